@@ -1,0 +1,325 @@
+//! The bytes of an executable, version 1. They are a contract: what a release wrote is read for ever.
+//!
+//! A sealed document (see [`wire`](crate::wire)) of kind `HkEx`: source, names, foreign functions, functions,
+//! bindings, then each instruction with its span. Lists begin with their count.
+
+use std::fmt;
+use std::sync::Arc;
+
+use num_bigint::BigInt;
+use sha2::{Digest, Sha256};
+
+use crate::wire::{Reader, WireError, Writer};
+use crate::{
+    Attributes, Binding, Executable, ExecutableError, Foreign, ForeignIndex, Function, FunctionIndex, Instruction,
+    Literal, NameIndex, Retry, Source, Span,
+};
+
+const MAGIC: [u8; 4] = *b"HkEx";
+const VERSION: u8 = 1;
+
+/// The SHA-256 of an executable's encoding: its name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExecutableHash(pub [u8; 32]);
+
+impl fmt::Display for ExecutableHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ExecutableHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{self}")
+    }
+}
+
+/// Bytes that are no executable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The bytes are damaged, or no executable at all.
+    #[error("the program cannot be read: {0}")]
+    Wire(#[from] WireError),
+    /// The bytes can be read but make no sense together.
+    #[error("the program cannot be run: {0}")]
+    Executable(#[from] ExecutableError),
+}
+
+impl Executable {
+    /// Its bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.string(&self.source.path);
+        writer.string(&self.source.text);
+        list(&mut writer, &self.names, |writer, name| writer.string(name));
+        list(&mut writer, &self.foreign, write_foreign);
+        list(&mut writer, &self.functions, write_function);
+        list(&mut writer, &self.bindings, |writer, (name, binding)| {
+            writer.unsigned(name.0.into());
+            let (tag, index) = match binding {
+                Binding::Function(function) => (0, function.0),
+                Binding::Foreign(foreign) => (1, foreign.0),
+            };
+            writer.byte(tag);
+            writer.unsigned(index.into());
+        });
+        writer.unsigned(self.code.len() as u64);
+        for (instruction, span) in self.code.iter().zip(&self.spans) {
+            write_instruction(&mut writer, instruction);
+            write_span(&mut writer, span);
+        }
+        writer.seal(MAGIC, VERSION)
+    }
+
+    /// Reads what [`encode`](Executable::encode) wrote, and verifies it.
+    ///
+    /// # Errors
+    /// If the bytes are damaged, or the program makes no sense.
+    pub fn decode(bytes: &[u8]) -> Result<Executable, DecodeError> {
+        let (mut reader, _) = Reader::open(bytes, "Hark program", MAGIC, VERSION)?;
+        let reader = &mut reader;
+        let source = Source::new(reader.string()?, reader.string()?);
+        let names = read_list(reader, |reader| Ok(Arc::from(reader.string()?)))?;
+        let foreign = read_list(reader, read_foreign)?;
+        let functions = read_list(reader, read_function)?;
+        let bindings = read_list(reader, |reader| {
+            let name = NameIndex(reader.unsigned32()?);
+            let binding = match reader.byte()? {
+                0 => Binding::Function(FunctionIndex(reader.unsigned32()?)),
+                1 => Binding::Foreign(ForeignIndex(reader.unsigned32()?)),
+                _ => return Err(reader.invalid("a binding")),
+            };
+            Ok((name, binding))
+        })?;
+        let count = reader.count()?;
+        let mut code = Vec::with_capacity(count);
+        let mut spans = Vec::with_capacity(count);
+        for _ in 0..count {
+            code.push(read_instruction(reader)?);
+            spans.push(read_span(reader)?);
+        }
+        reader.clone().finish()?;
+        let executable = Executable { source, names, functions, foreign, bindings, code, spans };
+        executable.verify()?;
+        Ok(executable)
+    }
+
+    /// Its name: the hash of its bytes.
+    pub fn hash(&self) -> ExecutableHash {
+        ExecutableHash(Sha256::digest(self.encode()).into())
+    }
+}
+
+fn list<T>(writer: &mut Writer, items: &[T], write: impl Fn(&mut Writer, &T)) {
+    writer.unsigned(items.len() as u64);
+    items.iter().for_each(|item| write(writer, item));
+}
+
+fn read_list<T>(
+    reader: &mut Reader<'_>,
+    read: impl Fn(&mut Reader<'_>) -> Result<T, WireError>,
+) -> Result<Vec<T>, WireError> {
+    (0..reader.count()?).map(|_| read(reader)).collect()
+}
+
+fn write_foreign(writer: &mut Writer, foreign: &Foreign) {
+    writer.string(&foreign.name);
+    writer.string(&foreign.module);
+    writer.string(&foreign.function);
+    writer.unsigned(foreign.arity.into());
+    write_attributes(writer, &foreign.attributes);
+}
+
+fn read_foreign(reader: &mut Reader<'_>) -> Result<Foreign, WireError> {
+    Ok(Foreign {
+        name: reader.string()?.into(),
+        module: reader.string()?.into(),
+        function: reader.string()?.into(),
+        arity: reader.unsigned32()?,
+        attributes: read_attributes(reader)?,
+    })
+}
+
+fn write_function(writer: &mut Writer, function: &Function) {
+    writer.string(&function.name);
+    list(writer, &function.parameters, |writer, name| writer.unsigned(name.0.into()));
+    writer.unsigned(function.foreign.map_or(0, |foreign| u64::from(foreign.0) + 1));
+    writer.unsigned(function.start.into());
+    writer.unsigned(function.end.into());
+    write_span(writer, &function.span);
+    write_attributes(writer, &function.attributes);
+}
+
+fn read_function(reader: &mut Reader<'_>) -> Result<Function, WireError> {
+    Ok(Function {
+        name: reader.string()?.into(),
+        parameters: read_list(reader, |reader| Ok(NameIndex(reader.unsigned32()?)))?,
+        foreign: reader.unsigned32()?.checked_sub(1).map(ForeignIndex),
+        start: reader.unsigned32()?,
+        end: reader.unsigned32()?,
+        span: read_span(reader)?,
+        attributes: read_attributes(reader)?,
+    })
+}
+
+/// A byte says which attributes follow.
+fn write_attributes(writer: &mut Writer, attributes: &Attributes) {
+    let Attributes { retry, timeout_seconds, memory_megabytes, pool } = attributes;
+    let present = u8::from(retry.is_some())
+        | u8::from(timeout_seconds.is_some()) << 1
+        | u8::from(memory_megabytes.is_some()) << 2
+        | u8::from(pool.is_some()) << 3;
+    writer.byte(present);
+    if let Some(retry) = retry {
+        writer.unsigned(retry.attempts.into());
+        writer.float(retry.backoff_seconds);
+        writer.float(retry.max_backoff_seconds);
+    }
+    timeout_seconds.iter().for_each(|&seconds| writer.float(seconds));
+    memory_megabytes.iter().for_each(|&megabytes| writer.unsigned(megabytes.into()));
+    pool.iter().for_each(|pool| writer.string(pool));
+}
+
+fn read_attributes(reader: &mut Reader<'_>) -> Result<Attributes, WireError> {
+    let present = reader.byte()?;
+    if present >= 1 << 4 {
+        return Err(reader.invalid("an attribute"));
+    }
+    let mut attributes = Attributes::default();
+    if present & 1 != 0 {
+        attributes.retry = Some(Retry {
+            attempts: reader.unsigned32()?,
+            backoff_seconds: reader.float()?,
+            max_backoff_seconds: reader.float()?,
+        });
+    }
+    if present & 2 != 0 {
+        attributes.timeout_seconds = Some(reader.float()?);
+    }
+    if present & 4 != 0 {
+        attributes.memory_megabytes = Some(reader.unsigned32()?);
+    }
+    if present & 8 != 0 {
+        attributes.pool = Some(reader.string()?.to_owned());
+    }
+    Ok(attributes)
+}
+
+fn write_span(writer: &mut Writer, span: &Span) {
+    writer.unsigned(span.start.into());
+    writer.unsigned(span.end.into());
+}
+
+fn read_span(reader: &mut Reader<'_>) -> Result<Span, WireError> {
+    Ok(Span { start: reader.unsigned32()?, end: reader.unsigned32()? })
+}
+
+fn write_instruction(writer: &mut Writer, instruction: &Instruction) {
+    match instruction {
+        Instruction::PushValue(literal) => {
+            writer.byte(0);
+            write_literal(writer, literal);
+        }
+        Instruction::PushBinding(name) => {
+            writer.byte(1);
+            writer.unsigned(name.0.into());
+        }
+        Instruction::Bind(name) => {
+            writer.byte(2);
+            writer.unsigned(name.0.into());
+        }
+        Instruction::Pop => writer.byte(3),
+        Instruction::Call(count) => {
+            writer.byte(4);
+            writer.unsigned((*count).into());
+        }
+        Instruction::AsyncCall(count) => {
+            writer.byte(5);
+            writer.unsigned((*count).into());
+        }
+        Instruction::Wait => writer.byte(6),
+        Instruction::Jump(distance) => {
+            writer.byte(7);
+            writer.signed((*distance).into());
+        }
+        Instruction::JumpIf(distance) => {
+            writer.byte(8);
+            writer.signed((*distance).into());
+        }
+        Instruction::And(distance) => {
+            writer.byte(9);
+            writer.signed((*distance).into());
+        }
+        Instruction::Or(distance) => {
+            writer.byte(10);
+            writer.signed((*distance).into());
+        }
+        Instruction::Return => writer.byte(11),
+    }
+}
+
+fn read_instruction(reader: &mut Reader<'_>) -> Result<Instruction, WireError> {
+    Ok(match reader.byte()? {
+        0 => Instruction::PushValue(read_literal(reader)?),
+        1 => Instruction::PushBinding(NameIndex(reader.unsigned32()?)),
+        2 => Instruction::Bind(NameIndex(reader.unsigned32()?)),
+        3 => Instruction::Pop,
+        4 => Instruction::Call(reader.unsigned32()?),
+        5 => Instruction::AsyncCall(reader.unsigned32()?),
+        6 => Instruction::Wait,
+        7 => Instruction::Jump(reader.signed32()?),
+        8 => Instruction::JumpIf(reader.signed32()?),
+        9 => Instruction::And(reader.signed32()?),
+        10 => Instruction::Or(reader.signed32()?),
+        11 => Instruction::Return,
+        _ => return Err(reader.invalid("an instruction")),
+    })
+}
+
+fn write_literal(writer: &mut Writer, literal: &Literal) {
+    match literal {
+        Literal::Null => writer.byte(0),
+        Literal::Boolean(false) => writer.byte(1),
+        Literal::Boolean(true) => writer.byte(2),
+        Literal::Integer(value) => {
+            writer.byte(3);
+            writer.signed(*value);
+        }
+        Literal::BigInteger(value) => {
+            writer.byte(4);
+            writer.bytes(&value.to_signed_bytes_le());
+        }
+        Literal::Float(value) => {
+            writer.byte(5);
+            writer.float(*value);
+        }
+        Literal::String(value) => {
+            writer.byte(6);
+            writer.string(value);
+        }
+        Literal::Function(function) => {
+            writer.byte(7);
+            writer.unsigned(function.0.into());
+        }
+    }
+}
+
+fn read_literal(reader: &mut Reader<'_>) -> Result<Literal, WireError> {
+    Ok(match reader.byte()? {
+        0 => Literal::Null,
+        1 => Literal::Boolean(false),
+        2 => Literal::Boolean(true),
+        3 => Literal::Integer(reader.signed()?),
+        4 => {
+            let value = BigInt::from_signed_bytes_le(reader.bytes()?);
+            if i64::try_from(&value).is_ok() {
+                return Err(reader.invalid("an integer"));
+            }
+            Literal::BigInteger(Arc::new(value))
+        }
+        5 => Literal::Float(reader.float()?),
+        6 => Literal::String(reader.string()?.into()),
+        7 => Literal::Function(FunctionIndex(reader.unsigned32()?)),
+        _ => return Err(reader.invalid("a literal")),
+    })
+}

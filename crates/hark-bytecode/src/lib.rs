@@ -1,0 +1,24 @@
+//! The portable program: what the compiler writes and every machine reads.
+//!
+//! An [`Executable`] is immutable, is named by the hash of its content, and is what is stored and shipped. How a
+//! machine runs it inside is the machine's own business. This crate is pure: it touches no file, clock or thread.
+
+mod attributes;
+pub mod builtins;
+mod encode;
+mod executable;
+mod instruction;
+mod listing;
+mod operator;
+mod source;
+pub mod wire;
+
+pub use attributes::{Attributes, Retry};
+pub use encode::{DecodeError, ExecutableHash};
+pub use executable::{
+    Binding, Executable, ExecutableError, Foreign, ForeignIndex, Function, FunctionIndex, Global, NameIndex,
+};
+pub use instruction::{Instruction, Literal};
+pub use listing::{Listing, float_text, string_text};
+pub use operator::Operator;
+pub use source::{Location, Source, Span};

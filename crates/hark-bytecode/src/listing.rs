@@ -1,0 +1,145 @@
+//! The listing: an executable for people to read, as `hark asm` prints it.
+
+use std::fmt;
+
+use crate::{Binding, Executable, Function, FunctionIndex, Instruction, Literal};
+
+/// Shows an executable's code and bindings.
+pub struct Listing<'a>(pub &'a Executable);
+
+impl fmt::Display for Listing<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let executable = self.0;
+        writeln!(formatter, "BYTECODE:")?;
+        writeln!(formatter, " /")?;
+        for (index, function) in executable.functions.iter().enumerate() {
+            writeln!(formatter, " | ;; {}:", function.label(FunctionIndex(index as u32)))?;
+            for at in function.start..function.end {
+                let (mnemonic, operand) = executable.code[at as usize].assembly(executable);
+                let line = format!(" | {at:4} | {mnemonic:<8} {operand}");
+                writeln!(formatter, "{}", line.trim_end())?;
+            }
+        }
+        writeln!(formatter, " \\")?;
+        writeln!(formatter)?;
+        writeln!(formatter, "BINDINGS:")?;
+        writeln!(formatter)?;
+        self.bindings(formatter)
+    }
+}
+
+impl Listing<'_> {
+    /// Dots lead from each name to its value; the column fits the longest name, and `NAME` with its gap at least.
+    fn bindings(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let executable = self.0;
+        let names = executable.bindings.iter().map(|(name, _)| executable.name(*name));
+        let width = names.map(|name| name.chars().count()).max().unwrap_or(0).max("NAME".len()) + 4;
+        writeln!(formatter, " {:<width$} VALUE", "NAME")?;
+        for (name, binding) in &executable.bindings {
+            let name = executable.name(*name);
+            let dots = ".".repeat(width - 1 - name.chars().count());
+            writeln!(formatter, " {name} {dots} {}", executable.binding_text(*binding))?;
+        }
+        Ok(())
+    }
+}
+
+impl Function {
+    /// How the listing names it: `#1:bar`, or `#F:foo` for an import.
+    pub fn label(&self, index: FunctionIndex) -> String {
+        match self.foreign {
+            Some(_) => format!("#F:{}", self.name),
+            None => format!("#{}:{}", index.0, self.name),
+        }
+    }
+}
+
+impl Executable {
+    /// How the listing shows what a name is bound to.
+    pub fn binding_text(&self, binding: Binding) -> String {
+        match binding {
+            Binding::Function(index) => self.function_text(index),
+            Binding::Foreign(index) => {
+                let foreign = &self.foreign[index.0 as usize];
+                format!("<ForeignPtr {}.{}>", foreign.module, foreign.function)
+            }
+        }
+    }
+
+    fn function_text(&self, index: FunctionIndex) -> String {
+        format!("<FunctionPtr {}>", self.functions[index.0 as usize].label(index))
+    }
+}
+
+impl Instruction {
+    /// The instruction's name and its operand as text; the operand may be empty.
+    pub fn assembly(&self, executable: &Executable) -> (&'static str, String) {
+        match self {
+            Instruction::PushValue(literal) => ("PUSHV", literal_text(literal, executable)),
+            Instruction::PushBinding(name) => ("PUSHB", executable.name(*name).to_owned()),
+            Instruction::Bind(name) => ("BIND", executable.name(*name).to_owned()),
+            Instruction::Pop => ("POP", String::new()),
+            Instruction::Call(count) => ("CALL", count.to_string()),
+            Instruction::AsyncCall(count) => ("ACALL", count.to_string()),
+            Instruction::Wait => ("WAIT", "0".to_owned()),
+            Instruction::Jump(distance) => ("JUMP", distance.to_string()),
+            Instruction::JumpIf(distance) => ("JUMPIF", distance.to_string()),
+            Instruction::And(distance) => ("AND", distance.to_string()),
+            Instruction::Or(distance) => ("OR", distance.to_string()),
+            Instruction::Return => ("RETURN", String::new()),
+        }
+    }
+}
+
+fn literal_text(literal: &Literal, executable: &Executable) -> String {
+    match literal {
+        Literal::Null => "null".to_owned(),
+        Literal::Boolean(value) => value.to_string(),
+        Literal::Integer(value) => value.to_string(),
+        Literal::BigInteger(value) => value.to_string(),
+        Literal::Float(value) => float_text(*value),
+        Literal::String(value) => string_text(value),
+        Literal::Function(index) => executable.function_text(*index),
+    }
+}
+
+/// A float as Python's `repr` shows it: the fewest digits that give it back, always with a `.` or an exponent.
+pub fn float_text(value: f64) -> String {
+    if value.is_nan() {
+        return "nan".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    // Rust's `{:e}` gives the shortest digits too: `d.ddde±x`.
+    let text = format!("{value:e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..16).contains(&exponent) {
+        let text = format!("{value}");
+        return if text.contains('.') { text } else { text + ".0" };
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
+/// A string as a Hark literal in double quotes.
+pub fn string_text(value: &str) -> String {
+    let mut text = String::with_capacity(value.len() + 2);
+    text.push('"');
+    for character in value.chars() {
+        match character {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            control if control.is_ascii_control() || ('\u{80}'..'\u{a0}').contains(&control) => {
+                text.push_str(&format!("\\x{:02x}", control as u32));
+            }
+            other => text.push(other),
+        }
+    }
+    text.push('"');
+    text
+}
