@@ -83,6 +83,11 @@ impl Writer {
         self.bytes(value.as_bytes());
     }
 
+    /// Bytes as they are, without their length.
+    pub fn raw(&mut self, value: &[u8]) {
+        self.bytes.extend_from_slice(value);
+    }
+
     /// What was written, as it is.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes

@@ -1,0 +1,379 @@
+//! The builtins: what each does with its arguments.
+//!
+//! None calls back into the program, so each runs to its end at once. One that fails leaves its arguments as they
+//! were; one that succeeds may take them.
+
+use hark_bytecode::Executable;
+use hark_bytecode::builtins::Builtin;
+use num_traits::ToPrimitive;
+use triomphe::Arc;
+
+use crate::display::{literal_text, text_of};
+use crate::effect::Host;
+use crate::error::Error;
+use crate::hash::{HashBody, Key};
+use crate::limits::LIST_LENGTH_MAX;
+use crate::list::ListBody;
+use crate::number::{self, article};
+use crate::value::Value;
+
+/// What a builtin came to.
+pub(crate) enum Outcome {
+    /// It gives this value.
+    Value(Value),
+    /// The thread sleeps; the value is given afterwards.
+    Sleep(Value),
+}
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// Calls a builtin with a number of arguments that it takes.
+pub(crate) fn call(
+    builtin: Builtin,
+    arguments: &mut [Value],
+    executable: &Executable,
+    host: &mut impl Host,
+) -> Result<Outcome> {
+    let value = match (builtin, arguments) {
+        (Builtin::Print, [value]) => {
+            let mut text = text_of(value, executable);
+            text.push('\n');
+            host.print(text);
+            std::mem::take(value)
+        }
+        (Builtin::Sleep, [seconds]) => return sleep(seconds).map(Outcome::Sleep),
+        (Builtin::List, items) => Value::list(items.iter_mut().map(std::mem::take).collect()),
+        (Builtin::Hash, items) => make_hash(items)?,
+        (Builtin::First, [list]) => first(list)?,
+        (Builtin::Rest, [list]) => {
+            check_rest(list)?;
+            rest(std::mem::take(list))
+        }
+        (Builtin::Nth, [list, index]) => nth(list, index)?,
+        (Builtin::Length, [of]) => length(of)?,
+        (Builtin::Append, [list, item]) => {
+            check_append(list)?;
+            append(std::mem::take(list), std::mem::take(item))
+        }
+        (Builtin::Conc, [front, back]) => conc(front, back)?,
+        (Builtin::Get, [hash, key]) => get(hash, key)?.cloned().unwrap_or_default(),
+        (Builtin::Get, [hash, key, default]) => match get(hash, key)? {
+            Some(value) => value.clone(),
+            None => std::mem::take(default),
+        },
+        (Builtin::Set, [hash, key, value]) => set(hash, key, value)?,
+        (Builtin::Nullp, [value]) => Value::Boolean(is_empty(value)),
+        (Builtin::Atomp, [value]) => Value::Boolean(!value.is_container()),
+        (Builtin::ParseFloat, [value]) => parse_float(value)?,
+        (Builtin::ToString, [value]) => match value {
+            Value::String(_) => std::mem::take(value),
+            other => Value::string(text_of(other, executable)),
+        },
+        (Builtin::Signal, [kind, message]) => signal(kind, message, executable, host)?,
+        (Builtin::Future, [name, id]) => {
+            Value::Promise(Arc::new(format!("{}/{}", text_of(name, executable), text_of(id, executable))))
+        }
+        (Builtin::Sid, []) => Value::string(host.session()),
+        (Builtin::Tid, []) => Value::Integer(host.thread() as i64),
+        (Builtin::Error, [message]) => return Err(raised(message, Value::Null, executable)),
+        (Builtin::Error, [message, data]) => return Err(raised(message, data.clone(), executable)),
+        (builtin, arguments) => return Err(wrong_count(builtin, arguments.len())),
+    };
+    Ok(Outcome::Value(value))
+}
+
+/// An error about a number of arguments that a builtin does not take.
+pub(crate) fn wrong_count(builtin: Builtin, count: usize) -> Error {
+    let (minimum, maximum) = builtin.arity();
+    let wanted = match maximum {
+        u32::MAX => format!("at least {minimum}"),
+        _ if minimum == maximum => minimum.to_string(),
+        _ => format!("{minimum} to {maximum}"),
+    };
+    arity_error(builtin.name(), &wanted, count)
+}
+
+/// An error about a call with a wrong number of arguments.
+pub(crate) fn arity_error(name: &str, wanted: &str, count: usize) -> Error {
+    let noun = if wanted == "1" { "argument" } else { "arguments" };
+    Error::new("arity", format!("`{name}` takes {wanted} {noun}, but was called with {count}"))
+}
+
+fn wrong_type(name: &str, wanted: &str, got: &Value) -> Error {
+    Error::of_type(format!("`{name}` needs {wanted}, but got {}", article(got.type_name())))
+}
+
+fn sleep(seconds: &Value) -> Result<Value> {
+    let length = match seconds {
+        Value::Integer(value) => *value as f64,
+        Value::Float(value) => *value,
+        Value::BigInteger(value) => number::to_float(value)?,
+        other => return Err(wrong_type("sleep", "a number of seconds", other)),
+    };
+    if length.is_nan() || length < 0.0 {
+        let got = hark_bytecode::float_text(length);
+        return Err(Error::of_value(format!("`sleep` needs a number of seconds that is not negative, but got {got}")));
+    }
+    Ok(seconds.clone())
+}
+
+/// The first element of a list.
+pub(crate) fn first(list: &Value) -> Result<Value> {
+    let Some(items) = list.as_list() else { return Err(wrong_type("first", "a list", list)) };
+    match items.get(0) {
+        Some(item) => Ok(item.clone()),
+        None => Err(Error::of_value("`first`: the list is empty")),
+    }
+}
+
+/// Whether `rest` may be called with this.
+pub(crate) fn check_rest(list: &Value) -> Result<()> {
+    if matches!(list, Value::List(..)) { Ok(()) } else { Err(wrong_type("rest", "a list", list)) }
+}
+
+/// A list without its first element: the same elements, seen from the next one on.
+#[inline]
+pub(crate) fn rest(list: Value) -> Value {
+    match list {
+        Value::List(start, body) if (start as usize) < body.len() => Value::List(start + 1, body),
+        other => other,
+    }
+}
+
+/// An element by its index, which counts from the end if it is negative.
+pub(crate) fn nth(list: &Value, index: &Value) -> Result<Value> {
+    let Some(items) = list.as_list() else { return Err(wrong_type("nth", "a list", list)) };
+    let length = items.len();
+    let place = match index {
+        Value::Integer(index) if *index >= 0 => usize::try_from(*index).ok(),
+        Value::Integer(index) => index.unsigned_abs().try_into().ok().and_then(|back| length.checked_sub(back)),
+        Value::BigInteger(_) => None,
+        other => return Err(wrong_type("nth", "an integer as its index", other)),
+    };
+    match place.and_then(|place| items.get(place)) {
+        Some(item) => Ok(item.clone()),
+        None => {
+            let index = match index {
+                Value::BigInteger(big) => big.to_string(),
+                other => other.as_index_text(),
+            };
+            let noun = if length == 1 { "element" } else { "elements" };
+            Err(Error::of_value(format!("`nth`: there is no index {index} in a list of {length} {noun}")))
+        }
+    }
+}
+
+impl Value {
+    fn as_index_text(&self) -> String {
+        match self {
+            Value::Integer(index) => index.to_string(),
+            other => other.type_name().to_owned(),
+        }
+    }
+}
+
+/// How many elements, entries or code points.
+pub(crate) fn length(of: &Value) -> Result<Value> {
+    let length = match of {
+        Value::List(..) => of.as_list().map_or(0, |list| list.len()),
+        Value::Hash(hash) => hash.len(),
+        Value::String(text) => text.length(),
+        other => return Err(wrong_type("length", "a list, hash or string", other)),
+    };
+    Ok(Value::Integer(length as i64))
+}
+
+/// Whether `append` may be called with this list.
+pub(crate) fn check_append(list: &Value) -> Result<()> {
+    match list {
+        Value::Null => Ok(()),
+        Value::List(_, body) if body.len() < LIST_LENGTH_MAX => Ok(()),
+        Value::List(..) => Err(Error::of_value("`append`: the list has as many elements as a list can have")),
+        other => Err(wrong_type("append", "a list", other)),
+    }
+}
+
+/// The list with one more element, in place where nobody else holds it. The list must have passed `check_append`.
+#[inline]
+pub(crate) fn append(list: Value, item: Value) -> Value {
+    match list {
+        Value::List(mut start, mut body) => {
+            match Arc::get_mut(&mut body) {
+                Some(own) => {
+                    // A queue, which is appended to at one end and read from the other, must not grow for ever.
+                    if start >= 1024 && start as usize * 2 > own.len() {
+                        start = own.forget_before(start);
+                    }
+                    own.push(item);
+                }
+                None => {
+                    let mut copy = ListBody::clone(&body);
+                    copy.push(item);
+                    body = Arc::new(copy);
+                }
+            }
+            Value::List(start, body)
+        }
+        _ => Value::list(vec![item]),
+    }
+}
+
+fn conc(front: &mut Value, back: &mut Value) -> Result<Value> {
+    let back_items = match &*back {
+        Value::Null => None,
+        Value::List(..) => back.as_list(),
+        other => return Err(wrong_type("conc", "a list as its second argument", other)),
+    };
+    let front_length = front.as_list().map_or(1, |list| list.len());
+    if front_length + back_items.map_or(0, |list| list.len()) >= LIST_LENGTH_MAX {
+        return Err(Error::of_value("`conc`: the list has more elements than a list can have"));
+    }
+    let front = std::mem::take(front);
+    Ok(match front {
+        Value::List(..) => join_lists(front, back),
+        atom => {
+            let mut items = vec![atom];
+            items.extend(back_items.into_iter().flat_map(|list| list.iter().cloned()));
+            Value::list(items)
+        }
+    })
+}
+
+/// Two lists as one, in place where nobody else holds the first.
+pub(crate) fn join_lists(front: Value, back: &Value) -> Value {
+    let Some(back) = back.as_list() else { return front };
+    let Value::List(start, mut body) = front else { return front };
+    match Arc::get_mut(&mut body) {
+        Some(own) => {
+            own.extend(back.iter().cloned());
+            Value::List(start, body)
+        }
+        None => {
+            let mut copy = ListBody::clone(&body);
+            copy.extend(back.iter().cloned());
+            Value::List(start, Arc::new(copy))
+        }
+    }
+}
+
+fn check_key(name: &str, key: &Value) -> Result<()> {
+    match key {
+        Value::Float(float) if float.is_nan() => Err(Error::of_value(format!("`{name}`: nan cannot be a key"))),
+        key if Key::accepts(key) => Ok(()),
+        other => Err(wrong_type(name, "a string, number or boolean as a key", other)),
+    }
+}
+
+/// What a key maps to.
+pub(crate) fn get<'a>(hash: &'a Value, key: &Value) -> Result<Option<&'a Value>> {
+    let Value::Hash(body) = hash else { return Err(wrong_type("get", "a hash", hash)) };
+    match body.get(key) {
+        Some(value) => Ok(Some(value)),
+        None => check_key("get", key).map(|()| None),
+    }
+}
+
+fn set(hash: &mut Value, key: &mut Value, value: &mut Value) -> Result<Value> {
+    if !matches!(hash, Value::Hash(_)) {
+        return Err(wrong_type("set", "a hash", hash));
+    }
+    check_key("set", key)?;
+    let (Value::Hash(mut body), Ok(key)) = (std::mem::take(hash), Key::new(std::mem::take(key))) else {
+        return Ok(Value::Null);
+    };
+    let value = std::mem::take(value);
+    match Arc::get_mut(&mut body) {
+        Some(own) => own.insert(key, value),
+        None => {
+            let mut copy = HashBody::clone(&body);
+            copy.insert(key, value);
+            body = Arc::new(copy);
+        }
+    }
+    Ok(Value::Hash(body))
+}
+
+fn make_hash(items: &mut [Value]) -> Result<Value> {
+    if !items.len().is_multiple_of(2) {
+        return Err(Error::new("arity", "`hash` takes keys and values in turn, but the last key has no value"));
+    }
+    for key in items.iter().step_by(2) {
+        check_key("hash", key)?;
+    }
+    let mut body = HashBody::default();
+    for pair in items.chunks_exact_mut(2) {
+        if let Ok(key) = Key::new(std::mem::take(&mut pair[0])) {
+            body.insert(key, std::mem::take(&mut pair[1]));
+        }
+    }
+    Ok(Value::Hash(Arc::new(body)))
+}
+
+/// `nullp`: true for `null` and for what is empty.
+#[inline]
+pub(crate) fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::List(start, body) => *start as usize == body.len(),
+        Value::Hash(body) => body.is_empty(),
+        Value::String(text) => text.length() == 0,
+        _ => false,
+    }
+}
+
+fn parse_float(value: &Value) -> Result<Value> {
+    match value {
+        Value::Float(float) => Ok(Value::Float(*float)),
+        Value::Integer(integer) => Ok(Value::Float(*integer as f64)),
+        Value::BigInteger(big) => match big.to_f64() {
+            Some(float) if float.is_finite() => Ok(Value::Float(float)),
+            _ => Err(Error::of_value(format!("`parse_float`: the integer {big} is too large to become a float"))),
+        },
+        Value::String(text) => match float_from(text.as_str()) {
+            Some(float) => Ok(Value::Float(float)),
+            None => {
+                let shown = shorten(text.as_str());
+                Err(Error::of_value(format!("`parse_float` needs the text of a number, but got {shown}")))
+            }
+        },
+        other => Err(wrong_type("parse_float", "a string or number", other)),
+    }
+}
+
+/// What Python's `float` takes: spaces around, `_` between digits, `inf` and `nan` in any case.
+fn float_from(text: &str) -> Option<f64> {
+    let text = text.trim();
+    if !text.contains('_') {
+        return text.parse().ok();
+    }
+    let bytes = text.as_bytes();
+    let is_digit = |index: Option<usize>| index.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let proper = |at: usize| bytes[at] != b'_' || is_digit(at.checked_sub(1)) && is_digit(Some(at + 1));
+    if (0..bytes.len()).all(proper) { text.replace('_', "").parse().ok() } else { None }
+}
+
+/// A text in quotes, cut after 80 characters.
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}...", hark_bytecode::string_text(&text[..end])),
+        None => hark_bytecode::string_text(text),
+    }
+}
+
+fn signal(kind: &Value, message: &mut Value, executable: &Executable, host: &mut impl Host) -> Result<Value> {
+    let kind = match kind.as_str() {
+        Some("error") => return Err(raised(message, Value::Null, executable)),
+        Some(kind) => kind,
+        None => return Err(wrong_type("signal", "a string as its kind", kind)),
+    };
+    host.print(format!("[signal {kind}]: {}\n", text_of(message, executable)));
+    Ok(std::mem::take(message))
+}
+
+fn raised(message: &Value, data: Value, executable: &Executable) -> Error {
+    let text = match message {
+        Value::String(text) => text.as_str().to_owned(),
+        other => literal_text(other, executable),
+    };
+    Error::new("error", text).with_data(data)
+}

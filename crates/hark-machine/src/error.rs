@@ -1,0 +1,57 @@
+//! What goes wrong while a program runs.
+
+use std::sync::Arc;
+
+use hark_bytecode::Span;
+
+use crate::value::Value;
+
+/// An error that a thread raised, and the way it took.
+#[derive(Debug, Clone)]
+pub struct Error {
+    /// `"error"`, `"python"`, `"type"`, `"value"`, `"name"`, `"arity"`, `"stack"`, `"deadlock"`, ...
+    pub kind: Arc<str>,
+    /// What went wrong, for people.
+    pub message: Arc<str>,
+    /// More, for programs: the data given to `error`, Python's traceback.
+    pub data: Value,
+    /// Where it was raised and who waited for that, the outermost frame first.
+    pub trace: Vec<TraceFrame>,
+    /// How many frames were left out of the trace's middle.
+    pub omitted: u64,
+}
+
+/// One activation record on an error's way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceFrame {
+    /// The number of the thread.
+    pub thread: u64,
+    /// The function.
+    pub function: Arc<str>,
+    /// The call in it, or the place that failed.
+    pub span: Span,
+}
+
+impl Error {
+    /// An error without a trace so far.
+    pub fn new(kind: &str, message: impl Into<Arc<str>>) -> Error {
+        Error { kind: kind.into(), message: message.into(), data: Value::Null, trace: Vec::new(), omitted: 0 }
+    }
+
+    /// The same with data.
+    #[must_use]
+    pub fn with_data(mut self, data: Value) -> Error {
+        self.data = data;
+        self
+    }
+
+    /// A wrong type.
+    pub fn of_type(message: impl Into<Arc<str>>) -> Error {
+        Error::new("type", message)
+    }
+
+    /// A right type with a wrong value.
+    pub fn of_value(message: impl Into<Arc<str>>) -> Error {
+        Error::new("value", message)
+    }
+}

@@ -1,0 +1,204 @@
+//! Calls, but for the plain call of a Hark function, which the loop does itself.
+
+use hark_bytecode::{ForeignIndex, FunctionIndex, Operator};
+
+use super::{Exit, slow};
+use crate::builtin::{self, Outcome};
+use crate::display::function_name;
+use crate::effect::{Awaited, Effect, ForeignCall, Host};
+use crate::error::Error;
+use crate::limits::{RECORDS_MAX, REGISTERS_MAX};
+use crate::number::{self, article};
+use crate::program::Program;
+use crate::program::operation::Operation;
+use crate::thread::{Record, State, Thread};
+use crate::value::Value;
+
+/// Makes a thread's first call. Gives an effect if that is all there is to run now.
+pub(super) fn begin(thread: &mut Thread, program: &Program, host: &mut impl Host) -> Result<Option<Effect>, Exit> {
+    let (callee, arguments) = match &mut thread.state {
+        State::Running => return Ok(None),
+        State::Ended(value) => return Ok(Some(Effect::Finished(std::mem::take(value)))),
+        State::Calling(callee, arguments) => (callee, arguments),
+    };
+    if let Value::Function(function) = *callee {
+        let wanted = program.executable().functions[function.0 as usize].parameters.len();
+        if wanted != arguments.len() {
+            return Err(wrong_function_count(program, function, arguments.len() as u32).into());
+        }
+        let (id, code) = program.entry(function.0);
+        let mut registers = std::mem::take(arguments);
+        registers.resize(code.registers as usize, Value::Null);
+        thread.registers = registers;
+        thread.records.push(Record { code: id, operation: 0, base: 0 });
+        thread.state = State::Running;
+        return Ok(None);
+    }
+    if let Some(answer) = thread.answer.take() {
+        thread.state = State::Ended(Value::Null);
+        return Ok(Some(Effect::Finished(answer)));
+    }
+    match call_other(callee, arguments, program, host) {
+        Ok(value) => {
+            thread.state = State::Ended(Value::Null);
+            Ok(Some(Effect::Finished(value)))
+        }
+        Err(Exit::Effect(effect)) => Ok(Some(effect)),
+        Err(failed) => Err(failed),
+    }
+}
+
+/// Completes the operation that the thread stopped at, if the world has answered.
+pub(super) fn take_answer(thread: &mut Thread, program: &Program) {
+    let Some(answer) = thread.answer.take() else { return };
+    let Some(record) = thread.records.last_mut() else { return };
+    let window = &mut thread.registers[record.base as usize..];
+    let to = match program.code(record.code).operations[record.operation as usize] {
+        Operation::Wait { consume, to, from } => {
+            if consume != 0 {
+                window[from as usize] = Value::Null;
+            }
+            to
+        }
+        Operation::CallForeign { base, count, .. } | Operation::CallBuiltin { base, count, .. } => {
+            window[base as usize..][..count as usize].fill(Value::Null);
+            base
+        }
+        Operation::CallValue { base, count } => {
+            window[base as usize..][..=count as usize].fill(Value::Null);
+            base
+        }
+        // Nothing else stops for an answer; an answer that nobody asked for is not for this thread.
+        _ => return,
+    };
+    window[to as usize] = answer;
+    record.operation += 1;
+}
+
+/// Makes room for so many registers.
+#[cold]
+#[inline(never)]
+pub(super) fn grow(registers: &mut Vec<Value>, needed: usize) -> Result<(), Error> {
+    if needed > REGISTERS_MAX {
+        return Err(too_deep());
+    }
+    let length = registers.len();
+    // Doubling at first; later less, as a thread is allowed most of a gigabyte.
+    let step = if length < 1 << 20 { length } else { length / 8 };
+    let wanted = needed.max(length + step).min(REGISTERS_MAX);
+    registers.reserve_exact(wanted - length);
+    registers.resize(wanted, Value::Null);
+    Ok(())
+}
+
+/// Makes room for more records.
+#[cold]
+#[inline(never)]
+pub(super) fn grow_records(records: &mut Vec<Record>) -> Result<(), Error> {
+    let length = records.len();
+    if length >= RECORDS_MAX {
+        return Err(too_deep());
+    }
+    records.reserve_exact(length.clamp(4, RECORDS_MAX - length));
+    Ok(())
+}
+
+fn too_deep() -> Error {
+    Error::new("stack", "call stack too deep: does the recursion have an end?")
+}
+
+#[cold]
+pub(super) fn wrong_function_count(program: &Program, function: FunctionIndex, count: u32) -> Error {
+    let function = &program.executable().functions[function.0 as usize];
+    builtin::arity_error(&function.name, &function.parameters.len().to_string(), count as usize)
+}
+
+/// Whether a value can be called.
+pub(super) fn check_callable(callee: &Value) -> Result<(), Error> {
+    match callee {
+        Value::Function(_) | Value::Foreign(_) | Value::Builtin(_) | Value::Operator(_) => Ok(()),
+        other => Err(Error::of_type(format!("{} cannot be called", article(other.type_name())))),
+    }
+}
+
+/// Calls what is no Hark function.
+pub(super) fn call_other(
+    callee: &Value,
+    arguments: &mut [Value],
+    program: &Program,
+    host: &mut impl Host,
+) -> Result<Value, Exit> {
+    match callee {
+        Value::Builtin(builtin) => {
+            let (minimum, maximum) = builtin.arity();
+            if arguments.len() < minimum as usize || arguments.len() > maximum as usize {
+                return Err(builtin::wrong_count(*builtin, arguments.len()).into());
+            }
+            match builtin::call(*builtin, arguments, program.executable(), host)? {
+                Outcome::Value(value) => Ok(value),
+                Outcome::Sleep(seconds) => Err(Exit::Effect(Effect::Sleep(seconds))),
+            }
+        }
+        Value::Foreign(index) => {
+            let most = program.executable().foreign[index.0 as usize].arity;
+            if arguments.len() > most as usize {
+                let name = function_name(callee, program.executable());
+                return Err(builtin::arity_error(name, &format!("at most {most}"), arguments.len()).into());
+            }
+            Err(foreign(index.0, arguments))
+        }
+        Value::Operator(operator) => {
+            if arguments.len() != operator.arity() as usize {
+                let wanted = operator.arity().to_string();
+                return Err(builtin::arity_error(operator.symbol(), &wanted, arguments.len()).into());
+            }
+            Ok(apply(*operator, arguments)?)
+        }
+        other => Err(check_callable(other).err().unwrap_or_else(|| Error::of_type("it cannot be called")).into()),
+    }
+}
+
+/// An operator as a function, its left operand first.
+fn apply(operator: Operator, operands: &mut [Value]) -> Result<Value, Error> {
+    match (operator, operands) {
+        (Operator::Not, [value]) => Ok(Value::Boolean(!value.is_truthy())),
+        (Operator::Add, [left, right]) => slow::add(left, right),
+        (operator @ (Operator::Subtract | Operator::Multiply | Operator::Divide | Operator::Modulo), [left, right]) => {
+            number::arithmetic(operator, left, right)
+        }
+        (operator, [left, right]) => slow::holds(operator, left, right).map(Value::Boolean),
+        (operator, operands) => {
+            Err(builtin::arity_error(operator.symbol(), &operator.arity().to_string(), operands.len()))
+        }
+    }
+}
+
+/// The effect of calling a Python function.
+pub(super) fn foreign(index: u32, arguments: &[Value]) -> Exit {
+    Exit::Effect(Effect::Call(ForeignCall { foreign: ForeignIndex(index), arguments: arguments.to_vec() }))
+}
+
+/// Starts a thread that makes this call.
+pub(super) fn spawn(callee: &Value, arguments: &mut [Value], program: &Program, host: &mut impl Host) -> u64 {
+    let arguments: Vec<Value> = match callee {
+        // The arguments become the thread's first registers; there is room for the rest at once.
+        Value::Function(function) => {
+            let registers = program.entry(function.0).1.registers as usize;
+            let mut window = Vec::with_capacity(registers.max(arguments.len()));
+            window.extend(arguments.iter_mut().map(std::mem::take));
+            window
+        }
+        _ => arguments.iter_mut().map(std::mem::take).collect(),
+    };
+    host.spawn(Thread::new(callee.clone(), arguments))
+}
+
+/// The Future to wait for, if this is one.
+#[inline]
+pub(super) fn awaited(value: &Value) -> Option<Awaited> {
+    match value {
+        Value::Future(number) => Some(Awaited::Thread(*number)),
+        Value::Promise(id) => Some(Awaited::Promise(id.to_string())),
+        _ => None,
+    }
+}

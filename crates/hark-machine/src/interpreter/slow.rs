@@ -1,0 +1,276 @@
+//! What an operation does where its frequent case does not apply. Operands that die are emptied only after nothing
+//! can fail any more.
+
+use std::cmp::Ordering;
+
+use hark_bytecode::{Executable, Instruction, Operator};
+use triomphe::Arc;
+
+use super::second_dies;
+use crate::builtin;
+use crate::compare;
+use crate::error::Error;
+use crate::number::{self, article};
+use crate::program::Code;
+use crate::program::operation::{CONSUME_FIRST, Register};
+use crate::registers::{Cursor, Window};
+use crate::text::Text;
+use crate::value::Value;
+
+/// Where an operand is.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    Register(Register),
+    Constant(&'a Value),
+    Integer(i32),
+}
+
+type Result<T> = std::result::Result<T, Error>;
+
+impl Source<'_> {
+    /// A copy, which costs no more than a count.
+    fn value(self, window: &Window) -> Value {
+        match self {
+            Source::Register(register) => window.get(register).clone(),
+            Source::Constant(value) => value.clone(),
+            Source::Integer(value) => Value::Integer(i64::from(value)),
+        }
+    }
+
+    fn register(self) -> Option<Register> {
+        match self {
+            Source::Register(register) => Some(register),
+            _ => None,
+        }
+    }
+
+    fn clear(self, window: &mut Window) {
+        if let Source::Register(register) = self {
+            window.clear(register);
+        }
+    }
+}
+
+fn first_dies(consume: u8) -> bool {
+    consume & CONSUME_FIRST != 0
+}
+
+fn clear_dead(window: &mut Window, consume: u8, left: Source<'_>, right: Source<'_>) {
+    if first_dies(consume) {
+        left.clear(window);
+    }
+    if second_dies(consume) {
+        right.clear(window);
+    }
+}
+
+/// An arithmetic operator, on what its operation does not do itself.
+#[inline(never)]
+pub(super) fn binary(
+    mut window: Window,
+    operator: Operator,
+    consume: u8,
+    to: Register,
+    left: Source<'_>,
+    right: Source<'_>,
+) -> Result<()> {
+    let right_value = right.value(&window);
+    let owns_left = first_dies(consume) && left.register() != right.register();
+    let result = match (operator, left.register().map(|register| window.get(register))) {
+        (Operator::Add, Some(Value::String(_))) if matches!(right_value, Value::String(_)) => {
+            join(taken(&mut window, left, owns_left), &right_value)
+        }
+        (Operator::Add, Some(Value::List(..))) if matches!(right_value, Value::List(..)) => {
+            builtin::join_lists(taken(&mut window, left, owns_left), &right_value)
+        }
+        _ => number::arithmetic(operator, &left.value(&window), &right_value)?,
+    };
+    drop(right_value);
+    clear_dead(&mut window, consume, left, right);
+    window.set(to, result);
+    Ok(())
+}
+
+/// `+` as a function.
+pub(super) fn add(left: &mut Value, right: &Value) -> Result<Value> {
+    match (&*left, right) {
+        (Value::String(_), Value::String(_)) => Ok(join(std::mem::take(left), right)),
+        (Value::List(..), Value::List(..)) => Ok(builtin::join_lists(std::mem::take(left), right)),
+        (left, right) => number::arithmetic(Operator::Add, left, right),
+    }
+}
+
+/// The left operand itself if it dies here, else a copy.
+fn taken(window: &mut Window, source: Source<'_>, owns: bool) -> Value {
+    match source {
+        Source::Register(register) if owns => std::mem::take(window.get_mut(register)),
+        other => other.value(window),
+    }
+}
+
+/// Two strings as one, in place where nobody else holds the first.
+fn join(left: Value, right: &Value) -> Value {
+    match (left, right) {
+        (Value::String(mut text), Value::String(more)) => {
+            match Arc::get_mut(&mut text) {
+                Some(own) => own.push(more),
+                None => text = Arc::new(Text::join(&text, more)),
+            }
+            Value::String(text)
+        }
+        (left, _) => left,
+    }
+}
+
+/// A comparison.
+#[inline(never)]
+pub(super) fn compare(
+    mut window: Window,
+    operator: Operator,
+    consume: u8,
+    left: Source<'_>,
+    right: Source<'_>,
+) -> Result<bool> {
+    let holds = holds(operator, &left.value(&window), &right.value(&window))?;
+    clear_dead(&mut window, consume, left, right);
+    Ok(holds)
+}
+
+/// A comparison, or `&&` or `||` as a function, whose value is wanted.
+#[inline(never)]
+pub(super) fn compare_value(
+    mut window: Window,
+    operator: Operator,
+    consume: u8,
+    to: Register,
+    left: Register,
+    right: Register,
+) -> Result<()> {
+    let holds = holds(operator, window.get(left), window.get(right))?;
+    clear_dead(&mut window, consume, Source::Register(left), Source::Register(right));
+    window.set(to, Value::Boolean(holds));
+    Ok(())
+}
+
+/// Whether `left operator right`, for an operator that gives a boolean.
+pub(super) fn holds(operator: Operator, left: &Value, right: &Value) -> Result<bool> {
+    match operator {
+        Operator::Equal => return Ok(compare::equal(left, right)),
+        Operator::NotEqual => return Ok(!compare::equal(left, right)),
+        Operator::And | Operator::Or => {
+            return match (left, right) {
+                (Value::Boolean(left), Value::Boolean(right)) if operator == Operator::And => Ok(*left && *right),
+                (Value::Boolean(left), Value::Boolean(right)) => Ok(*left || *right),
+                (Value::Boolean(_), other) | (other, _) => Err(not_boolean(operator, other)),
+            };
+        }
+        _ => {}
+    }
+    let order = compare::order(left, right).map_err(|(left, right)| {
+        Error::of_type(format!(
+            "`{}` needs two numbers, two strings or two lists, but got {} and {}",
+            operator.symbol(),
+            article(left.type_name()),
+            article(right.type_name())
+        ))
+    })?;
+    Ok(match (operator, order) {
+        (_, None) => false,
+        (Operator::Less, Some(order)) => order == Ordering::Less,
+        (Operator::LessOrEqual, Some(order)) => order != Ordering::Greater,
+        (Operator::Greater, Some(order)) => order == Ordering::Greater,
+        (_, Some(order)) => order != Ordering::Less,
+    })
+}
+
+#[cold]
+pub(super) fn not_boolean(operator: Operator, value: &Value) -> Error {
+    Error::of_type(format!("`{}` needs booleans, but got {}", operator.symbol(), article(value.type_name())))
+}
+
+#[inline(never)]
+pub(super) fn negate(mut window: Window, consume: u8, to: Register, from: Register) -> Result<()> {
+    let result = number::negate(window.get(from))?;
+    window.clear_if(first_dies(consume), from);
+    window.set(to, result);
+    Ok(())
+}
+
+#[inline(never)]
+pub(super) fn load_optional(
+    mut window: Window,
+    code: &Code,
+    cursor: Cursor<'_>,
+    to: Register,
+    local: Register,
+    constant: u32,
+    executable: &Executable,
+) -> Result<()> {
+    let locals = code.analysis.locals.len() as Register;
+    if local != u32::MAX && matches!(window.get(local + locals), Value::Boolean(true)) {
+        window.copy(to, local);
+    } else if constant != u32::MAX {
+        let value = cursor.constant(constant).clone();
+        window.set(to, value);
+    } else {
+        let instruction = code.points[cursor.index() as usize].instruction;
+        let name = match &executable.code[instruction as usize] {
+            Instruction::PushBinding(name) => executable.name(*name),
+            _ => "?",
+        };
+        return Err(Error::new("name", format!("`{name}` is not bound yet when it is read here")));
+    }
+    Ok(())
+}
+
+#[inline(never)]
+pub(super) fn first(mut window: Window, consume: u8, to: Register, list: Register) -> Result<()> {
+    let item = builtin::first(window.get(list))?;
+    window.clear_if(first_dies(consume), list);
+    window.set(to, item);
+    Ok(())
+}
+
+#[inline(never)]
+pub(super) fn rest(mut window: Window, consume: u8, to: Register, list: Register) -> Result<()> {
+    builtin::check_rest(window.get(list))?;
+    let rest = builtin::rest(taken(&mut window, Source::Register(list), first_dies(consume)));
+    window.set(to, rest);
+    Ok(())
+}
+
+#[inline(never)]
+pub(super) fn nth(mut window: Window, consume: u8, to: Register, list: Register, index: Register) -> Result<()> {
+    let item = builtin::nth(window.get(list), window.get(index))?;
+    clear_dead(&mut window, consume, Source::Register(list), Source::Register(index));
+    window.set(to, item);
+    Ok(())
+}
+
+#[inline(never)]
+pub(super) fn length(mut window: Window, consume: u8, to: Register, of: Register) -> Result<()> {
+    let length = builtin::length(window.get(of))?;
+    window.clear_if(first_dies(consume), of);
+    window.set(to, length);
+    Ok(())
+}
+
+#[inline(never)]
+pub(super) fn append(mut window: Window, consume: u8, to: Register, list: Register, item: Register) -> Result<()> {
+    builtin::check_append(window.get(list))?;
+    let owns = first_dies(consume) && list != item;
+    let item_value = taken(&mut window, Source::Register(item), second_dies(consume) && list != item);
+    let list_value = taken(&mut window, Source::Register(list), owns);
+    let appended = builtin::append(list_value, item_value);
+    clear_dead(&mut window, consume, Source::Register(list), Source::Register(item));
+    window.set(to, appended);
+    Ok(())
+}
+
+#[inline(never)]
+pub(super) fn get(mut window: Window, consume: u8, to: Register, hash: Register, key: Register) -> Result<()> {
+    let value = builtin::get(window.get(hash), window.get(key))?.cloned().unwrap_or_default();
+    clear_dead(&mut window, consume, Source::Register(hash), Source::Register(key));
+    window.set(to, value);
+    Ok(())
+}

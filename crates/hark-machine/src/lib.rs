@@ -1,0 +1,34 @@
+//! Runs one thread of a Hark program until it needs the world.
+//!
+//! The order to read in: [`Value`] and its kinds, the builtins on them, [`Program`] (the fast inner form of an
+//! executable and how it is made), [`Thread`] (everything that a thread is, as data), the interpreter, snapshots.
+//! This crate is pure: it touches no file, clock, network, thread or random source.
+
+mod builtin;
+mod compare;
+mod display;
+mod drop;
+mod effect;
+mod error;
+mod hash;
+mod interpreter;
+pub mod limits;
+mod list;
+mod number;
+mod program;
+mod registers;
+mod snapshot;
+mod text;
+mod thread;
+mod value;
+
+pub use display::{function_name, literal_text, text_of};
+pub use effect::{Awaited, Effect, ForeignCall, Host};
+pub use error::{Error, TraceFrame};
+pub use hash::{HashBody, Key};
+pub use list::{List, ListBody};
+pub use program::{Form, Program};
+pub use snapshot::SnapshotError;
+pub use text::Text;
+pub use thread::Thread;
+pub use value::Value;

@@ -1,0 +1,167 @@
+//! A program as the machine runs it: the portable executable, and register code made from it when first called.
+
+mod analysis;
+mod fuse;
+mod lower;
+pub(crate) mod operation;
+mod stack;
+mod verify;
+
+use std::sync::OnceLock;
+
+use hark_bytecode::{Executable, ExecutableError, FunctionIndex, Global};
+
+use crate::value::Value;
+use analysis::Analysis;
+use operation::Operation;
+pub(crate) use stack::{Place, StackLayouts};
+
+/// A program, ready to run.
+#[derive(Debug)]
+pub struct Program {
+    executable: Executable,
+    /// What each name means where no record binds it.
+    globals: Vec<Option<Global>>,
+    fingerprint: OnceLock<u64>,
+    form: Form,
+    fused: Vec<OnceLock<Code>>,
+    /// Made where a thread must go on at a place that lies inside of a fused operation.
+    plain: Vec<OnceLock<Code>>,
+}
+
+/// How closely the register code follows the listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As fast as we can: some instructions vanish, some are done together.
+    Fused,
+    /// An operation for each instruction at least, so that a thread can stop between any two.
+    Plain,
+}
+
+/// The register code of one function.
+#[derive(Debug)]
+pub(crate) struct Code {
+    pub operations: Vec<Operation>,
+    /// Where each operation stands in the portable program. Invariant: as long as `operations`, and sorted.
+    pub points: Vec<Point>,
+    pub constants: Vec<Value>,
+    /// How many registers a record of this function has.
+    pub registers: u32,
+    /// The locals that have a flag, which says whether they are bound; a local's flag is as many registers after it
+    /// as there are locals.
+    pub flagged: Vec<u32>,
+    pub layouts: StackLayouts,
+    pub analysis: Analysis,
+}
+
+/// The state of the portable machine before an operation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Point {
+    /// The next portable instruction.
+    pub instruction: u32,
+    /// Where the values of the portable data stack are.
+    pub stack: stack::LayoutId,
+}
+
+/// Which code of which function. Invariant: functions first in their fused, then in their plain form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CodeId(pub u32);
+
+impl Code {
+    /// The first operation that stands exactly before this portable instruction, if there is one.
+    pub fn operation_at(&self, instruction: u32) -> Option<usize> {
+        let index = self.points.partition_point(|point| point.instruction < instruction);
+        self.points.get(index).filter(|point| point.instruction == instruction).map(|_| index)
+    }
+}
+
+impl Program {
+    /// Makes a program ready to run.
+    ///
+    /// # Errors
+    /// If the executable is not sound, which no compiler of ours makes.
+    pub fn new(executable: Executable) -> Result<Program, ExecutableError> {
+        Program::with_form(executable, Form::Fused)
+    }
+
+    /// The same in a given form.
+    ///
+    /// # Errors
+    /// As for [`Program::new`].
+    pub fn with_form(executable: Executable, form: Form) -> Result<Program, ExecutableError> {
+        executable.verify()?;
+        analysis::verify_prologues(&executable)?;
+        let slots = || executable.functions.iter().map(|_| OnceLock::new()).collect();
+        let (fused, plain) = (slots(), slots());
+        Ok(Program { globals: executable.globals(), fingerprint: OnceLock::new(), form, fused, plain, executable })
+    }
+
+    /// The portable program.
+    pub fn executable(&self) -> &Executable {
+        &self.executable
+    }
+
+    /// The first bytes of the executable's hash: what a snapshot names its program by.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        *self.fingerprint.get_or_init(|| {
+            let hash = self.executable.hash().0;
+            u64::from_le_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]])
+        })
+    }
+
+    /// The code that a call of this function runs.
+    #[inline(always)]
+    pub(crate) fn entry(&self, function: u32) -> (CodeId, &Code) {
+        let id = match self.form {
+            Form::Fused => CodeId(function),
+            Form::Plain => self.plain_id(FunctionIndex(function)),
+        };
+        (id, self.code(id))
+    }
+
+    /// The code with this id, made now if it is the first time.
+    #[inline(always)]
+    pub(crate) fn code(&self, id: CodeId) -> &Code {
+        let index = id.0 as usize;
+        match self.fused.get(index) {
+            Some(slot) => match slot.get() {
+                Some(code) => code,
+                None => self.make(id),
+            },
+            None => self.make(id),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make(&self, id: CodeId) -> &Code {
+        let function = self.function_of(id);
+        let index = function.0 as usize;
+        if (id.0 as usize) < self.fused.len() {
+            self.fused[index].get_or_init(|| lower::lower(&self.executable, &self.globals, function, Form::Fused))
+        } else {
+            self.plain[index].get_or_init(|| lower::lower(&self.executable, &self.globals, function, Form::Plain))
+        }
+    }
+
+    pub(crate) fn fused_id(&self, function: FunctionIndex) -> CodeId {
+        CodeId(function.0)
+    }
+
+    pub(crate) fn plain_id(&self, function: FunctionIndex) -> CodeId {
+        CodeId(function.0 + self.fused.len() as u32)
+    }
+
+    /// The function whose code this is.
+    pub(crate) fn function_of(&self, id: CodeId) -> FunctionIndex {
+        FunctionIndex(id.0 % self.fused.len() as u32)
+    }
+
+    /// Which forms to try when a thread goes on at some instruction, the preferred one first.
+    pub(crate) fn codes_to_resume(&self, function: FunctionIndex) -> [CodeId; 2] {
+        match self.form {
+            Form::Fused => [self.fused_id(function), self.plain_id(function)],
+            Form::Plain => [self.plain_id(function), self.plain_id(function)],
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! What can be known about a function's locals from its portable code: where each is bound for certain, and where it
+//! is read for the last time. Standard dataflow over basic blocks, with bit sets.
+
+use std::collections::HashMap;
+
+use hark_bytecode::{Executable, ExecutableError, Function, Instruction, NameIndex};
+
+/// Sets of locals, as bits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LocalSet(Vec<u64>);
+
+impl LocalSet {
+    fn empty(count: usize) -> LocalSet {
+        LocalSet(vec![0; count.div_ceil(64)])
+    }
+
+    fn full(count: usize) -> LocalSet {
+        LocalSet(vec![u64::MAX; count.div_ceil(64)])
+    }
+
+    pub fn contains(&self, local: u32) -> bool {
+        self.0[local as usize / 64] & (1 << (local % 64)) != 0
+    }
+
+    fn insert(&mut self, local: u32) {
+        self.0[local as usize / 64] |= 1 << (local % 64);
+    }
+
+    fn remove(&mut self, local: u32) {
+        self.0[local as usize / 64] &= !(1 << (local % 64));
+    }
+
+    fn unite(&mut self, other: &LocalSet) {
+        self.0.iter_mut().zip(&other.0).for_each(|(own, other)| *own |= other);
+    }
+
+    fn intersect(&mut self, other: &LocalSet) {
+        self.0.iter_mut().zip(&other.0).for_each(|(own, other)| *own &= other);
+    }
+
+    /// The members that are not in `other`.
+    pub fn without(&self, other: &LocalSet) -> impl Iterator<Item = u32> {
+        let words = self.0.iter().zip(&other.0).map(|(own, other)| own & !other);
+        words.enumerate().flat_map(|(index, word)| {
+            (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| index as u32 * 64 + bit)
+        })
+    }
+}
+
+/// A stretch of instructions that is entered only at its start and left only at its end.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub start: u32,
+    pub end: u32,
+    /// The height of the data stack at its start.
+    pub height: u32,
+    successors: Vec<usize>,
+    /// The locals whose values are needed at its start.
+    pub live_in: LocalSet,
+    /// The locals that may still hold something at its start though nobody needs it.
+    pub stale: Vec<u32>,
+    bound_in: LocalSet,
+}
+
+/// What a read or a binding of a local is like.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Use {
+    /// Nobody reads the local's value afterwards.
+    pub is_last: bool,
+    /// On some way here the local was not bound.
+    pub may_be_unbound: bool,
+}
+
+/// The result for one function.
+#[derive(Debug)]
+pub(crate) struct Analysis {
+    pub locals: Vec<NameIndex>,
+    pub register_of: HashMap<NameIndex, u32>,
+    /// Only what can be reached, in the order of the code.
+    pub blocks: Vec<Block>,
+    /// For each instruction of the function; meaningful for `PUSHB` and `BIND` of a local.
+    pub uses: Vec<Use>,
+    /// The greatest height of the data stack.
+    pub height_max: u32,
+}
+
+/// The instruction behind the code that binds the parameters.
+pub(super) fn body_start(function: &Function) -> u32 {
+    function.start + 2 * function.parameters.len() as u32
+}
+
+/// Checks that each function begins by binding its parameters, each once.
+pub(super) fn verify_prologues(executable: &Executable) -> Result<(), ExecutableError> {
+    for function in &executable.functions {
+        let bad = |what: &str| ExecutableError(format!("function {}: {what}", function.name));
+        if function.foreign.is_some() {
+            continue;
+        }
+        let mut seen = std::collections::HashSet::new();
+        for (position, name) in function.parameters.iter().rev().enumerate() {
+            let at = function.start as usize + 2 * position;
+            let pair = executable.code.get(at..at + 2).ok_or_else(|| bad("its parameters are not bound"))?;
+            if pair != [Instruction::Bind(*name), Instruction::Pop] {
+                return Err(bad("its parameters are not bound"));
+            }
+            if !seen.insert(*name) {
+                return Err(bad("two parameters have one name"));
+            }
+        }
+        if body_start(function) >= function.end {
+            return Err(bad("it has no body"));
+        }
+        let body = body_start(function);
+        for at in body..function.end {
+            let inside = match jump_target(at, &executable.code[at as usize]) {
+                Some(target) => target == function.start || target >= body,
+                None => true,
+            };
+            if !inside {
+                return Err(bad("a jump leads among its parameters"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where an instruction may jump to.
+pub(super) fn jump_target(at: u32, instruction: &Instruction) -> Option<u32> {
+    match instruction {
+        Instruction::Jump(distance)
+        | Instruction::JumpIf(distance)
+        | Instruction::And(distance)
+        | Instruction::Or(distance) => Some((i64::from(at) + 1 + i64::from(*distance)) as u32),
+        _ => None,
+    }
+}
+
+/// Analyzes one function. The executable must be verified.
+pub(super) fn analyze(executable: &Executable, function: &Function) -> Analysis {
+    let locals = find_locals(executable, function);
+    let register_of = locals.iter().enumerate().map(|(index, name)| (*name, index as u32)).collect();
+    let (blocks, height_max) = find_blocks(executable, function, locals.len());
+    let uses = vec![Use::default(); (function.end - function.start) as usize];
+    let mut analysis = Analysis { locals, register_of, blocks, uses, height_max };
+    analysis.find_bound(executable, function);
+    analysis.find_live(executable, function);
+    analysis
+}
+
+/// The parameters, then every other name that the code binds.
+fn find_locals(executable: &Executable, function: &Function) -> Vec<NameIndex> {
+    let mut locals = function.parameters.clone();
+    let mut seen: std::collections::HashSet<NameIndex> = locals.iter().copied().collect();
+    for instruction in &executable.code[body_start(function) as usize..function.end as usize] {
+        if let Instruction::Bind(name) = instruction
+            && seen.insert(*name)
+        {
+            locals.push(*name);
+        }
+    }
+    locals
+}
+
+/// The height of the stack after an instruction that goes on to the next.
+fn height_after(instruction: &Instruction, height: u32) -> u32 {
+    match instruction {
+        Instruction::PushValue(_) | Instruction::PushBinding(_) => height + 1,
+        Instruction::Pop | Instruction::JumpIf(_) | Instruction::And(_) | Instruction::Or(_) => height - 1,
+        Instruction::Call(count) | Instruction::AsyncCall(count) => height - count,
+        Instruction::Bind(_) | Instruction::Wait | Instruction::Jump(_) | Instruction::Return => height,
+    }
+}
+
+fn find_blocks(executable: &Executable, function: &Function, locals: usize) -> (Vec<Block>, u32) {
+    let body = body_start(function);
+    let entry_height = match function.foreign {
+        Some(foreign) => executable.foreign[foreign.0 as usize].arity,
+        None => 0,
+    };
+    let size = (function.end - function.start) as usize;
+    let mut leaders = vec![false; size + 1];
+    leaders[(body - function.start) as usize] = true;
+    for at in body..function.end {
+        let instruction = &executable.code[at as usize];
+        if let Some(target) = jump_target(at, instruction) {
+            leaders[(at + 1 - function.start) as usize] = true;
+            if target != function.start {
+                leaders[(target - function.start) as usize] = true;
+            }
+        } else if matches!(instruction, Instruction::Return) {
+            leaders[(at + 1 - function.start) as usize] = true;
+        }
+    }
+    let mut heights: Vec<Option<u32>> = vec![None; size];
+    let mut height_max = entry_height;
+    let mut open = vec![(body, entry_height)];
+    let mut blocks = Vec::new();
+    while let Some((start, height)) = open.pop() {
+        let known = &mut heights[(start - function.start) as usize];
+        if known.is_some() {
+            continue;
+        }
+        *known = Some(height);
+        let (mut at, mut height_now) = (start, height);
+        let ends = loop {
+            let instruction = &executable.code[at as usize];
+            let target = jump_target(at, instruction).filter(|target| *target != function.start);
+            if let Some(target) = target {
+                // AND and OR jump with their operand still there; JUMPIF pops it first.
+                let at_target = match instruction {
+                    Instruction::JumpIf(_) => height_now - 1,
+                    _ => height_now,
+                };
+                open.push((target, at_target));
+            }
+            height_now = height_after(instruction, height_now);
+            height_max = height_max.max(height_now);
+            at += 1;
+            if matches!(instruction, Instruction::Return | Instruction::Jump(_)) {
+                break target.into_iter().collect::<Vec<u32>>();
+            }
+            if leaders[(at - function.start) as usize] {
+                open.push((at, height_now));
+                break target.into_iter().chain([at]).collect();
+            }
+        };
+        blocks.push((start, at, height, ends));
+    }
+    blocks.sort_unstable_by_key(|block| block.0);
+    let index_of: HashMap<u32, usize> = blocks.iter().enumerate().map(|(index, block)| (block.0, index)).collect();
+    let blocks = blocks
+        .into_iter()
+        .map(|(start, end, height, ends)| Block {
+            start,
+            end,
+            height,
+            successors: ends.iter().map(|end| index_of[end]).collect(),
+            live_in: LocalSet::empty(locals),
+            stale: Vec::new(),
+            bound_in: LocalSet::full(locals),
+        })
+        .collect();
+    (blocks, height_max)
+}
+
+impl Analysis {
+    fn local_of(&self, instruction: &Instruction) -> Option<u32> {
+        match instruction {
+            Instruction::PushBinding(name) | Instruction::Bind(name) => self.register_of.get(name).copied(),
+            _ => None,
+        }
+    }
+
+    /// Forwards: which locals are bound on every way to an instruction.
+    fn find_bound(&mut self, executable: &Executable, function: &Function) {
+        let mut parameters = LocalSet::empty(self.locals.len());
+        (0..function.parameters.len() as u32).for_each(|parameter| parameters.insert(parameter));
+        self.blocks[0].bound_in = parameters;
+        let mut open: Vec<usize> = vec![0];
+        let mut visited = vec![false; self.blocks.len()];
+        while let Some(index) = open.pop() {
+            visited[index] = true;
+            let mut bound = self.blocks[index].bound_in.clone();
+            for at in self.blocks[index].start..self.blocks[index].end {
+                let instruction = &executable.code[at as usize];
+                let Some(local) = self.local_of(instruction) else { continue };
+                let used = &mut self.uses[(at - function.start) as usize];
+                used.may_be_unbound = !bound.contains(local);
+                if matches!(instruction, Instruction::Bind(_)) {
+                    bound.insert(local);
+                }
+            }
+            for successor in self.blocks[index].successors.clone() {
+                let mut narrowed = self.blocks[successor].bound_in.clone();
+                narrowed.intersect(&bound);
+                if narrowed != self.blocks[successor].bound_in || !visited[successor] {
+                    self.blocks[successor].bound_in = narrowed;
+                    open.push(successor);
+                }
+            }
+        }
+    }
+
+    /// Backwards: which locals are read later.
+    fn find_live(&mut self, executable: &Executable, function: &Function) {
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for index in (0..self.blocks.len()).rev() {
+                let live = self.live_at_start(executable, index, |_, _| {});
+                if live != self.blocks[index].live_in {
+                    self.blocks[index].live_in = live;
+                    changed = true;
+                }
+            }
+        }
+        for index in 0..self.blocks.len() {
+            let mut last = Vec::new();
+            self.live_at_start(executable, index, |at, is_last| last.push((at, is_last)));
+            for (at, is_last) in last {
+                self.uses[(at - function.start) as usize].is_last = is_last;
+            }
+        }
+        self.find_stale();
+    }
+
+    /// The locals that are live where a block ends.
+    fn live_at_end(&self, index: usize) -> LocalSet {
+        let mut live = LocalSet::empty(self.locals.len());
+        for successor in &self.blocks[index].successors {
+            live.unite(&self.blocks[*successor].live_in);
+        }
+        live
+    }
+
+    fn live_at_start(&self, executable: &Executable, index: usize, mut note: impl FnMut(u32, bool)) -> LocalSet {
+        let mut live = self.live_at_end(index);
+        for at in (self.blocks[index].start..self.blocks[index].end).rev() {
+            let instruction = &executable.code[at as usize];
+            let Some(local) = self.local_of(instruction) else { continue };
+            note(at, !live.contains(local));
+            match instruction {
+                Instruction::Bind(_) => live.remove(local),
+                _ => live.insert(local),
+            }
+        }
+        live
+    }
+
+    /// A value that only one of two ways needs is dropped at the start of the other.
+    fn find_stale(&mut self) {
+        for index in 0..self.blocks.len() {
+            let live = self.live_at_end(index);
+            for successor in self.blocks[index].successors.clone() {
+                let stale: Vec<u32> = live.without(&self.blocks[successor].live_in).collect();
+                let known = &mut self.blocks[successor].stale;
+                known.extend(stale);
+                known.sort_unstable();
+                known.dedup();
+            }
+        }
+        // A parameter that is never read is dropped at once.
+        let mut parameters = LocalSet::empty(self.locals.len());
+        let bound = self.blocks[0].bound_in.clone();
+        parameters.unite(&bound);
+        let unread: Vec<u32> = parameters.without(&self.blocks[0].live_in).collect();
+        self.blocks[0].stale.extend(unread);
+    }
+
+    /// The locals whose values are needed before an instruction. For snapshots, which are rare; nothing is kept.
+    pub fn live_before(&self, executable: &Executable, instruction: u32) -> Option<LocalSet> {
+        let index = self.blocks.partition_point(|block| block.end <= instruction);
+        let block = self.blocks.get(index).filter(|block| block.start <= instruction)?;
+        let mut live = self.live_at_end(index);
+        for at in (instruction..block.end).rev() {
+            let read = &executable.code[at as usize];
+            let Some(local) = self.local_of(read) else { continue };
+            if matches!(read, Instruction::Bind(_)) { live.remove(local) } else { live.insert(local) }
+        }
+        Some(live)
+    }
+}

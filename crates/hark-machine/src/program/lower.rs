@@ -1,0 +1,731 @@
+//! From the portable listing to register code, one function at a time.
+//!
+//! The data stack is run symbolically: a pushed local or constant costs nothing until something needs it. What must
+//! be in a register of its own goes to the one that belongs to its height on the stack, so that arguments stand in a
+//! row and become the callee's first registers. Where ways meet, everything is in its own register.
+//!
+//! Each value's last use takes it out of its register. So a record holds nothing when it returns, and what has one
+//! owner is changed in place.
+
+use std::collections::HashMap;
+
+use hark_bytecode::{Executable, Function, FunctionIndex, Global, Instruction, Literal, NameIndex};
+
+use super::analysis::{self, Analysis, Use, analyze};
+use super::operation::{CONSUME_FIRST, CONSUME_SECOND, Operation, Register};
+use super::stack::{EMPTY, LayoutId, Place, StackLayouts};
+use super::{Code, Form, Point, verify};
+use crate::value::Value;
+
+/// Beyond this height values are put into their registers at once, so that a long list literal costs no more for
+/// each of its items than a short one.
+const SYMBOLIC_HEIGHT_MAX: usize = 24;
+
+/// A value of the data stack while code is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// In the register of its height.
+    Own,
+    /// In a local; `is_last` if this is the last use of it.
+    Local { register: Register, is_last: bool },
+    /// A constant.
+    Constant(u32),
+}
+
+/// An operand of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operand {
+    Register { register: Register, dies: bool },
+    Constant(u32),
+}
+
+pub(super) struct Lowering<'a> {
+    executable: &'a Executable,
+    globals: &'a [Option<Global>],
+    function: &'a Function,
+    pub form: Form,
+    analysis: &'a Analysis,
+    pub operations: Vec<Operation>,
+    points: Vec<Point>,
+    pub constants: Vec<Value>,
+    global_constants: HashMap<NameIndex, u32>,
+    /// The locals that are read where they may be unbound; a local's flag is as many registers after it as there
+    /// are locals.
+    flagged: Vec<u32>,
+    layouts: StackLayouts,
+    pub stack: Vec<(Entry, LayoutId)>,
+    own_base: Register,
+    /// The portable instruction that is being lowered.
+    at: u32,
+    /// For each operation, whether its `target` is a portable instruction that must become an operation's index.
+    unresolved: Vec<usize>,
+    starts: HashMap<u32, u32>,
+    /// Operations before this one may not be changed any more: some jump leads here.
+    pub barrier: usize,
+}
+
+/// Makes the register code of a function of a verified executable.
+pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_index: FunctionIndex, form: Form) -> Code {
+    let function = &executable.functions[own_index.0 as usize];
+    let analysis = analyze(executable, function);
+    let flagged = find_flagged(executable, function, &analysis);
+    let own_base = (analysis.locals.len() * if flagged.is_empty() { 1 } else { 2 }) as Register;
+    let mut lowering = Lowering {
+        executable,
+        globals,
+        function,
+        form,
+        analysis: &analysis,
+        operations: Vec::new(),
+        points: Vec::new(),
+        constants: Vec::new(),
+        global_constants: HashMap::new(),
+        flagged,
+        layouts: StackLayouts::default(),
+        stack: Vec::new(),
+        own_base,
+        at: 0,
+        unresolved: Vec::new(),
+        starts: HashMap::new(),
+        barrier: 0,
+    };
+    lowering.lower_function();
+    let Lowering { mut operations, points, constants, flagged, layouts, unresolved, starts, .. } = lowering;
+    for index in unresolved {
+        resolve_target(&mut operations[index], &starts);
+    }
+    // A window has room for what a callee finds there: the result at least.
+    let registers = own_base + analysis.height_max + 1;
+    let code = Code { operations, points, constants, registers, flagged, layouts, analysis };
+    verify::verify(&code, executable);
+    code
+}
+
+/// The locals that are read where they may be unbound.
+fn find_flagged(executable: &Executable, function: &Function, analysis: &Analysis) -> Vec<u32> {
+    let mut flagged = Vec::new();
+    for block in &analysis.blocks {
+        for at in block.start..block.end {
+            if let Instruction::PushBinding(name) = &executable.code[at as usize]
+                && let Some(&local) = analysis.register_of.get(name)
+                && analysis.uses[(at - function.start) as usize].may_be_unbound
+            {
+                flagged.push(local);
+            }
+        }
+    }
+    flagged.sort_unstable();
+    flagged.dedup();
+    flagged
+}
+
+fn resolve_target(operation: &mut Operation, starts: &HashMap<u32, u32>) {
+    if let Some(target) = verify::target(operation) {
+        verify::set_target(operation, starts[&target]);
+    }
+}
+
+impl Lowering<'_> {
+    fn lower_function(&mut self) {
+        self.at = analysis::body_start(self.function);
+        for local in self.flagged.clone() {
+            self.set_flag(local, false);
+        }
+        for index in 0..self.analysis.blocks.len() {
+            self.lower_block(index);
+        }
+    }
+
+    fn set_flag(&mut self, local: u32, is_bound: bool) {
+        let constant = self.constant(Value::Boolean(is_bound));
+        let to = local + self.analysis.locals.len() as Register;
+        self.emit(Operation::Load { to, constant });
+    }
+
+    fn lower_block(&mut self, index: usize) {
+        let block = &self.analysis.blocks[index];
+        self.at = block.start;
+        self.stack.clear();
+        for _ in 0..block.height {
+            self.push(Entry::Own);
+        }
+        self.starts.insert(block.start, self.operations.len() as u32);
+        self.barrier = self.operations.len();
+        for local in &block.stale {
+            self.emit(Operation::Drop { register: *local });
+        }
+        let mut at = block.start;
+        while at < block.end {
+            self.at = at;
+            let before = self.operations.len();
+            at = self.lower_instruction(at, block.end);
+            if self.form == Form::Plain {
+                self.materialize_plain();
+                if self.operations.len() == before {
+                    self.emit(Operation::Nop);
+                }
+            }
+        }
+        self.at = at;
+        let ends = matches!(self.operations.last(), Some(last) if verify::is_end(last))
+            && self.operations.len() > self.barrier;
+        if !ends {
+            self.materialize_all();
+            // A block that makes no operation at all needs one for its way on, if the next block is not the next
+            // in the code.
+            let next = self.analysis.blocks.get(index + 1).map(|next| next.start);
+            if next != Some(at) {
+                self.jump_to(at);
+            }
+        }
+    }
+
+    /// Lowers one instruction, or a few that are done together; gives the next one.
+    fn lower_instruction(&mut self, at: u32, block_end: u32) -> u32 {
+        let executable = self.executable;
+        match &executable.code[at as usize] {
+            Instruction::PushValue(literal) => self.push_literal(literal),
+            Instruction::PushBinding(name) => self.push_binding(*name),
+            Instruction::Bind(name) => self.bind(*name),
+            Instruction::Pop => self.pop_value(),
+            Instruction::Call(count) => return self.call(*count, at, block_end),
+            Instruction::AsyncCall(count) => self.spawn(*count),
+            Instruction::Wait => {
+                let top = self.operand(self.stack.len() - 1);
+                let (from, dies) = self.in_register(top, self.stack.len() - 1);
+                let to = self.own(self.stack.len() - 1);
+                self.emit(Operation::Wait { consume: u8::from(dies), to, from });
+                self.replace(1);
+            }
+            Instruction::Jump(distance) => self.jump(at, *distance),
+            Instruction::JumpIf(distance) => {
+                let target = self.target(at, *distance);
+                self.jump_if(target);
+            }
+            Instruction::And(distance) | Instruction::Or(distance) => {
+                let target = self.target(at, *distance);
+                self.materialize_all();
+                let register = self.own(self.stack.len() - 1);
+                let is_and = matches!(executable.code[at as usize], Instruction::And(_));
+                self.emit_jump(if is_and {
+                    Operation::And { register, target }
+                } else {
+                    Operation::Or { register, target }
+                });
+                self.pop();
+            }
+            Instruction::Return => self.lower_return(),
+        }
+        at + 1
+    }
+
+    fn target(&self, at: u32, distance: i32) -> u32 {
+        (i64::from(at) + 1 + i64::from(distance)) as u32
+    }
+
+    fn used(&self) -> Use {
+        self.analysis.uses[(self.at - self.function.start) as usize]
+    }
+
+    /// The next instruction, if it is in the same block.
+    pub fn next_in_block(&self, at: u32, block_end: u32) -> Option<&Instruction> {
+        (at + 1 < block_end).then(|| &self.executable.code[at as usize + 1])
+    }
+
+    // Pushes and pops.
+
+    fn push_literal(&mut self, literal: &Literal) {
+        let constant = self.constant(Value::from(literal));
+        self.push(Entry::Constant(constant));
+    }
+
+    fn push_binding(&mut self, name: NameIndex) {
+        let Some(&local) = self.analysis.register_of.get(&name) else {
+            let entry = self.global_constant(name);
+            match entry {
+                Some(constant) => self.push(Entry::Constant(constant)),
+                None => self.push_optional(u32::MAX, None),
+            }
+            return;
+        };
+        let used = self.used();
+        if used.may_be_unbound {
+            let global = self.global_constant(name);
+            self.push_optional(local, global);
+            return;
+        }
+        self.push(Entry::Local { register: local, is_last: used.is_last });
+    }
+
+    /// A read that may fail happens at once.
+    fn push_optional(&mut self, local: Register, constant: Option<u32>) {
+        let to = self.own(self.stack.len());
+        self.emit(Operation::LoadOptional { to, local, constant: constant.unwrap_or(u32::MAX) });
+        self.push(Entry::Own);
+    }
+
+    fn bind(&mut self, name: NameIndex) {
+        let Some(&local) = self.analysis.register_of.get(&name) else { return };
+        if self.used().is_last {
+            return;
+        }
+        let top = self.stack.len() - 1;
+        // What is on the stack below keeps the old value.
+        for height in 0..top {
+            if matches!(self.stack[height].0, Entry::Local { register, .. } if register == local) {
+                self.materialize(height);
+            }
+        }
+        match self.stack[top].0 {
+            Entry::Own => {
+                if !self.redirect_last(self.own(top), local) {
+                    let from = self.own(top);
+                    self.emit(Operation::Take { to: local, from });
+                }
+            }
+            Entry::Local { register, .. } if register == local => {}
+            Entry::Local { register, is_last } => {
+                let takes = is_last && !self.hand_on_last(register, top);
+                self.emit(if takes {
+                    Operation::Take { to: local, from: register }
+                } else {
+                    Operation::Copy { to: local, from: register }
+                });
+            }
+            Entry::Constant(constant) => self.load(local, constant),
+        }
+        if self.flagged.binary_search(&local).is_ok() {
+            self.set_flag(local, true);
+        }
+        self.stack.pop();
+        self.push(Entry::Local { register: local, is_last: false });
+    }
+
+    fn pop_value(&mut self) {
+        let top = self.stack.len() - 1;
+        match self.stack[top].0 {
+            Entry::Own => {
+                let register = self.own(top);
+                self.emit(Operation::Drop { register });
+            }
+            Entry::Local { register, is_last: true } if !self.hand_on_last(register, top) => {
+                self.emit(Operation::Drop { register });
+            }
+            _ => {}
+        }
+        self.pop();
+    }
+
+    // Jumps and returns.
+
+    fn jump(&mut self, at: u32, distance: i32) {
+        let target = self.target(at, distance);
+        if target == self.function.start {
+            self.repeat();
+        } else if self.form == Form::Fused
+            && self.stack.len() == 1
+            && matches!(self.executable.code[target as usize], Instruction::Return)
+        {
+            self.lower_return();
+        } else {
+            self.materialize_all();
+            self.jump_to(target);
+            self.stack.clear();
+        }
+    }
+
+    fn jump_to(&mut self, target: u32) {
+        self.emit_jump(Operation::Jump { target });
+    }
+
+    /// Emits an operation whose target is a portable instruction.
+    pub fn emit_jump(&mut self, operation: Operation) {
+        self.unresolved.push(self.operations.len());
+        self.emit(operation);
+    }
+
+    fn jump_if(&mut self, target: u32) {
+        let top = self.stack.len() - 1;
+        for height in 0..top {
+            self.materialize(height);
+        }
+        let operand = self.operand(top);
+        let (condition, dies) = self.in_register(operand, top);
+        self.emit_jump(Operation::JumpIf { consume: u8::from(dies), condition, target });
+        self.pop();
+    }
+
+    fn lower_return(&mut self) {
+        let operand = self.operand(self.stack.len() - 1);
+        match operand {
+            Operand::Constant(constant) => self.emit(Operation::ReturnConstant { constant }),
+            Operand::Register { register, dies } => {
+                self.emit(Operation::Return { consume: u8::from(dies), from: register });
+            }
+        }
+        self.stack.clear();
+    }
+
+    /// A self tail call: the arguments become the parameters.
+    fn repeat(&mut self) {
+        let count = self.function.parameters.len();
+        self.redirect_arguments(count);
+        // A parameter that a later argument still reads keeps its value until then.
+        let blocked = |lowering: &Self, parameter: Register| {
+            lowering.stack.iter().enumerate().any(|(height, (entry, _))| {
+                height as Register != parameter
+                    && matches!(entry, Entry::Local { register, .. } if *register == parameter)
+            })
+        };
+        for parameter in 0..count {
+            if blocked(self, parameter as Register) {
+                for height in 0..count {
+                    let reads = matches!(self.stack[height].0,
+                        Entry::Local { register, .. } if register == parameter as Register);
+                    if reads && height != parameter {
+                        self.materialize(height);
+                    }
+                }
+            }
+            let to = parameter as Register;
+            match self.stack[parameter].0 {
+                Entry::Own => {
+                    let from = self.own(parameter);
+                    self.emit(Operation::Take { to, from });
+                }
+                Entry::Local { register, .. } if register == to => continue,
+                Entry::Local { register, is_last } => {
+                    let takes = is_last && !self.hand_on_last(register, parameter);
+                    self.emit(if takes {
+                        Operation::Take { to, from: register }
+                    } else {
+                        Operation::Copy { to, from: register }
+                    });
+                }
+                Entry::Constant(constant) => self.load(to, constant),
+            }
+            self.set_entry(parameter, Entry::Local { register: to, is_last: false });
+        }
+        self.emit(Operation::Repeat { target: 0 });
+        self.stack.clear();
+    }
+
+    // Calls.
+
+    /// What the topmost value is, if that is known now.
+    pub fn known_callee(&self) -> Option<&Value> {
+        match self.stack.last() {
+            Some((Entry::Constant(constant), _)) => self.constants.get(*constant as usize),
+            _ => None,
+        }
+    }
+
+    fn call(&mut self, count: u32, at: u32, block_end: u32) -> u32 {
+        let callee = self.known_callee().cloned();
+        let is_symbol =
+            at > self.function.start && matches!(self.executable.code[at as usize - 1], Instruction::PushBinding(_));
+        match callee {
+            Some(Value::Operator(operator)) if is_symbol => {
+                if let Some(next) = self.operate(operator, count, at, block_end) {
+                    return next;
+                }
+            }
+            Some(Value::Builtin(builtin)) => {
+                if let Some(next) = self.call_builtin(builtin, count, at, block_end) {
+                    return next;
+                }
+            }
+            Some(Value::Function(function)) => {
+                let wanted = self.executable.functions[function.0 as usize].parameters.len();
+                if wanted == count as usize && self.executable.functions[function.0 as usize].foreign.is_none() {
+                    let base = self.arguments(count);
+                    self.emit(Operation::CallFunction { base, function: function.0 });
+                    self.replace(count + 1);
+                    return at + 1;
+                }
+            }
+            Some(Value::Foreign(foreign)) if count <= self.executable.foreign[foreign.0 as usize].arity => {
+                let base = self.arguments(count);
+                self.emit(Operation::CallForeign { base, count, foreign: foreign.0 });
+                self.replace(count + 1);
+                return at + 1;
+            }
+            _ => {}
+        }
+        self.call_value(count);
+        at + 1
+    }
+
+    fn call_value(&mut self, count: u32) {
+        let base = self.arguments(count);
+        self.materialize(self.stack.len() - 1);
+        self.emit(Operation::CallValue { base, count });
+        self.replace(count + 1);
+    }
+
+    fn spawn(&mut self, count: u32) {
+        let top = self.stack.len() - 1;
+        let base = self.arguments(count);
+        match self.stack[top].0 {
+            Entry::Constant(callee) => self.emit(Operation::Spawn { base, count, callee }),
+            _ => {
+                self.materialize(top);
+                self.emit(Operation::SpawnValue { base, count });
+            }
+        }
+        self.replace(count + 1);
+    }
+
+    /// Puts the arguments below the callee into a row; gives the first one's register.
+    pub fn arguments(&mut self, count: u32) -> Register {
+        let callee = self.stack.len() - 1;
+        let first = callee - count as usize;
+        for height in first..callee {
+            self.materialize(height);
+        }
+        self.own(first)
+    }
+
+    // The symbolic stack.
+
+    /// The register that belongs to this height.
+    pub fn own(&self, height: usize) -> Register {
+        self.own_base + height as Register
+    }
+
+    fn place(&self, entry: Entry, height: usize) -> Place {
+        match entry {
+            Entry::Own => Place::Register(self.own(height)),
+            Entry::Local { register, .. } => Place::Register(register),
+            Entry::Constant(constant) => Place::Constant(constant),
+        }
+    }
+
+    fn layout(&self) -> LayoutId {
+        self.stack.last().map_or(EMPTY, |(_, layout)| *layout)
+    }
+
+    pub fn push(&mut self, entry: Entry) {
+        let height = self.stack.len();
+        let below = self.layout();
+        let layout = self.layouts.push(below, self.place(entry, height));
+        self.stack.push((entry, layout));
+        if height >= SYMBOLIC_HEIGHT_MAX {
+            // A callee is known by its constant; it stands on top only until its call.
+            let is_callee = matches!(entry, Entry::Constant(constant)
+                if matches!(self.constants[constant as usize], Value::Operator(_) | Value::Builtin(_)
+                    | Value::Function(_) | Value::Foreign(_)));
+            if !is_callee {
+                self.materialize(height);
+            }
+        }
+    }
+
+    pub fn pop(&mut self) {
+        self.stack.pop();
+    }
+
+    /// Pops so many values and pushes one that is in its own register.
+    pub fn replace(&mut self, count: u32) {
+        self.stack.truncate(self.stack.len() - count as usize);
+        self.push(Entry::Own);
+    }
+
+    /// Says that a value is elsewhere now; the layouts above it are made anew.
+    fn set_entry(&mut self, height: usize, entry: Entry) {
+        self.stack[height].0 = entry;
+        let mut below = if height == 0 { EMPTY } else { self.stack[height - 1].1 };
+        for above in height..self.stack.len() {
+            below = self.layouts.push(below, self.place(self.stack[above].0, above));
+            self.stack[above].1 = below;
+        }
+    }
+
+    /// If another value of the stack is in the same local, that one's use is the last now.
+    fn hand_on_last(&mut self, local: Register, except: usize) -> bool {
+        for height in (0..self.stack.len()).rev() {
+            if let Entry::Local { register, is_last } = &mut self.stack[height].0
+                && *register == local
+                && height != except
+            {
+                *is_last = true;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Puts a value into the register of its height.
+    pub fn materialize(&mut self, height: usize) {
+        let to = self.own(height);
+        match self.stack[height].0 {
+            Entry::Own => return,
+            Entry::Local { register, is_last } => {
+                let takes = is_last && !self.hand_on_last(register, height);
+                self.emit(if takes {
+                    Operation::Take { to, from: register }
+                } else {
+                    Operation::Copy { to, from: register }
+                });
+            }
+            Entry::Constant(constant) => self.load(to, constant),
+        }
+        self.set_entry(height, Entry::Own);
+    }
+
+    fn materialize_all(&mut self) {
+        for height in 0..self.stack.len() {
+            self.materialize(height);
+        }
+    }
+
+    /// In the plain form all but an operator on top, which stays a constant until the call right behind it.
+    fn materialize_plain(&mut self) {
+        let keeps = matches!(self.known_callee(), Some(Value::Operator(_)));
+        for height in 0..self.stack.len() - usize::from(keeps) {
+            self.materialize(height);
+        }
+    }
+
+    /// The value at this height as an operand, and whether it dies with this use.
+    pub fn operand(&mut self, height: usize) -> Operand {
+        match self.stack[height].0 {
+            Entry::Own => Operand::Register { register: self.own(height), dies: true },
+            Entry::Constant(constant) => Operand::Constant(constant),
+            Entry::Local { register, is_last } => Operand::Register { register, dies: is_last },
+        }
+    }
+
+    /// Decides about the operands of one operation together: what another value of the stack needs does not die.
+    pub fn settle(&mut self, operand: Operand, height: usize, operands: &[usize]) -> Operand {
+        let Operand::Register { register, dies: true } = operand else { return operand };
+        if !matches!(self.stack[height].0, Entry::Local { .. }) {
+            return operand;
+        }
+        for other in (0..self.stack.len()).rev() {
+            if operands.contains(&other) {
+                continue;
+            }
+            if let Entry::Local { register: theirs, is_last } = &mut self.stack[other].0
+                && *theirs == register
+            {
+                *is_last = true;
+                return Operand::Register { register, dies: false };
+            }
+        }
+        operand
+    }
+
+    /// An operand that must be in a register; a constant is loaded into the one of its height.
+    pub fn in_register(&mut self, operand: Operand, height: usize) -> (Register, bool) {
+        match self.settle(operand, height, &[height]) {
+            Operand::Register { register, dies } => (register, dies),
+            Operand::Constant(_) => {
+                self.materialize(height);
+                (self.own(height), true)
+            }
+        }
+    }
+
+    fn load(&mut self, to: Register, constant: u32) {
+        let operation = match self.constants[constant as usize] {
+            Value::Integer(value) if i32::try_from(value).is_ok() => Operation::LoadInteger { to, value: value as i32 },
+            _ => Operation::Load { to, constant },
+        };
+        self.emit(operation);
+    }
+
+    // Redirecting results.
+
+    /// If the last operation made this value in `from`, lets it make it in `to`.
+    fn redirect_last(&mut self, from: Register, to: Register) -> bool {
+        if self.form == Form::Plain || self.operations.len() <= self.barrier {
+            return false;
+        }
+        let Some(last) = self.operations.last_mut() else { return false };
+        let made_here = verify::result(last) == Some(from);
+        if made_here {
+            verify::set_result(last, to);
+        }
+        made_here
+    }
+
+    /// Lets arguments of a self tail call be made in the parameters' registers, where nothing reads the parameter
+    /// between that operation and the jump.
+    fn redirect_arguments(&mut self, count: usize) {
+        if self.form == Form::Plain {
+            return;
+        }
+        for parameter in (0..count).rev() {
+            let own = self.own(parameter);
+            let to = parameter as Register;
+            if self.stack[parameter].0 != Entry::Own
+                || self.stack.iter().any(|(entry, _)| matches!(entry, Entry::Local { register, .. } if *register == to))
+            {
+                continue;
+            }
+            let Some(made_at) = self.made_at(own, to) else { continue };
+            let layout = self.stack[parameter].1;
+            // Each layout since then must know the value by the same node, which is changed below.
+            let is_same = |point: &Point| self.layouts.node(point.stack, parameter) == Some(layout);
+            if !self.points[made_at + 1..].iter().all(is_same) {
+                continue;
+            }
+            verify::set_result(&mut self.operations[made_at], to);
+            // In every layout since then the value is in the parameter's register.
+            self.layouts.move_top(layout, Place::Register(to));
+            self.stack[parameter].0 = Entry::Local { register: to, is_last: false };
+        }
+    }
+
+    /// The operation of this block that made the value in `own`, if nothing after it touches `own` or `to`.
+    fn made_at(&self, own: Register, to: Register) -> Option<usize> {
+        for index in (self.barrier..self.operations.len()).rev() {
+            let operation = &self.operations[index];
+            if verify::result(operation) == Some(own) {
+                return Some(index);
+            }
+            if verify::touches(operation, own) || verify::touches(operation, to) {
+                return None;
+            }
+        }
+        None
+    }
+
+    // Constants and operations.
+
+    pub fn constant(&mut self, value: Value) -> u32 {
+        self.constants.push(value);
+        (self.constants.len() - 1) as u32
+    }
+
+    fn global_constant(&mut self, name: NameIndex) -> Option<u32> {
+        if let Some(&constant) = self.global_constants.get(&name) {
+            return Some(constant);
+        }
+        let own_name = self.function.foreign.filter(|_| {
+            // An import's wrapper calls the import itself.
+            *self.executable.name(name) == *self.function.name
+        });
+        let value = match (own_name, self.globals[name.0 as usize]?) {
+            (Some(foreign), _) => Value::Foreign(foreign),
+            (None, Global::Function(function)) => Value::Function(function),
+            (None, Global::Foreign(foreign)) => Value::Foreign(foreign),
+            (None, Global::Builtin(builtin)) => Value::Builtin(builtin),
+            (None, Global::Operator(operator)) => Value::Operator(operator),
+        };
+        let constant = self.constant(value);
+        self.global_constants.insert(name, constant);
+        Some(constant)
+    }
+
+    pub fn emit(&mut self, operation: Operation) {
+        self.operations.push(operation);
+        self.points.push(Point { instruction: self.at, stack: self.layout() });
+    }
+
+    /// The consume bits of two operands.
+    pub fn consume(first: bool, second: bool) -> u8 {
+        (u8::from(first) * CONSUME_FIRST) | (u8::from(second) * CONSUME_SECOND)
+    }
+}

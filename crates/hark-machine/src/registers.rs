@@ -1,0 +1,176 @@
+//! Unchecked access to registers and code: the one place of the machine that is not safe Rust by itself.
+//!
+//! A [`Window`] stands for the registers of the running record, a [`Cursor`] for its code. Both are made from code
+//! that [`verify`](crate::program) has proved to stay inside, and for a window that is as large as the code says; that
+//! is what makes the accesses sound. Every register always holds a valid value.
+#![expect(unsafe_code, reason = "checked access costs 1.3 to 1.8 times the time; the verifier proves it needless")]
+
+use std::marker::PhantomData;
+use std::ptr;
+
+use crate::program::Code;
+use crate::program::operation::{Operation, Register};
+use crate::value::Value;
+
+/// The registers of the running record.
+#[derive(Clone, Copy)]
+pub(crate) struct Window {
+    first: *mut Value,
+}
+
+/// A place in verified code, with its constants.
+#[derive(Clone, Copy)]
+pub(crate) struct Cursor<'p> {
+    next: *const Operation,
+    first: *const Operation,
+    constants: *const Value,
+    /// The code that it stands in outlives it.
+    code: PhantomData<&'p Code>,
+}
+
+impl Window {
+    /// The window that begins at `base`.
+    ///
+    /// # Panics
+    /// If the registers do not hold the whole window of this code.
+    #[inline(always)]
+    pub fn new(registers: &mut [Value], base: usize, code: &Code) -> Window {
+        assert!(base + code.registers as usize <= registers.len(), "the window must exist");
+        // SAFETY: `base` lies inside, as was just checked.
+        Window { first: unsafe { registers.as_mut_ptr().add(base) } }
+    }
+
+    /// The value in a register.
+    #[inline(always)]
+    pub fn get(&self, register: Register) -> &Value {
+        // SAFETY: the verifier proved the index below the window's size, and `new` that the window exists. The
+        // registers are neither moved nor freed while a window is in use: every growth makes a new one.
+        unsafe { &*self.first.add(register as usize) }
+    }
+
+    /// The value in a register, to change.
+    #[inline(always)]
+    pub fn get_mut(&mut self, register: Register) -> &mut Value {
+        // SAFETY: as for `get`; `&mut self` keeps other references from living at the same time.
+        unsafe { &mut *self.first.add(register as usize) }
+    }
+
+    /// Puts a value into a register. What was there is freed only if it is counted, which it rarely is.
+    #[inline(always)]
+    pub fn set(&mut self, register: Register, value: Value) {
+        let slot = self.get_mut(register);
+        if slot.is_counted() {
+            *slot = value;
+        } else {
+            // SAFETY: the old value owns nothing, so that it need not be dropped.
+            unsafe { ptr::write(slot, value) };
+        }
+    }
+
+    /// A copy of what is in a register. Integers and floats are moved by their tag: a copy of all 16 bytes right after
+    /// they were stored in two parts would wait for the store.
+    #[inline(always)]
+    pub fn copy(&mut self, to: Register, from: Register) {
+        match *self.get(from) {
+            Value::Integer(value) => self.set(to, Value::Integer(value)),
+            Value::Float(value) => self.set(to, Value::Float(value)),
+            ref other => {
+                let value = other.clone();
+                self.set(to, value);
+            }
+        }
+    }
+
+    /// Moves what is in a register; it is left without anything counted.
+    #[inline(always)]
+    pub fn take(&mut self, to: Register, from: Register) {
+        match *self.get(from) {
+            Value::Integer(value) => self.set(to, Value::Integer(value)),
+            Value::Float(value) => self.set(to, Value::Float(value)),
+            _ => {
+                let value = std::mem::take(self.get_mut(from));
+                self.set(to, value);
+            }
+        }
+    }
+
+    /// Empties a register if what is there is counted.
+    #[inline(always)]
+    pub fn clear(&mut self, register: Register) {
+        let slot = self.get_mut(register);
+        if slot.is_counted() {
+            *slot = Value::Null;
+        }
+    }
+
+    /// The same, if the value dies.
+    #[inline(always)]
+    pub fn clear_if(&mut self, dies: bool, register: Register) {
+        if dies {
+            self.clear(register);
+        }
+    }
+
+    /// Empties some registers in a row.
+    #[inline(always)]
+    pub fn clear_row(&mut self, first: Register, count: u32) {
+        (first..first + count).for_each(|register| self.clear(register));
+    }
+
+    /// The window that begins at one of this window's registers, where a callee's will be.
+    #[inline(always)]
+    pub fn inner(&self, base: Register) -> Window {
+        // SAFETY: the verifier proved the index below the window's size; the caller checks that the registers reach
+        // to the end of the callee's window before anything is read there.
+        Window { first: unsafe { self.first.add(base as usize) } }
+    }
+}
+
+impl<'p> Cursor<'p> {
+    /// Stands before an operation of this code.
+    ///
+    /// # Panics
+    /// If there is no such operation.
+    #[inline(always)]
+    pub fn new(code: &'p Code, operation: usize) -> Cursor<'p> {
+        assert!(operation < code.operations.len(), "the operation must exist");
+        let first = code.operations.as_ptr();
+        // SAFETY: the index was just checked.
+        Cursor { next: unsafe { first.add(operation) }, first, constants: code.constants.as_ptr(), code: PhantomData }
+    }
+
+    /// The operation here.
+    #[inline(always)]
+    pub fn operation(&self) -> &'p Operation {
+        // SAFETY: the verifier proved that no way leaves the code, which outlives the cursor.
+        unsafe { &*self.next }
+    }
+
+    /// Goes on to the next operation.
+    #[inline(always)]
+    pub fn advance(&mut self) {
+        // SAFETY: as code ends with a jump or return, there is a next one wherever this is called.
+        self.next = unsafe { self.next.add(1) };
+    }
+
+    /// Goes to another operation.
+    #[inline(always)]
+    pub fn jump(&mut self, target: u32) {
+        // SAFETY: the verifier proved every target to be an operation of this code.
+        self.next = unsafe { self.first.add(target as usize) };
+    }
+
+    /// The index of the operation here.
+    #[inline(always)]
+    pub fn index(&self) -> u32 {
+        // SAFETY: both point into the same code.
+        unsafe { self.next.offset_from(self.first) as u32 }
+    }
+
+    /// A constant of this code.
+    #[inline(always)]
+    pub fn constant(&self, index: u32) -> &'p Value {
+        // SAFETY: the verifier proved that it exists.
+        unsafe { &*self.constants.add(index as usize) }
+    }
+}

@@ -1,0 +1,286 @@
+//! A thread written down, version 1, in the portable program's terms. The bytes are a contract: what a release wrote
+//! is read for ever.
+//!
+//! A sealed document (see [`hark_bytecode::wire`]) of kind `HkTh`:
+//!
+//! ```text
+//! fingerprint   8 bytes of the program's hash
+//! objects       strings, lists, ... each once; see `values`
+//! state         0 calling: callee, arguments · 1 running: records · 2 ended: value
+//! answer        0, or 1 and a value
+//! record        function, instruction (relative to the function's start), bindings: name, value · stack: values
+//! ```
+//!
+//! A record that has called another stands at its `CALL`, without the arguments and the callee. Of the bindings only
+//! those are written that are read later.
+
+mod values;
+
+use hark_bytecode::wire::{Reader, WireError, Writer};
+use hark_bytecode::{FunctionIndex, NameIndex};
+
+use crate::limits::{RECORDS_MAX, REGISTERS_MAX};
+use crate::program::operation::Operation;
+use crate::program::{Code, Place, Program};
+use crate::thread::{Record, State, Thread};
+use crate::value::Value;
+use values::{ValueReader, ValueWriter};
+
+const MAGIC: [u8; 4] = *b"HkTh";
+const VERSION: u8 = 1;
+
+/// Why a snapshot cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// The bytes are damaged, or no snapshot at all.
+    #[error("the thread's snapshot cannot be read: {0}")]
+    Wire(#[from] WireError),
+    /// It belongs to a thread of another program.
+    #[error("the thread's snapshot belongs to another program")]
+    OtherProgram,
+    /// It speaks of things that the program does not have.
+    #[error("the thread's snapshot does not fit its program: {0}")]
+    Unfit(&'static str),
+}
+
+/// One record in portable terms.
+struct PortableRecord {
+    function: FunctionIndex,
+    instruction: u32,
+    bindings: Vec<(NameIndex, Value)>,
+    stack: Vec<Value>,
+}
+
+impl Thread {
+    /// Writes the thread down. Shared values are written once.
+    pub fn snapshot(&self, program: &Program) -> Vec<u8> {
+        let mut values = ValueWriter::default();
+        let mut body = Writer::new();
+        match &self.state {
+            State::Calling(callee, arguments) => {
+                body.byte(0);
+                values.write(&mut body, callee);
+                body.unsigned(arguments.len() as u64);
+                arguments.iter().for_each(|argument| values.write(&mut body, argument));
+            }
+            State::Running => {
+                body.byte(1);
+                body.unsigned(self.records.len() as u64);
+                for index in 0..self.records.len() {
+                    let record = self.portable_record(index, program);
+                    write_record(&mut body, &mut values, program, &record);
+                }
+            }
+            State::Ended(value) => {
+                body.byte(2);
+                values.write(&mut body, value);
+            }
+        }
+        body.byte(u8::from(self.answer.is_some()));
+        self.answer.iter().for_each(|answer| values.write(&mut body, answer));
+        let mut writer = Writer::new();
+        writer.unsigned(program.fingerprint());
+        values.finish(&mut writer);
+        writer.raw(&body.into_bytes());
+        writer.seal(MAGIC, VERSION)
+    }
+
+    /// Reads what [`snapshot`](Thread::snapshot) wrote.
+    ///
+    /// # Errors
+    /// If the bytes are damaged, or are not of a thread of this program.
+    pub fn restore(bytes: &[u8], program: &Program) -> Result<Thread, SnapshotError> {
+        let (mut reader, _) = Reader::open(bytes, "thread's snapshot", MAGIC, VERSION)?;
+        let reader = &mut reader;
+        if reader.unsigned()? != program.fingerprint() {
+            return Err(SnapshotError::OtherProgram);
+        }
+        let values = ValueReader::read(reader, program.executable())?;
+        let mut thread = match reader.byte()? {
+            0 => {
+                let callee = values.value(reader)?;
+                let arguments = (0..reader.count()?).map(|_| values.value(reader)).collect::<Result<_, _>>()?;
+                Thread::new(callee, arguments)
+            }
+            1 => {
+                let count = reader.count()?;
+                if count == 0 || count > RECORDS_MAX {
+                    return Err(SnapshotError::Unfit("its number of records"));
+                }
+                let records =
+                    (0..count).map(|_| read_record(reader, &values, program)).collect::<Result<Vec<_>, _>>()?;
+                Thread::from_records(records, program)?
+            }
+            2 => {
+                let mut thread = Thread::new(Value::Null, Vec::new());
+                thread.state = State::Ended(values.value(reader)?);
+                thread
+            }
+            _ => return Err(reader.invalid("a state").into()),
+        };
+        thread.answer = match reader.byte()? {
+            0 => None,
+            1 => Some(values.value(reader)?),
+            _ => return Err(reader.invalid("an answer").into()),
+        };
+        reader.clone().finish()?;
+        Ok(thread)
+    }
+
+    fn portable_record(&self, index: usize, program: &Program) -> PortableRecord {
+        let record = &self.records[index];
+        let code = program.code(record.code);
+        let function = program.function_of(record.code);
+        let window = &self.registers[record.base as usize..];
+        let point = code.points[record.operation as usize];
+        let mut places = code.layouts.places(point.stack);
+        if index + 1 < self.records.len() {
+            places.truncate(places.len() - call_operands(&code.operations[record.operation as usize], program));
+        }
+        let stack = places.iter().map(|place| match place {
+            Place::Register(register) => window[*register as usize].clone(),
+            Place::Constant(constant) => code.constants[*constant as usize].clone(),
+        });
+        let live = code.analysis.live_before(program.executable(), point.instruction);
+        let locals = code.analysis.locals.iter().enumerate();
+        let bindings = locals.filter(|(local, _)| {
+            let is_live = live.as_ref().is_some_and(|live| live.contains(*local as u32));
+            is_live && is_bound(code, window, *local as u32)
+        });
+        PortableRecord {
+            function,
+            instruction: point.instruction,
+            bindings: bindings.map(|(local, name)| (*name, window[local].clone())).collect(),
+            stack: stack.collect(),
+        }
+    }
+
+    fn from_records(records: Vec<PortableRecord>, program: &Program) -> Result<Thread, SnapshotError> {
+        let mut thread = Thread::new(Value::Null, Vec::new());
+        thread.state = State::Running;
+        let mut base = 0;
+        let last = records.len() - 1;
+        for (index, record) in records.into_iter().enumerate() {
+            base = thread.push_record(record, base, index == last, program)?;
+        }
+        Ok(thread)
+    }
+
+    /// Adds a record whose window begins at `base`; gives the base of the next one.
+    fn push_record(
+        &mut self,
+        record: PortableRecord,
+        base: u32,
+        is_innermost: bool,
+        program: &Program,
+    ) -> Result<u32, SnapshotError> {
+        let ids = program.codes_to_resume(record.function);
+        let found = ids.into_iter().find_map(|id| {
+            let code = program.code(id);
+            let operation = code.operation_at(record.instruction)?;
+            if is_innermost {
+                return Some((id, code, operation));
+            }
+            // The call comes behind what puts its arguments into place.
+            let same = |at: &usize| code.points.get(*at).is_some_and(|point| point.instruction == record.instruction);
+            let call = (operation..).take_while(same).find(|at| call_base(&code.operations[*at]).is_some())?;
+            Some((id, code, call))
+        });
+        let Some((id, code, operation)) = found else { return Err(SnapshotError::Unfit("the place where it stands")) };
+        let end = base as usize + code.registers as usize;
+        if end > REGISTERS_MAX {
+            return Err(SnapshotError::Unfit("its size"));
+        }
+        if end > self.registers.len() {
+            self.registers.resize(end, Value::Null);
+        }
+        let window = &mut self.registers[base as usize..end];
+        let locals = code.analysis.locals.len();
+        for flagged in &code.flagged {
+            window[*flagged as usize + locals] = Value::Boolean(false);
+        }
+        for (name, value) in record.bindings {
+            let Some(&local) = code.analysis.register_of.get(&name) else {
+                return Err(SnapshotError::Unfit("a name that it has bound"));
+            };
+            window[local as usize] = value;
+            if code.flagged.binary_search(&local).is_ok() {
+                window[local as usize + locals] = Value::Boolean(true);
+            }
+        }
+        let mut places = code.layouts.places(code.points[operation].stack);
+        let mut next_base = base;
+        if !is_innermost {
+            places.truncate(places.len() - call_operands(&code.operations[operation], program));
+            next_base += call_base(&code.operations[operation]).unwrap_or(0);
+        }
+        if places.len() != record.stack.len() {
+            return Err(SnapshotError::Unfit("the height of its stack"));
+        }
+        for (place, value) in places.into_iter().zip(record.stack) {
+            if let Place::Register(register) = place {
+                window[register as usize] = value;
+            }
+        }
+        self.records.push(Record { code: id, operation: operation as u32, base });
+        Ok(next_base)
+    }
+}
+
+/// Whether a local has a value now.
+fn is_bound(code: &Code, window: &[Value], local: u32) -> bool {
+    code.flagged.binary_search(&local).is_err()
+        || matches!(window[local as usize + code.analysis.locals.len()], Value::Boolean(true))
+}
+
+/// For the call of a Hark function, the register where the callee's window begins.
+fn call_base(operation: &Operation) -> Option<u32> {
+    match operation {
+        Operation::CallFunction { base, .. } | Operation::CallValue { base, .. } => Some(*base),
+        _ => None,
+    }
+}
+
+/// How many values of the portable stack a call takes: its arguments and the callee.
+fn call_operands(operation: &Operation, program: &Program) -> usize {
+    match operation {
+        Operation::CallFunction { function, .. } => {
+            program.executable().functions[*function as usize].parameters.len() + 1
+        }
+        Operation::CallValue { count, .. } => *count as usize + 1,
+        _ => 0,
+    }
+}
+
+fn write_record(body: &mut Writer, values: &mut ValueWriter, program: &Program, record: &PortableRecord) {
+    body.unsigned(record.function.0.into());
+    let start = program.executable().functions[record.function.0 as usize].start;
+    body.unsigned((record.instruction - start).into());
+    body.unsigned(record.bindings.len() as u64);
+    for (name, value) in &record.bindings {
+        body.unsigned(name.0.into());
+        values.write(body, value);
+    }
+    body.unsigned(record.stack.len() as u64);
+    record.stack.iter().for_each(|value| values.write(body, value));
+}
+
+fn read_record(
+    reader: &mut Reader<'_>,
+    values: &ValueReader,
+    program: &Program,
+) -> Result<PortableRecord, SnapshotError> {
+    let function = FunctionIndex(reader.unsigned32()?);
+    let Some(found) = program.executable().functions.get(function.0 as usize) else {
+        return Err(SnapshotError::Unfit("a function"));
+    };
+    let offset = reader.unsigned32()?;
+    if offset >= found.end - found.start {
+        return Err(SnapshotError::Unfit("the place where it stands"));
+    }
+    let bindings = (0..reader.count()?)
+        .map(|_| Ok((NameIndex(reader.unsigned32()?), values.value(reader)?)))
+        .collect::<Result<_, WireError>>()?;
+    let stack = (0..reader.count()?).map(|_| values.value(reader)).collect::<Result<_, WireError>>()?;
+    Ok(PortableRecord { function, instruction: found.start + offset, bindings, stack })
+}

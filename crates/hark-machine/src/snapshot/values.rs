@@ -1,0 +1,308 @@
+//! Values in a snapshot: a table of objects, each written once however many hold it, and references to them.
+//!
+//! An object holds only objects that come before it, so reading needs no recursion and cycles cannot be. Of a list
+//! that is only seen from some element on, the elements before are not written.
+
+use std::collections::HashMap;
+
+use hark_bytecode::builtins::Builtin;
+use hark_bytecode::wire::{Reader, WireError, Writer};
+use hark_bytecode::{Executable, ForeignIndex, FunctionIndex, Operator};
+use num_bigint::BigInt;
+use triomphe::Arc;
+
+use crate::hash::{HashBody, Key};
+use crate::list::List;
+use crate::value::Value;
+
+/// The tags of a reference.
+mod tag {
+    pub const NULL: u8 = 0;
+    pub const FALSE: u8 = 1;
+    pub const TRUE: u8 = 2;
+    pub const INTEGER: u8 = 3;
+    pub const FLOAT: u8 = 4;
+    pub const FUNCTION: u8 = 5;
+    pub const FOREIGN: u8 = 6;
+    pub const BUILTIN: u8 = 7;
+    pub const OPERATOR: u8 = 8;
+    pub const FUTURE: u8 = 9;
+    pub const OBJECT: u8 = 10;
+    /// An object that is a list, and how many of its elements are left out at the front.
+    pub const LIST_VIEW: u8 = 11;
+}
+
+/// The kinds of objects.
+mod kind {
+    pub const STRING: u8 = 0;
+    pub const BIG_INTEGER: u8 = 1;
+    pub const PROMISE: u8 = 2;
+    pub const LIST: u8 = 3;
+    pub const HASH: u8 = 4;
+}
+
+/// Gathers the objects of the values that are written.
+#[derive(Default)]
+pub(super) struct ValueWriter {
+    objects: Writer,
+    count: u64,
+    /// By address, the object's number, and of a list the element that it was written from. The values are borrowed
+    /// for as long as this lives, so no address is used twice.
+    known: HashMap<usize, (u64, u32)>,
+}
+
+/// A container whose elements are being written first.
+struct Open<'a> {
+    value: &'a Value,
+    next: usize,
+}
+
+impl ValueWriter {
+    /// Writes a reference, after the objects that it needs.
+    pub fn write(&mut self, body: &mut Writer, value: &Value) {
+        self.write_objects(value);
+        self.write_reference(body, value);
+    }
+
+    /// Writes the table of objects.
+    pub fn finish(self, writer: &mut Writer) {
+        writer.unsigned(self.count);
+        writer.raw(&self.objects.into_bytes());
+    }
+
+    fn write_objects(&mut self, value: &Value) {
+        if self.is_known(value) {
+            return;
+        }
+        let mut open = vec![Open { value, next: 0 }];
+        while let Some(top) = open.last_mut() {
+            match child(top.value, top.next) {
+                Some(child) => {
+                    top.next += 1;
+                    if !self.is_known(child) {
+                        open.push(Open { value: child, next: 0 });
+                    }
+                }
+                None => {
+                    let value = top.value;
+                    open.pop();
+                    if !self.is_known(value) {
+                        self.write_object(value);
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_known(&self, value: &Value) -> bool {
+        match (address(value), value) {
+            (None, _) => true,
+            (Some(address), Value::List(start, _)) => {
+                self.known.get(&address).is_some_and(|(_, written_from)| written_from <= start)
+            }
+            (Some(address), _) => self.known.contains_key(&address),
+        }
+    }
+
+    fn write_object(&mut self, value: &Value) {
+        let mut objects = std::mem::take(&mut self.objects);
+        let mut start = 0;
+        match value {
+            Value::String(text) => {
+                objects.byte(kind::STRING);
+                objects.string(text.as_str());
+            }
+            Value::BigInteger(big) => {
+                objects.byte(kind::BIG_INTEGER);
+                objects.bytes(&big.to_signed_bytes_le());
+            }
+            Value::Promise(id) => {
+                objects.byte(kind::PROMISE);
+                objects.string(id);
+            }
+            Value::List(from, body) => {
+                start = *from;
+                let list = List::new(*from, body);
+                objects.byte(kind::LIST);
+                objects.unsigned(list.len() as u64);
+                list.iter().for_each(|item| self.write_reference(&mut objects, item));
+            }
+            Value::Hash(body) => {
+                objects.byte(kind::HASH);
+                objects.unsigned(body.len() as u64);
+                for (key, item) in body.iter() {
+                    self.write_reference(&mut objects, key);
+                    self.write_reference(&mut objects, item);
+                }
+            }
+            _ => {}
+        }
+        self.objects = objects;
+        if let Some(address) = address(value) {
+            self.known.insert(address, (self.count, start));
+            self.count += 1;
+        }
+    }
+
+    fn write_reference(&self, writer: &mut Writer, value: &Value) {
+        match value {
+            Value::Null => writer.byte(tag::NULL),
+            Value::Boolean(false) => writer.byte(tag::FALSE),
+            Value::Boolean(true) => writer.byte(tag::TRUE),
+            Value::Integer(value) => {
+                writer.byte(tag::INTEGER);
+                writer.signed(*value);
+            }
+            Value::Float(value) => {
+                writer.byte(tag::FLOAT);
+                writer.float(*value);
+            }
+            Value::Function(index) => {
+                writer.byte(tag::FUNCTION);
+                writer.unsigned(index.0.into());
+            }
+            Value::Foreign(index) => {
+                writer.byte(tag::FOREIGN);
+                writer.unsigned(index.0.into());
+            }
+            Value::Builtin(builtin) => {
+                writer.byte(tag::BUILTIN);
+                writer.string(builtin.name());
+            }
+            Value::Operator(operator) => {
+                writer.byte(tag::OPERATOR);
+                writer.string(operator.symbol());
+            }
+            Value::Future(number) => {
+                writer.byte(tag::FUTURE);
+                writer.unsigned(*number);
+            }
+            counted => {
+                let known = address(counted).and_then(|address| self.known.get(&address));
+                let (number, written_from) = *known.expect("an object is written before what refers to it");
+                match counted {
+                    Value::List(start, _) if *start > written_from => {
+                        writer.byte(tag::LIST_VIEW);
+                        writer.unsigned(number);
+                        writer.unsigned((start - written_from).into());
+                    }
+                    _ => {
+                        writer.byte(tag::OBJECT);
+                        writer.unsigned(number);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where a counted value's body is.
+fn address(value: &Value) -> Option<usize> {
+    match value {
+        Value::String(text) => Some(text.as_ptr() as usize),
+        Value::BigInteger(big) => Some(big.as_ptr() as usize),
+        Value::Promise(id) => Some(id.as_ptr() as usize),
+        Value::List(_, body) => Some(body.as_ptr() as usize),
+        Value::Hash(body) => Some(body.as_ptr() as usize),
+        _ => None,
+    }
+}
+
+/// The values that a container holds, one after another; a hash's keys and values in turn.
+fn child(value: &Value, index: usize) -> Option<&Value> {
+    match value {
+        Value::List(start, body) => List::new(*start, body).get(index),
+        Value::Hash(body) => {
+            let (key, item) = body.entry(index / 2)?;
+            Some(if index.is_multiple_of(2) { key } else { item })
+        }
+        _ => None,
+    }
+}
+
+/// The objects that were read.
+pub(super) struct ValueReader {
+    objects: Vec<Value>,
+    functions: usize,
+    foreign: usize,
+}
+
+impl ValueReader {
+    /// Reads the table of objects.
+    pub fn read(reader: &mut Reader<'_>, executable: &Executable) -> Result<ValueReader, WireError> {
+        let count = reader.count()?;
+        let mut values = ValueReader {
+            objects: Vec::with_capacity(count),
+            functions: executable.functions.len(),
+            foreign: executable.foreign.len(),
+        };
+        for _ in 0..count {
+            let object = values.object(reader)?;
+            values.objects.push(object);
+        }
+        Ok(values)
+    }
+
+    fn object(&self, reader: &mut Reader<'_>) -> Result<Value, WireError> {
+        Ok(match reader.byte()? {
+            kind::STRING => Value::string(reader.string()?),
+            kind::BIG_INTEGER => Value::big_integer(BigInt::from_signed_bytes_le(reader.bytes()?)),
+            kind::PROMISE => Value::Promise(Arc::new(reader.string()?.to_owned())),
+            kind::LIST => {
+                let items = (0..reader.count()?).map(|_| self.value(reader)).collect::<Result<_, _>>()?;
+                Value::list(items)
+            }
+            kind::HASH => {
+                let mut body = HashBody::default();
+                for _ in 0..reader.count()? {
+                    let key = Key::new(self.value(reader)?).map_err(|_| reader.invalid("a key"))?;
+                    let value = self.value(reader)?;
+                    body.insert(key, value);
+                }
+                Value::Hash(Arc::new(body))
+            }
+            _ => return Err(reader.invalid("an object")),
+        })
+    }
+
+    /// Reads a reference.
+    pub fn value(&self, reader: &mut Reader<'_>) -> Result<Value, WireError> {
+        Ok(match reader.byte()? {
+            tag::NULL => Value::Null,
+            tag::FALSE => Value::Boolean(false),
+            tag::TRUE => Value::Boolean(true),
+            tag::INTEGER => Value::Integer(reader.signed()?),
+            tag::FLOAT => Value::Float(reader.float()?),
+            tag::FUNCTION => Value::Function(FunctionIndex(self.index(reader, self.functions)?)),
+            tag::FOREIGN => Value::Foreign(ForeignIndex(self.index(reader, self.foreign)?)),
+            tag::BUILTIN => {
+                Builtin::from_name(reader.string()?).map(Value::Builtin).ok_or_else(|| reader.invalid("a builtin"))?
+            }
+            tag::OPERATOR => Operator::from_symbol(reader.string()?)
+                .map(Value::Operator)
+                .ok_or_else(|| reader.invalid("an operator"))?,
+            tag::FUTURE => Value::Future(reader.unsigned()?),
+            tag::OBJECT => self.find(reader)?,
+            tag::LIST_VIEW => {
+                let object = self.find(reader)?;
+                let skipped = reader.unsigned32()?;
+                match object {
+                    Value::List(0, body) if skipped as usize <= body.len() => Value::List(skipped, body),
+                    _ => return Err(reader.invalid("a list")),
+                }
+            }
+            _ => return Err(reader.invalid("a value")),
+        })
+    }
+
+    fn index(&self, reader: &mut Reader<'_>, count: usize) -> Result<u32, WireError> {
+        let index = reader.unsigned32()?;
+        if (index as usize) < count { Ok(index) } else { Err(reader.invalid("an index")) }
+    }
+
+    fn find(&self, reader: &mut Reader<'_>) -> Result<Value, WireError> {
+        let number = reader.unsigned()?;
+        let object = usize::try_from(number).ok().and_then(|number| self.objects.get(number));
+        object.cloned().ok_or_else(|| reader.invalid("a reference"))
+    }
+}

@@ -1,0 +1,109 @@
+//! Everything that a thread is, as data. Nothing of it lives on the native stack.
+
+use crate::effect::{Effect, Host};
+use crate::error::{Error, TraceFrame};
+use crate::interpreter;
+use crate::limits::TRACE_FRAMES_MAX;
+use crate::program::{CodeId, Program};
+use crate::value::Value;
+
+/// One thread of a program.
+#[derive(Debug)]
+pub struct Thread {
+    pub(crate) state: State,
+    /// The windows of all records, overlapping where arguments are passed.
+    pub(crate) registers: Vec<Value>,
+    /// The activation records, the innermost last.
+    pub(crate) records: Vec<Record>,
+    /// What the world answered to the effect that the thread stopped at.
+    pub(crate) answer: Option<Value>,
+}
+
+/// How far a thread is.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// It is about to make its first call.
+    Calling(Value, Vec<Value>),
+    /// It has records.
+    Running,
+    /// It came to its end with this value.
+    Ended(Value),
+}
+
+/// One call under way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record {
+    pub code: CodeId,
+    /// The operation that it stands at: not done yet in the innermost record, the call in the others.
+    pub operation: u32,
+    /// Its first register.
+    pub base: u32,
+}
+
+impl Thread {
+    /// A thread that is about to call `callee`.
+    pub fn new(callee: Value, arguments: Vec<Value>) -> Thread {
+        Thread { state: State::Calling(callee, arguments), registers: Vec::new(), records: Vec::new(), answer: None }
+    }
+
+    /// Runs until an effect stops it, or until so much fuel is used: one unit for each call and each repetition.
+    pub fn run(&mut self, program: &Program, fuel: u32, host: &mut impl Host) -> Effect {
+        interpreter::run::<_, false>(self, program, fuel, 0, host)
+    }
+
+    /// Runs at most so many operations; stops as out of fuel after the last.
+    pub fn run_instructions(&mut self, program: &Program, instructions: u64, host: &mut impl Host) -> Effect {
+        interpreter::run::<_, true>(self, program, u32::MAX, instructions, host)
+    }
+
+    /// Gives the value that the thread stopped for. It goes on with its next run.
+    pub fn resume(&mut self, value: Value) {
+        self.answer = Some(value);
+    }
+
+    /// What the thread stopped for failed with this error: it is raised here. Gives it with this thread's records in
+    /// front of its trace.
+    pub fn raise(&mut self, mut error: Error, program: &Program, thread: u64) -> Error {
+        let (mut trace, omitted) = self.stack(program, thread);
+        trace.append(&mut error.trace);
+        error.trace = trace;
+        error.omitted += omitted;
+        error
+    }
+
+    /// Where the thread stands, the outermost record first, and how many records were left out of the middle.
+    pub fn stack(&self, program: &Program, thread: u64) -> (Vec<TraceFrame>, u64) {
+        let executable = program.executable();
+        if let State::Calling(callee, _) = &self.state {
+            let function = crate::display::function_name(callee, executable).into();
+            let span = match callee {
+                Value::Function(index) => executable.functions.get(index.0 as usize).map(|function| function.span),
+                Value::Foreign(index) => {
+                    executable.functions.iter().find(|function| function.foreign == Some(*index)).map(|f| f.span)
+                }
+                _ => None,
+            };
+            return (vec![TraceFrame { thread, function, span: span.unwrap_or_default() }], 0);
+        }
+        let count = self.records.len();
+        let omitted = count.saturating_sub(TRACE_FRAMES_MAX);
+        let head = if omitted == 0 { count } else { TRACE_FRAMES_MAX / 2 };
+        let shown = self.records[..head].iter().chain(&self.records[head + omitted..]);
+        (shown.map(|record| record.trace_frame(program, thread)).collect(), omitted as u64)
+    }
+
+    /// How much memory its registers and records take, in bytes. Values beyond them are not counted.
+    pub fn memory_bytes(&self) -> usize {
+        self.registers.capacity() * size_of::<Value>() + self.records.capacity() * size_of::<Record>()
+    }
+}
+
+impl Record {
+    fn trace_frame(&self, program: &Program, thread: u64) -> TraceFrame {
+        let executable = program.executable();
+        let function = &executable.functions[program.function_of(self.code).0 as usize];
+        let code = program.code(self.code);
+        let instruction = code.points[self.operation as usize].instruction;
+        TraceFrame { thread, function: function.name.clone(), span: executable.spans[instruction as usize] }
+    }
+}

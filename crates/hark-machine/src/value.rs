@@ -1,0 +1,125 @@
+//! What a program computes with. Values are immutable; a value that has one owner may be changed in place, which
+//! nobody can tell from a new one.
+
+use hark_bytecode::builtins::Builtin;
+use hark_bytecode::{ForeignIndex, FunctionIndex, Literal, Operator};
+use num_bigint::BigInt;
+use triomphe::Arc;
+
+use crate::hash::HashBody;
+use crate::list::{List, ListBody};
+use crate::text::Text;
+
+/// A value of the language, in 16 bytes.
+///
+/// The variants that need no counting come first, so that one comparison of the tag tells whether a value can be
+/// copied bit by bit.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs, reason = "the types of `language.md`")]
+pub enum Value {
+    #[default]
+    Null,
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Function(FunctionIndex),
+    Foreign(ForeignIndex),
+    Builtin(Builtin),
+    Operator(Operator),
+    /// The Future of the thread with this number.
+    Future(u64),
+    /// A Future that something outside resolves, by its id.
+    Promise(Arc<String>),
+    /// Invariant: does not fit an `Integer`.
+    BigInteger(Arc<BigInt>),
+    String(Arc<Text>),
+    /// The elements of the body from this index on. (The two fields stand here, and not in a type of their own, so
+    /// that the index shares the tag's eight bytes.)
+    List(u32, Arc<ListBody>),
+    Hash(Arc<HashBody>),
+}
+
+const _: () = assert!(std::mem::size_of::<Value>() == 16);
+
+impl Value {
+    /// A string value.
+    pub fn string(text: impl Into<String>) -> Value {
+        Value::String(Arc::new(Text::new(text.into())))
+    }
+
+    /// A list of these.
+    pub fn list(items: Vec<Value>) -> Value {
+        Value::List(0, Arc::new(ListBody::from_items(items)))
+    }
+
+    /// An integer of any size.
+    pub fn big_integer(value: BigInt) -> Value {
+        match i64::try_from(&value) {
+            Ok(small) => Value::Integer(small),
+            Err(_) => Value::BigInteger(Arc::new(value)),
+        }
+    }
+
+    /// This list's elements, if it is a list.
+    pub fn as_list(&self) -> Option<List<'_>> {
+        match self {
+            Value::List(start, body) => Some(List::new(*start, body)),
+            _ => None,
+        }
+    }
+
+    /// This string's text, if it is a string.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::String(text) => Some(text.as_str()),
+            _ => None,
+        }
+    }
+
+    /// What `if` sees: only `false` and `null` are not true.
+    #[inline(always)]
+    pub fn is_truthy(&self) -> bool {
+        !matches!(self, Value::Null | Value::Boolean(false))
+    }
+
+    /// Whether it holds other values.
+    #[inline]
+    pub fn is_container(&self) -> bool {
+        matches!(self, Value::List(..) | Value::Hash(_))
+    }
+
+    /// Whether it is counted, and so may not be copied bit by bit.
+    #[inline(always)]
+    pub(crate) fn is_counted(&self) -> bool {
+        matches!(self, Value::Promise(_) | Value::BigInteger(_) | Value::String(_) | Value::List(..) | Value::Hash(_))
+    }
+
+    /// The name of its type, as error messages give it.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Boolean(_) => "boolean",
+            Value::Integer(_) | Value::BigInteger(_) => "integer",
+            Value::Float(_) => "float",
+            Value::Function(_) | Value::Foreign(_) | Value::Builtin(_) | Value::Operator(_) => "function",
+            Value::Future(_) | Value::Promise(_) => "future",
+            Value::String(_) => "string",
+            Value::List(..) => "list",
+            Value::Hash(_) => "hash",
+        }
+    }
+}
+
+impl From<&Literal> for Value {
+    fn from(literal: &Literal) -> Value {
+        match literal {
+            Literal::Null => Value::Null,
+            Literal::Boolean(value) => Value::Boolean(*value),
+            Literal::Integer(value) => Value::Integer(*value),
+            Literal::BigInteger(value) => Value::big_integer(BigInt::clone(value)),
+            Literal::Float(value) => Value::Float(*value),
+            Literal::String(value) => Value::string(&**value),
+            Literal::Function(index) => Value::Function(*index),
+        }
+    }
+}
