@@ -1,0 +1,13 @@
+//! What each command does. Each answers with its exit status.
+
+pub mod asm;
+pub mod check;
+pub mod completions;
+pub mod explain;
+pub mod init;
+pub mod run;
+
+/// It did what was asked.
+pub const FINISHED: u8 = 0;
+/// The program is rejected, or the command line is a wrong one.
+pub const REJECTED: u8 = 2;

@@ -1,0 +1,50 @@
+//! `hark init`
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use super::FINISHED;
+use crate::args::Init;
+use crate::config;
+use crate::failure::Failure;
+use crate::output;
+
+const PROGRAM: &str = include_str!("init/service.hk");
+const PYTHON: &str = include_str!("init/__init__.py");
+const IGNORED: &str = "# What Hark and Python leave behind\n.hark/\n.venv/\n__pycache__/\n";
+
+/// Makes the files of a new project; those that are there are kept.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn init(wanted: &Init) -> Result<u8, Failure> {
+    let folder = &wanted.folder;
+    let settings = config::template();
+    let files =
+        [(config::FILE_NAME, settings.as_str()), ("service.hk", PROGRAM), ("src/__init__.py", PYTHON), (".gitignore", IGNORED)];
+    let mut said = String::new();
+    for (name, text) in files {
+        let is_new = create(&folder.join(name), text)?;
+        said.push_str(&format!("{} {name}\n", if is_new { "created" } else { "kept   " }));
+    }
+    if !wanted.quiet {
+        let here = folder.as_os_str() == ".";
+        let place = if here { String::new() } else { format!("cd {} && ", folder.display()) };
+        output::write_out(&format!("{said}\nnext: {place}hark\n"))?;
+    }
+    Ok(FINISHED)
+}
+
+/// Writes a file unless it exists; answers whether it did.
+fn create(path: &Path, text: &str) -> Result<bool, Failure> {
+    let failed = |error: std::io::Error| Failure::usage(format!("`{}` cannot be written: {error}", path.display()));
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    match OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(mut file) => file.write_all(text.as_bytes()).map(|()| true).map_err(failed),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(failed(error)),
+    }
+}

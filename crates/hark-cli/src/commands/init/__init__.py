@@ -1,0 +1,5 @@
+"""Python functions for service.hk."""
+
+
+def shout(text):
+    return text.upper()

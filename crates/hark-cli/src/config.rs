@@ -1,0 +1,124 @@
+//! `hark.toml`: the settings there are, and reading them.
+
+mod read;
+mod template;
+
+use std::path::PathBuf;
+
+pub use read::read_settings;
+pub use template::template;
+
+/// The name of the settings file. Its folder is a project.
+pub const FILE_NAME: &str = "hark.toml";
+/// The most Python workers that may be asked for.
+pub const WORKERS_MAX: u32 = 1000;
+
+/// What `hark.toml` says, or the defaults. Paths are as written, relative to the project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The program that `hark` without FILE runs.
+    pub hark_file: PathBuf,
+    /// Where the program's Python modules are.
+    pub python_src: PathBuf,
+    /// The interpreter to use, if it is not to be looked for.
+    pub python: Option<PathBuf>,
+    /// How many Python workers may run at a time, if the default is not wanted.
+    pub workers: Option<u32>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { hark_file: "service.hk".into(), python_src: "src".into(), python: None, workers: None }
+    }
+}
+
+/// What a setting's value has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    /// A whole number from 1 to the limit.
+    Count(u32),
+    /// A setting of the Python Hark for deployments, which this one leaves alone.
+    Inherited,
+}
+
+/// One setting.
+#[derive(Debug)]
+struct Setting {
+    section: &'static str,
+    key: &'static str,
+    kind: Kind,
+    /// What is used without it, as TOML, or an example where nothing is.
+    default: &'static str,
+    /// What it is for, a comment line each.
+    about: &'static [&'static str],
+}
+
+const SECTIONS: [&str; 3] = ["project", "python", "instance"];
+
+const SETTINGS: &[Setting] = &[
+    Setting {
+        section: "project",
+        key: "hark_file",
+        kind: Kind::Text,
+        default: "\"service.hk\"",
+        about: &["The program that `hark` runs when no file is named."],
+    },
+    Setting {
+        section: "project",
+        key: "python_src",
+        kind: Kind::Text,
+        default: "\"src\"",
+        about: &["The folder of Python modules. They can be imported, and so can those of the project's folder."],
+    },
+    Setting {
+        section: "project",
+        key: "data_dir",
+        kind: Kind::Text,
+        default: "\".hark\"",
+        about: &["Where Hark keeps its own data."],
+    },
+    Setting {
+        section: "project",
+        key: "python_requirements",
+        kind: Kind::Text,
+        default: "\"requirements.txt\"",
+        about: &["The Python packages that the program needs, as `pip` reads them."],
+    },
+    Setting {
+        section: "project",
+        key: "python",
+        kind: Kind::Text,
+        default: "\"python3\"",
+        about: &[
+            "The Python interpreter: a program's name, or a path. Without this setting it is the one of the active",
+            "virtual environment, else the one in .venv, else python3.",
+        ],
+    },
+    inherited("project", "provider"),
+    inherited("project", "build_cmd"),
+    inherited("project", "package"),
+    Setting {
+        section: "python",
+        key: "workers",
+        kind: Kind::Count(WORKERS_MAX),
+        default: "4",
+        about: &[
+            "How many calls of Python functions run at a time, each in a process of its own. Without this setting:",
+            "twice the number of processor cores, at least 4.",
+        ],
+    },
+    inherited("instance", "policy_file"),
+    inherited("instance", "extra_layers"),
+    inherited("instance", "lambda_timeout"),
+    inherited("instance", "lambda_memory"),
+    inherited("instance", "env"),
+    inherited("instance", "managed_buckets"),
+    inherited("instance", "s3_access"),
+    inherited("instance", "upload_triggers"),
+    inherited("instance", "enable_api"),
+];
+
+const fn inherited(section: &'static str, key: &'static str) -> Setting {
+    Setting { section, key, kind: Kind::Inherited, default: "", about: &[] }
+}

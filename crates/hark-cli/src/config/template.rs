@@ -1,0 +1,51 @@
+//! The `hark.toml` of a new project: every setting, commented out, with its default.
+
+use super::{Kind, SECTIONS, SETTINGS};
+
+/// The text of a new settings file.
+pub fn template() -> String {
+    let mut text = String::from("# Settings of this Hark project. What is commented out has its default.\n");
+    for section in SECTIONS {
+        let mut settings =
+            SETTINGS.iter().filter(|setting| setting.section == section && setting.kind != Kind::Inherited).peekable();
+        if settings.peek().is_none() {
+            continue;
+        }
+        text.push_str(&format!("\n[{section}]\n"));
+        for setting in settings {
+            text.push('\n');
+            setting.about.iter().for_each(|line| text.push_str(&format!("# {line}\n")));
+            text.push_str(&format!("# {} = {}\n", setting.key, setting.default));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use hark_bytecode::Source;
+
+    use super::*;
+    use crate::config::{Settings, read_settings};
+
+    #[test]
+    fn it_changes_nothing() {
+        assert_eq!(read_settings(&Source::new("hark.toml", template())), (Settings::default(), vec![]));
+    }
+
+    #[test]
+    fn what_it_comments_out_can_be_used() {
+        let lines = template();
+        let used: Vec<String> = lines
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(setting) if setting.contains(" = ") => setting.to_owned(),
+                _ => line.to_owned(),
+            })
+            .collect();
+        let (settings, problems) = read_settings(&Source::new("hark.toml", used.join("\n")));
+        assert_eq!(problems, vec![]);
+        let expected = Settings { python: Some("python3".into()), workers: Some(4), ..Settings::default() };
+        assert_eq!(settings, expected);
+    }
+}

@@ -1,0 +1,120 @@
+//! Why a command could not do its work, for the person who asked for it.
+
+use std::io;
+
+use hark_bytecode::{Source, Span};
+
+use crate::render::{Count, Label, Lines, Notice, Paint, Severity, Style, draw_notice};
+
+/// A problem with a file that is not a program: a setting, say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong.
+    pub message: String,
+    /// Where.
+    pub span: Span,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub enum Failure {
+    /// The command line, or a file that it names, is of no use.
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do next.
+        hint: Option<String>,
+    },
+    /// A settings file is wrong; one of these at least is an error.
+    Settings(Source, Vec<Problem>),
+    /// The program was rejected, which has been said already.
+    Rejected,
+    /// Standard output takes nothing more.
+    Output(io::Error),
+}
+
+impl Failure {
+    /// A failure that only has a message.
+    pub fn usage(message: impl Into<String>) -> Failure {
+        Failure::Usage { message: message.into(), hint: None }
+    }
+
+    /// The same with what to do next.
+    #[must_use]
+    pub fn with_hint(self, text: impl Into<String>) -> Failure {
+        match self {
+            Failure::Usage { message, .. } => Failure::Usage { message, hint: Some(text.into()) },
+            other => other,
+        }
+    }
+
+    /// What it says in one line, for a report.
+    pub fn message(&self) -> String {
+        match self {
+            Failure::Usage { message, .. } => message.clone(),
+            Failure::Settings(_, problems) => {
+                let error = problems.iter().find(|problem| problem.severity == Severity::Error);
+                error.map(|problem| problem.message.clone()).unwrap_or_default()
+            }
+            Failure::Rejected => "the program was rejected".to_owned(),
+            Failure::Output(error) => format!("cannot write to standard output: {error}"),
+        }
+    }
+
+    /// The exit status that tells a script.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            // Whoever reads has seen enough: `hark ... | head -1`.
+            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Failure::Output(_) => 1,
+            Failure::Usage { .. } | Failure::Settings(..) | Failure::Rejected => 2,
+        }
+    }
+
+    /// How it is shown; nothing if there is nothing more to say.
+    pub fn drawn(&self, style: Style) -> String {
+        let mut out = String::new();
+        match self {
+            Failure::Rejected => {}
+            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Failure::Settings(source, problems) => draw_problems(source, problems, style, &mut out),
+            Failure::Usage { .. } | Failure::Output(_) => {
+                let hint = if let Failure::Usage { hint, .. } = self { hint.as_deref() } else { None };
+                draw_message(&self.message(), hint, style, &mut out);
+            }
+        }
+        out
+    }
+}
+
+fn draw_message(message: &str, hint: Option<&str>, style: Style, out: &mut String) {
+    style.push(out, Paint::Error, "error");
+    style.push(out, Paint::Strong, &format!(": {message}"));
+    out.push('\n');
+    if let Some(hint) = hint {
+        style.push(out, Paint::Hint, "hint");
+        out.push_str(&format!(": {hint}\n"));
+    }
+}
+
+/// Draws these problems with a file, and how many they are.
+pub fn draw_problems(source: &Source, problems: &[Problem], style: Style, out: &mut String) {
+    let lines = Lines::new(source);
+    for problem in problems {
+        let notice = Notice {
+            severity: problem.severity,
+            code: "",
+            message: &problem.message,
+            labels: vec![Label { span: problem.span, text: "" }],
+            hint: problem.hint.as_deref(),
+        };
+        draw_notice(&notice, &lines, style, out);
+    }
+    let count = Count::of(problems.iter().map(|problem| problem.severity));
+    style.push(out, Paint::Dim, &count.text());
+    out.push('\n');
+}

@@ -1,0 +1,23 @@
+//! Standard output and standard error, without the panics of `println!`.
+
+mod stream;
+
+use std::io::{self, Write};
+
+pub use stream::Stream;
+
+use crate::failure::Failure;
+
+/// Writes data to standard output.
+///
+/// # Errors
+/// If nobody reads it, or the disk is full.
+pub fn write_out(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Output)
+}
+
+/// Tells the user something. If nobody listens, there is nobody to tell that either.
+pub fn tell(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}

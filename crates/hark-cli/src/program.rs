@@ -1,0 +1,132 @@
+//! A program as the commands use it: compiled, or rejected with its diagnostics.
+
+use std::io::{self, Write};
+
+use hark_bytecode::{Executable, Source};
+use hark_compiler::{Diagnostic, compile};
+
+use crate::failure::Failure;
+use crate::output;
+use crate::project::Loaded;
+use crate::render::{Count, Label, Lines, Notice, Paint, Severity, Style, draw_notice};
+use crate::report::Json;
+
+/// What the compiler made of a program.
+#[derive(Debug)]
+pub struct Compiled {
+    /// Nothing if it was rejected.
+    pub executable: Option<Executable>,
+    /// Errors and warnings, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+    source: Source,
+}
+
+impl Compiled {
+    /// Compiles a program.
+    pub fn new(loaded: &Loaded) -> Compiled {
+        let source = loaded.source.clone();
+        let compilation = compile(source.path.clone(), source.text.clone());
+        Compiled { executable: compilation.executable, diagnostics: compilation.diagnostics, source }
+    }
+
+    /// The executable, with the diagnostics told to the user, or the failure that the program is rejected.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn into_executable(self) -> Result<Executable, Failure> {
+        self.tell(Style::for_stderr());
+        self.executable.ok_or(Failure::Rejected)
+    }
+
+    /// Shows the diagnostics, if there are any.
+    pub fn tell(&self, style: Style) {
+        if !self.diagnostics.is_empty() {
+            output::tell(&format!("{}{}\n", self.drawn(style), style.paint(Paint::Dim, &self.count().text())));
+        }
+    }
+
+    /// How many errors and warnings there are.
+    pub fn count(&self) -> Count {
+        Count::of(self.diagnostics.iter().map(severity_of))
+    }
+
+    /// The diagnostics as a terminal shows them.
+    pub fn drawn(&self, style: Style) -> String {
+        if self.diagnostics.is_empty() {
+            return String::new();
+        }
+        let lines = Lines::new(&self.source);
+        let mut out = String::new();
+        for diagnostic in &self.diagnostics {
+            draw_notice(&notice_of(diagnostic), &lines, style, &mut out);
+            out.push('\n');
+        }
+        out
+    }
+
+    /// Writes `"diagnostics": [...]`.
+    pub fn write_json<W: Write>(&self, json: &mut Json<W>) -> io::Result<()> {
+        json.key("diagnostics")?;
+        json.open('[')?;
+        if !self.diagnostics.is_empty() {
+            self.write_diagnostics(json)?;
+        }
+        json.close(']')
+    }
+
+    fn write_diagnostics<W: Write>(&self, json: &mut Json<W>) -> io::Result<()> {
+        let lines = Lines::new(&self.source);
+        for diagnostic in &self.diagnostics {
+            let notice = notice_of(diagnostic);
+            json.open('{')?;
+            json.entry("severity", notice.severity.name())?;
+            json.entry("code", notice.code)?;
+            json.entry("message", notice.message)?;
+            if let Some(label) = notice.labels.first() {
+                write_place(*label, &lines, json)?;
+            }
+            match notice.hint {
+                Some(hint) => json.entry("hint", hint)?,
+                None => json.entry_of("hint", "null")?,
+            }
+            json.key("labels")?;
+            json.open('[')?;
+            for label in &notice.labels {
+                json.open('{')?;
+                write_place(*label, &lines, json)?;
+                json.entry("text", label.text)?;
+                json.close('}')?;
+            }
+            json.close(']')?;
+            json.close('}')?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes where a label begins and ends; the end is exclusive.
+fn write_place<W: Write>(label: Label<'_>, lines: &Lines<'_>, json: &mut Json<W>) -> io::Result<()> {
+    let (start, end) = (lines.location(label.span.start), lines.location(label.span.end));
+    json.entry("file", lines.path())?;
+    json.entry_of("line", start.line)?;
+    json.entry_of("column", start.column)?;
+    json.entry_of("end_line", end.line)?;
+    json.entry_of("end_column", end.column)
+}
+
+fn severity_of(diagnostic: &Diagnostic) -> Severity {
+    match diagnostic.severity {
+        hark_compiler::Severity::Error => Severity::Error,
+        hark_compiler::Severity::Warning => Severity::Warning,
+    }
+}
+
+fn notice_of(diagnostic: &Diagnostic) -> Notice<'_> {
+    Notice {
+        severity: severity_of(diagnostic),
+        code: diagnostic.code.name(),
+        message: &diagnostic.message,
+        labels: diagnostic.labels.iter().map(|label| Label { span: label.span, text: &label.text }).collect(),
+        hint: diagnostic.hint.as_deref(),
+    }
+}

@@ -1,0 +1,155 @@
+//! The project that a program belongs to: its folder, its settings, its text.
+
+use std::env;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use hark_bytecode::Source;
+
+use crate::args;
+use crate::config::{self, Settings};
+use crate::failure::{Failure, Problem};
+use crate::render::Severity;
+
+/// The largest program, in bytes: places in it are 32-bit numbers.
+const SOURCE_BYTES_MAX: usize = u32::MAX as usize;
+
+/// A project's folder and settings.
+#[derive(Debug)]
+pub struct Project {
+    /// Canonical.
+    pub folder: PathBuf,
+    /// What `hark.toml` says.
+    pub settings: Settings,
+    /// What is odd about `hark.toml`, with its text.
+    pub warnings: Option<(Source, Vec<Problem>)>,
+}
+
+/// A program and its project.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The program's text, under the name that the user gave.
+    pub source: Source,
+    /// The project.
+    pub project: Project,
+}
+
+/// Finds and reads the program that a command line names, and its project.
+///
+/// # Errors
+/// If there is none, or one of the files cannot be read or is wrong.
+pub fn load(file: Option<&Path>, config: Option<&Path>) -> Result<Loaded, Failure> {
+    let Some(file) = file else {
+        let project = open_project(&current_folder()?, config)?;
+        let file = project.folder.join(&project.settings.hark_file);
+        if !file.exists() {
+            return Err(no_program(&project));
+        }
+        let source = read_source(&from_current_folder(&file))?;
+        return Ok(Loaded { source, project });
+    };
+    // The program first: if it cannot be read, nobody asks about settings.
+    let source = read_source(file)?;
+    let folder = match fs::canonicalize(file) {
+        Ok(path) => path.parent().map(Path::to_path_buf).unwrap_or_default(),
+        // What is no file of its own, such as `/dev/stdin`, belongs to where the user is.
+        Err(_) => current_folder()?,
+    };
+    Ok(Loaded { source, project: open_project(&folder, config)? })
+}
+
+fn no_program(project: &Project) -> Failure {
+    let file = project.settings.hark_file.display();
+    Failure::usage(format!("no FILE given, and there is no `{file}` in {}", project.folder.display()))
+        .with_hint("`hark FILE` runs a program, `hark init` makes a new project, `hark -h` shows what else there is")
+}
+
+fn open_project(folder: &Path, config: Option<&Path>) -> Result<Project, Failure> {
+    if let Some(path) = config {
+        let text = read_text(path)?;
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let folder = path.parent().unwrap_or(folder).to_path_buf();
+        return configured(folder, Source::new(shown(&from_current_folder(&path)), text));
+    }
+    for folder in folder.ancestors() {
+        let path = folder.join(config::FILE_NAME);
+        if path.is_file() {
+            let path = from_current_folder(&path);
+            return configured(folder.to_path_buf(), Source::new(shown(&path), read_text(&path)?));
+        }
+    }
+    Ok(Project { folder: folder.to_path_buf(), settings: Settings::default(), warnings: None })
+}
+
+fn configured(folder: PathBuf, source: Source) -> Result<Project, Failure> {
+    let (settings, problems) = config::read_settings(&source);
+    if problems.iter().any(|problem| problem.severity == Severity::Error) {
+        return Err(Failure::Settings(source, problems));
+    }
+    let warnings = (!problems.is_empty()).then_some((source, problems));
+    Ok(Project { folder, settings, warnings })
+}
+
+/// Reads a program.
+fn read_source(path: &Path) -> Result<Source, Failure> {
+    Ok(Source::new(shown(path), read_text(path)?))
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
+    let name = shown(path);
+    let bytes = fs::read(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => not_found(path),
+        ErrorKind::IsADirectory => is_folder(path),
+        _ => Failure::usage(format!("`{name}` cannot be read: {}", lower(&error.to_string()))),
+    })?;
+    if bytes.len() > SOURCE_BYTES_MAX {
+        return Err(Failure::usage(format!("`{name}` is larger than 4 GB")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let bytes = error.into_bytes();
+        let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        Failure::usage(format!("`{name}` is not UTF-8: line {line} has the byte 0x{:02x}, at offset {at}", bytes[at]))
+            .with_hint("save the file with the encoding UTF-8")
+    })
+}
+
+fn not_found(path: &Path) -> Failure {
+    let name = shown(path);
+    let failure = Failure::usage(format!("there is no file `{name}`"));
+    match args::nearest_command(&name) {
+        Some(command) => failure.with_hint(format!("did you mean the command `hark {command}`?")),
+        None => failure,
+    }
+}
+
+fn is_folder(path: &Path) -> Failure {
+    let failure = Failure::usage(format!("`{}` is a folder, not a program", shown(path)));
+    if path.join(config::FILE_NAME).is_file() {
+        return failure.with_hint(format!("`cd {} && hark` runs that project", shown(path)));
+    }
+    failure
+}
+
+fn current_folder() -> Result<PathBuf, Failure> {
+    let current = env::current_dir().and_then(fs::canonicalize);
+    current.map_err(|error| Failure::usage(format!("the current folder is gone: {}", lower(&error.to_string()))))
+}
+
+/// The shortest name that says it from here, for messages.
+fn from_current_folder(path: &Path) -> PathBuf {
+    let current = env::current_dir().and_then(fs::canonicalize).ok();
+    let inside = current.and_then(|folder| path.strip_prefix(folder).ok().map(Path::to_path_buf));
+    inside.unwrap_or_else(|| path.to_path_buf())
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// The operating system begins its messages with a capital letter; ours go on with them.
+fn lower(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_lowercase().chain(characters).collect()).unwrap_or_default()
+}

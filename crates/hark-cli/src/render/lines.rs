@@ -1,0 +1,124 @@
+//! Where the lines of a source are, so that many places in it can be found fast.
+
+use hark_bytecode::{Location, Source};
+
+/// Code points are counted once for every so many bytes; a column then costs at most two blocks to find, however long
+/// its line.
+const BLOCK: usize = 1024;
+
+/// A source and where its lines begin.
+#[derive(Debug)]
+pub struct Lines<'a> {
+    source: &'a Source,
+    /// The offset of each line's first byte. Invariant: ascending, and begins with 0.
+    starts: Vec<u32>,
+    /// How many code points stand before each block.
+    characters: Vec<u32>,
+}
+
+impl<'a> Lines<'a> {
+    /// Reads the source once.
+    pub fn new(source: &'a Source) -> Lines<'a> {
+        let bytes = source.text.as_bytes();
+        let mut starts = vec![0];
+        starts.extend((1u32..).zip(bytes).filter(|(_, byte)| **byte == b'\n').map(|(next, _)| next));
+        let mut counted = 0;
+        let count = |block: &[u8]| {
+            let before = counted;
+            counted += begun_in(block);
+            before
+        };
+        let characters = bytes.chunks(BLOCK).map(count).collect();
+        Lines { source, starts, characters }
+    }
+
+    /// The file's name, as the user gave it.
+    pub fn path(&self) -> &'a str {
+        &self.source.path
+    }
+
+    /// The nearest boundary between characters at or before this offset.
+    pub fn boundary(&self, offset: u32) -> usize {
+        let mut offset = (offset as usize).min(self.source.text.len());
+        while !self.source.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        offset
+    }
+
+    /// The place of a byte offset. An offset beyond the text means its end.
+    pub fn location(&self, offset: u32) -> Location {
+        let offset = self.boundary(offset);
+        let line = self.starts.partition_point(|start| *start as usize <= offset);
+        let start = self.start(line);
+        let column = self.characters_before(offset) - self.characters_before(start) + 1;
+        Location { line: line as u32, column }
+    }
+
+    /// A line's first byte and its end, without the line break; lines count from 1.
+    pub fn range(&self, line: usize) -> (usize, usize) {
+        let start = self.start(line);
+        let end = self.starts.get(line).map_or(self.source.text.len(), |next| *next as usize - 1);
+        let end = if self.source.text[start..end].ends_with('\r') { end - 1 } else { end };
+        (start, end)
+    }
+
+    /// The text between two offsets on boundaries.
+    pub fn text(&self, start: usize, end: usize) -> &'a str {
+        &self.source.text[start..end]
+    }
+
+    fn start(&self, line: usize) -> usize {
+        self.starts.get(line.saturating_sub(1)).map_or(self.source.text.len(), |start| *start as usize)
+    }
+
+    fn characters_before(&self, offset: usize) -> u32 {
+        let block = offset / BLOCK;
+        let before = match self.characters.get(block) {
+            Some(before) => *before,
+            None => self.characters.last().map_or(0, |last| {
+                let start = (self.characters.len() - 1) * BLOCK;
+                *last + begun_in(&self.source.text.as_bytes()[start..])
+            }),
+        };
+        let start = (block * BLOCK).min(self.source.text.len());
+        before + begun_in(&self.source.text.as_bytes()[start..offset])
+    }
+}
+
+/// How many code points begin in these bytes.
+fn begun_in(bytes: &[u8]) -> u32 {
+    bytes.iter().filter(|byte| (**byte as i8) >= -0x40).count() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_those_of_the_source() {
+        let text = format!("ab\r\n\né{}\n\n", "☃x".repeat(3 * BLOCK));
+        let source = Source::new("x.hk", text.as_str());
+        let lines = Lines::new(&source);
+        for offset in (0..text.len() as u32 + 3).step_by(7).chain([0, 3, 4, text.len() as u32]) {
+            assert_eq!(lines.location(offset), source.location(offset), "offset {offset}");
+        }
+        assert_eq!(lines.range(1), (0, 2));
+        assert_eq!(lines.range(2), (4, 4));
+        assert_eq!(lines.range(5), (text.len(), text.len()));
+    }
+
+    #[test]
+    fn an_empty_text_has_one_line() {
+        let source = Source::new("x.hk", "");
+        let lines = Lines::new(&source);
+        assert_eq!(lines.location(7), Location { line: 1, column: 1 });
+        assert_eq!(lines.range(1), (0, 0));
+    }
+
+    #[test]
+    fn a_text_that_fills_its_blocks_ends_right() {
+        let source = Source::new("x.hk", "x".repeat(2 * BLOCK));
+        assert_eq!(Lines::new(&source).location(u32::MAX).column as usize, 2 * BLOCK + 1);
+    }
+}

@@ -1,0 +1,374 @@
+//! Source lines with carets under the places that a notice speaks of.
+//!
+//! A line is cut to what fits around its places, and only that much of it is looked at: a line may have 50 MB.
+
+use hark_bytecode::Span;
+use unicode_width::UnicodeWidthChar;
+
+use super::lines::Lines;
+use super::notice::Label;
+use super::style::{Paint, Style};
+
+/// The most characters of a line that are shown.
+const SHOWN_CHARACTERS_MAX: usize = 140;
+/// How many characters before a place are shown, if its line has to be cut.
+const LEAD_CHARACTERS: usize = 40;
+/// What stands where a line was cut.
+const CUT: &str = "...";
+const TAB_WIDTH: usize = 4;
+
+/// A place within one line.
+#[derive(Debug, Clone, Copy)]
+struct Mark<'a> {
+    line: usize,
+    start: usize,
+    /// Invariant: at least `start`, and within the line.
+    end: usize,
+    text: &'a str,
+    is_primary: bool,
+}
+
+/// Draws `--> file:line:column` of the first label, then every line that has a place, in the order of the text.
+pub fn draw_places(labels: &[Label<'_>], lines: &Lines<'_>, paint: Paint, style: Style, out: &mut String) {
+    let Some(first) = labels.first() else { return };
+    let mut marks: Vec<Mark<'_>> =
+        labels.iter().enumerate().map(|(index, label)| mark_of(label, index == 0, lines)).collect();
+    marks.sort_by_key(|mark| (mark.line, mark.start, mark.end));
+    let width = marks.last().map_or(1, |mark| mark.line.to_string().len());
+
+    let place = lines.location(first.span.start);
+    style.push(out, Paint::Dim, &format!("{:width$} -->", ""));
+    out.push_str(&format!(" {}:{}:{}\n", lines.path(), place.line, place.column));
+    let mut previous = None;
+    let mut rest = marks.as_slice();
+    while let Some(head) = rest.first() {
+        let (together, later) = rest.split_at(how_many_fit(rest, lines));
+        if previous.is_some_and(|line| head.line > line + 1) {
+            style.push(out, Paint::Dim, CUT);
+            out.push('\n');
+        }
+        Excerpt::new(together, lines).draw(Gutter { width, style }, paint, out);
+        previous = Some(head.line);
+        rest = later;
+    }
+}
+
+/// The line that a place begins in, cut and made printable as it would be drawn.
+pub fn excerpt(span: Span, lines: &Lines<'_>) -> String {
+    Excerpt::new(&[mark_of(&Label { span, text: "" }, true, lines)], lines).shown
+}
+
+/// A place that goes on over several lines is marked to the end of its first one.
+fn mark_of<'a>(label: &Label<'a>, is_primary: bool, lines: &Lines<'_>) -> Mark<'a> {
+    let line = lines.location(label.span.start).line as usize;
+    let (line_start, line_end) = lines.range(line);
+    let start = lines.boundary(label.span.start).clamp(line_start, line_end);
+    let end = lines.boundary(label.span.end).clamp(start, line_end);
+    Mark { line, start, end, text: label.text, is_primary }
+}
+
+/// How many of these marks, one at least, stand in the first one's line and so near that one excerpt shows them.
+fn how_many_fit(marks: &[Mark<'_>], lines: &Lines<'_>) -> usize {
+    let Some(first) = marks.first() else { return 0 };
+    let (start, end) = lines.range(first.line);
+    let reach = if end - start <= SHOWN_CHARACTERS_MAX {
+        end
+    } else {
+        forward(lines, first.start, end, SHOWN_CHARACTERS_MAX - LEAD_CHARACTERS - 1)
+    };
+    marks.iter().take_while(|mark| mark.line == first.line && mark.start <= reach).count().max(1)
+}
+
+/// The column of line numbers on the left.
+#[derive(Clone, Copy)]
+struct Gutter {
+    width: usize,
+    style: Style,
+}
+
+impl Gutter {
+    fn push(self, out: &mut String, number: &str) {
+        self.style.push(out, Paint::Dim, &format!(" {number:>width$} |", width = self.width));
+    }
+}
+
+/// The part of a line that is shown, made printable.
+struct Excerpt<'a> {
+    marks: &'a [Mark<'a>],
+    shown: String,
+    /// For each mark, the first column under it and the one after the last.
+    columns: Vec<(usize, usize)>,
+}
+
+impl<'a> Excerpt<'a> {
+    fn new(marks: &'a [Mark<'a>], lines: &Lines<'_>) -> Excerpt<'a> {
+        let (line_start, line_end) = lines.range(marks[0].line);
+        let (start, end) = if line_end - line_start <= SHOWN_CHARACTERS_MAX {
+            (line_start, line_end)
+        } else {
+            let start = backward(lines, line_start, marks[0].start, LEAD_CHARACTERS);
+            (start, forward(lines, start, line_end, SHOWN_CHARACTERS_MAX))
+        };
+        let mut shown = String::new();
+        let mut column = 0;
+        if start > line_start {
+            shown.push_str(CUT);
+            column = CUT.len();
+        }
+        let mut columns = vec![(usize::MAX, usize::MAX); marks.len()];
+        for (at, character) in lines.text(start, end).char_indices() {
+            note_columns(marks, &mut columns, start + at, column);
+            column += push_printable(&mut shown, character);
+        }
+        note_columns(marks, &mut columns, end, column);
+        if end < line_end {
+            shown.push_str(CUT);
+        }
+        // What begins or ends beyond the excerpt is marked up to its end.
+        for (first, past) in &mut columns {
+            *first = (*first).min(column);
+            *past = (*past).min(column).max(*first + 1);
+        }
+        Excerpt { marks, shown, columns }
+    }
+
+    fn draw(&self, gutter: Gutter, paint: Paint, out: &mut String) {
+        gutter.push(out, &self.marks[0].line.to_string());
+        out.push_str(format!(" {}", self.shown).trim_end());
+        out.push('\n');
+        self.draw_carets(gutter, paint, out);
+        self.draw_texts(gutter, paint, out);
+    }
+
+    /// The row of carets, with the last place's text behind it.
+    fn draw_carets(&self, gutter: Gutter, paint: Paint, out: &mut String) {
+        gutter.push(out, "");
+        out.push(' ');
+        let end = self.columns.iter().map(|(_, past)| *past).max().unwrap_or(0);
+        let mut row = vec![Caret::None; end];
+        for (mark, (first, past)) in self.marks.iter().zip(&self.columns) {
+            let caret = if mark.is_primary { Caret::Primary } else { Caret::Secondary };
+            row[*first..*past].iter_mut().for_each(|cell| *cell = (*cell).max(caret));
+        }
+        for stretch in row.chunk_by(|left, right| left == right) {
+            let text = stretch[0].symbol().repeat(stretch.len());
+            gutter.style.push(out, stretch[0].paint(paint), &text);
+        }
+        if let Some(mark) = self.marks.last().filter(|mark| !mark.text.is_empty()) {
+            out.push(' ');
+            gutter.style.push(out, paint_of(mark, paint), mark.text);
+        }
+        out.push('\n');
+    }
+
+    /// The texts of the other places, a row each, from right to left.
+    fn draw_texts(&self, gutter: Gutter, paint: Paint, out: &mut String) {
+        for index in (0..self.marks.len() - 1).rev().filter(|index| !self.marks[*index].text.is_empty()) {
+            gutter.push(out, "");
+            out.push(' ');
+            let mut column = 0;
+            let mut open: Vec<usize> = (0..index).filter(|left| !self.marks[*left].text.is_empty()).collect();
+            open.retain(|left| self.columns[*left].0 < self.columns[index].0);
+            for left in open {
+                let at = self.columns[left].0;
+                if at >= column {
+                    out.push_str(&" ".repeat(at - column));
+                    gutter.style.push(out, paint_of(&self.marks[left], paint), "|");
+                    column = at + 1;
+                }
+            }
+            out.push_str(&" ".repeat(self.columns[index].0 - column));
+            gutter.style.push(out, paint_of(&self.marks[index], paint), self.marks[index].text);
+            out.push('\n');
+        }
+    }
+}
+
+/// What stands under one column. The primary one wins where places overlap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Caret {
+    None,
+    Secondary,
+    Primary,
+}
+
+impl Caret {
+    fn symbol(self) -> &'static str {
+        match self {
+            Caret::None => " ",
+            Caret::Secondary => "-",
+            Caret::Primary => "^",
+        }
+    }
+
+    fn paint(self, primary: Paint) -> Paint {
+        if self == Caret::Primary { primary } else { Paint::Hint }
+    }
+}
+
+fn paint_of(mark: &Mark<'_>, primary: Paint) -> Paint {
+    if mark.is_primary { primary } else { Paint::Hint }
+}
+
+/// Writes down where each mark begins and ends, when the excerpt has come that far.
+fn note_columns(marks: &[Mark<'_>], columns: &mut [(usize, usize)], at: usize, column: usize) {
+    for (mark, (first, past)) in marks.iter().zip(columns) {
+        if mark.start == at {
+            *first = column;
+        }
+        if mark.end == at {
+            *past = column;
+        }
+    }
+}
+
+/// Adds a character as it can be shown on one line; answers how many columns it takes.
+fn push_printable(out: &mut String, character: char) -> usize {
+    match character {
+        '\t' => {
+            out.push_str(&" ".repeat(TAB_WIDTH));
+            TAB_WIDTH
+        }
+        // Marks that turn the direction of the text around would make the line lie.
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            out.push('\u{fffd}');
+            1
+        }
+        character => match character.width() {
+            None => {
+                out.push('\u{fffd}');
+                1
+            }
+            Some(width) => {
+                out.push(character);
+                width
+            }
+        },
+    }
+}
+
+/// The offset so many characters before `from`, but not before `start`.
+fn backward(lines: &Lines<'_>, start: usize, from: usize, characters: usize) -> usize {
+    lines.text(start, from).char_indices().rev().take(characters).last().map_or(from, |(at, _)| start + at)
+}
+
+/// The offset so many characters after `from`, but not after `end`.
+fn forward(lines: &Lines<'_>, from: usize, end: usize, characters: usize) -> usize {
+    lines.text(from, end).char_indices().nth(characters).map_or(end, |(at, _)| from + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use hark_bytecode::Source;
+
+    use super::*;
+    use crate::render::{Notice, Severity, draw_notice};
+
+    /// Draws an error at the pieces of the text given with their labels.
+    fn drawn(text: &str, places: &[(Span, &str)], style: Style) -> String {
+        let source = Source::new("service.hk", text);
+        let labels = places.iter().map(|(span, text)| Label { span: *span, text }).collect();
+        let notice = Notice { severity: Severity::Error, code: "HK0012", message: "bad", labels, hint: Some("better") };
+        let mut out = String::new();
+        draw_notice(&notice, &Lines::new(&source), style, &mut out);
+        out
+    }
+
+    fn find(text: &str, piece: &str) -> Span {
+        let start = text.find(piece).unwrap();
+        Span::new(start, start + piece.len())
+    }
+
+    #[test]
+    fn a_place_has_carets_and_a_label() {
+        let text = "fn main() {\n  print(lenght(items))\n}\n";
+        let expected = "error[HK0012]: bad\n --> service.hk:2:9\n 2 |   print(lenght(items))\n   |         ^^^^^^ called here\n\
+                        hint: better\n";
+        let drawn = drawn(text, &[(find(text, "lenght"), "called here")], Style::PLAIN);
+        assert_eq!(drawn, expected.replace(" -->", "  -->"));
+    }
+
+    #[test]
+    fn second_places_come_in_the_order_of_the_text() {
+        let text = "fn f(a, b, a) { a }\n\n\nfn f() { 1 }\n";
+        let places = [
+            (Span::new(text.rfind("f()").unwrap(), text.rfind("f()").unwrap() + 1), "defined again"),
+            (Span::new(3, 4), "first defined here"),
+            (Span::new(5, 6), "and a parameter"),
+        ];
+        let expected = "error[HK0012]: bad\n  --> service.hk:4:4\n 1 | fn f(a, b, a) { a }\n   |    - - and a parameter\n\
+            \x20  |    first defined here\n...\n 4 | fn f() { 1 }\n   |    ^ defined again\nhint: better\n";
+        assert_eq!(drawn(text, &places, Style::PLAIN), expected);
+    }
+
+    #[test]
+    fn texts_of_one_line_do_not_cross() {
+        let text = "one two three";
+        let places = [(find(text, "two"), "B"), (find(text, "one"), "A"), (find(text, "three"), "C")];
+        let expected = "error[HK0012]: bad\n  --> service.hk:1:5\n 1 | one two three\n   | --- ^^^ ----- C\n   | |   B\n   | A\n\
+            hint: better\n";
+        assert_eq!(drawn(text, &places, Style::PLAIN), expected);
+    }
+
+    #[test]
+    fn tabs_and_wide_and_hidden_characters_keep_carets_in_place() {
+        let text = "\tprint(\"日本\u{202e}\u{7}e\u{301}\", x)";
+        let drawn = drawn(text, &[(find(text, "x"), "")], Style::PLAIN);
+        let rows: Vec<&str> = drawn.lines().collect();
+        assert_eq!(rows[2], " 1 |     print(\"日本\u{fffd}\u{fffd}e\u{301}\", x)");
+        assert_eq!(rows[3], "   |                      ^");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_its_places() {
+        let text = format!("{}bad{}", "a".repeat(20_000_000), "é".repeat(10_000_000));
+        let far = text.len() - 2;
+        let places = [(find(&text, "bad"), "here"), (Span::new(far, far + 2), "and here")];
+        let drawn = drawn(&text, &places, Style::PLAIN);
+        let rows: Vec<&str> = drawn.lines().collect();
+        assert_eq!(rows[1], "  --> service.hk:1:20000001");
+        assert_eq!(rows[2], format!(" 1 | ...{}bad{}...", "a".repeat(40), "é".repeat(97)));
+        assert_eq!(rows[3], format!("   | {}^^^ here", " ".repeat(43)));
+        assert_eq!(rows[4], format!(" 1 | ...{}", "é".repeat(41)));
+        assert_eq!(rows[5], format!("   | {}- and here", " ".repeat(43)));
+        assert_eq!(rows.len(), 7);
+    }
+
+    #[test]
+    fn a_place_longer_than_the_excerpt_is_marked_to_its_end() {
+        let text = format!("x = \"{}\";", "a".repeat(1000));
+        let drawn = drawn(&text, &[(Span::new(4, 1006), "this")], Style::PLAIN);
+        let rows: Vec<&str> = drawn.lines().collect();
+        assert_eq!(rows[2], format!(" 1 | x = \"{}...", "a".repeat(135)));
+        assert_eq!(rows[3], format!("   |     {} this", "^".repeat(136)));
+    }
+
+    #[test]
+    fn ends_of_the_text_have_a_caret() {
+        let at_end = "  --> service.hk:2:1\n 2 |\n   | ^ ends here\n";
+        assert!(drawn("fn f() {\n", &[(Span::new(9, 9), "ends here")], Style::PLAIN).contains(at_end));
+        let empty = "  --> service.hk:1:1\n 1 |\n   | ^ nothing\n";
+        assert!(drawn("", &[(Span::new(0, 0), "nothing")], Style::PLAIN).contains(empty));
+        let beyond = drawn("é", &[(Span::new(1, 99), "odd")], Style::PLAIN);
+        assert!(beyond.contains(" 1 | é\n   | ^ odd\n"), "{beyond}");
+    }
+
+    #[test]
+    fn several_lines_are_marked_on_the_first() {
+        let text = "x = [1,\n 2];";
+        assert!(drawn(text, &[(Span::new(4, 11), "list")], Style::PLAIN).contains(" 1 | x = [1,\n   |     ^^^ list\n"));
+    }
+
+    #[test]
+    fn color_adds_nothing_but_color() {
+        let text = "one two three";
+        let places = [(find(text, "two"), "B"), (find(text, "one"), "A")];
+        let colored = drawn(text, &places, Style::COLORED);
+        assert!(colored.contains("\x1b[1;31m^^^\x1b[0m"));
+        let mut plain = colored;
+        for code in ["\x1b[0m", "\x1b[1;31m", "\x1b[1;33m", "\x1b[1;36m", "\x1b[1m", "\x1b[2m"] {
+            plain = plain.replace(code, "");
+        }
+        assert_eq!(plain, drawn(text, &places, Style::PLAIN));
+    }
+}

@@ -1,0 +1,83 @@
+//! Color, and when to use it. Color never carries meaning alone.
+
+use std::env;
+use std::io::{self, IsTerminal};
+
+/// What a stretch of text is, and so how it is painted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paint {
+    /// An error's name and its carets.
+    Error,
+    /// A warning's name and its carets.
+    Warning,
+    /// A hint's name and the carets of second places.
+    Hint,
+    /// What the eye should find first.
+    Strong,
+    /// Frames, line numbers, times.
+    Dim,
+    /// An instruction's name in a listing.
+    Instruction,
+}
+
+/// Whether to color at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    colored: bool,
+}
+
+impl Style {
+    /// No color.
+    pub const PLAIN: Style = Style { colored: false };
+    #[cfg(test)]
+    pub const COLORED: Style = Style { colored: true };
+
+    /// For standard output.
+    pub fn for_stdout() -> Style {
+        Style { colored: io::stdout().is_terminal() && allowed() }
+    }
+
+    /// For standard error.
+    pub fn for_stderr() -> Style {
+        Style { colored: io::stderr().is_terminal() && allowed() }
+    }
+
+    /// Whether paint has an effect.
+    pub fn is_colored(self) -> bool {
+        self.colored
+    }
+
+    /// Adds the text in this paint.
+    pub fn push(self, out: &mut String, paint: Paint, text: &str) {
+        if !self.colored || text.is_empty() {
+            out.push_str(text);
+            return;
+        }
+        out.push_str(code(paint));
+        out.push_str(text);
+        out.push_str("\x1b[0m");
+    }
+
+    /// The text in this paint.
+    pub fn paint(self, paint: Paint, text: &str) -> String {
+        let mut out = String::with_capacity(text.len() + 12);
+        self.push(&mut out, paint, text);
+        out
+    }
+}
+
+/// <https://no-color.org>: any value but the empty one.
+fn allowed() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn code(paint: Paint) -> &'static str {
+    match paint {
+        Paint::Error => "\x1b[1;31m",
+        Paint::Warning => "\x1b[1;33m",
+        Paint::Hint => "\x1b[1;36m",
+        Paint::Strong => "\x1b[1m",
+        Paint::Dim => "\x1b[2m",
+        Paint::Instruction => "\x1b[36m",
+    }
+}

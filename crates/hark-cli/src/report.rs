@@ -1,0 +1,145 @@
+//! `--json`: what happened, for programs to read.
+//!
+//! One object, always with the same names: `session`, `status`, `result`, `output`, `errors`, `diagnostics`.
+
+mod json;
+mod value;
+
+use std::io::{self, Write};
+
+use hark_bytecode::Executable;
+use hark_engine::{OutputItem, Report, SessionError};
+
+pub use json::Json;
+
+use crate::failure::Failure;
+use crate::program::Compiled;
+use crate::render::Lines;
+use value::write_value;
+
+/// Reports a session that has ended.
+///
+/// # Errors
+/// If standard output cannot be written to.
+pub fn write_session(report: &Report, executable: &Executable, compiled: &Compiled) -> Result<(), Failure> {
+    write(|json| {
+        json.entry("session", report.session.as_str())?;
+        json.entry("status", &report.status.to_string())?;
+        json.key("result")?;
+        match &report.result {
+            Some(value) => write_value(value, executable, json)?,
+            None => json.atom("null")?,
+        }
+        write_output(&report.output, json)?;
+        write_errors(&report.errors, executable, json)?;
+        compiled.write_json(json)
+    })
+}
+
+fn write_output<W: Write>(items: &[OutputItem], json: &mut Json<W>) -> io::Result<()> {
+    json.key("output")?;
+    json.open('[')?;
+    for item in items {
+        json.open('{')?;
+        json.entry("time", &item.time.to_string())?;
+        json.entry_of("thread", item.thread)?;
+        json.entry("text", &item.text)?;
+        json.close('}')?;
+    }
+    json.close(']')
+}
+
+fn write_errors<W: Write>(errors: &[SessionError], executable: &Executable, json: &mut Json<W>) -> io::Result<()> {
+    json.key("errors")?;
+    json.open('[')?;
+    // Most sessions have none, and then nobody needs to know where lines begin.
+    if !errors.is_empty() {
+        let lines = Lines::new(&executable.source);
+        errors.iter().try_for_each(|error| write_error(error, executable, &lines, json))?;
+    }
+    json.close(']')
+}
+
+fn write_error<W: Write>(
+    each: &SessionError,
+    executable: &Executable,
+    lines: &Lines<'_>,
+    json: &mut Json<W>,
+) -> io::Result<()> {
+    let error = &each.error;
+    json.open('{')?;
+    json.entry_of("thread", each.thread)?;
+    json.entry("kind", &error.kind)?;
+    json.entry("message", &error.message)?;
+    json.key("data")?;
+    write_value(&error.data, executable, json)?;
+    json.key("trace")?;
+    json.open('[')?;
+    for frame in &error.trace {
+        let place = lines.location(frame.span.start);
+        json.open('{')?;
+        json.entry_of("thread", frame.thread)?;
+        json.entry("function", &frame.function)?;
+        json.entry("file", lines.path())?;
+        json.entry_of("line", place.line)?;
+        json.entry_of("column", place.column)?;
+        json.close('}')?;
+    }
+    json.close(']')?;
+    json.entry_of("omitted", error.omitted)?;
+    json.close('}')
+}
+
+/// Reports a program that was rejected.
+///
+/// # Errors
+/// If standard output cannot be written to.
+pub fn write_rejected(compiled: &Compiled) -> Result<(), Failure> {
+    write(|json| {
+        write_no_session(json)?;
+        compiled.write_json(json)
+    })
+}
+
+/// Reports a session that could not begin: a file that cannot be read, a function that does not exist.
+///
+/// # Errors
+/// If standard output cannot be written to.
+pub fn write_refused(failure: &Failure, file: &str) -> Result<(), Failure> {
+    write(|json| {
+        write_no_session(json)?;
+        json.key("diagnostics")?;
+        json.open('[')?;
+        json.open('{')?;
+        json.entry("severity", "error")?;
+        json.entry_of("code", "null")?;
+        json.entry("message", &failure.message())?;
+        json.entry("file", file)?;
+        json.entry_of("line", "null")?;
+        json.entry_of("column", "null")?;
+        json.close('}')?;
+        json.close(']')
+    })
+}
+
+fn write_no_session<W: Write>(json: &mut Json<W>) -> io::Result<()> {
+    json.entry_of("session", "null")?;
+    json.entry("status", "rejected")?;
+    json.entry_of("result", "null")?;
+    for empty in ["output", "errors"] {
+        json.key(empty)?;
+        json.open('[')?;
+        json.close(']')?;
+    }
+    Ok(())
+}
+
+/// Writes one object to standard output.
+fn write(fields: impl FnOnce(&mut Json<io::BufWriter<io::StdoutLock<'static>>>) -> io::Result<()>) -> Result<(), Failure> {
+    let mut json = Json::new(io::BufWriter::new(io::stdout().lock()));
+    json.open('{')
+        .and_then(|()| fields(&mut json))
+        .and_then(|()| json.close('}'))
+        .and_then(|()| json.finish().map(drop))
+        .map_err(Failure::Output)
+}

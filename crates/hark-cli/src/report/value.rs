@@ -1,0 +1,152 @@
+//! Values of the language as JSON.
+
+use std::io::{self, Write};
+
+use hark_bytecode::Executable;
+use hark_machine::{HashBody, List, Value, literal_text};
+
+use super::Json;
+
+/// What is still to be written of the containers that are open.
+enum Open<'a> {
+    List(List<'a>, usize),
+    /// An object, as all keys are strings.
+    Object(&'a HashBody, usize),
+    /// A list of `[key, value]` pairs.
+    Pairs(&'a HashBody, usize),
+}
+
+/// Writes a value. Nesting has no limit.
+pub fn write_value<W: Write>(value: &Value, executable: &Executable, json: &mut Json<W>) -> io::Result<()> {
+    let mut open = Vec::new();
+    begin(value, executable, json, &mut open)?;
+    while let Some(container) = open.pop() {
+        match container {
+            Open::List(list, index) => match list.get(index) {
+                Some(item) => {
+                    open.push(Open::List(list, index + 1));
+                    begin(item, executable, json, &mut open)?;
+                }
+                None => json.close(']')?,
+            },
+            Open::Object(hash, index) => match hash.entry(index) {
+                Some((key, item)) => {
+                    json.key(key.as_str().unwrap_or_default())?;
+                    open.push(Open::Object(hash, index + 1));
+                    begin(item, executable, json, &mut open)?;
+                }
+                None => json.close('}')?,
+            },
+            Open::Pairs(hash, index) => {
+                if index > 0 {
+                    json.close(']')?;
+                }
+                match hash.entry(index) {
+                    Some((key, item)) => {
+                        json.open('[')?;
+                        begin(key, executable, json, &mut open)?;
+                        open.push(Open::Pairs(hash, index + 1));
+                        begin(item, executable, json, &mut open)?;
+                    }
+                    None => json.close(']')?,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes an atom, or a container's beginning.
+fn begin<'a, W: Write>(
+    value: &'a Value,
+    executable: &Executable,
+    json: &mut Json<W>,
+    open: &mut Vec<Open<'a>>,
+) -> io::Result<()> {
+    match value {
+        Value::Null => json.atom("null"),
+        Value::Boolean(value) => json.atom(value),
+        Value::Integer(value) => json.atom(value),
+        Value::BigInteger(value) => json.atom(value),
+        Value::Float(value) => json.float(*value),
+        Value::String(text) => json.string(text.as_str()),
+        Value::List(..) => {
+            open.extend(value.as_list().map(|list| Open::List(list, 0)));
+            json.open('[')
+        }
+        Value::Hash(hash) if hash.iter().all(|(key, _)| key.as_str().is_some()) => {
+            open.push(Open::Object(hash, 0));
+            json.open('{')
+        }
+        Value::Hash(hash) => {
+            open.push(Open::Pairs(hash, 0));
+            json.open('[')
+        }
+        Value::Function(_)
+        | Value::Foreign(_)
+        | Value::Builtin(_)
+        | Value::Operator(_)
+        | Value::Future(_)
+        | Value::Promise(_) => json.string(&literal_text(value, executable)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hark_bytecode::Source;
+    use hark_machine::Key;
+    use num_bigint::BigInt;
+
+    use super::*;
+
+    fn written(value: &Value) -> String {
+        let executable = Executable {
+            source: Source::new("x.hk", ""),
+            names: vec![],
+            functions: vec![],
+            foreign: vec![],
+            bindings: vec![],
+            code: vec![],
+            spans: vec![],
+        };
+        let mut json = Json::new(Vec::new());
+        write_value(value, &executable, &mut json).unwrap();
+        String::from_utf8(json.finish().unwrap()).unwrap().trim_end().to_owned()
+    }
+
+    fn hash(entries: Vec<(Value, Value)>) -> Value {
+        let mut body = HashBody::default();
+        entries.into_iter().for_each(|(key, value)| body.insert(Key::new(key).unwrap(), value));
+        Value::Hash(body.into())
+    }
+
+    #[test]
+    fn atoms() {
+        assert_eq!(written(&Value::Null), "null");
+        assert_eq!(written(&Value::Integer(-4)), "-4");
+        assert_eq!(written(&Value::big_integer(BigInt::from(10).pow(30))), format!("1{}", "0".repeat(30)));
+        assert_eq!(written(&Value::Float(4.0)), "4.0");
+        assert_eq!(written(&Value::Float(f64::NAN)), "NaN");
+        assert_eq!(written(&Value::string("a\"")), "\"a\\\"\"");
+        assert_eq!(written(&Value::Future(3)), "\"<future 3>\"");
+    }
+
+    #[test]
+    fn containers() {
+        let inner = hash(vec![(Value::string("a"), Value::list(vec![])), (Value::string("b"), hash(vec![]))]);
+        assert_eq!(written(&inner), "{\"a\": [], \"b\": {}}");
+        let pairs = hash(vec![(Value::Integer(1), inner), (Value::string("x"), Value::Boolean(true))]);
+        let expected = "[[1, {\"a\": [], \"b\": {}}], [\"x\", true]]";
+        assert_eq!(written(&pairs), expected);
+        assert_eq!(written(&Value::list(vec![pairs, Value::Null])), format!("[{expected}, null]"));
+    }
+
+    #[test]
+    fn depth_has_no_limit() {
+        let mut value = Value::Integer(1);
+        for _ in 0..300_000 {
+            value = Value::list(vec![value]);
+        }
+        assert_eq!(written(&value).len(), 600_001);
+    }
+}
