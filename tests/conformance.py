@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Runs the programs of tests/programs with a `hark` binary and checks what their `//!` lines say.
+
+    conformance.py HARK [FILE-OR-FOLDER ...] [--args "MORE HARK OPTIONS"] [--jobs N]
+
+tests/programs/README.md describes the lines. Failures are printed as they are found, then `N passed, N failed`; the
+exit status is 0 if nothing failed.
+"""
+import argparse
+import json
+import math
+import re
+import shlex
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROGRAMS = Path(__file__).resolve().parent / "programs"
+SECONDS_MAX = 60
+
+CALL_VERBS = "=>|prints-any-order|prints-from|prints|breaks-kind|breaks|errors|traces|warns"
+CALL = re.compile(rf"^//! ([a-z_][\w?.]*)\((.*?)\) ({CALL_VERBS}) (.*)$")
+REJECTED = re.compile(r"^//! (rejected|rejected-at|rejected-times) (.*)$")
+STRAIGHT = "//! only straight"
+
+
+@dataclass
+class Run:
+    """One call of a program, and everything expected of it."""
+
+    path: Path
+    function: str
+    arguments: tuple
+    expected: list = field(default_factory=list)
+
+    def name(self):
+        return f"{self.path.name}: {self.function}({', '.join(map(json.dumps, self.arguments))})"
+
+
+def runs_of(path, suspending):
+    """The runs that a program's `//!` lines ask for."""
+    calls, rejected = {}, Run(path, "main", ())
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if line == STRAIGHT:
+            if suspending:
+                return []
+        elif match := CALL.match(line):
+            key = match[1], tuple(json.loads(f"[{match[2]}]"))
+            calls.setdefault(key, Run(path, *key)).expected.append((match[3], match[4]))
+        elif match := REJECTED.match(line):
+            rejected.expected.append((match[1], match[2]))
+        elif line.startswith("//!"):
+            raise SystemExit(f"{path}:{number}: unreadable: {line}")
+    return [*calls.values(), *([rejected] if rejected.expected else [])]
+
+
+def execute(hark, run, options):
+    """The exit status of a run and the JSON object that it printed."""
+    command = [hark, "run", run.path.name, "-f", run.function, "--json", *options, "--", *run.arguments]
+    try:
+        done = subprocess.run(command, cwd=run.path.parent, capture_output=True, timeout=SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        return None, {"status": f"no answer in {SECONDS_MAX} s"}
+    try:
+        return done.returncode, json.loads(done.stdout)
+    except ValueError:
+        tail = {name: text[-300:].decode(errors="replace") for name, text in (("stdout", done.stdout), ("stderr", done.stderr))}
+        return done.returncode, {"status": "no JSON", **tail}
+
+
+def same(wanted, got):
+    """Equality that tells 4 from 4.0, true from 1 and -0.0 from 0.0, minds the order of keys, and has nan equal itself."""
+    if type(wanted) is not type(got):
+        return False
+    if isinstance(wanted, list):
+        return len(wanted) == len(got) and all(map(same, wanted, got))
+    if isinstance(wanted, dict):
+        return list(wanted) == list(got) and all(same(wanted[key], got[key]) for key in wanted)
+    if isinstance(wanted, float):
+        return math.isnan(wanted) and math.isnan(got) or (wanted == got and math.copysign(1, wanted) == math.copysign(1, got))
+    return wanted == got
+
+
+def values_in(text):
+    """The JSON values that stand one after another in a text."""
+    decoder, values, at = json.JSONDecoder(), [], 0
+    while at < len(text):
+        value, at = decoder.raw_decode(text, at)
+        values.append(value)
+        at += len(text[at:]) - len(text[at:].lstrip())
+    return values
+
+
+def holds(verb, text, code, report):
+    """Whether one expectation is met."""
+    broken = report.get("status") == "broken" and code == 1
+    rejected = report.get("status") == "rejected" and code == 2
+    errors = report.get("errors") or []
+    mistakes = [each for each in report.get("diagnostics") or [] if each.get("severity", "error") == "error"]
+    output = report.get("output") or []
+    match verb:
+        case "=>":
+            return report.get("status") == "finished" and code == 0 and same(json.loads(text), report.get("result"))
+        case "prints":
+            return "".join(item["text"] for item in output) == json.loads(text)
+        case "prints-any-order":
+            lines = "".join(item["text"] for item in output).splitlines(keepends=True)
+            return sorted(lines) == sorted(values_in(text))
+        case "prints-from":
+            return [[item["thread"], item["text"]] for item in output] == json.loads(text)
+        case "breaks":
+            return broken and any(all(part in error["message"] for part in values_in(text)) for error in errors)
+        case "breaks-kind":
+            return broken and any(error["kind"] == json.loads(text) for error in errors)
+        case "errors":
+            return broken and len(errors) == int(text)
+        case "traces":
+            traces = [[[frame["thread"], frame["function"]] for frame in error["trace"]] for error in errors]
+            return broken and json.loads(text) in traces
+        case "warns":
+            warnings = [each["message"] for each in report.get("diagnostics") or [] if each.get("severity") == "warning"]
+            return any(all(part in message for part in values_in(text)) for message in warnings)
+        case "rejected":
+            return rejected and any(all(part in each["message"] for part in values_in(text)) for each in mistakes)
+        case "rejected-at":
+            line, _, column = text.partition(":")
+            places = [(each["line"], each["column"]) for each in mistakes]
+            return rejected and any(place[0] == int(line) and column in ("", str(place[1])) for place in places)
+        case "rejected-times":
+            return rejected and len(mistakes) == int(text)
+
+
+def failures_of(hark, run, options):
+    """What a run does not do as expected, as text."""
+    code, report = execute(hark, run, options)
+    shown = f"    got exit {code}: {json.dumps(report, ensure_ascii=False)[:600]}"
+    return [f"{run.name()} {verb} {text}\n{shown}" for verb, text in run.expected if not holds(verb, text, code, report)]
+
+
+def programs_in(places):
+    """All programs among these files and folders."""
+    for place in places:
+        yield from sorted(place.rglob("*.hk")) if place.is_dir() else [place]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("hark", type=Path, help="the binary")
+    parser.add_argument("places", type=Path, nargs="*", default=[PROGRAMS], help="programs, or folders of them")
+    parser.add_argument("--args", default="", help="more options for hark, as one text")
+    parser.add_argument("--jobs", type=int, default=4, help="how many runs at a time")
+    asked = parser.parse_args()
+    hark, options = str(asked.hark.resolve()), shlex.split(asked.args)
+    runs = [run for path in programs_in(asked.places) for run in runs_of(path, "--suspend-at" in asked.args)]
+    total, failed = sum(len(run.expected) for run in runs), 0
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        for failures in pool.map(lambda run: failures_of(hark, run, options), runs):
+            failed += len(failures)
+            for failure in failures:
+                print(failure, flush=True)
+    print(f"{total - failed} passed, {failed} failed")
+    raise SystemExit(1 if failed or not total else 0)
+
+
+if __name__ == "__main__":
+    main()
