@@ -19,7 +19,7 @@ from pathlib import Path
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 SECONDS_MAX = 60
 
-CALL_VERBS = "=>|prints-any-order|prints-from|prints|breaks-kind|breaks|errors|traces|warns"
+CALL_VERBS = "=>|prints-any-order|prints-from|prints|breaks-kind|breaks|errors|traces|warns|silent"
 CALL = re.compile(rf"^//! ([a-z_][\w?.]*)\((.*?)\) ({CALL_VERBS}) (.*)$")
 REJECTED = re.compile(r"^//! (rejected|rejected-at|rejected-times) (.*)$")
 STRAIGHT = "//! only straight"
@@ -121,6 +121,8 @@ def holds(verb, text, code, report):
         case "warns":
             warnings = [each["message"] for each in report.get("diagnostics") or [] if each.get("severity") == "warning"]
             return any(all(part in message for part in values_in(text)) for message in warnings)
+        case "silent":
+            return not report.get("diagnostics")
         case "rejected":
             return rejected and any(all(part in each["message"] for part in values_in(text)) for each in mistakes)
         case "rejected-at":

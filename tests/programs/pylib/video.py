@@ -1,0 +1,5 @@
+"""A module inside a package."""
+
+
+def frames(name):
+    return [name, 24]
