@@ -9,9 +9,11 @@ exit status is 0 if nothing failed.
 import argparse
 import json
 import math
+import os
 import re
 import shlex
 import subprocess
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,11 +57,11 @@ def runs_of(path, suspending):
     return [*calls.values(), *([rejected] if rejected.expected else [])]
 
 
-def execute(hark, run, options):
+def execute(hark, run, options, environment):
     """The exit status of a run and the JSON object that it printed."""
     command = [hark, "run", run.path.name, "-f", run.function, "--json", *options, "--", *run.arguments]
     try:
-        done = subprocess.run(command, cwd=run.path.parent, capture_output=True, timeout=SECONDS_MAX)
+        done = subprocess.run(command, cwd=run.path.parent, env=environment, capture_output=True, timeout=SECONDS_MAX)
     except subprocess.TimeoutExpired:
         return None, {"status": f"no answer in {SECONDS_MAX} s"}
     try:
@@ -133,9 +135,9 @@ def holds(verb, text, code, report):
             return rejected and len(mistakes) == int(text)
 
 
-def failures_of(hark, run, options):
+def failures_of(hark, run, options, environment):
     """What a run does not do as expected, as text."""
-    code, report = execute(hark, run, options)
+    code, report = execute(hark, run, options, environment)
     shown = f"    got exit {code}: {json.dumps(report, ensure_ascii=False)[:600]}"
     return [f"{run.name()} {verb} {text}\n{shown}" for verb, text in run.expected if not holds(verb, text, code, report)]
 
@@ -156,8 +158,10 @@ def main():
     hark, options = str(asked.hark.resolve()), shlex.split(asked.args)
     runs = [run for path in programs_in(asked.places) for run in runs_of(path, "--suspend-at" in asked.args)]
     total, failed = sum(len(run.expected) for run in runs), 0
-    with ThreadPoolExecutor(asked.jobs) as pool:
-        for failures in pool.map(lambda run: failures_of(hark, run, options), runs):
+    with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(asked.jobs) as pool:
+        # Some Python functions leave marks in files; they go with the folder.
+        environment = {**os.environ, "TMPDIR": temporary, "PYTHONDONTWRITEBYTECODE": "1"}
+        for failures in pool.map(lambda run: failures_of(hark, run, options, environment), runs):
             failed += len(failures)
             for failure in failures:
                 print(failure, flush=True)

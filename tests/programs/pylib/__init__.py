@@ -220,10 +220,6 @@ def meet(session, me, other):
     return False
 
 
-def process():
-    return os.getpid()
-
-
 async def coroutine(x):
     await asyncio.sleep(0.01)
     return x + 1
