@@ -1,0 +1,5 @@
+//! What it means to get a thread run.
+
+mod threads;
+
+pub use threads::Threads;

@@ -1,0 +1,250 @@
+//! Invocation by OS threads of this process: a pool as wide as the cores.
+//!
+//! Hints wait in one queue, in order; workers take them in chunks, so that its lock is seldom asked for. Whoever serves
+//! a session is a worker too, and others are started only when there is more to run than it has taken: a program of one
+//! thread runs in the process's first OS thread alone. A worker without work is parked, until the first timer at most.
+
+mod queue;
+mod seat;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use hark_engine::{Invoker, Runner, ThreadId};
+use queue::{Chunk, Queue, Timer};
+use seat::PoolSeat;
+
+/// A pool of OS threads.
+#[derive(Debug)]
+pub struct Threads {
+    pool: Arc<Pool>,
+}
+
+#[derive(Debug)]
+struct Pool {
+    width: usize,
+    /// How many workers have nothing to do or could still be started. Only a hint: it is read without the lock.
+    spare: AtomicUsize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: Queue,
+    /// The parked workers, the one that parked last at the end: it is the quickest to wake.
+    idle: Vec<thread::Thread>,
+    /// How many workers there are, those who serve included.
+    workers: usize,
+    /// How many of them wait for something outside, and so do not count for the width.
+    blocked: usize,
+    closed: bool,
+    /// What a worker panicked with, for whoever serves.
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+/// Someone to help with what is in the queue.
+enum Helper {
+    None,
+    Parked(thread::Thread),
+    New,
+}
+
+impl Threads {
+    /// A pool of so many workers, none of them started yet.
+    pub fn new(width: usize) -> Threads {
+        let width = width.max(1);
+        let state = Mutex::new(State::default());
+        Threads { pool: Arc::new(Pool { width, spare: AtomicUsize::new(width), state }) }
+    }
+
+    /// A pool as wide as the computer's cores.
+    pub fn as_wide_as_the_cores() -> Threads {
+        Threads::new(thread::available_parallelism().map_or(1, usize::from))
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        state.closed = true;
+        // Not joined: one of them may wait for something outside.
+        state.idle.drain(..).for_each(|worker| worker.unpark());
+    }
+}
+
+impl Invoker for Threads {
+    fn invoke(&self, runner: &Arc<dyn Runner>, threads: &[ThreadId]) {
+        let mut state = self.pool.lock();
+        state.queue.push(runner, threads.iter().copied());
+        let helper = self.pool.helper(&mut state);
+        drop(state);
+        self.pool.summon(helper);
+    }
+
+    fn serve(&self, done: &AtomicBool) {
+        let mut state = self.pool.lock();
+        state.workers += 1;
+        self.pool.count_spare(&state);
+        drop(state);
+        self.pool.work(Some(done));
+        let mut state = self.pool.lock();
+        state.workers -= 1;
+        let panic = state.panic.take();
+        let helper = self.pool.helper(&mut state);
+        drop(state);
+        self.pool.summon(helper);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+
+    fn nudge(&self) {
+        self.pool.lock().idle.drain(..).for_each(|worker| worker.unpark());
+    }
+
+    fn forget(&self, runner: &Arc<dyn Runner>) {
+        let forgotten = self.pool.lock().queue.forget(runner);
+        // Dropped here, without the lock.
+        drop(forgotten);
+    }
+}
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Someone who can take what is in the queue, if there is anything.
+    fn helper(&self, state: &mut State) -> Helper {
+        if state.queue.is_empty() || state.closed { Helper::None } else { self.anyone(state) }
+    }
+
+    /// Someone who has nothing to do.
+    fn anyone(&self, state: &mut State) -> Helper {
+        let helper = match state.idle.pop() {
+            Some(worker) => Helper::Parked(worker),
+            // Before anyone serves there is nobody to report to, and whoever comes to serve takes the work itself.
+            None if state.workers > 0 && state.workers - state.blocked < self.width => {
+                state.workers += 1;
+                Helper::New
+            }
+            None => Helper::None,
+        };
+        self.count_spare(state);
+        helper
+    }
+
+    fn count_spare(&self, state: &State) {
+        let unstarted = self.width.saturating_sub(state.workers - state.blocked);
+        self.spare.store(unstarted + state.idle.len(), Ordering::Relaxed);
+    }
+
+    /// Has the helper come. Called without the lock, as this takes its time.
+    fn summon(self: &Arc<Self>, helper: Helper) {
+        match helper {
+            Helper::None => {}
+            Helper::Parked(worker) => worker.unpark(),
+            Helper::New => {
+                let pool = self.clone();
+                let started = thread::Builder::new().name("hark-worker".into()).spawn(move || pool.live());
+                if started.is_err() {
+                    // The system has no thread left for us. Those that there are do the work.
+                    self.lock().workers -= 1;
+                }
+            }
+        }
+    }
+
+    /// The life of a worker that was started.
+    fn live(self: Arc<Self>) {
+        let panic = catch_unwind(AssertUnwindSafe(|| self.work(None))).err();
+        let mut state = self.lock();
+        state.workers -= 1;
+        if panic.is_some() {
+            state.panic = panic;
+            state.idle.drain(..).for_each(|worker| worker.unpark());
+        }
+        self.count_spare(&state);
+    }
+
+    /// Runs what is in the queue until `done`, or if nobody waits for that, until the pool is closed or too wide.
+    fn work(self: &Arc<Self>, done: Option<&AtomicBool>) {
+        let mut chunk = Chunk::default();
+        let mut state = self.lock();
+        loop {
+            if self.is_relieved(&state, done) {
+                return;
+            }
+            if state.queue.has_timers() {
+                state.queue.release_due(Instant::now());
+            }
+            if !state.queue.take(self.width, &mut chunk) {
+                state = self.park(state);
+                continue;
+            }
+            let helper = self.helper(&mut state);
+            drop(state);
+            self.summon(helper);
+            let mut seat = PoolSeat::new(self, &chunk);
+            let count = chunk.run(&mut seat);
+            let (invoked, timers) = seat.left();
+            state = self.lock();
+            if let Some(runner) = &chunk.runner {
+                state.queue.give_back(runner, &chunk.threads[count..]);
+                state.queue.push(runner, invoked);
+            }
+            self.arm(&mut state, timers);
+        }
+    }
+
+    fn is_relieved(&self, state: &State, done: Option<&AtomicBool>) -> bool {
+        match done {
+            Some(done) => done.load(Ordering::Acquire) || state.panic.is_some(),
+            None => state.closed || state.workers - state.blocked > self.width,
+        }
+    }
+
+    /// Waits until someone wakes this worker, or a timer is due.
+    fn park<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let me = thread::current();
+        let id = me.id();
+        state.idle.push(me);
+        self.count_spare(&state);
+        let until = state.queue.first_timer();
+        drop(state);
+        match until {
+            Some(until) => thread::park_timeout(until.saturating_duration_since(Instant::now())),
+            None => thread::park(),
+        }
+        let mut state = self.lock();
+        state.idle.retain(|worker| worker.id() != id);
+        self.count_spare(&state);
+        state
+    }
+
+    /// Arms timers. Parked workers wait for the one that was first until now, so that one must know of an earlier one.
+    fn arm(&self, state: &mut State, timers: Vec<Timer>) {
+        for timer in timers {
+            let earlier = state.queue.first_timer().is_none_or(|first| timer.at < first);
+            state.queue.arm(timer);
+            if earlier && let Some(worker) = state.idle.last() {
+                worker.unpark();
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("State")
+            .field("workers", &self.workers)
+            .field("blocked", &self.blocked)
+            .field("idle", &self.idle.len())
+            .finish_non_exhaustive()
+    }
+}

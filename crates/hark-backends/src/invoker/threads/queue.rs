@@ -1,0 +1,167 @@
+//! What is to be run, in order, and what is to be run later.
+
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use hark_engine::{Runner, Seat, ThreadId};
+
+/// The most threads that a worker takes at a time.
+const CHUNK_MAX: usize = 64;
+
+/// Hints in the order in which they came, and timers.
+#[derive(Default)]
+pub(super) struct Queue {
+    batches: VecDeque<Batch>,
+    /// How many threads there are in all batches.
+    length: usize,
+    timers: BinaryHeap<Timer>,
+}
+
+/// Threads of one runner, next to each other in the queue.
+struct Batch {
+    runner: Arc<dyn Runner>,
+    threads: VecDeque<ThreadId>,
+}
+
+/// A thread that is to be run at a time.
+pub(super) struct Timer {
+    pub at: Instant,
+    pub runner: Arc<dyn Runner>,
+    pub thread: ThreadId,
+}
+
+/// What a worker has taken.
+#[derive(Default)]
+pub(super) struct Chunk {
+    pub runner: Option<Arc<dyn Runner>>,
+    pub threads: Vec<ThreadId>,
+}
+
+impl Queue {
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Puts threads at the end.
+    pub fn push(&mut self, runner: &Arc<dyn Runner>, threads: impl IntoIterator<Item = ThreadId>) {
+        let mut threads = threads.into_iter().peekable();
+        if threads.peek().is_none() {
+            return;
+        }
+        if self.batches.back().is_none_or(|batch| !same(&batch.runner, runner)) {
+            self.batches.push_back(Batch { runner: runner.clone(), threads: VecDeque::new() });
+        }
+        if let Some(batch) = self.batches.back_mut() {
+            let before = batch.threads.len();
+            batch.threads.extend(threads);
+            self.length += batch.threads.len() - before;
+        }
+    }
+
+    /// Puts threads back that were taken, to be the next.
+    pub fn give_back(&mut self, runner: &Arc<dyn Runner>, threads: &[ThreadId]) {
+        if threads.is_empty() {
+            return;
+        }
+        if self.batches.front().is_none_or(|batch| !same(&batch.runner, runner)) {
+            self.batches.push_front(Batch { runner: runner.clone(), threads: VecDeque::new() });
+        }
+        if let Some(batch) = self.batches.front_mut() {
+            threads.iter().rev().for_each(|thread| batch.threads.push_front(*thread));
+            self.length += threads.len();
+        }
+    }
+
+    /// Takes the next threads of one runner, fewer when there are fewer, so that all workers get some. Answers whether
+    /// there were any.
+    pub fn take(&mut self, workers: usize, chunk: &mut Chunk) -> bool {
+        chunk.threads.clear();
+        let Some(batch) = self.batches.front_mut() else {
+            chunk.runner = None;
+            return false;
+        };
+        if chunk.runner.as_ref().is_none_or(|runner| !same(runner, &batch.runner)) {
+            chunk.runner = Some(batch.runner.clone());
+        }
+        let count = (self.length / (2 * workers)).clamp(1, CHUNK_MAX).min(batch.threads.len());
+        chunk.threads.extend(batch.threads.drain(..count));
+        self.length -= count;
+        // The last batch is kept for its memory's sake until the next look.
+        if batch.threads.is_empty() {
+            self.batches.pop_front();
+        }
+        true
+    }
+
+    pub fn has_timers(&self) -> bool {
+        !self.timers.is_empty()
+    }
+
+    pub fn first_timer(&self) -> Option<Instant> {
+        self.timers.peek().map(|timer| timer.at)
+    }
+
+    pub fn arm(&mut self, timer: Timer) {
+        self.timers.push(timer);
+    }
+
+    /// Moves the threads whose time has come to the end of the queue.
+    pub fn release_due(&mut self, now: Instant) {
+        while self.timers.peek().is_some_and(|timer| timer.at <= now) {
+            if let Some(timer) = self.timers.pop() {
+                self.push(&timer.runner, [timer.thread]);
+            }
+        }
+    }
+
+    /// Removes all of a runner; gives its references, to be dropped without the lock.
+    pub fn forget(&mut self, runner: &Arc<dyn Runner>) -> Vec<Arc<dyn Runner>> {
+        let mut forgotten = Vec::new();
+        let (gone, kept) = self.batches.drain(..).partition(|batch| same(&batch.runner, runner));
+        self.batches = kept;
+        let gone: VecDeque<Batch> = gone;
+        for batch in gone {
+            self.length -= batch.threads.len();
+            forgotten.push(batch.runner);
+        }
+        let (gone, kept) = self.timers.drain().partition(|timer| same(&timer.runner, runner));
+        self.timers = kept;
+        let gone: BinaryHeap<Timer> = gone;
+        forgotten.extend(gone.into_iter().map(|timer| timer.runner));
+        forgotten
+    }
+}
+
+impl Chunk {
+    /// Runs the threads, and answers how many had their turn.
+    pub fn run(&self, seat: &mut dyn Seat) -> usize {
+        self.runner.as_ref().map_or(0, |runner| runner.run(&self.threads, seat)).min(self.threads.len())
+    }
+}
+
+fn same(one: &Arc<dyn Runner>, other: &Arc<dyn Runner>) -> bool {
+    std::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other))
+}
+
+// The heap has its greatest at the top, so that the greatest timer is the earliest.
+impl Ord for Timer {
+    fn cmp(&self, other: &Timer) -> Ordering {
+        other.at.cmp(&self.at).then_with(|| other.thread.cmp(&self.thread))
+    }
+}
+
+impl PartialOrd for Timer {
+    fn partial_cmp(&self, other: &Timer) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Timer {
+    fn eq(&self, other: &Timer) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Timer {}

@@ -1,0 +1,81 @@
+//! A worker's place in the pool, while it runs threads.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use hark_engine::{Runner, Seat, ThreadId};
+
+use super::queue::{Chunk, Timer};
+use super::{Helper, Pool};
+
+/// What is invoked is held back until the worker comes to the queue again, as it may well be the one to take it: a
+/// thread that awaits what it has just started goes on without another worker's being woken.
+pub(super) struct PoolSeat<'a> {
+    pool: &'a Arc<Pool>,
+    runner: Option<&'a Arc<dyn Runner>>,
+    invoked: Vec<ThreadId>,
+    timers: Vec<Timer>,
+}
+
+impl<'a> PoolSeat<'a> {
+    pub fn new(pool: &'a Arc<Pool>, chunk: &'a Chunk) -> PoolSeat<'a> {
+        PoolSeat { pool, runner: chunk.runner.as_ref(), invoked: Vec::new(), timers: Vec::new() }
+    }
+
+    /// What was held back.
+    pub fn left(self) -> (Vec<ThreadId>, Vec<Timer>) {
+        (self.invoked, self.timers)
+    }
+
+    /// Gives away what was held back.
+    fn share(&mut self) {
+        let Some(runner) = self.runner else { return };
+        let mut state = self.pool.lock();
+        state.queue.push(runner, self.invoked.drain(..));
+        let helper = self.pool.helper(&mut state);
+        drop(state);
+        self.pool.summon(helper);
+    }
+}
+
+impl Seat for PoolSeat<'_> {
+    fn invoke(&mut self, threads: &[ThreadId]) {
+        self.invoked.extend_from_slice(threads);
+        if self.invoked.len() > 1 && self.pool.spare.load(Ordering::Relaxed) > 0 {
+            self.share();
+        }
+    }
+
+    fn invoke_after(&mut self, thread: ThreadId, delay: Duration) {
+        // A time that the system cannot tell never comes.
+        if let (Some(runner), Some(at)) = (self.runner, Instant::now().checked_add(delay)) {
+            self.timers.push(Timer { at, runner: runner.clone(), thread });
+        }
+    }
+
+    fn begin_blocking(&mut self) -> bool {
+        if !self.invoked.is_empty() {
+            return false;
+        }
+        let mut state = self.pool.lock();
+        let timers = std::mem::take(&mut self.timers);
+        self.pool.arm(&mut state, timers);
+        if !state.queue.is_empty() || state.blocked >= self.pool.width || state.closed {
+            return false;
+        }
+        state.blocked += 1;
+        self.pool.count_spare(&state);
+        // Someone must watch the timers.
+        let helper = if state.queue.has_timers() { self.pool.anyone(&mut state) } else { Helper::None };
+        drop(state);
+        self.pool.summon(helper);
+        true
+    }
+
+    fn end_blocking(&mut self) {
+        let mut state = self.pool.lock();
+        state.blocked -= 1;
+        self.pool.count_spare(&state);
+    }
+}

@@ -1,0 +1,6 @@
+//! Hark's ports implemented, a module each. What they must hold to is told by the engine's conformance suites.
+
+pub mod invoker;
+mod surroundings;
+
+pub use surroundings::System;

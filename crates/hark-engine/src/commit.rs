@@ -1,0 +1,78 @@
+//! What a step changes, all of it or nothing.
+
+use crate::id::Stamp;
+use crate::output::OutputItem;
+use crate::record::{Key, Live, Record};
+
+/// One change of a session's records.
+///
+/// `expect`, `put` and `delete` stay few whatever a program does; `fresh` holds any number of new records that nothing
+/// refers to before the commit. The same commit is used again for a worker's next step, for its memory's sake.
+#[derive(Debug)]
+pub struct Commit {
+    /// The version of all that this writes.
+    pub stamp: Stamp,
+    /// The versions that must still be there; `None` is for a record that must not exist.
+    pub expect: Vec<(Key, Option<Stamp>)>,
+    /// Records to write, over what there is.
+    pub put: Vec<Record>,
+    /// Records to remove, if they exist.
+    pub delete: Vec<Key>,
+    /// New records.
+    pub fresh: Vec<Record>,
+    /// What was printed.
+    pub log: Vec<OutputItem>,
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// It is done; the records have been moved out of it.
+    Done,
+    /// Something is not as expected. Nothing has happened, and the commit is as it was.
+    Conflict,
+    /// The answer was lost; whether it happened can be seen by its stamp. Only storages that copy records answer so.
+    Unknown,
+}
+
+impl Commit {
+    /// A commit that changes nothing yet.
+    pub fn new(stamp: Stamp) -> Commit {
+        Commit { stamp, expect: Vec::new(), put: Vec::new(), delete: Vec::new(), fresh: Vec::new(), log: Vec::new() }
+    }
+
+    /// Begins anew, with another stamp.
+    pub fn reset(&mut self, stamp: Stamp) {
+        self.stamp = stamp;
+        self.expect.clear();
+        self.put.clear();
+        self.delete.clear();
+        self.fresh.clear();
+        self.log.clear();
+    }
+
+    /// Takes back what a step has decided, but for what its run has gathered (new threads, output). Gives the thread's
+    /// own record, if the step wanted it written.
+    pub fn take_back(&mut self, gathered: Gathered) -> Option<Box<Live>> {
+        self.expect.clear();
+        self.delete.clear();
+        self.fresh.truncate(gathered.fresh);
+        let own = self.put.drain(..).find_map(|record| match record {
+            Record::Live(_, live) => Some(live),
+            _ => None,
+        });
+        own
+    }
+
+    /// How much the run has gathered so far.
+    pub fn gathered(&self) -> Gathered {
+        Gathered { fresh: self.fresh.len() }
+    }
+}
+
+/// What stays when a step is decided again: the first of the fresh records.
+#[derive(Debug, Clone, Copy)]
+pub struct Gathered {
+    fresh: usize,
+}

@@ -1,0 +1,85 @@
+//! A session in which nothing can happen any more, though threads wait.
+
+use hark_machine::{Awaited, Error, Program};
+
+use crate::id::ThreadId;
+use crate::limits::DEADLOCK_THREADS_MAX;
+use crate::record::{Key, Record, Status};
+use crate::report::SessionError;
+use crate::storage::{Range, SessionStorage, StorageError};
+
+/// The error of a deadlock: what the first threads wait for, and where the very first of them stands.
+pub(crate) fn describe(records: &dyn SessionStorage, program: &Program) -> Result<SessionError, StorageError> {
+    let live = records.scan(Range::Live(ThreadId(0)), usize::MAX)?;
+    let mut first = None;
+    let mut waiting = Vec::new();
+    for record in &live {
+        let Record::Live(thread, live) = record else { continue };
+        let Some(text) = wait_text(*thread, &live.status) else { continue };
+        first.get_or_insert(*thread);
+        waiting.push(text);
+    }
+    let thread = first.unwrap_or(ThreadId(0));
+    let mut error = Error::new("deadlock", message(waiting));
+    if let Some((trace, omitted)) = stack(records, program, thread)? {
+        error.trace = trace;
+        error.omitted = omitted;
+    }
+    Ok(SessionError { thread, error })
+}
+
+fn wait_text(thread: ThreadId, status: &Status) -> Option<String> {
+    match status {
+        Status::Waiting(Awaited::Promise(id)) => {
+            Some(format!("thread {thread} waits for future `{id}`, which nothing can resolve"))
+        }
+        Status::Following(Awaited::Promise(id)) => {
+            Some(format!("thread {thread} ended with future `{id}`, which nothing can resolve"))
+        }
+        Status::Waiting(Awaited::Thread(other)) => Some(format!("thread {thread} waits for thread {other}")),
+        Status::Following(Awaited::Thread(other)) => {
+            Some(format!("thread {thread} ended with thread {other}'s future"))
+        }
+        Status::Runnable | Status::Sleeping { .. } | Status::Calling(_) => None,
+    }
+}
+
+fn message(mut waiting: Vec<String>) -> String {
+    let more = waiting.len().saturating_sub(DEADLOCK_THREADS_MAX);
+    waiting.truncate(DEADLOCK_THREADS_MAX);
+    let listed = waiting.join("; ");
+    if more > 0 { format!("deadlock: {listed}; and {more} more") } else { format!("deadlock: {listed}") }
+}
+
+type Stack = (Vec<hark_machine::TraceFrame>, u64);
+
+fn stack(records: &dyn SessionStorage, program: &Program, thread: ThreadId) -> Result<Option<Stack>, StorageError> {
+    let mut found = Vec::new();
+    records.read(&[Key::Live(thread)], &mut found)?;
+    let Some(Some(versioned)) = found.pop() else { return Ok(None) };
+    let Record::Live(_, mut live) = versioned.record else { return Ok(None) };
+    Ok(live.state.take().map(|state| state.stack(program, thread.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_what_threads_wait_for() {
+        let promise = Status::Waiting(Awaited::Promise("mail/1".into()));
+        let thread = Status::Waiting(Awaited::Thread(7));
+        let waiting = [(0, thread), (7, promise)];
+        let waiting = waiting.iter().filter_map(|(thread, status)| wait_text(ThreadId(*thread), status)).collect();
+        assert_eq!(
+            message(waiting),
+            "deadlock: thread 0 waits for thread 7; thread 7 waits for future `mail/1`, which nothing can resolve"
+        );
+    }
+
+    #[test]
+    fn it_lists_ten_threads() {
+        let text = message((0..12).map(|thread| thread.to_string()).collect());
+        assert_eq!(text, "deadlock: 0; 1; 2; 3; 4; 5; 6; 7; 8; 9; and 2 more");
+    }
+}

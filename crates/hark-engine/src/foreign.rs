@@ -1,0 +1,100 @@
+//! The port to functions that run elsewhere: Python.
+
+use std::fmt;
+use std::sync::mpsc;
+
+use hark_bytecode::{Executable, ForeignIndex};
+use hark_machine::{Error, Value};
+
+use crate::id::{SessionId, ThreadId};
+
+/// The name of a call, which stays the same over its tries, so that the callee can be idempotent with it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CallId {
+    /// Whose session.
+    pub session: SessionId,
+    /// The thread that calls.
+    pub thread: ThreadId,
+    /// Which of its calls, from 1.
+    pub number: u64,
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}/{}", self.session, self.thread, self.number)
+    }
+}
+
+/// One try of a call.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The call's name.
+    pub id: CallId,
+    /// Which try of it, from 1.
+    pub attempt: u32,
+    /// Which of the program's imports.
+    pub foreign: ForeignIndex,
+    /// The arguments: no functions or Futures among them.
+    pub arguments: Vec<Value>,
+}
+
+/// Takes what a foreign function prints, as it comes.
+pub type PrintedSink = Box<dyn FnMut(String) + Send>;
+
+/// Takes what a call came to: its value, or an error without a trace.
+pub type Answer = Box<dyn FnOnce(Result<Value, Error>) + Send>;
+
+/// Calls functions that run elsewhere.
+pub trait Foreign: Send + Sync {
+    /// Begins a call and returns at once. `answer` is called exactly once, from any thread, after all of `printed`.
+    fn call(&self, executable: &Executable, call: Call, printed: PrintedSink, answer: Answer);
+
+    /// Makes a call and returns when it is over. The engine prefers it where nothing else can run, because handing an
+    /// answer from one OS thread to another costs more than a trivial function.
+    ///
+    /// # Errors
+    /// What the function raised, or why it could not be called.
+    fn call_blocking(
+        &self,
+        executable: &Executable,
+        call: Call,
+        printed: &mut dyn FnMut(String),
+    ) -> Result<Value, Error> {
+        enum Event {
+            Printed(String),
+            Answered(Result<Value, Error>),
+        }
+        let (sender, receiver) = mpsc::channel();
+        let printer = sender.clone();
+        // A failed send means that nobody listens any more, which cannot be before the answer.
+        self.call(
+            executable,
+            call,
+            Box::new(move |text| drop(printer.send(Event::Printed(text)))),
+            Box::new(move |answer| drop(sender.send(Event::Answered(answer)))),
+        );
+        for event in receiver {
+            match event {
+                Event::Printed(text) => printed(text),
+                Event::Answered(answer) => return answer,
+            }
+        }
+        Err(Error::new("python", "the call was given up without an answer"))
+    }
+
+    /// The session is cancelled: its calls under way, blocking ones too, are to end soon, with any answer.
+    fn cancel(&self, session: &SessionId);
+}
+
+/// An engine without foreign functions, for programs that import none.
+#[derive(Debug, Clone, Copy)]
+pub struct NoForeign;
+
+impl Foreign for NoForeign {
+    fn call(&self, executable: &Executable, call: Call, _printed: PrintedSink, answer: Answer) {
+        let name = executable.foreign.get(call.foreign.0 as usize).map_or("?", |foreign| &foreign.name);
+        answer(Err(Error::new("python", format!("cannot call `{name}`: there is no Python here"))));
+    }
+
+    fn cancel(&self, _session: &SessionId) {}
+}

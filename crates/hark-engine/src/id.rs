@@ -1,0 +1,108 @@
+//! The names of sessions, threads and commits.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use crate::surroundings::Timestamp;
+
+/// The name of a session: a UUID whose order is that of time (version 7).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(Arc<str>);
+
+/// The number of a thread in its session, and of the Future of its value: the first is 0, a child's is greater than
+/// its parent's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ThreadId(pub u64);
+
+/// The random id of a commit, and so the version of every record that it wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp(pub NonZeroU64);
+
+impl SessionId {
+    /// The id of a session that is started at this time; the random bits tell it from others of the same millisecond.
+    pub fn new(now: Timestamp, random: [u64; 2]) -> SessionId {
+        let milliseconds = (now.0 / 1_000) & 0xffff_ffff_ffff;
+        let [first, second] = random;
+        let high = (milliseconds << 16) | 0x7000 | (first & 0x0fff);
+        let low = (second >> 2) | (1 << 63);
+        let text = format!(
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            high >> 32,
+            (high >> 16) & 0xffff,
+            high & 0xffff,
+            low >> 48,
+            low & 0xffff_ffff_ffff
+        );
+        SessionId(text.into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for ThreadId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// Makes stamps: a random sequence (SplitMix64), which one round trip for entropy begins.
+#[derive(Debug)]
+pub(crate) struct Stamps(u64);
+
+impl Stamps {
+    pub fn new(seed: u64) -> Stamps {
+        Stamps(seed)
+    }
+
+    pub fn next(&mut self) -> Stamp {
+        loop {
+            if let Some(number) = NonZeroU64::new(self.next_random()) {
+                return Stamp(number);
+            }
+        }
+    }
+
+    pub fn next_random(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_id_is_a_uuid_of_version_7() {
+        let id = SessionId::new(Timestamp(1_700_000_000_123_456), [u64::MAX, u64::MAX]);
+        assert_eq!(id.as_str(), "018bcfe5-687b-7fff-bfff-ffffffffffff");
+        let id = SessionId::new(Timestamp(1_700_000_000_123_456), [0, 0]);
+        assert_eq!(id.as_str(), "018bcfe5-687b-7000-8000-000000000000");
+    }
+
+    #[test]
+    fn session_ids_are_ordered_by_time() {
+        let early = SessionId::new(Timestamp(1_700_000_000_000_000), [9, 9]);
+        let late = SessionId::new(Timestamp(1_700_000_000_001_000), [1, 1]);
+        assert!(early < late);
+    }
+
+    #[test]
+    fn stamps_differ() {
+        let mut stamps = Stamps::new(7);
+        let first: std::collections::HashSet<Stamp> = (0..1_000).map(|_| stamps.next()).collect();
+        assert_eq!(first.len(), 1_000);
+    }
+}

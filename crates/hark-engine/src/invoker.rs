@@ -1,0 +1,42 @@
+//! The port to what runs threads.
+//!
+//! An invoker decides nothing about Futures or sessions: it is given hints, *look at this thread*, and sees to it that
+//! some worker soon does. It may deliver a hint twice; what a thread does twice its storage fences.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use crate::id::ThreadId;
+
+/// Runs threads when an invoker's worker comes to it. A session is one.
+pub trait Runner: Send + Sync {
+    /// Gives each of these threads a turn, in order, and answers how many had one. The others are handed back because
+    /// a turn was long, and go to other workers if there are any.
+    fn run(&self, threads: &[ThreadId], seat: &mut dyn Seat) -> usize;
+}
+
+/// A worker's place, as a runner sees it. What it is asked to invoke comes after what is in the queue already.
+pub trait Seat {
+    /// Have these threads run.
+    fn invoke(&mut self, threads: &[ThreadId]);
+    /// Have this thread run when so much time has passed.
+    fn invoke_after(&mut self, thread: ThreadId, delay: Duration);
+    /// The worker would like to wait for something outside. If nothing is lost by it, answers true, and another
+    /// worker takes its place until [`Seat::end_blocking`].
+    fn begin_blocking(&mut self) -> bool;
+    /// The worker is back.
+    fn end_blocking(&mut self);
+}
+
+/// Sees to it that threads are run.
+pub trait Invoker: Send + Sync {
+    /// Have these threads run.
+    fn invoke(&self, runner: &Arc<dyn Runner>, threads: &[ThreadId]);
+    /// Lets the calling OS thread work, on anything there is to do, until `done` is true.
+    fn serve(&self, done: &AtomicBool);
+    /// Some session's `done` has become true: whoever serves it is to look.
+    fn nudge(&self);
+    /// Forget the hints for this runner, those of timers too: its session is over.
+    fn forget(&self, runner: &Arc<dyn Runner>);
+}

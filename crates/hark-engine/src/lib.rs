@@ -1,0 +1,40 @@
+//! Runs sessions: threads that start others, wait for Futures, sleep, call Python, and end.
+//!
+//! The order to read in: the ids and records, the [`Commit`] and the [`storage`] port with the in-memory reference,
+//! [`step`] (every rule about Futures, continuations and ends, as a pure function), the ports [`invoker`] and
+//! [`foreign`], then what drives a thread's turn, a session, and the [`Engine`]. Clock, chance and OS threads come
+//! from outside through the ports.
+
+mod commit;
+pub mod conformance;
+mod deadlock;
+mod engine;
+mod failure;
+pub mod foreign;
+mod id;
+pub mod invoker;
+mod limits;
+mod memory;
+mod output;
+mod record;
+mod report;
+mod session;
+pub mod step;
+pub mod storage;
+mod surroundings;
+mod suspend;
+mod turn;
+
+pub use commit::{Commit, Outcome};
+pub use engine::{CancelHandle, Engine, Options, Ports};
+pub use failure::Failure;
+pub use foreign::{Call, CallId, Foreign, NoForeign};
+pub use id::{SessionId, Stamp, ThreadId};
+pub use invoker::{Invoker, Runner, Seat};
+pub use memory::MemoryStorage;
+pub use output::{Observer, OutputItem};
+pub use record::{FutureRecord, Key, Live, Record, SessionRecord, State, Status as ThreadStatus, Versioned};
+pub use report::{Report, SessionError, Status};
+pub use storage::{Storage, StorageError};
+pub use surroundings::{Surroundings, Timestamp};
+pub use suspend::SuspendAt;

@@ -1,0 +1,198 @@
+//! The storage in memory: the reference for all others.
+//!
+//! Threads are numbered densely, so that their records stand in pages of 64 by number; a page has a lock of its own.
+//! The few records of other kinds stand in ordered maps. Nothing is encoded, and a thread's state is moved out to who
+//! reads it.
+
+mod pages;
+mod table;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::commit::{Commit, Outcome};
+use crate::id::{SessionId, Stamp, ThreadId};
+use crate::record::{Key, Record, Versioned};
+use crate::storage::{Range, SessionStorage, Storage, StorageError};
+use pages::{Page, Pages};
+use table::Table;
+
+/// Keeps sessions for as long as someone holds them.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct MemoryStorage;
+
+impl Storage for MemoryStorage {
+    fn session(&self, _id: &SessionId) -> Result<Arc<dyn SessionStorage>, StorageError> {
+        Ok(Arc::new(MemorySession::default()))
+    }
+}
+
+#[derive(Debug, Default)]
+struct MemorySession {
+    pages: Pages,
+    /// Lock order: the table, then pages by their number.
+    table: Mutex<Table>,
+    next_thread: AtomicU64,
+    /// No thread before this one is live. Threads stop for good and new ones have greater numbers, so that looking for
+    /// a live thread need not begin anew each time.
+    first_live: AtomicU64,
+}
+
+/// Where a record stands.
+enum Home {
+    Page(u64),
+    Table,
+}
+
+fn home(key: Key) -> Home {
+    match key {
+        Key::Live(thread) | Key::Ready(thread) | Key::Future(thread) => Home::Page(pages::page_of(thread)),
+        Key::Session | Key::Wait { .. } | Key::Todo(_) | Key::Unawaited(_) => Home::Table,
+    }
+}
+
+/// The locks that a commit holds: those of all its records.
+struct Locked<'a> {
+    table: Option<MutexGuard<'a, Table>>,
+    /// Invariant: sorted by number. Two at most, but where many threads are started or woken.
+    pages: Vec<(u64, MutexGuard<'a, Page>)>,
+}
+
+impl SessionStorage for MemorySession {
+    fn read(&self, keys: &[Key], found: &mut Vec<Option<Versioned>>) -> Result<(), StorageError> {
+        // Keys of one page next to each other are read under one lock.
+        let mut held: Option<(u64, MutexGuard<'_, Page>)> = None;
+        for &key in keys {
+            match home(key) {
+                Home::Table => found.push(lock(&self.table).read(key)),
+                Home::Page(number) => {
+                    if held.as_ref().is_none_or(|(known, _)| *known != number) {
+                        drop(held.take());
+                        held = Some((number, self.pages.lock(number)));
+                    }
+                    found.push(held.as_mut().and_then(|(_, page)| page.read(key)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn scan(&self, range: Range, limit: usize) -> Result<Vec<Record>, StorageError> {
+        match range {
+            Range::Live(from) => Ok(self.scan_live(from, limit)),
+            Range::Waiters(future) => Ok(lock(&self.table).waiters(future, limit)),
+            Range::Unawaited => Ok(lock(&self.table).unawaited(limit)),
+        }
+    }
+
+    fn commit(&self, commit: &mut Commit) -> Result<Outcome, StorageError> {
+        let mut locked = self.lock_all(commit);
+        if !commit.expect.iter().all(|(key, stamp)| locked.stamp(*key) == *stamp) {
+            return Ok(Outcome::Conflict);
+        }
+        for record in commit.fresh.drain(..).chain(commit.put.drain(..)) {
+            locked.put(record, commit.stamp);
+        }
+        for key in commit.delete.drain(..) {
+            locked.delete(key);
+        }
+        commit.expect.clear();
+        Ok(Outcome::Done)
+    }
+
+    fn reserve(&self, count: u64) -> Result<ThreadId, StorageError> {
+        Ok(ThreadId(self.next_thread.fetch_add(count, Ordering::Relaxed)))
+    }
+}
+
+impl MemorySession {
+    fn lock_all(&self, commit: &Commit) -> Locked<'_> {
+        let mut numbers: Vec<u64> = Vec::with_capacity(4);
+        let mut table = false;
+        let keys = commit.expect.iter().map(|(key, _)| *key);
+        let keys = keys.chain(commit.put.iter().chain(&commit.fresh).map(Record::key));
+        for key in keys.chain(commit.delete.iter().copied()) {
+            match home(key) {
+                Home::Table => table = true,
+                // Records of one page mostly follow each other.
+                Home::Page(number) if numbers.last() == Some(&number) => {}
+                Home::Page(number) => numbers.push(number),
+            }
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        Locked {
+            table: table.then(|| lock(&self.table)),
+            pages: numbers.into_iter().map(|number| (number, self.pages.lock(number))).collect(),
+        }
+    }
+
+    fn scan_live(&self, from: ThreadId, limit: usize) -> Vec<Record> {
+        let known = self.first_live.load(Ordering::Acquire);
+        let end = self.next_thread.load(Ordering::Acquire);
+        let start = from.0.max(known);
+        let mut found = Vec::new();
+        let mut number = pages::page_of(ThreadId(start));
+        while found.len() < limit && pages::first_of(number).0 < end {
+            self.pages.lock(number).scan_live(ThreadId(start), limit, &mut found, pages::first_of(number));
+            number += 1;
+        }
+        if from.0 <= known {
+            let first = match found.first() {
+                Some(Record::Live(thread, _)) => thread.0,
+                _ => start,
+            };
+            self.first_live.fetch_max(first, Ordering::AcqRel);
+        }
+        found
+    }
+}
+
+impl Locked<'_> {
+    fn page(&mut self, number: u64) -> Option<&mut Page> {
+        let index = self.pages.binary_search_by_key(&number, |(known, _)| *known).ok()?;
+        self.pages.get_mut(index).map(|(_, page)| &mut **page)
+    }
+
+    fn stamp(&mut self, key: Key) -> Option<Stamp> {
+        match home(key) {
+            Home::Page(number) => self.page(number).and_then(|page| page.stamp(key)),
+            Home::Table => self.table.as_ref().and_then(|table| table.stamp(key)),
+        }
+    }
+
+    fn put(&mut self, record: Record, stamp: Stamp) {
+        match home(record.key()) {
+            Home::Page(number) => {
+                if let Some(page) = self.page(number) {
+                    page.put(record, stamp);
+                }
+            }
+            Home::Table => {
+                if let Some(table) = &mut self.table {
+                    table.put(record, stamp);
+                }
+            }
+        }
+    }
+
+    fn delete(&mut self, key: Key) {
+        match home(key) {
+            Home::Page(number) => {
+                if let Some(page) = self.page(number) {
+                    page.delete(key);
+                }
+            }
+            Home::Table => {
+                if let Some(table) = &mut self.table {
+                    table.delete(key);
+                }
+            }
+        }
+    }
+}
+
+/// Locks. A panic elsewhere leaves nothing half done here, as no step of a change can panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,96 @@
+//! What follows a commit. All of it is hints, or work that the commit has recorded as still to be done.
+
+use super::{Pace, Worker};
+use crate::commit::Outcome;
+use crate::id::ThreadId;
+use crate::limits::WAKES_PER_COMMIT_MAX;
+use crate::record::{FutureRecord, Key, Record};
+use crate::step::{self, Ending};
+use crate::storage::{Range, StorageError};
+
+impl Worker<'_> {
+    /// Does what the plan of a committed step says.
+    pub(super) fn act(&mut self, thread: ThreadId, ending: &Ending) -> Result<Pace, StorageError> {
+        let timer = self.plan.timer;
+        self.count(self.plan.invoke.len() + usize::from(timer.is_some()) + usize::from(self.plan.call));
+        if !self.plan.invoke.is_empty() {
+            self.seat.invoke(&self.plan.invoke);
+        }
+        if let Some(until) = timer {
+            self.seat.invoke_after(thread, until.since(self.session.now()));
+        }
+        if let Some(future) = self.plan.look_again {
+            self.look_again(future, thread)?;
+        }
+        let look_for_end = self.plan.look_for_end;
+        if self.plan.wake_rest {
+            self.wake_rest(thread)?;
+        }
+        if look_for_end {
+            if thread == step::FIRST {
+                self.session.set_first_stopped();
+            }
+            self.session.look_for_end(self.stamps.next())?;
+        }
+        Ok(match (self.call.take(), ending) {
+            (Some(call), _) => Pace::Called(call),
+            (None, Ending::Yielded) => Pace::Long,
+            (None, _) => Pace::Short,
+        })
+    }
+
+    /// This hint is carried out and has led to so many others. They count before they are given away.
+    fn count(&mut self, led_to: usize) {
+        match led_to {
+            0 => self.done += 1,
+            1 => {}
+            more => self.session.add_activity(more as u64 - 1),
+        }
+    }
+
+    /// Reads a Future once more after a waiter was entered in a record of its own: if it is done, its resolver may not
+    /// have seen that record.
+    fn look_again(&mut self, future: ThreadId, waiter: ThreadId) -> Result<(), StorageError> {
+        let [found] = self.read([Key::Future(future)])?;
+        let Some(Record::Future(_, FutureRecord::Resolved(_) | FutureRecord::Failed(_))) =
+            found.map(|found| found.record)
+        else {
+            return Ok(());
+        };
+        self.wake_batch(future, &[waiter])
+    }
+
+    /// Wakes those who wait for a Future with records of their own, some with each commit.
+    fn wake_rest(&mut self, future: ThreadId) -> Result<(), StorageError> {
+        loop {
+            let waits = self.session.records().scan(Range::Waiters(future), WAKES_PER_COMMIT_MAX)?;
+            let waiters: Vec<ThreadId> = waits
+                .into_iter()
+                .filter_map(|record| match record {
+                    Record::Wait { waiter, .. } => Some(waiter),
+                    _ => None,
+                })
+                .collect();
+            self.wake_batch(future, &waiters)?;
+            if waiters.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn wake_batch(&mut self, future: ThreadId, waiters: &[ThreadId]) -> Result<(), StorageError> {
+        loop {
+            self.commit.reset(self.stamps.next());
+            step::wake_batch(future, waiters, &mut self.commit, &mut self.plan);
+            // It expects nothing, and is harmless if it is done twice.
+            if self.session.records().commit(&mut self.commit)? == Outcome::Done {
+                break;
+            }
+        }
+        if !self.plan.invoke.is_empty() {
+            self.session.add_activity(self.plan.invoke.len() as u64);
+            self.seat.invoke(&self.plan.invoke);
+        }
+        Ok(())
+    }
+}

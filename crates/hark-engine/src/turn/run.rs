@@ -1,0 +1,160 @@
+//! The part of a turn in which the machine runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hark_machine::{Awaited, Effect, Error, ForeignCall, Host, Thread, Value};
+
+use super::{Next, Worker};
+use crate::commit::Commit;
+use crate::failure::Failure;
+use crate::foreign::{Call, CallId};
+use crate::id::ThreadId;
+use crate::limits::{AWAITS_PER_TURN_MAX, RESUMED_FUEL, SLEEP_MAX, TURN_FUEL};
+use crate::output::OutputItem;
+use crate::record::{Live, Record, State};
+use crate::session::Session;
+use crate::step::{Ending, Loaded};
+use crate::storage::StorageError;
+use crate::suspend;
+
+/// Gathers what a running thread does for its step's commit.
+struct Gather<'a> {
+    session: &'a Session,
+    commit: &'a mut Commit,
+    thread: ThreadId,
+    /// Numbers could not be reserved. The run is void.
+    error: Option<StorageError>,
+}
+
+impl Host for Gather<'_> {
+    fn spawn(&mut self, thread: Thread) -> u64 {
+        match self.session.reserve_thread() {
+            Ok(number) => {
+                self.commit.fresh.push(Record::Live(number, self.session.live(number, thread)));
+                number.0
+            }
+            Err(error) => {
+                self.error = Some(error);
+                u64::MAX
+            }
+        }
+    }
+
+    fn print(&mut self, text: String) {
+        let time = self.session.now();
+        self.commit.log.push(OutputItem { time, thread: self.thread, text });
+    }
+
+    fn thread(&self) -> u64 {
+        self.thread.0
+    }
+
+    fn session(&self) -> &str {
+        self.session.id().as_str()
+    }
+}
+
+impl Worker<'_> {
+    /// Runs a thread until an effect stops it, and answers what follows from that.
+    pub(super) fn run_thread(&mut self, loaded: &mut Loaded, live: &mut Live) -> Result<Next, StorageError> {
+        let fuel = if self.awaits == 0 { TURN_FUEL } else { RESUMED_FUEL };
+        let session = self.session;
+        let mut gather = Gather { session, commit: &mut self.commit, thread: loaded.thread, error: None };
+        // Only threads that are here are ever run.
+        let State::Present(thread) = &mut live.state else { return Ok(Next::End(Ending::Stays)) };
+        let effect = if session.suspends() {
+            suspend::run(thread, session.program(), &mut gather, live.suspensions.as_deref_mut())
+        } else {
+            thread.run(session.program(), fuel, &mut gather)
+        };
+        match gather.error {
+            Some(error) => Err(error),
+            None => self.follow_effect(effect, loaded, live),
+        }
+    }
+
+    fn follow_effect(&mut self, effect: Effect, loaded: &mut Loaded, live: &mut Live) -> Result<Next, StorageError> {
+        let ending = match effect {
+            Effect::Finished(value) => match followed(&value) {
+                Some(awaited) => {
+                    live.state = State::Absent;
+                    return self.follow(loaded, awaited);
+                }
+                None => Ending::Finished(value),
+            },
+            Effect::Failed(error) => failed(*error, loaded.thread),
+            Effect::Await(awaited) => {
+                self.awaits += 1;
+                // It will ask again in its next turn.
+                if self.awaits <= AWAITS_PER_TURN_MAX {
+                    return self.consult(loaded, live, awaited);
+                }
+                Ending::Yielded
+            }
+            Effect::Call(call) => self.begin_call(call, loaded.thread, live),
+            Effect::Sleep(value) => match sleep_duration(&value) {
+                Ok(duration) => Ending::Sleeps(self.session.now().after(duration), value),
+                Err(error) => {
+                    let failure = Failure::at_root(error, loaded.thread);
+                    return Ok(self.raise(live, &failure, loaded.thread));
+                }
+            },
+            Effect::OutOfFuel => Ending::Yielded,
+        };
+        Ok(Next::End(ending))
+    }
+
+    fn begin_call(&mut self, call: ForeignCall, thread: ThreadId, live: &mut Live) -> Ending {
+        live.calls += 1;
+        let id = CallId { session: self.session.id().clone(), thread, number: live.calls };
+        self.call = Some(Call { id, attempt: 1, foreign: call.foreign, arguments: call.arguments });
+        Ending::Calls(live.calls)
+    }
+}
+
+/// The Future that a thread came to its end with, if its value is one.
+fn followed(value: &Value) -> Option<Awaited> {
+    match value {
+        Value::Future(thread) => Some(Awaited::Thread(*thread)),
+        Value::Promise(id) => Some(Awaited::Promise(String::clone(id))),
+        _ => None,
+    }
+}
+
+fn failed(error: Error, thread: ThreadId) -> Ending {
+    Ending::Failed(Arc::new(Failure::at_root(error, thread)))
+}
+
+/// How long a `sleep` is. One that is longer than any machine lives is as long as can be told.
+fn sleep_duration(seconds: &Value) -> Result<Duration, Error> {
+    let longest = SLEEP_MAX.as_secs_f64();
+    let seconds = match seconds {
+        Value::Integer(seconds) => *seconds as f64,
+        Value::Float(seconds) => *seconds,
+        // An integer beyond 64 bits: its sign is all that counts.
+        Value::BigInteger(seconds) if seconds.sign() == num_bigint::Sign::Minus => -longest,
+        Value::BigInteger(_) => longest,
+        other => return Err(Error::of_type(format!("`sleep` needs a number of seconds, not {}", other.type_name()))),
+    };
+    if seconds.is_nan() || seconds < 0.0 {
+        return Err(Error::of_value(format!("`sleep` needs a number of seconds that is not negative, not {seconds}")));
+    }
+    Ok(Duration::from_secs_f64(seconds.min(longest)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sleeps_have_lengths() {
+        assert_eq!(sleep_duration(&Value::Integer(2)).ok(), Some(Duration::from_secs(2)));
+        assert_eq!(sleep_duration(&Value::Float(0.5)).ok(), Some(Duration::from_millis(500)));
+        assert_eq!(sleep_duration(&Value::Float(f64::INFINITY)).ok(), Some(SLEEP_MAX));
+        assert_eq!(sleep_duration(&Value::Integer(i64::MAX)).ok(), Some(SLEEP_MAX));
+        for bad in [Value::Float(f64::NAN), Value::Integer(-1), Value::Float(-0.5), Value::Null] {
+            assert!(sleep_duration(&bad).is_err(), "{bad:?}");
+        }
+    }
+}
