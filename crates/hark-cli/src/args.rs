@@ -194,6 +194,19 @@ pub fn definition() -> clap::Command {
     Cli::command()
 }
 
+impl Command {
+    /// The file whose report is wanted as JSON, if one is.
+    pub fn reported_file(&self) -> Option<String> {
+        let (json, file) = match self {
+            Command::Run(wanted) => (wanted.json, &wanted.file),
+            Command::Asm(wanted) => (wanted.json, &wanted.file),
+            Command::Check(wanted) => (wanted.json, &wanted.file),
+            Command::Init(_) | Command::Explain(_) | Command::Completions(_) => return None,
+        };
+        json.then(|| file.as_ref().map(|path| path.display().to_string()).unwrap_or_default())
+    }
+}
+
 /// The names that are commands where a file could stand.
 const COMMANDS: [&str; 6] = ["run", "asm", "check", "init", "explain", "completions"];
 
@@ -205,9 +218,9 @@ pub fn nearest_command(word: &str) -> Option<&'static str> {
 fn with_command_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let options = leading_options(arguments.get(1..).unwrap_or_default());
     let first = options + 1;
-    let asks_for_help = arguments[1.min(arguments.len())..first].iter().any(|option| {
-        ["-h", "--help", "-V", "--version"].iter().any(|wanted| option == wanted)
-    });
+    let asks_for_help = arguments[1.min(arguments.len())..first]
+        .iter()
+        .any(|option| ["-h", "--help", "-V", "--version"].iter().any(|wanted| option == wanted));
     if asks_for_help {
         return arguments;
     }

@@ -9,5 +9,7 @@ pub mod run;
 
 /// It did what was asked.
 pub const FINISHED: u8 = 0;
+/// An error left a thread.
+pub const BROKEN: u8 = 1;
 /// The program is rejected, or the command line is a wrong one.
 pub const REJECTED: u8 = 2;

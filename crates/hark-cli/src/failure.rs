@@ -52,6 +52,11 @@ impl Failure {
         }
     }
 
+    /// Whether the session could not begin, for a reason that a report has not given yet.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Failure::Usage { .. } | Failure::Settings(..))
+    }
+
     /// What it says in one line, for a report.
     pub fn message(&self) -> String {
         match self {

@@ -1,17 +1,22 @@
 //! The binary `hark`: here everything is put together.
 //!
 //! The order to read in: `args` (the command line), `project` (the files that it means), `program` (compiling them),
-//! `commands`, and below them `render` (for people) and `report` (for programs).
+//! `commands`, `session` (which puts machine, engine and ports together), and below them `render` (for people) and
+//! `report` (for programs).
 
 mod args;
 mod commands;
 mod config;
+mod entry;
 mod failure;
 mod output;
 mod program;
 mod project;
+mod python;
 mod render;
 mod report;
+mod session;
+mod signals;
 
 use std::env;
 use std::process::ExitCode;
@@ -33,11 +38,19 @@ fn main() -> ExitCode {
         Command::Explain(wanted) => commands::explain::explain(wanted),
         Command::Completions(wanted) => commands::completions::completions(wanted),
     };
-    let status = done.unwrap_or_else(|failure| {
-        output::tell(&failure.drawn(Style::for_stderr()));
-        failure.exit_status()
-    });
-    ExitCode::from(status)
+    ExitCode::from(done.unwrap_or_else(|failure| explain_failure(failure, &command)))
+}
+
+/// Says why a command could not do its work, in the form that was asked for; answers the exit status.
+fn explain_failure(failure: Failure, command: &Command) -> u8 {
+    let mut failure = failure;
+    if let Some(file) = command.reported_file().filter(|_| failure.is_refusal())
+        && let Err(worse) = report::write_refused(&failure, &file)
+    {
+        failure = worse;
+    }
+    output::tell(&failure.drawn(Style::for_stderr()));
+    failure.exit_status()
 }
 
 /// Prints help, the version, or what is wrong with the command line.

@@ -12,7 +12,7 @@ use hark_engine::{OutputItem, Report, SessionError};
 
 pub use json::Json;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Problem};
 use crate::program::Compiled;
 use crate::render::Lines;
 use value::write_value;
@@ -110,16 +110,36 @@ pub fn write_refused(failure: &Failure, file: &str) -> Result<(), Failure> {
         write_no_session(json)?;
         json.key("diagnostics")?;
         json.open('[')?;
-        json.open('{')?;
-        json.entry("severity", "error")?;
-        json.entry_of("code", "null")?;
-        json.entry("message", &failure.message())?;
-        json.entry("file", file)?;
-        json.entry_of("line", "null")?;
-        json.entry_of("column", "null")?;
-        json.close('}')?;
+        match failure {
+            Failure::Settings(source, problems) => {
+                let lines = Lines::new(source);
+                problems.iter().try_for_each(|problem| write_problem(problem, &lines, json))?;
+            }
+            _ => {
+                json.open('{')?;
+                json.entry("severity", "error")?;
+                json.entry_of("code", "null")?;
+                json.entry("message", &failure.message())?;
+                json.entry("file", file)?;
+                json.entry_of("line", "null")?;
+                json.entry_of("column", "null")?;
+                json.close('}')?;
+            }
+        }
         json.close(']')
     })
+}
+
+fn write_problem<W: Write>(problem: &Problem, lines: &Lines<'_>, json: &mut Json<W>) -> io::Result<()> {
+    let place = lines.location(problem.span.start);
+    json.open('{')?;
+    json.entry("severity", problem.severity.name())?;
+    json.entry_of("code", "null")?;
+    json.entry("message", &problem.message)?;
+    json.entry("file", lines.path())?;
+    json.entry_of("line", place.line)?;
+    json.entry_of("column", place.column)?;
+    json.close('}')
 }
 
 fn write_no_session<W: Write>(json: &mut Json<W>) -> io::Result<()> {
@@ -135,7 +155,9 @@ fn write_no_session<W: Write>(json: &mut Json<W>) -> io::Result<()> {
 }
 
 /// Writes one object to standard output.
-fn write(fields: impl FnOnce(&mut Json<io::BufWriter<io::StdoutLock<'static>>>) -> io::Result<()>) -> Result<(), Failure> {
+fn write(
+    fields: impl FnOnce(&mut Json<io::BufWriter<io::StdoutLock<'static>>>) -> io::Result<()>,
+) -> Result<(), Failure> {
     let mut json = Json::new(io::BufWriter::new(io::stdout().lock()));
     json.open('{')
         .and_then(|()| fields(&mut json))

@@ -124,7 +124,8 @@ mod tests {
                        NAME     VALUE\n main ... <FunctionPtr #0:main>\n";
         let colored = colored(listing, Style::COLORED);
         assert!(colored.contains("\x1b[36mPUSHV\x1b[0m    \"a | b: | \"\n"));
-        let plain = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[36m"].iter().fold(colored, |text, code| text.replace(code, ""));
+        let plain =
+            ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[36m"].iter().fold(colored, |text, code| text.replace(code, ""));
         assert_eq!(plain, listing);
     }
 }

@@ -21,8 +21,12 @@ const IGNORED: &str = "# What Hark and Python leave behind\n.hark/\n.venv/\n__py
 pub fn init(wanted: &Init) -> Result<u8, Failure> {
     let folder = &wanted.folder;
     let settings = config::template();
-    let files =
-        [(config::FILE_NAME, settings.as_str()), ("service.hk", PROGRAM), ("src/__init__.py", PYTHON), (".gitignore", IGNORED)];
+    let files = [
+        (config::FILE_NAME, settings.as_str()),
+        ("service.hk", PROGRAM),
+        ("src/__init__.py", PYTHON),
+        (".gitignore", IGNORED),
+    ];
     let mut said = String::new();
     for (name, text) in files {
         let is_new = create(&folder.join(name), text)?;

@@ -1,4 +1,127 @@
 //! `hark run FILE`, or `hark FILE`
-use crate::args::Run;
-use crate::failure::Failure;
-pub fn run(_wanted: &Run) -> Result<u8, Failure> { Ok(0) }
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hark_engine::{OutputItem, Report, Status, SuspendAt};
+use hark_machine::{Program, text_of};
+
+use super::{BROKEN, FINISHED};
+use crate::args::{self, Run};
+use crate::entry::Entry;
+use crate::failure::{self, Failure};
+use crate::output::{self, Stream};
+use crate::program::Compiled;
+use crate::project::{self, Loaded};
+use crate::render::{Lines, Paint, Style, draw_error};
+use crate::report;
+use crate::session::Session;
+use crate::signals::Interruption;
+
+/// Compiles a program, calls a function, and shows what came of it.
+///
+/// # Errors
+/// If it cannot begin, or standard output cannot be written to.
+pub fn run(wanted: &Run) -> Result<u8, Failure> {
+    let started = Instant::now();
+    let loaded = project::load(wanted.file.as_deref(), wanted.config.path.as_deref())?;
+    if !wanted.quiet {
+        tell_warnings(&loaded);
+    }
+    let mut compiled = Compiled::new(&loaded);
+    let Some(executable) = compiled.executable.take() else { return reject(wanted, &compiled) };
+    if !wanted.quiet && !wanted.json {
+        compiled.tell(Style::for_stderr());
+    }
+    let entry = Entry::new(&executable, &wanted.function, &wanted.arguments)?;
+    let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
+    let session = Session {
+        program: Arc::new(program),
+        entry,
+        project: loaded.project,
+        suspend_at: suspend_at(wanted),
+        interruption: Interruption::default(),
+    };
+    if wanted.json { run_for_report(session, &compiled) } else { run_for_people(session, wanted.quiet, started) }
+}
+
+fn suspend_at(wanted: &Run) -> SuspendAt {
+    match wanted.suspend_at {
+        None => SuspendAt::Never,
+        Some(args::SuspendAt::Effects) => SuspendAt::Effects,
+        Some(args::SuspendAt::Instructions) => SuspendAt::Instructions { seed: wanted.seed },
+    }
+}
+
+fn tell_warnings(loaded: &Loaded) {
+    if let Some((source, problems)) = &loaded.project.warnings {
+        let mut out = String::new();
+        failure::draw_problems(source, problems, Style::for_stderr(), &mut out);
+        output::tell(&out);
+    }
+}
+
+fn reject(wanted: &Run, compiled: &Compiled) -> Result<u8, Failure> {
+    if wanted.json {
+        report::write_rejected(compiled)?;
+    } else {
+        compiled.tell(Style::for_stderr());
+    }
+    Err(Failure::Rejected)
+}
+
+fn run_for_report(session: Session, compiled: &Compiled) -> Result<u8, Failure> {
+    let (program, interruption) = (Arc::clone(&session.program), session.interruption.clone());
+    let report = session.run(true, |_| Arc::new(|_: &[OutputItem]| {}))?;
+    report::write_session(&report, program.executable(), compiled)?;
+    Ok(exit_status(&report, &interruption))
+}
+
+/// Output as it comes, then the result, or the errors; the time it took.
+fn run_for_people(session: Session, quiet: bool, started: Instant) -> Result<u8, Failure> {
+    let (program, interruption) = (Arc::clone(&session.program), session.interruption.clone());
+    let mut stream = None;
+    let report = session.run(false, |cancel| {
+        let to = Arc::new(Stream::new(move || cancel.cancel()));
+        stream = Some(Arc::clone(&to));
+        Arc::new(move |items: &[OutputItem]| items.iter().for_each(|item| to.print(&item.text)))
+    })?;
+    if let Some(stream) = stream {
+        if let Some(result) = report.result.as_ref().filter(|result| !matches!(result, hark_machine::Value::Null)) {
+            stream.print(&text_of(result, program.executable()));
+            stream.print("\n");
+        }
+        stream.close().map_err(Failure::Output)?;
+    }
+    tell_end(&report, &program);
+    if !quiet {
+        let seconds = format!("-- {:.3} s\n", started.elapsed().as_secs_f64());
+        output::tell(&Style::for_stderr().paint(Paint::Dim, &seconds));
+    }
+    Ok(exit_status(&report, &interruption))
+}
+
+/// Shows each root cause once.
+fn tell_end(report: &Report, program: &Program) {
+    let style = Style::for_stderr();
+    let mut out = String::new();
+    if !report.errors.is_empty() {
+        let lines = Lines::new(&program.executable().source);
+        for (index, each) in report.errors.iter().enumerate() {
+            out.push_str(if index > 0 { "\n" } else { "" });
+            draw_error(&each.error, &lines, style, &mut out);
+        }
+    }
+    if report.status == Status::Cancelled {
+        out.push_str("cancelled\n");
+    }
+    output::tell(&out);
+}
+
+fn exit_status(report: &Report, interruption: &Interruption) -> u8 {
+    match report.status {
+        Status::Finished => FINISHED,
+        Status::Broken => BROKEN,
+        Status::Cancelled => interruption.exit_status().unwrap_or(BROKEN),
+    }
+}

@@ -27,7 +27,7 @@ pub struct Style {
 }
 
 impl Style {
-    /// No color.
+    #[cfg(test)]
     pub const PLAIN: Style = Style { colored: false };
     #[cfg(test)]
     pub const COLORED: Style = Style { colored: true };
@@ -68,7 +68,8 @@ impl Style {
 
 /// <https://no-color.org>: any value but the empty one.
 fn allowed() -> bool {
-    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && env::var_os("TERM").is_none_or(|term| term != "dumb")
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 fn code(paint: Paint) -> &'static str {

@@ -116,7 +116,10 @@ mod tests {
         error.trace = (0..50).map(|thread| frame(thread, "work", "fails(x)")).collect();
         error.omitted = 1_000_000;
         let text = drawn(&error);
-        assert!(text.contains("  thread 9, x.hk:5, in work\n      fails(x)\n  ... 1000030 more calls\n  thread 40,"), "{text}");
+        assert!(
+            text.contains("  thread 9, x.hk:5, in work\n      fails(x)\n  ... 1000030 more calls\n  thread 40,"),
+            "{text}"
+        );
         assert!(text.ends_with("\nerror[stack]: call stack too deep\n"));
 
         error.trace.truncate(4);
@@ -127,7 +130,8 @@ mod tests {
     #[test]
     fn python_speaks_for_itself() {
         let mut error = Error::new("python", "ValueError in `fails`: no");
-        error.data = Value::string("Traceback (most recent call last):\n  File \"p.py\", line 3, in fails\nValueError: no\n");
+        error.data =
+            Value::string("Traceback (most recent call last):\n  File \"p.py\", line 3, in fails\nValueError: no\n");
         let expected = "error[python]: ValueError in `fails`: no\n  Traceback (most recent call last):\n    File \"p.py\", line 3, \
             in fails\n  ValueError: no\n";
         assert_eq!(drawn(&error), expected);

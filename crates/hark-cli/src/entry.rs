@@ -1,0 +1,92 @@
+//! Which function a command line asks for, and with what.
+
+use std::ffi::OsString;
+
+use hark_bytecode::{Binding, Executable};
+use hark_compiler::nearest;
+use hark_machine::Value;
+
+use crate::failure::Failure;
+
+/// The most names that a message lists.
+const LISTED_MAX: usize = 20;
+
+/// A call that a session can begin with.
+#[derive(Debug)]
+pub struct Entry {
+    /// The function.
+    pub callee: Value,
+    /// Its arguments, all of them strings.
+    pub arguments: Vec<Value>,
+}
+
+impl Entry {
+    /// Looks up the function, and counts its arguments.
+    ///
+    /// # Errors
+    /// If there is none, or it takes others.
+    pub fn new(executable: &Executable, function: &str, words: &[OsString]) -> Result<Entry, Failure> {
+        let Some(binding) = executable.binding(function) else {
+            return Err(no_function(executable, function));
+        };
+        let arguments = words.iter().enumerate().map(argument).collect::<Result<Vec<Value>, Failure>>()?;
+        let callee = match binding {
+            Binding::Function(index) => {
+                let parameters = &executable.functions[index.0 as usize].parameters;
+                if parameters.len() != arguments.len() {
+                    let names: Vec<&str> = parameters.iter().map(|name| executable.name(*name)).collect();
+                    let takes = counted(parameters.len());
+                    return Err(wrong_count(&format!("{function}({})", listed(&names)), &takes, arguments.len()));
+                }
+                Value::Function(index)
+            }
+            Binding::Foreign(index) => {
+                let most = executable.foreign[index.0 as usize].arity as usize;
+                if arguments.len() > most {
+                    return Err(wrong_count(function, &format!("at most {}", counted(most)), arguments.len()));
+                }
+                Value::Foreign(index)
+            }
+        };
+        Ok(Entry { callee, arguments })
+    }
+}
+
+fn argument((index, word): (usize, &OsString)) -> Result<Value, Failure> {
+    match word.to_str() {
+        Some(text) => Ok(Value::string(text)),
+        None => {
+            let shown = word.to_string_lossy();
+            Err(Failure::usage(format!("argument {} is not UTF-8: `{shown}`", index + 1)))
+        }
+    }
+}
+
+fn no_function(executable: &Executable, function: &str) -> Failure {
+    let names: Vec<&str> = executable.bindings.iter().map(|(name, _)| executable.name(*name)).collect();
+    let failure = Failure::usage(format!("there is no function `{function}` in {}", executable.source.path));
+    if names.is_empty() {
+        return failure.with_hint("there are no functions in it at all");
+    }
+    let near = nearest(function, names.iter().copied());
+    let question = near.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
+    failure.with_hint(format!("{question}the functions are: {}", listed(&names)))
+}
+
+fn wrong_count(function: &str, takes: &str, given: usize) -> Failure {
+    let were = if given == 1 { "was" } else { "were" };
+    Failure::usage(format!("`{function}` takes {takes}, but {given} {were} given"))
+}
+
+fn counted(count: usize) -> String {
+    format!("{count} argument{}", if count == 1 { "" } else { "s" })
+}
+
+fn listed(names: &[&str]) -> String {
+    match names.get(..LISTED_MAX) {
+        Some(first) if names.len() > LISTED_MAX => {
+            format!("{}, and {} more", first.join(", "), names.len() - LISTED_MAX)
+        }
+        _ => names.join(", "),
+    }
+}

@@ -1,0 +1,53 @@
+//! Ctrl-C, and being told to end.
+
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::{flag, low_level};
+
+/// The exit status of what a signal ended is this and the signal's number.
+const EXIT_STATUS_BASE: i32 = 128;
+
+/// Whether a signal has come.
+#[derive(Debug, Clone, Default)]
+pub struct Interruption {
+    /// The exit status that says by which signal; 0 if there was none.
+    status: Arc<AtomicUsize>,
+}
+
+impl Interruption {
+    /// The exit status to end with, if a signal has come.
+    pub fn exit_status(&self) -> Option<u8> {
+        u8::try_from(self.status.load(Ordering::SeqCst)).ok().filter(|status| *status > 0)
+    }
+
+    /// Calls this at the first signal; the second ends the process at once.
+    ///
+    /// # Errors
+    /// If the operating system has no more handles to give.
+    pub fn watch(&self, on_signal: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let (mut ours, theirs) = UnixStream::pair()?;
+        let is_second = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            flag::register_conditional_shutdown(signal, exit_status(signal), Arc::clone(&is_second))?;
+            flag::register(signal, Arc::clone(&is_second))?;
+            flag::register_usize(signal, Arc::clone(&self.status), exit_status(signal) as usize)?;
+            low_level::pipe::register(signal, theirs.try_clone()?)?;
+        }
+        // The thread sleeps until a signal comes, or the process ends.
+        thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            if matches!(ours.read(&mut [0]), Ok(1)) {
+                on_signal();
+            }
+        })?;
+        Ok(())
+    }
+}
+
+fn exit_status(signal: i32) -> i32 {
+    EXIT_STATUS_BASE + signal
+}

@@ -1,0 +1,138 @@
+//! `hark check`, `hark asm` and `hark explain`.
+
+use crate::harness::Folder;
+
+const SEED: &str = "import(foo, pysrc, 1);\nfn bar(x) { x + 1 }\nfn compute(x) { a = async foo(x); b = bar(x); await a + b; }\n\
+                    fn main() { compute(1) }\n";
+
+const LISTING: &str = r"BYTECODE:
+ /
+ | ;; #F:foo:
+ |    0 | PUSHB    foo
+ |    1 | CALL     1
+ |    2 | RETURN
+ | ;; #1:bar:
+ |    3 | BIND     x
+ |    4 | POP
+ |    5 | PUSHV    1
+ |    6 | PUSHB    x
+ |    7 | PUSHB    +
+ |    8 | CALL     2
+ |    9 | RETURN
+ | ;; #2:compute:
+ |   10 | BIND     x
+ |   11 | POP
+ |   12 | PUSHB    x
+ |   13 | PUSHB    foo
+ |   14 | ACALL    1
+ |   15 | BIND     a
+ |   16 | POP
+ |   17 | PUSHB    x
+ |   18 | PUSHB    bar
+ |   19 | CALL     1
+ |   20 | BIND     b
+ |   21 | POP
+ |   22 | PUSHB    b
+ |   23 | PUSHB    a
+ |   24 | WAIT     0
+ |   25 | PUSHB    +
+ |   26 | CALL     2
+ |   27 | RETURN
+ | ;; #3:main:
+ |   28 | PUSHV    1
+ |   29 | PUSHB    compute
+ |   30 | CALL     1
+ |   31 | RETURN
+ \
+
+BINDINGS:
+
+ NAME        VALUE
+ foo ....... <ForeignPtr pysrc.foo>
+ bar ....... <FunctionPtr #1:bar>
+ compute ... <FunctionPtr #2:compute>
+ main ...... <FunctionPtr #3:main>
+";
+
+#[test]
+fn asm_prints_the_listing() {
+    let folder = Folder::with("asm_prints_the_listing", SEED);
+    folder.hark("asm x.hk").is(0, LISTING, "");
+}
+
+#[test]
+fn asm_has_a_json_form() {
+    let folder = Folder::with("asm_has_a_json_form", SEED);
+    let run = folder.hark("asm --json x.hk");
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    let asm = run.json();
+    assert_eq!(asm["file"], "x.hk");
+    assert_eq!(asm["hash"].as_str().unwrap().len(), 64);
+    assert_eq!(asm["bindings"]["foo"], "<ForeignPtr pysrc.foo>");
+    let compute = &asm["functions"][2];
+    assert_eq!(compute["name"], "compute");
+    assert_eq!(compute["label"], "#2:compute");
+    assert_eq!(compute["parameters"], serde_json::json!(["x"]));
+    let call = &compute["code"][4];
+    assert_eq!((&call["at"], &call["instruction"], &call["operand"]), (&14.into(), &"ACALL".into(), &"1".into()));
+    assert_eq!((&call["line"], call["column"].as_u64().is_some()), (&3.into(), true));
+}
+
+#[test]
+fn a_rejected_program_has_no_listing() {
+    let folder = Folder::with("a_rejected_program_has_no_listing", "fn main() { y }");
+    let run = folder.hark("asm x.hk");
+    assert_eq!((run.status, run.stdout.as_str()), (2, ""));
+    assert!(run.stderr.contains("`y`") && run.stderr.ends_with("\n1 error\n"), "{run:?}");
+    assert_eq!(folder.hark("asm --json x.hk").json()["status"], "rejected");
+}
+
+#[test]
+fn check_shows_everything_at_once() {
+    let folder =
+        Folder::with("check_shows_everything_at_once", "fn main() {\n  lenght([1])\n}\nfn f(a, a) { 1 = 2; }\n");
+    let run = folder.hark("check x.hk");
+    assert_eq!((run.status, run.stdout.as_str()), (2, ""));
+    assert!(run.stderr.contains("  --> x.hk:2:3\n 2 |   lenght([1])\n   |   ^^^^^^"), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: did you mean `length`?\n"), "{}", run.stderr);
+    assert!(run.stderr.contains("--> x.hk:4:"), "{}", run.stderr);
+    let summary = run.stderr.lines().last().unwrap();
+    assert!(summary.starts_with("x.hk: ") && summary.contains("errors"), "{summary}");
+    assert!(!folder.hark("check -q x.hk").stderr.contains("x.hk: "));
+
+    let report = folder.hark("check --json x.hk").json();
+    assert_eq!(report["status"], "rejected");
+    let first = &report["diagnostics"][0];
+    assert_eq!((&first["severity"], &first["file"]), (&"error".into(), &"x.hk".into()));
+    assert_eq!((&first["line"], &first["column"]), (&2.into(), &3.into()));
+    assert_eq!((&first["end_line"], &first["end_column"]), (&2.into(), &9.into()));
+    assert_eq!(first["hint"], "did you mean `length`?");
+}
+
+#[test]
+fn check_accepts_what_runs() {
+    let folder = Folder::with("check_accepts_what_runs", "fn main() {\n  x = 1;\n  2\n}\n");
+    let run = folder.hark("check x.hk");
+    assert_eq!(run.status, 0);
+    assert!(run.stderr.starts_with("warning[") && run.stderr.ends_with("x.hk: 1 warning\n"), "{run:?}");
+    let report = folder.hark("check --json x.hk").json();
+    assert_eq!((&report["status"], &report["diagnostics"][0]["severity"]), (&"accepted".into(), &"warning".into()));
+    folder.write("x.hk", SEED);
+    folder.hark("check x.hk").is(0, "", "x.hk: no errors\n");
+}
+
+#[test]
+fn every_code_that_is_shown_is_explained() {
+    let folder = Folder::with("every_code_is_explained", "fn main() { lenght([1]) }");
+    let report = folder.hark("check --json x.hk").json();
+    let code = report["diagnostics"][0]["code"].as_str().unwrap();
+    let run = folder.hark(&format!("explain {}", code.to_lowercase()));
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    assert!(run.stdout.contains(code), "{run:?}");
+    folder.hark("explain HK9999").is(
+        2,
+        "",
+        "error: there is no error code `HK9999`\n\
+         hint: a code stands in brackets after `error` or `warning`, such as HK0012\n",
+    );
+}

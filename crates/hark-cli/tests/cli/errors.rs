@@ -1,0 +1,80 @@
+//! What a broken session looks like.
+
+use crate::harness::Folder;
+
+#[test]
+fn a_traceback_runs_through_threads() {
+    let program = "fn main() {\n  x = async work(2);\n  await x\n}\n\nfn work(n) {\n  1 + fail(n)\n}\n\n\
+                   fn fail(n) { signal(\"error\", \"badness\") }\n";
+    let folder = Folder::with("a_traceback_runs_through_threads", program);
+    let expected = "\
+traceback, the outermost call first:
+  thread 0, x.hk:3, in main
+      await x
+  thread 1, x.hk:7, in work
+      1 + fail(n)
+  thread 1, x.hk:10, in fail
+      fn fail(n) { signal(\"error\", \"badness\") }
+   --> x.hk:10:14
+ 10 | fn fail(n) { signal(\"error\", \"badness\") }
+    |              ^^^^^^^^^^^^^^^^^^^^^^^^^^
+error: badness
+";
+    folder.hark("-q x.hk").is(1, "", expected);
+    let run = folder.hark("x.hk");
+    assert_eq!(run.stderr, format!("{expected}-- [TIME]\n"));
+}
+
+#[test]
+fn one_cause_is_shown_once_and_two_twice() {
+    let program = "fn bad(x) { signal(\"error\", x) }\nfn pass(f) { await f }\n\
+                   fn one() { f = async bad(\"badness\"); async pass(f); async pass(f); await f }\n\
+                   fn two() { async bad(\"worse\"); async bad(\"badness\"); 1 }\n";
+    let folder = Folder::with("one_cause_is_shown_once", program);
+    let one = folder.hark("-q x.hk -f one");
+    assert_eq!(one.status, 1);
+    assert_eq!(one.stderr.matches("error: badness").count(), 1, "{}", one.stderr);
+    let two = folder.hark("-q x.hk -f two");
+    assert_eq!(two.stderr.matches("error: ").count(), 2, "{}", two.stderr);
+    assert!(two.stderr.contains("error: badness\n") && two.stderr.contains("error: worse\n"));
+    assert_eq!(folder.hark("--json x.hk -f two").json()["errors"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_type_error_names_its_kind() {
+    let folder = Folder::with("a_type_error_names_its_kind", "fn main() { 1 + \"a\" }");
+    let run = folder.hark("-q x.hk");
+    assert_eq!(run.status, 1);
+    assert!(run.stderr.contains("error[type]: "), "{}", run.stderr);
+    assert!(run.stderr.contains("integer") && run.stderr.contains("string"), "{}", run.stderr);
+}
+
+#[test]
+fn what_was_printed_before_is_not_lost() {
+    let folder = Folder::with("what_was_printed_before", "fn main() { print(\"before\"); first([]) }");
+    let run = folder.hark("-q x.hk");
+    assert_eq!((run.status, run.stdout.as_str()), (1, "before\n"));
+}
+
+#[test]
+fn endless_recursion_ends_with_a_short_trace() {
+    let folder = Folder::with("endless_recursion", "fn main() { down(1) }\nfn down(n) { 1 + down(n + 1) }\n");
+    let run = folder.hark("-q x.hk");
+    assert_eq!((run.status, run.stdout.as_str()), (1, ""));
+    assert!(run.stderr.contains("call stack too deep"), "{}", run.stderr);
+    assert!(run.stderr.lines().count() < 60, "{}", run.stderr);
+    let more = run.stderr.lines().find_map(|line| line.strip_prefix("  ... ")).unwrap();
+    let omitted: u64 = more.split(' ').next().unwrap().parse().unwrap();
+    assert!(omitted > 900_000, "{more}");
+    let report = folder.hark("--json x.hk").json();
+    let frames = report["errors"][0]["trace"].as_array().unwrap().len() as u64;
+    assert!(frames + report["errors"][0]["omitted"].as_u64().unwrap() >= 1_000_000);
+}
+
+#[test]
+fn a_deadlock_says_who_waits_for_what() {
+    let folder = Folder::with("a_deadlock", "fn main() { await future(\"approval\", \"no-1\") }");
+    let run = folder.hark("-q x.hk");
+    assert_eq!(run.status, 1);
+    assert!(run.stderr.contains("deadlock") && run.stderr.contains("no-1"), "{}", run.stderr);
+}

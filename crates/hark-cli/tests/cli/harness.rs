@@ -1,0 +1,102 @@
+//! A folder for each test, and `hark` run in it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// A folder that only one test uses.
+pub struct Folder {
+    path: PathBuf,
+}
+
+/// What a run of `hark` came to.
+#[derive(Debug)]
+pub struct Run {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Folder {
+    /// An empty folder for the test of this name.
+    pub fn new(test: &str) -> Folder {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Folder { path: path.canonicalize().unwrap() }
+    }
+
+    /// A folder with one program in it, `x.hk`.
+    pub fn with(test: &str, program: &str) -> Folder {
+        let folder = Folder::new(test);
+        folder.write("x.hk", program);
+        folder
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        let path = self.path.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path.join(name)).unwrap()
+    }
+
+    /// `hark` in this folder, ready to be started.
+    pub fn command(&self, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hark"));
+        command.current_dir(&self.path).args(words).env_remove("VIRTUAL_ENV").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `hark` with the words of this line.
+    #[track_caller]
+    pub fn hark(&self, line: &str) -> Run {
+        self.run(line.split_whitespace())
+    }
+
+    /// Runs `hark` with these words.
+    #[track_caller]
+    pub fn run(&self, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run {
+        self.filtered(self.command(words).output().unwrap())
+    }
+
+    /// Takes the time and this folder's name out of what was printed.
+    pub fn filtered(&self, output: Output) -> Run {
+        let text = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes).replace(&self.path.display().to_string(), "[FOLDER]");
+            text.split_inclusive('\n').map(without_time).collect()
+        };
+        Run {
+            status: output.status.code().expect("hark was killed by a signal"),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+}
+
+fn without_time(line: &str) -> &str {
+    if line.starts_with("-- ") && line.ends_with(" s\n") { "-- [TIME]\n" } else { line }
+}
+
+impl Run {
+    /// Holds it against exit status, standard output and standard error.
+    #[track_caller]
+    pub fn is(&self, status: i32, stdout: &str, stderr: &str) {
+        assert_eq!(self.stdout, stdout, "standard output; {self:#?}");
+        assert_eq!(self.stderr, stderr, "standard error; {self:#?}");
+        assert_eq!(self.status, status, "exit status");
+    }
+
+    /// The JSON object on standard output.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:#?}"))
+    }
+}

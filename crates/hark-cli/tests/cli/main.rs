@@ -1,0 +1,13 @@
+//! The built `hark`, run as a user runs it: exit status, standard output and standard error are compared.
+
+#![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see their helpers")]
+
+mod arguments;
+mod bad_input;
+mod check_and_asm;
+mod errors;
+mod harness;
+mod projects;
+mod python;
+mod reports;
+mod streams;

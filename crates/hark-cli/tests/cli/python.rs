@@ -1,0 +1,67 @@
+//! Python functions, through the whole of `hark`.
+
+use crate::harness::Folder;
+
+#[test]
+fn python_functions_are_called() {
+    let folder = Folder::with("python_functions_are_called", "import(twice, lib, 1);\nfn main() { twice([1, \"a\"]) }");
+    folder.write("src/lib.py", "def twice(x):\n    print('called')\n    return (x, x)\n");
+    folder.hark("-q x.hk").is(0, "called\n[[1, \"a\"], [1, \"a\"]]\n", "");
+    folder.hark("-q x.hk -f twice 3").is(0, "called\n[\"3\", \"3\"]\n", "");
+}
+
+#[test]
+fn an_exception_comes_with_pythons_traceback() {
+    let folder = Folder::with("an_exception", "import(fails, lib, 1);\nfn main() {\n  fails(\"no such thing\")\n}");
+    folder.write("src/lib.py", "def fails(x):\n    raise ValueError(x)\n");
+    let run = folder.hark("-q x.hk");
+    assert_eq!((run.status, run.stdout.as_str()), (1, ""));
+    assert!(run.stderr.contains("  thread 0, x.hk:3, in main\n      fails(\"no such thing\")\n"), "{}", run.stderr);
+    assert!(run.stderr.contains("  --> x.hk:3:3\n"), "{}", run.stderr);
+    let message = run.stderr.find("\nerror[python]: ").unwrap_or_else(|| panic!("{}", run.stderr));
+    let rest = &run.stderr[message..];
+    assert!(rest.contains("fails") && rest.contains("ValueError") && rest.contains("no such thing"), "{rest}");
+    assert!(rest.contains("\n  Traceback (most recent call last):\n") && rest.contains("lib.py\", line 2"), "{rest}");
+}
+
+#[test]
+fn what_cannot_be_imported_is_an_error_of_the_call() {
+    let folder = Folder::with("what_cannot_be_imported", "import(f, nowhere, 0);\nimport(g, lib, 0);\nfn main() { 1 }");
+    folder.write("src/lib.py", "raise RuntimeError('at import')\n");
+    folder.hark("-q x.hk").is(0, "1\n", "");
+    let missing = folder.hark("-q x.hk -f f");
+    assert_eq!(missing.status, 1);
+    assert!(missing.stderr.contains("nowhere"), "{}", missing.stderr);
+    let raising = folder.hark("-q x.hk -f g");
+    assert_eq!(raising.status, 1);
+    assert!(raising.stderr.contains("at import"), "{}", raising.stderr);
+}
+
+#[test]
+fn an_interpreter_that_is_none_is_an_error_of_the_call() {
+    let folder = Folder::with("an_interpreter_that_is_none", "import(cos, math, 1);\nfn main() { cos(0) }");
+    for python in ["no-such-python", "./no/python", "/bin/true", "/bin/cat"] {
+        folder.write("hark.toml", format!("[project]\npython = '{python}'\n"));
+        let run = folder.hark("-q x.hk");
+        assert_eq!((run.status, run.stdout.as_str()), (1, ""), "{python}");
+        assert!(run.stderr.contains(python.trim_start_matches('.')), "{python}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn the_virtual_environment_of_the_project_is_used() {
+    let folder = Folder::with("the_virtual_environment", "import(who, lib, 0);\nfn main() { who() }");
+    folder.write("src/lib.py", "import os\ndef who(): return os.environ.get('WHO', 'nobody')\n");
+    let fake = |who: &str| format!("#!/bin/sh\nWHO={who} exec python3 \"$@\"\n");
+    folder.hark("-q x.hk").is(0, "nobody\n", "");
+    for (path, who) in [(".venv/bin/python", "project"), ("active/bin/python", "active"), ("bin/mine", "setting")] {
+        folder.write(path, fake(who));
+        let made = std::process::Command::new("chmod").arg("+x").arg(folder.path().join(path)).status().unwrap();
+        assert!(made.success());
+    }
+    folder.hark("-q x.hk").is(0, "project\n", "");
+    let active = folder.command(["-q", "x.hk"]).env("VIRTUAL_ENV", folder.path().join("active")).output().unwrap();
+    assert_eq!(folder.filtered(active).stdout, "active\n");
+    folder.write("hark.toml", "[project]\npython = 'bin/mine'\n");
+    folder.hark("-q x.hk").is(0, "setting\n", "");
+}

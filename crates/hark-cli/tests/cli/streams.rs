@@ -1,0 +1,118 @@
+//! Standard output that comes as it is printed, closes early or is full, and Ctrl-C.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::harness::Folder;
+
+#[test]
+fn output_comes_as_it_is_printed() {
+    let folder = Folder::with("output_comes", "fn main() { print(\"first\"); sleep(60); print(\"second\") }");
+    let mut child = folder.command(["-q", "x.hk"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let started = Instant::now();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "first\n");
+    assert!(started.elapsed() < Duration::from_secs(30));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_million_prints_are_complete_and_in_order() {
+    let program = "fn count(n, most) { if n < most { print(n); count(n + 1, most) } else { null } }\n\
+                   fn main() { count(0, 300000) }";
+    let folder = Folder::with("a_million_prints", program);
+    let run = folder.hark("-q x.hk");
+    assert_eq!(run.status, 0);
+    let expected: String = (0..300_000).map(|number| format!("{number}\n")).collect();
+    assert!(run.stdout == expected, "something is lost or out of order");
+}
+
+/// Runs a program that prints for ever, reads one line and closes the pipe.
+fn close_early(folder: &Folder, words: &[&str]) -> (Option<i32>, String) {
+    let mut child = folder.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    (child.wait().unwrap().code(), said)
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let program = "fn for_ever(n) { print(n); for_ever(n + 1) }\nfn main() { for_ever(0) }\n\
+                   fn once() { print(\"a\"); sleep(0.3); print(\"b\") }";
+    let folder = Folder::with("a_closed_pipe", program);
+    assert_eq!(close_early(&folder, &["x.hk"]), (Some(0), String::new()));
+    assert_eq!(close_early(&folder, &["x.hk", "-f", "once"]), (Some(0), String::new()));
+    assert_eq!(close_early(&folder, &["asm", "x.hk"]), (Some(0), String::new()));
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    let folder = Folder::with("a_full_disk", "fn main() { print(\"a\"); 1 }\nfn for_ever(n) { print(n); for_ever(n) }");
+    for line in [
+        "x.hk",
+        "x.hk --json",
+        "asm x.hk",
+        "asm --json x.hk",
+        "check --json x.hk",
+        "-h",
+        "completions bash",
+        "x.hk -f for_ever 1",
+    ] {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = folder.command(line.split(' ')).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        let run = folder.filtered(output);
+        assert_eq!(run.status, 1, "{line}");
+        let said = "error: cannot write to standard output: No space left on device (os error 28)\n";
+        assert_eq!(run.stderr.replace("-- [TIME]\n", ""), said, "{line}");
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// Starts this function, waits for its first line, and sends a signal; answers the status and what else it said.
+fn interrupted(folder: &Folder, words: &[&str], name: &str) -> (Option<i32>, String, String) {
+    let mut command = folder.command(words);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    if words.contains(&"--json") {
+        // Nothing comes before the end.
+        std::thread::sleep(Duration::from_millis(500));
+    } else {
+        stdout.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+    }
+    signal(&child, name);
+    let (mut rest, mut said) = (String::new(), String::new());
+    stdout.read_to_string(&mut rest).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    (child.wait().unwrap().code(), rest, said)
+}
+
+#[test]
+fn ctrl_c_cancels_the_session() {
+    let program = "import(sleep_long, lib, 0);\nfn busy(n) { busy(n + 1) }\nfn say() { print(\"ready\") }\n\
+                   fn sleeping() { say(); sleep(600) }\nfn computing() { say(); busy(0) }\n\
+                   fn calling() { say(); sleep_long() }\n";
+    let folder = Folder::with("ctrl_c_cancels", program);
+    folder.write("src/lib.py", "import time\ndef sleep_long(): time.sleep(600)\n");
+    for function in ["sleeping", "computing", "calling"] {
+        let started = Instant::now();
+        let (status, rest, said) = interrupted(&folder, &["x.hk", "-q", "-f", function], "INT");
+        assert_eq!((status, rest.as_str(), said.as_str()), (Some(130), "", "cancelled\n"), "{function}");
+        assert!(started.elapsed() < Duration::from_secs(60), "{function}");
+    }
+    let (status, rest, _) = interrupted(&folder, &["x.hk", "--json", "-f", "sleeping"], "INT");
+    let report: serde_json::Value = serde_json::from_str(&rest).unwrap();
+    assert_eq!((status, &report["status"]), (Some(130), &"cancelled".into()));
+    assert_eq!(interrupted(&folder, &["x.hk", "-q", "-f", "sleeping"], "TERM").0, Some(143));
+}
