@@ -1,0 +1,5 @@
+"""What the program imports from Python."""
+
+
+def foo(x):
+    return x + 39
