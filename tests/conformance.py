@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
-SECONDS_MAX = 60
+SECONDS_MAX = 120
 
 CALL_VERBS = "=>|prints-any-order|prints-from|prints|breaks-kind|breaks|errors|traces|warns|silent"
 CALL = re.compile(rf"^//! ([a-z_][\w?.]*)\((.*?)\) ({CALL_VERBS}) (.*)$")

@@ -33,7 +33,7 @@ class Examples:
 
     def run(self, *arguments, folder=ROOT):
         command = [self.hark, *map(str, arguments)]
-        return subprocess.run(command, cwd=folder, env=self.environment, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, cwd=folder, env=self.environment, capture_output=True, text=True, timeout=600)
 
     def check(self, what, holds, done):
         if holds:
