@@ -72,8 +72,14 @@ impl Builtin {
         TABLE.iter().map(|entry| entry.builtin)
     }
 
-    /// The builtin of this name.
+    /// The builtin of this name. `[]` and `{}` are `list` and `hash` under names that no program can take: literals
+    /// use them where the program has taken the others.
     pub fn from_name(name: &str) -> Option<Builtin> {
+        match name {
+            "[]" => return Some(Builtin::List),
+            "{}" => return Some(Builtin::Hash),
+            _ => {}
+        }
         TABLE.iter().find(|entry| entry.name == name).map(|entry| entry.builtin)
     }
 

@@ -1,0 +1,107 @@
+//! A program as a tree. Expressions lie in one row and refer to each other by index, so that neither walking nor
+//! freeing a deep tree needs the native stack.
+
+use hark_bytecode::{Attributes, Literal, Operator, Span};
+
+/// An index into [`Program::nodes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NodeId(pub u32);
+
+/// A whole program.
+#[derive(Debug, Default)]
+pub(crate) struct Program<'t> {
+    pub nodes: Vec<Node<'t>>,
+    /// In the order of the text.
+    pub items: Vec<Item<'t>>,
+}
+
+/// An expression and its place.
+#[derive(Debug)]
+pub(crate) struct Node<'t> {
+    pub expression: Expression<'t>,
+    pub span: Span,
+}
+
+/// What stands at the top level.
+#[derive(Debug)]
+pub(crate) enum Item<'t> {
+    Function(Function<'t>),
+    Import(Import<'t>),
+}
+
+/// `fn name(parameter, ...) { body }`, or a `lambda`.
+#[derive(Debug)]
+pub(crate) struct Function<'t> {
+    pub name: Name<'t>,
+    pub parameters: Vec<Name<'t>>,
+    pub body: Body,
+    pub attributes: Attributes,
+    pub span: Span,
+}
+
+/// `import(name, module, num_args, alias);`
+#[derive(Debug)]
+pub(crate) struct Import<'t> {
+    /// What the program calls it: the alias, if there is one.
+    pub name: Name<'t>,
+    pub function: &'t str,
+    pub module: &'t str,
+    pub arity: u32,
+    pub attributes: Attributes,
+    pub span: Span,
+}
+
+/// A name where it is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Name<'t> {
+    pub text: &'t str,
+    pub span: Span,
+}
+
+/// Expressions in a row; the last one's value counts. Empty only where a mistake was reported.
+pub(crate) type Body = Vec<NodeId>;
+
+/// The kinds of expressions.
+#[derive(Debug)]
+pub(crate) enum Expression<'t> {
+    Literal(Literal),
+    Name(&'t str),
+    /// An operator as a function value.
+    Operator(Operator),
+    List(Vec<NodeId>),
+    /// Keys and values in turn.
+    Hash(Vec<NodeId>),
+    Call {
+        callee: NodeId,
+        arguments: Vec<NodeId>,
+        is_async: bool,
+    },
+    Await(NodeId),
+    /// `-x`, `!x`
+    Unary {
+        operator: Operator,
+        operand: NodeId,
+    },
+    Binary {
+        operator: Operator,
+        left: NodeId,
+        right: NodeId,
+    },
+    Assign {
+        name: Name<'t>,
+        value: NodeId,
+    },
+    /// Conditions with their bodies, tried in turn.
+    If {
+        branches: Vec<(NodeId, Body)>,
+        otherwise: Option<Body>,
+    },
+    Lambda(Box<Function<'t>>),
+}
+
+impl<'t> Program<'t> {
+    /// The node with this index.
+    pub fn node(&self, id: NodeId) -> &Node<'t> {
+        &self.nodes[id.0 as usize]
+    }
+}

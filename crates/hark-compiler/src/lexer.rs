@@ -1,0 +1,180 @@
+//! Text to tokens.
+
+mod number;
+mod string;
+
+use hark_bytecode::{Operator, Span};
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::token::{Token, TokenKind};
+
+/// Splits a text into tokens; the last one is always `End`.
+pub(crate) fn tokenize(text: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<Token> {
+    let mut lexer = Lexer { text, at: 0, diagnostics };
+    // A byte order mark says nothing that UTF-8 needs to know.
+    if text.starts_with('\u{feff}') {
+        lexer.at = '\u{feff}'.len_utf8();
+    }
+    let mut tokens = Vec::new();
+    loop {
+        let token = lexer.next_token();
+        let is_end = token.kind == TokenKind::End;
+        tokens.push(token);
+        if is_end {
+            return tokens;
+        }
+    }
+}
+
+struct Lexer<'a> {
+    text: &'a str,
+    /// Invariant: on a character's first byte.
+    at: usize,
+    diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+impl Lexer<'_> {
+    fn peek(&self) -> Option<char> {
+        self.text[self.at..].chars().next()
+    }
+
+    fn peek_second(&self) -> Option<char> {
+        self.text[self.at..].chars().nth(1)
+    }
+
+    fn advance(&mut self) -> Option<char> {
+        let character = self.peek()?;
+        self.at += character.len_utf8();
+        Some(character)
+    }
+
+    fn skip_while(&mut self, wanted: impl Fn(char) -> bool) {
+        let rest = &self.text[self.at..];
+        self.at += rest.find(|character| !wanted(character)).unwrap_or(rest.len());
+    }
+
+    fn span_from(&self, start: usize) -> Span {
+        Span::new(start, self.at)
+    }
+
+    fn error(&mut self, code: Code, message: impl Into<String>, start: usize) -> &mut Diagnostic {
+        let span = self.span_from(start);
+        self.report(Diagnostic::error(code, message, span))
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) -> &mut Diagnostic {
+        self.diagnostics.push(diagnostic);
+        self.diagnostics.last_mut().expect("one was just pushed")
+    }
+
+    fn next_token(&mut self) -> Token {
+        self.skip_space();
+        let start = self.at;
+        let Some(first) = self.peek() else { return Token { kind: TokenKind::End, span: Span::new(start, start) } };
+        let kind = match first {
+            'a'..='z' | '_' => self.name(start),
+            '0'..='9' => self.number(start),
+            '"' | '\'' => self.string(start, first),
+            _ => match self.symbol() {
+                Some(kind) => kind,
+                None => return self.unexpected(start),
+            },
+        };
+        Token { kind, span: self.span_from(start) }
+    }
+
+    fn skip_space(&mut self) {
+        loop {
+            self.skip_while(|character| character.is_ascii_whitespace() || character == '\u{b}');
+            let rest = &self.text[self.at..];
+            if rest.starts_with("//") {
+                self.skip_while(|character| character != '\n');
+            } else if let Some(comment) = rest.strip_prefix("/*") {
+                let start = self.at;
+                match comment.find("*/") {
+                    Some(end) => self.at += 2 + end + 2,
+                    None => {
+                        self.at = self.text.len();
+                        let span = Span::new(start, start + 2);
+                        let unterminated =
+                            Diagnostic::error(Code::UnterminatedComment, "this comment has no end", span);
+                        self.report(unterminated.with_hint("close it with `*/`"));
+                    }
+                }
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn name(&mut self, start: usize) -> TokenKind {
+        self.skip_while(|character| character.is_ascii_alphanumeric() || matches!(character, '_' | '?' | '.'));
+        TokenKind::keyword(&self.text[start..self.at]).unwrap_or(TokenKind::Name)
+    }
+
+    fn symbol(&mut self) -> Option<TokenKind> {
+        let first = self.peek()?;
+        let second = self.peek_second();
+        let (length, kind) = match (first, second) {
+            ('=', Some('=')) => (2, TokenKind::Operator(Operator::Equal)),
+            ('!', Some('=')) => (2, TokenKind::Operator(Operator::NotEqual)),
+            ('<', Some('=')) => (2, TokenKind::Operator(Operator::LessOrEqual)),
+            ('>', Some('=')) => (2, TokenKind::Operator(Operator::GreaterOrEqual)),
+            ('&', Some('&')) => (2, TokenKind::Operator(Operator::And)),
+            ('|', Some('|')) => (2, TokenKind::Operator(Operator::Or)),
+            ('#', Some('[')) => (2, TokenKind::OpenAttribute),
+            ('=', _) => (1, TokenKind::Assign),
+            ('!', _) => (1, TokenKind::Operator(Operator::Not)),
+            ('<', _) => (1, TokenKind::Operator(Operator::Less)),
+            ('>', _) => (1, TokenKind::Operator(Operator::Greater)),
+            ('+', _) => (1, TokenKind::Operator(Operator::Add)),
+            ('-', _) => (1, TokenKind::Operator(Operator::Subtract)),
+            ('*', _) => (1, TokenKind::Operator(Operator::Multiply)),
+            ('/', _) => (1, TokenKind::Operator(Operator::Divide)),
+            ('%', _) => (1, TokenKind::Operator(Operator::Modulo)),
+            ('(', _) => (1, TokenKind::OpenParenthesis),
+            (')', _) => (1, TokenKind::CloseParenthesis),
+            ('[', _) => (1, TokenKind::OpenBracket),
+            (']', _) => (1, TokenKind::CloseBracket),
+            ('{', _) => (1, TokenKind::OpenBrace),
+            ('}', _) => (1, TokenKind::CloseBrace),
+            (',', _) => (1, TokenKind::Comma),
+            (';', _) => (1, TokenKind::Semicolon),
+            (':', _) => (1, TokenKind::Colon),
+            _ => return None,
+        };
+        self.at += length;
+        Some(kind)
+    }
+
+    /// Reports a character that begins nothing; a run of them is one mistake.
+    fn unexpected(&mut self, start: usize) -> Token {
+        let first = self.advance().unwrap_or_default();
+        if first.is_alphabetic() {
+            self.skip_while(|character| character.is_alphanumeric() || matches!(character, '_' | '?' | '.'));
+            let word = &self.text[start..self.at];
+            let message = format!("`{}` cannot be a name", shown(word));
+            self.error(Code::UnexpectedCharacter, message, start).hint =
+                Some("names begin with `a` to `z` or `_`, and go on with letters, digits, `_`, `?` and `.`".to_owned());
+        } else {
+            self.skip_while(|character| character == first);
+            let message = format!("the character `{}` means nothing here", first.escape_debug());
+            self.error(Code::UnexpectedCharacter, message, start).hint = match first {
+                '&' => Some("did you mean `&&`?".to_owned()),
+                '|' => Some("did you mean `||`?".to_owned()),
+                '#' => Some("comments begin with `//`, attributes with `#[`".to_owned()),
+                '\u{201c}' | '\u{201d}' | '\u{2018}' | '\u{2019}' => Some("strings stand in `\"` or `'`".to_owned()),
+                _ => None,
+            };
+        }
+        Token { kind: TokenKind::Mistake, span: self.span_from(start) }
+    }
+}
+
+/// A word for a message, cut if it is long.
+fn shown(word: &str) -> String {
+    match word.char_indices().nth(40) {
+        Some((end, _)) => format!("{}...", &word[..end]),
+        None => word.to_owned(),
+    }
+}

@@ -1,0 +1,121 @@
+//! Strings, with Python's escapes.
+
+use hark_bytecode::Span;
+
+use super::Lexer;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::token::TokenKind;
+
+impl Lexer<'_> {
+    pub(super) fn string(&mut self, start: usize, quote: char) -> TokenKind {
+        self.advance();
+        let mut text = String::new();
+        loop {
+            let rest = &self.text[self.at..];
+            let plain = rest.find([quote, '\\', '\n', '\r']);
+            let plain = plain.unwrap_or(rest.len());
+            text.push_str(&rest[..plain]);
+            self.at += plain;
+            match self.peek() {
+                Some('\\') => self.escape(&mut text),
+                Some(character) if character == quote => {
+                    self.advance();
+                    return TokenKind::String(text.into());
+                }
+                _ => {
+                    let span = Span::new(start, self.at.min(start + 1));
+                    let unterminated = Diagnostic::error(Code::UnterminatedString, "this string has no end", span);
+                    let hint =
+                        format!("close it with `{quote}` on the same line; a line break inside is written `\\n`");
+                    self.report(unterminated.with_hint(hint));
+                    return TokenKind::Mistake;
+                }
+            }
+        }
+    }
+
+    fn escape(&mut self, text: &mut String) {
+        let start = self.at;
+        self.advance();
+        let Some(kind) = self.advance() else { return };
+        match kind {
+            'n' => text.push('\n'),
+            't' => text.push('\t'),
+            'r' => text.push('\r'),
+            'a' => text.push('\u{7}'),
+            'b' => text.push('\u{8}'),
+            'f' => text.push('\u{c}'),
+            'v' => text.push('\u{b}'),
+            '\\' | '"' | '\'' => text.push(kind),
+            // As in Python, a line break behind a backslash is not there.
+            '\n' => {}
+            '\r' => {
+                if self.peek() == Some('\n') {
+                    self.advance();
+                }
+            }
+            '0'..='7' => self.octal(kind, text),
+            'x' => self.hexadecimal(2, start, text),
+            'u' => self.hexadecimal(4, start, text),
+            'U' => self.hexadecimal(8, start, text),
+            'N' => self.named(start, text),
+            other => {
+                text.push('\\');
+                text.push(other);
+                let span = self.span_from(start);
+                let message = format!("`\\{}` is no escape and stays as it is written", other.escape_debug());
+                let unknown = Diagnostic::warning(Code::UnknownEscape, message, span);
+                self.report(unknown.with_hint("write `\\\\` for a backslash"));
+            }
+        }
+    }
+
+    fn octal(&mut self, first: char, text: &mut String) {
+        let mut value = first.to_digit(8).unwrap_or(0);
+        for _ in 0..2 {
+            let Some(digit) = self.peek().and_then(|character| character.to_digit(8)) else { break };
+            value = value * 8 + digit;
+            self.advance();
+        }
+        text.extend(char::from_u32(value));
+    }
+
+    fn hexadecimal(&mut self, digits: usize, start: usize, text: &mut String) {
+        let mut value = 0u32;
+        for _ in 0..digits {
+            let Some(digit) = self.peek().and_then(|character| character.to_digit(16)) else {
+                self.error(Code::BadEscape, format!("this escape needs {digits} hexadecimal digits"), start);
+                return;
+            };
+            value = value << 4 | digit;
+            self.advance();
+        }
+        match char::from_u32(value) {
+            Some(character) => text.push(character),
+            None if (0xd800..0xe000).contains(&value) => {
+                self.error(Code::BadEscape, "a surrogate is no character", start).hint =
+                    Some("write the character itself, or one `\\U` escape with eight digits".to_owned());
+            }
+            None => {
+                self.error(Code::BadEscape, "there is no character beyond `\\U0010ffff`", start);
+            }
+        }
+    }
+
+    fn named(&mut self, start: usize, text: &mut String) {
+        let rest = &self.text[self.at..];
+        let name = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).map(|(name, _)| name);
+        let Some(name) = name.filter(|name| !name.contains(['\n', '"', '\''])) else {
+            self.error(Code::BadEscape, "`\\N` needs the name of a character in braces", start).hint =
+                Some("for example `\\N{BULLET}`".to_owned());
+            return;
+        };
+        self.at += name.len() + 2;
+        match unicode_names2::character(name) {
+            Some(character) => text.push(character),
+            None => {
+                self.error(Code::BadEscape, format!("no character is named `{name}`"), start);
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Text in, an [`Executable`] or diagnostics out.
+//!
+//! The way of a program, and the order to read in: [`lexer`] (text to tokens), [`parser`] (tokens to [`ast`]),
+//! [`scope`] (what names mean), [`generate`] (to portable instructions), [`flow`] (what may be read before it is
+//! bound). Every stage reports what is wrong as [`Diagnostic`]s and goes on, so that one run finds many mistakes.
+//! This crate is pure: it touches no file, clock or thread.
+
+mod ast;
+mod diagnostic;
+mod flow;
+mod generate;
+mod lexer;
+pub mod limits;
+mod nearest;
+mod parser;
+mod scope;
+mod token;
+
+use hark_bytecode::{Executable, Source};
+
+pub use diagnostic::{Code, Diagnostic, Label, Severity};
+pub use nearest::nearest;
+
+/// What became of a program.
+#[derive(Debug)]
+pub struct Compilation {
+    /// The program, unless some diagnostic is an error.
+    pub executable: Option<Executable>,
+    /// What is wrong or doubtful, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Compiles the text of a program. `path` is what diagnostics and traces will call it.
+pub fn compile(path: &str, text: &str) -> Compilation {
+    if text.len() > limits::SOURCE_BYTES_MAX {
+        let message = format!("the program is longer than {} bytes", limits::SOURCE_BYTES_MAX);
+        let start = hark_bytecode::Span::new(0, 0);
+        return Compilation { executable: None, diagnostics: vec![Diagnostic::error(Code::TooLarge, message, start)] };
+    }
+    let mut diagnostics = Vec::new();
+    let tokens = lexer::tokenize(text, &mut diagnostics);
+    let program = parser::parse(text, &tokens, &mut diagnostics);
+    let executable = generate::generate(&program, Source::new(path, text), &mut diagnostics);
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span().start);
+    let is_rejected = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    diagnostic::shorten(&mut diagnostics);
+    Compilation { executable: executable.filter(|_| !is_rejected), diagnostics }
+}

@@ -1,0 +1,196 @@
+//! `#[...]`: how a call is to be run.
+
+use std::sync::Arc;
+
+use hark_bytecode::{Attributes, Retry, Span};
+
+use super::{Parsed, Parser, Reported};
+use crate::ast::Name;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::nearest::nearest;
+use crate::token::TokenKind;
+
+const NAMES: [&str; 4] = ["retry", "timeout", "memory", "pool"];
+
+/// An argument of an attribute.
+struct Argument<'t> {
+    label: Option<Name<'t>>,
+    value: ArgumentValue,
+    span: Span,
+}
+
+enum ArgumentValue {
+    Integer(i64),
+    Float(f64),
+    String(Arc<str>),
+}
+
+impl<'t> Parser<'t, '_> {
+    /// All attributes before an item.
+    pub(super) fn expect_attributes(&mut self) -> Parsed<Attributes> {
+        let mut attributes = Attributes::default();
+        let mut seen: Vec<Name<'t>> = Vec::new();
+        while self.is_at(&TokenKind::OpenAttribute) {
+            let open = self.advance();
+            let span = self.expect_token(&TokenKind::Name, "the name of an attribute")?;
+            let name = Name { text: self.text_of(span), span };
+            let arguments = self.expect_attribute_arguments()?;
+            self.expect_close(&TokenKind::CloseBracket, "]", open)?;
+            if let Some(first) = seen.iter().find(|first| first.text == name.text) {
+                let message = format!("the attribute `{}` is given twice", name.text);
+                let twice = Diagnostic::error(Code::BadAttribute, message, name.span);
+                let twice = twice.with_label(first.span, "first given here");
+                self.report(twice);
+                continue;
+            }
+            seen.push(name);
+            // A bad attribute is reported; its item is parsed all the same.
+            drop(self.apply(&mut attributes, name, &arguments));
+        }
+        if !seen.is_empty() && !self.is_at(&TokenKind::Fn) && !self.is_at_word("import") {
+            return Err(self.unexpected("`fn` or `import` after an attribute"));
+        }
+        Ok(attributes)
+    }
+
+    fn expect_attribute_arguments(&mut self) -> Parsed<Vec<Argument<'t>>> {
+        let mut arguments = Vec::new();
+        if !self.is_at(&TokenKind::OpenParenthesis) {
+            return Ok(arguments);
+        }
+        let open = self.advance();
+        while !self.is_at(&TokenKind::CloseParenthesis) {
+            let label = match (self.kind(), self.kind_ahead(1)) {
+                (TokenKind::Name, TokenKind::Colon) => {
+                    let span = self.advance();
+                    self.advance();
+                    Some(Name { text: self.text_of(span), span })
+                }
+                _ => None,
+            };
+            let (value, span) = self.expect_attribute_value()?;
+            arguments.push(Argument { label, value, span });
+            if !self.parse_token(&TokenKind::Comma) {
+                break;
+            }
+        }
+        self.expect_close(&TokenKind::CloseParenthesis, ")", open)?;
+        Ok(arguments)
+    }
+
+    fn expect_attribute_value(&mut self) -> Parsed<(ArgumentValue, Span)> {
+        let start = self.span();
+        let is_negative = self.parse_token(&TokenKind::Operator(hark_bytecode::Operator::Subtract));
+        let value = match self.kind().clone() {
+            TokenKind::Integer(value) if is_negative => ArgumentValue::Integer(-value),
+            TokenKind::Float(value) if is_negative => ArgumentValue::Float(-value),
+            TokenKind::Integer(value) => ArgumentValue::Integer(value),
+            TokenKind::Float(value) => ArgumentValue::Float(value),
+            TokenKind::String(value) if !is_negative => ArgumentValue::String(value),
+            _ => return Err(self.unexpected("a number or string as the value of an attribute")),
+        };
+        let span = start.to(self.advance());
+        Ok((value, span))
+    }
+
+    fn apply(&mut self, attributes: &mut Attributes, name: Name<'t>, arguments: &[Argument<'t>]) -> Parsed<()> {
+        match name.text {
+            "retry" => attributes.retry = Some(self.retry(name, arguments)?),
+            "timeout" => {
+                let argument = self.only(name, arguments, "a number of seconds, as in `#[timeout(30)]`")?;
+                attributes.timeout_seconds = Some(self.seconds(argument, false)?);
+            }
+            "memory" => {
+                let argument = self.only(name, arguments, "a number of megabytes, as in `#[memory(2048)]`")?;
+                attributes.memory_megabytes = Some(self.count(argument)?);
+            }
+            "pool" => {
+                let argument = self.only(name, arguments, "a name, as in `#[pool(\"gpu\")]`")?;
+                match &argument.value {
+                    ArgumentValue::String(pool) if !pool.is_empty() => attributes.pool = Some(pool.to_string()),
+                    _ => return Err(self.bad(argument.span, "a pool is named by a string that is not empty")),
+                }
+            }
+            unknown => {
+                let message = format!("there is no attribute `{unknown}`");
+                let mut bad = Diagnostic::error(Code::BadAttribute, message, name.span);
+                bad.hint = Some(match nearest(unknown, NAMES) {
+                    Some(known) => format!("did you mean `{known}`?"),
+                    None => format!("the attributes are `{}`", NAMES.join("`, `")),
+                });
+                return Err(self.report(bad));
+            }
+        }
+        Ok(())
+    }
+
+    fn retry(&mut self, name: Name<'t>, arguments: &[Argument<'t>]) -> Parsed<Retry> {
+        const LABELS: [&str; 3] = ["attempts", "backoff", "max_backoff"];
+        let mut retry = Retry { attempts: 0, backoff_seconds: 1.0, max_backoff_seconds: 60.0 };
+        let mut seen: Vec<&str> = Vec::new();
+        for (position, argument) in arguments.iter().enumerate() {
+            let label = match argument.label {
+                Some(label) => label.text,
+                None if position == 0 => LABELS[0],
+                None => return Err(self.bad(argument.span, "this argument needs a name, as in `backoff: 1.0`")),
+            };
+            if seen.contains(&label) {
+                return Err(self.bad(argument.span, &format!("`{label}` is given twice")));
+            }
+            seen.push(label);
+            match label {
+                "attempts" => retry.attempts = self.count(argument)?,
+                "backoff" => retry.backoff_seconds = self.seconds(argument, true)?,
+                "max_backoff" => retry.max_backoff_seconds = self.seconds(argument, true)?,
+                unknown => {
+                    let message = format!("`retry` has no argument `{unknown}`");
+                    let mut bad = Diagnostic::error(
+                        Code::BadAttribute,
+                        message,
+                        argument.label.map_or(argument.span, |label| label.span),
+                    );
+                    bad.hint = Some(match nearest(unknown, LABELS) {
+                        Some(known) => format!("did you mean `{known}`?"),
+                        None => format!("its arguments are `{}`", LABELS.join("`, `")),
+                    });
+                    return Err(self.report(bad));
+                }
+            }
+        }
+        if retry.attempts == 0 {
+            return Err(self.bad(name.span, "`retry` needs the number of attempts, as in `#[retry(attempts: 5)]`"));
+        }
+        Ok(retry)
+    }
+
+    fn only<'a>(&mut self, name: Name<'t>, arguments: &'a [Argument<'t>], wanted: &str) -> Parsed<&'a Argument<'t>> {
+        match arguments {
+            [argument] if argument.label.is_none() => Ok(argument),
+            _ => Err(self.bad(name.span, &format!("`{}` needs {wanted}", name.text))),
+        }
+    }
+
+    fn seconds(&mut self, argument: &Argument<'t>, may_be_zero: bool) -> Parsed<f64> {
+        let seconds = match argument.value {
+            ArgumentValue::Integer(value) => value as f64,
+            ArgumentValue::Float(value) => value,
+            ArgumentValue::String(_) => return Err(self.bad(argument.span, "a number of seconds is expected here")),
+        };
+        if seconds.is_finite() && (seconds > 0.0 || may_be_zero && seconds == 0.0) {
+            return Ok(seconds);
+        }
+        let least = if may_be_zero { "at least 0" } else { "more than 0" };
+        Err(self.bad(argument.span, &format!("the number of seconds must be {least}")))
+    }
+
+    fn count(&mut self, argument: &Argument<'t>) -> Parsed<u32> {
+        match argument.value {
+            ArgumentValue::Integer(value @ 1..=0xffff_ffff) => Ok(value as u32),
+            _ => Err(self.bad(argument.span, "an integer of at least 1 is expected here")),
+        }
+    }
+
+    fn bad(&mut self, span: Span, message: &str) -> Reported {
+        self.error(Code::BadAttribute, message, span)
+    }
+}

@@ -1,0 +1,5 @@
+//! The compiler from outside: programs in, listings and diagnostics out.
+
+mod diagnostics;
+mod listing;
+mod robustness;
