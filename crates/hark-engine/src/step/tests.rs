@@ -1,1 +1,358 @@
+//! Races and chains, played step by step on the memory storage. Whatever is decided by `step` alone is seen here
+//! without a machine: what a run came to is made up.
 
+use hark_machine::{Error, Thread};
+
+use super::*;
+use crate::commit::Outcome;
+use crate::id::{SessionId, Stamps};
+use crate::record::{Record, State, Versioned};
+use crate::storage::{Range, SessionStorage, Storage};
+use crate::{MemoryStorage, Timestamp};
+
+/// A storage with threads, and steps under way on it.
+struct World {
+    records: Arc<dyn SessionStorage>,
+    stamps: Stamps,
+}
+
+/// A thread that some worker has loaded.
+struct Held {
+    loaded: Loaded,
+    live: Box<Live>,
+    commit: Commit,
+}
+
+impl World {
+    /// With so many runnable threads.
+    fn new(threads: u64) -> World {
+        let records = MemoryStorage.session(&SessionId::new(Timestamp(0), [0, 0])).unwrap();
+        let mut world = World { records, stamps: Stamps::new(1) };
+        let mut commit = Commit::new(world.stamps.next());
+        start(new_live(), &mut commit);
+        world.records.reserve(threads).unwrap();
+        commit.fresh.extend((1..threads).map(|number| Record::Live(ThreadId(number), new_live())));
+        assert_eq!(world.records.commit(&mut commit), Ok(Outcome::Done));
+        world
+    }
+
+    fn read(&self, key: Key) -> Option<Versioned> {
+        let mut found = Vec::new();
+        self.records.read(&[key], &mut found).unwrap();
+        found.pop().unwrap()
+    }
+
+    fn future(&self, thread: u64) -> Option<Known> {
+        match self.read(Key::Future(ThreadId(thread))) {
+            Some(Versioned { stamp, record: Record::Future(_, record) }) => Some(Known { stamp, record }),
+            _ => None,
+        }
+    }
+
+    fn is_live(&self, thread: u64) -> bool {
+        let live = self.records.scan(Range::Live(ThreadId(thread)), 1).unwrap();
+        live.first().is_some_and(|record| record.key() == Key::Live(ThreadId(thread)))
+    }
+
+    fn is_ready(&self, thread: u64) -> bool {
+        self.read(Key::Ready(ThreadId(thread))).is_some()
+    }
+
+    fn load(&mut self, thread: u64) -> Held {
+        let id = ThreadId(thread);
+        let Some(Versioned { stamp, record: Record::Live(_, live) }) = self.read(Key::Live(id)) else {
+            panic!("thread {thread} is not live");
+        };
+        let ready = self.read(Key::Ready(id)).map(|ready| ready.stamp);
+        let loaded = Loaded { thread: id, live: stamp, ready, own: self.future(thread), heard: Vec::new() };
+        Held { loaded, live, commit: Commit::new(self.stamps.next()) }
+    }
+
+    fn commit(&mut self, held: Held, ending: &Ending) -> Result<Plan, Held> {
+        let Held { loaded, live, mut commit } = held;
+        let mut plan = Plan::default();
+        let gathered = commit.gathered();
+        step(&loaded, ending, live, &mut commit, &mut plan);
+        assert!(commit.expect.len() + commit.put.len() + commit.delete.len() <= 32, "{commit:?}");
+        match self.records.commit(&mut commit).unwrap() {
+            Outcome::Done => Ok(plan),
+            _ => {
+                let live = commit.take_back(gathered).unwrap_or_else(new_live);
+                Err(Held { loaded, live, commit })
+            }
+        }
+    }
+
+    /// A step that nobody disturbs.
+    fn step(&mut self, thread: u64, ending: &Ending) -> Plan {
+        let held = self.load(thread);
+        self.commit(held, ending).ok().expect("nobody disturbs this step")
+    }
+
+    fn waits(&mut self, thread: u64, future: u64) -> Plan {
+        let ending = self.waiting(future);
+        self.step(thread, &ending)
+    }
+
+    fn waiting(&self, future: u64) -> Ending {
+        Ending::Waits(Awaited::Thread(future), self.future(future))
+    }
+
+    fn following(&self, future: u64) -> Ending {
+        Ending::Follows(Awaited::Thread(future), self.future(future))
+    }
+}
+
+fn new_live() -> Box<Live> {
+    Live::new(Thread::new(Value::Null, Vec::new()))
+}
+
+fn finished(value: i64) -> Ending {
+    Ending::Finished(Value::Integer(value))
+}
+
+fn failed(thread: u64) -> Ending {
+    Ending::Failed(Arc::new(Failure::at_root(Error::new("error", "x"), ThreadId(thread))))
+}
+
+fn ids(numbers: &[u64]) -> Vec<ThreadId> {
+    numbers.iter().copied().map(ThreadId).collect()
+}
+
+#[track_caller]
+fn assert_value(known: Option<Known>, expected: i64) {
+    match known.map(|known| known.record) {
+        Some(FutureRecord::Resolved(Value::Integer(value))) => assert_eq!(value, expected),
+        other => panic!("not resolved: {other:?}"),
+    }
+}
+
+#[test]
+fn a_resolver_wakes_who_waits() {
+    let mut world = World::new(2);
+    assert_eq!(world.waits(0, 1).invoke, ids(&[]));
+    let plan = world.step(1, &finished(7));
+    assert_eq!(plan.invoke, ids(&[0]));
+    assert!(!plan.look_for_end, "who was woken will look");
+    assert!(world.is_ready(0) && !world.is_live(1));
+    assert_value(world.future(1), 7);
+    let plan = world.step(0, &finished(8));
+    assert!(plan.look_for_end);
+    assert!(!world.is_ready(0) && !world.is_live(0));
+}
+
+#[test]
+fn a_waiter_that_loses_the_race_sees_the_value() {
+    let mut world = World::new(2);
+    let waiter = world.load(0);
+    let waiting = world.waiting(1);
+    let plan = world.step(1, &finished(7));
+    assert!(plan.look_for_end && plan.invoke.is_empty(), "the resolver knows of no waiter");
+    let waiter = world.commit(waiter, &waiting).expect_err("the Future has changed");
+    assert_value(world.future(1), 7);
+    assert!(world.commit(waiter, &finished(8)).is_ok());
+}
+
+#[test]
+fn a_resolver_that_loses_the_race_sees_the_waiter() {
+    let mut world = World::new(2);
+    let resolver = world.load(1);
+    world.waits(0, 1);
+    let mut resolver = world.commit(resolver, &finished(7)).expect_err("the Future has changed");
+    resolver.loaded.own = world.future(1);
+    let plan = world.commit(resolver, &finished(7)).ok().expect("nothing else has changed");
+    assert_eq!(plan.invoke, ids(&[0]));
+}
+
+#[test]
+fn a_wake_during_the_run_that_it_wakes_is_not_lost() {
+    let mut world = World::new(3);
+    world.waits(0, 1);
+    // Someone looks at thread 0 too early. While it is held, its Future is resolved.
+    let mut held = world.load(0);
+    assert!(matches!(held.live.status, Status::Waiting(Awaited::Thread(1))));
+    let plan = world.step(1, &finished(7));
+    assert_eq!(plan.invoke, ids(&[0]));
+    // The hint of that finds the thread away.
+    let hinted = world.load(0);
+    assert!(matches!(hinted.live.state, State::Absent));
+    held = world.commit(held, &Ending::Stays).expect_err("something is in the mailbox");
+    held.loaded.ready = world.read(Key::Ready(ThreadId(0))).map(|ready| ready.stamp);
+    assert!(held.loaded.ready.is_some());
+    assert!(world.commit(held, &finished(8)).is_ok());
+    assert!(!world.is_live(0) && !world.is_ready(0));
+}
+
+#[test]
+fn an_overtaken_worker_cannot_commit() {
+    let mut world = World::new(1);
+    let slow = world.load(0);
+    let mut fast = world.load(0);
+    fast.live = new_live();
+    assert!(world.commit(fast, &Ending::Yielded).is_ok());
+    assert!(world.commit(slow, &finished(1)).is_err());
+    assert!(world.future(0).is_none());
+}
+
+#[test]
+fn what_conflicts_keeps_the_thread_and_what_it_gathered() {
+    let mut world = World::new(2);
+    let mut held = world.load(0);
+    held.commit.fresh.push(Record::Live(ThreadId(2), new_live()));
+    let waiting = world.waiting(1);
+    world.step(1, &finished(7));
+    let held = world.commit(held, &waiting).expect_err("the Future has changed");
+    assert!(matches!(held.live.state, State::Present(_)));
+    assert!(!world.is_live(2));
+    let plan = world.commit(held, &Ending::Yielded).ok().expect("nothing else has changed");
+    assert_eq!(plan.invoke, ids(&[2, 0]));
+    assert!(world.is_live(2));
+}
+
+#[test]
+fn a_child_that_is_awaited_at_once_is_written_with_its_waiter() {
+    let mut world = World::new(1);
+    let mut held = world.load(0);
+    for number in [1, 2] {
+        held.commit.fresh.push(Record::Live(ThreadId(number), new_live()));
+    }
+    let plan = world.commit(held, &Ending::Waits(Awaited::Thread(2), None)).ok().expect("nothing has changed");
+    assert_eq!(plan.invoke, ids(&[1, 2]));
+    assert_eq!(world.step(1, &finished(1)).invoke, ids(&[]));
+    assert_eq!(world.step(2, &finished(2)).invoke, ids(&[0]));
+}
+
+#[test]
+fn many_may_wait_for_one_future() {
+    const WAITERS: u64 = 1_000;
+    let mut world = World::new(WAITERS + 1);
+    for waiter in 0..WAITERS {
+        let plan = world.waits(waiter, WAITERS);
+        assert_eq!(plan.look_again.is_some(), waiter >= 16, "{waiter}");
+    }
+    let plan = world.step(WAITERS, &finished(7));
+    assert!(plan.wake_rest);
+    assert!(world.read(Key::Todo(ThreadId(WAITERS))).is_some());
+    let mut woken = plan.invoke;
+    while !wake_some(&mut world, WAITERS, &mut woken) {}
+    woken.sort_unstable();
+    assert_eq!(woken, (0..WAITERS).map(ThreadId).collect::<Vec<_>>());
+    assert!((0..WAITERS).all(|waiter| world.is_ready(waiter)));
+    assert!(world.read(Key::Todo(ThreadId(WAITERS))).is_none());
+}
+
+/// Answers whether all are woken.
+fn wake_some(world: &mut World, future: u64, woken: &mut Vec<ThreadId>) -> bool {
+    let waits = world.records.scan(Range::Waiters(ThreadId(future)), 12).unwrap();
+    let waiters: Vec<ThreadId> = waits
+        .iter()
+        .map(|record| match record {
+            Record::Wait { waiter, .. } => *waiter,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let mut commit = Commit::new(world.stamps.next());
+    let mut plan = Plan::default();
+    wake_batch(ThreadId(future), &waiters, &mut commit, &mut plan);
+    assert!(commit.put.len() + commit.delete.len() <= 32);
+    assert_eq!(world.records.commit(&mut commit), Ok(Outcome::Done));
+    woken.append(&mut plan.invoke);
+    waiters.is_empty()
+}
+
+#[test]
+fn a_waiter_beyond_the_sixteenth_is_seen_or_sees() {
+    let mut world = World::new(20);
+    (0..17).for_each(|waiter| drop(world.waits(waiter, 19)));
+    // It has read the Future as pending; its resolver commits and looks for waiters; only then the waiter commits.
+    let waiting = world.waiting(19);
+    let late = world.load(17);
+    assert!(world.step(19, &finished(7)).wake_rest);
+    let mut woken = Vec::new();
+    while !wake_some(&mut world, 19, &mut woken) {}
+    assert_eq!(woken, ids(&[16]));
+    let plan = world.commit(late, &waiting).ok().expect("a crowded Future is not expected to stay as it is");
+    assert_eq!(plan.look_again, Some(ThreadId(19)));
+    assert_value(world.future(19), 7);
+}
+
+#[test]
+fn who_waits_twice_is_entered_once() {
+    let mut world = World::new(3);
+    world.waits(0, 2);
+    world.waits(0, 2);
+    world.waits(1, 2);
+    world.waits(0, 2);
+    assert_eq!(world.step(2, &finished(1)).invoke, ids(&[0, 1]));
+}
+
+#[test]
+fn two_threads_may_return_the_same_future() {
+    let mut world = World::new(3);
+    for follower in [0, 1] {
+        let ending = world.following(2);
+        world.step(follower, &ending);
+        assert!(world.is_live(follower), "it has not stopped before its Future has a value");
+    }
+    assert_eq!(world.step(2, &finished(7)).invoke, ids(&[0, 1]));
+    for follower in [0, 1] {
+        world.step(follower, &finished(7));
+        assert_value(world.future(follower), 7);
+    }
+}
+
+#[test]
+fn a_chain_of_returned_futures_costs_a_step_a_link() {
+    const LINKS: u64 = 10_000;
+    let mut world = World::new(LINKS + 1);
+    for follower in 0..LINKS {
+        let ending = world.following(follower + 1);
+        world.step(follower, &ending);
+    }
+    let mut woken = world.step(LINKS, &finished(7)).invoke;
+    let mut steps = 0;
+    while let Some(follower) = woken.pop() {
+        woken.extend(world.step(follower.0, &finished(7)).invoke);
+        steps += 1;
+    }
+    assert_eq!(steps, LINKS);
+    assert_value(world.future(0), 7);
+}
+
+#[test]
+fn a_failure_is_unawaited_until_someone_hears_it() {
+    let mut world = World::new(2);
+    world.step(1, &failed(1));
+    assert_eq!(world.records.scan(Range::Unawaited, 9).unwrap().len(), 1);
+    let mut held = world.load(0);
+    held.loaded.heard.push(ThreadId(1));
+    assert!(world.commit(held, &failed(1)).is_ok());
+    let unawaited = world.records.scan(Range::Unawaited, 9).unwrap();
+    assert_eq!(unawaited.iter().map(Record::key).collect::<Vec<_>>(), [Key::Unawaited(ThreadId(0))]);
+}
+
+#[test]
+fn the_first_thread_looks_for_the_end_even_if_it_wakes_someone() {
+    let mut world = World::new(2);
+    world.waits(1, 0);
+    assert!(world.step(0, &finished(1)).look_for_end);
+    let Some(Versioned { stamp, record: Record::Session(session) }) = world.read(Key::Session) else { panic!() };
+    assert!(session.first_stopped && session.ended.is_none());
+    world.step(1, &finished(1));
+    let mut commit = Commit::new(world.stamps.next());
+    end(stamp, Timestamp(5), &mut commit);
+    assert_eq!(world.records.commit(&mut commit), Ok(Outcome::Done));
+    let mut commit = Commit::new(world.stamps.next());
+    end(stamp, Timestamp(6), &mut commit);
+    assert_eq!(world.records.commit(&mut commit), Ok(Outcome::Conflict), "a session ends once");
+}
+
+#[test]
+fn a_sleep_and_a_call_are_told_to_whom_it_concerns() {
+    let mut world = World::new(1);
+    let plan = world.step(0, &Ending::Sleeps(Timestamp(5), Value::Integer(1)));
+    assert_eq!((plan.timer, plan.call), (Some(Timestamp(5)), false));
+    let plan = world.step(0, &Ending::Calls(1));
+    assert_eq!((plan.timer, plan.call), (None, true));
+    assert!(matches!(world.load(0).live.status, Status::Calling(1)));
+}
