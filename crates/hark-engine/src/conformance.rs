@@ -1,1 +1,9 @@
 //! What every storage and every invoker must hold to, as suites that a backend's tests call.
+//!
+//! A suite panics with what is wrong. A new backend calls it and adds nothing.
+
+mod invoker;
+mod storage;
+
+pub use invoker::check_invoker;
+pub use storage::check_storage;

@@ -1,0 +1,225 @@
+//! The invoker suite.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::id::ThreadId;
+use crate::invoker::{Invoker, Runner, Seat};
+
+/// Checks an invoker. `make` gives an unused one of at least two workers each time.
+///
+/// # Panics
+/// If the invoker does not do what it must. One that loses a hint makes it wait for ever.
+pub fn check_invoker(make: &dyn Fn() -> Arc<dyn Invoker>) {
+    let checks: [fn(&Arc<dyn Invoker>); 8] = [
+        every_hint_arrives,
+        what_is_invoked_within_arrives,
+        what_is_handed_back_arrives,
+        what_is_invoked_from_elsewhere_arrives,
+        timers_are_not_early,
+        workers_work_at_once,
+        who_blocks_gives_up_the_place,
+        what_is_forgotten_does_not_come,
+    ];
+    for check in checks {
+        check(&make());
+    }
+}
+
+type Act = dyn Fn(ThreadId, &mut dyn Seat) + Send + Sync;
+
+/// Counts the turns of each thread, and does what a check wants done in them.
+struct Counter {
+    turns: Mutex<BTreeMap<ThreadId, usize>>,
+    expected: usize,
+    done: AtomicBool,
+    invoker: Arc<dyn Invoker>,
+    /// The most threads that it runs at a time.
+    at_a_time: usize,
+    act: Box<Act>,
+}
+
+impl Counter {
+    /// Done when so many threads had a turn.
+    fn new(
+        invoker: &Arc<dyn Invoker>,
+        expected: usize,
+        act: impl Fn(ThreadId, &mut dyn Seat) + Send + Sync + 'static,
+    ) -> Counter {
+        Counter {
+            turns: Mutex::default(),
+            expected,
+            done: AtomicBool::new(false),
+            invoker: invoker.clone(),
+            at_a_time: usize::MAX,
+            act: Box::new(act),
+        }
+    }
+
+    fn turns(&self) -> MutexGuard<'_, BTreeMap<ThreadId, usize>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Invokes these threads, serves until all expected ones had a turn, and checks which they were.
+    fn check(self, first: &[ThreadId]) {
+        let expected = self.expected;
+        let invoker = self.invoker.clone();
+        let counter = Arc::new(self);
+        let runner: Arc<dyn Runner> = counter.clone();
+        invoker.invoke(&runner, first);
+        invoker.serve(&counter.done);
+        let numbers: Vec<u64> = counter.turns().keys().map(|thread| thread.0).collect();
+        assert_eq!(numbers, (0..expected as u64).collect::<Vec<u64>>());
+    }
+}
+
+impl Runner for Counter {
+    fn run(&self, threads: &[ThreadId], seat: &mut dyn Seat) -> usize {
+        let count = threads.len().min(self.at_a_time);
+        for thread in &threads[..count] {
+            (self.act)(*thread, seat);
+            let mut turns = self.turns();
+            *turns.entry(*thread).or_default() += 1;
+            let all = turns.len() == self.expected;
+            drop(turns);
+            if all {
+                self.done.store(true, Ordering::Release);
+                self.invoker.nudge();
+            }
+        }
+        count
+    }
+}
+
+fn ids(numbers: std::ops::Range<u64>) -> Vec<ThreadId> {
+    numbers.map(ThreadId).collect()
+}
+
+fn every_hint_arrives(invoker: &Arc<dyn Invoker>) {
+    Counter::new(invoker, 10_000, |_, _| {}).check(&ids(0..10_000));
+    // The same invoker serves again.
+    Counter::new(invoker, 1, |_, _| {}).check(&ids(0..1));
+}
+
+fn what_is_invoked_within_arrives(invoker: &Arc<dyn Invoker>) {
+    // A tree: thread n invokes 2n + 1 and 2n + 2.
+    let act = |thread: ThreadId, seat: &mut dyn Seat| {
+        let children: Vec<ThreadId> = ids(2 * thread.0 + 1..2 * thread.0 + 3);
+        seat.invoke(&children[..children.iter().filter(|child| child.0 < 5_000).count()]);
+    };
+    Counter::new(invoker, 5_000, act).check(&ids(0..1));
+    // A chain, one at a time.
+    let act = |thread: ThreadId, seat: &mut dyn Seat| {
+        if thread.0 < 4_999 {
+            seat.invoke(&[ThreadId(thread.0 + 1)]);
+        }
+    };
+    Counter::new(invoker, 5_000, act).check(&ids(0..1));
+}
+
+fn what_is_handed_back_arrives(invoker: &Arc<dyn Invoker>) {
+    let counter = Counter { at_a_time: 1, ..Counter::new(invoker, 1_000, |_, _| {}) };
+    counter.check(&ids(0..1_000));
+}
+
+fn what_is_invoked_from_elsewhere_arrives(invoker: &Arc<dyn Invoker>) {
+    let counter = Arc::new(Counter::new(invoker, 1_000, |_, _| {}));
+    let runner: Arc<dyn Runner> = counter.clone();
+    thread::scope(|scope| {
+        for first in 0..4 {
+            let (invoker, runner) = (invoker.clone(), runner.clone());
+            scope.spawn(move || {
+                for thread in (first..1_000).step_by(4) {
+                    invoker.invoke(&runner, &[ThreadId(thread)]);
+                    thread::yield_now();
+                }
+            });
+        }
+        invoker.serve(&counter.done);
+    });
+    assert_eq!(counter.turns().len(), 1_000);
+}
+
+fn timers_are_not_early(invoker: &Arc<dyn Invoker>) {
+    const DELAYS: [u64; 4] = [30, 10, 20, 0];
+    let begun = Instant::now();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let seen = order.clone();
+    let act = move |thread: ThreadId, seat: &mut dyn Seat| match thread.0.checked_sub(1) {
+        None => {
+            for (index, delay) in DELAYS.iter().enumerate() {
+                seat.invoke_after(ThreadId(index as u64 + 1), Duration::from_millis(*delay));
+            }
+            // One that never comes.
+            seat.invoke_after(ThreadId(99), Duration::MAX);
+        }
+        Some(index) => {
+            let delay = Duration::from_millis(DELAYS[index as usize]);
+            assert!(begun.elapsed() >= delay, "a timer of {delay:?} was early");
+            seen.lock().unwrap_or_else(PoisonError::into_inner).push(delay.as_millis());
+        }
+    };
+    Counter::new(invoker, 5, act).check(&ids(0..1));
+    assert_eq!(order.lock().unwrap_or_else(PoisonError::into_inner).len(), 4);
+}
+
+fn workers_work_at_once(invoker: &Arc<dyn Invoker>) {
+    // Neither thread's turn ends before the other's has begun.
+    let both = Barrier::new(2);
+    Counter::new(invoker, 2, move |_, _| drop(both.wait())).check(&ids(0..2));
+}
+
+/// More threads wait for something outside than there can be workers, if all that may wait do, until another thread has
+/// had its turn.
+fn who_blocks_gives_up_the_place(invoker: &Arc<dyn Invoker>) {
+    const THREADS: u64 = 100;
+    let last_has_run = Arc::new(AtomicBool::new(false));
+    let blocked = Arc::new(AtomicUsize::new(0));
+    let act = move |thread: ThreadId, seat: &mut dyn Seat| {
+        let next = ThreadId(thread.0 + 1);
+        if next.0 == THREADS {
+            return last_has_run.store(true, Ordering::Release);
+        }
+        if !seat.begin_blocking() {
+            return seat.invoke(&[next]);
+        }
+        blocked.fetch_add(1, Ordering::Relaxed);
+        // What it waits for happens elsewhere: here, another invocation.
+        seat.end_blocking();
+        seat.invoke(&[next]);
+    };
+    Counter::new(invoker, THREADS as usize, act).check(&ids(0..1));
+    check_block_until_other_runs(invoker);
+}
+
+/// A worker that blocks is woken by what another does in its place.
+fn check_block_until_other_runs(invoker: &Arc<dyn Invoker>) {
+    let other_has_run = Arc::new(AtomicBool::new(false));
+    let act = move |thread: ThreadId, seat: &mut dyn Seat| {
+        if thread.0 == 1 {
+            return other_has_run.store(true, Ordering::Release);
+        }
+        seat.invoke_after(ThreadId(1), Duration::from_millis(1));
+        if seat.begin_blocking() {
+            while !other_has_run.load(Ordering::Acquire) {
+                thread::yield_now();
+            }
+            seat.end_blocking();
+        }
+    };
+    Counter::new(invoker, 2, act).check(&ids(0..1));
+}
+
+fn what_is_forgotten_does_not_come(invoker: &Arc<dyn Invoker>) {
+    let gone = Arc::new(Counter::new(invoker, usize::MAX, |_, _| {}));
+    let runner: Arc<dyn Runner> = gone.clone();
+    invoker.invoke(&runner, &ids(0..100));
+    invoker.forget(&runner);
+    drop(runner);
+    Counter::new(invoker, 100, |_, _| {}).check(&ids(0..100));
+    assert!(gone.turns().is_empty(), "nobody served before it was forgotten");
+    assert_eq!(Arc::strong_count(&gone), 1, "an invoker holds nothing of what it has forgotten");
+}
