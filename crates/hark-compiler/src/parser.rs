@@ -170,6 +170,9 @@ impl<'t> Parser<'t, '_> {
                 }
                 TokenKind::CloseBrace => break,
                 TokenKind::End | TokenKind::Fn => {
+                    if self.text_was_swallowed() {
+                        return Err(Reported);
+                    }
                     let unclosed = Diagnostic::error(Code::Unclosed, format!("the body of {owner} has no end"), open);
                     let place = self.span();
                     return Err(self.report(unclosed.with_label(place, "expected `}` before this")));
@@ -211,6 +214,12 @@ impl<'t> Parser<'t, '_> {
             _ => return Err(self.unexpected("`;` or `}` after an expression")),
         }
         Ok(statement)
+    }
+
+    /// Whether a string or comment without an end may have swallowed what is missing here.
+    fn text_was_swallowed(&self) -> bool {
+        let swallows = |code| matches!(code, Code::UnterminatedString | Code::UnterminatedComment);
+        self.diagnostics.iter().any(|diagnostic| swallows(diagnostic.code))
     }
 
     /// Skips the rest of a statement that has a mistake in it, with its `;`.

@@ -423,6 +423,15 @@ fn execute<H: Host, const COUNTED: bool>(
                 cursor.jump(target);
                 continue;
             }
+            Operation::TakeAndRepeat { to, from, target } => {
+                if fuel == 0 {
+                    leave!(Exit::Effect(Effect::OutOfFuel));
+                }
+                fuel -= 1;
+                window.take(to, from);
+                cursor.jump(target);
+                continue;
+            }
             Operation::JumpIf { consume, condition, target } => {
                 let holds = window.get(condition).is_truthy();
                 window.clear_if(consume & CONSUME_FIRST != 0, condition);

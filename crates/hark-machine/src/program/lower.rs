@@ -303,7 +303,8 @@ impl Lowering<'_> {
 
     fn pop_value(&mut self) {
         let top = self.stack.len() - 1;
-        match self.stack[top].0 {
+        let entry = self.stack[top].0;
+        match entry {
             Entry::Own => {
                 let register = self.own(top);
                 self.emit(Operation::Drop { register });
@@ -406,8 +407,20 @@ impl Lowering<'_> {
             }
             self.set_entry(parameter, Entry::Local { register: to, is_last: false });
         }
-        self.emit(Operation::Repeat { target: 0 });
+        self.end_repeat();
         self.stack.clear();
+    }
+
+    fn end_repeat(&mut self) {
+        let last = self.operations.len().checked_sub(1).filter(|last| *last >= self.barrier);
+        match last.map(|last| self.operations[last]) {
+            Some(Operation::Take { to, from }) if self.form == Form::Fused => {
+                // It keeps the point of the `Take`, as it does both or nothing.
+                self.operations.pop();
+                self.operations.push(Operation::TakeAndRepeat { to, from, target: 0 });
+            }
+            _ => self.emit(Operation::Repeat { target: 0 }),
+        }
     }
 
     // Calls.

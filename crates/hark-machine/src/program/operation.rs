@@ -180,6 +180,12 @@ pub enum Operation {
     Repeat {
         target: u32,
     },
+    /// The same after a `Take`, which most of them are.
+    TakeAndRepeat {
+        to: Register,
+        from: Register,
+        target: u32,
+    },
     JumpIf {
         consume: u8,
         condition: Register,

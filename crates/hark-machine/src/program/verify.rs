@@ -93,6 +93,11 @@ pub(super) fn visit(operation: &mut Operation, mut see: impl FnMut(Role, &mut u3
             see(Write, to);
         }
         O::Jump { target } | O::Repeat { target } => see(Target, target),
+        O::TakeAndRepeat { to, from, target } => {
+            see(Read, from);
+            see(Read, to);
+            see(Target, target);
+        }
         O::JumpIf { condition: register, target, .. }
         | O::JumpUnless { condition: register, target, .. }
         | O::And { register, target }
