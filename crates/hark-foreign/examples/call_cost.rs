@@ -1,0 +1,54 @@
+//! Prints what a call costs: `cargo run --release -p hark-foreign --example call_cost`.
+
+use std::time::Instant;
+
+use hark_foreign::{Call, PythonConfig, PythonPool};
+use hark_machine::Value;
+
+const CALLS: u32 = 10_000;
+
+fn main() {
+    let begin = Instant::now();
+    let pool =
+        PythonPool::new(PythonConfig { interpreter: None, project: ".".into(), python_src: "src".into(), workers: 1 });
+    let mut call = call("abs", Value::Integer(-1));
+    make(&pool, &call);
+    println!("start and first call: {:.1} ms", begin.elapsed().as_secs_f64() * 1e3);
+    let warm = Instant::now();
+    for number in 0..CALLS {
+        call.arguments = vec![Value::Integer(-i64::from(number))];
+        make(&pool, &call);
+    }
+    let warm = warm.elapsed();
+    println!("warm call:            {:.1} us", warm.as_secs_f64() * 1e6 / f64::from(CALLS));
+    println!("{CALLS} calls in all:   {:.2} s", begin.elapsed().as_secs_f64());
+    measure(&pool, "10 MB string", "str", Value::string("x".repeat(10_000_000)));
+    measure(&pool, "1,000,000 integers", "list", Value::list((0..1_000_000).map(Value::Integer).collect()));
+    let mixed = (0..1_000_000).map(|index| if index % 2 == 0 { Value::Integer(index) } else { Value::string("odd") });
+    measure(&pool, "1,000,000 mixed", "list", Value::list(mixed.collect()));
+}
+
+fn call(function: &str, argument: Value) -> Call {
+    Call {
+        module: "builtins".into(),
+        function: function.into(),
+        name: function.into(),
+        arguments: vec![argument],
+        id: "0190-session/0/1".into(),
+        attempt: 1,
+    }
+}
+
+fn make(pool: &PythonPool, call: &Call) {
+    if let Err(error) = pool.call_blocking(call, &mut |text| print!("{text}")) {
+        eprintln!("{}", error.message);
+        std::process::exit(1);
+    }
+}
+
+fn measure(pool: &PythonPool, what: &str, function: &str, argument: Value) {
+    let call = call(function, argument);
+    let begin = Instant::now();
+    make(pool, &call);
+    println!("there and back, {what}: {:.0} ms", begin.elapsed().as_secs_f64() * 1e3);
+}

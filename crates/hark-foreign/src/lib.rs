@@ -1,0 +1,22 @@
+//! Calls Python functions in worker processes of the user's own interpreter.
+//!
+//! The order to read in: what a [`Call`] is and how the engine's port becomes one, the [`PythonPool`] that lends workers to
+//! calls, a worker (its start, an exchange with it, what it prints), the messages and values that go over, and which
+//! interpreter is used. The other side of the protocol is in the folder `python`. Python never runs inside this
+//! process, and no OS thread or process is started before a call needs it.
+
+mod call;
+mod capture;
+mod death;
+mod interpreter;
+mod limits;
+mod pool;
+mod port;
+mod printed;
+mod protocol;
+mod queue;
+mod values;
+mod worker;
+
+pub use call::Call;
+pub use pool::{PythonConfig, PythonPool};

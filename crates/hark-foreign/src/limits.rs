@@ -1,0 +1,24 @@
+//! The limits of calls into Python. Each is tested or stated in the guide.
+
+use std::time::Duration;
+
+/// The most bytes of one message, so of a call's arguments or its result.
+pub const MESSAGE_BYTES_MAX: usize = 1 << 30;
+
+/// How long an interpreter may take until it answers, unless the pool is told another time.
+pub const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a call may run until its output is read while it runs.
+pub const SILENT_TIME_MAX: Duration = Duration::from_millis(10);
+
+/// How often a longer call's output is handed on.
+pub const OUTPUT_INTERVAL: Duration = Duration::from_millis(40);
+
+/// How long a worker's end, or the end of its output, is waited for.
+pub const END_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a thread that runs queued calls stays when there are none.
+pub const QUEUE_THREAD_IDLE_MAX: Duration = Duration::from_secs(5);
+
+/// What a worker's buffer for messages may keep between calls.
+pub const BUFFER_BYTES_KEPT: usize = 1 << 20;

@@ -1,0 +1,302 @@
+//! The workers that there are, who has one, and who waits for one.
+
+use std::collections::HashMap;
+use std::mem;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use hark_machine::{Error, Value};
+
+use crate::call::Call;
+use crate::death::Process;
+use crate::interpreter;
+use crate::limits::{MESSAGE_BYTES_MAX, START_TIMEOUT};
+use crate::protocol::Outcome;
+use crate::queue::{Done, Job, Output, Queue};
+use crate::values::refused_argument;
+use crate::worker::{self, Fault, Plan, Worker};
+
+/// Which Python is to run, and what it finds there.
+#[derive(Debug, Clone)]
+pub struct PythonConfig {
+    /// The interpreter; else that of the active virtual environment, of the project's `.venv`, or `python3`. A relative
+    /// path begins at the project.
+    pub interpreter: Option<PathBuf>,
+    /// The project's folder; modules in it can be imported.
+    pub project: PathBuf,
+    /// Another folder of modules.
+    pub python_src: PathBuf,
+    /// How many workers run at a time; one at least.
+    pub workers: usize,
+}
+
+/// Runs calls in worker processes, which are started when they are needed and end with it.
+pub struct PythonPool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    interpreter: PathBuf,
+    project: PathBuf,
+    python_src: PathBuf,
+    workers_max: usize,
+    start_time_max: Duration,
+    state: Mutex<State>,
+    /// A worker came back or was lost, or a call was cancelled.
+    changed: Condvar,
+    queue: Queue,
+}
+
+#[derive(Default)]
+struct State {
+    /// The one that worked last comes last, and is taken first: it is the warmest.
+    idle: Vec<Worker>,
+    /// Idle, busy and starting ones.
+    workers: usize,
+    /// Calls that have a worker or wait for one.
+    calls: HashMap<u64, CallUnderWay>,
+    calls_begun: u64,
+    is_closed: bool,
+}
+
+struct CallUnderWay {
+    session: String,
+    is_cancelled: bool,
+    process: Option<Process>,
+}
+
+impl PythonPool {
+    /// A pool without workers.
+    pub fn new(config: PythonConfig) -> PythonPool {
+        PythonPool::with_start_timeout(config, START_TIMEOUT)
+    }
+
+    /// A pool whose interpreter has this time to answer.
+    pub fn with_start_timeout(config: PythonConfig, start_time_max: Duration) -> PythonPool {
+        let shared = Shared {
+            interpreter: interpreter::find(config.interpreter.as_deref(), &config.project),
+            project: absolute(&config.project),
+            python_src: absolute(&config.python_src),
+            workers_max: config.workers.max(1),
+            start_time_max,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            queue: Queue::default(),
+        };
+        PythonPool { shared: Arc::new(shared) }
+    }
+
+    /// Makes a call on this OS thread, with an idle worker or a new one; waits for one if all are busy. `output` gets
+    /// everything that the call prints before this returns.
+    ///
+    /// # Errors
+    /// What the function raised, or why it could not be called.
+    pub fn call_blocking(&self, call: &Call, output: &mut dyn FnMut(String)) -> Result<Value, Error> {
+        self.shared.run(call, output)
+    }
+
+    /// Begins a call and returns at once. `done` is called exactly once, after all of `output`.
+    pub fn call(&self, call: Call, output: Output, done: Done) {
+        if !self.shared.queue.push(Job { call, output, done }, self.shared.workers_max) {
+            return;
+        }
+        let shared = self.shared.clone();
+        let started = thread::Builder::new().name("hark-python".into()).spawn(move || {
+            while let Some(mut job) = shared.queue.pop() {
+                let result = shared.run(&job.call, &mut job.output);
+                (job.done)(result);
+            }
+        });
+        if let Err(error) = started {
+            for job in self.shared.queue.thread_failed() {
+                let problem = job.call.failure(&format!("was not called: there can be no thread for it: {error}"));
+                (job.done)(Err(problem));
+            }
+        }
+    }
+
+    /// Ends the calls of a session: those under way with their workers, those that wait without having begun.
+    pub fn cancel_session(&self, session: &str) {
+        cancel_jobs(self.shared.queue.remove(session));
+        let mut state = self.shared.lock();
+        state.calls.values_mut().filter(|call| call.session == session).for_each(CallUnderWay::cancel);
+        self.shared.changed.notify_all();
+    }
+
+    /// Ends all calls and workers. Later calls are refused.
+    pub fn shutdown(&self) {
+        cancel_jobs(self.shared.queue.close());
+        let mut state = self.shared.lock();
+        state.is_closed = true;
+        state.calls.values_mut().for_each(CallUnderWay::cancel);
+        state.workers -= state.idle.len();
+        let idle = mem::take(&mut state.idle);
+        self.shared.changed.notify_all();
+        drop(state);
+        // All are told before the first is waited for.
+        idle.iter().for_each(Worker::dismiss);
+    }
+}
+
+impl Drop for PythonPool {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+fn cancel_jobs(jobs: Vec<Job>) {
+    for job in jobs {
+        let error = job.call.cancelled();
+        (job.done)(Err(error));
+    }
+}
+
+/// Where the current folder is not to be had, the path is as good as it gets.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+impl CallUnderWay {
+    fn cancel(&mut self) {
+        self.is_cancelled = true;
+        if let Some(process) = &self.process {
+            process.kill();
+        }
+    }
+
+    fn run_in(&mut self, process: &Process) {
+        if self.is_cancelled {
+            process.kill();
+        }
+        self.process = Some(process.clone());
+    }
+}
+
+/// Why a call has no worker.
+enum NoWorker {
+    Cancelled,
+    Unstarted(String),
+}
+
+impl Shared {
+    fn run(&self, call: &Call, output: &mut dyn FnMut(String)) -> Result<Value, Error> {
+        let number = self.enter(call);
+        let result = match self.lend(number) {
+            Ok(worker) => self.run_in(worker, call, output, number),
+            Err(NoWorker::Cancelled) => Err(call.cancelled()),
+            Err(NoWorker::Unstarted(problem)) => {
+                Err(Error::new("python", format!("cannot call {}: {problem}", call.described())))
+            }
+        };
+        let cancelled = self.leave(number);
+        if cancelled && result.is_err() { Err(call.cancelled()) } else { result }
+    }
+
+    fn run_in(
+        &self,
+        mut worker: Worker,
+        call: &Call,
+        output: &mut dyn FnMut(String),
+        number: u64,
+    ) -> Result<Value, Error> {
+        let outcome = worker.call(call, output);
+        self.take_back(worker, number, outcome.as_ref().is_err_and(Fault::is_lost));
+        match outcome {
+            Ok(Outcome::Returned(value)) => Ok(value),
+            Ok(Outcome::Unreadable(problem)) => {
+                Err(call.failure(&format!("returned a value that Hark cannot take: {problem}")))
+            }
+            Ok(Outcome::Raised(raised)) => Err(Error::new("python", raised.message).with_data(raised.data)),
+            Err(Fault::Refused(refused)) => Err(refused_argument(&call.described(), refused)),
+            Err(Fault::TooLarge) => Err(call.failure(&format!(
+                "cannot be given arguments that are so large: a call has at most {MESSAGE_BYTES_MAX} bytes"
+            ))),
+            Err(Fault::Died(end)) => Err(call.failure(&format!("did not return: its Python process ended {end}"))),
+            Err(Fault::Confused(problem)) => {
+                Err(call.failure(&format!("did not return: its Python process sent a message that is none: {problem}")))
+            }
+        }
+    }
+
+    fn enter(&self, call: &Call) -> u64 {
+        let mut state = self.lock();
+        state.calls_begun += 1;
+        let number = state.calls_begun;
+        let under_way = CallUnderWay { session: call.session().to_owned(), is_cancelled: false, process: None };
+        state.calls.insert(number, under_way);
+        number
+    }
+
+    /// Answers whether the call was cancelled.
+    fn leave(&self, number: u64) -> bool {
+        self.lock().calls.remove(&number).is_some_and(|call| call.is_cancelled)
+    }
+
+    /// A worker for this call: an idle one, a new one, or the next that comes back.
+    fn lend(&self, number: u64) -> Result<Worker, NoWorker> {
+        let mut state = self.lock();
+        loop {
+            if state.is_closed || state.calls.get(&number).is_none_or(|call| call.is_cancelled) {
+                return Err(NoWorker::Cancelled);
+            }
+            if let Some(worker) = state.idle.pop() {
+                if worker.is_alive() {
+                    if let Some(call) = state.calls.get_mut(&number) {
+                        call.run_in(worker.process());
+                    }
+                    return Ok(worker);
+                }
+                state.workers -= 1;
+            } else if state.workers < self.workers_max {
+                state.workers += 1;
+                drop(state);
+                return self.start(number);
+            } else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    fn start(&self, number: u64) -> Result<Worker, NoWorker> {
+        let plan = Plan {
+            interpreter: &self.interpreter,
+            project: &self.project,
+            python_src: &self.python_src,
+            time_max: self.start_time_max,
+        };
+        let started = worker::start(plan, |process| {
+            if let Some(call) = self.lock().calls.get_mut(&number) {
+                call.run_in(process);
+            }
+        });
+        started.map_err(|error| {
+            self.lock().workers -= 1;
+            self.changed.notify_one();
+            NoWorker::Unstarted(error.0)
+        })
+    }
+
+    fn take_back(&self, worker: Worker, number: u64, is_lost: bool) {
+        let mut state = self.lock();
+        // From here on, cancelling the call must not end the worker, which may have another one's call next.
+        let is_cancelled = state.calls.get_mut(&number).is_none_or(|call| {
+            call.process = None;
+            call.is_cancelled
+        });
+        if is_lost || is_cancelled || state.is_closed {
+            state.workers -= 1;
+            drop(state);
+            drop(worker);
+        } else {
+            state.idle.push(worker);
+            drop(state);
+        }
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

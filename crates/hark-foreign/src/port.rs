@@ -1,0 +1,47 @@
+//! The engine's port: its calls become those of the pool.
+
+use hark_bytecode::Executable;
+use hark_engine::foreign::{Answer, Foreign, PrintedSink};
+use hark_engine::{Call as EngineCall, SessionId};
+use hark_machine::{Error, Value};
+
+use crate::call::Call;
+use crate::pool::PythonPool;
+
+impl Foreign for PythonPool {
+    fn call(&self, executable: &Executable, call: EngineCall, printed: PrintedSink, answer: Answer) {
+        match of_engine(executable, call) {
+            Ok(call) => PythonPool::call(self, call, printed, answer),
+            Err(error) => answer(Err(error)),
+        }
+    }
+
+    fn call_blocking(
+        &self,
+        executable: &Executable,
+        call: EngineCall,
+        printed: &mut dyn FnMut(String),
+    ) -> Result<Value, Error> {
+        PythonPool::call_blocking(self, &of_engine(executable, call)?, printed)
+    }
+
+    fn cancel(&self, session: &SessionId) {
+        self.cancel_session(session.as_str());
+    }
+}
+
+fn of_engine(executable: &Executable, call: EngineCall) -> Result<Call, Error> {
+    let index = call.foreign.0;
+    let foreign = executable
+        .foreign
+        .get(index as usize)
+        .ok_or_else(|| Error::new("python", format!("the program has no import number {index}")))?;
+    Ok(Call {
+        module: foreign.module.to_string(),
+        function: foreign.function.to_string(),
+        name: foreign.name.to_string(),
+        arguments: call.arguments,
+        id: call.id.to_string(),
+        attempt: call.attempt,
+    })
+}

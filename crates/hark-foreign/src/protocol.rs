@@ -1,0 +1,150 @@
+//! The messages between Hark and a worker; `python/_hark_worker.py` is the other side and describes them.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use hark_machine::{HashBody, Key, Value};
+use triomphe::Arc;
+
+use crate::call::Call;
+use crate::values::{self, DecodeError, Reader, Refused};
+
+/// The protocol's version. Both sides are always of one build; it guards against an interpreter that runs another.
+pub const VERSION: u16 = 1;
+
+/// The bytes of a message's length.
+pub const LENGTH_BYTES: usize = 4;
+
+/// What a worker answers a call.
+#[derive(Debug)]
+pub struct Reply {
+    /// How many bytes of output lie in the pipe, if that is known.
+    pub pending: Option<usize>,
+    /// What the call came to.
+    pub outcome: Outcome,
+}
+
+/// What a call came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It returned this.
+    Returned(Value),
+    /// It returned what cannot be read, and why.
+    Unreadable(String),
+    /// It raised.
+    Raised(Raised),
+}
+
+/// What went wrong in Python.
+#[derive(Debug)]
+pub struct Raised {
+    /// For people, with the function's name.
+    pub message: String,
+    /// A hash of the exception's type, text and traceback, or null if no user's code raised.
+    pub data: Value,
+}
+
+/// The first message to a worker.
+pub fn hello(project: &Path, python_src: &Path) -> Vec<u8> {
+    let mut bytes = begin(b'H');
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    for path in [project, python_src] {
+        put_text(path.as_os_str(), &mut bytes);
+    }
+    finish(&mut bytes);
+    bytes
+}
+
+/// Writes a call into `bytes`.
+pub fn call(call: &Call, bytes: &mut Vec<u8>) -> Result<(), Refused> {
+    bytes.clear();
+    bytes.extend_from_slice(&[0; LENGTH_BYTES]);
+    bytes.push(b'C');
+    let target_length = call.module.len() + call.function.len() + call.name.len() + 2;
+    for number in [call.attempt, length(call.id.len()), length(target_length)] {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
+    for part in [&*call.id, &*call.module, "\0", &*call.function, "\0", &*call.name] {
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    values::encode_arguments(&call.arguments, bytes)?;
+    finish(bytes);
+    Ok(())
+}
+
+/// Asks the worker to write these bytes to its standard output.
+pub fn mark(token: &[u8]) -> Vec<u8> {
+    let mut bytes = begin(b'M');
+    bytes.extend_from_slice(token);
+    finish(&mut bytes);
+    bytes
+}
+
+/// Checks the answer to [`hello`]; gives the version of Python.
+///
+/// # Errors
+/// If it is something else.
+pub fn decode_hello(message: &[u8]) -> Result<String, DecodeError> {
+    let mut reader = Reader(message);
+    let tag = reader.array()?;
+    let version = u16::from_le_bytes(reader.array()?);
+    if tag != *b"H" || version != VERSION {
+        return Err(DecodeError(format!("it speaks version {version} of the protocol, not {VERSION}")));
+    }
+    Ok(reader.text()?.to_owned())
+}
+
+/// Reads a worker's answer to a call.
+///
+/// # Errors
+/// If it is none.
+pub fn decode_reply(message: &[u8]) -> Result<Reply, DecodeError> {
+    let mut reader = Reader(message);
+    let [tag] = reader.array()?;
+    let pending = usize::try_from(i32::from_le_bytes(reader.array()?)).ok();
+    let outcome = match tag {
+        b'R' => match values::decode(reader.0) {
+            Ok(value) => Outcome::Returned(value),
+            Err(DecodeError(problem)) => Outcome::Unreadable(problem),
+        },
+        b'E' => Outcome::Raised(decode_raised(&mut reader)?),
+        _ => return Err(DecodeError(format!("there is no message {tag}"))),
+    };
+    Ok(Reply { pending, outcome })
+}
+
+fn decode_raised(reader: &mut Reader<'_>) -> Result<Raised, DecodeError> {
+    let [kind, text, traceback, message] = [reader.text()?, reader.text()?, reader.text()?, reader.text()?];
+    let mut data = HashBody::default();
+    for (name, value) in [("type", kind), ("text", text), ("traceback", traceback)] {
+        if let Ok(key) = Key::new(Value::string(name)) {
+            data.insert(key, Value::string(value));
+        }
+    }
+    let data = if kind.is_empty() { Value::Null } else { Value::Hash(Arc::new(data)) };
+    Ok(Raised { message: message.to_owned(), data })
+}
+
+fn begin(tag: u8) -> Vec<u8> {
+    let mut bytes = vec![0; LENGTH_BYTES];
+    bytes.push(tag);
+    bytes
+}
+
+/// Writes the length in its place. Who sends a message looks at its length first.
+fn finish(bytes: &mut [u8]) {
+    let count = length(bytes.len() - LENGTH_BYTES);
+    if let Some(place) = bytes.first_chunk_mut() {
+        *place = count.to_le_bytes();
+    }
+}
+
+fn put_text(text: &OsStr, bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(&length(text.len()).to_le_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+fn length(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,69 @@
+"""What went wrong in a call, as texts: the exception's type, its own text, and a traceback of the user's frames."""
+import itertools
+import os
+import sys
+
+from _hark_values import name_of_type
+
+# What longer texts are cut to; their ends stay.
+TEXT_LENGTH_MAX = 10_000
+TRACEBACK_LENGTH_MAX = 100_000
+
+_OWN_FILES = ("<hark>/", "<frozen importlib")
+
+
+def texts_of(error):
+    """(type, text, traceback) of any exception, also of one that resists."""
+    try:
+        kind = str(name_of_type(type(error)))
+    except BaseException:
+        kind = "exception"
+    try:
+        text = str(error)
+    except BaseException:
+        text = "(its text cannot be had: its `__str__` raised an exception too)"
+    try:
+        traceback = _traceback_of(error)
+    except BaseException:
+        traceback = "%s: %s\n" % (kind, text)
+    return kind, shortened(text, TEXT_LENGTH_MAX), shortened(traceback, TRACEBACK_LENGTH_MAX)
+
+
+def shortened(text, length_max):
+    if len(text) <= length_max:
+        return text
+    half = length_max // 2
+    return "%s\n... %d characters left out ...\n%s" % (text[:half], len(text) - 2 * half, text[-half:])
+
+
+def print_traceback(error):
+    """For a process that has no other way to tell."""
+    sys.stderr.write(texts_of(error)[2])
+    sys.stderr.flush()
+
+
+def _traceback_of(error):
+    import traceback
+
+    whole = traceback.TracebackException(type(error), error, error.__traceback__)
+    open_parts, seen = [whole], set()
+    while open_parts:
+        part = open_parts.pop()
+        if part is None or id(part) in seen:
+            continue
+        seen.add(id(part))
+        part.stack = traceback.StackSummary.from_list(_users_frames(part.stack))
+        open_parts += [part.__cause__, part.__context__, *(getattr(part, "exceptions", None) or ())]
+    lines = list(whole.format())
+    if not whole.stack and lines and lines[0].startswith("Traceback"):
+        del lines[0]
+    return "".join(lines)
+
+
+def _users_frames(stack):
+    """Without the worker's own frames, and those of the machinery that loads modules and runs coroutines for it."""
+    frames = [frame for frame in stack if not frame.filename.startswith(_OWN_FILES)]
+    if len(frames) < len(stack) and "asyncio" in sys.modules:
+        folder = os.path.dirname(sys.modules["asyncio"].__file__ or "") + os.sep
+        return list(itertools.dropwhile(lambda frame: frame.filename.startswith(folder), frames))
+    return frames

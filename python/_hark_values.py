@@ -1,0 +1,223 @@
+"""Values as bytes, for both directions; `crates/hark-foreign/src/values.rs` is the other side.
+
+A value is a tag and what belongs to it, all little-endian:
+
+    N T F                 null, true, false
+    i <8 bytes>           an integer of 64 bits
+    I <length> <bytes>    any other integer, two's complement
+    f <8 bytes>           a float
+    s <length> <bytes>    a string in UTF-8
+    l <count> values      a list
+    q, e <count> <bytes>  a list of 64-bit integers, of floats
+    d <count> values      a dict: key, value, key, value
+
+Lengths and counts have four bytes. Nothing here recurses: nesting is limited by memory only.
+"""
+import struct
+import sys
+from array import array
+
+# Lists from this length on are looked at for whether they hold numbers of one type only.
+PACKED_LENGTH_MIN = 16
+
+# The most parts of an encoded value. A list that holds itself many times, at many levels, is small in memory.
+PARTS_MAX = 50_000_000
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+
+_read_integer = struct.Struct("<q").unpack_from
+_read_float = struct.Struct("<d").unpack_from
+_read_count = struct.Struct("<I").unpack_from
+_tagged_integer = struct.Struct("<cq").pack
+_tagged_float = struct.Struct("<cd").pack
+_tagged_count = struct.Struct("<cI").pack
+
+
+class Refused(Exception):
+    """A result that Hark has no value for; the text says what it is."""
+
+
+class RefusedArgument(Exception):
+    """An argument that Python has no value for; the text says what it is."""
+
+
+def decode(data, at):
+    """The value that begins at this index."""
+    open_lists = []
+    items, missing, is_dict = [], 1, False
+    while True:
+        while missing:
+            missing -= 1
+            tag = data[at]
+            at += 1
+            if tag == 115:  # s
+                end = at + 4 + _read_count(data, at)[0]
+                items.append(str(data[at + 4 : end], "utf-8"))
+                at = end
+            elif tag == 105:  # i
+                items.append(_read_integer(data, at)[0])
+                at += 8
+            elif tag == 102:  # f
+                items.append(_read_float(data, at)[0])
+                at += 8
+            elif tag == 78:  # N
+                items.append(None)
+            elif tag == 84:  # T
+                items.append(True)
+            elif tag == 70:  # F
+                items.append(False)
+            elif tag == 108 or tag == 100:  # l, d
+                count = _read_count(data, at)[0]
+                at += 4
+                open_lists.append((items, missing, is_dict))
+                items, missing, is_dict = [], count, False
+                if tag == 100:
+                    missing, is_dict = 2 * count, True
+            elif tag == 113 or tag == 101:  # q, e
+                end = at + 4 + 8 * _read_count(data, at)[0]
+                numbers = array("q" if tag == 113 else "d", data[at + 4 : end])
+                if sys.byteorder == "big":
+                    numbers.byteswap()
+                items.append(numbers.tolist())
+                at = end
+            elif tag == 73:  # I
+                end = at + 4 + _read_count(data, at)[0]
+                items.append(int.from_bytes(data[at + 4 : end], "little", signed=True))
+                at = end
+            else:
+                raise AssertionError("unknown tag %d" % tag)
+        if not open_lists:
+            return items[0]
+        value = _dict_of(items) if is_dict else items
+        items, missing, is_dict = open_lists.pop()
+        items.append(value)
+
+
+def _dict_of(items):
+    result = dict(zip(items[::2], items[1::2]))
+    if 2 * len(result) != len(items):
+        # Hark tells 1 from true; a dict would silently lose one of them.
+        raise RefusedArgument("a hash whose keys are one and the same in Python, such as `1` and `true`")
+    return result
+
+
+def encode(value, parts):
+    """Adds the bytes of a value to the list `parts`.
+
+    Raises Refused if it is none that Hark has.
+    """
+    add = parts.append
+    # The containers that the current one lies in: what is left of them, and their ids, to find cycles.
+    outer, open_ids, current = [], set(), None
+    items = iter((value,))
+    while True:
+        for item in items:
+            kind = type(item)
+            if kind is str:
+                data = _utf8(item)
+                add(_tagged_count(b"s", len(data)))
+                add(data)
+            elif kind is int:
+                if INT64_MIN <= item <= INT64_MAX:
+                    add(_tagged_integer(b"i", item))
+                else:
+                    data = item.to_bytes(item.bit_length() // 8 + 1, "little", signed=True)
+                    add(_tagged_count(b"I", len(data)))
+                    add(data)
+            elif item is None:
+                add(b"N")
+            elif item is True:
+                add(b"T")
+            elif item is False:
+                add(b"F")
+            elif kind is float:
+                add(_tagged_float(b"f", item))
+            elif isinstance(item, (list, tuple, dict)):
+                inner = _begin(item, parts)
+                if inner is not None:
+                    if id(item) in open_ids:
+                        raise Refused("a %s that holds itself" % type_name(item))
+                    open_ids.add(id(item))
+                    outer.append((items, current))
+                    items, current = iter(inner), id(item)
+                    break
+            else:
+                encode(_base(item), parts)  # At most one level deep: it is of a type above now.
+        else:
+            if not outer:
+                return
+            open_ids.discard(current)
+            items, current = outer.pop()
+
+
+def _begin(item, parts):
+    """Adds the head of a list, tuple or dict; gives what is in it, copied, since other threads may change it."""
+    if len(parts) > PARTS_MAX:
+        raise Refused("a value that is too large: it has more than %d parts" % PARTS_MAX)
+    if isinstance(item, dict):
+        pairs = list(item.items())
+        for key, _ in pairs:
+            _check_key(key)
+        parts.append(_tagged_count(b"d", len(pairs)))
+        return [each for pair in pairs for each in pair]
+    base = list if isinstance(item, list) else tuple
+    inner = base.__getitem__(item, slice(None))
+    if len(inner) >= PACKED_LENGTH_MIN and _add_packed(inner, parts):
+        return None
+    parts.append(_tagged_count(b"l", len(inner)))
+    return inner
+
+
+def _add_packed(inner, parts):
+    kinds = set(map(type, inner))
+    if kinds == {int}:
+        try:
+            tag, numbers = b"q", array("q", inner)
+        except OverflowError:
+            return False
+    elif kinds == {float}:
+        tag, numbers = b"e", array("d", inner)
+    else:
+        return False
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    parts.append(_tagged_count(tag, len(inner)))
+    parts.append(numbers.tobytes())
+    return True
+
+
+def _check_key(key):
+    if isinstance(key, float) and key != key:
+        raise Refused("a dict with the key nan")
+    if not isinstance(key, (str, int, float)):
+        raise Refused("a dict with a key of type %s" % type_name(key))
+
+
+def _base(item):
+    """What a value of a subclass counts as."""
+    if isinstance(item, int):
+        return int.__int__(item)
+    if isinstance(item, float):
+        return float.__float__(item)
+    if isinstance(item, str):
+        return str.__str__(item)
+    raise Refused("a value of type %s" % type_name(item))
+
+
+def _utf8(text):
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        surrogate = ord(text[error.start])
+        raise Refused("a string with a lone surrogate (U+%04X), which is no Unicode text" % surrogate) from None
+
+
+def type_name(value):
+    return name_of_type(type(value))
+
+
+def name_of_type(kind):
+    """A type's name as Python's own messages show it."""
+    if kind.__module__ in ("builtins", "__main__"):
+        return kind.__qualname__
+    return "%s.%s" % (kind.__module__, kind.__qualname__)

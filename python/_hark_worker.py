@@ -1,0 +1,295 @@
+"""A worker: takes calls of Python functions from Hark, one after the other, and answers each.
+
+A message is its length in four bytes, a byte that says what it is, and its fields; all numbers are little-endian.
+`crates/hark-foreign/src/protocol.rs` is the other side.
+
+    to the worker     H  version (2 bytes), project, python_src        begins
+                      C  attempt, length of id, length of target (4 bytes each), id, target, arguments
+                      M  bytes                                         writes them to the standard output
+    from the worker   H  version (2 bytes), text: the Python version   is ready
+                      R  pending, value                                the call's result
+                      E  pending, type, text, traceback, message       the call's error
+
+A text has its length in four bytes before it. A target is module, function and the program's own name for it, with
+NULs between. *pending* says how many bytes of output lie in the pipe (4 bytes, -1 if that cannot be known).
+
+The messages go over a socket that is descriptor 0 at first and moved away at once; 0 then is empty. Descriptor 1 is a
+pipe from the beginning, so what any code or child process writes is output of the call.
+"""
+import _thread
+import fcntl
+import importlib
+import io
+import os
+import select
+import struct
+import sys
+import time
+
+import _hark_errors as errors
+from _hark_values import Refused, RefusedArgument, decode, encode, type_name
+
+VERSION = 1
+CALL_HEAD = struct.Struct("<BIII")
+MESSAGE_LENGTH_MAX = 2**30
+READ_LENGTH = 16_384
+
+# How long a worker may go on with what it does when Hark is gone.
+GRACE_SECONDS = 0.5
+
+# Outside of the descriptors that programs use by number.
+PRIVATE_DESCRIPTOR_MIN = 100
+
+
+class NotCallable(Exception):
+    """There is no such function; the text says why, after the function's name."""
+
+
+class Output(io.TextIOWrapper):
+    """Standard output that holds nothing back, so that its order with what child processes write is right."""
+
+    def write(self, text):
+        count = super().write(text)
+        self.flush()
+        return count
+
+
+class Worker:
+    def __init__(self):
+        self.connection = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, PRIVATE_DESCRIPTOR_MIN)
+        self.pipe = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, PRIVATE_DESCRIPTOR_MIN)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        self.functions = {}
+        self.is_forked = False
+        self.pending_request = _pending_request()
+        self.open_output()
+        os.register_at_fork(after_in_child=self.forget_hark)
+
+    def open_output(self):
+        raw = io.FileIO(1, "w", closefd=False)
+        output = Output(io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", newline="\n")
+        self.output = sys.stdout = sys.__stdout__ = output
+
+    def forget_hark(self):
+        """In a process that the user's code forked: it must not answer in this one's place."""
+        self.is_forked = True
+        os.close(self.connection)
+        os.close(self.pipe)
+
+    def end_when_hark_ends(self):
+        """Hark may be killed while a call runs. Waiting for the hang-up alone, this wakes for nothing else."""
+        poll = select.poll()
+        poll.register(self.connection, 0)
+        while not poll.poll():
+            pass
+        time.sleep(GRACE_SECONDS)
+        os._exit(1)
+
+    # Messages
+
+    def receive(self):
+        """A message without its length, or nothing when Hark is gone."""
+        data = os.read(self.connection, READ_LENGTH)
+        while len(data) < 4:
+            more = os.read(self.connection, READ_LENGTH)
+            if not more:
+                return b""
+            data += more
+        end = 4 + int.from_bytes(data[:4], "little")
+        if len(data) == end:
+            return data[4:]
+        return self.receive_rest(data, end)
+
+    def receive_rest(self, data, end):
+        whole = bytearray(end)
+        whole[: len(data)] = data
+        view, filled = memoryview(whole), len(data)
+        while filled < end:
+            count = os.readv(self.connection, [view[filled:]])
+            if not count:
+                return b""
+            filled += count
+        return bytes(view[4:])
+
+    def send(self, data):
+        data = len(data).to_bytes(4, "little") + data
+        sent = os.write(self.connection, data)
+        if sent < len(data):
+            view = memoryview(data)
+            while sent < len(data):
+                sent += os.write(self.connection, view[sent:])
+
+    def begin(self):
+        data = self.receive()
+        if not data:
+            return False
+        version = int.from_bytes(data[1:3], "little")
+        if data[:1] != b"H" or version != VERSION:
+            sys.exit("hark speaks version %d of the worker's protocol, this worker version %d" % (version, VERSION))
+        project, at = _take(data, 3)
+        python_src, at = _take(data, at)
+        own = [os.fsdecode(project), os.fsdecode(python_src)]
+        # The first entry is what `-c` put there: the current folder.
+        rest = sys.path[1:] if sys.path and sys.path[0] == "" else sys.path
+        sys.path[:] = [*own, *(each for each in rest if each not in own)]
+        sys.argv[:] = [""]
+        self.send(b"H" + VERSION.to_bytes(2, "little") + _text(sys.version.split()[0]))
+        return True
+
+    def serve(self):
+        while True:
+            data = self.receive()
+            if not data:
+                return
+            if data[0] == 67:  # C
+                self.send(self.answer(data))
+            elif data[0] == 77:  # M
+                view = memoryview(data)[1:]
+                while view:
+                    view = view[os.write(self.pipe, view) :]
+            else:
+                sys.exit("hark sent a message that this worker does not know")
+
+    # Calls
+
+    def answer(self, data):
+        """Makes a call. Whatever it does, there is an answer, and in this process only."""
+        _, _attempt, id_length, target_length = CALL_HEAD.unpack_from(data)
+        at = CALL_HEAD.size + id_length
+        target = data[at : at + target_length]
+        try:
+            function = self.functions.get(target) or self.look_up(target)
+            result = function(*decode(data, at + target_length))
+            if hasattr(type(result), "__await__"):
+                result = _run(result)
+            if self.is_forked:
+                self.end_fork(None)
+            parts = [b"R", b""]
+            encode(result, parts)
+            parts[1] = self.pending()
+            answer = b"".join(parts)
+            if len(answer) <= MESSAGE_LENGTH_MAX:
+                return answer
+            raise Refused("a value that is too large: %d bytes" % len(answer))
+        except BaseException as error:
+            if self.is_forked:
+                self.end_fork(error)
+            texts = self.texts_of_failure(target, error)
+            return b"".join([b"E", self.pending(), *map(_text, texts)])
+
+    def look_up(self, target):
+        module_name, function_name, _ = target.decode().split("\0")
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name and (module_name + ".").startswith(error.name + "."):
+                raise NotCallable("there is no Python module `%s`" % error.name) from None
+            raise
+        try:
+            function = getattr(module, function_name)
+        except AttributeError:
+            hint = _nearest(function_name, module)
+            raise NotCallable("the Python module `%s` has no `%s`%s" % (module_name, function_name, hint)) from None
+        if not callable(function):
+            text = "it is no function, but a value of type %s" % type_name(function)
+            raise NotCallable(text)
+        self.functions[target] = function
+        return function
+
+    def texts_of_failure(self, target, error):
+        """Type, text, traceback and message about what a call raised; the first three are empty if no user's code did."""
+        described = _described(target)
+        if isinstance(error, NotCallable):
+            return "", "", "", "cannot call %s: %s" % (described, error)
+        if isinstance(error, RefusedArgument):
+            return "", "", "", "%s cannot be given %s" % (described, error)
+        if isinstance(error, Refused):
+            return "", "", "", "%s returned %s, which no Hark value can be" % (described, error)
+        kind, text, traceback = errors.texts_of(error)
+        verb = "raised" if target in self.functions else "cannot be loaded: its module raised"
+        message = "%s %s %s" % (described, verb, kind)
+        return kind, text, traceback, message + (": " + text if text else "")
+
+    def pending(self):
+        try:
+            self.output.flush()
+        except BaseException:
+            # It was closed, or its descriptor was.
+            os.dup2(self.pipe, 1)
+            self.open_output()
+        if sys.stdout is not self.output:
+            try:
+                sys.stdout.flush()
+            except BaseException:
+                sys.stdout = self.output
+        if self.pending_request is None:
+            return b"\xff\xff\xff\xff"
+        count = fcntl.ioctl(self.pipe, self.pending_request, b"\0\0\0\0")
+        return count if sys.byteorder == "little" else count[::-1]
+
+    def end_fork(self, error):
+        """The end of a process that the user's code forked and that came back from the call."""
+        status = 0
+        if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+            status = error.code or 0
+        elif error is not None:
+            errors.print_traceback(error)
+            status = 1
+        try:
+            sys.stdout.flush()
+        finally:
+            os._exit(status)
+
+
+def _described(target):
+    module, function, name = target.decode().split("\0")
+    whole = "`%s.%s`" % (module, function)
+    return whole if name in (function, module + "." + function) else "`%s` (%s)" % (name, whole)
+
+
+def _nearest(name, module):
+    import difflib
+
+    near = difflib.get_close_matches(name, [each for each in dir(module) if not each.startswith("__")], 1)
+    return "; did you mean `%s`?" % near[0] if near else ""
+
+
+def _run(awaitable):
+    import asyncio
+
+    async def wait():
+        return await awaitable
+
+    return asyncio.run(wait())
+
+
+def _pending_request():
+    """The number that asks a pipe how much is in it, which works at the writing end on Linux only."""
+    if not sys.platform.startswith("linux"):
+        return None
+    import termios
+
+    return termios.FIONREAD
+
+
+def _take(data, at):
+    end = at + 4 + int.from_bytes(data[at : at + 4], "little")
+    return data[at + 4 : end], end
+
+
+def _text(text):
+    data = text.encode("utf-8", "backslashreplace")
+    return len(data).to_bytes(4, "little") + data
+
+
+def main():
+    worker = Worker()
+    try:
+        if worker.begin():
+            _thread.start_new_thread(worker.end_when_hark_ends, ())
+            worker.serve()
+    except (BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
+        # Hark is gone, or wants this worker gone.
+        pass
