@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""Holds which crate may use which: the arrows of ARCHITECTURE.md, read from `cargo metadata`."""
+import json
+import subprocess
+from pathlib import Path
+
+MAY_USE = {
+    "hark-bytecode": set(),
+    "hark-compiler": {"hark-bytecode"},
+    "hark-machine": {"hark-bytecode"},
+    "hark-engine": {"hark-machine", "hark-bytecode"},
+    "hark-backends": {"hark-engine", "hark-machine", "hark-bytecode"},
+    "hark-foreign": {"hark-engine", "hark-machine", "hark-bytecode"},
+    "hark-cli": {"hark-bytecode", "hark-compiler", "hark-machine", "hark-engine", "hark-backends", "hark-foreign"},
+}
+
+
+def main():
+    root = Path(__file__).resolve().parent.parent
+    command = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
+    packages = json.loads(subprocess.run(command, cwd=root, check=True, capture_output=True).stdout)["packages"]
+    wrong = []
+    for package in packages:
+        name = package["name"]
+        if name not in MAY_USE:
+            wrong.append(f"{name} is not among the crates of tests/arrows.py")
+            continue
+        # What only tests need is free: they may look at the whole way of a program.
+        uses = {each["name"] for each in package["dependencies"] if each["kind"] is None and each["name"].startswith("hark-")}
+        wrong += [f"{name} may not use {other}" for other in sorted(uses - MAY_USE[name])]
+    print("\n".join(wrong))
+    print(f"{len(packages)} crates, {len(wrong)} wrong arrows")
+    raise SystemExit(1 if wrong or not packages else 0)
+
+
+if __name__ == "__main__":
+    main()
