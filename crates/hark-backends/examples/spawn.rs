@@ -2,94 +2,22 @@
 //!
 //! `cargo run --release -p hark-backends --example spawn [ROUNDS] [BATCH] [WORKERS]`
 
-#[path = "../tests/support/assembler.rs"]
-#[expect(clippy::unwrap_used, reason = "the program that it assembles is the one below")]
-mod assembler;
-
 use std::sync::Arc;
 use std::time::Instant;
 
 use hark_backends::System;
 use hark_backends::invoker::Threads;
+use hark_bytecode::Binding;
 use hark_engine::{Engine, MemoryStorage, NoForeign, Options, OutputItem, Ports, SuspendAt};
 use hark_machine::{Program, Value};
 
 const PROGRAM: &str = "
-fn one
-    PUSHV 1
-    RETURN
-
-fn start n futures          ; n threads, their Futures in a list
-    PUSHB n
-    PUSHV 0
-    PUSHB ==
-    CALL 2
-    JUMPIF started
-    PUSHV 1
-    PUSHB n
-    PUSHB -
-    CALL 2
-    PUSHB futures
-    PUSHB one
-    ACALL 0
-    PUSHB append
-    CALL 2
-    JUMP start
-started:
-    PUSHB futures
-    RETURN
-
-fn total futures i sum      ; the sum of their values, from index i down
-    PUSHV 0
-    PUSHB i
-    PUSHB <
-    CALL 2
-    JUMPIF totalled
-    PUSHB futures
-    PUSHV 1
-    PUSHB i
-    PUSHB -
-    CALL 2
-    PUSHB futures
-    PUSHB i
-    PUSHB nth
-    CALL 2
-    WAIT
-    PUSHB sum
-    PUSHB +
-    CALL 2
-    JUMP total
-totalled:
-    PUSHB sum
-    RETURN
-
-fn main rounds batch sum
-    PUSHB rounds
-    PUSHV 0
-    PUSHB ==
-    CALL 2
-    JUMPIF done
-    PUSHV 1
-    PUSHB rounds
-    PUSHB -
-    CALL 2
-    PUSHB batch
-    PUSHB batch
-    PUSHB list
-    CALL 0
-    PUSHB start
-    CALL 2
-    PUSHV 1
-    PUSHB batch
-    PUSHB -
-    CALL 2
-    PUSHB sum
-    PUSHB total
-    CALL 3
-    JUMP main
-done:
-    PUSHB sum
-    RETURN
+fn one() { 1 }
+fn start(n, futures) { if n == 0 { futures } else { start(n - 1, append(futures, async one())) } }
+fn total(futures, i, sum) { if i < 0 { sum } else { total(futures, i - 1, sum + await nth(futures, i)) } }
+fn main(rounds, batch, sum) {
+  if rounds == 0 { sum } else { main(rounds - 1, batch, total(start(batch, []), batch - 1, sum)) }
+}
 ";
 
 fn main() {
@@ -100,8 +28,9 @@ fn main() {
         Some(workers) => Threads::new(workers as usize),
         None => Threads::as_wide_as_the_cores(),
     };
-    let program = Program::new(assembler::assemble(PROGRAM)).expect("the program is sound");
-    let callee = Value::Function(hark_bytecode::FunctionIndex(3));
+    let executable = hark_compiler::compile("spawn.hk", PROGRAM).executable.expect("the program compiles");
+    let Some(Binding::Function(main)) = executable.binding("main") else { return };
+    let program = Program::new(executable).expect("the program is sound");
     let engine = Engine::new(
         Options { suspend_at: SuspendAt::Never, keep_output: false },
         Ports {
@@ -113,7 +42,7 @@ fn main() {
     );
     let begun = Instant::now();
     let arguments = vec![Value::Integer(rounds), Value::Integer(batch), Value::Integer(0)];
-    let report = engine.run(Arc::new(program), callee, arguments, Arc::new(|_: &[OutputItem]| {}));
+    let report = engine.run(Arc::new(program), Value::Function(main), arguments, Arc::new(|_: &[OutputItem]| {}));
     let took = begun.elapsed();
     let threads = report.threads;
     println!("{} {:?}: {threads} threads in {took:.3?}", report.status, report.result);
