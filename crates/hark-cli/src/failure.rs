@@ -112,7 +112,7 @@ pub fn draw_problems(source: &Source, problems: &[Problem], style: Style, out: &
     for problem in problems {
         let notice = Notice {
             severity: problem.severity,
-            code: "",
+            code: String::new(),
             message: &problem.message,
             labels: vec![Label { span: problem.span, text: "" }],
             hint: problem.hint.as_deref(),

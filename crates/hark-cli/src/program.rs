@@ -25,7 +25,7 @@ impl Compiled {
     /// Compiles a program.
     pub fn new(loaded: &Loaded) -> Compiled {
         let source = loaded.source.clone();
-        let compilation = compile(source.path.clone(), source.text.clone());
+        let compilation = compile(&source.path, &source.text);
         Compiled { executable: compilation.executable, diagnostics: compilation.diagnostics, source }
     }
 
@@ -80,7 +80,7 @@ impl Compiled {
             let notice = notice_of(diagnostic);
             json.open('{')?;
             json.entry("severity", notice.severity.name())?;
-            json.entry("code", notice.code)?;
+            json.entry("code", &notice.code)?;
             json.entry("message", notice.message)?;
             if let Some(label) = notice.labels.first() {
                 write_place(*label, &lines, json)?;
@@ -124,7 +124,7 @@ fn severity_of(diagnostic: &Diagnostic) -> Severity {
 fn notice_of(diagnostic: &Diagnostic) -> Notice<'_> {
     Notice {
         severity: severity_of(diagnostic),
-        code: diagnostic.code.name(),
+        code: diagnostic.code.to_string(),
         message: &diagnostic.message,
         labels: diagnostic.labels.iter().map(|label| Label { span: label.span, text: &label.text }).collect(),
         hint: diagnostic.hint.as_deref(),

@@ -10,8 +10,7 @@ use crate::output;
 /// # Errors
 /// If there is no such code, or standard output cannot be written to.
 pub fn explain(wanted: &Explain) -> Result<u8, Failure> {
-    let name = wanted.code.to_ascii_uppercase();
-    let Some(code) = hark_compiler::Code::from_name(&name) else {
+    let Some(code) = hark_compiler::Code::from_text(&wanted.code) else {
         return Err(Failure::usage(format!("there is no error code `{}`", wanted.code))
             .with_hint("a code stands in brackets after `error` or `warning`, such as HK0012"));
     };

@@ -30,7 +30,7 @@ pub struct Notice<'a> {
     /// How bad it is.
     pub severity: Severity,
     /// The code that `hark explain` knows; may be empty.
-    pub code: &'a str,
+    pub code: String,
     /// What is wrong.
     pub message: &'a str,
     /// Where; the first is the place itself.

@@ -268,7 +268,8 @@ mod tests {
     fn drawn(text: &str, places: &[(Span, &str)], style: Style) -> String {
         let source = Source::new("service.hk", text);
         let labels = places.iter().map(|(span, text)| Label { span: *span, text }).collect();
-        let notice = Notice { severity: Severity::Error, code: "HK0012", message: "bad", labels, hint: Some("better") };
+        let notice =
+            Notice { severity: Severity::Error, code: "HK0012".into(), message: "bad", labels, hint: Some("better") };
         let mut out = String::new();
         draw_notice(&notice, &Lines::new(&source), style, &mut out);
         out
