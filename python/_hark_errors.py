@@ -63,7 +63,8 @@ def _traceback_of(error):
 def _users_frames(stack):
     """Without the worker's own frames, and those of the machinery that loads modules and runs coroutines for it."""
     frames = [frame for frame in stack if not frame.filename.startswith(_OWN_FILES)]
-    if len(frames) < len(stack) and "asyncio" in sys.modules:
-        folder = os.path.dirname(sys.modules["asyncio"].__file__ or "") + os.sep
-        return list(itertools.dropwhile(lambda frame: frame.filename.startswith(folder), frames))
-    return frames
+    if len(frames) == len(stack):
+        return frames
+    used = [sys.modules[name] for name in ("importlib", "asyncio") if name in sys.modules]
+    folders = tuple(os.path.dirname(module.__file__) + os.sep for module in used if module.__file__)
+    return list(itertools.dropwhile(lambda frame: frame.filename.startswith(folders), frames))

@@ -10,6 +10,9 @@ use triomphe::Arc;
 /// Lists from this length on are looked at for whether they hold numbers of one type only.
 const PACKED_LENGTH_MIN: usize = 16;
 
+/// The most elements that a list gets room for before they have come.
+const CAPACITY_MAX: usize = 4096;
+
 /// Why bytes are no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError(pub String);
@@ -209,8 +212,8 @@ fn begin_decoding(reader: &mut Reader<'_>) -> Result<Started, DecodeError> {
         b'e' => Value::list(numbers(reader, |bytes| Value::Float(f64::from_le_bytes(bytes)))?),
         b'l' => {
             let count = reader.count()?;
-            // Each element takes a byte at least, so what is claimed is not believed further than that.
-            return Ok(Started::Open(Open::List(Vec::with_capacity(count.min(reader.0.len())), count)));
+            // What damaged bytes claim is not believed far.
+            return Ok(Started::Open(Open::List(Vec::with_capacity(count.min(CAPACITY_MAX)), count)));
         }
         b'd' => return Ok(Started::Open(Open::Hash(HashBody::default(), reader.count()?, None))),
         _ => return Err(damaged(&format!("there is no tag {tag}"))),
@@ -270,4 +273,64 @@ fn damaged(problem: &str) -> DecodeError {
 /// The error of arguments that cannot go over.
 pub fn refused_argument(described: &str, refused: Refused) -> Error {
     Error::of_type(format!("{described} cannot be given a {}, only values that Python has too", refused.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `[[1, "ab", 1.5, 2^64], {"k": [null, true, false]}, <20 integers>, <20 floats>]`, encoded.
+    fn sample() -> Vec<u8> {
+        let big = Value::big_integer(BigInt::from(u64::MAX) + 1);
+        let first = Value::list(vec![Value::Integer(1), Value::string("ab"), Value::Float(1.5), big]);
+        let mut entries = HashBody::default();
+        let inner = Value::list(vec![Value::Null, Value::Boolean(true), Value::Boolean(false)]);
+        entries.insert(Key::new(Value::string("k")).unwrap(), inner);
+        let integers = Value::list((0..20).map(Value::Integer).collect());
+        let floats = Value::list((0..20).map(|each| Value::Float(f64::from(each))).collect());
+        let mut bytes = Vec::new();
+        encode_arguments(&[first, Value::Hash(Arc::new(entries)), integers, floats], &mut bytes).unwrap();
+        bytes
+    }
+
+    fn encoded_again(bytes: &[u8]) -> Vec<u8> {
+        let value = decode(bytes).unwrap();
+        let items: Vec<Value> = value.as_list().unwrap().iter().cloned().collect();
+        let mut again = Vec::new();
+        encode_arguments(&items, &mut again).unwrap();
+        again
+    }
+
+    #[test]
+    fn what_was_encoded_is_decoded() {
+        assert_eq!(encoded_again(&sample()), sample());
+    }
+
+    #[test]
+    fn the_format_is_fixed() {
+        let mut bytes = Vec::new();
+        encode_arguments(&[Value::Integer(-2), Value::string("é"), Value::Null], &mut bytes).unwrap();
+        assert_eq!(bytes, b"l\x03\0\0\0i\xfe\xff\xff\xff\xff\xff\xff\xffs\x02\0\0\0\xc3\xa9N");
+    }
+
+    #[test]
+    fn what_ends_too_early_or_too_late_is_refused() {
+        let whole = sample();
+        for end in 0..whole.len() {
+            assert!(decode(&whole[..end]).is_err(), "the first {end} bytes");
+        }
+        assert!(decode(&[&*whole, b"N"].concat()).is_err());
+    }
+
+    #[test]
+    fn damaged_bytes_do_not_panic() {
+        let whole = sample();
+        for at in 0..whole.len() {
+            for bit in 0..8 {
+                let mut damaged = whole.clone();
+                damaged[at] ^= 1 << bit;
+                let _ = decode(&damaged);
+            }
+        }
+    }
 }

@@ -1,0 +1,119 @@
+//! What goes wrong in Python, and how it is told.
+
+use hark_foreign::PythonPool;
+use hark_machine::Value;
+
+use crate::fixture::{call, config, error, printed_in, shown, string, traceback};
+
+#[test]
+fn an_exception_has_its_type_its_text_and_a_traceback() {
+    let error = error("calls.raises", string("some text"));
+    assert_eq!((&*error.kind, &*error.message), ("python", "`calls.raises` raised ValueError: some text"));
+    let traceback = traceback(&error);
+    assert!(traceback.starts_with("Traceback (most recent call last):\n  File \""), "{traceback}");
+    assert!(traceback.contains("calls.py\", line ") && traceback.contains(", in raises\n"), "{traceback}");
+    assert!(traceback.ends_with("ValueError: some text\n") && !traceback.contains("hark>"), "{traceback}");
+}
+
+#[test]
+fn a_cause_is_told_too() {
+    let error = error("calls.chained", vec![]);
+    assert_eq!(&*error.message, "`calls.chained` raised calls.Custom: effect");
+    let traceback = traceback(&error);
+    let cause = traceback.find("KeyError: 'cause'").unwrap();
+    assert!(cause < traceback.find("direct cause").unwrap() && !traceback.contains("hark>"), "{traceback}");
+}
+
+#[test]
+fn no_exception_gets_by() {
+    let raised = [
+        ("interrupt", "raised KeyboardInterrupt"),
+        ("exit", "raised SystemExit: 3"),
+        ("rude", "raised calls.Rude: (its text cannot be had"),
+        ("surrogate", "raised ValueError: \\ud800"),
+        ("recursion", "raised RecursionError: maximum recursion depth"),
+        ("signal", "raised KeyboardInterrupt"),
+        ("stop", "raised StopIteration: 1"),
+    ];
+    for (what, told) in raised {
+        let error = error("calls.raises", string(what));
+        assert!(error.message.starts_with(&format!("`calls.raises` {told}")), "{}", error.message);
+        assert_eq!(&*error.kind, "python");
+    }
+}
+
+#[test]
+fn huge_texts_are_shortened() {
+    let error = error("calls.raises", string("huge"));
+    assert!(error.message.len() < 11_000 && error.message.contains("characters left out"));
+    assert!(traceback(&error).len() < 101_000);
+}
+
+#[test]
+fn an_alias_is_named_with_what_it_means() {
+    let mut aliased = call("calls.raises", string("text"));
+    aliased.name = "other".into();
+    let error = PythonPool::new(config(1)).call_blocking(&aliased, &mut |_| ()).unwrap_err();
+    assert_eq!(&*error.message, "`other` (`calls.raises`) raised ValueError: text");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let missing = [
+        ("no_such_module.f", "cannot call `no_such_module.f`: there is no Python module `no_such_module`"),
+        ("calls.part.f", "cannot call `calls.part.f`: there is no Python module `calls.part`"),
+        ("calls.ecko", "cannot call `calls.ecko`: the Python module `calls` has no `ecko`; did you mean `echo`?"),
+        ("calls.not_callable", "cannot call `calls.not_callable`: it is no function, but a value of type int"),
+    ];
+    for (target, told) in missing {
+        let error = error(target, vec![]);
+        assert_eq!((&*error.kind, &*error.message), ("python", told));
+    }
+}
+
+#[test]
+fn a_module_that_cannot_be_loaded_is_told_with_its_traceback() {
+    let broken = error("broken.f", vec![]);
+    let told = "`broken.f` cannot be loaded: its module raised LookupError: not while loading";
+    assert_eq!(&*broken.message, told);
+    let traceback = traceback(&broken);
+    assert!(traceback.contains("in fail\n") && !traceback.contains("importlib"), "{traceback}");
+    let misspelt = error("misspelt.f", vec![]);
+    assert!(misspelt.message.contains("its module raised SyntaxError: "), "{}", misspelt.message);
+    let leaving = error("leaving.f", vec![]);
+    assert!(leaving.message.ends_with("its module raised SystemExit: no module"), "{}", leaving.message);
+}
+
+#[test]
+fn wrong_arguments_are_an_exception_of_python() {
+    let error = error("calls.add", vec![]);
+    assert!(error.message.starts_with("`calls.add` raised TypeError: add() missing 1 "), "{}", error.message);
+    assert_eq!(shown("calls.add", vec![Value::Integer(1)]), "11");
+}
+
+#[test]
+fn a_death_is_an_error_of_its_call_and_the_next_one_works() {
+    let pool = PythonPool::new(config(1));
+    let deaths = [
+        ("exit", "with exit status 3"),
+        ("kill", "by signal 9 (SIGKILL)"),
+        ("segfault", "by signal 11 (SIGSEGV)"),
+        ("child keeps output", "with exit status 3"),
+    ];
+    for (how, told) in deaths {
+        let (result, output) = printed_in(&pool, "calls.dies", string(how));
+        let error = result.unwrap_err();
+        let expected = format!("`calls.dies` did not return: its Python process ended {told}");
+        assert_eq!((&*error.kind, &*error.message, &*output), ("python", &*expected, "last words\n"));
+        assert!(matches!(printed_in(&pool, "calls.echo", vec![Value::Integer(1)]).0, Ok(Value::Integer(1))));
+    }
+}
+
+#[test]
+fn coroutines_are_run() {
+    assert_eq!(shown("calls.coroutine", vec![Value::Integer(4)]), "5");
+    let error = error("calls.failing_coroutine", vec![]);
+    assert_eq!(&*error.message, "`calls.failing_coroutine` raised ValueError: in a coroutine");
+    let traceback = traceback(&error);
+    assert!(!traceback.contains("asyncio") && traceback.contains("in failing_coroutine"), "{traceback}");
+}

@@ -1,0 +1,96 @@
+//! What the tests share: a pool over the folder `project`, and calls of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use hark_foreign::{Call, PythonConfig, PythonPool};
+use hark_machine::{Error, HashBody, Key, Value};
+use triomphe::Arc;
+
+static SHARED: LazyLock<PythonPool> = LazyLock::new(|| PythonPool::new(config(4)));
+
+pub fn config(workers: usize) -> PythonConfig {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
+    PythonConfig { interpreter: None, project: tests.join("project"), python_src: tests.join("src"), workers }
+}
+
+pub fn call(target: &str, arguments: Vec<Value>) -> Call {
+    let (module, function) = target.rsplit_once('.').unwrap();
+    Call {
+        module: module.into(),
+        function: function.into(),
+        name: function.into(),
+        arguments,
+        id: "session/0/1".into(),
+        attempt: 1,
+    }
+}
+
+/// A call in a pool of several; what it printed, too.
+pub fn printed(target: &str, arguments: Vec<Value>) -> (Result<Value, Error>, String) {
+    printed_in(&SHARED, target, arguments)
+}
+
+pub fn printed_in(pool: &PythonPool, target: &str, arguments: Vec<Value>) -> (Result<Value, Error>, String) {
+    let mut output = String::new();
+    let result = pool.call_blocking(&call(target, arguments), &mut |text| output.push_str(&text));
+    (result, output)
+}
+
+pub fn value(target: &str, arguments: Vec<Value>) -> Value {
+    printed(target, arguments).0.unwrap_or_else(|error| panic!("{}", error.message))
+}
+
+pub fn error(target: &str, arguments: Vec<Value>) -> Error {
+    printed(target, arguments).0.expect_err("the call has a value")
+}
+
+/// The value in Hark's own text form.
+pub fn shown(target: &str, arguments: Vec<Value>) -> String {
+    text(&value(target, arguments))
+}
+
+pub fn text(value: &Value) -> String {
+    match value {
+        Value::List(..) => {
+            let items: Vec<String> = value.as_list().unwrap().iter().map(text).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Hash(body) => {
+            let entries: Vec<String> =
+                body.iter().map(|(key, value)| format!("{}: {}", text(key), text(value))).collect();
+            format!("{{{}}}", entries.join(", "))
+        }
+        Value::String(text) => format!("{:?}", text.as_str()),
+        Value::Null => "null".into(),
+        Value::Boolean(value) => value.to_string(),
+        Value::Integer(value) => value.to_string(),
+        Value::BigInteger(value) => value.to_string(),
+        Value::Float(value) => format!("{value:?}"),
+        other => format!("{other:?}"),
+    }
+}
+
+pub fn traceback(error: &Error) -> String {
+    let Value::Hash(data) = &error.data else { panic!("no data: {}", error.message) };
+    data.get(&Value::string("traceback")).and_then(Value::as_str).unwrap().to_owned()
+}
+
+pub fn hash(entries: Vec<(Value, Value)>) -> Value {
+    let mut body = HashBody::default();
+    for (key, value) in entries {
+        body.insert(Key::new(key).unwrap(), value);
+    }
+    Value::Hash(Arc::new(body))
+}
+
+pub fn string(text: &str) -> Vec<Value> {
+    vec![Value::string(text)]
+}
+
+/// A new folder of this test's own.
+pub fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}

@@ -1,0 +1,10 @@
+//! Calls of real Python functions, in workers of the `python3` that is installed.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod errors;
+mod fixture;
+mod interpreters;
+mod output;
+mod values;
+mod workers;

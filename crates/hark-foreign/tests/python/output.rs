@@ -1,0 +1,78 @@
+//! What Python functions print.
+
+use std::time::{Duration, Instant};
+
+use hark_foreign::PythonPool;
+use hark_machine::Value;
+
+use crate::fixture::{call, config, printed, printed_in, shown, string};
+
+#[test]
+fn everything_printed_comes_in_order() {
+    let (result, output) = printed("calls.prints", vec![]);
+    assert!(result.is_ok());
+    assert_eq!(output, "one\ntwo three four\nfive\nsix");
+}
+
+#[test]
+fn a_short_calls_output_is_one_text() {
+    let mut texts = Vec::new();
+    let pool = PythonPool::new(config(1));
+    pool.call_blocking(&call("calls.echo", vec![Value::Null]), &mut |_| ()).unwrap();
+    pool.call_blocking(&call("calls.prints_plain", string("a\nb\nc")), &mut |text| texts.push(text)).unwrap();
+    assert_eq!(texts.concat(), "a\nb\nc");
+    assert!(texts.len() <= 2, "{texts:?}");
+}
+
+#[test]
+fn more_than_a_pipe_holds_is_no_problem() {
+    let (result, output) = printed("calls.prints_much", vec![Value::Integer(200_000)]);
+    assert_eq!(result.unwrap().as_str(), Some("done"));
+    assert_eq!(output.lines().count(), 200_000);
+    assert!(output.starts_with("1\n2\n") && output.ends_with("\n200000\n"));
+}
+
+#[test]
+fn output_of_a_long_call_comes_while_it_runs() {
+    for (function, first) in [("calls.prints_slowly", "early\n"), ("calls.prints_progress", "50%")] {
+        let mut texts = Vec::new();
+        let pool = PythonPool::new(config(1));
+        pool.call_blocking(&call(function, vec![]), &mut |text| texts.push((Instant::now(), text))).unwrap();
+        let end = Instant::now();
+        assert_eq!(texts.first().map(|(_, text)| &**text), Some(first));
+        assert!(end - texts[0].0 > Duration::from_millis(100), "{texts:?}");
+    }
+}
+
+#[test]
+fn any_text_can_be_printed() {
+    let (_, output) = printed("calls.prints_unicode", vec![]);
+    assert_eq!(output, "é☃😀\0 \\ud800\n\u{fffd}\n");
+}
+
+#[test]
+fn output_belongs_to_its_call() {
+    let pool = PythonPool::new(config(1));
+    for index in 0..300 {
+        let text = format!("text {index}");
+        assert_eq!(printed_in(&pool, "calls.prints_plain", string(&text)).1, text);
+    }
+}
+
+#[test]
+fn a_function_may_do_what_it_likes_with_its_output() {
+    for function in ["calls.closes_output", "calls.replaces_output"] {
+        let pool = PythonPool::new(config(1));
+        assert_eq!(printed_in(&pool, function, vec![]).1, "");
+        assert!(printed_in(&pool, "calls.echo", vec![Value::Null]).0.is_ok());
+    }
+    let pool = PythonPool::new(config(1));
+    printed_in(&pool, "calls.closes_output", vec![]).0.unwrap();
+    assert_eq!(printed_in(&pool, "calls.prints_plain", string("again")).1, "again");
+}
+
+#[test]
+fn standard_error_is_no_output_and_standard_input_is_empty() {
+    assert_eq!(printed("calls.standard_error", vec![]).1, "");
+    assert_eq!(shown("calls.reads_input", vec![]), r#"["", ""]"#);
+}

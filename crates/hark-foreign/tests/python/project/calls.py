@@ -1,0 +1,301 @@
+"""Functions that the tests call."""
+import asyncio
+import collections
+import ctypes
+import enum
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+not_callable = 5
+
+
+def echo(value):
+    return value
+
+
+def any_number(*arguments):
+    return list(arguments)
+
+
+def describe(value):
+    return type(value).__name__
+
+
+def pid():
+    return os.getpid()
+
+
+def add(a, b=10):
+    return a + b
+
+
+# Results
+
+
+class Name(str):
+    pass
+
+
+class Number(int):
+    pass
+
+
+class Color(enum.IntEnum):
+    RED = 3
+
+
+Point = collections.namedtuple("Point", "x y")
+
+
+def subclasses():
+    return [Name("n"), Number(5), Color.RED, Point(1, 2), collections.OrderedDict(b=1, a=2), True, (1, ())]
+
+
+def cyclic():
+    items = [1]
+    items.append({"again": items})
+    return items
+
+
+def shared():
+    inner = [1]
+    return [inner, inner]
+
+
+def deep(depth):
+    items = []
+    for _ in range(depth):
+        items = [items]
+    return items
+
+
+def depth(items):
+    count = 0
+    while items:
+        items = items[0]
+        count += 1
+    return count
+
+
+def text_of_length(length):
+    return "x" * length
+
+
+def numbers(count):
+    return [list(range(count)), [each / 2 for each in range(count)]]
+
+
+def exploding():
+    items = []
+    for _ in range(60):
+        items = [items, items]
+    return items
+
+
+def unusual(what):
+    return {
+        "set": lambda: {1},
+        "bytes": lambda: [b"raw"],
+        "object": object,
+        "generator": lambda: (each for each in [1]),
+        "async generator": lambda: async_generator(),
+        "none key": lambda: {None: 1},
+        "tuple key": lambda: {"a": [{(1, 2): 3}]},
+        "nan key": lambda: {math.nan: 1},
+        "surrogate": lambda: "a\ud800",
+        "surrogate key": lambda: {"\udc00": 1},
+    }[what]()
+
+
+async def async_generator():
+    yield 1
+
+
+async def coroutine(x):
+    await asyncio.sleep(0.001)
+    print("in a coroutine")
+    return x + 1
+
+
+async def failing_coroutine():
+    await asyncio.sleep(0)
+    raise ValueError("in a coroutine")
+
+
+# Errors
+
+
+class Rude(Exception):
+    def __str__(self):
+        raise SystemExit("no text")
+
+
+class Custom(Exception):
+    pass
+
+
+def chained():
+    try:
+        {}["cause"]
+    except KeyError as error:
+        raise Custom("effect") from error
+
+
+def raises(what):
+    if what == "interrupt":
+        raise KeyboardInterrupt
+    if what == "exit":
+        sys.exit(3)
+    if what == "rude":
+        raise Rude
+    if what == "huge":
+        raise ValueError("x" * 50_000_000)
+    if what == "surrogate":
+        raise ValueError("\ud800")
+    if what == "recursion":
+        return raises(what)
+    if what == "signal":
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+    if what == "stop":
+        raise StopIteration(1)
+    raise ValueError(what)
+
+
+def dies(how):
+    print("last words")
+    if how == "exit":
+        os._exit(3)
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "segfault":
+        ctypes.string_at(0)
+    if how == "child keeps output":
+        subprocess.Popen(["sleep", "30"])
+        os._exit(3)
+
+
+# Output
+
+
+def prints():
+    print("one")
+    sys.stdout.write("two")
+    os.write(1, b" three ")
+    subprocess.run(["echo", "four"], check=True)
+    ctypes.CDLL(None).puts(b"five")
+    ctypes.CDLL(None).fflush(None)
+    sys.stdout.buffer.write(b"six")
+    return 1
+
+
+def prints_much(lines):
+    subprocess.run(["seq", str(lines)], check=True)
+    return "done"
+
+
+def prints_slowly():
+    print("early")
+    time.sleep(0.3)
+    print("late")
+
+
+def prints_progress():
+    print("50%", end="")
+    time.sleep(0.3)
+    print()
+
+
+def prints_unicode():
+    print("é☃😀\0", "\ud800")
+    os.write(1, b"\xff\n")
+
+
+def closes_output():
+    sys.stdout.close()
+    os.close(1)
+
+
+def replaces_output():
+    sys.stdout = open(os.devnull, "w")
+    print("nowhere")
+
+
+def prints_plain(text):
+    print(text, end="")
+
+
+def standard_error():
+    print("to standard error", file=sys.stderr)
+
+
+def reads_input():
+    return [sys.stdin.read(), os.read(0, 10).decode()]
+
+
+# Processes and threads
+
+
+def forks():
+    """The child comes back from this call too; it must not answer."""
+    child = os.fork()
+    if child == 0:
+        print("child")
+        return "from the child"
+    _, status = os.waitpid(child, 0)
+    return os.WEXITSTATUS(status)
+
+
+def forks_and_raises():
+    child = os.fork()
+    if child == 0:
+        sys.exit(7)
+    return os.WEXITSTATUS(os.waitpid(child, 0)[1])
+
+
+def threads():
+    results = []
+    workers = [threading.Thread(target=lambda n=n: results.append(n)) for n in range(8)]
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join()
+    return sorted(results)
+
+
+def sleeps(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def writes_pid_and_sleeps(path):
+    with open(path + ".new", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename(path + ".new", path)
+    time.sleep(60)
+
+
+def meets(folder, me, other):
+    open(os.path.join(folder, me), "w").close()
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        if os.path.exists(os.path.join(folder, other)):
+            return True
+        time.sleep(0.002)
+    return False
+
+
+def surroundings():
+    return {
+        "argv": sys.argv,
+        "main": sorted(name for name in vars(sys.modules["__main__"]) if not name.startswith("__")),
+        "path": sys.path[:2],
+        "has_current_folder": "" in sys.path,
+        "own_group": os.getpgid(0) == os.getpid(),
+        "descriptors": [os.readlink("/proc/self/fd/0"), os.readlink("/proc/self/fd/1").split(":")[0]],
+    }

@@ -1,0 +1,5 @@
+"""A module of the second folder."""
+
+
+def where():
+    return "python_src"

@@ -1,0 +1,159 @@
+//! What goes over to Python and comes back.
+
+use hark_bytecode::FunctionIndex;
+use hark_machine::Value;
+use num_bigint::BigInt;
+
+use crate::fixture::{error, hash, printed, shown, string, text, value};
+
+/// This comes back as it went.
+fn survives(sent: Value) {
+    assert_eq!(text(&value("calls.echo", vec![sent.clone()])), text(&sent));
+}
+
+#[test]
+fn every_kind_of_value_survives_both_ways() {
+    survives(Value::Null);
+    survives(Value::Boolean(true));
+    survives(Value::Boolean(false));
+    for integer in [0, -1, i64::MAX, i64::MIN] {
+        survives(Value::Integer(integer));
+    }
+    for exponent in [63, 64, 65, 127, 128, 5000] {
+        let power = BigInt::from(2).pow(exponent);
+        for near in [&power - 1, power.clone(), &power + 1, -&power, -&power - 1, -&power + 1] {
+            survives(Value::big_integer(near));
+        }
+    }
+    for float in [0.0, -0.0, 1.5, f64::MAX, 5e-324, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+        survives(Value::Float(float));
+    }
+    for text in ["", "a\0b", "é☃日本😀", "\u{ffff}\u{10ffff}", "\r\n"] {
+        survives(Value::string(text));
+    }
+}
+
+#[test]
+fn containers_survive_both_ways() {
+    survives(Value::list(Vec::new()));
+    survives(hash(Vec::new()));
+    survives(Value::list(vec![
+        Value::list(vec![Value::Null]),
+        hash(vec![(Value::Integer(1), Value::list(Vec::new()))]),
+    ]));
+    survives(hash(vec![
+        (Value::string("b"), Value::Integer(1)),
+        (Value::Float(2.5), hash(vec![(Value::Boolean(true), Value::Null)])),
+        (Value::Integer(-3), Value::string("x")),
+    ]));
+    survives(Value::list((0..1000).map(Value::Integer).collect()));
+    survives(Value::list((0..1000).map(|each| Value::Float(f64::from(each) / 3.0)).collect()));
+    survives(Value::list((0..1000).map(|each| Value::string(each.to_string())).collect()));
+    let mut mixed: Vec<Value> = (0..100).map(Value::Integer).collect();
+    mixed.push(Value::big_integer(BigInt::from(2).pow(70)));
+    survives(Value::list(mixed));
+    let rest = Value::List(
+        3,
+        match Value::list((0..40).map(Value::Integer).collect()) {
+            Value::List(_, body) => body,
+            _ => unreachable!(),
+        },
+    );
+    survives(rest);
+}
+
+#[test]
+fn types_are_those_of_python() {
+    let types = [
+        (Value::Null, "NoneType"),
+        (Value::Boolean(true), "bool"),
+        (Value::Integer(1), "int"),
+        (Value::Float(1.0), "float"),
+        (Value::string("1"), "str"),
+        (Value::list(Vec::new()), "list"),
+        (hash(Vec::new()), "dict"),
+    ];
+    for (sent, name) in types {
+        assert_eq!(value("calls.describe", vec![sent]).as_str(), Some(name));
+    }
+}
+
+#[test]
+fn subclasses_count_as_their_base() {
+    assert_eq!(shown("calls.subclasses", vec![]), r#"["n", 5, 3, [1, 2], {"b": 1, "a": 2}, true, [1, []]]"#);
+}
+
+#[test]
+fn long_lists_of_numbers_come_back() {
+    let Value::List(..) = value("calls.numbers", vec![Value::Integer(5)]) else { panic!("no list") };
+    let both = value("calls.numbers", vec![Value::Integer(20_000)]);
+    let both = both.as_list().unwrap();
+    let item = |list: usize, index: usize| text(both.get(list).unwrap().as_list().unwrap().get(index).unwrap());
+    assert_eq!((item(0, 19_999), item(1, 19_999)), ("19999".into(), "9999.5".into()));
+}
+
+#[test]
+fn lists_nest_as_deep_as_one_likes() {
+    let deep = value("calls.deep", vec![Value::Integer(100_000)]);
+    assert_eq!(text(&value("calls.depth", vec![deep])), "100000");
+}
+
+#[test]
+fn a_value_in_two_places_is_no_cycle() {
+    assert_eq!(shown("calls.shared", vec![]), "[[1], [1]]");
+    let error = error("calls.cyclic", vec![]);
+    assert_eq!(&*error.message, "`calls.cyclic` returned a list that holds itself, which no Hark value can be");
+    assert_eq!(&*error.kind, "python");
+}
+
+#[test]
+fn large_texts_come_back() {
+    let length = 100_000_000;
+    let text = value("calls.text_of_length", vec![Value::Integer(length)]);
+    assert_eq!(text.as_str().map(str::len), Some(length as usize));
+    let (back, _) = printed("builtins.len", vec![text]);
+    assert!(matches!(back, Ok(Value::Integer(100_000_000))));
+}
+
+#[test]
+fn other_results_are_refused_by_their_type() {
+    let refused = [
+        ("set", "a value of type set"),
+        ("bytes", "a value of type bytes"),
+        ("object", "a value of type object"),
+        ("generator", "a value of type generator"),
+        ("async generator", "a value of type async_generator"),
+        ("none key", "a dict with a key of type NoneType"),
+        ("tuple key", "a dict with a key of type tuple"),
+        ("nan key", "a dict with the key nan"),
+        ("surrogate", "a string with a lone surrogate (U+D800), which is no Unicode text"),
+        ("surrogate key", "a string with a lone surrogate (U+DC00), which is no Unicode text"),
+    ];
+    for (what, named) in refused {
+        let error = error("calls.unusual", string(what));
+        let expected = format!("`calls.unusual` returned {named}, which no Hark value can be");
+        assert_eq!((&*error.kind, &*error.message), ("python", &*expected));
+    }
+}
+
+#[test]
+fn functions_and_futures_are_no_arguments() {
+    let function = Value::Function(FunctionIndex(0));
+    let refused = [
+        (function.clone(), "function"),
+        (Value::list(vec![function]), "function"),
+        (hash(vec![(Value::string("k"), Value::Future(3))]), "future"),
+    ];
+    for (sent, named) in refused {
+        let error = error("calls.echo", vec![sent]);
+        let expected = format!("`calls.echo` cannot be given a {named}, only values that Python has too");
+        assert_eq!((&*error.kind, &*error.message), ("type", &*expected));
+    }
+}
+
+#[test]
+fn keys_that_python_cannot_tell_apart_are_refused() {
+    let keys = hash(vec![(Value::Integer(1), Value::Null), (Value::Boolean(true), Value::Null)]);
+    let error = error("calls.echo", vec![keys]);
+    assert!(error.message.contains("cannot be given a hash whose keys are one and the same"), "{}", error.message);
+}

@@ -1,0 +1,208 @@
+//! The processes: how many there are, how long they live, what they are like.
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hark_foreign::{Call, PythonPool};
+use hark_machine::{Error, Value};
+
+use crate::fixture::{call, config, folder, printed, printed_in, shown, string, text, value};
+
+fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < end, "{what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn is_running(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// Begins a call that writes its process's number to a file, and waits for that.
+fn begin_sleeping(pool: &PythonPool, id: &str, file: &Path) -> (String, mpsc::Receiver<Result<Value, Error>>) {
+    let path = file.to_str().unwrap();
+    let sleeping = Call { id: id.into(), ..call("calls.writes_pid_and_sleeps", string(path)) };
+    let (sender, receiver) = mpsc::channel();
+    pool.call(sleeping, Box::new(|_| ()), Box::new(move |result| sender.send(result).unwrap()));
+    wait_for("the call begins", || file.exists());
+    (fs::read_to_string(file).unwrap(), receiver)
+}
+
+#[test]
+fn a_worker_is_used_again() {
+    let pool = PythonPool::new(config(4));
+    let pids = [0; 5].map(|_| text(&printed_in(&pool, "calls.pid", vec![]).0.unwrap()));
+    assert!(pids.iter().all(|pid| *pid == pids[0]), "{pids:?}");
+}
+
+#[test]
+fn calls_run_at_the_same_time_blocking_or_not() {
+    let folder = folder("meets");
+    let meet = |me: &str, other: &str| {
+        let names = [folder.to_str().unwrap(), me, other].map(Value::string);
+        call("calls.meets", names.to_vec())
+    };
+    let pool = PythonPool::new(config(2));
+    let (sender, receiver) = mpsc::channel();
+    pool.call(meet("a", "b"), Box::new(|_| ()), Box::new(move |result| sender.send(result).unwrap()));
+    assert!(matches!(pool.call_blocking(&meet("b", "a"), &mut |_| ()), Ok(Value::Boolean(true))));
+    assert!(matches!(receiver.recv().unwrap(), Ok(Value::Boolean(true))));
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn no_more_workers_run_than_are_allowed() {
+    let pool = PythonPool::new(config(2));
+    let (sender, receiver) = mpsc::channel();
+    for _ in 0..200 {
+        let sender = sender.clone();
+        pool.call(call("calls.pid", vec![]), Box::new(|_| ()), Box::new(move |pid| sender.send(pid).unwrap()));
+    }
+    drop(sender);
+    let mut pids: Vec<String> = receiver.iter().map(|pid| text(&pid.unwrap())).collect();
+    assert_eq!(pids.len(), 200);
+    pids.sort();
+    pids.dedup();
+    assert!(pids.len() <= 2, "{pids:?}");
+}
+
+#[test]
+fn blocking_calls_of_many_threads_take_turns() {
+    let pool = Arc::new(PythonPool::new(config(2)));
+    let threads: Vec<_> = (0..8)
+        .map(|number| {
+            let pool = pool.clone();
+            thread::spawn(move || {
+                for index in 0..50 {
+                    let sent = Value::Integer(number * 1000 + index);
+                    let (back, _) = printed_in(&pool, "calls.echo", vec![sent.clone()]);
+                    assert_eq!(text(&back.unwrap()), text(&sent));
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+#[test]
+fn output_comes_before_the_answer() {
+    let pool = PythonPool::new(config(1));
+    let (sender, receiver) = mpsc::channel();
+    let printer = sender.clone();
+    pool.call(
+        call("calls.prints_plain", string("text")),
+        Box::new(move |text| printer.send(text).unwrap()),
+        Box::new(move |result| sender.send(text(&result.unwrap())).unwrap()),
+    );
+    assert_eq!(receiver.iter().collect::<Vec<_>>(), ["text", "null"]);
+}
+
+#[test]
+fn cancelling_a_session_ends_its_calls_and_no_others() {
+    let folder = folder("cancel");
+    let pool = PythonPool::new(config(2));
+    let (first_pid, first) = begin_sleeping(&pool, "first/0/1", &folder.join("first"));
+    let (second_pid, second) = begin_sleeping(&pool, "second/0/1", &folder.join("second"));
+    let (sender, queued) = mpsc::channel();
+    let waiting = Call { id: "first/1/1".into(), ..call("calls.pid", vec![]) };
+    pool.call(waiting, Box::new(|_| ()), Box::new(move |result| sender.send(result).unwrap()));
+    pool.cancel_session("first");
+    for answer in [first.recv().unwrap(), queued.recv().unwrap()] {
+        assert_eq!(&*answer.unwrap_err().kind, "cancelled");
+    }
+    assert!(!is_running(&first_pid) && is_running(&second_pid));
+    assert!(printed_in(&pool, "calls.pid", vec![]).0.is_ok());
+    drop(pool);
+    assert_eq!(&*second.recv().unwrap().unwrap_err().kind, "cancelled");
+    wait_for("the other ends with the pool", || !is_running(&second_pid));
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn workers_end_with_the_pool() {
+    let pool = PythonPool::new(config(1));
+    let pid = text(&printed_in(&pool, "calls.pid", vec![]).0.unwrap());
+    assert!(is_running(&pid));
+    pool.shutdown();
+    assert!(!is_running(&pid));
+    let refused = printed_in(&pool, "calls.pid", vec![]).0.unwrap_err();
+    assert_eq!(&*refused.kind, "cancelled");
+}
+
+#[test]
+fn an_idle_worker_that_was_killed_is_replaced() {
+    let pool = PythonPool::new(config(1));
+    let pid = text(&printed_in(&pool, "calls.pid", vec![]).0.unwrap());
+    assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    wait_for("it ends", || !is_running(&pid));
+    assert_ne!(text(&printed_in(&pool, "calls.pid", vec![]).0.unwrap()), pid);
+}
+
+/// What the next test starts as a process of its own; as a test it does nothing.
+#[test]
+fn hold_a_busy_worker() {
+    let Some(file) = std::env::var_os("HARK_TEST_PID_FILE") else { return };
+    let pool = PythonPool::new(config(1));
+    let (_, answer) = begin_sleeping(&pool, "session/0/1", Path::new(&file));
+    let _ = answer.recv();
+}
+
+#[test]
+fn a_busy_worker_ends_when_its_owner_is_killed() {
+    let folder = folder("killed");
+    let file = folder.join("pid");
+    let mut owner = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "workers::hold_a_busy_worker"])
+        .env("HARK_TEST_PID_FILE", &file)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("the call begins", || file.exists());
+    let pid = fs::read_to_string(&file).unwrap();
+    assert!(is_running(&pid));
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    wait_for("the worker ends", || !is_running(&pid));
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_forked_process_does_not_answer() {
+    let (result, output) = printed("calls.forks", vec![]);
+    assert_eq!((text(&result.unwrap()).as_str(), output.as_str()), ("0", "child\n"));
+    assert_eq!(shown("calls.forks_and_raises", vec![]), "7");
+}
+
+#[test]
+fn threads_are_no_problem() {
+    assert_eq!(shown("calls.threads", vec![]), "[0, 1, 2, 3, 4, 5, 6, 7]");
+}
+
+#[test]
+fn surroundings_are_clean() {
+    let Value::Hash(found) = value("calls.surroundings", vec![]) else { panic!("no hash") };
+    let item = |name: &str| text(found.get(&Value::string(name)).unwrap());
+    assert_eq!(item("argv"), r#"[""]"#);
+    assert_eq!(item("main"), r#"["_hark_start"]"#);
+    assert_eq!(item("path"), format!("[{:?}, {:?}]", config(1).project, config(1).python_src));
+    assert_eq!((item("has_current_folder"), item("own_group")), ("false".into(), "true".into()));
+    assert_eq!(item("descriptors"), r#"["/dev/null", "pipe"]"#);
+    assert_eq!(shown("in_python_src.where", vec![]), r#""python_src""#);
+}
+
+#[test]
+fn ten_thousand_calls_take_far_less_than_ten_seconds() {
+    let pool = PythonPool::new(config(1));
+    let begin = Instant::now();
+    for number in 0..10_000 {
+        let (back, _) = printed_in(&pool, "calls.echo", vec![Value::Integer(number)]);
+        assert!(matches!(back, Ok(Value::Integer(back)) if back == number));
+    }
+    // A tenth of this is usual; a machine that runs tests is busy.
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
