@@ -563,7 +563,7 @@ fn execute<H: Host, const COUNTED: bool>(
                     match call::call_other(&callee, arguments, program, host) {
                         Ok(value) => {
                             window = Window::new(&mut thread.registers, base as usize, code);
-                            window.clear_row(call_base + 1, count);
+                            window.clear_row(call_base, count + 1);
                             window.set(call_base, value);
                             next!();
                         }
@@ -587,7 +587,7 @@ fn execute<H: Host, const COUNTED: bool>(
                 window = Window::new(&mut thread.registers, base as usize, code);
                 match outcome {
                     Ok(builtin::Outcome::Value(value)) => {
-                        window.clear_row(call_base + 1, count.saturating_sub(1));
+                        window.clear_row(call_base, count);
                         window.set(call_base, value);
                         next!();
                     }

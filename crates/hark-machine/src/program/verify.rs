@@ -203,9 +203,10 @@ pub(super) fn touches(operation: &Operation, register: Register) -> bool {
 
 /// Whether what follows in the code is not what is done next.
 pub(super) fn is_end(operation: &Operation) -> bool {
+    use Operation as O;
     matches!(
         operation,
-        Operation::Return { .. } | Operation::ReturnConstant { .. } | Operation::Jump { .. } | Operation::Repeat { .. }
+        O::Return { .. } | O::ReturnConstant { .. } | O::Jump { .. } | O::Repeat { .. } | O::TakeAndRepeat { .. }
     )
 }
 
