@@ -67,8 +67,8 @@ def execute(hark, run, options, environment):
     try:
         return done.returncode, json.loads(done.stdout)
     except ValueError:
-        tail = {name: text[-300:].decode(errors="replace") for name, text in (("stdout", done.stdout), ("stderr", done.stderr))}
-        return done.returncode, {"status": "no JSON", **tail}
+        shown = {name: text[:500].decode(errors="replace") for name, text in (("stdout", done.stdout), ("stderr", done.stderr))}
+        return done.returncode, {"status": "no JSON", **shown}
 
 
 def same(wanted, got):
