@@ -10,6 +10,7 @@ mod capture;
 mod death;
 mod interpreter;
 mod limits;
+mod outcome;
 mod pool;
 mod port;
 mod printed;

@@ -12,10 +12,10 @@ use hark_machine::{Error, Value};
 use crate::call::Call;
 use crate::death::Process;
 use crate::interpreter;
-use crate::limits::{MESSAGE_BYTES_MAX, START_TIMEOUT};
+use crate::limits::START_TIMEOUT;
+use crate::outcome::result_of;
 use crate::protocol::Outcome;
 use crate::queue::{Done, Job, Output, Queue};
-use crate::values::refused_argument;
 use crate::worker::{self, Fault, Plan, Worker};
 
 /// Which Python is to run, and what it finds there.
@@ -183,8 +183,16 @@ enum NoWorker {
 impl Shared {
     fn run(&self, call: &Call, output: &mut dyn FnMut(String)) -> Result<Value, Error> {
         let number = self.enter(call);
-        let result = match self.lend(number) {
-            Ok(worker) => self.run_in(worker, call, output, number),
+        let mut result = self.attempt(call, output, number);
+        // An idle worker may end at any time, so all of them may have; a new one that ends is no accident.
+        for _ in 0..self.workers_max {
+            if !matches!(result, Ok(Err(Fault::NotBegun))) {
+                break;
+            }
+            result = self.attempt(call, output, number);
+        }
+        let result = match result {
+            Ok(outcome) => result_of(call, outcome),
             Err(NoWorker::Cancelled) => Err(call.cancelled()),
             Err(NoWorker::Unstarted(problem)) => {
                 Err(Error::new("python", format!("cannot call {}: {problem}", call.described())))
@@ -194,30 +202,16 @@ impl Shared {
         if cancelled && result.is_err() { Err(call.cancelled()) } else { result }
     }
 
-    fn run_in(
+    fn attempt(
         &self,
-        mut worker: Worker,
         call: &Call,
         output: &mut dyn FnMut(String),
         number: u64,
-    ) -> Result<Value, Error> {
+    ) -> Result<Result<Outcome, Fault>, NoWorker> {
+        let mut worker = self.lend(number)?;
         let outcome = worker.call(call, output);
         self.take_back(worker, number, outcome.as_ref().is_err_and(Fault::is_lost));
-        match outcome {
-            Ok(Outcome::Returned(value)) => Ok(value),
-            Ok(Outcome::Unreadable(problem)) => {
-                Err(call.failure(&format!("returned a value that Hark cannot take: {problem}")))
-            }
-            Ok(Outcome::Raised(raised)) => Err(Error::new("python", raised.message).with_data(raised.data)),
-            Err(Fault::Refused(refused)) => Err(refused_argument(&call.described(), refused)),
-            Err(Fault::TooLarge) => Err(call.failure(&format!(
-                "cannot be given arguments that are so large: a call has at most {MESSAGE_BYTES_MAX} bytes"
-            ))),
-            Err(Fault::Died(end)) => Err(call.failure(&format!("did not return: its Python process ended {end}"))),
-            Err(Fault::Confused(problem)) => {
-                Err(call.failure(&format!("did not return: its Python process sent a message that is none: {problem}")))
-            }
-        }
+        Ok(outcome)
     }
 
     fn enter(&self, call: &Call) -> u64 {

@@ -43,6 +43,8 @@ pub enum Fault {
     Refused(Refused),
     /// It was not made, because its arguments are too large.
     TooLarge,
+    /// It was not made, because the worker had ended before it took it.
+    NotBegun,
     /// The worker ended, in this way.
     Died(String),
     /// The worker answered what is no answer.
@@ -52,7 +54,7 @@ pub enum Fault {
 impl Fault {
     /// Whether the worker can take no more calls.
     pub fn is_lost(&self) -> bool {
-        matches!(self, Fault::Died(_) | Fault::Confused(_))
+        matches!(self, Fault::NotBegun | Fault::Died(_) | Fault::Confused(_))
     }
 }
 
@@ -88,6 +90,7 @@ impl Worker {
         self.request.shrink_to(BUFFER_BYTES_KEPT);
         let outcome = match answer {
             Ok(reply) => self.take_output(reply.pending, capture, &mut printed).map(|()| reply.outcome),
+            Err(Broken::Unsent) => Err(Fault::NotBegun),
             Err(Broken::Connection) => Err(Fault::Died(self.bury(capture, &mut printed))),
             Err(Broken::Message(DecodeError(problem))) => {
                 self.process.kill();
@@ -106,7 +109,7 @@ impl Worker {
         printed: &mut Printed,
         output: &mut dyn FnMut(String),
     ) -> Result<Reply, Broken> {
-        self.connection.send(&self.request)?;
+        self.connection.send(&self.request).map_err(|_| Broken::Unsent)?;
         let mut has_ended = false;
         let reply = loop {
             match self.connection.receive()? {
@@ -184,12 +187,15 @@ impl Drop for Worker {
 
 /// What goes wrong in an exchange.
 enum Broken {
+    /// The worker did not take the whole request.
+    Unsent,
     Connection,
     Message(DecodeError),
 }
 
 impl From<io::Error> for Broken {
-    fn from(_: io::Error) -> Broken {
-        Broken::Connection
+    fn from(error: io::Error) -> Broken {
+        // A socket whose other end goes with something unread in it is reset; otherwise it only ends.
+        if error.kind() == io::ErrorKind::ConnectionReset { Broken::Unsent } else { Broken::Connection }
     }
 }
