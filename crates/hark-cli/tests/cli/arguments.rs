@@ -98,7 +98,7 @@ fn completions_are_scripts() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let run = folder.hark(&format!("completions {shell}"));
         assert_eq!((run.status, run.stderr.as_str()), (0, ""));
-        assert!(run.stdout.contains("completions") && run.stdout.contains("--json"), "{shell}");
+        assert!(run.stdout.contains("completions") && run.stdout.contains("json"), "{shell}");
     }
     assert_eq!(folder.hark("completions csh").status, 2);
 }
