@@ -1,6 +1,8 @@
 //! A program as a tree. Expressions lie in one row and refer to each other by index, so that neither walking nor
 //! freeing a deep tree needs the native stack.
 
+use std::collections::HashSet;
+
 use hark_bytecode::{Attributes, Literal, Operator, Span};
 
 /// An index into [`Program::nodes`].
@@ -13,6 +15,10 @@ pub(crate) struct Program<'t> {
     pub nodes: Vec<Node<'t>>,
     /// In the order of the text.
     pub items: Vec<Item<'t>>,
+    /// Names that items with mistakes in them would have bound.
+    pub presumed: HashSet<&'t str>,
+    /// Whether the rest of the text was not parsed, so that nothing can be said about names.
+    pub is_cut: bool,
 }
 
 /// An expression and its place.
@@ -37,6 +43,8 @@ pub(crate) struct Function<'t> {
     pub body: Body,
     pub attributes: Attributes,
     pub span: Span,
+    /// If something in the body could not be parsed: the names that what is missing may have bound.
+    pub damage: Option<HashSet<&'t str>>,
 }
 
 /// `import(name, module, num_args, alias);`

@@ -4,7 +4,7 @@ use std::fmt;
 
 use hark_bytecode::Span;
 
-use crate::limits::DIAGNOSTICS_MAX;
+use crate::limits::{DIAGNOSTICS_KEPT_MAX, DIAGNOSTICS_MAX};
 
 /// Something wrong or doubtful in a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,18 +158,65 @@ impl Diagnostic {
     }
 }
 
-/// Cuts a very long list, and says so.
-pub(crate) fn shorten(diagnostics: &mut Vec<Diagnostic>) {
-    if diagnostics.len() <= DIAGNOSTICS_MAX {
-        return;
+/// What was found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Diagnostics {
+    kept: Vec<Diagnostic>,
+    errors: usize,
+    warnings: usize,
+}
+
+impl Diagnostics {
+    /// Adds one. Of each severity only the first ones are kept; the others are counted.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        let count = match diagnostic.severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count += 1;
+        if *count <= DIAGNOSTICS_KEPT_MAX {
+            self.kept.push(diagnostic);
+        }
     }
-    // Errors matter more than warnings.
-    diagnostics.sort_by_key(|diagnostic| diagnostic.severity == Severity::Warning);
-    let left_out = diagnostics.len() - DIAGNOSTICS_MAX;
-    diagnostics.truncate(DIAGNOSTICS_MAX);
-    diagnostics.sort_by_key(|diagnostic| diagnostic.span().start);
-    if let Some(last) = diagnostics.last_mut() {
-        let more = format!("{left_out} more mistakes are not shown");
-        last.hint = Some(last.hint.take().map_or(more.clone(), |hint| format!("{hint}; {more}")));
+
+    /// How many were pushed, kept or not.
+    pub fn total(&self) -> usize {
+        self.errors + self.warnings
+    }
+
+    /// Whether the program is rejected.
+    pub fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// All that were kept, in the order they were found.
+    pub fn kept(&self) -> &[Diagnostic] {
+        &self.kept
+    }
+
+    /// Changes those that were pushed since there were `total`, as far as they were kept.
+    pub fn amend_since(&mut self, total: usize, change: impl FnMut(&mut Diagnostic)) {
+        let new = self.total() - total;
+        let is_complete = self.kept.len() == self.total();
+        if is_complete {
+            self.kept.iter_mut().rev().take(new).for_each(change);
+        }
+    }
+
+    /// In the order of the text, and no more than people read. Errors matter more than warnings.
+    pub fn finish(self) -> Vec<Diagnostic> {
+        let total = self.total();
+        let mut diagnostics = self.kept;
+        diagnostics.sort_by_key(|diagnostic| (diagnostic.severity == Severity::Warning, diagnostic.span().start));
+        diagnostics.truncate(DIAGNOSTICS_MAX);
+        let left_out = total - diagnostics.len();
+        diagnostics.sort_by_key(|diagnostic| diagnostic.span().start);
+        if let Some(last) = diagnostics.last_mut()
+            && left_out > 0
+        {
+            let more = format!("{left_out} more mistakes are not shown");
+            last.hint = Some(last.hint.take().map_or(more.clone(), |hint| format!("{hint}; {more}")));
+        }
+        diagnostics
     }
 }

@@ -2,25 +2,29 @@
 //! forwards, so one pass in the order of the code sees every way.
 
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use hark_bytecode::{Instruction, NameIndex, Span};
 
 use crate::diagnostic::{Code, Diagnostic};
 
-/// The names that are bound, as bits.
-type Bound = Vec<u64>;
+/// The names that are bound, as bits. Jumps share them, so that a chain of many conditions takes little memory.
+type Bound = Rc<Vec<u64>>;
 
 /// Warns of each name that the function binds and may read before.
 pub(crate) fn find_unbound(code: &[Instruction], spans: &[Span], names: &[Arc<str>]) -> Vec<(Arc<str>, Diagnostic)> {
     let locals = number_locals(code);
     let mut at_target: HashMap<usize, Bound> = HashMap::new();
-    let mut bound: Option<Bound> = Some(vec![0; locals.len().div_ceil(64)]);
+    let mut bound: Option<Bound> = Some(Rc::new(vec![0; locals.len().div_ceil(64)]));
     let mut found = Vec::new();
     let mut reported = HashSet::new();
     for (at, instruction) in code.iter().enumerate() {
         if let Some(other) = at_target.remove(&at) {
-            bound = Some(bound.map_or_else(|| other.clone(), |bound| intersect(bound, &other)));
+            bound = Some(match bound {
+                Some(bound) => intersect(bound, &other),
+                None => other,
+            });
         }
         // Nothing comes here.
         let Some(now) = bound.as_mut() else { continue };
@@ -69,17 +73,21 @@ fn number_locals(code: &[Instruction]) -> HashMap<NameIndex, usize> {
 fn meet(at_target: &mut HashMap<usize, Bound>, target: usize, bound: &Bound) {
     match at_target.remove(&target) {
         Some(other) => at_target.insert(target, intersect(other, bound)),
-        None => at_target.insert(target, bound.clone()),
+        None => at_target.insert(target, Rc::clone(bound)),
     };
 }
 
 fn intersect(mut left: Bound, right: &Bound) -> Bound {
-    left.iter_mut().zip(right).for_each(|(left, right)| *left &= right);
+    if !Rc::ptr_eq(&left, right) {
+        Rc::make_mut(&mut left).iter_mut().zip(right.iter()).for_each(|(left, right)| *left &= right);
+    }
     left
 }
 
 fn insert(bound: &mut Bound, local: usize) {
-    bound[local / 64] |= 1 << (local % 64);
+    if !contains(bound, local) {
+        Rc::make_mut(bound)[local / 64] |= 1 << (local % 64);
+    }
 }
 
 fn contains(bound: &Bound, local: usize) -> bool {

@@ -3,7 +3,8 @@
 //! What is still to be generated lies on a stack of its own, so that long chains of operators need none of the native
 //! one.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use hark_bytecode::{
@@ -12,12 +13,12 @@ use hark_bytecode::{
 };
 
 use crate::ast::{Body, Expression, Function, Import, Item, NodeId, Program};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::Diagnostics;
 use crate::flow;
-use crate::scope::{Globals, Locals};
+use crate::scope::{Globals, Scope};
 
-/// Generates a program. Mistakes are reported; then what is made is not used.
-pub(crate) fn generate(program: &Program<'_>, source: Source, diagnostics: &mut Vec<Diagnostic>) -> Option<Executable> {
+/// Generates a program. Mistakes are reported; then what is made must not be used.
+pub(crate) fn generate(program: &Program<'_>, source: Source, diagnostics: &mut Diagnostics) -> Executable {
     let globals = Globals::collect(program, diagnostics);
     let executable = Executable {
         source,
@@ -38,10 +39,10 @@ pub(crate) fn generate(program: &Program<'_>, source: Source, diagnostics: &mut 
         diagnostics,
     };
     generator.generate_items();
-    let executable = generator.executable;
-    let is_sound = diagnostics.iter().all(|diagnostic| diagnostic.severity == crate::Severity::Warning);
-    debug_assert!(!is_sound || executable.verify().is_ok(), "{:?}", executable.verify());
-    Some(executable)
+    let Generator { globals, executable, .. } = generator;
+    globals.finish(diagnostics);
+    debug_assert!(diagnostics.has_errors() || executable.verify().is_ok(), "{:?}", executable.verify());
+    executable
 }
 
 struct Generator<'t, 'p> {
@@ -49,10 +50,10 @@ struct Generator<'t, 'p> {
     globals: Globals<'t>,
     executable: Executable,
     names: HashMap<&'t str, NameIndex>,
-    /// Lambdas that are still to be generated, with the locals of the functions around them.
-    lambdas: VecDeque<(&'p Function<'t>, HashSet<&'t str>)>,
+    /// Lambdas that are still to be generated, with the functions around them.
+    lambdas: VecDeque<(&'p Function<'t>, Rc<Scope<'t>>)>,
     lambda_count: u32,
-    diagnostics: &'p mut Vec<Diagnostic>,
+    diagnostics: &'p mut Diagnostics,
 }
 
 /// What is still to be done, the next thing on top.
@@ -83,7 +84,7 @@ struct Label(usize);
 struct FunctionCode<'t> {
     /// The name that a tail call of itself uses, and the number of its arguments.
     own: Option<(&'t str, usize)>,
-    locals: Locals<'t>,
+    scope: Rc<Scope<'t>>,
     code: Vec<Instruction>,
     spans: Vec<Span>,
     labels: Vec<Option<usize>>,
@@ -95,12 +96,12 @@ impl<'t, 'p> Generator<'t, 'p> {
     fn generate_items(&mut self) {
         for item in &self.program.items {
             match item {
-                Item::Function(function) => self.generate_function(function, true, &HashSet::new()),
+                Item::Function(function) => self.generate_function(function, None),
                 Item::Import(import) => self.generate_import(import),
             }
         }
-        while let Some((lambda, outer)) = self.lambdas.pop_front() {
-            self.generate_function(lambda, false, &outer);
+        while let Some((lambda, around)) = self.lambdas.pop_front() {
+            self.generate_function(lambda, Some(around));
         }
     }
 
@@ -158,17 +159,19 @@ impl<'t, 'p> Generator<'t, 'p> {
         });
     }
 
-    fn generate_function(&mut self, function: &'p Function<'t>, is_top_level: bool, outer: &HashSet<&'t str>) {
-        let locals = Locals::collect(self.program, function, &self.globals, outer, self.diagnostics);
+    /// A function of the top level, or a lambda with what is around it.
+    fn generate_function(&mut self, function: &'p Function<'t>, around: Option<Rc<Scope<'t>>>) {
+        let is_top_level = around.is_none();
+        let scope = self.globals.enter(self.program, function, around, self.diagnostics);
         let name = function.name.text;
         if is_top_level {
             let index = FunctionIndex(self.executable.functions.len() as u32);
             self.bind_top_level(name, Binding::Function(index));
         }
-        let own = (is_top_level && !locals.bound.contains(name)).then_some((name, function.parameters.len()));
+        let own = (is_top_level && !scope.binds(name)).then_some((name, function.parameters.len()));
         let mut body = FunctionCode {
             own,
-            locals,
+            scope,
             code: Vec::new(),
             spans: Vec::new(),
             labels: Vec::new(),
@@ -184,17 +187,19 @@ impl<'t, 'p> Generator<'t, 'p> {
         body.work.push(Work::Emit(Instruction::Return, function.span));
         body.push_body(&function.body, true, self.program);
         while let Some(work) = body.work.pop() {
-            self.generate_work(&mut body, work, outer);
+            self.generate_work(&mut body, work);
         }
         body.resolve_jumps();
-        let found = flow::find_unbound(&body.code, &body.spans, &self.executable.names);
-        for diagnostic in found.into_iter().filter(|(name, _)| !self.globals.knows(name)) {
-            self.diagnostics.push(diagnostic.1);
+        if function.damage.is_none() {
+            let found = flow::find_unbound(&body.code, &body.spans, &self.executable.names);
+            for (_, warning) in found.into_iter().filter(|(name, _)| !self.globals.knows(name)) {
+                self.diagnostics.push(warning);
+            }
         }
         self.add_function(body.code, body.spans, name, parameters, None, function.span, &function.attributes);
     }
 
-    fn generate_work(&mut self, body: &mut FunctionCode<'t>, work: Work, outer: &HashSet<&'t str>) {
+    fn generate_work(&mut self, body: &mut FunctionCode<'t>, work: Work) {
         match work {
             Work::Emit(instruction, span) => body.emit(instruction, span),
             Work::Place(label) => body.labels[label.0] = Some(body.code.len()),
@@ -212,7 +217,7 @@ impl<'t, 'p> Generator<'t, 'p> {
                 let distance = -(body.code.len() as i32) - 1;
                 body.emit(Instruction::Jump(distance), span);
             }
-            Work::Node { id, is_tail } => self.generate_node(body, id, is_tail, outer),
+            Work::Node { id, is_tail } => self.generate_node(body, id, is_tail),
         }
     }
 
@@ -222,12 +227,12 @@ impl<'t, 'p> Generator<'t, 'p> {
 
     /// The name that a literal calls to make its value: one that the program cannot have bound.
     fn constructor(&mut self, name: &'static str, unshadowed: &'static str, body: &FunctionCode<'t>) -> Instruction {
-        let is_shadowed = body.locals.bound.contains(name) || self.globals.definitions.contains_key(name);
+        let is_shadowed = body.scope.binds(name) || self.globals.defines(name);
         self.push_name(if is_shadowed { unshadowed } else { name })
     }
 
     /// Puts what a node needs onto the stack of work, the last thing first.
-    fn generate_node(&mut self, body: &mut FunctionCode<'t>, id: NodeId, is_tail: bool, outer: &HashSet<&'t str>) {
+    fn generate_node(&mut self, body: &mut FunctionCode<'t>, id: NodeId, is_tail: bool) {
         let program = self.program;
         let node = program.node(id);
         let span = node.span;
@@ -304,11 +309,9 @@ impl<'t, 'p> Generator<'t, 'p> {
                 body.push_if(branches, otherwise.as_ref(), is_tail, span, program);
             }
             Expression::Lambda(function) => {
-                let mut around = outer.clone();
-                around.extend(&body.locals.bound);
                 let index = FunctionIndex(program.items.len() as u32 + self.lambda_count);
                 self.lambda_count += 1;
-                self.lambdas.push_back((function, around));
+                self.lambdas.push_back((function, Rc::clone(&body.scope)));
                 body.emit(Instruction::PushValue(Literal::Function(index)), span);
             }
         }

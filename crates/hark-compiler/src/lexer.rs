@@ -1,15 +1,17 @@
 //! Text to tokens.
 
+mod aliases;
 mod number;
 mod string;
 
 use hark_bytecode::{Operator, Span};
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::habits;
 use crate::token::{Token, TokenKind};
 
 /// Splits a text into tokens; the last one is always `End`.
-pub(crate) fn tokenize(text: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<Token> {
+pub(crate) fn tokenize(text: &str, diagnostics: &mut Diagnostics) -> Vec<Token> {
     let mut lexer = Lexer { text, at: 0, diagnostics };
     // A byte order mark says nothing that UTF-8 needs to know.
     if text.starts_with('\u{feff}') {
@@ -30,7 +32,7 @@ struct Lexer<'a> {
     text: &'a str,
     /// Invariant: on a character's first byte.
     at: usize,
-    diagnostics: &'a mut Vec<Diagnostic>,
+    diagnostics: &'a mut Diagnostics,
 }
 
 impl Lexer<'_> {
@@ -57,14 +59,13 @@ impl Lexer<'_> {
         Span::new(start, self.at)
     }
 
-    fn error(&mut self, code: Code, message: impl Into<String>, start: usize) -> &mut Diagnostic {
-        let span = self.span_from(start);
-        self.report(Diagnostic::error(code, message, span))
+    fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
     }
 
-    fn report(&mut self, diagnostic: Diagnostic) -> &mut Diagnostic {
-        self.diagnostics.push(diagnostic);
-        self.diagnostics.last_mut().expect("one was just pushed")
+    /// Reports a mistake in what was read since `start`.
+    fn error(&mut self, code: Code, message: impl Into<String>, start: usize) {
+        self.report(Diagnostic::error(code, message, self.span_from(start)));
     }
 
     fn next_token(&mut self) -> Token {
@@ -150,25 +151,41 @@ impl Lexer<'_> {
     /// Reports a character that begins nothing; a run of them is one mistake.
     fn unexpected(&mut self, start: usize) -> Token {
         let first = self.advance().unwrap_or_default();
-        if first.is_alphabetic() {
+        let (message, hint) = if first.is_alphabetic() {
             self.skip_while(|character| character.is_alphanumeric() || matches!(character, '_' | '?' | '.'));
             let word = &self.text[start..self.at];
-            let message = format!("`{}` cannot be a name", shown(word));
-            self.error(Code::UnexpectedCharacter, message, start).hint =
-                Some("names begin with `a` to `z` or `_`, and go on with letters, digits, `_`, `?` and `.`".to_owned());
+            (format!("`{}` cannot be a name", shown(word)), Some(name_hint(word)))
         } else {
             self.skip_while(|character| character == first);
             let message = format!("the character `{}` means nothing here", first.escape_debug());
-            self.error(Code::UnexpectedCharacter, message, start).hint = match first {
-                '&' => Some("did you mean `&&`?".to_owned()),
-                '|' => Some("did you mean `||`?".to_owned()),
-                '#' => Some("comments begin with `//`, attributes with `#[`".to_owned()),
-                '\u{201c}' | '\u{201d}' | '\u{2018}' | '\u{2019}' => Some("strings stand in `\"` or `'`".to_owned()),
-                _ => None,
-            };
-        }
-        Token { kind: TokenKind::Mistake, span: self.span_from(start) }
+            (message, character_hint(first).map(str::to_owned))
+        };
+        let span = self.span_from(start);
+        self.report(Diagnostic { hint, ..Diagnostic::error(Code::UnexpectedCharacter, message, span) });
+        Token { kind: TokenKind::Mistake, span }
     }
+}
+
+fn name_hint(word: &str) -> String {
+    let lower = word.to_lowercase();
+    if TokenKind::keyword(&lower).is_some() {
+        return format!("did you mean `{lower}`?");
+    }
+    match habits::advice(&lower) {
+        Some(advice) => advice.to_owned(),
+        None => "names begin with `a` to `z` or `_`, and go on with letters, digits, `_`, `?` and `.`".to_owned(),
+    }
+}
+
+fn character_hint(character: char) -> Option<&'static str> {
+    Some(match character {
+        '&' => "did you mean `&&`?",
+        '|' => "did you mean `||`?",
+        '#' => "comments begin with `//`, attributes with `#[`",
+        '\u{201c}' | '\u{201d}' | '\u{2018}' | '\u{2019}' | '`' => "strings stand in `\"` or `'`",
+        '\u{a0}' | '\u{2007}' | '\u{202f}' | '\u{200b}' | '\u{feff}' => "it looks like a space: write a plain one",
+        _ => return None,
+    })
 }
 
 /// A word for a message, cut if it is long.

@@ -9,6 +9,7 @@ mod ast;
 mod diagnostic;
 mod flow;
 mod generate;
+mod habits;
 mod lexer;
 pub mod limits;
 mod nearest;
@@ -16,6 +17,7 @@ mod parser;
 mod scope;
 mod token;
 
+use diagnostic::Diagnostics;
 use hark_bytecode::{Executable, Source};
 
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
@@ -37,12 +39,10 @@ pub fn compile(path: &str, text: &str) -> Compilation {
         let start = hark_bytecode::Span::new(0, 0);
         return Compilation { executable: None, diagnostics: vec![Diagnostic::error(Code::TooLarge, message, start)] };
     }
-    let mut diagnostics = Vec::new();
+    let mut diagnostics = Diagnostics::default();
     let tokens = lexer::tokenize(text, &mut diagnostics);
     let program = parser::parse(text, &tokens, &mut diagnostics);
-    let executable = generate::generate(&program, Source::new(path, text), &mut diagnostics);
-    diagnostics.sort_by_key(|diagnostic| diagnostic.span().start);
-    let is_rejected = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    diagnostic::shorten(&mut diagnostics);
-    Compilation { executable: executable.filter(|_| !is_rejected), diagnostics }
+    let executable = (!program.is_cut).then(|| generate::generate(&program, Source::new(path, text), &mut diagnostics));
+    let executable = executable.filter(|_| !diagnostics.has_errors());
+    Compilation { executable, diagnostics: diagnostics.finish() }
 }

@@ -3,11 +3,25 @@
 /// The longest text, in bytes: spans count in 32 bits.
 pub const SOURCE_BYTES_MAX: usize = u32::MAX as usize;
 
-/// How deep expressions may be nested. The parser uses the native stack, of which a level takes some 2 kB at most.
-pub const NESTING_MAX: u32 = 200;
+/// How deep expressions and bodies may be nested. The parser uses the native stack for them; a test shows that a
+/// thread of 2 MB has room for so many levels, also without optimization.
+pub const NESTING_MAX: u32 = 1_000;
 
 /// The most diagnostics that are reported.
 pub const DIAGNOSTICS_MAX: usize = 100;
 
-/// The most arguments of one call, and items of one literal.
+/// The most diagnostics of each severity that are kept until all are known. Those that are reported are chosen from
+/// them, so that a text of nothing but mistakes takes little memory.
+pub const DIAGNOSTICS_KEPT_MAX: usize = 1_000;
+
+/// The most names that "did you mean" compares, all mistakes of a program together; later ones get no such hint.
+pub const COMPARISONS_MAX: usize = 5_000_000;
+
+/// The most arguments of one call, items of one literal, and parameters of one function.
 pub const ARGUMENTS_MAX: usize = 1 << 20;
+
+/// The most arguments of an import.
+pub const IMPORT_ARGUMENTS_MAX: u32 = u16::MAX as u32;
+
+/// The longest integer, in digits. To read one takes time that grows with the square of its length.
+pub const DIGITS_MAX: usize = 100_000;

@@ -1,16 +1,24 @@
 //! Tokens to a tree.
 //!
 //! `parse_x` may find nothing; `expect_x` must find it. A mistake is reported where it is found; what is being parsed
-//! is given up, and parsing goes on behind the next `;`, at the `}` that closes the body, or at the next item.
+//! is given up, and parsing goes on behind the next `;`, at the `}` that closes the body, or at the next item. So that
+//! one mistake stays one error, nothing is reported twice at the same token, and what was given up leaves the names
+//! behind that it may have bound.
 
 mod attribute;
 mod expression;
 mod item;
+mod recovery;
+
+use std::collections::HashSet;
+use std::ops::Range;
 
 use hark_bytecode::Span;
 
 use crate::ast::{Body, Expression, Node, NodeId, Program};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::habits;
+use crate::limits::NESTING_MAX;
 use crate::token::{Token, TokenKind};
 
 /// A mistake that was reported already.
@@ -20,8 +28,19 @@ struct Reported;
 type Parsed<T> = Result<T, Reported>;
 
 /// Parses a program, as far as it goes.
-pub(crate) fn parse<'t>(text: &'t str, tokens: &[Token], diagnostics: &mut Vec<Diagnostic>) -> Program<'t> {
-    let mut parser = Parser { text, tokens, at: 0, depth: 0, body_end: None, program: Program::default(), diagnostics };
+pub(crate) fn parse<'t>(text: &'t str, tokens: &[Token], diagnostics: &mut Diagnostics) -> Program<'t> {
+    let mut parser = Parser {
+        text,
+        tokens,
+        at: 0,
+        depth: 0,
+        body_end: None,
+        reported_at: None,
+        damage: None,
+        searched: 0..0,
+        program: Program::default(),
+        diagnostics,
+    };
     parser.parse_items();
     parser.program
 }
@@ -33,8 +52,14 @@ struct Parser<'t, 'a> {
     depth: u32,
     /// The index behind the last `}` that closed a body.
     body_end: Option<usize>,
+    /// The token at which the last mistake was reported.
+    reported_at: Option<usize>,
+    /// In the innermost function: if a statement was given up, the names that such statements assign to.
+    damage: Option<HashSet<&'t str>>,
+    /// The tokens that were searched for such names last.
+    searched: Range<usize>,
     program: Program<'t>,
-    diagnostics: &'a mut Vec<Diagnostic>,
+    diagnostics: &'a mut Diagnostics,
 }
 
 impl<'t> Parser<'t, '_> {
@@ -91,6 +116,7 @@ impl<'t> Parser<'t, '_> {
 
     fn report(&mut self, diagnostic: Diagnostic) -> Reported {
         self.diagnostics.push(diagnostic);
+        self.reported_at = Some(self.at);
         Reported
     }
 
@@ -155,11 +181,26 @@ impl<'t> Parser<'t, '_> {
         NodeId((self.program.nodes.len() - 1) as u32)
     }
 
+    /// Goes a level deeper, if there is room for it.
+    fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        if self.depth >= NESTING_MAX {
+            return Err(self.refuse_depth());
+        }
+        self.depth += 1;
+        let parsed = parse(self);
+        self.depth -= 1;
+        parsed
+    }
+
     /// `{ a; b; c }`, with what it belongs to for messages.
     fn expect_body(&mut self, owner: &str) -> Parsed<Body> {
         if !self.is_at(&TokenKind::OpenBrace) {
             return Err(self.unexpected(&format!("`{{` and the body of {owner}")));
         }
+        self.deeper(|parser| parser.expect_body_here(owner))
+    }
+
+    fn expect_body_here(&mut self, owner: &str) -> Parsed<Body> {
         let open = self.advance();
         let mut body = Vec::new();
         let mut is_empty = true;
@@ -169,19 +210,17 @@ impl<'t> Parser<'t, '_> {
                     self.advance();
                 }
                 TokenKind::CloseBrace => break,
-                TokenKind::End | TokenKind::Fn => {
-                    if self.text_was_swallowed() {
-                        return Err(Reported);
-                    }
-                    let unclosed = Diagnostic::error(Code::Unclosed, format!("the body of {owner} has no end"), open);
-                    let place = self.span();
-                    return Err(self.report(unclosed.with_label(place, "expected `}` before this")));
+                TokenKind::Fn if !self.begins_line() => {
+                    is_empty = false;
+                    self.refuse_nested_function();
                 }
+                TokenKind::End | TokenKind::Fn => return Err(self.refuse_unclosed_body(owner, open)),
                 _ => {
                     is_empty = false;
+                    let start = self.at;
                     match self.expect_statement() {
                         Ok(statement) => body.push(statement),
-                        Err(Reported) => self.skip_statement(),
+                        Err(Reported) => self.give_up_statement(start),
                     }
                 }
             }
@@ -190,7 +229,7 @@ impl<'t> Parser<'t, '_> {
         self.body_end = Some(self.at);
         if is_empty {
             let empty = Diagnostic::error(Code::EmptyBody, format!("the body of {owner} is empty"), open.to(close));
-            return Err(self.report(empty.with_hint("a body has a value: write `null` if it does not matter")));
+            self.report(empty.with_hint("a body has a value: write `null` if it does not matter"));
         }
         Ok(body)
     }
@@ -205,39 +244,9 @@ impl<'t> Parser<'t, '_> {
             }
             TokenKind::CloseBrace | TokenKind::End => {}
             TokenKind::Mistake => return Err(Reported),
-            _ if ends_with_body => {}
-            _ if self.begins_expression() => {
-                let place = self.span_before();
-                let missing = Diagnostic::error(Code::MissingSemicolon, "expected `;` after this expression", place);
-                self.report(missing.with_hint("separate the expressions of a body with `;`"));
-            }
-            _ => return Err(self.unexpected("`;` or `}` after an expression")),
+            _ if ends_with_body && self.begins_statement() => {}
+            _ => self.refuse_continuation(statement, ends_with_body)?,
         }
         Ok(statement)
-    }
-
-    /// Whether a string or comment without an end may have swallowed what is missing here.
-    fn text_was_swallowed(&self) -> bool {
-        let swallows = |code| matches!(code, Code::UnterminatedString | Code::UnterminatedComment);
-        self.diagnostics.iter().any(|diagnostic| swallows(diagnostic.code))
-    }
-
-    /// Skips the rest of a statement that has a mistake in it, with its `;`.
-    fn skip_statement(&mut self) {
-        let mut open = 0u32;
-        loop {
-            match self.kind() {
-                TokenKind::End | TokenKind::Fn => return,
-                TokenKind::Semicolon if open == 0 => {
-                    self.advance();
-                    return;
-                }
-                TokenKind::CloseBrace if open == 0 => return,
-                TokenKind::OpenBrace => open += 1,
-                TokenKind::CloseBrace => open -= 1,
-                _ => {}
-            }
-            self.advance();
-        }
     }
 }

@@ -5,8 +5,13 @@ use std::sync::Arc;
 use num_bigint::BigInt;
 
 use super::{Lexer, shown};
-use crate::diagnostic::Code;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::limits::DIGITS_MAX;
 use crate::token::TokenKind;
+
+/// What stands for a number with a mistake in it, so that the mistake has no consequences: it fits wherever a number
+/// does, also in an attribute.
+const STAND_IN: TokenKind = TokenKind::Integer(1);
 
 impl Lexer<'_> {
     pub(super) fn number(&mut self, start: usize) -> TokenKind {
@@ -32,18 +37,19 @@ impl Lexer<'_> {
         if self.at > end {
             let message = format!("`{}` is not a number", shown(text));
             self.error(Code::BadNumber, message, start);
-            return TokenKind::Mistake;
+            return STAND_IN;
         }
         if is_float {
             // Rust's grammar of floats holds all of ours.
-            return text.parse().map_or(TokenKind::Mistake, TokenKind::Float);
+            return text.parse().map_or(STAND_IN, TokenKind::Float);
         }
         if text.len() > 1 && text.starts_with('0') {
             let plain = text.trim_start_matches('0');
             let plain = if plain.is_empty() { "0" } else { plain };
             let hint = format!("write `{}`", shown(plain));
-            self.error(Code::BadNumber, "an integer cannot begin with `0`", start).hint = Some(hint);
-            return TokenKind::Mistake;
+            let message = format!("the integer `{}` begins with `0`", shown(text));
+            self.report(Diagnostic::error(Code::BadNumber, message, self.span_from(start)).with_hint(hint));
+            return STAND_IN;
         }
         match text.parse::<i64>() {
             Ok(value) => TokenKind::Integer(value),
@@ -65,12 +71,10 @@ impl Lexer<'_> {
     }
 
     fn big_integer(&mut self, text: &str, start: usize) -> TokenKind {
-        // Reading takes time that grows with the square of the length.
-        const DIGITS_MAX: usize = 1_000_000;
         if text.len() > DIGITS_MAX {
             self.error(Code::TooLarge, format!("an integer has more than {DIGITS_MAX} digits"), start);
-            return TokenKind::Mistake;
+            return STAND_IN;
         }
-        text.parse::<BigInt>().map_or(TokenKind::Mistake, |value| TokenKind::BigInteger(Arc::new(value)))
+        text.parse::<BigInt>().map_or(STAND_IN, |value| TokenKind::BigInteger(Arc::new(value)))
     }
 }

@@ -2,7 +2,8 @@
 
 use hark_bytecode::Span;
 
-use super::Lexer;
+use super::aliases::alias;
+use super::{Lexer, shown};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::token::TokenKind;
 
@@ -81,41 +82,69 @@ impl Lexer<'_> {
     }
 
     fn hexadecimal(&mut self, digits: usize, start: usize, text: &mut String) {
-        let mut value = 0u32;
-        for _ in 0..digits {
-            let Some(digit) = self.peek().and_then(|character| character.to_digit(16)) else {
-                self.error(Code::BadEscape, format!("this escape needs {digits} hexadecimal digits"), start);
-                return;
-            };
-            value = value << 4 | digit;
-            self.advance();
-        }
+        let Some(value) = self.digits(digits) else {
+            self.error(Code::BadEscape, format!("this escape needs {digits} hexadecimal digits"), start);
+            return;
+        };
         match char::from_u32(value) {
             Some(character) => text.push(character),
-            None if (0xd800..0xe000).contains(&value) => {
-                self.error(Code::BadEscape, "a surrogate is no character", start).hint =
-                    Some("write the character itself, or one `\\U` escape with eight digits".to_owned());
-            }
-            None => {
-                self.error(Code::BadEscape, "there is no character beyond `\\U0010ffff`", start);
+            None if (0xd800..0xe000).contains(&value) => self.surrogate(value, start),
+            None => self.error(Code::BadEscape, "there is no character beyond `\\U0010ffff`", start),
+        }
+    }
+
+    fn digits(&mut self, count: usize) -> Option<u32> {
+        let mut value = 0u32;
+        for _ in 0..count {
+            value = value << 4 | self.peek()?.to_digit(16)?;
+            self.advance();
+        }
+        Some(value)
+    }
+
+    /// Two that belong together are one mistake, and what they mean is known.
+    fn surrogate(&mut self, high: u32, start: usize) {
+        let after = self.at;
+        let mut hint = "write the character itself, or one `\\U` escape with eight digits".to_owned();
+        if (0xd800..0xdc00).contains(&high) && self.text[after..].starts_with("\\u") {
+            self.at += 2;
+            match self.digits(4) {
+                Some(low @ 0xdc00..0xe000) => {
+                    let value = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+                    hint = format!("write `\\U{value:08x}`");
+                }
+                _ => self.at = after,
             }
         }
+        let span = self.span_from(start);
+        self.report(Diagnostic::error(Code::BadEscape, "a surrogate is no character", span).with_hint(hint));
     }
 
     fn named(&mut self, start: usize, text: &mut String) {
         let rest = &self.text[self.at..];
-        let name = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).map(|(name, _)| name);
-        let Some(name) = name.filter(|name| !name.contains(['\n', '"', '\''])) else {
-            self.error(Code::BadEscape, "`\\N` needs the name of a character in braces", start).hint =
-                Some("for example `\\N{BULLET}`".to_owned());
+        let is_part = |character: char| character.is_ascii_alphanumeric() || matches!(character, ' ' | '-' | '_');
+        let name = rest.strip_prefix('{').map(|rest| &rest[..rest.find(|next| !is_part(next)).unwrap_or(rest.len())]);
+        let Some(name) = name.filter(|name| rest[1 + name.len()..].starts_with('}')) else {
+            let bad = "`\\N` needs the name of a character in braces";
+            let bad = Diagnostic::error(Code::BadEscape, bad, self.span_from(start));
+            self.report(bad.with_hint("for example `\\N{BULLET}`"));
             return;
         };
         self.at += name.len() + 2;
-        match unicode_names2::character(name) {
+        match named_character(name) {
             Some(character) => text.push(character),
-            None => {
-                self.error(Code::BadEscape, format!("no character is named `{name}`"), start);
-            }
+            None => self.error(Code::BadEscape, format!("no character is named `{}`", shown(name)), start),
         }
     }
+}
+
+/// The character of this name or alias, in any case, as Python finds it.
+fn named_character(name: &str) -> Option<char> {
+    if let Some(character) = alias(name) {
+        return Some(character);
+    }
+    // The library finds names also where spaces are missing or doubled; Python does not.
+    let character = unicode_names2::character(name)?;
+    let official = unicode_names2::name(character)?.to_string();
+    official.eq_ignore_ascii_case(name).then_some(character)
 }

@@ -25,6 +25,13 @@ enum ArgumentValue {
     String(Arc<str>),
 }
 
+/// The least that a time may be.
+#[derive(Clone, Copy)]
+enum Least {
+    Zero,
+    MoreThanZero,
+}
+
 impl<'t> Parser<'t, '_> {
     /// All attributes before an item.
     pub(super) fn expect_attributes(&mut self) -> Parsed<Attributes> {
@@ -47,8 +54,15 @@ impl<'t> Parser<'t, '_> {
             // A bad attribute is reported; its item is parsed all the same.
             drop(self.apply(&mut attributes, name, &arguments));
         }
-        if !seen.is_empty() && !self.is_at(&TokenKind::Fn) && !self.is_at_word("import") {
-            return Err(self.unexpected("`fn` or `import` after an attribute"));
+        if let Some(last) = seen.last()
+            && !self.is_at(&TokenKind::Fn)
+            && !self.is_at_word("import")
+            && *self.kind() != TokenKind::Mistake
+        {
+            let message = format!("the attribute `{}` belongs to nothing", last.text);
+            let lonely = Diagnostic::error(Code::BadAttribute, message, last.span);
+            let lonely = lonely.with_label(self.span(), "expected `fn` or `import` here");
+            return Err(self.report(lonely.with_hint("attributes stand before an `fn` or `import`")));
         }
         Ok(attributes)
     }
@@ -98,17 +112,17 @@ impl<'t> Parser<'t, '_> {
             "retry" => attributes.retry = Some(self.retry(name, arguments)?),
             "timeout" => {
                 let argument = self.only(name, arguments, "a number of seconds, as in `#[timeout(30)]`")?;
-                attributes.timeout_seconds = Some(self.seconds(argument, false)?);
+                attributes.timeout_seconds = Some(self.seconds(argument, "timeout", Least::MoreThanZero)?);
             }
             "memory" => {
                 let argument = self.only(name, arguments, "a number of megabytes, as in `#[memory(2048)]`")?;
-                attributes.memory_megabytes = Some(self.count(argument)?);
+                attributes.memory_megabytes = Some(self.count(argument, "memory")?);
             }
             "pool" => {
                 let argument = self.only(name, arguments, "a name, as in `#[pool(\"gpu\")]`")?;
                 match &argument.value {
                     ArgumentValue::String(pool) if !pool.is_empty() => attributes.pool = Some(pool.to_string()),
-                    _ => return Err(self.bad(argument.span, "a pool is named by a string that is not empty")),
+                    _ => return Err(self.bad(argument.span, "`pool` must be a string that is not empty")),
                 }
             }
             unknown => {
@@ -139,9 +153,9 @@ impl<'t> Parser<'t, '_> {
             }
             seen.push(label);
             match label {
-                "attempts" => retry.attempts = self.count(argument)?,
-                "backoff" => retry.backoff_seconds = self.seconds(argument, true)?,
-                "max_backoff" => retry.max_backoff_seconds = self.seconds(argument, true)?,
+                "attempts" => retry.attempts = self.count(argument, label)?,
+                "backoff" => retry.backoff_seconds = self.seconds(argument, label, Least::Zero)?,
+                "max_backoff" => retry.max_backoff_seconds = self.seconds(argument, label, Least::Zero)?,
                 unknown => {
                     let message = format!("`retry` has no argument `{unknown}`");
                     let mut bad = Diagnostic::error(
@@ -170,23 +184,26 @@ impl<'t> Parser<'t, '_> {
         }
     }
 
-    fn seconds(&mut self, argument: &Argument<'t>, may_be_zero: bool) -> Parsed<f64> {
+    fn seconds(&mut self, argument: &Argument<'t>, name: &str, least: Least) -> Parsed<f64> {
         let seconds = match argument.value {
             ArgumentValue::Integer(value) => value as f64,
             ArgumentValue::Float(value) => value,
-            ArgumentValue::String(_) => return Err(self.bad(argument.span, "a number of seconds is expected here")),
+            ArgumentValue::String(_) => f64::NAN,
         };
-        if seconds.is_finite() && (seconds > 0.0 || may_be_zero && seconds == 0.0) {
+        let (is_enough, wanted) = match least {
+            Least::Zero => (seconds >= 0.0, "at least 0"),
+            Least::MoreThanZero => (seconds > 0.0, "more than 0"),
+        };
+        if seconds.is_finite() && is_enough {
             return Ok(seconds);
         }
-        let least = if may_be_zero { "at least 0" } else { "more than 0" };
-        Err(self.bad(argument.span, &format!("the number of seconds must be {least}")))
+        Err(self.bad(argument.span, &format!("`{name}` must be a number of seconds, {wanted}")))
     }
 
-    fn count(&mut self, argument: &Argument<'t>) -> Parsed<u32> {
+    fn count(&mut self, argument: &Argument<'t>, name: &str) -> Parsed<u32> {
         match argument.value {
             ArgumentValue::Integer(value @ 1..=0xffff_ffff) => Ok(value as u32),
-            _ => Err(self.bad(argument.span, "an integer of at least 1 is expected here")),
+            _ => Err(self.bad(argument.span, &format!("`{name}` must be an integer from 1 to {}", u32::MAX))),
         }
     }
 

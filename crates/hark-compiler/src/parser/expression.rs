@@ -5,7 +5,7 @@ use hark_bytecode::{Attributes, Literal, Operator, Span};
 use super::{Parsed, Parser, Reported};
 use crate::ast::{Expression, Function, Name, NodeId};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::limits::{ARGUMENTS_MAX, NESTING_MAX};
+use crate::limits::ARGUMENTS_MAX;
 use crate::token::TokenKind;
 
 /// How tightly operators bind, loosest first: `async` `=` `||` `&&` `== !=` `<= >=` `< >` `!` `+ -` `* / %` `await`.
@@ -64,16 +64,7 @@ impl<'t> Parser<'t, '_> {
 
     /// An expression of operators that bind at least so tightly.
     fn expect_operand(&mut self, least: u8) -> Parsed<NodeId> {
-        self.depth += 1;
-        let parsed = if self.depth > NESTING_MAX {
-            let span = self.span();
-            let deep = Diagnostic::error(Code::TooDeep, format!("expressions nest deeper than {NESTING_MAX}"), span);
-            Err(self.report(deep.with_hint("give parts of the expression names, or make them functions")))
-        } else {
-            self.expect_operand_here(least)
-        };
-        self.depth -= 1;
-        parsed
+        self.deeper(|parser| parser.expect_operand_here(least))
     }
 
     fn expect_operand_here(&mut self, least: u8) -> Parsed<NodeId> {
@@ -154,6 +145,9 @@ impl<'t> Parser<'t, '_> {
             }
             TokenKind::Async => {
                 self.advance();
+                if !self.begins_expression() && *self.kind() != TokenKind::Mistake {
+                    return Err(self.refuse_async_of_nothing(start));
+                }
                 let operand = self.expect_operand(precedence::ANY)?;
                 self.make_async(operand, start)
             }
@@ -182,6 +176,13 @@ impl<'t> Parser<'t, '_> {
         }
     }
 
+    #[cold]
+    fn refuse_async_of_nothing(&mut self, start: Span) -> Reported {
+        let message = format!("`async` needs a call after it, but found {}", self.describe());
+        let lonely = Diagnostic::error(Code::AsyncNeedsCall, message, start);
+        self.report(lonely.with_hint("`async f(x)` starts `f(x)` in a new thread"))
+    }
+
     fn make_async(&mut self, operand: NodeId, start: Span) -> Parsed<NodeId> {
         let span = start.to(self.span_of(operand));
         if let Expression::Call { is_async, .. } = &mut self.program.nodes[operand.0 as usize].expression
@@ -191,41 +192,78 @@ impl<'t> Parser<'t, '_> {
             self.program.nodes[operand.0 as usize].span = span;
             return Ok(operand);
         }
-        let mut bad = Diagnostic::error(Code::AsyncNeedsCall, "`async` needs a call after it", span);
+        Err(self.refuse_async(operand, span))
+    }
+
+    #[cold]
+    fn refuse_async(&mut self, operand: NodeId, span: Span) -> Reported {
+        let bad = Diagnostic::error(Code::AsyncNeedsCall, "`async` needs a call after it", span);
         let leftmost = self.leftmost(operand);
-        bad = match &self.program.node(leftmost).expression {
-            Expression::Call { .. } if leftmost != operand => {
+        let bad = match &self.program.node(leftmost).expression {
+            Expression::Call { is_async: false, .. } if leftmost != operand => {
                 let call = self.text_of(self.span_of(leftmost));
                 let rest = self.text_of(Span { start: self.span_of(leftmost).end, end: span.end });
-                bad.with_hint(format!("write `(async {call}){rest}`"))
+                // A hint of many lines helps nobody.
+                match call.len() + rest.len() {
+                    0..=80 => bad.with_hint(format!("write `(async {call}){rest}`")),
+                    _ => bad.with_hint("put `async` and the call into parentheses: `(async f(1)) + 2`"),
+                }
             }
             Expression::Name(name) if leftmost == operand => {
                 bad.with_hint(format!("write `async {name}()` to call it"))
             }
             _ => bad.with_hint("`async f(x)` starts `f(x)` in a new thread"),
         };
-        Err(self.report(bad))
+        self.report(bad)
     }
 
     /// The operand that an expression of operators begins with.
     fn leftmost(&self, mut node: NodeId) -> NodeId {
         while let Expression::Binary { left, .. } = self.program.node(node).expression {
+            // Parentheses begin before what is in them.
+            if self.span_of(left).start != self.span_of(node).start {
+                break;
+            }
             node = left;
         }
         node
     }
 
-    /// A value, called any number of times.
+    /// A value, or the call of a name.
     fn expect_call(&mut self) -> Parsed<NodeId> {
-        let can_be_called = matches!(self.kind(), TokenKind::Name | TokenKind::OpenParenthesis);
-        let mut callee = self.expect_primary()?;
-        while can_be_called && self.is_at(&TokenKind::OpenParenthesis) {
-            let open = self.advance();
-            let arguments = self.expect_list(&TokenKind::CloseParenthesis, ")", open)?;
-            let span = self.span_of(callee).to(self.span_before());
-            callee = self.add(Expression::Call { callee, arguments, is_async: false }, span);
+        let is_name = *self.kind() == TokenKind::Name;
+        let is_parenthesized = *self.kind() == TokenKind::OpenParenthesis;
+        let mut value = self.expect_primary()?;
+        if is_name && self.is_at(&TokenKind::OpenParenthesis) {
+            value = self.expect_arguments(value)?;
+        } else if !is_parenthesized {
+            return Ok(value);
         }
-        Ok(callee)
+        // On a line of its own, a parenthesis is a new expression whose `;` is missing before it.
+        while self.is_at(&TokenKind::OpenParenthesis) && !self.is_on_new_line() {
+            self.refuse_call_of_value(value);
+            value = self.expect_arguments(value)?;
+        }
+        Ok(value)
+    }
+
+    fn expect_arguments(&mut self, callee: NodeId) -> Parsed<NodeId> {
+        let open = self.advance();
+        let arguments = self.expect_list(&TokenKind::CloseParenthesis, ")", open)?;
+        let span = self.span_of(callee).to(self.span_before());
+        Ok(self.add(Expression::Call { callee, arguments, is_async: false }, span))
+    }
+
+    fn is_on_new_line(&self) -> bool {
+        let between = Span { start: self.span_before().end, end: self.span().start };
+        self.text_of(between).contains('\n')
+    }
+
+    #[cold]
+    fn refuse_call_of_value(&mut self, value: NodeId) {
+        let message = "this release calls functions by their names only";
+        let refused = Diagnostic::error(Code::NotYet, message, self.span_of(value));
+        self.report(refused.with_hint("give it a name first: `f = ...; f(x)`"));
     }
 
     /// Values with commas between, up to the closing token, which is taken too.
@@ -242,11 +280,17 @@ impl<'t> Parser<'t, '_> {
             }
         }
         self.expect_close(close, symbol, open)?;
-        if items.len() > ARGUMENTS_MAX {
-            let span = open.to(self.span_before());
-            return Err(self.error(Code::TooLarge, format!("more than {ARGUMENTS_MAX} values in a row"), span));
-        }
+        self.limit(items.len(), open)?;
         Ok(items)
+    }
+
+    fn limit(&mut self, count: usize, open: Span) -> Parsed<()> {
+        if count <= ARGUMENTS_MAX {
+            return Ok(());
+        }
+        let message = format!("these are {count} in a row, and {ARGUMENTS_MAX} is the most");
+        let large = Diagnostic::error(Code::TooLarge, message, open.to(self.span_before()));
+        Err(self.report(large.with_hint("read large data at run time, for example with a Python function")))
     }
 
     fn expect_primary(&mut self) -> Parsed<NodeId> {
@@ -269,22 +313,28 @@ impl<'t> Parser<'t, '_> {
             TokenKind::OpenBrace => return self.expect_hash(),
             TokenKind::If => return self.expect_if(),
             TokenKind::Lambda => return self.expect_lambda(),
-            TokenKind::Fn => {
-                let nested = Diagnostic::error(Code::UnexpectedToken, "a function cannot be defined here", span);
-                return Err(self.report(nested.with_hint("define it at the top level, or write `lambda (x) { ... }`")));
-            }
-            TokenKind::Else => {
-                let lonely = Diagnostic::error(Code::UnexpectedToken, "`else` without an `if` before it", span);
-                return Err(self.report(lonely.with_hint("no `;` stands between the `}` of an `if` and its `else`")));
-            }
-            TokenKind::Operator(operator) => {
-                let message = format!("`{}` needs a value on its left", operator.symbol());
-                return Err(self.error(Code::UnexpectedToken, message, span));
-            }
+            TokenKind::Fn | TokenKind::Else | TokenKind::Operator(_) => return Err(self.refuse_primary()),
             _ => return Err(self.unexpected("an expression")),
         };
         self.advance();
         Ok(self.add(expression, span))
+    }
+
+    #[cold]
+    fn refuse_primary(&mut self) -> Reported {
+        let span = self.span();
+        let (message, hint) = match *self.kind() {
+            TokenKind::Else => (
+                "`else` without an `if` before it".to_owned(),
+                "no `;` stands between the `}` of an `if` and its `else`",
+            ),
+            TokenKind::Operator(operator) => {
+                let message = format!("`{}` needs a value on its left", operator.symbol());
+                (message, "an operator alone is a value only as an argument, a list item or the right side of `=`")
+            }
+            _ => ("a function cannot be defined here".to_owned(), "a function value is written `lambda (x) { ... }`"),
+        };
+        self.report(Diagnostic::error(Code::UnexpectedToken, message, span).with_hint(hint))
     }
 
     fn expect_name_or_try(&mut self) -> Parsed<NodeId> {
@@ -318,29 +368,24 @@ impl<'t> Parser<'t, '_> {
         let open = self.advance();
         let inner = self.expect_expression()?;
         if !self.is_at(&TokenKind::CloseParenthesis) {
-            let found = self.describe();
-            if *self.kind() == TokenKind::Mistake {
-                return Err(Reported);
-            }
-            let message = format!("expected `)`, but found {found}");
-            let unclosed = Diagnostic::error(Code::Unclosed, message, self.span()).with_label(open, "opened here");
-            return Err(self.report(unclosed));
+            return Err(self.refuse_unclosed_parenthesis(open));
         }
         let close = self.advance();
-        // `(async f(1)) + 2` must not look like a call that `async` could take again, nor `(a) = 1` like a name.
-        let span = open.to(close);
-        match self.program.node(inner).expression {
-            Expression::Name(_) => {
-                let name = self.program.node(inner).span;
-                let text = self.text_of(name);
-                let again = self.add(Expression::Name(text), name);
-                Ok(again)
-            }
-            _ => {
-                self.program.nodes[inner.0 as usize].span = span;
-                Ok(inner)
-            }
+        // The parentheses count as a part of it in messages. A name keeps its own place, which is what it is looked up
+        // and reported by.
+        if !matches!(self.program.node(inner).expression, Expression::Name(_)) {
+            self.program.nodes[inner.0 as usize].span = open.to(close);
         }
+        Ok(inner)
+    }
+
+    #[cold]
+    fn refuse_unclosed_parenthesis(&mut self, open: Span) -> Reported {
+        if *self.kind() == TokenKind::Mistake {
+            return Reported;
+        }
+        let message = format!("expected `)`, but found {}", self.describe());
+        self.report(Diagnostic::error(Code::Unclosed, message, self.span()).with_label(open, "opened here"))
     }
 
     fn expect_hash(&mut self) -> Parsed<NodeId> {
@@ -349,13 +394,7 @@ impl<'t> Parser<'t, '_> {
         while !self.is_at(&TokenKind::CloseBrace) {
             let key = self.expect_expression()?;
             if !self.is_at(&TokenKind::Colon) {
-                if matches!(self.kind(), TokenKind::Semicolon) || items.is_empty() && self.is_at(&TokenKind::CloseBrace)
-                {
-                    let span = open.to(self.span());
-                    let bad = Diagnostic::error(Code::UnexpectedToken, "a `{` here begins a hash, not a body", span);
-                    return Err(self.report(bad.with_hint("a hash is written `{key: value}`")));
-                }
-                return Err(self.unexpected("`:` after the key of a hash"));
+                return Err(self.refuse_hash(open));
             }
             self.advance();
             let value = self.expect_expression()?;
@@ -365,7 +404,18 @@ impl<'t> Parser<'t, '_> {
             }
         }
         let close = self.expect_close(&TokenKind::CloseBrace, "}", open)?;
+        self.limit(items.len(), open)?;
         Ok(self.add(Expression::Hash(items), open.to(close)))
+    }
+
+    #[cold]
+    fn refuse_hash(&mut self, open: Span) -> Reported {
+        if !matches!(self.kind(), TokenKind::Semicolon | TokenKind::CloseBrace) {
+            return self.unexpected("`:` after the key of a hash");
+        }
+        let span = open.to(self.span());
+        let bad = Diagnostic::error(Code::UnexpectedToken, "a `{` here begins a hash, not a body", span);
+        self.report(bad.with_hint("a hash is written `{key: value}`"))
     }
 
     /// `if c { a } else if d { b } else { e }`
@@ -393,9 +443,12 @@ impl<'t> Parser<'t, '_> {
         let start = self.advance();
         let name = Name { text: "lambda", span: start };
         let parameters = self.expect_parameters("`lambda`")?;
-        let body = self.expect_body("`lambda`")?;
+        let around = self.damage.take();
+        let body = self.expect_body("`lambda`");
+        let damage = std::mem::replace(&mut self.damage, around);
+        let body = body?;
         let span = start.to(self.span_before());
-        let function = Function { name, parameters, body, attributes: Attributes::default(), span };
+        let function = Function { name, parameters, body, attributes: Attributes::default(), span, damage };
         Ok(self.add(Expression::Lambda(Box::new(function)), span))
     }
 
@@ -411,6 +464,7 @@ impl<'t> Parser<'t, '_> {
             }
         }
         self.expect_close(&TokenKind::CloseParenthesis, ")", open)?;
+        self.limit(parameters.len(), open)?;
         Ok(parameters)
     }
 }

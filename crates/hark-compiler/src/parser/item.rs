@@ -1,11 +1,12 @@
 //! What stands at the top level: functions and imports.
 
-use hark_bytecode::Attributes;
+use hark_bytecode::{Attributes, Span};
 
 use super::{Parsed, Parser, Reported};
 use crate::ast::{Function, Import, Item, Name};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::token::TokenKind;
+use crate::limits::IMPORT_ARGUMENTS_MAX;
+use crate::token::{Token, TokenKind};
 
 impl<'t> Parser<'t, '_> {
     /// All items up to the end.
@@ -20,16 +21,28 @@ impl<'t> Parser<'t, '_> {
                     let before = self.at;
                     match self.expect_item() {
                         Ok(item) => self.program.items.push(item),
-                        Err(Reported) => {
-                            if self.at == before {
-                                self.advance();
-                            }
-                            self.skip_to_item();
-                        }
+                        Err(Reported) => self.give_up_item(before),
                     }
                 }
             }
         }
+    }
+
+    /// What an item with a mistake would have bound is not unknown elsewhere.
+    fn give_up_item(&mut self, start: usize) {
+        if self.at == start {
+            self.advance();
+        }
+        self.skip_to_item();
+        let skipped = &self.tokens[start..self.at];
+        let is_import = |token: &Token| token.kind == TokenKind::Name && self.text_of(token.span) == "import";
+        if skipped.iter().any(is_import) {
+            let names = skipped.iter().filter(|token| token.kind == TokenKind::Name);
+            let names: Vec<&str> = names.map(|token| self.text_of(token.span)).collect();
+            self.program.presumed.extend(names);
+        }
+        let assigned: Vec<&str> = self.assigned_in(start..self.at).collect();
+        self.program.presumed.extend(assigned);
     }
 
     fn expect_item(&mut self) -> Parsed<Item<'t>> {
@@ -46,40 +59,43 @@ impl<'t> Parser<'t, '_> {
         let (found, span) = (self.describe(), self.span());
         let message = format!("only `fn` and `import` can stand at the top level, but found {found}");
         let misplaced = Diagnostic::error(Code::TopLevel, message, span);
-        Err(self.report(misplaced.with_hint("put it into the body of a function, for example `fn main() { ... }`")))
+        Err(self.report(misplaced.with_hint(match self.kind() {
+            TokenKind::CloseBrace => "there is no `{` that this would close",
+            _ => "put it into the body of a function, for example `fn main() { ... }`",
+        })))
     }
 
-    /// Skips to where the next item may begin.
-    fn skip_to_item(&mut self) {
-        let mut open = 0u32;
-        loop {
-            match self.kind() {
-                TokenKind::End | TokenKind::Fn => return,
-                TokenKind::OpenAttribute if open == 0 => return,
-                TokenKind::Name if open == 0 && self.is_at_word("import") => return,
-                TokenKind::OpenBrace => open += 1,
-                TokenKind::CloseBrace => open = open.saturating_sub(1),
-                _ => {}
-            }
-            self.advance();
-        }
-    }
-
-    fn expect_function(&mut self, attributes: Attributes) -> Parsed<Function<'t>> {
+    /// `fn name(parameter, ...) { body }`
+    pub(super) fn expect_function(&mut self, attributes: Attributes) -> Parsed<Function<'t>> {
         let start = self.advance();
         let span = self.expect_token(&TokenKind::Name, "the name of the function")?;
         let name = Name { text: self.text_of(span), span };
+        match self.expect_function_rest(start, name, attributes) {
+            Ok(function) => Ok(function),
+            Err(Reported) => {
+                self.program.presumed.insert(name.text);
+                Err(Reported)
+            }
+        }
+    }
+
+    fn expect_function_rest(&mut self, start: Span, name: Name<'t>, attributes: Attributes) -> Parsed<Function<'t>> {
         let owner = format!("`{}`", name.text);
         let parameters = self.expect_parameters(&owner)?;
+        let first = self.at;
+        let around = self.damage.take();
+        let body = self.expect_body(&owner);
+        let mut damage = std::mem::replace(&mut self.damage, around);
         // A function with a mistake in its body is a function all the same: its calls are not wrong.
-        let body = match self.expect_body(&owner) {
+        let body = match body {
             Ok(body) => body,
+            Err(Reported) if self.at == first => return Err(Reported),
             Err(Reported) => {
-                self.skip_to_item();
+                damage.get_or_insert_default();
                 Vec::new()
             }
         };
-        Ok(Function { name, parameters, body, attributes, span: start.to(name.span) })
+        Ok(Function { name, parameters, body, attributes, span: start.to(name.span), damage })
     }
 
     /// `import(name, module, num_args)`, `import(name, :python module, num_args, alias)`
@@ -92,29 +108,22 @@ impl<'t> Parser<'t, '_> {
             return Err(self.report(refused.with_hint("`import(name, module, num_args)` imports a Python function")));
         }
         let usage = "an import is written `import(name, module, num_args)` or `import(name, module, num_args, alias)`";
+        let before = self.diagnostics.total();
         let parsed = self.expect_import_arguments();
-        let (function, module, arity, alias) = match parsed {
-            Ok(parsed) => parsed,
-            Err(Reported) => {
-                if let Some(last) = self.diagnostics.last_mut()
-                    && last.hint.is_none()
-                {
-                    last.code = Code::BadImport;
-                    last.hint = Some(usage.to_owned());
-                }
-                return Err(Reported);
-            }
-        };
+        self.diagnostics.amend_since(before, |mistake| {
+            mistake.code = Code::BadImport;
+            mistake.hint.get_or_insert_with(|| usage.to_owned());
+        });
+        let (function, module, arity, alias) = parsed?;
         let span = start.to(self.span_before());
-        let is_separated = match self.kind() {
-            TokenKind::Semicolon | TokenKind::End => true,
-            _ => self.is_at(&TokenKind::Fn) || self.is_at(&TokenKind::OpenAttribute) || self.is_at_word("import"),
-        };
-        if self.is_at(&TokenKind::Semicolon) {
-            self.advance();
-        } else if !self.is_at(&TokenKind::End) && is_separated {
-            let missing = Diagnostic::error(Code::MissingSemicolon, "expected `;` after this import", span);
-            self.report(missing);
+        match self.kind() {
+            TokenKind::Semicolon | TokenKind::End => {}
+            TokenKind::Mistake => return Err(Reported),
+            _ => {
+                let missing =
+                    Diagnostic::error(Code::MissingSemicolon, "expected `;` after this import", self.span_before());
+                self.report(missing);
+            }
         }
         let name = alias.unwrap_or(function);
         Ok(Import { name, function: function.text, module: module.text, arity, attributes, span })
@@ -135,11 +144,7 @@ impl<'t> Parser<'t, '_> {
         }
         let module = self.expect_name("the name of a Python module")?;
         self.expect_token(&TokenKind::Comma, "`,` and the number of arguments")?;
-        let arity = match *self.kind() {
-            TokenKind::Integer(value) if (0..=i64::from(u16::MAX)).contains(&value) => value as u32,
-            _ => return Err(self.unexpected("the number of arguments, as an integer")),
-        };
-        self.advance();
+        let arity = self.expect_arity()?;
         let mut alias = None;
         if self.parse_token(&TokenKind::Comma) && !self.is_at(&TokenKind::CloseParenthesis) {
             alias = Some(self.expect_name("what the program calls the function")?);
@@ -147,6 +152,20 @@ impl<'t> Parser<'t, '_> {
         }
         self.expect_close(&TokenKind::CloseParenthesis, ")", open)?;
         Ok((function, module, arity, alias))
+    }
+
+    fn expect_arity(&mut self) -> Parsed<u32> {
+        let TokenKind::Integer(value) = *self.kind() else {
+            return Err(self.unexpected("the number of arguments, as an integer"));
+        };
+        let span = self.advance();
+        match u32::try_from(value) {
+            Ok(value) if value <= IMPORT_ARGUMENTS_MAX => Ok(value),
+            _ => {
+                let message = format!("an import takes at most {IMPORT_ARGUMENTS_MAX} arguments");
+                Err(self.error(Code::TooLarge, message, span))
+            }
+        }
     }
 
     fn expect_name(&mut self, wanted: &str) -> Parsed<Name<'t>> {

@@ -33,7 +33,7 @@ fn names_and_calls() {
     );
     check(
         "import(f, m, 1);\nfn main() { f(1, 2) }",
-        &["HK0013 2:13 `f` takes at most 1 arguments, but is called with 2"],
+        &["HK0013 2:13 `f` takes at most 1 argument, but is called with 2"],
     );
     check("fn main() { first() }", &["HK0013 1:13 `first` takes 1 argument, but is called with 0"]);
     check("fn f(g) { g(1, 2) }", &[]);
@@ -68,7 +68,7 @@ fn warnings_do_not_reject() {
 
 #[test]
 fn text() {
-    check("fn f() { 007 }", &["HK0005 1:10 an integer cannot begin with `0`"]);
+    check("fn f() { 007 }", &["HK0005 1:10 the integer `007` begins with `0`"]);
     check("fn f() { 1x }", &["HK0005 1:10 `1x` is not a number"]);
     check("fn f() { \"abc }\nfn g() { 1 }", &["HK0002 1:10 this string has no end"]);
     check("fn f() { 1 } /* x", &["HK0003 1:14 this comment has no end"]);
@@ -95,8 +95,8 @@ fn layout() {
 fn attributes() {
     check("#[retry(attempts: 3)]\n// why\n#[timeout(30)] #[memory(1)] #[pool(\"gpu\")]\nfn f() { 1 }", &[]);
     check("#[retri(attempts: 3)] fn f() { 1 }", &["HK0020 1:3 there is no attribute `retri`"]);
-    check("#[retry(attempts: 0)] fn f() { 1 }", &["HK0020 1:19 an integer of at least 1 is expected here"]);
-    check("#[timeout(-1)] fn f() { 1 }", &["HK0020 1:11 the number of seconds must be more than 0"]);
+    check("#[retry(attempts: 0)] fn f() { 1 }", &["HK0020 1:19 `attempts` must be an integer from 1 to 4294967295"]);
+    check("#[timeout(-1)] fn f() { 1 }", &["HK0020 1:11 `timeout` must be a number of seconds, more than 0"]);
     check("#[pool(\"a\")] #[pool(\"b\")] fn f() { 1 }", &["HK0020 1:16 the attribute `pool` is given twice"]);
 }
 

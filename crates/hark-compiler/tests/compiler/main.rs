@@ -2,4 +2,5 @@
 
 mod diagnostics;
 mod listing;
+mod programs;
 mod robustness;

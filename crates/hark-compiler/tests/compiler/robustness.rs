@@ -6,7 +6,7 @@ use hark_compiler::compile;
 fn check(text: &str) {
     if let Some(executable) = compile("test.hk", text).executable {
         executable.verify().unwrap_or_else(|error| panic!("{error}: {text}"));
-        let again = Executable::decode(&executable.encode()).unwrap();
+        let again = Executable::decode(&executable.encode()).expect("what was encoded can be decoded");
         assert_eq!(again.encode(), executable.encode());
     }
 }

@@ -1,0 +1,143 @@
+//! What is said about the larger mistakes, and where parsing goes on after them.
+
+use std::ops::Range;
+
+use super::{Code, Diagnostic, NESTING_MAX, NodeId, Parsed, Parser, Reported, Span, Token, TokenKind, habits};
+use crate::ast::Expression;
+
+impl<'t> Parser<'t, '_> {
+    /// The rest of the text is left alone: where so deep a thing ends is anybody's guess.
+    #[cold]
+    pub(super) fn refuse_depth(&mut self) -> Reported {
+        let message = format!("this is nested more than {NESTING_MAX} levels deep");
+        let deep = Diagnostic::error(Code::TooDeep, message, self.span());
+        self.at = self.tokens.len() - 1;
+        self.program.is_cut = true;
+        self.report(deep.with_hint("give parts of it names, or make them functions"))
+    }
+
+    #[cold]
+    pub(super) fn refuse_unclosed_body(&mut self, owner: &str, open: Span) -> Reported {
+        if self.reported_at == Some(self.at) || self.text_was_swallowed() {
+            return Reported;
+        }
+        let unclosed = Diagnostic::error(Code::Unclosed, format!("the body of {owner} has no end"), open);
+        let place = self.span();
+        self.report(unclosed.with_label(place, "expected `}` before this"))
+    }
+
+    /// Whether a string or comment without an end may have swallowed what is missing here.
+    fn text_was_swallowed(&self) -> bool {
+        let swallows = |code| matches!(code, Code::UnterminatedString | Code::UnterminatedComment);
+        self.diagnostics.kept().iter().any(|diagnostic| swallows(diagnostic.code))
+    }
+
+    /// Whether the next token stands at the very beginning of a line. An `fn` that does belongs to the top level, and
+    /// the body before it lacks its `}`; one that does not is meant to be nested.
+    pub(super) fn begins_line(&self) -> bool {
+        let start = self.span().start as usize;
+        start == 0 || self.text.as_bytes()[start - 1] == b'\n'
+    }
+
+    /// A function inside a body is read to its end, so that nothing in it is reported twice.
+    #[cold]
+    pub(super) fn refuse_nested_function(&mut self) {
+        let nested = Diagnostic::error(Code::UnexpectedToken, "a function cannot be defined in a body", self.span());
+        self.report(nested.with_hint("define it at the top level, or write `lambda (x) { ... }`"));
+        self.damage.get_or_insert_default();
+        if *self.kind_ahead(1) == TokenKind::Name {
+            let name = self.text_of(self.tokens[self.at + 1].span);
+            self.program.presumed.insert(name);
+        }
+        drop(self.deeper(|parser| parser.expect_function(Default::default())));
+    }
+
+    /// What follows an expression is neither its `;` nor the end of the body.
+    #[cold]
+    pub(super) fn refuse_continuation(&mut self, statement: NodeId, ends_with_body: bool) -> Parsed<()> {
+        if !self.begins_statement() {
+            if ends_with_body && matches!(self.kind(), TokenKind::Operator(_) | TokenKind::Assign) {
+                let message =
+                    format!("a statement that begins with `if` ends at its last `}}`, but {} follows", self.describe());
+                let continued = Diagnostic::error(Code::UnexpectedToken, message, self.span());
+                return Err(self.report(continued.with_hint("put the whole `if` into parentheses")));
+            }
+            return Err(self.unexpected("`;` or `}` after an expression"));
+        }
+        let node = self.program.node(statement);
+        if let Expression::Name(word) = node.expression
+            && let Some(advice) = habits::advice(word)
+        {
+            let message = format!("nothing named `{word}` is known here");
+            let foreign = Diagnostic::error(Code::UnknownName, message, node.span);
+            return Err(self.report(foreign.with_hint(advice)));
+        }
+        let place = self.span_before();
+        let missing = Diagnostic::error(Code::MissingSemicolon, "expected `;` after this expression", place);
+        let missing = missing.with_label(self.span(), "another expression begins here");
+        self.report(missing.with_hint("separate the expressions of a body with `;`"));
+        Ok(())
+    }
+
+    /// Whether a new statement may begin with the next token.
+    pub(super) fn begins_statement(&self) -> bool {
+        self.begins_expression() || *self.kind() == TokenKind::Fn
+    }
+
+    /// Skips the rest of a statement that has a mistake in it, and remembers the names that it may have bound.
+    pub(super) fn give_up_statement(&mut self, start: usize) {
+        self.skip_statement();
+        // A statement around one that was given up may be given up, too: its tokens are searched once all the same.
+        let end = self.at;
+        let inner = match start <= self.searched.start && self.searched.end <= end {
+            true => self.searched.clone(),
+            false => end..end,
+        };
+        let names: Vec<&str> = self.assigned_in(start..inner.start).chain(self.assigned_in(inner.end..end)).collect();
+        self.damage.get_or_insert_default().extend(names);
+        self.searched = start..end;
+    }
+
+    fn skip_statement(&mut self) {
+        let mut open = 0u32;
+        loop {
+            match self.kind() {
+                TokenKind::End => return,
+                TokenKind::Fn if open == 0 || self.begins_line() => return,
+                TokenKind::Semicolon if open == 0 => {
+                    self.advance();
+                    return;
+                }
+                TokenKind::CloseBrace if open == 0 => return,
+                TokenKind::OpenBrace => open += 1,
+                TokenKind::CloseBrace => open -= 1,
+                _ => {}
+            }
+            self.advance();
+        }
+    }
+
+    /// Skips to where the next item may begin.
+    pub(super) fn skip_to_item(&mut self) {
+        let mut open = 0u32;
+        loop {
+            match self.kind() {
+                TokenKind::End => return,
+                TokenKind::Fn if open == 0 || self.begins_line() => return,
+                TokenKind::OpenAttribute if open == 0 => return,
+                TokenKind::Name if open == 0 && self.is_at_word("import") => return,
+                TokenKind::OpenBrace => open += 1,
+                TokenKind::CloseBrace => open = open.saturating_sub(1),
+                _ => {}
+            }
+            self.advance();
+        }
+    }
+
+    /// The names that are assigned to among these tokens.
+    pub(super) fn assigned_in(&self, tokens: Range<usize>) -> impl Iterator<Item = &'t str> {
+        let pairs = self.tokens[tokens].windows(2);
+        let is_assigned = |pair: &&[Token]| pair[0].kind == TokenKind::Name && pair[1].kind == TokenKind::Assign;
+        pairs.filter(is_assigned).map(|pair| self.text_of(pair[0].span))
+    }
+}
