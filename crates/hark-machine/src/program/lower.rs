@@ -252,6 +252,9 @@ impl Lowering<'_> {
         if used.may_be_unbound {
             let global = self.global_constant(name);
             self.push_optional(local, global);
+            if used.is_last {
+                self.emit(Operation::Drop { register: local });
+            }
             return;
         }
         self.push(Entry::Local { register: local, is_last: used.is_last });
