@@ -3,7 +3,7 @@
 mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ struct Stand {
 
 impl Foreign for Stand {
     fn call(&self, executable: &Executable, call: Call, mut printed: PrintedSink, answer: Answer) {
-        self.calls.lock().unwrap().push(format!("{}#{}", call.id.thread, call.id.number));
+        lock(&self.calls).push(format!("{}#{}", call.id.thread, call.id.number));
         let argument = call.arguments.first().cloned().unwrap_or_default();
         match &*executable.foreign[call.foreign.0 as usize].name {
             "echo" => drop(thread::spawn(move || answer(Ok(argument)))),
@@ -35,26 +35,31 @@ impl Foreign for Stand {
                 answer(Ok(argument));
             }
             "meet" => {
-                let mut waiting = self.waiting.lock().unwrap();
+                let mut waiting = lock(&self.waiting);
                 waiting.push((argument, answer));
                 self.most_at_once.fetch_max(waiting.len(), Ordering::Relaxed);
                 if waiting.len() == 2 {
                     waiting.drain(..).for_each(|(argument, answer)| answer(Ok(argument)));
                 }
             }
-            "hang" => self.hanging.lock().unwrap().push(answer),
+            "hang" => lock(&self.hanging).push(answer),
             other => panic!("no function {other}"),
         }
     }
 
     fn cancel(&self, _session: &SessionId) {
-        for answer in self.hanging.lock().unwrap().drain(..) {
+        for answer in lock(&self.hanging).drain(..) {
             answer(Err(Error::new("cancelled", "the session is cancelled")));
         }
     }
 }
 
-const IMPORTS: &str = "import(echo, m, 1); import(fail, m, 0); import(meet, m, 1); import(say, m, 1); import(hang, m, 0);";
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("nobody panics with it")
+}
+
+const IMPORTS: &str =
+    "import(echo, m, 1); import(fail, m, 0); import(meet, m, 1); import(say, m, 1); import(hang, m, 0);";
 
 #[track_caller]
 fn check(text: &str, result: &str) -> Arc<Stand> {
@@ -96,7 +101,7 @@ fn two_calls_run_at_once() {
 #[test]
 fn a_thread_may_call_while_another_waits_for_its_answer() {
     // The first waits in a worker of its own, if the engine lets it, when the second comes with a timer.
-    check("fn late() { sleep(0.005); meet(2) } fn main() { a = async late(); meet(1) + await a }", "3");
+    check("fn late() { sleep(0.005); meet(2) } fn main() { a = async late(); b = meet(1); b + await a }", "3");
 }
 
 #[test]
@@ -126,8 +131,7 @@ fn a_failed_call_breaks_its_thread_where_it_stands() {
 fn what_a_call_prints_belongs_to_its_thread() {
     let run = Run { foreign: Arc::new(Stand::default()), ..Run::default() };
     let ran = run.run(&format!("{IMPORTS} fn main() {{ print(1); await async say(2); print(3) }}"));
-    let printed: Vec<(u64, &str)> =
-        ran.report.output.iter().map(|item| (item.thread.0, item.text.as_str())).collect();
+    let printed: Vec<(u64, &str)> = ran.report.output.iter().map(|item| (item.thread.0, item.text.as_str())).collect();
     assert_eq!(printed, [(0, "1\n"), (1, "from outside\n"), (0, "3\n")]);
 }
 

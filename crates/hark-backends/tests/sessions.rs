@@ -226,8 +226,7 @@ fn output_comes_in_the_order_of_cause_and_effect() {
 #[test]
 fn output_tells_time_and_thread() {
     let ran = run("fn f() { print(\"b\") } fn main() { print(\"a\"); await async f() }");
-    let items: Vec<(u64, &str)> =
-        ran.report.output.iter().map(|item| (item.thread.0, item.text.as_str())).collect();
+    let items: Vec<(u64, &str)> = ran.report.output.iter().map(|item| (item.thread.0, item.text.as_str())).collect();
     assert_eq!(items, [(0, "a\n"), (1, "b\n")]);
     assert!(ran.report.output[0].time <= ran.report.output[1].time);
 }
@@ -244,7 +243,8 @@ fn cancel_when_it_prints(text: &str, suspend_at: SuspendAt, workers: usize) -> R
 #[test]
 fn a_busy_thread_starves_nobody() {
     for suspend_at in MODES {
-        let text = format!("{ENDLESS} fn say() {{ print(\"here\") }} fn main() {{ async spin(0); async say(); spin(0) }}");
+        let text =
+            format!("{ENDLESS} fn say() {{ print(\"here\") }} fn main() {{ async spin(0); async say(); spin(0) }}");
         let ran = cancel_when_it_prints(&text, suspend_at, 1);
         assert_eq!(ran.report.status, Status::Cancelled);
         assert!(ran.report.errors.is_empty() && ran.report.result.is_none());
@@ -282,7 +282,9 @@ fn a_session_is_cancelled_from_another_os_thread() {
             handle.cancel();
         });
         let printed = Mutex::new(printed);
-        let observer = move |_: &[OutputItem]| drop(printed.lock().unwrap().send(()));
+        let observer = move |_: &[OutputItem]| {
+            let _ = printed.lock().unwrap().send(());
+        };
         let ran = run_on(&engine, &text, Arc::new(observer));
         canceller.join().unwrap();
         assert_eq!(ran.report.status, Status::Cancelled);

@@ -58,11 +58,10 @@ impl Commit {
         self.expect.clear();
         self.delete.clear();
         self.fresh.truncate(gathered.fresh);
-        let own = self.put.drain(..).find_map(|record| match record {
+        self.put.drain(..).find_map(|record| match record {
             Record::Live(_, live) => Some(live),
             _ => None,
-        });
-        own
+        })
     }
 
     /// How much the run has gathered so far.

@@ -12,7 +12,7 @@ use crate::limits::{TURN_FUEL, TURN_INSTRUCTIONS};
 pub enum SuspendAt {
     /// Nowhere: they stay in memory.
     Never,
-    /// Before each turn, and at every effect that stops it.
+    /// Before each turn, and at every effect that ends one.
     Effects,
     /// After every one of a thread's first 10,000 instructions, then at random ones.
     Instructions {
@@ -88,11 +88,8 @@ pub(crate) fn run(
     }
 }
 
-/// Runs a thread that is suspended before its turn and at the effect that ends it.
+/// Runs a thread that is suspended at the effect that ends its turn.
 fn run_written(thread: &mut Thread, program: &Program, host: &mut impl Host) -> Effect {
-    if let Err(error) = rewrite(thread, program) {
-        return Effect::Failed(error);
-    }
     let effect = thread.run(program, TURN_FUEL, host);
     if matches!(effect, Effect::Finished(_) | Effect::Failed(_)) {
         return effect;
@@ -104,7 +101,7 @@ fn run_written(thread: &mut Thread, program: &Program, host: &mut impl Host) -> 
 }
 
 /// Writes a thread down, drops it and reads it back; answers how many bytes it took.
-fn rewrite(thread: &mut Thread, program: &Program) -> Result<u64, Box<Error>> {
+pub(crate) fn rewrite(thread: &mut Thread, program: &Program) -> Result<u64, Box<Error>> {
     let bytes = thread.snapshot(program);
     *thread = Thread::restore(&bytes, program).map_err(|error| {
         Box::new(Error::new("snapshot", format!("a suspended thread cannot be read back: {error}")))

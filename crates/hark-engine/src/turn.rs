@@ -17,6 +17,7 @@ use crate::record::{FutureRecord, Key, Live, Record, State, Status, Versioned};
 use crate::session::Session;
 use crate::step::{self, Ending, Known, Loaded, Plan};
 use crate::storage::StorageError;
+use crate::suspend;
 
 /// One worker of a session, with the memory that it uses again from turn to turn.
 pub(crate) struct Worker<'a> {
@@ -171,6 +172,13 @@ impl<'a> Worker<'a> {
 
     /// What a thread that was loaded does next. Nothing if another worker has it.
     fn enter(&mut self, loaded: &mut Loaded, live: &mut Live) -> Result<Option<Next>, StorageError> {
+        // Before it is given what it waited for, so that it is suspended as it was when it stopped.
+        if self.session.suspends()
+            && let State::Present(thread) = &mut live.state
+            && let Err(error) = suspend::rewrite(thread, self.session.program())
+        {
+            return Ok(Some(Next::End(Ending::Failed(Arc::new(Failure::at_root(*error, loaded.thread))))));
+        }
         let next = match &mut live.status {
             Status::Runnable if matches!(live.state, State::Absent) => return Ok(None),
             Status::Runnable => Next::Run,

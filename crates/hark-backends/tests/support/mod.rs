@@ -6,9 +6,7 @@ use std::sync::Arc;
 use hark_backends::System;
 use hark_backends::invoker::Threads;
 use hark_bytecode::Binding;
-use hark_engine::{
-    Engine, Foreign, MemoryStorage, NoForeign, Observer, Options, OutputItem, Ports, Report, SuspendAt,
-};
+use hark_engine::{Engine, Foreign, MemoryStorage, NoForeign, Observer, Options, OutputItem, Ports, Report, SuspendAt};
 use hark_machine::{Program, Value, text_of};
 
 /// All ways to suspend threads.

@@ -1,7 +1,7 @@
 //! The invoker suite.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -169,27 +169,23 @@ fn timers_are_not_early(invoker: &Arc<dyn Invoker>) {
 fn workers_work_at_once(invoker: &Arc<dyn Invoker>) {
     // Neither thread's turn ends before the other's has begun.
     let both = Barrier::new(2);
-    Counter::new(invoker, 2, move |_, _| drop(both.wait())).check(&ids(0..2));
+    let act = move |_: ThreadId, _: &mut dyn Seat| {
+        both.wait();
+    };
+    Counter::new(invoker, 2, act).check(&ids(0..2));
 }
 
-/// More threads wait for something outside than there can be workers, if all that may wait do, until another thread has
-/// had its turn.
+/// A worker may block again and again, and what it waits for may be what another worker does.
 fn who_blocks_gives_up_the_place(invoker: &Arc<dyn Invoker>) {
     const THREADS: u64 = 100;
-    let last_has_run = Arc::new(AtomicBool::new(false));
-    let blocked = Arc::new(AtomicUsize::new(0));
     let act = move |thread: ThreadId, seat: &mut dyn Seat| {
         let next = ThreadId(thread.0 + 1);
-        if next.0 == THREADS {
-            return last_has_run.store(true, Ordering::Release);
+        if seat.begin_blocking() {
+            seat.end_blocking();
         }
-        if !seat.begin_blocking() {
-            return seat.invoke(&[next]);
+        if next.0 < THREADS {
+            seat.invoke(&[next]);
         }
-        blocked.fetch_add(1, Ordering::Relaxed);
-        // What it waits for happens elsewhere: here, another invocation.
-        seat.end_blocking();
-        seat.invoke(&[next]);
     };
     Counter::new(invoker, THREADS as usize, act).check(&ids(0..1));
     check_block_until_other_runs(invoker);

@@ -68,7 +68,7 @@ impl World {
         Held { loaded, live, commit: Commit::new(self.stamps.next()) }
     }
 
-    fn commit(&mut self, held: Held, ending: &Ending) -> Result<Plan, Held> {
+    fn commit(&mut self, held: Held, ending: &Ending) -> Result<Plan, Box<Held>> {
         let Held { loaded, live, mut commit } = held;
         let mut plan = Plan::default();
         let gathered = commit.gathered();
@@ -78,7 +78,7 @@ impl World {
             Outcome::Done => Ok(plan),
             _ => {
                 let live = commit.take_back(gathered).unwrap_or_else(new_live);
-                Err(Held { loaded, live, commit })
+                Err(Box::new(Held { loaded, live, commit }))
             }
         }
     }
@@ -150,7 +150,7 @@ fn a_waiter_that_loses_the_race_sees_the_value() {
     assert!(plan.look_for_end && plan.invoke.is_empty(), "the resolver knows of no waiter");
     let waiter = world.commit(waiter, &waiting).expect_err("the Future has changed");
     assert_value(world.future(1), 7);
-    assert!(world.commit(waiter, &finished(8)).is_ok());
+    assert!(world.commit(*waiter, &finished(8)).is_ok());
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_resolver_that_loses_the_race_sees_the_waiter() {
     world.waits(0, 1);
     let mut resolver = world.commit(resolver, &finished(7)).expect_err("the Future has changed");
     resolver.loaded.own = world.future(1);
-    let plan = world.commit(resolver, &finished(7)).ok().expect("nothing else has changed");
+    let plan = world.commit(*resolver, &finished(7)).ok().expect("nothing else has changed");
     assert_eq!(plan.invoke, ids(&[0]));
 }
 
@@ -176,7 +176,7 @@ fn a_wake_during_the_run_that_it_wakes_is_not_lost() {
     // The hint of that finds the thread away.
     let hinted = world.load(0);
     assert!(matches!(hinted.live.state, State::Absent));
-    held = world.commit(held, &Ending::Stays).expect_err("something is in the mailbox");
+    held = *world.commit(held, &Ending::Stays).expect_err("something is in the mailbox");
     held.loaded.ready = world.read(Key::Ready(ThreadId(0))).map(|ready| ready.stamp);
     assert!(held.loaded.ready.is_some());
     assert!(world.commit(held, &finished(8)).is_ok());
@@ -204,7 +204,7 @@ fn what_conflicts_keeps_the_thread_and_what_it_gathered() {
     let held = world.commit(held, &waiting).expect_err("the Future has changed");
     assert!(matches!(held.live.state, State::Present(_)));
     assert!(!world.is_live(2));
-    let plan = world.commit(held, &Ending::Yielded).ok().expect("nothing else has changed");
+    let plan = world.commit(*held, &Ending::Yielded).ok().expect("nothing else has changed");
     assert_eq!(plan.invoke, ids(&[2, 0]));
     assert!(world.is_live(2));
 }
