@@ -43,6 +43,10 @@ pub(crate) fn run<H: Host, const COUNTED: bool>(
     let exit = match call::begin(thread, program, host) {
         Ok(Some(effect)) => return effect,
         Ok(None) => {
+            let before = call::operations_before_answer(thread, program);
+            if before > 0 {
+                execute::<H, true>(thread, program, u32::MAX, before, host);
+            }
             call::take_answer(thread, program);
             execute::<H, COUNTED>(thread, program, fuel, operations, host)
         }

@@ -48,6 +48,28 @@ pub(super) fn begin(thread: &mut Thread, program: &Program, host: &mut impl Host
     }
 }
 
+/// Whether an operation may stop the thread for an answer.
+fn takes_answer(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Wait { .. }
+            | Operation::CallForeign { .. }
+            | Operation::CallBuiltin { .. }
+            | Operation::CallValue { .. }
+    )
+}
+
+/// How many operations put arguments into place before the one that an answer is for. A thread that was read back
+/// stands before them, as the portable program knows nothing of them.
+pub(super) fn operations_before_answer(thread: &Thread, program: &Program) -> u64 {
+    let (Some(_), Some(record)) = (&thread.answer, thread.records.last()) else { return 0 };
+    let code = program.code(record.code);
+    let instruction = code.points[record.operation as usize].instruction;
+    let rest = code.operations[record.operation as usize..].iter().zip(&code.points[record.operation as usize..]);
+    let mut same = rest.take_while(|(_, point)| point.instruction == instruction);
+    same.position(|(operation, _)| takes_answer(operation)).unwrap_or(0) as u64
+}
+
 /// Completes the operation that the thread stopped at, if the world has answered.
 pub(super) fn take_answer(thread: &mut Thread, program: &Program) {
     let Some(answer) = thread.answer.take() else { return };
