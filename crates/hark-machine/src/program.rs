@@ -7,6 +7,7 @@ pub(crate) mod operation;
 mod stack;
 mod verify;
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use hark_bytecode::{Executable, ExecutableError, FunctionIndex, Global};
@@ -51,6 +52,9 @@ pub(crate) struct Code {
     /// as there are locals.
     pub flagged: Vec<u32>,
     pub layouts: StackLayouts,
+    /// For each instruction that a block begins with, its first operation. (What brings the block before it to its end
+    /// stands at the same instruction, but is not for those who come another way.)
+    pub starts: HashMap<u32, u32>,
     pub analysis: Analysis,
 }
 
@@ -70,6 +74,10 @@ pub(crate) struct CodeId(pub u32);
 impl Code {
     /// The first operation that stands exactly before this portable instruction, if there is one.
     pub fn operation_at(&self, instruction: u32) -> Option<usize> {
+        if let Some(start) = self.starts.get(&instruction) {
+            let point = self.points.get(*start as usize)?;
+            return (point.instruction == instruction).then_some(*start as usize);
+        }
         let index = self.points.partition_point(|point| point.instruction < instruction);
         self.points.get(index).filter(|point| point.instruction == instruction).map(|_| index)
     }

@@ -96,7 +96,7 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
     }
     // A window has room for what a callee finds there: the result at least.
     let registers = own_base + analysis.height_max + 1;
-    let code = Code { operations, points, constants, registers, flagged, layouts, analysis };
+    let code = Code { operations, points, constants, registers, flagged, layouts, starts, analysis };
     verify::verify(&code, executable);
     code
 }
@@ -236,34 +236,80 @@ impl Lowering<'_> {
 
     fn push_literal(&mut self, literal: &Literal) {
         let constant = self.constant(Value::from(literal));
-        self.push(Entry::Constant(constant));
+        self.push_entry(Entry::Constant(constant));
     }
 
     fn push_binding(&mut self, name: NameIndex) {
         let Some(&local) = self.analysis.register_of.get(&name) else {
             let entry = self.global_constant(name);
             match entry {
-                Some(constant) => self.push(Entry::Constant(constant)),
-                None => self.push_optional(u32::MAX, None),
+                Some(constant) => self.push_entry(Entry::Constant(constant)),
+                None => self.push_optional(u32::MAX, None, false),
             }
             return;
         };
         let used = self.used();
         if used.may_be_unbound {
             let global = self.global_constant(name);
-            self.push_optional(local, global);
-            if used.is_last {
-                self.emit(Operation::Drop { register: local });
-            }
+            self.push_optional(local, global, used.is_last);
             return;
         }
-        self.push(Entry::Local { register: local, is_last: used.is_last });
+        self.push_entry(Entry::Local { register: local, is_last: used.is_last });
+    }
+
+    /// Pushes a value that costs nothing until it is needed; but in the plain form, and far up, it is put into its
+    /// register at once. The operation that does so stands before the push: its layout is the one without the value.
+    fn push_entry(&mut self, entry: Entry) {
+        let height = self.stack.len();
+        let value = match entry {
+            Entry::Constant(constant) => Some(&self.constants[constant as usize]),
+            _ => None,
+        };
+        let stays = match self.form {
+            // An operator stays a constant until the call right behind it, which must know it.
+            Form::Plain => matches!(value, Some(Value::Operator(_))),
+            Form::Fused => {
+                let is_callee = matches!(value, Some(value) if value.type_name() == "function");
+                height < SYMBOLIC_HEIGHT_MAX || is_callee
+            }
+        };
+        if stays {
+            if self.form == Form::Plain {
+                self.emit(Operation::Nop);
+            }
+            self.push(entry);
+        } else {
+            self.load_entry(entry, self.own(height), height);
+            self.push(Entry::Own);
+        }
+    }
+
+    /// Puts a value that is at `height`, or is about to be, into a register.
+    fn load_entry(&mut self, entry: Entry, to: Register, height: usize) {
+        match entry {
+            Entry::Own => {
+                let from = self.own(height);
+                self.emit(Operation::Take { to, from });
+            }
+            Entry::Local { register, is_last } => {
+                let takes = is_last && !self.hand_on_last(register, height);
+                self.emit(if takes {
+                    Operation::Take { to, from: register }
+                } else {
+                    Operation::Copy { to, from: register }
+                });
+            }
+            Entry::Constant(constant) => self.load(to, constant),
+        }
     }
 
     /// A read that may fail happens at once.
-    fn push_optional(&mut self, local: Register, constant: Option<u32>) {
+    fn push_optional(&mut self, local: Register, constant: Option<u32>, is_last: bool) {
         let to = self.own(self.stack.len());
         self.emit(Operation::LoadOptional { to, local, constant: constant.unwrap_or(u32::MAX) });
+        if is_last {
+            self.emit(Operation::Drop { register: local });
+        }
         self.push(Entry::Own);
     }
 
@@ -279,26 +325,18 @@ impl Lowering<'_> {
                 self.materialize(height);
             }
         }
-        match self.stack[top].0 {
-            Entry::Own => {
-                if !self.redirect_last(self.own(top), local) {
-                    let from = self.own(top);
-                    self.emit(Operation::Take { to: local, from });
-                }
-            }
-            Entry::Local { register, .. } if register == local => {}
-            Entry::Local { register, is_last } => {
-                let takes = is_last && !self.hand_on_last(register, top);
-                self.emit(if takes {
-                    Operation::Take { to: local, from: register }
-                } else {
-                    Operation::Copy { to: local, from: register }
-                });
-            }
-            Entry::Constant(constant) => self.load(local, constant),
+        let entry = self.stack[top].0;
+        let mut is_there = matches!(entry, Entry::Local { register, .. } if register == local);
+        if entry == Entry::Own && self.redirect_last(self.own(top), local) {
+            self.set_entry(top, Entry::Local { register: local, is_last: false });
+            is_there = true;
         }
         if self.flagged.binary_search(&local).is_ok() {
+            // Before the move: a thread that stops between the two does both again.
             self.set_flag(local, true);
+        }
+        if !is_there {
+            self.load_entry(entry, local, top);
         }
         self.stack.pop();
         self.push(Entry::Local { register: local, is_last: false });
@@ -392,22 +430,11 @@ impl Lowering<'_> {
                 }
             }
             let to = parameter as Register;
-            match self.stack[parameter].0 {
-                Entry::Own => {
-                    let from = self.own(parameter);
-                    self.emit(Operation::Take { to, from });
-                }
-                Entry::Local { register, .. } if register == to => continue,
-                Entry::Local { register, is_last } => {
-                    let takes = is_last && !self.hand_on_last(register, parameter);
-                    self.emit(if takes {
-                        Operation::Take { to, from: register }
-                    } else {
-                        Operation::Copy { to, from: register }
-                    });
-                }
-                Entry::Constant(constant) => self.load(to, constant),
+            let entry = self.stack[parameter].0;
+            if matches!(entry, Entry::Local { register, .. } if register == to) {
+                continue;
             }
+            self.load_entry(entry, to, parameter);
             self.set_entry(parameter, Entry::Local { register: to, is_last: false });
         }
         self.end_repeat();
@@ -526,15 +553,6 @@ impl Lowering<'_> {
         let below = self.layout();
         let layout = self.layouts.push(below, self.place(entry, height));
         self.stack.push((entry, layout));
-        if height >= SYMBOLIC_HEIGHT_MAX {
-            // A callee is known by its constant; it stands on top only until its call.
-            let is_callee = matches!(entry, Entry::Constant(constant)
-                if matches!(self.constants[constant as usize], Value::Operator(_) | Value::Builtin(_)
-                    | Value::Function(_) | Value::Foreign(_)));
-            if !is_callee {
-                self.materialize(height);
-            }
-        }
     }
 
     pub fn pop(&mut self) {
@@ -573,20 +591,11 @@ impl Lowering<'_> {
 
     /// Puts a value into the register of its height.
     pub fn materialize(&mut self, height: usize) {
-        let to = self.own(height);
-        match self.stack[height].0 {
-            Entry::Own => return,
-            Entry::Local { register, is_last } => {
-                let takes = is_last && !self.hand_on_last(register, height);
-                self.emit(if takes {
-                    Operation::Take { to, from: register }
-                } else {
-                    Operation::Copy { to, from: register }
-                });
-            }
-            Entry::Constant(constant) => self.load(to, constant),
+        let entry = self.stack[height].0;
+        if entry != Entry::Own {
+            self.load_entry(entry, self.own(height), height);
+            self.set_entry(height, Entry::Own);
         }
-        self.set_entry(height, Entry::Own);
     }
 
     fn materialize_all(&mut self) {
