@@ -11,6 +11,7 @@ pub(crate) fn advice(word: &str) -> Option<&'static str> {
         "and" => "write `&&`",
         "or" => "write `||`",
         "not" => "write `!`",
+        "import" => "an import stands at the top level",
         "nil" | "none" | "undefined" => "write `null`",
         _ => return None,
     })

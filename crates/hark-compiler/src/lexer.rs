@@ -181,6 +181,7 @@ fn character_hint(character: char) -> Option<&'static str> {
     Some(match character {
         '&' => "did you mean `&&`?",
         '|' => "did you mean `||`?",
+        '?' => "a choice is written `if c { a } else { b }`",
         '#' => "comments begin with `//`, attributes with `#[`",
         '\u{201c}' | '\u{201d}' | '\u{2018}' | '\u{2019}' | '`' => "strings stand in `\"` or `'`",
         '\u{a0}' | '\u{2007}' | '\u{202f}' | '\u{200b}' | '\u{feff}' => "it looks like a space: write a plain one",

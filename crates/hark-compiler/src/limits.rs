@@ -15,7 +15,7 @@ pub const DIAGNOSTICS_MAX: usize = 100;
 pub const DIAGNOSTICS_KEPT_MAX: usize = 1_000;
 
 /// The most names that "did you mean" compares, all mistakes of a program together; later ones get no such hint.
-pub const COMPARISONS_MAX: usize = 5_000_000;
+pub const COMPARISONS_MAX: usize = 1_000_000;
 
 /// The most arguments of one call, items of one literal, and parameters of one function.
 pub const ARGUMENTS_MAX: usize = 1 << 20;

@@ -4,7 +4,11 @@
 /// that are equally near, the first in the order of the alphabet.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let letters: Vec<char> = name.chars().take(LETTERS_MAX).collect();
-    let allowed = (letters.len() / 3).max(1);
+    // Any two names of one or two letters are alike.
+    let allowed = letters.len() / 3;
+    if allowed == 0 {
+        return None;
+    }
     let (length, mask) = (letters.len(), letter_mask(name));
     let mut other: Vec<char> = Vec::new();
     let distances = known.into_iter().filter_map(|candidate| {
@@ -62,7 +66,7 @@ mod tests {
         assert_eq!(nearest("frist", ["first", "length"]), Some("first"));
         assert_eq!(nearest("lengt", ["first", "length"]), Some("length"));
         assert_eq!(nearest("parse_floats", ["parse_float"]), Some("parse_float"));
-        assert_eq!(nearest("a", ["b"]), Some("b"));
+        assert_eq!(nearest("a", ["b"]), None);
         assert_eq!(nearest("zebra", ["first", "length"]), None);
         assert_eq!(nearest("", []), None);
     }

@@ -21,6 +21,9 @@ use crate::habits;
 use crate::limits::NESTING_MAX;
 use crate::token::{Token, TokenKind};
 
+/// What the body of an `if` is called.
+const IF: &str = "`if`";
+
 /// A mistake that was reported already.
 #[derive(Debug)]
 struct Reported;
@@ -34,6 +37,7 @@ pub(crate) fn parse<'t>(text: &'t str, tokens: &[Token], diagnostics: &mut Diagn
         tokens,
         at: 0,
         depth: 0,
+        braces: 0,
         body_end: None,
         reported_at: None,
         damage: None,
@@ -50,6 +54,8 @@ struct Parser<'t, 'a> {
     tokens: &'a [Token],
     at: usize,
     depth: u32,
+    /// How many `{` were taken without their `}`.
+    braces: usize,
     /// The index behind the last `}` that closed a body.
     body_end: Option<usize>,
     /// The token at which the last mistake was reported.
@@ -91,9 +97,13 @@ impl<'t> Parser<'t, '_> {
 
     fn advance(&mut self) -> Span {
         let span = self.span();
-        if *self.kind() != TokenKind::End {
-            self.at += 1;
+        match self.kind() {
+            TokenKind::End => return span,
+            TokenKind::OpenBrace => self.braces += 1,
+            TokenKind::CloseBrace => self.braces = self.braces.saturating_sub(1),
+            _ => {}
         }
+        self.at += 1;
         span
     }
 
@@ -130,9 +140,10 @@ impl<'t> Parser<'t, '_> {
             // The lexer has said what is wrong.
             return Reported;
         }
-        let found = self.describe();
-        let span = self.span();
-        self.error(Code::UnexpectedToken, format!("expected {wanted}, but found {found}"), span)
+        let message = format!("expected {wanted}, but found {}", self.describe());
+        let unexpected = Diagnostic::error(Code::UnexpectedToken, message, self.span());
+        let hint = habits::advice(self.text_of(self.span())).map(str::to_owned);
+        self.report(Diagnostic { hint, ..unexpected })
     }
 
     /// The next token, as a message names it.
@@ -204,6 +215,7 @@ impl<'t> Parser<'t, '_> {
         let open = self.advance();
         let mut body = Vec::new();
         let mut is_empty = true;
+        let mut holds_function = false;
         loop {
             match self.kind() {
                 TokenKind::Semicolon => {
@@ -212,15 +224,22 @@ impl<'t> Parser<'t, '_> {
                 TokenKind::CloseBrace => break,
                 TokenKind::Fn if !self.begins_line() => {
                     is_empty = false;
+                    holds_function = true;
                     self.refuse_nested_function();
                 }
+                // The function inside was none, then: the `}` before it is what is missing, and that was said.
+                TokenKind::End | TokenKind::Fn if holds_function => return Err(Reported),
                 TokenKind::End | TokenKind::Fn => return Err(self.refuse_unclosed_body(owner, open)),
+                TokenKind::Else if owner == IF && !self.is_behind_semicolon() => {
+                    self.refuse_unclosed_branch(open);
+                    return Ok(body);
+                }
                 _ => {
                     is_empty = false;
-                    let start = self.at;
+                    let (start, braces) = (self.at, self.braces);
                     match self.expect_statement() {
                         Ok(statement) => body.push(statement),
-                        Err(Reported) => self.give_up_statement(start),
+                        Err(Reported) => self.give_up_statement(start, braces),
                     }
                 }
             }
@@ -242,9 +261,10 @@ impl<'t> Parser<'t, '_> {
             TokenKind::Semicolon => {
                 self.advance();
             }
-            TokenKind::CloseBrace | TokenKind::End => {}
+            // The body has something to say about these.
+            TokenKind::CloseBrace | TokenKind::End | TokenKind::Fn | TokenKind::Else => {}
             TokenKind::Mistake => return Err(Reported),
-            _ if ends_with_body && self.begins_statement() => {}
+            _ if ends_with_body && self.begins_expression() => {}
             _ => self.refuse_continuation(statement, ends_with_body)?,
         }
         Ok(statement)

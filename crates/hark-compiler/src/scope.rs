@@ -83,12 +83,18 @@ impl<'t> Globals<'t> {
 
     /// Whether the program or the language knows the name.
     pub fn knows(&self, name: &str) -> bool {
-        self.defines(name) || self.presumed.contains(name) || Builtin::from_name(name).is_some()
+        self.defines(name) || self.is_presumed(name) || Builtin::from_name(name).is_some()
+    }
+
+    /// Whether the name, or the module before its first dot, belongs to a definition with a mistake.
+    fn is_presumed(&self, name: &str) -> bool {
+        let module = name.split_once('.').map_or(name, |(module, _)| module);
+        self.presumed.contains(name) || self.presumed.contains(module)
     }
 
     /// The fewest and the most arguments of what this name means, and where it is defined.
     fn arity(&self, name: &str) -> Option<((u32, u32), Option<Span>)> {
-        if self.presumed.contains(name) {
+        if self.is_presumed(name) {
             return None;
         }
         match self.definitions.get(name) {
@@ -161,6 +167,11 @@ impl<'t> Globals<'t> {
     fn advice(&mut self, scope: &Scope<'t>, name: &str) -> Option<String> {
         if let Some(advice) = habits::advice(name) {
             return Some(advice.to_owned());
+        }
+        if let Some((object, method)) = name.split_once('.')
+            && scope.binds(object)
+        {
+            return Some(format!("a `.` is a part of a name here: a function is called like `{method}({object})`"));
         }
         self.comparisons += scope.bound.len() + self.definitions.len();
         if self.comparisons > COMPARISONS_MAX {

@@ -10,6 +10,8 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::nearest::nearest;
 use crate::token::TokenKind;
 
+const USAGE: &str = "attributes are written as in `#[retry(attempts: 5)]`, `#[timeout(30)]` and `#[pool(\"gpu\")]`";
+
 const NAMES: [&str; 4] = ["retry", "timeout", "memory", "pool"];
 
 /// An argument of an attribute.
@@ -41,8 +43,13 @@ impl<'t> Parser<'t, '_> {
             let open = self.advance();
             let span = self.expect_token(&TokenKind::Name, "the name of an attribute")?;
             let name = Name { text: self.text_of(span), span };
-            let arguments = self.expect_attribute_arguments()?;
-            self.expect_close(&TokenKind::CloseBracket, "]", open)?;
+            let before = self.diagnostics.total();
+            let arguments = self.expect_attribute_arguments(open);
+            self.diagnostics.amend_since(before, |mistake| {
+                mistake.code = Code::BadAttribute;
+                mistake.hint.get_or_insert_with(|| USAGE.to_owned());
+            });
+            let arguments = arguments?;
             if let Some(first) = seen.iter().find(|first| first.text == name.text) {
                 let message = format!("the attribute `{}` is given twice", name.text);
                 let twice = Diagnostic::error(Code::BadAttribute, message, name.span);
@@ -67,12 +74,19 @@ impl<'t> Parser<'t, '_> {
         Ok(attributes)
     }
 
-    fn expect_attribute_arguments(&mut self) -> Parsed<Vec<Argument<'t>>> {
+    /// What stands between an attribute's name and the end that `opened` has.
+    fn expect_attribute_arguments(&mut self, opened: Span) -> Parsed<Vec<Argument<'t>>> {
         let mut arguments = Vec::new();
-        if !self.is_at(&TokenKind::OpenParenthesis) {
-            return Ok(arguments);
+        if self.is_at(&TokenKind::OpenParenthesis) {
+            let open = self.advance();
+            self.expect_attribute_list(&mut arguments)?;
+            self.expect_close(&TokenKind::CloseParenthesis, ")", open)?;
         }
-        let open = self.advance();
+        self.expect_close(&TokenKind::CloseBracket, "]", opened)?;
+        Ok(arguments)
+    }
+
+    fn expect_attribute_list(&mut self, arguments: &mut Vec<Argument<'t>>) -> Parsed<()> {
         while !self.is_at(&TokenKind::CloseParenthesis) {
             let label = match (self.kind(), self.kind_ahead(1)) {
                 (TokenKind::Name, TokenKind::Colon) => {
@@ -88,8 +102,7 @@ impl<'t> Parser<'t, '_> {
                 break;
             }
         }
-        self.expect_close(&TokenKind::CloseParenthesis, ")", open)?;
-        Ok(arguments)
+        Ok(())
     }
 
     fn expect_attribute_value(&mut self) -> Parsed<(ArgumentValue, Span)> {

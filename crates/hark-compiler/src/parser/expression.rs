@@ -2,7 +2,7 @@
 
 use hark_bytecode::{Attributes, Literal, Operator, Span};
 
-use super::{Parsed, Parser, Reported};
+use super::{IF, Parsed, Parser, Reported};
 use crate::ast::{Expression, Function, Name, NodeId};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::limits::ARGUMENTS_MAX;
@@ -77,6 +77,9 @@ impl<'t> Parser<'t, '_> {
                         return Ok(left);
                     }
                     self.advance();
+                    if self.is_at(&TokenKind::Assign) {
+                        return Err(self.refuse_compound_assignment(left, operator));
+                    }
                     let right = self.expect_operand(precedence + 1)?;
                     let span = self.span_of(left).to(self.span_of(right));
                     left = self.add(Expression::Binary { operator, left, right }, span);
@@ -87,8 +90,19 @@ impl<'t> Parser<'t, '_> {
         }
     }
 
-    fn span_of(&self, node: NodeId) -> Span {
+    pub(super) fn span_of(&self, node: NodeId) -> Span {
         self.program.node(node).span
+    }
+
+    #[cold]
+    fn refuse_compound_assignment(&mut self, left: NodeId, operator: Operator) -> Reported {
+        let symbol = operator.symbol();
+        let bad = Diagnostic::error(Code::BadAssignment, format!("there is no `{symbol}=`"), self.span());
+        let hint = match self.program.node(left).expression {
+            Expression::Name(name) => format!("write `{name} = {name} {symbol} ...`"),
+            _ => "only a name can be assigned to".to_owned(),
+        };
+        self.report(bad.with_hint(hint))
     }
 
     fn expect_assignment(&mut self, left: NodeId) -> Parsed<NodeId> {
@@ -413,8 +427,8 @@ impl<'t> Parser<'t, '_> {
         if !matches!(self.kind(), TokenKind::Semicolon | TokenKind::CloseBrace) {
             return self.unexpected("`:` after the key of a hash");
         }
-        let span = open.to(self.span());
-        let bad = Diagnostic::error(Code::UnexpectedToken, "a `{` here begins a hash, not a body", span);
+        let bad = Diagnostic::error(Code::UnexpectedToken, "a `{` here begins a hash, not a body", open);
+        self.skip_braces();
         self.report(bad.with_hint("a hash is written `{key: value}`"))
     }
 
@@ -426,7 +440,7 @@ impl<'t> Parser<'t, '_> {
         loop {
             self.advance();
             let condition = self.expect_expression()?;
-            branches.push((condition, self.expect_body("`if`")?));
+            branches.push((condition, self.expect_body(IF)?));
             if !self.parse_token(&TokenKind::Else) {
                 break;
             }

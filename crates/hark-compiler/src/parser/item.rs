@@ -5,6 +5,7 @@ use hark_bytecode::{Attributes, Span};
 use super::{Parsed, Parser, Reported};
 use crate::ast::{Function, Import, Item, Name};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::habits;
 use crate::limits::IMPORT_ARGUMENTS_MAX;
 use crate::token::{Token, TokenKind};
 
@@ -34,12 +35,21 @@ impl<'t> Parser<'t, '_> {
             self.advance();
         }
         self.skip_to_item();
-        let skipped = &self.tokens[start..self.at];
+        let tokens = self.tokens;
+        let skipped = &tokens[start..self.at];
         let is_import = |token: &Token| token.kind == TokenKind::Name && self.text_of(token.span) == "import";
         if skipped.iter().any(is_import) {
             let names = skipped.iter().filter(|token| token.kind == TokenKind::Name);
             let names: Vec<&str> = names.map(|token| self.text_of(token.span)).collect();
             self.program.presumed.extend(names);
+        }
+        // `def f(x): ...`
+        if let [word, name, ..] = skipped
+            && name.kind == TokenKind::Name
+            && habits::advice(self.text_of(word.span)).is_some()
+        {
+            let name = self.text_of(name.span);
+            self.program.presumed.insert(name);
         }
         let assigned: Vec<&str> = self.assigned_in(start..self.at).collect();
         self.program.presumed.extend(assigned);
@@ -59,10 +69,13 @@ impl<'t> Parser<'t, '_> {
         let (found, span) = (self.describe(), self.span());
         let message = format!("only `fn` and `import` can stand at the top level, but found {found}");
         let misplaced = Diagnostic::error(Code::TopLevel, message, span);
-        Err(self.report(misplaced.with_hint(match self.kind() {
-            TokenKind::CloseBrace => "there is no `{` that this would close",
-            _ => "put it into the body of a function, for example `fn main() { ... }`",
-        })))
+        Err(self.report(
+            misplaced.with_hint(match self.kind() {
+                TokenKind::CloseBrace => "there is no `{` that this would close",
+                _ => habits::advice(self.text_of(span))
+                    .unwrap_or("put it into the body of a function, for example `fn main() { ... }`"),
+            }),
+        ))
     }
 
     /// `fn name(parameter, ...) { body }`
@@ -104,6 +117,7 @@ impl<'t> Parser<'t, '_> {
         if let TokenKind::String(_) = self.kind() {
             let message = "this release cannot import Hark modules";
             let span = start.to(self.span());
+            self.presume_module();
             let refused = Diagnostic::error(Code::NotYet, message, span);
             return Err(self.report(refused.with_hint("`import(name, module, num_args)` imports a Python function")));
         }
@@ -111,7 +125,9 @@ impl<'t> Parser<'t, '_> {
         let before = self.diagnostics.total();
         let parsed = self.expect_import_arguments();
         self.diagnostics.amend_since(before, |mistake| {
-            mistake.code = Code::BadImport;
+            if mistake.code != Code::TooLarge {
+                mistake.code = Code::BadImport;
+            }
             mistake.hint.get_or_insert_with(|| usage.to_owned());
         });
         let (function, module, arity, alias) = parsed?;
@@ -127,6 +143,13 @@ impl<'t> Parser<'t, '_> {
         }
         let name = alias.unwrap_or(function);
         Ok(Import { name, function: function.text, module: module.text, arity, attributes, span })
+    }
+
+    /// What `import "lib/text.hk"` would define begins with `text.`.
+    fn presume_module(&mut self) {
+        let file = self.text_of(self.span()).trim_matches(['"', '\'']);
+        let name = file.rsplit('/').next().unwrap_or(file);
+        self.program.presumed.insert(name.strip_suffix(".hk").unwrap_or(name));
     }
 
     fn expect_import_arguments(&mut self) -> Parsed<(Name<'t>, Name<'t>, u32, Option<Name<'t>>)> {

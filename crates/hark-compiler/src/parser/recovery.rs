@@ -43,7 +43,7 @@ impl<'t> Parser<'t, '_> {
     #[cold]
     pub(super) fn refuse_nested_function(&mut self) {
         let nested = Diagnostic::error(Code::UnexpectedToken, "a function cannot be defined in a body", self.span());
-        self.report(nested.with_hint("define it at the top level, or write `lambda (x) { ... }`"));
+        self.report(nested.with_hint("is a `}` missing before it? inside a body, write `lambda (x) { ... }`"));
         self.damage.get_or_insert_default();
         if *self.kind_ahead(1) == TokenKind::Name {
             let name = self.text_of(self.tokens[self.at + 1].span);
@@ -55,7 +55,7 @@ impl<'t> Parser<'t, '_> {
     /// What follows an expression is neither its `;` nor the end of the body.
     #[cold]
     pub(super) fn refuse_continuation(&mut self, statement: NodeId, ends_with_body: bool) -> Parsed<()> {
-        if !self.begins_statement() {
+        if !self.begins_expression() {
             if ends_with_body && matches!(self.kind(), TokenKind::Operator(_) | TokenKind::Assign) {
                 let message =
                     format!("a statement that begins with `if` ends at its last `}}`, but {} follows", self.describe());
@@ -73,20 +73,29 @@ impl<'t> Parser<'t, '_> {
             return Err(self.report(foreign.with_hint(advice)));
         }
         let place = self.span_before();
+        let is_adjacent = place.end == self.span().start;
+        if is_adjacent && *self.kind() == TokenKind::OpenParenthesis {
+            let bad = Diagnostic::error(
+                Code::UnexpectedToken,
+                "only a function's name can be called",
+                self.span_of(statement),
+            );
+            return Err(self.report(bad.with_hint("a call is written `f(x)`; separate expressions with `;`")));
+        }
         let missing = Diagnostic::error(Code::MissingSemicolon, "expected `;` after this expression", place);
         let missing = missing.with_label(self.span(), "another expression begins here");
-        self.report(missing.with_hint("separate the expressions of a body with `;`"));
+        self.report(missing.with_hint(match self.kind() {
+            TokenKind::OpenBracket if is_adjacent => {
+                "an item of a list is `nth(l, 0)`, that of a hash `get(h, \"key\")`"
+            }
+            _ => "separate the expressions of a body with `;`",
+        }));
         Ok(())
     }
 
-    /// Whether a new statement may begin with the next token.
-    pub(super) fn begins_statement(&self) -> bool {
-        self.begins_expression() || *self.kind() == TokenKind::Fn
-    }
-
     /// Skips the rest of a statement that has a mistake in it, and remembers the names that it may have bound.
-    pub(super) fn give_up_statement(&mut self, start: usize) {
-        self.skip_statement();
+    pub(super) fn give_up_statement(&mut self, start: usize, braces: usize) {
+        self.skip_statement(braces);
         // A statement around one that was given up may be given up, too: its tokens are searched once all the same.
         let end = self.at;
         let inner = match start <= self.searched.start && self.searched.end <= end {
@@ -98,23 +107,49 @@ impl<'t> Parser<'t, '_> {
         self.searched = start..end;
     }
 
-    fn skip_statement(&mut self) {
-        let mut open = 0u32;
+    /// `braces` were open before the statement. What it has opened is closed first, but where the mistake is found at
+    /// a `;`, a `}` is more likely to be missing.
+    fn skip_statement(&mut self, braces: usize) {
+        let braces = if self.is_at(&TokenKind::Semicolon) { self.braces } else { braces };
         loop {
             match self.kind() {
                 TokenKind::End => return,
-                TokenKind::Fn if open == 0 || self.begins_line() => return,
-                TokenKind::Semicolon if open == 0 => {
+                TokenKind::Fn if self.braces <= braces || self.begins_line() => return,
+                TokenKind::Semicolon if self.braces <= braces => {
                     self.advance();
                     return;
                 }
-                TokenKind::CloseBrace if open == 0 => return,
-                TokenKind::OpenBrace => open += 1,
-                TokenKind::CloseBrace => open -= 1,
+                TokenKind::CloseBrace if self.braces <= braces => return,
                 _ => {}
             }
             self.advance();
         }
+    }
+
+    /// Skips to the end of the innermost `{`.
+    pub(super) fn skip_braces(&mut self) {
+        let around = self.braces.saturating_sub(1);
+        while self.braces > around
+            && !self.is_at(&TokenKind::End)
+            && !(self.is_at(&TokenKind::Fn) && self.begins_line())
+        {
+            self.advance();
+        }
+    }
+
+    /// Whether an `else` stands behind the `};` of an `if`, where no `;` may stand.
+    pub(super) fn is_behind_semicolon(&self) -> bool {
+        let before = self.tokens[..self.at].last_chunk::<2>();
+        before.is_some_and(|[end, last]| end.kind == TokenKind::CloseBrace && last.kind == TokenKind::Semicolon)
+    }
+
+    #[cold]
+    pub(super) fn refuse_unclosed_branch(&mut self, open: Span) {
+        if self.reported_at != Some(self.at) {
+            let unclosed = Diagnostic::error(Code::Unclosed, "expected `}` before this `else`", self.span());
+            self.report(unclosed.with_label(open, "opened here"));
+        }
+        self.braces = self.braces.saturating_sub(1);
     }
 
     /// Skips to where the next item may begin.

@@ -1,6 +1,6 @@
 //! What the compiler says about programs that are wrong: which mistake, where, and nothing else.
 
-use hark_compiler::{Code, Severity, compile};
+use hark_compiler::{Severity, compile};
 
 /// Each mistake as `code line:column message`, then its hint.
 fn diagnostics(text: &str) -> Vec<String> {
@@ -18,6 +18,13 @@ fn diagnostics(text: &str) -> Vec<String> {
 #[track_caller]
 fn check(text: &str, expected: &[&str]) {
     assert_eq!(diagnostics(text), expected, "{text}");
+}
+
+/// Checks the hint of the first mistake.
+#[track_caller]
+fn hint(text: &str, expected: &str) {
+    let compilation = compile("test.hk", text);
+    assert_eq!(compilation.diagnostics[0].hint.as_deref(), Some(expected), "{text}");
 }
 
 #[test]
@@ -53,9 +60,43 @@ fn assignment_and_async() {
     check("fn f(x) { x }\nfn g() { async f(1) + 2 }", &["HK0016 2:10 `async` needs a call after it"]);
     check("fn f(x) { async x }", &["HK0016 1:11 `async` needs a call after it"]);
     check("fn f(x) { x }\nfn g() { (async f(1)) == await async f(1) }", &[]);
-    let text = "fn f(x) { x }\nfn g() { async f(1) + 2 }";
-    let hint = compile("test.hk", text).diagnostics[0].hint.clone();
-    assert_eq!(hint.as_deref(), Some("write `(async f(1)) + 2`"));
+    check("fn f(x) { async }", &["HK0016 1:11 `async` needs a call after it, but found `}`"]);
+    check("fn f(x) { (x) = 2 }", &[]);
+    check("fn f(x) { x == 1 = 2 }", &["HK0017 1:11 only a name can be assigned to"]);
+}
+
+#[test]
+fn hints_say_what_to_do() {
+    hint("fn f(x) { async f(1) + 2 }", "write `(async f(1)) + 2`");
+    hint("fn f(x) { async (f(1) + 2) + 3 }", "`async f(x)` starts `f(x)` in a new thread");
+    hint("fn f() { async f }", "write `async f()` to call it");
+    hint("fn f() { lenght([1]) }", "did you mean `length`?");
+    hint(
+        "fn f() { l = lambda (x) { l(x) }; l(1) }",
+        "a lambda cannot use the variables around it: give it `l` as an argument",
+    );
+    hint("fn f(x) { x.upper() }", "a `.` is a part of a name here: a function is called like `upper(x)`");
+    hint("fn f(x) { x[0] }", "an item of a list is `nth(l, 0)`, that of a hash `get(h, \"key\")`");
+    hint("fn f(x) { x == True }", "did you mean `true`?");
+    hint("fn f(x) { x ? 1 : 2 }", "a choice is written `if c { a } else { b }`");
+    hint("#[timout(3)] fn f() { 1 }", "did you mean `timeout`?");
+    hint("#[retry(attempts: 1, backof: 3)] fn f() { 1 }", "did you mean `backoff`?");
+    hint("fn f() { 007 }", "write `7`");
+    hint("fn f() { \"\\ud83d\\ude00\" }", "write `\\U0001f600`");
+    hint("fn f(x) { if x { 1 } + 2 }", "put the whole `if` into parentheses");
+}
+
+#[test]
+fn second_places_are_shown() {
+    let places = |text: &str| -> Vec<(usize, String)> {
+        let labels = compile("test.hk", text).diagnostics[0].labels.clone();
+        labels.into_iter().map(|label| (label.span.start as usize, label.text)).collect()
+    };
+    let place = |at, text: &str| (at, text.to_owned());
+    assert_eq!(places("fn f(a) { a } fn g() { f() }"), [place(23, "called here"), place(3, "defined here")]);
+    assert_eq!(places("fn f() { 1 } fn f() { 1 }"), [place(16, ""), place(3, "first defined here")]);
+    assert_eq!(places("fn f() { [1 }"), [place(12, ""), place(9, "opened here")]);
+    assert_eq!(places("fn f() { f() f() }"), [place(11, ""), place(13, "another expression begins here")]);
 }
 
 #[test]
@@ -101,9 +142,32 @@ fn attributes() {
 }
 
 #[test]
-fn every_code_has_a_page() {
-    for code in Code::ALL {
-        assert!(code.explanation().starts_with(&format!("# {code}: ")), "{code}");
-        assert_eq!(Code::from_text(&code.to_string()), Some(*code));
-    }
+fn counts_are_said_as_people_say_them() {
+    check("fn f() { sid(2) }", &["HK0013 1:10 `sid` takes no arguments, but is called with 1"]);
+    check("fn f() { get(1) }", &["HK0013 1:10 `get` takes 2 to 3 arguments, but is called with 1"]);
+    check("import(f, m, 2); fn g() { f(); f(1); f(1, 2) }", &[]);
+    check("fn f() { first = 1; first(1, 2) }", &[]);
+    check("fn first(a, b) { a + b } fn f() { first(1, 2) }", &[]);
+}
+
+#[test]
+fn many_mistakes_are_cut_and_errors_come_first() {
+    let text = format!("fn f() {{ \"{}\" }}\nfn g() {{ nowhere }}", "\\d".repeat(300));
+    let found = compile("test.hk", &text).diagnostics;
+    assert_eq!(found.len(), hark_compiler::limits::DIAGNOSTICS_MAX);
+    let last = found.last().unwrap();
+    assert_eq!(last.message, "nothing named `nowhere` is known here");
+    assert_eq!(last.hint.as_deref(), Some("201 more mistakes are not shown"));
+    let text = format!("fn f() {{ {} }}", "nowhere; ".repeat(5_000));
+    let found = compile("test.hk", &text).diagnostics;
+    assert_eq!(found.last().unwrap().hint.as_deref(), Some("4900 more mistakes are not shown"));
+}
+
+#[test]
+fn bytes_that_are_no_text() {
+    check("\u{feff}fn f() { 1 }", &[]);
+    check("fn f() {\r\n  1 // one\r\n}\r\n", &[]);
+    check("fn f() { 1\0 }", &["HK0001 1:11 the character `\\0` means nothing here"]);
+    check("fn f() { \"\0\" }", &[]);
+    check("", &[]);
 }

@@ -2,5 +2,7 @@
 
 mod diagnostics;
 mod listing;
+mod pages;
 mod programs;
+mod recovery;
 mod robustness;

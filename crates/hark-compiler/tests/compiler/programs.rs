@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use hark_bytecode::{Executable, Source};
 use hark_compiler::{Compilation, Diagnostic, Severity, compile};
 
-fn programs(folder: &str) -> Vec<PathBuf> {
+/// All programs in one of the folders.
+pub(crate) fn programs(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/programs").join(folder);
     let mut paths: Vec<PathBuf> =
         fs::read_dir(folder).expect("the folder is there").flatten().map(|entry| entry.path()).collect();
@@ -15,6 +16,11 @@ fn programs(folder: &str) -> Vec<PathBuf> {
     paths.sort();
     assert!(paths.len() > 20, "the programs are there");
     paths
+}
+
+/// The text of a program.
+pub(crate) fn read(path: &Path) -> String {
+    fs::read_to_string(path).expect("a program can be read")
 }
 
 fn errors(compilation: &Compilation) -> Vec<&Diagnostic> {
@@ -48,7 +54,7 @@ fn failure(expectation: &str, source: &Source, errors: &[&Diagnostic]) -> Option
 fn what_is_rejected_is_rejected_as_it_says() {
     let mut failures = Vec::new();
     for path in programs("rejected") {
-        let text = fs::read_to_string(&path).unwrap();
+        let text = read(&path);
         let compilation = compile(&path.display().to_string(), &text);
         if compilation.executable.is_some() {
             failures.push(format!("{} compiles", path.display()));
@@ -63,7 +69,7 @@ fn what_is_rejected_is_rejected_as_it_says() {
 #[test]
 fn what_is_to_run_compiles() {
     for path in programs("") {
-        let text = fs::read_to_string(&path).unwrap();
+        let text = read(&path);
         let compilation = compile(&path.display().to_string(), &text);
         let executable = compilation.executable.unwrap_or_else(|| panic!("{path:?}: {:?}", compilation.diagnostics));
         assert_eq!(executable.verify(), Ok(()), "{path:?}");

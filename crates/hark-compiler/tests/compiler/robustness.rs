@@ -1,10 +1,21 @@
 //! Whatever the text, the compiler answers soon and does not panic; what it accepts is sound.
 
 use hark_bytecode::Executable;
-use hark_compiler::compile;
+use hark_compiler::limits::{ARGUMENTS_MAX, DIGITS_MAX, NESTING_MAX};
+use hark_compiler::{Code, Severity, compile};
 
+use super::programs::{programs, read};
+
+/// Checks what must hold of any text.
 fn check(text: &str) {
-    if let Some(executable) = compile("test.hk", text).executable {
+    let compilation = compile("test.hk", text);
+    let is_error = |diagnostic: &hark_compiler::Diagnostic| diagnostic.severity == Severity::Error;
+    assert_eq!(compilation.executable.is_none(), compilation.diagnostics.iter().any(is_error), "{text}");
+    for label in compilation.diagnostics.iter().flat_map(|diagnostic| &diagnostic.labels) {
+        let (start, end) = (label.span.start as usize, label.span.end as usize);
+        assert!(text.get(start..end).is_some(), "{label:?} is no place in {text}");
+    }
+    if let Some(executable) = compilation.executable {
         executable.verify().unwrap_or_else(|error| panic!("{error}: {text}"));
         let again = Executable::decode(&executable.encode()).expect("what was encoded can be decoded");
         assert_eq!(again.encode(), executable.encode());
@@ -40,6 +51,26 @@ fn any_soup_of_words() {
             text.push(' ');
         }
         check(&text);
+    }
+}
+
+#[test]
+fn any_damage_to_any_program() {
+    let texts: Vec<String> = programs("").iter().chain(&programs("rejected")).map(|path| read(path)).collect();
+    let mut random = Random(4);
+    for _ in 0..3000 {
+        let mut words: Vec<&str> =
+            texts[random.below(texts.len())].split_inclusive([' ', '(', '{', ';', '\n']).collect();
+        for _ in 0..=random.below(4) {
+            let (at, other) = (random.below(words.len()), random.below(words.len()));
+            match random.below(4) {
+                0 => words.swap(at, other),
+                1 => words[at] = words[other],
+                2 => words[at] = WORDS[random.below(WORDS.len())],
+                _ => words.truncate(at.max(1)),
+            }
+        }
+        check(&words.concat());
     }
 }
 
@@ -85,17 +116,97 @@ fn any_bytes_to_the_decoder() {
     }
 }
 
+/// Nests a text so often, on a thread of 2 MB, and answers what the compiler says.
+fn nested(open: &str, inner: &str, close: &str, times: usize) -> Vec<Code> {
+    let text = format!("fn f(a) {{ {}{inner}{} }}", open.repeat(times), close.repeat(times));
+    let compile_it = move || {
+        check(&text);
+        compile("t.hk", &text).diagnostics.iter().map(|diagnostic| diagnostic.code).collect()
+    };
+    let thread = std::thread::Builder::new().stack_size(2 << 20);
+    thread.spawn(compile_it).expect("a thread can be started").join().expect("it does not panic")
+}
+
+/// What can be nested, and how many levels each costs.
+const NESTED: [(&str, &str, &str, usize); 12] = [
+    ("(", "1", ")", 1),
+    ("[", "1", "]", 1),
+    ("{1: ", "1", "}", 1),
+    ("f(", "1", ")", 1),
+    ("!", "a", "", 1),
+    ("await ", "a", "", 1),
+    ("_x = ", "1", "", 1),
+    ("2 * -", "a", "", 2),
+    ("if a { ", "1", "}", 1),
+    ("if ", "a", " { 1 }", 1),
+    ("1 + if a { ", "1", "}", 3),
+    ("lambda (a) { ", "a", "}", 2),
+];
+
 #[test]
-fn deep_and_long_programs() {
-    let deep = "(".repeat(1_000_000);
-    assert_eq!(compile("t.hk", &format!("fn f() {{ {deep} }}")).diagnostics.len(), 1);
+fn nesting_is_limited_before_the_stack_is() {
+    for (open, inner, close, levels) in NESTED {
+        let fits = NESTING_MAX as usize / levels - 4;
+        assert_eq!(nested(open, inner, close, fits), [], "{fits} times `{open}`");
+        for times in [fits + 8, 100_000] {
+            assert_eq!(nested(open, inner, close, times), [Code::TooDeep], "{times} times `{open}`");
+        }
+    }
+}
+
+#[test]
+fn openings_without_ends_are_few_mistakes() {
+    for open in
+        ["(", "[", "{", "{1: ", "f(", "if a { ", "lambda (x) { ", "#[", "\"", "/*", "fn f() { ", "import(", "try { "]
+    {
+        let text = open.repeat(20_000);
+        let before = compile("t.hk", &text).diagnostics.len();
+        let inside = compile("t.hk", &format!("fn f(a) {{ {text}")).diagnostics.len();
+        assert!((1..=100).contains(&before) && (1..=100).contains(&inside), "`{open}`: {before}, {inside}");
+    }
+    assert_eq!(nested("(", "", "", 1_000_000), [Code::TooDeep]);
+}
+
+#[test]
+fn long_programs() {
     check(&format!("fn f(a) {{ {} }}", ["a"; 100_000].join(" + ")));
     check(&format!("fn f(a) {{ {} {{ 1 }} }}", ["if a { 2 }"; 10_000].join(" else ") + " else"));
-    check(&format!("fn f(a) {{ {} }}", "!".repeat(100_000)));
     let parameters: Vec<String> = (0..10_000).map(|number| format!("p{number}")).collect();
     check(&format!("fn f({}) {{ p9999 }}", parameters.join(", ")));
-    let functions: String = (0..20_000).map(|number| format!("fn f{number}() {{ f{}() }}\n", number / 2)).collect();
-    check(&functions);
     check(&format!("fn f() {{ \"{}\" }}", "s".repeat(5_000_000)));
     check(&format!("fn f() {{ [{}] }}", "1, ".repeat(100_000)));
+    check(&format!("fn f() {{ {} }}", "9".repeat(10_000)));
+    let assignments: String =
+        (0..10_000).map(|number| format!("v{number} = {number}; if v{number} {{ print(v{number}) }} ")).collect();
+    check(&format!("fn f() {{ {assignments} }}"));
+}
+
+/// Each of these once took time that grew with the square of its length: minutes, where now it is a second or two.
+#[test]
+fn many_of_a_kind() {
+    let many = |count: usize, one: &dyn Fn(usize) -> String| -> String { (0..count).map(one).collect() };
+    check(&many(20_000, &|number| format!("fn f{number}() {{ f{}() }}\n", number / 2)));
+    check(&format!(
+        "fn f() {{ {} }}",
+        many(20_000, &|number| format!("v{number} = lambda (x) {{ x }}; print(v{number}); "))
+    ));
+    assert_eq!(
+        compile("t.hk", &many(20_000, &|number| format!("fn f{number}() {{ unknown{number} }}\n"))).diagnostics.len(),
+        100
+    );
+    assert_eq!(compile("t.hk", &many(20_000, &|_| "@ ".into())).diagnostics.len(), 100);
+    assert_eq!(compile("t.hk", &many(20_000, &|_| "fn f() { ; ".into())).diagnostics.len(), 100);
+    assert_eq!(compile("t.hk", &many(20_000, &|_| "fn f() { 1 } ".into())).diagnostics.len(), 100);
+}
+
+#[test]
+fn what_is_too_large_is_refused() {
+    let refused = |text: &str| {
+        let found = compile("t.hk", text).diagnostics;
+        assert_eq!(found.iter().map(|diagnostic| diagnostic.code).collect::<Vec<_>>(), [Code::TooLarge]);
+    };
+    refused(&format!("fn f() {{ {} }}", "9".repeat(DIGITS_MAX + 1)));
+    refused(&format!("fn f() {{ [{}] }}", "1,".repeat(ARGUMENTS_MAX + 1)));
+    refused("import(f, m, 65536);");
+    check("import(f, m, 65535);");
 }

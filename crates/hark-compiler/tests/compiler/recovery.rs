@@ -1,0 +1,101 @@
+//! One mistake is one error, and what stands behind it is still looked at: each program here has a mistake of syntax,
+//! and below it a name that means nothing, to see that the parser found its way back.
+
+use hark_bytecode::Source;
+use hark_compiler::compile;
+
+/// Checks that there are just two errors: this one, given as `line:column message`, and the unknown name.
+#[track_caller]
+fn check(text: &str, expected: &str) {
+    let text = format!("{text}\nfn behind() {{ nowhere }}\n");
+    let source = Source::new("test.hk", text.as_str());
+    let compilation = compile("test.hk", &text);
+    let found: Vec<String> = compilation
+        .diagnostics
+        .iter()
+        .map(|diagnostic| {
+            let place = source.location(diagnostic.span().start);
+            format!("{}:{} {}", place.line, place.column, diagnostic.message)
+        })
+        .collect();
+    let (last, first) = found.split_last().expect("there are errors");
+    assert!(last.contains("nothing named `nowhere` is known here"), "{text}\n{found:#?}");
+    assert_eq!(first, [expected], "{text}");
+}
+
+#[test]
+fn in_an_expression() {
+    check("fn f(x) { x = ; y = 2; x + y }", "1:15 expected an expression, but found `;`");
+    check("fn f(x) { y = g(x;\n z = y + 1; z } fn g(x) { x }", "1:18 expected `,` or `)`, but found `;`");
+    check("fn f(x) { y = [1, 2;\n y }", "1:20 expected `,` or `]`, but found `;`");
+    check("fn f(x) { [x, 1) }", "1:16 expected `,` or `]`, but found `)`");
+    check("fn f(x) { (1 + x ; 3 }", "1:18 expected `)`, but found `;`");
+    check("fn f(x) { x += 1; x }", "1:14 there is no `+=`");
+    check("fn f(x) { y = 1 @ 2; x + y }", "1:17 the character `@` means nothing here");
+    check("fn f(x) { y = 1.2.3; x + y }", "1:15 `1.2.3` is not a number");
+    check("fn f(x) { 5(1); x }", "1:11 only a function's name can be called");
+}
+
+#[test]
+fn in_braces() {
+    check("fn f(x) { {\"a\": +} }", "1:17 `+` needs a value on its left");
+    check("fn f(x) { {1} }", "1:11 a `{` here begins a hash, not a body");
+    check("fn f(x) { {print(1); 2} }", "1:11 a `{` here begins a hash, not a body");
+    check("fn f(x) { h = {\"a\": 1; y = 2; h + y }", "1:22 expected `,` or `}`, but found `;`");
+    check("fn f(x) { print(lambda (y) { {1; 2} }); x }", "1:30 a `{` here begins a hash, not a body");
+    check("fn f(x) { lambda (y) { z = ; z } }", "1:28 expected an expression, but found `;`");
+}
+
+#[test]
+fn where_a_brace_is_missing() {
+    check("fn f(x) {\n  if x { 1\n", "2:8 the body of `if` has no end");
+    check("fn f(x) {\n  if x {\n    1\n  else {\n    2\n  }\n}\n", "4:3 expected `}` before this `else`");
+    check("fn f(x) {\n  g(x)\n", "1:9 the body of `f` has no end");
+    check("fn f(x) { x } }", "1:15 only `fn` and `import` can stand at the top level, but found `}`");
+    check("fn f(x) { if x { 1 }; else { 2 } }", "1:23 `else` without an `if` before it");
+    check("fn f(x) { if x { } y = 1; y }", "1:16 the body of `if` is empty");
+}
+
+#[test]
+fn in_a_definition() {
+    check("fn f(x, y { x }\nfn g() { f(1, 2) }", "1:11 expected `,` or `)`, but found `{`");
+    check("fn f(x y) { x }\nfn g() { f(1, 2) }", "1:8 expected `,` or `)`, but found `y`");
+    check("fn f(x = 1) { x }\nfn g() { f(1) }", "1:8 expected `,` or `)`, but found `=`");
+    check("fn f() -> int { 1 }\nfn g() { f() }", "1:8 expected `{` and the body of `f`, but found `-`");
+    check(
+        "def f(x): return x\nfn g() { f(1) }",
+        "1:1 only `fn` and `import` can stand at the top level, but found `def`",
+    );
+    check("x = 1;\nfn g() { x }", "1:1 only `fn` and `import` can stand at the top level, but found `x`");
+    check("import(foo, pysrc)\nfn g() { foo(1) }", "1:18 expected `,` and the number of arguments, but found `)`");
+    check("import(foo, :ruby pysrc, 1);\nfn g() { foo(1) }", "1:13 only Python functions can be imported so");
+    check("fn f(a) {\n  fn g(b) { b }\n  g(a)\n}", "2:3 a function cannot be defined in a body");
+    check("fn f() { x = 1; x fn g() { 2 }", "1:19 a function cannot be defined in a body");
+    check("fn f() { 1 }\nfn f(a) { a }\nfn g() { f(1) + f() }", "2:4 `f` is defined twice");
+    check(
+        "#[retry(attempts=3)] fn f() { 1 }\nfn g() { f() }",
+        "1:9 expected a number or string as the value of an \
+           attribute, but found `attempts`",
+    );
+}
+
+#[test]
+fn in_what_comes_later() {
+    check("fn f() { y = try { 1 } catch e { nowhere_else }; y }", "1:14 this release cannot catch errors with `try`");
+    check("import \"lib/text.hk\";\nfn f() { text.name(1) }", "1:1 this release cannot import Hark modules");
+    check("fn f(h) { g = get(h, 1)(3); g }", "1:15 this release calls functions by their names only");
+    check("fn f(h) { (lambda (x) { x + 1 })(h) }", "1:11 this release calls functions by their names only");
+}
+
+#[test]
+fn words_of_other_languages() {
+    check("fn f(x) { return x }", "1:11 nothing named `return` is known here");
+    check("fn f(x) { let y = x; y }", "1:11 nothing named `let` is known here");
+    check("fn f(x) { if x and x { 1 } }", "1:16 expected `{` and the body of `if`, but found `and`");
+    check("fn f(x) { x == None }", "1:16 `None` cannot be a name");
+}
+
+#[test]
+fn what_a_lambda_captures_is_not_unused_as_well() {
+    check("fn f() { a = 1; g = lambda (x) { x + a }; g(1) }", "1:38 nothing named `a` is known here");
+}
