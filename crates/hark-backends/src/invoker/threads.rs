@@ -169,6 +169,10 @@ impl Pool {
             state.idle.drain(..).for_each(|worker| worker.unpark());
         }
         self.count_spare(&state);
+        // It may have been woken for something, and found that the pool was too wide.
+        let helper = self.helper(&mut state);
+        drop(state);
+        self.summon(helper);
     }
 
     /// Runs what is in the queue until `done`, or if nobody waits for that, until the pool is closed or too wide.
