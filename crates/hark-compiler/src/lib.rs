@@ -1,7 +1,7 @@
 //! Text in, an [`Executable`] or diagnostics out.
 //!
-//! The way of a program, and the order to read in: [`lexer`] (text to tokens), [`parser`] (tokens to [`ast`]),
-//! [`scope`] (what names mean), [`generate`] (to portable instructions), [`flow`] (what may be read before it is
+//! The way of a program, and the order to read in: `lexer` (text to tokens), `parser` (tokens to `ast`),
+//! `scope` (what names mean), `generate` (to portable instructions), `flow` (what may be read before it is
 //! bound). Every stage reports what is wrong as [`Diagnostic`]s and goes on, so that one run finds many mistakes.
 //! This crate is pure: it touches no file, clock or thread.
 
