@@ -125,7 +125,7 @@ fn not_found(path: &Path) -> Failure {
 }
 
 fn is_folder(path: &Path) -> Failure {
-    let failure = Failure::usage(format!("`{}` is a folder, not a program", shown(path)));
+    let failure = Failure::usage(format!("`{}` is a folder, not a file", shown(path)));
     if path.join(config::FILE_NAME).is_file() {
         return failure.with_hint(format!("`cd {} && hark` runs that project", shown(path)));
     }

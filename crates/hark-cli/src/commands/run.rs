@@ -95,8 +95,8 @@ fn run_for_people(session: Session, quiet: bool, started: Instant) -> Result<u8,
     }
     tell_end(&report, &program);
     if !quiet {
-        let seconds = format!("-- {:.3} s\n", started.elapsed().as_secs_f64());
-        output::tell(&Style::for_stderr().paint(Paint::Dim, &seconds));
+        let seconds = format!("-- {:.3} s", started.elapsed().as_secs_f64());
+        output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &seconds)));
     }
     Ok(exit_status(&report, &interruption))
 }

@@ -7,12 +7,12 @@ fn files_that_cannot_be_read() {
     let folder = Folder::new("files_that_cannot_be_read");
     folder.hark("no.hk").is(2, "", "error: there is no file `no.hk`\n");
     folder.hark("chekc").is(2, "", "error: there is no file `chekc`\nhint: did you mean the command `hark check`?\n");
-    folder.hark(".").is(2, "", "error: `.` is a folder, not a program\n");
+    folder.hark(".").is(2, "", "error: `.` is a folder, not a file\n");
     folder.write("project/hark.toml", "");
     folder.hark("project").is(
         2,
         "",
-        "error: `project` is a folder, not a program\nhint: `cd project && hark` runs that project\n",
+        "error: `project` is a folder, not a file\nhint: `cd project && hark` runs that project\n",
     );
     folder.write("bad.hk", b"fn main() {\n  \"\xff\" }");
     folder.hark("bad.hk").is(
