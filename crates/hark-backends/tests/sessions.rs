@@ -308,3 +308,16 @@ fn an_engine_runs_sessions_at_once() {
         }
     });
 }
+
+/// The children of a first thread that stops at once may all stop before its worker has looked whether any is left. They
+/// could not know that they were the last, and the session was taken for a deadlock.
+#[test]
+fn a_session_whose_last_threads_stop_together_ends() {
+    let text = "fn one() { 1 } fn wait(f) { await f }
+                fn main() { f = async one(); async wait(f); async wait(f); async one(); 7 }";
+    let run = Run { workers: 4, ..Run::default() };
+    for _ in 0..500 {
+        let ran = run.run(text);
+        assert_eq!((ran.errors(), ran.result.as_str()), (vec![], "7"));
+    }
+}

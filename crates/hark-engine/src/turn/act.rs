@@ -39,13 +39,16 @@ impl Worker<'_> {
         })
     }
 
-    /// This hint is carried out and has led to so many others. They count before they are given away.
+    /// This hint is carried out and has led to so many others. They count before they are given away. Where work is left
+    /// that is not theirs, this hint counts until that is done: the others may be carried out before, and the session
+    /// would look like a deadlock.
     fn count(&mut self, led_to: usize) {
-        match led_to {
-            0 => self.done += 1,
-            1 => {}
-            more => self.session.add_activity(more as u64 - 1),
+        let has_more_to_do = self.plan.look_for_end || self.plan.wake_rest || self.plan.look_again.is_some();
+        let given_up = u64::from(!has_more_to_do && led_to > 0);
+        if led_to as u64 > given_up {
+            self.session.add_activity(led_to as u64 - given_up);
         }
+        self.done += 1 - given_up;
     }
 
     /// Reads a Future once more after a waiter was entered in a record of its own: if it is done, its resolver may not
