@@ -20,6 +20,9 @@ def _hark_start():
             data += more
         return data
 
+    # What lies in the current folder must not stand for the modules that the worker itself needs.
+    if sys.path and sys.path[0] == "":
+        del sys.path[0]
     # The name of a module, its source, the name of the next one, and so on.
     parts = take(int.from_bytes(take(4), "little")).decode().split("\0")
     for name, source in zip(parts[::2], parts[1::2]):

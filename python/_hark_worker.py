@@ -18,6 +18,7 @@ pipe from the beginning, so what any code or child process writes is output of t
 """
 import _thread
 import fcntl
+import functools
 import importlib
 import io
 import os
@@ -131,9 +132,7 @@ class Worker:
         project, at = _take(data, 3)
         python_src, at = _take(data, at)
         own = [os.fsdecode(project), os.fsdecode(python_src)]
-        # The first entry is what `-c` put there: the current folder.
-        rest = sys.path[1:] if sys.path and sys.path[0] == "" else sys.path
-        sys.path[:] = [*own, *(each for each in rest if each not in own)]
+        sys.path[:] = [*own, *(each for each in sys.path if each not in own)]
         sys.argv[:] = [""]
         self.send(b"H" + VERSION.to_bytes(2, "little") + _text(sys.version.split()[0]))
         return True
@@ -188,7 +187,7 @@ class Worker:
                 raise NotCallable("there is no Python module `%s`" % error.name) from None
             raise
         try:
-            function = getattr(module, function_name)
+            function = functools.reduce(getattr, function_name.split("."), module)
         except AttributeError:
             hint = _nearest(function_name, module)
             raise NotCallable("the Python module `%s` has no `%s`%s" % (module_name, function_name, hint)) from None

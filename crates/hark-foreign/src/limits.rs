@@ -17,6 +17,10 @@ pub const OUTPUT_INTERVAL: Duration = Duration::from_millis(40);
 /// How long a worker's end, or the end of its output, is waited for.
 pub const END_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a worker that has answered may take to say that its output ends here: other threads of the function may keep
+/// Python's lock for a while.
+pub const MARK_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// How long a thread that runs queued calls stays when there are none.
 pub const QUEUE_THREAD_IDLE_MAX: Duration = Duration::from_secs(5);
 

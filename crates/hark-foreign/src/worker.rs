@@ -15,7 +15,9 @@ use std::sync::Arc;
 use crate::call::Call;
 use crate::capture::Capture;
 use crate::death::{self, Process};
-use crate::limits::{BUFFER_BYTES_KEPT, END_TIMEOUT, MESSAGE_BYTES_MAX, OUTPUT_INTERVAL, SILENT_TIME_MAX};
+use crate::limits::{
+    BUFFER_BYTES_KEPT, END_TIMEOUT, MARK_TIMEOUT, MESSAGE_BYTES_MAX, OUTPUT_INTERVAL, SILENT_TIME_MAX,
+};
 use crate::printed::Printed;
 use crate::protocol::{self, Outcome, Reply};
 use crate::values::{DecodeError, Refused};
@@ -163,7 +165,7 @@ impl Worker {
     fn read_to_mark(&mut self, capture: Capture, printed: &mut Printed) -> io::Result<()> {
         self.connection.send(&protocol::mark(capture.mark()))?;
         self.connection.set_patience(SILENT_TIME_MAX)?;
-        self.leftover = capture.take_all(printed, END_TIMEOUT).ok_or(io::ErrorKind::TimedOut)?;
+        self.leftover = capture.take_all(printed, MARK_TIMEOUT).ok_or(io::ErrorKind::TimedOut)?;
         Ok(())
     }
 
