@@ -111,7 +111,10 @@ fn sleep(seconds: &Value) -> Result<Value> {
         other => return Err(wrong_type("sleep", "a number of seconds", other)),
     };
     if length.is_nan() || length < 0.0 {
-        let got = hark_bytecode::float_text(length);
+        let got = match seconds {
+            Value::Integer(value) => value.to_string(),
+            _ => hark_bytecode::float_text(length),
+        };
         return Err(Error::of_value(format!("`sleep` needs a number of seconds that is not negative, but got {got}")));
     }
     Ok(seconds.clone())

@@ -91,11 +91,6 @@ impl Thread {
         let shown = self.records[..head].iter().chain(&self.records[head + omitted..]);
         (shown.map(|record| record.trace_frame(program, thread)).collect(), omitted as u64)
     }
-
-    /// How much memory its registers and records take, in bytes. Values beyond them are not counted.
-    pub fn memory_bytes(&self) -> usize {
-        self.registers.capacity() * size_of::<Value>() + self.records.capacity() * size_of::<Record>()
-    }
 }
 
 impl Record {
