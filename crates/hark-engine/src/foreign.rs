@@ -1,7 +1,8 @@
 //! The port to functions that run elsewhere: Python.
 
 use std::fmt;
-use std::sync::mpsc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, mpsc};
 
 use hark_bytecode::{Executable, ForeignIndex};
 use hark_machine::{Error, Value};
@@ -36,6 +37,9 @@ pub struct Call {
     pub foreign: ForeignIndex,
     /// The arguments: no functions or Futures among them.
     pub arguments: Vec<Value>,
+    /// Whether its session is over: then nobody wants its answer. It becomes true before [`Foreign::cancel`] is called, so
+    /// that a call that begins at the same time is not missed.
+    pub unwanted: Arc<AtomicBool>,
 }
 
 /// Takes what a foreign function prints, as it comes.

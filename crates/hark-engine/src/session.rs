@@ -38,7 +38,7 @@ pub(crate) struct Session {
     first_stopped: AtomicBool,
     /// Why it ended, once it did.
     end: OnceLock<End>,
-    over: AtomicBool,
+    over: Arc<AtomicBool>,
     threads: AtomicU64,
     stamp_seeds: AtomicU64,
     me: Weak<Session>,
@@ -84,7 +84,7 @@ impl Session {
             activity: AtomicU64::new(1),
             first_stopped: AtomicBool::new(false),
             end: OnceLock::new(),
-            over: AtomicBool::new(false),
+            over: Arc::default(),
             threads: AtomicU64::new(0),
             stamp_seeds: AtomicU64::new(seed),
             me: me.clone(),
@@ -115,7 +115,7 @@ impl Session {
     }
 
     /// Becomes true when the session has ended.
-    pub fn over(&self) -> &AtomicBool {
+    pub fn over(&self) -> &Arc<AtomicBool> {
         &self.over
     }
 

@@ -1,5 +1,6 @@
 //! Prints what a call costs: `cargo run --release -p hark-foreign --example call_cost`.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use hark_foreign::{Call, PythonConfig, PythonPool};
@@ -36,6 +37,7 @@ fn call(function: &str, argument: Value) -> Call {
         arguments: vec![argument],
         id: "0190-session/0/1".into(),
         attempt: 1,
+        unwanted: Arc::default(),
     }
 }
 

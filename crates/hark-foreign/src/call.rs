@@ -1,5 +1,8 @@
 //! One call of a Python function, as the pool takes it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use hark_machine::{Error, Value};
 
 /// A call that is to be made.
@@ -17,6 +20,8 @@ pub struct Call {
     pub id: String,
     /// Which try, from 1.
     pub attempt: u32,
+    /// Becomes true, for ever, when nobody wants the answer any more.
+    pub unwanted: Arc<AtomicBool>,
 }
 
 impl Call {
@@ -33,6 +38,11 @@ impl Call {
     /// Whose call it is.
     pub fn session(&self) -> &str {
         self.id.split_once('/').map_or(&self.id, |(session, _)| session)
+    }
+
+    /// Whether it is not to begin any more.
+    pub fn is_unwanted(&self) -> bool {
+        self.unwanted.load(Ordering::Acquire)
     }
 
     /// An error of kind `python` that begins with the function.

@@ -218,7 +218,9 @@ impl Shared {
         let mut state = self.lock();
         state.calls_begun += 1;
         let number = state.calls_begun;
-        let under_way = CallUnderWay { session: call.session().to_owned(), is_cancelled: false, process: None };
+        // Under the lock: a session is over before its calls are cancelled here.
+        let is_cancelled = call.is_unwanted();
+        let under_way = CallUnderWay { session: call.session().to_owned(), is_cancelled, process: None };
         state.calls.insert(number, under_way);
         number
     }

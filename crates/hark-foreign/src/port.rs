@@ -43,5 +43,6 @@ fn of_engine(executable: &Executable, call: EngineCall) -> Result<Call, Error> {
         arguments: call.arguments,
         id: call.id.to_string(),
         attempt: call.attempt,
+        unwanted: call.unwanted,
     })
 }

@@ -108,7 +108,8 @@ impl Worker<'_> {
     fn begin_call(&mut self, call: ForeignCall, thread: ThreadId, live: &mut Live) -> Ending {
         live.calls += 1;
         let id = CallId { session: self.session.id().clone(), thread, number: live.calls };
-        self.call = Some(Call { id, attempt: 1, foreign: call.foreign, arguments: call.arguments });
+        let unwanted = self.session.over().clone();
+        self.call = Some(Call { id, attempt: 1, foreign: call.foreign, arguments: call.arguments, unwanted });
         Ending::Calls(live.calls)
     }
 }

@@ -124,6 +124,17 @@ fn cancelling_a_session_ends_its_calls_and_no_others() {
 }
 
 #[test]
+fn a_call_that_comes_after_its_session_was_cancelled_is_not_made() {
+    let pool = PythonPool::new(config(1));
+    let late = Call { unwanted: Arc::new(true.into()), ..call("calls.pid", vec![]) };
+    pool.cancel_session(late.session());
+    assert_eq!(&*pool.call_blocking(&late, &mut |_| ()).unwrap_err().kind, "cancelled");
+    let (sender, receiver) = mpsc::channel();
+    pool.call(late, Box::new(|_| ()), Box::new(move |result| sender.send(result).unwrap()));
+    assert_eq!(&*receiver.recv().unwrap().unwrap_err().kind, "cancelled");
+}
+
+#[test]
 fn workers_end_with_the_pool() {
     let pool = PythonPool::new(config(1));
     let pid = text(&printed_in(&pool, "calls.pid", vec![]).0.unwrap());
