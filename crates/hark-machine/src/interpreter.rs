@@ -13,7 +13,7 @@ use crate::builtin;
 use crate::effect::{Effect, Host};
 use crate::error::Error;
 use crate::program::operation::{CONSUME_FIRST, CONSUME_SECOND, Operation};
-use crate::program::{CodeId, Program};
+use crate::program::{Code, CodeId, Program};
 use crate::registers::{Cursor, Window};
 use crate::thread::{Record, State, Thread};
 use crate::value::Value;
@@ -32,12 +32,37 @@ impl From<Error> for Exit {
     }
 }
 
-/// Runs a thread until an effect stops it, or until its fuel, or its `operations` if they are COUNTED, are used up.
+/// How far a run goes that is COUNTED.
+pub(crate) enum Limit {
+    /// Anywhere; it stops between any two operations.
+    Operations(u64),
+    /// It stops only where a portable instruction begins, as a thread that is read back goes on from there.
+    Instructions(u64),
+}
+
+impl Limit {
+    /// Whether it is used up; otherwise counts the operation that comes next.
+    fn is_reached(&mut self, code: &Code, operation: usize) -> bool {
+        let left = match self {
+            Limit::Instructions(_) if !code.begins_instruction(operation) => return false,
+            Limit::Operations(left) | Limit::Instructions(left) => left,
+        };
+        match left.checked_sub(1) {
+            Some(less) => {
+                *left = less;
+                false
+            }
+            None => true,
+        }
+    }
+}
+
+/// Runs a thread until an effect stops it, or until its fuel, or its `limit` if it is COUNTED, is used up.
 pub(crate) fn run<H: Host, const COUNTED: bool>(
     thread: &mut Thread,
     program: &Program,
     fuel: u32,
-    operations: u64,
+    limit: Limit,
     host: &mut H,
 ) -> Effect {
     let exit = match call::begin(thread, program, host) {
@@ -45,10 +70,10 @@ pub(crate) fn run<H: Host, const COUNTED: bool>(
         Ok(None) => {
             let before = call::operations_before_answer(thread, program);
             if before > 0 {
-                execute::<H, true>(thread, program, u32::MAX, before, host);
+                execute::<H, true>(thread, program, u32::MAX, Limit::Operations(before), host);
             }
             call::take_answer(thread, program);
-            execute::<H, COUNTED>(thread, program, fuel, operations, host)
+            execute::<H, COUNTED>(thread, program, fuel, limit, host)
         }
         Err(exit) => exit,
     };
@@ -67,7 +92,7 @@ fn execute<H: Host, const COUNTED: bool>(
     thread: &mut Thread,
     program: &Program,
     mut fuel: u32,
-    mut operations: u64,
+    mut limit: Limit,
     host: &mut H,
 ) -> Exit {
     let Some(&Record { code, operation, base }) = thread.records.last() else {
@@ -272,11 +297,8 @@ fn execute<H: Host, const COUNTED: bool>(
     }
 
     loop {
-        if COUNTED {
-            if operations == 0 {
-                leave!(Exit::Effect(Effect::OutOfFuel));
-            }
-            operations -= 1;
+        if COUNTED && limit.is_reached(code, cursor.index() as usize) {
+            leave!(Exit::Effect(Effect::OutOfFuel));
         }
         match *cursor.operation() {
             Operation::Nop => next!(),

@@ -81,6 +81,15 @@ impl Code {
         let index = self.points.partition_point(|point| point.instruction < instruction);
         self.points.get(index).filter(|point| point.instruction == instruction).map(|_| index)
     }
+
+    /// Whether a portable instruction begins with this operation: a thread that is written down here and read back
+    /// stands at this operation again, or further on.
+    pub fn begins_instruction(&self, operation: usize) -> bool {
+        let instruction = self.points[operation].instruction;
+        let before = operation.checked_sub(1).and_then(|before| self.points.get(before));
+        before.is_none_or(|before| before.instruction != instruction)
+            || self.starts.get(&instruction).is_some_and(|start| *start as usize == operation)
+    }
 }
 
 impl Program {

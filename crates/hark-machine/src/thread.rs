@@ -2,7 +2,7 @@
 
 use crate::effect::{Effect, Host};
 use crate::error::{Error, TraceFrame};
-use crate::interpreter;
+use crate::interpreter::{self, Limit};
 use crate::limits::TRACE_FRAMES_MAX;
 use crate::program::{CodeId, Program};
 use crate::value::Value;
@@ -48,12 +48,13 @@ impl Thread {
 
     /// Runs until an effect stops it, or until so much fuel is used: one unit for each call and each repetition.
     pub fn run(&mut self, program: &Program, fuel: u32, host: &mut impl Host) -> Effect {
-        interpreter::run::<_, false>(self, program, fuel, 0, host)
+        interpreter::run::<_, false>(self, program, fuel, Limit::Operations(0), host)
     }
 
-    /// Runs at most so many operations; stops as out of fuel after the last.
+    /// Runs at most so many portable instructions; stops as out of fuel after the last. What is done together counts
+    /// as one.
     pub fn run_instructions(&mut self, program: &Program, instructions: u64, host: &mut impl Host) -> Effect {
-        interpreter::run::<_, true>(self, program, u32::MAX, instructions, host)
+        interpreter::run::<_, true>(self, program, u32::MAX, Limit::Instructions(instructions), host)
     }
 
     /// Gives the value that the thread stopped for. It goes on with its next run.

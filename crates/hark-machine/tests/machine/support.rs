@@ -1,0 +1,54 @@
+//! Running small programs.
+
+use hark_bytecode::FunctionIndex;
+use hark_compiler::compile;
+use hark_machine::{Effect, Host, Program, Thread, Value, text_of};
+
+/// A host that gathers what is printed, and numbers threads without running them.
+#[derive(Default)]
+pub struct Gather {
+    pub printed: String,
+    pub threads: u64,
+}
+
+impl Host for Gather {
+    fn spawn(&mut self, _: Thread) -> u64 {
+        self.threads += 1;
+        self.threads
+    }
+
+    fn print(&mut self, text: String) {
+        self.printed.push_str(&text);
+    }
+
+    fn thread(&self) -> u64 {
+        0
+    }
+
+    fn session(&self) -> &str {
+        "a session"
+    }
+}
+
+/// The program of this text.
+pub fn program(text: &str) -> Program {
+    let compilation = compile("test.hk", text);
+    let executable = compilation.executable.unwrap_or_else(|| panic!("{:?}", compilation.diagnostics));
+    Program::new(executable).expect("what compiles is sound")
+}
+
+/// A thread that is about to call this function.
+pub fn thread(program: &Program, function: &str, arguments: Vec<Value>) -> Thread {
+    let functions = &program.executable().functions;
+    let index = functions.iter().position(|each| &*each.name == function).expect("the program has the function");
+    Thread::new(Value::Function(FunctionIndex(index as u32)), arguments)
+}
+
+/// What a thread stopped with, as text: its value, or its error's kind and message.
+pub fn shown(effect: &Effect, program: &Program) -> String {
+    match effect {
+        Effect::Finished(value) => text_of(value, program.executable()),
+        Effect::Failed(error) => format!("{}: {}", error.kind, error.message),
+        other => format!("{other:?}"),
+    }
+}
