@@ -79,6 +79,9 @@ pub enum Binding {
     Foreign(ForeignIndex),
 }
 
+/// The most arguments of an import.
+pub const FOREIGN_ARITY_MAX: u32 = u16::MAX as u32;
+
 /// A program that no compiler of ours wrote: some index or jump leads outside.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid executable: {0}")]
@@ -120,6 +123,9 @@ impl Executable {
                 return bad("a binding points outside".into());
             }
         }
+        if let Some(foreign) = self.foreign.iter().find(|foreign| foreign.arity > FOREIGN_ARITY_MAX) {
+            return bad(format!("import {} takes too many arguments", foreign.name));
+        }
         let mut next = 0;
         for function in &self.functions {
             if function.start != next || function.end <= function.start || function.end as usize > self.code.len() {
@@ -131,7 +137,10 @@ impl Executable {
             {
                 return bad(format!("function {} points outside", function.name));
             }
-            self.verify_function(function)?;
+            for at in function.start..function.end {
+                self.verify_operands(function, at)?;
+            }
+            self.verify_heights(function)?;
         }
         if next as usize != self.code.len() {
             return bad("code outside of every function".into());
@@ -139,8 +148,30 @@ impl Executable {
         Ok(())
     }
 
+    /// Checks what an instruction mentions, whether any path leads to it or not.
+    fn verify_operands(&self, function: &Function, at: u32) -> Result<(), ExecutableError> {
+        let bad = |what: &str| Err(ExecutableError(format!("instruction {at}: {what}")));
+        match &self.code[at as usize] {
+            Instruction::PushValue(Literal::Function(index)) if index.0 as usize >= self.functions.len() => {
+                bad("no such function")
+            }
+            Instruction::PushBinding(name) | Instruction::Bind(name) if name.0 as usize >= self.names.len() => {
+                bad("no such name")
+            }
+            Instruction::Jump(distance)
+            | Instruction::JumpIf(distance)
+            | Instruction::And(distance)
+            | Instruction::Or(distance)
+                if !(i64::from(function.start)..i64::from(function.end)).contains(&target(at, *distance)) =>
+            {
+                bad("a jump leads out of its function")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Follows every path through a function, with the height of the stack at each instruction.
-    fn verify_function(&self, function: &Function) -> Result<(), ExecutableError> {
+    fn verify_heights(&self, function: &Function) -> Result<(), ExecutableError> {
         let bad = |at: u32, what: &str| Err(ExecutableError(format!("instruction {at}: {what}")));
         let (start, end) = (function.start, function.end);
         let mut heights: Vec<Option<u32>> = vec![None; (end - start) as usize];
@@ -148,7 +179,7 @@ impl Executable {
             if function.foreign.is_some() { self.foreign_arity(function) } else { function.parameters.len() as u32 };
         let mut open = vec![(start, entry)];
         while let Some((at, height)) = open.pop() {
-            if at < start || at >= end {
+            if at >= end {
                 return bad(at, "a path leaves its function");
             }
             let known = &mut heights[(at - start) as usize];
@@ -158,29 +189,11 @@ impl Executable {
                 None => *known = Some(height),
             }
             let need = |count: u32| if height < count { bad(at, "the stack is too low") } else { Ok(()) };
-            let target = |distance: i32| {
-                u32::try_from(i64::from(at) + 1 + i64::from(distance))
-                    .map_err(|_| ExecutableError(format!("instruction {at}: a jump leads outside")))
-            };
+            // Inside of the function, as was checked before.
+            let target = |distance: i32| target(at, distance) as u32;
             match &self.code[at as usize] {
-                Instruction::PushValue(literal) => {
-                    if let Literal::Function(index) = literal
-                        && index.0 as usize >= self.functions.len()
-                    {
-                        return bad(at, "no such function");
-                    }
-                    open.push((at + 1, height + 1));
-                }
-                Instruction::PushBinding(name) => {
-                    if name.0 as usize >= self.names.len() {
-                        return bad(at, "no such name");
-                    }
-                    open.push((at + 1, height + 1));
-                }
-                Instruction::Bind(name) => {
-                    if name.0 as usize >= self.names.len() {
-                        return bad(at, "no such name");
-                    }
+                Instruction::PushValue(_) | Instruction::PushBinding(_) => open.push((at + 1, height + 1)),
+                Instruction::Bind(_) => {
                     need(1)?;
                     open.push((at + 1, height));
                 }
@@ -197,15 +210,15 @@ impl Executable {
                     need(1)?;
                     open.push((at + 1, height));
                 }
-                Instruction::Jump(distance) => open.push((target(*distance)?, height)),
+                Instruction::Jump(distance) => open.push((target(*distance), height)),
                 Instruction::JumpIf(distance) => {
                     need(1)?;
-                    open.push((target(*distance)?, height - 1));
+                    open.push((target(*distance), height - 1));
                     open.push((at + 1, height - 1));
                 }
                 Instruction::And(distance) | Instruction::Or(distance) => {
                     need(1)?;
-                    open.push((target(*distance)?, height));
+                    open.push((target(*distance), height));
                     open.push((at + 1, height - 1));
                 }
                 Instruction::Return => {
@@ -240,6 +253,11 @@ impl Executable {
         }
         globals
     }
+}
+
+/// Where a jump leads: distances count from the instruction behind it.
+fn target(at: u32, distance: i32) -> i64 {
+    i64::from(at) + 1 + i64::from(distance)
 }
 
 /// What a name means where no record binds it.

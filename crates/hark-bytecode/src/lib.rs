@@ -16,7 +16,8 @@ pub mod wire;
 pub use attributes::{Attributes, Retry};
 pub use encode::{DecodeError, ExecutableHash};
 pub use executable::{
-    Binding, Executable, ExecutableError, Foreign, ForeignIndex, Function, FunctionIndex, Global, NameIndex,
+    Binding, Executable, ExecutableError, FOREIGN_ARITY_MAX, Foreign, ForeignIndex, Function, FunctionIndex, Global,
+    NameIndex,
 };
 pub use instruction::{Instruction, Literal};
 pub use listing::{Listing, float_text, string_text};

@@ -21,7 +21,7 @@ pub const COMPARISONS_MAX: usize = 1_000_000;
 pub const ARGUMENTS_MAX: usize = 1 << 20;
 
 /// The most arguments of an import.
-pub const IMPORT_ARGUMENTS_MAX: u32 = u16::MAX as u32;
+pub const IMPORT_ARGUMENTS_MAX: u32 = hark_bytecode::FOREIGN_ARITY_MAX;
 
 /// The longest integer, in digits. To read one takes time that grows with the square of its length.
 pub const DIGITS_MAX: usize = 100_000;

@@ -107,7 +107,7 @@ impl Program {
     /// As for [`Program::new`].
     pub fn with_form(executable: Executable, form: Form) -> Result<Program, ExecutableError> {
         executable.verify()?;
-        analysis::verify_prologues(&executable)?;
+        analysis::verify_shapes(&executable)?;
         let slots = || executable.functions.iter().map(|_| OnceLock::new()).collect();
         let (fused, plain) = (slots(), slots());
         Ok(Program { globals: executable.globals(), fingerprint: OnceLock::new(), form, fused, plain, executable })

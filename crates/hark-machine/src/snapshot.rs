@@ -199,14 +199,22 @@ impl Thread {
         for flagged in &code.flagged {
             window[*flagged as usize + locals] = Value::Boolean(false);
         }
+        // Exactly what is read later: what nobody takes out of its register again would be in the way there, and what
+        // is read without a flag must be there.
+        let mut live = code.analysis.live_before(program.executable(), record.instruction);
         for (name, value) in record.bindings {
-            let Some(&local) = code.analysis.register_of.get(&name) else {
+            let local = code.analysis.register_of.get(&name).copied();
+            let Some(local) = local.filter(|local| live.as_mut().is_some_and(|live| live.remove(*local))) else {
                 return Err(SnapshotError::Unfit("a name that it has bound"));
             };
             window[local as usize] = value;
             if code.flagged.binary_search(&local).is_ok() {
                 window[local as usize + locals] = Value::Boolean(true);
             }
+        }
+        let mut missing = live.iter().flat_map(|live| live.iter());
+        if missing.any(|local| code.flagged.binary_search(&local).is_err()) {
+            return Err(SnapshotError::Unfit("a name that it has not bound"));
         }
         let mut places = code.layouts.places(code.points[operation].stack);
         let mut next_base = base;

@@ -26,8 +26,11 @@ impl LocalSet {
         self.0[local as usize / 64] |= 1 << (local % 64);
     }
 
-    fn remove(&mut self, local: u32) {
+    /// Takes a member out; answers whether it was one.
+    pub fn remove(&mut self, local: u32) -> bool {
+        let was_member = self.contains(local);
         self.0[local as usize / 64] &= !(1 << (local % 64));
+        was_member
     }
 
     fn unite(&mut self, other: &LocalSet) {
@@ -38,13 +41,22 @@ impl LocalSet {
         self.0.iter_mut().zip(&other.0).for_each(|(own, other)| *own &= other);
     }
 
+    /// The members.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        members(self.0.iter().copied())
+    }
+
     /// The members that are not in `other`.
     pub fn without(&self, other: &LocalSet) -> impl Iterator<Item = u32> {
-        let words = self.0.iter().zip(&other.0).map(|(own, other)| own & !other);
-        words.enumerate().flat_map(|(index, word)| {
-            (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| index as u32 * 64 + bit)
-        })
+        members(self.0.iter().zip(&other.0).map(|(own, other)| own & !other))
     }
+}
+
+/// The places of the bits in these words.
+fn members(words: impl Iterator<Item = u64>) -> impl Iterator<Item = u32> {
+    words.enumerate().filter(|(_, word)| *word != 0).flat_map(|(index, word)| {
+        (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| index as u32 * 64 + bit)
+    })
 }
 
 /// A stretch of instructions that is entered only at its start and left only at its end.
@@ -89,35 +101,35 @@ pub(super) fn body_start(function: &Function) -> u32 {
     function.start + 2 * function.parameters.len() as u32
 }
 
-/// Checks that each function begins by binding its parameters, each once.
-pub(super) fn verify_prologues(executable: &Executable) -> Result<(), ExecutableError> {
+/// Checks that each function begins by binding its parameters, each once, and that jumps lead onwards, but for the
+/// `JUMP` to the function's start, which uses fuel. The executable must be verified.
+pub(super) fn verify_shapes(executable: &Executable) -> Result<(), ExecutableError> {
     for function in &executable.functions {
-        let bad = |what: &str| ExecutableError(format!("function {}: {what}", function.name));
-        if function.foreign.is_some() {
-            continue;
+        let bad = |what: &str| Err(ExecutableError(format!("function {}: {what}", function.name)));
+        if function.foreign.is_some() && !function.parameters.is_empty() {
+            return bad("an import binds no parameters");
         }
         let mut seen = std::collections::HashSet::new();
         for (position, name) in function.parameters.iter().rev().enumerate() {
             let at = function.start as usize + 2 * position;
-            let pair = executable.code.get(at..at + 2).ok_or_else(|| bad("its parameters are not bound"))?;
-            if pair != [Instruction::Bind(*name), Instruction::Pop] {
-                return Err(bad("its parameters are not bound"));
+            if executable.code.get(at..at + 2) != Some(&[Instruction::Bind(*name), Instruction::Pop]) {
+                return bad("its parameters are not bound");
             }
             if !seen.insert(*name) {
-                return Err(bad("two parameters have one name"));
+                return bad("two parameters have one name");
             }
         }
-        if body_start(function) >= function.end {
-            return Err(bad("it has no body"));
-        }
         let body = body_start(function);
+        if body >= function.end {
+            return bad("it has no body");
+        }
         for at in body..function.end {
-            let inside = match jump_target(at, &executable.code[at as usize]) {
-                Some(target) => target == function.start || target >= body,
-                None => true,
-            };
-            if !inside {
-                return Err(bad("a jump leads among its parameters"));
+            let instruction = &executable.code[at as usize];
+            let may_repeat = function.foreign.is_none() && matches!(instruction, Instruction::Jump(_));
+            let is_proper = jump_target(at, instruction)
+                .is_none_or(|target| target > at || (may_repeat && target == function.start));
+            if !is_proper {
+                return bad("a jump leads backwards");
             }
         }
     }
@@ -320,7 +332,7 @@ impl Analysis {
             let Some(local) = self.local_of(instruction) else { continue };
             note(at, !live.contains(local));
             match instruction {
-                Instruction::Bind(_) => live.remove(local),
+                Instruction::Bind(_) => _ = live.remove(local),
                 _ => live.insert(local),
             }
         }
@@ -355,7 +367,10 @@ impl Analysis {
         for at in (instruction..block.end).rev() {
             let read = &executable.code[at as usize];
             let Some(local) = self.local_of(read) else { continue };
-            if matches!(read, Instruction::Bind(_)) { live.remove(local) } else { live.insert(local) }
+            match read {
+                Instruction::Bind(_) => _ = live.remove(local),
+                _ => live.insert(local),
+            }
         }
         Some(live)
     }

@@ -1,5 +1,6 @@
 //! Threads that are written down and read back.
 
+use hark_bytecode::wire::{Reader, Writer};
 use hark_machine::{Effect, Form, Program, Thread, Value};
 
 use super::support::{Gather, program, shown, thread};
@@ -53,4 +54,52 @@ fn a_thread_may_stop_at_every_instruction() {
             assert!(suspensions as u64 * gap < 30_000, "{form:?}: {suspensions} suspensions after each {gap}");
         }
     }
+}
+
+/// A snapshot of a running thread of a program, with one record that nobody wrote: bindings of these locals, and as its
+/// stack these integers.
+fn written_by_hand(program: &Program, bindings: &[(u64, i64)], stack: &[i64]) -> Vec<u8> {
+    let known = Thread::new(Value::Null, Vec::new()).snapshot(program);
+    let fingerprint = Reader::open(&known, "snapshot", *b"HkTh", 1).and_then(|(mut reader, _)| reader.unsigned());
+    let fingerprint = fingerprint.expect("a snapshot begins with the program's fingerprint");
+    let mut writer = Writer::new();
+    // No objects; running; one record; the first function, behind its parameters.
+    [fingerprint, 0, 1, 1, 0, 4, bindings.len() as u64].into_iter().for_each(|number| writer.unsigned(number));
+    let integer = |writer: &mut Writer, value: i64| {
+        writer.byte(3);
+        writer.signed(value);
+    };
+    for (name, value) in bindings {
+        writer.unsigned(*name);
+        integer(&mut writer, *value);
+    }
+    writer.unsigned(stack.len() as u64);
+    stack.iter().for_each(|value| integer(&mut writer, *value));
+    writer.byte(0);
+    writer.seal(*b"HkTh", 1)
+}
+
+/// A binding that nobody reads was in the way of what its register is used for next; one that was left out became
+/// `null`.
+#[test]
+fn a_record_holds_exactly_what_is_read_later() {
+    let program = program("fn f(kept, dropped) { later = kept; later + kept } fn main() { f(1, 2) }");
+    let name = |wanted: &str| {
+        let position = program.executable().names.iter().position(|name| &**name == wanted);
+        position.expect("the program mentions it") as u64
+    };
+    let read = |bindings: &[(u64, i64)], stack: &[i64]| {
+        let bytes = written_by_hand(&program, bindings, stack);
+        let mut thread = Thread::restore(&bytes, &program).map_err(|error| error.to_string())?;
+        Ok(shown(&thread.run(&program, u32::MAX, &mut Gather::default()), &program))
+    };
+    let unfit = |what: &str| Err(format!("the thread's snapshot does not fit its program: {what}"));
+    let (kept, dropped, later) = (name("kept"), name("dropped"), name("later"));
+    assert_eq!(read(&[(kept, 4)], &[]), Ok("8".to_owned()));
+    assert_eq!(read(&[(kept, 4), (dropped, 1)], &[]), unfit("a name that it has bound"));
+    assert_eq!(read(&[(kept, 4), (later, 1)], &[]), unfit("a name that it has bound"));
+    assert_eq!(read(&[(kept, 4), (kept, 5)], &[]), unfit("a name that it has bound"));
+    assert_eq!(read(&[(kept, 4), (99, 5)], &[]), unfit("a name that it has bound"));
+    assert_eq!(read(&[], &[]), unfit("a name that it has not bound"));
+    assert_eq!(read(&[(kept, 4)], &[1]), unfit("the height of its stack"));
 }
