@@ -54,6 +54,9 @@ pub(super) struct Lowering<'a> {
     flagged: Vec<u32>,
     layouts: StackLayouts,
     pub stack: Vec<(Entry, LayoutId)>,
+    /// The stacks that blocks begin with, by their height, as far as they were needed. All blocks share them: each with
+    /// its own took memory that grew with the square of a long list's length.
+    beginnings: Vec<(Entry, LayoutId)>,
     own_base: Register,
     /// The portable instruction that is being lowered.
     at: u32,
@@ -83,6 +86,7 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
         flagged,
         layouts: StackLayouts::default(),
         stack: Vec::new(),
+        beginnings: Vec::new(),
         own_base,
         at: 0,
         unresolved: Vec::new(),
@@ -146,8 +150,12 @@ impl Lowering<'_> {
         let block = &self.analysis.blocks[index];
         self.at = block.start;
         self.stack.clear();
-        for _ in 0..block.height {
+        self.stack.extend(self.beginnings.iter().take(block.height as usize));
+        for _ in self.stack.len()..block.height as usize {
             self.push(Entry::Own);
+        }
+        if self.beginnings.len() < self.stack.len() {
+            self.beginnings.clone_from(&self.stack);
         }
         self.starts.insert(block.start, self.operations.len() as u32);
         self.barrier = self.operations.len();

@@ -4,5 +4,6 @@
 mod bodies;
 mod executables;
 mod fuzz;
+mod lowering;
 mod snapshots;
 mod support;

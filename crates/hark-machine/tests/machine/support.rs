@@ -52,3 +52,10 @@ pub fn shown(effect: &Effect, program: &Program) -> String {
         other => format!("{other:?}"),
     }
 }
+
+/// What `main()` of a program comes to.
+pub fn run(text: &str) -> String {
+    let program = program(text);
+    let effect = thread(&program, "main", Vec::new()).run(&program, u32::MAX, &mut Gather::default());
+    shown(&effect, &program)
+}
