@@ -2,8 +2,13 @@
 
 #[path = "../../../../fuzz/src/lib.rs"]
 mod bodies;
+mod compare;
 mod executables;
 mod fuzz;
+mod hashes;
+mod limits;
+mod lists;
 mod lowering;
 mod snapshots;
 mod support;
+mod texts;

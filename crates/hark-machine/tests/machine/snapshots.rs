@@ -103,3 +103,59 @@ fn a_record_holds_exactly_what_is_read_later() {
     assert_eq!(read(&[], &[]), unfit("a name that it has not bound"));
     assert_eq!(read(&[(kept, 4)], &[1]), unfit("the height of its stack"));
 }
+
+/// One snapshot of the program, in its midst.
+fn in_the_midst(program: &Program) -> Vec<u8> {
+    let mut thread = thread(program, "main", Vec::new());
+    assert!(matches!(thread.run_instructions(program, 700, &mut Gather::default()), Effect::OutOfFuel));
+    thread.snapshot(program)
+}
+
+#[test]
+fn damage_is_noticed_and_named() {
+    let program = program(MANY_KINDS);
+    let good = in_the_midst(&program);
+    let refused = |bytes: &[u8]| Thread::restore(bytes, &program).expect_err("it is damaged").to_string();
+    for bit in (0..good.len() * 8).step_by(3) {
+        let mut damaged = good.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let said = refused(&damaged);
+        let wanted = if bit < 32 { "it is no thread's snapshot" } else { "its checksum does not fit: it was damaged" };
+        assert_eq!(said, format!("the thread's snapshot cannot be read: {wanted}"), "bit {bit}");
+    }
+    for length in 0..good.len() {
+        assert!(refused(&good[..length]).starts_with("the thread's snapshot cannot be read: "));
+    }
+}
+
+#[test]
+fn a_snapshot_belongs_to_one_program_and_version() {
+    let program = program(MANY_KINDS);
+    let good = in_the_midst(&program);
+    let other = super::support::program("fn main() { 1 }");
+    let error = Thread::restore(&good, &other).expect_err("it is another's");
+    assert_eq!(error.to_string(), "the thread's snapshot belongs to another program");
+    let mut later = good;
+    later[4] = 9;
+    let error = Thread::restore(&super::bodies::mend(&later), &program).expect_err("it is of a later version");
+    assert_eq!(
+        error.to_string(),
+        "the thread's snapshot cannot be read: it has format version 9, and this release reads up to 1; use a newer one"
+    );
+}
+
+#[test]
+fn what_is_shared_is_written_once() {
+    let program = program(
+        "fn f(list, n) { if n == 0 { print(1); list } else { f([list, list], n - 1) } } fn main() { f([], 40) }",
+    );
+    let mut thread = thread(&program, "main", Vec::new());
+    loop {
+        let bytes = thread.snapshot(&program);
+        assert!(bytes.len() < 1_000, "{} bytes", bytes.len());
+        thread = Thread::restore(&bytes, &program).expect("what was written can be read");
+        if !matches!(thread.run_instructions(&program, 20, &mut Gather::default()), Effect::OutOfFuel) {
+            break;
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Running small programs.
 
 use hark_bytecode::FunctionIndex;
+use hark_bytecode::builtins::Builtin;
 use hark_compiler::compile;
 use hark_machine::{Effect, Host, Program, Thread, Value, text_of};
 
@@ -58,4 +59,28 @@ pub fn run(text: &str) -> String {
     let program = program(text);
     let effect = thread(&program, "main", Vec::new()).run(&program, u32::MAX, &mut Gather::default());
     shown(&effect, &program)
+}
+
+/// Calls a function of the program, or the builtin of that name, to its end.
+///
+/// # Errors
+/// The error's kind and message.
+pub fn call(program: &Program, function: &str, arguments: Vec<Value>) -> Result<Value, String> {
+    let mut thread = match Builtin::from_name(function) {
+        Some(builtin) => Thread::new(Value::Builtin(builtin), arguments),
+        None => thread(program, function, arguments),
+    };
+    match thread.run(program, u32::MAX, &mut Gather::default()) {
+        Effect::Finished(value) => Ok(value),
+        other => Err(shown(&other, program)),
+    }
+}
+
+/// The integers of a list.
+pub fn integers(list: &Value) -> Vec<i64> {
+    let integer = |item: &Value| match item {
+        Value::Integer(integer) => *integer,
+        other => panic!("{other:?} is no integer"),
+    };
+    list.as_list().expect("it is a list").iter().map(integer).collect()
 }

@@ -1,0 +1,60 @@
+//! Fuel, and how deep calls nest.
+
+use hark_machine::{Effect, Value};
+
+use super::support::{Gather, program, run, shown, thread};
+
+const LOOP: &str = "
+    fn add(a, b) { a + b }
+    fn sum(n, total) { if n == 0 { total } else { sum(n - 1, add(total, n)) } }
+    fn main() { sum(100, 0) }";
+
+#[test]
+fn each_call_and_repetition_takes_a_unit_of_fuel() {
+    let program = program(LOOP);
+    // `main` is there; then `sum`, 100 times `add`, and 100 repetitions.
+    for (fuel, turns) in [(201, 1), (200, 2), (10, 21), (1, 201)] {
+        let (mut thread, mut host) = (thread(&program, "main", Vec::new()), Gather::default());
+        let mut taken = 0;
+        let result = loop {
+            taken += 1;
+            match thread.run(&program, fuel, &mut host) {
+                Effect::OutOfFuel => {}
+                effect => break shown(&effect, &program),
+            }
+        };
+        assert_eq!((result.as_str(), taken), ("5050", turns), "with {fuel} units");
+    }
+}
+
+#[test]
+fn without_fuel_nothing_happens() {
+    let program = program(LOOP);
+    let (mut thread, mut host) = (thread(&program, "main", Vec::new()), Gather::default());
+    assert!(matches!(thread.run(&program, 0, &mut host), Effect::OutOfFuel));
+    let before = thread.snapshot(&program);
+    assert!(matches!(thread.run(&program, 0, &mut host), Effect::OutOfFuel));
+    assert_eq!(thread.snapshot(&program), before);
+}
+
+#[test]
+fn a_million_calls_nest() {
+    let text = "fn depth(n) { if n == 0 { 0 } else { 1 + depth(n - 1) } } fn main() { depth(1000000) }";
+    assert_eq!(run(text), "1000000");
+}
+
+#[test]
+fn recursion_without_an_end_is_an_error() {
+    let too_deep = "stack: call stack too deep: does the recursion have an end?";
+    assert_eq!(run("fn main() { 1 + main() }"), too_deep);
+    // So many registers that those are at their end first.
+    let many: String = (0..200).map(|number| format!("v{number} = n + {number}; ")).collect();
+    let kept: String = (0..200).map(|number| format!(", v{number}")).collect();
+    let text = format!("fn f(n) {{ {many} f(n + 1); [n{kept}] }} fn main() {{ f(0) }}");
+    let program = program(&text);
+    let effect = thread(&program, "main", Vec::new()).run(&program, u32::MAX, &mut Gather::default());
+    assert_eq!(shown(&effect, &program), too_deep);
+    let Effect::Failed(error) = effect else { panic!("it failed") };
+    assert!(error.omitted > 100_000 && error.trace.len() == 40, "{} {}", error.omitted, error.trace.len());
+    assert!(matches!(error.data, Value::Null));
+}
