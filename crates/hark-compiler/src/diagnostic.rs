@@ -4,7 +4,7 @@ use std::fmt;
 
 use hark_bytecode::Span;
 
-use crate::limits::{DIAGNOSTICS_KEPT_MAX, DIAGNOSTICS_MAX};
+use crate::limits::DIAGNOSTICS_MAX;
 
 /// Something wrong or doubtful in a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,17 +164,19 @@ pub(crate) struct Diagnostics {
     kept: Vec<Diagnostic>,
     errors: usize,
     warnings: usize,
+    text_was_swallowed: bool,
 }
 
 impl Diagnostics {
-    /// Adds one. Of each severity only the first ones are kept; the others are counted.
+    /// Adds one. Of each severity only so many are kept; the others are counted.
     pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.text_was_swallowed |= matches!(diagnostic.code, Code::UnterminatedString | Code::UnterminatedComment);
         let count = match diagnostic.severity {
             Severity::Error => &mut self.errors,
             Severity::Warning => &mut self.warnings,
         };
         *count += 1;
-        if *count <= DIAGNOSTICS_KEPT_MAX {
+        if *count <= DIAGNOSTICS_MAX {
             self.kept.push(diagnostic);
         }
     }
@@ -189,9 +191,9 @@ impl Diagnostics {
         self.errors > 0
     }
 
-    /// All that were kept, in the order they were found.
-    pub fn kept(&self) -> &[Diagnostic] {
-        &self.kept
+    /// Whether a string or comment without an end may have swallowed something that is missing elsewhere.
+    pub fn text_was_swallowed(&self) -> bool {
+        self.text_was_swallowed
     }
 
     /// Changes those that were pushed since there were `total`, as far as they were kept.
@@ -203,13 +205,10 @@ impl Diagnostics {
         }
     }
 
-    /// In the order of the text, and no more than people read. Errors matter more than warnings.
+    /// In the order of the text. The last one says how many were not kept.
     pub fn finish(self) -> Vec<Diagnostic> {
-        let total = self.total();
+        let left_out = self.total() - self.kept.len();
         let mut diagnostics = self.kept;
-        diagnostics.sort_by_key(|diagnostic| (diagnostic.severity == Severity::Warning, diagnostic.span().start));
-        diagnostics.truncate(DIAGNOSTICS_MAX);
-        let left_out = total - diagnostics.len();
         diagnostics.sort_by_key(|diagnostic| diagnostic.span().start);
         if let Some(last) = diagnostics.last_mut()
             && left_out > 0

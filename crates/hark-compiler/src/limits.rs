@@ -7,12 +7,9 @@ pub const SOURCE_BYTES_MAX: usize = u32::MAX as usize;
 /// thread of 2 MB has room for so many levels, also without optimization.
 pub const NESTING_MAX: u32 = 1_000;
 
-/// The most diagnostics that are reported.
-pub const DIAGNOSTICS_MAX: usize = 100;
-
-/// The most diagnostics of each severity that are kept until all are known. Those that are reported are chosen from
-/// them, so that a text of nothing but mistakes takes little memory.
-pub const DIAGNOSTICS_KEPT_MAX: usize = 1_000;
+/// The most errors, and the most warnings, that are reported. No person makes so many: it bounds what a text of nothing
+/// but mistakes costs.
+pub const DIAGNOSTICS_MAX: usize = 100_000;
 
 /// The most names that "did you mean" compares, all mistakes of a program together; later ones get no such hint.
 pub const COMPARISONS_MAX: usize = 1_000_000;

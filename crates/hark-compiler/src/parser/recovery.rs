@@ -18,18 +18,12 @@ impl<'t> Parser<'t, '_> {
 
     #[cold]
     pub(super) fn refuse_unclosed_body(&mut self, owner: &str, open: Span) -> Reported {
-        if self.reported_at == Some(self.at) || self.text_was_swallowed() {
+        if self.reported_at == Some(self.at) || self.diagnostics.text_was_swallowed() {
             return Reported;
         }
         let unclosed = Diagnostic::error(Code::Unclosed, format!("the body of {owner} has no end"), open);
         let place = self.span();
         self.report(unclosed.with_label(place, "expected `}` before this"))
-    }
-
-    /// Whether a string or comment without an end may have swallowed what is missing here.
-    fn text_was_swallowed(&self) -> bool {
-        let swallows = |code| matches!(code, Code::UnterminatedString | Code::UnterminatedComment);
-        self.diagnostics.kept().iter().any(|diagnostic| swallows(diagnostic.code))
     }
 
     /// Whether the next token stands at the very beginning of a line. An `fn` that does belongs to the top level, and

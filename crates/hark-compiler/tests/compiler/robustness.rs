@@ -1,7 +1,7 @@
 //! Whatever the text, the compiler answers soon and does not panic; what it accepts is sound.
 
 use hark_bytecode::Executable;
-use hark_compiler::limits::{ARGUMENTS_MAX, DIGITS_MAX, NESTING_MAX};
+use hark_compiler::limits::{ARGUMENTS_MAX, DIAGNOSTICS_MAX, DIGITS_MAX, NESTING_MAX};
 use hark_compiler::{Code, Severity, compile};
 
 use super::programs::{programs, read};
@@ -156,14 +156,21 @@ fn nesting_is_limited_before_the_stack_is() {
 
 #[test]
 fn openings_without_ends_are_few_mistakes() {
-    for open in
-        ["(", "[", "{", "{1: ", "f(", "if a { ", "lambda (x) { ", "#[", "\"", "/*", "fn f() { ", "import(", "try { "]
-    {
+    let counts = |open: &str| {
         let text = open.repeat(20_000);
         let before = compile("t.hk", &text).diagnostics.len();
-        let inside = compile("t.hk", &format!("fn f(a) {{ {text}")).diagnostics.len();
-        assert!((1..=100).contains(&before) && (1..=100).contains(&inside), "`{open}`: {before}, {inside}");
+        (before, compile("t.hk", &format!("fn f(a) {{ {text}")).diagnostics.len())
+    };
+    for open in ["(", "[", "{", "{1: ", "f(", "if a { ", "lambda (x) { "] {
+        assert_eq!(counts(open), (1, 1), "`{open}`");
     }
+    assert_eq!(counts("/*"), (2, 2));
+    // Each of these is a mistake of its own, as far as it is read.
+    assert_eq!(counts("#["), (20_000, 2));
+    assert_eq!(counts("import("), (10_000, 1));
+    assert_eq!(counts("\""), (1, 10_000));
+    assert_eq!(counts("fn f() { "), (501, 501));
+    assert_eq!(counts("try { "), (1, 501));
     assert_eq!(nested("(", "", "", 1_000_000), [Code::TooDeep]);
 }
 
@@ -190,13 +197,12 @@ fn many_of_a_kind() {
         "fn f() {{ {} }}",
         many(20_000, &|number| format!("v{number} = lambda (x) {{ x }}; print(v{number}); "))
     ));
-    assert_eq!(
-        compile("t.hk", &many(20_000, &|number| format!("fn f{number}() {{ unknown{number} }}\n"))).diagnostics.len(),
-        100
-    );
-    assert_eq!(compile("t.hk", &many(20_000, &|_| "@ ".into())).diagnostics.len(), 100);
-    assert_eq!(compile("t.hk", &many(20_000, &|_| "fn f() { ; ".into())).diagnostics.len(), 100);
-    assert_eq!(compile("t.hk", &many(20_000, &|_| "fn f() { 1 } ".into())).diagnostics.len(), 100);
+    let mistakes = |text: &str| compile("t.hk", text).diagnostics.len();
+    assert_eq!(mistakes(&many(20_000, &|number| format!("fn f{number}() {{ unknown{number} }}\n"))), 20_000);
+    assert_eq!(mistakes(&many(20_000, &|_| "@ ".into())), 20_000);
+    assert_eq!(mistakes(&many(20_000, &|_| "fn f() { ; ".into())), 501);
+    assert_eq!(mistakes(&many(20_000, &|_| "fn f() { 1 } ".into())), 19_999);
+    assert_eq!(mistakes(&many(200_000, &|_| "@ ".into())), DIAGNOSTICS_MAX);
 }
 
 #[test]
