@@ -9,6 +9,7 @@ mod hashes;
 mod limits;
 mod lists;
 mod lowering;
+mod operations;
 mod snapshots;
 mod support;
 mod texts;
