@@ -10,6 +10,10 @@ use crate::value::Value;
 
 /// `==` of the language: numbers by value, lists and hashes by content, hashes whatever their order.
 pub fn equal(left: &Value, right: &Value) -> bool {
+    // Most values hold no others, and need no list of what is left to compare.
+    if !left.is_container() {
+        return equal_atoms(left, right);
+    }
     let mut open = vec![(left, right)];
     while let Some((left, right)) = open.pop() {
         let same = match (left, right) {

@@ -1,15 +1,26 @@
 //! Hashes: maps that keep the order of insertion.
 //!
 //! Keys are strings, numbers but nan, and booleans. `1` and `1.0` are one key, whose first spelling stays.
+//!
+//! The entries stand in a row; an index says where each key's is. So whoever goes through a hash, or asks for the keys
+//! in the order in which they were set, goes through memory in order.
 
-use std::hash::{Hash, Hasher};
+mod index;
 
-use indexmap::IndexMap;
+use std::hash::{BuildHasher, Hash, Hasher};
+
 use num_bigint::BigInt;
 use num_traits::FromPrimitive;
 
 use crate::compare;
 use crate::value::Value;
+use index::{Found, Index};
+
+/// Up to so many entries are looked through one by one, which takes no longer than a hash of the key.
+const UNINDEXED_MAX: usize = 8;
+
+/// So many integers in a row have slots side by side, which fill a cache line: 2 to the power of this.
+const NEIGHBORS: u32 = 3;
 
 /// A value that may be a key.
 #[derive(Debug, Clone)]
@@ -19,7 +30,11 @@ pub struct Key(Value);
 /// program can see the seed, as order is that of insertion.
 #[derive(Debug, Clone, Default)]
 pub struct HashBody {
-    entries: IndexMap<Key, Value, foldhash::fast::RandomState>,
+    /// In the order of insertion.
+    entries: Vec<(Key, Value)>,
+    /// Invariant: empty, or has every entry. Not empty where there are more than `UNINDEXED_MAX`.
+    index: Index,
+    hasher: foldhash::fast::RandomState,
 }
 
 impl Key {
@@ -49,67 +64,13 @@ impl Key {
     }
 }
 
-impl PartialEq for Key {
-    #[inline]
-    fn eq(&self, other: &Key) -> bool {
-        KeyRef(&self.0) == KeyRef(&other.0)
-    }
-}
-
-impl Eq for Key {}
-
-impl Hash for Key {
-    #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        KeyRef(&self.0).hash(state);
-    }
-}
-
-/// A key that is only looked up.
-#[derive(Clone, Copy)]
-struct KeyRef<'a>(&'a Value);
-
-impl PartialEq for KeyRef<'_> {
-    #[inline]
-    fn eq(&self, other: &KeyRef<'_>) -> bool {
-        match (self.0, other.0) {
-            (Value::Integer(left), Value::Integer(right)) => left == right,
-            (Value::String(left), Value::String(right)) => left.as_str() == right.as_str(),
-            (left, right) => compare::equal(left, right),
-        }
-    }
-}
-
-impl Hash for KeyRef<'_> {
-    #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        match self.0 {
-            Value::Integer(value) => state.write_i64(*value),
-            Value::String(text) => state.write(text.as_str().as_bytes()),
-            Value::Boolean(value) => state.write_u8(u8::from(*value)),
-            other => hash_rare(other, state),
-        }
-    }
-}
-
-impl indexmap::Equivalent<Key> for KeyRef<'_> {
-    #[inline]
-    fn equivalent(&self, key: &Key) -> bool {
-        *self == KeyRef(&key.0)
-    }
-}
-
-/// A float that is whole hashes as the integer that it equals.
-fn hash_rare<H: Hasher>(value: &Value, state: &mut H) {
-    match value {
-        Value::BigInteger(value) => value.hash(state),
-        Value::Float(float) if float.fract() == 0.0 => match BigInt::from_f64(*float).map(Value::big_integer) {
-            Some(Value::Integer(small)) => state.write_i64(small),
-            Some(Value::BigInteger(big)) => big.hash(state),
-            _ => state.write_u64(float.to_bits()),
-        },
-        Value::Float(float) => state.write_u64(float.to_bits()),
-        _ => {}
+/// Whether two values are one key.
+#[inline]
+fn is_same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Integer(left), Value::Integer(right)) => left == right,
+        (Value::String(left), Value::String(right)) => left.as_str() == right.as_str(),
+        (left, right) => compare::equal(left, right),
     }
 }
 
@@ -127,13 +88,105 @@ impl HashBody {
     /// What this key maps to. A value that cannot be a key maps to nothing.
     #[inline]
     pub fn get(&self, key: &Value) -> Option<&Value> {
-        if Key::accepts(key) { self.entries.get(&KeyRef(key)) } else { None }
+        if !Key::accepts(key) {
+            return None;
+        }
+        let found = if self.index.is_empty() {
+            self.position(key)
+        } else {
+            match self.find(self.hash(key), key) {
+                Found::Entry(entry) => Some(entry),
+                Found::Free(_) => None,
+            }
+        };
+        found.map(|entry| &self.entries[entry].1)
     }
 
     /// Maps the key to this value; a key that is there keeps its spelling and place.
     #[inline]
     pub fn insert(&mut self, key: Key, value: Value) {
-        self.entries.insert(key, value);
+        if self.index.is_empty() {
+            match self.position(key.value()) {
+                Some(entry) => self.entries[entry].1 = value,
+                None => self.push_unindexed(key, value),
+            }
+            return;
+        }
+        // Before the search, as it ends at a slot that growing would move.
+        if self.index.is_full(self.entries.len()) {
+            self.index.grow();
+        }
+        let hash = self.hash(key.value());
+        match self.find(hash, key.value()) {
+            Found::Entry(entry) => self.entries[entry].1 = value,
+            Found::Free(slot) => {
+                self.index.put(slot, hash, self.entries.len());
+                self.entries.push((key, value));
+            }
+        }
+    }
+
+    fn push_unindexed(&mut self, key: Key, value: Value) {
+        self.entries.push((key, value));
+        if self.entries.len() <= UNINDEXED_MAX {
+            return;
+        }
+        self.index.grow();
+        for (number, (key, _)) in self.entries.iter().enumerate() {
+            let hash = self.hash(key.value());
+            if let Found::Free(slot) = self.index.find(hash, |_| false) {
+                self.index.put(slot, hash, number);
+            }
+        }
+    }
+
+    /// The number of this key's entry, without the index.
+    fn position(&self, key: &Value) -> Option<usize> {
+        self.entries.iter().position(|(known, _)| is_same(known.value(), key))
+    }
+
+    #[inline]
+    fn find(&self, hash: u32, key: &Value) -> Found {
+        self.index.find(hash, |entry| is_same(self.entries[entry].0.value(), key))
+    }
+
+    #[inline]
+    fn hash(&self, key: &Value) -> u32 {
+        match key {
+            Value::Integer(value) => self.hash_integer(*value),
+            Value::String(text) => self.hash_with(|state| state.write(text.as_str().as_bytes())),
+            other => self.hash_rare(other),
+        }
+    }
+
+    /// Integers that come in a row are the usual ones, and tables larger than the processor's cache the slow ones: so
+    /// neighbors share a cache line. Which one, and their order in it, is as secret as any hash.
+    #[inline]
+    fn hash_integer(&self, value: i64) -> u32 {
+        let neighbor = value & ((1 << NEIGHBORS) - 1);
+        self.hash_with(|state| state.write_i64(value >> NEIGHBORS)) ^ neighbor as u32
+    }
+
+    /// A float that is whole hashes as the integer that it equals.
+    fn hash_rare(&self, key: &Value) -> u32 {
+        match key {
+            Value::Float(float) if float.fract() == 0.0 => match BigInt::from_f64(*float).map(Value::big_integer) {
+                Some(Value::Integer(small)) => self.hash_integer(small),
+                Some(Value::BigInteger(big)) => self.hash_with(|state| big.hash(state)),
+                _ => self.hash_with(|state| state.write_u64(float.to_bits())),
+            },
+            Value::Float(float) => self.hash_with(|state| state.write_u64(float.to_bits())),
+            Value::BigInteger(big) => self.hash_with(|state| big.hash(state)),
+            Value::Boolean(value) => self.hash_with(|state| state.write_u8(u8::from(*value))),
+            _ => 0,
+        }
+    }
+
+    #[inline]
+    fn hash_with(&self, write: impl FnOnce(&mut foldhash::fast::FoldHasher<'_>)) -> u32 {
+        let mut state = self.hasher.build_hasher();
+        write(&mut state);
+        state.finish() as u32
     }
 
     /// Its keys and values, in order.
@@ -143,11 +196,61 @@ impl HashBody {
 
     /// The entry at this place in the order.
     pub fn entry(&self, index: usize) -> Option<(&Value, &Value)> {
-        self.entries.get_index(index).map(|(key, value)| (&key.0, value))
+        self.entries.get(index).map(|(key, value)| (&key.0, value))
     }
 
     /// Moves the containers among the values out; see [`crate::drop`].
     pub(crate) fn take_containers(&mut self, into: &mut Vec<Value>) {
-        into.extend(self.entries.values_mut().filter(|value| value.is_container()).map(std::mem::take));
+        into.extend(
+            self.entries.iter_mut().map(|(_, value)| value).filter(|value| value.is_container()).map(std::mem::take),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn insert(body: &mut HashBody, key: Value, value: i64) {
+        body.insert(Key::new(key).unwrap(), Value::Integer(value));
+    }
+
+    fn check(keys: impl Fn(i64) -> Value) {
+        let mut body = HashBody::default();
+        for number in 0..3000 {
+            assert!(body.get(&keys(number)).is_none());
+            insert(&mut body, keys(number), number);
+            insert(&mut body, keys(number / 2), -(number / 2));
+        }
+        assert_eq!(body.len(), 3000);
+        for (number, (key, value)) in (0..3000).zip(body.iter()) {
+            let expected = Value::Integer(if number < 1500 { -number } else { number });
+            assert_eq!((key, value), (&keys(number), &expected));
+            assert_eq!(body.get(&keys(number)), Some(&expected));
+        }
+    }
+
+    #[test]
+    fn every_key_is_found_and_stands_in_its_place() {
+        check(Value::Integer);
+        check(|number| Value::Integer(number * 8));
+        check(|number| Value::Integer(number << 48));
+        check(|number| Value::Float(number as f64 + 0.5));
+        check(|number| Value::string(number.to_string()));
+        check(|number| Value::big_integer(BigInt::from(number) << 64));
+    }
+
+    #[test]
+    fn a_whole_float_and_an_integer_are_one_key() {
+        let mut body = HashBody::default();
+        for number in 0..100 {
+            insert(&mut body, Value::Integer(number), number);
+            insert(&mut body, Value::Float(number as f64), -number);
+        }
+        insert(&mut body, Value::Float(1e20), 1);
+        insert(&mut body, Value::big_integer(BigInt::from(10).pow(20)), 2);
+        assert_eq!(body.len(), 101);
+        assert!(matches!(body.entry(7), Some((Value::Integer(7), Value::Integer(-7)))));
+        assert!(matches!(body.entry(100), Some((Value::Float(_), Value::Integer(2)))));
     }
 }
