@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use hark_bytecode::Operator;
 use num_bigint::BigInt;
 use num_traits::FromPrimitive;
 use triomphe::Arc;
@@ -54,6 +55,20 @@ pub fn equal(left: &Value, right: &Value) -> bool {
 /// Only lists of integers and strings are cheap to be sure about.
 fn may_hold_nan(list: &Value) -> bool {
     list.as_list().is_some_and(|list| list.iter().any(|item| !matches!(item, Value::Integer(_) | Value::String(_))))
+}
+
+/// Whether `left operator right`, if the operator is a comparison.
+#[inline(always)]
+pub fn integers(operator: Operator, left: i64, right: i64) -> Option<bool> {
+    Some(match operator {
+        Operator::Equal => left == right,
+        Operator::NotEqual => left != right,
+        Operator::Less => left < right,
+        Operator::LessOrEqual => left <= right,
+        Operator::Greater => left > right,
+        Operator::GreaterOrEqual => left >= right,
+        _ => return None,
+    })
 }
 
 fn equal_atoms(left: &Value, right: &Value) -> bool {

@@ -5,6 +5,7 @@
 //! again.
 
 mod call;
+mod counting;
 mod slow;
 
 use hark_bytecode::Operator;
@@ -455,6 +456,17 @@ fn execute<H: Host, const COUNTED: bool>(
                 }
                 fuel -= 1;
                 window.take(to, from);
+                cursor.jump(target);
+                continue;
+            }
+            Operation::RepeatCounting { target } => {
+                if fuel == 0 {
+                    leave!(Exit::Effect(Effect::OutOfFuel));
+                }
+                fuel -= 1;
+                if !COUNTED && let Some(counting) = &code.counting {
+                    fuel = counting::run(counting, &mut window, fuel);
+                }
                 cursor.jump(target);
                 continue;
             }

@@ -1,6 +1,7 @@
 //! A program as the machine runs it: the portable executable, and register code made from it when first called.
 
 mod analysis;
+mod counting;
 mod fuse;
 mod lower;
 pub(crate) mod operation;
@@ -14,6 +15,7 @@ use hark_bytecode::{Executable, ExecutableError, FunctionIndex, Global};
 
 use crate::value::Value;
 use analysis::Analysis;
+pub(crate) use counting::{Counting, Term};
 use operation::Operation;
 pub(crate) use stack::{Place, StackLayouts};
 
@@ -55,6 +57,8 @@ pub(crate) struct Code {
     /// For each instruction that a block begins with, its first operation. (What brings the block before it to its end
     /// stands at the same instruction, but is not for those who come another way.)
     pub starts: HashMap<u32, u32>,
+    /// What its loop comes to, if it only counts.
+    pub counting: Option<Counting>,
     pub analysis: Analysis,
 }
 

@@ -14,7 +14,7 @@ use hark_bytecode::{Executable, Function, FunctionIndex, Global, Instruction, Li
 use super::analysis::{self, Analysis, Use, analyze};
 use super::operation::{CONSUME_FIRST, CONSUME_SECOND, Operation, Register};
 use super::stack::{EMPTY, LayoutId, Place, StackLayouts};
-use super::{Code, Form, Point, verify};
+use super::{Code, Counting, Form, Point, counting, verify};
 use crate::value::Value;
 
 /// Beyond this height values are put into their registers at once, so that a long list literal costs no more for
@@ -63,6 +63,7 @@ pub(super) struct Lowering<'a> {
     /// For each operation, whether its `target` is a portable instruction that must become an operation's index.
     unresolved: Vec<usize>,
     starts: HashMap<u32, u32>,
+    counting: Option<Counting>,
     /// Operations before this one may not be changed any more: some jump leads here.
     pub barrier: usize,
 }
@@ -91,16 +92,17 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
         at: 0,
         unresolved: Vec::new(),
         starts: HashMap::new(),
+        counting: None,
         barrier: 0,
     };
     lowering.lower_function();
-    let Lowering { mut operations, points, constants, flagged, layouts, unresolved, starts, .. } = lowering;
+    let Lowering { mut operations, points, constants, flagged, layouts, unresolved, starts, counting, .. } = lowering;
     for index in unresolved {
         resolve_target(&mut operations[index], &starts);
     }
     // A window has room for what a callee finds there: the result at least.
     let registers = own_base + analysis.height_max + 1;
-    let code = Code { operations, points, constants, registers, flagged, layouts, starts, analysis };
+    let code = Code { operations, points, constants, registers, flagged, layouts, starts, counting, analysis };
     verify::verify(&code, executable);
     code
 }
@@ -450,6 +452,13 @@ impl Lowering<'_> {
     }
 
     fn end_repeat(&mut self) {
+        if self.form == Form::Fused && self.counting.is_none() {
+            self.counting = self.find_counting();
+            if self.counting.is_some() {
+                self.emit(Operation::RepeatCounting { target: 0 });
+                return;
+            }
+        }
         let last = self.operations.len().checked_sub(1).filter(|last| *last >= self.barrier);
         match last.map(|last| self.operations[last]) {
             Some(Operation::Take { to, from }) if self.form == Form::Fused => {
@@ -459,6 +468,18 @@ impl Lowering<'_> {
             }
             _ => self.emit(Operation::Repeat { target: 0 }),
         }
+    }
+
+    /// What the loop comes to that this block ends, if it only counts: if a comparison that begins the function decides
+    /// about this block.
+    fn find_counting(&self) -> Option<Counting> {
+        let (head, body) = (self.operations.first()?, self.operations.get(self.barrier..)?);
+        let away = verify::target(head)?;
+        let is_jump = self.starts.get(&away) == Some(&(self.barrier as u32));
+        if self.barrier == 0 || self.barrier > 1 && !is_jump {
+            return None;
+        }
+        counting::find(head, is_jump, body, self.function.parameters.len() as u32)
     }
 
     // Calls.

@@ -186,6 +186,10 @@ pub enum Operation {
         from: Register,
         target: u32,
     },
+    /// The same where the code's loop only counts: many rounds may be done before the jump.
+    RepeatCounting {
+        target: u32,
+    },
     JumpIf {
         consume: u8,
         condition: Register,

@@ -3,8 +3,8 @@
 
 use hark_bytecode::Executable;
 
-use super::Code;
 use super::operation::{Operation, Register};
+use super::{Code, Counting};
 
 /// What an operand of an operation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub(super) fn visit(operation: &mut Operation, mut see: impl FnMut(Role, &mut u3
             see(Constant, constant);
             see(Write, to);
         }
-        O::Jump { target } | O::Repeat { target } => see(Target, target),
+        O::Jump { target } | O::Repeat { target } | O::RepeatCounting { target } => see(Target, target),
         O::TakeAndRepeat { to, from, target } => {
             see(Read, from);
             see(Read, to);
@@ -206,7 +206,12 @@ pub(super) fn is_end(operation: &Operation) -> bool {
     use Operation as O;
     matches!(
         operation,
-        O::Return { .. } | O::ReturnConstant { .. } | O::Jump { .. } | O::Repeat { .. } | O::TakeAndRepeat { .. }
+        O::Return { .. }
+            | O::ReturnConstant { .. }
+            | O::Jump { .. }
+            | O::Repeat { .. }
+            | O::TakeAndRepeat { .. }
+            | O::RepeatCounting { .. }
     )
 }
 
@@ -234,5 +239,8 @@ pub(super) fn verify(code: &Code, executable: &Executable) {
             };
             assert!(inside, "{operation:?} leads outside: {role:?} {operand}");
         });
+    }
+    for register in code.counting.iter().flat_map(Counting::registers) {
+        assert!(register < code.registers, "{:?} leads outside: {register}", code.counting);
     }
 }

@@ -1,0 +1,92 @@
+//! Rounds of a loop that only counts, many at once: its values stand in the processor's registers meanwhile.
+
+use hark_bytecode::Operator;
+
+use crate::compare;
+use crate::program::{Counting, Term};
+use crate::registers::Window;
+use crate::value::Value;
+
+/// What a round changes.
+struct Values {
+    counter: i64,
+    total: i64,
+}
+
+/// Does as many rounds as there are, as there is fuel for, and as stay among small integers; gives the fuel that is
+/// left. The thread is then at the start of the first round that was not done.
+#[inline(never)]
+pub(super) fn run(counting: &Counting, window: &mut Window, fuel: u32) -> u32 {
+    let Value::Integer(counter) = *window.get(counting.counter) else { return fuel };
+    let Some(limit) = integer(counting.limit, window) else { return fuel };
+    let Some(total) = &counting.total else {
+        let (values, left) = rounds(counting, limit, Values { counter, total: 0 }, fuel, |values| Some(values.total));
+        window.set(counting.counter, Value::Integer(values.counter));
+        return left;
+    };
+    let Value::Integer(start) = *window.get(total.register) else { return fuel };
+    let Some(term) = integer(total.term, window) else { return fuel };
+    let by_counter = total.term == Term::Register(counting.counter);
+    let values = Values { counter, total: start };
+    let (values, left) = match (total.operator, by_counter) {
+        (Operator::Add, true) => rounds(counting, limit, values, fuel, |now| now.total.checked_add(now.counter)),
+        (Operator::Add, false) => rounds(counting, limit, values, fuel, |now| now.total.checked_add(term)),
+        (Operator::Subtract, true) => rounds(counting, limit, values, fuel, |now| now.total.checked_sub(now.counter)),
+        (Operator::Subtract, false) => rounds(counting, limit, values, fuel, |now| now.total.checked_sub(term)),
+        (_, true) => rounds(counting, limit, values, fuel, |now| now.total.checked_mul(now.counter)),
+        (_, false) => rounds(counting, limit, values, fuel, |now| now.total.checked_mul(term)),
+    };
+    window.set(counting.counter, Value::Integer(values.counter));
+    window.set(total.register, Value::Integer(values.total));
+    left
+}
+
+/// A term's value, if it is a small integer.
+fn integer(term: Term, window: &Window) -> Option<i64> {
+    match term {
+        Term::Integer(value) => Some(i64::from(value)),
+        Term::Register(register) => match *window.get(register) {
+            Value::Integer(value) => Some(value),
+            _ => None,
+        },
+    }
+}
+
+#[inline(always)]
+fn rounds(
+    counting: &Counting,
+    limit: i64,
+    mut values: Values,
+    mut fuel: u32,
+    next_total: impl Fn(&Values) -> Option<i64>,
+) -> (Values, u32) {
+    let (operator, step) = (counting.operator, counting.step);
+    while fuel > 0 && compare::integers(operator, values.counter, limit) == Some(true) {
+        let (Some(total), Some(counter)) = (next_total(&values), values.counter.checked_add(step)) else { break };
+        values = Values { counter, total };
+        fuel -= 1;
+    }
+    (values, fuel)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(operator: Operator, step: i64, start: i64, limit: i64, fuel: u32) -> (i64, i64, u32) {
+        let counting = Counting { counter: 0, step, operator, limit: Term::Register(1), total: None };
+        let values = Values { counter: start, total: 0 };
+        let (values, left) = rounds(&counting, limit, values, fuel, |now| now.total.checked_add(now.counter));
+        (values.counter, values.total, left)
+    }
+
+    #[test]
+    fn rounds_end_at_the_limit_without_fuel_and_before_an_overflow() {
+        assert_eq!(count(Operator::LessOrEqual, 1, 1, 10, 100), (11, 55, 90));
+        assert_eq!(count(Operator::NotEqual, -2, 10, 0, 100), (0, 30, 95));
+        assert_eq!(count(Operator::Less, 1, 7, 7, 100), (7, 0, 100));
+        assert_eq!(count(Operator::GreaterOrEqual, 1, 0, 0, 3), (3, 3, 0));
+        assert_eq!(count(Operator::Greater, 1, i64::MAX - 1, 0, 100), (i64::MAX, i64::MAX - 1, 99));
+        assert_eq!(count(Operator::Greater, -1, i64::MAX - 1, 0, 100), (i64::MAX - 2, i64::MAX - 1, 99));
+    }
+}
