@@ -53,7 +53,8 @@ pub(crate) fn call(
         (Builtin::Length, [of]) => length(of)?,
         (Builtin::Append, [list, item]) => {
             check_append(list)?;
-            append(std::mem::take(list), std::mem::take(item))
+            append(list, std::mem::take(item));
+            std::mem::take(list)
         }
         (Builtin::Conc, [front, back]) => conc(front, back)?,
         (Builtin::Get, [hash, key]) => get(hash, key)?.cloned().unwrap_or_default(),
@@ -61,7 +62,10 @@ pub(crate) fn call(
             Some(value) => value.clone(),
             None => std::mem::take(default),
         },
-        (Builtin::Set, [hash, key, value]) => set(hash, key, value)?,
+        (Builtin::Set, [hash, key, value]) => {
+            set(hash, key, value)?;
+            std::mem::take(hash)
+        }
         (Builtin::Nullp, [value]) => Value::Boolean(is_empty(value)),
         (Builtin::Atomp, [value]) => Value::Boolean(!value.is_container()),
         (Builtin::ParseFloat, [value]) => parse_float(value)?,
@@ -196,29 +200,22 @@ pub(crate) fn check_append(list: &Value) -> Result<()> {
     }
 }
 
-/// The list with one more element, in place where nobody else holds it. The list must have passed `check_append`.
+/// Gives the list one more element; its body is changed where nobody else holds it, else copied. The list must have
+/// passed `check_append`.
 #[inline]
-pub(crate) fn append(list: Value, item: Value) -> Value {
-    match list {
-        Value::List(mut start, mut body) => {
-            match Arc::get_mut(&mut body) {
-                Some(own) => {
-                    // A queue, which is appended to at one end and read from the other, must not grow for ever.
-                    if start >= 1024 && start as usize * 2 > own.len() {
-                        start = own.forget_before(start);
-                    }
-                    own.push(item);
-                }
-                None => {
-                    let mut copy = ListBody::clone(&body);
-                    copy.push(item);
-                    body = Arc::new(copy);
-                }
-            }
-            Value::List(start, body)
-        }
-        _ => Value::list(vec![item]),
+pub(crate) fn append(list: &mut Value, item: Value) {
+    let Value::List(start, body) = list else {
+        *list = Value::list(vec![item]);
+        return;
+    };
+    // A queue, which is appended to at one end and read from the other, must not grow for ever.
+    if *start >= 1024
+        && *start as usize * 2 > body.len()
+        && let Some(own) = Arc::get_mut(body)
+    {
+        *start = own.forget_before(*start);
     }
+    Arc::make_mut(body).push(item);
 }
 
 fn conc(front: &mut Value, back: &mut Value) -> Result<Value> {
@@ -276,24 +273,16 @@ pub(crate) fn get<'a>(hash: &'a Value, key: &Value) -> Result<Option<&'a Value>>
     }
 }
 
-fn set(hash: &mut Value, key: &mut Value, value: &mut Value) -> Result<Value> {
-    if !matches!(hash, Value::Hash(_)) {
-        return Err(wrong_type("set", "a hash", hash));
-    }
+/// Sets a key of the hash, which takes the key and the value; its body is changed where nobody else holds it, else
+/// copied.
+#[inline]
+pub(crate) fn set(hash: &mut Value, key: &mut Value, value: &mut Value) -> Result<()> {
+    let Value::Hash(body) = hash else { return Err(wrong_type("set", "a hash", hash)) };
     check_key("set", key)?;
-    let (Value::Hash(mut body), Ok(key)) = (std::mem::take(hash), Key::new(std::mem::take(key))) else {
-        return Ok(Value::Null);
-    };
-    let value = std::mem::take(value);
-    match Arc::get_mut(&mut body) {
-        Some(own) => own.insert(key, value),
-        None => {
-            let mut copy = HashBody::clone(&body);
-            copy.insert(key, value);
-            body = Arc::new(copy);
-        }
+    if let Ok(key) = Key::new(std::mem::take(key)) {
+        Arc::make_mut(body).insert(key, std::mem::take(value));
     }
-    Ok(Value::Hash(body))
+    Ok(())
 }
 
 fn make_hash(items: &mut [Value]) -> Result<Value> {

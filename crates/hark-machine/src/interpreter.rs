@@ -9,8 +9,10 @@ mod counting;
 mod slow;
 
 use hark_bytecode::Operator;
+use triomphe::Arc;
 
 use crate::builtin;
+use crate::compare;
 use crate::effect::{Effect, Host};
 use crate::error::Error;
 use crate::program::operation::{CONSUME_FIRST, CONSUME_SECOND, Operation};
@@ -422,7 +424,22 @@ fn execute<H: Host, const COUNTED: bool>(
                 or_slow!(slow::binary(window, Operator::Divide, consume, to, left, Source::Register(right)))
             }
             Operation::Compare { consume, operator, to, left, right } => {
+                if let (Value::Integer(left), Value::Integer(right)) = (window.get(left), window.get(right))
+                    && let Some(holds) = compare::integers(operator, *left, *right)
+                {
+                    window.set(to, Value::Boolean(holds));
+                    next!();
+                }
                 or_slow!(slow::compare_value(window, operator, consume, to, left, right))
+            }
+            Operation::CompareInteger { consume, operator, to, left, right } => {
+                if let Value::Integer(left) = window.get(left)
+                    && let Some(holds) = compare::integers(operator, *left, i64::from(right))
+                {
+                    window.set(to, Value::Boolean(holds));
+                    next!();
+                }
+                or_slow!(slow::compare_integer(window, operator, consume, to, left, right))
             }
             Operation::Negate { consume, to, from } => or_slow!(slow::negate(window, consume, to, from)),
             Operation::Not { consume, to, from } => {
@@ -552,14 +569,25 @@ fn execute<H: Host, const COUNTED: bool>(
             }
             Operation::Rest { consume, to, list } => {
                 if consume & CONSUME_FIRST != 0
-                    && list == to
-                    && let Value::List(start, body) = window.get_mut(list)
-                    && (*start as usize) < body.len()
+                    && let Value::List(start, ref body) = *window.get(list)
+                    && (start as usize) < body.len()
                 {
-                    *start += 1;
+                    window.take_list(to, list, start + 1);
                     next!();
                 }
                 or_slow!(slow::rest(window, consume, to, list))
+            }
+            Operation::RestAndFirst { rest, list, first } => {
+                if let Value::List(start, ref body) = *window.get(list)
+                    && let Some(Value::Integer(item)) = body.get(start as usize)
+                {
+                    let item = *item;
+                    window.take_list(rest, list, start + 1);
+                    window.set(first, Value::Integer(item));
+                    cursor.advance();
+                    next!();
+                }
+                or_slow!(slow::rest(window, 0, rest, list))
             }
             Operation::Nth { consume, to, list, index } => {
                 if let (Some(items), Value::Integer(place)) = (window.get(list).as_list(), window.get(index))
@@ -573,11 +601,30 @@ fn execute<H: Host, const COUNTED: bool>(
                 }
                 or_slow!(slow::nth(window, consume, to, list, index))
             }
-            Operation::Length { consume, to, of } => or_slow!(slow::length(window, consume, to, of)),
+            Operation::Length { consume, to, of } => {
+                if let Some(items) = window.get(of).as_list() {
+                    let length = items.len();
+                    window.clear_if(consume & CONSUME_FIRST != 0, of);
+                    window.set(to, Value::Integer(length as i64));
+                    next!();
+                }
+                or_slow!(slow::length(window, consume, to, of))
+            }
             Operation::Append { consume, to, list, item } => {
+                if consume & CONSUME_FIRST != 0
+                    && list == to
+                    && let Value::Integer(item) = *window.get(item)
+                    && let Value::List(_, body) = window.get_mut(list)
+                    && let Some(own) = Arc::get_mut(body)
+                    && own.has_room()
+                {
+                    own.push(Value::Integer(item));
+                    next!();
+                }
                 or_slow!(slow::append(window, consume, to, list, item))
             }
             Operation::Get { consume, to, hash, key } => or_slow!(slow::get(window, consume, to, hash, key)),
+            Operation::Set { base } => or_slow!(slow::set(window, base)),
             Operation::Nullp { consume, to, from } => {
                 let result = builtin::is_empty(window.get(from));
                 window.clear_if(consume & CONSUME_FIRST != 0, from);
@@ -586,10 +633,9 @@ fn execute<H: Host, const COUNTED: bool>(
             }
 
             Operation::CallFunction { base: call_base, function } => enter!(call_base, function),
-            Operation::CallValue { base: call_base, count } => match *window.get(call_base + count) {
+            Operation::CallValue { base: call_base, count, callee } => match *window.get(callee) {
                 Value::Function(function) => {
-                    let wanted = program.executable().functions[function.0 as usize].parameters.len();
-                    if wanted != count as usize {
+                    if program.entry(function.0).1.parameters != count {
                         leave!(Exit::from(call::wrong_function_count(program, function, count)));
                     }
                     enter!(call_base, function.0)
@@ -601,7 +647,7 @@ fn execute<H: Host, const COUNTED: bool>(
                     match call::call_other(&callee, arguments, program, host) {
                         Ok(value) => {
                             window = Window::new(&mut thread.registers, base as usize, code);
-                            window.clear_row(call_base, count + 1);
+                            window.clear_row(call_base, count);
                             window.set(call_base, value);
                             next!();
                         }

@@ -58,6 +58,12 @@ impl ListBody {
         }
     }
 
+    /// Whether one more element changes nothing but the tail.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        self.tail.len() < self.tail.capacity().min(CHUNK - 1)
+    }
+
     /// Adds an element at the end.
     #[inline]
     pub fn push(&mut self, value: Value) {

@@ -44,6 +44,7 @@ pub enum Form {
 /// The register code of one function.
 #[derive(Debug)]
 pub(crate) struct Code {
+    pub parameters: u32,
     pub operations: Vec<Operation>,
     /// Where each operation stands in the portable program. Invariant: as long as `operations`, and sorted.
     pub points: Vec<Point>,

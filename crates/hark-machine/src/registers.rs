@@ -55,6 +55,13 @@ impl Window {
         unsafe { &mut *self.first.add(register as usize) }
     }
 
+    /// The values in some registers in a row, to change.
+    #[inline(always)]
+    pub fn row<const COUNT: usize>(&mut self, first: Register) -> &mut [Value; COUNT] {
+        // SAFETY: as for `get_mut`; the verifier proved the whole row to be below the window's size.
+        unsafe { &mut *self.first.add(first as usize).cast() }
+    }
+
     /// Puts a value into a register. Whatever was there died at its last use, which left nothing counted behind.
     #[inline(always)]
     pub fn set(&mut self, register: Register, value: Value) {
@@ -65,12 +72,13 @@ impl Window {
     }
 
     /// A copy of what is in a register. Integers and floats are moved by their tag: a copy of all 16 bytes right after
-    /// they were stored in two parts would wait for the store.
+    /// they were stored in parts would wait for the store.
     #[inline(always)]
     pub fn copy(&mut self, to: Register, from: Register) {
         match *self.get(from) {
             Value::Integer(value) => self.set(to, Value::Integer(value)),
             Value::Float(value) => self.set(to, Value::Float(value)),
+            Value::Function(function) => self.set(to, Value::Function(function)),
             ref other => {
                 let value = other.clone();
                 self.set(to, value);
@@ -78,16 +86,34 @@ impl Window {
         }
     }
 
-    /// Moves what is in a register; it is left without anything counted.
+    /// Moves what is in a register; it is left without anything counted. Lists are moved by their parts too, as `rest`
+    /// stores but one of them.
     #[inline(always)]
     pub fn take(&mut self, to: Register, from: Register) {
         match *self.get(from) {
             Value::Integer(value) => self.set(to, Value::Integer(value)),
             Value::Float(value) => self.set(to, Value::Float(value)),
+            Value::Function(function) => self.set(to, Value::Function(function)),
+            Value::List(start, _) => self.take_list(to, from, start),
             _ => {
                 let value = std::mem::take(self.get_mut(from));
                 self.set(to, value);
             }
+        }
+    }
+
+    /// Moves a list, which is seen from element `start` on then. What is not a list is not moved.
+    #[inline(always)]
+    pub fn take_list(&mut self, to: Register, from: Register, start: u32) {
+        let slot = self.get_mut(from);
+        if let Value::List(_, body) = slot {
+            // SAFETY: the body is moved, not copied: where it was is overwritten without being dropped.
+            let body = unsafe {
+                let body = ptr::read(body);
+                ptr::write(slot, Value::Null);
+                body
+            };
+            self.set(to, Value::List(start, body));
         }
     }
 

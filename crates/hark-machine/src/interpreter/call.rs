@@ -82,12 +82,10 @@ pub(super) fn take_answer(thread: &mut Thread, program: &Program) {
             }
             to
         }
-        Operation::CallForeign { base, count, .. } | Operation::CallBuiltin { base, count, .. } => {
+        Operation::CallForeign { base, count, .. }
+        | Operation::CallBuiltin { base, count, .. }
+        | Operation::CallValue { base, count, .. } => {
             window[base as usize..][..count as usize].fill(Value::Null);
-            base
-        }
-        Operation::CallValue { base, count } => {
-            window[base as usize..][..=count as usize].fill(Value::Null);
             base
         }
         // Nothing else stops for an answer; an answer that nobody asked for is not for this thread.

@@ -152,6 +152,22 @@ pub(super) fn compare_value(
     Ok(())
 }
 
+/// The same with a small integer.
+#[inline(never)]
+pub(super) fn compare_integer(
+    mut window: Window,
+    operator: Operator,
+    consume: u8,
+    to: Register,
+    left: Register,
+    right: i32,
+) -> Result<()> {
+    let holds = holds(operator, window.get(left), &Value::Integer(i64::from(right)))?;
+    window.clear_if(first_dies(consume), left);
+    window.set(to, Value::Boolean(holds));
+    Ok(())
+}
+
 /// Whether `left operator right`, for an operator that gives a boolean.
 pub(super) fn holds(operator: Operator, left: &Value, right: &Value) -> Result<bool> {
     match operator {
@@ -260,8 +276,8 @@ pub(super) fn append(mut window: Window, consume: u8, to: Register, list: Regist
     builtin::check_append(window.get(list))?;
     let owns = first_dies(consume) && list != item;
     let item_value = taken(&mut window, Source::Register(item), second_dies(consume) && list != item);
-    let list_value = taken(&mut window, Source::Register(list), owns);
-    let appended = builtin::append(list_value, item_value);
+    let mut appended = taken(&mut window, Source::Register(list), owns);
+    builtin::append(&mut appended, item_value);
     clear_dead(&mut window, consume, Source::Register(list), Source::Register(item));
     window.set(to, appended);
     Ok(())
@@ -273,4 +289,11 @@ pub(super) fn get(mut window: Window, consume: u8, to: Register, hash: Register,
     clear_dead(&mut window, consume, Source::Register(hash), Source::Register(key));
     window.set(to, value);
     Ok(())
+}
+
+/// Sets a key of a hash. All three operands die; the hash stays where it is.
+#[inline(never)]
+pub(super) fn set(mut window: Window, base: Register) -> Result<()> {
+    let [hash, key, value] = window.row(base);
+    builtin::set(hash, key, value)
 }

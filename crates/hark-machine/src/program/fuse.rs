@@ -5,7 +5,7 @@ use hark_bytecode::{Instruction, Operator};
 
 use super::Form;
 use super::lower::{Lowering, Operand};
-use super::operation::{Operation, Register};
+use super::operation::{CONSUME_FIRST, Operation, Register};
 use crate::value::Value;
 
 /// Two operands in their registers, or the right one as a small integer or constant.
@@ -19,6 +19,18 @@ enum Right {
     Register(Register),
     Integer(i32),
     Constant(u32),
+}
+
+/// Lets operations do what the ones behind them do. Those stay, for where that cannot be done together.
+pub(super) fn join_neighbors(operations: &mut [Operation]) {
+    for at in 1..operations.len() {
+        if let [Operation::Rest { consume: 0, to: rest, list }, Operation::First { consume, to: first, list: same }] =
+            operations[at - 1..=at]
+            && (list == same && rest != list && first != rest && consume & CONSUME_FIRST != 0)
+        {
+            operations[at - 1] = Operation::RestAndFirst { rest, list, first };
+        }
+    }
 }
 
 impl Lowering<'_> {
@@ -49,10 +61,13 @@ impl Lowering<'_> {
                     self.compare_and_jump(operator, target);
                     return Some(at + 2);
                 }
-                let pair = self.pair(false, false);
-                let Right::Register(right) = pair.right else { return None };
+                let Pair { consume, left, right } = self.pair(self.form == Form::Fused, false);
                 let to = self.own(callee - 2);
-                self.emit(Operation::Compare { consume: pair.consume, operator, to, left: pair.left, right });
+                self.emit(match right {
+                    Right::Register(right) => Operation::Compare { consume, operator, to, left, right },
+                    Right::Integer(right) => Operation::CompareInteger { consume, operator, to, left, right },
+                    Right::Constant(_) => return None,
+                });
                 self.replace(3);
             }
             (_, 2) => self.arithmetic(operator),
@@ -291,6 +306,11 @@ impl Lowering<'_> {
                 self.two_operands(|consume, to, list, item| Operation::Append { consume, to, list, item });
             }
             (Builtin::Get, 2) => self.two_operands(|consume, to, hash, key| Operation::Get { consume, to, hash, key }),
+            (Builtin::Set, 3) => {
+                let base = self.arguments(count);
+                self.emit(Operation::Set { base });
+                self.replace(count + 1);
+            }
             _ => {
                 let base = self.arguments(count);
                 self.emit(Operation::CallBuiltin { builtin, base, count });

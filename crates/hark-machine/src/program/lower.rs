@@ -14,7 +14,7 @@ use hark_bytecode::{Executable, Function, FunctionIndex, Global, Instruction, Li
 use super::analysis::{self, Analysis, Use, analyze};
 use super::operation::{CONSUME_FIRST, CONSUME_SECOND, Operation, Register};
 use super::stack::{EMPTY, LayoutId, Place, StackLayouts};
-use super::{Code, Counting, Form, Point, counting, verify};
+use super::{Code, Counting, Form, Point, counting, fuse, verify};
 use crate::value::Value;
 
 /// Beyond this height values are put into their registers at once, so that a long list literal costs no more for
@@ -100,9 +100,14 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
     for index in unresolved {
         resolve_target(&mut operations[index], &starts);
     }
+    if form == Form::Fused {
+        fuse::join_neighbors(&mut operations);
+    }
     // A window has room for what a callee finds there: the result at least.
     let registers = own_base + analysis.height_max + 1;
-    let code = Code { operations, points, constants, registers, flagged, layouts, starts, counting, analysis };
+    let parameters = function.parameters.len() as u32;
+    let code =
+        Code { parameters, operations, points, constants, registers, flagged, layouts, starts, counting, analysis };
     verify::verify(&code, executable);
     code
 }
@@ -530,8 +535,16 @@ impl Lowering<'_> {
 
     fn call_value(&mut self, count: u32) {
         let base = self.arguments(count);
-        self.materialize(self.stack.len() - 1);
-        self.emit(Operation::CallValue { base, count });
+        let top = self.stack.len() - 1;
+        // A local is called where it is. Nothing that can be called is counted, so it need not be emptied.
+        let callee = match self.stack[top].0 {
+            Entry::Local { register, .. } => register,
+            _ => {
+                self.materialize(top);
+                self.own(top)
+            }
+        };
+        self.emit(Operation::CallValue { base, count, callee });
         self.replace(count + 1);
     }
 

@@ -157,6 +157,13 @@ pub enum Operation {
         left: Register,
         right: Register,
     },
+    CompareInteger {
+        consume: u8,
+        operator: Operator,
+        to: Register,
+        left: Register,
+        right: i32,
+    },
     Negate {
         consume: u8,
         to: Register,
@@ -314,6 +321,12 @@ pub enum Operation {
         to: Register,
         list: Register,
     },
+    /// A `Rest` that may do the `First` behind it too, where the list dies: then nobody counts it twice meanwhile.
+    RestAndFirst {
+        rest: Register,
+        list: Register,
+        first: Register,
+    },
     Nth {
         consume: u8,
         to: Register,
@@ -337,6 +350,10 @@ pub enum Operation {
         hash: Register,
         key: Register,
     },
+    /// The hash, key and value stand in a row from `base` on.
+    Set {
+        base: Register,
+    },
     Nullp {
         consume: u8,
         to: Register,
@@ -350,6 +367,7 @@ pub enum Operation {
     CallValue {
         base: Register,
         count: u32,
+        callee: Register,
     },
     CallForeign {
         base: Register,

@@ -70,6 +70,7 @@ pub(super) fn visit(operation: &mut Operation, mut see: impl FnMut(Role, &mut u3
         | O::MultiplyInteger { to, left, .. }
         | O::DivideInteger { to, left, .. }
         | O::ModuloInteger { to, left, .. }
+        | O::CompareInteger { to, left, .. }
         | O::Negate { to, from: left, .. }
         | O::Not { to, from: left, .. }
         | O::First { to, list: left, .. }
@@ -79,6 +80,11 @@ pub(super) fn visit(operation: &mut Operation, mut see: impl FnMut(Role, &mut u3
         | O::Wait { to, from: left, .. } => {
             see(Read, left);
             see(Write, to);
+        }
+        O::RestAndFirst { rest, list, first } => {
+            see(Read, list);
+            see(Write, rest);
+            see(Write, first);
         }
         O::AddConstant { to, left, constant, .. }
         | O::SubtractConstant { to, left, constant, .. }
@@ -133,11 +139,16 @@ pub(super) fn visit(operation: &mut Operation, mut see: impl FnMut(Role, &mut u3
             see(Function, function);
             see(Row(0), base);
         }
-        O::CallValue { base, count } | O::SpawnValue { base, count } => see(Row(count.saturating_add(1)), base),
+        O::CallValue { base, count, callee } => {
+            see(Read, callee);
+            see(Row(*count), base);
+        }
+        O::SpawnValue { base, count } => see(Row(count.saturating_add(1)), base),
         O::CallForeign { base, count, foreign } => {
             see(Foreign, foreign);
             see(Row(*count), base);
         }
+        O::Set { base } => see(Row(3), base),
         O::CallBuiltin { base, count, .. } => see(Row(*count), base),
         O::Spawn { base, count, callee } => {
             see(Constant, callee);
@@ -239,6 +250,11 @@ pub(super) fn verify(code: &Code, executable: &Executable) {
             };
             assert!(inside, "{operation:?} leads outside: {role:?} {operand}");
         });
+    }
+    for pair in code.operations.windows(2) {
+        // It goes on behind the other.
+        let is_pair = !matches!(pair[0], Operation::RestAndFirst { .. }) || matches!(pair[1], Operation::First { .. });
+        assert!(is_pair, "{:?} is not followed by what it does too", pair[0]);
     }
     for register in code.counting.iter().flat_map(Counting::registers) {
         assert!(register < code.registers, "{:?} leads outside: {register}", code.counting);
