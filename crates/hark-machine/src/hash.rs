@@ -64,6 +64,15 @@ impl Key {
     }
 }
 
+/// By what counts as one key: `1` and `1.0` do, `1` and `true` do not.
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        is_same(&self.0, &other.0)
+    }
+}
+
+impl Eq for Key {}
+
 /// Whether two values are one key.
 #[inline]
 fn is_same(left: &Value, right: &Value) -> bool {
