@@ -8,7 +8,7 @@ use std::time::Instant;
 use hark_backends::System;
 use hark_backends::invoker::Threads;
 use hark_bytecode::Binding;
-use hark_engine::{Engine, MemoryStorage, NoForeign, Options, OutputItem, Ports, SuspendAt};
+use hark_engine::{Engine, MemoryStorage, NoForeign, Options, OutputItem, Ports, Start};
 use hark_machine::{Program, Value};
 
 const PROGRAM: &str = "
@@ -32,7 +32,7 @@ fn main() {
     let Some(Binding::Function(main)) = executable.binding("main") else { return };
     let program = Program::new(executable).expect("the program is sound");
     let engine = Engine::new(
-        Options { suspend_at: SuspendAt::Never, keep_output: false },
+        Options::default(),
         Ports {
             storage: Arc::new(MemoryStorage),
             invoker: Arc::new(invoker),
@@ -42,7 +42,8 @@ fn main() {
     );
     let begun = Instant::now();
     let arguments = vec![Value::Integer(rounds), Value::Integer(batch), Value::Integer(0)];
-    let report = engine.run(Arc::new(program), Value::Function(main), arguments, Arc::new(|_: &[OutputItem]| {}));
+    let start = Start { program: Arc::new(program), callee: Value::Function(main), arguments };
+    let report = engine.run(start, Arc::new(|_: &[OutputItem]| {}));
     let took = begun.elapsed();
     let threads = report.threads;
     println!("{} {:?}: {threads} threads in {took:.3?}", report.status, report.result);

@@ -26,6 +26,11 @@ pub enum Builtin {
     Sid,
     Tid,
     Error,
+    Promise,
+    FutureId,
+    Now,
+    Random,
+    Uuid,
 }
 
 struct Entry {
@@ -42,7 +47,7 @@ const fn entry(name: &'static str, builtin: Builtin, minimum: u32, maximum: u32)
 }
 
 /// Invariant: in the order of the enum, so that a builtin's discriminant is its index.
-const TABLE: [Entry; 21] = [
+const TABLE: [Entry; 26] = [
     entry("print", Builtin::Print, 1, 1),
     entry("sleep", Builtin::Sleep, 1, 1),
     entry("list", Builtin::List, 0, MANY),
@@ -64,6 +69,11 @@ const TABLE: [Entry; 21] = [
     entry("sid", Builtin::Sid, 0, 0),
     entry("tid", Builtin::Tid, 0, 0),
     entry("error", Builtin::Error, 1, 2),
+    entry("promise", Builtin::Promise, 0, 0),
+    entry("future_id", Builtin::FutureId, 1, 1),
+    entry("now", Builtin::Now, 0, 0),
+    entry("random", Builtin::Random, 0, 0),
+    entry("uuid", Builtin::Uuid, 0, 0),
 ];
 
 impl Builtin {

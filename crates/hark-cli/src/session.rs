@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hark_backends::System;
 use hark_backends::invoker::Threads;
 use hark_engine::{
-    CancelHandle, Engine, Foreign, MemoryStorage, NoForeign, Observer, Options, Ports, Report, SuspendAt,
+    CancelHandle, Engine, Foreign, MemoryStorage, NoForeign, Observer, Options, Ports, Report, Start, SuspendAt,
 };
 use hark_machine::Program;
 
@@ -50,11 +50,13 @@ impl Session {
             foreign,
             surroundings: Arc::new(System),
         };
-        let engine = Engine::new(Options { suspend_at: self.suspend_at, keep_output }, ports);
+        let engine = Engine::new(Options { suspend_at: self.suspend_at, keep_output, ..Options::default() }, ports);
         let cancel = engine.cancel_handle();
         let cancel_at_signal = cancel.clone();
         let watched = self.interruption.watch(move || cancel_at_signal.cancel());
         watched.map_err(|error| Failure::usage(format!("cannot watch for signals: {error}")))?;
-        Ok(engine.run(self.program, self.entry.callee, self.entry.arguments, observer(cancel)))
+        let Entry { callee, arguments } = self.entry;
+        let start = Start { program: self.program, callee, arguments };
+        Ok(engine.run(start, observer(cancel)))
     }
 }

@@ -1,7 +1,7 @@
 //! What a step changes, all of it or nothing.
 
+use crate::history::LogEntry;
 use crate::id::Stamp;
-use crate::output::OutputItem;
 use crate::record::{Key, Live, Record};
 
 /// One change of a session's records.
@@ -20,8 +20,8 @@ pub struct Commit {
     pub delete: Vec<Key>,
     /// New records.
     pub fresh: Vec<Record>,
-    /// What was printed.
-    pub log: Vec<OutputItem>,
+    /// What happened.
+    pub log: Vec<LogEntry>,
 }
 
 /// What became of a commit.
@@ -58,6 +58,7 @@ impl Commit {
         self.expect.clear();
         self.delete.clear();
         self.fresh.truncate(gathered.fresh);
+        self.log.truncate(gathered.log);
         self.put.drain(..).find_map(|record| match record {
             Record::Live(_, live) => Some(live),
             _ => None,
@@ -66,12 +67,13 @@ impl Commit {
 
     /// How much the run has gathered so far.
     pub fn gathered(&self) -> Gathered {
-        Gathered { fresh: self.fresh.len() }
+        Gathered { fresh: self.fresh.len(), log: self.log.len() }
     }
 }
 
-/// What stays when a step is decided again: the first of the fresh records.
+/// What stays when a step is decided again: the first of the fresh records, and of the log's entries.
 #[derive(Debug, Clone, Copy)]
 pub struct Gathered {
     fresh: usize,
+    log: usize,
 }

@@ -3,17 +3,21 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use hark_machine::{Error, Program, Thread, Value};
+use hark_bytecode::Executable;
+use hark_machine::{Error, Program, Thread, Value, function_name, literal_text};
 
 use crate::foreign::Foreign;
 use crate::id::SessionId;
 use crate::invoker::{Invoker, Runner};
-use crate::output::Observer;
+use crate::limits::{MAX_TRIES, SHOWN_ARGUMENT_MAX};
+use crate::output::{Observer, OutputItem};
+use crate::record::{About, Record};
 use crate::report::{Report, SessionError, Status};
-use crate::session::Session;
+use crate::serving::{self, Serving};
+use crate::session::{OnEnd, Parts, Session};
 use crate::step;
-use crate::storage::{Storage, StorageError};
-use crate::surroundings::Surroundings;
+use crate::storage::{Catalog, Range, Storage, StorageError};
+use crate::surroundings::{Surroundings, Timestamp};
 use crate::suspend::SuspendAt;
 
 /// How sessions are to be run.
@@ -23,6 +27,47 @@ pub struct Options {
     pub suspend_at: SuspendAt,
     /// Whether reports hold what was printed. Without it a program may print any amount.
     pub keep_output: bool,
+    /// How many times a call is made whose worker was lost, before it fails.
+    pub max_tries: u32,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { suspend_at: SuspendAt::Never, keep_output: false, max_tries: MAX_TRIES }
+    }
+}
+
+/// A session that is to be started.
+#[derive(Clone)]
+pub struct Start {
+    /// Its program.
+    pub program: Arc<Program>,
+    /// The function that its first thread calls.
+    pub callee: Value,
+    /// That function's arguments.
+    pub arguments: Vec<Value>,
+}
+
+impl Start {
+    fn about(&self, started: Timestamp) -> About {
+        let executable = self.program.executable();
+        About {
+            program: self.program.hash().to_string(),
+            file: executable.source.path.to_string(),
+            function: function_name(&self.callee, executable).to_owned(),
+            arguments: self.arguments.iter().map(|argument| shown(argument, executable)).collect(),
+            started,
+        }
+    }
+}
+
+/// A value for a summary.
+fn shown(value: &Value, executable: &Executable) -> String {
+    let text = literal_text(value, executable);
+    match text.char_indices().nth(SHOWN_ARGUMENT_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
 }
 
 /// What the engine stands on.
@@ -42,6 +87,7 @@ pub struct Ports {
 pub struct Engine {
     options: Options,
     ports: Ports,
+    serving: Option<Arc<Serving>>,
     cancelling: Arc<Cancelling>,
 }
 
@@ -49,6 +95,7 @@ pub struct Engine {
 #[derive(Clone)]
 pub struct CancelHandle {
     cancelling: Arc<Cancelling>,
+    serving: Option<Arc<Serving>>,
 }
 
 #[derive(Default)]
@@ -60,47 +107,178 @@ struct Cancelling {
 impl Engine {
     /// An engine on these ports.
     pub fn new(options: Options, ports: Ports) -> Engine {
-        Engine { options, ports, cancelling: Arc::default() }
+        let is_durable = ports.storage.catalog().is_some();
+        let serving = is_durable.then(|| Serving::new(options.clone(), ports.clone()));
+        Engine { options, ports, serving, cancelling: Arc::default() }
     }
 
-    /// What cancels the sessions of this engine: those that run and those that would be started later.
+    /// What stops the sessions of this engine: those that run and those that would be started later. In memory they
+    /// are cancelled, in a durable storage left as they are.
     pub fn cancel_handle(&self) -> CancelHandle {
-        CancelHandle { cancelling: self.cancelling.clone() }
+        CancelHandle { cancelling: self.cancelling.clone(), serving: self.serving.clone() }
     }
 
-    /// Runs a session that begins with this call, until it has ended. The calling OS thread works on it, alone as long
-    /// as there is only one thread to run.
-    pub fn run(
-        &self,
-        program: Arc<Program>,
-        callee: Value,
-        arguments: Vec<Value>,
-        observer: Arc<dyn Observer>,
-    ) -> Report {
-        let surroundings = &self.ports.surroundings;
-        let id = SessionId::new(surroundings.now(), [surroundings.random(), surroundings.random()]);
-        match self.begin(&id, program, Thread::new(callee, arguments), observer) {
+    /// Runs a session, until it has ended. The calling OS thread works on it, alone as long as there is only one thread
+    /// to run.
+    pub fn run(&self, start: Start, observer: Arc<dyn Observer>) -> Report {
+        self.run_announced(start, observer, |_| {})
+    }
+
+    /// The same; `begun` learns the session's id before anything of it runs.
+    pub fn run_announced(&self, start: Start, observer: Arc<dyn Observer>, begun: impl FnOnce(&SessionId)) -> Report {
+        let id = self.new_id();
+        begun(&id);
+        match self.begin(&id, start, observer, None) {
             Ok(session) => self.finish(&session),
             Err(error) => unstarted(id, &error),
         }
     }
 
+    /// Begins a session and returns at once; `on_end` gets its report, from some worker. Someone must
+    /// [`serve`](crate::Invoker::serve).
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn submit(
+        &self,
+        start: Start,
+        on_end: impl FnOnce(Report) + Send + 'static,
+    ) -> Result<SessionId, StorageError> {
+        let id = self.new_id();
+        let on_end: OnEnd = Box::new(move |session| on_end(session.report()));
+        let session = self.begin(&id, start, Arc::new(|_: &[OutputItem]| {}), Some(on_end))?;
+        session.add_activity(1);
+        session.invoke(&[step::FIRST]);
+        Ok(id)
+    }
+
+    /// Writes down a session for others to run.
+    ///
+    /// # Errors
+    /// If the storage fails, or keeps no sessions.
+    pub fn leave_to_others(&self, start: Start) -> Result<SessionId, StorageError> {
+        let id = self.new_id();
+        let session = self.begin(&id, start, Arc::new(|_: &[OutputItem]| {}), None)?;
+        session.write_start()?;
+        let serving = self.serving()?;
+        serving.leave(&id);
+        serving.catalog()?.release(Some(&id))?;
+        serving.catalog()?.announce();
+        Ok(id)
+    }
+
+    /// Takes sessions that nobody serves and goes on with them, or only this one; answers which. `on_end` gets each
+    /// one's report.
+    ///
+    /// # Errors
+    /// If the storage fails, or keeps no sessions.
+    pub fn resume(
+        &self,
+        only: Option<&SessionId>,
+        observer: &Arc<dyn Observer>,
+        on_end: &Arc<dyn Fn(Report) + Send + Sync>,
+    ) -> Result<Vec<SessionId>, StorageError> {
+        let serving = self.serving()?;
+        let mut resumed = Vec::new();
+        for id in serving.catalog()?.claim(only)? {
+            let on_end = on_end.clone();
+            let on_end: OnEnd = Box::new(move |session| on_end(session.report()));
+            if let Some(session) = serving.watch(&id, observer.clone(), on_end)? {
+                resumed.push(id.clone());
+                take_up(serving.catalog()?, &session)?;
+            }
+        }
+        Ok(resumed)
+    }
+
+    /// Looks after the sessions of this engine until it is stopped: sees to it that those go on whose time has come, or
+    /// that were woken from outside.
+    pub fn attend(&self, stop: &AtomicBool) {
+        if let Some(serving) = &self.serving {
+            serving::attend(serving, stop, || Ok(()));
+        }
+    }
+
+    /// The same, and takes every session that nobody serves.
+    pub fn attend_all(&self, stop: &AtomicBool) {
+        let Some(serving) = &self.serving else { return };
+        serving::attend(serving, stop, || {
+            let catalog = serving.catalog()?;
+            for id in catalog.claim(None)? {
+                if let Some(session) = serving.take(&id)? {
+                    take_up(catalog, &session)?;
+                    serving.park(&session);
+                }
+            }
+            Ok(())
+        });
+    }
+
+    /// Gives up all sessions, for others to take.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn release(&self) -> Result<(), StorageError> {
+        match &self.serving {
+            Some(serving) => serving.catalog()?.release(None),
+            None => Ok(()),
+        }
+    }
+
+    fn new_id(&self) -> SessionId {
+        let surroundings = &self.ports.surroundings;
+        SessionId::new(surroundings.now(), [surroundings.random(), surroundings.random()])
+    }
+
+    fn serving(&self) -> Result<&Arc<Serving>, StorageError> {
+        self.serving.as_ref().ok_or_else(|| StorageError::Permanent("it keeps no sessions".into()))
+    }
+
     fn begin(
         &self,
         id: &SessionId,
-        program: Arc<Program>,
-        first: Thread,
+        start: Start,
         observer: Arc<dyn Observer>,
+        on_end: Option<OnEnd>,
     ) -> Result<Arc<Session>, StorageError> {
-        let records = self.ports.storage.session(id)?;
-        let session = Session::new(id.clone(), program, self.options.clone(), self.ports.clone(), records, observer);
-        session.start(first)?;
-        self.cancelling.enter(&session);
+        let about = match &self.serving {
+            Some(serving) => {
+                let about = start.about(self.ports.surroundings.now());
+                serving.keep_program(&about.program, &start.program)?;
+                about
+            }
+            // Nobody will read of it.
+            None => About::default(),
+        };
+        let about = Arc::new(about);
+        let first = Thread::new(start.callee, start.arguments);
+        let records = self.ports.storage.session(id, &start.program)?;
+        let parts = Parts {
+            id: id.clone(),
+            about,
+            program: start.program,
+            options: self.options.clone(),
+            ports: self.ports.clone(),
+            records,
+            observer,
+            serving: self.serving.clone(),
+            on_end,
+        };
+        let session = Session::new(parts, first)?;
+        match &self.serving {
+            Some(serving) => serving.enter(&session),
+            None => self.cancelling.enter(&session),
+        }
+        // Looked at after the session is in a list: whoever cancels sets it before looking there.
+        if self.cancelling.requested.load(Ordering::SeqCst) {
+            session.interrupt();
+        }
         Ok(session)
     }
 
     fn finish(&self, session: &Arc<Session>) -> Report {
         let runner: Arc<dyn Runner> = session.clone();
+        session.add_activity(1);
         self.ports.invoker.invoke(&runner, &[step::FIRST]);
         self.ports.invoker.serve(session.over());
         self.ports.invoker.forget(&runner);
@@ -109,12 +287,39 @@ impl Engine {
     }
 }
 
+/// Goes on where the last server of a session stopped, or was lost.
+fn take_up(catalog: &dyn Catalog, session: &Arc<Session>) -> Result<(), StorageError> {
+    // Held, so that it does not come to rest before all is begun.
+    session.add_activity(1);
+    let threads = catalog.unattended(session.id())?;
+    session.add_activity(threads.len() as u64);
+    session.invoke(&threads);
+    finish_todos(session)?;
+    // Whoever stopped last may have been lost before looking for the end.
+    session.look_for_end(session.stamps().next())?;
+    session.remove_activity(1);
+    Ok(())
+}
+
+/// Wakes those whose waking was begun.
+fn finish_todos(session: &Arc<Session>) -> Result<(), StorageError> {
+    for todo in session.records().scan(Range::Todos, usize::MAX)? {
+        if let Record::Todo(future) = todo {
+            session.wake_rest(&future)?;
+        }
+    }
+    Ok(())
+}
+
 impl CancelHandle {
-    /// Cancels: threads stop at the end of their turns, and [`Engine::run`] returns.
+    /// Threads stop at the end of their turns, and [`Engine::run`] returns.
     pub fn cancel(&self) {
         self.cancelling.requested.store(true, Ordering::SeqCst);
         for session in self.cancelling.lock().iter().filter_map(Weak::upgrade) {
-            session.cancel();
+            session.interrupt();
+        }
+        if let Some(serving) = &self.serving {
+            serving.interrupt();
         }
     }
 }
@@ -122,10 +327,6 @@ impl CancelHandle {
 impl Cancelling {
     fn enter(&self, session: &Arc<Session>) {
         self.lock().push(Arc::downgrade(session));
-        // Looked at after the session is in the list: whoever cancels sets it before looking there.
-        if self.requested.load(Ordering::SeqCst) {
-            session.cancel();
-        }
     }
 
     fn leave(&self, session: &Arc<Session>) {

@@ -4,6 +4,9 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use hark_machine::Awaited;
+use serde::{Deserialize, Serialize};
+
 use crate::surroundings::Timestamp;
 
 /// The name of a session: a UUID whose order is that of time (version 7).
@@ -12,8 +15,18 @@ pub struct SessionId(Arc<str>);
 
 /// The number of a thread in its session, and of the Future of its value: the first is 0, a child's is greater than
 /// its parent's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ThreadId(pub u64);
+
+/// The name of a Future within its session.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FutureId {
+    /// That of this thread's value.
+    Thread(ThreadId),
+    /// One that something outside resolves: `name/id`.
+    Promise(Arc<str>),
+}
 
 /// The random id of a commit, and so the version of every record that it wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +50,11 @@ impl SessionId {
         SessionId(text.into())
     }
 
+    /// The id that a storage kept.
+    pub fn from_text(text: &str) -> SessionId {
+        SessionId(text.into())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -46,6 +64,31 @@ impl SessionId {
 impl fmt::Display for SessionId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
+    }
+}
+
+impl From<&Awaited> for FutureId {
+    fn from(awaited: &Awaited) -> FutureId {
+        match awaited {
+            Awaited::Thread(thread) => FutureId::Thread(ThreadId(*thread)),
+            Awaited::Promise(id) => FutureId::Promise(id.as_str().into()),
+        }
+    }
+}
+
+impl From<ThreadId> for FutureId {
+    fn from(thread: ThreadId) -> FutureId {
+        FutureId::Thread(thread)
+    }
+}
+
+impl fmt::Display for FutureId {
+    /// "thread 3", "future `mail/1`".
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FutureId::Thread(thread) => write!(formatter, "thread {thread}"),
+            FutureId::Promise(id) => write!(formatter, "future `{id}`"),
+        }
     }
 }
 

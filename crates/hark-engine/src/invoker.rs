@@ -27,6 +27,10 @@ pub trait Seat {
     fn begin_blocking(&mut self) -> bool;
     /// The worker is back.
     fn end_blocking(&mut self);
+    /// The worker is about to wait for a storage: until [`Seat::step_back`] another one takes its place.
+    fn step_aside(&mut self);
+    /// The worker goes on.
+    fn step_back(&mut self);
 }
 
 /// Sees to it that threads are run.

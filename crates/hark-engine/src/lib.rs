@@ -5,12 +5,14 @@
 //! [`foreign`], then what drives a thread's turn, a session, and the [`Engine`]. Clock, chance and OS threads come
 //! from outside through the ports.
 
+pub mod codec;
 mod commit;
 pub mod conformance;
 mod deadlock;
 mod engine;
 mod failure;
 pub mod foreign;
+mod history;
 mod id;
 pub mod invoker;
 mod limits;
@@ -18,6 +20,7 @@ mod memory;
 mod output;
 mod record;
 mod report;
+mod serving;
 mod session;
 pub mod step;
 pub mod storage;
@@ -26,15 +29,19 @@ mod suspend;
 mod turn;
 
 pub use commit::{Commit, Outcome};
-pub use engine::{CancelHandle, Engine, Options, Ports};
+pub use engine::{CancelHandle, Engine, Options, Ports, Start};
 pub use failure::Failure;
 pub use foreign::{Call, CallId, Foreign, NoForeign};
-pub use id::{SessionId, Stamp, ThreadId};
+pub use history::{Event, LogEntry};
+pub use id::{FutureId, SessionId, Stamp, ThreadId};
 pub use invoker::{Invoker, Runner, Seat};
 pub use memory::MemoryStorage;
 pub use output::{Observer, OutputItem};
-pub use record::{FutureRecord, Key, Live, Record, SessionRecord, State, Status as ThreadStatus, Versioned};
+pub use record::{
+    About, Due, FutureRecord, Key, Live, PendingCall, Record, SessionRecord, SessionState, State,
+    Status as ThreadStatus, Versioned,
+};
 pub use report::{Report, SessionError, Status};
-pub use storage::{Storage, StorageError};
+pub use storage::{Agenda, Catalog, Filter, SessionStorage, Storage, StorageError, Summary};
 pub use surroundings::{Surroundings, Timestamp};
 pub use suspend::SuspendAt;

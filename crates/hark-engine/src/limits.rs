@@ -26,5 +26,26 @@ pub const TRACE_FRAMES_MAX: usize = 80;
 /// The most threads that a deadlock's error lists.
 pub const DEADLOCK_THREADS_MAX: usize = 10;
 
+/// How long a step of a durable session may go on before it is written down, if it does nothing that must be.
+pub const STEP_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// How many new threads such a step may have gathered.
+pub const PAUSED_FRESH_MAX: usize = 1_000;
+
+/// How many entries of the history such a step may have gathered.
+pub const PAUSED_LOG_MAX: usize = 1_000;
+
+/// How long a server waits for news at most, before it looks for sessions whose server was lost.
+pub const NEWS_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// How long a server waits after its storage failed.
+pub const STORAGE_RETRY_WAIT: Duration = Duration::from_millis(200);
+
+/// The most characters of an argument that a session's summary shows.
+pub const SHOWN_ARGUMENT_MAX: usize = 200;
+
+/// How many times a call is made whose worker was lost, unless the options say otherwise.
+pub const MAX_TRIES: u32 = 5;
+
 /// The longest sleep, some 30,000 years: `sleep(1e300)` is for ever, but its end is still a time.
 pub const SLEEP_MAX: Duration = Duration::from_secs(1 << 40);

@@ -10,8 +10,10 @@ mod table;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use hark_machine::Program;
+
 use crate::commit::{Commit, Outcome};
-use crate::id::{SessionId, Stamp, ThreadId};
+use crate::id::{FutureId, SessionId, Stamp, ThreadId};
 use crate::record::{Key, Record, Versioned};
 use crate::storage::{Range, SessionStorage, Storage, StorageError};
 use pages::{Page, Pages};
@@ -22,7 +24,7 @@ use table::Table;
 pub struct MemoryStorage;
 
 impl Storage for MemoryStorage {
-    fn session(&self, _id: &SessionId) -> Result<Arc<dyn SessionStorage>, StorageError> {
+    fn session(&self, _id: &SessionId, _program: &Arc<Program>) -> Result<Arc<dyn SessionStorage>, StorageError> {
         Ok(Arc::new(MemorySession::default()))
     }
 }
@@ -44,10 +46,12 @@ enum Home {
     Table,
 }
 
-fn home(key: Key) -> Home {
+fn home(key: &Key) -> Home {
     match key {
-        Key::Live(thread) | Key::Ready(thread) | Key::Future(thread) => Home::Page(pages::page_of(thread)),
-        Key::Session | Key::Wait { .. } | Key::Todo(_) | Key::Unawaited(_) => Home::Table,
+        Key::Live(thread) | Key::Ready(thread) | Key::Future(FutureId::Thread(thread)) => {
+            Home::Page(pages::page_of(*thread))
+        }
+        _ => Home::Table,
     }
 }
 
@@ -62,7 +66,7 @@ impl SessionStorage for MemorySession {
     fn read(&self, keys: &[Key], found: &mut Vec<Option<Versioned>>) -> Result<(), StorageError> {
         // Keys of one page next to each other are read under one lock.
         let mut held: Option<(u64, MutexGuard<'_, Page>)> = None;
-        for &key in keys {
+        for key in keys {
             match home(key) {
                 Home::Table => found.push(lock(&self.table).read(key)),
                 Home::Page(number) => {
@@ -80,21 +84,23 @@ impl SessionStorage for MemorySession {
     fn scan(&self, range: Range, limit: usize) -> Result<Vec<Record>, StorageError> {
         match range {
             Range::Live(from) => Ok(self.scan_live(from, limit)),
-            Range::Waiters(future) => Ok(lock(&self.table).waiters(future, limit)),
+            Range::Waiters(future) => Ok(lock(&self.table).waiters(&future, limit)),
+            Range::Todos => Ok(lock(&self.table).todos(limit)),
+            Range::Broken => Ok(lock(&self.table).broken(limit)),
             Range::Unawaited => Ok(lock(&self.table).unawaited(limit)),
         }
     }
 
     fn commit(&self, commit: &mut Commit) -> Result<Outcome, StorageError> {
         let mut locked = self.lock_all(commit);
-        if !commit.expect.iter().all(|(key, stamp)| locked.stamp(*key) == *stamp) {
+        if !commit.expect.iter().all(|(key, stamp)| locked.stamp(key) == *stamp) {
             return Ok(Outcome::Conflict);
         }
         for record in commit.fresh.drain(..).chain(commit.put.drain(..)) {
             locked.put(record, commit.stamp);
         }
         for key in commit.delete.drain(..) {
-            locked.delete(key);
+            locked.delete(&key);
         }
         commit.expect.clear();
         Ok(Outcome::Done)
@@ -109,10 +115,10 @@ impl MemorySession {
     fn lock_all(&self, commit: &Commit) -> Locked<'_> {
         let mut numbers: Vec<u64> = Vec::with_capacity(4);
         let mut table = false;
-        let keys = commit.expect.iter().map(|(key, _)| *key);
-        let keys = keys.chain(commit.put.iter().chain(&commit.fresh).map(Record::key));
-        for key in keys.chain(commit.delete.iter().copied()) {
-            match home(key) {
+        let put = commit.put.iter().chain(&commit.fresh).map(|record| home(&record.key()));
+        let others = commit.expect.iter().map(|(key, _)| key).chain(&commit.delete).map(home);
+        for home in others.chain(put) {
+            match home {
                 Home::Table => table = true,
                 // Records of one page mostly follow each other.
                 Home::Page(number) if numbers.last() == Some(&number) => {}
@@ -154,7 +160,7 @@ impl Locked<'_> {
         self.pages.get_mut(index).map(|(_, page)| &mut **page)
     }
 
-    fn stamp(&mut self, key: Key) -> Option<Stamp> {
+    fn stamp(&mut self, key: &Key) -> Option<Stamp> {
         match home(key) {
             Home::Page(number) => self.page(number).and_then(|page| page.stamp(key)),
             Home::Table => self.table.as_ref().and_then(|table| table.stamp(key)),
@@ -162,7 +168,7 @@ impl Locked<'_> {
     }
 
     fn put(&mut self, record: Record, stamp: Stamp) {
-        match home(record.key()) {
+        match home(&record.key()) {
             Home::Page(number) => {
                 if let Some(page) = self.page(number) {
                     page.put(record, stamp);
@@ -176,7 +182,7 @@ impl Locked<'_> {
         }
     }
 
-    fn delete(&mut self, key: Key) {
+    fn delete(&mut self, key: &Key) {
         match home(key) {
             Home::Page(number) => {
                 if let Some(page) = self.page(number) {

@@ -1,18 +1,20 @@
 //! What a storage keeps of a session: typed records under keys.
 //!
-//! The memory keeps records as they are, live threads included; a durable storage encodes them.
+//! The memory keeps records as they are, live threads included; a durable storage encodes them (see [`crate::codec`]).
 
 use std::sync::Arc;
 
+use hark_bytecode::ForeignIndex;
 use hark_machine::{Awaited, Thread, Value};
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::id::{Stamp, ThreadId};
+use crate::id::{FutureId, Stamp, ThreadId};
 use crate::surroundings::Timestamp;
 use crate::suspend::Suspensions;
 
 /// The name of a record within its session. Records of a kind are in the order of their numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// The session's summary.
     Session,
@@ -20,32 +22,35 @@ pub enum Key {
     Live(ThreadId),
     /// *Look at this thread*: put blindly by anyone, removed by the thread's step if it has not changed since.
     Ready(ThreadId),
-    /// The thread's Future. Absent: pending, and nobody waits.
-    Future(ThreadId),
+    /// A Future. Absent: pending, and nobody waits.
+    Future(FutureId),
     /// A waiter that the Future's own record has no room for.
     Wait {
         /// What it waits for.
-        future: ThreadId,
+        future: FutureId,
         /// Who waits.
         waiter: ThreadId,
     },
     /// Waiters of this Future that are still to be woken.
-    Todo(ThreadId),
+    Todo(FutureId),
     /// A failed Future that nobody has awaited yet.
     Unawaited(ThreadId),
+    /// A thread as it was when it failed, from where it can be retried.
+    Broken(ThreadId),
 }
 
 /// The content of a record. Every variant belongs to the key of its name.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "see `Key`")]
 pub enum Record {
-    Session(SessionRecord),
+    Session(Box<SessionRecord>),
     Live(ThreadId, Box<Live>),
     Ready(ThreadId),
-    Future(ThreadId, FutureRecord),
-    Wait { future: ThreadId, waiter: ThreadId },
-    Todo(ThreadId),
+    Future(FutureId, FutureRecord),
+    Wait { future: FutureId, waiter: ThreadId },
+    Todo(FutureId),
     Unawaited(ThreadId, Box<Failure>),
+    Broken(ThreadId, Box<Live>),
 }
 
 /// A record and its version: the commit that wrote it.
@@ -58,12 +63,49 @@ pub struct Versioned {
 }
 
 /// A session's summary.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRecord {
+    /// What it is about, which never changes.
+    #[serde(flatten)]
+    pub about: Arc<About>,
+    /// How far it is.
+    pub state: SessionState,
     /// Whether the first thread has stopped.
     pub first_stopped: bool,
     /// When all of its threads had stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
+}
+
+/// What a session is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// The hash of its program, in hexadecimal digits.
+    pub program: String,
+    /// The program's file.
+    pub file: String,
+    /// The function that it began with.
+    pub function: String,
+    /// The function's arguments, as text.
+    pub arguments: Vec<String>,
+    /// When it was started.
+    pub started: Timestamp,
+}
+
+/// How far a session is, as it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionState {
+    /// It has threads that have not stopped.
+    Running,
+    /// All its threads came to their ends.
+    Finished,
+    /// All its threads have stopped, and there are failures that nobody dealt with.
+    Broken,
+    /// It was ended from outside.
+    Cancelled,
+    /// It was moved to another storage.
+    Moved,
 }
 
 /// A thread that has not stopped.
@@ -75,8 +117,23 @@ pub struct Live {
     pub state: State,
     /// How many foreign calls it has begun.
     pub calls: u64,
+    /// The foreign call under way, for who must make it again. Only sessions that can be taken up again have it.
+    pub call: Option<Box<PendingCall>>,
+    /// How many times its worker was lost since it last got on.
+    pub losses: u32,
     /// Where it is to be suspended for no reason but to test it.
     pub(crate) suspensions: Option<Box<Suspensions>>,
+}
+
+/// A foreign call that has no recorded result.
+#[derive(Debug, Clone)]
+pub struct PendingCall {
+    /// Which import.
+    pub foreign: ForeignIndex,
+    /// Its arguments.
+    pub arguments: Vec<Value>,
+    /// Which try it is, from 1.
+    pub attempt: u32,
 }
 
 /// The thread itself. A memory gives it away to who reads its record, and to nobody else until it is put back: a
@@ -98,18 +155,22 @@ pub enum Status {
     Waiting(Awaited),
     /// It came to its end with a Future as its value, which its own Future follows.
     Following(Awaited),
-    /// It goes on at a time.
-    Sleeping {
-        /// When.
-        until: Timestamp,
-        /// The value of the `sleep`.
-        value: Value,
-    },
+    /// It goes on at a time. The value of the `sleep` is the thread's already.
+    Sleeping(Timestamp),
     /// A foreign call is under way: which of its calls.
     Calling(u64),
 }
 
-/// A thread's Future, unless nobody knows of it.
+/// When someone must look at a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Due {
+    /// At this time.
+    At(Timestamp),
+    /// When its session is taken up after a worker was lost: until then, whoever serves the session knows of it.
+    AtTakeover,
+}
+
+/// A Future's state, unless nobody knows of it.
 #[derive(Debug, Clone)]
 pub enum FutureRecord {
     /// It has a value.
@@ -138,10 +199,29 @@ impl Record {
             Record::Session(_) => Key::Session,
             Record::Live(thread, _) => Key::Live(*thread),
             Record::Ready(thread) => Key::Ready(*thread),
-            Record::Future(thread, _) => Key::Future(*thread),
-            Record::Wait { future, waiter } => Key::Wait { future: *future, waiter: *waiter },
-            Record::Todo(future) => Key::Todo(*future),
+            Record::Future(future, _) => Key::Future(future.clone()),
+            Record::Wait { future, waiter } => Key::Wait { future: future.clone(), waiter: *waiter },
+            Record::Todo(future) => Key::Todo(future.clone()),
             Record::Unawaited(thread, _) => Key::Unawaited(*thread),
+            Record::Broken(thread, _) => Key::Broken(*thread),
+        }
+    }
+}
+
+impl SessionState {
+    /// Whether no thread of it will run any more.
+    pub fn is_over(self) -> bool {
+        self != SessionState::Running
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            SessionState::Running => "running",
+            SessionState::Finished => "finished",
+            SessionState::Broken => "broken",
+            SessionState::Cancelled => "cancelled",
+            SessionState::Moved => "moved",
         }
     }
 }
@@ -149,12 +229,21 @@ impl Record {
 impl Live {
     /// What a scan shows of a thread.
     pub fn without_state(status: Status) -> Box<Live> {
-        Box::new(Live { status, state: State::Absent, calls: 0, suspensions: None })
+        Box::new(Live { status, state: State::Absent, calls: 0, call: None, losses: 0, suspensions: None })
     }
 
     /// A thread that has not run yet.
     pub fn new(thread: Thread) -> Box<Live> {
-        Box::new(Live { status: Status::Runnable, state: State::Present(thread), calls: 0, suspensions: None })
+        Box::new(Live { state: State::Present(thread), ..*Live::without_state(Status::Runnable) })
+    }
+
+    /// When someone must look at it, if ever. A thread that waits for a Future is woken by who resolves that.
+    pub fn due(&self) -> Option<Due> {
+        match self.status {
+            Status::Runnable | Status::Calling(_) => Some(Due::AtTakeover),
+            Status::Sleeping(until) => Some(Due::At(until)),
+            Status::Waiting(_) | Status::Following(_) => None,
+        }
     }
 }
 

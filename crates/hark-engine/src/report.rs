@@ -7,6 +7,9 @@ use hark_machine::{Error, Value};
 use crate::failure::Failure;
 use crate::id::{SessionId, ThreadId};
 use crate::output::OutputItem;
+use crate::record::{FutureRecord, Key, Record, Versioned};
+use crate::step;
+use crate::storage::{Range, SessionStorage, StorageError};
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +20,10 @@ pub enum Status {
     Broken,
     /// It was ended from outside.
     Cancelled,
+    /// It was left unfinished and can be taken up again.
+    Suspended,
+    /// It was moved to another storage.
+    Moved,
 }
 
 impl fmt::Display for Status {
@@ -25,6 +32,8 @@ impl fmt::Display for Status {
             Status::Finished => "finished",
             Status::Broken => "broken",
             Status::Cancelled => "cancelled",
+            Status::Suspended => "suspended",
+            Status::Moved => "moved",
         })
     }
 }
@@ -53,6 +62,50 @@ pub struct Report {
     pub errors: Vec<SessionError>,
     /// How many threads it started, the first included.
     pub threads: u64,
+}
+
+impl Report {
+    /// What the records say of a session; `status` is what is known better, such as that nobody runs it any more. Its
+    /// output is what its history has.
+    pub(crate) fn of_records(id: &SessionId, records: &dyn SessionStorage, status: Option<Status>) -> Report {
+        let mut report = Report {
+            session: id.clone(),
+            status: status.unwrap_or(Status::Finished),
+            result: None,
+            output: Vec::new(),
+            errors: Vec::new(),
+            threads: 0,
+        };
+        if let Err(error) = report.fill(records, status) {
+            let error = SessionError { thread: step::FIRST, error: Error::new("storage", error.to_string()) };
+            report.errors.push(error);
+            report.status = status.unwrap_or(Status::Broken);
+        }
+        report
+    }
+
+    fn fill(&mut self, records: &dyn SessionStorage, status: Option<Status>) -> Result<(), StorageError> {
+        let failures = records.scan(Range::Unawaited, usize::MAX)?;
+        self.errors = root_causes(failures.into_iter().filter_map(|record| match record {
+            Record::Unawaited(_, failure) => Some(*failure),
+            _ => None,
+        }));
+        if !self.errors.is_empty() {
+            self.status = status.unwrap_or(Status::Broken);
+        }
+        if self.status == Status::Finished {
+            let mut found = Vec::new();
+            records.read(&[Key::Future(step::FIRST.into())], &mut found)?;
+            if let Some(Some(Versioned { record: Record::Future(_, FutureRecord::Resolved(value)), .. })) = found.pop()
+            {
+                self.result = Some(value);
+            }
+        }
+        self.threads = records.reserve(0)?.0;
+        let history = records.history(0, usize::MAX)?;
+        self.output = history.into_iter().filter_map(|(_, entry)| entry.into_printed()).collect();
+        Ok(())
+    }
 }
 
 /// One error for each root: of the failures that nobody awaited, the one with the longest trace.

@@ -1,58 +1,76 @@
 //! A session under way, as all workers share it.
 
-use std::collections::HashMap;
+mod busy;
+mod calls;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
-use hark_machine::{Error, Program, Thread, Value};
+use hark_machine::{Error, Program, Thread};
 
 use crate::commit::{Commit, Outcome};
 use crate::deadlock;
 use crate::engine::{Options, Ports};
 use crate::foreign::Call;
-use crate::id::{SessionId, Stamp, Stamps, ThreadId};
+use crate::history::LogEntry;
+use crate::id::{FutureId, SessionId, Stamp, Stamps, ThreadId};
 use crate::invoker::{Runner, Seat};
 use crate::output::{Observer, OutputItem};
-use crate::record::{FutureRecord, Key, Live, Record};
-use crate::report::{Report, SessionError, Status, root_causes};
+use crate::record::{About, Key, Live, Record, SessionState};
+use crate::report::{Report, SessionError, Status};
+use crate::serving::Serving;
 use crate::step;
 use crate::storage::{Range, SessionStorage, StorageError};
 use crate::surroundings::Timestamp;
 use crate::suspend::{SuspendAt, Suspensions};
 use crate::turn::Worker;
+pub(crate) use busy::{Busy, Paused, Taken};
+pub(crate) use calls::{Answered, CallState, Calls};
 
 /// A session under way.
 pub(crate) struct Session {
     id: SessionId,
+    about: Arc<About>,
     program: Arc<Program>,
     options: Options,
     ports: Ports,
     records: Arc<dyn SessionStorage>,
     output: Mutex<Output>,
-    /// What foreign calls came to, until their threads' turns: which call it was, and the answer.
-    answers: Mutex<HashMap<ThreadId, (u64, Answered)>>,
-    /// How much there is that makes something happen yet: hints not carried out, timers, calls under way. At nothing,
-    /// with the session not over, its threads wait for each other or for nobody. It is never too low.
+    /// The first thread, as long as nothing of the session is written down.
+    unwritten: Mutex<Option<Box<Live>>>,
+    pub calls: Calls,
+    pub busy: Busy,
+    /// How much there is that makes something happen yet: hints not carried out, calls under way, in memory timers too.
+    /// At nothing, with the session not over, its threads wait for each other, for nobody, or for what comes from
+    /// outside. It is never too low.
     activity: AtomicU64,
     /// Whether the first thread has stopped. Only then looking for the session's end makes sense.
     first_stopped: AtomicBool,
     /// Why it ended, once it did.
     end: OnceLock<End>,
     over: Arc<AtomicBool>,
+    /// Called at its end.
+    on_end: Mutex<Option<OnEnd>>,
     threads: AtomicU64,
     stamp_seeds: AtomicU64,
+    /// Who serves it, if it can be taken up again.
+    serving: Option<Arc<Serving>>,
     me: Weak<Session>,
 }
 
-/// What a foreign call came to.
-pub(crate) type Answered = Result<Value, Error>;
+/// Learns that a session has ended here.
+pub(crate) type OnEnd = Box<dyn FnOnce(&Session) + Send>;
 
-/// Why a session ended.
+/// Why a session ended here.
 #[derive(Debug)]
 enum End {
     /// All its threads have stopped.
     Stopped,
-    Cancelled,
+    /// It was ended from outside, for ever.
+    Closed(Status),
+    /// Whoever ran it was told to leave it.
+    Interrupted,
     /// It cannot go on: a deadlock, or a storage that fails.
     Error(SessionError),
 }
@@ -63,42 +81,78 @@ struct Output {
     kept: Vec<OutputItem>,
 }
 
+/// What a session is made of.
+pub(crate) struct Parts {
+    pub id: SessionId,
+    pub about: Arc<About>,
+    pub program: Arc<Program>,
+    pub options: Options,
+    pub ports: Ports,
+    pub records: Arc<dyn SessionStorage>,
+    pub observer: Arc<dyn Observer>,
+    pub serving: Option<Arc<Serving>>,
+    pub on_end: Option<OnEnd>,
+}
+
 impl Session {
-    pub fn new(
-        id: SessionId,
-        program: Arc<Program>,
-        options: Options,
-        ports: Ports,
-        records: Arc<dyn SessionStorage>,
-        observer: Arc<dyn Observer>,
-    ) -> Arc<Session> {
+    /// A session that has not begun; nothing is written before its first step.
+    pub fn new(parts: Parts, first: Thread) -> Result<Arc<Session>, StorageError> {
+        parts.records.reserve(1)?;
+        let session = Session::with(parts, 1, false);
+        let live = session.live(step::FIRST, first);
+        *lock(&session.unwritten) = Some(live);
+        Ok(session)
+    }
+
+    /// A session that others have begun.
+    pub fn resumed(parts: Parts, first_stopped: bool) -> Result<Arc<Session>, StorageError> {
+        let threads = parts.records.reserve(0)?.0;
+        Ok(Session::with(parts, threads, first_stopped))
+    }
+
+    fn with(parts: Parts, threads: u64, first_stopped: bool) -> Arc<Session> {
+        let Parts { id, about, program, options, ports, records, observer, serving, on_end } = parts;
         let seed = ports.surroundings.random();
         Arc::new_cyclic(|me| Session {
             id,
+            about,
             program,
             options,
             ports,
             records,
             output: Mutex::new(Output { observer, kept: Vec::new() }),
-            answers: Mutex::default(),
-            activity: AtomicU64::new(1),
-            first_stopped: AtomicBool::new(false),
+            unwritten: Mutex::default(),
+            calls: Calls::default(),
+            busy: Busy::default(),
+            activity: AtomicU64::new(0),
+            first_stopped: AtomicBool::new(first_stopped),
             end: OnceLock::new(),
             over: Arc::default(),
-            threads: AtomicU64::new(0),
+            on_end: Mutex::new(on_end),
+            threads: AtomicU64::new(threads),
             stamp_seeds: AtomicU64::new(seed),
+            serving,
             me: me.clone(),
         })
     }
 
-    /// Writes the records that the session begins with. The hint to run its first thread is the caller's to give.
-    pub fn start(&self, first: Thread) -> Result<(), StorageError> {
-        self.reserve_thread()?;
+    /// Writes down that it has begun, for others to run it.
+    pub fn write_start(&self) -> Result<(), StorageError> {
+        let Some(live) = self.take_unwritten() else { return Ok(()) };
         let mut commit = Commit::new(self.stamps().next());
-        step::start(self.live(step::FIRST, first), &mut commit);
+        step::start(&self.about, live, &mut commit);
+        self.log_start(&mut commit);
         match self.records.commit(&mut commit)? {
             Outcome::Done => Ok(()),
             Outcome::Conflict | Outcome::Unknown => Err(StorageError::Permanent("the session exists already".into())),
+        }
+    }
+
+    /// Enters the first thread's start into the session's history, if there is one.
+    pub fn log_start(&self, commit: &mut Commit) {
+        if self.is_resumable() {
+            let event = crate::history::Event::Started { function: self.about.function.clone(), parent: None };
+            commit.log.push(LogEntry { time: self.about.started, thread: step::FIRST, event });
         }
     }
 
@@ -106,15 +160,23 @@ impl Session {
         &self.id
     }
 
+    pub fn about(&self) -> &Arc<About> {
+        &self.about
+    }
+
     pub fn program(&self) -> &Arc<Program> {
         &self.program
+    }
+
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     pub fn records(&self) -> &dyn SessionStorage {
         &*self.records
     }
 
-    /// Becomes true when the session has ended.
+    /// Becomes true when the session has ended here.
     pub fn over(&self) -> &Arc<AtomicBool> {
         &self.over
     }
@@ -123,8 +185,17 @@ impl Session {
         self.over.load(Ordering::Acquire)
     }
 
+    /// Whether it can be taken up again when its worker is lost.
+    pub fn is_resumable(&self) -> bool {
+        self.serving.is_some()
+    }
+
     pub fn now(&self) -> Timestamp {
         self.ports.surroundings.now()
+    }
+
+    pub fn random(&self) -> u64 {
+        self.ports.surroundings.random()
     }
 
     /// A source of stamps of its own for a worker.
@@ -133,9 +204,18 @@ impl Session {
         Stamps::new(Stamps::new(self.stamp_seeds.fetch_add(STEP, Ordering::Relaxed)).next_random())
     }
 
+    pub fn take_unwritten(&self) -> Option<Box<Live>> {
+        lock(&self.unwritten).take()
+    }
+
     pub fn reserve_thread(&self) -> Result<ThreadId, StorageError> {
         self.threads.fetch_add(1, Ordering::Relaxed);
         self.records.reserve(1)
+    }
+
+    /// Whether its first thread has started no other.
+    pub fn has_one_thread(&self) -> bool {
+        self.threads.load(Ordering::Relaxed) == 1
     }
 
     /// The record of a new thread.
@@ -151,41 +231,56 @@ impl Session {
         self.options.suspend_at != SuspendAt::Never
     }
 
-    /// Makes a commit. What it printed is seen in the order of the commits: nobody can see that the commit is done, and
-    /// print for it, before the observer has its output.
-    pub fn commit(&self, commit: &mut Commit) -> Result<Outcome, StorageError> {
-        if commit.log.is_empty() {
+    /// Makes a commit; of its log, so many entries have been shown already. What it printed is seen in the order of the
+    /// commits: nobody can see that the commit is done, and print for it, before the observer has its output.
+    pub fn commit(&self, commit: &mut Commit, shown: usize) -> Result<Outcome, StorageError> {
+        let prints = commit.log[shown.min(commit.log.len())..].iter().any(LogEntry::is_printed);
+        if !prints {
             return self.records.commit(commit);
+        }
+        if self.is_resumable() {
+            // Many commits should be under way at a time, so the lock is taken afterwards: each thread's output is in
+            // order, and that of several as their commits returned.
+            let mut printed: Vec<OutputItem> = commit.log[shown..].iter().filter_map(LogEntry::printed).collect();
+            let outcome = self.records.commit(commit)?;
+            if outcome == Outcome::Done {
+                self.show(&mut lock(&self.output), &mut printed);
+            }
+            return Ok(outcome);
         }
         let mut output = lock(&self.output);
         let outcome = self.records.commit(commit)?;
         if outcome == Outcome::Done {
-            self.show(&mut output, &mut commit.log);
+            let mut printed = commit.log.drain(..).filter_map(LogEntry::into_printed).collect();
+            self.show(&mut output, &mut printed);
         }
         Ok(outcome)
     }
 
     /// Shows what a foreign function printed.
-    pub fn print(&self, thread: ThreadId, text: String) {
-        let mut output = lock(&self.output);
-        self.show(&mut output, &mut vec![OutputItem { time: self.now(), thread, text }]);
+    fn print(&self, thread: ThreadId, text: String) {
+        let item = OutputItem { time: self.now(), thread, text };
+        if self.is_resumable() {
+            self.calls.print(&item);
+        }
+        self.show(&mut lock(&self.output), &mut vec![item]);
     }
 
     fn show(&self, output: &mut Output, items: &mut Vec<OutputItem>) {
-        if self.is_over() {
+        if self.is_over() && !self.is_resumable() {
             return;
         }
         output.observer.output(items);
         if self.options.keep_output {
             output.kept.append(items);
         }
-        items.clear();
     }
 
     /// Begins a foreign call; its thread is invoked when it is over.
     pub fn call(&self, call: Call) {
         let (printer, answerer) = (self.me.clone(), self.me.clone());
         let (thread, number) = (call.id.thread, call.id.number);
+        self.calls.begin(thread, number);
         self.ports.foreign.call(
             self.program.executable(),
             call,
@@ -196,10 +291,8 @@ impl Session {
             }),
             Box::new(move |answer| {
                 if let Some(session) = answerer.upgrade() {
-                    session.answer(thread, number, answer);
-                    let invoker = session.ports.invoker.clone();
-                    let runner: Arc<dyn Runner> = session;
-                    invoker.invoke(&runner, &[thread]);
+                    session.calls.answer(thread, number, answer);
+                    session.invoke(&[thread]);
                 }
             }),
         );
@@ -208,22 +301,23 @@ impl Session {
     /// Makes a foreign call and waits for its end. Its thread is to be given a turn then.
     pub fn call_blocking(&self, call: Call) {
         let (thread, number) = (call.id.thread, call.id.number);
+        self.calls.begin(thread, number);
         let executable = self.program.executable();
         let answer = self.ports.foreign.call_blocking(executable, call, &mut |text| self.print(thread, text));
-        self.answer(thread, number, answer);
+        self.calls.answer(thread, number, answer);
     }
 
-    /// Keeps what a foreign call came to for its thread's next turn. The first answer counts.
-    pub fn answer(&self, thread: ThreadId, number: u64, answer: Answered) {
-        lock(&self.answers).entry(thread).or_insert((number, answer));
+    /// Wakes those who wait for a Future with records of their own.
+    pub fn wake_rest(&self, future: &FutureId) -> Result<(), StorageError> {
+        let mut seat = NoSeat(self);
+        Worker::new(self, &mut seat).wake_rest(future)
     }
 
-    /// What this call of the thread came to, if it is over.
-    pub fn take_answer(&self, thread: ThreadId, number: u64) -> Option<Answered> {
-        let mut answers = lock(&self.answers);
-        match answers.get(&thread) {
-            Some((known, _)) if *known == number => answers.remove(&thread).map(|(_, answer)| answer),
-            _ => None,
+    /// Has threads run, from outside of a worker. The hints must have been counted.
+    pub fn invoke(&self, threads: &[ThreadId]) {
+        if let Some(session) = self.me.upgrade() {
+            let runner: Arc<dyn Runner> = session;
+            self.ports.invoker.invoke(&runner, threads);
         }
     }
 
@@ -232,13 +326,29 @@ impl Session {
         self.activity.fetch_add(count, Ordering::AcqRel);
     }
 
-    /// So much has happened. If nothing more can, the session is over.
+    pub fn is_active(&self) -> bool {
+        self.activity.load(Ordering::Acquire) > 0
+    }
+
+    /// So much has happened. If nothing more can, the session is over, unless something outside may go on with it.
     pub fn remove_activity(&self, count: u64) {
-        if self.activity.fetch_sub(count, Ordering::AcqRel) == count && !self.is_over() {
-            match deadlock::describe(self.records(), &self.program) {
-                Ok(error) => self.end_with(End::Error(error)),
-                Err(error) => self.fail_storage(&error),
-            }
+        if self.activity.fetch_sub(count, Ordering::AcqRel) != count || self.is_over() {
+            return;
+        }
+        if let Some(serving) = &self.serving {
+            serving.park(self);
+            return;
+        }
+        match deadlock::describe(self.records(), &self.program) {
+            Ok(error) => self.end_with(End::Error(error)),
+            Err(error) => self.fail_storage(&error),
+        }
+    }
+
+    /// A thread goes on at this time, for which a timer is kept with its record.
+    pub fn note_due(&self, until: Timestamp) {
+        if let Some(serving) = &self.serving {
+            serving.note_due(until);
         }
     }
 
@@ -254,23 +364,46 @@ impl Session {
         }
         let mut found = Vec::new();
         self.records.read(&[Key::Session], &mut found)?;
-        let Some(Some(session)) = found.pop() else { return Ok(()) };
+        let Some(Some(versioned)) = found.pop() else { return Ok(()) };
+        let Record::Session(session) = versioned.record else { return Ok(()) };
+        if session.state.is_over() {
+            self.set_ended(session.state);
+            return Ok(());
+        }
+        let failed = !self.records.scan(Range::Unawaited, 1)?.is_empty();
+        let state = if failed { SessionState::Broken } else { SessionState::Finished };
         let mut commit = Commit::new(stamp);
-        step::end(session.stamp, self.now(), &mut commit);
+        step::end(versioned.stamp, &session, state, self.now(), &mut commit);
         // A conflict says that another thread, which stopped at the same time, has ended it.
         let _ = self.records.commit(&mut commit)?;
-        self.end_with(End::Stopped);
+        self.set_ended(state);
         Ok(())
     }
 
-    /// Ends the session because its storage does not work.
+    /// The session's record says that it is over.
+    pub fn set_ended(&self, state: SessionState) {
+        match state {
+            SessionState::Running => {}
+            SessionState::Finished | SessionState::Broken => self.end_with(End::Stopped),
+            SessionState::Cancelled => self.close(Status::Cancelled),
+            SessionState::Moved => self.close(Status::Moved),
+        }
+    }
+
+    fn close(&self, status: Status) {
+        self.end_with(End::Closed(status));
+        self.ports.foreign.cancel(&self.id);
+    }
+
+    /// Ends the session here because its storage does not work.
     pub fn fail_storage(&self, error: &StorageError) {
         let error = Error::new("storage", error.to_string());
         self.end_with(End::Error(SessionError { thread: step::FIRST, error }));
     }
 
-    pub fn cancel(&self) {
-        self.end_with(End::Cancelled);
+    /// Whoever runs it wants no more of it. One that can be taken up again stays as it is.
+    pub fn interrupt(&self) {
+        self.end_with(End::Interrupted);
         self.ports.foreign.cancel(&self.id);
     }
 
@@ -278,52 +411,62 @@ impl Session {
         // The first reason counts.
         if self.end.set(end).is_ok() {
             self.over.store(true, Ordering::Release);
+            if let Some(serving) = &self.serving {
+                serving.leave(&self.id);
+            }
+            let on_end = lock(&self.on_end).take();
+            if let Some(on_end) = on_end {
+                on_end(self);
+            }
             self.ports.invoker.nudge();
         }
     }
 
     /// What the session came to. It must be over.
     pub fn report(&self) -> Report {
-        let mut errors = match self.unawaited() {
-            Ok(errors) => errors,
-            Err(error) => {
-                vec![SessionError { thread: step::FIRST, error: Error::new("storage", error.to_string()) }]
-            }
-        };
-        if let Some(End::Error(error)) = self.end.get() {
-            errors.push(error.clone());
-        }
         let status = match self.end.get() {
-            Some(End::Cancelled) => Status::Cancelled,
-            _ if !errors.is_empty() => Status::Broken,
-            _ => Status::Finished,
+            Some(End::Closed(status)) => Some(*status),
+            Some(End::Interrupted) if self.is_resumable() => Some(Status::Suspended),
+            Some(End::Interrupted) => Some(Status::Cancelled),
+            Some(End::Error(_)) if self.is_resumable() => Some(Status::Suspended),
+            _ => None,
         };
-        Report {
-            session: self.id.clone(),
-            status,
-            result: if status == Status::Finished { self.result() } else { None },
-            output: std::mem::take(&mut lock(&self.output).kept),
-            errors,
-            threads: self.threads.load(Ordering::Relaxed),
+        let mut report = Report::of_records(&self.id, &*self.records, status);
+        if let Some(End::Error(error)) = self.end.get() {
+            report.errors.push(error.clone());
+            if !self.is_resumable() {
+                report.status = Status::Broken;
+                report.result = None;
+            }
         }
+        report.threads = self.threads.load(Ordering::Relaxed);
+        if self.options.keep_output && !self.is_resumable() {
+            report.output = std::mem::take(&mut lock(&self.output).kept);
+        }
+        report
+    }
+}
+
+/// Where hints go that no worker gives.
+struct NoSeat<'a>(&'a Session);
+
+impl Seat for NoSeat<'_> {
+    fn invoke(&mut self, threads: &[ThreadId]) {
+        self.0.invoke(threads);
     }
 
-    fn unawaited(&self) -> Result<Vec<SessionError>, StorageError> {
-        let failures = self.records.scan(Range::Unawaited, usize::MAX)?;
-        Ok(root_causes(failures.into_iter().filter_map(|record| match record {
-            Record::Unawaited(_, failure) => Some(*failure),
-            _ => None,
-        })))
+    // The rest is asked for by threads that run, and none does here.
+    fn invoke_after(&mut self, _thread: ThreadId, _delay: Duration) {}
+
+    fn begin_blocking(&mut self) -> bool {
+        false
     }
 
-    fn result(&self) -> Option<Value> {
-        let mut found = Vec::new();
-        self.records.read(&[Key::Future(step::FIRST)], &mut found).ok()?;
-        match found.pop()??.record {
-            Record::Future(_, FutureRecord::Resolved(value)) => Some(value),
-            _ => None,
-        }
-    }
+    fn end_blocking(&mut self) {}
+
+    fn step_aside(&mut self) {}
+
+    fn step_back(&mut self) {}
 }
 
 impl Runner for Session {

@@ -22,8 +22,9 @@ use hark_machine::{Awaited, Value};
 
 use crate::commit::Commit;
 use crate::failure::Failure;
-use crate::id::{Stamp, ThreadId};
-use crate::record::{FutureRecord, Key, Live, Record, SessionRecord, Status};
+use crate::history::{Event, LogEntry};
+use crate::id::{FutureId, Stamp, ThreadId};
+use crate::record::{About, FutureRecord, Key, Live, Record, SessionRecord, SessionState, Status};
 use crate::surroundings::Timestamp;
 pub(crate) use waiters::starts;
 pub use waiters::wake_batch;
@@ -33,14 +34,30 @@ pub use waiters::wake_batch;
 pub struct Loaded {
     /// The thread.
     pub thread: ThreadId,
-    /// The version of its record: the fence.
-    pub live: Stamp,
+    /// The version of its record: the fence. None if this step is the first of its session to be written.
+    pub live: Option<Stamp>,
     /// The version of its mailbox, if there is something in it.
     pub ready: Option<Stamp>,
     /// Its own Future, if someone waits for it.
     pub own: Option<Known>,
     /// Failed Futures whose errors it was given in this step.
     pub heard: Vec<ThreadId>,
+    /// What only the session's first thread has to know.
+    pub first: Option<First>,
+    /// Whether the session can be taken up again when its worker is lost. Only then is more kept of it than it needs to
+    /// go on: what happened, and threads that failed.
+    pub is_resumable: bool,
+}
+
+/// What the session's first thread knows beyond the others: with it the session begins, and often ends.
+#[derive(Debug)]
+pub struct First {
+    /// What the session is about.
+    pub about: Arc<About>,
+    /// The version of the session's record. None if it is not written yet.
+    pub session: Option<Stamp>,
+    /// Whether no other thread was ever started: then its end is the session's.
+    pub is_alone: bool,
 }
 
 /// A Future's record as it was read.
@@ -68,7 +85,7 @@ pub enum Ending {
     /// It came to its end with a Future that has no value: this is its record, if there is one.
     Follows(Awaited, Option<Known>),
     /// It goes on at a time.
-    Sleeps(Timestamp, Value),
+    Sleeps(Timestamp),
     /// It has begun a foreign call: which of its calls.
     Calls(u64),
 }
@@ -82,13 +99,15 @@ pub struct Plan {
     pub timer: Option<Timestamp>,
     /// The foreign call is to be made.
     pub call: bool,
+    /// The session has ended with this step.
+    pub has_ended: bool,
     /// The thread has stopped, and nobody who may look for the session's end was woken.
     pub look_for_end: bool,
     /// More may wait for the thread's Future than the commit has woken.
     pub wake_rest: bool,
     /// The thread waits with a record of its own for this Future, which must be read once more: its resolver may have
     /// looked for such records before there was this one.
-    pub look_again: Option<ThreadId>,
+    pub look_again: Option<FutureId>,
 }
 
 impl Plan {
@@ -101,9 +120,17 @@ impl Plan {
 }
 
 /// Decides what a run changes. `commit` holds already what the run gathered: new threads and output.
-pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, commit: &mut Commit, plan: &mut Plan) {
+pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, commit: &mut Commit, plan: &mut Plan) {
     plan.clear();
-    commit.expect.push((Key::Live(loaded.thread), Some(loaded.live)));
+    if loaded.is_resumable
+        && let Some(event) = event(ending)
+    {
+        commit.log.push(LogEntry { time: now, thread: loaded.thread, event });
+    }
+    match &loaded.first {
+        Some(First { about, session: None, .. }) => begin(about, commit),
+        _ => commit.expect.push((Key::Live(loaded.thread), loaded.live)),
+    }
     commit.expect.push((Key::Ready(loaded.thread), loaded.ready));
     if loaded.ready.is_some() {
         commit.delete.push(Key::Ready(loaded.thread));
@@ -119,9 +146,9 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, commit: &mut Comm
             go_on(loaded, live, Status::Runnable, commit);
         }
         Ending::Stays => commit.put.push(Record::Live(loaded.thread, live)),
-        Ending::Sleeps(until, value) => {
+        Ending::Sleeps(until) => {
             plan.timer = Some(*until);
-            go_on(loaded, live, Status::Sleeping { until: *until, value: value.clone() }, commit);
+            go_on(loaded, live, Status::Sleeping(*until), commit);
         }
         Ending::Calls(number) => {
             plan.call = true;
@@ -135,10 +162,14 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, commit: &mut Comm
             waiters::register(loaded.thread, awaited, known.as_ref(), commit, plan);
             go_on(loaded, live, Status::Following(awaited.clone()), commit);
         }
-        Ending::Finished(value) => stop(loaded, FutureRecord::Resolved(value.clone()), commit, plan),
+        Ending::Finished(value) => stop(loaded, FutureRecord::Resolved(value.clone()), now, commit, plan),
         Ending::Failed(failure) => {
             commit.put.push(Record::Unawaited(loaded.thread, Box::new(Failure::clone(failure))));
-            stop(loaded, FutureRecord::Failed(failure.clone()), commit, plan);
+            // A retry goes on from there. An endless recursion's stack is too large to keep, and would only end so again.
+            if loaded.is_resumable && &*failure.error.kind != "stack" {
+                commit.put.push(Record::Broken(loaded.thread, live));
+            }
+            stop(loaded, FutureRecord::Failed(failure.clone()), now, commit, plan);
         }
     }
 }
@@ -150,35 +181,97 @@ fn go_on(loaded: &Loaded, mut live: Box<Live>, status: Status, commit: &mut Comm
 }
 
 /// The thread stops, and its Future is done.
-fn stop(loaded: &Loaded, done: FutureRecord, commit: &mut Commit, plan: &mut Plan) {
+fn stop(loaded: &Loaded, done: FutureRecord, now: Timestamp, commit: &mut Commit, plan: &mut Plan) {
     let thread = loaded.thread;
-    commit.expect.push((Key::Future(thread), loaded.own.as_ref().map(|own| own.stamp)));
-    commit.put.push(Record::Future(thread, done));
+    let state = match done {
+        FutureRecord::Failed(_) => SessionState::Broken,
+        _ => SessionState::Finished,
+    };
+    commit.expect.push((Key::Future(thread.into()), loaded.own.as_ref().map(|own| own.stamp)));
+    commit.put.push(Record::Future(thread.into(), done));
     commit.delete.push(Key::Live(thread));
     let woke = waiters::wake(loaded, commit, plan);
-    let first = thread == FIRST;
-    if first {
-        commit.put.push(Record::Session(SessionRecord { first_stopped: true, ended: None }));
+    let Some(first) = &loaded.first else {
+        // One that was woken is live and will look in its turn.
+        plan.look_for_end = !woke;
+        return;
+    };
+    if let Some(session) = first.session {
+        commit.expect.push((Key::Session, Some(session)));
     }
-    // One that was woken is live and will look in its turn. The first thread must look itself, as the others did not
-    // know yet that it has stopped.
-    plan.look_for_end = first || !woke;
+    plan.has_ended = first.is_alone;
+    // The first thread must look itself, as the others did not know yet that it has stopped.
+    plan.look_for_end = !first.is_alone;
+    let (state, ended) = if first.is_alone { (state, Some(now)) } else { (SessionState::Running, None) };
+    put_session(SessionRecord { about: first.about.clone(), state, first_stopped: true, ended }, commit);
+}
+
+/// A commit has one record of the session at most.
+fn put_session(session: SessionRecord, commit: &mut Commit) {
+    commit.put.retain(|record| !matches!(record, Record::Session(_)));
+    commit.put.push(Record::Session(Box::new(session)));
+}
+
+/// What a step's end is in the session's history.
+fn event(ending: &Ending) -> Option<Event> {
+    Some(match ending {
+        Ending::Finished(_) => Event::Finished,
+        Ending::Failed(failure) => {
+            Event::Broke { kind: failure.error.kind.to_string(), message: failure.error.message.to_string() }
+        }
+        Ending::Waits(awaited, _) => Event::Waited { future: awaited.into() },
+        Ending::Follows(awaited, _) => Event::Followed { future: awaited.into() },
+        Ending::Sleeps(until) => Event::Slept { until: *until },
+        Ending::Yielded | Ending::Stays | Ending::Calls(_) => return None,
+    })
 }
 
 /// The session's first thread.
 pub const FIRST: ThreadId = ThreadId(0);
 
-/// The records that a session begins with.
-pub fn start(live: Box<Live>, commit: &mut Commit) {
-    commit.expect.push((Key::Session, None));
-    commit.put.push(Record::Session(SessionRecord { first_stopped: false, ended: None }));
+/// The records that a session begins with, if it does so without a step.
+pub fn start(about: &Arc<About>, live: Box<Live>, commit: &mut Commit) {
+    begin(about, commit);
     commit.fresh.push(Record::Live(FIRST, live));
 }
 
-/// The end of a session whose threads have all stopped.
-pub fn end(session: Stamp, now: Timestamp, commit: &mut Commit) {
-    commit.expect.push((Key::Session, Some(session)));
-    commit.put.push(Record::Session(SessionRecord { first_stopped: true, ended: Some(now) }));
+fn begin(about: &Arc<About>, commit: &mut Commit) {
+    commit.expect.push((Key::Session, None));
+    let state = SessionState::Running;
+    put_session(SessionRecord { about: about.clone(), state, first_stopped: false, ended: None }, commit);
+}
+
+/// The end of a session: all its threads have stopped, or someone outside wants no more of it.
+pub fn end(stamp: Stamp, session: &SessionRecord, state: SessionState, now: Timestamp, commit: &mut Commit) {
+    commit.expect.push((Key::Session, Some(stamp)));
+    put_session(SessionRecord { state, ended: Some(now), ..session.clone() }, commit);
+}
+
+/// What resolves or fails a Future from outside, which must be pending: `known` is its record, if it has one.
+pub fn resolve(future: &FutureId, known: Option<&Known>, done: FutureRecord, commit: &mut Commit, plan: &mut Plan) {
+    plan.clear();
+    commit.expect.push((Key::Future(future.clone()), known.map(|known| known.stamp)));
+    commit.put.push(Record::Future(future.clone(), done));
+    waiters::wake_waiters(future, known.map(|known| &known.record), commit, plan);
+}
+
+/// A thread that had failed goes on from there: its Future is pending again. `future` is its record's version.
+pub fn retry(thread: ThreadId, live: Box<Live>, future: Stamp, now: Timestamp, commit: &mut Commit) {
+    commit.expect.push((Key::Live(thread), None));
+    commit.expect.push((Key::Future(thread.into()), Some(future)));
+    commit.put.push(Record::Live(thread, live));
+    commit.put.push(Record::Ready(thread));
+    commit.delete.push(Key::Future(thread.into()));
+    commit.delete.push(Key::Unawaited(thread));
+    commit.delete.push(Key::Broken(thread));
+    commit.log.push(LogEntry { time: now, thread, event: Event::Retried });
+}
+
+/// A session that has ended goes on.
+pub fn reopen(stamp: Stamp, session: &SessionRecord, first_stopped: bool, commit: &mut Commit) {
+    commit.expect.push((Key::Session, Some(stamp)));
+    let state = SessionState::Running;
+    put_session(SessionRecord { state, first_stopped, ended: None, ..session.clone() }, commit);
 }
 
 #[cfg(test)]

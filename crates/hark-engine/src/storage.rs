@@ -1,18 +1,30 @@
-//! The port to what keeps a session's records.
+//! The port to what keeps sessions.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
+
+use hark_bytecode::Executable;
+use hark_machine::Program;
 
 use crate::commit::{Commit, Outcome};
-use crate::id::{SessionId, ThreadId};
-use crate::record::{Key, Record, Versioned};
+use crate::history::LogEntry;
+use crate::id::{FutureId, SessionId, ThreadId};
+use crate::record::{Key, Record, SessionRecord, SessionState, Versioned};
+use crate::surroundings::Timestamp;
 
 /// Keeps sessions.
 pub trait Storage: Send + Sync {
-    /// The records of one session, new or known.
+    /// The records of one session of this program, new or known.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn session(&self, id: &SessionId) -> Result<Arc<dyn SessionStorage>, StorageError>;
+    fn session(&self, id: &SessionId, program: &Arc<Program>) -> Result<Arc<dyn SessionStorage>, StorageError>;
+
+    /// What there is beyond single sessions, if sessions outlive those who run them.
+    fn catalog(&self) -> Option<&dyn Catalog> {
+        None
+    }
 }
 
 /// Keeps the records of one session.
@@ -30,7 +42,8 @@ pub trait SessionStorage: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn scan(&self, range: Range, limit: usize) -> Result<Vec<Record>, StorageError>;
 
-    /// Makes the change, all of it or nothing. If it is done, its records have been moved out.
+    /// Makes the change, all of it or nothing. If it is done, its records have been moved out; what it logged may be
+    /// left in it.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged; then nothing has happened.
@@ -41,26 +54,154 @@ pub trait SessionStorage: Send + Sync {
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn reserve(&self, count: u64) -> Result<ThreadId, StorageError>;
+
+    /// What happened in the session after this position, `limit` commits at most, with the position of each entry's
+    /// commit. Storages that do not outlive the session keep nothing of it.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, LogEntry)>, StorageError> {
+        let _ = (after, limit);
+        Ok(Vec::new())
+    }
+}
+
+/// What a durable storage knows beyond single sessions: programs, who serves which session, what is due.
+///
+/// A *server* is one opened storage: it serves the sessions that it has claimed or started, until it is closed or its
+/// process ends. A session has one server at most.
+pub trait Catalog: Send + Sync {
+    /// Keeps a program under its hash.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn put_program(&self, hash: &str, executable: &Executable) -> Result<(), StorageError>;
+
+    /// The program with this hash.
+    ///
+    /// # Errors
+    /// If there is none, or the storage cannot be reached or is damaged.
+    fn program(&self, hash: &str) -> Result<Executable, StorageError>;
+
+    /// What is kept of a session, if it exists.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn record(&self, id: &SessionId) -> Result<Option<SessionRecord>, StorageError>;
+
+    /// The sessions that fit, the newest first.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn list(&self, filter: &Filter) -> Result<Vec<Summary>, StorageError>;
+
+    /// Takes sessions that run and that nobody serves, or only this one; answers those that were taken, the oldest first.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn claim(&self, only: Option<&SessionId>) -> Result<Vec<SessionId>, StorageError>;
+
+    /// Gives up this session, or all that this server has.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn release(&self, only: Option<&SessionId>) -> Result<(), StorageError>;
+
+    /// Which threads of this server's sessions someone must look at: all that there is to be done at a takeover.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn unattended(&self, session: &SessionId) -> Result<Vec<ThreadId>, StorageError>;
+
+    /// Which threads of this server's sessions have a time that has come or were woken from outside, and when the next
+    /// one's time comes.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn due(&self, now: Timestamp) -> Result<Agenda, StorageError>;
+
+    /// Waits for news from another process or from [`ring`](Catalog::ring), so long at most.
+    fn wait_for_news(&self, at_most: Duration);
+
+    /// Ends this server's own wait for news.
+    fn ring(&self);
+
+    /// Tells all who serve this storage that there is news.
+    fn announce(&self);
+
+    /// Removes all that is kept of a session.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn remove(&self, id: &SessionId) -> Result<(), StorageError>;
+}
+
+/// What is to be looked at.
+#[derive(Debug, Default)]
+pub struct Agenda {
+    /// Now.
+    pub now: Vec<(SessionId, ThreadId)>,
+    /// When there will be more.
+    pub next: Option<Timestamp>,
+}
+
+/// Which sessions are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Those whose id begins so.
+    pub prefix: Option<String>,
+    /// Those in this state.
+    pub state: Option<SessionState>,
+    /// Those that ended before.
+    pub ended_before: Option<Timestamp>,
+    /// So many at most.
+    pub limit: Option<usize>,
+}
+
+/// A session as a list shows it.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Its id.
+    pub id: SessionId,
+    /// What is kept of it.
+    pub record: SessionRecord,
+    /// Whether someone serves it now.
+    pub is_served: bool,
+    /// How many threads it has started.
+    pub threads: u64,
 }
 
 /// A range of keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Range {
     /// The threads that have not stopped, from this one on.
     Live(ThreadId),
     /// The waiters of this Future that have records of their own.
-    Waiters(ThreadId),
+    Waiters(FutureId),
+    /// The Futures whose waiters are still to be woken.
+    Todos,
     /// The failures that nobody has awaited.
     Unawaited,
+    /// The threads that failed and can be retried.
+    Broken,
 }
 
 /// Why a storage could not do what it was asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StorageError {
     /// It may work if it is tried again.
-    #[error("the storage does not answer: {0}")]
     Transient(String),
     /// It will not.
-    #[error("the storage failed: {0}")]
     Permanent(String),
 }
+
+impl fmt::Display for StorageError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StorageError::Transient(why) => write!(formatter, "the storage does not answer: {why}"),
+            StorageError::Permanent(why) => write!(formatter, "the storage failed: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for StorageError {}

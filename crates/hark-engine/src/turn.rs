@@ -11,12 +11,16 @@ use hark_machine::{Awaited, Value};
 use crate::commit::{Commit, Outcome};
 use crate::failure::Failure;
 use crate::foreign::Call;
+use crate::history::{Event, LogEntry};
 use crate::id::{Stamps, ThreadId};
 use crate::invoker::Seat;
+use crate::limits::{PAUSED_FRESH_MAX, PAUSED_LOG_MAX, STEP_TIME_MAX};
+use crate::output::OutputItem;
 use crate::record::{FutureRecord, Key, Live, Record, State, Status, Versioned};
-use crate::session::Session;
-use crate::step::{self, Ending, Known, Loaded, Plan};
+use crate::session::{Answered, CallState, Paused, Session, Taken};
+use crate::step::{self, Ending, First, Known, Loaded, Plan};
 use crate::storage::StorageError;
+use crate::surroundings::Timestamp;
 use crate::suspend;
 
 /// One worker of a session, with the memory that it uses again from turn to turn.
@@ -33,6 +37,8 @@ pub(crate) struct Worker<'a> {
     awaits: u32,
     /// The foreign call that the thread's step begins.
     call: Option<Call>,
+    /// How many entries of the commit's log have been shown.
+    shown: usize,
 }
 
 /// What is to be done with a thread that was loaded.
@@ -51,6 +57,8 @@ enum Pace {
     Long,
     /// Its thread has begun a foreign call, which is still to be made.
     Called(Call),
+    /// It used all of its fuel, and its thread stays in memory.
+    Paused,
 }
 
 impl<'a> Worker<'a> {
@@ -67,6 +75,7 @@ impl<'a> Worker<'a> {
             done: 0,
             awaits: 0,
             call: None,
+            shown: 0,
         }
     }
 
@@ -97,7 +106,7 @@ impl<'a> Worker<'a> {
         loop {
             match self.turn(thread)? {
                 Pace::Short => return Ok(true),
-                Pace::Long => return Ok(false),
+                Pace::Long | Pace::Paused => return Ok(false),
                 Pace::Called(call) if is_last && self.seat.begin_blocking() => {
                     self.session.call_blocking(call);
                     self.seat.end_blocking();
@@ -110,12 +119,45 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// A turn of a thread that no other worker has.
     fn turn(&mut self, thread: ThreadId) -> Result<Pace, StorageError> {
+        if !self.session.is_resumable() {
+            return self.whole_turn(thread, None);
+        }
+        let paused = match self.session.busy.take(thread) {
+            Taken::New => None,
+            Taken::Paused(paused) => Some(paused),
+            Taken::Elsewhere => {
+                self.done += 1;
+                return Ok(Pace::Short);
+            }
+        };
+        let pace = self.whole_turn(thread, paused);
+        if !matches!(pace, Ok(Pace::Paused)) && self.session.busy.leave(thread) {
+            self.session.add_activity(1);
+            self.seat.invoke(&[thread]);
+        }
+        pace
+    }
+
+    fn whole_turn(&mut self, thread: ThreadId, paused: Option<Box<Paused>>) -> Result<Pace, StorageError> {
         self.commit.reset(self.stamps.next());
         self.awaits = 0;
         self.call = None;
-        let Some((mut loaded, mut live)) = self.load(thread)? else { return Ok(self.nothing_to_do()) };
-        let Some(mut next) = self.enter(&mut loaded, &mut live)? else { return Ok(self.nothing_to_do()) };
+        self.shown = 0;
+        let since;
+        let (mut loaded, mut live, mut next);
+        if let Some(paused) = paused {
+            let Paused { loaded: was_loaded, live: was_live, fresh, log, shown, since: began } = *paused;
+            (loaded, live, next, since) = (was_loaded, was_live, Next::Run, began);
+            (self.commit.fresh, self.commit.log, self.shown) = (fresh, log, shown);
+        } else {
+            let Some(found) = self.load(thread)? else { return self.not_live(thread) };
+            (loaded, live) = found;
+            let Some(entered) = self.enter(&mut loaded, &mut live)? else { return Ok(self.nothing_to_do()) };
+            next = entered;
+            since = if self.session.is_resumable() { self.session.now() } else { Timestamp(0) };
+        }
         loop {
             let ending = match next {
                 Next::Run => {
@@ -127,9 +169,15 @@ impl<'a> Worker<'a> {
             if self.session.is_over() {
                 return Ok(Pace::Short);
             }
+            if matches!(ending, Ending::Yielded) && self.may_pause(since) {
+                return Ok(self.pause(loaded, live, since));
+            }
+            if let Some(first) = &mut loaded.first {
+                first.is_alone = self.session.has_one_thread();
+            }
             let gathered = self.commit.gathered();
-            step::step(&loaded, &ending, live, &mut self.commit, &mut self.plan);
-            if self.session.commit(&mut self.commit)? == Outcome::Done {
+            step::step(&loaded, &ending, live, self.session.now(), &mut self.commit, &mut self.plan);
+            if self.make_commit()? == Outcome::Done {
                 return self.act(thread, &ending);
             }
             live = self.commit.take_back(gathered).unwrap_or_else(|| Live::without_state(Status::Runnable));
@@ -140,6 +188,64 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Makes the step's commit. Where that takes its time, another worker takes this one's place.
+    fn make_commit(&mut self) -> Result<Outcome, StorageError> {
+        if !self.session.is_resumable() {
+            return self.session.commit(&mut self.commit, 0);
+        }
+        self.seat.step_aside();
+        let outcome = self.session.commit(&mut self.commit, self.shown);
+        self.seat.step_back();
+        match outcome? {
+            Outcome::Unknown => self.look_for_commit(),
+            outcome => Ok(outcome),
+        }
+    }
+
+    /// The answer to a commit was lost: it happened if its records are there.
+    fn look_for_commit(&mut self) -> Result<Outcome, StorageError> {
+        let Some(key) = self.commit.put.first().map(Record::key) else { return Ok(Outcome::Conflict) };
+        let [found] = self.read([key])?;
+        let happened = found.is_some_and(|found| found.stamp == self.commit.stamp);
+        Ok(if happened { Outcome::Done } else { Outcome::Conflict })
+    }
+
+    /// A step that goes on for long is not written down at each turn's end, unless it has gathered much.
+    fn may_pause(&self, since: Timestamp) -> bool {
+        self.session.is_resumable()
+            && !self.session.suspends()
+            && self.commit.fresh.len() <= PAUSED_FRESH_MAX
+            && self.commit.log.len() <= PAUSED_LOG_MAX
+            && self.session.now().since(since) < STEP_TIME_MAX
+    }
+
+    fn pause(&mut self, loaded: Loaded, live: Box<Live>, since: Timestamp) -> Pace {
+        let thread = loaded.thread;
+        let (fresh, log) = (mem::take(&mut self.commit.fresh), mem::take(&mut self.commit.log));
+        let paused = Paused { loaded, live, fresh, log, shown: self.shown, since };
+        self.session.busy.pause(thread, Box::new(paused));
+        // This hint is carried out, and has led to one more.
+        self.seat.invoke(&[thread]);
+        Pace::Paused
+    }
+
+    /// The thread has stopped, or was never there. In a storage that others write to, that may be because the session is
+    /// over.
+    fn not_live(&mut self, thread: ThreadId) -> Result<Pace, StorageError> {
+        if self.session.is_resumable() {
+            let [ready, session] = self.read([Key::Ready(thread), Key::Session])?;
+            if let Some(ready) = ready {
+                self.commit.expect.push((Key::Ready(thread), Some(ready.stamp)));
+                self.commit.delete.push(Key::Ready(thread));
+                let _ = self.make_commit()?;
+            }
+            if let Some(Versioned { record: Record::Session(session), .. }) = session {
+                self.session.set_ended(session.state);
+            }
+        }
+        Ok(self.nothing_to_do())
+    }
+
     /// The hint led to nothing: the thread has stopped, or another worker has it, who will see what it was for.
     fn nothing_to_do(&mut self) -> Pace {
         self.done += 1;
@@ -148,19 +254,49 @@ impl<'a> Worker<'a> {
 
     /// Reads what a step begins with.
     fn load(&mut self, thread: ThreadId) -> Result<Option<(Loaded, Box<Live>)>, StorageError> {
-        let [live, ready, own] = self.read([Key::Live(thread), Key::Ready(thread), Key::Future(thread)])?;
+        let mut loaded = Loaded {
+            thread,
+            live: None,
+            ready: None,
+            own: None,
+            heard: Vec::new(),
+            first: None,
+            is_resumable: self.session.is_resumable(),
+        };
+        if thread == step::FIRST {
+            let about = self.session.about().clone();
+            loaded.first = Some(First { about, session: None, is_alone: false });
+            if let Some(live) = self.session.take_unwritten() {
+                self.session.log_start(&mut self.commit);
+                return Ok(Some((loaded, live)));
+            }
+        }
+        let [live, ready, own] = self.read([Key::Live(thread), Key::Ready(thread), Key::Future(thread.into())])?;
         let Some(Versioned { stamp, record: Record::Live(_, content) }) = live else { return Ok(None) };
-        let ready = ready.map(|ready| ready.stamp);
-        Ok(Some((Loaded { thread, live: stamp, ready, own: known(own), heard: Vec::new() }, content)))
+        loaded.live = Some(stamp);
+        loaded.ready = ready.map(|ready| ready.stamp);
+        loaded.own = known(own);
+        self.load_session(&mut loaded)?;
+        Ok(Some((loaded, content)))
     }
 
     /// Reads again what may have changed. Answers whether the thread is still this worker's.
     fn reload(&mut self, loaded: &mut Loaded) -> Result<bool, StorageError> {
         let thread = loaded.thread;
-        let [live, ready, own] = self.read([Key::Live(thread), Key::Ready(thread), Key::Future(thread)])?;
+        let [live, ready, own] = self.read([Key::Live(thread), Key::Ready(thread), Key::Future(thread.into())])?;
         loaded.ready = ready.map(|ready| ready.stamp);
         loaded.own = known(own);
-        Ok(live.is_some_and(|live| live.stamp == loaded.live))
+        self.load_session(loaded)?;
+        Ok(live.is_some_and(|live| Some(live.stamp) == loaded.live))
+    }
+
+    /// Reads the version of the session's record, for its first thread.
+    fn load_session(&mut self, loaded: &mut Loaded) -> Result<(), StorageError> {
+        if let Some(first) = &mut loaded.first {
+            let [session] = self.read([Key::Session])?;
+            first.session = session.map(|session| session.stamp);
+        }
+        Ok(())
     }
 
     fn read<const N: usize>(&mut self, keys: [Key; N]) -> Result<[Option<Versioned>; N], StorageError> {
@@ -190,21 +326,40 @@ impl<'a> Worker<'a> {
                 let awaited = awaited.clone();
                 self.follow(loaded, awaited)?
             }
-            Status::Sleeping { until, value } => {
-                if self.session.now() < *until {
-                    Next::End(Ending::Stays)
-                } else {
-                    let value = mem::take(value);
-                    self.resume(live, value)
-                }
+            Status::Sleeping(until) if self.session.now() < *until => Next::End(Ending::Stays),
+            Status::Sleeping(_) => {
+                self.log(loaded.thread, Event::Resumed);
+                live.status = Status::Runnable;
+                Next::Run
             }
-            Status::Calling(number) => match self.session.take_answer(loaded.thread, *number) {
-                Some(Ok(value)) => self.resume(live, value),
-                Some(Err(error)) => self.raise(live, &Failure::at_root(error, loaded.thread), loaded.thread),
-                None => Next::End(Ending::Stays),
+            Status::Calling(number) => match self.session.calls.take(loaded.thread, *number) {
+                CallState::Over(printed, answer) => self.take_answer(loaded, live, printed, answer),
+                CallState::UnderWay => Next::End(Ending::Stays),
+                CallState::Unknown => self.call_again(loaded, live),
             },
         };
         Ok(Some(next))
+    }
+
+    /// The foreign call is over.
+    fn take_answer(&mut self, loaded: &Loaded, live: &mut Live, printed: Vec<OutputItem>, answer: Answered) -> Next {
+        self.shown = printed.len();
+        self.commit.log.extend(printed.into_iter().map(LogEntry::of_output));
+        self.log(loaded.thread, Event::Returned);
+        match answer {
+            Ok(value) => {
+                live.call = None;
+                self.resume(live, value)
+            }
+            Err(error) => self.raise(live, &Failure::at_root(error, loaded.thread), loaded.thread),
+        }
+    }
+
+    /// What a thread does in the session's history, if there is one.
+    fn log(&mut self, thread: ThreadId, event: Event) {
+        if self.session.is_resumable() {
+            self.commit.log.push(LogEntry { time: self.session.now(), thread, event });
+        }
     }
 
     /// Decides again what was decided on grounds that have changed.
@@ -220,7 +375,12 @@ impl<'a> Worker<'a> {
     fn consult(&mut self, loaded: &mut Loaded, live: &mut Live, awaited: Awaited) -> Result<Next, StorageError> {
         let known = self.look_at(&awaited)?;
         match known.as_ref().map(|known| &known.record) {
-            Some(FutureRecord::Resolved(value)) => Ok(self.resume(live, value.clone())),
+            Some(FutureRecord::Resolved(value)) => {
+                if matches!(live.status, Status::Waiting(_)) {
+                    self.log(loaded.thread, Event::Resumed);
+                }
+                Ok(self.resume(live, value.clone()))
+            }
             Some(FutureRecord::Failed(failure)) => {
                 self.hear(loaded, &awaited);
                 Ok(self.raise(live, failure, loaded.thread))
@@ -245,12 +405,12 @@ impl<'a> Worker<'a> {
     /// A Future's record, if it has one.
     fn look_at(&mut self, awaited: &Awaited) -> Result<Option<Known>, StorageError> {
         match awaited {
-            Awaited::Thread(future) if !step::starts(&self.commit, ThreadId(*future)) => {
-                let [future] = self.read([Key::Future(ThreadId(*future))])?;
+            // A thread that is about to be started: nothing can be known of its Future.
+            Awaited::Thread(future) if step::starts(&self.commit, ThreadId(*future)) => Ok(None),
+            _ => {
+                let [future] = self.read([Key::Future(awaited.into())])?;
                 Ok(known(future))
             }
-            // A thread that is about to be started, or in one process a promise: nothing can be known of its Future.
-            Awaited::Thread(_) | Awaited::Promise(_) => Ok(None),
         }
     }
 

@@ -79,6 +79,12 @@ pub(crate) fn call(
         }
         (Builtin::Sid, []) => Value::string(host.session()),
         (Builtin::Tid, []) => Value::Integer(host.thread() as i64),
+        (Builtin::Promise, []) => Value::Promise(Arc::new(format!("promise/{:016x}", host.random()))),
+        (Builtin::FutureId, [future]) => future_id(future, host)?,
+        (Builtin::Now, []) => Value::Float(host.now() as f64 / 1e6),
+        // The 53 bits that a float has.
+        (Builtin::Random, []) => Value::Float((host.random() >> 11) as f64 / (1_u64 << 53) as f64),
+        (Builtin::Uuid, []) => Value::string(uuid(host.random(), host.random())),
         (Builtin::Error, [message]) => return Err(raised(message, Value::Null, executable)),
         (Builtin::Error, [message, data]) => return Err(raised(message, data.clone(), executable)),
         (builtin, arguments) => return Err(wrong_count(builtin, arguments.len())),
@@ -360,6 +366,25 @@ fn signal(kind: &Value, message: &mut Value, executable: &Executable, host: &mut
     };
     host.print(format!("[signal {kind}]: {}\n", text_of(message, executable)));
     Ok(std::mem::take(message))
+}
+
+/// What names a promise outside of its session.
+fn future_id(future: &Value, host: &impl Host) -> Result<Value> {
+    match future {
+        Value::Promise(id) => Ok(Value::string(format!("{}/{id}", host.session()))),
+        Value::Future(thread) => Err(Error::of_value(format!(
+            "`future_id` needs a future that something outside resolves, but this one is resolved by thread {thread}"
+        ))),
+        other => Err(wrong_type("future_id", "a future", other)),
+    }
+}
+
+/// A random UUID (version 4, RFC 9562).
+fn uuid(high: u64, low: u64) -> String {
+    let version = (high & 0x0fff) | 0x4000;
+    let variant = (low >> 48 & 0x3fff) | 0x8000;
+    let (high, low) = (high >> 16, low & 0xffff_ffff_ffff);
+    format!("{:08x}-{:04x}-{version:04x}-{variant:04x}-{low:012x}", high >> 16, high & 0xffff)
 }
 
 fn raised(message: &Value, data: Value, executable: &Executable) -> Error {

@@ -53,4 +53,8 @@ pub trait Host {
     fn thread(&self) -> u64;
     /// The session's id.
     fn session(&self) -> &str;
+    /// The time, in microseconds since the beginning of 1970, UTC.
+    fn now(&mut self) -> u64;
+    /// 64 bits that nobody can guess.
+    fn random(&mut self) -> u64;
 }

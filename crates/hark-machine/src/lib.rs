@@ -28,7 +28,7 @@ pub use error::{Error, TraceFrame};
 pub use hash::{HashBody, Key};
 pub use list::{List, ListBody};
 pub use program::{Form, Program};
-pub use snapshot::SnapshotError;
+pub use snapshot::{SnapshotError, read_values, write_values};
 pub use text::Text;
 pub use thread::Thread;
 pub use value::Value;

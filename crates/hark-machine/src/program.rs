@@ -11,7 +11,7 @@ mod verify;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use hark_bytecode::{Executable, ExecutableError, FunctionIndex, Global};
+use hark_bytecode::{Executable, ExecutableError, ExecutableHash, FunctionIndex, Global};
 
 use crate::value::Value;
 use analysis::Analysis;
@@ -25,7 +25,7 @@ pub struct Program {
     executable: Executable,
     /// What each name means where no record binds it.
     globals: Vec<Option<Global>>,
-    fingerprint: OnceLock<u64>,
+    hash: OnceLock<ExecutableHash>,
     form: Form,
     fused: Vec<OnceLock<Code>>,
     /// Made where a thread must go on at a place that lies inside of a fused operation.
@@ -115,7 +115,7 @@ impl Program {
         analysis::verify_shapes(&executable)?;
         let slots = || executable.functions.iter().map(|_| OnceLock::new()).collect();
         let (fused, plain) = (slots(), slots());
-        Ok(Program { globals: executable.globals(), fingerprint: OnceLock::new(), form, fused, plain, executable })
+        Ok(Program { globals: executable.globals(), hash: OnceLock::new(), form, fused, plain, executable })
     }
 
     /// The portable program.
@@ -123,12 +123,15 @@ impl Program {
         &self.executable
     }
 
-    /// The first bytes of the executable's hash: what a snapshot names its program by.
+    /// The portable program's name.
+    pub fn hash(&self) -> &ExecutableHash {
+        self.hash.get_or_init(|| self.executable.hash())
+    }
+
+    /// The first bytes of the hash: what a snapshot names its program by.
     pub(crate) fn fingerprint(&self) -> u64 {
-        *self.fingerprint.get_or_init(|| {
-            let hash = self.executable.hash().0;
-            u64::from_le_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]])
-        })
+        let hash = self.hash().0;
+        u64::from_le_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]])
     }
 
     /// The code that a call of this function runs.

@@ -14,6 +14,7 @@
 //! A record that has called another stands at its `CALL`, without the arguments and the callee. Of the bindings only
 //! those are written that are read later.
 
+mod documents;
 mod values;
 
 use hark_bytecode::wire::{Reader, WireError, Writer};
@@ -24,6 +25,7 @@ use crate::program::operation::Operation;
 use crate::program::{Code, Place, Program};
 use crate::thread::{Record, State, Thread};
 use crate::value::Value;
+pub use documents::{read_values, write_values};
 use values::{ValueReader, ValueWriter};
 
 const MAGIC: [u8; 4] = *b"HkTh";

@@ -72,6 +72,18 @@ impl Thread {
         error
     }
 
+    /// The name of the function that it began with, as long as that is its only one.
+    pub fn function_name(&self, program: &Program) -> String {
+        let executable = program.executable();
+        match (&self.state, self.records.first()) {
+            (State::Calling(callee, _), _) => crate::display::function_name(callee, executable).to_owned(),
+            (_, Some(record)) => {
+                executable.functions[program.function_of(record.code).0 as usize].name.as_ref().to_owned()
+            }
+            _ => String::new(),
+        }
+    }
+
     /// Where the thread stands, the outermost record first, and how many records were left out of the middle.
     pub fn stack(&self, program: &Program, thread: u64) -> (Vec<TraceFrame>, u64) {
         let executable = program.executable();

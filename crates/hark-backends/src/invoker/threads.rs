@@ -3,6 +3,9 @@
 //! Hints wait in one queue, in order; workers take them in chunks, so that its lock is seldom asked for. Whoever serves
 //! a session is a worker too, and others are started only when there is more to run than it has taken: a program of one
 //! thread runs in the process's first OS thread alone. A worker without work is parked, until the first timer at most.
+//!
+//! A worker that waits for a storage steps aside, and another takes its place; so many wait at once, and what they wait for
+//! can be done for all of them together. When it comes back there may be one worker too many, who parks.
 
 mod queue;
 mod seat;
@@ -125,10 +128,11 @@ impl Pool {
 
     /// Someone who has nothing to do.
     fn anyone(&self, state: &mut State) -> Helper {
-        let helper = match state.idle.pop() {
+        let room = state.active() < self.width;
+        let helper = match state.idle.pop_if(|_| room) {
             Some(worker) => Helper::Parked(worker),
             // Before anyone serves there is nobody to report to, and whoever comes to serve takes the work itself.
-            None if state.workers > 0 && state.workers - state.blocked < self.width => {
+            None if state.workers > 0 && room => {
                 state.workers += 1;
                 Helper::New
             }
@@ -139,8 +143,7 @@ impl Pool {
     }
 
     fn count_spare(&self, state: &State) {
-        let unstarted = self.width.saturating_sub(state.workers - state.blocked);
-        self.spare.store(unstarted + state.idle.len(), Ordering::Relaxed);
+        self.spare.store(self.width.saturating_sub(state.active()), Ordering::Relaxed);
     }
 
     /// Has the helper come. Called without the lock, as this takes its time.
@@ -169,13 +172,9 @@ impl Pool {
             state.idle.drain(..).for_each(|worker| worker.unpark());
         }
         self.count_spare(&state);
-        // It may have been woken for something, and found that the pool was too wide.
-        let helper = self.helper(&mut state);
-        drop(state);
-        self.summon(helper);
     }
 
-    /// Runs what is in the queue until `done`, or if nobody waits for that, until the pool is closed or too wide.
+    /// Runs what is in the queue until `done`, or if nobody waits for that, until the pool is closed.
     fn work(self: &Arc<Self>, done: Option<&AtomicBool>) {
         let mut chunk = Chunk::default();
         let mut state = self.lock();
@@ -186,7 +185,9 @@ impl Pool {
             if state.queue.has_timers() {
                 state.queue.release_due(Instant::now());
             }
-            if !state.queue.take(self.width, &mut chunk) {
+            // Someone who waited is back: the last to finish leaves the place.
+            let is_too_many = state.active() > self.width;
+            if is_too_many || !state.queue.take(self.width, &mut chunk) {
                 state = self.park(state);
                 continue;
             }
@@ -208,7 +209,7 @@ impl Pool {
     fn is_relieved(&self, state: &State, done: Option<&AtomicBool>) -> bool {
         match done {
             Some(done) => done.load(Ordering::Acquire) || state.panic.is_some(),
-            None => state.closed || state.workers - state.blocked > self.width,
+            None => state.closed,
         }
     }
 
@@ -239,6 +240,13 @@ impl Pool {
                 worker.unpark();
             }
         }
+    }
+}
+
+impl State {
+    /// How many workers run threads now, or are about to.
+    fn active(&self) -> usize {
+        (self.workers - self.blocked).saturating_sub(self.idle.len())
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use hark_backends::System;
 use hark_backends::invoker::Threads;
 use hark_bytecode::Binding;
-use hark_engine::{Engine, Foreign, MemoryStorage, NoForeign, Observer, Options, OutputItem, Ports, Report, SuspendAt};
+use hark_engine::{
+    Engine, Foreign, MemoryStorage, NoForeign, Observer, Options, OutputItem, Ports, Report, Start, SuspendAt,
+};
 use hark_machine::{Program, Value, text_of};
 
 /// All ways to suspend threads.
@@ -34,7 +36,7 @@ pub struct Ran {
 impl Run {
     pub fn engine(&self, keep_output: bool) -> Engine {
         Engine::new(
-            Options { suspend_at: self.suspend_at, keep_output },
+            Options { suspend_at: self.suspend_at, keep_output, ..Options::default() },
             Ports {
                 storage: Arc::new(MemoryStorage),
                 invoker: Arc::new(Threads::new(self.workers)),
@@ -56,7 +58,8 @@ pub fn run_on(engine: &Engine, text: &str, observer: Arc<dyn Observer>) -> Ran {
     let executable = compilation.executable.unwrap_or_else(|| panic!("{:?}", compilation.diagnostics));
     let Some(Binding::Function(main)) = executable.binding("main") else { panic!("there is no `main`") };
     let program = Arc::new(Program::new(executable).expect("the program is sound"));
-    let report = engine.run(program.clone(), Value::Function(main), Vec::new(), observer);
+    let start = Start { program: program.clone(), callee: Value::Function(main), arguments: Vec::new() };
+    let report = engine.run(start, observer);
     let result = report.result.as_ref().map_or_else(String::new, |value| text_of(value, program.executable()));
     Ran { report, result }
 }

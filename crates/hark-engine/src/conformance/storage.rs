@@ -5,10 +5,11 @@ use std::thread;
 
 use hark_machine::{Awaited, Error, Thread, Value};
 
+use super::sample::{about, program};
 use crate::commit::{Commit, Outcome};
 use crate::failure::Failure;
-use crate::id::{SessionId, Stamps, ThreadId};
-use crate::record::{FutureRecord, Key, Live, Record, SessionRecord, State, Status};
+use crate::id::{FutureId, SessionId, Stamps, ThreadId};
+use crate::record::{FutureRecord, Key, Live, Record, SessionRecord, SessionState, State, Status};
 use crate::storage::{Range, SessionStorage, Storage};
 use crate::surroundings::Timestamp;
 
@@ -29,7 +30,7 @@ pub fn check_storage(make: &dyn Fn() -> Arc<dyn Storage>) {
     ];
     for check in checks {
         let storage = make();
-        let records = storage.session(&session_id(1)).expect("a session can be opened");
+        let records = storage.session(&session_id(1), &program()).expect("a session can be opened");
         check(&Suite { storage, records });
     }
 }
@@ -43,12 +44,16 @@ fn session_id(number: u64) -> SessionId {
     SessionId::new(Timestamp(1_000_000), [number, number])
 }
 
+fn session_record() -> SessionRecord {
+    SessionRecord { about: about(), state: SessionState::Finished, first_stopped: true, ended: Some(Timestamp(7)) }
+}
+
 fn live() -> Box<Live> {
     Live::new(Thread::new(Value::Integer(1), vec![Value::Null]))
 }
 
 fn resolved(thread: u64, value: i64) -> Record {
-    Record::Future(ThreadId(thread), FutureRecord::Resolved(Value::Integer(value)))
+    Record::Future(ThreadId(thread).into(), FutureRecord::Resolved(Value::Integer(value)))
 }
 
 fn commit(seed: u64, put: Vec<Record>) -> Commit {
@@ -68,7 +73,7 @@ impl Suite {
     }
 
     fn value(&self, thread: u64) -> Option<i64> {
-        match self.read(Key::Future(ThreadId(thread)))?.record {
+        match self.read(Key::Future(ThreadId(thread).into()))?.record {
             Record::Future(_, FutureRecord::Resolved(Value::Integer(value))) => Some(value),
             other => panic!("another record was written: {other:?}"),
         }
@@ -78,20 +83,24 @@ impl Suite {
 fn every_kind() -> Vec<Record> {
     let failure = Failure::at_root(Error::new("error", "x"), ThreadId(3));
     vec![
-        Record::Session(SessionRecord { first_stopped: true, ended: Some(Timestamp(7)) }),
+        Record::Session(Box::new(session_record())),
         Record::Live(ThreadId(3), live()),
         Record::Ready(ThreadId(3)),
         resolved(3, 4),
-        Record::Wait { future: ThreadId(3), waiter: ThreadId(4) },
-        Record::Todo(ThreadId(3)),
+        Record::Wait { future: ThreadId(3).into(), waiter: ThreadId(4) },
+        Record::Todo(ThreadId(3).into()),
         Record::Unawaited(ThreadId(3), Box::new(failure)),
+        Record::Broken(ThreadId(3), live()),
+        Record::Future(FutureId::Promise("mail/1".into()), FutureRecord::AwaitedBy(ThreadId(3))),
+        Record::Wait { future: FutureId::Promise("mail/1".into()), waiter: ThreadId(4) },
+        Record::Todo(FutureId::Promise("mail/1".into())),
     ]
 }
 
 fn what_is_put_is_read(suite: &Suite) {
     suite.records.reserve(4).expect("numbers can be reserved");
     let keys: Vec<Key> = every_kind().iter().map(Record::key).collect();
-    keys.iter().for_each(|key| assert!(suite.read(*key).is_none(), "{key:?} is there before it was written"));
+    keys.iter().for_each(|key| assert!(suite.read(key.clone()).is_none(), "{key:?} is there before it was written"));
     let written = commit(1, every_kind());
     let stamp = written.stamp;
     assert_eq!(suite.commit(written), Outcome::Done);
@@ -120,11 +129,11 @@ fn what_is_deleted_is_gone(suite: &Suite) {
     let mut keys: Vec<Key> = every_kind().iter().map(Record::key).collect();
     keys.swap(1, 2);
     for key in keys {
-        assert!(suite.read(key).is_some(), "{key:?} is gone too early");
-        let delete = Commit { delete: vec![key], ..commit(2, Vec::new()) };
+        assert!(suite.read(key.clone()).is_some(), "{key:?} is gone too early");
+        let delete = Commit { delete: vec![key.clone()], ..commit(2, Vec::new()) };
         assert_eq!(suite.commit(delete), Outcome::Done);
-        assert!(suite.read(key).is_none(), "{key:?} is still there");
-        let again = Commit { delete: vec![key], ..commit(3, Vec::new()) };
+        assert!(suite.read(key.clone()).is_none(), "{key:?} is still there");
+        let again = Commit { delete: vec![key.clone()], ..commit(3, Vec::new()) };
         assert_eq!(suite.commit(again), Outcome::Done, "what is not there may be deleted");
     }
 }
@@ -136,8 +145,9 @@ fn a_conflict_changes_nothing(suite: &Suite) {
     assert_eq!(suite.commit(first), Outcome::Done);
     assert_eq!(suite.commit(commit(2, vec![resolved(200, 21)])), Outcome::Done);
     let mut late = commit(3, vec![resolved(1, 11), Record::Live(ThreadId(2), live())]);
-    late.expect = vec![(Key::Future(ThreadId(1)), Some(stamp)), (Key::Future(ThreadId(200)), Some(stamp))];
-    late.delete = vec![Key::Future(ThreadId(200))];
+    late.expect =
+        vec![(Key::Future(ThreadId(1).into()), Some(stamp)), (Key::Future(ThreadId(200).into()), Some(stamp))];
+    late.delete = vec![Key::Future(ThreadId(200).into())];
     late.fresh = vec![Record::Live(ThreadId(201), live())];
     assert_eq!(suite.records.commit(&mut late), Ok(Outcome::Conflict));
     assert_eq!((suite.value(1), suite.value(200)), (Some(10), Some(21)));
@@ -152,12 +162,12 @@ fn a_conflict_changes_nothing(suite: &Suite) {
 
 fn an_absent_record_can_be_expected(suite: &Suite) {
     for key in every_kind().iter().map(Record::key) {
-        let expecting = || Commit { expect: vec![(key, None)], ..commit(1, Vec::new()) };
+        let expecting = || Commit { expect: vec![(key.clone(), None)], ..commit(1, Vec::new()) };
         assert_eq!(suite.commit(expecting()), Outcome::Done);
     }
     assert_eq!(suite.commit(commit(2, every_kind())), Outcome::Done);
     for key in every_kind().iter().map(Record::key) {
-        let expecting = || Commit { expect: vec![(key, None)], ..commit(3, Vec::new()) };
+        let expecting = || Commit { expect: vec![(key.clone(), None)], ..commit(3, Vec::new()) };
         assert_eq!(suite.commit(expecting()), Outcome::Conflict, "{key:?}");
     }
 }
@@ -169,10 +179,10 @@ fn scans_are_in_order(suite: &Suite) {
     assert_eq!(suite.commit(first), Outcome::Done);
     let waiting = Status::Waiting(Awaited::Thread(9));
     let other = Box::new(Live { status: waiting.clone(), ..*live() });
-    let waits = [8, 2, 5].map(|waiter| Record::Wait { future: ThreadId(7), waiter: ThreadId(waiter) });
+    let waits = [8, 2, 5].map(|waiter| Record::Wait { future: ThreadId(7).into(), waiter: ThreadId(waiter) });
     let mut second = commit(2, Vec::from(waits));
     second.put.push(Record::Live(ThreadId(500), other));
-    second.put.push(Record::Wait { future: ThreadId(8), waiter: ThreadId(1) });
+    second.put.push(Record::Wait { future: ThreadId(8).into(), waiter: ThreadId(1) });
     second.delete = [0, 1, 64, 999].map(|thread| Key::Live(ThreadId(thread))).to_vec();
     assert_eq!(suite.commit(second), Outcome::Done);
 
@@ -188,16 +198,16 @@ fn scans_are_in_order(suite: &Suite) {
     let found = suite.read(Key::Live(ThreadId(500))).expect("it is live");
     let Record::Live(_, found) = found.record else { panic!("another record") };
     assert!(matches!(found.state, State::Present(_)), "a scan takes no thread away");
-    let waiters = suite.records.scan(Range::Waiters(ThreadId(7)), 9).expect("waiters can be scanned");
-    let expected = [2, 5, 8].map(|waiter| Key::Wait { future: ThreadId(7), waiter: ThreadId(waiter) });
+    let waiters = suite.records.scan(Range::Waiters(ThreadId(7).into()), 9).expect("waiters can be scanned");
+    let expected = [2, 5, 8].map(|waiter| Key::Wait { future: ThreadId(7).into(), waiter: ThreadId(waiter) });
     assert_eq!(waiters.iter().map(Record::key).collect::<Vec<_>>(), expected);
 }
 
 fn sessions_are_apart(suite: &Suite) {
-    let other = suite.storage.session(&session_id(2)).expect("a session can be opened");
+    let other = suite.storage.session(&session_id(2), &program()).expect("a session can be opened");
     assert_eq!(suite.commit(commit(1, vec![resolved(0, 1)])), Outcome::Done);
     let mut found = Vec::new();
-    other.read(&[Key::Future(ThreadId(0))], &mut found).expect("records can be read");
+    other.read(&[Key::Future(ThreadId(0).into())], &mut found).expect("records can be read");
     assert!(found[0].is_none());
     assert_eq!(other.reserve(1), Ok(ThreadId(0)));
     assert_eq!(suite.records.reserve(1), Ok(ThreadId(0)));
@@ -215,7 +225,7 @@ fn numbers_are_reserved_once(suite: &Suite) {
 
 /// Adds one, from what it reads, as often as it takes. Records of two pages are written, so that no lock covers both.
 fn add_one(suite: &Suite, stamps: &mut Stamps) {
-    let keys = [Key::Future(ThreadId(1)), Key::Future(ThreadId(300))];
+    let keys = [Key::Future(ThreadId(1).into()), Key::Future(ThreadId(300).into())];
     loop {
         let mut found = Vec::new();
         suite.records.read(&keys, &mut found).expect("records can be read");
@@ -228,7 +238,7 @@ fn add_one(suite: &Suite, stamps: &mut Stamps) {
         };
         let mut commit = Commit::new(stamps.next());
         let versions = found.iter().map(|found| found.as_ref().map(|found| found.stamp));
-        commit.expect = keys.into_iter().zip(versions).collect();
+        commit.expect = keys.iter().cloned().zip(versions).collect();
         commit.put = vec![resolved(300, value + 1), resolved(1, value + 1)];
         if suite.records.commit(&mut commit).expect("a commit can be made") == Outcome::Done {
             return;

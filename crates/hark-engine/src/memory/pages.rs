@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::id::{Stamp, ThreadId};
+use crate::id::{FutureId, Stamp, ThreadId};
 use crate::record::{FutureRecord, Key, Live, Record, Status, Versioned};
 
 const ROWS: u64 = 64;
@@ -70,25 +70,27 @@ impl Pages {
 }
 
 impl Page {
-    pub fn read(&mut self, key: Key) -> Option<Versioned> {
+    pub fn read(&mut self, key: &Key) -> Option<Versioned> {
         let stamp = self.stamp(key)?;
         let record = match key {
             Key::Live(thread) => {
-                let live = self.lives.get_mut(row_of(thread))?.live.take();
-                Record::Live(thread, live.unwrap_or_else(|| Live::without_state(Status::Runnable)))
+                let live = self.lives.get_mut(row_of(*thread))?.live.take();
+                Record::Live(*thread, live.unwrap_or_else(|| Live::without_state(Status::Runnable)))
             }
-            Key::Ready(thread) => Record::Ready(thread),
-            Key::Future(thread) => Record::Future(thread, self.future(thread)?.record.clone()),
+            Key::Ready(thread) => Record::Ready(*thread),
+            Key::Future(FutureId::Thread(thread)) => {
+                Record::Future((*thread).into(), self.future(*thread)?.record.clone())
+            }
             _ => return None,
         };
         Some(Versioned { stamp, record })
     }
 
-    pub fn stamp(&self, key: Key) -> Option<Stamp> {
+    pub fn stamp(&self, key: &Key) -> Option<Stamp> {
         match key {
-            Key::Live(thread) => self.lives.get(row_of(thread))?.stamp,
-            Key::Ready(thread) => self.lives.get(row_of(thread))?.ready,
-            Key::Future(thread) => Some(self.future(thread)?.stamp),
+            Key::Live(thread) => self.lives.get(row_of(*thread))?.stamp,
+            Key::Ready(thread) => self.lives.get(row_of(*thread))?.ready,
+            Key::Future(FutureId::Thread(thread)) => Some(self.future(*thread)?.stamp),
             _ => None,
         }
     }
@@ -107,23 +109,23 @@ impl Page {
                     row.ready = Some(stamp);
                 }
             }
-            Record::Future(thread, record) => {
+            Record::Future(FutureId::Thread(thread), record) => {
                 *row_at(&mut self.futures, row_of(thread)) = Some(FutureRow { stamp, record });
             }
             _ => {}
         }
     }
 
-    pub fn delete(&mut self, key: Key) {
+    pub fn delete(&mut self, key: &Key) {
         match key {
-            Key::Live(thread) => self.delete_live(row_of(thread)),
+            Key::Live(thread) => self.delete_live(row_of(*thread)),
             Key::Ready(thread) => {
-                if let Some(row) = self.lives.get_mut(row_of(thread)) {
+                if let Some(row) = self.lives.get_mut(row_of(*thread)) {
                     row.ready = None;
                 }
             }
-            Key::Future(thread) => {
-                if let Some(row) = self.futures.get_mut(row_of(thread)) {
+            Key::Future(FutureId::Thread(thread)) => {
+                if let Some(row) = self.futures.get_mut(row_of(*thread)) {
                     *row = None;
                 }
             }

@@ -5,6 +5,7 @@ use hark_machine::{Error, Thread};
 
 use super::*;
 use crate::commit::Outcome;
+use crate::conformance::sample::{about, program};
 use crate::id::{SessionId, Stamps};
 use crate::record::{Record, State, Versioned};
 use crate::storage::{Range, SessionStorage, Storage};
@@ -26,10 +27,10 @@ struct Held {
 impl World {
     /// With so many runnable threads.
     fn new(threads: u64) -> World {
-        let records = MemoryStorage.session(&SessionId::new(Timestamp(0), [0, 0])).unwrap();
+        let records = MemoryStorage.session(&SessionId::new(Timestamp(0), [0, 0]), &program()).unwrap();
         let mut world = World { records, stamps: Stamps::new(1) };
         let mut commit = Commit::new(world.stamps.next());
-        start(new_live(), &mut commit);
+        start(&about(), new_live(), &mut commit);
         world.records.reserve(threads).unwrap();
         commit.fresh.extend((1..threads).map(|number| Record::Live(ThreadId(number), new_live())));
         assert_eq!(world.records.commit(&mut commit), Ok(Outcome::Done));
@@ -43,7 +44,7 @@ impl World {
     }
 
     fn future(&self, thread: u64) -> Option<Known> {
-        match self.read(Key::Future(ThreadId(thread))) {
+        match self.read(Key::Future(ThreadId(thread).into())) {
             Some(Versioned { stamp, record: Record::Future(_, record) }) => Some(Known { stamp, record }),
             _ => None,
         }
@@ -64,7 +65,13 @@ impl World {
             panic!("thread {thread} is not live");
         };
         let ready = self.read(Key::Ready(id)).map(|ready| ready.stamp);
-        let loaded = Loaded { thread: id, live: stamp, ready, own: self.future(thread), heard: Vec::new() };
+        let first = (thread == 0).then(|| {
+            let session = self.read(Key::Session).map(|session| session.stamp);
+            First { about: about(), session, is_alone: false }
+        });
+        let own = self.future(thread);
+        let loaded =
+            Loaded { thread: id, live: Some(stamp), ready, own, heard: Vec::new(), first, is_resumable: false };
         Held { loaded, live, commit: Commit::new(self.stamps.next()) }
     }
 
@@ -72,7 +79,7 @@ impl World {
         let Held { loaded, live, mut commit } = held;
         let mut plan = Plan::default();
         let gathered = commit.gathered();
-        step(&loaded, ending, live, &mut commit, &mut plan);
+        step(&loaded, ending, live, Timestamp(1), &mut commit, &mut plan);
         assert!(commit.expect.len() + commit.put.len() + commit.delete.len() <= 32, "{commit:?}");
         match self.records.commit(&mut commit).unwrap() {
             Outcome::Done => Ok(plan),
@@ -232,18 +239,18 @@ fn many_may_wait_for_one_future() {
     }
     let plan = world.step(WAITERS, &finished(7));
     assert!(plan.wake_rest);
-    assert!(world.read(Key::Todo(ThreadId(WAITERS))).is_some());
+    assert!(world.read(Key::Todo(ThreadId(WAITERS).into())).is_some());
     let mut woken = plan.invoke;
     while !wake_some(&mut world, WAITERS, &mut woken) {}
     woken.sort_unstable();
     assert_eq!(woken, (0..WAITERS).map(ThreadId).collect::<Vec<_>>());
     assert!((0..WAITERS).all(|waiter| world.is_ready(waiter)));
-    assert!(world.read(Key::Todo(ThreadId(WAITERS))).is_none());
+    assert!(world.read(Key::Todo(ThreadId(WAITERS).into())).is_none());
 }
 
 /// Answers whether all are woken.
 fn wake_some(world: &mut World, future: u64, woken: &mut Vec<ThreadId>) -> bool {
-    let waits = world.records.scan(Range::Waiters(ThreadId(future)), 12).unwrap();
+    let waits = world.records.scan(Range::Waiters(ThreadId(future).into()), 12).unwrap();
     let waiters: Vec<ThreadId> = waits
         .iter()
         .map(|record| match record {
@@ -253,7 +260,7 @@ fn wake_some(world: &mut World, future: u64, woken: &mut Vec<ThreadId>) -> bool 
         .collect();
     let mut commit = Commit::new(world.stamps.next());
     let mut plan = Plan::default();
-    wake_batch(ThreadId(future), &waiters, &mut commit, &mut plan);
+    wake_batch(&ThreadId(future).into(), &waiters, &mut commit, &mut plan);
     assert!(commit.put.len() + commit.delete.len() <= 32);
     assert_eq!(world.records.commit(&mut commit), Ok(Outcome::Done));
     woken.append(&mut plan.invoke);
@@ -272,7 +279,7 @@ fn a_waiter_beyond_the_sixteenth_is_seen_or_sees() {
     while !wake_some(&mut world, 19, &mut woken) {}
     assert_eq!(woken, ids(&[16]));
     let plan = world.commit(late, &waiting).ok().expect("a crowded Future is not expected to stay as it is");
-    assert_eq!(plan.look_again, Some(ThreadId(19)));
+    assert_eq!(plan.look_again, Some(ThreadId(19).into()));
     assert_value(world.future(19), 7);
 }
 
@@ -340,17 +347,17 @@ fn the_first_thread_looks_for_the_end_even_if_it_wakes_someone() {
     assert!(session.first_stopped && session.ended.is_none());
     world.step(1, &finished(1));
     let mut commit = Commit::new(world.stamps.next());
-    end(stamp, Timestamp(5), &mut commit);
+    end(stamp, &session, SessionState::Finished, Timestamp(5), &mut commit);
     assert_eq!(world.records.commit(&mut commit), Ok(Outcome::Done));
     let mut commit = Commit::new(world.stamps.next());
-    end(stamp, Timestamp(6), &mut commit);
+    end(stamp, &session, SessionState::Finished, Timestamp(6), &mut commit);
     assert_eq!(world.records.commit(&mut commit), Ok(Outcome::Conflict), "a session ends once");
 }
 
 #[test]
 fn a_sleep_and_a_call_are_told_to_whom_it_concerns() {
     let mut world = World::new(1);
-    let plan = world.step(0, &Ending::Sleeps(Timestamp(5), Value::Integer(1)));
+    let plan = world.step(0, &Ending::Sleeps(Timestamp(5)));
     assert_eq!((plan.timer, plan.call), (Some(Timestamp(5)), false));
     let plan = world.step(0, &Ending::Calls(1));
     assert_eq!((plan.timer, plan.call), (None, true));

@@ -6,7 +6,7 @@ use hark_machine::Awaited;
 
 use super::{Known, Loaded, Plan};
 use crate::commit::Commit;
-use crate::id::ThreadId;
+use crate::id::{FutureId, ThreadId};
 use crate::limits::WAITERS_INLINE_MAX;
 use crate::record::{FutureRecord, Key, Record, Waiters};
 
@@ -18,25 +18,25 @@ pub(super) fn register(
     commit: &mut Commit,
     plan: &mut Plan,
 ) {
-    // In one process nobody resolves a promise, so nobody would look for its waiters.
-    let Awaited::Thread(future) = awaited else { return };
-    let future = ThreadId(*future);
-    if starts(commit, future) {
+    let future = FutureId::from(awaited);
+    if let FutureId::Thread(child) = future
+        && starts(commit, child)
+    {
         commit.fresh.push(Record::Future(future, FutureRecord::AwaitedBy(waiter)));
         return;
     }
     let Some(waiters) = with_waiter(known, waiter) else { return };
     match waiters {
         Room::Inline(record) => {
-            commit.expect.push((Key::Future(future), known.map(|known| known.stamp)));
+            commit.expect.push((Key::Future(future.clone()), known.map(|known| known.stamp)));
             commit.put.push(Record::Future(future, record));
         }
         Room::Beyond(marked) => {
             if let Some(record) = marked {
-                commit.expect.push((Key::Future(future), known.map(|known| known.stamp)));
-                commit.put.push(Record::Future(future, record));
+                commit.expect.push((Key::Future(future.clone()), known.map(|known| known.stamp)));
+                commit.put.push(Record::Future(future.clone(), record));
             }
-            commit.put.push(Record::Wait { future, waiter });
+            commit.put.push(Record::Wait { future: future.clone(), waiter });
             plan.look_again = Some(future);
         }
     }
@@ -86,14 +86,24 @@ fn with_waiter(known: Option<&Known>, waiter: ThreadId) -> Option<Room> {
 
 /// Wakes those who wait for the thread's Future, as many as its record names. Answers whether there were any.
 pub(super) fn wake(loaded: &Loaded, commit: &mut Commit, plan: &mut Plan) -> bool {
-    match loaded.own.as_ref().map(|own| &own.record) {
+    wake_waiters(&loaded.thread.into(), loaded.own.as_ref().map(|own| &own.record), commit, plan)
+}
+
+/// Wakes those who wait for a Future, as many as its record names. Answers whether there were any.
+pub(super) fn wake_waiters(
+    future: &FutureId,
+    known: Option<&FutureRecord>,
+    commit: &mut Commit,
+    plan: &mut Plan,
+) -> bool {
+    match known {
         Some(FutureRecord::AwaitedBy(waiter)) => wake_one(*waiter, commit, plan),
         Some(FutureRecord::AwaitedByMany(waiters)) => {
             for waiter in &waiters.inline {
                 wake_one(*waiter, commit, plan);
             }
             if waiters.crowded {
-                commit.put.push(Record::Todo(loaded.thread));
+                commit.put.push(Record::Todo(future.clone()));
                 plan.wake_rest = true;
             }
         }
@@ -108,13 +118,13 @@ fn wake_one(waiter: ThreadId, commit: &mut Commit, plan: &mut Plan) {
 }
 
 /// Wakes some of those who wait for a Future with records of their own; with none left, the work is done.
-pub fn wake_batch(future: ThreadId, waiters: &[ThreadId], commit: &mut Commit, plan: &mut Plan) {
+pub fn wake_batch(future: &FutureId, waiters: &[ThreadId], commit: &mut Commit, plan: &mut Plan) {
     plan.clear();
     for &waiter in waiters {
         wake_one(waiter, commit, plan);
-        commit.delete.push(Key::Wait { future, waiter });
+        commit.delete.push(Key::Wait { future: future.clone(), waiter });
     }
     if waiters.is_empty() {
-        commit.delete.push(Key::Todo(future));
+        commit.delete.push(Key::Todo(future.clone()));
     }
 }

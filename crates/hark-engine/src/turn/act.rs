@@ -2,9 +2,9 @@
 
 use super::{Pace, Worker};
 use crate::commit::Outcome;
-use crate::id::ThreadId;
+use crate::id::{FutureId, ThreadId};
 use crate::limits::WAKES_PER_COMMIT_MAX;
-use crate::record::{FutureRecord, Key, Record};
+use crate::record::{FutureRecord, Key, Record, SessionState};
 use crate::step::{self, Ending};
 use crate::storage::{Range, StorageError};
 
@@ -12,19 +12,26 @@ impl Worker<'_> {
     /// Does what the plan of a committed step says.
     pub(super) fn act(&mut self, thread: ThreadId, ending: &Ending) -> Result<Pace, StorageError> {
         let timer = self.plan.timer;
-        self.count(self.plan.invoke.len() + usize::from(timer.is_some()) + usize::from(self.plan.call));
+        // A durable timer is no activity: its session may be parked until then.
+        let timers = usize::from(timer.is_some() && !self.session.is_resumable());
+        self.count(self.plan.invoke.len() + timers + usize::from(self.plan.call));
         if !self.plan.invoke.is_empty() {
             self.seat.invoke(&self.plan.invoke);
         }
-        if let Some(until) = timer {
-            self.seat.invoke_after(thread, until.since(self.session.now()));
+        match timer {
+            Some(until) if self.session.is_resumable() => self.session.note_due(until),
+            Some(until) => self.seat.invoke_after(thread, until.since(self.session.now())),
+            None => {}
         }
-        if let Some(future) = self.plan.look_again {
+        if let Some(future) = self.plan.look_again.take() {
             self.look_again(future, thread)?;
         }
         let look_for_end = self.plan.look_for_end;
         if self.plan.wake_rest {
-            self.wake_rest(thread)?;
+            self.wake_rest(&thread.into())?;
+        }
+        if self.plan.has_ended {
+            self.session.set_ended(SessionState::Finished);
         }
         if look_for_end {
             if thread == step::FIRST {
@@ -53,20 +60,20 @@ impl Worker<'_> {
 
     /// Reads a Future once more after a waiter was entered in a record of its own: if it is done, its resolver may not
     /// have seen that record.
-    fn look_again(&mut self, future: ThreadId, waiter: ThreadId) -> Result<(), StorageError> {
-        let [found] = self.read([Key::Future(future)])?;
+    fn look_again(&mut self, future: FutureId, waiter: ThreadId) -> Result<(), StorageError> {
+        let [found] = self.read([Key::Future(future.clone())])?;
         let Some(Record::Future(_, FutureRecord::Resolved(_) | FutureRecord::Failed(_))) =
             found.map(|found| found.record)
         else {
             return Ok(());
         };
-        self.wake_batch(future, &[waiter])
+        self.wake_batch(&future, &[waiter])
     }
 
     /// Wakes those who wait for a Future with records of their own, some with each commit.
-    fn wake_rest(&mut self, future: ThreadId) -> Result<(), StorageError> {
+    pub(crate) fn wake_rest(&mut self, future: &FutureId) -> Result<(), StorageError> {
         loop {
-            let waits = self.session.records().scan(Range::Waiters(future), WAKES_PER_COMMIT_MAX)?;
+            let waits = self.session.records().scan(Range::Waiters(future.clone()), WAKES_PER_COMMIT_MAX)?;
             let waiters: Vec<ThreadId> = waits
                 .into_iter()
                 .filter_map(|record| match record {
@@ -81,7 +88,7 @@ impl Worker<'_> {
         }
     }
 
-    fn wake_batch(&mut self, future: ThreadId, waiters: &[ThreadId]) -> Result<(), StorageError> {
+    fn wake_batch(&mut self, future: &FutureId, waiters: &[ThreadId]) -> Result<(), StorageError> {
         loop {
             self.commit.reset(self.stamps.next());
             step::wake_batch(future, waiters, &mut self.commit, &mut self.plan);

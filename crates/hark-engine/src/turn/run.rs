@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hark_bytecode::ForeignIndex;
 use hark_machine::{Awaited, Effect, Error, ForeignCall, Host, Thread, Value};
 
 use super::{Next, Worker};
 use crate::commit::Commit;
 use crate::failure::Failure;
 use crate::foreign::{Call, CallId};
+use crate::history::{Event, LogEntry};
 use crate::id::ThreadId;
 use crate::limits::{AWAITS_PER_TURN_MAX, RESUMED_FUEL, SLEEP_MAX, TURN_FUEL};
-use crate::output::OutputItem;
-use crate::record::{Live, Record, State};
+use crate::record::{Live, PendingCall, Record, State};
 use crate::session::Session;
 use crate::step::{Ending, Loaded};
 use crate::storage::StorageError;
@@ -31,6 +32,11 @@ impl Host for Gather<'_> {
     fn spawn(&mut self, thread: Thread) -> u64 {
         match self.session.reserve_thread() {
             Ok(number) => {
+                if self.session.is_resumable() {
+                    let function = thread.function_name(self.session.program());
+                    let event = Event::Started { function, parent: Some(self.thread) };
+                    self.commit.log.push(LogEntry { time: self.session.now(), thread: number, event });
+                }
                 self.commit.fresh.push(Record::Live(number, self.session.live(number, thread)));
                 number.0
             }
@@ -43,7 +49,7 @@ impl Host for Gather<'_> {
 
     fn print(&mut self, text: String) {
         let time = self.session.now();
-        self.commit.log.push(OutputItem { time, thread: self.thread, text });
+        self.commit.log.push(LogEntry { time, thread: self.thread, event: Event::Printed { text } });
     }
 
     fn thread(&self) -> u64 {
@@ -52,6 +58,14 @@ impl Host for Gather<'_> {
 
     fn session(&self) -> &str {
         self.session.id().as_str()
+    }
+
+    fn now(&mut self) -> u64 {
+        self.session.now().0
+    }
+
+    fn random(&mut self) -> u64 {
+        self.session.random()
     }
 }
 
@@ -94,7 +108,13 @@ impl Worker<'_> {
             }
             Effect::Call(call) => self.begin_call(call, loaded.thread, live),
             Effect::Sleep(value) => match sleep_duration(&value) {
-                Ok(duration) => Ending::Sleeps(self.session.now().after(duration), value),
+                Ok(duration) => {
+                    // It has its value already, for when it goes on.
+                    if let State::Present(thread) = &mut live.state {
+                        thread.resume(value);
+                    }
+                    Ending::Sleeps(self.session.now().after(duration))
+                }
                 Err(error) => {
                     let failure = Failure::at_root(error, loaded.thread);
                     return Ok(self.raise(live, &failure, loaded.thread));
@@ -107,10 +127,48 @@ impl Worker<'_> {
 
     fn begin_call(&mut self, call: ForeignCall, thread: ThreadId, live: &mut Live) -> Ending {
         live.calls += 1;
+        let pending = PendingCall { foreign: call.foreign, arguments: call.arguments, attempt: 1 };
+        self.make_call(pending, thread, live)
+    }
+
+    /// The worker that made the call was lost, so that what came of it is not known. It is made again, unless it is the
+    /// call that its workers are lost by.
+    pub(super) fn call_again(&mut self, loaded: &Loaded, live: &mut Live) -> Next {
+        let Some(pending) = live.call.take() else { return Next::End(Ending::Stays) };
+        let mut pending = *pending;
+        let max_tries = self.session.options().max_tries;
+        if pending.attempt >= max_tries {
+            let name = self.foreign_name(pending.foreign);
+            let message =
+                format!("the call of `{name}` was given up: the worker that made it was lost {max_tries} times");
+            live.call = Some(Box::new(PendingCall { attempt: 0, ..pending }));
+            let failure = Failure::at_root(Error::new("worker_lost", message), loaded.thread);
+            return self.raise(live, &failure, loaded.thread);
+        }
+        pending.attempt += 1;
+        Next::End(self.make_call(pending, loaded.thread, live))
+    }
+
+    fn make_call(&mut self, pending: PendingCall, thread: ThreadId, live: &mut Live) -> Ending {
+        let PendingCall { foreign, attempt, .. } = pending;
+        let function = if self.session.is_resumable() { self.foreign_name(foreign).to_owned() } else { String::new() };
+        self.log(thread, Event::Called { function, attempt });
         let id = CallId { session: self.session.id().clone(), thread, number: live.calls };
         let unwanted = self.session.over().clone();
-        self.call = Some(Call { id, attempt: 1, foreign: call.foreign, arguments: call.arguments, unwanted });
+        let arguments = if self.session.is_resumable() {
+            let arguments = pending.arguments.clone();
+            live.call = Some(Box::new(pending));
+            arguments
+        } else {
+            pending.arguments
+        };
+        self.call = Some(Call { id, attempt, foreign, arguments, unwanted });
         Ending::Calls(live.calls)
+    }
+
+    fn foreign_name(&self, foreign: ForeignIndex) -> &str {
+        let executable = self.session.program().executable();
+        executable.foreign.get(foreign.0 as usize).map_or("?", |foreign| &foreign.name)
     }
 }
 

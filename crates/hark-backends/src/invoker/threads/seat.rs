@@ -1,5 +1,6 @@
 //! A worker's place in the pool, while it runs threads.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -9,6 +10,9 @@ use hark_engine::{Runner, Seat, ThreadId};
 use super::queue::{Chunk, Timer};
 use super::{Helper, Pool};
 
+/// The most workers that wait for a storage with their places taken. Each has an OS thread.
+const ASIDE_MAX: usize = 64;
+
 /// What is invoked is held back until the worker comes to the queue again, as it may well be the one to take it: a
 /// thread that awaits what it has just started goes on without another worker's being woken.
 pub(super) struct PoolSeat<'a> {
@@ -16,11 +20,12 @@ pub(super) struct PoolSeat<'a> {
     runner: Option<&'a Arc<dyn Runner>>,
     invoked: Vec<ThreadId>,
     timers: Vec<Timer>,
+    is_aside: bool,
 }
 
 impl<'a> PoolSeat<'a> {
     pub fn new(pool: &'a Arc<Pool>, chunk: &'a Chunk) -> PoolSeat<'a> {
-        PoolSeat { pool, runner: chunk.runner.as_ref(), invoked: Vec::new(), timers: Vec::new() }
+        PoolSeat { pool, runner: chunk.runner.as_ref(), invoked: Vec::new(), timers: Vec::new(), is_aside: false }
     }
 
     /// What was held back.
@@ -59,7 +64,7 @@ impl Seat for PoolSeat<'_> {
             return false;
         }
         let mut state = self.pool.lock();
-        let timers = std::mem::take(&mut self.timers);
+        let timers = mem::take(&mut self.timers);
         self.pool.arm(&mut state, timers);
         if !state.queue.is_empty() || state.blocked >= self.pool.width || state.closed {
             return false;
@@ -77,5 +82,26 @@ impl Seat for PoolSeat<'_> {
         let mut state = self.pool.lock();
         state.blocked -= 1;
         self.pool.count_spare(&state);
+    }
+
+    fn step_aside(&mut self) {
+        let mut state = self.pool.lock();
+        if state.blocked >= ASIDE_MAX {
+            return;
+        }
+        self.is_aside = true;
+        state.blocked += 1;
+        if let Some(runner) = self.runner {
+            state.queue.push(runner, self.invoked.drain(..));
+        }
+        let helper = self.pool.helper(&mut state);
+        drop(state);
+        self.pool.summon(helper);
+    }
+
+    fn step_back(&mut self) {
+        if mem::take(&mut self.is_aside) {
+            self.end_blocking();
+        }
     }
 }

@@ -1,0 +1,46 @@
+//! A program and what a session of it is about, for suites and tests.
+
+use std::sync::Arc;
+
+use hark_bytecode::{
+    Attributes, Binding, Executable, Function, FunctionIndex, Instruction, Literal, NameIndex, Source, Span,
+};
+use hark_machine::Program;
+
+use crate::record::About;
+use crate::surroundings::Timestamp;
+
+/// A program of one function.
+pub fn program() -> Arc<Program> {
+    let source = Source::new("suite.hk", "fn main() { null }");
+    let main = Function {
+        name: "main".into(),
+        parameters: Vec::new(),
+        foreign: None,
+        start: 0,
+        end: 2,
+        span: Span::default(),
+        attributes: Attributes::default(),
+    };
+    let executable = Executable {
+        source,
+        names: vec!["main".into()],
+        functions: vec![main],
+        foreign: Vec::new(),
+        bindings: vec![(NameIndex(0), Binding::Function(FunctionIndex(0)))],
+        code: vec![Instruction::PushValue(Literal::Null), Instruction::Return],
+        spans: vec![Span::default(); 2],
+    };
+    Arc::new(Program::new(executable).expect("the program is sound"))
+}
+
+/// A session of it.
+pub fn about() -> Arc<About> {
+    Arc::new(About {
+        program: "00".into(),
+        file: "suite.hk".into(),
+        function: "main".into(),
+        arguments: vec!["\"a\"".into()],
+        started: Timestamp(5),
+    })
+}

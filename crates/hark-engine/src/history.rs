@@ -1,0 +1,124 @@
+//! What happened in a session: what it printed, and what its threads did, in the order of the commits.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{FutureId, ThreadId};
+use crate::output::OutputItem;
+use crate::surroundings::Timestamp;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// When.
+    pub time: Timestamp,
+    /// To which thread.
+    pub thread: ThreadId,
+    /// What.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What may happen to a thread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Event {
+    /// It printed this, line end included.
+    Printed {
+        /// The text.
+        text: String,
+    },
+    /// It was started, by itself as the session's first thread or by another one.
+    Started {
+        /// Which function it calls.
+        function: String,
+        /// Who started it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<ThreadId>,
+    },
+    /// It called a Python function.
+    Called {
+        /// What the program calls it.
+        function: String,
+        /// Which try.
+        attempt: u32,
+    },
+    /// The Python function answered.
+    Returned,
+    /// It waits for a Future.
+    Waited {
+        /// Which.
+        future: FutureId,
+    },
+    /// It came to its end with a Future, whose value will be its own.
+    Followed {
+        /// Which.
+        future: FutureId,
+    },
+    /// It sleeps.
+    Slept {
+        /// Until then.
+        until: Timestamp,
+    },
+    /// It goes on after it waited or slept.
+    Resumed,
+    /// It came to its end.
+    Finished,
+    /// It failed.
+    Broke {
+        /// The error's kind.
+        kind: String,
+        /// The error's message.
+        message: String,
+    },
+    /// It goes on from where it had failed.
+    Retried,
+}
+
+impl LogEntry {
+    /// An item of output, as it stands in the history.
+    pub fn of_output(item: OutputItem) -> LogEntry {
+        LogEntry { time: item.time, thread: item.thread, event: Event::Printed { text: item.text } }
+    }
+
+    /// Whether something was printed.
+    pub fn is_printed(&self) -> bool {
+        matches!(self.event, Event::Printed { .. })
+    }
+
+    /// What was printed, if that is what happened.
+    pub fn printed(&self) -> Option<OutputItem> {
+        self.is_printed().then(|| self.clone()).and_then(LogEntry::into_printed)
+    }
+
+    /// What was printed, if that is what happened.
+    pub fn into_printed(self) -> Option<OutputItem> {
+        match self.event {
+            Event::Printed { text } => Some(OutputItem { time: self.time, thread: self.thread, text }),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Printed { text } => formatter.write_str(text.strip_suffix('\n').unwrap_or(text)),
+            Event::Started { function, parent: None } => write!(formatter, "started: {function}"),
+            Event::Started { function, parent: Some(parent) } => {
+                write!(formatter, "started by thread {parent}: {function}")
+            }
+            Event::Called { function, attempt: 1 } => write!(formatter, "called {function}"),
+            Event::Called { function, attempt } => write!(formatter, "called {function} (try {attempt})"),
+            Event::Returned => formatter.write_str("the call returned"),
+            Event::Waited { future } => write!(formatter, "waits for {future}"),
+            Event::Followed { future } => write!(formatter, "ended with {future}"),
+            Event::Slept { until } => write!(formatter, "sleeps until {until}"),
+            Event::Resumed => formatter.write_str("resumed"),
+            Event::Finished => formatter.write_str("finished"),
+            Event::Broke { kind, message } => write!(formatter, "broke ({kind}): {message}"),
+            Event::Retried => formatter.write_str("retried"),
+        }
+    }
+}

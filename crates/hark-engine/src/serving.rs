@@ -1,0 +1,232 @@
+//! Serving the sessions of a durable storage: those under way are in memory, all others are not.
+//!
+//! A session is *parked*, that is dropped, when nothing in it can happen before something outside does, or a time comes.
+//! It costs nothing then, and is opened again when it is woken.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use hark_machine::Program;
+
+use crate::engine::{Options, Ports};
+use crate::id::{SessionId, ThreadId};
+use crate::output::{Observer, OutputItem};
+use crate::session::{OnEnd, Parts, Session};
+use crate::storage::{Catalog, StorageError};
+use crate::surroundings::Timestamp;
+
+/// The sessions that one engine serves.
+pub(crate) struct Serving {
+    options: Options,
+    ports: Ports,
+    sessions: Mutex<HashMap<SessionId, Entered>>,
+    programs: Mutex<HashMap<String, Weak<Program>>>,
+    /// When the next thread's time comes, as far as the last look at the agenda and what was noted since say.
+    next_due: Mutex<Option<Timestamp>>,
+    me: Weak<Serving>,
+}
+
+/// A session under way.
+struct Entered {
+    session: Arc<Session>,
+    /// Someone waits for its end, so that it is not parked.
+    is_watched: bool,
+}
+
+impl Serving {
+    pub fn new(options: Options, ports: Ports) -> Arc<Serving> {
+        Arc::new_cyclic(|me| Serving {
+            options,
+            ports,
+            sessions: Mutex::default(),
+            programs: Mutex::default(),
+            next_due: Mutex::default(),
+            me: me.clone(),
+        })
+    }
+
+    pub fn catalog(&self) -> Result<&dyn Catalog, StorageError> {
+        self.ports.storage.catalog().ok_or_else(|| StorageError::Permanent("it keeps no sessions".into()))
+    }
+
+    /// The program with this hash, from memory if some session has it.
+    pub fn program(&self, hash: &str) -> Result<Arc<Program>, StorageError> {
+        let mut programs = lock(&self.programs);
+        if let Some(program) = programs.get(hash).and_then(Weak::upgrade) {
+            return Ok(program);
+        }
+        let executable = self.catalog()?.program(hash)?;
+        let program = Program::new(executable).map_err(|error| StorageError::Permanent(error.to_string()))?;
+        let program = Arc::new(program);
+        programs.insert(hash.to_owned(), Arc::downgrade(&program));
+        Ok(program)
+    }
+
+    /// Keeps a program, unless it is known to be kept.
+    pub fn keep_program(&self, hash: &str, program: &Arc<Program>) -> Result<(), StorageError> {
+        let mut programs = lock(&self.programs);
+        if programs.get(hash).and_then(Weak::upgrade).is_none() {
+            self.catalog()?.put_program(hash, program.executable())?;
+            programs.insert(hash.to_owned(), Arc::downgrade(program));
+        }
+        Ok(())
+    }
+
+    /// Enters a session that begins, and that someone waits for.
+    pub fn enter(&self, session: &Arc<Session>) {
+        let entered = Entered { session: session.clone(), is_watched: true };
+        lock(&self.sessions).insert(session.id().clone(), entered);
+    }
+
+    /// The session is over here.
+    pub fn leave(&self, id: &SessionId) {
+        let left = lock(&self.sessions).remove(id);
+        drop(left);
+    }
+
+    /// Drops a session in which nothing happens, unless someone waits for its end.
+    pub fn park(&self, session: &Session) {
+        let mut sessions = lock(&self.sessions);
+        let is_idle = |entered: &Entered| !entered.is_watched && !entered.session.is_active();
+        let parked = match sessions.entry(session.id().clone()) {
+            Entry::Occupied(entry) if is_idle(entry.get()) => Some(entry.remove()),
+            _ => None,
+        };
+        drop(sessions);
+        drop(parked);
+    }
+
+    /// Has these threads of a session run, which is opened for that if it is not under way. Answers whether it is one
+    /// that can run.
+    pub fn wake(&self, id: &SessionId, threads: &[ThreadId]) -> Result<bool, StorageError> {
+        let mut sessions = lock(&self.sessions);
+        let session = match sessions.entry(id.clone()) {
+            Entry::Occupied(entry) => entry.get().session.clone(),
+            Entry::Vacant(entry) => {
+                let Some(session) = self.open(id, Arc::new(|_: &[OutputItem]| {}), None)? else { return Ok(false) };
+                entry.insert(Entered { session: session.clone(), is_watched: false });
+                session
+            }
+        };
+        session.add_activity(threads.len() as u64);
+        drop(sessions);
+        session.invoke(threads);
+        Ok(true)
+    }
+
+    /// Goes on with a session that was claimed; `on_end` learns of its end. Answers whether it is one that can run.
+    pub fn watch(
+        &self,
+        id: &SessionId,
+        observer: Arc<dyn Observer>,
+        on_end: OnEnd,
+    ) -> Result<Option<Arc<Session>>, StorageError> {
+        let Some(session) = self.open(id, observer, Some(on_end))? else { return Ok(None) };
+        self.enter(&session);
+        Ok(Some(session))
+    }
+
+    /// Goes on with a session that was claimed and that nobody waits for. Answers it, if it is one that can run.
+    pub fn take(&self, id: &SessionId) -> Result<Option<Arc<Session>>, StorageError> {
+        let mut sessions = lock(&self.sessions);
+        if let Some(entered) = sessions.get(id) {
+            return Ok(Some(entered.session.clone()));
+        }
+        let Some(session) = self.open(id, Arc::new(|_: &[OutputItem]| {}), None)? else { return Ok(None) };
+        sessions.insert(id.clone(), Entered { session: session.clone(), is_watched: false });
+        Ok(Some(session))
+    }
+
+    /// Opens a session that is kept, if it is not over.
+    fn open(
+        &self,
+        id: &SessionId,
+        observer: Arc<dyn Observer>,
+        on_end: Option<OnEnd>,
+    ) -> Result<Option<Arc<Session>>, StorageError> {
+        let Some(record) = self.catalog()?.record(id)? else { return Ok(None) };
+        if record.state.is_over() {
+            return Ok(None);
+        }
+        let program = self.program(&record.about.program)?;
+        let records = self.ports.storage.session(id, &program)?;
+        let parts = Parts {
+            id: id.clone(),
+            about: record.about.clone(),
+            program,
+            options: self.options.clone(),
+            ports: self.ports.clone(),
+            records,
+            observer,
+            serving: self.me.upgrade(),
+            on_end,
+        };
+        Session::resumed(parts, record.first_stopped).map(Some)
+    }
+
+    /// A thread's time comes then. If nobody would look so early, whoever looks at the agenda is told.
+    pub fn note_due(&self, until: Timestamp) {
+        let mut next = lock(&self.next_due);
+        if next.is_none_or(|next| until < next) {
+            *next = Some(until);
+            drop(next);
+            if let Ok(catalog) = self.catalog() {
+                catalog.ring();
+            }
+        }
+    }
+
+    /// Has all threads run whose time has come, and those that were woken from outside.
+    pub fn look_at_agenda(&self) -> Result<Option<Timestamp>, StorageError> {
+        // What is noted from here on may not be seen below.
+        *lock(&self.next_due) = None;
+        let agenda = self.catalog()?.due(self.ports.surroundings.now())?;
+        for (session, threads) in by_session(agenda.now) {
+            self.wake(&session, &threads)?;
+        }
+        let mut next = lock(&self.next_due);
+        *next = [*next, agenda.next].into_iter().flatten().min();
+        Ok(*next)
+    }
+
+    /// Leaves all sessions as they are.
+    pub fn interrupt(&self) {
+        let sessions: Vec<Arc<Session>> =
+            lock(&self.sessions).values().map(|entered| entered.session.clone()).collect();
+        sessions.iter().for_each(|session| session.interrupt());
+    }
+}
+
+/// Looks at the agenda when there is news, when a time comes, and once in a while, until it is stopped.
+pub(crate) fn attend(serving: &Serving, stop: &AtomicBool, mut before: impl FnMut() -> Result<(), StorageError>) {
+    use crate::limits::{NEWS_WAIT_MAX, STORAGE_RETRY_WAIT};
+
+    while !stop.load(Ordering::Acquire) {
+        let looked = before().and_then(|()| serving.look_at_agenda());
+        let Ok(catalog) = serving.catalog() else { return };
+        let wait = match looked {
+            Ok(next) => next.map_or(NEWS_WAIT_MAX, |next| next.since(serving.ports.surroundings.now())),
+            // What is wrong with the storage its sessions tell.
+            Err(_) => STORAGE_RETRY_WAIT,
+        };
+        catalog.wait_for_news(wait.min(NEWS_WAIT_MAX));
+    }
+}
+
+/// Groups threads that stand in the order of their sessions.
+fn by_session(threads: Vec<(SessionId, ThreadId)>) -> Vec<(SessionId, Vec<ThreadId>)> {
+    let mut grouped: Vec<(SessionId, Vec<ThreadId>)> = Vec::new();
+    for (session, thread) in threads {
+        match grouped.last_mut() {
+            Some((last, threads)) if *last == session => threads.push(thread),
+            _ => grouped.push((session, vec![thread])),
+        }
+    }
+    grouped
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,73 @@
+//! The foreign calls under way, and what they came to, until their threads' turns.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hark_machine::{Error, Value};
+
+use crate::id::ThreadId;
+use crate::output::OutputItem;
+
+/// What a foreign call came to.
+pub(crate) type Answered = Result<Value, Error>;
+
+#[derive(Default)]
+pub(crate) struct Calls(Mutex<HashMap<ThreadId, UnderWay>>);
+
+/// A thread's call.
+struct UnderWay {
+    /// Which of its calls.
+    number: u64,
+    answer: Option<Answered>,
+    /// What it has printed, if that is still to be written down.
+    printed: Vec<OutputItem>,
+}
+
+/// What is known of a call.
+pub(crate) enum CallState {
+    /// Nobody here makes it: who did was lost.
+    Unknown,
+    /// It is being made.
+    UnderWay,
+    /// It is over; this is what it printed and came to.
+    Over(Vec<OutputItem>, Answered),
+}
+
+impl Calls {
+    /// A call begins.
+    pub fn begin(&self, thread: ThreadId, number: u64) {
+        self.lock().insert(thread, UnderWay { number, answer: None, printed: Vec::new() });
+    }
+
+    /// It printed something.
+    pub fn print(&self, item: &OutputItem) {
+        if let Some(call) = self.lock().get_mut(&item.thread) {
+            call.printed.push(item.clone());
+        }
+    }
+
+    /// It is over. The first answer counts.
+    pub fn answer(&self, thread: ThreadId, number: u64, answer: Answered) {
+        if let Some(call) = self.lock().get_mut(&thread).filter(|call| call.number == number) {
+            call.answer.get_or_insert(answer);
+        }
+    }
+
+    /// What is known of this call. If it is over it is forgotten here.
+    pub fn take(&self, thread: ThreadId, number: u64) -> CallState {
+        let mut calls = self.lock();
+        let Entry::Occupied(mut call) = calls.entry(thread) else { return CallState::Unknown };
+        if call.get().number != number {
+            return CallState::Unknown;
+        }
+        match call.get_mut().answer.take() {
+            Some(answer) => CallState::Over(call.remove().printed, answer),
+            None => CallState::UnderWay,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ThreadId, UnderWay>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,38 @@
+//! Values written down by themselves: results, arguments of calls, the data of errors.
+//!
+//! A sealed document of kind `HkVa`, version 1: objects, how many values, the values.
+
+use hark_bytecode::wire::{Reader, Writer};
+
+use super::SnapshotError;
+use super::values::{ValueReader, ValueWriter};
+use crate::program::Program;
+use crate::value::Value;
+
+const MAGIC: [u8; 4] = *b"HkVa";
+const VERSION: u8 = 1;
+
+/// Writes values down. What they share is written once.
+pub fn write_values<'a>(values: impl IntoIterator<Item = &'a Value, IntoIter: ExactSizeIterator>) -> Vec<u8> {
+    let values = values.into_iter();
+    let (mut objects, mut body) = (ValueWriter::default(), Writer::new());
+    body.unsigned(values.len() as u64);
+    values.for_each(|value| objects.write(&mut body, value));
+    let mut writer = Writer::new();
+    objects.finish(&mut writer);
+    writer.raw(&body.into_bytes());
+    writer.seal(MAGIC, VERSION)
+}
+
+/// Reads what [`write_values`] wrote for this program.
+///
+/// # Errors
+/// If the bytes are damaged, or speak of functions that the program does not have.
+pub fn read_values(bytes: &[u8], program: &Program) -> Result<Vec<Value>, SnapshotError> {
+    let (mut reader, _) = Reader::open(bytes, "values' document", MAGIC, VERSION)?;
+    let objects = ValueReader::read(&mut reader, program.executable())?;
+    let count = reader.count()?;
+    let values = (0..count).map(|_| objects.value(&mut reader)).collect::<Result<Vec<Value>, _>>()?;
+    reader.finish()?;
+    Ok(values)
+}
