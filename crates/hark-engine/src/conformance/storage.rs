@@ -13,7 +13,7 @@ use crate::record::{FutureRecord, Key, Live, Record, SessionRecord, SessionState
 use crate::storage::{Range, SessionStorage, Storage};
 use crate::surroundings::Timestamp;
 
-/// Checks a storage. `make` gives an empty one each time.
+/// Checks a storage. `make` gives an empty one each time. A session's own record is written before all others of it.
 ///
 /// # Panics
 /// If the storage does not do what it must.
@@ -61,6 +61,12 @@ fn commit(seed: u64, put: Vec<Record>) -> Commit {
 }
 
 impl Suite {
+    /// Writes the session's own record.
+    fn begin(&self) {
+        let begun = commit(99, vec![Record::Session(Box::new(session_record()))]);
+        assert_eq!(self.commit(begun), Outcome::Done);
+    }
+
     fn read(&self, key: Key) -> Option<crate::record::Versioned> {
         let mut found = Vec::new();
         self.records.read(&[key], &mut found).expect("records can be read");
@@ -125,9 +131,10 @@ fn what_is_put_is_read(suite: &Suite) {
 fn what_is_deleted_is_gone(suite: &Suite) {
     suite.records.reserve(4).expect("numbers can be reserved");
     assert_eq!(suite.commit(commit(1, every_kind())), Outcome::Done);
-    // The mailbox may go with its thread, so it is deleted first.
+    // The mailbox may go with its thread, so it is deleted first, and the session's own record last.
     let mut keys: Vec<Key> = every_kind().iter().map(Record::key).collect();
     keys.swap(1, 2);
+    keys.rotate_left(1);
     for key in keys {
         assert!(suite.read(key.clone()).is_some(), "{key:?} is gone too early");
         let delete = Commit { delete: vec![key.clone()], ..commit(2, Vec::new()) };
@@ -139,6 +146,7 @@ fn what_is_deleted_is_gone(suite: &Suite) {
 }
 
 fn a_conflict_changes_nothing(suite: &Suite) {
+    suite.begin();
     suite.records.reserve(300).expect("numbers can be reserved");
     let first = commit(1, vec![resolved(1, 10), resolved(200, 20)]);
     let stamp = first.stamp;
@@ -173,6 +181,7 @@ fn an_absent_record_can_be_expected(suite: &Suite) {
 }
 
 fn scans_are_in_order(suite: &Suite) {
+    suite.begin();
     suite.records.reserve(1_000).expect("numbers can be reserved");
     let mut first = commit(1, Vec::new());
     first.fresh = (0..1_000).map(|thread| Record::Live(ThreadId(thread), live())).collect();
@@ -204,13 +213,14 @@ fn scans_are_in_order(suite: &Suite) {
 }
 
 fn sessions_are_apart(suite: &Suite) {
+    suite.begin();
     let other = suite.storage.session(&session_id(2), &program()).expect("a session can be opened");
+    assert_eq!(other.reserve(1), Ok(ThreadId(0)));
+    assert_eq!(suite.records.reserve(1), Ok(ThreadId(0)));
     assert_eq!(suite.commit(commit(1, vec![resolved(0, 1)])), Outcome::Done);
     let mut found = Vec::new();
     other.read(&[Key::Future(ThreadId(0).into())], &mut found).expect("records can be read");
     assert!(found[0].is_none());
-    assert_eq!(other.reserve(1), Ok(ThreadId(0)));
-    assert_eq!(suite.records.reserve(1), Ok(ThreadId(0)));
 }
 
 fn numbers_are_reserved_once(suite: &Suite) {
@@ -247,6 +257,7 @@ fn add_one(suite: &Suite, stamps: &mut Stamps) {
 }
 
 fn of_many_writers_one_wins(suite: &Suite) {
+    suite.begin();
     suite.records.reserve(301).expect("numbers can be reserved");
     thread::scope(|scope| {
         for seed in 0..4 {

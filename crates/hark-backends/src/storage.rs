@@ -1,0 +1,4 @@
+//! Where sessions are kept.
+
+#[cfg(feature = "sqlite")]
+pub mod sqlite;

@@ -1,0 +1,199 @@
+//! What the file knows beyond single sessions.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use hark_bytecode::Executable;
+use hark_engine::{
+    Agenda, Catalog, Filter, SessionId, SessionRecord, StorageError, Summary, ThreadId, Timestamp, codec,
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::Shared;
+use super::database::{DUE_AT_TAKEOVER, TABLES};
+use super::server;
+
+impl Catalog for Shared {
+    fn put_program(&self, hash: &str, executable: &Executable) -> Result<(), StorageError> {
+        let known = self.read(|connection| {
+            let sql = "SELECT 1 FROM program WHERE hash = ?1";
+            connection.prepare_cached(sql)?.query_row([hash], |_| Ok(())).optional()
+        })?;
+        if known.is_none() {
+            self.write(|connection| {
+                let sql = "INSERT OR IGNORE INTO program VALUES (?1, ?2)";
+                connection.execute(sql, params![hash, executable.encode()])
+            })?;
+        }
+        Ok(())
+    }
+
+    fn program(&self, hash: &str) -> Result<Executable, StorageError> {
+        let content: Option<Vec<u8>> = self.read(|connection| {
+            let sql = "SELECT content FROM program WHERE hash = ?1";
+            connection.prepare_cached(sql)?.query_row([hash], |row| row.get(0)).optional()
+        })?;
+        let damaged = |why: &str| StorageError::Permanent(format!("the program {hash} {why}"));
+        let content = content.ok_or_else(|| damaged("is missing"))?;
+        Executable::decode(&content).map_err(|error| damaged(&format!("cannot be read: {error}")))
+    }
+
+    fn record(&self, id: &SessionId) -> Result<Option<SessionRecord>, StorageError> {
+        let summary: Option<String> = self.read(|connection| {
+            let sql = "SELECT summary FROM session WHERE id = ?1";
+            connection.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0)).optional()
+        })?;
+        summary.map(|summary| parse(&summary)).transpose()
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Vec<Summary>, StorageError> {
+        struct Found {
+            id: String,
+            summary: String,
+            server: Option<i64>,
+            threads: i64,
+        }
+        let found: Vec<Found> = self.read(|connection| {
+            let sql = "SELECT id, summary, server,
+                    max(coalesce((SELECT max(number) FROM thread WHERE session = session.number), -1),
+                        coalesce((SELECT max(name) FROM future WHERE session = session.number AND name < ''), -1)) + 1
+                FROM session
+                WHERE id >= ?1 AND id < ?1 || 'g' AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR ended < ?3)
+                ORDER BY id DESC LIMIT ?4";
+            let prefix = filter.prefix.as_deref().unwrap_or("");
+            let state = filter.state.map(|state| state.name());
+            let ended_before = filter.ended_before.map(|time| time.0 as i64);
+            let limit = filter.limit.map_or(-1, |limit| limit as i64);
+            let found = |row: &Row<'_>| {
+                Ok(Found { id: row.get(0)?, summary: row.get(1)?, server: row.get(2)?, threads: row.get(3)? })
+            };
+            connection.prepare_cached(sql)?.query_map(params![prefix, state, ended_before, limit], found)?.collect()
+        })?;
+        let mut alive: HashMap<i64, bool> = HashMap::new();
+        let summaries = found.into_iter().map(|found| {
+            let record = parse(&found.summary)?;
+            let is_served = !record.state.is_over()
+                && found.server.is_some_and(|server| *alive.entry(server).or_insert_with(|| self.is_alive(server)));
+            let id = SessionId::from_text(&found.id);
+            Ok(Summary { id, record, is_served, threads: found.threads as u64 })
+        });
+        summaries.collect()
+    }
+
+    fn claim(&self, only: Option<&SessionId>) -> Result<Vec<SessionId>, StorageError> {
+        let me = self.server()?.number();
+        let only = only.map(SessionId::as_str);
+        let servers: Vec<Option<i64>> = self.read(|connection| {
+            let sql = "SELECT DISTINCT server FROM session
+                WHERE state = 'running' AND server IS NOT ?1 AND (?2 IS NULL OR id = ?2)";
+            connection.prepare_cached(sql)?.query_map(params![me, only], |row| row.get(0))?.collect()
+        })?;
+        let free: Vec<Option<i64>> =
+            servers.into_iter().filter(|server| server.is_none_or(|server| !self.is_alive(server))).collect();
+        let mut claimed = Vec::new();
+        for server in free {
+            // Whoever was quicker has put its own number there.
+            let sql =
+                "UPDATE session SET server = ?1 WHERE state = 'running' AND server IS ?3 AND (?2 IS NULL OR id = ?2)
+                RETURNING id";
+            let ids: Vec<String> = self.write(|connection| {
+                connection.prepare_cached(sql)?.query_map(params![me, only, server], |row| row.get(0))?.collect()
+            })?;
+            claimed.extend(ids.iter().map(|id| SessionId::from_text(id)));
+        }
+        claimed.sort_unstable();
+        Ok(claimed)
+    }
+
+    fn release(&self, only: Option<&SessionId>) -> Result<(), StorageError> {
+        let Some(me) = self.server.get().map(server::Server::number) else { return Ok(()) };
+        let only = only.map(SessionId::as_str);
+        self.write(|connection| {
+            let sql =
+                "UPDATE session SET server = NULL WHERE state = 'running' AND server = ?1 AND (?2 IS NULL OR id = ?2)";
+            connection.execute(sql, params![me, only])
+        })
+        .map(drop)
+    }
+
+    fn unattended(&self, session: &SessionId) -> Result<Vec<ThreadId>, StorageError> {
+        let threads: Vec<i64> = self.read(|connection| {
+            let sql = "SELECT thread.number FROM thread JOIN session ON thread.session = session.number
+                    WHERE session.id = ?1 AND due = ?2
+                UNION SELECT ready.thread FROM ready JOIN session ON ready.session = session.number WHERE session.id = ?1
+                ORDER BY 1";
+            let mut statement = connection.prepare_cached(sql)?;
+            statement.query_map(params![session.as_str(), DUE_AT_TAKEOVER], |row| row.get(0))?.collect()
+        })?;
+        Ok(threads.into_iter().map(|thread| ThreadId(thread as u64)).collect())
+    }
+
+    fn due(&self, now: Timestamp) -> Result<Agenda, StorageError> {
+        let Some(me) = self.server.get().map(server::Server::number) else { return Ok(Agenda::default()) };
+        let now = now.0 as i64;
+        let (found, next): (Vec<(String, i64)>, Option<i64>) = self.read(|connection| {
+            let sql = "SELECT session.id, thread.number FROM thread JOIN session ON thread.session = session.number
+                    WHERE thread.due IS NOT NULL AND thread.due <= ?2 AND session.server = ?1 AND session.state = 'running'
+                UNION SELECT session.id, ready.thread FROM ready JOIN session ON ready.session = session.number
+                    WHERE session.server = ?1 AND session.state = 'running'
+                ORDER BY 1, 2";
+            let mut statement = connection.prepare_cached(sql)?;
+            let found = statement.query_map(params![me, now], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let found = found.collect::<rusqlite::Result<_>>()?;
+            let sql = "SELECT due FROM thread JOIN session ON thread.session = session.number
+                WHERE due > ?2 AND due < ?3 AND session.server = ?1 ORDER BY due LIMIT 1";
+            let mut statement = connection.prepare_cached(sql)?;
+            let next = statement.query_row(params![me, now, DUE_AT_TAKEOVER], |row| row.get(0)).optional()?;
+            Ok((found, next))
+        })?;
+        let now = found.into_iter().map(|(id, thread)| (SessionId::from_text(&id), ThreadId(thread as u64)));
+        Ok(Agenda { now: now.collect(), next: next.map(|due| Timestamp(due as u64)) })
+    }
+
+    fn wait_for_news(&self, at_most: Duration) {
+        match self.server() {
+            Ok(server) => server.wait(at_most),
+            Err(_) => std::thread::sleep(at_most),
+        }
+    }
+
+    fn ring(&self) {
+        if let Some(server) = self.server.get() {
+            server.ring();
+        }
+    }
+
+    fn announce(&self) {
+        server::announce(&self.folder);
+    }
+
+    fn remove(&self, id: &SessionId) -> Result<(), StorageError> {
+        self.write(|connection| {
+            for table in TABLES {
+                let sql = format!("DELETE FROM {table} WHERE session = (SELECT number FROM session WHERE id = ?1)");
+                connection.prepare_cached(&sql)?.execute([id.as_str()])?;
+            }
+            connection.prepare_cached("DELETE FROM session WHERE id = ?1")?.execute([id.as_str()])
+        })
+        .map(drop)
+    }
+}
+
+impl Shared {
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StorageError> {
+        self.database.read(|connection| read(connection).map_err(|error| self.database.error(&error)))
+    }
+
+    fn write<T>(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StorageError> {
+        let write = |connection: &Connection| write(connection).map_err(|error| self.database.error(&error));
+        self.group.alone(&self.database, write)
+    }
+
+    fn is_alive(&self, server: i64) -> bool {
+        self.server.get().is_some_and(|me| me.number() == server) || server::is_alive(&self.folder, server)
+    }
+}
+
+fn parse(summary: &str) -> Result<SessionRecord, StorageError> {
+    serde_json::from_str(summary).map_err(|error| codec::CodecError::from(error).into())
+}

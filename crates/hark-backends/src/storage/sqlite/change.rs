@@ -1,0 +1,279 @@
+//! A commit as rows, made where the commit is, and carried out by whoever leads its group.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use hark_engine::{Commit, Due, FutureId, Key, Live, Outcome, Record, SessionId, Stamp, ThreadId, codec};
+use hark_machine::Program;
+use rusqlite::types::{ToSql, ToSqlOutput};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+
+use super::database::DUE_AT_TAKEOVER;
+
+/// The number of a session's row, once it is known to be written; 0 before.
+pub(super) type RowNumber = Arc<AtomicI64>;
+
+/// The rows that a commit expects, writes and deletes.
+pub(super) struct Change {
+    session: SessionId,
+    row: RowNumber,
+    server: i64,
+    stamp: Stamp,
+    expect: Vec<(Key, Option<Stamp>)>,
+    put: Vec<Row>,
+    delete: Vec<Key>,
+    /// Empty, or a JSON array.
+    log: String,
+}
+
+/// A row that is written.
+enum Row {
+    Session { state: &'static str, ended: Option<i64>, summary: String },
+    Thread { number: ThreadId, due: Option<i64>, summary: String, content: Vec<u8> },
+    Ready(ThreadId),
+    Future { name: FutureId, content: Vec<u8> },
+    Wait { future: FutureId, thread: ThreadId },
+    Todo(FutureId),
+    Unawaited { thread: ThreadId, content: Vec<u8> },
+    Broken { thread: ThreadId, summary: String, content: Vec<u8> },
+}
+
+/// A Future's name as SQLite keeps it.
+pub(super) struct Name<'a>(pub &'a FutureId);
+
+impl ToSql for Name<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self.0 {
+            FutureId::Thread(thread) => Ok(ToSqlOutput::from(thread.0 as i64)),
+            FutureId::Promise(id) => Ok(ToSqlOutput::from(&**id)),
+        }
+    }
+}
+
+/// A stamp as SQLite keeps it.
+pub(super) fn stamp_number(stamp: Stamp) -> i64 {
+    stamp.0.get() as i64
+}
+
+fn due_number(live: &Live) -> Option<i64> {
+    live.due().map(|due| match due {
+        Due::At(time) => i64::try_from(time.0).unwrap_or(DUE_AT_TAKEOVER - 1).min(DUE_AT_TAKEOVER - 1),
+        Due::AtTakeover => DUE_AT_TAKEOVER,
+    })
+}
+
+impl Change {
+    pub fn new(session: &SessionId, row: &RowNumber, server: i64, commit: &Commit, program: &Program) -> Change {
+        let rows = commit.fresh.iter().chain(&commit.put).map(|record| row_of(record, program));
+        // What is in the log can always be written as JSON.
+        let log =
+            if commit.log.is_empty() { String::new() } else { serde_json::to_string(&commit.log).unwrap_or_default() };
+        Change {
+            session: session.clone(),
+            row: row.clone(),
+            server,
+            stamp: commit.stamp,
+            expect: commit.expect.clone(),
+            put: rows.collect(),
+            delete: commit.delete.clone(),
+            log,
+        }
+    }
+
+    /// Makes the change within a transaction, if all is as it expects.
+    pub fn make(&self, connection: &Connection) -> rusqlite::Result<Outcome> {
+        let is_new = self.expect.iter().any(|(key, stamp)| *key == Key::Session && stamp.is_none());
+        if is_new {
+            // Nothing else can be there of a session that is not.
+            if self.find_row(connection)?.is_some() {
+                return Ok(Outcome::Conflict);
+            }
+        } else {
+            let row = self.known_row(connection)?;
+            for (key, stamp) in &self.expect {
+                let found = row.map(|row| stamp_of(connection, row, key)).transpose()?.flatten();
+                if found != stamp.map(stamp_number) {
+                    return Ok(Outcome::Conflict);
+                }
+            }
+        }
+        let session = self.put.iter().find(|row| matches!(row, Row::Session { .. }));
+        let mut row = if is_new { None } else { self.known_row(connection)? };
+        if let Some(Row::Session { state, ended, summary }) = session {
+            row = Some(self.write_session(connection, row, state, *ended, summary)?);
+        }
+        let Some(row) = row else {
+            // Only what writes nothing can speak of a session that is not there.
+            return Ok(if self.put.is_empty() { Outcome::Done } else { Outcome::Conflict });
+        };
+        for each in &self.put {
+            self.write(connection, row, each)?;
+        }
+        if !is_new {
+            for key in &self.delete {
+                delete(connection, row, key)?;
+            }
+        }
+        if !self.log.is_empty() {
+            let next = "INSERT INTO log SELECT ?1, coalesce(max(position), 0) + 1, ?2 FROM log WHERE session = ?1";
+            connection.prepare_cached(next)?.execute(params![row, self.log])?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn known_row(&self, connection: &Connection) -> rusqlite::Result<Option<i64>> {
+        match self.row.load(Ordering::Acquire) {
+            0 => self.find_row(connection),
+            row => Ok(Some(row)),
+        }
+    }
+
+    fn find_row(&self, connection: &Connection) -> rusqlite::Result<Option<i64>> {
+        find_row(connection, &self.session)
+    }
+
+    fn write_session(
+        &self,
+        connection: &Connection,
+        row: Option<i64>,
+        state: &str,
+        ended: Option<i64>,
+        summary: &str,
+    ) -> rusqlite::Result<i64> {
+        let stamp = stamp_number(self.stamp);
+        let Some(row) = row else {
+            let insert =
+                "INSERT INTO session (id, stamp, state, ended, server, summary) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let id = self.session.as_str();
+            connection.prepare_cached(insert)?.execute(params![id, stamp, state, ended, self.server, summary])?;
+            return Ok(connection.last_insert_rowid());
+        };
+        let update = "UPDATE session SET stamp = ?2, state = ?3, ended = ?4, summary = ?5 WHERE number = ?1";
+        connection.prepare_cached(update)?.execute(params![row, stamp, state, ended, summary])?;
+        Ok(row)
+    }
+
+    fn write(&self, connection: &Connection, session: i64, row: &Row) -> rusqlite::Result<()> {
+        let stamp = stamp_number(self.stamp);
+        let prepare = |sql: &str| -> rusqlite::Result<CachedStatement<'_>> { connection.prepare_cached(sql) };
+        match row {
+            Row::Session { .. } => 0,
+            Row::Thread { number, due, summary, content } => {
+                prepare("REPLACE INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+                    session,
+                    number.0 as i64,
+                    stamp,
+                    due,
+                    summary,
+                    content
+                ])?
+            }
+            Row::Ready(thread) => {
+                prepare("REPLACE INTO ready VALUES (?1, ?2, ?3)")?.execute(params![session, thread.0 as i64, stamp])?
+            }
+            Row::Future { name, content } => prepare("REPLACE INTO future VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![session, Name(name), stamp, content])?,
+            Row::Wait { future, thread } => prepare("REPLACE INTO wait VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+                session,
+                Name(future),
+                thread.0 as i64,
+                stamp
+            ])?,
+            Row::Todo(future) => {
+                prepare("REPLACE INTO todo VALUES (?1, ?2, ?3)")?.execute(params![session, Name(future), stamp])?
+            }
+            Row::Unawaited { thread, content } => prepare("REPLACE INTO unawaited VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![session, thread.0 as i64, stamp, content])?,
+            Row::Broken { thread, summary, content } => prepare("REPLACE INTO broken VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![session, thread.0 as i64, stamp, summary, content])?,
+        };
+        Ok(())
+    }
+}
+
+fn row_of(record: &Record, program: &Program) -> Row {
+    match record {
+        Record::Session(session) => Row::Session {
+            state: session.state.name(),
+            ended: session.ended.map(|time| time.0 as i64),
+            // What is in it can always be written as JSON.
+            summary: serde_json::to_string(session).unwrap_or_default(),
+        },
+        Record::Live(number, live) => Row::Thread {
+            number: *number,
+            due: due_number(live),
+            summary: codec::live_summary(live),
+            content: codec::live_content(live, program),
+        },
+        Record::Ready(thread) => Row::Ready(*thread),
+        Record::Future(name, future) => Row::Future { name: name.clone(), content: codec::future_content(future) },
+        Record::Wait { future, waiter } => Row::Wait { future: future.clone(), thread: *waiter },
+        Record::Todo(future) => Row::Todo(future.clone()),
+        Record::Unawaited(thread, failure) => {
+            Row::Unawaited { thread: *thread, content: codec::failure_content(failure) }
+        }
+        Record::Broken(thread, live) => Row::Broken {
+            thread: *thread,
+            summary: codec::live_summary(live),
+            content: codec::live_content(live, program),
+        },
+    }
+}
+
+/// The row of a session.
+pub(super) fn find_row(connection: &Connection, session: &SessionId) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached("SELECT number FROM session WHERE id = ?1")?
+        .query_row([session.as_str()], |row| row.get(0))
+        .optional()
+}
+
+/// The version of a record, if it exists.
+pub(super) fn stamp_of(connection: &Connection, session: i64, key: &Key) -> rusqlite::Result<Option<i64>> {
+    let prepare = |sql: &str| -> rusqlite::Result<CachedStatement<'_>> { connection.prepare_cached(sql) };
+    let first = |row: &rusqlite::Row<'_>| row.get(0);
+    match key {
+        Key::Session => prepare("SELECT stamp FROM session WHERE number = ?1")?.query_row([session], first),
+        Key::Live(thread) => prepare("SELECT stamp FROM thread WHERE session = ?1 AND number = ?2")?
+            .query_row(params![session, thread.0 as i64], first),
+        Key::Ready(thread) => prepare("SELECT stamp FROM ready WHERE session = ?1 AND thread = ?2")?
+            .query_row(params![session, thread.0 as i64], first),
+        Key::Future(future) => prepare("SELECT stamp FROM future WHERE session = ?1 AND name = ?2")?
+            .query_row(params![session, Name(future)], first),
+        Key::Wait { future, waiter } => {
+            prepare("SELECT stamp FROM wait WHERE session = ?1 AND future = ?2 AND thread = ?3")?
+                .query_row(params![session, Name(future), waiter.0 as i64], first)
+        }
+        Key::Todo(future) => prepare("SELECT stamp FROM todo WHERE session = ?1 AND future = ?2")?
+            .query_row(params![session, Name(future)], first),
+        Key::Unawaited(thread) => prepare("SELECT stamp FROM unawaited WHERE session = ?1 AND thread = ?2")?
+            .query_row(params![session, thread.0 as i64], first),
+        Key::Broken(thread) => prepare("SELECT stamp FROM broken WHERE session = ?1 AND thread = ?2")?
+            .query_row(params![session, thread.0 as i64], first),
+    }
+    .optional()
+}
+
+fn delete(connection: &Connection, session: i64, key: &Key) -> rusqlite::Result<()> {
+    let prepare = |sql: &str| -> rusqlite::Result<CachedStatement<'_>> { connection.prepare_cached(sql) };
+    match key {
+        Key::Session => prepare("DELETE FROM session WHERE number = ?1")?.execute([session])?,
+        Key::Live(thread) => prepare("DELETE FROM thread WHERE session = ?1 AND number = ?2")?
+            .execute(params![session, thread.0 as i64])?,
+        Key::Ready(thread) => prepare("DELETE FROM ready WHERE session = ?1 AND thread = ?2")?
+            .execute(params![session, thread.0 as i64])?,
+        Key::Future(future) => {
+            prepare("DELETE FROM future WHERE session = ?1 AND name = ?2")?.execute(params![session, Name(future)])?
+        }
+        Key::Wait { future, waiter } => prepare("DELETE FROM wait WHERE session = ?1 AND future = ?2 AND thread = ?3")?
+            .execute(params![session, Name(future), waiter.0 as i64])?,
+        Key::Todo(future) => {
+            prepare("DELETE FROM todo WHERE session = ?1 AND future = ?2")?.execute(params![session, Name(future)])?
+        }
+        Key::Unawaited(thread) => prepare("DELETE FROM unawaited WHERE session = ?1 AND thread = ?2")?
+            .execute(params![session, thread.0 as i64])?,
+        Key::Broken(thread) => prepare("DELETE FROM broken WHERE session = ?1 AND thread = ?2")?
+            .execute(params![session, thread.0 as i64])?,
+    };
+    Ok(())
+}

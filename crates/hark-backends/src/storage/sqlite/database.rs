@@ -1,0 +1,169 @@
+//! The file: its schema, its connections, and what can be wrong with it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use hark_engine::StorageError;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+/// What tells a file of ours: "Hark" in ASCII.
+const APPLICATION_ID: i32 = 0x4861_726b;
+
+/// The version of the schema. Later releases read earlier ones.
+const SCHEMA_VERSION: i32 = 1;
+
+/// How long a commit waits for other processes to finish theirs.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// `due` of what is to be looked at when its session is taken up by another server.
+pub(super) const DUE_AT_TAKEOVER: i64 = i64::MAX;
+
+/// A Future's name is the number of the thread whose value it has, or the text of a promise's name.
+const SCHEMA: &str = "
+    CREATE TABLE program (hash TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE session (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, stamp INTEGER NOT NULL, state TEXT NOT NULL,
+        ended INTEGER, server INTEGER, summary TEXT NOT NULL);
+    CREATE INDEX session_running ON session (server) WHERE state = 'running';
+    CREATE TABLE thread (
+        session INTEGER, number INTEGER, stamp INTEGER NOT NULL, due INTEGER, summary TEXT NOT NULL, content BLOB NOT NULL,
+        PRIMARY KEY (session, number)) WITHOUT ROWID;
+    CREATE INDEX thread_due ON thread (due) WHERE due IS NOT NULL;
+    CREATE TABLE ready (
+        session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, PRIMARY KEY (session, thread)) WITHOUT ROWID;
+    CREATE TABLE future (
+        session INTEGER, name, stamp INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY (session, name)) WITHOUT ROWID;
+    CREATE TABLE wait (
+        session INTEGER, future, thread INTEGER, stamp INTEGER NOT NULL,
+        PRIMARY KEY (session, future, thread)) WITHOUT ROWID;
+    CREATE TABLE todo (session INTEGER, future, stamp INTEGER NOT NULL, PRIMARY KEY (session, future)) WITHOUT ROWID;
+    CREATE TABLE unawaited (
+        session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, content BLOB NOT NULL,
+        PRIMARY KEY (session, thread)) WITHOUT ROWID;
+    CREATE TABLE broken (
+        session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, summary TEXT NOT NULL, content BLOB NOT NULL,
+        PRIMARY KEY (session, thread)) WITHOUT ROWID;
+    CREATE TABLE log (
+        session INTEGER, position INTEGER, entries TEXT NOT NULL, PRIMARY KEY (session, position)) WITHOUT ROWID;
+";
+
+/// The tables that have a session's records, besides its own row.
+pub(super) const TABLES: [&str; 8] = ["thread", "ready", "future", "wait", "todo", "unawaited", "broken", "log"];
+
+/// The file, and connections for reading it.
+pub(super) struct Database {
+    path: PathBuf,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl Database {
+    /// Opens the file, or makes it.
+    pub fn open(path: &Path) -> Result<Database, StorageError> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| {
+                StorageError::Permanent(format!("the folder `{}` cannot be made: {error}", folder.display()))
+            })?;
+        }
+        let database = Database { path: path.to_path_buf(), readers: Mutex::default() };
+        let mut connection = database.connect_writer()?;
+        database.prepare(&mut connection)?;
+        Ok(database)
+    }
+
+    /// Makes the schema, or checks that it is one we know.
+    fn prepare(&self, connection: &mut Connection) -> Result<(), StorageError> {
+        let version = |connection: &Connection| -> rusqlite::Result<(i32, i32, i64)> {
+            let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+            let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+            Ok((application, version, tables))
+        };
+        let mut found = version(connection).map_err(|error| self.error(&error))?;
+        if found == (0, 0, 0) {
+            let make = |connection: &mut Connection| -> rusqlite::Result<(i32, i32, i64)> {
+                connection.pragma_update(None, "journal_mode", "wal")?;
+                let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+                // Another process may have been quicker.
+                if version(&transaction)? == (0, 0, 0) {
+                    transaction.execute_batch(SCHEMA)?;
+                    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+                    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+                }
+                transaction.commit()?;
+                version(connection)
+            };
+            found = make(connection).map_err(|error| self.error(&error))?;
+        }
+        let path = self.path.display();
+        match found {
+            (APPLICATION_ID, SCHEMA_VERSION, _) => Ok(()),
+            (APPLICATION_ID, version, _) => Err(StorageError::Permanent(format!(
+                "`{path}` has format version {version}, and this release knows version {SCHEMA_VERSION}; \
+                 use the release that wrote it, or a later one"
+            ))),
+            _ => Err(StorageError::Permanent(format!("`{path}` is a database, but not one of Hark's"))),
+        }
+    }
+
+    /// A connection that writes.
+    pub fn connect_writer(&self) -> Result<Connection, StorageError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connect = || -> rusqlite::Result<Connection> {
+            let connection = Connection::open_with_flags(&self.path, flags)?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            connection.pragma_update(None, "synchronous", "full")?;
+            connection.pragma_update(None, "cache_size", -8_000)?;
+            connection.set_prepared_statement_cache_capacity(64);
+            Ok(connection)
+        };
+        connect().map_err(|error| self.error(&error))
+    }
+
+    /// Reads, from one moment's state.
+    pub fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StorageError>) -> Result<T, StorageError> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.connect_reader().map_err(|error| self.error(&error))?,
+        };
+        let begun = connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([]));
+        begun.map_err(|error| self.error(&error))?;
+        let result = read(&connection);
+        let ended = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        if ended.is_ok() {
+            self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        }
+        result
+    }
+
+    fn connect_reader(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.pragma_update(None, "cache_size", -1_000)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    }
+
+    /// What an error of SQLite means to the user.
+    pub fn error(&self, error: &rusqlite::Error) -> StorageError {
+        let path = self.path.display();
+        let permanent = |why: &str| StorageError::Permanent(format!("`{path}` {why}"));
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                StorageError::Transient(format!("`{path}` is locked by another process"))
+            }
+            Some(ErrorCode::DiskFull) => {
+                StorageError::Transient(format!("the disk is full, so `{path}` cannot be written to"))
+            }
+            Some(ErrorCode::NotADatabase) => permanent("is no database, or a damaged one"),
+            Some(ErrorCode::DatabaseCorrupt) => permanent("is damaged; nothing was changed"),
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => permanent("cannot be written to"),
+            Some(ErrorCode::CannotOpen) => permanent("cannot be opened"),
+            _ => permanent(&format!("cannot be used: {error}")),
+        }
+    }
+}

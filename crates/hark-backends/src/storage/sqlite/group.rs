@@ -1,0 +1,172 @@
+//! Group commit: changes that are ready together share one transaction, and so one fsync.
+//!
+//! Who comes first leads: it carries out what waits, its own change included, while others queue up behind it; then one of
+//! these leads. There is no thread of its own for it, so that a lone commit costs no switch.
+
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
+
+use hark_engine::{Outcome, StorageError};
+use rusqlite::Connection;
+
+use super::change::Change;
+use super::database::Database;
+
+/// The most changes of one transaction.
+const GROUP_MAX: usize = 512;
+
+pub(super) struct Group {
+    writer: Mutex<Connection>,
+    queue: Mutex<Queue>,
+    changes: AtomicU64,
+    transactions: AtomicU64,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Arc<Request>>,
+    has_leader: bool,
+}
+
+/// A change that is to be made.
+struct Request {
+    change: Mutex<Change>,
+    answer: Mutex<Option<Result<Outcome, StorageError>>>,
+    /// It is this one's turn to lead.
+    leads: AtomicBool,
+    thread: Thread,
+}
+
+/// How much was written so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Work {
+    /// Changes.
+    pub commits: u64,
+    /// Transactions, each of them one fsync.
+    pub fsyncs: u64,
+}
+
+impl Group {
+    pub fn new(writer: Connection) -> Group {
+        Group {
+            writer: Mutex::new(writer),
+            queue: Mutex::default(),
+            changes: AtomicU64::new(0),
+            transactions: AtomicU64::new(0),
+        }
+    }
+
+    /// Makes a change, together with others.
+    pub fn commit(&self, database: &Database, change: Change) -> Result<Outcome, StorageError> {
+        let request = Arc::new(Request {
+            change: Mutex::new(change),
+            answer: Mutex::default(),
+            leads: AtomicBool::new(false),
+            thread: thread::current(),
+        });
+        let mut queue = lock(&self.queue);
+        queue.waiting.push(request.clone());
+        let leads = !mem::replace(&mut queue.has_leader, true);
+        drop(queue);
+        request.leads.store(leads, Ordering::Release);
+        loop {
+            if request.leads.swap(false, Ordering::AcqRel) {
+                self.lead(database);
+            }
+            if let Some(answer) = lock(&request.answer).take() {
+                return answer;
+            }
+            if !request.leads.load(Ordering::Acquire) {
+                thread::park();
+            }
+        }
+    }
+
+    /// Something of its own, not together with others.
+    pub fn alone<T>(
+        &self,
+        database: &Database,
+        write: impl FnOnce(&Connection) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let writer = lock(&self.writer);
+        begin(&writer).map_err(|error| database.error(&error))?;
+        let result = write(&writer);
+        let ended = if result.is_ok() { end(&writer) } else { roll_back(&writer) };
+        ended.map_err(|error| database.error(&error))?;
+        self.transactions.fetch_add(1, Ordering::Relaxed);
+        result
+    }
+
+    pub fn work(&self) -> Work {
+        Work { commits: self.changes.load(Ordering::Relaxed), fsyncs: self.transactions.load(Ordering::Relaxed) }
+    }
+
+    /// Makes the changes that wait, and has the next one lead.
+    fn lead(&self, database: &Database) {
+        let writer = lock(&self.writer);
+        let mut queue = lock(&self.queue);
+        let count = queue.waiting.len().min(GROUP_MAX);
+        let requests: Vec<Arc<Request>> = queue.waiting.drain(..count).collect();
+        drop(queue);
+        let answers = self.make(&writer, database, &requests);
+        drop(writer);
+        let mut queue = lock(&self.queue);
+        match queue.waiting.first() {
+            Some(next) => {
+                next.leads.store(true, Ordering::Release);
+                next.thread.unpark();
+            }
+            None => queue.has_leader = false,
+        }
+        drop(queue);
+        for (request, answer) in requests.iter().zip(answers) {
+            *lock(&request.answer) = Some(answer);
+            request.thread.unpark();
+        }
+    }
+
+    fn make(
+        &self,
+        writer: &Connection,
+        database: &Database,
+        requests: &[Arc<Request>],
+    ) -> Vec<Result<Outcome, StorageError>> {
+        let make = || -> rusqlite::Result<Vec<Result<Outcome, StorageError>>> {
+            begin(writer)?;
+            let outcomes: rusqlite::Result<Vec<Outcome>> =
+                requests.iter().map(|request| lock(&request.change).make(writer)).collect();
+            match outcomes.and_then(|outcomes| end(writer).map(|()| outcomes)) {
+                Ok(outcomes) => Ok(outcomes.into_iter().map(Ok).collect()),
+                Err(error) => {
+                    // After some errors SQLite has done so already.
+                    let _ = roll_back(writer);
+                    Err(error)
+                }
+            }
+        };
+        self.transactions.fetch_add(1, Ordering::Relaxed);
+        self.changes.fetch_add(requests.len() as u64, Ordering::Relaxed);
+        make().unwrap_or_else(|error| {
+            let error = database.error(&error);
+            requests.iter().map(|_| Err(error.clone())).collect()
+        })
+    }
+}
+
+fn begin(writer: &Connection) -> rusqlite::Result<()> {
+    writer.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)
+}
+
+fn end(writer: &Connection) -> rusqlite::Result<()> {
+    writer.prepare_cached("COMMIT")?.execute([]).map(drop)
+}
+
+fn roll_back(writer: &Connection) -> rusqlite::Result<()> {
+    writer.execute_batch("ROLLBACK")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
