@@ -78,6 +78,11 @@ pub struct Run {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
+    pub storage: StorageChoice,
+    /// Start the session, print its id, and leave it to `hark worker` or `hark resume`
+    #[arg(long)]
+    pub detach: bool,
+    #[command(flatten)]
     pub config: ConfigFile,
     /// Write down, drop and read back each thread wherever it may stop (for tests of Hark itself)
     #[arg(long, hide = true, value_name = "WHERE")]
@@ -94,6 +99,23 @@ pub enum SuspendAt {
     Effects,
     /// After each instruction; past the first 10,000 at random ones.
     Instructions,
+}
+
+/// Where sessions are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StorageName {
+    /// In this process, for as long as it runs.
+    Memory,
+    /// In one file, `hark.db` in the project's data_dir.
+    Sqlite,
+}
+
+/// The storage that is asked for.
+#[derive(Debug, Args)]
+pub struct StorageChoice {
+    /// Where sessions are kept. Without it: `storage` of hark.toml
+    #[arg(short = 's', long = "storage", value_name = "STORAGE")]
+    pub name: Option<StorageName>,
 }
 
 /// Which `hark.toml` is meant.
@@ -245,9 +267,12 @@ fn leading_options(words: &[OsString]) -> usize {
 /// Whether an option's value is the word after it.
 fn takes_next_word(option: &OsStr) -> bool {
     match option.as_encoded_bytes() {
-        [b'-', b'-', long @ ..] => matches!(long, b"function" | b"config" | b"suspend-at" | b"seed"),
+        [b'-', b'-', long @ ..] => matches!(long, b"function" | b"config" | b"storage" | b"suspend-at" | b"seed"),
         // In `-qf`, `f` is the last one; in `-fmain`, its value follows at once.
-        [b'-', short @ ..] => short.iter().position(|letter| *letter == b'f') == Some(short.len().wrapping_sub(1)),
+        [b'-', short @ ..] => {
+            let takes = |letter: &u8| matches!(letter, b'f' | b's');
+            short.iter().position(takes) == Some(short.len().wrapping_sub(1))
+        }
         _ => false,
     }
 }

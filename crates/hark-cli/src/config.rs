@@ -5,6 +5,8 @@ mod template;
 
 use std::path::PathBuf;
 
+use crate::args::StorageName;
+
 pub use read::read_settings;
 pub use template::template;
 
@@ -22,13 +24,24 @@ pub struct Settings {
     pub python_src: PathBuf,
     /// The interpreter to use, if it is not to be looked for.
     pub python: Option<PathBuf>,
+    /// The folder of Hark's own data.
+    pub data_dir: PathBuf,
+    /// Where sessions are kept unless the command line says.
+    pub storage: Option<StorageName>,
     /// How many Python workers may run at a time, if the default is not wanted.
     pub workers: Option<u32>,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { hark_file: "service.hk".into(), python_src: "src".into(), python: None, workers: None }
+        Settings {
+            hark_file: "service.hk".into(),
+            python_src: "src".into(),
+            python: None,
+            data_dir: ".hark".into(),
+            storage: None,
+            workers: None,
+        }
     }
 }
 
@@ -36,6 +49,8 @@ impl Default for Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
+    /// The name of a storage.
+    Storage,
     /// A whole number from 1 to the limit.
     Count(u32),
     /// A setting of the Python Hark for deployments, which this one leaves alone.
@@ -76,7 +91,16 @@ const SETTINGS: &[Setting] = &[
         key: "data_dir",
         kind: Kind::Text,
         default: "\".hark\"",
-        about: &["Where Hark keeps its own data."],
+        about: &["Where Hark keeps its own data: sessions, if they are to last."],
+    },
+    Setting {
+        section: "project",
+        key: "storage",
+        kind: Kind::Storage,
+        default: "\"memory\"",
+        about: &[
+            "Where sessions are kept: \"memory\", or \"sqlite\" for one file in data_dir, so that no crash loses them.",
+        ],
     },
     Setting {
         section: "project",

@@ -33,6 +33,8 @@ pub enum Failure {
     Settings(Source, Vec<Problem>),
     /// The program was rejected, which has been said already.
     Rejected,
+    /// The storage cannot be used.
+    Storage(String),
     /// Standard output takes nothing more.
     Output(io::Error),
 }
@@ -54,13 +56,13 @@ impl Failure {
 
     /// Whether the session could not begin, for a reason that a report has not given yet.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Failure::Usage { .. } | Failure::Settings(..))
+        matches!(self, Failure::Usage { .. } | Failure::Settings(..) | Failure::Storage(_))
     }
 
     /// What it says in one line, for a report.
     pub fn message(&self) -> String {
         match self {
-            Failure::Usage { message, .. } => message.clone(),
+            Failure::Usage { message, .. } | Failure::Storage(message) => message.clone(),
             Failure::Settings(_, problems) => {
                 let error = problems.iter().find(|problem| problem.severity == Severity::Error);
                 error.map(|problem| problem.message.clone()).unwrap_or_default()
@@ -75,7 +77,7 @@ impl Failure {
         match self {
             // Whoever reads has seen enough: `hark ... | head -1`.
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Failure::Output(_) => 1,
+            Failure::Output(_) | Failure::Storage(_) => 1,
             Failure::Usage { .. } | Failure::Settings(..) | Failure::Rejected => 2,
         }
     }
@@ -87,7 +89,7 @@ impl Failure {
             Failure::Rejected => {}
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Failure::Settings(source, problems) => draw_problems(source, problems, style, &mut out),
-            Failure::Usage { .. } | Failure::Output(_) => {
+            Failure::Usage { .. } | Failure::Output(_) | Failure::Storage(_) => {
                 let hint = if let Failure::Usage { hint, .. } = self { hint.as_deref() } else { None };
                 draw_message(&self.message(), hint, style, &mut out);
             }

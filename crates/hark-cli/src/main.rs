@@ -17,6 +17,7 @@ mod render;
 mod report;
 mod session;
 mod signals;
+mod storage;
 
 use std::env;
 use std::process::ExitCode;

@@ -1,11 +1,13 @@
 //! A session on this computer: machine, engine and ports put together.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use hark_backends::System;
 use hark_backends::invoker::Threads;
 use hark_engine::{
-    CancelHandle, Engine, Foreign, MemoryStorage, NoForeign, Observer, Options, Ports, Report, Start, SuspendAt,
+    CancelHandle, Engine, Foreign, NoForeign, Observer, Options, Ports, Report, SessionId, Start, Storage, SuspendAt,
 };
 use hark_machine::Program;
 
@@ -14,6 +16,7 @@ use crate::failure::Failure;
 use crate::project::Project;
 use crate::python;
 use crate::signals::Interruption;
+use crate::storage;
 
 /// A session that is to be run.
 pub struct Session {
@@ -23,6 +26,8 @@ pub struct Session {
     pub entry: Entry,
     /// Where its Python functions are.
     pub project: Project,
+    /// Where it is kept.
+    pub storage: Arc<dyn Storage>,
     /// Where threads are suspended for the sake of it.
     pub suspend_at: SuspendAt,
     /// Learns which signal came, if one did.
@@ -30,33 +35,94 @@ pub struct Session {
 }
 
 impl Session {
-    /// Runs it to its end, in memory. `observer` makes what sees its output, and may keep what cancels it.
+    /// Runs it to its end. `begun` learns its id; `observer` makes what sees its output, and may keep what stops it.
     ///
     /// # Errors
     /// If the operating system has too little to give.
     pub fn run(
         self,
         keep_output: bool,
+        begun: impl FnOnce(&SessionId),
         observer: impl FnOnce(CancelHandle) -> Arc<dyn Observer>,
     ) -> Result<Report, Failure> {
-        let foreign: Arc<dyn Foreign> = if self.program.executable().foreign.is_empty() {
-            Arc::new(NoForeign)
-        } else {
-            Arc::new(python::pool(&self.project))
-        };
-        let ports = Ports {
-            storage: Arc::new(MemoryStorage),
-            invoker: Arc::new(Threads::as_wide_as_the_cores()),
-            foreign,
-            surroundings: Arc::new(System),
-        };
-        let engine = Engine::new(Options { suspend_at: self.suspend_at, keep_output, ..Options::default() }, ports);
-        let cancel = engine.cancel_handle();
-        let cancel_at_signal = cancel.clone();
-        let watched = self.interruption.watch(move || cancel_at_signal.cancel());
-        watched.map_err(|error| Failure::usage(format!("cannot watch for signals: {error}")))?;
+        let needs_python = !self.program.executable().foreign.is_empty();
+        let options = Options { suspend_at: self.suspend_at, keep_output, ..Options::default() };
+        let serving = Serving::new(&self.project, self.storage, needs_python, options, &self.interruption)?;
+        let cancel = serving.engine.cancel_handle();
         let Entry { callee, arguments } = self.entry;
         let start = Start { program: self.program, callee, arguments };
-        Ok(engine.run(start, observer(cancel)))
+        let report = serving.engine.run_announced(start, observer(cancel), begun);
+        serving.end();
+        Ok(report)
+    }
+
+    /// Writes it down for others to run.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn leave_to_others(self) -> Result<SessionId, Failure> {
+        let engine = Engine::new(Options::default(), ports(&self.project, self.storage, false));
+        let Entry { callee, arguments } = self.entry;
+        engine.leave_to_others(Start { program: self.program, callee, arguments }).map_err(storage::failure)
+    }
+}
+
+fn ports(project: &Project, storage: Arc<dyn Storage>, needs_python: bool) -> Ports {
+    let foreign: Arc<dyn Foreign> = if needs_python { Arc::new(python::pool(project)) } else { Arc::new(NoForeign) };
+    Ports { storage, invoker: Arc::new(Threads::as_wide_as_the_cores()), foreign, surroundings: Arc::new(System) }
+}
+
+/// An engine at work, and the OS thread that looks after its durable sessions, if they are durable.
+pub struct Serving {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// What runs its threads.
+    pub ports: Ports,
+    stop: Arc<AtomicBool>,
+    attendant: Option<thread::JoinHandle<()>>,
+}
+
+impl Serving {
+    /// An engine on these ports, which stops at a signal.
+    ///
+    /// # Errors
+    /// If the operating system has too little to give.
+    pub fn new(
+        project: &Project,
+        storage: Arc<dyn Storage>,
+        needs_python: bool,
+        options: Options,
+        interruption: &Interruption,
+    ) -> Result<Serving, Failure> {
+        let ports = ports(project, storage, needs_python);
+        let engine = Arc::new(Engine::new(options, ports.clone()));
+        let cancel = engine.cancel_handle();
+        let watched = interruption.watch(move || cancel.cancel());
+        watched.map_err(|error| Failure::usage(format!("cannot watch for signals: {error}")))?;
+        let mut serving = Serving { engine, ports, stop: Arc::default(), attendant: None };
+        if serving.ports.storage.catalog().is_some() {
+            serving.attendant = Some(serving.attend(Engine::attend)?);
+        }
+        Ok(serving)
+    }
+
+    fn attend(&self, how: fn(&Engine, &AtomicBool)) -> Result<thread::JoinHandle<()>, Failure> {
+        let (engine, stop) = (self.engine.clone(), self.stop.clone());
+        let attendant = thread::Builder::new().name("attendant".to_owned()).spawn(move || how(&engine, &stop));
+        attendant.map_err(|error| Failure::usage(format!("cannot start a thread: {error}")))
+    }
+
+    /// Gives up what is left, for others to take.
+    pub fn end(mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(catalog) = self.ports.storage.catalog() {
+            catalog.ring();
+        }
+        if let Some(attendant) = self.attendant.take() {
+            // It may be in the middle of a look; a panic of it was told.
+            let _ = attendant.join();
+        }
+        // If that fails, others find out that this process is gone.
+        let _ = self.engine.release();
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hark_engine::{OutputItem, Report, Status, SuspendAt};
+use hark_engine::{OutputItem, Report, SessionId, Status, SuspendAt};
 use hark_machine::{Program, text_of};
 
 use super::{BROKEN, FINISHED};
@@ -17,6 +17,7 @@ use crate::render::{Lines, Paint, Style, draw_error};
 use crate::report;
 use crate::session::Session;
 use crate::signals::Interruption;
+use crate::storage;
 
 /// Compiles a program, calls a function, and shows what came of it.
 ///
@@ -35,14 +36,31 @@ pub fn run(wanted: &Run) -> Result<u8, Failure> {
     }
     let entry = Entry::new(&executable, &wanted.function, &wanted.arguments)?;
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
+    let storage = storage::for_new_session(&loaded.project, wanted.storage.name)?;
     let session = Session {
         program: Arc::new(program),
         entry,
+        storage,
         project: loaded.project,
         suspend_at: suspend_at(wanted),
         interruption: Interruption::default(),
     };
+    if wanted.detach {
+        return detach(session, wanted.json);
+    }
     if wanted.json { run_for_report(session, &compiled) } else { run_for_people(session, wanted.quiet, started) }
+}
+
+/// Starts a session for others to run.
+fn detach(session: Session, json: bool) -> Result<u8, Failure> {
+    if session.storage.catalog().is_none() {
+        let failure =
+            Failure::usage("`--detach` needs a storage that keeps sessions: in memory nobody else could run it");
+        return Err(failure.with_hint("`hark run -s sqlite --detach FILE` keeps it in a file"));
+    }
+    let id = session.leave_to_others()?;
+    output::write_out(&if json { format!("{{\"session\": \"{id}\"}}\n") } else { format!("{id}\n") })?;
+    Ok(FINISHED)
 }
 
 fn suspend_at(wanted: &Run) -> SuspendAt {
@@ -72,7 +90,7 @@ fn reject(wanted: &Run, compiled: &Compiled) -> Result<u8, Failure> {
 
 fn run_for_report(session: Session, compiled: &Compiled) -> Result<u8, Failure> {
     let (program, interruption) = (Arc::clone(&session.program), session.interruption.clone());
-    let report = session.run(true, |_| Arc::new(|_: &[OutputItem]| {}))?;
+    let report = session.run(true, |_| {}, |_| Arc::new(|_: &[OutputItem]| {}))?;
     report::write_session(&report, program.executable(), compiled)?;
     Ok(exit_status(&report, &interruption))
 }
@@ -81,7 +99,13 @@ fn run_for_report(session: Session, compiled: &Compiled) -> Result<u8, Failure> 
 fn run_for_people(session: Session, quiet: bool, started: Instant) -> Result<u8, Failure> {
     let (program, interruption) = (Arc::clone(&session.program), session.interruption.clone());
     let mut stream = None;
-    let report = session.run(false, |cancel| {
+    let announces = !quiet && session.storage.catalog().is_some();
+    let begun = |id: &SessionId| {
+        if announces {
+            output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &format!("session {id}"))));
+        }
+    };
+    let report = session.run(false, begun, |cancel| {
         let to = Arc::new(Stream::new(move || cancel.cancel()));
         stream = Some(Arc::clone(&to));
         Arc::new(move |items: &[OutputItem]| items.iter().for_each(|item| to.print(&item.text)))
@@ -112,8 +136,10 @@ fn tell_end(report: &Report, program: &Program) {
             draw_error(&each.error, &lines, style, &mut out);
         }
     }
-    if report.status == Status::Cancelled {
-        out.push_str("cancelled\n");
+    match report.status {
+        Status::Cancelled => out.push_str("cancelled\n"),
+        Status::Suspended => out.push_str(&format!("suspended; `hark resume {}` goes on with it\n", report.session)),
+        Status::Finished | Status::Broken | Status::Moved => {}
     }
     output::tell(&out);
 }
@@ -122,6 +148,6 @@ fn exit_status(report: &Report, interruption: &Interruption) -> u8 {
     match report.status {
         Status::Finished => FINISHED,
         Status::Broken => BROKEN,
-        Status::Cancelled => interruption.exit_status().unwrap_or(BROKEN),
+        Status::Cancelled | Status::Suspended | Status::Moved => interruption.exit_status().unwrap_or(BROKEN),
     }
 }

@@ -5,7 +5,10 @@ use hark_compiler::nearest;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use clap::ValueEnum;
+
 use super::{Kind, SECTIONS, SETTINGS, Setting, Settings};
+use crate::args::StorageName;
 use crate::failure::Problem;
 use crate::render::Severity;
 
@@ -60,6 +63,16 @@ impl Reader {
                 Some(text) => self.keep_text(setting.key, text),
                 None => self.wrong_type(setting, "a string", value),
             },
+            Kind::Storage => match value.get_ref().as_str() {
+                Some(name) => match StorageName::from_str(name, false) {
+                    Ok(name) => self.settings.storage = Some(name),
+                    Err(_) => {
+                        let known = "\"memory\" or \"sqlite\"";
+                        self.error(span_of(value), format!("`{}` must be {known}, not \"{name}\"", setting.key));
+                    }
+                },
+                None => self.wrong_type(setting, "a string", value),
+            },
             Kind::Count(most) => match value.get_ref().as_integer() {
                 Some(integer) => match u32::from_str_radix(integer.as_str(), integer.radix()) {
                     Ok(count) if (1..=most).contains(&count) => self.settings.workers = Some(count),
@@ -75,7 +88,8 @@ impl Reader {
             "hark_file" => self.settings.hark_file = text.into(),
             "python_src" => self.settings.python_src = text.into(),
             "python" => self.settings.python = Some(text.into()),
-            // `data_dir` and `python_requirements` mean nothing to a session in memory.
+            "data_dir" => self.settings.data_dir = text.into(),
+            // `python_requirements` is for deployments.
             _ => {}
         }
     }
@@ -147,11 +161,13 @@ mod tests {
     #[test]
     fn settings_are_read() {
         let text = "[project]\nhark_file = 'a.hk'\npython_src = \"py\"\ndata_dir='d'\npython_requirements='r'\n\
-                    python = '/usr/bin/python3.11'\n[python]\nworkers = 0x10\n";
+                    python = '/usr/bin/python3.11'\nstorage = 'sqlite'\n[python]\nworkers = 0x10\n";
         let expected = Settings {
             hark_file: "a.hk".into(),
             python_src: "py".into(),
             python: Some("/usr/bin/python3.11".into()),
+            data_dir: "d".into(),
+            storage: Some(StorageName::Sqlite),
             workers: Some(16),
         };
         assert_eq!(read(text), (expected, vec![]));
@@ -173,7 +189,7 @@ mod tests {
             "warning 3:1 unknown setting `hark_fil` in `[project]` (did you mean `hark_file`?)",
             "warning 4:1 unknown setting `workers` in `[project]` (`workers` belongs to `[python]`)",
             "warning 5:1 unknown setting `zzzzzzzzz` in `[project]` (the settings here are `hark_file`, `python_src`, \
-             `data_dir`, `python_requirements`, `python`, `provider`, `build_cmd`, `package`)",
+             `data_dir`, `storage`, `python_requirements`, `python`, `provider`, `build_cmd`, `package`)",
             "warning 6:2 unknown section `nothing_like_it` (the sections are `[project]`, `[python]`, `[instance]`)",
         ];
         assert_eq!(read(text), (Settings::default(), expected.map(str::to_owned).to_vec()));

@@ -26,6 +26,7 @@ mod tests {
     use hark_bytecode::Source;
 
     use super::*;
+    use crate::args::StorageName;
     use crate::config::{Settings, read_settings};
 
     #[test]
@@ -45,7 +46,12 @@ mod tests {
             .collect();
         let (settings, problems) = read_settings(&Source::new("hark.toml", used.join("\n")));
         assert_eq!(problems, vec![]);
-        let expected = Settings { python: Some("python3".into()), workers: Some(4), ..Settings::default() };
+        let expected = Settings {
+            python: Some("python3".into()),
+            storage: Some(StorageName::Memory),
+            workers: Some(4),
+            ..Settings::default()
+        };
         assert_eq!(settings, expected);
     }
 }

@@ -1,0 +1,74 @@
+//! Where a project's sessions are kept.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hark_backends::storage::sqlite::SqliteStorage;
+use hark_engine::{Catalog, Filter, MemoryStorage, SessionId, Storage, StorageError, Summary};
+
+use crate::args::StorageName;
+use crate::failure::Failure;
+use crate::project::Project;
+
+/// The storage that a session is started in: what the command line says, else `hark.toml`, else memory.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn for_new_session(project: &Project, asked: Option<StorageName>) -> Result<Arc<dyn Storage>, Failure> {
+    match asked.or(project.settings.storage).unwrap_or(StorageName::Memory) {
+        StorageName::Memory => Ok(Arc::new(MemoryStorage)),
+        StorageName::Sqlite => Ok(Arc::new(SqliteStorage::open(&data_dir(project)).map_err(failure)?)),
+    }
+}
+
+/// The storage that sessions are looked for in: what the command line says, else `hark.toml` if sessions last there,
+/// else the file in `data_dir`. None if nothing was ever kept there.
+///
+/// # Errors
+/// If it cannot be opened, or keeps no sessions.
+pub fn of_kept_sessions(project: &Project, asked: Option<StorageName>) -> Result<Option<Arc<SqliteStorage>>, Failure> {
+    if asked == Some(StorageName::Memory) {
+        return Err(Failure::usage("sessions in memory end with their process, so there are none to look for"));
+    }
+    let folder = data_dir(project);
+    if !SqliteStorage::exists(&folder) {
+        return Ok(None);
+    }
+    SqliteStorage::open(&folder).map(|storage| Some(Arc::new(storage))).map_err(failure)
+}
+
+/// The session whose id begins so; without an id the newest.
+///
+/// # Errors
+/// If there is none, or several.
+pub fn find(catalog: &dyn Catalog, id: Option<&str>) -> Result<Summary, Failure> {
+    let limit = if id.is_some() { 2 } else { 1 };
+    let filter = Filter { prefix: id.map(str::to_owned), limit: Some(limit), ..Filter::default() };
+    let mut found = catalog.list(&filter).map_err(failure)?;
+    match (found.len(), id) {
+        (1, _) => Ok(found.remove(0)),
+        (0, None) => Err(Failure::usage("there are no sessions").with_hint("`hark run -s sqlite FILE` starts one")),
+        (0, Some(id)) => Err(no_session(id)),
+        (_, id) => Err(Failure::usage(format!("more than one session's id begins with `{}`", id.unwrap_or_default()))
+            .with_hint("give more of it; `hark sessions` shows them all")),
+    }
+}
+
+/// There is no such session.
+pub fn no_session(id: &str) -> Failure {
+    Failure::usage(format!("there is no session `{id}`")).with_hint("`hark sessions` shows those that there are")
+}
+
+/// What went wrong in the storage, for the user.
+pub fn failure(error: StorageError) -> Failure {
+    Failure::Storage(error.to_string())
+}
+
+/// The id of a session that a text begins with, and what follows it after a slash.
+pub fn split_future_id(text: &str) -> Option<(SessionId, &str)> {
+    text.split_once('/').map(|(session, rest)| (SessionId::from_text(session), rest))
+}
+
+fn data_dir(project: &Project) -> PathBuf {
+    project.folder.join(&project.settings.data_dir)
+}
