@@ -37,6 +37,30 @@ pub enum Command {
     Check(Check),
     /// Make a new project in this folder: hark.toml, service.hk, src, .gitignore
     Init(Init),
+    /// List the sessions that are kept
+    Sessions(Sessions),
+    /// Show one session whole: its threads, what they wait for, its result and errors
+    Show(OfSession),
+    /// Print what a session printed
+    Stdout(Stdout),
+    /// Print what happened in a session
+    Events(Events),
+    /// Go on with unfinished sessions
+    Resume(OfSession),
+    /// End a session
+    Cancel(OfSession),
+    /// Have a broken session go on from where it failed
+    Retry(OfSession),
+    /// Give a promise its value
+    Resolve(Resolve),
+    /// Fail a promise
+    Fail(Fail),
+    /// Serve all sessions until it is told to stop
+    Worker(Worker),
+    /// Forget sessions that ended long ago
+    Prune(Prune),
+    /// Measure how fast sessions of a program run
+    Bench(Bench),
     /// Explain an error code
     Explain(Explain),
     /// Print a completion script for a shell
@@ -180,6 +204,185 @@ pub struct Init {
     pub quiet: bool,
 }
 
+/// Where kept sessions are looked for, and how they are shown.
+#[derive(Debug, Args)]
+pub struct Kept {
+    #[command(flatten)]
+    pub storage: StorageChoice,
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `hark sessions`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark sessions
+  hark sessions --state broken --limit 5
+  hark sessions --json | jq -r '.[].session'")]
+pub struct Sessions {
+    /// Only those in this state
+    #[arg(long, value_name = "STATE")]
+    pub state: Option<StateName>,
+    /// So many at most
+    #[arg(long, value_name = "NUMBER")]
+    pub limit: Option<usize>,
+    #[command(flatten)]
+    pub kept: Kept,
+}
+
+/// The states that a session can be in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StateName {
+    /// Someone serves it.
+    Running,
+    /// It is unfinished, and nobody serves it.
+    Suspended,
+    /// It came to its end.
+    Finished,
+    /// An error left one of its threads.
+    Broken,
+    /// It was ended from outside.
+    Cancelled,
+    /// It is in another storage now.
+    Moved,
+}
+
+/// `hark show`, `resume`, `cancel`, `retry`
+#[derive(Debug, Args)]
+pub struct OfSession {
+    /// The session: the beginning of its id is enough. Without it: the newest (`resume`: all)
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    #[command(flatten)]
+    pub kept: Kept,
+}
+
+/// `hark stdout`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark stdout                   of the newest session
+  hark stdout 0199 --follow     go on until the session ends")]
+pub struct Stdout {
+    /// The session: the beginning of its id is enough. Without it: the newest
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    /// Go on as it comes, until the session ends
+    #[arg(long)]
+    pub follow: bool,
+    #[command(flatten)]
+    pub kept: Kept,
+}
+
+/// `hark events`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark events                   of the newest session, thread by thread
+  hark events --unified         in the order in which it happened")]
+pub struct Events {
+    /// The session: the beginning of its id is enough. Without it: the newest
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    /// In the order in which it happened, not thread by thread
+    #[arg(short, long)]
+    pub unified: bool,
+    /// Go on as it comes, until the session ends
+    #[arg(long)]
+    pub follow: bool,
+    #[command(flatten)]
+    pub kept: Kept,
+}
+
+/// `hark resolve`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark resolve 0199f3a2-.../promise/51ab... '{\"approved\": true}'
+  hark resolve 0199f3a2-.../mail/17 '\"sent\"'     what future(\"mail\", 17) waits for")]
+pub struct Resolve {
+    /// What `future_id` gave, or SESSION/NAME/ID
+    #[arg(value_name = "FUTURE_ID")]
+    pub future: String,
+    /// The value
+    #[arg(value_name = "JSON", allow_hyphen_values = true)]
+    pub value: String,
+    #[command(flatten)]
+    pub storage: StorageChoice,
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `hark fail`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  hark fail 0199f3a2-.../mail/17 'nobody answered'")]
+pub struct Fail {
+    /// What `future_id` gave, or SESSION/NAME/ID
+    #[arg(value_name = "FUTURE_ID")]
+    pub future: String,
+    /// The error's message
+    #[arg(value_name = "MESSAGE", allow_hyphen_values = true)]
+    pub message: String,
+    #[command(flatten)]
+    pub storage: StorageChoice,
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `hark worker`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  hark worker                   in the project's folder; Ctrl-C stops it")]
+pub struct Worker {
+    #[command(flatten)]
+    pub storage: StorageChoice,
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Print only what went wrong
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `hark prune`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  hark prune --older-than 7d")]
+pub struct Prune {
+    /// Sessions that ended so long ago: 90s, 30m, 12h, 7d
+    #[arg(long, value_name = "AGE")]
+    pub older_than: String,
+    #[command(flatten)]
+    pub kept: Kept,
+}
+
+/// `hark bench`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark bench hello.hk -s sqlite --sessions 1000 --concurrency 32
+  hark bench sums.hk -f add 3 4 --json")]
+pub struct Bench {
+    /// The program. Without it: `hark_file` of hark.toml
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    /// Arguments of the function; it gets them as strings
+    #[arg(value_name = "ARG", allow_negative_numbers = true)]
+    pub arguments: Vec<OsString>,
+    /// The function to call: one of the program's or an import
+    #[arg(short, long, value_name = "FUNCTION", default_value = "main")]
+    pub function: String,
+    /// How many sessions to run
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub sessions: u64,
+    /// How many of them at a time
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub concurrency: u64,
+    #[command(flatten)]
+    pub kept: Kept,
+}
+
 /// `hark explain`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hark explain HK0012")]
@@ -223,14 +426,33 @@ impl Command {
             Command::Run(wanted) => (wanted.json, &wanted.file),
             Command::Asm(wanted) => (wanted.json, &wanted.file),
             Command::Check(wanted) => (wanted.json, &wanted.file),
-            Command::Init(_) | Command::Explain(_) | Command::Completions(_) => return None,
+            _ => return None,
         };
         json.then(|| file.as_ref().map(|path| path.display().to_string()).unwrap_or_default())
     }
 }
 
 /// The names that are commands where a file could stand.
-const COMMANDS: [&str; 6] = ["run", "asm", "check", "init", "explain", "completions"];
+const COMMANDS: [&str; 18] = [
+    "run",
+    "asm",
+    "check",
+    "init",
+    "sessions",
+    "show",
+    "stdout",
+    "events",
+    "resume",
+    "cancel",
+    "retry",
+    "resolve",
+    "fail",
+    "worker",
+    "prune",
+    "bench",
+    "explain",
+    "completions",
+];
 
 /// The command that was probably meant by a file that does not exist.
 pub fn nearest_command(word: &str) -> Option<&'static str> {
@@ -267,7 +489,10 @@ fn leading_options(words: &[OsString]) -> usize {
 /// Whether an option's value is the word after it.
 fn takes_next_word(option: &OsStr) -> bool {
     match option.as_encoded_bytes() {
-        [b'-', b'-', long @ ..] => matches!(long, b"function" | b"config" | b"storage" | b"suspend-at" | b"seed"),
+        [b'-', b'-', long @ ..] => matches!(
+            long,
+            b"function" | b"config" | b"storage" | b"suspend-at" | b"seed" | b"sessions" | b"concurrency"
+        ),
         // In `-qf`, `f` is the last one; in `-fmain`, its value follows at once.
         [b'-', short @ ..] => {
             let takes = |letter: &u8| matches!(letter, b'f' | b's');

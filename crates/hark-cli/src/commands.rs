@@ -1,11 +1,20 @@
 //! What each command does. Each answers with its exit status.
 
 pub mod asm;
+pub mod bench;
 pub mod check;
 pub mod completions;
 pub mod explain;
+pub mod history;
 pub mod init;
+mod kept;
+pub mod outside;
+pub mod prune;
+pub mod resume;
 pub mod run;
+pub mod sessions;
+pub mod show;
+pub mod worker;
 
 /// It did what was asked.
 pub const FINISHED: u8 = 0;

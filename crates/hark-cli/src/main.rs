@@ -18,6 +18,7 @@ mod report;
 mod session;
 mod signals;
 mod storage;
+mod value;
 
 use std::env;
 use std::process::ExitCode;
@@ -36,6 +37,18 @@ fn main() -> ExitCode {
         Command::Asm(wanted) => commands::asm::asm(wanted),
         Command::Check(wanted) => commands::check::check(wanted),
         Command::Init(wanted) => commands::init::init(wanted),
+        Command::Sessions(wanted) => commands::sessions::sessions(wanted),
+        Command::Show(wanted) => commands::show::show(wanted),
+        Command::Stdout(wanted) => commands::history::stdout(wanted),
+        Command::Events(wanted) => commands::history::events(wanted),
+        Command::Resume(wanted) => commands::resume::resume(wanted),
+        Command::Retry(wanted) => commands::resume::retry(wanted),
+        Command::Cancel(wanted) => commands::outside::cancel(wanted),
+        Command::Resolve(wanted) => commands::outside::resolve(wanted),
+        Command::Fail(wanted) => commands::outside::fail(wanted),
+        Command::Worker(wanted) => commands::worker::worker(wanted),
+        Command::Prune(wanted) => commands::prune::prune(wanted),
+        Command::Bench(wanted) => commands::bench::bench(wanted),
         Command::Explain(wanted) => commands::explain::explain(wanted),
         Command::Completions(wanted) => commands::completions::completions(wanted),
     };

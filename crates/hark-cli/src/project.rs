@@ -35,6 +35,14 @@ pub struct Loaded {
     pub project: Project,
 }
 
+/// Finds the project of the current folder, for a command that needs no program.
+///
+/// # Errors
+/// If its settings cannot be read or are wrong.
+pub fn load_here(config: Option<&Path>) -> Result<Project, Failure> {
+    open_project(&current_folder()?, config)
+}
+
 /// Finds and reads the program that a command line names, and its project.
 ///
 /// # Errors

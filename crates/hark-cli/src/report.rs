@@ -23,17 +23,29 @@ use value::write_value;
 /// If standard output cannot be written to.
 pub fn write_session(report: &Report, executable: &Executable, compiled: &Compiled) -> Result<(), Failure> {
     write(|json| {
-        json.entry("session", report.session.as_str())?;
-        json.entry("status", &report.status.to_string())?;
-        json.key("result")?;
-        match &report.result {
-            Some(value) => write_value(value, executable, json)?,
-            None => json.atom("null")?,
-        }
-        write_output(&report.output, json)?;
-        write_errors(&report.errors, executable, json)?;
+        write_report(report, executable, json)?;
         compiled.write_json(json)
     })
+}
+
+/// Writes what a session came to: all of the object but its diagnostics.
+pub fn write_report<W: Write>(report: &Report, executable: &Executable, json: &mut Json<W>) -> io::Result<()> {
+    json.entry("session", report.session.as_str())?;
+    json.entry("status", &report.status.to_string())?;
+    json.key("result")?;
+    match &report.result {
+        Some(value) => write_value(value, executable, json)?,
+        None => json.atom("null")?,
+    }
+    write_output(&report.output, json)?;
+    write_errors(&report.errors, executable, json)
+}
+
+/// The diagnostics of a program that was compiled before.
+pub fn write_no_diagnostics<W: Write>(json: &mut Json<W>) -> io::Result<()> {
+    json.key("diagnostics")?;
+    json.open('[')?;
+    json.close(']')
 }
 
 fn write_output<W: Write>(items: &[OutputItem], json: &mut Json<W>) -> io::Result<()> {
@@ -154,14 +166,35 @@ fn write_no_session<W: Write>(json: &mut Json<W>) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes a list to standard output.
+///
+/// # Errors
+/// If standard output cannot be written to.
+pub fn write_list(
+    items: impl FnOnce(&mut Json<io::BufWriter<io::StdoutLock<'static>>>) -> io::Result<()>,
+) -> Result<(), Failure> {
+    write_between('[', ']', items)
+}
+
 /// Writes one object to standard output.
-fn write(
+///
+/// # Errors
+/// If standard output cannot be written to.
+pub fn write(
     fields: impl FnOnce(&mut Json<io::BufWriter<io::StdoutLock<'static>>>) -> io::Result<()>,
 ) -> Result<(), Failure> {
+    write_between('{', '}', fields)
+}
+
+fn write_between(
+    open: char,
+    close: char,
+    content: impl FnOnce(&mut Json<io::BufWriter<io::StdoutLock<'static>>>) -> io::Result<()>,
+) -> Result<(), Failure> {
     let mut json = Json::new(io::BufWriter::new(io::stdout().lock()));
-    json.open('{')
-        .and_then(|()| fields(&mut json))
-        .and_then(|()| json.close('}'))
+    json.open(open)
+        .and_then(|()| content(&mut json))
+        .and_then(|()| json.close(close))
         .and_then(|()| json.finish().map(drop))
         .map_err(Failure::Output)
 }

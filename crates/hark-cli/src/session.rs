@@ -47,7 +47,8 @@ impl Session {
     ) -> Result<Report, Failure> {
         let needs_python = !self.program.executable().foreign.is_empty();
         let options = Options { suspend_at: self.suspend_at, keep_output, ..Options::default() };
-        let serving = Serving::new(&self.project, self.storage, needs_python, options, &self.interruption)?;
+        let mut serving = Serving::new(&self.project, self.storage, needs_python, options, &self.interruption)?;
+        serving.attend(Engine::attend)?;
         let cancel = serving.engine.cancel_handle();
         let Entry { callee, arguments } = self.entry;
         let start = Start { program: self.program, callee, arguments };
@@ -78,6 +79,8 @@ pub struct Serving {
     pub engine: Arc<Engine>,
     /// What runs its threads.
     pub ports: Ports,
+    /// Becomes true at a signal.
+    pub interrupted: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     attendant: Option<thread::JoinHandle<()>>,
 }
@@ -97,19 +100,29 @@ impl Serving {
         let ports = ports(project, storage, needs_python);
         let engine = Arc::new(Engine::new(options, ports.clone()));
         let cancel = engine.cancel_handle();
-        let watched = interruption.watch(move || cancel.cancel());
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let (told, invoker) = (interrupted.clone(), ports.invoker.clone());
+        let watched = interruption.watch(move || {
+            told.store(true, Ordering::Release);
+            cancel.cancel();
+            invoker.nudge();
+        });
         watched.map_err(|error| Failure::usage(format!("cannot watch for signals: {error}")))?;
-        let mut serving = Serving { engine, ports, stop: Arc::default(), attendant: None };
-        if serving.ports.storage.catalog().is_some() {
-            serving.attendant = Some(serving.attend(Engine::attend)?);
-        }
-        Ok(serving)
+        Ok(Serving { engine, ports, interrupted, stop: Arc::default(), attendant: None })
     }
 
-    fn attend(&self, how: fn(&Engine, &AtomicBool)) -> Result<thread::JoinHandle<()>, Failure> {
-        let (engine, stop) = (self.engine.clone(), self.stop.clone());
-        let attendant = thread::Builder::new().name("attendant".to_owned()).spawn(move || how(&engine, &stop));
-        attendant.map_err(|error| Failure::usage(format!("cannot start a thread: {error}")))
+    /// Has an OS thread look after durable sessions: those of this engine, or all that nobody serves, too.
+    ///
+    /// # Errors
+    /// If the operating system has no thread to give.
+    pub fn attend(&mut self, how: fn(&Engine, &AtomicBool)) -> Result<(), Failure> {
+        if self.ports.storage.catalog().is_some() {
+            let (engine, stop) = (self.engine.clone(), self.stop.clone());
+            let attendant = thread::Builder::new().name("attendant".to_owned()).spawn(move || how(&engine, &stop));
+            let attendant = attendant.map_err(|error| Failure::usage(format!("cannot start a thread: {error}")))?;
+            self.attendant = Some(attendant);
+        }
+        Ok(())
     }
 
     /// Gives up what is left, for others to take.

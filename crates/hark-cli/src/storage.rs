@@ -37,6 +37,17 @@ pub fn of_kept_sessions(project: &Project, asked: Option<StorageName>) -> Result
     SqliteStorage::open(&folder).map(|storage| Some(Arc::new(storage))).map_err(failure)
 }
 
+/// The folder whose sessions a worker serves; they may still be to come.
+///
+/// # Errors
+/// If sessions are not to last.
+pub fn folder_to_serve(project: &Project, asked: Option<StorageName>) -> Result<PathBuf, Failure> {
+    if asked == Some(StorageName::Memory) {
+        return Err(Failure::usage("sessions in memory end with their process, so a worker cannot serve them"));
+    }
+    Ok(data_dir(project))
+}
+
 /// The session whose id begins so; without an id the newest.
 ///
 /// # Errors

@@ -101,6 +101,25 @@ impl LogEntry {
     }
 }
 
+impl Event {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::Printed { .. } => "printed",
+            Event::Started { .. } => "started",
+            Event::Called { .. } => "called",
+            Event::Returned => "returned",
+            Event::Waited { .. } => "waited",
+            Event::Followed { .. } => "followed",
+            Event::Slept { .. } => "slept",
+            Event::Resumed => "resumed",
+            Event::Finished => "finished",
+            Event::Broke { .. } => "broke",
+            Event::Retried => "retried",
+        }
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

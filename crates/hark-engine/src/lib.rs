@@ -18,6 +18,7 @@ pub mod invoker;
 mod limits;
 mod memory;
 mod output;
+pub mod outside;
 mod record;
 mod report;
 mod serving;

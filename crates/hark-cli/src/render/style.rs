@@ -6,6 +6,8 @@ use std::io::{self, IsTerminal};
 /// What a stretch of text is, and so how it is painted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paint {
+    /// As it is.
+    Plain,
     /// An error's name and its carets.
     Error,
     /// A warning's name and its carets.
@@ -49,7 +51,7 @@ impl Style {
 
     /// Adds the text in this paint.
     pub fn push(self, out: &mut String, paint: Paint, text: &str) {
-        if !self.colored || text.is_empty() {
+        if !self.colored || text.is_empty() || paint == Paint::Plain {
             out.push_str(text);
             return;
         }
@@ -74,6 +76,7 @@ fn allowed() -> bool {
 
 fn code(paint: Paint) -> &'static str {
     match paint {
+        Paint::Plain => "",
         Paint::Error => "\x1b[1;31m",
         Paint::Warning => "\x1b[1;33m",
         Paint::Hint => "\x1b[1;36m",

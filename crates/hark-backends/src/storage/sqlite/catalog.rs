@@ -135,7 +135,7 @@ impl Catalog for Shared {
             let sql = "SELECT session.id, thread.number FROM thread JOIN session ON thread.session = session.number
                     WHERE thread.due IS NOT NULL AND thread.due <= ?2 AND session.server = ?1 AND session.state = 'running'
                 UNION SELECT session.id, ready.thread FROM ready JOIN session ON ready.session = session.number
-                    WHERE session.server = ?1 AND session.state = 'running'
+                    WHERE session.server = ?1
                 ORDER BY 1, 2";
             let mut statement = connection.prepare_cached(sql)?;
             let found = statement.query_map(params![me, now], |row| Ok((row.get(0)?, row.get(1)?)))?;

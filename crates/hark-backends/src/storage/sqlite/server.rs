@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -32,6 +33,7 @@ impl Server {
         let folder = folder.join(FOLDER);
         let make = || -> io::Result<Server> {
             fs::create_dir_all(&folder)?;
+            remove_dead(&folder);
             loop {
                 let number = random_number();
                 let file = match File::create_new(lock_path(&folder, number)) {
@@ -39,6 +41,9 @@ impl Server {
                     file => file?,
                 };
                 file.lock()?;
+                if file.metadata()?.nlink() == 0 {
+                    continue;
+                }
                 let socket = UnixDatagram::bind(socket_path(&folder, number)).ok();
                 return Ok(Server { number, folder: folder.clone(), _lock: file, socket });
             }
@@ -103,6 +108,23 @@ pub(super) fn is_alive(folder: &Path, number: i64) -> bool {
         Ok(()) => {
             remove(&folder, number);
             false
+        }
+    }
+}
+
+/// Removes what servers left that are no more.
+fn remove_dead(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let number = path.file_stem().and_then(|stem| i64::from_str_radix(stem.to_str()?, 16).ok());
+        if let Some(number) = number
+            && path.extension().is_some_and(|extension| extension == "lock")
+            && let Ok(file) = File::open(&path)
+            && file.try_lock_shared().is_ok()
+        {
+            // Under the lock, so that a server that has just made its file sees that it is gone.
+            remove(folder, number);
         }
     }
 }

@@ -1,0 +1,260 @@
+//! `hark bench`
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hark_backends::storage::sqlite::{SqliteStorage, Work};
+use hark_engine::{Engine, MemoryStorage, Options, Report, Start, Status, Storage};
+use hark_machine::Program;
+
+use super::{BROKEN, FINISHED};
+use crate::args::{Bench, StorageName};
+use crate::entry::Entry;
+use crate::failure::Failure;
+use crate::output;
+use crate::program::Compiled;
+use crate::project;
+use crate::report;
+use crate::session::Serving;
+use crate::signals::Interruption;
+use crate::storage;
+
+/// Starts sessions of a program, so many at a time, and reports how fast they ran.
+///
+/// # Errors
+/// If the program cannot be run, or the storage cannot be opened.
+pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
+    let loaded = project::load(wanted.file.as_deref(), wanted.kept.config.path.as_deref())?;
+    let executable = Compiled::new(&loaded).into_executable()?;
+    let Entry { callee, arguments } = Entry::new(&executable, &wanted.function, &wanted.arguments)?;
+    let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
+    let start = Start { program: Arc::new(program), callee, arguments };
+    let name = wanted.kept.storage.name.or(loaded.project.settings.storage).unwrap_or(StorageName::Memory);
+    let (kept, file): (Arc<dyn Storage>, Option<Arc<SqliteStorage>>) = match name {
+        StorageName::Memory => (Arc::new(MemoryStorage), None),
+        StorageName::Sqlite => {
+            let folder = storage::folder_to_serve(&loaded.project, Some(name))?;
+            let file = Arc::new(SqliteStorage::open(&folder).map_err(storage::failure)?);
+            (file.clone(), Some(file))
+        }
+    };
+    let mut serving = Serving::new(&loaded.project, kept, true, Options::default(), &Interruption::default())?;
+    serving.attend(Engine::attend)?;
+    let before = Usage::now(file.as_deref());
+    let begun = Instant::now();
+    let ran = run(&serving, &start, wanted);
+    let took = begun.elapsed();
+    serving.end();
+    let used = Usage::now(file.as_deref()).since(&before);
+    let figures = Figures::new(&ran, took, used);
+    if wanted.kept.json {
+        figures.write_json()?
+    } else {
+        output::write_out(&figures.table())?
+    }
+    if let Some(failure) = ran.failure {
+        return Err(storage::failure(failure));
+    }
+    Ok(if ran.unfinished == 0 { FINISHED } else { BROKEN })
+}
+
+/// What came of the sessions.
+#[derive(Default)]
+struct Ran {
+    latencies: Vec<Duration>,
+    threads: u64,
+    unfinished: u64,
+    failure: Option<hark_engine::StorageError>,
+}
+
+/// Sessions under way.
+struct Course {
+    engine: Arc<Engine>,
+    invoker: Arc<dyn hark_engine::Invoker>,
+    start: Start,
+    left: AtomicU64,
+    under_way: AtomicU64,
+    ran: Mutex<Ran>,
+    done: AtomicBool,
+}
+
+fn run(serving: &Serving, start: &Start, wanted: &Bench) -> Ran {
+    let course = Arc::new(Course {
+        engine: serving.engine.clone(),
+        invoker: serving.ports.invoker.clone(),
+        start: start.clone(),
+        left: AtomicU64::new(wanted.sessions),
+        under_way: AtomicU64::new(0),
+        ran: Mutex::default(),
+        done: AtomicBool::new(false),
+    });
+    // Held, so that an early end is not taken for the last one.
+    course.under_way.fetch_add(1, Ordering::AcqRel);
+    (0..wanted.concurrency.min(wanted.sessions)).for_each(|_| course.begin_one());
+    course.end_one();
+    serving.ports.invoker.serve(&course.done);
+    let mut ran = course.ran.lock().unwrap_or_else(PoisonError::into_inner);
+    std::mem::take(&mut *ran)
+}
+
+impl Course {
+    /// Begins the next session, if there is one left.
+    fn begin_one(self: &Arc<Self>) {
+        let next = |left: u64| left.checked_sub(1);
+        if self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).is_err() {
+            return;
+        }
+        self.under_way.fetch_add(1, Ordering::AcqRel);
+        let (course, begun) = (self.clone(), Instant::now());
+        let submitted = self.engine.submit(self.start.clone(), move |report| {
+            course.note(&report, begun.elapsed());
+            course.begin_one();
+            course.end_one();
+        });
+        if let Err(error) = submitted {
+            self.ran.lock().unwrap_or_else(PoisonError::into_inner).failure.get_or_insert(error);
+            self.left.store(0, Ordering::Release);
+            self.end_one();
+        }
+    }
+
+    fn note(&self, report: &Report, latency: Duration) {
+        let mut ran = self.ran.lock().unwrap_or_else(PoisonError::into_inner);
+        ran.latencies.push(latency);
+        ran.threads += report.threads;
+        ran.unfinished += u64::from(report.status != Status::Finished);
+    }
+
+    fn end_one(&self) {
+        if self.under_way.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.done.store(true, Ordering::Release);
+            self.invoker.nudge();
+        }
+    }
+}
+
+/// What this process and its ended children have used, as the system counts it.
+#[derive(Default)]
+struct Usage {
+    cpu: f64,
+    children_cpu: f64,
+    bytes_written: u64,
+    memory_peak: u64,
+    work: Work,
+}
+
+impl Usage {
+    fn now(file: Option<&SqliteStorage>) -> Usage {
+        let (cpu, children_cpu) = cpu_seconds().unwrap_or_default();
+        Usage {
+            cpu,
+            children_cpu,
+            bytes_written: number_in("/proc/self/io", "write_bytes:").unwrap_or(0),
+            memory_peak: number_in("/proc/self/status", "VmHWM:").unwrap_or(0) * 1024,
+            work: file.map(SqliteStorage::work).unwrap_or_default(),
+        }
+    }
+
+    fn since(self, before: &Usage) -> Usage {
+        Usage {
+            cpu: self.cpu - before.cpu,
+            children_cpu: self.children_cpu - before.children_cpu,
+            bytes_written: self.bytes_written - before.bytes_written,
+            memory_peak: self.memory_peak,
+            work: Work {
+                commits: self.work.commits - before.work.commits,
+                fsyncs: self.work.fsyncs - before.work.fsyncs,
+            },
+        }
+    }
+}
+
+/// Seconds of this process, and of its children that have ended: utime and stime, cutime and cstime of proc(5).
+fn cpu_seconds() -> Option<(f64, f64)> {
+    /// The unit of the fields, which Linux fixes for all architectures that matter here.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<f64> =
+        stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(4).filter_map(|field| field.parse().ok()).collect();
+    let [user, system, children_user, children_system] = fields[..] else { return None };
+    Some(((user + system) / TICKS_PER_SECOND, (children_user + children_system) / TICKS_PER_SECOND))
+}
+
+fn number_in(file: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(Path::new(file)).ok()?;
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// What is reported.
+struct Figures {
+    sessions: usize,
+    unfinished: u64,
+    seconds: f64,
+    threads: u64,
+    p50: Duration,
+    p99: Duration,
+    used: Usage,
+}
+
+impl Figures {
+    fn new(ran: &Ran, took: Duration, used: Usage) -> Figures {
+        let mut latencies = ran.latencies.clone();
+        latencies.sort_unstable();
+        let at = |share: f64| {
+            let index = ((latencies.len() as f64 * share).ceil() as usize).saturating_sub(1);
+            latencies.get(index).copied().unwrap_or_default()
+        };
+        Figures {
+            sessions: latencies.len(),
+            unfinished: ran.unfinished,
+            seconds: took.as_secs_f64(),
+            threads: ran.threads,
+            p50: at(0.50),
+            p99: at(0.99),
+            used,
+        }
+    }
+
+    fn table(&self) -> String {
+        let rate = |count: f64| format!("{:.0}", count / self.seconds);
+        let rows = [
+            ("sessions", format!("{}, {} of them not finished", self.sessions, self.unfinished)),
+            ("took", format!("{:.3} s", self.seconds)),
+            ("sessions per second", rate(self.sessions as f64)),
+            ("threads per second", rate(self.threads as f64)),
+            ("steps per second", rate(self.used.work.commits as f64)),
+            ("latency, p50", format!("{:.3} ms", self.p50.as_secs_f64() * 1e3)),
+            ("latency, p99", format!("{:.3} ms", self.p99.as_secs_f64() * 1e3)),
+            ("commits", self.used.work.commits.to_string()),
+            ("fsyncs", self.used.work.fsyncs.to_string()),
+            ("bytes written", self.used.bytes_written.to_string()),
+            ("CPU", format!("{:.2} s", self.used.cpu)),
+            ("CPU of Python workers", format!("{:.2} s", self.used.children_cpu)),
+            ("peak memory", format!("{:.1} MB", self.used.memory_peak as f64 / 1e6)),
+        ];
+        rows.iter().map(|(name, value)| format!("{name:22} {value}\n")).collect()
+    }
+
+    fn write_json(&self) -> Result<(), Failure> {
+        report::write(|json| {
+            json.entry_of("sessions", self.sessions)?;
+            json.entry_of("unfinished", self.unfinished)?;
+            json.entry_of("seconds", self.seconds)?;
+            json.entry_of("sessions_per_second", self.sessions as f64 / self.seconds)?;
+            json.entry_of("threads_per_second", self.threads as f64 / self.seconds)?;
+            json.entry_of("steps_per_second", self.used.work.commits as f64 / self.seconds)?;
+            json.entry_of("latency_p50_seconds", self.p50.as_secs_f64())?;
+            json.entry_of("latency_p99_seconds", self.p99.as_secs_f64())?;
+            json.entry_of("commits", self.used.work.commits)?;
+            json.entry_of("fsyncs", self.used.work.fsyncs)?;
+            json.entry_of("bytes_written", self.used.bytes_written)?;
+            json.entry_of("cpu_seconds", self.used.cpu)?;
+            json.entry_of("python_cpu_seconds", self.used.children_cpu)?;
+            json.entry_of("memory_peak_bytes", self.used.memory_peak)
+        })
+    }
+}

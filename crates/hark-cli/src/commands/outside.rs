@@ -1,0 +1,92 @@
+//! `hark cancel`, `hark resolve`, `hark fail`
+
+use hark_engine::outside::{Outside, OutsideError};
+use hark_engine::{FutureRecord, SessionId};
+use hark_machine::literal_text;
+
+use super::FINISHED;
+use super::kept::{Store, outside_failure};
+use crate::args::{Fail, OfSession, Resolve};
+use crate::failure::Failure;
+use crate::output;
+use crate::storage;
+use crate::value;
+
+/// Ends a session.
+///
+/// # Errors
+/// If there is none, or it is over.
+pub fn cancel(wanted: &OfSession) -> Result<u8, Failure> {
+    let store = Store::existing(&wanted.kept.storage, &wanted.kept.config)?;
+    let summary = store.find(wanted.id.as_deref())?;
+    store.outside(&summary.id)?.cancel().map_err(|error| match error {
+        OutsideError::WrongState(state) => {
+            Failure::usage(format!("session {} is over: it is {}", summary.id, state.name()))
+        }
+        other => outside_failure(other),
+    })?;
+    output::write_out(&match wanted.kept.json {
+        true => format!("{{\"session\": \"{}\", \"state\": \"cancelled\"}}\n", summary.id),
+        false => format!("cancelled {}\n", summary.id),
+    })?;
+    Ok(FINISHED)
+}
+
+/// Gives a promise its value.
+///
+/// # Errors
+/// If the value is no JSON, or the promise has a value.
+pub fn resolve(wanted: &Resolve) -> Result<u8, Failure> {
+    let value = value::from_json(&wanted.value)?;
+    let store = Store::existing(&wanted.storage, &wanted.config)?;
+    settle(&store, &wanted.future, |session, promise| session.resolve(promise, value.clone()))
+}
+
+/// Fails a promise.
+///
+/// # Errors
+/// If the promise has a value.
+pub fn fail(wanted: &Fail) -> Result<u8, Failure> {
+    let store = Store::existing(&wanted.storage, &wanted.config)?;
+    settle(&store, &wanted.future, |session, promise| session.fail(promise, &wanted.message))
+}
+
+fn settle(
+    store: &Store,
+    future: &str,
+    settle: impl FnOnce(&Outside<'_>, &str) -> Result<(), OutsideError>,
+) -> Result<u8, Failure> {
+    let Some((session, promise)) = storage::split_future_id(future).filter(|(_, promise)| promise.contains('/')) else {
+        let failure = Failure::usage(format!("`{future}` is not the id of a future"));
+        return Err(failure.with_hint("it is what `future_id` gives, or SESSION/NAME/ID for `future(NAME, ID)`"));
+    };
+    let id: SessionId = match store.catalog()?.record(&session).map_err(storage::failure)? {
+        Some(_) => session,
+        // The beginning of an id is enough here, too.
+        None => store.find(Some(session.as_str()))?.id,
+    };
+    let session = store.outside(&id)?;
+    settle(&session, promise).map_err(|error| refused(error, &session, future))?;
+    Ok(FINISHED)
+}
+
+fn refused(error: OutsideError, session: &Outside<'_>, future: &str) -> Failure {
+    match error {
+        OutsideError::AlreadyDone(first) => {
+            let executable = session.program().executable();
+            Failure::usage(match first {
+                FutureRecord::Failed(failure) => {
+                    format!("`{future}` has failed already: {}", failure.error.message)
+                }
+                FutureRecord::Resolved(value) => {
+                    format!("`{future}` has a value already: {}", literal_text(&value, executable))
+                }
+                _ => format!("`{future}` is resolved already"),
+            })
+        }
+        OutsideError::WrongState(state) => {
+            Failure::usage(format!("`{future}` cannot be resolved: its session is {}", state.name()))
+        }
+        other => outside_failure(other),
+    }
+}

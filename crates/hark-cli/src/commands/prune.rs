@@ -1,0 +1,66 @@
+//! `hark prune`
+
+use std::time::Duration;
+
+use hark_backends::System;
+use hark_engine::{Filter, Surroundings, Timestamp};
+
+use super::FINISHED;
+use super::kept::Store;
+use crate::args::Prune;
+use crate::failure::Failure;
+use crate::output;
+use crate::storage;
+
+/// Forgets sessions that ended before a time.
+///
+/// # Errors
+/// If the age makes no sense, or the storage cannot be written to.
+pub fn prune(wanted: &Prune) -> Result<u8, Failure> {
+    let age = parse_age(&wanted.older_than)?;
+    let mut count = 0;
+    if let Some(store) = Store::open(&wanted.kept.storage, &wanted.kept.config)? {
+        let catalog = store.catalog()?;
+        let before = Timestamp(System.now().0.saturating_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX)));
+        let filter = Filter { ended_before: Some(before), ..Filter::default() };
+        for summary in catalog.list(&filter).map_err(storage::failure)? {
+            if summary.record.state.is_over() {
+                catalog.remove(&summary.id).map_err(storage::failure)?;
+                count += 1;
+            }
+        }
+    }
+    output::write_out(&match wanted.kept.json {
+        true => format!("{{\"removed\": {count}}}\n"),
+        false => format!("removed {count} session{}\n", if count == 1 { "" } else { "s" }),
+    })?;
+    Ok(FINISHED)
+}
+
+fn parse_age(text: &str) -> Result<Duration, Failure> {
+    let wrong = || Failure::usage(format!("`{text}` is no age")).with_hint("an age is a number and s, m, h or d: `7d`");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let count: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    Ok(Duration::from_secs(count.saturating_mul(seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_units() {
+        assert_eq!(parse_age("90s").ok(), Some(Duration::from_secs(90)));
+        assert_eq!(parse_age("7d").ok(), Some(Duration::from_secs(604_800)));
+        for wrong in ["", "7", "d", "-1d", "1 d", "1.5h", "7w", "1é"] {
+            assert!(parse_age(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! `hark resume`, `hark retry`
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hark_engine::outside::OutsideError;
+use hark_engine::{Engine, Invoker, Observer, Options, OutputItem, Report, SessionId, Status};
+use hark_machine::Value;
+
+use super::kept::{Store, outside_failure, shown_state};
+use super::{BROKEN, FINISHED};
+use crate::args::OfSession;
+use crate::failure::Failure;
+use crate::output::{self, Stream};
+use crate::render::{Lines, Paint, Style, draw_error};
+use crate::report;
+use crate::session::Serving;
+use crate::signals::Interruption;
+use crate::storage;
+
+/// Goes on with all unfinished sessions, or one, until they have ended.
+///
+/// # Errors
+/// If there is no such session, or someone else serves it.
+pub fn resume(wanted: &OfSession) -> Result<u8, Failure> {
+    let Some(store) = Store::open(&wanted.kept.storage, &wanted.kept.config)? else {
+        return nothing(wanted);
+    };
+    let only = match &wanted.id {
+        Some(id) => {
+            let summary = store.find(Some(id))?;
+            if shown_state(&summary) != "suspended" {
+                let failure = Failure::usage(format!("session {} is {}", summary.id, shown_state(&summary)));
+                return Err(failure.with_hint(if summary.is_served {
+                    "another process serves it"
+                } else {
+                    "only a suspended session can be resumed"
+                }));
+            }
+            Some(summary.id)
+        }
+        None => None,
+    };
+    go_on(wanted, store, only.as_ref())
+}
+
+/// Has a broken session go on from where its broken threads failed.
+///
+/// # Errors
+/// If there is no such session, or it is not broken.
+pub fn retry(wanted: &OfSession) -> Result<u8, Failure> {
+    let store = Store::existing(&wanted.kept.storage, &wanted.kept.config)?;
+    let summary = store.find(wanted.id.as_deref())?;
+    store.outside(&summary.id)?.retry().map_err(|error| match error {
+        OutsideError::WrongState(state) => Failure::usage(format!("session {} is {}", summary.id, state.name()))
+            .with_hint("only a broken session can be retried"),
+        other => outside_failure(other),
+    })?;
+    let now = store.find(Some(summary.id.as_str()))?;
+    if now.is_served {
+        // Its worker has been told.
+        if !wanted.kept.json {
+            output::write_out(&format!("retrying {}\n", summary.id))?;
+        }
+        return Ok(FINISHED);
+    }
+    go_on(wanted, store, Some(&summary.id))
+}
+
+fn nothing(wanted: &OfSession) -> Result<u8, Failure> {
+    if let Some(id) = &wanted.id {
+        return Err(storage::no_session(id));
+    }
+    output::write_out(if wanted.kept.json { "[]\n" } else { "no sessions to resume\n" })?;
+    Ok(FINISHED)
+}
+
+/// The sessions' reports, as they come.
+struct Ends {
+    reports: Mutex<Vec<Report>>,
+    expected: Mutex<Option<usize>>,
+    all: AtomicBool,
+    invoker: Arc<dyn Invoker>,
+}
+
+impl Ends {
+    fn add(&self, report: Report) {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+        self.look();
+    }
+
+    fn expect(&self, count: usize) {
+        *self.expected.lock().unwrap_or_else(PoisonError::into_inner) = Some(count);
+        self.look();
+    }
+
+    fn look(&self) {
+        let expected = *self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = self.reports.lock().unwrap_or_else(PoisonError::into_inner).len();
+        if expected.is_some_and(|expected| count >= expected) {
+            self.all.store(true, Ordering::Release);
+            self.invoker.nudge();
+        }
+    }
+}
+
+/// Takes sessions and serves them until they have ended.
+fn go_on(wanted: &OfSession, store: Store, only: Option<&SessionId>) -> Result<u8, Failure> {
+    let interruption = Interruption::default();
+    let options = Options { keep_output: wanted.kept.json, ..Options::default() };
+    let Store { project, storage } = store;
+    let mut serving = Serving::new(&project, storage.clone(), true, options, &interruption)?;
+    let ends = Arc::new(Ends {
+        reports: Mutex::default(),
+        expected: Mutex::default(),
+        all: AtomicBool::new(false),
+        invoker: serving.ports.invoker.clone(),
+    });
+    let cancel = serving.engine.cancel_handle();
+    let stream = Arc::new(Stream::new(move || cancel.cancel()));
+    let observer: Arc<dyn Observer> = if wanted.kept.json {
+        Arc::new(|_: &[OutputItem]| {})
+    } else {
+        let stream = stream.clone();
+        Arc::new(move |items: &[OutputItem]| items.iter().for_each(|item| stream.print(&item.text)))
+    };
+    let on_end: Arc<dyn Fn(Report) + Send + Sync> = {
+        let ends = ends.clone();
+        Arc::new(move |report| ends.add(report))
+    };
+    let resumed = serving.engine.resume(only, &observer, &on_end).map_err(storage::failure)?;
+    serving.attend(Engine::attend)?;
+    ends.expect(resumed.len());
+    serving.ports.invoker.serve(&ends.all);
+    serving.end();
+    stream.close().map_err(Failure::Output)?;
+    let mut reports = std::mem::take(&mut *ends.reports.lock().unwrap_or_else(PoisonError::into_inner));
+    reports.sort_by(|one, other| one.session.cmp(&other.session));
+    let store = Store { project, storage };
+    show(&store, wanted.kept.json, &reports)?;
+    Ok(exit_status(&reports, &interruption))
+}
+
+fn show(store: &Store, json: bool, reports: &[Report]) -> Result<(), Failure> {
+    let programs = reports.iter().map(|report| Ok(store.outside(&report.session)?.program().clone()));
+    let programs = programs.collect::<Result<Vec<_>, Failure>>()?;
+    let pairs = || reports.iter().zip(&programs);
+    if json {
+        return report::write_list(|json| {
+            for (each, program) in pairs() {
+                json.open('{')?;
+                report::write_report(each, program.executable(), json)?;
+                report::write_no_diagnostics(json)?;
+                json.close('}')?;
+            }
+            Ok(())
+        });
+    }
+    if reports.is_empty() {
+        return output::write_out("no sessions to resume\n");
+    }
+    for (each, program) in pairs() {
+        let style = Style::for_stderr();
+        let mut out = format!("{}\n", style.paint(Paint::Dim, &format!("session {} {}", each.session, each.status)));
+        let lines = Lines::new(&program.executable().source);
+        each.errors.iter().for_each(|error| draw_error(&error.error, &lines, style, &mut out));
+        output::tell(&out);
+        if let Some(result) = each.result.as_ref().filter(|result| !matches!(result, Value::Null)) {
+            output::write_out(&format!("{}\n", hark_machine::text_of(result, program.executable())))?;
+        }
+    }
+    Ok(())
+}
+
+fn exit_status(reports: &[Report], interruption: &Interruption) -> u8 {
+    if let Some(status) = interruption.exit_status() {
+        return status;
+    }
+    if reports.iter().all(|report| report.status == Status::Finished) { FINISHED } else { BROKEN }
+}

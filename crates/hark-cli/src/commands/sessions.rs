@@ -1,0 +1,119 @@
+//! `hark sessions`
+
+use std::io::{self, Write};
+
+use hark_backends::System;
+use hark_engine::{Filter, SessionState, Summary, Surroundings, Timestamp};
+
+use super::FINISHED;
+use super::kept::{Store, shown_duration, shown_state};
+use crate::args::{Sessions, StateName};
+use crate::failure::Failure;
+use crate::output;
+use crate::render::{Paint, Style};
+use crate::report::{self, Json};
+use crate::storage;
+
+/// Lists sessions, the newest first.
+///
+/// # Errors
+/// If the storage cannot be read.
+pub fn sessions(wanted: &Sessions) -> Result<u8, Failure> {
+    let found = match Store::open(&wanted.kept.storage, &wanted.kept.config)? {
+        Some(store) => list(&store, wanted)?,
+        None => Vec::new(),
+    };
+    if wanted.kept.json {
+        report::write_list(|json| found.iter().try_for_each(|summary| write_summary(summary, json)))?;
+    } else if found.is_empty() {
+        output::write_out("no sessions\n")?;
+    } else {
+        output::write_out(&table(&found, Style::for_stdout()))?;
+    }
+    Ok(FINISHED)
+}
+
+fn list(store: &Store, wanted: &Sessions) -> Result<Vec<Summary>, Failure> {
+    let state = wanted.state.map(kept_state);
+    // Whether someone serves a session is found out one by one, so that a limit can only be applied after that.
+    let looks_closer = matches!(wanted.state, Some(StateName::Running | StateName::Suspended));
+    let limit = if looks_closer { None } else { wanted.limit };
+    let mut found = store.catalog()?.list(&Filter { state, limit, ..Filter::default() }).map_err(storage::failure)?;
+    match wanted.state {
+        Some(StateName::Running) => found.retain(|summary| summary.is_served),
+        Some(StateName::Suspended) => found.retain(|summary| !summary.is_served),
+        _ => {}
+    }
+    found.truncate(wanted.limit.unwrap_or(usize::MAX));
+    Ok(found)
+}
+
+fn kept_state(state: StateName) -> SessionState {
+    match state {
+        StateName::Running | StateName::Suspended => SessionState::Running,
+        StateName::Finished => SessionState::Finished,
+        StateName::Broken => SessionState::Broken,
+        StateName::Cancelled => SessionState::Cancelled,
+        StateName::Moved => SessionState::Moved,
+    }
+}
+
+fn table(found: &[Summary], style: Style) -> String {
+    let mut rows = vec![["ID", "FUNCTION", "STATE", "THREADS", "STARTED", "TOOK"].map(str::to_owned)];
+    rows.extend(found.iter().map(|summary| {
+        let about = &summary.record.about;
+        [
+            summary.id.to_string(),
+            about.function.clone(),
+            shown_state(summary).to_owned(),
+            summary.threads.to_string(),
+            shown_time(about.started),
+            shown_duration(about.started, end_of(summary)),
+        ]
+    }));
+    let widths: Vec<usize> = (0..6).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
+    let mut out = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        style.push(&mut out, if index == 0 { Paint::Dim } else { Paint::Plain }, line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn end_of(summary: &Summary) -> Timestamp {
+    summary.record.ended.unwrap_or_else(|| System.now())
+}
+
+/// To the second.
+fn shown_time(time: Timestamp) -> String {
+    let text = time.to_string();
+    format!("{} {}", &text[..10], &text[11..19])
+}
+
+fn write_summary<W: Write>(summary: &Summary, json: &mut Json<W>) -> io::Result<()> {
+    json.open('{')?;
+    json.entry("session", summary.id.as_str())?;
+    write_summary_fields(summary, json)?;
+    json.entry_of("threads", summary.threads)?;
+    json.close('}')
+}
+
+/// Writes what a session is about and how far it is.
+pub fn write_summary_fields<W: Write>(summary: &Summary, json: &mut Json<W>) -> io::Result<()> {
+    let about = &summary.record.about;
+    json.entry("function", &about.function)?;
+    json.key("arguments")?;
+    json.open('[')?;
+    about.arguments.iter().try_for_each(|argument| json.string(argument))?;
+    json.close(']')?;
+    json.entry("file", &about.file)?;
+    json.entry("state", shown_state(summary))?;
+    json.entry("started", &about.started.to_string())?;
+    match summary.record.ended {
+        Some(ended) => json.entry("ended", &ended.to_string())?,
+        None => json.entry_of("ended", "null")?,
+    }
+    json.entry_of("took", end_of(summary).since(about.started).as_secs_f64())
+}

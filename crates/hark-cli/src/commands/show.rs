@@ -1,0 +1,196 @@
+//! `hark show`
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use hark_engine::outside::Outside;
+use hark_engine::storage::Range;
+use hark_engine::{Event, FutureId, Key, LogEntry, Record, Report, Summary, ThreadId, ThreadStatus};
+use hark_machine::TraceFrame;
+
+use super::FINISHED;
+use super::kept::{Store, shown_duration, shown_state};
+use super::sessions::write_summary_fields;
+use crate::args::OfSession;
+use crate::failure::Failure;
+use crate::output;
+use crate::render::{Lines, Paint, Style, draw_error};
+use crate::report::{self, Json};
+use crate::storage;
+
+/// One thread, as far as it is known.
+#[derive(Default)]
+struct Shown {
+    function: String,
+    parent: Option<ThreadId>,
+    children: Vec<ThreadId>,
+    /// "running", "waiting", "sleeping", "calling", "finished", "broken".
+    state: &'static str,
+    /// What it waits for, and such.
+    detail: String,
+    /// Where it stands.
+    place: Option<TraceFrame>,
+}
+
+/// Shows one session whole.
+///
+/// # Errors
+/// If there is none, or it cannot be read.
+pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
+    let store = Store::existing(&wanted.kept.storage, &wanted.kept.config)?;
+    let summary = store.find(wanted.id.as_deref())?;
+    let session = store.outside(&summary.id)?;
+    let threads = threads_of(&session)?;
+    let report = session.report();
+    let executable = session.program().executable();
+    let lines = Lines::new(&executable.source);
+    if wanted.kept.json {
+        report::write(|json| {
+            report::write_report(&report, executable, json)?;
+            report::write_no_diagnostics(json)?;
+            write_summary_fields(&summary, json)?;
+            write_threads(&threads, &lines, json)
+        })?;
+        return Ok(FINISHED);
+    }
+    output::write_out(&drawn(&summary, &threads, &report, &session, &lines))?;
+    Ok(FINISHED)
+}
+
+fn threads_of(session: &Outside<'_>) -> Result<BTreeMap<ThreadId, Shown>, Failure> {
+    let mut threads: BTreeMap<ThreadId, Shown> = BTreeMap::new();
+    for (_, entry) in session.records().history(0, usize::MAX).map_err(storage::failure)? {
+        note(&mut threads, entry);
+    }
+    for record in session.records().scan(Range::Live(ThreadId(0)), usize::MAX).map_err(storage::failure)? {
+        let Record::Live(number, _) = record else { continue };
+        let mut found = Vec::new();
+        session.records().read(&[Key::Live(number)], &mut found).map_err(storage::failure)?;
+        let Some(Some(Record::Live(_, mut live))) = found.pop().map(|found| found.map(|found| found.record)) else {
+            continue;
+        };
+        let thread = threads.entry(number).or_default();
+        let calls = live.call.as_ref().map(|call| (call.foreign, call.attempt));
+        (thread.state, thread.detail) = match &live.status {
+            ThreadStatus::Runnable => ("running", String::new()),
+            ThreadStatus::Waiting(awaited) => ("waiting", format!("for {}", FutureId::from(awaited))),
+            ThreadStatus::Following(awaited) => ("waiting", format!("at its end for {}", FutureId::from(awaited))),
+            ThreadStatus::Sleeping(until) => ("sleeping", format!("until {until}")),
+            ThreadStatus::Calling(_) => ("calling", called(session, calls)),
+        };
+        if let Some(state) = live.state.take() {
+            thread.place = state.stack(session.program(), number.0).0.pop();
+        }
+    }
+    let parents: Vec<(ThreadId, ThreadId)> =
+        threads.iter().filter_map(|(number, thread)| Some((thread.parent?, *number))).collect();
+    for (parent, child) in parents {
+        threads.entry(parent).or_default().children.push(child);
+    }
+    Ok(threads)
+}
+
+fn called(session: &Outside<'_>, call: Option<(hark_bytecode::ForeignIndex, u32)>) -> String {
+    let Some((foreign, attempt)) = call else { return String::new() };
+    let foreign = session.program().executable().foreign.get(foreign.0 as usize);
+    let name = foreign.map_or("?", |foreign| &foreign.name);
+    if attempt > 1 { format!("{name}, try {attempt}") } else { name.to_owned() }
+}
+
+fn note(threads: &mut BTreeMap<ThreadId, Shown>, entry: LogEntry) {
+    let thread = threads.entry(entry.thread).or_default();
+    match entry.event {
+        Event::Started { function, parent } => (thread.function, thread.parent) = (function, parent),
+        Event::Finished => (thread.state, thread.detail) = ("finished", String::new()),
+        Event::Broke { message, .. } => (thread.state, thread.detail) = ("broken", message),
+        _ => {}
+    }
+}
+
+fn drawn(
+    summary: &Summary,
+    threads: &BTreeMap<ThreadId, Shown>,
+    report: &Report,
+    session: &Outside<'_>,
+    lines: &Lines<'_>,
+) -> String {
+    let style = Style::for_stdout();
+    let about = &summary.record.about;
+    let mut out = String::new();
+    let mut field = |name: &str, value: &str| {
+        style.push(&mut out, Paint::Dim, &format!("{name:9}"));
+        out.push_str(value);
+        out.push('\n');
+    };
+    field("session", summary.id.as_str());
+    field("state", shown_state(summary));
+    field("call", &format!("{}({})", about.function, about.arguments.join(", ")));
+    field("file", &about.file);
+    field("started", &about.started.to_string());
+    if let Some(ended) = summary.record.ended {
+        field("ended", &format!("{ended}, after {}", shown_duration(about.started, ended)));
+    }
+    if let Some(result) = &report.result {
+        field("result", &hark_machine::literal_text(result, session.program().executable()));
+    }
+    out.push('\n');
+    draw_threads(threads, lines, style, &mut out);
+    for error in &report.errors {
+        out.push('\n');
+        draw_error(&error.error, lines, style, &mut out);
+    }
+    out
+}
+
+/// As a tree, each below the one that started it.
+fn draw_threads(threads: &BTreeMap<ThreadId, Shown>, lines: &Lines<'_>, style: Style, out: &mut String) {
+    let mut open: Vec<(ThreadId, usize)> = vec![(ThreadId(0), 0)];
+    while let Some((number, depth)) = open.pop() {
+        let Some(thread) = threads.get(&number) else { continue };
+        open.extend(thread.children.iter().rev().map(|child| (*child, depth + 1)));
+        out.push_str(&"  ".repeat(depth.min(20)));
+        style.push(out, Paint::Strong, &format!("thread {number} {}", thread.function));
+        let state = [thread.state, &thread.detail].join(" ");
+        out.push_str(&format!(": {}", state.trim_end()));
+        if let Some(place) = &thread.place {
+            let line = lines.location(place.span.start).line;
+            style.push(out, Paint::Dim, &format!(", in {} at {}:{line}", place.function, lines.path()));
+        }
+        out.push('\n');
+    }
+}
+
+fn write_threads<W: Write>(
+    threads: &BTreeMap<ThreadId, Shown>,
+    lines: &Lines<'_>,
+    json: &mut Json<W>,
+) -> io::Result<()> {
+    json.key("threads")?;
+    json.open('[')?;
+    for (number, thread) in threads {
+        json.open('{')?;
+        json.entry_of("thread", number)?;
+        match thread.parent {
+            Some(parent) => json.entry_of("parent", parent)?,
+            None => json.entry_of("parent", "null")?,
+        }
+        json.entry("function", &thread.function)?;
+        json.entry("state", thread.state)?;
+        json.entry("detail", &thread.detail)?;
+        json.key("place")?;
+        match &thread.place {
+            Some(place) => {
+                let location = lines.location(place.span.start);
+                json.open('{')?;
+                json.entry("function", &place.function)?;
+                json.entry("file", lines.path())?;
+                json.entry_of("line", location.line)?;
+                json.entry_of("column", location.column)?;
+                json.close('}')?;
+            }
+            None => json.atom("null")?,
+        }
+        json.close('}')?;
+    }
+    json.close(']')
+}

@@ -1,0 +1,263 @@
+//! What is done to a session from outside of its threads: by a person, or by another program.
+
+use std::sync::Arc;
+
+use hark_machine::{Error, Program, Value};
+
+use crate::commit::{Commit, Outcome};
+use crate::failure::Failure;
+use crate::id::{FutureId, SessionId, Stamps, ThreadId};
+use crate::limits::WAKES_PER_COMMIT_MAX;
+use crate::record::{FutureRecord, Key, Record, SessionRecord, SessionState, Versioned};
+use crate::report::{Report, Status};
+use crate::step::{self, Known, Plan};
+use crate::storage::{Catalog, Range, SessionStorage, Storage, StorageError};
+use crate::surroundings::Surroundings;
+
+/// A session that is kept, seen from outside.
+pub struct Outside<'a> {
+    storage: &'a dyn Storage,
+    surroundings: &'a dyn Surroundings,
+    id: SessionId,
+    record: SessionRecord,
+    program: Arc<Program>,
+    records: Arc<dyn SessionStorage>,
+}
+
+/// Why something cannot be done to a session.
+#[derive(Debug, thiserror::Error)]
+pub enum OutsideError {
+    /// The storage keeps no such session.
+    #[error("there is no session `{0}`")]
+    NoSession(SessionId),
+    /// The session is not in a state for it.
+    #[error("the session is {}", .0.name())]
+    WrongState(SessionState),
+    /// The Future has its value or error already: this one.
+    #[error("the future is resolved already")]
+    AlreadyDone(FutureRecord),
+    /// The storage does not work.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl<'a> Outside<'a> {
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// If there is none, or the storage fails.
+    pub fn open(
+        storage: &'a dyn Storage,
+        surroundings: &'a dyn Surroundings,
+        id: &SessionId,
+    ) -> Result<Outside<'a>, OutsideError> {
+        let catalog = catalog_of(storage)?;
+        let Some(record) = catalog.record(id)? else { return Err(OutsideError::NoSession(id.clone())) };
+        let executable = catalog.program(&record.about.program)?;
+        let program = Program::new(executable).map_err(|error| StorageError::Permanent(error.to_string()))?;
+        let program = Arc::new(program);
+        let records = storage.session(id, &program)?;
+        Ok(Outside { storage, surroundings, id: id.clone(), record, program, records })
+    }
+
+    /// Its summary, as it was when it was opened.
+    pub fn record(&self) -> &SessionRecord {
+        &self.record
+    }
+
+    /// Its program.
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// Its records.
+    pub fn records(&self) -> &dyn SessionStorage {
+        &*self.records
+    }
+
+    /// All that it came to so far. One that runs is *suspended* in the report if nobody serves it.
+    pub fn report(&self) -> Report {
+        let status = match self.record.state {
+            SessionState::Running => Some(Status::Suspended),
+            SessionState::Cancelled => Some(Status::Cancelled),
+            SessionState::Moved => Some(Status::Moved),
+            SessionState::Finished | SessionState::Broken => None,
+        };
+        Report::of_records(&self.id, self.records(), status)
+    }
+
+    /// Gives a promise its value, once and for all.
+    ///
+    /// # Errors
+    /// If it has one, the session is over, or the storage fails.
+    pub fn resolve(&self, promise: &str, value: Value) -> Result<(), OutsideError> {
+        self.settle(promise, FutureRecord::Resolved(value))
+    }
+
+    /// Fails a promise, once and for all.
+    ///
+    /// # Errors
+    /// If it is done already, the session is over, or the storage fails.
+    pub fn fail(&self, promise: &str, message: &str) -> Result<(), OutsideError> {
+        let failure = Failure::at_root(Error::new("error", message), step::FIRST);
+        self.settle(promise, FutureRecord::Failed(Arc::new(failure)))
+    }
+
+    fn settle(&self, promise: &str, done: FutureRecord) -> Result<(), OutsideError> {
+        if self.record.state.is_over() {
+            return Err(OutsideError::WrongState(self.record.state));
+        }
+        let future = FutureId::Promise(promise.into());
+        let mut stamps = self.stamps();
+        let mut plan = Plan::default();
+        loop {
+            let known = match self.read(Key::Future(future.clone()))? {
+                Some(Versioned { record: Record::Future(_, record), .. }) if !record.is_pending() => {
+                    return Err(OutsideError::AlreadyDone(record));
+                }
+                Some(Versioned { stamp, record: Record::Future(_, record) }) => Some(Known { stamp, record }),
+                _ => None,
+            };
+            let mut commit = Commit::new(stamps.next());
+            step::resolve(&future, known.as_ref(), done.clone(), &mut commit, &mut plan);
+            if self.records.commit(&mut commit)? == Outcome::Done {
+                break;
+            }
+        }
+        // Whoever serves the session can begin before the last of many is woken.
+        self.announce()?;
+        if plan.wake_rest {
+            self.wake_rest(&future, &mut stamps)?;
+            self.announce()?;
+        }
+        Ok(())
+    }
+
+    fn wake_rest(&self, future: &FutureId, stamps: &mut Stamps) -> Result<(), StorageError> {
+        let mut plan = Plan::default();
+        loop {
+            let waits = self.records.scan(Range::Waiters(future.clone()), WAKES_PER_COMMIT_MAX)?;
+            let waiters: Vec<ThreadId> = waits
+                .into_iter()
+                .filter_map(|record| match record {
+                    Record::Wait { waiter, .. } => Some(waiter),
+                    _ => None,
+                })
+                .collect();
+            let mut commit = Commit::new(stamps.next());
+            step::wake_batch(future, &waiters, &mut commit, &mut plan);
+            let outcome = self.records.commit(&mut commit)?;
+            if waiters.is_empty() && outcome == Outcome::Done {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Ends the session: none of its threads goes on.
+    ///
+    /// # Errors
+    /// If it is over already, or the storage fails.
+    pub fn cancel(&self) -> Result<(), OutsideError> {
+        let mut stamps = self.stamps();
+        self.set_state(SessionState::Cancelled, &mut stamps)?;
+        self.drop_threads(&mut stamps)?;
+        self.announce()?;
+        Ok(())
+    }
+
+    /// Puts a state that is for ever on a session that runs.
+    fn set_state(&self, state: SessionState, stamps: &mut Stamps) -> Result<(), OutsideError> {
+        loop {
+            let (stamp, session) = self.read_session()?;
+            if session.state.is_over() {
+                return Err(OutsideError::WrongState(session.state));
+            }
+            let mut commit = Commit::new(stamps.next());
+            step::end(stamp, &session, state, self.surroundings.now(), &mut commit);
+            // Whoever serves the session looks at this thread, and sees that there is nothing more to do.
+            commit.put.push(Record::Ready(step::FIRST));
+            if self.records.commit(&mut commit)? == Outcome::Done {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Removes the threads. It ends, because a child's number is greater than its parent's.
+    fn drop_threads(&self, stamps: &mut Stamps) -> Result<(), StorageError> {
+        loop {
+            let live = self.records.scan(Range::Live(step::FIRST), WAKES_PER_COMMIT_MAX)?;
+            if live.is_empty() {
+                return Ok(());
+            }
+            let mut commit = Commit::new(stamps.next());
+            for record in live {
+                if let Record::Live(thread, _) = record {
+                    commit.delete.push(Key::Live(thread));
+                    if thread != step::FIRST {
+                        commit.delete.push(Key::Ready(thread));
+                    }
+                }
+            }
+            let _ = self.records.commit(&mut commit)?;
+        }
+    }
+
+    /// Has a broken session go on from where its broken threads failed; answers how many they are. Somebody has to take
+    /// it up then.
+    ///
+    /// # Errors
+    /// If it is not broken, or the storage fails.
+    pub fn retry(&self) -> Result<usize, OutsideError> {
+        if self.record.state != SessionState::Broken {
+            return Err(OutsideError::WrongState(self.record.state));
+        }
+        let mut stamps = self.stamps();
+        let mut count = 0;
+        for record in self.records.scan(Range::Broken, usize::MAX)? {
+            let Record::Broken(thread, _) = record else { continue };
+            let Some(Versioned { record: Record::Broken(_, live), .. }) = self.read(Key::Broken(thread))? else {
+                continue;
+            };
+            let Some(future) = self.read(Key::Future(thread.into()))? else { continue };
+            let mut commit = Commit::new(stamps.next());
+            step::retry(thread, live, future.stamp, self.surroundings.now(), &mut commit);
+            if self.records.commit(&mut commit)? == Outcome::Done {
+                count += 1;
+            }
+        }
+        let first_stopped = self.read(Key::Live(step::FIRST))?.is_none();
+        let (stamp, session) = self.read_session()?;
+        let mut commit = Commit::new(stamps.next());
+        step::reopen(stamp, &session, first_stopped, &mut commit);
+        // A conflict says that someone else retries it.
+        let _ = self.records.commit(&mut commit)?;
+        self.announce()?;
+        Ok(count)
+    }
+
+    fn read_session(&self) -> Result<(crate::id::Stamp, SessionRecord), OutsideError> {
+        match self.read(Key::Session)? {
+            Some(Versioned { stamp, record: Record::Session(session) }) => Ok((stamp, *session)),
+            _ => Err(OutsideError::NoSession(self.id.clone())),
+        }
+    }
+
+    fn read(&self, key: Key) -> Result<Option<Versioned>, StorageError> {
+        let mut found = Vec::new();
+        self.records.read(&[key], &mut found)?;
+        Ok(found.pop().flatten())
+    }
+
+    fn stamps(&self) -> Stamps {
+        Stamps::new(self.surroundings.random())
+    }
+
+    fn announce(&self) -> Result<(), StorageError> {
+        catalog_of(self.storage)?.announce();
+        Ok(())
+    }
+}
+
+fn catalog_of(storage: &dyn Storage) -> Result<&dyn Catalog, StorageError> {
+    storage.catalog().ok_or_else(|| StorageError::Permanent("it keeps no sessions".into()))
+}
