@@ -179,4 +179,12 @@ impl Host for Nowhere {
     fn session(&self) -> &str {
         "fuzz"
     }
+
+    fn now(&mut self) -> u64 {
+        0
+    }
+
+    fn random(&mut self) -> u64 {
+        7
+    }
 }

@@ -29,6 +29,14 @@ impl Host for Gather {
     fn session(&self) -> &str {
         "a session"
     }
+
+    fn now(&mut self) -> u64 {
+        0
+    }
+
+    fn random(&mut self) -> u64 {
+        7
+    }
 }
 
 /// The program of this text.
