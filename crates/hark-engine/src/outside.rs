@@ -83,7 +83,11 @@ impl<'a> Outside<'a> {
             SessionState::Moved => Some(Status::Moved),
             SessionState::Finished | SessionState::Broken => None,
         };
-        Report::of_records(&self.id, self.records(), status)
+        let mut report = Report::of_records(&self.id, self.records(), status);
+        if let Err(error) = report.read_output(self.records()) {
+            report.add_storage_error(&error);
+        }
+        report
     }
 
     /// Gives a promise its value, once and for all.

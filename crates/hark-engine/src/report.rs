@@ -65,20 +65,21 @@ pub struct Report {
 }
 
 impl Report {
-    /// What the records say of a session; `status` is what is known better, such as that nobody runs it any more. Its
-    /// output is what its history has.
+    /// A session that finished, without its output.
+    pub(crate) fn finished(id: &SessionId, result: Value) -> Report {
+        Report { result: Some(result), ..Report::empty(id, Status::Finished) }
+    }
+
+    fn empty(id: &SessionId, status: Status) -> Report {
+        Report { session: id.clone(), status, result: None, output: Vec::new(), errors: Vec::new(), threads: 0 }
+    }
+
+    /// What the records say of a session, but for its output; `status` is what is known better, such as that nobody runs
+    /// it any more.
     pub(crate) fn of_records(id: &SessionId, records: &dyn SessionStorage, status: Option<Status>) -> Report {
-        let mut report = Report {
-            session: id.clone(),
-            status: status.unwrap_or(Status::Finished),
-            result: None,
-            output: Vec::new(),
-            errors: Vec::new(),
-            threads: 0,
-        };
+        let mut report = Report::empty(id, status.unwrap_or(Status::Finished));
         if let Err(error) = report.fill(records, status) {
-            let error = SessionError { thread: step::FIRST, error: Error::new("storage", error.to_string()) };
-            report.errors.push(error);
+            report.add_storage_error(&error);
             report.status = status.unwrap_or(Status::Broken);
         }
         report
@@ -96,15 +97,24 @@ impl Report {
         if self.status == Status::Finished {
             let mut found = Vec::new();
             records.read(&[Key::Future(step::FIRST.into())], &mut found)?;
-            if let Some(Some(Versioned { record: Record::Future(_, FutureRecord::Resolved(value)), .. })) = found.pop()
-            {
+            if let Some(Some(Versioned { record: Record::Future(_, FutureRecord::Resolved(value)), .. })) = found.pop() {
                 self.result = Some(value);
             }
         }
         self.threads = records.reserve(0)?.0;
+        Ok(())
+    }
+
+    /// Adds what the session's history has of its output.
+    pub(crate) fn read_output(&mut self, records: &dyn SessionStorage) -> Result<(), StorageError> {
         let history = records.history(0, usize::MAX)?;
         self.output = history.into_iter().filter_map(|(_, entry)| entry.into_printed()).collect();
         Ok(())
+    }
+
+    pub(crate) fn add_storage_error(&mut self, error: &StorageError) {
+        let error = Error::new("storage", error.to_string());
+        self.errors.push(SessionError { thread: step::FIRST, error });
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use hark_machine::{Error, Program, Thread};
+use hark_machine::{Error, Program, Thread, Value};
 
 use crate::commit::{Commit, Outcome};
 use crate::deadlock;
@@ -50,6 +50,8 @@ pub(crate) struct Session {
     /// Why it ended, once it did.
     end: OnceLock<End>,
     over: Arc<AtomicBool>,
+    /// The first thread's value, once that is written down.
+    result: OnceLock<Value>,
     /// Called at its end.
     on_end: Mutex<Option<OnEnd>>,
     threads: AtomicU64,
@@ -66,7 +68,7 @@ pub(crate) type OnEnd = Box<dyn FnOnce(&Session) + Send>;
 #[derive(Debug)]
 enum End {
     /// All its threads have stopped.
-    Stopped,
+    Stopped(SessionState),
     /// It was ended from outside, for ever.
     Closed(Status),
     /// Whoever ran it was told to leave it.
@@ -128,6 +130,7 @@ impl Session {
             first_stopped: AtomicBool::new(first_stopped),
             end: OnceLock::new(),
             over: Arc::default(),
+            result: OnceLock::new(),
             on_end: Mutex::new(on_end),
             threads: AtomicU64::new(threads),
             stamp_seeds: AtomicU64::new(seed),
@@ -271,7 +274,7 @@ impl Session {
             return;
         }
         output.observer.output(items);
-        if self.options.keep_output {
+        if self.options.keep_output && !self.is_resumable() {
             output.kept.append(items);
         }
     }
@@ -352,8 +355,11 @@ impl Session {
         }
     }
 
-    /// The first thread has stopped.
-    pub fn set_first_stopped(&self) {
+    /// The first thread has stopped, with this value if it did not fail.
+    pub fn set_first_stopped(&self, value: Option<&Value>) {
+        if let Some(value) = value {
+            let _ = self.result.set(value.clone());
+        }
         self.first_stopped.store(true, Ordering::SeqCst);
     }
 
@@ -384,7 +390,7 @@ impl Session {
     pub fn set_ended(&self, state: SessionState) {
         match state {
             SessionState::Running => {}
-            SessionState::Finished | SessionState::Broken => self.end_with(End::Stopped),
+            SessionState::Finished | SessionState::Broken => self.end_with(End::Stopped(state)),
             SessionState::Cancelled => self.close(Status::Cancelled),
             SessionState::Moved => self.close(Status::Moved),
         }
@@ -415,10 +421,11 @@ impl Session {
                 serving.leave(&self.id);
             }
             let on_end = lock(&self.on_end).take();
-            if let Some(on_end) = on_end {
-                on_end(self);
+            match on_end {
+                Some(on_end) => on_end(self),
+                // Someone serves until it is over.
+                None => self.ports.invoker.nudge(),
             }
-            self.ports.invoker.nudge();
         }
     }
 
@@ -431,7 +438,13 @@ impl Session {
             Some(End::Error(_)) if self.is_resumable() => Some(Status::Suspended),
             _ => None,
         };
-        let mut report = Report::of_records(&self.id, &*self.records, status);
+        let mut report = match (self.end.get(), self.result.get()) {
+            // What is to be told of it is known here.
+            (Some(End::Stopped(SessionState::Finished)), Some(result)) => {
+                Report::finished(&self.id, result.clone())
+            }
+            _ => Report::of_records(&self.id, &*self.records, status),
+        };
         if let Some(End::Error(error)) = self.end.get() {
             report.errors.push(error.clone());
             if !self.is_resumable() {
@@ -440,7 +453,11 @@ impl Session {
             }
         }
         report.threads = self.threads.load(Ordering::Relaxed);
-        if self.options.keep_output && !self.is_resumable() {
+        if self.is_resumable() && self.options.keep_output {
+            if let Err(error) = report.read_output(&*self.records) {
+                report.add_storage_error(&error);
+            }
+        } else if self.options.keep_output {
             report.output = std::mem::take(&mut lock(&self.output).kept);
         }
         report

@@ -30,12 +30,17 @@ impl Worker<'_> {
         if self.plan.wake_rest {
             self.wake_rest(&thread.into())?;
         }
+        let value = match ending {
+            Ending::Finished(value) => Some(value),
+            _ => None,
+        };
         if self.plan.has_ended {
-            self.session.set_ended(SessionState::Finished);
+            self.session.set_first_stopped(value);
+            self.session.set_ended(if value.is_some() { SessionState::Finished } else { SessionState::Broken });
         }
         if look_for_end {
             if thread == step::FIRST {
-                self.session.set_first_stopped();
+                self.session.set_first_stopped(value);
             }
             self.session.look_for_end(self.stamps.next())?;
         }
