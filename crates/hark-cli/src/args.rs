@@ -57,6 +57,10 @@ pub enum Command {
     Fail(Fail),
     /// Serve all sessions until it is told to stop
     Worker(Worker),
+    /// Take a session out of its storage, as a file on standard output
+    Export(Export),
+    /// Put a session from a file into a storage
+    Import(Import),
     /// Forget sessions that ended long ago
     Prune(Prune),
     /// Measure how fast sessions of a program run
@@ -346,6 +350,38 @@ pub struct Worker {
     pub quiet: bool,
 }
 
+/// `hark export`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark export 0199 > session.hark         here it is moved then
+  hark export 0199 --copy > copy.hark     to look at only: two must not go on with one session")]
+pub struct Export {
+    /// The session: the beginning of its id is enough. Without it: the newest
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    /// Leave the session where it is
+    #[arg(long)]
+    pub copy: bool,
+    #[command(flatten)]
+    pub storage: StorageChoice,
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `hark import`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  hark import session.hark && hark resume")]
+pub struct Import {
+    /// What `hark export` wrote; `-` is standard input
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub storage: StorageChoice,
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
 /// `hark prune`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hark prune --older-than 7d")]
@@ -433,7 +469,7 @@ impl Command {
 }
 
 /// The names that are commands where a file could stand.
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 20] = [
     "run",
     "asm",
     "check",
@@ -448,6 +484,8 @@ const COMMANDS: [&str; 18] = [
     "resolve",
     "fail",
     "worker",
+    "export",
+    "import",
     "prune",
     "bench",
     "explain",

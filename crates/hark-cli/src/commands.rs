@@ -14,6 +14,7 @@ pub mod resume;
 pub mod run;
 pub mod sessions;
 pub mod show;
+pub mod transfer;
 pub mod worker;
 
 /// It did what was asked.

@@ -47,6 +47,8 @@ fn main() -> ExitCode {
         Command::Resolve(wanted) => commands::outside::resolve(wanted),
         Command::Fail(wanted) => commands::outside::fail(wanted),
         Command::Worker(wanted) => commands::worker::worker(wanted),
+        Command::Export(wanted) => commands::transfer::export(wanted),
+        Command::Import(wanted) => commands::transfer::import(wanted),
         Command::Prune(wanted) => commands::prune::prune(wanted),
         Command::Bench(wanted) => commands::bench::bench(wanted),
         Command::Explain(wanted) => commands::explain::explain(wanted),

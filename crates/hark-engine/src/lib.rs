@@ -10,6 +10,7 @@ mod commit;
 pub mod conformance;
 mod deadlock;
 mod engine;
+mod export;
 mod failure;
 pub mod foreign;
 mod history;
@@ -31,6 +32,7 @@ mod turn;
 
 pub use commit::{Commit, Outcome};
 pub use engine::{CancelHandle, Engine, Options, Ports, Start};
+pub use export::{ImportError, import};
 pub use failure::Failure;
 pub use foreign::{Call, CallId, Foreign, NoForeign};
 pub use history::{Event, LogEntry};

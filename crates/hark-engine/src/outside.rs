@@ -5,7 +5,9 @@ use std::sync::Arc;
 use hark_machine::{Error, Program, Value};
 
 use crate::commit::{Commit, Outcome};
+use crate::export;
 use crate::failure::Failure;
+use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamps, ThreadId};
 use crate::limits::WAKES_PER_COMMIT_MAX;
 use crate::record::{FutureRecord, Key, Record, SessionRecord, SessionState, Versioned};
@@ -237,6 +239,34 @@ impl<'a> Outside<'a> {
         let _ = self.records.commit(&mut commit)?;
         self.announce()?;
         Ok(count)
+    }
+
+    /// All that there is of the session, for [`import`](crate::import). Nobody must run it meanwhile.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn export(&self) -> Result<Vec<u8>, OutsideError> {
+        let (_, session) = self.read_session()?;
+        let records = self.records.all()?;
+        let history = self.records.history(0, usize::MAX)?;
+        let history: Vec<LogEntry> = history.into_iter().map(|(_, entry)| entry).collect();
+        Ok(export::write(&self.id, &session, &self.program, &records, &history))
+    }
+
+    /// The session is in another storage now: here it ends.
+    ///
+    /// # Errors
+    /// If it has been moved before, or the storage fails.
+    pub fn set_moved(&self) -> Result<(), OutsideError> {
+        let mut stamps = self.stamps();
+        let (stamp, session) = self.read_session()?;
+        let mut commit = Commit::new(stamps.next());
+        step::end(stamp, &session, SessionState::Moved, self.surroundings.now(), &mut commit);
+        if self.records.commit(&mut commit)? != Outcome::Done {
+            return Err(OutsideError::WrongState(session.state));
+        }
+        self.drop_threads(&mut stamps)?;
+        Ok(())
     }
 
     fn read_session(&self) -> Result<(crate::id::Stamp, SessionRecord), OutsideError> {

@@ -97,7 +97,8 @@ impl Report {
         if self.status == Status::Finished {
             let mut found = Vec::new();
             records.read(&[Key::Future(step::FIRST.into())], &mut found)?;
-            if let Some(Some(Versioned { record: Record::Future(_, FutureRecord::Resolved(value)), .. })) = found.pop() {
+            if let Some(Some(Versioned { record: Record::Future(_, FutureRecord::Resolved(value)), .. })) = found.pop()
+            {
                 self.result = Some(value);
             }
         }

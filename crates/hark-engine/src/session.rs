@@ -440,9 +440,7 @@ impl Session {
         };
         let mut report = match (self.end.get(), self.result.get()) {
             // What is to be told of it is known here.
-            (Some(End::Stopped(SessionState::Finished)), Some(result)) => {
-                Report::finished(&self.id, result.clone())
-            }
+            (Some(End::Stopped(SessionState::Finished)), Some(result)) => Report::finished(&self.id, result.clone()),
             _ => Report::of_records(&self.id, &*self.records, status),
         };
         if let Some(End::Error(error)) = self.end.get() {

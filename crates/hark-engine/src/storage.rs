@@ -55,6 +55,14 @@ pub trait SessionStorage: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn reserve(&self, count: u64) -> Result<ThreadId, StorageError>;
 
+    /// All records but the session's own, as they are.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged, or does not outlive the session.
+    fn all(&self) -> Result<Vec<Record>, StorageError> {
+        Err(StorageError::Permanent("it keeps no sessions".into()))
+    }
+
     /// What happened in the session after this position, `limit` commits at most, with the position of each entry's
     /// commit. Storages that do not outlive the session keep nothing of it.
     ///

@@ -258,6 +258,33 @@ impl SessionStorage for SqliteSession {
         Ok(ThreadId(next.fetch_add(count, Ordering::Relaxed)))
     }
 
+    fn all(&self) -> Result<Vec<Record>, StorageError> {
+        self.query(|connection, session| {
+            let mut keys = Vec::new();
+            let mut add = |sql: &str, key: &dyn Fn(&Row<'_>) -> rusqlite::Result<Key>| -> Result<(), Fault> {
+                let mut statement = connection.prepare(sql)?;
+                let mut rows = statement.query([session])?;
+                while let Some(row) = rows.next()? {
+                    keys.push(key(row)?);
+                }
+                Ok(())
+            };
+            let future = |row: &Row<'_>| row.get_ref(0).map(future_from);
+            let second = |row: &Row<'_>| row.get::<_, i64>(1).map(|thread| ThreadId(thread as u64));
+            add("SELECT number FROM thread WHERE session = ?1", &|row| thread_from(row).map(Key::Live))?;
+            add("SELECT thread FROM ready WHERE session = ?1", &|row| thread_from(row).map(Key::Ready))?;
+            add("SELECT name FROM future WHERE session = ?1", &|row| future(row).map(Key::Future))?;
+            add("SELECT future, thread FROM wait WHERE session = ?1", &|row| {
+                Ok(Key::Wait { future: future(row)?, waiter: second(row)? })
+            })?;
+            add("SELECT future FROM todo WHERE session = ?1", &|row| future(row).map(Key::Todo))?;
+            add("SELECT thread FROM unawaited WHERE session = ?1", &|row| thread_from(row).map(Key::Unawaited))?;
+            add("SELECT thread FROM broken WHERE session = ?1", &|row| thread_from(row).map(Key::Broken))?;
+            let read = |key: &Key| self.read_one(connection, session, key).transpose();
+            keys.iter().filter_map(read).map(|found| found.map(|found| found.record)).collect()
+        })
+    }
+
     fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, LogEntry)>, StorageError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.query(|connection, session| {

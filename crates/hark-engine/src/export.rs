@@ -1,0 +1,230 @@
+//! A session as one file, to be taken from one storage to another.
+//!
+//! A sealed document of kind `HkSe`, version 1:
+//!
+//! ```text
+//! id, summary (JSON), program (an encoded executable)
+//! records   how many, and of each: its kind, its key, its content
+//! history   how many entries, and each as JSON
+//! ```
+
+use std::sync::Arc;
+
+use hark_bytecode::Executable;
+use hark_bytecode::wire::{Reader, WireError, Writer};
+use hark_machine::Program;
+
+use crate::codec::{self, CodecError};
+use crate::commit::{Commit, Outcome};
+use crate::history::LogEntry;
+use crate::id::{FutureId, SessionId, Stamps, ThreadId};
+use crate::record::{Record, SessionRecord, SessionState};
+use crate::storage::{Storage, StorageError};
+use crate::surroundings::Surroundings;
+
+const MAGIC: [u8; 4] = *b"HkSe";
+const VERSION: u8 = 1;
+
+/// The most records that one commit of an import writes.
+const RECORDS_PER_COMMIT: usize = 500;
+
+/// The kinds of records.
+mod kind {
+    pub const LIVE: u8 = 0;
+    pub const READY: u8 = 1;
+    pub const FUTURE: u8 = 2;
+    pub const WAIT: u8 = 3;
+    pub const TODO: u8 = 4;
+    pub const UNAWAITED: u8 = 5;
+    pub const BROKEN: u8 = 6;
+}
+
+/// Why a file cannot be imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The bytes are no session, or a damaged one.
+    #[error("the file cannot be read: {0}")]
+    Damaged(String),
+    /// The storage has this session.
+    #[error("session {id} is here already, and it is {}", state.name())]
+    Exists {
+        /// Which.
+        id: SessionId,
+        /// How far it is.
+        state: SessionState,
+    },
+    /// The storage fails.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<CodecError> for ImportError {
+    fn from(error: CodecError) -> ImportError {
+        ImportError::Damaged(error.to_string())
+    }
+}
+
+impl From<WireError> for ImportError {
+    fn from(error: WireError) -> ImportError {
+        ImportError::Damaged(error.to_string())
+    }
+}
+
+/// Writes a session down, all that there is of it.
+pub(crate) fn write(
+    id: &SessionId,
+    session: &SessionRecord,
+    program: &Program,
+    records: &[Record],
+    history: &[LogEntry],
+) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.string(id.as_str());
+    // What is in these can always be written as JSON.
+    writer.string(&serde_json::to_string(session).unwrap_or_default());
+    writer.bytes(&program.executable().encode());
+    writer.unsigned(records.len() as u64);
+    records.iter().for_each(|record| write_record(&mut writer, record, program));
+    writer.unsigned(history.len() as u64);
+    history.iter().for_each(|entry| writer.string(&serde_json::to_string(entry).unwrap_or_default()));
+    writer.seal(MAGIC, VERSION)
+}
+
+/// A session that was read from a file.
+struct Imported {
+    id: SessionId,
+    session: SessionRecord,
+    program: Arc<Program>,
+    records: Vec<Record>,
+    history: Vec<LogEntry>,
+}
+
+/// Puts a session from a file into a storage, where it can be taken up; answers which it is.
+///
+/// # Errors
+/// If the file is damaged, the session is there already, or the storage fails.
+pub fn import(bytes: &[u8], storage: &dyn Storage, surroundings: &dyn Surroundings) -> Result<SessionId, ImportError> {
+    let Imported { id, session, program, records, history } = read(bytes)?;
+    let catalog = storage.catalog().ok_or_else(|| StorageError::Permanent("it keeps no sessions".into()))?;
+    match catalog.record(&id)? {
+        // It was here before, or an import of it was cut off.
+        Some(known) if known.state == SessionState::Moved => catalog.remove(&id)?,
+        Some(known) => return Err(ImportError::Exists { id, state: known.state }),
+        None => {}
+    }
+    catalog.put_program(&session.about.program, program.executable())?;
+    let kept = storage.session(&id, &program)?;
+    let mut stamps = Stamps::new(surroundings.random());
+    let mut make = |change: &mut dyn FnMut(&mut Commit)| -> Result<(), ImportError> {
+        let mut commit = Commit::new(stamps.next());
+        change(&mut commit);
+        match kept.commit(&mut commit)? {
+            Outcome::Done => Ok(()),
+            _ => Err(ImportError::Exists { id: id.clone(), state: SessionState::Running }),
+        }
+    };
+    // Until all is there, nobody takes it up.
+    let unfinished = SessionRecord { state: SessionState::Moved, ..session.clone() };
+    make(&mut |commit| commit.put.push(Record::Session(Box::new(unfinished.clone()))))?;
+    let mut records = records.into_iter().peekable();
+    while records.peek().is_some() {
+        make(&mut |commit| commit.fresh.extend(records.by_ref().take(RECORDS_PER_COMMIT)))?;
+    }
+    for entries in history.chunks(RECORDS_PER_COMMIT) {
+        make(&mut |commit| commit.log.extend_from_slice(entries))?;
+    }
+    make(&mut |commit| commit.put.push(Record::Session(Box::new(session.clone()))))?;
+    catalog.release(Some(&id))?;
+    catalog.announce();
+    Ok(id)
+}
+
+fn read(bytes: &[u8]) -> Result<Imported, ImportError> {
+    let (mut reader, _) = Reader::open(bytes, "exported session", MAGIC, VERSION)?;
+    let id = SessionId::from_text(reader.string()?);
+    let session: SessionRecord = serde_json::from_str(reader.string()?).map_err(CodecError::from)?;
+    let executable = Executable::decode(reader.bytes()?).map_err(|error| ImportError::Damaged(error.to_string()))?;
+    let program = Program::new(executable).map_err(|error| ImportError::Damaged(error.to_string()))?;
+    let records = (0..reader.count()?).map(|_| read_record(&mut reader, &program)).collect::<Result<_, _>>()?;
+    let history =
+        (0..reader.count()?).map(|_| Ok(serde_json::from_str(reader.string()?)?)).collect::<Result<_, CodecError>>()?;
+    reader.finish()?;
+    Ok(Imported { id, session, program: Arc::new(program), records, history })
+}
+
+fn write_record(writer: &mut Writer, record: &Record, program: &Program) {
+    match record {
+        // It stands at the front.
+        Record::Session(_) => {}
+        Record::Live(thread, live) => {
+            writer.byte(kind::LIVE);
+            writer.unsigned(thread.0);
+            writer.string(&codec::live_summary(live));
+            writer.bytes(&codec::live_content(live, program));
+        }
+        Record::Ready(thread) => {
+            writer.byte(kind::READY);
+            writer.unsigned(thread.0);
+        }
+        Record::Future(name, future) => {
+            writer.byte(kind::FUTURE);
+            write_name(writer, name);
+            writer.bytes(&codec::future_content(future));
+        }
+        Record::Wait { future, waiter } => {
+            writer.byte(kind::WAIT);
+            write_name(writer, future);
+            writer.unsigned(waiter.0);
+        }
+        Record::Todo(future) => {
+            writer.byte(kind::TODO);
+            write_name(writer, future);
+        }
+        Record::Unawaited(thread, failure) => {
+            writer.byte(kind::UNAWAITED);
+            writer.unsigned(thread.0);
+            writer.bytes(&codec::failure_content(failure));
+        }
+        Record::Broken(thread, live) => {
+            writer.byte(kind::BROKEN);
+            writer.unsigned(thread.0);
+            writer.string(&codec::live_summary(live));
+            writer.bytes(&codec::live_content(live, program));
+        }
+    }
+}
+
+fn read_record(reader: &mut Reader<'_>, program: &Program) -> Result<Record, CodecError> {
+    let thread = |reader: &mut Reader<'_>| reader.unsigned().map(ThreadId);
+    Ok(match reader.byte()? {
+        kind::LIVE => Record::Live(thread(reader)?, codec::live(reader.string()?, reader.bytes()?, program)?),
+        kind::READY => Record::Ready(thread(reader)?),
+        kind::FUTURE => Record::Future(read_name(reader)?, codec::future(reader.bytes()?, program)?),
+        kind::WAIT => Record::Wait { future: read_name(reader)?, waiter: thread(reader)? },
+        kind::TODO => Record::Todo(read_name(reader)?),
+        kind::UNAWAITED => Record::Unawaited(thread(reader)?, Box::new(codec::failure(reader.bytes()?, program)?)),
+        kind::BROKEN => Record::Broken(thread(reader)?, codec::live(reader.string()?, reader.bytes()?, program)?),
+        _ => return Err(reader.invalid("a record").into()),
+    })
+}
+
+fn write_name(writer: &mut Writer, name: &FutureId) {
+    match name {
+        FutureId::Thread(thread) => {
+            writer.byte(0);
+            writer.unsigned(thread.0);
+        }
+        FutureId::Promise(id) => {
+            writer.byte(1);
+            writer.string(id);
+        }
+    }
+}
+
+fn read_name(reader: &mut Reader<'_>) -> Result<FutureId, WireError> {
+    Ok(match reader.byte()? {
+        0 => FutureId::Thread(ThreadId(reader.unsigned()?)),
+        1 => FutureId::Promise(reader.string()?.into()),
+        _ => return Err(reader.invalid("a Future's name")),
+    })
+}
