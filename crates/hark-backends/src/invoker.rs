@@ -1,5 +1,7 @@
 //! What it means to get a thread run.
 
+#[cfg(feature = "processes")]
+pub mod processes;
 mod threads;
 
 pub use threads::Threads;

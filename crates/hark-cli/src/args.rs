@@ -46,11 +46,11 @@ pub enum Command {
     /// Print what happened in a session
     Events(Events),
     /// Go on with unfinished sessions
-    Resume(OfSession),
+    Resume(GoOn),
     /// End a session
     Cancel(OfSession),
     /// Have a broken session go on from where it failed
-    Retry(OfSession),
+    Retry(GoOn),
     /// Give a promise its value
     Resolve(Resolve),
     /// Fail a promise
@@ -65,6 +65,9 @@ pub enum Command {
     Prune(Prune),
     /// Measure how fast sessions of a program run
     Bench(Bench),
+    /// Run threads for a supervisor
+    #[command(hide = true)]
+    WorkerProcess(WorkerProcess),
     /// Explain an error code
     Explain(Explain),
     /// Print a completion script for a shell
@@ -107,6 +110,8 @@ pub struct Run {
     pub json: bool,
     #[command(flatten)]
     pub storage: StorageChoice,
+    #[command(flatten)]
+    pub concurrency: ConcurrencyChoice,
     /// Start the session, print its id, and leave it to `hark worker` or `hark resume`
     #[arg(long)]
     pub detach: bool,
@@ -142,8 +147,25 @@ pub enum StorageName {
 #[derive(Debug, Args)]
 pub struct StorageChoice {
     /// Where sessions are kept. Without it: `storage` of hark.toml
-    #[arg(short = 's', long = "storage", value_name = "STORAGE")]
+    #[arg(id = "storage", short = 's', long = "storage", value_name = "STORAGE")]
     pub name: Option<StorageName>,
+}
+
+/// What runs a session's threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ConcurrencyName {
+    /// Threads of this process, as many as the machine has cores.
+    Threads,
+    /// Processes of this machine, which share the storage.
+    Processes,
+}
+
+/// The invoker that is asked for.
+#[derive(Debug, Args)]
+pub struct ConcurrencyChoice {
+    /// What runs the sessions' threads
+    #[arg(id = "invoker", short = 'c', long = "concurrency", value_name = "KIND", default_value = "threads")]
+    pub name: ConcurrencyName,
 }
 
 /// Which `hark.toml` is meant.
@@ -255,14 +277,44 @@ pub enum StateName {
     Moved,
 }
 
-/// `hark show`, `resume`, `cancel`, `retry`
+/// `hark show`, `cancel`
 #[derive(Debug, Args)]
 pub struct OfSession {
-    /// The session: the beginning of its id is enough. Without it: the newest (`resume`: all)
+    /// The session: the beginning of its id is enough. Without it: the newest
     #[arg(value_name = "ID")]
     pub id: Option<String>,
     #[command(flatten)]
     pub kept: Kept,
+}
+
+/// `hark resume`, `hark retry`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark resume                   go on with all unfinished sessions, until they have ended
+  hark resume 0199              with this one
+  hark retry                    the newest session, from where it failed")]
+pub struct GoOn {
+    /// The session: the beginning of its id is enough. Without it: all that are unfinished (`retry`: the newest)
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    #[command(flatten)]
+    pub concurrency: ConcurrencyChoice,
+    #[command(flatten)]
+    pub kept: Kept,
+}
+
+/// What a worker process of a supervisor is told.
+#[derive(Debug, Args)]
+pub struct WorkerProcess {
+    /// The project's folder
+    #[arg(long)]
+    pub project: PathBuf,
+    /// The number of the server that it works for
+    #[arg(long)]
+    pub server: i64,
+    #[command(flatten)]
+    pub config: ConfigFile,
 }
 
 /// `hark stdout`
@@ -345,6 +397,8 @@ pub struct Worker {
     pub storage: StorageChoice,
     #[command(flatten)]
     pub config: ConfigFile,
+    #[command(flatten)]
+    pub concurrency: ConcurrencyChoice,
     /// Print only what went wrong
     #[arg(short, long)]
     pub quiet: bool,
@@ -413,8 +467,11 @@ pub struct Bench {
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     pub sessions: u64,
     /// How many of them at a time
-    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    pub concurrency: u64,
+    #[arg(long = "concurrency", value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub at_a_time: u64,
+    /// What runs the sessions' threads
+    #[arg(short = 'c', value_name = "KIND", default_value = "threads")]
+    pub invoker: ConcurrencyName,
     #[command(flatten)]
     pub kept: Kept,
 }
@@ -469,7 +526,7 @@ impl Command {
 }
 
 /// The names that are commands where a file could stand.
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "run",
     "asm",
     "check",
@@ -488,6 +545,7 @@ const COMMANDS: [&str; 20] = [
     "import",
     "prune",
     "bench",
+    "worker-process",
     "explain",
     "completions",
 ];
@@ -533,7 +591,7 @@ fn takes_next_word(option: &OsStr) -> bool {
         ),
         // In `-qf`, `f` is the last one; in `-fmain`, its value follows at once.
         [b'-', short @ ..] => {
-            let takes = |letter: &u8| matches!(letter, b'f' | b's');
+            let takes = |letter: &u8| matches!(letter, b'f' | b's' | b'c');
             short.iter().position(takes) == Some(short.len().wrapping_sub(1))
         }
         _ => false,

@@ -51,6 +51,7 @@ fn main() -> ExitCode {
         Command::Import(wanted) => commands::transfer::import(wanted),
         Command::Prune(wanted) => commands::prune::prune(wanted),
         Command::Bench(wanted) => commands::bench::bench(wanted),
+        Command::WorkerProcess(wanted) => commands::worker::worker_process(wanted),
         Command::Explain(wanted) => commands::explain::explain(wanted),
         Command::Completions(wanted) => commands::completions::completions(wanted),
     };

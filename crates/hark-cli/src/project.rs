@@ -22,6 +22,8 @@ pub struct Project {
     pub folder: PathBuf,
     /// What `hark.toml` says.
     pub settings: Settings,
+    /// The settings file that was named, if one was.
+    pub config: Option<PathBuf>,
     /// What is odd about `hark.toml`, with its text.
     pub warnings: Option<(Source, Vec<Problem>)>,
 }
@@ -41,6 +43,14 @@ pub struct Loaded {
 /// If its settings cannot be read or are wrong.
 pub fn load_here(config: Option<&Path>) -> Result<Project, Failure> {
     open_project(&current_folder()?, config)
+}
+
+/// The project of a folder.
+///
+/// # Errors
+/// If its settings cannot be read or are wrong.
+pub fn load_at(folder: &Path, config: Option<&Path>) -> Result<Project, Failure> {
+    open_project(folder, config)
 }
 
 /// Finds and reads the program that a command line names, and its project.
@@ -78,7 +88,8 @@ fn open_project(folder: &Path, config: Option<&Path>) -> Result<Project, Failure
         let text = read_text(path)?;
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let folder = path.parent().unwrap_or(folder).to_path_buf();
-        return configured(folder, Source::new(shown(&from_current_folder(&path)), text));
+        let project = configured(folder, Source::new(shown(&from_current_folder(&path)), text))?;
+        return Ok(Project { config: Some(path), ..project });
     }
     for folder in folder.ancestors() {
         let path = folder.join(config::FILE_NAME);
@@ -87,7 +98,7 @@ fn open_project(folder: &Path, config: Option<&Path>) -> Result<Project, Failure
             return configured(folder.to_path_buf(), Source::new(shown(&path), read_text(&path)?));
         }
     }
-    Ok(Project { folder: folder.to_path_buf(), settings: Settings::default(), warnings: None })
+    Ok(Project { folder: folder.to_path_buf(), settings: Settings::default(), config: None, warnings: None })
 }
 
 fn configured(folder: PathBuf, source: Source) -> Result<Project, Failure> {
@@ -96,7 +107,7 @@ fn configured(folder: PathBuf, source: Source) -> Result<Project, Failure> {
         return Err(Failure::Settings(source, problems));
     }
     let warnings = (!problems.is_empty()).then_some((source, problems));
-    Ok(Project { folder, settings, warnings })
+    Ok(Project { folder, settings, config: None, warnings })
 }
 
 /// Reads a program.

@@ -1,16 +1,25 @@
 //! A session on this computer: machine, engine and ports put together.
 
+use std::env;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use hark_backends::System;
 use hark_backends::invoker::Threads;
+use hark_backends::invoker::processes::Processes;
+use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::{
-    CancelHandle, Engine, Foreign, NoForeign, Observer, Options, Ports, Report, SessionId, Start, Storage, SuspendAt,
+    CancelHandle, Engine, Foreign, Invoker, NoForeign, Observer, Options, Ports, Report, SessionId, Start, Storage,
+    SuspendAt,
 };
 use hark_machine::Program;
 
+use crate::args::ConcurrencyName;
 use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::project::Project;
@@ -28,6 +37,8 @@ pub struct Session {
     pub project: Project,
     /// Where it is kept.
     pub storage: Arc<dyn Storage>,
+    /// What runs its threads.
+    pub invoker: Arc<dyn Invoker>,
     /// Where threads are suspended for the sake of it.
     pub suspend_at: SuspendAt,
     /// Learns which signal came, if one did.
@@ -47,7 +58,8 @@ impl Session {
     ) -> Result<Report, Failure> {
         let needs_python = !self.program.executable().foreign.is_empty();
         let options = Options { suspend_at: self.suspend_at, keep_output, ..Options::default() };
-        let mut serving = Serving::new(&self.project, self.storage, needs_python, options, &self.interruption)?;
+        let mut serving =
+            Serving::new(&self.project, self.storage, self.invoker, needs_python, options, &self.interruption)?;
         serving.attend(Engine::attend)?;
         let cancel = serving.engine.cancel_handle();
         let Entry { callee, arguments } = self.entry;
@@ -62,15 +74,50 @@ impl Session {
     /// # Errors
     /// If the storage fails.
     pub fn leave_to_others(self) -> Result<SessionId, Failure> {
-        let engine = Engine::new(Options::default(), ports(&self.project, self.storage, false));
+        let engine = Engine::new(Options::default(), ports(&self.project, self.storage, self.invoker, false));
         let Entry { callee, arguments } = self.entry;
         engine.leave_to_others(Start { program: self.program, callee, arguments }).map_err(storage::failure)
     }
 }
 
-fn ports(project: &Project, storage: Arc<dyn Storage>, needs_python: bool) -> Ports {
+/// The ports of an engine for this project.
+pub fn ports(project: &Project, storage: Arc<dyn Storage>, invoker: Arc<dyn Invoker>, needs_python: bool) -> Ports {
     let foreign: Arc<dyn Foreign> = if needs_python { Arc::new(python::pool(project)) } else { Arc::new(NoForeign) };
-    Ports { storage, invoker: Arc::new(Threads::as_wide_as_the_cores()), foreign, surroundings: Arc::new(System) }
+    Ports { storage, invoker, foreign, surroundings: Arc::new(System) }
+}
+
+/// What runs threads. Processes need a storage that they can share.
+///
+/// # Errors
+/// If there is none.
+pub fn invoker(
+    project: &Project,
+    file: Option<&Arc<SqliteStorage>>,
+    name: ConcurrencyName,
+) -> Result<Arc<dyn Invoker>, Failure> {
+    if name == ConcurrencyName::Threads {
+        return Ok(Arc::new(Threads::as_wide_as_the_cores()));
+    }
+    let Some(file) = file else {
+        let failure = Failure::usage("`-c processes` needs a storage that processes can share, and memory is none");
+        return Err(failure.with_hint("`-s sqlite -c processes` keeps sessions in a file"));
+    };
+    let (server, lock) = file.server().map_err(storage::failure)?;
+    let program = env::current_exe()
+        .map_err(|error| Failure::usage(format!("this program's own file cannot be found: {error}")))?;
+    let (folder, config) = (project.folder.clone(), project.config.clone());
+    let spawn = move |socket: UnixStream| {
+        let mut command = Command::new(&program);
+        command.arg("worker-process").arg("--project").arg(&folder).arg("--server").arg(server.to_string());
+        if let Some(config) = &config {
+            command.arg("--config").arg(config);
+        }
+        // Its own process group, so that Ctrl-C at a terminal reaches the supervisor alone.
+        command.stdin(Stdio::from(OwnedFd::from(socket))).stdout(Stdio::from(lock.try_clone()?)).process_group(0);
+        command.spawn()
+    };
+    let width = thread::available_parallelism().map_or(1, usize::from);
+    Ok(Arc::new(Processes::new(width, Box::new(spawn))))
 }
 
 /// An engine at work, and the OS thread that looks after its durable sessions, if they are durable.
@@ -93,11 +140,12 @@ impl Serving {
     pub fn new(
         project: &Project,
         storage: Arc<dyn Storage>,
+        invoker: Arc<dyn Invoker>,
         needs_python: bool,
         options: Options,
         interruption: &Interruption,
     ) -> Result<Serving, Failure> {
-        let ports = ports(project, storage, needs_python);
+        let ports = ports(project, storage, invoker, needs_python);
         let engine = Arc::new(Engine::new(options, ports.clone()));
         let cancel = engine.cancel_handle();
         let interrupted = Arc::new(AtomicBool::new(false));

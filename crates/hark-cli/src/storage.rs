@@ -10,14 +10,24 @@ use crate::args::StorageName;
 use crate::failure::Failure;
 use crate::project::Project;
 
-/// The storage that a session is started in: what the command line says, else `hark.toml`, else memory.
+/// The storage that a session is started in: what the command line says, else `hark.toml`, else memory. None is memory.
 ///
 /// # Errors
 /// If it cannot be opened.
-pub fn for_new_session(project: &Project, asked: Option<StorageName>) -> Result<Arc<dyn Storage>, Failure> {
+pub fn for_new_session(project: &Project, asked: Option<StorageName>) -> Result<Option<Arc<SqliteStorage>>, Failure> {
     match asked.or(project.settings.storage).unwrap_or(StorageName::Memory) {
-        StorageName::Memory => Ok(Arc::new(MemoryStorage)),
-        StorageName::Sqlite => Ok(Arc::new(SqliteStorage::open(&data_dir(project)).map_err(failure)?)),
+        StorageName::Memory => Ok(None),
+        StorageName::Sqlite => {
+            SqliteStorage::open(&data_dir(project)).map(|file| Some(Arc::new(file))).map_err(failure)
+        }
+    }
+}
+
+/// A storage for an engine.
+pub fn or_memory(file: Option<Arc<SqliteStorage>>) -> Arc<dyn Storage> {
+    match file {
+        Some(file) => file,
+        None => Arc::new(MemoryStorage),
     }
 }
 

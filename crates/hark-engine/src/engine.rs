@@ -7,11 +7,12 @@ use hark_bytecode::Executable;
 use hark_machine::{Error, Program, Thread, Value, function_name, literal_text};
 
 use crate::foreign::Foreign;
-use crate::id::SessionId;
+use crate::id::{SessionId, ThreadId};
 use crate::invoker::{Invoker, Runner};
 use crate::limits::{MAX_TRIES, SHOWN_ARGUMENT_MAX};
 use crate::output::{Observer, OutputItem};
 use crate::record::{About, Record};
+use crate::remote::Upstream;
 use crate::report::{Report, SessionError, Status};
 use crate::serving::{self, Serving};
 use crate::session::{OnEnd, Parts, Session};
@@ -108,8 +109,29 @@ impl Engine {
     /// An engine on these ports.
     pub fn new(options: Options, ports: Ports) -> Engine {
         let is_durable = ports.storage.catalog().is_some();
-        let serving = is_durable.then(|| Serving::new(options.clone(), ports.clone()));
+        let serving = is_durable.then(|| Serving::new(options.clone(), ports.clone(), None));
         Engine { options, ports, serving, cancelling: Arc::default() }
+    }
+
+    /// An engine that runs threads for a supervisor in another process.
+    pub fn for_supervisor(options: Options, ports: Ports, upstream: Arc<dyn Upstream>) -> Engine {
+        let serving = Some(Serving::new(options.clone(), ports.clone(), Some(upstream)));
+        Engine { options, ports, serving, cancelling: Arc::default() }
+    }
+
+    /// Runs these threads of a session for the supervisor.
+    ///
+    /// # Errors
+    /// If the storage fails, or keeps no sessions.
+    pub fn run_threads(&self, session: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
+        self.serving()?.run_for_supervisor(session, threads)
+    }
+
+    /// The supervisor wants no more of a session.
+    pub fn forget(&self, session: &SessionId) {
+        if let Some(serving) = &self.serving {
+            serving.forget(session);
+        }
     }
 
     /// What stops the sessions of this engine: those that run and those that would be started later. In memory they
@@ -265,6 +287,9 @@ impl Engine {
             on_end,
         };
         let session = Session::new(parts, first)?;
+        if self.ports.invoker.is_remote() {
+            session.write_start()?;
+        }
         match &self.serving {
             Some(serving) => serving.enter(&session),
             None => self.cancelling.enter(&session),

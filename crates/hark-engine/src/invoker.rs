@@ -8,12 +8,18 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::id::ThreadId;
+use crate::remote::Supervised;
 
 /// Runs threads when an invoker's worker comes to it. A session is one.
 pub trait Runner: Send + Sync {
     /// Gives each of these threads a turn, in order, and answers how many had one. The others are handed back because
     /// a turn was long, and go to other workers if there are any.
     fn run(&self, threads: &[ThreadId], seat: &mut dyn Seat) -> usize;
+
+    /// The same for an invoker whose workers are other processes. None if it cannot be run there.
+    fn supervised(self: Arc<Self>) -> Option<Arc<dyn Supervised>> {
+        None
+    }
 }
 
 /// A worker's place, as a runner sees it. What it is asked to invoke comes after what is in the queue already.
@@ -37,6 +43,10 @@ pub trait Seat {
 pub trait Invoker: Send + Sync {
     /// Have these threads run.
     fn invoke(&self, runner: &Arc<dyn Runner>, threads: &[ThreadId]);
+    /// Whether its workers are other processes, which see only what is written down.
+    fn is_remote(&self) -> bool {
+        false
+    }
     /// Lets the calling OS thread work, on anything there is to do, until `done` is true.
     fn serve(&self, done: &AtomicBool);
     /// Some session's `done` has become true: whoever serves it is to look.

@@ -21,6 +21,7 @@ mod memory;
 mod output;
 pub mod outside;
 mod record;
+pub mod remote;
 mod report;
 mod serving;
 mod session;

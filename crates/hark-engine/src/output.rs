@@ -1,10 +1,12 @@
 //! A session's standard output.
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::ThreadId;
 use crate::surroundings::Timestamp;
 
 /// One text that a session printed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputItem {
     /// When.
     pub time: Timestamp,

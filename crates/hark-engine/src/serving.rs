@@ -13,6 +13,7 @@ use hark_machine::Program;
 use crate::engine::{Options, Ports};
 use crate::id::{SessionId, ThreadId};
 use crate::output::{Observer, OutputItem};
+use crate::remote::{Told, Upstream};
 use crate::session::{OnEnd, Parts, Session};
 use crate::storage::{Catalog, StorageError};
 use crate::surroundings::Timestamp;
@@ -25,6 +26,7 @@ pub(crate) struct Serving {
     programs: Mutex<HashMap<String, Weak<Program>>>,
     /// When the next thread's time comes, as far as the last look at the agenda and what was noted since say.
     next_due: Mutex<Option<Timestamp>>,
+    upstream: Option<Arc<dyn Upstream>>,
     me: Weak<Serving>,
 }
 
@@ -36,15 +38,20 @@ struct Entered {
 }
 
 impl Serving {
-    pub fn new(options: Options, ports: Ports) -> Arc<Serving> {
+    pub fn new(options: Options, ports: Ports, upstream: Option<Arc<dyn Upstream>>) -> Arc<Serving> {
         Arc::new_cyclic(|me| Serving {
             options,
             ports,
             sessions: Mutex::default(),
             programs: Mutex::default(),
             next_due: Mutex::default(),
+            upstream,
             me: me.clone(),
         })
+    }
+
+    pub fn upstream(&self) -> Option<&dyn Upstream> {
+        self.upstream.as_deref()
     }
 
     pub fn catalog(&self) -> Result<&dyn Catalog, StorageError> {
@@ -111,9 +118,29 @@ impl Serving {
             }
         };
         session.add_activity(threads.len() as u64);
+        if self.upstream.is_some() {
+            session.given.add(threads);
+        }
         drop(sessions);
         session.invoke(threads);
         Ok(true)
+    }
+
+    /// Has these threads run, which the supervisor has given to this process.
+    pub fn run_for_supervisor(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
+        let Some(upstream) = &self.upstream else { return Ok(()) };
+        if !self.wake(id, threads)? {
+            upstream.tell(id, Told::Ended);
+        }
+        Ok(())
+    }
+
+    /// The supervisor wants no more of a session.
+    pub fn forget(&self, id: &SessionId) {
+        let session = lock(&self.sessions).get(id).map(|entered| entered.session.clone());
+        if let Some(session) = session {
+            session.interrupt();
+        }
     }
 
     /// Goes on with a session that was claimed; `on_end` learns of its end. Answers whether it is one that can run.

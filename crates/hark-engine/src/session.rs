@@ -2,6 +2,7 @@
 
 mod busy;
 mod calls;
+mod given;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -17,7 +18,8 @@ use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, Stamps, ThreadId};
 use crate::invoker::{Runner, Seat};
 use crate::output::{Observer, OutputItem};
-use crate::record::{About, Key, Live, Record, SessionState};
+use crate::record::{About, Key, Live, Record, SessionState, Versioned};
+use crate::remote::{Supervised, Told, Upstream};
 use crate::report::{Report, SessionError, Status};
 use crate::serving::Serving;
 use crate::step;
@@ -27,6 +29,7 @@ use crate::suspend::{SuspendAt, Suspensions};
 use crate::turn::Worker;
 pub(crate) use busy::{Busy, Paused, Taken};
 pub(crate) use calls::{Answered, CallState, Calls};
+pub(crate) use given::Given;
 
 /// A session under way.
 pub(crate) struct Session {
@@ -41,6 +44,7 @@ pub(crate) struct Session {
     unwritten: Mutex<Option<Box<Live>>>,
     pub calls: Calls,
     pub busy: Busy,
+    pub given: Given,
     /// How much there is that makes something happen yet: hints not carried out, calls under way, in memory timers too.
     /// At nothing, with the session not over, its threads wait for each other, for nobody, or for what comes from
     /// outside. It is never too low.
@@ -126,6 +130,7 @@ impl Session {
             unwritten: Mutex::default(),
             calls: Calls::default(),
             busy: Busy::default(),
+            given: Given::default(),
             activity: AtomicU64::new(0),
             first_stopped: AtomicBool::new(first_stopped),
             end: OnceLock::new(),
@@ -216,9 +221,14 @@ impl Session {
         self.records.reserve(1)
     }
 
-    /// Whether its first thread has started no other.
+    /// Whether its first thread has started no other, as far as can be known here.
     pub fn has_one_thread(&self) -> bool {
-        self.threads.load(Ordering::Relaxed) == 1
+        self.threads.load(Ordering::Relaxed) == 1 && self.upstream().is_none()
+    }
+
+    /// Whom to tell what concerns others than the thread that runs, if that is in another process.
+    pub fn upstream(&self) -> Option<&dyn Upstream> {
+        self.serving.as_ref()?.upstream()
     }
 
     /// The record of a new thread.
@@ -270,6 +280,10 @@ impl Session {
     }
 
     fn show(&self, output: &mut Output, items: &mut Vec<OutputItem>) {
+        if let Some(upstream) = self.upstream() {
+            upstream.tell(&self.id, Told::Printed(std::mem::take(items)));
+            return;
+        }
         if self.is_over() && !self.is_resumable() {
             return;
         }
@@ -350,7 +364,9 @@ impl Session {
 
     /// A thread goes on at this time, for which a timer is kept with its record.
     pub fn note_due(&self, until: Timestamp) {
-        if let Some(serving) = &self.serving {
+        if let Some(upstream) = self.upstream() {
+            upstream.tell(&self.id, Told::Due(until));
+        } else if let Some(serving) = &self.serving {
             serving.note_due(until);
         }
     }
@@ -365,13 +381,17 @@ impl Session {
 
     /// Ends the session if its threads have all stopped.
     pub fn look_for_end(&self, stamp: Stamp) -> Result<(), StorageError> {
-        if !self.first_stopped.load(Ordering::SeqCst) || !self.records.scan(Range::Live(step::FIRST), 1)?.is_empty() {
+        // Another process may know that the first thread has stopped.
+        if !self.first_stopped.load(Ordering::SeqCst) && self.upstream().is_none() {
             return Ok(());
         }
         let mut found = Vec::new();
         self.records.read(&[Key::Session], &mut found)?;
         let Some(Some(versioned)) = found.pop() else { return Ok(()) };
         let Record::Session(session) = versioned.record else { return Ok(()) };
+        if !session.first_stopped || !self.records.scan(Range::Live(step::FIRST), 1)?.is_empty() {
+            return Ok(());
+        }
         if session.state.is_over() {
             self.set_ended(session.state);
             return Ok(());
@@ -383,6 +403,16 @@ impl Session {
         // A conflict says that another thread, which stopped at the same time, has ended it.
         let _ = self.records.commit(&mut commit)?;
         self.set_ended(state);
+        Ok(())
+    }
+
+    /// Ends the session here if its record says that it is over.
+    fn look_closed(&self) -> Result<(), StorageError> {
+        let mut found = Vec::new();
+        self.records.read(&[Key::Session], &mut found)?;
+        if let Some(Some(Versioned { record: Record::Session(session), .. })) = found.pop() {
+            self.set_ended(session.state);
+        }
         Ok(())
     }
 
@@ -417,6 +447,7 @@ impl Session {
         // The first reason counts.
         if self.end.set(end).is_ok() {
             self.over.store(true, Ordering::Release);
+            self.tell_end();
             if let Some(serving) = &self.serving {
                 serving.leave(&self.id);
             }
@@ -426,6 +457,17 @@ impl Session {
                 // Someone serves until it is over.
                 None => self.ports.invoker.nudge(),
             }
+        }
+    }
+
+    /// Tells a supervisor that it is over here.
+    fn tell_end(&self) {
+        let Some(upstream) = self.upstream() else { return };
+        match self.end.get() {
+            Some(End::Error(error)) => upstream.tell(&self.id, Told::Failed(error.error.message.to_string())),
+            // Then the supervisor is the one who wants no more of it.
+            Some(End::Interrupted) | None => {}
+            Some(_) => upstream.tell(&self.id, Told::Ended),
         }
     }
 
@@ -450,7 +492,8 @@ impl Session {
                 report.result = None;
             }
         }
-        report.threads = self.threads.load(Ordering::Relaxed);
+        // In other processes more may have been started.
+        report.threads = report.threads.max(self.threads.load(Ordering::Relaxed));
         if self.is_resumable() && self.options.keep_output {
             if let Err(error) = report.read_output(&*self.records) {
                 report.add_storage_error(&error);
@@ -487,6 +530,34 @@ impl Seat for NoSeat<'_> {
 impl Runner for Session {
     fn run(&self, threads: &[ThreadId], seat: &mut dyn Seat) -> usize {
         Worker::new(self, seat).run(threads)
+    }
+
+    fn supervised(self: Arc<Self>) -> Option<Arc<dyn Supervised>> {
+        Some(self)
+    }
+}
+
+impl Supervised for Session {
+    fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    fn hear(self: Arc<Self>, told: Told) {
+        match told {
+            Told::Invoke(threads) => {
+                self.add_activity(threads.len() as u64);
+                self.invoke(&threads);
+            }
+            Told::Settled(_, count) => self.remove_activity(count),
+            Told::Due(until) => self.note_due(until),
+            Told::Printed(mut items) => self.show(&mut lock(&self.output), &mut items),
+            Told::Failed(why) => self.fail_storage(&StorageError::Transient(why)),
+            Told::Ended => {
+                if let Err(error) = self.look_closed() {
+                    self.fail_storage(&error);
+                }
+            }
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::invoker::Seat;
 use crate::limits::{PAUSED_FRESH_MAX, PAUSED_LOG_MAX, STEP_TIME_MAX};
 use crate::output::OutputItem;
 use crate::record::{FutureRecord, Key, Live, Record, State, Status, Versioned};
+use crate::remote::Told;
 use crate::session::{Answered, CallState, Paused, Session, Taken};
 use crate::step::{self, Ending, First, Known, Loaded, Plan};
 use crate::storage::StorageError;
@@ -132,10 +133,16 @@ impl<'a> Worker<'a> {
                 return Ok(Pace::Short);
             }
         };
+        let given = if self.session.upstream().is_some() { self.session.given.before(thread) } else { 0 };
         let pace = self.whole_turn(thread, paused);
-        if !matches!(pace, Ok(Pace::Paused)) && self.session.busy.leave(thread) {
+        if matches!(pace, Ok(Pace::Paused)) {
+            return pace;
+        }
+        if self.session.busy.leave(thread) {
             self.session.add_activity(1);
             self.seat.invoke(&[thread]);
+        } else if given > 0 && matches!(pace, Ok(Pace::Short)) && !self.session.calls.is_under_way(thread) {
+            self.settle(thread, given);
         }
         pace
     }
@@ -244,6 +251,14 @@ impl<'a> Worker<'a> {
             }
         }
         Ok(self.nothing_to_do())
+    }
+
+    /// Tells the supervisor that these hints are carried out.
+    fn settle(&self, thread: ThreadId, count: u64) {
+        self.session.given.settle(thread, count);
+        if let Some(upstream) = self.session.upstream() {
+            upstream.tell(self.session.id(), Told::Settled(thread, count));
+        }
     }
 
     /// The hint led to nothing: the thread has stopped, or another worker has it, who will see what it was for.

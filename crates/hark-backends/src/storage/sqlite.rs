@@ -11,11 +11,13 @@ mod group;
 mod server;
 mod session;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use hark_engine::{Catalog, SessionId, SessionStorage, Storage, StorageError};
 use hark_machine::Program;
+use rusqlite::Connection;
 
 use database::Database;
 use group::Group;
@@ -38,18 +40,50 @@ struct Shared {
     folder: PathBuf,
     /// This process's place among those who serve the file; made when it is needed first.
     server: OnceLock<Server>,
+    /// For a process that runs threads for a server: which, and what numbers of threads are taken from together.
+    serves: Option<Supervision>,
+}
+
+/// What a process has that runs threads for a server.
+struct Supervision {
+    server: i64,
+    numbers: Mutex<Connection>,
 }
 
 impl SqliteStorage {
+    /// Opens the file for a process that runs threads for this server, together with others.
+    ///
+    /// # Errors
+    /// As for [`SqliteStorage::open`].
+    pub fn open_for_server(folder: &Path, server: i64) -> Result<SqliteStorage, StorageError> {
+        let database = Database::open(&folder.join(FILE_NAME))?;
+        let numbers = Mutex::new(database.connect_loose_writer()?);
+        SqliteStorage::with(folder, database, Some(Supervision { server, numbers }))
+    }
+
+    /// This process's number among those who serve the file, and the lock that says that it lives: whoever holds it, too,
+    /// makes others believe so.
+    ///
+    /// # Errors
+    /// If it cannot be had.
+    pub fn server(&self) -> Result<(i64, File), StorageError> {
+        let server = self.shared.server()?;
+        let lock = server.lock().map_err(|error| StorageError::Permanent(error.to_string()))?;
+        Ok((server.number(), lock))
+    }
+
     /// Opens the file in this folder; both are made if they do not exist.
     ///
     /// # Errors
     /// If they cannot be made, opened or written to, or the file is no database of this release.
     pub fn open(folder: &Path) -> Result<SqliteStorage, StorageError> {
-        let database = Database::open(&folder.join(FILE_NAME))?;
+        SqliteStorage::with(folder, Database::open(&folder.join(FILE_NAME))?, None)
+    }
+
+    fn with(folder: &Path, database: Database, serves: Option<Supervision>) -> Result<SqliteStorage, StorageError> {
         let group = Group::new(database.connect_writer()?);
         let folder = folder.to_path_buf();
-        Ok(SqliteStorage { shared: Arc::new(Shared { database, group, folder, server: OnceLock::new() }) })
+        Ok(SqliteStorage { shared: Arc::new(Shared { database, group, folder, server: OnceLock::new(), serves }) })
     }
 
     /// Whether there is a file in this folder.
@@ -74,6 +108,14 @@ impl Storage for SqliteStorage {
 }
 
 impl Shared {
+    /// The number of the server that this process is, or runs threads for.
+    fn server_number(&self) -> Result<i64, StorageError> {
+        match &self.serves {
+            Some(supervision) => Ok(supervision.server),
+            None => Ok(self.server()?.number()),
+        }
+    }
+
     fn server(&self) -> Result<&Server, StorageError> {
         if let Some(server) = self.server.get() {
             return Ok(server);

@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hark_backends::storage::sqlite::{SqliteStorage, Work};
-use hark_engine::{Engine, MemoryStorage, Options, Report, Start, Status, Storage};
+use hark_engine::{Engine, Options, Report, Start, Status};
 use hark_machine::Program;
 
 use super::{BROKEN, FINISHED};
-use crate::args::{Bench, StorageName};
+use crate::args::Bench;
 use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::output;
 use crate::program::Compiled;
 use crate::project;
 use crate::report;
-use crate::session::Serving;
+use crate::session::{self, Serving};
 use crate::signals::Interruption;
 use crate::storage;
 
@@ -32,16 +32,16 @@ pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
     let Entry { callee, arguments } = Entry::new(&executable, &wanted.function, &wanted.arguments)?;
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
     let start = Start { program: Arc::new(program), callee, arguments };
-    let name = wanted.kept.storage.name.or(loaded.project.settings.storage).unwrap_or(StorageName::Memory);
-    let (kept, file): (Arc<dyn Storage>, Option<Arc<SqliteStorage>>) = match name {
-        StorageName::Memory => (Arc::new(MemoryStorage), None),
-        StorageName::Sqlite => {
-            let folder = storage::folder_to_serve(&loaded.project, Some(name))?;
-            let file = Arc::new(SqliteStorage::open(&folder).map_err(storage::failure)?);
-            (file.clone(), Some(file))
-        }
-    };
-    let mut serving = Serving::new(&loaded.project, kept, true, Options::default(), &Interruption::default())?;
+    let file = storage::for_new_session(&loaded.project, wanted.kept.storage.name)?;
+    let invoker = session::invoker(&loaded.project, file.as_ref(), wanted.invoker)?;
+    let mut serving = Serving::new(
+        &loaded.project,
+        storage::or_memory(file.clone()),
+        invoker,
+        true,
+        Options::default(),
+        &Interruption::default(),
+    )?;
     serving.attend(Engine::attend)?;
     let before = Usage::now(file.as_deref());
     let begun = Instant::now();
@@ -93,7 +93,7 @@ fn run(serving: &Serving, start: &Start, wanted: &Bench) -> Ran {
     });
     // Held, so that an early end is not taken for the last one.
     course.under_way.fetch_add(1, Ordering::AcqRel);
-    (0..wanted.concurrency.min(wanted.sessions)).for_each(|_| course.begin_one());
+    (0..wanted.at_a_time.min(wanted.sessions)).for_each(|_| course.begin_one());
     course.end_one();
     serving.ports.invoker.serve(&course.done);
     let mut ran = course.ran.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,17 +4,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hark_engine::outside::OutsideError;
-use hark_engine::{Engine, Invoker, Observer, Options, OutputItem, Report, SessionId, Status};
+use hark_engine::{Engine, Invoker, Observer, Options, OutputItem, Report, SessionId, Status, Storage};
 use hark_machine::Value;
 
 use super::kept::{Store, outside_failure, shown_state};
 use super::{BROKEN, FINISHED};
-use crate::args::OfSession;
+use crate::args::GoOn;
 use crate::failure::Failure;
 use crate::output::{self, Stream};
 use crate::render::{Lines, Paint, Style, draw_error};
 use crate::report;
-use crate::session::Serving;
+use crate::session::{self, Serving};
 use crate::signals::Interruption;
 use crate::storage;
 
@@ -22,7 +22,7 @@ use crate::storage;
 ///
 /// # Errors
 /// If there is no such session, or someone else serves it.
-pub fn resume(wanted: &OfSession) -> Result<u8, Failure> {
+pub fn resume(wanted: &GoOn) -> Result<u8, Failure> {
     let Some(store) = Store::open(&wanted.kept.storage, &wanted.kept.config)? else {
         return nothing(wanted);
     };
@@ -48,7 +48,7 @@ pub fn resume(wanted: &OfSession) -> Result<u8, Failure> {
 ///
 /// # Errors
 /// If there is no such session, or it is not broken.
-pub fn retry(wanted: &OfSession) -> Result<u8, Failure> {
+pub fn retry(wanted: &GoOn) -> Result<u8, Failure> {
     let store = Store::existing(&wanted.kept.storage, &wanted.kept.config)?;
     let summary = store.find(wanted.id.as_deref())?;
     store.outside(&summary.id)?.retry().map_err(|error| match error {
@@ -67,7 +67,7 @@ pub fn retry(wanted: &OfSession) -> Result<u8, Failure> {
     go_on(wanted, store, Some(&summary.id))
 }
 
-fn nothing(wanted: &OfSession) -> Result<u8, Failure> {
+fn nothing(wanted: &GoOn) -> Result<u8, Failure> {
     if let Some(id) = &wanted.id {
         return Err(storage::no_session(id));
     }
@@ -105,11 +105,13 @@ impl Ends {
 }
 
 /// Takes sessions and serves them until they have ended.
-fn go_on(wanted: &OfSession, store: Store, only: Option<&SessionId>) -> Result<u8, Failure> {
+fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Failure> {
     let interruption = Interruption::default();
     let options = Options { keep_output: wanted.kept.json, ..Options::default() };
     let Store { project, storage } = store;
-    let mut serving = Serving::new(&project, storage.clone(), true, options, &interruption)?;
+    let invoker = session::invoker(&project, Some(&storage), wanted.concurrency.name)?;
+    let kept: Arc<dyn Storage> = storage.clone();
+    let mut serving = Serving::new(&project, kept, invoker, true, options, &interruption)?;
     let ends = Arc::new(Ends {
         reports: Mutex::default(),
         expected: Mutex::default(),

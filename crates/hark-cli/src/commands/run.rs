@@ -15,7 +15,7 @@ use crate::program::Compiled;
 use crate::project::{self, Loaded};
 use crate::render::{Lines, Paint, Style, draw_error};
 use crate::report;
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::signals::Interruption;
 use crate::storage;
 
@@ -36,11 +36,14 @@ pub fn run(wanted: &Run) -> Result<u8, Failure> {
     }
     let entry = Entry::new(&executable, &wanted.function, &wanted.arguments)?;
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
-    let storage = storage::for_new_session(&loaded.project, wanted.storage.name)?;
+    let file = storage::for_new_session(&loaded.project, wanted.storage.name)?;
+    let invoker = session::invoker(&loaded.project, file.as_ref(), wanted.concurrency.name)?;
+    let storage = storage::or_memory(file);
     let session = Session {
         program: Arc::new(program),
         entry,
         storage,
+        invoker,
         project: loaded.project,
         suspend_at: suspend_at(wanted),
         interruption: Interruption::default(),

@@ -1,17 +1,25 @@
-//! `hark worker`
+//! `hark worker`, and the processes that a supervisor starts.
 
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
 
+use hark_backends::invoker::Threads;
+use hark_backends::invoker::processes::{Supervisor, work};
 use hark_backends::storage::sqlite::SqliteStorage;
-use hark_engine::{Engine, Options, Storage};
+use hark_engine::{Engine, Invoker, Options, Storage};
 
 use super::FINISHED;
-use crate::args::Worker;
+use crate::args::{Worker, WorkerProcess};
 use crate::failure::Failure;
 use crate::output;
 use crate::project;
 use crate::render::{Paint, Style};
-use crate::session::Serving;
+use crate::session::{self, Serving};
 use crate::signals::Interruption;
 use crate::storage;
 
@@ -22,8 +30,10 @@ use crate::storage;
 pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
     let project = project::load_here(wanted.config.path.as_deref())?;
     let folder = storage::folder_to_serve(&project, wanted.storage.name)?;
-    let storage: Arc<dyn Storage> = Arc::new(SqliteStorage::open(&folder).map_err(storage::failure)?);
-    let mut serving = Serving::new(&project, storage, true, Options::default(), &Interruption::default())?;
+    let file = Arc::new(SqliteStorage::open(&folder).map_err(storage::failure)?);
+    let invoker = session::invoker(&project, Some(&file), wanted.concurrency.name)?;
+    let storage: Arc<dyn Storage> = file;
+    let mut serving = Serving::new(&project, storage, invoker, true, Options::default(), &Interruption::default())?;
     if !wanted.quiet {
         let text = format!("serving {}; Ctrl-C stops it", folder.display());
         output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &text)));
@@ -31,5 +41,31 @@ pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
     serving.attend(Engine::attend_all)?;
     serving.ports.invoker.serve(&serving.interrupted);
     serving.end();
+    Ok(FINISHED)
+}
+
+/// Runs threads for the supervisor at the other end of the standard input, until it is gone. The standard output is the
+/// supervisor's lock, which is held so as long as this process lives.
+///
+/// # Errors
+/// If the storage cannot be opened.
+pub fn worker_process(wanted: &WorkerProcess) -> Result<u8, Failure> {
+    let socket = || -> io::Result<UnixStream> { Ok(io::stdin().as_fd().try_clone_to_owned()?.into()) };
+    let broken = |error: io::Error| Failure::usage(format!("a supervisor starts this command: {error}"));
+    let (listening, telling) = (socket().map_err(broken)?, socket().map_err(broken)?);
+    let project = project::load_at(&wanted.project, wanted.config.path.as_deref())?;
+    let folder = storage::folder_to_serve(&project, None)?;
+    let kept = SqliteStorage::open_for_server(&folder, wanted.server).map_err(storage::failure)?;
+    let invoker: Arc<dyn Invoker> = Arc::new(Threads::new(1));
+    let ports = session::ports(&project, Arc::new(kept), invoker.clone(), true);
+    let upstream = Arc::new(Supervisor::new(telling));
+    let engine = Arc::new(Engine::for_supervisor(Options::default(), ports, upstream.clone()));
+    let started = thread::Builder::new().name("supervisor".to_owned()).spawn(move || {
+        work(&engine, &*upstream, listening);
+        // Nothing that is under way will be heard of.
+        process::exit(0);
+    });
+    started.map_err(|error| Failure::usage(format!("cannot start a thread: {error}")))?;
+    invoker.serve(&AtomicBool::new(false));
     Ok(FINISHED)
 }

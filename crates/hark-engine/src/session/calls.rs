@@ -54,6 +54,11 @@ impl Calls {
         }
     }
 
+    /// Whether a call of this thread is being made.
+    pub fn is_under_way(&self, thread: ThreadId) -> bool {
+        self.lock().contains_key(&thread)
+    }
+
     /// What is known of this call. If it is over it is forgotten here.
     pub fn take(&self, thread: ThreadId, number: u64) -> CallState {
         let mut calls = self.lock();

@@ -5,6 +5,7 @@ use crate::commit::Outcome;
 use crate::id::{FutureId, ThreadId};
 use crate::limits::WAKES_PER_COMMIT_MAX;
 use crate::record::{FutureRecord, Key, Record, SessionState};
+use crate::remote::Told;
 use crate::step::{self, Ending};
 use crate::storage::{Range, StorageError};
 
@@ -14,10 +15,8 @@ impl Worker<'_> {
         let timer = self.plan.timer;
         // A durable timer is no activity: its session may be parked until then.
         let timers = usize::from(timer.is_some() && !self.session.is_resumable());
-        self.count(self.plan.invoke.len() + timers + usize::from(self.plan.call));
-        if !self.plan.invoke.is_empty() {
-            self.seat.invoke(&self.plan.invoke);
-        }
+        self.count(self.own_hints(thread) + timers + usize::from(self.plan.call));
+        self.hand_out(thread);
         match timer {
             Some(until) if self.session.is_resumable() => self.session.note_due(until),
             Some(until) => self.seat.invoke_after(thread, until.since(self.session.now())),
@@ -49,6 +48,28 @@ impl Worker<'_> {
             (None, Ending::Yielded) => Pace::Long,
             (None, _) => Pace::Short,
         })
+    }
+
+    /// How many of the plan's hints this process carries out: for a supervisor only those for the thread itself.
+    fn own_hints(&self, thread: ThreadId) -> usize {
+        match self.session.upstream() {
+            Some(_) => self.plan.invoke.iter().filter(|invoked| **invoked == thread).count(),
+            None => self.plan.invoke.len(),
+        }
+    }
+
+    /// Gives the plan's hints to whoever carries them out.
+    fn hand_out(&mut self, thread: ThreadId) {
+        if let Some(upstream) = self.session.upstream() {
+            let (own, others): (Vec<ThreadId>, Vec<ThreadId>) =
+                self.plan.invoke.iter().partition(|invoked| **invoked == thread);
+            if !others.is_empty() {
+                upstream.tell(self.session.id(), Told::Invoke(others));
+            }
+            self.seat.invoke(&own);
+        } else if !self.plan.invoke.is_empty() {
+            self.seat.invoke(&self.plan.invoke);
+        }
     }
 
     /// This hint is carried out and has led to so many others. They count before they are given away. Where work is left
@@ -102,7 +123,9 @@ impl Worker<'_> {
                 break;
             }
         }
-        if !self.plan.invoke.is_empty() {
+        if let Some(upstream) = self.session.upstream() {
+            upstream.tell(self.session.id(), Told::Invoke(self.plan.invoke.clone()));
+        } else if !self.plan.invoke.is_empty() {
             self.session.add_activity(self.plan.invoke.len() as u64);
             self.seat.invoke(&self.plan.invoke);
         }

@@ -14,8 +14,11 @@ const APPLICATION_ID: i32 = 0x4861_726b;
 /// The version of the schema. Later releases read earlier ones.
 const SCHEMA_VERSION: i32 = 1;
 
-/// How long a commit waits for other processes to finish theirs.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a commit looks whether other processes have finished theirs: some ten seconds in all. Theirs take less than
+/// a millisecond, so that SQLite's own waits would be too long.
+const BUSY_LOOKS: i32 = 10_000;
+const BUSY_WAIT: Duration = Duration::from_micros(100);
+const BUSY_WAIT_MAX: Duration = Duration::from_millis(1);
 
 /// `due` of what is to be looked at when its session is taken up by another server.
 pub(super) const DUE_AT_TAKEOVER: i64 = i64::MAX;
@@ -25,7 +28,7 @@ const SCHEMA: &str = "
     CREATE TABLE program (hash TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE session (
         number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, stamp INTEGER NOT NULL, state TEXT NOT NULL,
-        ended INTEGER, server INTEGER, summary TEXT NOT NULL);
+        ended INTEGER, server INTEGER, reserved INTEGER NOT NULL DEFAULT 0, summary TEXT NOT NULL);
     CREATE INDEX session_running ON session (server) WHERE state = 'running';
     CREATE TABLE thread (
         session INTEGER, number INTEGER, stamp INTEGER NOT NULL, due INTEGER, summary TEXT NOT NULL, content BLOB NOT NULL,
@@ -51,6 +54,12 @@ const SCHEMA: &str = "
 
 /// The tables that have a session's records, besides its own row.
 pub(super) const TABLES: [&str; 8] = ["thread", "ready", "future", "wait", "todo", "unawaited", "broken", "log"];
+
+/// Waits a little, unless it was often enough.
+fn wait_while_busy(looks: i32) -> bool {
+    std::thread::sleep((BUSY_WAIT * looks.unsigned_abs().saturating_add(1)).min(BUSY_WAIT_MAX));
+    looks < BUSY_LOOKS
+}
 
 /// The file, and connections for reading it.
 pub(super) struct Database {
@@ -107,12 +116,19 @@ impl Database {
         }
     }
 
+    /// A connection for what need not be on the disk before it is answered.
+    pub fn connect_loose_writer(&self) -> Result<Connection, StorageError> {
+        let connection = self.connect_writer()?;
+        connection.pragma_update(None, "synchronous", "normal").map_err(|error| self.error(&error))?;
+        Ok(connection)
+    }
+
     /// A connection that writes.
     pub fn connect_writer(&self) -> Result<Connection, StorageError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connect = || -> rusqlite::Result<Connection> {
             let connection = Connection::open_with_flags(&self.path, flags)?;
-            connection.busy_timeout(BUSY_TIMEOUT)?;
+            connection.busy_handler(Some(wait_while_busy))?;
             connection.pragma_update(None, "synchronous", "full")?;
             connection.pragma_update(None, "cache_size", -8_000)?;
             connection.set_prepared_statement_cache_capacity(64);
@@ -141,7 +157,7 @@ impl Database {
     fn connect_reader(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.busy_handler(Some(wait_while_busy))?;
         connection.pragma_update(None, "query_only", true)?;
         connection.pragma_update(None, "cache_size", -1_000)?;
         connection.set_prepared_statement_cache_capacity(64);

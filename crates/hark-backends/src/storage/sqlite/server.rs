@@ -22,7 +22,7 @@ pub(super) struct Server {
     number: i64,
     folder: PathBuf,
     /// Locked as long as this lives.
-    _lock: File,
+    lock: File,
     /// None where the system has no such sockets, or the path to it is too long for one.
     socket: Option<UnixDatagram>,
 }
@@ -45,7 +45,7 @@ impl Server {
                     continue;
                 }
                 let socket = UnixDatagram::bind(socket_path(&folder, number)).ok();
-                return Ok(Server { number, folder: folder.clone(), _lock: file, socket });
+                return Ok(Server { number, folder: folder.clone(), lock: file, socket });
             }
         };
         make().map_err(|error| {
@@ -56,6 +56,11 @@ impl Server {
     /// Its number, which no other has.
     pub fn number(&self) -> i64 {
         self.number
+    }
+
+    /// Its lock, which is held as long as any copy of it is open.
+    pub fn lock(&self) -> io::Result<File> {
+        self.lock.try_clone()
     }
 
     /// Waits until someone tells it that there is news.

@@ -202,6 +202,19 @@ impl SqliteSession {
         })
     }
 
+    /// Reserves numbers where several processes start threads of the session.
+    fn reserve_together(&self, numbers: &Mutex<Connection>, count: u64) -> Result<ThreadId, StorageError> {
+        let sql = "UPDATE session SET reserved = ?2 + max(reserved,
+                coalesce((SELECT max(thread.number) FROM thread WHERE session = session.number), -1) + 1,
+                coalesce((SELECT max(name) FROM future WHERE session = session.number AND name < ''), -1) + 1)
+            WHERE id = ?1 RETURNING reserved - ?2";
+        let connection = lock(numbers);
+        let reserve = || -> rusqlite::Result<i64> {
+            connection.prepare_cached(sql)?.query_row(params![self.id.as_str(), count as i64], |row| row.get(0))
+        };
+        reserve().map(|first| ThreadId(first as u64)).map_err(|error| self.shared.database.error(&error))
+    }
+
     fn keep(&self, commit: &mut Commit) {
         let stamp = commit.stamp;
         let mut kept = lock(&self.kept);
@@ -238,7 +251,7 @@ impl SessionStorage for SqliteSession {
     }
 
     fn commit(&self, commit: &mut Commit) -> Result<Outcome, StorageError> {
-        let server = self.shared.server()?.number();
+        let server = self.shared.server_number()?;
         let change = Change::new(&self.id, &self.row, server, commit, &self.program);
         let outcome = self.shared.group.commit(&self.shared.database, change)?;
         if outcome == Outcome::Done {
@@ -248,6 +261,9 @@ impl SessionStorage for SqliteSession {
     }
 
     fn reserve(&self, count: u64) -> Result<ThreadId, StorageError> {
+        if let Some(supervision) = &self.shared.serves {
+            return self.reserve_together(&supervision.numbers, count);
+        }
         let next = match self.next_thread.get() {
             Some(next) => next,
             None => {
@@ -255,6 +271,10 @@ impl SessionStorage for SqliteSession {
                 self.next_thread.get_or_init(|| AtomicU64::new(first))
             }
         };
+        if count == 0 {
+            // Others may have started some.
+            next.fetch_max(self.count_threads()?, Ordering::Relaxed);
+        }
         Ok(ThreadId(next.fetch_add(count, Ordering::Relaxed)))
     }
 

@@ -1,0 +1,50 @@
+//! The worker's side.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, PoisonError};
+
+use hark_engine::remote::{Told, Upstream};
+use hark_engine::{Engine, SessionId};
+
+use super::{Down, Up};
+
+/// The supervisor, as a worker speaks to it.
+pub struct Supervisor {
+    socket: Mutex<UnixStream>,
+}
+
+impl Supervisor {
+    /// At the other end of this socket.
+    pub fn new(socket: UnixStream) -> Supervisor {
+        Supervisor { socket: Mutex::new(socket) }
+    }
+}
+
+impl Upstream for Supervisor {
+    fn tell(&self, session: &SessionId, told: Told) {
+        let up = Up { session: session.to_string(), told };
+        if let Ok(mut line) = serde_json::to_string(&up) {
+            line.push('\n');
+            // If it is gone, so will this process be.
+            let _ = self.socket.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
+        }
+    }
+}
+
+/// Does what the supervisor says, until it is gone.
+pub fn work(engine: &Engine, upstream: &dyn Upstream, socket: UnixStream) {
+    for line in BufReader::new(socket).lines() {
+        let Ok(line) = line else { return };
+        match serde_json::from_str(&line) {
+            Ok(Down::Run { session, threads }) => {
+                let session = SessionId::from_text(&session);
+                if let Err(error) = engine.run_threads(&session, &threads) {
+                    upstream.tell(&session, Told::Failed(error.to_string()));
+                }
+            }
+            Ok(Down::Forget { session }) => engine.forget(&SessionId::from_text(&session)),
+            Err(_) => return,
+        }
+    }
+}
