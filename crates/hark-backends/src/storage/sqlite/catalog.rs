@@ -133,7 +133,7 @@ impl Catalog for Shared {
         let now = now.0 as i64;
         let (found, next): (Vec<(String, i64)>, Option<i64>) = self.read(|connection| {
             let sql = "SELECT session.id, thread.number FROM thread JOIN session ON thread.session = session.number
-                    WHERE thread.due IS NOT NULL AND thread.due <= ?2 AND session.server = ?1 AND session.state = 'running'
+                    WHERE thread.due > 0 AND thread.due <= ?2 AND session.server = ?1 AND session.state = 'running'
                 UNION SELECT session.id, ready.thread FROM ready JOIN session ON ready.session = session.number
                     WHERE session.server = ?1
                 ORDER BY 1, 2";
@@ -141,9 +141,9 @@ impl Catalog for Shared {
             let found = statement.query_map(params![me, now], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let found = found.collect::<rusqlite::Result<_>>()?;
             let sql = "SELECT due FROM thread JOIN session ON thread.session = session.number
-                WHERE due > ?2 AND due < ?3 AND session.server = ?1 ORDER BY due LIMIT 1";
+                WHERE due > 0 AND due > ?2 AND session.server = ?1 ORDER BY due LIMIT 1";
             let mut statement = connection.prepare_cached(sql)?;
-            let next = statement.query_row(params![me, now, DUE_AT_TAKEOVER], |row| row.get(0)).optional()?;
+            let next = statement.query_row(params![me, now], |row| row.get(0)).optional()?;
             Ok((found, next))
         })?;
         let now = found.into_iter().map(|(id, thread)| (SessionId::from_text(&id), ThreadId(thread as u64)));

@@ -57,7 +57,7 @@ pub(super) fn stamp_number(stamp: Stamp) -> i64 {
 
 fn due_number(live: &Live) -> Option<i64> {
     live.due().map(|due| match due {
-        Due::At(time) => i64::try_from(time.0).unwrap_or(DUE_AT_TAKEOVER - 1).min(DUE_AT_TAKEOVER - 1),
+        Due::At(time) => i64::try_from(time.0).unwrap_or(i64::MAX).max(1),
         Due::AtTakeover => DUE_AT_TAKEOVER,
     })
 }

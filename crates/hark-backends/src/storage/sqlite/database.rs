@@ -20,8 +20,12 @@ const BUSY_LOOKS: i32 = 10_000;
 const BUSY_WAIT: Duration = Duration::from_micros(100);
 const BUSY_WAIT_MAX: Duration = Duration::from_millis(1);
 
-/// `due` of what is to be looked at when its session is taken up by another server.
-pub(super) const DUE_AT_TAKEOVER: i64 = i64::MAX;
+/// `due` of what is to be looked at when its session is taken up by another server. It is before all times, so that the
+/// index of times need not have it.
+pub(super) const DUE_AT_TAKEOVER: i64 = 0;
+
+/// A commit writes every page that it touches, and most touch few bytes of several: small pages make small commits.
+const PAGE_BYTES: i32 = 1_024;
 
 /// A Future's name is the number of the thread whose value it has, or the text of a promise's name.
 const SCHEMA: &str = "
@@ -33,7 +37,7 @@ const SCHEMA: &str = "
     CREATE TABLE thread (
         session INTEGER, number INTEGER, stamp INTEGER NOT NULL, due INTEGER, summary TEXT NOT NULL, content BLOB NOT NULL,
         PRIMARY KEY (session, number)) WITHOUT ROWID;
-    CREATE INDEX thread_due ON thread (due) WHERE due IS NOT NULL;
+    CREATE INDEX thread_due ON thread (due) WHERE due > 0;
     CREATE TABLE ready (
         session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, PRIMARY KEY (session, thread)) WITHOUT ROWID;
     CREATE TABLE future (
@@ -92,6 +96,7 @@ impl Database {
         let mut found = version(connection).map_err(|error| self.error(&error))?;
         if found == (0, 0, 0) {
             let make = |connection: &mut Connection| -> rusqlite::Result<(i32, i32, i64)> {
+                connection.pragma_update(None, "page_size", PAGE_BYTES)?;
                 connection.pragma_update(None, "journal_mode", "wal")?;
                 let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
                 // Another process may have been quicker.

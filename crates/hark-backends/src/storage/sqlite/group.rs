@@ -68,9 +68,10 @@ impl Group {
         });
         let mut queue = lock(&self.queue);
         queue.waiting.push(request.clone());
-        let leads = !mem::replace(&mut queue.has_leader, true);
+        if !mem::replace(&mut queue.has_leader, true) {
+            request.leads.store(true, Ordering::Release);
+        }
         drop(queue);
-        request.leads.store(leads, Ordering::Release);
         loop {
             if request.leads.swap(false, Ordering::AcqRel) {
                 self.lead(database);
