@@ -28,11 +28,14 @@ import sys
 import time
 
 import _hark_errors as errors
-from _hark_values import Refused, RefusedArgument, decode, encode, type_name
+import hark
+from _hark_values import CONTAINERS_MAX, Refused, RefusedArgument, TooLarge, decode, encode, type_name
 
 VERSION = 1
 CALL_HEAD = struct.Struct("<BIII")
 MESSAGE_LENGTH_MAX = 2**30
+# Of the message with a result, R and what is pending take five bytes.
+RESULT_LENGTH_MAX = MESSAGE_LENGTH_MAX - 5
 READ_LENGTH = 16_384
 
 # How long a worker may go on with what it does when Hark is gone.
@@ -155,28 +158,28 @@ class Worker:
 
     def answer(self, data):
         """Makes a call. Whatever it does, there is an answer, and in this process only."""
-        _, _attempt, id_length, target_length = CALL_HEAD.unpack_from(data)
+        _, attempt, id_length, target_length = CALL_HEAD.unpack_from(data)
         at = CALL_HEAD.size + id_length
+        call = data[CALL_HEAD.size : at], attempt
         target = data[at : at + target_length]
         try:
             function = self.functions.get(target) or self.look_up(target)
-            result = function(*decode(data, at + target_length))
+            arguments = decode(data, at + target_length)
+            hark._call = call
+            result = function(*arguments)
             if hasattr(type(result), "__await__"):
                 result = _run(result)
             if self.is_forked:
                 self.end_fork(None)
-            parts = [b"R", b""]
-            encode(result, parts)
-            parts[1] = self.pending()
-            answer = b"".join(parts)
-            if len(answer) <= MESSAGE_LENGTH_MAX:
-                return answer
-            raise Refused("a value that is too large: %d bytes" % len(answer))
+            parts = encode(result, RESULT_LENGTH_MAX)
+            return b"".join([b"R", self.pending(), *parts])
         except BaseException as error:
             if self.is_forked:
                 self.end_fork(error)
             texts = self.texts_of_failure(target, error)
             return b"".join([b"E", self.pending(), *map(_text, texts)])
+        finally:
+            hark._call = None
 
     def look_up(self, target):
         module_name, function_name, _ = target.decode().split("\0")
@@ -206,6 +209,9 @@ class Worker:
             return "", "", "", "%s cannot be given %s" % (described, error)
         if isinstance(error, Refused):
             return "", "", "", "%s returned %s, which no Hark value can be" % (described, error)
+        if isinstance(error, TooLarge):
+            limit = "a result has at most %d bytes, and %d lists and dicts" % (RESULT_LENGTH_MAX, CONTAINERS_MAX)
+            return "", "", "", "%s returned a value that is too large: %s" % (described, limit)
         kind, text, traceback = errors.texts_of(error)
         verb = "raised" if target in self.functions else "cannot be loaded: its module raised"
         message = "%s %s %s" % (described, verb, kind)

@@ -1,10 +1,11 @@
 //! What goes over to Python and comes back.
 
 use hark_bytecode::FunctionIndex;
+use hark_foreign::PythonPool;
 use hark_machine::Value;
 use num_bigint::BigInt;
 
-use crate::fixture::{error, hash, printed, shown, string, text, value};
+use crate::fixture::{config, error, hash, printed, printed_in, shown, string, text, value};
 
 /// This comes back as it went.
 fn survives(sent: Value) {
@@ -113,6 +114,21 @@ fn large_texts_come_back() {
     assert_eq!(text.as_str().map(str::len), Some(length as usize));
     let (back, _) = printed("builtins.len", vec![text]);
     assert!(matches!(back, Ok(Value::Integer(100_000_000))));
+}
+
+/// Parts were counted once, so this took 5 GB and minutes before it was refused.
+#[test]
+fn what_is_too_large_is_refused_before_it_takes_memory() {
+    for what in ["texts", "wide characters", "integers", "large integers"] {
+        let pool = PythonPool::new(config(1));
+        let told = printed_in(&pool, "calls.repeated", string(what)).0.unwrap_err().message;
+        let expected = "`calls.repeated` returned a value that is too large: a result has at most 1073741819 bytes";
+        assert!(told.starts_with(expected), "{what}: {told}");
+        let Value::Integer(peak) = printed_in(&pool, "calls.memory_peak", vec![]).0.unwrap() else {
+            panic!("no integer")
+        };
+        assert!(peak < 1_500_000_000, "{what}: {peak} bytes");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ import ctypes
 import enum
 import math
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -88,6 +89,20 @@ def text_of_length(length):
 
 def numbers(count):
     return [list(range(count)), [each / 2 for each in range(count)]]
+
+
+def repeated(what):
+    """What is small in memory and large when it is written down."""
+    return {
+        "texts": lambda: ["x" * 100_000_000] * 50,
+        "wide characters": lambda: ["\u2603" * 10_000_000] * 50,
+        "integers": lambda: [[1] * 10_000_000] * 50,
+        "large integers": lambda: [1 << 800_000_000] * 50,
+    }[what]()
+
+
+def memory_peak():
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def exploding():
