@@ -15,9 +15,7 @@ use std::sync::Arc;
 use crate::call::Call;
 use crate::capture::Capture;
 use crate::death::{self, Process};
-use crate::limits::{
-    BUFFER_BYTES_KEPT, END_TIMEOUT, MARK_TIMEOUT, MESSAGE_BYTES_MAX, OUTPUT_INTERVAL, SILENT_TIME_MAX,
-};
+use crate::limits::{BUFFER_BYTES_KEPT, END_TIMEOUT, MARK_TIMEOUT, OUTPUT_INTERVAL, SILENT_TIME_MAX};
 use crate::printed::Printed;
 use crate::protocol::{self, Outcome, Reply};
 use crate::values::{DecodeError, Refused};
@@ -41,10 +39,8 @@ pub struct Worker {
 /// Why a call has no answer.
 #[derive(Debug)]
 pub enum Fault {
-    /// It was not made, because of a function or Future among its arguments.
+    /// It was not made, because of its arguments.
     Refused(Refused),
-    /// It was not made, because its arguments are too large.
-    TooLarge,
     /// It was not made, because the worker had ended before it took it.
     NotBegun,
     /// The worker ended, in this way.
@@ -81,10 +77,9 @@ impl Worker {
     /// # Errors
     /// If there is no answer.
     pub fn call(&mut self, call: &Call, output: &mut dyn FnMut(String)) -> Result<Outcome, Fault> {
-        protocol::call(call, &mut self.request).map_err(Fault::Refused)?;
-        if self.request.len() > MESSAGE_BYTES_MAX {
+        if let Err(refused) = protocol::call(call, &mut self.request) {
             self.request = Vec::new();
-            return Err(Fault::TooLarge);
+            return Err(Fault::Refused(refused));
         }
         let mut printed = Printed::new(mem::take(&mut self.leftover));
         let mut capture = None;

@@ -168,6 +168,15 @@ fn functions_and_futures_are_no_arguments() {
 }
 
 #[test]
+fn arguments_that_are_too_large_are_refused_before_they_take_memory() {
+    // Written down, this is 100 TB.
+    let many = |item: Value| Value::list(vec![item; 10_000]);
+    let error = error("calls.echo", vec![many(many(Value::string("x".repeat(1_000_000))))]);
+    let told = "`calls.echo` cannot be given arguments that are so large: a call has at most 1073741824 bytes";
+    assert_eq!((&*error.kind, &*error.message), ("python", told));
+}
+
+#[test]
 fn keys_that_python_cannot_tell_apart_are_refused() {
     let keys = hash(vec![(Value::Integer(1), Value::Null), (Value::Boolean(true), Value::Null)]);
     let error = error("calls.echo", vec![keys]);
