@@ -17,12 +17,14 @@ The messages go over a socket that is descriptor 0 at first and moved away at on
 pipe from the beginning, so what any code or child process writes is output of the call.
 """
 import _thread
+import atexit
 import fcntl
 import functools
 import importlib
 import io
 import os
 import select
+import signal
 import struct
 import sys
 import time
@@ -66,10 +68,14 @@ class Worker:
         os.dup2(nothing, 0)
         os.close(nothing)
         self.functions = {}
+        # Led by this process, or by a program that Hark started and that started this one.
+        self.group = os.getpgrp()
         self.is_forked = False
         self.pending_request = _pending_request()
         self.open_output()
         os.register_at_fork(after_in_child=self.forget_hark)
+        # The first that is registered is the last that runs.
+        atexit.register(self.tell_group_to_end)
 
     def open_output(self):
         raw = io.FileIO(1, "w", closefd=False)
@@ -89,7 +95,14 @@ class Worker:
         while not poll.poll():
             pass
         time.sleep(GRACE_SECONDS)
+        os.killpg(self.group, signal.SIGKILL)
         os._exit(1)
+
+    def tell_group_to_end(self):
+        """What functions left running ends with the worker. Hark sees to that, unless it was killed itself."""
+        if not self.is_forked:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            os.killpg(self.group, signal.SIGTERM)
 
     # Messages
 

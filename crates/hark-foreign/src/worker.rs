@@ -1,8 +1,8 @@
 //! A worker process, its start and its answers to calls.
 //!
 //! Its descriptor 0 is a socket for messages, which it moves away at once; 1 is a pipe that takes what it prints; 2 is
-//! this process's own standard error. It has its own process group, so that Ctrl-C at a terminal reaches Hark alone,
-//! and it ends when the socket does.
+//! this process's own standard error. It has its own process group, so that Ctrl-C at a terminal reaches Hark alone, and so
+//! that what its functions started ends with it. It ends when the socket does.
 
 mod connection;
 mod start;

@@ -289,10 +289,23 @@ def sleeps(seconds):
 
 
 def writes_pid_and_sleeps(path):
+    write_whole(path, str(os.getpid()))
+    time.sleep(600)
+
+
+def starts_children(path, seconds):
+    """One like any other and one that is detached; writes their numbers and its own to a file."""
+    command = ["sleep", "600"]
+    children = [subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=each) for each in (False, True)]
+    write_whole(path, "%d %d %d" % (children[0].pid, children[1].pid, os.getpid()))
+    time.sleep(seconds)
+
+
+def write_whole(path, text):
+    """Nobody sees the file before it is complete."""
     with open(path + ".new", "w") as file:
-        file.write(str(os.getpid()))
+        file.write(text)
     os.rename(path + ".new", path)
-    time.sleep(60)
 
 
 def meets(folder, me, other):
