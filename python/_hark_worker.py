@@ -19,7 +19,6 @@ pipe from the beginning, so what any code or child process writes is output of t
 import _thread
 import atexit
 import fcntl
-import functools
 import importlib
 import io
 import os
@@ -202,11 +201,14 @@ class Worker:
             if error.name and (module_name + ".").startswith(error.name + "."):
                 raise NotCallable("there is no Python module `%s`" % error.name) from None
             raise
-        try:
-            function = functools.reduce(getattr, function_name.split("."), module)
-        except AttributeError:
-            hint = _nearest(function_name, module)
-            raise NotCallable("the Python module `%s` has no `%s`%s" % (module_name, function_name, hint)) from None
+        function, path, described = module, module_name, "the Python module `%s`" % module_name
+        for name in function_name.split("."):
+            try:
+                inner = getattr(function, name)
+            except AttributeError:
+                raise NotCallable("%s has no `%s`%s" % (described, name, _nearest(name, function))) from None
+            function, path = inner, path + "." + name
+            described = "`%s`" % path
         if not callable(function):
             text = "it is no function, but a value of type %s" % type_name(function)
             raise NotCallable(text)
@@ -267,10 +269,14 @@ def _described(target):
     return whole if name in (function, module + "." + function) else "`%s` (%s)" % (name, whole)
 
 
-def _nearest(name, module):
-    import difflib
+def _nearest(name, owner):
+    try:
+        import difflib
 
-    near = difflib.get_close_matches(name, [each for each in dir(module) if not each.startswith("__")], 1)
+        near = difflib.get_close_matches(name, [each for each in dir(owner) if not each.startswith("__")], 1)
+    except Exception:
+        # The project may have a module of this name, and `dir` asks the owner.
+        return ""
     return "; did you mean `%s`?" % near[0] if near else ""
 
 

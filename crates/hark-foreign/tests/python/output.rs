@@ -44,6 +44,15 @@ fn output_of_a_long_call_comes_while_it_runs() {
     }
 }
 
+/// A worker had a second to say where the output of a call ends; a call's result was lost if it took longer.
+#[test]
+fn an_answer_is_not_given_up_for_a_slow_end_of_output() {
+    let pool = PythonPool::new(config(1));
+    let (result, output) = printed_in(&pool, "calls.ends_output_slowly", vec![Value::Float(1.5)]);
+    assert_eq!((result.unwrap().as_str(), &*output), (Some("done"), "early\nlate\n"));
+    assert_eq!(printed_in(&pool, "calls.prints_plain", string("next")).1, "next");
+}
+
 #[test]
 fn any_text_can_be_printed() {
     let (_, output) = printed("calls.prints_unicode", vec![]);

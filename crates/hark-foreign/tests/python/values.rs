@@ -80,6 +80,13 @@ fn types_are_those_of_python() {
 }
 
 #[test]
+fn an_attribute_of_an_attribute_is_called() {
+    assert_eq!(shown("calls:Counter.Inner.twice", vec![Value::Integer(4)]), "8");
+    assert_eq!(shown("calls:Counter.name", vec![]), r#""Counter""#);
+    assert_eq!(shown("os.path:join", vec![Value::string("a"), Value::string("b")]), r#""a/b""#);
+}
+
+#[test]
 fn subclasses_count_as_their_base() {
     assert_eq!(shown("calls.subclasses", vec![]), r#"["n", 5, 3, [1, 2], {"b": 1, "a": 2}, true, [1, []]]"#);
 }

@@ -35,6 +35,17 @@ def add(a, b=10):
     return a + b
 
 
+class Counter:
+    class Inner:
+        @staticmethod
+        def twice(number):
+            return 2 * number
+
+    @classmethod
+    def name(cls):
+        return cls.__name__
+
+
 # Results
 
 
@@ -224,6 +235,22 @@ def prints_progress():
     print("50%", end="")
     time.sleep(0.3)
     print()
+
+
+def ends_output_slowly(seconds):
+    """As if other threads kept the worker from saying where the output of this call ends."""
+    write = os.write
+
+    def write_late(descriptor, data):
+        if b"end of output" in bytes(data):
+            time.sleep(seconds)
+        return write(descriptor, data)
+
+    os.write = write_late
+    print("early")
+    time.sleep(0.1)
+    print("late")
+    return "done"
 
 
 def prints_unicode():
