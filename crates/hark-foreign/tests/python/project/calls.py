@@ -225,24 +225,33 @@ def prints_much(lines):
     return "done"
 
 
-def prints_slowly():
-    print("early")
-    time.sleep(0.3)
-    print("late")
+def prints_until_seen(text, path):
+    """Goes on when there is a file, which says that what was printed was seen."""
+    print(text, end="")
+    return awaits_file(path)
 
 
-def prints_progress():
-    print("50%", end="")
-    time.sleep(0.3)
-    print()
+def awaits_file(path):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if os.path.exists(path):
+            return True
+        time.sleep(0.002)
+    return False
 
 
-def ends_output_slowly(seconds):
-    """As if other threads kept the worker from saying where the output of this call ends."""
+def ends_output_slowly(seconds, path=None):
+    """As if other threads kept the worker from saying where the output of this call ends.
+
+    With a path, a process that is detached has the output too; its number is written there at the end.
+    """
     write = os.write
+    child = path and subprocess.Popen(["sleep", "600"], start_new_session=True)
 
     def write_late(descriptor, data):
         if b"end of output" in bytes(data):
+            if child:
+                write_whole(path, str(child.pid))
             time.sleep(seconds)
         return write(descriptor, data)
 
@@ -337,12 +346,7 @@ def write_whole(path, text):
 
 def meets(folder, me, other):
     open(os.path.join(folder, me), "w").close()
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        if os.path.exists(os.path.join(folder, other)):
-            return True
-        time.sleep(0.002)
-    return False
+    return awaits_file(os.path.join(folder, other))
 
 
 def surroundings():
