@@ -11,9 +11,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::mem;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::call::Call;
-use crate::capture::Capture;
+use crate::capture::{Capture, End};
 use crate::death::{self, Process};
 use crate::limits::{BUFFER_BYTES_KEPT, END_TIMEOUT, MARK_TIMEOUT, OUTPUT_INTERVAL, SILENT_TIME_MAX};
 use crate::printed::Printed;
@@ -160,8 +161,20 @@ impl Worker {
     fn read_to_mark(&mut self, capture: Capture, printed: &mut Printed) -> io::Result<()> {
         self.connection.send(&protocol::mark(capture.mark()))?;
         self.connection.set_patience(SILENT_TIME_MAX)?;
-        self.leftover = capture.take_all(printed, MARK_TIMEOUT).ok_or(io::ErrorKind::TimedOut)?;
-        Ok(())
+        let end = Instant::now() + MARK_TIMEOUT;
+        let mut has_ended = false;
+        loop {
+            match capture.take_all(printed, OUTPUT_INTERVAL) {
+                End::Marked(rest) => {
+                    self.leftover = rest;
+                    return Ok(());
+                }
+                End::Closed => return Err(io::ErrorKind::UnexpectedEof.into()),
+                // A process that ended may have left its output to one that is detached.
+                End::NotYet if has_ended || Instant::now() >= end => return Err(io::ErrorKind::TimedOut.into()),
+                End::NotYet => has_ended = !self.is_alive(),
+            }
+        }
     }
 
     /// Waits for the process's end and takes its last output; answers how it ended.
