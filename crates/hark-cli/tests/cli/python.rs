@@ -86,9 +86,7 @@ fn the_virtual_environment_of_the_project_is_used() {
     let fake = |who: &str| format!("#!/bin/sh\nWHO={who} exec python3 \"$@\"\n");
     folder.hark("-q x.hk").is(0, "nobody\n", "");
     for (path, who) in [(".venv/bin/python", "project"), ("active/bin/python", "active"), ("bin/mine", "setting")] {
-        folder.write(path, fake(who));
-        let made = std::process::Command::new("chmod").arg("+x").arg(folder.path().join(path)).status().unwrap();
-        assert!(made.success());
+        folder.write_script(path, &fake(who));
     }
     folder.hark("-q x.hk").is(0, "project\n", "");
     let active = folder.command(["-q", "x.hk"]).env("VIRTUAL_ENV", folder.path().join("active")).output().unwrap();
