@@ -16,12 +16,17 @@ Lengths and counts have four bytes. Nothing here recurses: nesting is limited by
 import struct
 import sys
 from array import array
+from itertools import islice
 
 # Lists from this length on are looked at for whether they hold numbers of one type only.
 PACKED_LENGTH_MIN = 16
 
-# The most parts of an encoded value. A list that holds itself many times, at many levels, is small in memory.
-PARTS_MAX = 50_000_000
+# The most lists and dicts of an encoded value. One that lies in another many times, at many levels, is small in memory and
+# in bytes, but takes its time.
+CONTAINERS_MAX = 50_000_000
+
+# How many parts of an encoded value are joined at a time: each alone takes several times the memory of its bytes.
+PARTS_JOINED = 1 << 14
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
@@ -35,6 +40,10 @@ _tagged_count = struct.Struct("<cI").pack
 
 class Refused(Exception):
     """A result that Hark has no value for; the text says what it is."""
+
+
+class TooLarge(Exception):
+    """A result that has more bytes than it may, or more lists and dicts."""
 
 
 class RefusedArgument(Exception):
@@ -101,29 +110,48 @@ def _dict_of(items):
     return result
 
 
-def encode(value, parts):
-    """Adds the bytes of a value to the list `parts`.
+def encode(value, bytes_max):
+    """The bytes of a value, in parts.
 
-    Raises Refused if it is none that Hark has.
+    Raises Refused if it is none that Hark has, and TooLarge as soon as it is clear that it has more than `bytes_max`
+    bytes: until then it has needed about as much memory.
     """
+    joined, parts = [], []
     add = parts.append
+    # What is left of the limit after what was joined, and after the long parts that were added since. Short ones, of nine
+    # bytes at most, count when they are joined.
+    room_joined = room = bytes_max
+    containers = 0
     # The containers that the current one lies in: what is left of them, and their ids, to find cycles.
     outer, open_ids, current = [], set(), None
     items = iter((value,))
     while True:
-        for item in items:
+        if len(parts) > PARTS_JOINED:
+            joined.append(b"".join(parts))
+            parts.clear()
+            room_joined -= len(joined[-1])
+            room = room_joined
+            if room < 0:
+                raise TooLarge
+        for item in islice(items, PARTS_JOINED):
             kind = type(item)
             if kind is str:
+                if len(item) > room:
+                    raise TooLarge
                 data = _utf8(item)
+                room -= len(data)
                 add(_tagged_count(b"s", len(data)))
                 add(data)
             elif kind is int:
                 if INT64_MIN <= item <= INT64_MAX:
                     add(_tagged_integer(b"i", item))
                 else:
-                    data = item.to_bytes(item.bit_length() // 8 + 1, "little", signed=True)
-                    add(_tagged_count(b"I", len(data)))
-                    add(data)
+                    length = item.bit_length() // 8 + 1
+                    if length > room:
+                        raise TooLarge
+                    room -= length
+                    add(_tagged_count(b"I", length))
+                    add(item.to_bytes(length, "little", signed=True))
             elif item is None:
                 add(b"N")
             elif item is True:
@@ -133,57 +161,64 @@ def encode(value, parts):
             elif kind is float:
                 add(_tagged_float(b"f", item))
             elif isinstance(item, (list, tuple, dict)):
-                inner = _begin(item, parts)
-                if inner is not None:
-                    if id(item) in open_ids:
-                        raise Refused("a %s that holds itself" % type_name(item))
-                    open_ids.add(id(item))
-                    outer.append((items, current))
-                    items, current = iter(inner), id(item)
-                    break
+                tag, inner = _opened(item)
+                containers += 1
+                if len(inner) > room or containers > CONTAINERS_MAX:
+                    raise TooLarge
+                if len(inner) >= PACKED_LENGTH_MIN and tag == b"l":
+                    packed = _packed(inner, room)
+                    if packed:
+                        room -= len(packed[1])
+                        parts += packed
+                        continue
+                if id(item) in open_ids:
+                    raise Refused("a %s that holds itself" % type_name(item))
+                add(_tagged_count(tag, len(inner) if tag == b"l" else len(inner) // 2))
+                open_ids.add(id(item))
+                outer.append((items, current))
+                items, current = iter(inner), id(item)
+                break
             else:
-                encode(_base(item), parts)  # At most one level deep: it is of a type above now.
+                data = b"".join(encode(_base(item), room))  # At most one level deep: it is of a type above now.
+                room -= len(data)
+                add(data)
         else:
+            if items.__length_hint__():
+                continue
             if not outer:
-                return
+                break
             open_ids.discard(current)
             items, current = outer.pop()
+    if sum(map(len, parts)) > room_joined:
+        raise TooLarge
+    return joined + parts
 
 
-def _begin(item, parts):
-    """Adds the head of a list, tuple or dict; gives what is in it, copied, since other threads may change it."""
-    if len(parts) > PARTS_MAX:
-        raise Refused("a value that is too large: it has more than %d parts" % PARTS_MAX)
+def _opened(item):
+    """The tag of a list, tuple or dict, and what is in it, copied, since other threads may change it."""
     if isinstance(item, dict):
         pairs = list(item.items())
         for key, _ in pairs:
             _check_key(key)
-        parts.append(_tagged_count(b"d", len(pairs)))
-        return [each for pair in pairs for each in pair]
+        return b"d", [each for pair in pairs for each in pair]
     base = list if isinstance(item, list) else tuple
-    inner = base.__getitem__(item, slice(None))
-    if len(inner) >= PACKED_LENGTH_MIN and _add_packed(inner, parts):
-        return None
-    parts.append(_tagged_count(b"l", len(inner)))
-    return inner
+    return b"l", base.__getitem__(item, slice(None))
 
 
-def _add_packed(inner, parts):
+def _packed(inner, room):
+    """Numbers of one type: the head and the bytes, if that is what these are."""
     kinds = set(map(type, inner))
-    if kinds == {int}:
-        try:
-            tag, numbers = b"q", array("q", inner)
-        except OverflowError:
-            return False
-    elif kinds == {float}:
-        tag, numbers = b"e", array("d", inner)
-    else:
-        return False
+    if kinds != {int} and kinds != {float}:
+        return None
+    if 8 * len(inner) > room:
+        raise TooLarge
+    try:
+        tag, numbers = (b"q", array("q", inner)) if kinds == {int} else (b"e", array("d", inner))
+    except OverflowError:
+        return None
     if sys.byteorder == "big":
         numbers.byteswap()
-    parts.append(_tagged_count(tag, len(inner)))
-    parts.append(numbers.tobytes())
-    return True
+    return _tagged_count(tag, len(inner)), numbers.tobytes()
 
 
 def _check_key(key):

@@ -17,22 +17,26 @@ The messages go over a socket that is descriptor 0 at first and moved away at on
 pipe from the beginning, so what any code or child process writes is output of the call.
 """
 import _thread
+import atexit
 import fcntl
-import functools
 import importlib
 import io
 import os
 import select
+import signal
 import struct
 import sys
 import time
 
 import _hark_errors as errors
-from _hark_values import Refused, RefusedArgument, decode, encode, type_name
+import hark
+from _hark_values import CONTAINERS_MAX, Refused, RefusedArgument, TooLarge, decode, encode, type_name
 
 VERSION = 1
 CALL_HEAD = struct.Struct("<BIII")
 MESSAGE_LENGTH_MAX = 2**30
+# Of the message with a result, R and what is pending take five bytes.
+RESULT_LENGTH_MAX = MESSAGE_LENGTH_MAX - 5
 READ_LENGTH = 16_384
 
 # How long a worker may go on with what it does when Hark is gone.
@@ -63,10 +67,14 @@ class Worker:
         os.dup2(nothing, 0)
         os.close(nothing)
         self.functions = {}
+        # Led by this process, or by a program that Hark started and that started this one.
+        self.group = os.getpgrp()
         self.is_forked = False
         self.pending_request = _pending_request()
         self.open_output()
         os.register_at_fork(after_in_child=self.forget_hark)
+        # The first that is registered is the last that runs.
+        atexit.register(self.tell_group_to_end)
 
     def open_output(self):
         raw = io.FileIO(1, "w", closefd=False)
@@ -86,7 +94,14 @@ class Worker:
         while not poll.poll():
             pass
         time.sleep(GRACE_SECONDS)
+        os.killpg(self.group, signal.SIGKILL)
         os._exit(1)
+
+    def tell_group_to_end(self):
+        """What functions left running ends with the worker. Hark sees to that, unless it was killed itself."""
+        if not self.is_forked:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            os.killpg(self.group, signal.SIGTERM)
 
     # Messages
 
@@ -155,28 +170,28 @@ class Worker:
 
     def answer(self, data):
         """Makes a call. Whatever it does, there is an answer, and in this process only."""
-        _, _attempt, id_length, target_length = CALL_HEAD.unpack_from(data)
+        _, attempt, id_length, target_length = CALL_HEAD.unpack_from(data)
         at = CALL_HEAD.size + id_length
+        call = data[CALL_HEAD.size : at], attempt
         target = data[at : at + target_length]
         try:
             function = self.functions.get(target) or self.look_up(target)
-            result = function(*decode(data, at + target_length))
+            arguments = decode(data, at + target_length)
+            hark._call = call
+            result = function(*arguments)
             if hasattr(type(result), "__await__"):
                 result = _run(result)
             if self.is_forked:
                 self.end_fork(None)
-            parts = [b"R", b""]
-            encode(result, parts)
-            parts[1] = self.pending()
-            answer = b"".join(parts)
-            if len(answer) <= MESSAGE_LENGTH_MAX:
-                return answer
-            raise Refused("a value that is too large: %d bytes" % len(answer))
+            parts = encode(result, RESULT_LENGTH_MAX)
+            return b"".join([b"R", self.pending(), *parts])
         except BaseException as error:
             if self.is_forked:
                 self.end_fork(error)
             texts = self.texts_of_failure(target, error)
             return b"".join([b"E", self.pending(), *map(_text, texts)])
+        finally:
+            hark._call = None
 
     def look_up(self, target):
         module_name, function_name, _ = target.decode().split("\0")
@@ -186,11 +201,14 @@ class Worker:
             if error.name and (module_name + ".").startswith(error.name + "."):
                 raise NotCallable("there is no Python module `%s`" % error.name) from None
             raise
-        try:
-            function = functools.reduce(getattr, function_name.split("."), module)
-        except AttributeError:
-            hint = _nearest(function_name, module)
-            raise NotCallable("the Python module `%s` has no `%s`%s" % (module_name, function_name, hint)) from None
+        function, path, described = module, module_name, "the Python module `%s`" % module_name
+        for name in function_name.split("."):
+            try:
+                inner = getattr(function, name)
+            except AttributeError:
+                raise NotCallable("%s has no `%s`%s" % (described, name, _nearest(name, function))) from None
+            function, path = inner, path + "." + name
+            described = "`%s`" % path
         if not callable(function):
             text = "it is no function, but a value of type %s" % type_name(function)
             raise NotCallable(text)
@@ -206,6 +224,9 @@ class Worker:
             return "", "", "", "%s cannot be given %s" % (described, error)
         if isinstance(error, Refused):
             return "", "", "", "%s returned %s, which no Hark value can be" % (described, error)
+        if isinstance(error, TooLarge):
+            limit = "a result has at most %d bytes, and %d lists and dicts" % (RESULT_LENGTH_MAX, CONTAINERS_MAX)
+            return "", "", "", "%s returned a value that is too large: %s" % (described, limit)
         kind, text, traceback = errors.texts_of(error)
         verb = "raised" if target in self.functions else "cannot be loaded: its module raised"
         message = "%s %s %s" % (described, verb, kind)
@@ -248,10 +269,14 @@ def _described(target):
     return whole if name in (function, module + "." + function) else "`%s` (%s)" % (name, whole)
 
 
-def _nearest(name, module):
-    import difflib
+def _nearest(name, owner):
+    try:
+        import difflib
 
-    near = difflib.get_close_matches(name, [each for each in dir(module) if not each.startswith("__")], 1)
+        near = difflib.get_close_matches(name, [each for each in dir(owner) if not each.startswith("__")], 1)
+    except Exception:
+        # The project may have a module of this name, and `dir` asks the owner.
+        return ""
     return "; did you mean `%s`?" % near[0] if near else ""
 
 

@@ -22,6 +22,17 @@ pub struct Capture {
     mark: Vec<u8>,
 }
 
+/// What reading to a mark came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// The mark has come, and this after it.
+    Marked(Vec<u8>),
+    /// The pipe has ended without a mark.
+    Closed,
+    /// Neither, in the time that there was.
+    NotYet,
+}
+
 enum Event {
     Printed(Vec<u8>),
     /// The mark has come, and this after it.
@@ -54,14 +65,15 @@ impl Capture {
         }
     }
 
-    /// Takes everything up to the mark or the end of the pipe, or for so long; answers what followed the mark.
-    pub fn take_all(self, printed: &mut Printed, time_max: Duration) -> Option<Vec<u8>> {
+    /// Takes everything up to the mark or the end of the pipe, or for so long.
+    pub fn take_all(&self, printed: &mut Printed, time_max: Duration) -> End {
         let end = Instant::now() + time_max;
         loop {
             match self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(Event::Printed(bytes)) => printed.add(&bytes),
-                Ok(Event::Marked(rest)) => return Some(rest),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+                Ok(Event::Marked(rest)) => return End::Marked(rest),
+                Err(RecvTimeoutError::Timeout) => return End::NotYet,
+                Err(RecvTimeoutError::Disconnected) => return End::Closed,
             }
         }
     }
@@ -104,7 +116,7 @@ mod tests {
 
     use super::*;
 
-    fn captured(parts: &[&[u8]]) -> (String, Option<Vec<u8>>) {
+    fn captured(parts: &[&[u8]]) -> (String, End) {
         let (reader, mut writer) = io::pipe().unwrap();
         let capture = Capture::start(Arc::new(File::from(OwnedFd::from(reader))), b"\0mark\0".to_vec()).unwrap();
         for part in parts {
@@ -120,12 +132,12 @@ mod tests {
 
     #[test]
     fn the_mark_ends_it_wherever_it_is_cut() {
-        assert_eq!(captured(&[b"a\0mark\0b"]), ("a".into(), Some(b"b".to_vec())));
-        assert_eq!(captured(&[b"a\0ma", b"rk\0"]), ("a".into(), Some(Vec::new())));
+        assert_eq!(captured(&[b"a\0mark\0b"]), ("a".into(), End::Marked(b"b".to_vec())));
+        assert_eq!(captured(&[b"a\0ma", b"rk\0"]), ("a".into(), End::Marked(Vec::new())));
     }
 
     #[test]
     fn without_a_mark_the_pipe_ends_it() {
-        assert_eq!(captured(&[b"a\0ma"]), ("a\0ma".into(), None));
+        assert_eq!(captured(&[b"a\0ma"]), ("a\0ma".into(), End::Closed));
     }
 }

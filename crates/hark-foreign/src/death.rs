@@ -6,28 +6,42 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
 /// How often a process that is to end is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// A worker's process, which several may want to end.
+/// A worker's process, which several may want to end, and its process group: whatever its functions started and did not
+/// detach. The group ends with it.
 #[derive(Debug, Clone)]
-pub struct Process(Arc<Mutex<Child>>);
+pub struct Process(Arc<Mutex<Leader>>);
+
+#[derive(Debug)]
+struct Leader {
+    child: Child,
+    status: Option<ExitStatus>,
+}
 
 impl Process {
-    /// This child.
+    /// This child, which leads its process group.
     pub fn new(child: Child) -> Process {
-        Process(Arc::new(Mutex::new(child)))
+        Process(Arc::new(Mutex::new(Leader { child, status: None })))
     }
 
     /// How it ended, if it has.
     pub fn status(&self) -> Option<ExitStatus> {
-        self.with(|child| child.try_wait().ok().flatten())
+        self.with(Leader::look)
     }
 
-    /// Ends it at once. It is still to be waited for.
+    /// Ends it and its group at once. It is still to be waited for.
     pub fn kill(&self) {
-        // An error says that it has ended.
-        self.with(|child| drop(child.kill()));
+        self.with(|leader| {
+            if leader.status.is_none() {
+                leader.end_group();
+                // It may have left its group. An error says that it has ended.
+                let _ = leader.child.kill();
+            }
+        });
     }
 
     /// Waits for its end, and kills it after this time.
@@ -39,14 +53,40 @@ impl Process {
             }
             if Instant::now() >= end {
                 self.kill();
-                return self.with(|child| child.wait().ok());
+                return self.with(|leader| {
+                    leader.status = leader.status.or_else(|| leader.child.wait().ok());
+                    leader.status
+                });
             }
             thread::sleep(LOOK_INTERVAL);
         }
     }
 
-    fn with<R>(&self, action: impl FnOnce(&mut Child) -> R) -> R {
+    fn with<R>(&self, action: impl FnOnce(&mut Leader) -> R) -> R {
         action(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Leader {
+    /// Looks whether it has ended, and if so ends its group before it takes the status: from then on its number, which is
+    /// also that of the group, may be another's.
+    fn look(&mut self) -> Option<ExitStatus> {
+        if self.status.is_none() && self.has_ended() {
+            self.end_group();
+            self.status = self.child.wait().ok();
+        }
+        self.status
+    }
+
+    fn has_ended(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        matches!(waitid(WaitId::Pid(Pid::from_child(&self.child)), options), Ok(Some(_)))
+    }
+
+    /// Must not be called when the status was taken.
+    fn end_group(&self) {
+        // An error says that nothing is left in it.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 /// The most bytes of one message, so of a call's arguments or its result.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 30;
 
-/// How long an interpreter may take until it answers, unless the pool is told another time.
-pub const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long an interpreter may take until it answers, unless the pool is told another time. On a machine that does much
+/// else, or from a disk that is far away, it takes many times what is usual.
+pub const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a call may run until its output is read while it runs.
 pub const SILENT_TIME_MAX: Duration = Duration::from_millis(10);

@@ -3,9 +3,8 @@
 use hark_machine::{Error, Value};
 
 use crate::call::Call;
-use crate::limits::MESSAGE_BYTES_MAX;
 use crate::protocol::Outcome;
-use crate::values::refused_argument;
+use crate::values::refused_arguments;
 use crate::worker::Fault;
 
 /// The call's value or error.
@@ -13,11 +12,8 @@ pub fn result_of(call: &Call, outcome: Result<Outcome, Fault>) -> Result<Value, 
     let problem = match outcome {
         Ok(Outcome::Returned(value)) => return Ok(value),
         Ok(Outcome::Raised(raised)) => return Err(Error::new("python", raised.message).with_data(raised.data)),
-        Err(Fault::Refused(refused)) => return Err(refused_argument(&call.described(), refused)),
+        Err(Fault::Refused(refused)) => return Err(refused_arguments(&call.described(), refused)),
         Ok(Outcome::Unreadable(problem)) => format!("returned a value that Hark cannot take: {problem}"),
-        Err(Fault::TooLarge) => {
-            format!("cannot be given arguments that are so large: a call has at most {MESSAGE_BYTES_MAX} bytes")
-        }
         Err(Fault::NotBegun) => "was not called: its Python process ended before".to_owned(),
         Err(Fault::Died(end)) => format!("did not return: its Python process ended {end}"),
         Err(Fault::Confused(problem)) => {

@@ -8,6 +8,7 @@ use hark_machine::{HashBody, Key, Value};
 use triomphe::Arc;
 
 use crate::call::Call;
+use crate::limits::MESSAGE_BYTES_MAX;
 use crate::values::{self, DecodeError, Reader, Refused};
 
 /// The protocol's version. Both sides are always of one build; it guards against an interpreter that runs another.
@@ -69,6 +70,9 @@ pub fn call(call: &Call, bytes: &mut Vec<u8>) -> Result<(), Refused> {
         bytes.extend_from_slice(part.as_bytes());
     }
     values::encode_arguments(&call.arguments, bytes)?;
+    if bytes.len() - LENGTH_BYTES > MESSAGE_BYTES_MAX {
+        return Err(Refused::TooLarge);
+    }
     finish(bytes);
     Ok(())
 }

@@ -7,6 +7,8 @@ use hark_machine::{Error, HashBody, Key, List, Value};
 use num_bigint::BigInt;
 use triomphe::Arc;
 
+use crate::limits::MESSAGE_BYTES_MAX;
+
 /// Lists from this length on are looked at for whether they hold numbers of one type only.
 const PACKED_LENGTH_MIN: usize = 16;
 
@@ -17,9 +19,14 @@ const CAPACITY_MAX: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError(pub String);
 
-/// The name of a value's type that cannot go over: a function or Future.
+/// Why arguments cannot go over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused(pub &'static str);
+pub enum Refused {
+    /// There is a value of this type among them: a function or Future.
+    Type(&'static str),
+    /// They take more bytes than a message has.
+    TooLarge,
+}
 
 /// What is left to encode of an open container.
 enum Rest<'a> {
@@ -30,7 +37,8 @@ enum Rest<'a> {
 /// Adds a call's arguments, as a list.
 ///
 /// # Errors
-/// If there is a function or Future among them, however deep.
+/// If there is a function or Future among them, however deep, or they are too large. A value may be in many places, so they
+/// can be far larger than they are in memory: this gives up as soon as it is clear.
 pub fn encode_arguments(arguments: &[Value], bytes: &mut Vec<u8>) -> Result<(), Refused> {
     head(b'l', arguments.len(), bytes);
     let mut open = Vec::new();
@@ -45,6 +53,9 @@ pub fn encode_arguments(arguments: &[Value], bytes: &mut Vec<u8>) -> Result<(), 
                 begin(key, bytes)?;
             }
             open.extend(begin(value, bytes)?);
+            if bytes.len() > MESSAGE_BYTES_MAX {
+                return Err(Refused::TooLarge);
+            }
         }
     }
     Ok(())
@@ -81,9 +92,9 @@ fn begin<'a>(value: &'a Value, bytes: &mut Vec<u8>) -> Result<Option<Rest<'a>>, 
             return Ok(Some(Rest::Hash(hash, 0)));
         }
         Value::Function(_) | Value::Foreign(_) | Value::Builtin(_) | Value::Operator(_) => {
-            return Err(Refused(value.type_name()));
+            return Err(Refused::Type(value.type_name()));
         }
-        Value::Future(_) | Value::Promise(_) => return Err(Refused(value.type_name())),
+        Value::Future(_) | Value::Promise(_) => return Err(Refused::Type(value.type_name())),
     }
     Ok(None)
 }
@@ -271,8 +282,18 @@ fn damaged(problem: &str) -> DecodeError {
 }
 
 /// The error of arguments that cannot go over.
-pub fn refused_argument(described: &str, refused: Refused) -> Error {
-    Error::of_type(format!("{described} cannot be given a {}, only values that Python has too", refused.0))
+pub fn refused_arguments(described: &str, refused: Refused) -> Error {
+    match refused {
+        Refused::Type(name) => {
+            Error::of_type(format!("{described} cannot be given a {name}, only values that Python has too"))
+        }
+        Refused::TooLarge => Error::new(
+            "python",
+            format!(
+                "{described} cannot be given arguments that are so large: a call has at most {MESSAGE_BYTES_MAX} bytes"
+            ),
+        ),
+    }
 }
 
 #[cfg(test)]

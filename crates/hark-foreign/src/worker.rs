@@ -1,8 +1,8 @@
 //! A worker process, its start and its answers to calls.
 //!
 //! Its descriptor 0 is a socket for messages, which it moves away at once; 1 is a pipe that takes what it prints; 2 is
-//! this process's own standard error. It has its own process group, so that Ctrl-C at a terminal reaches Hark alone,
-//! and it ends when the socket does.
+//! this process's own standard error. It has its own process group, so that Ctrl-C at a terminal reaches Hark alone, and so
+//! that what its functions started ends with it. It ends when the socket does.
 
 mod connection;
 mod start;
@@ -11,13 +11,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::mem;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::call::Call;
-use crate::capture::Capture;
+use crate::capture::{Capture, End};
 use crate::death::{self, Process};
-use crate::limits::{
-    BUFFER_BYTES_KEPT, END_TIMEOUT, MARK_TIMEOUT, MESSAGE_BYTES_MAX, OUTPUT_INTERVAL, SILENT_TIME_MAX,
-};
+use crate::limits::{BUFFER_BYTES_KEPT, END_TIMEOUT, MARK_TIMEOUT, OUTPUT_INTERVAL, SILENT_TIME_MAX};
 use crate::printed::Printed;
 use crate::protocol::{self, Outcome, Reply};
 use crate::values::{DecodeError, Refused};
@@ -41,10 +40,8 @@ pub struct Worker {
 /// Why a call has no answer.
 #[derive(Debug)]
 pub enum Fault {
-    /// It was not made, because of a function or Future among its arguments.
+    /// It was not made, because of its arguments.
     Refused(Refused),
-    /// It was not made, because its arguments are too large.
-    TooLarge,
     /// It was not made, because the worker had ended before it took it.
     NotBegun,
     /// The worker ended, in this way.
@@ -81,10 +78,9 @@ impl Worker {
     /// # Errors
     /// If there is no answer.
     pub fn call(&mut self, call: &Call, output: &mut dyn FnMut(String)) -> Result<Outcome, Fault> {
-        protocol::call(call, &mut self.request).map_err(Fault::Refused)?;
-        if self.request.len() > MESSAGE_BYTES_MAX {
+        if let Err(refused) = protocol::call(call, &mut self.request) {
             self.request = Vec::new();
-            return Err(Fault::TooLarge);
+            return Err(Fault::Refused(refused));
         }
         let mut printed = Printed::new(mem::take(&mut self.leftover));
         let mut capture = None;
@@ -165,8 +161,20 @@ impl Worker {
     fn read_to_mark(&mut self, capture: Capture, printed: &mut Printed) -> io::Result<()> {
         self.connection.send(&protocol::mark(capture.mark()))?;
         self.connection.set_patience(SILENT_TIME_MAX)?;
-        self.leftover = capture.take_all(printed, MARK_TIMEOUT).ok_or(io::ErrorKind::TimedOut)?;
-        Ok(())
+        let end = Instant::now() + MARK_TIMEOUT;
+        let mut has_ended = false;
+        loop {
+            match capture.take_all(printed, OUTPUT_INTERVAL) {
+                End::Marked(rest) => {
+                    self.leftover = rest;
+                    return Ok(());
+                }
+                End::Closed => return Err(io::ErrorKind::UnexpectedEof.into()),
+                // A process that ended may have left its output to one that is detached.
+                End::NotYet if has_ended || Instant::now() >= end => return Err(io::ErrorKind::TimedOut.into()),
+                End::NotYet => has_ended = !self.is_alive(),
+            }
+        }
     }
 
     /// Waits for the process's end and takes its last output; answers how it ended.

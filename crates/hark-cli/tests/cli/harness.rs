@@ -44,6 +44,15 @@ impl Folder {
         fs::write(path, text).unwrap();
     }
 
+    /// Writes a file that can be run. Another process does it: a file that this one writes may be open in a child that
+    /// another test starts meanwhile, and then it cannot be run.
+    pub fn write_script(&self, name: &str, text: &str) {
+        let path = self.path.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let write = r#"printf '%s' "$1" > "$2" && chmod +x "$2""#;
+        assert!(Command::new("sh").args(["-c", write, "sh", text]).arg(path).status().unwrap().success());
+    }
+
     pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path.join(name)).unwrap()
     }

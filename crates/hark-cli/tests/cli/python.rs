@@ -38,6 +38,37 @@ fn what_cannot_be_imported_is_an_error_of_the_call() {
 }
 
 #[test]
+fn an_import_may_name_an_attribute_of_an_attribute() {
+    let program = "import(shop.price, lib, 1);\nimport(shop.prise, lib, 1, wrong);\n\
+                   fn main() { shop.price(\"tea\") }\nfn bad() { wrong(1) }\n";
+    let folder = Folder::with("an_import_may_name_an_attribute", program);
+    folder.write(
+        "src/lib.py",
+        "class Shop:\n    @staticmethod\n    def price(what):\n        return [what, 3]\nshop = Shop()\n",
+    );
+    folder.hark("-q x.hk").is(0, "[\"tea\", 3]\n", "");
+    let run = folder.hark("-q x.hk -f bad");
+    let told = "cannot call `wrong` (`lib.shop.prise`): `lib.shop` has no `prise`; did you mean `price`?";
+    assert!(run.status == 1 && run.stderr.contains(told), "{}", run.stderr);
+}
+
+/// A file `struct.py` in the current folder kept workers from starting.
+#[test]
+fn files_named_like_pythons_own_modules_do_no_harm() {
+    let program = "import(twice, lib, 1);\nimport(nothing, lib, 0);\nimport(fails, lib, 0);\nfn main() { twice(2) }\n";
+    let folder = Folder::with("files_named_like_pythons_own", program);
+    for name in ["struct", "select", "signal", "atexit", "io", "time", "difflib", "traceback", "itertools"] {
+        folder.write(&format!("{name}.py"), "raise RuntimeError('the wrong one')");
+    }
+    folder.write("src/lib.py", "def twice(x):\n    return 2 * x\ndef fails():\n    raise ValueError('why')\n");
+    folder.hark("-q x.hk").is(0, "4\n", "");
+    let missing = folder.hark("-q x.hk -f nothing").stderr;
+    assert!(missing.contains("the Python module `lib` has no `nothing`"), "{missing}");
+    let failed = folder.hark("-q x.hk -f fails").stderr;
+    assert!(failed.contains("`lib.fails` raised ValueError: why"), "{failed}");
+}
+
+#[test]
 fn an_interpreter_that_is_none_is_an_error_of_the_call() {
     let folder = Folder::with("an_interpreter_that_is_none", "import(cos, math, 1);\nfn main() { cos(0) }");
     for python in ["no-such-python", "./no/python", "/bin/true", "/bin/cat"] {
@@ -55,9 +86,7 @@ fn the_virtual_environment_of_the_project_is_used() {
     let fake = |who: &str| format!("#!/bin/sh\nWHO={who} exec python3 \"$@\"\n");
     folder.hark("-q x.hk").is(0, "nobody\n", "");
     for (path, who) in [(".venv/bin/python", "project"), ("active/bin/python", "active"), ("bin/mine", "setting")] {
-        folder.write(path, fake(who));
-        let made = std::process::Command::new("chmod").arg("+x").arg(folder.path().join(path)).status().unwrap();
-        assert!(made.success());
+        folder.write_script(path, &fake(who));
     }
     folder.hark("-q x.hk").is(0, "project\n", "");
     let active = folder.command(["-q", "x.hk"]).env("VIRTUAL_ENV", folder.path().join("active")).output().unwrap();

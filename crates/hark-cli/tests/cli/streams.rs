@@ -1,8 +1,9 @@
 //! Standard output that comes as it is printed, closes early or is full, and Ctrl-C.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::Folder;
@@ -31,11 +32,12 @@ fn a_million_prints_are_complete_and_in_order() {
     assert!(run.stdout == expected, "something is lost or out of order");
 }
 
-/// Runs a program that prints for ever, reads one line and closes the pipe.
+/// Runs a program that goes on printing, reads one line, closes the pipe, and then writes a file `closed`.
 fn close_early(folder: &Folder, words: &[&str]) -> (Option<i32>, String) {
     let mut child = folder.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    folder.write("closed", "");
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     (child.wait().unwrap().code(), said)
@@ -43,10 +45,12 @@ fn close_early(folder: &Folder, words: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn a_closed_pipe_ends_quietly() {
-    let program = "fn for_ever(n) { print(n); for_ever(n + 1) }\nfn main() { for_ever(0) }\n\
-                   fn once() { print(\"a\"); sleep(0.3); print(\"b\") }";
+    let program = "import(wait_for, lib, 1);\nfn for_ever(n) { print(n); for_ever(n + 1) }\nfn main() { for_ever(0) }\n\
+                   fn once() { print(\"a\"); wait_for(\"closed\"); print(\"b\") }";
     let folder = Folder::with("a_closed_pipe", program);
+    folder.write("src/lib.py", WAIT_FOR);
     assert_eq!(close_early(&folder, &["x.hk"]), (Some(0), String::new()));
+    fs::remove_file(folder.path().join("closed")).unwrap();
     assert_eq!(close_early(&folder, &["x.hk", "-f", "once"]), (Some(0), String::new()));
     assert_eq!(close_early(&folder, &["asm", "x.hk"]), (Some(0), String::new()));
 }
@@ -73,6 +77,58 @@ fn a_full_disk_is_an_error() {
     }
 }
 
+/// A Python function that returns when there is a file.
+const WAIT_FOR: &str = "import os, time\ndef wait_for(path):\n    end = time.monotonic() + 60\n    \
+                        while not os.path.exists(path) and time.monotonic() < end:\n        time.sleep(0.01)\n";
+
+fn wait_for_file(folder: &Folder, name: &str) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !folder.path().join(name).exists() {
+        assert!(Instant::now() < end, "there is no file `{name}`");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn is_running(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+#[test]
+fn what_python_started_ends_with_hark() {
+    let program = "import(start, lib, 1);\nfn ending() { start(0) }\n\
+                   fn waiting() { start(0); print(\"ready\"); sleep(600) }\n\
+                   fn calling() { print(\"ready\"); start(600) }\n";
+    let functions = "import atexit, subprocess, sys, time\n\
+                     def start(seconds):\n    child = subprocess.Popen(['sleep', '600'])\n    \
+                     print(child.pid, file=open('pid', 'w'), flush=True)\n    \
+                     atexit.register(lambda: open('told', 'w').close())\n    time.sleep(seconds)\n";
+    let folder = Folder::with("what_python_started", program);
+    folder.write("src/lib.py", functions);
+    let has_ended = |case: &str| {
+        let pid = folder.read("pid");
+        let end = Instant::now() + Duration::from_secs(60);
+        while is_running(pid.trim()) {
+            assert!(Instant::now() < end, "{case}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    };
+    folder.hark("-q x.hk -f ending").is(0, "", "");
+    has_ended("ending");
+    wait_for_file(&folder, "told");
+    for (case, name) in [("waiting", "INT"), ("calling", "INT"), ("waiting", "KILL"), ("calling", "KILL")] {
+        fs::remove_file(folder.path().join("pid")).unwrap();
+        let mut command = folder.command(["x.hk", "-q", "-f", case]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        wait_for_file(&folder, "pid");
+        while folder.read("pid").is_empty() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        signal(&child, name);
+        child.wait().unwrap();
+        has_ended(&format!("{case}, {name}"));
+    }
+}
+
 fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status().unwrap();
     assert!(sent.success());
@@ -86,7 +142,7 @@ fn interrupted(folder: &Folder, words: &[&str], name: &str) -> (Option<i32>, Str
     let mut line = String::new();
     if words.contains(&"--json") {
         // Nothing comes before the end.
-        std::thread::sleep(Duration::from_millis(500));
+        wait_for_file(folder, "begun");
     } else {
         stdout.read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n");
@@ -100,18 +156,20 @@ fn interrupted(folder: &Folder, words: &[&str], name: &str) -> (Option<i32>, Str
 
 #[test]
 fn ctrl_c_cancels_the_session() {
-    let program = "import(sleep_long, lib, 0);\nfn busy(n) { busy(n + 1) }\nfn say() { print(\"ready\") }\n\
+    let program = "import(sleep_long, lib, 0);\nimport(begin, lib, 0);\nfn busy(n) { busy(n + 1) }\nfn say() { print(\"ready\") }\n\
                    fn sleeping() { say(); sleep(600) }\nfn computing() { say(); busy(0) }\n\
-                   fn calling() { say(); sleep_long() }\n";
+                   fn calling() { say(); sleep_long() }\n\
+                   fn beginning() { begin(); sleep(600) }\n";
     let folder = Folder::with("ctrl_c_cancels", program);
-    folder.write("src/lib.py", "import time\ndef sleep_long(): time.sleep(600)\n");
+    let functions = "import time\ndef sleep_long(): time.sleep(600)\ndef begin(): open('begun', 'w').close()\n";
+    folder.write("src/lib.py", functions);
     for function in ["sleeping", "computing", "calling"] {
         let started = Instant::now();
         let (status, rest, said) = interrupted(&folder, &["x.hk", "-q", "-f", function], "INT");
         assert_eq!((status, rest.as_str(), said.as_str()), (Some(130), "", "cancelled\n"), "{function}");
         assert!(started.elapsed() < Duration::from_secs(60), "{function}");
     }
-    let (status, rest, _) = interrupted(&folder, &["x.hk", "--json", "-f", "sleeping"], "INT");
+    let (status, rest, _) = interrupted(&folder, &["x.hk", "--json", "-f", "beginning"], "INT");
     let report: serde_json::Value = serde_json::from_str(&rest).unwrap();
     assert_eq!((status, &report["status"]), (Some(130), &"cancelled".into()));
     assert_eq!(interrupted(&folder, &["x.hk", "-q", "-f", "sleeping"], "TERM").0, Some(143));

@@ -21,7 +21,8 @@ use crate::protocol;
 const START: &str = include_str!("../../../../python/_hark_start.py");
 
 /// The modules of a worker, each after those that it imports.
-const MODULES: [(&str, &str); 3] = [
+const MODULES: [(&str, &str); 4] = [
+    ("hark", include_str!("../../../../python/hark.py")),
     ("_hark_values", include_str!("../../../../python/_hark_values.py")),
     ("_hark_errors", include_str!("../../../../python/_hark_errors.py")),
     ("_hark_worker", include_str!("../../../../python/_hark_worker.py")),

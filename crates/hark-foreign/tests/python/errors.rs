@@ -62,6 +62,12 @@ fn what_is_missing_is_named() {
     let missing = [
         ("no_such_module.f", "cannot call `no_such_module.f`: there is no Python module `no_such_module`"),
         ("calls.part.f", "cannot call `calls.part.f`: there is no Python module `calls.part`"),
+        ("calls:Counter.nome", "cannot call `calls.Counter.nome`: `calls.Counter` has no `nome`; did you mean `name`?"),
+        (
+            "calls:Count.name",
+            "cannot call `calls.Count.name`: the Python module `calls` has no `Count`; did you mean `Counter`?",
+        ),
+        ("calls:not_callable.x.y", "cannot call `calls.not_callable.x.y`: `calls.not_callable` has no `x`"),
         ("calls.ecko", "cannot call `calls.ecko`: the Python module `calls` has no `ecko`; did you mean `echo`?"),
         ("calls.not_callable", "cannot call `calls.not_callable`: it is no function, but a value of type int"),
     ];

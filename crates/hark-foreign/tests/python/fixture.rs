@@ -15,7 +15,8 @@ pub fn config(workers: usize) -> PythonConfig {
 }
 
 pub fn call(target: &str, arguments: Vec<Value>) -> Call {
-    let (module, function) = target.rsplit_once('.').unwrap();
+    // An attribute of an attribute needs a colon before it: `calls:Class.method`.
+    let (module, function) = target.split_once(':').or_else(|| target.rsplit_once('.')).unwrap();
     Call {
         module: module.into(),
         function: function.into(),

@@ -1,8 +1,8 @@
 //! Interpreters that are none.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use hark_foreign::{PythonConfig, PythonPool};
@@ -10,9 +10,14 @@ use hark_machine::Value;
 
 use crate::fixture::{call, config, folder, printed_in, text};
 
+/// What is wrong with an interpreter that ends, however slowly.
 fn problem(interpreter: &Path) -> String {
+    problem_within(interpreter, Duration::from_secs(60))
+}
+
+fn problem_within(interpreter: &Path, time_max: Duration) -> String {
     let config = PythonConfig { interpreter: Some(interpreter.into()), ..config(1) };
-    let pool = PythonPool::with_start_timeout(config, Duration::from_millis(1500));
+    let pool = PythonPool::with_start_timeout(config, time_max);
     let error = pool.call_blocking(&call("calls.pid", vec![]), &mut |_| ()).unwrap_err();
     assert_eq!(&*error.kind, "python");
     let (problem, remedy) = error.message.split_once("; ").unwrap();
@@ -23,8 +28,11 @@ fn problem(interpreter: &Path) -> String {
 
 fn script(folder: &Path, name: &str, body: &str) -> PathBuf {
     let path = folder.join(name);
-    fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    // Written by another process: a file that this one writes may be open in a child that another test starts meanwhile, and
+    // then it cannot be run.
+    let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$2" && chmod +x "$2""#;
+    let written = Command::new("sh").args(["-c", write, "sh", body]).arg(&path).status().unwrap();
+    assert!(written.success());
     path
 }
 
@@ -42,10 +50,11 @@ fn what_is_no_interpreter_is_named() {
 #[test]
 fn what_does_not_answer_is_given_up() {
     let folder = folder("interpreters");
-    let silent = script(&folder, "silent", "exec sleep 60");
-    assert_eq!(problem(&silent), "did not answer as Python does within 1.5 seconds");
-    let mute = script(&folder, "mute", "exec cat > /dev/null");
-    assert_eq!(problem(&mute), "did not answer as Python does within 1.5 seconds");
+    for (name, body) in [("silent", "exec sleep 600"), ("mute", "exec cat > /dev/null")] {
+        let interpreter = script(&folder, name, body);
+        let told = problem_within(&interpreter, Duration::from_millis(300));
+        assert_eq!(told, "did not answer as Python does within 0.3 seconds");
+    }
     let echo = script(&folder, "echo", "exec cat <&0 >&0");
     assert!(problem(&echo).starts_with("is no Python that works: it ended "), "{}", problem(&echo));
     fs::remove_dir_all(folder).unwrap();

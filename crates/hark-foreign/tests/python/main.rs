@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod asks;
 mod errors;
 mod fixture;
 mod interpreters;

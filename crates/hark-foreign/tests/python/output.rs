@@ -1,11 +1,11 @@
 //! What Python functions print.
 
-use std::time::{Duration, Instant};
+use std::fs;
 
 use hark_foreign::PythonPool;
 use hark_machine::Value;
 
-use crate::fixture::{call, config, printed, printed_in, shown, string};
+use crate::fixture::{call, config, folder, printed, printed_in, shown, string};
 
 #[test]
 fn everything_printed_comes_in_order() {
@@ -34,14 +34,32 @@ fn more_than_a_pipe_holds_is_no_problem() {
 
 #[test]
 fn output_of_a_long_call_comes_while_it_runs() {
-    for (function, first) in [("calls.prints_slowly", "early\n"), ("calls.prints_progress", "50%")] {
+    let folder = folder("output-while-it-runs");
+    // A whole line, and one that does not go on: a progress bar.
+    for (name, printed) in [("line", "early\n"), ("bar", "50%")] {
+        let seen = folder.join(name);
+        let arguments = [printed, seen.to_str().unwrap()].map(Value::string);
         let mut texts = Vec::new();
-        let pool = PythonPool::new(config(1));
-        pool.call_blocking(&call(function, vec![]), &mut |text| texts.push((Instant::now(), text))).unwrap();
-        let end = Instant::now();
-        assert_eq!(texts.first().map(|(_, text)| &**text), Some(first));
-        assert!(end - texts[0].0 > Duration::from_millis(100), "{texts:?}");
+        let result = PythonPool::new(config(1)).call_blocking(
+            &call("calls.prints_until_seen", arguments.to_vec()),
+            &mut |text| {
+                texts.push(text);
+                fs::write(&seen, "").unwrap();
+            },
+        );
+        assert!(matches!(result, Ok(Value::Boolean(true))), "it is not seen before the call's end");
+        assert_eq!(texts, [printed]);
     }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// A worker had a second to say where the output of a call ends; a call's result was lost if it took longer.
+#[test]
+fn an_answer_is_not_given_up_for_a_slow_end_of_output() {
+    let pool = PythonPool::new(config(1));
+    let (result, output) = printed_in(&pool, "calls.ends_output_slowly", vec![Value::Float(1.5)]);
+    assert_eq!((result.unwrap().as_str(), &*output), (Some("done"), "early\nlate\n"));
+    assert_eq!(printed_in(&pool, "calls.prints_plain", string("next")).1, "next");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! What goes over to Python and comes back.
 
 use hark_bytecode::FunctionIndex;
+use hark_foreign::PythonPool;
 use hark_machine::Value;
 use num_bigint::BigInt;
 
-use crate::fixture::{error, hash, printed, shown, string, text, value};
+use crate::fixture::{config, error, hash, printed, printed_in, shown, string, text, value};
 
 /// This comes back as it went.
 fn survives(sent: Value) {
@@ -79,6 +80,13 @@ fn types_are_those_of_python() {
 }
 
 #[test]
+fn an_attribute_of_an_attribute_is_called() {
+    assert_eq!(shown("calls:Counter.Inner.twice", vec![Value::Integer(4)]), "8");
+    assert_eq!(shown("calls:Counter.name", vec![]), r#""Counter""#);
+    assert_eq!(shown("os.path:join", vec![Value::string("a"), Value::string("b")]), r#""a/b""#);
+}
+
+#[test]
 fn subclasses_count_as_their_base() {
     assert_eq!(shown("calls.subclasses", vec![]), r#"["n", 5, 3, [1, 2], {"b": 1, "a": 2}, true, [1, []]]"#);
 }
@@ -115,6 +123,21 @@ fn large_texts_come_back() {
     assert!(matches!(back, Ok(Value::Integer(100_000_000))));
 }
 
+/// Parts were counted once, so this took 5 GB and minutes before it was refused.
+#[test]
+fn what_is_too_large_is_refused_before_it_takes_memory() {
+    for what in ["texts", "wide characters", "integers", "large integers"] {
+        let pool = PythonPool::new(config(1));
+        let told = printed_in(&pool, "calls.repeated", string(what)).0.unwrap_err().message;
+        let expected = "`calls.repeated` returned a value that is too large: a result has at most 1073741819 bytes";
+        assert!(told.starts_with(expected), "{what}: {told}");
+        let Value::Integer(peak) = printed_in(&pool, "calls.memory_peak", vec![]).0.unwrap() else {
+            panic!("no integer")
+        };
+        assert!(peak < 1_500_000_000, "{what}: {peak} bytes");
+    }
+}
+
 #[test]
 fn other_results_are_refused_by_their_type() {
     let refused = [
@@ -149,6 +172,15 @@ fn functions_and_futures_are_no_arguments() {
         let expected = format!("`calls.echo` cannot be given a {named}, only values that Python has too");
         assert_eq!((&*error.kind, &*error.message), ("type", &*expected));
     }
+}
+
+#[test]
+fn arguments_that_are_too_large_are_refused_before_they_take_memory() {
+    // Written down, this is 100 TB.
+    let many = |item: Value| Value::list(vec![item; 10_000]);
+    let error = error("calls.echo", vec![many(many(Value::string("x".repeat(1_000_000))))]);
+    let told = "`calls.echo` cannot be given arguments that are so large: a call has at most 1073741824 bytes";
+    assert_eq!((&*error.kind, &*error.message), ("python", told));
 }
 
 #[test]

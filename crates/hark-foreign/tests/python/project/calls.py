@@ -5,6 +5,7 @@ import ctypes
 import enum
 import math
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -32,6 +33,17 @@ def pid():
 
 def add(a, b=10):
     return a + b
+
+
+class Counter:
+    class Inner:
+        @staticmethod
+        def twice(number):
+            return 2 * number
+
+    @classmethod
+    def name(cls):
+        return cls.__name__
 
 
 # Results
@@ -88,6 +100,20 @@ def text_of_length(length):
 
 def numbers(count):
     return [list(range(count)), [each / 2 for each in range(count)]]
+
+
+def repeated(what):
+    """What is small in memory and large when it is written down."""
+    return {
+        "texts": lambda: ["x" * 100_000_000] * 50,
+        "wide characters": lambda: ["\u2603" * 10_000_000] * 50,
+        "integers": lambda: [[1] * 10_000_000] * 50,
+        "large integers": lambda: [1 << 800_000_000] * 50,
+    }[what]()
+
+
+def memory_peak():
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def exploding():
@@ -199,16 +225,41 @@ def prints_much(lines):
     return "done"
 
 
-def prints_slowly():
+def prints_until_seen(text, path):
+    """Goes on when there is a file, which says that what was printed was seen."""
+    print(text, end="")
+    return awaits_file(path)
+
+
+def awaits_file(path):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if os.path.exists(path):
+            return True
+        time.sleep(0.002)
+    return False
+
+
+def ends_output_slowly(seconds, path=None):
+    """As if other threads kept the worker from saying where the output of this call ends.
+
+    With a path, a process that is detached has the output too; its number is written there at the end.
+    """
+    write = os.write
+    child = path and subprocess.Popen(["sleep", "600"], start_new_session=True)
+
+    def write_late(descriptor, data):
+        if b"end of output" in bytes(data):
+            if child:
+                write_whole(path, str(child.pid))
+            time.sleep(seconds)
+        return write(descriptor, data)
+
+    os.write = write_late
     print("early")
-    time.sleep(0.3)
+    time.sleep(0.1)
     print("late")
-
-
-def prints_progress():
-    print("50%", end="")
-    time.sleep(0.3)
-    print()
+    return "done"
 
 
 def prints_unicode():
@@ -274,20 +325,28 @@ def sleeps(seconds):
 
 
 def writes_pid_and_sleeps(path):
+    write_whole(path, str(os.getpid()))
+    time.sleep(600)
+
+
+def starts_children(path, seconds):
+    """One like any other and one that is detached; writes their numbers and its own to a file."""
+    command = ["sleep", "600"]
+    children = [subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=each) for each in (False, True)]
+    write_whole(path, "%d %d %d" % (children[0].pid, children[1].pid, os.getpid()))
+    time.sleep(seconds)
+
+
+def write_whole(path, text):
+    """Nobody sees the file before it is complete."""
     with open(path + ".new", "w") as file:
-        file.write(str(os.getpid()))
+        file.write(text)
     os.rename(path + ".new", path)
-    time.sleep(60)
 
 
 def meets(folder, me, other):
     open(os.path.join(folder, me), "w").close()
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        if os.path.exists(os.path.join(folder, other)):
-            return True
-        time.sleep(0.002)
-    return False
+    return awaits_file(os.path.join(folder, other))
 
 
 def surroundings():
