@@ -6,6 +6,7 @@
 
 mod catalog;
 mod change;
+mod chunks;
 mod database;
 mod group;
 mod server;

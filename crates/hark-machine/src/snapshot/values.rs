@@ -1,6 +1,7 @@
 //! Values in a snapshot: a table of objects, each written once however many hold it, and references to them.
 //!
-//! An object holds only objects that come before it, so reading needs no recursion and cycles cannot be. Of a list
+//! An object holds only objects that come before it, so reading needs no recursion and cycles cannot be. It names them by
+//! how far before, so that its bytes stay the same when others come or go: a storage need not write them again. Of a list
 //! that is only seen from some element on, the elements before are not written.
 
 use std::collections::HashMap;
@@ -51,6 +52,15 @@ pub(super) struct ValueWriter {
     known: HashMap<usize, (u64, u32)>,
 }
 
+/// Where the objects are counted from that a reference names.
+#[derive(Clone, Copy)]
+enum From {
+    /// From the table's start, 0 being the first.
+    Start,
+    /// Back from the object that holds the reference, 1 being the one before it.
+    Here,
+}
+
 /// A container whose elements are being written first.
 struct Open<'a> {
     value: &'a Value,
@@ -61,7 +71,7 @@ impl ValueWriter {
     /// Writes a reference, after the objects that it needs.
     pub fn write(&mut self, body: &mut Writer, value: &Value) {
         self.write_objects(value);
-        self.write_reference(body, value);
+        self.write_reference(body, value, From::Start);
     }
 
     /// Writes the table of objects.
@@ -125,14 +135,14 @@ impl ValueWriter {
                 let list = List::new(*from, body);
                 objects.byte(kind::LIST);
                 objects.unsigned(list.len() as u64);
-                list.iter().for_each(|item| self.write_reference(&mut objects, item));
+                list.iter().for_each(|item| self.write_reference(&mut objects, item, From::Here));
             }
             Value::Hash(body) => {
                 objects.byte(kind::HASH);
                 objects.unsigned(body.len() as u64);
                 for (key, item) in body.iter() {
-                    self.write_reference(&mut objects, key);
-                    self.write_reference(&mut objects, item);
+                    self.write_reference(&mut objects, key, From::Here);
+                    self.write_reference(&mut objects, item, From::Here);
                 }
             }
             _ => {}
@@ -144,7 +154,7 @@ impl ValueWriter {
         }
     }
 
-    fn write_reference(&self, writer: &mut Writer, value: &Value) {
+    fn write_reference(&self, writer: &mut Writer, value: &Value, from: From) {
         match value {
             Value::Null => writer.byte(tag::NULL),
             Value::Boolean(false) => writer.byte(tag::FALSE),
@@ -180,6 +190,10 @@ impl ValueWriter {
             counted => {
                 let known = address(counted).and_then(|address| self.known.get(&address));
                 let (number, written_from) = *known.expect("an object is written before what refers to it");
+                let number = match from {
+                    From::Start => number,
+                    From::Here => self.count - number,
+                };
                 match counted {
                     Value::List(start, _) if *start > written_from => {
                         writer.byte(tag::LIST_VIEW);
@@ -249,14 +263,15 @@ impl ValueReader {
             kind::BIG_INTEGER => Value::big_integer(BigInt::from_signed_bytes_le(reader.bytes()?)),
             kind::PROMISE => Value::Promise(Arc::new(reader.string()?.to_owned())),
             kind::LIST => {
-                let items = (0..reader.count()?).map(|_| self.value(reader)).collect::<Result<_, _>>()?;
+                let items =
+                    (0..reader.count()?).map(|_| self.reference(reader, From::Here)).collect::<Result<_, _>>()?;
                 Value::list(items)
             }
             kind::HASH => {
                 let mut body = HashBody::default();
                 for _ in 0..reader.count()? {
-                    let key = Key::new(self.value(reader)?).map_err(|_| reader.invalid("a key"))?;
-                    let value = self.value(reader)?;
+                    let key = Key::new(self.reference(reader, From::Here)?).map_err(|_| reader.invalid("a key"))?;
+                    let value = self.reference(reader, From::Here)?;
                     body.insert(key, value);
                 }
                 Value::Hash(Arc::new(body))
@@ -265,8 +280,12 @@ impl ValueReader {
         })
     }
 
-    /// Reads a reference.
+    /// Reads a reference that is not an object's.
     pub fn value(&self, reader: &mut Reader<'_>) -> Result<Value, WireError> {
+        self.reference(reader, From::Start)
+    }
+
+    fn reference(&self, reader: &mut Reader<'_>, from: From) -> Result<Value, WireError> {
         Ok(match reader.byte()? {
             tag::NULL => Value::Null,
             tag::FALSE => Value::Boolean(false),
@@ -282,9 +301,9 @@ impl ValueReader {
                 .map(Value::Operator)
                 .ok_or_else(|| reader.invalid("an operator"))?,
             tag::FUTURE => Value::Future(reader.unsigned()?),
-            tag::OBJECT => self.find(reader)?,
+            tag::OBJECT => self.find(reader, from)?,
             tag::LIST_VIEW => {
-                let object = self.find(reader)?;
+                let object = self.find(reader, from)?;
                 let skipped = reader.unsigned32()?;
                 match object {
                     Value::List(0, body) if skipped as usize <= body.len() => Value::List(skipped, body),
@@ -300,9 +319,13 @@ impl ValueReader {
         if (index as usize) < count { Ok(index) } else { Err(reader.invalid("an index")) }
     }
 
-    fn find(&self, reader: &mut Reader<'_>) -> Result<Value, WireError> {
-        let number = reader.unsigned()?;
-        let object = usize::try_from(number).ok().and_then(|number| self.objects.get(number));
+    fn find(&self, reader: &mut Reader<'_>, from: From) -> Result<Value, WireError> {
+        let number = usize::try_from(reader.unsigned()?).ok();
+        let number = match from {
+            From::Start => number,
+            From::Here => number.and_then(|back| self.objects.len().checked_sub(back)),
+        };
+        let object = number.and_then(|number| self.objects.get(number));
         object.cloned().ok_or_else(|| reader.invalid("a reference"))
     }
 }

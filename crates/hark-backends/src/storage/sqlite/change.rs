@@ -8,6 +8,7 @@ use hark_machine::Program;
 use rusqlite::types::{ToSql, ToSqlOutput};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
+use super::chunks::{self, Content};
 use super::database::DUE_AT_TAKEOVER;
 
 /// The number of a session's row, once it is known to be written; 0 before.
@@ -29,13 +30,13 @@ pub(super) struct Change {
 /// A row that is written.
 enum Row {
     Session { state: &'static str, ended: Option<i64>, summary: String },
-    Thread { number: ThreadId, due: Option<i64>, summary: String, content: Vec<u8> },
+    Thread { number: ThreadId, due: Option<i64>, summary: String, content: Content },
     Ready(ThreadId),
-    Future { name: FutureId, content: Vec<u8> },
+    Future { name: FutureId, content: Content },
     Wait { future: FutureId, thread: ThreadId },
     Todo(FutureId),
     Unawaited { thread: ThreadId, content: Vec<u8> },
-    Broken { thread: ThreadId, summary: String, content: Vec<u8> },
+    Broken { thread: ThreadId, summary: String, content: Content },
 }
 
 /// A Future's name as SQLite keeps it.
@@ -159,20 +160,28 @@ impl Change {
         match row {
             Row::Session { .. } => 0,
             Row::Thread { number, due, summary, content } => {
+                content.replace(connection, session, kept(connection, session, &Key::Live(*number))?)?;
                 prepare("REPLACE INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
                     session,
                     number.0 as i64,
                     stamp,
                     due,
                     summary,
-                    content
+                    content.row()
                 ])?
             }
             Row::Ready(thread) => {
                 prepare("REPLACE INTO ready VALUES (?1, ?2, ?3)")?.execute(params![session, thread.0 as i64, stamp])?
             }
-            Row::Future { name, content } => prepare("REPLACE INTO future VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![session, Name(name), stamp, content])?,
+            Row::Future { name, content } => {
+                content.replace(connection, session, kept(connection, session, &Key::Future(name.clone()))?)?;
+                prepare("REPLACE INTO future VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+                    session,
+                    Name(name),
+                    stamp,
+                    content.row()
+                ])?
+            }
             Row::Wait { future, thread } => prepare("REPLACE INTO wait VALUES (?1, ?2, ?3, ?4)")?.execute(params![
                 session,
                 Name(future),
@@ -184,8 +193,16 @@ impl Change {
             }
             Row::Unawaited { thread, content } => prepare("REPLACE INTO unawaited VALUES (?1, ?2, ?3, ?4)")?
                 .execute(params![session, thread.0 as i64, stamp, content])?,
-            Row::Broken { thread, summary, content } => prepare("REPLACE INTO broken VALUES (?1, ?2, ?3, ?4, ?5)")?
-                .execute(params![session, thread.0 as i64, stamp, summary, content])?,
+            Row::Broken { thread, summary, content } => {
+                content.replace(connection, session, kept(connection, session, &Key::Broken(*thread))?)?;
+                prepare("REPLACE INTO broken VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+                    session,
+                    thread.0 as i64,
+                    stamp,
+                    summary,
+                    content.row()
+                ])?
+            }
         };
         Ok(())
     }
@@ -203,10 +220,12 @@ fn row_of(record: &Record, program: &Program) -> Row {
             number: *number,
             due: due_number(live),
             summary: codec::live_summary(live),
-            content: codec::live_content(live, program),
+            content: Content::new(codec::live_content(live, program)),
         },
         Record::Ready(thread) => Row::Ready(*thread),
-        Record::Future(name, future) => Row::Future { name: name.clone(), content: codec::future_content(future) },
+        Record::Future(name, future) => {
+            Row::Future { name: name.clone(), content: Content::new(codec::future_content(future)) }
+        }
         Record::Wait { future, waiter } => Row::Wait { future: future.clone(), thread: *waiter },
         Record::Todo(future) => Row::Todo(future.clone()),
         Record::Unawaited(thread, failure) => {
@@ -215,7 +234,7 @@ fn row_of(record: &Record, program: &Program) -> Row {
         Record::Broken(thread, live) => Row::Broken {
             thread: *thread,
             summary: codec::live_summary(live),
-            content: codec::live_content(live, program),
+            content: Content::new(codec::live_content(live, program)),
         },
     }
 }
@@ -254,7 +273,24 @@ pub(super) fn stamp_of(connection: &Connection, session: i64, key: &Key) -> rusq
     .optional()
 }
 
+/// The content of a row that may be in pieces, if it exists.
+fn kept(connection: &Connection, session: i64, key: &Key) -> rusqlite::Result<Option<Vec<u8>>> {
+    let prepare = |sql: &str| -> rusqlite::Result<CachedStatement<'_>> { connection.prepare_cached(sql) };
+    let first = |row: &rusqlite::Row<'_>| row.get(0);
+    match key {
+        Key::Live(thread) => prepare("SELECT content FROM thread WHERE session = ?1 AND number = ?2")?
+            .query_row(params![session, thread.0 as i64], first),
+        Key::Future(future) => prepare("SELECT content FROM future WHERE session = ?1 AND name = ?2")?
+            .query_row(params![session, Name(future)], first),
+        Key::Broken(thread) => prepare("SELECT content FROM broken WHERE session = ?1 AND thread = ?2")?
+            .query_row(params![session, thread.0 as i64], first),
+        _ => return Ok(None),
+    }
+    .optional()
+}
+
 fn delete(connection: &Connection, session: i64, key: &Key) -> rusqlite::Result<()> {
+    chunks::remove(connection, session, kept(connection, session, key)?)?;
     let prepare = |sql: &str| -> rusqlite::Result<CachedStatement<'_>> { connection.prepare_cached(sql) };
     match key {
         Key::Session => prepare("DELETE FROM session WHERE number = ?1")?.execute([session])?,

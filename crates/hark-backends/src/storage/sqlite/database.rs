@@ -27,6 +27,9 @@ pub(super) const DUE_AT_TAKEOVER: i64 = 0;
 /// A commit writes every page that it touches, and most touch few bytes of several: small pages make small commits.
 const PAGE_BYTES: i32 = 1_024;
 
+/// After so many pages the log is carried over into the file, each page once however often it was written.
+const CHECKPOINT_PAGES: i32 = 8_000;
+
 /// A Future's name is the number of the thread whose value it has, or the text of a promise's name.
 const SCHEMA: &str = "
     CREATE TABLE program (hash TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
@@ -52,12 +55,15 @@ const SCHEMA: &str = "
     CREATE TABLE broken (
         session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, summary TEXT NOT NULL, content BLOB NOT NULL,
         PRIMARY KEY (session, thread)) WITHOUT ROWID;
+    CREATE TABLE piece (
+        session INTEGER, hash BLOB, uses INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY (session, hash)) WITHOUT ROWID;
     CREATE TABLE log (
         session INTEGER, position INTEGER, entries TEXT NOT NULL, PRIMARY KEY (session, position)) WITHOUT ROWID;
 ";
 
 /// The tables that have a session's records, besides its own row.
-pub(super) const TABLES: [&str; 8] = ["thread", "ready", "future", "wait", "todo", "unawaited", "broken", "log"];
+pub(super) const TABLES: [&str; 9] =
+    ["thread", "ready", "future", "wait", "todo", "unawaited", "broken", "piece", "log"];
 
 /// Waits a little, unless it was often enough.
 fn wait_while_busy(looks: i32) -> bool {
@@ -136,6 +142,7 @@ impl Database {
             connection.busy_handler(Some(wait_while_busy))?;
             connection.pragma_update(None, "synchronous", "full")?;
             connection.pragma_update(None, "cache_size", -8_000)?;
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
             connection.set_prepared_statement_cache_capacity(64);
             Ok(connection)
         };

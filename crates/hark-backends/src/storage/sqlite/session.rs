@@ -15,6 +15,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Shared;
 use super::change::{Change, Name, RowNumber, find_row, stamp_number, stamp_of};
+use super::chunks::whole;
 
 /// The most threads of a session that are kept as they are in memory beside what is written of them.
 const KEPT_MAX: usize = 10_000;
@@ -83,8 +84,9 @@ impl SqliteSession {
             }
             Key::Future(name) => {
                 let sql = "SELECT stamp, content FROM future WHERE session = ?1 AND name = ?2";
-                let Some((stamp, parts)) = stamp_and(sql, &Name(name), 1)? else { return Ok(None) };
-                (stamp, Record::Future(name.clone(), codec::future(&parts[0], program)?))
+                let Some((stamp, mut parts)) = stamp_and(sql, &Name(name), 1)? else { return Ok(None) };
+                let content = whole(connection, session, parts.swap_remove(0))?;
+                (stamp, Record::Future(name.clone(), codec::future(&content, program)?))
             }
             Key::Unawaited(thread) => {
                 let sql = "SELECT stamp, content FROM unawaited WHERE session = ?1 AND thread = ?2";
@@ -93,9 +95,10 @@ impl SqliteSession {
             }
             Key::Broken(thread) => {
                 let sql = "SELECT stamp, summary, content FROM broken WHERE session = ?1 AND thread = ?2";
-                let Some((stamp, parts)) = stamp_and(sql, &(thread.0 as i64), 2)? else { return Ok(None) };
+                let Some((stamp, mut parts)) = stamp_and(sql, &(thread.0 as i64), 2)? else { return Ok(None) };
+                let content = whole(connection, session, parts.swap_remove(1))?;
                 let summary = String::from_utf8_lossy(&parts[0]);
-                (stamp, Record::Broken(*thread, codec::live(&summary, &parts[1], program)?))
+                (stamp, Record::Broken(*thread, codec::live(&summary, &content, program)?))
             }
             Key::Ready(_) | Key::Wait { .. } | Key::Todo(_) => {
                 let Some(stamp) = stamp_of(connection, session, key)? else { return Ok(None) };
@@ -130,9 +133,10 @@ impl SqliteSession {
         let sql = "SELECT stamp, summary, content FROM thread WHERE session = ?1 AND number = ?2";
         let mut statement = connection.prepare_cached(sql)?;
         let found = statement.query_row(params![session, thread.0 as i64], |row| row_parts(row, 2)).optional()?;
-        let Some((stamp, parts)) = found else { return Ok(None) };
+        let Some((stamp, mut parts)) = found else { return Ok(None) };
+        let content = whole(connection, session, parts.swap_remove(1))?;
         let summary = String::from_utf8_lossy(&parts[0]);
-        Ok(Some((stamp, codec::live(&summary, &parts[1], &self.program)?)))
+        Ok(Some((stamp, codec::live(&summary, &content, &self.program)?)))
     }
 
     fn scan_range(
