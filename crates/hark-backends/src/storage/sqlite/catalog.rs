@@ -13,6 +13,17 @@ use super::Shared;
 use super::database::{DUE_AT_TAKEOVER, TABLES};
 use super::server;
 
+/// The servers that sessions under way have, without a look at each of these.
+const SERVERS: &str = "
+    WITH RECURSIVE known (server) AS (
+        SELECT min(server) FROM session WHERE state = 'running'
+        UNION ALL
+        SELECT (SELECT min(server) FROM session WHERE state = 'running' AND server > known.server)
+        FROM known WHERE known.server IS NOT NULL)
+    SELECT server FROM known WHERE server IS NOT NULL AND server != ?1
+    UNION ALL
+    SELECT NULL WHERE ?2 IS NULL AND EXISTS (SELECT 1 FROM session WHERE state = 'running' AND server IS NULL)";
+
 impl Catalog for Shared {
     fn put_program(&self, hash: &str, executable: &Executable) -> Result<(), StorageError> {
         let known = self.read(|connection| {
@@ -84,9 +95,12 @@ impl Catalog for Shared {
         let me = self.server()?.number();
         let only = only.map(SessionId::as_str);
         let servers: Vec<Option<i64>> = self.read(|connection| {
-            let sql = "SELECT DISTINCT server FROM session
-                WHERE state = 'running' AND server IS NOT ?1 AND (?2 IS NULL OR id = ?2)";
-            connection.prepare_cached(sql)?.query_map(params![me, only], |row| row.get(0))?.collect()
+            let mut statement = connection.prepare_cached(match only {
+                Some(_) => "SELECT server FROM session WHERE state = 'running' AND server IS NOT ?1 AND id = ?2",
+                None => SERVERS,
+            })?;
+            let servers = statement.query_map(params![me, only], |row| row.get(0))?;
+            servers.collect()
         })?;
         let free: Vec<Option<i64>> =
             servers.into_iter().filter(|server| server.is_none_or(|server| !self.is_alive(server))).collect();
