@@ -3,6 +3,7 @@
 use crate::history::LogEntry;
 use crate::id::Stamp;
 use crate::record::{Key, Live, Record};
+use crate::storage::{SessionStorage, StorageError};
 
 /// One change of a session's records.
 ///
@@ -50,6 +51,14 @@ impl Commit {
         self.delete.clear();
         self.fresh.clear();
         self.log.clear();
+    }
+
+    /// Whether this commit, whose answer was lost, has happened. The witness is a record that it writes, and that nobody
+    /// else can have written since.
+    pub(crate) fn has_happened(&self, records: &dyn SessionStorage, witness: Key) -> Result<bool, StorageError> {
+        let mut found = Vec::with_capacity(1);
+        records.read(&[witness], &mut found)?;
+        Ok(found.pop().flatten().is_some_and(|found| found.stamp == self.stamp))
     }
 
     /// Takes back what a step has decided, but for what its run has gathered (new threads, output). Gives the thread's

@@ -150,9 +150,16 @@ impl Session {
         let mut commit = Commit::new(self.stamps().next());
         step::start(&self.about, live, &mut commit);
         self.log_start(&mut commit);
-        match self.records.commit(&mut commit)? {
-            Outcome::Done => Ok(()),
-            Outcome::Conflict | Outcome::Unknown => Err(StorageError::Permanent("the session exists already".into())),
+        let mut may_have_happened = false;
+        loop {
+            match self.records.commit(&mut commit)? {
+                Outcome::Unknown => may_have_happened = true,
+                // Nobody else begins a session with this id.
+                Outcome::Conflict if !may_have_happened => {
+                    return Err(StorageError::Permanent("the session exists already".into()));
+                }
+                Outcome::Done | Outcome::Conflict => return Ok(()),
+            }
         }
     }
 

@@ -184,7 +184,7 @@ impl<'a> Worker<'a> {
             }
             let gathered = self.commit.gathered();
             step::step(&loaded, &ending, live, self.session.now(), &mut self.commit, &mut self.plan);
-            if self.make_commit()? == Outcome::Done {
+            if self.make_commit(thread)? == Outcome::Done {
                 return self.act(thread, &ending);
             }
             live = self.commit.take_back(gathered).unwrap_or_else(|| Live::without_state(Status::Runnable));
@@ -196,7 +196,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Makes the step's commit. Where that takes its time, another worker takes this one's place.
-    fn make_commit(&mut self) -> Result<Outcome, StorageError> {
+    fn make_commit(&mut self, thread: ThreadId) -> Result<Outcome, StorageError> {
         if !self.session.is_resumable() {
             return self.session.commit(&mut self.commit, 0);
         }
@@ -204,17 +204,19 @@ impl<'a> Worker<'a> {
         let outcome = self.session.commit(&mut self.commit, self.shown);
         self.seat.step_back();
         match outcome? {
-            Outcome::Unknown => self.look_for_commit(),
+            Outcome::Unknown => {
+                let happened = self.commit.has_happened(self.session.records(), self.witness(thread))?;
+                Ok(if happened { Outcome::Done } else { Outcome::Conflict })
+            }
             outcome => Ok(outcome),
         }
     }
 
-    /// The answer to a commit was lost: it happened if its records are there.
-    fn look_for_commit(&mut self) -> Result<Outcome, StorageError> {
-        let Some(key) = self.commit.put.first().map(Record::key) else { return Ok(Outcome::Conflict) };
-        let [found] = self.read([key])?;
-        let happened = found.is_some_and(|found| found.stamp == self.commit.stamp);
-        Ok(if happened { Outcome::Done } else { Outcome::Conflict })
+    /// What tells whether the thread's step has happened: its own record, which only its steps write, or its Future's
+    /// if it has stopped. The other records may have been written again by those whom they are for.
+    fn witness(&self, thread: ThreadId) -> Key {
+        let goes_on = |record: &Record| matches!(record, Record::Live(live, _) if *live == thread);
+        if self.commit.put.iter().any(goes_on) { Key::Live(thread) } else { Key::Future(thread.into()) }
     }
 
     /// A step that goes on for long is not written down at each turn's end, unless it has gathered much.
@@ -244,7 +246,7 @@ impl<'a> Worker<'a> {
             if let Some(ready) = ready {
                 self.commit.expect.push((Key::Ready(thread), Some(ready.stamp)));
                 self.commit.delete.push(Key::Ready(thread));
-                let _ = self.make_commit()?;
+                let _ = self.session.records().commit(&mut self.commit)?;
             }
             if let Some(Versioned { record: Record::Session(session), .. }) = session {
                 self.session.set_ended(session.state);
