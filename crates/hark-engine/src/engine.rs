@@ -321,7 +321,7 @@ fn take_up(catalog: &dyn Catalog, session: &Arc<Session>) -> Result<(), StorageE
     session.invoke(&threads);
     finish_todos(session)?;
     // Whoever stopped last may have been lost before looking for the end.
-    session.look_for_end(session.stamps().next())?;
+    session.look_for_end(&mut session.stamps())?;
     session.remove_activity(1);
     Ok(())
 }

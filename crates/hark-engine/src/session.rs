@@ -15,7 +15,7 @@ use crate::deadlock;
 use crate::engine::{Options, Ports};
 use crate::foreign::Call;
 use crate::history::LogEntry;
-use crate::id::{FutureId, SessionId, Stamp, Stamps, ThreadId};
+use crate::id::{FutureId, SessionId, Stamps, ThreadId};
 use crate::invoker::{Runner, Seat};
 use crate::output::{Observer, OutputItem};
 use crate::record::{About, Key, Live, Record, SessionState, Versioned};
@@ -387,30 +387,34 @@ impl Session {
     }
 
     /// Ends the session if its threads have all stopped.
-    pub fn look_for_end(&self, stamp: Stamp) -> Result<(), StorageError> {
+    pub fn look_for_end(&self, stamps: &mut Stamps) -> Result<(), StorageError> {
         // Another process may know that the first thread has stopped.
         if !self.first_stopped.load(Ordering::SeqCst) && self.upstream().is_none() {
             return Ok(());
         }
-        let mut found = Vec::new();
-        self.records.read(&[Key::Session], &mut found)?;
-        let Some(Some(versioned)) = found.pop() else { return Ok(()) };
-        let Record::Session(session) = versioned.record else { return Ok(()) };
-        if !session.first_stopped || !self.records.scan(Range::Live(step::FIRST), 1)?.is_empty() {
-            return Ok(());
+        loop {
+            let mut found = Vec::new();
+            self.records.read(&[Key::Session], &mut found)?;
+            let Some(Some(versioned)) = found.pop() else { return Ok(()) };
+            let Record::Session(session) = versioned.record else { return Ok(()) };
+            if session.state.is_over() {
+                self.set_ended(session.state);
+                return Ok(());
+            }
+            if !session.first_stopped || !self.records.scan(Range::Live(step::FIRST), 1)?.is_empty() {
+                return Ok(());
+            }
+            let failed = !self.records.scan(Range::Unawaited, 1)?.is_empty();
+            let state = if failed { SessionState::Broken } else { SessionState::Finished };
+            let mut commit = Commit::new(stamps.next());
+            step::end(versioned.stamp, &session, state, self.now(), &mut commit);
+            // If it was not done, another thread, which stopped at the same time, has ended it, or someone outside, or
+            // the answer was lost: the record tells.
+            if self.records.commit(&mut commit)? == Outcome::Done {
+                self.set_ended(state);
+                return Ok(());
+            }
         }
-        if session.state.is_over() {
-            self.set_ended(session.state);
-            return Ok(());
-        }
-        let failed = !self.records.scan(Range::Unawaited, 1)?.is_empty();
-        let state = if failed { SessionState::Broken } else { SessionState::Finished };
-        let mut commit = Commit::new(stamp);
-        step::end(versioned.stamp, &session, state, self.now(), &mut commit);
-        // A conflict says that another thread, which stopped at the same time, has ended it.
-        let _ = self.records.commit(&mut commit)?;
-        self.set_ended(state);
-        Ok(())
     }
 
     /// Ends the session here if its record says that it is over.

@@ -41,7 +41,7 @@ impl Worker<'_> {
             if thread == step::FIRST {
                 self.session.set_first_stopped(value);
             }
-            self.session.look_for_end(self.stamps.next())?;
+            self.session.look_for_end(&mut self.stamps)?;
         }
         Ok(match (self.call.take(), ending) {
             (Some(call), _) => Pace::Called(call),
