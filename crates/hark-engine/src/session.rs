@@ -300,11 +300,10 @@ impl Session {
         }
     }
 
-    /// Begins a foreign call; its thread is invoked when it is over.
+    /// Begins a foreign call, which is among those under way already; its thread is invoked when it is over.
     pub fn call(&self, call: Call) {
         let (printer, answerer) = (self.me.clone(), self.me.clone());
         let (thread, number) = (call.id.thread, call.id.number);
-        self.calls.begin(thread, number);
         self.ports.foreign.call(
             self.program.executable(),
             call,
@@ -322,10 +321,9 @@ impl Session {
         );
     }
 
-    /// Makes a foreign call and waits for its end. Its thread is to be given a turn then.
+    /// Makes a foreign call that is among those under way already, and waits for its end. Its thread is to be given a turn then.
     pub fn call_blocking(&self, call: Call) {
         let (thread, number) = (call.id.thread, call.id.number);
-        self.calls.begin(thread, number);
         let executable = self.program.executable();
         let answer = self.ports.foreign.call_blocking(executable, call, &mut |text| self.print(thread, text));
         self.calls.answer(thread, number, answer);

@@ -12,6 +12,10 @@ use crate::storage::{Range, StorageError};
 impl Worker<'_> {
     /// Does what the plan of a committed step says.
     pub(super) fn act(&mut self, thread: ThreadId, ending: &Ending) -> Result<Pace, StorageError> {
+        if let Some(call) = &self.call {
+            // While the thread is still this worker's: another one would take the call for one whose worker was lost.
+            self.session.calls.begin(thread, call.id.number);
+        }
         let timer = self.plan.timer;
         // A durable timer is no activity: its session may be parked until then.
         let timers = usize::from(timer.is_some() && !self.session.is_resumable());
