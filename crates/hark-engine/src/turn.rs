@@ -304,7 +304,12 @@ impl<'a> Worker<'a> {
         loaded.ready = ready.map(|ready| ready.stamp);
         loaded.own = known(own);
         self.load_session(loaded)?;
-        Ok(live.is_some_and(|live| Some(live.stamp) == loaded.live))
+        let begins = |first: &First| first.session.is_none();
+        Ok(match loaded.live {
+            Some(stamp) => live.is_some_and(|live| live.stamp == stamp),
+            // With this step the session begins, if it has not.
+            None => loaded.first.as_ref().is_some_and(begins),
+        })
     }
 
     /// Reads the version of the session's record, for its first thread.
