@@ -116,8 +116,11 @@ impl<'a> Outside<'a> {
         let future = FutureId::Promise(promise.into());
         let mut stamps = self.stamps();
         let mut plan = Plan::default();
+        let mut unanswered = None;
         loop {
             let known = match self.read(Key::Future(future.clone()))? {
+                // The answer was lost, but not what it was about.
+                Some(Versioned { stamp, .. }) if Some(stamp) == unanswered => break,
                 Some(Versioned { record: Record::Future(_, record), .. }) if !record.is_pending() => {
                     return Err(OutsideError::AlreadyDone(record));
                 }
@@ -126,8 +129,10 @@ impl<'a> Outside<'a> {
             };
             let mut commit = Commit::new(stamps.next());
             step::resolve(&future, known.as_ref(), done.clone(), &mut commit, &mut plan);
-            if self.records.commit(&mut commit)? == Outcome::Done {
-                break;
+            match self.records.commit(&mut commit)? {
+                Outcome::Done => break,
+                Outcome::Conflict => {}
+                Outcome::Unknown => unanswered = Some(commit.stamp),
             }
         }
         // Whoever serves the session can begin before the last of many is woken.
@@ -173,8 +178,12 @@ impl<'a> Outside<'a> {
 
     /// Puts a state that is for ever on a session that runs.
     fn set_state(&self, state: SessionState, stamps: &mut Stamps) -> Result<(), OutsideError> {
+        let mut unanswered = None;
         loop {
             let (stamp, session) = self.read_session()?;
+            if Some(stamp) == unanswered {
+                return Ok(());
+            }
             if session.state.is_over() {
                 return Err(OutsideError::WrongState(session.state));
             }
@@ -182,8 +191,10 @@ impl<'a> Outside<'a> {
             step::end(stamp, &session, state, self.surroundings.now(), &mut commit);
             // Whoever serves the session looks at this thread, and sees that there is nothing more to do.
             commit.put.push(Record::Ready(step::FIRST));
-            if self.records.commit(&mut commit)? == Outcome::Done {
-                return Ok(());
+            match self.records.commit(&mut commit)? {
+                Outcome::Done => return Ok(()),
+                Outcome::Conflict => {}
+                Outcome::Unknown => unanswered = Some(commit.stamp),
             }
         }
     }
@@ -227,16 +238,15 @@ impl<'a> Outside<'a> {
             let Some(future) = self.read(Key::Future(thread.into()))? else { continue };
             let mut commit = Commit::new(stamps.next());
             step::retry(thread, live, future.stamp, self.surroundings.now(), &mut commit);
-            if self.records.commit(&mut commit)? == Outcome::Done {
-                count += 1;
-            }
+            // A conflict says that someone else retries it.
+            count += usize::from(self.commit_once(&mut commit)? == Outcome::Done);
         }
         let first_stopped = self.read(Key::Live(step::FIRST))?.is_none();
         let (stamp, session) = self.read_session()?;
         let mut commit = Commit::new(stamps.next());
         step::reopen(stamp, &session, first_stopped, &mut commit);
         // A conflict says that someone else retries it.
-        let _ = self.records.commit(&mut commit)?;
+        let _ = self.commit_once(&mut commit)?;
         self.announce()?;
         Ok(count)
     }
@@ -267,6 +277,18 @@ impl<'a> Outside<'a> {
         }
         self.drop_threads(&mut stamps)?;
         Ok(())
+    }
+
+    /// Makes a commit that conflicts if it has happened already. If its answer is lost, it is made once more.
+    fn commit_once(&self, commit: &mut Commit) -> Result<Outcome, StorageError> {
+        let mut unanswered = false;
+        loop {
+            match self.records.commit(commit)? {
+                Outcome::Unknown => unanswered = true,
+                Outcome::Conflict if unanswered => return Ok(Outcome::Done),
+                outcome => return Ok(outcome),
+            }
+        }
     }
 
     fn read_session(&self) -> Result<(crate::id::Stamp, SessionRecord), OutsideError> {
