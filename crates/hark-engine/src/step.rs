@@ -101,7 +101,7 @@ pub struct Plan {
     pub call: bool,
     /// The session has ended with this step.
     pub has_ended: bool,
-    /// The thread has stopped, and nobody who may look for the session's end was woken.
+    /// The thread has stopped, and may be the last one.
     pub look_for_end: bool,
     /// More may wait for the thread's Future than the commit has woken.
     pub wake_rest: bool,
@@ -192,8 +192,9 @@ fn stop(loaded: &Loaded, done: FutureRecord, now: Timestamp, commit: &mut Commit
     commit.delete.push(Key::Live(thread));
     let woke = waiters::wake(loaded, commit, plan);
     let Some(first) = &loaded.first else {
-        // One that was woken is live and will look in its turn.
-        plan.look_for_end = !woke;
+        // One that was woken is live and will look in its turn. It may do so before this commit returns, and then not
+        // see all of it, unless the storage is in memory.
+        plan.look_for_end = !woke || loaded.is_resumable;
         return;
     };
     if let Some(session) = first.session {
