@@ -180,10 +180,10 @@ impl Engine {
     /// If the storage fails, or keeps no sessions.
     pub fn leave_to_others(&self, start: Start) -> Result<SessionId, StorageError> {
         let id = self.new_id();
-        let session = self.begin(&id, start, Arc::new(|_: &[OutputItem]| {}), None)?;
-        session.write_start()?;
         let serving = self.serving()?;
-        serving.leave(&id);
+        // It is not entered among those that this engine serves: it may be taken as soon as it is released.
+        let session = self.make(&id, start, Arc::new(|_: &[OutputItem]| {}), None)?;
+        session.write_start()?;
         serving.catalog()?.release(Some(&id))?;
         serving.catalog()?.announce();
         Ok(id)
@@ -263,6 +263,28 @@ impl Engine {
         observer: Arc<dyn Observer>,
         on_end: Option<OnEnd>,
     ) -> Result<Arc<Session>, StorageError> {
+        let session = self.make(id, start, observer, on_end)?;
+        if self.ports.invoker.is_remote() {
+            session.write_start()?;
+        }
+        match &self.serving {
+            Some(serving) => serving.enter(&session),
+            None => self.cancelling.enter(&session),
+        }
+        // Looked at after the session is in a list: whoever cancels sets it before looking there.
+        if self.cancelling.requested.load(Ordering::SeqCst) {
+            session.interrupt();
+        }
+        Ok(session)
+    }
+
+    fn make(
+        &self,
+        id: &SessionId,
+        start: Start,
+        observer: Arc<dyn Observer>,
+        on_end: Option<OnEnd>,
+    ) -> Result<Arc<Session>, StorageError> {
         let about = match &self.serving {
             Some(serving) => {
                 let about = start.about(self.ports.surroundings.now());
@@ -286,19 +308,7 @@ impl Engine {
             serving: self.serving.clone(),
             on_end,
         };
-        let session = Session::new(parts, first)?;
-        if self.ports.invoker.is_remote() {
-            session.write_start()?;
-        }
-        match &self.serving {
-            Some(serving) => serving.enter(&session),
-            None => self.cancelling.enter(&session),
-        }
-        // Looked at after the session is in a list: whoever cancels sets it before looking there.
-        if self.cancelling.requested.load(Ordering::SeqCst) {
-            session.interrupt();
-        }
-        Ok(session)
+        Session::new(parts, first)
     }
 
     fn finish(&self, session: &Arc<Session>) -> Report {

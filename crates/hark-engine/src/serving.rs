@@ -150,9 +150,21 @@ impl Serving {
         observer: Arc<dyn Observer>,
         on_end: OnEnd,
     ) -> Result<Option<Arc<Session>>, StorageError> {
-        let Some(session) = self.open(id, observer, Some(on_end))? else { return Ok(None) };
-        self.enter(&session);
-        Ok(Some(session))
+        let mut sessions = lock(&self.sessions);
+        match sessions.entry(id.clone()) {
+            Entry::Occupied(mut entry) => {
+                entry.get_mut().is_watched = true;
+                let session = entry.get().session.clone();
+                drop(sessions);
+                session.watch(observer, on_end);
+                Ok(Some(session))
+            }
+            Entry::Vacant(entry) => {
+                let Some(session) = self.open(id, observer, Some(on_end))? else { return Ok(None) };
+                entry.insert(Entered { session: session.clone(), is_watched: true });
+                Ok(Some(session))
+            }
+        }
     }
 
     /// Goes on with a session that was claimed and that nobody waits for. Answers it, if it is one that can run.

@@ -446,6 +446,28 @@ impl Session {
         self.end_with(End::Error(SessionError { thread: step::FIRST, error }));
     }
 
+    /// Someone waits for its end, who may have come too late for a part of its output.
+    pub fn watch(&self, observer: Arc<dyn Observer>, on_end: OnEnd) {
+        lock(&self.output).observer = observer;
+        *lock(&self.on_end) = Some(on_end);
+        // Whoever ended it meanwhile has not seen that, or has called it.
+        if self.is_over() {
+            self.call_on_end();
+        }
+    }
+
+    /// Answers whether there was someone to call.
+    fn call_on_end(&self) -> bool {
+        let on_end = lock(&self.on_end).take();
+        match on_end {
+            Some(on_end) => {
+                on_end(self);
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Whoever runs it wants no more of it. One that can be taken up again stays as it is.
     pub fn interrupt(&self) {
         self.end_with(End::Interrupted);
@@ -460,11 +482,9 @@ impl Session {
             if let Some(serving) = &self.serving {
                 serving.leave(&self.id);
             }
-            let on_end = lock(&self.on_end).take();
-            match on_end {
-                Some(on_end) => on_end(self),
+            if !self.call_on_end() {
                 // Someone serves until it is over.
-                None => self.ports.invoker.nudge(),
+                self.ports.invoker.nudge();
             }
         }
     }
