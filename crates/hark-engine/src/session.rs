@@ -399,6 +399,8 @@ impl Session {
                 self.set_ended(session.state);
                 return Ok(());
             }
+            // Looked at after the session's record: if someone has it go on meanwhile, with threads that run again,
+            // that record is another one.
             if !session.first_stopped || !self.records.scan(Range::Live(step::FIRST), 1)?.is_empty() {
                 return Ok(());
             }
