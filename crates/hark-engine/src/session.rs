@@ -509,6 +509,8 @@ impl Session {
             Some(End::Interrupted) if self.is_resumable() => Some(Status::Suspended),
             Some(End::Interrupted) => Some(Status::Cancelled),
             Some(End::Error(_)) if self.is_resumable() => Some(Status::Suspended),
+            // Though someone may retry it already.
+            Some(End::Stopped(SessionState::Broken)) => Some(Status::Broken),
             _ => None,
         };
         let mut report = match (self.end.get(), self.result.get()) {
