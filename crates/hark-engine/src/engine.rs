@@ -229,7 +229,6 @@ impl Engine {
             for id in catalog.claim(None)? {
                 if let Some(session) = serving.take(&id)? {
                     take_up(catalog, &session)?;
-                    serving.park(&session);
                 }
             }
             Ok(())
@@ -324,16 +323,19 @@ impl Engine {
 
 /// Goes on where the last server of a session stopped, or was lost.
 fn take_up(catalog: &dyn Catalog, session: &Arc<Session>) -> Result<(), StorageError> {
-    // Held, so that it does not come to rest before all is begun.
-    session.add_activity(1);
+    let begun = begin_again(catalog, session);
+    // It was held until here.
+    session.remove_activity(1);
+    begun
+}
+
+fn begin_again(catalog: &dyn Catalog, session: &Arc<Session>) -> Result<(), StorageError> {
     let threads = catalog.unattended(session.id())?;
     session.add_activity(threads.len() as u64);
     session.invoke(&threads);
     finish_todos(session)?;
     // Whoever stopped last may have been lost before looking for the end.
-    session.look_for_end(&mut session.stamps())?;
-    session.remove_activity(1);
-    Ok(())
+    session.look_for_end(&mut session.stamps())
 }
 
 /// Wakes those whose waking was begun.

@@ -143,7 +143,8 @@ impl Serving {
         }
     }
 
-    /// Goes on with a session that was claimed; `on_end` learns of its end. Answers whether it is one that can run.
+    /// Goes on with a session that was claimed, if it is one that can run; `on_end` learns of its end. It is held, by one
+    /// activity, so that it does not come to rest before all is begun.
     pub fn watch(
         &self,
         id: &SessionId,
@@ -155,27 +156,44 @@ impl Serving {
             Entry::Occupied(mut entry) => {
                 entry.get_mut().is_watched = true;
                 let session = entry.get().session.clone();
+                session.add_activity(1);
                 drop(sessions);
+                self.note_stopped(&session)?;
                 session.watch(observer, on_end);
                 Ok(Some(session))
             }
             Entry::Vacant(entry) => {
                 let Some(session) = self.open(id, observer, Some(on_end))? else { return Ok(None) };
+                session.add_activity(1);
                 entry.insert(Entered { session: session.clone(), is_watched: true });
                 Ok(Some(session))
             }
         }
     }
 
-    /// Goes on with a session that was claimed and that nobody waits for. Answers it, if it is one that can run.
+    /// Goes on with a session that was claimed and that nobody waits for, if it is one that can run. It is held, by one
+    /// activity.
     pub fn take(&self, id: &SessionId) -> Result<Option<Arc<Session>>, StorageError> {
         let mut sessions = lock(&self.sessions);
         if let Some(entered) = sessions.get(id) {
-            return Ok(Some(entered.session.clone()));
+            let session = entered.session.clone();
+            session.add_activity(1);
+            drop(sessions);
+            self.note_stopped(&session)?;
+            return Ok(Some(session));
         }
         let Some(session) = self.open(id, Arc::new(|_: &[OutputItem]| {}), None)? else { return Ok(None) };
+        session.add_activity(1);
         sessions.insert(id.clone(), Entered { session: session.clone(), is_watched: false });
         Ok(Some(session))
+    }
+
+    /// Whoever had a session before, and was slow, may have ended its first thread while it was in memory here.
+    fn note_stopped(&self, session: &Session) -> Result<(), StorageError> {
+        if self.catalog()?.record(session.id())?.is_some_and(|record| record.first_stopped) {
+            session.set_first_stopped();
+        }
+        Ok(())
     }
 
     /// Opens a session that is kept, if it is not over.
