@@ -61,15 +61,15 @@ impl Commit {
         Ok(found.pop().flatten().is_some_and(|found| found.stamp == self.stamp))
     }
 
-    /// Takes back what a step has decided, but for what its run has gathered (new threads, output). Gives the thread's
-    /// own record, if the step wanted it written.
+    /// Takes back what a step has decided, but for what its run has gathered (new threads, output). Gives the thread
+    /// back, if the step wanted it written.
     pub fn take_back(&mut self, gathered: Gathered) -> Option<Box<Live>> {
         self.expect.clear();
         self.delete.clear();
         self.fresh.truncate(gathered.fresh);
         self.log.truncate(gathered.log);
         self.put.drain(..).find_map(|record| match record {
-            Record::Live(_, live) => Some(live),
+            Record::Live(_, live) | Record::Broken(_, live) => Some(live),
             _ => None,
         })
     }
