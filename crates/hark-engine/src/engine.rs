@@ -11,13 +11,13 @@ use crate::id::{SessionId, ThreadId};
 use crate::invoker::{Invoker, Runner};
 use crate::limits::{MAX_TRIES, SHOWN_ARGUMENT_MAX};
 use crate::output::{Observer, OutputItem};
-use crate::record::{About, Record};
+use crate::record::About;
 use crate::remote::Upstream;
 use crate::report::{Report, SessionError, Status};
 use crate::serving::{self, Serving};
 use crate::session::{OnEnd, Parts, Session};
 use crate::step;
-use crate::storage::{Catalog, Range, Storage, StorageError};
+use crate::storage::{Storage, StorageError};
 use crate::surroundings::{Surroundings, Timestamp};
 use crate::suspend::SuspendAt;
 
@@ -207,7 +207,7 @@ impl Engine {
             let on_end: OnEnd = Box::new(move |session| on_end(session.report()));
             if let Some(session) = serving.watch(&id, observer.clone(), on_end)? {
                 resumed.push(id.clone());
-                take_up(serving.catalog()?, &session)?;
+                take_up(serving, &session)?;
             }
         }
         Ok(resumed)
@@ -228,7 +228,7 @@ impl Engine {
             let catalog = serving.catalog()?;
             for id in catalog.claim(None)? {
                 if let Some(session) = serving.take(&id)? {
-                    take_up(catalog, &session)?;
+                    take_up(serving, &session)?;
                 }
             }
             Ok(())
@@ -322,30 +322,21 @@ impl Engine {
 }
 
 /// Goes on where the last server of a session stopped, or was lost.
-fn take_up(catalog: &dyn Catalog, session: &Arc<Session>) -> Result<(), StorageError> {
-    let begun = begin_again(catalog, session);
+fn take_up(serving: &Serving, session: &Arc<Session>) -> Result<(), StorageError> {
+    let begun = begin_again(serving, session);
     // It was held until here.
     session.remove_activity(1);
     begun
 }
 
-fn begin_again(catalog: &dyn Catalog, session: &Arc<Session>) -> Result<(), StorageError> {
-    let threads = catalog.unattended(session.id())?;
+fn begin_again(serving: &Serving, session: &Arc<Session>) -> Result<(), StorageError> {
+    serving.note_stopped(session)?;
+    let threads = serving.catalog()?.unattended(session.id())?;
     session.add_activity(threads.len() as u64);
     session.invoke(&threads);
-    finish_todos(session)?;
+    session.finish_todos()?;
     // Whoever stopped last may have been lost before looking for the end.
     session.look_for_end(&mut session.stamps())
-}
-
-/// Wakes those whose waking was begun.
-fn finish_todos(session: &Arc<Session>) -> Result<(), StorageError> {
-    for todo in session.records().scan(Range::Todos, usize::MAX)? {
-        if let Record::Todo(future) = todo {
-            session.wake_rest(&future)?;
-        }
-    }
-    Ok(())
 }
 
 impl CancelHandle {

@@ -170,10 +170,13 @@ impl<'a> Outside<'a> {
     /// If it is over already, or the storage fails.
     pub fn cancel(&self) -> Result<(), OutsideError> {
         let mut stamps = self.stamps();
-        self.set_state(SessionState::Cancelled, &mut stamps)?;
-        self.drop_threads(&mut stamps)?;
+        let set = self.set_state(SessionState::Cancelled, &mut stamps);
+        // Whoever cancelled it before may have been lost.
+        if matches!(set, Ok(()) | Err(OutsideError::WrongState(SessionState::Cancelled))) {
+            self.drop_threads(&mut stamps)?;
+        }
         self.announce()?;
-        Ok(())
+        set
     }
 
     /// Puts a state that is for ever on a session that runs.

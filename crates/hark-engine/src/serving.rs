@@ -10,9 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use hark_machine::Program;
 
+use crate::commit::Commit;
 use crate::engine::{Options, Ports};
 use crate::id::{SessionId, ThreadId};
 use crate::output::{Observer, OutputItem};
+use crate::record::SessionRecord;
 use crate::remote::{Told, Upstream};
 use crate::session::{OnEnd, Parts, Session};
 use crate::storage::{Catalog, StorageError};
@@ -105,34 +107,39 @@ impl Serving {
         drop(parked);
     }
 
-    /// Has these threads of a session run, which is opened for that if it is not under way. Answers whether it is one
-    /// that can run.
-    pub fn wake(&self, id: &SessionId, threads: &[ThreadId]) -> Result<bool, StorageError> {
-        let mut sessions = lock(&self.sessions);
-        let session = match sessions.entry(id.clone()) {
-            Entry::Occupied(entry) => entry.get().session.clone(),
-            Entry::Vacant(entry) => {
-                let Some(session) = self.open(id, Arc::new(|_: &[OutputItem]| {}), None)? else { return Ok(false) };
-                entry.insert(Entered { session: session.clone(), is_watched: false });
-                session
+    /// Has these threads of a session run, which is opened for that if it is not under way. If it is over, what has
+    /// woken them is removed.
+    pub fn wake(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
+        let Some(session) = self.take(id)? else {
+            if let Some(upstream) = &self.upstream {
+                upstream.tell(id, Told::Ended);
             }
+            return self.forget_wakes(id, threads);
         };
         session.add_activity(threads.len() as u64);
         if self.upstream.is_some() {
             session.given.add(threads);
         }
-        drop(sessions);
         session.invoke(threads);
-        Ok(true)
+        // Whoever woke them from outside may have been lost before all were woken.
+        let finished = session.finish_todos();
+        session.remove_activity(1);
+        finished
+    }
+
+    fn forget_wakes(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
+        let Some(record) = self.catalog()?.record(id)? else { return Ok(()) };
+        let session = self.make(id, record, Arc::new(|_: &[OutputItem]| {}), None)?;
+        let mut stamps = session.stamps();
+        for thread in threads {
+            session.forget_wake(*thread, &mut Commit::new(stamps.next()))?;
+        }
+        Ok(())
     }
 
     /// Has these threads run, which the supervisor has given to this process.
     pub fn run_for_supervisor(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
-        let Some(upstream) = &self.upstream else { return Ok(()) };
-        if !self.wake(id, threads)? {
-            upstream.tell(id, Told::Ended);
-        }
-        Ok(())
+        self.wake(id, threads)
     }
 
     /// The supervisor wants no more of a session.
@@ -158,7 +165,6 @@ impl Serving {
                 let session = entry.get().session.clone();
                 session.add_activity(1);
                 drop(sessions);
-                self.note_stopped(&session)?;
                 session.watch(observer, on_end);
                 Ok(Some(session))
             }
@@ -176,11 +182,8 @@ impl Serving {
     pub fn take(&self, id: &SessionId) -> Result<Option<Arc<Session>>, StorageError> {
         let mut sessions = lock(&self.sessions);
         if let Some(entered) = sessions.get(id) {
-            let session = entered.session.clone();
-            session.add_activity(1);
-            drop(sessions);
-            self.note_stopped(&session)?;
-            return Ok(Some(session));
+            entered.session.add_activity(1);
+            return Ok(Some(entered.session.clone()));
         }
         let Some(session) = self.open(id, Arc::new(|_: &[OutputItem]| {}), None)? else { return Ok(None) };
         session.add_activity(1);
@@ -189,9 +192,9 @@ impl Serving {
     }
 
     /// Whoever had a session before, and was slow, may have ended its first thread while it was in memory here.
-    fn note_stopped(&self, session: &Session) -> Result<(), StorageError> {
+    pub fn note_stopped(&self, session: &Session) -> Result<(), StorageError> {
         if self.catalog()?.record(session.id())?.is_some_and(|record| record.first_stopped) {
-            session.set_first_stopped();
+            session.set_first_stopped(None);
         }
         Ok(())
     }
@@ -203,10 +206,19 @@ impl Serving {
         observer: Arc<dyn Observer>,
         on_end: Option<OnEnd>,
     ) -> Result<Option<Arc<Session>>, StorageError> {
-        let Some(record) = self.catalog()?.record(id)? else { return Ok(None) };
-        if record.state.is_over() {
-            return Ok(None);
+        match self.catalog()?.record(id)? {
+            Some(record) if !record.state.is_over() => self.make(id, record, observer, on_end).map(Some),
+            _ => Ok(None),
         }
+    }
+
+    fn make(
+        &self,
+        id: &SessionId,
+        record: SessionRecord,
+        observer: Arc<dyn Observer>,
+        on_end: Option<OnEnd>,
+    ) -> Result<Arc<Session>, StorageError> {
         let program = self.program(&record.about.program)?;
         let records = self.ports.storage.session(id, &program)?;
         let parts = Parts {
@@ -220,7 +232,7 @@ impl Serving {
             serving: self.me.upgrade(),
             on_end,
         };
-        Session::resumed(parts, record.first_stopped).map(Some)
+        Session::resumed(parts, record.first_stopped)
     }
 
     /// A thread's time comes then. If nobody would look so early, whoever looks at the agenda is told.

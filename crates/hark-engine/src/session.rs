@@ -228,9 +228,11 @@ impl Session {
         self.records.reserve(1)
     }
 
-    /// Whether its first thread has started no other, as far as can be known here.
-    pub fn has_one_thread(&self) -> bool {
-        self.threads.load(Ordering::Relaxed) == 1 && self.upstream().is_none()
+    /// Whether its first thread has started no other. What it did elsewhere is known here only if all that it did is this
+    /// step.
+    pub fn has_one_thread(&self, begins_here: bool) -> Result<bool, StorageError> {
+        let knows = begins_here || !self.is_resumable();
+        Ok(self.threads.load(Ordering::Relaxed) == 1 && (knows || self.records.reserve(0)? == ThreadId(1)))
     }
 
     /// Whom to tell what concerns others than the thread that runs, if that is in another process.
@@ -335,6 +337,16 @@ impl Session {
         Worker::new(self, &mut seat).wake_rest(future)
     }
 
+    /// Wakes those whose waking was begun.
+    pub fn finish_todos(&self) -> Result<(), StorageError> {
+        for todo in self.records.scan(Range::Todos, usize::MAX)? {
+            if let Record::Todo(future) = todo {
+                self.wake_rest(&future)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Has threads run, from outside of a worker. The hints must have been counted.
     pub fn invoke(&self, threads: &[ThreadId]) {
         if let Some(session) = self.me.upgrade() {
@@ -423,6 +435,20 @@ impl Session {
         self.records.read(&[Key::Session], &mut found)?;
         if let Some(Some(Versioned { record: Record::Session(session), .. })) = found.pop() {
             self.set_ended(session.state);
+        }
+        Ok(())
+    }
+
+    /// Removes what woke a thread that is no more. One that is retried is there before it is woken.
+    pub fn forget_wake(&self, thread: ThreadId, commit: &mut Commit) -> Result<(), StorageError> {
+        let mut found = Vec::with_capacity(2);
+        self.records.read(&[Key::Ready(thread), Key::Live(thread)], &mut found)?;
+        if let (Some(None), Some(Some(ready))) = (found.pop(), found.pop()) {
+            commit.expect.push((Key::Live(thread), None));
+            commit.expect.push((Key::Ready(thread), Some(ready.stamp)));
+            commit.delete.push(Key::Ready(thread));
+            // If it is not done, it is found again.
+            let _ = self.records.commit(commit)?;
         }
         Ok(())
     }

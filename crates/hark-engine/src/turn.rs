@@ -179,8 +179,10 @@ impl<'a> Worker<'a> {
             if matches!(ending, Ending::Yielded) && self.may_pause(since) {
                 return Ok(self.pause(loaded, live, since));
             }
-            if let Some(first) = &mut loaded.first {
-                first.is_alone = self.session.has_one_thread();
+            if let Some(first) = &mut loaded.first
+                && matches!(ending, Ending::Finished(_) | Ending::Failed(_))
+            {
+                first.is_alone = self.session.has_one_thread(loaded.live.is_none())?;
             }
             let gathered = self.commit.gathered();
             step::step(&loaded, &ending, live, self.session.now(), &mut self.commit, &mut self.plan);
@@ -242,12 +244,8 @@ impl<'a> Worker<'a> {
     /// over.
     fn not_live(&mut self, thread: ThreadId) -> Result<Pace, StorageError> {
         if self.session.is_resumable() {
-            let [ready, session] = self.read([Key::Ready(thread), Key::Session])?;
-            if let Some(ready) = ready {
-                self.commit.expect.push((Key::Ready(thread), Some(ready.stamp)));
-                self.commit.delete.push(Key::Ready(thread));
-                let _ = self.session.records().commit(&mut self.commit)?;
-            }
+            self.session.forget_wake(thread, &mut self.commit)?;
+            let [session] = self.read([Key::Session])?;
             if let Some(Versioned { record: Record::Session(session), .. }) = session {
                 self.session.set_ended(session.state);
             }
@@ -293,8 +291,7 @@ impl<'a> Worker<'a> {
         loaded.live = Some(stamp);
         loaded.ready = ready.map(|ready| ready.stamp);
         loaded.own = known(own);
-        self.load_session(&mut loaded)?;
-        Ok(Some((loaded, content)))
+        Ok(self.load_session(&mut loaded)?.then_some((loaded, content)))
     }
 
     /// Reads again what may have changed. Answers whether the thread is still this worker's.
@@ -303,7 +300,9 @@ impl<'a> Worker<'a> {
         let [live, ready, own] = self.read([Key::Live(thread), Key::Ready(thread), Key::Future(thread.into())])?;
         loaded.ready = ready.map(|ready| ready.stamp);
         loaded.own = known(own);
-        self.load_session(loaded)?;
+        if !self.load_session(loaded)? {
+            return Ok(false);
+        }
         let begins = |first: &First| first.session.is_none();
         Ok(match loaded.live {
             Some(stamp) => live.is_some_and(|live| live.stamp == stamp),
@@ -312,13 +311,19 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Reads the version of the session's record, for its first thread.
-    fn load_session(&mut self, loaded: &mut Loaded) -> Result<(), StorageError> {
-        if let Some(first) = &mut loaded.first {
-            let [session] = self.read([Key::Session])?;
-            first.session = session.map(|session| session.stamp);
-        }
-        Ok(())
+    /// Reads the version of the session's record, for its first thread, which writes it. Answers whether the session
+    /// goes on: one that was cancelled must not be made to run again.
+    fn load_session(&mut self, loaded: &mut Loaded) -> Result<bool, StorageError> {
+        let Some(first) = &mut loaded.first else { return Ok(true) };
+        let mut found = Vec::with_capacity(1);
+        self.session.records().read(&[Key::Session], &mut found)?;
+        let Some(Versioned { stamp, record: Record::Session(session) }) = found.pop().flatten() else {
+            first.session = None;
+            return Ok(true);
+        };
+        first.session = Some(stamp);
+        self.session.set_ended(session.state);
+        Ok(!session.state.is_over())
     }
 
     fn read<const N: usize>(&mut self, keys: [Key; N]) -> Result<[Option<Versioned>; N], StorageError> {
