@@ -128,10 +128,9 @@ impl<'a> Worker<'a> {
         let paused = match self.session.busy.take(thread) {
             Taken::New => None,
             Taken::Paused(paused) => Some(paused),
-            Taken::Elsewhere => {
-                self.done += 1;
-                return Ok(Pace::Short);
-            }
+            // The hint counts until that turn: else the session would look idle while it is still to come.
+            Taken::Elsewhere => return Ok(Pace::Short),
+            Taken::Hinted => return Ok(self.nothing_to_do()),
         };
         let given = if self.session.upstream().is_some() { self.session.given.before(thread) } else { 0 };
         let pace = self.whole_turn(thread, paused);
@@ -139,7 +138,6 @@ impl<'a> Worker<'a> {
             return pace;
         }
         if self.session.busy.leave(thread) {
-            self.session.add_activity(1);
             self.seat.invoke(&[thread]);
         } else if given > 0 && matches!(pace, Ok(Pace::Short)) && !self.session.calls.is_under_way(thread) {
             self.settle(thread, given);
