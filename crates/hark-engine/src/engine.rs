@@ -207,7 +207,7 @@ impl Engine {
             let on_end: OnEnd = Box::new(move |session| on_end(session.report()));
             if let Some(session) = serving.watch(&id, observer.clone(), on_end)? {
                 resumed.push(id.clone());
-                take_up(serving, &session)?;
+                serving.take_up(&session)?;
             }
         }
         Ok(resumed)
@@ -228,7 +228,7 @@ impl Engine {
             let catalog = serving.catalog()?;
             for id in catalog.claim(None)? {
                 if let Some(session) = serving.take(&id)? {
-                    take_up(serving, &session)?;
+                    serving.take_up(&session)?;
                 }
             }
             Ok(())
@@ -319,24 +319,6 @@ impl Engine {
         self.cancelling.leave(session);
         session.report()
     }
-}
-
-/// Goes on where the last server of a session stopped, or was lost.
-fn take_up(serving: &Serving, session: &Arc<Session>) -> Result<(), StorageError> {
-    let begun = begin_again(serving, session);
-    // It was held until here.
-    session.remove_activity(1);
-    begun
-}
-
-fn begin_again(serving: &Serving, session: &Arc<Session>) -> Result<(), StorageError> {
-    serving.note_stopped(session)?;
-    let threads = serving.catalog()?.unattended(session.id())?;
-    session.add_activity(threads.len() as u64);
-    session.invoke(&threads);
-    session.finish_todos()?;
-    // Whoever stopped last may have been lost before looking for the end.
-    session.look_for_end(&mut session.stamps())
 }
 
 impl CancelHandle {

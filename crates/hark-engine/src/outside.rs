@@ -232,7 +232,7 @@ impl<'a> Outside<'a> {
             return Err(OutsideError::WrongState(self.record.state));
         }
         let mut stamps = self.stamps();
-        let mut count = 0;
+        let mut retried = Vec::new();
         for record in self.records.scan(Range::Broken, usize::MAX)? {
             let Record::Broken(thread, _) = record else { continue };
             let Some(Versioned { record: Record::Broken(_, live), .. }) = self.read(Key::Broken(thread))? else {
@@ -242,7 +242,9 @@ impl<'a> Outside<'a> {
             let mut commit = Commit::new(stamps.next());
             step::retry(thread, live, future.stamp, self.surroundings.now(), &mut commit);
             // A conflict says that someone else retries it.
-            count += usize::from(self.commit_once(&mut commit)? == Outcome::Done);
+            if self.commit_once(&mut commit)? == Outcome::Done {
+                retried.push(thread);
+            }
         }
         let first_stopped = self.read(Key::Live(step::FIRST))?.is_none();
         let (stamp, session) = self.read_session()?;
@@ -250,8 +252,14 @@ impl<'a> Outside<'a> {
         step::reopen(stamp, &session, first_stopped, &mut commit);
         // A conflict says that someone else retries it.
         let _ = self.commit_once(&mut commit)?;
+        // Once more: whoever was woken before the session went on may have thought it was over.
+        for threads in retried.chunks(WAKES_PER_COMMIT_MAX) {
+            let mut commit = Commit::new(stamps.next());
+            commit.put.extend(threads.iter().map(|thread| Record::Ready(*thread)));
+            while self.records.commit(&mut commit)? == Outcome::Unknown {}
+        }
         self.announce()?;
-        Ok(count)
+        Ok(retried.len())
     }
 
     /// All that there is of the session, for [`import`](crate::import). Nobody must run it meanwhile.

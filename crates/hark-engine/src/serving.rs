@@ -191,8 +191,35 @@ impl Serving {
         Ok(Some(session))
     }
 
+    /// Goes on where the last server of a session stopped, or was lost.
+    pub fn take_up(&self, session: &Arc<Session>) -> Result<(), StorageError> {
+        let begun = self.begin_again(session);
+        // It was held until here.
+        session.remove_activity(1);
+        begun
+    }
+
+    fn begin_again(&self, session: &Arc<Session>) -> Result<(), StorageError> {
+        self.note_stopped(session)?;
+        let threads = self.catalog()?.unattended(session.id())?;
+        session.add_activity(threads.len() as u64);
+        session.invoke(&threads);
+        session.finish_todos()?;
+        // Whoever stopped last may have been lost before looking for the end.
+        session.look_for_end(&mut session.stamps())
+    }
+
+    /// A broken session that was seen to be over may have been retried before it left the memory here, and hints for its
+    /// threads have come in vain.
+    pub fn look_for_retry(&self, id: &SessionId) -> Result<(), StorageError> {
+        match self.take(id)? {
+            Some(session) => self.take_up(&session),
+            None => Ok(()),
+        }
+    }
+
     /// Whoever had a session before, and was slow, may have ended its first thread while it was in memory here.
-    pub fn note_stopped(&self, session: &Session) -> Result<(), StorageError> {
+    fn note_stopped(&self, session: &Session) -> Result<(), StorageError> {
         if self.catalog()?.record(session.id())?.is_some_and(|record| record.first_stopped) {
             session.set_first_stopped(None);
         }

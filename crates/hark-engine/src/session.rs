@@ -457,7 +457,17 @@ impl Session {
     pub fn set_ended(&self, state: SessionState) {
         match state {
             SessionState::Running => {}
-            SessionState::Finished | SessionState::Broken => self.end_with(End::Stopped(state)),
+            SessionState::Finished | SessionState::Broken => {
+                let is_first_to_see = !self.is_over();
+                self.end_with(End::Stopped(state));
+                if is_first_to_see
+                    && state == SessionState::Broken
+                    && let Some(serving) = &self.serving
+                {
+                    // If the storage fails, its next server will see.
+                    let _ = serving.look_for_retry(&self.id);
+                }
+            }
             SessionState::Cancelled => self.close(Status::Cancelled),
             SessionState::Moved => self.close(Status::Moved),
         }
