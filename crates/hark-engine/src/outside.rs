@@ -173,7 +173,7 @@ impl<'a> Outside<'a> {
         let set = self.set_state(SessionState::Cancelled, &mut stamps);
         // Whoever cancelled it before may have been lost.
         if matches!(set, Ok(()) | Err(OutsideError::WrongState(SessionState::Cancelled))) {
-            self.drop_threads(&mut stamps)?;
+            drop_threads(&*self.records, &mut stamps)?;
         }
         self.announce()?;
         set
@@ -199,26 +199,6 @@ impl<'a> Outside<'a> {
                 Outcome::Conflict => {}
                 Outcome::Unknown => unanswered = Some(commit.stamp),
             }
-        }
-    }
-
-    /// Removes the threads. It ends, because a child's number is greater than its parent's.
-    fn drop_threads(&self, stamps: &mut Stamps) -> Result<(), StorageError> {
-        loop {
-            let live = self.records.scan(Range::Live(step::FIRST), WAKES_PER_COMMIT_MAX)?;
-            if live.is_empty() {
-                return Ok(());
-            }
-            let mut commit = Commit::new(stamps.next());
-            for record in live {
-                if let Record::Live(thread, _) = record {
-                    commit.delete.push(Key::Live(thread));
-                    if thread != step::FIRST {
-                        commit.delete.push(Key::Ready(thread));
-                    }
-                }
-            }
-            let _ = self.records.commit(&mut commit)?;
         }
     }
 
@@ -322,6 +302,26 @@ impl<'a> Outside<'a> {
     fn announce(&self) -> Result<(), StorageError> {
         catalog_of(self.storage)?.announce();
         Ok(())
+    }
+}
+
+/// Removes the threads of a session that is over. It ends, because a child's number is greater than its parent's.
+pub(crate) fn drop_threads(records: &dyn SessionStorage, stamps: &mut Stamps) -> Result<(), StorageError> {
+    loop {
+        let live = records.scan(Range::Live(step::FIRST), WAKES_PER_COMMIT_MAX)?;
+        if live.is_empty() {
+            return Ok(());
+        }
+        let mut commit = Commit::new(stamps.next());
+        for record in live {
+            if let Record::Live(thread, _) = record {
+                commit.delete.push(Key::Live(thread));
+                if thread != step::FIRST {
+                    commit.delete.push(Key::Ready(thread));
+                }
+            }
+        }
+        let _ = records.commit(&mut commit)?;
     }
 }
 

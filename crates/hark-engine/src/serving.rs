@@ -14,7 +14,8 @@ use crate::commit::Commit;
 use crate::engine::{Options, Ports};
 use crate::id::{SessionId, ThreadId};
 use crate::output::{Observer, OutputItem};
-use crate::record::SessionRecord;
+use crate::outside::drop_threads;
+use crate::record::{SessionRecord, SessionState};
 use crate::remote::{Told, Upstream};
 use crate::session::{OnEnd, Parts, Session};
 use crate::storage::{Catalog, StorageError};
@@ -129,8 +130,13 @@ impl Serving {
 
     fn forget_wakes(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
         let Some(record) = self.catalog()?.record(id)? else { return Ok(()) };
+        let is_for_ever = matches!(record.state, SessionState::Cancelled | SessionState::Moved);
         let session = self.make(id, record, Arc::new(|_: &[OutputItem]| {}), None)?;
         let mut stamps = session.stamps();
+        if is_for_ever {
+            // Whoever ended it may have been lost, or not have seen one that was just being started.
+            drop_threads(session.records(), &mut stamps)?;
+        }
         for thread in threads {
             session.forget_wake(*thread, &mut Commit::new(stamps.next()))?;
         }
