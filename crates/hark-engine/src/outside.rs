@@ -266,7 +266,7 @@ impl<'a> Outside<'a> {
         if self.records.commit(&mut commit)? != Outcome::Done {
             return Err(OutsideError::WrongState(session.state));
         }
-        self.drop_threads(&mut stamps)?;
+        drop_threads(&*self.records, &mut stamps)?;
         Ok(())
     }
 
