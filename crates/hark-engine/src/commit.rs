@@ -3,6 +3,7 @@
 use crate::history::LogEntry;
 use crate::id::Stamp;
 use crate::record::{Key, Live, Record};
+use crate::storage::{SessionStorage, StorageError};
 
 /// One change of a session's records.
 ///
@@ -52,15 +53,23 @@ impl Commit {
         self.log.clear();
     }
 
-    /// Takes back what a step has decided, but for what its run has gathered (new threads, output). Gives the thread's
-    /// own record, if the step wanted it written.
+    /// Whether this commit, whose answer was lost, has happened. The witness is a record that it writes, and that nobody
+    /// else can have written since.
+    pub(crate) fn has_happened(&self, records: &dyn SessionStorage, witness: Key) -> Result<bool, StorageError> {
+        let mut found = Vec::with_capacity(1);
+        records.read(&[witness], &mut found)?;
+        Ok(found.pop().flatten().is_some_and(|found| found.stamp == self.stamp))
+    }
+
+    /// Takes back what a step has decided, but for what its run has gathered (new threads, output). Gives the thread
+    /// back, if the step wanted it written.
     pub fn take_back(&mut self, gathered: Gathered) -> Option<Box<Live>> {
         self.expect.clear();
         self.delete.clear();
         self.fresh.truncate(gathered.fresh);
         self.log.truncate(gathered.log);
         self.put.drain(..).find_map(|record| match record {
-            Record::Live(_, live) => Some(live),
+            Record::Live(_, live) | Record::Broken(_, live) => Some(live),
             _ => None,
         })
     }

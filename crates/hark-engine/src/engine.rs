@@ -11,13 +11,13 @@ use crate::id::{SessionId, ThreadId};
 use crate::invoker::{Invoker, Runner};
 use crate::limits::{MAX_TRIES, SHOWN_ARGUMENT_MAX};
 use crate::output::{Observer, OutputItem};
-use crate::record::{About, Record};
+use crate::record::About;
 use crate::remote::Upstream;
 use crate::report::{Report, SessionError, Status};
 use crate::serving::{self, Serving};
 use crate::session::{OnEnd, Parts, Session};
 use crate::step;
-use crate::storage::{Catalog, Range, Storage, StorageError};
+use crate::storage::{Storage, StorageError};
 use crate::surroundings::{Surroundings, Timestamp};
 use crate::suspend::SuspendAt;
 
@@ -180,10 +180,10 @@ impl Engine {
     /// If the storage fails, or keeps no sessions.
     pub fn leave_to_others(&self, start: Start) -> Result<SessionId, StorageError> {
         let id = self.new_id();
-        let session = self.begin(&id, start, Arc::new(|_: &[OutputItem]| {}), None)?;
-        session.write_start()?;
         let serving = self.serving()?;
-        serving.leave(&id);
+        // It is not entered among those that this engine serves: it may be taken as soon as it is released.
+        let session = self.make(&id, start, Arc::new(|_: &[OutputItem]| {}), None)?;
+        session.write_start()?;
         serving.catalog()?.release(Some(&id))?;
         serving.catalog()?.announce();
         Ok(id)
@@ -207,7 +207,7 @@ impl Engine {
             let on_end: OnEnd = Box::new(move |session| on_end(session.report()));
             if let Some(session) = serving.watch(&id, observer.clone(), on_end)? {
                 resumed.push(id.clone());
-                take_up(serving.catalog()?, &session)?;
+                serving.take_up(&session)?;
             }
         }
         Ok(resumed)
@@ -228,8 +228,7 @@ impl Engine {
             let catalog = serving.catalog()?;
             for id in catalog.claim(None)? {
                 if let Some(session) = serving.take(&id)? {
-                    take_up(catalog, &session)?;
-                    serving.park(&session);
+                    serving.take_up(&session)?;
                 }
             }
             Ok(())
@@ -263,6 +262,28 @@ impl Engine {
         observer: Arc<dyn Observer>,
         on_end: Option<OnEnd>,
     ) -> Result<Arc<Session>, StorageError> {
+        let session = self.make(id, start, observer, on_end)?;
+        if self.ports.invoker.is_remote() {
+            session.write_start()?;
+        }
+        match &self.serving {
+            Some(serving) => serving.enter(&session),
+            None => self.cancelling.enter(&session),
+        }
+        // Looked at after the session is in a list: whoever cancels sets it before looking there.
+        if self.cancelling.requested.load(Ordering::SeqCst) {
+            session.interrupt();
+        }
+        Ok(session)
+    }
+
+    fn make(
+        &self,
+        id: &SessionId,
+        start: Start,
+        observer: Arc<dyn Observer>,
+        on_end: Option<OnEnd>,
+    ) -> Result<Arc<Session>, StorageError> {
         let about = match &self.serving {
             Some(serving) => {
                 let about = start.about(self.ports.surroundings.now());
@@ -286,19 +307,7 @@ impl Engine {
             serving: self.serving.clone(),
             on_end,
         };
-        let session = Session::new(parts, first)?;
-        if self.ports.invoker.is_remote() {
-            session.write_start()?;
-        }
-        match &self.serving {
-            Some(serving) => serving.enter(&session),
-            None => self.cancelling.enter(&session),
-        }
-        // Looked at after the session is in a list: whoever cancels sets it before looking there.
-        if self.cancelling.requested.load(Ordering::SeqCst) {
-            session.interrupt();
-        }
-        Ok(session)
+        Session::new(parts, first)
     }
 
     fn finish(&self, session: &Arc<Session>) -> Report {
@@ -310,30 +319,6 @@ impl Engine {
         self.cancelling.leave(session);
         session.report()
     }
-}
-
-/// Goes on where the last server of a session stopped, or was lost.
-fn take_up(catalog: &dyn Catalog, session: &Arc<Session>) -> Result<(), StorageError> {
-    // Held, so that it does not come to rest before all is begun.
-    session.add_activity(1);
-    let threads = catalog.unattended(session.id())?;
-    session.add_activity(threads.len() as u64);
-    session.invoke(&threads);
-    finish_todos(session)?;
-    // Whoever stopped last may have been lost before looking for the end.
-    session.look_for_end(session.stamps().next())?;
-    session.remove_activity(1);
-    Ok(())
-}
-
-/// Wakes those whose waking was begun.
-fn finish_todos(session: &Arc<Session>) -> Result<(), StorageError> {
-    for todo in session.records().scan(Range::Todos, usize::MAX)? {
-        if let Record::Todo(future) = todo {
-            session.wake_rest(&future)?;
-        }
-    }
-    Ok(())
 }
 
 impl CancelHandle {

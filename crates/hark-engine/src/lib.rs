@@ -25,6 +25,8 @@ pub mod remote;
 mod report;
 mod serving;
 mod session;
+#[cfg(feature = "simulator")]
+pub mod simulator;
 pub mod step;
 pub mod storage;
 mod surroundings;

@@ -116,8 +116,11 @@ impl<'a> Outside<'a> {
         let future = FutureId::Promise(promise.into());
         let mut stamps = self.stamps();
         let mut plan = Plan::default();
+        let mut unanswered = None;
         loop {
             let known = match self.read(Key::Future(future.clone()))? {
+                // The answer was lost, but not what it was about.
+                Some(Versioned { stamp, .. }) if Some(stamp) == unanswered => break,
                 Some(Versioned { record: Record::Future(_, record), .. }) if !record.is_pending() => {
                     return Err(OutsideError::AlreadyDone(record));
                 }
@@ -126,8 +129,10 @@ impl<'a> Outside<'a> {
             };
             let mut commit = Commit::new(stamps.next());
             step::resolve(&future, known.as_ref(), done.clone(), &mut commit, &mut plan);
-            if self.records.commit(&mut commit)? == Outcome::Done {
-                break;
+            match self.records.commit(&mut commit)? {
+                Outcome::Done => break,
+                Outcome::Conflict => {}
+                Outcome::Unknown => unanswered = Some(commit.stamp),
             }
         }
         // Whoever serves the session can begin before the last of many is woken.
@@ -165,16 +170,23 @@ impl<'a> Outside<'a> {
     /// If it is over already, or the storage fails.
     pub fn cancel(&self) -> Result<(), OutsideError> {
         let mut stamps = self.stamps();
-        self.set_state(SessionState::Cancelled, &mut stamps)?;
-        self.drop_threads(&mut stamps)?;
+        let set = self.set_state(SessionState::Cancelled, &mut stamps);
+        // Whoever cancelled it before may have been lost.
+        if matches!(set, Ok(()) | Err(OutsideError::WrongState(SessionState::Cancelled))) {
+            drop_threads(&*self.records, &mut stamps)?;
+        }
         self.announce()?;
-        Ok(())
+        set
     }
 
     /// Puts a state that is for ever on a session that runs.
     fn set_state(&self, state: SessionState, stamps: &mut Stamps) -> Result<(), OutsideError> {
+        let mut unanswered = None;
         loop {
             let (stamp, session) = self.read_session()?;
+            if Some(stamp) == unanswered {
+                return Ok(());
+            }
             if session.state.is_over() {
                 return Err(OutsideError::WrongState(session.state));
             }
@@ -182,29 +194,11 @@ impl<'a> Outside<'a> {
             step::end(stamp, &session, state, self.surroundings.now(), &mut commit);
             // Whoever serves the session looks at this thread, and sees that there is nothing more to do.
             commit.put.push(Record::Ready(step::FIRST));
-            if self.records.commit(&mut commit)? == Outcome::Done {
-                return Ok(());
+            match self.records.commit(&mut commit)? {
+                Outcome::Done => return Ok(()),
+                Outcome::Conflict => {}
+                Outcome::Unknown => unanswered = Some(commit.stamp),
             }
-        }
-    }
-
-    /// Removes the threads. It ends, because a child's number is greater than its parent's.
-    fn drop_threads(&self, stamps: &mut Stamps) -> Result<(), StorageError> {
-        loop {
-            let live = self.records.scan(Range::Live(step::FIRST), WAKES_PER_COMMIT_MAX)?;
-            if live.is_empty() {
-                return Ok(());
-            }
-            let mut commit = Commit::new(stamps.next());
-            for record in live {
-                if let Record::Live(thread, _) = record {
-                    commit.delete.push(Key::Live(thread));
-                    if thread != step::FIRST {
-                        commit.delete.push(Key::Ready(thread));
-                    }
-                }
-            }
-            let _ = self.records.commit(&mut commit)?;
         }
     }
 
@@ -218,7 +212,7 @@ impl<'a> Outside<'a> {
             return Err(OutsideError::WrongState(self.record.state));
         }
         let mut stamps = self.stamps();
-        let mut count = 0;
+        let mut retried = Vec::new();
         for record in self.records.scan(Range::Broken, usize::MAX)? {
             let Record::Broken(thread, _) = record else { continue };
             let Some(Versioned { record: Record::Broken(_, live), .. }) = self.read(Key::Broken(thread))? else {
@@ -227,8 +221,9 @@ impl<'a> Outside<'a> {
             let Some(future) = self.read(Key::Future(thread.into()))? else { continue };
             let mut commit = Commit::new(stamps.next());
             step::retry(thread, live, future.stamp, self.surroundings.now(), &mut commit);
-            if self.records.commit(&mut commit)? == Outcome::Done {
-                count += 1;
+            // A conflict says that someone else retries it.
+            if self.commit_once(&mut commit)? == Outcome::Done {
+                retried.push(thread);
             }
         }
         let first_stopped = self.read(Key::Live(step::FIRST))?.is_none();
@@ -236,9 +231,15 @@ impl<'a> Outside<'a> {
         let mut commit = Commit::new(stamps.next());
         step::reopen(stamp, &session, first_stopped, &mut commit);
         // A conflict says that someone else retries it.
-        let _ = self.records.commit(&mut commit)?;
+        let _ = self.commit_once(&mut commit)?;
+        // Once more: whoever was woken before the session went on may have thought it was over.
+        for threads in retried.chunks(WAKES_PER_COMMIT_MAX) {
+            let mut commit = Commit::new(stamps.next());
+            commit.put.extend(threads.iter().map(|thread| Record::Ready(*thread)));
+            while self.records.commit(&mut commit)? == Outcome::Unknown {}
+        }
         self.announce()?;
-        Ok(count)
+        Ok(retried.len())
     }
 
     /// All that there is of the session, for [`import`](crate::import). Nobody must run it meanwhile.
@@ -265,8 +266,20 @@ impl<'a> Outside<'a> {
         if self.records.commit(&mut commit)? != Outcome::Done {
             return Err(OutsideError::WrongState(session.state));
         }
-        self.drop_threads(&mut stamps)?;
+        drop_threads(&*self.records, &mut stamps)?;
         Ok(())
+    }
+
+    /// Makes a commit that conflicts if it has happened already. If its answer is lost, it is made once more.
+    fn commit_once(&self, commit: &mut Commit) -> Result<Outcome, StorageError> {
+        let mut unanswered = false;
+        loop {
+            match self.records.commit(commit)? {
+                Outcome::Unknown => unanswered = true,
+                Outcome::Conflict if unanswered => return Ok(Outcome::Done),
+                outcome => return Ok(outcome),
+            }
+        }
     }
 
     fn read_session(&self) -> Result<(crate::id::Stamp, SessionRecord), OutsideError> {
@@ -289,6 +302,26 @@ impl<'a> Outside<'a> {
     fn announce(&self) -> Result<(), StorageError> {
         catalog_of(self.storage)?.announce();
         Ok(())
+    }
+}
+
+/// Removes the threads of a session that is over. It ends, because a child's number is greater than its parent's.
+pub(crate) fn drop_threads(records: &dyn SessionStorage, stamps: &mut Stamps) -> Result<(), StorageError> {
+    loop {
+        let live = records.scan(Range::Live(step::FIRST), WAKES_PER_COMMIT_MAX)?;
+        if live.is_empty() {
+            return Ok(());
+        }
+        let mut commit = Commit::new(stamps.next());
+        for record in live {
+            if let Record::Live(thread, _) = record {
+                commit.delete.push(Key::Live(thread));
+                if thread != step::FIRST {
+                    commit.delete.push(Key::Ready(thread));
+                }
+            }
+        }
+        let _ = records.commit(&mut commit)?;
     }
 }
 

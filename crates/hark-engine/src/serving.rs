@@ -10,9 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use hark_machine::Program;
 
+use crate::commit::Commit;
 use crate::engine::{Options, Ports};
 use crate::id::{SessionId, ThreadId};
 use crate::output::{Observer, OutputItem};
+use crate::outside::drop_threads;
+use crate::record::{SessionRecord, SessionState};
 use crate::remote::{Told, Upstream};
 use crate::session::{OnEnd, Parts, Session};
 use crate::storage::{Catalog, StorageError};
@@ -105,34 +108,44 @@ impl Serving {
         drop(parked);
     }
 
-    /// Has these threads of a session run, which is opened for that if it is not under way. Answers whether it is one
-    /// that can run.
-    pub fn wake(&self, id: &SessionId, threads: &[ThreadId]) -> Result<bool, StorageError> {
-        let mut sessions = lock(&self.sessions);
-        let session = match sessions.entry(id.clone()) {
-            Entry::Occupied(entry) => entry.get().session.clone(),
-            Entry::Vacant(entry) => {
-                let Some(session) = self.open(id, Arc::new(|_: &[OutputItem]| {}), None)? else { return Ok(false) };
-                entry.insert(Entered { session: session.clone(), is_watched: false });
-                session
+    /// Has these threads of a session run, which is opened for that if it is not under way. If it is over, what has
+    /// woken them is removed.
+    pub fn wake(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
+        let Some(session) = self.take(id)? else {
+            if let Some(upstream) = &self.upstream {
+                upstream.tell(id, Told::Ended);
             }
+            return self.forget_wakes(id, threads);
         };
         session.add_activity(threads.len() as u64);
         if self.upstream.is_some() {
             session.given.add(threads);
         }
-        drop(sessions);
         session.invoke(threads);
-        Ok(true)
+        // Whoever woke them from outside may have been lost before all were woken.
+        let finished = session.finish_todos();
+        session.remove_activity(1);
+        finished
+    }
+
+    fn forget_wakes(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
+        let Some(record) = self.catalog()?.record(id)? else { return Ok(()) };
+        let is_for_ever = matches!(record.state, SessionState::Cancelled | SessionState::Moved);
+        let session = self.make(id, record, Arc::new(|_: &[OutputItem]| {}), None)?;
+        let mut stamps = session.stamps();
+        if is_for_ever {
+            // Whoever ended it may have been lost, or not have seen one that was just being started.
+            drop_threads(session.records(), &mut stamps)?;
+        }
+        for thread in threads {
+            session.forget_wake(*thread, &mut Commit::new(stamps.next()))?;
+        }
+        Ok(())
     }
 
     /// Has these threads run, which the supervisor has given to this process.
     pub fn run_for_supervisor(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
-        let Some(upstream) = &self.upstream else { return Ok(()) };
-        if !self.wake(id, threads)? {
-            upstream.tell(id, Told::Ended);
-        }
-        Ok(())
+        self.wake(id, threads)
     }
 
     /// The supervisor wants no more of a session.
@@ -143,27 +156,80 @@ impl Serving {
         }
     }
 
-    /// Goes on with a session that was claimed; `on_end` learns of its end. Answers whether it is one that can run.
+    /// Goes on with a session that was claimed, if it is one that can run; `on_end` learns of its end. It is held, by one
+    /// activity, so that it does not come to rest before all is begun.
     pub fn watch(
         &self,
         id: &SessionId,
         observer: Arc<dyn Observer>,
         on_end: OnEnd,
     ) -> Result<Option<Arc<Session>>, StorageError> {
-        let Some(session) = self.open(id, observer, Some(on_end))? else { return Ok(None) };
-        self.enter(&session);
-        Ok(Some(session))
+        let mut sessions = lock(&self.sessions);
+        match sessions.entry(id.clone()) {
+            Entry::Occupied(mut entry) => {
+                entry.get_mut().is_watched = true;
+                let session = entry.get().session.clone();
+                session.add_activity(1);
+                drop(sessions);
+                session.watch(observer, on_end);
+                Ok(Some(session))
+            }
+            Entry::Vacant(entry) => {
+                let Some(session) = self.open(id, observer, Some(on_end))? else { return Ok(None) };
+                session.add_activity(1);
+                entry.insert(Entered { session: session.clone(), is_watched: true });
+                Ok(Some(session))
+            }
+        }
     }
 
-    /// Goes on with a session that was claimed and that nobody waits for. Answers it, if it is one that can run.
+    /// Goes on with a session that was claimed and that nobody waits for, if it is one that can run. It is held, by one
+    /// activity.
     pub fn take(&self, id: &SessionId) -> Result<Option<Arc<Session>>, StorageError> {
         let mut sessions = lock(&self.sessions);
         if let Some(entered) = sessions.get(id) {
+            entered.session.add_activity(1);
             return Ok(Some(entered.session.clone()));
         }
         let Some(session) = self.open(id, Arc::new(|_: &[OutputItem]| {}), None)? else { return Ok(None) };
+        session.add_activity(1);
         sessions.insert(id.clone(), Entered { session: session.clone(), is_watched: false });
         Ok(Some(session))
+    }
+
+    /// Goes on where the last server of a session stopped, or was lost.
+    pub fn take_up(&self, session: &Arc<Session>) -> Result<(), StorageError> {
+        let begun = self.begin_again(session);
+        // It was held until here.
+        session.remove_activity(1);
+        begun
+    }
+
+    fn begin_again(&self, session: &Arc<Session>) -> Result<(), StorageError> {
+        self.note_stopped(session)?;
+        let threads = self.catalog()?.unattended(session.id())?;
+        session.add_activity(threads.len() as u64);
+        session.invoke(&threads);
+        session.finish_todos()?;
+        // Whoever stopped last may have been lost before looking for the end.
+        session.look_for_end(&mut session.stamps())
+    }
+
+    /// A broken session that was seen to be over may have been retried before it left the memory here, and hints for its
+    /// threads have come in vain.
+    pub fn look_for_retry(&self, id: &SessionId) -> Result<(), StorageError> {
+        match self.take(id)? {
+            Some(session) => self.take_up(&session),
+            None => Ok(()),
+        }
+    }
+
+    /// Whoever had a session before, and was slow, may have ended its first thread while it was in memory here.
+    fn note_stopped(&self, session: &Session) -> Result<(), StorageError> {
+        if self.catalog()?.record(session.id())?.is_some_and(|record| record.first_stopped) {
+            session.set_first_stopped(None);
+        }
+        Ok(())
     }
 
     /// Opens a session that is kept, if it is not over.
@@ -173,10 +239,19 @@ impl Serving {
         observer: Arc<dyn Observer>,
         on_end: Option<OnEnd>,
     ) -> Result<Option<Arc<Session>>, StorageError> {
-        let Some(record) = self.catalog()?.record(id)? else { return Ok(None) };
-        if record.state.is_over() {
-            return Ok(None);
+        match self.catalog()?.record(id)? {
+            Some(record) if !record.state.is_over() => self.make(id, record, observer, on_end).map(Some),
+            _ => Ok(None),
         }
+    }
+
+    fn make(
+        &self,
+        id: &SessionId,
+        record: SessionRecord,
+        observer: Arc<dyn Observer>,
+        on_end: Option<OnEnd>,
+    ) -> Result<Arc<Session>, StorageError> {
         let program = self.program(&record.about.program)?;
         let records = self.ports.storage.session(id, &program)?;
         let parts = Parts {
@@ -190,7 +265,7 @@ impl Serving {
             serving: self.me.upgrade(),
             on_end,
         };
-        Session::resumed(parts, record.first_stopped).map(Some)
+        Session::resumed(parts, record.first_stopped)
     }
 
     /// A thread's time comes then. If nobody would look so early, whoever looks at the agenda is told.

@@ -15,7 +15,7 @@ use crate::deadlock;
 use crate::engine::{Options, Ports};
 use crate::foreign::Call;
 use crate::history::LogEntry;
-use crate::id::{FutureId, SessionId, Stamp, Stamps, ThreadId};
+use crate::id::{FutureId, SessionId, Stamps, ThreadId};
 use crate::invoker::{Runner, Seat};
 use crate::output::{Observer, OutputItem};
 use crate::record::{About, Key, Live, Record, SessionState, Versioned};
@@ -150,9 +150,16 @@ impl Session {
         let mut commit = Commit::new(self.stamps().next());
         step::start(&self.about, live, &mut commit);
         self.log_start(&mut commit);
-        match self.records.commit(&mut commit)? {
-            Outcome::Done => Ok(()),
-            Outcome::Conflict | Outcome::Unknown => Err(StorageError::Permanent("the session exists already".into())),
+        let mut may_have_happened = false;
+        loop {
+            match self.records.commit(&mut commit)? {
+                Outcome::Unknown => may_have_happened = true,
+                // Nobody else begins a session with this id.
+                Outcome::Conflict if !may_have_happened => {
+                    return Err(StorageError::Permanent("the session exists already".into()));
+                }
+                Outcome::Done | Outcome::Conflict => return Ok(()),
+            }
         }
     }
 
@@ -221,9 +228,11 @@ impl Session {
         self.records.reserve(1)
     }
 
-    /// Whether its first thread has started no other, as far as can be known here.
-    pub fn has_one_thread(&self) -> bool {
-        self.threads.load(Ordering::Relaxed) == 1 && self.upstream().is_none()
+    /// Whether its first thread has started no other. What it did elsewhere is known here only if all that it did is this
+    /// step.
+    pub fn has_one_thread(&self, begins_here: bool) -> Result<bool, StorageError> {
+        let knows = begins_here || !self.is_resumable();
+        Ok(self.threads.load(Ordering::Relaxed) == 1 && (knows || self.records.reserve(0)? == ThreadId(1)))
     }
 
     /// Whom to tell what concerns others than the thread that runs, if that is in another process.
@@ -293,11 +302,10 @@ impl Session {
         }
     }
 
-    /// Begins a foreign call; its thread is invoked when it is over.
+    /// Begins a foreign call, which is among those under way already; its thread is invoked when it is over.
     pub fn call(&self, call: Call) {
         let (printer, answerer) = (self.me.clone(), self.me.clone());
         let (thread, number) = (call.id.thread, call.id.number);
-        self.calls.begin(thread, number);
         self.ports.foreign.call(
             self.program.executable(),
             call,
@@ -315,10 +323,9 @@ impl Session {
         );
     }
 
-    /// Makes a foreign call and waits for its end. Its thread is to be given a turn then.
+    /// Makes a foreign call that is among those under way already, and waits for its end. Its thread is to be given a turn then.
     pub fn call_blocking(&self, call: Call) {
         let (thread, number) = (call.id.thread, call.id.number);
-        self.calls.begin(thread, number);
         let executable = self.program.executable();
         let answer = self.ports.foreign.call_blocking(executable, call, &mut |text| self.print(thread, text));
         self.calls.answer(thread, number, answer);
@@ -328,6 +335,16 @@ impl Session {
     pub fn wake_rest(&self, future: &FutureId) -> Result<(), StorageError> {
         let mut seat = NoSeat(self);
         Worker::new(self, &mut seat).wake_rest(future)
+    }
+
+    /// Wakes those whose waking was begun.
+    pub fn finish_todos(&self) -> Result<(), StorageError> {
+        for todo in self.records.scan(Range::Todos, usize::MAX)? {
+            if let Record::Todo(future) = todo {
+                self.wake_rest(&future)?;
+            }
+        }
+        Ok(())
     }
 
     /// Has threads run, from outside of a worker. The hints must have been counted.
@@ -380,30 +397,36 @@ impl Session {
     }
 
     /// Ends the session if its threads have all stopped.
-    pub fn look_for_end(&self, stamp: Stamp) -> Result<(), StorageError> {
+    pub fn look_for_end(&self, stamps: &mut Stamps) -> Result<(), StorageError> {
         // Another process may know that the first thread has stopped.
         if !self.first_stopped.load(Ordering::SeqCst) && self.upstream().is_none() {
             return Ok(());
         }
-        let mut found = Vec::new();
-        self.records.read(&[Key::Session], &mut found)?;
-        let Some(Some(versioned)) = found.pop() else { return Ok(()) };
-        let Record::Session(session) = versioned.record else { return Ok(()) };
-        if !session.first_stopped || !self.records.scan(Range::Live(step::FIRST), 1)?.is_empty() {
-            return Ok(());
+        loop {
+            let mut found = Vec::new();
+            self.records.read(&[Key::Session], &mut found)?;
+            let Some(Some(versioned)) = found.pop() else { return Ok(()) };
+            let Record::Session(session) = versioned.record else { return Ok(()) };
+            if session.state.is_over() {
+                self.set_ended(session.state);
+                return Ok(());
+            }
+            // Looked at after the session's record: if someone has it go on meanwhile, with threads that run again,
+            // that record is another one.
+            if !session.first_stopped || !self.records.scan(Range::Live(step::FIRST), 1)?.is_empty() {
+                return Ok(());
+            }
+            let failed = !self.records.scan(Range::Unawaited, 1)?.is_empty();
+            let state = if failed { SessionState::Broken } else { SessionState::Finished };
+            let mut commit = Commit::new(stamps.next());
+            step::end(versioned.stamp, &session, state, self.now(), &mut commit);
+            // If it was not done, another thread, which stopped at the same time, has ended it, or someone outside, or
+            // the answer was lost: the record tells.
+            if self.records.commit(&mut commit)? == Outcome::Done {
+                self.set_ended(state);
+                return Ok(());
+            }
         }
-        if session.state.is_over() {
-            self.set_ended(session.state);
-            return Ok(());
-        }
-        let failed = !self.records.scan(Range::Unawaited, 1)?.is_empty();
-        let state = if failed { SessionState::Broken } else { SessionState::Finished };
-        let mut commit = Commit::new(stamp);
-        step::end(versioned.stamp, &session, state, self.now(), &mut commit);
-        // A conflict says that another thread, which stopped at the same time, has ended it.
-        let _ = self.records.commit(&mut commit)?;
-        self.set_ended(state);
-        Ok(())
     }
 
     /// Ends the session here if its record says that it is over.
@@ -416,11 +439,35 @@ impl Session {
         Ok(())
     }
 
+    /// Removes what woke a thread that is no more. One that is retried is there before it is woken.
+    pub fn forget_wake(&self, thread: ThreadId, commit: &mut Commit) -> Result<(), StorageError> {
+        let mut found = Vec::with_capacity(2);
+        self.records.read(&[Key::Ready(thread), Key::Live(thread)], &mut found)?;
+        if let (Some(None), Some(Some(ready))) = (found.pop(), found.pop()) {
+            commit.expect.push((Key::Live(thread), None));
+            commit.expect.push((Key::Ready(thread), Some(ready.stamp)));
+            commit.delete.push(Key::Ready(thread));
+            // If it is not done, it is found again.
+            let _ = self.records.commit(commit)?;
+        }
+        Ok(())
+    }
+
     /// The session's record says that it is over.
     pub fn set_ended(&self, state: SessionState) {
         match state {
             SessionState::Running => {}
-            SessionState::Finished | SessionState::Broken => self.end_with(End::Stopped(state)),
+            SessionState::Finished | SessionState::Broken => {
+                let is_first_to_see = !self.is_over();
+                self.end_with(End::Stopped(state));
+                if is_first_to_see
+                    && state == SessionState::Broken
+                    && let Some(serving) = &self.serving
+                {
+                    // If the storage fails, its next server will see.
+                    let _ = serving.look_for_retry(&self.id);
+                }
+            }
             SessionState::Cancelled => self.close(Status::Cancelled),
             SessionState::Moved => self.close(Status::Moved),
         }
@@ -437,6 +484,28 @@ impl Session {
         self.end_with(End::Error(SessionError { thread: step::FIRST, error }));
     }
 
+    /// Someone waits for its end, who may have come too late for a part of its output.
+    pub fn watch(&self, observer: Arc<dyn Observer>, on_end: OnEnd) {
+        lock(&self.output).observer = observer;
+        *lock(&self.on_end) = Some(on_end);
+        // Whoever ended it meanwhile has not seen that, or has called it.
+        if self.is_over() {
+            self.call_on_end();
+        }
+    }
+
+    /// Answers whether there was someone to call.
+    fn call_on_end(&self) -> bool {
+        let on_end = lock(&self.on_end).take();
+        match on_end {
+            Some(on_end) => {
+                on_end(self);
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Whoever runs it wants no more of it. One that can be taken up again stays as it is.
     pub fn interrupt(&self) {
         self.end_with(End::Interrupted);
@@ -451,11 +520,9 @@ impl Session {
             if let Some(serving) = &self.serving {
                 serving.leave(&self.id);
             }
-            let on_end = lock(&self.on_end).take();
-            match on_end {
-                Some(on_end) => on_end(self),
+            if !self.call_on_end() {
                 // Someone serves until it is over.
-                None => self.ports.invoker.nudge(),
+                self.ports.invoker.nudge();
             }
         }
     }
@@ -478,6 +545,8 @@ impl Session {
             Some(End::Interrupted) if self.is_resumable() => Some(Status::Suspended),
             Some(End::Interrupted) => Some(Status::Cancelled),
             Some(End::Error(_)) if self.is_resumable() => Some(Status::Suspended),
+            // Though someone may retry it already.
+            Some(End::Stopped(SessionState::Broken)) => Some(Status::Broken),
             _ => None,
         };
         let mut report = match (self.end.get(), self.result.get()) {

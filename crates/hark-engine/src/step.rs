@@ -101,7 +101,7 @@ pub struct Plan {
     pub call: bool,
     /// The session has ended with this step.
     pub has_ended: bool,
-    /// The thread has stopped, and nobody who may look for the session's end was woken.
+    /// The thread has stopped, and may be the last one.
     pub look_for_end: bool,
     /// More may wait for the thread's Future than the commit has woken.
     pub wake_rest: bool,
@@ -155,12 +155,12 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
             go_on(loaded, live, Status::Calling(*number), commit);
         }
         Ending::Waits(awaited, known) => {
-            waiters::register(loaded.thread, awaited, known.as_ref(), commit, plan);
-            go_on(loaded, live, Status::Waiting(awaited.clone()), commit);
+            let status = Status::Waiting(awaited.clone());
+            wait(loaded, live, status, awaited, known.as_ref(), commit, plan);
         }
         Ending::Follows(awaited, known) => {
-            waiters::register(loaded.thread, awaited, known.as_ref(), commit, plan);
-            go_on(loaded, live, Status::Following(awaited.clone()), commit);
+            let status = Status::Following(awaited.clone());
+            wait(loaded, live, status, awaited, known.as_ref(), commit, plan);
         }
         Ending::Finished(value) => stop(loaded, FutureRecord::Resolved(value.clone()), now, commit, plan),
         Ending::Failed(failure) => {
@@ -172,6 +172,22 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
             stop(loaded, FutureRecord::Failed(failure.clone()), now, commit, plan);
         }
     }
+}
+
+/// The thread stays, with this status, until the Future is done.
+fn wait(
+    loaded: &Loaded,
+    mut live: Box<Live>,
+    status: Status,
+    awaited: &Awaited,
+    known: Option<&Known>,
+    commit: &mut Commit,
+    plan: &mut Plan,
+) {
+    waiters::register(loaded.thread, awaited, known, commit, plan);
+    live.status = status;
+    live.looks_again = plan.look_again.is_some();
+    commit.put.push(Record::Live(loaded.thread, live));
 }
 
 /// The thread stays, with this status.
@@ -192,8 +208,9 @@ fn stop(loaded: &Loaded, done: FutureRecord, now: Timestamp, commit: &mut Commit
     commit.delete.push(Key::Live(thread));
     let woke = waiters::wake(loaded, commit, plan);
     let Some(first) = &loaded.first else {
-        // One that was woken is live and will look in its turn.
-        plan.look_for_end = !woke;
+        // One that was woken is live and will look in its turn. It may do so before this commit returns, and then not
+        // see all of it, unless the storage is in memory.
+        plan.look_for_end = !woke || loaded.is_resumable;
         return;
     };
     if let Some(session) = first.session {

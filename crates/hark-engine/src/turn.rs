@@ -128,10 +128,9 @@ impl<'a> Worker<'a> {
         let paused = match self.session.busy.take(thread) {
             Taken::New => None,
             Taken::Paused(paused) => Some(paused),
-            Taken::Elsewhere => {
-                self.done += 1;
-                return Ok(Pace::Short);
-            }
+            // The hint counts until that turn: else the session would look idle while it is still to come.
+            Taken::Elsewhere => return Ok(Pace::Short),
+            Taken::Hinted => return Ok(self.nothing_to_do()),
         };
         let given = if self.session.upstream().is_some() { self.session.given.before(thread) } else { 0 };
         let pace = self.whole_turn(thread, paused);
@@ -139,7 +138,6 @@ impl<'a> Worker<'a> {
             return pace;
         }
         if self.session.busy.leave(thread) {
-            self.session.add_activity(1);
             self.seat.invoke(&[thread]);
         } else if given > 0 && matches!(pace, Ok(Pace::Short)) && !self.session.calls.is_under_way(thread) {
             self.settle(thread, given);
@@ -179,12 +177,14 @@ impl<'a> Worker<'a> {
             if matches!(ending, Ending::Yielded) && self.may_pause(since) {
                 return Ok(self.pause(loaded, live, since));
             }
-            if let Some(first) = &mut loaded.first {
-                first.is_alone = self.session.has_one_thread();
+            if let Some(first) = &mut loaded.first
+                && matches!(ending, Ending::Finished(_) | Ending::Failed(_))
+            {
+                first.is_alone = self.session.has_one_thread(loaded.live.is_none())?;
             }
             let gathered = self.commit.gathered();
             step::step(&loaded, &ending, live, self.session.now(), &mut self.commit, &mut self.plan);
-            if self.make_commit()? == Outcome::Done {
+            if self.make_commit(thread)? == Outcome::Done {
                 return self.act(thread, &ending);
             }
             live = self.commit.take_back(gathered).unwrap_or_else(|| Live::without_state(Status::Runnable));
@@ -196,7 +196,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Makes the step's commit. Where that takes its time, another worker takes this one's place.
-    fn make_commit(&mut self) -> Result<Outcome, StorageError> {
+    fn make_commit(&mut self, thread: ThreadId) -> Result<Outcome, StorageError> {
         if !self.session.is_resumable() {
             return self.session.commit(&mut self.commit, 0);
         }
@@ -204,17 +204,19 @@ impl<'a> Worker<'a> {
         let outcome = self.session.commit(&mut self.commit, self.shown);
         self.seat.step_back();
         match outcome? {
-            Outcome::Unknown => self.look_for_commit(),
+            Outcome::Unknown => {
+                let happened = self.commit.has_happened(self.session.records(), self.witness(thread))?;
+                Ok(if happened { Outcome::Done } else { Outcome::Conflict })
+            }
             outcome => Ok(outcome),
         }
     }
 
-    /// The answer to a commit was lost: it happened if its records are there.
-    fn look_for_commit(&mut self) -> Result<Outcome, StorageError> {
-        let Some(key) = self.commit.put.first().map(Record::key) else { return Ok(Outcome::Conflict) };
-        let [found] = self.read([key])?;
-        let happened = found.is_some_and(|found| found.stamp == self.commit.stamp);
-        Ok(if happened { Outcome::Done } else { Outcome::Conflict })
+    /// What tells whether the thread's step has happened: its own record, which only its steps write, or its Future's
+    /// if it has stopped. The other records may have been written again by those whom they are for.
+    fn witness(&self, thread: ThreadId) -> Key {
+        let goes_on = |record: &Record| matches!(record, Record::Live(live, _) if *live == thread);
+        if self.commit.put.iter().any(goes_on) { Key::Live(thread) } else { Key::Future(thread.into()) }
     }
 
     /// A step that goes on for long is not written down at each turn's end, unless it has gathered much.
@@ -240,12 +242,8 @@ impl<'a> Worker<'a> {
     /// over.
     fn not_live(&mut self, thread: ThreadId) -> Result<Pace, StorageError> {
         if self.session.is_resumable() {
-            let [ready, session] = self.read([Key::Ready(thread), Key::Session])?;
-            if let Some(ready) = ready {
-                self.commit.expect.push((Key::Ready(thread), Some(ready.stamp)));
-                self.commit.delete.push(Key::Ready(thread));
-                let _ = self.make_commit()?;
-            }
+            self.session.forget_wake(thread, &mut self.commit)?;
+            let [session] = self.read([Key::Session])?;
             if let Some(Versioned { record: Record::Session(session), .. }) = session {
                 self.session.set_ended(session.state);
             }
@@ -291,8 +289,7 @@ impl<'a> Worker<'a> {
         loaded.live = Some(stamp);
         loaded.ready = ready.map(|ready| ready.stamp);
         loaded.own = known(own);
-        self.load_session(&mut loaded)?;
-        Ok(Some((loaded, content)))
+        Ok(self.load_session(&mut loaded)?.then_some((loaded, content)))
     }
 
     /// Reads again what may have changed. Answers whether the thread is still this worker's.
@@ -301,17 +298,30 @@ impl<'a> Worker<'a> {
         let [live, ready, own] = self.read([Key::Live(thread), Key::Ready(thread), Key::Future(thread.into())])?;
         loaded.ready = ready.map(|ready| ready.stamp);
         loaded.own = known(own);
-        self.load_session(loaded)?;
-        Ok(live.is_some_and(|live| Some(live.stamp) == loaded.live))
+        if !self.load_session(loaded)? {
+            return Ok(false);
+        }
+        let begins = |first: &First| first.session.is_none();
+        Ok(match loaded.live {
+            Some(stamp) => live.is_some_and(|live| live.stamp == stamp),
+            // With this step the session begins, if it has not.
+            None => loaded.first.as_ref().is_some_and(begins),
+        })
     }
 
-    /// Reads the version of the session's record, for its first thread.
-    fn load_session(&mut self, loaded: &mut Loaded) -> Result<(), StorageError> {
-        if let Some(first) = &mut loaded.first {
-            let [session] = self.read([Key::Session])?;
-            first.session = session.map(|session| session.stamp);
-        }
-        Ok(())
+    /// Reads the version of the session's record, for its first thread, which writes it. Answers whether the session
+    /// goes on: one that was cancelled must not be made to run again.
+    fn load_session(&mut self, loaded: &mut Loaded) -> Result<bool, StorageError> {
+        let Some(first) = &mut loaded.first else { return Ok(true) };
+        let mut found = Vec::with_capacity(1);
+        self.session.records().read(&[Key::Session], &mut found)?;
+        let Some(Versioned { stamp, record: Record::Session(session) }) = found.pop().flatten() else {
+            first.session = None;
+            return Ok(true);
+        };
+        first.session = Some(stamp);
+        self.session.set_ended(session.state);
+        Ok(!session.state.is_over())
     }
 
     fn read<const N: usize>(&mut self, keys: [Key; N]) -> Result<[Option<Versioned>; N], StorageError> {

@@ -41,8 +41,10 @@ pub(crate) enum Taken {
     New,
     /// It is in the middle of a step.
     Paused(Box<Paused>),
-    /// Another worker has it, who will hear of the hint.
+    /// Another worker has it, who will give it another turn for this hint.
     Elsewhere,
+    /// The same, and it will get that turn for another hint already.
+    Hinted,
 }
 
 impl Busy {
@@ -55,6 +57,7 @@ impl Busy {
             }
             Entry::Occupied(mut held) => match held.get_mut().paused.take() {
                 Some(paused) => Taken::Paused(paused),
+                None if held.get().hinted => Taken::Hinted,
                 None => {
                     held.get_mut().hinted = true;
                     Taken::Elsewhere

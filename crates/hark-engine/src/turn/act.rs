@@ -12,6 +12,10 @@ use crate::storage::{Range, StorageError};
 impl Worker<'_> {
     /// Does what the plan of a committed step says.
     pub(super) fn act(&mut self, thread: ThreadId, ending: &Ending) -> Result<Pace, StorageError> {
+        if let Some(call) = &self.call {
+            // While the thread is still this worker's: another one would take the call for one whose worker was lost.
+            self.session.calls.begin(thread, call.id.number);
+        }
         let timer = self.plan.timer;
         // A durable timer is no activity: its session may be parked until then.
         let timers = usize::from(timer.is_some() && !self.session.is_resumable());
@@ -41,7 +45,7 @@ impl Worker<'_> {
             if thread == step::FIRST {
                 self.session.set_first_stopped(value);
             }
-            self.session.look_for_end(self.stamps.next())?;
+            self.session.look_for_end(&mut self.stamps)?;
         }
         Ok(match (self.call.take(), ending) {
             (Some(call), _) => Pace::Called(call),

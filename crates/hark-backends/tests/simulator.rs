@@ -1,0 +1,200 @@
+//! Whole sessions on the engine in a world that a seed decides; see `hark_engine::simulator`.
+//!
+//! Each test runs its program with some hundreds of seeds. A failing one is replayed, with all that happens told, by
+//! `HARK_SIMULATOR_SEED=17 cargo test --profile ci -p hark-backends --test simulator NAME -- --exact --nocapture`.
+//! With `HARK_SIMULATOR_SEEDS=1000000` each test runs so many seeds.
+
+use hark_engine::simulator::{Act, Scenario, replay, simulate, undisturbed};
+
+/// Runs a program with many seeds.
+#[track_caller]
+fn check(seeds: u64, text: &str, acts: &[Act], result: &str) {
+    check_with(seeds, 1_000_000, text, acts, result);
+}
+
+#[track_caller]
+fn check_with(seeds: u64, max_tries: u32, text: &str, acts: &[Act], result: &str) {
+    let compilation = hark_compiler::compile("simulated.hk", text);
+    let executable = compilation.executable.unwrap_or_else(|| panic!("{:?}", compilation.diagnostics));
+    let scenario = Scenario { executable, acts: acts.to_vec(), max_tries };
+    let undisturbed_acts = acts.iter().copied().filter(|act| *act != Act::Cancel).collect();
+    let expected = undisturbed(&Scenario { acts: undisturbed_acts, ..scenario.clone() })
+        .unwrap_or_else(|error| panic!("undisturbed: {error}"));
+    assert_eq!(expected.result, result, "{expected:?}");
+    let setting = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = setting("HARK_SIMULATOR_SEED") {
+        match replay(&scenario, seed, &expected) {
+            Ok(count) => eprintln!("seed {seed}: {count:?}"),
+            Err(error) => panic!("seed {seed}: {error}"),
+        }
+        return;
+    }
+    for seed in 0..setting("HARK_SIMULATOR_SEEDS").unwrap_or(seeds) {
+        if let Err(error) = simulate(&scenario, seed, &expected) {
+            let test = std::thread::current().name().unwrap_or("?").to_owned();
+            panic!(
+                "seed {seed}: {error}\nreplay it: HARK_SIMULATOR_SEED={seed} cargo test --profile ci -p hark-backends \
+                 --test simulator {test} -- --exact --nocapture"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_thread_alone() {
+    check(1_000, "fn main() { print(\"a\"); print(\"b\"); 42 }", &[], "42");
+}
+
+#[test]
+fn nested_fan_outs() {
+    let text = "
+        fn leaf(n) { print(n); n }
+        fn branch(n) { a = async leaf(n * 10); b = async leaf(n * 10 + 1); print(n); (await a) + await b }
+        fn main() { a = async branch(1); b = async branch(2); c = async branch(3); x = await a; print(\"a\"); x + (await b) + await c }";
+    check(1_500, text, &[], "123");
+}
+
+#[test]
+fn a_chain_of_calls() {
+    let text = "
+        import(echo, outside, 1); import(say, outside, 1);
+        fn main() { a = echo(1); print(a); b = echo(a + 1); c = say(\"x\"); print(c); d = echo(b + 1); d * 10 }";
+    check(1_500, text, &[], "30");
+}
+
+#[test]
+fn a_chain_of_returned_futures() {
+    let text = "
+        fn f(n) { if n == 0 { sleep(0.01); 7 } else { async f(n - 1) } }
+        fn same(f) { f }
+        fn main() { a = async f(6); b = async same(a); (await b) + await a }";
+    check(1_000, text, &[], "14");
+}
+
+#[test]
+fn sleeps() {
+    let text = "
+        fn nap(n) { sleep(n); print(n); n }
+        fn main() { a = async nap(1); b = async nap(3600); async nap(2); sleep(1.5); (await a) + await b }";
+    check(1_000, text, &[], "3601");
+}
+
+#[test]
+fn promises() {
+    let text = "
+        fn wait(f) { x = await f; print(x); x }
+        fn main() { f = future(\"mail\", 1); a = async wait(f); b = async wait(f); c = async wait(future(\"mail\", 2));
+                    (await a) + (await b) + await c }";
+    check(1_000, text, &[Act::Resolve("mail/1", 5), Act::Resolve("mail/2", 7)], "17");
+}
+
+#[test]
+fn promises_that_many_wait_for() {
+    let text = "
+        fn wait(f) { await f }
+        fn start(n, f, all) { if n == 0 { all } else { start(n - 1, f, append(all, async wait(f))) } }
+        fn total(all, sum) { if nullp(all) { sum } else { total(rest(all), sum + await first(all)) } }
+        fn main() { total(start(30, future(\"mail\", 1), []), 0) }";
+    check(500, text, &[Act::Resolve("mail/1", 1)], "30");
+}
+
+#[test]
+fn futures_that_many_wait_for() {
+    let text = "
+        fn slow() { sleep(0.1); 1 }
+        fn wait(f) { await f }
+        fn start(n, f, all) { if n == 0 { all } else { start(n - 1, f, append(all, async wait(f))) } }
+        fn total(all, sum) { if nullp(all) { sum } else { total(rest(all), sum + await first(all)) } }
+        fn main() { total(start(30, async slow(), []), 0) }";
+    check(500, text, &[], "30");
+}
+
+#[test]
+fn failures() {
+    let text = "
+        import(fail, outside, 1);
+        fn bad(n) { print(n); error(\"no\") }
+        fn wait(f) { await f }
+        fn call() { fail(1) }
+        fn main() { a = async bad(1); b = async wait(a); c = async wait(a); async wait(b); d = async call(); print(\"x\"); await c }";
+    check(1_000, text, &[], "failed: no");
+}
+
+#[test]
+fn a_promise_that_fails() {
+    let text = "
+        fn wait(f) { await f }
+        fn main() { f = future(\"mail\", 1); async wait(f); print(\"x\"); 3 }";
+    check(1_000, text, &[Act::Fail("mail/1", "no mail")], "3");
+}
+
+#[test]
+fn sessions_that_are_retried() {
+    let text = "
+        import(unready, outside, 1); import(echo, outside, 1);
+        fn one(n) { print(n); x = unready(n); print(x); echo(x) }
+        fn wait(f) { await f }
+        fn main() { a = async one(1); b = async wait(async one(2)); async one(3); (await a) + await b }";
+    check(1_000, text, &[Act::Retry], "3");
+}
+
+#[test]
+fn sessions_that_are_cancelled() {
+    let text = "
+        import(echo, outside, 1);
+        fn leaf(n) { print(n); echo(n) }
+        fn branch(n) { a = async leaf(n * 10); b = async leaf(n * 10 + 1); sleep(1); (await a) + await b }
+        fn main() { a = async branch(1); b = async branch(2); (await a) + await b }";
+    check(1_500, text, &[Act::Cancel], "62");
+}
+
+#[test]
+fn a_call_that_kills() {
+    let text = "
+        import(poison, outside, 1);
+        fn drink() { poison(1) }
+        fn leaf(n) { print(n); n }
+        fn main() { async drink(); (await async leaf(1)) + await async leaf(2) }";
+    check_with(500, 5, text, &[], "3");
+}
+
+#[test]
+fn a_thread_that_computes_for_long() {
+    let text = "
+        fn count(n) { if n == 0 { 0 } else { count(n - 1) } }
+        fn long(n) { count(50000); print(n); count(50000); n }
+        fn main() { a = async long(1); b = async long(2); (await a) + await b }";
+    check(200, text, &[], "3");
+}
+
+const WAIT_AND_ADD: &str = "
+    fn wait(f) { await f }
+    fn start(n, f, all) { if n == 0 { all } else { start(n - 1, f, append(all, async wait(f))) } }
+    fn total(all, sum) { if nullp(all) { sum } else { total(rest(all), sum + await first(all)) } }";
+
+#[test]
+fn a_thousand_wait_for_one_future() {
+    let text =
+        format!("{WAIT_AND_ADD} fn slow() {{ sleep(1); 1 }} fn main() {{ total(start(1000, async slow(), []), 0) }}");
+    check(4, &text, &[], "1000");
+}
+
+#[test]
+fn a_thousand_wait_for_one_promise() {
+    let text = format!("{WAIT_AND_ADD} fn main() {{ total(start(1000, future(\"mail\", 1), []), 0) }}");
+    check(4, &text, &[Act::Resolve("mail/1", 1)], "1000");
+}
+
+#[test]
+fn a_chain_of_a_thousand_returned_futures() {
+    check(8, "fn f(n) { if n == 0 { 7 } else { async f(n - 1) } } fn main() { f(1000) }", &[], "7");
+}
+
+#[test]
+fn a_thousand_children_of_one_step() {
+    let text = "
+        fn child(n) { n }
+        fn start(n) { if n == 0 { 0 } else { async child(n); start(n - 1) } }
+        fn main() { start(1000); 5 }";
+    check(8, text, &[], "5");
+}

@@ -1,0 +1,31 @@
+//! Chance that a seed decides.
+
+use crate::id::Stamps;
+
+#[derive(Debug)]
+pub(super) struct Chance(Stamps);
+
+impl Chance {
+    pub fn new(seed: u64) -> Chance {
+        // Neighboring seeds are to have nothing in common.
+        Chance(Stamps::new(Stamps::new(seed).next_random()))
+    }
+
+    pub fn bits(&mut self) -> u64 {
+        self.0.next_random()
+    }
+
+    /// A number below this one, which is not 0.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.bits() % end
+    }
+
+    pub fn index(&mut self, length: usize) -> usize {
+        self.below(length as u64) as usize
+    }
+
+    /// True in so many of 1,000 cases.
+    pub fn per_mille(&mut self, cases: u64) -> bool {
+        cases > 0 && self.below(1_000) < cases
+    }
+}

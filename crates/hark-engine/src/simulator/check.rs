@@ -1,0 +1,208 @@
+//! What must hold in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hark_machine::text_of;
+
+use super::Act;
+use super::universe::Universe;
+use super::world::{Count, World};
+use crate::history::Event;
+use crate::id::{SessionId, ThreadId};
+use crate::record::{FutureRecord, Key, Record, SessionState};
+use crate::report::{Report, Status, root_causes};
+use crate::step;
+use crate::storage::Range;
+
+/// What a session came to, without what may differ: times, and the numbers of threads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// How it ended.
+    pub state: SessionState,
+    /// The value of its first thread, or its error.
+    pub result: String,
+    /// What each thread printed, in no order of threads.
+    pub printed: Vec<Vec<String>>,
+    /// The errors that nobody dealt with.
+    pub errors: Vec<String>,
+    /// The foreign calls that were made, whatever number of times.
+    pub calls: Vec<String>,
+    /// How many threads failed and are kept as they were.
+    pub broken: usize,
+}
+
+impl Universe {
+    /// Compares what all sessions came to with what is expected, and looks for what must not be there.
+    pub(super) fn check(&self, expected: Option<&Ended>) -> Result<(Ended, Count), String> {
+        let mut world = self.world();
+        if let Some(fault) = world.faults.first() {
+            return Err(fault.clone());
+        }
+        let mut last = None;
+        for id in world.sessions() {
+            let ended = self.ended(&mut world, &id)?;
+            if let Some(expected) = expected {
+                self.compare(&ended, expected)?;
+            }
+            world.check_leftovers(&id)?;
+            world.check_history(&id)?;
+            for report in world.reports.iter().filter(|report| report.session == id) {
+                self.check_report(report, &ended)?;
+            }
+            last = Some(ended);
+        }
+        world.check_calls()?;
+        last.map(|ended| (ended, world.count)).ok_or_else(|| "there is no session".to_owned())
+    }
+
+    fn ended(&self, world: &mut World, id: &SessionId) -> Result<Ended, String> {
+        let program = self.program();
+        let damaged = |error: crate::storage::StorageError| error.to_string();
+        let state = world.disk.record(id).map(|record| record.state).ok_or("there is no record of the session")?;
+        let future = world.disk.read(id, &Key::Future(step::FIRST.into()), program).map_err(damaged)?;
+        let result = match future.map(|future| future.record) {
+            Some(Record::Future(_, FutureRecord::Resolved(value))) => text_of(&value, program.executable()),
+            Some(Record::Future(_, FutureRecord::Failed(failure))) => format!("failed: {}", failure.error.message),
+            _ => "nothing".to_owned(),
+        };
+        let mut scan = |range| world.disk.scan(id, &range, usize::MAX, program, None).map(|(records, _)| records);
+        let failures = scan(Range::Unawaited).map_err(damaged)?.into_iter().filter_map(|record| match record {
+            Record::Unawaited(_, failure) => Some(*failure),
+            _ => None,
+        });
+        let errors = root_causes(failures);
+        let mut errors: Vec<String> =
+            errors.iter().map(|error| format!("{}: {}", error.error.kind, error.error.message)).collect();
+        errors.sort();
+        let broken = scan(Range::Broken).map_err(damaged)?.len();
+        let mut printed: BTreeMap<ThreadId, Vec<String>> = BTreeMap::new();
+        for (_, entry) in world.disk.history(id) {
+            if let Event::Printed { text } = entry.event {
+                printed.entry(entry.thread).or_default().push(text);
+            }
+        }
+        let mut printed: Vec<Vec<String>> = printed.into_values().collect();
+        printed.sort();
+        let calls: BTreeMap<String, &str> = world
+            .calls
+            .iter()
+            .filter(|made| made.id.session == *id)
+            .map(|made| (made.id.to_string(), made.what.as_str()))
+            .collect();
+        let mut calls: Vec<String> = calls.into_values().map(str::to_owned).collect();
+        calls.sort();
+        Ok(Ended { state, result, printed, errors, calls, broken })
+    }
+
+    fn compare(&self, ended: &Ended, expected: &Ended) -> Result<(), String> {
+        if ended == expected {
+            return Ok(());
+        }
+        let may_be_cancelled = self.scenario().acts.contains(&Act::Cancel);
+        if may_be_cancelled && ended.state == SessionState::Cancelled {
+            let all: Vec<&String> = expected.printed.iter().flatten().collect();
+            let mut left = all;
+            for line in ended.printed.iter().flatten() {
+                match left.iter().position(|each| *each == line) {
+                    Some(index) => drop(left.swap_remove(index)),
+                    None => return Err(format!("{line:?} was printed too often")),
+                }
+            }
+            return Ok(());
+        }
+        Err(format!("it came to\n  {ended:?}\nand not to\n  {expected:?}"))
+    }
+
+    /// What a report says must be so.
+    fn check_report(&self, report: &Report, ended: &Ended) -> Result<(), String> {
+        let executable = self.program().executable();
+        let result = report.result.as_ref().map(|value| text_of(value, executable));
+        let is_right = match report.status {
+            Status::Finished => ended.state == SessionState::Finished && result.as_ref() == Some(&ended.result),
+            Status::Broken => ended.state == SessionState::Broken || self.scenario().acts.contains(&Act::Retry),
+            Status::Cancelled => ended.state == SessionState::Cancelled,
+            Status::Suspended | Status::Moved => false,
+        };
+        if is_right { Ok(()) } else { Err(format!("a report is wrong: {report:?}\nof {ended:?}")) }
+    }
+}
+
+impl World {
+    fn check_leftovers(&self, id: &SessionId) -> Result<(), String> {
+        let Some(kept) = self.disk.sessions.get(id) else { return Ok(()) };
+        // Who would remove them is dead, and nobody takes a session that is over.
+        let may_be_woken = self.is_lost(kept.server);
+        // Nobody looks for what a thread that was dropped had waited for.
+        let may_wait = self.disk.record(id).is_some_and(|record| record.state == SessionState::Cancelled);
+        let may_live = may_wait && may_be_woken;
+        let is_left = |key: &&Key| match key {
+            Key::Live(_) => !may_live,
+            Key::Ready(_) => !may_be_woken,
+            Key::Wait { .. } | Key::Todo(_) => !may_wait,
+            _ => false,
+        };
+        let left: Vec<&Key> = kept.rows.keys().filter(is_left).collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("records are left over: {left:?}")) }
+    }
+
+    /// Every thread starts once and stops once, but for being retried; the tries of a call count up.
+    fn check_history(&self, id: &SessionId) -> Result<(), String> {
+        #[derive(Default)]
+        struct Seen {
+            started: u32,
+            stopped: u32,
+            retried: u32,
+            attempt: u32,
+        }
+        let is_cancelled = self.disk.record(id).is_some_and(|record| record.state == SessionState::Cancelled);
+        let mut threads: BTreeMap<ThreadId, Seen> = BTreeMap::new();
+        for (_, entry) in self.disk.history(id) {
+            let seen = threads.entry(entry.thread).or_default();
+            match entry.event {
+                Event::Started { .. } => seen.started += 1,
+                Event::Finished | Event::Broke { .. } => {
+                    seen.stopped += 1;
+                }
+                Event::Retried => seen.retried += 1,
+                Event::Returned => {}
+                Event::Called { attempt, .. } => {
+                    if attempt != 1 && attempt != seen.attempt + 1 {
+                        return Err(format!(
+                            "try {attempt} of a call of thread {} follows {}",
+                            entry.thread, seen.attempt
+                        ));
+                    }
+                    seen.attempt = attempt;
+                }
+                _ => {}
+            }
+        }
+        for (thread, seen) in threads {
+            let has_stopped_once = seen.stopped == seen.retried + 1 || is_cancelled && seen.stopped == seen.retried;
+            if seen.started != 1 || !has_stopped_once {
+                let Seen { started, stopped, retried, .. } = seen;
+                return Err(format!("thread {thread} started {started}, stopped {stopped}, retried {retried} times"));
+            }
+        }
+        Ok(())
+    }
+
+    /// No try of a call is made twice, a call is always the same, and is made again only where someone was lost.
+    fn check_calls(&self) -> Result<(), String> {
+        let mut tries = BTreeSet::new();
+        let mut whats: BTreeMap<String, &str> = BTreeMap::new();
+        for made in &self.calls {
+            let id = made.id.to_string();
+            if !tries.insert((id.clone(), made.attempt)) {
+                return Err(format!("try {} of {id} was made twice", made.attempt));
+            }
+            if made.attempt > 1 && self.count.deaths + self.count.suspicions == 0 && self.repaired.is_empty() {
+                return Err(format!("{} was called again and nobody was lost", made.what));
+            }
+            if *whats.entry(id.clone()).or_insert(&made.what) != made.what {
+                return Err(format!("{id} is two calls: {} and {}", whats[&id], made.what));
+            }
+        }
+        Ok(())
+    }
+}

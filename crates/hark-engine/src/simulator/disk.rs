@@ -1,0 +1,218 @@
+//! What is kept when all servers die: records, encoded as any durable storage does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hark_machine::Program;
+
+use super::chance::Chance;
+use super::world::Number;
+use crate::codec;
+use crate::commit::{Commit, Outcome};
+use crate::history::LogEntry;
+use crate::id::{FutureId, SessionId, Stamp, ThreadId};
+use crate::record::{Due, Key, Record, SessionRecord, Versioned};
+use crate::storage::{Range, StorageError};
+
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    pub programs: BTreeMap<String, Vec<u8>>,
+    pub sessions: BTreeMap<SessionId, Kept>,
+    /// The next thread numbers, where they are reserved in the storage.
+    pub next_threads: BTreeMap<SessionId, u64>,
+    /// Commits that have happened and not returned yet.
+    pub in_flight: Vec<InFlight>,
+    /// How many commits were done.
+    pub changes: u64,
+}
+
+/// A session that is kept.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub rows: BTreeMap<Key, Row>,
+    /// What each commit logged, in JSON.
+    pub log: Vec<String>,
+    pub server: Option<Number>,
+    /// Servers that were only suspected when the session was taken from them, and may still write to it.
+    pub former: BTreeSet<Number>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub stamp: Stamp,
+    pub due: Option<Due>,
+    summary: String,
+    content: Vec<u8>,
+}
+
+/// A commit that has not returned.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub by: Number,
+    pub stamp: Stamp,
+    session: SessionId,
+    /// What was there before it, in the order in which scans come to see it: what it writes, then what it removes.
+    before: Vec<(Key, Option<Row>)>,
+    /// How many of these changes some scan has seen. A later one sees no less.
+    seen: usize,
+}
+
+impl Disk {
+    /// Makes a commit by this process, and keeps it in flight if it is done.
+    pub fn commit(&mut self, id: &SessionId, by: Number, commit: &Commit, program: &Program) -> Outcome {
+        let is_new = commit.expect.iter().any(|(key, stamp)| *key == Key::Session && stamp.is_none());
+        let writes_session = commit.put.iter().any(|record| matches!(record, Record::Session(_)));
+        match self.sessions.get(id) {
+            Some(_) if is_new => return Outcome::Conflict,
+            None if !(is_new && writes_session) => {
+                let is_nothing = commit.put.is_empty() && commit.fresh.is_empty();
+                return if is_nothing { Outcome::Done } else { Outcome::Conflict };
+            }
+            _ => {}
+        }
+        let kept = self.sessions.entry(id.clone()).or_insert_with(|| Kept { server: Some(by), ..Kept::default() });
+        let is_as_expected = |(key, stamp): &(Key, Option<Stamp>)| kept.rows.get(key).map(|row| row.stamp) == *stamp;
+        if !is_new && !commit.expect.iter().all(is_as_expected) {
+            return Outcome::Conflict;
+        }
+        let mut before = Vec::new();
+        for record in commit.fresh.iter().chain(&commit.put) {
+            let row = encode(record, commit.stamp, program);
+            before.push((record.key(), kept.rows.insert(record.key(), row)));
+        }
+        for key in &commit.delete {
+            before.push((key.clone(), kept.rows.remove(key)));
+        }
+        if !commit.log.is_empty() {
+            kept.log.push(serde_json::to_string(&commit.log).expect("an entry is JSON"));
+        }
+        self.changes += 1;
+        self.in_flight.push(InFlight { by, stamp: commit.stamp, session: id.clone(), before, seen: 0 });
+        Outcome::Done
+    }
+
+    pub fn read(&self, id: &SessionId, key: &Key, program: &Program) -> Result<Option<Versioned>, StorageError> {
+        let Some(row) = self.sessions.get(id).and_then(|kept| kept.rows.get(key)) else { return Ok(None) };
+        Ok(Some(Versioned { stamp: row.stamp, record: decode(key, row, program)? }))
+    }
+
+    /// The records of a range. With chance, the last changes of a commit that has not returned may not be seen yet;
+    /// answers whether that made a difference.
+    pub fn scan(
+        &mut self,
+        id: &SessionId,
+        range: &Range,
+        limit: usize,
+        program: &Program,
+        weakly: Option<&mut Chance>,
+    ) -> Result<(Vec<Record>, bool), StorageError> {
+        if let Some(chance) = weakly {
+            for commit in self.in_flight.iter_mut().filter(|commit| commit.session == *id) {
+                commit.seen += chance.index(commit.before.len() - commit.seen + 1);
+            }
+        } else {
+            self.in_flight.iter_mut().for_each(|commit| commit.seen = commit.before.len());
+        }
+        let Some(kept) = self.sessions.get(id) else { return Ok((Vec::new(), false)) };
+        let within = kept.rows.iter().filter(|(key, _)| is_within(range, key));
+        let mut shown: BTreeMap<&Key, &Row> = within.collect();
+        let mut is_weak = false;
+        for commit in self.in_flight.iter().filter(|commit| commit.session == *id) {
+            for (key, before) in commit.before[commit.seen..].iter().filter(|(key, _)| is_within(range, key)) {
+                // What was written since is seen.
+                if shown.get(key).is_some_and(|row| row.stamp != commit.stamp) {
+                    continue;
+                }
+                is_weak = true;
+                match before {
+                    Some(row) => drop(shown.insert(key, row)),
+                    None => drop(shown.remove(key)),
+                }
+            }
+        }
+        let records = shown.into_iter().take(limit).map(|(key, row)| {
+            let record = decode(key, row, program)?;
+            Ok(match record {
+                Record::Live(thread, mut live) => {
+                    let _ = live.state.take();
+                    Record::Live(thread, live)
+                }
+                record => record,
+            })
+        });
+        Ok((records.collect::<Result<_, StorageError>>()?, is_weak))
+    }
+
+    pub fn record(&self, id: &SessionId) -> Option<SessionRecord> {
+        let row = self.sessions.get(id)?.rows.get(&Key::Session)?;
+        Some(serde_json::from_str(&row.summary).expect("a summary is JSON"))
+    }
+
+    pub fn history(&self, id: &SessionId) -> Vec<(u64, LogEntry)> {
+        let log = self.sessions.get(id).map(|kept| &kept.log[..]).unwrap_or_default();
+        let entries = log.iter().zip(1..).flat_map(|(text, position)| {
+            let entries: Vec<LogEntry> = serde_json::from_str(text).expect("an entry is JSON");
+            entries.into_iter().map(move |entry| (position, entry))
+        });
+        entries.collect()
+    }
+
+    /// One past the greatest thread number that any record names.
+    pub fn count_threads(&self, id: &SessionId) -> u64 {
+        let Some(kept) = self.sessions.get(id) else { return 0 };
+        let numbers = kept.rows.keys().map(|key| match key {
+            Key::Live(thread) | Key::Future(FutureId::Thread(thread)) => thread.0 + 1,
+            _ => 0,
+        });
+        numbers.max().unwrap_or(0)
+    }
+
+    /// The threads whose records are due, and those that were woken.
+    pub fn threads_due(&self, id: &SessionId, is_due: impl Fn(Due) -> bool) -> BTreeSet<ThreadId> {
+        let rows = self.sessions.get(id).into_iter().flat_map(|kept| &kept.rows);
+        let threads = rows.filter_map(|(key, row)| match key {
+            Key::Live(thread) if row.due.is_some_and(&is_due) => Some(*thread),
+            Key::Ready(thread) => Some(*thread),
+            _ => None,
+        });
+        threads.collect()
+    }
+}
+
+fn is_within(range: &Range, key: &Key) -> bool {
+    match (range, key) {
+        (Range::Live(from), Key::Live(thread)) => thread >= from,
+        (Range::Waiters(awaited), Key::Wait { future, .. }) => future == awaited,
+        (Range::Todos, Key::Todo(_)) | (Range::Unawaited, Key::Unawaited(_)) | (Range::Broken, Key::Broken(_)) => true,
+        _ => false,
+    }
+}
+
+fn encode(record: &Record, stamp: Stamp, program: &Program) -> Row {
+    let (mut due, mut summary, mut content) = (None, String::new(), Vec::new());
+    match record {
+        Record::Session(session) => summary = serde_json::to_string(session).expect("a summary is JSON"),
+        Record::Live(_, live) | Record::Broken(_, live) => {
+            due = live.due();
+            summary = codec::live_summary(live);
+            content = codec::live_content(live, program);
+        }
+        Record::Future(_, future) => content = codec::future_content(future),
+        Record::Unawaited(_, failure) => content = codec::failure_content(failure),
+        Record::Ready(_) | Record::Wait { .. } | Record::Todo(_) => {}
+    }
+    Row { stamp, due, summary, content }
+}
+
+fn decode(key: &Key, row: &Row, program: &Program) -> Result<Record, StorageError> {
+    let live = || codec::live(&row.summary, &row.content, program);
+    Ok(match key.clone() {
+        Key::Session => Record::Session(serde_json::from_str(&row.summary).map_err(codec::CodecError::from)?),
+        Key::Live(thread) => Record::Live(thread, live()?),
+        Key::Broken(thread) => Record::Broken(thread, live()?),
+        Key::Ready(thread) => Record::Ready(thread),
+        Key::Future(future) => Record::Future(future, codec::future(&row.content, program)?),
+        Key::Wait { future, waiter } => Record::Wait { future, waiter },
+        Key::Todo(future) => Record::Todo(future),
+        Key::Unawaited(thread) => Record::Unawaited(thread, Box::new(codec::failure(&row.content, program)?)),
+    })
+}

@@ -1,0 +1,97 @@
+//! Foreign functions as the simulator knows them: pure, but for one that has to be repaired first and one that kills.
+
+use std::sync::Arc;
+
+use hark_bytecode::Executable;
+use hark_machine::{Error, Value, literal_text};
+
+use super::Shared;
+use super::universe::Holding;
+use super::world::{Health, Made, Number, UnderWay};
+use crate::foreign::{Answer, Call, Foreign, PrintedSink};
+use crate::id::SessionId;
+
+/// What a foreign call comes to.
+pub(super) type Result = std::result::Result<Value, Error>;
+
+/// What functions do, as this server calls them.
+pub(super) struct Functions {
+    pub universe: Shared,
+    pub number: Number,
+}
+
+impl Foreign for Functions {
+    fn call(&self, executable: &Executable, call: Call, printed: PrintedSink, answer: Answer) {
+        if let Some(outcome) = self.begin(executable, call)
+            && let Some(process) = self.universe.world().processes.get_mut(&self.number)
+        {
+            process.under_way.push(UnderWay { printed, answer, outcome });
+        }
+    }
+
+    fn call_blocking(&self, executable: &Executable, call: Call, printed: &mut dyn FnMut(String)) -> Result {
+        let outcome = self.begin(executable, call);
+        let _ = self.universe.pause(self.number, Holding::Nothing);
+        let outcome = outcome.unwrap_or_else(|| Err(Error::new("python", "nobody is there to learn of this")));
+        text_printed(&outcome).into_iter().for_each(printed);
+        outcome
+    }
+
+    fn cancel(&self, _session: &SessionId) {}
+}
+
+impl Functions {
+    /// Begins a call, if the server lives. Answers what it will come to.
+    fn begin(&self, executable: &Executable, call: Call) -> Option<Result> {
+        let name = executable.foreign.get(call.foreign.0 as usize).map_or("?", |foreign| &*foreign.name);
+        let argument = call.arguments.first().cloned().unwrap_or_default();
+        let mut world = self.universe.world();
+        if world.health(self.number) == Health::Dead {
+            return None;
+        }
+        let what = format!("{name}({})", literal_text(&argument, executable));
+        world.tell(|| format!("{} calls {what}, try {}", self.number, call.attempt));
+        world.count.repeated_calls += u64::from(call.attempt > 1);
+        let is_repaired = world.repaired.contains(&call.id.session);
+        world.calls.push(Made { id: call.id, attempt: call.attempt, what });
+        if name == "poison" {
+            let lost = world.kill(self.number);
+            drop(world);
+            drop(lost);
+            return None;
+        }
+        Some(outcome(name, argument, is_repaired))
+    }
+}
+
+fn outcome(name: &str, argument: Value, is_repaired: bool) -> Result {
+    match name {
+        "echo" => Ok(argument),
+        "say" => Ok(Value::string(format!("said {}", argument.as_str().unwrap_or("?")))),
+        "unready" if is_repaired => Ok(argument),
+        "unready" => Err(Error::new("python", "it is not ready")),
+        _ => Err(Error::new("python", "it failed")),
+    }
+}
+
+/// What a call prints: `say` says what it answers.
+pub(super) fn text_printed(outcome: &Result) -> Option<String> {
+    let said = outcome.as_ref().ok()?.as_str()?;
+    said.starts_with("said ").then(|| format!("{said}\n"))
+}
+
+impl UnderWay {
+    /// The call is over.
+    pub fn end(self) {
+        let UnderWay { mut printed, answer, outcome } = self;
+        if let Some(text) = text_printed(&outcome) {
+            printed(text);
+        }
+        answer(outcome);
+    }
+}
+
+/// The functions of a server.
+pub(super) fn of_server(universe: Shared, number: Number) -> Arc<dyn Foreign> {
+    Arc::new(Functions { universe, number })
+}

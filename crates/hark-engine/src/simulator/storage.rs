@@ -1,0 +1,274 @@
+//! The storage port on the simulated disk, as one process sees it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use hark_bytecode::Executable;
+use hark_machine::Program;
+
+use super::Shared;
+use super::universe::Holding;
+use super::world::{Health, Number, World};
+use crate::commit::{Commit, Outcome};
+use crate::history::LogEntry;
+use crate::id::{SessionId, ThreadId};
+use crate::record::{Due, Key, Record, SessionRecord, Versioned};
+use crate::storage::{Agenda, Catalog, Filter, Range, SessionStorage, Storage, StorageError, Summary};
+use crate::surroundings::Timestamp;
+
+/// The disk, as this process reaches it.
+pub(super) struct DiskStorage {
+    pub universe: Shared,
+    pub number: Number,
+}
+
+struct DiskSession {
+    universe: Shared,
+    number: Number,
+    id: SessionId,
+    program: Arc<Program>,
+    /// Where numbers are reserved in memory.
+    next_thread: OnceLock<AtomicU64>,
+}
+
+impl Storage for DiskStorage {
+    fn session(&self, id: &SessionId, program: &Arc<Program>) -> Result<Arc<dyn SessionStorage>, StorageError> {
+        Ok(Arc::new(DiskSession {
+            universe: self.universe.clone(),
+            number: self.number,
+            id: id.clone(),
+            program: program.clone(),
+            next_thread: OnceLock::new(),
+        }))
+    }
+
+    fn catalog(&self) -> Option<&dyn Catalog> {
+        Some(self)
+    }
+}
+
+impl SessionStorage for DiskSession {
+    fn read(&self, keys: &[Key], found: &mut Vec<Option<Versioned>>) -> Result<(), StorageError> {
+        let read = self.universe.request(self.number, Holding::Nothing, |world| {
+            keys.iter().map(|key| world.disk.read(&self.id, key, &self.program)).collect::<Result<Vec<_>, _>>()
+        })??;
+        found.extend(read);
+        Ok(())
+    }
+
+    fn scan(&self, range: Range, limit: usize) -> Result<Vec<Record>, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            let cases = world.disturbances.weak_scan;
+            let is_weak = world.happens(cases);
+            let World { disk, chance, .. } = world;
+            let weakly = is_weak.then_some(chance);
+            let (records, was_weak) = disk.scan(&self.id, &range, limit, &self.program, weakly)?;
+            world.count.weak_scans += u64::from(was_weak);
+            world.tell(|| format!("{} scans {range:?}: {}, a part {was_weak}", self.number, records.len()));
+            Ok(records)
+        })?
+    }
+
+    fn commit(&self, commit: &mut Commit) -> Result<Outcome, StorageError> {
+        let stamp = commit.stamp;
+        let answer = self.universe.request(self.number, Holding::Nothing, |world| {
+            let cases = world.disturbances.unknown;
+            let is_lost = world.happens(cases);
+            if is_lost && world.chance.per_mille(500) {
+                world.count.unknown += 1;
+                world.tell(|| format!("{} commits, does not: unknown", self.number));
+                return Outcome::Unknown;
+            }
+            let outcome = world.disk.commit(&self.id, self.number, commit, &self.program);
+            world.tell(|| {
+                format!(
+                    "{} commits in {} {}: {outcome:?}, lost {is_lost}",
+                    self.number,
+                    &self.id.as_str()[32..],
+                    summary(commit)
+                )
+            });
+            world.count.conflicts += u64::from(outcome == Outcome::Conflict);
+            if is_lost && outcome == Outcome::Done {
+                world.count.unknown += 1;
+                return Outcome::Unknown;
+            }
+            outcome
+        });
+        self.universe.world().disk.in_flight.retain(|commit| commit.stamp != stamp);
+        let outcome = answer?;
+        if outcome == Outcome::Done {
+            commit.fresh.clear();
+            commit.put.clear();
+            commit.delete.clear();
+            commit.expect.clear();
+        }
+        Ok(outcome)
+    }
+
+    fn reserve(&self, count: u64) -> Result<ThreadId, StorageError> {
+        if let Some(next) = self.next_thread.get() {
+            return Ok(ThreadId(next.fetch_add(count, Ordering::Relaxed)));
+        }
+        self.universe.request(self.number, Holding::Locks, |world| {
+            let known = world.disk.count_threads(&self.id);
+            if world.disturbances.has_leases {
+                let next = world.disk.next_threads.entry(self.id.clone()).or_insert(known);
+                let first = *next;
+                *next += count;
+                return ThreadId(first);
+            }
+            let next = self.next_thread.get_or_init(|| AtomicU64::new(known));
+            ThreadId(next.fetch_add(count, Ordering::Relaxed))
+        })
+    }
+
+    fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, LogEntry)>, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            let end = after.saturating_add(limit as u64);
+            let history = world.disk.history(&self.id).into_iter();
+            history.filter(|(position, _)| *position > after && *position <= end).collect()
+        })
+    }
+}
+
+/// What a commit changes, for who reads what happened.
+fn summary(commit: &Commit) -> String {
+    let put: Vec<String> = commit.fresh.iter().chain(&commit.put).map(text_of_record).collect();
+    let log: Vec<String> = commit.log.iter().map(|entry| format!("{}: {}", entry.thread, entry.event)).collect();
+    format!("put {put:?} delete {:?} log {log:?}", commit.delete)
+}
+
+fn text_of_record(record: &Record) -> String {
+    match record {
+        Record::Session(session) => session.state.name().to_owned(),
+        Record::Live(thread, live) => format!("live {thread} {:?}", live.status),
+        Record::Future(future, _) => format!("{future}"),
+        other => format!("{:?}", other.key()),
+    }
+}
+
+impl Catalog for DiskStorage {
+    fn put_program(&self, hash: &str, executable: &Executable) -> Result<(), StorageError> {
+        self.universe.request(self.number, Holding::Locks, |world| {
+            world.disk.programs.insert(hash.to_owned(), executable.encode());
+        })
+    }
+
+    fn program(&self, hash: &str) -> Result<Executable, StorageError> {
+        let content =
+            self.universe.request(self.number, Holding::Locks, |world| world.disk.programs.get(hash).cloned());
+        let damaged = || StorageError::Permanent(format!("the program {hash} cannot be read"));
+        Executable::decode(&content?.ok_or_else(damaged)?).map_err(|_| damaged())
+    }
+
+    fn record(&self, id: &SessionId) -> Result<Option<SessionRecord>, StorageError> {
+        self.universe.request(self.number, Holding::Locks, |world| world.disk.record(id))
+    }
+
+    fn list(&self, _filter: &Filter) -> Result<Vec<Summary>, StorageError> {
+        // Nobody in a simulation asks.
+        Ok(Vec::new())
+    }
+
+    fn claim(&self, only: Option<&SessionId>) -> Result<Vec<SessionId>, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| world.claim(self.number, only))
+    }
+
+    fn release(&self, only: Option<&SessionId>) -> Result<(), StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            for (id, kept) in &mut world.disk.sessions {
+                if kept.server == Some(self.number) && only.is_none_or(|only| only == id) {
+                    kept.server = None;
+                }
+            }
+        })
+    }
+
+    fn unattended(&self, session: &SessionId) -> Result<Vec<ThreadId>, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            world.disk.threads_due(session, |due| due == Due::AtTakeover).into_iter().collect()
+        })
+    }
+
+    fn due(&self, now: Timestamp) -> Result<Agenda, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| world.agenda(self.number, now))
+    }
+
+    /// One look at the agenda is enough at a time.
+    fn wait_for_news(&self, _at_most: Duration) {
+        self.universe.stop_attending(self.number);
+    }
+
+    fn ring(&self) {}
+
+    fn announce(&self) {}
+
+    fn remove(&self, id: &SessionId) -> Result<(), StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| drop(world.disk.sessions.remove(id)))
+    }
+}
+
+impl World {
+    /// The sessions that run and whose server is lost. One that was taken from a server that was only suspected is
+    /// answered once more when that can write no more: nobody else knows what it did last.
+    fn claim(&mut self, me: Number, only: Option<&SessionId>) -> Vec<SessionId> {
+        if self.health(me) != Health::Alive {
+            return Vec::new();
+        }
+        let mut claimed = Vec::new();
+        for id in self.sessions() {
+            if only.is_some_and(|only| *only != id) || self.disk.record(&id).is_none_or(|record| record.state.is_over())
+            {
+                continue;
+            }
+            let Some(kept) = self.disk.sessions.get(&id) else { continue };
+            let (server, former) = (kept.server, kept.former.clone());
+            let is_taken = server != Some(me) && self.is_lost(server);
+            let gone = |former: &Number| self.health(*former) == Health::Dead;
+            let is_looked_at_again = server == Some(me) && former.iter().any(gone);
+            let mut still: std::collections::BTreeSet<Number> =
+                former.iter().copied().filter(|each| !gone(each)).collect();
+            if is_taken
+                && let Some(server) = server
+                && self.health(server) == Health::Suspected
+            {
+                still.insert(server);
+            }
+            if is_taken || is_looked_at_again {
+                self.tell(|| format!("{me} claims a session of {server:?}"));
+                if let Some(kept) = self.disk.sessions.get_mut(&id) {
+                    kept.server = Some(me);
+                    kept.former = still;
+                }
+                claimed.push(id);
+            }
+        }
+        claimed
+    }
+
+    fn agenda(&mut self, me: Number, now: Timestamp) -> Agenda {
+        let mut agenda = Agenda::default();
+        for id in self.sessions() {
+            let Some(kept) = self.disk.sessions.get(&id).filter(|kept| kept.server == Some(me)) else { continue };
+            let is_over = self.disk.record(&id).is_none_or(|record| record.state.is_over());
+            let times = kept.rows.values().filter_map(|row| match row.due {
+                Some(Due::At(time)) if time > now => Some(time),
+                _ => None,
+            });
+            agenda.next = times.chain(agenda.next).min();
+            let threads = self.disk.count_threads(&id).max(1);
+            let is_due = |due: Due| !is_over && matches!(due, Due::At(time) if time <= now);
+            let due = self.disk.threads_due(&id, is_due);
+            agenda.now.extend(due.into_iter().map(|thread| (id.clone(), thread)));
+            let cases = self.disturbances.extra_hint;
+            while !is_over && self.happens(cases) {
+                self.count.extra_hints += 1;
+                let thread = ThreadId(self.chance.below(threads));
+                agenda.now.push((id.clone(), thread));
+            }
+        }
+        agenda
+    }
+}

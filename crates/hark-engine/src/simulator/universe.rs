@@ -1,0 +1,492 @@
+//! What goes on: requests, who comes in between, and what happens next.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use hark_bytecode::Binding;
+use hark_machine::{Program, Value};
+
+use super::client::Progress;
+use super::seat::{Hints, Worker};
+use super::storage::DiskStorage;
+use super::world::{Disturbances, Health, Hint, Number, Process, World};
+use super::{Scenario, Shared, foreign};
+use crate::engine::{Engine, Options, Ports, Start};
+use crate::id::{SessionId, ThreadId};
+use crate::invoker::Runner;
+use crate::output::{Observer, OutputItem};
+use crate::record::Due;
+use crate::report::Report;
+use crate::storage::StorageError;
+use crate::surroundings::{Surroundings, Timestamp};
+
+/// How many requests may be paused within each other.
+const DEPTH_MAX: usize = 4;
+/// After so many looks at everything with nothing to be found, nothing more will come.
+const IDLE_ROUNDS_MAX: u32 = 20;
+/// No run is as long as this.
+const ACTIONS_MAX: u64 = 200_000;
+
+/// One simulation.
+pub(super) struct Universe {
+    scenario: Scenario,
+    start: Start,
+    world: Mutex<World>,
+    engines: Mutex<BTreeMap<Number, Running>>,
+    progress: Mutex<BTreeMap<(SessionId, usize), Progress>>,
+    /// Sessions that were begun and may not be written down yet.
+    begun: Mutex<Vec<(Number, SessionId)>>,
+    numbers: AtomicU64,
+    me: Weak<Universe>,
+}
+
+#[derive(Clone)]
+struct Running {
+    engine: Arc<Engine>,
+    stop: Arc<AtomicBool>,
+}
+
+/// What the engine may hold while it makes a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holding {
+    /// Other workers of the server can go on.
+    Nothing,
+    /// They would wait for this request.
+    Locks,
+}
+
+/// What may happen next.
+enum Action {
+    Hint(Number),
+    Answer(Number),
+    Attend(Number),
+    Outside(SessionId, usize),
+    Clock,
+    Begin(Number),
+    NewServer,
+}
+
+/// Time and chance of all processes.
+struct Sky(Shared);
+
+impl Surroundings for Sky {
+    fn now(&self) -> Timestamp {
+        let mut world = self.0.world();
+        world.now.0 += 1;
+        world.now
+    }
+
+    fn random(&self) -> u64 {
+        self.0.world().chance.bits()
+    }
+}
+
+impl Universe {
+    pub fn new(scenario: &Scenario, seed: u64, disturbances: Disturbances, is_told: bool) -> Shared {
+        let program = Arc::new(Program::new(scenario.executable.clone()).expect("the program is sound"));
+        let Some(Binding::Function(main)) = scenario.executable.binding("main") else { panic!("there is no `main`") };
+        Arc::new_cyclic(|me| Universe {
+            scenario: scenario.clone(),
+            start: Start { program, callee: Value::Function(main), arguments: Vec::new() },
+            world: Mutex::new(World::new(seed, disturbances, is_told)),
+            engines: Mutex::default(),
+            progress: Mutex::default(),
+            begun: Mutex::default(),
+            numbers: AtomicU64::new(1),
+            me: me.clone(),
+        })
+    }
+
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        lock(&self.world)
+    }
+
+    pub fn progress(&self) -> MutexGuard<'_, BTreeMap<(SessionId, usize), Progress>> {
+        lock(&self.progress)
+    }
+
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    pub fn program(&self) -> &Arc<Program> {
+        &self.start.program
+    }
+
+    pub fn shared(&self) -> Shared {
+        self.me.upgrade().expect("whoever asks holds it")
+    }
+
+    pub fn surroundings(&self) -> Arc<dyn Surroundings> {
+        Arc::new(Sky(self.shared()))
+    }
+
+    pub fn new_number(&self) -> Number {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Makes a request of a process, with whatever happens before and after it.
+    pub fn request<T>(
+        &self,
+        number: Number,
+        holding: Holding,
+        effect: impl FnOnce(&mut World) -> T,
+    ) -> Result<T, StorageError> {
+        self.pause(number, holding)?;
+        let answer = {
+            let mut world = self.world();
+            world.count.requests += 1;
+            effect(&mut world)
+        };
+        self.pause(number, holding)?;
+        Ok(answer)
+    }
+
+    /// A point at which a process may die, or others may come in between.
+    pub fn pause(&self, number: Number, holding: Holding) -> Result<(), StorageError> {
+        let (lost, length) = {
+            let mut world = self.world();
+            let disturbances = world.disturbances;
+            let lost = if world.happens(disturbances.death) { world.kill(number) } else { None };
+            if world.happens(disturbances.suspicion) {
+                world.suspect(number);
+            }
+            let pauses = world.depth < DEPTH_MAX && world.happens(disturbances.pause);
+            (lost, if pauses { 1 + world.chance.below(disturbances.pause_length) } else { 0 })
+        };
+        drop(lost);
+        if length > 0 {
+            self.come_between(number, holding, length);
+        }
+        match self.world().health(number) {
+            Health::Dead => Err(StorageError::Permanent("this process is dead".into())),
+            _ => Ok(()),
+        }
+    }
+
+    fn come_between(&self, number: Number, holding: Holding, length: u64) {
+        self.hold(number, holding, 1, |depth| depth + 1);
+        self.world().count.pauses += 1;
+        for _ in 0..length {
+            self.act();
+        }
+        self.hold(number, holding, u32::MAX, |depth| depth - 1);
+    }
+
+    fn hold(&self, number: Number, holding: Holding, by: u32, depth: impl FnOnce(usize) -> usize) {
+        let mut world = self.world();
+        world.depth = depth(world.depth);
+        if holding == Holding::Locks
+            && let Some(process) = world.processes.get_mut(&number)
+        {
+            process.held = process.held.wrapping_add(by);
+        }
+    }
+
+    /// Lets things happen until all sessions have ended and nothing more comes of it.
+    pub fn run(&self) -> Result<(), String> {
+        let mut idle = 0;
+        for _ in 0..ACTIONS_MAX {
+            self.bury();
+            if !self.has_work() && self.world().is_calm() {
+                let changes = self.world().disk.changes;
+                self.look_everywhere();
+                idle = if self.has_work() || self.world().disk.changes != changes { 0 } else { idle + 1 };
+                if idle == IDLE_ROUNDS_MAX {
+                    return if self.is_done() { Ok(()) } else { Err(self.world().describe()) };
+                }
+            }
+            self.act();
+        }
+        Err("it does not end".into())
+    }
+
+    /// Whether a worker or a call has something to do.
+    fn has_work(&self) -> bool {
+        let world = self.world();
+        world.processes.values().any(|process| !process.hints.is_empty() || !process.under_way.is_empty())
+    }
+
+    /// Sessions have begun, have ended, and all was done to them.
+    fn is_done(&self) -> bool {
+        let world = self.world();
+        let (sessions, wanted) = (world.sessions(), world.disturbances.sessions);
+        let is_over = |id| world.disk.record(id).is_some_and(|record| record.state.is_over());
+        let ended = sessions.iter().all(is_over);
+        drop(world);
+        ended && sessions.len() as u64 >= wanted && sessions.iter().all(|id| self.is_all_done_to(id))
+    }
+
+    /// Removes what is left of dead servers; those that were only suspected are dead in the end.
+    fn bury(&self) {
+        let mut lost = Vec::new();
+        let mut world = self.world();
+        let numbers: Vec<(Number, Health)> =
+            world.processes.iter().map(|(number, each)| (*number, each.health)).collect();
+        for (number, health) in numbers {
+            if health == Health::Suspected && world.is_calm() {
+                lost.push(world.kill(number));
+            }
+        }
+        let health = |number: &Number| world.health(*number);
+        let mut engines = lock(&self.engines);
+        let dead: Vec<Number> = engines.keys().copied().filter(|number| health(number) == Health::Dead).collect();
+        let dead: Vec<Option<Running>> = dead.iter().map(|number| engines.remove(number)).collect();
+        drop((engines, world));
+        drop((lost, dead));
+    }
+
+    /// All servers look at their agendas, people outside do what they have to, and time passes.
+    fn look_everywhere(&self) {
+        let servers: Vec<Number> = lock(&self.engines).keys().copied().collect();
+        if servers.is_empty() {
+            self.new_server();
+        }
+        for &server in &servers {
+            self.attend(server);
+        }
+        if let Some(&server) = servers.first()
+            && self.wants_session()
+        {
+            self.begin(server);
+        }
+        if let Some((id, index)) = self.possible_acts().pop() {
+            self.try_act(&id, index);
+        }
+        let mut world = self.world();
+        if let Some(due) = world.next_due() {
+            world.now = world.now.max(due);
+        }
+    }
+
+    /// One thing happens.
+    fn act(&self) {
+        let Some(action) = self.choose() else { return };
+        match action {
+            Action::Hint(number) => self.carry_out_hint(number),
+            Action::Answer(number) => {
+                let answer = self.world().take_answer(number);
+                if let Some(answer) = answer {
+                    answer.end();
+                }
+            }
+            Action::Attend(number) => self.attend(number),
+            Action::Outside(id, index) => self.try_act(&id, index),
+            Action::Clock => self.world().pass_time(),
+            Action::Begin(number) => self.begin(number),
+            Action::NewServer => self.new_server(),
+        }
+    }
+
+    fn choose(&self) -> Option<Action> {
+        let engines: Vec<Number> = lock(&self.engines).keys().copied().collect();
+        let mut choices: Vec<(u64, Action)> = vec![(1, Action::Clock)];
+        choices.extend(self.possible_acts().into_iter().map(|(id, index)| (1, Action::Outside(id, index))));
+        let begins = self.wants_session();
+        let mut world = self.world();
+        let mut alive = 0;
+        for number in engines {
+            let Some(process) = world.processes.get(&number) else { continue };
+            alive += u64::from(process.health == Health::Alive);
+            if process.health == Health::Dead || process.held > 0 {
+                continue;
+            }
+            if !process.hints.is_empty() {
+                choices.push((20, Action::Hint(number)));
+            }
+            if !process.under_way.is_empty() {
+                choices.push((10, Action::Answer(number)));
+            }
+            if !process.attends {
+                choices.push((2, Action::Attend(number)));
+            }
+            if begins {
+                choices.push((5, Action::Begin(number)));
+            }
+        }
+        if alive < world.disturbances.servers {
+            choices.push((if alive == 0 { 20 } else { 3 }, Action::NewServer));
+        }
+        let mut place = world.chance.below(choices.iter().map(|(weight, _)| weight).sum());
+        for (weight, action) in choices {
+            if place < weight {
+                return Some(action);
+            }
+            place -= weight;
+        }
+        None
+    }
+
+    /// Has some worker of a server carry out one hint or a few.
+    fn carry_out_hint(&self, number: Number) {
+        let Some((runner, threads)) = self.world().take_hints(number) else { return };
+        let hints = Hints { universe: self.shared(), number };
+        let done = runner.run(&threads, &mut Worker { hints, runner: &runner });
+        let mut world = self.world();
+        if let Some(process) = world.processes.get_mut(&number).filter(|process| process.health != Health::Dead) {
+            let left = threads.iter().skip(done);
+            process.hints.extend(left.map(|&thread| Hint { runner: runner.clone(), thread }));
+        }
+    }
+
+    /// A server takes what nobody serves, and looks at its agenda once.
+    fn attend(&self, number: Number) {
+        let Some(running) = lock(&self.engines).get(&number).cloned() else { return };
+        let can_attend =
+            |process: &&mut Process| process.held == 0 && !process.attends && process.health != Health::Dead;
+        match self.world().processes.get_mut(&number).filter(|process| can_attend(process)) {
+            Some(process) => process.attends = true,
+            None => return,
+        }
+        running.stop.store(false, Ordering::Relaxed);
+        running.engine.attend_all(&running.stop);
+        if let Some(process) = self.world().processes.get_mut(&number) {
+            process.attends = false;
+        }
+    }
+
+    pub fn stop_attending(&self, number: Number) {
+        if let Some(running) = lock(&self.engines).get(&number) {
+            running.stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn wants_session(&self) -> bool {
+        let world = self.world();
+        let mut begun = lock(&self.begun);
+        begun.retain(|(number, id)| world.health(*number) != Health::Dead && !world.disk.sessions.contains_key(id));
+        ((world.disk.sessions.len() + begun.len()) as u64) < world.disturbances.sessions
+    }
+
+    /// Begins a session, which this server runs or leaves to others.
+    fn begin(&self, number: Number) {
+        let Some(running) = lock(&self.engines).get(&number).cloned() else { return };
+        let leaves = self.world().chance.per_mille(500);
+        let start = self.start.clone();
+        let begun = if leaves {
+            running.engine.leave_to_others(start)
+        } else {
+            let universe = self.shared();
+            running.engine.submit(start, move |report| universe.note_report(number, report))
+        };
+        let mut world = self.world();
+        match begun {
+            Ok(id) => lock(&self.begun).push((number, id)),
+            Err(error) if world.health(number) != Health::Dead => world.faults.push(format!("a start: {error}")),
+            Err(_) => {}
+        }
+    }
+
+    fn note_report(&self, number: Number, report: Report) {
+        let mut world = self.world();
+        // A process that is dead tells nobody.
+        if world.health(number) != Health::Dead {
+            world.reports.push(report);
+        }
+    }
+
+    fn new_server(&self) {
+        let number = self.new_number();
+        let universe = self.shared();
+        let ports = Ports {
+            storage: Arc::new(DiskStorage { universe: universe.clone(), number }),
+            invoker: Arc::new(Hints { universe: universe.clone(), number }),
+            foreign: foreign::of_server(universe.clone(), number),
+            surroundings: self.surroundings(),
+        };
+        let options = Options { max_tries: self.scenario.max_tries, ..Options::default() };
+        let engine = Arc::new(Engine::new(options, ports));
+        let resumes = {
+            let mut world = self.world();
+            world.processes.insert(number, Process::default());
+            world.tell(|| format!("{number} begins to serve"));
+            world.chance.per_mille(300)
+        };
+        lock(&self.engines).insert(number, Running { engine: engine.clone(), stop: Arc::default() });
+        if resumes {
+            let observer: Arc<dyn Observer> = Arc::new(|_: &[OutputItem]| {});
+            let on_end: Arc<dyn Fn(Report) + Send + Sync> =
+                Arc::new(move |report| universe.note_report(number, report));
+            // An error says that it has died.
+            let _ = engine.resume(None, &observer, &on_end);
+        }
+    }
+
+    /// Lets go of everything, as all parts hold each other.
+    pub fn close(&self) {
+        let engines = std::mem::take(&mut *lock(&self.engines));
+        let processes = std::mem::take(&mut self.world().processes);
+        drop((engines, processes));
+    }
+}
+
+impl World {
+    fn suspect(&mut self, number: Number) {
+        let is_server = |process: &&mut Process| process.health == Health::Alive;
+        if let Some(process) = self.processes.get_mut(&number).filter(is_server) {
+            process.health = Health::Suspected;
+            self.count.suspicions += 1;
+            self.tell(|| format!("{number} is suspected"));
+        }
+    }
+
+    /// Hints for one session, one or a few.
+    fn take_hints(&mut self, number: Number) -> Option<(Arc<dyn Runner>, Vec<ThreadId>)> {
+        let World { processes, chance, .. } = self;
+        let hints = &mut processes.get_mut(&number)?.hints;
+        if hints.is_empty() {
+            return None;
+        }
+        let Hint { runner, thread } = hints.swap_remove(chance.index(hints.len()));
+        let mut threads = vec![thread];
+        while chance.per_mille(300)
+            && let Some(index) = hints.iter().position(|hint| Arc::ptr_eq(&hint.runner, &runner))
+        {
+            threads.push(hints.swap_remove(index).thread);
+        }
+        self.tell(|| format!("{number} looks at {threads:?}"));
+        Some((runner, threads))
+    }
+
+    fn take_answer(&mut self, number: Number) -> Option<super::world::UnderWay> {
+        let World { processes, chance, .. } = self;
+        let under_way = &mut processes.get_mut(&number)?.under_way;
+        (!under_way.is_empty()).then(|| under_way.swap_remove(chance.index(under_way.len())))
+    }
+
+    fn pass_time(&mut self) {
+        let cases = self.disturbances.clock_jump;
+        if self.happens(cases) {
+            let by = self.chance.below(3_600_000_000);
+            let is_back = self.chance.per_mille(500);
+            self.now.0 = if is_back { self.now.0 - by } else { self.now.0 + by };
+            return;
+        }
+        self.now.0 += self.chance.below(500_000);
+    }
+
+    /// What is there when nothing happens any more.
+    fn describe(&self) -> String {
+        let sessions = self.disk.sessions.iter().map(|(id, kept)| {
+            let state = self.disk.record(id).map(|record| record.state);
+            let rows: Vec<_> = kept.rows.keys().collect();
+            format!("\n  {state:?}, served by {:?}: {rows:?}", kept.server)
+        });
+        format!("nothing happens any more:{}", sessions.collect::<String>())
+    }
+
+    /// The next time at which a thread goes on.
+    fn next_due(&self) -> Option<Timestamp> {
+        let rows = self.disk.sessions.values().flat_map(|kept| kept.rows.values());
+        let times = rows.filter_map(|row| match row.due {
+            Some(Due::At(time)) => Some(time),
+            _ => None,
+        });
+        times.min()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
