@@ -110,9 +110,6 @@ impl<'a> Outside<'a> {
     }
 
     fn settle(&self, promise: &str, done: FutureRecord) -> Result<(), OutsideError> {
-        if self.record.state.is_over() {
-            return Err(OutsideError::WrongState(self.record.state));
-        }
         let future = FutureId::Promise(promise.into());
         let mut stamps = self.stamps();
         let mut plan = Plan::default();
@@ -127,7 +124,13 @@ impl<'a> Outside<'a> {
                 Some(Versioned { stamp, record: Record::Future(_, record) }) => Some(Known { stamp, record }),
                 _ => None,
             };
+            let (session_stamp, session) = self.read_session()?;
+            if session.state.is_over() {
+                return Err(OutsideError::WrongState(session.state));
+            }
             let mut commit = Commit::new(stamps.next());
+            // Not to be done to a session that ends, or is moved, in this moment: nobody would ever see it.
+            commit.expect.push((Key::Session, Some(session_stamp)));
             step::resolve(&future, known.as_ref(), done.clone(), &mut commit, &mut plan);
             match self.records.commit(&mut commit)? {
                 Outcome::Done => break,
