@@ -12,6 +12,7 @@ import math
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ CALL_VERBS = "=>|prints-any-order|prints-from|prints|breaks-kind|breaks|errors|t
 CALL = re.compile(rf"^//! ([a-z_][\w?.]*)\((.*?)\) ({CALL_VERBS}) (.*)$")
 REJECTED = re.compile(r"^//! (rejected|rejected-at|rejected-times) (.*)$")
 STRAIGHT = "//! only straight"
+IN_MEMORY = "//! only in memory"
 
 
 @dataclass
@@ -40,12 +42,12 @@ class Run:
         return f"{self.path.name}: {self.function}({', '.join(map(json.dumps, self.arguments))})"
 
 
-def runs_of(path, suspending):
-    """The runs that a program's `//!` lines ask for."""
+def runs_of(path, left_out):
+    """The runs that a program's `//!` lines ask for; none if one of these lines is among them."""
     calls, rejected = {}, Run(path, "main", ())
     for number, line in enumerate(path.read_text().splitlines(), 1):
-        if line == STRAIGHT:
-            if suspending:
+        if line in (STRAIGHT, IN_MEMORY):
+            if line in left_out:
                 return []
         elif match := CALL.match(line):
             key = match[1], tuple(json.loads(f"[{match[2]}]"))
@@ -148,6 +150,14 @@ def programs_in(places):
         yield from sorted(place.rglob("*.hk")) if place.is_dir() else [place]
 
 
+def copied(place, folder):
+    """A program or a folder of them, in another folder."""
+    programs = place if place.is_dir() else place.parent
+    copy = folder / programs.resolve().name
+    shutil.copytree(programs, copy, dirs_exist_ok=True)
+    return copy if place.is_dir() else copy / place.name
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("hark", type=Path, help="the binary")
@@ -156,9 +166,14 @@ def main():
     parser.add_argument("--jobs", type=int, default=4, help="how many runs at a time")
     asked = parser.parse_args()
     hark, options = str(asked.hark.resolve()), shlex.split(asked.args)
-    runs = [run for path in programs_in(asked.places) for run in runs_of(path, "--suspend-at" in asked.args)]
-    total, failed = sum(len(run.expected) for run in runs), 0
+    lasting = "sqlite" in options
+    left_out = [STRAIGHT] * ("--suspend-at" in asked.args) + [IN_MEMORY] * lasting
+    failed = 0
     with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(asked.jobs) as pool:
+        # What is kept of the sessions goes into the programs' folder, so that is one that goes, too.
+        places = [copied(place, Path(temporary, "programs")) for place in asked.places] if lasting else asked.places
+        runs = [run for path in programs_in(places) for run in runs_of(path, left_out)]
+        total = sum(len(run.expected) for run in runs)
         # Some Python functions leave marks in files; they go with the folder.
         environment = {**os.environ, "TMPDIR": temporary, "PYTHONDONTWRITEBYTECODE": "1"}
         for failures in pool.map(lambda run: failures_of(hark, run, options, environment), runs):
