@@ -1,0 +1,328 @@
+#!/usr/bin/env python3
+"""Kills `hark` at random moments, resumes its session until that has ended, and checks that nothing is lost or done twice.
+
+    crash.py HARK [--rounds N] [--seed S] [--jobs N]
+
+A round runs one function of tests/crash/program.hk on SQLite. Everything is killed with SIGKILL some times, Python's
+workers included, while it is run, resumed or served by `hark worker`, and while promises are resolved from outside. Then
+the session must have ended with the right result, each line of output must be there once, and each Python call must have
+one recorded result. A failure is printed with its round's seed; `--seed S --rounds 1` makes the same choices again, though
+not at the same nanosecond. The exit status is 0 if nothing failed.
+"""
+import argparse
+import collections
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+PROGRAM = Path(__file__).resolve().parent / "crash"
+SECONDS_MAX = 60
+# A call whose worker is lost for the fifth time fails.
+LOSSES_MAX = 4
+
+
+class Wrong(Exception):
+    """Something is not as it must be."""
+
+
+def nodes(path, depth):
+    """The nodes of the tree that `tree` walks."""
+    yield ["node", path]
+    for n in (3, 2, 1) if depth else ():
+        yield from nodes([*path, n], depth - 1)
+
+
+# For each function: its output and its result, given what the promises came to and what the Python calls answered.
+EXPECTED = {
+    "tree": lambda values, token: (list(nodes([], 3)), 40),
+    "chain": lambda values, token: (
+        [["chain", n, token("chain", n)] for n in range(1, 9)],
+        [token("chain", n) for n in range(1, 9)],
+    ),
+    "naps": lambda values, token: ([["nap", n, times] for n in range(1, 7) for times in range(1, 6)], 21),
+    "doors": lambda values, token: (
+        [["promise", values["id"]], ["mine", values["promise"], values["door/2"]]]
+        + [["through", n, values["door/1"]] for n in range(1, 25)],
+        300,
+    ),
+    "mixed": lambda values, token: (
+        [["task", n, token("task", n, 1), token("task", n, 2), values["gate/1"]] for n in range(1, 6)],
+        [[token("task", n, 1), token("task", n, 2)] for n in range(5, 0, -1)],
+    ),
+    "relay": lambda values, token: ([["pass", n] for n in range(41)] * 2, 14),
+    "busy": lambda values, token: ([[name, n] for name in ("one", "two") for n in range(1, 2501)], 5000),
+}
+PROMISES = {"doors": ["promise", "door/1", "door/2"], "mixed": ["gate/1"]}
+CALLS = {"chain": 8, "mixed": 10}
+
+
+def kill_all(process, workers_first, pause):
+    """Kills a process and all others of its session: Hark's Python workers are in process groups of their own. Whoever
+    kills everything says nothing of the order, nor that it happens at one moment."""
+    workers = others_of(process.pid)
+    for group in (workers, [process.pid]) if workers_first else ([process.pid], workers):
+        kill(group)
+        time.sleep(pause)
+    process.wait()
+    # Those that were started meanwhile.
+    kill(others_of(process.pid))
+
+
+def kill(processes):
+    for each in processes:
+        try:
+            os.kill(each, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def others_of(session):
+    """The processes of a session, but for its first."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != session:
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[3]) == session and fields[0] != "Z":
+                found.append(int(folder.name))
+    return found
+
+
+def said_by(process):
+    process.said.seek(0)
+    return process.said.read().decode(errors="replace")
+
+
+class Round:
+    """One session, from its start to the end that it must come to."""
+
+    def __init__(self, hark, folder, seed, function=None, losses=None, pace=None):
+        self.hark, self.folder, self.chance = hark, folder, random.Random(seed)
+        self.function = function or self.chance.choice(sorted(EXPECTED))
+        self.losses_left = self.chance.randint(1, LOSSES_MAX) if losses is None else losses
+        self.pace = pace or {}
+        self.kills, self.story = 0, []
+        self.environment = {**os.environ, "CRASH_CALLS": str(folder / "calls"), "PYTHONDONTWRITEBYTECODE": "1"}
+        # What the promises came to, and what has been tried.
+        self.values, self.tried = {}, set()
+        shutil.copytree(PROGRAM, folder, dirs_exist_ok=True)
+
+    def start(self, *words):
+        """Starts `hark` as the first process of a session."""
+        self.story.append(" ".join(["hark", *words]))
+        # Not a pipe: nobody reads while it runs.
+        said = tempfile.TemporaryFile(dir=self.folder)
+        process = subprocess.Popen(
+            [self.hark, *words], cwd=self.folder, env=self.environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+        )
+        process.said = said
+        return process
+
+    def ask(self, *words, status=0):
+        """What `hark` prints, as JSON."""
+        try:
+            done = subprocess.run([self.hark, *words, "--json"], cwd=self.folder, env=self.environment,
+                                  stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            raise Wrong(f"`hark {' '.join(words)}` does not end") from None
+        if done.returncode != status:
+            raise Wrong(f"`hark {' '.join(words)}` ends with {done.returncode}: {done.stdout + done.stderr}")
+        return json.loads(done.stdout)
+
+    def session(self):
+        """The session's summary, if it was begun."""
+        found = self.ask("sessions")
+        if len(found) > 1:
+            raise Wrong(f"there are {len(found)} sessions: {found}")
+        return found[0] if found else None
+
+    def play(self):
+        while (session := self.session()) is None or session["state"] == "suspended":
+            process = self.start(*self.next_command(session))
+            try:
+                self.attend(process)
+            finally:
+                if process.poll() is None:
+                    kill_all(process, workers_first=False, pause=0)
+                process.said.close()
+        if session["state"] != "finished":
+            raise Wrong(f"the session is {session['state']}: {self.ask('show')['errors']}")
+        self.check(session["session"])
+
+    def next_command(self, session):
+        if session is None:
+            return ["run", "-s", "sqlite", "program.hk", "-f", self.function, *self.chance.choice([[], ["--json"], ["--detach"]])]
+        return self.chance.choice([["resume"], ["resume", "--json"], ["resume", session["session"]], ["worker"]])
+
+    def attend(self, process):
+        """Lets a process run until it ends or its time has come."""
+        begun = time.monotonic()
+        end = begun + SECONDS_MAX
+        if self.losses_left:
+            end = begun + self.chance.uniform(0, 1.1 * self.pace.get(self.function, 0.3))
+        resolve_at = begun + self.chance.uniform(0, 0.1)
+        serves, is_over = "worker" in process.args, False
+        while process.poll() is None and time.monotonic() < end:
+            if PROMISES.get(self.function) and time.monotonic() >= resolve_at:
+                self.resolve_some()
+                resolve_at = time.monotonic() + self.chance.uniform(0, 0.1)
+            if serves and not is_over:
+                is_over = self.session()["state"] not in ("running", "suspended")
+                if is_over:
+                    # Once: a second signal would end it at once.
+                    process.terminate()
+            time.sleep(max(0, min(0.01, end - time.monotonic())))
+        if process.poll() is None:
+            if not self.losses_left:
+                raise Wrong(f"`{self.story[-1]}` does not end; {self.ask('show')}")
+            self.kill(process, time.monotonic() - begun)
+            return
+        if process.returncode != 0:
+            raise Wrong(f"`{self.story[-1]}` ends with {process.returncode}: {said_by(process)}")
+
+    def kill(self, process, after):
+        # A call whose Python worker is killed first is made again at once, and lost again with Hark.
+        workers_first = self.losses_left >= 2 and self.chance.random() < 0.3
+        self.losses_left -= 2 if workers_first else 1
+        self.kills += 1
+        self.story.append(f"killed after {after:.4f} s{', its Python workers first' if workers_first else ''}")
+        kill_all(process, workers_first, self.chance.choice([0, 0, 0.001, 0.005]))
+
+    def resolve_some(self):
+        """Resolves a promise, as two would do it at once: one of them is told that it came too late."""
+        session = self.session()
+        left = [each for each in PROMISES[self.function] if each not in self.values]
+        if session is None or session["state"] not in ("running", "suspended") or not left:
+            return
+        promise = self.chance.choice(left)
+        future = f"{session['session']}/{promise}"
+        if promise == "promise":
+            lines = [json.loads(each["text"]) for each in self.ask("stdout", session["session"])]
+            ids = [line[1] for line in lines if line[0] == "promise"]
+            if not ids:
+                return
+            future = self.values["id"] = ids[0]
+        words = [["resolve", future, json.dumps(each)] for each in ("left", "right")]
+        both = [self.start(*each) for each in words]
+        statuses = [each.wait(SECONDS_MAX) for each in both]
+        said = [said_by(each) for each in both]
+        for each in both:
+            each.said.close()
+        if sorted(statuses) != [0, 2]:
+            raise Wrong(f"of two who resolve `{promise}`, one must be the first: {statuses} {said}")
+        self.values[promise] = ("left", "right")[statuses.index(0)]
+        if f'has a value already: "{self.values[promise]}"' not in said[statuses.index(2)]:
+            raise Wrong(f"the second is not told the first value, {self.values[promise]}: {said}")
+
+    def check(self, session):
+        answered = {}
+
+        def token(*key):
+            return answered.get(json.dumps(list(key)))
+
+        made = collections.defaultdict(list)
+        calls = self.folder / "calls"
+        for line in calls.read_text().splitlines() if calls.exists() else ():
+            call = json.loads(line)
+            made[json.dumps(call["key"])].append(call["token"])
+        printed = [json.loads(each["text"]) for each in self.ask("stdout", session)]
+        # Which of a call's answers counts is seen in the output.
+        for line in printed:
+            if line[0] == "chain":
+                answered[json.dumps(line[:2])] = line[2]
+            elif line[0] == "task":
+                answered |= {json.dumps([*line[:2], 1]): line[2], json.dumps([*line[:2], 2]): line[3]}
+        output, result = EXPECTED[self.function](self.values, token)
+        if sorted(map(json.dumps, printed)) != sorted(map(json.dumps, output)):
+            counts = collections.Counter(map(json.dumps, printed))
+            counts.subtract(map(json.dumps, output))
+            wrong = {line: count for line, count in counts.items() if count}
+            raise Wrong(f"lines of output that are there too often, or too rarely: {wrong}")
+        shown = self.ask("show", session)
+        if shown["status"] != "finished" or shown["result"] != result or shown["errors"]:
+            raise Wrong(f"the result is to be {result}: {shown['status']} {shown['result']} {shown['errors']}")
+        self.check_calls(session, made, answered)
+
+    def check_calls(self, session, made, answered):
+        events = self.ask("events", session)
+        count = collections.Counter(each["event"] for each in events)
+        expected = CALLS.get(self.function, 0)
+        if count["returned"] != expected or len(made) != expected:
+            raise Wrong(f"{expected} calls, but {count['returned']} recorded results of {len(made)}: {dict(count)}")
+        if sum(map(len, made.values())) > count["called"]:
+            raise Wrong(f"more calls were made than begun: {dict(made)}, {dict(count)}")
+        for key, answer in answered.items():
+            if answer not in made[key]:
+                raise Wrong(f"{key}: nobody answered {answer}, but {made[key]}")
+        under_way = {}
+        for each in events:
+            thread, event = each["thread"], each["event"]
+            if event == "called":
+                under_way[thread] = under_way.get(thread, 0) + 1
+                if under_way[thread] > 1 and f"(try {under_way[thread]})" not in each["text"]:
+                    raise Wrong(f"thread {thread}: {each['text']} is try {under_way[thread]}")
+            elif event == "returned" and not under_way.pop(thread, 0):
+                raise Wrong(f"thread {thread}: an answer to no call")
+            elif event == "finished" and under_way.get(thread):
+                raise Wrong(f"thread {thread}: an end before its call's")
+
+
+def play(hark, seed, pace):
+    """A round; answers how many times it was killed, and what went wrong."""
+    folder = Path(tempfile.mkdtemp(prefix="hark-crash-"))
+    played = Round(hark, folder, seed, pace=pace)
+    try:
+        played.play()
+    except Wrong as wrong:
+        return played.kills, (
+            f"{played.function}: {wrong}\n    " + "\n    ".join(played.story)
+            + f"\n    the session is left in {folder}\n    again: crash.py HARK --rounds 1 --seed {seed}"
+        )
+    shutil.rmtree(folder)
+    return played.kills, None
+
+
+def measure(hark):
+    """How long each function takes here when nobody disturbs it."""
+    pace = {}
+    for function in EXPECTED:
+        with tempfile.TemporaryDirectory(prefix="hark-crash-") as folder:
+            begun = time.monotonic()
+            Round(hark, Path(folder), 0, function, losses=0).play()
+            pace[function] = time.monotonic() - begun
+    return pace
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("hark", type=Path, help="the binary")
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--seed", type=int, help="the first round's; each further round has the next number")
+    parser.add_argument("--jobs", type=int, default=3, help="how many rounds at a time")
+    asked = parser.parse_args()
+    hark, first = str(asked.hark.resolve()), asked.seed if asked.seed is not None else random.randrange(10**9)
+    pace = measure(hark)
+    print(f"{asked.rounds} rounds from seed {first}; undisturbed: " + ", ".join(f"{name} {took:.2f} s" for name, took in pace.items()), flush=True)
+    kills = failed = 0
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        for killed, failure in pool.map(lambda seed: play(hark, seed, pace), range(first, first + asked.rounds)):
+            kills += killed
+            if failure:
+                failed += 1
+                print(failure, flush=True)
+    print(f"{asked.rounds - failed} rounds passed, {failed} failed; killed {kills} times")
+    raise SystemExit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+"""What the program calls: each call leaves a line in a file, whatever becomes of its answer."""
+import json
+import os
+import random
+import time
+
+
+def step(key):
+    token = os.urandom(6).hex()
+    line = json.dumps({"key": key, "token": token}) + "\n"
+    file = os.open(os.environ["CRASH_CALLS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(file, line.encode())
+    os.close(file)
+    time.sleep(random.uniform(0, 0.015))
+    return token
