@@ -371,6 +371,7 @@ impl<'a> Worker<'a> {
         self.shown = printed.len();
         self.commit.log.extend(printed.into_iter().map(LogEntry::of_output));
         self.log(loaded.thread, Event::Returned);
+        live.losses = 0;
         match answer {
             Ok(value) => {
                 live.call = None;

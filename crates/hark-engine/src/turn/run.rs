@@ -137,11 +137,14 @@ impl Worker<'_> {
         let Some(pending) = live.call.take() else { return Next::End(Ending::Stays) };
         let mut pending = *pending;
         let max_tries = self.session.options().max_tries;
-        if pending.attempt >= max_tries {
+        // One that raised, and that someone retries, was not lost: whoever retries it has left word of that.
+        live.losses += u32::from(loaded.ready.is_none());
+        if live.losses >= max_tries {
             let name = self.foreign_name(pending.foreign);
             let message =
                 format!("the call of `{name}` was given up: the worker that made it was lost {max_tries} times");
-            live.call = Some(Box::new(PendingCall { attempt: 0, ..pending }));
+            live.call = Some(Box::new(pending));
+            live.losses = 0;
             let failure = Failure::at_root(Error::new("worker_lost", message), loaded.thread);
             return self.raise(live, &failure, loaded.thread);
         }
