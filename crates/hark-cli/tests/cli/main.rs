@@ -10,4 +10,5 @@ mod harness;
 mod projects;
 mod python;
 mod reports;
+mod sessions;
 mod streams;

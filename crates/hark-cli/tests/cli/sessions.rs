@@ -1,0 +1,691 @@
+//! Sessions that are kept: started, left, looked at, resumed, retried, cancelled, and resolved from outside.
+
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Folder, Run};
+
+/// Long enough for anything here, on any machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const PROGRAM: &str = r#"import(flaky, lib, 1);
+fn main() { print("one"); 1 }
+fn add(a, b) { parse_float(a) + parse_float(b) }
+fn bad() {
+  await async worse()
+}
+fn worse() { first([]) }
+fn sleeps(seconds) { print("ready"); sleep(parse_float(seconds)); print("done"); 5 }
+fn waits() { p = promise(); print(future_id(p)); print(["got", await p]); 7 }
+fn named() { print("ready"); await future("door", 1) }
+fn late() { print("ready"); sleep(1.5); await future("door", 1) }
+fn crowd(n, futures) { if n == 0 { futures } else { crowd(n - 1, append(futures, async await_door(n))) } }
+fn await_door(n) { await future("door", 1) + n }
+fn sum(futures, total) { if nullp(futures) { total } else { sum(rest(futures), total + await first(futures)) } }
+fn many() { print("ready"); sum(crowd(50, []), 0) }
+fn outer() { print("outer"); t = async inner(); v = await t; print(["outer", v]); v }
+fn inner() { print("inner"); v = flaky("marker"); print(["inner", v]); v + 1 }
+"#;
+
+const LIB: &str = "import os\n\
+    def flaky(name):\n    print('called')\n    if not os.path.exists(name):\n        raise ValueError('not yet')\n    return 41\n";
+
+fn folder(test: &str) -> Folder {
+    let folder = Folder::with(test, PROGRAM);
+    folder.write("src/lib.py", LIB);
+    folder
+}
+
+/// A `hark` that goes on beside the test, and is killed with it.
+struct Beside(Option<Child>);
+
+impl Beside {
+    fn start(folder: &Folder, line: &str) -> Beside {
+        let mut command = folder.command(line.split_whitespace());
+        Beside(Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()))
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.0.as_ref().unwrap().id().to_string();
+        assert!(std::process::Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    fn ended(mut self, folder: &Folder) -> Run {
+        folder.filtered(self.0.take().unwrap().wait_with_output().unwrap())
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Looks until it is so.
+#[track_caller]
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "{what} never came");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn sessions(folder: &Folder) -> Vec<Value> {
+    let run = folder.hark("sessions --json");
+    assert_eq!(run.status, 0, "{run:?}");
+    run.json().as_array().unwrap().clone()
+}
+
+/// The newest session's id.
+fn newest(folder: &Folder) -> String {
+    sessions(folder)[0]["session"].as_str().unwrap().to_owned()
+}
+
+fn state(folder: &Folder) -> String {
+    sessions(folder).first().map_or(String::new(), |session| session["state"].as_str().unwrap().to_owned())
+}
+
+/// What the newest session has printed.
+fn printed(folder: &Folder) -> Vec<String> {
+    let run = folder.hark("stdout --json");
+    if run.status != 0 {
+        return Vec::new();
+    }
+    run.json().as_array().unwrap().iter().map(|each| each["text"].as_str().unwrap().trim_end().to_owned()).collect()
+}
+
+/// Puts `[ID]` for the newest session's id.
+fn without_id(folder: &Folder, run: Run) -> Run {
+    let id = newest(folder);
+    Run { status: run.status, stdout: run.stdout.replace(&id, "[ID]"), stderr: run.stderr.replace(&id, "[ID]") }
+}
+
+/// Runs `hark` with the words of a line, and puts `[ID]` for the newest session's id.
+#[track_caller]
+fn hark(folder: &Folder, line: &str) -> Run {
+    let run = folder.hark(line);
+    without_id(folder, run)
+}
+
+/// Starts a session for others.
+fn detach(folder: &Folder, line: &str) -> String {
+    let run = folder.hark(&format!("run -s sqlite --detach x.hk {line}"));
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    run.stdout.trim_end().to_owned()
+}
+
+#[test]
+fn where_nothing_is_kept() {
+    let folder = folder("where_nothing_is_kept");
+    let none = "error: there are no sessions here\nhint: `hark run -s sqlite FILE` starts one\n";
+    folder.hark("sessions").is(0, "no sessions\n", "");
+    folder.hark("sessions --json").is(0, "[]\n", "");
+    folder.hark("resume").is(0, "no sessions to resume\n", "");
+    folder.hark("resume --json").is(0, "[]\n", "");
+    folder.hark("prune --older-than 1d").is(0, "removed 0 sessions\n", "");
+    folder.hark("prune --older-than 1d --json").is(0, "{\"removed\": 0}\n", "");
+    for line in ["show", "show 01", "stdout", "events", "cancel", "retry", "resolve a/b/c 1", "fail a/b/c no"] {
+        folder.hark(line).is(2, "", none);
+    }
+    let hint = "hint: `hark sessions` shows those that there are\n";
+    folder.hark("resume 01").is(2, "", &format!("error: there is no session `01`\n{hint}"));
+    assert!(!folder.path().join(".hark").exists(), "looking made a database");
+    // A database without sessions.
+    folder.hark("run -s sqlite -q x.hk").is(0, "one\n1\n", "");
+    folder.hark("prune --older-than 0s").is(0, "removed 1 session\n", "");
+    folder.hark("sessions").is(0, "no sessions\n", "");
+    folder.hark("show").is(2, "", "error: there are no sessions\nhint: `hark run -s sqlite FILE` starts one\n");
+    folder.hark("resolve a/b/c 1").is(2, "", &format!("error: there is no session `a`\n{hint}"));
+}
+
+#[test]
+fn memory_keeps_nothing() {
+    let folder = folder("memory_keeps_nothing");
+    let said = "error: sessions in memory end with their process, so there are none to look for\n";
+    for line in ["sessions -s memory", "show -s memory", "resume -s memory", "prune -s memory --older-than 1d"] {
+        folder.hark(line).is(2, "", said);
+    }
+    folder.hark("worker -s memory").is(
+        2,
+        "",
+        "error: sessions in memory end with their process, so a worker cannot serve them\n",
+    );
+    folder.hark("run --detach x.hk").is(
+        2,
+        "",
+        "error: `--detach` needs a storage that keeps sessions: in memory nobody else could run it\n\
+         hint: `hark run -s sqlite --detach FILE` keeps it in a file\n",
+    );
+}
+
+#[test]
+fn a_session_is_run_and_can_be_looked_at() {
+    let folder = folder("a_session_is_run");
+    let run = folder.hark("run -s sqlite x.hk");
+    without_id(&folder, run).is(0, "one\n1\n", "session [ID]\n-- [TIME]\n");
+    let run = folder.hark("run -s sqlite x.hk --json -f add 3 -4");
+    assert_eq!((run.status, run.json()["result"].clone()), (0, json!(-1.0)));
+    assert_eq!(run.json()["session"], newest(&folder));
+    let all = sessions(&folder);
+    let names: Vec<&String> = all[0].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["session", "function", "arguments", "file", "state", "started", "ended", "took", "threads"]);
+    assert_eq!((&all[0]["function"], &all[0]["arguments"]), (&json!("add"), &json!(["\"3\"", "\"-4\""])));
+    assert_eq!(
+        (&all[1]["function"], &all[1]["state"], &all[1]["threads"]),
+        (&json!("main"), &json!("finished"), &json!(1))
+    );
+    let table = hark(&folder, "sessions").stdout;
+    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["ID", "FUNCTION", "STATE", "THREADS", "STARTED", "TOOK"]);
+    assert_eq!(lines[1][..4], ["[ID]", "add", "finished", "1"]);
+    assert_eq!((lines.len(), lines[2][1]), (3, "main"));
+    // The beginning of an id is enough, if it is of one.
+    let older = all[1]["session"].as_str().unwrap();
+    let shown = folder.hark(&format!("show {} --json", &older[..older.len() - 1])).json();
+    assert_eq!((&shown["session"], &shown["result"]), (&json!(older), &json!(1)));
+    let several = "error: more than one session's id begins with `0`\n\
+                   hint: give more of it; `hark sessions` shows them all\n";
+    let none = "error: there is no session `zzz`\nhint: `hark sessions` shows those that there are\n";
+    for command in ["show", "stdout", "events", "cancel", "retry", "resume"] {
+        folder.hark(&format!("{command} 0")).is(2, "", several);
+        folder.hark(&format!("{command} zzz")).is(2, "", none);
+    }
+}
+
+#[test]
+fn the_setting_chooses_the_storage() {
+    let folder = folder("the_setting_chooses");
+    folder.write("hark.toml", "[project]\nstorage = 'sqlite'\ndata_dir = 'kept'\n");
+    folder.hark("-q x.hk").is(0, "one\n1\n", "");
+    folder.hark("-q -s memory x.hk").is(0, "one\n1\n", "");
+    assert_eq!(sessions(&folder).len(), 1);
+    assert!(folder.path().join("kept/hark.db").exists() && !folder.path().join(".hark").exists());
+    folder.write("hark.toml", "[project]\nstorage = 'memory'\ndata_dir = 'kept'\n");
+    assert_eq!(sessions(&folder).len(), 1);
+}
+
+#[test]
+fn a_broken_session_is_shown_with_its_threads() {
+    let folder = folder("a_broken_session_is_shown");
+    let run = folder.hark("run -s sqlite -q x.hk -f bad");
+    let error = "traceback, the outermost call first:\n  thread 0, x.hk:5, in bad\n      await async worse()\n  \
+                 thread 1, x.hk:7, in worse\n      fn worse() { first([]) }\n  --> x.hk:7:14\n 7 | fn worse() { first([]) }\n   \
+                 |              ^^^^^^^^^\nerror[value]: `first`: the list is empty\n";
+    run.is(1, "", error);
+    let shown = hark(&folder, "show").stdout;
+    let (head, rest) = shown.split_once("\n\n").unwrap();
+    let fields: Vec<&str> = head.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert_eq!(fields, ["session", "state", "call", "file", "started", "ended"]);
+    assert!(head.contains("\nstate    broken\ncall     bad()\nfile     x.hk\n"), "{head}");
+    let threads =
+        "thread 0 bad: broken `first`: the list is empty\n  thread 1 worse: broken `first`: the list is empty\n";
+    assert_eq!(rest, format!("{threads}\n{error}"));
+    let shown = folder.hark("show --json").json();
+    assert_eq!(
+        (&shown["status"], &shown["result"], &shown["state"]),
+        (&json!("broken"), &json!(null), &json!("broken"))
+    );
+    assert_eq!((&shown["errors"][0]["kind"], &shown["errors"][0]["thread"]), (&json!("value"), &json!(1)));
+    assert_eq!((&shown["threads"][1]["parent"], &shown["threads"][1]["state"]), (&json!(0), &json!("broken")));
+}
+
+#[test]
+fn the_history_tells_what_happened() {
+    let folder = folder("the_history_tells");
+    folder.write("marker", "");
+    folder.hark("run -s sqlite -q x.hk -f outer").is(
+        0,
+        "outer\ninner\ncalled\n[\"inner\", 41]\n[\"outer\", 42]\n42\n",
+        "",
+    );
+    let told = |line: &str| -> Vec<(String, String)> {
+        let text = folder.hark(line).stdout;
+        let parts = |line: &str| {
+            let (thread, rest) = line.trim_start().split_once("  ").unwrap();
+            let (offset, text) = rest.trim_start().split_once("  ").unwrap();
+            assert!(offset.starts_with('+') && offset[1..].parse::<f64>().unwrap() < 60.0, "{line}");
+            (thread.to_owned(), text.to_owned())
+        };
+        text.lines().map(parts).collect()
+    };
+    let of = |told: &[(String, String)]| -> Vec<String> {
+        told.iter().map(|(thread, text)| format!("{thread} {text}")).collect()
+    };
+    let lines = ["0 outer", "1 inner", "1 called", "1 [\"inner\", 41]", "0 [\"outer\", 42]"];
+    assert_eq!(of(&told("stdout")), lines);
+    assert_eq!(of(&told("stdout --follow")), lines);
+    let events = [
+        "0 started: outer",
+        "0 outer",
+        "0 waits for thread 1",
+        "0 resumed",
+        "0 [\"outer\", 42]",
+        "0 finished",
+        "1 started by thread 0: inner",
+        "1 inner",
+        "1 called flaky",
+        "1 called",
+        "1 the call returned",
+        "1 [\"inner\", 41]",
+        "1 finished",
+    ];
+    assert_eq!(of(&told("events")), events);
+    let mut unified = of(&told("events --unified"));
+    assert_eq!((unified[0].as_str(), unified.last().unwrap().as_str()), ("0 started: outer", "0 finished"));
+    unified.sort_by_key(|line| line.as_bytes()[0]);
+    assert_eq!(unified, events);
+    let json = folder.hark("events --json").json();
+    let names: Vec<&String> = json[0].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["time", "thread", "event", "text"]);
+    assert_eq!(
+        (&json[0]["event"], &json[1]["event"], &json[1]["text"]),
+        (&json!("started"), &json!("printed"), &json!("outer\n"))
+    );
+}
+
+#[test]
+fn a_followed_session_is_told_as_it_goes_on() {
+    let folder = folder("a_followed_session");
+    detach(&folder, "-f named");
+    let follower = Beside::start(&folder, "stdout --follow");
+    let worker = Beside::start(&folder, "worker -q");
+    wait_until("the first line", || printed(&folder) == ["ready"]);
+    let id = newest(&folder);
+    folder.run(["resolve", &format!("{id}/door/1"), "1"]).is(0, "", "");
+    let run = follower.ended(&folder);
+    assert!(run.status == 0 && run.stdout.ends_with("  ready\n"), "{run:?}");
+    worker.signal("TERM");
+    worker.ended(&folder).is(0, "", "");
+}
+
+#[test]
+fn ctrl_c_leaves_a_session_that_can_be_resumed() {
+    for (signal, status) in [("INT", 130), ("TERM", 143)] {
+        let folder = folder(&format!("ctrl_c_leaves_{signal}"));
+        let run = Beside::start(&folder, "run -s sqlite -q x.hk -f sleeps 4");
+        wait_until("the first line", || printed(&folder) == ["ready"]);
+        assert_eq!(state(&folder), "running");
+        run.signal(signal);
+        let run = without_id(&folder, run.ended(&folder));
+        run.is(status, "ready\n", "suspended; `hark resume [ID]` goes on with it\n");
+        assert_eq!(state(&folder), "suspended");
+        let shown = folder.hark("show --json").json();
+        let thread = &shown["threads"][0];
+        assert_eq!((&shown["status"], &thread["state"]), (&json!("suspended"), &json!("sleeping")));
+        assert_eq!((&thread["place"]["function"], &thread["place"]["line"]), (&json!("sleeps"), &json!(8)));
+        hark(&folder, "resume").is(0, "done\n5\n", "session [ID] finished\n");
+        assert_eq!(printed(&folder), ["ready", "done"]);
+        hark(&folder, "resume").is(0, "no sessions to resume\n", "");
+        let again = folder.hark(&format!("resume {}", newest(&folder)));
+        let said = "error: session [ID] is finished\nhint: only a suspended session can be resumed\n";
+        without_id(&folder, again).is(2, "", said);
+    }
+}
+
+#[test]
+fn an_interrupted_report_says_so() {
+    let folder = folder("an_interrupted_report");
+    let run = Beside::start(&folder, "run -s sqlite --json x.hk -f sleeps 4");
+    wait_until("the first line", || printed(&folder) == ["ready"]);
+    run.signal("INT");
+    let run = run.ended(&folder);
+    assert_eq!(
+        (run.status, &run.json()["status"], &run.json()["output"][0]["text"]),
+        (130, &json!("suspended"), &json!("ready\n"))
+    );
+    // A report has the whole output of its session.
+    let resumed = folder.hark("resume --json");
+    let reports = resumed.json();
+    assert_eq!((resumed.status, reports.as_array().unwrap().len()), (0, 1));
+    assert_eq!((&reports[0]["status"], &reports[0]["result"]), (&json!("finished"), &json!(5)));
+    let texts: Vec<&Value> = reports[0]["output"].as_array().unwrap().iter().map(|item| &item["text"]).collect();
+    assert_eq!(texts, [&json!("ready\n"), &json!("done\n")]);
+}
+
+#[test]
+fn a_sleep_goes_on_while_nobody_serves_it() {
+    let folder = folder("a_sleep_goes_on");
+    detach(&folder, "-f sleeps 2");
+    for _ in 0..2 {
+        let worker = Beside::start(&folder, "worker -q");
+        wait_until("the first line", || printed(&folder) == ["ready"]);
+        thread::sleep(Duration::from_millis(200));
+        worker.signal("KILL");
+    }
+    thread::sleep(Duration::from_millis(2_000));
+    let started = Instant::now();
+    hark(&folder, "resume").is(0, "done\n5\n", "session [ID] finished\n");
+    // Its time has come while nobody looked.
+    assert!(started.elapsed() < Duration::from_millis(1_900), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_worker_finishes_what_was_left_to_it() {
+    let folder = folder("a_worker_finishes");
+    let id = detach(&folder, "");
+    assert_eq!((newest(&folder), state(&folder)), (id, "suspended".to_owned()));
+    let detached = folder.hark("run -s sqlite --detach --json x.hk -f add 1 2").json();
+    assert_eq!(detached, json!({ "session": newest(&folder) }));
+    let worker = Beside::start(&folder, "worker");
+    wait_until("the end", || sessions(&folder).iter().all(|session| session["state"] == "finished"));
+    // One that comes while it serves.
+    detach(&folder, "-f bad");
+    wait_until("the end of the next", || state(&folder) == "broken");
+    worker.signal("INT");
+    worker.ended(&folder).is(0, "", "serving [FOLDER]/.hark; Ctrl-C stops it\n");
+    assert_eq!(folder.hark("show --json").json()["errors"][0]["kind"], "value");
+}
+
+#[test]
+fn a_session_is_served_by_one() {
+    let folder = folder("a_session_is_served_by_one");
+    let run = Beside::start(&folder, "run -s sqlite -q x.hk -f named");
+    wait_until("the first line", || printed(&folder) == ["ready"]);
+    let id = newest(&folder);
+    let refused = "error: session [ID] is running\nhint: another process serves it\n";
+    hark(&folder, &format!("resume {id}")).is(2, "", refused);
+    hark(&folder, "resume").is(0, "no sessions to resume\n", "");
+    let worker = Beside::start(&folder, "worker -q");
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(state(&folder), "running");
+    folder.run(["resolve", &format!("{id}/door/1"), "\"by run\""]).is(0, "", "");
+    run.ended(&folder).is(0, "ready\nby run\n", "");
+    // What is killed is free at once.
+    let run = Beside::start(&folder, "run -s sqlite -q x.hk -f named");
+    wait_until("the next one's line", || printed(&folder) == ["ready"] && newest(&folder) != id);
+    run.signal("KILL");
+    drop(run);
+    wait_until("the worker", || state(&folder) == "running");
+    folder.run(["resolve", &format!("{}/door/1", newest(&folder)), "2"]).is(0, "", "");
+    wait_until("the end", || state(&folder) == "finished");
+    assert_eq!(printed(&folder), ["ready"]);
+    worker.signal("TERM");
+    worker.ended(&folder).is(0, "", "");
+}
+
+#[test]
+fn two_workers_share_the_sessions() {
+    let folder = folder("two_workers_share");
+    let ids: Vec<String> = (0..6).map(|_| detach(&folder, "-f sleeps 0.2")).collect();
+    let workers = [Beside::start(&folder, "worker -q"), Beside::start(&folder, "worker -q")];
+    let more: Vec<String> = (0..6).map(|_| detach(&folder, "-f sleeps 0.1")).collect();
+    wait_until("all ends", || sessions(&folder).iter().all(|session| session["state"] == "finished"));
+    for id in ids.iter().chain(&more) {
+        let shown = folder.hark(&format!("events {id} --unified --json")).json();
+        let events: Vec<&str> = shown.as_array().unwrap().iter().map(|each| each["event"].as_str().unwrap()).collect();
+        assert_eq!(events, ["started", "printed", "slept", "resumed", "printed", "finished"], "{id}");
+    }
+    for worker in workers {
+        worker.signal("TERM");
+        worker.ended(&folder).is(0, "", "");
+    }
+}
+
+#[test]
+fn a_promise_is_resolved_once_and_for_all() {
+    let folder = folder("a_promise_is_resolved_once");
+    let run = Beside::start(&folder, "run -s sqlite -q x.hk -f waits");
+    wait_until("the promise", || printed(&folder).len() == 1);
+    let future = printed(&folder).remove(0);
+    let id = newest(&folder);
+    assert!(future.starts_with(&format!("{id}/promise/")), "{future}");
+    let shown = folder.hark("show --json").json();
+    assert_eq!(shown["threads"][0]["state"], "waiting");
+    folder.run(["resolve", &future, "{\"a\": [1, 2.5, null]}"]).is(0, "", "");
+    let run = run.ended(&folder);
+    run.is(0, &format!("{future}\n[\"got\", {{\"a\": [1, 2.5, null]}}]\n7\n"), "");
+    // Also after its session has ended, and whether it is resolved or failed again.
+    let said = format!("error: `{future}` has a value already: {{\"a\": [1, 2.5, null]}}\n");
+    folder.run(["resolve", &future, "2"]).is(2, "", &said);
+    folder.run(["fail", &future, "no"]).is(2, "", &said);
+    let never = format!("{id}/never/1");
+    let said = format!("error: `{never}` cannot be resolved: its session is finished\n");
+    folder.run(["resolve", &never, "2"]).is(2, "", &said);
+}
+
+#[test]
+fn a_promise_may_be_resolved_before_it_is_awaited() {
+    let folder = folder("resolved_before_awaited");
+    let id = detach(&folder, "-f late");
+    folder.run(["resolve", &format!("{}/door/1", &id[..id.len() - 1]), "\"early\""]).is(0, "", "");
+    let future = format!("{id}/door/1");
+    folder.run(["resolve", &future, "2"]).is(2, "", &format!("error: `{future}` has a value already: \"early\"\n"));
+    hark(&folder, "resume").is(0, "ready\nearly\n", "session [ID] finished\n");
+}
+
+#[test]
+fn a_promise_may_fail() {
+    let folder = folder("a_promise_may_fail");
+    let run = Beside::start(&folder, "run -s sqlite -q x.hk -f named");
+    wait_until("the first line", || printed(&folder) == ["ready"]);
+    let future = format!("{}/door/1", newest(&folder));
+    folder.run(["fail", &future, "nobody answered"]).is(0, "", "");
+    let run = run.ended(&folder);
+    assert!(run.status == 1 && run.stderr.ends_with("error: nobody answered\n"), "{run:?}");
+    let said = format!("error: `{future}` has failed already: nobody answered\n");
+    folder.run(["fail", &future, "again"]).is(2, "", &said);
+    folder.run(["resolve", &future, "1"]).is(2, "", &said);
+}
+
+#[test]
+fn what_waits_is_told_at_once() {
+    // A look without being told comes once a second. Where the machine has no time for us, the next try is quicker.
+    const TRIES: usize = 10;
+    let folder = folder("what_waits_is_told");
+    let waits = || {
+        let shown = folder.hark("show --json").json();
+        let threads = shown["threads"].as_array().unwrap();
+        threads.len() == 51 && threads.iter().all(|thread| thread["state"] == "waiting")
+    };
+    for worker in [false, true] {
+        let was_told = (0..TRIES).any(|_| {
+            let beside = if worker {
+                detach(&folder, "-f many");
+                Beside::start(&folder, "worker -q")
+            } else {
+                Beside::start(&folder, "run -s sqlite -q x.hk -f many")
+            };
+            wait_until("the waiters", || state(&folder) == "running" && waits());
+            let begun = Instant::now();
+            folder.run(["resolve", &format!("{}/door/1", newest(&folder)), "1"]).is(0, "", "");
+            wait_until("the end", || state(&folder) == "finished");
+            let took = begun.elapsed();
+            assert_eq!(folder.hark("show --json").json()["result"], 50 + 50 * 51 / 2);
+            if worker {
+                beside.signal("TERM");
+            }
+            assert_eq!(beside.ended(&folder).status, 0);
+            took < Duration::from_millis(400)
+        });
+        assert!(was_told, "worker: {worker}");
+    }
+}
+
+#[test]
+fn what_is_no_future_id_or_no_json_is_refused() {
+    let folder = folder("what_is_no_future_id");
+    folder.hark("run -s sqlite -q x.hk").is(0, "one\n1\n", "");
+    for text in ["x", "x/y", ""] {
+        let said = format!(
+            "error: `{text}` is not the id of a future\n\
+             hint: it is what `future_id` gives, or SESSION/NAME/ID for `future(NAME, ID)`\n"
+        );
+        folder.run(["resolve", text, "1"]).is(2, "", &said);
+        folder.run(["fail", text, "1"]).is(2, "", &said);
+    }
+    for text in ["", "x", "{", "1 2"] {
+        let run = folder.run(["resolve", "a/b/c", text]);
+        assert!(run.status == 2 && run.stderr.starts_with(&format!("error: `{text}` is no JSON: ")), "{run:?}");
+    }
+}
+
+#[test]
+fn a_session_is_cancelled_wherever_it_runs() {
+    let folder = folder("a_session_is_cancelled");
+    let run = Beside::start(&folder, "run -s sqlite -q x.hk -f sleeps 600");
+    wait_until("the first line", || printed(&folder) == ["ready"]);
+    hark(&folder, "cancel").is(0, "cancelled [ID]\n", "");
+    run.ended(&folder).is(1, "ready\n", "cancelled\n");
+    assert_eq!(state(&folder), "cancelled");
+    hark(&folder, "cancel").is(2, "", "error: session [ID] is over: it is cancelled\n");
+    let again = folder.hark(&format!("resume {}", newest(&folder)));
+    let said = "error: session [ID] is cancelled\nhint: only a suspended session can be resumed\n";
+    without_id(&folder, again).is(2, "", said);
+    hark(&folder, "retry").is(2, "", "error: session [ID] is cancelled\nhint: only a broken session can be retried\n");
+    assert_eq!(folder.hark("show --json").json()["status"], "cancelled");
+    // One that nobody serves.
+    let id = detach(&folder, "-f many");
+    let cancelled = folder.hark("cancel --json").json();
+    assert_eq!(cancelled, json!({ "session": id, "state": "cancelled" }));
+    // One of a worker, with many threads.
+    detach(&folder, "-f many");
+    let worker = Beside::start(&folder, "worker -q");
+    wait_until("the first line", || printed(&folder) == ["ready"]);
+    hark(&folder, "cancel").is(0, "cancelled [ID]\n", "");
+    detach(&folder, "");
+    wait_until("the next", || state(&folder) == "finished");
+    worker.signal("TERM");
+    worker.ended(&folder).is(0, "", "");
+}
+
+#[test]
+fn a_broken_session_goes_on_from_where_it_failed() {
+    let folder = folder("a_broken_session_goes_on");
+    let run = folder.hark("run -s sqlite -q x.hk -f outer");
+    assert!(run.status == 1 && run.stderr.contains("ValueError: not yet"), "{run:?}");
+    // As often as one likes: it was not lost, it raised.
+    for _ in 0..6 {
+        let run = folder.hark("retry");
+        assert_eq!((run.status, run.stdout.as_str()), (1, "called\n"), "{run:?}");
+        assert!(run.stderr.contains("error[python]: `lib.flaky` raised ValueError: not yet"), "{run:?}");
+    }
+    folder.write("marker", "");
+    let run = hark(&folder, "retry");
+    run.is(0, "called\n[\"inner\", 41]\n[\"outer\", 42]\n42\n", "session [ID] finished\n");
+    let told = printed(&folder);
+    let count = |text: &str| told.iter().filter(|line| *line == text).count();
+    assert_eq!((count("outer"), count("inner"), count("called"), count("[\"outer\", 42]")), (1, 1, 8, 1), "{told:?}");
+    assert_eq!(folder.hark("show --json").json()["errors"], json!([]));
+    hark(&folder, "retry").is(2, "", "error: session [ID] is finished\nhint: only a broken session can be retried\n");
+}
+
+#[test]
+fn a_worker_takes_up_what_is_retried() {
+    let folder = folder("a_worker_takes_up");
+    detach(&folder, "-f outer");
+    let worker = Beside::start(&folder, "worker -q");
+    wait_until("the failure", || state(&folder) == "broken");
+    folder.write("marker", "");
+    let run = folder.hark("retry --json");
+    assert_eq!(run.status, 0, "{run:?}");
+    wait_until("the end", || state(&folder) == "finished");
+    assert_eq!(folder.hark("show --json").json()["result"], 42);
+    worker.signal("TERM");
+    worker.ended(&folder).is(0, "", "");
+}
+
+#[test]
+fn a_call_whose_python_is_killed_is_made_again() {
+    let program = "import(dies, lib, 1);\nfn main() { print(dies(2)) }\nfn poison() { dies(100) }\n";
+    let folder = Folder::with("a_call_whose_python_is_killed", program);
+    folder.write(
+        "src/lib.py",
+        "import os, signal\n\
+         def dies(times):\n    with open('tries', 'a') as file: file.write('x')\n    \
+         tries = os.path.getsize('tries')\n    if tries <= times: os.kill(os.getpid(), signal.SIGKILL)\n    return tries\n",
+    );
+    folder.hark("run -s sqlite -q x.hk").is(0, "3\n3\n", "");
+    let called = |run: Run| run.stdout.lines().filter(|line| line.contains("called dies")).count();
+    assert_eq!(called(folder.hark("events")), 3);
+    folder.write("tries", "");
+    let run = folder.hark("run -s sqlite -q x.hk -f poison");
+    let said = "error[worker_lost]: the call of `dies` was given up: the worker that made it was lost 5 times\n";
+    assert!(run.status == 1 && run.stderr.ends_with(said), "{run:?}");
+    assert_eq!(folder.read("tries"), "xxxxx");
+}
+
+#[test]
+fn sessions_are_listed_by_state() {
+    let folder = folder("sessions_are_listed_by_state");
+    let ids = |line: &str| -> Vec<String> {
+        let list = folder.hark(&format!("sessions --json {line}")).json();
+        list.as_array().unwrap().iter().map(|session| session["function"].as_str().unwrap().to_owned()).collect()
+    };
+    folder.hark("run -s sqlite -q x.hk");
+    folder.hark("run -s sqlite -q x.hk -f add 1 2");
+    folder.hark("run -s sqlite -q x.hk -f bad");
+    detach(&folder, "-f named");
+    folder.hark("cancel");
+    detach(&folder, "-f sleeps 600");
+    detach(&folder, "-f late");
+    let run = Beside::start(&folder, "run -s sqlite -q x.hk -f many");
+    wait_until("the first line", || printed(&folder) == ["ready"]);
+    assert_eq!(ids(""), ["many", "late", "sleeps", "named", "bad", "add", "main"]);
+    assert_eq!(ids("--limit 2"), ["many", "late"]);
+    assert_eq!(ids("--limit 0"), Vec::<String>::new());
+    assert_eq!(ids("--state running"), ["many"]);
+    assert_eq!(ids("--state suspended"), ["late", "sleeps"]);
+    assert_eq!(ids("--state suspended --limit 1"), ["late"]);
+    assert_eq!(ids("--state finished"), ["add", "main"]);
+    assert_eq!(ids("--state finished --limit 1"), ["add"]);
+    assert_eq!(ids("--state broken"), ["bad"]);
+    assert_eq!(ids("--state cancelled"), ["named"]);
+    assert_eq!(ids("--state moved"), Vec::<String>::new());
+    folder.hark("sessions --state moved").is(0, "no sessions\n", "");
+    assert_eq!(folder.hark("sessions --state odd").status, 2);
+    assert_eq!(folder.hark("sessions --limit x").status, 2);
+    // Only what is over is forgotten.
+    folder.hark("prune --older-than 1h").is(0, "removed 0 sessions\n", "");
+    folder.hark("prune --older-than 0s").is(0, "removed 4 sessions\n", "");
+    assert_eq!(ids(""), ["many", "late", "sleeps"]);
+    folder.hark("prune --older-than 0s --json").is(0, "{\"removed\": 0}\n", "");
+    folder.hark("prune --older-than soon").is(
+        2,
+        "",
+        "error: `soon` is no age\nhint: an age is a number and s, m, h or d: `7d`\n",
+    );
+    drop(run);
+}
+
+#[test]
+fn all_that_is_unfinished_is_resumed() {
+    let folder = folder("all_that_is_unfinished");
+    let early = detach(&folder, "-f sleeps 0.2");
+    let broken = detach(&folder, "-f bad");
+    let late = detach(&folder, "");
+    let run = folder.hark("resume --json");
+    let reports = run.json();
+    let ends: Vec<(&str, &str)> = reports
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|report| (report["session"].as_str().unwrap(), report["status"].as_str().unwrap()))
+        .collect();
+    assert_eq!(ends, [(early.as_str(), "finished"), (&broken, "broken"), (&late, "finished")]);
+    assert_eq!(run.status, 1, "one of them is broken");
+}
+
+#[test]
+fn a_bench_has_figures() {
+    let folder = folder("a_bench_has_figures");
+    for storage in ["memory", "sqlite"] {
+        let run = folder.hark(&format!("bench x.hk -s {storage} --sessions 20 --concurrency 4 --json -f add 1 2"));
+        let figures = run.json();
+        assert_eq!((run.status, &figures["sessions"], &figures["unfinished"]), (0, &json!(20), &json!(0)), "{storage}");
+        assert!(figures["latency_p50_seconds"].as_f64().unwrap() > 0.0);
+        assert_eq!(figures["commits"].as_u64().unwrap() >= 20, storage == "sqlite");
+    }
+    let table = folder.hark("bench x.hk --sessions 3 -f bad");
+    assert!(
+        table.status == 1 && table.stdout.starts_with("sessions               3, 3 of them not finished\n"),
+        "{table:?}"
+    );
+    assert_eq!(folder.hark("bench x.hk --sessions 0").status, 2);
+}
