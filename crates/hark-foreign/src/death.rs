@@ -90,6 +90,12 @@ impl Leader {
     }
 }
 
+/// Whether it was killed. Nothing does that to itself: it was the system, short of memory, or whoever ends all of Hark.
+pub fn was_killed(status: Option<ExitStatus>) -> bool {
+    const SIGKILL: i32 = 9;
+    status.is_some_and(|status| status.signal() == Some(SIGKILL))
+}
+
 /// "with exit status 3", "by signal 9 (SIGKILL)".
 pub fn describe(status: Option<ExitStatus>) -> String {
     let Some(status) = status else { return "in an unknown way".to_owned() };

@@ -27,3 +27,7 @@ pub const QUEUE_THREAD_IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// What a worker's buffer for messages may keep between calls.
 pub const BUFFER_BYTES_KEPT: usize = 1 << 20;
+
+/// How long the error of a call is held back whose process was killed. Whoever ends everything with `kill -9` may come to
+/// this process next, and then the call is to be made again, not to have failed.
+pub const KILLED_WAIT: Duration = Duration::from_millis(300);

@@ -15,7 +15,7 @@ pub fn result_of(call: &Call, outcome: Result<Outcome, Fault>) -> Result<Value, 
         Err(Fault::Refused(refused)) => return Err(refused_arguments(&call.described(), refused)),
         Ok(Outcome::Unreadable(problem)) => format!("returned a value that Hark cannot take: {problem}"),
         Err(Fault::NotBegun) => "was not called: its Python process ended before".to_owned(),
-        Err(Fault::Died(end)) => format!("did not return: its Python process ended {end}"),
+        Err(Fault::Died(end) | Fault::Killed(end)) => format!("did not return: its Python process ended {end}"),
         Err(Fault::Confused(problem)) => {
             format!("did not return: its Python process sent a message that is none: {problem}")
         }

@@ -12,7 +12,7 @@ use hark_machine::{Error, Value};
 use crate::call::Call;
 use crate::death::Process;
 use crate::interpreter;
-use crate::limits::START_TIMEOUT;
+use crate::limits::{KILLED_WAIT, START_TIMEOUT};
 use crate::outcome::result_of;
 use crate::protocol::Outcome;
 use crate::queue::{Done, Job, Output, Queue};
@@ -191,6 +191,9 @@ impl Shared {
             }
             result = self.attempt(call, output, number);
         }
+        if matches!(result, Ok(Err(Fault::Killed(_)))) && !self.is_cancelled(number) {
+            thread::sleep(KILLED_WAIT);
+        }
         let result = match result {
             Ok(outcome) => result_of(call, outcome),
             Err(NoWorker::Cancelled) => Err(call.cancelled()),
@@ -223,6 +226,10 @@ impl Shared {
         let under_way = CallUnderWay { session: call.session().to_owned(), is_cancelled, process: None };
         state.calls.insert(number, under_way);
         number
+    }
+
+    fn is_cancelled(&self, number: u64) -> bool {
+        self.lock().calls.get(&number).is_none_or(|call| call.is_cancelled)
     }
 
     /// Answers whether the call was cancelled.

@@ -46,6 +46,8 @@ pub enum Fault {
     NotBegun,
     /// The worker ended, in this way.
     Died(String),
+    /// The worker was killed, by whomever: this is how it ended.
+    Killed(String),
     /// The worker answered what is no answer.
     Confused(String),
 }
@@ -53,7 +55,7 @@ pub enum Fault {
 impl Fault {
     /// Whether the worker can take no more calls.
     pub fn is_lost(&self) -> bool {
-        matches!(self, Fault::NotBegun | Fault::Died(_) | Fault::Confused(_))
+        matches!(self, Fault::NotBegun | Fault::Died(_) | Fault::Killed(_) | Fault::Confused(_))
     }
 }
 
@@ -89,7 +91,7 @@ impl Worker {
         let outcome = match answer {
             Ok(reply) => self.take_output(reply.pending, capture, &mut printed).map(|()| reply.outcome),
             Err(Broken::Unsent) => Err(Fault::NotBegun),
-            Err(Broken::Connection) => Err(Fault::Died(self.bury(capture, &mut printed))),
+            Err(Broken::Connection) => Err(self.bury(capture, &mut printed)),
             Err(Broken::Message(DecodeError(problem))) => {
                 self.process.kill();
                 self.bury(capture, &mut printed);
@@ -148,7 +150,7 @@ impl Worker {
             (Some(capture), _) => self.read_to_mark(capture, printed),
             (None, None) => self.start_capture().and_then(|capture| self.read_to_mark(capture, printed)),
         };
-        taken.map_err(|_| Fault::Died(self.bury(None, printed)))
+        taken.map_err(|_| self.bury(None, printed))
     }
 
     fn read_pending(&self, count: usize, printed: &mut Printed) -> io::Result<()> {
@@ -178,13 +180,14 @@ impl Worker {
     }
 
     /// Waits for the process's end and takes its last output; answers how it ended.
-    fn bury(&mut self, capture: Option<Capture>, printed: &mut Printed) -> String {
+    fn bury(&mut self, capture: Option<Capture>, printed: &mut Printed) -> Fault {
         self.connection.close();
         let status = self.process.wait_or_kill(END_TIMEOUT);
         if let Some(capture) = capture.or_else(|| self.start_capture().ok()) {
             capture.take_all(printed, END_TIMEOUT);
         }
-        death::describe(status)
+        let end = death::describe(status);
+        if death::was_killed(status) { Fault::Killed(end) } else { Fault::Died(end) }
     }
 }
 
