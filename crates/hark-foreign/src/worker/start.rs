@@ -9,13 +9,14 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Worker;
 use super::connection::{Connection, Received};
 use crate::death::{self, Process};
 use crate::interpreter;
-use crate::limits::{END_TIMEOUT, SILENT_TIME_MAX};
+use crate::limits::{END_TIMEOUT, KILLED_WAIT, SILENT_TIME_MAX};
 use crate::protocol;
 
 const START: &str = include_str!("../../../../python/_hark_start.py");
@@ -67,7 +68,11 @@ pub fn start(plan: Plan<'_>, spawned: impl FnOnce(&Process)) -> Result<Worker, S
             Err(unusable(&format!("did not answer as Python does within {seconds} seconds")))
         }
         Err(Greeting::End) => {
-            let end = death::describe(worker.process.wait_or_kill(END_TIMEOUT));
+            let status = worker.process.wait_or_kill(END_TIMEOUT);
+            if death::was_killed(status) {
+                thread::sleep(KILLED_WAIT);
+            }
+            let end = death::describe(status);
             Err(unusable(&format!("is no Python that works: it ended {end} before it answered")))
         }
     }
