@@ -199,7 +199,8 @@ class Worker:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             if error.name and (module_name + ".").startswith(error.name + "."):
-                raise NotCallable("there is no Python module `%s`" % error.name) from None
+                hint = "; `hark` is the module that Hark gives to functions" if error.name.startswith("hark.") else ""
+                raise NotCallable("there is no Python module `%s`%s" % (error.name, hint)) from None
             raise
         function, path, described = module, module_name, "the Python module `%s`" % module_name
         for name in function_name.split("."):
