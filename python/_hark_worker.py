@@ -75,6 +75,8 @@ class Worker:
         os.register_at_fork(after_in_child=self.forget_hark)
         # The first that is registered is the last that runs.
         atexit.register(self.tell_group_to_end)
+        # Whoever started Hark in the background may have had it ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def open_output(self):
         raw = io.FileIO(1, "w", closefd=False)
