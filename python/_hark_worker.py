@@ -75,6 +75,8 @@ class Worker:
         os.register_at_fork(after_in_child=self.forget_hark)
         # The first that is registered is the last that runs.
         atexit.register(self.tell_group_to_end)
+        # Whoever started Hark in the background may have had it ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def open_output(self):
         raw = io.FileIO(1, "w", closefd=False)
@@ -199,7 +201,8 @@ class Worker:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             if error.name and (module_name + ".").startswith(error.name + "."):
-                raise NotCallable("there is no Python module `%s`" % error.name) from None
+                hint = "; `hark` is the module that Hark gives to functions" if error.name.startswith("hark.") else ""
+                raise NotCallable("there is no Python module `%s`%s" % (error.name, hint)) from None
             raise
         function, path, described = module, module_name, "the Python module `%s`" % module_name
         for name in function_name.split("."):

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hark_foreign::{Call, PythonPool};
 use hark_machine::Error;
 
-use crate::fixture::{call, config, shown, text};
+use crate::fixture::{call, config, error, shown, text};
 
 const REFUSAL: &str = "has an answer only while a function runs that Hark called";
 
@@ -32,6 +32,20 @@ fn its_coroutines_and_threads_can_ask_too() {
     let pool = PythonPool::new(config(1));
     assert_eq!(made(&pool, "asks.in_coroutines", "s/1/2", 3).unwrap(), r#"[3, "s/1/2", "s/1/2"]"#);
     assert_eq!(made(&pool, "asks.in_a_thread", "s/4/5", 6).unwrap(), r#"["s/4/5", 6, "s", 4]"#);
+}
+
+#[test]
+fn a_forked_process_can_ask_too() {
+    let pool = PythonPool::new(config(1));
+    assert_eq!(made(&pool, "asks.in_a_fork", "s/4/5", 6).unwrap(), r#""s/4/5 6""#);
+}
+
+/// The project has a `hark.py`, and could have a folder `hark`.
+#[test]
+fn what_is_looked_for_in_a_module_hark_is_not_found() {
+    let told = error("hark.own.f", vec![]).message;
+    let hint = "`hark` is the module that Hark gives to functions";
+    assert_eq!(&*told, format!("cannot call `hark.own.f`: there is no Python module `hark.own`; {hint}"));
 }
 
 #[test]

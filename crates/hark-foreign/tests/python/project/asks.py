@@ -1,5 +1,6 @@
 """Functions that ask about their call."""
 import asyncio
+import os
 import threading
 
 import hark
@@ -38,6 +39,18 @@ def in_a_thread():
     asking.start()
     asking.join()
     return answers[0]
+
+
+def in_a_fork():
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, ("%s %d" % (hark.call_id(), hark.attempt())).encode())
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    with open(reader) as answer:
+        return answer.read()
 
 
 def raises():
