@@ -154,7 +154,7 @@ def copied(place, folder):
     """A program or a folder of them, in another folder."""
     programs = place if place.is_dir() else place.parent
     copy = folder / programs.resolve().name
-    shutil.copytree(programs, copy, dirs_exist_ok=True)
+    shutil.copytree(programs, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".hark"))
     return copy if place.is_dir() else copy / place.name
 
 
