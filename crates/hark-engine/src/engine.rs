@@ -226,7 +226,7 @@ impl Engine {
         let Some(serving) = &self.serving else { return };
         serving::attend(serving, stop, || {
             let catalog = serving.catalog()?;
-            for id in catalog.claim(None)? {
+            for id in catalog.active(catalog.claim(None)?)? {
                 if let Some(session) = serving.take(&id)? {
                     serving.take_up(&session)?;
                 }

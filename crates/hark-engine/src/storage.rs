@@ -109,6 +109,15 @@ pub trait Catalog: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn claim(&self, only: Option<&SessionId>) -> Result<Vec<SessionId>, StorageError>;
 
+    /// Of sessions that were just claimed, at least those in which something is to be done before something outside
+    /// happens. A storage that can tell leaves the others out: there may be very many of them.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn active(&self, claimed: Vec<SessionId>) -> Result<Vec<SessionId>, StorageError> {
+        Ok(claimed)
+    }
+
     /// Gives up this session, or all that this server has.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What the file knows beyond single sessions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use hark_bytecode::Executable;
@@ -12,6 +12,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::Shared;
 use super::database::{DUE_AT_TAKEOVER, TABLES};
 use super::server;
+
+/// So many sessions are looked at all together.
+const MANY: usize = 32;
 
 /// The servers that sessions under way have, without a look at each of these.
 const SERVERS: &str = "
@@ -119,6 +122,24 @@ impl Catalog for Shared {
         Ok(claimed)
     }
 
+    fn active(&self, claimed: Vec<SessionId>) -> Result<Vec<SessionId>, StorageError> {
+        let Some(me) = self.server.get().map(server::Server::number) else { return Ok(claimed) };
+        if claimed.len() < MANY {
+            return Ok(claimed);
+        }
+        let active: HashSet<String> = self.read(|connection| {
+            // One without threads has still to be ended.
+            let sql = "SELECT id FROM session WHERE state = 'running' AND server = ?1 AND (
+                    EXISTS (SELECT 1 FROM ready WHERE session = session.number)
+                    OR EXISTS (SELECT 1 FROM todo WHERE session = session.number)
+                    OR EXISTS (SELECT 1 FROM thread WHERE session = session.number AND due = ?2)
+                    OR NOT EXISTS (SELECT 1 FROM thread WHERE session = session.number))";
+            let mut statement = connection.prepare_cached(sql)?;
+            statement.query_map(params![me, DUE_AT_TAKEOVER], |row| row.get(0))?.collect()
+        })?;
+        Ok(claimed.into_iter().filter(|id| active.contains(id.as_str())).collect())
+    }
+
     fn release(&self, only: Option<&SessionId>) -> Result<(), StorageError> {
         let Some(me) = self.server.get().map(server::Server::number) else { return Ok(()) };
         let only = only.map(SessionId::as_str);
@@ -146,15 +167,16 @@ impl Catalog for Shared {
         let Some(me) = self.server.get().map(server::Server::number) else { return Ok(Agenda::default()) };
         let now = now.0 as i64;
         let (found, next): (Vec<(String, i64)>, Option<i64>) = self.read(|connection| {
-            let sql = "SELECT session.id, thread.number FROM thread JOIN session ON thread.session = session.number
+            // `CROSS JOIN` has SQLite go through what is due, and not through all sessions.
+            let sql = "SELECT session.id, thread.number FROM thread CROSS JOIN session ON thread.session = session.number
                     WHERE thread.due > 0 AND thread.due <= ?2 AND session.server = ?1 AND session.state = 'running'
-                UNION SELECT session.id, ready.thread FROM ready JOIN session ON ready.session = session.number
+                UNION SELECT session.id, ready.thread FROM ready CROSS JOIN session ON ready.session = session.number
                     WHERE session.server = ?1
                 ORDER BY 1, 2";
             let mut statement = connection.prepare_cached(sql)?;
             let found = statement.query_map(params![me, now], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let found = found.collect::<rusqlite::Result<_>>()?;
-            let sql = "SELECT due FROM thread JOIN session ON thread.session = session.number
+            let sql = "SELECT due FROM thread CROSS JOIN session ON thread.session = session.number
                 WHERE due > 0 AND due > ?2 AND session.server = ?1 ORDER BY due LIMIT 1";
             let mut statement = connection.prepare_cached(sql)?;
             let next = statement.query_row(params![me, now], |row| row.get(0)).optional()?;
