@@ -2,22 +2,31 @@
 """Runs the examples of the guide: guide.py HARK.
 
 Each ```hark block of docs/guide that has `//!` lines is a program as tests/programs/README.md describes; any other one
-must compile.
+must compile. A word after the language, as in ```hark orders.hk or ```python src/bank.py, is the file to save the block
+in, in a folder that the page has for itself. What a block ```console run shows as typed is typed there, into a new shell,
+and must print what is below it; `...` stands for anything.
 """
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+from itertools import zip_longest
 from pathlib import Path
 
 import conformance
 
-BLOCK = re.compile(r"^```hark\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(hark|python|console)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SECONDS_MAX = 120
+# What the shell prints between two commands, so that one's output can be told from the next one's.
+MARK = "=== next ==="
+# A shell that is no terminal's says more of a process that was killed than one that is.
+KILLED = re.compile(r"^\S*bash: line \d+: +\d+ Killed.*$", re.MULTILINE)
 
 
 def failures_of(hark, path):
-    """How many things a block claims, and what of it does not hold."""
+    """How many things a program claims, and what of it does not hold."""
     runs = conformance.runs_of(path, False)
     if runs:
         failures = [failure for run in runs for failure in conformance.failures_of(hark, run, [], dict(os.environ))]
@@ -26,20 +35,54 @@ def failures_of(hark, path):
     return 1, [f"{path.name} does not compile:\n{done.stdout}{done.stderr}"] if done.returncode else []
 
 
+def failures_of_console(hark, folder, text):
+    """The same of what is typed into a shell."""
+    commands = [command.partition("\n")[::2] for command in ("\n" + text).split("\n$ ")[1:]]
+    script = "".join(f"{command}\nprintf '%s\\n' '{MARK}'\n" for command, _ in commands)
+    hidden = folder / ".path"
+    hidden.mkdir(exist_ok=True)
+    if not (hidden / "hark").exists():
+        (hidden / "hark").symlink_to(hark)
+    environment = {**os.environ, "PATH": f"{hidden}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"}
+    # In a session of its own, so that nothing that it started outlives it, whatever becomes of it.
+    shell = subprocess.Popen(["bash", "-c", script + "kill $(jobs -p) 2>/dev/null\n"], cwd=folder, env=environment,
+                             text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             start_new_session=True)
+    try:
+        output, _ = shell.communicate(timeout=SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        os.killpg(shell.pid, signal.SIGKILL)
+        output, _ = shell.communicate()
+    printed = KILLED.sub("Killed", output).split(f"{MARK}\n")
+    failures = []
+    for (command, expected), got in zip_longest(commands, printed[: len(commands)], fillvalue="nothing"):
+        pattern = re.escape(expected.strip()).replace(re.escape("..."), ".*")
+        if not re.fullmatch(pattern, got.strip(), re.DOTALL):
+            failures.append(f"$ {command}\n  should print:\n{expected}\n  printed:\n{got}")
+    return len(commands), failures
+
+
 def main():
     hark = str(Path(sys.argv[1]).resolve())
     guide = Path(__file__).resolve().parent.parent / "docs" / "guide"
     total, failed = 0, 0
-    with tempfile.TemporaryDirectory() as folder:
-        for page in sorted(guide.rglob("*.md")):
-            for number, block in enumerate(BLOCK.findall(page.read_text()), 1):
-                path = Path(folder) / f"{page.stem}_{number}.hk"
-                path.write_text(block)
-                count, failures = failures_of(hark, path)
+    for page in sorted(guide.rglob("*.md")):
+        with tempfile.TemporaryDirectory() as folder:
+            for number, (language, name, text) in enumerate(BLOCK.findall(page.read_text()), 1):
+                path = Path(folder) / (name or f"{page.stem}_{number}.hk")
+                count, failures = 0, []
+                if language == "console":
+                    if name == "run":
+                        count, failures = failures_of_console(hark, Path(folder), text)
+                elif language == "hark" or name:
+                    path.parent.mkdir(exist_ok=True)
+                    path.write_text(text)
+                    if language == "hark":
+                        count, failures = failures_of(hark, path)
                 total += count
                 failed += len(failures)
                 for failure in failures:
-                    print(failure)
+                    print(f"{page.name}: {failure}")
     print(f"{total - failed} passed, {failed} failed")
     raise SystemExit(1 if failed or not total else 0)
 

@@ -79,6 +79,8 @@ Examples:
   hark hello.hk                 run main() of hello.hk
   hark sums.hk -f add 3 4       run add(\"3\", \"4\")
   hark                          run the project in this folder (see hark.toml)
+  hark -s sqlite hello.hk       keep the session in a file, so that no crash loses it
+  hark resume                   go on with all unfinished sessions
   hark check hello.hk           look for mistakes, run nothing
   hark COMMAND -h               more about a command";
 
@@ -90,8 +92,9 @@ Examples:
   hark sums.hk -f add 3 -4      run add(\"3\", \"-4\")
   hark -q --json sums.hk        a report for programs to read
   hark sums.hk -- --not-hark    what follows `--` is an argument
+  hark -s sqlite sums.hk        keep the session, so that no crash loses it: see `hark resume`
 
-Exit status: 0 finished, 1 broken, 2 rejected or a wrong command line, 130 interrupted.")]
+Exit status: 0 finished, 1 broken, 2 rejected or a wrong command line, 130 or 143 interrupted.")]
 pub struct Run {
     /// The program. Without it: `hark_file` of hark.toml
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
@@ -292,7 +295,7 @@ pub struct OfSession {
 #[command(after_help = "\
 Examples:
   hark resume                   go on with all unfinished sessions, until they have ended
-  hark resume 0199              with this one
+  hark resume 01a1fd87-1c       with this one
   hark retry                    the newest session, from where it failed")]
 pub struct GoOn {
     /// The session: the beginning of its id is enough. Without it: all that are unfinished (`retry`: the newest)
@@ -322,7 +325,8 @@ pub struct WorkerProcess {
 #[command(after_help = "\
 Examples:
   hark stdout                   of the newest session
-  hark stdout 0199 --follow     go on until the session ends")]
+  hark stdout 01a1fd87-1c       of this one
+  hark stdout --follow          go on until the session ends")]
 pub struct Stdout {
     /// The session: the beginning of its id is enough. Without it: the newest
     #[arg(value_name = "ID")]
@@ -358,8 +362,8 @@ pub struct Events {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  hark resolve 0199f3a2-.../promise/51ab... '{\"approved\": true}'
-  hark resolve 0199f3a2-.../mail/17 '\"sent\"'     what future(\"mail\", 17) waits for")]
+  hark resolve 01a1fd87-.../promise/51ab... '{\"approved\": true}'
+  hark resolve 01a1fd87-.../mail/17 '\"sent\"'     what future(\"mail\", 17) waits for")]
 pub struct Resolve {
     /// What `future_id` gave, or SESSION/NAME/ID
     #[arg(value_name = "FUTURE_ID")]
@@ -375,7 +379,7 @@ pub struct Resolve {
 
 /// `hark fail`
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  hark fail 0199f3a2-.../mail/17 'nobody answered'")]
+#[command(after_help = "Examples:\n  hark fail 01a1fd87-.../mail/17 'nobody answered'")]
 pub struct Fail {
     /// What `future_id` gave, or SESSION/NAME/ID
     #[arg(value_name = "FUTURE_ID")]
@@ -408,8 +412,8 @@ pub struct Worker {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  hark export 0199 > session.hark         here it is moved then
-  hark export 0199 --copy > copy.hark     to look at only: two must not go on with one session")]
+  hark export 01a1fd87-1c > session.hark     here it is moved then
+  hark export --copy > copy.hark             to look at only: two must not go on with one session")]
 pub struct Export {
     /// The session: the beginning of its id is enough. Without it: the newest
     #[arg(value_name = "ID")]
@@ -452,7 +456,9 @@ pub struct Prune {
 #[command(after_help = "\
 Examples:
   hark bench hello.hk -s sqlite --sessions 1000 --concurrency 32
-  hark bench sums.hk -f add 3 4 --json")]
+  hark bench sums.hk -f add 3 4 --json
+
+The sessions stay where they are kept, as any others.")]
 pub struct Bench {
     /// The program. Without it: `hark_file` of hark.toml
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
