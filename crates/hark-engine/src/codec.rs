@@ -1,18 +1,21 @@
 //! Records written down, for storages that keep bytes.
 //!
 //! What people may want to look at is JSON: a session's summary, what a thread is about, what happened. The rest is
-//! compact: snapshots and values as the machine writes them, each with its version and checksum.
+//! compact: snapshots and values as the machine writes them. Each has its checksum, the JSON as its last entry: SQLite
+//! notices no wrong bit in a text, and a session that goes on with another thread's number is worse than none.
 
 use std::sync::Arc;
 
 use hark_bytecode::wire::{Reader, WireError, Writer};
 use hark_bytecode::{ForeignIndex, Span};
 use hark_machine::{Awaited, Error, Program, SnapshotError, Thread, TraceFrame, read_values, write_values};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::history::LogEntry;
 use crate::id::{FutureId, ThreadId};
-use crate::record::{FutureRecord, Live, PendingCall, State, Status, Waiters};
+use crate::record::{FutureRecord, Live, PendingCall, SessionRecord, State, Status, Waiters};
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
@@ -83,8 +86,61 @@ pub fn live_summary(live: &Live) -> String {
         Status::Calling(call) => StatusText::Calling { call: *call },
     };
     let text = LiveText { status, calls: live.calls, losses: live.losses };
-    // Nothing in it can fail to be JSON.
-    serde_json::to_string(&text).unwrap_or_default()
+    sealed(&text)
+}
+
+/// A session's summary, as JSON.
+pub fn session_summary(session: &SessionRecord) -> String {
+    sealed(session)
+}
+
+/// A session's summary from its JSON.
+///
+/// # Errors
+/// If the text is damaged.
+pub fn session_from_summary(summary: &str) -> Result<SessionRecord, CodecError> {
+    unsealed(summary)
+}
+
+/// What happened, as JSON.
+pub fn log_text(log: &[LogEntry]) -> String {
+    sealed(log)
+}
+
+/// What happened, from its JSON.
+///
+/// # Errors
+/// If the text is damaged.
+pub fn log_from_text(text: &str) -> Result<Vec<LogEntry>, CodecError> {
+    unsealed(text)
+}
+
+/// An object or list as JSON, with its checksum as its last entry.
+fn sealed<T: Serialize + ?Sized>(content: &T) -> String {
+    // Nothing that is written here can fail to be JSON.
+    let mut text = serde_json::to_string(content).unwrap_or_default();
+    let checksum = format!("{:08x}", crc32fast::hash(text.as_bytes()));
+    match text.pop() {
+        Some(']') => text.push_str(&format!(",\"{checksum}\"]")),
+        _ => text.push_str(&format!(",\"checksum\":\"{checksum}\"}}")),
+    }
+    text
+}
+
+fn unsealed<T: DeserializeOwned>(text: &str) -> Result<T, CodecError> {
+    let parts = match text.rsplit_once(",\"") {
+        Some((content, end)) => match (end.strip_suffix("\"]"), end.strip_prefix("checksum\":\"")) {
+            (Some(checksum), _) => Some((format!("{content}]"), checksum)),
+            (None, Some(end)) => end.strip_suffix("\"}").map(|checksum| (format!("{content}}}"), checksum)),
+            (None, None) => None,
+        },
+        None => None,
+    };
+    let Some((content, checksum)) = parts else { return Err(WireError::Checksum.into()) };
+    if format!("{:08x}", crc32fast::hash(content.as_bytes())) != checksum {
+        return Err(WireError::Checksum.into());
+    }
+    Ok(serde_json::from_str(&content)?)
 }
 
 /// A thread without its state, from its summary.
@@ -92,7 +148,7 @@ pub fn live_summary(live: &Live) -> String {
 /// # Errors
 /// If the text is damaged.
 pub fn live_from_summary(summary: &str) -> Result<Box<Live>, CodecError> {
-    let text: LiveText = serde_json::from_str(summary)?;
+    let text: LiveText = unsealed(summary)?;
     let status = match text.status {
         StatusText::Runnable => Status::Runnable,
         StatusText::Waiting { future } => Status::Waiting(awaited(future)),

@@ -538,13 +538,21 @@ impl Session {
         }
     }
 
+    /// Whether there is something of it that can be taken up again. It is believed of a storage that does not answer.
+    fn is_written(&self) -> bool {
+        let mut found = Vec::new();
+        let read = self.records.read(&[Key::Session], &mut found);
+        read.is_err() || found.iter().any(Option::is_some)
+    }
+
     /// What the session came to. It must be over.
     pub fn report(&self) -> Report {
         let status = match self.end.get() {
             Some(End::Closed(status)) => Some(*status),
             Some(End::Interrupted) if self.is_resumable() => Some(Status::Suspended),
             Some(End::Interrupted) => Some(Status::Cancelled),
-            Some(End::Error(_)) if self.is_resumable() => Some(Status::Suspended),
+            Some(End::Error(_)) if self.is_resumable() && self.is_written() => Some(Status::Suspended),
+            Some(End::Error(_)) => Some(Status::Broken),
             // Though someone may retry it already.
             Some(End::Stopped(SessionState::Broken)) => Some(Status::Broken),
             _ => None,
@@ -556,10 +564,6 @@ impl Session {
         };
         if let Some(End::Error(error)) = self.end.get() {
             report.errors.push(error.clone());
-            if !self.is_resumable() {
-                report.status = Status::Broken;
-                report.result = None;
-            }
         }
         // In other processes more may have been started.
         report.threads = report.threads.max(self.threads.load(Ordering::Relaxed));

@@ -168,7 +168,8 @@ impl Catalog for Shared {
         let now = now.0 as i64;
         let (found, next): (Vec<(String, i64)>, Option<i64>) = self.read(|connection| {
             // `CROSS JOIN` has SQLite go through what is due, and not through all sessions.
-            let sql = "SELECT session.id, thread.number FROM thread CROSS JOIN session ON thread.session = session.number
+            let sql =
+                "SELECT session.id, thread.number FROM thread CROSS JOIN session ON thread.session = session.number
                     WHERE thread.due > 0 AND thread.due <= ?2 AND session.server = ?1 AND session.state = 'running'
                 UNION SELECT session.id, ready.thread FROM ready CROSS JOIN session ON ready.session = session.number
                     WHERE session.server = ?1
@@ -231,5 +232,5 @@ impl Shared {
 }
 
 fn parse(summary: &str) -> Result<SessionRecord, StorageError> {
-    serde_json::from_str(summary).map_err(|error| codec::CodecError::from(error).into())
+    Ok(codec::session_from_summary(summary)?)
 }

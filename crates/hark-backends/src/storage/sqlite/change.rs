@@ -66,9 +66,7 @@ fn due_number(live: &Live) -> Option<i64> {
 impl Change {
     pub fn new(session: &SessionId, row: &RowNumber, server: i64, commit: &Commit, program: &Program) -> Change {
         let rows = commit.fresh.iter().chain(&commit.put).map(|record| row_of(record, program));
-        // What is in the log can always be written as JSON.
-        let log =
-            if commit.log.is_empty() { String::new() } else { serde_json::to_string(&commit.log).unwrap_or_default() };
+        let log = if commit.log.is_empty() { String::new() } else { codec::log_text(&commit.log) };
         Change {
             session: session.clone(),
             row: row.clone(),
@@ -213,8 +211,7 @@ fn row_of(record: &Record, program: &Program) -> Row {
         Record::Session(session) => Row::Session {
             state: session.state.name(),
             ended: session.ended.map(|time| time.0 as i64),
-            // What is in it can always be written as JSON.
-            summary: serde_json::to_string(session).unwrap_or_default(),
+            summary: codec::session_summary(session),
         },
         Record::Live(number, live) => Row::Thread {
             number: *number,

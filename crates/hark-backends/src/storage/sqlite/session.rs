@@ -75,8 +75,8 @@ impl SqliteSession {
             Key::Session => {
                 let sql = "SELECT stamp, summary FROM session WHERE number = ?1 AND ?2";
                 let Some((stamp, parts)) = stamp_and(sql, &1, 1)? else { return Ok(None) };
-                let summary = serde_json::from_slice(&parts[0]).map_err(codec::CodecError::from)?;
-                (stamp, Record::Session(summary))
+                let summary = codec::session_from_summary(&String::from_utf8_lossy(&parts[0]))?;
+                (stamp, Record::Session(Box::new(summary)))
             }
             Key::Live(thread) => {
                 let Some((stamp, live)) = self.read_live(connection, session, *thread)? else { return Ok(None) };
@@ -320,7 +320,7 @@ impl SessionStorage for SqliteSession {
             while let Some(row) = rows.next()? {
                 let position = row.get::<_, i64>(0)? as u64;
                 let text = row.get_ref(1)?.as_str().unwrap_or_default();
-                let entries: Vec<LogEntry> = serde_json::from_str(text).map_err(codec::CodecError::from)?;
+                let entries = codec::log_from_text(text)?;
                 found.extend(entries.into_iter().map(|entry| (position, entry)));
             }
             Ok(found)
