@@ -28,7 +28,7 @@ use crate::surroundings::Timestamp;
 use crate::suspend::{SuspendAt, Suspensions};
 use crate::turn::Worker;
 pub(crate) use busy::{Busy, Paused, Taken};
-pub(crate) use calls::{Answered, CallState, Calls};
+pub(crate) use calls::{Answered, CallState, Calls, Try};
 pub(crate) use given::Given;
 
 /// A session under way.
@@ -280,10 +280,10 @@ impl Session {
     }
 
     /// Shows what a foreign function printed.
-    fn print(&self, thread: ThreadId, text: String) {
+    fn print(&self, thread: ThreadId, made: Try, text: String) {
         let item = OutputItem { time: self.now(), thread, text };
         if self.is_resumable() {
-            self.calls.print(&item);
+            self.calls.print(made, &item);
         }
         self.show(&mut lock(&self.output), &mut vec![item]);
     }
@@ -305,18 +305,18 @@ impl Session {
     /// Begins a foreign call, which is among those under way already; its thread is invoked when it is over.
     pub fn call(&self, call: Call) {
         let (printer, answerer) = (self.me.clone(), self.me.clone());
-        let (thread, number) = (call.id.thread, call.id.number);
+        let (thread, made) = (call.id.thread, Try::from(&call));
         self.ports.foreign.call(
             self.program.executable(),
             call,
             Box::new(move |text| {
                 if let Some(session) = printer.upgrade() {
-                    session.print(thread, text);
+                    session.print(thread, made, text);
                 }
             }),
             Box::new(move |answer| {
                 if let Some(session) = answerer.upgrade() {
-                    session.calls.answer(thread, number, answer);
+                    session.calls.answer(thread, made, answer);
                     session.invoke(&[thread]);
                 }
             }),
@@ -325,10 +325,10 @@ impl Session {
 
     /// Makes a foreign call that is among those under way already, and waits for its end. Its thread is to be given a turn then.
     pub fn call_blocking(&self, call: Call) {
-        let (thread, number) = (call.id.thread, call.id.number);
+        let (thread, made) = (call.id.thread, Try::from(&call));
         let executable = self.program.executable();
-        let answer = self.ports.foreign.call_blocking(executable, call, &mut |text| self.print(thread, text));
-        self.calls.answer(thread, number, answer);
+        let answer = self.ports.foreign.call_blocking(executable, call, &mut |text| self.print(thread, made, text));
+        self.calls.answer(thread, made, answer);
     }
 
     /// Wakes those who wait for a Future with records of their own.

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hark_machine::{Error, Value};
 
+use crate::foreign::Call;
 use crate::id::ThreadId;
 use crate::output::OutputItem;
 
@@ -15,10 +16,24 @@ pub(crate) type Answered = Result<Value, Error>;
 #[derive(Default)]
 pub(crate) struct Calls(Mutex<HashMap<ThreadId, UnderWay>>);
 
+/// Which of a thread's calls, and which try of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Try {
+    pub number: u64,
+    pub attempt: u32,
+}
+
+impl From<&Call> for Try {
+    fn from(call: &Call) -> Try {
+        Try { number: call.id.number, attempt: call.attempt }
+    }
+}
+
 /// A thread's call.
 struct UnderWay {
-    /// Which of its calls.
-    number: u64,
+    /// The last try that was made here. One before it may still be under way as well, if others had made the call
+    /// meanwhile: what it prints and answers is not wanted any more.
+    made: Try,
     answer: Option<Answered>,
     /// What it has printed, if that is still to be written down.
     printed: Vec<OutputItem>,
@@ -36,20 +51,20 @@ pub(crate) enum CallState {
 
 impl Calls {
     /// A call begins.
-    pub fn begin(&self, thread: ThreadId, number: u64) {
-        self.lock().insert(thread, UnderWay { number, answer: None, printed: Vec::new() });
+    pub fn begin(&self, thread: ThreadId, made: Try) {
+        self.lock().insert(thread, UnderWay { made, answer: None, printed: Vec::new() });
     }
 
     /// It printed something.
-    pub fn print(&self, item: &OutputItem) {
-        if let Some(call) = self.lock().get_mut(&item.thread) {
+    pub fn print(&self, made: Try, item: &OutputItem) {
+        if let Some(call) = self.lock().get_mut(&item.thread).filter(|call| call.made == made) {
             call.printed.push(item.clone());
         }
     }
 
     /// It is over. The first answer counts.
-    pub fn answer(&self, thread: ThreadId, number: u64, answer: Answered) {
-        if let Some(call) = self.lock().get_mut(&thread).filter(|call| call.number == number) {
+    pub fn answer(&self, thread: ThreadId, made: Try, answer: Answered) {
+        if let Some(call) = self.lock().get_mut(&thread).filter(|call| call.made == made) {
             call.answer.get_or_insert(answer);
         }
     }
@@ -63,7 +78,7 @@ impl Calls {
     pub fn take(&self, thread: ThreadId, number: u64) -> CallState {
         let mut calls = self.lock();
         let Entry::Occupied(mut call) = calls.entry(thread) else { return CallState::Unknown };
-        if call.get().number != number {
+        if call.get().made.number != number {
             return CallState::Unknown;
         }
         match call.get_mut().answer.take() {

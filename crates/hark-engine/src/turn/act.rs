@@ -6,6 +6,7 @@ use crate::id::{FutureId, ThreadId};
 use crate::limits::WAKES_PER_COMMIT_MAX;
 use crate::record::{FutureRecord, Key, Record, SessionState};
 use crate::remote::Told;
+use crate::session::Try;
 use crate::step::{self, Ending};
 use crate::storage::{Range, StorageError};
 
@@ -14,7 +15,7 @@ impl Worker<'_> {
     pub(super) fn act(&mut self, thread: ThreadId, ending: &Ending) -> Result<Pace, StorageError> {
         if let Some(call) = &self.call {
             // While the thread is still this worker's: another one would take the call for one whose worker was lost.
-            self.session.calls.begin(thread, call.id.number);
+            self.session.calls.begin(thread, Try::from(call));
         }
         let timer = self.plan.timer;
         // A durable timer is no activity: its session may be parked until then.
