@@ -1,7 +1,8 @@
 //! The port to what runs threads.
 //!
 //! An invoker decides nothing about Futures or sessions: it is given hints, *look at this thread*, and sees to it that
-//! some worker soon does. It may deliver a hint twice; what a thread does twice its storage fences.
+//! some worker soon does. Within a process it delivers each hint once, or loses it with the process. What reaches a
+//! session twice, say over a network, does so as another hint; what a thread does twice its storage fences.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

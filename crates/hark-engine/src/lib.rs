@@ -3,7 +3,7 @@
 //! The order to read in: the ids and records, the [`Commit`] and the [`storage`] port with the in-memory reference,
 //! [`step`] (every rule about Futures, continuations and ends, as a pure function), the ports [`invoker`] and
 //! [`foreign`], then what drives a thread's turn, a session, and the [`Engine`]. Clock, chance and OS threads come
-//! from outside through the ports.
+//! from outside through the ports. The feature `simulator` adds a world in which all of them come from a seed.
 
 pub mod codec;
 mod commit;

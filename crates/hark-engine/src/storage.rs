@@ -36,7 +36,8 @@ pub trait SessionStorage: Send + Sync {
     fn read(&self, keys: &[Key], found: &mut Vec<Option<Versioned>>) -> Result<(), StorageError>;
 
     /// The first records of a range, in key order, `limit` at most. Threads come without their state. It sees every
-    /// commit that had returned before the scan began, and may see a part of one that is under way.
+    /// commit that had returned before the scan began, and may see a part of one that is under way: what that writes
+    /// before what it removes, and no less than a scan before.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
@@ -104,6 +105,8 @@ pub trait Catalog: Send + Sync {
     fn list(&self, filter: &Filter) -> Result<Vec<Summary>, StorageError>;
 
     /// Takes sessions that run and that nobody serves, or only this one; answers those that were taken, the oldest first.
+    /// A storage that can only suspect that a server is dead answers a session that was taken from one a second time, when
+    /// that one can write no more: nobody else knows what it did last.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.

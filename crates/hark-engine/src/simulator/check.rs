@@ -86,7 +86,8 @@ impl Universe {
         let calls: BTreeMap<String, &str> = world
             .calls
             .iter()
-            .filter(|made| made.id.session == *id)
+            // Who is lost before each try of a call has never made it.
+            .filter(|made| made.id.session == *id && !made.what.starts_with("poison"))
             .map(|made| (made.id.to_string(), made.what.as_str()))
             .collect();
         let mut calls: Vec<String> = calls.into_values().map(str::to_owned).collect();

@@ -253,6 +253,8 @@ impl World {
         for id in self.sessions() {
             let Some(kept) = self.disk.sessions.get(&id).filter(|kept| kept.server == Some(me)) else { continue };
             let is_over = self.disk.record(&id).is_none_or(|record| record.state.is_over());
+            // One that has only begun may be on its way to others, and nothing can be due in it.
+            let has_begun = kept.log.len() > 1;
             let times = kept.rows.values().filter_map(|row| match row.due {
                 Some(Due::At(time)) if time > now => Some(time),
                 _ => None,
@@ -263,7 +265,7 @@ impl World {
             let due = self.disk.threads_due(&id, is_due);
             agenda.now.extend(due.into_iter().map(|thread| (id.clone(), thread)));
             let cases = self.disturbances.extra_hint;
-            while !is_over && self.happens(cases) {
+            while has_begun && !is_over && self.happens(cases) {
                 self.count.extra_hints += 1;
                 let thread = ThreadId(self.chance.below(threads));
                 agenda.now.push((id.clone(), thread));
