@@ -42,6 +42,9 @@ pub struct Loaded {
     pub own: Option<Known>,
     /// Failed Futures whose errors it was given in this step.
     pub heard: Vec<ThreadId>,
+    /// The Future that it had waited for, and found done without having been woken: its record among the waiters, if it
+    /// has one, is still there.
+    pub found_done: Option<FutureId>,
     /// What only the session's first thread has to know.
     pub first: Option<First>,
     /// Whether the session can be taken up again when its worker is lost. Only then is more kept of it than it needs to
@@ -136,6 +139,9 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
         commit.delete.push(Key::Ready(loaded.thread));
     }
     commit.delete.extend(loaded.heard.iter().map(|failed| Key::Unawaited(*failed)));
+    if let Some(future) = &loaded.found_done {
+        commit.delete.push(Key::Wait { future: future.clone(), waiter: loaded.thread });
+    }
     plan.invoke.extend(commit.fresh.iter().filter_map(|record| match record {
         Record::Live(child, _) => Some(*child),
         _ => None,

@@ -273,6 +273,7 @@ impl<'a> Worker<'a> {
             ready: None,
             own: None,
             heard: Vec::new(),
+            found_done: None,
             first: None,
             is_resumable: self.session.is_resumable(),
         };
@@ -349,7 +350,7 @@ impl<'a> Worker<'a> {
             }
             Status::Following(awaited) => {
                 let awaited = awaited.clone();
-                self.follow(loaded, awaited)?
+                self.follow(loaded, live, awaited)?
             }
             Status::Sleeping(until) if self.session.now() < *until => Next::End(Ending::Stays),
             Status::Sleeping(_) => {
@@ -392,7 +393,7 @@ impl<'a> Worker<'a> {
     fn reconsider(&mut self, loaded: &mut Loaded, live: &mut Live, ending: Ending) -> Result<Next, StorageError> {
         match ending {
             Ending::Waits(awaited, _) => self.consult(loaded, live, awaited),
-            Ending::Follows(awaited, _) => self.follow(loaded, awaited),
+            Ending::Follows(awaited, _) => self.follow(loaded, live, awaited),
             other => Ok(Next::End(other)),
         }
     }
@@ -400,6 +401,7 @@ impl<'a> Worker<'a> {
     /// What a thread does that needs this Future's value.
     fn consult(&mut self, loaded: &mut Loaded, live: &mut Live, awaited: Awaited) -> Result<Next, StorageError> {
         let known = self.look_at(&awaited)?;
+        note_done(loaded, live, &awaited, known.as_ref());
         match known.as_ref().map(|known| &known.record) {
             Some(FutureRecord::Resolved(value)) => {
                 if matches!(live.status, Status::Waiting(_)) {
@@ -416,8 +418,9 @@ impl<'a> Worker<'a> {
     }
 
     /// What a thread does that came to its end with this Future.
-    fn follow(&mut self, loaded: &mut Loaded, awaited: Awaited) -> Result<Next, StorageError> {
+    fn follow(&mut self, loaded: &mut Loaded, live: &Live, awaited: Awaited) -> Result<Next, StorageError> {
         let known = self.look_at(&awaited)?;
+        note_done(loaded, live, &awaited, known.as_ref());
         Ok(Next::End(match known.as_ref().map(|known| &known.record) {
             Some(FutureRecord::Resolved(value)) => Ending::Finished(value.clone()),
             Some(FutureRecord::Failed(failure)) => {
@@ -466,6 +469,14 @@ impl<'a> Worker<'a> {
             }
             State::Absent => Next::End(Ending::Stays),
         }
+    }
+}
+
+/// A thread may find that what it waits for is done before anyone has woken it.
+fn note_done(loaded: &mut Loaded, live: &Live, awaited: &Awaited, known: Option<&Known>) {
+    let waited = matches!(live.status, Status::Waiting(_) | Status::Following(_));
+    if waited && loaded.ready.is_none() && known.is_some_and(|known| !known.record.is_pending()) {
+        loaded.found_done = Some(awaited.into());
     }
 }
 

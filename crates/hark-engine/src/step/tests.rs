@@ -70,8 +70,16 @@ impl World {
             First { about: about(), session, is_alone: false }
         });
         let own = self.future(thread);
-        let loaded =
-            Loaded { thread: id, live: Some(stamp), ready, own, heard: Vec::new(), first, is_resumable: false };
+        let loaded = Loaded {
+            thread: id,
+            live: Some(stamp),
+            ready,
+            own,
+            heard: Vec::new(),
+            found_done: None,
+            first,
+            is_resumable: false,
+        };
         Held { loaded, live, commit: Commit::new(self.stamps.next()) }
     }
 

@@ -93,7 +93,7 @@ impl Worker<'_> {
             Effect::Finished(value) => match followed(&value) {
                 Some(awaited) => {
                     live.state = State::Absent;
-                    return self.follow(loaded, awaited);
+                    return self.follow(loaded, live, awaited);
                 }
                 None => Ending::Finished(value),
             },
