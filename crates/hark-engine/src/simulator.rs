@@ -11,7 +11,7 @@
 //! - **A server dies**, before or after a request: that request and all later ones fail, and have no effect but what
 //!   they had had. With it die its hints, its timers and the answers of its calls. *That is what a lost hint is*: within
 //!   a living process none is lost, and what a dead one knew is found in the storage by who takes its sessions over.
-//! - **A server is only suspected** of being dead ([`world`]): others take its sessions while it goes on for a while.
+//! - **A server is only suspected** of being dead: others take its sessions while it goes on for a while.
 //! - **The answer of a commit is lost**, whether it happened or not.
 //! - **A scan shows a part** of a commit that has not returned.
 //! - **Hints come twice**: the agenda names threads that nobody has to look at.
@@ -19,7 +19,7 @@
 //! - **Calls are slow**: their answers come in any order, or never, if the server dies.
 //! - **Someone outside** resolves, cancels and retries at any time, and may die while doing it.
 //!
-//! In the end all disturbances stop, and then the sessions must come to their ends by themselves ([`check`]).
+//! In the end all disturbances stop, and then the sessions must come to their ends by themselves.
 
 mod chance;
 mod check;
@@ -45,8 +45,8 @@ use world::Disturbances;
 /// A program, and what is done to its sessions from outside.
 #[derive(Debug, Clone)]
 pub struct Scenario {
-    /// The program; a session calls its `main()`. Its imports may be `echo`, `say`, `fail`, `unready` and `poison`, see
-    /// [`foreign`].
+    /// The program; a session calls its `main()`. Its imports may be `echo`, `say` (which prints), `fail`, `unready`
+    /// (which fails until [`Act::Retry`]) and `poison` (which kills its server).
     pub executable: Executable,
     /// What is done to each session from outside, once.
     pub acts: Vec<Act>,

@@ -155,7 +155,7 @@ impl Disturbances {
             clock_jump: some(&[0, 0, 20, 100]),
             servers: some(&[1, 1, 2, 3]),
             sessions: some(&[1, 1, 1, 2]),
-            until: some(&[100, 300, 1_000, 4_000]),
+            until: some(&[100, 300, 300, 1_000, 1_000, 1_000, 1_000, 4_000]),
             has_leases,
         }
     }
