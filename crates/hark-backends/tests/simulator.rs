@@ -51,7 +51,7 @@ fn nested_fan_outs() {
         fn leaf(n) { print(n); n }
         fn branch(n) { a = async leaf(n * 10); b = async leaf(n * 10 + 1); print(n); (await a) + await b }
         fn main() { a = async branch(1); b = async branch(2); c = async branch(3); x = await a; print(\"a\"); x + (await b) + await c }";
-    check(1_500, text, &[], "123");
+    check(1_000, text, &[], "123");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_chain_of_calls() {
     let text = "
         import(echo, outside, 1); import(say, outside, 1);
         fn main() { a = echo(1); print(a); b = echo(a + 1); c = say(\"x\"); print(c); d = echo(b + 1); d * 10 }";
-    check(1_500, text, &[], "30");
+    check(1_000, text, &[], "30");
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn sessions_that_are_cancelled() {
         fn leaf(n) { print(n); echo(n) }
         fn branch(n) { a = async leaf(n * 10); b = async leaf(n * 10 + 1); sleep(1); (await a) + await b }
         fn main() { a = async branch(1); b = async branch(2); (await a) + await b }";
-    check(1_500, text, &[Act::Cancel], "62");
+    check(1_000, text, &[Act::Cancel], "62");
 }
 
 #[test]
