@@ -17,7 +17,7 @@ use hark_backends::invoker::Threads;
 use hark_backends::storage::sqlite::SqliteStorage;
 use hark_bytecode::Binding;
 use hark_engine::outside::Outside;
-use hark_engine::{Engine, Invoker, NoForeign, Options, Ports, SessionId, Start, Storage};
+use hark_engine::{Engine, Invoker, NoForeign, Options, Ports, SessionId, Start, Storage, Whose};
 use hark_machine::{Program, Value};
 
 const PROGRAM: &str = "fn main() { await future(\"go\", 1) }";
@@ -55,7 +55,7 @@ fn main() {
     let begun = Instant::now();
     let attendant = {
         let (engine, stop) = (engine.clone(), stop.clone());
-        thread::spawn(move || engine.attend_all(&stop))
+        thread::spawn(move || engine.attend(Whose::All, &stop, &|id, error| panic!("{id}: {error}")))
     };
     let worker = {
         let (invoker, stop) = (invoker.clone(), stop.clone());

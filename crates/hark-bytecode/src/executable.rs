@@ -18,7 +18,7 @@ pub struct ForeignIndex(pub u32);
 pub struct NameIndex(pub u32);
 
 /// A compiled program: immutable, and named by the hash of its encoding.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Executable {
     /// What it was compiled from.
     pub source: Source,

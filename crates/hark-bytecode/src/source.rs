@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 /// The text that a program was compiled from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
     /// The file's name, as the user gave it.
     pub path: Arc<str>,

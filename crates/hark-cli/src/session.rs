@@ -15,15 +15,17 @@ use hark_backends::invoker::processes::Processes;
 use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::{
     CancelHandle, Engine, Foreign, Invoker, NoForeign, Observer, Options, Ports, Report, SessionId, Start, Storage,
-    SuspendAt,
+    StorageError, SuspendAt, Whose,
 };
 use hark_machine::Program;
 
 use crate::args::ConcurrencyName;
 use crate::entry::Entry;
 use crate::failure::Failure;
+use crate::output;
 use crate::project::Project;
 use crate::python;
+use crate::render::Style;
 use crate::signals::Interruption;
 use crate::storage;
 
@@ -60,12 +62,13 @@ impl Session {
         let options = Options { suspend_at: self.suspend_at, keep_output, ..Options::default() };
         let mut serving =
             Serving::new(&self.project, self.storage, self.invoker, needs_python, options, &self.interruption)?;
-        serving.attend(Engine::attend)?;
+        serving.attend(Whose::Own)?;
         let cancel = serving.engine.cancel_handle();
         let Entry { callee, arguments } = self.entry;
         let start = Start { program: self.program, callee, arguments };
         let report = serving.engine.run_announced(start, observer(cancel), begun);
-        serving.end();
+        // What fails is in its report.
+        let _ = serving.end();
         Ok(report)
     }
 
@@ -129,7 +132,7 @@ pub struct Serving {
     /// Becomes true at a signal.
     pub interrupted: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
-    attendant: Option<thread::JoinHandle<()>>,
+    attendant: Option<thread::JoinHandle<Result<(), StorageError>>>,
 }
 
 impl Serving {
@@ -159,14 +162,24 @@ impl Serving {
         Ok(Serving { engine, ports, interrupted, stop: Arc::default(), attendant: None })
     }
 
-    /// Has an OS thread look after durable sessions: those of this engine, or all that nobody serves, too.
+    /// Has an OS thread look after durable sessions. If it cannot, serving ends as at a signal.
     ///
     /// # Errors
     /// If the operating system has no thread to give.
-    pub fn attend(&mut self, how: fn(&Engine, &AtomicBool)) -> Result<(), Failure> {
+    pub fn attend(&mut self, whose: Whose) -> Result<(), Failure> {
         if self.ports.storage.catalog().is_some() {
             let (engine, stop) = (self.engine.clone(), self.stop.clone());
-            let attendant = thread::Builder::new().name("attendant".to_owned()).spawn(move || how(&engine, &stop));
+            let (interrupted, invoker) = (self.interrupted.clone(), self.ports.invoker.clone());
+            let attend = move || {
+                let attended = engine.attend(whose, &stop, &tell_failure);
+                if attended.is_err() {
+                    interrupted.store(true, Ordering::Release);
+                    engine.cancel_handle().cancel();
+                    invoker.nudge();
+                }
+                attended
+            };
+            let attendant = thread::Builder::new().name("attendant".to_owned()).spawn(attend);
             let attendant = attendant.map_err(|error| Failure::usage(format!("cannot start a thread: {error}")))?;
             self.attendant = Some(attendant);
         }
@@ -174,16 +187,23 @@ impl Serving {
     }
 
     /// Gives up what is left, for others to take.
-    pub fn end(mut self) {
+    ///
+    /// # Errors
+    /// If the storage failed, so that it could not be looked after.
+    pub fn end(mut self) -> Result<(), Failure> {
         self.stop.store(true, Ordering::Release);
         if let Some(catalog) = self.ports.storage.catalog() {
             catalog.ring();
         }
-        if let Some(attendant) = self.attendant.take() {
-            // It may be in the middle of a look; a panic of it was told.
-            let _ = attendant.join();
-        }
+        // It may be in the middle of a look; a panic of it was told.
+        let attended = self.attendant.take().and_then(|attendant| attendant.join().ok()).unwrap_or(Ok(()));
         // If that fails, others find out that this process is gone.
         let _ = self.engine.release();
+        attended.map_err(storage::failure)
     }
+}
+
+fn tell_failure(session: &SessionId, error: &StorageError) {
+    let failure = Failure::Storage(format!("session {session} cannot go on: {error}"));
+    output::tell(&failure.drawn(Style::for_stderr()));
 }

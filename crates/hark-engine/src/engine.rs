@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use hark_bytecode::Executable;
 use hark_machine::{Error, Program, Thread, Value, function_name, literal_text};
 
+use crate::attendant::Attendant;
 use crate::foreign::Foreign;
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::{Invoker, Runner};
@@ -14,7 +15,7 @@ use crate::output::{Observer, OutputItem};
 use crate::record::About;
 use crate::remote::Upstream;
 use crate::report::{Report, SessionError, Status};
-use crate::serving::{self, Serving};
+use crate::serving::Serving;
 use crate::session::{OnEnd, Parts, Session};
 use crate::step;
 use crate::storage::{Storage, StorageError};
@@ -36,6 +37,15 @@ impl Default for Options {
     fn default() -> Options {
         Options { suspend_at: SuspendAt::Never, keep_output: false, max_tries: MAX_TRIES }
     }
+}
+
+/// Which sessions an engine looks after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Those that it has begun or was told to resume.
+    Own,
+    /// Also every other that nobody serves.
+    All,
 }
 
 /// A session that is to be started.
@@ -190,7 +200,7 @@ impl Engine {
     }
 
     /// Takes sessions that nobody serves and goes on with them, or only this one; answers which. `on_end` gets each
-    /// one's report.
+    /// one's report, also of those that cannot go on because what is kept of them is damaged.
     ///
     /// # Errors
     /// If the storage fails, or keeps no sessions.
@@ -203,36 +213,37 @@ impl Engine {
         let serving = self.serving()?;
         let mut resumed = Vec::new();
         for id in serving.catalog()?.claim(only)? {
-            let on_end = on_end.clone();
-            let on_end: OnEnd = Box::new(move |session| on_end(session.report()));
-            if let Some(session) = serving.watch(&id, observer.clone(), on_end)? {
-                resumed.push(id.clone());
-                serving.take_up(&session)?;
+            let call = on_end.clone();
+            let call: OnEnd = Box::new(move |session| call(session.report()));
+            match serving.watch(&id, observer.clone(), call) {
+                Ok(None) => continue,
+                Ok(Some(session)) => {
+                    if let Err(error) = serving.take_up(&session) {
+                        session.fail_storage(&error);
+                    }
+                }
+                Err(error) => on_end(Report::unserved(&id, &error)),
             }
+            resumed.push(id);
         }
         Ok(resumed)
     }
 
-    /// Looks after the sessions of this engine until it is stopped: sees to it that those go on whose time has come, or
-    /// that were woken from outside.
-    pub fn attend(&self, stop: &AtomicBool) {
-        if let Some(serving) = &self.serving {
-            serving::attend(serving, stop, || Ok(()));
+    /// Looks after sessions until it is stopped: sees to it that those go on whose time has come, or that were woken from
+    /// outside. `on_failure` learns of those that nobody waits for, and that the storage does not let go on.
+    ///
+    /// # Errors
+    /// If the storage as a whole will not work.
+    pub fn attend(
+        &self,
+        whose: Whose,
+        stop: &AtomicBool,
+        on_failure: &dyn Fn(&SessionId, &StorageError),
+    ) -> Result<(), StorageError> {
+        match &self.serving {
+            Some(serving) => Attendant::new(serving, whose == Whose::All, on_failure).attend(stop),
+            None => Ok(()),
         }
-    }
-
-    /// The same, and takes every session that nobody serves.
-    pub fn attend_all(&self, stop: &AtomicBool) {
-        let Some(serving) = &self.serving else { return };
-        serving::attend(serving, stop, || {
-            let catalog = serving.catalog()?;
-            for id in catalog.active(catalog.claim(None)?)? {
-                if let Some(session) = serving.take(&id)? {
-                    serving.take_up(&session)?;
-                }
-            }
-            Ok(())
-        });
     }
 
     /// Gives up all sessions, for others to take.

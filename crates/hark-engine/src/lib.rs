@@ -5,6 +5,7 @@
 //! [`foreign`], then what drives a thread's turn, a session, and the [`Engine`]. Clock, chance and OS threads come
 //! from outside through the ports. The feature `simulator` adds a world in which all of them come from a seed.
 
+mod attendant;
 pub mod codec;
 mod commit;
 pub mod conformance;
@@ -34,7 +35,7 @@ mod suspend;
 mod turn;
 
 pub use commit::{Commit, Outcome};
-pub use engine::{CancelHandle, Engine, Options, Ports, Start};
+pub use engine::{CancelHandle, Engine, Options, Ports, Start, Whose};
 pub use export::{ImportError, import};
 pub use failure::Failure;
 pub use foreign::{Call, CallId, Foreign, NoForeign};

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{SessionId, ThreadId};
 use crate::output::OutputItem;
+use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
 /// What a worker tells its supervisor, in order.
@@ -28,7 +29,7 @@ pub enum Told {
     /// The session is over, as its record says.
     Ended,
     /// The storage does not work, for this reason.
-    Failed(String),
+    Failed(StorageError),
 }
 
 /// Where a worker tells what happened.

@@ -113,6 +113,13 @@ impl Report {
         Ok(())
     }
 
+    /// A session that nobody can serve, as its records cannot be read.
+    pub(crate) fn unserved(id: &SessionId, error: &StorageError) -> Report {
+        let mut report = Report::empty(id, Status::Suspended);
+        report.add_storage_error(error);
+        report
+    }
+
     pub(crate) fn add_storage_error(&mut self, error: &StorageError) {
         let error = Error::new("storage", error.to_string());
         self.errors.push(SessionError { thread: step::FIRST, error });

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use hark_machine::Program;
@@ -29,6 +28,8 @@ pub(crate) struct Serving {
     programs: Mutex<HashMap<String, Weak<Program>>>,
     /// When the next thread's time comes, as far as the last look at the agenda and what was noted since say.
     next_due: Mutex<Option<Timestamp>>,
+    /// Sessions that nobody waits for, which the storage did not let go on.
+    failures: Mutex<Vec<(SessionId, StorageError)>>,
     upstream: Option<Arc<dyn Upstream>>,
     me: Weak<Serving>,
 }
@@ -48,6 +49,7 @@ impl Serving {
             sessions: Mutex::default(),
             programs: Mutex::default(),
             next_due: Mutex::default(),
+            failures: Mutex::default(),
             upstream,
             me: me.clone(),
         })
@@ -90,10 +92,10 @@ impl Serving {
         lock(&self.sessions).insert(session.id().clone(), entered);
     }
 
-    /// The session is over here.
-    pub fn leave(&self, id: &SessionId) {
+    /// The session is over here. Answers whether someone waited for its end.
+    pub fn leave(&self, id: &SessionId) -> bool {
         let left = lock(&self.sessions).remove(id);
-        drop(left);
+        left.is_some_and(|entered| entered.is_watched)
     }
 
     /// Drops a session in which nothing happens, unless someone waits for its end.
@@ -286,11 +288,39 @@ impl Serving {
         *lock(&self.next_due) = None;
         let agenda = self.catalog()?.due(self.ports.surroundings.now())?;
         for (session, threads) in by_session(agenda.now) {
-            self.wake(&session, &threads)?;
+            if let Err(error) = self.wake(&session, &threads) {
+                self.fail(&session, error);
+            }
         }
         let mut next = lock(&self.next_due);
         *next = [*next, agenda.next].into_iter().flatten().min();
         Ok(*next)
+    }
+
+    /// The storage does not let a session go on.
+    pub fn fail(&self, id: &SessionId, error: StorageError) {
+        let session = lock(&self.sessions).get(id).map(|entered| entered.session.clone());
+        match session {
+            Some(session) => session.fail_storage(&error),
+            None => self.note_failure(id, error),
+        }
+    }
+
+    /// A session that nobody waits for has failed here, as whoever looks after sessions should know.
+    pub fn note_failure(&self, id: &SessionId, error: StorageError) {
+        lock(&self.failures).push((id.clone(), error));
+        if let Ok(catalog) = self.catalog() {
+            catalog.ring();
+        }
+    }
+
+    /// What has failed since the last time that this was asked.
+    pub fn take_failures(&self) -> Vec<(SessionId, StorageError)> {
+        std::mem::take(&mut *lock(&self.failures))
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.ports.surroundings.now()
     }
 
     /// Leaves all sessions as they are.
@@ -298,22 +328,6 @@ impl Serving {
         let sessions: Vec<Arc<Session>> =
             lock(&self.sessions).values().map(|entered| entered.session.clone()).collect();
         sessions.iter().for_each(|session| session.interrupt());
-    }
-}
-
-/// Looks at the agenda when there is news, when a time comes, and once in a while, until it is stopped.
-pub(crate) fn attend(serving: &Serving, stop: &AtomicBool, mut before: impl FnMut() -> Result<(), StorageError>) {
-    use crate::limits::{NEWS_WAIT_MAX, STORAGE_RETRY_WAIT};
-
-    while !stop.load(Ordering::Acquire) {
-        let looked = before().and_then(|()| serving.look_at_agenda());
-        let Ok(catalog) = serving.catalog() else { return };
-        let wait = match looked {
-            Ok(next) => next.map_or(NEWS_WAIT_MAX, |next| next.since(serving.ports.surroundings.now())),
-            // What is wrong with the storage its sessions tell.
-            Err(_) => STORAGE_RETRY_WAIT,
-        };
-        catalog.wait_for_news(wait.min(NEWS_WAIT_MAX));
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use hark_machine::{Error, Program, Thread, Value};
+use hark_machine::{Program, Thread, Value};
 
 use crate::commit::{Commit, Outcome};
 use crate::deadlock;
@@ -77,8 +77,10 @@ enum End {
     Closed(Status),
     /// Whoever ran it was told to leave it.
     Interrupted,
-    /// It cannot go on: a deadlock, or a storage that fails.
-    Error(SessionError),
+    /// It cannot go on: its threads wait for each other.
+    Deadlock(SessionError),
+    /// Its storage does not let it go on.
+    Storage(StorageError),
 }
 
 struct Output {
@@ -374,7 +376,7 @@ impl Session {
             return;
         }
         match deadlock::describe(self.records(), &self.program) {
-            Ok(error) => self.end_with(End::Error(error)),
+            Ok(error) => drop(self.end_with(End::Deadlock(error))),
             Err(error) => self.fail_storage(&error),
         }
     }
@@ -480,8 +482,10 @@ impl Session {
 
     /// Ends the session here because its storage does not work.
     pub fn fail_storage(&self, error: &StorageError) {
-        let error = Error::new("storage", error.to_string());
-        self.end_with(End::Error(SessionError { thread: step::FIRST, error }));
+        let is_unseen = self.end_with(End::Storage(error.clone()));
+        if let Some(serving) = self.serving.as_ref().filter(|_| is_unseen) {
+            serving.note_failure(&self.id, error.clone());
+        }
     }
 
     /// Someone waits for its end, who may have come too late for a part of its output.
@@ -512,26 +516,27 @@ impl Session {
         self.ports.foreign.cancel(&self.id);
     }
 
-    fn end_with(&self, end: End) {
-        // The first reason counts.
-        if self.end.set(end).is_ok() {
-            self.over.store(true, Ordering::Release);
-            self.tell_end();
-            if let Some(serving) = &self.serving {
-                serving.leave(&self.id);
-            }
-            if !self.call_on_end() {
-                // Someone serves until it is over.
-                self.ports.invoker.nudge();
-            }
+    /// Answers whether it ends with this, and nobody waits for that.
+    fn end_with(&self, end: End) -> bool {
+        if self.end.set(end).is_err() {
+            // The first reason counts.
+            return false;
         }
+        self.over.store(true, Ordering::Release);
+        self.tell_end();
+        let is_watched = self.serving.as_ref().is_none_or(|serving| serving.leave(&self.id));
+        if !self.call_on_end() {
+            // Someone serves until it is over.
+            self.ports.invoker.nudge();
+        }
+        !is_watched
     }
 
     /// Tells a supervisor that it is over here.
     fn tell_end(&self) {
         let Some(upstream) = self.upstream() else { return };
         match self.end.get() {
-            Some(End::Error(error)) => upstream.tell(&self.id, Told::Failed(error.error.message.to_string())),
+            Some(End::Storage(error)) => upstream.tell(&self.id, Told::Failed(error.clone())),
             // Then the supervisor is the one who wants no more of it.
             Some(End::Interrupted) | None => {}
             Some(_) => upstream.tell(&self.id, Told::Ended),
@@ -551,8 +556,8 @@ impl Session {
             Some(End::Closed(status)) => Some(*status),
             Some(End::Interrupted) if self.is_resumable() => Some(Status::Suspended),
             Some(End::Interrupted) => Some(Status::Cancelled),
-            Some(End::Error(_)) if self.is_resumable() && self.is_written() => Some(Status::Suspended),
-            Some(End::Error(_)) => Some(Status::Broken),
+            Some(End::Storage(_)) if self.is_resumable() && self.is_written() => Some(Status::Suspended),
+            Some(End::Storage(_) | End::Deadlock(_)) => Some(Status::Broken),
             // Though someone may retry it already.
             Some(End::Stopped(SessionState::Broken)) => Some(Status::Broken),
             _ => None,
@@ -562,8 +567,10 @@ impl Session {
             (Some(End::Stopped(SessionState::Finished)), Some(result)) => Report::finished(&self.id, result.clone()),
             _ => Report::of_records(&self.id, &*self.records, status),
         };
-        if let Some(End::Error(error)) = self.end.get() {
-            report.errors.push(error.clone());
+        match self.end.get() {
+            Some(End::Deadlock(error)) => report.errors.push(error.clone()),
+            Some(End::Storage(error)) => report.add_storage_error(error),
+            _ => {}
         }
         // In other processes more may have been started.
         report.threads = report.threads.max(self.threads.load(Ordering::Relaxed));
@@ -624,7 +631,7 @@ impl Supervised for Session {
             Told::Settled(_, count) => self.remove_activity(count),
             Told::Due(until) => self.note_due(until),
             Told::Printed(mut items) => self.show(&mut lock(&self.output), &mut items),
-            Told::Failed(why) => self.fail_storage(&StorageError::Transient(why)),
+            Told::Failed(error) => self.fail_storage(&error),
             Told::Ended => {
                 if let Err(error) = self.look_closed() {
                     self.fail_storage(&error);

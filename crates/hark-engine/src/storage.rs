@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hark_bytecode::Executable;
 use hark_machine::Program;
+use serde::{Deserialize, Serialize};
 
 use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
@@ -117,8 +118,8 @@ pub trait Catalog: Send + Sync {
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn active(&self, claimed: Vec<SessionId>) -> Result<Vec<SessionId>, StorageError> {
-        Ok(claimed)
+    fn active(&self, claimed: &[SessionId]) -> Result<Vec<SessionId>, StorageError> {
+        Ok(claimed.to_vec())
     }
 
     /// Gives up this session, or all that this server has.
@@ -207,7 +208,7 @@ pub enum Range {
 }
 
 /// Why a storage could not do what it was asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StorageError {
     /// It may work if it is tried again.
     Transient(String),

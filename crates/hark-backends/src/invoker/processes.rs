@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hark_engine::remote::{Supervised, Told};
-use hark_engine::{Invoker, Runner, SessionId, ThreadId};
+use hark_engine::{Invoker, Runner, SessionId, StorageError, ThreadId};
 use serde::{Deserialize, Serialize};
 
 pub use worker::{Supervisor, work};
@@ -234,9 +234,10 @@ impl Shared {
         let sessions: Vec<_> =
             hints.into_iter().filter_map(|(id, hints)| Some((state.sessions.get(&id)?.clone(), hints))).collect();
         drop(state);
+        let gone = StorageError::Transient("the worker processes end as soon as they are started".to_owned());
         for (session, hints) in sessions {
             if gives_up {
-                session.clone().hear(Told::Failed("the worker processes end as soon as they are started".to_owned()));
+                session.clone().hear(Told::Failed(gone.clone()));
                 self.forget(session.id());
             } else {
                 self.send(&session, hints.into_iter());

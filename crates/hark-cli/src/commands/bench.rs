@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hark_backends::storage::sqlite::{SqliteStorage, Work};
-use hark_engine::{Engine, Options, Report, Start, Status};
+use hark_engine::{Engine, Options, Report, Start, Status, Whose};
 use hark_machine::Program;
 
 use super::{BROKEN, FINISHED};
@@ -42,12 +42,12 @@ pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
         Options::default(),
         &Interruption::default(),
     )?;
-    serving.attend(Engine::attend)?;
+    serving.attend(Whose::Own)?;
     let before = Usage::now(file.as_deref());
     let begun = Instant::now();
     let ran = run(&serving, &start, wanted);
     let took = begun.elapsed();
-    serving.end();
+    serving.end()?;
     let used = Usage::now(file.as_deref()).since(&before);
     let figures = Figures::new(&ran, took, used);
     if wanted.kept.json {

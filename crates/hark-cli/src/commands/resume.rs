@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hark_bytecode::Executable;
 use hark_engine::outside::OutsideError;
-use hark_engine::{Engine, Invoker, Observer, Options, OutputItem, Report, SessionId, Status, Storage};
+use hark_engine::{Invoker, Observer, Options, OutputItem, Report, SessionId, Status, Storage, Whose};
 use hark_machine::Value;
 
 use super::kept::{Store, outside_failure, shown_state};
@@ -131,10 +132,11 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
         Arc::new(move |report| ends.add(report))
     };
     let resumed = serving.engine.resume(only, &observer, &on_end).map_err(storage::failure)?;
-    serving.attend(Engine::attend)?;
+    serving.attend(Whose::Own)?;
     ends.expect(resumed.len());
     serving.ports.invoker.serve(&ends.all);
-    serving.end();
+    // What fails is in the reports.
+    let _ = serving.end();
     stream.close().map_err(Failure::Output)?;
     let mut reports = std::mem::take(&mut *ends.reports.lock().unwrap_or_else(PoisonError::into_inner));
     reports.sort_by(|one, other| one.session.cmp(&other.session));
@@ -144,14 +146,18 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
 }
 
 fn show(store: &Store, json: bool, reports: &[Report]) -> Result<(), Failure> {
-    let programs = reports.iter().map(|report| Ok(store.outside(&report.session)?.program().clone()));
-    let programs = programs.collect::<Result<Vec<_>, Failure>>()?;
+    // Of one that cannot be read, only that is told.
+    let program = |report: &Report| match store.outside(&report.session) {
+        Ok(session) => session.program().executable().clone(),
+        Err(_) => Executable::default(),
+    };
+    let programs: Vec<Executable> = reports.iter().map(program).collect();
     let pairs = || reports.iter().zip(&programs);
     if json {
         return report::write_list(|json| {
             for (each, program) in pairs() {
                 json.open('{')?;
-                report::write_report(each, program.executable(), json)?;
+                report::write_report(each, program, json)?;
                 report::write_no_diagnostics(json)?;
                 json.close('}')?;
             }
@@ -164,11 +170,11 @@ fn show(store: &Store, json: bool, reports: &[Report]) -> Result<(), Failure> {
     for (each, program) in pairs() {
         let style = Style::for_stderr();
         let mut out = format!("{}\n", style.paint(Paint::Dim, &format!("session {} {}", each.session, each.status)));
-        let lines = Lines::new(&program.executable().source);
+        let lines = Lines::new(&program.source);
         each.errors.iter().for_each(|error| draw_error(&error.error, &lines, style, &mut out));
         output::tell(&out);
         if let Some(result) = each.result.as_ref().filter(|result| !matches!(result, Value::Null)) {
-            output::write_out(&format!("{}\n", hark_machine::text_of(result, program.executable())))?;
+            output::write_out(&format!("{}\n", hark_machine::text_of(result, program)))?;
         }
     }
     Ok(())

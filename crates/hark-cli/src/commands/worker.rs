@@ -11,7 +11,7 @@ use std::thread;
 use hark_backends::invoker::Threads;
 use hark_backends::invoker::processes::{Supervisor, work};
 use hark_backends::storage::sqlite::SqliteStorage;
-use hark_engine::{Engine, Invoker, Options, Storage};
+use hark_engine::{Engine, Invoker, Options, Storage, Whose};
 
 use super::FINISHED;
 use crate::args::{Worker, WorkerProcess};
@@ -38,9 +38,9 @@ pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
         let text = format!("serving {}; Ctrl-C stops it", folder.display());
         output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &text)));
     }
-    serving.attend(Engine::attend_all)?;
+    serving.attend(Whose::All)?;
     serving.ports.invoker.serve(&serving.interrupted);
-    serving.end();
+    serving.end()?;
     Ok(FINISHED)
 }
 

@@ -12,7 +12,7 @@ use super::seat::{Hints, Worker};
 use super::storage::DiskStorage;
 use super::world::{Disturbances, Health, Hint, Number, Process, World};
 use super::{Scenario, Shared, foreign};
-use crate::engine::{Engine, Options, Ports, Start};
+use crate::engine::{Engine, Options, Ports, Start, Whose};
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::Runner;
 use crate::output::{Observer, OutputItem};
@@ -340,7 +340,8 @@ impl Universe {
             None => return,
         }
         running.stop.store(false, Ordering::Relaxed);
-        running.engine.attend_all(&running.stop);
+        // A storage that fails is one of this world's, and whoever is not served is found by others.
+        let _ = running.engine.attend(Whose::All, &running.stop, &|_, _| {});
         if let Some(process) = self.world().processes.get_mut(&number) {
             process.attends = false;
         }

@@ -40,7 +40,7 @@ pub fn work(engine: &Engine, upstream: &dyn Upstream, socket: UnixStream) {
             Ok(Down::Run { session, threads }) => {
                 let session = SessionId::from_text(&session);
                 if let Err(error) = engine.run_threads(&session, &threads) {
-                    upstream.tell(&session, Told::Failed(error.to_string()));
+                    upstream.tell(&session, Told::Failed(error));
                 }
             }
             Ok(Down::Forget { session }) => engine.forget(&SessionId::from_text(&session)),

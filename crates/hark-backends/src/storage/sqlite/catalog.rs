@@ -122,10 +122,10 @@ impl Catalog for Shared {
         Ok(claimed)
     }
 
-    fn active(&self, claimed: Vec<SessionId>) -> Result<Vec<SessionId>, StorageError> {
-        let Some(me) = self.server.get().map(server::Server::number) else { return Ok(claimed) };
+    fn active(&self, claimed: &[SessionId]) -> Result<Vec<SessionId>, StorageError> {
+        let Some(me) = self.server.get().map(server::Server::number) else { return Ok(claimed.to_vec()) };
         if claimed.len() < MANY {
-            return Ok(claimed);
+            return Ok(claimed.to_vec());
         }
         let active: HashSet<String> = self.read(|connection| {
             // One without threads has still to be ended.
@@ -137,7 +137,7 @@ impl Catalog for Shared {
             let mut statement = connection.prepare_cached(sql)?;
             statement.query_map(params![me, DUE_AT_TAKEOVER], |row| row.get(0))?.collect()
         })?;
-        Ok(claimed.into_iter().filter(|id| active.contains(id.as_str())).collect())
+        Ok(claimed.iter().filter(|id| active.contains(id.as_str())).cloned().collect())
     }
 
     fn release(&self, only: Option<&SessionId>) -> Result<(), StorageError> {
