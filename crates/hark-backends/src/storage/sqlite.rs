@@ -1,8 +1,8 @@
 //! Sessions in one SQLite file.
 //!
 //! Write-ahead log, `synchronous=FULL`: a commit that has returned is on the disk. Commits of many threads that are ready
-//! together share one transaction and one fsync ([`group`]). Whoever serves sessions holds a lock that the system frees at
-//! its death, and listens on a socket for what other processes write ([`server`]).
+//! together share one transaction and one fsync (`group`). Whoever serves sessions holds a lock that the system frees at
+//! its death, and listens on a socket for what other processes write (`server`).
 
 mod catalog;
 mod change;
