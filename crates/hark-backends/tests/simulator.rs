@@ -154,8 +154,8 @@ fn a_call_that_kills() {
         import(poison, outside, 1);
         fn drink() { poison(1) }
         fn leaf(n) { print(n); n }
-        fn main() { async drink(); (await async leaf(1)) + await async leaf(2) }";
-    check_with(500, 5, text, &[], "3");
+        fn main() { sum = (await async leaf(1)) + await async leaf(2); async drink(); sum }";
+    check_with(500, 30, text, &[], "3");
 }
 
 #[test]

@@ -301,6 +301,9 @@ pub struct GoOn {
     /// The session: the beginning of its id is enough. Without it: all that are unfinished (`retry`: the newest)
     #[arg(value_name = "ID")]
     pub id: Option<String>,
+    /// Show nothing but the output, the results and errors
+    #[arg(long, short)]
+    pub quiet: bool,
     #[command(flatten)]
     pub concurrency: ConcurrencyChoice,
     #[command(flatten)]

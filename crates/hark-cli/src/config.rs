@@ -4,6 +4,10 @@ mod read;
 mod template;
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use hark_backends::storage::sqlite::LEASE;
+use hark_engine::Options;
 
 use crate::args::StorageName;
 
@@ -14,6 +18,10 @@ pub use template::template;
 pub const FILE_NAME: &str = "hark.toml";
 /// The most Python workers that may be asked for.
 pub const WORKERS_MAX: u32 = 1000;
+/// The longest lease, in seconds.
+pub const LEASE_MAX: u32 = 86_400;
+/// The most tries that may be asked for.
+pub const MAX_TRIES_MAX: u32 = 1_000_000;
 
 /// What `hark.toml` says, or the defaults. Paths are as written, relative to the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +38,10 @@ pub struct Settings {
     pub storage: Option<StorageName>,
     /// How many Python workers may run at a time, if the default is not wanted.
     pub workers: Option<u32>,
+    /// How long a process may be still before others take over its sessions.
+    pub lease: Duration,
+    /// How many times the worker of a call or step is lost before that fails.
+    pub max_tries: u32,
 }
 
 impl Default for Settings {
@@ -41,6 +53,8 @@ impl Default for Settings {
             data_dir: ".hark".into(),
             storage: None,
             workers: None,
+            lease: LEASE,
+            max_tries: Options::default().max_tries,
         }
     }
 }
@@ -69,7 +83,7 @@ struct Setting {
     about: &'static [&'static str],
 }
 
-const SECTIONS: [&str; 3] = ["project", "python", "instance"];
+const SECTIONS: [&str; 4] = ["project", "python", "sessions", "instance"];
 
 const SETTINGS: &[Setting] = &[
     Setting {
@@ -130,6 +144,26 @@ const SETTINGS: &[Setting] = &[
         about: &[
             "How many calls of Python functions run at a time, each in a process of its own. Without this setting:",
             "twice the number of processor cores, at least 4.",
+        ],
+    },
+    Setting {
+        section: "sessions",
+        key: "lease",
+        kind: Kind::Count(LEASE_MAX),
+        default: "10",
+        about: &[
+            "How many seconds a process may be still before others take over its sessions. That it has ended they",
+            "notice at once.",
+        ],
+    },
+    Setting {
+        section: "sessions",
+        key: "max_tries",
+        kind: Kind::Count(MAX_TRIES_MAX),
+        default: "5",
+        about: &[
+            "How many times a call of a Python function, or a step of a thread, is tried whose process is lost each time.",
+            "Then it fails, with an error of kind \"worker_lost\".",
         ],
     },
     inherited("instance", "policy_file"),

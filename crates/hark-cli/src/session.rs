@@ -59,7 +59,7 @@ impl Session {
         observer: impl FnOnce(CancelHandle) -> Arc<dyn Observer>,
     ) -> Result<Report, Failure> {
         let needs_python = !self.program.executable().foreign.is_empty();
-        let options = Options { suspend_at: self.suspend_at, keep_output, ..Options::default() };
+        let options = Options { suspend_at: self.suspend_at, keep_output, ..options(&self.project) };
         let mut serving =
             Serving::new(&self.project, self.storage, self.invoker, needs_python, options, &self.interruption)?;
         serving.attend(Whose::Own)?;
@@ -87,6 +87,11 @@ impl Session {
 pub fn ports(project: &Project, storage: Arc<dyn Storage>, invoker: Arc<dyn Invoker>, needs_python: bool) -> Ports {
     let foreign: Arc<dyn Foreign> = if needs_python { Arc::new(python::pool(project)) } else { Arc::new(NoForeign) };
     Ports { storage, invoker, foreign, surroundings: Arc::new(System) }
+}
+
+/// How the project's settings want sessions run.
+pub fn options(project: &Project) -> Options {
+    Options { max_tries: project.settings.max_tries, ..Options::default() }
 }
 
 /// What runs threads. Processes need a storage that they can share.
@@ -120,7 +125,7 @@ pub fn invoker(
         command.spawn()
     };
     let width = thread::available_parallelism().map_or(1, usize::from);
-    Ok(Arc::new(Processes::new(width, Box::new(spawn))))
+    Ok(Arc::new(Processes::new(width, project.settings.lease, Box::new(spawn))))
 }
 
 /// An engine at work, and the OS thread that looks after its durable sessions, if they are durable.

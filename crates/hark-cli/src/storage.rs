@@ -1,6 +1,6 @@
 //! Where a project's sessions are kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hark_backends::storage::sqlite::SqliteStorage;
@@ -17,10 +17,17 @@ use crate::project::Project;
 pub fn for_new_session(project: &Project, asked: Option<StorageName>) -> Result<Option<Arc<SqliteStorage>>, Failure> {
     match asked.or(project.settings.storage).unwrap_or(StorageName::Memory) {
         StorageName::Memory => Ok(None),
-        StorageName::Sqlite => {
-            SqliteStorage::open(&data_dir(project)).map(|file| Some(Arc::new(file))).map_err(failure)
-        }
+        StorageName::Sqlite => open(project, &data_dir(project)).map(Some),
     }
+}
+
+/// The file in this folder, as the project's settings want it used.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn open(project: &Project, folder: &Path) -> Result<Arc<SqliteStorage>, Failure> {
+    let file = SqliteStorage::open(folder).map_err(failure)?;
+    Ok(Arc::new(file.with_lease(project.settings.lease)))
 }
 
 /// A storage for an engine.
@@ -44,7 +51,7 @@ pub fn of_kept_sessions(project: &Project, asked: Option<StorageName>) -> Result
     if !SqliteStorage::exists(&folder) {
         return Ok(None);
     }
-    SqliteStorage::open(&folder).map(|storage| Some(Arc::new(storage))).map_err(failure)
+    open(project, &folder).map(Some)
 }
 
 /// The folder whose sessions a worker serves; they may still be to come.

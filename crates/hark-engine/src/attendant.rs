@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::id::SessionId;
 use crate::limits::{NEWS_WAIT_MAX, STORAGE_RETRY_WAIT};
 use crate::serving::Serving;
-use crate::storage::StorageError;
+use crate::storage::{Claimed, StorageError};
 
 /// What one OS thread does that looks after sessions.
 pub(crate) struct Attendant<'a> {
@@ -18,7 +18,7 @@ pub(crate) struct Attendant<'a> {
     takes_all: bool,
     on_failure: &'a dyn Fn(&SessionId, &StorageError),
     /// Sessions that this server has got, and that are still to be taken up.
-    claimed: Vec<SessionId>,
+    claimed: Vec<Claimed>,
     /// What was told last of sessions that failed.
     told: HashMap<SessionId, StorageError>,
 }
@@ -45,7 +45,7 @@ impl<'a> Attendant<'a> {
             let mut wait = match due {
                 Ok(next) => next.map_or(NEWS_WAIT_MAX, |next| next.since(self.serving.now())),
                 Err(StorageError::Transient(_)) => STORAGE_RETRY_WAIT,
-                Err(error @ StorageError::Permanent(_)) => return Err(error),
+                Err(error) => return Err(error),
             };
             if self.note_failures() {
                 wait = wait.min(STORAGE_RETRY_WAIT);
@@ -58,6 +58,9 @@ impl<'a> Attendant<'a> {
     /// Takes what nobody serves.
     fn look(&mut self) -> Result<(), StorageError> {
         let catalog = self.serving.catalog()?;
+        if let Some(left) = catalog.left_after_lapse()? {
+            self.serving.give_up_all_but(&left);
+        }
         if self.takes_all {
             self.claimed.extend(catalog.claim(None)?);
         }
@@ -66,14 +69,14 @@ impl<'a> Attendant<'a> {
         }
         let active = catalog.active(&self.claimed)?;
         self.claimed.clear();
-        for id in active {
-            let taken = match self.serving.take(&id) {
-                Ok(Some(session)) => self.serving.take_up(&session),
+        for claimed in active {
+            let taken = match self.serving.take(&claimed.session) {
+                Ok(Some(session)) => self.serving.take_up(&session, claimed.was_lost),
                 Ok(None) => Ok(()),
                 Err(error) => Err(error),
             };
             if let Err(error) = taken {
-                self.serving.fail(&id, error);
+                self.serving.fail(&claimed.session, error);
             }
         }
         Ok(())
@@ -87,7 +90,7 @@ impl<'a> Attendant<'a> {
                 self.told.insert(id.clone(), error.clone());
             }
             if self.takes_all && matches!(error, StorageError::Transient(_)) {
-                self.claimed.push(id);
+                self.claimed.push(Claimed { session: id, was_lost: false });
             }
         }
         !self.claimed.is_empty()

@@ -13,6 +13,9 @@ use crate::storage::{SessionStorage, StorageError};
 pub struct Commit {
     /// The version of all that this writes.
     pub stamp: Stamp,
+    /// It is a step's, which only the session's server may make. A storage that knows that another one has the session
+    /// answers [`StorageError::TakenOver`]; the versions alone see to it that no harm is done where it does not know.
+    pub by_server: bool,
     /// The versions that must still be there; `None` is for a record that must not exist.
     pub expect: Vec<(Key, Option<Stamp>)>,
     /// Records to write, over what there is.
@@ -40,7 +43,20 @@ pub enum Outcome {
 impl Commit {
     /// A commit that changes nothing yet.
     pub fn new(stamp: Stamp) -> Commit {
-        Commit { stamp, expect: Vec::new(), put: Vec::new(), delete: Vec::new(), fresh: Vec::new(), log: Vec::new() }
+        Commit {
+            stamp,
+            by_server: false,
+            expect: Vec::new(),
+            put: Vec::new(),
+            delete: Vec::new(),
+            fresh: Vec::new(),
+            log: Vec::new(),
+        }
+    }
+
+    /// The same for steps.
+    pub fn of_server(stamp: Stamp) -> Commit {
+        Commit { by_server: true, ..Commit::new(stamp) }
     }
 
     /// Begins anew, with another stamp.

@@ -18,7 +18,7 @@ use crate::report::{Report, SessionError, Status};
 use crate::serving::Serving;
 use crate::session::{OnEnd, Parts, Session};
 use crate::step;
-use crate::storage::{Storage, StorageError};
+use crate::storage::{Claimed, Storage, StorageError};
 use crate::surroundings::{Surroundings, Timestamp};
 use crate::suspend::SuspendAt;
 
@@ -29,7 +29,7 @@ pub struct Options {
     pub suspend_at: SuspendAt,
     /// Whether reports hold what was printed. Without it a program may print any amount.
     pub keep_output: bool,
-    /// How many times a call is made whose worker was lost, before it fails.
+    /// How many times the worker of a call or step is lost before that fails.
     pub max_tries: u32,
 }
 
@@ -129,12 +129,17 @@ impl Engine {
         Engine { options, ports, serving, cancelling: Arc::default() }
     }
 
-    /// Runs these threads of a session for the supervisor.
+    /// Runs these threads of a session for the supervisor; the worker that had the lost ones of them is gone.
     ///
     /// # Errors
     /// If the storage fails, or keeps no sessions.
-    pub fn run_threads(&self, session: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
-        self.serving()?.run_for_supervisor(session, threads)
+    pub fn run_threads(
+        &self,
+        session: &SessionId,
+        threads: &[ThreadId],
+        lost: &[ThreadId],
+    ) -> Result<(), StorageError> {
+        self.serving()?.wake(session, threads, lost)
     }
 
     /// The supervisor wants no more of a session.
@@ -212,13 +217,13 @@ impl Engine {
     ) -> Result<Vec<SessionId>, StorageError> {
         let serving = self.serving()?;
         let mut resumed = Vec::new();
-        for id in serving.catalog()?.claim(only)? {
+        for Claimed { session: id, was_lost } in serving.catalog()?.claim(only)? {
             let call = on_end.clone();
             let call: OnEnd = Box::new(move |session| call(session.report()));
             match serving.watch(&id, observer.clone(), call) {
                 Ok(None) => continue,
                 Ok(Some(session)) => {
-                    if let Err(error) = serving.take_up(&session) {
+                    if let Err(error) = serving.take_up(&session, was_lost) {
                         session.fail_storage(&error);
                     }
                 }

@@ -49,6 +49,6 @@ pub use record::{
     Status as ThreadStatus, Versioned,
 };
 pub use report::{Report, SessionError, Status};
-pub use storage::{Agenda, Catalog, Filter, SessionStorage, Storage, StorageError, Summary};
+pub use storage::{Agenda, Catalog, Claimed, Filter, SessionStorage, Storage, StorageError, Summary};
 pub use surroundings::{Surroundings, Timestamp};
 pub use suspend::SuspendAt;

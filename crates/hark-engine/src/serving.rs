@@ -3,8 +3,8 @@
 //! A session is *parked*, that is dropped, when nothing in it can happen before something outside does, or a time comes.
 //! It costs nothing then, and is opened again when it is woken.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use hark_machine::Program;
@@ -112,7 +112,9 @@ impl Serving {
 
     /// Has these threads of a session run, which is opened for that if it is not under way. If it is over, what has
     /// woken them is removed.
-    pub fn wake(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
+    ///
+    /// The worker that had the lost ones of them is gone.
+    pub fn wake(&self, id: &SessionId, threads: &[ThreadId], lost: &[ThreadId]) -> Result<(), StorageError> {
         let Some(session) = self.take(id)? else {
             if let Some(upstream) = &self.upstream {
                 upstream.tell(id, Told::Ended);
@@ -123,6 +125,7 @@ impl Serving {
         if self.upstream.is_some() {
             session.given.add(threads);
         }
+        session.orphans.add(lost);
         session.invoke(threads);
         // Whoever woke them from outside may have been lost before all were woken.
         let finished = session.finish_todos();
@@ -143,11 +146,6 @@ impl Serving {
             session.forget_wake(*thread, &mut Commit::new(stamps.next()))?;
         }
         Ok(())
-    }
-
-    /// Has these threads run, which the supervisor has given to this process.
-    pub fn run_for_supervisor(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
-        self.wake(id, threads)
     }
 
     /// The supervisor wants no more of a session.
@@ -200,17 +198,20 @@ impl Serving {
     }
 
     /// Goes on where the last server of a session stopped, or was lost.
-    pub fn take_up(&self, session: &Arc<Session>) -> Result<(), StorageError> {
-        let begun = self.begin_again(session);
+    pub fn take_up(&self, session: &Arc<Session>, was_lost: bool) -> Result<(), StorageError> {
+        let begun = self.begin_again(session, was_lost);
         // It was held until here.
         session.remove_activity(1);
         begun
     }
 
-    fn begin_again(&self, session: &Arc<Session>) -> Result<(), StorageError> {
+    fn begin_again(&self, session: &Arc<Session>, was_lost: bool) -> Result<(), StorageError> {
         self.note_stopped(session)?;
         let threads = self.catalog()?.unattended(session.id())?;
         session.add_activity(threads.len() as u64);
+        if was_lost {
+            session.orphans.add(&threads);
+        }
         session.invoke(&threads);
         session.finish_todos()?;
         // Whoever stopped last may have been lost before looking for the end.
@@ -221,7 +222,7 @@ impl Serving {
     /// threads have come in vain.
     pub fn look_for_retry(&self, id: &SessionId) -> Result<(), StorageError> {
         match self.take(id)? {
-            Some(session) => self.take_up(&session),
+            Some(session) => self.take_up(&session, false),
             None => Ok(()),
         }
     }
@@ -288,7 +289,7 @@ impl Serving {
         *lock(&self.next_due) = None;
         let agenda = self.catalog()?.due(self.ports.surroundings.now())?;
         for (session, threads) in by_session(agenda.now) {
-            if let Err(error) = self.wake(&session, &threads) {
+            if let Err(error) = self.wake(&session, &threads, &[]) {
                 self.fail(&session, error);
             }
         }
@@ -303,6 +304,20 @@ impl Serving {
         match session {
             Some(session) => session.fail_storage(&error),
             None => self.note_failure(id, error),
+        }
+    }
+
+    /// Others may have taken over all sessions but these.
+    pub fn give_up_all_but(&self, left: &HashSet<SessionId>) {
+        let sessions: Vec<Arc<Session>> = lock(&self.sessions)
+            .values()
+            .filter(|entered| !left.contains(entered.session.id()))
+            .map(|entered| entered.session.clone())
+            .collect();
+        for session in sessions {
+            if let Err(error) = session.look_taken_over() {
+                session.fail_storage(&error);
+            }
         }
     }
 

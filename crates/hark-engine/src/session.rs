@@ -3,6 +3,7 @@
 mod busy;
 mod calls;
 mod given;
+mod orphans;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -30,6 +31,7 @@ use crate::turn::Worker;
 pub(crate) use busy::{Busy, Paused, Taken};
 pub(crate) use calls::{Answered, CallState, Calls, Try};
 pub(crate) use given::Given;
+pub(crate) use orphans::Orphans;
 
 /// A session under way.
 pub(crate) struct Session {
@@ -45,6 +47,8 @@ pub(crate) struct Session {
     pub calls: Calls,
     pub busy: Busy,
     pub given: Given,
+    /// Threads whose worker was lost.
+    pub orphans: Orphans,
     /// How much there is that makes something happen yet: hints not carried out, calls under way, in memory timers too.
     /// At nothing, with the session not over, its threads wait for each other, for nobody, or for what comes from
     /// outside. It is never too low.
@@ -133,6 +137,7 @@ impl Session {
             calls: Calls::default(),
             busy: Busy::default(),
             given: Given::default(),
+            orphans: Orphans::default(),
             activity: AtomicU64::new(0),
             first_stopped: AtomicBool::new(first_stopped),
             end: OnceLock::new(),
@@ -431,12 +436,19 @@ impl Session {
         }
     }
 
-    /// Ends the session here if its record says that it is over.
-    fn look_closed(&self) -> Result<(), StorageError> {
+    /// Ends the session here if its record says that it is over. Answers whether there is one.
+    fn look_closed(&self) -> Result<bool, StorageError> {
         let mut found = Vec::new();
         self.records.read(&[Key::Session], &mut found)?;
-        if let Some(Some(Versioned { record: Record::Session(session), .. })) = found.pop() {
-            self.set_ended(session.state);
+        let Some(Some(Versioned { record: Record::Session(session), .. })) = found.pop() else { return Ok(false) };
+        self.set_ended(session.state);
+        Ok(true)
+    }
+
+    /// Ends the session here, which is no more this server's, if it has been written down at all.
+    pub fn look_taken_over(&self) -> Result<(), StorageError> {
+        if self.look_closed()? && !self.is_over() {
+            return Err(StorageError::TakenOver);
         }
         Ok(())
     }
@@ -620,6 +632,14 @@ impl Runner for Session {
 impl Supervised for Session {
     fn id(&self) -> &SessionId {
         &self.id
+    }
+
+    fn add_lost(&self, threads: &[ThreadId]) {
+        self.orphans.add(threads);
+    }
+
+    fn take_lost(&self, threads: &[ThreadId]) -> Vec<ThreadId> {
+        threads.iter().copied().filter(|thread| self.orphans.take(*thread)).collect()
     }
 
     fn hear(self: Arc<Self>, told: Told) {

@@ -1,5 +1,6 @@
 //! The port to what keeps sessions.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,15 +112,24 @@ pub trait Catalog: Send + Sync {
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn claim(&self, only: Option<&SessionId>) -> Result<Vec<SessionId>, StorageError>;
+    fn claim(&self, only: Option<&SessionId>) -> Result<Vec<Claimed>, StorageError>;
 
     /// Of sessions that were just claimed, at least those in which something is to be done before something outside
     /// happens. A storage that can tell leaves the others out: there may be very many of them.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn active(&self, claimed: &[SessionId]) -> Result<Vec<SessionId>, StorageError> {
+    fn active(&self, claimed: &[Claimed]) -> Result<Vec<Claimed>, StorageError> {
         Ok(claimed.to_vec())
+    }
+
+    /// If this server was still for longer than its lease since this was asked last, so that others may have taken over
+    /// sessions: those that it still has.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn left_after_lapse(&self) -> Result<Option<HashSet<SessionId>>, StorageError> {
+        Ok(None)
     }
 
     /// Gives up this session, or all that this server has.
@@ -207,6 +217,15 @@ pub enum Range {
     Broken,
 }
 
+/// A session that a server has taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// The session.
+    pub session: SessionId,
+    /// Its last server did not give it up, but was lost.
+    pub was_lost: bool,
+}
+
 /// Why a storage could not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StorageError {
@@ -214,6 +233,8 @@ pub enum StorageError {
     Transient(String),
     /// It will not.
     Permanent(String),
+    /// Another server has taken the session over, as this one's lease had run out.
+    TakenOver,
 }
 
 impl fmt::Display for StorageError {
@@ -221,6 +242,9 @@ impl fmt::Display for StorageError {
         match self {
             StorageError::Transient(why) => write!(formatter, "the storage does not answer: {why}"),
             StorageError::Permanent(why) => write!(formatter, "the storage failed: {why}"),
+            StorageError::TakenOver => formatter.write_str(
+                "another process has taken the session over, as this one did nothing until its lease ran out",
+            ),
         }
     }
 }

@@ -6,7 +6,7 @@ mod run;
 use std::mem;
 use std::sync::Arc;
 
-use hark_machine::{Awaited, Value};
+use hark_machine::{Awaited, Error, Value};
 
 use crate::commit::{Commit, Outcome};
 use crate::failure::Failure;
@@ -46,6 +46,8 @@ pub(crate) struct Worker<'a> {
 enum Next {
     /// It runs.
     Run,
+    /// That its worker was lost is written down first.
+    Count,
     /// Its turn ends.
     End(Ending),
 }
@@ -65,7 +67,7 @@ enum Pace {
 impl<'a> Worker<'a> {
     pub fn new(session: &'a Session, seat: &'a mut dyn Seat) -> Worker<'a> {
         let mut stamps = session.stamps();
-        let commit = Commit::new(stamps.next());
+        let commit = Commit::of_server(stamps.next());
         Worker {
             session,
             seat,
@@ -150,8 +152,7 @@ impl<'a> Worker<'a> {
         self.awaits = 0;
         self.call = None;
         self.shown = 0;
-        let since;
-        let (mut loaded, mut live, mut next);
+        let (mut loaded, mut live, mut next, mut since);
         if let Some(paused) = paused {
             let Paused { loaded: was_loaded, live: was_live, fresh, log, shown, since: began } = *paused;
             (loaded, live, next, since) = (was_loaded, was_live, Next::Run, began);
@@ -170,6 +171,10 @@ impl<'a> Worker<'a> {
                     continue;
                 }
                 Next::End(ending) => ending,
+                Next::Count => {
+                    since = Timestamp(0);
+                    Ending::Yielded
+                }
             };
             if self.session.is_over() {
                 return Ok(Pace::Short);
@@ -341,6 +346,7 @@ impl<'a> Worker<'a> {
         {
             return Ok(Some(Next::End(Ending::Failed(Arc::new(Failure::at_root(*error, loaded.thread))))));
         }
+        let was_lost = self.session.orphans.take(loaded.thread);
         let next = match &mut live.status {
             Status::Runnable if matches!(live.state, State::Absent) => return Ok(None),
             Status::Runnable => Next::Run,
@@ -361,10 +367,24 @@ impl<'a> Worker<'a> {
             Status::Calling(number) => match self.session.calls.take(loaded.thread, *number) {
                 CallState::Over(printed, answer) => self.take_answer(loaded, live, printed, answer),
                 CallState::UnderWay => Next::End(Ending::Stays),
-                CallState::Unknown => self.call_again(loaded, live),
+                CallState::Unknown => self.call_again(loaded, live, was_lost),
             },
         };
-        Ok(Some(next))
+        Ok(Some(if was_lost && matches!(next, Next::Run) { self.count_loss(loaded, live) } else { next }))
+    }
+
+    /// What the thread is about to do may be what its worker was lost by. Before it is tried again, it is written down how
+    /// often it was.
+    fn count_loss(&mut self, loaded: &Loaded, live: &mut Live) -> Next {
+        live.losses += 1;
+        let max_tries = self.session.options().max_tries;
+        if live.losses < max_tries {
+            return Next::Count;
+        }
+        live.losses = 0;
+        let message = format!("the thread was given up: the worker that ran it was lost {max_tries} times");
+        let failure = Failure::at_root(Error::new("worker_lost", message), loaded.thread);
+        Next::End(Ending::Failed(Arc::new(failure)))
     }
 
     /// The foreign call is over.

@@ -2,9 +2,10 @@
 //!
 //! The supervisor sends hints to the worker that has the fewest, but those for a thread that some worker has in its hands
 //! to that one. It remembers what each has not settled. When a worker ends, whatever the reason, another takes its place
-//! and all that is given out again; what it had committed stays, what it had not never happened.
+//! and all that is given out again; what it had committed stays, what it had not never happened. One that says nothing for
+//! as long as a *lease* is ended.
 //!
-//! Messages are lines of JSON on a socket that is the worker's standard input.
+//! Messages are lines of JSON on a socket that is the worker's standard input; an empty line says that a worker lives.
 
 mod worker;
 
@@ -33,8 +34,8 @@ const SHORT_LIVES_MAX: u32 = 20;
 /// What a supervisor tells a worker.
 #[derive(Debug, Serialize, Deserialize)]
 enum Down {
-    /// Run these threads.
-    Run { session: String, threads: Vec<ThreadId> },
+    /// Run these threads. The worker that had the lost ones of them is gone.
+    Run { session: String, threads: Vec<ThreadId>, lost: Vec<ThreadId> },
     /// The session is over.
     Forget { session: String },
 }
@@ -57,6 +58,7 @@ pub struct Processes {
 struct Shared {
     spawn: Spawn,
     width: usize,
+    lease: Duration,
     state: Mutex<State>,
     /// Someone's `done` may have become true.
     nudged: Condvar,
@@ -80,11 +82,11 @@ struct Worker {
 }
 
 impl Processes {
-    /// So many workers; they are started when there is something to run.
-    pub fn new(width: usize, spawn: Spawn) -> Processes {
-        let state = State { workers: (0..width.max(1)).map(|_| None).collect(), ..State::default() };
-        let shared = Shared { spawn, width: width.max(1), state: Mutex::new(state), nudged: Condvar::new() };
-        Processes { shared: Arc::new(shared) }
+    /// So many workers; they are started when there is something to run, and ended when they say nothing for so long.
+    pub fn new(width: usize, lease: Duration, spawn: Spawn) -> Processes {
+        let width = width.max(1);
+        let state = Mutex::new(State { workers: (0..width).map(|_| None).collect(), ..State::default() });
+        Processes { shared: Arc::new(Shared { spawn, width, lease, state, nudged: Condvar::new() }) }
     }
 }
 
@@ -158,7 +160,8 @@ impl Shared {
         }
         for (worker, threads) in state.workers.iter().zip(lists) {
             if let Some(worker) = worker.as_ref().filter(|_| !threads.is_empty()) {
-                worker.tell(&Down::Run { session: id.to_string(), threads });
+                let lost = session.take_lost(&threads);
+                worker.tell(&Down::Run { session: id.to_string(), threads, lost });
             }
         }
     }
@@ -194,8 +197,14 @@ impl Shared {
     }
 
     fn listen(self: &Arc<Self>, index: usize, socket: UnixStream) {
+        if socket.set_read_timeout(Some(self.lease)).is_err() {
+            return;
+        }
         for line in BufReader::new(socket).lines() {
             let Ok(line) = line else { return };
+            if line.is_empty() {
+                continue;
+            }
             let Ok(Up { session, told }) = serde_json::from_str(&line) else { return };
             let id = SessionId::from_text(&session);
             let mut state = self.lock();
@@ -240,6 +249,7 @@ impl Shared {
                 session.clone().hear(Told::Failed(gone.clone()));
                 self.forget(session.id());
             } else {
+                session.add_lost(&hints.iter().map(|(thread, _)| *thread).collect::<Vec<_>>());
                 self.send(&session, hints.into_iter());
             }
         }

@@ -15,6 +15,7 @@ mod session;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use hark_engine::{Catalog, SessionId, SessionStorage, Storage, StorageError};
 use hark_machine::Program;
@@ -29,6 +30,10 @@ use session::SqliteSession;
 /// The file's name in its folder.
 pub const FILE_NAME: &str = "hark.db";
 
+/// How long a process may be still, unless it is said, before others take over its sessions. That it is gone they notice
+/// at once.
+pub const LEASE: Duration = Duration::from_secs(10);
+
 /// Keeps sessions in one file of a folder.
 pub struct SqliteStorage {
     shared: Arc<Shared>,
@@ -39,6 +44,7 @@ struct Shared {
     database: Database,
     group: Group,
     folder: PathBuf,
+    lease: Duration,
     /// This process's place among those who serve the file; made when it is needed first.
     server: OnceLock<Server>,
     /// For a process that runs threads for a server: which, and what numbers of threads are taken from together.
@@ -84,7 +90,18 @@ impl SqliteStorage {
     fn with(folder: &Path, database: Database, serves: Option<Supervision>) -> Result<SqliteStorage, StorageError> {
         let group = Group::new(database.connect_writer()?);
         let folder = folder.to_path_buf();
-        Ok(SqliteStorage { shared: Arc::new(Shared { database, group, folder, server: OnceLock::new(), serves }) })
+        let (lease, server) = (LEASE, OnceLock::new());
+        Ok(SqliteStorage { shared: Arc::new(Shared { database, group, folder, lease, server, serves }) })
+    }
+
+    /// The same; this process's sessions may be taken over when it has been still for so long. It must not have been used
+    /// before.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Duration) -> SqliteStorage {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.lease = lease;
+        }
+        self
     }
 
     /// Whether there is a file in this folder.
@@ -121,7 +138,7 @@ impl Shared {
         if let Some(server) = self.server.get() {
             return Ok(server);
         }
-        let server = Server::new(&self.folder)?;
+        let server = Server::new(&self.folder, self.lease)?;
         Ok(self.server.get_or_init(|| server))
     }
 }

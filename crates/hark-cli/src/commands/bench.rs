@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hark_backends::storage::sqlite::{SqliteStorage, Work};
-use hark_engine::{Engine, Options, Report, Start, Status, Whose};
+use hark_engine::{Engine, Report, Start, Status, Whose};
 use hark_machine::Program;
 
 use super::{BROKEN, FINISHED};
@@ -39,7 +39,7 @@ pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
         storage::or_memory(file.clone()),
         invoker,
         true,
-        Options::default(),
+        session::options(&loaded.project),
         &Interruption::default(),
     )?;
     serving.attend(Whose::Own)?;

@@ -72,7 +72,11 @@ fn nothing(wanted: &GoOn) -> Result<u8, Failure> {
     if let Some(id) = &wanted.id {
         return Err(storage::no_session(id));
     }
-    output::write_out(if wanted.kept.json { "[]\n" } else { "no sessions to resume\n" })?;
+    if wanted.kept.json {
+        output::write_out("[]\n")?;
+    } else if !wanted.quiet {
+        output::write_out("no sessions to resume\n")?;
+    }
     Ok(FINISHED)
 }
 
@@ -108,8 +112,8 @@ impl Ends {
 /// Takes sessions and serves them until they have ended.
 fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Failure> {
     let interruption = Interruption::default();
-    let options = Options { keep_output: wanted.kept.json, ..Options::default() };
     let Store { project, storage } = store;
+    let options = Options { keep_output: wanted.kept.json, ..session::options(&project) };
     let invoker = session::invoker(&project, Some(&storage), wanted.concurrency.name)?;
     let kept: Arc<dyn Storage> = storage.clone();
     let mut serving = Serving::new(&project, kept, invoker, true, options, &interruption)?;
@@ -141,11 +145,11 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
     let mut reports = std::mem::take(&mut *ends.reports.lock().unwrap_or_else(PoisonError::into_inner));
     reports.sort_by(|one, other| one.session.cmp(&other.session));
     let store = Store { project, storage };
-    show(&store, wanted.kept.json, &reports)?;
+    show(wanted, &store, &reports)?;
     Ok(exit_status(&reports, &interruption))
 }
 
-fn show(store: &Store, json: bool, reports: &[Report]) -> Result<(), Failure> {
+fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure> {
     // Of one that cannot be read, only that is told.
     let program = |report: &Report| match store.outside(&report.session) {
         Ok(session) => session.program().executable().clone(),
@@ -153,7 +157,7 @@ fn show(store: &Store, json: bool, reports: &[Report]) -> Result<(), Failure> {
     };
     let programs: Vec<Executable> = reports.iter().map(program).collect();
     let pairs = || reports.iter().zip(&programs);
-    if json {
+    if wanted.kept.json {
         return report::write_list(|json| {
             for (each, program) in pairs() {
                 json.open('{')?;
@@ -164,12 +168,16 @@ fn show(store: &Store, json: bool, reports: &[Report]) -> Result<(), Failure> {
             Ok(())
         });
     }
-    if reports.is_empty() {
+    if reports.is_empty() && !wanted.quiet {
         return output::write_out("no sessions to resume\n");
     }
     for (each, program) in pairs() {
         let style = Style::for_stderr();
-        let mut out = format!("{}\n", style.paint(Paint::Dim, &format!("session {} {}", each.session, each.status)));
+        let mut out = String::new();
+        if !wanted.quiet {
+            let state = format!("session {} {}", each.session, each.status);
+            out.push_str(&format!("{}\n", style.paint(Paint::Dim, &state)));
+        }
         let lines = Lines::new(&program.source);
         each.errors.iter().for_each(|error| draw_error(&error.error, &lines, style, &mut out));
         output::tell(&out);

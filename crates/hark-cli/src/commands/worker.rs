@@ -11,7 +11,7 @@ use std::thread;
 use hark_backends::invoker::Threads;
 use hark_backends::invoker::processes::{Supervisor, work};
 use hark_backends::storage::sqlite::SqliteStorage;
-use hark_engine::{Engine, Invoker, Options, Storage, Whose};
+use hark_engine::{Engine, Invoker, Storage, Whose};
 
 use super::FINISHED;
 use crate::args::{Worker, WorkerProcess};
@@ -30,10 +30,11 @@ use crate::storage;
 pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
     let project = project::load_here(wanted.config.path.as_deref())?;
     let folder = storage::folder_to_serve(&project, wanted.storage.name)?;
-    let file = Arc::new(SqliteStorage::open(&folder).map_err(storage::failure)?);
+    let file = storage::open(&project, &folder)?;
     let invoker = session::invoker(&project, Some(&file), wanted.concurrency.name)?;
     let storage: Arc<dyn Storage> = file;
-    let mut serving = Serving::new(&project, storage, invoker, true, Options::default(), &Interruption::default())?;
+    let mut serving =
+        Serving::new(&project, storage, invoker, true, session::options(&project), &Interruption::default())?;
     if !wanted.quiet {
         let text = format!("serving {}; Ctrl-C stops it", folder.display());
         output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &text)));
@@ -59,7 +60,10 @@ pub fn worker_process(wanted: &WorkerProcess) -> Result<u8, Failure> {
     let invoker: Arc<dyn Invoker> = Arc::new(Threads::new(1));
     let ports = session::ports(&project, Arc::new(kept), invoker.clone(), true);
     let upstream = Arc::new(Supervisor::new(telling));
-    let engine = Arc::new(Engine::for_supervisor(Options::default(), ports, upstream.clone()));
+    let engine = Arc::new(Engine::for_supervisor(session::options(&project), ports, upstream.clone()));
+    let (lease, living) = (project.settings.lease, upstream.clone());
+    let keeping = thread::Builder::new().name("supervisor".to_owned()).spawn(move || living.keep_up(lease));
+    keeping.map_err(|error| Failure::usage(format!("cannot start a thread: {error}")))?;
     let started = thread::Builder::new().name("supervisor".to_owned()).spawn(move || {
         work(&engine, &*upstream, listening);
         // Nothing that is under way will be heard of.

@@ -1,5 +1,7 @@
 //! Reading `hark.toml`, with everything that is wrong in it at once.
 
+use std::time::Duration;
+
 use hark_bytecode::{Source, Span};
 use hark_compiler::nearest;
 use toml::Spanned;
@@ -75,7 +77,7 @@ impl Reader {
             },
             Kind::Count(most) => match value.get_ref().as_integer() {
                 Some(integer) => match u32::from_str_radix(integer.as_str(), integer.radix()) {
-                    Ok(count) if (1..=most).contains(&count) => self.settings.workers = Some(count),
+                    Ok(count) if (1..=most).contains(&count) => self.keep_count(setting.key, count),
                     _ => self.error(span_of(value), format!("`{}` must be from 1 to {most}", setting.key)),
                 },
                 None => self.wrong_type(setting, "an integer", value),
@@ -90,6 +92,15 @@ impl Reader {
             "python" => self.settings.python = Some(text.into()),
             "data_dir" => self.settings.data_dir = text.into(),
             // `python_requirements` is for deployments.
+            _ => {}
+        }
+    }
+
+    fn keep_count(&mut self, key: &str, count: u32) {
+        match key {
+            "workers" => self.settings.workers = Some(count),
+            "lease" => self.settings.lease = Duration::from_secs(count.into()),
+            "max_tries" => self.settings.max_tries = count,
             _ => {}
         }
     }
@@ -161,7 +172,8 @@ mod tests {
     #[test]
     fn settings_are_read() {
         let text = "[project]\nhark_file = 'a.hk'\npython_src = \"py\"\ndata_dir='d'\npython_requirements='r'\n\
-                    python = '/usr/bin/python3.11'\nstorage = 'sqlite'\n[python]\nworkers = 0x10\n";
+                    python = '/usr/bin/python3.11'\nstorage = 'sqlite'\n[python]\nworkers = 0x10\n\
+                    [sessions]\nlease = 3\nmax_tries = 1\n";
         let expected = Settings {
             hark_file: "a.hk".into(),
             python_src: "py".into(),
@@ -169,6 +181,8 @@ mod tests {
             data_dir: "d".into(),
             storage: Some(StorageName::Sqlite),
             workers: Some(16),
+            lease: Duration::from_secs(3),
+            max_tries: 1,
         };
         assert_eq!(read(text), (expected, vec![]));
     }
@@ -190,7 +204,8 @@ mod tests {
             "warning 4:1 unknown setting `workers` in `[project]` (`workers` belongs to `[python]`)",
             "warning 5:1 unknown setting `zzzzzzzzz` in `[project]` (the settings here are `hark_file`, `python_src`, \
              `data_dir`, `storage`, `python_requirements`, `python`, `provider`, `build_cmd`, `package`)",
-            "warning 6:2 unknown section `nothing_like_it` (the sections are `[project]`, `[python]`, `[instance]`)",
+            "warning 6:2 unknown section `nothing_like_it` (the sections are `[project]`, `[python]`, `[sessions]`, \
+             `[instance]`)",
         ];
         assert_eq!(read(text), (Settings::default(), expected.map(str::to_owned).to_vec()));
     }

@@ -1,15 +1,11 @@
 //! Sessions that are kept: started, left, looked at, resumed, retried, cancelled, and resolved from outside.
 
-use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Folder, Run};
-
-/// Long enough for anything here, on any machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::harness::{Beside, Folder, Run, wait_until};
 
 const PROGRAM: &str = r#"import(flaky, lib, 1);
 fn main() { print("one"); 1 }
@@ -37,44 +33,6 @@ fn folder(test: &str) -> Folder {
     let folder = Folder::with(test, PROGRAM);
     folder.write("src/lib.py", LIB);
     folder
-}
-
-/// A `hark` that goes on beside the test, and is killed with it.
-struct Beside(Option<Child>);
-
-impl Beside {
-    fn start(folder: &Folder, line: &str) -> Beside {
-        let mut command = folder.command(line.split_whitespace());
-        Beside(Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()))
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.0.as_ref().unwrap().id().to_string();
-        assert!(std::process::Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
-    }
-
-    fn ended(mut self, folder: &Folder) -> Run {
-        folder.filtered(self.0.take().unwrap().wait_with_output().unwrap())
-    }
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-/// Looks until it is so.
-#[track_caller]
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < PATIENCE, "{what} never came");
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn sessions(folder: &Folder) -> Vec<Value> {

@@ -14,7 +14,7 @@ use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
 use crate::id::{SessionId, ThreadId};
 use crate::record::{Due, Key, Record, SessionRecord, Versioned};
-use crate::storage::{Agenda, Catalog, Filter, Range, SessionStorage, Storage, StorageError, Summary};
+use crate::storage::{Agenda, Catalog, Claimed, Filter, Range, SessionStorage, Storage, StorageError, Summary};
 use crate::surroundings::Timestamp;
 
 /// The disk, as this process reaches it.
@@ -172,7 +172,7 @@ impl Catalog for DiskStorage {
         Ok(Vec::new())
     }
 
-    fn claim(&self, only: Option<&SessionId>) -> Result<Vec<SessionId>, StorageError> {
+    fn claim(&self, only: Option<&SessionId>) -> Result<Vec<Claimed>, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| world.claim(self.number, only))
     }
 
@@ -213,7 +213,7 @@ impl Catalog for DiskStorage {
 impl World {
     /// The sessions that run and whose server is lost. One that was taken from a server that was only suspected is
     /// answered once more when that can write no more: nobody else knows what it did last.
-    fn claim(&mut self, me: Number, only: Option<&SessionId>) -> Vec<SessionId> {
+    fn claim(&mut self, me: Number, only: Option<&SessionId>) -> Vec<Claimed> {
         if self.health(me) != Health::Alive {
             return Vec::new();
         }
@@ -242,7 +242,7 @@ impl World {
                     kept.server = Some(me);
                     kept.former = still;
                 }
-                claimed.push(id);
+                claimed.push(Claimed { session: id, was_lost: server.is_some() });
             }
         }
         claimed

@@ -77,6 +77,7 @@ impl Worker<'_> {
         let mut gather = Gather { session, commit: &mut self.commit, thread: loaded.thread, error: None };
         // Only threads that are here are ever run.
         let State::Present(thread) = &mut live.state else { return Ok(Next::End(Ending::Stays)) };
+        live.losses = 0;
         let effect = if session.suspends() {
             suspend::run(thread, session.program(), &mut gather, live.suspensions.as_deref_mut())
         } else {
@@ -133,12 +134,12 @@ impl Worker<'_> {
 
     /// The worker that made the call was lost, so that what came of it is not known. It is made again, unless it is the
     /// call that its workers are lost by.
-    pub(super) fn call_again(&mut self, loaded: &Loaded, live: &mut Live) -> Next {
+    pub(super) fn call_again(&mut self, loaded: &Loaded, live: &mut Live, was_lost: bool) -> Next {
         let Some(pending) = live.call.take() else { return Next::End(Ending::Stays) };
         let mut pending = *pending;
         let max_tries = self.session.options().max_tries;
-        // One that raised, and that someone retries, was not lost: whoever retries it has left word of that.
-        live.losses += u32::from(loaded.ready.is_none());
+        // Whoever gives a session up, or retries it, has lost no worker.
+        live.losses += u32::from(was_lost);
         if live.losses >= max_tries {
             let name = self.foreign_name(pending.foreign);
             let message =

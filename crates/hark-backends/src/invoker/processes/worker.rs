@@ -1,8 +1,10 @@
 //! The worker's side.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use hark_engine::remote::{Told, Upstream};
 use hark_engine::{Engine, SessionId};
@@ -19,6 +21,17 @@ impl Supervisor {
     pub fn new(socket: UnixStream) -> Supervisor {
         Supervisor { socket: Mutex::new(socket) }
     }
+
+    /// Says that this process lives, four times in the time after which it would be believed dead.
+    pub fn keep_up(&self, lease: Duration) {
+        while self.write("\n").is_ok() {
+            thread::sleep(lease / 4);
+        }
+    }
+
+    fn write(&self, line: &str) -> io::Result<()> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes())
+    }
 }
 
 impl Upstream for Supervisor {
@@ -27,7 +40,7 @@ impl Upstream for Supervisor {
         if let Ok(mut line) = serde_json::to_string(&up) {
             line.push('\n');
             // If it is gone, so will this process be.
-            let _ = self.socket.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
+            let _ = self.write(&line);
         }
     }
 }
@@ -37,9 +50,9 @@ pub fn work(engine: &Engine, upstream: &dyn Upstream, socket: UnixStream) {
     for line in BufReader::new(socket).lines() {
         let Ok(line) = line else { return };
         match serde_json::from_str(&line) {
-            Ok(Down::Run { session, threads }) => {
+            Ok(Down::Run { session, threads, lost }) => {
                 let session = SessionId::from_text(&session);
-                if let Err(error) = engine.run_threads(&session, &threads) {
+                if let Err(error) = engine.run_threads(&session, &threads, &lost) {
                     upstream.tell(&session, Told::Failed(error));
                 }
             }

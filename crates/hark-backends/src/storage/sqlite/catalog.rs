@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hark_bytecode::Executable;
 use hark_engine::{
-    Agenda, Catalog, Filter, SessionId, SessionRecord, StorageError, Summary, ThreadId, Timestamp, codec,
+    Agenda, Catalog, Claimed, Filter, SessionId, SessionRecord, StorageError, Summary, ThreadId, Timestamp, codec,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -94,7 +94,7 @@ impl Catalog for Shared {
         summaries.collect()
     }
 
-    fn claim(&self, only: Option<&SessionId>) -> Result<Vec<SessionId>, StorageError> {
+    fn claim(&self, only: Option<&SessionId>) -> Result<Vec<Claimed>, StorageError> {
         let me = self.server()?.number();
         let only = only.map(SessionId::as_str);
         let servers: Vec<Option<i64>> = self.read(|connection| {
@@ -116,13 +116,14 @@ impl Catalog for Shared {
             let ids: Vec<String> = self.write(|connection| {
                 connection.prepare_cached(sql)?.query_map(params![me, only, server], |row| row.get(0))?.collect()
             })?;
-            claimed.extend(ids.iter().map(|id| SessionId::from_text(id)));
+            let was_lost = server.is_some();
+            claimed.extend(ids.iter().map(|id| Claimed { session: SessionId::from_text(id), was_lost }));
         }
-        claimed.sort_unstable();
+        claimed.sort_unstable_by(|one: &Claimed, other| one.session.cmp(&other.session));
         Ok(claimed)
     }
 
-    fn active(&self, claimed: &[SessionId]) -> Result<Vec<SessionId>, StorageError> {
+    fn active(&self, claimed: &[Claimed]) -> Result<Vec<Claimed>, StorageError> {
         let Some(me) = self.server.get().map(server::Server::number) else { return Ok(claimed.to_vec()) };
         if claimed.len() < MANY {
             return Ok(claimed.to_vec());
@@ -137,7 +138,18 @@ impl Catalog for Shared {
             let mut statement = connection.prepare_cached(sql)?;
             statement.query_map(params![me, DUE_AT_TAKEOVER], |row| row.get(0))?.collect()
         })?;
-        Ok(claimed.iter().filter(|id| active.contains(id.as_str())).cloned().collect())
+        Ok(claimed.iter().filter(|claimed| active.contains(claimed.session.as_str())).cloned().collect())
+    }
+
+    fn left_after_lapse(&self) -> Result<Option<HashSet<SessionId>>, StorageError> {
+        let Some(me) = self.server.get().filter(|server| server.has_lapsed()) else { return Ok(None) };
+        let left = self.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT id FROM session WHERE state = 'running' AND server = ?1")?;
+            let ids = statement.query_map([me.number()], |row| Ok(SessionId::from_text(&row.get::<_, String>(0)?)))?;
+            ids.collect()
+        })?;
+        Ok(Some(left))
     }
 
     fn release(&self, only: Option<&SessionId>) -> Result<(), StorageError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use hark_engine::{Commit, Due, FutureId, Key, Live, Outcome, Record, SessionId, Stamp, ThreadId, codec};
+use hark_engine::{Commit, Due, FutureId, Key, Live, Outcome, Record, SessionId, Stamp, StorageError, ThreadId, codec};
 use hark_machine::Program;
 use rusqlite::types::{ToSql, ToSqlOutput};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
@@ -19,6 +19,8 @@ pub(super) struct Change {
     session: SessionId,
     row: RowNumber,
     server: i64,
+    /// Only that server may make it.
+    by_server: bool,
     stamp: Stamp,
     expect: Vec<(Key, Option<Stamp>)>,
     put: Vec<Row>,
@@ -71,6 +73,7 @@ impl Change {
             session: session.clone(),
             row: row.clone(),
             server,
+            by_server: commit.by_server,
             stamp: commit.stamp,
             expect: commit.expect.clone(),
             put: rows.collect(),
@@ -80,7 +83,23 @@ impl Change {
     }
 
     /// Makes the change within a transaction, if all is as it expects.
-    pub fn make(&self, connection: &Connection) -> rusqlite::Result<Outcome> {
+    ///
+    /// # Errors
+    /// If the database fails. Within it is what becomes of this change alone.
+    pub fn make(&self, connection: &Connection) -> rusqlite::Result<Result<Outcome, StorageError>> {
+        if self.by_server
+            && let Some(row) = self.known_row(connection)?
+        {
+            let sql = "SELECT server IS ?2 FROM session WHERE number = ?1";
+            let is_ours = connection.prepare_cached(sql)?.query_row(params![row, self.server], |row| row.get(0));
+            if !is_ours.optional()?.unwrap_or(true) {
+                return Ok(Err(StorageError::TakenOver));
+            }
+        }
+        self.make_expected(connection).map(Ok)
+    }
+
+    fn make_expected(&self, connection: &Connection) -> rusqlite::Result<Outcome> {
         let is_new = self.expect.iter().any(|(key, stamp)| *key == Key::Session && stamp.is_none());
         if is_new {
             // Nothing else can be there of a session that is not.

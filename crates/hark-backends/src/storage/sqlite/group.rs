@@ -136,10 +136,10 @@ impl Group {
     ) -> Vec<Result<Outcome, StorageError>> {
         let make = || -> rusqlite::Result<Vec<Result<Outcome, StorageError>>> {
             begin(writer)?;
-            let outcomes: rusqlite::Result<Vec<Outcome>> =
+            let outcomes: rusqlite::Result<Vec<Result<Outcome, StorageError>>> =
                 requests.iter().map(|request| lock(&request.change).make(writer)).collect();
             match outcomes.and_then(|outcomes| end(writer).map(|()| outcomes)) {
-                Ok(outcomes) => Ok(outcomes.into_iter().map(Ok).collect()),
+                Ok(outcomes) => Ok(outcomes),
                 Err(error) => {
                     // After some errors SQLite has done so already.
                     let _ = roll_back(writer);

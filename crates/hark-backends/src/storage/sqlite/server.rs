@@ -1,13 +1,18 @@
 //! Who serves the file: a lock for each server, which the system frees at its process's death, and a socket on which
 //! others tell it that there is news.
 //!
-//! `servers/NUMBER.lock` and `servers/NUMBER.socket`, beside the database.
+//! `servers/NUMBER.lock` and `servers/NUMBER.socket`, beside the database. In the lock is the time until which the server
+//! is believed to live: one that is stopped, or swapped out for ever, holds its lock but does not renew this *lease*.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use hark_engine::StorageError;
@@ -25,11 +30,58 @@ pub(super) struct Server {
     lock: File,
     /// None where the system has no such sockets, or the path to it is too long for one.
     socket: Option<UnixDatagram>,
+    renewal: Renewal,
+}
+
+/// The thread that renews a server's lease, which ends with this.
+struct Renewal {
+    /// It was renewed too late.
+    has_lapsed: Arc<AtomicBool>,
+    thread: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+impl Renewal {
+    /// Writes the lease down four times before it would end.
+    fn new(lock: File, lease: Duration) -> io::Result<Renewal> {
+        renew(&lock, lease)?;
+        let (end, ended) = mpsc::channel();
+        let has_lapsed = Arc::new(AtomicBool::new(false));
+        let lapse = has_lapsed.clone();
+        let renewing = move || {
+            let mut renewed = monotonic();
+            while ended.recv_timeout(lease / 4) == Err(RecvTimeoutError::Timeout) {
+                // If the disk is full its length is the same; else others will take the sessions over, which does no harm.
+                let _ = renew(&lock, lease);
+                let now = monotonic();
+                if now.saturating_sub(renewed) >= lease {
+                    lapse.store(true, Ordering::Release);
+                }
+                renewed = now;
+            }
+        };
+        let thread = thread::Builder::new().name("hark-lease".to_owned()).spawn(renewing)?;
+        Ok(Renewal { has_lapsed, thread: Some((end, thread)) })
+    }
+
+    fn end(&mut self) {
+        if let Some((end, thread)) = self.thread.take() {
+            drop(end);
+            // A panic of it was told.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Renewal {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 impl Server {
-    /// Takes a place among those who serve this folder.
-    pub fn new(folder: &Path) -> Result<Server, StorageError> {
+    /// Takes a place among those who serve this folder, for as long as it lives and is never still for longer than its
+    /// lease.
+    pub fn new(folder: &Path, lease: Duration) -> Result<Server, StorageError> {
         let folder = folder.join(FOLDER);
         let make = || -> io::Result<Server> {
             fs::create_dir_all(&folder)?;
@@ -45,7 +97,8 @@ impl Server {
                     continue;
                 }
                 let socket = UnixDatagram::bind(socket_path(&folder, number)).ok();
-                return Ok(Server { number, folder: folder.clone(), lock: file, socket });
+                let renewal = Renewal::new(file.try_clone()?, lease)?;
+                return Ok(Server { number, folder: folder.clone(), lock: file, socket, renewal });
             }
         };
         make().map_err(|error| {
@@ -58,6 +111,11 @@ impl Server {
         self.number
     }
 
+    /// Whether it was still for longer than its lease since this was asked last.
+    pub fn has_lapsed(&self) -> bool {
+        self.renewal.has_lapsed.swap(false, Ordering::AcqRel)
+    }
+
     /// Its lock, which is held as long as any copy of it is open.
     pub fn lock(&self) -> io::Result<File> {
         self.lock.try_clone()
@@ -66,7 +124,7 @@ impl Server {
     /// Waits until someone tells it that there is news.
     pub fn wait(&self, at_most: Duration) {
         let Some(socket) = &self.socket else {
-            std::thread::sleep(at_most.min(POLL_INTERVAL));
+            thread::sleep(at_most.min(POLL_INTERVAL));
             return;
         };
         // A wait of nothing would be one for ever.
@@ -88,6 +146,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // It would keep the lock.
+        self.renewal.end();
         remove(&self.folder, self.number);
     }
 }
@@ -103,12 +163,12 @@ pub(super) fn announce(folder: &Path) {
     }
 }
 
-/// Whether this server lives. What a dead one left is removed.
+/// Whether this server lives, and has not been still until its lease ended. What a dead one left is removed.
 pub(super) fn is_alive(folder: &Path, number: i64) -> bool {
     let folder = folder.join(FOLDER);
     let Ok(file) = File::open(lock_path(&folder, number)) else { return false };
     match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => true,
+        Err(TryLockError::WouldBlock) => !has_run_out(&file),
         Err(TryLockError::Error(_)) => false,
         Ok(()) => {
             remove(&folder, number);
@@ -132,6 +192,24 @@ fn remove_dead(folder: &Path) {
             remove(folder, number);
         }
     }
+}
+
+/// Writes down until when a server is believed to live.
+fn renew(lock: &File, lease: Duration) -> io::Result<()> {
+    let until = monotonic() + lease;
+    lock.write_all_at(&u64::try_from(until.as_millis()).unwrap_or(u64::MAX).to_le_bytes(), 0)
+}
+
+/// Whether a lease has ended. One that was never written has not: the server has just come.
+fn has_run_out(lock: &File) -> bool {
+    let mut until = [0; 8];
+    lock.read_exact_at(&mut until, 0).is_ok() && u128::from(u64::from_le_bytes(until)) < monotonic().as_millis()
+}
+
+/// The time on a clock that is the same for all processes, and that stands still while the computer sleeps.
+fn monotonic() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// A message more does no harm where one waits, so a full socket is told enough.

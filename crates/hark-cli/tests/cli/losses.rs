@@ -1,0 +1,131 @@
+//! Processes that are lost, or still for too long: others go on, and what they are lost by is given up.
+
+use std::fs;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::{Beside, Folder, wait_until};
+
+const PROGRAM: &str = r#"fn count(n) { if n == 0 { 0 } else { count(n - 1) } }
+fn busy() { print("busy"); await async sleeper(); count(100000000000) }
+fn sleeper() { sleep(0.001) }
+fn naps(n) { print(n); sleep(0.05); if n == 0 { "rested" } else { naps(n - 1) } }
+fn main() { naps(40) }
+"#;
+
+fn folder(test: &str, settings: &str) -> Folder {
+    let folder = Folder::with(test, PROGRAM);
+    folder.write("hark.toml", format!("[sessions]\n{settings}\n"));
+    folder
+}
+
+fn printed(folder: &Folder) -> Vec<String> {
+    let run = folder.hark("stdout --json");
+    if run.status != 0 {
+        return Vec::new();
+    }
+    run.json().as_array().unwrap().iter().map(|each| each["text"].as_str().unwrap().trim_end().to_owned()).collect()
+}
+
+fn count_down() -> Vec<String> {
+    (0..=40).rev().map(|n| n.to_string()).collect()
+}
+
+fn is_finished(folder: &Folder) -> bool {
+    folder.hark("show --json").json()["status"] == "finished"
+}
+
+fn signal(name: &str, process: u32) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn who_is_still_for_too_long_loses_its_sessions() {
+    let folder = folder("who_is_still_for_too_long", "lease = 1");
+    let still = Beside::start(&folder, "run -s sqlite -q x.hk");
+    wait_until("some lines", || printed(&folder).len() > 3);
+    still.signal("STOP");
+    let worker = Beside::start(&folder, "worker -q");
+    wait_until("the end", || is_finished(&folder));
+    worker.signal("TERM");
+    worker.ended(&folder).is(0, "", "");
+    // It goes on as if nothing had been, and does not disturb.
+    still.signal("CONT");
+    let run = still.ended(&folder);
+    assert!(run.status == 0 || run.stderr.contains("another process has taken the session over"), "{run:?}");
+    assert_eq!(printed(&folder), count_down());
+}
+
+#[test]
+fn a_worker_process_that_is_still_for_too_long_is_replaced() {
+    let folder = folder("a_worker_process_that_is_still", "lease = 1");
+    let run = Beside::start(&folder, "run -s sqlite -c processes -q x.hk");
+    wait_until("some lines", || printed(&folder).len() > 3);
+    let supervisor = run.id();
+    let workers: Vec<u32> = children(supervisor);
+    assert!(!workers.is_empty());
+    workers.iter().for_each(|worker| signal("STOP", *worker));
+    let lines: String = count_down().iter().map(|line| format!("{line}\n")).collect();
+    run.ended(&folder).is(0, &format!("{lines}rested\n"), "");
+    assert_eq!(printed(&folder), count_down());
+}
+
+/// The worker processes of a supervisor.
+fn children(process: u32) -> Vec<u32> {
+    let is_child = |id: &u32| {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        status.lines().any(|line| line == format!("PPid:\t{process}"))
+    };
+    let entries = fs::read_dir("/proc").unwrap();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter(is_child).collect()
+}
+
+#[test]
+fn a_step_whose_process_is_lost_each_time_is_given_up() {
+    let folder = folder("a_step_whose_process_is_lost", "max_tries = 3");
+    // It is written down once in two seconds, and that is progress.
+    let killed_within = Duration::from_millis(500);
+    let run = Beside::start(&folder, "run -s sqlite -q x.hk -f busy");
+    wait_until("the first line", || printed(&folder) == ["busy"]);
+    thread::sleep(killed_within);
+    run.signal("KILL");
+    let mut kills = 1;
+    let last = loop {
+        let mut resumed = Beside::start(&folder, "resume -q");
+        thread::sleep(killed_within);
+        if resumed.has_ended() {
+            break resumed.ended(&folder);
+        }
+        resumed.signal("KILL");
+        kills += 1;
+        assert!(kills < 60, "it is tried for ever");
+    };
+    let said = "error[worker_lost]: the thread was given up: the worker that ran it was lost 3 times\n";
+    assert!(last.status == 1 && last.stderr.ends_with(said), "{last:?}");
+    assert!(kills >= 3, "only {kills} times");
+    assert_eq!(folder.hark("show --json").json()["status"], json!("broken"));
+}
+
+#[test]
+fn whoever_leaves_a_session_has_not_lost_it() {
+    let program = "import(slow, lib, 0);\nfn main() { slow() }\n";
+    let folder = Folder::with("whoever_leaves_a_session", program);
+    folder.write("hark.toml", "[sessions]\nmax_tries = 2\n");
+    folder.write(
+        "src/lib.py",
+        "import os, time\n\
+         def slow():\n    open('called', 'w').close()\n    while not os.path.exists('go'): time.sleep(0.01)\n    return 5\n",
+    );
+    for line in ["run -s sqlite -q x.hk", "resume -q", "resume -q", "resume -q"] {
+        let run = Beside::start(&folder, line);
+        wait_until("the call", || fs::remove_file(folder.path().join("called")).is_ok());
+        run.signal("INT");
+        assert_eq!(run.ended(&folder).status, 130);
+    }
+    folder.write("go", "");
+    let run = folder.hark("resume -q");
+    assert_eq!((run.status, run.stdout.as_str()), (0, "5\n"), "{run:?}");
+}
