@@ -114,7 +114,7 @@ fn on_a_disk(folder: &Folder, script: &str) -> Option<Run> {
     let mount = "mount -t tmpfs -o size=256k,mode=755 tmpfs disk || exit 99\ncp x.hk disk\ncd disk\n";
     let hark = env!("CARGO_BIN_EXE_hark");
     let output = Command::new("unshare")
-        .args(["--mount", "sh", "-c", &format!("{mount}hark() {{ {hark} \"$@\"; }}\n{script}")])
+        .args(["--mount", "sh", "-c", &format!("{mount}hark='{hark}'\nhark() {{ \"$hark\" \"$@\"; }}\n{script}")])
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .output();
@@ -155,8 +155,8 @@ fn a_read_only_folder() {
     let folder = folder("a_read_only_folder");
     let script = "hark run -s sqlite -q x.hk || exit 3\nmount -o remount,ro . || exit 4\n\
         hark sessions --json\nhark stdout --json | wc -l\n\
-        for command in 'run -s sqlite x.hk' 'run -s sqlite --detach x.hk' worker 'prune --older-than 0s'; do\n\
-        hark $command; echo \"status $?\"; done";
+        for command in 'run -s sqlite x.hk' 'run -s sqlite --detach x.hk' 'worker -q' 'prune --older-than 0s'; do\n\
+        timeout 60 $hark $command; echo \"status $?\"; done";
     let Some(run) = on_a_disk(&folder, script) else { return };
     let statuses = run.stdout.lines().filter(|line| line.starts_with("status ")).collect::<Vec<_>>();
     assert_eq!(statuses, ["status 1"; 4], "{run:#?}");
