@@ -9,8 +9,10 @@ mod change;
 mod chunks;
 mod database;
 mod group;
+mod seal;
 mod server;
 mod session;
+mod wal;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};

@@ -6,6 +6,7 @@ mod arguments;
 mod bad_input;
 mod check_and_asm;
 mod errors;
+mod faults;
 mod harness;
 mod losses;
 mod projects;

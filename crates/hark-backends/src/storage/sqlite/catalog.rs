@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use hark_bytecode::Executable;
 use hark_engine::{
-    Agenda, Catalog, Claimed, Filter, SessionId, SessionRecord, StorageError, Summary, ThreadId, Timestamp, codec,
+    Agenda, Catalog, Claimed, Filter, SessionId, SessionRecord, StorageError, Summary, ThreadId, Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Shared;
 use super::database::{DUE_AT_TAKEOVER, TABLES};
 use super::server;
+use super::session::SessionRow;
 
 /// So many sessions are looked at all together.
 const MANY: usize = 32;
@@ -53,22 +54,24 @@ impl Catalog for Shared {
     }
 
     fn record(&self, id: &SessionId) -> Result<Option<SessionRecord>, StorageError> {
-        let summary: Option<String> = self.read(|connection| {
-            let sql = "SELECT summary FROM session WHERE id = ?1";
-            connection.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0)).optional()
+        let found = self.read(|connection| {
+            let sql = "SELECT id, state, ended, checksum, summary FROM session WHERE id = ?1";
+            connection.prepare_cached(sql)?.query_row([id.as_str()], |row| SessionRow::read(row, 0)).optional()
         })?;
-        summary.map(|summary| parse(&summary)).transpose()
+        if found.is_none() {
+            self.check_absence(id.as_str())?;
+        }
+        found.map(|row| self.record_of(&row)).transpose()
     }
 
     fn list(&self, filter: &Filter) -> Result<Vec<Summary>, StorageError> {
         struct Found {
-            id: String,
-            summary: String,
+            row: SessionRow,
             server: Option<i64>,
             threads: i64,
         }
         let found: Vec<Found> = self.read(|connection| {
-            let sql = "SELECT id, summary, server,
+            let sql = "SELECT id, state, ended, checksum, summary, server,
                     max(coalesce((SELECT max(number) FROM thread WHERE session = session.number), -1),
                         coalesce((SELECT max(name) FROM future WHERE session = session.number AND name < ''), -1)) + 1
                 FROM session
@@ -78,17 +81,19 @@ impl Catalog for Shared {
             let state = filter.state.map(|state| state.name());
             let ended_before = filter.ended_before.map(|time| time.0 as i64);
             let limit = filter.limit.map_or(-1, |limit| limit as i64);
-            let found = |row: &Row<'_>| {
-                Ok(Found { id: row.get(0)?, summary: row.get(1)?, server: row.get(2)?, threads: row.get(3)? })
-            };
+            let found =
+                |row: &Row<'_>| Ok(Found { row: SessionRow::read(row, 0)?, server: row.get(5)?, threads: row.get(6)? });
             connection.prepare_cached(sql)?.query_map(params![prefix, state, ended_before, limit], found)?.collect()
         })?;
+        if let Some(prefix) = filter.prefix.as_deref().filter(|_| found.is_empty() && filter.limit != Some(0)) {
+            self.check_absence(prefix)?;
+        }
         let mut alive: HashMap<i64, bool> = HashMap::new();
         let summaries = found.into_iter().map(|found| {
-            let record = parse(&found.summary)?;
+            let record = self.record_of(&found.row)?;
             let is_served = !record.state.is_over()
                 && found.server.is_some_and(|server| *alive.entry(server).or_insert_with(|| self.is_alive(server)));
-            let id = SessionId::from_text(&found.id);
+            let id = SessionId::from_text(&found.row.id);
             Ok(Summary { id, record, is_served, threads: found.threads as u64 })
         });
         summaries.collect()
@@ -238,11 +243,27 @@ impl Shared {
         self.group.alone(&self.database, write)
     }
 
+    /// A session that is not found by its id may have another one in the index of ids than in its row.
+    fn check_absence(&self, prefix: &str) -> Result<(), StorageError> {
+        let differ = self.read(|connection| {
+            let sql = "SELECT 1 FROM session NOT INDEXED WHERE substr(id, 1, length(?1)) = ?1
+                AND NOT EXISTS (SELECT 1 FROM session AS found WHERE found.id = session.id)";
+            connection.prepare_cached(sql)?.query_row([prefix], |_| Ok(())).optional()
+        })?;
+        match differ {
+            Some(()) => Err(self.database.damaged()),
+            None => Ok(()),
+        }
+    }
+
+    fn record_of(&self, row: &SessionRow) -> Result<SessionRecord, StorageError> {
+        row.record().map_err(|error| {
+            let path = self.database.path().display();
+            StorageError::Permanent(format!("`{path}`: the summary of session {}: {error}", row.id))
+        })
+    }
+
     fn is_alive(&self, server: i64) -> bool {
         self.server.get().is_some_and(|me| me.number() == server) || server::is_alive(&self.folder, server)
     }
-}
-
-fn parse(summary: &str) -> Result<SessionRecord, StorageError> {
-    Ok(codec::session_from_summary(summary)?)
 }

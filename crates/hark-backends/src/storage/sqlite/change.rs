@@ -10,6 +10,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::chunks::{self, Content};
 use super::database::DUE_AT_TAKEOVER;
+use super::seal;
 
 /// The number of a session's row, once it is known to be written; 0 before.
 pub(super) type RowNumber = Arc<AtomicI64>;
@@ -159,15 +160,18 @@ impl Change {
         summary: &str,
     ) -> rusqlite::Result<i64> {
         let stamp = stamp_number(self.stamp);
+        let id = self.session.as_str();
+        let checksum = seal::of_session(id, state, ended, summary);
         let Some(row) = row else {
-            let insert =
-                "INSERT INTO session (id, stamp, state, ended, server, summary) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-            let id = self.session.as_str();
-            connection.prepare_cached(insert)?.execute(params![id, stamp, state, ended, self.server, summary])?;
+            let insert = "INSERT INTO session (id, stamp, state, ended, server, checksum, summary)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let server = self.server;
+            connection.prepare_cached(insert)?.execute(params![id, stamp, state, ended, server, checksum, summary])?;
             return Ok(connection.last_insert_rowid());
         };
-        let update = "UPDATE session SET stamp = ?2, state = ?3, ended = ?4, summary = ?5 WHERE number = ?1";
-        connection.prepare_cached(update)?.execute(params![row, stamp, state, ended, summary])?;
+        let update = "UPDATE session SET stamp = ?2, state = ?3, ended = ?4, checksum = ?5, summary = ?6
+            WHERE number = ?1";
+        connection.prepare_cached(update)?.execute(params![row, stamp, state, ended, checksum, summary])?;
         Ok(row)
     }
 
@@ -178,11 +182,13 @@ impl Change {
             Row::Session { .. } => 0,
             Row::Thread { number, due, summary, content } => {
                 content.replace(connection, session, kept(connection, session, &Key::Live(*number))?)?;
-                prepare("REPLACE INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+                let number = number.0 as i64;
+                prepare("REPLACE INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
                     session,
-                    number.0 as i64,
+                    number,
                     stamp,
                     due,
+                    seal::of_thread(session, number, *due, summary),
                     summary,
                     content.row()
                 ])?
@@ -192,10 +198,11 @@ impl Change {
             }
             Row::Future { name, content } => {
                 content.replace(connection, session, kept(connection, session, &Key::Future(name.clone()))?)?;
-                prepare("REPLACE INTO future VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+                prepare("REPLACE INTO future VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
                     session,
                     Name(name),
                     stamp,
+                    seal::of_future(session, name, content.row()),
                     content.row()
                 ])?
             }
@@ -208,14 +215,20 @@ impl Change {
             Row::Todo(future) => {
                 prepare("REPLACE INTO todo VALUES (?1, ?2, ?3)")?.execute(params![session, Name(future), stamp])?
             }
-            Row::Unawaited { thread, content } => prepare("REPLACE INTO unawaited VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![session, thread.0 as i64, stamp, content])?,
+            Row::Unawaited { thread, content } => {
+                let thread = thread.0 as i64;
+                let checksum = seal::of_unawaited(session, thread, content);
+                prepare("REPLACE INTO unawaited VALUES (?1, ?2, ?3, ?4, ?5)")?
+                    .execute(params![session, thread, stamp, checksum, content])?
+            }
             Row::Broken { thread, summary, content } => {
                 content.replace(connection, session, kept(connection, session, &Key::Broken(*thread))?)?;
-                prepare("REPLACE INTO broken VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+                let thread = thread.0 as i64;
+                prepare("REPLACE INTO broken VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
                     session,
-                    thread.0 as i64,
+                    thread,
                     stamp,
+                    seal::of_broken(session, thread, summary),
                     summary,
                     content.row()
                 ])?

@@ -8,6 +8,8 @@ use std::time::Duration;
 use hark_engine::StorageError;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::{server, wal};
+
 /// What tells a file of ours: "Hark" in ASCII.
 const APPLICATION_ID: i32 = 0x4861_726b;
 
@@ -30,31 +32,35 @@ const PAGE_BYTES: i32 = 1_024;
 /// After so many pages the log is carried over into the file, each page once however often it was written.
 const CHECKPOINT_PAGES: i32 = 8_000;
 
+/// `checksum` is of a row's own columns (see [`super::seal`]); summaries, contents and entries have theirs.
+///
 /// A Future's name is the number of the thread whose value it has, or the text of a promise's name.
 const SCHEMA: &str = "
     CREATE TABLE program (hash TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE session (
         number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, stamp INTEGER NOT NULL, state TEXT NOT NULL,
-        ended INTEGER, server INTEGER, reserved INTEGER NOT NULL DEFAULT 0, summary TEXT NOT NULL);
+        ended INTEGER, server INTEGER, reserved INTEGER NOT NULL DEFAULT 0, checksum INTEGER NOT NULL,
+        summary TEXT NOT NULL);
     CREATE INDEX session_running ON session (server) WHERE state = 'running';
     CREATE TABLE thread (
-        session INTEGER, number INTEGER, stamp INTEGER NOT NULL, due INTEGER, summary TEXT NOT NULL, content BLOB NOT NULL,
-        PRIMARY KEY (session, number)) WITHOUT ROWID;
+        session INTEGER, number INTEGER, stamp INTEGER NOT NULL, due INTEGER, checksum INTEGER NOT NULL, summary TEXT NOT NULL,
+        content BLOB NOT NULL, PRIMARY KEY (session, number)) WITHOUT ROWID;
     CREATE INDEX thread_due ON thread (due) WHERE due > 0;
     CREATE TABLE ready (
         session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, PRIMARY KEY (session, thread)) WITHOUT ROWID;
     CREATE TABLE future (
-        session INTEGER, name, stamp INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY (session, name)) WITHOUT ROWID;
+        session INTEGER, name, stamp INTEGER NOT NULL, checksum INTEGER NOT NULL, content BLOB NOT NULL,
+        PRIMARY KEY (session, name)) WITHOUT ROWID;
     CREATE TABLE wait (
         session INTEGER, future, thread INTEGER, stamp INTEGER NOT NULL,
         PRIMARY KEY (session, future, thread)) WITHOUT ROWID;
     CREATE TABLE todo (session INTEGER, future, stamp INTEGER NOT NULL, PRIMARY KEY (session, future)) WITHOUT ROWID;
     CREATE TABLE unawaited (
-        session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, content BLOB NOT NULL,
+        session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, checksum INTEGER NOT NULL, content BLOB NOT NULL,
         PRIMARY KEY (session, thread)) WITHOUT ROWID;
     CREATE TABLE broken (
-        session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, summary TEXT NOT NULL, content BLOB NOT NULL,
-        PRIMARY KEY (session, thread)) WITHOUT ROWID;
+        session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, checksum INTEGER NOT NULL, summary TEXT NOT NULL,
+        content BLOB NOT NULL, PRIMARY KEY (session, thread)) WITHOUT ROWID;
     CREATE TABLE piece (
         session INTEGER, hash BLOB, uses INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY (session, hash)) WITHOUT ROWID;
     CREATE TABLE log (
@@ -86,9 +92,40 @@ impl Database {
             })?;
         }
         let database = Database { path: path.to_path_buf(), readers: Mutex::default() };
+        database.check_files()?;
         let mut connection = database.connect_writer()?;
         database.prepare(&mut connection)?;
         Ok(database)
+    }
+
+    /// Refuses what SQLite would take for nothing, or for less than it was, and would write over.
+    fn check_files(&self) -> Result<(), StorageError> {
+        let path = self.path.display();
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        let log = PathBuf::from(log);
+        let length_of = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+        // In this order: the file has its first page before it has a log.
+        let has_log = length_of(&log) > 0;
+        let why = match length_of(&self.path) {
+            0 if has_log => {
+                format!("`{path}` is missing or empty, but its log `{path}-wal` is not; nothing was changed")
+            }
+            // SQLite takes it for an empty one.
+            1 => format!("`{path}` is no database, or a damaged one"),
+            // Those who serve it had a look, and what they write is not to be taken for damage.
+            _ if has_log && !self.path.parent().is_some_and(server::is_any_alive) => match wal::is_damaged(&log) {
+                Ok(false) => return Ok(()),
+                Ok(true) => format!("the log `{path}-wal` is damaged before its end; nothing was changed"),
+                Err(error) => format!("`{path}-wal` cannot be read: {error}"),
+            },
+            _ => return Ok(()),
+        };
+        Err(StorageError::Permanent(why))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Makes the schema, or checks that it is one we know.
@@ -176,6 +213,11 @@ impl Database {
         Ok(connection)
     }
 
+    /// What to say of a damage that is not one session's.
+    pub fn damaged(&self) -> StorageError {
+        StorageError::Permanent(format!("`{}` is damaged; nothing was changed", self.path.display()))
+    }
+
     /// What an error of SQLite means to the user.
     pub fn error(&self, error: &rusqlite::Error) -> StorageError {
         let path = self.path.display();
@@ -188,7 +230,7 @@ impl Database {
                 StorageError::Transient(format!("the disk is full, so `{path}` cannot be written to"))
             }
             Some(ErrorCode::NotADatabase) => permanent("is no database, or a damaged one"),
-            Some(ErrorCode::DatabaseCorrupt) => permanent("is damaged; nothing was changed"),
+            Some(ErrorCode::DatabaseCorrupt) => self.damaged(),
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => permanent("cannot be written to"),
             Some(ErrorCode::CannotOpen) => permanent("cannot be opened"),
             _ => permanent(&format!("cannot be used: {error}")),

@@ -170,6 +170,16 @@ pub(super) fn is_alive(folder: &Path, number: i64) -> bool {
     }
 }
 
+/// Whether any server of this folder lives.
+pub(super) fn is_any_alive(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder.join(FOLDER)) else { return false };
+    entries.flatten().any(|entry| {
+        let path = entry.path();
+        path.extension().is_some_and(|extension| extension == "lock")
+            && File::open(&path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    })
+}
+
 /// Removes what servers left that are no more.
 fn remove_dead(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use hark_bytecode::wire::WireError;
 use hark_engine::storage::Range;
 use hark_engine::{
-    Commit, FutureId, Key, Live, LogEntry, Outcome, Record, SessionId, SessionStorage, Stamp, StorageError, ThreadId,
-    Versioned, codec,
+    Commit, FutureId, Key, Live, LogEntry, Outcome, Record, SessionId, SessionRecord, SessionStorage, Stamp,
+    StorageError, ThreadId, Versioned, codec,
 };
 use hark_machine::Program;
 use rusqlite::types::ValueRef;
@@ -16,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::Shared;
 use super::change::{Change, Name, RowNumber, find_row, stamp_number, stamp_of};
 use super::chunks::whole;
+use super::seal;
 
 /// The most threads of a session that are kept as they are in memory beside what is written of them.
 const KEPT_MAX: usize = 10_000;
@@ -61,11 +63,22 @@ impl SqliteSession {
     fn error(&self, fault: Fault) -> StorageError {
         match fault {
             Fault::Sqlite(error) => self.shared.database.error(&error),
-            Fault::Record(error) => error.into(),
+            Fault::Record(error) => self.damaged("a record", &error),
+            Fault::History(error) => self.damaged("the history", &error),
+            Fault::At(key, error) => self.damaged(&name_of(&key), &error),
         }
     }
 
+    fn damaged(&self, what: &str, error: &codec::CodecError) -> StorageError {
+        let path = self.shared.database.path().display();
+        StorageError::Permanent(format!("`{path}`: {what} of session {}: {error}", self.id))
+    }
+
     fn read_one(&self, connection: &Connection, session: i64, key: &Key) -> Result<Option<Versioned>, Fault> {
+        self.read_rows_of(connection, session, key).map_err(|fault| fault.at(key))
+    }
+
+    fn read_rows_of(&self, connection: &Connection, session: i64, key: &Key) -> Result<Option<Versioned>, Fault> {
         let program = &*self.program;
         let stamp_and = |sql: &str, number: &dyn rusqlite::ToSql, columns: usize| {
             let mut statement = connection.prepare_cached(sql)?;
@@ -73,31 +86,37 @@ impl SqliteSession {
         };
         let found = match key {
             Key::Session => {
-                let sql = "SELECT stamp, summary FROM session WHERE number = ?1 AND ?2";
-                let Some((stamp, parts)) = stamp_and(sql, &1, 1)? else { return Ok(None) };
-                let summary = codec::session_from_summary(&String::from_utf8_lossy(&parts[0]))?;
-                (stamp, Record::Session(Box::new(summary)))
+                let sql = "SELECT stamp, id, state, ended, checksum, summary FROM session WHERE number = ?1";
+                let mut statement = connection.prepare_cached(sql)?;
+                let found = statement.query_row([session], |row| Ok((row.get(0)?, SessionRow::read(row, 1)?)));
+                let Some((stamp, row)) = found.optional()? else { return Ok(None) };
+                (stamp, Record::Session(Box::new(row.record()?)))
             }
             Key::Live(thread) => {
                 let Some((stamp, live)) = self.read_live(connection, session, *thread)? else { return Ok(None) };
                 (stamp, Record::Live(*thread, live))
             }
             Key::Future(name) => {
-                let sql = "SELECT stamp, content FROM future WHERE session = ?1 AND name = ?2";
-                let Some((stamp, mut parts)) = stamp_and(sql, &Name(name), 1)? else { return Ok(None) };
+                let sql = "SELECT stamp, checksum, content FROM future WHERE session = ?1 AND name = ?2";
+                let Some((stamp, checksum, mut parts)) = stamp_and(sql, &Name(name), 1)? else { return Ok(None) };
+                check(checksum, seal::of_future(session, name, &parts[0]))?;
                 let content = whole(connection, session, parts.swap_remove(0))?;
                 (stamp, Record::Future(name.clone(), codec::future(&content, program)?))
             }
             Key::Unawaited(thread) => {
-                let sql = "SELECT stamp, content FROM unawaited WHERE session = ?1 AND thread = ?2";
-                let Some((stamp, parts)) = stamp_and(sql, &(thread.0 as i64), 1)? else { return Ok(None) };
+                let sql = "SELECT stamp, checksum, content FROM unawaited WHERE session = ?1 AND thread = ?2";
+                let number = thread.0 as i64;
+                let Some((stamp, checksum, parts)) = stamp_and(sql, &number, 1)? else { return Ok(None) };
+                check(checksum, seal::of_unawaited(session, number, &parts[0]))?;
                 (stamp, Record::Unawaited(*thread, Box::new(codec::failure(&parts[0], program)?)))
             }
             Key::Broken(thread) => {
-                let sql = "SELECT stamp, summary, content FROM broken WHERE session = ?1 AND thread = ?2";
-                let Some((stamp, mut parts)) = stamp_and(sql, &(thread.0 as i64), 2)? else { return Ok(None) };
+                let sql = "SELECT stamp, checksum, summary, content FROM broken WHERE session = ?1 AND thread = ?2";
+                let number = thread.0 as i64;
+                let Some((stamp, checksum, mut parts)) = stamp_and(sql, &number, 2)? else { return Ok(None) };
                 let content = whole(connection, session, parts.swap_remove(1))?;
                 let summary = String::from_utf8_lossy(&parts[0]);
+                check(checksum, seal::of_broken(session, number, &summary))?;
                 (stamp, Record::Broken(*thread, codec::live(&summary, &content, program)?))
             }
             Key::Ready(_) | Key::Wait { .. } | Key::Todo(_) => {
@@ -112,7 +131,8 @@ impl SqliteSession {
             }
         };
         let (stamp, record) = found;
-        Ok(stamp_from(stamp).map(|stamp| Versioned { stamp, record }))
+        let stamp = std::num::NonZeroU64::new(stamp as u64).map(Stamp).ok_or(WireError::Checksum);
+        Ok(Some(Versioned { stamp: stamp.map_err(codec::CodecError::from)?, record }))
     }
 
     /// A thread: as it was kept in memory, if that is what the file has.
@@ -130,12 +150,15 @@ impl SqliteSession {
                 Some(_) => {}
             }
         }
-        let sql = "SELECT stamp, summary, content FROM thread WHERE session = ?1 AND number = ?2";
+        let sql = "SELECT stamp, checksum, summary, content, due FROM thread WHERE session = ?1 AND number = ?2";
         let mut statement = connection.prepare_cached(sql)?;
-        let found = statement.query_row(params![session, thread.0 as i64], |row| row_parts(row, 2)).optional()?;
-        let Some((stamp, mut parts)) = found else { return Ok(None) };
+        let number = thread.0 as i64;
+        let read = |row: &Row<'_>| Ok((row_parts(row, 2)?, row.get(4)?));
+        let found = statement.query_row(params![session, number], read).optional()?;
+        let Some(((stamp, checksum, mut parts), due)) = found else { return Ok(None) };
         let content = whole(connection, session, parts.swap_remove(1))?;
         let summary = String::from_utf8_lossy(&parts[0]);
+        check(checksum, seal::of_thread(session, number, due, &summary))?;
         Ok(Some((stamp, codec::live(&summary, &content, &self.program)?)))
     }
 
@@ -149,13 +172,14 @@ impl SqliteSession {
         let mut found = Vec::new();
         match range {
             Range::Live(from) => {
-                let sql =
-                    "SELECT number, summary FROM thread WHERE session = ?1 AND number >= ?2 ORDER BY number LIMIT ?3";
+                let sql = "SELECT number, summary, checksum, due FROM thread WHERE session = ?1 AND number >= ?2 ORDER BY number LIMIT ?3";
                 let mut statement = connection.prepare_cached(sql)?;
                 let mut rows = statement.query(params![session, from.0 as i64, limit])?;
                 while let Some(row) = rows.next()? {
-                    let live = codec::live_from_summary(row.get_ref(1)?.as_str().unwrap_or_default())?;
-                    found.push(Record::Live(thread_from(row)?, live));
+                    let (thread, summary) = (thread_from(row)?, row.get_ref(1)?.as_str().unwrap_or_default());
+                    let live = check(row.get(2)?, seal::of_thread(session, row.get(0)?, row.get(3)?, summary))
+                        .and_then(|()| codec::live_from_summary(summary));
+                    found.push(Record::Live(thread, live.map_err(|error| Fault::At(Key::Live(thread), error))?));
                 }
             }
             Range::Waiters(future) => {
@@ -175,21 +199,26 @@ impl SqliteSession {
                 }
             }
             Range::Unawaited => {
-                let sql = "SELECT thread, content FROM unawaited WHERE session = ?1 ORDER BY thread LIMIT ?2";
+                let sql = "SELECT thread, content, checksum FROM unawaited WHERE session = ?1 ORDER BY thread LIMIT ?2";
                 let mut statement = connection.prepare_cached(sql)?;
                 let mut rows = statement.query(params![session, limit])?;
                 while let Some(row) = rows.next()? {
-                    let failure = codec::failure(row.get_ref(1)?.as_blob().unwrap_or_default(), &self.program)?;
-                    found.push(Record::Unawaited(thread_from(row)?, Box::new(failure)));
+                    let (thread, content) = (thread_from(row)?, row.get_ref(1)?.as_blob().unwrap_or_default());
+                    let failure = check(row.get(2)?, seal::of_unawaited(session, row.get(0)?, content))
+                        .and_then(|()| codec::failure(content, &self.program))
+                        .map_err(|error| Fault::At(Key::Unawaited(thread), error))?;
+                    found.push(Record::Unawaited(thread, Box::new(failure)));
                 }
             }
             Range::Broken => {
-                let sql = "SELECT thread, summary FROM broken WHERE session = ?1 ORDER BY thread LIMIT ?2";
+                let sql = "SELECT thread, summary, checksum FROM broken WHERE session = ?1 ORDER BY thread LIMIT ?2";
                 let mut statement = connection.prepare_cached(sql)?;
                 let mut rows = statement.query(params![session, limit])?;
                 while let Some(row) = rows.next()? {
-                    let live = codec::live_from_summary(row.get_ref(1)?.as_str().unwrap_or_default())?;
-                    found.push(Record::Broken(thread_from(row)?, live));
+                    let (thread, summary) = (thread_from(row)?, row.get_ref(1)?.as_str().unwrap_or_default());
+                    let live = check(row.get(2)?, seal::of_broken(session, row.get(0)?, summary))
+                        .and_then(|()| codec::live_from_summary(summary));
+                    found.push(Record::Broken(thread, live.map_err(|error| Fault::At(Key::Broken(thread), error))?));
                 }
             }
         }
@@ -304,8 +333,11 @@ impl SessionStorage for SqliteSession {
             add("SELECT future FROM todo WHERE session = ?1", &|row| future(row).map(Key::Todo))?;
             add("SELECT thread FROM unawaited WHERE session = ?1", &|row| thread_from(row).map(Key::Unawaited))?;
             add("SELECT thread FROM broken WHERE session = ?1", &|row| thread_from(row).map(Key::Broken))?;
-            let read = |key: &Key| self.read_one(connection, session, key).transpose();
-            keys.iter().filter_map(read).map(|found| found.map(|found| found.record)).collect()
+            let read = |key: &Key| match self.read_one(connection, session, key)? {
+                Some(found) => Ok(found.record),
+                None => Err(Fault::At(key.clone(), WireError::Checksum.into())),
+            };
+            keys.iter().map(read).collect()
         })
     }
 
@@ -317,11 +349,19 @@ impl SessionStorage for SqliteSession {
             let mut statement = connection.prepare_cached(sql)?;
             let mut rows = statement.query(params![session, after as i64, limit])?;
             let mut found = Vec::new();
+            let (mut last, mut count) = (after, 0);
             while let Some(row) = rows.next()? {
                 let position = row.get::<_, i64>(0)? as u64;
                 let text = row.get_ref(1)?.as_str().unwrap_or_default();
-                let entries = codec::log_from_text(text)?;
-                found.extend(entries.into_iter().map(|entry| (position, entry)));
+                let entries = check(position as i64, last as i64 + 1).and_then(|()| codec::log_from_text(text));
+                found.extend(entries.map_err(Fault::History)?.into_iter().map(|entry| (position, entry)));
+                (last, count) = (position, count + 1);
+            }
+            // None is ever removed. A scan ends before a row whose key is damaged; this comes from the other end.
+            if count < limit {
+                let sql = "SELECT max(position) FROM log WHERE session = ?1";
+                let greatest: Option<i64> = connection.prepare_cached(sql)?.query_row([session], |row| row.get(0))?;
+                check(greatest.unwrap_or(0).max(last as i64), last as i64).map_err(Fault::History)?;
             }
             Ok(found)
         })
@@ -332,6 +372,19 @@ impl SessionStorage for SqliteSession {
 pub(super) enum Fault {
     Sqlite(rusqlite::Error),
     Record(codec::CodecError),
+    /// The same, of what happened.
+    History(codec::CodecError),
+    /// The same, of this record.
+    At(Key, codec::CodecError),
+}
+
+impl Fault {
+    fn at(self, key: &Key) -> Fault {
+        match self {
+            Fault::Record(error) => Fault::At(key.clone(), error),
+            other => other,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for Fault {
@@ -346,19 +399,61 @@ impl From<codec::CodecError> for Fault {
     }
 }
 
-/// A stamp, and so many texts or blobs after it.
-fn row_parts(row: &Row<'_>, columns: usize) -> rusqlite::Result<(i64, Vec<Vec<u8>>)> {
-    let parts = (1..=columns).map(|column| {
+/// What a message calls it.
+fn name_of(key: &Key) -> String {
+    match key {
+        Key::Session => "the summary".to_owned(),
+        Key::Live(thread) | Key::Ready(thread) => format!("thread {thread}"),
+        Key::Future(future) | Key::Wait { future, .. } | Key::Todo(future) => format!("Future {future}"),
+        Key::Unawaited(thread) | Key::Broken(thread) => format!("the failure of thread {thread}"),
+    }
+}
+
+fn check(found: i64, expected: i64) -> Result<(), codec::CodecError> {
+    if found == expected { Ok(()) } else { Err(WireError::Checksum.into()) }
+}
+
+/// What is kept of a session in its own row.
+pub(super) struct SessionRow {
+    pub id: String,
+    state: String,
+    ended: Option<i64>,
+    checksum: i64,
+    summary: String,
+}
+
+impl SessionRow {
+    /// Reads the columns `id, state, ended, checksum, summary`, which begin with this one.
+    pub fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<SessionRow> {
+        let text = |column| -> rusqlite::Result<String> {
+            let bytes = row.get_ref(column)?.as_bytes().unwrap_or_default();
+            Ok(String::from_utf8_lossy(bytes).into_owned())
+        };
+        Ok(SessionRow {
+            id: text(first)?,
+            state: text(first + 1)?,
+            ended: row.get(first + 2)?,
+            checksum: row.get(first + 3)?,
+            summary: text(first + 4)?,
+        })
+    }
+
+    /// What they say.
+    pub fn record(&self) -> Result<SessionRecord, codec::CodecError> {
+        check(self.checksum, seal::of_session(&self.id, &self.state, self.ended, &self.summary))?;
+        codec::session_from_summary(&self.summary)
+    }
+}
+
+/// A stamp, a checksum, and so many texts or blobs after them.
+fn row_parts(row: &Row<'_>, columns: usize) -> rusqlite::Result<(i64, i64, Vec<Vec<u8>>)> {
+    let parts = (2..2 + columns).map(|column| {
         Ok(match row.get_ref(column)? {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.to_vec(),
             _ => Vec::new(),
         })
     });
-    Ok((row.get(0)?, parts.collect::<rusqlite::Result<_>>()?))
-}
-
-fn stamp_from(number: i64) -> Option<Stamp> {
-    std::num::NonZeroU64::new(number as u64).map(Stamp)
+    Ok((row.get(0)?, row.get(1)?, parts.collect::<rusqlite::Result<_>>()?))
 }
 
 fn thread_from(row: &Row<'_>) -> rusqlite::Result<ThreadId> {
