@@ -10,7 +10,7 @@ use hark_engine::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Shared;
-use super::database::{DUE_AT_TAKEOVER, TABLES};
+use super::database::{DUE_AT_TAKEOVER, TABLES, log_places};
 use super::server;
 use super::session::SessionRow;
 
@@ -223,11 +223,17 @@ impl Catalog for Shared {
 
     fn remove(&self, id: &SessionId) -> Result<(), StorageError> {
         self.write(|connection| {
+            let number = "SELECT number FROM session WHERE id = ?1";
+            let number: Option<i64> = connection.query_row(number, [id.as_str()], |row| row.get(0)).optional()?;
+            let Some(number) = number else { return Ok(0) };
             for table in TABLES {
-                let sql = format!("DELETE FROM {table} WHERE session = (SELECT number FROM session WHERE id = ?1)");
-                connection.prepare_cached(&sql)?.execute([id.as_str()])?;
+                let sql = format!("DELETE FROM {table} WHERE session = ?1");
+                connection.prepare_cached(&sql)?.execute([number])?;
             }
-            connection.prepare_cached("DELETE FROM session WHERE id = ?1")?.execute([id.as_str()])
+            let places = log_places(number);
+            let sql = "DELETE FROM log WHERE place > ?1 AND place < ?2";
+            connection.prepare_cached(sql)?.execute([places.start, places.end])?;
+            connection.prepare_cached("DELETE FROM session WHERE number = ?1")?.execute([number])
         })
         .map(drop)
     }

@@ -9,7 +9,7 @@ use rusqlite::types::{ToSql, ToSqlOutput};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::chunks::{self, Content};
-use super::database::DUE_AT_TAKEOVER;
+use super::database::{DUE_AT_TAKEOVER, log_places};
 use super::seal;
 
 /// The number of a session's row, once it is known to be written; 0 before.
@@ -134,8 +134,10 @@ impl Change {
             }
         }
         if !self.log.is_empty() {
-            let next = "INSERT INTO log SELECT ?1, coalesce(max(position), 0) + 1, ?2 FROM log WHERE session = ?1";
-            connection.prepare_cached(next)?.execute(params![row, self.log])?;
+            let next =
+                "INSERT INTO log SELECT coalesce(max(place), ?1) + 1, ?3 FROM log WHERE place > ?1 AND place < ?2";
+            let places = log_places(row);
+            connection.prepare_cached(next)?.execute(params![places.start, places.end, self.log])?;
         }
         Ok(Outcome::Done)
     }

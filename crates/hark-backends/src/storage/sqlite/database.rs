@@ -1,6 +1,7 @@
 //! The file: its schema, its connections, and what can be wrong with it.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -63,13 +64,18 @@ const SCHEMA: &str = "
         content BLOB NOT NULL, PRIMARY KEY (session, thread)) WITHOUT ROWID;
     CREATE TABLE piece (
         session INTEGER, hash BLOB, uses INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY (session, hash)) WITHOUT ROWID;
-    CREATE TABLE log (
-        session INTEGER, position INTEGER, entries TEXT NOT NULL, PRIMARY KEY (session, position)) WITHOUT ROWID;
+    CREATE TABLE log (place INTEGER PRIMARY KEY, entries TEXT NOT NULL);
 ";
 
-/// The tables that have a session's records, besides its own row.
-pub(super) const TABLES: [&str; 9] =
-    ["thread", "ready", "future", "wait", "todo", "unawaited", "broken", "piece", "log"];
+/// The tables that have a session's records, besides its own row and `log`.
+pub(super) const TABLES: [&str; 8] = ["thread", "ready", "future", "wait", "todo", "unawaited", "broken", "piece"];
+
+/// Where a session's rows of `log` are: the first, at position 1, is one behind the beginning. A place has its session's
+/// number in its upper half, as SQLite appends fastest to a table whose key is one number.
+pub(super) fn log_places(session: i64) -> Range<i64> {
+    let begin = session << 32;
+    begin..begin + (1 << 32)
+}
 
 /// Waits a little, unless it was often enough.
 fn wait_while_busy(looks: i32) -> bool {

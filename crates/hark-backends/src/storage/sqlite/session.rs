@@ -17,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::Shared;
 use super::change::{Change, Name, RowNumber, find_row, stamp_number, stamp_of};
 use super::chunks::whole;
+use super::database::log_places;
 use super::seal;
 
 /// The most threads of a session that are kept as they are in memory beside what is written of them.
@@ -344,14 +345,15 @@ impl SessionStorage for SqliteSession {
     fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, LogEntry)>, StorageError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.query(|connection, session| {
-            let sql =
-                "SELECT position, entries FROM log WHERE session = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
+            let sql = "SELECT place, entries FROM log WHERE place > ?1 AND place < ?2 ORDER BY place LIMIT ?3";
             let mut statement = connection.prepare_cached(sql)?;
-            let mut rows = statement.query(params![session, after as i64, limit])?;
+            let places = log_places(session);
+            let first = places.start.saturating_add_unsigned(after).min(places.end);
+            let mut rows = statement.query(params![first, places.end, limit])?;
             let mut found = Vec::new();
             let (mut last, mut count) = (after, 0);
             while let Some(row) = rows.next()? {
-                let position = row.get::<_, i64>(0)? as u64;
+                let position = (row.get::<_, i64>(0)? - places.start) as u64;
                 let text = row.get_ref(1)?.as_str().unwrap_or_default();
                 let entries = check(position as i64, last as i64 + 1).and_then(|()| codec::log_from_text(text));
                 found.extend(entries.map_err(Fault::History)?.into_iter().map(|entry| (position, entry)));
@@ -359,9 +361,11 @@ impl SessionStorage for SqliteSession {
             }
             // None is ever removed. A scan ends before a row whose key is damaged; this comes from the other end.
             if count < limit {
-                let sql = "SELECT max(position) FROM log WHERE session = ?1";
-                let greatest: Option<i64> = connection.prepare_cached(sql)?.query_row([session], |row| row.get(0))?;
-                check(greatest.unwrap_or(0).max(last as i64), last as i64).map_err(Fault::History)?;
+                let sql = "SELECT max(place) FROM log WHERE place > ?1 AND place < ?2";
+                let greatest: Option<i64> =
+                    connection.prepare_cached(sql)?.query_row([places.start, places.end], |row| row.get(0))?;
+                let greatest = greatest.map_or(0, |place| place - places.start);
+                check(greatest.max(last as i64), last as i64).map_err(Fault::History)?;
             }
             Ok(found)
         })
