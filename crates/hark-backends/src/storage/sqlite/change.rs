@@ -185,7 +185,9 @@ impl Change {
             Row::Thread { number, due, summary, content } => {
                 content.replace(connection, session, kept(connection, session, &Key::Live(*number))?)?;
                 let number = number.0 as i64;
-                prepare("REPLACE INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
+                prepare("INSERT INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET
+                    stamp = excluded.stamp, due = excluded.due, checksum = excluded.checksum, summary = excluded.summary,
+                    content = excluded.content")?.execute(params![
                     session,
                     number,
                     stamp,

@@ -31,7 +31,7 @@ pub(super) const DUE_AT_TAKEOVER: i64 = 0;
 const PAGE_BYTES: i32 = 1_024;
 
 /// After so many pages the log is carried over into the file, each page once however often it was written.
-const CHECKPOINT_PAGES: i32 = 8_000;
+const CHECKPOINT_PAGES: i32 = 16_000;
 
 /// `checksum` is of a row's own columns (see [`super::seal`]); summaries, contents and entries have theirs.
 ///
