@@ -404,7 +404,10 @@ fn name_of(key: &Key) -> String {
     match key {
         Key::Session => "the summary".to_owned(),
         Key::Live(thread) | Key::Ready(thread) => format!("thread {thread}"),
-        Key::Future(future) | Key::Wait { future, .. } | Key::Todo(future) => format!("Future {future}"),
+        Key::Future(future) | Key::Wait { future, .. } | Key::Todo(future) => match future {
+            FutureId::Thread(thread) => format!("the Future of thread {thread}"),
+            FutureId::Promise(_) => future.to_string(),
+        },
         Key::Unawaited(thread) | Key::Broken(thread) => format!("the failure of thread {thread}"),
     }
 }
