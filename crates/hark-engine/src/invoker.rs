@@ -17,6 +17,10 @@ pub trait Runner: Send + Sync {
     /// a turn was long, and go to other workers if there are any.
     fn run(&self, threads: &[ThreadId], seat: &mut dyn Seat) -> usize;
 
+    /// How many threads a worker should take at a time, at most. Few, if a turn ends with a wait for the storage: what is
+    /// written together with it is what other workers have run.
+    fn threads_at_a_time(&self) -> usize;
+
     /// The same for an invoker whose workers are other processes. None if it cannot be run there.
     fn supervised(self: Arc<Self>) -> Option<Arc<dyn Supervised>> {
         None

@@ -14,6 +14,12 @@ pub const AWAITS_PER_TURN_MAX: u32 = 1_000;
 /// How many instructions a turn has where a thread is suspended between instructions.
 pub const TURN_INSTRUCTIONS: u64 = 2_000;
 
+/// How many threads a worker takes at a time, if their records are in memory.
+pub const THREADS_AT_A_TIME: usize = 64;
+
+/// The same if each turn is written down. With 64 workers that wait for one write these are 256 threads of a session.
+pub const DURABLE_THREADS_AT_A_TIME: usize = 4;
+
 /// The most waiters that a Future's own record holds; those that come later have records of their own.
 pub const WAITERS_INLINE_MAX: usize = 16;
 

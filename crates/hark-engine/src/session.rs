@@ -18,6 +18,7 @@ use crate::foreign::Call;
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamps, ThreadId};
 use crate::invoker::{Runner, Seat};
+use crate::limits::{DURABLE_THREADS_AT_A_TIME, THREADS_AT_A_TIME};
 use crate::output::{Observer, OutputItem};
 use crate::record::{About, Key, Live, Record, SessionState, Versioned};
 use crate::remote::{Supervised, Told, Upstream};
@@ -622,6 +623,10 @@ impl Seat for NoSeat<'_> {
 impl Runner for Session {
     fn run(&self, threads: &[ThreadId], seat: &mut dyn Seat) -> usize {
         Worker::new(self, seat).run(threads)
+    }
+
+    fn threads_at_a_time(&self) -> usize {
+        if self.is_resumable() { DURABLE_THREADS_AT_A_TIME } else { THREADS_AT_A_TIME }
     }
 
     fn supervised(self: Arc<Self>) -> Option<Arc<dyn Supervised>> {

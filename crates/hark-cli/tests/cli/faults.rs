@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use hark_bytecode::Executable;
+use hark_machine::{Program, Thread};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::harness::{Folder, Run};
+use crate::golden::golden;
+use crate::harness::{Beside, Folder, Run, wait_until};
 
 const PROGRAM: &str = r#"fn leaf(n) { print(["leaf", n]); n }
 fn leaves(n, futures) { if n == 0 { futures } else { leaves(n - 1, append(futures, async leaf(n))) } }
@@ -101,9 +104,9 @@ fn a_locked_file() {
     connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
     // Looking is not kept from anyone.
     assert_eq!(folder.hark("sessions --json").json().as_array().unwrap().len(), 1);
-    let locked = "the storage does not answer: `[FOLDER]/.hark/hark.db` is locked by another process\n";
-    folder.hark("run -s sqlite -q x.hk").is(1, "", &format!("error[storage]: {locked}"));
-    folder.hark("run -s sqlite --detach x.hk").is(1, "", &format!("error: {locked}"));
+    // It has waited for ten seconds.
+    let said = "error: the storage does not answer: `[FOLDER]/.hark/hark.db` is locked by another process\n";
+    folder.hark("run -s sqlite --detach x.hk").is(1, "", said);
     connection.execute_batch("ROLLBACK").unwrap();
     assert_eq!(folder.hark("sessions --json").json().as_array().unwrap().len(), 1, "a session that never began");
 }
@@ -134,7 +137,7 @@ fn on_a_disk(folder: &Folder, script: &str) -> Option<Run> {
 fn a_full_disk() {
     let folder = folder("a_full_disk_for_sessions");
     let script = "hark run -s sqlite -q x.hk -f long >/dev/null || echo \"status $?\"\n\
-        hark sessions --json >sessions || exit 3\n\
+        hark sessions --json >/dev/null || exit 3\n\
         mount -o remount,size=20m disk 2>/dev/null || mount -o remount,size=20m . || exit 4\n\
         hark sessions --json\nhark resume --json\nhark stdout --json\nhark sessions --json";
     let Some(run) = on_a_disk(&folder, script) else { return };
@@ -167,61 +170,96 @@ fn a_read_only_folder() {
     assert!(!run.stderr.contains("suspended"), "{run:#?}");
 }
 
-/// A database with a session that waits for a promise, as bytes; and that session's id.
-fn waiting(folder: &Folder) -> (Vec<u8>, String) {
-    let run = folder.hark("run -s sqlite --detach x.hk -f waits");
-    let id = run.stdout.trim_end().to_owned();
-    let child = folder.command(["resume"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let started = Instant::now();
-    while !folder.hark("stdout").stdout.contains("[\"sum\", 36]") {
-        assert!(started.elapsed() < Duration::from_secs(60));
-    }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    child.wait_with_output().unwrap();
-    // What is in the log goes into the file.
-    Connection::open(database(folder)).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-    (fs::read(database(folder)).unwrap(), id)
+/// What is kept of a session that waits for a promise, after its process was killed: the file, its log, the session's id.
+struct Waiting {
+    file: Vec<u8>,
+    log: Vec<u8>,
+    id: String,
 }
 
-/// Resolves and resumes a session of a damaged database. What comes of it must be right, or an error that says so.
-#[track_caller]
-fn right_or_refused(folder: &Folder, id: &str, bytes: &[u8], what: &str) -> bool {
-    let _ = fs::remove_file(folder.path().join(".hark/hark.db-wal"));
-    let _ = fs::remove_file(folder.path().join(".hark/hark.db-shm"));
-    fs::write(database(folder), bytes).unwrap();
-    let hark = |words: &[&str]| {
-        let mut child = folder.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let started = Instant::now();
-        while child.try_wait().unwrap().is_none() {
-            if started.elapsed() > Duration::from_secs(10) {
-                // It waits for what does not come.
-                let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(1));
+impl Waiting {
+    fn new(folder: &Folder) -> Waiting {
+        let run = folder.hark("run -s sqlite --detach x.hk -f waits");
+        let id = run.stdout.trim_end().to_owned();
+        let resume = Beside::start(folder, "resume");
+        wait_until("the sum", || folder.hark("stdout").stdout.contains("[\"sum\", 36]"));
+        resume.signal("KILL");
+        drop(resume);
+        let log = fs::read(log(folder)).unwrap();
+        Waiting { file: fs::read(database(folder)).unwrap(), log, id }
+    }
+
+    /// With all that the log has in the file.
+    fn in_one_file(folder: &Folder) -> Waiting {
+        let Waiting { id, .. } = Waiting::new(folder);
+        let connection = Connection::open(database(folder)).unwrap();
+        connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        connection.close().unwrap();
+        Waiting { file: fs::read(database(folder)).unwrap(), log: Vec::new(), id }
+    }
+
+    /// Puts this in the place of what is kept.
+    fn put(&self, folder: &Folder) {
+        fs::create_dir_all(folder.path().join(".hark")).unwrap();
+        let _ = fs::remove_file(folder.path().join(".hark/hark.db-shm"));
+        fs::write(database(folder), &self.file).unwrap();
+        match self.log.as_slice() {
+            [] => drop(fs::remove_file(log(folder))),
+            log_bytes => fs::write(log(folder), log_bytes).unwrap(),
         }
-        let run = folder.filtered(child.wait_with_output().unwrap());
-        assert!(matches!(run.status, 0..=2), "{what}: {words:?}: {run:#?}");
-        assert!(!run.stderr.contains("panicked"), "{what}: {words:?}: {run:#?}");
-        assert!(
-            run.status == 0 || run.stderr.contains("error") || run.stdout.contains("error"),
-            "{what}: {words:?}: {run:#?}"
-        );
-        run
-    };
-    let future = format!("{id}/door/1");
-    let runs = [
-        hark(&["resolve", &future, "6"]),
-        hark(&["resume", "--json"]),
-        hark(&["show", id, "--json"]),
-        hark(&["stdout", id, "--json"]),
-    ];
-    if runs.iter().any(|run| run.status != 0) {
+    }
+
+    /// Whether what is kept is still this.
+    fn is_there(&self, folder: &Folder) -> bool {
+        fs::read(database(folder)).unwrap() == self.file && fs::read(log(folder)).unwrap_or_default() == self.log
+    }
+}
+
+fn log(folder: &Folder) -> PathBuf {
+    folder.path().join(".hark/hark.db-wal")
+}
+
+/// Runs `hark`, which must say so if it does not do it. One that waits for what does not come is interrupted.
+#[track_caller]
+fn told(folder: &Folder, words: &[&str], what: &str) -> Run {
+    let mut child = folder.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if started.elapsed() > Duration::from_secs(5) {
+            let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let run = folder.filtered(child.wait_with_output().unwrap());
+    assert!(matches!(run.status, 0..=2 | 130), "{what}: {words:?}: {run:#?}");
+    assert!(!run.stderr.contains("panicked"), "{what}: {words:?}: {run:#?}");
+    let is_said = run.stderr.contains("error") || run.stdout.contains("error") || run.status == 130;
+    assert!(run.status == 0 || is_said, "{what}: {words:?}: {run:#?}");
+    run
+}
+
+/// Resolves and resumes a session of what is kept, which is damaged. What comes of it must be right, or an error that
+/// says so.
+#[track_caller]
+fn right_or_refused(folder: &Folder, waiting: &Waiting, what: &str) -> bool {
+    waiting.put(folder);
+    let id = waiting.id.as_str();
+    let resolved = told(folder, &["resolve", &format!("{id}/door/1"), "6"], what);
+    if resolved.stderr.contains("nothing was changed") {
+        assert!(waiting.is_there(folder), "{what}: it was written to");
         return false;
     }
-    let shown = runs[2].json();
+    // What was not resolved would be waited for.
+    let resumed = if resolved.status == 0 { told(folder, &["resume", "--json"], what) } else { resolved };
+    let shown = told(folder, &["show", id, "--json"], what);
+    let printed = told(folder, &["stdout", id, "--json"], what);
+    if resumed.status != 0 || shown.status != 0 || printed.status != 0 {
+        return false;
+    }
+    let shown = shown.json();
     assert_eq!((&shown["status"], &shown["result"]), (&json!("finished"), &json!(42)), "{what}: {shown}");
-    let printed = runs[3].json();
+    let printed = printed.json();
     let mut lines: Vec<&str> =
         printed.as_array().unwrap().iter().map(|line| line["text"].as_str().unwrap().trim_end()).collect();
     lines.sort_unstable();
@@ -232,16 +270,92 @@ fn right_or_refused(folder: &Folder, id: &str, bytes: &[u8], what: &str) -> bool
     true
 }
 
+/// Different numbers below a limit, the same each time.
+fn places(limit: usize, count: usize) -> impl Iterator<Item = usize> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    std::iter::repeat_with(move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % limit as u64) as usize
+    })
+    .take(count)
+}
+
+fn flipped(bytes: &[u8], place: usize) -> Vec<u8> {
+    let mut wrong = bytes.to_vec();
+    wrong[place] ^= 1 << (place % 8);
+    wrong
+}
+
 #[test]
 fn a_truncated_file() {
     let folder = folder("a_truncated_file");
-    let (bytes, id) = waiting(&folder);
-    assert!(right_or_refused(&folder, &id, &bytes, "whole"));
-    for length in [1, 15, 16, 99, 100, 511, 512, 1_024, 4_095, 4_096, 4_097, 8_192, 12_288, 20_480, bytes.len() - 1] {
-        let length = length.min(bytes.len() - 1);
-        assert!(!right_or_refused(&folder, &id, &bytes[..length], &format!("the first {length} bytes")));
+    let waiting = Waiting::in_one_file(&folder);
+    assert!(right_or_refused(&folder, &waiting, "whole"));
+    let cut =
+        |length: usize| Waiting { file: waiting.file[..length].to_vec(), log: Vec::new(), id: waiting.id.clone() };
+    let whole = waiting.file.len();
+    for length in [1, 15, 16, 99, 100, 511, 512, 1_023, 1_024, 1_025, 4_096, 12_288, whole - 4_096, whole - 1_024] {
+        let cut = cut(length);
+        assert!(!right_or_refused(&folder, &cut, &format!("the first {length} bytes")));
+        assert!(cut.is_there(&folder), "the first {length} bytes: they were written to");
     }
-    assert!(!right_or_refused(&folder, &id, &bytes[..bytes.len() - 4_096], "all but a page"));
+    // What is missing is read as zeros, which may be what was there.
+    right_or_refused(&folder, &cut(whole - 1), "all but a byte");
+}
+
+/// SQLite removed such a log, which had all that was written.
+#[test]
+fn a_log_without_its_file() {
+    let folder = folder("a_log_without_its_file");
+    let waiting = Waiting { file: Vec::new(), ..Waiting::new(&folder) };
+    let said = "error: the storage failed: `[FOLDER]/.hark/hark.db` is missing or empty, but its log \
+        `[FOLDER]/.hark/hark.db-wal` is not; nothing was changed\n";
+    for line in ["sessions", "run -s sqlite x.hk", "worker"] {
+        waiting.put(&folder);
+        folder.hark(line).is(1, "", said);
+        assert!(waiting.is_there(&folder), "{line}");
+    }
+    fs::remove_file(database(&folder)).unwrap();
+    folder.hark("run -s sqlite x.hk").is(1, "", said);
+    folder.hark("worker").is(1, "", said);
+    assert!(!database(&folder).exists() && fs::read(log(&folder)).unwrap() == waiting.log);
+}
+
+/// SQLite takes a log up to its first wrong bit, and goes on from there as if what came later had never been.
+#[test]
+fn a_log_with_a_wrong_bit() {
+    let folder = folder("a_log_with_a_wrong_bit");
+    let waiting = Waiting::new(&folder);
+    assert!(right_or_refused(&folder, &waiting, "whole"));
+    // From the last commits on it may be one that was cut off.
+    let certain = waiting.log.len() / 2;
+    let head = [0, 8, 16, 24, 32, 40, 48, 56];
+    for place in head.into_iter().chain(places(certain, 30)) {
+        let wrong = Waiting { log: flipped(&waiting.log, place), file: waiting.file.clone(), id: waiting.id.clone() };
+        wrong.put(&folder);
+        let said = "error: the storage failed: the log `[FOLDER]/.hark/hark.db-wal` is damaged before its end; nothing was changed\n";
+        folder.hark("resume").is(1, "", said);
+        assert!(wrong.is_there(&folder), "byte {place}");
+    }
+    for place in places(waiting.log.len() - certain, 20) {
+        let place = certain + place;
+        let wrong = Waiting { log: flipped(&waiting.log, place), file: waiting.file.clone(), id: waiting.id.clone() };
+        right_or_refused(&folder, &wrong, &format!("byte {place} of {}", waiting.log.len()));
+    }
+}
+
+/// A log that ends early is what a power cut leaves: what is kept is as it was at some moment before.
+#[test]
+fn a_truncated_log() {
+    let folder = folder("a_truncated_log");
+    let waiting = Waiting::new(&folder);
+    let whole = waiting.log.len();
+    for length in [0, 1, 32, 33, 1_000].into_iter().chain(places(whole, 15)).chain([whole - 1]) {
+        let cut = Waiting { log: waiting.log[..length].to_vec(), file: waiting.file.clone(), id: waiting.id.clone() };
+        right_or_refused(&folder, &cut, &format!("the first {length} bytes of {whole}"));
+    }
 }
 
 #[test]
@@ -249,24 +363,160 @@ fn a_text_with_a_wrong_bit() {
     // Not at random places, most of which are empty: in all that can be read as text, which is where no index or length
     // gives a damage away.
     let folder = folder("a_text_with_a_wrong_bit");
-    let (bytes, id) = waiting(&folder);
+    let waiting = Waiting::in_one_file(&folder);
     let texts = [
         "\"text\":\"[\\\"sum\\\", 36]",
         "\"text\":\"[\\\"leaf\\\", ",
         "\"status\":\"waiting\"",
         "\"first_stopped\":false",
+        &waiting.id,
     ];
     let mut damaged = 0;
     for text in texts {
-        let at = bytes
-            .windows(text.len())
-            .rposition(|window| window == text.as_bytes())
-            .unwrap_or_else(|| panic!("no {text}"));
-        for place in (at..at + text.len() + 12).step_by(3) {
-            let mut wrong = bytes.clone();
-            wrong[place] ^= 1;
-            damaged += usize::from(!right_or_refused(&folder, &id, &wrong, &format!("{text}: byte {place}")));
+        let at = waiting.file.windows(text.len()).rposition(|window| window == text.as_bytes());
+        let at = at.unwrap_or_else(|| panic!("no {text}"));
+        for place in (at..at + text.len()).step_by(5) {
+            let wrong = Waiting { file: flipped(&waiting.file, place), log: Vec::new(), id: waiting.id.clone() };
+            damaged += usize::from(!right_or_refused(&folder, &wrong, &format!("{text}: byte {place}")));
         }
     }
-    assert!(damaged > 20, "only {damaged} were noticed");
+    // Some are in what was left behind when a row was moved.
+    assert!(damaged > 10, "only {damaged} were noticed");
+}
+
+/// Where it is does not depend on the day: the file is one that is never changed.
+#[test]
+fn a_file_with_a_wrong_bit() {
+    let folder = folder("a_file_with_a_wrong_bit");
+    let file = fs::read(golden("v1", "hark.db")).unwrap();
+    let looks = fs::read_to_string(golden("v1", "looks.txt")).unwrap();
+    let id_of = |function: &str| {
+        let (before, _) = looks.split_once(&format!("\ncall     {function}()")).unwrap();
+        before.rsplit_once("session  ").unwrap().1[..36].to_owned()
+    };
+    let (named, fresh, broken) = (id_of("named"), id_of("fresh"), id_of("broken"));
+    let empty = |place: usize| file[place.saturating_sub(4)..(place + 5).min(file.len())].iter().all(|byte| *byte == 0);
+    let used = places(file.len(), 160).filter(|place| !empty(*place)).collect::<Vec<_>>();
+    let mut refused = 0;
+    for place in used.iter().copied().chain(0..100).take(120) {
+        let what = format!("byte {place}");
+        let wrong = Waiting { file: flipped(&file, place), log: Vec::new(), id: named.clone() };
+        wrong.put(&folder);
+        let resolved = told(&folder, &["resolve", &format!("{named}/door/front"), "41"], &what);
+        if resolved.status != 0 && resolved.stderr.contains("nothing was changed") {
+            assert!(wrong.is_there(&folder), "{what}: it was written to");
+            refused += 1;
+            continue;
+        }
+        let resumed = match resolved.status {
+            0 => told(&folder, &["resume", &named, "--json"], &what),
+            _ => resolved,
+        };
+        for (id, state, result) in
+            [(&named, "finished", json!(42)), (&fresh, "suspended", json!(null)), (&broken, "broken", json!(null))]
+        {
+            let shown = told(&folder, &["show", id, "--json"], &what);
+            if shown.status != 2 && shown.stderr.is_empty() && resumed.status == 0 {
+                let shown = shown.json();
+                if shown["errors"][0]["kind"] != "storage" {
+                    assert_eq!((&shown["status"], &shown["result"]), (&json!(state), &result), "{what}: {shown}");
+                }
+            }
+        }
+        refused += usize::from(resumed.status != 0);
+    }
+    assert!(refused > 15, "only {refused} were refused");
+}
+
+/// Each of a session's records, in turn, with a wrong bit: that is said, and the record stays as it is until it is mended.
+#[test]
+fn a_record_with_a_wrong_bit() {
+    let folder = folder("a_record_with_a_wrong_bit");
+    fs::create_dir_all(folder.path().join(".hark")).unwrap();
+    fs::copy(golden("v1", "hark.db"), database(&folder)).unwrap();
+    let connection = Connection::open(database(&folder)).unwrap();
+    let records = [
+        ("large", "thread", "content", "show"),
+        ("large", "thread", "summary", "show"),
+        ("large", "piece", "content", "show"),
+        ("named", "thread", "content", "show"),
+        ("named", "session", "summary", "show"),
+        ("named", "log", "entries", "events"),
+        ("halfway", "future", "content", "resume"),
+        ("asleep", "thread", "content", "resume"),
+        ("broken", "broken", "content", "retry"),
+        ("broken", "broken", "summary", "retry"),
+        ("alone", "unawaited", "content", "show"),
+    ];
+    for (function, table, column, command) in records {
+        let what = format!("{table}.{column} of {function}");
+        let sql = "SELECT number, id FROM session WHERE json_extract(summary, '$.function') = ?1";
+        let (number, id): (i64, String) =
+            connection.query_row(sql, [function], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let place = if table == "session" { format!("number = {number}") } else { format!("session = {number}") };
+        let read = || -> Vec<u8> {
+            let sql = format!("SELECT CAST({column} AS BLOB) FROM {table} WHERE {place} ORDER BY 1 LIMIT 1");
+            connection.query_row(&sql, [], |row| row.get(0)).unwrap()
+        };
+        let write = |from: &[u8], to: &[u8]| {
+            let kind = if column == "content" { "BLOB" } else { "TEXT" };
+            let sql = format!(
+                "UPDATE {table} SET {column} = CAST(?1 AS {kind}) WHERE {place} AND CAST({column} AS BLOB) = ?2"
+            );
+            assert_eq!(connection.execute(&sql, [to, from]).unwrap(), 1, "{what}");
+        };
+        let right = read();
+        let wrong = flipped(&right, right.len() / 2);
+        write(&right, &wrong);
+        let run = told(&folder, &[command, &id], &what);
+        let said = format!("{}{}", run.stdout, run.stderr);
+        assert!(said.contains(&id) && said.contains("it was damaged"), "{what}: {run:#?}");
+        assert!(run.status == 1 || command == "show", "{what}: {run:#?}");
+        write(&wrong, &right);
+        assert_eq!(folder.hark(&format!("show {id}")).status, 0, "{what}");
+    }
+    connection.close().unwrap();
+    // All is as it was.
+    let looks = fs::read_to_string(golden("v1", "looks.txt")).unwrap();
+    let (line, expected) = looks.split("$ hark ").nth(1).unwrap().split_once('\n').unwrap();
+    assert_eq!(folder.hark(line).stdout, expected);
+}
+
+#[test]
+fn a_damaged_export() {
+    let folder = folder("a_damaged_export");
+    let whole = fs::read(golden("v1", "session.hark")).unwrap();
+    let cuts = [0, 1, 4, 5, 9, whole.len() - 1].into_iter().chain(places(whole.len(), 10));
+    let cuts = cuts.map(|length| (whole[..length].to_vec(), format!("the first {length} bytes")));
+    let flips = (0..12).chain(places(whole.len(), 30));
+    let flips = flips.map(|place| (flipped(&whole, place), format!("a wrong bit in byte {place}")));
+    let longer = [([whole.as_slice(), b"x"].concat(), "a byte more".to_owned())];
+    for (bytes, what) in cuts.chain(flips).chain(longer) {
+        folder.write("session.hark", &bytes);
+        let run = folder.hark("import session.hark -s sqlite");
+        assert!(
+            run.status == 2 && run.stderr.starts_with("error: `session.hark`: the file cannot be read: "),
+            "{what}: {run:?}"
+        );
+        assert_eq!((run.stdout.as_str(), run.stderr.lines().count()), ("", 1), "{what}: {run:?}");
+    }
+    folder.hark("sessions").is(0, "no sessions\n", "");
+    folder.write("session.hark", &whole);
+    assert_eq!(folder.hark("import session.hark").status, 0);
+}
+
+#[test]
+fn a_damaged_snapshot() {
+    let executable = Executable::decode(&fs::read(golden("v1", "program.executable")).unwrap()).unwrap();
+    let program = Program::new(executable).unwrap();
+    let whole = fs::read(golden("v1", "thread.snapshot")).unwrap();
+    for length in 0..whole.len() {
+        assert!(Thread::restore(&whole[..length], &program).is_err(), "the first {length} bytes");
+    }
+    for bit in 0..whole.len() * 8 {
+        let mut wrong = whole.clone();
+        wrong[bit / 8] ^= 1 << (bit % 8);
+        let error = Thread::restore(&wrong, &program).expect_err("it is damaged").to_string();
+        assert!(error.starts_with("the thread's snapshot cannot be read: "), "bit {bit}: {error}");
+    }
 }

@@ -7,6 +7,7 @@ mod bad_input;
 mod check_and_asm;
 mod errors;
 mod faults;
+mod golden;
 mod harness;
 mod losses;
 mod projects;

@@ -77,6 +77,10 @@ impl Counter {
 }
 
 impl Runner for Counter {
+    fn threads_at_a_time(&self) -> usize {
+        self.at_a_time
+    }
+
     fn run(&self, threads: &[ThreadId], seat: &mut dyn Seat) -> usize {
         let count = threads.len().min(self.at_a_time);
         for thread in &threads[..count] {

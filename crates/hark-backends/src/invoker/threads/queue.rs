@@ -7,9 +7,6 @@ use std::time::Instant;
 
 use hark_engine::{Runner, Seat, ThreadId};
 
-/// The most threads that a worker takes at a time.
-const CHUNK_MAX: usize = 64;
-
 /// Hints in the order in which they came, and timers.
 #[derive(Default)]
 pub(super) struct Queue {
@@ -85,7 +82,7 @@ impl Queue {
         if chunk.runner.as_ref().is_none_or(|runner| !same(runner, &batch.runner)) {
             chunk.runner = Some(batch.runner.clone());
         }
-        let count = (self.length / (2 * workers)).clamp(1, CHUNK_MAX).min(batch.threads.len());
+        let count = (self.length / (2 * workers)).clamp(1, batch.runner.threads_at_a_time()).min(batch.threads.len());
         chunk.threads.extend(batch.threads.drain(..count));
         self.length -= count;
         // The last batch is kept for its memory's sake until the next look.

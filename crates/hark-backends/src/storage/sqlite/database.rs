@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hark_engine::{FutureId, StorageError};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{server, wal};
@@ -32,6 +33,9 @@ const PAGE_BYTES: i32 = 1_024;
 
 /// After so many pages the log is carried over into the file, each page once however often it was written.
 const CHECKPOINT_PAGES: i32 = 16_000;
+
+/// A file of up to so many pages is looked through when it is opened, if nobody serves it. That takes some 2 ms.
+const PAGES_CHECKED_MAX: i64 = 1_024;
 
 /// `checksum` is of a row's own columns (see [`super::seal`]); summaries, contents and entries have theirs.
 ///
@@ -127,14 +131,21 @@ impl Database {
             })?;
         }
         let database = Database { path: path.to_path_buf(), readers: Mutex::default() };
-        database.check_files()?;
+        let is_served = database.path.parent().is_some_and(server::is_any_alive);
+        database.check_files(is_served)?;
         let mut connection = database.connect_writer()?;
+        // What is refused is left as it is, its log too.
+        let keep_log = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        keep_log.map_err(|error| database.error(&error))?;
         database.prepare(&mut connection)?;
+        if !is_served {
+            database.check_structure(&connection)?;
+        }
         Ok(database)
     }
 
     /// Refuses what SQLite would take for nothing, or for less than it was, and would write over.
-    fn check_files(&self) -> Result<(), StorageError> {
+    fn check_files(&self, is_served: bool) -> Result<(), StorageError> {
         let path = self.path.display();
         let mut log = self.path.clone().into_os_string();
         log.push("-wal");
@@ -149,7 +160,7 @@ impl Database {
             // SQLite takes it for an empty one.
             1 => format!("`{path}` is no database, or a damaged one"),
             // Those who serve it had a look, and what they write is not to be taken for damage.
-            _ if has_log && !self.path.parent().is_some_and(server::is_any_alive) => match wal::is_damaged(&log) {
+            _ if has_log && !is_served => match wal::is_damaged(&log) {
                 Ok(false) => return Ok(()),
                 Ok(true) => format!("the log `{path}-wal` is damaged before its end; nothing was changed"),
                 Err(error) => format!("`{path}-wal` cannot be read: {error}"),
@@ -157,6 +168,27 @@ impl Database {
             _ => return Ok(()),
         };
         Err(StorageError::Permanent(why))
+    }
+
+    /// Looks through a file that is not large: a wrong bit in what finds rows hides some of them, which is no error when
+    /// they are looked for.
+    fn check_structure(&self, connection: &Connection) -> Result<(), StorageError> {
+        let check = || -> rusqlite::Result<Option<String>> {
+            let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            if pages > PAGES_CHECKED_MAX {
+                return Ok(None);
+            }
+            let found: String = connection.pragma_query_value(None, "integrity_check", |row| row.get(0))?;
+            Ok((found != "ok").then_some(found))
+        };
+        match check().map_err(|error| self.error(&error))? {
+            Some(found) => {
+                let found = found.lines().last().unwrap_or_default();
+                let path = self.path.display();
+                Err(StorageError::Permanent(format!("`{path}` is damaged; nothing was changed ({found})")))
+            }
+            None => Ok(()),
+        }
     }
 
     pub fn path(&self) -> &Path {

@@ -1,6 +1,7 @@
 //! One session's records.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -30,8 +31,17 @@ pub(super) struct SqliteSession {
     row: RowNumber,
     /// Threads as they were written last, so that whoever has written one need not decode it. A version that is not the
     /// file's is never used.
-    kept: Mutex<HashMap<ThreadId, (Stamp, Box<Live>)>>,
+    kept: Mutex<HashMap<ThreadId, Kept>>,
     next_thread: OnceLock<AtomicU64>,
+}
+
+/// A thread as it was written last.
+struct Kept {
+    stamp: Stamp,
+    live: Box<Live>,
+    /// It was started with that commit, and nothing has been written since of what wakes it or waits for it: not from
+    /// here, and if others have, its first step finds out when it is committed.
+    is_fresh: bool,
 }
 
 impl SqliteSession {
@@ -144,9 +154,9 @@ impl SqliteSession {
         thread: ThreadId,
     ) -> Result<Option<(i64, Box<Live>)>, Fault> {
         let kept = lock(&self.kept).remove(&thread);
-        if let Some((kept, live)) = kept {
+        if let Some(kept) = kept {
             match stamp_of(connection, session, &Key::Live(thread))? {
-                Some(stamp) if stamp == stamp_number(kept) => return Ok(Some((stamp, live))),
+                Some(stamp) if stamp == stamp_number(kept.stamp) => return Ok(Some((stamp, kept.live))),
                 None => return Ok(None),
                 Some(_) => {}
             }
@@ -247,14 +257,42 @@ impl SqliteSession {
         reserve().map(|first| ThreadId(first as u64)).map_err(|error| self.shared.database.error(&error))
     }
 
+    /// What the first step of a thread begins with that was started from here: without a look at the file, it is known.
+    fn read_fresh(&self, keys: &[Key], found: &mut Vec<Option<Versioned>>) -> bool {
+        let [Key::Live(thread), others @ ..] = keys else { return false };
+        let is_its_own = |key: &Key| match key {
+            Key::Ready(other) | Key::Future(FutureId::Thread(other)) => other == thread,
+            _ => false,
+        };
+        if !others.iter().all(is_its_own) {
+            return false;
+        }
+        let mut kept = lock(&self.kept);
+        let Entry::Occupied(entry) = kept.entry(*thread) else { return false };
+        if !entry.get().is_fresh {
+            return false;
+        }
+        let Kept { stamp, live, .. } = entry.remove();
+        found.push(Some(Versioned { stamp, record: Record::Live(*thread, live) }));
+        found.extend(others.iter().map(|_| None));
+        true
+    }
+
     fn keep(&self, commit: &mut Commit) {
         let stamp = commit.stamp;
         let mut kept = lock(&self.kept);
-        for record in commit.fresh.drain(..).chain(commit.put.drain(..)) {
-            if let Record::Live(thread, live) = record
-                && kept.len() < KEPT_MAX
-            {
-                kept.insert(thread, (stamp, live));
+        let fresh = commit.fresh.drain(..).map(|record| (record, true));
+        for (record, is_fresh) in fresh.chain(commit.put.drain(..).map(|record| (record, false))) {
+            match record {
+                Record::Live(thread, live) if kept.len() < KEPT_MAX => {
+                    kept.insert(thread, Kept { stamp, live, is_fresh });
+                }
+                Record::Ready(thread) | Record::Future(FutureId::Thread(thread), _) => {
+                    if let Some(kept) = kept.get_mut(&thread) {
+                        kept.is_fresh = false;
+                    }
+                }
+                _ => {}
             }
         }
         for key in commit.delete.drain(..) {
@@ -268,6 +306,9 @@ impl SqliteSession {
 
 impl SessionStorage for SqliteSession {
     fn read(&self, keys: &[Key], found: &mut Vec<Option<Versioned>>) -> Result<(), StorageError> {
+        if self.read_fresh(keys, found) {
+            return Ok(());
+        }
         let read = self.query(|connection, session| {
             keys.iter().map(|key| self.read_one(connection, session, key)).collect::<Result<Vec<_>, _>>()
         })?;
@@ -410,7 +451,10 @@ fn name_of(key: &Key) -> String {
     match key {
         Key::Session => "the summary".to_owned(),
         Key::Live(thread) | Key::Ready(thread) => format!("thread {thread}"),
-        Key::Future(future) | Key::Wait { future, .. } | Key::Todo(future) => format!("Future {future}"),
+        Key::Future(future) | Key::Wait { future, .. } | Key::Todo(future) => match future {
+            FutureId::Thread(thread) => format!("the Future of thread {thread}"),
+            FutureId::Promise(_) => future.to_string(),
+        },
         Key::Unawaited(thread) | Key::Broken(thread) => format!("the failure of thread {thread}"),
     }
 }
