@@ -3,8 +3,9 @@
 
     crash.py HARK [--rounds N] [--seed S] [--jobs N]
 
-A round runs one function of tests/crash/program.hk on SQLite. Everything is killed with SIGKILL some times, Python's
-workers included, while it is run, resumed or served by `hark worker`, and while promises are resolved from outside. Then
+A round runs one function of tests/crash/program.hk on SQLite, with threads or with processes. Everything is killed with
+SIGKILL some times, Python's workers included, or one worker process of a supervisor, which has to go on with another one;
+while it is run, resumed or served by `hark worker`, and while promises are resolved from outside. Then
 the session must have ended with the right result, each line of output must be there once, and each Python call must have
 one recorded result. A failure is printed with its round's seed; `--seed S --rounds 1` makes the same choices again, though
 not at the same nanosecond. The exit status is 0 if nothing failed.
@@ -73,6 +74,19 @@ def kill_all(process, workers_first, pause):
     process.wait()
     # Those that were started meanwhile.
     kill(others_of(process.pid))
+
+
+def workers_of(supervisor):
+    """The worker processes of a supervisor that live."""
+    found = []
+    for each in others_of(supervisor):
+        try:
+            words = Path(f"/proc/{each}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"worker-process" in words[1:2]:
+            found.append(each)
+    return found
 
 
 def kill(processes):
@@ -160,19 +174,23 @@ class Round:
         self.check(session["session"])
 
     def next_command(self, session):
+        how = self.chance.choice([[], ["-c", "processes"]])
         if session is None:
-            return ["run", "-s", "sqlite", "program.hk", "-f", self.function, *self.chance.choice([[], ["--json"], ["--detach"]])]
-        return self.chance.choice([["resume"], ["resume", "--json"], ["resume", session["session"]], ["worker"]])
+            more = self.chance.choice([[], ["--json"], ["--detach"]])
+            return ["run", "-s", "sqlite", *how, "program.hk", "-f", self.function, *more]
+        return [*self.chance.choice([["resume"], ["resume", "--json"], ["resume", session["session"]], ["worker"]]), *how]
 
     def attend(self, process):
         """Lets a process run until it ends or its time has come."""
         begun = time.monotonic()
-        end = begun + SECONDS_MAX
-        if self.losses_left:
-            end = begun + self.chance.uniform(0, 1.1 * self.pace.get(self.function, 0.3))
+        end = self.end_of_patience()
         resolve_at = begun + self.chance.uniform(0, 0.1)
         serves, is_over = "worker" in process.args, False
-        while process.poll() is None and time.monotonic() < end:
+        while process.poll() is None:
+            if time.monotonic() >= end:
+                if not self.kill_worker(process, time.monotonic() - begun):
+                    break
+                end = self.end_of_patience()
             if PROMISES.get(self.function) and time.monotonic() >= resolve_at:
                 self.resolve_some()
                 resolve_at = time.monotonic() + self.chance.uniform(0, 0.1)
@@ -189,6 +207,24 @@ class Round:
             return
         if process.returncode != 0:
             raise Wrong(f"`{self.story[-1]}` ends with {process.returncode}: {said_by(process)}")
+
+    def end_of_patience(self):
+        if not self.losses_left:
+            return time.monotonic() + SECONDS_MAX
+        return time.monotonic() + self.chance.uniform(0, 1.1 * self.pace.get(self.function, 0.3))
+
+    def kill_worker(self, process, after):
+        """Kills a worker process, if there is one and it may be: its supervisor goes on."""
+        if not self.losses_left or "processes" not in process.args or self.chance.random() < 0.4:
+            return False
+        workers = workers_of(process.pid)
+        if not workers:
+            return False
+        self.losses_left -= 1
+        self.kills += 1
+        self.story.append(f"a worker process killed after {after:.4f} s")
+        kill([self.chance.choice(workers)])
+        return True
 
     def kill(self, process, after):
         # A call whose Python worker is killed first is made again at once, and lost again with Hark.

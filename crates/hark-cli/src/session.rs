@@ -110,7 +110,7 @@ pub fn invoker(
         let failure = Failure::usage("`-c processes` needs a storage that processes can share, and memory is none");
         return Err(failure.with_hint("`-s sqlite -c processes` keeps sessions in a file"));
     };
-    let (server, lock) = file.server().map_err(storage::failure)?;
+    let server = file.server_number().map_err(storage::failure)?;
     let program = env::current_exe()
         .map_err(|error| Failure::usage(format!("this program's own file cannot be found: {error}")))?;
     let (folder, config) = (project.folder.clone(), project.config.clone());
@@ -121,7 +121,7 @@ pub fn invoker(
             command.arg("--config").arg(config);
         }
         // Its own process group, so that Ctrl-C at a terminal reaches the supervisor alone.
-        command.stdin(Stdio::from(OwnedFd::from(socket))).stdout(Stdio::from(lock.try_clone()?)).process_group(0);
+        command.stdin(Stdio::from(OwnedFd::from(socket))).stdout(Stdio::null()).process_group(0);
         command.spawn()
     };
     let width = thread::available_parallelism().map_or(1, usize::from);

@@ -211,6 +211,17 @@ impl Record {
     }
 }
 
+impl FutureRecord {
+    /// Whether this thread is among those that the record itself knows to wait.
+    pub fn has_waiter(&self, thread: ThreadId) -> bool {
+        match self {
+            FutureRecord::AwaitedBy(waiter) => *waiter == thread,
+            FutureRecord::AwaitedByMany(waiters) => waiters.inline.contains(&thread),
+            FutureRecord::Resolved(_) | FutureRecord::Failed(_) => false,
+        }
+    }
+}
+
 impl SessionState {
     /// Whether no thread of it will run any more.
     pub fn is_over(self) -> bool {

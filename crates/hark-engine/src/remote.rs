@@ -42,8 +42,8 @@ pub trait Upstream: Send + Sync {
 pub trait Supervised: Send + Sync {
     /// Its id.
     fn id(&self) -> &SessionId;
-    /// The worker that had these threads is gone.
-    fn add_lost(&self, threads: &[ThreadId]);
+    /// The worker that had these threads is gone. They will be given to others; what else it may have left undone is done.
+    fn lose_worker(self: Arc<Self>, threads: &[ThreadId]);
     /// Those of these threads, which are given to a worker now, whose last one is gone.
     fn take_lost(&self, threads: &[ThreadId]) -> Vec<ThreadId>;
     /// A worker has told this.

@@ -634,8 +634,14 @@ impl Supervised for Session {
         &self.id
     }
 
-    fn add_lost(&self, threads: &[ThreadId]) {
+    fn lose_worker(self: Arc<Self>, threads: &[ThreadId]) {
         self.orphans.add(threads);
+        // It may have been lost between a commit and what follows from that.
+        self.add_activity(1);
+        let taken = self.serving.as_ref().map_or(Ok(()), |serving| serving.take_up(&self, false));
+        if let Err(error) = taken {
+            self.fail_storage(&error);
+        }
     }
 
     fn take_lost(&self, threads: &[ThreadId]) -> Vec<ThreadId> {

@@ -161,6 +161,10 @@ impl<'a> Worker<'a> {
             let Some(found) = self.load(thread)? else { return self.not_live(thread) };
             (loaded, live) = found;
             let Some(entered) = self.enter(&mut loaded, &mut live)? else { return Ok(self.nothing_to_do()) };
+            if matches!(entered, Next::End(Ending::Stays)) && loaded.ready.is_none() && self.session.is_resumable() {
+                // It is written down as it is, and so is that nobody has woken it.
+                return Ok(self.nothing_to_do());
+            }
             next = entered;
             since = if self.session.is_resumable() { self.session.now() } else { Timestamp(0) };
         }
@@ -352,11 +356,11 @@ impl<'a> Worker<'a> {
             Status::Runnable => Next::Run,
             Status::Waiting(awaited) => {
                 let awaited = awaited.clone();
-                self.consult(loaded, live, awaited)?
+                unless_entered(self.consult(loaded, live, awaited)?, loaded.thread)
             }
             Status::Following(awaited) => {
                 let awaited = awaited.clone();
-                self.follow(loaded, live, awaited)?
+                unless_entered(self.follow(loaded, live, awaited)?, loaded.thread)
             }
             Status::Sleeping(until) if self.session.now() < *until => Next::End(Ending::Stays),
             Status::Sleeping(_) => {
@@ -489,6 +493,18 @@ impl<'a> Worker<'a> {
             }
             State::Absent => Next::End(Ending::Stays),
         }
+    }
+}
+
+/// A thread that waits, and is among those who are known to wait, was looked at too early.
+fn unless_entered(next: Next, thread: ThreadId) -> Next {
+    match &next {
+        Next::End(Ending::Waits(_, Some(known)) | Ending::Follows(_, Some(known)))
+            if known.record.has_waiter(thread) =>
+        {
+            Next::End(Ending::Stays)
+        }
+        _ => next,
     }
 }
 

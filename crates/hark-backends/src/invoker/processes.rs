@@ -249,7 +249,7 @@ impl Shared {
                 session.clone().hear(Told::Failed(gone.clone()));
                 self.forget(session.id());
             } else {
-                session.add_lost(&hints.iter().map(|(thread, _)| *thread).collect::<Vec<_>>());
+                session.clone().lose_worker(&hints.iter().map(|(thread, _)| *thread).collect::<Vec<_>>());
                 self.send(&session, hints.into_iter());
             }
         }

@@ -14,7 +14,6 @@ mod server;
 mod session;
 mod wal;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -70,15 +69,12 @@ impl SqliteStorage {
         SqliteStorage::with(folder, database, Some(Supervision { server, numbers }))
     }
 
-    /// This process's number among those who serve the file, and the lock that says that it lives: whoever holds it, too,
-    /// makes others believe so.
+    /// This process's number among those who serve the file.
     ///
     /// # Errors
     /// If it cannot be had.
-    pub fn server(&self) -> Result<(i64, File), StorageError> {
-        let server = self.shared.server()?;
-        let lock = server.lock().map_err(|error| StorageError::Permanent(error.to_string()))?;
-        Ok((server.number(), lock))
+    pub fn server_number(&self) -> Result<i64, StorageError> {
+        self.shared.server_number()
     }
 
     /// Opens the file in this folder; both are made if they do not exist.

@@ -45,8 +45,7 @@ pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
     Ok(FINISHED)
 }
 
-/// Runs threads for the supervisor at the other end of the standard input, until it is gone. The standard output is the
-/// supervisor's lock, which is held so as long as this process lives.
+/// Runs threads for the supervisor at the other end of the standard input, until it is gone.
 ///
 /// # Errors
 /// If the storage cannot be opened.

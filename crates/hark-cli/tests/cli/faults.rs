@@ -17,7 +17,8 @@ const PROGRAM: &str = r#"fn leaf(n) { print(["leaf", n]); n }
 fn leaves(n, futures) { if n == 0 { futures } else { leaves(n - 1, append(futures, async leaf(n))) } }
 fn sum(futures, total) { if nullp(futures) { total } else { sum(rest(futures), total + await first(futures)) } }
 fn main() { print("one"); 1 }
-fn fan() { sum(leaves(300, []), 0) }
+fn long() { one_after_another(300, 0) }
+fn one_after_another(n, total) { if n == 0 { total } else { one_after_another(n - 1, total + await async leaf(n)) } }
 fn waits() {
   total = sum(leaves(8, []), 0);
   print(["sum", total]);
@@ -135,7 +136,7 @@ fn on_a_disk(folder: &Folder, script: &str) -> Option<Run> {
 #[test]
 fn a_full_disk() {
     let folder = folder("a_full_disk_for_sessions");
-    let script = "hark run -s sqlite -q x.hk -f fan >/dev/null || echo \"status $?\"\n\
+    let script = "hark run -s sqlite -q x.hk -f long >/dev/null || echo \"status $?\"\n\
         hark sessions --json >/dev/null || exit 3\n\
         mount -o remount,size=20m disk 2>/dev/null || mount -o remount,size=20m . || exit 4\n\
         hark sessions --json\nhark resume --json\nhark stdout --json\nhark sessions --json";
@@ -442,6 +443,7 @@ fn a_record_with_a_wrong_bit() {
         ("named", "session", "summary", "show"),
         ("named", "log", "entries", "events"),
         ("halfway", "future", "content", "resume"),
+        ("named", "promise", "content", "resolve"),
         ("asleep", "thread", "content", "resume"),
         ("broken", "broken", "content", "retry"),
         ("broken", "broken", "summary", "retry"),
@@ -452,7 +454,11 @@ fn a_record_with_a_wrong_bit() {
         let sql = "SELECT number, id FROM session WHERE json_extract(summary, '$.function') = ?1";
         let (number, id): (i64, String) =
             connection.query_row(sql, [function], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        let place = if table == "session" { format!("number = {number}") } else { format!("session = {number}") };
+        let place = match table {
+            "session" => format!("number = {number}"),
+            "future" | "log" => format!("place >> 33 = {number}"),
+            _ => format!("session = {number}"),
+        };
         let read = || -> Vec<u8> {
             let sql = format!("SELECT CAST({column} AS BLOB) FROM {table} WHERE {place} ORDER BY 1 LIMIT 1");
             connection.query_row(&sql, [], |row| row.get(0)).unwrap()
@@ -467,7 +473,10 @@ fn a_record_with_a_wrong_bit() {
         let right = read();
         let wrong = flipped(&right, right.len() / 2);
         write(&right, &wrong);
-        let run = told(&folder, &[command, &id], &what);
+        let run = match command {
+            "resolve" => told(&folder, &[command, &format!("{id}/door/front"), "1"], &what),
+            _ => told(&folder, &[command, &id], &what),
+        };
         let said = format!("{}{}", run.stdout, run.stderr);
         assert!(said.contains(&id) && said.contains("it was damaged"), "{what}: {run:#?}");
         assert!(run.status == 1 || command == "show", "{what}: {run:#?}");

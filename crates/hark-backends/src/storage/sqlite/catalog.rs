@@ -10,7 +10,7 @@ use hark_engine::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Shared;
-use super::database::{DUE_AT_TAKEOVER, TABLES};
+use super::database::{DUE_AT_TAKEOVER, PLACED, TABLES, next_thread, places};
 use super::server;
 use super::session::SessionRow;
 
@@ -71,19 +71,20 @@ impl Catalog for Shared {
             threads: i64,
         }
         let found: Vec<Found> = self.read(|connection| {
-            let sql = "SELECT id, state, ended, checksum, summary, server,
-                    max(coalesce((SELECT max(number) FROM thread WHERE session = session.number), -1),
-                        coalesce((SELECT max(name) FROM future WHERE session = session.number AND name < ''), -1)) + 1
+            let sql = format!(
+                "SELECT id, state, ended, checksum, summary, server, {}
                 FROM session
                 WHERE id >= ?1 AND id < ?1 || 'g' AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR ended < ?3)
-                ORDER BY id DESC LIMIT ?4";
+                ORDER BY id DESC LIMIT ?4",
+                next_thread("session.number")
+            );
             let prefix = filter.prefix.as_deref().unwrap_or("");
             let state = filter.state.map(|state| state.name());
             let ended_before = filter.ended_before.map(|time| time.0 as i64);
             let limit = filter.limit.map_or(-1, |limit| limit as i64);
             let found =
                 |row: &Row<'_>| Ok(Found { row: SessionRow::read(row, 0)?, server: row.get(5)?, threads: row.get(6)? });
-            connection.prepare_cached(sql)?.query_map(params![prefix, state, ended_before, limit], found)?.collect()
+            connection.prepare_cached(&sql)?.query_map(params![prefix, state, ended_before, limit], found)?.collect()
         })?;
         if let Some(prefix) = filter.prefix.as_deref().filter(|_| found.is_empty() && filter.limit != Some(0)) {
             self.check_absence(prefix)?;
@@ -223,11 +224,19 @@ impl Catalog for Shared {
 
     fn remove(&self, id: &SessionId) -> Result<(), StorageError> {
         self.write(|connection| {
+            let number = "SELECT number FROM session WHERE id = ?1";
+            let number: Option<i64> = connection.query_row(number, [id.as_str()], |row| row.get(0)).optional()?;
+            let Some(number) = number else { return Ok(0) };
             for table in TABLES {
-                let sql = format!("DELETE FROM {table} WHERE session = (SELECT number FROM session WHERE id = ?1)");
-                connection.prepare_cached(&sql)?.execute([id.as_str()])?;
+                let sql = format!("DELETE FROM {table} WHERE session = ?1");
+                connection.prepare_cached(&sql)?.execute([number])?;
             }
-            connection.prepare_cached("DELETE FROM session WHERE id = ?1")?.execute([id.as_str()])
+            let places = places(number);
+            for table in PLACED {
+                let sql = format!("DELETE FROM {table} WHERE place >= ?1 AND place < ?2");
+                connection.prepare_cached(&sql)?.execute([places.start, places.end])?;
+            }
+            connection.prepare_cached("DELETE FROM session WHERE number = ?1")?.execute([number])
         })
         .map(drop)
     }

@@ -9,7 +9,7 @@ use rusqlite::types::{ToSql, ToSqlOutput};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::chunks::{self, Content};
-use super::database::DUE_AT_TAKEOVER;
+use super::database::{DUE_AT_TAKEOVER, PLACE_BITS, SESSIONS_MAX, places, where_future_is};
 use super::seal;
 
 /// The number of a session's row, once it is known to be written; 0 before.
@@ -134,8 +134,10 @@ impl Change {
             }
         }
         if !self.log.is_empty() {
-            let next = "INSERT INTO log SELECT ?1, coalesce(max(position), 0) + 1, ?2 FROM log WHERE session = ?1";
-            connection.prepare_cached(next)?.execute(params![row, self.log])?;
+            let next =
+                "INSERT INTO log SELECT coalesce(max(place), ?1) + 1, ?3 FROM log WHERE place > ?1 AND place < ?2";
+            let places = places(row);
+            connection.prepare_cached(next)?.execute(params![places.start, places.end, self.log])?;
         }
         Ok(Outcome::Done)
     }
@@ -167,7 +169,8 @@ impl Change {
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
             let server = self.server;
             connection.prepare_cached(insert)?.execute(params![id, stamp, state, ended, server, checksum, summary])?;
-            return Ok(connection.last_insert_rowid());
+            let row = connection.last_insert_rowid();
+            return if row < SESSIONS_MAX { Ok(row) } else { move_to_gap(connection, row) };
         };
         let update = "UPDATE session SET stamp = ?2, state = ?3, ended = ?4, checksum = ?5, summary = ?6
             WHERE number = ?1";
@@ -183,7 +186,9 @@ impl Change {
             Row::Thread { number, due, summary, content } => {
                 content.replace(connection, session, kept(connection, session, &Key::Live(*number))?)?;
                 let number = number.0 as i64;
-                prepare("REPLACE INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
+                prepare("INSERT INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET
+                    stamp = excluded.stamp, due = excluded.due, checksum = excluded.checksum, summary = excluded.summary,
+                    content = excluded.content")?.execute(params![
                     session,
                     number,
                     stamp,
@@ -198,7 +203,13 @@ impl Change {
             }
             Row::Future { name, content } => {
                 content.replace(connection, session, kept(connection, session, &Key::Future(name.clone()))?)?;
-                prepare("REPLACE INTO future VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+                let sql = match name {
+                    FutureId::Thread(_) => {
+                        format!("REPLACE INTO future VALUES ((?1 << {PLACE_BITS}) + ?2, ?3, ?4, ?5)")
+                    }
+                    FutureId::Promise(_) => "REPLACE INTO promise VALUES (?1, ?2, ?3, ?4, ?5)".to_owned(),
+                };
+                prepare(&sql)?.execute(params![
                     session,
                     Name(name),
                     stamp,
@@ -276,6 +287,19 @@ pub(super) fn find_row(connection: &Connection, session: &SessionId) -> rusqlite
         .optional()
 }
 
+/// So many sessions were made that their numbers have run out. There are some of sessions that were removed.
+fn move_to_gap(connection: &Connection, row: i64) -> rusqlite::Result<i64> {
+    let sql = "SELECT min(number) + 1 FROM session AS before
+        WHERE NOT EXISTS (SELECT 1 FROM session WHERE number = before.number + 1)";
+    let gap: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    let gap = if connection.query_row("SELECT min(number) > 1 FROM session", [], |row| row.get(0))? { 1 } else { gap };
+    if gap >= SESSIONS_MAX {
+        return Err(rusqlite::Error::IntegralValueOutOfRange(0, gap));
+    }
+    connection.execute("UPDATE session SET number = ?2 WHERE number = ?1", [row, gap])?;
+    Ok(gap)
+}
+
 /// The version of a record, if it exists.
 pub(super) fn stamp_of(connection: &Connection, session: i64, key: &Key) -> rusqlite::Result<Option<i64>> {
     let prepare = |sql: &str| -> rusqlite::Result<CachedStatement<'_>> { connection.prepare_cached(sql) };
@@ -286,8 +310,10 @@ pub(super) fn stamp_of(connection: &Connection, session: i64, key: &Key) -> rusq
             .query_row(params![session, thread.0 as i64], first),
         Key::Ready(thread) => prepare("SELECT stamp FROM ready WHERE session = ?1 AND thread = ?2")?
             .query_row(params![session, thread.0 as i64], first),
-        Key::Future(future) => prepare("SELECT stamp FROM future WHERE session = ?1 AND name = ?2")?
-            .query_row(params![session, Name(future)], first),
+        Key::Future(future) => {
+            let sql = format!("SELECT stamp FROM {}", where_future_is(future));
+            prepare(&sql)?.query_row(params![session, Name(future)], first)
+        }
         Key::Wait { future, waiter } => {
             prepare("SELECT stamp FROM wait WHERE session = ?1 AND future = ?2 AND thread = ?3")?
                 .query_row(params![session, Name(future), waiter.0 as i64], first)
@@ -309,8 +335,10 @@ fn kept(connection: &Connection, session: i64, key: &Key) -> rusqlite::Result<Op
     match key {
         Key::Live(thread) => prepare("SELECT content FROM thread WHERE session = ?1 AND number = ?2")?
             .query_row(params![session, thread.0 as i64], first),
-        Key::Future(future) => prepare("SELECT content FROM future WHERE session = ?1 AND name = ?2")?
-            .query_row(params![session, Name(future)], first),
+        Key::Future(future) => {
+            let sql = format!("SELECT content FROM {}", where_future_is(future));
+            prepare(&sql)?.query_row(params![session, Name(future)], first)
+        }
         Key::Broken(thread) => prepare("SELECT content FROM broken WHERE session = ?1 AND thread = ?2")?
             .query_row(params![session, thread.0 as i64], first),
         _ => return Ok(None),
@@ -328,7 +356,8 @@ fn delete(connection: &Connection, session: i64, key: &Key) -> rusqlite::Result<
         Key::Ready(thread) => prepare("DELETE FROM ready WHERE session = ?1 AND thread = ?2")?
             .execute(params![session, thread.0 as i64])?,
         Key::Future(future) => {
-            prepare("DELETE FROM future WHERE session = ?1 AND name = ?2")?.execute(params![session, Name(future)])?
+            let sql = format!("DELETE FROM {}", where_future_is(future));
+            prepare(&sql)?.execute(params![session, Name(future)])?
         }
         Key::Wait { future, waiter } => prepare("DELETE FROM wait WHERE session = ?1 AND future = ?2 AND thread = ?3")?
             .execute(params![session, Name(future), waiter.0 as i64])?,

@@ -1,11 +1,12 @@
 //! The file: its schema, its connections, and what can be wrong with it.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use hark_engine::StorageError;
+use hark_engine::{FutureId, StorageError};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -31,14 +32,16 @@ pub(super) const DUE_AT_TAKEOVER: i64 = 0;
 const PAGE_BYTES: i32 = 1_024;
 
 /// After so many pages the log is carried over into the file, each page once however often it was written.
-const CHECKPOINT_PAGES: i32 = 8_000;
+const CHECKPOINT_PAGES: i32 = 16_000;
 
 /// A file of up to so many pages is looked through when it is opened, if nobody serves it. That takes some 2 ms.
 const PAGES_CHECKED_MAX: i64 = 1_024;
 
 /// `checksum` is of a row's own columns (see [`super::seal`]); summaries, contents and entries have theirs.
 ///
-/// A Future's name is the number of the thread whose value it has, or the text of a promise's name.
+/// A Future's name is the number of the thread whose value it has, or the text of a promise's name. Rows of `future` and
+/// `log` come one after the other, with a key that is one number, a *place*, as SQLite appends to such a table without
+/// touching the pages beside.
 const SCHEMA: &str = "
     CREATE TABLE program (hash TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE session (
@@ -53,7 +56,9 @@ const SCHEMA: &str = "
     CREATE TABLE ready (
         session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, PRIMARY KEY (session, thread)) WITHOUT ROWID;
     CREATE TABLE future (
-        session INTEGER, name, stamp INTEGER NOT NULL, checksum INTEGER NOT NULL, content BLOB NOT NULL,
+        place INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, checksum INTEGER NOT NULL, content BLOB NOT NULL);
+    CREATE TABLE promise (
+        session INTEGER, name TEXT, stamp INTEGER NOT NULL, checksum INTEGER NOT NULL, content BLOB NOT NULL,
         PRIMARY KEY (session, name)) WITHOUT ROWID;
     CREATE TABLE wait (
         session INTEGER, future, thread INTEGER, stamp INTEGER NOT NULL,
@@ -67,13 +72,43 @@ const SCHEMA: &str = "
         content BLOB NOT NULL, PRIMARY KEY (session, thread)) WITHOUT ROWID;
     CREATE TABLE piece (
         session INTEGER, hash BLOB, uses INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY (session, hash)) WITHOUT ROWID;
-    CREATE TABLE log (
-        session INTEGER, position INTEGER, entries TEXT NOT NULL, PRIMARY KEY (session, position)) WITHOUT ROWID;
+    CREATE TABLE log (place INTEGER PRIMARY KEY, entries TEXT NOT NULL);
 ";
 
-/// The tables that have a session's records, besides its own row.
-pub(super) const TABLES: [&str; 9] =
-    ["thread", "ready", "future", "wait", "todo", "unawaited", "broken", "piece", "log"];
+/// The tables with a session's records that have its number.
+pub(super) const TABLES: [&str; 8] = ["thread", "ready", "promise", "wait", "todo", "unawaited", "broken", "piece"];
+
+/// The tables with a session's records that have a place.
+pub(super) const PLACED: [&str; 2] = ["future", "log"];
+
+/// How many bits of a place are the number of a thread, or of a commit: a file that had more would be larger than a disk.
+pub(super) const PLACE_BITS: u32 = 33;
+
+/// The number that no session's reaches, which is the rest of a place.
+pub(super) const SESSIONS_MAX: i64 = 1 << (i64::BITS - 1 - PLACE_BITS);
+
+/// Where a session's rows are in a table whose rows have a place.
+pub(super) fn places(session: i64) -> Range<i64> {
+    session << PLACE_BITS..(session + 1) << PLACE_BITS
+}
+
+/// The table of a Future, and which row of it, where `?1` is the session and `?2` the Future's name.
+pub(super) fn where_future_is(future: &FutureId) -> String {
+    match future {
+        FutureId::Thread(_) => format!("future WHERE place = (?1 << {PLACE_BITS}) + ?2"),
+        FutureId::Promise(_) => "promise WHERE session = ?1 AND name = ?2".to_owned(),
+    }
+}
+
+/// One past the greatest number of a session's threads, as an expression in which the session's number is this one.
+pub(super) fn next_thread(session: &str) -> String {
+    format!(
+        "max(coalesce((SELECT max(thread.number) FROM thread WHERE thread.session = {session}), -1),
+            coalesce((SELECT max(place) FROM future
+                WHERE place >= ({session} << {PLACE_BITS}) AND place < (({session} + 1) << {PLACE_BITS}))
+                - ({session} << {PLACE_BITS}), -1)) + 1"
+    )
+}
 
 /// Waits a little, unless it was often enough.
 fn wait_while_busy(looks: i32) -> bool {

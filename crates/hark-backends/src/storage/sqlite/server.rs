@@ -26,14 +26,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 pub(super) struct Server {
     number: i64,
     folder: PathBuf,
-    /// Locked as long as this lives.
-    lock: File,
     /// None where the system has no such sockets, or the path to it is too long for one.
     socket: Option<UnixDatagram>,
     renewal: Renewal,
 }
 
-/// The thread that renews a server's lease, which ends with this.
+/// The thread that holds a server's lock and renews its lease, as long as this lives.
 struct Renewal {
     /// It was renewed too late.
     has_lapsed: Arc<AtomicBool>,
@@ -97,8 +95,8 @@ impl Server {
                     continue;
                 }
                 let socket = UnixDatagram::bind(socket_path(&folder, number)).ok();
-                let renewal = Renewal::new(file.try_clone()?, lease)?;
-                return Ok(Server { number, folder: folder.clone(), lock: file, socket, renewal });
+                let renewal = Renewal::new(file, lease)?;
+                return Ok(Server { number, folder: folder.clone(), socket, renewal });
             }
         };
         make().map_err(|error| {
@@ -114,11 +112,6 @@ impl Server {
     /// Whether it was still for longer than its lease since this was asked last.
     pub fn has_lapsed(&self) -> bool {
         self.renewal.has_lapsed.swap(false, Ordering::AcqRel)
-    }
-
-    /// Its lock, which is held as long as any copy of it is open.
-    pub fn lock(&self) -> io::Result<File> {
-        self.lock.try_clone()
     }
 
     /// Waits until someone tells it that there is news.

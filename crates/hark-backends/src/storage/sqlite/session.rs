@@ -17,6 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::Shared;
 use super::change::{Change, Name, RowNumber, find_row, stamp_number, stamp_of};
 use super::chunks::whole;
+use super::database::{PLACE_BITS, next_thread, places, where_future_is};
 use super::seal;
 
 /// The most threads of a session that are kept as they are in memory beside what is written of them.
@@ -97,8 +98,8 @@ impl SqliteSession {
                 (stamp, Record::Live(*thread, live))
             }
             Key::Future(name) => {
-                let sql = "SELECT stamp, checksum, content FROM future WHERE session = ?1 AND name = ?2";
-                let Some((stamp, checksum, mut parts)) = stamp_and(sql, &Name(name), 1)? else { return Ok(None) };
+                let sql = format!("SELECT stamp, checksum, content FROM {}", where_future_is(name));
+                let Some((stamp, checksum, mut parts)) = stamp_and(&sql, &Name(name), 1)? else { return Ok(None) };
                 check(checksum, seal::of_future(session, name, &parts[0]))?;
                 let content = whole(connection, session, parts.swap_remove(0))?;
                 (stamp, Record::Future(name.clone(), codec::future(&content, program)?))
@@ -228,22 +229,20 @@ impl SqliteSession {
     /// One past the greatest number that any record names.
     fn count_threads(&self) -> Result<u64, StorageError> {
         self.query(|connection, session| {
-            let sql = "SELECT max(coalesce((SELECT max(number) FROM thread WHERE session = ?1), -1),
-                coalesce((SELECT max(name) FROM future WHERE session = ?1 AND name < ''), -1)) + 1";
-            let next: i64 = connection.prepare_cached(sql)?.query_row([session], |row| row.get(0))?;
+            let sql = format!("SELECT {}", next_thread("?1"));
+            let next: i64 = connection.prepare_cached(&sql)?.query_row([session], |row| row.get(0))?;
             Ok(next as u64)
         })
     }
 
     /// Reserves numbers where several processes start threads of the session.
     fn reserve_together(&self, numbers: &Mutex<Connection>, count: u64) -> Result<ThreadId, StorageError> {
-        let sql = "UPDATE session SET reserved = ?2 + max(reserved,
-                coalesce((SELECT max(thread.number) FROM thread WHERE session = session.number), -1) + 1,
-                coalesce((SELECT max(name) FROM future WHERE session = session.number AND name < ''), -1) + 1)
-            WHERE id = ?1 RETURNING reserved - ?2";
+        let next = next_thread("session.number");
+        let sql =
+            format!("UPDATE session SET reserved = ?2 + max(reserved, {next}) WHERE id = ?1 RETURNING reserved - ?2");
         let connection = lock(numbers);
         let reserve = || -> rusqlite::Result<i64> {
-            connection.prepare_cached(sql)?.query_row(params![self.id.as_str(), count as i64], |row| row.get(0))
+            connection.prepare_cached(&sql)?.query_row(params![self.id.as_str(), count as i64], |row| row.get(0))
         };
         reserve().map(|first| ThreadId(first as u64)).map_err(|error| self.shared.database.error(&error))
     }
@@ -326,7 +325,11 @@ impl SessionStorage for SqliteSession {
             let second = |row: &Row<'_>| row.get::<_, i64>(1).map(|thread| ThreadId(thread as u64));
             add("SELECT number FROM thread WHERE session = ?1", &|row| thread_from(row).map(Key::Live))?;
             add("SELECT thread FROM ready WHERE session = ?1", &|row| thread_from(row).map(Key::Ready))?;
-            add("SELECT name FROM future WHERE session = ?1", &|row| future(row).map(Key::Future))?;
+            let next = 1_i64 << PLACE_BITS;
+            let sql =
+                format!("SELECT place % {next} FROM future WHERE place >= ?1 * {next} AND place < (?1 + 1) * {next}");
+            add(&sql, &|row| future(row).map(Key::Future))?;
+            add("SELECT name FROM promise WHERE session = ?1", &|row| future(row).map(Key::Future))?;
             add("SELECT future, thread FROM wait WHERE session = ?1", &|row| {
                 Ok(Key::Wait { future: future(row)?, waiter: second(row)? })
             })?;
@@ -344,14 +347,15 @@ impl SessionStorage for SqliteSession {
     fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, LogEntry)>, StorageError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.query(|connection, session| {
-            let sql =
-                "SELECT position, entries FROM log WHERE session = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
+            let sql = "SELECT place, entries FROM log WHERE place > ?1 AND place < ?2 ORDER BY place LIMIT ?3";
             let mut statement = connection.prepare_cached(sql)?;
-            let mut rows = statement.query(params![session, after as i64, limit])?;
+            let places = places(session);
+            let first = places.start.saturating_add_unsigned(after).min(places.end);
+            let mut rows = statement.query(params![first, places.end, limit])?;
             let mut found = Vec::new();
             let (mut last, mut count) = (after, 0);
             while let Some(row) = rows.next()? {
-                let position = row.get::<_, i64>(0)? as u64;
+                let position = (row.get::<_, i64>(0)? - places.start) as u64;
                 let text = row.get_ref(1)?.as_str().unwrap_or_default();
                 let entries = check(position as i64, last as i64 + 1).and_then(|()| codec::log_from_text(text));
                 found.extend(entries.map_err(Fault::History)?.into_iter().map(|entry| (position, entry)));
@@ -359,9 +363,11 @@ impl SessionStorage for SqliteSession {
             }
             // None is ever removed. A scan ends before a row whose key is damaged; this comes from the other end.
             if count < limit {
-                let sql = "SELECT max(position) FROM log WHERE session = ?1";
-                let greatest: Option<i64> = connection.prepare_cached(sql)?.query_row([session], |row| row.get(0))?;
-                check(greatest.unwrap_or(0).max(last as i64), last as i64).map_err(Fault::History)?;
+                let sql = "SELECT max(place) FROM log WHERE place > ?1 AND place < ?2";
+                let greatest: Option<i64> =
+                    connection.prepare_cached(sql)?.query_row([places.start, places.end], |row| row.get(0))?;
+                let greatest = greatest.map_or(0, |place| place - places.start);
+                check(greatest.max(last as i64), last as i64).map_err(Fault::History)?;
             }
             Ok(found)
         })

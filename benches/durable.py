@@ -1,0 +1,459 @@
+#!/usr/bin/env python3
+"""Measures what sessions on SQLite cost, and prints a table with what is asked of each figure.
+
+    durable.py [--hark PATH] [--only ROW ...] [--runs N] [--quick] [--json]
+
+Hark is built if need be. Each row has a folder of its own, with a new file, on the disk of the folder `target`. A figure
+is the median of 3 runs; those of rows that take long (`waiting`, `resolve`, `state`, `age`, `crowd`) are of one. Where
+programs call Python, `workers` is at its default, but for `crash`, which has 32. CPU time is that of the whole command, Python's workers
+and the start of all of them included. `--quick` takes small sizes, to see that everything works: its figures are not to be compared with
+what is asked, and nothing is said of that.
+"""
+import argparse
+import ctypes
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+PROGRAMS = FOLDER / "programs/durable"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", FOLDER.parent / "target")).resolve()
+PR_SET_CHILD_SUBREAPER = 36
+SECONDS_MAX = 900
+KILLED_WORKERS = 32  # as crash.toml says
+
+
+@dataclass
+class Size:
+    """How much is measured."""
+
+    sessions: int = 1000
+    at_once: int = 20000  # sessions, 32 at a time
+    threads: int = 1000
+    crashed: int = 200
+    waiting: int = 100_000
+    resolved: int = 300
+    state_bytes: int = 1_000_000
+    awaits: int = 1000
+    steps: int = 100_000
+
+
+QUICK = Size(sessions=50, at_once=200, threads=100, crashed=16, waiting=500, resolved=20, state_bytes=100_000,
+             awaits=50, steps=2500)
+
+
+@dataclass
+class Figure:
+    """One line of the table: a value, and what is asked of it."""
+
+    title: str
+    unit: str
+    value: float
+    at_least: float = None  # the worst that will do, and what is hoped for
+    aim: float = None
+    more_is_better: bool = False
+    note: str = ""
+
+    def verdict(self):
+        def reaches(asked):
+            return self.value >= asked if self.more_is_better else self.value <= asked
+
+        if self.at_least is None:
+            return ""
+        return "aim" if self.aim is not None and reaches(self.aim) else "pass" if reaches(self.at_least) else "MISS"
+
+
+class Failed(Exception):
+    """A command did not do what it should."""
+
+
+class Bench:
+    """Where it is measured, and what is started and removed for that."""
+
+    def __init__(self, hark, waiting, runs, size):
+        self.hark, self.waiting, self.runs, self.size = str(hark), str(waiting), runs, size
+        self.started = []
+        TARGET.mkdir(parents=True, exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(prefix="durable-", dir=TARGET))
+        self.environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        # So that Python's workers, should they outlive Hark, are ours, with the CPU time that they took.
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+    def project(self):
+        """A new folder with the programs, and no sessions."""
+        return shutil.copytree(PROGRAMS, tempfile.mkdtemp(dir=self.folder), dirs_exist_ok=True)
+
+    def start(self, project, *words):
+        """Starts `hark` in a session of its own, which its Python workers share."""
+        # Not a pipe: nobody reads while it runs.
+        said = tempfile.TemporaryFile(dir=self.folder)
+        process = subprocess.Popen([self.hark, *words], cwd=project, env=self.environment, start_new_session=True,
+                                   stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT)
+        process.said = said
+        self.started.append(process)
+        return process
+
+    def end(self, process, how=signal.SIGTERM):
+        """Ends what was started, and waits for all of its session."""
+        for pid in [process.pid] if how == signal.SIGTERM else [process.pid, *others_of(process.pid)]:
+            send(pid, how)
+        process.wait(SECONDS_MAX)
+        while others := others_of(process.pid):
+            for pid in others:
+                send(pid, signal.SIGKILL)
+            reap()
+        self.started.remove(process)
+
+    def finish(self, process):
+        """What a command printed."""
+        status = process.wait(SECONDS_MAX)
+        process.said.seek(0)
+        said = process.said.read().decode(errors="replace")
+        self.end(process)
+        if status != 0:
+            raise Failed(f"{' '.join(process.args)} ended with {status}:\n{said}")
+        return said
+
+    def run(self, project, *words):
+        return self.finish(self.start(project, *words))
+
+    def bench(self, project, program, *words, sessions, at_a_time=1, kind="threads"):
+        """The figures of `hark bench`, and the CPU seconds of all that it started."""
+        before = os.times()
+        report = self.run(project, "bench", program, "-s", "sqlite", "-c", kind, "--json", "--sessions", str(sessions),
+                          "--concurrency", str(at_a_time), *words)
+        reap()
+        after = os.times()
+        report = json.loads(report)
+        report["all_cpu_seconds"] = sum(after[2:4]) - sum(before[2:4])
+        if report["unfinished"]:
+            raise Failed(f"{program}: {report['unfinished']} sessions are not finished")
+        return report
+
+    def clean(self):
+        for process in list(self.started):
+            self.end(process, signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def median(self, measure):
+        return statistics.median(measure() for _ in range(self.runs))
+
+
+def send(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def others_of(session):
+    """The processes of a session, but for its first."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != session:
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[3]) == session and fields[0] != "Z":
+                found.append(int(folder.name))
+    return found
+
+
+def reap():
+    """Waits for orphans that have ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def in_status(pid, name):
+    """Bytes that /proc says a process has."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) * 1024
+    raise Failed(f"no {name} of process {pid}")
+
+
+def on_disk(project):
+    return sum(path.stat().st_size for path in (Path(project) / ".hark").glob("hark.db*"))
+
+
+def wait_until(holds, what, seconds=SECONDS_MAX, pause=0.01):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise Failed(f"waited for {seconds} s, in vain: {what}")
+        time.sleep(pause)
+
+
+# The rows. Each gives its figures.
+
+
+def noop(bench, kind="threads"):
+    """a session that returns its argument, one after another"""
+    def p50():
+        return bench.bench(bench.project(), "noop.hk", "7", sessions=bench.size.sessions, kind=kind)["latency_p50_seconds"]
+    yield Figure("a session that returns its argument, p50", "ms", bench.median(p50) * 1e3, 1.0, 0.5)
+
+
+def noop_32(bench, kind="threads"):
+    """the same, 32 at a time"""
+    def rate():
+        return bench.bench(bench.project(), "noop.hk", "7", sessions=bench.size.at_once, at_a_time=32, kind=kind)["sessions_per_second"]
+    yield Figure("the same, 32 at a time", "/s", bench.median(rate), 5000, 15000, more_is_better=True)
+
+
+def steps(bench, kind="threads"):
+    """10 Python steps in a row, one session after another"""
+    def p50():
+        return bench.bench(bench.project(), "steps.hk", sessions=bench.size.sessions // 2, kind=kind)["latency_p50_seconds"]
+    yield Figure("10 Python steps in a row, p50", "ms", bench.median(p50) * 1e3, 10, 5)
+
+
+def steps_32(bench, kind="threads"):
+    """the same, 32 at a time"""
+    def rate():
+        return bench.bench(bench.project(), "steps.hk", sessions=2 * bench.size.sessions, at_a_time=32, kind=kind)["sessions_per_second"]
+    yield Figure("the same, 32 at a time", "/s", bench.median(rate), 400, 800, more_is_better=True)
+
+
+def threads(bench, kind="threads"):
+    """1,000 threads started and awaited"""
+    def rate():
+        return bench.bench(bench.project(), "threads.hk", str(bench.size.threads), sessions=5, kind=kind)["threads_per_second"]
+    yield Figure(f"{bench.size.threads:,} threads started and awaited", "/s", bench.median(rate), 10_000, 40_000, more_is_better=True)
+
+
+def cpu(bench):
+    """CPU seconds for 1,000 sessions"""
+    for program, words, count, asked in (("noop.hk", ["7"], "", (0.3, 0.1)), ("steps.hk", [], " of 10 Python steps", (4, 2))):
+        for at_a_time, where in ((1, ", one after another"), (32, ", 32 at a time")):
+            def seconds():
+                return bench.bench(bench.project(), program, *words, sessions=bench.size.sessions, at_a_time=at_a_time)["all_cpu_seconds"]
+            yield Figure(f"CPU for {bench.size.sessions:,} sessions{count}{where}", "s", bench.median(seconds), *asked)
+
+
+def crash(bench):
+    """200 sessions of 10 Python steps of 20 ms, killed half way"""
+    took, twice, in_flight = [], [], []
+    for _ in range(bench.runs):
+        for kept, value in zip((took, twice, in_flight), crash_once(bench)):
+            kept.append(value)
+    title = f"{bench.size.crashed} sessions of 10 steps of 20 ms, killed half way"
+    yield Figure(f"{title}: all done in", "s", statistics.median(took), 1.5, 1.0, note=f"workers = {KILLED_WORKERS}")
+    yield Figure("the same: steps that ran twice", "", max(twice), KILLED_WORKERS, note="at most the calls in flight; the worst run")
+
+
+def crash_once(bench):
+    """The seconds from the restart until all was done, how many steps ran twice, how many calls were in flight."""
+    project = bench.project()
+    calls = Path(project) / "calls"
+    calls.touch()
+    bench.environment["DURABLE_CALLS"] = str(calls)
+    for _ in range(bench.size.crashed):
+        bench.run(project, "run", "slow.hk", "--config", "crash.toml", "--detach")
+    server = bench.start(project, "worker", "-q", "--config", "crash.toml")
+    half = bench.size.crashed * 10 // 2
+    wait_until(lambda: calls.read_bytes().count(b"\n") >= half, "half of the steps", pause=0.002)
+    bench.end(server, signal.SIGKILL)
+    before = len(calls.read_text().split())
+    begun = time.monotonic()
+    resumed = bench.start(project, "resume", "--config", "crash.toml")
+    resumed.wait(SECONDS_MAX)
+    seconds = time.monotonic() - begun
+    bench.finish(resumed)
+    made = calls.read_text().split()
+    ended = json.loads(bench.run(project, "sessions", "--json"))
+    if any(session["state"] != "finished" for session in ended) or len(set(made)) != bench.size.crashed * 10:
+        raise Failed(f"{len(set(made))} steps were made, not {bench.size.crashed * 10}; or sessions are not finished")
+    return seconds, len(made) - len(set(made)), before
+
+
+def waiting(bench):
+    """100,000 sessions that wait for a promise, and a process that serves them"""
+    crowd = bench.size.waiting
+    few, many = crowd_of(bench, 0), crowd_of(bench, crowd)
+    with_few, with_many = (serve(bench, project, lambda server: (in_status(server.pid, "VmRSS"), in_status(server.pid, "VmHWM")))
+                           for project in (few, many))
+    note = f"{with_few[0] / 1e6:.1f} MB with none; at most {with_many[1] / 1e6:.1f} MB while it took them up"
+    yield Figure("resident memory for each waiting session", "bytes", max(0, with_many[0] - with_few[0]) / crowd, 2000, 0)
+    yield Figure(f"resident memory, {crowd:,} of them", "MB", with_many[0] / 1e6, 200, note=note)
+    yield Figure("disk for each", "bytes", (on_disk(many) - on_disk(few)) / crowd, 2000)
+
+
+def resolve(bench):
+    """from the commit that resolves a promise to the end of the session that waited"""
+    for count, title in ((bench.size.resolved, "from the commit that resolves to the session's end, p50"),
+                         (bench.size.waiting, f"the same, {bench.size.waiting:,} sessions waiting")):
+        latencies = serve(bench, project := crowd_of(bench, count), lambda _: resolve_some(bench, project))
+        note = f"p99 {at(latencies, 0.99) / 1e3:.2f} ms"
+        yield Figure(title, "ms", statistics.median(latencies) / 1e3, 2.0, 0.7, note=note)
+
+
+def crowd_of(bench, count):
+    """A folder with so many sessions that wait."""
+    project = bench.project()
+    subprocess.run([bench.waiting, Path(project) / ".hark", "start", str(count)], check=True, timeout=SECONDS_MAX)
+    return project
+
+
+def resolve_some(bench, project):
+    """The microseconds that each took."""
+    command = [bench.waiting, Path(project) / ".hark", "resolve", str(bench.size.resolved)]
+    lines = subprocess.run(command, check=True, timeout=SECONDS_MAX, stdout=subprocess.PIPE, text=True).stdout
+    return sorted(int(line) for line in lines.split())
+
+
+def serve(bench, project, measure):
+    """What can be measured while a worker, which has just been started, serves the folder's sessions."""
+    server = bench.start(project, "worker", "-q")
+    wait_until(lambda: "[]" == bench.run(project, "sessions", "--state", "suspended", "--limit", "1", "--json").strip(),
+               "the worker takes the sessions", pause=0.1)
+    # It looks at what it has taken.
+    time.sleep(2)
+    measured = measure(server)
+    bench.end(server)
+    return measured
+
+
+def at(ordered, share):
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def state(bench):
+    """bytes written while 1 MB of state goes through 1,000 awaits"""
+    size, awaits = bench.size.state_bytes, bench.size.awaits
+    for step, title in (("async", "awaits of threads"), ("python", "Python calls")):
+        for kind, what in (("numbers", "a list of floats"), ("texts", "a list of texts of 64 bytes"), ("text", "one text")):
+            report = bench.bench(bench.project(), "state.hk", kind, str(size), step, str(awaits), sessions=1)
+            note = f"in {report['seconds']:.1f} s, {report['commits']:,} commits"
+            yield Figure(f"{size / 1e6:g} MB through {awaits:,} {title}, {what}", "MB", report["bytes_written"] / 1e6, 20, note=note)
+
+
+def age(bench):
+    """a session's 100,000th step against its 100th"""
+    for step, title in (("async", "awaits of threads"), ("python", "Python calls")):
+        project = bench.project()
+        young, old = json.loads(bench.run(project, "run", "-q", "-s", "sqlite", "age.hk", step, str(bench.size.steps)))
+        young, old = (statistics.median(times) * 10 for times in (young, old))
+        note = f"{old:.3f} ms each against {young:.3f} ms"
+        yield Figure(f"the {bench.size.steps:,}th step against the 100th, {title}", "x", old / young, 1.25, 1.1, note=note)
+
+
+def crowd(bench):
+    """a session's cost with 100,000 others in the file"""
+    count = bench.size.waiting
+    empty, crowded, full = bench.project(), crowd_of(bench, count), bench.project()
+    bench.bench(full, "noop.hk", "7", sessions=count, at_a_time=32)
+    for program, words, title in (("noop.hk", ["7"], "noop"), ("steps.hk", [], "10 Python steps")):
+        def p50(project):
+            return bench.bench(project, program, *words, sessions=bench.size.sessions // 2)["latency_p50_seconds"]
+        alone = bench.median(lambda: p50(empty))
+        for project, state in ((crowded, "waiting"), (full, "finished")):
+            among = bench.median(lambda: p50(project))
+            note = f"{among * 1e3:.3f} ms against {alone * 1e3:.3f} ms"
+            yield Figure(f"{title}, p50, among {count:,} {state} ones against alone", "x", among / alone, 1.25, 1.1, note=note)
+
+
+ROWS = [noop, noop_32, steps, steps_32, threads, resolve, crash, waiting, cpu, state, age, crowd]
+IN_PROCESSES = [noop, noop_32, steps, steps_32, threads]
+
+
+def figures(bench, row):
+    """A row's figures; those of `-c processes` have nothing to reach."""
+    yield from row(bench)
+    for figure in row(bench, "processes") if row in IN_PROCESSES else ():
+        yield replace(figure, title="  with -c processes", at_least=None, aim=None)
+
+
+def disk(folder):
+    """Milliseconds that a write of 4 KB with fdatasync takes there, p50 and p99: nothing that commits is faster."""
+    times = []
+    with tempfile.NamedTemporaryFile(dir=folder, buffering=0) as file:
+        os.posix_fallocate(file.fileno(), 0, 4096 * 500)
+        for number in range(500):
+            begun = time.perf_counter()
+            os.pwrite(file.fileno(), b"x" * 4096, 4096 * number)
+            os.fdatasync(file.fileno())
+            times.append((time.perf_counter() - begun) * 1e3)
+    return statistics.median(times), at(sorted(times), 0.99)
+
+
+def shown(number, unit):
+    if number is None:
+        return ""
+    digits = 0 if abs(number) >= 100 or number == int(number) else 1 if abs(number) >= 20 else 2
+    return f"{number:,.{digits}f} {unit}".strip().replace(" /s", "/s")
+
+
+def table(results):
+    """The results as lines of text."""
+    lines = [["", "Hark", "at least", "aim", "", ""]]
+    for each in results:
+        asked = [shown(number, each.unit) for number in (each.at_least, each.aim)]
+        lines.append([each.title, shown(each.value, each.unit), *asked, each.verdict(), each.note])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    for line in lines:
+        numbers = [cell.rjust(width) for cell, width in zip(line[1:4], widths[1:4])]
+        yield "  ".join([line[0].ljust(widths[0]), *numbers, line[4].ljust(widths[4]), line[5]]).rstrip()
+
+
+def built(asked):
+    """The binary, and the example that starts sessions which wait. Both are built if they are not there as they should be."""
+    if asked and not Path(asked).exists():
+        raise SystemExit(f"no binary at {asked}")
+    wanted = [] if asked else [["-p", "hark-cli"]]
+    for what in [*wanted, ["-p", "hark-backends", "--features", "sqlite", "--example", "waiting"]]:
+        subprocess.run(["cargo", "build", "--release", "--quiet", *what], cwd=FOLDER.parent, check=True)
+    release = TARGET / "release"
+    return Path(asked).resolve() if asked else release / "hark", release / "examples/waiting"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = {row.__name__: row for row in ROWS}
+    parser.add_argument("--hark", help="the binary (default: the release build, which is made)")
+    parser.add_argument("--only", nargs="+", choices=names, metavar="ROW", default=list(names),
+                        help="only these: " + "; ".join(f"{name} ({row.__doc__})" for name, row in names.items()))
+    parser.add_argument("--runs", type=int, default=3, help="runs of each program (default: 3)")
+    parser.add_argument("--quick", action="store_true", help="small sizes and one run, to see that all works")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    bench = Bench(*built(asked.hark), 1 if asked.quick else asked.runs, QUICK if asked.quick else Size())
+    results, shows = [], sys.stderr.isatty()
+    try:
+        floor = disk(bench.folder)
+        for name in asked.only:
+            if shows:
+                print(f"\r\033[K{names[name].__doc__} ...", end="", file=sys.stderr, flush=True)
+            results += figures(bench, names[name])
+        if asked.quick:
+            results = [replace(figure, at_least=None, aim=None) for figure in results]
+    except Failed as failure:
+        raise SystemExit(f"{name}: {failure}")
+    finally:
+        bench.clean()
+        if shows:
+            print("\r\033[K", end="", file=sys.stderr)
+    if asked.json:
+        machine = {"cores": len(os.sched_getaffinity(0)), "fdatasync_p50_ms": floor[0], "fdatasync_p99_ms": floor[1]}
+        print(json.dumps({**machine, "figures": [{**vars(each), "verdict": each.verdict()} for each in results]}, indent=2))
+    else:
+        print(f"{len(os.sched_getaffinity(0))} cores; 4 KB with fdatasync: {floor[0]:.2f} ms, {floor[1]:.2f} ms at p99\n")
+        print("\n".join(table(results)))
+
+
+if __name__ == "__main__":
+    main()
