@@ -443,6 +443,7 @@ fn a_record_with_a_wrong_bit() {
         ("named", "session", "summary", "show"),
         ("named", "log", "entries", "events"),
         ("halfway", "future", "content", "resume"),
+        ("named", "promise", "content", "resolve"),
         ("asleep", "thread", "content", "resume"),
         ("broken", "broken", "content", "retry"),
         ("broken", "broken", "summary", "retry"),
@@ -453,7 +454,11 @@ fn a_record_with_a_wrong_bit() {
         let sql = "SELECT number, id FROM session WHERE json_extract(summary, '$.function') = ?1";
         let (number, id): (i64, String) =
             connection.query_row(sql, [function], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        let place = if table == "session" { format!("number = {number}") } else { format!("session = {number}") };
+        let place = match table {
+            "session" => format!("number = {number}"),
+            "future" | "log" => format!("place >> 33 = {number}"),
+            _ => format!("session = {number}"),
+        };
         let read = || -> Vec<u8> {
             let sql = format!("SELECT CAST({column} AS BLOB) FROM {table} WHERE {place} ORDER BY 1 LIMIT 1");
             connection.query_row(&sql, [], |row| row.get(0)).unwrap()
@@ -468,7 +473,10 @@ fn a_record_with_a_wrong_bit() {
         let right = read();
         let wrong = flipped(&right, right.len() / 2);
         write(&right, &wrong);
-        let run = told(&folder, &[command, &id], &what);
+        let run = match command {
+            "resolve" => told(&folder, &[command, &format!("{id}/door/front"), "1"], &what),
+            _ => told(&folder, &[command, &id], &what),
+        };
         let said = format!("{}{}", run.stdout, run.stderr);
         assert!(said.contains(&id) && said.contains("it was damaged"), "{what}: {run:#?}");
         assert!(run.status == 1 || command == "show", "{what}: {run:#?}");
