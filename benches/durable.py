@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """Measures what sessions on SQLite cost, and prints a table with what is asked of each figure.
 
-    durable.py [--hark PATH] [--only ROW ...] [--runs N] [--quick] [--json]
+    durable.py [--hark PATH] [--profile NAME] [--only ROW ...] [--runs N] [--quick] [--json]
 
 Hark is built if need be. Each row has a folder of its own, with a new file, on the disk of the folder `target`. A figure
-is the median of 3 runs; those of rows that take long (`waiting`, `resolve`, `state`, `age`, `crowd`) are of one. Where
-programs call Python, `workers` is at its default, but for `crash`, which has 32. CPU time is that of the whole command, Python's workers
-and the start of all of them included. `--quick` takes small sizes, to see that everything works: its figures are not to be compared with
-what is asked, and nothing is said of that.
+is the median of 3 runs; those of `waiting`, `resolve`, `state` and `age` are of one. Python is the interpreter that runs
+this; `workers` is at its default, but for `crash`, which has 32. CPU time is that of the whole command, Python's workers and
+their start included. `--quick` takes small sizes, to see that everything works; nothing is asked of its figures.
 """
 import argparse
 import ctypes
@@ -89,7 +88,10 @@ class Bench:
 
     def project(self):
         """A new folder with the programs, and no sessions."""
-        return shutil.copytree(PROGRAMS, tempfile.mkdtemp(dir=self.folder), dirs_exist_ok=True)
+        project = Path(shutil.copytree(PROGRAMS, tempfile.mkdtemp(dir=self.folder), dirs_exist_ok=True))
+        for settings in project.glob("*.toml"):
+            settings.write_text(settings.read_text().replace("PYTHON", sys.executable))
+        return project
 
     def start(self, project, *words):
         """Starts `hark` in a session of its own, which its Python workers share."""
@@ -186,7 +188,7 @@ def in_status(pid, name):
 
 
 def on_disk(project):
-    return sum(path.stat().st_size for path in (Path(project) / ".hark").glob("hark.db*"))
+    return sum(path.stat().st_size for path in (project / ".hark").glob("hark.db*"))
 
 
 def wait_until(holds, what, seconds=SECONDS_MAX, pause=0.01):
@@ -258,7 +260,7 @@ def crash(bench):
 def crash_once(bench):
     """The seconds from the restart until all was done, how many steps ran twice, how many calls were in flight."""
     project = bench.project()
-    calls = Path(project) / "calls"
+    calls = project / "calls"
     calls.touch()
     bench.environment["DURABLE_CALLS"] = str(calls)
     for _ in range(bench.size.crashed):
@@ -304,13 +306,13 @@ def resolve(bench):
 def crowd_of(bench, count):
     """A folder with so many sessions that wait."""
     project = bench.project()
-    subprocess.run([bench.waiting, Path(project) / ".hark", "start", str(count)], check=True, timeout=SECONDS_MAX)
+    subprocess.run([bench.waiting, project / ".hark", "start", str(count)], check=True, timeout=SECONDS_MAX)
     return project
 
 
 def resolve_some(bench, project):
     """The microseconds that each took."""
-    command = [bench.waiting, Path(project) / ".hark", "resolve", str(bench.size.resolved)]
+    command = [bench.waiting, project / ".hark", "resolve", str(bench.size.resolved)]
     lines = subprocess.run(command, check=True, timeout=SECONDS_MAX, stdout=subprocess.PIPE, text=True).stdout
     return sorted(int(line) for line in lines.split())
 
@@ -357,11 +359,14 @@ def crowd(bench):
     empty, crowded, full = bench.project(), crowd_of(bench, count), bench.project()
     bench.bench(full, "noop.hk", "7", sessions=count, at_a_time=32)
     for program, words, title in (("noop.hk", ["7"], "noop"), ("steps.hk", [], "10 Python steps")):
-        def p50(project):
-            return bench.bench(project, program, *words, sessions=bench.size.sessions // 2)["latency_p50_seconds"]
-        alone = bench.median(lambda: p50(empty))
+        samples = {project: [] for project in (empty, crowded, full)}
+        # They take turns, so that whatever else this computer does falls on all.
+        for _ in range(3 * bench.runs):
+            for project, times in samples.items():
+                times.append(bench.bench(project, program, *words, sessions=bench.size.sessions // 4)["latency_p50_seconds"])
+        alone = statistics.median(samples[empty])
         for project, state in ((crowded, "waiting"), (full, "finished")):
-            among = bench.median(lambda: p50(project))
+            among = statistics.median(samples[project])
             note = f"{among * 1e3:.3f} ms against {alone * 1e3:.3f} ms"
             yield Figure(f"{title}, p50, among {count:,} {state} ones against alone", "x", among / alone, 1.25, 1.1, note=note)
 
@@ -409,21 +414,21 @@ def table(results):
         yield "  ".join([line[0].ljust(widths[0]), *numbers, line[4].ljust(widths[4]), line[5]]).rstrip()
 
 
-def built(asked):
-    """The binary, and the example that starts sessions which wait. Both are built if they are not there as they should be."""
+def built(asked, profile):
+    """The binary, and the example that starts sessions which wait. What was not given is built, which may take a while."""
     if asked and not Path(asked).exists():
         raise SystemExit(f"no binary at {asked}")
     wanted = [] if asked else [["-p", "hark-cli"]]
     for what in [*wanted, ["-p", "hark-backends", "--features", "sqlite", "--example", "waiting"]]:
-        subprocess.run(["cargo", "build", "--release", "--quiet", *what], cwd=FOLDER.parent, check=True)
-    release = TARGET / "release"
-    return Path(asked).resolve() if asked else release / "hark", release / "examples/waiting"
+        subprocess.run(["cargo", "build", "--profile", profile, "--quiet", *what], cwd=FOLDER.parent, check=True)
+    return Path(asked).resolve() if asked else TARGET / profile / "hark", TARGET / profile / "examples/waiting"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = {row.__name__: row for row in ROWS}
-    parser.add_argument("--hark", help="the binary (default: the release build, which is made)")
+    parser.add_argument("--hark", help="the binary (default: it is built)")
+    parser.add_argument("--profile", default="release", help="the profile of what is built (default: release)")
     parser.add_argument("--only", nargs="+", choices=names, metavar="ROW", default=list(names),
                         help="only these: " + "; ".join(f"{name} ({row.__doc__})" for name, row in names.items()))
     parser.add_argument("--runs", type=int, default=3, help="runs of each program (default: 3)")
@@ -431,7 +436,7 @@ def main():
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    bench = Bench(*built(asked.hark), 1 if asked.quick else asked.runs, QUICK if asked.quick else Size())
+    bench = Bench(*built(asked.hark, asked.profile), 1 if asked.quick else asked.runs, QUICK if asked.quick else Size())
     results, shows = [], sys.stderr.isatty()
     try:
         floor = disk(bench.folder)

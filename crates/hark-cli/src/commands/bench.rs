@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -136,11 +137,11 @@ impl Course {
     }
 }
 
-/// What this process and its ended children have used, as the system counts it.
+/// What this process has used, and of CPU time its workers, as the system counts it.
 #[derive(Default)]
 struct Usage {
     cpu: f64,
-    children_cpu: f64,
+    workers_cpu: f64,
     bytes_written: u64,
     memory_peak: u64,
     work: Work,
@@ -148,10 +149,11 @@ struct Usage {
 
 impl Usage {
     fn now(file: Option<&SqliteStorage>) -> Usage {
-        let (cpu, children_cpu) = cpu_seconds().unwrap_or_default();
+        let me = process::id();
+        let own = CpuSeconds::of(me).unwrap_or_default();
         Usage {
-            cpu,
-            children_cpu,
+            cpu: own.itself,
+            workers_cpu: own.ended_children + workers_of(me),
             bytes_written: number_in("/proc/self/io", "write_bytes:").unwrap_or(0),
             memory_peak: number_in("/proc/self/status", "VmHWM:").unwrap_or(0) * 1024,
             work: file.map(SqliteStorage::work).unwrap_or_default(),
@@ -161,7 +163,7 @@ impl Usage {
     fn since(self, before: &Usage) -> Usage {
         Usage {
             cpu: self.cpu - before.cpu,
-            children_cpu: self.children_cpu - before.children_cpu,
+            workers_cpu: self.workers_cpu - before.workers_cpu,
             bytes_written: self.bytes_written - before.bytes_written,
             memory_peak: self.memory_peak,
             work: Work {
@@ -172,15 +174,36 @@ impl Usage {
     }
 }
 
-/// Seconds of this process, and of its children that have ended: utime and stime, cutime and cstime of proc(5).
-fn cpu_seconds() -> Option<(f64, f64)> {
-    /// The unit of the fields, which Linux fixes for all architectures that matter here.
-    const TICKS_PER_SECOND: f64 = 100.0;
-    let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    let fields: Vec<f64> =
-        stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(4).filter_map(|field| field.parse().ok()).collect();
-    let [user, system, children_user, children_system] = fields[..] else { return None };
-    Some(((user + system) / TICKS_PER_SECOND, (children_user + children_system) / TICKS_PER_SECOND))
+/// CPU time of a process: utime and stime, cutime and cstime of proc(5).
+#[derive(Default)]
+struct CpuSeconds {
+    itself: f64,
+    ended_children: f64,
+}
+
+impl CpuSeconds {
+    fn of(process: u32) -> Option<CpuSeconds> {
+        /// The unit of the fields, which Linux fixes for all architectures that matter here.
+        const TICKS_PER_SECOND: f64 = 100.0;
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        let fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(4);
+        let fields: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
+        let [user, system, children_user, children_system] = fields[..] else { return None };
+        Some(CpuSeconds {
+            itself: (user + system) / TICKS_PER_SECOND,
+            ended_children: (children_user + children_system) / TICKS_PER_SECOND,
+        })
+    }
+}
+
+/// Seconds of the processes below this one that have not ended: idle workers stay until the end of all.
+fn workers_of(process: u32) -> f64 {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{process}/task")) else { return 0.0 };
+    let children = tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    let children: Vec<u32> =
+        children.flat_map(|list| list.split_whitespace().map(str::parse).collect::<Vec<_>>()).flatten().collect();
+    let seconds = |child: u32| CpuSeconds::of(child).map_or(0.0, |cpu| cpu.itself + cpu.ended_children);
+    children.into_iter().map(|child| seconds(child) + workers_of(child)).sum()
 }
 
 fn number_in(file: &str, name: &str) -> Option<u64> {
@@ -233,7 +256,7 @@ impl Figures {
             ("fsyncs", self.used.work.fsyncs.to_string()),
             ("bytes written", self.used.bytes_written.to_string()),
             ("CPU", format!("{:.2} s", self.used.cpu)),
-            ("CPU of Python workers", format!("{:.2} s", self.used.children_cpu)),
+            ("CPU of workers", format!("{:.2} s", self.used.workers_cpu)),
             ("peak memory", format!("{:.1} MB", self.used.memory_peak as f64 / 1e6)),
         ];
         rows.iter().map(|(name, value)| format!("{name:22} {value}\n")).collect()
@@ -253,7 +276,7 @@ impl Figures {
             json.entry_of("fsyncs", self.used.work.fsyncs)?;
             json.entry_of("bytes_written", self.used.bytes_written)?;
             json.entry_of("cpu_seconds", self.used.cpu)?;
-            json.entry_of("python_cpu_seconds", self.used.children_cpu)?;
+            json.entry_of("workers_cpu_seconds", self.used.workers_cpu)?;
             json.entry_of("memory_peak_bytes", self.used.memory_peak)
         })
     }
