@@ -40,7 +40,7 @@ pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
     let store = Store::existing(&wanted.kept.storage, &wanted.kept.config)?;
     let summary = store.find(wanted.id.as_deref())?;
     let session = store.outside(&summary.id)?;
-    let threads = threads_of(&session)?;
+    let threads = threads_of(&session, &summary)?;
     let report = session.report();
     let executable = session.program().executable();
     let lines = Lines::new(&executable.source);
@@ -57,7 +57,7 @@ pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
     Ok(FINISHED)
 }
 
-fn threads_of(session: &Outside<'_>) -> Result<BTreeMap<ThreadId, Shown>, Failure> {
+fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<ThreadId, Shown>, Failure> {
     let mut threads: BTreeMap<ThreadId, Shown> = BTreeMap::new();
     for (_, entry) in session.records().history(0, usize::MAX).map_err(storage::failure)? {
         note(&mut threads, entry);
@@ -81,6 +81,10 @@ fn threads_of(session: &Outside<'_>) -> Result<BTreeMap<ThreadId, Shown>, Failur
         if let Some(state) = live.state.take() {
             thread.place = state.stack(session.program(), number.0).0.pop();
         }
+    }
+    // Those that were under way when their session was ended.
+    for thread in threads.values_mut().filter(|thread| thread.state.is_empty()) {
+        thread.state = summary.record.state.name();
     }
     let parents: Vec<(ThreadId, ThreadId)> =
         threads.iter().filter_map(|(number, thread)| Some((thread.parent?, *number))).collect();
