@@ -11,11 +11,17 @@ use crate::failure::Failure;
 /// How deep lists and objects may nest.
 const DEPTH_MAX: u32 = 128;
 
-/// The value that a JSON text means.
+/// The value that a JSON text means. What is no number may be one by itself, as where Hark prints JSON.
 ///
 /// # Errors
 /// If it is no JSON.
 pub fn from_json(text: &str) -> Result<Value, Failure> {
+    match text.trim() {
+        "NaN" => return Ok(Value::Float(f64::NAN)),
+        "Infinity" => return Ok(Value::Float(f64::INFINITY)),
+        "-Infinity" => return Ok(Value::Float(f64::NEG_INFINITY)),
+        _ => {}
+    }
     serde_json::from_str::<&RawValue>(text).and_then(|json| converted(json, DEPTH_MAX)).map_err(|error| {
         Failure::usage(format!("`{text}` is no JSON: {error}"))
             .with_hint("a string needs quotes of its own: '\"text\"'")
@@ -95,6 +101,7 @@ mod tests {
         assert_eq!(read("1.0"), Ok(Value::Float(1.0)));
         assert_eq!(read("1e3"), Ok(Value::Float(1000.0)));
         assert!(read("1e999").is_err());
+        assert_eq!(read("-Infinity"), Ok(Value::Float(f64::NEG_INFINITY)));
     }
 
     #[test]

@@ -161,12 +161,18 @@ impl Engine {
         self.run_announced(start, observer, |_| {})
     }
 
-    /// The same; `begun` learns the session's id before anything of it runs.
+    /// The same; `begun` learns the session's id before anything of it runs, and when it is written down if it is to last.
     pub fn run_announced(&self, start: Start, observer: Arc<dyn Observer>, begun: impl FnOnce(&SessionId)) -> Report {
         let id = self.new_id();
-        begun(&id);
-        match self.begin(&id, start, observer, None) {
-            Ok(session) => self.finish(&session),
+        let session = self.begin(&id, start, observer, None).and_then(|session| {
+            session.write_start()?;
+            Ok(session)
+        });
+        match session {
+            Ok(session) => {
+                begun(&id);
+                self.finish(&session)
+            }
             Err(error) => unstarted(id, &error),
         }
     }

@@ -35,6 +35,9 @@ pub const DEADLOCK_THREADS_MAX: usize = 10;
 /// How long a step of a durable session may go on before it is written down, if it does nothing that must be.
 pub const STEP_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// The same for a step that has started threads, or printed something.
+pub const GATHERED_TIME_MAX: Duration = Duration::from_millis(50);
+
 /// How many new threads such a step may have gathered.
 pub const PAUSED_FRESH_MAX: usize = 1_000;
 

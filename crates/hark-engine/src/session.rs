@@ -152,8 +152,11 @@ impl Session {
         })
     }
 
-    /// Writes down that it has begun, for others to run it.
+    /// Writes down that it has begun, if it can be taken up again.
     pub fn write_start(&self) -> Result<(), StorageError> {
+        if !self.is_resumable() {
+            return Ok(());
+        }
         let Some(live) = self.take_unwritten() else { return Ok(()) };
         let mut commit = Commit::new(self.stamps().next());
         step::start(&self.about, live, &mut commit);

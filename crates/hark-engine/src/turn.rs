@@ -14,7 +14,7 @@ use crate::foreign::Call;
 use crate::history::{Event, LogEntry};
 use crate::id::{Stamps, ThreadId};
 use crate::invoker::Seat;
-use crate::limits::{PAUSED_FRESH_MAX, PAUSED_LOG_MAX, STEP_TIME_MAX};
+use crate::limits::{GATHERED_TIME_MAX, PAUSED_FRESH_MAX, PAUSED_LOG_MAX, STEP_TIME_MAX};
 use crate::output::OutputItem;
 use crate::record::{FutureRecord, Key, Live, Record, State, Status, Versioned};
 use crate::remote::Told;
@@ -228,13 +228,16 @@ impl<'a> Worker<'a> {
         if self.commit.put.iter().any(goes_on) { Key::Live(thread) } else { Key::Future(thread.into()) }
     }
 
-    /// A step that goes on for long is not written down at each turn's end, unless it has gathered much.
+    /// A step that goes on for long is not written down at each turn's end, unless it has gathered much. Someone may wait
+    /// for the little that it has.
     fn may_pause(&self, since: Timestamp) -> bool {
+        let has_gathered = !self.commit.fresh.is_empty() || !self.commit.log.is_empty();
+        let at_most = if has_gathered { GATHERED_TIME_MAX } else { STEP_TIME_MAX };
         self.session.is_resumable()
             && !self.session.suspends()
             && self.commit.fresh.len() <= PAUSED_FRESH_MAX
             && self.commit.log.len() <= PAUSED_LOG_MAX
-            && self.session.now().since(since) < STEP_TIME_MAX
+            && self.session.now().since(since) < at_most
     }
 
     fn pause(&mut self, loaded: Loaded, live: Box<Live>, since: Timestamp) -> Pace {

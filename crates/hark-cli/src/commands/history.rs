@@ -1,5 +1,6 @@
 //! `hark stdout`, `hark events`
 
+use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::args::{self, Events, Kept};
 use crate::failure::Failure;
 use crate::output;
 use crate::render::{Paint, Style};
-use crate::report;
+use crate::report::{self, Json};
 use crate::storage;
 
 /// How often a session that is followed is looked at.
@@ -50,31 +51,45 @@ fn show(
     let store = Store::existing(&kept.storage, &kept.config)?;
     let summary = store.find(id)?;
     let started = summary.record.about.started;
-    let session = store.outside(&summary.id)?;
+    if kept.json {
+        let mut read = Ok(());
+        report::write_list(|json| {
+            read = read_history(&store, &summary.id, follow, |entries| {
+                write_json(&choose(entries), json).and_then(|()| json.flush()).map_err(Failure::Output)
+            });
+            Ok(())
+        })?;
+        read?;
+    } else {
+        let style = Style::for_stdout();
+        read_history(&store, &summary.id, follow, |entries| {
+            let lines: String = choose(entries).iter().map(|entry| line(entry, started, style)).collect();
+            output::write_out(&lines)
+        })?;
+    }
+    Ok(FINISHED)
+}
+
+/// Shows what there is, and what comes if that is wanted, until the session has ended.
+fn read_history(
+    store: &Store,
+    id: &SessionId,
+    follow: bool,
+    mut show: impl FnMut(Vec<LogEntry>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let session = store.outside(id)?;
     let mut after = 0;
-    let mut all = Vec::new();
     loop {
         // Looked at before the history is read: what comes after that is seen in the next round.
-        let is_over = !follow || is_over(&store, &summary.id)?;
+        let is_over = !follow || is_over(store, id)?;
         let entries = session.records().history(after, usize::MAX).map_err(storage::failure)?;
         after = entries.last().map_or(after, |(position, _)| *position);
-        let entries = choose(entries.into_iter().map(|(_, entry)| entry).collect());
-        if kept.json {
-            all.extend(entries);
-        } else {
-            let style = Style::for_stdout();
-            let lines: String = entries.iter().map(|entry| line(entry, started, style)).collect();
-            output::write_out(&lines)?;
-        }
+        show(entries.into_iter().map(|(_, entry)| entry).collect())?;
         if is_over {
-            break;
+            return Ok(());
         }
         thread::sleep(FOLLOW_INTERVAL);
     }
-    if kept.json {
-        write_json(&all)?;
-    }
-    Ok(FINISHED)
 }
 
 fn is_over(store: &Store, id: &SessionId) -> Result<bool, Failure> {
@@ -88,24 +103,22 @@ fn line(entry: &LogEntry, started: Timestamp, style: Style) -> String {
     format!("{:>6}  {offset}  {}\n", entry.thread.to_string(), entry.event)
 }
 
-fn write_json(entries: &[LogEntry]) -> Result<(), Failure> {
-    report::write_list(|json| {
-        for entry in entries {
-            json.open('{')?;
-            json.entry("time", &entry.time.to_string())?;
-            json.entry_of("thread", entry.thread)?;
-            match &entry.event {
-                hark_engine::Event::Printed { text } => {
-                    json.entry("event", "printed")?;
-                    json.entry("text", text)?;
-                }
-                event => {
-                    json.entry("event", event.name())?;
-                    json.entry("text", &event.to_string())?;
-                }
+fn write_json<W: Write>(entries: &[LogEntry], json: &mut Json<W>) -> io::Result<()> {
+    for entry in entries {
+        json.open('{')?;
+        json.entry("time", &entry.time.to_string())?;
+        json.entry_of("thread", entry.thread)?;
+        match &entry.event {
+            hark_engine::Event::Printed { text } => {
+                json.entry("event", "printed")?;
+                json.entry("text", text)?;
             }
-            json.close('}')?;
+            event => {
+                json.entry("event", event.name())?;
+                json.entry("text", &event.to_string())?;
+            }
         }
-        Ok(())
-    })
+        json.close('}')?;
+    }
+    Ok(())
 }

@@ -59,13 +59,24 @@ pub fn retry(wanted: &GoOn) -> Result<u8, Failure> {
     })?;
     let now = store.find(Some(summary.id.as_str()))?;
     if now.is_served {
-        // Its worker has been told.
-        if !wanted.kept.json {
-            output::write_out(&format!("retrying {}\n", summary.id))?;
-        }
-        return Ok(FINISHED);
+        return leave_to_worker(wanted, &summary.id);
     }
     go_on(wanted, store, Some(&summary.id))
+}
+
+/// The worker that serves the session has been told.
+fn leave_to_worker(wanted: &GoOn, id: &SessionId) -> Result<u8, Failure> {
+    if wanted.kept.json {
+        report::write_list(|json| {
+            json.open('{')?;
+            json.entry("session", id.as_str())?;
+            json.entry("state", "running")?;
+            json.close('}')
+        })?;
+    } else if !wanted.quiet {
+        output::write_out(&format!("a worker goes on with {id}\n"))?;
+    }
+    Ok(FINISHED)
 }
 
 fn nothing(wanted: &GoOn) -> Result<u8, Failure> {
@@ -145,6 +156,10 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
     let mut reports = std::mem::take(&mut *ends.reports.lock().unwrap_or_else(PoisonError::into_inner));
     reports.sort_by(|one, other| one.session.cmp(&other.session));
     let store = Store { project, storage };
+    if let Some(id) = only.filter(|_| reports.is_empty()) {
+        // A worker was quicker.
+        return leave_to_worker(wanted, id);
+    }
     show(wanted, &store, &reports)?;
     Ok(exit_status(&reports, &interruption))
 }
@@ -175,7 +190,8 @@ fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure>
         let style = Style::for_stderr();
         let mut out = String::new();
         if !wanted.quiet {
-            let state = format!("session {} {}", each.session, each.status);
+            let more = if each.status == Status::Suspended { "; `hark resume` goes on with it" } else { "" };
+            let state = format!("session {} {}{more}", each.session, each.status);
             out.push_str(&format!("{}\n", style.paint(Paint::Dim, &state)));
         }
         let lines = Lines::new(&program.source);
@@ -192,5 +208,6 @@ fn exit_status(reports: &[Report], interruption: &Interruption) -> u8 {
     if let Some(status) = interruption.exit_status() {
         return status;
     }
-    if reports.iter().all(|report| report.status == Status::Finished) { FINISHED } else { BROKEN }
+    let is_well = |report: &Report| report.status == Status::Finished && report.errors.is_empty();
+    if reports.iter().all(is_well) { FINISHED } else { BROKEN }
 }

@@ -21,6 +21,11 @@ impl<W: Write> Json<W> {
         Json { out, follows_value: false }
     }
 
+    /// Passes on what was written so far.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     /// Opens an object or list with `{` or `[`.
     pub fn open(&mut self, bracket: char) -> io::Result<()> {
         self.comma()?;
