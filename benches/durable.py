@@ -248,13 +248,12 @@ def cpu(bench):
 
 def crash(bench):
     """200 sessions of 10 Python steps of 20 ms, killed half way"""
-    took, twice, in_flight = [], [], []
-    for _ in range(bench.runs):
-        for kept, value in zip((took, twice, in_flight), crash_once(bench)):
-            kept.append(value)
+    runs = [crash_once(bench) for _ in range(bench.runs)]
     title = f"{bench.size.crashed} sessions of 10 steps of 20 ms, killed half way"
-    yield Figure(f"{title}: all done in", "s", statistics.median(took), 1.5, 1.0, note=f"workers = {KILLED_WORKERS}")
-    yield Figure("the same: steps that ran twice", "", max(twice), KILLED_WORKERS, note="at most the calls in flight; the worst run")
+    seconds = statistics.median(seconds for seconds, _, _ in runs)
+    yield Figure(f"{title}: all done in", "s", seconds, 1.5, 1.0, note=f"workers = {KILLED_WORKERS}")
+    _, twice, in_flight = max(runs, key=lambda run: run[1] - run[2])
+    yield Figure("the same: steps that ran twice", "", twice, in_flight, note="of the calls in flight; the worst run")
 
 
 def crash_once(bench):
@@ -263,13 +262,17 @@ def crash_once(bench):
     calls = project / "calls"
     calls.touch()
     bench.environment["DURABLE_CALLS"] = str(calls)
-    for _ in range(bench.size.crashed):
-        bench.run(project, "run", "slow.hk", "--config", "crash.toml", "--detach")
+    sessions = [bench.run(project, "run", "slow.hk", "--config", "crash.toml", "--detach").strip()
+                for _ in range(bench.size.crashed)]
     server = bench.start(project, "worker", "-q", "--config", "crash.toml")
     half = bench.size.crashed * 10 // 2
     wait_until(lambda: calls.read_bytes().count(b"\n") >= half, "half of the steps", pause=0.002)
     bench.end(server, signal.SIGKILL)
-    before = len(calls.read_text().split())
+    # Those that were begun and have no result on the disk: one that waits for its commit is among them, though its worker
+    # has the next already.
+    recorded = sum(event["event"] == "returned" for session in sessions
+                   for event in json.loads(bench.run(project, "events", session, "--json")))
+    in_flight = len(calls.read_text().split()) - recorded
     begun = time.monotonic()
     resumed = bench.start(project, "resume", "--config", "crash.toml")
     resumed.wait(SECONDS_MAX)
@@ -279,7 +282,7 @@ def crash_once(bench):
     ended = json.loads(bench.run(project, "sessions", "--json"))
     if any(session["state"] != "finished" for session in ended) or len(set(made)) != bench.size.crashed * 10:
         raise Failed(f"{len(set(made))} steps were made, not {bench.size.crashed * 10}; or sessions are not finished")
-    return seconds, len(made) - len(set(made)), before
+    return seconds, len(made) - len(set(made)), in_flight
 
 
 def waiting(bench):
@@ -398,7 +401,7 @@ def disk(folder):
 def shown(number, unit):
     if number is None:
         return ""
-    digits = 0 if abs(number) >= 100 or number == int(number) else 1 if abs(number) >= 20 else 2
+    digits = 0 if abs(number) >= 100 or number == int(number) else 2
     return f"{number:,.{digits}f} {unit}".strip().replace(" /s", "/s")
 
 
