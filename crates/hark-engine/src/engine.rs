@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use hark_bytecode::Executable;
-use hark_machine::{Error, Program, Thread, Value, function_name, literal_text};
+use hark_machine::{Program, Thread, Value, function_name, literal_text};
 
 use crate::attendant::Attendant;
 use crate::foreign::Foreign;
@@ -14,7 +14,7 @@ use crate::limits::{MAX_TRIES, SHOWN_ARGUMENT_MAX};
 use crate::output::{Observer, OutputItem};
 use crate::record::About;
 use crate::remote::Upstream;
-use crate::report::{Report, SessionError, Status};
+use crate::report::{Report, Status};
 use crate::serving::Serving;
 use crate::session::{OnEnd, Parts, Session};
 use crate::step;
@@ -173,7 +173,7 @@ impl Engine {
                 begun(&id);
                 self.finish(&session)
             }
-            Err(error) => unstarted(id, &error),
+            Err(error) => unstarted(&id, &error),
         }
     }
 
@@ -370,7 +370,8 @@ impl Cancelling {
     }
 }
 
-fn unstarted(session: SessionId, error: &StorageError) -> Report {
-    let error = SessionError { thread: step::FIRST, error: Error::new("storage", error.to_string()) };
-    Report { session, status: Status::Broken, result: None, output: Vec::new(), errors: vec![error], threads: 0 }
+fn unstarted(session: &SessionId, error: &StorageError) -> Report {
+    let mut report = Report::empty(session, Status::Broken);
+    report.add_storage_error(error);
+    report
 }

@@ -62,6 +62,8 @@ pub struct Report {
     pub errors: Vec<SessionError>,
     /// How many threads it started, the first included.
     pub threads: u64,
+    /// Another process has gone on with it, so that its observer has not seen all that it printed.
+    pub was_taken_over: bool,
 }
 
 impl Report {
@@ -70,8 +72,16 @@ impl Report {
         Report { result: Some(result), ..Report::empty(id, Status::Finished) }
     }
 
-    fn empty(id: &SessionId, status: Status) -> Report {
-        Report { session: id.clone(), status, result: None, output: Vec::new(), errors: Vec::new(), threads: 0 }
+    pub(crate) fn empty(id: &SessionId, status: Status) -> Report {
+        Report {
+            session: id.clone(),
+            status,
+            result: None,
+            output: Vec::new(),
+            errors: Vec::new(),
+            threads: 0,
+            was_taken_over: false,
+        }
     }
 
     /// What the records say of a session, but for its output; `status` is what is known better, such as that nobody runs

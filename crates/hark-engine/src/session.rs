@@ -50,6 +50,8 @@ pub(crate) struct Session {
     pub given: Given,
     /// Threads whose worker was lost.
     pub orphans: Orphans,
+    /// Another server may have gone on with it.
+    was_taken_over: AtomicBool,
     /// How much there is that makes something happen yet: hints not carried out, calls under way, in memory timers too.
     /// At nothing, with the session not over, its threads wait for each other, for nobody, or for what comes from
     /// outside. It is never too low.
@@ -139,6 +141,7 @@ impl Session {
             busy: Busy::default(),
             given: Given::default(),
             orphans: Orphans::default(),
+            was_taken_over: AtomicBool::new(false),
             activity: AtomicU64::new(0),
             first_stopped: AtomicBool::new(first_stopped),
             end: OnceLock::new(),
@@ -451,6 +454,7 @@ impl Session {
 
     /// Ends the session here, which is no more this server's, if it has been written down at all.
     pub fn look_taken_over(&self) -> Result<(), StorageError> {
+        self.was_taken_over.store(true, Ordering::Release);
         if self.look_closed()? && !self.is_over() {
             return Err(StorageError::TakenOver);
         }
@@ -588,6 +592,7 @@ impl Session {
             Some(End::Storage(error)) => report.add_storage_error(error),
             _ => {}
         }
+        report.was_taken_over = self.was_taken_over.load(Ordering::Acquire);
         // In other processes more may have been started.
         report.threads = report.threads.max(self.threads.load(Ordering::Relaxed));
         if self.is_resumable() && self.options.keep_output {

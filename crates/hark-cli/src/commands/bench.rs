@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hark_backends::storage::sqlite::{SqliteStorage, Work};
-use hark_engine::{Engine, Report, Start, Status, Whose};
+use hark_engine::{Engine, Report, SessionError, Start, Status, Whose};
 use hark_machine::Program;
 
 use super::{BROKEN, FINISHED};
@@ -18,6 +18,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::program::Compiled;
 use crate::project;
+use crate::render::{Lines, Style, draw_error};
 use crate::report;
 use crate::session::{self, Serving};
 use crate::signals::Interruption;
@@ -32,16 +33,18 @@ pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
     let executable = Compiled::new(&loaded).into_executable()?;
     let Entry { callee, arguments } = Entry::new(&executable, &wanted.function, &wanted.arguments)?;
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
-    let start = Start { program: Arc::new(program), callee, arguments };
+    let program = Arc::new(program);
+    let start = Start { program: program.clone(), callee, arguments };
     let file = storage::for_new_session(&loaded.project, wanted.kept.storage.name)?;
     let invoker = session::invoker(&loaded.project, file.as_ref(), wanted.invoker)?;
+    let interruption = Interruption::default();
     let mut serving = Serving::new(
         &loaded.project,
         storage::or_memory(file.clone()),
         invoker,
         true,
         session::options(&loaded.project),
-        &Interruption::default(),
+        &interruption,
     )?;
     serving.attend(Whose::Own)?;
     let before = Usage::now(file.as_deref());
@@ -59,6 +62,14 @@ pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
     if let Some(failure) = ran.failure {
         return Err(storage::failure(failure));
     }
+    if let Some(error) = &ran.error {
+        let (mut out, style) = ("the first of what was not finished:\n".to_owned(), Style::for_stderr());
+        draw_error(&error.error, &Lines::new(&program.executable().source), style, &mut out);
+        output::tell(&out);
+    }
+    if let Some(status) = interruption.exit_status() {
+        return Ok(status);
+    }
     Ok(if ran.unfinished == 0 { FINISHED } else { BROKEN })
 }
 
@@ -68,6 +79,8 @@ struct Ran {
     latencies: Vec<Duration>,
     threads: u64,
     unfinished: u64,
+    /// What broke the first session that was not finished.
+    error: Option<SessionError>,
     failure: Option<hark_engine::StorageError>,
 }
 
@@ -80,6 +93,7 @@ struct Course {
     under_way: AtomicU64,
     ran: Mutex<Ran>,
     done: AtomicBool,
+    interrupted: Arc<AtomicBool>,
 }
 
 fn run(serving: &Serving, start: &Start, wanted: &Bench) -> Ran {
@@ -91,6 +105,7 @@ fn run(serving: &Serving, start: &Start, wanted: &Bench) -> Ran {
         under_way: AtomicU64::new(0),
         ran: Mutex::default(),
         done: AtomicBool::new(false),
+        interrupted: serving.interrupted.clone(),
     });
     // Held, so that an early end is not taken for the last one.
     course.under_way.fetch_add(1, Ordering::AcqRel);
@@ -110,6 +125,9 @@ impl Course {
         }
         self.under_way.fetch_add(1, Ordering::AcqRel);
         let (course, begun) = (self.clone(), Instant::now());
+        if self.interrupted.load(Ordering::Acquire) {
+            return self.end_one();
+        }
         let submitted = self.engine.submit(self.start.clone(), move |report| {
             course.note(&report, begun.elapsed());
             course.begin_one();
@@ -127,6 +145,7 @@ impl Course {
         ran.latencies.push(latency);
         ran.threads += report.threads;
         ran.unfinished += u64::from(report.status != Status::Finished);
+        ran.error = ran.error.take().or_else(|| report.errors.first().cloned());
     }
 
     fn end_one(&self) {

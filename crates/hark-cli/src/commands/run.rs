@@ -139,6 +139,10 @@ fn tell_end(report: &Report, program: &Program) {
             draw_error(&each.error, &lines, style, &mut out);
         }
     }
+    if report.was_taken_over {
+        let id = &report.session;
+        out.push_str(&format!("another process has gone on with it; `hark stdout {id}` has all that it printed\n"));
+    }
     match report.status {
         Status::Cancelled => out.push_str("cancelled\n"),
         Status::Suspended => out.push_str(&format!("suspended; `hark resume {}` goes on with it\n", report.session)),
