@@ -77,14 +77,15 @@ def kill_all(process, workers_first, pause):
 
 
 def workers_of(supervisor):
-    """The worker processes of a supervisor that live."""
+    """The worker processes of a supervisor that live. What they have forked, to become a Python, still has their name."""
     found = []
     for each in others_of(supervisor):
         try:
             words = Path(f"/proc/{each}/cmdline").read_bytes().split(b"\0")
+            parent = int(Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
-        if b"worker-process" in words[1:2]:
+        if b"worker-process" in words[1:2] and parent == supervisor:
             found.append(each)
     return found
 
