@@ -1,0 +1,161 @@
+//! What only the machine reads, in bytes: snapshots, values and failures.
+
+use std::sync::Arc;
+
+use hark_bytecode::wire::{Reader, WireError, Writer};
+use hark_bytecode::{ForeignIndex, Span};
+use hark_machine::{Error, Program, Thread, TraceFrame, read_values, write_values};
+
+use super::CodecError;
+use super::text::live_from_summary;
+use crate::failure::Failure;
+use crate::id::ThreadId;
+use crate::record::{FutureRecord, Live, PendingCall, State, Waiters};
+
+const FUTURE_MAGIC: [u8; 4] = *b"HkFu";
+const FAILURE_MAGIC: [u8; 4] = *b"HkEr";
+const LIVE_MAGIC: [u8; 4] = *b"HkLi";
+const VERSION: u8 = 1;
+
+/// A thread's state, and its call under way.
+pub fn live_content(live: &Live, program: &Program) -> Vec<u8> {
+    let mut writer = Writer::new();
+    match &live.state {
+        State::Present(thread) => {
+            writer.byte(1);
+            writer.bytes(&thread.snapshot(program));
+        }
+        State::Absent => writer.byte(0),
+    }
+    match &live.call {
+        Some(call) => {
+            writer.byte(1);
+            writer.unsigned(call.foreign.0.into());
+            writer.unsigned(call.attempt.into());
+            writer.bytes(&write_values(&call.arguments));
+        }
+        None => writer.byte(0),
+    }
+    writer.seal(LIVE_MAGIC, VERSION)
+}
+
+/// A thread from its summary and content.
+///
+/// # Errors
+/// If they are damaged, or not of this program.
+pub fn live(summary: &str, content: &[u8], program: &Program) -> Result<Box<Live>, CodecError> {
+    let mut live = live_from_summary(summary)?;
+    let (mut reader, _) = Reader::open(content, "thread", LIVE_MAGIC, VERSION)?;
+    if reader.byte()? == 1 {
+        live.state = State::Present(Thread::restore(reader.bytes()?, program)?);
+    }
+    if reader.byte()? == 1 {
+        let foreign = ForeignIndex(reader.unsigned32()?);
+        let attempt = reader.unsigned32()?;
+        let arguments = read_values(reader.bytes()?, program)?;
+        live.call = Some(Box::new(PendingCall { foreign, arguments, attempt }));
+    }
+    reader.finish()?;
+    Ok(live)
+}
+
+/// A Future.
+pub fn future_content(future: &FutureRecord) -> Vec<u8> {
+    let mut writer = Writer::new();
+    match future {
+        FutureRecord::Resolved(value) => {
+            writer.byte(0);
+            writer.bytes(&write_values([value]));
+        }
+        FutureRecord::Failed(failure) => {
+            writer.byte(1);
+            write_failure(&mut writer, failure);
+        }
+        FutureRecord::AwaitedBy(waiter) => {
+            writer.byte(2);
+            writer.unsigned(waiter.0);
+        }
+        FutureRecord::AwaitedByMany(waiters) => {
+            writer.byte(3);
+            writer.byte(u8::from(waiters.crowded));
+            writer.unsigned(waiters.inline.len() as u64);
+            waiters.inline.iter().for_each(|waiter| writer.unsigned(waiter.0));
+        }
+    }
+    writer.seal(FUTURE_MAGIC, VERSION)
+}
+
+/// A Future from its content.
+///
+/// # Errors
+/// If it is damaged, or not of this program.
+pub fn future(content: &[u8], program: &Program) -> Result<FutureRecord, CodecError> {
+    let (mut reader, _) = Reader::open(content, "Future", FUTURE_MAGIC, VERSION)?;
+    let future = match reader.byte()? {
+        0 => match read_values(reader.bytes()?, program)?.pop() {
+            Some(value) => FutureRecord::Resolved(value),
+            None => return Err(reader.invalid("a value").into()),
+        },
+        1 => FutureRecord::Failed(Arc::new(read_failure(&mut reader, program)?)),
+        2 => FutureRecord::AwaitedBy(ThreadId(reader.unsigned()?)),
+        3 => {
+            let crowded = reader.byte()? == 1;
+            let inline = (0..reader.count()?).map(|_| reader.unsigned().map(ThreadId)).collect::<Result<_, _>>()?;
+            FutureRecord::AwaitedByMany(Arc::new(Waiters { inline, crowded }))
+        }
+        _ => return Err(reader.invalid("a Future").into()),
+    };
+    reader.finish()?;
+    Ok(future)
+}
+
+/// A failure.
+pub fn failure_content(failure: &Failure) -> Vec<u8> {
+    let mut writer = Writer::new();
+    write_failure(&mut writer, failure);
+    writer.seal(FAILURE_MAGIC, VERSION)
+}
+
+/// A failure from its content.
+///
+/// # Errors
+/// If it is damaged, or not of this program.
+pub fn failure(content: &[u8], program: &Program) -> Result<Failure, CodecError> {
+    let (mut reader, _) = Reader::open(content, "failure", FAILURE_MAGIC, VERSION)?;
+    let failure = read_failure(&mut reader, program)?;
+    reader.finish()?;
+    Ok(failure)
+}
+
+fn write_failure(writer: &mut Writer, failure: &Failure) {
+    let error = &failure.error;
+    writer.unsigned(failure.root.0);
+    writer.string(&error.kind);
+    writer.string(&error.message);
+    writer.bytes(&write_values([&error.data]));
+    writer.unsigned(error.omitted);
+    writer.unsigned(error.trace.len() as u64);
+    for frame in &error.trace {
+        writer.unsigned(frame.thread);
+        writer.string(&frame.function);
+        writer.unsigned(frame.span.start.into());
+        writer.unsigned(frame.span.end.into());
+    }
+}
+
+fn read_failure(reader: &mut Reader<'_>, program: &Program) -> Result<Failure, CodecError> {
+    let root = ThreadId(reader.unsigned()?);
+    let kind = reader.string()?;
+    let mut error = Error::new(kind, reader.string()?);
+    error.data = read_values(reader.bytes()?, program)?.pop().unwrap_or_default();
+    error.omitted = reader.unsigned()?;
+    error.trace = (0..reader.count()?)
+        .map(|_| {
+            let thread = reader.unsigned()?;
+            let function = reader.string()?.into();
+            let span = Span { start: reader.unsigned32()?, end: reader.unsigned32()? };
+            Ok(TraceFrame { thread, function, span })
+        })
+        .collect::<Result<_, WireError>>()?;
+    Ok(Failure { error, root })
+}

@@ -1,0 +1,148 @@
+//! What people may want to look at, in JSON: sessions and threads in short, and what happened.
+//!
+//! Each text has its checksum as its last entry.
+
+use hark_bytecode::wire::WireError;
+use hark_machine::Awaited;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::CodecError;
+use crate::history::{Event, LogEntry};
+use crate::id::{FutureId, ThreadId};
+use crate::record::{Live, SessionRecord, Status};
+use crate::surroundings::Timestamp;
+
+/// What a thread is about, in JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+enum StatusText {
+    Runnable,
+    Waiting { future: FutureId },
+    Following { future: FutureId },
+    Sleeping { until: Timestamp },
+    Calling { call: u64 },
+}
+
+/// A thread's summary in JSON.
+#[derive(Serialize, Deserialize)]
+struct LiveText {
+    #[serde(flatten)]
+    status: StatusText,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    calls: u64,
+    #[serde(default, skip_serializing_if = "is_zero_32")]
+    losses: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero_32(number: &u32) -> bool {
+    *number == 0
+}
+
+/// What a thread is about, as JSON.
+pub fn live_summary(live: &Live) -> String {
+    let status = match &live.status {
+        Status::Runnable => StatusText::Runnable,
+        Status::Waiting(awaited) => StatusText::Waiting { future: awaited.into() },
+        Status::Following(awaited) => StatusText::Following { future: awaited.into() },
+        Status::Sleeping(until) => StatusText::Sleeping { until: *until },
+        Status::Calling(call) => StatusText::Calling { call: *call },
+    };
+    let text = LiveText { status, calls: live.calls, losses: live.losses };
+    sealed(&text)
+}
+
+/// A session's summary, as JSON.
+pub fn session_summary(session: &SessionRecord) -> String {
+    sealed(session)
+}
+
+/// A session's summary from its JSON.
+///
+/// # Errors
+/// If the text is damaged.
+pub fn session_from_summary(summary: &str) -> Result<SessionRecord, CodecError> {
+    unsealed(summary)
+}
+
+/// What happened to which thread, and when, in microseconds from a start.
+type Happened<E> = (i64, ThreadId, E);
+
+/// What happened, as JSON: the time of the first entry, then them all.
+pub fn log_text(log: &[LogEntry]) -> String {
+    let start = log.first().map_or(Timestamp(0), |entry| entry.time);
+    let since = |time: Timestamp| time.0.wrapping_sub(start.0) as i64;
+    let happened: Vec<Happened<&Event>> =
+        log.iter().map(|entry| (since(entry.time), entry.thread, &entry.event)).collect();
+    sealed(&(start, happened))
+}
+
+/// What happened, from its JSON.
+///
+/// # Errors
+/// If the text is damaged.
+pub fn log_from_text(text: &str) -> Result<Vec<LogEntry>, CodecError> {
+    let (start, happened): (Timestamp, Vec<Happened<Event>>) = unsealed(text)?;
+    let time = |since| Timestamp(start.0.wrapping_add_signed(since));
+    Ok(happened.into_iter().map(|(since, thread, event)| LogEntry { time: time(since), thread, event }).collect())
+}
+
+/// An object or list as JSON, with its checksum as its last entry.
+fn sealed<T: Serialize + ?Sized>(content: &T) -> String {
+    // Nothing that is written here can fail to be JSON.
+    let mut text = serde_json::to_string(content).unwrap_or_default();
+    let checksum = format!("{:08x}", crc32fast::hash(text.as_bytes()));
+    match text.pop() {
+        Some(']') => text.push_str(&format!(",\"{checksum}\"]")),
+        _ => text.push_str(&format!(",\"checksum\":\"{checksum}\"}}")),
+    }
+    text
+}
+
+fn unsealed<T: DeserializeOwned>(text: &str) -> Result<T, CodecError> {
+    let parts = match text.rsplit_once(",\"") {
+        Some((content, end)) => match (end.strip_suffix("\"]"), end.strip_prefix("checksum\":\"")) {
+            (Some(checksum), _) => Some((format!("{content}]"), checksum)),
+            (None, Some(end)) => end.strip_suffix("\"}").map(|checksum| (format!("{content}}}"), checksum)),
+            (None, None) => None,
+        },
+        None => None,
+    };
+    let Some((content, checksum)) = parts else { return Err(WireError::Checksum.into()) };
+    if format!("{:08x}", crc32fast::hash(content.as_bytes())) != checksum {
+        return Err(WireError::Checksum.into());
+    }
+    Ok(serde_json::from_str(&content)?)
+}
+
+/// A thread without its state, from its summary.
+///
+/// # Errors
+/// If the text is damaged.
+pub fn live_from_summary(summary: &str) -> Result<Box<Live>, CodecError> {
+    let text: LiveText = unsealed(summary)?;
+    let status = match text.status {
+        StatusText::Runnable => Status::Runnable,
+        StatusText::Waiting { future } => Status::Waiting(awaited(future)),
+        StatusText::Following { future } => Status::Following(awaited(future)),
+        StatusText::Sleeping { until } => Status::Sleeping(until),
+        StatusText::Calling { call } => Status::Calling(call),
+    };
+    let mut live = Live::without_state(status);
+    live.calls = text.calls;
+    live.losses = text.losses;
+    Ok(live)
+}
+
+fn awaited(future: FutureId) -> Awaited {
+    match future {
+        FutureId::Thread(thread) => Awaited::Thread(thread.0),
+        FutureId::Promise(id) => Awaited::Promise(id.to_string()),
+    }
+}
