@@ -9,6 +9,10 @@ pub const MESSAGE_BYTES_MAX: usize = 1 << 30;
 /// else, or from a disk that is far away, it takes many times what is usual.
 pub const START_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long a worker's start may keep others from starting when there are as many as cores. A start is work for a core, and
+/// two that share one are both ready late; but one that waits for a disk should not hold up the rest.
+pub const START_TURN: Duration = Duration::from_millis(150);
+
 /// How long a call may run until its output is read while it runs.
 pub const SILENT_TIME_MAX: Duration = Duration::from_millis(10);
 

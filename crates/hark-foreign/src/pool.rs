@@ -5,14 +5,14 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hark_machine::{Error, Value};
 
 use crate::call::Call;
 use crate::death::Process;
 use crate::interpreter;
-use crate::limits::{KILLED_WAIT, START_TIMEOUT};
+use crate::limits::{KILLED_WAIT, START_TIMEOUT, START_TURN};
 use crate::outcome::result_of;
 use crate::protocol::Outcome;
 use crate::queue::{Done, Job, Output, Queue};
@@ -42,9 +42,11 @@ struct Shared {
     project: PathBuf,
     python_src: PathBuf,
     workers_max: usize,
+    /// How many workers start at a time, unless they are slow at it.
+    starting_max: usize,
     start_time_max: Duration,
     state: Mutex<State>,
-    /// A worker came back or was lost, or a call was cancelled.
+    /// A worker was started, came back or was lost, or a call was cancelled.
     changed: Condvar,
     queue: Queue,
 }
@@ -55,6 +57,8 @@ struct State {
     idle: Vec<Worker>,
     /// Idle, busy and starting ones.
     workers: usize,
+    /// When those that are starting began to.
+    starting: Vec<Instant>,
     /// Calls that have a worker or wait for one.
     calls: HashMap<u64, CallUnderWay>,
     calls_begun: u64,
@@ -80,6 +84,7 @@ impl PythonPool {
             project: absolute(&config.project),
             python_src: absolute(&config.python_src),
             workers_max: config.workers.max(1),
+            starting_max: thread::available_parallelism().map_or(1, usize::from),
             start_time_max,
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -156,6 +161,33 @@ fn cancel_jobs(jobs: Vec<Job>) {
 /// Where the current folder is not to be had, the path is as good as it gets.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+impl State {
+    /// Counts a worker that is to be started now.
+    ///
+    /// # Errors
+    /// If as many others are starting: after this time there is a turn for it, or earlier, when one of them is ready.
+    fn begin_start(&mut self, at_a_time: usize) -> Result<Instant, Duration> {
+        let now = Instant::now();
+        let left = |begun: &Instant| START_TURN.checked_sub(now.duration_since(*begun)).filter(|time| !time.is_zero());
+        let turns = self.starting.iter().filter_map(left);
+        match turns.clone().min() {
+            Some(time) if turns.count() >= at_a_time => Err(time),
+            _ => {
+                self.starting.push(now);
+                self.workers += 1;
+                Ok(now)
+            }
+        }
+    }
+
+    fn end_start(&mut self, begun: Instant, is_ready: bool) {
+        if let Some(place) = self.starting.iter().position(|other| *other == begun) {
+            self.starting.swap_remove(place);
+        }
+        self.workers -= usize::from(!is_ready);
+    }
 }
 
 impl CallUnderWay {
@@ -253,16 +285,23 @@ impl Shared {
                 }
                 state.workers -= 1;
             } else if state.workers < self.workers_max {
-                state.workers += 1;
-                drop(state);
-                return self.start(number);
+                match state.begin_start(self.starting_max) {
+                    Ok(begun) => {
+                        drop(state);
+                        return self.start(number, begun);
+                    }
+                    Err(time) => {
+                        let waited = self.changed.wait_timeout(state, time);
+                        (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+                    }
+                }
             } else {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         }
     }
 
-    fn start(&self, number: u64) -> Result<Worker, NoWorker> {
+    fn start(&self, number: u64, begun: Instant) -> Result<Worker, NoWorker> {
         let plan = Plan {
             interpreter: &self.interpreter,
             project: &self.project,
@@ -274,11 +313,9 @@ impl Shared {
                 call.run_in(process);
             }
         });
-        started.map_err(|error| {
-            self.lock().workers -= 1;
-            self.changed.notify_one();
-            NoWorker::Unstarted(error.0)
-        })
+        self.lock().end_start(begun, started.is_ok());
+        self.changed.notify_one();
+        started.map_err(|error| NoWorker::Unstarted(error.0))
     }
 
     fn take_back(&self, worker: Worker, number: u64, is_lost: bool) {
