@@ -1,0 +1,59 @@
+//! Options that several commands have.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Where sessions are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StorageName {
+    /// In this process, for as long as it runs.
+    Memory,
+    /// In one file, `hark.db` in the project's data_dir.
+    Sqlite,
+}
+
+/// The storage that is asked for.
+#[derive(Debug, Args)]
+pub struct StorageChoice {
+    /// Where sessions are kept. Without it: `storage` of hark.toml
+    #[arg(id = "storage", short = 's', long = "storage", value_name = "STORAGE")]
+    pub name: Option<StorageName>,
+}
+
+/// What runs a session's threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ConcurrencyName {
+    /// Threads of this process, as many as the machine has cores.
+    Threads,
+    /// Processes of this machine, which share the storage.
+    Processes,
+}
+
+/// The invoker that is asked for.
+#[derive(Debug, Args)]
+pub struct ConcurrencyChoice {
+    /// What runs the sessions' threads
+    #[arg(id = "invoker", short = 'c', long = "concurrency", value_name = "KIND", default_value = "threads")]
+    pub name: ConcurrencyName,
+}
+
+/// Which `hark.toml` is meant.
+#[derive(Debug, Args)]
+pub struct ConfigFile {
+    /// The settings to use instead of the nearest hark.toml; its folder is the project
+    #[arg(long = "config", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub path: Option<PathBuf>,
+}
+
+/// Where kept sessions are looked for, and how they are shown.
+#[derive(Debug, Args)]
+pub struct Kept {
+    #[command(flatten)]
+    pub storage: StorageChoice,
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,168 @@
+//! Commands about programs.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::options::{ConcurrencyChoice, ConcurrencyName, ConfigFile, Kept, StorageChoice};
+
+/// `hark run`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark hello.hk                 run main()
+  hark sums.hk -f add 3 -4      run add(\"3\", \"-4\")
+  hark -q --json sums.hk        a report for programs to read
+  hark sums.hk -- --not-hark    what follows `--` is an argument
+  hark -s sqlite sums.hk        keep the session, so that no crash loses it: see `hark resume`
+
+Exit status: 0 finished, 1 broken, 2 rejected or a wrong command line, 130 or 143 interrupted.")]
+pub struct Run {
+    /// The program. Without it: `hark_file` of hark.toml
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    /// Arguments of the function; it gets them as strings
+    #[arg(value_name = "ARG", allow_negative_numbers = true)]
+    pub arguments: Vec<OsString>,
+    /// The function to call: one of the program's or an import
+    #[arg(short, long, value_name = "FUNCTION", default_value = "main")]
+    pub function: String,
+    /// Print only what the program prints, and its result
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Print one JSON object: status, result, output, errors, diagnostics
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub storage: StorageChoice,
+    #[command(flatten)]
+    pub concurrency: ConcurrencyChoice,
+    /// Start the session, print its id, and leave it to `hark worker` or `hark resume`
+    #[arg(long)]
+    pub detach: bool,
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Write down, drop and read back each thread wherever it may stop (for tests of Hark itself)
+    #[arg(long, hide = true, value_name = "WHERE")]
+    pub suspend_at: Option<SuspendAt>,
+    /// What `--suspend-at instructions` draws its places from
+    #[arg(long, hide = true, value_name = "NUMBER", default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// Where threads are suspended for the sake of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SuspendAt {
+    /// At each effect.
+    Effects,
+    /// After each instruction; past the first 10,000 at random ones.
+    Instructions,
+}
+
+/// `hark asm`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark asm hello.hk
+  hark asm hello.hk --json | jq '.functions[].name'")]
+pub struct Asm {
+    /// The program. Without it: `hark_file` of hark.toml
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `hark check`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark check hello.hk
+  hark check --json hello.hk | jq '.diagnostics[].message'
+
+Exit status: 0 if the program can run, 2 if it is rejected.")]
+pub struct Check {
+    /// The program. Without it: `hark_file` of hark.toml
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Print no last line that counts them
+    #[arg(short, long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `hark init`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark init                     in this folder
+  hark init shop && cd shop && hark")]
+pub struct Init {
+    /// The folder; it is made if there is none
+    #[arg(value_name = "FOLDER", default_value = ".", value_hint = clap::ValueHint::DirPath)]
+    pub folder: PathBuf,
+    /// Print only what went wrong
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `hark bench`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark bench hello.hk -s sqlite --sessions 1000 --concurrency 32
+  hark bench sums.hk -f add 3 4 --json
+
+The sessions stay where they are kept, as any others.")]
+pub struct Bench {
+    /// The program. Without it: `hark_file` of hark.toml
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+    /// Arguments of the function; it gets them as strings
+    #[arg(value_name = "ARG", allow_negative_numbers = true)]
+    pub arguments: Vec<OsString>,
+    /// The function to call: one of the program's or an import
+    #[arg(short, long, value_name = "FUNCTION", default_value = "main")]
+    pub function: String,
+    /// How many sessions to run
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub sessions: u64,
+    /// How many of them at a time
+    #[arg(long = "concurrency", value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub at_a_time: u64,
+    /// What runs the sessions' threads
+    #[arg(short = 'c', value_name = "KIND", default_value = "threads")]
+    pub invoker: ConcurrencyName,
+    #[command(flatten)]
+    pub kept: Kept,
+}
+
+/// `hark explain`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  hark explain HK0012")]
+pub struct Explain {
+    /// The code that stands in brackets after `error`
+    #[arg(value_name = "CODE")]
+    pub code: String,
+}
+
+/// `hark completions`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark completions bash > ~/.local/share/bash-completion/completions/hark
+  hark completions zsh > ~/.zfunc/_hark
+  hark completions fish > ~/.config/fish/completions/hark.fish")]
+pub struct Completions {
+    /// Which shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}

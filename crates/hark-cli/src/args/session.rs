@@ -1,0 +1,216 @@
+//! Commands about sessions that are kept.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::options::{ConcurrencyChoice, ConfigFile, Kept, StorageChoice};
+
+/// `hark sessions`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark sessions
+  hark sessions --state broken --limit 5
+  hark sessions --json | jq -r '.[].session'")]
+pub struct Sessions {
+    /// Only those in this state
+    #[arg(long, value_name = "STATE")]
+    pub state: Option<StateName>,
+    /// So many at most
+    #[arg(long, value_name = "NUMBER")]
+    pub limit: Option<usize>,
+    #[command(flatten)]
+    pub kept: Kept,
+}
+
+/// The states that a session can be in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StateName {
+    /// Someone serves it.
+    Running,
+    /// It is unfinished, and nobody serves it.
+    Suspended,
+    /// It came to its end.
+    Finished,
+    /// An error left one of its threads.
+    Broken,
+    /// It was ended from outside.
+    Cancelled,
+    /// It is in another storage now.
+    Moved,
+}
+
+/// `hark show`, `cancel`
+#[derive(Debug, Args)]
+pub struct OfSession {
+    /// The session: the beginning of its id is enough. Without it: the newest
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    #[command(flatten)]
+    pub kept: Kept,
+}
+
+/// `hark resume`, `hark retry`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark resume                   go on with all unfinished sessions, until they have ended
+  hark resume 01a1fd87-1c       with this one
+  hark retry                    the newest session, from where it failed")]
+pub struct GoOn {
+    /// The session: the beginning of its id is enough. Without it: all that are unfinished (`retry`: the newest)
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    /// Show nothing but the output, the results and errors
+    #[arg(long, short)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub concurrency: ConcurrencyChoice,
+    #[command(flatten)]
+    pub kept: Kept,
+}
+
+/// What a worker process of a supervisor is told.
+#[derive(Debug, Args)]
+pub struct WorkerProcess {
+    /// The project's folder
+    #[arg(long)]
+    pub project: PathBuf,
+    /// The number of the server that it works for
+    #[arg(long)]
+    pub server: i64,
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `hark stdout`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark stdout                   of the newest session
+  hark stdout 01a1fd87-1c       of this one
+  hark stdout --follow          go on until the session ends")]
+pub struct Stdout {
+    /// The session: the beginning of its id is enough. Without it: the newest
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    /// Go on as it comes, until the session ends
+    #[arg(long)]
+    pub follow: bool,
+    #[command(flatten)]
+    pub kept: Kept,
+}
+
+/// `hark events`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark events                   of the newest session, thread by thread
+  hark events --unified         in the order in which it happened")]
+pub struct Events {
+    /// The session: the beginning of its id is enough. Without it: the newest
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    /// In the order in which it happened, not thread by thread
+    #[arg(short, long)]
+    pub unified: bool,
+    /// Go on as it comes, until the session ends
+    #[arg(long)]
+    pub follow: bool,
+    #[command(flatten)]
+    pub kept: Kept,
+}
+
+/// `hark resolve`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark resolve 01a1fd87-.../promise/51ab... '{\"approved\": true}'
+  hark resolve 01a1fd87-.../mail/17 '\"sent\"'     what future(\"mail\", 17) waits for")]
+pub struct Resolve {
+    /// What `future_id` gave, or SESSION/NAME/ID
+    #[arg(value_name = "FUTURE_ID")]
+    pub future: String,
+    /// The value
+    #[arg(value_name = "JSON", allow_hyphen_values = true)]
+    pub value: String,
+    #[command(flatten)]
+    pub storage: StorageChoice,
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `hark fail`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  hark fail 01a1fd87-.../mail/17 'nobody answered'")]
+pub struct Fail {
+    /// What `future_id` gave, or SESSION/NAME/ID
+    #[arg(value_name = "FUTURE_ID")]
+    pub future: String,
+    /// The error's message
+    #[arg(value_name = "MESSAGE", allow_hyphen_values = true)]
+    pub message: String,
+    #[command(flatten)]
+    pub storage: StorageChoice,
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `hark worker`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  hark worker                   in the project's folder; Ctrl-C stops it")]
+pub struct Worker {
+    #[command(flatten)]
+    pub storage: StorageChoice,
+    #[command(flatten)]
+    pub config: ConfigFile,
+    #[command(flatten)]
+    pub concurrency: ConcurrencyChoice,
+    /// Print only what went wrong
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `hark export`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark export 01a1fd87-1c > session.hark     here it is moved then
+  hark export --copy > copy.hark             to look at only: two must not go on with one session")]
+pub struct Export {
+    /// The session: the beginning of its id is enough. Without it: the newest
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    /// Leave the session where it is
+    #[arg(long)]
+    pub copy: bool,
+    #[command(flatten)]
+    pub storage: StorageChoice,
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `hark import`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  hark import session.hark && hark resume")]
+pub struct Import {
+    /// What `hark export` wrote; `-` is standard input
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub storage: StorageChoice,
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// `hark prune`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  hark prune --older-than 7d")]
+pub struct Prune {
+    /// Sessions that ended so long ago: 90s, 30m, 12h, 7d
+    #[arg(long, value_name = "AGE")]
+    pub older_than: String,
+    #[command(flatten)]
+    pub kept: Kept,
+}
