@@ -5,6 +5,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use hark_machine::Program;
@@ -26,6 +27,8 @@ pub(crate) struct Serving {
     ports: Ports,
     sessions: Mutex<HashMap<SessionId, Entered>>,
     programs: Mutex<HashMap<String, Weak<Program>>>,
+    /// All sessions are to be left as they are, later ones too.
+    is_interrupted: AtomicBool,
     /// When the next thread's time comes, as far as the last look at the agenda and what was noted since say.
     next_due: Mutex<Option<Timestamp>>,
     /// Sessions that nobody waits for, which the storage did not let go on.
@@ -48,6 +51,7 @@ impl Serving {
             ports,
             sessions: Mutex::default(),
             programs: Mutex::default(),
+            is_interrupted: AtomicBool::new(false),
             next_due: Mutex::default(),
             failures: Mutex::default(),
             upstream,
@@ -126,9 +130,10 @@ impl Serving {
             session.given.add(threads);
         }
         session.orphans.add(lost);
-        session.invoke(threads);
-        // Whoever woke them from outside may have been lost before all were woken.
+        // Whoever woke them from outside may have been lost before all were woken. A supervisor must hear of these before it
+        // hears that the hints are carried out.
         let finished = session.finish_todos();
+        session.invoke(threads);
         session.remove_activity(1);
         finished
     }
@@ -178,6 +183,8 @@ impl Serving {
                 let Some(session) = self.open(id, observer, Some(on_end))? else { return Ok(None) };
                 session.add_activity(1);
                 entry.insert(Entered { session: session.clone(), is_watched: true });
+                drop(sessions);
+                self.look_interrupted(&session);
                 Ok(Some(session))
             }
         }
@@ -194,7 +201,16 @@ impl Serving {
         let Some(session) = self.open(id, Arc::new(|_: &[OutputItem]| {}), None)? else { return Ok(None) };
         session.add_activity(1);
         sessions.insert(id.clone(), Entered { session: session.clone(), is_watched: false });
+        drop(sessions);
+        self.look_interrupted(&session);
         Ok(Some(session))
+    }
+
+    /// To be asked once a session is in the list: whoever interrupts says so before looking there.
+    fn look_interrupted(&self, session: &Session) {
+        if self.is_interrupted.load(Ordering::SeqCst) {
+            session.interrupt();
+        }
     }
 
     /// Goes on where the last server of a session stopped, or was lost.
@@ -338,8 +354,9 @@ impl Serving {
         self.ports.surroundings.now()
     }
 
-    /// Leaves all sessions as they are.
+    /// Leaves all sessions as they are, and those that are opened later.
     pub fn interrupt(&self) {
+        self.is_interrupted.store(true, Ordering::SeqCst);
         let sessions: Vec<Arc<Session>> =
             lock(&self.sessions).values().map(|entered| entered.session.clone()).collect();
         sessions.iter().for_each(|session| session.interrupt());

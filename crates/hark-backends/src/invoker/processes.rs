@@ -11,10 +11,11 @@ mod worker;
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -67,11 +68,23 @@ struct Shared {
 #[derive(Default)]
 struct State {
     workers: Vec<Option<Worker>>,
-    sessions: HashMap<SessionId, Arc<dyn Supervised>>,
-    /// Which worker has a thread in its hands, and how many hints it has not settled.
-    held: HashMap<(SessionId, ThreadId), (usize, u64)>,
+    /// Those of which workers have hints.
+    sessions: HashMap<SessionId, Given>,
     short_lives: u32,
     is_closed: bool,
+}
+
+/// A session whose threads workers run.
+struct Given {
+    session: Arc<dyn Supervised>,
+    held: HashMap<ThreadId, Held>,
+}
+
+/// A thread that a worker has in its hands.
+struct Held {
+    worker: usize,
+    /// How many hints for it are not settled.
+    hints: u64,
 }
 
 /// A worker as the supervisor sees it.
@@ -125,7 +138,7 @@ impl Invoker for Processes {
 
     fn forget(&self, runner: &Arc<dyn Runner>) {
         if let Some(session) = runner.clone().supervised() {
-            self.shared.forget(session.id());
+            self.shared.forget(&session);
         }
     }
 }
@@ -141,59 +154,79 @@ impl Shared {
         if state.is_closed {
             return;
         }
-        let id = session.id();
-        state.sessions.entry(id.clone()).or_insert_with(|| session.clone());
+        let State { workers, sessions, .. } = &mut *state;
+        let new = || Given { session: session.clone(), held: HashMap::new() };
+        let given = sessions.entry(session.id().clone()).or_insert_with(new);
+        if !Arc::ptr_eq(&given.session, session) {
+            // That one is over, and this is the same session, opened again.
+            *given = new();
+        }
         let mut lists: Vec<Vec<ThreadId>> = (0..self.width).map(|_| Vec::new()).collect();
         for (thread, count) in hints {
-            let worker = match state.held.get(&(id.clone(), thread)) {
-                Some((worker, _)) => *worker,
-                None => state.least_busy(),
-            };
-            state.held.entry((id.clone(), thread)).or_insert((worker, 0)).1 += count;
-            if state.workers[worker].is_none() {
-                state.workers[worker] = self.start(worker);
+            let held = given.held.entry(thread).or_insert_with(|| Held { worker: least_busy(workers), hints: 0 });
+            held.hints += count;
+            let place = &mut workers[held.worker];
+            if place.is_none() {
+                match self.start(held.worker) {
+                    Ok(worker) => *place = Some(worker),
+                    Err(error) => {
+                        drop(state);
+                        self.give_up(session, &format!("a worker process cannot be started: {error}"));
+                        return;
+                    }
+                }
             }
-            if let Some(started) = &mut state.workers[worker] {
-                started.hints += count;
+            if let Some(worker) = place {
+                worker.hints += count;
             }
-            lists[worker].extend((0..count).map(|_| thread));
+            lists[held.worker].extend((0..count).map(|_| thread));
         }
-        for (worker, threads) in state.workers.iter().zip(lists) {
+        for (worker, threads) in workers.iter().zip(lists) {
             if let Some(worker) = worker.as_ref().filter(|_| !threads.is_empty()) {
                 let lost = session.take_lost(&threads);
-                worker.tell(&Down::Run { session: id.to_string(), threads, lost });
+                worker.tell(&Down::Run { session: session.id().to_string(), threads, lost });
             }
         }
     }
 
-    /// Starts a worker, and the threads that speak and listen to it. One that cannot be started ends at once.
-    fn start(self: &Arc<Self>, index: usize) -> Option<Worker> {
-        let (lines, receiver) = mpsc::channel::<String>();
+    fn give_up(&self, session: &Arc<dyn Supervised>, why: &str) {
+        session.clone().hear(Told::Failed(StorageError::Transient(why.to_owned())));
+        self.forget(session);
+    }
+
+    /// Starts a worker, and the threads that speak and listen to it.
+    fn start(self: &Arc<Self>, index: usize) -> io::Result<Worker> {
+        let (lines, receiver) = mpsc::channel();
         let shared = self.clone();
-        let started = thread::Builder::new().name("hark-supervisor".to_owned()).spawn(move || {
+        spawn_thread(move || {
             let begun = Instant::now();
-            if let Ok((ours, theirs)) = UnixStream::pair()
-                && let Ok(mut child) = (shared.spawn)(theirs)
-            {
-                if let Ok(mut writer) = ours.try_clone() {
-                    // It ends when the supervisor has nothing more to say to this worker.
-                    let _ = thread::Builder::new().name("hark-supervisor".to_owned()).spawn(move || {
-                        for line in receiver {
-                            if writer.write_all(line.as_bytes()).is_err() {
-                                break;
-                            }
-                        }
-                        let _ = writer.shutdown(std::net::Shutdown::Both);
-                    });
-                }
-                shared.listen(index, ours);
-                // It may have closed its socket and still live.
-                let _ = child.kill();
-                let _ = child.wait();
-            }
+            // Where it cannot be started, it ends at once, and another is tried.
+            let _ = shared.supervise(index, receiver);
             shared.bury(index, begun.elapsed() < SHORT_LIFE);
+        })?;
+        Ok(Worker { lines, hints: 0 })
+    }
+
+    /// Runs a worker until it ends.
+    fn supervise(self: &Arc<Self>, index: usize, lines: Receiver<String>) -> io::Result<()> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut writer = ours.try_clone()?;
+        let mut child = (self.spawn)(theirs)?;
+        let writing = spawn_thread(move || {
+            for line in lines {
+                if writer.write_all(line.as_bytes()).is_err() {
+                    break;
+                }
+            }
+            // The supervisor has nothing more to say to this worker.
+            let _ = writer.shutdown(Shutdown::Both);
         });
-        started.ok().map(|_| Worker { lines, hints: 0 })
+        if writing.is_ok() {
+            self.listen(index, ours);
+        }
+        // It may have closed its socket and still live.
+        let _ = child.kill();
+        child.wait().map(drop)
     }
 
     fn listen(self: &Arc<Self>, index: usize, socket: UnixStream) {
@@ -208,17 +241,22 @@ impl Shared {
             let Ok(Up { session, told }) = serde_json::from_str(&line) else { return };
             let id = SessionId::from_text(&session);
             let mut state = self.lock();
-            if let Told::Settled(thread, count) = &told {
-                state.settle(index, &id, *thread, *count);
-            }
-            let session = state.sessions.get(&id).cloned();
+            let Some(session) = state.sessions.get(&id).map(|given| given.session.clone()) else { continue };
+            let is_heard = match &told {
+                Told::Settled(thread, count) => state.settle(index, &id, *thread, *count),
+                _ => true,
+            };
             drop(state);
             let is_over = matches!(told, Told::Ended | Told::Failed(_));
-            if let Some(session) = session {
-                session.hear(told);
+            if is_heard {
+                session.clone().hear(told);
             }
             if is_over {
-                self.forget(&id);
+                self.forget(&session);
+            } else {
+                // Dropped without the lock.
+                let idle = self.lock().take_idle(&id);
+                drop(idle);
             }
         }
     }
@@ -231,23 +269,22 @@ impl Shared {
             return;
         }
         state.short_lives = if lived_shortly { state.short_lives + 1 } else { 0 };
-        let lost: Vec<(SessionId, ThreadId)> =
-            state.held.iter().filter(|(_, (worker, _))| *worker == index).map(|(key, _)| key.clone()).collect();
-        let mut hints: HashMap<SessionId, Vec<(ThreadId, u64)>> = HashMap::new();
-        for key in lost {
-            if let Some((_, count)) = state.held.remove(&key) {
-                hints.entry(key.0).or_default().push((key.1, count));
+        let gives_up = state.short_lives > SHORT_LIVES_MAX;
+        let mut lost = Vec::new();
+        for given in state.sessions.values_mut() {
+            let hints: Vec<(ThreadId, u64)> = given
+                .held
+                .extract_if(|_, held| held.worker == index)
+                .map(|(thread, held)| (thread, held.hints))
+                .collect();
+            if !hints.is_empty() {
+                lost.push((given.session.clone(), hints));
             }
         }
-        let gives_up = state.short_lives > SHORT_LIVES_MAX;
-        let sessions: Vec<_> =
-            hints.into_iter().filter_map(|(id, hints)| Some((state.sessions.get(&id)?.clone(), hints))).collect();
         drop(state);
-        let gone = StorageError::Transient("the worker processes end as soon as they are started".to_owned());
-        for (session, hints) in sessions {
+        for (session, hints) in lost {
             if gives_up {
-                session.clone().hear(Told::Failed(gone.clone()));
-                self.forget(session.id());
+                self.give_up(&session, "the worker processes end as soon as they are started");
             } else {
                 session.clone().lose_worker(&hints.iter().map(|(thread, _)| *thread).collect::<Vec<_>>());
                 self.send(&session, hints.into_iter());
@@ -256,36 +293,53 @@ impl Shared {
     }
 
     /// A session is over.
-    fn forget(&self, id: &SessionId) {
+    fn forget(&self, session: &Arc<dyn Supervised>) {
         let mut state = self.lock();
-        if state.sessions.remove(id).is_none() {
+        let id = session.id();
+        if state.sessions.get(id).is_none_or(|given| !Arc::ptr_eq(&given.session, session)) {
             return;
         }
-        state.held.retain(|(session, _), _| session != id);
+        let forgotten = state.sessions.remove(id);
         for worker in state.workers.iter().flatten() {
             worker.tell(&Down::Forget { session: id.to_string() });
         }
+        drop(state);
+        drop(forgotten);
     }
 }
 
 impl State {
-    fn least_busy(&self) -> usize {
-        let hints = |index: &usize| self.workers[*index].as_ref().map_or(0, |worker| worker.hints);
-        (0..self.workers.len()).min_by_key(hints).unwrap_or(0)
-    }
-
-    fn settle(&mut self, index: usize, session: &SessionId, thread: ThreadId, count: u64) {
+    /// A worker has carried out so many hints. Answers whether they were given to it.
+    fn settle(&mut self, index: usize, session: &SessionId, thread: ThreadId, count: u64) -> bool {
         if let Some(worker) = &mut self.workers[index] {
             worker.hints = worker.hints.saturating_sub(count);
         }
-        let key = (session.clone(), thread);
-        if let Some((_, held)) = self.held.get_mut(&key) {
-            *held = held.saturating_sub(count);
-            if *held == 0 {
-                self.held.remove(&key);
-            }
+        let Some(given) = self.sessions.get_mut(session) else { return false };
+        let Some(held) = given.held.get_mut(&thread).filter(|held| held.worker == index && held.hints >= count) else {
+            return false;
+        };
+        held.hints -= count;
+        if held.hints == 0 {
+            given.held.remove(&thread);
         }
+        true
     }
+
+    /// A session of which no worker has a hint may have been parked.
+    fn take_idle(&mut self, session: &SessionId) -> Option<Given> {
+        let is_idle = self.sessions.get(session).is_some_and(|given| given.held.is_empty());
+        if is_idle { self.sessions.remove(session) } else { None }
+    }
+}
+
+/// The worker with the fewest hints.
+fn least_busy(workers: &[Option<Worker>]) -> usize {
+    let hints = |index: &usize| workers[*index].as_ref().map_or(0, |worker| worker.hints);
+    (0..workers.len()).min_by_key(hints).unwrap_or(0)
+}
+
+fn spawn_thread(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name("hark-supervisor".to_owned()).spawn(run).map(drop)
 }
 
 impl Worker {
