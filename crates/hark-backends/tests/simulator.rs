@@ -198,3 +198,15 @@ fn a_thousand_children_of_one_step() {
         fn main() { start(1000); 5 }";
     check(8, text, &[], "5");
 }
+
+/// The last of the many who wait for a promise may be woken twice, the second time when they wait for the next one already.
+#[test]
+fn many_who_wait_for_one_promise_after_another() {
+    let text = "
+        fn waits(n) { a = await future(\"p\", 1); b = await future(\"p\", 2); a + b + n }
+        fn start(n) { if n == 0 { [] } else { append(start(n - 1), async waits(n)) } }
+        fn sum(all, n) { if n == length(all) { 0 } else { (await nth(all, n)) + sum(all, n + 1) } }
+        fn main() { sum(start(30), 0) }";
+    let acts = [Act::Resolve("p/1", 100), Act::Resolve("p/2", 1_000)];
+    check(1_000, text, &acts, "33465");
+}

@@ -113,18 +113,24 @@ impl Catalog for Shared {
         })?;
         let free: Vec<Option<i64>> =
             servers.into_iter().filter(|server| server.is_none_or(|server| !self.is_alive(server))).collect();
-        let mut claimed = Vec::new();
-        for server in free {
-            // Whoever was quicker has put its own number there.
-            let sql =
-                "UPDATE session SET server = ?1 WHERE state = 'running' AND server IS ?3 AND (?2 IS NULL OR id = ?2)
-                RETURNING id";
-            let ids: Vec<String> = self.write(|connection| {
-                connection.prepare_cached(sql)?.query_map(params![me, only, server], |row| row.get(0))?.collect()
-            })?;
-            let was_lost = server.is_some();
-            claimed.extend(ids.iter().map(|id| Claimed { session: SessionId::from_text(id), was_lost }));
+        if free.is_empty() {
+            return Ok(Vec::new());
         }
+        // All of them or none: who is told of none of them does not serve those that it has.
+        let mut claimed = self.write(|connection| {
+            let mut claimed = Vec::new();
+            for server in &free {
+                // Whoever was quicker has put its own number there.
+                let sql = "UPDATE session SET server = ?1
+                    WHERE state = 'running' AND server IS ?3 AND (?2 IS NULL OR id = ?2) RETURNING id";
+                let mut statement = connection.prepare_cached(sql)?;
+                let ids = statement.query_map(params![me, only, server], |row| row.get::<_, String>(0))?;
+                for id in ids {
+                    claimed.push(Claimed { session: SessionId::from_text(&id?), was_lost: server.is_some() });
+                }
+            }
+            Ok(claimed)
+        })?;
         claimed.sort_unstable_by(|one: &Claimed, other| one.session.cmp(&other.session));
         Ok(claimed)
     }
@@ -165,6 +171,19 @@ impl Catalog for Shared {
             let sql =
                 "UPDATE session SET server = NULL WHERE state = 'running' AND server = ?1 AND (?2 IS NULL OR id = ?2)";
             connection.execute(sql, params![me, only])
+        })
+        .map(drop)
+    }
+
+    fn forget_dead_server(&self, id: &SessionId) -> Result<(), StorageError> {
+        let server: Option<Option<i64>> = self.read(|connection| {
+            let sql = "SELECT server FROM session WHERE id = ?1 AND state != 'running'";
+            connection.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0)).optional()
+        })?;
+        let Some(server) = server.flatten().filter(|server| !self.is_alive(*server)) else { return Ok(()) };
+        self.write(|connection| {
+            let sql = "UPDATE session SET server = NULL WHERE id = ?1 AND server = ?2 AND state != 'running'";
+            connection.execute(sql, params![id.as_str(), server])
         })
         .map(drop)
     }

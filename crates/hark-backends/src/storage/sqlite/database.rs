@@ -300,6 +300,7 @@ impl Database {
             Some(ErrorCode::DatabaseCorrupt) => self.damaged(),
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => permanent("cannot be written to"),
             Some(ErrorCode::CannotOpen) => permanent("cannot be opened"),
+            Some(ErrorCode::TooBig) => permanent("cannot keep a step that makes or prints more than 1 GB at a time"),
             _ => permanent(&format!("cannot be used: {error}")),
         }
     }

@@ -93,10 +93,14 @@ impl Group {
     ) -> Result<T, StorageError> {
         let writer = lock(&self.writer);
         begin(&writer).map_err(|error| database.error(&error))?;
-        let result = write(&writer);
-        let ended = if result.is_ok() { end(&writer) } else { roll_back(&writer) };
-        ended.map_err(|error| database.error(&error))?;
-        self.transactions.fetch_add(1, Ordering::Relaxed);
+        let result = write(&writer).and_then(|value| match end(&writer) {
+            Ok(()) => Ok(value),
+            Err(error) => Err(database.error(&error)),
+        });
+        match &result {
+            Ok(_) => drop(self.transactions.fetch_add(1, Ordering::Relaxed)),
+            Err(_) => roll_back(&writer),
+        }
         result
     }
 
@@ -112,6 +116,7 @@ impl Group {
         let requests: Vec<Arc<Request>> = queue.waiting.drain(..count).collect();
         drop(queue);
         let answers = self.make(&writer, database, &requests);
+        self.changes.fetch_add(count as u64, Ordering::Relaxed);
         drop(writer);
         let mut queue = lock(&self.queue);
         match queue.waiting.first() {
@@ -128,32 +133,37 @@ impl Group {
         }
     }
 
+    /// Makes these changes, each as it is possible: what is wrong with one of them is not to be the others' fault.
     fn make(
         &self,
         writer: &Connection,
         database: &Database,
         requests: &[Arc<Request>],
     ) -> Vec<Result<Outcome, StorageError>> {
-        let make = || -> rusqlite::Result<Vec<Result<Outcome, StorageError>>> {
-            begin(writer)?;
-            let outcomes: rusqlite::Result<Vec<Result<Outcome, StorageError>>> =
-                requests.iter().map(|request| lock(&request.change).make(writer)).collect();
-            match outcomes.and_then(|outcomes| end(writer).map(|()| outcomes)) {
-                Ok(outcomes) => Ok(outcomes),
-                Err(error) => {
-                    // After some errors SQLite has done so already.
-                    let _ = roll_back(writer);
-                    Err(error)
-                }
-            }
-        };
         self.transactions.fetch_add(1, Ordering::Relaxed);
-        self.changes.fetch_add(requests.len() as u64, Ordering::Relaxed);
-        make().unwrap_or_else(|error| {
-            let error = database.error(&error);
-            requests.iter().map(|_| Err(error.clone())).collect()
-        })
+        match (make_together(writer, requests).map_err(|error| database.error(&error)), requests) {
+            (Ok(answers), _) => answers,
+            (Err(StorageError::Permanent(_)), [_, _, ..]) => {
+                let alone = |request: &Arc<Request>| self.make(writer, database, std::slice::from_ref(request));
+                requests.iter().flat_map(alone).collect()
+            }
+            (Err(error), _) => requests.iter().map(|_| Err(error.clone())).collect(),
+        }
     }
+}
+
+/// Makes these changes in one transaction.
+fn make_together(
+    writer: &Connection,
+    requests: &[Arc<Request>],
+) -> rusqlite::Result<Vec<Result<Outcome, StorageError>>> {
+    begin(writer)?;
+    let answers: rusqlite::Result<Vec<_>> = requests.iter().map(|request| lock(&request.change).make(writer)).collect();
+    let answers = answers.and_then(|answers| end(writer).map(|()| answers));
+    if answers.is_err() {
+        roll_back(writer);
+    }
+    answers
 }
 
 fn begin(writer: &Connection) -> rusqlite::Result<()> {
@@ -164,8 +174,9 @@ fn end(writer: &Connection) -> rusqlite::Result<()> {
     writer.prepare_cached("COMMIT")?.execute([]).map(drop)
 }
 
-fn roll_back(writer: &Connection) -> rusqlite::Result<()> {
-    writer.execute_batch("ROLLBACK")
+/// After some errors SQLite has done so already.
+fn roll_back(writer: &Connection) {
+    let _ = writer.execute_batch("ROLLBACK");
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

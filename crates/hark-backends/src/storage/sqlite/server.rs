@@ -159,10 +159,14 @@ pub(super) fn announce(folder: &Path) {
 /// Whether this server lives, and has not been still until its lease ended. What a dead one left is removed.
 pub(super) fn is_alive(folder: &Path, number: i64) -> bool {
     let folder = folder.join(FOLDER);
-    let Ok(file) = File::open(lock_path(&folder, number)) else { return false };
+    let file = match File::open(lock_path(&folder, number)) {
+        Ok(file) => file,
+        // Who cannot look, for want of descriptors or whatever else, must not take its sessions.
+        Err(error) => return error.kind() != io::ErrorKind::NotFound,
+    };
     match file.try_lock_shared() {
         Err(TryLockError::WouldBlock) => !has_run_out(&file),
-        Err(TryLockError::Error(_)) => false,
+        Err(TryLockError::Error(_)) => true,
         Ok(()) => {
             remove(&folder, number);
             false
@@ -173,10 +177,12 @@ pub(super) fn is_alive(folder: &Path, number: i64) -> bool {
 /// Whether any server of this folder lives.
 pub(super) fn is_any_alive(folder: &Path) -> bool {
     let Ok(entries) = fs::read_dir(folder.join(FOLDER)) else { return false };
-    entries.flatten().any(|entry| {
-        let path = entry.path();
+    entries.flatten().map(|entry| entry.path()).any(|path| {
         path.extension().is_some_and(|extension| extension == "lock")
-            && File::open(&path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+            && match File::open(&path) {
+                Ok(file) => file.try_lock_shared().is_err(),
+                Err(error) => error.kind() != io::ErrorKind::NotFound,
+            }
     })
 }
 
