@@ -188,7 +188,11 @@ impl Engine {
         on_end: impl FnOnce(Report) + Send + 'static,
     ) -> Result<SessionId, StorageError> {
         let id = self.new_id();
-        let on_end: OnEnd = Box::new(move |session| on_end(session.report()));
+        let cancelling = self.cancelling.clone();
+        let on_end: OnEnd = Box::new(move |session| {
+            cancelling.leave(session);
+            on_end(session.report());
+        });
         let session = self.begin(&id, start, Arc::new(|_: &[OutputItem]| {}), Some(on_end))?;
         session.add_activity(1);
         session.invoke(&[step::FIRST]);
@@ -224,6 +228,9 @@ impl Engine {
         let serving = self.serving()?;
         let mut resumed = Vec::new();
         for Claimed { session: id, was_lost } in serving.catalog()?.claim(only)? {
+            if self.cancelling.requested.load(Ordering::SeqCst) {
+                break;
+            }
             let call = on_end.clone();
             let call: OnEnd = Box::new(move |session| call(session.report()));
             match serving.watch(&id, observer.clone(), call) {
@@ -361,8 +368,8 @@ impl Cancelling {
         self.lock().push(Arc::downgrade(session));
     }
 
-    fn leave(&self, session: &Arc<Session>) {
-        self.lock().retain(|known| !std::ptr::eq(known.as_ptr(), Arc::as_ptr(session)));
+    fn leave(&self, session: &Session) {
+        self.lock().retain(|known| !std::ptr::eq(known.as_ptr(), session));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Session>>> {

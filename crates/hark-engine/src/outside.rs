@@ -229,6 +229,7 @@ impl<'a> Outside<'a> {
                 retried.push(thread);
             }
         }
+        catalog_of(self.storage)?.forget_dead_server(&self.id)?;
         let first_stopped = self.read(Key::Live(step::FIRST))?.is_none();
         let (stamp, session) = self.read_session()?;
         let mut commit = Commit::new(stamps.next());

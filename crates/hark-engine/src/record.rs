@@ -252,6 +252,11 @@ impl Live {
         Box::new(Live { state: State::Present(thread), ..*Live::without_state(Status::Runnable) })
     }
 
+    /// Whether some worker has it: where records are not copied, this is what it leaves.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!((&self.status, &self.state), (Status::Runnable, State::Absent))
+    }
+
     /// When someone must look at it, if ever. A thread that waits for a Future is woken by who resolves that, unless its
     /// worker is lost before it has looked whether that has been done meanwhile.
     pub fn due(&self) -> Option<Due> {

@@ -502,6 +502,9 @@ impl Session {
 
     /// Ends the session here because its storage does not work.
     pub fn fail_storage(&self, error: &StorageError) {
+        if *error == StorageError::TakenOver {
+            self.was_taken_over.store(true, Ordering::Release);
+        }
         let is_unseen = self.end_with(End::Storage(error.clone()));
         if let Some(serving) = self.serving.as_ref().filter(|_| is_unseen) {
             serving.note_failure(&self.id, error.clone());
@@ -544,6 +547,10 @@ impl Session {
         }
         self.over.store(true, Ordering::Release);
         self.tell_end();
+        if let Some(session) = self.me.upgrade().filter(|_| self.ports.invoker.is_remote()) {
+            let runner: Arc<dyn Runner> = session;
+            self.ports.invoker.forget(&runner);
+        }
         let is_watched = self.serving.as_ref().is_none_or(|serving| serving.leave(&self.id));
         if !self.call_on_end() {
             // Someone serves until it is over.

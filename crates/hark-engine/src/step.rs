@@ -151,7 +151,13 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
             plan.invoke.push(loaded.thread);
             go_on(loaded, live, Status::Runnable, commit);
         }
-        Ending::Stays => commit.put.push(Record::Live(loaded.thread, live)),
+        Ending::Stays => {
+            // Whoever kept the time may have done so with another clock.
+            if let Status::Sleeping(until) = live.status {
+                plan.timer = Some(until);
+            }
+            commit.put.push(Record::Live(loaded.thread, live));
+        }
         Ending::Sleeps(until) => {
             plan.timer = Some(*until);
             go_on(loaded, live, Status::Sleeping(*until), commit);

@@ -67,7 +67,7 @@ pub trait SessionStorage: Send + Sync {
     }
 
     /// What happened in the session after this position, `limit` commits at most, with the position of each entry's
-    /// commit. Storages that do not outlive the session keep nothing of it.
+    /// commit: 1 for the first commit that has entries, and so on. Storages that do not outlive the session keep nothing of it.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
@@ -138,7 +138,17 @@ pub trait Catalog: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn release(&self, only: Option<&SessionId>) -> Result<(), StorageError>;
 
-    /// Which threads of this server's sessions someone must look at: all that there is to be done at a takeover.
+    /// Nobody serves a session that has ended, unless its last server still lives: whoever goes on with it must not think
+    /// that its worker was lost.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn forget_dead_server(&self, id: &SessionId) -> Result<(), StorageError> {
+        let _ = id;
+        Ok(())
+    }
+
+    /// Which threads of this session someone must look at: all that there is to be done at a takeover.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.

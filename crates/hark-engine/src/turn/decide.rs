@@ -1,0 +1,213 @@
+//! What a thread does next, and what its step comes to: decided in sight of what was loaded, and decided again when
+//! that has changed.
+
+use std::sync::Arc;
+
+use hark_machine::{Awaited, Error, Value};
+
+use super::load::known;
+use super::{Next, Worker};
+use crate::failure::Failure;
+use crate::history::{Event, LogEntry};
+use crate::id::ThreadId;
+use crate::output::OutputItem;
+use crate::record::{FutureRecord, Key, Live, State, Status};
+use crate::session::{Answered, CallState};
+use crate::step::{self, Ending, Known, Loaded};
+use crate::storage::StorageError;
+use crate::suspend;
+
+impl Worker<'_> {
+    /// What a thread that was loaded does next. Nothing if another worker has it.
+    pub(super) fn enter(&mut self, loaded: &mut Loaded, live: &mut Live) -> Result<Option<Next>, StorageError> {
+        // Before it is given what it waited for, so that it is suspended as it was when it stopped.
+        if self.session.suspends()
+            && let State::Present(thread) = &mut live.state
+            && let Err(error) = suspend::rewrite(thread, self.session.program())
+        {
+            return Ok(Some(Next::End(Ending::Failed(Arc::new(Failure::at_root(*error, loaded.thread))))));
+        }
+        if live.is_away() {
+            return Ok(None);
+        }
+        let was_lost = self.session.orphans.take(loaded.thread);
+        let next = self.by_status(loaded, live, was_lost)?;
+        Ok(Some(if was_lost && matches!(next, Next::Run) { self.count_loss(loaded, live) } else { next }))
+    }
+
+    /// What a thread does next that was left with its status.
+    fn by_status(&mut self, loaded: &mut Loaded, live: &mut Live, was_lost: bool) -> Result<Next, StorageError> {
+        Ok(match &live.status {
+            Status::Runnable => Next::Run,
+            Status::Waiting(awaited) => {
+                let awaited = awaited.clone();
+                unless_entered(self.consult(loaded, live, awaited)?, loaded.thread)
+            }
+            Status::Following(awaited) => {
+                let awaited = awaited.clone();
+                unless_entered(self.follow(loaded, live, awaited)?, loaded.thread)
+            }
+            Status::Sleeping(until) if self.session.now() < *until => Next::End(Ending::Stays),
+            Status::Sleeping(_) => {
+                self.log(loaded.thread, Event::Resumed);
+                live.status = Status::Runnable;
+                Next::Run
+            }
+            Status::Calling(number) => match self.session.calls.take(loaded.thread, *number) {
+                CallState::Over(printed, answer) => self.take_answer(loaded, live, printed, answer),
+                CallState::UnderWay => Next::End(Ending::Stays),
+                CallState::Unknown => self.call_again(loaded, live, was_lost),
+            },
+        })
+    }
+
+    /// What the thread is about to do may be what its worker was lost by. Before it is tried again, it is written down how
+    /// often it was.
+    fn count_loss(&mut self, loaded: &Loaded, live: &mut Live) -> Next {
+        live.losses += 1;
+        let max_tries = self.session.options().max_tries;
+        if live.losses < max_tries {
+            return Next::Count;
+        }
+        live.losses = 0;
+        let message = format!("the thread was given up: the worker that ran it was lost {max_tries} times");
+        let failure = Failure::at_root(Error::new("worker_lost", message), loaded.thread);
+        Next::End(Ending::Failed(Arc::new(failure)))
+    }
+
+    /// The foreign call is over.
+    fn take_answer(&mut self, loaded: &Loaded, live: &mut Live, printed: Vec<OutputItem>, answer: Answered) -> Next {
+        self.shown = printed.len();
+        self.commit.log.extend(printed.into_iter().map(LogEntry::of_output));
+        self.log(loaded.thread, Event::Returned);
+        live.losses = 0;
+        match answer {
+            Ok(value) => {
+                live.call = None;
+                self.resume(live, value)
+            }
+            Err(error) => self.raise(live, &Failure::at_root(error, loaded.thread), loaded.thread),
+        }
+    }
+
+    /// What a thread does in the session's history, if there is one.
+    pub(super) fn log(&mut self, thread: ThreadId, event: Event) {
+        if self.session.is_resumable() {
+            self.commit.log.push(LogEntry { time: self.session.now(), thread, event });
+        }
+    }
+
+    /// Decides again what was decided on grounds that have changed.
+    pub(super) fn reconsider(
+        &mut self,
+        loaded: &mut Loaded,
+        live: &mut Live,
+        ending: Ending,
+    ) -> Result<Next, StorageError> {
+        match ending {
+            Ending::Waits(awaited, _) => self.consult(loaded, live, awaited),
+            Ending::Follows(awaited, _) => self.follow(loaded, live, awaited),
+            // What it was woken for has come meanwhile.
+            Ending::Stays => self.by_status(loaded, live, false),
+            other => Ok(Next::End(other)),
+        }
+    }
+
+    /// What a thread does that needs this Future's value.
+    pub(super) fn consult(
+        &mut self,
+        loaded: &mut Loaded,
+        live: &mut Live,
+        awaited: Awaited,
+    ) -> Result<Next, StorageError> {
+        let known = self.look_at(&awaited)?;
+        note_done(loaded, live, &awaited, known.as_ref());
+        match known.as_ref().map(|known| &known.record) {
+            Some(FutureRecord::Resolved(value)) => {
+                if matches!(live.status, Status::Waiting(_)) {
+                    self.log(loaded.thread, Event::Resumed);
+                }
+                Ok(self.resume(live, value.clone()))
+            }
+            Some(FutureRecord::Failed(failure)) => {
+                self.hear(loaded, &awaited);
+                Ok(self.raise(live, failure, loaded.thread))
+            }
+            _ => Ok(Next::End(Ending::Waits(awaited, known))),
+        }
+    }
+
+    /// What a thread does that came to its end with this Future.
+    pub(super) fn follow(&mut self, loaded: &mut Loaded, live: &Live, awaited: Awaited) -> Result<Next, StorageError> {
+        let known = self.look_at(&awaited)?;
+        note_done(loaded, live, &awaited, known.as_ref());
+        Ok(Next::End(match known.as_ref().map(|known| &known.record) {
+            Some(FutureRecord::Resolved(value)) => Ending::Finished(value.clone()),
+            Some(FutureRecord::Failed(failure)) => {
+                self.hear(loaded, &awaited);
+                Ending::Failed(failure.clone())
+            }
+            _ => Ending::Follows(awaited, known),
+        }))
+    }
+
+    /// A Future's record, if it has one.
+    fn look_at(&mut self, awaited: &Awaited) -> Result<Option<Known>, StorageError> {
+        match awaited {
+            // A thread that is about to be started: nothing can be known of its Future.
+            Awaited::Thread(future) if step::starts(&self.commit, ThreadId(*future)) => Ok(None),
+            _ => {
+                let [future] = self.read([Key::Future(awaited.into())])?;
+                Ok(known(future))
+            }
+        }
+    }
+
+    /// The thread is given this Future's error.
+    fn hear(&self, loaded: &mut Loaded, awaited: &Awaited) {
+        if let Awaited::Thread(future) = awaited {
+            loaded.heard.push(ThreadId(*future));
+        }
+    }
+
+    fn resume(&self, live: &mut Live, value: Value) -> Next {
+        live.status = Status::Runnable;
+        match &mut live.state {
+            State::Present(thread) => {
+                thread.resume(value);
+                Next::Run
+            }
+            State::Absent => Next::End(Ending::Stays),
+        }
+    }
+
+    pub(super) fn raise(&self, live: &mut Live, failure: &Failure, thread: ThreadId) -> Next {
+        match &mut live.state {
+            State::Present(state) => {
+                let failure = failure.awaited_by(state, self.session.program(), thread);
+                Next::End(Ending::Failed(Arc::new(failure)))
+            }
+            State::Absent => Next::End(Ending::Stays),
+        }
+    }
+}
+
+/// A thread that waits, and is among those who are known to wait, was looked at too early.
+fn unless_entered(next: Next, thread: ThreadId) -> Next {
+    match &next {
+        Next::End(Ending::Waits(_, Some(known)) | Ending::Follows(_, Some(known)))
+            if known.record.has_waiter(thread) =>
+        {
+            Next::End(Ending::Stays)
+        }
+        _ => next,
+    }
+}
+
+/// A thread may find that what it waits for is done before anyone has woken it.
+fn note_done(loaded: &mut Loaded, live: &Live, awaited: &Awaited, known: Option<&Known>) {
+    let waited = matches!(live.status, Status::Waiting(_) | Status::Following(_));
+    if waited && loaded.ready.is_none() && known.is_some_and(|known| !known.record.is_pending()) {
+        loaded.found_done = Some(awaited.into());
+    }
+}

@@ -1,0 +1,110 @@
+//! What a turn begins with: a thread, as the storage has it.
+
+use super::{Pace, Worker};
+use crate::commit::Outcome;
+use crate::id::ThreadId;
+use crate::record::{Key, Live, Record, Versioned};
+use crate::step::{self, First, Known, Loaded};
+use crate::storage::StorageError;
+
+impl Worker<'_> {
+    /// Reads what a step begins with. If another worker has the thread, it learns that there is something for it.
+    pub(super) fn load(&mut self, thread: ThreadId) -> Result<Option<(Loaded, Box<Live>)>, StorageError> {
+        let found = self.read_thread(thread)?;
+        if !matches!(&found, Some((_, live)) if live.is_away()) {
+            return Ok(found);
+        }
+        // It may have looked already for what this hint is about. With this its commit conflicts, and it looks again.
+        self.commit.put.push(Record::Ready(thread));
+        while self.session.records().commit(&mut self.commit)? != Outcome::Done {}
+        self.commit.reset(self.stamps.next());
+        // Or it has just given the thread back.
+        self.read_thread(thread)
+    }
+
+    fn read_thread(&mut self, thread: ThreadId) -> Result<Option<(Loaded, Box<Live>)>, StorageError> {
+        let mut loaded = Loaded {
+            thread,
+            live: None,
+            ready: None,
+            own: None,
+            heard: Vec::new(),
+            found_done: None,
+            first: None,
+            is_resumable: self.session.is_resumable(),
+        };
+        if thread == step::FIRST {
+            let about = self.session.about().clone();
+            loaded.first = Some(First { about, session: None, is_alone: false });
+            if let Some(live) = self.session.take_unwritten() {
+                self.session.log_start(&mut self.commit);
+                return Ok(Some((loaded, live)));
+            }
+        }
+        let [live, ready, own] = self.read([Key::Live(thread), Key::Ready(thread), Key::Future(thread.into())])?;
+        let Some(Versioned { stamp, record: Record::Live(_, content) }) = live else { return Ok(None) };
+        loaded.live = Some(stamp);
+        loaded.ready = ready.map(|ready| ready.stamp);
+        loaded.own = known(own);
+        Ok(self.load_session(&mut loaded)?.then_some((loaded, content)))
+    }
+
+    /// Reads again what may have changed. Answers whether the thread is still this worker's.
+    pub(super) fn reload(&mut self, loaded: &mut Loaded) -> Result<bool, StorageError> {
+        let thread = loaded.thread;
+        let [live, ready, own] = self.read([Key::Live(thread), Key::Ready(thread), Key::Future(thread.into())])?;
+        loaded.ready = ready.map(|ready| ready.stamp);
+        loaded.own = known(own);
+        if !self.load_session(loaded)? {
+            return Ok(false);
+        }
+        let begins = |first: &First| first.session.is_none();
+        Ok(match loaded.live {
+            Some(stamp) => live.is_some_and(|live| live.stamp == stamp),
+            // With this step the session begins, if it has not.
+            None => loaded.first.as_ref().is_some_and(begins),
+        })
+    }
+
+    /// Reads the version of the session's record, for its first thread, which writes it. Answers whether the session
+    /// goes on: one that was cancelled must not be made to run again.
+    fn load_session(&mut self, loaded: &mut Loaded) -> Result<bool, StorageError> {
+        let Some(first) = &mut loaded.first else { return Ok(true) };
+        let mut found = Vec::with_capacity(1);
+        self.session.records().read(&[Key::Session], &mut found)?;
+        let Some(Versioned { stamp, record: Record::Session(session) }) = found.pop().flatten() else {
+            first.session = None;
+            return Ok(true);
+        };
+        first.session = Some(stamp);
+        self.session.set_ended(session.state);
+        Ok(!session.state.is_over())
+    }
+
+    pub(super) fn read<const N: usize>(&mut self, keys: [Key; N]) -> Result<[Option<Versioned>; N], StorageError> {
+        self.found.clear();
+        self.session.records().read(&keys, &mut self.found)?;
+        let mut found = self.found.drain(..);
+        Ok(std::array::from_fn(|_| found.next().flatten()))
+    }
+
+    /// The thread has stopped, or was never there. In a storage that others write to, that may be because the session is
+    /// over.
+    pub(super) fn not_live(&mut self, thread: ThreadId) -> Result<Pace, StorageError> {
+        if self.session.is_resumable() {
+            self.session.forget_wake(thread, &mut self.commit)?;
+            let [session] = self.read([Key::Session])?;
+            if let Some(Versioned { record: Record::Session(session), .. }) = session {
+                self.session.set_ended(session.state);
+            }
+        }
+        Ok(self.nothing_to_do())
+    }
+}
+
+pub(super) fn known(versioned: Option<Versioned>) -> Option<Known> {
+    match versioned {
+        Some(Versioned { stamp, record: Record::Future(_, record) }) => Some(Known { stamp, record }),
+        _ => None,
+    }
+}
