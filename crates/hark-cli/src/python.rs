@@ -9,14 +9,16 @@ use crate::project::Project;
 /// The fewest workers that run at a time, unless the settings say otherwise.
 const WORKERS_DEFAULT_MIN: usize = 4;
 
-/// The pool of a project's Python workers; none is started before it is needed.
-pub fn pool(project: &Project) -> PythonPool {
+/// The pool of a project's Python workers; none is started before it is needed. Where so many processes have a pool each,
+/// the workers are divided among them.
+pub fn pool(project: &Project, processes: usize) -> PythonPool {
     let settings = &project.settings;
     let cores = thread::available_parallelism().map_or(1, usize::from);
+    let workers = settings.workers.map_or((2 * cores).max(WORKERS_DEFAULT_MIN), |workers| workers as usize);
     PythonPool::new(PythonConfig {
         interpreter: settings.python.clone(),
         project: project.folder.clone(),
         python_src: project.folder.join(&settings.python_src),
-        workers: settings.workers.map_or((2 * cores).max(WORKERS_DEFAULT_MIN), |workers| workers as usize),
+        workers: workers.div_ceil(processes),
     })
 }

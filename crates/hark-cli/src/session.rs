@@ -85,8 +85,19 @@ impl Session {
 
 /// The ports of an engine for this project.
 pub fn ports(project: &Project, storage: Arc<dyn Storage>, invoker: Arc<dyn Invoker>, needs_python: bool) -> Ports {
-    let foreign: Arc<dyn Foreign> = if needs_python { Arc::new(python::pool(project)) } else { Arc::new(NoForeign) };
+    let foreign: Arc<dyn Foreign> = if needs_python { Arc::new(python::pool(project, 1)) } else { Arc::new(NoForeign) };
     Ports { storage, invoker, foreign, surroundings: Arc::new(System) }
+}
+
+/// The ports of one of a supervisor's worker processes.
+pub fn ports_of_worker(project: &Project, storage: Arc<dyn Storage>) -> Ports {
+    let foreign = Arc::new(python::pool(project, worker_processes()));
+    Ports { storage, invoker: Arc::new(Threads::new(1)), foreign, surroundings: Arc::new(System) }
+}
+
+/// How many worker processes a supervisor has: one for each core.
+fn worker_processes() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// How the project's settings want sessions run.
@@ -124,8 +135,7 @@ pub fn invoker(
         command.stdin(Stdio::from(OwnedFd::from(socket))).stdout(Stdio::null()).process_group(0);
         command.spawn()
     };
-    let width = thread::available_parallelism().map_or(1, usize::from);
-    Ok(Arc::new(Processes::new(width, project.settings.lease, Box::new(spawn))))
+    Ok(Arc::new(Processes::new(worker_processes(), project.settings.lease, Box::new(spawn))))
 }
 
 /// An engine at work, and the OS thread that looks after its durable sessions, if they are durable.

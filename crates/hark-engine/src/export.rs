@@ -141,7 +141,8 @@ pub fn import(bytes: &[u8], storage: &dyn Storage, surroundings: &dyn Surroundin
 
 fn read(bytes: &[u8]) -> Result<Imported, ImportError> {
     let (mut reader, _) = Reader::open(bytes, "exported session", MAGIC, VERSION)?;
-    let id = SessionId::from_text(reader.string()?);
+    let id = reader.string()?;
+    let id = SessionId::parse(id).ok_or_else(|| ImportError::Damaged(format!("`{id}` is no session's id")))?;
     let session: SessionRecord = serde_json::from_str(reader.string()?).map_err(CodecError::from)?;
     let executable = Executable::decode(reader.bytes()?).map_err(|error| ImportError::Damaged(error.to_string()))?;
     let program = Program::new(executable).map_err(|error| ImportError::Damaged(error.to_string()))?;

@@ -50,6 +50,12 @@ impl SessionId {
         SessionId(text.into())
     }
 
+    /// An id from somewhere else, if it is one: 36 hexadecimal digits and dashes.
+    pub fn parse(text: &str) -> Option<SessionId> {
+        let is_id = text.len() == 36 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'));
+        is_id.then(|| SessionId::from_text(text))
+    }
+
     /// The id that a storage kept.
     pub fn from_text(text: &str) -> SessionId {
         SessionId(text.into())

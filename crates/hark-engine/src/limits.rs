@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How long a turn is: so many calls and repetitions, some tenths of a millisecond.
 pub const TURN_FUEL: u32 = 20_000;
 
-/// How much a thread may run after a `await` that was answered within its turn, and how many of these a turn may have.
+/// How much a thread may run after an `await` that was answered within its turn, and how many of these a turn may have.
 /// Together they bound a turn's length without any measuring of what was used.
 pub const RESUMED_FUEL: u32 = 1_000;
 /// See [`RESUMED_FUEL`].

@@ -77,9 +77,10 @@ impl<'a> Outside<'a> {
         &*self.records
     }
 
-    /// All that it came to so far. One that runs is *suspended* in the report if nobody serves it.
-    pub fn report(&self) -> Report {
+    /// All that it came to so far. One that is not over is *running* if someone serves it, else *suspended*.
+    pub fn report(&self, is_served: bool) -> Report {
         let status = match self.record.state {
+            SessionState::Running if is_served => Some(Status::Running),
             SessionState::Running => Some(Status::Suspended),
             SessionState::Cancelled => Some(Status::Cancelled),
             SessionState::Moved => Some(Status::Moved),

@@ -11,7 +11,7 @@ use crate::record::{FutureRecord, Key, Record, Versioned};
 use crate::step;
 use crate::storage::{Range, SessionStorage, StorageError};
 
-/// How a session ended.
+/// How a session ended, or stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// Every thread came to its end, or what it failed with was dealt with.
@@ -20,6 +20,8 @@ pub enum Status {
     Broken,
     /// It was ended from outside.
     Cancelled,
+    /// It is not over, and someone serves it.
+    Running,
     /// It was left unfinished and can be taken up again.
     Suspended,
     /// It was moved to another storage.
@@ -32,6 +34,7 @@ impl fmt::Display for Status {
             Status::Finished => "finished",
             Status::Broken => "broken",
             Status::Cancelled => "cancelled",
+            Status::Running => "running",
             Status::Suspended => "suspended",
             Status::Moved => "moved",
         })
@@ -52,7 +55,7 @@ pub struct SessionError {
 pub struct Report {
     /// The session.
     pub session: SessionId,
-    /// How it ended.
+    /// How it ended, or stands.
     pub status: Status,
     /// The value of its first thread, if it finished.
     pub result: Option<Value>,

@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,9 @@ use crate::printed::Printed;
 
 /// How much is read at a time: what a pipe holds.
 const CHUNK_BYTES: usize = 1 << 16;
+
+/// So many chunks are read ahead. Then the worker waits until someone takes what it prints.
+const CHUNKS_AHEAD: usize = 16;
 
 /// A thread that reads a worker's output up to a mark or its end.
 pub struct Capture {
@@ -45,7 +48,7 @@ impl Capture {
     /// # Errors
     /// If there can be no thread.
     pub fn start(pipe: Arc<File>, mark: Vec<u8>) -> io::Result<Capture> {
-        let (sender, events) = mpsc::channel();
+        let (sender, events) = mpsc::sync_channel(CHUNKS_AHEAD);
         let awaited = mark.clone();
         thread::Builder::new().name("hark-output".into()).spawn(move || read_to_mark(&pipe, &awaited, &sender))?;
         Ok(Capture { events, mark })
@@ -56,9 +59,9 @@ impl Capture {
         &self.mark
     }
 
-    /// Takes what has come so far.
+    /// Takes what has come so far. More may come all the time.
     pub fn take_printed(&self, printed: &mut Printed) {
-        for event in self.events.try_iter() {
+        for event in self.events.try_iter().take(CHUNKS_AHEAD) {
             if let Event::Printed(bytes) = event {
                 printed.add(&bytes);
             }
@@ -80,7 +83,7 @@ impl Capture {
 }
 
 /// Nobody may listen any more: then nothing is left to do.
-fn read_to_mark(mut pipe: &File, mark: &[u8], events: &Sender<Event>) {
+fn read_to_mark(mut pipe: &File, mark: &[u8], events: &SyncSender<Event>) {
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut held = Vec::new();
     loop {

@@ -2,6 +2,9 @@
 
 use std::str;
 
+/// A longer line is handed on in parts.
+const LINE_BYTES_MAX: usize = 1 << 16;
+
 /// What a call printed and nobody has seen yet.
 #[derive(Debug, Default)]
 pub struct Printed {
@@ -26,7 +29,7 @@ impl Printed {
     pub fn hand_on_lines(&mut self, output: &mut dyn FnMut(String)) {
         let end = match self.bytes.iter().rposition(|byte| *byte == b'\n') {
             Some(index) => index + 1,
-            None if self.is_quiet => complete_characters(&self.bytes),
+            None if self.is_quiet || self.bytes.len() >= LINE_BYTES_MAX => complete_characters(&self.bytes),
             None => 0,
         };
         self.is_quiet = true;
@@ -81,6 +84,12 @@ mod tests {
     #[test]
     fn a_line_that_does_not_go_on_is_shown_at_the_second_look() {
         assert_eq!(looks(&[b"50%", b"", b"\n"]), ["50%", "\n"]);
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_not_gathered_for_ever() {
+        let part = vec![b'x'; LINE_BYTES_MAX];
+        assert_eq!(looks(&[&part, b"y"]), [String::from_utf8(part.clone()).unwrap(), "end:y".into()]);
     }
 
     #[test]

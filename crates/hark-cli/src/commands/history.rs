@@ -18,13 +18,23 @@ use crate::storage;
 /// How often a session that is followed is looked at.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(50);
 
+/// So many commits of a session's history are in memory at a time.
+pub(super) const PAGE_COMMITS: usize = 1_000;
+
+/// Which entries of a history are shown, and in which order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Printed,
+    InOrder,
+    ByThread,
+}
+
 /// Prints what a session printed: thread, time since the start, text.
 ///
 /// # Errors
 /// If there is no such session, or it cannot be read.
 pub fn stdout(wanted: &args::Stdout) -> Result<u8, Failure> {
-    let printed = |entries: Vec<LogEntry>| entries.into_iter().filter(LogEntry::is_printed).collect();
-    show(&wanted.kept, wanted.id.as_deref(), wanted.follow, printed)
+    show(&wanted.kept, wanted.id.as_deref(), wanted.follow, Wanted::Printed)
 }
 
 /// Prints what happened in a session.
@@ -32,38 +42,30 @@ pub fn stdout(wanted: &args::Stdout) -> Result<u8, Failure> {
 /// # Errors
 /// If there is no such session, or it cannot be read.
 pub fn events(wanted: &Events) -> Result<u8, Failure> {
-    let unified = wanted.unified || wanted.follow;
-    let sorted = |mut entries: Vec<LogEntry>| {
-        if !unified {
-            entries.sort_by_key(|entry| entry.thread);
-        }
-        entries
-    };
-    show(&wanted.kept, wanted.id.as_deref(), wanted.follow, sorted)
+    let order = if wanted.unified || wanted.follow { Wanted::InOrder } else { Wanted::ByThread };
+    show(&wanted.kept, wanted.id.as_deref(), wanted.follow, order)
 }
 
-fn show(
-    kept: &Kept,
-    id: Option<&str>,
-    follow: bool,
-    choose: impl Fn(Vec<LogEntry>) -> Vec<LogEntry>,
-) -> Result<u8, Failure> {
+fn show(kept: &Kept, id: Option<&str>, follow: bool, wanted: Wanted) -> Result<u8, Failure> {
     let store = Store::existing(&kept.storage, &kept.config)?;
     let summary = store.find(id)?;
     let started = summary.record.about.started;
+    let read = |write: &mut dyn FnMut(&[LogEntry]) -> Result<(), Failure>| {
+        read_history(&store, &summary.id, follow, wanted, write)
+    };
     if kept.json {
-        let mut read = Ok(());
+        let mut done = Ok(());
         report::write_list(|json| {
-            read = read_history(&store, &summary.id, follow, |entries| {
-                write_json(&choose(entries), json).and_then(|()| json.flush()).map_err(Failure::Output)
-            });
+            let mut write =
+                |entries: &[LogEntry]| write_json(entries, json).and_then(|()| json.flush()).map_err(Failure::Output);
+            done = read(&mut write);
             Ok(())
         })?;
-        read?;
+        done?;
     } else {
         let style = Style::for_stdout();
-        read_history(&store, &summary.id, follow, |entries| {
-            let lines: String = choose(entries).iter().map(|entry| line(entry, started, style)).collect();
+        read(&mut |entries| {
+            let lines: String = entries.iter().map(|entry| line(entry, started, style)).collect();
             output::write_out(&lines)
         })?;
     }
@@ -75,21 +77,33 @@ fn read_history(
     store: &Store,
     id: &SessionId,
     follow: bool,
-    mut show: impl FnMut(Vec<LogEntry>) -> Result<(), Failure>,
+    wanted: Wanted,
+    show: &mut dyn FnMut(&[LogEntry]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let session = store.outside(id)?;
     let mut after = 0;
+    let mut entries: Vec<LogEntry> = Vec::new();
     loop {
         // Looked at before the history is read: what comes after that is seen in the next round.
         let is_over = !follow || is_over(store, id)?;
-        let entries = session.records().history(after, usize::MAX).map_err(storage::failure)?;
-        after = entries.last().map_or(after, |(position, _)| *position);
-        show(entries.into_iter().map(|(_, entry)| entry).collect())?;
+        loop {
+            let page = session.records().history(after, PAGE_COMMITS).map_err(storage::failure)?;
+            let Some((last, _)) = page.last() else { break };
+            after = *last;
+            let is_wanted = |entry: &LogEntry| wanted != Wanted::Printed || entry.is_printed();
+            entries.extend(page.into_iter().map(|(_, entry)| entry).filter(is_wanted));
+            if wanted != Wanted::ByThread {
+                show(&entries)?;
+                entries.clear();
+            }
+        }
         if is_over {
-            return Ok(());
+            break;
         }
         thread::sleep(FOLLOW_INTERVAL);
     }
+    entries.sort_by_key(|entry| entry.thread);
+    show(&entries)
 }
 
 fn is_over(store: &Store, id: &SessionId) -> Result<bool, Failure> {

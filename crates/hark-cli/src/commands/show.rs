@@ -9,6 +9,7 @@ use hark_engine::{Event, FutureId, Key, LogEntry, Record, Report, Summary, Threa
 use hark_machine::TraceFrame;
 
 use super::FINISHED;
+use super::history::PAGE_COMMITS;
 use super::kept::{Store, shown_duration, shown_state};
 use super::sessions::write_summary_fields;
 use crate::args::OfSession;
@@ -41,7 +42,7 @@ pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
     let summary = store.find(wanted.id.as_deref())?;
     let session = store.outside(&summary.id)?;
     let threads = threads_of(&session, &summary)?;
-    let report = session.report();
+    let report = session.report(summary.is_served);
     let executable = session.program().executable();
     let lines = Lines::new(&executable.source);
     if wanted.kept.json {
@@ -59,8 +60,12 @@ pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
 
 fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<ThreadId, Shown>, Failure> {
     let mut threads: BTreeMap<ThreadId, Shown> = BTreeMap::new();
-    for (_, entry) in session.records().history(0, usize::MAX).map_err(storage::failure)? {
-        note(&mut threads, entry);
+    let mut after = 0;
+    loop {
+        let page = session.records().history(after, PAGE_COMMITS).map_err(storage::failure)?;
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
+        page.into_iter().for_each(|(_, entry)| note(&mut threads, entry));
     }
     for record in session.records().scan(Range::Live(ThreadId(0)), usize::MAX).map_err(storage::failure)? {
         let Record::Live(number, _) = record else { continue };

@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use hark_backends::invoker::Threads;
 use hark_backends::invoker::processes::{Supervisor, work};
 use hark_backends::storage::sqlite::SqliteStorage;
-use hark_engine::{Engine, Invoker, Storage, Whose};
+use hark_engine::{Engine, Storage, Whose};
 
 use super::FINISHED;
 use crate::args::{Worker, WorkerProcess};
@@ -56,8 +55,8 @@ pub fn worker_process(wanted: &WorkerProcess) -> Result<u8, Failure> {
     let project = project::load_at(&wanted.project, wanted.config.path.as_deref())?;
     let folder = storage::folder_to_serve(&project, None)?;
     let kept = SqliteStorage::open_for_server(&folder, wanted.server).map_err(storage::failure)?;
-    let invoker: Arc<dyn Invoker> = Arc::new(Threads::new(1));
-    let ports = session::ports(&project, Arc::new(kept), invoker.clone(), true);
+    let ports = session::ports_of_worker(&project, Arc::new(kept));
+    let invoker = ports.invoker.clone();
     let upstream = Arc::new(Supervisor::new(telling));
     let engine = Arc::new(Engine::for_supervisor(session::options(&project), ports, upstream.clone()));
     let (lease, living) = (project.settings.lease, upstream.clone());

@@ -59,7 +59,12 @@ impl Stream {
         let mut state = self.shared.lock();
         if state.writer.is_none() {
             let shared = Arc::clone(&self.shared);
-            state.writer = Some(thread::spawn(move || shared.write_until_closed(&mut io::stdout().lock())));
+            let writing = move || shared.write_until_closed(&mut io::stdout().lock());
+            match thread::Builder::new().name("hark-output".to_owned()).spawn(writing) {
+                Ok(writer) => state.writer = Some(writer),
+                // Without it, whoever prints waits for the reader.
+                Err(_) => return self.shared.write_now(state, text),
+            }
         }
         while state.waiting.len() >= WAITING_BYTES_MAX && !state.has_failed {
             state = self.shared.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -98,17 +103,30 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn write_now(&self, state: MutexGuard<'_, State>, text: &str) {
+        let mut out = io::stdout().lock();
+        if !state.has_failed
+            && let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        {
+            self.fail(state, error);
+        }
+    }
+
+    /// Nothing more can be written.
+    fn fail(&self, mut state: MutexGuard<'_, State>, error: io::Error) {
+        state.failure = Some(error);
+        state.has_failed = true;
+        state.waiting = Vec::new();
+        drop(state);
+        self.emptied.notify_all();
+        (self.on_failure)();
+    }
+
     fn write_until_closed(&self, out: &mut impl Write) {
         let mut chunk = Vec::new();
         while self.take(&mut chunk) {
             if let Err(error) = out.write_all(&chunk).and_then(|()| out.flush()) {
-                let mut state = self.lock();
-                state.failure = Some(error);
-                state.has_failed = true;
-                state.waiting = Vec::new();
-                drop(state);
-                self.emptied.notify_all();
-                (self.on_failure)();
+                self.fail(self.lock(), error);
                 return;
             }
             if chunk.len() < ENOUGH_BYTES {

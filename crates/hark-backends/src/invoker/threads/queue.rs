@@ -85,7 +85,6 @@ impl Queue {
         let count = (self.length / (2 * workers)).clamp(1, batch.runner.threads_at_a_time()).min(batch.threads.len());
         chunk.threads.extend(batch.threads.drain(..count));
         self.length -= count;
-        // The last batch is kept for its memory's sake until the next look.
         if batch.threads.is_empty() {
             self.batches.pop_front();
         }
