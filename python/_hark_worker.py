@@ -7,6 +7,7 @@ A message is its length in four bytes, a byte that says what it is, and its fiel
                       C  attempt, length of id, length of target (4 bytes each), id, target, arguments
                       M  bytes                                         writes them to the standard output
     from the worker   H  version (2 bytes), text: the Python version   is ready
+                      S                                                does not make the call, and ends: it has old modules
                       R  pending, value                                the call's result
                       E  pending, type, text, traceback, message       the call's error
 
@@ -42,6 +43,9 @@ READ_LENGTH = 16_384
 # How long a worker may go on with what it does when Hark is gone.
 GRACE_SECONDS = 0.5
 
+# How often a worker looks whether modules have changed, at most.
+LOOK_SECONDS = 0.2
+
 # Outside of the descriptors that programs use by number.
 PRIVATE_DESCRIPTOR_MIN = 100
 
@@ -67,6 +71,11 @@ class Worker:
         os.dup2(nothing, 0)
         os.close(nothing)
         self.functions = {}
+        # The folders of the project's modules, the files of those that are loaded, and when to look at them next.
+        self.folders = ()
+        self.files = {}
+        self.began = time.time()
+        self.next_look = 0
         # Led by this process, or by a program that Hark started and that started this one.
         self.group = os.getpgrp()
         self.is_forked = False
@@ -149,6 +158,7 @@ class Worker:
         project, at = _take(data, 3)
         python_src, at = _take(data, at)
         own = [os.fsdecode(project), os.fsdecode(python_src)]
+        self.folders = tuple(os.path.join(folder, "") for folder in own)
         sys.path[:] = [*own, *(each for each in sys.path if each not in own)]
         sys.argv[:] = [""]
         self.send(b"H" + VERSION.to_bytes(2, "little") + _text(sys.version.split()[0]))
@@ -160,6 +170,9 @@ class Worker:
             if not data:
                 return
             if data[0] == 67:  # C
+                if self.is_stale():
+                    self.send(b"S")
+                    return
                 self.send(self.answer(data))
             elif data[0] == 77:  # M
                 view = memoryview(data)[1:]
@@ -167,6 +180,33 @@ class Worker:
                     view = view[os.write(self.pipe, view) :]
             else:
                 sys.exit("hark sent a message that this worker does not know")
+
+    # Modules
+
+    def is_stale(self):
+        """Whether the project's modules have changed since they were loaded."""
+        now = time.monotonic()
+        if now < self.next_look:
+            return False
+        self.next_look = now + LOOK_SECONDS
+        for module in list(sys.modules.values()):
+            path = _file_of(module)
+            if isinstance(path, str) and path.startswith(self.folders) and self.has_changed(path):
+                return True
+        return False
+
+    def has_changed(self, path):
+        try:
+            found = os.stat(path)
+        except OSError:
+            # It may come back; until then this is what there is.
+            return False
+        known = found.st_mtime_ns, found.st_size
+        if path in self.files:
+            return self.files[path] != known
+        self.files[path] = known
+        # One with a time that is still to come would be new for ever.
+        return self.began < found.st_mtime <= time.time()
 
     # Calls
 
@@ -270,6 +310,14 @@ def _described(target):
     module, function, name = target.decode().split("\0")
     whole = "`%s.%s`" % (module, function)
     return whole if name in (function, module + "." + function) else "`%s` (%s)" % (name, whole)
+
+
+def _file_of(module):
+    """Without a question to the module itself, which may load others for an answer."""
+    try:
+        return object.__getattribute__(module, "__dict__").get("__file__")
+    except AttributeError:
+        return None
 
 
 def _nearest(name, owner):

@@ -11,6 +11,9 @@ use crate::failure::Failure;
 /// How deep lists and objects may nest.
 const DEPTH_MAX: u32 = 128;
 
+/// So many characters of a text that is no JSON are shown.
+const SHOWN_MAX: usize = 60;
+
 /// The value that a JSON text means. What is no number may be one by itself, as where Hark prints JSON.
 ///
 /// # Errors
@@ -23,7 +26,11 @@ pub fn from_json(text: &str) -> Result<Value, Failure> {
         _ => {}
     }
     serde_json::from_str::<&RawValue>(text).and_then(|json| converted(json, DEPTH_MAX)).map_err(|error| {
-        Failure::usage(format!("`{text}` is no JSON: {error}"))
+        let shown = match text.char_indices().nth(SHOWN_MAX) {
+            Some((end, _)) => format!("{}...", &text[..end]),
+            None => text.to_owned(),
+        };
+        Failure::usage(format!("`{shown}` is no JSON: {error}"))
             .with_hint("a string needs quotes of its own: '\"text\"'")
     })
 }

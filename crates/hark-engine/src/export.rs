@@ -46,7 +46,7 @@ pub enum ImportError {
     #[error("the file cannot be read: {0}")]
     Damaged(String),
     /// The storage has this session.
-    #[error("session {id} is here already, and it is {}", state.name())]
+    #[error("session {id} is here already, and it is {}", if *state == SessionState::Running { "not over" } else { state.name() })]
     Exists {
         /// Which.
         id: SessionId,
@@ -124,7 +124,8 @@ pub fn import(bytes: &[u8], storage: &dyn Storage, surroundings: &dyn Surroundin
         }
     };
     // Until all is there, nobody takes it up.
-    let unfinished = SessionRecord { state: SessionState::Moved, ..session.clone() };
+    let ended = Some(session.about.started);
+    let unfinished = SessionRecord { state: SessionState::Moved, ended, before_move: None, ..session.clone() };
     make(&mut |commit| commit.put.push(Record::Session(Box::new(unfinished.clone()))))?;
     let mut records = records.into_iter().peekable();
     while records.peek().is_some() {

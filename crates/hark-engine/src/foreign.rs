@@ -86,6 +86,11 @@ pub trait Foreign: Send + Sync {
         Err(Error::new("python", "the call was given up without an answer"))
     }
 
+    /// How many calls are made at a time. Others wait until one of these is over.
+    fn calls_at_a_time(&self) -> usize {
+        usize::MAX
+    }
+
     /// The session is cancelled: its calls under way, blocking ones too, are to end soon, with any answer.
     fn cancel(&self, session: &SessionId);
 }

@@ -74,6 +74,21 @@ pub enum Event {
     },
     /// It goes on from where it had failed.
     Retried,
+    /// Someone outside gave a promise of its session its value. Of this and what follows, the thread is the first one.
+    Resolved {
+        /// Which.
+        future: FutureId,
+    },
+    /// Someone outside failed a promise of its session.
+    #[serde(rename = "failed")]
+    FailedOutside {
+        /// Which.
+        future: FutureId,
+        /// With this.
+        message: String,
+    },
+    /// Someone outside ended its session.
+    Cancelled,
 }
 
 impl LogEntry {
@@ -116,6 +131,9 @@ impl Event {
             Event::Finished => "finished",
             Event::Broke { .. } => "broke",
             Event::Retried => "retried",
+            Event::Resolved { .. } => "resolved",
+            Event::FailedOutside { .. } => "failed",
+            Event::Cancelled => "cancelled",
         }
     }
 }
@@ -138,6 +156,11 @@ impl fmt::Display for Event {
             Event::Finished => formatter.write_str("finished"),
             Event::Broke { kind, message } => write!(formatter, "broke ({kind}): {message}"),
             Event::Retried => formatter.write_str("retried"),
+            Event::Resolved { future } => write!(formatter, "{future} was resolved from outside"),
+            Event::FailedOutside { future, message } => {
+                write!(formatter, "{future} was failed from outside: {message}")
+            }
+            Event::Cancelled => formatter.write_str("the session was cancelled"),
         }
     }
 }

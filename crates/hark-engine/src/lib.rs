@@ -45,7 +45,7 @@ pub use invoker::{Invoker, Runner, Seat};
 pub use memory::MemoryStorage;
 pub use output::{Observer, OutputItem};
 pub use record::{
-    About, Due, FutureRecord, Key, Live, PendingCall, Record, SessionRecord, SessionState, State,
+    About, BeforeMove, Due, FutureRecord, Key, Live, PendingCall, Record, SessionRecord, SessionState, State,
     Status as ThreadStatus, Versioned,
 };
 pub use report::{Report, SessionError, Status};

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamps, ThreadId};
 use crate::limits::WAKES_PER_COMMIT_MAX;
-use crate::record::{FutureRecord, Key, Record, SessionRecord, SessionState, Versioned};
+use crate::record::{BeforeMove, FutureRecord, Key, Record, SessionRecord, SessionState, Versioned};
 use crate::report::{Report, Status};
 use crate::step::{self, Known, Plan};
 use crate::storage::{Catalog, Range, SessionStorage, Storage, StorageError};
@@ -33,7 +33,7 @@ pub enum OutsideError {
     #[error("there is no session `{0}`")]
     NoSession(SessionId),
     /// The session is not in a state for it.
-    #[error("the session is {}", .0.name())]
+    #[error("the session is {}", if *.0 == SessionState::Running { "not over" } else { .0.name() })]
     WrongState(SessionState),
     /// The Future has its value or error already: this one.
     #[error("the future is resolved already")]
@@ -90,6 +90,7 @@ impl<'a> Outside<'a> {
         if let Err(error) = report.read_output(self.records()) {
             report.add_storage_error(&error);
         }
+        report.threads = self.record.threads.unwrap_or(report.threads);
         report
     }
 
@@ -132,7 +133,8 @@ impl<'a> Outside<'a> {
             let mut commit = Commit::new(stamps.next());
             // Not to be done to a session that ends, or is moved, in this moment: nobody would ever see it.
             commit.expect.push((Key::Session, Some(session_stamp)));
-            step::resolve(&future, known.as_ref(), done.clone(), &mut commit, &mut plan);
+            let now = self.surroundings.now();
+            step::resolve(&future, known.as_ref(), done.clone(), now, &mut commit, &mut plan);
             match self.records.commit(&mut commit)? {
                 Outcome::Done => break,
                 Outcome::Conflict => {}
@@ -174,7 +176,7 @@ impl<'a> Outside<'a> {
     /// If it is over already, or the storage fails.
     pub fn cancel(&self) -> Result<(), OutsideError> {
         let mut stamps = self.stamps();
-        let set = self.set_state(SessionState::Cancelled, &mut stamps);
+        let set = self.set_cancelled(&mut stamps);
         // Whoever cancelled it before may have been lost.
         if matches!(set, Ok(()) | Err(OutsideError::WrongState(SessionState::Cancelled))) {
             drop_threads(&*self.records, &mut stamps)?;
@@ -183,8 +185,7 @@ impl<'a> Outside<'a> {
         set
     }
 
-    /// Puts a state that is for ever on a session that runs.
-    fn set_state(&self, state: SessionState, stamps: &mut Stamps) -> Result<(), OutsideError> {
+    fn set_cancelled(&self, stamps: &mut Stamps) -> Result<(), OutsideError> {
         let mut unanswered = None;
         loop {
             let (stamp, session) = self.read_session()?;
@@ -195,9 +196,8 @@ impl<'a> Outside<'a> {
                 return Err(OutsideError::WrongState(session.state));
             }
             let mut commit = Commit::new(stamps.next());
-            step::end(stamp, &session, state, self.surroundings.now(), &mut commit);
-            // Whoever serves the session looks at this thread, and sees that there is nothing more to do.
-            commit.put.push(Record::Ready(step::FIRST));
+            let threads = self.records.reserve(0)?.0;
+            step::cancel(stamp, &session, threads, self.surroundings.now(), &mut commit);
             match self.records.commit(&mut commit)? {
                 Outcome::Done => return Ok(()),
                 Outcome::Conflict => {}
@@ -247,12 +247,18 @@ impl<'a> Outside<'a> {
         Ok(retried.len())
     }
 
-    /// All that there is of the session, for [`import`](crate::import). Nobody must run it meanwhile.
+    /// All that there is of the session, for [`import`](crate::import). Nobody must run it meanwhile. One that was moved
+    /// is given as it was then.
     ///
     /// # Errors
-    /// If the storage fails.
+    /// If an import of it was cut off here, or the storage fails.
     pub fn export(&self) -> Result<Vec<u8>, OutsideError> {
-        let (_, session) = self.read_session()?;
+        let (_, mut session) = self.read_session()?;
+        match session.before_move.take() {
+            Some(BeforeMove { state, ended }) => (session.state, session.ended) = (state, ended),
+            None if session.state == SessionState::Moved => return Err(OutsideError::WrongState(session.state)),
+            None => {}
+        }
         let records = self.records.all()?;
         let history = self.records.history(0, usize::MAX)?;
         let history: Vec<LogEntry> = history.into_iter().map(|(_, entry)| entry).collect();
@@ -267,12 +273,11 @@ impl<'a> Outside<'a> {
         let mut stamps = self.stamps();
         let (stamp, session) = self.read_session()?;
         let mut commit = Commit::new(stamps.next());
-        step::end(stamp, &session, SessionState::Moved, self.surroundings.now(), &mut commit);
-        if self.records.commit(&mut commit)? != Outcome::Done {
-            return Err(OutsideError::WrongState(session.state));
+        step::move_away(stamp, &session, self.surroundings.now(), &mut commit);
+        match self.commit_once(&mut commit)? {
+            Outcome::Done => Ok(()),
+            _ => Err(OutsideError::WrongState(session.state)),
         }
-        drop_threads(&*self.records, &mut stamps)?;
-        Ok(())
     }
 
     /// Makes a commit that conflicts if it has happened already. If its answer is lost, it is made once more.

@@ -75,6 +75,30 @@ pub struct SessionRecord {
     /// When all of its threads had stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
+    /// How many threads it had started when it was cancelled, as their records are gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u64>,
+    /// What it was before it was moved to another storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_move: Option<BeforeMove>,
+}
+
+/// What a session was before it was moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BeforeMove {
+    /// How far it was.
+    pub state: SessionState,
+    /// When all of its threads had stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+}
+
+impl SessionRecord {
+    /// A session that has just begun.
+    pub fn new(about: Arc<About>) -> SessionRecord {
+        let state = SessionState::Running;
+        SessionRecord { about, state, first_stopped: false, ended: None, threads: None, before_move: None }
+    }
 }
 
 /// What a session is about.
@@ -137,6 +161,8 @@ pub struct PendingCall {
     pub arguments: Vec<Value>,
     /// Which try it is, from 1.
     pub attempt: u32,
+    /// As many calls as are made at a time were under way when it was to be made: it may not have begun.
+    pub is_queued: bool,
 }
 
 /// The thread itself. A memory gives it away to who reads its record, and to nobody else until it is put back: a

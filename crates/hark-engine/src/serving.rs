@@ -17,7 +17,7 @@ use crate::output::{Observer, OutputItem};
 use crate::outside::drop_threads;
 use crate::record::{SessionRecord, SessionState};
 use crate::remote::{Told, Upstream};
-use crate::session::{OnEnd, Parts, Session};
+use crate::session::{OnEnd, Parts, Place, Places, Session};
 use crate::storage::{Catalog, StorageError};
 use crate::surroundings::Timestamp;
 
@@ -27,6 +27,8 @@ pub(crate) struct Serving {
     ports: Ports,
     sessions: Mutex<HashMap<SessionId, Entered>>,
     programs: Mutex<HashMap<String, Weak<Program>>>,
+    /// The foreign calls under way.
+    places: Places,
     /// All sessions are to be left as they are, later ones too.
     is_interrupted: AtomicBool,
     /// When the next thread's time comes, as far as the last look at the agenda and what was noted since say.
@@ -51,6 +53,7 @@ impl Serving {
             ports,
             sessions: Mutex::default(),
             programs: Mutex::default(),
+            places: Places::default(),
             is_interrupted: AtomicBool::new(false),
             next_due: Mutex::default(),
             failures: Mutex::default(),
@@ -61,6 +64,11 @@ impl Serving {
 
     pub fn upstream(&self) -> Option<&dyn Upstream> {
         self.upstream.as_deref()
+    }
+
+    /// One more foreign call is to be made.
+    pub fn take_place(&self) -> Place {
+        self.places.take()
     }
 
     pub fn catalog(&self) -> Result<&dyn Catalog, StorageError> {
@@ -140,10 +148,10 @@ impl Serving {
 
     fn forget_wakes(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
         let Some(record) = self.catalog()?.record(id)? else { return Ok(()) };
-        let is_for_ever = matches!(record.state, SessionState::Cancelled | SessionState::Moved);
+        let is_cancelled = record.state == SessionState::Cancelled;
         let session = self.make(id, record, Arc::new(|_: &[OutputItem]| {}), None)?;
         let mut stamps = session.stamps();
-        if is_for_ever {
+        if is_cancelled {
             // Whoever ended it may have been lost, or not have seen one that was just being started.
             drop_threads(session.records(), &mut stamps)?;
         }

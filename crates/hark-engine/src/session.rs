@@ -30,7 +30,7 @@ use crate::surroundings::Timestamp;
 use crate::suspend::{SuspendAt, Suspensions};
 use crate::turn::Worker;
 pub(crate) use busy::{Busy, Paused, Taken};
-pub(crate) use calls::{Answered, CallState, Calls, Try};
+pub(crate) use calls::{Answered, CallState, Calls, Place, Places, Try};
 pub(crate) use given::Given;
 pub(crate) use orphans::Orphans;
 
@@ -316,8 +316,15 @@ impl Session {
         }
     }
 
+    /// A place for a foreign call that is to be made, and whether the call has to wait for others. In memory nobody asks.
+    pub fn take_place(&self) -> (Option<Place>, bool) {
+        let place = self.serving.as_ref().map(|serving| serving.take_place());
+        let waits = place.as_ref().is_some_and(|place| place.taken() > self.ports.foreign.calls_at_a_time());
+        (place, waits)
+    }
+
     /// Begins a foreign call, which is among those under way already; its thread is invoked when it is over.
-    pub fn call(&self, call: Call) {
+    pub fn call(&self, call: Call, place: Option<Place>) {
         let (printer, answerer) = (self.me.clone(), self.me.clone());
         let (thread, made) = (call.id.thread, Try::from(&call));
         self.ports.foreign.call(
@@ -329,6 +336,7 @@ impl Session {
                 }
             }),
             Box::new(move |answer| {
+                drop(place);
                 if let Some(session) = answerer.upgrade() {
                     session.calls.answer(thread, made, answer);
                     session.invoke(&[thread]);
@@ -338,10 +346,11 @@ impl Session {
     }
 
     /// Makes a foreign call that is among those under way already, and waits for its end. Its thread is to be given a turn then.
-    pub fn call_blocking(&self, call: Call) {
+    pub fn call_blocking(&self, call: Call, place: Option<Place>) {
         let (thread, made) = (call.id.thread, Try::from(&call));
         let executable = self.program.executable();
         let answer = self.ports.foreign.call_blocking(executable, call, &mut |text| self.print(thread, made, text));
+        drop(place);
         self.calls.answer(thread, made, answer);
     }
 

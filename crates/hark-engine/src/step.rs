@@ -24,7 +24,7 @@ use crate::commit::Commit;
 use crate::failure::Failure;
 use crate::history::{Event, LogEntry};
 use crate::id::{FutureId, Stamp, ThreadId};
-use crate::record::{About, FutureRecord, Key, Live, Record, SessionRecord, SessionState, Status};
+use crate::record::{About, BeforeMove, FutureRecord, Key, Live, Record, SessionRecord, SessionState, Status};
 use crate::surroundings::Timestamp;
 pub(crate) use waiters::starts;
 pub use waiters::wake_batch;
@@ -232,7 +232,8 @@ fn stop(loaded: &Loaded, done: FutureRecord, now: Timestamp, commit: &mut Commit
     // The first thread must look itself, as the others did not know yet that it has stopped.
     plan.look_for_end = !first.is_alone;
     let (state, ended) = if first.is_alone { (state, Some(now)) } else { (SessionState::Running, None) };
-    put_session(SessionRecord { about: first.about.clone(), state, first_stopped: true, ended }, commit);
+    let session = SessionRecord::new(first.about.clone());
+    put_session(SessionRecord { state, first_stopped: true, ended, ..session }, commit);
 }
 
 /// A commit has one record of the session at most.
@@ -266,19 +267,46 @@ pub fn start(about: &Arc<About>, live: Box<Live>, commit: &mut Commit) {
 
 fn begin(about: &Arc<About>, commit: &mut Commit) {
     commit.expect.push((Key::Session, None));
-    let state = SessionState::Running;
-    put_session(SessionRecord { about: about.clone(), state, first_stopped: false, ended: None }, commit);
+    put_session(SessionRecord::new(about.clone()), commit);
 }
 
-/// The end of a session: all its threads have stopped, or someone outside wants no more of it.
+/// The end of a session whose threads have all stopped.
 pub fn end(stamp: Stamp, session: &SessionRecord, state: SessionState, now: Timestamp, commit: &mut Commit) {
     commit.expect.push((Key::Session, Some(stamp)));
     put_session(SessionRecord { state, ended: Some(now), ..session.clone() }, commit);
 }
 
+/// Someone outside wants no more of a session, which has started so many threads.
+pub fn cancel(stamp: Stamp, session: &SessionRecord, threads: u64, now: Timestamp, commit: &mut Commit) {
+    commit.log.push(LogEntry { time: now, thread: FIRST, event: Event::Cancelled });
+    end(stamp, &SessionRecord { threads: Some(threads), ..session.clone() }, SessionState::Cancelled, now, commit);
+    // Whoever serves the session looks at this thread, and sees that there is nothing more to do.
+    commit.put.push(Record::Ready(FIRST));
+}
+
+/// A session that nobody runs is in another storage now. Here all of it stays as it was, and can be taken there again.
+pub fn move_away(stamp: Stamp, session: &SessionRecord, now: Timestamp, commit: &mut Commit) {
+    let before_move = Some(BeforeMove { state: session.state, ended: session.ended });
+    end(stamp, &SessionRecord { before_move, ..session.clone() }, SessionState::Moved, now, commit);
+}
+
 /// What resolves or fails a Future from outside, which must be pending: `known` is its record, if it has one.
-pub fn resolve(future: &FutureId, known: Option<&Known>, done: FutureRecord, commit: &mut Commit, plan: &mut Plan) {
+pub fn resolve(
+    future: &FutureId,
+    known: Option<&Known>,
+    done: FutureRecord,
+    now: Timestamp,
+    commit: &mut Commit,
+    plan: &mut Plan,
+) {
     plan.clear();
+    let event = match &done {
+        FutureRecord::Failed(failure) => {
+            Event::FailedOutside { future: future.clone(), message: failure.error.message.to_string() }
+        }
+        _ => Event::Resolved { future: future.clone() },
+    };
+    commit.log.push(LogEntry { time: now, thread: FIRST, event });
     commit.expect.push((Key::Future(future.clone()), known.map(|known| known.stamp)));
     commit.put.push(Record::Future(future.clone(), done));
     waiters::wake_waiters(future, known.map(|known| &known.record), commit, plan);

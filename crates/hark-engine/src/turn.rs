@@ -14,7 +14,7 @@ use crate::invoker::Seat;
 use crate::limits::{GATHERED_TIME_MAX, PAUSED_FRESH_MAX, PAUSED_LOG_MAX, STEP_TIME_MAX};
 use crate::record::{Key, Live, Record, Status, Versioned};
 use crate::remote::Told;
-use crate::session::{Paused, Session, Taken};
+use crate::session::{Paused, Place, Session, Taken};
 use crate::step::{self, Ending, Loaded, Plan};
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
@@ -32,7 +32,7 @@ pub(crate) struct Worker<'a> {
     /// How many times the thread was given what it awaited within this turn.
     awaits: u32,
     /// The foreign call that the thread's step begins.
-    call: Option<Call>,
+    call: Option<(Call, Option<Place>)>,
     /// How many entries of the commit's log have been shown.
     shown: usize,
 }
@@ -54,7 +54,7 @@ enum Pace {
     /// It used all of its fuel.
     Long,
     /// Its thread has begun a foreign call, which is still to be made.
-    Called(Call),
+    Called(Call, Option<Place>),
     /// It used all of its fuel, and its thread stays in memory.
     Paused,
 }
@@ -105,12 +105,12 @@ impl<'a> Worker<'a> {
             match self.turn(thread)? {
                 Pace::Short => return Ok(true),
                 Pace::Long | Pace::Paused => return Ok(false),
-                Pace::Called(call) if is_last && self.seat.begin_blocking() => {
-                    self.session.call_blocking(call);
+                Pace::Called(call, place) if is_last && self.seat.begin_blocking() => {
+                    self.session.call_blocking(call, place);
                     self.seat.end_blocking();
                 }
-                Pace::Called(call) => {
-                    self.session.call(call);
+                Pace::Called(call, place) => {
+                    self.session.call(call, place);
                     return Ok(true);
                 }
             }

@@ -93,6 +93,11 @@ impl PythonPool {
         PythonPool { shared: Arc::new(shared) }
     }
 
+    /// How many calls run at a time.
+    pub fn workers_max(&self) -> usize {
+        self.shared.workers_max
+    }
+
     /// Makes a call on this OS thread, with an idle worker or a new one; waits for one if all are busy. `output` gets
     /// everything that the call prints before this returns.
     ///

@@ -25,6 +25,10 @@ impl Foreign for PythonPool {
         PythonPool::call_blocking(self, &of_engine(executable, call)?, printed)
     }
 
+    fn calls_at_a_time(&self) -> usize {
+        self.workers_max()
+    }
+
     fn cancel(&self, session: &SessionId) {
         self.cancel_session(session.as_str());
     }

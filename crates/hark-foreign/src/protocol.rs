@@ -17,6 +17,10 @@ pub const VERSION: u16 = 1;
 /// The bytes of a message's length.
 pub const LENGTH_BYTES: usize = 4;
 
+/// What a worker says instead of making a call: modules of the project have changed since it loaded them, so that another
+/// worker is to make it.
+pub const STALE: &[u8] = b"S";
+
 /// What a worker answers a call.
 #[derive(Debug)]
 pub struct Reply {

@@ -42,7 +42,7 @@ pub struct Worker {
 pub enum Fault {
     /// It was not made, because of its arguments.
     Refused(Refused),
-    /// It was not made, because the worker had ended before it took it.
+    /// It was not made, because the worker had ended before it took it, or ends now because it has old modules.
     NotBegun,
     /// The worker ended, in this way.
     Died(String),
@@ -113,6 +113,7 @@ impl Worker {
         let mut has_ended = false;
         let reply = loop {
             match self.connection.receive()? {
+                Received::Message if self.connection.message() == protocol::STALE => return Err(Broken::Unsent),
                 Received::Message => break protocol::decode_reply(self.connection.message()),
                 // A process that ended may have left its socket to a child.
                 Received::NothingYet if has_ended => return Err(Broken::Connection),
@@ -200,7 +201,7 @@ impl Drop for Worker {
 
 /// What goes wrong in an exchange.
 enum Broken {
-    /// The worker did not take the whole request.
+    /// The worker did not take the request, or not all of it.
     Unsent,
     Connection,
     Message(DecodeError),

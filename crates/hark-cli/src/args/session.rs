@@ -132,7 +132,7 @@ pub struct Resolve {
     /// What `future_id` gave, or SESSION/NAME/ID
     #[arg(value_name = "FUTURE_ID")]
     pub future: String,
-    /// The value
+    /// The value; `-` reads it from standard input
     #[arg(value_name = "JSON", allow_hyphen_values = true)]
     pub value: String,
     #[command(flatten)]

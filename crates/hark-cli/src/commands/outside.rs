@@ -1,5 +1,7 @@
 //! `hark cancel`, `hark resolve`, `hark fail`
 
+use std::io;
+
 use hark_engine::outside::{Outside, OutsideError};
 use hark_engine::{FutureRecord, SessionId};
 use hark_machine::literal_text;
@@ -37,7 +39,13 @@ pub fn cancel(wanted: &OfSession) -> Result<u8, Failure> {
 /// # Errors
 /// If the value is no JSON, or the promise has a value.
 pub fn resolve(wanted: &Resolve) -> Result<u8, Failure> {
-    let value = value::from_json(&wanted.value)?;
+    let value = match &*wanted.value {
+        "-" => {
+            let read = io::read_to_string(io::stdin());
+            value::from_json(&read.map_err(|error| Failure::usage(format!("standard input cannot be read: {error}")))?)?
+        }
+        text => value::from_json(text)?,
+    };
     let store = Store::existing(&wanted.storage, &wanted.config)?;
     settle(&store, &wanted.future, |session, promise| session.resolve(promise, value.clone()))
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hark_bytecode::Executable;
 use hark_engine::outside::OutsideError;
-use hark_engine::{Invoker, Observer, Options, OutputItem, Report, SessionId, Status, Storage, Whose};
+use hark_engine::{Invoker, Observer, Options, OutputItem, Report, SessionId, SessionState, Status, Storage, Whose};
 use hark_machine::Value;
 
 use super::kept::{Store, outside_failure, shown_state};
@@ -53,8 +53,11 @@ pub fn retry(wanted: &GoOn) -> Result<u8, Failure> {
     let store = Store::existing(&wanted.kept.storage, &wanted.kept.config)?;
     let summary = store.find(wanted.id.as_deref())?;
     store.outside(&summary.id)?.retry().map_err(|error| match error {
-        OutsideError::WrongState(state) => Failure::usage(format!("session {} is {}", summary.id, state.name()))
-            .with_hint("only a broken session can be retried"),
+        OutsideError::WrongState(state) => {
+            let state = if state == SessionState::Running { shown_state(&summary) } else { state.name() };
+            Failure::usage(format!("session {} is {state}", summary.id))
+                .with_hint("only a broken session can be retried")
+        }
         other => outside_failure(other),
     })?;
     let now = store.find(Some(summary.id.as_str()))?;

@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use hark_backends::System;
 use hark_backends::storage::sqlite::SqliteStorage;
-use hark_engine::{ImportError, SessionState, import as import_session};
+use hark_engine::outside::OutsideError;
+use hark_engine::{ImportError, SessionId, SessionState, import as import_session};
 
 use super::FINISHED;
 use super::kept::{Store, outside_failure};
@@ -24,27 +26,47 @@ pub fn export(wanted: &Export) -> Result<u8, Failure> {
     let store = Store::existing(&wanted.storage, &wanted.config)?;
     let summary = store.find(wanted.id.as_deref())?;
     let id = &summary.id;
-    let runs = summary.record.state == SessionState::Running;
-    if summary.record.state == SessionState::Moved {
-        return Err(Failure::usage(format!("session {id} was moved before")));
-    }
-    if runs {
+    if summary.record.state == SessionState::Running {
         // Nobody else begins to run it while it is read.
         let claimed = store.catalog()?.claim(Some(id)).map_err(storage::failure)?;
         if claimed.is_empty() {
             return Err(Failure::usage(format!("session {id} is running")).with_hint("stop what runs it first"));
         }
     }
+    let moves = !wanted.copy && summary.record.state != SessionState::Moved;
+    let taken = take_out(&store, id, moves);
+    // One that was moved is nobody's already.
+    store.catalog()?.release(Some(id)).map_err(storage::failure)?;
+    taken.map(|()| FINISHED)
+}
+
+/// Writes a session to standard output; only when that has it for certain is it moved here.
+fn take_out(store: &Store, id: &SessionId, moves: bool) -> Result<(), Failure> {
     let session = store.outside(id)?;
-    let bytes = session.export().map_err(outside_failure)?;
-    let mut out = io::stdout().lock();
-    out.write_all(&bytes).and_then(|()| out.flush()).map_err(Failure::Output)?;
-    if wanted.copy {
-        store.catalog()?.release(Some(id)).map_err(storage::failure)?;
-    } else {
+    let bytes = session.export().map_err(|error| match error {
+        OutsideError::WrongState(_) => {
+            let failure = Failure::usage(format!("only a part of session {id} is here: its import was cut off"));
+            failure.with_hint("import it once more")
+        }
+        other => outside_failure(other),
+    })?;
+    write(&bytes).map_err(|error| {
+        let stays = if moves { "; the session stays here" } else { "" };
+        Failure::Storage(format!("session {id} cannot be written to standard output: {error}{stays}"))
+    })?;
+    if moves {
         session.set_moved().map_err(outside_failure)?;
     }
-    Ok(FINISHED)
+    Ok(())
+}
+
+/// Writes to standard output. A file there is on the disk then.
+fn write(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()?;
+    let file = File::from(out.as_fd().try_clone_to_owned()?);
+    if file.metadata()?.is_file() { file.sync_all() } else { Ok(()) }
 }
 
 /// Puts a session from a file into a storage, where it can be resumed.

@@ -60,7 +60,7 @@ fn sessions_are_listed() {
         let expected = [
             ("fresh", "suspended", 1),
             ("halfway", "suspended", 61),
-            ("moved", "moved", 0),
+            ("moved", "moved", 1),
             ("alone", "suspended", 2),
             ("follows", "suspended", 2),
             ("large", "suspended", 1),
@@ -70,7 +70,7 @@ fn sessions_are_listed() {
             ("crowd", "suspended", 21),
             ("named", "suspended", 1),
             ("promised", "suspended", 1),
-            ("cancelled", "cancelled", 0),
+            ("cancelled", "cancelled", 1),
             ("broken", "broken", 2),
             ("finished", "finished", 1),
         ];

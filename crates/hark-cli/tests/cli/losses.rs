@@ -130,3 +130,33 @@ fn whoever_leaves_a_session_has_not_lost_it() {
     let run = folder.hark("resume -q");
     assert_eq!((run.status, run.stdout.as_str()), (0, "5\n"), "{run:?}");
 }
+
+#[test]
+fn calls_that_wait_for_a_python_process_are_not_given_up() {
+    let program = "import(deadly, lib, 1);\nimport(mild, lib, 1);\n\
+        fn start(n, all) { if n == 0 { all } else { start(n - 1, append(all, async mild(n))) } }\n\
+        fn sum(all, n) { if n == length(all) { 0 } else { (await nth(all, n)) + sum(all, n + 1) } }\n\
+        fn main() { first = async deadly(1); sleep(0.05); rest = start(5, []); sum(rest, 0) + await first }\n";
+    let folder = Folder::with("calls_that_wait", program);
+    folder.write("hark.toml", "[sessions]\nmax_tries = 2\n[python]\nworkers = 1\n");
+    folder.write(
+        "src/lib.py",
+        "import time\n\
+         def note(name):\n    with open('begun', 'a') as file: print(name, file=file)\n\
+         def deadly(n):\n    note('deadly')\n    time.sleep(600)\n\
+         def mild(n):\n    note('mild')\n    return n\n",
+    );
+    let begun = || fs::read_to_string(folder.path().join("begun")).unwrap_or_default();
+    let run = Beside::start(&folder, "run -s sqlite -q x.hk");
+    wait_until("all calls", || folder.hark("events --unified").stdout.matches("called").count() == 6);
+    wait_until("the first call", || begun() == "deadly\n");
+    run.signal("KILL");
+    let resumed = Beside::start(&folder, "resume -q");
+    wait_until("the second try", || begun() == "deadly\ndeadly\n");
+    resumed.signal("KILL");
+    let last = folder.hark("resume -q");
+    let said = "error[worker_lost]: the call of `deadly` was given up: the worker that made it was lost 2 times\n";
+    assert!(last.status == 1 && last.stderr.ends_with(said), "{last:?}");
+    assert_eq!(last.stderr.matches("worker_lost").count(), 1, "{last:?}");
+    assert_eq!(begun(), "deadly\n".repeat(2) + &"mild\n".repeat(5));
+}

@@ -10,6 +10,7 @@ mod faults;
 mod golden;
 mod harness;
 mod losses;
+mod moving;
 mod projects;
 mod python;
 mod reports;

@@ -32,6 +32,7 @@ pub fn live_content(live: &Live, program: &Program) -> Vec<u8> {
             writer.byte(1);
             writer.unsigned(call.foreign.0.into());
             writer.unsigned(call.attempt.into());
+            writer.byte(call.is_queued.into());
             writer.bytes(&write_values(&call.arguments));
         }
         None => writer.byte(0),
@@ -52,8 +53,9 @@ pub fn live(summary: &str, content: &[u8], program: &Program) -> Result<Box<Live
     if reader.byte()? == 1 {
         let foreign = ForeignIndex(reader.unsigned32()?);
         let attempt = reader.unsigned32()?;
+        let is_queued = reader.byte()? == 1;
         let arguments = read_values(reader.bytes()?, program)?;
-        live.call = Some(Box::new(PendingCall { foreign, arguments, attempt }));
+        live.call = Some(Box::new(PendingCall { foreign, arguments, attempt, is_queued }));
     }
     reader.finish()?;
     Ok(live)

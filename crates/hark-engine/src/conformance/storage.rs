@@ -45,7 +45,8 @@ fn session_id(number: u64) -> SessionId {
 }
 
 fn session_record() -> SessionRecord {
-    SessionRecord { about: about(), state: SessionState::Finished, first_stopped: true, ended: Some(Timestamp(7)) }
+    let session = SessionRecord::new(about());
+    SessionRecord { state: SessionState::Finished, first_stopped: true, ended: Some(Timestamp(7)), ..session }
 }
 
 fn live() -> Box<Live> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hark_machine::{Error, Value};
 
@@ -37,6 +37,27 @@ struct UnderWay {
     answer: Option<Answered>,
     /// What it has printed, if that is still to be written down.
     printed: Vec<OutputItem>,
+}
+
+/// Counts the calls under way of all sessions of an engine.
+#[derive(Default)]
+pub(crate) struct Places(Arc<()>);
+
+/// A call's place among those under way, until it is dropped.
+pub(crate) struct Place(Arc<()>);
+
+impl Places {
+    /// One more call is to be made.
+    pub fn take(&self) -> Place {
+        Place(self.0.clone())
+    }
+}
+
+impl Place {
+    /// How many places are taken, this one included.
+    pub fn taken(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
 }
 
 /// What is known of a call.

@@ -13,7 +13,7 @@ use crate::storage::{Range, StorageError};
 impl Worker<'_> {
     /// Does what the plan of a committed step says.
     pub(super) fn act(&mut self, thread: ThreadId, ending: &Ending) -> Result<Pace, StorageError> {
-        if let Some(call) = &self.call {
+        if let Some((call, _)) = &self.call {
             // While the thread is still this worker's: another one would take the call for one whose worker was lost.
             self.session.calls.begin(thread, Try::from(call));
         }
@@ -49,7 +49,7 @@ impl Worker<'_> {
             self.session.look_for_end(&mut self.stamps)?;
         }
         Ok(match (self.call.take(), ending) {
-            (Some(call), _) => Pace::Called(call),
+            (Some((call, place)), _) => Pace::Called(call, place),
             (None, Ending::Yielded) => Pace::Long,
             (None, _) => Pace::Short,
         })

@@ -128,7 +128,7 @@ impl Worker<'_> {
 
     fn begin_call(&mut self, call: ForeignCall, thread: ThreadId, live: &mut Live) -> Ending {
         live.calls += 1;
-        let pending = PendingCall { foreign: call.foreign, arguments: call.arguments, attempt: 1 };
+        let pending = PendingCall { foreign: call.foreign, arguments: call.arguments, attempt: 1, is_queued: false };
         self.make_call(pending, thread, live)
     }
 
@@ -138,8 +138,9 @@ impl Worker<'_> {
         let Some(pending) = live.call.take() else { return Next::End(Ending::Stays) };
         let mut pending = *pending;
         let max_tries = self.session.options().max_tries;
-        // Whoever gives a session up, or retries it, has lost no worker.
-        live.losses += u32::from(was_lost);
+        // Whoever gives a session up, or retries it, has lost no worker. A call that waited for others to be over may not
+        // have begun; once they are, it will be among the first.
+        live.losses += u32::from(was_lost && !pending.is_queued);
         if live.losses >= max_tries {
             let name = self.foreign_name(pending.foreign);
             let message =
@@ -153,10 +154,12 @@ impl Worker<'_> {
         Next::End(self.make_call(pending, loaded.thread, live))
     }
 
-    fn make_call(&mut self, pending: PendingCall, thread: ThreadId, live: &mut Live) -> Ending {
+    fn make_call(&mut self, mut pending: PendingCall, thread: ThreadId, live: &mut Live) -> Ending {
         let PendingCall { foreign, attempt, .. } = pending;
         let function = if self.session.is_resumable() { self.foreign_name(foreign).to_owned() } else { String::new() };
         self.log(thread, Event::Called { function, attempt });
+        let (place, waits) = self.session.take_place();
+        pending.is_queued = waits;
         let id = CallId { session: self.session.id().clone(), thread, number: live.calls };
         let unwanted = self.session.over().clone();
         let arguments = if self.session.is_resumable() {
@@ -166,7 +169,7 @@ impl Worker<'_> {
         } else {
             pending.arguments
         };
-        self.call = Some(Call { id, attempt, foreign, arguments, unwanted });
+        self.call = Some((Call { id, attempt, foreign, arguments, unwanted }, place));
         Ending::Calls(live.calls)
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hark_foreign::{Call, PythonPool};
+use hark_foreign::{Call, PythonConfig, PythonPool};
 use hark_machine::{Error, Value};
 
 use crate::fixture::{call, config, folder, printed, printed_in, shown, string, text, value};
@@ -40,6 +40,25 @@ fn a_worker_is_used_again() {
     let pool = PythonPool::new(config(4));
     let pids = [0; 5].map(|_| text(&printed_in(&pool, "calls.pid", vec![]).0.unwrap()));
     assert!(pids.iter().all(|pid| *pid == pids[0]), "{pids:?}");
+}
+
+#[test]
+fn a_module_that_has_changed_is_loaded_anew() {
+    let folder = folder("changed");
+    let write = |text: &str| fs::write(folder.join("changing.py"), text).unwrap();
+    write("import os\ndef word(): return ['old', os.getpid()]\n");
+    let pool = PythonPool::new(PythonConfig { project: folder.clone(), ..config(1) });
+    let said = || text(&printed_in(&pool, "changing.word", vec![]).0.unwrap());
+    let old = said();
+    thread::sleep(Duration::from_millis(250));
+    assert_eq!(said(), old);
+    write("def word(): return 'quite new'\n");
+    wait_for("the new one", || said() == "\"quite new\"");
+    // What is gone may come back.
+    fs::remove_file(folder.join("changing.py")).unwrap();
+    thread::sleep(Duration::from_millis(250));
+    assert_eq!(said(), "\"quite new\"");
+    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -95,7 +95,8 @@ impl Catalog for Shared {
             let is_served = !record.state.is_over()
                 && found.server.is_some_and(|server| *alive.entry(server).or_insert_with(|| self.is_alive(server)));
             let id = SessionId::from_text(&found.row.id);
-            Ok(Summary { id, record, is_served, threads: found.threads as u64 })
+            let threads = record.threads.unwrap_or(found.threads as u64);
+            Ok(Summary { id, record, is_served, threads })
         });
         summaries.collect()
     }

@@ -1,0 +1,60 @@
+//! Sessions that are moved from one storage to another.
+
+use std::fs::File;
+use std::io;
+use std::process::Stdio;
+
+use crate::harness::Folder;
+
+const PROGRAM: &str = r#"fn twice(n) { print(["twice", n]); n * 2 }
+fn main() { a = async twice(4); b = await future("door", 1); (await a) + b }
+"#;
+
+fn started(test: &str) -> (Folder, String) {
+    let folder = Folder::with(test, PROGRAM);
+    let run = folder.hark("run -s sqlite --detach x.hk");
+    assert_eq!(run.status, 0, "{run:?}");
+    (folder, run.stdout.trim().to_owned())
+}
+
+/// Exports to a file of this name.
+fn export(folder: &Folder, line: &str, name: &str) -> i32 {
+    let file = File::create(folder.path().join(name)).unwrap();
+    folder.command(line.split_whitespace()).stdout(file).status().unwrap().code().unwrap()
+}
+
+fn state(folder: &Folder) -> String {
+    folder.hark("sessions --json").json()[0]["state"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_was_moved_can_be_taken_once_more() {
+    let (folder, id) = started("what_was_moved");
+    assert_eq!((export(&folder, "export", "first"), state(&folder).as_str()), (0, "moved"));
+    assert_eq!(export(&folder, "export", "second"), 0);
+    assert_eq!(folder.hark("sessions --json").json()[0]["threads"], 1);
+    for name in ["first", "second"] {
+        let other = Folder::new(&format!("what_was_moved_{name}"));
+        std::fs::copy(folder.path().join(name), other.path().join("session")).unwrap();
+        other.hark("import session").is(0, &format!("{id}\n"), "");
+        other.run(["resolve", &format!("{id}/door/1"), "3"]).is(0, "", "");
+        other.hark("resume -q").is(0, "[\"twice\", 4]\n11\n", "");
+    }
+    // It comes back, which loses nothing.
+    folder.hark("import second").is(0, &format!("{id}\n"), "");
+    assert_eq!(state(&folder), "suspended");
+    folder.hark("import second").is(2, "", &format!("error: session {id} is here already, and it is not over\n"));
+}
+
+#[test]
+fn a_session_stays_that_nobody_takes() {
+    let (folder, id) = started("a_session_stays");
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let output = folder.command(["export"]).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let expected = format!("error: session {id} cannot be written to standard output: ");
+    assert!(said.starts_with(&expected) && said.ends_with("; the session stays here\n"), "{said}");
+    assert_eq!((output.status.code(), state(&folder).as_str()), (Some(1), "suspended"));
+    assert_eq!((export(&folder, "export --copy", "copy"), state(&folder).as_str()), (0, "suspended"));
+}
