@@ -74,9 +74,7 @@ pub(crate) fn call(
             other => Value::string(text_of(other, executable)),
         },
         (Builtin::Signal, [kind, message]) => signal(kind, message, executable, host)?,
-        (Builtin::Future, [name, id]) => {
-            Value::Promise(Arc::new(format!("{}/{}", text_of(name, executable), text_of(id, executable))))
-        }
+        (Builtin::Future, [name, id]) => named_promise(&text_of(name, executable), &text_of(id, executable))?,
         (Builtin::Sid, []) => Value::string(host.session()),
         (Builtin::Tid, []) => Value::Integer(host.thread() as i64),
         (Builtin::Promise, []) => Value::Promise(Arc::new(format!("promise/{:016x}", host.random()))),
@@ -366,6 +364,14 @@ fn signal(kind: &Value, message: &mut Value, executable: &Executable, host: &mut
     };
     host.print(format!("[signal {kind}]: {}\n", text_of(message, executable)));
     Ok(std::mem::take(message))
+}
+
+/// The promise of this name and id. Its own name tells where one ends and the other begins.
+fn named_promise(name: &str, id: &str) -> Result<Value> {
+    if name.contains('/') {
+        return Err(Error::of_value(format!("`future` needs a name without `/`, not `{name}`; an id may have some")));
+    }
+    Ok(Value::Promise(Arc::new(format!("{name}/{id}"))))
 }
 
 /// What names a promise outside of its session.
