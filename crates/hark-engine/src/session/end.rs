@@ -1,0 +1,233 @@
+//! The end of a session: who looks for it, why it came, and what is told of it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hark_machine::Value;
+
+use super::{Session, lock};
+use crate::commit::{Commit, Outcome};
+use crate::id::Stamps;
+use crate::invoker::Runner;
+use crate::output::Observer;
+use crate::record::{Key, Record, SessionState, Versioned};
+use crate::remote::Told;
+use crate::report::{Report, SessionError, Status};
+use crate::step;
+use crate::storage::{Range, StorageError};
+
+/// Learns that a session has ended here.
+pub(crate) type OnEnd = Box<dyn FnOnce(&Session) + Send>;
+
+/// Why a session ended here.
+#[derive(Debug)]
+pub(super) enum End {
+    /// All its threads have stopped.
+    Stopped(SessionState),
+    /// It was ended from outside, for ever.
+    Closed(Status),
+    /// Whoever ran it was told to leave it.
+    Interrupted,
+    /// It cannot go on: its threads wait for each other.
+    Deadlock(SessionError),
+    /// Its storage does not let it go on.
+    Storage(StorageError),
+}
+
+impl Session {
+    /// The first thread has stopped, with this value if it did not fail.
+    pub fn set_first_stopped(&self, value: Option<&Value>) {
+        if let Some(value) = value {
+            let _ = self.result.set(value.clone());
+        }
+        self.first_stopped.store(true, Ordering::SeqCst);
+    }
+
+    /// Ends the session if its threads have all stopped.
+    pub fn look_for_end(&self, stamps: &mut Stamps) -> Result<(), StorageError> {
+        // Another process may know that the first thread has stopped.
+        if !self.first_stopped.load(Ordering::SeqCst) && self.upstream().is_none() {
+            return Ok(());
+        }
+        loop {
+            let mut found = Vec::new();
+            self.records.read(&[Key::Session], &mut found)?;
+            let Some(Some(versioned)) = found.pop() else { return Ok(()) };
+            let Record::Session(session) = versioned.record else { return Ok(()) };
+            if session.state.is_over() {
+                self.set_ended(session.state);
+                return Ok(());
+            }
+            // Looked at after the session's record: if someone has it go on meanwhile, with threads that run again,
+            // that record is another one.
+            if !session.first_stopped || !self.records.scan(Range::Live(step::FIRST), 1)?.is_empty() {
+                return Ok(());
+            }
+            let failed = !self.records.scan(Range::Unawaited, 1)?.is_empty();
+            let state = if failed { SessionState::Broken } else { SessionState::Finished };
+            let mut commit = Commit::new(stamps.next());
+            step::end(versioned.stamp, &session, state, self.now(), &mut commit);
+            // If it was not done, another thread, which stopped at the same time, has ended it, or someone outside, or
+            // the answer was lost: the record tells.
+            if self.records.commit(&mut commit)? == Outcome::Done {
+                self.set_ended(state);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Ends the session here if its record says that it is over. Answers whether there is one.
+    pub(super) fn look_closed(&self) -> Result<bool, StorageError> {
+        let mut found = Vec::new();
+        self.records.read(&[Key::Session], &mut found)?;
+        let Some(Some(Versioned { record: Record::Session(session), .. })) = found.pop() else { return Ok(false) };
+        self.set_ended(session.state);
+        Ok(true)
+    }
+
+    /// Ends the session here, which is no more this server's, if it has been written down at all.
+    pub fn look_taken_over(&self) -> Result<(), StorageError> {
+        self.was_taken_over.store(true, Ordering::Release);
+        if self.look_closed()? && !self.is_over() {
+            return Err(StorageError::TakenOver);
+        }
+        Ok(())
+    }
+
+    /// The session's record says that it is over.
+    pub fn set_ended(&self, state: SessionState) {
+        match state {
+            SessionState::Running => {}
+            SessionState::Finished | SessionState::Broken => {
+                let is_first_to_see = !self.is_over();
+                self.end_with(End::Stopped(state));
+                if is_first_to_see
+                    && state == SessionState::Broken
+                    && let Some(serving) = &self.serving
+                {
+                    // If the storage fails, its next server will see.
+                    let _ = serving.look_for_retry(&self.id);
+                }
+            }
+            SessionState::Cancelled => self.close(Status::Cancelled),
+            SessionState::Moved => self.close(Status::Moved),
+        }
+    }
+
+    fn close(&self, status: Status) {
+        self.end_with(End::Closed(status));
+        self.ports.foreign.cancel(&self.id);
+    }
+
+    /// Ends the session here because its storage does not work.
+    pub fn fail_storage(&self, error: &StorageError) {
+        if *error == StorageError::TakenOver {
+            self.was_taken_over.store(true, Ordering::Release);
+        }
+        let is_unseen = self.end_with(End::Storage(error.clone()));
+        if let Some(serving) = self.serving.as_ref().filter(|_| is_unseen) {
+            serving.note_failure(&self.id, error.clone());
+        }
+    }
+
+    /// Someone waits for its end, who may have come too late for a part of its output.
+    pub fn watch(&self, observer: Arc<dyn Observer>, on_end: OnEnd) {
+        lock(&self.output).observer = observer;
+        *lock(&self.on_end) = Some(on_end);
+        // Whoever ended it meanwhile has not seen that, or has called it.
+        if self.is_over() {
+            self.call_on_end();
+        }
+    }
+
+    /// Answers whether there was someone to call.
+    fn call_on_end(&self) -> bool {
+        let on_end = lock(&self.on_end).take();
+        match on_end {
+            Some(on_end) => {
+                on_end(self);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whoever runs it wants no more of it. One that can be taken up again stays as it is.
+    pub fn interrupt(&self) {
+        self.end_with(End::Interrupted);
+        self.ports.foreign.cancel(&self.id);
+    }
+
+    /// Answers whether it ends with this, and nobody waits for that.
+    pub(super) fn end_with(&self, end: End) -> bool {
+        if self.end.set(end).is_err() {
+            // The first reason counts.
+            return false;
+        }
+        self.over.store(true, Ordering::Release);
+        self.tell_end();
+        if let Some(session) = self.me.upgrade().filter(|_| self.ports.invoker.is_remote()) {
+            let runner: Arc<dyn Runner> = session;
+            self.ports.invoker.forget(&runner);
+        }
+        let is_watched = self.serving.as_ref().is_none_or(|serving| serving.leave(&self.id));
+        if !self.call_on_end() {
+            // Someone serves until it is over.
+            self.ports.invoker.nudge();
+        }
+        !is_watched
+    }
+
+    /// Tells a supervisor that it is over here.
+    fn tell_end(&self) {
+        let Some(upstream) = self.upstream() else { return };
+        match self.end.get() {
+            Some(End::Storage(error)) => upstream.tell(&self.id, Told::Failed(error.clone())),
+            // Then the supervisor is the one who wants no more of it.
+            Some(End::Interrupted) | None => {}
+            Some(_) => upstream.tell(&self.id, Told::Ended),
+        }
+    }
+
+    /// Whether there is something of it that can be taken up again. It is believed of a storage that does not answer.
+    fn is_written(&self) -> bool {
+        let mut found = Vec::new();
+        let read = self.records.read(&[Key::Session], &mut found);
+        read.is_err() || found.iter().any(Option::is_some)
+    }
+
+    /// What the session came to. It must be over.
+    pub fn report(&self) -> Report {
+        let status = match self.end.get() {
+            Some(End::Closed(status)) => Some(*status),
+            Some(End::Interrupted) if self.is_resumable() => Some(Status::Suspended),
+            Some(End::Interrupted) => Some(Status::Cancelled),
+            Some(End::Storage(_)) if self.is_resumable() && self.is_written() => Some(Status::Suspended),
+            Some(End::Storage(_) | End::Deadlock(_)) => Some(Status::Broken),
+            // Though someone may retry it already.
+            Some(End::Stopped(SessionState::Broken)) => Some(Status::Broken),
+            _ => None,
+        };
+        let mut report = match (self.end.get(), self.result.get()) {
+            // What is to be told of it is known here.
+            (Some(End::Stopped(SessionState::Finished)), Some(result)) => Report::finished(&self.id, result.clone()),
+            _ => Report::of_records(&self.id, &*self.records, status),
+        };
+        match self.end.get() {
+            Some(End::Deadlock(error)) => report.errors.push(error.clone()),
+            Some(End::Storage(error)) => report.add_storage_error(error),
+            _ => {}
+        }
+        report.was_taken_over = self.was_taken_over.load(Ordering::Acquire);
+        // In other processes more may have been started.
+        report.threads = report.threads.max(self.threads.load(Ordering::Relaxed));
+        if self.is_resumable() && self.options.keep_output {
+            if let Err(error) = report.read_output(&*self.records) {
+                report.add_storage_error(&error);
+            }
+        } else if self.options.keep_output {
+            report.output = std::mem::take(&mut lock(&self.output).kept);
+        }
+        report
+    }
+}

@@ -1,0 +1,69 @@
+//! What a session prints, on its way to who looks at it.
+
+use std::sync::Arc;
+
+use super::{Session, Try, lock};
+use crate::commit::{Commit, Outcome};
+use crate::history::LogEntry;
+use crate::id::ThreadId;
+use crate::output::{Observer, OutputItem};
+use crate::remote::Told;
+use crate::storage::StorageError;
+
+/// Who sees what is printed, and what is kept of it.
+pub(super) struct Output {
+    pub observer: Arc<dyn Observer>,
+    /// Empty unless output is kept.
+    pub kept: Vec<OutputItem>,
+}
+
+impl Session {
+    /// Makes a commit; of its log, so many entries have been shown already. What it printed is seen in the order of the
+    /// commits: nobody can see that the commit is done, and print for it, before the observer has its output.
+    pub fn commit(&self, commit: &mut Commit, shown: usize) -> Result<Outcome, StorageError> {
+        let prints = commit.log[shown.min(commit.log.len())..].iter().any(LogEntry::is_printed);
+        if !prints {
+            return self.records.commit(commit);
+        }
+        if self.is_resumable() {
+            // Many commits should be under way at a time, so the lock is taken afterwards: each thread's output is in
+            // order, and that of several as their commits returned.
+            let mut printed: Vec<OutputItem> = commit.log[shown..].iter().filter_map(LogEntry::printed).collect();
+            let outcome = self.records.commit(commit)?;
+            if outcome == Outcome::Done {
+                self.show(&mut lock(&self.output), &mut printed);
+            }
+            return Ok(outcome);
+        }
+        let mut output = lock(&self.output);
+        let outcome = self.records.commit(commit)?;
+        if outcome == Outcome::Done {
+            let mut printed = commit.log.drain(..).filter_map(LogEntry::into_printed).collect();
+            self.show(&mut output, &mut printed);
+        }
+        Ok(outcome)
+    }
+
+    /// Shows what a foreign function printed.
+    pub(super) fn print(&self, thread: ThreadId, made: Try, text: String) {
+        let item = OutputItem { time: self.now(), thread, text };
+        if self.is_resumable() {
+            self.calls.print(made, &item);
+        }
+        self.show(&mut lock(&self.output), &mut vec![item]);
+    }
+
+    pub(super) fn show(&self, output: &mut Output, items: &mut Vec<OutputItem>) {
+        if let Some(upstream) = self.upstream() {
+            upstream.tell(&self.id, Told::Printed(std::mem::take(items)));
+            return;
+        }
+        if self.is_over() && !self.is_resumable() {
+            return;
+        }
+        output.observer.output(items);
+        if self.options.keep_output && !self.is_resumable() {
+            output.kept.append(items);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! A session as its supervisor's invoker knows it.
+
+use std::sync::Arc;
+
+use super::{Session, lock};
+use crate::id::{SessionId, ThreadId};
+use crate::remote::{Supervised, Told};
+
+impl Supervised for Session {
+    fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    fn lose_worker(self: Arc<Self>, threads: &[ThreadId]) {
+        self.orphans.add(threads);
+        // It may have been lost between a commit and what follows from that.
+        self.add_activity(1);
+        let taken = self.serving.as_ref().map_or(Ok(()), |serving| serving.take_up(&self, false));
+        if let Err(error) = taken {
+            self.fail_storage(&error);
+        }
+    }
+
+    fn take_lost(&self, threads: &[ThreadId]) -> Vec<ThreadId> {
+        threads.iter().copied().filter(|thread| self.orphans.take(*thread)).collect()
+    }
+
+    fn hear(self: Arc<Self>, told: Told) {
+        match told {
+            Told::Invoke(threads) => {
+                self.add_activity(threads.len() as u64);
+                self.invoke(&threads);
+            }
+            Told::Settled(_, count) => self.remove_activity(count),
+            Told::Due(until) => self.note_due(until),
+            Told::Printed(mut items) => self.show(&mut lock(&self.output), &mut items),
+            Told::Failed(error) => self.fail_storage(&error),
+            Told::Ended => {
+                if let Err(error) = self.look_closed() {
+                    self.fail_storage(&error);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The waking of many, and what is left of one that came too late.
+
+use std::time::Duration;
+
+use super::Session;
+use crate::commit::Commit;
+use crate::id::{FutureId, ThreadId};
+use crate::invoker::Seat;
+use crate::record::{Key, Record};
+use crate::storage::{Range, StorageError};
+use crate::turn::Worker;
+
+impl Session {
+    /// Wakes those who wait for a Future with records of their own.
+    pub fn wake_rest(&self, future: &FutureId) -> Result<(), StorageError> {
+        let mut seat = NoSeat(self);
+        Worker::new(self, &mut seat).wake_rest(future)
+    }
+
+    /// Wakes those whose waking was begun.
+    pub fn finish_todos(&self) -> Result<(), StorageError> {
+        for todo in self.records.scan(Range::Todos, usize::MAX)? {
+            if let Record::Todo(future) = todo {
+                self.wake_rest(&future)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what woke a thread that is no more. One that is retried is there before it is woken.
+    pub fn forget_wake(&self, thread: ThreadId, commit: &mut Commit) -> Result<(), StorageError> {
+        let mut found = Vec::with_capacity(2);
+        self.records.read(&[Key::Ready(thread), Key::Live(thread)], &mut found)?;
+        if let (Some(None), Some(Some(ready))) = (found.pop(), found.pop()) {
+            commit.expect.push((Key::Live(thread), None));
+            commit.expect.push((Key::Ready(thread), Some(ready.stamp)));
+            commit.delete.push(Key::Ready(thread));
+            // If it is not done, it is found again.
+            let _ = self.records.commit(commit)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where hints go that no worker gives.
+struct NoSeat<'a>(&'a Session);
+
+impl Seat for NoSeat<'_> {
+    fn invoke(&mut self, threads: &[ThreadId]) {
+        self.0.invoke(threads);
+    }
+
+    // The rest is asked for by threads that run, and none does here.
+    fn invoke_after(&mut self, _thread: ThreadId, _delay: Duration) {}
+
+    fn begin_blocking(&mut self) -> bool {
+        false
+    }
+
+    fn end_blocking(&mut self) {}
+
+    fn step_aside(&mut self) {}
+
+    fn step_back(&mut self) {}
+}
