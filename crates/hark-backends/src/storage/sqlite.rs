@@ -9,6 +9,7 @@ mod change;
 mod chunks;
 mod database;
 mod group;
+mod row;
 mod seal;
 mod server;
 mod session;

@@ -11,8 +11,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Shared;
 use super::database::{DUE_AT_TAKEOVER, PLACED, TABLES, next_thread, places};
+use super::row::SessionRow;
 use super::server;
-use super::session::SessionRow;
 
 /// So many sessions are looked at all together.
 const MANY: usize = 32;

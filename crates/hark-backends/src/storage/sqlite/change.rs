@@ -5,15 +5,35 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use hark_engine::{Commit, Due, FutureId, Key, Live, Outcome, Record, SessionId, Stamp, StorageError, ThreadId, codec};
 use hark_machine::Program;
-use rusqlite::types::{ToSql, ToSqlOutput};
+use rusqlite::types::{FromSql, ToSql, ToSqlOutput};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::chunks::{self, Content};
-use super::database::{DUE_AT_TAKEOVER, PLACE_BITS, SESSIONS_MAX, places, where_future_is};
+use super::database::{DUE_AT_TAKEOVER, PLACE_BITS, SESSIONS_MAX, places};
 use super::seal;
 
 /// The number of a session's row, once it is known to be written; 0 before.
 pub(super) type RowNumber = Arc<AtomicI64>;
+
+/// A statement about the row of a record: this, and where the row is.
+macro_rules! at {
+    ($verb:literal, $key:expr) => {
+        match $key {
+            Key::Session => concat!($verb, "session WHERE number = ?1"),
+            Key::Live(_) => concat!($verb, "thread WHERE session = ?1 AND number = ?2"),
+            Key::Ready(_) => concat!($verb, "ready WHERE session = ?1 AND thread = ?2"),
+            Key::Future(FutureId::Thread(_)) => concat!($verb, "future WHERE place = (?1 << 33) + ?2"),
+            Key::Future(FutureId::Promise(_)) => concat!($verb, "promise WHERE session = ?1 AND name = ?2"),
+            Key::Wait { .. } => concat!($verb, "wait WHERE session = ?1 AND future = ?2 AND thread = ?3"),
+            Key::Todo(_) => concat!($verb, "todo WHERE session = ?1 AND future = ?2"),
+            Key::Unawaited(_) => concat!($verb, "unawaited WHERE session = ?1 AND thread = ?2"),
+            Key::Broken(_) => concat!($verb, "broken WHERE session = ?1 AND thread = ?2"),
+        }
+    };
+}
+pub(super) use at;
+
+const _: () = assert!(PLACE_BITS == 33, "`at!` has the number in its text");
 
 /// The rows that a commit expects, writes and deletes.
 pub(super) struct Change {
@@ -81,6 +101,15 @@ impl Change {
             delete: commit.delete.clone(),
             log,
         }
+    }
+
+    /// How long the threads are that it writes, in their order.
+    pub fn thread_sizes(&self) -> Vec<usize> {
+        let sizes = self.put.iter().filter_map(|row| match row {
+            Row::Thread { content, .. } => Some(content.length()),
+            _ => None,
+        });
+        sizes.collect()
     }
 
     /// Makes the change within a transaction, if all is as it expects.
@@ -204,12 +233,10 @@ impl Change {
             Row::Future { name, content } => {
                 content.replace(connection, session, kept(connection, session, &Key::Future(name.clone()))?)?;
                 let sql = match name {
-                    FutureId::Thread(_) => {
-                        format!("REPLACE INTO future VALUES ((?1 << {PLACE_BITS}) + ?2, ?3, ?4, ?5)")
-                    }
-                    FutureId::Promise(_) => "REPLACE INTO promise VALUES (?1, ?2, ?3, ?4, ?5)".to_owned(),
+                    FutureId::Thread(_) => "REPLACE INTO future VALUES ((?1 << 33) + ?2, ?3, ?4, ?5)",
+                    FutureId::Promise(_) => "REPLACE INTO promise VALUES (?1, ?2, ?3, ?4, ?5)",
                 };
-                prepare(&sql)?.execute(params![
+                prepare(sql)?.execute(params![
                     session,
                     Name(name),
                     stamp,
@@ -302,72 +329,43 @@ fn move_to_gap(connection: &Connection, row: i64) -> rusqlite::Result<i64> {
 
 /// The version of a record, if it exists.
 pub(super) fn stamp_of(connection: &Connection, session: i64, key: &Key) -> rusqlite::Result<Option<i64>> {
-    let prepare = |sql: &str| -> rusqlite::Result<CachedStatement<'_>> { connection.prepare_cached(sql) };
-    let first = |row: &rusqlite::Row<'_>| row.get(0);
-    match key {
-        Key::Session => prepare("SELECT stamp FROM session WHERE number = ?1")?.query_row([session], first),
-        Key::Live(thread) => prepare("SELECT stamp FROM thread WHERE session = ?1 AND number = ?2")?
-            .query_row(params![session, thread.0 as i64], first),
-        Key::Ready(thread) => prepare("SELECT stamp FROM ready WHERE session = ?1 AND thread = ?2")?
-            .query_row(params![session, thread.0 as i64], first),
-        Key::Future(future) => {
-            let sql = format!("SELECT stamp FROM {}", where_future_is(future));
-            prepare(&sql)?.query_row(params![session, Name(future)], first)
-        }
-        Key::Wait { future, waiter } => {
-            prepare("SELECT stamp FROM wait WHERE session = ?1 AND future = ?2 AND thread = ?3")?
-                .query_row(params![session, Name(future), waiter.0 as i64], first)
-        }
-        Key::Todo(future) => prepare("SELECT stamp FROM todo WHERE session = ?1 AND future = ?2")?
-            .query_row(params![session, Name(future)], first),
-        Key::Unawaited(thread) => prepare("SELECT stamp FROM unawaited WHERE session = ?1 AND thread = ?2")?
-            .query_row(params![session, thread.0 as i64], first),
-        Key::Broken(thread) => prepare("SELECT stamp FROM broken WHERE session = ?1 AND thread = ?2")?
-            .query_row(params![session, thread.0 as i64], first),
-    }
-    .optional()
+    first_of(&mut bound(connection, at!("SELECT stamp FROM ", key), session, key)?)
 }
 
 /// The content of a row that may be in pieces, if it exists.
 fn kept(connection: &Connection, session: i64, key: &Key) -> rusqlite::Result<Option<Vec<u8>>> {
-    let prepare = |sql: &str| -> rusqlite::Result<CachedStatement<'_>> { connection.prepare_cached(sql) };
-    let first = |row: &rusqlite::Row<'_>| row.get(0);
     match key {
-        Key::Live(thread) => prepare("SELECT content FROM thread WHERE session = ?1 AND number = ?2")?
-            .query_row(params![session, thread.0 as i64], first),
-        Key::Future(future) => {
-            let sql = format!("SELECT content FROM {}", where_future_is(future));
-            prepare(&sql)?.query_row(params![session, Name(future)], first)
+        Key::Live(_) | Key::Future(_) | Key::Broken(_) => {
+            first_of(&mut bound(connection, at!("SELECT content FROM ", key), session, key)?)
         }
-        Key::Broken(thread) => prepare("SELECT content FROM broken WHERE session = ?1 AND thread = ?2")?
-            .query_row(params![session, thread.0 as i64], first),
-        _ => return Ok(None),
+        _ => Ok(None),
     }
-    .optional()
 }
 
 fn delete(connection: &Connection, session: i64, key: &Key) -> rusqlite::Result<()> {
     chunks::remove(connection, session, kept(connection, session, key)?)?;
-    let prepare = |sql: &str| -> rusqlite::Result<CachedStatement<'_>> { connection.prepare_cached(sql) };
+    bound(connection, at!("DELETE FROM ", key), session, key)?.raw_execute().map(drop)
+}
+
+/// A statement about a record's row, as `at!` gives it, with what it is to be bound to.
+fn bound<'a>(connection: &'a Connection, sql: &str, session: i64, key: &Key) -> rusqlite::Result<CachedStatement<'a>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.raw_bind_parameter(1, session)?;
     match key {
-        Key::Session => prepare("DELETE FROM session WHERE number = ?1")?.execute([session])?,
-        Key::Live(thread) => prepare("DELETE FROM thread WHERE session = ?1 AND number = ?2")?
-            .execute(params![session, thread.0 as i64])?,
-        Key::Ready(thread) => prepare("DELETE FROM ready WHERE session = ?1 AND thread = ?2")?
-            .execute(params![session, thread.0 as i64])?,
-        Key::Future(future) => {
-            let sql = format!("DELETE FROM {}", where_future_is(future));
-            prepare(&sql)?.execute(params![session, Name(future)])?
+        Key::Session => {}
+        Key::Live(thread) | Key::Ready(thread) | Key::Unawaited(thread) | Key::Broken(thread) => {
+            statement.raw_bind_parameter(2, thread.0 as i64)?;
         }
-        Key::Wait { future, waiter } => prepare("DELETE FROM wait WHERE session = ?1 AND future = ?2 AND thread = ?3")?
-            .execute(params![session, Name(future), waiter.0 as i64])?,
-        Key::Todo(future) => {
-            prepare("DELETE FROM todo WHERE session = ?1 AND future = ?2")?.execute(params![session, Name(future)])?
+        Key::Future(future) | Key::Todo(future) => statement.raw_bind_parameter(2, Name(future))?,
+        Key::Wait { future, waiter } => {
+            statement.raw_bind_parameter(2, Name(future))?;
+            statement.raw_bind_parameter(3, waiter.0 as i64)?;
         }
-        Key::Unawaited(thread) => prepare("DELETE FROM unawaited WHERE session = ?1 AND thread = ?2")?
-            .execute(params![session, thread.0 as i64])?,
-        Key::Broken(thread) => prepare("DELETE FROM broken WHERE session = ?1 AND thread = ?2")?
-            .execute(params![session, thread.0 as i64])?,
-    };
-    Ok(())
+    }
+    Ok(statement)
+}
+
+/// The first column of the first row, if there is one.
+fn first_of<T: FromSql>(statement: &mut CachedStatement<'_>) -> rusqlite::Result<Option<T>> {
+    statement.raw_query().next()?.map(|row| row.get(0)).transpose()
 }

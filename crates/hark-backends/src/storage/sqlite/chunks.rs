@@ -65,6 +65,15 @@ impl Content {
         &self.row
     }
 
+    /// How long it is.
+    pub fn length(&self) -> usize {
+        if self.pieces.is_empty() {
+            self.row.len()
+        } else {
+            self.pieces.iter().map(|(_, piece)| piece.len()).sum::<usize>() + TAIL
+        }
+    }
+
     /// Counts this content's pieces in, and those of the one that it replaces out. Those that both have are not touched.
     pub fn replace(&self, connection: &Connection, session: i64, old: Option<Vec<u8>>) -> rusqlite::Result<()> {
         let old = old.unwrap_or_default();

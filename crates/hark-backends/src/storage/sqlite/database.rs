@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use hark_engine::{FutureId, StorageError};
+use hark_engine::StorageError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -90,14 +90,6 @@ pub(super) const SESSIONS_MAX: i64 = 1 << (i64::BITS - 1 - PLACE_BITS);
 /// Where a session's rows are in a table whose rows have a place.
 pub(super) fn places(session: i64) -> Range<i64> {
     session << PLACE_BITS..(session + 1) << PLACE_BITS
-}
-
-/// The table of a Future, and which row of it, where `?1` is the session and `?2` the Future's name.
-pub(super) fn where_future_is(future: &FutureId) -> String {
-    match future {
-        FutureId::Thread(_) => format!("future WHERE place = (?1 << {PLACE_BITS}) + ?2"),
-        FutureId::Promise(_) => "promise WHERE session = ?1 AND name = ?2".to_owned(),
-    }
 }
 
 /// One past the greatest number of a session's threads, as an expression in which the session's number is this one.
