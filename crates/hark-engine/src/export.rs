@@ -19,7 +19,7 @@ use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamps, ThreadId};
 use crate::record::{Record, SessionRecord, SessionState};
-use crate::storage::{Storage, StorageError};
+use crate::storage::{self, Storage, StorageError};
 use crate::surroundings::Surroundings;
 
 const MAGIC: [u8; 4] = *b"HkSe";
@@ -105,7 +105,7 @@ struct Imported {
 /// If the file is damaged, the session is there already, or the storage fails.
 pub fn import(bytes: &[u8], storage: &dyn Storage, surroundings: &dyn Surroundings) -> Result<SessionId, ImportError> {
     let Imported { id, session, program, records, history } = read(bytes)?;
-    let catalog = storage.catalog().ok_or_else(|| StorageError::Permanent("it keeps no sessions".into()))?;
+    let catalog = storage::catalog_of(storage)?;
     match catalog.record(&id)? {
         // It was here before, or an import of it was cut off.
         Some(known) if known.state == SessionState::Moved => catalog.remove(&id)?,

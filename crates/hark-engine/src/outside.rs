@@ -8,12 +8,12 @@ use crate::commit::{Commit, Outcome};
 use crate::export;
 use crate::failure::Failure;
 use crate::history::LogEntry;
-use crate::id::{FutureId, SessionId, Stamps, ThreadId};
+use crate::id::{FutureId, SessionId, Stamps};
 use crate::limits::WAKES_PER_COMMIT_MAX;
 use crate::record::{BeforeMove, FutureRecord, Key, Record, SessionRecord, SessionState, Versioned};
 use crate::report::{Report, Status};
 use crate::step::{self, Known, Plan};
-use crate::storage::{Catalog, Range, SessionStorage, Storage, StorageError};
+use crate::storage::{self, Range, SessionStorage, Storage, StorageError};
 use crate::surroundings::Surroundings;
 
 /// A session that is kept, seen from outside.
@@ -53,7 +53,7 @@ impl<'a> Outside<'a> {
         surroundings: &'a dyn Surroundings,
         id: &SessionId,
     ) -> Result<Outside<'a>, OutsideError> {
-        let catalog = catalog_of(storage)?;
+        let catalog = storage::catalog_of(storage)?;
         let Some(record) = catalog.record(id)? else { return Err(OutsideError::NoSession(id.clone())) };
         let executable = catalog.program(&record.about.program)?;
         let program = Program::new(executable).map_err(|error| StorageError::Permanent(error.to_string()))?;
@@ -153,14 +153,7 @@ impl<'a> Outside<'a> {
     fn wake_rest(&self, future: &FutureId, stamps: &mut Stamps) -> Result<(), StorageError> {
         let mut plan = Plan::default();
         loop {
-            let waits = self.records.scan(Range::Waiters(future.clone()), WAKES_PER_COMMIT_MAX)?;
-            let waiters: Vec<ThreadId> = waits
-                .into_iter()
-                .filter_map(|record| match record {
-                    Record::Wait { waiter, .. } => Some(waiter),
-                    _ => None,
-                })
-                .collect();
+            let waiters = storage::some_waiters(&*self.records, future)?;
             let mut commit = Commit::new(stamps.next());
             step::wake_batch(future, &waiters, &mut commit, &mut plan);
             let outcome = self.records.commit(&mut commit)?;
@@ -230,7 +223,7 @@ impl<'a> Outside<'a> {
                 retried.push(thread);
             }
         }
-        catalog_of(self.storage)?.forget_dead_server(&self.id)?;
+        storage::catalog_of(self.storage)?.forget_dead_server(&self.id)?;
         let first_stopped = self.read(Key::Live(step::FIRST))?.is_none();
         let (stamp, session) = self.read_session()?;
         let mut commit = Commit::new(stamps.next());
@@ -310,7 +303,7 @@ impl<'a> Outside<'a> {
     }
 
     fn announce(&self) -> Result<(), StorageError> {
-        catalog_of(self.storage)?.announce();
+        storage::catalog_of(self.storage)?.announce();
         Ok(())
     }
 }
@@ -333,8 +326,4 @@ pub(crate) fn drop_threads(records: &dyn SessionStorage, stamps: &mut Stamps) ->
         }
         let _ = records.commit(&mut commit)?;
     }
-}
-
-fn catalog_of(storage: &dyn Storage) -> Result<&dyn Catalog, StorageError> {
-    storage.catalog().ok_or_else(|| StorageError::Permanent("it keeps no sessions".into()))
 }

@@ -18,7 +18,7 @@ use crate::outside::drop_threads;
 use crate::record::{SessionRecord, SessionState};
 use crate::remote::{Told, Upstream};
 use crate::session::{OnEnd, Parts, Place, Places, Session};
-use crate::storage::{Catalog, StorageError};
+use crate::storage::{self, Catalog, StorageError};
 use crate::surroundings::Timestamp;
 
 /// The sessions that one engine serves.
@@ -72,7 +72,7 @@ impl Serving {
     }
 
     pub fn catalog(&self) -> Result<&dyn Catalog, StorageError> {
-        self.ports.storage.catalog().ok_or_else(|| StorageError::Permanent("it keeps no sessions".into()))
+        storage::catalog_of(&*self.ports.storage)
     }
 
     /// The program with this hash, from memory if some session has it.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, ThreadId};
+use crate::limits::WAKES_PER_COMMIT_MAX;
 use crate::record::{Key, Record, SessionRecord, SessionState, Versioned};
 use crate::surroundings::Timestamp;
 
@@ -175,6 +176,21 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn remove(&self, id: &SessionId) -> Result<(), StorageError>;
+}
+
+/// The catalog of a storage that keeps sessions.
+pub(crate) fn catalog_of(storage: &dyn Storage) -> Result<&dyn Catalog, StorageError> {
+    storage.catalog().ok_or_else(|| StorageError::Permanent("it keeps no sessions".into()))
+}
+
+/// Those who wait for a Future with records of their own, as many as one commit wakes.
+pub(crate) fn some_waiters(records: &dyn SessionStorage, future: &FutureId) -> Result<Vec<ThreadId>, StorageError> {
+    let waits = records.scan(Range::Waiters(future.clone()), WAKES_PER_COMMIT_MAX)?;
+    let waiter = |record| match record {
+        Record::Wait { waiter, .. } => Some(waiter),
+        _ => None,
+    };
+    Ok(waits.into_iter().filter_map(waiter).collect())
 }
 
 /// What is to be looked at.

@@ -3,12 +3,11 @@
 use super::{Pace, Worker};
 use crate::commit::Outcome;
 use crate::id::{FutureId, ThreadId};
-use crate::limits::WAKES_PER_COMMIT_MAX;
 use crate::record::{FutureRecord, Key, Record, SessionState};
 use crate::remote::Told;
 use crate::session::Try;
 use crate::step::{self, Ending};
-use crate::storage::{Range, StorageError};
+use crate::storage::{self, StorageError};
 
 impl Worker<'_> {
     /// Does what the plan of a committed step says.
@@ -104,14 +103,7 @@ impl Worker<'_> {
     /// Wakes those who wait for a Future with records of their own, some with each commit.
     pub(crate) fn wake_rest(&mut self, future: &FutureId) -> Result<(), StorageError> {
         loop {
-            let waits = self.session.records().scan(Range::Waiters(future.clone()), WAKES_PER_COMMIT_MAX)?;
-            let waiters: Vec<ThreadId> = waits
-                .into_iter()
-                .filter_map(|record| match record {
-                    Record::Wait { waiter, .. } => Some(waiter),
-                    _ => None,
-                })
-                .collect();
+            let waiters = storage::some_waiters(self.session.records(), future)?;
             self.wake_batch(future, &waiters)?;
             if waiters.is_empty() {
                 return Ok(());
