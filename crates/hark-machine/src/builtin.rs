@@ -15,6 +15,7 @@ use crate::hash::{HashBody, Key};
 use crate::limits::LIST_LENGTH_MAX;
 use crate::list::ListBody;
 use crate::number::{self, article};
+use crate::text::Text;
 use crate::value::Value;
 
 /// What a builtin came to.
@@ -71,6 +72,7 @@ pub(crate) fn call(
         (Builtin::ParseFloat, [value]) => parse_float(value)?,
         (Builtin::ToString, [value]) => match value {
             Value::String(_) => std::mem::take(value),
+            Value::Integer(value) => Value::String(Arc::new(Text::of_integer(*value))),
             other => Value::string(text_of(other, executable)),
         },
         (Builtin::Signal, [kind, message]) => signal(kind, message, executable, host)?,

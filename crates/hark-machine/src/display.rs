@@ -21,6 +21,9 @@ enum Open<'a> {
 
 /// A value's text as a literal, with strings in quotes. Nesting has no limit.
 pub fn literal_text(value: &Value, executable: &Executable) -> String {
+    if !value.is_container() {
+        return atom_text(value, executable);
+    }
     let mut text = String::new();
     let mut open = Vec::new();
     begin(value, executable, &mut text, &mut open);

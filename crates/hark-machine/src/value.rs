@@ -1,6 +1,7 @@
 //! What a program computes with. Values are immutable; a value that has one owner may be changed in place, which
 //! nobody can tell from a new one.
 
+use compact_str::CompactString;
 use hark_bytecode::builtins::Builtin;
 use hark_bytecode::{ForeignIndex, FunctionIndex, Literal, Operator};
 use num_bigint::BigInt;
@@ -43,8 +44,8 @@ const _: () = assert!(std::mem::size_of::<Value>() == 16);
 
 impl Value {
     /// A string value.
-    pub fn string(text: impl Into<String>) -> Value {
-        Value::String(Arc::new(Text::new(text.into())))
+    pub fn string(text: impl Into<CompactString>) -> Value {
+        Value::String(Arc::new(Text::new(text)))
     }
 
     /// A list of these.
