@@ -642,3 +642,13 @@ fn a_bench_has_figures() {
     );
     assert_eq!(folder.hark("bench x.hk --sessions 0").status, 2);
 }
+
+#[test]
+fn many_may_make_the_file_at_once() {
+    for round in 0..20 {
+        let folder = folder(&format!("many_may_make_the_file_{round}"));
+        let all: Vec<Beside> = (0..6).map(|_| Beside::start(&folder, "run -s sqlite -q x.hk")).collect();
+        all.into_iter().for_each(|run| run.ended(&folder).is(0, "one\n1\n", ""));
+        assert_eq!(sessions(&folder).len(), 6);
+    }
+}

@@ -122,6 +122,7 @@ impl Database {
                 StorageError::Permanent(format!("the folder `{}` cannot be made: {error}", folder.display()))
             })?;
         }
+        let _turn = path.parent().and_then(server::turn);
         let database = Database { path: path.to_path_buf(), readers: Mutex::default() };
         let is_served = database.path.parent().is_some_and(server::is_any_alive);
         database.check_files(is_served)?;
@@ -195,7 +196,9 @@ impl Database {
             let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
             Ok((application, version, tables))
         };
-        let mut found = version(connection).map_err(|error| self.error(&error))?;
+        // In one transaction: another process may be making the schema.
+        let now = |connection: &mut Connection| connection.transaction().and_then(|moment| version(&moment));
+        let mut found = now(connection).map_err(|error| self.error(&error))?;
         if found == (0, 0, 0) {
             let make = |connection: &mut Connection| -> rusqlite::Result<(i32, i32, i64)> {
                 connection.pragma_update(None, "page_size", PAGE_BYTES)?;

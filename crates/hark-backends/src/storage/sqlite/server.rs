@@ -22,6 +22,10 @@ const FOLDER: &str = "servers";
 /// How often a server looks without being told, if it has no socket.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
+/// How often, and how many times, it is looked whether a turn has come: five seconds in all.
+const TURN_INTERVAL: Duration = Duration::from_millis(1);
+const TURN_LOOKS: u32 = 5_000;
+
 /// One who serves the file.
 pub(super) struct Server {
     number: i64,
@@ -80,6 +84,7 @@ impl Server {
     /// Takes a place among those who serve this folder, for as long as it lives and is never still for longer than its
     /// lease.
     pub fn new(folder: &Path, lease: Duration) -> Result<Server, StorageError> {
+        let _turn = turn(folder);
         let folder = folder.join(FOLDER);
         let make = || -> io::Result<Server> {
             fs::create_dir_all(&folder)?;
@@ -143,6 +148,21 @@ impl Drop for Server {
         self.renewal.end();
         remove(&self.folder, self.number);
     }
+}
+
+/// A turn among those who look at the file without serving it, and those who begin to serve it: so nobody takes for damage
+/// what another one is just writing, and one of them makes it. It ends when this is dropped. Who would have to wait for very
+/// long, because someone was stopped in its turn, goes on without.
+pub(super) fn turn(folder: &Path) -> Option<File> {
+    let folder = File::open(folder).ok()?;
+    for _ in 0..TURN_LOOKS {
+        match folder.try_lock() {
+            Ok(()) => return Some(folder),
+            Err(TryLockError::WouldBlock) => thread::sleep(TURN_INTERVAL),
+            Err(TryLockError::Error(_)) => return None,
+        }
+    }
+    None
 }
 
 /// Tells all who serve this folder that there is news.
