@@ -160,3 +160,13 @@ fn calls_that_wait_for_a_python_process_are_not_given_up() {
     assert_eq!(last.stderr.matches("worker_lost").count(), 1, "{last:?}");
     assert_eq!(begun(), "deadly\n".repeat(2) + &"mild\n".repeat(5));
 }
+
+#[test]
+fn a_retry_is_no_loss() {
+    let folder = Folder::with("a_retry_is_no_loss", "import(flaky, lib, 0);\nfn main() { flaky() }\n");
+    folder.write("hark.toml", "[sessions]\nmax_tries = 1\n");
+    folder.write("src/lib.py", "def flaky(): return open('marker').read()\n");
+    assert_eq!(folder.hark("run -s sqlite -q x.hk").status, 1);
+    folder.write("marker", "there");
+    folder.hark("retry -q").is(0, "there\n", "");
+}
