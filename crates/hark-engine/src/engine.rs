@@ -354,9 +354,9 @@ impl CancelHandle {
     /// Threads stop at the end of their turns, and [`Engine::run`] returns.
     pub fn cancel(&self) {
         self.cancelling.requested.store(true, Ordering::SeqCst);
-        for session in self.cancelling.lock().iter().filter_map(Weak::upgrade) {
-            session.interrupt();
-        }
+        // Whoever learns of its session's end leaves the list.
+        let sessions: Vec<Arc<Session>> = self.cancelling.lock().iter().filter_map(Weak::upgrade).collect();
+        sessions.iter().for_each(|session| session.interrupt());
         if let Some(serving) = &self.serving {
             serving.interrupt();
         }

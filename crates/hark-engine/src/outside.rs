@@ -8,7 +8,7 @@ use crate::commit::{Commit, Outcome};
 use crate::export;
 use crate::failure::Failure;
 use crate::history::LogEntry;
-use crate::id::{FutureId, SessionId, Stamps};
+use crate::id::{FutureId, SessionId, Stamp, Stamps};
 use crate::limits::WAKES_PER_COMMIT_MAX;
 use crate::record::{BeforeMove, FutureRecord, Key, Record, SessionRecord, SessionState, Versioned};
 use crate::report::{Report, Status};
@@ -241,12 +241,12 @@ impl<'a> Outside<'a> {
     }
 
     /// All that there is of the session, for [`import`](crate::import). Nobody must run it meanwhile. One that was moved
-    /// is given as it was then.
+    /// is given as it was then. With it comes the version of its summary, for [`set_moved`](Outside::set_moved).
     ///
     /// # Errors
     /// If an import of it was cut off here, or the storage fails.
-    pub fn export(&self) -> Result<Vec<u8>, OutsideError> {
-        let (_, mut session) = self.read_session()?;
+    pub fn export(&self) -> Result<(Vec<u8>, Stamp), OutsideError> {
+        let (stamp, mut session) = self.read_session()?;
         match session.before_move.take() {
             Some(BeforeMove { state, ended }) => (session.state, session.ended) = (state, ended),
             None if session.state == SessionState::Moved => return Err(OutsideError::WrongState(session.state)),
@@ -255,19 +255,18 @@ impl<'a> Outside<'a> {
         let records = self.records.all()?;
         let history = self.records.history(0, usize::MAX)?;
         let history: Vec<LogEntry> = history.into_iter().map(|(_, entry)| entry).collect();
-        Ok(export::write(&self.id, &session, &self.program, &records, &history))
+        Ok((export::write(&self.id, &session, &self.program, &records, &history), stamp))
     }
 
-    /// The session is in another storage now: here it ends.
+    /// The session is in another storage now, as it was in this version: here it ends.
     ///
     /// # Errors
-    /// If it has been moved before, or the storage fails.
-    pub fn set_moved(&self) -> Result<(), OutsideError> {
-        let mut stamps = self.stamps();
+    /// If it has changed since, or the storage fails.
+    pub fn set_moved(&self, exported: Stamp) -> Result<(), OutsideError> {
         let (stamp, session) = self.read_session()?;
-        let mut commit = Commit::new(stamps.next());
-        step::move_away(stamp, &session, self.surroundings.now(), &mut commit);
-        match self.commit_once(&mut commit)? {
+        let mut commit = Commit::new(self.stamps().next());
+        step::move_away(exported, &session, self.surroundings.now(), &mut commit);
+        match if stamp == exported { self.commit_once(&mut commit)? } else { Outcome::Conflict } {
             Outcome::Done => Ok(()),
             _ => Err(OutsideError::WrongState(session.state)),
         }
@@ -285,7 +284,7 @@ impl<'a> Outside<'a> {
         }
     }
 
-    fn read_session(&self) -> Result<(crate::id::Stamp, SessionRecord), OutsideError> {
+    fn read_session(&self) -> Result<(Stamp, SessionRecord), OutsideError> {
         match self.read(Key::Session)? {
             Some(Versioned { stamp, record: Record::Session(session) }) => Ok((stamp, *session)),
             _ => Err(OutsideError::NoSession(self.id.clone())),

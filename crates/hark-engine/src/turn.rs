@@ -129,7 +129,16 @@ impl<'a> Worker<'a> {
             Taken::Elsewhere => return Ok(Pace::Short),
             Taken::Hinted => return Ok(self.nothing_to_do()),
         };
-        let given = if self.session.upstream().is_some() { self.session.given.before(thread) } else { 0 };
+        let is_supervised = self.session.upstream().is_some();
+        let given = if is_supervised { self.session.given.before(thread) } else { 0 };
+        if is_supervised && given == 0 {
+            // The turn before has carried this hint out as well. The supervisor may have parked the session since, and
+            // would not hear what comes of another one.
+            if self.session.busy.leave(thread) {
+                self.seat.invoke(&[thread]);
+            }
+            return Ok(self.nothing_to_do());
+        }
         let pace = self.whole_turn(thread, paused);
         if matches!(pace, Ok(Pace::Paused)) {
             return pace;
@@ -251,7 +260,8 @@ impl<'a> Worker<'a> {
     /// Tells the supervisor that these hints are carried out.
     fn settle(&self, thread: ThreadId, count: u64) {
         self.session.given.settle(thread, count);
-        if let Some(upstream) = self.session.upstream() {
+        // Of one that is over here the supervisor knows; it may have begun to count anew.
+        if let Some(upstream) = self.session.upstream().filter(|_| !self.session.is_over()) {
             upstream.tell(self.session.id(), Told::Settled(thread, count));
         }
     }

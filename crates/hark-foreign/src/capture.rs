@@ -6,8 +6,8 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,12 +16,12 @@ use crate::printed::Printed;
 /// How much is read at a time: what a pipe holds.
 const CHUNK_BYTES: usize = 1 << 16;
 
-/// So many chunks are read ahead. Then the worker waits until someone takes what it prints.
-const CHUNKS_AHEAD: usize = 16;
+/// So much is read ahead. Then the worker waits until someone takes what it prints.
+const BYTES_AHEAD: usize = 4 << 20;
 
 /// A thread that reads a worker's output up to a mark or its end.
 pub struct Capture {
-    events: Receiver<Event>,
+    shared: Arc<Shared>,
     mark: Vec<u8>,
 }
 
@@ -36,10 +36,18 @@ pub enum End {
     NotYet,
 }
 
-enum Event {
-    Printed(Vec<u8>),
-    /// The mark has come, and this after it.
-    Marked(Vec<u8>),
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Something was printed, or taken, or nobody will take any more.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    printed: Vec<u8>,
+    end: Option<End>,
+    is_given_up: bool,
 }
 
 impl Capture {
@@ -48,10 +56,10 @@ impl Capture {
     /// # Errors
     /// If there can be no thread.
     pub fn start(pipe: Arc<File>, mark: Vec<u8>) -> io::Result<Capture> {
-        let (sender, events) = mpsc::sync_channel(CHUNKS_AHEAD);
-        let awaited = mark.clone();
-        thread::Builder::new().name("hark-output".into()).spawn(move || read_to_mark(&pipe, &awaited, &sender))?;
-        Ok(Capture { events, mark })
+        let shared = Arc::<Shared>::default();
+        let (filled, awaited) = (shared.clone(), mark.clone());
+        thread::Builder::new().name("hark-output".into()).spawn(move || filled.read_to_mark(&pipe, &awaited))?;
+        Ok(Capture { shared, mark })
     }
 
     /// What the worker is to write for this to end.
@@ -59,51 +67,87 @@ impl Capture {
         &self.mark
     }
 
-    /// Takes what has come so far. More may come all the time.
+    /// Takes what has come so far.
     pub fn take_printed(&self, printed: &mut Printed) {
-        for event in self.events.try_iter().take(CHUNKS_AHEAD) {
-            if let Event::Printed(bytes) = event {
-                printed.add(&bytes);
-            }
-        }
+        self.shared.take(&mut self.shared.lock(), printed);
     }
 
     /// Takes everything up to the mark or the end of the pipe, or for so long.
     pub fn take_all(&self, printed: &mut Printed, time_max: Duration) -> End {
         let end = Instant::now() + time_max;
+        let mut state = self.shared.lock();
         loop {
-            match self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(Event::Printed(bytes)) => printed.add(&bytes),
-                Ok(Event::Marked(rest)) => return End::Marked(rest),
-                Err(RecvTimeoutError::Timeout) => return End::NotYet,
-                Err(RecvTimeoutError::Disconnected) => return End::Closed,
+            self.shared.take(&mut state, printed);
+            if let Some(end) = state.end.take() {
+                return end;
             }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return End::NotYet;
+            }
+            (state, _) = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
-/// Nobody may listen any more: then nothing is left to do.
-fn read_to_mark(mut pipe: &File, mark: &[u8], events: &SyncSender<Event>) {
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let mut held = Vec::new();
-    loop {
-        match pipe.read(&mut chunk) {
-            Ok(count) if count > 0 => held.extend_from_slice(&chunk[..count]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Ok(_) | Err(_) => break,
-        }
-        if let Some(at) = held.windows(mark.len()).position(|window| window == mark) {
-            let rest = held.split_off(at + mark.len());
-            held.truncate(at);
-            let _ = events.send(Event::Printed(held)).and_then(|()| events.send(Event::Marked(rest)));
-            return;
-        }
-        let kept = held.split_off(held.len() - begun_mark(&held, mark));
-        if events.send(Event::Printed(std::mem::replace(&mut held, kept))).is_err() {
-            return;
+impl Drop for Capture {
+    fn drop(&mut self) {
+        self.shared.lock().is_given_up = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, state: &mut State, printed: &mut Printed) {
+        if !state.printed.is_empty() {
+            printed.add(&mem::take(&mut state.printed));
+            self.changed.notify_all();
         }
     }
-    let _ = events.send(Event::Printed(held));
+
+    /// Answers whether someone may still take it.
+    fn put(&self, bytes: &[u8]) -> bool {
+        let mut state = self.lock();
+        while state.printed.len() >= BYTES_AHEAD && !state.is_given_up {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.printed.extend_from_slice(bytes);
+        self.changed.notify_all();
+        !state.is_given_up
+    }
+
+    fn end(&self, end: End) {
+        self.lock().end = Some(end);
+        self.changed.notify_all();
+    }
+
+    fn read_to_mark(&self, mut pipe: &File, mark: &[u8]) {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut held = Vec::new();
+        loop {
+            match pipe.read(&mut chunk) {
+                Ok(count) if count > 0 => held.extend_from_slice(&chunk[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Ok(_) | Err(_) => break,
+            }
+            if let Some(at) = held.windows(mark.len()).position(|window| window == mark) {
+                self.put(&held[..at]);
+                self.end(End::Marked(held.split_off(at + mark.len())));
+                return;
+            }
+            let kept = held.split_off(held.len() - begun_mark(&held, mark));
+            if !self.put(&held) {
+                return;
+            }
+            held = kept;
+        }
+        self.put(&held);
+        self.end(End::Closed);
+    }
 }
 
 /// How many bytes at the end may be the beginning of the mark.

@@ -11,6 +11,7 @@ mod worker;
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
+use std::mem;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::process::Child;
@@ -159,7 +160,7 @@ impl Shared {
         let given = sessions.entry(session.id().clone()).or_insert_with(new);
         if !Arc::ptr_eq(&given.session, session) {
             // That one is over, and this is the same session, opened again.
-            *given = new();
+            mem::replace(given, new()).relieve(workers);
         }
         let mut lists: Vec<Vec<ThreadId>> = (0..self.width).map(|_| Vec::new()).collect();
         for (thread, count) in hints {
@@ -299,8 +300,12 @@ impl Shared {
         if state.sessions.get(id).is_none_or(|given| !Arc::ptr_eq(&given.session, session)) {
             return;
         }
-        let forgotten = state.sessions.remove(id);
-        for worker in state.workers.iter().flatten() {
+        let State { workers, sessions, .. } = &mut *state;
+        let forgotten = sessions.remove(id);
+        if let Some(given) = &forgotten {
+            given.relieve(workers);
+        }
+        for worker in workers.iter().flatten() {
             worker.tell(&Down::Forget { session: id.to_string() });
         }
         drop(state);
@@ -308,12 +313,20 @@ impl Shared {
     }
 }
 
+impl Given {
+    /// Nothing of it is expected from workers any more.
+    fn relieve(&self, workers: &mut [Option<Worker>]) {
+        for held in self.held.values() {
+            if let Some(worker) = &mut workers[held.worker] {
+                worker.hints = worker.hints.saturating_sub(held.hints);
+            }
+        }
+    }
+}
+
 impl State {
     /// A worker has carried out so many hints. Answers whether they were given to it.
     fn settle(&mut self, index: usize, session: &SessionId, thread: ThreadId, count: u64) -> bool {
-        if let Some(worker) = &mut self.workers[index] {
-            worker.hints = worker.hints.saturating_sub(count);
-        }
         let Some(given) = self.sessions.get_mut(session) else { return false };
         let Some(held) = given.held.get_mut(&thread).filter(|held| held.worker == index && held.hints >= count) else {
             return false;
@@ -321,6 +334,9 @@ impl State {
         held.hints -= count;
         if held.hints == 0 {
             given.held.remove(&thread);
+        }
+        if let Some(worker) = &mut self.workers[index] {
+            worker.hints = worker.hints.saturating_sub(count);
         }
         true
     }

@@ -158,6 +158,9 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
     stream.close().map_err(Failure::Output)?;
     let mut reports = std::mem::take(&mut *ends.reports.lock().unwrap_or_else(PoisonError::into_inner));
     reports.sort_by(|one, other| one.session.cmp(&other.session));
+    if let Some(status) = interruption.exit_status().filter(|_| reports.is_empty()) {
+        return Ok(status);
+    }
     let store = Store { project, storage };
     if let Some(id) = only.filter(|_| reports.is_empty()) {
         // A worker was quicker.

@@ -43,7 +43,7 @@ pub fn export(wanted: &Export) -> Result<u8, Failure> {
 /// Writes a session to standard output; only when that has it for certain is it moved here.
 fn take_out(store: &Store, id: &SessionId, moves: bool) -> Result<(), Failure> {
     let session = store.outside(id)?;
-    let bytes = session.export().map_err(|error| match error {
+    let (bytes, version) = session.export().map_err(|error| match error {
         OutsideError::WrongState(_) => {
             let failure = Failure::usage(format!("only a part of session {id} is here: its import was cut off"));
             failure.with_hint("import it once more")
@@ -55,7 +55,12 @@ fn take_out(store: &Store, id: &SessionId, moves: bool) -> Result<(), Failure> {
         Failure::Storage(format!("session {id} cannot be written to standard output: {error}{stays}"))
     })?;
     if moves {
-        session.set_moved().map_err(outside_failure)?;
+        session.set_moved(version).map_err(|error| match error {
+            OutsideError::WrongState(_) => {
+                Failure::usage(format!("session {id} has changed while it was written; it stays here"))
+            }
+            other => outside_failure(other),
+        })?;
     }
     Ok(())
 }

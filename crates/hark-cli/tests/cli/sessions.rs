@@ -652,3 +652,14 @@ fn many_may_make_the_file_at_once() {
         assert_eq!(sessions(&folder).len(), 6);
     }
 }
+
+#[test]
+fn a_bench_is_interrupted() {
+    let folder = Folder::with("a_bench_is_interrupted", "fn main() { print(\"begun\"); sleep(0.2) }\n");
+    for storage in ["memory", "sqlite"] {
+        let run = Beside::start(&folder, &format!("bench x.hk -s {storage} --sessions 100000 --concurrency 4"));
+        thread::sleep(Duration::from_millis(600));
+        run.signal("INT");
+        assert_eq!(run.ended(&folder).status, 130, "{storage}");
+    }
+}

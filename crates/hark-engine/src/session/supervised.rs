@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Session, lock};
 use crate::id::{SessionId, ThreadId};
+use crate::record::SessionState;
 use crate::remote::{Supervised, Told};
 
 impl Supervised for Session {
@@ -35,11 +36,12 @@ impl Supervised for Session {
             Told::Due(until) => self.note_due(until),
             Told::Printed(mut items) => self.show(&mut lock(&self.output), &mut items),
             Told::Failed(error) => self.fail_storage(&error),
-            Told::Ended => {
-                if let Err(error) = self.look_closed() {
-                    self.fail_storage(&error);
-                }
-            }
+            Told::Ended => match self.look_closed() {
+                // Then it was broken, and someone has retried it since.
+                Ok(_) if !self.is_over() => self.set_ended(SessionState::Broken),
+                Ok(_) => {}
+                Err(error) => self.fail_storage(&error),
+            },
         }
     }
 }
