@@ -26,6 +26,7 @@ pub fn from_json(text: &str) -> Result<Value, Failure> {
         _ => {}
     }
     serde_json::from_str::<&RawValue>(text).and_then(|json| converted(json, DEPTH_MAX)).map_err(|error| {
+        let text = text.trim();
         let shown = match text.char_indices().nth(SHOWN_MAX) {
             Some((end, _)) => format!("{}...", &text[..end]),
             None => text.to_owned(),

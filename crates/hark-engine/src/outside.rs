@@ -263,10 +263,10 @@ impl<'a> Outside<'a> {
     /// # Errors
     /// If it has changed since, or the storage fails.
     pub fn set_moved(&self, exported: Stamp) -> Result<(), OutsideError> {
-        let (stamp, session) = self.read_session()?;
+        let (_, session) = self.read_session()?;
         let mut commit = Commit::new(self.stamps().next());
         step::move_away(exported, &session, self.surroundings.now(), &mut commit);
-        match if stamp == exported { self.commit_once(&mut commit)? } else { Outcome::Conflict } {
+        match self.commit_once(&mut commit)? {
             Outcome::Done => Ok(()),
             _ => Err(OutsideError::WrongState(session.state)),
         }

@@ -26,14 +26,15 @@ struct Kept {
     stamp: Stamp,
     live: Box<Live>,
     bytes: usize,
-    /// It was started with that commit, and nothing has been written since of what wakes it or waits for it: not from
-    /// here, and if others have, its first step finds out when it is committed.
+    /// It was started with that commit, and nothing has been written from here since of what wakes it or waits for it. If
+    /// others have done so, its first step finds out when it is committed.
     is_fresh: bool,
 }
 
 impl KeptThreads {
     /// What the first step of a thread begins with that was started from here: without a look at the file, it is known
-    /// that the others of these keys, which are its own, have no records.
+    /// that the others of these keys, which are its own, have no records. Only for whoever runs all threads of the session:
+    /// another one may have run this.
     pub fn take_fresh(&self, keys: &[Key]) -> Option<Versioned> {
         let [Key::Live(thread), others @ ..] = keys else { return None };
         let is_its_own = |key: &Key| match key {
