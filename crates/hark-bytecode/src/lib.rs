@@ -9,6 +9,7 @@ mod encode;
 mod executable;
 mod instruction;
 mod listing;
+mod literal;
 mod operator;
 mod source;
 pub mod wire;
@@ -20,6 +21,7 @@ pub use executable::{
     NameIndex,
 };
 pub use instruction::{Instruction, Literal};
-pub use listing::{Listing, float_text, string_text};
+pub use listing::Listing;
+pub use literal::{float_text, string_text};
 pub use operator::Operator;
-pub use source::{Location, Source, Span};
+pub use source::{BYTE_ORDER_MARK, LINE_BREAKS, Location, Source, Span, line_starts};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::literal::{float_text, string_text};
 use crate::{Binding, Executable, Function, FunctionIndex, Instruction, Literal};
 
 /// Shows an executable's code and bindings.
@@ -101,45 +102,4 @@ fn literal_text(literal: &Literal, executable: &Executable) -> String {
         Literal::String(value) => string_text(value),
         Literal::Function(index) => executable.function_text(*index),
     }
-}
-
-/// A float as Python's `repr` shows it: the fewest digits that give it back, always with a `.` or an exponent.
-pub fn float_text(value: f64) -> String {
-    if value.is_nan() {
-        return "nan".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
-    }
-    // Rust's `{:e}` gives the shortest digits too: `d.ddde±x`.
-    let text = format!("{value:e}");
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..16).contains(&exponent) {
-        let text = format!("{value}");
-        return if text.contains('.') { text } else { text + ".0" };
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{digits}e{sign}{:02}", exponent.abs())
-}
-
-/// A string as a Hark literal in double quotes.
-pub fn string_text(value: &str) -> String {
-    let mut text = String::with_capacity(value.len() + 2);
-    text.push('"');
-    for character in value.chars() {
-        match character {
-            '\\' => text.push_str("\\\\"),
-            '"' => text.push_str("\\\""),
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            '\t' => text.push_str("\\t"),
-            control if control.is_ascii_control() || ('\u{80}'..'\u{a0}').contains(&control) => {
-                text.push_str(&format!("\\x{:02x}", control as u32));
-            }
-            other => text.push(other),
-        }
-    }
-    text.push('"');
-    text
 }

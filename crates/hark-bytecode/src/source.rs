@@ -53,15 +53,66 @@ impl Source {
         while !self.text.is_char_boundary(offset) {
             offset -= 1;
         }
-        let before = &self.text[..offset];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let line = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
-        let column = before[line_start..].chars().count() + 1;
-        Location { line: line as u32, column: column as u32 }
+        let lines = (1..).zip(line_starts(&self.text));
+        let begun = lines.take_while(|(line, start)| *line == 1 || *start <= offset);
+        let (line, start) = begun.last().unwrap_or((1, 0));
+        let column = self.text.get(start..offset).map_or(0, |before| before.chars().count()) + 1;
+        Location { line, column: column as u32 }
     }
 
     /// The text of a line (from 1), without its end.
     pub fn line(&self, line: u32) -> &str {
-        self.text.split('\n').nth(line.saturating_sub(1) as usize).unwrap_or("").trim_end_matches('\r')
+        let start = line_starts(&self.text).nth(line.saturating_sub(1) as usize).unwrap_or(self.text.len());
+        let rest = &self.text[start..];
+        &rest[..rest.find(LINE_BREAKS).unwrap_or(rest.len())]
+    }
+}
+
+/// The characters that end a line. A carriage return and the line feed right behind it are one line end.
+pub const LINE_BREAKS: [char; 2] = ['\n', '\r'];
+
+/// The mark that a UTF-8 file may begin with. It is no part of the first line.
+pub const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// Where each line begins, in bytes; there is one at least.
+pub fn line_starts(text: &str) -> impl Iterator<Item = usize> {
+    let first = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
+    let bytes = text.as_bytes();
+    let is_end = move |at: usize| match bytes[at] {
+        b'\n' => true,
+        b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+        _ => false,
+    };
+    std::iter::once(first).chain((0..bytes.len()).filter(move |at| is_end(*at)).map(|at| at + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(text: &str, offset: u32) -> (u32, u32) {
+        let Location { line, column } = Source::new("x.hk", text).location(offset);
+        (line, column)
+    }
+
+    #[test]
+    fn every_kind_of_line_end_counts_once() {
+        let text = "a\nb\r\nc\rd\r\r\né";
+        let source = Source::new("x.hk", text);
+        let lines: Vec<&str> = (1..=7).map(|line| source.line(line)).collect();
+        assert_eq!(lines, ["a", "b", "c", "d", "", "é", ""]);
+        assert_eq!(place(text, 5), (3, 1));
+        assert_eq!(place(text, 7), (4, 1));
+        assert_eq!(place(text, 99), (6, 2));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_column() {
+        assert_eq!(place("\u{feff}ab\nc", 0), (1, 1));
+        assert_eq!(place("\u{feff}ab\nc", 3), (1, 1));
+        assert_eq!(place("\u{feff}ab\nc", 4), (1, 2));
+        assert_eq!(place("\u{feff}ab\nc", 6), (2, 1));
+        assert_eq!(Source::new("x.hk", "\u{feff}ab\nc").line(1), "ab");
+        assert_eq!(place("", 3), (1, 1));
     }
 }

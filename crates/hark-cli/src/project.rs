@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use hark_bytecode::Source;
+use hark_bytecode::{Source, line_starts};
 
 use crate::args;
 use crate::config::{self, Settings};
@@ -128,7 +128,7 @@ fn read_text(path: &Path) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let bytes = error.into_bytes();
-        let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = std::str::from_utf8(&bytes[..at]).map_or(1, |text| line_starts(text).count());
         Failure::usage(format!("`{name}` is not UTF-8: line {line} has the byte 0x{:02x}, at offset {at}", bytes[at]))
             .with_hint("save the file with the encoding UTF-8")
     })

@@ -4,7 +4,7 @@ mod aliases;
 mod number;
 mod string;
 
-use hark_bytecode::{Operator, Span};
+use hark_bytecode::{BYTE_ORDER_MARK, LINE_BREAKS, Operator, Span};
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::habits;
@@ -13,9 +13,12 @@ use crate::token::{Token, TokenKind};
 /// Splits a text into tokens; the last one is always `End`.
 pub(crate) fn tokenize(text: &str, diagnostics: &mut Diagnostics) -> Vec<Token> {
     let mut lexer = Lexer { text, at: 0, diagnostics };
-    // A byte order mark says nothing that UTF-8 needs to know.
-    if text.starts_with('\u{feff}') {
-        lexer.at = '\u{feff}'.len_utf8();
+    // A byte order mark says nothing that UTF-8 needs to know, a `#!` nothing to anybody but the system.
+    if text.starts_with(BYTE_ORDER_MARK) {
+        lexer.at = BYTE_ORDER_MARK.len_utf8();
+    }
+    if text[lexer.at..].starts_with("#!") {
+        lexer.skip_line();
     }
     let mut tokens = Vec::new();
     loop {
@@ -55,6 +58,10 @@ impl Lexer<'_> {
         self.at += rest.find(|character| !wanted(character)).unwrap_or(rest.len());
     }
 
+    fn skip_line(&mut self) {
+        self.skip_while(|character| !LINE_BREAKS.contains(&character));
+    }
+
     fn span_from(&self, start: usize) -> Span {
         Span::new(start, self.at)
     }
@@ -89,7 +96,7 @@ impl Lexer<'_> {
             self.skip_while(|character| character.is_ascii_whitespace() || character == '\u{b}');
             let rest = &self.text[self.at..];
             if rest.starts_with("//") {
-                self.skip_while(|character| character != '\n');
+                self.skip_line();
             } else if let Some(comment) = rest.strip_prefix("/*") {
                 let start = self.at;
                 match comment.find("*/") {

@@ -15,6 +15,7 @@ use crate::hash::{HashBody, Key};
 use crate::limits::LIST_LENGTH_MAX;
 use crate::list::ListBody;
 use crate::number::{self, article};
+use crate::parse;
 use crate::text::Text;
 use crate::value::Value;
 
@@ -327,7 +328,7 @@ fn parse_float(value: &Value) -> Result<Value> {
             Some(float) if float.is_finite() => Ok(Value::Float(float)),
             _ => Err(Error::of_value(format!("`parse_float`: the integer {big} is too large to become a float"))),
         },
-        Value::String(text) => match float_from(text.as_str()) {
+        Value::String(text) => match parse::float_from(text.as_str()) {
             Some(float) => Ok(Value::Float(float)),
             None => {
                 let shown = shorten(text.as_str());
@@ -336,18 +337,6 @@ fn parse_float(value: &Value) -> Result<Value> {
         },
         other => Err(wrong_type("parse_float", "a string or number", other)),
     }
-}
-
-/// What Python's `float` takes: spaces around, `_` between digits, `inf` and `nan` in any case.
-fn float_from(text: &str) -> Option<f64> {
-    let text = text.trim();
-    if !text.contains('_') {
-        return text.parse().ok();
-    }
-    let bytes = text.as_bytes();
-    let is_digit = |index: Option<usize>| index.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
-    let proper = |at: usize| bytes[at] != b'_' || is_digit(at.checked_sub(1)) && is_digit(Some(at + 1));
-    if (0..bytes.len()).all(proper) { text.replace('_', "").parse().ok() } else { None }
 }
 
 /// A text in quotes, cut after 80 characters.

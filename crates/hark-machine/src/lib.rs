@@ -15,6 +15,7 @@ mod interpreter;
 pub mod limits;
 mod list;
 mod number;
+mod parse;
 mod program;
 mod registers;
 mod snapshot;

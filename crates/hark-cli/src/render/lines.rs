@@ -1,6 +1,6 @@
 //! Where the lines of a source are, so that many places in it can be found fast.
 
-use hark_bytecode::{Location, Source};
+use hark_bytecode::{LINE_BREAKS, Location, Source, line_starts};
 
 /// Code points are counted once for every so many bytes; a column then costs at most two blocks to find, however long
 /// its line.
@@ -10,7 +10,7 @@ const BLOCK: usize = 1024;
 #[derive(Debug)]
 pub struct Lines<'a> {
     source: &'a Source,
-    /// The offset of each line's first byte. Invariant: ascending, and begins with 0.
+    /// The offset of each line's first byte. Invariant: ascending, and has one at least.
     starts: Vec<u32>,
     /// How many code points stand before each block.
     characters: Vec<u32>,
@@ -20,8 +20,7 @@ impl<'a> Lines<'a> {
     /// Reads the source once.
     pub fn new(source: &'a Source) -> Lines<'a> {
         let bytes = source.text.as_bytes();
-        let mut starts = vec![0];
-        starts.extend((1u32..).zip(bytes).filter(|(_, byte)| **byte == b'\n').map(|(next, _)| next));
+        let starts = line_starts(&source.text).map(|start| start as u32).collect();
         let mut counted = 0;
         let count = |block: &[u8]| {
             let before = counted;
@@ -48,7 +47,8 @@ impl<'a> Lines<'a> {
 
     /// The place of a byte offset. An offset beyond the text means its end.
     pub fn location(&self, offset: u32) -> Location {
-        let offset = self.boundary(offset);
+        // What stands before the first line belongs to it.
+        let offset = self.boundary(offset).max(self.start(1));
         let line = self.starts.partition_point(|start| *start as usize <= offset);
         let start = self.start(line);
         let column = self.characters_before(offset) - self.characters_before(start) + 1;
@@ -58,9 +58,8 @@ impl<'a> Lines<'a> {
     /// A line's first byte and its end, without the line break; lines count from 1.
     pub fn range(&self, line: usize) -> (usize, usize) {
         let start = self.start(line);
-        let end = self.starts.get(line).map_or(self.source.text.len(), |next| *next as usize - 1);
-        let end = if self.source.text[start..end].ends_with('\r') { end - 1 } else { end };
-        (start, end)
+        let end = self.starts.get(line).map_or(self.source.text.len(), |next| *next as usize);
+        (start, start + self.source.text[start..end].trim_end_matches(LINE_BREAKS).len())
     }
 
     /// The text between two offsets on boundaries.
@@ -97,7 +96,7 @@ mod tests {
 
     #[test]
     fn places_are_those_of_the_source() {
-        let text = format!("ab\r\n\né{}\n\n", "☃x".repeat(3 * BLOCK));
+        let text = format!("ab\r\n\né{}\rc\n\n", "☃x".repeat(3 * BLOCK));
         let source = Source::new("x.hk", text.as_str());
         let lines = Lines::new(&source);
         for offset in (0..text.len() as u32 + 3).step_by(7).chain([0, 3, 4, text.len() as u32]) {
@@ -105,7 +104,18 @@ mod tests {
         }
         assert_eq!(lines.range(1), (0, 2));
         assert_eq!(lines.range(2), (4, 4));
-        assert_eq!(lines.range(5), (text.len(), text.len()));
+        assert_eq!(lines.range(4), (text.len() - 3, text.len() - 2));
+        assert_eq!(lines.range(6), (text.len(), text.len()));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_its_line() {
+        let source = Source::new("x.hk", "\u{feff}ab\nc");
+        let lines = Lines::new(&source);
+        for offset in 0..8 {
+            assert_eq!(lines.location(offset), source.location(offset), "offset {offset}");
+        }
+        assert_eq!(lines.range(1), (3, 5));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Expressions, by precedence climbing.
 
-use hark_bytecode::{Attributes, Literal, Operator, Span};
+use hark_bytecode::{Attributes, LINE_BREAKS, Literal, Operator, Span};
 
 use super::{IF, Parsed, Parser, Reported};
 use crate::ast::{Expression, Function, Name, NodeId};
@@ -270,7 +270,7 @@ impl<'t> Parser<'t, '_> {
 
     fn is_on_new_line(&self) -> bool {
         let between = Span { start: self.span_before().end, end: self.span().start };
-        self.text_of(between).contains('\n')
+        self.text_of(between).contains(LINE_BREAKS)
     }
 
     #[cold]

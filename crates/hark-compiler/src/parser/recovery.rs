@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use hark_bytecode::{BYTE_ORDER_MARK, LINE_BREAKS};
+
 use super::{Code, Diagnostic, NESTING_MAX, NodeId, Parsed, Parser, Reported, Span, Token, TokenKind, habits};
 use crate::ast::Expression;
 
@@ -29,8 +31,8 @@ impl<'t> Parser<'t, '_> {
     /// Whether the next token stands at the very beginning of a line. An `fn` that does belongs to the top level, and
     /// the body before it lacks its `}`; one that does not is meant to be nested.
     pub(super) fn begins_line(&self) -> bool {
-        let start = self.span().start as usize;
-        start == 0 || self.text.as_bytes()[start - 1] == b'\n'
+        let before = &self.text[..self.span().start as usize];
+        before.chars().next_back().is_none_or(|last| last == BYTE_ORDER_MARK || LINE_BREAKS.contains(&last))
     }
 
     /// A function inside a body is read to its end, so that nothing in it is reported twice.

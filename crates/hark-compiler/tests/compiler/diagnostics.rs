@@ -172,7 +172,16 @@ fn of_mistakes_without_end_some_are_counted_only() {
 #[test]
 fn bytes_that_are_no_text() {
     check("\u{feff}fn f() { 1 }", &[]);
+    check("\u{feff}fn f() { y }", &["HK0012 1:10 nothing named `y` is known here"]);
     check("fn f() {\r\n  1 // one\r\n}\r\n", &[]);
+    check("fn f() {\r  1 // one\r; y }", &["HK0012 3:3 nothing named `y` is known here"]);
+    check(
+        "fn f() { 1\rfn g() { y }",
+        &["HK0010 1:8 the body of `f` has no end", "HK0012 2:10 nothing named `y` is known here"],
+    );
+    check("#! fn f( { y\r\nfn g() { y }", &["HK0012 2:10 nothing named `y` is known here"]);
+    check("\u{feff}#!", &[]);
+    check("\n#!", &["HK0001 2:1 the character `#` means nothing here"]);
     check("fn f() { 1\0 }", &["HK0001 1:11 the character `\\0` means nothing here"]);
     check("fn f() { \"\0\" }", &[]);
     check("", &[]);
