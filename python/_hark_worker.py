@@ -11,8 +11,8 @@ A message is its length in four bytes, a byte that says what it is, and its fiel
                       R  pending, value                                the call's result
                       E  pending, type, text, traceback, message       the call's error
 
-A text has its length in four bytes before it. A target is module, function and the program's own name for it, with
-NULs between. *pending* says how many bytes of output lie in the pipe (4 bytes, -1 if that cannot be known).
+A text has its length in four bytes before it. A target is module, function, the program's own name for it, and
+`keywords` if a last argument that is a hash is keyword arguments, with NULs between. *pending* says how many bytes of output lie in the pipe (4 bytes, -1 if that cannot be known).
 
 The messages go over a socket that is descriptor 0 at first and moved away at once; 0 then is empty. Descriptor 1 is a
 pipe from the beginning, so what any code or child process writes is output of the call.
@@ -236,7 +236,7 @@ class Worker:
             hark._call = None
 
     def look_up(self, target):
-        module_name, function_name, _ = target.decode().split("\0")
+        module_name, function_name, _, keywords = _spelled_as_python_does(target.decode()).split("\0")
         try:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
@@ -255,6 +255,8 @@ class Worker:
         if not callable(function):
             text = "it is no function, but a value of type %s" % type_name(function)
             raise NotCallable(text)
+        if keywords:
+            function = _with_keywords(function)
         self.functions[target] = function
         return function
 
@@ -307,9 +309,33 @@ class Worker:
 
 
 def _described(target):
-    module, function, name = target.decode().split("\0")
+    module, function, name, _ = target.decode().split("\0")
     whole = "`%s.%s`" % (module, function)
     return whole if name in (function, module + "." + function) else "`%s` (%s)" % (name, whole)
+
+
+def _spelled_as_python_does(text):
+    """Python takes identifiers that look the same for the same: `é` is one character or two."""
+    if text.isascii():
+        return text
+    import unicodedata
+
+    return unicodedata.normalize("NFKC", text)
+
+
+def _with_keywords(function):
+    """What an import with `#[kwargs]` calls."""
+
+    def call(*arguments):
+        if not arguments or not isinstance(arguments[-1], dict):
+            return function(*arguments)
+        *arguments, keywords = arguments
+        for key in keywords:
+            if not isinstance(key, str):
+                raise RefusedArgument("`%r` as the name of a keyword argument, which must be a string" % (key,))
+        return function(*arguments, **keywords)
+
+    return call
 
 
 def _file_of(module):

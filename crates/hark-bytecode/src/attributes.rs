@@ -11,6 +11,8 @@ pub struct Attributes {
     pub memory_megabytes: Option<u32>,
     /// `#[pool("gpu")]`
     pub pool: Option<String>,
+    /// `#[kwargs]`, of imports: a last argument that is a hash goes as keyword arguments.
+    pub kwargs: bool,
 }
 
 /// How often, and how soon, a failed call is made again.

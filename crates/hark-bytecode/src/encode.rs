@@ -164,11 +164,12 @@ fn read_function(reader: &mut Reader<'_>) -> Result<Function, WireError> {
 
 /// A byte says which attributes follow.
 fn write_attributes(writer: &mut Writer, attributes: &Attributes) {
-    let Attributes { retry, timeout_seconds, memory_megabytes, pool } = attributes;
+    let Attributes { retry, timeout_seconds, memory_megabytes, pool, kwargs } = attributes;
     let present = u8::from(retry.is_some())
         | u8::from(timeout_seconds.is_some()) << 1
         | u8::from(memory_megabytes.is_some()) << 2
-        | u8::from(pool.is_some()) << 3;
+        | u8::from(pool.is_some()) << 3
+        | u8::from(*kwargs) << 4;
     writer.byte(present);
     if let Some(retry) = retry {
         writer.unsigned(retry.attempts.into());
@@ -182,10 +183,10 @@ fn write_attributes(writer: &mut Writer, attributes: &Attributes) {
 
 fn read_attributes(reader: &mut Reader<'_>) -> Result<Attributes, WireError> {
     let present = reader.byte()?;
-    if present >= 1 << 4 {
+    if present >= 1 << 5 {
         return Err(reader.invalid("an attribute"));
     }
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes { kwargs: present & 16 != 0, ..Attributes::default() };
     if present & 1 != 0 {
         attributes.retry = Some(Retry {
             attempts: reader.unsigned32()?,

@@ -104,6 +104,7 @@ codes! {
     UnknownEscape = "HK0023",
     NotYet = "HK0024",
     ReservedWord = "HK0025",
+    NeedsAlias = "HK0026",
 }
 
 impl Code {

@@ -5,9 +5,9 @@ mod number;
 mod string;
 
 use hark_bytecode::{BYTE_ORDER_MARK, LINE_BREAKS, Operator, Span};
+use unicode_ident::is_xid_continue;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::habits;
 use crate::token::{Token, TokenKind};
 
 /// Splits a text into tokens; the last one is always `End`.
@@ -80,9 +80,9 @@ impl Lexer<'_> {
         let start = self.at;
         let Some(first) = self.peek() else { return Token { kind: TokenKind::End, span: Span::new(start, start) } };
         let kind = match first {
-            'a'..='z' | '_' => self.name(start),
             '0'..='9' => self.number(start),
             '"' | '\'' => self.string(start, first),
+            _ if first == '_' || first.is_alphabetic() => self.word(start),
             _ => match self.symbol() {
                 Some(kind) => kind,
                 None => return self.unexpected(start),
@@ -115,9 +115,14 @@ impl Lexer<'_> {
         }
     }
 
-    fn name(&mut self, start: usize) -> TokenKind {
-        self.skip_while(|character| character.is_ascii_alphanumeric() || matches!(character, '_' | '?' | '.'));
-        TokenKind::keyword(&self.text[start..self.at]).unwrap_or(TokenKind::Name)
+    fn word(&mut self, start: usize) -> TokenKind {
+        self.skip_while(|character| matches!(character, '_' | '?' | '.') || is_xid_continue(character));
+        let word = &self.text[start..self.at];
+        match TokenKind::keyword(word) {
+            Some(keyword) => keyword,
+            None if is_name(word) => TokenKind::Name,
+            None => TokenKind::Word,
+        }
     }
 
     fn symbol(&mut self) -> Option<TokenKind> {
@@ -158,30 +163,18 @@ impl Lexer<'_> {
     /// Reports a character that begins nothing; a run of them is one mistake.
     fn unexpected(&mut self, start: usize) -> Token {
         let first = self.advance().unwrap_or_default();
-        let (message, hint) = if first.is_alphabetic() {
-            self.skip_while(|character| character.is_alphanumeric() || matches!(character, '_' | '?' | '.'));
-            let word = &self.text[start..self.at];
-            (format!("`{}` cannot be a name", shown(word)), Some(name_hint(word)))
-        } else {
-            self.skip_while(|character| character == first);
-            let message = format!("the character `{}` means nothing here", first.escape_debug());
-            (message, character_hint(first).map(str::to_owned))
-        };
+        self.skip_while(|character| character == first);
+        let message = format!("the character `{}` means nothing here", first.escape_debug());
+        let hint = character_hint(first).map(str::to_owned);
         let span = self.span_from(start);
         self.report(Diagnostic { hint, ..Diagnostic::error(Code::UnexpectedCharacter, message, span) });
         Token { kind: TokenKind::Mistake, span }
     }
 }
 
-fn name_hint(word: &str) -> String {
-    let lower = word.to_lowercase();
-    if TokenKind::keyword(&lower).is_some() {
-        return format!("did you mean `{lower}`?");
-    }
-    match habits::advice(&lower) {
-        Some(advice) => advice.to_owned(),
-        None => "names begin with `a` to `z` or `_`, and go on with letters, digits, `_`, `?` and `.`".to_owned(),
-    }
+/// Whether a word that is no keyword is a name: `[a-z_][a-zA-Z0-9_?.]*`.
+pub(crate) fn is_name(word: &str) -> bool {
+    word.is_ascii() && word.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
 }
 
 fn character_hint(character: char) -> Option<&'static str> {
@@ -197,7 +190,7 @@ fn character_hint(character: char) -> Option<&'static str> {
 }
 
 /// A word for a message, cut if it is long.
-fn shown(word: &str) -> String {
+pub(crate) fn shown(word: &str) -> String {
     match word.char_indices().nth(40) {
         Some((end, _)) => format!("{}...", &word[..end]),
         None => word.to_owned(),

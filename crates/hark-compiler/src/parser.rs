@@ -7,10 +7,12 @@
 
 mod attribute;
 mod expression;
+mod import;
 mod item;
 mod recovery;
+mod word;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use hark_bytecode::Span;
@@ -42,10 +44,13 @@ pub(crate) fn parse<'t>(text: &'t str, tokens: &[Token], diagnostics: &mut Diagn
         reported_at: None,
         damage: None,
         searched: 0..0,
+        python_names: Vec::new(),
+        aliases: HashMap::new(),
         program: Program::default(),
         diagnostics,
     };
     parser.parse_items();
+    parser.report_words();
     parser.program
 }
 
@@ -64,6 +69,10 @@ struct Parser<'t, 'a> {
     damage: Option<HashSet<&'t str>>,
     /// The tokens that were searched for such names last.
     searched: Range<usize>,
+    /// The tokens that are names of Python's in imports, in their order.
+    python_names: Vec<usize>,
+    /// What the program calls Python's functions; nothing if an import forgot to say it.
+    aliases: HashMap<&'t str, Option<&'t str>>,
     program: Program<'t>,
     diagnostics: &'a mut Diagnostics,
 }
@@ -136,7 +145,7 @@ impl<'t> Parser<'t, '_> {
 
     /// Reports that something else was expected than what comes next.
     fn unexpected(&mut self, wanted: &str) -> Reported {
-        if *self.kind() == TokenKind::Mistake {
+        if self.kind().is_mistake() {
             // The lexer has said what is wrong.
             return Reported;
         }
@@ -178,7 +187,7 @@ impl<'t> Parser<'t, '_> {
         if self.is_at(kind) {
             return Ok(self.advance());
         }
-        if *self.kind() == TokenKind::Mistake {
+        if self.kind().is_mistake() {
             return Err(Reported);
         }
         let (found, span) = (self.describe(), self.span());
@@ -263,7 +272,7 @@ impl<'t> Parser<'t, '_> {
             }
             // The body has something to say about these.
             TokenKind::CloseBrace | TokenKind::End | TokenKind::Fn | TokenKind::Else => {}
-            TokenKind::Mistake => return Err(Reported),
+            kind if kind.is_mistake() => return Err(Reported),
             _ if ends_with_body && self.begins_expression() => {}
             _ => self.refuse_continuation(statement, ends_with_body)?,
         }

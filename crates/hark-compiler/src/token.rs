@@ -42,12 +42,20 @@ pub(crate) enum TokenKind {
     Colon,
     /// `#[`
     OpenAttribute,
+    /// A word that cannot be a name of the program, such as `Image`. An import may speak of a Python function by it;
+    /// anywhere else it is a mistake, which the parser reports when it has seen everything.
+    Word,
     /// Where the lexer has already reported a mistake. It may stand for a value.
     Mistake,
     End,
 }
 
 impl TokenKind {
+    /// Whether a mistake is reported here by someone else: nothing is said about what comes next.
+    pub fn is_mistake(&self) -> bool {
+        matches!(self, TokenKind::Mistake | TokenKind::Word)
+    }
+
     /// The keyword that is written so.
     pub fn keyword(text: &str) -> Option<TokenKind> {
         Some(match text {

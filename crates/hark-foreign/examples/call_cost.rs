@@ -34,6 +34,7 @@ fn call(function: &str, argument: Value) -> Call {
         module: "builtins".into(),
         function: function.into(),
         name: function.into(),
+        takes_keywords: false,
         arguments: vec![argument],
         id: "0190-session/0/1".into(),
         attempt: 1,

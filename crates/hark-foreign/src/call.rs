@@ -10,10 +10,12 @@ use hark_machine::{Error, Value};
 pub struct Call {
     /// The Python module, dotted.
     pub module: String,
-    /// The attribute of that module.
+    /// The attribute of that module, dotted.
     pub function: String,
     /// What the program calls it.
     pub name: String,
+    /// Whether a last argument that is a hash is keyword arguments.
+    pub takes_keywords: bool,
     /// The arguments.
     pub arguments: Vec<Value>,
     /// The call's name, which stays the same over its tries. What stands before the first `/` is the session.

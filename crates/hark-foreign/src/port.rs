@@ -44,6 +44,7 @@ fn of_engine(executable: &Executable, call: EngineCall) -> Result<Call, Error> {
         module: foreign.module.to_string(),
         function: foreign.function.to_string(),
         name: foreign.name.to_string(),
+        takes_keywords: foreign.attributes.kwargs,
         arguments: call.arguments,
         id: call.id.to_string(),
         attempt: call.attempt,

@@ -66,13 +66,14 @@ pub fn call(call: &Call, bytes: &mut Vec<u8>) -> Result<(), Refused> {
     bytes.clear();
     bytes.extend_from_slice(&[0; LENGTH_BYTES]);
     bytes.push(b'C');
-    let target_length = call.module.len() + call.function.len() + call.name.len() + 2;
+    let keywords = if call.takes_keywords { "keywords" } else { "" };
+    let target = [&*call.module, "\0", &*call.function, "\0", &*call.name, "\0", keywords];
+    let target_length = target.iter().map(|part| part.len()).sum();
     for number in [call.attempt, length(call.id.len()), length(target_length)] {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
-    for part in [&*call.id, &*call.module, "\0", &*call.function, "\0", &*call.name] {
-        bytes.extend_from_slice(part.as_bytes());
-    }
+    bytes.extend_from_slice(call.id.as_bytes());
+    target.iter().for_each(|part| bytes.extend_from_slice(part.as_bytes()));
     values::encode_arguments(&call.arguments, bytes)?;
     if bytes.len() - LENGTH_BYTES > MESSAGE_BYTES_MAX {
         return Err(Refused::TooLarge);

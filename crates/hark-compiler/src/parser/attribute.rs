@@ -12,7 +12,7 @@ use crate::token::TokenKind;
 
 const USAGE: &str = "attributes are written as in `#[retry(attempts: 5)]`, `#[timeout(30)]` and `#[pool(\"gpu\")]`";
 
-const NAMES: [&str; 4] = ["retry", "timeout", "memory", "pool"];
+const NAMES: [&str; 5] = ["retry", "timeout", "memory", "pool", "kwargs"];
 
 /// An argument of an attribute.
 struct Argument<'t> {
@@ -64,12 +64,18 @@ impl<'t> Parser<'t, '_> {
         if let Some(last) = seen.last()
             && !self.is_at(&TokenKind::Fn)
             && !self.is_at_word("import")
-            && *self.kind() != TokenKind::Mistake
+            && !self.kind().is_mistake()
         {
             let message = format!("the attribute `{}` belongs to nothing", last.text);
             let lonely = Diagnostic::error(Code::BadAttribute, message, last.span);
             let lonely = lonely.with_label(self.span(), "expected `fn` or `import` here");
             return Err(self.report(lonely.with_hint("attributes stand before an `fn` or `import`")));
+        }
+        if let Some(name) = seen.iter().find(|name| name.text == "kwargs")
+            && self.is_at(&TokenKind::Fn)
+        {
+            let misplaced = Diagnostic::error(Code::BadAttribute, "`kwargs` belongs to imports only", name.span);
+            self.report(misplaced.with_hint("a function of Hark takes a hash as any other argument"));
         }
         Ok(attributes)
     }
@@ -138,6 +144,10 @@ impl<'t> Parser<'t, '_> {
                     _ => return Err(self.bad(argument.span, "`pool` must be a string that is not empty")),
                 }
             }
+            "kwargs" => match arguments {
+                [] => attributes.kwargs = true,
+                [argument, ..] => return Err(self.bad(argument.span, "`kwargs` has no arguments: write `#[kwargs]`")),
+            },
             unknown => {
                 let message = format!("there is no attribute `{unknown}`");
                 let mut bad = Diagnostic::error(Code::BadAttribute, message, name.span);

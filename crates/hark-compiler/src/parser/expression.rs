@@ -56,6 +56,7 @@ impl<'t> Parser<'t, '_> {
             | TokenKind::Semicolon
             | TokenKind::Colon
             | TokenKind::OpenAttribute
+            | TokenKind::Word
             | TokenKind::Mistake
             | TokenKind::End => false,
             _ => true,
@@ -159,7 +160,7 @@ impl<'t> Parser<'t, '_> {
             }
             TokenKind::Async => {
                 self.advance();
-                if !self.begins_expression() && *self.kind() != TokenKind::Mistake {
+                if !self.begins_expression() && !self.kind().is_mistake() {
                     return Err(self.refuse_async_of_nothing(start));
                 }
                 let operand = self.expect_operand(precedence::ANY)?;
@@ -395,7 +396,7 @@ impl<'t> Parser<'t, '_> {
 
     #[cold]
     fn refuse_unclosed_parenthesis(&mut self, open: Span) -> Reported {
-        if *self.kind() == TokenKind::Mistake {
+        if self.kind().is_mistake() {
             return Reported;
         }
         let message = format!("expected `)`, but found {}", self.describe());

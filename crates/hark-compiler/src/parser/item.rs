@@ -3,10 +3,9 @@
 use hark_bytecode::{Attributes, Span};
 
 use super::{Parsed, Parser, Reported};
-use crate::ast::{Function, Import, Item, Name};
+use crate::ast::{Function, Item, Name};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::habits;
-use crate::limits::IMPORT_ARGUMENTS_MAX;
 use crate::token::{Token, TokenKind};
 
 impl<'t> Parser<'t, '_> {
@@ -63,7 +62,7 @@ impl<'t> Parser<'t, '_> {
         if self.is_at_word("import") {
             return self.expect_import(attributes).map(Item::Import);
         }
-        if *self.kind() == TokenKind::Mistake {
+        if self.kind().is_mistake() {
             return Err(Reported);
         }
         let (found, span) = (self.describe(), self.span());
@@ -109,90 +108,5 @@ impl<'t> Parser<'t, '_> {
             }
         };
         Ok(Function { name, parameters, body, attributes, span: start.to(name.span), damage })
-    }
-
-    /// `import(name, module, num_args)`, `import(name, :python module, num_args, alias)`
-    fn expect_import(&mut self, attributes: Attributes) -> Parsed<Import<'t>> {
-        let start = self.advance();
-        if let TokenKind::String(_) = self.kind() {
-            let message = "this release cannot import Hark modules";
-            let span = start.to(self.span());
-            self.presume_module();
-            let refused = Diagnostic::error(Code::NotYet, message, span);
-            return Err(self.report(refused.with_hint("`import(name, module, num_args)` imports a Python function")));
-        }
-        let usage = "an import is written `import(name, module, num_args)` or `import(name, module, num_args, alias)`";
-        let before = self.diagnostics.total();
-        let parsed = self.expect_import_arguments();
-        self.diagnostics.amend_since(before, |mistake| {
-            if mistake.code != Code::TooLarge {
-                mistake.code = Code::BadImport;
-            }
-            mistake.hint.get_or_insert_with(|| usage.to_owned());
-        });
-        let (function, module, arity, alias) = parsed?;
-        let span = start.to(self.span_before());
-        match self.kind() {
-            TokenKind::Semicolon | TokenKind::End => {}
-            TokenKind::Mistake => return Err(Reported),
-            _ => {
-                let missing =
-                    Diagnostic::error(Code::MissingSemicolon, "expected `;` after this import", self.span_before());
-                self.report(missing);
-            }
-        }
-        let name = alias.unwrap_or(function);
-        Ok(Import { name, function: function.text, module: module.text, arity, attributes, span })
-    }
-
-    /// What `import "lib/text.hk"` would define begins with `text.`.
-    fn presume_module(&mut self) {
-        let file = self.text_of(self.span()).trim_matches(['"', '\'']);
-        let name = file.rsplit('/').next().unwrap_or(file);
-        self.program.presumed.insert(name.strip_suffix(".hk").unwrap_or(name));
-    }
-
-    fn expect_import_arguments(&mut self) -> Parsed<(Name<'t>, Name<'t>, u32, Option<Name<'t>>)> {
-        let open = self.expect_token(&TokenKind::OpenParenthesis, "`(`")?;
-        let function = self.expect_name("the name of a Python function")?;
-        self.expect_token(&TokenKind::Comma, "`,` and the Python module")?;
-        if self.is_at(&TokenKind::Colon) {
-            let colon = self.advance();
-            let label = self.expect_name("`python` after `:`")?;
-            if label.text != "python" || label.span.start != colon.end {
-                let span = colon.to(label.span);
-                let unknown = Diagnostic::error(Code::BadImport, "only Python functions can be imported so", span);
-                return Err(self.report(unknown.with_hint("write `:python`, or leave it out")));
-            }
-        }
-        let module = self.expect_name("the name of a Python module")?;
-        self.expect_token(&TokenKind::Comma, "`,` and the number of arguments")?;
-        let arity = self.expect_arity()?;
-        let mut alias = None;
-        if self.parse_token(&TokenKind::Comma) && !self.is_at(&TokenKind::CloseParenthesis) {
-            alias = Some(self.expect_name("what the program calls the function")?);
-            self.parse_token(&TokenKind::Comma);
-        }
-        self.expect_close(&TokenKind::CloseParenthesis, ")", open)?;
-        Ok((function, module, arity, alias))
-    }
-
-    fn expect_arity(&mut self) -> Parsed<u32> {
-        let TokenKind::Integer(value) = *self.kind() else {
-            return Err(self.unexpected("the number of arguments, as an integer"));
-        };
-        let span = self.advance();
-        match u32::try_from(value) {
-            Ok(value) if value <= IMPORT_ARGUMENTS_MAX => Ok(value),
-            _ => {
-                let message = format!("an import takes at most {IMPORT_ARGUMENTS_MAX} arguments");
-                Err(self.error(Code::TooLarge, message, span))
-            }
-        }
-    }
-
-    fn expect_name(&mut self, wanted: &str) -> Parsed<Name<'t>> {
-        let span = self.expect_token(&TokenKind::Name, wanted)?;
-        Ok(Name { text: self.text_of(span), span })
     }
 }

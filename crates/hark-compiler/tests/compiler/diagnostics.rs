@@ -139,7 +139,29 @@ fn attributes() {
     check("#[retri(attempts: 3)] fn f() { 1 }", &["HK0020 1:3 there is no attribute `retri`"]);
     check("#[retry(attempts: 0)] fn f() { 1 }", &["HK0020 1:19 `attempts` must be an integer from 1 to 4294967295"]);
     check("#[timeout(-1)] fn f() { 1 }", &["HK0020 1:11 `timeout` must be a number of seconds, more than 0"]);
+    check("#[kwargs] import(f, m, 1); #[timeout(1)] #[kwargs] import(g, m, 0);", &[]);
+    check("#[kwargs] fn f() { 1 }", &["HK0020 1:3 `kwargs` belongs to imports only"]);
+    check("#[kwargs(1)] import(f, m, 1);", &["HK0020 1:10 `kwargs` has no arguments: write `#[kwargs]`"]);
     check("#[pool(\"a\")] #[pool(\"b\")] fn f() { 1 }", &["HK0020 1:16 the attribute `pool` is given twice"]);
+}
+
+#[test]
+fn a_python_name_needs_a_name_here() {
+    check("import(Area, src.shapes, 2, area); import(load, PIL.Image_2, 1); fn f() { area(load(1), 2) }", &[]);
+    check("import(größe, maße.Ä_1, 1, size); import(null, sql, 0, sql_null); fn f() { size(sql_null()) }", &[]);
+    check("import(Area, shapes, 2);", &["HK0026 1:8 `Area` cannot be a name of this program"]);
+    check("import(Item.load, shapes, 2,);", &["HK0026 1:8 `Item.load` cannot be a name of this program"]);
+    check("import(null, sql, 2);", &["HK0026 1:8 `null` cannot be a name of this program"]);
+    hint("import(Item.load, shapes, 2);", "give it another one: `import(Item.load, shapes, 2, load)`");
+    // What the program calls by Python's name is the same mistake, or one with an answer.
+    check("import(Area, shapes, 2); fn f() { Area(1, 2) }", &["HK0026 1:8 `Area` cannot be a name of this program"]);
+    let called = "import(Area, shapes, 2, area); fn f() { Area(1, 2) }";
+    check(called, &["HK0001 1:41 `Area` cannot be a name"]);
+    hint(called, "the import names it `area`");
+    check("import(area, shapes, 2, Area);", &["HK0001 1:25 `Area` cannot be a name"]);
+    check("import(Area?, shapes, 2, area);", &["HK0001 1:8 `Area?` cannot be a name"]);
+    check("import(A.., shapes, 2, area);", &["HK0001 1:8 `A..` cannot be a name"]);
+    check("fn f(größe) { größe }", &["HK0001 1:6 `größe` cannot be a name", "HK0001 1:15 `größe` cannot be a name"]);
 }
 
 #[test]

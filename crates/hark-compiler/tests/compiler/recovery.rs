@@ -66,6 +66,7 @@ fn in_a_definition() {
         "def f(x): return x\nfn g() { f(1) }",
         "1:1 only `fn` and `import` can stand at the top level, but found `def`",
     );
+    check("import(Foo, pysrc, 1);\nfn g() { Foo(1) }", "1:8 `Foo` cannot be a name of this program");
     check("x = 1;\nfn g() { x }", "1:1 only `fn` and `import` can stand at the top level, but found `x`");
     check("import(foo, pysrc)\nfn g() { foo(1) }", "1:18 expected `,` and the number of arguments, but found `)`");
     check("import(foo, :ruby pysrc, 1);\nfn g() { foo(1) }", "1:13 only Python functions can be imported so");

@@ -21,6 +21,7 @@ pub fn call(target: &str, arguments: Vec<Value>) -> Call {
         module: module.into(),
         function: function.into(),
         name: function.into(),
+        takes_keywords: false,
         arguments,
         id: "session/0/1".into(),
         attempt: 1,

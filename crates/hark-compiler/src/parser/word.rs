@@ -1,0 +1,73 @@
+//! Words that cannot be names of the program. In an import they may be Python's; anywhere else each is a mistake.
+//!
+//! They are reported when everything was parsed, because it is known only then which of them are Python's names, and
+//! what the program calls the functions that they mean.
+
+use unicode_ident::{is_xid_continue, is_xid_start};
+
+use super::{Parsed, Parser};
+use crate::ast::Name;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::habits;
+use crate::lexer::shown;
+use crate::token::TokenKind;
+
+impl<'t> Parser<'t, '_> {
+    /// A name of Python's, which may be a word or a keyword here.
+    pub(super) fn expect_python_name(&mut self, wanted: &str) -> Parsed<Name<'t>> {
+        let span = self.span();
+        let text = self.text_of(span);
+        let is_word = self.is_at(&TokenKind::Word);
+        if is_word && !is_python_name(text) {
+            // What is wrong with it is told among the words.
+            return Err(self.unexpected(wanted));
+        }
+        if is_word {
+            self.python_names.push(self.at);
+        }
+        if is_word || TokenKind::keyword(text).is_some() {
+            self.advance();
+            return Ok(Name { text, span });
+        }
+        let span = self.expect_token(&TokenKind::Name, wanted)?;
+        Ok(Name { text: self.text_of(span), span })
+    }
+
+    /// Reports the words that are nobody's names.
+    pub(super) fn report_words(&mut self) {
+        let mut python_names = std::mem::take(&mut self.python_names).into_iter().peekable();
+        for (at, token) in self.tokens.iter().enumerate().filter(|(_, token)| token.kind == TokenKind::Word) {
+            if python_names.next_if_eq(&at).is_some() {
+                continue;
+            }
+            let word = self.text_of(token.span);
+            let hint = match self.aliases.get(word) {
+                Some(Some(alias)) => format!("the import names it `{alias}`"),
+                // That the import gives it no name has been said.
+                Some(None) => continue,
+                None => hint(word),
+            };
+            let message = format!("`{}` cannot be a name", shown(word));
+            self.diagnostics.push(Diagnostic::error(Code::UnexpectedCharacter, message, token.span).with_hint(hint));
+        }
+    }
+}
+
+/// Whether these are Python identifiers, with dots between.
+fn is_python_name(text: &str) -> bool {
+    text.split('.').all(|part| {
+        let mut characters = part.chars();
+        characters.next().is_some_and(|first| first == '_' || is_xid_start(first)) && characters.all(is_xid_continue)
+    })
+}
+
+fn hint(word: &str) -> String {
+    let lower = word.to_lowercase();
+    if TokenKind::keyword(&lower).is_some() {
+        return format!("did you mean `{lower}`?");
+    }
+    match habits::advice(&lower) {
+        Some(advice) => advice.to_owned(),
+        None => "names begin with `a` to `z` or `_`, and go on with letters, digits, `_`, `?` and `.`".to_owned(),
+    }
+}
