@@ -12,8 +12,8 @@ use crate::display::{literal_text, text_of};
 use crate::effect::Host;
 use crate::error::Error;
 use crate::hash::{HashBody, Key};
-use crate::limits::LIST_LENGTH_MAX;
-use crate::list::ListBody;
+use crate::join;
+use crate::limits::{HASH_LENGTH_MAX, LIST_LENGTH_MAX};
 use crate::number::{self, article};
 use crate::parse;
 use crate::text::Text;
@@ -201,8 +201,10 @@ pub(crate) fn length(of: &Value) -> Result<Value> {
 pub(crate) fn check_append(list: &Value) -> Result<()> {
     match list {
         Value::Null => Ok(()),
-        Value::List(_, body) if body.len() < LIST_LENGTH_MAX => Ok(()),
-        Value::List(..) => Err(Error::of_value("`append`: the list has as many elements as a list can have")),
+        Value::List(start, body) if body.len() - (*start as usize) < LIST_LENGTH_MAX => Ok(()),
+        Value::List(..) => Err(Error::limit(format!(
+            "`append`: the list has {LIST_LENGTH_MAX} elements, which is as many as a list can have"
+        ))),
         other => Err(wrong_type("append", "a list", other)),
     }
 }
@@ -226,41 +228,16 @@ pub(crate) fn append(list: &mut Value, item: Value) {
 }
 
 fn conc(front: &mut Value, back: &mut Value) -> Result<Value> {
-    let back_items = match &*back {
-        Value::Null => None,
-        Value::List(..) => back.as_list(),
-        other => return Err(wrong_type("conc", "a list as its second argument", other)),
-    };
-    let front_length = front.as_list().map_or(1, |list| list.len());
-    if front_length + back_items.map_or(0, |list| list.len()) >= LIST_LENGTH_MAX {
-        return Err(Error::of_value("`conc`: the list has more elements than a list can have"));
+    if !matches!(back, Value::Null | Value::List(..)) {
+        return Err(wrong_type("conc", "a list as its second argument", back));
     }
-    let front = std::mem::take(front);
-    Ok(match front {
-        Value::List(..) => join_lists(front, back),
-        atom => {
-            let mut items = vec![atom];
-            items.extend(back_items.into_iter().flat_map(|list| list.iter().cloned()));
-            Value::list(items)
-        }
+    join::check("conc", front, back)?;
+    let (front, back) = (std::mem::take(front), std::mem::take(back));
+    Ok(match (front, back) {
+        (front @ Value::List(..), Value::Null) => front,
+        (front @ Value::List(..), back) => join::join(front, back),
+        (atom, back) => join::put_in_front(atom, back),
     })
-}
-
-/// Two lists as one, in place where nobody else holds the first.
-pub(crate) fn join_lists(front: Value, back: &Value) -> Value {
-    let Some(back) = back.as_list() else { return front };
-    let Value::List(start, mut body) = front else { return front };
-    match Arc::get_mut(&mut body) {
-        Some(own) => {
-            own.extend(back.iter().cloned());
-            Value::List(start, body)
-        }
-        None => {
-            let mut copy = ListBody::clone(&body);
-            copy.extend(back.iter().cloned());
-            Value::List(start, Arc::new(copy))
-        }
-    }
 }
 
 fn check_key(name: &str, key: &Value) -> Result<()> {
@@ -286,6 +263,11 @@ pub(crate) fn get<'a>(hash: &'a Value, key: &Value) -> Result<Option<&'a Value>>
 pub(crate) fn set(hash: &mut Value, key: &mut Value, value: &mut Value) -> Result<()> {
     let Value::Hash(body) = hash else { return Err(wrong_type("set", "a hash", hash)) };
     check_key("set", key)?;
+    if body.len() >= HASH_LENGTH_MAX && body.get(key).is_none() {
+        return Err(Error::limit(format!(
+            "`set`: the hash has {HASH_LENGTH_MAX} keys, which is as many as a hash can have"
+        )));
+    }
     if let Ok(key) = Key::new(std::mem::take(key)) {
         Arc::make_mut(body).insert(key, std::mem::take(value));
     }

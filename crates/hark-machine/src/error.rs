@@ -9,7 +9,7 @@ use crate::value::Value;
 /// An error that a thread raised, and the way it took.
 #[derive(Debug, Clone)]
 pub struct Error {
-    /// `"error"`, `"python"`, `"type"`, `"value"`, `"name"`, `"arity"`, `"stack"`, `"deadlock"`, ...
+    /// `"error"`, `"python"`, `"type"`, `"value"`, `"name"`, `"arity"`, `"limit"`, `"stack"`, `"deadlock"`, ...
     pub kind: Arc<str>,
     /// What went wrong, for people.
     pub message: Arc<str>,
@@ -48,6 +48,11 @@ impl Error {
     /// A wrong type.
     pub fn of_type(message: impl Into<Arc<str>>) -> Error {
         Error::new("type", message)
+    }
+
+    /// Something that would be larger than it may be.
+    pub fn limit(message: impl Into<Arc<str>>) -> Error {
+        Error::new("limit", message)
     }
 
     /// A right type with a wrong value.

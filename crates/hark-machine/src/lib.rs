@@ -12,6 +12,7 @@ mod effect;
 mod error;
 mod hash;
 mod interpreter;
+mod join;
 pub mod limits;
 mod list;
 mod number;

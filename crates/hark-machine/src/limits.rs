@@ -12,8 +12,18 @@ pub const FRAME_REGISTERS_MAX: usize = 1 << 24;
 /// The most frames that a trace lists; what lies between the outermost and the innermost is counted.
 pub const TRACE_FRAMES_MAX: usize = 40;
 
-/// The most elements of a list, as views count in 32 bits.
-pub const LIST_LENGTH_MAX: usize = u32::MAX as usize;
+/// The most elements of a list, which are 1 GB. Views count in 32 bits, where some room is left for what lies before
+/// their first elements.
+pub const LIST_LENGTH_MAX: usize = 1 << 26;
 
-/// The most bits of an integer: some 20 million decimal digits, which is a second's work to multiply.
-pub const INTEGER_BITS_MAX: u64 = 1 << 26;
+/// The most keys of a hash, which are 1.5 GB with its index.
+pub const HASH_LENGTH_MAX: usize = 1 << 25;
+
+/// The most bytes of a string, and of the text that a value is written as: what a record of a kept session holds.
+pub const STRING_BYTES_MAX: usize = 1 << 29;
+
+/// The most bits of an integer: some 5 million decimal digits. To divide it takes some seconds, which nothing interrupts.
+pub const INTEGER_BITS_MAX: u64 = 1 << 24;
+
+/// The most bits of an integer that is written in decimal digits, which takes a second: 1.2 million digits.
+pub const DECIMAL_BITS_MAX: u64 = 1 << 22;

@@ -1,9 +1,10 @@
 //! Lists: chunks of 256 elements under a spine, and a tail that is not full yet.
 //!
-//! Full chunks never change, so versions of a list share them, and a snapshot can write each once. `rest` is a view:
-//! the same body, one element later.
+//! Versions of a list share full chunks, which are copied before they change, and a snapshot can write each once. `rest`
+//! is a view: the same body, one element later. What lies before a view's first element is room: whoever is the only
+//! one to hold the body puts new elements in front there.
 
-use std::mem;
+use std::{iter, mem};
 
 use triomphe::Arc;
 
@@ -36,6 +37,13 @@ impl ListBody {
         let mut body = ListBody::default();
         body.extend(items);
         body
+    }
+
+    /// A body of so many chunks that take the memory of one.
+    #[cfg(test)]
+    pub(crate) fn of_equal_chunks(count: usize) -> ListBody {
+        let chunk = Arc::new(vec![Value::Null; CHUNK]);
+        ListBody { chunks: vec![chunk; count], tail: Vec::new() }
     }
 
     /// How many elements it has.
@@ -81,6 +89,44 @@ impl ListBody {
     fn grow(&mut self) {
         let wanted = if self.chunks.is_empty() { (self.tail.len() * 2).clamp(4, CHUNK) } else { CHUNK };
         self.tail.reserve_exact(wanted - self.tail.len());
+    }
+
+    /// Adds an element before the one at `start`, which is the first that anybody sees; answers where it stands.
+    pub(crate) fn push_front(&mut self, start: u32, value: Value) -> u32 {
+        let start = if start == 0 { self.make_front_room() } else { start } - 1;
+        if let Some(slot) = self.slot(start as usize) {
+            *slot = value;
+        }
+        start
+    }
+
+    /// Inserts places before the first element: a part of the length, so that each is moved a few times at most, however
+    /// many more come. Answers how many there are now.
+    #[cold]
+    fn make_front_room(&mut self) -> u32 {
+        if self.chunks.is_empty() {
+            // At most as many as make the tail a chunk.
+            let room = (CHUNK - self.tail.len()).min(self.tail.len().max(4));
+            self.tail.splice(0..0, iter::repeat_n(Value::Null, room));
+            if self.tail.len() == CHUNK {
+                self.chunks.push(Arc::new(mem::take(&mut self.tail)));
+            }
+            return room as u32;
+        }
+        // All are one chunk, which is copied when something is put into it.
+        let room = (self.chunks.len() / 4).max(1);
+        let empty = Arc::new(vec![Value::Null; CHUNK]);
+        self.chunks.splice(0..0, iter::repeat_n(empty, room));
+        (room * CHUNK) as u32
+    }
+
+    /// The place of an element, to change it; its chunk is copied if others hold it too.
+    fn slot(&mut self, index: usize) -> Option<&mut Value> {
+        let chunked = self.chunks.len() * CHUNK;
+        match self.chunks.get_mut(index / CHUNK) {
+            Some(chunk) => Arc::make_mut(chunk).get_mut(index % CHUNK),
+            None => self.tail.get_mut(index - chunked),
+        }
     }
 
     /// Forgets the chunks that lie wholly before `start`; answers where `start` is now.
@@ -133,7 +179,7 @@ impl<'a> List<'a> {
     }
 
     /// Its elements in order.
-    pub fn iter(self) -> impl ExactSizeIterator<Item = &'a Value> {
+    pub fn iter(self) -> impl ExactSizeIterator<Item = &'a Value> + DoubleEndedIterator {
         (self.start..self.body.len()).map(move |index| self.body.get(index).expect("the index is below the length"))
     }
 }

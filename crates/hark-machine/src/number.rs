@@ -109,9 +109,7 @@ fn small(operator: Operator, left: i64, right: i64) -> Result<Value, Error> {
 }
 
 fn big(operator: Operator, left: &BigInt, right: &BigInt) -> Result<Value, Error> {
-    if operator == Operator::Multiply && left.bits() + right.bits() > INTEGER_BITS_MAX {
-        return Err(Error::of_value(format!("the integer is too large: more than {INTEGER_BITS_MAX} bits")));
-    }
+    check_bits(operator, left, right)?;
     Ok(Value::big_integer(match operator {
         Operator::Add => left + right,
         Operator::Subtract => left - right,
@@ -122,6 +120,22 @@ fn big(operator: Operator, left: &BigInt, right: &BigInt) -> Result<Value, Error
         }
         _ => left.mod_floor(right),
     }))
+}
+
+/// Checks that the result is not too large, by its greatest length.
+fn check_bits(operator: Operator, left: &BigInt, right: &BigInt) -> Result<(), Error> {
+    let (left_bits, right_bits) = (left.bits(), right.bits());
+    let most = match operator {
+        Operator::Multiply => left_bits + right_bits,
+        Operator::Add | Operator::Subtract => left_bits.max(right_bits) + 1,
+        _ => return Ok(()),
+    };
+    if most <= INTEGER_BITS_MAX {
+        return Ok(());
+    }
+    let symbol = operator.symbol();
+    let problem = format!("the integers have {left_bits} and {right_bits} bits");
+    Err(Error::limit(format!("`{symbol}`: {problem}, and an integer has at most {INTEGER_BITS_MAX}")))
 }
 
 fn floats(operator: Operator, left: f64, right: f64) -> f64 {

@@ -4,17 +4,16 @@
 use std::cmp::Ordering;
 
 use hark_bytecode::{Executable, Instruction, Operator};
-use triomphe::Arc;
 
 use super::second_dies;
 use crate::builtin;
 use crate::compare;
 use crate::error::Error;
+use crate::join;
 use crate::number::{self, article};
 use crate::program::Code;
 use crate::program::operation::{CONSUME_FIRST, Register};
 use crate::registers::{Cursor, Window};
-use crate::text::Text;
 use crate::value::Value;
 
 /// Where an operand is.
@@ -74,51 +73,37 @@ pub(super) fn binary(
     left: Source<'_>,
     right: Source<'_>,
 ) -> Result<()> {
-    let right_value = right.value(&window);
-    let owns_left = first_dies(consume) && left.register() != right.register();
-    let result = match (operator, left.register().map(|register| window.get(register))) {
-        (Operator::Add, Some(Value::String(_))) if matches!(right_value, Value::String(_)) => {
-            join(taken(&mut window, left, owns_left), &right_value)
-        }
-        (Operator::Add, Some(Value::List(..))) if matches!(right_value, Value::List(..)) => {
-            builtin::join_lists(taken(&mut window, left, owns_left), &right_value)
-        }
-        _ => number::arithmetic(operator, &left.value(&window), &right_value)?,
+    let result = if operator == Operator::Add
+        && let (Some(left_register), Some(right_register)) = (left.register(), right.register())
+        && join::can_join(window.get(left_register), window.get(right_register))
+    {
+        join::check("+", window.get(left_register), window.get(right_register))?;
+        let is_twice = left_register == right_register;
+        let front = taken(&mut window, left, first_dies(consume) && !is_twice);
+        let back = taken(&mut window, right, second_dies(consume) && !is_twice);
+        join::join(front, back)
+    } else {
+        number::arithmetic(operator, &left.value(&window), &right.value(&window))?
     };
-    drop(right_value);
     clear_dead(&mut window, consume, left, right);
     window.set(to, result);
     Ok(())
 }
 
 /// `+` as a function.
-pub(super) fn add(left: &mut Value, right: &Value) -> Result<Value> {
-    match (&*left, right) {
-        (Value::String(_), Value::String(_)) => Ok(join(std::mem::take(left), right)),
-        (Value::List(..), Value::List(..)) => Ok(builtin::join_lists(std::mem::take(left), right)),
-        (left, right) => number::arithmetic(Operator::Add, left, right),
+pub(super) fn add(left: &mut Value, right: &mut Value) -> Result<Value> {
+    if !join::can_join(left, right) {
+        return number::arithmetic(Operator::Add, left, right);
     }
+    join::check("+", left, right)?;
+    Ok(join::join(std::mem::take(left), std::mem::take(right)))
 }
 
-/// The left operand itself if it dies here, else a copy.
+/// The operand itself if it dies here, else a copy.
 fn taken(window: &mut Window, source: Source<'_>, owns: bool) -> Value {
     match source {
         Source::Register(register) if owns => std::mem::take(window.get_mut(register)),
         other => other.value(window),
-    }
-}
-
-/// Two strings as one, in place where nobody else holds the first.
-fn join(left: Value, right: &Value) -> Value {
-    match (left, right) {
-        (Value::String(mut text), Value::String(more)) => {
-            match Arc::get_mut(&mut text) {
-                Some(own) => own.push(more),
-                None => text = Arc::new(Text::join(&text, more)),
-            }
-            Value::String(text)
-        }
-        (left, _) => left,
     }
 }
 

@@ -1,8 +1,9 @@
 //! Fuel, and how deep calls nest.
 
+use hark_machine::limits::{INTEGER_BITS_MAX, STRING_BYTES_MAX};
 use hark_machine::{Effect, Value};
 
-use super::support::{Gather, program, run, shown, thread};
+use super::support::{Gather, call, program, run, shown, thread};
 
 const LOOP: &str = "
     fn add(a, b) { a + b }
@@ -57,4 +58,34 @@ fn recursion_without_an_end_is_an_error() {
     let Effect::Failed(error) = effect else { panic!("it failed") };
     assert!(error.omitted > 100_000 && error.trace.len() == 40, "{} {}", error.omitted, error.trace.len());
     assert!(matches!(error.data, Value::Null));
+}
+
+#[test]
+fn what_grows_without_an_end_is_an_error() {
+    let squares = "fn square(x) { square(x * x) } fn main() { square(7) }";
+    let refused = format!(
+        "limit: `*`: the integers have 11774900 and 11774900 bits, and an integer has at most {INTEGER_BITS_MAX}"
+    );
+    assert_eq!(run(squares), refused);
+    let program = program("fn double(x) { x + x } fn twice(f, x) { f(x, x) } fn by_value(x) { twice(+, x) }");
+    let half = STRING_BYTES_MAX / 2 + 1;
+    let text = Value::string("x".repeat(half));
+    let refused =
+        format!("limit: `+`: the strings have {half} and {half} bytes, and a string has at most {STRING_BYTES_MAX}");
+    for function in ["double", "by_value"] {
+        assert_eq!(call(&program, function, vec![text.clone()]), Err(refused.clone()));
+    }
+}
+
+#[test]
+fn an_error_of_a_limit_has_its_place_and_changes_nothing() {
+    let program = program("fn main(x) { y = x * x; y }");
+    let big = Value::big_integer(num_bigint::BigInt::from(1) << (INTEGER_BITS_MAX / 2 + 1));
+    let mut thread = thread(&program, "main", vec![big]);
+    for _ in 0..2 {
+        let Effect::Failed(error) = thread.run(&program, u32::MAX, &mut Gather::default()) else { panic!("it fails") };
+        let span = error.trace[0].span;
+        assert_eq!(&*error.kind, "limit");
+        assert_eq!(&program.executable().source.text[span.start as usize..span.end as usize], "x * x");
+    }
 }

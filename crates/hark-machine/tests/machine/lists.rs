@@ -14,6 +14,8 @@ const FUNCTIONS: &str = "
     fn join(a, b) { a + b }
     fn join_too(a, b) { conc(a, b) }
     fn put_in_front(a, b) { conc(a, b) }
+    fn fill_front(l, from, to) { if from == to { l } else { fill_front(conc(from, l), from + 1, to) } }
+    fn fill_front_with_lists(l, from, to) { if from == to { l } else { fill_front_with_lists([from] + l, from + 1, to) } }
     fn fill(l, from, to) { if from == to { l } else { fill(append(l, from), from + 1, to) } }";
 
 /// A list and what it should hold.
@@ -30,7 +32,7 @@ fn step(program: &Program, random: &mut Random, known: &mut Vec<Known>) -> Known
     let call = |name: &str, arguments| call(program, name, arguments).expect("it works");
     let number = random.below(1_000) as i64;
     let (list, mut items) = choose(random, known);
-    match random.below(8) {
+    match random.below(10) {
         0 | 1 => {
             items.push(number);
             (call("push", vec![list, Value::Integer(number)]), items)
@@ -48,10 +50,16 @@ fn step(program: &Program, random: &mut Random, known: &mut Vec<Known>) -> Known
             }
             (list, items)
         }
-        5 | 6 if !known.is_empty() && items.len() < 3_000 => {
+        5 | 6 if !known.is_empty() && items.len() < 6_000 => {
             let (other, more) = choose(random, known);
             items.extend(more);
             (call(["join", "join_too"][random.below(2)], vec![list, other]), items)
+        }
+        7 | 8 => {
+            let end = number + random.below(700) as i64;
+            items.splice(0..0, (number..end).rev());
+            let name = ["fill_front", "fill_front_with_lists"][random.below(2)];
+            (call(name, vec![list, Value::Integer(number), Value::Integer(end)]), items)
         }
         _ => {
             items.insert(0, number);
@@ -109,4 +117,26 @@ fn a_queue_keeps_only_what_it_holds() {
     assert_eq!(integers(&queue), [3, 2, 1]);
     let Value::List(start, _) = queue else { panic!("it is a list") };
     assert!(start < 2_048, "{start} elements before its first are kept");
+}
+
+/// Each step once took time that grew with the list.
+#[test]
+fn a_list_is_built_from_its_front_as_from_its_end() {
+    let program = program(
+        "fn fill(n, l) { if n == 0 { l } else { fill(n - 1, conc(n, l)) } }
+         fn fill_with_lists(n, l) { if n == 0 { l } else { fill_with_lists(n - 1, [n] + l) } }
+         fn fill_with_both(n, l) { if n == 0 { l } else { fill_with_both(n - 1, conc(n, append(rest(l), n))) } }
+         fn many(n) { [fill(n, []), fill_with_lists(n, []), fill_with_both(n, [0])] }",
+    );
+    let built = call(&program, "many", vec![Value::Integer(300_000)]).unwrap();
+    let built: Vec<&Value> = built.as_list().unwrap().iter().collect();
+    let expected: Vec<i64> = (1..=300_000).collect();
+    assert_eq!(integers(built[0]), expected);
+    assert_eq!(integers(built[1]), expected);
+    assert_eq!(integers(built[2])[..3], [1, 300_000, 299_999]);
+    // No more room than a part of what there is.
+    for list in built {
+        let Value::List(start, body) = list else { panic!("it is a list") };
+        assert!(*start as usize <= body.len() / 4 + 256, "{start} of {}", body.len());
+    }
 }

@@ -1,0 +1,130 @@
+//! Two values as one: `+` of strings and lists, and `conc`.
+//!
+//! What nobody else holds is changed in place. Lists are joined at the end where fewer elements have to move, so that a
+//! list can be built from its front as well as from its end.
+
+use triomphe::Arc;
+
+use crate::error::Error;
+use crate::limits::{LIST_LENGTH_MAX, STRING_BYTES_MAX};
+use crate::list::{List, ListBody};
+use crate::text::Text;
+use crate::value::Value;
+
+/// A list that is so much longer than the one in front of it gets the other's elements. It takes about as long to copy
+/// what versions of a list do not share.
+const LONGER_BY_MIN: usize = 512;
+
+/// Whether `+` joins these: two strings or two lists.
+#[inline]
+pub(crate) fn can_join(left: &Value, right: &Value) -> bool {
+    matches!((left, right), (Value::String(_), Value::String(_)) | (Value::List(..), Value::List(..)))
+}
+
+/// Checks that two strings or two lists are not too large as one.
+///
+/// # Errors
+/// If they are. `name` is what joins them.
+pub(crate) fn check(name: &str, left: &Value, right: &Value) -> Result<(), Error> {
+    match (left, right) {
+        (Value::String(left), Value::String(right)) => check_bytes(name, left.as_str().len(), right.as_str().len()),
+        _ => check_length(name, left.as_list().map_or(1, List::len), right.as_list().map_or(0, List::len)),
+    }
+}
+
+fn check_bytes(name: &str, left: usize, right: usize) -> Result<(), Error> {
+    if left + right <= STRING_BYTES_MAX {
+        return Ok(());
+    }
+    let problem = format!("the strings have {left} and {right} bytes");
+    Err(Error::limit(format!("`{name}`: {problem}, and a string has at most {STRING_BYTES_MAX}")))
+}
+
+fn check_length(name: &str, left: usize, right: usize) -> Result<(), Error> {
+    if left + right <= LIST_LENGTH_MAX {
+        return Ok(());
+    }
+    let problem = format!("the lists have {left} and {right} elements");
+    Err(Error::limit(format!("`{name}`: {problem}, and a list has at most {LIST_LENGTH_MAX}")))
+}
+
+/// Two strings or two lists as one, which must have passed `check`.
+pub(crate) fn join(left: Value, right: Value) -> Value {
+    match (left, right) {
+        (Value::String(mut text), Value::String(more)) => {
+            match Arc::get_mut(&mut text) {
+                Some(own) => own.push(&more),
+                None => text = Arc::new(Text::join(&text, &more)),
+            }
+            Value::String(text)
+        }
+        (Value::List(front_start, front), Value::List(back_start, back)) => {
+            let (front_list, back_list) = (List::new(front_start, &front), List::new(back_start, &back));
+            if front_list.len() + LONGER_BY_MIN < back_list.len() {
+                prepend(front_list.iter().rev().cloned(), back_start, back)
+            } else {
+                append(front_start, front, back_list)
+            }
+        }
+        (left, _) => left,
+    }
+}
+
+/// A list with one more element in front.
+pub(crate) fn put_in_front(value: Value, list: Value) -> Value {
+    match list {
+        Value::List(start, body) => prepend(std::iter::once(value), start, body),
+        _ => Value::list(vec![value]),
+    }
+}
+
+/// Puts these in front, the last one first.
+fn prepend(items: impl Iterator<Item = Value>, start: u32, mut body: Arc<ListBody>) -> Value {
+    let own = Arc::make_mut(&mut body);
+    let start = items.fold(start, |start, item| own.push_front(start, item));
+    Value::List(start, body)
+}
+
+fn append(start: u32, mut body: Arc<ListBody>, more: List<'_>) -> Value {
+    Arc::make_mut(&mut body).extend(more.iter().cloned());
+    Value::List(start, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As long a list as there may be; it takes little memory.
+    fn longest() -> Arc<ListBody> {
+        Arc::new(ListBody::of_equal_chunks(LIST_LENGTH_MAX / 256))
+    }
+
+    #[test]
+    fn a_list_has_its_limit() {
+        let body = longest();
+        let (whole, all_but_one) = (Value::List(0, Arc::clone(&body)), Value::List(1, body));
+        let one = Value::list(vec![Value::Null]);
+        let refused = check("conc", &Value::Null, &whole).unwrap_err();
+        assert_eq!(
+            (&*refused.kind, &*refused.message),
+            ("limit", "`conc`: the lists have 1 and 67108864 elements, and a list has at most 67108864")
+        );
+        assert!(check("+", &whole, &one).is_err());
+        assert!(check("conc", &whole, &Value::Null).is_ok());
+        assert!(crate::builtin::check_append(&whole).is_err_and(|error| &*error.kind == "limit"));
+        // A view counts as what is seen of it.
+        assert!(check("+", &all_but_one, &one).is_ok());
+        assert!(crate::builtin::check_append(&all_but_one).is_ok());
+    }
+
+    #[test]
+    fn a_string_has_its_limit() {
+        let half = STRING_BYTES_MAX / 2;
+        assert!(check_bytes("+", half, half).is_ok());
+        let refused = check_bytes("+", half, half + 1).unwrap_err();
+        assert_eq!(
+            (&*refused.kind, &*refused.message),
+            ("limit", "`+`: the strings have 268435456 and 268435457 bytes, and a string has at most 536870912")
+        );
+    }
+}
