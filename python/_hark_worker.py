@@ -3,16 +3,18 @@
 A message is its length in four bytes, a byte that says what it is, and its fields; all numbers are little-endian.
 `crates/hark-foreign/src/protocol.rs` is the other side.
 
-    to the worker     H  version (2 bytes), project, python_src        begins
+    to the worker     H  version (2 bytes), project, python_src, origin   begins
                       C  attempt, length of id, length of target (4 bytes each), id, target, arguments
                       M  bytes                                         writes them to the standard output
     from the worker   H  version (2 bytes), text: the Python version   is ready
                       S                                                does not make the call, and ends: it has old modules
                       R  pending, value                                the call's result
-                      E  pending, type, text, traceback, message       the call's error
+                      E  pending, type, text, traceback, message, missing   the call's error
 
-A text has its length in four bytes before it. A target is module, function, the program's own name for it, and
-`keywords` if a last argument that is a hash is keyword arguments, with NULs between. *pending* says how many bytes of output lie in the pipe (4 bytes, -1 if that cannot be known).
+A text has its length in four bytes before it. *origin* says how the interpreter was chosen. A target is module, function,
+the program's own name for it, and `keywords` if a last argument that is a hash is keyword arguments, with NULs between.
+*pending* says how many bytes of output lie in the pipe (4 bytes, -1 if that cannot be known). *missing* is the module that
+was not found, if that is what went wrong.
 
 The messages go over a socket that is descriptor 0 at first and moved away at once; 0 then is empty. Descriptor 1 is a
 pipe from the beginning, so what any code or child process writes is output of the call.
@@ -52,6 +54,10 @@ PRIVATE_DESCRIPTOR_MIN = 100
 
 class NotCallable(Exception):
     """There is no such function; the text says why, after the function's name."""
+
+    def __init__(self, text, missing_module=""):
+        super().__init__(text)
+        self.missing_module = missing_module
 
 
 class Output(io.TextIOWrapper):
@@ -157,6 +163,8 @@ class Worker:
             sys.exit("hark speaks version %d of the worker's protocol, this worker version %d" % (version, VERSION))
         project, at = _take(data, 3)
         python_src, at = _take(data, at)
+        origin, at = _take(data, at)
+        self.python = "Python %s (`%s`, %s)" % (sys.version.split()[0], sys.executable or "?", origin.decode())
         own = [os.fsdecode(project), os.fsdecode(python_src)]
         self.folders = tuple(os.path.join(folder, "") for folder in own)
         sys.path[:] = [*own, *(each for each in sys.path if each not in own)]
@@ -241,15 +249,18 @@ class Worker:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             if error.name and (module_name + ".").startswith(error.name + "."):
-                hint = "; `hark` is the module that Hark gives to functions" if error.name.startswith("hark.") else ""
-                raise NotCallable("there is no Python module `%s`%s" % (error.name, hint)) from None
+                is_of_hark = error.name.startswith("hark.")
+                where = "; `hark` is the module that Hark gives to functions" if is_of_hark else " in " + self.python
+                text = "there is no Python module `%s`%s" % (error.name, where)
+                raise NotCallable(text, module_name) from None
             raise
         function, path, described = module, module_name, "the Python module `%s`" % module_name
         for name in function_name.split("."):
             try:
                 inner = getattr(function, name)
             except AttributeError:
-                raise NotCallable("%s has no `%s`%s" % (described, name, _nearest(name, function))) from None
+                near = _nearest(name, function)
+                raise NotCallable("%s has no `%s` in %s%s" % (described, name, self.python, near)) from None
             function, path = inner, path + "." + name
             described = "`%s`" % path
         if not callable(function):
@@ -261,21 +272,27 @@ class Worker:
         return function
 
     def texts_of_failure(self, target, error):
-        """Type, text, traceback and message about what a call raised; the first three are empty if no user's code did."""
+        """Type, text, traceback and message about what a call raised, and the module that is missing if that is why. The
+        first three are empty if no user's code raised it.
+        """
         described = _described(target)
         if isinstance(error, NotCallable):
-            return "", "", "", "cannot call %s: %s" % (described, error)
+            return "", "", "", "cannot call %s: %s" % (described, error), error.missing_module
         if isinstance(error, RefusedArgument):
-            return "", "", "", "%s cannot be given %s" % (described, error)
+            return "", "", "", "%s cannot be given %s" % (described, error), ""
         if isinstance(error, Refused):
-            return "", "", "", "%s returned %s, which no Hark value can be" % (described, error)
+            return "", "", "", "%s returned %s, which no Hark value can be" % (described, error), ""
         if isinstance(error, TooLarge):
             limit = "a result has at most %d bytes, and %d lists and dicts" % (RESULT_LENGTH_MAX, CONTAINERS_MAX)
-            return "", "", "", "%s returned a value that is too large: %s" % (described, limit)
+            return "", "", "", "%s returned a value that is too large: %s" % (described, limit), ""
         kind, text, traceback = errors.texts_of(error)
         verb = "raised" if target in self.functions else "cannot be loaded: its module raised"
         message = "%s %s %s" % (described, verb, kind)
-        return kind, text, traceback, message + (": " + text if text else "")
+        message += ": " + text if text else ""
+        missing = error.name if isinstance(error, ModuleNotFoundError) and isinstance(error.name, str) else ""
+        if missing:
+            message += "; this is " + self.python
+        return kind, text, traceback, message, missing
 
     def pending(self):
         try:

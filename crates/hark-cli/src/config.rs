@@ -30,6 +30,8 @@ pub struct Settings {
     pub hark_file: PathBuf,
     /// Where the program's Python modules are.
     pub python_src: PathBuf,
+    /// The file that lists the Python packages that the program needs.
+    pub python_requirements: PathBuf,
     /// The interpreter to use, if it is not to be looked for.
     pub python: Option<PathBuf>,
     /// The folder of Hark's own data.
@@ -49,6 +51,7 @@ impl Default for Settings {
         Settings {
             hark_file: "service.hk".into(),
             python_src: "src".into(),
+            python_requirements: "requirements.txt".into(),
             python: None,
             data_dir: ".hark".into(),
             storage: None,

@@ -19,6 +19,7 @@ pub fn pool(project: &Project, processes: usize) -> PythonPool {
         interpreter: settings.python.clone(),
         project: project.folder.clone(),
         python_src: project.folder.join(&settings.python_src),
+        requirements: project.folder.join(&settings.python_requirements),
         workers: workers.div_ceil(processes),
     })
 }

@@ -10,8 +10,13 @@ const CALLS: u32 = 10_000;
 
 fn main() {
     let begin = Instant::now();
-    let pool =
-        PythonPool::new(PythonConfig { interpreter: None, project: ".".into(), python_src: "src".into(), workers: 1 });
+    let pool = PythonPool::new(PythonConfig {
+        interpreter: None,
+        project: ".".into(),
+        python_src: "src".into(),
+        requirements: "requirements.txt".into(),
+        workers: 1,
+    });
     let mut call = call("abs", Value::Integer(-1));
     make(&pool, &call);
     println!("start and first call: {:.1} ms", begin.elapsed().as_secs_f64() * 1e3);

@@ -1,33 +1,123 @@
 //! Which Python is used, and what to say if it cannot be.
 
 use std::env;
+use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The interpreter: the one that is configured, else that of the active virtual environment, else the project's own
-/// `.venv`, else `python3`. A configured name without a folder is looked for on `PATH`.
-pub fn find(configured: Option<&Path>, project: &Path) -> PathBuf {
-    if let Some(configured) = configured {
-        let is_name = configured.components().count() == 1 && !configured.has_root();
-        return if is_name { configured.to_path_buf() } else { project.join(configured) };
-    }
-    if let Some(active) = env::var_os("VIRTUAL_ENV").filter(|path| !path.is_empty()) {
-        return in_environment(Path::new(&active));
-    }
-    let own = in_environment(&project.join(".venv"));
-    if own.exists() { own } else { PathBuf::from("python3") }
+/// The file in a virtual environment by which `hark sync` knows its own. It holds the setting `python` that the
+/// environment was made for, or nothing.
+const SYNC_MARK: &str = ".hark-sync";
+
+/// The folder of a project's own virtual environment.
+const OWN_ENVIRONMENT: &str = ".venv";
+
+/// A Python interpreter, and why it is this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interpreter {
+    /// A path, or the name of a program on `PATH`.
+    pub path: PathBuf,
+    /// How it was chosen.
+    pub origin: Origin,
 }
 
-fn in_environment(environment: &Path) -> PathBuf {
+/// How an interpreter was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The settings name it.
+    Setting,
+    /// A virtual environment is active.
+    ActiveEnvironment,
+    /// The project has a virtual environment.
+    OwnEnvironment,
+    /// Nothing says otherwise.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Origin::Setting => "from `python` in hark.toml",
+            Origin::ActiveEnvironment => "from `VIRTUAL_ENV`",
+            Origin::OwnEnvironment => "from the project's `.venv`",
+            Origin::Default => "`python3` on `PATH`",
+        })
+    }
+}
+
+impl Interpreter {
+    /// The interpreter of a project: that of the `.venv` which `hark sync` made for these settings, else the one that is
+    /// configured, else that of the active virtual environment, of any other `.venv`, or `python3`.
+    pub fn find(configured: Option<&Path>, project: &Path) -> Interpreter {
+        let environment = own_environment(project);
+        let own = interpreter_in(&environment);
+        let is_synced = synced_for(&environment).is_some_and(|setting| Path::new(&setting) == setting_of(configured));
+        let (path, origin) = if is_synced && own.exists() {
+            (own, Origin::OwnEnvironment)
+        } else if let Some(configured) = configured {
+            (configured_path(configured, project), Origin::Setting)
+        } else if let Some(active) = env::var_os("VIRTUAL_ENV").filter(|path| !path.is_empty()) {
+            (interpreter_in(Path::new(&active)), Origin::ActiveEnvironment)
+        } else if own.exists() {
+            (own, Origin::OwnEnvironment)
+        } else {
+            (PathBuf::from("python3"), Origin::Default)
+        };
+        Interpreter { path, origin }
+    }
+
+    /// The interpreter that a virtual environment of the project is made from.
+    pub fn base(configured: Option<&Path>, project: &Path) -> Interpreter {
+        match configured {
+            Some(configured) => Interpreter { path: configured_path(configured, project), origin: Origin::Setting },
+            None => Interpreter { path: PathBuf::from("python3"), origin: Origin::Default },
+        }
+    }
+}
+
+/// The folder of a project's own virtual environment, whether there is one or not.
+pub fn own_environment(project: &Path) -> PathBuf {
+    project.join(OWN_ENVIRONMENT)
+}
+
+/// The interpreter of a virtual environment.
+pub fn interpreter_in(environment: &Path) -> PathBuf {
     environment.join("bin").join("python")
+}
+
+/// The setting `python` for which `hark sync` made this virtual environment, empty if there was none; nothing if it did
+/// not make it, or not all of it.
+pub fn synced_for(environment: &Path) -> Option<String> {
+    fs::read_to_string(environment.join(SYNC_MARK)).ok()
+}
+
+/// Marks a virtual environment as made for these settings.
+///
+/// # Errors
+/// If the mark cannot be written.
+pub fn mark_synced(environment: &Path, configured: Option<&Path>) -> std::io::Result<()> {
+    fs::write(environment.join(SYNC_MARK), setting_of(configured).as_os_str().as_encoded_bytes())
+}
+
+fn setting_of(configured: Option<&Path>) -> &Path {
+    configured.unwrap_or(Path::new(""))
+}
+
+/// A name without a folder is looked for on `PATH`.
+fn configured_path(configured: &Path, project: &Path) -> PathBuf {
+    if is_name(configured) { configured.to_path_buf() } else { project.join(configured) }
+}
+
+fn is_name(interpreter: &Path) -> bool {
+    interpreter.components().count() == 1 && !interpreter.has_root()
 }
 
 /// Why this cannot be started, as far as looking at it tells.
 pub fn obvious_problem(interpreter: &Path) -> Option<&'static str> {
-    let is_name = interpreter.components().count() == 1 && !interpreter.has_root();
     match interpreter.metadata() {
-        Err(_) if is_name => None,
+        Err(_) if is_name(interpreter) => None,
         Err(_) => Some("does not exist"),
-        Ok(found) if found.is_dir() && !is_name => Some("is a folder"),
+        Ok(found) if found.is_dir() && !is_name(interpreter) => Some("is a folder"),
         Ok(_) => None,
     }
 }

@@ -8,7 +8,7 @@
 mod call;
 mod capture;
 mod death;
-mod interpreter;
+pub mod interpreter;
 mod limits;
 mod outcome;
 mod pool;
@@ -16,8 +16,10 @@ mod port;
 mod printed;
 mod protocol;
 mod queue;
+mod requirements;
 mod values;
 mod worker;
 
 pub use call::Call;
+pub use interpreter::{Interpreter, Origin};
 pub use pool::{PythonConfig, PythonPool};

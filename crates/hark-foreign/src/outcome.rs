@@ -1,9 +1,12 @@
 //! What a worker's answer to a call means to the program.
 
+use std::path::Path;
+
 use hark_machine::{Error, Value};
 
 use crate::call::Call;
-use crate::protocol::Outcome;
+use crate::protocol::{Outcome, Raised};
+use crate::requirements;
 use crate::values::refused_arguments;
 use crate::worker::Fault;
 
@@ -21,4 +24,15 @@ pub fn result_of(call: &Call, outcome: Result<Outcome, Fault>) -> Result<Value, 
         }
     };
     Err(call.failure(&problem))
+}
+
+impl Raised {
+    /// Says in the message which listed package has the module that was not found.
+    pub fn name_package(&mut self, requirements: &Path) {
+        let package = self.missing_module.as_ref().and_then(|module| requirements::package_of(module, requirements));
+        if let Some(package) = package {
+            let file = requirements.file_name().unwrap_or_default().display();
+            self.message.push_str(&format!("; `{file}` lists `{package}`, and `hark sync` installs it"));
+        }
+    }
 }

@@ -11,7 +11,7 @@ use hark_machine::{Error, Value};
 
 use crate::call::Call;
 use crate::death::Process;
-use crate::interpreter;
+use crate::interpreter::Interpreter;
 use crate::limits::{KILLED_WAIT, START_TIMEOUT, START_TURN};
 use crate::outcome::result_of;
 use crate::protocol::Outcome;
@@ -28,6 +28,8 @@ pub struct PythonConfig {
     pub project: PathBuf,
     /// Another folder of modules.
     pub python_src: PathBuf,
+    /// The file that lists the packages that the project needs.
+    pub requirements: PathBuf,
     /// How many workers run at a time; one at least.
     pub workers: usize,
 }
@@ -38,9 +40,10 @@ pub struct PythonPool {
 }
 
 struct Shared {
-    interpreter: PathBuf,
+    interpreter: Interpreter,
     project: PathBuf,
     python_src: PathBuf,
+    requirements: PathBuf,
     workers_max: usize,
     /// How many workers start at a time, unless they are slow at it.
     starting_max: usize,
@@ -80,9 +83,10 @@ impl PythonPool {
     /// A pool whose interpreter has this time to answer.
     pub fn with_start_timeout(config: PythonConfig, start_time_max: Duration) -> PythonPool {
         let shared = Shared {
-            interpreter: interpreter::find(config.interpreter.as_deref(), &config.project),
+            interpreter: Interpreter::find(config.interpreter.as_deref(), &config.project),
             project: absolute(&config.project),
             python_src: absolute(&config.python_src),
+            requirements: config.requirements,
             workers_max: config.workers.max(1),
             starting_max: thread::available_parallelism().map_or(1, usize::from),
             start_time_max,
@@ -249,8 +253,11 @@ impl Shared {
         number: u64,
     ) -> Result<Result<Outcome, Fault>, NoWorker> {
         let mut worker = self.lend(number)?;
-        let outcome = worker.call(call, output);
+        let mut outcome = worker.call(call, output);
         self.take_back(worker, number, outcome.as_ref().is_err_and(Fault::is_lost));
+        if let Ok(Outcome::Raised(raised)) = &mut outcome {
+            raised.name_package(&self.requirements);
+        }
         Ok(outcome)
     }
 
@@ -308,7 +315,8 @@ impl Shared {
 
     fn start(&self, number: u64, begun: Instant) -> Result<Worker, NoWorker> {
         let plan = Plan {
-            interpreter: &self.interpreter,
+            interpreter: &self.interpreter.path,
+            origin: self.interpreter.origin,
             project: &self.project,
             python_src: &self.python_src,
             time_max: self.start_time_max,

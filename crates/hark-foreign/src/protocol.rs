@@ -8,6 +8,7 @@ use hark_machine::{HashBody, Key, Value};
 use triomphe::Arc;
 
 use crate::call::Call;
+use crate::interpreter::Origin;
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::values::{self, DecodeError, Reader, Refused};
 
@@ -48,14 +49,16 @@ pub struct Raised {
     pub message: String,
     /// A hash of the exception's type, text and traceback, or null if no user's code raised.
     pub data: Value,
+    /// The module that Python has not found, if that is what is wrong.
+    pub missing_module: Option<String>,
 }
 
 /// The first message to a worker.
-pub fn hello(project: &Path, python_src: &Path) -> Vec<u8> {
+pub fn hello(project: &Path, python_src: &Path, origin: Origin) -> Vec<u8> {
     let mut bytes = begin(b'H');
     bytes.extend_from_slice(&VERSION.to_le_bytes());
-    for path in [project, python_src] {
-        put_text(path.as_os_str(), &mut bytes);
+    for text in [project.as_os_str(), python_src.as_os_str(), origin.to_string().as_ref()] {
+        put_text(text, &mut bytes);
     }
     finish(&mut bytes);
     bytes
@@ -125,6 +128,7 @@ pub fn decode_reply(message: &[u8]) -> Result<Reply, DecodeError> {
 
 fn decode_raised(reader: &mut Reader<'_>) -> Result<Raised, DecodeError> {
     let [kind, text, traceback, message] = [reader.text()?, reader.text()?, reader.text()?, reader.text()?];
+    let missing_module = Some(reader.text()?).filter(|module| !module.is_empty()).map(str::to_owned);
     let mut data = HashBody::default();
     for (name, value) in [("type", kind), ("text", text), ("traceback", traceback)] {
         if let Ok(key) = Key::new(Value::string(name)) {
@@ -132,7 +136,7 @@ fn decode_raised(reader: &mut Reader<'_>) -> Result<Raised, DecodeError> {
         }
     }
     let data = if kind.is_empty() { Value::Null } else { Value::Hash(Arc::new(data)) };
-    Ok(Raised { message: message.to_owned(), data })
+    Ok(Raised { message: message.to_owned(), data, missing_module })
 }
 
 fn begin(tag: u8) -> Vec<u8> {

@@ -91,7 +91,7 @@ impl Reader {
             "python_src" => self.settings.python_src = text.into(),
             "python" => self.settings.python = Some(text.into()),
             "data_dir" => self.settings.data_dir = text.into(),
-            // `python_requirements` is for deployments.
+            "python_requirements" => self.settings.python_requirements = text.into(),
             _ => {}
         }
     }
@@ -177,6 +177,7 @@ mod tests {
         let expected = Settings {
             hark_file: "a.hk".into(),
             python_src: "py".into(),
+            python_requirements: "r".into(),
             python: Some("/usr/bin/python3.11".into()),
             data_dir: "d".into(),
             storage: Some(StorageName::Sqlite),

@@ -29,9 +29,17 @@ fn what_cannot_be_imported_is_an_error_of_the_call() {
     let folder = Folder::with("what_cannot_be_imported", "import(f, nowhere, 0);\nimport(g, lib, 0);\nfn main() { 1 }");
     folder.write("src/lib.py", "raise RuntimeError('at import')\n");
     folder.hark("-q x.hk").is(0, "1\n", "");
-    let missing = folder.hark("-q x.hk -f f");
-    assert_eq!(missing.status, 1);
-    assert!(missing.stderr.contains("nowhere"), "{}", missing.stderr);
+    folder.write("requirements.txt", "nowhere==1\n");
+    folder.write_script(".venv/bin/python", "#!/bin/sh\nexec python3 \"$@\"\n");
+    for (settings, origin) in [("", "from the project's `.venv`"), ("python = 'python3'", "from `python` in hark.toml")]
+    {
+        folder.write("hark.toml", format!("[project]\n{settings}\n"));
+        let missing = folder.hark("-q x.hk -f f");
+        let told = "error[python]: cannot call `nowhere.f`: there is no Python module `nowhere` in Python 3.";
+        let (_, rest) = missing.stderr.split_once(told).unwrap_or_else(|| panic!("{missing:?}"));
+        let end = format!("`, {origin}); `requirements.txt` lists `nowhere`, and `hark sync` installs it\n");
+        assert!(missing.status == 1 && rest.contains(&end), "{rest}");
+    }
     let raising = folder.hark("-q x.hk -f g");
     assert_eq!(raising.status, 1);
     assert!(raising.stderr.contains("at import"), "{}", raising.stderr);
@@ -48,8 +56,9 @@ fn an_import_may_name_an_attribute_of_an_attribute() {
     );
     folder.hark("-q x.hk").is(0, "[\"tea\", 3]\n", "");
     let run = folder.hark("-q x.hk -f bad");
-    let told = "cannot call `wrong` (`lib.shop.prise`): `lib.shop` has no `prise`; did you mean `price`?";
+    let told = "cannot call `wrong` (`lib.shop.prise`): `lib.shop` has no `prise` in Python 3.";
     assert!(run.status == 1 && run.stderr.contains(told), "{}", run.stderr);
+    assert!(run.stderr.contains("); did you mean `price`?\n"), "{}", run.stderr);
 }
 
 /// A file `struct.py` in the current folder kept workers from starting.

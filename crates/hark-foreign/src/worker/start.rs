@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::Worker;
 use super::connection::{Connection, Received};
 use crate::death::{self, Process};
-use crate::interpreter;
+use crate::interpreter::{self, Origin};
 use crate::limits::{END_TIMEOUT, KILLED_WAIT, SILENT_TIME_MAX};
 use crate::protocol;
 
@@ -34,6 +34,8 @@ const MODULES: [(&str, &str); 4] = [
 pub struct Plan<'a> {
     /// The interpreter.
     pub interpreter: &'a Path,
+    /// How it was chosen.
+    pub origin: Origin,
     /// A folder whose modules can be imported.
     pub project: &'a Path,
     /// Another one.
@@ -113,7 +115,7 @@ fn greet(worker: &mut Worker, plan: Plan<'_>) -> Result<(), Greeting> {
     let end = Instant::now() + plan.time_max;
     worker.connection.set_patience(SILENT_TIME_MAX)?;
     worker.connection.send(&sources())?;
-    worker.connection.send(&protocol::hello(plan.project, plan.python_src))?;
+    worker.connection.send(&protocol::hello(plan.project, plan.python_src, plan.origin))?;
     while worker.connection.receive()? == Received::NothingYet {
         if Instant::now() > end {
             return Err(Greeting::Silence);

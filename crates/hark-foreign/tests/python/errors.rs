@@ -1,9 +1,9 @@
 //! What goes wrong in Python, and how it is told.
 
-use hark_foreign::PythonPool;
+use hark_foreign::{PythonConfig, PythonPool};
 use hark_machine::Value;
 
-use crate::fixture::{call, config, error, printed_in, shown, string, traceback};
+use crate::fixture::{call, config, error, folder, printed_in, shown, string, traceback};
 
 #[test]
 fn an_exception_has_its_type_its_text_and_a_traceback() {
@@ -57,8 +57,19 @@ fn an_alias_is_named_with_what_it_means() {
     assert_eq!(&*error.message, "`other` (`calls.raises`) raised ValueError: text");
 }
 
+/// The message without the interpreter that it names.
+#[track_caller]
+fn without_python(message: &str) -> String {
+    let (before, rest) = message.split_once(" in Python 3.").unwrap_or_else(|| panic!("{message}"));
+    let (python, after) = rest.split_once(')').unwrap();
+    let (version, place) = python.split_once(" (`/").unwrap();
+    assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{message}");
+    assert!(["`, `python3` on `PATH`", "`, from `VIRTUAL_ENV`"].iter().any(|end| place.ends_with(end)), "{message}");
+    format!("{before}{after}")
+}
+
 #[test]
-fn what_is_missing_is_named() {
+fn what_is_missing_is_named_with_the_interpreter() {
     let missing = [
         ("no_such_module.f", "cannot call `no_such_module.f`: there is no Python module `no_such_module`"),
         ("calls.part.f", "cannot call `calls.part.f`: there is no Python module `calls.part`"),
@@ -69,12 +80,31 @@ fn what_is_missing_is_named() {
         ),
         ("calls:not_callable.x.y", "cannot call `calls.not_callable.x.y`: `calls.not_callable` has no `x`"),
         ("calls.ecko", "cannot call `calls.ecko`: the Python module `calls` has no `ecko`; did you mean `echo`?"),
-        ("calls.not_callable", "cannot call `calls.not_callable`: it is no function, but a value of type int"),
     ];
     for (target, told) in missing {
         let error = error(target, vec![]);
-        assert_eq!((&*error.kind, &*error.message), ("python", told));
+        assert_eq!((&*error.kind, &*without_python(&error.message)), ("python", told));
     }
+    let error = error("calls.not_callable", vec![]);
+    assert_eq!(&*error.message, "cannot call `calls.not_callable`: it is no function, but a value of type int");
+}
+
+#[test]
+fn the_package_of_a_missing_module_is_named_if_it_is_listed() {
+    let folder = folder("requirements");
+    let requirements = folder.join("needs.txt");
+    std::fs::write(&requirements, "No_Such-Module>=1\n").unwrap();
+    let pool = PythonPool::new(PythonConfig { requirements, ..config(1) });
+    for target in ["no_such_module.f", "no_such_module.part.f", "calls.imports_later"] {
+        let (result, _) = printed_in(&pool, target, string("no_such_module"));
+        let message = result.unwrap_err().message;
+        assert!(message.ends_with("; `needs.txt` lists `No_Such-Module`, and `hark sync` installs it"), "{message}");
+    }
+    let (result, _) = printed_in(&pool, "calls.imports_later", string("another_module"));
+    let message = result.unwrap_err().message;
+    let told = "`calls.imports_later` raised ModuleNotFoundError: No module named 'another_module'; this is Python 3.";
+    assert!(message.starts_with(told) && message.ends_with("`)"), "{message}");
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

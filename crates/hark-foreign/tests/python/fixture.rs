@@ -11,7 +11,9 @@ static SHARED: LazyLock<PythonPool> = LazyLock::new(|| PythonPool::new(config(4)
 
 pub fn config(workers: usize) -> PythonConfig {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
-    PythonConfig { interpreter: None, project: tests.join("project"), python_src: tests.join("src"), workers }
+    let project = tests.join("project");
+    let requirements = project.join("requirements.txt");
+    PythonConfig { interpreter: None, project, python_src: tests.join("src"), requirements, workers }
 }
 
 pub fn call(target: &str, arguments: Vec<Value>) -> Call {

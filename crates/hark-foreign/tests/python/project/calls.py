@@ -358,3 +358,7 @@ def surroundings():
         "own_group": os.getpgid(0) == os.getpid(),
         "descriptors": [os.readlink("/proc/self/fd/0"), os.readlink("/proc/self/fd/1").split(":")[0]],
     }
+
+
+def imports_later(name):
+    return __import__(name)
