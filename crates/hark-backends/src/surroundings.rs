@@ -1,13 +1,40 @@
 //! Time and chance of the computer that this runs on.
 
 use std::hash::{BuildHasher, RandomState};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hark_engine::{Surroundings, Timestamp};
+use rustix::time::{ClockId, clock_gettime};
 
-/// The system's clock and its random numbers.
+/// The system's clocks and its random numbers. A process has one steady time, however many of these.
 #[derive(Debug, Clone, Copy)]
 pub struct System;
+
+/// How many microseconds lie between the machine's start and 1970, in this process's steady time. That of all processes
+/// can be told from it, as they have the start in common.
+static STEADY_OFFSET: AtomicI64 = AtomicI64::new(NOT_SET);
+
+const NOT_SET: i64 = i64::MIN;
+
+impl System {
+    /// The offset of this process's steady time, for a process that is to have the same.
+    pub fn steady_offset() -> i64 {
+        match STEADY_OFFSET.load(Ordering::Relaxed) {
+            NOT_SET => {
+                let offset = clock_offset();
+                let first = STEADY_OFFSET.compare_exchange(NOT_SET, offset, Ordering::Relaxed, Ordering::Relaxed);
+                first.map_or_else(|set| set, |_| offset)
+            }
+            offset => offset,
+        }
+    }
+
+    /// Takes over another process's steady time.
+    pub fn set_steady_offset(offset: i64) {
+        STEADY_OFFSET.store(offset, Ordering::Relaxed);
+    }
+}
 
 impl Surroundings for System {
     fn now(&self) -> Timestamp {
@@ -16,8 +43,61 @@ impl Surroundings for System {
         Timestamp(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
     }
 
+    fn steady_now(&self) -> Timestamp {
+        Timestamp(microseconds(since_boot()).saturating_add(System::steady_offset()).max(0).unsigned_abs())
+    }
+
+    fn follow_clock(&self) {
+        System::set_steady_offset(clock_offset());
+    }
+
     fn random(&self) -> u64 {
-        // The standard library's only access to the system's entropy: a hash under a key drawn from it.
-        RandomState::new().hash_one(0)
+        random()
+    }
+}
+
+/// 64 bits of the operating system's entropy. They are not kept in a buffer: a clone of the machine would have it, too.
+pub(crate) fn random() -> u64 {
+    // A system without such a source has still the keys of the standard library's hashes.
+    getrandom::u64().unwrap_or_else(|_| RandomState::new().hash_one(SystemTime::now()))
+}
+
+/// How long ago the machine was started, including the time for which it slept. The clock of `Instant` leaves that out, so
+/// that a `sleep` over a night with the lid closed would take until the next evening.
+pub(crate) fn since_boot() -> Duration {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const CLOCK: ClockId = ClockId::Boottime;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const CLOCK: ClockId = ClockId::Monotonic;
+    let now = clock_gettime(CLOCK);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+fn clock_offset() -> i64 {
+    i64::try_from(System.now().0).unwrap_or(i64::MAX).saturating_sub(microseconds(since_boot()))
+}
+
+fn microseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn steady_time_passes_like_any_other() {
+        let (begun, steady) = (Instant::now(), System.steady_now());
+        std::thread::sleep(Duration::from_millis(5));
+        let passed = System.steady_now().since(steady);
+        assert!(passed >= Duration::from_millis(5) && passed <= begun.elapsed(), "{passed:?}");
+    }
+
+    #[test]
+    fn random_numbers_differ() {
+        assert_eq!((0..1_000).map(|_| random()).collect::<HashSet<u64>>().len(), 1_000);
     }
 }

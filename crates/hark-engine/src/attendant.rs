@@ -43,7 +43,7 @@ impl<'a> Attendant<'a> {
                 Err(error) => Err(error),
             };
             let mut wait = match due {
-                Ok(next) => next.map_or(NEWS_WAIT_MAX, |next| next.since(self.serving.now())),
+                Ok(next) => next.map_or(NEWS_WAIT_MAX, |next| next.since(self.serving.steady_now())),
                 Err(StorageError::Transient(_)) => STORAGE_RETRY_WAIT,
                 Err(error) => return Err(error),
             };

@@ -114,7 +114,7 @@ pub fn import(bytes: &[u8], storage: &dyn Storage, surroundings: &dyn Surroundin
     }
     catalog.put_program(&session.about.program, program.executable())?;
     let kept = storage.session(&id, &program)?;
-    let mut stamps = Stamps::new(surroundings.random());
+    let mut stamps = Stamps::unique(surroundings);
     let mut make = |change: &mut dyn FnMut(&mut Commit)| -> Result<(), ImportError> {
         let mut commit = Commit::new(stamps.next());
         change(&mut commit);

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use hark_machine::Awaited;
 use serde::{Deserialize, Serialize};
 
-use crate::surroundings::Timestamp;
+use crate::sequence::Sequence;
+use crate::surroundings::{Surroundings, Timestamp};
 
 /// The name of a session: a UUID whose order is that of time (version 7).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,28 +105,38 @@ impl fmt::Display for ThreadId {
     }
 }
 
-/// Makes stamps: a random sequence (SplitMix64), which one round trip for entropy begins.
-#[derive(Debug)]
-pub(crate) struct Stamps(u64);
+/// Makes stamps.
+pub(crate) struct Stamps<'a>(Source<'a>);
 
-impl Stamps {
-    pub fn new(seed: u64) -> Stamps {
-        Stamps(seed)
+enum Source<'a> {
+    /// For records that outlive the process: drawn one by one, as a machine that is cloned would go on with the same
+    /// sequence in both copies.
+    Surroundings(&'a dyn Surroundings),
+    /// For records in memory, which nobody else will see.
+    Sequence(Sequence),
+}
+
+impl<'a> Stamps<'a> {
+    /// Stamps that no other process makes, nor a copy of this one.
+    pub fn unique(surroundings: &'a dyn Surroundings) -> Stamps<'a> {
+        Stamps(Source::Surroundings(surroundings))
+    }
+
+    /// Stamps that differ from one another.
+    pub fn of_seed(seed: u64) -> Stamps<'static> {
+        Stamps(Source::Sequence(Sequence::new(seed)))
     }
 
     pub fn next(&mut self) -> Stamp {
         loop {
-            if let Some(number) = NonZeroU64::new(self.next_random()) {
+            let number = match &mut self.0 {
+                Source::Surroundings(surroundings) => surroundings.random(),
+                Source::Sequence(sequence) => sequence.next(),
+            };
+            if let Some(number) = NonZeroU64::new(number) {
                 return Stamp(number);
             }
         }
-    }
-
-    pub fn next_random(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }
 
@@ -150,7 +161,7 @@ mod tests {
 
     #[test]
     fn stamps_differ() {
-        let mut stamps = Stamps::new(7);
+        let mut stamps = Stamps::of_seed(7);
         let first: std::collections::HashSet<Stamp> = (0..1_000).map(|_| stamps.next()).collect();
         assert_eq!(first.len(), 1_000);
     }

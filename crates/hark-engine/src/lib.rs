@@ -24,6 +24,7 @@ pub mod outside;
 mod record;
 pub mod remote;
 mod report;
+mod sequence;
 mod serving;
 mod session;
 #[cfg(feature = "simulator")]

@@ -150,7 +150,7 @@ impl<'a> Outside<'a> {
         Ok(())
     }
 
-    fn wake_rest(&self, future: &FutureId, stamps: &mut Stamps) -> Result<(), StorageError> {
+    fn wake_rest(&self, future: &FutureId, stamps: &mut Stamps<'_>) -> Result<(), StorageError> {
         let mut plan = Plan::default();
         loop {
             let waiters = storage::some_waiters(&*self.records, future)?;
@@ -178,7 +178,7 @@ impl<'a> Outside<'a> {
         set
     }
 
-    fn set_cancelled(&self, stamps: &mut Stamps) -> Result<(), OutsideError> {
+    fn set_cancelled(&self, stamps: &mut Stamps<'_>) -> Result<(), OutsideError> {
         let mut unanswered = None;
         loop {
             let (stamp, session) = self.read_session()?;
@@ -297,8 +297,8 @@ impl<'a> Outside<'a> {
         Ok(found.pop().flatten())
     }
 
-    fn stamps(&self) -> Stamps {
-        Stamps::new(self.surroundings.random())
+    fn stamps(&self) -> Stamps<'_> {
+        Stamps::unique(self.surroundings)
     }
 
     fn announce(&self) -> Result<(), StorageError> {
@@ -308,7 +308,7 @@ impl<'a> Outside<'a> {
 }
 
 /// Removes the threads of a session that is over. It ends, because a child's number is greater than its parent's.
-pub(crate) fn drop_threads(records: &dyn SessionStorage, stamps: &mut Stamps) -> Result<(), StorageError> {
+pub(crate) fn drop_threads(records: &dyn SessionStorage, stamps: &mut Stamps<'_>) -> Result<(), StorageError> {
     loop {
         let live = records.scan(Range::Live(step::FIRST), WAKES_PER_COMMIT_MAX)?;
         if live.is_empty() {

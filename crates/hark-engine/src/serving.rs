@@ -311,7 +311,10 @@ impl Serving {
     pub fn look_at_agenda(&self) -> Result<Option<Timestamp>, StorageError> {
         // What is noted from here on may not be seen below.
         *lock(&self.next_due) = None;
-        let agenda = self.catalog()?.due(self.ports.surroundings.now())?;
+        let agenda = self.catalog()?.due(self.steady_now())?;
+        if agenda.now.is_empty() && agenda.next.is_none() && lock(&self.sessions).is_empty() {
+            self.ports.surroundings.follow_clock();
+        }
         for (session, threads) in by_session(agenda.now) {
             if let Err(error) = self.wake(&session, &threads, &[]) {
                 self.fail(&session, error);
@@ -358,8 +361,9 @@ impl Serving {
         std::mem::take(&mut *lock(&self.failures))
     }
 
-    pub fn now(&self) -> Timestamp {
-        self.ports.surroundings.now()
+    /// The time that timers go by.
+    pub fn steady_now(&self) -> Timestamp {
+        self.ports.surroundings.steady_now()
     }
 
     /// Leaves all sessions as they are, and those that are opened later.

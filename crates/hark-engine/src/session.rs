@@ -25,6 +25,7 @@ use crate::limits::{DURABLE_THREADS_AT_A_TIME, THREADS_AT_A_TIME};
 use crate::output::Observer;
 use crate::record::{About, Live};
 use crate::remote::{Supervised, Told, Upstream};
+use crate::sequence::Sequence;
 use crate::serving::Serving;
 use crate::step;
 use crate::storage::{SessionStorage, StorageError};
@@ -200,8 +201,14 @@ impl Session {
         self.serving.is_some()
     }
 
+    /// What the clock shows.
     pub fn now(&self) -> Timestamp {
         self.ports.surroundings.now()
+    }
+
+    /// The time that timers go by.
+    pub fn steady_now(&self) -> Timestamp {
+        self.ports.surroundings.steady_now()
     }
 
     pub fn random(&self) -> u64 {
@@ -209,9 +216,13 @@ impl Session {
     }
 
     /// A source of stamps of its own for a worker.
-    pub fn stamps(&self) -> Stamps {
+    pub fn stamps(&self) -> Stamps<'_> {
+        if self.is_resumable() {
+            return Stamps::unique(&*self.ports.surroundings);
+        }
         const STEP: u64 = 0xd134_2543_de82_ef95;
-        Stamps::new(Stamps::new(self.stamp_seeds.fetch_add(STEP, Ordering::Relaxed)).next_random())
+        let seed = self.stamp_seeds.fetch_add(STEP, Ordering::Relaxed);
+        Stamps::of_seed(Sequence::new(seed).next())
     }
 
     pub fn take_unwritten(&self) -> Option<Box<Live>> {

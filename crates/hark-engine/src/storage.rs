@@ -209,8 +209,8 @@ pub struct Filter {
     pub prefix: Option<String>,
     /// Those in this state.
     pub state: Option<SessionState>,
-    /// Those that ended before.
-    pub ended_before: Option<Timestamp>,
+    /// Those that ended at the first of these times or before, or after the second.
+    pub ended_outside: Option<(Timestamp, Timestamp)>,
     /// So many at most.
     pub limit: Option<usize>,
 }

@@ -10,10 +10,21 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(pub u64);
 
 /// Gives the time and chance.
+///
+/// There are two times. The *clock* is what people, programs and histories go by; it may be set, forwards or back, at any
+/// moment. *Steady* time begins with what the clock shows when the process starts, and then passes evenly, also while the
+/// computer sleeps: timers go by it, so that setting the clock neither stretches nor cuts what is under way. Timers are kept
+/// in steady time. So another process takes them for times of its own, which began with another look at the clock: across
+/// restarts the clock counts.
 pub trait Surroundings: Send + Sync {
     /// What the clock shows.
     fn now(&self) -> Timestamp;
-    /// 64 bits that nobody can guess.
+    /// Steady time.
+    fn steady_now(&self) -> Timestamp;
+    /// Steady time may begin anew with what the clock shows: no timer of this process is under way. Without this a
+    /// process that started with a wrong clock would keep timers in times that no later process understands.
+    fn follow_clock(&self) {}
+    /// 64 bits that nobody can guess, and that no copy of this process, or of its machine, will get.
     fn random(&self) -> u64;
 }
 

@@ -4,8 +4,8 @@
 
 use hark_machine::{Effect, Error, Host, Program, Thread};
 
-use crate::id::Stamps;
 use crate::limits::{TURN_FUEL, TURN_INSTRUCTIONS};
+use crate::sequence::Sequence;
 
 /// Where threads are suspended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ const PAID_BYTES: u64 = 16;
 /// How far a thread's suspensions between instructions have come.
 #[derive(Debug)]
 pub(crate) struct Suspensions {
-    random: Stamps,
+    random: Sequence,
     /// How many instructions it has run.
     instructions: u64,
     /// How often it was suspended past the first instructions.
@@ -47,7 +47,7 @@ pub(crate) struct Suspensions {
 
 impl Suspensions {
     pub fn new(seed: u64, thread: u64) -> Suspensions {
-        let random = Stamps::new(seed ^ thread.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let random = Sequence::new(seed ^ thread.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         Suspensions { random, instructions: 0, at_random: 0, bytes: 0 }
     }
 
@@ -56,7 +56,7 @@ impl Suspensions {
         let Some(past) = self.instructions.checked_sub(EVERY_INSTRUCTION) else { return 1 };
         self.at_random += 1;
         let widest = 1 + 2 * past / GAP_GROWTH;
-        let gap = 1 + self.random.next_random() % widest;
+        let gap = 1 + self.random.next() % widest;
         if self.at_random <= UNPAID_SUSPENSIONS { gap } else { gap.max(self.bytes / PAID_BYTES) }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Worker<'a> {
     seat: &'a mut dyn Seat,
     commit: Commit,
     plan: Plan,
-    stamps: Stamps,
+    stamps: Stamps<'a>,
     found: Vec<Option<Versioned>>,
     /// Hints carried out that the session has not been told of.
     done: u64,
@@ -170,7 +170,7 @@ impl<'a> Worker<'a> {
                 return Ok(self.nothing_to_do());
             }
             next = entered;
-            since = if self.session.is_resumable() { self.session.now() } else { Timestamp(0) };
+            since = if self.session.is_resumable() { self.session.steady_now() } else { Timestamp(0) };
         }
         loop {
             let ending = match next {
@@ -237,13 +237,11 @@ impl<'a> Worker<'a> {
     fn may_pause(&self, since: Timestamp) -> bool {
         let has_gathered = !self.commit.fresh.is_empty() || !self.commit.log.is_empty();
         let at_most = if has_gathered { GATHERED_TIME_MAX } else { STEP_TIME_MAX };
-        let now = self.session.now();
+        let now = self.session.steady_now();
         self.session.is_resumable()
             && !self.session.suspends()
             && self.commit.fresh.len() <= PAUSED_FRESH_MAX
             && self.commit.log.len() <= PAUSED_LOG_MAX
-            // A clock that was set back does not count.
-            && now >= since
             && now.since(since) < at_most
     }
 

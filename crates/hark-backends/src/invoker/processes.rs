@@ -25,6 +25,7 @@ use hark_engine::remote::{Supervised, Told};
 use hark_engine::{Invoker, Runner, SessionId, StorageError, ThreadId};
 use serde::{Deserialize, Serialize};
 
+use crate::surroundings::System;
 pub use worker::{Supervisor, work};
 
 /// A worker that ends sooner has a fault that another one would have, too.
@@ -36,8 +37,8 @@ const SHORT_LIVES_MAX: u32 = 20;
 /// What a supervisor tells a worker.
 #[derive(Debug, Serialize, Deserialize)]
 enum Down {
-    /// Run these threads. The worker that had the lost ones of them is gone.
-    Run { session: String, threads: Vec<ThreadId>, lost: Vec<ThreadId> },
+    /// Run these threads. The worker that had the lost ones of them is gone. Timers go by the supervisor's time.
+    Run { session: String, threads: Vec<ThreadId>, lost: Vec<ThreadId>, steady_offset: i64 },
     /// The session is over.
     Forget { session: String },
 }
@@ -185,7 +186,8 @@ impl Shared {
         for (worker, threads) in workers.iter().zip(lists) {
             if let Some(worker) = worker.as_ref().filter(|_| !threads.is_empty()) {
                 let lost = session.take_lost(&threads);
-                worker.tell(&Down::Run { session: session.id().to_string(), threads, lost });
+                let (session, steady_offset) = (session.id().to_string(), System::steady_offset());
+                worker.tell(&Down::Run { session, threads, lost, steady_offset });
             }
         }
     }

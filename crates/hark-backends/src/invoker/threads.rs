@@ -15,11 +15,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::Duration;
 
 use hark_engine::{Invoker, Runner, ThreadId};
 use queue::{Chunk, Queue, Timer};
 use seat::PoolSeat;
+
+use crate::surroundings::since_boot;
+
+/// How long a worker waits for a timer at most before it looks at the time. Waiting stops while the computer sleeps, and
+/// timers do not.
+const TIMER_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// A pool of OS threads.
 #[derive(Debug)]
@@ -183,7 +189,7 @@ impl Pool {
                 return;
             }
             if state.queue.has_timers() {
-                state.queue.release_due(Instant::now());
+                state.queue.release_due(since_boot());
             }
             // Someone who waited is back: the last to finish leaves the place.
             let is_too_many = state.active() > self.width;
@@ -222,7 +228,7 @@ impl Pool {
         let until = state.queue.first_timer();
         drop(state);
         match until {
-            Some(until) => thread::park_timeout(until.saturating_duration_since(Instant::now())),
+            Some(until) => thread::park_timeout(until.saturating_sub(since_boot()).min(TIMER_WAIT_MAX)),
             None => thread::park(),
         }
         let mut state = self.lock();

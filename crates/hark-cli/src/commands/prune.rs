@@ -21,8 +21,7 @@ pub fn prune(wanted: &Prune) -> Result<u8, Failure> {
     let mut count = 0;
     if let Some(store) = Store::open(&wanted.kept.storage, &wanted.kept.config)? {
         let catalog = store.catalog()?;
-        let before = Timestamp(System.now().0.saturating_sub(u64::try_from(age.as_micros()).unwrap_or(u64::MAX)));
-        let filter = Filter { ended_before: Some(before), ..Filter::default() };
+        let filter = Filter { ended_outside: Some(around(System.now(), age)), ..Filter::default() };
         for summary in catalog.list(&filter).map_err(storage::failure)? {
             if summary.record.state.is_over() {
                 catalog.remove(&summary.id).map_err(storage::failure)?;
@@ -35,6 +34,12 @@ pub fn prune(wanted: &Prune) -> Result<u8, Failure> {
         false => format!("removed {count} session{}\n", if count == 1 { "" } else { "s" }),
     })?;
     Ok(FINISHED)
+}
+
+/// The time from so long ago until so far ahead. What ended after that ended under a clock that was wrong by more than the
+/// age, and would else stay until the right one gets there.
+fn around(now: Timestamp, age: Duration) -> (Timestamp, Timestamp) {
+    (Timestamp(0).after(now.since(Timestamp(0)).saturating_sub(age)), now.after(age))
 }
 
 fn parse_age(text: &str) -> Result<Duration, Failure> {
@@ -54,6 +59,15 @@ fn parse_age(text: &str) -> Result<Duration, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_ended_far_from_now_is_old() {
+        let day = Duration::from_secs(86_400);
+        let now = Timestamp(10 * 86_400_000_000);
+        assert_eq!(around(now, day), (Timestamp(9 * 86_400_000_000), Timestamp(11 * 86_400_000_000)));
+        assert_eq!(around(now, 20 * day).0, Timestamp(0));
+        assert_eq!(around(now, Duration::ZERO), (now, now));
+    }
 
     #[test]
     fn ages_have_units() {

@@ -5,6 +5,7 @@
 mod arguments;
 mod bad_input;
 mod check_and_asm;
+mod clocks;
 mod errors;
 mod faults;
 mod golden;

@@ -58,7 +58,7 @@ fn resolved(thread: u64, value: i64) -> Record {
 }
 
 fn commit(seed: u64, put: Vec<Record>) -> Commit {
-    Commit { put, ..Commit::new(Stamps::new(seed).next()) }
+    Commit { put, ..Commit::new(Stamps::of_seed(seed).next()) }
 }
 
 impl Suite {
@@ -235,7 +235,7 @@ fn numbers_are_reserved_once(suite: &Suite) {
 }
 
 /// Adds one, from what it reads, as often as it takes. Records of two pages are written, so that no lock covers both.
-fn add_one(suite: &Suite, stamps: &mut Stamps) {
+fn add_one(suite: &Suite, stamps: &mut Stamps<'_>) {
     let keys = [Key::Future(ThreadId(1).into()), Key::Future(ThreadId(300).into())];
     loop {
         let mut found = Vec::new();
@@ -263,7 +263,7 @@ fn of_many_writers_one_wins(suite: &Suite) {
     thread::scope(|scope| {
         for seed in 0..4 {
             scope.spawn(move || {
-                let mut stamps = Stamps::new(seed);
+                let mut stamps = Stamps::of_seed(seed);
                 (0..500).for_each(|_| add_one(suite, &mut stamps));
             });
         }

@@ -44,7 +44,7 @@ impl Session {
     }
 
     /// Ends the session if its threads have all stopped.
-    pub fn look_for_end(&self, stamps: &mut Stamps) -> Result<(), StorageError> {
+    pub fn look_for_end(&self, stamps: &mut Stamps<'_>) -> Result<(), StorageError> {
         // Another process may know that the first thread has stopped.
         if !self.first_stopped.load(Ordering::SeqCst) && self.upstream().is_none() {
             return Ok(());

@@ -1,18 +1,18 @@
 //! Chance that a seed decides.
 
-use crate::id::Stamps;
+use crate::sequence::Sequence;
 
 #[derive(Debug)]
-pub(super) struct Chance(Stamps);
+pub(super) struct Chance(Sequence);
 
 impl Chance {
     pub fn new(seed: u64) -> Chance {
         // Neighboring seeds are to have nothing in common.
-        Chance(Stamps::new(Stamps::new(seed).next_random()))
+        Chance(Sequence::new(Sequence::new(seed).next()))
     }
 
     pub fn bits(&mut self) -> u64 {
-        self.0.next_random()
+        self.0.next()
     }
 
     /// A number below this one, which is not 0.

@@ -77,6 +77,11 @@ impl Surroundings for Sky {
         world.now
     }
 
+    /// In a simulation the clock jumps under timers as well: that is what restarts see.
+    fn steady_now(&self) -> Timestamp {
+        self.now()
+    }
+
     fn random(&self) -> u64 {
         self.0.world().chance.bits()
     }

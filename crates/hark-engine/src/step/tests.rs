@@ -14,7 +14,7 @@ use crate::{MemoryStorage, Timestamp};
 /// A storage with threads, and steps under way on it.
 struct World {
     records: Arc<dyn SessionStorage>,
-    stamps: Stamps,
+    stamps: Stamps<'static>,
 }
 
 /// A thread that some worker has loaded.
@@ -28,7 +28,7 @@ impl World {
     /// With so many runnable threads.
     fn new(threads: u64) -> World {
         let records = MemoryStorage.session(&SessionId::new(Timestamp(0), [0, 0]), &program()).unwrap();
-        let mut world = World { records, stamps: Stamps::new(1) };
+        let mut world = World { records, stamps: Stamps::of_seed(1) };
         let mut commit = Commit::new(world.stamps.next());
         start(&about(), new_live(), &mut commit);
         world.records.reserve(threads).unwrap();

@@ -23,7 +23,7 @@ impl Worker<'_> {
         self.hand_out(thread);
         match timer {
             Some(until) if self.session.is_resumable() => self.session.note_due(until),
-            Some(until) => self.seat.invoke_after(thread, until.since(self.session.now())),
+            Some(until) => self.seat.invoke_after(thread, until.since(self.session.steady_now())),
             None => {}
         }
         if let Some(future) = self.plan.look_again.take() {

@@ -47,7 +47,7 @@ impl Worker<'_> {
                 let awaited = awaited.clone();
                 unless_entered(self.follow(loaded, live, awaited)?, loaded.thread)
             }
-            Status::Sleeping(until) if self.session.now() < *until => Next::End(Ending::Stays),
+            Status::Sleeping(until) if self.session.steady_now() < *until => Next::End(Ending::Stays),
             Status::Sleeping(_) => {
                 self.log(loaded.thread, Event::Resumed);
                 live.status = Status::Runnable;

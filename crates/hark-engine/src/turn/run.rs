@@ -114,7 +114,7 @@ impl Worker<'_> {
                     if let State::Present(thread) = &mut live.state {
                         thread.resume(value);
                     }
-                    Ending::Sleeps(self.session.now().after(duration))
+                    Ending::Sleeps(self.session.steady_now().after(duration))
                 }
                 Err(error) => {
                     let failure = Failure::at_root(error, loaded.thread);

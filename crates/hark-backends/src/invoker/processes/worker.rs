@@ -10,6 +10,7 @@ use hark_engine::remote::{Told, Upstream};
 use hark_engine::{Engine, SessionId};
 
 use super::{Down, Up};
+use crate::surroundings::System;
 
 /// The supervisor, as a worker speaks to it.
 pub struct Supervisor {
@@ -50,7 +51,8 @@ pub fn work(engine: &Engine, upstream: &dyn Upstream, socket: UnixStream) {
     for line in BufReader::new(socket).lines() {
         let Ok(line) = line else { return };
         match serde_json::from_str(&line) {
-            Ok(Down::Run { session, threads, lost }) => {
+            Ok(Down::Run { session, threads, lost, steady_offset }) => {
+                System::set_steady_offset(steady_offset);
                 let session = SessionId::from_text(&session);
                 if let Err(error) = engine.run_threads(&session, &threads, &lost) {
                     upstream.tell(&session, Told::Failed(error));

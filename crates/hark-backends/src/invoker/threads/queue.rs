@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use hark_engine::{Runner, Seat, ThreadId};
 
@@ -24,7 +24,8 @@ struct Batch {
 
 /// A thread that is to be run at a time.
 pub(super) struct Timer {
-    pub at: Instant,
+    /// How long after the machine's start.
+    pub at: Duration,
     pub runner: Arc<dyn Runner>,
     pub thread: ThreadId,
 }
@@ -95,7 +96,7 @@ impl Queue {
         !self.timers.is_empty()
     }
 
-    pub fn first_timer(&self) -> Option<Instant> {
+    pub fn first_timer(&self) -> Option<Duration> {
         self.timers.peek().map(|timer| timer.at)
     }
 
@@ -104,7 +105,7 @@ impl Queue {
     }
 
     /// Moves the threads whose time has come to the end of the queue.
-    pub fn release_due(&mut self, now: Instant) {
+    pub fn release_due(&mut self, now: Duration) {
         while self.timers.peek().is_some_and(|timer| timer.at <= now) {
             if let Some(timer) = self.timers.pop() {
                 self.push(&timer.runner, [timer.thread]);

@@ -3,12 +3,13 @@
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hark_engine::{Runner, Seat, ThreadId};
 
 use super::queue::{Chunk, Timer};
 use super::{Helper, Pool};
+use crate::surroundings::since_boot;
 
 /// The most workers that wait for a storage with their places taken. Each has an OS thread.
 const ASIDE_MAX: usize = 64;
@@ -54,7 +55,7 @@ impl Seat for PoolSeat<'_> {
 
     fn invoke_after(&mut self, thread: ThreadId, delay: Duration) {
         // A time that the system cannot tell never comes.
-        if let (Some(runner), Some(at)) = (self.runner, Instant::now().checked_add(delay)) {
+        if let (Some(runner), Some(at)) = (self.runner, since_boot().checked_add(delay)) {
             self.timers.push(Timer { at, runner: runner.clone(), thread });
         }
     }

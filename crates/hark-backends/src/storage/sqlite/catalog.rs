@@ -74,17 +74,18 @@ impl Catalog for Shared {
             let sql = format!(
                 "SELECT id, state, ended, checksum, summary, server, {}
                 FROM session
-                WHERE id >= ?1 AND id < ?1 || 'g' AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR ended < ?3)
+                WHERE id >= ?1 AND id < ?1 || 'g' AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR ended <= ?3 OR ended > ?5)
                 ORDER BY id DESC LIMIT ?4",
                 next_thread("session.number")
             );
             let prefix = filter.prefix.as_deref().unwrap_or("");
             let state = filter.state.map(|state| state.name());
-            let ended_before = filter.ended_before.map(|time| time.0 as i64);
+            let ended = |time: Timestamp| i64::try_from(time.0).unwrap_or(i64::MAX);
+            let (before, after) = filter.ended_outside.map(|(before, after)| (ended(before), ended(after))).unzip();
             let limit = filter.limit.map_or(-1, |limit| limit as i64);
             let found =
                 |row: &Row<'_>| Ok(Found { row: SessionRow::read(row, 0)?, server: row.get(5)?, threads: row.get(6)? });
-            connection.prepare_cached(&sql)?.query_map(params![prefix, state, ended_before, limit], found)?.collect()
+            connection.prepare_cached(&sql)?.query_map(params![prefix, state, before, limit, after], found)?.collect()
         })?;
         if let Some(prefix) = filter.prefix.as_deref().filter(|_| found.is_empty() && filter.limit != Some(0)) {
             self.check_absence(prefix)?;

@@ -13,9 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use hark_engine::StorageError;
+
+use crate::surroundings::random;
 
 const FOLDER: &str = "servers";
 
@@ -90,7 +92,8 @@ impl Server {
             fs::create_dir_all(&folder)?;
             remove_dead(&folder);
             loop {
-                let number = random_number();
+                // Positive, for its name.
+                let number = (random() >> 1) as i64;
                 let file = match File::create_new(lock_path(&folder, number)) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                     file => file?,
@@ -260,11 +263,4 @@ fn lock_path(folder: &Path, number: i64) -> PathBuf {
 
 fn socket_path(folder: &Path, number: i64) -> PathBuf {
     folder.join(format!("{number:016x}.socket"))
-}
-
-/// From the time and this process's number: whoever has the same finds the file there and takes another.
-fn random_number() -> i64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let mixed = (now.as_nanos() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(std::process::id()) << 32;
-    (mixed >> 1) as i64
 }

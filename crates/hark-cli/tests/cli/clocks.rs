@@ -1,0 +1,170 @@
+//! Clocks that are set while sessions are under way. The library of `faketime` shows `hark` another clock.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::harness::{Folder, wait_until};
+
+const PROGRAM: &str = r#"fn nap(seconds) { print("asleep"); sleep(seconds); "over" }
+fn main() { nap(2) }
+fn short() { nap(0) }
+fn long() { nap(600) }
+"#;
+
+const HOUR: i64 = 3_600;
+
+/// A folder whose clock can be set.
+struct Clock {
+    folder: Folder,
+    library: PathBuf,
+}
+
+impl Clock {
+    /// None, which is told, where the library is missing.
+    fn new(test: &str) -> Option<Clock> {
+        let Some(library) = library() else {
+            // Not with `eprintln`, of which one hears only when a test fails.
+            let _ = writeln!(std::io::stderr(), "skipped: {test} needs the package `faketime`");
+            return None;
+        };
+        let folder = Folder::with(test, PROGRAM);
+        folder.write("hark.toml", "");
+        let clock = Clock { folder, library };
+        clock.set(0);
+        Some(clock)
+    }
+
+    /// Sets it so many seconds ahead.
+    fn set(&self, seconds: i64) {
+        // In one go: someone may be reading it.
+        self.folder.write("clock.new", format!("{seconds:+}"));
+        fs::rename(self.folder.path().join("clock.new"), self.folder.path().join("clock")).unwrap();
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = self.folder.command(line.split_whitespace());
+        command.env("LD_PRELOAD", &self.library).env("FAKETIME_TIMESTAMP_FILE", self.folder.path().join("clock"));
+        command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        command
+    }
+
+    /// Starts a session, which sleeps when this returns.
+    fn start(&self, line: &str) -> Sleeper {
+        let mut child = self.command(line).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        stdout.read_line(&mut first).unwrap();
+        assert_eq!(first, "asleep\n", "{line}");
+        Sleeper { child, stdout, since: Instant::now() }
+    }
+}
+
+struct Sleeper {
+    child: Child,
+    stdout: BufReader<std::process::ChildStdout>,
+    since: Instant,
+}
+
+impl Sleeper {
+    /// How long it slept.
+    fn wakes(mut self) -> Duration {
+        let mut last = String::new();
+        self.stdout.read_line(&mut last).unwrap();
+        let slept = self.since.elapsed();
+        assert_eq!(last, "over\n");
+        assert!(self.child.wait().unwrap().success());
+        slept
+    }
+
+    fn dies(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn library() -> Option<PathBuf> {
+    let folders = fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path());
+    let folders = folders.chain(["/usr/lib".into(), "/usr/lib64".into()]);
+    folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|library| library.exists())
+}
+
+#[test]
+fn a_sleep_is_as_long_as_it_is_wherever_the_clock_is_set() {
+    let Some(first) = Clock::new("clock_set/0") else { return };
+    let mut clocks = vec![first];
+    clocks.extend((1..6).filter_map(|number| Clock::new(&format!("clock_set/{number}"))));
+    let ways = ["run -q x.hk", "run -q -s sqlite x.hk", "run -q -s sqlite -c processes x.hk"];
+    let sleepers: Vec<(String, Sleeper)> = clocks
+        .iter()
+        .enumerate()
+        .map(|(index, clock)| {
+            let (way, by) = (ways[index / 2], if index % 2 == 0 { HOUR } else { -HOUR });
+            let sleeper = clock.start(way);
+            clock.set(by);
+            (format!("{way}, {by}"), sleeper)
+        })
+        .collect();
+    for (way, sleeper) in sleepers {
+        let slept = sleeper.wakes();
+        // It may have begun a little before its line was read.
+        assert!(slept > Duration::from_millis(1_700) && slept < Duration::from_secs(20), "{way}: {slept:?}");
+    }
+}
+
+#[test]
+fn across_a_restart_the_clock_counts() {
+    let Some(clock) = Clock::new("clock_across_a_restart") else { return };
+    clock.start("run -q -s sqlite -f long x.hk").dies();
+    clock.set(HOUR);
+    let begun = Instant::now();
+    let resumed = clock.folder.filtered(clock.command("resume -q").output().unwrap());
+    resumed.is(0, "over\n", "");
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+/// A process that started with a wrong clock keeps no timers by it once it has seen the right one, and none is under way.
+#[test]
+fn a_worker_that_has_nothing_to_do_follows_the_clock() {
+    let Some(clock) = Clock::new("clock_of_a_worker") else { return };
+    let mut worker = clock.command("worker -q").spawn().unwrap();
+    let sleeps = || {
+        clock.folder.hark("run -s sqlite --detach -f long x.hk");
+        let slept = || events(&clock.folder).into_iter().find(|event| event["event"] == "slept");
+        wait_until("a sleep", || slept().is_some());
+        clock.folder.hark("cancel");
+        slept().unwrap()
+    };
+    let length = |slept: serde_json::Value| {
+        let until = slept["text"].as_str().unwrap().trim_start_matches("sleeps until ").to_owned();
+        (second_of_day(&until) - second_of_day(slept["time"].as_str().unwrap())).rem_euclid(24 * HOUR)
+    };
+    wait_until("a sleep by the clock", || length(sleeps()) == 600);
+    clock.set(HOUR);
+    wait_until("a sleep by the new clock", || length(sleeps()) == 600);
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+}
+
+fn events(folder: &Folder) -> Vec<serde_json::Value> {
+    folder.hark("events --json").json().as_array().unwrap().clone()
+}
+
+/// Of a time as `hark` shows it.
+fn second_of_day(time: &str) -> i64 {
+    let part = |at: usize| time[at..at + 2].parse::<i64>().unwrap();
+    part(11) * HOUR + part(14) * 60 + part(17)
+}
+
+#[test]
+fn what_ended_in_the_future_can_be_pruned() {
+    let Some(clock) = Clock::new("clock_was_ahead") else { return };
+    clock.set(24 * HOUR);
+    assert!(clock.command("run -q -s sqlite -f short x.hk").output().unwrap().status.success());
+    clock.folder.hark("run -q -s sqlite -f short x.hk").is(0, "asleep\nover\n", "");
+    clock.folder.hark("prune --older-than 2d").is(0, "removed 0 sessions\n", "");
+    clock.folder.hark("prune --older-than 12h").is(0, "removed 1 session\n", "");
+    clock.folder.hark("prune --older-than 0s").is(0, "removed 1 session\n", "");
+}
