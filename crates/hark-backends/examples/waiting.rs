@@ -78,7 +78,9 @@ fn resolve(folder: &Path, count: usize) {
         let outside = Outside::open(&storage, &System, session).expect("the session is there");
         outside.resolve("go/1", Value::Integer(1)).expect("it is resolved");
         let committed = Instant::now();
-        wait_until(|| catalog.record(session).is_ok_and(|record| record.is_some_and(|record| record.state.is_over())));
+        wait_until(|| {
+            catalog.record(session).is_ok_and(|record| record.is_some_and(|(_, record)| record.state.is_over()))
+        });
         println!("{}", committed.elapsed().as_micros());
         // The next one is not to find the server awake from this one.
         thread::sleep(Duration::from_millis(2));

@@ -138,6 +138,34 @@ fn sessions_that_are_retried() {
     check(1_000, text, &[Act::Retry], "3");
 }
 
+/// A thread that came to its end with a Future that has failed, or fails later, follows it again.
+#[test]
+fn retried_threads_that_had_returned_futures() {
+    let text = "
+        import(unready, outside, 1);
+        fn one(n) { unready(n) }
+        fn slow(n) { sleep(n); unready(n) }
+        fn same(f) { f }
+        fn main() { a = async one(1); b = async same(a); c = async same(async slow(2)); sleep(1);
+                    d = async same(b); async same(c); d }";
+    check(1_000, text, &[Act::Retry], "1");
+}
+
+/// The first thread fails with an error of its own, another one by a call after a sleep, many at once.
+#[test]
+fn retries_of_all_kinds() {
+    let text = "
+        import(unready, outside, 1); import(echo, outside, 1);
+        fn late(n) { sleep(1); unready(n) }
+        fn after_promise(f) { x = await f; unready(x) }
+        fn through(f) { print(\"t\"); await f }
+        fn start(n, all) { if n == 0 { all } else { start(n - 1, append(all, async late(n))) } }
+        fn total(all, sum) { if nullp(all) { sum } else { total(rest(all), sum + await first(all)) } }
+        fn main() { all = start(20, []); p = async after_promise(future(\"p\", 1)); q = async through(async through(p));
+                    x = unready(5); print(x); x + total(all, 0) + await q }";
+    check(500, text, &[Act::Resolve("p/1", 7), Act::Retry], "222");
+}
+
 #[test]
 fn sessions_that_are_cancelled() {
     let text = "

@@ -15,18 +15,14 @@ use hark_bytecode::wire::{Reader, WireError, Writer};
 use hark_machine::Program;
 
 use crate::codec::{self, CodecError};
-use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
-use crate::id::{FutureId, SessionId, Stamps, ThreadId};
-use crate::record::{Record, SessionRecord, SessionState};
-use crate::storage::{self, Storage, StorageError};
-use crate::surroundings::Surroundings;
+use crate::id::{FutureId, SessionId, ThreadId};
+use crate::import::ImportError;
+use crate::record::{Record, SessionRecord};
+use crate::storage::Everything;
 
 const MAGIC: [u8; 4] = *b"HkSe";
 const VERSION: u8 = 1;
-
-/// The most records that one commit of an import writes.
-const RECORDS_PER_COMMIT: usize = 500;
 
 /// The kinds of records.
 mod kind {
@@ -37,25 +33,6 @@ mod kind {
     pub const TODO: u8 = 4;
     pub const UNAWAITED: u8 = 5;
     pub const BROKEN: u8 = 6;
-}
-
-/// Why a file cannot be imported.
-#[derive(Debug, thiserror::Error)]
-pub enum ImportError {
-    /// The bytes are no session, or a damaged one.
-    #[error("the file cannot be read: {0}")]
-    Damaged(String),
-    /// The storage has this session.
-    #[error("session {id} is here already, and it is {}", if *state == SessionState::Running { "not over" } else { state.name() })]
-    Exists {
-        /// Which.
-        id: SessionId,
-        /// How far it is.
-        state: SessionState,
-    },
-    /// The storage fails.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
 }
 
 impl From<CodecError> for ImportError {
@@ -71,13 +48,8 @@ impl From<WireError> for ImportError {
 }
 
 /// Writes a session down, all that there is of it.
-pub(crate) fn write(
-    id: &SessionId,
-    session: &SessionRecord,
-    program: &Program,
-    records: &[Record],
-    history: &[LogEntry],
-) -> Vec<u8> {
+pub(crate) fn write(id: &SessionId, session: &SessionRecord, program: &Program, everything: &Everything) -> Vec<u8> {
+    let Everything { records, history, .. } = everything;
     let mut writer = Writer::new();
     writer.string(id.as_str());
     // What is in these can always be written as JSON.
@@ -91,56 +63,19 @@ pub(crate) fn write(
 }
 
 /// A session that was read from a file.
-struct Imported {
-    id: SessionId,
-    session: SessionRecord,
-    program: Arc<Program>,
-    records: Vec<Record>,
-    history: Vec<LogEntry>,
+pub(crate) struct Imported {
+    pub id: SessionId,
+    pub session: SessionRecord,
+    pub program: Arc<Program>,
+    pub records: Vec<Record>,
+    pub history: Vec<LogEntry>,
 }
 
-/// Puts a session from a file into a storage, where it can be taken up; answers which it is.
+/// Reads a session that was written down.
 ///
 /// # Errors
-/// If the file is damaged, the session is there already, or the storage fails.
-pub fn import(bytes: &[u8], storage: &dyn Storage, surroundings: &dyn Surroundings) -> Result<SessionId, ImportError> {
-    let Imported { id, session, program, records, history } = read(bytes)?;
-    let catalog = storage::catalog_of(storage)?;
-    match catalog.record(&id)? {
-        // It was here before, or an import of it was cut off.
-        Some(known) if known.state == SessionState::Moved => catalog.remove(&id)?,
-        Some(known) => return Err(ImportError::Exists { id, state: known.state }),
-        None => {}
-    }
-    catalog.put_program(&session.about.program, program.executable())?;
-    let kept = storage.session(&id, &program)?;
-    let mut stamps = Stamps::unique(surroundings);
-    let mut make = |change: &mut dyn FnMut(&mut Commit)| -> Result<(), ImportError> {
-        let mut commit = Commit::new(stamps.next());
-        change(&mut commit);
-        match kept.commit(&mut commit)? {
-            Outcome::Done => Ok(()),
-            _ => Err(ImportError::Exists { id: id.clone(), state: SessionState::Running }),
-        }
-    };
-    // Until all is there, nobody takes it up.
-    let ended = Some(session.about.started);
-    let unfinished = SessionRecord { state: SessionState::Moved, ended, before_move: None, ..session.clone() };
-    make(&mut |commit| commit.put.push(Record::Session(Box::new(unfinished.clone()))))?;
-    let mut records = records.into_iter().peekable();
-    while records.peek().is_some() {
-        make(&mut |commit| commit.fresh.extend(records.by_ref().take(RECORDS_PER_COMMIT)))?;
-    }
-    for entries in history.chunks(RECORDS_PER_COMMIT) {
-        make(&mut |commit| commit.log.extend_from_slice(entries))?;
-    }
-    make(&mut |commit| commit.put.push(Record::Session(Box::new(session.clone()))))?;
-    catalog.release(Some(&id))?;
-    catalog.announce();
-    Ok(id)
-}
-
-fn read(bytes: &[u8]) -> Result<Imported, ImportError> {
+/// If the bytes are no session, or a damaged one.
+pub(crate) fn read(bytes: &[u8]) -> Result<Imported, ImportError> {
     let (mut reader, _) = Reader::open(bytes, "exported session", MAGIC, VERSION)?;
     let id = reader.string()?;
     let id = SessionId::parse(id).ok_or_else(|| ImportError::Damaged(format!("`{id}` is no session's id")))?;

@@ -16,6 +16,7 @@ mod failure;
 pub mod foreign;
 mod history;
 mod id;
+mod import;
 pub mod invoker;
 mod limits;
 mod memory;
@@ -37,11 +38,11 @@ mod turn;
 
 pub use commit::{Commit, Outcome};
 pub use engine::{CancelHandle, Engine, Options, Ports, Start, Whose};
-pub use export::{ImportError, import};
 pub use failure::Failure;
 pub use foreign::{Call, CallId, Foreign, NoForeign};
 pub use history::{Event, LogEntry};
 pub use id::{FutureId, SessionId, Stamp, ThreadId};
+pub use import::{ImportError, import};
 pub use invoker::{Invoker, Runner, Seat};
 pub use memory::MemoryStorage;
 pub use output::{Observer, OutputItem};
@@ -50,6 +51,6 @@ pub use record::{
     Status as ThreadStatus, Versioned,
 };
 pub use report::{Report, SessionError, Status};
-pub use storage::{Agenda, Catalog, Claimed, Filter, SessionStorage, Storage, StorageError, Summary};
+pub use storage::{Agenda, Catalog, Claimed, Everything, Filter, SessionStorage, Storage, StorageError, Summary};
 pub use surroundings::{Surroundings, Timestamp};
 pub use suspend::SuspendAt;

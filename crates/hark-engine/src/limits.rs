@@ -26,6 +26,9 @@ pub const WAITERS_INLINE_MAX: usize = 16;
 /// The most threads that one commit wakes, so that it stays under 32 records.
 pub const WAKES_PER_COMMIT_MAX: usize = 12;
 
+/// The most failed threads that one commit puts back for a retry: five records each.
+pub const RETRIES_PER_COMMIT_MAX: usize = 6;
+
 /// The most frames of a trace that runs through threads; what lies in its middle is counted.
 pub const TRACE_FRAMES_MAX: usize = 80;
 

@@ -72,15 +72,24 @@ pub struct SessionRecord {
     pub state: SessionState,
     /// Whether the first thread has stopped.
     pub first_stopped: bool,
+    /// It was broken and is being retried: threads that failed are still to be put back. Whoever opens the session does
+    /// that first, so that none of them runs before all of them can.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub retrying: bool,
     /// When all of its threads had stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
     /// How many threads it had started when it was cancelled, as their records are gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<u64>,
-    /// What it was before it was moved to another storage.
+    /// What it was before it was moved to another storage. Only sessions that are *moving* or *moved* have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before_move: Option<BeforeMove>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// What a session was before it was moved.
@@ -94,10 +103,24 @@ pub struct BeforeMove {
 }
 
 impl SessionRecord {
+    /// What it was before it was moved, or is, if it was not.
+    pub fn as_before_move(&self) -> SessionRecord {
+        let BeforeMove { state, ended } =
+            self.before_move.clone().unwrap_or(BeforeMove { state: self.state, ended: self.ended });
+        SessionRecord { state, ended, before_move: None, ..self.clone() }
+    }
+
     /// A session that has just begun.
     pub fn new(about: Arc<About>) -> SessionRecord {
-        let state = SessionState::Running;
-        SessionRecord { about, state, first_stopped: false, ended: None, threads: None, before_move: None }
+        SessionRecord {
+            about,
+            state: SessionState::Running,
+            first_stopped: false,
+            retrying: false,
+            ended: None,
+            threads: None,
+            before_move: None,
+        }
     }
 }
 
@@ -128,8 +151,12 @@ pub enum SessionState {
     Broken,
     /// It was ended from outside.
     Cancelled,
+    /// It is being written to a file. If the process that does so dies, the session goes back to what it was.
+    Moving,
     /// It was moved to another storage.
     Moved,
+    /// It is being read from a file. Only the import's own commits change it; if its process dies, it is removed.
+    Importing,
 }
 
 /// A thread that has not stopped.
@@ -167,12 +194,17 @@ pub struct PendingCall {
 
 /// The thread itself. A memory gives it away to who reads its record, and to nobody else until it is put back: a
 /// thread is run by one worker at a time, and copying it would cost more than its turn.
+///
+/// Invariant: a thread is [`Ended`](State::Ended) exactly if its status is [`Following`](Status::Following), and none that
+/// is [`Away`](State::Away) is written down.
 #[derive(Debug)]
 pub enum State {
     /// Here it is.
     Present(Thread),
-    /// Some worker runs it, the record is part of a scan, or the thread came to its end and only follows a Future.
-    Absent,
+    /// It came to its end and only follows a Future: there is nothing left of it to run.
+    Ended,
+    /// It is not in this record: another worker runs it, or the record is part of a scan.
+    Away,
 }
 
 /// What a live thread is about.
@@ -249,9 +281,31 @@ impl FutureRecord {
 }
 
 impl SessionState {
-    /// Whether no thread of it will run any more.
+    /// Whether no thread of it will run any more, here.
     pub fn is_over(self) -> bool {
-        self != SessionState::Running
+        match self {
+            SessionState::Finished | SessionState::Broken | SessionState::Cancelled | SessionState::Moved => true,
+            SessionState::Running | SessionState::Moving | SessionState::Importing => false,
+        }
+    }
+
+    /// Whether a process is about to move it from one storage to another. If that process dies, others settle what is
+    /// to become of the session.
+    pub fn is_in_transit(self) -> bool {
+        matches!(self, SessionState::Moving | SessionState::Importing)
+    }
+
+    /// Why nothing can be done to a session in this state, as the end of "the session ...".
+    pub fn predicate(self) -> &'static str {
+        match self {
+            SessionState::Running => "is not over",
+            SessionState::Moving => "is being moved",
+            SessionState::Importing => "is being imported",
+            SessionState::Finished => "is finished",
+            SessionState::Broken => "is broken",
+            SessionState::Cancelled => "is cancelled",
+            SessionState::Moved => "is moved",
+        }
     }
 
     /// Its name.
@@ -261,7 +315,9 @@ impl SessionState {
             SessionState::Finished => "finished",
             SessionState::Broken => "broken",
             SessionState::Cancelled => "cancelled",
+            SessionState::Moving => "moving",
             SessionState::Moved => "moved",
+            SessionState::Importing => "importing",
         }
     }
 }
@@ -270,7 +326,7 @@ impl Live {
     /// What a scan shows of a thread.
     pub fn without_state(status: Status) -> Box<Live> {
         let (calls, call, losses) = (0, None, 0);
-        Box::new(Live { status, state: State::Absent, calls, call, losses, looks_again: false, suspensions: None })
+        Box::new(Live { status, state: State::Away, calls, call, losses, looks_again: false, suspensions: None })
     }
 
     /// A thread that has not run yet.
@@ -280,7 +336,13 @@ impl Live {
 
     /// Whether some worker has it: where records are not copied, this is what it leaves.
     pub(crate) fn is_away(&self) -> bool {
-        matches!((&self.status, &self.state), (Status::Runnable, State::Absent))
+        matches!(self.state, State::Away)
+    }
+
+    /// It came to its end with this Future.
+    pub(crate) fn follow(&mut self, awaited: Awaited) {
+        self.status = Status::Following(awaited);
+        self.state = State::Ended;
     }
 
     /// When someone must look at it, if ever. A thread that waits for a Future is woken by who resolves that, unless its
@@ -297,9 +359,9 @@ impl Live {
 impl State {
     /// Takes the thread out, if it is here.
     pub fn take(&mut self) -> Option<Thread> {
-        match std::mem::replace(self, State::Absent) {
+        match std::mem::replace(self, State::Away) {
             State::Present(thread) => Some(thread),
-            State::Absent => None,
+            State::Ended | State::Away => None,
         }
     }
 }

@@ -24,8 +24,12 @@ pub enum Status {
     Running,
     /// It was left unfinished and can be taken up again.
     Suspended,
+    /// It is being written to a file.
+    Moving,
     /// It was moved to another storage.
     Moved,
+    /// It is being read from a file, or that was cut off.
+    Importing,
 }
 
 impl fmt::Display for Status {
@@ -36,7 +40,9 @@ impl fmt::Display for Status {
             Status::Cancelled => "cancelled",
             Status::Running => "running",
             Status::Suspended => "suspended",
+            Status::Moving => "moving",
             Status::Moved => "moved",
+            Status::Importing => "importing",
         })
     }
 }

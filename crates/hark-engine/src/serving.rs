@@ -14,7 +14,7 @@ use crate::commit::Commit;
 use crate::engine::{Options, Ports};
 use crate::id::{SessionId, ThreadId};
 use crate::output::{Observer, OutputItem};
-use crate::outside::drop_threads;
+use crate::outside::{Outside, drop_threads};
 use crate::record::{SessionRecord, SessionState};
 use crate::remote::{Told, Upstream};
 use crate::session::{OnEnd, Parts, Place, Places, Session};
@@ -147,7 +147,7 @@ impl Serving {
     }
 
     fn forget_wakes(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
-        let Some(record) = self.catalog()?.record(id)? else { return Ok(()) };
+        let Some((_, record)) = self.catalog()?.record(id)? else { return Ok(()) };
         let is_cancelled = record.state == SessionState::Cancelled;
         let session = self.make(id, record, Arc::new(|_: &[OutputItem]| {}), None)?;
         let mut stamps = session.stamps();
@@ -177,6 +177,7 @@ impl Serving {
         observer: Arc<dyn Observer>,
         on_end: OnEnd,
     ) -> Result<Option<Arc<Session>>, StorageError> {
+        let running = self.running(id)?;
         let mut sessions = lock(&self.sessions);
         match sessions.entry(id.clone()) {
             Entry::Occupied(mut entry) => {
@@ -188,7 +189,8 @@ impl Serving {
                 Ok(Some(session))
             }
             Entry::Vacant(entry) => {
-                let Some(session) = self.open(id, observer, Some(on_end))? else { return Ok(None) };
+                let Some(record) = running else { return Ok(None) };
+                let session = self.make(id, record, observer, Some(on_end))?;
                 session.add_activity(1);
                 entry.insert(Entered { session: session.clone(), is_watched: true });
                 drop(sessions);
@@ -201,12 +203,21 @@ impl Serving {
     /// Goes on with a session that was claimed and that nobody waits for, if it is one that can run. It is held, by one
     /// activity.
     pub fn take(&self, id: &SessionId) -> Result<Option<Arc<Session>>, StorageError> {
-        let mut sessions = lock(&self.sessions);
-        if let Some(entered) = sessions.get(id) {
-            entered.session.add_activity(1);
-            return Ok(Some(entered.session.clone()));
+        let entered = |sessions: &HashMap<SessionId, Entered>| {
+            sessions.get(id).map(|entered| {
+                entered.session.add_activity(1);
+                entered.session.clone()
+            })
+        };
+        if let Some(session) = entered(&lock(&self.sessions)) {
+            return Ok(Some(session));
         }
-        let Some(session) = self.open(id, Arc::new(|_: &[OutputItem]| {}), None)? else { return Ok(None) };
+        let Some(record) = self.running(id)? else { return Ok(None) };
+        let mut sessions = lock(&self.sessions);
+        if let Some(session) = entered(&sessions) {
+            return Ok(Some(session));
+        }
+        let session = self.make(id, record, Arc::new(|_: &[OutputItem]| {}), None)?;
         session.add_activity(1);
         sessions.insert(id.clone(), Entered { session: session.clone(), is_watched: false });
         drop(sessions);
@@ -232,6 +243,9 @@ impl Serving {
     fn begin_again(&self, session: &Arc<Session>, was_lost: bool) -> Result<(), StorageError> {
         self.note_stopped(session)?;
         let threads = self.catalog()?.unattended(session.id())?;
+        if threads.is_empty() {
+            session.look_for_loss()?;
+        }
         session.add_activity(threads.len() as u64);
         if was_lost {
             session.orphans.add(&threads);
@@ -253,23 +267,31 @@ impl Serving {
 
     /// Whoever had a session before, and was slow, may have ended its first thread while it was in memory here.
     fn note_stopped(&self, session: &Session) -> Result<(), StorageError> {
-        if self.catalog()?.record(session.id())?.is_some_and(|record| record.first_stopped) {
+        if self.catalog()?.record(session.id())?.is_some_and(|(_, record)| record.first_stopped) {
             session.set_first_stopped(None);
         }
         Ok(())
     }
 
-    /// Opens a session that is kept, if it is not over.
-    fn open(
-        &self,
-        id: &SessionId,
-        observer: Arc<dyn Observer>,
-        on_end: Option<OnEnd>,
-    ) -> Result<Option<Arc<Session>>, StorageError> {
-        match self.catalog()?.record(id)? {
-            Some(record) if !record.state.is_over() => self.make(id, record, observer, on_end).map(Some),
-            _ => Ok(None),
+    /// The record of a session that can run. What a process that is gone left half-way is settled first.
+    fn running(&self, id: &SessionId) -> Result<Option<SessionRecord>, StorageError> {
+        while let Some((stamp, record)) = self.catalog()?.record(id)? {
+            let is_settled = match record.state {
+                SessionState::Running => !record.retrying,
+                SessionState::Moving | SessionState::Importing => false,
+                _ => true,
+            };
+            if is_settled {
+                return Ok((record.state == SessionState::Running).then_some(record));
+            }
+            let Ports { storage, surroundings, .. } = &self.ports;
+            let program = self.program(&record.about.program)?;
+            let outside = Outside::with_program(&**storage, &**surroundings, id, record.clone(), program)?;
+            if !outside.recover(stamp, &record)? {
+                return Ok(None);
+            }
         }
+        Ok(None)
     }
 
     fn make(

@@ -57,8 +57,8 @@ pub struct Loaded {
 pub struct First {
     /// What the session is about.
     pub about: Arc<About>,
-    /// The version of the session's record. None if it is not written yet.
-    pub session: Option<Stamp>,
+    /// The session's record and its version. None if it is not written yet.
+    pub session: Option<(Stamp, SessionRecord)>,
     /// Whether no other thread was ever started: then its end is the session's.
     pub is_alone: bool,
 }
@@ -225,15 +225,19 @@ fn stop(loaded: &Loaded, done: FutureRecord, now: Timestamp, commit: &mut Commit
         plan.look_for_end = !woke || loaded.is_resumable;
         return;
     };
-    if let Some(session) = first.session {
-        commit.expect.push((Key::Session, Some(session)));
-    }
+    let session = match &first.session {
+        Some((stamp, session)) => {
+            commit.expect.push((Key::Session, Some(*stamp)));
+            session.clone()
+        }
+        None => SessionRecord::new(first.about.clone()),
+    };
     plan.has_ended = first.is_alone;
     // The first thread must look itself, as the others did not know yet that it has stopped.
     plan.look_for_end = !first.is_alone;
     let (state, ended) = if first.is_alone { (state, Some(now)) } else { (SessionState::Running, None) };
-    let session = SessionRecord::new(first.about.clone());
-    put_session(SessionRecord { state, first_stopped: true, ended, ..session }, commit);
+    let retrying = session.retrying && !first.is_alone;
+    put_session(SessionRecord { state, first_stopped: true, retrying, ended, ..session }, commit);
 }
 
 /// A commit has one record of the session at most.
@@ -273,7 +277,7 @@ fn begin(about: &Arc<About>, commit: &mut Commit) {
 /// The end of a session whose threads have all stopped.
 pub fn end(stamp: Stamp, session: &SessionRecord, state: SessionState, now: Timestamp, commit: &mut Commit) {
     commit.expect.push((Key::Session, Some(stamp)));
-    put_session(SessionRecord { state, ended: Some(now), ..session.clone() }, commit);
+    put_session(SessionRecord { state, retrying: false, ended: Some(now), ..session.clone() }, commit);
 }
 
 /// Someone outside wants no more of a session, which has started so many threads.
@@ -284,10 +288,22 @@ pub fn cancel(stamp: Stamp, session: &SessionRecord, threads: u64, now: Timestam
     commit.put.push(Record::Ready(FIRST));
 }
 
-/// A session that nobody runs is in another storage now. Here all of it stays as it was, and can be taken there again.
-pub fn move_away(stamp: Stamp, session: &SessionRecord, now: Timestamp, commit: &mut Commit) {
+/// A session that nobody runs is about to be written to a file. From here on nothing of it changes.
+pub fn begin_move(stamp: Stamp, session: &SessionRecord, commit: &mut Commit) {
+    commit.expect.push((Key::Session, Some(stamp)));
     let before_move = Some(BeforeMove { state: session.state, ended: session.ended });
-    end(stamp, &SessionRecord { before_move, ..session.clone() }, SessionState::Moved, now, commit);
+    put_session(SessionRecord { state: SessionState::Moving, ended: None, before_move, ..session.clone() }, commit);
+}
+
+/// It was not written after all: it is again what it was. `session` is its record while it is moving.
+pub fn undo_move(stamp: Stamp, session: &SessionRecord, commit: &mut Commit) {
+    commit.expect.push((Key::Session, Some(stamp)));
+    put_session(session.as_before_move(), commit);
+}
+
+/// It was written, and is in another storage now. Here all of it stays as it was, and can be taken there again.
+pub fn end_move(stamp: Stamp, session: &SessionRecord, now: Timestamp, commit: &mut Commit) {
+    end(stamp, session, SessionState::Moved, now, commit);
 }
 
 /// What resolves or fails a Future from outside, which must be pending: `known` is its record, if it has one.
@@ -312,10 +328,25 @@ pub fn resolve(
     waiters::wake_waiters(future, known.map(|known| &known.record), commit, plan);
 }
 
-/// A thread that had failed goes on from there: its Future is pending again. `future` is its record's version.
-pub fn retry(thread: ThreadId, live: Box<Live>, future: Stamp, now: Timestamp, commit: &mut Commit) {
+/// A broken session goes on. Its failed threads are put back in further commits, as they may be many; until
+/// [`end_retry`] its record says so, and nobody runs any of them.
+pub fn begin_retry(stamp: Stamp, session: &SessionRecord, commit: &mut Commit) {
+    commit.expect.push((Key::Session, Some(stamp)));
+    let state = SessionState::Running;
+    put_session(SessionRecord { state, retrying: true, ended: None, ..session.clone() }, commit);
+}
+
+/// All failed threads are put back. `first_stopped` says whether the first one was not among them.
+pub fn end_retry(stamp: Stamp, session: &SessionRecord, first_stopped: bool, commit: &mut Commit) {
+    commit.expect.push((Key::Session, Some(stamp)));
+    put_session(SessionRecord { first_stopped, retrying: false, ..session.clone() }, commit);
+}
+
+/// A thread that had failed goes on from there: its Future is pending again. `future` is its record's version; the
+/// commit expects the session as it is while it is being retried.
+pub fn retry(thread: ThreadId, live: Box<Live>, future: Option<Stamp>, now: Timestamp, commit: &mut Commit) {
     commit.expect.push((Key::Live(thread), None));
-    commit.expect.push((Key::Future(thread.into()), Some(future)));
+    commit.expect.push((Key::Future(thread.into()), future));
     commit.put.push(Record::Live(thread, live));
     commit.put.push(Record::Ready(thread));
     commit.delete.push(Key::Future(thread.into()));
@@ -324,11 +355,20 @@ pub fn retry(thread: ThreadId, live: Box<Live>, future: Stamp, now: Timestamp, c
     commit.log.push(LogEntry { time: now, thread, event: Event::Retried });
 }
 
-/// A session that has ended goes on.
-pub fn reopen(stamp: Stamp, session: &SessionRecord, first_stopped: bool, commit: &mut Commit) {
-    commit.expect.push((Key::Session, Some(stamp)));
-    let state = SessionState::Running;
-    put_session(SessionRecord { state, first_stopped, ended: None, ..session.clone() }, commit);
+/// A session that goes on has lost its first thread, which has neither a record nor a result: it ends, broken.
+pub fn end_without_threads(
+    stamp: Stamp,
+    session: &SessionRecord,
+    failure: Failure,
+    now: Timestamp,
+    commit: &mut Commit,
+) {
+    let failed = FutureRecord::Failed(Arc::new(failure.clone()));
+    commit.expect.push((Key::Live(FIRST), None));
+    commit.expect.push((Key::Future(FIRST.into()), None));
+    commit.put.push(Record::Future(FIRST.into(), failed));
+    commit.put.push(Record::Unawaited(FIRST, Box::new(failure)));
+    end(stamp, &SessionRecord { first_stopped: true, ..session.clone() }, SessionState::Broken, now, commit);
 }
 
 #[cfg(test)]

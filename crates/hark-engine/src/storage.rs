@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
-use crate::id::{FutureId, SessionId, ThreadId};
+use crate::id::{FutureId, SessionId, Stamp, ThreadId};
 use crate::limits::WAKES_PER_COMMIT_MAX;
 use crate::record::{Key, Record, SessionRecord, SessionState, Versioned};
 use crate::surroundings::Timestamp;
@@ -59,11 +59,11 @@ pub trait SessionStorage: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn reserve(&self, count: u64) -> Result<ThreadId, StorageError>;
 
-    /// All records but the session's own, as they are.
+    /// All that there is of the session, as it is in one moment.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged, or does not outlive the session.
-    fn all(&self) -> Result<Vec<Record>, StorageError> {
+    fn all(&self) -> Result<Everything, StorageError> {
         Err(StorageError::Permanent("it keeps no sessions".into()))
     }
 
@@ -95,11 +95,11 @@ pub trait Catalog: Send + Sync {
     /// If there is none, or the storage cannot be reached or is damaged.
     fn program(&self, hash: &str) -> Result<Executable, StorageError>;
 
-    /// What is kept of a session, if it exists.
+    /// A session's summary and its version, if the session exists.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn record(&self, id: &SessionId) -> Result<Option<SessionRecord>, StorageError>;
+    fn record(&self, id: &SessionId) -> Result<Option<(Stamp, SessionRecord)>, StorageError>;
 
     /// The sessions that fit, the newest first.
     ///
@@ -107,7 +107,8 @@ pub trait Catalog: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn list(&self, filter: &Filter) -> Result<Vec<Summary>, StorageError>;
 
-    /// Takes sessions that run and that nobody serves, or only this one; answers those that were taken, the oldest first.
+    /// Takes sessions that run, or are in transit, and that nobody serves, or only this one; answers those that were taken,
+    /// the oldest first.
     /// A storage that can only suspect that a server is dead answers a session that was taken from one a second time, when
     /// that one can write no more: nobody else knows what it did last.
     ///
@@ -123,6 +124,19 @@ pub trait Catalog: Send + Sync {
     fn active(&self, claimed: &[Claimed]) -> Result<Vec<Claimed>, StorageError> {
         Ok(claimed.to_vec())
     }
+
+    /// Makes this server the session's, whatever state that is in, unless another one that lives runs or moves it. Answers
+    /// whether it did. For who moves a session: when this process dies, others see that nobody serves it.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn hold(&self, id: &SessionId) -> Result<bool, StorageError>;
+
+    /// Whether a server that lives has this session, which is not over.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn is_served(&self, id: &SessionId) -> Result<bool, StorageError>;
 
     /// If this server was still for longer than its lease since this was asked last, so that others may have taken over
     /// sessions: those that it still has.
@@ -171,11 +185,12 @@ pub trait Catalog: Send + Sync {
     /// Tells all who serve this storage that there is news.
     fn announce(&self);
 
-    /// Removes all that is kept of a session.
+    /// Removes all that is kept of a session, if its summary still has this version: a session that was over may have been
+    /// retried or imported since. Answers whether it was removed.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn remove(&self, id: &SessionId) -> Result<(), StorageError>;
+    fn remove(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError>;
 }
 
 /// The catalog of a storage that keeps sessions.
@@ -191,6 +206,17 @@ pub(crate) fn some_waiters(records: &dyn SessionStorage, future: &FutureId) -> R
         _ => None,
     };
     Ok(waits.into_iter().filter_map(waiter).collect())
+}
+
+/// All that there is of a session.
+#[derive(Debug)]
+pub struct Everything {
+    /// Its summary.
+    pub session: SessionRecord,
+    /// Its other records.
+    pub records: Vec<Record>,
+    /// What happened.
+    pub history: Vec<LogEntry>,
 }
 
 /// What is to be looked at.
@@ -222,6 +248,8 @@ pub struct Summary {
     pub id: SessionId,
     /// What is kept of it.
     pub record: SessionRecord,
+    /// That record's version.
+    pub stamp: Stamp,
     /// Whether someone serves it now.
     pub is_served: bool,
     /// How many threads it has started.
@@ -261,6 +289,8 @@ pub enum StorageError {
     Permanent(String),
     /// Another server has taken the session over, as this one's lease had run out.
     TakenOver,
+    /// The session is no longer there.
+    Gone,
 }
 
 impl fmt::Display for StorageError {
@@ -271,6 +301,9 @@ impl fmt::Display for StorageError {
             StorageError::TakenOver => formatter.write_str(
                 "another process has taken the session over, as this one did nothing until its lease ran out",
             ),
+            StorageError::Gone => {
+                formatter.write_str("the session is no longer in its storage: someone has removed it")
+            }
         }
     }
 }

@@ -37,8 +37,12 @@ pub enum StateName {
     Broken,
     /// It was ended from outside.
     Cancelled,
+    /// It is being written to a file.
+    Moving,
     /// It is in another storage now.
     Moved,
+    /// It is being read from a file, or that was cut off.
+    Importing,
 }
 
 /// `hark show`, `cancel`

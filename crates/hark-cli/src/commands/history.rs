@@ -108,7 +108,7 @@ fn read_history(
 
 fn is_over(store: &Store, id: &SessionId) -> Result<bool, Failure> {
     let record = store.catalog()?.record(id).map_err(storage::failure)?;
-    Ok(record.is_none_or(|record| record.state.is_over()))
+    Ok(record.is_none_or(|(_, record)| record.state.is_over()))
 }
 
 fn line(entry: &LogEntry, started: Timestamp, style: Style) -> String {

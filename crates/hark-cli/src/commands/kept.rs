@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hark_backends::System;
 use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::outside::{Outside, OutsideError};
-use hark_engine::{Catalog, SessionId, Storage, Summary, Timestamp};
+use hark_engine::{Catalog, SessionId, SessionState, Storage, Summary, Timestamp};
 
 use crate::args::{ConfigFile, StorageChoice};
 use crate::failure::Failure;
@@ -57,10 +57,15 @@ pub fn outside_failure(error: OutsideError) -> Failure {
     }
 }
 
-/// The state of a session as it is shown: one that runs but is served by nobody is suspended.
+/// The state of a session as it is shown: one that runs but is served by nobody is suspended, and one whose export was cut
+/// off is what it was before.
 pub fn shown_state(summary: &Summary) -> &'static str {
-    match summary.record.state {
-        hark_engine::SessionState::Running if !summary.is_served => "suspended",
+    let state = match summary.record.state {
+        SessionState::Moving if !summary.is_served => summary.record.as_before_move().state,
+        state => state,
+    };
+    match state {
+        SessionState::Running if !summary.is_served => "suspended",
         state => state.name(),
     }
 }

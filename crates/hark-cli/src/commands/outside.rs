@@ -22,9 +22,10 @@ pub fn cancel(wanted: &OfSession) -> Result<u8, Failure> {
     let store = Store::existing(&wanted.kept.storage, &wanted.kept.config)?;
     let summary = store.find(wanted.id.as_deref())?;
     store.outside(&summary.id)?.cancel().map_err(|error| match error {
-        OutsideError::WrongState(state) => {
+        OutsideError::WrongState(state) if state.is_over() => {
             Failure::usage(format!("session {} is over: it is {}", summary.id, state.name()))
         }
+        OutsideError::WrongState(state) => Failure::usage(format!("session {} {}", summary.id, state.predicate())),
         other => outside_failure(other),
     })?;
     output::write_out(&match wanted.kept.json {
@@ -93,7 +94,7 @@ fn refused(error: OutsideError, session: &Outside<'_>, future: &str) -> Failure 
             })
         }
         OutsideError::WrongState(state) => {
-            Failure::usage(format!("`{future}` cannot be resolved: its session is {}", state.name()))
+            Failure::usage(format!("`{future}` cannot be resolved: its session {}", state.predicate()))
         }
         other => outside_failure(other),
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hark_backends::System;
-use hark_engine::{Filter, Surroundings, Timestamp};
+use hark_engine::{Filter, SessionState, Surroundings, Timestamp};
 
 use super::FINISHED;
 use super::kept::Store;
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::storage;
 
-/// Forgets sessions that ended before a time.
+/// Forgets sessions that ended before a time, and imports that were cut off.
 ///
 /// # Errors
 /// If the age makes no sense, or the storage cannot be written to.
@@ -22,11 +22,13 @@ pub fn prune(wanted: &Prune) -> Result<u8, Failure> {
     if let Some(store) = Store::open(&wanted.kept.storage, &wanted.kept.config)? {
         let catalog = store.catalog()?;
         let filter = Filter { ended_outside: Some(around(System.now(), age)), ..Filter::default() };
-        for summary in catalog.list(&filter).map_err(storage::failure)? {
-            if summary.record.state.is_over() {
-                catalog.remove(&summary.id).map_err(storage::failure)?;
-                count += 1;
-            }
+        let over = catalog.list(&filter).map_err(storage::failure)?;
+        let cut_off = Filter { state: Some(SessionState::Importing), ..Filter::default() };
+        let cut_off = catalog.list(&cut_off).map_err(storage::failure)?;
+        let removable = over.iter().filter(|summary| summary.record.state.is_over());
+        for summary in removable.chain(cut_off.iter().filter(|summary| !summary.is_served)) {
+            // Not one that was retried or imported since it was listed.
+            count += u64::from(catalog.remove(&summary.id, summary.stamp).map_err(storage::failure)?);
         }
     }
     output::write_out(&match wanted.kept.json {

@@ -54,9 +54,12 @@ pub fn retry(wanted: &GoOn) -> Result<u8, Failure> {
     let summary = store.find(wanted.id.as_deref())?;
     store.outside(&summary.id)?.retry().map_err(|error| match error {
         OutsideError::WrongState(state) => {
-            let state = if state == SessionState::Running { shown_state(&summary) } else { state.name() };
-            Failure::usage(format!("session {} is {state}", summary.id))
-                .with_hint("only a broken session can be retried")
+            let is = if state == SessionState::Running {
+                format!("is {}", shown_state(&summary))
+            } else {
+                state.predicate().to_owned()
+            };
+            Failure::usage(format!("session {} {is}", summary.id)).with_hint("only a broken session can be retried")
         }
         other => outside_failure(other),
     })?;

@@ -146,7 +146,7 @@ fn tell_end(report: &Report, program: &Program) {
     match report.status {
         Status::Cancelled => out.push_str("cancelled\n"),
         Status::Suspended => out.push_str(&format!("suspended; `hark resume {}` goes on with it\n", report.session)),
-        Status::Finished | Status::Broken | Status::Running | Status::Moved => {}
+        Status::Finished | Status::Broken | Status::Running | Status::Moving | Status::Moved | Status::Importing => {}
     }
     output::tell(&out);
 }
@@ -155,8 +155,11 @@ fn exit_status(report: &Report, interruption: &Interruption) -> u8 {
     match report.status {
         Status::Finished => FINISHED,
         Status::Broken => BROKEN,
-        Status::Cancelled | Status::Running | Status::Suspended | Status::Moved => {
-            interruption.exit_status().unwrap_or(BROKEN)
-        }
+        Status::Cancelled
+        | Status::Running
+        | Status::Suspended
+        | Status::Moving
+        | Status::Moved
+        | Status::Importing => interruption.exit_status().unwrap_or(BROKEN),
     }
 }

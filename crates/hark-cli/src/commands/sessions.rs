@@ -54,7 +54,9 @@ fn kept_state(state: StateName) -> SessionState {
         StateName::Finished => SessionState::Finished,
         StateName::Broken => SessionState::Broken,
         StateName::Cancelled => SessionState::Cancelled,
+        StateName::Moving => SessionState::Moving,
         StateName::Moved => SessionState::Moved,
+        StateName::Importing => SessionState::Importing,
     }
 }
 

@@ -1,14 +1,16 @@
 //! `hark export`, `hark import`
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use hark_backends::System;
 use hark_backends::storage::sqlite::SqliteStorage;
-use hark_engine::outside::OutsideError;
-use hark_engine::{ImportError, SessionId, SessionState, import as import_session};
+use hark_engine::outside::{ExportError, OutsideError};
+use hark_engine::{ImportError, import as import_session};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::FINISHED;
 use super::kept::{Store, outside_failure};
@@ -23,46 +25,54 @@ use crate::storage;
 /// # Errors
 /// If there is none, someone runs it, or it cannot be written.
 pub fn export(wanted: &Export) -> Result<u8, Failure> {
-    let store = Store::existing(&wanted.storage, &wanted.config)?;
-    let summary = store.find(wanted.id.as_deref())?;
-    let id = &summary.id;
-    if summary.record.state == SessionState::Running {
-        // Nobody else begins to run it while it is read.
-        let claimed = store.catalog()?.claim(Some(id)).map_err(storage::failure)?;
-        if claimed.is_empty() {
-            return Err(Failure::usage(format!("session {id} is running")).with_hint("stop what runs it first"));
-        }
+    if !wanted.copy {
+        check_output()?;
     }
-    let moves = !wanted.copy && summary.record.state != SessionState::Moved;
-    let taken = take_out(&store, id, moves);
-    // One that was moved is nobody's already.
-    store.catalog()?.release(Some(id)).map_err(storage::failure)?;
-    taken.map(|()| FINISHED)
+    let store = Store::existing(&wanted.storage, &wanted.config)?;
+    let id = store.find(wanted.id.as_deref())?.id;
+    let session = store.outside(&id)?;
+    let exported = if wanted.copy { session.export_copy(write) } else { session.export(write) };
+    exported.map_err(|error| match error {
+        ExportError::Write(error) => Failure::Storage(format!(
+            "session {id} cannot be written to standard output: {error}; the session stays here"
+        )),
+        ExportError::Changed => Failure::Storage(format!(
+            "session {id} was changed by another process, which took this one for dead; it stays here, and what was \
+             written is not to be used"
+        )),
+        ExportError::Refused(OutsideError::Served) => {
+            Failure::usage(format!("session {id} is running")).with_hint("stop what runs it first")
+        }
+        ExportError::Refused(OutsideError::WrongState(state)) => {
+            Failure::usage(format!("session {id} {}", state.predicate()))
+        }
+        ExportError::Refused(other) => outside_failure(other),
+    })?;
+    Ok(FINISHED)
 }
 
-/// Writes a session to standard output; only when that has it for certain is it moved here.
-fn take_out(store: &Store, id: &SessionId, moves: bool) -> Result<(), Failure> {
-    let session = store.outside(id)?;
-    let (bytes, version) = session.export().map_err(|error| match error {
-        OutsideError::WrongState(_) => {
-            let failure = Failure::usage(format!("only a part of session {id} is here: its import was cut off"));
-            failure.with_hint("import it once more")
-        }
-        other => outside_failure(other),
-    })?;
-    write(&bytes).map_err(|error| {
-        let stays = if moves { "; the session stays here" } else { "" };
-        Failure::Storage(format!("session {id} cannot be written to standard output: {error}{stays}"))
-    })?;
-    if moves {
-        session.set_moved(version).map_err(|error| match error {
-            OutsideError::WrongState(_) => {
-                Failure::usage(format!("session {id} has changed while it was written; it stays here"))
-            }
-            other => outside_failure(other),
-        })?;
+/// Refuses a standard output that would not keep what is written to it, before anything is done.
+fn check_output() -> Result<(), Failure> {
+    let out = io::stdout();
+    let refuse = |why: &str| {
+        let failure = Failure::usage(format!("{why}: a session that is moved there would be lost"));
+        Err(failure.with_hint("write it to a file: `hark export ID > FILE`"))
+    };
+    if out.is_terminal() {
+        return refuse("standard output is a terminal");
     }
-    Ok(())
+    let file = out.as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());
+    match file {
+        Err(_) => return refuse("standard output is closed"),
+        // A closed one is this to us.
+        Ok(file) if file.file_type().is_char_device() => return refuse("standard output keeps nothing"),
+        Ok(_) => {}
+    }
+    // A pipe that nobody reads any more.
+    let mut polled = [PollFd::new(&out, PollFlags::OUT)];
+    let is_broken =
+        poll(&mut polled, Some(&Timespec::default())).is_ok() && polled[0].revents().contains(PollFlags::ERR);
+    if is_broken { refuse("nobody reads standard output") } else { Ok(()) }
 }
 
 /// Writes to standard output. A file there is on the disk then.
@@ -86,7 +96,7 @@ pub fn import(wanted: &Import) -> Result<u8, Failure> {
     let id = import_session(&bytes, &kept, &System).map_err(|error| match error {
         ImportError::Storage(error) => storage::failure(error),
         ImportError::Damaged(_) => Failure::usage(format!("`{}`: {error}", wanted.file.display())),
-        ImportError::Exists { .. } => Failure::usage(error.to_string()),
+        ImportError::Exists { .. } | ImportError::Removed(_) => Failure::usage(error.to_string()),
     })?;
     output::write_out(&format!("{id}\n"))?;
     Ok(FINISHED)

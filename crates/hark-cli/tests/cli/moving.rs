@@ -1,10 +1,10 @@
 //! Sessions that are moved from one storage to another.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::process::Stdio;
 
-use crate::harness::Folder;
+use crate::harness::{Folder, wait_until};
 
 const PROGRAM: &str = r#"fn twice(n) { print(["twice", n]); n * 2 }
 fn main() { a = async twice(4); b = await future("door", 1); (await a) + b }
@@ -46,12 +46,62 @@ fn what_was_moved_can_be_taken_once_more() {
     folder.hark("import second").is(2, "", &format!("error: session {id} is here already, and it is not over\n"));
 }
 
+/// What is acknowledged while a session is written would not be in the file, so it is refused.
+#[test]
+fn nothing_is_changed_while_a_session_is_moved() {
+    let (folder, id) = started("nothing_is_changed");
+    // A writer that comes to a stop in the middle: nobody reads, and the session is larger than a pipe.
+    let big = format!("\"{}\"", "x".repeat(120_000));
+    folder.run(["resolve", &format!("{id}/other/1"), &big]).is(0, "", "");
+    let mut exporter = folder.command(["export"]).stdout(Stdio::piped()).spawn().unwrap();
+    wait_until("the session is being moved", || state(&folder) == "moving");
+    let refused = format!("session {id} is being moved\n");
+    folder.run(["resolve", &format!("{id}/door/1"), "3"]).is(
+        2,
+        "",
+        &format!("error: `{id}/door/1` cannot be resolved: its session is being moved\n"),
+    );
+    folder.hark("cancel").is(2, "", &format!("error: {refused}"));
+    folder.hark("export --copy").is(2, "", &format!("error: {refused}"));
+    folder.hark("prune --older-than 0s").is(0, "removed 0 sessions\n", "");
+    folder.hark("resume -q").is(0, "", "");
+    let mut written = Vec::new();
+    exporter.stdout.take().unwrap().read_to_end(&mut written).unwrap();
+    assert_eq!((exporter.wait().unwrap().code(), state(&folder).as_str()), (Some(0), "moved"));
+}
+
+/// An export that is killed has not happened.
+#[test]
+fn a_killed_export_is_taken_back() {
+    let (folder, id) = started("a_killed_export");
+    let big = format!("\"{}\"", "x".repeat(120_000));
+    folder.run(["resolve", &format!("{id}/other/1"), &big]).is(0, "", "");
+    let mut exporter = folder.command(["export"]).stdout(Stdio::piped()).spawn().unwrap();
+    wait_until("the session is being moved", || state(&folder) == "moving");
+    exporter.kill().unwrap();
+    exporter.wait().unwrap();
+    assert_eq!(state(&folder), "suspended");
+    folder.run(["resolve", &format!("{id}/door/1"), "3"]).is(0, "", "");
+    folder.hark("resume -q").is(0, "[\"twice\", 4]\n11\n", "");
+}
+
 #[test]
 fn a_session_stays_that_nobody_takes() {
     let (folder, id) = started("a_session_stays");
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);
     let output = folder.command(["export"]).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let expected = "error: nobody reads standard output: a session that is moved there would be lost\n";
+    assert!(said.starts_with(expected), "{said}");
+    assert_eq!((output.status.code(), state(&folder).as_str()), (Some(2), "suspended"));
+    // One that stops reading later.
+    let big = format!("\"{}\"", "x".repeat(120_000));
+    folder.run(["resolve", &format!("{id}/other/1"), &big]).is(0, "", "");
+    let mut exporter = folder.command(["export"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    exporter.stdout.as_mut().unwrap().read_exact(&mut [0; 100]).unwrap();
+    drop(exporter.stdout.take());
+    let output = exporter.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     let expected = format!("error: session {id} cannot be written to standard output: ");
     assert!(said.starts_with(&expected) && said.ends_with("; the session stays here\n"), "{said}");

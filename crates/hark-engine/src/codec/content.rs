@@ -10,7 +10,7 @@ use super::CodecError;
 use super::text::live_from_summary;
 use crate::failure::Failure;
 use crate::id::ThreadId;
-use crate::record::{FutureRecord, Live, PendingCall, State, Waiters};
+use crate::record::{FutureRecord, Live, PendingCall, State, Status, Waiters};
 
 const FUTURE_MAGIC: [u8; 4] = *b"HkFu";
 const FAILURE_MAGIC: [u8; 4] = *b"HkEr";
@@ -25,7 +25,8 @@ pub fn live_content(live: &Live, program: &Program) -> Vec<u8> {
             writer.byte(1);
             writer.bytes(&thread.snapshot(program));
         }
-        State::Absent => writer.byte(0),
+        State::Ended => writer.byte(0),
+        State::Away => unreachable!("only a worker that has the thread writes its record"),
     }
     match &live.call {
         Some(call) => {
@@ -47,9 +48,13 @@ pub fn live_content(live: &Live, program: &Program) -> Vec<u8> {
 pub fn live(summary: &str, content: &[u8], program: &Program) -> Result<Box<Live>, CodecError> {
     let mut live = live_from_summary(summary)?;
     let (mut reader, _) = Reader::open(content, "thread", LIVE_MAGIC, VERSION)?;
-    if reader.byte()? == 1 {
-        live.state = State::Present(Thread::restore(reader.bytes()?, program)?);
-    }
+    live.state = match (reader.byte()?, &live.status) {
+        (0, Status::Following(_)) => State::Ended,
+        (1, Status::Runnable | Status::Waiting(_) | Status::Sleeping(_) | Status::Calling(_)) => {
+            State::Present(Thread::restore(reader.bytes()?, program)?)
+        }
+        _ => return Err(reader.invalid("the state of a thread of this status").into()),
+    };
     if reader.byte()? == 1 {
         let foreign = ForeignIndex(reader.unsigned32()?);
         let attempt = reader.unsigned32()?;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hark_machine::Value;
+use hark_machine::{Error, Value};
 
 use super::{Session, lock};
 use crate::commit::{Commit, Outcome};
+use crate::failure::Failure;
 use crate::id::Stamps;
 use crate::invoker::Runner;
 use crate::output::Observer;
@@ -52,15 +53,16 @@ impl Session {
         loop {
             let mut found = Vec::new();
             self.records.read(&[Key::Session], &mut found)?;
-            let Some(Some(versioned)) = found.pop() else { return Ok(()) };
+            let Some(Some(versioned)) = found.pop() else { return Err(StorageError::Gone) };
             let Record::Session(session) = versioned.record else { return Ok(()) };
-            if session.state.is_over() {
+            if session.state != SessionState::Running {
                 self.set_ended(session.state);
                 return Ok(());
             }
             // Looked at after the session's record: if someone has it go on meanwhile, with threads that run again,
             // that record is another one.
-            if !session.first_stopped || !self.records.scan(Range::Live(step::FIRST), 1)?.is_empty() {
+            if !session.first_stopped || session.retrying || !self.records.scan(Range::Live(step::FIRST), 1)?.is_empty()
+            {
                 return Ok(());
             }
             let failed = !self.records.scan(Range::Unawaited, 1)?.is_empty();
@@ -74,6 +76,31 @@ impl Session {
                 return Ok(());
             }
         }
+    }
+
+    /// Ends a session that no step can end: its first thread is gone, with neither a record nor a result, and there are no
+    /// others.
+    pub fn look_for_loss(&self) -> Result<(), StorageError> {
+        let mut found = Vec::new();
+        self.records.read(&[Key::Session], &mut found)?;
+        let Some(Some(Versioned { stamp, record: Record::Session(session) })) = found.pop() else {
+            return Err(StorageError::Gone);
+        };
+        if session.state != SessionState::Running
+            || session.first_stopped
+            || !self.records.scan(Range::Live(step::FIRST), 1)?.is_empty()
+        {
+            return Ok(());
+        }
+        let message = "the session has no threads and no result: its storage has lost them";
+        let failure = Failure::at_root(Error::new("storage", message), step::FIRST);
+        let mut commit = Commit::new(self.stamps().next());
+        step::end_without_threads(stamp, &session, failure, self.now(), &mut commit);
+        // A conflict says that there is a thread after all.
+        if self.records.commit(&mut commit)? == Outcome::Done {
+            self.set_first_stopped(None);
+        }
+        Ok(())
     }
 
     /// Ends the session here if its record says that it is over. Answers whether there is one.
@@ -111,6 +138,8 @@ impl Session {
             }
             SessionState::Cancelled => self.close(Status::Cancelled),
             SessionState::Moved => self.close(Status::Moved),
+            // Whoever moves it has taken it from this server.
+            SessionState::Moving | SessionState::Importing => self.fail_storage(&StorageError::TakenOver),
         }
     }
 
@@ -125,6 +154,8 @@ impl Session {
             self.was_taken_over.store(true, Ordering::Release);
         }
         let is_unseen = self.end_with(End::Storage(error.clone()));
+        // Whoever goes on with it makes them again.
+        self.ports.foreign.cancel(&self.id);
         if let Some(serving) = self.serving.as_ref().filter(|_| is_unseen) {
             serving.note_failure(&self.id, error.clone());
         }

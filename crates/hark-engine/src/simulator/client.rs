@@ -82,7 +82,7 @@ impl Universe {
         let done = Outside::open(&storage, &*surroundings, id).and_then(|outside| match act {
             Act::Resolve(promise, value) => outside.resolve(promise, Value::Integer(value)),
             Act::Fail(promise, message) => outside.fail(promise, message),
-            Act::Retry => outside.retry().map(drop),
+            Act::Retry => outside.retry(),
             Act::Cancel => outside.cancel(),
         });
         let mut world = self.world();

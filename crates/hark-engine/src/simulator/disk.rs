@@ -11,7 +11,7 @@ use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
 use crate::record::{Due, Key, Record, SessionRecord, Versioned};
-use crate::storage::{Range, StorageError};
+use crate::storage::{Everything, Range, StorageError};
 
 #[derive(Debug, Default)]
 pub(super) struct Disk {
@@ -143,8 +143,28 @@ impl Disk {
     }
 
     pub fn record(&self, id: &SessionId) -> Option<SessionRecord> {
+        self.versioned_record(id).map(|(_, record)| record)
+    }
+
+    pub fn versioned_record(&self, id: &SessionId) -> Option<(Stamp, SessionRecord)> {
         let row = self.sessions.get(id)?.rows.get(&Key::Session)?;
-        Some(serde_json::from_str(&row.summary).expect("a summary is JSON"))
+        Some((row.stamp, serde_json::from_str(&row.summary).expect("a summary is JSON")))
+    }
+
+    /// Removes all that is kept of a session.
+    pub fn remove(&mut self, id: &SessionId) {
+        self.changes += 1;
+        self.sessions.remove(id);
+        self.next_threads.remove(id);
+        self.in_flight.retain(|commit| commit.session != *id);
+    }
+
+    pub fn all(&self, id: &SessionId, program: &Program) -> Result<Everything, StorageError> {
+        let (session, kept) = self.record(id).zip(self.sessions.get(id)).ok_or(StorageError::Gone)?;
+        let others = kept.rows.iter().filter(|(key, _)| **key != Key::Session);
+        let records = others.map(|(key, row)| decode(key, row, program)).collect::<Result<_, _>>()?;
+        let history = self.history(id).into_iter().map(|(_, entry)| entry).collect();
+        Ok(Everything { session, records, history })
     }
 
     pub fn history(&self, id: &SessionId) -> Vec<(u64, LogEntry)> {

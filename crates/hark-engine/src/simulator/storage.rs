@@ -12,9 +12,11 @@ use super::universe::Holding;
 use super::world::{Health, Number, World};
 use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
-use crate::id::{SessionId, ThreadId};
+use crate::id::{SessionId, Stamp, ThreadId};
 use crate::record::{Due, Key, Record, SessionRecord, Versioned};
-use crate::storage::{Agenda, Catalog, Claimed, Filter, Range, SessionStorage, Storage, StorageError, Summary};
+use crate::storage::{
+    Agenda, Catalog, Claimed, Everything, Filter, Range, SessionStorage, Storage, StorageError, Summary,
+};
 use crate::surroundings::Timestamp;
 
 /// The disk, as this process reaches it.
@@ -73,12 +75,18 @@ impl SessionStorage for DiskSession {
     fn commit(&self, commit: &mut Commit) -> Result<Outcome, StorageError> {
         let stamp = commit.stamp;
         let answer = self.universe.request(self.number, Holding::Nothing, |world| {
+            let server = world.disk.sessions.get(&self.id).and_then(|kept| kept.server);
+            // With leases it is not known who has the session when a commit is made.
+            if commit.by_server && !world.disturbances.has_leases && server.is_some_and(|server| server != self.number)
+            {
+                return Err(StorageError::TakenOver);
+            }
             let cases = world.disturbances.unknown;
             let is_lost = world.happens(cases);
             if is_lost && world.chance.per_mille(500) {
                 world.count.unknown += 1;
                 world.tell(|| format!("{} commits, does not: unknown", self.number));
-                return Outcome::Unknown;
+                return Ok(Outcome::Unknown);
             }
             let outcome = world.disk.commit(&self.id, self.number, commit, &self.program);
             world.tell(|| {
@@ -92,12 +100,12 @@ impl SessionStorage for DiskSession {
             world.count.conflicts += u64::from(outcome == Outcome::Conflict);
             if is_lost && outcome == Outcome::Done {
                 world.count.unknown += 1;
-                return Outcome::Unknown;
+                return Ok(Outcome::Unknown);
             }
-            outcome
+            Ok(outcome)
         });
         self.universe.world().disk.in_flight.retain(|commit| commit.stamp != stamp);
-        let outcome = answer?;
+        let outcome = answer??;
         if outcome == Outcome::Done {
             commit.fresh.clear();
             commit.put.clear();
@@ -122,6 +130,10 @@ impl SessionStorage for DiskSession {
             let next = self.next_thread.get_or_init(|| AtomicU64::new(known));
             ThreadId(next.fetch_add(count, Ordering::Relaxed))
         })
+    }
+
+    fn all(&self) -> Result<Everything, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| world.disk.all(&self.id, &self.program))?
     }
 
     fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, LogEntry)>, StorageError> {
@@ -163,13 +175,40 @@ impl Catalog for DiskStorage {
         Executable::decode(&content?.ok_or_else(damaged)?).map_err(|_| damaged())
     }
 
-    fn record(&self, id: &SessionId) -> Result<Option<SessionRecord>, StorageError> {
-        self.universe.request(self.number, Holding::Locks, |world| world.disk.record(id))
+    fn record(&self, id: &SessionId) -> Result<Option<(Stamp, SessionRecord)>, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| world.disk.versioned_record(id))
     }
 
-    fn list(&self, _filter: &Filter) -> Result<Vec<Summary>, StorageError> {
-        // Nobody in a simulation asks.
-        Ok(Vec::new())
+    fn list(&self, filter: &Filter) -> Result<Vec<Summary>, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            let summaries = world.sessions().into_iter().rev().filter_map(|id| {
+                let (stamp, record) = world.disk.versioned_record(&id)?;
+                let is_wanted = filter.state.is_none_or(|state| state == record.state)
+                    && filter.ended_outside.is_none_or(|(before, after)| {
+                        record.ended.is_some_and(|ended| ended <= before || ended > after)
+                    });
+                let (is_served, threads) = (world.is_served(&id), world.disk.count_threads(&id));
+                is_wanted.then_some(Summary { id, record, stamp, is_served, threads })
+            });
+            summaries.take(filter.limit.unwrap_or(usize::MAX)).collect()
+        })
+    }
+
+    fn hold(&self, id: &SessionId) -> Result<bool, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            let me = self.number;
+            let is_over = world.disk.record(id).is_some_and(|record| record.state.is_over());
+            let Some(server) = world.disk.sessions.get(id).map(|kept| kept.server) else { return false };
+            if !is_over && server != Some(me) && !world.is_lost(server) {
+                return false;
+            }
+            world.change_server(id, me);
+            true
+        })
+    }
+
+    fn is_served(&self, id: &SessionId) -> Result<bool, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| world.is_served(id))
     }
 
     fn claim(&self, only: Option<&SessionId>) -> Result<Vec<Claimed>, StorageError> {
@@ -205,8 +244,14 @@ impl Catalog for DiskStorage {
 
     fn announce(&self) {}
 
-    fn remove(&self, id: &SessionId) -> Result<(), StorageError> {
-        self.universe.request(self.number, Holding::Nothing, |world| drop(world.disk.sessions.remove(id)))
+    fn remove(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            let is_as_judged = world.disk.versioned_record(id).is_some_and(|(stamp, _)| stamp == expected);
+            if is_as_judged {
+                world.disk.remove(id);
+            }
+            is_as_judged
+        })
     }
 }
 
@@ -228,24 +273,32 @@ impl World {
             let is_taken = server != Some(me) && self.is_lost(server);
             let gone = |former: &Number| self.health(*former) == Health::Dead;
             let is_looked_at_again = server == Some(me) && former.iter().any(gone);
-            let mut still: std::collections::BTreeSet<Number> =
-                former.iter().copied().filter(|each| !gone(each)).collect();
-            if is_taken
-                && let Some(server) = server
-                && self.health(server) == Health::Suspected
-            {
-                still.insert(server);
-            }
+            let still: std::collections::BTreeSet<Number> = former.iter().copied().filter(|each| !gone(each)).collect();
             if is_taken || is_looked_at_again {
                 self.tell(|| format!("{me} claims a session of {server:?}"));
                 if let Some(kept) = self.disk.sessions.get_mut(&id) {
-                    kept.server = Some(me);
                     kept.former = still;
                 }
+                self.change_server(&id, me);
                 claimed.push(Claimed { session: id, was_lost: server.is_some() });
             }
         }
         claimed
+    }
+
+    /// Gives a session to a server. One that it is taken from, and that may still write, is remembered.
+    fn change_server(&mut self, id: &SessionId, me: Number) {
+        let former = self.disk.sessions.get(id).and_then(|kept| kept.server);
+        let former = former.filter(|former| *former != me && self.health(*former) == Health::Suspected);
+        if let Some(kept) = self.disk.sessions.get_mut(id) {
+            kept.server = Some(me);
+            kept.former.extend(former);
+        }
+    }
+
+    fn is_served(&self, id: &SessionId) -> bool {
+        let is_over = self.disk.record(id).is_none_or(|record| record.state.is_over());
+        !is_over && self.disk.sessions.get(id).is_some_and(|kept| !self.is_lost(kept.server))
     }
 
     fn agenda(&mut self, me: Number, now: Timestamp) -> Agenda {

@@ -66,7 +66,10 @@ impl World {
         };
         let ready = self.read(Key::Ready(id)).map(|ready| ready.stamp);
         let first = (thread == 0).then(|| {
-            let session = self.read(Key::Session).map(|session| session.stamp);
+            let session = self.read(Key::Session).and_then(|found| match found.record {
+                Record::Session(session) => Some((found.stamp, *session)),
+                _ => None,
+            });
             First { about: about(), session, is_alone: false }
         });
         let own = self.future(thread);
@@ -190,7 +193,7 @@ fn a_wake_during_the_run_that_it_wakes_is_not_lost() {
     assert_eq!(plan.invoke, ids(&[0]));
     // The hint of that finds the thread away.
     let hinted = world.load(0);
-    assert!(matches!(hinted.live.state, State::Absent));
+    assert!(matches!(hinted.live.state, State::Away));
     held = *world.commit(held, &Ending::Stays).expect_err("something is in the mailbox");
     held.loaded.ready = world.read(Key::Ready(ThreadId(0))).map(|ready| ready.stamp);
     assert!(held.loaded.ready.is_some());

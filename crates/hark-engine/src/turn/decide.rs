@@ -177,7 +177,7 @@ impl Worker<'_> {
                 thread.resume(value);
                 Next::Run
             }
-            State::Absent => Next::End(Ending::Stays),
+            State::Ended | State::Away => Next::End(Ending::Stays),
         }
     }
 
@@ -187,7 +187,7 @@ impl Worker<'_> {
                 let failure = failure.awaited_by(state, self.session.program(), thread);
                 Next::End(Ending::Failed(Arc::new(failure)))
             }
-            State::Absent => Next::End(Ending::Stays),
+            State::Ended | State::Away => Next::End(Ending::Stays),
         }
     }
 }

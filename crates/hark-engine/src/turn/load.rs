@@ -3,7 +3,7 @@
 use super::{Pace, Worker};
 use crate::commit::Outcome;
 use crate::id::ThreadId;
-use crate::record::{Key, Live, Record, Versioned};
+use crate::record::{Key, Live, Record, SessionState, Versioned};
 use crate::step::{self, First, Known, Loaded};
 use crate::storage::StorageError;
 
@@ -73,12 +73,16 @@ impl Worker<'_> {
         let mut found = Vec::with_capacity(1);
         self.session.records().read(&[Key::Session], &mut found)?;
         let Some(Versioned { stamp, record: Record::Session(session) }) = found.pop().flatten() else {
+            if loaded.live.is_some() {
+                return Err(StorageError::Gone);
+            }
             first.session = None;
             return Ok(true);
         };
-        first.session = Some(stamp);
-        self.session.set_ended(session.state);
-        Ok(!session.state.is_over())
+        let state = session.state;
+        first.session = Some((stamp, *session));
+        self.session.set_ended(state);
+        Ok(state == SessionState::Running)
     }
 
     pub(super) fn read<const N: usize>(&mut self, keys: [Key; N]) -> Result<[Option<Versioned>; N], StorageError> {
@@ -94,8 +98,9 @@ impl Worker<'_> {
         if self.session.is_resumable() {
             self.session.forget_wake(thread, &mut self.commit)?;
             let [session] = self.read([Key::Session])?;
-            if let Some(Versioned { record: Record::Session(session), .. }) = session {
-                self.session.set_ended(session.state);
+            match session {
+                Some(Versioned { record: Record::Session(session), .. }) => self.session.set_ended(session.state),
+                _ => return Err(StorageError::Gone),
             }
         }
         Ok(self.nothing_to_do())

@@ -93,7 +93,7 @@ impl Worker<'_> {
         let ending = match effect {
             Effect::Finished(value) => match followed(&value) {
                 Some(awaited) => {
-                    live.state = State::Absent;
+                    live.follow(awaited.clone());
                     return self.follow(loaded, live, awaited);
                 }
                 None => Ending::Finished(value),

@@ -1,15 +1,17 @@
 //! What the file knows beyond single sessions.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use hark_bytecode::Executable;
 use hark_engine::{
-    Agenda, Catalog, Claimed, Filter, SessionId, SessionRecord, StorageError, Summary, ThreadId, Timestamp,
+    Agenda, Catalog, Claimed, Filter, SessionId, SessionRecord, Stamp, StorageError, Summary, ThreadId, Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Shared;
+use super::change::stamp_number;
 use super::database::{DUE_AT_TAKEOVER, PLACED, TABLES, next_thread, places};
 use super::row::SessionRow;
 use super::server;
@@ -20,13 +22,15 @@ const MANY: usize = 32;
 /// The servers that sessions under way have, without a look at each of these.
 const SERVERS: &str = "
     WITH RECURSIVE known (server) AS (
-        SELECT min(server) FROM session WHERE state = 'running'
+        SELECT min(server) FROM session WHERE state IN ('running', 'moving', 'importing')
         UNION ALL
-        SELECT (SELECT min(server) FROM session WHERE state = 'running' AND server > known.server)
+        SELECT (SELECT min(server) FROM session
+            WHERE state IN ('running', 'moving', 'importing') AND server > known.server)
         FROM known WHERE known.server IS NOT NULL)
     SELECT server FROM known WHERE server IS NOT NULL AND server != ?1
     UNION ALL
-    SELECT NULL WHERE ?2 IS NULL AND EXISTS (SELECT 1 FROM session WHERE state = 'running' AND server IS NULL)";
+    SELECT NULL WHERE ?2 IS NULL AND EXISTS (
+        SELECT 1 FROM session WHERE state IN ('running', 'moving', 'importing') AND server IS NULL)";
 
 impl Catalog for Shared {
     fn put_program(&self, hash: &str, executable: &Executable) -> Result<(), StorageError> {
@@ -53,26 +57,28 @@ impl Catalog for Shared {
         Executable::decode(&content).map_err(|error| damaged(&format!("cannot be read: {error}")))
     }
 
-    fn record(&self, id: &SessionId) -> Result<Option<SessionRecord>, StorageError> {
+    fn record(&self, id: &SessionId) -> Result<Option<(Stamp, SessionRecord)>, StorageError> {
         let found = self.read(|connection| {
-            let sql = "SELECT id, state, ended, checksum, summary FROM session WHERE id = ?1";
-            connection.prepare_cached(sql)?.query_row([id.as_str()], |row| SessionRow::read(row, 0)).optional()
+            let sql = "SELECT id, state, ended, checksum, summary, stamp FROM session WHERE id = ?1";
+            let found = |row: &Row<'_>| Ok((row.get(5)?, SessionRow::read(row, 0)?));
+            connection.prepare_cached(sql)?.query_row([id.as_str()], found).optional()
         })?;
         if found.is_none() {
             self.check_absence(id.as_str())?;
         }
-        found.map(|row| self.record_of(&row)).transpose()
+        found.map(|(stamp, row)| Ok((self.stamp_of(stamp)?, self.record_of(&row)?))).transpose()
     }
 
     fn list(&self, filter: &Filter) -> Result<Vec<Summary>, StorageError> {
         struct Found {
             row: SessionRow,
             server: Option<i64>,
+            stamp: i64,
             threads: i64,
         }
         let found: Vec<Found> = self.read(|connection| {
             let sql = format!(
-                "SELECT id, state, ended, checksum, summary, server, {}
+                "SELECT id, state, ended, checksum, summary, server, stamp, {}
                 FROM session
                 WHERE id >= ?1 AND id < ?1 || 'g' AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR ended <= ?3 OR ended > ?5)
                 ORDER BY id DESC LIMIT ?4",
@@ -83,8 +89,10 @@ impl Catalog for Shared {
             let ended = |time: Timestamp| i64::try_from(time.0).unwrap_or(i64::MAX);
             let (before, after) = filter.ended_outside.map(|(before, after)| (ended(before), ended(after))).unzip();
             let limit = filter.limit.map_or(-1, |limit| limit as i64);
-            let found =
-                |row: &Row<'_>| Ok(Found { row: SessionRow::read(row, 0)?, server: row.get(5)?, threads: row.get(6)? });
+            let found = |row: &Row<'_>| {
+                let (server, stamp, threads) = (row.get(5)?, row.get(6)?, row.get(7)?);
+                Ok(Found { row: SessionRow::read(row, 0)?, server, stamp, threads })
+            };
             connection.prepare_cached(&sql)?.query_map(params![prefix, state, before, limit, after], found)?.collect()
         })?;
         if let Some(prefix) = filter.prefix.as_deref().filter(|_| found.is_empty() && filter.limit != Some(0)) {
@@ -97,7 +105,7 @@ impl Catalog for Shared {
                 && found.server.is_some_and(|server| *alive.entry(server).or_insert_with(|| self.is_alive(server)));
             let id = SessionId::from_text(&found.row.id);
             let threads = record.threads.unwrap_or(found.threads as u64);
-            Ok(Summary { id, record, is_served, threads })
+            Ok(Summary { id, record, stamp: self.stamp_of(found.stamp)?, is_served, threads })
         });
         summaries.collect()
     }
@@ -107,7 +115,10 @@ impl Catalog for Shared {
         let only = only.map(SessionId::as_str);
         let servers: Vec<Option<i64>> = self.read(|connection| {
             let mut statement = connection.prepare_cached(match only {
-                Some(_) => "SELECT server FROM session WHERE state = 'running' AND server IS NOT ?1 AND id = ?2",
+                Some(_) => {
+                    "SELECT server FROM session
+                    WHERE state IN ('running', 'moving', 'importing') AND server IS NOT ?1 AND id = ?2"
+                }
                 None => SERVERS,
             })?;
             let servers = statement.query_map(params![me, only], |row| row.get(0))?;
@@ -124,7 +135,8 @@ impl Catalog for Shared {
             for server in &free {
                 // Whoever was quicker has put its own number there.
                 let sql = "UPDATE session SET server = ?1
-                    WHERE state = 'running' AND server IS ?3 AND (?2 IS NULL OR id = ?2) RETURNING id";
+                    WHERE state IN ('running', 'moving', 'importing') AND server IS ?3 AND (?2 IS NULL OR id = ?2)
+                    RETURNING id";
                 let mut statement = connection.prepare_cached(sql)?;
                 let ids = statement.query_map(params![me, only, server], |row| row.get::<_, String>(0))?;
                 for id in ids {
@@ -143,9 +155,10 @@ impl Catalog for Shared {
             return Ok(claimed.to_vec());
         }
         let active: HashSet<String> = self.read(|connection| {
-            // One without threads has still to be ended.
-            let sql = "SELECT id FROM session WHERE state = 'running' AND server = ?1 AND (
-                    EXISTS (SELECT 1 FROM ready WHERE session = session.number)
+            // One without threads has still to be ended, and a move or import that was cut off to be settled.
+            let sql = "SELECT id FROM session WHERE state IN ('running', 'moving', 'importing') AND server = ?1 AND (
+                    state != 'running'
+                    OR EXISTS (SELECT 1 FROM ready WHERE session = session.number)
                     OR EXISTS (SELECT 1 FROM todo WHERE session = session.number)
                     OR EXISTS (SELECT 1 FROM thread WHERE session = session.number AND due = ?2)
                     OR NOT EXISTS (SELECT 1 FROM thread WHERE session = session.number))";
@@ -170,11 +183,48 @@ impl Catalog for Shared {
         let Some(me) = self.server.get().map(server::Server::number) else { return Ok(()) };
         let only = only.map(SessionId::as_str);
         self.write(|connection| {
-            let sql =
-                "UPDATE session SET server = NULL WHERE state = 'running' AND server = ?1 AND (?2 IS NULL OR id = ?2)";
+            // Of all, those that are over keep theirs: it hears first when one of them is retried.
+            let sql = match only {
+                Some(_) => "UPDATE session SET server = NULL WHERE server = ?1 AND id = ?2",
+                None => {
+                    "UPDATE session SET server = NULL
+                    WHERE state IN ('running', 'moving', 'importing') AND server = ?1 AND ?2 IS NULL"
+                }
+            };
             connection.execute(sql, params![me, only])
         })
         .map(drop)
+    }
+
+    fn hold(&self, id: &SessionId) -> Result<bool, StorageError> {
+        let me = self.server()?.number();
+        loop {
+            let found: Option<(Option<i64>, bool)> = self.read(|connection| {
+                let sql = "SELECT server, state IN ('running', 'moving', 'importing') FROM session WHERE id = ?1";
+                let found = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+                connection.prepare_cached(sql)?.query_row([id.as_str()], found).optional()
+            })?;
+            let Some((server, is_unfinished)) = found else { return Ok(false) };
+            if is_unfinished && server.is_some_and(|server| server != me && self.is_alive(server)) {
+                return Ok(false);
+            }
+            let held = self.write(|connection| {
+                let sql = "UPDATE session SET server = ?2 WHERE id = ?1 AND server IS ?3
+                    AND (state IN ('running', 'moving', 'importing')) = ?4";
+                connection.execute(sql, params![id.as_str(), me, server, is_unfinished])
+            })?;
+            if held > 0 {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn is_served(&self, id: &SessionId) -> Result<bool, StorageError> {
+        let server: Option<Option<i64>> = self.read(|connection| {
+            let sql = "SELECT server FROM session WHERE id = ?1 AND state IN ('running', 'moving', 'importing')";
+            connection.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0)).optional()
+        })?;
+        Ok(server.flatten().is_some_and(|server| self.is_alive(server)))
     }
 
     fn forget_dead_server(&self, id: &SessionId) -> Result<(), StorageError> {
@@ -243,11 +293,12 @@ impl Catalog for Shared {
         server::announce(&self.folder);
     }
 
-    fn remove(&self, id: &SessionId) -> Result<(), StorageError> {
+    fn remove(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError> {
         self.write(|connection| {
-            let number = "SELECT number FROM session WHERE id = ?1";
-            let number: Option<i64> = connection.query_row(number, [id.as_str()], |row| row.get(0)).optional()?;
-            let Some(number) = number else { return Ok(0) };
+            let number = "SELECT number FROM session WHERE id = ?1 AND stamp = ?2";
+            let judged = params![id.as_str(), stamp_number(expected)];
+            let number: Option<i64> = connection.query_row(number, judged, |row| row.get(0)).optional()?;
+            let Some(number) = number else { return Ok(false) };
             for table in TABLES {
                 let sql = format!("DELETE FROM {table} WHERE session = ?1");
                 connection.prepare_cached(&sql)?.execute([number])?;
@@ -257,9 +308,9 @@ impl Catalog for Shared {
                 let sql = format!("DELETE FROM {table} WHERE place >= ?1 AND place < ?2");
                 connection.prepare_cached(&sql)?.execute([places.start, places.end])?;
             }
-            connection.prepare_cached("DELETE FROM session WHERE number = ?1")?.execute([number])
+            connection.prepare_cached("DELETE FROM session WHERE number = ?1")?.execute([number])?;
+            Ok(true)
         })
-        .map(drop)
     }
 }
 
@@ -291,6 +342,10 @@ impl Shared {
             let path = self.database.path().display();
             StorageError::Permanent(format!("`{path}`: the summary of session {}: {error}", row.id))
         })
+    }
+
+    fn stamp_of(&self, number: i64) -> Result<Stamp, StorageError> {
+        NonZeroU64::new(number as u64).map(Stamp).ok_or_else(|| self.database.damaged())
     }
 
     fn is_alive(&self, server: i64) -> bool {

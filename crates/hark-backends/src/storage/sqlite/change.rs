@@ -122,9 +122,14 @@ impl Change {
         {
             let sql = "SELECT server IS ?2 FROM session WHERE number = ?1";
             let is_ours = connection.prepare_cached(sql)?.query_row(params![row, self.server], |row| row.get(0));
-            if !is_ours.optional()?.unwrap_or(true) {
-                return Ok(Err(StorageError::TakenOver));
+            match is_ours.optional()? {
+                Some(true) => {}
+                Some(false) => return Ok(Err(StorageError::TakenOver)),
+                None => return Ok(Err(StorageError::Gone)),
             }
+        }
+        if self.expect.is_empty() && !self.is_there(connection)? {
+            return Ok(Err(StorageError::Gone));
         }
         self.make_expected(connection).map(Ok)
     }
@@ -169,6 +174,12 @@ impl Change {
             connection.prepare_cached(next)?.execute(params![places.start, places.end, self.log])?;
         }
         Ok(Outcome::Done)
+    }
+
+    /// Whether the session, if it was written once, still is, for changes that expect nothing of it.
+    fn is_there(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        let Some(row) = self.known_row(connection)? else { return Ok(true) };
+        connection.prepare_cached("SELECT 1 FROM session WHERE number = ?1")?.exists([row])
     }
 
     fn known_row(&self, connection: &Connection) -> rusqlite::Result<Option<i64>> {

@@ -48,7 +48,7 @@ const SCHEMA: &str = "
         number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, stamp INTEGER NOT NULL, state TEXT NOT NULL,
         ended INTEGER, server INTEGER, reserved INTEGER NOT NULL DEFAULT 0, checksum INTEGER NOT NULL,
         summary TEXT NOT NULL);
-    CREATE INDEX session_running ON session (server) WHERE state = 'running';
+    CREATE INDEX session_unfinished ON session (server) WHERE state IN ('running', 'moving', 'importing');
     CREATE TABLE thread (
         session INTEGER, number INTEGER, stamp INTEGER NOT NULL, due INTEGER, checksum INTEGER NOT NULL, summary TEXT NOT NULL,
         content BLOB NOT NULL, PRIMARY KEY (session, number)) WITHOUT ROWID;

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hark_engine::storage::Range;
 use hark_engine::{
-    Commit, Key, LogEntry, Outcome, Record, SessionId, SessionStorage, StorageError, ThreadId, Versioned, codec,
+    Commit, Everything, Key, LogEntry, Outcome, Record, SessionId, SessionStorage, StorageError, ThreadId, Versioned,
+    codec,
 };
 use hark_machine::Program;
 use rusqlite::{Connection, params};
@@ -115,8 +116,8 @@ impl SessionStorage for SqliteSession {
         self.query(|connection, session| self.scan_range(connection, session, &range, limit))
     }
 
-    fn all(&self) -> Result<Vec<Record>, StorageError> {
-        self.query(|connection, session| self.read_all(connection, session))
+    fn all(&self) -> Result<Everything, StorageError> {
+        self.query(|connection, session| self.read_all(connection, session))?.ok_or(StorageError::Gone)
     }
 
     fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, LogEntry)>, StorageError> {

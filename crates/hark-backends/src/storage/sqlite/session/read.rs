@@ -2,7 +2,7 @@
 
 use hark_bytecode::wire::WireError;
 use hark_engine::storage::Range;
-use hark_engine::{FutureId, Key, Live, LogEntry, Record, Stamp, ThreadId, Versioned, codec};
+use hark_engine::{Everything, FutureId, Key, Live, LogEntry, Record, Stamp, ThreadId, Versioned, codec};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::SqliteSession;
@@ -168,8 +168,13 @@ impl SqliteSession {
         Ok(found)
     }
 
-    /// All records but the session's own.
-    pub(super) fn read_all(&self, connection: &Connection, session: i64) -> Result<Vec<Record>, Fault> {
+    /// All that there is of the session.
+    pub(super) fn read_all(&self, connection: &Connection, session: i64) -> Result<Option<Everything>, Fault> {
+        let Some(Versioned { record: Record::Session(summary), .. }) =
+            self.read_one(connection, session, &Key::Session)?
+        else {
+            return Ok(None);
+        };
         let mut keys = Vec::new();
         let mut add = |sql: &str, key: &dyn Fn(&Row<'_>) -> rusqlite::Result<Key>| -> Result<(), Fault> {
             let mut statement = connection.prepare(sql)?;
@@ -197,7 +202,9 @@ impl SqliteSession {
             Some(found) => Ok(found.record),
             None => Err(Fault::At(key.clone(), WireError::Checksum.into())),
         };
-        keys.iter().map(read).collect()
+        let records = keys.iter().map(read).collect::<Result<_, _>>()?;
+        let history = read_history(connection, session, 0, i64::MAX)?.into_iter().map(|(_, entry)| entry).collect();
+        Ok(Some(Everything { session: *summary, records, history }))
     }
 }
 

@@ -1,0 +1,84 @@
+//! Resolving and failing a promise.
+
+use std::sync::Arc;
+
+use hark_machine::{Error, Value};
+
+use super::{Outside, OutsideError};
+use crate::commit::{Commit, Outcome};
+use crate::failure::Failure;
+use crate::id::{FutureId, Stamps};
+use crate::record::{FutureRecord, Key, Record, SessionState, Versioned};
+use crate::step::{self, Known, Plan};
+use crate::storage::{self, StorageError};
+
+impl Outside<'_> {
+    /// Gives a promise its value, once and for all.
+    ///
+    /// # Errors
+    /// If it has one, the session is over or being moved, or the storage fails.
+    pub fn resolve(&self, promise: &str, value: Value) -> Result<(), OutsideError> {
+        self.settle(promise, FutureRecord::Resolved(value))
+    }
+
+    /// Fails a promise, once and for all.
+    ///
+    /// # Errors
+    /// If it is done already, the session is over or being moved, or the storage fails.
+    pub fn fail(&self, promise: &str, message: &str) -> Result<(), OutsideError> {
+        let failure = Failure::at_root(Error::new("error", message), step::FIRST);
+        self.settle(promise, FutureRecord::Failed(Arc::new(failure)))
+    }
+
+    fn settle(&self, promise: &str, done: FutureRecord) -> Result<(), OutsideError> {
+        let future = FutureId::Promise(promise.into());
+        let mut stamps = self.stamps();
+        let mut plan = Plan::default();
+        let mut unanswered = None;
+        loop {
+            let known = match self.read(Key::Future(future.clone()))? {
+                // The answer was lost, but not what it was about.
+                Some(Versioned { stamp, .. }) if Some(stamp) == unanswered => break,
+                Some(Versioned { record: Record::Future(_, record), .. }) if !record.is_pending() => {
+                    return Err(OutsideError::AlreadyDone(record));
+                }
+                Some(Versioned { stamp, record: Record::Future(_, record) }) => Some(Known { stamp, record }),
+                _ => None,
+            };
+            let (session_stamp, session) = self.read_settled()?;
+            if session.state != SessionState::Running {
+                return Err(OutsideError::WrongState(session.state));
+            }
+            let mut commit = Commit::new(stamps.next());
+            // Not to be done to a session that ends, or is moved, in this moment: nobody would ever see it.
+            commit.expect.push((Key::Session, Some(session_stamp)));
+            let now = self.surroundings.now();
+            step::resolve(&future, known.as_ref(), done.clone(), now, &mut commit, &mut plan);
+            match self.records.commit(&mut commit)? {
+                Outcome::Done => break,
+                Outcome::Conflict => {}
+                Outcome::Unknown => unanswered = Some(commit.stamp),
+            }
+        }
+        // Whoever serves the session can begin before the last of many is woken.
+        self.announce()?;
+        if plan.wake_rest {
+            self.wake_rest(&future, &mut stamps)?;
+            self.announce()?;
+        }
+        Ok(())
+    }
+
+    fn wake_rest(&self, future: &FutureId, stamps: &mut Stamps<'_>) -> Result<(), StorageError> {
+        let mut plan = Plan::default();
+        loop {
+            let waiters = storage::some_waiters(&*self.records, future)?;
+            let mut commit = Commit::new(stamps.next());
+            step::wake_batch(future, &waiters, &mut commit, &mut plan);
+            let outcome = self.records.commit(&mut commit)?;
+            if waiters.is_empty() && outcome == Outcome::Done {
+                return Ok(());
+            }
+        }
+    }
+}
