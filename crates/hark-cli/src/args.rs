@@ -45,6 +45,8 @@ pub enum Command {
     Check(Check),
     /// Make a new project in this folder: hark.toml, service.hk, src, .gitignore
     Init(Init),
+    /// Make the project's Python environment, .venv, from its requirements.txt
+    Sync(Sync),
     /// List the sessions that are kept
     Sessions(Sessions),
     /// Show one session whole: its threads, what they wait for, its result and errors

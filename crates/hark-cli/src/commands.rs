@@ -14,6 +14,7 @@ pub mod resume;
 pub mod run;
 pub mod sessions;
 pub mod show;
+pub mod sync;
 pub mod transfer;
 pub mod worker;
 

@@ -124,7 +124,9 @@ const SETTINGS: &[Setting] = &[
         key: "python_requirements",
         kind: Kind::Text,
         default: "\"requirements.txt\"",
-        about: &["The Python packages that the program needs, as `pip` reads them."],
+        about: &[
+            "The file that lists the Python packages that the program needs. `hark sync` installs them into .venv.",
+        ],
     },
     Setting {
         section: "project",
@@ -132,8 +134,8 @@ const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
         default: "\"python3\"",
         about: &[
-            "The Python interpreter: a program's name, or a path. Without this setting it is the one of the active",
-            "virtual environment, else the one in .venv, else python3.",
+            "The Python interpreter: a program's name, or a path. `hark sync` makes .venv from it. Without this setting it",
+            "is the one of the active virtual environment, else the one in .venv, else python3.",
         ],
     },
     inherited("project", "provider"),

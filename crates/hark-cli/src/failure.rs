@@ -29,6 +29,13 @@ pub enum Failure {
         /// What to do next.
         hint: Option<String>,
     },
+    /// What was asked for was tried and failed.
+    Undone {
+        /// What is wrong.
+        message: String,
+        /// What to do next.
+        hint: Option<String>,
+    },
     /// A settings file is wrong; one of these at least is an error.
     Settings(Source, Vec<Problem>),
     /// The program was rejected, which has been said already.
@@ -45,11 +52,17 @@ impl Failure {
         Failure::Usage { message: message.into(), hint: None }
     }
 
+    /// What was asked for was tried and failed.
+    pub fn undone(message: impl Into<String>) -> Failure {
+        Failure::Undone { message: message.into(), hint: None }
+    }
+
     /// The same with what to do next.
     #[must_use]
     pub fn with_hint(self, text: impl Into<String>) -> Failure {
         match self {
             Failure::Usage { message, .. } => Failure::Usage { message, hint: Some(text.into()) },
+            Failure::Undone { message, .. } => Failure::Undone { message, hint: Some(text.into()) },
             other => other,
         }
     }
@@ -62,7 +75,9 @@ impl Failure {
     /// What it says in one line, for a report.
     pub fn message(&self) -> String {
         match self {
-            Failure::Usage { message, .. } | Failure::Storage(message) => message.clone(),
+            Failure::Usage { message, .. } | Failure::Undone { message, .. } | Failure::Storage(message) => {
+                message.clone()
+            }
             Failure::Settings(_, problems) => {
                 let error = problems.iter().find(|problem| problem.severity == Severity::Error);
                 error.map(|problem| problem.message.clone()).unwrap_or_default()
@@ -77,7 +92,7 @@ impl Failure {
         match self {
             // Whoever reads has seen enough: `hark ... | head -1`.
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Failure::Output(_) | Failure::Storage(_) => 1,
+            Failure::Output(_) | Failure::Storage(_) | Failure::Undone { .. } => 1,
             Failure::Usage { .. } | Failure::Settings(..) | Failure::Rejected => 2,
         }
     }
@@ -89,8 +104,11 @@ impl Failure {
             Failure::Rejected => {}
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Failure::Settings(source, problems) => draw_problems(source, problems, style, &mut out),
-            Failure::Usage { .. } | Failure::Output(_) | Failure::Storage(_) => {
-                let hint = if let Failure::Usage { hint, .. } = self { hint.as_deref() } else { None };
+            Failure::Usage { .. } | Failure::Undone { .. } | Failure::Output(_) | Failure::Storage(_) => {
+                let hint = match self {
+                    Failure::Usage { hint, .. } | Failure::Undone { hint, .. } => hint.as_deref(),
+                    _ => None,
+                };
                 draw_message(&self.message(), hint, style, &mut out);
             }
         }

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Asm(wanted) => commands::asm::asm(wanted),
         Command::Check(wanted) => commands::check::check(wanted),
         Command::Init(wanted) => commands::init::init(wanted),
+        Command::Sync(wanted) => commands::sync::sync(wanted),
         Command::Sessions(wanted) => commands::sessions::sessions(wanted),
         Command::Show(wanted) => commands::show::show(wanted),
         Command::Stdout(wanted) => commands::history::stdout(wanted),

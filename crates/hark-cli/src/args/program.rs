@@ -114,6 +114,27 @@ pub struct Init {
     pub quiet: bool,
 }
 
+/// `hark sync`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark sync                     make .venv, or bring it up to date
+  hark sync --clear             make it anew
+
+It uses `uv` if that is installed, else Python's own `venv` and `pip`.
+
+Exit status: 0 .venv has what is listed, 1 a package cannot be installed, 2 no requirements or no Python that works.")]
+pub struct Sync {
+    /// Make .venv anew, also if there is one
+    #[arg(long)]
+    pub clear: bool,
+    /// Print only what went wrong
+    #[arg(short, long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
 /// `hark bench`
 #[derive(Debug, Args)]
 #[command(after_help = "\

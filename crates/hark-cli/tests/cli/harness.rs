@@ -120,7 +120,10 @@ pub struct Beside(Option<Child>);
 
 impl Beside {
     pub fn start(folder: &Folder, line: &str) -> Beside {
-        let mut command = folder.command(line.split_whitespace());
+        Beside::start_command(folder.command(line.split_whitespace()))
+    }
+
+    pub fn start_command(mut command: Command) -> Beside {
         Beside(Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()))
     }
 

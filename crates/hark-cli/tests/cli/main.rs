@@ -17,3 +17,4 @@ mod python;
 mod reports;
 mod sessions;
 mod streams;
+mod sync;

@@ -1,0 +1,203 @@
+//! What `uv`, `venv` and `pip` complain about, in words that say what to do. Their messages are no interface: what is not
+//! recognized is passed on as it is.
+
+use std::path::Path;
+
+use hark_foreign::Interpreter;
+
+use crate::failure::Failure;
+
+/// Why packages cannot be installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Network,
+    BadRequirement,
+    OtherPython,
+    NotFound,
+    Conflict,
+    Build,
+    Disk,
+}
+
+/// What tells the causes, in small letters. The first that is found counts: without a network `pip` also says that it has
+/// found nothing.
+const SIGNS: &[(Cause, &[&str])] = &[
+    (Cause::Disk, &["no space left on device", "disk quota exceeded", "read-only file system"]),
+    (
+        Cause::Network,
+        &[
+            "failed to establish a new connection",
+            "name resolution",
+            "dns error",
+            "connection refused",
+            "network is unreachable",
+            "error sending request",
+            "connection reset",
+            "timed out",
+            "cannot connect to proxy",
+            "certificate verify failed",
+            "connection error",
+        ],
+    ),
+    (
+        Cause::BadRequirement,
+        &[
+            "invalid requirement",
+            "couldn't parse requirement",
+            "could not parse requirement",
+            "could not open requirements file",
+            "unsupported requirement",
+        ],
+    ),
+    (
+        Cause::OtherPython,
+        &["requires a different python", "does not satisfy python", "requires-python", "is not a supported wheel"],
+    ),
+    (Cause::NotFound, &["no matching distribution", "was not found in the", "there is no version of"]),
+    (Cause::Conflict, &["resolutionimpossible", "conflicting dependencies", "no solution found"]),
+    (
+        Cause::Build,
+        &["failed to build", "failed building wheel", "subprocess-exited-with-error", "metadata-generation-failed"],
+    ),
+];
+
+/// The failure of a tool that was to install a file's packages and said this.
+pub fn of_installing(said: &str, requirements: &Path, version: &str) -> Failure {
+    let file = requirements.display();
+    let lower = said.to_lowercase();
+    let found = SIGNS.iter().find(|(_, signs)| signs.iter().any(|sign| lower.contains(sign)));
+    let failure = Failure::undone(match gist(said) {
+        Some(gist) => format!("what `{file}` lists cannot be installed: {gist}"),
+        None => format!("what `{file}` lists cannot be installed"),
+    });
+    let hint = match found.map(|(cause, _)| cause) {
+        Some(Cause::Network) => {
+            "the packages' index cannot be reached: look at the network, and run `hark sync` again".into()
+        }
+        Some(Cause::BadRequirement) => {
+            format!("a line of `{file}` names a package: `name`, `name==1.2`, `name>=1,<2` or `./folder`")
+        }
+        Some(Cause::OtherPython) => {
+            format!("it does not work with Python {version}: choose another one with `python` in hark.toml")
+        }
+        Some(Cause::NotFound) => format!("there is no such package, or no such version for Python {version}"),
+        Some(Cause::Conflict) => "these packages do not go together: allow other versions of them".into(),
+        Some(Cause::Build) => "the package has to be compiled, and that failed".into(),
+        Some(Cause::Disk) => "make room, and run `hark sync` again".into(),
+        None => return failure,
+    };
+    failure.with_hint(hint)
+}
+
+/// The failure of a tool that was to make a virtual environment and said this.
+pub fn of_making(said: &str, base: &Interpreter) -> Failure {
+    let failure = Failure::undone(match gist(said) {
+        Some(gist) => format!("`.venv` cannot be made: {gist}"),
+        None => "`.venv` cannot be made".to_owned(),
+    });
+    let lower = said.to_lowercase();
+    if lower.contains("ensurepip") || lower.contains("no module named venv") {
+        let path = base.path.display();
+        return failure.with_hint(format!(
+            "`{path}` comes without `venv` or `pip`: install them (on Debian and Ubuntu the package `python3-venv`), or `uv`"
+        ));
+    }
+    failure
+}
+
+/// The line that says it: the first that calls itself an error, else the last one. Some need the next one.
+fn gist(said: &str) -> Option<String> {
+    let is_frame = |letter: char| letter.is_whitespace() || ('\u{2500}'..'\u{25ff}').contains(&letter);
+    let lines = said.lines().map(|line| line.trim_matches(is_frame)).filter(|line| !line.is_empty());
+    let lines: Vec<&str> = lines.collect();
+    let marks = ["ERROR: ", "Error: ", "error: ", "× "];
+    let marked = |line: &str| marks.iter().find_map(|mark| line.strip_prefix(mark)).map(|text| text.trim().to_owned());
+    // Of two errors for one reason, `pip` lists all versions there are in the other one.
+    if let Some(line) = lines.iter().find(|line| line.contains("No matching distribution")) {
+        return marked(line);
+    }
+    let Some((at, text)) = lines.iter().enumerate().find_map(|(at, line)| Some((at, marked(line)?))) else {
+        return lines.last().map(|line| (*line).to_owned());
+    };
+    let next = lines.get(at + 1).copied().unwrap_or_default();
+    match next.strip_prefix("cause: ").or_else(|| next.strip_prefix("Caused by: ")) {
+        Some(cause) => Some(format!("{text}: {cause}")),
+        None if text.ends_with(':') => Some(format!("{text} {next}")),
+        None => Some(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The message and the hint about what was said.
+    fn told(said: &str) -> (String, String) {
+        match of_installing(said, Path::new("requirements.txt"), "3.11.7") {
+            Failure::Undone { message, hint } => (message, hint.unwrap_or_default()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_went_wrong_is_recognized() {
+        let cases = [
+            (
+                "WARNING: Retrying (Retry(total=4)) after connection broken by 'NewConnectionError(...: Failed to establish a \
+                 new connection: [Errno -3] Temporary failure in name resolution')': /simple/foo/\n\
+                 ERROR: Could not find a version that satisfies the requirement foo (from versions: none)\n\
+                 ERROR: No matching distribution found for foo\n",
+                "No matching distribution found for foo",
+                "the packages' index cannot be reached",
+            ),
+            (
+                "error: Request failed after 3 retries\n  Caused by: Failed to fetch: `https://example.com/simple/foo/`\n  \
+                 Caused by: error sending request for url\n  Caused by: dns error\n",
+                "Request failed after 3 retries: Failed to fetch: `https://example.com/simple/foo/`",
+                "the packages' index cannot be reached",
+            ),
+            (
+                "ERROR: Could not find a version that satisfies the requirement foo==9 (from versions: 1)\n",
+                "Could not find a version that satisfies the requirement foo==9 (from versions: 1)",
+                "",
+            ),
+            (
+                "ERROR: No matching distribution found for foo==9\n",
+                "No matching distribution found for foo==9",
+                "there is no such package, or no such version for Python 3.11.7",
+            ),
+            (
+                "  × No solution found when resolving dependencies:\n  ╰─▶ Because foo was not found in the package registry\n",
+                "No solution found when resolving dependencies: Because foo was not found in the package registry",
+                "there is no such package",
+            ),
+            (
+                "ERROR: Invalid requirement: 'foo=1': Expected end or semicolon (from line 1 of requirements.txt)\n",
+                "Invalid requirement: 'foo=1': Expected end or semicolon (from line 1 of requirements.txt)",
+                "a line of `requirements.txt` names a package",
+            ),
+            (
+                "ERROR: Ignored the following versions that require a different python version: 2 Requires-Python >=3.13\n",
+                "Ignored the following versions that require a different python version: 2 Requires-Python >=3.13",
+                "it does not work with Python 3.11.7",
+            ),
+            (
+                "ERROR: ResolutionImpossible: for help visit\n",
+                "ResolutionImpossible: for help visit",
+                "these packages do not",
+            ),
+            (
+                "error: No solution found when resolving dependencies\n  cause: Because a depends on c<1 and b on c>1\n",
+                "No solution found when resolving dependencies: Because a depends on c<1 and b on c>1",
+                "these packages do not go together",
+            ),
+            ("Something else\n\nthe last line\n", "the last line", ""),
+        ];
+        for (said, gist, hint) in cases {
+            let (message, advice) = told(said);
+            assert_eq!(message, format!("what `requirements.txt` lists cannot be installed: {gist}"));
+            assert!(advice.starts_with(hint) && advice.is_empty() == hint.is_empty(), "{said}: {advice}");
+        }
+        assert_eq!(told("").0, "what `requirements.txt` lists cannot be installed");
+    }
+}
