@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use hark_bytecode::Executable;
-use hark_machine::{Program, Thread, Value, function_name, literal_text};
+use hark_machine::{Program, Thread, Value, function_name, short_text};
 
 use crate::attendant::Attendant;
 use crate::foreign::Foreign;
@@ -66,18 +65,13 @@ impl Start {
             program: self.program.hash().to_string(),
             file: executable.source.path.to_string(),
             function: function_name(&self.callee, executable).to_owned(),
-            arguments: self.arguments.iter().map(|argument| shown(argument, executable)).collect(),
+            arguments: self
+                .arguments
+                .iter()
+                .map(|argument| short_text(argument, executable, SHOWN_ARGUMENT_MAX))
+                .collect(),
             started,
         }
-    }
-}
-
-/// A value for a summary.
-fn shown(value: &Value, executable: &Executable) -> String {
-    let text = literal_text(value, executable);
-    match text.char_indices().nth(SHOWN_ARGUMENT_MAX) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
     }
 }
 

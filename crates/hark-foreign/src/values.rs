@@ -3,7 +3,7 @@
 //! Nothing here recurses: nesting is limited by memory only.
 
 use hark_machine::limits::INTEGER_BITS_MAX;
-use hark_machine::{Error, HashBody, Key, List, Value};
+use hark_machine::{Error, HashBody, Key, List, Value, is_larger};
 use num_bigint::BigInt;
 use triomphe::Arc;
 
@@ -11,6 +11,9 @@ use crate::limits::MESSAGE_BYTES_MAX;
 
 /// Lists from this length on are looked at for whether they hold numbers of one type only.
 const PACKED_LENGTH_MIN: usize = 16;
+
+/// Arguments are written so far before they are measured.
+const MEASURED_BYTES_MIN: usize = 1 << 20;
 
 /// The most elements that a list gets room for before they have come.
 const CAPACITY_MAX: usize = 4096;
@@ -38,9 +41,10 @@ enum Rest<'a> {
 ///
 /// # Errors
 /// If there is a function or Future among them, however deep, or they are too large. A value may be in many places, so they
-/// can be far larger than they are in memory: this gives up as soon as it is clear.
+/// can be far larger than they are in memory: this gives up before it has needed much.
 pub fn encode_arguments(arguments: &[Value], bytes: &mut Vec<u8>) -> Result<(), Refused> {
     head(b'l', arguments.len(), bytes);
+    let mut is_measured = false;
     let mut open = Vec::new();
     for argument in arguments {
         open.extend(begin(argument, bytes)?);
@@ -56,9 +60,26 @@ pub fn encode_arguments(arguments: &[Value], bytes: &mut Vec<u8>) -> Result<(), 
             if bytes.len() > MESSAGE_BYTES_MAX {
                 return Err(Refused::TooLarge);
             }
+            if bytes.len() > MEASURED_BYTES_MIN && !is_measured {
+                is_measured = true;
+                if arguments.iter().any(is_too_large) {
+                    return Err(Refused::TooLarge);
+                }
+            }
         }
     }
     Ok(())
+}
+
+/// Whether a value needs more bytes than a message has.
+fn is_too_large(value: &Value) -> bool {
+    let bytes = |atom: &Value| match atom {
+        Value::Integer(_) | Value::Float(_) => 8,
+        Value::String(text) => text.as_str().len() as u64,
+        Value::BigInteger(big) => big.bits() / 8,
+        _ => 1,
+    };
+    is_larger(value, MESSAGE_BYTES_MAX as u64, 5, bytes)
 }
 
 fn next<'a>(rest: &mut Rest<'a>) -> Option<(Option<&'a Value>, &'a Value)> {
@@ -287,12 +308,9 @@ pub fn refused_arguments(described: &str, refused: Refused) -> Error {
         Refused::Type(name) => {
             Error::of_type(format!("{described} cannot be given a {name}, only values that Python has too"))
         }
-        Refused::TooLarge => Error::new(
-            "python",
-            format!(
-                "{described} cannot be given arguments that are so large: a call has at most {MESSAGE_BYTES_MAX} bytes"
-            ),
-        ),
+        Refused::TooLarge => Error::limit(format!(
+            "{described} cannot be given arguments that are so large: a call has at most {MESSAGE_BYTES_MAX} bytes"
+        )),
     }
 }
 

@@ -8,7 +8,7 @@ use hark_bytecode::builtins::Builtin;
 use num_traits::ToPrimitive;
 use triomphe::Arc;
 
-use crate::display::{literal_text, text_of};
+use crate::display::whole_text;
 use crate::effect::Host;
 use crate::error::Error;
 use crate::hash::{HashBody, Key};
@@ -38,7 +38,7 @@ pub(crate) fn call(
 ) -> Result<Outcome> {
     let value = match (builtin, arguments) {
         (Builtin::Print, [value]) => {
-            let mut text = text_of(value, executable);
+            let mut text = whole_text("print", value, executable)?;
             text.push('\n');
             host.print(text);
             std::mem::take(value)
@@ -74,10 +74,12 @@ pub(crate) fn call(
         (Builtin::ToString, [value]) => match value {
             Value::String(_) => std::mem::take(value),
             Value::Integer(value) => Value::String(Arc::new(Text::of_integer(*value))),
-            other => Value::string(text_of(other, executable)),
+            other => Value::string(whole_text("to_string", other, executable)?),
         },
         (Builtin::Signal, [kind, message]) => signal(kind, message, executable, host)?,
-        (Builtin::Future, [name, id]) => named_promise(&text_of(name, executable), &text_of(id, executable))?,
+        (Builtin::Future, [name, id]) => {
+            named_promise(&whole_text("future", name, executable)?, &whole_text("future", id, executable)?)?
+        }
         (Builtin::Sid, []) => Value::string(host.session()),
         (Builtin::Tid, []) => Value::Integer(host.thread() as i64),
         (Builtin::Promise, []) => Value::Promise(Arc::new(format!("promise/{:016x}", host.random()))),
@@ -86,8 +88,8 @@ pub(crate) fn call(
         // The 53 bits that a float has.
         (Builtin::Random, []) => Value::Float((host.random() >> 11) as f64 / (1_u64 << 53) as f64),
         (Builtin::Uuid, []) => Value::string(uuid(host.random(), host.random())),
-        (Builtin::Error, [message]) => return Err(raised(message, Value::Null, executable)),
-        (Builtin::Error, [message, data]) => return Err(raised(message, data.clone(), executable)),
+        (Builtin::Error, [message]) => return Err(raised("error", message, Value::Null, executable)),
+        (Builtin::Error, [message, data]) => return Err(raised("error", message, data.clone(), executable)),
         (builtin, arguments) => return Err(wrong_count(builtin, arguments.len())),
     };
     Ok(Outcome::Value(value))
@@ -331,11 +333,11 @@ fn shorten(text: &str) -> String {
 
 fn signal(kind: &Value, message: &mut Value, executable: &Executable, host: &mut impl Host) -> Result<Value> {
     let kind = match kind.as_str() {
-        Some("error") => return Err(raised(message, Value::Null, executable)),
+        Some("error") => return Err(raised("signal", message, Value::Null, executable)),
         Some(kind) => kind,
         None => return Err(wrong_type("signal", "a string as its kind", kind)),
     };
-    host.print(format!("[signal {kind}]: {}\n", text_of(message, executable)));
+    host.print(format!("[signal {kind}]: {}\n", whole_text("signal", message, executable)?));
     Ok(std::mem::take(message))
 }
 
@@ -366,10 +368,10 @@ fn uuid(high: u64, low: u64) -> String {
     format!("{:08x}-{:04x}-{version:04x}-{variant:04x}-{low:012x}", high >> 16, high & 0xffff)
 }
 
-fn raised(message: &Value, data: Value, executable: &Executable) -> Error {
-    let text = match message {
-        Value::String(text) => text.as_str().to_owned(),
-        other => literal_text(other, executable),
-    };
-    Error::new("error", text).with_data(data)
+/// The error that a program raises, or that of a message that is too long.
+fn raised(builtin: &str, message: &Value, data: Value, executable: &Executable) -> Error {
+    match whole_text(builtin, message, executable) {
+        Ok(text) => Error::new("error", text).with_data(data),
+        Err(too_long) => too_long,
+    }
 }

@@ -1,11 +1,26 @@
 //! The text form of values: what `print` shows.
+//!
+//! A value may be in many places, so its text can be far larger than it is in memory: whether it can be written whole
+//! is clear before it is written.
 
 use hark_bytecode::{Executable, float_text, string_text};
 
+use crate::error::Error;
+use crate::hash::HashBody;
+use crate::limits::{DECIMAL_BITS_MAX, SHORTENED_CHARACTERS, STRING_BYTES_MAX};
 use crate::list::List;
+use crate::number::article;
+use crate::size::is_larger;
 use crate::value::Value;
 
-/// A value's text: a string as it is, everything else as a literal of the language.
+/// Texts are written so far before anybody asks how long they will be.
+const MEASURED_BYTES_MIN: usize = 1 << 20;
+
+/// In a text that is cut, integers of more bits are not written in digits.
+const SHORTENED_BITS_MAX: u64 = 1 << 12;
+
+/// A value's text: a string as it is, everything else as a literal of the language. It is shortened if it is too long
+/// to be written whole.
 pub fn text_of(value: &Value, executable: &Executable) -> String {
     match value {
         Value::String(text) => text.as_str().to_owned(),
@@ -13,70 +28,154 @@ pub fn text_of(value: &Value, executable: &Executable) -> String {
     }
 }
 
+/// A value's text as a literal, with strings in quotes. It is shortened if it is too long to be written whole.
+pub fn literal_text(value: &Value, executable: &Executable) -> String {
+    whole_literal(value, executable).unwrap_or_else(|| short_text(value, executable, SHORTENED_CHARACTERS))
+}
+
+/// The beginning of a value's text as a literal: so many characters, and `...` if there are more.
+pub fn short_text(value: &Value, executable: &Executable, characters: usize) -> String {
+    let bytes_max = characters.saturating_mul(4);
+    let mut writing = Writing { text: String::new(), bytes_max, decimal_bits_max: SHORTENED_BITS_MAX, executable };
+    // What is left out is behind the characters that are wanted.
+    let _ = writing.value(value);
+    match writing.text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}...", &writing.text[..end]),
+        None => writing.text,
+    }
+}
+
+/// A value's text for a builtin of this name.
+///
+/// # Errors
+/// If it is too long.
+pub(crate) fn whole_text(name: &str, value: &Value, executable: &Executable) -> Result<String, Error> {
+    match value {
+        Value::String(text) => Ok(text.as_str().to_owned()),
+        Value::BigInteger(big) if big.bits() > DECIMAL_BITS_MAX => Err(Error::limit(format!(
+            "`{name}`: the integer has {} bits, and at most {DECIMAL_BITS_MAX} are written as text",
+            big.bits()
+        ))),
+        other => whole_literal(other, executable).ok_or_else(|| {
+            let what = article(value.type_name());
+            Error::limit(format!("`{name}`: the text of {what} would have more than {STRING_BYTES_MAX} bytes"))
+        }),
+    }
+}
+
+/// Whether a value is so large, with each part counted as often as it is there, that it cannot be written whole.
+pub fn is_too_long(value: &Value) -> bool {
+    let length = |atom: &Value| match atom {
+        Value::String(text) => text.as_str().len() as u64 + 4,
+        Value::BigInteger(big) if big.bits() > DECIMAL_BITS_MAX => u64::MAX,
+        Value::BigInteger(big) => big.bits() / 4,
+        _ => 3,
+    };
+    is_larger(value, STRING_BYTES_MAX as u64, 2, length)
+}
+
+fn whole_literal(value: &Value, executable: &Executable) -> Option<String> {
+    let with_most = |bytes_max| {
+        let mut writing = Writing { text: String::new(), bytes_max, decimal_bits_max: DECIMAL_BITS_MAX, executable };
+        writing.value(value).ok().map(|()| writing.text)
+    };
+    with_most(MEASURED_BYTES_MIN).or_else(|| if is_too_long(value) { None } else { with_most(STRING_BYTES_MAX) })
+}
+
+/// A text under way.
+struct Writing<'e> {
+    text: String,
+    bytes_max: usize,
+    decimal_bits_max: u64,
+    executable: &'e Executable,
+}
+
+/// The text is longer than it may be.
+struct TooLong;
+
 /// What is still to be written of the containers that are open.
 enum Open<'a> {
     List(List<'a>, usize),
-    Hash(&'a crate::hash::HashBody, usize),
+    Hash(&'a HashBody, usize),
 }
 
-/// A value's text as a literal, with strings in quotes. Nesting has no limit.
-pub fn literal_text(value: &Value, executable: &Executable) -> String {
-    if !value.is_container() {
-        return atom_text(value, executable);
+impl Writing<'_> {
+    /// Writes a value. Nesting has no limit.
+    fn value(&mut self, value: &Value) -> Result<(), TooLong> {
+        let mut open = Vec::new();
+        self.begin(value, &mut open)?;
+        while let Some(container) = open.pop() {
+            match container {
+                Open::List(list, index) => match list.get(index) {
+                    Some(item) => {
+                        self.text.push_str(if index > 0 { ", " } else { "" });
+                        open.push(Open::List(list, index + 1));
+                        self.begin(item, &mut open)?;
+                    }
+                    None => self.text.push(']'),
+                },
+                Open::Hash(hash, index) => match hash.entry(index) {
+                    Some((key, item)) => {
+                        self.text.push_str(if index > 0 { ", " } else { "" });
+                        self.atom(key)?;
+                        self.text.push_str(": ");
+                        open.push(Open::Hash(hash, index + 1));
+                        self.begin(item, &mut open)?;
+                    }
+                    None => self.text.push('}'),
+                },
+            }
+        }
+        self.check()
     }
-    let mut text = String::new();
-    let mut open = Vec::new();
-    begin(value, executable, &mut text, &mut open);
-    while let Some(container) = open.pop() {
-        match container {
-            Open::List(list, index) => match list.get(index) {
-                Some(item) => {
-                    text.push_str(if index > 0 { ", " } else { "" });
-                    open.push(Open::List(list, index + 1));
-                    begin(item, executable, &mut text, &mut open);
+
+    fn begin<'a>(&mut self, value: &'a Value, open: &mut Vec<Open<'a>>) -> Result<(), TooLong> {
+        match value {
+            Value::List(start, body) => {
+                self.text.push('[');
+                open.push(Open::List(List::new(*start, body), 0));
+                self.check()
+            }
+            Value::Hash(body) => {
+                self.text.push('{');
+                open.push(Open::Hash(body, 0));
+                self.check()
+            }
+            atom => self.atom(atom),
+        }
+    }
+
+    fn atom(&mut self, value: &Value) -> Result<(), TooLong> {
+        match value {
+            Value::Null | Value::List(..) | Value::Hash(_) => self.text.push_str("null"),
+            Value::Boolean(value) => self.text.push_str(if *value { "true" } else { "false" }),
+            Value::Integer(value) => self.text.push_str(&value.to_string()),
+            Value::BigInteger(value) if value.bits() > self.decimal_bits_max => {
+                self.text.push_str(&format!("<integer of {} bits>", value.bits()));
+                return Err(TooLong);
+            }
+            Value::BigInteger(value) => self.text.push_str(&value.to_string()),
+            Value::Float(value) => self.text.push_str(&float_text(*value)),
+            Value::String(text) => {
+                // No more of it than there is room for.
+                let text = text.as_str();
+                let room = self.bytes_max.saturating_sub(self.text.len());
+                if text.len() > room {
+                    let end = (0..=room).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+                    self.text.push_str(&string_text(&text[..end]));
+                    return Err(TooLong);
                 }
-                None => text.push(']'),
-            },
-            Open::Hash(hash, index) => match hash.entry(index) {
-                Some((key, item)) => {
-                    text.push_str(if index > 0 { ", " } else { "" });
-                    text.push_str(&atom_text(key, executable));
-                    text.push_str(": ");
-                    open.push(Open::Hash(hash, index + 1));
-                    begin(item, executable, &mut text, &mut open);
-                }
-                None => text.push('}'),
-            },
+                self.text.push_str(&string_text(text));
+            }
+            Value::Future(number) => self.text.push_str(&format!("<future {number}>")),
+            Value::Promise(id) => self.text.push_str(&format!("<future {id}>")),
+            function => self.text.push_str(&format!("<fn {}>", function_name(function, self.executable))),
         }
+        self.check()
     }
-    text
-}
 
-fn begin<'a>(value: &'a Value, executable: &Executable, text: &mut String, open: &mut Vec<Open<'a>>) {
-    match value {
-        Value::List(start, body) => {
-            text.push('[');
-            open.push(Open::List(List::new(*start, body), 0));
-        }
-        Value::Hash(body) => {
-            text.push('{');
-            open.push(Open::Hash(body, 0));
-        }
-        atom => text.push_str(&atom_text(atom, executable)),
-    }
-}
-
-fn atom_text(value: &Value, executable: &Executable) -> String {
-    match value {
-        Value::Null | Value::List(..) | Value::Hash(_) => "null".to_owned(),
-        Value::Boolean(value) => value.to_string(),
-        Value::Integer(value) => value.to_string(),
-        Value::BigInteger(value) => value.to_string(),
-        Value::Float(value) => float_text(*value),
-        Value::String(text) => string_text(text.as_str()),
-        Value::Future(number) => format!("<future {number}>"),
-        Value::Promise(id) => format!("<future {id}>"),
-        function => format!("<fn {}>", function_name(function, executable)),
+    fn check(&self) -> Result<(), TooLong> {
+        if self.text.len() <= self.bytes_max { Ok(()) } else { Err(TooLong) }
     }
 }
 

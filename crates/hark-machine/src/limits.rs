@@ -27,3 +27,6 @@ pub const INTEGER_BITS_MAX: u64 = 1 << 24;
 
 /// The most bits of an integer that is written in decimal digits, which takes a second: 1.2 million digits.
 pub const DECIMAL_BITS_MAX: u64 = 1 << 22;
+
+/// So much is shown of a text that is too long to be written whole.
+pub const SHORTENED_CHARACTERS: usize = 1_000;

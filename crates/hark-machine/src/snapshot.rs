@@ -56,7 +56,16 @@ struct PortableRecord {
 impl Thread {
     /// Writes the thread down. Shared values are written once.
     pub fn snapshot(&self, program: &Program) -> Vec<u8> {
-        let mut values = ValueWriter::default();
+        let (values, body) = ValueWriter::gather(|values| self.written(values, program));
+        let mut writer = Writer::new();
+        writer.unsigned(program.fingerprint());
+        values.finish(&mut writer);
+        writer.raw(&body.into_bytes());
+        writer.seal(MAGIC, VERSION)
+    }
+
+    /// All but the fingerprint and the objects.
+    fn written(&self, values: &mut ValueWriter, program: &Program) -> Writer {
         let mut body = Writer::new();
         match &self.state {
             State::Calling(callee, arguments) => {
@@ -70,7 +79,7 @@ impl Thread {
                 body.unsigned(self.records.len() as u64);
                 for index in 0..self.records.len() {
                     let record = self.portable_record(index, program);
-                    write_record(&mut body, &mut values, program, &record);
+                    write_record(&mut body, values, program, &record);
                 }
             }
             State::Ended(value) => {
@@ -80,11 +89,7 @@ impl Thread {
         }
         body.byte(u8::from(self.answer.is_some()));
         self.answer.iter().for_each(|answer| values.write(&mut body, answer));
-        let mut writer = Writer::new();
-        writer.unsigned(program.fingerprint());
-        values.finish(&mut writer);
-        writer.raw(&body.into_bytes());
-        writer.seal(MAGIC, VERSION)
+        body
     }
 
     /// Reads what [`snapshot`](Thread::snapshot) wrote.

@@ -4,7 +4,7 @@ use std::io;
 
 use hark_engine::outside::{Outside, OutsideError};
 use hark_engine::{FutureRecord, SessionId};
-use hark_machine::literal_text;
+use hark_machine::short_text;
 
 use super::FINISHED;
 use super::kept::{Store, outside_failure};
@@ -13,6 +13,9 @@ use crate::failure::Failure;
 use crate::output;
 use crate::storage;
 use crate::value;
+
+/// So many characters of a value are shown in a message.
+const SHOWN_VALUE_MAX: usize = 200;
 
 /// Ends a session.
 ///
@@ -88,7 +91,7 @@ fn refused(error: OutsideError, session: &Outside<'_>, future: &str) -> Failure 
                     format!("`{future}` has failed already: {}", failure.error.message)
                 }
                 FutureRecord::Resolved(value) => {
-                    format!("`{future}` has a value already: {}", literal_text(&value, executable))
+                    format!("`{future}` has a value already: {}", short_text(&value, executable, SHOWN_VALUE_MAX))
                 }
                 _ => format!("`{future}` is resolved already"),
             })

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use hark_bytecode::Executable;
-use hark_machine::{HashBody, List, Value, literal_text};
+use hark_machine::limits::SHORTENED_CHARACTERS;
+use hark_machine::{HashBody, List, Value, is_too_long, literal_text, short_text};
 
 use super::Json;
 
@@ -16,8 +17,14 @@ enum Open<'a> {
     Pairs(&'a HashBody, usize),
 }
 
-/// Writes a value. Nesting has no limit.
+/// Writes a value. Nesting has no limit; a value that is too long to be written whole becomes an object that has the
+/// beginning of its text.
 pub fn write_value<W: Write>(value: &Value, executable: &Executable, json: &mut Json<W>) -> io::Result<()> {
+    if is_too_long(value) {
+        json.open('{')?;
+        json.entry("$shortened", &short_text(value, executable, SHORTENED_CHARACTERS))?;
+        return json.close('}');
+    }
     let mut open = Vec::new();
     begin(value, executable, json, &mut open)?;
     while let Some(container) = open.pop() {
@@ -139,6 +146,17 @@ mod tests {
         let expected = "[[1, {\"a\": [], \"b\": {}}], [\"x\", true]]";
         assert_eq!(written(&pairs), expected);
         assert_eq!(written(&Value::list(vec![pairs, Value::Null])), format!("[{expected}, null]"));
+    }
+
+    #[test]
+    fn what_is_too_long_is_shortened() {
+        let mut value = Value::list(vec![]);
+        for _ in 0..60 {
+            value = Value::list(vec![value.clone(), hash(vec![(Value::string("k"), value)])]);
+        }
+        let written = written(&value);
+        assert!(written.starts_with("{\"$shortened\": \"[[["), "{written}");
+        assert!(written.ends_with("...\"}") && written.len() < 2_000, "{written}");
     }
 
     #[test]

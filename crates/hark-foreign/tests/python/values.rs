@@ -180,7 +180,7 @@ fn arguments_that_are_too_large_are_refused_before_they_take_memory() {
     let many = |item: Value| Value::list(vec![item; 10_000]);
     let error = error("calls.echo", vec![many(many(Value::string("x".repeat(1_000_000))))]);
     let told = "`calls.echo` cannot be given arguments that are so large: a call has at most 1073741824 bytes";
-    assert_eq!((&*error.kind, &*error.message), ("python", told));
+    assert_eq!((&*error.kind, &*error.message), ("limit", told));
 }
 
 #[test]

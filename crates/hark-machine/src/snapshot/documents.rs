@@ -13,11 +13,14 @@ const MAGIC: [u8; 4] = *b"HkVa";
 const VERSION: u8 = 1;
 
 /// Writes values down. What they share is written once.
-pub fn write_values<'a>(values: impl IntoIterator<Item = &'a Value, IntoIter: ExactSizeIterator>) -> Vec<u8> {
+pub fn write_values<'a>(values: impl IntoIterator<Item = &'a Value, IntoIter: ExactSizeIterator + Clone>) -> Vec<u8> {
     let values = values.into_iter();
-    let (mut objects, mut body) = (ValueWriter::default(), Writer::new());
-    body.unsigned(values.len() as u64);
-    values.for_each(|value| objects.write(&mut body, value));
+    let (objects, body) = ValueWriter::gather(|objects| {
+        let mut body = Writer::new();
+        body.unsigned(values.len() as u64);
+        values.clone().for_each(|value| objects.write(&mut body, value));
+        body
+    });
     let mut writer = Writer::new();
     objects.finish(&mut writer);
     writer.raw(&body.into_bytes());

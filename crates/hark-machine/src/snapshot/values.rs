@@ -14,6 +14,7 @@ use triomphe::Arc;
 
 use crate::hash::{HashBody, Key};
 use crate::list::List;
+use crate::size::child;
 use crate::value::Value;
 
 /// The tags of a reference.
@@ -50,6 +51,10 @@ pub(super) struct ValueWriter {
     /// By address, the object's number, and of a list the element that it was written from. The values are borrowed
     /// for as long as this lives, so no address is used twice.
     known: HashMap<usize, (u64, u32)>,
+    /// The first elements that are seen of lists which other views of them, met before, do not reach back to.
+    lowest: HashMap<usize, u32>,
+    /// Whether one of these was found only after its list had been written.
+    is_late: bool,
 }
 
 /// Where the objects are counted from that a reference names.
@@ -64,10 +69,36 @@ enum From {
 /// A container whose elements are being written first.
 struct Open<'a> {
     value: &'a Value,
-    next: usize,
+    /// The elements of a list that are written.
+    start: u32,
+    end: u32,
+    next: u32,
+}
+
+impl<'a> Open<'a> {
+    fn child(&self) -> Option<&'a Value> {
+        match self.value {
+            Value::List(_, body) if self.next < self.end - self.start => body.get((self.start + self.next) as usize),
+            Value::List(..) => None,
+            other => child(other, self.next as usize),
+        }
+    }
 }
 
 impl ValueWriter {
+    /// Lets `write` write values, and gives what it gave. It is called again if a list turned out to be seen from an
+    /// earlier element than it had been written from: each is one object.
+    pub fn gather<T>(write: impl Fn(&mut ValueWriter) -> T) -> (ValueWriter, T) {
+        let mut values = ValueWriter::default();
+        let written = write(&mut values);
+        if !values.is_late {
+            return (values, written);
+        }
+        let mut values = ValueWriter { lowest: values.lowest, ..ValueWriter::default() };
+        let written = write(&mut values);
+        (values, written)
+    }
+
     /// Writes a reference, after the objects that it needs.
     pub fn write(&mut self, body: &mut Writer, value: &Value) {
         self.write_objects(value);
@@ -81,42 +112,50 @@ impl ValueWriter {
     }
 
     fn write_objects(&mut self, value: &Value) {
-        if self.is_known(value) {
-            return;
-        }
-        let mut open = vec![Open { value, next: 0 }];
+        let mut open: Vec<Open<'_>> = self.opened(value).into_iter().collect();
         while let Some(top) = open.last_mut() {
-            match child(top.value, top.next) {
+            match top.child() {
                 Some(child) => {
                     top.next += 1;
-                    if !self.is_known(child) {
-                        open.push(Open { value: child, next: 0 });
-                    }
+                    open.extend(self.opened(child));
                 }
                 None => {
-                    let value = top.value;
+                    let Open { value, start, .. } = *top;
                     open.pop();
-                    if !self.is_known(value) {
-                        self.write_object(value);
+                    match address(value) {
+                        Some(address) if !self.known.contains_key(&address) => self.write_object(address, value, start),
+                        _ => {}
                     }
                 }
             }
         }
     }
 
-    fn is_known(&self, value: &Value) -> bool {
-        match (address(value), value) {
-            (None, _) => true,
-            (Some(address), Value::List(start, _)) => {
-                self.known.get(&address).is_some_and(|(_, written_from)| written_from <= start)
+    /// What has to be written before a reference to this value.
+    fn opened<'a>(&mut self, value: &'a Value) -> Option<Open<'a>> {
+        let address = address(value)?;
+        let first = match value {
+            Value::List(start, _) => *start,
+            _ => 0,
+        };
+        match self.known.get_mut(&address) {
+            Some((_, written_from)) if *written_from <= first => None,
+            Some((_, written_from)) => {
+                // What is written now is not used. The elements before those that are written are looked at all the same.
+                let end = std::mem::replace(written_from, first);
+                self.lowest.insert(address, first);
+                self.is_late = true;
+                Some(Open { value, start: first, end, next: 0 })
             }
-            (Some(address), _) => self.known.contains_key(&address),
+            None => {
+                let start = self.lowest.get(&address).map_or(first, |lowest| first.min(*lowest));
+                Some(Open { value, start, end: u32::MAX, next: 0 })
+            }
         }
     }
 
-    fn write_object(&mut self, value: &Value) {
+    fn write_object(&mut self, address: usize, value: &Value, start: u32) {
         let mut objects = std::mem::take(&mut self.objects);
-        let mut start = 0;
         match value {
             Value::String(text) => {
                 objects.byte(kind::STRING);
@@ -130,9 +169,8 @@ impl ValueWriter {
                 objects.byte(kind::PROMISE);
                 objects.string(id);
             }
-            Value::List(from, body) => {
-                start = *from;
-                let list = List::new(*from, body);
+            Value::List(_, body) => {
+                let list = List::new(start, body);
                 objects.byte(kind::LIST);
                 objects.unsigned(list.len() as u64);
                 list.iter().for_each(|item| self.write_reference(&mut objects, item, From::Here));
@@ -148,10 +186,8 @@ impl ValueWriter {
             _ => {}
         }
         self.objects = objects;
-        if let Some(address) = address(value) {
-            self.known.insert(address, (self.count, start));
-            self.count += 1;
-        }
+        self.known.insert(address, (self.count, start));
+        self.count += 1;
     }
 
     fn write_reference(&self, writer: &mut Writer, value: &Value, from: From) {
@@ -218,18 +254,6 @@ fn address(value: &Value) -> Option<usize> {
         Value::Promise(id) => Some(id.as_ptr() as usize),
         Value::List(_, body) => Some(body.as_ptr() as usize),
         Value::Hash(body) => Some(body.as_ptr() as usize),
-        _ => None,
-    }
-}
-
-/// The values that a container holds, one after another; a hash's keys and values in turn.
-fn child(value: &Value, index: usize) -> Option<&Value> {
-    match value {
-        Value::List(start, body) => List::new(*start, body).get(index),
-        Value::Hash(body) => {
-            let (key, item) = body.entry(index / 2)?;
-            Some(if index.is_multiple_of(2) { key } else { item })
-        }
         _ => None,
     }
 }

@@ -10,6 +10,7 @@ mod limits;
 mod lists;
 mod lowering;
 mod operations;
+mod sharing;
 mod snapshots;
 mod support;
 mod texts;
