@@ -74,7 +74,7 @@ fn resolve(folder: &Path, count: usize) {
     let storage = SqliteStorage::open(folder).expect("the file can be opened");
     let catalog = storage.catalog().expect("it keeps sessions");
     let waiting = Filter { state: Some(SessionState::Running), limit: Some(count), ..Filter::default() };
-    for Summary { id: session, .. } in &catalog.list(&waiting).expect("the sessions can be listed") {
+    for Summary { id: session, .. } in catalog.list(&waiting).expect("the sessions can be listed").iter().flatten() {
         let outside = Outside::open(&storage, &System, session).expect("the session is there");
         outside.resolve("go/1", Value::Integer(1)).expect("it is resolved");
         let committed = Instant::now();

@@ -74,7 +74,7 @@ pub fn find(catalog: &dyn Catalog, id: Option<&str>) -> Result<Summary, Failure>
     let filter = Filter { prefix: id.map(str::to_owned), limit: Some(limit), ..Filter::default() };
     let mut found = catalog.list(&filter).map_err(failure)?;
     match (found.len(), id) {
-        (1, _) => Ok(found.remove(0)),
+        (1, _) => found.remove(0).map_err(|damaged| failure(damaged.error)),
         (0, None) => Err(Failure::usage("there are no sessions").with_hint("`hark run -s sqlite FILE` starts one")),
         (0, Some(id)) => Err(no_session(id)),
         (_, id) => Err(Failure::usage(format!("more than one session's id begins with `{}`", id.unwrap_or_default()))

@@ -5,14 +5,17 @@
 //! it keeps, and a session that goes on with another thread's number is worse than none.
 
 mod content;
+#[cfg(test)]
+mod tests;
 mod text;
 
-use hark_bytecode::wire::WireError;
+use hark_bytecode::wire::{Reader, WireError};
 use hark_machine::SnapshotError;
 
 pub use content::{failure, failure_content, future, future_content, live, live_content};
 pub use text::{live_from_summary, live_summary, log_from_text, log_text, session_from_summary, session_summary};
 
+use crate::id::ThreadId;
 use crate::storage::StorageError;
 
 /// Why kept bytes are no record.
@@ -27,6 +30,19 @@ pub enum CodecError {
     /// The text is no JSON, or other JSON.
     #[error("a summary cannot be read: {0}")]
     Summary(#[from] serde_json::Error),
+    /// A number in it is larger than any that is ever written.
+    #[error("a record cannot be read: {0} out of range")]
+    OutOfRange(&'static str),
+}
+
+/// A thread's number.
+pub(crate) fn read_thread(reader: &mut Reader<'_>) -> Result<ThreadId, WireError> {
+    ThreadId::try_from(reader.unsigned()?).map_err(|_| reader.invalid("a thread's number"))
+}
+
+/// A number up to this one.
+fn bounded<T: PartialOrd>(number: T, most: T, what: &'static str) -> Result<T, CodecError> {
+    if number <= most { Ok(number) } else { Err(CodecError::OutOfRange(what)) }
 }
 
 impl From<CodecError> for StorageError {

@@ -16,7 +16,7 @@ use hark_machine::Program;
 
 use crate::codec::{self, CodecError};
 use crate::history::LogEntry;
-use crate::id::{FutureId, SessionId, ThreadId};
+use crate::id::{FutureId, SessionId};
 use crate::import::ImportError;
 use crate::record::{Record, SessionRecord};
 use crate::storage::Everything;
@@ -82,6 +82,10 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Imported, ImportError> {
     let session: SessionRecord = serde_json::from_str(reader.string()?).map_err(CodecError::from)?;
     let executable = Executable::decode(reader.bytes()?).map_err(|error| ImportError::Damaged(error.to_string()))?;
     let program = Program::new(executable).map_err(|error| ImportError::Damaged(error.to_string()))?;
+    // Sessions of the program with that hash would get this one.
+    if program.hash().to_string() != session.about.program {
+        return Err(ImportError::Damaged("its program has another hash than it says".to_owned()));
+    }
     let records = (0..reader.count()?).map(|_| read_record(&mut reader, &program)).collect::<Result<_, _>>()?;
     let history =
         (0..reader.count()?).map(|_| Ok(serde_json::from_str(reader.string()?)?)).collect::<Result<_, CodecError>>()?;
@@ -132,7 +136,7 @@ fn write_record(writer: &mut Writer, record: &Record, program: &Program) {
 }
 
 fn read_record(reader: &mut Reader<'_>, program: &Program) -> Result<Record, CodecError> {
-    let thread = |reader: &mut Reader<'_>| reader.unsigned().map(ThreadId);
+    let thread = codec::read_thread;
     Ok(match reader.byte()? {
         kind::LIVE => Record::Live(thread(reader)?, codec::live(reader.string()?, reader.bytes()?, program)?),
         kind::READY => Record::Ready(thread(reader)?),
@@ -160,7 +164,7 @@ fn write_name(writer: &mut Writer, name: &FutureId) {
 
 fn read_name(reader: &mut Reader<'_>) -> Result<FutureId, WireError> {
     Ok(match reader.byte()? {
-        0 => FutureId::Thread(ThreadId(reader.unsigned()?)),
+        0 => FutureId::Thread(codec::read_thread(reader)?),
         1 => FutureId::Promise(reader.string()?.into()),
         _ => return Err(reader.invalid("a Future's name")),
     })

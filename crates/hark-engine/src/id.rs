@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hark_machine::Awaited;
 use serde::{Deserialize, Serialize};
 
+use crate::limits::THREADS_MAX;
 use crate::sequence::Sequence;
 use crate::surroundings::{Surroundings, Timestamp};
 
@@ -16,8 +17,16 @@ pub struct SessionId(Arc<str>);
 
 /// The number of a thread in its session, and of the Future of its value: the first is 0, a child's is greater than
 /// its parent's.
+///
+/// Invariant: below [`THREADS_MAX`], which holds for whatever is decoded or reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u64")]
 pub struct ThreadId(pub u64);
+
+/// A number that no thread of any session has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is no thread's number")]
+pub struct NoThreadId(pub u64);
 
 /// The name of a Future within its session.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -80,6 +89,14 @@ impl From<&Awaited> for FutureId {
             Awaited::Thread(thread) => FutureId::Thread(ThreadId(*thread)),
             Awaited::Promise(id) => FutureId::Promise(id.as_str().into()),
         }
+    }
+}
+
+impl TryFrom<u64> for ThreadId {
+    type Error = NoThreadId;
+
+    fn try_from(number: u64) -> Result<ThreadId, NoThreadId> {
+        if number < THREADS_MAX { Ok(ThreadId(number)) } else { Err(NoThreadId(number)) }
     }
 }
 

@@ -18,7 +18,7 @@ mod history;
 mod id;
 mod import;
 pub mod invoker;
-mod limits;
+pub mod limits;
 mod memory;
 mod output;
 pub mod outside;
@@ -41,7 +41,7 @@ pub use engine::{CancelHandle, Engine, Options, Ports, Start, Whose};
 pub use failure::Failure;
 pub use foreign::{Call, CallId, Foreign, NoForeign};
 pub use history::{Event, LogEntry};
-pub use id::{FutureId, SessionId, Stamp, ThreadId};
+pub use id::{FutureId, NoThreadId, SessionId, Stamp, ThreadId};
 pub use import::{ImportError, import};
 pub use invoker::{Invoker, Runner, Seat};
 pub use memory::MemoryStorage;
@@ -51,6 +51,9 @@ pub use record::{
     Status as ThreadStatus, Versioned,
 };
 pub use report::{Report, SessionError, Status};
-pub use storage::{Agenda, Catalog, Claimed, Everything, Filter, SessionStorage, Storage, StorageError, Summary};
+pub use storage::{
+    Agenda, Catalog, Claimed, DamagedSession, Everything, Filter, Listed, SessionStorage, Storage, StorageError,
+    Summary,
+};
 pub use surroundings::{Surroundings, Timestamp};
 pub use suspend::SuspendAt;

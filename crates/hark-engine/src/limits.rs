@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub use hark_machine::limits::THREADS_MAX;
+
 /// How long a turn is: so many calls and repetitions, some tenths of a millisecond.
 pub const TURN_FUEL: u32 = 20_000;
 
@@ -58,6 +60,14 @@ pub const SHOWN_ARGUMENT_MAX: usize = 200;
 
 /// How many times a call is made whose worker was lost, unless the options say otherwise.
 pub const MAX_TRIES: u32 = 5;
+
+/// The most calls that a thread may make, and the most frames that a trace may leave out: what any reader of JSON keeps
+/// exactly.
+pub const COUNT_MAX: u64 = 1 << 53;
+
+/// The most tries of a call and losses of a thread that a record may tell of. No session gets there, so that they can be
+/// counted on without an overflow.
+pub const TRIES_MAX: u32 = 1 << 30;
 
 /// The longest sleep, some 30,000 years: `sleep(1e300)` is for ever, but its end is still a time.
 pub const SLEEP_MAX: Duration = Duration::from_secs(1 << 40);

@@ -15,7 +15,7 @@ use hark_machine::Program;
 use crate::commit::{Commit, Outcome};
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
 use crate::record::{Key, Record, Versioned};
-use crate::storage::{Range, SessionStorage, Storage, StorageError};
+use crate::storage::{Range, SessionStorage, Storage, StorageError, reserved};
 use pages::{Page, Pages};
 use table::Table;
 
@@ -107,7 +107,7 @@ impl SessionStorage for MemorySession {
     }
 
     fn reserve(&self, count: u64) -> Result<ThreadId, StorageError> {
-        Ok(ThreadId(self.next_thread.fetch_add(count, Ordering::Relaxed)))
+        reserved(self.next_thread.fetch_add(count, Ordering::Relaxed), count)
     }
 }
 

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use hark_bytecode::ForeignIndex;
 use hark_machine::{Awaited, Thread, Value};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::failure::Failure;
 use crate::id::{FutureId, Stamp, ThreadId};
+use crate::limits::THREADS_MAX;
 use crate::surroundings::Timestamp;
 use crate::suspend::Suspensions;
 
@@ -80,7 +82,7 @@ pub struct SessionRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
     /// How many threads it had started when it was cancelled, as their records are gone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "count_of_threads")]
     pub threads: Option<u64>,
     /// What it was before it was moved to another storage. Only sessions that are *moving* or *moved* have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,6 +102,13 @@ pub struct BeforeMove {
     /// When all of its threads had stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
+}
+
+fn count_of_threads<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    match Option::deserialize(deserializer)? {
+        Some(count) if count > THREADS_MAX => Err(D::Error::custom("more threads than a session may have")),
+        count => Ok(count),
+    }
 }
 
 impl SessionRecord {

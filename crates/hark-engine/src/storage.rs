@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
-use crate::limits::WAKES_PER_COMMIT_MAX;
+use crate::limits::{THREADS_MAX, WAKES_PER_COMMIT_MAX};
 use crate::record::{Key, Record, SessionRecord, SessionState, Versioned};
 use crate::surroundings::Timestamp;
 
@@ -56,7 +56,8 @@ pub trait SessionStorage: Send + Sync {
     /// Reserves so many thread numbers and gives the first. They are greater than all that were reserved before.
     ///
     /// # Errors
-    /// If the storage cannot be reached or is damaged.
+    /// If the storage cannot be reached or is damaged, or the session would have more threads than it may (see
+    /// [`reserved`]).
     fn reserve(&self, count: u64) -> Result<ThreadId, StorageError>;
 
     /// All that there is of the session, as it is in one moment.
@@ -101,11 +102,11 @@ pub trait Catalog: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn record(&self, id: &SessionId) -> Result<Option<(Stamp, SessionRecord)>, StorageError>;
 
-    /// The sessions that fit, the newest first.
+    /// The sessions that fit, the newest first. One that is damaged hides no other.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn list(&self, filter: &Filter) -> Result<Vec<Summary>, StorageError>;
+    fn list(&self, filter: &Filter) -> Result<Vec<Listed>, StorageError>;
 
     /// Takes sessions that run, or are in transit, and that nobody serves, or only this one; answers those that were taken,
     /// the oldest first.
@@ -208,6 +209,17 @@ pub(crate) fn some_waiters(records: &dyn SessionStorage, future: &FutureId) -> R
     Ok(waits.into_iter().filter_map(waiter).collect())
 }
 
+/// The answer of [`SessionStorage::reserve`] where so many numbers from this one on are free.
+///
+/// # Errors
+/// If there are fewer.
+pub fn reserved(first: u64, count: u64) -> Result<ThreadId, StorageError> {
+    match first.checked_add(count) {
+        Some(end) if end <= THREADS_MAX => Ok(ThreadId(first)),
+        _ => Err(StorageError::Permanent(format!("a session may have {THREADS_MAX} threads, and this one wants more"))),
+    }
+}
+
 /// All that there is of a session.
 #[derive(Debug)]
 pub struct Everything {
@@ -239,6 +251,18 @@ pub struct Filter {
     pub ended_outside: Option<(Timestamp, Timestamp)>,
     /// So many at most.
     pub limit: Option<usize>,
+}
+
+/// A session of a list, or why it cannot be shown.
+pub type Listed = Result<Summary, DamagedSession>;
+
+/// A session whose summary cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedSession {
+    /// Its id, if that can be trusted.
+    pub id: SessionId,
+    /// What is wrong with it.
+    pub error: StorageError,
 }
 
 /// A session as a list shows it.

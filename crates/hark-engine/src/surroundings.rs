@@ -6,8 +6,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// A time: microseconds since the beginning of 1970, UTC.
+///
+/// What is decoded is never after [`Timestamp::MAX`], as storages keep times in 64 bits with a sign.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u64")]
 pub struct Timestamp(pub u64);
+
+/// A time after the last that can be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} microseconds is no time")]
+pub struct NoTime(pub u64);
 
 /// Gives the time and chance.
 ///
@@ -29,16 +37,28 @@ pub trait Surroundings: Send + Sync {
 }
 
 impl Timestamp {
+    /// The last time that can be kept, in the year 294247.
+    pub const MAX: Timestamp = Timestamp(i64::MAX as u64);
+
     /// The time so much later, or the last there is.
     #[must_use]
     pub fn after(self, duration: Duration) -> Timestamp {
         let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        Timestamp(self.0.saturating_add(microseconds))
+        Timestamp(self.0.saturating_add(microseconds).min(Timestamp::MAX.0))
     }
 
     /// How long it is from `earlier` until this time; nothing if it is not later.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl TryFrom<u64> for Timestamp {
+    type Error = NoTime;
+
+    fn try_from(microseconds: u64) -> Result<Timestamp, NoTime> {
+        let time = Timestamp(microseconds);
+        if time <= Timestamp::MAX { Ok(time) } else { Err(NoTime(microseconds)) }
     }
 }
 
@@ -86,7 +106,7 @@ mod tests {
 
     #[test]
     fn time_does_not_overflow() {
-        assert_eq!(Timestamp(5).after(Duration::MAX), Timestamp(u64::MAX));
+        assert_eq!(Timestamp(5).after(Duration::MAX), Timestamp::MAX);
         assert_eq!(Timestamp(5).since(Timestamp(6)), Duration::ZERO);
     }
 }

@@ -16,6 +16,10 @@ pub const TRACE_FRAMES_MAX: usize = 40;
 /// their first elements.
 pub const LIST_LENGTH_MAX: usize = 1 << 26;
 
+/// The most threads of a session, so that a thread's number, which is also its Future's, is below this. Storages keep
+/// it in the lower bits of a key: a greater one would be another session's.
+pub const THREADS_MAX: u64 = 1 << 33;
+
 /// The most keys of a hash, which are 1.5 GB with its index.
 pub const HASH_LENGTH_MAX: usize = 1 << 25;
 

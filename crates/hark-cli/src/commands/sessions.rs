@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use hark_backends::System;
-use hark_engine::{Filter, SessionState, Summary, Surroundings, Timestamp};
+use hark_engine::{Filter, Listed, SessionState, Summary, Surroundings, Timestamp};
 
 use super::FINISHED;
 use super::kept::{Store, shown_duration, shown_state};
@@ -14,7 +14,10 @@ use crate::render::{Paint, Style};
 use crate::report::{self, Json};
 use crate::storage;
 
-/// Lists sessions, the newest first.
+/// The state of a session whose summary cannot be read.
+const DAMAGED: &str = "damaged";
+
+/// Lists sessions, the newest first. Those that are damaged are told one by one, and are in the exit status.
 ///
 /// # Errors
 /// If the storage cannot be read.
@@ -24,24 +27,30 @@ pub fn sessions(wanted: &Sessions) -> Result<u8, Failure> {
         None => Vec::new(),
     };
     if wanted.kept.json {
-        report::write_list(|json| found.iter().try_for_each(|summary| write_summary(summary, json)))?;
+        report::write_list(|json| found.iter().try_for_each(|listed| write_listed(listed, json)))?;
     } else if found.is_empty() {
         output::write_out("no sessions\n")?;
     } else {
         output::write_out(&table(&found, Style::for_stdout()))?;
     }
-    Ok(FINISHED)
+    let mut status = FINISHED;
+    for damaged in found.into_iter().filter_map(Result::err) {
+        let failure = storage::failure(damaged.error);
+        output::tell(&failure.drawn(Style::for_stderr()));
+        status = failure.exit_status();
+    }
+    Ok(status)
 }
 
-fn list(store: &Store, wanted: &Sessions) -> Result<Vec<Summary>, Failure> {
+fn list(store: &Store, wanted: &Sessions) -> Result<Vec<Listed>, Failure> {
     let state = wanted.state.map(kept_state);
     // Whether someone serves a session is found out one by one, so that a limit can only be applied after that.
     let looks_closer = matches!(wanted.state, Some(StateName::Running | StateName::Suspended));
     let limit = if looks_closer { None } else { wanted.limit };
     let mut found = store.catalog()?.list(&Filter { state, limit, ..Filter::default() }).map_err(storage::failure)?;
     match wanted.state {
-        Some(StateName::Running) => found.retain(|summary| summary.is_served),
-        Some(StateName::Suspended) => found.retain(|summary| !summary.is_served),
+        Some(StateName::Running) => found.retain(|listed| listed.as_ref().map_or(true, |summary| summary.is_served)),
+        Some(StateName::Suspended) => found.retain(|listed| listed.as_ref().map_or(true, |summary| !summary.is_served)),
         _ => {}
     }
     found.truncate(wanted.limit.unwrap_or(usize::MAX));
@@ -60,9 +69,13 @@ fn kept_state(state: StateName) -> SessionState {
     }
 }
 
-fn table(found: &[Summary], style: Style) -> String {
+fn table(found: &[Listed], style: Style) -> String {
     let mut rows = vec![["ID", "FUNCTION", "STATE", "THREADS", "STARTED", "TOOK"].map(str::to_owned)];
-    rows.extend(found.iter().map(|summary| {
+    rows.extend(found.iter().map(|listed| {
+        let summary = match listed {
+            Ok(summary) => summary,
+            Err(damaged) => return [damaged.id.as_str(), "?", DAMAGED, "?", "?", "?"].map(str::to_owned),
+        };
         let about = &summary.record.about;
         [
             summary.id.to_string(),
@@ -92,6 +105,19 @@ fn end_of(summary: &Summary) -> Timestamp {
 fn shown_time(time: Timestamp) -> String {
     let text = time.to_string();
     format!("{} {}", &text[..10], &text[11..19])
+}
+
+fn write_listed<W: Write>(listed: &Listed, json: &mut Json<W>) -> io::Result<()> {
+    match listed {
+        Ok(summary) => write_summary(summary, json),
+        Err(damaged) => {
+            json.open('{')?;
+            json.entry("session", damaged.id.as_str())?;
+            json.entry("state", DAMAGED)?;
+            json.entry("error", &damaged.error.to_string())?;
+            json.close('}')
+        }
+    }
 }
 
 fn write_summary<W: Write>(summary: &Summary, json: &mut Json<W>) -> io::Result<()> {

@@ -16,5 +16,6 @@ mod projects;
 mod python;
 mod reports;
 mod sessions;
+mod strangers;
 mod streams;
 mod sync;

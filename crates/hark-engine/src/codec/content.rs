@@ -6,10 +6,10 @@ use hark_bytecode::wire::{Reader, WireError, Writer};
 use hark_bytecode::{ForeignIndex, Span};
 use hark_machine::{Error, Program, Thread, TraceFrame, read_values, write_values};
 
-use super::CodecError;
 use super::text::live_from_summary;
+use super::{CodecError, bounded, read_thread};
 use crate::failure::Failure;
-use crate::id::ThreadId;
+use crate::limits::{COUNT_MAX, TRIES_MAX, WAITERS_INLINE_MAX};
 use crate::record::{FutureRecord, Live, PendingCall, State, Status, Waiters};
 
 const FUTURE_MAGIC: [u8; 4] = *b"HkFu";
@@ -57,7 +57,7 @@ pub fn live(summary: &str, content: &[u8], program: &Program) -> Result<Box<Live
     };
     if reader.byte()? == 1 {
         let foreign = ForeignIndex(reader.unsigned32()?);
-        let attempt = reader.unsigned32()?;
+        let attempt = bounded(reader.unsigned32()?, TRIES_MAX, "tries")?;
         let is_queued = reader.byte()? == 1;
         let arguments = read_values(reader.bytes()?, program)?;
         live.call = Some(Box::new(PendingCall { foreign, arguments, attempt, is_queued }));
@@ -104,10 +104,11 @@ pub fn future(content: &[u8], program: &Program) -> Result<FutureRecord, CodecEr
             None => return Err(reader.invalid("a value").into()),
         },
         1 => FutureRecord::Failed(Arc::new(read_failure(&mut reader, program)?)),
-        2 => FutureRecord::AwaitedBy(ThreadId(reader.unsigned()?)),
+        2 => FutureRecord::AwaitedBy(read_thread(&mut reader)?),
         3 => {
             let crowded = reader.byte()? == 1;
-            let inline = (0..reader.count()?).map(|_| reader.unsigned().map(ThreadId)).collect::<Result<_, _>>()?;
+            let count = bounded(reader.count()?, WAITERS_INLINE_MAX, "waiters")?;
+            let inline = (0..count).map(|_| read_thread(&mut reader)).collect::<Result<_, _>>()?;
             FutureRecord::AwaitedByMany(Arc::new(Waiters { inline, crowded }))
         }
         _ => return Err(reader.invalid("a Future").into()),
@@ -151,14 +152,14 @@ fn write_failure(writer: &mut Writer, failure: &Failure) {
 }
 
 fn read_failure(reader: &mut Reader<'_>, program: &Program) -> Result<Failure, CodecError> {
-    let root = ThreadId(reader.unsigned()?);
+    let root = read_thread(reader)?;
     let kind = reader.string()?;
     let mut error = Error::new(kind, reader.string()?);
     error.data = read_values(reader.bytes()?, program)?.pop().unwrap_or_default();
-    error.omitted = reader.unsigned()?;
+    error.omitted = bounded(reader.unsigned()?, COUNT_MAX, "frames")?;
     error.trace = (0..reader.count()?)
         .map(|_| {
-            let thread = reader.unsigned()?;
+            let thread = read_thread(reader)?.0;
             let function = reader.string()?.into();
             let span = Span { start: reader.unsigned32()?, end: reader.unsigned32()? };
             Ok(TraceFrame { thread, function, span })

@@ -7,9 +7,10 @@ use hark_machine::Awaited;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::CodecError;
+use super::{CodecError, bounded};
 use crate::history::{Event, LogEntry};
 use crate::id::{FutureId, ThreadId};
+use crate::limits::{COUNT_MAX, TRIES_MAX};
 use crate::record::{Live, SessionRecord, Status};
 use crate::surroundings::Timestamp;
 
@@ -89,12 +90,15 @@ pub fn log_text(log: &[LogEntry]) -> String {
 /// If the text is damaged.
 pub fn log_from_text(text: &str) -> Result<Vec<LogEntry>, CodecError> {
     let (start, happened): (Timestamp, Vec<Happened<Event>>) = unsealed(text)?;
-    let time = |since| Timestamp(start.0.wrapping_add_signed(since));
-    Ok(happened.into_iter().map(|(since, thread, event)| LogEntry { time: time(since), thread, event }).collect())
+    let entry = |(since, thread, event)| {
+        let time = start.0.checked_add_signed(since).and_then(|time| Timestamp::try_from(time).ok());
+        Ok(LogEntry { time: time.ok_or(CodecError::OutOfRange("times"))?, thread, event })
+    };
+    happened.into_iter().map(entry).collect()
 }
 
 /// An object or list as JSON, with its checksum as its last entry.
-fn sealed<T: Serialize + ?Sized>(content: &T) -> String {
+pub(super) fn sealed<T: Serialize + ?Sized>(content: &T) -> String {
     // Nothing that is written here can fail to be JSON.
     let mut text = serde_json::to_string(content).unwrap_or_default();
     let checksum = format!("{:08x}", crc32fast::hash(text.as_bytes()));
@@ -132,11 +136,11 @@ pub fn live_from_summary(summary: &str) -> Result<Box<Live>, CodecError> {
         StatusText::Waiting { future } => Status::Waiting(awaited(future)),
         StatusText::Following { future } => Status::Following(awaited(future)),
         StatusText::Sleeping { until } => Status::Sleeping(until),
-        StatusText::Calling { call } => Status::Calling(call),
+        StatusText::Calling { call } => Status::Calling(bounded(call, COUNT_MAX, "calls")?),
     };
     let mut live = Live::without_state(status);
-    live.calls = text.calls;
-    live.losses = text.losses;
+    live.calls = bounded(text.calls, COUNT_MAX, "calls")?;
+    live.losses = bounded(text.losses, TRIES_MAX, "losses")?;
     Ok(live)
 }
 

@@ -9,6 +9,7 @@ use super::sample::{about, program};
 use crate::commit::{Commit, Outcome};
 use crate::failure::Failure;
 use crate::id::{FutureId, SessionId, Stamps, ThreadId};
+use crate::limits::THREADS_MAX;
 use crate::record::{FutureRecord, Key, Live, Record, SessionRecord, SessionState, State, Status};
 use crate::storage::{Range, SessionStorage, Storage};
 use crate::surroundings::Timestamp;
@@ -18,7 +19,7 @@ use crate::surroundings::Timestamp;
 /// # Panics
 /// If the storage does not do what it must.
 pub fn check_storage(make: &dyn Fn() -> Arc<dyn Storage>) {
-    let checks: [fn(&Suite); 8] = [
+    let checks: [fn(&Suite); 9] = [
         what_is_put_is_read,
         what_is_deleted_is_gone,
         a_conflict_changes_nothing,
@@ -26,6 +27,7 @@ pub fn check_storage(make: &dyn Fn() -> Arc<dyn Storage>) {
         scans_are_in_order,
         sessions_are_apart,
         numbers_are_reserved_once,
+        numbers_run_out,
         of_many_writers_one_wins,
     ];
     for check in checks {
@@ -235,6 +237,13 @@ fn numbers_are_reserved_once(suite: &Suite) {
 }
 
 /// Adds one, from what it reads, as often as it takes. Records of two pages are written, so that no lock covers both.
+fn numbers_run_out(suite: &Suite) {
+    suite.begin();
+    assert!(suite.records.reserve(THREADS_MAX - 2).is_ok(), "the first of all numbers");
+    assert_eq!(suite.records.reserve(2), Ok(ThreadId(THREADS_MAX - 2)), "the last ones");
+    assert!(suite.records.reserve(1).is_err(), "no number is given twice");
+}
+
 fn add_one(suite: &Suite, stamps: &mut Stamps<'_>) {
     let keys = [Key::Future(ThreadId(1).into()), Key::Future(ThreadId(300).into())];
     loop {

@@ -15,7 +15,7 @@ use crate::history::LogEntry;
 use crate::id::{SessionId, Stamp, ThreadId};
 use crate::record::{Due, Key, Record, SessionRecord, Versioned};
 use crate::storage::{
-    Agenda, Catalog, Claimed, Everything, Filter, Range, SessionStorage, Storage, StorageError, Summary,
+    Agenda, Catalog, Claimed, Everything, Filter, Listed, Range, SessionStorage, Storage, StorageError, Summary,
 };
 use crate::surroundings::Timestamp;
 
@@ -179,7 +179,7 @@ impl Catalog for DiskStorage {
         self.universe.request(self.number, Holding::Nothing, |world| world.disk.versioned_record(id))
     }
 
-    fn list(&self, filter: &Filter) -> Result<Vec<Summary>, StorageError> {
+    fn list(&self, filter: &Filter) -> Result<Vec<Listed>, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
             let summaries = world.sessions().into_iter().rev().filter_map(|id| {
                 let (stamp, record) = world.disk.versioned_record(&id)?;
@@ -188,7 +188,7 @@ impl Catalog for DiskStorage {
                         record.ended.is_some_and(|ended| ended <= before || ended > after)
                     });
                 let (is_served, threads) = (world.is_served(&id), world.disk.count_threads(&id));
-                is_wanted.then_some(Summary { id, record, stamp, is_served, threads })
+                is_wanted.then_some(Ok(Summary { id, record, stamp, is_served, threads }))
             });
             summaries.take(filter.limit.unwrap_or(usize::MAX)).collect()
         })

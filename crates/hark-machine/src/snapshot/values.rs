@@ -13,6 +13,7 @@ use num_bigint::BigInt;
 use triomphe::Arc;
 
 use crate::hash::{HashBody, Key};
+use crate::limits::THREADS_MAX;
 use crate::list::List;
 use crate::size::child;
 use crate::value::Value;
@@ -324,7 +325,10 @@ impl ValueReader {
             tag::OPERATOR => Operator::from_symbol(reader.string()?)
                 .map(Value::Operator)
                 .ok_or_else(|| reader.invalid("an operator"))?,
-            tag::FUTURE => Value::Future(reader.unsigned()?),
+            tag::FUTURE => match reader.unsigned()? {
+                number if number < THREADS_MAX => Value::Future(number),
+                _ => return Err(reader.invalid("a Future's number")),
+            },
             tag::OBJECT => self.find(reader, from)?,
             tag::LIST_VIEW => {
                 let object = self.find(reader, from)?;

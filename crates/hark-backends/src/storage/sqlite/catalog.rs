@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use hark_bytecode::Executable;
 use hark_engine::{
-    Agenda, Catalog, Claimed, Filter, SessionId, SessionRecord, Stamp, StorageError, Summary, ThreadId, Timestamp,
+    Agenda, Catalog, Claimed, DamagedSession, Filter, Listed, SessionId, SessionRecord, Stamp, StorageError, Summary,
+    ThreadId, Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Shared;
 use super::change::stamp_number;
-use super::database::{DUE_AT_TAKEOVER, PLACED, TABLES, next_thread, places};
-use super::row::SessionRow;
+use super::database::{DUE_AT_TAKEOVER, PLACED, TABLES, next_thread, places, session_number};
+use super::row::{SessionRow, session_from, thread_from, thread_of};
 use super::server;
 
 /// So many sessions are looked at all together.
@@ -34,27 +35,25 @@ const SERVERS: &str = "
 
 impl Catalog for Shared {
     fn put_program(&self, hash: &str, executable: &Executable) -> Result<(), StorageError> {
-        let known = self.read(|connection| {
-            let sql = "SELECT 1 FROM program WHERE hash = ?1";
-            connection.prepare_cached(sql)?.query_row([hash], |_| Ok(())).optional()
-        })?;
-        if known.is_none() {
+        let content = executable.encode();
+        // What is there under the hash of this program is this program, or damage.
+        if self.read(|connection| program_content(connection, hash))?.as_ref() != Some(&content) {
             self.write(|connection| {
-                let sql = "INSERT OR IGNORE INTO program VALUES (?1, ?2)";
-                connection.execute(sql, params![hash, executable.encode()])
+                connection.execute("REPLACE INTO program VALUES (?1, ?2)", params![hash, content])
             })?;
         }
         Ok(())
     }
 
     fn program(&self, hash: &str) -> Result<Executable, StorageError> {
-        let content: Option<Vec<u8>> = self.read(|connection| {
-            let sql = "SELECT content FROM program WHERE hash = ?1";
-            connection.prepare_cached(sql)?.query_row([hash], |row| row.get(0)).optional()
-        })?;
+        let content = self.read(|connection| program_content(connection, hash))?;
         let damaged = |why: &str| StorageError::Permanent(format!("the program {hash} {why}"));
         let content = content.ok_or_else(|| damaged("is missing"))?;
-        Executable::decode(&content).map_err(|error| damaged(&format!("cannot be read: {error}")))
+        let executable = Executable::decode(&content).map_err(|error| damaged(&format!("cannot be read: {error}")))?;
+        if executable.hash().to_string() != hash {
+            return Err(damaged("is another one by its content"));
+        }
+        Ok(executable)
     }
 
     fn record(&self, id: &SessionId) -> Result<Option<(Stamp, SessionRecord)>, StorageError> {
@@ -69,7 +68,7 @@ impl Catalog for Shared {
         found.map(|(stamp, row)| Ok((self.stamp_of(stamp)?, self.record_of(&row)?))).transpose()
     }
 
-    fn list(&self, filter: &Filter) -> Result<Vec<Summary>, StorageError> {
+    fn list(&self, filter: &Filter) -> Result<Vec<Listed>, StorageError> {
         struct Found {
             row: SessionRow,
             server: Option<i64>,
@@ -90,7 +89,8 @@ impl Catalog for Shared {
             let (before, after) = filter.ended_outside.map(|(before, after)| (ended(before), ended(after))).unzip();
             let limit = filter.limit.map_or(-1, |limit| limit as i64);
             let found = |row: &Row<'_>| {
-                let (server, stamp, threads) = (row.get(5)?, row.get(6)?, row.get(7)?);
+                let number = |column| row.get(column).unwrap_or_default();
+                let (server, stamp, threads) = (row.get(5).unwrap_or_default(), number(6), number(7));
                 Ok(Found { row: SessionRow::read(row, 0)?, server, stamp, threads })
             };
             connection.prepare_cached(&sql)?.query_map(params![prefix, state, before, limit, after], found)?.collect()
@@ -100,14 +100,18 @@ impl Catalog for Shared {
         }
         let mut alive: HashMap<i64, bool> = HashMap::new();
         let summaries = found.into_iter().map(|found| {
-            let record = self.record_of(&found.row)?;
+            let id = found.row.id.clone();
+            let record = self.record_of(&found.row).and_then(|record| Ok((record, self.stamp_of(found.stamp)?)));
+            let (record, stamp) = match record {
+                Ok(record) => record,
+                Err(error) => return Err(DamagedSession { id, error }),
+            };
             let is_served = !record.state.is_over()
                 && found.server.is_some_and(|server| *alive.entry(server).or_insert_with(|| self.is_alive(server)));
-            let id = SessionId::from_text(&found.row.id);
-            let threads = record.threads.unwrap_or(found.threads as u64);
-            Ok(Summary { id, record, stamp: self.stamp_of(found.stamp)?, is_served, threads })
+            let threads = record.threads.unwrap_or(u64::try_from(found.threads).unwrap_or_default());
+            Ok(Summary { id, record, stamp, is_served, threads })
         });
-        summaries.collect()
+        Ok(summaries.collect())
     }
 
     fn claim(&self, only: Option<&SessionId>) -> Result<Vec<Claimed>, StorageError> {
@@ -121,7 +125,7 @@ impl Catalog for Shared {
                 }
                 None => SERVERS,
             })?;
-            let servers = statement.query_map(params![me, only], |row| row.get(0))?;
+            let servers = statement.query_map(params![me, only], |row| Ok(row.get(0).unwrap_or_default()))?;
             servers.collect()
         })?;
         let free: Vec<Option<i64>> =
@@ -138,9 +142,8 @@ impl Catalog for Shared {
                     WHERE state IN ('running', 'moving', 'importing') AND server IS ?3 AND (?2 IS NULL OR id = ?2)
                     RETURNING id";
                 let mut statement = connection.prepare_cached(sql)?;
-                let ids = statement.query_map(params![me, only, server], |row| row.get::<_, String>(0))?;
-                for id in ids {
-                    claimed.push(Claimed { session: SessionId::from_text(&id?), was_lost: server.is_some() });
+                for session in statement.query_map(params![me, only, server], |row| session_from(row, 0))? {
+                    claimed.push(Claimed { session: session?, was_lost: server.is_some() });
                 }
             }
             Ok(claimed)
@@ -154,7 +157,7 @@ impl Catalog for Shared {
         if claimed.len() < MANY {
             return Ok(claimed.to_vec());
         }
-        let active: HashSet<String> = self.read(|connection| {
+        let active: HashSet<SessionId> = self.read(|connection| {
             // One without threads has still to be ended, and a move or import that was cut off to be settled.
             let sql = "SELECT id FROM session WHERE state IN ('running', 'moving', 'importing') AND server = ?1 AND (
                     state != 'running'
@@ -163,9 +166,9 @@ impl Catalog for Shared {
                     OR EXISTS (SELECT 1 FROM thread WHERE session = session.number AND due = ?2)
                     OR NOT EXISTS (SELECT 1 FROM thread WHERE session = session.number))";
             let mut statement = connection.prepare_cached(sql)?;
-            statement.query_map(params![me, DUE_AT_TAKEOVER], |row| row.get(0))?.collect()
+            statement.query_map(params![me, DUE_AT_TAKEOVER], |row| session_from(row, 0))?.collect()
         })?;
-        Ok(claimed.iter().filter(|claimed| active.contains(claimed.session.as_str())).cloned().collect())
+        Ok(claimed.iter().filter(|claimed| active.contains(&claimed.session)).cloned().collect())
     }
 
     fn left_after_lapse(&self) -> Result<Option<HashSet<SessionId>>, StorageError> {
@@ -173,8 +176,7 @@ impl Catalog for Shared {
         let left = self.read(|connection| {
             let mut statement =
                 connection.prepare_cached("SELECT id FROM session WHERE state = 'running' AND server = ?1")?;
-            let ids = statement.query_map([me.number()], |row| Ok(SessionId::from_text(&row.get::<_, String>(0)?)))?;
-            ids.collect()
+            statement.query_map([me.number()], |row| session_from(row, 0))?.collect()
         })?;
         Ok(Some(left))
     }
@@ -241,21 +243,22 @@ impl Catalog for Shared {
     }
 
     fn unattended(&self, session: &SessionId) -> Result<Vec<ThreadId>, StorageError> {
-        let threads: Vec<i64> = self.read(|connection| {
+        self.read(|connection| {
             let sql = "SELECT thread.number FROM thread JOIN session ON thread.session = session.number
                     WHERE session.id = ?1 AND due = ?2
                 UNION SELECT ready.thread FROM ready JOIN session ON ready.session = session.number WHERE session.id = ?1
                 ORDER BY 1";
             let mut statement = connection.prepare_cached(sql)?;
-            statement.query_map(params![session.as_str(), DUE_AT_TAKEOVER], |row| row.get(0))?.collect()
-        })?;
-        Ok(threads.into_iter().map(|thread| ThreadId(thread as u64)).collect())
+            let threads =
+                statement.query_map(params![session.as_str(), DUE_AT_TAKEOVER], |row| thread_from(row, 0))?;
+            threads.collect()
+        })
     }
 
     fn due(&self, now: Timestamp) -> Result<Agenda, StorageError> {
         let Some(me) = self.server.get().map(server::Server::number) else { return Ok(Agenda::default()) };
         let now = now.0 as i64;
-        let (found, next): (Vec<(String, i64)>, Option<i64>) = self.read(|connection| {
+        let (found, next): (Vec<(SessionId, i64)>, Option<i64>) = self.read(|connection| {
             // `CROSS JOIN` has SQLite go through what is due, and not through all sessions.
             let sql =
                 "SELECT session.id, thread.number FROM thread CROSS JOIN session ON thread.session = session.number
@@ -264,7 +267,7 @@ impl Catalog for Shared {
                     WHERE session.server = ?1
                 ORDER BY 1, 2";
             let mut statement = connection.prepare_cached(sql)?;
-            let found = statement.query_map(params![me, now], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let found = statement.query_map(params![me, now], |row| Ok((session_from(row, 0)?, row.get(1)?)))?;
             let found = found.collect::<rusqlite::Result<_>>()?;
             let sql = "SELECT due FROM thread CROSS JOIN session ON thread.session = session.number
                 WHERE due > 0 AND due > ?2 AND session.server = ?1 ORDER BY due LIMIT 1";
@@ -272,7 +275,8 @@ impl Catalog for Shared {
             let next = statement.query_row(params![me, now], |row| row.get(0)).optional()?;
             Ok((found, next))
         })?;
-        let now = found.into_iter().map(|(id, thread)| (SessionId::from_text(&id), ThreadId(thread as u64)));
+        // A row with a number that no thread has is found by who runs its session to the end.
+        let now = found.into_iter().filter_map(|(id, thread)| Some((id, thread_of(thread)?)));
         Ok(Agenda { now: now.collect(), next: next.map(|due| Timestamp(due as u64)) })
     }
 
@@ -297,7 +301,8 @@ impl Catalog for Shared {
         self.write(|connection| {
             let number = "SELECT number FROM session WHERE id = ?1 AND stamp = ?2";
             let judged = params![id.as_str(), stamp_number(expected)];
-            let number: Option<i64> = connection.query_row(number, judged, |row| row.get(0)).optional()?;
+            let find = |row: &Row<'_>| session_number(row.get(0)?);
+            let number: Option<i64> = connection.query_row(number, judged, find).optional()?;
             let Some(number) = number else { return Ok(false) };
             for table in TABLES {
                 let sql = format!("DELETE FROM {table} WHERE session = ?1");
@@ -312,6 +317,12 @@ impl Catalog for Shared {
             Ok(true)
         })
     }
+}
+
+/// What is kept of a program.
+fn program_content(connection: &Connection, hash: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    let mut statement = connection.prepare_cached("SELECT content FROM program WHERE hash = ?1")?;
+    statement.query_row([hash], |row| row.get(0)).optional()
 }
 
 impl Shared {

@@ -9,7 +9,8 @@ use rusqlite::types::{FromSql, ToSql, ToSqlOutput};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::chunks::{self, Content};
-use super::database::{DUE_AT_TAKEOVER, PLACE_BITS, SESSIONS_MAX, places};
+use super::database::{DUE_AT_TAKEOVER, PLACE_BITS, SESSIONS_MAX, places, session_number};
+use super::row::thread_number;
 use super::seal;
 
 /// The number of a session's row, once it is known to be written; 0 before.
@@ -68,7 +69,7 @@ pub(super) struct Name<'a>(pub &'a FutureId);
 impl ToSql for Name<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         match self.0 {
-            FutureId::Thread(thread) => Ok(ToSqlOutput::from(thread.0 as i64)),
+            FutureId::Thread(thread) => Ok(ToSqlOutput::from(thread_number(*thread))),
             FutureId::Promise(id) => Ok(ToSqlOutput::from(&**id)),
         }
     }
@@ -225,7 +226,7 @@ impl Change {
             Row::Session { .. } => 0,
             Row::Thread { number, due, summary, content } => {
                 content.replace(connection, session, kept(connection, session, &Key::Live(*number))?)?;
-                let number = number.0 as i64;
+                let number = thread_number(*number);
                 prepare("INSERT INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET
                     stamp = excluded.stamp, due = excluded.due, checksum = excluded.checksum, summary = excluded.summary,
                     content = excluded.content")?.execute(params![
@@ -238,9 +239,11 @@ impl Change {
                     content.row()
                 ])?
             }
-            Row::Ready(thread) => {
-                prepare("REPLACE INTO ready VALUES (?1, ?2, ?3)")?.execute(params![session, thread.0 as i64, stamp])?
-            }
+            Row::Ready(thread) => prepare("REPLACE INTO ready VALUES (?1, ?2, ?3)")?.execute(params![
+                session,
+                thread_number(*thread),
+                stamp
+            ])?,
             Row::Future { name, content } => {
                 content.replace(connection, session, kept(connection, session, &Key::Future(name.clone()))?)?;
                 let sql = match name {
@@ -258,21 +261,21 @@ impl Change {
             Row::Wait { future, thread } => prepare("REPLACE INTO wait VALUES (?1, ?2, ?3, ?4)")?.execute(params![
                 session,
                 Name(future),
-                thread.0 as i64,
+                thread_number(*thread),
                 stamp
             ])?,
             Row::Todo(future) => {
                 prepare("REPLACE INTO todo VALUES (?1, ?2, ?3)")?.execute(params![session, Name(future), stamp])?
             }
             Row::Unawaited { thread, content } => {
-                let thread = thread.0 as i64;
+                let thread = thread_number(*thread);
                 let checksum = seal::of_unawaited(session, thread, content);
                 prepare("REPLACE INTO unawaited VALUES (?1, ?2, ?3, ?4, ?5)")?
                     .execute(params![session, thread, stamp, checksum, content])?
             }
             Row::Broken { thread, summary, content } => {
                 content.replace(connection, session, kept(connection, session, &Key::Broken(*thread))?)?;
-                let thread = thread.0 as i64;
+                let thread = thread_number(*thread);
                 prepare("REPLACE INTO broken VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
                     session,
                     thread,
@@ -321,7 +324,7 @@ fn row_of(record: &Record, program: &Program) -> Row {
 pub(super) fn find_row(connection: &Connection, session: &SessionId) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached("SELECT number FROM session WHERE id = ?1")?
-        .query_row([session.as_str()], |row| row.get(0))
+        .query_row([session.as_str()], |row| session_number(row.get(0)?))
         .optional()
 }
 
@@ -365,12 +368,12 @@ fn bound<'a>(connection: &'a Connection, sql: &str, session: i64, key: &Key) -> 
     match key {
         Key::Session => {}
         Key::Live(thread) | Key::Ready(thread) | Key::Unawaited(thread) | Key::Broken(thread) => {
-            statement.raw_bind_parameter(2, thread.0 as i64)?;
+            statement.raw_bind_parameter(2, thread_number(*thread))?;
         }
         Key::Future(future) | Key::Todo(future) => statement.raw_bind_parameter(2, Name(future))?,
         Key::Wait { future, waiter } => {
             statement.raw_bind_parameter(2, Name(future))?;
-            statement.raw_bind_parameter(3, waiter.0 as i64)?;
+            statement.raw_bind_parameter(3, thread_number(*waiter))?;
         }
     }
     Ok(statement)

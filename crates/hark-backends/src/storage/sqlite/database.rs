@@ -7,9 +7,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hark_engine::StorageError;
+use hark_engine::limits::THREADS_MAX;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::row::is_damage;
 use super::{server, wal};
 
 /// What tells a file of ours: "Hark" in ASCII.
@@ -87,15 +89,29 @@ pub(super) const PLACE_BITS: u32 = 33;
 /// The number that no session's reaches, which is the rest of a place.
 pub(super) const SESSIONS_MAX: i64 = 1 << (i64::BITS - 1 - PLACE_BITS);
 
+const _: () = assert!(1 << PLACE_BITS == THREADS_MAX, "a thread's number is the rest of its Future's place");
+
+/// The number of a session's row, which is at least 1.
+///
+/// # Errors
+/// If it is one that no session gets.
+pub(super) fn session_number(number: i64) -> rusqlite::Result<i64> {
+    let is_possible = (1..SESSIONS_MAX).contains(&number);
+    is_possible.then_some(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number))
+}
+
 /// Where a session's rows are in a table whose rows have a place.
 pub(super) fn places(session: i64) -> Range<i64> {
+    // Beyond, they would be another session's.
+    assert!((1..SESSIONS_MAX).contains(&session), "no session has the number {session}");
     session << PLACE_BITS..(session + 1) << PLACE_BITS
 }
 
 /// One past the greatest number of a session's threads, as an expression in which the session's number is this one.
 pub(super) fn next_thread(session: &str) -> String {
     format!(
-        "max(coalesce((SELECT max(thread.number) FROM thread WHERE thread.session = {session}), -1),
+        "max(coalesce((SELECT max(thread.number) FROM thread
+                WHERE thread.session = {session} AND thread.number >= 0 AND thread.number < {THREADS_MAX}), -1),
             coalesce((SELECT max(place) FROM future
                 WHERE place >= ({session} << {PLACE_BITS}) AND place < (({session} + 1) << {PLACE_BITS}))
                 - ({session} << {PLACE_BITS}), -1)) + 1"
@@ -293,6 +309,7 @@ impl Database {
             }
             Some(ErrorCode::NotADatabase) => permanent("is no database, or a damaged one"),
             Some(ErrorCode::DatabaseCorrupt) => self.damaged(),
+            None if is_damage(error) => self.damaged(),
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => permanent("cannot be written to"),
             Some(ErrorCode::CannotOpen) => permanent("cannot be opened"),
             Some(ErrorCode::TooBig) => permanent("cannot keep a step that makes or prints more than 1 GB at a time"),

@@ -1,7 +1,8 @@
 //! What rows say, and what can be wrong with them.
 
 use hark_bytecode::wire::WireError;
-use hark_engine::{FutureId, Key, SessionRecord, ThreadId, codec};
+use hark_engine::limits::THREADS_MAX;
+use hark_engine::{FutureId, Key, NoThreadId, SessionId, SessionRecord, ThreadId, codec};
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
@@ -59,32 +60,29 @@ pub(super) fn check(found: i64, expected: i64) -> Result<(), codec::CodecError> 
 
 /// What is kept of a session in its own row.
 pub(super) struct SessionRow {
-    pub id: String,
+    pub id: SessionId,
     state: String,
-    ended: Option<i64>,
-    checksum: i64,
+    /// When it ended, and the checksum. None if these are not the numbers that they should be.
+    numbers: Option<(Option<i64>, i64)>,
     summary: String,
 }
 
 impl SessionRow {
     /// Reads the columns `id, state, ended, checksum, summary`, which begin with this one.
     pub fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<SessionRow> {
-        let text = |column| -> rusqlite::Result<String> {
-            let bytes = row.get_ref(column)?.as_bytes().unwrap_or_default();
-            Ok(String::from_utf8_lossy(bytes).into_owned())
-        };
+        let ended = row.get(first + 2).ok();
         Ok(SessionRow {
-            id: text(first)?,
-            state: text(first + 1)?,
-            ended: row.get(first + 2)?,
-            checksum: row.get(first + 3)?,
-            summary: text(first + 4)?,
+            id: session_from(row, first)?,
+            state: text(row, first + 1)?,
+            numbers: ended.zip(row.get(first + 3).ok()),
+            summary: text(row, first + 4)?,
         })
     }
 
     /// What they say.
     pub fn record(&self) -> Result<SessionRecord, codec::CodecError> {
-        check(self.checksum, seal::of_session(&self.id, &self.state, self.ended, &self.summary))?;
+        let Some((ended, checksum)) = self.numbers else { return Err(WireError::Checksum.into()) };
+        check(checksum, seal::of_session(self.id.as_str(), &self.state, ended, &self.summary))?;
         codec::session_from_summary(&self.summary)
     }
 }
@@ -100,15 +98,45 @@ pub(super) fn row_parts(row: &Row<'_>, columns: usize) -> rusqlite::Result<(i64,
     Ok((row.get(0)?, row.get(1)?, parts.collect::<rusqlite::Result<_>>()?))
 }
 
-/// A thread's number in the first column.
-pub(super) fn thread_from(row: &Row<'_>) -> rusqlite::Result<ThreadId> {
-    Ok(ThreadId(row.get::<_, i64>(0)? as u64))
+/// A text, whatever is wrong with it.
+fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    let bytes = row.get_ref(column)?.as_bytes().unwrap_or_default();
+    Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// A Future's name.
-pub(super) fn future_from(value: ValueRef<'_>) -> FutureId {
-    match value {
-        ValueRef::Integer(thread) => FutureId::Thread(ThreadId(thread as u64)),
-        other => FutureId::Promise(other.as_str().unwrap_or_default().into()),
-    }
+/// A session's id, whatever is wrong with it: what hinders this session only must not hinder others.
+pub(super) fn session_from(row: &Row<'_>, column: usize) -> rusqlite::Result<SessionId> {
+    text(row, column).map(|id| SessionId::from_text(&id))
+}
+
+/// A thread's number as SQLite keeps it.
+pub(super) fn thread_number(thread: ThreadId) -> i64 {
+    // The place of a Future with a greater number would be that of another session's.
+    assert!(thread.0 < THREADS_MAX, "{}", NoThreadId(thread.0));
+    thread.0 as i64
+}
+
+/// The thread with this number, if there can be one.
+pub(super) fn thread_of(number: i64) -> Option<ThreadId> {
+    u64::try_from(number).ok().and_then(|number| ThreadId::try_from(number).ok())
+}
+
+/// A thread's number in this column.
+pub(super) fn thread_from(row: &Row<'_>, column: usize) -> rusqlite::Result<ThreadId> {
+    let number = row.get(column)?;
+    thread_of(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+/// A Future's name in this column.
+pub(super) fn future_from(row: &Row<'_>, column: usize) -> rusqlite::Result<FutureId> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Integer(_) => FutureId::Thread(thread_from(row, column)?),
+        other => FutureId::Promise(other.as_str()?.into()),
+    })
+}
+
+/// Whether what is wrong is what a row says.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..))
 }

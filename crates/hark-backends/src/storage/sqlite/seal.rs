@@ -5,6 +5,8 @@
 
 use hark_engine::FutureId;
 
+use super::row::thread_number;
+
 /// So many bytes at the end of a summary or content have its checksum.
 const END_BYTES: usize = 16;
 
@@ -32,7 +34,7 @@ pub(super) fn of_unawaited(session: i64, thread: i64, content: &[u8]) -> i64 {
 pub(super) fn of_future(session: i64, name: &FutureId, content: &[u8]) -> i64 {
     let seal = Seal::new("future").number(Some(session));
     let seal = match name {
-        FutureId::Thread(thread) => seal.number(Some(thread.0 as i64)),
+        FutureId::Thread(thread) => seal.number(Some(thread_number(*thread))),
         FutureId::Promise(id) => seal.text(id),
     };
     seal.end(content)

@@ -3,13 +3,14 @@
 mod kept;
 mod read;
 
+use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use hark_engine::storage::Range;
+use hark_engine::limits::THREADS_MAX;
+use hark_engine::storage::{Range, reserved};
 use hark_engine::{
     Commit, Everything, Key, LogEntry, Outcome, Record, SessionId, SessionStorage, StorageError, ThreadId, Versioned,
-    codec,
 };
 use hark_machine::Program;
 use rusqlite::{Connection, params};
@@ -17,7 +18,7 @@ use rusqlite::{Connection, params};
 use super::Shared;
 use super::change::{Change, RowNumber, find_row};
 use super::database::next_thread;
-use super::row::{Fault, name_of};
+use super::row::{Fault, is_damage, name_of};
 use kept::KeptThreads;
 use read::read_history;
 
@@ -59,6 +60,7 @@ impl SqliteSession {
 
     fn error(&self, fault: Fault) -> StorageError {
         match fault {
+            Fault::Sqlite(error) if is_damage(&error) => self.damaged("a record", &error),
             Fault::Sqlite(error) => self.shared.database.error(&error),
             Fault::Record(error) => self.damaged("a record", &error),
             Fault::History(error) => self.damaged("the history", &error),
@@ -66,7 +68,7 @@ impl SqliteSession {
         }
     }
 
-    fn damaged(&self, what: &str, error: &codec::CodecError) -> StorageError {
+    fn damaged(&self, what: &str, error: &dyn Error) -> StorageError {
         let path = self.shared.database.path().display();
         StorageError::Permanent(format!("`{path}`: {what} of session {}: {error}", self.id))
     }
@@ -83,13 +85,16 @@ impl SqliteSession {
     /// Reserves numbers where several processes start threads of the session.
     fn reserve_together(&self, numbers: &Mutex<Connection>, count: u64) -> Result<ThreadId, StorageError> {
         let next = next_thread("session.number");
-        let sql =
-            format!("UPDATE session SET reserved = ?2 + max(reserved, {next}) WHERE id = ?1 RETURNING reserved - ?2");
+        let sql = format!(
+            "UPDATE session SET reserved = ?2 + min(max(reserved, {next}), {THREADS_MAX}) WHERE id = ?1
+            RETURNING reserved - ?2"
+        );
         let connection = numbers.lock().unwrap_or_else(PoisonError::into_inner);
         let reserve = || -> rusqlite::Result<i64> {
             connection.prepare_cached(&sql)?.query_row(params![self.id.as_str(), count as i64], |row| row.get(0))
         };
-        reserve().map(|first| ThreadId(first as u64)).map_err(|error| self.shared.database.error(&error))
+        let first = reserve().map_err(|error| self.shared.database.error(&error))?;
+        reserved(first as u64, count)
     }
 }
 
@@ -151,6 +156,6 @@ impl SessionStorage for SqliteSession {
             // Others may have started some.
             next.fetch_max(self.count_threads()?, Ordering::Relaxed);
         }
-        Ok(ThreadId(next.fetch_add(count, Ordering::Relaxed)))
+        reserved(next.fetch_add(count, Ordering::Relaxed), count)
     }
 }

@@ -1,6 +1,7 @@
 //! Records read from their rows.
 
 use hark_bytecode::wire::WireError;
+use hark_engine::limits::THREADS_MAX;
 use hark_engine::storage::Range;
 use hark_engine::{Everything, FutureId, Key, Live, LogEntry, Record, Stamp, ThreadId, Versioned, codec};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -9,7 +10,7 @@ use super::SqliteSession;
 use crate::storage::sqlite::change::{Name, at, stamp_number, stamp_of};
 use crate::storage::sqlite::chunks::whole;
 use crate::storage::sqlite::database::{PLACE_BITS, places};
-use crate::storage::sqlite::row::{Fault, SessionRow, check, future_from, row_parts, thread_from};
+use crate::storage::sqlite::row::{Fault, SessionRow, check, future_from, row_parts, thread_from, thread_number};
 use crate::storage::sqlite::seal;
 
 impl SqliteSession {
@@ -49,14 +50,14 @@ impl SqliteSession {
             }
             Key::Unawaited(thread) => {
                 let sql = at!("SELECT stamp, checksum, content FROM ", key);
-                let number = thread.0 as i64;
+                let number = thread_number(*thread);
                 let Some((stamp, checksum, parts)) = stamp_and(sql, &number, 1)? else { return Ok(None) };
                 check(checksum, seal::of_unawaited(session, number, &parts[0]))?;
                 (stamp, Record::Unawaited(*thread, Box::new(codec::failure(&parts[0], program)?)))
             }
             Key::Broken(thread) => {
                 let sql = at!("SELECT stamp, checksum, summary, content FROM ", key);
-                let number = thread.0 as i64;
+                let number = thread_number(*thread);
                 let Some((stamp, checksum, mut parts)) = stamp_and(sql, &number, 2)? else { return Ok(None) };
                 let content = whole(connection, session, parts.swap_remove(1))?;
                 let summary = String::from_utf8_lossy(&parts[0]);
@@ -95,7 +96,7 @@ impl SqliteSession {
         }
         let sql = "SELECT stamp, checksum, summary, content, due FROM thread WHERE session = ?1 AND number = ?2";
         let mut statement = connection.prepare_cached(sql)?;
-        let number = thread.0 as i64;
+        let number = thread_number(thread);
         let read = |row: &Row<'_>| Ok((row_parts(row, 2)?, row.get(4)?));
         let found = statement.query_row(params![session, number], read).optional()?;
         let Some(((stamp, checksum, mut parts), due)) = found else { return Ok(None) };
@@ -117,9 +118,9 @@ impl SqliteSession {
             Range::Live(from) => {
                 let sql = "SELECT number, summary, checksum, due FROM thread WHERE session = ?1 AND number >= ?2 ORDER BY number LIMIT ?3";
                 let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query(params![session, from.0 as i64, limit])?;
+                let mut rows = statement.query(params![session, from.0.min(THREADS_MAX) as i64, limit])?;
                 while let Some(row) = rows.next()? {
-                    let (thread, summary) = (thread_from(row)?, row.get_ref(1)?.as_str().unwrap_or_default());
+                    let (thread, summary) = (thread_from(row, 0)?, row.get_ref(1)?.as_str().unwrap_or_default());
                     let live = check(row.get(2)?, seal::of_thread(session, row.get(0)?, row.get(3)?, summary))
                         .and_then(|()| codec::live_from_summary(summary));
                     found.push(Record::Live(thread, live.map_err(|error| Fault::At(Key::Live(thread), error))?));
@@ -130,7 +131,7 @@ impl SqliteSession {
                 let mut statement = connection.prepare_cached(sql)?;
                 let mut rows = statement.query(params![session, Name(future), limit])?;
                 while let Some(row) = rows.next()? {
-                    found.push(Record::Wait { future: future.clone(), waiter: thread_from(row)? });
+                    found.push(Record::Wait { future: future.clone(), waiter: thread_from(row, 0)? });
                 }
             }
             Range::Todos => {
@@ -138,7 +139,7 @@ impl SqliteSession {
                 let mut statement = connection.prepare_cached(sql)?;
                 let mut rows = statement.query(params![session, limit])?;
                 while let Some(row) = rows.next()? {
-                    found.push(Record::Todo(future_from(row.get_ref(0)?)));
+                    found.push(Record::Todo(future_from(row, 0)?));
                 }
             }
             Range::Unawaited => {
@@ -146,7 +147,7 @@ impl SqliteSession {
                 let mut statement = connection.prepare_cached(sql)?;
                 let mut rows = statement.query(params![session, limit])?;
                 while let Some(row) = rows.next()? {
-                    let (thread, content) = (thread_from(row)?, row.get_ref(1)?.as_blob().unwrap_or_default());
+                    let (thread, content) = (thread_from(row, 0)?, row.get_ref(1)?.as_blob().unwrap_or_default());
                     let failure = check(row.get(2)?, seal::of_unawaited(session, row.get(0)?, content))
                         .and_then(|()| codec::failure(content, &self.program))
                         .map_err(|error| Fault::At(Key::Unawaited(thread), error))?;
@@ -158,7 +159,7 @@ impl SqliteSession {
                 let mut statement = connection.prepare_cached(sql)?;
                 let mut rows = statement.query(params![session, limit])?;
                 while let Some(row) = rows.next()? {
-                    let (thread, summary) = (thread_from(row)?, row.get_ref(1)?.as_str().unwrap_or_default());
+                    let (thread, summary) = (thread_from(row, 0)?, row.get_ref(1)?.as_str().unwrap_or_default());
                     let live = check(row.get(2)?, seal::of_broken(session, row.get(0)?, summary))
                         .and_then(|()| codec::live_from_summary(summary));
                     found.push(Record::Broken(thread, live.map_err(|error| Fault::At(Key::Broken(thread), error))?));
@@ -184,20 +185,19 @@ impl SqliteSession {
             }
             Ok(())
         };
-        let future = |row: &Row<'_>| row.get_ref(0).map(future_from);
-        let second = |row: &Row<'_>| row.get::<_, i64>(1).map(|thread| ThreadId(thread as u64));
-        add("SELECT number FROM thread WHERE session = ?1", &|row| thread_from(row).map(Key::Live))?;
-        add("SELECT thread FROM ready WHERE session = ?1", &|row| thread_from(row).map(Key::Ready))?;
+        let future = |row: &Row<'_>| future_from(row, 0);
+        add("SELECT number FROM thread WHERE session = ?1", &|row| thread_from(row, 0).map(Key::Live))?;
+        add("SELECT thread FROM ready WHERE session = ?1", &|row| thread_from(row, 0).map(Key::Ready))?;
         let next = 1_i64 << PLACE_BITS;
         let sql = format!("SELECT place % {next} FROM future WHERE place >= ?1 * {next} AND place < (?1 + 1) * {next}");
         add(&sql, &|row| future(row).map(Key::Future))?;
         add("SELECT name FROM promise WHERE session = ?1", &|row| future(row).map(Key::Future))?;
         add("SELECT future, thread FROM wait WHERE session = ?1", &|row| {
-            Ok(Key::Wait { future: future(row)?, waiter: second(row)? })
+            Ok(Key::Wait { future: future(row)?, waiter: thread_from(row, 1)? })
         })?;
         add("SELECT future FROM todo WHERE session = ?1", &|row| future(row).map(Key::Todo))?;
-        add("SELECT thread FROM unawaited WHERE session = ?1", &|row| thread_from(row).map(Key::Unawaited))?;
-        add("SELECT thread FROM broken WHERE session = ?1", &|row| thread_from(row).map(Key::Broken))?;
+        add("SELECT thread FROM unawaited WHERE session = ?1", &|row| thread_from(row, 0).map(Key::Unawaited))?;
+        add("SELECT thread FROM broken WHERE session = ?1", &|row| thread_from(row, 0).map(Key::Broken))?;
         let read = |key: &Key| match self.read_one(connection, session, key)? {
             Some(found) => Ok(found.record),
             None => Err(Fault::At(key.clone(), WireError::Checksum.into())),

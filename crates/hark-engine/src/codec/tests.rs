@@ -1,0 +1,49 @@
+//! What is decoded has no number that nothing of ours has.
+
+use super::text::{live_from_summary, log_from_text, sealed, session_from_summary};
+use crate::limits::{COUNT_MAX, THREADS_MAX, TRIES_MAX};
+use crate::surroundings::Timestamp;
+
+/// Each is read with the greatest number that there may be, and refused with the next one.
+#[track_caller]
+fn bounded(greatest: u64, text: impl Fn(u64) -> String, read: impl Fn(&str) -> bool) {
+    let sealed = |number| sealed(&serde_json::from_str::<serde_json::Value>(&text(number)).unwrap());
+    assert!(read(&sealed(greatest)), "{}", text(greatest));
+    for wrong in [greatest + 1, u64::MAX] {
+        assert!(!read(&sealed(wrong)), "{}", text(wrong));
+    }
+}
+
+#[test]
+fn numbers_of_threads() {
+    let is_live = |text: &str| live_from_summary(text).is_ok();
+    bounded(THREADS_MAX - 1, |f| format!(r#"{{"status": "waiting", "future": {{"thread": {f}}}}}"#), is_live);
+    bounded(Timestamp::MAX.0, |time| format!(r#"{{"status": "sleeping", "until": {time}}}"#), is_live);
+    bounded(COUNT_MAX, |call| format!(r#"{{"status": "calling", "call": {call}}}"#), is_live);
+    bounded(COUNT_MAX, |calls| format!(r#"{{"status": "runnable", "calls": {calls}}}"#), is_live);
+    bounded(TRIES_MAX.into(), |losses| format!(r#"{{"status": "runnable", "losses": {losses}}}"#), is_live);
+}
+
+#[test]
+fn numbers_of_sessions() {
+    let session = |started: u64, more: &str| {
+        format!(
+            r#"{{"program": "", "file": "", "function": "", "arguments": [], "started": {started},
+            "state": "running", "first_stopped": false {more}}}"#
+        )
+    };
+    let is_session = |text: &str| session_from_summary(text).is_ok();
+    bounded(Timestamp::MAX.0, |time| session(time, ""), is_session);
+    bounded(Timestamp::MAX.0, |time| session(0, &format!(r#", "ended": {time}"#)), is_session);
+    bounded(THREADS_MAX, |threads| session(0, &format!(r#", "threads": {threads}"#)), is_session);
+}
+
+#[test]
+fn numbers_of_the_history() {
+    let is_log = |text: &str| log_from_text(text).is_ok();
+    bounded(THREADS_MAX - 1, |thread| format!(r#"[0, [[0, {thread}, {{"event": "resumed"}}]]]"#), is_log);
+    bounded(Timestamp::MAX.0, |start| format!(r#"[{start}, [[0, 0, {{"event": "resumed"}}]]]"#), is_log);
+    bounded(i64::MAX as u64 - 1, |since| format!(r#"[1, [[{since}, 0, {{"event": "resumed"}}]]]"#), is_log);
+    let started = |parent| format!(r#"[0, [[0, 1, {{"event": "started", "function": "f", "parent": {parent}}}]]]"#);
+    bounded(THREADS_MAX - 1, started, is_log);
+}
