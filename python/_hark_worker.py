@@ -5,27 +5,29 @@ A message is its length in four bytes, a byte that says what it is, and its fiel
 
     to the worker     H  version (2 bytes), project, python_src, origin   begins
                       C  attempt, length of id, length of target (4 bytes each), id, target, arguments
-                      M  bytes                                         writes them to the standard output
     from the worker   H  version (2 bytes), text: the Python version   is ready
+                      U  errno (4 bytes)                               cannot start: the system refused something
                       S                                                does not make the call, and ends: it has old modules
-                      R  pending, value                                the call's result
-                      E  pending, type, text, traceback, message, missing   the call's error
+                      R  value                                         the call's result
+                      E  type, text, traceback, message, missing       the call's error
 
 A text has its length in four bytes before it. *origin* says how the interpreter was chosen. A target is module, function,
 the program's own name for it, and `keywords` if a last argument that is a hash is keyword arguments, with NULs between.
-*pending* says how many bytes of output lie in the pipe (4 bytes, -1 if that cannot be known). *missing* is the module that
-was not found, if that is what went wrong.
+*missing* is the module that was not found, if that is what went wrong.
 
 The messages go over a socket that is descriptor 0 at first and moved away at once; 0 then is empty. Descriptor 1 is a
-pipe from the beginning, so what any code or child process writes is output of the call.
+pipe from the beginning, so what any code or child process writes is output of the call. All of it is in the pipe before
+the answer is sent.
+
+The parent process is a guard (`crates/hark-foreign/src/guard.rs`): it ends this process, and whatever that has started,
+when Hark is gone or wants it gone. So nothing here watches for that.
 """
 import _thread
-import atexit
+import errno
 import fcntl
 import importlib
 import io
 import os
-import select
 import signal
 import struct
 import sys
@@ -38,18 +40,18 @@ from _hark_values import CONTAINERS_MAX, Refused, RefusedArgument, TooLarge, dec
 VERSION = 1
 CALL_HEAD = struct.Struct("<BIII")
 MESSAGE_LENGTH_MAX = 2**30
-# Of the message with a result, R and what is pending take five bytes.
-RESULT_LENGTH_MAX = MESSAGE_LENGTH_MAX - 5
+# Of the message with a result, R takes a byte.
+RESULT_LENGTH_MAX = MESSAGE_LENGTH_MAX - 1
 READ_LENGTH = 16_384
-
-# How long a worker may go on with what it does when Hark is gone.
-GRACE_SECONDS = 0.5
 
 # How often a worker looks whether modules have changed, at most.
 LOOK_SECONDS = 0.2
 
-# Outside of the descriptors that programs use by number.
-PRIVATE_DESCRIPTOR_MIN = 100
+# Outside of the descriptors that programs use by number, if the process may have so many.
+PRIVATE_DESCRIPTORS_MIN = 100, 20, 3
+
+
+IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 
 
 class NotCallable(Exception):
@@ -61,18 +63,69 @@ class NotCallable(Exception):
 
 
 class Output(io.TextIOWrapper):
-    """Standard output that holds nothing back, so that its order with what child processes write is right."""
+    """Standard output that holds nothing back, so that its order with what child processes write is right.
+
+    While there are several threads, each one's text is held back until its line is complete or flushed, as on a terminal:
+    `print` writes a line in parts, and lines of different threads must not mix.
+    """
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.forget_parts()
+
+    def forget_parts(self):
+        # In a signal handler the thread that prints may print once more.
+        self.lock = _thread.RLock()
+        # Each thread's part of a line, in a list of its own; the number of a thread may be another one's next.
+        self.parts = []
+        self.own = _thread._local()
+
+    def take_part(self):
+        """What is held back of this thread's text, in a list."""
+        try:
+            return self.own.part
+        except AttributeError:
+            self.own.part = part = [""]
+            self.parts.append(part)
+            return part
 
     def write(self, text):
-        count = super().write(text)
-        self.flush()
-        return count
+        if not _thread._count() and not self.parts:
+            count = super().write(text)
+            super().flush()
+            return count
+        if not isinstance(text, str):
+            raise TypeError("write() argument must be str, not " + type_name(text))
+        with self.lock:
+            part = self.take_part()
+            lines, newline, part[0] = (part[0] + text).rpartition("\n")
+            if newline:
+                super().write(lines + newline)
+                super().flush()
+        return len(text)
+
+    def flush(self):
+        """What this thread has written."""
+        with self.lock:
+            if self.parts:
+                part = self.take_part()
+                text, part[0] = part[0], ""
+                super().write(text)
+            super().flush()
+
+    def flush_all(self):
+        """What any thread has written."""
+        with self.lock:
+            for part in self.parts:
+                super().write(part[0])
+            super().flush()
+            self.parts, self.own = [], _thread._local()
 
 
 class Worker:
     def __init__(self):
-        self.connection = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, PRIVATE_DESCRIPTOR_MIN)
-        self.pipe = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, PRIVATE_DESCRIPTOR_MIN)
+        self.connection = _private(0)
+        self.pipe = _private(1)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
@@ -82,16 +135,10 @@ class Worker:
         self.files = {}
         self.began = time.time()
         self.next_look = 0
-        # Led by this process, or by a program that Hark started and that started this one.
-        self.group = os.getpgrp()
         self.is_forked = False
-        self.pending_request = _pending_request()
+        _reset_signals()
         self.open_output()
         os.register_at_fork(after_in_child=self.forget_hark)
-        # The first that is registered is the last that runs.
-        atexit.register(self.tell_group_to_end)
-        # Whoever started Hark in the background may have had it ignored.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def open_output(self):
         raw = io.FileIO(1, "w", closefd=False)
@@ -100,25 +147,11 @@ class Worker:
 
     def forget_hark(self):
         """In a process that the user's code forked: it must not answer in this one's place."""
-        self.is_forked = True
-        os.close(self.connection)
-        os.close(self.pipe)
-
-    def end_when_hark_ends(self):
-        """Hark may be killed while a call runs. Waiting for the hang-up alone, this wakes for nothing else."""
-        poll = select.poll()
-        poll.register(self.connection, 0)
-        while not poll.poll():
-            pass
-        time.sleep(GRACE_SECONDS)
-        os.killpg(self.group, signal.SIGKILL)
-        os._exit(1)
-
-    def tell_group_to_end(self):
-        """What functions left running ends with the worker. Hark sees to that, unless it was killed itself."""
+        self.output.forget_parts()
         if not self.is_forked:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            os.killpg(self.group, signal.SIGTERM)
+            self.is_forked = True
+            os.close(self.connection)
+            os.close(self.pipe)
 
     # Messages
 
@@ -154,6 +187,14 @@ class Worker:
             while sent < len(data):
                 sent += os.write(self.connection, view[sent:])
 
+    def run(self):
+        try:
+            if self.begin():
+                self.serve()
+        except (BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
+            # Hark is gone, or wants this worker gone.
+            pass
+
     def begin(self):
         data = self.receive()
         if not data:
@@ -182,10 +223,6 @@ class Worker:
                     self.send(b"S")
                     return
                 self.send(self.answer(data))
-            elif data[0] == 77:  # M
-                view = memoryview(data)[1:]
-                while view:
-                    view = view[os.write(self.pipe, view) :]
             else:
                 sys.exit("hark sent a message that this worker does not know")
 
@@ -234,12 +271,14 @@ class Worker:
             if self.is_forked:
                 self.end_fork(None)
             parts = encode(result, RESULT_LENGTH_MAX)
-            return b"".join([b"R", self.pending(), *parts])
+            self.end_output()
+            return b"".join([b"R", *parts])
         except BaseException as error:
             if self.is_forked:
                 self.end_fork(error)
             texts = self.texts_of_failure(target, error)
-            return b"".join([b"E", self.pending(), *map(_text, texts)])
+            self.end_output()
+            return b"".join([b"E", *map(_text, texts)])
         finally:
             hark._call = None
 
@@ -294,9 +333,10 @@ class Worker:
             message += "; this is " + self.python
         return kind, text, traceback, message, missing
 
-    def pending(self):
+    def end_output(self):
+        """Holds nothing back of what the call has printed."""
         try:
-            self.output.flush()
+            self.output.flush_all()
         except BaseException:
             # It was closed, or its descriptor was.
             os.dup2(self.pipe, 1)
@@ -306,10 +346,6 @@ class Worker:
                 sys.stdout.flush()
             except BaseException:
                 sys.stdout = self.output
-        if self.pending_request is None:
-            return b"\xff\xff\xff\xff"
-        count = fcntl.ioctl(self.pipe, self.pending_request, b"\0\0\0\0")
-        return count if sys.byteorder == "little" else count[::-1]
 
     def end_fork(self, error):
         """The end of a process that the user's code forked and that came back from the call."""
@@ -383,13 +419,15 @@ def _run(awaitable):
     return asyncio.run(wait())
 
 
-def _pending_request():
-    """The number that asks a pipe how much is in it, which works at the writing end on Linux only."""
-    if not sys.platform.startswith("linux"):
-        return None
-    import termios
-
-    return termios.FIONREAD
+def _private(descriptor):
+    """The same under a number that programs do not use, which child processes do not get."""
+    for least in PRIVATE_DESCRIPTORS_MIN:
+        try:
+            return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, least)
+        except OSError as error:
+            # The process may have fewer.
+            if error.errno != errno.EINVAL or least == PRIVATE_DESCRIPTORS_MIN[-1]:
+                raise
 
 
 def _take(data, at):
@@ -402,12 +440,10 @@ def _text(text):
     return len(data).to_bytes(4, "little") + data
 
 
-def main():
-    worker = Worker()
-    try:
-        if worker.begin():
-            _thread.start_new_thread(worker.end_when_hark_ends, ())
-            worker.serve()
-    except (BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
-        # Hark is gone, or wants this worker gone.
-        pass
+def _reset_signals():
+    """Whoever started Hark may have ignored or blocked some: a shell does so in the background, `nohup`, a test runner."""
+    for number in signal.valid_signals():
+        if signal.getsignal(number) == signal.SIG_IGN and number not in IGNORED_BY_PYTHON:
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])

@@ -29,7 +29,7 @@ impl Foreign for Stand {
         let argument = call.arguments.first().cloned().unwrap_or_default();
         match &*executable.foreign[call.foreign.0 as usize].name {
             "echo" => drop(thread::spawn(move || answer(Ok(argument)))),
-            "fail" => answer(Err(Error::new("python", "it failed"))),
+            "fail" => answer(Err(Error::new("python", "it failed").into())),
             "say" => {
                 printed("from outside\n".into());
                 answer(Ok(argument));
@@ -49,7 +49,7 @@ impl Foreign for Stand {
 
     fn cancel(&self, _session: &SessionId) {
         for answer in lock(&self.hanging).drain(..) {
-            answer(Err(Error::new("cancelled", "the session is cancelled")));
+            answer(Err(Error::new("cancelled", "the session is cancelled").into()));
         }
     }
 }

@@ -28,6 +28,9 @@ use failure::Failure;
 use render::Style;
 
 fn main() -> ExitCode {
+    if let Some(status) = hark_foreign::guard::run_if_asked() {
+        return status;
+    }
     let command = match args::parse(env::args_os().collect()) {
         Ok(command) => command,
         Err(error) => return explain_command_line(&error),

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use hark_foreign::{PythonConfig, PythonPool};
+use hark_foreign::{PythonConfig, PythonPool, guard};
 
 use crate::project::Project;
 
@@ -21,5 +21,6 @@ pub fn pool(project: &Project, processes: usize) -> PythonPool {
         python_src: project.folder.join(&settings.python_src),
         requirements: project.folder.join(&settings.python_requirements),
         workers: workers.div_ceil(processes),
+        guard: guard::own_program(),
     })
 }

@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::id::SessionId;
-use crate::limits::{NEWS_WAIT_MAX, STORAGE_RETRY_WAIT};
+use crate::limits::{EXHAUSTED_RETRY_WAIT, NEWS_WAIT_MAX, STORAGE_RETRY_WAIT};
 use crate::serving::Serving;
 use crate::storage::{Claimed, StorageError};
+use crate::surroundings::Timestamp;
 
 /// What one OS thread does that looks after sessions.
 pub(crate) struct Attendant<'a> {
@@ -19,6 +20,8 @@ pub(crate) struct Attendant<'a> {
     on_failure: &'a dyn Fn(&SessionId, &StorageError),
     /// Sessions that this server has got, and that are still to be taken up.
     claimed: Vec<Claimed>,
+    /// Sessions for which something had run out, and when they are tried again.
+    postponed: Vec<(Timestamp, Claimed)>,
     /// What was told last of sessions that failed.
     told: HashMap<SessionId, StorageError>,
 }
@@ -29,7 +32,7 @@ impl<'a> Attendant<'a> {
         takes_all: bool,
         on_failure: &'a dyn Fn(&SessionId, &StorageError),
     ) -> Attendant<'a> {
-        Attendant { serving, takes_all, on_failure, claimed: Vec::new(), told: HashMap::new() }
+        Attendant { serving, takes_all, on_failure, claimed: Vec::new(), postponed: Vec::new(), told: HashMap::new() }
     }
 
     /// Looks when there is news, when a time comes, and once in a while, until it is stopped.
@@ -64,6 +67,9 @@ impl<'a> Attendant<'a> {
         if self.takes_all {
             self.claimed.extend(catalog.claim(None)?);
         }
+        let now = self.serving.steady_now();
+        let due = self.postponed.extract_if(.., |(until, _)| *until <= now);
+        self.claimed.extend(due.map(|(_, claimed)| claimed));
         if self.claimed.is_empty() {
             return Ok(());
         }
@@ -91,6 +97,9 @@ impl<'a> Attendant<'a> {
             }
             if self.takes_all && matches!(error, StorageError::Transient(_)) {
                 self.claimed.push(Claimed { session: id, was_lost: false });
+            } else if self.takes_all && matches!(error, StorageError::Exhausted(_)) {
+                let until = self.serving.steady_now().after(EXHAUSTED_RETRY_WAIT);
+                self.postponed.push((until, Claimed { session: id, was_lost: false }));
             }
         }
         !self.claimed.is_empty()

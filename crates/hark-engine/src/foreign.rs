@@ -45,8 +45,23 @@ pub struct Call {
 /// Takes what a foreign function prints, as it comes.
 pub type PrintedSink = Box<dyn FnMut(String) + Send>;
 
-/// Takes what a call came to: its value, or an error without a trace.
-pub type Answer = Box<dyn FnOnce(Result<Value, Error>) + Send>;
+/// Why a call has no value.
+#[derive(Debug)]
+pub enum CallError {
+    /// The function raised, or cannot be called: an error of the program's, without a trace.
+    Failed(Error),
+    /// It could not be made for lack of something, as this text says, so that nobody is to blame. It can be made later.
+    NotMade(String),
+}
+
+impl From<Error> for CallError {
+    fn from(error: Error) -> CallError {
+        CallError::Failed(error)
+    }
+}
+
+/// Takes what a call came to.
+pub type Answer = Box<dyn FnOnce(Result<Value, CallError>) + Send>;
 
 /// Calls functions that run elsewhere.
 pub trait Foreign: Send + Sync {
@@ -63,10 +78,10 @@ pub trait Foreign: Send + Sync {
         executable: &Executable,
         call: Call,
         printed: &mut dyn FnMut(String),
-    ) -> Result<Value, Error> {
+    ) -> Result<Value, CallError> {
         enum Event {
             Printed(String),
-            Answered(Result<Value, Error>),
+            Answered(Result<Value, CallError>),
         }
         let (sender, receiver) = mpsc::channel();
         let printer = sender.clone();
@@ -83,7 +98,7 @@ pub trait Foreign: Send + Sync {
                 Event::Answered(answer) => return answer,
             }
         }
-        Err(Error::new("python", "the call was given up without an answer"))
+        Err(Error::new("python", "the call was given up without an answer").into())
     }
 
     /// How many calls are made at a time. Others wait until one of these is over.
@@ -102,7 +117,7 @@ pub struct NoForeign;
 impl Foreign for NoForeign {
     fn call(&self, executable: &Executable, call: Call, _printed: PrintedSink, answer: Answer) {
         let name = executable.foreign.get(call.foreign.0 as usize).map_or("?", |foreign| &foreign.name);
-        answer(Err(Error::new("python", format!("cannot call `{name}`: there is no Python here"))));
+        answer(Err(Error::new("python", format!("cannot call `{name}`: there is no Python here")).into()));
     }
 
     fn cancel(&self, _session: &SessionId) {}

@@ -28,6 +28,7 @@ mod report;
 mod sequence;
 mod serving;
 mod session;
+mod shortage;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 pub mod step;
@@ -39,7 +40,7 @@ mod turn;
 pub use commit::{Commit, Outcome};
 pub use engine::{CancelHandle, Engine, Options, Ports, Start, Whose};
 pub use failure::Failure;
-pub use foreign::{Call, CallId, Foreign, NoForeign};
+pub use foreign::{Call, CallError, CallId, Foreign, NoForeign};
 pub use history::{Event, LogEntry};
 pub use id::{FutureId, NoThreadId, SessionId, Stamp, ThreadId};
 pub use import::{ImportError, import};
@@ -51,6 +52,7 @@ pub use record::{
     Status as ThreadStatus, Versioned,
 };
 pub use report::{Report, SessionError, Status};
+pub use shortage::Shortage;
 pub use storage::{
     Agenda, Catalog, Claimed, DamagedSession, Everything, Filter, Listed, SessionStorage, Storage, StorageError,
     Summary,

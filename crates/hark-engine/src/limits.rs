@@ -55,6 +55,10 @@ pub const NEWS_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How long a server waits after its storage failed.
 pub const STORAGE_RETRY_WAIT: Duration = Duration::from_millis(200);
 
+/// How long a server waits before it goes on with a session for which the computer had too little of something. Each try is
+/// one more of a call.
+pub const EXHAUSTED_RETRY_WAIT: Duration = Duration::from_secs(5);
+
 /// The most characters of an argument that a session's summary shows.
 pub const SHOWN_ARGUMENT_MAX: usize = 200;
 

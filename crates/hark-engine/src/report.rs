@@ -140,7 +140,8 @@ impl Report {
     }
 
     pub(crate) fn add_storage_error(&mut self, error: &StorageError) {
-        let error = Error::new("storage", error.to_string());
+        let kind = if matches!(error, StorageError::Exhausted(_)) { "exhausted" } else { "storage" };
+        let error = Error::new(kind, error.to_string());
         self.errors.push(SessionError { thread: step::FIRST, error });
     }
 }

@@ -12,12 +12,12 @@ mod waking;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use hark_machine::{Program, Thread, Value};
+use hark_machine::{Error, Program, Thread, Value};
 
 use crate::commit::{Commit, Outcome};
 use crate::deadlock;
 use crate::engine::{Options, Ports};
-use crate::foreign::Call;
+use crate::foreign::{Call, CallError};
 use crate::history::LogEntry;
 use crate::id::{SessionId, Stamps, ThreadId};
 use crate::invoker::{Runner, Seat};
@@ -280,8 +280,9 @@ impl Session {
             }),
             Box::new(move |answer| {
                 drop(place);
-                if let Some(session) = answerer.upgrade() {
-                    session.calls.answer(thread, made, answer);
+                if let Some(session) = answerer.upgrade()
+                    && session.take_answer(thread, made, answer)
+                {
                     session.invoke(&[thread]);
                 }
             }),
@@ -294,7 +295,23 @@ impl Session {
         let executable = self.program.executable();
         let answer = self.ports.foreign.call_blocking(executable, call, &mut |text| self.print(thread, made, text));
         drop(place);
+        self.take_answer(thread, made, answer);
+    }
+
+    /// Keeps what a call came to until its thread's turn. Answers false if the call could not be made: the session is left
+    /// as it is then, if it can be taken up again.
+    fn take_answer(&self, thread: ThreadId, made: Try, answer: Result<Value, CallError>) -> bool {
+        let answer = match answer {
+            Ok(value) => Ok(value),
+            Err(CallError::NotMade(why)) if self.is_resumable() => {
+                self.fail_storage(&StorageError::Exhausted(why));
+                return false;
+            }
+            Err(CallError::NotMade(why)) => Err(Error::new("python", why)),
+            Err(CallError::Failed(error)) => Err(error),
+        };
         self.calls.answer(thread, made, answer);
+        true
     }
 
     /// Has threads run, from outside of a worker. The hints must have been counted.

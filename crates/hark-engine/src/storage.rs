@@ -315,6 +315,8 @@ pub enum StorageError {
     TakenOver,
     /// The session is no longer there.
     Gone,
+    /// It is not the storage: the computer has run out of something that the session needs to go on, as this says.
+    Exhausted(String),
 }
 
 impl fmt::Display for StorageError {
@@ -322,6 +324,7 @@ impl fmt::Display for StorageError {
         match self {
             StorageError::Transient(why) => write!(formatter, "the storage does not answer: {why}"),
             StorageError::Permanent(why) => write!(formatter, "the storage failed: {why}"),
+            StorageError::Exhausted(why) => formatter.write_str(why),
             StorageError::TakenOver => formatter.write_str(
                 "another process has taken the session over, as this one did nothing until its lease ran out",
             ),

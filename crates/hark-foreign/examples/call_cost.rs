@@ -1,5 +1,6 @@
 //! Prints what a call costs: `cargo run --release -p hark-foreign --example call_cost`.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,7 +9,10 @@ use hark_machine::Value;
 
 const CALLS: u32 = 10_000;
 
-fn main() {
+fn main() -> ExitCode {
+    if let Some(status) = hark_foreign::guard::run_if_asked() {
+        return status;
+    }
     let begin = Instant::now();
     let pool = PythonPool::new(PythonConfig {
         interpreter: None,
@@ -16,6 +20,7 @@ fn main() {
         python_src: "src".into(),
         requirements: "requirements.txt".into(),
         workers: 1,
+        guard: hark_foreign::guard::own_program(),
     });
     let mut call = call("abs", Value::Integer(-1));
     make(&pool, &call);
@@ -32,6 +37,7 @@ fn main() {
     measure(&pool, "1,000,000 integers", "list", Value::list((0..1_000_000).map(Value::Integer).collect()));
     let mixed = (0..1_000_000).map(|index| if index % 2 == 0 { Value::Integer(index) } else { Value::string("odd") });
     measure(&pool, "1,000,000 mixed", "list", Value::list(mixed.collect()));
+    ExitCode::SUCCESS
 }
 
 fn call(function: &str, argument: Value) -> Call {
@@ -49,7 +55,7 @@ fn call(function: &str, argument: Value) -> Call {
 
 fn make(pool: &PythonPool, call: &Call) {
     if let Err(error) = pool.call_blocking(call, &mut |text| print!("{text}")) {
-        eprintln!("{}", error.message);
+        eprintln!("{error:?}");
         std::process::exit(1);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use hark_engine::CallError;
 use hark_machine::{Error, Value};
 
 /// A call that is to be made.
@@ -50,6 +51,11 @@ impl Call {
     /// An error of kind `python` that begins with the function.
     pub fn failure(&self, problem: &str) -> Error {
         Error::new("python", format!("{} {problem}", self.described()))
+    }
+
+    /// It could not be made, as something has run out.
+    pub fn not_made(&self, why: &str) -> CallError {
+        CallError::NotMade(format!("cannot call {}: {why}", self.described()))
     }
 
     /// The error of a call that was given up from this side.

@@ -6,94 +6,102 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::limits::KILL_TIMEOUT;
+
+// They are the same on every Unix.
+const SIGHUP: i32 = 1;
+const SIGINT: i32 = 2;
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
 
 /// How often a process that is to end is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// A worker's process, which several may want to end, and its process group: whatever its functions started and did not
-/// detach. The group ends with it.
+/// A worker's process, which several may want to end: its guard, which ends as the worker does when all that the worker has
+/// started is gone.
 #[derive(Debug, Clone)]
-pub struct Process(Arc<Mutex<Leader>>);
+pub struct Process(Arc<Mutex<Guard>>);
 
 #[derive(Debug)]
-struct Leader {
+struct Guard {
     child: Child,
     status: Option<ExitStatus>,
 }
 
 impl Process {
-    /// This child, which leads its process group.
+    /// The worker that this child guards.
     pub fn new(child: Child) -> Process {
-        Process(Arc::new(Mutex::new(Leader { child, status: None })))
+        Process(Arc::new(Mutex::new(Guard { child, status: None })))
     }
 
     /// How it ended, if it has.
     pub fn status(&self) -> Option<ExitStatus> {
-        self.with(Leader::look)
+        self.with(Guard::look)
     }
 
-    /// Ends it and its group at once. It is still to be waited for.
+    /// Has it killed at once, and all that it has started. Its end is still to be waited for.
     pub fn kill(&self) {
-        self.with(|leader| {
-            if leader.status.is_none() {
-                leader.end_group();
-                // It may have left its group. An error says that it has ended.
-                let _ = leader.child.kill();
+        self.with(|guard| {
+            if guard.look().is_none() {
+                // An error says that it has ended.
+                let _ = kill_process(Pid::from_child(&guard.child), Signal::TERM);
             }
         });
     }
 
-    /// Waits for its end, and kills it after this time.
+    /// Waits for its end, and has it killed after this time.
     pub fn wait_or_kill(&self, time_max: Duration) -> Option<ExitStatus> {
+        self.wait(time_max).or_else(|| {
+            self.kill();
+            self.wait(KILL_TIMEOUT).or_else(|| self.with(Guard::end))
+        })
+    }
+
+    fn wait(&self, time_max: Duration) -> Option<ExitStatus> {
         let end = Instant::now() + time_max;
         loop {
-            if let Some(status) = self.status() {
-                return Some(status);
-            }
-            if Instant::now() >= end {
-                self.kill();
-                return self.with(|leader| {
-                    leader.status = leader.status.or_else(|| leader.child.wait().ok());
-                    leader.status
-                });
+            let status = self.status();
+            if status.is_some() || Instant::now() >= end {
+                return status;
             }
             thread::sleep(LOOK_INTERVAL);
         }
     }
 
-    fn with<R>(&self, action: impl FnOnce(&mut Leader) -> R) -> R {
+    fn with<R>(&self, action: impl FnOnce(&mut Guard) -> R) -> R {
         action(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Leader {
-    /// Looks whether it has ended, and if so ends its group before it takes the status: from then on its number, which is
-    /// also that of the group, may be another's.
+impl Guard {
     fn look(&mut self) -> Option<ExitStatus> {
-        if self.status.is_none() && self.has_ended() {
-            self.end_group();
-            self.status = self.child.wait().ok();
+        if self.status.is_none() {
+            self.status = self.child.try_wait().ok().flatten();
         }
         self.status
     }
 
-    fn has_ended(&self) -> bool {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        matches!(waitid(WaitId::Pid(Pid::from_child(&self.child)), options), Ok(Some(_)))
-    }
-
-    /// Must not be called when the status was taken.
-    fn end_group(&self) {
-        // An error says that nothing is left in it.
-        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+    /// The guard does not do its work: something keeps it from running, such as a debugger.
+    fn end(&mut self) -> Option<ExitStatus> {
+        if self.status.is_none() {
+            let _ = self.child.kill();
+            self.status = self.child.wait().ok();
+        }
+        self.status
     }
 }
 
-/// Whether it was killed. Nothing does that to itself: it was the system, short of memory, or whoever ends all of Hark.
+/// Whether it was ended from outside, by a signal that nothing sends to itself by accident: by the system, short of memory,
+/// or by whoever ends all of Hark.
+pub fn was_told_to_end(status: Option<ExitStatus>) -> bool {
+    status.and_then(|status| status.signal()).is_some_and(|signal| [SIGHUP, SIGINT, SIGKILL, SIGTERM].contains(&signal))
+}
+
+/// Whether it was killed. Nothing does that to itself.
 pub fn was_killed(status: Option<ExitStatus>) -> bool {
-    const SIGKILL: i32 = 9;
-    status.is_some_and(|status| status.signal() == Some(SIGKILL))
+    status.and_then(|status| status.signal()) == Some(SIGKILL)
 }
 
 /// "with exit status 3", "by signal 9 (SIGKILL)".

@@ -1,13 +1,13 @@
 //! Calls Python functions in worker processes of the user's own interpreter.
 //!
 //! The order to read in: what a [`Call`] is and how the engine's port becomes one, the [`PythonPool`] that lends workers to
-//! calls, a worker (its start, an exchange with it, what it prints), the messages and values that go over, and which
-//! interpreter is used. The other side of the protocol is in the folder `python`. Python never runs inside this
+//! calls, a worker (its start, an exchange with it, what it prints), the guard above it, the messages and values that go
+//! over, and which interpreter is used. The other side of the protocol is in the folder `python`. Python never runs inside this
 //! process, and no OS thread or process is started before a call needs it.
 
 mod call;
-mod capture;
 mod death;
+pub mod guard;
 pub mod interpreter;
 mod limits;
 mod outcome;

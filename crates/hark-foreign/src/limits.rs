@@ -13,18 +13,32 @@ pub const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// two that share one are both ready late; but one that waits for a disk should not hold up the rest.
 pub const START_TURN: Duration = Duration::from_millis(150);
 
+/// How many descriptors of this process a worker needs while it starts.
+pub const FILES_OF_WORKER: usize = 6;
+
+/// How many descriptors others in this process may need: the storage, signals, standard input and output.
+pub const FILES_OF_OTHERS: usize = 40;
+
+/// How long a shortage of processes, descriptors or memory may last where no worker runs, until the call is given up.
+pub const SHORTAGE_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// How long a call waits for a worker that comes back, until it tries once more to start one.
+pub const SHORTAGE_WAIT: Duration = Duration::from_millis(200);
+
 /// How long a call may run until its output is read while it runs.
 pub const SILENT_TIME_MAX: Duration = Duration::from_millis(10);
 
 /// How often a longer call's output is handed on.
 pub const OUTPUT_INTERVAL: Duration = Duration::from_millis(40);
 
-/// How long a worker's end, or the end of its output, is waited for.
-pub const END_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much of a longer call's output is read at a time: what a pipe holds.
+pub const PIPE_CHUNK_BYTES: usize = 1 << 16;
 
-/// How long a worker that has answered may take to say that its output ends here: other threads of the function may keep
-/// Python's lock for a while.
-pub const MARK_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a worker's end is waited for, which its guard sees to in half of that, before it is killed.
+pub const END_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a guard has to kill a worker before it is killed itself.
+pub const KILL_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// How long a thread that runs queued calls stays when there are none.
 pub const QUEUE_THREAD_IDLE_MAX: Duration = Duration::from_secs(5);
@@ -32,6 +46,6 @@ pub const QUEUE_THREAD_IDLE_MAX: Duration = Duration::from_secs(5);
 /// What a worker's buffer for messages may keep between calls.
 pub const BUFFER_BYTES_KEPT: usize = 1 << 20;
 
-/// How long the error of a call is held back whose process was killed. Whoever ends everything with `kill -9` may come to
-/// this process next, and then the call is to be made again, not to have failed.
+/// How long the error of a call is held back whose process was ended from outside. Whoever ends everything, as a service
+/// manager does, may come to this process next, and then the call is to be made again, not to have failed.
 pub const KILLED_WAIT: Duration = Duration::from_millis(300);

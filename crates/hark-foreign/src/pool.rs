@@ -1,22 +1,27 @@
 //! The workers that there are, who has one, and who waits for one.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hark_engine::{CallError, Shortage};
 use hark_machine::{Error, Value};
+use rustix::process::{Resource, getrlimit};
 
 use crate::call::Call;
 use crate::death::Process;
 use crate::interpreter::Interpreter;
-use crate::limits::{KILLED_WAIT, START_TIMEOUT, START_TURN};
+use crate::limits::{
+    FILES_OF_OTHERS, FILES_OF_WORKER, KILLED_WAIT, SHORTAGE_TIME_MAX, SHORTAGE_WAIT, START_TIMEOUT, START_TURN,
+};
 use crate::outcome::result_of;
 use crate::protocol::Outcome;
 use crate::queue::{Done, Job, Output, Queue};
-use crate::worker::{self, Fault, Plan, Worker};
+use crate::worker::{self, Fault, Plan, StartError, Worker};
 
 /// Which Python is to run, and what it finds there.
 #[derive(Debug, Clone)]
@@ -30,8 +35,11 @@ pub struct PythonConfig {
     pub python_src: PathBuf,
     /// The file that lists the packages that the project needs.
     pub requirements: PathBuf,
-    /// How many workers run at a time; one at least.
+    /// How many workers run at a time; one at least. Where a process may have few files open, there are fewer.
     pub workers: usize,
+    /// The program that is started as the guard of each worker: one that begins with
+    /// [`run_if_asked`](crate::guard::run_if_asked).
+    pub guard: OsString,
 }
 
 /// Runs calls in worker processes, which are started when they are needed and end with it.
@@ -44,6 +52,7 @@ struct Shared {
     project: PathBuf,
     python_src: PathBuf,
     requirements: PathBuf,
+    guard: OsString,
     workers_max: usize,
     /// How many workers start at a time, unless they are slow at it.
     starting_max: usize,
@@ -87,7 +96,8 @@ impl PythonPool {
             project: absolute(&config.project),
             python_src: absolute(&config.python_src),
             requirements: config.requirements,
-            workers_max: config.workers.max(1),
+            guard: config.guard,
+            workers_max: config.workers.min(workers_possible()).max(1),
             starting_max: thread::available_parallelism().map_or(1, usize::from),
             start_time_max,
             state: Mutex::default(),
@@ -107,7 +117,7 @@ impl PythonPool {
     ///
     /// # Errors
     /// What the function raised, or why it could not be called.
-    pub fn call_blocking(&self, call: &Call, output: &mut dyn FnMut(String)) -> Result<Value, Error> {
+    pub fn call_blocking(&self, call: &Call, output: &mut dyn FnMut(String)) -> Result<Value, CallError> {
         self.shared.run(call, output)
     }
 
@@ -124,9 +134,13 @@ impl PythonPool {
             }
         });
         if let Err(error) = started {
+            let why = match Shortage::of(&error) {
+                Some(shortage) => format!("no thread can be started: {shortage}; {}", shortage.remedy()),
+                None => format!("no thread can be started: {error}"),
+            };
             for job in self.shared.queue.thread_failed() {
-                let problem = job.call.failure(&format!("was not called: there can be no thread for it: {error}"));
-                (job.done)(Err(problem));
+                let error = job.call.not_made(&why);
+                (job.done)(Err(error));
             }
         }
     }
@@ -163,8 +177,15 @@ impl Drop for PythonPool {
 fn cancel_jobs(jobs: Vec<Job>) {
     for job in jobs {
         let error = job.call.cancelled();
-        (job.done)(Err(error));
+        (job.done)(Err(error.into()));
     }
+}
+
+/// How many workers' descriptors this process may have.
+fn workers_possible() -> usize {
+    let files =
+        getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    files.saturating_sub(FILES_OF_OTHERS) / FILES_OF_WORKER
 }
 
 /// Where the current folder is not to be had, the path is as good as it gets.
@@ -218,11 +239,12 @@ impl CallUnderWay {
 /// Why a call has no worker.
 enum NoWorker {
     Cancelled,
-    Unstarted(String),
+    Unusable(String),
+    Short(String),
 }
 
 impl Shared {
-    fn run(&self, call: &Call, output: &mut dyn FnMut(String)) -> Result<Value, Error> {
+    fn run(&self, call: &Call, output: &mut dyn FnMut(String)) -> Result<Value, CallError> {
         let number = self.enter(call);
         let mut result = self.attempt(call, output, number);
         // An idle worker may end at any time, so all of them may have; a new one that ends is no accident.
@@ -236,14 +258,15 @@ impl Shared {
             thread::sleep(KILLED_WAIT);
         }
         let result = match result {
-            Ok(outcome) => result_of(call, outcome),
-            Err(NoWorker::Cancelled) => Err(call.cancelled()),
-            Err(NoWorker::Unstarted(problem)) => {
-                Err(Error::new("python", format!("cannot call {}: {problem}", call.described())))
+            Ok(outcome) => result_of(call, outcome).map_err(CallError::from),
+            Err(NoWorker::Cancelled) => Err(call.cancelled().into()),
+            Err(NoWorker::Short(why)) => Err(call.not_made(&why)),
+            Err(NoWorker::Unusable(problem)) => {
+                Err(Error::new("python", format!("cannot call {}: {problem}", call.described())).into())
             }
         };
         let cancelled = self.leave(number);
-        if cancelled && result.is_err() { Err(call.cancelled()) } else { result }
+        if cancelled && result.is_err() { Err(call.cancelled().into()) } else { result }
     }
 
     fn attempt(
@@ -282,7 +305,26 @@ impl Shared {
     }
 
     /// A worker for this call: an idle one, a new one, or the next that comes back.
+    ///
+    /// If the computer has too little for a new one, one that comes back will do. Where there is none, the shortage may pass.
     fn lend(&self, number: u64) -> Result<Worker, NoWorker> {
+        let begun = Instant::now();
+        loop {
+            match self.try_to_lend(number) {
+                Err(NoWorker::Short(why)) => {
+                    let state = self.lock();
+                    if state.workers == 0 && begun.elapsed() >= SHORTAGE_TIME_MAX {
+                        return Err(NoWorker::Short(why));
+                    }
+                    let waited = self.changed.wait_timeout(state, SHORTAGE_WAIT);
+                    drop(waited.unwrap_or_else(PoisonError::into_inner));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn try_to_lend(&self, number: u64) -> Result<Worker, NoWorker> {
         let mut state = self.lock();
         loop {
             if state.is_closed || state.calls.get(&number).is_none_or(|call| call.is_cancelled) {
@@ -315,6 +357,7 @@ impl Shared {
 
     fn start(&self, number: u64, begun: Instant) -> Result<Worker, NoWorker> {
         let plan = Plan {
+            guard: &self.guard,
             interpreter: &self.interpreter.path,
             origin: self.interpreter.origin,
             project: &self.project,
@@ -328,7 +371,10 @@ impl Shared {
         });
         self.lock().end_start(begun, started.is_ok());
         self.changed.notify_one();
-        started.map_err(|error| NoWorker::Unstarted(error.0))
+        started.map_err(|error| match error {
+            StartError::Unusable(problem) => NoWorker::Unusable(problem),
+            StartError::Short(why) => NoWorker::Short(why),
+        })
     }
 
     fn take_back(&self, worker: Worker, number: u64, is_lost: bool) {

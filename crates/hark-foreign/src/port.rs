@@ -2,7 +2,7 @@
 
 use hark_bytecode::Executable;
 use hark_engine::foreign::{Answer, Foreign, PrintedSink};
-use hark_engine::{Call as EngineCall, SessionId};
+use hark_engine::{Call as EngineCall, CallError, SessionId};
 use hark_machine::{Error, Value};
 
 use crate::call::Call;
@@ -12,7 +12,7 @@ impl Foreign for PythonPool {
     fn call(&self, executable: &Executable, call: EngineCall, printed: PrintedSink, answer: Answer) {
         match of_engine(executable, call) {
             Ok(call) => PythonPool::call(self, call, printed, answer),
-            Err(error) => answer(Err(error)),
+            Err(error) => answer(Err(error.into())),
         }
     }
 
@@ -21,7 +21,7 @@ impl Foreign for PythonPool {
         executable: &Executable,
         call: EngineCall,
         printed: &mut dyn FnMut(String),
-    ) -> Result<Value, Error> {
+    ) -> Result<Value, CallError> {
         PythonPool::call_blocking(self, &of_engine(executable, call)?, printed)
     }
 

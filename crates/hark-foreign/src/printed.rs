@@ -14,11 +14,6 @@ pub struct Printed {
 }
 
 impl Printed {
-    /// Begins with these bytes.
-    pub fn new(bytes: Vec<u8>) -> Printed {
-        Printed { bytes, is_quiet: false }
-    }
-
     /// Takes more bytes.
     pub fn add(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);

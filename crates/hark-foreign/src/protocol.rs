@@ -1,6 +1,7 @@
 //! The messages between Hark and a worker; `python/_hark_worker.py` is the other side and describes them.
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -22,13 +23,13 @@ pub const LENGTH_BYTES: usize = 4;
 /// worker is to make it.
 pub const STALE: &[u8] = b"S";
 
-/// What a worker answers a call.
+/// What a worker answers [`hello`].
 #[derive(Debug)]
-pub struct Reply {
-    /// How many bytes of output lie in the pipe, if that is known.
-    pub pending: Option<usize>,
-    /// What the call came to.
-    pub outcome: Outcome,
+pub enum Greeting {
+    /// It is ready.
+    Ready,
+    /// The system refused something that it needs to start.
+    Unstarted(io::Error),
 }
 
 /// What a call came to.
@@ -85,45 +86,48 @@ pub fn call(call: &Call, bytes: &mut Vec<u8>) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Asks the worker to write these bytes to its standard output.
-pub fn mark(token: &[u8]) -> Vec<u8> {
-    let mut bytes = begin(b'M');
-    bytes.extend_from_slice(token);
+/// What a guard says in the place of a Python that cannot be started.
+pub fn unstarted(error: &io::Error) -> Vec<u8> {
+    let mut bytes = begin(b'U');
+    bytes.extend_from_slice(&error.raw_os_error().unwrap_or_default().to_le_bytes());
     finish(&mut bytes);
     bytes
 }
 
-/// Checks the answer to [`hello`]; gives the version of Python.
+/// Reads the answer to [`hello`].
 ///
 /// # Errors
-/// If it is something else.
-pub fn decode_hello(message: &[u8]) -> Result<String, DecodeError> {
+/// If it is none.
+pub fn decode_greeting(message: &[u8]) -> Result<Greeting, DecodeError> {
     let mut reader = Reader(message);
-    let tag = reader.array()?;
-    let version = u16::from_le_bytes(reader.array()?);
-    if tag != *b"H" || version != VERSION {
-        return Err(DecodeError(format!("it speaks version {version} of the protocol, not {VERSION}")));
+    match reader.array()? {
+        [b'U'] => Ok(Greeting::Unstarted(io::Error::from_raw_os_error(i32::from_le_bytes(reader.array()?)))),
+        [b'H'] => match u16::from_le_bytes(reader.array()?) {
+            VERSION => Ok(Greeting::Ready),
+            version => Err(DecodeError(format!("it speaks version {version} of the protocol, not {VERSION}"))),
+        },
+        [tag] => Err(no_message(tag)),
     }
-    Ok(reader.text()?.to_owned())
 }
 
 /// Reads a worker's answer to a call.
 ///
 /// # Errors
 /// If it is none.
-pub fn decode_reply(message: &[u8]) -> Result<Reply, DecodeError> {
+pub fn decode_reply(message: &[u8]) -> Result<Outcome, DecodeError> {
     let mut reader = Reader(message);
-    let [tag] = reader.array()?;
-    let pending = usize::try_from(i32::from_le_bytes(reader.array()?)).ok();
-    let outcome = match tag {
-        b'R' => match values::decode(reader.0) {
+    match reader.array()? {
+        [b'R'] => Ok(match values::decode(reader.0) {
             Ok(value) => Outcome::Returned(value),
             Err(DecodeError(problem)) => Outcome::Unreadable(problem),
-        },
-        b'E' => Outcome::Raised(decode_raised(&mut reader)?),
-        _ => return Err(DecodeError(format!("there is no message {tag}"))),
-    };
-    Ok(Reply { pending, outcome })
+        }),
+        [b'E'] => Ok(Outcome::Raised(decode_raised(&mut reader)?)),
+        [tag] => Err(no_message(tag)),
+    }
+}
+
+fn no_message(tag: u8) -> DecodeError {
+    DecodeError(format!("there is no message {tag}"))
 }
 
 fn decode_raised(reader: &mut Reader<'_>) -> Result<Raised, DecodeError> {

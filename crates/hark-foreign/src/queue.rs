@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use hark_machine::{Error, Value};
+use hark_engine::CallError;
+use hark_machine::Value;
 
 use crate::call::Call;
 use crate::limits::QUEUE_THREAD_IDLE_MAX;
@@ -13,7 +14,7 @@ use crate::limits::QUEUE_THREAD_IDLE_MAX;
 pub type Output = Box<dyn FnMut(String) + Send>;
 
 /// Takes what a call came to.
-pub type Done = Box<dyn FnOnce(Result<Value, Error>) + Send>;
+pub type Done = Box<dyn FnOnce(Result<Value, CallError>) + Send>;
 
 /// A call and who learns of it.
 pub struct Job {
@@ -45,7 +46,7 @@ impl Queue {
         if state.is_closed {
             drop(state);
             let error = job.call.cancelled();
-            (job.done)(Err(error));
+            (job.done)(Err(error.into()));
             return false;
         }
         state.jobs.push_back(job);

@@ -1,40 +1,40 @@
 //! A worker process, its start and its answers to calls.
 //!
-//! Its descriptor 0 is a socket for messages, which it moves away at once; 1 is a pipe that takes what it prints; 2 is
-//! this process's own standard error. It has its own process group, so that Ctrl-C at a terminal reaches Hark alone, and so
-//! that what its functions started ends with it. It ends when the socket does.
+//! What is started here is the worker's guard (`guard.rs`), which starts Python and ends with it. Python's descriptor 0 is a
+//! socket for messages, which it moves away at once; 1 is a pipe that takes what it prints; 2 is this process's own standard
+//! error. It has a session of its own, so that Ctrl-C at a terminal reaches Hark alone, and nothing can ask there for a
+//! password. It ends when the socket does.
+//!
+//! A call that is over soon costs one message there and one back; what it printed lies in the pipe when it has answered.
+//! What a longer call prints is read while it runs.
 
 mod connection;
 mod start;
 
 use std::fs::File;
-use std::io::{self, Read};
-use std::mem;
-use std::sync::Arc;
+use std::io::{self, ErrorKind, Read};
 use std::time::Instant;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::ioctl_fionread;
+
 use crate::call::Call;
-use crate::capture::{Capture, End};
 use crate::death::{self, Process};
-use crate::limits::{BUFFER_BYTES_KEPT, END_TIMEOUT, MARK_TIMEOUT, OUTPUT_INTERVAL, SILENT_TIME_MAX};
+use crate::limits::{BUFFER_BYTES_KEPT, END_TIMEOUT, OUTPUT_INTERVAL, PIPE_CHUNK_BYTES};
 use crate::printed::Printed;
-use crate::protocol::{self, Outcome, Reply};
+use crate::protocol::{self, Outcome};
 use crate::values::{DecodeError, Refused};
 
 use connection::{Connection, Received};
-pub use start::{Plan, start};
+pub use start::{Plan, StartError, start};
 
 /// A process that takes one call at a time.
 pub struct Worker {
     connection: Connection,
     process: Process,
     /// The pipe that it prints to.
-    pipe: Arc<File>,
+    pipe: File,
     request: Vec<u8>,
-    /// What was printed after the last call's end.
-    leftover: Vec<u8>,
-    /// How many marks it was asked for.
-    marks: u64,
 }
 
 /// Why a call has no answer.
@@ -46,7 +46,7 @@ pub enum Fault {
     NotBegun,
     /// The worker ended, in this way.
     Died(String),
-    /// The worker was killed, by whomever: this is how it ended.
+    /// The worker was ended from outside, by whomever: this is how.
     Killed(String),
     /// The worker answered what is no answer.
     Confused(String),
@@ -84,17 +84,16 @@ impl Worker {
             self.request = Vec::new();
             return Err(Fault::Refused(refused));
         }
-        let mut printed = Printed::new(mem::take(&mut self.leftover));
-        let mut capture = None;
-        let answer = self.exchange(&mut capture, &mut printed, output);
+        let mut printed = Printed::default();
+        let answer = self.exchange(&mut printed, output);
         self.request.shrink_to(BUFFER_BYTES_KEPT);
-        let outcome = match answer {
-            Ok(reply) => self.take_output(reply.pending, capture, &mut printed).map(|()| reply.outcome),
+        let outcome = match answer.and_then(|outcome| self.read_pending(&mut printed).map(|()| outcome)) {
+            Ok(outcome) => Ok(outcome),
             Err(Broken::Unsent) => Err(Fault::NotBegun),
-            Err(Broken::Connection) => Err(self.bury(capture, &mut printed)),
+            Err(Broken::Connection) => Err(self.bury(&mut printed)),
             Err(Broken::Message(DecodeError(problem))) => {
                 self.process.kill();
-                self.bury(capture, &mut printed);
+                self.bury(&mut printed);
                 Err(Fault::Confused(problem))
             }
         };
@@ -103,93 +102,94 @@ impl Worker {
     }
 
     /// Sends the request and waits for the reply; what is printed meanwhile is handed on if it takes its time.
-    fn exchange(
-        &mut self,
-        capture: &mut Option<Capture>,
-        printed: &mut Printed,
-        output: &mut dyn FnMut(String),
-    ) -> Result<Reply, Broken> {
+    fn exchange(&mut self, printed: &mut Printed, output: &mut dyn FnMut(String)) -> Result<Outcome, Broken> {
         self.connection.send(&self.request).map_err(|_| Broken::Unsent)?;
-        let mut has_ended = false;
-        let reply = loop {
-            match self.connection.receive()? {
-                Received::Message if self.connection.message() == protocol::STALE => return Err(Broken::Unsent),
-                Received::Message => break protocol::decode_reply(self.connection.message()),
-                // A process that ended may have left its socket to a child.
-                Received::NothingYet if has_ended => return Err(Broken::Connection),
-                Received::NothingYet => has_ended = !self.is_alive(),
-            }
-            if let Some(capture) = &capture {
-                capture.take_printed(printed);
-                printed.hand_on_lines(output);
-            } else {
-                *capture = Some(self.start_capture()?);
-                self.connection.set_patience(OUTPUT_INTERVAL)?;
-            }
-        };
+        if self.connection.receive()? == Received::NothingYet {
+            self.await_reply(printed, output)?;
+        }
+        if self.connection.message() == protocol::STALE {
+            return Err(Broken::Unsent);
+        }
+        let outcome = protocol::decode_reply(self.connection.message());
         self.connection.clear();
-        reply.map_err(Broken::Message)
+        outcome.map_err(Broken::Message)
     }
 
-    fn start_capture(&mut self) -> io::Result<Capture> {
-        self.marks += 1;
-        // No program prints this by chance: it begins and ends with NUL, and the address differs from run to run.
-        let mark = format!("\0hark {:p} {} end of output\0", Arc::as_ptr(&self.pipe), self.marks);
-        Capture::start(self.pipe.clone(), mark.into_bytes())
+    /// Waits for a reply that takes its time.
+    fn await_reply(&mut self, printed: &mut Printed, output: &mut dyn FnMut(String)) -> Result<(), Broken> {
+        let mut has_ended = false;
+        let mut next_look = Instant::now() + OUTPUT_INTERVAL;
+        loop {
+            let ready = self.wait(next_look)?;
+            if ready.output {
+                self.read_chunk(printed)?;
+            }
+            if ready.reply && self.connection.receive()? == Received::Message {
+                return Ok(());
+            }
+            if Instant::now() >= next_look {
+                printed.hand_on_lines(output);
+                // What it has sent before its end is read first.
+                if has_ended {
+                    return Err(Broken::Connection);
+                }
+                has_ended = !self.is_alive();
+                next_look = Instant::now() + OUTPUT_INTERVAL;
+            }
+        }
     }
 
-    /// Takes the output of a call that is over.
-    fn take_output(
-        &mut self,
-        pending: Option<usize>,
-        capture: Option<Capture>,
-        printed: &mut Printed,
-    ) -> Result<(), Fault> {
-        let taken = match (capture, pending) {
-            (None, Some(0)) => Ok(()),
-            (None, Some(count)) => self.read_pending(count, printed),
-            (Some(capture), _) => self.read_to_mark(capture, printed),
-            (None, None) => self.start_capture().and_then(|capture| self.read_to_mark(capture, printed)),
-        };
-        taken.map_err(|_| self.bury(None, printed))
+    /// Waits for a reply or output, until a time comes.
+    fn wait(&self, until: Instant) -> io::Result<Ready> {
+        let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).ok();
+        let mut watched =
+            [PollFd::new(self.connection.stream(), PollFlags::IN), PollFd::new(&self.pipe, PollFlags::IN)];
+        match poll(&mut watched, left.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {
+                let [reply, output] = watched.map(|each| each.revents());
+                Ok(Ready { reply: !reply.is_empty(), output: output.contains(PollFlags::IN) })
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
-    fn read_pending(&self, count: usize, printed: &mut Printed) -> io::Result<()> {
-        let mut bytes = vec![0; count];
-        (&*self.pipe).read_exact(&mut bytes)?;
-        printed.add(&bytes);
+    /// Reads some of what the pipe holds, which is something.
+    fn read_chunk(&self, printed: &mut Printed) -> io::Result<()> {
+        let mut chunk = [0; PIPE_CHUNK_BYTES];
+        match (&self.pipe).read(&mut chunk) {
+            Ok(count) => printed.add(&chunk[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 
-    fn read_to_mark(&mut self, capture: Capture, printed: &mut Printed) -> io::Result<()> {
-        self.connection.send(&protocol::mark(capture.mark()))?;
-        self.connection.set_patience(SILENT_TIME_MAX)?;
-        let end = Instant::now() + MARK_TIMEOUT;
-        let mut has_ended = false;
-        loop {
-            match capture.take_all(printed, OUTPUT_INTERVAL) {
-                End::Marked(rest) => {
-                    self.leftover = rest;
-                    return Ok(());
-                }
-                End::Closed => return Err(io::ErrorKind::UnexpectedEof.into()),
-                // A process that ended may have left its output to one that is detached.
-                End::NotYet if has_ended || Instant::now() >= end => return Err(io::ErrorKind::TimedOut.into()),
-                End::NotYet => has_ended = !self.is_alive(),
-            }
+    /// Reads what lies in the pipe: when the reply has come, or the worker has ended, that is all of its output.
+    fn read_pending(&self, printed: &mut Printed) -> Result<(), Broken> {
+        let count = usize::try_from(ioctl_fionread(&self.pipe).map_err(io::Error::from)?).unwrap_or_default();
+        if count > 0 {
+            let mut bytes = vec![0; count];
+            (&self.pipe).read_exact(&mut bytes)?;
+            printed.add(&bytes);
         }
+        Ok(())
     }
 
     /// Waits for the process's end and takes its last output; answers how it ended.
-    fn bury(&mut self, capture: Option<Capture>, printed: &mut Printed) -> Fault {
+    fn bury(&mut self, printed: &mut Printed) -> Fault {
         self.connection.close();
         let status = self.process.wait_or_kill(END_TIMEOUT);
-        if let Some(capture) = capture.or_else(|| self.start_capture().ok()) {
-            capture.take_all(printed, END_TIMEOUT);
-        }
+        // If there is no more, there is none.
+        let _ = self.read_pending(printed);
         let end = death::describe(status);
-        if death::was_killed(status) { Fault::Killed(end) } else { Fault::Died(end) }
+        if death::was_told_to_end(status) { Fault::Killed(end) } else { Fault::Died(end) }
     }
+}
+
+/// What there is to read.
+struct Ready {
+    reply: bool,
+    output: bool,
 }
 
 impl Drop for Worker {

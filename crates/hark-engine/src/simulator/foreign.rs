@@ -8,7 +8,7 @@ use hark_machine::{Error, Value, literal_text};
 use super::Shared;
 use super::universe::Holding;
 use super::world::{Health, Made, Number, UnderWay};
-use crate::foreign::{Answer, Call, Foreign, PrintedSink};
+use crate::foreign::{Answer, Call, CallError, Foreign, PrintedSink};
 use crate::id::SessionId;
 
 /// What a foreign call comes to.
@@ -29,12 +29,17 @@ impl Foreign for Functions {
         }
     }
 
-    fn call_blocking(&self, executable: &Executable, call: Call, printed: &mut dyn FnMut(String)) -> Result {
+    fn call_blocking(
+        &self,
+        executable: &Executable,
+        call: Call,
+        printed: &mut dyn FnMut(String),
+    ) -> std::result::Result<Value, CallError> {
         let outcome = self.begin(executable, call);
         let _ = self.universe.pause(self.number, Holding::Nothing);
         let outcome = outcome.unwrap_or_else(|| Err(Error::new("python", "nobody is there to learn of this")));
         text_printed(&outcome).into_iter().for_each(printed);
-        outcome
+        outcome.map_err(CallError::from)
     }
 
     fn cancel(&self, _session: &SessionId) {}
@@ -87,7 +92,7 @@ impl UnderWay {
         if let Some(text) = text_printed(&outcome) {
             printed(text);
         }
-        answer(outcome);
+        answer(outcome.map_err(CallError::from));
     }
 }
 

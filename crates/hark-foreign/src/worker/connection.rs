@@ -34,6 +34,11 @@ impl Connection {
         Connection { stream, incoming: Vec::new(), chunk: vec![0; CHUNK_BYTES].into() }
     }
 
+    /// The socket, to be waited for together with others.
+    pub fn stream(&self) -> &UnixStream {
+        &self.stream
+    }
+
     /// How long [`Connection::receive`] waits.
     pub fn set_patience(&self, time: Duration) -> io::Result<()> {
         self.stream.set_read_timeout(Some(time))

@@ -1,25 +1,27 @@
 //! How a worker is started: the interpreter gets a short program as its argument, takes the rest from its standard
 //! input and answers. Nothing is written to a disk.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::process::{ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use hark_engine::Shortage;
+use rustix::process::{Resource, getrlimit};
 
 use super::Worker;
 use super::connection::{Connection, Received};
 use crate::death::{self, Process};
+use crate::guard;
 use crate::interpreter::{self, Origin};
 use crate::limits::{END_TIMEOUT, KILLED_WAIT, SILENT_TIME_MAX};
-use crate::protocol;
-
-const START: &str = include_str!("../../../../python/_hark_start.py");
+use crate::protocol::{self, Greeting};
+use crate::values::DecodeError;
 
 /// The modules of a worker, each after those that it imports.
 const MODULES: [(&str, &str); 4] = [
@@ -32,6 +34,8 @@ const MODULES: [(&str, &str); 4] = [
 /// What a worker is to run.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan<'a> {
+    /// The program that becomes the worker's guard.
+    pub guard: &'a OsStr,
     /// The interpreter.
     pub interpreter: &'a Path,
     /// How it was chosen.
@@ -46,88 +50,116 @@ pub struct Plan<'a> {
 
 /// Why there is no worker, for people.
 #[derive(Debug)]
-pub struct StartError(pub String);
+pub enum StartError {
+    /// This interpreter is none that works.
+    Unusable(String),
+    /// Something has run out.
+    Short(String),
+}
 
 /// Starts a worker and waits until it is ready. `spawned` gets its process before that.
 ///
 /// # Errors
 /// If the interpreter cannot be started, or is none.
 pub fn start(plan: Plan<'_>, spawned: impl FnOnce(&Process)) -> Result<Worker, StartError> {
-    let unusable = |problem: &str| StartError(interpreter::unusable(plan.interpreter, problem));
+    let unusable = |problem: &str| StartError::Unusable(interpreter::unusable(plan.interpreter, problem));
     if let Some(problem) = interpreter::obvious_problem(plan.interpreter) {
         return Err(unusable(problem));
     }
-    let mut worker = spawn(plan.interpreter).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => unusable("does not exist"),
-        _ => unusable(&format!("cannot be started: {error}")),
+    let mut worker = spawn(plan).map_err(|error| match Shortage::of(&error) {
+        Some(shortage) => short(shortage),
+        None => StartError::Unusable(format!("no process can be started: {error}")),
     })?;
     spawned(worker.process());
     match greet(&mut worker, plan) {
-        Ok(()) => Ok(worker),
-        Err(Greeting::Silence) => {
+        Ok(Greeting::Ready) => Ok(worker),
+        Ok(Greeting::Unstarted(error)) => Err(match (Shortage::of(&error), error.kind()) {
+            (Some(shortage), _) => short(shortage),
+            (None, io::ErrorKind::NotFound) => unusable("does not exist"),
+            (None, _) => unusable(&format!("cannot be started: {error}")),
+        }),
+        Err(NoGreeting::Silence) => {
             worker.process.kill();
             let seconds = plan.time_max.as_secs_f64();
             Err(unusable(&format!("did not answer as Python does within {seconds} seconds")))
         }
-        Err(Greeting::End) => {
+        Err(NoGreeting::End) => {
+            worker.connection.close();
             let status = worker.process.wait_or_kill(END_TIMEOUT);
-            if death::was_killed(status) {
+            if death::was_told_to_end(status) {
                 thread::sleep(KILLED_WAIT);
             }
-            let end = death::describe(status);
-            Err(unusable(&format!("is no Python that works: it ended {end} before it answered")))
+            let end = format!("it ended {} before it answered", death::describe(status));
+            if may_lack_memory(status) {
+                let interpreter = plan.interpreter.display();
+                let remedy = Shortage::Memory.remedy();
+                return Err(StartError::Short(format!(
+                    "the Python interpreter `{interpreter}` has too little memory: {end}; {remedy}"
+                )));
+            }
+            Err(unusable(&format!("is no Python that works: {end}")))
         }
     }
 }
 
-fn spawn(interpreter: &Path) -> io::Result<Worker> {
+fn short(shortage: Shortage) -> StartError {
+    StartError::Short(format!("no Python process can be started: {shortage}; {}", shortage.remedy()))
+}
+
+/// Whether it may have ended so early because memory ran out: the system kills then, and an interpreter whose memory is
+/// limited ends in many ways.
+fn may_lack_memory(status: Option<ExitStatus>) -> bool {
+    let is_limited = |resource| getrlimit(resource).current.is_some();
+    let has_failed = status.is_none_or(|status| !status.success());
+    death::was_killed(status) || has_failed && (is_limited(Resource::As) || is_limited(Resource::Data))
+}
+
+fn spawn(plan: Plan<'_>) -> io::Result<Worker> {
     let (ours, theirs) = UnixStream::pair()?;
-    let mut child = Command::new(interpreter)
-        .arg("-c")
-        .arg(START)
+    let mut child = guard::command(plan.guard, plan.interpreter.as_os_str())
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::piped())
-        .process_group(0)
         .spawn()?;
     let pipe = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
     Ok(Worker {
         connection: Connection::new(ours),
         process: Process::new(child),
-        pipe: Arc::new(File::from(OwnedFd::from(pipe))),
+        pipe: File::from(OwnedFd::from(pipe)),
         request: Vec::new(),
-        leftover: Vec::new(),
-        marks: 0,
     })
 }
 
-enum Greeting {
+enum NoGreeting {
     Silence,
     End,
 }
 
-impl From<io::Error> for Greeting {
-    fn from(_: io::Error) -> Greeting {
-        Greeting::End
+impl From<io::Error> for NoGreeting {
+    fn from(_: io::Error) -> NoGreeting {
+        NoGreeting::End
     }
 }
 
-fn greet(worker: &mut Worker, plan: Plan<'_>) -> Result<(), Greeting> {
+impl From<DecodeError> for NoGreeting {
+    fn from(_: DecodeError) -> NoGreeting {
+        NoGreeting::End
+    }
+}
+
+fn greet(worker: &mut Worker, plan: Plan<'_>) -> Result<Greeting, NoGreeting> {
     let end = Instant::now() + plan.time_max;
     worker.connection.set_patience(SILENT_TIME_MAX)?;
-    worker.connection.send(&sources())?;
-    worker.connection.send(&protocol::hello(plan.project, plan.python_src, plan.origin))?;
+    // If it has ended already, it may have said why.
+    let hello = protocol::hello(plan.project, plan.python_src, plan.origin);
+    let _ = worker.connection.send(&sources()).and_then(|()| worker.connection.send(&hello));
     while worker.connection.receive()? == Received::NothingYet {
         if Instant::now() > end {
-            return Err(Greeting::Silence);
-        }
-        // The socket may live on in a child of it.
-        if !worker.is_alive() {
-            return Err(Greeting::End);
+            return Err(NoGreeting::Silence);
         }
     }
-    let greeting = protocol::decode_hello(worker.connection.message());
+    let greeting = protocol::decode_greeting(worker.connection.message())?;
     worker.connection.clear();
-    greeting.map(drop).map_err(|_| Greeting::End)
+    Ok(greeting)
 }
 
 /// The modules' names and sources, with NULs between, and the length of it all before.

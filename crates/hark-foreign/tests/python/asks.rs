@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use hark_foreign::{Call, PythonPool};
 use hark_machine::Error;
 
-use crate::fixture::{call, config, error, shown, text};
+use crate::fixture::{call, config, error, failed, shown, text};
 
 const REFUSAL: &str = "has an answer only while a function runs that Hark called";
 
 fn made(pool: &PythonPool, target: &str, id: &str, attempt: u32) -> Result<String, Error> {
     let call = Call { id: id.into(), attempt, ..call(target, vec![]) };
-    pool.call_blocking(&call, &mut |_| ()).map(|value| text(&value))
+    pool.call_blocking(&call, &mut |_| ()).map(|value| text(&value)).map_err(failed)
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use hark_foreign::{PythonConfig, PythonPool};
 use hark_machine::Value;
 
-use crate::fixture::{call, config, error, folder, printed_in, shown, string, traceback};
+use crate::fixture::{call, config, error, failed, folder, printed_in, shown, string, traceback};
 
 #[test]
 fn an_exception_has_its_type_its_text_and_a_traceback() {
@@ -53,7 +53,7 @@ fn huge_texts_are_shortened() {
 fn an_alias_is_named_with_what_it_means() {
     let mut aliased = call("calls.raises", string("text"));
     aliased.name = "other".into();
-    let error = PythonPool::new(config(1)).call_blocking(&aliased, &mut |_| ()).unwrap_err();
+    let error = failed(PythonPool::new(config(1)).call_blocking(&aliased, &mut |_| ()).unwrap_err());
     assert_eq!(&*error.message, "`other` (`calls.raises`) raised ValueError: text");
 }
 

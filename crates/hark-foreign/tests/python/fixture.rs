@@ -1,8 +1,12 @@
 //! What the tests share: a pool over the folder `project`, and calls of it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use hark_engine::CallError;
 use hark_foreign::{Call, PythonConfig, PythonPool};
 use hark_machine::{Error, HashBody, Key, Value};
 use triomphe::Arc;
@@ -13,7 +17,8 @@ pub fn config(workers: usize) -> PythonConfig {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
     let project = tests.join("project");
     let requirements = project.join("requirements.txt");
-    PythonConfig { interpreter: None, project, python_src: tests.join("src"), requirements, workers }
+    let guard = env!("CARGO_BIN_EXE_hark-python-guard").into();
+    PythonConfig { interpreter: None, project, python_src: tests.join("src"), requirements, workers, guard }
 }
 
 pub fn call(target: &str, arguments: Vec<Value>) -> Call {
@@ -39,7 +44,24 @@ pub fn printed(target: &str, arguments: Vec<Value>) -> (Result<Value, Error>, St
 pub fn printed_in(pool: &PythonPool, target: &str, arguments: Vec<Value>) -> (Result<Value, Error>, String) {
     let mut output = String::new();
     let result = pool.call_blocking(&call(target, arguments), &mut |text| output.push_str(&text));
-    (result, output)
+    (result.map_err(failed), output)
+}
+
+/// The error of a call; one that could not be made fails the test.
+pub fn failed(error: CallError) -> Error {
+    match error {
+        CallError::Failed(error) => error,
+        CallError::NotMade(why) => panic!("{why}"),
+    }
+}
+
+/// Begins a call; its answer comes here.
+pub fn begin(pool: &PythonPool, call: Call) -> mpsc::Receiver<Result<Value, Error>> {
+    let (sender, receiver) = mpsc::channel();
+    // Whoever does not listen any more is not told.
+    let done = Box::new(move |result: Result<Value, CallError>| drop(sender.send(result.map_err(failed))));
+    pool.call(call, Box::new(|_| ()), done);
+    receiver
 }
 
 pub fn value(target: &str, arguments: Vec<Value>) -> Value {
@@ -96,6 +118,18 @@ pub fn string(text: &str) -> Vec<Value> {
 /// A new folder of this test's own.
 pub fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    fs::create_dir_all(&folder).unwrap();
     folder
+}
+
+pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < end, "{what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+pub fn is_running(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }

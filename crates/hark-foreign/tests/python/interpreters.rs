@@ -8,7 +8,7 @@ use std::time::Duration;
 use hark_foreign::{PythonConfig, PythonPool};
 use hark_machine::Value;
 
-use crate::fixture::{call, config, folder, printed_in, text};
+use crate::fixture::{call, config, failed, folder, printed_in, text};
 
 /// What is wrong with an interpreter that ends, however slowly.
 fn problem(interpreter: &Path) -> String {
@@ -18,7 +18,7 @@ fn problem(interpreter: &Path) -> String {
 fn problem_within(interpreter: &Path, time_max: Duration) -> String {
     let config = PythonConfig { interpreter: Some(interpreter.into()), ..config(1) };
     let pool = PythonPool::with_start_timeout(config, time_max);
-    let error = pool.call_blocking(&call("calls.pid", vec![]), &mut |_| ()).unwrap_err();
+    let error = failed(pool.call_blocking(&call("calls.pid", vec![]), &mut |_| ()).unwrap_err());
     assert_eq!(&*error.kind, "python");
     let (problem, remedy) = error.message.split_once("; ").unwrap();
     assert!(remedy.starts_with("set `python` in hark.toml"), "{remedy}");

@@ -6,6 +6,7 @@ mod asks;
 mod errors;
 mod fixture;
 mod interpreters;
+mod leftovers;
 mod output;
 mod values;
 mod workers;

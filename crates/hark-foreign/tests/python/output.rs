@@ -1,5 +1,6 @@
 //! What Python functions print.
 
+use std::collections::HashSet;
 use std::fs;
 
 use hark_foreign::PythonPool;
@@ -53,13 +54,32 @@ fn output_of_a_long_call_comes_while_it_runs() {
     fs::remove_dir_all(folder).unwrap();
 }
 
-/// A worker had a second to say where the output of a call ends; a call's result was lost if it took longer.
+/// `print` writes a line in parts, between which other threads run.
 #[test]
-fn an_answer_is_not_given_up_for_a_slow_end_of_output() {
-    let pool = PythonPool::new(config(1));
-    let (result, output) = printed_in(&pool, "calls.ends_output_slowly", vec![Value::Float(1.5)]);
-    assert_eq!((result.unwrap().as_str(), &*output), (Some("done"), "early\nlate\n"));
-    assert_eq!(printed_in(&pool, "calls.prints_plain", string("next")).1, "next");
+fn threads_print_whole_lines() {
+    let (result, output) = printed("calls.prints_in_threads", vec![Value::Integer(8), Value::Integer(500)]);
+    assert!(result.is_ok());
+    let (lines, rest) = output.rsplit_once('\n').unwrap();
+    let numbers = (0..8).flat_map(|thread| (0..500).map(move |line| format!("thread {thread} line {line} end")));
+    let expected: HashSet<String> = numbers.collect();
+    let mixed: Vec<&str> = lines.lines().filter(|line| !expected.contains(*line)).take(3).collect();
+    assert_eq!((mixed, lines.lines().count()), (vec![], 8 * 500));
+    let mut rest: Vec<&str> = rest.split_terminator('|').collect();
+    rest.sort_unstable();
+    assert_eq!(rest, (0..8).map(|thread| format!("rest {thread}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_part_of_a_line_that_is_flushed_is_seen_though_there_are_threads() {
+    let folder = folder("flushed-part");
+    let seen = folder.join("seen");
+    let call = call("calls.prints_a_part_while_a_thread_runs", string(seen.to_str().unwrap()));
+    let result = PythonPool::new(config(1)).call_blocking(&call, &mut |text| {
+        assert_eq!(text, "part");
+        fs::write(&seen, "").unwrap();
+    });
+    assert!(matches!(result, Ok(Value::Boolean(true))), "it is not seen before the call's end");
+    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

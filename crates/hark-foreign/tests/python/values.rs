@@ -129,7 +129,7 @@ fn what_is_too_large_is_refused_before_it_takes_memory() {
     for what in ["texts", "wide characters", "integers", "large integers"] {
         let pool = PythonPool::new(config(1));
         let told = printed_in(&pool, "calls.repeated", string(what)).0.unwrap_err().message;
-        let expected = "`calls.repeated` returned a value that is too large: a result has at most 1073741819 bytes";
+        let expected = "`calls.repeated` returned a value that is too large: a result has at most 1073741823 bytes";
         assert!(told.starts_with(expected), "{what}: {told}");
         let Value::Integer(peak) = printed_in(&pool, "calls.memory_peak", vec![]).0.unwrap() else {
             panic!("no integer")

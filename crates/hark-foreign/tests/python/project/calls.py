@@ -3,8 +3,11 @@ import asyncio
 import collections
 import ctypes
 import enum
+import getpass
 import math
+import multiprocessing
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -240,26 +243,32 @@ def awaits_file(path):
     return False
 
 
-def ends_output_slowly(seconds, path=None):
-    """As if other threads kept the worker from saying where the output of this call ends.
+def prints_in_threads(threads, lines):
+    """Lines that each take several writes, and one at the end that is not complete."""
 
-    With a path, a process that is detached has the output too; its number is written there at the end.
-    """
-    write = os.write
-    child = path and subprocess.Popen(["sleep", "600"], start_new_session=True)
+    def work(number):
+        for line in range(lines):
+            print("thread", number, "line", line, "end")
+        print("rest", number, end="|")
 
-    def write_late(descriptor, data):
-        if b"end of output" in bytes(data):
-            if child:
-                write_whole(path, str(child.pid))
-            time.sleep(seconds)
-        return write(descriptor, data)
+    workers = [threading.Thread(target=work, args=[number]) for number in range(threads)]
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join()
 
-    os.write = write_late
-    print("early")
-    time.sleep(0.1)
-    print("late")
-    return "done"
+
+def prints_a_part_while_a_thread_runs(path):
+    """Goes on when the part was seen, which is flushed."""
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    print("part", end="", flush=True)
+    try:
+        return awaits_file(path)
+    finally:
+        done.set()
+        other.join()
 
 
 def prints_unicode():
@@ -329,12 +338,35 @@ def writes_pid_and_sleeps(path):
     time.sleep(600)
 
 
-def starts_children(path, seconds):
-    """One like any other and one that is detached; writes their numbers and its own to a file."""
-    command = ["sleep", "600"]
-    children = [subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=each) for each in (False, True)]
-    write_whole(path, "%d %d %d" % (children[0].pid, children[1].pid, os.getpid()))
-    time.sleep(seconds)
+def starts_family(folder, what):
+    """Starts processes in all ways in which they may get away; each writes its number to a file with its name.
+
+    Then returns, sleeps, or does what no Python thread gets in between of.
+    """
+    sleeps = 'echo $$ > %s/%s.new; mv %s/%s.new %s/%s; exec sleep 600'
+
+    def command(name, before=""):
+        return ["sh", "-c", before + sleeps % (folder, name, folder, name, folder, name)]
+
+    subprocess.Popen(command("child"))
+    subprocess.Popen(command("grandchild", "sleep 600 & "))
+    subprocess.Popen(command("group"), preexec_fn=os.setpgrp)
+    subprocess.Popen(command("session"), start_new_session=True, stdout=subprocess.DEVNULL)
+    subprocess.Popen(command("stubborn", "trap '' TERM HUP INT; "), start_new_session=True)
+    subprocess.Popen(["timeout", "600", *command("timeout")])
+    subprocess.Popen(["env", "-i", "PATH=" + os.environ["PATH"], *command("nameless")], start_new_session=True, cwd="/")
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            daemon = command("daemon")
+            os.execvp(daemon[0], daemon)
+        os._exit(0)
+    os.wait()
+    write_whole(os.path.join(folder, "worker"), str(os.getpid()))
+    if what == "sleep":
+        time.sleep(600)
+    if what == "compute":
+        re.match(r"(a+)+$", "a" * 40 + "b")
 
 
 def write_whole(path, text):
@@ -349,6 +381,30 @@ def meets(folder, me, other):
     return awaits_file(os.path.join(folder, other))
 
 
+def asks(how):
+    """Ends at once, as nobody is there to answer."""
+    if how == "getpass":
+        return getpass.getpass(stream=open(os.devnull, "w"))
+    if how == "terminal":
+        return open("/dev/tty").read()
+    return input()
+
+
+def status_of_child():
+    return subprocess.run(["sh", "-c", "exit 3"]).returncode
+
+
+def signals():
+    """What is ignored or blocked."""
+    ignored = [each.name for each in signal.valid_signals() if signal.getsignal(each) == signal.SIG_IGN]
+    return [sorted(ignored), sorted(each.name for each in signal.pthread_sigmask(signal.SIG_BLOCK, []))]
+
+
+def forks_a_pool():
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        return pool.map(abs, [-1, 2, -3])
+
+
 def surroundings():
     return {
         "argv": sys.argv,
@@ -356,6 +412,8 @@ def surroundings():
         "path": sys.path[:2],
         "has_current_folder": "" in sys.path,
         "own_group": os.getpgid(0) == os.getpid(),
+        "own_session": os.getsid(0) == os.getppid(),
+        "threads": threading.active_count(),
         "descriptors": [os.readlink("/proc/self/fd/0"), os.readlink("/proc/self/fd/1").split(":")[0]],
     }
 
