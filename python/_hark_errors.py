@@ -3,6 +3,7 @@ import itertools
 import os
 import sys
 
+from _hark_modules import import_standard
 from _hark_values import name_of_type
 
 # What longer texts are cut to; their ends stay.
@@ -43,8 +44,7 @@ def print_traceback(error):
 
 
 def _traceback_of(error):
-    import traceback
-
+    traceback = import_standard("traceback")
     whole = traceback.TracebackException(type(error), error, error.__traceback__)
     open_parts, seen = [whole], set()
     while open_parts:

@@ -29,6 +29,7 @@ def _hark_start():
         parts = take(int.from_bytes(take(4), "little")).decode().split("\0")
         for name, source in zip(parts[::2], parts[1::2]):
             module = type(sys)(name)
+            module.__spec__ = type(sys.__spec__)(name, None)
             sys.modules[name] = module
             exec(compile(source, "<hark>/" + name + ".py", "exec"), module.__dict__)
         worker = sys.modules["_hark_worker"].Worker()

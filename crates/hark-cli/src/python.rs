@@ -4,7 +4,9 @@ use std::thread;
 
 use hark_foreign::{PythonConfig, PythonPool, guard};
 
+use crate::output;
 use crate::project::Project;
+use crate::render::{Paint, Style};
 
 /// The fewest workers that run at a time, unless the settings say otherwise.
 const WORKERS_DEFAULT_MIN: usize = 4;
@@ -22,5 +24,11 @@ pub fn pool(project: &Project, processes: usize) -> PythonPool {
         requirements: project.folder.join(&settings.python_requirements),
         workers: workers.div_ceil(processes),
         guard: guard::own_program(),
+        warn,
     })
+}
+
+fn warn(text: &str) {
+    let style = Style::for_stderr();
+    output::tell(&format!("{}: {text}\n", style.paint(Paint::Warning, "warning")));
 }

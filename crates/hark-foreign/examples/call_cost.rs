@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         requirements: "requirements.txt".into(),
         workers: 1,
         guard: hark_foreign::guard::own_program(),
+        warn: |_| (),
     });
     let mut call = call("abs", Value::Integer(-1));
     make(&pool, &call);

@@ -11,6 +11,7 @@ pub mod guard;
 pub mod interpreter;
 mod limits;
 mod outcome;
+mod package;
 mod pool;
 mod port;
 mod printed;

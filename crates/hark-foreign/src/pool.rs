@@ -1,6 +1,6 @@
 //! The workers that there are, who has one, and who waits for one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::mem;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,8 @@ pub struct PythonConfig {
     /// The program that is started as the guard of each worker: one that begins with
     /// [`run_if_asked`](crate::guard::run_if_asked).
     pub guard: OsString,
+    /// Takes what is to be told to the user and no call's error, once each.
+    pub warn: fn(&str),
 }
 
 /// Runs calls in worker processes, which are started when they are needed and end with it.
@@ -57,6 +59,7 @@ struct Shared {
     /// How many workers start at a time, unless they are slow at it.
     starting_max: usize,
     start_time_max: Duration,
+    warn: fn(&str),
     state: Mutex<State>,
     /// A worker was started, came back or was lost, or a call was cancelled.
     changed: Condvar,
@@ -74,6 +77,8 @@ struct State {
     /// Calls that have a worker or wait for one.
     calls: HashMap<u64, CallUnderWay>,
     calls_begun: u64,
+    /// What was warned of: each worker that loads a module finds the same.
+    warnings: HashSet<String>,
     is_closed: bool,
 }
 
@@ -100,6 +105,7 @@ impl PythonPool {
             workers_max: config.workers.min(workers_possible()).max(1),
             starting_max: thread::available_parallelism().map_or(1, usize::from),
             start_time_max,
+            warn: config.warn,
             state: Mutex::default(),
             changed: Condvar::new(),
             queue: Queue::default(),
@@ -277,6 +283,11 @@ impl Shared {
     ) -> Result<Result<Outcome, Fault>, NoWorker> {
         let mut worker = self.lend(number)?;
         let mut outcome = worker.call(call, output);
+        for warning in worker.take_warnings() {
+            if self.lock().warnings.insert(warning.clone()) {
+                (self.warn)(&warning);
+            }
+        }
         self.take_back(worker, number, outcome.as_ref().is_err_and(Fault::is_lost));
         if let Ok(Outcome::Raised(raised)) = &mut outcome {
             raised.name_package(&self.requirements);

@@ -32,6 +32,15 @@ pub enum Greeting {
     Unstarted(io::Error),
 }
 
+/// What a worker answers a call.
+#[derive(Debug)]
+pub struct Reply {
+    /// What the user is to be told besides.
+    pub warnings: Vec<String>,
+    /// What the call came to.
+    pub outcome: Outcome,
+}
+
 /// What a call came to.
 #[derive(Debug)]
 pub enum Outcome {
@@ -54,11 +63,11 @@ pub struct Raised {
     pub missing_module: Option<String>,
 }
 
-/// The first message to a worker.
-pub fn hello(project: &Path, python_src: &Path, origin: Origin) -> Vec<u8> {
+/// The first message to a worker. The folder of the module `hark` is empty if the worker has that already.
+pub fn hello(project: &Path, python_src: &Path, package: &Path, origin: Origin) -> Vec<u8> {
     let mut bytes = begin(b'H');
     bytes.extend_from_slice(&VERSION.to_le_bytes());
-    for text in [project.as_os_str(), python_src.as_os_str(), origin.to_string().as_ref()] {
+    for text in [project.as_os_str(), python_src.as_os_str(), package.as_os_str(), origin.to_string().as_ref()] {
         put_text(text, &mut bytes);
     }
     finish(&mut bytes);
@@ -114,16 +123,23 @@ pub fn decode_greeting(message: &[u8]) -> Result<Greeting, DecodeError> {
 ///
 /// # Errors
 /// If it is none.
-pub fn decode_reply(message: &[u8]) -> Result<Outcome, DecodeError> {
+pub fn decode_reply(message: &[u8]) -> Result<Reply, DecodeError> {
     let mut reader = Reader(message);
-    match reader.array()? {
-        [b'R'] => Ok(match values::decode(reader.0) {
-            Ok(value) => Outcome::Returned(value),
-            Err(DecodeError(problem)) => Outcome::Unreadable(problem),
-        }),
-        [b'E'] => Ok(Outcome::Raised(decode_raised(&mut reader)?)),
-        [tag] => Err(no_message(tag)),
-    }
+    let mut warnings = Vec::new();
+    let outcome = loop {
+        match reader.array()? {
+            [b'W'] => warnings.push(reader.text()?.to_owned()),
+            [b'R'] => {
+                break match values::decode(reader.0) {
+                    Ok(value) => Outcome::Returned(value),
+                    Err(DecodeError(problem)) => Outcome::Unreadable(problem),
+                };
+            }
+            [b'E'] => break Outcome::Raised(decode_raised(&mut reader)?),
+            [tag] => return Err(no_message(tag)),
+        }
+    };
+    Ok(Reply { warnings, outcome })
 }
 
 fn no_message(tag: u8) -> DecodeError {

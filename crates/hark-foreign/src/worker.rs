@@ -22,7 +22,7 @@ use crate::call::Call;
 use crate::death::{self, Process};
 use crate::limits::{BUFFER_BYTES_KEPT, END_TIMEOUT, OUTPUT_INTERVAL, PIPE_CHUNK_BYTES};
 use crate::printed::Printed;
-use crate::protocol::{self, Outcome};
+use crate::protocol::{self, Outcome, Reply};
 use crate::values::{DecodeError, Refused};
 
 use connection::{Connection, Received};
@@ -35,6 +35,8 @@ pub struct Worker {
     /// The pipe that it prints to.
     pipe: File,
     request: Vec<u8>,
+    /// What it has warned of since somebody asked.
+    warnings: Vec<String>,
 }
 
 /// Why a call has no answer.
@@ -75,6 +77,11 @@ impl Worker {
         self.connection.close();
     }
 
+    /// What it has warned of since the last time.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
     /// Makes a call. All of its output is handed on before this returns.
     ///
     /// # Errors
@@ -87,8 +94,11 @@ impl Worker {
         let mut printed = Printed::default();
         let answer = self.exchange(&mut printed, output);
         self.request.shrink_to(BUFFER_BYTES_KEPT);
-        let outcome = match answer.and_then(|outcome| self.read_pending(&mut printed).map(|()| outcome)) {
-            Ok(outcome) => Ok(outcome),
+        let outcome = match answer.and_then(|reply| self.read_pending(&mut printed).map(|()| reply)) {
+            Ok(reply) => {
+                self.warnings.extend(reply.warnings);
+                Ok(reply.outcome)
+            }
             Err(Broken::Unsent) => Err(Fault::NotBegun),
             Err(Broken::Connection) => Err(self.bury(&mut printed)),
             Err(Broken::Message(DecodeError(problem))) => {
@@ -102,7 +112,7 @@ impl Worker {
     }
 
     /// Sends the request and waits for the reply; what is printed meanwhile is handed on if it takes its time.
-    fn exchange(&mut self, printed: &mut Printed, output: &mut dyn FnMut(String)) -> Result<Outcome, Broken> {
+    fn exchange(&mut self, printed: &mut Printed, output: &mut dyn FnMut(String)) -> Result<Reply, Broken> {
         self.connection.send(&self.request).map_err(|_| Broken::Unsent)?;
         if self.connection.receive()? == Received::NothingYet {
             self.await_reply(printed, output)?;
@@ -110,9 +120,9 @@ impl Worker {
         if self.connection.message() == protocol::STALE {
             return Err(Broken::Unsent);
         }
-        let outcome = protocol::decode_reply(self.connection.message());
+        let reply = protocol::decode_reply(self.connection.message());
         self.connection.clear();
-        outcome.map_err(Broken::Message)
+        reply.map_err(Broken::Message)
     }
 
     /// Waits for a reply that takes its time.

@@ -1,5 +1,5 @@
 //! How a worker is started: the interpreter gets a short program as its argument, takes the rest from its standard
-//! input and answers. Nothing is written to a disk.
+//! input and answers. Of files it needs none.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -17,17 +17,20 @@ use rustix::process::{Resource, getrlimit};
 use super::Worker;
 use super::connection::{Connection, Received};
 use crate::death::{self, Process};
-use crate::guard;
 use crate::interpreter::{self, Origin};
 use crate::limits::{END_TIMEOUT, KILLED_WAIT, SILENT_TIME_MAX};
 use crate::protocol::{self, Greeting};
 use crate::values::DecodeError;
+use crate::{guard, package};
 
 /// The modules of a worker, each after those that it imports.
-const MODULES: [(&str, &str); 4] = [
-    ("hark", include_str!("../../../../python/hark.py")),
+const MODULES: [(&str, &str); 7] = [
+    ("_hark_modules", include_str!("../../../../python/_hark_modules.py")),
     ("_hark_values", include_str!("../../../../python/_hark_values.py")),
     ("_hark_errors", include_str!("../../../../python/_hark_errors.py")),
+    ("_hark_streams", include_str!("../../../../python/_hark_streams.py")),
+    ("_hark_process", include_str!("../../../../python/_hark_process.py")),
+    ("_hark_loop", include_str!("../../../../python/_hark_loop.py")),
     ("_hark_worker", include_str!("../../../../python/_hark_worker.py")),
 ];
 
@@ -126,6 +129,7 @@ fn spawn(plan: Plan<'_>) -> io::Result<Worker> {
         process: Process::new(child),
         pipe: File::from(OwnedFd::from(pipe)),
         request: Vec::new(),
+        warnings: Vec::new(),
     })
 }
 
@@ -149,9 +153,11 @@ impl From<DecodeError> for NoGreeting {
 fn greet(worker: &mut Worker, plan: Plan<'_>) -> Result<Greeting, NoGreeting> {
     let end = Instant::now() + plan.time_max;
     worker.connection.set_patience(SILENT_TIME_MAX)?;
+    let package = package::folder();
+    let sources = sources(package.is_none());
+    let hello = protocol::hello(plan.project, plan.python_src, &package.unwrap_or_default(), plan.origin);
     // If it has ended already, it may have said why.
-    let hello = protocol::hello(plan.project, plan.python_src, plan.origin);
-    let _ = worker.connection.send(&sources()).and_then(|()| worker.connection.send(&hello));
+    let _ = worker.connection.send(&sources).and_then(|()| worker.connection.send(&hello));
     while worker.connection.receive()? == Received::NothingYet {
         if Instant::now() > end {
             return Err(NoGreeting::Silence);
@@ -163,8 +169,10 @@ fn greet(worker: &mut Worker, plan: Plan<'_>) -> Result<Greeting, NoGreeting> {
 }
 
 /// The modules' names and sources, with NULs between, and the length of it all before.
-fn sources() -> Vec<u8> {
-    let text = MODULES.map(|(name, source)| format!("{name}\0{source}")).join("\0");
+fn sources(with_hark: bool) -> Vec<u8> {
+    let hark = with_hark.then_some(("hark", package::MODULE));
+    let parts: Vec<_> = hark.iter().chain(&MODULES).map(|(name, source)| format!("{name}\0{source}")).collect();
+    let text = parts.join("\0");
     let mut bytes = u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();
     bytes.extend_from_slice(text.as_bytes());
     bytes

@@ -59,7 +59,7 @@ fn an_alias_is_named_with_what_it_means() {
 
 /// The message without the interpreter that it names.
 #[track_caller]
-fn without_python(message: &str) -> String {
+pub fn without_python(message: &str) -> String {
     let (before, rest) = message.split_once(" in Python 3.").unwrap_or_else(|| panic!("{message}"));
     let (python, after) = rest.split_once(')').unwrap();
     let (version, place) = python.split_once(" (`/").unwrap();

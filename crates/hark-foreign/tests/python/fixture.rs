@@ -18,7 +18,8 @@ pub fn config(workers: usize) -> PythonConfig {
     let project = tests.join("project");
     let requirements = project.join("requirements.txt");
     let guard = env!("CARGO_BIN_EXE_hark-python-guard").into();
-    PythonConfig { interpreter: None, project, python_src: tests.join("src"), requirements, workers, guard }
+    let python_src = tests.join("src");
+    PythonConfig { interpreter: None, project, python_src, requirements, workers, guard, warn: |_| () }
 }
 
 pub fn call(target: &str, arguments: Vec<Value>) -> Call {

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod asks;
+mod clean;
 mod errors;
 mod fixture;
 mod interpreters;
 mod leftovers;
+mod modules;
 mod output;
 mod values;
 mod workers;

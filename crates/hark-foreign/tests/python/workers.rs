@@ -227,7 +227,10 @@ fn surroundings_are_clean() {
     let item = |name: &str| text(found.get(&Value::string(name)).unwrap());
     assert_eq!(item("argv"), r#"[""]"#);
     assert_eq!(item("main"), r#"["_hark_start"]"#);
-    assert_eq!(item("path"), format!("[{:?}, {:?}]", config(1).project, config(1).python_src));
+    // After the standard library, before installed packages.
+    let (path, own) = (item("path"), format!("{:?}, {:?}", config(1).project, config(1).python_src));
+    let places = [path.find("lib-dynload\""), path.find(&own), path.find("-packages")];
+    assert!(places.is_sorted() && places[1].is_some(), "{path}");
     assert_eq!(["has_current_folder", "own_group", "own_session"].map(item), ["false", "true", "true"]);
     assert_eq!(item("threads"), "1");
     assert_eq!(item("descriptors"), r#"["/dev/null", "pipe"]"#);

@@ -409,7 +409,7 @@ def surroundings():
     return {
         "argv": sys.argv,
         "main": sorted(name for name in vars(sys.modules["__main__"]) if not name.startswith("__")),
-        "path": sys.path[:2],
+        "path": sys.path,
         "has_current_folder": "" in sys.path,
         "own_group": os.getpgid(0) == os.getpid(),
         "own_session": os.getsid(0) == os.getppid(),

@@ -1,0 +1,116 @@
+"""Functions that leave their process in disorder, and one that tells what it is like."""
+import _signal
+import contextvars
+import decimal
+import gc
+import io
+import locale
+import os
+import signal
+import socket
+import sys
+
+# Part of loading the module: it stays.
+sys.setrecursionlimit(1234)
+decimal.getcontext().prec = 30
+os.environ["SET_WHEN_LOADED"] = "1"
+
+ERRORS = os.fstat(2).st_ino
+
+variable = contextvars.ContextVar("variable", default="nothing")
+
+
+def state():
+    return {
+        "folder": os.getcwd(),
+        "recursion": sys.getrecursionlimit(),
+        "alarms": [_signal.getitimer(each)[0] for each in (0, 1, 2)],
+        "handlers": [str(signal.getsignal(each)) for each in (signal.SIGUSR1, signal.SIGALRM, signal.SIGINT)],
+        "mask": len(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+        "umask": file_mask(),
+        "environment": [len(os.environ), os.environ.get("LEFT"), os.environ.get("SET_WHEN_LOADED")],
+        "arguments": sys.argv,
+        "variable": variable.get(),
+        "precision": decimal.getcontext().prec,
+        "timeout": socket.getdefaulttimeout(),
+        "locale": locale.setlocale(locale.LC_ALL),
+        "collects": gc.isenabled(),
+        "switches": sys.getswitchinterval(),
+        "streams": [os.readlink("/proc/self/fd/%d" % each).split(":")[0] for each in (0, 1)],
+        "same errors": os.fstat(2).st_ino == ERRORS,
+        "input": sys.stdin.read(),
+        "errors": sys.stderr is sys.__stderr__,
+    }
+
+
+def file_mask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def handler(*_):
+    raise TimeoutError("an alarm of another call")
+
+
+def leave_folder():
+    os.mkdir("gone") if not os.path.exists("gone") else None
+    os.chdir("gone")
+    os.rmdir(os.getcwd())
+
+
+def replace_environment():
+    os.environ = {"LEFT": "1"}
+
+
+def close_descriptors():
+    for each in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_RDWR), each)
+
+
+def print_elsewhere():
+    sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding="latin-1", write_through=False)
+    print("held back")
+
+
+def deafen():
+    sys.stdin.close()
+    sys.stderr.close()
+
+
+DISORDER = {
+    "folder": leave_folder,
+    "recursion": lambda: sys.setrecursionlimit(300),
+    "alarm": lambda: [signal.signal(signal.SIGALRM, handler), signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)],
+    "profile": lambda: [signal.signal(signal.SIGPROF, handler), signal.setitimer(signal.ITIMER_PROF, 100)],
+    "handler": lambda: [signal.signal(each, handler) for each in (signal.SIGUSR1, signal.SIGINT)],
+    "mask": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1]),
+    "umask": lambda: os.umask(0o777),
+    "environment": lambda: [os.environ.update(LEFT="1"), os.environ.pop("SET_WHEN_LOADED")],
+    "other environment": replace_environment,
+    "arguments": lambda: sys.argv.extend(["--loud"]),
+    "other arguments": lambda: setattr(sys, "argv", ["tool"]),
+    "variable": lambda: variable.set("something"),
+    "precision": lambda: setattr(decimal.getcontext(), "prec", 3),
+    "timeout": lambda: socket.setdefaulttimeout(3),
+    "locale": lambda: locale.setlocale(locale.LC_CTYPE, "C"),
+    "collects": gc.disable,
+    "switches": lambda: sys.setswitchinterval(1),
+    "descriptors": close_descriptors,
+    "output": print_elsewhere,
+    "no output": lambda: delattr(sys, "stdout"),
+    "closed output": lambda: sys.stdout.close(),
+    "detached output": lambda: sys.stdout.detach(),
+    "deaf": deafen,
+}
+
+
+def disorder(what):
+    try:
+        DISORDER[what]()
+    except TimeoutError:
+        pass
+
+
+def kinds():
+    return list(DISORDER)

@@ -1,0 +1,85 @@
+"""The event loop of a worker, one for all of its life: a client or a semaphore that a module keeps works in the next call."""
+import sys
+
+from _hark_modules import import_standard
+
+# How long the tasks that a call leaves behind may take to end when they are cancelled.
+CANCEL_SECONDS = 1.0
+
+# How often tasks are cancelled that others, being cancelled, start.
+CANCEL_ROUNDS = 3
+
+
+class Unsettled(Exception):
+    """Tasks that a call left behind do not end."""
+
+
+class EventLoop:
+    def __init__(self):
+        self.loop = None
+        # Tasks of modules, which were there before any call.
+        self.kept = frozenset()
+
+    def prepare(self):
+        """To be called when modules were loaded: they may use `asyncio.get_event_loop()` in their functions."""
+        if "asyncio" in sys.modules:
+            self.open()
+            self.kept = frozenset(sys.modules["asyncio"].all_tasks(self.loop))
+
+    def open(self):
+        """Makes it the current one, also if the user's code has run, closed or set another."""
+        asyncio = import_standard("asyncio")
+        if self.loop is None or self.loop.is_closed() or self.loop.is_running():
+            self.loop = _current(asyncio) or asyncio.new_event_loop()
+        asyncio.set_event_loop(self.loop)
+
+    def run(self, awaitable):
+        self.open()
+        return self.loop.run_until_complete(_waited(awaitable))
+
+    def settle(self):
+        """Ends the tasks that a call has left, lest they go on in the next one."""
+        if self.loop is None:
+            return
+        self.open()
+        if self.left():
+            self.loop.run_until_complete(self.cancel_left())
+
+    def left(self):
+        return sys.modules["asyncio"].all_tasks(self.loop) - self.kept
+
+    async def cancel_left(self):
+        asyncio = sys.modules["asyncio"]
+        me = {asyncio.current_task()}
+        # Some only have to be finished, such as the end of a generator.
+        await asyncio.sleep(0)
+        for _ in range(CANCEL_ROUNDS):
+            left = self.left() - me
+            if not left:
+                return
+            for task in left:
+                task.cancel()
+            ended, _ = await asyncio.wait(left, timeout=CANCEL_SECONDS)
+            for task in ended:
+                if not task.cancelled() and task.exception():
+                    text = "exception in a task that a call of Hark left behind, when it was cancelled"
+                    self.loop.call_exception_handler({"message": text, "exception": task.exception(), "task": task})
+        if self.left() - me:
+            raise Unsettled
+
+    def close(self):
+        if self.loop is not None and not self.loop.is_running():
+            self.loop.close()
+
+
+async def _waited(awaitable):
+    return await awaitable
+
+
+def _current(asyncio):
+    """The one that the user's code has made already, if it is there and free."""
+    try:
+        loop = asyncio.get_event_loop()
+    except (RuntimeError, DeprecationWarning):
+        return None
+    return None if loop.is_closed() or loop.is_running() else loop

@@ -1,0 +1,166 @@
+"""The standard streams of a worker: descriptors 0 to 2 and Python's objects for them, which every call finds in order."""
+import _thread
+import errno
+import fcntl
+import io
+import os
+import sys
+
+from _hark_values import type_name
+
+# Outside of the descriptors that programs use by number, if the process may have so many.
+PRIVATE_DESCRIPTORS_MIN = 100, 20, 3
+
+_NAMES = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
+
+
+class _Unclosed(io.BufferedWriter):
+    """Takes part of any number of text streams, and does not close when one of them is thrown away."""
+
+    def close(self):
+        self.flush()
+
+
+class Output(io.TextIOWrapper):
+    """Standard output that holds nothing back, so that its order with what child processes write is right.
+
+    While there are several threads, each one's text is held back until its line is complete or flushed, as on a terminal:
+    `print` writes a line in parts, and lines of different threads must not mix.
+    """
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.forget_parts()
+
+    def forget_parts(self):
+        # In a signal handler the thread that prints may print once more.
+        self.lock = _thread.RLock()
+        # Each thread's part of a line, in a list of its own; the number of a thread may be another one's next.
+        self.parts = []
+        self.own = _thread._local()
+
+    def take_part(self):
+        """What is held back of this thread's text, in a list."""
+        try:
+            return self.own.part
+        except AttributeError:
+            self.own.part = part = [""]
+            self.parts.append(part)
+            return part
+
+    def write(self, text):
+        if not _thread._count() and not self.parts:
+            count = super().write(text)
+            super().flush()
+            return count
+        if not isinstance(text, str):
+            raise TypeError("write() argument must be str, not " + type_name(text))
+        with self.lock:
+            part = self.take_part()
+            lines, newline, part[0] = (part[0] + text).rpartition("\n")
+            if newline:
+                super().write(lines + newline)
+                super().flush()
+        return len(text)
+
+    def flush(self):
+        """What this thread has written."""
+        with self.lock:
+            if self.parts:
+                part = self.take_part()
+                text, part[0] = part[0], ""
+                super().write(text)
+            super().flush()
+
+    def flush_all(self):
+        """What any thread has written."""
+        with self.lock:
+            for part in self.parts:
+                super().write(part[0])
+            super().flush()
+            self.parts, self.own = [], _thread._local()
+
+
+class Streams:
+    def __init__(self):
+        # Copies, from which a call's successor gets the descriptors again: an empty input, the pipe, Hark's own errors.
+        empty = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(empty, 0)
+        os.close(empty)
+        self.empty, self.pipe = private_copy(0), private_copy(1)
+        try:
+            self.errors = private_copy(2)
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+            # Hark itself has none.
+            self.errors = None
+        self.output = sys.stdout = sys.__stdout__ = _new_output()
+        self.save()
+
+    def close_copies(self):
+        """In a process that was forked from the worker."""
+        for each in (self.empty, self.pipe, self.errors):
+            if each is not None:
+                os.close(each)
+
+    def flush(self):
+        """Now all that was printed lies in the pipe."""
+        found = vars(sys).get("stdout")
+        if found is not self.output:
+            _succeeds(lambda: found.flush())
+        if not _succeeds(self.output.flush_all):
+            # It was detached, or its descriptor was closed.
+            os.dup2(self.pipe, 1)
+            former, self.output = self.output, _new_output()
+            self.replace(former, self.output)
+
+    def save(self):
+        self.objects = [(name, vars(sys).get(name)) for name in _NAMES]
+
+    def restore(self):
+        os.dup2(self.pipe, 1)
+        if self.errors is not None:
+            os.dup2(self.errors, 2)
+        for name, value in self.objects:
+            if vars(sys).get(name) is not value:
+                setattr(sys, name, value)
+        if _is_closed(sys.stdin):
+            os.dup2(self.empty, 0)
+            self.replace(sys.stdin, open(0, closefd=False))
+        if _is_closed(sys.stderr):
+            self.replace(sys.stderr, open(2, "w", buffering=1, errors="backslashreplace", closefd=False))
+
+    def replace(self, former, stream):
+        self.objects = [(name, stream if each is former else each) for name, each in self.objects]
+        for name, each in self.objects:
+            if each is stream:
+                setattr(sys, name, stream)
+
+
+def private_copy(descriptor):
+    """The same under a number that programs do not use, which child processes do not get."""
+    for least in PRIVATE_DESCRIPTORS_MIN:
+        try:
+            return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, least)
+        except OSError as error:
+            # The process may have fewer.
+            if error.errno != errno.EINVAL or least == PRIVATE_DESCRIPTORS_MIN[-1]:
+                raise
+
+
+def _new_output():
+    raw = io.FileIO(1, "w", closefd=False)
+    return Output(_Unclosed(raw), encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def _is_closed(stream):
+    return getattr(stream, "closed", False)
+
+
+def _succeeds(action):
+    try:
+        action()
+        return True
+    except BaseException:
+        return False

@@ -1,0 +1,45 @@
+"""What a Python function can ask about the call that Hark makes of it: `import hark`.
+
+A worker takes one call at a time, so the call is a global of the process: coroutines and threads of the function see it
+too. While a module is loaded there is no call, so that a module does not keep what is true of its first call only.
+
+Outside of Hark there is no call either; `hark.testing` sets one.
+"""
+from __future__ import annotations
+
+__all__ = ["attempt", "call_id", "session_id", "thread"]
+
+# The id and the attempt of the current call. The worker sets it, or `hark.testing`.
+_call: tuple[bytes, int] | None = None
+
+
+def call_id() -> str:
+    """The call's id: the same over all tries of this call, and no other call's."""
+    return _current("call_id")[0].decode()
+
+
+def attempt() -> int:
+    """Which try of the call this is, from 1."""
+    return _current("attempt")[1]
+
+
+def session_id() -> str:
+    """The id of the session."""
+    return _session_and_thread("session_id")[0]
+
+
+def thread() -> int:
+    """The number of the Hark thread that calls, as in Hark's own messages; the first is 0."""
+    return int(_session_and_thread("thread")[1])
+
+
+def _session_and_thread(asked: str) -> tuple[str, str]:
+    session, thread, _ = _current(asked)[0].decode().rsplit("/", 2)
+    return session, thread
+
+
+def _current(asked: str) -> tuple[bytes, int]:
+    call = _call
+    if call is None:
+        raise RuntimeError(f"hark.{asked}() has an answer only while a function runs that Hark called")
+    return call
