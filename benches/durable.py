@@ -4,7 +4,7 @@
     durable.py [--hark PATH] [--profile NAME] [--only ROW ...] [--runs N] [--quick] [--json]
 
 Hark is built if need be. Each row has a folder of its own, with a new file, on the disk of the folder `target`. A figure
-is the median of 3 runs; those of `waiting`, `resolve`, `state` and `age` are of one. Python is the interpreter that runs
+is the median of 3 runs; those of `naps`, `waiting`, `resolve`, `state` and `age` are of one. Python is the interpreter that runs
 this; `workers` is at its default, but for `crash`, which has 32. CPU time is that of the whole command, Python's workers and
 their start included. `--quick` takes small sizes, to see that everything works; nothing is asked of its figures.
 """
@@ -43,10 +43,11 @@ class Size:
     state_bytes: int = 1_000_000
     awaits: int = 1000
     steps: int = 100_000
+    naps: int = 40_000
 
 
 QUICK = Size(sessions=50, at_once=200, threads=100, crashed=16, waiting=500, resolved=20, state_bytes=100_000,
-             awaits=50, steps=2500)
+             awaits=50, steps=2500, naps=400)
 
 
 @dataclass
@@ -237,6 +238,15 @@ def threads(bench, kind="threads"):
     yield Figure(f"{bench.size.threads:,} threads started and awaited", "/s", bench.median(rate), 10_000, 40_000, more_is_better=True)
 
 
+def naps(bench, kind="threads"):
+    """40,000 threads that sleep for a millisecond"""
+    def seconds(count):
+        return bench.bench(bench.project(), "naps.hk", str(count), sessions=1, kind=kind)["all_cpu_seconds"]
+    half, whole = (seconds(count) for count in (bench.size.naps // 2, bench.size.naps))
+    note = f"half as many: {half:.2f} s"
+    yield Figure(f"CPU for {bench.size.naps:,} threads that sleep for 1 ms", "s", whole, 3.0, note=note)
+
+
 def cpu(bench):
     """CPU seconds for 1,000 sessions"""
     for program, words, count, asked in (("noop.hk", ["7"], "", (0.3, 0.1)), ("steps.hk", [], " of 10 Python steps", (4, 2))):
@@ -374,8 +384,8 @@ def crowd(bench):
             yield Figure(f"{title}, p50, among {count:,} {state} ones against alone", "x", among / alone, 1.25, 1.1, note=note)
 
 
-ROWS = [noop, noop_32, steps, steps_32, threads, resolve, crash, waiting, cpu, state, age, crowd]
-IN_PROCESSES = [noop, noop_32, steps, steps_32, threads]
+ROWS = [noop, noop_32, steps, steps_32, threads, naps, resolve, crash, waiting, cpu, state, age, crowd]
+IN_PROCESSES = [noop, noop_32, steps, steps_32, threads, naps]
 
 
 def figures(bench, row):

@@ -20,7 +20,8 @@ use hark_backends::storage::sqlite::SqliteStorage;
 use hark_bytecode::Binding;
 use hark_engine::outside::Outside;
 use hark_engine::{
-    Engine, Filter, Invoker, NoForeign, Options, Ports, SessionId, SessionState, Start, Storage, Summary,
+    Engine, Filter, Invoker, NoForeign, Options, Ports, SessionId, SessionState, Start, Storage, Summary, Timestamp,
+    Unattended,
 };
 use hark_machine::{Program, Value};
 
@@ -91,7 +92,7 @@ fn resolve(folder: &Path, count: usize) {
 fn thread_waits(storage: &dyn Storage, session: &SessionId) -> bool {
     let catalog = storage.catalog().expect("it keeps sessions");
     catalog.record(session).is_ok_and(|record| record.is_some())
-        && catalog.unattended(session).is_ok_and(|threads| threads.is_empty())
+        && catalog.unattended(session, Timestamp(0)).is_ok_and(|left| left == Unattended::default())
 }
 
 fn wait_until(mut holds: impl FnMut() -> bool) {

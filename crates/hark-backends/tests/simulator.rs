@@ -79,6 +79,16 @@ fn sleeps() {
     check(1_000, text, &[], "3601");
 }
 
+/// A thread whose time has been looked at is not looked at again: none may slip through, whatever the clock does.
+#[test]
+fn threads_that_sleep_again_and_again() {
+    let text = "
+        fn nap(n, times) { if times == 0 { n } else { sleep(n / 1000); nap(n, times - 1) } }
+        fn main() { a = async nap(1, 5); b = async nap(7, 3); c = async nap(300, 2); d = async nap(0, 4);
+                    (await a) + (await b) + (await c) + await d }";
+    check(1_000, text, &[], "308");
+}
+
 #[test]
 fn promises() {
     let text = "

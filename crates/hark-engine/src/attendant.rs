@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::id::SessionId;
-use crate::limits::{EXHAUSTED_RETRY_WAIT, NEWS_WAIT_MAX, STORAGE_RETRY_WAIT};
+use crate::limits::{EXHAUSTED_RETRY_WAIT, MAILBOX_TIME_SHARE, NEWS_WAIT_MAX, STORAGE_RETRY_WAIT};
 use crate::serving::Serving;
 use crate::storage::{Claimed, StorageError};
 use crate::surroundings::Timestamp;
@@ -24,6 +24,31 @@ pub(crate) struct Attendant<'a> {
     postponed: Vec<(Timestamp, Claimed)>,
     /// What was told last of sessions that failed.
     told: HashMap<SessionId, StorageError>,
+    /// Another process may have woken threads since the last look at their mailboxes.
+    has_news: bool,
+    mailboxes: Pacing,
+}
+
+/// When the mailboxes are looked at: at news from other processes, and once in a while, because news may be lost. A look
+/// shows all of those whose threads have not had their turns yet, which may be very many, so that looks take a small share
+/// of the time at most.
+#[derive(Debug, Default)]
+struct Pacing {
+    not_before: Timestamp,
+    at_latest: Timestamp,
+}
+
+impl Pacing {
+    fn is_time(&self, now: Timestamp, has_news: bool) -> bool {
+        // A clock that was set back is not waited for.
+        let is_allowed = now >= self.not_before || self.not_before.since(now) > NEWS_WAIT_MAX;
+        is_allowed && (has_news || now >= self.at_latest || self.at_latest.since(now) > NEWS_WAIT_MAX)
+    }
+
+    fn note_look(&mut self, begun: Timestamp, ended: Timestamp) {
+        let pause = (ended.since(begun) * MAILBOX_TIME_SHARE).min(NEWS_WAIT_MAX);
+        *self = Pacing { not_before: ended.after(pause), at_latest: ended.after(NEWS_WAIT_MAX) };
+    }
 }
 
 impl<'a> Attendant<'a> {
@@ -32,7 +57,16 @@ impl<'a> Attendant<'a> {
         takes_all: bool,
         on_failure: &'a dyn Fn(&SessionId, &StorageError),
     ) -> Attendant<'a> {
-        Attendant { serving, takes_all, on_failure, claimed: Vec::new(), postponed: Vec::new(), told: HashMap::new() }
+        Attendant {
+            serving,
+            takes_all,
+            on_failure,
+            claimed: Vec::new(),
+            postponed: Vec::new(),
+            told: HashMap::new(),
+            has_news: true,
+            mailboxes: Pacing::default(),
+        }
     }
 
     /// Looks when there is news, when a time comes, and once in a while, until it is stopped.
@@ -41,25 +75,34 @@ impl<'a> Attendant<'a> {
     /// If the storage as a whole will not work.
     pub fn attend(mut self, stop: &AtomicBool) -> Result<(), StorageError> {
         while !stop.load(Ordering::Acquire) {
-            let due = match self.look() {
-                Ok(()) => self.serving.look_at_agenda(),
-                Err(error) => Err(error),
-            };
-            let mut wait = match due {
-                Ok(next) => next.map_or(NEWS_WAIT_MAX, |next| next.since(self.serving.steady_now())),
+            let mut wait = match self.look() {
+                Ok(next) => next.since(self.serving.steady_now()),
                 Err(StorageError::Transient(_)) => STORAGE_RETRY_WAIT,
                 Err(error) => return Err(error),
             };
             if self.note_failures() {
                 wait = wait.min(STORAGE_RETRY_WAIT);
             }
-            self.serving.catalog()?.wait_for_news(wait.min(NEWS_WAIT_MAX));
+            self.has_news |= self.serving.catalog()?.wait_for_news(wait.min(NEWS_WAIT_MAX));
         }
         Ok(())
     }
 
+    /// Looks at everything; answers when the next look is to be taken.
+    fn look(&mut self) -> Result<Timestamp, StorageError> {
+        self.look_for_sessions()?;
+        let next = self.serving.look_at_times()?;
+        let now = self.serving.steady_now();
+        if self.mailboxes.is_time(now, self.has_news) {
+            self.serving.look_at_mailboxes()?;
+            self.has_news = false;
+            self.mailboxes.note_look(now, self.serving.steady_now());
+        }
+        Ok(if self.has_news { next.min(self.mailboxes.not_before) } else { next })
+    }
+
     /// Takes what nobody serves.
-    fn look(&mut self) -> Result<(), StorageError> {
+    fn look_for_sessions(&mut self) -> Result<(), StorageError> {
         let catalog = self.serving.catalog()?;
         if let Some(left) = catalog.left_after_lapse()? {
             self.serving.give_up_all_but(&left);
@@ -73,7 +116,7 @@ impl<'a> Attendant<'a> {
         if self.claimed.is_empty() {
             return Ok(());
         }
-        let active = catalog.active(&self.claimed)?;
+        let active = catalog.active(&self.claimed, self.serving.seen())?;
         self.claimed.clear();
         for claimed in active {
             let taken = match self.serving.take(&claimed.session) {

@@ -133,7 +133,7 @@ impl Engine {
         threads: &[ThreadId],
         lost: &[ThreadId],
     ) -> Result<(), StorageError> {
-        self.serving()?.wake(session, threads, lost)
+        self.serving()?.wake(session, threads, lost).map(drop)
     }
 
     /// The supervisor wants no more of a session.

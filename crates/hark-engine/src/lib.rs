@@ -35,6 +35,7 @@ pub mod step;
 pub mod storage;
 mod surroundings;
 mod suspend;
+mod timetable;
 mod turn;
 
 pub use commit::{Commit, Outcome};
@@ -55,7 +56,7 @@ pub use report::{Report, SessionError, Status};
 pub use shortage::Shortage;
 pub use storage::{
     Agenda, Catalog, Claimed, DamagedSession, Everything, Filter, Listed, SessionStorage, Storage, StorageError,
-    Summary,
+    Summary, Unattended, Woken,
 };
 pub use surroundings::{Surroundings, Timestamp};
 pub use suspend::SuspendAt;

@@ -52,6 +52,9 @@ pub const PAUSED_LOG_MAX: usize = 1_000;
 /// How long a server waits for news at most, before it looks for sessions whose server was lost.
 pub const NEWS_WAIT_MAX: Duration = Duration::from_secs(1);
 
+/// A look at all mailboxes is followed by a pause of so many times its length.
+pub const MAILBOX_TIME_SHARE: u32 = 10;
+
 /// How long a server waits after its storage failed.
 pub const STORAGE_RETRY_WAIT: Duration = Duration::from_millis(200);
 

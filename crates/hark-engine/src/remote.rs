@@ -22,8 +22,10 @@ pub enum Told {
     /// The worker has this thread no longer, and has carried out so many hints for it. What followed from them was told
     /// before.
     Settled(ThreadId, u64),
-    /// Some thread goes on at this time.
-    Due(Timestamp),
+    /// This thread goes on at this time.
+    Due(ThreadId, Timestamp),
+    /// Some thread that goes on at this time was looked at too early.
+    Early(Timestamp),
     /// This was printed.
     Printed(Vec<OutputItem>),
     /// The session is over, as its record says.

@@ -12,14 +12,16 @@ use hark_machine::Program;
 
 use crate::commit::Commit;
 use crate::engine::{Options, Ports};
-use crate::id::{SessionId, ThreadId};
+use crate::id::{SessionId, Stamp, ThreadId};
+use crate::limits::NEWS_WAIT_MAX;
 use crate::output::{Observer, OutputItem};
 use crate::outside::{Outside, drop_threads};
 use crate::record::{SessionRecord, SessionState};
 use crate::remote::{Told, Upstream};
 use crate::session::{OnEnd, Parts, Place, Places, Session};
-use crate::storage::{self, Catalog, StorageError};
+use crate::storage::{self, Catalog, StorageError, Unattended, Woken};
 use crate::surroundings::Timestamp;
+use crate::timetable::{Noted, Timetable};
 
 /// The sessions that one engine serves.
 pub(crate) struct Serving {
@@ -31,12 +33,19 @@ pub(crate) struct Serving {
     places: Places,
     /// All sessions are to be left as they are, later ones too.
     is_interrupted: AtomicBool,
-    /// When the next thread's time comes, as far as the last look at the agenda and what was noted since say.
-    next_due: Mutex<Option<Timestamp>>,
+    timetable: Timetable,
+    /// The mailboxes that the last look has found full, and whose threads have hints.
+    mailboxes: Mutex<HashMap<SessionId, Hinted>>,
     /// Sessions that nobody waits for, which the storage did not let go on.
     failures: Mutex<Vec<(SessionId, StorageError)>>,
     upstream: Option<Arc<dyn Upstream>>,
     me: Weak<Serving>,
+}
+
+/// The versions of mailboxes whose threads have hints: not more than the session does that was to carry these out.
+struct Hinted {
+    by: Weak<Session>,
+    mailboxes: HashMap<ThreadId, Stamp>,
 }
 
 /// A session under way.
@@ -55,7 +64,8 @@ impl Serving {
             programs: Mutex::default(),
             places: Places::default(),
             is_interrupted: AtomicBool::new(false),
-            next_due: Mutex::default(),
+            timetable: Timetable::default(),
+            mailboxes: Mutex::default(),
             failures: Mutex::default(),
             upstream,
             me: me.clone(),
@@ -125,13 +135,18 @@ impl Serving {
     /// Has these threads of a session run, which is opened for that if it is not under way. If it is over, what has
     /// woken them is removed.
     ///
-    /// The worker that had the lost ones of them is gone.
-    pub fn wake(&self, id: &SessionId, threads: &[ThreadId], lost: &[ThreadId]) -> Result<(), StorageError> {
+    /// The worker that had the lost ones of them is gone. Answers the session, if it is not over.
+    pub fn wake(
+        &self,
+        id: &SessionId,
+        threads: &[ThreadId],
+        lost: &[ThreadId],
+    ) -> Result<Option<Arc<Session>>, StorageError> {
         let Some(session) = self.take(id)? else {
             if let Some(upstream) = &self.upstream {
                 upstream.tell(id, Told::Ended);
             }
-            return self.forget_wakes(id, threads);
+            return self.forget_wakes(id, threads).map(|()| None);
         };
         session.add_activity(threads.len() as u64);
         if self.upstream.is_some() {
@@ -143,7 +158,7 @@ impl Serving {
         let finished = session.finish_todos();
         session.invoke(threads);
         session.remove_activity(1);
-        finished
+        finished.map(|()| Some(session))
     }
 
     fn forget_wakes(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
@@ -242,15 +257,16 @@ impl Serving {
 
     fn begin_again(&self, session: &Arc<Session>, was_lost: bool) -> Result<(), StorageError> {
         self.note_stopped(session)?;
-        let threads = self.catalog()?.unattended(session.id())?;
-        if threads.is_empty() {
+        let Unattended { interrupted, due } = self.catalog()?.unattended(session.id(), self.seen())?;
+        if interrupted.is_empty() && due.is_empty() {
             session.look_for_loss()?;
         }
-        session.add_activity(threads.len() as u64);
+        session.add_activity((interrupted.len() + due.len()) as u64);
         if was_lost {
-            session.orphans.add(&threads);
+            session.orphans.add(&interrupted);
         }
-        session.invoke(&threads);
+        session.invoke(&interrupted);
+        session.invoke(&due);
         session.finish_todos()?;
         // Whoever stopped last may have been lost before looking for the end.
         session.look_for_end(&mut session.stamps())
@@ -317,34 +333,84 @@ impl Serving {
         Session::resumed(parts, record.first_stopped)
     }
 
-    /// A thread's time comes then. If nobody would look so early, whoever looks at the agenda is told.
-    pub fn note_due(&self, until: Timestamp) {
-        let mut next = lock(&self.next_due);
-        if next.is_none_or(|next| until < next) {
-            *next = Some(until);
-            drop(next);
-            if let Ok(catalog) = self.catalog() {
-                catalog.ring();
-            }
-        }
+    /// Now, or up to when there was a look at the agenda, if the clock was set back since.
+    pub fn seen(&self) -> Timestamp {
+        self.steady_now().max(self.timetable.seen())
     }
 
-    /// Has all threads run whose time has come, and those that were woken from outside.
-    pub fn look_at_agenda(&self) -> Result<Option<Timestamp>, StorageError> {
-        // What is noted from here on may not be seen below.
-        *lock(&self.next_due) = None;
-        let agenda = self.catalog()?.due(self.steady_now())?;
-        if agenda.now.is_empty() && agenda.next.is_none() && lock(&self.sessions).is_empty() {
+    /// A thread's time comes then, as its record says by now. If nobody would look so early, whoever looks at the agenda
+    /// is told. Answers whether that time has been looked at already: then the thread is to be run.
+    pub fn note_due(&self, until: Timestamp) -> bool {
+        let noted = self.timetable.note(until);
+        if noted == Noted::First
+            && let Ok(catalog) = self.catalog()
+        {
+            catalog.ring();
+        }
+        noted == Noted::Passed
+    }
+
+    /// A thread whose time comes then was looked at too early.
+    pub fn note_early(&self, until: Timestamp) {
+        self.timetable.note_early(until);
+    }
+
+    /// Has the threads run whose time has come since the last look. Answers when the next one's comes.
+    pub fn look_at_times(&self) -> Result<Timestamp, StorageError> {
+        let now = self.steady_now();
+        let after = self.timetable.begin_look(now);
+        let agenda = match self.catalog().and_then(|catalog| catalog.due(after, now, now.after(NEWS_WAIT_MAX))) {
+            Ok(agenda) => agenda,
+            Err(error) => {
+                self.timetable.look_again(after);
+                return Err(error);
+            }
+        };
+        if agenda.now.is_empty() && agenda.next.is_none() && self.has_no_timers(now)? {
             self.ports.surroundings.follow_clock();
         }
         for (session, threads) in by_session(agenda.now) {
             if let Err(error) = self.wake(&session, &threads, &[]) {
+                if matches!(error, StorageError::Transient(_)) {
+                    self.timetable.look_again(after);
+                }
                 self.fail(&session, error);
             }
         }
-        let mut next = lock(&self.next_due);
-        *next = [*next, agenda.next].into_iter().flatten().min();
-        Ok(*next)
+        Ok(self.timetable.end_look(agenda.next))
+    }
+
+    /// Whether nothing is under way, and no thread goes on at a later time.
+    fn has_no_timers(&self, now: Timestamp) -> Result<bool, StorageError> {
+        let last = Timestamp(u64::MAX);
+        Ok(lock(&self.sessions).is_empty() && self.catalog()?.due(now, now, last)?.next.is_none())
+    }
+
+    /// Has the threads run that were woken and have no hints yet. Those that this server has woken have hints, but get
+    /// one more when their mailboxes are seen first.
+    pub fn look_at_mailboxes(&self) -> Result<(), StorageError> {
+        let woken = self.catalog()?.woken()?;
+        let before = std::mem::take(&mut *lock(&self.mailboxes));
+        let woken = woken.into_iter().map(|Woken { session, thread, stamp }| (session, (thread, stamp)));
+        for (id, full) in by_session(woken) {
+            let open = lock(&self.sessions).get(&id).map(|entered| entered.session.clone());
+            let open = open.filter(|session| !session.is_over());
+            let hinted = before.get(&id).filter(|hinted| open.as_ref().is_some_and(|open| hinted.is_by(open)));
+            let is_new = |(thread, stamp): &&(ThreadId, Stamp)| {
+                hinted.is_none_or(|hinted| hinted.mailboxes.get(thread) != Some(stamp))
+            };
+            let new: Vec<ThreadId> = full.iter().filter(is_new).map(|(thread, _)| *thread).collect();
+            let session = if new.is_empty() { Ok(open) } else { self.wake(&id, &new, &[]) };
+            match session {
+                Ok(Some(session)) => {
+                    let hinted = Hinted { by: Arc::downgrade(&session), mailboxes: full.into_iter().collect() };
+                    lock(&self.mailboxes).insert(id, hinted);
+                }
+                Ok(None) => {}
+                Err(error) => self.fail(&id, error),
+            }
+        }
+        Ok(())
     }
 
     /// The storage does not let a session go on.
@@ -397,13 +463,19 @@ impl Serving {
     }
 }
 
-/// Groups threads that stand in the order of their sessions.
-fn by_session(threads: Vec<(SessionId, ThreadId)>) -> Vec<(SessionId, Vec<ThreadId>)> {
-    let mut grouped: Vec<(SessionId, Vec<ThreadId>)> = Vec::new();
-    for (session, thread) in threads {
+impl Hinted {
+    fn is_by(&self, session: &Arc<Session>) -> bool {
+        std::ptr::eq(self.by.as_ptr(), Arc::as_ptr(session))
+    }
+}
+
+/// Groups what stands in the order of sessions.
+fn by_session<T>(all: impl IntoIterator<Item = (SessionId, T)>) -> Vec<(SessionId, Vec<T>)> {
+    let mut grouped: Vec<(SessionId, Vec<T>)> = Vec::new();
+    for (session, each) in all {
         match grouped.last_mut() {
-            Some((last, threads)) if *last == session => threads.push(thread),
-            _ => grouped.push((session, vec![thread])),
+            Some((last, group)) if *last == session => group.push(each),
+            _ => grouped.push((session, vec![each])),
         }
     }
     grouped

@@ -346,12 +346,21 @@ impl Session {
         }
     }
 
-    /// A thread goes on at this time, for which a timer is kept with its record.
-    pub fn note_due(&self, until: Timestamp) {
+    /// A thread goes on at this time, for which a timer is kept with its record. Answers whether that is now.
+    pub fn note_due(&self, thread: ThreadId, until: Timestamp) -> bool {
         if let Some(upstream) = self.upstream() {
-            upstream.tell(&self.id, Told::Due(until));
+            upstream.tell(&self.id, Told::Due(thread, until));
+            return false;
+        }
+        self.serving.as_ref().is_some_and(|serving| serving.note_due(until))
+    }
+
+    /// A thread that goes on at this time was looked at too early.
+    pub fn note_early(&self, until: Timestamp) {
+        if let Some(upstream) = self.upstream() {
+            upstream.tell(&self.id, Told::Early(until));
         } else if let Some(serving) = &self.serving {
-            serving.note_due(until);
+            serving.note_early(until);
         }
     }
 }

@@ -118,11 +118,13 @@ pub trait Catalog: Send + Sync {
     fn claim(&self, only: Option<&SessionId>) -> Result<Vec<Claimed>, StorageError>;
 
     /// Of sessions that were just claimed, at least those in which something is to be done before something outside
-    /// happens. A storage that can tell leaves the others out: there may be very many of them.
+    /// happens or a time comes that is later than this. A storage that can tell leaves the others out: there may be very
+    /// many of them.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn active(&self, claimed: &[Claimed]) -> Result<Vec<Claimed>, StorageError> {
+    fn active(&self, claimed: &[Claimed], now: Timestamp) -> Result<Vec<Claimed>, StorageError> {
+        let _ = now;
         Ok(claimed.to_vec())
     }
 
@@ -164,21 +166,29 @@ pub trait Catalog: Send + Sync {
         Ok(())
     }
 
-    /// Which threads of this session someone must look at: all that there is to be done at a takeover.
+    /// Which threads of this session someone must look at when it is taken up.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn unattended(&self, session: &SessionId) -> Result<Vec<ThreadId>, StorageError>;
+    fn unattended(&self, session: &SessionId, now: Timestamp) -> Result<Unattended, StorageError>;
 
-    /// Which threads of this server's sessions have a time that has come or were woken from outside, and when the next
-    /// one's time comes.
+    /// Which threads of this server's sessions have a time after the one and not after the other, in the order of the
+    /// sessions, and when the next one's time comes, if that is before `horizon`.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn due(&self, now: Timestamp) -> Result<Agenda, StorageError>;
+    fn due(&self, after: Timestamp, now: Timestamp, horizon: Timestamp) -> Result<Agenda, StorageError>;
 
-    /// Waits for news from another process or from [`ring`](Catalog::ring), so long at most.
-    fn wait_for_news(&self, at_most: Duration);
+    /// Which threads of this server's sessions have something in their mailboxes, in the order of the sessions. Most of
+    /// them are known to this server, which has woken them itself.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn woken(&self) -> Result<Vec<Woken>, StorageError>;
+
+    /// Waits for news from another process or from [`ring`](Catalog::ring), so long at most. Answers whether another
+    /// process may have some.
+    fn wait_for_news(&self, at_most: Duration) -> bool;
 
     /// Ends this server's own wait for news.
     fn ring(&self);
@@ -229,6 +239,26 @@ pub struct Everything {
     pub records: Vec<Record>,
     /// What happened.
     pub history: Vec<LogEntry>,
+}
+
+/// What is to be done in a session that is taken up: threads in the order of their numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unattended {
+    /// Those that a lost worker may have had: what is due at a takeover, and what was woken.
+    pub interrupted: Vec<ThreadId>,
+    /// Those whose time has come by now.
+    pub due: Vec<ThreadId>,
+}
+
+/// A thread with something in its mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Woken {
+    /// Its session.
+    pub session: SessionId,
+    /// The thread.
+    pub thread: ThreadId,
+    /// The version of its mailbox.
+    pub stamp: Stamp,
 }
 
 /// What is to be looked at.

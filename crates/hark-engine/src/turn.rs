@@ -167,6 +167,9 @@ impl<'a> Worker<'a> {
             let Some(entered) = self.enter(&mut loaded, &mut live)? else { return Ok(self.nothing_to_do()) };
             if matches!(entered, Next::End(Ending::Stays)) && loaded.ready.is_none() && self.session.is_resumable() {
                 // It is written down as it is, and so is that nobody has woken it.
+                if let Status::Sleeping(until) = live.status {
+                    self.session.note_early(until);
+                }
                 return Ok(self.nothing_to_do());
             }
             next = entered;

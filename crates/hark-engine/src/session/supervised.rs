@@ -33,7 +33,13 @@ impl Supervised for Session {
                 self.invoke(&threads);
             }
             Told::Settled(_, count) => self.remove_activity(count),
-            Told::Due(until) => self.note_due(until),
+            Told::Due(thread, until) => {
+                if self.note_due(thread, until) {
+                    self.add_activity(1);
+                    self.invoke(&[thread]);
+                }
+            }
+            Told::Early(until) => self.note_early(until),
             Told::Printed(mut items) => self.show(&mut lock(&self.output), &mut items),
             Told::Failed(error) => self.fail_storage(&error),
             Told::Ended => match self.look_closed() {

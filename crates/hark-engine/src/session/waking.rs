@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Session;
-use crate::commit::Commit;
+use crate::commit::{Commit, Outcome};
 use crate::id::{FutureId, ThreadId};
 use crate::invoker::Seat;
 use crate::record::{Key, Record};
@@ -35,8 +35,7 @@ impl Session {
             commit.expect.push((Key::Live(thread), None));
             commit.expect.push((Key::Ready(thread), Some(ready.stamp)));
             commit.delete.push(Key::Ready(thread));
-            // If it is not done, it is found again.
-            let _ = self.records.commit(commit)?;
+            while self.records.commit(commit)? == Outcome::Unknown {}
         }
         Ok(())
     }

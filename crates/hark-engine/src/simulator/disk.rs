@@ -186,12 +186,21 @@ impl Disk {
         numbers.max().unwrap_or(0)
     }
 
-    /// The threads whose records are due, and those that were woken.
+    /// The threads whose records are due.
     pub fn threads_due(&self, id: &SessionId, is_due: impl Fn(Due) -> bool) -> BTreeSet<ThreadId> {
         let rows = self.sessions.get(id).into_iter().flat_map(|kept| &kept.rows);
         let threads = rows.filter_map(|(key, row)| match key {
             Key::Live(thread) if row.due.is_some_and(&is_due) => Some(*thread),
-            Key::Ready(thread) => Some(*thread),
+            _ => None,
+        });
+        threads.collect()
+    }
+
+    /// The threads that were woken, and the versions of their mailboxes.
+    pub fn threads_woken(&self, id: &SessionId) -> Vec<(ThreadId, Stamp)> {
+        let rows = self.sessions.get(id).into_iter().flat_map(|kept| &kept.rows);
+        let threads = rows.filter_map(|(key, row)| match key {
+            Key::Ready(thread) => Some((*thread, row.stamp)),
             _ => None,
         });
         threads.collect()

@@ -16,6 +16,7 @@ use crate::id::{SessionId, Stamp, ThreadId};
 use crate::record::{Due, Key, Record, SessionRecord, Versioned};
 use crate::storage::{
     Agenda, Catalog, Claimed, Everything, Filter, Listed, Range, SessionStorage, Storage, StorageError, Summary,
+    Unattended, Woken,
 };
 use crate::surroundings::Timestamp;
 
@@ -225,19 +226,36 @@ impl Catalog for DiskStorage {
         })
     }
 
-    fn unattended(&self, session: &SessionId) -> Result<Vec<ThreadId>, StorageError> {
+    fn unattended(&self, session: &SessionId, now: Timestamp) -> Result<Unattended, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
-            world.disk.threads_due(session, |due| due == Due::AtTakeover).into_iter().collect()
+            let mut interrupted = world.disk.threads_due(session, |due| due == Due::AtTakeover);
+            interrupted.extend(world.disk.threads_woken(session).into_iter().map(|(thread, _)| thread));
+            let due = world.disk.threads_due(session, |due| due <= Due::At(now));
+            Unattended { interrupted: interrupted.into_iter().collect(), due: due.into_iter().collect() }
         })
     }
 
-    fn due(&self, now: Timestamp) -> Result<Agenda, StorageError> {
-        self.universe.request(self.number, Holding::Nothing, |world| world.agenda(self.number, now))
+    fn due(&self, after: Timestamp, now: Timestamp, horizon: Timestamp) -> Result<Agenda, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| world.agenda(self.number, after, now, horizon))
+    }
+
+    fn woken(&self) -> Result<Vec<Woken>, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            let is_mine =
+                |id: &SessionId| world.disk.sessions.get(id).is_some_and(|kept| kept.server == Some(self.number));
+            let mine = world.sessions().into_iter().filter(is_mine);
+            let woken = mine.flat_map(|session| {
+                let woken = world.disk.threads_woken(&session).into_iter();
+                woken.map(move |(thread, stamp)| Woken { session: session.clone(), thread, stamp })
+            });
+            woken.collect()
+        })
     }
 
     /// One look at the agenda is enough at a time.
-    fn wait_for_news(&self, _at_most: Duration) {
+    fn wait_for_news(&self, _at_most: Duration) -> bool {
         self.universe.stop_attending(self.number);
+        true
     }
 
     fn ring(&self) {}
@@ -301,7 +319,7 @@ impl World {
         !is_over && self.disk.sessions.get(id).is_some_and(|kept| !self.is_lost(kept.server))
     }
 
-    fn agenda(&mut self, me: Number, now: Timestamp) -> Agenda {
+    fn agenda(&mut self, me: Number, after: Timestamp, now: Timestamp, horizon: Timestamp) -> Agenda {
         let mut agenda = Agenda::default();
         for id in self.sessions() {
             let Some(kept) = self.disk.sessions.get(&id).filter(|kept| kept.server == Some(me)) else { continue };
@@ -309,12 +327,12 @@ impl World {
             // One that has only begun may be on its way to others, and nothing can be due in it.
             let has_begun = kept.log.len() > 1;
             let times = kept.rows.values().filter_map(|row| match row.due {
-                Some(Due::At(time)) if time > now => Some(time),
+                Some(Due::At(time)) if time > now && time < horizon => Some(time),
                 _ => None,
             });
             agenda.next = times.chain(agenda.next).min();
             let threads = self.disk.count_threads(&id).max(1);
-            let is_due = |due: Due| !is_over && matches!(due, Due::At(time) if time <= now);
+            let is_due = |due: Due| !is_over && matches!(due, Due::At(time) if time > after && time <= now);
             let due = self.disk.threads_due(&id, is_due);
             agenda.now.extend(due.into_iter().map(|thread| (id.clone(), thread)));
             let cases = self.disturbances.extra_hint;

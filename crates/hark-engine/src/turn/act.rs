@@ -8,6 +8,7 @@ use crate::remote::Told;
 use crate::session::Try;
 use crate::step::{self, Ending};
 use crate::storage::{self, StorageError};
+use crate::surroundings::Timestamp;
 
 impl Worker<'_> {
     /// Does what the plan of a committed step says.
@@ -22,7 +23,7 @@ impl Worker<'_> {
         self.count(self.own_hints(thread) + timers + usize::from(self.plan.call));
         self.hand_out(thread);
         match timer {
-            Some(until) if self.session.is_resumable() => self.session.note_due(until),
+            Some(until) if self.session.is_resumable() => self.note_time(thread, until, ending),
             Some(until) => self.seat.invoke_after(thread, until.since(self.session.steady_now())),
             None => {}
         }
@@ -52,6 +53,17 @@ impl Worker<'_> {
             (None, Ending::Yielded) => Pace::Long,
             (None, _) => Pace::Short,
         })
+    }
+
+    /// The thread goes on at this time, as its record says by now.
+    fn note_time(&mut self, thread: ThreadId, until: Timestamp, ending: &Ending) {
+        if matches!(ending, Ending::Stays) {
+            // Whoever kept the time may have done so with another clock.
+            self.session.note_early(until);
+        } else if self.session.note_due(thread, until) {
+            self.session.add_activity(1);
+            self.seat.invoke(&[thread]);
+        }
     }
 
     /// How many of the plan's hints this process carries out: for a supervisor only those for the thread itself.

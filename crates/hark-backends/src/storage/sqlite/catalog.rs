@@ -7,7 +7,7 @@ use std::time::Duration;
 use hark_bytecode::Executable;
 use hark_engine::{
     Agenda, Catalog, Claimed, DamagedSession, Filter, Listed, SessionId, SessionRecord, Stamp, StorageError, Summary,
-    ThreadId, Timestamp,
+    ThreadId, Timestamp, Unattended, Woken,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -32,6 +32,11 @@ const SERVERS: &str = "
     UNION ALL
     SELECT NULL WHERE ?2 IS NULL AND EXISTS (
         SELECT 1 FROM session WHERE state IN ('running', 'moving', 'importing') AND server IS NULL)";
+
+/// A time as `due` has it. What is due at a takeover comes before all times.
+fn time_number(time: Timestamp) -> i64 {
+    i64::try_from(time.0).unwrap_or(i64::MAX)
+}
 
 impl Catalog for Shared {
     fn put_program(&self, hash: &str, executable: &Executable) -> Result<(), StorageError> {
@@ -152,7 +157,7 @@ impl Catalog for Shared {
         Ok(claimed)
     }
 
-    fn active(&self, claimed: &[Claimed]) -> Result<Vec<Claimed>, StorageError> {
+    fn active(&self, claimed: &[Claimed], now: Timestamp) -> Result<Vec<Claimed>, StorageError> {
         let Some(me) = self.server.get().map(server::Server::number) else { return Ok(claimed.to_vec()) };
         if claimed.len() < MANY {
             return Ok(claimed.to_vec());
@@ -163,10 +168,10 @@ impl Catalog for Shared {
                     state != 'running'
                     OR EXISTS (SELECT 1 FROM ready WHERE session = session.number)
                     OR EXISTS (SELECT 1 FROM todo WHERE session = session.number)
-                    OR EXISTS (SELECT 1 FROM thread WHERE session = session.number AND due = ?2)
+                    OR EXISTS (SELECT 1 FROM thread WHERE session = session.number AND due <= ?2)
                     OR NOT EXISTS (SELECT 1 FROM thread WHERE session = session.number))";
             let mut statement = connection.prepare_cached(sql)?;
-            statement.query_map(params![me, DUE_AT_TAKEOVER], |row| session_from(row, 0))?.collect()
+            statement.query_map(params![me, time_number(now)], |row| session_from(row, 0))?.collect()
         })?;
         Ok(claimed.iter().filter(|claimed| active.contains(&claimed.session)).cloned().collect())
     }
@@ -242,48 +247,78 @@ impl Catalog for Shared {
         .map(drop)
     }
 
-    fn unattended(&self, session: &SessionId) -> Result<Vec<ThreadId>, StorageError> {
-        self.read(|connection| {
-            let sql = "SELECT thread.number FROM thread JOIN session ON thread.session = session.number
-                    WHERE session.id = ?1 AND due = ?2
-                UNION SELECT ready.thread FROM ready JOIN session ON ready.session = session.number WHERE session.id = ?1
+    fn unattended(&self, session: &SessionId, now: Timestamp) -> Result<Unattended, StorageError> {
+        let threads: Vec<(ThreadId, bool)> = self.read(|connection| {
+            let sql = "SELECT thread.number, due > ?3 FROM thread JOIN session ON thread.session = session.number
+                    WHERE session.id = ?1 AND due <= ?2
+                UNION SELECT ready.thread, 0 FROM ready JOIN session ON ready.session = session.number WHERE session.id = ?1
                 ORDER BY 1";
             let mut statement = connection.prepare_cached(sql)?;
-            let threads =
-                statement.query_map(params![session.as_str(), DUE_AT_TAKEOVER], |row| thread_from(row, 0))?;
-            threads.collect()
+            let parameters = params![session.as_str(), time_number(now), DUE_AT_TAKEOVER];
+            statement.query_map(parameters, |row| Ok((thread_from(row, 0)?, row.get(1)?)))?.collect()
+        })?;
+        let mut unattended = Unattended::default();
+        for (thread, is_due) in threads {
+            let list = if is_due { &mut unattended.due } else { &mut unattended.interrupted };
+            list.push(thread);
+        }
+        Ok(unattended)
+    }
+
+    fn due(&self, after: Timestamp, now: Timestamp, horizon: Timestamp) -> Result<Agenda, StorageError> {
+        let Some(me) = self.server.get().map(server::Server::number) else { return Ok(Agenda::default()) };
+        let mut agenda = Agenda::default();
+        self.read(|connection| {
+            // `CROSS JOIN` has SQLite go through what is due, in its order, and not through all sessions.
+            let sql =
+                "SELECT session.id, thread.number, due FROM thread CROSS JOIN session ON thread.session = session.number
+                    WHERE due > 0 AND due > ?2 AND due <= ?3 AND session.server = ?1 AND session.state = 'running'
+                ORDER BY due";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query(params![me, time_number(after), time_number(horizon)])?;
+            while let Some(row) = rows.next()? {
+                let due = Timestamp(row.get::<_, i64>(2)? as u64);
+                if due > now {
+                    agenda.next = Some(due);
+                    break;
+                }
+                // A row with a number that no thread has is found by who runs its session to the end.
+                if let Some(thread) = thread_of(row.get(1)?) {
+                    agenda.now.push((session_from(row, 0)?, thread));
+                }
+            }
+            Ok(())
+        })?;
+        agenda.now.sort_unstable();
+        Ok(agenda)
+    }
+
+    fn woken(&self) -> Result<Vec<Woken>, StorageError> {
+        let Some(me) = self.server.get().map(server::Server::number) else { return Ok(Vec::new()) };
+        self.read(|connection| {
+            let sql = "SELECT session.id, ready.thread, ready.stamp
+                FROM ready CROSS JOIN session ON ready.session = session.number WHERE session.server = ?1
+                ORDER BY ready.session, ready.thread";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query([me])?;
+            let mut woken = Vec::new();
+            while let Some(row) = rows.next()? {
+                let stamp = NonZeroU64::new(row.get::<_, i64>(2)? as u64);
+                if let (Some(thread), Some(stamp)) = (thread_of(row.get(1)?), stamp) {
+                    woken.push(Woken { session: session_from(row, 0)?, thread, stamp: Stamp(stamp) });
+                }
+            }
+            Ok(woken)
         })
     }
 
-    fn due(&self, now: Timestamp) -> Result<Agenda, StorageError> {
-        let Some(me) = self.server.get().map(server::Server::number) else { return Ok(Agenda::default()) };
-        let now = now.0 as i64;
-        let (found, next): (Vec<(SessionId, i64)>, Option<i64>) = self.read(|connection| {
-            // `CROSS JOIN` has SQLite go through what is due, and not through all sessions.
-            let sql =
-                "SELECT session.id, thread.number FROM thread CROSS JOIN session ON thread.session = session.number
-                    WHERE thread.due > 0 AND thread.due <= ?2 AND session.server = ?1 AND session.state = 'running'
-                UNION SELECT session.id, ready.thread FROM ready CROSS JOIN session ON ready.session = session.number
-                    WHERE session.server = ?1
-                ORDER BY 1, 2";
-            let mut statement = connection.prepare_cached(sql)?;
-            let found = statement.query_map(params![me, now], |row| Ok((session_from(row, 0)?, row.get(1)?)))?;
-            let found = found.collect::<rusqlite::Result<_>>()?;
-            let sql = "SELECT due FROM thread CROSS JOIN session ON thread.session = session.number
-                WHERE due > 0 AND due > ?2 AND session.server = ?1 ORDER BY due LIMIT 1";
-            let mut statement = connection.prepare_cached(sql)?;
-            let next = statement.query_row(params![me, now], |row| row.get(0)).optional()?;
-            Ok((found, next))
-        })?;
-        // A row with a number that no thread has is found by who runs its session to the end.
-        let now = found.into_iter().filter_map(|(id, thread)| Some((id, thread_of(thread)?)));
-        Ok(Agenda { now: now.collect(), next: next.map(|due| Timestamp(due as u64)) })
-    }
-
-    fn wait_for_news(&self, at_most: Duration) {
+    fn wait_for_news(&self, at_most: Duration) -> bool {
         match self.server() {
             Ok(server) => server.wait(at_most),
-            Err(_) => std::thread::sleep(at_most),
+            Err(_) => {
+                std::thread::sleep(at_most);
+                true
+            }
         }
     }
 

@@ -21,6 +21,10 @@ use crate::surroundings::random;
 
 const FOLDER: &str = "servers";
 
+/// What another process tells a server, and what a server tells itself.
+const NEWS: [u8; 1] = [1];
+const OWN_RING: [u8; 1] = [2];
+
 /// How often a server looks without being told, if it has no socket.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -122,26 +126,31 @@ impl Server {
         self.renewal.has_lapsed.swap(false, Ordering::AcqRel)
     }
 
-    /// Waits until someone tells it that there is news.
-    pub fn wait(&self, at_most: Duration) {
+    /// Waits until someone tells it that there is news. Answers whether another process has some, as far as it can tell.
+    pub fn wait(&self, at_most: Duration) -> bool {
         let Some(socket) = &self.socket else {
             thread::sleep(at_most.min(POLL_INTERVAL));
-            return;
+            return true;
         };
         // A wait of nothing would be one for ever.
         let at_most = at_most.max(Duration::from_micros(1));
         let mut byte = [0];
+        let mut has_news = false;
         if socket.set_read_timeout(Some(at_most)).and_then(|()| socket.recv(&mut byte)).is_ok() {
+            has_news = byte != OWN_RING;
             // All that has come is one piece of news.
             let _ = socket.set_nonblocking(true);
-            while socket.recv(&mut byte).is_ok() {}
+            while socket.recv(&mut byte).is_ok() {
+                has_news |= byte != OWN_RING;
+            }
             let _ = socket.set_nonblocking(false);
         }
+        has_news
     }
 
     /// Ends this server's own wait.
     pub fn ring(&self) {
-        tell(&socket_path(&self.folder, self.number));
+        tell(&socket_path(&self.folder, self.number), OWN_RING);
     }
 }
 
@@ -174,7 +183,7 @@ pub(super) fn announce(folder: &Path) {
     for entry in entries.flatten() {
         let path = entry.path();
         if path.extension().is_some_and(|extension| extension == "socket") {
-            tell(&path);
+            tell(&path, NEWS);
         }
     }
 }
@@ -245,10 +254,10 @@ fn monotonic() -> Duration {
 }
 
 /// A message more does no harm where one waits, so a full socket is told enough.
-fn tell(socket: &Path) {
+fn tell(socket: &Path, what: [u8; 1]) {
     if let Ok(sender) = UnixDatagram::unbound() {
         let _ = sender.set_nonblocking(true);
-        let _ = sender.send_to(&[1], socket);
+        let _ = sender.send_to(&what, socket);
     }
 }
 

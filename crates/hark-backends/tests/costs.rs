@@ -1,0 +1,143 @@
+//! What kept sessions cost, counted and not timed: hints, commits, threads that are written again.
+#![cfg(feature = "sqlite")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+
+use hark_backends::System;
+use hark_backends::invoker::Threads;
+use hark_backends::storage::sqlite::SqliteStorage;
+use hark_bytecode::Binding;
+use hark_engine::{
+    Engine, Invoker, NoForeign, Options, OutputItem, Ports, Report, Runner, Start, Storage, ThreadId, Whose,
+};
+use hark_machine::{Program, Value, text_of};
+
+/// A folder that is removed in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("hark-costs-{}-{number}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        Folder(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A pool of threads that counts the hints that come from outside of its workers: from the agenda, and from who wakes many.
+struct Counting {
+    pool: Threads,
+    hints: AtomicUsize,
+}
+
+impl Invoker for Counting {
+    fn invoke(&self, runner: &Arc<dyn Runner>, threads: &[ThreadId]) {
+        self.hints.fetch_add(threads.len(), Ordering::Relaxed);
+        self.pool.invoke(runner, threads);
+    }
+
+    fn serve(&self, done: &AtomicBool) {
+        self.pool.serve(done);
+    }
+
+    fn nudge(&self) {
+        self.pool.nudge();
+    }
+
+    fn forget(&self, runner: &Arc<dyn Runner>) {
+        self.pool.forget(runner);
+    }
+}
+
+/// A process that serves sessions in a folder.
+struct Served {
+    engine: Arc<Engine>,
+    storage: Arc<SqliteStorage>,
+    invoker: Arc<Counting>,
+    stop: Arc<AtomicBool>,
+    attendant: Option<thread::JoinHandle<()>>,
+}
+
+impl Served {
+    fn new(folder: &Folder) -> Served {
+        let storage = Arc::new(SqliteStorage::open(&folder.0).expect("the file can be made"));
+        let invoker = Arc::new(Counting { pool: Threads::new(2), hints: AtomicUsize::new(0) });
+        let ports = Ports {
+            storage: storage.clone(),
+            invoker: invoker.clone(),
+            foreign: Arc::new(NoForeign),
+            surroundings: Arc::new(System),
+        };
+        let engine = Arc::new(Engine::new(Options::default(), ports));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (attended, stopped) = (engine.clone(), stop.clone());
+        let attend = move || {
+            attended.attend(Whose::Own, &stopped, &|id, error| panic!("{id}: {error}")).expect("the file is whole")
+        };
+        Served { engine, storage, invoker, stop, attendant: Some(thread::spawn(attend)) }
+    }
+
+    /// Runs `main()`, and answers its value.
+    fn run(&self, program: &Arc<Program>) -> String {
+        let report = self.engine.run(start(program), Arc::new(|_: &[OutputItem]| {}));
+        result(&report, program)
+    }
+
+    fn hints(&self) -> usize {
+        self.invoker.hints.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        self.storage.catalog().expect("it keeps sessions").ring();
+        let _ = self.attendant.take().map(thread::JoinHandle::join);
+        self.engine.release().expect("the file is whole");
+    }
+}
+
+fn program(text: &str) -> Arc<Program> {
+    let compilation = hark_compiler::compile("test.hk", text);
+    let executable = compilation.executable.unwrap_or_else(|| panic!("{:?}", compilation.diagnostics));
+    Arc::new(Program::new(executable).expect("the program is sound"))
+}
+
+fn start(program: &Arc<Program>) -> Start {
+    let Some(Binding::Function(main)) = program.executable().binding("main") else { panic!("there is no `main`") };
+    Start { program: program.clone(), callee: Value::Function(main), arguments: Vec::new() }
+}
+
+fn result(report: &Report, program: &Program) -> String {
+    assert!(report.errors.is_empty(), "{report:?}");
+    report.result.as_ref().map_or_else(String::new, |value| text_of(value, program.executable()))
+}
+
+/// Starts so many threads of `each(f)` and adds up their values.
+const MANY: &str = "
+    fn start(n, f, all) { if n == 0 { all } else { start(n - 1, f, append(all, async each(f))) } }
+    fn total(all, sum) { if nullp(all) { sum } else { total(rest(all), sum + await first(all)) } }";
+
+/// A look at the agenda named every thread again that was due and had not had its turn yet.
+#[test]
+fn a_thread_that_is_due_gets_few_hints() {
+    const THREADS: usize = 3_000;
+    let program =
+        program(&format!("{MANY} fn each(f) {{ sleep(0.001); 1 }} fn main() {{ total(start({THREADS}, 0, []), 0) }}"));
+    let folder = Folder::new();
+    let served = Served::new(&folder);
+    assert_eq!(served.run(&program), THREADS.to_string());
+    // One for its time, and one more if that had been looked at before its step was on the disk.
+    assert!(served.hints() <= 2 * THREADS + 100, "{} hints for {THREADS} threads", served.hints());
+}
