@@ -29,6 +29,12 @@ impl Compiled {
         Compiled { executable: compilation.executable, diagnostics: compilation.diagnostics, source }
     }
 
+    /// Adds diagnostics that others have found, in their places.
+    pub fn add(&mut self, diagnostics: Vec<Diagnostic>) {
+        self.diagnostics.extend(diagnostics);
+        self.diagnostics.sort_by_key(|diagnostic| diagnostic.span().start);
+    }
+
     /// The executable, with the diagnostics told to the user, or the failure that the program is rejected.
     ///
     /// # Errors

@@ -28,6 +28,14 @@ pub struct Project {
     pub warnings: Option<(Source, Vec<Problem>)>,
 }
 
+impl Project {
+    /// The shortest name of a file that says it in this project, for messages.
+    pub fn shortened<'a>(&self, file: &'a str) -> std::path::Display<'a> {
+        let file = Path::new(file);
+        file.strip_prefix(&self.folder).unwrap_or(file).display()
+    }
+}
+
 /// A program and its project.
 #[derive(Debug)]
 pub struct Loaded {

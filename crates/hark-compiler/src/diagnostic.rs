@@ -105,6 +105,8 @@ codes! {
     NotYet = "HK0024",
     ReservedWord = "HK0025",
     NeedsAlias = "HK0026",
+    PythonMissing = "HK0027",
+    PythonArguments = "HK0028",
 }
 
 impl Code {
@@ -128,7 +130,7 @@ impl Diagnostic {
     }
 
     /// A warning at this place.
-    pub(crate) fn warning(code: Code, message: impl Into<String>, span: Span) -> Diagnostic {
+    pub fn warning(code: Code, message: impl Into<String>, span: Span) -> Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, message, span) }
     }
 
@@ -141,14 +143,14 @@ impl Diagnostic {
 
     /// The same with one more place.
     #[must_use]
-    pub(crate) fn with_label(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
+    pub fn with_label(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
         self.labels.push(Label { span, text: text.into() });
         self
     }
 
     /// The same with advice.
     #[must_use]
-    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Diagnostic {
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Diagnostic {
         self.hint = Some(hint.into());
         self
     }

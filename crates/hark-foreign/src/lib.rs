@@ -6,6 +6,7 @@
 //! process, and no OS thread or process is started before a call needs it.
 
 mod call;
+pub mod check;
 mod death;
 pub mod guard;
 pub mod interpreter;
@@ -24,3 +25,4 @@ mod worker;
 pub use call::Call;
 pub use interpreter::{Interpreter, Origin};
 pub use pool::{PythonConfig, PythonPool};
+pub use requirements::package_of;

@@ -95,6 +95,9 @@ pub struct Check {
     /// Print no last line that counts them
     #[arg(short, long)]
     pub quiet: bool,
+    /// Do not look whether imported Python functions exist, and start no Python
+    #[arg(long)]
+    pub no_python: bool,
     #[command(flatten)]
     pub config: ConfigFile,
 }

@@ -1,5 +1,7 @@
 //! `hark check`
 
+mod python;
+
 use std::io;
 
 use super::{FINISHED, REJECTED};
@@ -17,7 +19,11 @@ use crate::report::Json;
 /// If it cannot be read, or standard output cannot be written to.
 pub fn check(wanted: &Check) -> Result<u8, Failure> {
     let loaded = project::load(wanted.file.as_deref(), wanted.config.path.as_deref())?;
-    let compiled = Compiled::new(&loaded);
+    let mut compiled = Compiled::new(&loaded);
+    if let Some(executable) = compiled.executable.as_ref().filter(|_| !wanted.no_python) {
+        let warnings = python::warnings(executable, &loaded.project);
+        compiled.add(warnings);
+    }
     let status = if compiled.executable.is_some() { FINISHED } else { REJECTED };
     let style = Style::for_stderr();
     if let Some((source, problems)) = &loaded.project.warnings {

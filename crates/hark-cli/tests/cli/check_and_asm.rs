@@ -118,6 +118,7 @@ fn check_accepts_what_runs() {
     let report = folder.hark("check --json x.hk").json();
     assert_eq!((&report["status"], &report["diagnostics"][0]["severity"]), (&"accepted".into(), &"warning".into()));
     folder.write("x.hk", SEED);
+    folder.write("pysrc.py", "def foo(x): return x\n");
     folder.hark("check x.hk").is(0, "", "x.hk: no errors\n");
 }
 

@@ -22,8 +22,10 @@ fn every_code_has_a_page() {
 
 #[test]
 fn every_example_has_its_mistake_and_no_other() {
-    // So deep an example is hard to read; the robustness tests have it.
-    for code in Code::ALL.iter().filter(|code| **code != Code::TooDeep) {
+    // So deep an example is hard to read; the robustness tests have it. What is wrong with Python functions is found where
+    // these are known, by `hark check`.
+    let elsewhere = [Code::TooDeep, Code::PythonMissing, Code::PythonArguments];
+    for code in Code::ALL.iter().filter(|code| !elsewhere.contains(code)) {
         let found: Vec<Code> = compile("page.hk", example(code.explanation()))
             .diagnostics
             .iter()

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod asks;
+mod check;
 mod clean;
 mod errors;
 mod fixture;

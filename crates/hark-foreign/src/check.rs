@@ -1,0 +1,156 @@
+//! Looks whether Python functions exist, and what arguments they take, without running anything of theirs: the interpreter
+//! only parses, and in isolation. The other side is `python/_hark_check.py`.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::interpreter::{self, Interpreter};
+use crate::limits::CHECK_TIME_MAX;
+
+/// What the interpreter runs: it gets the modules and the questions from its standard input.
+const START: &str = "
+import json, sys
+given = json.loads(sys.stdin.buffer.read())
+for name, source in given['modules']:
+    module = type(sys)(name)
+    sys.modules[name] = module
+    exec(compile(source, '<hark>/' + name + '.py', 'exec'), module.__dict__)
+answers = sys.modules['_hark_check'].main(given['folders'], given['questions'])
+sys.stdout.buffer.write(json.dumps(answers).encode())
+";
+
+const MODULES: [(&str, &str); 2] = [
+    ("_hark_check_find", include_str!("../../../python/_hark_check_find.py")),
+    ("_hark_check", include_str!("../../../python/_hark_check.py")),
+];
+
+/// A function that a program imports.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The Python module, dotted.
+    pub module: &'a str,
+    /// The attribute of that module, dotted.
+    pub function: &'a str,
+}
+
+/// What is known of a function.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// There is no such module.
+    NoModule {
+        /// The first part of its name that is not there.
+        no_module: String,
+        /// A module that may have been meant.
+        near: Option<String>,
+    },
+    /// The module is there, and the function is not.
+    NoFunction {
+        /// The name that is missing.
+        no_function: String,
+        /// What has it not, in words.
+        owner: String,
+        /// A name that may have been meant.
+        near: Option<String>,
+    },
+    /// It cannot be called.
+    NotCallable {
+        /// The name of its type.
+        not_callable: String,
+    },
+    /// A module of the project cannot be parsed.
+    BadSyntax {
+        /// What is wrong.
+        bad_syntax: String,
+        /// In which file.
+        file: String,
+        /// In which line, from 1.
+        line: u32,
+    },
+    /// It takes these arguments.
+    Known {
+        /// How many of them, and which.
+        signature: Signature,
+        /// Its name and parameters.
+        text: String,
+        /// Where it is defined.
+        file: String,
+        /// In which line, from 1.
+        line: u32,
+    },
+    /// Nothing can be said without running something.
+    Unknown {},
+}
+
+/// What arguments a function takes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Signature {
+    /// How many have no default, of those that may go by position.
+    pub fewest: u32,
+    /// How many go by position at most, if that is limited.
+    pub most: Option<u32>,
+    /// How many must go by position.
+    pub fewest_by_position: u32,
+    /// Those that must go by keyword.
+    pub needed_keywords: Vec<String>,
+    /// Whether any may go by keyword.
+    pub takes_keywords: bool,
+}
+
+/// Answers each question. Modules are looked for in these folders first, then where the interpreter has its own.
+///
+/// # Errors
+/// If the interpreter does not answer; why, for people.
+pub fn look(interpreter: &Interpreter, folders: &[&Path], questions: &[Question<'_>]) -> Result<Vec<Answer>, String> {
+    let unusable = |problem: &str| {
+        let Interpreter { path, origin } = interpreter;
+        format!("the Python interpreter `{}` ({origin}) {problem}", path.display())
+    };
+    if let Some(problem) = interpreter::obvious_problem(&interpreter.path) {
+        return Err(unusable(problem));
+    }
+    let answered = ask(&interpreter.path, &request(folders, questions)).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => unusable("does not exist"),
+        io::ErrorKind::TimedOut => unusable(&format!("did not answer within {} seconds", CHECK_TIME_MAX.as_secs())),
+        _ => unusable(&format!("cannot be asked: {error}")),
+    })?;
+    let answers: Option<Vec<Answer>> = serde_json::from_slice(&answered).ok();
+    answers.filter(|answers| answers.len() == questions.len()).ok_or_else(|| unusable("is no Python that works"))
+}
+
+fn request(folders: &[&Path], questions: &[Question<'_>]) -> Vec<u8> {
+    let folders: Vec<_> = folders.iter().map(|folder| folder.to_string_lossy()).collect();
+    let questions: Vec<_> =
+        questions.iter().map(|question| json!({"module": question.module, "function": question.function})).collect();
+    json!({"modules": MODULES, "folders": folders, "questions": questions}).to_string().into_bytes()
+}
+
+fn ask(interpreter: &Path, request: &[u8]) -> io::Result<Vec<u8>> {
+    let mut command = Command::new(interpreter);
+    command.args(["-I", "-S", "-B", "-c", START]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    if let Some(mut pipe) = child.stdin.take() {
+        // What does not read is no Python: it is found out by the answer that it does not give.
+        let _ = pipe.write_all(request);
+    }
+    let (sender, receiver) = mpsc::channel();
+    if let Some(mut pipe) = child.stdout.take() {
+        thread::Builder::new().name("hark-check".into()).spawn(move || {
+            let mut answer = Vec::new();
+            let read = pipe.read_to_end(&mut answer);
+            // Nobody listens any more if it took too long.
+            let _ = sender.send(read.map(|_| answer));
+        })?;
+    }
+    let answered = receiver.recv_timeout(CHECK_TIME_MAX);
+    // It has ended, or is to.
+    let _ = child.kill();
+    child.wait()?;
+    answered.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
