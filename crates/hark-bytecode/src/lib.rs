@@ -10,6 +10,7 @@ mod executable;
 mod instruction;
 mod listing;
 mod literal;
+mod local_set;
 mod operator;
 mod source;
 pub mod wire;
@@ -23,5 +24,6 @@ pub use executable::{
 pub use instruction::{Instruction, Literal};
 pub use listing::Listing;
 pub use literal::{float_text, string_text};
+pub use local_set::LocalSet;
 pub use operator::Operator;
 pub use source::{BYTE_ORDER_MARK, LINE_BREAKS, Location, Source, Span, line_starts};

@@ -42,6 +42,7 @@ pub fn compile(path: &str, text: &str) -> Compilation {
     let mut diagnostics = Diagnostics::default();
     let tokens = lexer::tokenize(text, &mut diagnostics);
     let program = parser::parse(text, &tokens, &mut diagnostics);
+    drop(tokens);
     let executable = (!program.is_cut).then(|| generate::generate(&program, Source::new(path, text), &mut diagnostics));
     let executable = executable.filter(|_| !diagnostics.has_errors());
     Compilation { executable, diagnostics: diagnostics.finish() }

@@ -329,6 +329,14 @@ fn execute<H: Host, const COUNTED: bool>(
                 window.clear(register);
                 next!();
             }
+            Operation::DropAllBut { kept } => {
+                slow::drop_all_but(window, code, kept);
+                next!();
+            }
+            Operation::TakeRow { to, from, count } => {
+                slow::take_row(window, to, from, count);
+                next!();
+            }
 
             Operation::Add { consume, to, left, right } => {
                 arithmetic!(Add, checked_add, +, consume, to, registers left, right)

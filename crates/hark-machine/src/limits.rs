@@ -6,9 +6,6 @@ pub const RECORDS_MAX: usize = 1 << 20;
 /// The most registers of one thread, over all its records: 16 bytes each, so that a thread stays under 1 GB.
 pub const REGISTERS_MAX: usize = 52_000_000;
 
-/// The most registers of one activation record.
-pub const FRAME_REGISTERS_MAX: usize = 1 << 24;
-
 /// The most frames that a trace lists; what lies between the outermost and the innermost is counted.
 pub const TRACE_FRAMES_MAX: usize = 40;
 

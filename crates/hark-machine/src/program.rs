@@ -11,7 +11,7 @@ mod verify;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use hark_bytecode::{Executable, ExecutableError, ExecutableHash, FunctionIndex, Global};
+use hark_bytecode::{Executable, ExecutableError, ExecutableHash, FunctionIndex, Global, LocalSet};
 
 use crate::value::Value;
 use analysis::Analysis;
@@ -54,6 +54,8 @@ pub(crate) struct Code {
     /// The locals that have a flag, which says whether they are bound; a local's flag is as many registers after it
     /// as there are locals.
     pub flagged: Vec<u32>,
+    /// The locals that the operations which drop many keep.
+    pub kept: Vec<LocalSet>,
     pub layouts: StackLayouts,
     /// For each instruction that a block begins with, its first operation. (What brings the block before it to its end
     /// stands at the same instruction, but is not for those who come another way.)

@@ -18,7 +18,7 @@ mod documents;
 mod values;
 
 use hark_bytecode::wire::{Reader, WireError, Writer};
-use hark_bytecode::{FunctionIndex, NameIndex};
+use hark_bytecode::{FunctionIndex, LocalSet, NameIndex};
 
 use crate::limits::{RECORDS_MAX, REGISTERS_MAX};
 use crate::program::operation::Operation;
@@ -219,7 +219,7 @@ impl Thread {
                 window[local as usize + locals] = Value::Boolean(true);
             }
         }
-        let mut missing = live.iter().flat_map(|live| live.iter());
+        let mut missing = live.iter().flat_map(LocalSet::members);
         if missing.any(|local| code.flagged.binary_search(&local).is_err()) {
             return Err(SnapshotError::Unfit("a name that it has not bound"));
         }

@@ -197,6 +197,20 @@ pub(super) fn negate(mut window: Window, consume: u8, to: Register, from: Regist
     Ok(())
 }
 
+/// Drops the locals that are not in the set of this number.
+#[inline(never)]
+pub(super) fn drop_all_but(mut window: Window, code: &Code, kept: u32) {
+    let kept = &code.kept[kept as usize];
+    (0..code.analysis.locals.len() as Register)
+        .filter(|local| !kept.contains(*local))
+        .for_each(|local| window.clear(local));
+}
+
+#[inline(never)]
+pub(super) fn take_row(mut window: Window, to: Register, from: Register, count: u32) {
+    (0..count).for_each(|at| window.take(to + at, from + at));
+}
+
 #[inline(never)]
 pub(super) fn load_optional(
     mut window: Window,

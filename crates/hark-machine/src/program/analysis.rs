@@ -1,63 +1,10 @@
 //! What can be known about a function's locals from its portable code: where each is bound for certain, and where it
-//! is read for the last time. Standard dataflow over basic blocks, with bit sets.
+//! is read for the last time. Standard dataflow over basic blocks. As jumps lead onwards, one pass in each direction
+//! sees all ways.
 
 use std::collections::HashMap;
 
-use hark_bytecode::{Executable, ExecutableError, Function, Instruction, NameIndex};
-
-/// Sets of locals, as bits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LocalSet(Vec<u64>);
-
-impl LocalSet {
-    fn empty(count: usize) -> LocalSet {
-        LocalSet(vec![0; count.div_ceil(64)])
-    }
-
-    fn full(count: usize) -> LocalSet {
-        LocalSet(vec![u64::MAX; count.div_ceil(64)])
-    }
-
-    pub fn contains(&self, local: u32) -> bool {
-        self.0[local as usize / 64] & (1 << (local % 64)) != 0
-    }
-
-    fn insert(&mut self, local: u32) {
-        self.0[local as usize / 64] |= 1 << (local % 64);
-    }
-
-    /// Takes a member out; answers whether it was one.
-    pub fn remove(&mut self, local: u32) -> bool {
-        let was_member = self.contains(local);
-        self.0[local as usize / 64] &= !(1 << (local % 64));
-        was_member
-    }
-
-    fn unite(&mut self, other: &LocalSet) {
-        self.0.iter_mut().zip(&other.0).for_each(|(own, other)| *own |= other);
-    }
-
-    fn intersect(&mut self, other: &LocalSet) {
-        self.0.iter_mut().zip(&other.0).for_each(|(own, other)| *own &= other);
-    }
-
-    /// The members.
-    pub fn iter(&self) -> impl Iterator<Item = u32> {
-        members(self.0.iter().copied())
-    }
-
-    /// The members that are not in `other`.
-    pub fn without(&self, other: &LocalSet) -> impl Iterator<Item = u32> {
-        members(self.0.iter().zip(&other.0).map(|(own, other)| own & !other))
-    }
-}
-
-/// The places of the bits in these words.
-fn members(words: impl Iterator<Item = u64>) -> impl Iterator<Item = u32> {
-    words.enumerate().filter(|(_, word)| *word != 0).flat_map(|(index, word)| {
-        (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| index as u32 * 64 + bit)
-    })
-}
+use hark_bytecode::{Executable, ExecutableError, Function, Instruction, LocalSet, NameIndex};
 
 /// A stretch of instructions that is entered only at its start and left only at its end.
 #[derive(Debug)]
@@ -70,9 +17,21 @@ pub(crate) struct Block {
     /// The locals whose values are needed at its start.
     pub live_in: LocalSet,
     /// The locals that may still hold something at its start though nobody needs it.
-    pub stale: Vec<u32>,
-    bound_in: LocalSet,
+    pub stale: Stale,
 }
+
+/// Locals whose values die at the start of a block.
+#[derive(Debug)]
+pub(crate) enum Stale {
+    /// These, in order.
+    Some(Vec<u32>),
+    /// Possibly all that are not live there.
+    Many,
+}
+
+/// Of more locals than this nobody writes down which they are: in a chain of conditions, each block may let go of all that
+/// the others need.
+const STALE_LISTED_MAX: usize = 24;
 
 /// What a read or a binding of a local is like.
 #[derive(Debug, Clone, Copy, Default)]
@@ -248,11 +207,22 @@ fn find_blocks(executable: &Executable, function: &Function, locals: usize) -> (
             height,
             successors: ends.iter().map(|end| index_of[end]).collect(),
             live_in: LocalSet::empty(locals),
-            stale: Vec::new(),
-            bound_in: LocalSet::full(locals),
+            stale: Stale::Some(Vec::new()),
         })
         .collect();
     (blocks, height_max)
+}
+
+impl Stale {
+    fn extend(&mut self, more: Vec<u32>) {
+        let Stale::Some(known) = self else { return };
+        known.extend(more);
+        known.sort_unstable();
+        known.dedup();
+        if known.len() > STALE_LISTED_MAX {
+            *self = Stale::Many;
+        }
+    }
 }
 
 impl Analysis {
@@ -265,14 +235,11 @@ impl Analysis {
 
     /// Forwards: which locals are bound on every way to an instruction.
     fn find_bound(&mut self, executable: &Executable, function: &Function) {
-        let mut parameters = LocalSet::empty(self.locals.len());
-        (0..function.parameters.len() as u32).for_each(|parameter| parameters.insert(parameter));
-        self.blocks[0].bound_in = parameters;
-        let mut open: Vec<usize> = vec![0];
-        let mut visited = vec![false; self.blocks.len()];
-        while let Some(index) = open.pop() {
-            visited[index] = true;
-            let mut bound = self.blocks[index].bound_in.clone();
+        // For each block, what is bound on all ways to it that were seen so far.
+        let mut bound_in: Vec<Option<LocalSet>> = vec![None; self.blocks.len()];
+        bound_in[0] = Some(self.parameters(function));
+        for index in 0..self.blocks.len() {
+            let Some(mut bound) = bound_in[index].take() else { continue };
             for at in self.blocks[index].start..self.blocks[index].end {
                 let instruction = &executable.code[at as usize];
                 let Some(local) = self.local_of(instruction) else { continue };
@@ -282,38 +249,37 @@ impl Analysis {
                     bound.insert(local);
                 }
             }
-            for successor in self.blocks[index].successors.clone() {
-                let mut narrowed = self.blocks[successor].bound_in.clone();
-                narrowed.intersect(&bound);
-                if narrowed != self.blocks[successor].bound_in || !visited[successor] {
-                    self.blocks[successor].bound_in = narrowed;
-                    open.push(successor);
+            for successor in &self.blocks[index].successors {
+                match &mut bound_in[*successor] {
+                    Some(known) => known.intersect(&bound),
+                    unseen => *unseen = Some(bound.clone()),
                 }
             }
         }
     }
 
+    fn parameters(&self, function: &Function) -> LocalSet {
+        let mut parameters = LocalSet::empty(self.locals.len());
+        (0..function.parameters.len() as u32).for_each(|parameter| parameters.insert(parameter));
+        parameters
+    }
+
     /// Backwards: which locals are read later.
     fn find_live(&mut self, executable: &Executable, function: &Function) {
-        let mut changed = true;
-        while changed {
-            changed = false;
-            for index in (0..self.blocks.len()).rev() {
-                let live = self.live_at_start(executable, index, |_, _| {});
-                if live != self.blocks[index].live_in {
-                    self.blocks[index].live_in = live;
-                    changed = true;
+        for index in (0..self.blocks.len()).rev() {
+            let mut live = self.live_at_end(index);
+            for at in (self.blocks[index].start..self.blocks[index].end).rev() {
+                let instruction = &executable.code[at as usize];
+                let Some(local) = self.local_of(instruction) else { continue };
+                self.uses[(at - function.start) as usize].is_last = !live.contains(local);
+                match instruction {
+                    Instruction::Bind(_) => _ = live.remove(local),
+                    _ => live.insert(local),
                 }
             }
+            self.blocks[index].live_in = live;
         }
-        for index in 0..self.blocks.len() {
-            let mut last = Vec::new();
-            self.live_at_start(executable, index, |at, is_last| last.push((at, is_last)));
-            for (at, is_last) in last {
-                self.uses[(at - function.start) as usize].is_last = is_last;
-            }
-        }
-        self.find_stale();
+        self.find_stale(function);
     }
 
     /// The locals that are live where a block ends.
@@ -325,38 +291,23 @@ impl Analysis {
         live
     }
 
-    fn live_at_start(&self, executable: &Executable, index: usize, mut note: impl FnMut(u32, bool)) -> LocalSet {
-        let mut live = self.live_at_end(index);
-        for at in (self.blocks[index].start..self.blocks[index].end).rev() {
-            let instruction = &executable.code[at as usize];
-            let Some(local) = self.local_of(instruction) else { continue };
-            note(at, !live.contains(local));
-            match instruction {
-                Instruction::Bind(_) => _ = live.remove(local),
-                _ => live.insert(local),
-            }
-        }
-        live
-    }
-
     /// A value that only one of two ways needs is dropped at the start of the other.
-    fn find_stale(&mut self) {
+    fn find_stale(&mut self, function: &Function) {
         for index in 0..self.blocks.len() {
+            // What the only way on does not need was used for the last time before.
+            if self.blocks[index].successors.len() < 2 {
+                continue;
+            }
             let live = self.live_at_end(index);
             for successor in self.blocks[index].successors.clone() {
-                let stale: Vec<u32> = live.without(&self.blocks[successor].live_in).collect();
-                let known = &mut self.blocks[successor].stale;
-                known.extend(stale);
-                known.sort_unstable();
-                known.dedup();
+                let block = &mut self.blocks[successor];
+                block.stale.extend(live.without(&block.live_in, STALE_LISTED_MAX + 1));
             }
         }
         // A parameter that is never read is dropped at once.
-        let mut parameters = LocalSet::empty(self.locals.len());
-        let bound = self.blocks[0].bound_in.clone();
-        parameters.unite(&bound);
-        let unread: Vec<u32> = parameters.without(&self.blocks[0].live_in).collect();
-        self.blocks[0].stale.extend(unread);
+        let parameters = self.parameters(function);
+        let first = &mut self.blocks[0];
+        first.stale.extend(parameters.without(&first.live_in, STALE_LISTED_MAX + 1));
     }
 
     /// The locals whose values are needed before an instruction. For snapshots, which are rare; nothing is kept.

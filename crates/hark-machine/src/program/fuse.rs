@@ -87,7 +87,7 @@ impl Lowering<'_> {
     }
 
     fn materialize_below(&mut self, height: usize) {
-        (0..height).for_each(|height| self.materialize(height));
+        self.materialize_between(0, height);
     }
 
     fn one_operand(&mut self, operation: impl Fn(u8, Register, Register) -> Operation) {

@@ -8,17 +8,18 @@
 //! owner is changed in place.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
-use hark_bytecode::{Executable, Function, FunctionIndex, Global, Instruction, Literal, NameIndex};
+use hark_bytecode::{Executable, Function, FunctionIndex, Global, Instruction, Literal, LocalSet, NameIndex};
 
-use super::analysis::{self, Analysis, Use, analyze};
+use super::analysis::{self, Analysis, Stale, Use, analyze};
 use super::operation::{CONSUME_FIRST, CONSUME_SECOND, Operation, Register};
 use super::stack::{EMPTY, LayoutId, Place, StackLayouts};
 use super::{Code, Counting, Form, Point, counting, fuse, verify};
 use crate::value::Value;
 
 /// Beyond this height values are put into their registers at once, so that a long list literal costs no more for
-/// each of its items than a short one.
+/// each of its items than a short one. Only a callee stays what it is until the call right behind it.
 const SYMBOLIC_HEIGHT_MAX: usize = 24;
 
 /// A value of the data stack while code is made.
@@ -52,11 +53,19 @@ pub(super) struct Lowering<'a> {
     /// The locals that are read where they may be unbound; a local's flag is as many registers after it as there
     /// are locals.
     flagged: Vec<u32>,
+    /// What the operations that drop many locals keep.
+    kept: Vec<LocalSet>,
     layouts: StackLayouts,
+    /// For each node of the layouts, how many operations there were when it was made.
+    made_before: Vec<usize>,
     pub stack: Vec<(Entry, LayoutId)>,
+    /// Invariant: the entries of the stack below this height are in their own registers.
+    own_below: usize,
     /// The stacks that blocks begin with, by their height, as far as they were needed. All blocks share them: each with
     /// its own took memory that grew with the square of a long list's length.
     beginnings: Vec<(Entry, LayoutId)>,
+    /// Invariant: the entries of the stack below this height are those of `beginnings`.
+    unchanged_below: usize,
     own_base: Register,
     /// The portable instruction that is being lowered.
     at: u32,
@@ -85,9 +94,13 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
         constants: Vec::new(),
         global_constants: HashMap::new(),
         flagged,
+        kept: Vec::new(),
         layouts: StackLayouts::default(),
+        made_before: Vec::new(),
         stack: Vec::new(),
+        own_below: 0,
         beginnings: Vec::new(),
+        unchanged_below: 0,
         own_base,
         at: 0,
         unresolved: Vec::new(),
@@ -96,7 +109,8 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
         barrier: 0,
     };
     lowering.lower_function();
-    let Lowering { mut operations, points, constants, flagged, layouts, unresolved, starts, counting, .. } = lowering;
+    let Lowering { mut operations, points, constants, flagged, kept, layouts, unresolved, starts, counting, .. } =
+        lowering;
     for index in unresolved {
         resolve_target(&mut operations[index], &starts);
     }
@@ -106,8 +120,19 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
     // A window has room for what a callee finds there: the result at least.
     let registers = own_base + analysis.height_max + 1;
     let parameters = function.parameters.len() as u32;
-    let code =
-        Code { parameters, operations, points, constants, registers, flagged, layouts, starts, counting, analysis };
+    let code = Code {
+        parameters,
+        operations,
+        points,
+        constants,
+        registers,
+        flagged,
+        kept,
+        layouts,
+        starts,
+        counting,
+        analysis,
+    };
     verify::verify(&code, executable);
     code
 }
@@ -156,18 +181,18 @@ impl Lowering<'_> {
     fn lower_block(&mut self, index: usize) {
         let block = &self.analysis.blocks[index];
         self.at = block.start;
-        self.stack.clear();
-        self.stack.extend(self.beginnings.iter().take(block.height as usize));
-        for _ in self.stack.len()..block.height as usize {
-            self.push(Entry::Own);
-        }
-        if self.beginnings.len() < self.stack.len() {
-            self.beginnings.clone_from(&self.stack);
-        }
+        self.begin_stack(block.height as usize);
         self.starts.insert(block.start, self.operations.len() as u32);
         self.barrier = self.operations.len();
-        for local in &block.stale {
-            self.emit(Operation::Drop { register: *local });
+        match &block.stale {
+            Stale::Some(locals) => {
+                locals.iter().for_each(|local| self.emit(Operation::Drop { register: *local }));
+            }
+            Stale::Many => {
+                let kept = self.kept.len() as u32;
+                self.kept.push(block.live_in.clone());
+                self.emit(Operation::DropAllBut { kept });
+            }
         }
         let mut at = block.start;
         while at < block.end {
@@ -193,6 +218,19 @@ impl Lowering<'_> {
                 self.jump_to(at);
             }
         }
+    }
+
+    /// The stack at a block's start: each value is in its own register. What was there before stays as far as it is so.
+    fn begin_stack(&mut self, height: usize) {
+        self.truncate(height.min(self.unchanged_below));
+        let known = height.min(self.beginnings.len());
+        self.stack.extend_from_slice(&self.beginnings[self.stack.len()..known]);
+        self.own_below = self.stack.len();
+        while self.stack.len() < height {
+            self.push(Entry::Own);
+        }
+        self.beginnings.extend_from_slice(&self.stack[known..]);
+        self.unchanged_below = height;
     }
 
     /// Lowers one instruction, or a few that are done together; gives the next one.
@@ -284,8 +322,8 @@ impl Lowering<'_> {
             // An operator stays a constant until the call right behind it, which must know it.
             Form::Plain => matches!(value, Some(Value::Operator(_))),
             Form::Fused => {
-                let is_callee = matches!(value, Some(value) if value.type_name() == "function");
-                height < SYMBOLIC_HEIGHT_MAX || is_callee
+                let is_function = matches!(value, Some(value) if value.type_name() == "function");
+                height < SYMBOLIC_HEIGHT_MAX || is_function && self.is_before_call()
             }
         };
         if stays {
@@ -297,6 +335,12 @@ impl Lowering<'_> {
             self.load_entry(entry, self.own(height), height);
             self.push(Entry::Own);
         }
+    }
+
+    /// Whether the next instruction calls what this one pushes.
+    fn is_before_call(&self) -> bool {
+        let next = self.executable.code.get(self.at as usize + 1);
+        matches!(next, Some(Instruction::Call(_) | Instruction::AsyncCall(_)))
     }
 
     /// Puts a value that is at `height`, or is about to be, into a register.
@@ -335,10 +379,14 @@ impl Lowering<'_> {
         }
         let top = self.stack.len() - 1;
         // What is on the stack below keeps the old value.
-        for height in 0..top {
+        for height in self.symbolic_heights().filter(|height| *height < top) {
             if matches!(self.stack[height].0, Entry::Local { register, .. } if register == local) {
                 self.materialize(height);
             }
+        }
+        if self.form == Form::Fused && top >= SYMBOLIC_HEIGHT_MAX {
+            self.bind_far_up(local, top);
+            return;
         }
         let entry = self.stack[top].0;
         let mut is_there = matches!(entry, Entry::Local { register, .. } if register == local);
@@ -353,8 +401,17 @@ impl Lowering<'_> {
         if !is_there {
             self.load_entry(entry, local, top);
         }
-        self.stack.pop();
+        self.pop();
         self.push(Entry::Local { register: local, is_last: false });
+    }
+
+    /// The value also stays in its own register, as all do that are so high.
+    fn bind_far_up(&mut self, local: Register, top: usize) {
+        self.materialize(top);
+        if self.flagged.binary_search(&local).is_ok() {
+            self.set_flag(local, true);
+        }
+        self.emit(Operation::Copy { to: local, from: self.own(top) });
     }
 
     fn pop_value(&mut self) {
@@ -387,7 +444,7 @@ impl Lowering<'_> {
         } else {
             self.materialize_all();
             self.jump_to(target);
-            self.stack.clear();
+            self.leave_block();
         }
     }
 
@@ -403,9 +460,7 @@ impl Lowering<'_> {
 
     fn jump_if(&mut self, target: u32) {
         let top = self.stack.len() - 1;
-        for height in 0..top {
-            self.materialize(height);
-        }
+        self.materialize_between(0, top);
         let operand = self.operand(top);
         let (condition, dies) = self.in_register(operand, top);
         self.emit_jump(Operation::JumpIf { consume: u8::from(dies), condition, target });
@@ -420,31 +475,23 @@ impl Lowering<'_> {
                 self.emit(Operation::Return { consume: u8::from(dies), from: register });
             }
         }
-        self.stack.clear();
+        self.leave_block();
     }
 
     /// A self tail call: the arguments become the parameters.
     fn repeat(&mut self) {
         let count = self.function.parameters.len();
-        self.redirect_arguments(count);
-        // A parameter that a later argument still reads keeps its value until then.
-        let blocked = |lowering: &Self, parameter: Register| {
-            lowering.stack.iter().enumerate().any(|(height, (entry, _))| {
-                height as Register != parameter
-                    && matches!(entry, Entry::Local { register, .. } if *register == parameter)
-            })
-        };
-        for parameter in 0..count {
-            if blocked(self, parameter as Register) {
-                for height in 0..count {
-                    let reads = matches!(self.stack[height].0,
-                        Entry::Local { register, .. } if register == parameter as Register);
-                    if reads && height != parameter {
-                        self.materialize(height);
-                    }
+        // The others are in a row, and become the other parameters at once, when nothing reads those any more.
+        let single = count.min(SYMBOLIC_HEIGHT_MAX);
+        self.redirect_arguments(single);
+        for parameter in 0..single {
+            let to = parameter as Register;
+            // What a later argument still reads is kept for it.
+            for height in (0..single).filter(|height| *height != parameter) {
+                if matches!(self.stack[height].0, Entry::Local { register, .. } if register == to) {
+                    self.materialize(height);
                 }
             }
-            let to = parameter as Register;
             let entry = self.stack[parameter].0;
             if matches!(entry, Entry::Local { register, .. } if register == to) {
                 continue;
@@ -452,8 +499,16 @@ impl Lowering<'_> {
             self.load_entry(entry, to, parameter);
             self.set_entry(parameter, Entry::Local { register: to, is_last: false });
         }
+        if single < count {
+            let from = self.own(single);
+            self.emit(Operation::TakeRow { to: single as Register, from, count: (count - single) as u32 });
+            for (height, (entry, _)) in self.stack.iter_mut().enumerate().skip(single) {
+                *entry = Entry::Local { register: height as Register, is_last: false };
+            }
+            self.changed(single);
+        }
         self.end_repeat();
-        self.stack.clear();
+        self.leave_block();
     }
 
     fn end_repeat(&mut self) {
@@ -565,9 +620,7 @@ impl Lowering<'_> {
     pub fn arguments(&mut self, count: u32) -> Register {
         let callee = self.stack.len() - 1;
         let first = callee - count as usize;
-        for height in first..callee {
-            self.materialize(height);
-        }
+        self.materialize_between(first, callee);
         self.own(first)
     }
 
@@ -592,34 +645,70 @@ impl Lowering<'_> {
 
     pub fn push(&mut self, entry: Entry) {
         let height = self.stack.len();
-        let below = self.layout();
-        let layout = self.layouts.push(below, self.place(entry, height));
+        let layout = self.add_layout(self.layout(), self.place(entry, height));
+        if entry == Entry::Own && self.own_below == height {
+            self.own_below += 1;
+        }
         self.stack.push((entry, layout));
     }
 
+    fn add_layout(&mut self, below: LayoutId, place: Place) -> LayoutId {
+        self.made_before.push(self.operations.len());
+        self.layouts.push(below, place)
+    }
+
     pub fn pop(&mut self) {
-        self.stack.pop();
+        self.truncate(self.stack.len() - 1);
     }
 
     /// Pops so many values and pushes one that is in its own register.
     pub fn replace(&mut self, count: u32) {
-        self.stack.truncate(self.stack.len() - count as usize);
+        self.truncate(self.stack.len() - count as usize);
         self.push(Entry::Own);
     }
 
-    /// Says that a value is elsewhere now; the layouts above it are made anew.
+    fn truncate(&mut self, height: usize) {
+        self.stack.truncate(height);
+        self.own_below = self.own_below.min(height);
+        self.unchanged_below = self.unchanged_below.min(height);
+    }
+
+    /// Nothing of the stack is needed any more.
+    fn leave_block(&mut self) {
+        self.truncate(self.unchanged_below);
+    }
+
+    /// Says that a value is elsewhere now.
     fn set_entry(&mut self, height: usize, entry: Entry) {
         self.stack[height].0 = entry;
-        let mut below = if height == 0 { EMPTY } else { self.stack[height - 1].1 };
-        for above in height..self.stack.len() {
-            below = self.layouts.push(below, self.place(self.stack[above].0, above));
-            self.stack[above].1 = below;
+        self.changed(height);
+    }
+
+    /// Makes the layouts anew from a height on, where values are elsewhere now.
+    fn changed(&mut self, from: usize) {
+        let mut below = if from == 0 { EMPTY } else { self.stack[from - 1].1 };
+        for height in from..self.stack.len() {
+            below = self.add_layout(below, self.place(self.stack[height].0, height));
+            self.stack[height].1 = below;
         }
+        self.unchanged_below = self.unchanged_below.min(from);
+        self.own_below = self.own_below.min(from);
+        while matches!(self.stack.get(self.own_below), Some((Entry::Own, _))) {
+            self.own_below += 1;
+        }
+    }
+
+    /// The heights where values may be in locals.
+    fn symbolic_heights(&self) -> Range<usize> {
+        let height = self.stack.len();
+        // Further up they are not, but for those that the current instruction has pushed.
+        let end = if height - self.own_below > SYMBOLIC_HEIGHT_MAX { SYMBOLIC_HEIGHT_MAX } else { height };
+        self.own_below..end.max(self.own_below)
     }
 
     /// If another value of the stack is in the same local, that one's use is the last now.
     fn hand_on_last(&mut self, local: Register, except: usize) -> bool {
-        for height in (0..self.stack.len()).rev() {
+        for height in self.symbolic_heights().rev() {
             if let Entry::Local { register, is_last } = &mut self.stack[height].0
                 && *register == local
                 && height != except
@@ -640,18 +729,21 @@ impl Lowering<'_> {
         }
     }
 
-    fn materialize_all(&mut self) {
-        for height in 0..self.stack.len() {
+    /// The same for the values from one height on, below another.
+    pub fn materialize_between(&mut self, from: usize, below: usize) {
+        for height in from.max(self.own_below)..below {
             self.materialize(height);
         }
+    }
+
+    fn materialize_all(&mut self) {
+        self.materialize_between(0, self.stack.len());
     }
 
     /// In the plain form all but an operator on top, which stays a constant until the call right behind it.
     fn materialize_plain(&mut self) {
         let keeps = matches!(self.known_callee(), Some(Value::Operator(_)));
-        for height in 0..self.stack.len() - usize::from(keeps) {
-            self.materialize(height);
-        }
+        self.materialize_between(0, self.stack.len() - usize::from(keeps));
     }
 
     /// The value at this height as an operand, and whether it dies with this use.
@@ -669,7 +761,7 @@ impl Lowering<'_> {
         if !matches!(self.stack[height].0, Entry::Local { .. }) {
             return operand;
         }
-        for other in (0..self.stack.len()).rev() {
+        for other in self.symbolic_heights().rev() {
             if operands.contains(&other) {
                 continue;
             }
@@ -726,22 +818,23 @@ impl Lowering<'_> {
         for parameter in (0..count).rev() {
             let own = self.own(parameter);
             let to = parameter as Register;
-            if self.stack[parameter].0 != Entry::Own
-                || self.stack.iter().any(|(entry, _)| matches!(entry, Entry::Local { register, .. } if *register == to))
-            {
+            let is_read =
+                |height: usize| matches!(self.stack[height].0, Entry::Local { register, .. } if register == to);
+            if self.stack[parameter].0 != Entry::Own || self.symbolic_heights().any(is_read) {
                 continue;
             }
             let Some(made_at) = self.made_at(own, to) else { continue };
             let layout = self.stack[parameter].1;
             // Each layout since then must know the value by the same node, which is changed below.
-            let is_same = |point: &Point| self.layouts.node(point.stack, parameter) == Some(layout);
-            if !self.points[made_at + 1..].iter().all(is_same) {
+            if self.made_before[layout as usize] > made_at + 1 {
                 continue;
             }
             verify::set_result(&mut self.operations[made_at], to);
             // In every layout since then the value is in the parameter's register.
             self.layouts.move_top(layout, Place::Register(to));
             self.stack[parameter].0 = Entry::Local { register: to, is_last: false };
+            self.own_below = self.own_below.min(parameter);
+            self.unchanged_below = self.unchanged_below.min(parameter);
         }
     }
 

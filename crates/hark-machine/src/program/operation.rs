@@ -41,6 +41,16 @@ pub enum Operation {
     Drop {
         register: Register,
     },
+    /// Drops all locals but some; `kept` says which of the code's sets they are.
+    DropAllBut {
+        kept: u32,
+    },
+    /// Moves a row of values, which ends before it would reach where it goes to.
+    TakeRow {
+        to: Register,
+        from: Register,
+        count: u32,
+    },
 
     Add {
         consume: u8,

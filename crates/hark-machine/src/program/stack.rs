@@ -37,16 +37,6 @@ impl StackLayouts {
         self.nodes[layout as usize].0 = place;
     }
 
-    /// The node of the value at this height, counted from 0 at the bottom.
-    pub fn node(&self, mut layout: LayoutId, height: usize) -> Option<LayoutId> {
-        let mut nodes = Vec::new();
-        while layout != EMPTY {
-            nodes.push(layout);
-            layout = self.nodes[layout as usize].1;
-        }
-        nodes.iter().rev().nth(height).copied()
-    }
-
     /// The places of all values, the lowest first.
     pub fn places(&self, mut layout: LayoutId) -> Vec<Place> {
         let mut places = Vec::new();

@@ -25,12 +25,14 @@ pub(super) enum Role {
     Foreign,
     /// A local that has a flag, or `u32::MAX`.
     Flagged,
+    /// A set of locals, whose others are emptied.
+    Kept,
 }
 
 /// Calls `see` for each operand.
 pub(super) fn visit(operation: &mut Operation, mut see: impl FnMut(Role, &mut u32)) {
     use Operation as O;
-    use Role::{Constant, Flagged, Foreign, Function, Read, Row, Target, Write};
+    use Role::{Constant, Flagged, Foreign, Function, Kept, Read, Row, Target, Write};
     match operation {
         O::Nop => {}
         O::Copy { to, from } | O::Take { to, from } => {
@@ -50,6 +52,11 @@ pub(super) fn visit(operation: &mut Operation, mut see: impl FnMut(Role, &mut u3
                 see(Constant, constant);
             }
             see(Write, to);
+        }
+        O::DropAllBut { kept } => see(Kept, kept),
+        O::TakeRow { to, from, count } => {
+            see(Row(*count), from);
+            see(Row(*count), to);
         }
         O::Drop { register } | O::CheckBoolean { register, .. } => see(Read, register),
         O::Add { to, left, right, .. }
@@ -207,6 +214,7 @@ pub(super) fn touches(operation: &Operation, register: Register) -> bool {
         Role::Flagged => touches |= *operand == register,
         // A call may use every register from its first argument on.
         Role::Row(_) => touches |= register >= *operand,
+        Role::Kept => touches = true,
         Role::Target | Role::Constant | Role::Function | Role::Foreign => {}
     });
     touches
@@ -246,6 +254,7 @@ pub(super) fn verify(code: &Code, executable: &Executable) {
                 Role::Constant => (*operand as usize) < code.constants.len(),
                 Role::Function => (*operand as usize) < executable.functions.len(),
                 Role::Foreign => (*operand as usize) < executable.foreign.len(),
+                Role::Kept => (*operand as usize) < code.kept.len() && locals <= code.registers,
                 Role::Flagged => locals + *operand < code.registers && *operand < locals,
             };
             assert!(inside, "{operation:?} leads outside: {role:?} {operand}");

@@ -4,6 +4,7 @@ use hark_machine::{Effect, Form, Program, Thread, Value};
 
 use super::support::{Gather, program, shown, thread};
 
+/// With more parameters than are moved one by one; `ROTATED`, `ARGUMENTS` and `PARAMETERS` stand for thirty of each.
 const ALL_OPERATIONS: &str = "
     import(python, src.tools, 2);
     fn numbers(a, b, x, y) {
@@ -33,6 +34,9 @@ const ALL_OPERATIONS: &str = "
     fn swap(a, b, n) { if n == 0 { [a, b] } else { swap(b, a, n - 1) } }
     fn depth(n, l) { if n == 0 { length(l) } else { 1 + depth(n - 1, l) } }
     fn maybe(x) { if x { found = [x] }; if x { found } else { \"none\" } }
+    fn many(n, PARAMETERS) {
+      if n == 0 { [p1, p28, p29] } else if n == 9 { null } else { many(n - 1, ROTATED) }
+    }
     fn constant() { \"constant\" }
     fn main() {
       f = lambda (x) { [x] };
@@ -44,8 +48,16 @@ const ALL_OPERATIONS: &str = "
       futures = [async f(1), async first([1]), async python(1, 2), async h([1])];
       waited = [await first(futures), await texts, python(texts, [1]), p(texts), sleep(0)];
       [numbers(7, 2, 7.5, 2.0), jumps(3, 4, 0.5, 0), jumps(4, 3, 1.5, 0), jumps(5, 5, 0.25, 0), lists([1, 2], {\"k\": texts}, 1),
-       loop([1, 2, 3], 0), swap(texts, [texts], 3), depth(40, [texts]), waited, 9223372036854775807 + 1]
+       loop([1, 2, 3], 0), swap(texts, [texts], 3), many(3, ARGUMENTS), depth(40, [texts]), waited, 9223372036854775807 + 1]
     }";
+
+fn all_operations() -> String {
+    let thirty = |text: &dyn Fn(usize) -> String| (0..30).map(text).collect::<Vec<_>>().join(", ");
+    ALL_OPERATIONS
+        .replace("PARAMETERS", &thirty(&|number| format!("p{number}")))
+        .replace("ROTATED", &thirty(&|number| format!("p{}", (number + 1) % 30)))
+        .replace("ARGUMENTS", &thirty(&|number| format!("[{number}]")))
+}
 
 /// What `main` comes to, with the same answer to whatever it asks.
 fn result(program: &Program, fuel: u32) -> (String, String) {
@@ -62,12 +74,12 @@ fn result(program: &Program, fuel: u32) -> (String, String) {
 
 #[test]
 fn every_operation_works() {
-    let fused = program(ALL_OPERATIONS);
+    let fused = program(&all_operations());
     let plain = Program::with_form(fused.executable().clone(), Form::Plain).expect("what compiles is sound");
     let (value, printed) = result(&fused, u32::MAX);
     assert_eq!(printed, "[\"ab1.5\", \"constant\", [\"ab1.5\"], 3, \"ab1.5\", [\"ab1.5\"], \"none\"]\n");
     assert!(value.starts_with("[[9, 5, 14, 3, 1, 8, 5, 21, 1, 2, 9.5, 5.5, 15.0, 3.75, 1.5, 8.5, "), "{value}");
-    let end = "6, [[\"ab1.5\"], \"ab1.5\"], 41, [[null], \"ab1.5\", [null], [null], [null]], 9223372036854775808]";
+    let end = "6, [[\"ab1.5\"], \"ab1.5\"], [[4], [1], [2]], 41, [[null], \"ab1.5\", [null], [null], [null]], 9223372036854775808]";
     assert!(value.ends_with(end), "{value}");
     assert_eq!(result(&plain, u32::MAX), (value.clone(), printed.clone()));
     assert_eq!(result(&fused, 1), (value, printed));
