@@ -28,6 +28,9 @@ CONTAINERS_MAX = 50_000_000
 # How many parts of an encoded value are joined at a time: each alone takes several times the memory of its bytes.
 PARTS_JOINED = 1 << 14
 
+# The most bits of an integer that Hark has.
+INTEGER_BITS_MAX = 67_108_864
+
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 _read_integer = struct.Struct("<q").unpack_from
@@ -39,7 +42,12 @@ _tagged_count = struct.Struct("<cI").pack
 
 
 class Refused(Exception):
-    """A result that Hark has no value for; the text says what it is."""
+    """A result that Hark has no value for, because of something in it: a value, or a dict's key."""
+
+    def __init__(self, culprit, is_key=False):
+        super().__init__()
+        self.value = self.culprit = culprit
+        self.is_key = is_key
 
 
 class TooLarge(Exception):
@@ -116,6 +124,14 @@ def encode(value, bytes_max):
     Raises Refused if it is none that Hark has, and TooLarge as soon as it is clear that it has more than `bytes_max`
     bytes: until then it has needed about as much memory.
     """
+    try:
+        return _encode(value, bytes_max)
+    except Refused as refused:
+        refused.value = value
+        raise
+
+
+def _encode(value, bytes_max):
     joined, parts = [], []
     add = parts.append
     # What is left of the limit after what was joined, and after the long parts that were added since. Short ones, of nine
@@ -146,6 +162,8 @@ def encode(value, bytes_max):
                 if INT64_MIN <= item <= INT64_MAX:
                     add(_tagged_integer(b"i", item))
                 else:
+                    if item.bit_length() > INTEGER_BITS_MAX:
+                        raise Refused(item)
                     length = item.bit_length() // 8 + 1
                     if length > room:
                         raise TooLarge
@@ -172,14 +190,14 @@ def encode(value, bytes_max):
                         parts += packed
                         continue
                 if id(item) in open_ids:
-                    raise Refused("a %s that holds itself" % type_name(item))
+                    raise Refused(item)
                 add(_tagged_count(tag, len(inner) if tag == b"l" else len(inner) // 2))
                 open_ids.add(id(item))
                 outer.append((items, current))
                 items, current = iter(inner), id(item)
                 break
             else:
-                data = b"".join(encode(_base(item), room))  # At most one level deep: it is of a type above now.
+                data = _other(item, room)
                 room -= len(data)
                 add(data)
         else:
@@ -222,29 +240,31 @@ def _packed(inner, room):
 
 
 def _check_key(key):
-    if isinstance(key, float) and key != key:
-        raise Refused("a dict with the key nan")
-    if not isinstance(key, (str, int, float)):
-        raise Refused("a dict with a key of type %s" % type_name(key))
+    if not isinstance(key, (str, int, float)) or isinstance(key, float) and key != key:
+        raise Refused(key, is_key=True)
 
 
-def _base(item):
-    """What a value of a subclass counts as."""
+def _other(item, bytes_max):
+    """The bytes of a value of any other type: a subclass counts as its base."""
     if isinstance(item, int):
-        return int.__int__(item)
-    if isinstance(item, float):
-        return float.__float__(item)
-    if isinstance(item, str):
-        return str.__str__(item)
-    raise Refused("a value of type %s" % type_name(item))
+        base = int.__int__(item)
+    elif isinstance(item, float):
+        base = float.__float__(item)
+    elif isinstance(item, str):
+        base = str.__str__(item)
+    else:
+        raise Refused(item)
+    try:
+        return b"".join(_encode(base, bytes_max))
+    except Refused:
+        raise Refused(item) from None
 
 
 def _utf8(text):
     try:
         return text.encode()
-    except UnicodeEncodeError as error:
-        surrogate = ord(text[error.start])
-        raise Refused("a string with a lone surrogate (U+%04X), which is no Unicode text" % surrogate) from None
+    except UnicodeEncodeError:
+        raise Refused(text) from None
 
 
 def type_name(value):

@@ -38,6 +38,7 @@ import struct
 import sys
 
 import _hark_errors as errors
+import _hark_refusals as refusals
 from _hark_loop import EventLoop
 from _hark_modules import ProjectModules, import_standard
 from _hark_process import Process
@@ -273,7 +274,7 @@ class Worker:
         if isinstance(error, RefusedArgument):
             return "", "", "", "%s cannot be given %s" % (described, error), ""
         if isinstance(error, Refused):
-            return "", "", "", "%s returned %s, which no Hark value can be" % (described, error), ""
+            return "", "", "", "%s returned %s" % (described, refusals.told(error)), ""
         if isinstance(error, TooLarge):
             limit = "a result has at most %d bytes, and %d lists and dicts" % (RESULT_LENGTH_MAX, CONTAINERS_MAX)
             return "", "", "", "%s returned a value that is too large: %s" % (described, limit), ""

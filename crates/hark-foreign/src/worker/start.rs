@@ -24,9 +24,10 @@ use crate::values::DecodeError;
 use crate::{guard, package};
 
 /// The modules of a worker, each after those that it imports.
-const MODULES: [(&str, &str); 7] = [
+const MODULES: [(&str, &str); 8] = [
     ("_hark_modules", include_str!("../../../../python/_hark_modules.py")),
     ("_hark_values", include_str!("../../../../python/_hark_values.py")),
+    ("_hark_refusals", include_str!("../../../../python/_hark_refusals.py")),
     ("_hark_errors", include_str!("../../../../python/_hark_errors.py")),
     ("_hark_streams", include_str!("../../../../python/_hark_streams.py")),
     ("_hark_process", include_str!("../../../../python/_hark_process.py")),

@@ -110,7 +110,9 @@ fn lists_nest_as_deep_as_one_likes() {
 fn a_value_in_two_places_is_no_cycle() {
     assert_eq!(shown("calls.shared", vec![]), "[[1], [1]]");
     let error = error("calls.cyclic", vec![]);
-    assert_eq!(&*error.message, "`calls.cyclic` returned a list that holds itself, which no Hark value can be");
+    let told = "`calls.cyclic` returned what no Hark value can be: item 1 of the list, key \"again\" of the dict is a list that \
+                holds itself: return a copy that does not";
+    assert_eq!(&*error.message, told);
     assert_eq!(&*error.kind, "python");
 }
 
@@ -141,21 +143,74 @@ fn what_is_too_large_is_refused_before_it_takes_memory() {
 #[test]
 fn other_results_are_refused_by_their_type() {
     let refused = [
-        ("set", "a value of type set"),
-        ("bytes", "a value of type bytes"),
-        ("object", "a value of type object"),
-        ("generator", "a value of type generator"),
-        ("async generator", "a value of type async_generator"),
-        ("none key", "a dict with a key of type NoneType"),
-        ("tuple key", "a dict with a key of type tuple"),
-        ("nan key", "a dict with the key nan"),
-        ("surrogate", "a string with a lone surrogate (U+D800), which is no Unicode text"),
-        ("surrogate key", "a string with a lone surrogate (U+DC00), which is no Unicode text"),
+        ("set", "a set, which no Hark value can be: return `list(x)`"),
+        (
+            "object",
+            "an object, which no Hark value can be: return a string, a number, a list or a dict that says the same",
+        ),
+        ("generator", "a generator, which no Hark value can be: return `list(x)`"),
+        ("async generator", "an async_generator, which no Hark value can be: return `[each async for each in x]`"),
+        (
+            "surrogate",
+            "a string with the lone surrogate U+D800, which no Hark value can be: return \
+             `x.encode(\"utf-8\", \"replace\").decode()`",
+        ),
+        ("huge", "an int of 67108865 bits (Hark's have at most 67108864), which no Hark value can be: return `hex(x)`"),
     ];
     for (what, named) in refused {
         let error = error("calls.unusual", string(what));
-        let expected = format!("`calls.unusual` returned {named}, which no Hark value can be");
+        let expected = format!("`calls.unusual` returned {named}");
         assert_eq!((&*error.kind, &*error.message), ("python", &*expected));
+    }
+}
+
+#[test]
+fn what_is_refused_in_a_result_is_told_with_its_place_and_a_remedy() {
+    let refused = [
+        ("like numpy", "item 0 of the list is a numpy.int64: return `int(x)`"),
+        ("bytes", "item 0 of the list is a bytes: return `x.decode()` for a text, else `base64.b64encode(x).decode()`"),
+        (
+            "nested",
+            r#"key "a" of the dict, item 3 of the list, key 1.5 of the dict, item 1 of the tuple is a datetime.date: return `x.isoformat()`"#,
+        ),
+        ("none key", "a key of the dict is None: keys are strings and numbers, such as `str(x)`"),
+        (
+            "tuple key",
+            r#"key "a" of the dict, item 0 of the list, a key of the dict is a tuple: keys are strings and numbers, such as `str(x)`"#,
+        ),
+        ("nan key", "a key of the dict is nan: keys are strings and numbers, such as `str(x)`"),
+        (
+            "surrogate key",
+            r#"a key of the dict is a string with the lone surrogate U+DC00: return `x.encode("utf-8", "replace").decode()`"#,
+        ),
+        ("late", "item 20000 of the list is a decimal.Decimal: return `str(x)`, or `float(x)` if that is exact enough"),
+        (
+            "deep",
+            "item 0 of the list, item 0 of the list, item 0 of the list, item 0 of the list, ... 9993 levels ..., item 0 of \
+             the list, item 0 of the list, item 0 of the list, item 0 of the list is a set: return `list(x)`",
+        ),
+        (
+            "strange key",
+            r#"key "a\n\x1b[1m\"\\aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"... of the dict is a complex: return `[x.real, x.imag]`"#,
+        ),
+        ("twice", "item 1 of the list, item 1 of the list is a set: return `list(x)`"),
+    ];
+    for (what, told) in refused {
+        let error = error("calls.unusual", string(what));
+        let expected = format!("`calls.unusual` returned what no Hark value can be: {told}");
+        assert_eq!((&*error.kind, &*error.message), ("python", &*expected));
+    }
+}
+
+#[test]
+fn each_type_has_its_remedy() {
+    let remedies = value("unlike.remedies", vec![]);
+    assert!(remedies.as_list().unwrap().len() > 20);
+    for each in remedies.as_list().unwrap().iter() {
+        let parts = each.as_list().unwrap();
+        let (name, remedy) = (parts.get(0).unwrap().clone(), parts.get(1).unwrap().as_str().unwrap().to_owned());
+        let message = error("unlike.value", vec![name.clone()]).message;
+        assert!(message.ends_with(&format!(": {remedy}")), "{}: {message}", text(&name));
     }
 }
 
@@ -163,13 +218,16 @@ fn other_results_are_refused_by_their_type() {
 fn functions_and_futures_are_no_arguments() {
     let function = Value::Function(FunctionIndex(0));
     let refused = [
-        (function.clone(), "function"),
-        (Value::list(vec![function]), "function"),
-        (hash(vec![(Value::string("k"), Value::Future(3))]), "future"),
+        (function.clone(), "argument 1 is a function"),
+        (Value::list(vec![Value::Null, function]), "argument 1, item 1 of the list is a function"),
+        (
+            hash(vec![(Value::string("k"), Value::list(vec![Value::Future(3)]))]),
+            r#"argument 1, key "k" of the hash, item 0 of the list is a future: `await` it first"#,
+        ),
     ];
-    for (sent, named) in refused {
+    for (sent, told) in refused {
         let error = error("calls.echo", vec![sent]);
-        let expected = format!("`calls.echo` cannot be given a {named}, only values that Python has too");
+        let expected = format!("`calls.echo` cannot be given what Python has not: {told}");
         assert_eq!((&*error.kind, &*error.message), ("type", &*expected));
     }
 }

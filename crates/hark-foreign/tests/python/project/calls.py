@@ -2,6 +2,8 @@
 import asyncio
 import collections
 import ctypes
+import datetime
+import decimal
 import enum
 import getpass
 import math
@@ -111,7 +113,7 @@ def repeated(what):
         "texts": lambda: ["x" * 100_000_000] * 50,
         "wide characters": lambda: ["\u2603" * 10_000_000] * 50,
         "integers": lambda: [[1] * 10_000_000] * 50,
-        "large integers": lambda: [1 << 800_000_000] * 50,
+        "large integers": lambda: [1 << 67_000_000] * 500,
     }[what]()
 
 
@@ -129,6 +131,13 @@ def exploding():
 def unusual(what):
     return {
         "set": lambda: {1},
+        "huge": lambda: 1 << 67_108_864,
+        "like numpy": lambda: [type("int64", (), {"__module__": "numpy", "__index__": lambda self: 1})()],
+        "nested": lambda: {"a": [0, {}, [], {1.5: (1, datetime.date(2000, 1, 1))}]},
+        "late": lambda: [*range(20_000), decimal.Decimal(1)],
+        "deep": lambda: nested({1}, 10_000),
+        "strange key": lambda: {"a\n\x1b[1m\"\\" + 100 * "a": 1j},
+        "twice": lambda: [[1, 2], [1, {1}]],
         "bytes": lambda: [b"raw"],
         "object": object,
         "generator": lambda: (each for each in [1]),
@@ -139,6 +148,12 @@ def unusual(what):
         "surrogate": lambda: "a\ud800",
         "surrogate key": lambda: {"\udc00": 1},
     }[what]()
+
+
+def nested(value, levels):
+    for _ in range(levels + 1):
+        value = [value]
+    return value
 
 
 async def async_generator():
