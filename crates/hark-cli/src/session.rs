@@ -14,8 +14,8 @@ use hark_backends::invoker::Threads;
 use hark_backends::invoker::processes::Processes;
 use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::{
-    CancelHandle, Engine, Foreign, Invoker, NoForeign, Observer, Options, Ports, Report, SessionId, Start, Storage,
-    StorageError, SuspendAt, Whose,
+    CancelHandle, Engine, Foreign, Invoker, NoForeign, Observer, Options, Ports, Report, SessionId, Start, Status,
+    Storage, StorageError, SuspendAt, Whose,
 };
 use hark_machine::Program;
 
@@ -67,8 +67,11 @@ impl Session {
         let Entry { callee, arguments } = self.entry;
         let start = Start { program: self.program, callee, arguments };
         let report = serving.engine.run_announced(start, observer(cancel), begun);
-        // What fails is in its report.
-        let _ = serving.end();
+        let ended = serving.end();
+        // What fails in the session is in its report; not that the storage as a whole was lost while it waited.
+        if report.status == Status::Suspended && report.errors.is_empty() {
+            ended?;
+        }
         Ok(report)
     }
 

@@ -8,7 +8,10 @@ mod catalog;
 mod change;
 mod chunks;
 mod database;
+mod dying;
 mod group;
+mod numbers;
+mod private;
 mod row;
 mod seal;
 mod server;
@@ -16,16 +19,16 @@ mod session;
 mod wal;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hark_engine::{Catalog, SessionId, SessionStorage, Storage, StorageError};
 use hark_machine::Program;
-use rusqlite::Connection;
 
 use database::Database;
 use group::Group;
 pub use group::Work;
+use numbers::Numbers;
 use server::Server;
 use session::SqliteSession;
 
@@ -56,7 +59,7 @@ struct Shared {
 /// What a process has that runs threads for a server.
 struct Supervision {
     server: i64,
-    numbers: Mutex<Connection>,
+    numbers: Numbers,
 }
 
 impl SqliteStorage {
@@ -65,8 +68,13 @@ impl SqliteStorage {
     /// # Errors
     /// As for [`SqliteStorage::open`].
     pub fn open_for_server(folder: &Path, server: i64) -> Result<SqliteStorage, StorageError> {
-        let database = Database::open(&folder.join(FILE_NAME))?;
-        let numbers = Mutex::new(database.connect_loose_writer()?);
+        let path = folder.join(FILE_NAME);
+        if !server::has_server(folder, server) {
+            let path = path.display();
+            return Err(StorageError::Permanent(format!("`{path}` is not the file of server {server:x} any more")));
+        }
+        let database = Database::open(&path)?;
+        let numbers = server::numbers(folder, server)?;
         SqliteStorage::with(folder, database, Some(Supervision { server, numbers }))
     }
 
@@ -103,6 +111,19 @@ impl SqliteStorage {
         self
     }
 
+    /// Whether nothing can be written here: the folder is read-only.
+    pub fn is_still(&self) -> bool {
+        self.shared.database.is_still()
+    }
+
+    /// Sees to it that nobody has removed the file, or put another one in its place.
+    ///
+    /// # Errors
+    /// If someone has.
+    pub fn check_in_place(&self) -> Result<(), StorageError> {
+        self.shared.check_in_place()
+    }
+
     /// Whether there is a file in this folder.
     pub fn exists(folder: &Path) -> bool {
         folder.join(FILE_NAME).exists()
@@ -130,6 +151,14 @@ impl Shared {
         match &self.serves {
             Some(supervision) => Ok(supervision.server),
             None => Ok(self.server()?.number()),
+        }
+    }
+
+    /// Sees to it that file and lock are where others look for them.
+    fn check_in_place(&self) -> Result<(), StorageError> {
+        match self.server.get() {
+            Some(server) if !server.is_in_place() => Err(self.database.removed()),
+            _ => self.database.check_in_place(),
         }
     }
 

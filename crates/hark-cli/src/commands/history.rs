@@ -100,6 +100,7 @@ fn read_history(
         if is_over {
             break;
         }
+        store.storage.check_in_place().map_err(storage::failure)?;
         thread::sleep(FOLLOW_INTERVAL);
     }
     entries.sort_by_key(|entry| entry.thread);

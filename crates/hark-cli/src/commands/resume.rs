@@ -156,11 +156,14 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
     serving.attend(Whose::Own)?;
     ends.expect(resumed.len());
     serving.ports.invoker.serve(&ends.all);
-    // What fails is in the reports.
-    let _ = serving.end();
+    let ended = serving.end();
     stream.close().map_err(Failure::Output)?;
     let mut reports = std::mem::take(&mut *ends.reports.lock().unwrap_or_else(PoisonError::into_inner));
     reports.sort_by(|one, other| one.session.cmp(&other.session));
+    // What fails in a session is in its report; not that the storage as a whole was lost while it waited.
+    if reports.iter().any(|report| report.status == Status::Suspended && report.errors.is_empty()) {
+        ended?;
+    }
     if let Some(status) = interruption.exit_status().filter(|_| reports.is_empty()) {
         return Ok(status);
     }

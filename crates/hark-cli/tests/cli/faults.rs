@@ -158,12 +158,18 @@ fn a_full_disk() {
 fn a_read_only_folder() {
     let folder = folder("a_read_only_folder");
     let script = "hark run -s sqlite -q x.hk || exit 3\nmount -o remount,ro . || exit 4\n\
-        hark sessions --json\nhark stdout --json | wc -l\n\
+        hark sessions --json || exit 5\nhark show --json || exit 5\nhark stdout --json || exit 5\nhark events --json || exit 5\n\
         for command in 'run -s sqlite x.hk' 'run -s sqlite --detach x.hk' 'worker -q' 'prune --older-than 0s'; do\n\
         timeout 60 $hark $command; echo \"status $?\"; done";
     let Some(run) = on_a_disk(&folder, script) else { return };
     let statuses = run.stdout.lines().filter(|line| line.starts_with("status ")).collect::<Vec<_>>();
     assert_eq!(statuses, ["status 1"; 4], "{run:#?}");
+    let parts: Vec<Value> = run.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    // What `run` printed comes first.
+    let [.., sessions, show, stdout, events] = parts.as_slice() else { panic!("{run:#?}") };
+    assert_eq!((&sessions[0]["state"], &show["result"]), (&json!("finished"), &json!(1)));
+    assert_eq!(stdout[0]["text"], "one\n");
+    assert_eq!(events.as_array().unwrap().last().unwrap()["event"], "finished");
     for line in run.stderr.lines().filter(|line| !line.starts_with("session ") && !line.starts_with("-- ")) {
         assert!(line.starts_with("error") && line.contains("[FOLDER]/disk/.hark"), "{run:#?}");
     }

@@ -7,6 +7,7 @@ mod bad_input;
 mod check_and_asm;
 mod check_python;
 mod clocks;
+mod data_dir;
 mod errors;
 mod faults;
 mod golden;

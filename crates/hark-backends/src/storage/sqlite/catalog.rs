@@ -177,6 +177,7 @@ impl Catalog for Shared {
     }
 
     fn left_after_lapse(&self) -> Result<Option<HashSet<SessionId>>, StorageError> {
+        self.check_in_place()?;
         let Some(me) = self.server.get().filter(|server| server.has_lapsed()) else { return Ok(None) };
         let left = self.read(|connection| {
             let mut statement =

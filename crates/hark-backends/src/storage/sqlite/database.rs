@@ -1,7 +1,10 @@
 //! The file: its schema, its connections, and what can be wrong with it.
 
 use std::fs;
+use std::io;
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,9 +13,10 @@ use hark_engine::StorageError;
 use hark_engine::limits::THREADS_MAX;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::{Access, access};
 
 use super::row::is_damage;
-use super::{server, wal};
+use super::{FILE_NAME, private, server, wal};
 
 /// What tells a file of ours: "Hark" in ASCII.
 const APPLICATION_ID: i32 = 0x4861_726b;
@@ -48,8 +52,7 @@ const SCHEMA: &str = "
     CREATE TABLE program (hash TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE session (
         number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, stamp INTEGER NOT NULL, state TEXT NOT NULL,
-        ended INTEGER, server INTEGER, reserved INTEGER NOT NULL DEFAULT 0, checksum INTEGER NOT NULL,
-        summary TEXT NOT NULL);
+        ended INTEGER, server INTEGER, checksum INTEGER NOT NULL, summary TEXT NOT NULL);
     CREATE INDEX session_unfinished ON session (server) WHERE state IN ('running', 'moving', 'importing');
     CREATE TABLE thread (
         session INTEGER, number INTEGER, stamp INTEGER NOT NULL, due INTEGER, checksum INTEGER NOT NULL, summary TEXT NOT NULL,
@@ -118,6 +121,29 @@ pub(super) fn next_thread(session: &str) -> String {
     )
 }
 
+fn length_of(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |file| file.len())
+}
+
+/// What tells a file from any other that exists at the same time.
+fn identity_of(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+/// Another process may have been quicker.
+fn unless_there(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
+}
+
+/// A path for SQLite's form of addresses.
+fn encoded(path: &Path) -> String {
+    let byte = |byte: &u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => char::from(*byte).to_string(),
+        byte => format!("%{byte:02x}"),
+    };
+    path.as_os_str().as_bytes().iter().map(byte).collect()
+}
+
 /// Waits a little, unless it was often enough.
 fn wait_while_busy(looks: i32) -> bool {
     std::thread::sleep((BUSY_WAIT * looks.unsigned_abs().saturating_add(1)).min(BUSY_WAIT_MAX));
@@ -127,22 +153,38 @@ fn wait_while_busy(looks: i32) -> bool {
 /// The file, and connections for reading it.
 pub(super) struct Database {
     path: PathBuf,
+    /// Which file it is, so that one knows when another takes its name.
+    identity: Option<(u64, u64)>,
+    /// The folder cannot be written to, and the file has no log: nobody changes it.
+    is_still: bool,
     readers: Mutex<Vec<Connection>>,
 }
 
 impl Database {
     /// Opens the file, or makes it.
     pub fn open(path: &Path) -> Result<Database, StorageError> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|error| {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let make = |result: io::Result<()>| {
+            result.map_err(|error| {
                 StorageError::Permanent(format!("the folder `{}` cannot be made: {error}", folder.display()))
-            })?;
-        }
-        let _turn = path.parent().and_then(server::turn);
-        let database = Database { path: path.to_path_buf(), readers: Mutex::default() };
-        let is_served = database.path.parent().is_some_and(server::is_any_alive);
+            })
+        };
+        make(private::make_folder(folder))?;
+        let _turn = server::turn(folder);
+        let is_served = server::is_any_alive(folder);
+        let mut database =
+            Database { path: path.to_path_buf(), identity: None, is_still: false, readers: Mutex::default() };
         database.check_files(is_served)?;
+        if !path.exists() {
+            // Before there is a file: who finds that need not ask.
+            make(private::sync_name(folder))?;
+            // SQLite gives its other files the same mode.
+            make(private::make_file(path).map(drop).or_else(unless_there))?;
+        }
+        private::narrow_all(folder, FILE_NAME, server::FOLDER);
+        database.is_still = length_of(&database.log_path()) == 0 && access(folder, Access::WRITE_OK).is_err();
         let mut connection = database.connect_writer()?;
+        database.identity = identity_of(path);
         // What is refused is left as it is, its log too.
         let keep_log = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         keep_log.map_err(|error| database.error(&error))?;
@@ -153,13 +195,32 @@ impl Database {
         Ok(database)
     }
 
+    /// Whether nothing can be written to it.
+    pub fn is_still(&self) -> bool {
+        self.is_still
+    }
+
+    /// Sees to it that the file still has its name: what is written to one that was removed is nowhere.
+    pub fn check_in_place(&self) -> Result<(), StorageError> {
+        if identity_of(&self.path) == self.identity { Ok(()) } else { Err(self.removed()) }
+    }
+
+    /// What to say of a file that others have removed, or put another one in its place.
+    pub fn removed(&self) -> StorageError {
+        let path = self.path.display();
+        StorageError::Permanent(format!("`{path}` was removed or replaced while it was in use"))
+    }
+
+    fn log_path(&self) -> PathBuf {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        PathBuf::from(log)
+    }
+
     /// Refuses what SQLite would take for nothing, or for less than it was, and would write over.
     fn check_files(&self, is_served: bool) -> Result<(), StorageError> {
         let path = self.path.display();
-        let mut log = self.path.clone().into_os_string();
-        log.push("-wal");
-        let log = PathBuf::from(log);
-        let length_of = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+        let log = self.log_path();
         // In this order: the file has its first page before it has a log.
         let has_log = length_of(&log) > 0;
         let why = match length_of(&self.path) {
@@ -242,18 +303,10 @@ impl Database {
         }
     }
 
-    /// A connection for what need not be on the disk before it is answered.
-    pub fn connect_loose_writer(&self) -> Result<Connection, StorageError> {
-        let connection = self.connect_writer()?;
-        connection.pragma_update(None, "synchronous", "normal").map_err(|error| self.error(&error))?;
-        Ok(connection)
-    }
-
     /// A connection that writes.
     pub fn connect_writer(&self) -> Result<Connection, StorageError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connect = || -> rusqlite::Result<Connection> {
-            let connection = Connection::open_with_flags(&self.path, flags)?;
+            let connection = self.connect()?;
             connection.busy_handler(Some(wait_while_busy))?;
             connection.pragma_update(None, "synchronous", "full")?;
             connection.pragma_update(None, "cache_size", -8_000)?;
@@ -281,9 +334,19 @@ impl Database {
         result
     }
 
-    fn connect_reader(&self) -> rusqlite::Result<Connection> {
+    /// A connection; one that reads may have to write as well, to the index of the log. It never makes a file: one that is
+    /// gone was removed.
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        if self.is_still {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            return Connection::open_with_flags(format!("file:{}?immutable=1", encoded(&self.path)), flags);
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
+        Connection::open_with_flags(&self.path, flags)
+    }
+
+    fn connect_reader(&self) -> rusqlite::Result<Connection> {
+        let connection = self.connect()?;
         connection.busy_handler(Some(wait_while_busy))?;
         connection.pragma_update(None, "query_only", true)?;
         connection.pragma_update(None, "cache_size", -1_000)?;

@@ -94,7 +94,7 @@ impl Group {
         let writer = lock(&self.writer);
         begin(&writer).map_err(|error| database.error(&error))?;
         let result = write(&writer).and_then(|value| match end(&writer) {
-            Ok(()) => Ok(value),
+            Ok(()) => database.check_in_place().map(|()| value),
             Err(error) => Err(database.error(&error)),
         });
         match &result {
@@ -142,7 +142,10 @@ impl Group {
     ) -> Vec<Result<Outcome, StorageError>> {
         self.transactions.fetch_add(1, Ordering::Relaxed);
         match (make_together(writer, requests).map_err(|error| database.error(&error)), requests) {
-            (Ok(answers), _) => answers,
+            (Ok(answers), _) => match database.check_in_place() {
+                Ok(()) => answers,
+                Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
+            },
             (Err(StorageError::Permanent(_)), [_, _, ..]) => {
                 let alone = |request: &Arc<Request>| self.make(writer, database, std::slice::from_ref(request));
                 requests.iter().flat_map(alone).collect()

@@ -2,24 +2,29 @@
 //! others tell it that there is news.
 //!
 //! `servers/NUMBER.lock` and `servers/NUMBER.socket`, beside the database. In the lock is the time until which the server
-//! is believed to live: one that is stopped, or swapped out for ever, holds its lock but does not renew this *lease*.
+//! is believed to live: one that is stopped, or swapped out for ever, holds its lock but does not renew this *lease*. The
+//! process's id follows, by which one tells that it was killed and is not gone yet.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hark_engine::StorageError;
 
+use super::dying::is_dying;
+use super::numbers::Numbers;
+use super::private;
 use crate::surroundings::random;
 
-const FOLDER: &str = "servers";
+pub(super) const FOLDER: &str = "servers";
 
 /// What another process tells a server, and what a server tells itself.
 const NEWS: [u8; 1] = [1];
@@ -31,6 +36,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How often, and how many times, it is looked whether a turn has come: five seconds in all.
 const TURN_INTERVAL: Duration = Duration::from_millis(1);
 const TURN_LOOKS: u32 = 5_000;
+
+/// How often, and for how long, it is looked whether a process that was killed is gone.
+const DEATH_INTERVAL: Duration = Duration::from_millis(2);
+const DEATH_MAX: Duration = Duration::from_secs(60);
 
 /// One who serves the file.
 pub(super) struct Server {
@@ -52,6 +61,7 @@ impl Renewal {
     /// Writes the lease down four times before it would end.
     fn new(lock: File, lease: Duration) -> io::Result<Renewal> {
         renew(&lock, lease)?;
+        lock.write_all_at(&process::id().to_le_bytes(), PROCESS_AT)?;
         let (end, ended) = mpsc::channel();
         let has_lapsed = Arc::new(AtomicBool::new(false));
         let lapse = has_lapsed.clone();
@@ -93,12 +103,12 @@ impl Server {
         let _turn = turn(folder);
         let folder = folder.join(FOLDER);
         let make = || -> io::Result<Server> {
-            fs::create_dir_all(&folder)?;
+            private::make_folder(&folder)?;
             remove_dead(&folder);
             loop {
                 // Positive, for its name.
                 let number = (random() >> 1) as i64;
-                let file = match File::create_new(lock_path(&folder, number)) {
+                let file = match private::make_file(&lock_path(&folder, number)) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                     file => file?,
                 };
@@ -107,6 +117,9 @@ impl Server {
                     continue;
                 }
                 let socket = UnixDatagram::bind(socket_path(&folder, number)).ok();
+                if socket.is_some() {
+                    private::make_private(&socket_path(&folder, number))?;
+                }
                 let renewal = Renewal::new(file, lease)?;
                 return Ok(Server { number, folder: folder.clone(), socket, renewal });
             }
@@ -119,6 +132,11 @@ impl Server {
     /// Its number, which no other has.
     pub fn number(&self) -> i64 {
         self.number
+    }
+
+    /// Whether its lock is where others look for it.
+    pub fn is_in_place(&self) -> bool {
+        is_known(&self.folder, self.number)
     }
 
     /// Whether it was still for longer than its lease since this was asked last.
@@ -206,16 +224,44 @@ pub(super) fn is_alive(folder: &Path, number: i64) -> bool {
     }
 }
 
-/// Whether any server of this folder lives.
+/// Whether there is, or was, a server of this number in this folder.
+pub(super) fn has_server(folder: &Path, number: i64) -> bool {
+    is_known(&folder.join(FOLDER), number)
+}
+
+/// The thread numbers that a server's worker processes share.
+pub(super) fn numbers(folder: &Path, number: i64) -> Result<Numbers, StorageError> {
+    let path = numbers_path(&folder.join(FOLDER), number);
+    Numbers::open(&path).map_err(|error| {
+        let path = path.display();
+        StorageError::Permanent(format!("`{path}` cannot be opened: {error}"))
+    })
+}
+
+/// Whether any server of this folder lives. One that was killed is waited for.
 pub(super) fn is_any_alive(folder: &Path) -> bool {
     let Ok(entries) = fs::read_dir(folder.join(FOLDER)) else { return false };
-    entries.flatten().map(|entry| entry.path()).any(|path| {
-        path.extension().is_some_and(|extension| extension == "lock")
-            && match File::open(&path) {
-                Ok(file) => file.try_lock_shared().is_err(),
-                Err(error) => error.kind() != io::ErrorKind::NotFound,
-            }
-    })
+    let is_lock = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "lock");
+    // All of them: there may be a dying one behind one that lives.
+    entries.flatten().map(|entry| entry.path()).filter(is_lock).filter(|path| is_held(path)).count() > 0
+}
+
+/// Whether a process that is not about to end holds this lock.
+fn is_held(path: &Path) -> bool {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) => return error.kind() != io::ErrorKind::NotFound,
+    };
+    let begun = Instant::now();
+    while file.try_lock_shared().is_err() {
+        let mut process = [0; 4];
+        let is_told = file.read_exact_at(&mut process, PROCESS_AT).is_ok();
+        if !is_told || !is_dying(u32::from_le_bytes(process)) || begun.elapsed() > DEATH_MAX {
+            return true;
+        }
+        thread::sleep(DEATH_INTERVAL);
+    }
+    false
 }
 
 /// Removes what servers left that are no more.
@@ -234,6 +280,9 @@ fn remove_dead(folder: &Path) {
         }
     }
 }
+
+/// Where in a lock the process's id is.
+const PROCESS_AT: u64 = 8;
 
 /// Writes down until when a server is believed to live.
 fn renew(lock: &File, lease: Duration) -> io::Result<()> {
@@ -263,11 +312,20 @@ fn tell(socket: &Path, what: [u8; 1]) {
 
 fn remove(folder: &Path, number: i64) {
     let _ = fs::remove_file(socket_path(folder, number));
+    let _ = fs::remove_file(numbers_path(folder, number));
     let _ = fs::remove_file(lock_path(folder, number));
+}
+
+fn is_known(folder: &Path, number: i64) -> bool {
+    lock_path(folder, number).exists()
 }
 
 fn lock_path(folder: &Path, number: i64) -> PathBuf {
     folder.join(format!("{number:016x}.lock"))
+}
+
+fn numbers_path(folder: &Path, number: i64) -> PathBuf {
+    folder.join(format!("{number:016x}.threads"))
 }
 
 fn socket_path(folder: &Path, number: i64) -> PathBuf {

@@ -5,19 +5,19 @@ mod read;
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
-use hark_engine::limits::THREADS_MAX;
 use hark_engine::storage::{Range, reserved};
 use hark_engine::{
     Commit, Everything, Key, LogEntry, Outcome, Record, SessionId, SessionStorage, StorageError, ThreadId, Versioned,
 };
 use hark_machine::Program;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::Shared;
 use super::change::{Change, RowNumber, find_row};
 use super::database::next_thread;
+use super::numbers::Numbers;
 use super::row::{Fault, is_damage, name_of};
 use kept::KeptThreads;
 use read::read_history;
@@ -83,18 +83,12 @@ impl SqliteSession {
     }
 
     /// Reserves numbers where several processes start threads of the session.
-    fn reserve_together(&self, numbers: &Mutex<Connection>, count: u64) -> Result<ThreadId, StorageError> {
-        let next = next_thread("session.number");
-        let sql = format!(
-            "UPDATE session SET reserved = ?2 + min(max(reserved, {next}), {THREADS_MAX}) WHERE id = ?1
-            RETURNING reserved - ?2"
-        );
-        let connection = numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        let reserve = || -> rusqlite::Result<i64> {
-            connection.prepare_cached(&sql)?.query_row(params![self.id.as_str(), count as i64], |row| row.get(0))
+    fn reserve_together(&self, numbers: &Numbers, count: u64) -> Result<ThreadId, StorageError> {
+        let row = match self.row.load(Ordering::Acquire) {
+            0 => self.query(|_, row| Ok(Some(row)))?.ok_or(StorageError::Gone)?,
+            known => known,
         };
-        let first = reserve().map_err(|error| self.shared.database.error(&error))?;
-        reserved(first as u64, count)
+        reserved(numbers.reserve(row, count, || self.count_threads())?, count)
     }
 }
 

@@ -18,7 +18,8 @@ const MAGIC: u32 = 0x377f_0682;
 const PAGE_BYTES_MAX: u32 = 65_536;
 
 /// A commit that was cut off may leave one that is whole behind it, of a process that died before it could say so. Two in
-/// a row it does not.
+/// a row it does not, as every commit is on the disk before the next one is written: there is no connection that does not
+/// sync.
 const COMMITS_AS_PROOF: u32 = 2;
 
 /// After so many frames of an earlier use of the log, there are no others.

@@ -1,0 +1,53 @@
+//! Processes that were killed and are not gone yet.
+//!
+//! A process that has much memory takes a while to die, and holds its locks until then: it looks alive, and does nothing
+//! any more. Linux tells of it in `/proc`; elsewhere nobody is known to be dying.
+
+use std::fs;
+
+/// The process has begun to exit.
+const EXITING: u64 = 0x4;
+
+/// The bit of SIGKILL in a set of signals.
+const KILL: u64 = 1 << 8;
+
+/// Whether this process has been killed, or exits.
+pub(super) fn is_dying(process: u32) -> bool {
+    // In this order: the signal is no longer pending once it exits.
+    is_killed(process) || is_exiting(process)
+}
+
+fn is_killed(process: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    status.lines().any(|line| {
+        let set = line.strip_prefix("SigPnd:").or_else(|| line.strip_prefix("ShdPnd:"));
+        set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).is_some_and(|set| set & KILL != 0)
+    })
+}
+
+fn is_exiting(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The second field, the name, is in parentheses and may have anything in it. State is the third, flags are the ninth.
+    let mut fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ');
+    let is_gone = matches!(fields.next(), Some("Z" | "X"));
+    let flags = fields.nth(5).and_then(|flags| flags.parse::<u64>().ok());
+    is_gone || flags.is_some_and(|flags| flags & EXITING != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, id};
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_was_killed_is_dying_until_someone_asks_for_its_end() {
+        assert!(!is_dying(id()));
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        assert!(!is_dying(child.id()));
+        child.kill().unwrap();
+        assert!(is_dying(child.id()) || cfg!(not(target_os = "linux")));
+        child.wait().unwrap();
+        assert!(!is_dying(child.id()));
+    }
+}
