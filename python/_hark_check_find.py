@@ -34,14 +34,18 @@ class Found:
 
 
 class Finder:
+    """Looks into the same folders in the same order as `_hark_modules.ProjectModules` has a worker do."""
+
     def __init__(self, own_folders):
         self.own = [os.path.abspath(folder) for folder in own_folders]
         self.has_hooks = "PYTHONHOME" in os.environ
-        python_path = [os.path.abspath(each) for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
         self.standard = [each for each in sys.path if each]
-        self.others = python_path + self.standard
+        self.others = [os.path.abspath(each) for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+        self.others += self.standard
+        at = len(self.others)
         for folder in _site_folders():
             self.add_site_folder(folder)
+        self.folders = [*self.others[:at], *self.own, *self.others[at:]]
         if any(self.may_change_paths(name) for name in ("sitecustomize", "usercustomize")):
             self.has_hooks = True
 
@@ -74,12 +78,7 @@ class Finder:
         """A module without a dot in its name: found, UNKNOWABLE, or None if there is none."""
         if name in sys.builtin_module_names or name in ("hark", "__main__") or name.startswith("_hark_"):
             return UNKNOWABLE
-        own = self.in_folders(name, self.own)
-        other = self.in_folders(name, self.others)
-        if own is not None and other is not None:
-            # Which of them it is depends on what was loaded before.
-            return own if own is UNKNOWABLE or self.in_folders(name, self.standard) is None else UNKNOWABLE
-        found = own or other
+        found = self.in_folders(name, self.folders)
         return UNKNOWABLE if found is None and self.has_hooks else found
 
     def in_folders(self, name, folders):
@@ -106,7 +105,9 @@ class Finder:
         return Found(name, None, portions) if portions else None
 
     def is_own(self, file):
-        return any(file.startswith(os.path.join(folder, "")) for folder in self.own)
+        """Whether it is the project's, and not of a package that is installed inside of it."""
+        is_inside = any(file.startswith(os.path.join(folder, "")) for folder in self.own)
+        return is_inside and not any(os.sep + name + os.sep in file for name in ("site-packages", "dist-packages"))
 
     def names_beside(self, paths):
         """The names of modules in these folders."""

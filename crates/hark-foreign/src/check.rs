@@ -25,8 +25,9 @@ answers = sys.modules['_hark_check'].main(given['folders'], given['questions'])
 sys.stdout.buffer.write(json.dumps(answers).encode())
 ";
 
-const MODULES: [(&str, &str); 2] = [
+const MODULES: [(&str, &str); 3] = [
     ("_hark_check_find", include_str!("../../../python/_hark_check_find.py")),
+    ("_hark_check_scope", include_str!("../../../python/_hark_check_scope.py")),
     ("_hark_check", include_str!("../../../python/_hark_check.py")),
 ];
 

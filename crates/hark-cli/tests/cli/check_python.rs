@@ -20,7 +20,7 @@ fn warnings(folder: &Folder, line: &str) -> Vec<String> {
     let told = report["diagnostics"].as_array().unwrap().iter().map(|each| {
         assert_eq!(each["severity"], "warning");
         let [code, message, hint] = ["code", "message", "hint"].map(|key| each[key].as_str().unwrap_or_default());
-        let hint = hint.split(" by `").next().unwrap();
+        let hint = hint.split(", and in the folders").next().unwrap();
         let text = format!("{code} {}:{} {message} ({hint})", each["line"], each["column"]);
         text.replace(&folder.path().display().to_string(), "[FOLDER]")
     });
@@ -42,8 +42,8 @@ fn what_is_missing_is_warned_about() {
         "HK0027 2:1 the Python module `lib` has no `aera` (did you mean `area`?)",
         "HK0027 3:1 there is no Python module `lob` (did you mean `lib`?)",
         "HK0027 4:1 `lib.number` is no function, but a value of type int ()",
-        "HK0027 5:1 there is no Python module `yaml_of_old` (`requirements.txt` lists `yaml-of-old`: `hark sync` installs it)",
-        "HK0027 6:1 there is no Python module `src.lib.part` (it was looked for in the project, and)",
+        "HK0027 5:1 there is no Python module `yaml_of_old` (`requirements.txt` lists `yaml-of-old`, and `hark sync` installs it)",
+        "HK0027 6:1 there is no Python module `src.lib.part` (it was looked for in the project)",
     ];
     let test = folder("what_is_missing_is_warned_about", program);
     test.write("requirements.txt", "yaml-of-old\n");

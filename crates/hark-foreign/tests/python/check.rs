@@ -84,6 +84,7 @@ const FILES: &[(&str, &str)] = &[
     ("latin.py", "# -*- coding: latin-1 -*-\ndef f(a): return '\u{fc}'\n"),
     ("native.so", ""),
     ("json.py", "def only_here(): pass\n"),
+    ("src/json.py", "def only_there(): pass\n"),
 ];
 
 fn project(name: &str) -> PathBuf {
@@ -148,7 +149,7 @@ fn functions_are_known_by_their_definitions() {
         ("lib:plan", "the Python module `lib` has no plan, but plain"),
         ("lib:zzz", "the Python module `lib` has no zzz"),
         ("lib:number", "a int"),
-        ("lib:data", "?"),
+        ("lib:data", "a module"),
         ("src.lib:plain", "plain(a, b, c=...) 2-3"),
         ("latin:f", "f(a) 1-1"),
         ("wrong:f", "wrong in wrong.py:1"),
@@ -163,9 +164,16 @@ fn what_only_running_it_would_tell_is_not_judged() {
         ["decorated", "either", "fast", "half", "one", "two", "three", "opened", "walrus", "late", "gift", "nowhere"];
     let names: Vec<String> = names.iter().map(|name| format!("lib:{name}")).collect();
     let others =
-        ["dynamic:f", "filled:f", "starred:f", "starred:g", "circle:f", "circle:h", "native:f", "json:only_here"];
-    let of_others =
-        ["json:dumps", "math:sqrt", "sys:exit", "unheard_of.part:f", "hark:call_id", "lib:__name__", "lib:os.path"];
+        ["dynamic:f", "filled:f", "starred:f", "starred:g", "circle:f", "circle:h", "native:f", "starred:__file__"];
+    let of_others = [
+        "json.decoder:scanstring",
+        "math:sqrt",
+        "sys:exit",
+        "unheard_of.part:f",
+        "hark:call_id",
+        "lib:__name__",
+        "lib:os.path",
+    ];
     let expected: Vec<(&str, &str)> =
         names.iter().map(|name| (&**name, "?")).chain(others.map(|name| (name, "?"))).collect();
     check("check-unknown", &expected);
@@ -214,6 +222,9 @@ fn names_are_followed_through_modules() {
         ("spaces.leave:f", "no module spaces.leave, but spaces.leaf"),
         ("pgk:own", "no module pgk, but pkg"),
         ("pkg.part.deep:f", "no module pkg.part.deep"),
+        // A standard module goes before the project's of its name.
+        ("json:only_here", "the Python module `json` has no only_here"),
+        ("src.json:only_there", "only_there() 0-0"),
         ("textwrap:dedent", "dedent(text) 1-1"),
         ("textwrap:dedant", "the Python module `textwrap` has no dedant, but dedent"),
     ];

@@ -81,15 +81,15 @@ fn about(import: &Import<'_>, answer: &Answer, project: &Project, interpreter: &
         Answer::Unknown {} => Vec::new(),
         Answer::NoModule { no_module, near } => {
             let requirements = project.folder.join(&project.settings.python_requirements);
+            let Interpreter { path, origin } = interpreter;
             let hint = match (near, package_of(module, &requirements)) {
                 (Some(near), _) => format!("did you mean `{near}`?"),
                 (None, Some(package)) => {
                     let file = project.settings.python_requirements.display();
-                    format!("`{file}` lists `{package}`: `hark sync` installs it")
+                    format!("`{file}` lists `{package}`, and `hark sync` installs it")
                 }
                 (None, None) => {
-                    let Interpreter { path, origin } = interpreter;
-                    format!("it was looked for in the project, and by `{}` ({origin})", path.display())
+                    format!("it was looked for in the project, and in the folders of `{}` ({origin})", path.display())
                 }
             };
             vec![missing(format!("there is no Python module `{no_module}`")).with_hint(hint)]
