@@ -4,7 +4,7 @@
     durable.py [--hark PATH] [--profile NAME] [--only ROW ...] [--runs N] [--quick] [--json]
 
 Hark is built if need be. Each row has a folder of its own, with a new file, on the disk of the folder `target`. A figure
-is the median of 3 runs; those of `naps`, `waiting`, `resolve`, `state` and `age` are of one. Python is the interpreter that runs
+is the median of 3 runs; those of `naps`, `waiters`, `waiting`, `resolve`, `state` and `age` are of one. Python is the interpreter that runs
 this; `workers` is at its default, but for `crash`, which has 32. CPU time is that of the whole command, Python's workers and
 their start included. `--quick` takes small sizes, to see that everything works; nothing is asked of its figures.
 """
@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -44,10 +45,12 @@ class Size:
     awaits: int = 1000
     steps: int = 100_000
     naps: int = 40_000
+    waiters: int = 100_000
 
 
 QUICK = Size(sessions=50, at_once=200, threads=100, crashed=16, waiting=500, resolved=20, state_bytes=100_000,
-             awaits=50, steps=2500, naps=400)
+             awaits=50, steps=2500, naps=400,
+             waiters=400)
 
 
 @dataclass
@@ -247,6 +250,43 @@ def naps(bench, kind="threads"):
     yield Figure(f"CPU for {bench.size.naps:,} threads that sleep for 1 ms", "s", whole, 3.0, note=note)
 
 
+def waiters(bench):
+    """100,000 threads that wait for one promise"""
+    project, count = bench.project(), bench.size.waiters
+    # Those beyond the sixteenth have records of their own.
+    waits = "SELECT (SELECT count(*) FROM wait) + 16 >= ? AND (SELECT summary FROM thread WHERE number = 0) LIKE '%wait%'"
+    server = bench.start(project, "run", "-q", "-s", "sqlite", "crowd.hk", str(count))
+    wait_until(lambda: holds_in_file(project, waits, count), "all threads wait", pause=0.2)
+    bench.end(server, signal.SIGKILL)
+    server = bench.start(project, "resume", "-q")
+    time.sleep(2)
+    seconds, written = cpu_seconds(server.pid), bytes_written(server.pid)
+    bench.end(server)
+    yield Figure(f"CPU for taking up a session in which {count:,} threads wait", "s", seconds, 0.2)
+    yield Figure("the same: written", "MB", written / 1e6, 1)
+    session = json.loads(bench.run(project, "sessions", "--json"))[0]["session"]
+    begun = time.monotonic()
+    bench.run(project, "resolve", f"{session}/go/1", "1")
+    yield Figure(f"resolving a promise that {count:,} threads wait for", "s", time.monotonic() - begun, 2)
+
+
+def holds_in_file(project, question, *values):
+    try:
+        with sqlite3.connect(f"file:{project}/.hark/hark.db?mode=ro", uri=True) as file:
+            return bool(file.execute(question, values).fetchone()[0])
+    except sqlite3.OperationalError:
+        return False
+
+
+def bytes_written(pid):
+    return next(int(line.split()[1]) for line in Path(f"/proc/{pid}/io").read_text().splitlines() if line.startswith("wchar"))
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def cpu(bench):
     """CPU seconds for 1,000 sessions"""
     for program, words, count, asked in (("noop.hk", ["7"], "", (0.3, 0.1)), ("steps.hk", [], " of 10 Python steps", (4, 2))):
@@ -384,7 +424,7 @@ def crowd(bench):
             yield Figure(f"{title}, p50, among {count:,} {state} ones against alone", "x", among / alone, 1.25, 1.1, note=note)
 
 
-ROWS = [noop, noop_32, steps, steps_32, threads, naps, resolve, crash, waiting, cpu, state, age, crowd]
+ROWS = [noop, noop_32, steps, steps_32, threads, naps, waiters, resolve, crash, waiting, cpu, state, age, crowd]
 IN_PROCESSES = [noop, noop_32, steps, steps_32, threads, naps]
 
 

@@ -3,16 +3,20 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use hark_backends::System;
 use hark_backends::invoker::Threads;
 use hark_backends::storage::sqlite::SqliteStorage;
 use hark_bytecode::Binding;
+use hark_engine::outside::Outside;
+use hark_engine::storage::Range;
 use hark_engine::{
-    Engine, Invoker, NoForeign, Options, OutputItem, Ports, Report, Runner, Start, Storage, ThreadId, Whose,
+    Engine, FutureId, Invoker, NoForeign, Observer, Options, OutputItem, Ports, Report, Runner, SessionId, Start,
+    Storage, ThreadId, Whose,
 };
 use hark_machine::{Program, Value, text_of};
 
@@ -94,6 +98,39 @@ impl Served {
         result(&report, program)
     }
 
+    /// Takes all sessions, and works on them; answers their reports, as they come.
+    fn resume(&self) -> Arc<Mutex<Vec<Report>>> {
+        let reports = Arc::<Mutex<Vec<Report>>>::default();
+        let ended = reports.clone();
+        let observer: Arc<dyn Observer> = Arc::new(|_: &[OutputItem]| {});
+        let on_end: Arc<dyn Fn(Report) + Send + Sync> =
+            Arc::new(move |report| ended.lock().expect("it is whole").push(report));
+        self.engine.resume(None, &observer, &on_end).expect("the file is whole");
+        reports
+    }
+
+    /// Works until this holds.
+    fn wait_until(&self, holds: impl Fn(&Served) -> bool + Sync) {
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !holds(self) {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                done.store(true, Ordering::Release);
+                self.invoker.nudge();
+            });
+            self.invoker.serve(&done);
+        });
+    }
+
+    /// How many threads of a session wait for a Future with records of their own.
+    fn waiters(&self, id: &SessionId, program: &Arc<Program>) -> usize {
+        let records = self.storage.session(id, program).expect("the file is whole");
+        let future = FutureId::Promise("go/1".into());
+        records.scan(Range::Waiters(future), usize::MAX).expect("the file is whole").len()
+    }
+
     fn hints(&self) -> usize {
         self.invoker.hints.load(Ordering::Relaxed)
     }
@@ -140,4 +177,34 @@ fn a_thread_that_is_due_gets_few_hints() {
     assert_eq!(served.run(&program), THREADS.to_string());
     // One for its time, and one more if that had been looked at before its step was on the disk.
     assert!(served.hints() <= 2 * THREADS + 100, "{} hints for {THREADS} threads", served.hints());
+}
+
+/// A waiter beyond the sixteenth was loaded and written again at each restart.
+#[test]
+fn a_restart_writes_no_waiter_again() {
+    const THREADS: usize = 200;
+    let program = program(&format!(
+        "{MANY} fn each(f) {{ await f }} fn main() {{ total(start({THREADS}, future(\"go\", 1), []), 0) }}"
+    ));
+    let folder = Folder::new();
+    let id = {
+        let served = Served::new(&folder);
+        let id = served.engine.leave_to_others(start(&program)).expect("the file can be written");
+        let reports = served.resume();
+        served.wait_until(|served| served.waiters(&id, &program) == THREADS - 16);
+        drop(served);
+        assert_eq!(reports.lock().unwrap().len(), 0, "it waits");
+        id
+    };
+    let served = Served::new(&folder);
+    let reports = served.resume();
+    assert_eq!(served.storage.work().commits, 0, "nothing is new");
+    let outside = Outside::open(&*served.storage, &System, &id).expect("it is there");
+    let before = served.storage.work().commits;
+    outside.resolve("go/1", Value::Integer(1)).expect("it is pending");
+    served.wait_until(|_| !reports.lock().unwrap().is_empty());
+    let report = reports.lock().unwrap().pop().expect("it has ended");
+    assert_eq!(result(&report, &program), THREADS.to_string());
+    let commits = served.storage.work().commits - before;
+    assert!(commits <= THREADS as u64 * 3 / 2, "{commits} commits");
 }

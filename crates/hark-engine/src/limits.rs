@@ -25,8 +25,11 @@ pub const DURABLE_THREADS_AT_A_TIME: usize = 4;
 /// The most waiters that a Future's own record holds; those that come later have records of their own.
 pub const WAITERS_INLINE_MAX: usize = 16;
 
-/// The most threads that one commit wakes, so that it stays under 32 records.
-pub const WAKES_PER_COMMIT_MAX: usize = 12;
+/// The most records that others may know which a commit touches, in any storage.
+pub const COMMIT_RECORDS_MAX: usize = 32;
+
+/// The same where records are in the memory or the file of one machine, and many cost little more than one.
+pub const LOCAL_COMMIT_RECORDS_MAX: usize = 2_048;
 
 /// The most failed threads that one commit puts back for a retry: five records each.
 pub const RETRIES_PER_COMMIT_MAX: usize = 6;

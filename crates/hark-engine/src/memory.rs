@@ -14,6 +14,7 @@ use hark_machine::Program;
 
 use crate::commit::{Commit, Outcome};
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
+use crate::limits::LOCAL_COMMIT_RECORDS_MAX;
 use crate::record::{Key, Record, Versioned};
 use crate::storage::{Range, SessionStorage, Storage, StorageError, reserved};
 use pages::{Page, Pages};
@@ -85,6 +86,7 @@ impl SessionStorage for MemorySession {
         match range {
             Range::Live(from) => Ok(self.scan_live(from, limit)),
             Range::Waiters(future) => Ok(lock(&self.table).waiters(&future, limit)),
+            Range::Crowds => Ok(lock(&self.table).crowds(limit)),
             Range::Todos => Ok(lock(&self.table).todos(limit)),
             Range::Broken => Ok(lock(&self.table).broken(limit)),
             Range::Unawaited => Ok(lock(&self.table).unawaited(limit)),
@@ -104,6 +106,10 @@ impl SessionStorage for MemorySession {
         }
         commit.expect.clear();
         Ok(Outcome::Done)
+    }
+
+    fn commit_records_max(&self) -> usize {
+        LOCAL_COMMIT_RECORDS_MAX
     }
 
     fn reserve(&self, count: u64) -> Result<ThreadId, StorageError> {

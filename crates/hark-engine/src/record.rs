@@ -181,9 +181,6 @@ pub struct Live {
     pub call: Option<Box<PendingCall>>,
     /// How many times its worker was lost since it last got on.
     pub losses: u32,
-    /// It has entered itself among a Future's waiters with a record of its own, and is to look at the Future once more.
-    /// Of use only where it is written.
-    pub(crate) looks_again: bool,
     /// Where it is to be suspended for no reason but to test it.
     pub(crate) suspensions: Option<Box<Suspensions>>,
 }
@@ -335,7 +332,7 @@ impl Live {
     /// What a scan shows of a thread.
     pub fn without_state(status: Status) -> Box<Live> {
         let (calls, call, losses) = (0, None, 0);
-        Box::new(Live { status, state: State::Away, calls, call, losses, looks_again: false, suspensions: None })
+        Box::new(Live { status, state: State::Away, calls, call, losses, suspensions: None })
     }
 
     /// A thread that has not run yet.
@@ -354,13 +351,12 @@ impl Live {
         self.state = State::Ended;
     }
 
-    /// When someone must look at it, if ever. A thread that waits for a Future is woken by who resolves that, unless its
-    /// worker is lost before it has looked whether that has been done meanwhile.
+    /// When someone must look at it, if ever. A thread that waits for a Future is woken by who resolves that.
     pub fn due(&self) -> Option<Due> {
         match self.status {
             Status::Runnable | Status::Calling(_) => Some(Due::AtTakeover),
             Status::Sleeping(until) => Some(Due::At(until)),
-            Status::Waiting(_) | Status::Following(_) => self.looks_again.then_some(Due::AtTakeover),
+            Status::Waiting(_) | Status::Following(_) => None,
         }
     }
 }

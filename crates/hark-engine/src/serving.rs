@@ -268,6 +268,7 @@ impl Serving {
         session.invoke(&interrupted);
         session.invoke(&due);
         session.finish_todos()?;
+        session.wake_overlooked()?;
         // Whoever stopped last may have been lost before looking for the end.
         session.look_for_end(&mut session.stamps())
     }

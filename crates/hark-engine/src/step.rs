@@ -198,7 +198,6 @@ fn wait(
 ) {
     waiters::register(loaded.thread, awaited, known, commit, plan);
     live.status = status;
-    live.looks_again = plan.look_again.is_some();
     commit.put.push(Record::Live(loaded.thread, live));
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
-use crate::limits::{THREADS_MAX, WAKES_PER_COMMIT_MAX};
+use crate::limits::{COMMIT_RECORDS_MAX, THREADS_MAX};
 use crate::record::{Key, Record, SessionRecord, SessionState, Versioned};
 use crate::surroundings::Timestamp;
 
@@ -52,6 +52,12 @@ pub trait SessionStorage: Send + Sync {
     /// # Errors
     /// If the storage cannot be reached or is damaged; then nothing has happened.
     fn commit(&self, commit: &mut Commit) -> Result<Outcome, StorageError>;
+
+    /// How many records that others may know a commit may touch: 32 at least. A storage for which more are no burden says
+    /// how many it takes, so that work that goes on over many commits takes few.
+    fn commit_records_max(&self) -> usize {
+        COMMIT_RECORDS_MAX
+    }
 
     /// Reserves so many thread numbers and gives the first. They are greater than all that were reserved before.
     ///
@@ -209,9 +215,14 @@ pub(crate) fn catalog_of(storage: &dyn Storage) -> Result<&dyn Catalog, StorageE
     storage.catalog().ok_or_else(|| StorageError::Permanent("it keeps no sessions".into()))
 }
 
+/// How many threads one commit wakes or drops: two records each, and a few more.
+pub(crate) fn wakes_per_commit(records: &dyn SessionStorage) -> usize {
+    (records.commit_records_max() - 8) / 2
+}
+
 /// Those who wait for a Future with records of their own, as many as one commit wakes.
 pub(crate) fn some_waiters(records: &dyn SessionStorage, future: &FutureId) -> Result<Vec<ThreadId>, StorageError> {
-    let waits = records.scan(Range::Waiters(future.clone()), WAKES_PER_COMMIT_MAX)?;
+    let waits = records.scan(Range::Waiters(future.clone()), wakes_per_commit(records))?;
     let waiter = |record| match record {
         Record::Wait { waiter, .. } => Some(waiter),
         _ => None,
@@ -317,6 +328,8 @@ pub enum Range {
     Live(ThreadId),
     /// The waiters of this Future that have records of their own.
     Waiters(FutureId),
+    /// Of each Future that has such waiters, the first.
+    Crowds,
     /// The Futures whose waiters are still to be woken.
     Todos,
     /// The failures that nobody has awaited.

@@ -213,6 +213,12 @@ fn scans_are_in_order(suite: &Suite) {
     let waiters = suite.records.scan(Range::Waiters(ThreadId(7).into()), 9).expect("waiters can be scanned");
     let expected = [2, 5, 8].map(|waiter| Key::Wait { future: ThreadId(7).into(), waiter: ThreadId(waiter) });
     assert_eq!(waiters.iter().map(Record::key).collect::<Vec<_>>(), expected);
+    let crowds = suite.records.scan(Range::Crowds, 9).expect("Futures with many waiters can be scanned");
+    let expected = [(7, 2), (8, 1)]
+        .map(|(future, waiter)| Key::Wait { future: ThreadId(future).into(), waiter: ThreadId(waiter) });
+    assert_eq!(crowds.iter().map(Record::key).collect::<Vec<_>>(), expected);
+    let crowds = suite.records.scan(Range::Crowds, 1).expect("Futures with many waiters can be scanned");
+    assert_eq!(crowds.len(), 1);
 }
 
 fn sessions_are_apart(suite: &Suite) {

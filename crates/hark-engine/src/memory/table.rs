@@ -1,6 +1,7 @@
 //! The records in memory that are not a thread's or its Future's own. There are few of them.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::failure::Failure;
 use crate::id::{FutureId, Stamp, ThreadId};
@@ -72,6 +73,18 @@ impl Table {
         let range = (future.clone(), ThreadId(0))..=(future.clone(), ThreadId(u64::MAX));
         let waits = self.waits.range(range).take(limit);
         waits.map(|((future, waiter), _)| Record::Wait { future: future.clone(), waiter: *waiter }).collect()
+    }
+
+    pub fn crowds(&self, limit: usize) -> Vec<Record> {
+        let mut crowds: Vec<Record> = Vec::new();
+        let mut from = Bound::Unbounded;
+        while crowds.len() < limit
+            && let Some((future, waiter)) = self.waits.range((from, Bound::Unbounded)).next().map(|(key, _)| key)
+        {
+            crowds.push(Record::Wait { future: future.clone(), waiter: *waiter });
+            from = Bound::Excluded((future.clone(), ThreadId(u64::MAX)));
+        }
+        crowds
     }
 
     pub fn todos(&self, limit: usize) -> Vec<Record> {

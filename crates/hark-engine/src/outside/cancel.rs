@@ -3,10 +3,9 @@
 use super::{Outside, OutsideError};
 use crate::commit::{Commit, Outcome};
 use crate::id::Stamps;
-use crate::limits::WAKES_PER_COMMIT_MAX;
 use crate::record::{Key, Record, SessionState, Versioned};
 use crate::step;
-use crate::storage::{Range, SessionStorage, StorageError};
+use crate::storage::{Range, SessionStorage, StorageError, wakes_per_commit};
 
 impl Outside<'_> {
     /// Ends the session: none of its threads goes on.
@@ -41,7 +40,7 @@ pub(crate) fn drop_threads(records: &dyn SessionStorage, stamps: &mut Stamps<'_>
             // It was removed, and an older copy of it has been imported since.
             return Ok(());
         }
-        let live = records.scan(Range::Live(step::FIRST), WAKES_PER_COMMIT_MAX)?;
+        let live = records.scan(Range::Live(step::FIRST), wakes_per_commit(records))?;
         if live.is_empty() {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use super::Session;
 use crate::commit::{Commit, Outcome};
 use crate::id::{FutureId, ThreadId};
 use crate::invoker::Seat;
-use crate::record::{Key, Record};
+use crate::record::{FutureRecord, Key, Record};
 use crate::storage::{Range, StorageError};
 use crate::turn::Worker;
 
@@ -21,6 +21,21 @@ impl Session {
     pub fn finish_todos(&self) -> Result<(), StorageError> {
         for todo in self.records.scan(Range::Todos, usize::MAX)? {
             if let Record::Todo(future) = todo {
+                self.wake_rest(&future)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Wakes those who entered themselves among a Future's waiters, with records of their own, when that was just being
+    /// resolved, and whose worker was lost before it looked at the Future once more.
+    pub fn wake_overlooked(&self) -> Result<(), StorageError> {
+        for crowd in self.records.scan(Range::Crowds, usize::MAX)? {
+            let Record::Wait { future, .. } = crowd else { continue };
+            let mut found = Vec::with_capacity(1);
+            self.records.read(&[Key::Future(future.clone())], &mut found)?;
+            let record = found.pop().flatten().map(|found| found.record);
+            if matches!(record, Some(Record::Future(_, FutureRecord::Resolved(_) | FutureRecord::Failed(_)))) {
                 self.wake_rest(&future)?;
             }
         }

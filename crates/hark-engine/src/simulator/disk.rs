@@ -129,6 +129,10 @@ impl Disk {
                 }
             }
         }
+        if *range == Range::Crowds {
+            let mut seen = BTreeSet::new();
+            shown.retain(|key, _| matches!(key, Key::Wait { future, .. } if seen.insert(future)));
+        }
         let records = shown.into_iter().take(limit).map(|(key, row)| {
             let record = decode(key, row, program)?;
             Ok(match record {
@@ -211,7 +215,10 @@ fn is_within(range: &Range, key: &Key) -> bool {
     match (range, key) {
         (Range::Live(from), Key::Live(thread)) => thread >= from,
         (Range::Waiters(awaited), Key::Wait { future, .. }) => future == awaited,
-        (Range::Todos, Key::Todo(_)) | (Range::Unawaited, Key::Unawaited(_)) | (Range::Broken, Key::Broken(_)) => true,
+        (Range::Crowds, Key::Wait { .. })
+        | (Range::Todos, Key::Todo(_))
+        | (Range::Unawaited, Key::Unawaited(_))
+        | (Range::Broken, Key::Broken(_)) => true,
         _ => false,
     }
 }

@@ -168,6 +168,7 @@ impl Catalog for Shared {
                     state != 'running'
                     OR EXISTS (SELECT 1 FROM ready WHERE session = session.number)
                     OR EXISTS (SELECT 1 FROM todo WHERE session = session.number)
+                    OR EXISTS (SELECT 1 FROM wait WHERE session = session.number)
                     OR EXISTS (SELECT 1 FROM thread WHERE session = session.number AND due <= ?2)
                     OR NOT EXISTS (SELECT 1 FROM thread WHERE session = session.number))";
             let mut statement = connection.prepare_cached(sql)?;

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use hark_engine::limits::LOCAL_COMMIT_RECORDS_MAX;
 use hark_engine::storage::{Range, reserved};
 use hark_engine::{
     Commit, Everything, Key, LogEntry, Outcome, Record, SessionId, SessionStorage, StorageError, ThreadId, Versioned,
@@ -133,6 +134,10 @@ impl SessionStorage for SqliteSession {
             self.kept.keep(commit, &sizes);
         }
         Ok(outcome)
+    }
+
+    fn commit_records_max(&self) -> usize {
+        LOCAL_COMMIT_RECORDS_MAX
     }
 
     fn reserve(&self, count: u64) -> Result<ThreadId, StorageError> {

@@ -134,6 +134,21 @@ impl SqliteSession {
                     found.push(Record::Wait { future: future.clone(), waiter: thread_from(row, 0)? });
                 }
             }
+            Range::Crowds => {
+                // The waiters between are skipped: there may be very many.
+                let sql = "WITH RECURSIVE crowd (future) AS (
+                        SELECT min(future) FROM wait WHERE session = ?1
+                        UNION ALL
+                        SELECT (SELECT min(future) FROM wait WHERE session = ?1 AND future > crowd.future)
+                        FROM crowd WHERE crowd.future IS NOT NULL)
+                    SELECT future, (SELECT min(thread) FROM wait WHERE session = ?1 AND wait.future = crowd.future)
+                    FROM crowd WHERE future IS NOT NULL LIMIT ?2";
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query(params![session, limit])?;
+                while let Some(row) = rows.next()? {
+                    found.push(Record::Wait { future: future_from(row, 0)?, waiter: thread_from(row, 1)? });
+                }
+            }
             Range::Todos => {
                 let sql = "SELECT future FROM todo WHERE session = ?1 ORDER BY future LIMIT ?2";
                 let mut statement = connection.prepare_cached(sql)?;
