@@ -4,6 +4,7 @@
 //! if it names a command it is moved to the front, else `run` is put there. The parser then has nothing to guess.
 
 mod leading;
+mod negative;
 mod options;
 mod program;
 mod session;
@@ -100,10 +101,13 @@ Examples:
 /// If it is a wrong one, or asks for help or the version; the error knows what to print and how to exit.
 pub fn parse(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
     let mut definition = definition();
-    let arguments = leading::with_command_first(arguments, &definition);
+    let mut arguments = leading::with_command_first(arguments, &definition);
+    negative::mark(&mut arguments, &definition);
     let matches = definition.try_get_matches_from_mut(arguments)?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))?;
-    Ok(cli.command.unwrap_or(Command::Run(cli.run)))
+    let mut command = cli.command.unwrap_or(Command::Run(cli.run));
+    negative::unmark(&mut command);
+    Ok(command)
 }
 
 /// The parser, as completions describe it.
@@ -171,6 +175,10 @@ mod tests {
     #[test]
     fn negative_numbers_and_what_follows_dashes_are_arguments() {
         assert_eq!(run("x.hk -5 -1.5 -1e3"), expect("x.hk", "main", &["-5", "-1.5", "-1e3"]));
+        assert_eq!(run("-q x.hk -.5 -f g -inf"), expect("x.hk", "g", &["-.5", "-inf"]));
+        assert_eq!(run("x.hk a -- -.5"), expect("x.hk", "main", &["a", "-.5"]));
+        let Command::Bench(bench) = parsed("bench x.hk -.5 --sessions 3") else { panic!("not bench") };
+        assert_eq!((bench.arguments, bench.sessions), (vec!["-.5".into()], 3));
         assert_eq!(run("x.hk -- -f g --json"), expect("x.hk", "main", &["-f", "g", "--json"]));
         assert_eq!(run("x.hk -f g -- -- a"), expect("x.hk", "g", &["--", "a"]));
         assert_eq!(run("-- x.hk -q"), expect("x.hk", "main", &["-q"]));

@@ -4,7 +4,7 @@ use std::io;
 
 use hark_bytecode::{Source, Span};
 
-use crate::render::{Count, Label, Lines, Notice, Paint, Severity, Style, draw_notice};
+use crate::render::{Count, Label, Lines, Notice, Paint, Severity, Style, draw_notice, escape};
 
 /// A problem with a file that is not a program: a setting, say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,11 +118,11 @@ impl Failure {
 
 fn draw_message(message: &str, hint: Option<&str>, style: Style, out: &mut String) {
     style.push(out, Paint::Error, "error");
-    style.push(out, Paint::Strong, &format!(": {message}"));
+    style.push(out, Paint::Strong, &format!(": {}", escape::lines(message)));
     out.push('\n');
     if let Some(hint) = hint {
         style.push(out, Paint::Hint, "hint");
-        out.push_str(&format!(": {hint}\n"));
+        out.push_str(&format!(": {}\n", escape::lines(hint)));
     }
 }
 

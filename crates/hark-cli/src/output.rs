@@ -7,17 +7,27 @@ use std::io::{self, Write};
 pub use stream::Stream;
 
 use crate::failure::Failure;
+use crate::render::{Style, escape};
 
-/// Writes data to standard output.
+/// Writes to standard output what a person is to read.
 ///
 /// # Errors
 /// If nobody reads it, or the disk is full.
 pub fn write_out(text: &str) -> Result<(), Failure> {
+    write_raw(&escape::whole(text, Style::for_stdout().is_colored()))
+}
+
+/// Writes to standard output what a program has printed, or came to, as it is.
+///
+/// # Errors
+/// If nobody reads it, or the disk is full.
+pub fn write_raw(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Output)
 }
 
 /// Tells the user something. If nobody listens, there is nobody to tell that either.
 pub fn tell(text: &str) {
+    let text = escape::whole(text, Style::for_stderr().is_colored());
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

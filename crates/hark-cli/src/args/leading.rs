@@ -31,7 +31,7 @@ fn leading_options(words: &[OsString], definition: &clap::Command) -> usize {
 }
 
 /// Whether an option's value is the word after it.
-fn takes_next_word(option: &OsStr, definition: &clap::Command) -> bool {
+pub(super) fn takes_next_word(option: &OsStr, definition: &clap::Command) -> bool {
     let Some(option) = option.to_str() else { return false };
     if let Some(long) = option.strip_prefix("--") {
         return takes_value(definition, |known| known.get_long() == Some(long));

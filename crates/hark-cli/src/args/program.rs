@@ -23,7 +23,7 @@ pub struct Run {
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: Option<PathBuf>,
     /// Arguments of the function; it gets them as strings
-    #[arg(value_name = "ARG", allow_negative_numbers = true)]
+    #[arg(value_name = "ARG")]
     pub arguments: Vec<OsString>,
     /// The function to call: one of the program's or an import
     #[arg(short, long, value_name = "FUNCTION", default_value = "main")]
@@ -151,7 +151,7 @@ pub struct Bench {
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: Option<PathBuf>,
     /// Arguments of the function; it gets them as strings
-    #[arg(value_name = "ARG", allow_negative_numbers = true)]
+    #[arg(value_name = "ARG")]
     pub arguments: Vec<OsString>,
     /// The function to call: one of the program's or an import
     #[arg(short, long, value_name = "FUNCTION", default_value = "main")]

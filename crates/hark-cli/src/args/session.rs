@@ -94,7 +94,8 @@ pub struct WorkerProcess {
 Examples:
   hark stdout                   of the newest session
   hark stdout 01a1fd87-1c       of this one
-  hark stdout --follow          go on until the session ends")]
+  hark stdout --follow          go on until the session ends
+  hark stdout --raw > copy.txt  as `hark run` has printed it")]
 pub struct Stdout {
     /// The session: the beginning of its id is enough. Without it: the newest
     #[arg(value_name = "ID")]
@@ -102,6 +103,9 @@ pub struct Stdout {
     /// Go on as it comes, until the session ends
     #[arg(long)]
     pub follow: bool,
+    /// Print what it printed and nothing else, as it is: what is no text for a terminal, too
+    #[arg(long, conflicts_with = "json")]
+    pub raw: bool,
     #[command(flatten)]
     pub kept: Kept,
 }

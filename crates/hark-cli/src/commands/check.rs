@@ -10,7 +10,7 @@ use crate::failure::{self, Failure};
 use crate::output;
 use crate::program::Compiled;
 use crate::project;
-use crate::render::{Paint, Style};
+use crate::render::{Paint, Style, escape};
 use crate::report::Json;
 
 /// Shows everything that is wrong with a program.
@@ -36,7 +36,11 @@ pub fn check(wanted: &Check) -> Result<u8, Failure> {
     } else {
         let mut out = compiled.drawn(style);
         if !wanted.quiet {
-            style.push(&mut out, Paint::Dim, &format!("{}: {}", loaded.source.path, compiled.count().text()));
+            style.push(
+                &mut out,
+                Paint::Dim,
+                &format!("{}: {}", escape::line(&loaded.source.path), compiled.count().text()),
+            );
             out.push('\n');
         }
         output::tell(&out);

@@ -12,6 +12,6 @@ use crate::output;
 pub fn completions(wanted: &Completions) -> Result<u8, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(wanted.shell, &mut args::definition(), "hark", &mut script);
-    output::write_out(&String::from_utf8_lossy(&script))?;
+    output::write_raw(&String::from_utf8_lossy(&script))?;
     Ok(FINISHED)
 }

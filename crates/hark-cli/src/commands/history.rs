@@ -4,14 +4,14 @@ use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
 
-use hark_engine::{LogEntry, SessionId, Timestamp};
+use hark_engine::{Event, LogEntry, SessionId, Timestamp};
 
 use super::FINISHED;
 use super::kept::Store;
 use crate::args::{self, Events, Kept};
 use crate::failure::Failure;
 use crate::output;
-use crate::render::{Paint, Style};
+use crate::render::{Paint, Style, escape};
 use crate::report::{self, Json};
 use crate::storage;
 
@@ -29,12 +29,29 @@ enum Wanted {
     ByThread,
 }
 
+/// How it is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Each line with its thread and time.
+    Lines,
+    /// Nothing but the text, as it is.
+    Raw,
+    Json,
+}
+
+impl Form {
+    fn of(kept: &Kept) -> Form {
+        if kept.json { Form::Json } else { Form::Lines }
+    }
+}
+
 /// Prints what a session printed: thread, time since the start, text.
 ///
 /// # Errors
 /// If there is no such session, or it cannot be read.
 pub fn stdout(wanted: &args::Stdout) -> Result<u8, Failure> {
-    show(&wanted.kept, wanted.id.as_deref(), wanted.follow, Wanted::Printed)
+    let form = if wanted.raw { Form::Raw } else { Form::of(&wanted.kept) };
+    show(&wanted.kept, wanted.id.as_deref(), wanted.follow, Wanted::Printed, form)
 }
 
 /// Prints what happened in a session.
@@ -43,31 +60,43 @@ pub fn stdout(wanted: &args::Stdout) -> Result<u8, Failure> {
 /// If there is no such session, or it cannot be read.
 pub fn events(wanted: &Events) -> Result<u8, Failure> {
     let order = if wanted.unified || wanted.follow { Wanted::InOrder } else { Wanted::ByThread };
-    show(&wanted.kept, wanted.id.as_deref(), wanted.follow, order)
+    show(&wanted.kept, wanted.id.as_deref(), wanted.follow, order, Form::of(&wanted.kept))
 }
 
-fn show(kept: &Kept, id: Option<&str>, follow: bool, wanted: Wanted) -> Result<u8, Failure> {
+fn show(kept: &Kept, id: Option<&str>, follow: bool, wanted: Wanted, form: Form) -> Result<u8, Failure> {
     let store = Store::existing(&kept.storage, &kept.config)?;
     let summary = store.find(id)?;
     let started = summary.record.about.started;
     let read = |write: &mut dyn FnMut(&[LogEntry]) -> Result<(), Failure>| {
         read_history(&store, &summary.id, follow, wanted, write)
     };
-    if kept.json {
-        let mut done = Ok(());
-        report::write_list(|json| {
-            let mut write =
-                |entries: &[LogEntry]| write_json(entries, json).and_then(|()| json.flush()).map_err(Failure::Output);
-            done = read(&mut write);
-            Ok(())
-        })?;
-        done?;
-    } else {
-        let style = Style::for_stdout();
-        read(&mut |entries| {
-            let lines: String = entries.iter().map(|entry| line(entry, started, style)).collect();
-            output::write_out(&lines)
-        })?;
+    match form {
+        Form::Json => {
+            let mut done = Ok(());
+            report::write_list(|json| {
+                let mut write = |entries: &[LogEntry]| {
+                    write_json(entries, json).and_then(|()| json.flush()).map_err(Failure::Output)
+                };
+                done = read(&mut write);
+                Ok(())
+            })?;
+            done?;
+        }
+        Form::Raw => read(&mut |entries| {
+            let printed = entries.iter().filter_map(|entry| match &entry.event {
+                Event::Printed { text } => Some(text.as_str()),
+                _ => None,
+            });
+            output::write_raw(&printed.collect::<String>())
+        })?,
+        Form::Lines => {
+            let style = Style::for_stdout();
+            read(&mut |entries| {
+                let mut out = String::new();
+                entries.iter().for_each(|entry| draw(entry, started, style, &mut out));
+                output::write_out(&out)
+            })?;
+        }
     }
     Ok(FINISHED)
 }
@@ -112,10 +141,19 @@ fn is_over(store: &Store, id: &SessionId) -> Result<bool, Failure> {
     Ok(record.is_none_or(|(_, record)| record.state.is_over()))
 }
 
-fn line(entry: &LogEntry, started: Timestamp, style: Style) -> String {
+/// Draws an entry; of what was printed each line, so that none can be taken for another entry.
+fn draw(entry: &LogEntry, started: Timestamp, style: Style, out: &mut String) {
     let offset = format!("+{:.6}", entry.time.since(started).as_secs_f64());
     let offset = style.paint(Paint::Dim, &format!("{offset:>14}"));
-    format!("{:>6}  {offset}  {}\n", entry.thread.to_string(), entry.event)
+    let mut draw_line = |line: &str| out.push_str(&format!("{:>6}  {offset}  {line}\n", entry.thread.to_string()));
+    match &entry.event {
+        Event::Printed { text } => {
+            let text = text.strip_suffix('\n').unwrap_or(text);
+            let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+            lines.for_each(|line| draw_line(&escape::printed_line(line)));
+        }
+        event => draw_line(&escape::line(&event.to_string())),
+    }
 }
 
 fn write_json<W: Write>(entries: &[LogEntry], json: &mut Json<W>) -> io::Result<()> {
@@ -124,7 +162,7 @@ fn write_json<W: Write>(entries: &[LogEntry], json: &mut Json<W>) -> io::Result<
         json.entry("time", &entry.time.to_string())?;
         json.entry_of("thread", entry.thread)?;
         match &entry.event {
-            hark_engine::Event::Printed { text } => {
+            Event::Printed { text } => {
                 json.entry("event", "printed")?;
                 json.entry("text", text)?;
             }

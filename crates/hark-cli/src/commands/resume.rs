@@ -210,7 +210,7 @@ fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure>
         each.errors.iter().for_each(|error| draw_error(&error.error, &lines, style, &mut out));
         output::tell(&out);
         if let Some(result) = each.result.as_ref().filter(|result| !matches!(result, Value::Null)) {
-            output::write_out(&format!("{}\n", hark_machine::text_of(result, program)))?;
+            output::write_raw(&format!("{}\n", hark_machine::text_of(result, program)))?;
         }
     }
     Ok(())

@@ -4,15 +4,19 @@ use std::io::{self, Write};
 
 use hark_backends::System;
 use hark_engine::{Filter, Listed, SessionState, Summary, Surroundings, Timestamp};
+use unicode_width::UnicodeWidthStr;
 
 use super::FINISHED;
 use super::kept::{Store, shown_duration, shown_state};
 use crate::args::{Sessions, StateName};
 use crate::failure::Failure;
 use crate::output;
-use crate::render::{Paint, Style};
+use crate::render::{Paint, Style, escape};
 use crate::report::{self, Json};
 use crate::storage;
+
+/// The most characters of a function's name in the list.
+const NAME_CHARACTERS_MAX: usize = 60;
 
 /// The state of a session whose summary cannot be read.
 const DAMAGED: &str = "damaged";
@@ -74,22 +78,26 @@ fn table(found: &[Listed], style: Style) -> String {
     rows.extend(found.iter().map(|listed| {
         let summary = match listed {
             Ok(summary) => summary,
-            Err(damaged) => return [damaged.id.as_str(), "?", DAMAGED, "?", "?", "?"].map(str::to_owned),
+            Err(damaged) => {
+                let id = escape::line(damaged.id.as_str());
+                return [&*id, "?", DAMAGED, "?", "?", "?"].map(str::to_owned);
+            }
         };
         let about = &summary.record.about;
         [
             summary.id.to_string(),
-            about.function.clone(),
+            shown_name(&about.function),
             shown_state(summary).to_owned(),
             summary.threads.to_string(),
             shown_time(about.started),
             shown_duration(about.started, end_of(summary)),
         ]
     }));
-    let widths: Vec<usize> = (0..6).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> =
+        (0..6).map(|column| rows.iter().map(|row| row[column].width()).max().unwrap_or(0)).collect();
     let mut out = String::new();
     for (index, row) in rows.iter().enumerate() {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell}{:1$}", "", width - cell.width()));
         let line = cells.collect::<Vec<_>>().join("  ");
         style.push(&mut out, if index == 0 { Paint::Dim } else { Paint::Plain }, line.trim_end());
         out.push('\n');
@@ -101,10 +109,19 @@ fn end_of(summary: &Summary) -> Timestamp {
     summary.record.ended.unwrap_or_else(|| System.now())
 }
 
+/// A function's name, which may be a stranger's: in one line, and not a very long one.
+fn shown_name(name: &str) -> String {
+    let name = match name.char_indices().nth(NAME_CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}...", &name[..end]),
+        None => name.to_owned(),
+    };
+    escape::line(&name).into_owned()
+}
+
 /// To the second.
 fn shown_time(time: Timestamp) -> String {
     let text = time.to_string();
-    format!("{} {}", &text[..10], &text[11..19])
+    text.split_once('.').map_or(&*text, |(seconds, _)| seconds).replace('T', " ")
 }
 
 fn write_listed<W: Write>(listed: &Listed, json: &mut Json<W>) -> io::Result<()> {

@@ -15,7 +15,7 @@ use super::sessions::write_summary_fields;
 use crate::args::OfSession;
 use crate::failure::Failure;
 use crate::output;
-use crate::render::{Lines, Paint, Style, draw_error};
+use crate::render::{Lines, Paint, Style, draw_error, escape};
 use crate::report::{self, Json};
 use crate::storage;
 
@@ -128,7 +128,7 @@ fn drawn(
     let mut out = String::new();
     let mut field = |name: &str, value: &str| {
         style.push(&mut out, Paint::Dim, &format!("{name:9}"));
-        out.push_str(value);
+        out.push_str(&escape::line(value));
         out.push('\n');
     };
     field("session", summary.id.as_str());
@@ -158,12 +158,16 @@ fn draw_threads(threads: &BTreeMap<ThreadId, Shown>, lines: &Lines<'_>, style: S
         let Some(thread) = threads.get(&number) else { continue };
         open.extend(thread.children.iter().rev().map(|child| (*child, depth + 1)));
         out.push_str(&"  ".repeat(depth.min(20)));
-        style.push(out, Paint::Strong, &format!("thread {number} {}", thread.function));
+        style.push(out, Paint::Strong, &format!("thread {number} {}", escape::line(&thread.function)));
         let state = [thread.state, &thread.detail].join(" ");
-        out.push_str(&format!(": {}", state.trim_end()));
+        out.push_str(&format!(": {}", escape::line(state.trim_end())));
         if let Some(place) = &thread.place {
             let line = lines.location(place.span.start).line;
-            style.push(out, Paint::Dim, &format!(", in {} at {}:{line}", place.function, lines.path()));
+            style.push(
+                out,
+                Paint::Dim,
+                &format!(", in {} at {}:{line}", escape::line(&place.function), escape::line(lines.path())),
+            );
         }
         out.push('\n');
     }

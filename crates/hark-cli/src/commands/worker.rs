@@ -17,7 +17,7 @@ use crate::args::{Worker, WorkerProcess};
 use crate::failure::Failure;
 use crate::output;
 use crate::project;
-use crate::render::{Paint, Style};
+use crate::render::{Paint, Style, escape};
 use crate::session::{self, Serving};
 use crate::signals::Interruption;
 use crate::storage;
@@ -35,7 +35,7 @@ pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
     let mut serving =
         Serving::new(&project, storage, invoker, true, session::options(&project), &Interruption::default())?;
     if !wanted.quiet {
-        let text = format!("serving {}; Ctrl-C stops it", folder.display());
+        let text = format!("serving {}; Ctrl-C stops it", escape::line(&folder.to_string_lossy()));
         output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &text)));
     }
     serving.attend(Whose::All)?;

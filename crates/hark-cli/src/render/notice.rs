@@ -2,6 +2,7 @@
 
 use hark_bytecode::Span;
 
+use super::escape;
 use super::lines::Lines;
 use super::snippet::draw_places;
 use super::style::{Paint, Style};
@@ -63,13 +64,13 @@ pub fn draw_notice(notice: &Notice<'_>, lines: &Lines<'_>, style: Style, out: &m
         title = format!("{title}[{}]", notice.code);
     }
     style.push(out, notice.severity.paint(), &title);
-    style.push(out, Paint::Strong, &format!(": {}", notice.message));
+    style.push(out, Paint::Strong, &format!(": {}", escape::lines(notice.message)));
     out.push('\n');
     draw_places(&notice.labels, lines, notice.severity.paint(), style, out);
     if let Some(hint) = notice.hint {
         style.push(out, Paint::Hint, "hint");
         out.push_str(": ");
-        out.push_str(hint);
+        out.push_str(&escape::lines(hint));
         out.push('\n');
     }
 }

@@ -5,6 +5,7 @@
 use hark_bytecode::Span;
 use unicode_width::UnicodeWidthChar;
 
+use super::escape::{self, is_harmful};
 use super::lines::Lines;
 use super::notice::Label;
 use super::style::{Paint, Style};
@@ -38,7 +39,7 @@ pub fn draw_places(labels: &[Label<'_>], lines: &Lines<'_>, paint: Paint, style:
 
     let place = lines.location(first.span.start);
     style.push(out, Paint::Dim, &format!("{:width$} -->", ""));
-    out.push_str(&format!(" {}:{}:{}\n", lines.path(), place.line, place.column));
+    out.push_str(&format!(" {}:{}:{}\n", escape::line(lines.path()), place.line, place.column));
     let mut previous = None;
     let mut rest = marks.as_slice();
     while let Some(head) = rest.first() {
@@ -156,7 +157,7 @@ impl<'a> Excerpt<'a> {
         }
         if let Some(mark) = self.marks.last().filter(|mark| !mark.text.is_empty()) {
             out.push(' ');
-            gutter.style.push(out, paint_of(mark, paint), mark.text);
+            gutter.style.push(out, paint_of(mark, paint), &escape::line(mark.text));
         }
         out.push('\n');
     }
@@ -178,7 +179,7 @@ impl<'a> Excerpt<'a> {
                 }
             }
             out.push_str(&" ".repeat(self.columns[index].0 - column));
-            gutter.style.push(out, paint_of(&self.marks[index], paint), self.marks[index].text);
+            gutter.style.push(out, paint_of(&self.marks[index], paint), &escape::line(self.marks[index].text));
             out.push('\n');
         }
     }
@@ -229,8 +230,8 @@ fn push_printable(out: &mut String, character: char) -> usize {
             out.push_str(&" ".repeat(TAB_WIDTH));
             TAB_WIDTH
         }
-        // Marks that turn the direction of the text around would make the line lie.
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+        // As wide as it is in the text, so that columns can be counted.
+        harmful if is_harmful(harmful) => {
             out.push('\u{fffd}');
             1
         }

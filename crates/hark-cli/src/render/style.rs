@@ -57,7 +57,7 @@ impl Style {
         }
         out.push_str(code(paint));
         out.push_str(text);
-        out.push_str("\x1b[0m");
+        out.push_str(END);
     }
 
     /// The text in this paint.
@@ -74,7 +74,21 @@ fn allowed() -> bool {
         && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-fn code(paint: Paint) -> &'static str {
+/// All codes that a text of ours may have in it.
+pub(super) const CODES: [&str; 7] = [
+    END,
+    code(Paint::Error),
+    code(Paint::Warning),
+    code(Paint::Hint),
+    code(Paint::Strong),
+    code(Paint::Dim),
+    code(Paint::Instruction),
+];
+
+/// What ends a color.
+const END: &str = "\x1b[0m";
+
+const fn code(paint: Paint) -> &'static str {
     match paint {
         Paint::Plain => "",
         Paint::Error => "\x1b[1;31m",

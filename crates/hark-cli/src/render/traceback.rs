@@ -3,6 +3,7 @@
 use hark_bytecode::Span;
 use hark_machine::{Error, TraceFrame, Value};
 
+use super::escape;
 use super::lines::Lines;
 use super::notice::Label;
 use super::snippet::{draw_places, excerpt};
@@ -18,13 +19,14 @@ pub fn draw_error(error: &Error, lines: &Lines<'_>, style: Style, out: &mut Stri
         draw_places(&[Label { span: frame.span, text: "" }], lines, Paint::Error, style, out);
     }
     // "error" is the kind of errors that have no other.
-    let title = if &*error.kind == "error" { "error".to_owned() } else { format!("error[{}]", error.kind) };
+    let title =
+        if &*error.kind == "error" { "error".to_owned() } else { format!("error[{}]", escape::line(&error.kind)) };
     style.push(out, Paint::Error, &title);
-    style.push(out, Paint::Strong, &format!(": {}", error.message));
+    style.push(out, Paint::Strong, &format!(": {}", escape::lines(&error.message)));
     out.push('\n');
     if let Some(traceback) = python_traceback(error) {
         for line in traceback.trim_end().lines() {
-            style.push(out, Paint::Dim, format!("  {line}").trim_end());
+            style.push(out, Paint::Dim, format!("  {}", escape::printed_line(line)).trim_end());
             out.push('\n');
         }
     }
@@ -67,8 +69,8 @@ fn draw_frames(frames: &[TraceFrame], omitted: u64, lines: &Lines<'_>, style: St
 
 fn draw_frame(frame: &TraceFrame, lines: &Lines<'_>, style: Style, out: &mut String) {
     let place = lines.location(frame.span.start);
-    out.push_str(&format!("  thread {}, {}:{}, in ", frame.thread, lines.path(), place.line));
-    style.push(out, Paint::Strong, &frame.function);
+    out.push_str(&format!("  thread {}, {}:{}, in ", frame.thread, escape::line(lines.path()), place.line));
+    style.push(out, Paint::Strong, &escape::line(&frame.function));
     out.push('\n');
     let line = source_line(frame.span, lines);
     if !line.is_empty() {

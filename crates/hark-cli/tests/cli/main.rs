@@ -8,7 +8,11 @@ mod check_and_asm;
 mod check_python;
 mod clocks;
 mod data_dir;
+#[path = "../../../../fuzz/src/document.rs"]
+#[allow(dead_code, reason = "the fuzz targets use all of it")]
+mod document;
 mod errors;
+mod escapes;
 mod faults;
 mod golden;
 mod harness;

@@ -1,0 +1,98 @@
+//! What others wrote, made fit for a terminal: names, messages and paths may hold escape sequences, line breaks that forge
+//! a line, and marks that turn the direction of the text around.
+//!
+//! Everything that is shown goes through here, except what the program itself prints.
+
+use std::borrow::Cow;
+
+use super::style;
+
+/// What begins the lines of a text after the first one, so that none is taken for a line of ours.
+const INDENT: &str = "  ";
+
+/// Whether a terminal would obey it, or show the text around it as something else than it is.
+pub fn is_harmful(character: char) -> bool {
+    matches!(
+        character,
+        // Marks of direction, ends of lines and paragraphs, and letters that nobody sees.
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}'
+    ) || character.is_control()
+}
+
+/// A text within a line: a name, a path.
+pub fn line(text: &str) -> Cow<'_, str> {
+    escaped(text, |_| false)
+}
+
+/// A line that a program has printed, in which a tab is none of ours to judge.
+pub fn printed_line(text: &str) -> Cow<'_, str> {
+    escaped(text, |character| character == '\t')
+}
+
+/// A text that may have several lines: a message.
+pub fn lines(text: &str) -> Cow<'_, str> {
+    let text = escaped(text, |character| matches!(character, '\n' | '\t'));
+    if text.contains('\n') { Cow::Owned(text.replace('\n', &format!("\n{INDENT}"))) } else { text }
+}
+
+/// A whole text that is about to be shown, with our own colors in it. This is the last look at it, for what was not escaped
+/// where it was put in.
+pub fn whole(text: &str, is_colored: bool) -> Cow<'_, str> {
+    if !is_colored {
+        return escaped(text, |character| matches!(character, '\n' | '\t'));
+    }
+    let mut parts = text.split('\x1b');
+    let mut out = escaped(parts.next().unwrap_or_default(), |character| matches!(character, '\n' | '\t')).into_owned();
+    for part in parts {
+        let code = style::CODES.iter().find(|code| part.starts_with(&code[1..]));
+        let rest = part.strip_prefix(code.map_or("", |code| &code[1..])).unwrap_or(part);
+        out.push_str(code.unwrap_or(&"\\x1b"));
+        out.push_str(&escaped(rest, |character| matches!(character, '\n' | '\t')));
+    }
+    Cow::Owned(out)
+}
+
+fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let is_escaped = |character: char| is_harmful(character) && !is_kept(character);
+    let Some(first) = text.find(is_escaped) else { return Cow::Borrowed(text) };
+    let mut out = text[..first].to_owned();
+    for character in text[first..].chars() {
+        match character {
+            character if !is_escaped(character) => out.push(character),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            character if u32::from(character) < 0x100 => out.push_str(&format!("\\x{:02x}", u32::from(character))),
+            character => out.push_str(&format!("\\u{{{:x}}}", u32::from(character))),
+        }
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW_TITLE: &str = "a\x1b]0;owned\x07b\u{9b}2J\x7f";
+
+    #[test]
+    fn nothing_reaches_the_terminal() {
+        assert_eq!(line(WINDOW_TITLE), "a\\x1b]0;owned\\x07b\\x9b2J\\x7f");
+        assert_eq!(line("one\ntwo\r\tthree"), "one\\ntwo\\r\\tthree");
+        assert_eq!(line("\u{202e}txt\u{2066}\u{e0041}"), "\\u{202e}txt\\u{2066}\\u{e0041}");
+        assert!(matches!(line("Grüße, 世界, 🦀, 👩‍💻"), Cow::Borrowed(_)));
+        assert_eq!(printed_line("\t10%\r20%"), "\t10%\\r20%");
+    }
+
+    #[test]
+    fn a_second_line_is_seen_to_be_one() {
+        assert_eq!(lines("no\nerror: all is lost\x1b[2J"), "no\n  error: all is lost\\x1b[2J");
+    }
+
+    #[test]
+    fn our_colors_stay_and_no_others() {
+        let text = "\x1b[1;31merror\x1b[0m: \x1b[31mred\x1b[2J\x1b\n\r";
+        assert_eq!(whole(text, true), "\x1b[1;31merror\x1b[0m: \\x1b[31mred\\x1b[2J\\x1b\n\\r");
+        assert_eq!(whole("a\x1b[0mb", false), "a\\x1b[0mb");
+    }
+}
