@@ -51,6 +51,10 @@ impl Surroundings for System {
         System::set_steady_offset(clock_offset());
     }
 
+    fn pause(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+
     fn random(&self) -> u64 {
         random()
     }

@@ -222,6 +222,9 @@ impl Serving {
 }
 
 fn tell_failure(session: &SessionId, error: &StorageError) {
-    let failure = Failure::Storage(format!("session {session} cannot go on: {error}"));
+    let failure = Failure::Storage(match error {
+        StorageError::Transient(_) => format!("session {session} waits until its storage answers: {error}"),
+        _ => format!("session {session} cannot go on: {error}"),
+    });
     output::tell(&failure.drawn(Style::for_stderr()));
 }

@@ -116,8 +116,9 @@ impl<'a> Attendant<'a> {
         if self.claimed.is_empty() {
             return Ok(());
         }
-        let active = catalog.active(&self.claimed, self.serving.seen())?;
-        self.claimed.clear();
+        // If that cannot be told, they may all be.
+        let claimed = std::mem::take(&mut self.claimed);
+        let active = catalog.active(&claimed, self.serving.seen()).unwrap_or(claimed);
         for claimed in active {
             let taken = match self.serving.take(&claimed.session) {
                 Ok(Some(session)) => self.serving.take_up(&session, claimed.was_lost),
@@ -133,18 +134,29 @@ impl<'a> Attendant<'a> {
 
     /// Tells what failed; answers whether something may be tried again.
     fn note_failures(&mut self) -> bool {
+        for (id, error) in self.serving.take_waits() {
+            self.tell(&id, &error);
+        }
         for (id, error) in self.serving.take_failures() {
-            if self.told.get(&id) != Some(&error) {
-                (self.on_failure)(&id, &error);
-                self.told.insert(id.clone(), error.clone());
-            }
+            self.tell(&id, &error);
             if self.takes_all && matches!(error, StorageError::Transient(_)) {
-                self.claimed.push(Claimed { session: id, was_lost: false });
+                // Whoever looks next for sessions that nobody serves takes it.
+                if self.serving.release(&id).is_err() {
+                    self.claimed.push(Claimed { session: id, was_lost: false });
+                }
             } else if self.takes_all && matches!(error, StorageError::Exhausted(_)) {
                 let until = self.serving.steady_now().after(EXHAUSTED_RETRY_WAIT);
                 self.postponed.push((until, Claimed { session: id, was_lost: false }));
             }
         }
         !self.claimed.is_empty()
+    }
+
+    /// Tells an error of a session, unless it was the last one that was told of it.
+    fn tell(&mut self, id: &SessionId, error: &StorageError) {
+        if self.told.get(id) != Some(error) {
+            (self.on_failure)(id, error);
+            self.told.insert(id.clone(), error.clone());
+        }
     }
 }

@@ -203,7 +203,8 @@ impl Engine {
         // It is not entered among those that this engine serves: it may be taken as soon as it is released.
         let session = self.make(&id, start, Arc::new(|_: &[OutputItem]| {}), None)?;
         session.write_start()?;
-        serving.catalog()?.release(Some(&id))?;
+        // From here on the session is there, and nobody would know that it is to be taken.
+        serving.release(&id)?;
         serving.catalog()?.announce();
         Ok(id)
     }

@@ -22,6 +22,7 @@ pub mod limits;
 mod memory;
 mod output;
 pub mod outside;
+mod patience;
 mod record;
 pub mod remote;
 mod report;

@@ -65,6 +65,17 @@ pub const STORAGE_RETRY_WAIT: Duration = Duration::from_millis(200);
 /// one more of a call.
 pub const EXHAUSTED_RETRY_WAIT: Duration = Duration::from_secs(5);
 
+/// How long a session under way waits for a storage that does not answer, before it is given up, and how many times it asks
+/// at least: a process that was stopped meanwhile has not waited.
+pub const STORAGE_PATIENCE: Duration = Duration::from_secs(300);
+/// See [`STORAGE_PATIENCE`].
+pub const STORAGE_TRIES_MIN: u32 = 20;
+
+/// How long it waits before it asks again: at first, and at most.
+pub const STORAGE_PAUSE: Duration = Duration::from_millis(10);
+/// See [`STORAGE_PAUSE`].
+pub const STORAGE_PAUSE_MAX: Duration = Duration::from_millis(500);
+
 /// The most characters of an argument that a session's summary shows.
 pub const SHOWN_ARGUMENT_MAX: usize = 200;
 

@@ -16,6 +16,7 @@ use crate::id::{SessionId, Stamp, ThreadId};
 use crate::limits::NEWS_WAIT_MAX;
 use crate::output::{Observer, OutputItem};
 use crate::outside::{Outside, drop_threads};
+use crate::patience::patiently;
 use crate::record::{SessionRecord, SessionState};
 use crate::remote::{Told, Upstream};
 use crate::session::{OnEnd, Parts, Place, Places, Session};
@@ -38,6 +39,8 @@ pub(crate) struct Serving {
     mailboxes: Mutex<HashMap<SessionId, Hinted>>,
     /// Sessions that nobody waits for, which the storage did not let go on.
     failures: Mutex<Vec<(SessionId, StorageError)>>,
+    /// Sessions that wait for a storage that does not answer.
+    waits: Mutex<Vec<(SessionId, StorageError)>>,
     upstream: Option<Arc<dyn Upstream>>,
     me: Weak<Serving>,
 }
@@ -67,6 +70,7 @@ impl Serving {
             timetable: Timetable::default(),
             mailboxes: Mutex::default(),
             failures: Mutex::default(),
+            waits: Mutex::default(),
             upstream,
             me: me.clone(),
         })
@@ -85,25 +89,34 @@ impl Serving {
         storage::catalog_of(&*self.ports.storage)
     }
 
-    /// The program with this hash, from memory if some session has it.
-    pub fn program(&self, hash: &str) -> Result<Arc<Program>, StorageError> {
-        let mut programs = lock(&self.programs);
-        if let Some(program) = programs.get(hash).and_then(Weak::upgrade) {
+    /// Asks for something of a session under way, until the storage answers.
+    fn ask<T>(
+        &self,
+        id: &SessionId,
+        request: impl Fn(&dyn Catalog) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let catalog = self.catalog()?;
+        let tell = |error: &StorageError| self.note_wait(id, error);
+        patiently(&*self.ports.surroundings, &self.is_interrupted, &tell, || request(catalog))
+    }
+
+    /// A session's program, from memory if some session has it.
+    fn program(&self, id: &SessionId, hash: &str) -> Result<Arc<Program>, StorageError> {
+        if let Some(program) = lock(&self.programs).get(hash).and_then(Weak::upgrade) {
             return Ok(program);
         }
-        let executable = self.catalog()?.program(hash)?;
+        let executable = self.ask(id, |catalog| catalog.program(hash))?;
         let program = Program::new(executable).map_err(|error| StorageError::Permanent(error.to_string()))?;
         let program = Arc::new(program);
-        programs.insert(hash.to_owned(), Arc::downgrade(&program));
+        lock(&self.programs).insert(hash.to_owned(), Arc::downgrade(&program));
         Ok(program)
     }
 
     /// Keeps a program, unless it is known to be kept.
     pub fn keep_program(&self, hash: &str, program: &Arc<Program>) -> Result<(), StorageError> {
-        let mut programs = lock(&self.programs);
-        if programs.get(hash).and_then(Weak::upgrade).is_none() {
+        if lock(&self.programs).get(hash).and_then(Weak::upgrade).is_none() {
             self.catalog()?.put_program(hash, program.executable())?;
-            programs.insert(hash.to_owned(), Arc::downgrade(program));
+            lock(&self.programs).insert(hash.to_owned(), Arc::downgrade(program));
         }
         Ok(())
     }
@@ -162,9 +175,9 @@ impl Serving {
     }
 
     fn forget_wakes(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
-        let Some((_, record)) = self.catalog()?.record(id)? else { return Ok(()) };
+        let Some((_, record)) = self.ask(id, |catalog| catalog.record(id))? else { return Ok(()) };
         let is_cancelled = record.state == SessionState::Cancelled;
-        let session = self.make(id, record, Arc::new(|_: &[OutputItem]| {}), None)?;
+        let session = self.make(id, record)?;
         let mut stamps = session.stamps();
         if is_cancelled {
             // Whoever ended it may have been lost, or not have seen one that was just being started.
@@ -192,27 +205,12 @@ impl Serving {
         observer: Arc<dyn Observer>,
         on_end: OnEnd,
     ) -> Result<Option<Arc<Session>>, StorageError> {
-        let running = self.running(id)?;
-        let mut sessions = lock(&self.sessions);
-        match sessions.entry(id.clone()) {
-            Entry::Occupied(mut entry) => {
-                entry.get_mut().is_watched = true;
-                let session = entry.get().session.clone();
-                session.add_activity(1);
-                drop(sessions);
-                session.watch(observer, on_end);
-                Ok(Some(session))
-            }
-            Entry::Vacant(entry) => {
-                let Some(record) = running else { return Ok(None) };
-                let session = self.make(id, record, observer, Some(on_end))?;
-                session.add_activity(1);
-                entry.insert(Entered { session: session.clone(), is_watched: true });
-                drop(sessions);
-                self.look_interrupted(&session);
-                Ok(Some(session))
-            }
+        let Some(session) = self.take(id)? else { return Ok(None) };
+        if let Some(entered) = lock(&self.sessions).get_mut(id) {
+            entered.is_watched = true;
         }
+        session.watch(observer, on_end);
+        Ok(Some(session))
     }
 
     /// Goes on with a session that was claimed and that nobody waits for, if it is one that can run. It is held, by one
@@ -228,11 +226,11 @@ impl Serving {
             return Ok(Some(session));
         }
         let Some(record) = self.running(id)? else { return Ok(None) };
+        let session = self.make(id, record)?;
         let mut sessions = lock(&self.sessions);
         if let Some(session) = entered(&sessions) {
             return Ok(Some(session));
         }
-        let session = self.make(id, record, Arc::new(|_: &[OutputItem]| {}), None)?;
         session.add_activity(1);
         sessions.insert(id.clone(), Entered { session: session.clone(), is_watched: false });
         drop(sessions);
@@ -257,7 +255,8 @@ impl Serving {
 
     fn begin_again(&self, session: &Arc<Session>, was_lost: bool) -> Result<(), StorageError> {
         self.note_stopped(session)?;
-        let Unattended { interrupted, due } = self.catalog()?.unattended(session.id(), self.seen())?;
+        let Unattended { interrupted, due } =
+            self.ask(session.id(), |catalog| catalog.unattended(session.id(), self.seen()))?;
         if interrupted.is_empty() && due.is_empty() {
             session.look_for_loss()?;
         }
@@ -284,7 +283,8 @@ impl Serving {
 
     /// Whoever had a session before, and was slow, may have ended its first thread while it was in memory here.
     fn note_stopped(&self, session: &Session) -> Result<(), StorageError> {
-        if self.catalog()?.record(session.id())?.is_some_and(|(_, record)| record.first_stopped) {
+        let record = self.ask(session.id(), |catalog| catalog.record(session.id()))?;
+        if record.is_some_and(|(_, record)| record.first_stopped) {
             session.set_first_stopped(None);
         }
         Ok(())
@@ -292,7 +292,7 @@ impl Serving {
 
     /// The record of a session that can run. What a process that is gone left half-way is settled first.
     fn running(&self, id: &SessionId) -> Result<Option<SessionRecord>, StorageError> {
-        while let Some((stamp, record)) = self.catalog()?.record(id)? {
+        while let Some((stamp, record)) = self.ask(id, |catalog| catalog.record(id))? {
             let is_settled = match record.state {
                 SessionState::Running => !record.retrying,
                 SessionState::Moving | SessionState::Importing => false,
@@ -302,23 +302,17 @@ impl Serving {
                 return Ok((record.state == SessionState::Running).then_some(record));
             }
             let Ports { storage, surroundings, .. } = &self.ports;
-            let program = self.program(&record.about.program)?;
+            let program = self.program(id, &record.about.program)?;
             let outside = Outside::with_program(&**storage, &**surroundings, id, record.clone(), program)?;
-            if !outside.recover(stamp, &record)? {
+            if !self.ask(id, |_| outside.recover(stamp, &record))? {
                 return Ok(None);
             }
         }
         Ok(None)
     }
 
-    fn make(
-        &self,
-        id: &SessionId,
-        record: SessionRecord,
-        observer: Arc<dyn Observer>,
-        on_end: Option<OnEnd>,
-    ) -> Result<Arc<Session>, StorageError> {
-        let program = self.program(&record.about.program)?;
+    fn make(&self, id: &SessionId, record: SessionRecord) -> Result<Arc<Session>, StorageError> {
+        let program = self.program(id, &record.about.program)?;
         let records = self.ports.storage.session(id, &program)?;
         let parts = Parts {
             id: id.clone(),
@@ -327,11 +321,16 @@ impl Serving {
             options: self.options.clone(),
             ports: self.ports.clone(),
             records,
-            observer,
+            observer: Arc::new(|_: &[OutputItem]| {}),
             serving: self.me.upgrade(),
-            on_end,
+            on_end: None,
         };
         Session::resumed(parts, record.first_stopped)
+    }
+
+    /// Gives up a session, for others to take.
+    pub fn release(&self, id: &SessionId) -> Result<(), StorageError> {
+        self.ask(id, |catalog| catalog.release(Some(id)))
     }
 
     /// Now, or up to when there was a look at the agenda, if the clock was set back since.
@@ -443,6 +442,19 @@ impl Serving {
         if let Ok(catalog) = self.catalog() {
             catalog.ring();
         }
+    }
+
+    /// A session waits for the storage, as whoever looks after sessions should know.
+    pub fn note_wait(&self, id: &SessionId, error: &StorageError) {
+        lock(&self.waits).push((id.clone(), error.clone()));
+        if let Ok(catalog) = self.catalog() {
+            catalog.ring();
+        }
+    }
+
+    /// The sessions that have begun to wait since the last time that this was asked.
+    pub fn take_waits(&self) -> Vec<(SessionId, StorageError)> {
+        std::mem::take(&mut *lock(&self.waits))
     }
 
     /// What has failed since the last time that this was asked.

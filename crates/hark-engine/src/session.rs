@@ -23,6 +23,7 @@ use crate::id::{SessionId, Stamps, ThreadId};
 use crate::invoker::{Runner, Seat};
 use crate::limits::{DURABLE_THREADS_AT_A_TIME, THREADS_AT_A_TIME};
 use crate::output::Observer;
+use crate::patience::PatientRecords;
 use crate::record::{About, Live};
 use crate::remote::{Supervised, Told, Upstream};
 use crate::sequence::Sequence;
@@ -47,7 +48,10 @@ pub(crate) struct Session {
     program: Arc<Program>,
     options: Options,
     ports: Ports,
+    /// Its records. If it can be taken up again, requests wait for a storage that does not answer.
     records: Arc<dyn SessionStorage>,
+    /// The same without waiting, for who starts a session: there is nothing yet that would be lost.
+    impatient_records: Arc<dyn SessionStorage>,
     output: Mutex<Output>,
     /// The first thread, as long as nothing of the session is written down.
     unwritten: Mutex<Option<Box<Live>>>,
@@ -67,6 +71,8 @@ pub(crate) struct Session {
     /// Why it ended, once it did.
     end: OnceLock<End>,
     over: Arc<AtomicBool>,
+    /// It ended here before it was over, so that its requests need not be answered any more.
+    is_given_up: Arc<AtomicBool>,
     /// The first thread's value, once that is written down.
     result: OnceLock<Value>,
     /// Called at its end.
@@ -103,13 +109,24 @@ impl Session {
 
     /// A session that others have begun.
     pub fn resumed(parts: Parts, first_stopped: bool) -> Result<Arc<Session>, StorageError> {
-        let threads = parts.records.reserve(0)?.0;
-        Ok(Session::with(parts, threads, first_stopped))
+        let session = Session::with(parts, 0, first_stopped);
+        session.threads.store(session.records.reserve(0)?.0, Ordering::Relaxed);
+        Ok(session)
     }
 
     fn with(parts: Parts, threads: u64, first_stopped: bool) -> Arc<Session> {
         let Parts { id, about, program, options, ports, records, observer, serving, on_end } = parts;
         let seed = ports.surroundings.random();
+        let is_given_up = Arc::new(AtomicBool::new(false));
+        let impatient_records = records.clone();
+        let records: Arc<dyn SessionStorage> = match &serving {
+            Some(serving) => {
+                let (serving, id, surroundings) = (serving.clone(), id.clone(), ports.surroundings.clone());
+                let tell = Box::new(move |error: &StorageError| serving.note_wait(&id, error));
+                Arc::new(PatientRecords { records, surroundings, is_given_up: is_given_up.clone(), tell })
+            }
+            None => records,
+        };
         Arc::new_cyclic(|me| Session {
             id,
             about,
@@ -117,6 +134,7 @@ impl Session {
             options,
             ports,
             records,
+            impatient_records,
             output: Mutex::new(Output { observer, kept: Vec::new() }),
             unwritten: Mutex::default(),
             calls: Calls::default(),
@@ -128,6 +146,7 @@ impl Session {
             first_stopped: AtomicBool::new(first_stopped),
             end: OnceLock::new(),
             over: Arc::default(),
+            is_given_up,
             result: OnceLock::new(),
             on_end: Mutex::new(on_end),
             threads: AtomicU64::new(threads),
@@ -148,7 +167,9 @@ impl Session {
         self.log_start(&mut commit);
         let mut may_have_happened = false;
         loop {
-            match self.records.commit(&mut commit)? {
+            // Once the session may be there, it has to be known whether it is.
+            let records = if may_have_happened { &self.records } else { &self.impatient_records };
+            match records.commit(&mut commit)? {
                 Outcome::Unknown => may_have_happened = true,
                 // Nobody else begins a session with this id.
                 Outcome::Conflict if !may_have_happened => {

@@ -13,6 +13,7 @@
 //!   a living process none is lost, and what a dead one knew is found in the storage by who takes its sessions over.
 //! - **A server is only suspected** of being dead: others take its sessions while it goes on for a while.
 //! - **The answer of a commit is lost**, whether it happened or not.
+//! - **A request is refused** for the moment, and may be made again.
 //! - **A scan shows a part** of a commit that has not returned.
 //! - **Hints come twice**: the agenda names threads that nobody has to look at.
 //! - **The clock jumps**, forward and back.

@@ -32,6 +32,8 @@ pub trait Surroundings: Send + Sync {
     /// Steady time may begin anew with what the clock shows: no timer of this process is under way. Without this a
     /// process that started with a wrong clock would keep timers in times that no later process understands.
     fn follow_clock(&self) {}
+    /// Waits for so long.
+    fn pause(&self, duration: Duration);
     /// 64 bits that nobody can guess, and that no copy of this process, or of its machine, will get.
     fn random(&self) -> u64;
 }

@@ -115,6 +115,7 @@ impl Session {
     /// Ends the session here, which is no more this server's, if it has been written down at all.
     pub fn look_taken_over(&self) -> Result<(), StorageError> {
         self.was_taken_over.store(true, Ordering::Release);
+        self.ports.foreign.cancel(&self.id);
         if self.look_closed()? && !self.is_over() {
             return Err(StorageError::TakenOver);
         }
@@ -191,10 +192,12 @@ impl Session {
 
     /// Answers whether it ends with this, and nobody waits for that.
     pub(super) fn end_with(&self, end: End) -> bool {
+        let gives_up = matches!(end, End::Interrupted | End::Storage(_));
         if self.end.set(end).is_err() {
             // The first reason counts.
             return false;
         }
+        self.is_given_up.store(gives_up, Ordering::Release);
         self.over.store(true, Ordering::Release);
         self.tell_end();
         if let Some(session) = self.me.upgrade().filter(|_| self.ports.invoker.is_remote()) {

@@ -6,6 +6,7 @@ use super::world::{Health, Process};
 use crate::id::SessionId;
 use crate::outside::{Outside, OutsideError};
 use crate::record::SessionState;
+use crate::storage::StorageError;
 use hark_machine::Value;
 
 /// What someone outside does to a session.
@@ -93,6 +94,8 @@ impl Universe {
             Ok(()) | Err(OutsideError::WrongState(_)) => true,
             Err(OutsideError::AlreadyDone(_)) if was_tried => true,
             Err(OutsideError::Storage(_)) if has_died => false,
+            // Whoever tried does so again.
+            Err(OutsideError::Storage(StorageError::Transient(_))) => false,
             Err(error) => {
                 world.faults.push(format!("{act:?}: {error}"));
                 true

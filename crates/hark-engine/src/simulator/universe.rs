@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use hark_bytecode::Binding;
 use hark_machine::{Program, Value};
@@ -82,6 +83,11 @@ impl Surroundings for Sky {
         self.now()
     }
 
+    fn pause(&self, duration: Duration) {
+        let mut world = self.0.world();
+        world.now = world.now.after(duration);
+    }
+
     fn random(&self) -> u64 {
         self.0.world().chance.bits()
     }
@@ -142,6 +148,11 @@ impl Universe {
         let answer = {
             let mut world = self.world();
             world.count.requests += 1;
+            let cases = world.disturbances.transient;
+            if world.happens(cases) {
+                world.count.transient += 1;
+                return Err(StorageError::Transient("it is busy".into()));
+            }
             effect(&mut world)
         };
         self.pause(number, holding)?;
@@ -379,6 +390,8 @@ impl Universe {
         let mut world = self.world();
         match begun {
             Ok(id) => lock(&self.begun).push((number, id)),
+            // Whoever starts a session hears at once that the storage does not answer.
+            Err(StorageError::Transient(_)) => {}
             Err(error) if world.health(number) != Health::Dead => world.faults.push(format!("a start: {error}")),
             Err(_) => {}
         }

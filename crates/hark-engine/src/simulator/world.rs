@@ -86,6 +86,8 @@ pub struct Count {
     pub suspicions: u64,
     /// Commits whose answer was lost.
     pub unknown: u64,
+    /// Requests that were refused, and could be made again.
+    pub transient: u64,
     /// Commits that were in conflict.
     pub conflicts: u64,
     /// Requests that were paused.
@@ -105,6 +107,7 @@ pub(super) struct Disturbances {
     pub death: u64,
     pub suspicion: u64,
     pub unknown: u64,
+    pub transient: u64,
     pub pause: u64,
     /// How many things happen in a pause at most.
     pub pause_length: u64,
@@ -127,6 +130,7 @@ impl Disturbances {
             death: 0,
             suspicion: 0,
             unknown: 0,
+            transient: 0,
             pause: 0,
             pause_length: 1,
             weak_scan: 0,
@@ -157,6 +161,7 @@ impl Disturbances {
             sessions: some(&[1, 1, 1, 2]),
             until: some(&[100, 300, 300, 1_000, 1_000, 1_000, 1_000, 4_000]),
             has_leases,
+            transient: some(&[0, 0, 20, 150]),
         }
     }
 }
