@@ -180,14 +180,18 @@ class Rude(Exception):
 
 
 class Custom(Exception):
-    pass
+    """One that cannot be made again from what it shows."""
+
+    def __init__(self, code, text):
+        super().__init__(text)
+        self.code = code
 
 
 def chained():
     try:
         {}["cause"]
     except KeyError as error:
-        raise Custom("effect") from error
+        raise Custom(7, "effect") from error
 
 
 def raises(what):

@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""Hark's Python side with each release of Python that is installed: tests/pythons.py HARK [--venv FOLDER]
+
+Each runs a program whose functions use what differs between releases (event loops, start methods, loaders), and the tests
+of the module `hark` outside of Hark. With --venv, a virtual environment to install into, the module is also installed
+there and checked by mypy. What cannot be tried on this machine is said.
+"""
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RELEASES = ["3.%d" % minor for minor in range(8, 15)]
+
+PROGRAM = """
+import(answer, src.functions, 1);
+import(spawned, src.functions, 0);
+import(loop, src.functions, 0);
+import(later, src.functions, 1);
+import(unfit, src.functions, 0);
+
+fn main() {
+  same = loop() == loop();
+  print([answer(20), spawned(), same, later(1), later(2)]);
+  print("refused");
+  unfit()
+}
+"""
+
+FUNCTIONS = """
+import asyncio
+import email.utils
+import json
+import logging
+import multiprocessing
+
+import hark
+
+limit = None
+
+async def answer(x):
+    assert hark.attempt() == 1
+    await asyncio.sleep(0)
+    return 2 * x + 2
+
+def square(x):
+    return x * x
+
+def spawned():
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.map(square, [1, 2, 3])
+
+def loop():
+    return id(asyncio.get_event_loop())
+
+async def later(x):
+    global limit
+    limit = limit or asyncio.Semaphore(1)
+    asyncio.ensure_future(asyncio.sleep(600))
+    async with limit:
+        await asyncio.gather(asyncio.sleep(0), asyncio.sleep(0.001))
+    return x
+
+def unfit():
+    return {"a": [1, {2}]}
+"""
+
+EXPECTED = "[42, [1, 4, 9], true, 1, 2]\nrefused\n"
+REFUSED = 'returned what no Hark value can be: key "a" of the dict, item 1 of the list is a set: return `list(x)`'
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("hark", type=pathlib.Path)
+    parser.add_argument("--venv", type=pathlib.Path)
+    options = parser.parse_args()
+    hark = options.hark.resolve()
+    check_version()
+    tried = 0
+    for release in RELEASES:
+        python = interpreter(release)
+        if python is None:
+            print("skipped: Python %s is not installed" % release)
+            continue
+        check_program(hark, python)
+        run([python, "-m", "unittest", "discover", "-s", ROOT / "python/tests"], PYTHONPATH=str(ROOT / "python"))
+        print("Python %s: ok (%s)" % (release, python))
+        tried += 1
+    if not tried:
+        sys.exit("no release of Python could be tried")
+    if options.venv:
+        check_package(options.venv / "bin/python")
+
+
+def interpreter(release):
+    """The interpreter itself, not what stands for it on PATH."""
+    command = ["python" + release, "-c", "import sys; print(sys.executable)"]
+    folders = sorted(pathlib.Path.home().glob(".pyenv/versions/%s.*/bin" % release))
+    for tool in [command, *([str(folder / command[0]), *command[1:]] for folder in folders)]:
+        try:
+            return subprocess.run(tool, check=True, capture_output=True, text=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            continue
+    return None
+
+
+def check_program(hark, python):
+    with tempfile.TemporaryDirectory() as folder:
+        project = pathlib.Path(folder)
+        (project / "src").mkdir()
+        (project / "main.hk").write_text(PROGRAM)
+        (project / "hark.toml").write_text('[project]\npython = "%s"\n[python]\nworkers = 1\n' % python)
+        (project / "src/functions.py").write_text(FUNCTIONS)
+        for name in ("token", "logging", "email", "types"):
+            (project / "src" / (name + ".py")).write_text("raise ImportError('the project has it too')\n")
+        command = [hark, "-q", project / "main.hk"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        if done.stdout != EXPECTED or REFUSED not in done.stderr:
+            sys.exit("%s: the program printed\n%s%s" % (python, done.stdout, done.stderr))
+
+
+def check_version():
+    ours = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
+    package = re.search(r'^version = "(.*)"', (ROOT / "python/pyproject.toml").read_text(), re.M)[1]
+    if package != ours.replace("-dev", ".dev0"):
+        sys.exit("python/pyproject.toml has version %s, Cargo.toml %s" % (package, ours))
+
+
+def check_package(python):
+    """Installs the package, and checks it and what uses it."""
+    with tempfile.TemporaryDirectory() as folder:
+        # A copy, since setuptools leaves things behind.
+        shutil.copytree(ROOT / "python", pathlib.Path(folder) / "python")
+        run([python, "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", "./python"], folder)
+        user = pathlib.Path(folder) / "test_user.py"
+        user.write_text((ROOT / "python/tests/test_hark.py").read_text())
+        run([python, "-m", "unittest", "test_user"], folder)
+        if subprocess.run([python, "-c", "import mypy"], stderr=subprocess.DEVNULL).returncode:
+            print("skipped: mypy is not installed in %s" % python.parent.parent)
+            return
+        # Installed it counts as typed; and by itself it is free of mistakes.
+        run([python, "-m", "mypy", "--strict", "--cache-dir", folder, user], folder)
+        run([python, "-m", "mypy", "--strict", "--cache-dir", folder, ROOT / "python/hark"], folder)
+    print("the package: ok")
+
+
+def run(command, folder=None, **environment):
+    done = subprocess.run(command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit("%s\n%s%s" % (" ".join(map(str, command)), done.stdout, done.stderr))
+
+
+if __name__ == "__main__":
+    main()
