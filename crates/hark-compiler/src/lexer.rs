@@ -5,7 +5,7 @@ mod number;
 mod string;
 
 use hark_bytecode::{BYTE_ORDER_MARK, LINE_BREAKS, Operator, Span};
-use unicode_ident::is_xid_continue;
+use unicode_ident::{is_xid_continue, is_xid_start};
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::token::{Token, TokenKind};
@@ -82,7 +82,7 @@ impl Lexer<'_> {
         let kind = match first {
             '0'..='9' => self.number(start),
             '"' | '\'' => self.string(start, first),
-            _ if first == '_' || first.is_alphabetic() => self.word(start),
+            _ if first == '_' || is_xid_start(first) => self.word(start),
             _ => match self.symbol() {
                 Some(kind) => kind,
                 None => return self.unexpected(start),
@@ -116,7 +116,13 @@ impl Lexer<'_> {
     }
 
     fn word(&mut self, start: usize) -> TokenKind {
-        self.skip_while(|character| matches!(character, '_' | '?' | '.') || is_xid_continue(character));
+        // Nearly all words are names, whose letters are bytes.
+        let rest = &self.text.as_bytes()[start..];
+        let is_in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'?' | b'.');
+        self.at = start + rest.iter().position(|byte| !is_in_name(byte)).unwrap_or(rest.len());
+        if self.peek().is_some_and(|character| !character.is_ascii()) {
+            self.skip_while(|character| matches!(character, '_' | '?' | '.') || is_xid_continue(character));
+        }
         let word = &self.text[start..self.at];
         match TokenKind::keyword(word) {
             Some(keyword) => keyword,

@@ -54,6 +54,16 @@ fn any_soup_of_words() {
     }
 }
 
+/// Some letters, such as U+037A, can stand in no word; the lexer once stood still before them.
+#[test]
+fn any_letter() {
+    let letters = ('\u{80}'..=char::MAX).filter(|letter| letter.is_alphanumeric());
+    let text: String = letters.flat_map(|letter| [' ', letter]).collect();
+    let compilation = compile("t.hk", &format!("fn f() {{ 1 }} {text}"));
+    assert_eq!(compilation.diagnostics.len(), DIAGNOSTICS_MAX);
+    check("import(f, \u{37a}, 1); fn f(\u{37a}) { \u{2e2f} }");
+}
+
 #[test]
 fn any_damage_to_any_program() {
     let texts: Vec<String> = programs("").iter().chain(&programs("rejected")).map(|path| read(path)).collect();
