@@ -91,12 +91,21 @@ fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<Threa
     for thread in threads.values_mut().filter(|thread| thread.state.is_empty()) {
         thread.state = summary.record.state.name();
     }
-    let parents: Vec<(ThreadId, ThreadId)> =
-        threads.iter().filter_map(|(number, thread)| Some((thread.parent?, *number))).collect();
-    for (parent, child) in parents {
-        threads.entry(parent).or_default().children.push(child);
-    }
+    note_children(&mut threads);
     Ok(threads)
+}
+
+/// Puts each thread below the one that started it. Who wrote the records may be anybody: a parent that is not there, or has
+/// no smaller number, is none, so that this makes trees.
+fn note_children(threads: &mut BTreeMap<ThreadId, Shown>) {
+    let started: Vec<(ThreadId, ThreadId)> =
+        threads.iter().filter_map(|(number, thread)| Some((thread.parent?, *number))).collect();
+    for (parent, child) in started {
+        match threads.get_mut(&parent) {
+            Some(thread) if parent < child => thread.children.push(child),
+            _ => threads.entry(child).or_default().parent = None,
+        }
+    }
 }
 
 fn called(session: &Outside<'_>, call: Option<(hark_bytecode::ForeignIndex, u32)>) -> String {
@@ -153,7 +162,8 @@ fn drawn(
 
 /// As a tree, each below the one that started it.
 fn draw_threads(threads: &BTreeMap<ThreadId, Shown>, lines: &Lines<'_>, style: Style, out: &mut String) {
-    let mut open: Vec<(ThreadId, usize)> = vec![(ThreadId(0), 0)];
+    let roots = threads.iter().filter(|(_, thread)| thread.parent.is_none());
+    let mut open: Vec<(ThreadId, usize)> = roots.rev().map(|(number, _)| (*number, 0)).collect();
     while let Some((number, depth)) = open.pop() {
         let Some(thread) = threads.get(&number) else { continue };
         open.extend(thread.children.iter().rev().map(|child| (*child, depth + 1)));
@@ -206,4 +216,29 @@ fn write_threads<W: Write>(
         json.close('}')?;
     }
     json.close(']')
+}
+
+#[cfg(test)]
+mod tests {
+    use hark_bytecode::Source;
+    use hark_engine::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn threads_make_trees_whatever_their_records_say() {
+        let mut threads = BTreeMap::new();
+        let started = [(0, None), (1, Some(0)), (2, Some(2)), (3, Some(4)), (4, Some(3)), (5, Some(99)), (6, Some(1))];
+        for (number, parent) in started {
+            let event = Event::Started { function: format!("f{number}"), parent: parent.map(ThreadId) };
+            note(&mut threads, LogEntry { time: Timestamp(0), thread: ThreadId(number), event });
+            note(&mut threads, LogEntry { time: Timestamp(1), thread: ThreadId(number), event: Event::Finished });
+        }
+        note_children(&mut threads);
+        let (mut out, source) = (String::new(), Source::new("x.hk", ""));
+        draw_threads(&threads, &Lines::new(&source), Style::PLAIN, &mut out);
+        let wanted =
+            "thread 0 f0\n  thread 1 f1\n    thread 6 f6\nthread 2 f2\nthread 3 f3\n  thread 4 f4\nthread 5 f5\n";
+        assert_eq!(out.replace(": finished", ""), wanted);
+    }
 }
