@@ -23,7 +23,7 @@ pub use executable::{
 };
 pub use instruction::{Instruction, Literal};
 pub use listing::Listing;
-pub use literal::{float_text, string_text};
+pub use literal::{QUOTED_CHARACTERS_MAX, float_text, shortened, string_text, with_short_quotes};
 pub use local_set::LocalSet;
 pub use operator::Operator;
 pub use source::{BYTE_ORDER_MARK, LINE_BREAKS, Location, Source, Span, line_starts};

@@ -1,4 +1,6 @@
-//! The text of floats and strings, as literals of the language.
+//! The text of floats and strings, as literals of the language, and of what is quoted in messages.
+
+use std::borrow::Cow;
 
 /// A double needs no more than 17 digits; with fewer than so many, none is half-way between two texts.
 const HALFWAY_DIGITS_MIN: usize = 15;
@@ -65,6 +67,27 @@ fn positional(digits: &str, exponent: i32) -> String {
     format!("{sign}{whole:0<width$}.{}", if fraction.is_empty() { "0" } else { fraction }, width = exponent + 1)
 }
 
+/// So much of a text that somebody else has chosen is shown in a message.
+pub const QUOTED_CHARACTERS_MAX: usize = 60;
+
+/// A text for a message, cut if it is long: a name may be as long as a file.
+pub fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(QUOTED_CHARACTERS_MAX) {
+        Some((end, _)) => Cow::Owned(format!("{}...", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// A message in which everything that stands between backticks is cut if it is long.
+pub fn with_short_quotes(message: String) -> String {
+    if message.len() <= QUOTED_CHARACTERS_MAX {
+        return message;
+    }
+    let pieces = message.split('`').enumerate();
+    let shown = pieces.map(|(number, piece)| if number % 2 == 1 { shortened(piece) } else { Cow::Borrowed(piece) });
+    shown.collect::<Vec<_>>().join("`")
+}
+
 /// A string as a Hark literal in double quotes.
 pub fn string_text(value: &str) -> String {
     let mut text = String::with_capacity(value.len() + 2);
@@ -118,6 +141,15 @@ mod tests {
         check(5e-324, "5e-324");
         check(f64::MAX, "1.7976931348623157e+308");
         check(f64::MIN_POSITIVE, "2.2250738585072014e-308");
+    }
+
+    #[test]
+    fn what_is_quoted_is_cut() {
+        let (long, cut) = ("é".repeat(61), format!("{}...", "é".repeat(60)));
+        assert_eq!(shortened(&long), cut);
+        assert_eq!(shortened(&long[2..]), long[2..]);
+        let message = format!("`{long}` is no {long}, but `x` or `{long}`");
+        assert_eq!(with_short_quotes(message), format!("`{cut}` is no {long}, but `x` or `{cut}`"));
     }
 
     #[test]

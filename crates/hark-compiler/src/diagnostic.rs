@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use hark_bytecode::Span;
+use hark_bytecode::{Span, with_short_quotes};
 
 use crate::limits::DIAGNOSTICS_MAX;
 
@@ -126,7 +126,8 @@ impl Diagnostic {
     /// An error at this place.
     pub(crate) fn error(code: Code, message: impl Into<String>, span: Span) -> Diagnostic {
         let label = Label { span, text: String::new() };
-        Diagnostic { code, severity: Severity::Error, message: message.into(), labels: vec![label], hint: None }
+        let message = with_short_quotes(message.into());
+        Diagnostic { code, severity: Severity::Error, message, labels: vec![label], hint: None }
     }
 
     /// A warning at this place.
@@ -137,21 +138,21 @@ impl Diagnostic {
     /// The same with words for its carets.
     #[must_use]
     pub(crate) fn saying(mut self, text: impl Into<String>) -> Diagnostic {
-        self.labels[0].text = text.into();
+        self.labels[0].text = with_short_quotes(text.into());
         self
     }
 
     /// The same with one more place.
     #[must_use]
     pub fn with_label(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
-        self.labels.push(Label { span, text: text.into() });
+        self.labels.push(Label { span, text: with_short_quotes(text.into()) });
         self
     }
 
     /// The same with advice.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Diagnostic {
-        self.hint = Some(hint.into());
+        self.hint = Some(with_short_quotes(hint.into()));
         self
     }
 

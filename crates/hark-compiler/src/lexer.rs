@@ -194,11 +194,3 @@ fn character_hint(character: char) -> Option<&'static str> {
         _ => return None,
     })
 }
-
-/// A word for a message, cut if it is long.
-pub(crate) fn shown(word: &str) -> String {
-    match word.char_indices().nth(40) {
-        Some((end, _)) => format!("{}...", &word[..end]),
-        None => word.to_owned(),
-    }
-}

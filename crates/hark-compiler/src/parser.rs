@@ -161,11 +161,7 @@ impl<'t> Parser<'t, '_> {
             TokenKind::End => "the end of the program".to_owned(),
             TokenKind::String(_) => "a string".to_owned(),
             TokenKind::OpenAttribute => "an attribute".to_owned(),
-            _ => {
-                let text = self.text_of(self.span());
-                let end = text.char_indices().nth(40).map_or(text.len(), |(end, _)| end);
-                format!("`{}`", &text[..end])
-            }
+            _ => format!("`{}`", self.text_of(self.span())),
         }
     }
 

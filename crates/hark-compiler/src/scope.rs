@@ -150,8 +150,8 @@ impl<'t> Globals<'t> {
                 continue;
             }
             let message = format!("nothing named `{}` is known here", name.text);
-            let mut unknown = Diagnostic::error(Code::UnknownName, message, name.span);
-            unknown.hint = match scope.binder_around(name.text) {
+            let unknown = Diagnostic::error(Code::UnknownName, message, name.span);
+            let hint = match scope.binder_around(name.text) {
                 Some(binder) => {
                     self.captured.insert((binder, name.text));
                     let text = name.text;
@@ -159,7 +159,10 @@ impl<'t> Globals<'t> {
                 }
                 None => self.advice(scope, name.text),
             };
-            diagnostics.push(unknown);
+            diagnostics.push(match hint {
+                Some(hint) => unknown.with_hint(hint),
+                None => unknown,
+            });
         }
     }
 

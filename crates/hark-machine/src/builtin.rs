@@ -3,12 +3,12 @@
 //! None calls back into the program, so each runs to its end at once. One that fails leaves its arguments as they
 //! were; one that succeeds may take them.
 
-use hark_bytecode::Executable;
 use hark_bytecode::builtins::Builtin;
+use hark_bytecode::{Executable, shortened, string_text};
 use num_traits::ToPrimitive;
 use triomphe::Arc;
 
-use crate::display::whole_text;
+use crate::display::{integer_text, whole_text};
 use crate::effect::Host;
 use crate::error::Error;
 use crate::hash::{HashBody, Key};
@@ -109,6 +109,7 @@ pub(crate) fn wrong_count(builtin: Builtin, count: usize) -> Error {
 /// An error about a call with a wrong number of arguments.
 pub(crate) fn arity_error(name: &str, wanted: &str, count: usize) -> Error {
     let noun = if wanted == "1" { "argument" } else { "arguments" };
+    let name = shortened(name);
     Error::new("arity", format!("`{name}` takes {wanted} {noun}, but was called with {count}"))
 }
 
@@ -170,7 +171,7 @@ pub(crate) fn nth(list: &Value, index: &Value) -> Result<Value> {
         Some(item) => Ok(item.clone()),
         None => {
             let index = match index {
-                Value::BigInteger(big) => big.to_string(),
+                Value::BigInteger(big) => integer_text(big),
                 other => other.as_index_text(),
             };
             let noun = if length == 1 { "element" } else { "elements" };
@@ -310,24 +311,19 @@ fn parse_float(value: &Value) -> Result<Value> {
         Value::Integer(integer) => Ok(Value::Float(*integer as f64)),
         Value::BigInteger(big) => match big.to_f64() {
             Some(float) if float.is_finite() => Ok(Value::Float(float)),
-            _ => Err(Error::of_value(format!("`parse_float`: the integer {big} is too large to become a float"))),
+            _ => {
+                let big = integer_text(big);
+                Err(Error::of_value(format!("`parse_float`: the integer {big} is too large to become a float")))
+            }
         },
         Value::String(text) => match parse::float_from(text.as_str()) {
             Some(float) => Ok(Value::Float(float)),
             None => {
-                let shown = shorten(text.as_str());
+                let shown = string_text(&shortened(text.as_str()));
                 Err(Error::of_value(format!("`parse_float` needs the text of a number, but got {shown}")))
             }
         },
         other => Err(wrong_type("parse_float", "a string or number", other)),
-    }
-}
-
-/// A text in quotes, cut after 80 characters.
-fn shorten(text: &str) -> String {
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{}...", hark_bytecode::string_text(&text[..end])),
-        None => hark_bytecode::string_text(text),
     }
 }
 
@@ -344,7 +340,10 @@ fn signal(kind: &Value, message: &mut Value, executable: &Executable, host: &mut
 /// The promise of this name and id. Its own name tells where one ends and the other begins.
 fn named_promise(name: &str, id: &str) -> Result<Value> {
     if name.contains('/') {
-        return Err(Error::of_value(format!("`future` needs a name without `/`, not `{name}`; an id may have some")));
+        return Err(Error::of_value(format!(
+            "`future` needs a name without `/`, not `{}`; an id may have some",
+            shortened(name)
+        )));
     }
     Ok(Value::Promise(Arc::new(format!("{name}/{id}"))))
 }

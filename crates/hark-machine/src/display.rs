@@ -3,7 +3,8 @@
 //! A value may be in many places, so its text can be far larger than it is in memory: whether it can be written whole
 //! is clear before it is written.
 
-use hark_bytecode::{Executable, float_text, string_text};
+use hark_bytecode::{Executable, float_text, shortened, string_text};
+use num_bigint::BigInt;
 
 use crate::error::Error;
 use crate::hash::HashBody;
@@ -151,7 +152,7 @@ impl Writing<'_> {
             Value::Boolean(value) => self.text.push_str(if *value { "true" } else { "false" }),
             Value::Integer(value) => self.text.push_str(&value.to_string()),
             Value::BigInteger(value) if value.bits() > self.decimal_bits_max => {
-                self.text.push_str(&format!("<integer of {} bits>", value.bits()));
+                self.text.push_str(&integer_text(value));
                 return Err(TooLong);
             }
             Value::BigInteger(value) => self.text.push_str(&value.to_string()),
@@ -176,6 +177,14 @@ impl Writing<'_> {
 
     fn check(&self) -> Result<(), TooLong> {
         if self.text.len() <= self.bytes_max { Ok(()) } else { Err(TooLong) }
+    }
+}
+
+/// A big integer for a message: its digits, or how long it is.
+pub(crate) fn integer_text(value: &BigInt) -> String {
+    match value.bits() {
+        bits if bits > SHORTENED_BITS_MAX => format!("<integer of {bits} bits>"),
+        _ => shortened(&value.to_string()).into_owned(),
     }
 }
 

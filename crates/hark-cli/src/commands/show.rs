@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use hark_bytecode::shortened;
 use hark_engine::outside::Outside;
 use hark_engine::storage::Range;
 use hark_engine::{Event, FutureId, Key, LogEntry, Record, Report, Summary, ThreadId, ThreadStatus};
@@ -168,7 +169,7 @@ fn draw_threads(threads: &BTreeMap<ThreadId, Shown>, lines: &Lines<'_>, style: S
         let Some(thread) = threads.get(&number) else { continue };
         open.extend(thread.children.iter().rev().map(|child| (*child, depth + 1)));
         out.push_str(&"  ".repeat(depth.min(20)));
-        style.push(out, Paint::Strong, &format!("thread {number} {}", escape::line(&thread.function)));
+        style.push(out, Paint::Strong, &format!("thread {number} {}", escape::line(&shortened(&thread.function))));
         let state = [thread.state, &thread.detail].join(" ");
         out.push_str(&format!(": {}", escape::line(state.trim_end())));
         if let Some(place) = &thread.place {
@@ -176,7 +177,7 @@ fn draw_threads(threads: &BTreeMap<ThreadId, Shown>, lines: &Lines<'_>, style: S
             style.push(
                 out,
                 Paint::Dim,
-                &format!(", in {} at {}:{line}", escape::line(&place.function), escape::line(lines.path())),
+                &format!(", in {} at {}:{line}", escape::line(&shortened(&place.function)), escape::line(lines.path())),
             );
         }
         out.push('\n');

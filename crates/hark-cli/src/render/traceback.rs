@@ -1,6 +1,6 @@
 //! An error that a program ran into: the way there through its threads, the place, the message.
 
-use hark_bytecode::Span;
+use hark_bytecode::{Span, shortened};
 use hark_machine::{Error, TraceFrame, Value};
 
 use super::escape;
@@ -70,7 +70,7 @@ fn draw_frames(frames: &[TraceFrame], omitted: u64, lines: &Lines<'_>, style: St
 fn draw_frame(frame: &TraceFrame, lines: &Lines<'_>, style: Style, out: &mut String) {
     let place = lines.location(frame.span.start);
     out.push_str(&format!("  thread {}, {}:{}, in ", frame.thread, escape::line(lines.path()), place.line));
-    style.push(out, Paint::Strong, &escape::line(&frame.function));
+    style.push(out, Paint::Strong, &escape::line(&shortened(&frame.function)));
     out.push('\n');
     let line = source_line(frame.span, lines);
     if !line.is_empty() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use num_bigint::BigInt;
 
-use super::{Lexer, shown};
+use super::Lexer;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::limits::DIGITS_MAX;
 use crate::token::TokenKind;
@@ -35,7 +35,7 @@ impl Lexer<'_> {
         self.skip_while(|character| character.is_alphanumeric() || matches!(character, '_' | '.' | '?'));
         let text = &self.text[start..self.at];
         if self.at > end {
-            let message = format!("`{}` is not a number", shown(text));
+            let message = format!("`{text}` is not a number");
             self.error(Code::BadNumber, message, start);
             return STAND_IN;
         }
@@ -46,8 +46,8 @@ impl Lexer<'_> {
         if text.len() > 1 && text.starts_with('0') {
             let plain = text.trim_start_matches('0');
             let plain = if plain.is_empty() { "0" } else { plain };
-            let hint = format!("write `{}`", shown(plain));
-            let message = format!("the integer `{}` begins with `0`", shown(text));
+            let hint = format!("write `{plain}`");
+            let message = format!("the integer `{text}` begins with `0`");
             self.report(Diagnostic::error(Code::BadNumber, message, self.span_from(start)).with_hint(hint));
             return STAND_IN;
         }

@@ -2,8 +2,8 @@
 
 use hark_bytecode::Span;
 
+use super::Lexer;
 use super::aliases::alias;
-use super::{Lexer, shown};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::token::TokenKind;
 
@@ -133,7 +133,7 @@ impl Lexer<'_> {
         self.at += name.len() + 2;
         match named_character(name) {
             Some(character) => text.push(character),
-            None => self.error(Code::BadEscape, format!("no character is named `{}`", shown(name)), start),
+            None => self.error(Code::BadEscape, format!("no character is named `{name}`"), start),
         }
     }
 }

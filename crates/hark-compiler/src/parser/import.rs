@@ -6,7 +6,7 @@ use hark_bytecode::{Attributes, Span};
 use super::{Parsed, Parser, Reported};
 use crate::ast::{Import, Name};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::lexer::{is_name, shown};
+use crate::lexer::is_name;
 use crate::limits::IMPORT_ARGUMENTS_MAX;
 use crate::token::TokenKind;
 
@@ -67,7 +67,7 @@ impl<'t> Parser<'t, '_> {
     /// What Python calls it can be no name of the program, and no other one is given.
     fn refuse_nameless(&mut self, parts: &Parts<'t>) -> Reported {
         let Parts { function, module, arity, .. } = parts;
-        let message = format!("`{}` cannot be a name of this program", shown(function.text));
+        let message = format!("`{}` cannot be a name of this program", function.text);
         let hint = match function.text.len() + module.text.len() {
             0..=80 => {
                 let alias = alias_of(function.text);

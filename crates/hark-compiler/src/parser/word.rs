@@ -9,7 +9,6 @@ use super::{Parsed, Parser};
 use crate::ast::Name;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::habits;
-use crate::lexer::shown;
 use crate::token::TokenKind;
 
 impl<'t> Parser<'t, '_> {
@@ -47,7 +46,7 @@ impl<'t> Parser<'t, '_> {
                 Some(None) => continue,
                 None => hint(word),
             };
-            let message = format!("`{}` cannot be a name", shown(word));
+            let message = format!("`{word}` cannot be a name");
             self.diagnostics.push(Diagnostic::error(Code::UnexpectedCharacter, message, token.span).with_hint(hint));
         }
     }

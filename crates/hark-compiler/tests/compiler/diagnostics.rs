@@ -208,3 +208,44 @@ fn bytes_that_are_no_text() {
     check("fn f() { \"\0\" }", &[]);
     check("", &[]);
 }
+
+/// A name may be as long as its file.
+#[test]
+fn what_is_quoted_is_short() {
+    let long = "n".repeat(1_000_000);
+    let texts = [
+        "fn f() { LONG }",
+        "fn f() { LONG(1) }",
+        "fn f() { lambda (x) { LONG }; LONG = 1; LONG }",
+        "fn LONG() { 1 } fn LONG() { 2 } fn f() { LONG(1) }",
+        "fn f(LONG, LONG) { 1 }",
+        "fn f() { LONG = 1; 2 }",
+        "fn f() { if true { LONG = 1 }; LONG }",
+        "fn f() { LONG 2 }",
+        "fn f() { async LONG }",
+        "fn f() { LONG += 1 }",
+        "fn f() { 1 } LONG",
+        "fn LONG() { 1",
+        "fn LONG { 1 }",
+        "fn f() { [1, LONG }",
+        "fn f() { xLONG.method }",
+        "#[LONG] fn f() { 1 }",
+        "#[retry(LONG: 1)] fn f() { 1 }",
+        "import(LONG, LONG, LONG);",
+        "import(f, :LONG m, 1);",
+        "fn f() { ÄLONG }",
+        "fn f() { 0LONG }",
+        "fn f() { \"\\N{LONG}\" }",
+        "fn f() { \"LONG }",
+        "fn f() { \"LONG\"\"LONG\" }",
+    ];
+    for text in texts {
+        let found = compile("test.hk", &text.replace("LONG", &long)).diagnostics;
+        assert!(!found.is_empty(), "{text}");
+        for diagnostic in found {
+            let labels = diagnostic.labels.iter().map(|label| label.text.len()).sum::<usize>();
+            let hint = diagnostic.hint.as_deref().unwrap_or_default();
+            assert!(diagnostic.message.len() + labels + hint.len() < 500, "{text}: {:.1000}", diagnostic.message);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use hark_bytecode::{Executable, Instruction, Operator};
+use hark_bytecode::{Executable, Instruction, Operator, shortened};
 
 use super::second_dies;
 use crate::builtin;
@@ -233,7 +233,7 @@ pub(super) fn load_optional(
             Instruction::PushBinding(name) => executable.name(*name),
             _ => "?",
         };
-        return Err(Error::new("name", format!("`{name}` is not bound yet when it is read here")));
+        return Err(Error::new("name", format!("`{}` is not bound yet when it is read here", shortened(name))));
     }
     Ok(())
 }
