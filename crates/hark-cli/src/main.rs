@@ -18,6 +18,7 @@ mod report;
 mod session;
 mod signals;
 mod storage;
+mod trust;
 mod value;
 
 use std::env;

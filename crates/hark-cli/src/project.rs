@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 
 use hark_bytecode::{Source, line_starts};
 
+use hark_foreign::interpreter;
+
 use crate::args;
 use crate::config::{self, Settings};
 use crate::failure::{Failure, Problem};
 use crate::render::Severity;
+use crate::trust;
 
 /// The largest program, in bytes: places in it are 32-bit numbers.
 const SOURCE_BYTES_MAX: usize = u32::MAX as usize;
@@ -102,11 +105,21 @@ fn open_project(folder: &Path, config: Option<&Path>) -> Result<Project, Failure
     for folder in folder.ancestors() {
         let path = folder.join(config::FILE_NAME);
         if path.is_file() {
+            let remedy = format!("if you trust its owner, name it: `--config {}`", path.display());
+            trust::check_owner(&path, &remedy)?;
+            check_environment(folder)?;
             let path = from_current_folder(&path);
             return configured(folder.to_path_buf(), Source::new(shown(&path), read_text(&path)?));
         }
     }
+    check_environment(folder)?;
     Ok(Project { folder: folder.to_path_buf(), settings: Settings::default(), config: None, warnings: None })
+}
+
+/// The interpreter in a project's own virtual environment is used without being asked for.
+fn check_environment(folder: &Path) -> Result<(), Failure> {
+    let remedy = "remove it, or name the project's settings with `--config` if you trust its owner";
+    trust::check_owner(&interpreter::own_environment(folder), remedy)
 }
 
 fn configured(folder: PathBuf, source: Source) -> Result<Project, Failure> {

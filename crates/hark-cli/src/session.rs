@@ -128,9 +128,17 @@ pub fn invoker(
     let program = env::current_exe()
         .map_err(|error| Failure::usage(format!("this program's own file cannot be found: {error}")))?;
     let (folder, config) = (project.folder.clone(), project.config.clone());
+    let data_dir = file.folder().to_path_buf();
     let spawn = move |socket: UnixStream| {
         let mut command = Command::new(&program);
-        command.arg("worker-process").arg("--project").arg(&folder).arg("--server").arg(server.to_string());
+        command
+            .arg("worker-process")
+            .arg("--project")
+            .arg(&folder)
+            .arg("--data-dir")
+            .arg(&data_dir)
+            .arg("--server")
+            .arg(server.to_string());
         if let Some(config) = &config {
             command.arg("--config").arg(config);
         }

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::{Catalog, Filter, MemoryStorage, SessionId, Storage, StorageError, Summary};
 
-use crate::args::StorageName;
+use crate::args::{StorageChoice, StorageName};
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::trust;
 
 /// The storage that a session is started in: what the command line says, else `hark.toml`, else memory. None is memory.
 ///
 /// # Errors
 /// If it cannot be opened.
-pub fn for_new_session(project: &Project, asked: Option<StorageName>) -> Result<Option<Arc<SqliteStorage>>, Failure> {
-    match asked.or(project.settings.storage).unwrap_or(StorageName::Memory) {
+pub fn for_new_session(project: &Project, asked: &StorageChoice) -> Result<Option<Arc<SqliteStorage>>, Failure> {
+    match asked.name.or(project.settings.storage).unwrap_or(StorageName::Memory) {
         StorageName::Memory => Ok(None),
-        StorageName::Sqlite => open(project, &data_dir(project)).map(Some),
+        StorageName::Sqlite => open(project, &data_dir(project, asked)?).map(Some),
     }
 }
 
@@ -43,11 +44,11 @@ pub fn or_memory(file: Option<Arc<SqliteStorage>>) -> Arc<dyn Storage> {
 ///
 /// # Errors
 /// If it cannot be opened, or keeps no sessions.
-pub fn of_kept_sessions(project: &Project, asked: Option<StorageName>) -> Result<Option<Arc<SqliteStorage>>, Failure> {
-    if asked == Some(StorageName::Memory) {
+pub fn of_kept_sessions(project: &Project, asked: &StorageChoice) -> Result<Option<Arc<SqliteStorage>>, Failure> {
+    if asked.name == Some(StorageName::Memory) {
         return Err(Failure::usage("sessions in memory end with their process, so there are none to look for"));
     }
-    let folder = data_dir(project);
+    let folder = data_dir(project, asked)?;
     if !SqliteStorage::exists(&folder) {
         return Ok(None);
     }
@@ -58,11 +59,11 @@ pub fn of_kept_sessions(project: &Project, asked: Option<StorageName>) -> Result
 ///
 /// # Errors
 /// If sessions are not to last.
-pub fn folder_to_serve(project: &Project, asked: Option<StorageName>) -> Result<PathBuf, Failure> {
-    if asked == Some(StorageName::Memory) {
+pub fn folder_to_serve(project: &Project, asked: &StorageChoice) -> Result<PathBuf, Failure> {
+    if asked.name == Some(StorageName::Memory) {
         return Err(Failure::usage("sessions in memory end with their process, so a worker cannot serve them"));
     }
-    Ok(data_dir(project))
+    data_dir(project, asked)
 }
 
 /// The session whose id begins so; without an id the newest.
@@ -97,6 +98,13 @@ pub fn split_future_id(text: &str) -> Option<(SessionId, &str)> {
     text.split_once('/').map(|(session, rest)| (SessionId::from_text(session), rest))
 }
 
-fn data_dir(project: &Project) -> PathBuf {
-    project.folder.join(&project.settings.data_dir)
+/// The folder that sessions are kept in. One that the command line names may be anybody's.
+fn data_dir(project: &Project, asked: &StorageChoice) -> Result<PathBuf, Failure> {
+    if let Some(named) = &asked.data_dir {
+        return std::path::absolute(named)
+            .map_err(|error| Failure::usage(format!("`{}` is no folder: {error}", named.display())));
+    }
+    let folder = project.folder.join(&project.settings.data_dir);
+    trust::check_kept(&folder)?;
+    Ok(folder)
 }

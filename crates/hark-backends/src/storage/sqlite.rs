@@ -124,6 +124,11 @@ impl SqliteStorage {
         self.shared.check_in_place()
     }
 
+    /// The folder with the file.
+    pub fn folder(&self) -> &Path {
+        &self.shared.folder
+    }
+
     /// Whether there is a file in this folder.
     pub fn exists(folder: &Path) -> bool {
         folder.join(FILE_NAME).exists()

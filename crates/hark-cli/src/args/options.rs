@@ -19,6 +19,9 @@ pub struct StorageChoice {
     /// Where sessions are kept. Without it: `storage` of hark.toml
     #[arg(id = "storage", short = 's', long = "storage", value_name = "STORAGE")]
     pub name: Option<StorageName>,
+    /// Where the file with kept sessions is. Without it: `data_dir` of hark.toml
+    #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
+    pub data_dir: Option<PathBuf>,
 }
 
 /// What runs a session's threads.

@@ -81,6 +81,9 @@ pub struct WorkerProcess {
     /// The project's folder
     #[arg(long)]
     pub project: PathBuf,
+    /// The folder with the kept sessions
+    #[arg(long)]
+    pub data_dir: PathBuf,
     /// The number of the server that it works for
     #[arg(long)]
     pub server: i64,

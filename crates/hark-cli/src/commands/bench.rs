@@ -35,7 +35,7 @@ pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
     let program = Arc::new(program);
     let start = Start { program: program.clone(), callee, arguments };
-    let file = storage::for_new_session(&loaded.project, wanted.kept.storage.name)?;
+    let file = storage::for_new_session(&loaded.project, &wanted.kept.storage)?;
     let invoker = session::invoker(&loaded.project, file.as_ref(), wanted.invoker)?;
     let interruption = Interruption::default();
     let mut serving = Serving::new(

@@ -22,7 +22,7 @@ impl Store {
     /// Opens it; None if nothing was ever kept there.
     pub fn open(choice: &StorageChoice, config: &ConfigFile) -> Result<Option<Store>, Failure> {
         let project = project::load_here(config.path.as_deref())?;
-        let found = storage::of_kept_sessions(&project, choice.name)?;
+        let found = storage::of_kept_sessions(&project, choice)?;
         Ok(found.map(|storage| Store { project, storage }))
     }
 

@@ -36,7 +36,7 @@ pub fn run(wanted: &Run) -> Result<u8, Failure> {
     }
     let entry = Entry::new(&executable, &wanted.function, &wanted.arguments)?;
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
-    let file = storage::for_new_session(&loaded.project, wanted.storage.name)?;
+    let file = storage::for_new_session(&loaded.project, &wanted.storage)?;
     let invoker = session::invoker(&loaded.project, file.as_ref(), wanted.concurrency.name)?;
     let storage = storage::or_memory(file);
     let session = Session {

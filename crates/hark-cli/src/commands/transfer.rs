@@ -91,7 +91,7 @@ fn write(bytes: &[u8]) -> io::Result<()> {
 pub fn import(wanted: &Import) -> Result<u8, Failure> {
     let bytes = read(&wanted.file)?;
     let project = project::load_here(wanted.config.path.as_deref())?;
-    let folder = storage::folder_to_serve(&project, wanted.storage.name)?;
+    let folder = storage::folder_to_serve(&project, &wanted.storage)?;
     let kept = SqliteStorage::open(&folder).map_err(storage::failure)?;
     let id = import_session(&bytes, &kept, &System).map_err(|error| match error {
         ImportError::Storage(error) => storage::failure(error),

@@ -28,7 +28,7 @@ use crate::storage;
 /// If the storage cannot be opened.
 pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
     let project = project::load_here(wanted.config.path.as_deref())?;
-    let folder = storage::folder_to_serve(&project, wanted.storage.name)?;
+    let folder = storage::folder_to_serve(&project, &wanted.storage)?;
     let file = storage::open(&project, &folder)?;
     let invoker = session::invoker(&project, Some(&file), wanted.concurrency.name)?;
     let storage: Arc<dyn Storage> = file;
@@ -53,8 +53,7 @@ pub fn worker_process(wanted: &WorkerProcess) -> Result<u8, Failure> {
     let broken = |error: io::Error| Failure::usage(format!("a supervisor starts this command: {error}"));
     let (listening, telling) = (socket().map_err(broken)?, socket().map_err(broken)?);
     let project = project::load_at(&wanted.project, wanted.config.path.as_deref())?;
-    let folder = storage::folder_to_serve(&project, None)?;
-    let kept = SqliteStorage::open_for_server(&folder, wanted.server).map_err(storage::failure)?;
+    let kept = SqliteStorage::open_for_server(&wanted.data_dir, wanted.server).map_err(storage::failure)?;
     let ports = session::ports_of_worker(&project, Arc::new(kept));
     let invoker = ports.invoker.clone();
     let upstream = Arc::new(Supervisor::new(telling));

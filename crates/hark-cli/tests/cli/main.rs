@@ -18,6 +18,7 @@ mod golden;
 mod harness;
 mod losses;
 mod moving;
+mod owners;
 mod projects;
 mod python;
 mod reports;

@@ -170,6 +170,12 @@ impl Database {
             })
         };
         make(private::make_folder(folder))?;
+        if let Some(link) = private::find_link(folder, FILE_NAME, server::FOLDER) {
+            return Err(StorageError::Permanent(format!(
+                "`{}` is a symbolic link, and Hark follows none there; `data_dir` may be one",
+                link.display()
+            )));
+        }
         let _turn = server::turn(folder);
         let is_served = server::is_any_alive(folder);
         let mut database =

@@ -5,7 +5,7 @@
 //! database which numbers are in use; so it is never synced. Kept in the database they would be commits without a sync
 //! there, after which a power cut leaves what looks like damage.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -25,9 +25,7 @@ impl Numbers {
     pub fn open(path: &Path) -> io::Result<Numbers> {
         let file = match private::make_file(path) {
             // The server's other workers have it, too.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                OpenOptions::new().read(true).write(true).open(path)?
-            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => private::open_to_write(path)?,
             made => made?,
         };
         Ok(Numbers(Mutex::new(file)))

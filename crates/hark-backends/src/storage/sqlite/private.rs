@@ -4,13 +4,15 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 const OTHERS: u32 = 0o077;
+const NO_LINK: i32 = OFlags::NOFOLLOW.bits() as i32;
 
 /// Makes a folder if there is none, and has its name on the disk: what is written into it later would be lost with it.
 pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
@@ -44,6 +46,28 @@ pub(super) fn make_file(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)?;
     file.set_permissions(Permissions::from_mode(FILE_MODE))?;
     Ok(file)
+}
+
+/// Opens a file to be read, unless it is a symbolic link.
+pub(super) fn open_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(NO_LINK).open(path)
+}
+
+/// Opens a file to be read and written, unless it is a symbolic link.
+pub(super) fn open_to_write(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).custom_flags(NO_LINK).open(path)
+}
+
+/// A symbolic link where Hark or SQLite have their files. None of them puts one there: whoever did wants another file to
+/// be read or written.
+pub(super) fn find_link(folder: &Path, file_name: &str, inner: &str) -> Option<PathBuf> {
+    let is_link = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    let inside = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(file_name) || name == inner
+    };
+    inside(folder).filter(is_ours).chain(inside(&folder.join(inner))).find(is_link)
 }
 
 /// Gives a file, such as a socket, that was made otherwise the same mode.

@@ -209,7 +209,7 @@ pub(super) fn announce(folder: &Path) {
 /// Whether this server lives, and has not been still until its lease ended. What a dead one left is removed.
 pub(super) fn is_alive(folder: &Path, number: i64) -> bool {
     let folder = folder.join(FOLDER);
-    let file = match File::open(lock_path(&folder, number)) {
+    let file = match private::open_file(&lock_path(&folder, number)) {
         Ok(file) => file,
         // Who cannot look, for want of descriptors or whatever else, must not take its sessions.
         Err(error) => return error.kind() != io::ErrorKind::NotFound,
@@ -248,7 +248,7 @@ pub(super) fn is_any_alive(folder: &Path) -> bool {
 
 /// Whether a process that is not about to end holds this lock.
 fn is_held(path: &Path) -> bool {
-    let file = match File::open(path) {
+    let file = match private::open_file(path) {
         Ok(file) => file,
         Err(error) => return error.kind() != io::ErrorKind::NotFound,
     };
@@ -272,7 +272,7 @@ fn remove_dead(folder: &Path) {
         let number = path.file_stem().and_then(|stem| i64::from_str_radix(stem.to_str()?, 16).ok());
         if let Some(number) = number
             && path.extension().is_some_and(|extension| extension == "lock")
-            && let Ok(file) = File::open(&path)
+            && let Ok(file) = private::open_file(&path)
             && file.try_lock_shared().is_ok()
         {
             // Under the lock, so that a server that has just made its file sees that it is gone.

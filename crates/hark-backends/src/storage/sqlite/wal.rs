@@ -5,9 +5,10 @@
 //! follow such a place tell the one from the other: one that is on the disk was made when all before it was there. For
 //! the format see <https://sqlite.org/fileformat2.html#the_write_ahead_log>.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
+
+use super::private;
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
@@ -46,7 +47,7 @@ struct Damage {
 }
 
 fn look(log: &Path) -> io::Result<Option<Damage>> {
-    match File::open(log) {
+    match private::open_file(log) {
         Ok(file) => find_damage(BufReader::with_capacity(1 << 16, file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
