@@ -3,7 +3,7 @@
 //! A worker needs no file for it, but processes that a function starts import it like any other module: those of
 //! `multiprocessing`, executors, linters. So it is written once for each build of Hark, to the user's cache or else to the
 //! folder for temporary files. Where neither can be written to, workers have the module all the same, and other processes
-//! do not.
+//! do not. Workers keep their own compiled code in the same folder, which makes their start shorter.
 
 use std::env;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -28,9 +28,13 @@ const FILES: [(&str, &str); 3] = [
 /// Access for others that a folder must not grant whose files are run.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
-/// A folder for `sys.path` with the package and nothing else, if one can be had.
-pub fn folder() -> Option<PathBuf> {
-    places().iter().find_map(|place| provide(place).ok())
+/// A folder for `sys.path` with the package and no other module, if one can be had. It is one for workers that consist of
+/// these modules, and their sources.
+pub fn folder(modules: &[(&str, &str)]) -> Option<PathBuf> {
+    let mut hasher = DefaultHasher::new();
+    (FILES, modules).hash(&mut hasher);
+    let name = format!("python-{:016x}", hasher.finish());
+    places().iter().find_map(|place| provide(place, &name).ok())
 }
 
 /// Where it may be written, the best first.
@@ -48,15 +52,13 @@ fn owner_of_existing(folder: &Path) -> Option<u32> {
     folder.ancestors().find_map(|each| each.metadata().ok()).map(|found| found.uid())
 }
 
-fn provide(place: &Path) -> io::Result<PathBuf> {
+fn provide(place: &Path, name: &str) -> io::Result<PathBuf> {
     make_folder(place)?;
     let found = place.symlink_metadata()?;
     if !found.is_dir() || found.uid() != geteuid().as_raw() || found.mode() & WRITABLE_BY_OTHERS != 0 {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
-    let mut hasher = DefaultHasher::new();
-    FILES.hash(&mut hasher);
-    let folder = place.join(format!("python-{:016x}", hasher.finish()));
+    let folder = place.join(name);
     let package = folder.join("hark");
     make_folder(&package)?;
     for (name, text) in FILES {
@@ -97,12 +99,12 @@ mod tests {
     #[test]
     fn the_package_is_written_and_mended() {
         let place = place("mended");
-        let folder = provide(&place).unwrap();
+        let folder = provide(&place, "python").unwrap();
         let file = folder.join("hark/__init__.py");
         assert_eq!(fs::read_to_string(&file).unwrap(), MODULE);
         assert_eq!(place.metadata().unwrap().mode() & 0o777, 0o700);
         fs::write(&file, "half of i").unwrap();
-        assert_eq!(provide(&place).unwrap(), folder);
+        assert_eq!(provide(&place, "python").unwrap(), folder);
         assert_eq!(fs::read_to_string(&file).unwrap(), MODULE);
         assert_eq!(fs::read_dir(folder.join("hark")).unwrap().count(), FILES.len());
         fs::remove_dir_all(place).unwrap();
@@ -111,13 +113,13 @@ mod tests {
     #[test]
     fn a_folder_that_others_may_change_is_not_used() {
         let place = place("open");
-        provide(&place).unwrap();
+        provide(&place, "python").unwrap();
         fs::set_permissions(&place, fs::Permissions::from_mode(0o777)).unwrap();
-        assert_eq!(provide(&place).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(provide(&place, "python").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
         fs::set_permissions(&place, fs::Permissions::from_mode(0o700)).unwrap();
         let link = place.with_extension("link");
         symlink(&place, &link).unwrap();
-        assert_eq!(provide(&link).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(provide(&link, "python").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
         fs::remove_file(link).unwrap();
         fs::remove_dir_all(place).unwrap();
     }

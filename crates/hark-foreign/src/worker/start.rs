@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -154,8 +155,8 @@ impl From<DecodeError> for NoGreeting {
 fn greet(worker: &mut Worker, plan: Plan<'_>) -> Result<Greeting, NoGreeting> {
     let end = Instant::now() + plan.time_max;
     worker.connection.set_patience(SILENT_TIME_MAX)?;
-    let package = package::folder();
-    let sources = sources(package.is_none());
+    let package = package::folder(&MODULES);
+    let sources = sources(package.as_deref());
     let hello = protocol::hello(plan.project, plan.python_src, &package.unwrap_or_default(), plan.origin);
     // If it has ended already, it may have said why.
     let _ = worker.connection.send(&sources).and_then(|()| worker.connection.send(&hello));
@@ -169,12 +170,18 @@ fn greet(worker: &mut Worker, plan: Plan<'_>) -> Result<Greeting, NoGreeting> {
     Ok(greeting)
 }
 
-/// The modules' names and sources, with NULs between, and the length of it all before.
-fn sources(with_hark: bool) -> Vec<u8> {
-    let hark = with_hark.then_some(("hark", package::MODULE));
-    let parts: Vec<_> = hark.iter().chain(&MODULES).map(|(name, source)| format!("{name}\0{source}")).collect();
-    let text = parts.join("\0");
+/// The folder for compiled code, the modules' names and sources, with NULs between, and the length of it all before. Where
+/// there is no folder, `hark` is one of the modules.
+fn sources(package: Option<&Path>) -> Vec<u8> {
+    let mut text = package.map_or_else(Vec::new, |folder| folder.as_os_str().as_bytes().to_vec());
+    let hark = package.is_none().then_some(("hark", package::MODULE));
+    for (name, source) in hark.iter().chain(&MODULES) {
+        for part in [name, source] {
+            text.push(0);
+            text.extend_from_slice(part.as_bytes());
+        }
+    }
     let mut bytes = u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();
-    bytes.extend_from_slice(text.as_bytes());
+    bytes.extend_from_slice(&text);
     bytes
 }

@@ -172,6 +172,22 @@ fn the_module_hark_is_one_like_any_other() {
 }
 
 #[test]
+fn the_code_of_workers_is_kept_and_mended() {
+    let kept = || {
+        let files = printed_in(&PythonPool::new(config(1)), "importing.kept_code", vec![]).0.unwrap();
+        files.as_list().unwrap().iter().map(|file| PathBuf::from(file.as_str().unwrap())).collect::<Vec<_>>()
+    };
+    for damage in [&b"no code"[..], b""] {
+        let files = kept();
+        assert!(!files.is_empty());
+        files.iter().for_each(|file| fs::write(file, damage).unwrap());
+        assert_eq!(kept().len(), files.len());
+        let mended = files.iter().filter(|file| fs::read(file).unwrap() != damage).count();
+        assert!(mended > 0);
+    }
+}
+
+#[test]
 fn a_module_that_was_edited_within_its_second_is_loaded_anew() {
     let project = Project::new(
         "edited",

@@ -2,6 +2,7 @@
 import importlib
 import importlib.util
 import multiprocessing
+import pathlib
 
 import hark
 
@@ -14,6 +15,11 @@ def square(number):
 def in_children(method):
     with multiprocessing.get_context(method).Pool(2) as pool:
         return pool.map(square, range(3))
+
+
+def kept_code():
+    """The files with the compiled code of workers."""
+    return [str(each) for each in pathlib.Path(hark.__path__[0]).parent.glob("worker-*.code")]
 
 
 def hark_can_be_found():
