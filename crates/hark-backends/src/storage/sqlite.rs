@@ -10,6 +10,7 @@ mod chunks;
 mod database;
 mod dying;
 mod group;
+mod kept;
 mod numbers;
 mod private;
 mod row;
@@ -28,6 +29,7 @@ use hark_machine::Program;
 use database::Database;
 use group::Group;
 pub use group::Work;
+use kept::Cache;
 use numbers::Numbers;
 use server::Server;
 use session::SqliteSession;
@@ -48,6 +50,8 @@ pub struct SqliteStorage {
 struct Shared {
     database: Database,
     group: Group,
+    /// Threads as they were written last.
+    kept: Arc<Cache>,
     folder: PathBuf,
     lease: Duration,
     /// This process's place among those who serve the file; made when it is needed first.
@@ -98,7 +102,9 @@ impl SqliteStorage {
         let group = Group::new(database.connect_writer()?);
         let folder = folder.to_path_buf();
         let (lease, server) = (LEASE, OnceLock::new());
-        Ok(SqliteStorage { shared: Arc::new(Shared { database, group, folder, lease, server, serves }) })
+        Ok(SqliteStorage {
+            shared: Arc::new(Shared { database, group, kept: Arc::default(), folder, lease, server, serves }),
+        })
     }
 
     /// The same; this process's sessions may be taken over when it has been still for so long. It must not have been used

@@ -1,6 +1,5 @@
 //! One session's records.
 
-mod kept;
 mod read;
 
 use std::error::Error;
@@ -18,9 +17,9 @@ use rusqlite::Connection;
 use super::Shared;
 use super::change::{Change, RowNumber, find_row};
 use super::database::next_thread;
+use super::kept::KeptThreads;
 use super::numbers::Numbers;
 use super::row::{Fault, is_damage, name_of};
-use kept::KeptThreads;
 use read::read_history;
 
 pub(super) struct SqliteSession {
@@ -34,7 +33,7 @@ pub(super) struct SqliteSession {
 
 impl SqliteSession {
     pub fn new(shared: Arc<Shared>, id: SessionId, program: Arc<Program>) -> SqliteSession {
-        let (row, kept, next_thread) = (RowNumber::default(), KeptThreads::default(), OnceLock::new());
+        let (row, kept, next_thread) = (RowNumber::default(), KeptThreads::new(shared.kept.clone()), OnceLock::new());
         SqliteSession { shared, id, program, row, kept, next_thread }
     }
 

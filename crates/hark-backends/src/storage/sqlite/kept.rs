@@ -1,0 +1,262 @@
+//! Threads as they were written last, so that whoever has written one need not decode it. A version that is not the
+//! file's is never used.
+//!
+//! All sessions of a process share one budget. A thread stays until it is read, so that those that wait for long would come
+//! to fill it: they make room for others. Threads that wait for their turns do not, as of many that come in a row each
+//! would drive out the one that is needed next.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hark_engine::{Commit, FutureId, Key, Live, Record, Stamp, ThreadId, Versioned};
+
+/// The most bytes that the kept threads of a process have in the file, with [`THREAD_BYTES`] for each.
+const BYTES_MAX: usize = 64 << 20;
+
+/// What a thread takes in memory beside what it has in the file.
+const THREAD_BYTES: usize = 1_000;
+
+/// A thread that was kept for so long makes room for others.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// The kept threads of all sessions of a process.
+#[derive(Default)]
+pub(super) struct Cache(Mutex<State>);
+
+/// The kept threads of one session, which are dropped with it.
+pub(super) struct KeptThreads {
+    cache: Arc<Cache>,
+    session: u64,
+}
+
+#[derive(Default)]
+struct State {
+    sessions: HashMap<u64, HashMap<ThreadId, Kept>>,
+    /// How many sessions, and how many threads, there ever were.
+    session_count: u64,
+    thread_count: u64,
+    /// How many threads there are, and what they take.
+    threads: usize,
+    bytes: usize,
+    /// All of them in the order in which they came, and some that are there no more.
+    order: VecDeque<Place>,
+}
+
+/// Where a thread is kept, if it still is that one.
+struct Place {
+    session: u64,
+    thread: ThreadId,
+    number: u64,
+    since: Instant,
+}
+
+struct Kept {
+    stamp: Stamp,
+    live: Box<Live>,
+    bytes: usize,
+    number: u64,
+    /// It was started with that commit, and nothing has been written from here since of what wakes it or waits for it. If
+    /// others have done so, its first step finds out when it is committed.
+    is_fresh: bool,
+}
+
+impl KeptThreads {
+    /// None yet.
+    pub fn new(cache: Arc<Cache>) -> KeptThreads {
+        let mut state = cache.lock();
+        state.session_count += 1;
+        let session = state.session_count;
+        drop(state);
+        KeptThreads { cache, session }
+    }
+
+    /// What the first step of a thread begins with that was started from here: without a look at the file, it is known
+    /// that the others of these keys, which are its own, have no records. Only for whoever runs all threads of the session:
+    /// another one may have run this.
+    pub fn take_fresh(&self, keys: &[Key]) -> Option<Versioned> {
+        let [Key::Live(thread), others @ ..] = keys else { return None };
+        let is_its_own = |key: &Key| match key {
+            Key::Ready(other) | Key::Future(FutureId::Thread(other)) => other == thread,
+            _ => false,
+        };
+        let mut state = self.cache.lock();
+        let is_fresh = state.sessions.get(&self.session)?.get(thread).is_some_and(|kept| kept.is_fresh);
+        if !is_fresh || !others.iter().all(is_its_own) {
+            return None;
+        }
+        let Kept { stamp, live, .. } = state.take(self.session, *thread)?;
+        Some(Versioned { stamp, record: Record::Live(*thread, live) })
+    }
+
+    /// A thread, and the version that it is.
+    pub fn take(&self, thread: ThreadId) -> Option<(Stamp, Box<Live>)> {
+        self.cache.lock().take(self.session, thread).map(|kept| (kept.stamp, kept.live))
+    }
+
+    /// Keeps the threads of a commit that is done. These are their lengths in the file: of the fresh ones, then of those
+    /// that it put.
+    pub fn keep(&self, commit: &mut Commit, sizes: &[usize]) {
+        let (stamp, since) = (commit.stamp, Instant::now());
+        let mut sizes = sizes.iter().copied();
+        // Dropped without the lock: a thread may be large.
+        let mut dropped = Vec::new();
+        let mut state = self.cache.lock();
+        let fresh = commit.fresh.drain(..).map(|record| (record, true));
+        for (record, is_fresh) in fresh.chain(commit.put.drain(..).map(|record| (record, false))) {
+            match record {
+                Record::Live(thread, live) => {
+                    let bytes = sizes.next().unwrap_or(0) + THREAD_BYTES;
+                    let kept = Kept { stamp, live, bytes, number: 0, is_fresh };
+                    state.put(self.session, thread, kept, since, &mut dropped);
+                }
+                Record::Ready(thread) | Record::Future(FutureId::Thread(thread), _) => {
+                    let threads = state.sessions.get_mut(&self.session);
+                    if let Some(kept) = threads.and_then(|threads| threads.get_mut(&thread)) {
+                        kept.is_fresh = false;
+                    }
+                }
+                _ => {}
+            }
+        }
+        for key in commit.delete.drain(..) {
+            if let Key::Live(thread) = key {
+                dropped.extend(state.take(self.session, thread));
+            }
+        }
+        drop(state);
+        commit.expect.clear();
+    }
+}
+
+impl Drop for KeptThreads {
+    fn drop(&mut self) {
+        let mut state = self.cache.lock();
+        let threads = state.sessions.remove(&self.session).unwrap_or_default();
+        state.threads -= threads.len();
+        state.bytes -= threads.values().map(|kept| kept.bytes).sum::<usize>();
+        drop(state);
+        drop(threads);
+    }
+}
+
+impl Cache {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take(&mut self, session: u64, thread: ThreadId) -> Option<Kept> {
+        let Entry::Occupied(entry) = self.sessions.get_mut(&session)?.entry(thread) else { return None };
+        let kept = entry.remove();
+        self.threads -= 1;
+        self.bytes -= kept.bytes;
+        Some(kept)
+    }
+
+    fn put(&mut self, session: u64, thread: ThreadId, kept: Kept, since: Instant, dropped: &mut Vec<Kept>) {
+        dropped.extend(self.take(session, thread));
+        while self.bytes + kept.bytes > BYTES_MAX {
+            let Some(oldest) = self.take_waiting(since) else {
+                dropped.push(kept);
+                return;
+            };
+            dropped.push(oldest);
+        }
+        self.thread_count += 1;
+        let number = self.thread_count;
+        self.threads += 1;
+        self.bytes += kept.bytes;
+        self.order.push_back(Place { session, thread, number, since });
+        self.sessions.entry(session).or_default().insert(thread, Kept { number, ..kept });
+        if self.order.len() > 2 * self.threads + 64 {
+            let sessions = &self.sessions;
+            self.order.retain(|place| is_there(sessions, place));
+        }
+    }
+
+    /// The thread that was kept for the longest time, if that is long.
+    fn take_waiting(&mut self, now: Instant) -> Option<Kept> {
+        loop {
+            let place = self.order.front()?;
+            if is_there(&self.sessions, place) && now.saturating_duration_since(place.since) < WAIT_MAX {
+                return None;
+            }
+            let place = self.order.pop_front()?;
+            if is_there(&self.sessions, &place) {
+                return self.take(place.session, place.thread);
+            }
+        }
+    }
+}
+
+fn is_there(sessions: &HashMap<u64, HashMap<ThreadId, Kept>>, place: &Place) -> bool {
+    let kept = sessions.get(&place.session).and_then(|threads| threads.get(&place.thread));
+    kept.is_some_and(|kept| kept.number == place.number)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use hark_machine::{Thread, Value};
+
+    use super::*;
+
+    /// Keeps this thread, which has so many bytes in the file.
+    fn keep(session: &KeptThreads, thread: u64, bytes: usize) {
+        let mut commit = Commit::new(Stamp(NonZeroU64::MIN));
+        commit.put.push(Record::Live(ThreadId(thread), Live::new(Thread::new(Value::Null, Vec::new()))));
+        session.keep(&mut commit, &[bytes]);
+    }
+
+    fn has(session: &KeptThreads, thread: u64) -> bool {
+        session
+            .cache
+            .lock()
+            .sessions
+            .get(&session.session)
+            .is_some_and(|threads| threads.contains_key(&ThreadId(thread)))
+    }
+
+    #[test]
+    fn sessions_share_one_budget() {
+        let cache = Arc::<Cache>::default();
+        let (one, other) = (KeptThreads::new(cache.clone()), KeptThreads::new(cache.clone()));
+        keep(&one, 0, BYTES_MAX - 2 * THREAD_BYTES);
+        keep(&other, 0, 0);
+        keep(&other, 1, 0);
+        assert!(has(&one, 0) && has(&other, 0) && !has(&other, 1));
+        drop(one);
+        keep(&other, 1, BYTES_MAX / 2);
+        assert!(has(&other, 1));
+        assert_eq!(cache.lock().bytes, BYTES_MAX / 2 + 2 * THREAD_BYTES);
+    }
+
+    #[test]
+    fn who_waits_for_long_makes_room() {
+        let cache = Arc::<Cache>::default();
+        let (one, other) = (KeptThreads::new(cache.clone()), KeptThreads::new(cache.clone()));
+        keep(&one, 0, BYTES_MAX / 2);
+        keep(&one, 1, BYTES_MAX / 4);
+        let begun = Instant::now().checked_sub(WAIT_MAX).expect("the machine has run for a second");
+        cache.lock().order[0].since = begun;
+        keep(&other, 0, BYTES_MAX / 2);
+        assert!(!has(&one, 0) && has(&one, 1) && has(&other, 0));
+    }
+
+    #[test]
+    fn the_order_is_not_longer_than_what_is_kept() {
+        let cache = Arc::<Cache>::default();
+        let one = KeptThreads::new(cache.clone());
+        for _ in 0..10_000 {
+            keep(&one, 7, 10);
+            assert!(one.take(ThreadId(7)).is_some());
+        }
+        let state = cache.lock();
+        assert!(state.order.len() <= 100);
+        assert_eq!((state.threads, state.bytes), (0, 0));
+    }
+}
