@@ -14,7 +14,7 @@ use hark_backends::System;
 use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::limits::THREADS_MAX;
 use hark_engine::outside::Outside;
-use hark_engine::{Filter, ImportError, SessionId, Storage, import};
+use hark_engine::{ExportedSession, Filter, ImportError, SessionId, Storage, import};
 
 /// A folder that is gone after the test.
 struct Folder(PathBuf);
@@ -61,7 +61,7 @@ fn remove(storage: &SqliteStorage, id: &SessionId) {
 }
 
 fn imported(storage: &SqliteStorage, bytes: &[u8]) -> Result<SessionId, ImportError> {
-    import(bytes, storage, &System)
+    import(ExportedSession::read(bytes)?, storage, &System)
 }
 
 /// A document as it is if it is changed nowhere is the same, so that these tests change what they mean to change.

@@ -63,19 +63,37 @@ pub(crate) fn write(id: &SessionId, session: &SessionRecord, program: &Program, 
 }
 
 /// A session that was read from a file.
-pub(crate) struct Imported {
+pub(crate) struct Contents<'a> {
     pub id: SessionId,
     pub session: SessionRecord,
     pub program: Arc<Program>,
-    pub records: Vec<Record>,
+    pub records: Records<'a>,
     pub history: Vec<LogEntry>,
+}
+
+/// The records of a session in a file. They are read one after another: a few bytes may stand for a thread that takes
+/// hundreds of megabytes, and a file may have many of these.
+#[derive(Clone)]
+pub(crate) struct Records<'a> {
+    reader: Reader<'a>,
+    left: usize,
+    program: Arc<Program>,
+}
+
+impl Iterator for Records<'_> {
+    type Item = Result<Record, CodecError>;
+
+    fn next(&mut self) -> Option<Result<Record, CodecError>> {
+        self.left = self.left.checked_sub(1)?;
+        Some(read_record(&mut self.reader, &self.program))
+    }
 }
 
 /// Reads a session that was written down.
 ///
 /// # Errors
 /// If the bytes are no session, or a damaged one.
-pub(crate) fn read(bytes: &[u8]) -> Result<Imported, ImportError> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, ImportError> {
     let (mut reader, _) = Reader::open(bytes, "exported session", MAGIC, VERSION)?;
     let id = reader.string()?;
     let id = SessionId::parse(id).ok_or_else(|| ImportError::Damaged(format!("`{id}` is no session's id")))?;
@@ -86,11 +104,18 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Imported, ImportError> {
     if program.hash().to_string() != session.about.program {
         return Err(ImportError::Damaged("its program has another hash than it says".to_owned()));
     }
-    let records = (0..reader.count()?).map(|_| read_record(&mut reader, &program)).collect::<Result<_, _>>()?;
+    let program = Arc::new(program);
+    let left = reader.count()?;
+    let records = Records { reader: reader.clone(), left, program: program.clone() };
+    let mut all = records.clone();
+    for record in all.by_ref() {
+        record?;
+    }
+    let mut reader = all.reader;
     let history =
         (0..reader.count()?).map(|_| Ok(serde_json::from_str(reader.string()?)?)).collect::<Result<_, CodecError>>()?;
     reader.finish()?;
-    Ok(Imported { id, session, program: Arc::new(program), records, history })
+    Ok(Contents { id, session, program, records, history })
 }
 
 fn write_record(writer: &mut Writer, record: &Record, program: &Program) {

@@ -4,17 +4,23 @@
 //! this import writes to it; the last one gives the session the state that it had. If the process dies, whoever finds the
 //! session removes it: the file is still there.
 
+use hark_machine::Program;
+
 use crate::commit::{Commit, Outcome};
-use crate::export::{self, Imported};
+use crate::export::{self, Contents, Records};
 use crate::history::LogEntry;
-use crate::id::{SessionId, Stamp, Stamps, ThreadId};
+use crate::id::{SessionId, Stamp, Stamps};
 use crate::outside::{Outside, OutsideError};
-use crate::record::{Key, Record, SessionRecord, SessionState, Versioned};
+use crate::record::{Key, Record, SessionRecord, SessionState, State, Versioned};
+use crate::step;
 use crate::storage::{self, Catalog, SessionStorage, Storage, StorageError};
 use crate::surroundings::Surroundings;
 
 /// The most records that one commit of an import writes.
 const RECORDS_PER_COMMIT: usize = 500;
+
+/// With so many registers of its threads, 16 MB, a commit of an import has no more records.
+const REGISTERS_PER_COMMIT: usize = 1 << 20;
 
 /// Why a file cannot be imported.
 #[derive(Debug, thiserror::Error)]
@@ -38,13 +44,41 @@ pub enum ImportError {
     Storage(#[from] StorageError),
 }
 
-/// Puts a session from a file into a storage, where it can be taken up; answers which it is.
+/// A session in a file, which was found to be whole.
+pub struct ExportedSession<'a>(Contents<'a>);
+
+impl<'a> ExportedSession<'a> {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// If the bytes are no session, or a damaged one.
+    pub fn read(bytes: &'a [u8]) -> Result<ExportedSession<'a>, ImportError> {
+        let contents = export::read(bytes)?;
+        check(&contents.session, contents.records.clone())?;
+        Ok(ExportedSession(contents))
+    }
+
+    /// Which it is.
+    pub fn id(&self) -> &SessionId {
+        &self.0.id
+    }
+
+    /// Its program.
+    pub fn program(&self) -> &Program {
+        &self.0.program
+    }
+}
+
+/// Puts a session from a file into a storage, where it can be taken up.
 ///
 /// # Errors
-/// If the file is damaged, the session is there already, or the storage fails.
-pub fn import(bytes: &[u8], storage: &dyn Storage, surroundings: &dyn Surroundings) -> Result<SessionId, ImportError> {
-    let Imported { id, session, program, records, history } = export::read(bytes)?;
-    check(&session, &records)?;
+/// If the session is there already, or the storage fails.
+pub fn import(
+    exported: ExportedSession<'_>,
+    storage: &dyn Storage,
+    surroundings: &dyn Surroundings,
+) -> Result<SessionId, ImportError> {
+    let Contents { id, session, program, records, history } = exported.0;
     let catalog = storage::catalog_of(storage)?;
     make_room(&id, catalog, storage, surroundings)?;
     catalog.put_program(&session.about.program, program.executable())?;
@@ -66,16 +100,21 @@ pub fn import(bytes: &[u8], storage: &dyn Storage, surroundings: &dyn Surroundin
 }
 
 /// What no session can be.
-fn check(session: &SessionRecord, records: &[Record]) -> Result<(), ImportError> {
+fn check(session: &SessionRecord, records: Records<'_>) -> Result<(), ImportError> {
     let damaged = |what: &str| Err(ImportError::Damaged(what.to_owned()));
     if session.state.is_in_transit() || session.state == SessionState::Moved {
         return damaged("its session is one that was moved");
     }
-    let first = records.iter().any(|record| matches!(record, Record::Live(ThreadId(0), _)));
+    let (mut first, mut lives) = (false, false);
+    for record in records {
+        if let Record::Live(thread, _) = record? {
+            lives = true;
+            first |= thread == step::FIRST;
+        }
+    }
     if session.state == SessionState::Running && !session.retrying && first == session.first_stopped {
         return damaged("its session's first thread is missing, or there though it has stopped");
     }
-    let lives = records.iter().any(|record| matches!(record, Record::Live(..)));
     if session.state.is_over() && session.state != SessionState::Cancelled && lives {
         return damaged("its session is over and has threads");
     }
@@ -115,6 +154,22 @@ fn make_room(
     }
 }
 
+/// As many of the next records as one commit writes.
+fn some_records(records: &mut Records<'_>) -> Result<Vec<Record>, ImportError> {
+    let (mut some, mut registers) = (Vec::new(), 0);
+    while some.len() < RECORDS_PER_COMMIT && registers < REGISTERS_PER_COMMIT {
+        let Some(record) = records.next() else { break };
+        let record = record?;
+        if let Record::Live(_, live) | Record::Broken(_, live) = &record
+            && let State::Present(thread) = &live.state
+        {
+            registers += thread.registers();
+        }
+        some.push(record);
+    }
+    Ok(some)
+}
+
 /// An import under way.
 struct Import<'a> {
     records: &'a dyn SessionStorage,
@@ -130,13 +185,16 @@ impl Import<'_> {
         &mut self,
         id: &SessionId,
         session: SessionRecord,
-        records: Vec<Record>,
+        mut records: Records<'_>,
         history: &[LogEntry],
     ) -> Result<(), ImportError> {
         self.commit(id, Vec::new(), &[])?;
-        let mut records = records.into_iter().peekable();
-        while records.peek().is_some() {
-            self.commit(id, records.by_ref().take(RECORDS_PER_COMMIT).collect(), &[])?;
+        loop {
+            let some = some_records(&mut records)?;
+            if some.is_empty() {
+                break;
+            }
+            self.commit(id, some, &[])?;
         }
         for entries in history.chunks(RECORDS_PER_COMMIT) {
             self.commit(id, Vec::new(), entries)?;

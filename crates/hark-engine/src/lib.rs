@@ -45,7 +45,7 @@ pub use failure::Failure;
 pub use foreign::{Call, CallError, CallId, Foreign, NoForeign};
 pub use history::{Event, LogEntry};
 pub use id::{FutureId, NoThreadId, SessionId, Stamp, ThreadId};
-pub use import::{ImportError, import};
+pub use import::{ExportedSession, ImportError, import};
 pub use invoker::{Invoker, Runner, Seat};
 pub use memory::MemoryStorage;
 pub use output::{Observer, OutputItem};

@@ -72,6 +72,11 @@ impl Thread {
         error
     }
 
+    /// How many registers it has, whatever is in them.
+    pub fn registers(&self) -> usize {
+        self.registers.len()
+    }
+
     /// The name of the function that it began with, as long as that is its only one.
     pub fn function_name(&self, program: &Program) -> String {
         let executable = program.executable();

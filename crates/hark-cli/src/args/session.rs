@@ -209,6 +209,9 @@ pub struct Import {
     /// What `hark export` wrote; `-` is standard input
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: PathBuf,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
     #[command(flatten)]
     pub storage: StorageChoice,
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! `hark export`, `hark import`
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
@@ -8,8 +9,10 @@ use std::path::Path;
 
 use hark_backends::System;
 use hark_backends::storage::sqlite::SqliteStorage;
+use hark_bytecode::Executable;
 use hark_engine::outside::{ExportError, OutsideError};
-use hark_engine::{ImportError, import as import_session};
+
+use hark_engine::{ExportedSession, ImportError, SessionId, import as import_session};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::FINISHED;
@@ -18,6 +21,7 @@ use crate::args::{Export, Import};
 use crate::failure::Failure;
 use crate::output;
 use crate::project;
+use crate::render::escape;
 use crate::storage;
 
 /// Takes a session out of its storage, as a file on standard output.
@@ -84,22 +88,56 @@ fn write(bytes: &[u8]) -> io::Result<()> {
     if file.metadata()?.is_file() { file.sync_all() } else { Ok(()) }
 }
 
-/// Puts a session from a file into a storage, where it can be resumed.
+/// Puts a session from a file into a storage, where it can be resumed. That runs its program: the user learns which
+/// functions of Python this calls, and is asked, if there is a terminal to ask on.
 ///
 /// # Errors
-/// If the file is damaged, or the session is there already.
+/// If the file is damaged, the session is there already, or the user does not want it.
 pub fn import(wanted: &Import) -> Result<u8, Failure> {
     let bytes = read(&wanted.file)?;
     let project = project::load_here(wanted.config.path.as_deref())?;
     let folder = storage::folder_to_serve(&project, &wanted.storage)?;
-    let kept = SqliteStorage::open(&folder).map_err(storage::failure)?;
-    let id = import_session(&bytes, &kept, &System).map_err(|error| match error {
+    let refused = |error: ImportError| match error {
         ImportError::Storage(error) => storage::failure(error),
         ImportError::Damaged(_) => Failure::usage(format!("`{}`: {error}", wanted.file.display())),
         ImportError::Exists { .. } | ImportError::Removed(_) => Failure::usage(error.to_string()),
-    })?;
+    };
+    let exported = ExportedSession::read(&bytes).map_err(refused)?;
+    output::tell(&what_it_calls(exported.id(), exported.program().executable()));
+    let can_ask = wanted.file.as_os_str() != "-" && io::stdin().is_terminal() && io::stderr().is_terminal();
+    if can_ask && !wanted.yes && !agrees()? {
+        return Err(Failure::undone("the session was not imported"));
+    }
+    let kept = SqliteStorage::open(&folder).map_err(storage::failure)?;
+    let id = import_session(exported, &kept, &System).map_err(refused)?;
     output::write_out(&format!("{id}\n"))?;
     Ok(FINISHED)
+}
+
+/// The functions of Python that a session may call, by their modules. Nothing if there are none.
+fn what_it_calls(id: &SessionId, executable: &Executable) -> String {
+    let mut modules: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for foreign in &executable.foreign {
+        modules.entry(&foreign.module).or_default().insert(&foreign.function);
+    }
+    if modules.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("session {id} calls these functions of Python, with arguments of its own:\n");
+    for (module, functions) in modules {
+        let functions: Vec<_> = functions.into_iter().map(escape::line).collect();
+        out.push_str(&format!("  {}: {}\n", escape::line(module), functions.join(", ")));
+    }
+    out
+}
+
+fn agrees() -> Result<bool, Failure> {
+    output::tell("to go on with it is to run its program, as you. import it? [y/N] ");
+    let mut answer = String::new();
+    io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| Failure::usage(format!("standard input cannot be read: {error}")))?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::harness::{Folder, wait_until};
 
@@ -107,4 +107,51 @@ fn a_session_stays_that_nobody_takes() {
     assert!(said.starts_with(&expected) && said.ends_with("; the session stays here\n"), "{said}");
     assert_eq!((output.status.code(), state(&folder).as_str()), (Some(1), "suspended"));
     assert_eq!((export(&folder, "export --copy", "copy"), state(&folder).as_str()), (0, "suspended"));
+}
+
+/// Runs `hark` on a terminal, on which this is typed; answers its status and what the terminal shows.
+fn on_a_terminal(folder: &Folder, typed: &str, line: &str) -> (i32, String) {
+    let script = "import os, pty, sys\n\
+        pid, terminal = pty.fork()\n\
+        if pid == 0:\n    os.execv(sys.argv[2], sys.argv[2:])\n\
+        os.write(terminal, sys.argv[1].encode() + b'\\n')\n\
+        shown = b''\n\
+        while True:\n    \
+            try:\n        piece = os.read(terminal, 4096)\n    \
+            except OSError:\n        break\n    \
+            if not piece:\n        break\n    \
+            shown += piece\n\
+        sys.stdout.buffer.write(shown)\n\
+        sys.exit(os.waitpid(pid, 0)[1] >> 8)\n";
+    let mut command = Command::new("python3");
+    command.current_dir(folder.path()).env("NO_COLOR", "1").stdin(Stdio::null());
+    command.args(["-c", script, typed, env!("CARGO_BIN_EXE_hark")]).args(line.split_whitespace());
+    let output = command.output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n"))
+}
+
+#[test]
+fn who_imports_learns_what_may_be_called_and_is_asked() {
+    let program = "import(system, os, 1);\nimport(popen, os, 1, execute);\nimport(charge, src.bank, 1);\n\
+                   fn main() { await future(\"door\", 1) }\n";
+    let folder = Folder::with("who_imports_learns", program);
+    let id = folder.hark("run -s sqlite --detach x.hk").stdout.trim().to_owned();
+    assert_eq!(export(&folder, "export", "file"), 0);
+    let calls = format!(
+        "session {id} calls these functions of Python, with arguments of its own:\n  os: popen, system\n  src.bank: charge\n"
+    );
+    let question = "to go on with it is to run its program, as you. import it? [y/N] ";
+    for (typed, imported) in [("n", false), ("", false), ("yes please", false), ("y", true), ("YES", true)] {
+        let other = Folder::new("who_imports_learns_elsewhere");
+        std::fs::copy(folder.path().join("file"), other.path().join("file")).unwrap();
+        let (status, shown) = on_a_terminal(&other, typed, "import file");
+        assert!(shown.contains(&format!("{calls}{question}")), "{shown}");
+        assert_eq!((status, other.path().join(".hark").exists()), (i32::from(!imported), imported), "{typed}: {shown}");
+    }
+    let other = Folder::new("who_imports_learns_elsewhere");
+    std::fs::copy(folder.path().join("file"), other.path().join("file")).unwrap();
+    let (status, shown) = on_a_terminal(&other, "n", "import --yes file");
+    assert!(status == 0 && !shown.contains("[y/N]"), "{shown}");
+    // Where there is no terminal nobody can be asked.
+    folder.hark("import file").is(0, &format!("{id}\n"), &calls);
 }
