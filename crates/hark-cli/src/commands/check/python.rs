@@ -1,6 +1,8 @@
 //! What `hark check` says about the Python functions that a program imports.
 
-use hark_bytecode::{Binding, Executable, Foreign, Function, Instruction, NameIndex, Span};
+use std::collections::{HashMap, HashSet};
+
+use hark_bytecode::{Executable, Foreign, Function, Global, Instruction, NameIndex, Span};
 use hark_compiler::{Code, Diagnostic};
 use hark_foreign::check::{self, Answer, Question, Signature};
 use hark_foreign::{Interpreter, package_of};
@@ -46,12 +48,16 @@ fn imports(executable: &Executable) -> Vec<Import<'_>> {
             imports.push(Import { foreign, span: function.span, calls: Vec::new() });
         }
     }
+    let globals = executable.globals();
+    let place: HashMap<u32, usize> = (executable.functions.iter().filter_map(|function| function.foreign).zip(0..))
+        .map(|(foreign, place)| (foreign.0, place))
+        .collect();
     for function in executable.functions.iter().filter(|function| function.foreign.is_none()) {
         for (name, count, span) in calls(executable, function) {
-            if let Some(Binding::Foreign(index)) = executable.binding(executable.name(name)) {
-                let called = &executable.foreign[index.0 as usize];
-                let import = imports.iter_mut().find(|import| std::ptr::eq(import.foreign, called));
-                import.into_iter().for_each(|import| import.calls.push((count, span)));
+            if let Some(Global::Foreign(index)) = globals[name.0 as usize]
+                && let Some(place) = place.get(&index.0)
+            {
+                imports[*place].calls.push((count, span));
             }
         }
     }
@@ -61,13 +67,15 @@ fn imports(executable: &Executable) -> Vec<Import<'_>> {
 /// The calls of names that the function does not bind itself.
 fn calls<'a>(executable: &'a Executable, function: &'a Function) -> impl Iterator<Item = (NameIndex, u32, Span)> + 'a {
     let range = function.start as usize..function.end as usize;
-    let binds = |name: &NameIndex| {
-        let code = &executable.code[function.start as usize..function.end as usize];
-        function.parameters.contains(name) || code.contains(&Instruction::Bind(*name))
-    };
+    let bound: HashSet<NameIndex> = executable.code[range.clone()]
+        .iter()
+        .filter_map(|instruction| if let Instruction::Bind(name) = instruction { Some(*name) } else { None })
+        .collect();
     let pairs = executable.code[range.clone()].windows(2).zip(&executable.spans[range][1..]);
     pairs.filter_map(move |(pair, span)| match pair {
-        [Instruction::PushBinding(name), Instruction::Call(count) | Instruction::AsyncCall(count)] if !binds(name) => {
+        [Instruction::PushBinding(name), Instruction::Call(count) | Instruction::AsyncCall(count)]
+            if !bound.contains(name) =>
+        {
             Some((*name, *count, *span))
         }
         _ => None,
