@@ -1,5 +1,6 @@
 //! Standard output and standard error, without the panics of `println!`.
 
+mod overflow;
 mod stream;
 
 use std::io::{self, Write};

@@ -141,7 +141,7 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
         invoker: serving.ports.invoker.clone(),
     });
     let cancel = serving.engine.cancel_handle();
-    let stream = Arc::new(Stream::new(move || cancel.cancel()));
+    let stream = Arc::new(Stream::new(Some(storage.folder().to_path_buf()), move || cancel.cancel()));
     let observer: Arc<dyn Observer> = if wanted.kept.json {
         Arc::new(|_: &[OutputItem]| {})
     } else {

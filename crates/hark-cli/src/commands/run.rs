@@ -1,5 +1,6 @@
 //! `hark run FILE`, or `hark FILE`
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -38,6 +39,7 @@ pub fn run(wanted: &Run) -> Result<u8, Failure> {
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
     let file = storage::for_new_session(&loaded.project, &wanted.storage)?;
     let invoker = session::invoker(&loaded.project, file.as_ref(), wanted.concurrency.name)?;
+    let folder = file.as_ref().map(|file| file.folder().to_path_buf());
     let storage = storage::or_memory(file);
     let session = Session {
         program: Arc::new(program),
@@ -51,7 +53,11 @@ pub fn run(wanted: &Run) -> Result<u8, Failure> {
     if wanted.detach {
         return detach(session, wanted.json);
     }
-    if wanted.json { run_for_report(session, &compiled) } else { run_for_people(session, wanted.quiet, started) }
+    if wanted.json {
+        run_for_report(session, &compiled)
+    } else {
+        run_for_people(session, folder, wanted.quiet, started)
+    }
 }
 
 /// Starts a session for others to run.
@@ -98,8 +104,8 @@ fn run_for_report(session: Session, compiled: &Compiled) -> Result<u8, Failure> 
     Ok(exit_status(&report, &interruption))
 }
 
-/// Output as it comes, then the result, or the errors; the time it took.
-fn run_for_people(session: Session, quiet: bool, started: Instant) -> Result<u8, Failure> {
+/// Output as it comes, which may wait in the folder of a kept session; then the result, or the errors; the time it took.
+fn run_for_people(session: Session, overflow: Option<PathBuf>, quiet: bool, started: Instant) -> Result<u8, Failure> {
     let (program, interruption) = (Arc::clone(&session.program), session.interruption.clone());
     let mut stream = None;
     let announces = !quiet && session.storage.catalog().is_some();
@@ -109,7 +115,7 @@ fn run_for_people(session: Session, quiet: bool, started: Instant) -> Result<u8,
         }
     };
     let report = session.run(false, begun, |cancel| {
-        let to = Arc::new(Stream::new(move || cancel.cancel()));
+        let to = Arc::new(Stream::new(overflow, move || cancel.cancel()));
         stream = Some(Arc::clone(&to));
         Arc::new(move |items: &[OutputItem]| items.iter().for_each(|item| to.print(&item.text)))
     })?;

@@ -3,18 +3,24 @@
 //! A thread of its own writes. It writes the first item at once and then, every few milliseconds, what has gathered
 //! since. So a person sees what is printed as it comes, and a million items cost few writes. The thread begins with
 //! the first item, as many programs print nothing.
+//!
+//! Nobody may read: a terminal is stopped by Ctrl-S, a pipe is full. A program in memory waits then. Sessions that are kept
+//! go on, as the reader is not to hold up what others may wait for: what has no room in memory waits in a file.
 
 use std::io::{self, Write};
 use std::mem;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use super::overflow::Overflow;
 
 /// How long items gather, if they are few.
 const PAUSE: Duration = Duration::from_millis(2);
 /// So much is written without waiting for more.
 const ENOUGH_BYTES: usize = 64 * 1024;
-/// Who prints faster than the reader reads waits, when so much is on its way.
+/// So much is on its way in memory. More waits in a file, or whoever prints waits.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Where a session's output goes.
@@ -35,6 +41,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
+    /// What comes after that.
+    overflow: Option<Overflow>,
     is_closed: bool,
     failure: Option<io::Error>,
     has_failed: bool,
@@ -42,11 +50,12 @@ struct State {
 }
 
 impl Stream {
-    /// A stream to standard output. If that takes no more, `on_failure` is called, and what else is printed is lost.
-    pub fn new(on_failure: impl Fn() + Send + Sync + 'static) -> Stream {
+    /// A stream to standard output. If that takes no more, `on_failure` is called, and what else is printed is lost. If the
+    /// reader is far behind, output waits in a file of the folder `overflow`; without one, whoever prints waits.
+    pub fn new(overflow: Option<PathBuf>, on_failure: impl Fn() + Send + Sync + 'static) -> Stream {
         Stream {
             shared: Arc::new(Shared {
-                state: Mutex::default(),
+                state: Mutex::new(State { overflow: overflow.map(Overflow::new), ..State::default() }),
                 filled: Condvar::new(),
                 emptied: Condvar::new(),
                 on_failure: Box::new(on_failure),
@@ -54,7 +63,7 @@ impl Stream {
         }
     }
 
-    /// Prints this. It waits if the reader is far behind.
+    /// Prints this. Where it may not wait in a file, or cannot, it waits here if the reader is far behind.
     pub fn print(&self, text: &str) {
         let mut state = self.shared.lock();
         if state.writer.is_none() {
@@ -66,7 +75,10 @@ impl Stream {
                 Err(_) => return self.shared.write_now(state, text),
             }
         }
-        while state.waiting.len() >= WAITING_BYTES_MAX && !state.has_failed {
+        while !state.has_room() && !state.has_failed {
+            if state.overflow.as_mut().is_some_and(|overflow| overflow.add(text.as_bytes()).is_ok()) {
+                return;
+            }
             state = self.shared.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.has_failed {
@@ -98,6 +110,13 @@ impl Stream {
     }
 }
 
+impl State {
+    /// Whether more can wait in memory: what is in the file comes first.
+    fn has_room(&self) -> bool {
+        self.waiting.len() < WAITING_BYTES_MAX && self.overflow.as_ref().is_none_or(Overflow::is_empty)
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -117,6 +136,7 @@ impl Shared {
         state.failure = Some(error);
         state.has_failed = true;
         state.waiting = Vec::new();
+        state.overflow = None;
         drop(state);
         self.emptied.notify_all();
         (self.on_failure)();
@@ -124,10 +144,14 @@ impl Shared {
 
     fn write_until_closed(&self, out: &mut impl Write) {
         let mut chunk = Vec::new();
-        while self.take(&mut chunk) {
+        loop {
+            match self.take(&mut chunk) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => return self.fail(self.lock(), error),
+            }
             if let Err(error) = out.write_all(&chunk).and_then(|()| out.flush()) {
-                self.fail(self.lock(), error);
-                return;
+                return self.fail(self.lock(), error);
             }
             if chunk.len() < ENOUGH_BYTES {
                 self.pause();
@@ -137,19 +161,25 @@ impl Shared {
     }
 
     /// Waits for something to write and takes it; answers false at the end.
-    fn take(&self, chunk: &mut Vec<u8>) -> bool {
+    fn take(&self, chunk: &mut Vec<u8>) -> io::Result<bool> {
         let state = self.lock();
-        let empty = |state: &mut State| state.waiting.is_empty() && !state.is_closed;
+        let empty = |state: &mut State| state.waiting.is_empty() && state.has_room() && !state.is_closed;
         let mut state = self.filled.wait_while(state, empty).unwrap_or_else(PoisonError::into_inner);
-        mem::swap(chunk, &mut state.waiting);
+        if state.waiting.is_empty()
+            && let Some(overflow) = &mut state.overflow
+        {
+            overflow.take(chunk)?;
+        } else {
+            mem::swap(chunk, &mut state.waiting);
+        }
         drop(state);
         self.emptied.notify_all();
-        !chunk.is_empty()
+        Ok(!chunk.is_empty())
     }
 
     fn pause(&self) {
         let state = self.lock();
-        let few = |state: &mut State| state.waiting.len() < ENOUGH_BYTES && !state.is_closed;
+        let few = |state: &mut State| state.waiting.len() < ENOUGH_BYTES && state.has_room() && !state.is_closed;
         drop(self.filled.wait_timeout_while(state, PAUSE, few));
     }
 }
@@ -186,7 +216,7 @@ mod tests {
     fn printed(count: usize, room: usize) -> (Sink, io::Result<()>, usize) {
         static FAILURES: AtomicUsize = AtomicUsize::new(0);
         let before = FAILURES.load(Ordering::SeqCst);
-        let stream = Stream::new(|| {
+        let stream = Stream::new(None, || {
             FAILURES.fetch_add(1, Ordering::SeqCst);
         });
         let mut sink = Sink { taken: vec![], writes: 0, room };
@@ -219,8 +249,25 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_that_stands_still_holds_up_nobody() {
+        let stream = Stream::new(Some(std::env::temp_dir()), || {});
+        stream.shared.lock().writer = Some(thread::spawn(|| {}));
+        let line = "x".repeat(99);
+        // Nobody writes it yet.
+        (0..150_000).for_each(|number| stream.print(&format!("{number:06} {line}\n")));
+        let waiting = stream.shared.lock().waiting.len();
+        assert!(waiting <= WAITING_BYTES_MAX + 200, "{waiting} bytes in memory");
+        stream.shared.lock().is_closed = true;
+        let mut sink = Sink { taken: vec![], writes: 0, room: usize::MAX };
+        stream.shared.write_until_closed(&mut sink);
+        let expected: String = (0..150_000).map(|number| format!("{number:06} {line}\n")).collect();
+        assert!(sink.taken == expected.as_bytes(), "something is lost or out of order");
+        assert!(stream.close().is_ok());
+    }
+
+    #[test]
     fn what_prints_nothing_starts_nothing() {
-        let stream = Stream::new(|| {});
+        let stream = Stream::new(None, || {});
         assert!(stream.close().is_ok());
         assert!(stream.shared.lock().writer.is_none());
     }

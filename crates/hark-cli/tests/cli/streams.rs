@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::Folder;
+use crate::harness::{Folder, wait_until};
 
 #[test]
 fn output_comes_as_it_is_printed() {
@@ -53,6 +53,26 @@ fn a_closed_pipe_ends_quietly() {
     fs::remove_file(folder.path().join("closed")).unwrap();
     assert_eq!(close_early(&folder, &["x.hk", "-f", "once"]), (Some(0), String::new()));
     assert_eq!(close_early(&folder, &["asm", "x.hk"]), (Some(0), String::new()));
+}
+
+/// Nobody reads what it prints, far more than a pipe and the memory for it hold; its session is over all the same.
+#[test]
+fn a_kept_session_does_not_wait_for_its_reader() {
+    let program = "fn count(n, line) { if n == 0 { null } else { print(line); count(n - 1, line) } }\n\
+                   fn double(text, times) { if times == 0 { text } else { double(text + text, times - 1) } }\n\
+                   fn main() { count(120, double(\"0123456789abcdef\", 12)); \"end\" }";
+    let folder = Folder::with("a_kept_session_does_not_wait", program);
+    for concurrency in ["threads", "processes"] {
+        let command = ["run", "-q", "-s", "sqlite", "-c", concurrency, "x.hk"];
+        let mut child = folder.command(command).stdout(Stdio::piped()).spawn().unwrap();
+        wait_until("the session is over", || folder.hark("sessions").stdout.contains("finished"));
+        let mut read = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut read).unwrap();
+        assert!(child.wait().unwrap().success());
+        let expected = format!("{}\n", "0123456789abcdef".repeat(1 << 12)).repeat(120) + "end\n";
+        assert!(read == expected, "something is lost: {} bytes, not {}", read.len(), expected.len());
+        fs::remove_dir_all(folder.path().join(".hark")).unwrap();
+    }
 }
 
 #[test]
