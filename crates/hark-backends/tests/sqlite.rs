@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::conformance::check_storage;
-use hark_engine::{Commit, Key, Live, Outcome, Record, SessionId, Stamp, Storage, ThreadId, Timestamp, step};
+use hark_engine::{About, Commit, Key, Live, Outcome, Record, SessionId, Stamp, Storage, ThreadId, Timestamp, step};
 use hark_machine::{Program, Thread, Value};
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -62,5 +62,37 @@ fn a_worker_sees_what_another_one_has_written() {
     let mut found = Vec::new();
     one.read(&[Key::Live(thread), Key::Ready(thread), Key::Future(thread.into())], &mut found).unwrap();
     assert_eq!(found[0].as_ref().map(|found| found.stamp), Some(stamp(2)));
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// Whoever prepares a session has put its program there, and `hark prune` may come before the session does.
+#[test]
+fn a_program_goes_with_its_last_session_and_comes_with_the_next() {
+    let folder = folder();
+    let (storage, other) = (SqliteStorage::open(&folder).unwrap(), SqliteStorage::open(&folder).unwrap());
+    let (catalog, pruning) = (storage.catalog().unwrap(), other.catalog().unwrap());
+    let program =
+        Arc::new(Program::new(hark_compiler::compile("x.hk", "fn main() { 1 }").executable.unwrap()).unwrap());
+    let hash = program.hash().to_string();
+    let is_there = || catalog.program(&hash).is_ok();
+
+    catalog.put_program(&hash, program.executable()).unwrap();
+    let id = SessionId::new(Timestamp(0), [0, 0]);
+    let session = storage.session(&id, &program).unwrap();
+    pruning.remove_programs().unwrap();
+    assert!(!is_there());
+
+    let stamp = Stamp(NonZeroU64::new(1).unwrap());
+    let mut commit = Commit::new(stamp);
+    let about = Arc::new(About { program: hash.clone(), ..About::default() });
+    step::start(&about, Live::new(Thread::new(Value::Null, Vec::new())), &mut commit);
+    assert_eq!(session.commit(&mut commit), Ok(Outcome::Done));
+    assert!(is_there());
+    pruning.remove_programs().unwrap();
+    assert!(is_there());
+
+    assert_eq!(pruning.remove(&id, stamp), Ok(true));
+    pruning.remove_programs().unwrap();
+    assert!(!is_there());
     fs::remove_dir_all(folder).unwrap();
 }

@@ -116,7 +116,8 @@ impl Session {
 
     fn with(parts: Parts, threads: u64, first_stopped: bool) -> Arc<Session> {
         let Parts { id, about, program, options, ports, records, observer, serving, on_end } = parts;
-        let seed = ports.surroundings.random();
+        // One that is kept draws each of its stamps.
+        let seed = if serving.is_some() { 0 } else { ports.surroundings.random() };
         let is_given_up = Arc::new(AtomicBool::new(false));
         let impatient_records = records.clone();
         let records: Arc<dyn SessionStorage> = match &serving {

@@ -208,6 +208,15 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn remove(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError>;
+
+    /// Removes the programs that no session has. One that is being started at this moment keeps its program: a session and
+    /// its program come into the storage together.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn remove_programs(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
 }
 
 /// The catalog of a storage that keeps sessions.

@@ -6,10 +6,11 @@ mod load;
 mod run;
 
 use std::mem;
+use std::num::NonZeroU64;
 
 use crate::commit::{Commit, Outcome};
 use crate::foreign::Call;
-use crate::id::{Stamps, ThreadId};
+use crate::id::{Stamp, Stamps, ThreadId};
 use crate::invoker::Seat;
 use crate::limits::{GATHERED_TIME_MAX, PAUSED_FRESH_MAX, PAUSED_LOG_MAX, STEP_TIME_MAX};
 use crate::record::{Key, Live, Record, Status, Versioned};
@@ -61,14 +62,14 @@ enum Pace {
 
 impl<'a> Worker<'a> {
     pub fn new(session: &'a Session, seat: &'a mut dyn Seat) -> Worker<'a> {
-        let mut stamps = session.stamps();
-        let commit = Commit::of_server(stamps.next());
+        // Each turn begins its commit with a stamp of its own.
+        let commit = Commit::of_server(Stamp(NonZeroU64::MIN));
         Worker {
             session,
             seat,
             commit,
             plan: Plan::default(),
-            stamps,
+            stamps: session.stamps(),
             found: Vec::new(),
             done: 0,
             awaits: 0,

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::storage;
 
-/// Forgets sessions that ended before a time, and imports that were cut off.
+/// Forgets sessions that ended before a time, and imports that were cut off; and programs that no session has any more.
 ///
 /// # Errors
 /// If the age makes no sense, or the storage cannot be written to.
@@ -31,6 +31,7 @@ pub fn prune(wanted: &Prune) -> Result<u8, Failure> {
             // Not one that was retried or imported since it was listed.
             count += u64::from(catalog.remove(&summary.id, summary.stamp).map_err(storage::failure)?);
         }
+        catalog.remove_programs().map_err(storage::failure)?;
     }
     output::write_out(&match wanted.kept.json {
         true => format!("{{\"removed\": {count}}}\n"),

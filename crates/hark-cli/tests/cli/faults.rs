@@ -156,24 +156,30 @@ fn a_full_disk() {
 
 #[test]
 fn a_read_only_folder() {
-    let folder = folder("a_read_only_folder");
-    let script = "hark run -s sqlite -q x.hk || exit 3\nmount -o remount,ro . || exit 4\n\
-        hark sessions --json || exit 5\nhark show --json || exit 5\nhark stdout --json || exit 5\nhark events --json || exit 5\n\
-        for command in 'run -s sqlite x.hk' 'run -s sqlite --detach x.hk' 'worker -q' 'prune --older-than 0s'; do\n\
-        timeout 60 $hark $command; echo \"status $?\"; done";
-    let Some(run) = on_a_disk(&folder, script) else { return };
-    let statuses = run.stdout.lines().filter(|line| line.starts_with("status ")).collect::<Vec<_>>();
-    assert_eq!(statuses, ["status 1"; 4], "{run:#?}");
-    let parts: Vec<Value> = run.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    // What `run` printed comes first.
-    let [.., sessions, show, stdout, events] = parts.as_slice() else { panic!("{run:#?}") };
-    assert_eq!((&sessions[0]["state"], &show["result"]), (&json!("finished"), &json!(1)));
-    assert_eq!(stdout[0]["text"], "one\n");
-    assert_eq!(events.as_array().unwrap().last().unwrap()["event"], "finished");
-    for line in run.stderr.lines().filter(|line| !line.starts_with("session ") && !line.starts_with("-- ")) {
-        assert!(line.starts_with("error") && line.contains("[FOLDER]/disk/.hark"), "{run:#?}");
+    // As `run` leaves it, with its log; and closed by whoever looked at it last.
+    for (name, before) in [("left", ""), ("closed", "hark sessions > /dev/null\n[ -e .hark/hark.db-wal ] && exit 5\n")]
+    {
+        let folder = folder(&format!("a_read_only_folder_{name}"));
+        let script = format!(
+            "hark run -s sqlite -q x.hk > /dev/null || exit 3\n{before}mount -o remount,ro . || exit 4\n\
+            for command in 'sessions' 'show' 'stdout' 'events'; do hark $command --json || exit 6; done\n\
+            hark export --copy > /dev/null || exit 7\n\
+            for command in 'run -s sqlite x.hk' 'run -s sqlite --detach x.hk' 'worker -q' 'prune --older-than 0s' 'export'; do\n\
+            timeout 60 $hark $command > ../out; echo \"status $?\"; done"
+        );
+        let Some(run) = on_a_disk(&folder, &script) else { return };
+        let mut lines = run.stdout.lines();
+        let [sessions, show, stdout, events] =
+            std::array::from_fn(|_| serde_json::from_str::<Value>(lines.next().expect("a report")).unwrap());
+        assert_eq!((&sessions[0]["state"], &show["result"]), (&json!("finished"), &json!(1)));
+        assert_eq!(stdout[0]["text"], "one\n");
+        assert_eq!(events.as_array().unwrap().last().unwrap()["event"], "finished");
+        assert_eq!(lines.collect::<Vec<_>>(), ["status 1"; 5], "{run:#?}");
+        for line in run.stderr.lines().filter(|line| !line.starts_with("session ") && !line.starts_with("-- ")) {
+            assert!(line.starts_with("error") && line.contains("[FOLDER]/disk/.hark"), "{run:#?}");
+        }
+        assert!(!run.stderr.contains("suspended"), "{run:#?}");
     }
-    assert!(!run.stderr.contains("suspended"), "{run:#?}");
 }
 
 /// What is kept of a session that waits for a promise, after its process was killed: the file, its log, the session's id.

@@ -354,6 +354,17 @@ impl Catalog for Shared {
             Ok(true)
         })
     }
+
+    fn remove_programs(&self) -> Result<(), StorageError> {
+        // A session that is being started has its program put beside it if that is gone. With a summary that cannot be
+        // read the list has a NULL, with which no program is outside of it.
+        self.write(|connection| {
+            let sql = "DELETE FROM program WHERE hash NOT IN (
+                SELECT CASE WHEN json_valid(summary) THEN json_extract(summary, '$.program') END FROM session)";
+            connection.execute(sql, [])
+        })
+        .map(drop)
+    }
 }
 
 /// What is kept of a program.

@@ -49,6 +49,8 @@ pub(super) struct Change {
     delete: Vec<Key>,
     /// Empty, or a JSON array.
     log: String,
+    /// The program, if the session begins with this.
+    program: Option<Arc<Program>>,
 }
 
 /// A row that is written.
@@ -88,9 +90,10 @@ fn due_number(live: &Live) -> Option<i64> {
 }
 
 impl Change {
-    pub fn new(session: &SessionId, row: &RowNumber, server: i64, commit: &Commit, program: &Program) -> Change {
+    pub fn new(session: &SessionId, row: &RowNumber, server: i64, commit: &Commit, program: &Arc<Program>) -> Change {
         let rows = commit.fresh.iter().chain(&commit.put).map(|record| row_of(record, program));
         let log = if commit.log.is_empty() { String::new() } else { codec::log_text(&commit.log) };
+        let begins = commit.expect.iter().any(|(key, stamp)| *key == Key::Session && stamp.is_none());
         Change {
             session: session.clone(),
             row: row.clone(),
@@ -101,6 +104,7 @@ impl Change {
             put: rows.collect(),
             delete: commit.delete.clone(),
             log,
+            program: begins.then(|| program.clone()),
         }
     }
 
@@ -136,7 +140,7 @@ impl Change {
     }
 
     fn make_expected(&self, connection: &Connection) -> rusqlite::Result<Outcome> {
-        let is_new = self.expect.iter().any(|(key, stamp)| *key == Key::Session && stamp.is_none());
+        let is_new = self.program.is_some();
         if is_new {
             // Nothing else can be there of a session that is not.
             if self.find_row(connection)?.is_some() {
@@ -207,9 +211,14 @@ impl Change {
         let checksum = seal::of_session(id, state, ended, summary);
         let Some(row) = row else {
             let insert = "INSERT INTO session (id, stamp, state, ended, server, checksum, summary)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-            let server = self.server;
-            connection.prepare_cached(insert)?.execute(params![id, stamp, state, ended, server, checksum, summary])?;
+                SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE ?8 IS NULL OR EXISTS (SELECT 1 FROM program WHERE hash = ?8)";
+            let hash = self.program.as_ref().map(|program| program.hash().to_string());
+            let values = params![id, stamp, state, ended, self.server, checksum, summary, hash];
+            if connection.prepare_cached(insert)?.execute(values)? == 0 {
+                // It was there when the session was prepared, and nobody had another one of it.
+                self.put_program(connection)?;
+                connection.prepare_cached(insert)?.execute(values)?;
+            }
             let row = connection.last_insert_rowid();
             return if row < SESSIONS_MAX { Ok(row) } else { move_to_gap(connection, row) };
         };
@@ -217,6 +226,13 @@ impl Change {
             WHERE number = ?1";
         connection.prepare_cached(update)?.execute(params![row, stamp, state, ended, checksum, summary])?;
         Ok(row)
+    }
+
+    fn put_program(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let Some(program) = &self.program else { return Ok(()) };
+        let content = program.executable().encode();
+        let insert = "INSERT INTO program VALUES (?1, ?2)";
+        connection.prepare_cached(insert)?.execute(params![program.hash().to_string(), content]).map(drop)
     }
 
     fn write(&self, connection: &Connection, session: i64, row: &Row) -> rusqlite::Result<()> {
