@@ -10,6 +10,7 @@ mod config;
 mod entry;
 mod failure;
 mod output;
+mod process;
 mod program;
 mod project;
 mod python;
@@ -32,6 +33,10 @@ fn main() -> ExitCode {
     if let Some(status) = hark_foreign::guard::run_if_asked() {
         return status;
     }
+    if let Some(status) = process::run_as_first() {
+        return status;
+    }
+    process::prepare();
     let command = match args::parse(env::args_os().collect()) {
         Ok(command) => command,
         Err(error) => return explain_command_line(&error),

@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
 /// The exit status of what a signal ended is this and the signal's number.
-const EXIT_STATUS_BASE: i32 = 128;
+pub const EXIT_STATUS_BASE: i32 = 128;
 
 /// Whether a signal has come.
 #[derive(Debug, Clone, Default)]

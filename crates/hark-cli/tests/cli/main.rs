@@ -7,6 +7,7 @@ mod bad_input;
 mod check_and_asm;
 mod check_python;
 mod clocks;
+mod containers;
 mod data_dir;
 #[path = "../../../../fuzz/src/document.rs"]
 #[allow(dead_code, reason = "the fuzz targets use all of it")]
