@@ -52,6 +52,8 @@ def _hark_start():
     # What lies in the current folder must not stand for the modules that the worker itself needs.
     if sys.path and sys.path[0] == "":
         del sys.path[0]
+    # The worker moves its socket away; whatever becomes of that, it can be told here what went wrong.
+    connection = os.dup(0)
     try:
         # The folder, the name of a module, its source, the name of the next one, and so on.
         folder, *parts = take(int.from_bytes(take(4), "little")).decode("utf-8", "surrogateescape").split("\0")
@@ -64,8 +66,9 @@ def _hark_start():
     except (OSError, MemoryError) as error:
         # The system is short of something. This is an answer too: U and the number of the error.
         number = getattr(error, "errno", None) or errno.ENOMEM
-        os.write(0, b"\5\0\0\0U" + number.to_bytes(4, "little"))
+        os.write(connection, b"\5\0\0\0U" + number.to_bytes(4, "little"))
         sys.exit(1)
+    os.close(connection)
     worker.run()
 
 

@@ -145,7 +145,7 @@ def private_copy(descriptor):
             return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, least)
         except OSError as error:
             # The process may have fewer.
-            if error.errno != errno.EINVAL or least == PRIVATE_DESCRIPTORS_MIN[-1]:
+            if error.errno not in (errno.EINVAL, errno.EMFILE) or least == PRIVATE_DESCRIPTORS_MIN[-1]:
                 raise
 
 

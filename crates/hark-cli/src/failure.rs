@@ -3,6 +3,7 @@
 use std::io;
 
 use hark_bytecode::{Source, Span};
+use hark_engine::Shortage;
 
 use crate::render::{Count, Label, Lines, Notice, Paint, Severity, Style, draw_notice, escape};
 
@@ -57,6 +58,14 @@ impl Failure {
         Failure::Undone { message: message.into(), hint: None }
     }
 
+    /// The operating system refused something that this process needs.
+    pub fn system(what: &str, error: &io::Error) -> Failure {
+        match Shortage::of(error) {
+            Some(shortage) => Failure::undone(format!("{what}: {shortage}")).with_hint(shortage.remedy()),
+            None => Failure::undone(format!("{what}: {error}")),
+        }
+    }
+
     /// The same with what to do next.
     #[must_use]
     pub fn with_hint(self, text: impl Into<String>) -> Failure {
@@ -69,7 +78,7 @@ impl Failure {
 
     /// Whether the session could not begin, for a reason that a report has not given yet.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Failure::Usage { .. } | Failure::Settings(..) | Failure::Storage(_))
+        matches!(self, Failure::Usage { .. } | Failure::Undone { .. } | Failure::Settings(..) | Failure::Storage(_))
     }
 
     /// What it says in one line, for a report.

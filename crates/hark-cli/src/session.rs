@@ -184,7 +184,7 @@ impl Serving {
             cancel.cancel();
             invoker.nudge();
         });
-        watched.map_err(|error| Failure::usage(format!("cannot watch for signals: {error}")))?;
+        watched.map_err(|error| Failure::system("cannot watch for signals", &error))?;
         Ok(Serving { engine, ports, interrupted, stop: Arc::default(), attendant: None })
     }
 
@@ -206,7 +206,7 @@ impl Serving {
                 attended
             };
             let attendant = thread::Builder::new().name("attendant".to_owned()).spawn(attend);
-            let attendant = attendant.map_err(|error| Failure::usage(format!("cannot start a thread: {error}")))?;
+            let attendant = attendant.map_err(|error| Failure::system("cannot start a thread", &error))?;
             self.attendant = Some(attendant);
         }
         Ok(())

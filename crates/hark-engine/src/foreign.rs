@@ -65,7 +65,7 @@ pub type Answer = Box<dyn FnOnce(Result<Value, CallError>) + Send>;
 
 /// Calls functions that run elsewhere.
 pub trait Foreign: Send + Sync {
-    /// Begins a call and returns at once. `answer` is called exactly once, from any thread, after all of `printed`.
+    /// Begins a call and returns at once, if it can. `answer` is called exactly once, from any thread, after all of `printed`.
     fn call(&self, executable: &Executable, call: Call, printed: PrintedSink, answer: Answer);
 
     /// Makes a call and returns when it is over. The engine prefers it where nothing else can run, because handing an

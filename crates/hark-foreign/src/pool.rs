@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hark_engine::{CallError, Shortage};
+use hark_engine::CallError;
 use hark_machine::{Error, Value};
 use rustix::process::{Resource, getrlimit};
 
@@ -127,26 +127,22 @@ impl PythonPool {
         self.shared.run(call, output)
     }
 
-    /// Begins a call and returns at once. `done` is called exactly once, after all of `output`.
+    /// Begins a call and returns at once, unless the system has no more threads: then this one makes the call. `done` is
+    /// called exactly once, after all of `output`.
     pub fn call(&self, call: Call, output: Output, done: Done) {
         if !self.shared.queue.push(Job { call, output, done }, self.shared.workers_max) {
             return;
         }
         let shared = self.shared.clone();
         let started = thread::Builder::new().name("hark-python".into()).spawn(move || {
-            while let Some(mut job) = shared.queue.pop() {
-                let result = shared.run(&job.call, &mut job.output);
-                (job.done)(result);
+            while let Some(job) = shared.queue.pop() {
+                shared.carry_out(job);
             }
         });
-        if let Err(error) = started {
-            let why = match Shortage::of(&error) {
-                Some(shortage) => format!("no thread can be started: {shortage}; {}", shortage.remedy()),
-                None => format!("no thread can be started: {error}"),
-            };
-            for job in self.shared.queue.thread_failed() {
-                let error = job.call.not_made(&why);
-                (job.done)(Err(error));
+        if started.is_err() {
+            // There can be no more threads. One that waits is better than a call that is not made.
+            while let Some(job) = self.shared.queue.pop_waiting() {
+                self.shared.carry_out(job);
             }
         }
     }
@@ -273,6 +269,11 @@ impl Shared {
         };
         let cancelled = self.leave(number);
         if cancelled && result.is_err() { Err(call.cancelled().into()) } else { result }
+    }
+
+    fn carry_out(&self, job: Job) {
+        let Job { call, mut output, done } = job;
+        done(self.run(&call, &mut output));
     }
 
     fn attempt(

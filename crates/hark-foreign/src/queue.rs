@@ -79,11 +79,12 @@ impl Queue {
         }
     }
 
-    /// A thread that was counted could not be started. Answers the jobs that no other thread will take.
-    pub fn thread_failed(&self) -> Vec<Job> {
+    /// The next job that waits, for a thread that stands in for one that could not be started; none ends that.
+    pub fn pop_waiting(&self) -> Option<Job> {
         let mut state = self.lock();
-        state.threads -= 1;
-        if state.threads == 0 { Vec::from(mem::take(&mut state.jobs)) } else { Vec::new() }
+        let job = state.jobs.pop_front();
+        state.threads -= usize::from(job.is_none());
+        job
     }
 
     /// Takes out the jobs of a session.

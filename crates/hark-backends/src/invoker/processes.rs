@@ -14,7 +14,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::mem;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::process::Child;
+use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hark_engine::remote::{Supervised, Told};
-use hark_engine::{Invoker, Runner, SessionId, StorageError, ThreadId};
+use hark_engine::{Invoker, Runner, SessionId, Shortage, StorageError, ThreadId};
 use serde::{Deserialize, Serialize};
 
 use crate::surroundings::System;
@@ -33,6 +33,25 @@ const SHORT_LIFE: Duration = Duration::from_secs(1);
 
 /// After so many such ends one after the other the sessions are given up.
 const SHORT_LIVES_MAX: u32 = 20;
+
+/// How long it is waited where a worker cannot be started for lack of something, and there is no other, until it is tried
+/// again.
+const SHORTAGE_WAIT: Duration = Duration::from_millis(100);
+
+/// How long no worker is started in the place of one for which something was lacking, as long as there are others.
+const SHORTAGE_TIME: Duration = Duration::from_secs(5);
+
+const SHORTAGES: [Shortage; 4] = [Shortage::Files, Shortage::SystemFiles, Shortage::Processes, Shortage::Memory];
+
+/// The exit status of a worker that cannot begin because this has run out.
+pub fn exit_status(shortage: Shortage) -> u8 {
+    match shortage {
+        Shortage::Files => 71,
+        Shortage::SystemFiles => 72,
+        Shortage::Processes => 73,
+        Shortage::Memory => 74,
+    }
+}
 
 /// What a supervisor tells a worker.
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,6 +92,8 @@ struct State {
     /// Those of which workers have hints.
     sessions: HashMap<SessionId, Given>,
     short_lives: u32,
+    /// No worker is started before that, if there is one.
+    wait_until: Option<Instant>,
     is_closed: bool,
 }
 
@@ -156,7 +177,8 @@ impl Shared {
         if state.is_closed {
             return;
         }
-        let State { workers, sessions, .. } = &mut *state;
+        let State { workers, sessions, wait_until, .. } = &mut *state;
+        let starts = wait_until.take_if(|until| *until <= Instant::now()).is_some() || wait_until.is_none();
         let new = || Given { session: session.clone(), held: HashMap::new() };
         let given = sessions.entry(session.id().clone()).or_insert_with(new);
         if !Arc::ptr_eq(&given.session, session) {
@@ -165,20 +187,23 @@ impl Shared {
         }
         let mut lists: Vec<Vec<ThreadId>> = (0..self.width).map(|_| Vec::new()).collect();
         for (thread, count) in hints {
-            let held = given.held.entry(thread).or_insert_with(|| Held { worker: least_busy(workers), hints: 0 });
+            let held =
+                given.held.entry(thread).or_insert_with(|| Held { worker: least_busy(workers, starts), hints: 0 });
             held.hints += count;
-            let place = &mut workers[held.worker];
-            if place.is_none() {
+            if workers[held.worker].is_none() {
                 match self.start(held.worker) {
-                    Ok(worker) => *place = Some(worker),
+                    Ok(worker) => workers[held.worker] = Some(worker),
                     Err(error) => {
-                        drop(state);
-                        self.give_up(session, &format!("a worker process cannot be started: {error}"));
-                        return;
+                        held.worker = least_busy(workers, false);
+                        if workers[held.worker].is_none() {
+                            drop(state);
+                            self.give_up(session, unstarted(&error));
+                            return;
+                        }
                     }
                 }
             }
-            if let Some(worker) = place {
+            if let Some(worker) = &mut workers[held.worker] {
                 worker.hints += count;
             }
             lists[held.worker].extend((0..count).map(|_| thread));
@@ -192,8 +217,8 @@ impl Shared {
         }
     }
 
-    fn give_up(&self, session: &Arc<dyn Supervised>, why: &str) {
-        session.clone().hear(Told::Failed(StorageError::Transient(why.to_owned())));
+    fn give_up(&self, session: &Arc<dyn Supervised>, why: StorageError) {
+        session.clone().hear(Told::Failed(why));
         self.forget(session);
     }
 
@@ -203,18 +228,22 @@ impl Shared {
         let shared = self.clone();
         spawn_thread(move || {
             let begun = Instant::now();
-            // Where it cannot be started, it ends at once, and another is tried.
-            let _ = shared.supervise(index, receiver);
-            shared.bury(index, begun.elapsed() < SHORT_LIFE);
+            let ended = shared.supervise(index, receiver);
+            shared.bury(index, begun.elapsed() < SHORT_LIFE, ended.err());
         })?;
         Ok(Worker { lines, hints: 0 })
     }
 
     /// Runs a worker until it ends.
-    fn supervise(self: &Arc<Self>, index: usize, lines: Receiver<String>) -> io::Result<()> {
-        let (ours, theirs) = UnixStream::pair()?;
-        let mut writer = ours.try_clone()?;
-        let mut child = (self.spawn)(theirs)?;
+    ///
+    /// # Errors
+    /// If it has not begun.
+    fn supervise(self: &Arc<Self>, index: usize, lines: Receiver<String>) -> Result<(), StorageError> {
+        let spawn = || -> io::Result<(UnixStream, UnixStream, Child)> {
+            let (ours, theirs) = UnixStream::pair()?;
+            Ok((ours.try_clone()?, ours, (self.spawn)(theirs)?))
+        };
+        let (mut writer, ours, mut child) = spawn().map_err(|error| unstarted(&error))?;
         let writing = spawn_thread(move || {
             for line in lines {
                 if writer.write_all(line.as_bytes()).is_err() {
@@ -229,7 +258,9 @@ impl Shared {
         }
         // It may have closed its socket and still live.
         let _ = child.kill();
-        child.wait().map(drop)
+        let status = child.wait().map_err(|error| unstarted(&error))?;
+        writing.map_err(|error| unstarted(&error))?;
+        shortage_of(status).map_or(Ok(()), |shortage| Err(exhausted(shortage)))
     }
 
     fn listen(self: &Arc<Self>, index: usize, socket: UnixStream) {
@@ -264,15 +295,26 @@ impl Shared {
         }
     }
 
-    /// A worker has ended: what it had is given to others.
-    fn bury(self: &Arc<Self>, index: usize, lived_shortly: bool) {
+    /// A worker has ended, or could not be started, with this error: what it had is given to others.
+    fn bury(self: &Arc<Self>, index: usize, lived_shortly: bool, error: Option<StorageError>) {
         let mut state = self.lock();
         state.workers[index] = None;
+        let is_short = matches!(error, Some(StorageError::Exhausted(_)));
+        if is_short && state.workers.iter().any(Option::is_some) {
+            // They will do.
+            state.wait_until = Some(Instant::now() + SHORTAGE_TIME);
+        } else {
+            state.short_lives = if lived_shortly { state.short_lives + 1 } else { 0 };
+        }
+        let gives_up = state.short_lives > SHORT_LIVES_MAX;
+        if is_short && !gives_up && state.wait_until.is_none() {
+            drop(state);
+            thread::sleep(SHORTAGE_WAIT);
+            state = self.lock();
+        }
         if state.is_closed {
             return;
         }
-        state.short_lives = if lived_shortly { state.short_lives + 1 } else { 0 };
-        let gives_up = state.short_lives > SHORT_LIVES_MAX;
         let mut lost = Vec::new();
         for given in state.sessions.values_mut() {
             let hints: Vec<(ThreadId, u64)> = given
@@ -287,11 +329,15 @@ impl Shared {
         drop(state);
         for (session, hints) in lost {
             if gives_up {
-                self.give_up(&session, "the worker processes end as soon as they are started");
-            } else {
-                session.clone().lose_worker(&hints.iter().map(|(thread, _)| *thread).collect::<Vec<_>>());
-                self.send(&session, hints.into_iter());
+                let why = || StorageError::Transient("the worker processes end as soon as they are started".to_owned());
+                self.give_up(&session, error.clone().unwrap_or_else(why));
+                continue;
             }
+            // One that was never there has lost nothing.
+            if error.is_none() {
+                session.clone().lose_worker(&hints.iter().map(|(thread, _)| *thread).collect::<Vec<_>>());
+            }
+            self.send(&session, hints.into_iter());
         }
     }
 
@@ -350,10 +396,30 @@ impl State {
     }
 }
 
-/// The worker with the fewest hints.
-fn least_busy(workers: &[Option<Worker>]) -> usize {
-    let hints = |index: &usize| workers[*index].as_ref().map_or(0, |worker| worker.hints);
-    (0..workers.len()).min_by_key(hints).unwrap_or(0)
+/// The worker with the fewest hints, and if none is to be started, of those that there are, if there are any.
+fn least_busy(workers: &[Option<Worker>], starts: bool) -> usize {
+    let burden = |index: &usize| match &workers[*index] {
+        Some(worker) => (false, worker.hints),
+        None => (!starts, 0),
+    };
+    (0..workers.len()).min_by_key(burden).unwrap_or(0)
+}
+
+fn exhausted(shortage: Shortage) -> StorageError {
+    StorageError::Exhausted(format!("no worker process can be started: {shortage}; {}", shortage.remedy()))
+}
+
+/// What a worker that could not begin lacks, as its exit status says.
+fn shortage_of(status: ExitStatus) -> Option<Shortage> {
+    SHORTAGES.into_iter().find(|shortage| status.code() == Some(i32::from(exit_status(*shortage))))
+}
+
+/// There can be no worker.
+fn unstarted(error: &io::Error) -> StorageError {
+    match Shortage::of(error) {
+        Some(shortage) => exhausted(shortage),
+        None => StorageError::Transient(format!("no worker process can be started: {error}")),
+    }
 }
 
 fn spawn_thread(run: impl FnOnce() + Send + 'static) -> io::Result<()> {

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use hark_engine::{Invoker, Runner, ThreadId};
 use queue::{Chunk, Queue, Timer};
-use seat::PoolSeat;
+use seat::{PoolSeat, aside_max};
 
 use crate::surroundings::since_boot;
 
@@ -36,6 +36,7 @@ pub struct Threads {
 #[derive(Debug)]
 struct Pool {
     width: usize,
+    aside_max: usize,
     /// How many workers have nothing to do or could still be started. Only a hint: it is read without the lock.
     spare: AtomicUsize,
     state: Mutex<State>,
@@ -67,7 +68,7 @@ impl Threads {
     pub fn new(width: usize) -> Threads {
         let width = width.max(1);
         let state = Mutex::new(State::default());
-        Threads { pool: Arc::new(Pool { width, spare: AtomicUsize::new(width), state }) }
+        Threads { pool: Arc::new(Pool { width, aside_max: aside_max(), spare: AtomicUsize::new(width), state }) }
     }
 
     /// A pool as wide as the computer's cores.

@@ -13,10 +13,12 @@ mod group;
 mod kept;
 mod numbers;
 mod private;
+mod readers;
 mod row;
 mod seal;
 mod server;
 mod session;
+mod shortage;
 mod wal;
 
 use std::path::{Path, PathBuf};

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use hark_backends::invoker::processes::{Supervisor, work};
+use hark_backends::invoker::processes::{self, Supervisor, work};
 use hark_backends::storage::sqlite::SqliteStorage;
-use hark_engine::{Engine, Storage, Whose};
+use hark_engine::{Engine, Shortage, Storage, Whose};
 
 use super::FINISHED;
 use crate::args::{Worker, WorkerProcess};
@@ -59,14 +59,21 @@ pub fn worker_process(wanted: &WorkerProcess) -> Result<u8, Failure> {
     let upstream = Arc::new(Supervisor::new(telling));
     let engine = Arc::new(Engine::for_supervisor(session::options(&project), ports, upstream.clone()));
     let (lease, living) = (project.settings.lease, upstream.clone());
-    let keeping = thread::Builder::new().name("supervisor".to_owned()).spawn(move || living.keep_up(lease));
-    keeping.map_err(|error| Failure::usage(format!("cannot start a thread: {error}")))?;
-    let started = thread::Builder::new().name("supervisor".to_owned()).spawn(move || {
-        work(&engine, &*upstream, listening);
-        // Nothing that is under way will be heard of.
-        process::exit(0);
+    let named = || thread::Builder::new().name("supervisor".to_owned());
+    let started = named().spawn(move || living.keep_up(lease)).and_then(|_| {
+        named().spawn(move || {
+            work(&engine, &*upstream, listening);
+            // Nothing that is under way will be heard of.
+            process::exit(0);
+        })
     });
-    started.map_err(|error| Failure::usage(format!("cannot start a thread: {error}")))?;
+    if let Err(error) = started {
+        // What has run out the supervisor tells, once for all workers.
+        return match Shortage::of(&error) {
+            Some(shortage) => Ok(processes::exit_status(shortage)),
+            None => Err(Failure::system("cannot start a thread", &error)),
+        };
+    }
     invoker.serve(&AtomicBool::new(false));
     Ok(FINISHED)
 }

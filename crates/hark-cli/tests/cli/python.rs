@@ -1,5 +1,7 @@
 //! Python functions, through the whole of `hark`.
 
+use std::process::Command;
+
 use crate::harness::Folder;
 
 #[test]
@@ -102,4 +104,20 @@ fn the_virtual_environment_of_the_project_is_used() {
     assert_eq!(folder.filtered(active).stdout, "active\n");
     folder.write("hark.toml", "[project]\npython = 'bin/mine'\n");
     folder.hark("-q x.hk").is(0, "setting\n", "");
+}
+
+/// A parent that wants no word of its children hands that down. Then processes leave no exit status.
+#[test]
+fn it_does_not_matter_whether_children_were_ignored() {
+    let folder = Folder::with("children_ignored", "import(dies, lib, 0);\nfn main() { dies() }\n");
+    folder.write(
+        "src/lib.py",
+        "import os, subprocess\ndef dies(): os._exit(subprocess.run(['sh', '-c', 'exit 7']).returncode)\n",
+    );
+    let ignore =
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])";
+    let mut command = Command::new("python3");
+    command.args(["-c", ignore, env!("CARGO_BIN_EXE_hark"), "-q", "x.hk"]).current_dir(folder.path());
+    let run = folder.filtered(command.output().unwrap());
+    assert!(run.stderr.contains("`lib.dies` did not return: its Python process ended with exit status 7"), "{run:?}");
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{LazyLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -133,4 +134,15 @@ pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
 
 pub fn is_running(pid: &str) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// A program that can be run.
+pub fn script(folder: &Path, name: &str, body: &str) -> PathBuf {
+    let path = folder.join(name);
+    // Written by another process: a file that this one writes may be open in a child that another test starts meanwhile, and
+    // then it cannot be run.
+    let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$2" && chmod +x "$2""#;
+    let written = Command::new("sh").args(["-c", write, "sh", body]).arg(&path).status().unwrap();
+    assert!(written.success());
+    path
 }

@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use hark_foreign::{PythonConfig, PythonPool};
 use hark_machine::Value;
 
-use crate::fixture::{call, config, failed, folder, printed_in, text};
+use crate::fixture::{call, config, failed, folder, printed_in, script, text};
 
 /// What is wrong with an interpreter that ends, however slowly.
 fn problem(interpreter: &Path) -> String {
@@ -24,16 +23,6 @@ fn problem_within(interpreter: &Path, time_max: Duration) -> String {
     assert!(remedy.starts_with("set `python` in hark.toml"), "{remedy}");
     let about = format!("cannot call `calls.pid`: the Python interpreter `{}` ", interpreter.display());
     problem.strip_prefix(&about).unwrap_or_else(|| panic!("{problem}")).to_owned()
-}
-
-fn script(folder: &Path, name: &str, body: &str) -> PathBuf {
-    let path = folder.join(name);
-    // Written by another process: a file that this one writes may be open in a child that another test starts meanwhile, and
-    // then it cannot be run.
-    let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$2" && chmod +x "$2""#;
-    let written = Command::new("sh").args(["-c", write, "sh", body]).arg(&path).status().unwrap();
-    assert!(written.success());
-    path
 }
 
 #[test]

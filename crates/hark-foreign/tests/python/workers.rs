@@ -1,18 +1,19 @@
 //! The processes: how many there are, how long they live, what they are like.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hark_engine::CallError;
 use hark_foreign::{Call, PythonConfig, PythonPool};
 use hark_machine::{Error, Value};
 
 use crate::fixture::{
-    begin, call, config, failed, folder, is_running, printed, printed_in, shown, string, text, value, wait_for,
+    begin, call, config, failed, folder, is_running, printed, printed_in, script, shown, string, text, value, wait_for,
 };
 
 /// Begins a call that writes its process's number to a file, and waits for that.
@@ -251,4 +252,54 @@ fn ten_thousand_calls_take_far_less_than_ten_seconds() {
     // A tenth of this is usual. A machine that runs tests is busy: the best of several counts.
     let is_fast = (0..5).any(|_| time_of_calls() < Duration::from_secs(10));
     assert!(is_fast, "each time it took longer");
+}
+
+/// A guard that says that there are too many processes as long as there is a file `short`.
+fn short_guard(folder: &Path) -> PathBuf {
+    let real = config(1).guard;
+    let body = format!(
+        "if test -e {folder}/short; then printf '\\005\\000\\000\\000U\\{errno:03o}\\000\\000\\000' >&0; exit 1; fi\n\
+         exec {real} \"$@\"",
+        folder = folder.display(),
+        errno = 11,
+        real = real.display(),
+    );
+    script(folder, "guard", &body)
+}
+
+#[test]
+fn a_call_that_cannot_be_made_is_nobodys_fault() {
+    let folder = folder("short");
+    let pool = PythonPool::new(PythonConfig { guard: short_guard(&folder).into(), ..config(2) });
+    fs::write(folder.join("short"), "").unwrap();
+    let error = pool.call_blocking(&call("calls.pid", vec![]), &mut |_| ()).unwrap_err();
+    let CallError::NotMade(why) = error else { panic!("{error:?}") };
+    let told =
+        "cannot call `calls.pid`: no Python process can be started: there are as many processes and threads as may be";
+    assert!(why.starts_with(told), "{why}");
+    // It may pass meanwhile.
+    let waiting = begin(&pool, call("calls.pid", vec![]));
+    thread::sleep(Duration::from_millis(50));
+    fs::remove_file(folder.join("short")).unwrap();
+    assert!(waiting.recv().unwrap().is_ok());
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn where_no_more_workers_can_be_started_those_that_there_are_will_do() {
+    let folder = folder("short-of-more");
+    let pool = PythonPool::new(PythonConfig { guard: short_guard(&folder).into(), ..config(2) });
+    let (begun, go) = (folder.join("begun"), folder.join("go"));
+    let arguments = [&begun, &go].map(|path| Value::string(path.to_str().unwrap()));
+    let first = begin(&pool, call("calls.begins_and_awaits", arguments.to_vec()));
+    wait_for("the first call begins", || begun.exists());
+    fs::write(folder.join("short"), "").unwrap();
+    let second = begin(&pool, call("calls.add", vec![Value::Integer(1)]));
+    // As long as there is a worker, no time is too long.
+    thread::sleep(Duration::from_millis(2500));
+    assert!(second.try_recv().is_err());
+    fs::write(&go, "").unwrap();
+    assert_eq!(text(&second.recv().unwrap().unwrap()), "11");
+    assert!(first.recv().unwrap().is_ok());
+    fs::remove_dir_all(folder).unwrap();
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hark_engine::{Runner, Seat, ThreadId};
+use rustix::process::{Resource, getrlimit};
 
 use super::queue::{Chunk, Timer};
 use super::{Helper, Pool};
@@ -13,6 +14,16 @@ use crate::surroundings::since_boot;
 
 /// The most workers that wait for a storage with their places taken. Each has an OS thread.
 const ASIDE_MAX: usize = 64;
+
+/// Of the processes and threads that a user may have, these are one in so many: others want some too, Python above all.
+const PROCESSES_PER_ASIDE: u64 = 16;
+
+/// How many workers may wait for a storage here.
+pub(super) fn aside_max() -> usize {
+    let processes = getrlimit(Resource::Nproc).current;
+    let possible = processes.map(|processes| usize::try_from(processes / PROCESSES_PER_ASIDE).unwrap_or(ASIDE_MAX));
+    possible.map_or(ASIDE_MAX, |possible| possible.min(ASIDE_MAX))
+}
 
 /// What is invoked is held back until the worker comes to the queue again, as it may well be the one to take it: a
 /// thread that awaits what it has just started goes on without another worker's being woken.
@@ -87,7 +98,7 @@ impl Seat for PoolSeat<'_> {
 
     fn step_aside(&mut self) {
         let mut state = self.pool.lock();
-        if state.blocked >= ASIDE_MAX {
+        if state.blocked >= self.pool.aside_max {
             return;
         }
         self.is_aside = true;

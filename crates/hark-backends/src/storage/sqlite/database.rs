@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hark_engine::StorageError;
@@ -15,8 +14,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{Access, access};
 
+use super::readers::Readers;
 use super::row::is_damage;
-use super::{FILE_NAME, private, server, wal};
+use super::{FILE_NAME, private, server, shortage, wal};
 
 /// What tells a file of ours: "Hark" in ASCII.
 const APPLICATION_ID: i32 = 0x4861_726b;
@@ -157,7 +157,7 @@ pub(super) struct Database {
     identity: Option<(u64, u64)>,
     /// The folder cannot be written to, and the file has no log: nobody changes it.
     is_still: bool,
-    readers: Mutex<Vec<Connection>>,
+    readers: Readers,
 }
 
 impl Database {
@@ -179,7 +179,7 @@ impl Database {
         let _turn = server::turn(folder);
         let is_served = server::is_any_alive(folder);
         let mut database =
-            Database { path: path.to_path_buf(), identity: None, is_still: false, readers: Mutex::default() };
+            Database { path: path.to_path_buf(), identity: None, is_still: false, readers: Readers::new() };
         database.check_files(is_served)?;
         if !path.exists() {
             // Before there is a file: who finds that need not ask.
@@ -239,7 +239,10 @@ impl Database {
             _ if has_log && !is_served => match wal::is_damaged(&log) {
                 Ok(false) => return Ok(()),
                 Ok(true) => format!("the log `{path}-wal` is damaged before its end; nothing was changed"),
-                Err(error) => format!("`{path}-wal` cannot be read: {error}"),
+                Err(error) => {
+                    let permanent = || StorageError::Permanent(format!("`{path}-wal` cannot be read: {error}"));
+                    return Err(shortage::of_io(&log, &error, permanent));
+                }
             },
             _ => return Ok(()),
         };
@@ -325,18 +328,14 @@ impl Database {
 
     /// Reads, from one moment's state.
     pub fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StorageError>) -> Result<T, StorageError> {
-        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.connect_reader().map_err(|error| self.error(&error))?,
-        };
+        let connection = self.readers.lend(|| self.connect_reader()).map_err(|error| self.error(&error))?;
         let begun = connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([]));
-        begun.map_err(|error| self.error(&error))?;
-        let result = read(&connection);
+        let result = match begun {
+            Ok(_) => read(&connection),
+            Err(error) => Err(self.error(&error)),
+        };
         let ended = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
-        if ended.is_ok() {
-            self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-        }
+        self.readers.take_back(ended.is_ok().then_some(connection));
         result
     }
 
@@ -369,6 +368,9 @@ impl Database {
     pub fn error(&self, error: &rusqlite::Error) -> StorageError {
         let path = self.path.display();
         let permanent = |why: &str| StorageError::Permanent(format!("`{path}` {why}"));
+        if let Some(exhausted) = shortage::of_sqlite(&self.path, error) {
+            return exhausted;
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 StorageError::Transient(format!("`{path}` is locked by another process"))

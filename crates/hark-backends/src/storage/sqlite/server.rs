@@ -21,7 +21,7 @@ use hark_engine::StorageError;
 
 use super::dying::is_dying;
 use super::numbers::Numbers;
-use super::private;
+use super::{private, shortage};
 use crate::surroundings::random;
 
 pub(super) const FOLDER: &str = "servers";
@@ -125,7 +125,9 @@ impl Server {
             }
         };
         make().map_err(|error| {
-            StorageError::Permanent(format!("no session can be served from `{}`: {error}", folder.display()))
+            let otherwise =
+                || StorageError::Permanent(format!("no session can be served from `{}`: {error}", folder.display()));
+            shortage::of_io(&folder, &error, otherwise)
         })
     }
 

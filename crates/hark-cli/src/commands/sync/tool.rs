@@ -48,7 +48,7 @@ impl Tools {
                 let _ = kill_process(process, Signal::TERM);
             }
         });
-        watched.map_err(|error| Failure::usage(format!("cannot watch for signals: {error}")))?;
+        watched.map_err(|error| Failure::system("cannot watch for signals", &error))?;
         Ok(Tools { has_uv, folder: folder.to_path_buf(), quiet, interruption, running })
     }
 

@@ -253,6 +253,11 @@ def prints_until_seen(text, path):
     return awaits_file(path)
 
 
+def begins_and_awaits(begun, path):
+    write_whole(begun, "")
+    return awaits_file(path)
+
+
 def awaits_file(path):
     end = time.monotonic() + 60
     while time.monotonic() < end:

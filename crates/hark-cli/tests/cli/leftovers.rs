@@ -1,0 +1,82 @@
+//! Nothing that Python has started is left, however `hark` and its processes end.
+
+use std::fs;
+use std::process::Command;
+
+use crate::harness::{Beside, Folder, wait_until};
+
+/// A call that is in the middle of a long computation in C, and has a child in a session of its own. Both their numbers
+/// are in a file named for the try.
+fn folder(test: &str) -> Folder {
+    let folder = Folder::with(test, "import(spin, lib, 0);\nfn main() { spin() }\n");
+    folder.write(
+        "src/lib.py",
+        "import hark, os, re, subprocess\n\
+         def spin():\n    child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n    \
+         name = 'try%d' % hark.attempt()\n    \
+         with open(name + '.new', 'w') as file: file.write('%d %d %d' % (os.getpid(), child.pid, os.getppid()))\n    \
+         os.rename(name + '.new', name)\n    re.match(r'(a+)+$', 'a' * 40 + 'b')\n",
+    );
+    folder
+}
+
+/// The processes of a try, once they run.
+fn processes(folder: &Folder, attempt: u32) -> [String; 3] {
+    let file = folder.path().join(format!("try{attempt}"));
+    wait_until("the call", || file.exists());
+    let text = fs::read_to_string(file).unwrap();
+    text.split(' ').map(str::to_owned).collect::<Vec<_>>().try_into().unwrap()
+}
+
+fn is_running(process: &str) -> bool {
+    fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+fn wait_for_the_end(processes: &[String]) {
+    wait_until("their end", || !processes.iter().any(|process| is_running(process)));
+}
+
+#[test]
+fn when_hark_is_killed_or_told_to_end() {
+    for (name, options) in
+        [("memory", "-q x.hk"), ("kept", "-s sqlite -q x.hk"), ("many", "-s sqlite -c processes -q x.hk")]
+    {
+        for signal in ["KILL", "TERM", "INT", "HUP"] {
+            let folder = folder(&format!("left_{name}_{signal}"));
+            let run = Beside::start(&folder, options);
+            let left = processes(&folder, 1);
+            assert!(left.iter().all(|process| is_running(process)));
+            run.signal(signal);
+            wait_for_the_end(&left);
+        }
+    }
+}
+
+#[test]
+fn when_a_session_is_cancelled_by_another_process() {
+    for options in ["run -s sqlite -q x.hk", "run -s sqlite -c processes -q x.hk"] {
+        let folder = folder("left_cancelled");
+        let run = Beside::start(&folder, options);
+        let left = processes(&folder, 1);
+        assert_eq!(folder.hark("cancel").status, 0);
+        assert_eq!(run.ended(&folder).status, 1);
+        wait_for_the_end(&left);
+    }
+}
+
+#[test]
+fn when_a_worker_process_is_killed_which_is_replaced() {
+    let folder = folder("left_by_worker");
+    let run = Beside::start(&folder, "run -s sqlite -c processes -q x.hk");
+    let left = processes(&folder, 1);
+    // The guard's parent.
+    let status = fs::read_to_string(format!("/proc/{}/status", left[2])).unwrap();
+    let worker = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned();
+    assert!(Command::new("kill").args(["-9", &worker]).status().unwrap().success());
+    let next = processes(&folder, 2);
+    wait_for_the_end(&left);
+    assert!(next.iter().all(|process| is_running(process)));
+    run.signal("INT");
+    assert_eq!(run.ended(&folder).status, 130);
+    wait_for_the_end(&next);
+}
