@@ -27,11 +27,10 @@ class Plain:
         self.x = 1
 
 
-class Frame:
-    """As those of pandas are called."""
-
-
-Frame.__module__, Frame.__qualname__ = "pandas.core.frame", "DataFrame"
+def named(name, *bases):
+    """An object whose type has this name, as one of a package that is not installed."""
+    module, _, name = name.rpartition(".")
+    return type(name, bases, {"__module__": module})()
 
 
 class Lazy:
@@ -65,7 +64,13 @@ VALUES = {
     "dataclass": (Point(1), "return `dataclasses.asdict(x)`"),
     "namespace": (types.SimpleNamespace(), "return a dict of what the program needs of it"),
     "plain": (Plain(), "return a dict of what the program needs of it"),
-    "frame": (Frame(), 'return `x.to_dict("records")`'),
+    "frame": (named("pandas.DataFrame"), 'return `x.to_dict("records")`'),
+    "older frame": (named("pandas.core.frame.DataFrame"), 'return `x.to_dict("records")`'),
+    "missing": (named("pandas.api.typing.NAType"), "return `None`"),
+    "float32": (named("numpy.float32", type(named("numpy.floating"))), "return `float(x)`"),
+    "bool": (named("numpy.bool"), "return `bool(x)`"),
+    "datetime64": (named("numpy.datetime64", type(named("numpy.generic"))), "return `str(x)`"),
+    "void": (named("numpy.void", type(named("numpy.generic"))), "return `x.item()`"),
     "match": (re.match("a", "a"), "return `x.group()`"),
     "file": (io.StringIO(), "return `x.read()`, or the path"),
     "function": (print, "return what it gives, or its name"),
