@@ -102,6 +102,14 @@ impl LogEntry {
         matches!(self.event, Event::Printed { .. })
     }
 
+    /// How long the text is that was printed.
+    pub fn printed_bytes(&self) -> usize {
+        match &self.event {
+            Event::Printed { text } => text.len(),
+            _ => 0,
+        }
+    }
+
     /// What was printed, if that is what happened.
     pub fn printed(&self) -> Option<OutputItem> {
         self.is_printed().then(|| self.clone()).and_then(LogEntry::into_printed)

@@ -52,6 +52,9 @@ pub const PAUSED_FRESH_MAX: usize = 1_000;
 /// How many entries of the history such a step may have gathered.
 pub const PAUSED_LOG_MAX: usize = 1_000;
 
+/// How many bytes of output such a step may have gathered.
+pub const PAUSED_OUTPUT_MAX: usize = 1 << 16;
+
 /// How long a server waits for news at most, before it looks for sessions whose server was lost.
 pub const NEWS_WAIT_MAX: Duration = Duration::from_secs(1);
 

@@ -82,6 +82,10 @@ impl SessionStorage for PatientRecords {
         self.ask(|records| records.commit(commit))
     }
 
+    fn commit_records_max(&self) -> usize {
+        self.records.commit_records_max()
+    }
+
     fn reserve(&self, count: u64) -> Result<ThreadId, StorageError> {
         self.ask(|records| records.reserve(count))
     }

@@ -10,9 +10,10 @@ use std::num::NonZeroU64;
 
 use crate::commit::{Commit, Outcome};
 use crate::foreign::Call;
+use crate::history::LogEntry;
 use crate::id::{Stamp, Stamps, ThreadId};
 use crate::invoker::Seat;
-use crate::limits::{GATHERED_TIME_MAX, PAUSED_FRESH_MAX, PAUSED_LOG_MAX, STEP_TIME_MAX};
+use crate::limits::{GATHERED_TIME_MAX, PAUSED_FRESH_MAX, PAUSED_LOG_MAX, PAUSED_OUTPUT_MAX, STEP_TIME_MAX};
 use crate::record::{Key, Live, Record, Status, Versioned};
 use crate::remote::Told;
 use crate::session::{Paused, Place, Session, Taken};
@@ -246,6 +247,7 @@ impl<'a> Worker<'a> {
             && !self.session.suspends()
             && self.commit.fresh.len() <= PAUSED_FRESH_MAX
             && self.commit.log.len() <= PAUSED_LOG_MAX
+            && self.commit.log.iter().map(LogEntry::printed_bytes).sum::<usize>() <= PAUSED_OUTPUT_MAX
             && now.since(since) < at_most
     }
 

@@ -23,6 +23,8 @@ use crate::value::Value;
 pub(crate) enum Outcome {
     /// It gives this value.
     Value(Value),
+    /// A value; so many bytes were printed.
+    Printed(Value, usize),
     /// The thread sleeps; the value is given afterwards.
     Sleep(Value),
 }
@@ -40,8 +42,9 @@ pub(crate) fn call(
         (Builtin::Print, [value]) => {
             let mut text = whole_text("print", value, executable)?;
             text.push('\n');
+            let bytes = text.len();
             host.print(text);
-            std::mem::take(value)
+            return Ok(Outcome::Printed(std::mem::take(value), bytes));
         }
         (Builtin::Sleep, [seconds]) => return sleep(seconds).map(Outcome::Sleep),
         (Builtin::List, items) => Value::list(items.iter_mut().map(std::mem::take).collect()),
@@ -76,7 +79,7 @@ pub(crate) fn call(
             Value::Integer(value) => Value::String(Arc::new(Text::of_integer(*value))),
             other => Value::string(whole_text("to_string", other, executable)?),
         },
-        (Builtin::Signal, [kind, message]) => signal(kind, message, executable, host)?,
+        (Builtin::Signal, [kind, message]) => return signal(kind, message, executable, host),
         (Builtin::Future, [name, id]) => {
             named_promise(&whole_text("future", name, executable)?, &whole_text("future", id, executable)?)?
         }
@@ -327,14 +330,16 @@ fn parse_float(value: &Value) -> Result<Value> {
     }
 }
 
-fn signal(kind: &Value, message: &mut Value, executable: &Executable, host: &mut impl Host) -> Result<Value> {
+fn signal(kind: &Value, message: &mut Value, executable: &Executable, host: &mut impl Host) -> Result<Outcome> {
     let kind = match kind.as_str() {
         Some("error") => return Err(raised("signal", message, Value::Null, executable)),
         Some(kind) => kind,
         None => return Err(wrong_type("signal", "a string as its kind", kind)),
     };
-    host.print(format!("[signal {kind}]: {}\n", whole_text("signal", message, executable)?));
-    Ok(std::mem::take(message))
+    let text = format!("[signal {kind}]: {}\n", whole_text("signal", message, executable)?);
+    let bytes = text.len();
+    host.print(text);
+    Ok(Outcome::Printed(std::mem::take(message), bytes))
 }
 
 /// The promise of this name and id. Its own name tells where one ends and the other begins.

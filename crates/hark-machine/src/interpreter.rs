@@ -15,6 +15,7 @@ use crate::builtin;
 use crate::compare;
 use crate::effect::{Effect, Host};
 use crate::error::Error;
+use crate::limits::PRINTED_BYTES_PER_FUEL;
 use crate::program::operation::{CONSUME_FIRST, CONSUME_SECOND, Operation};
 use crate::program::{Code, CodeId, Program};
 use crate::registers::{Cursor, Window};
@@ -58,6 +59,11 @@ impl Limit {
             None => true,
         }
     }
+}
+
+/// What printing uses of a turn's fuel, as the host has to keep all that a turn prints.
+fn fuel_of_printing(bytes: usize) -> u32 {
+    u32::try_from(bytes / PRINTED_BYTES_PER_FUEL).unwrap_or(u32::MAX)
 }
 
 /// Runs a thread until an effect stops it, or until its fuel, or its `limit` if it is COUNTED, is used up.
@@ -653,10 +659,11 @@ fn execute<H: Host, const COUNTED: bool>(
                     let first = (base + call_base) as usize;
                     let arguments = &mut thread.registers[first..first + count as usize];
                     match call::call_other(&callee, arguments, program, host) {
-                        Ok(value) => {
+                        Ok((value, printed)) => {
                             window = Window::new(&mut thread.registers, base as usize, code);
                             window.clear_row(call_base, count);
                             window.set(call_base, value);
+                            fuel = fuel.saturating_sub(fuel_of_printing(printed));
                             next!();
                         }
                         Err(exit) => {
@@ -681,6 +688,12 @@ fn execute<H: Host, const COUNTED: bool>(
                     Ok(builtin::Outcome::Value(value)) => {
                         window.clear_row(call_base, count);
                         window.set(call_base, value);
+                        next!();
+                    }
+                    Ok(builtin::Outcome::Printed(value, bytes)) => {
+                        window.clear_row(call_base, count);
+                        window.set(call_base, value);
+                        fuel = fuel.saturating_sub(fuel_of_printing(bytes));
                         next!();
                     }
                     Ok(builtin::Outcome::Sleep(seconds)) => leave!(Exit::Effect(Effect::Sleep(seconds))),

@@ -23,6 +23,9 @@ pub const HASH_LENGTH_MAX: usize = 1 << 25;
 /// The most bytes of a string, and of the text that a value is written as: what a record of a kept session holds.
 pub const STRING_BYTES_MAX: usize = 1 << 29;
 
+/// How many printed bytes use one unit of fuel: a turn of 20,000 units prints little more than 1 MB.
+pub const PRINTED_BYTES_PER_FUEL: usize = 64;
+
 /// The most bits of an integer: some 5 million decimal digits. To divide it takes some seconds, which nothing interrupts.
 pub const INTEGER_BITS_MAX: u64 = 1 << 24;
 

@@ -46,7 +46,8 @@ impl Thread {
         Thread { state: State::Calling(callee, arguments), registers: Vec::new(), records: Vec::new(), answer: None }
     }
 
-    /// Runs until an effect stops it, or until so much fuel is used: one unit for each call and each repetition.
+    /// Runs until an effect stops it, or until so much fuel is used: one unit for each call and each repetition, and
+    /// one for each 64 bytes that are printed together.
     pub fn run(&mut self, program: &Program, fuel: u32, host: &mut impl Host) -> Effect {
         interpreter::run::<_, false>(self, program, fuel, Limit::Operations(0), host)
     }

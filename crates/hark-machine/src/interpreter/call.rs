@@ -39,7 +39,7 @@ pub(super) fn begin(thread: &mut Thread, program: &Program, host: &mut impl Host
         return Ok(Some(Effect::Finished(answer)));
     }
     match call_other(callee, arguments, program, host) {
-        Ok(value) => {
+        Ok((value, _)) => {
             thread.state = State::Ended(Value::Null);
             Ok(Some(Effect::Finished(value)))
         }
@@ -141,13 +141,13 @@ pub(super) fn check_callable(callee: &Value) -> Result<(), Error> {
     }
 }
 
-/// Calls what is no Hark function.
+/// Calls what is no Hark function. Answers its value, and how much was printed.
 pub(super) fn call_other(
     callee: &Value,
     arguments: &mut [Value],
     program: &Program,
     host: &mut impl Host,
-) -> Result<Value, Exit> {
+) -> Result<(Value, usize), Exit> {
     match callee {
         Value::Builtin(builtin) => {
             let (minimum, maximum) = builtin.arity();
@@ -155,7 +155,8 @@ pub(super) fn call_other(
                 return Err(builtin::wrong_count(*builtin, arguments.len()).into());
             }
             match builtin::call(*builtin, arguments, program.executable(), host)? {
-                Outcome::Value(value) => Ok(value),
+                Outcome::Value(value) => Ok((value, 0)),
+                Outcome::Printed(value, bytes) => Ok((value, bytes)),
                 Outcome::Sleep(seconds) => Err(Exit::Effect(Effect::Sleep(seconds))),
             }
         }
@@ -172,7 +173,7 @@ pub(super) fn call_other(
                 let wanted = operator.arity().to_string();
                 return Err(builtin::arity_error(operator.symbol(), &wanted, arguments.len()).into());
             }
-            Ok(apply(*operator, arguments)?)
+            Ok((apply(*operator, arguments)?, 0))
         }
         other => Err(check_callable(other).err().unwrap_or_else(|| Error::of_type("it cannot be called")).into()),
     }

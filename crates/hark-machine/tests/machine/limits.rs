@@ -28,6 +28,28 @@ fn each_call_and_repetition_takes_a_unit_of_fuel() {
     }
 }
 
+/// Whoever runs a thread keeps what it prints until the turn ends, so a turn must not print without bound.
+#[test]
+fn a_turn_prints_little() {
+    let program = program(
+        "fn double(text, times) { if times == 0 { text } else { double(text + text, times - 1) } }
+         fn loud(n, text) { if n == 0 { null } else { print(text); loud(n - 1, text) } }
+         fn main(n) { loud(n, double(\"0123456789abcdef\", 10)) }
+         fn by_value(n) { printing(print, n, double(\"0123456789abcdef\", 10)) }
+         fn printing(how, n, text) { if n == 0 { null } else { how(text); printing(how, n - 1, text) } }",
+    );
+    for function in ["main", "by_value"] {
+        let mut host = Gather::default();
+        let mut thread = thread(&program, function, vec![Value::Integer(1_000)]);
+        let mut before = 0;
+        while matches!(thread.run(&program, 20_000, &mut host), Effect::OutOfFuel) {
+            assert!(host.printed.len() - before < 1_400_000, "{} bytes in a turn", host.printed.len() - before);
+            before = host.printed.len();
+        }
+        assert_eq!(host.printed.len(), 1_000 * ((16 << 10) + 1), "{function}");
+    }
+}
+
 #[test]
 fn without_fuel_nothing_happens() {
     let program = program(LOOP);
