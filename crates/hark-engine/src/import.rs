@@ -11,7 +11,7 @@ use crate::export::{self, Contents, Records};
 use crate::history::LogEntry;
 use crate::id::{SessionId, Stamp, Stamps};
 use crate::outside::{Outside, OutsideError};
-use crate::record::{Key, Record, SessionRecord, SessionState, State, Versioned};
+use crate::record::{Key, Record, SessionRecord, SessionState, State};
 use crate::step;
 use crate::storage::{self, Catalog, SessionStorage, Storage, StorageError};
 use crate::surroundings::Surroundings;
@@ -80,23 +80,33 @@ pub fn import(
 ) -> Result<SessionId, ImportError> {
     let Contents { id, session, program, records, history } = exported.0;
     let catalog = storage::catalog_of(storage)?;
-    make_room(&id, catalog, storage, surroundings)?;
-    catalog.put_program(&session.about.program, program.executable())?;
+    let records_of = storage.session(&id, &program)?;
     let mut import = Import {
-        records: &*storage.session(&id, &program)?,
+        id: &id,
+        catalog,
+        records: &*records_of,
         stamps: Stamps::unique(surroundings),
         unfinished: SessionRecord { state: SessionState::Importing, ended: None, before_move: None, ..session.clone() },
         last: None,
     };
-    let written = import.write(&id, session, records, &history);
+    loop {
+        import.last = make_room(&id, catalog, storage, surroundings)?;
+        catalog.put_program(&session.about.program, program.executable())?;
+        let begun = import.begin();
+        if matches!(begun, Ok(true)) {
+            break;
+        }
+        catalog.release(Some(&id))?;
+        begun?;
+    }
+    let written = import.write(session, records, &history);
     if let (Err(_), Some(last)) = (&written, import.last) {
         // If it cannot be removed, the next who finds it will.
         let _ = catalog.remove(&id, last);
     }
-    written?;
     catalog.release(Some(&id))?;
     catalog.announce();
-    Ok(id)
+    written.map(|()| id)
 }
 
 /// What no session can be.
@@ -121,35 +131,29 @@ fn check(session: &SessionRecord, records: Records<'_>) -> Result<(), ImportErro
     Ok(())
 }
 
-/// Sees to it that the storage has no such session: one that was moved away comes back, and one whose import was cut off
-/// is imported anew.
+/// Sees to it that the storage has no such session but one that was moved away, which this process holds then, and whose
+/// version it answers: that one is replaced. One whose import was cut off is imported anew.
 fn make_room(
     id: &SessionId,
     catalog: &dyn Catalog,
     storage: &dyn Storage,
     surroundings: &dyn Surroundings,
-) -> Result<(), ImportError> {
+) -> Result<Option<Stamp>, ImportError> {
     loop {
-        let Some((stamp, known)) = catalog.record(id)? else { return Ok(()) };
-        let is_left = match known.state {
-            SessionState::Moved => true,
-            SessionState::Importing => !catalog.is_served(id)?,
-            SessionState::Moving if !catalog.is_served(id)? => {
+        let Some((stamp, known)) = catalog.record(id)? else { return Ok(None) };
+        match known.state {
+            SessionState::Moved if catalog.hold(id)? => return Ok(Some(stamp)),
+            SessionState::Moved => {}
+            SessionState::Importing if !catalog.is_served_elsewhere(id)? => drop(catalog.remove(id, stamp)?),
+            SessionState::Moving if !catalog.is_served_elsewhere(id)? => {
                 let outside = match Outside::open(storage, surroundings, id) {
                     Ok(outside) => outside,
                     Err(OutsideError::Storage(error)) => return Err(error.into()),
                     Err(_) => continue,
                 };
                 outside.recover(stamp, &known)?;
-                continue;
             }
-            _ => false,
-        };
-        if !is_left {
-            return Err(ImportError::Exists { id: id.clone(), state: known.state });
-        }
-        if catalog.remove(id, stamp)? {
-            return Ok(());
+            state => return Err(ImportError::Exists { id: id.clone(), state }),
         }
     }
 }
@@ -172,41 +176,62 @@ fn some_records(records: &mut Records<'_>) -> Result<Vec<Record>, ImportError> {
 
 /// An import under way.
 struct Import<'a> {
+    id: &'a SessionId,
+    catalog: &'a dyn Catalog,
     records: &'a dyn SessionStorage,
     stamps: Stamps<'a>,
     /// The session's record until all is there.
     unfinished: SessionRecord,
-    /// The last commit, which the next one expects.
+    /// The last commit, which the next one expects. At first that which moved the session away, if it was here before.
     last: Option<Stamp>,
 }
 
 impl Import<'_> {
+    /// Says that the session is being imported, in place of what there was of it. Answers whether that was possible: someone
+    /// else may have been quicker.
+    fn begin(&mut self) -> Result<bool, ImportError> {
+        let replaces = self.last.is_some();
+        match self.commit(Vec::new(), &[]) {
+            Ok(true) => {}
+            Ok(false) | Err(StorageError::TakenOver) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        match self.last {
+            Some(last) if replaces && !self.catalog.clear(self.id, last)? => Err(ImportError::Removed(self.id.clone())),
+            _ => Ok(true),
+        }
+    }
+
     fn write(
         &mut self,
-        id: &SessionId,
         session: SessionRecord,
         mut records: Records<'_>,
         history: &[LogEntry],
     ) -> Result<(), ImportError> {
-        self.commit(id, Vec::new(), &[])?;
         loop {
             let some = some_records(&mut records)?;
             if some.is_empty() {
                 break;
             }
-            self.commit(id, some, &[])?;
+            self.go_on(some, &[])?;
         }
         for entries in history.chunks(RECORDS_PER_COMMIT) {
-            self.commit(id, Vec::new(), entries)?;
+            self.go_on(Vec::new(), entries)?;
         }
         self.unfinished = session;
-        self.commit(id, Vec::new(), &[])
+        self.go_on(Vec::new(), &[])
+    }
+
+    fn go_on(&mut self, fresh: Vec<Record>, log: &[LogEntry]) -> Result<(), ImportError> {
+        if self.commit(fresh, log)? { Ok(()) } else { Err(ImportError::Removed(self.id.clone())) }
     }
 
     /// Writes these, and the session's record with them: by its version the next commit, and one whose answer was lost,
-    /// is told from others.
-    fn commit(&mut self, id: &SessionId, fresh: Vec<Record>, log: &[LogEntry]) -> Result<(), ImportError> {
+    /// is told from others. Answers whether the session was as the last commit has left it.
+    fn commit(&mut self, fresh: Vec<Record>, log: &[LogEntry]) -> Result<bool, StorageError> {
         let mut commit = Commit::new(self.stamps.next());
+        // What is there already must be held by this process.
+        commit.by_server = self.last.is_some();
         commit.expect.push((Key::Session, self.last));
         commit.put.push(Record::Session(Box::new(self.unfinished.clone())));
         commit.fresh = fresh;
@@ -216,19 +241,10 @@ impl Import<'_> {
                 Outcome::Done => break,
                 Outcome::Unknown if !commit.has_happened(self.records, Key::Session)? => {}
                 Outcome::Unknown => break,
-                Outcome::Conflict => {
-                    let mut found = Vec::new();
-                    self.records.read(&[Key::Session], &mut found)?;
-                    return Err(match (found.pop().flatten(), self.last) {
-                        (Some(Versioned { record: Record::Session(session), .. }), None) => {
-                            ImportError::Exists { id: id.clone(), state: session.state }
-                        }
-                        _ => ImportError::Removed(id.clone()),
-                    });
-                }
+                Outcome::Conflict => return Ok(false),
             }
         }
         self.last = Some(commit.stamp);
-        Ok(())
+        Ok(true)
     }
 }

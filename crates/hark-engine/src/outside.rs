@@ -7,6 +7,7 @@
 
 mod cancel;
 mod moving;
+mod prune;
 mod retry;
 mod settle;
 
@@ -24,6 +25,7 @@ use crate::surroundings::Surroundings;
 
 pub(crate) use cancel::drop_threads;
 pub use moving::ExportError;
+pub use prune::prune;
 
 /// A session that is kept, seen from outside.
 pub struct Outside<'a> {
@@ -101,10 +103,27 @@ impl<'a> Outside<'a> {
 
     /// All that it came to so far. One that is not over is *running* if someone serves it, else *suspended*; one whose
     /// move was cut off is what it was before.
-    pub fn report(&self, is_served: bool) -> Report {
-        let record = match self.record.state {
-            SessionState::Moving if !is_served => self.record.as_before_move(),
-            _ => self.record.clone(),
+    ///
+    /// # Errors
+    /// If there is no such session any more, or its summary cannot be read. What else cannot be read is an error in the
+    /// report.
+    pub fn report(&self, is_served: bool) -> Result<Report, OutsideError> {
+        let mut known = self.read_session()?;
+        loop {
+            let report = self.report_of(&known.1, is_served);
+            // What was read after the summary may be of a session that is something else by now.
+            let now = self.read_session()?;
+            if now.0 == known.0 {
+                return Ok(report);
+            }
+            known = now;
+        }
+    }
+
+    fn report_of(&self, record: &SessionRecord, is_served: bool) -> Report {
+        let record = match record.state {
+            SessionState::Moving if !is_served => record.as_before_move(),
+            _ => record.clone(),
         };
         let status = match record.state {
             SessionState::Running if is_served => Some(Status::Running),
@@ -131,14 +150,14 @@ impl<'a> Outside<'a> {
                 self.finish_retry()?;
                 Ok(true)
             }
-            SessionState::Moving if !self.catalog()?.is_served(&self.id)? => {
+            SessionState::Moving if !self.catalog()?.is_served_elsewhere(&self.id)? => {
                 let mut commit = Commit::new(self.stamps().next());
                 step::undo_move(stamp, session, &mut commit);
                 // If it was not done, someone else has, or the next look will.
                 let _ = self.records.commit(&mut commit)?;
                 Ok(true)
             }
-            SessionState::Importing if !self.catalog()?.is_served(&self.id)? => {
+            SessionState::Importing if !self.catalog()?.is_served_elsewhere(&self.id)? => {
                 self.catalog()?.remove(&self.id, stamp)?;
                 Ok(true)
             }
@@ -150,12 +169,21 @@ impl<'a> Outside<'a> {
     /// meanwhile. Answers the version that was written.
     fn change(
         &self,
+        decide: impl FnMut(Stamp, &SessionRecord, &mut Commit) -> Result<(), OutsideError>,
+    ) -> Result<Stamp, OutsideError> {
+        self.change_as_read(|| self.read_settled(), decide)
+    }
+
+    /// The same of a record that is read like this.
+    fn change_as_read(
+        &self,
+        read: impl Fn() -> Result<(Stamp, SessionRecord), OutsideError>,
         mut decide: impl FnMut(Stamp, &SessionRecord, &mut Commit) -> Result<(), OutsideError>,
     ) -> Result<Stamp, OutsideError> {
         let mut stamps = self.stamps();
         let mut unanswered = None;
         loop {
-            let (stamp, session) = self.read_settled()?;
+            let (stamp, session) = read()?;
             if Some(stamp) == unanswered {
                 return Ok(stamp);
             }

@@ -25,8 +25,10 @@
 mod chance;
 mod check;
 mod client;
+mod command;
 mod disk;
 mod foreign;
+mod pairs;
 mod seat;
 mod storage;
 mod universe;
@@ -39,6 +41,8 @@ use hark_bytecode::Executable;
 
 pub use check::Ended;
 pub use client::Act;
+pub use command::{COMMANDS, Command};
+pub use pairs::{SETUPS, Setup, check_pair};
 use universe::Universe;
 pub use world::Count;
 use world::Disturbances;

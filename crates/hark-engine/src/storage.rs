@@ -141,11 +141,11 @@ pub trait Catalog: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn hold(&self, id: &SessionId) -> Result<bool, StorageError>;
 
-    /// Whether a server that lives has this session, which is not over.
+    /// Whether a server that lives, and is not this one, has this session, which is not over.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn is_served(&self, id: &SessionId) -> Result<bool, StorageError>;
+    fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError>;
 
     /// If this server was still for longer than its lease since this was asked last, so that others may have taken over
     /// sessions: those that it still has.
@@ -217,6 +217,12 @@ pub trait Catalog: Send + Sync {
     fn remove_programs(&self) -> Result<(), StorageError> {
         Ok(())
     }
+
+    /// Removes all that is kept of a session but its summary, under the same condition.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn clear(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError>;
 }
 
 /// The catalog of a storage that keeps sessions.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hark_backends::System;
-use hark_engine::{Filter, SessionState, Surroundings, Timestamp};
+use hark_engine::{Surroundings, Timestamp, outside};
 
 use super::FINISHED;
 use super::kept::Store;
@@ -20,18 +20,8 @@ pub fn prune(wanted: &Prune) -> Result<u8, Failure> {
     let age = parse_age(&wanted.older_than)?;
     let mut count = 0;
     if let Some(store) = Store::open(&wanted.kept.storage, &wanted.kept.config)? {
-        let catalog = store.catalog()?;
-        let filter = Filter { ended_outside: Some(around(System.now(), age)), ..Filter::default() };
-        // Those that are damaged stay, for whoever can mend them.
-        let over = catalog.list(&filter).map_err(storage::failure)?;
-        let cut_off = Filter { state: Some(SessionState::Importing), ..Filter::default() };
-        let cut_off = catalog.list(&cut_off).map_err(storage::failure)?;
-        let removable = over.iter().flatten().filter(|summary| summary.record.state.is_over());
-        for summary in removable.chain(cut_off.iter().flatten().filter(|summary| !summary.is_served)) {
-            // Not one that was retried or imported since it was listed.
-            count += u64::from(catalog.remove(&summary.id, summary.stamp).map_err(storage::failure)?);
-        }
-        catalog.remove_programs().map_err(storage::failure)?;
+        let ended = around(System.now(), age);
+        count = outside::prune(&*store.storage, &System, ended).map_err(storage::failure)?;
     }
     output::write_out(&match wanted.kept.json {
         true => format!("{{\"removed\": {count}}}\n"),

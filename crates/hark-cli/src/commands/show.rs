@@ -11,7 +11,7 @@ use hark_machine::TraceFrame;
 
 use super::FINISHED;
 use super::history::PAGE_COMMITS;
-use super::kept::{Store, shown_duration, shown_state};
+use super::kept::{Store, outside_failure, shown_duration, shown_state};
 use super::sessions::write_summary_fields;
 use crate::args::OfSession;
 use crate::failure::Failure;
@@ -43,7 +43,7 @@ pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
     let summary = store.find(wanted.id.as_deref())?;
     let session = store.outside(&summary.id)?;
     let threads = threads_of(&session, &summary)?;
-    let report = session.report(summary.is_served);
+    let report = session.report(summary.is_served).map_err(outside_failure)?;
     let executable = session.program().executable();
     let lines = Lines::new(&executable.source);
     if wanted.kept.json {

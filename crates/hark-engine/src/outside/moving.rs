@@ -35,17 +35,28 @@ impl Outside<'_> {
     /// # Errors
     /// If the session is running or on its way already, it cannot be written, or the storage fails.
     pub fn export<E>(&self, write: impl FnOnce(&[u8]) -> Result<(), E>) -> Result<(), ExportError<E>> {
-        let (_, session) = self.read_settled()?;
-        if session.state == SessionState::Moved {
-            return write(&self.read_all()?).map_err(ExportError::Write);
-        }
-        let catalog = self.catalog()?;
-        if !catalog.hold(&self.id)? {
-            return Err(self.refusal()?.into());
-        }
-        let moved = self.move_out(write);
-        catalog.release(Some(&self.id))?;
-        catalog.announce();
+        let marked = loop {
+            let (_, session) = self.read_settled()?;
+            if session.state == SessionState::Moved {
+                return write(&self.read_all()?).map_err(ExportError::Write);
+            }
+            if !self.catalog()?.hold(&self.id)? {
+                return Err(self.refusal()?.into());
+            }
+            match self.mark() {
+                Ok(marked) => break marked,
+                Err(error) => {
+                    self.catalog()?.release(Some(&self.id))?;
+                    // Someone else has just moved it.
+                    if !matches!(error, OutsideError::WrongState(SessionState::Moved)) {
+                        return Err(error.into());
+                    }
+                }
+            }
+        };
+        let moved = self.move_out(marked, write);
+        self.catalog()?.release(Some(&self.id))?;
+        self.announce()?;
         moved
     }
 
@@ -56,7 +67,7 @@ impl Outside<'_> {
     pub fn export_copy<E>(&self, write: impl FnOnce(&[u8]) -> Result<(), E>) -> Result<(), ExportError<E>> {
         let (_, session) = self.read_settled()?;
         if session.state.is_in_transit()
-            || session.state == SessionState::Running && self.catalog()?.is_served(&self.id)?
+            || session.state == SessionState::Running && self.catalog()?.is_served_elsewhere(&self.id)?
         {
             return Err(self.refusal()?.into());
         }
@@ -71,8 +82,9 @@ impl Outside<'_> {
         })
     }
 
-    fn move_out<E>(&self, write: impl FnOnce(&[u8]) -> Result<(), E>) -> Result<(), ExportError<E>> {
-        let marked = self.change(|stamp, session, commit| {
+    /// Marks it as one that is being moved. Answers the version that says so.
+    fn mark(&self) -> Result<Stamp, OutsideError> {
+        self.change(|stamp, session, commit| {
             if session.state.is_in_transit() || session.state == SessionState::Moved {
                 return Err(OutsideError::WrongState(session.state));
             }
@@ -80,7 +92,10 @@ impl Outside<'_> {
             commit.by_server = true;
             step::begin_move(stamp, session, commit);
             Ok(())
-        })?;
+        })
+    }
+
+    fn move_out<E>(&self, marked: Stamp, write: impl FnOnce(&[u8]) -> Result<(), E>) -> Result<(), ExportError<E>> {
         let written = self.read_all().map(|bytes| write(&bytes).map_err(ExportError::Write));
         match written {
             Ok(Ok(())) => self.end_move(marked, |stamp, session, commit| {
@@ -101,13 +116,17 @@ impl Outside<'_> {
         marked: Stamp,
         decide: impl Fn(Stamp, &SessionRecord, &mut crate::commit::Commit),
     ) -> Result<(), ExportError<E>> {
-        let changed = self.change(|stamp, session, commit| {
-            if stamp != marked {
-                return Err(OutsideError::WrongState(session.state));
-            }
-            decide(stamp, session, commit);
-            Ok(())
-        });
+        // It was left by nobody: this is the process that moves it.
+        let changed = self.change_as_read(
+            || self.read_session(),
+            |stamp, session, commit| {
+                if stamp != marked {
+                    return Err(OutsideError::WrongState(session.state));
+                }
+                decide(stamp, session, commit);
+                Ok(())
+            },
+        );
         match changed {
             Ok(_) => Ok(()),
             Err(OutsideError::WrongState(_) | OutsideError::NoSession(_)) => Err(ExportError::Changed),

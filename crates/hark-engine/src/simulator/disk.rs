@@ -13,7 +13,7 @@ use crate::id::{FutureId, SessionId, Stamp, ThreadId};
 use crate::record::{Due, Key, Record, SessionRecord, Versioned};
 use crate::storage::{Everything, Range, StorageError};
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Disk {
     pub programs: BTreeMap<String, Vec<u8>>,
     pub sessions: BTreeMap<SessionId, Kept>,
@@ -26,7 +26,7 @@ pub(super) struct Disk {
 }
 
 /// A session that is kept.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Kept {
     pub rows: BTreeMap<Key, Row>,
     /// What each commit logged, in JSON.
@@ -45,7 +45,7 @@ pub(super) struct Row {
 }
 
 /// A commit that has not returned.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct InFlight {
     pub by: Number,
     pub stamp: Stamp,
@@ -159,6 +159,17 @@ impl Disk {
     pub fn remove(&mut self, id: &SessionId) {
         self.changes += 1;
         self.sessions.remove(id);
+        self.next_threads.remove(id);
+        self.in_flight.retain(|commit| commit.session != *id);
+    }
+
+    /// The same, but for its summary.
+    pub fn clear(&mut self, id: &SessionId) {
+        if let Some(kept) = self.sessions.get_mut(id) {
+            kept.rows.retain(|key, _| *key == Key::Session);
+            kept.log.clear();
+        }
+        self.changes += 1;
         self.next_threads.remove(id);
         self.in_flight.retain(|commit| commit.session != *id);
     }

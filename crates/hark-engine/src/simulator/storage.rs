@@ -208,8 +208,11 @@ impl Catalog for DiskStorage {
         })
     }
 
-    fn is_served(&self, id: &SessionId) -> Result<bool, StorageError> {
-        self.universe.request(self.number, Holding::Nothing, |world| world.is_served(id))
+    fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            let is_mine = world.disk.sessions.get(id).is_some_and(|kept| kept.server == Some(self.number));
+            !is_mine && world.is_served(id)
+        })
     }
 
     fn claim(&self, only: Option<&SessionId>) -> Result<Vec<Claimed>, StorageError> {
@@ -267,6 +270,16 @@ impl Catalog for DiskStorage {
             let is_as_judged = world.disk.versioned_record(id).is_some_and(|(stamp, _)| stamp == expected);
             if is_as_judged {
                 world.disk.remove(id);
+            }
+            is_as_judged
+        })
+    }
+
+    fn clear(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            let is_as_judged = world.disk.versioned_record(id).is_some_and(|(stamp, _)| stamp == expected);
+            if is_as_judged {
+                world.disk.clear(id);
             }
             is_as_judged
         })

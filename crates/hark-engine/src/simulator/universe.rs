@@ -121,6 +121,10 @@ impl Universe {
         &self.scenario
     }
 
+    pub fn start(&self) -> Start {
+        self.start.clone()
+    }
+
     pub fn program(&self) -> &Arc<Program> {
         &self.start.program
     }
@@ -161,6 +165,7 @@ impl Universe {
 
     /// A point at which a process may die, or others may come in between.
     pub fn pause(&self, number: Number, holding: Holding) -> Result<(), StorageError> {
+        self.interject(number);
         let (lost, length) = {
             let mut world = self.world();
             let disturbances = world.disturbances;
@@ -260,7 +265,7 @@ impl Universe {
             self.new_server();
         }
         for &server in &servers {
-            self.attend(server);
+            self.attend(server, Whose::All);
         }
         if let Some(&server) = servers.first()
             && self.wants_session()
@@ -281,13 +286,8 @@ impl Universe {
         let Some(action) = self.choose() else { return };
         match action {
             Action::Hint(number) => self.carry_out_hint(number),
-            Action::Answer(number) => {
-                let answer = self.world().take_answer(number);
-                if let Some(answer) = answer {
-                    answer.end();
-                }
-            }
-            Action::Attend(number) => self.attend(number),
+            Action::Answer(number) => self.carry_out_answer(number),
+            Action::Attend(number) => self.attend(number, Whose::All),
             Action::Outside(id, index) => self.try_act(&id, index),
             Action::Clock => self.world().pass_time(),
             Action::Begin(number) => self.begin(number),
@@ -335,7 +335,7 @@ impl Universe {
     }
 
     /// Has some worker of a server carry out one hint or a few.
-    fn carry_out_hint(&self, number: Number) {
+    pub fn carry_out_hint(&self, number: Number) {
         let Some((runner, threads)) = self.world().take_hints(number) else { return };
         let hints = Hints { universe: self.shared(), number };
         let done = runner.run(&threads, &mut Worker { hints, runner: &runner });
@@ -346,8 +346,16 @@ impl Universe {
         }
     }
 
-    /// A server takes what nobody serves, and looks at its agenda once.
-    fn attend(&self, number: Number) {
+    /// Has one call of a server come to its end.
+    pub fn carry_out_answer(&self, number: Number) {
+        let answer = self.world().take_answer(number);
+        if let Some(answer) = answer {
+            answer.end();
+        }
+    }
+
+    /// A server takes what nobody serves, if it is one that does, and looks at its agenda once.
+    pub fn attend(&self, number: Number, whose: Whose) {
         let Some(running) = lock(&self.engines).get(&number).cloned() else { return };
         let can_attend =
             |process: &&mut Process| process.held == 0 && !process.attends && process.health != Health::Dead;
@@ -357,7 +365,7 @@ impl Universe {
         }
         running.stop.store(false, Ordering::Relaxed);
         // A storage that fails is one of this world's, and whoever is not served is found by others.
-        let _ = running.engine.attend(Whose::All, &running.stop, &|_, _| {});
+        let _ = running.engine.attend(whose, &running.stop, &|_, _| {});
         if let Some(process) = self.world().processes.get_mut(&number) {
             process.attends = false;
         }
@@ -405,24 +413,35 @@ impl Universe {
         }
     }
 
-    fn new_server(&self) {
-        let number = self.new_number();
+    /// An engine for this process.
+    pub fn add_engine(&self, number: Number) -> Arc<Engine> {
         let universe = self.shared();
         let ports = Ports {
             storage: Arc::new(DiskStorage { universe: universe.clone(), number }),
             invoker: Arc::new(Hints { universe: universe.clone(), number }),
-            foreign: foreign::of_server(universe.clone(), number),
+            foreign: foreign::of_server(universe, number),
             surroundings: self.surroundings(),
         };
         let options = Options { max_tries: self.scenario.max_tries, ..Options::default() };
         let engine = Arc::new(Engine::new(options, ports));
+        lock(&self.engines).insert(number, Running { engine: engine.clone(), stop: Arc::default() });
+        engine
+    }
+
+    pub fn remove_engine(&self, number: Number) -> Option<Arc<Engine>> {
+        lock(&self.engines).remove(&number).map(|running| running.engine)
+    }
+
+    fn new_server(&self) {
+        let number = self.new_number();
+        let universe = self.shared();
         let resumes = {
             let mut world = self.world();
             world.processes.insert(number, Process::default());
             world.tell(|| format!("{number} begins to serve"));
             world.chance.per_mille(300)
         };
-        lock(&self.engines).insert(number, Running { engine: engine.clone(), stop: Arc::default() });
+        let engine = self.add_engine(number);
         if resumes {
             let observer: Arc<dyn Observer> = Arc::new(|_: &[OutputItem]| {});
             let on_end: Arc<dyn Fn(Report) + Send + Sync> =
@@ -496,7 +515,7 @@ impl World {
     }
 
     /// The next time at which a thread goes on.
-    fn next_due(&self) -> Option<Timestamp> {
+    pub fn next_due(&self) -> Option<Timestamp> {
         let rows = self.disk.sessions.values().flat_map(|kept| kept.rows.values());
         let times = rows.filter_map(|row| match row.due {
             Some(Due::At(time)) => Some(time),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::chance::Chance;
 use super::disk::Disk;
+use super::pairs::Script;
 use crate::foreign::{Answer, CallId, PrintedSink};
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::Runner;
@@ -29,6 +30,14 @@ pub(super) struct World {
     pub is_told: bool,
     /// What went wrong on the way.
     pub faults: Vec<String>,
+    /// A command that interrupts another one.
+    pub script: Option<Script>,
+    /// What that one answered.
+    pub interjected: Option<String>,
+    /// Files that can be imported.
+    pub files: Vec<Vec<u8>>,
+    /// Those of them that were written since it was last asked.
+    pub exported: Vec<Vec<u8>>,
     /// What those who waited for a session's end were told.
     pub reports: Vec<Report>,
 }
@@ -180,6 +189,10 @@ impl World {
             depth: 0,
             is_told,
             faults: Vec::new(),
+            script: None,
+            interjected: None,
+            files: Vec::new(),
+            exported: Vec::new(),
             reports: Vec::new(),
         }
     }

@@ -228,12 +228,13 @@ impl Catalog for Shared {
         }
     }
 
-    fn is_served(&self, id: &SessionId) -> Result<bool, StorageError> {
+    fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError> {
         let server: Option<Option<i64>> = self.read(|connection| {
             let sql = "SELECT server FROM session WHERE id = ?1 AND state IN ('running', 'moving', 'importing')";
             connection.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0)).optional()
         })?;
-        Ok(server.flatten().is_some_and(|server| self.is_alive(server)))
+        let is_me = |server| self.server.get().is_some_and(|me| me.number() == server);
+        Ok(server.flatten().is_some_and(|server| !is_me(server) && self.is_alive(server)))
     }
 
     fn forget_dead_server(&self, id: &SessionId) -> Result<(), StorageError> {
@@ -336,20 +337,8 @@ impl Catalog for Shared {
 
     fn remove(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError> {
         self.write(|connection| {
-            let number = "SELECT number FROM session WHERE id = ?1 AND stamp = ?2";
-            let judged = params![id.as_str(), stamp_number(expected)];
-            let find = |row: &Row<'_>| session_number(row.get(0)?);
-            let number: Option<i64> = connection.query_row(number, judged, find).optional()?;
-            let Some(number) = number else { return Ok(false) };
-            for table in TABLES {
-                let sql = format!("DELETE FROM {table} WHERE session = ?1");
-                connection.prepare_cached(&sql)?.execute([number])?;
-            }
-            let places = places(number);
-            for table in PLACED {
-                let sql = format!("DELETE FROM {table} WHERE place >= ?1 AND place < ?2");
-                connection.prepare_cached(&sql)?.execute([places.start, places.end])?;
-            }
+            let Some(number) = row_as_judged(connection, id, expected)? else { return Ok(false) };
+            remove_records(connection, number)?;
             connection.prepare_cached("DELETE FROM session WHERE number = ?1")?.execute([number])?;
             Ok(true)
         })
@@ -365,6 +354,35 @@ impl Catalog for Shared {
         })
         .map(drop)
     }
+
+    fn clear(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError> {
+        self.write(|connection| {
+            let Some(number) = row_as_judged(connection, id, expected)? else { return Ok(false) };
+            remove_records(connection, number)?;
+            Ok(true)
+        })
+    }
+}
+
+/// The row of a session, if its summary has this version.
+fn row_as_judged(connection: &Connection, id: &SessionId, expected: Stamp) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT number FROM session WHERE id = ?1 AND stamp = ?2";
+    let judged = params![id.as_str(), stamp_number(expected)];
+    connection.query_row(sql, judged, |row| session_number(row.get(0)?)).optional()
+}
+
+/// Removes all records of a session but its summary.
+fn remove_records(connection: &Connection, number: i64) -> rusqlite::Result<()> {
+    for table in TABLES {
+        let sql = format!("DELETE FROM {table} WHERE session = ?1");
+        connection.prepare_cached(&sql)?.execute([number])?;
+    }
+    let places = places(number);
+    for table in PLACED {
+        let sql = format!("DELETE FROM {table} WHERE place >= ?1 AND place < ?2");
+        connection.prepare_cached(&sql)?.execute([places.start, places.end])?;
+    }
+    Ok(())
 }
 
 /// What is kept of a program.

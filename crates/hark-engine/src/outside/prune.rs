@@ -1,0 +1,41 @@
+//! Forgetting sessions.
+
+use super::{Outside, OutsideError};
+use crate::record::SessionState;
+use crate::storage::{self, Filter, Storage, StorageError, Summary};
+use crate::surroundings::{Surroundings, Timestamp};
+
+/// Removes the sessions that are over and ended at the first of these times or before, or after the second, and the imports
+/// that were cut off; answers how many. Those that are damaged stay, for whoever can mend them. Programs that no session has
+/// any more go as well.
+///
+/// # Errors
+/// If the storage fails. Some may have been removed.
+pub fn prune(
+    storage: &dyn Storage,
+    surroundings: &dyn Surroundings,
+    ended_outside: (Timestamp, Timestamp),
+) -> Result<u64, StorageError> {
+    let catalog = storage::catalog_of(storage)?;
+    let cut_off = |state| -> Result<Vec<Summary>, StorageError> {
+        let found = catalog.list(&Filter { state: Some(state), ..Filter::default() })?;
+        Ok(found.into_iter().flatten().filter(|summary| !summary.is_served).collect())
+    };
+    // One whose export was cut off may have been over before.
+    for Summary { id, .. } in cut_off(SessionState::Moving)? {
+        match Outside::open(storage, surroundings, &id).and_then(|session| session.read_settled()) {
+            Ok(_) | Err(OutsideError::NoSession(_)) => {}
+            Err(OutsideError::Storage(error)) => return Err(error),
+            Err(_) => {}
+        }
+    }
+    let over = catalog.list(&Filter { ended_outside: Some(ended_outside), ..Filter::default() })?;
+    let over = over.into_iter().flatten().filter(|summary| summary.record.state.is_over());
+    let mut count = 0;
+    for summary in over.chain(cut_off(SessionState::Importing)?) {
+        // Not one that was retried or imported since it was listed.
+        count += u64::from(catalog.remove(&summary.id, summary.stamp)?);
+    }
+    catalog.remove_programs()?;
+    Ok(count)
+}

@@ -1,0 +1,378 @@
+//! Two commands at the same time on one session: each is paused or killed at each of its requests, while the other one
+//! runs. What comes of it must be what comes of one of them after the other.
+//!
+//! A paused command goes on when the other one has ended. It and its result count, and the session in the end. The other
+//! one may also be refused because the session is busy; then nothing of it may be seen. Of a killed command nobody
+//! hears: it may have happened or not, but not by half.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use hark_machine::{Value, text_of};
+
+use super::command::Command;
+use super::universe::Universe;
+use super::world::{Disturbances, Number};
+use super::{Scenario, Shared};
+use crate::id::SessionId;
+use crate::record::{FutureRecord, Key, Record, SessionState};
+use crate::step;
+use crate::storage::Range;
+
+/// The promise that the program waits for.
+const PROMISE: &str = "p/1";
+
+/// What a session is when the two commands begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Setup {
+    /// There is none. There is a file of one that waits.
+    Nothing,
+    /// It was started, and nobody has run it.
+    Started,
+    /// It waits for a promise, and nobody serves it.
+    Waiting,
+    /// Its promise has a value, and nobody has gone on with it.
+    Resolved,
+    /// Several of its threads have failed.
+    Broken,
+    /// It came to its end.
+    Finished,
+    /// It waits, and was moved away.
+    Moved,
+}
+
+/// All setups.
+pub const SETUPS: [Setup; 7] =
+    [Setup::Nothing, Setup::Started, Setup::Waiting, Setup::Resolved, Setup::Broken, Setup::Finished, Setup::Moved];
+
+/// What interrupts a command at one of its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Interruption {
+    Pause,
+    Kill,
+}
+
+/// The command that comes in between, where it does.
+pub(super) struct Script {
+    /// Whom it interrupts; known when that begins.
+    process: Option<Number>,
+    /// At which of its pauses.
+    at: u64,
+    passed: u64,
+    interruption: Interruption,
+    then: Command,
+}
+
+impl Script {
+    /// From here on the interrupted process is known.
+    pub fn begin(&mut self, number: Number) {
+        self.process.get_or_insert(number);
+    }
+
+    /// Whether the process has come to where it is interrupted.
+    pub fn is_due(&mut self, number: Number) -> bool {
+        if self.process != Some(number) {
+            return false;
+        }
+        self.passed += 1;
+        self.passed == self.at
+    }
+}
+
+/// What a session came to, as far as it must not depend on who did what when.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Outcome {
+    state: Option<&'static str>,
+    promise: String,
+    result: String,
+    printed: Vec<String>,
+    errors: Vec<String>,
+    live: usize,
+    broken: usize,
+    /// Where it was moved to.
+    elsewhere: Option<Box<Outcome>>,
+}
+
+/// The answers of the two commands and what came of it.
+type Observed = (String, String, Outcome);
+
+/// What one pair is allowed to come to.
+struct Allowed {
+    first: Command,
+    second: Command,
+    in_order: Vec<Observed>,
+    first_alone: Observed,
+    second_alone: Observed,
+}
+
+/// Tries one pair of commands in all ways; every `stride`-th request only. Answers how many ways there were.
+///
+/// # Errors
+/// What is wrong, with the way in which it came about.
+pub fn check_pair(
+    scenario: &Scenario,
+    setup: Setup,
+    first: Command,
+    second: Command,
+    stride: u64,
+) -> Result<u64, String> {
+    let pair = Pair { scenario, setup, first, second };
+    let mut in_order = vec![pair.one_by_one(&[first, second])?, pair.turned(pair.one_by_one(&[second, first])?)];
+    if first == Command::Retry {
+        // It is two commands: from the first one on it is as any other that serves the session.
+        let (_, second, outcome) = pair.one_by_one(&[Command::Reopen, second, Command::Resume])?;
+        in_order.push(("served".to_owned(), second, outcome));
+    }
+    let allowed = Allowed {
+        first,
+        second,
+        in_order,
+        first_alone: pair.one_by_one(&[first])?,
+        second_alone: pair.turned(pair.one_by_one(&[second])?),
+    };
+    let mut ways = 0;
+    for interruption in [Interruption::Pause, Interruption::Kill] {
+        let mut at = 1;
+        while let Some(observed) = pair.interrupted(interruption, at)? {
+            allowed.check(interruption, &observed).map_err(|error| {
+                format!("{setup:?}: {first:?}, at its request {at} {interruption:?}, and {second:?}: {error}")
+            })?;
+            ways += 1;
+            at += stride;
+        }
+    }
+    Ok(ways)
+}
+
+struct Pair<'a> {
+    scenario: &'a Scenario,
+    setup: Setup,
+    first: Command,
+    second: Command,
+}
+
+impl Pair<'_> {
+    fn universe(&self) -> Result<Shared, String> {
+        let universe = Universe::new(self.scenario, 1, Disturbances::none(), false);
+        universe.prepare(self.setup)?;
+        Ok(universe)
+    }
+
+    /// Of commands in the other order, the answers in this one.
+    fn turned(&self, (second, first, outcome): Observed) -> Observed {
+        (first, second, outcome)
+    }
+
+    fn one_by_one(&self, commands: &[Command]) -> Result<Observed, String> {
+        let universe = self.universe()?;
+        let answers: Vec<String> = commands.iter().map(|command| universe.command(*command, None)).collect();
+        let outcome = universe.observe();
+        universe.close();
+        let answer = |index: usize| answers.get(index).cloned().unwrap_or_default();
+        Ok((answer(0), answer(1), outcome.map_err(|error| format!("{:?}: {commands:?}: {error}", self.setup))?))
+    }
+
+    /// Nothing if the first command ends before it is interrupted.
+    fn interrupted(&self, interruption: Interruption, at: u64) -> Result<Option<Observed>, String> {
+        let universe = self.universe()?;
+        let script = Script { process: None, at, passed: 0, interruption, then: self.second };
+        let first = universe.command(self.first, Some(script));
+        let second = universe.world().interjected.take();
+        let observed = match second {
+            None => Ok(None),
+            Some(second) => universe.observe().map(|outcome| Some((first, second, outcome))).map_err(|error| {
+                let Pair { setup, first, second, .. } = self;
+                format!("{setup:?}: {first:?}, at its request {at} {interruption:?}, and {second:?}: {error}")
+            }),
+        };
+        universe.close();
+        observed
+    }
+}
+
+impl Allowed {
+    fn check(&self, interruption: Interruption, observed: &Observed) -> Result<(), String> {
+        let (first, second, outcome) = observed;
+        // One retry that meets another one helps it.
+        let is_same = |one: &str, other: &str| {
+            let helps = self.first == self.second && self.first == Command::Retry;
+            one == other || helps && matches!((one, other), ("served", "refused") | ("refused", "served"))
+        };
+        let is_seen = |(_, answer, came_to): &Observed| is_same(answer, second) && came_to == outcome;
+        // A removal leaves alone what is not as it was when it was judged.
+        let removes_nothing = self.first == Command::Prune && is_seen(&self.second_alone);
+        let has_nothing_to_do = matches!(&**second, "busy" | "pruned" | "served" | "shown");
+        let is_alone = has_nothing_to_do && *outcome == self.first_alone.2;
+        let is_right = match interruption {
+            Interruption::Pause => {
+                removes_nothing
+                    || is_alone && *first == self.first_alone.0
+                    || self.in_order.iter().any(|allowed| is_same(&allowed.0, first) && is_seen(allowed))
+            }
+            Interruption::Kill => {
+                is_alone || is_seen(&self.second_alone) || self.in_order.iter().any(is_seen)
+                    // What was moved away from here is in the file.
+                    || self.first == Command::Import && outcome.state.is_none()
+            }
+        };
+        if is_right { Ok(()) } else { Err(format!("it came to\n  {observed:?}\nand not to one of\n{self}")) }
+    }
+}
+
+impl fmt::Display for Allowed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.in_order.iter().try_for_each(|observed| writeln!(formatter, "  {observed:?}"))?;
+        write!(formatter, "or alone\n  {:?}\n  {:?}", self.first_alone, self.second_alone)
+    }
+}
+
+impl Universe {
+    /// Interrupts a process, if it has come to that point.
+    pub(super) fn interject(&self, number: Number) {
+        let script = {
+            let mut world = self.world();
+            let is_due = world.script.as_mut().is_some_and(|script| script.is_due(number));
+            if is_due { world.script.take() } else { None }
+        };
+        let Some(script) = script else { return };
+        if script.interruption == Interruption::Kill {
+            let lost = self.world().kill(number);
+            drop(lost);
+        }
+        let answer = self.command(script.then, None);
+        self.world().interjected = Some(answer);
+    }
+
+    fn prepare(&self, setup: Setup) -> Result<(), String> {
+        use Command::{Export, Import, Prune, Resolve, Retry, Start, Worker};
+        // Each has been in a file, and come back.
+        let steps: &[Command] = match setup {
+            Setup::Nothing => &[Start, Worker, Export, Prune],
+            Setup::Started => &[Start, Export, Import],
+            Setup::Waiting => &[Start, Worker, Export, Import],
+            Setup::Resolved => &[Start, Worker, Export, Import, Resolve],
+            Setup::Broken => &[Start, Worker, Export, Import, Resolve, Worker],
+            Setup::Finished => &[Start, Worker, Export, Import, Resolve, Worker, Retry],
+            Setup::Moved => &[Start, Worker, Export],
+        };
+        for step in steps {
+            self.command(*step, None);
+        }
+        let mut world = self.world();
+        world.exported.clear();
+        if let Some(fault) = world.faults.first() {
+            return Err(format!("{setup:?}: {fault}"));
+        }
+        Ok(())
+    }
+
+    /// What came of it all, once a worker has done what was left to do; and that the session can go on.
+    fn observe(&self) -> Result<Outcome, String> {
+        self.command(Command::Worker, None);
+        let mut outcome = self.outcome()?;
+        let moved = self.world().exported.pop();
+        if outcome.state == Some("moved")
+            && let Some(file) = moved
+        {
+            let elsewhere = Universe::new(self.scenario(), 2, Disturbances::none(), false);
+            elsewhere.world().files.push(file);
+            elsewhere.world().repaired = self.world().repaired.clone();
+            let imported = elsewhere.command(Command::Import, None);
+            let observed = elsewhere.observe();
+            elsewhere.close();
+            if imported != "done" {
+                return Err(format!("the file cannot be imported: {imported}"));
+            }
+            outcome.elsewhere = Some(Box::new(observed?));
+        }
+        self.check_goes_on(&outcome)?;
+        let world = self.world();
+        match world.faults.first() {
+            Some(fault) => Err(fault.clone()),
+            None => Ok(outcome),
+        }
+    }
+
+    fn outcome(&self) -> Result<Outcome, String> {
+        let (program, mut world) = (self.program().clone(), self.world());
+        let mut outcome = Outcome {
+            state: None,
+            promise: String::new(),
+            result: String::new(),
+            printed: Vec::new(),
+            errors: Vec::new(),
+            live: 0,
+            broken: 0,
+            elsewhere: None,
+        };
+        let Some(id) = world.sessions().pop() else { return Ok(outcome) };
+        let damaged = |error: crate::storage::StorageError| error.to_string();
+        let state = world.disk.record(&id).map(|record| record.state).ok_or("a session has no record")?;
+        outcome.state = Some(state.name());
+        if state.is_in_transit() {
+            return Err(format!("it was left {}", state.name()));
+        }
+        let future = |record: Option<crate::record::Versioned>| match record.map(|record| record.record) {
+            Some(Record::Future(_, FutureRecord::Resolved(value))) => text_of(&value, program.executable()),
+            Some(Record::Future(_, FutureRecord::Failed(failure))) => failure.error.message.to_string(),
+            _ => "pending".to_owned(),
+        };
+        let read = |world: &super::world::World, key| world.disk.read(&id, &key, &program).map_err(damaged);
+        outcome.promise = future(read(&world, Key::Future(promise()))?);
+        if matches!(state, SessionState::Cancelled | SessionState::Moved) {
+            // How far it came before depends on when it was; and of one that was moved the file tells more.
+            return Ok(outcome);
+        }
+        outcome.result = future(read(&world, Key::Future(step::FIRST.into()))?);
+        let mut scan = |range| world.disk.scan(&id, &range, usize::MAX, &program, None).map(|(found, _)| found);
+        outcome.live = scan(Range::Live(step::FIRST)).map_err(damaged)?.len();
+        outcome.broken = scan(Range::Broken).map_err(damaged)?.len();
+        let errors: BTreeSet<String> = scan(Range::Unawaited)
+            .map_err(damaged)?
+            .into_iter()
+            .filter_map(|record| match record {
+                Record::Unawaited(_, failure) => Some(failure.error.message.to_string()),
+                _ => None,
+            })
+            .collect();
+        outcome.errors = errors.into_iter().collect();
+        let printed = world.disk.history(&id).into_iter().filter_map(|(_, entry)| match entry.event {
+            crate::history::Event::Printed { text } => Some(text),
+            _ => None,
+        });
+        outcome.printed = printed.collect();
+        outcome.printed.sort();
+        Ok(outcome)
+    }
+
+    /// A session that is not over comes to its end when it is given what it waits for.
+    fn check_goes_on(&self, outcome: &Outcome) -> Result<(), String> {
+        if !matches!(outcome.state, Some("running" | "broken")) || outcome.promise == super::command::FAILED {
+            return Ok(());
+        }
+        let copy = self.world().disk.clone();
+        for command in [Command::Resolve, Command::Worker, Command::Retry] {
+            self.command(command, None);
+        }
+        let ended = self.outcome()?;
+        if ended.state != Some("finished") || ended.live + ended.broken > 0 {
+            return Err(format!("it does not go on: from {outcome:?} to {ended:?}"));
+        }
+        self.world().disk = copy;
+        Ok(())
+    }
+
+    /// The session that the commands are about.
+    pub(super) fn newest(&self) -> Option<SessionId> {
+        self.world().sessions().pop()
+    }
+}
+
+fn promise() -> crate::id::FutureId {
+    crate::id::FutureId::Promise(PROMISE.into())
+}
+
+/// The value that the promise is given.
+pub(super) fn value() -> (&'static str, Value) {
+    (PROMISE, Value::Integer(5))
+}
