@@ -152,13 +152,15 @@ fn calls_that_wait_for_a_python_process_are_not_given_up() {
     wait_until("the first call", || begun() == "deadly\n");
     run.signal("KILL");
     let resumed = Beside::start(&folder, "resume -q");
-    wait_until("the second try", || begun() == "deadly\ndeadly\n");
+    // Two threads make the calls again, so that some of the others may be quicker.
+    wait_until("the second try", || begun().matches("deadly").count() == 2);
     resumed.signal("KILL");
     let last = folder.hark("resume -q");
     let said = "error[worker_lost]: the call of `deadly` was given up: the worker that made it was lost 2 times\n";
     assert!(last.status == 1 && last.stderr.ends_with(said), "{last:?}");
     assert_eq!(last.stderr.matches("worker_lost").count(), 1, "{last:?}");
-    assert_eq!(begun(), "deadly\n".repeat(2) + &"mild\n".repeat(5));
+    assert_eq!(begun().matches("deadly").count(), 2);
+    assert!(begun().matches("mild").count() >= 5);
 }
 
 #[test]
