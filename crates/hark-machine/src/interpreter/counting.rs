@@ -57,16 +57,42 @@ fn rounds(
     counting: &Counting,
     limit: i64,
     mut values: Values,
-    mut fuel: u32,
+    fuel: u32,
     next_total: impl Fn(&Values) -> Option<i64>,
 ) -> (Values, u32) {
-    let (operator, step) = (counting.operator, counting.step);
-    while fuel > 0 && compare::integers(operator, values.counter, limit) == Some(true) {
-        let (Some(total), Some(counter)) = (next_total(&values), values.counter.checked_add(step)) else { break };
-        values = Values { counter, total };
-        fuel -= 1;
+    let most = rounds_left(counting, limit, values.counter).min(u64::from(fuel)) as u32;
+    let mut left = most;
+    while left > 0
+        && let Some(total) = next_total(&values)
+    {
+        values = Values { counter: values.counter + counting.step, total };
+        left -= 1;
     }
-    (values, fuel)
+    (values, fuel - (most - left))
+}
+
+/// How many rounds there are, if nothing else ends them, until the comparison fails or the counter would overflow.
+fn rounds_left(counting: &Counting, limit: i64, counter: i64) -> u64 {
+    let (operator, step) = (counting.operator, counting.step);
+    if compare::integers(operator, counter, limit) != Some(true) {
+        return 0;
+    }
+    let (is_upward, stride) = (step > 0, step.unsigned_abs());
+    if stride == 0 {
+        return u64::MAX;
+    }
+    let distance = limit.abs_diff(counter);
+    let to_limit = match (operator, is_upward) {
+        (Operator::LessOrEqual, true) | (Operator::GreaterOrEqual, false) => (distance / stride).saturating_add(1),
+        (Operator::Less, true) | (Operator::Greater, false) => distance.div_ceil(stride),
+        (Operator::Equal, _) => 1,
+        (Operator::NotEqual, _) if (limit > counter) == is_upward && distance.is_multiple_of(stride) => {
+            distance / stride
+        }
+        _ => u64::MAX,
+    };
+    let end = if is_upward { i64::MAX } else { i64::MIN };
+    to_limit.min(end.abs_diff(counter) / stride)
 }
 
 #[cfg(test)]
@@ -88,5 +114,32 @@ mod tests {
         assert_eq!(count(Operator::GreaterOrEqual, 1, 0, 0, 3), (3, 3, 0));
         assert_eq!(count(Operator::Greater, 1, i64::MAX - 1, 0, 100), (i64::MAX, i64::MAX - 1, 99));
         assert_eq!(count(Operator::Greater, -1, i64::MAX - 1, 0, 100), (i64::MAX - 2, i64::MAX - 1, 99));
+    }
+
+    #[test]
+    fn so_many_rounds_are_left_as_are_done_one_by_one() {
+        let operators = [
+            Operator::Equal,
+            Operator::NotEqual,
+            Operator::Less,
+            Operator::LessOrEqual,
+            Operator::Greater,
+            Operator::GreaterOrEqual,
+        ];
+        let ends = [i64::MIN, i64::MIN + 5, -3, 0, 4, i64::MAX - 4, i64::MAX];
+        for operator in operators {
+            for step in [-3, -1, 0, 1, 2, 7, i64::MAX, -i64::MAX] {
+                for (counter, limit) in ends.iter().flat_map(|counter| ends.map(|limit| (*counter, limit))) {
+                    let (mut now, mut done) = (counter, 0);
+                    while done < 20 && compare::integers(operator, now, limit) == Some(true) {
+                        let Some(next) = now.checked_add(step) else { break };
+                        (now, done) = (next, done + 1);
+                    }
+                    let counting = Counting { counter: 0, step, operator, limit: Term::Integer(0), total: None };
+                    let left = rounds_left(&counting, limit, counter).min(20);
+                    assert_eq!(left, done, "{counter} {} {limit}, in steps of {step}", operator.symbol());
+                }
+            }
+        }
     }
 }
