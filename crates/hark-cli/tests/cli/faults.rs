@@ -141,7 +141,7 @@ fn a_full_disk() {
         mount -o remount,size=20m disk 2>/dev/null || mount -o remount,size=20m . || exit 4\n\
         hark sessions --json\nhark resume --json\nhark stdout --json\nhark sessions --json";
     let Some(run) = on_a_disk(&folder, script) else { return };
-    let said = "error[storage]: the storage does not answer: the disk is full, so `[FOLDER]/disk/.hark/hark.db` cannot be written to\n";
+    let said = "error[exhausted]: the disk is full, so `[FOLDER]/disk/.hark/hark.db` cannot be written to\n";
     assert!(run.stdout.starts_with("status 1\n") && run.stderr.starts_with(said), "{run:#?}");
     let parts: Vec<Value> = run.stdout.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(parts[0][0]["state"], "suspended", "{run:#?}");

@@ -1,6 +1,6 @@
 //! Files that another user has put in the way are not gone by, unless the command line names them.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{chown, lchown, symlink};
 use std::path::Path;
 
@@ -93,6 +93,8 @@ fn links_among_the_kept_files_are_not_followed() {
     for name in ["hark.db", "hark.db-wal", "hark.db-shm", "servers", "servers/0000000000000001.lock"] {
         let folder = Folder::with("links_among_the_kept_files", "fn main() { 1 }\n");
         folder.hark("run -q -s sqlite x.hk").is(0, "1\n", "");
+        let copy = File::create(folder.path().join("copy")).unwrap();
+        assert!(folder.command(["export", "--copy"]).stdout(copy).status().unwrap().success());
         folder.write("elsewhere", "");
         let link = folder.path().join(".hark").join(name);
         let _ = fs::remove_dir_all(&link);
@@ -103,7 +105,7 @@ fn links_among_the_kept_files_are_not_followed() {
             "error: the storage failed: `[FOLDER]/.hark/{name}` is a symbolic link, and Hark follows none there; \
              `data_dir` may be one\n"
         );
-        for line in ["run -s sqlite x.hk", "worker", "import x.hk", "sessions", "sessions --data-dir .hark"] {
+        for line in ["run -s sqlite x.hk", "worker", "import copy", "sessions", "sessions --data-dir .hark"] {
             // Without a file there are no sessions to list, and a link that leads nowhere is no file.
             folder.hark(line).is(1, "", &said);
         }

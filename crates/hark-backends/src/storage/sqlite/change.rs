@@ -133,7 +133,7 @@ impl Change {
                 None => return Ok(Err(StorageError::Gone)),
             }
         }
-        if self.expect.is_empty() && !self.is_there(connection)? {
+        if self.expect.is_empty() && !self.put.is_empty() && !self.is_there(connection)? {
             return Ok(Err(StorageError::Gone));
         }
         self.make_expected(connection).map(Ok)

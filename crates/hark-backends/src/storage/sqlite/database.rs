@@ -376,7 +376,7 @@ impl Database {
                 StorageError::Transient(format!("`{path}` is locked by another process"))
             }
             Some(ErrorCode::DiskFull) => {
-                StorageError::Transient(format!("the disk is full, so `{path}` cannot be written to"))
+                StorageError::Exhausted(format!("the disk is full, so `{path}` cannot be written to"))
             }
             Some(ErrorCode::NotADatabase) => permanent("is no database, or a damaged one"),
             Some(ErrorCode::DatabaseCorrupt) => self.damaged(),
