@@ -198,6 +198,7 @@ pub(super) fn negate(mut window: Window, consume: u8, to: Register, from: Regist
 }
 
 /// Drops the locals that are not in the set of this number.
+#[cold]
 #[inline(never)]
 pub(super) fn drop_all_but(mut window: Window, code: &Code, kept: u32) {
     let kept = &code.kept[kept as usize];
@@ -206,6 +207,7 @@ pub(super) fn drop_all_but(mut window: Window, code: &Code, kept: u32) {
         .for_each(|local| window.clear(local));
 }
 
+#[cold]
 #[inline(never)]
 pub(super) fn take_row(mut window: Window, to: Register, from: Register, count: u32) {
     (0..count).for_each(|at| window.take(to + at, from + at));
