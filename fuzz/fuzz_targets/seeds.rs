@@ -6,7 +6,7 @@ use std::path::Path;
 
 fn main() -> io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
-    for (target, seeds) in hark_fuzz::seeds() {
+    for (target, seeds) in hark_fuzz::programs::seeds().into_iter().chain(hark_fuzz::sessions::seeds()) {
         let folder = corpus.join(target);
         fs::create_dir_all(&folder)?;
         for (number, seed) in seeds.iter().enumerate() {

@@ -114,10 +114,14 @@ pub fn sealed(text: &str) -> String {
     }
 }
 
-fn unsealed(text: &str) -> String {
-    match text.rsplit_once(",\"checksum\":\"") {
-        Some((open, _)) => format!("{open}}}"),
-        None => text.to_owned(),
+/// The same without its checksum.
+pub fn unsealed(text: &str) -> String {
+    if let Some((open, _)) = text.rsplit_once(",\"checksum\":\"") {
+        return format!("{open}}}");
+    }
+    match text.rsplit_once(",\"") {
+        Some((open, _)) if text.ends_with("\"]") => format!("{open}]"),
+        _ => text.to_owned(),
     }
 }
 

@@ -3,7 +3,7 @@
 use hark_machine::{Key, Program, Value};
 use num_bigint::BigInt;
 
-use super::fuzz::Random;
+use super::damage::Random;
 use super::support::{call, program};
 
 const FUNCTIONS: &str = "

@@ -2,7 +2,7 @@
 
 use hark_machine::{Program, Value};
 
-use super::fuzz::Random;
+use super::damage::Random;
 use super::support::{call, integers, program};
 
 const FUNCTIONS: &str = "

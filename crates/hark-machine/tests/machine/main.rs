@@ -1,8 +1,10 @@
 //! The machine as the engine sees it: programs run, are written down and read back.
 
-#[path = "../../../../fuzz/src/lib.rs"]
+#[path = "../../../../fuzz/src/programs.rs"]
 mod bodies;
 mod compare;
+#[path = "../../../../fuzz/src/damage.rs"]
+mod damage;
 mod executables;
 mod fuzz;
 mod hashes;

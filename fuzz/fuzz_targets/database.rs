@@ -1,0 +1,4 @@
+//! Any changes to the rows of a file of sessions.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| drop(hark_fuzz::sessions::database(bytes)));
