@@ -4,7 +4,7 @@
     durable.py [--hark PATH] [--profile NAME] [--only ROW ...] [--runs N] [--quick] [--json]
 
 Hark is built if need be. Each row has a folder of its own, with a new file, on the disk of the folder `target`. A figure
-is the median of 3 runs; those of `naps`, `waiters`, `waiting`, `resolve`, `state` and `age` are of one. Python is the interpreter that runs
+is the median of 3 runs; those of `naps`, `waiters`, `output`, `waiting`, `resolve`, `state` and `age` are of one. Python is the interpreter that runs
 this; `workers` is at its default, but for `crash`, which has 32. CPU time is that of the whole command, Python's workers and
 their start included. `--quick` takes small sizes, to see that everything works; nothing is asked of its figures.
 """
@@ -46,11 +46,12 @@ class Size:
     steps: int = 100_000
     naps: int = 40_000
     waiters: int = 100_000
+    printed_lines: int = 400_000  # of 1,000 bytes
 
 
 QUICK = Size(sessions=50, at_once=200, threads=100, crashed=16, waiting=500, resolved=20, state_bytes=100_000,
              awaits=50, steps=2500, naps=400,
-             waiters=400)
+             waiters=400, printed_lines=2_000)
 
 
 @dataclass
@@ -270,6 +271,21 @@ def waiters(bench):
     yield Figure(f"resolving a promise that {count:,} threads wait for", "s", time.monotonic() - begun, 2)
 
 
+def output(bench):
+    """a Python function that prints 400 MB"""
+    server = bench.start(bench.project(), "run", "-q", "-s", "sqlite", "loud.hk", str(bench.size.printed_lines))
+    peak = 0
+    while server.poll() is None:
+        try:
+            peak = max(peak, in_status(server.pid, "VmHWM"))
+        except (FileNotFoundError, Failed):
+            break
+        time.sleep(0.02)
+    bench.finish(server)
+    title = f"memory while a Python function prints {bench.size.printed_lines / 1e3:g} MB"
+    yield Figure(title, "MB", peak / 1e6, 100)
+
+
 def holds_in_file(project, question, *values):
     try:
         with sqlite3.connect(f"file:{project}/.hark/hark.db?mode=ro", uri=True) as file:
@@ -424,7 +440,7 @@ def crowd(bench):
             yield Figure(f"{title}, p50, among {count:,} {state} ones against alone", "x", among / alone, 1.25, 1.1, note=note)
 
 
-ROWS = [noop, noop_32, steps, steps_32, threads, naps, waiters, resolve, crash, waiting, cpu, state, age, crowd]
+ROWS = [noop, noop_32, steps, steps_32, threads, naps, waiters, output, resolve, crash, waiting, cpu, state, age, crowd]
 IN_PROCESSES = [noop, noop_32, steps, steps_32, threads, naps]
 
 

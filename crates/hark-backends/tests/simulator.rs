@@ -62,6 +62,17 @@ fn a_chain_of_calls() {
     check(1_000, text, &[], "30");
 }
 
+/// What a call prints is written down while it runs, each text by itself. The texts of the try that counts are all there,
+/// once and in order, and of other tries there is nothing.
+#[test]
+fn calls_that_print_much() {
+    let text = "
+        import(chat, outside, 1); import(say, outside, 1);
+        fn talk(who) { a = chat(who); print(a); b = say(who); chat(b) }
+        fn main() { a = async talk(\"a\"); b = async talk(\"b\"); c = chat(\"c\"); (await a) + (await b) + c }";
+    check(1_000, text, &[], "chatted said achatted said bchatted c");
+}
+
 #[test]
 fn a_chain_of_returned_futures() {
     let text = "

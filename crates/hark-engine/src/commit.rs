@@ -1,7 +1,7 @@
 //! What a step changes, all of it or nothing.
 
 use crate::history::LogEntry;
-use crate::id::Stamp;
+use crate::id::{Stamp, ThreadId};
 use crate::record::{Key, Live, Record};
 use crate::storage::{SessionStorage, StorageError};
 
@@ -22,6 +22,8 @@ pub struct Commit {
     pub put: Vec<Record>,
     /// Records to remove, if they exist.
     pub delete: Vec<Key>,
+    /// A thread whose record, which must be expected, gets this version and stays as it is.
+    pub renew: Option<ThreadId>,
     /// New records.
     pub fresh: Vec<Record>,
     /// What happened.
@@ -49,6 +51,7 @@ impl Commit {
             expect: Vec::new(),
             put: Vec::new(),
             delete: Vec::new(),
+            renew: None,
             fresh: Vec::new(),
             log: Vec::new(),
         }
@@ -65,6 +68,7 @@ impl Commit {
         self.expect.clear();
         self.put.clear();
         self.delete.clear();
+        self.renew = None;
         self.fresh.clear();
         self.log.clear();
     }

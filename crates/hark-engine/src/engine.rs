@@ -9,7 +9,7 @@ use crate::attendant::Attendant;
 use crate::foreign::Foreign;
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::{Invoker, Runner};
-use crate::limits::{MAX_TRIES, SHOWN_ARGUMENT_MAX};
+use crate::limits::{MAX_TRIES, OUTPUT_PIECE_BYTES, SHOWN_ARGUMENT_MAX};
 use crate::output::{Observer, OutputItem};
 use crate::record::About;
 use crate::remote::Upstream;
@@ -30,11 +30,18 @@ pub struct Options {
     pub keep_output: bool,
     /// How many times the worker of a call or step is lost before that fails.
     pub max_tries: u32,
+    /// How much a call may have printed until that is written down while the call goes on.
+    pub output_piece_bytes: usize,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { suspend_at: SuspendAt::Never, keep_output: false, max_tries: MAX_TRIES }
+        Options {
+            suspend_at: SuspendAt::Never,
+            keep_output: false,
+            max_tries: MAX_TRIES,
+            output_piece_bytes: OUTPUT_PIECE_BYTES,
+        }
     }
 }
 

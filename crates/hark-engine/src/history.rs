@@ -1,5 +1,7 @@
 //! What happened in a session: what it printed, and what its threads did, in the order of the commits.
 
+mod reader;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::id::{FutureId, ThreadId};
 use crate::output::OutputItem;
 use crate::surroundings::Timestamp;
+pub use reader::HistoryReader;
+#[cfg(feature = "simulator")]
+pub(crate) use reader::LostOutput;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +33,9 @@ pub enum Event {
     Printed {
         /// The text.
         text: String,
+        /// A call has printed it, in this try, and was under way when it was written down.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempt: Option<u32>,
     },
     /// It was started, by itself as the session's first thread or by another one.
     Started {
@@ -45,7 +53,11 @@ pub enum Event {
         attempt: u32,
     },
     /// The Python function answered.
-    Returned,
+    Returned {
+        /// Which try, if not the last one that was made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempt: Option<u32>,
+    },
     /// It waits for a Future.
     Waited {
         /// Which.
@@ -94,7 +106,7 @@ pub enum Event {
 impl LogEntry {
     /// An item of output, as it stands in the history.
     pub fn of_output(item: OutputItem) -> LogEntry {
-        LogEntry { time: item.time, thread: item.thread, event: Event::Printed { text: item.text } }
+        LogEntry { time: item.time, thread: item.thread, event: Event::Printed { text: item.text, attempt: None } }
     }
 
     /// Whether something was printed.
@@ -102,10 +114,24 @@ impl LogEntry {
         matches!(self.event, Event::Printed { .. })
     }
 
+    /// A part of what this try of a call prints.
+    pub(crate) fn of_piece(item: OutputItem, attempt: u32) -> LogEntry {
+        let event = Event::Printed { text: item.text, attempt: Some(attempt) };
+        LogEntry { time: item.time, thread: item.thread, event }
+    }
+
+    /// Of which try of a call this is output, if it was written down while that was under way.
+    pub(crate) fn piece_of(&self) -> Option<u32> {
+        match self.event {
+            Event::Printed { attempt, .. } => attempt,
+            _ => None,
+        }
+    }
+
     /// How long the text is that was printed.
     pub fn printed_bytes(&self) -> usize {
         match &self.event {
-            Event::Printed { text } => text.len(),
+            Event::Printed { text, .. } => text.len(),
             _ => 0,
         }
     }
@@ -118,7 +144,7 @@ impl LogEntry {
     /// What was printed, if that is what happened.
     pub fn into_printed(self) -> Option<OutputItem> {
         match self.event {
-            Event::Printed { text } => Some(OutputItem { time: self.time, thread: self.thread, text }),
+            Event::Printed { text, .. } => Some(OutputItem { time: self.time, thread: self.thread, text }),
             _ => None,
         }
     }
@@ -131,7 +157,7 @@ impl Event {
             Event::Printed { .. } => "printed",
             Event::Started { .. } => "started",
             Event::Called { .. } => "called",
-            Event::Returned => "returned",
+            Event::Returned { .. } => "returned",
             Event::Waited { .. } => "waited",
             Event::Followed { .. } => "followed",
             Event::Slept { .. } => "slept",
@@ -149,14 +175,15 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Event::Printed { text } => formatter.write_str(text.strip_suffix('\n').unwrap_or(text)),
+            Event::Printed { text, .. } => formatter.write_str(text.strip_suffix('\n').unwrap_or(text)),
             Event::Started { function, parent: None } => write!(formatter, "started: {function}"),
             Event::Started { function, parent: Some(parent) } => {
                 write!(formatter, "started by thread {parent}: {function}")
             }
             Event::Called { function, attempt: 1 } => write!(formatter, "called {function}"),
             Event::Called { function, attempt } => write!(formatter, "called {function} (try {attempt})"),
-            Event::Returned => formatter.write_str("the call returned"),
+            Event::Returned { attempt: None } => formatter.write_str("the call returned"),
+            Event::Returned { attempt: Some(attempt) } => write!(formatter, "the call returned (try {attempt})"),
             Event::Waited { future } => write!(formatter, "waits for {future}"),
             Event::Followed { future } => write!(formatter, "ended with {future}"),
             Event::Slept { until } => write!(formatter, "sleeps until {until}"),

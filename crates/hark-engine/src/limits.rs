@@ -52,6 +52,12 @@ pub const PAUSED_FRESH_MAX: usize = 1_000;
 /// How many entries of the history such a step may have gathered.
 pub const PAUSED_LOG_MAX: usize = 1_000;
 
+/// How much a call may have printed until that is written down while the call goes on.
+pub const OUTPUT_PIECE_BYTES: usize = 1 << 18;
+
+/// How many commits of a history are in memory at a time where it is read in pages.
+pub const HISTORY_PAGE: usize = 50;
+
 /// How many bytes of output such a step may have gathered.
 pub const PAUSED_OUTPUT_MAX: usize = 1 << 16;
 

@@ -104,6 +104,9 @@ impl SessionStorage for MemorySession {
         for key in commit.delete.drain(..) {
             locked.delete(&key);
         }
+        if let Some(thread) = commit.renew.take() {
+            locked.renew(thread, commit.stamp);
+        }
         commit.expect.clear();
         Ok(Outcome::Done)
     }
@@ -185,6 +188,12 @@ impl Locked<'_> {
                     table.put(record, stamp);
                 }
             }
+        }
+    }
+
+    fn renew(&mut self, thread: ThreadId, stamp: Stamp) {
+        if let Some(page) = self.page(pages::page_of(thread)) {
+            page.renew(thread, stamp);
         }
     }
 

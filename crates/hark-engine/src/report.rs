@@ -5,6 +5,7 @@ use std::fmt;
 use hark_machine::{Error, Value};
 
 use crate::failure::Failure;
+use crate::history::{HistoryReader, LogEntry};
 use crate::id::{SessionId, ThreadId};
 use crate::output::OutputItem;
 use crate::record::{FutureRecord, Key, Record, Versioned};
@@ -127,8 +128,10 @@ impl Report {
 
     /// Adds what the session's history has of its output.
     pub(crate) fn read_output(&mut self, records: &dyn SessionStorage) -> Result<(), StorageError> {
-        let history = records.history(0, usize::MAX)?;
-        self.output = history.into_iter().filter_map(|(_, entry)| entry.into_printed()).collect();
+        let mut history = HistoryReader::new(records);
+        while let Some(page) = history.page()? {
+            self.output.extend(page.into_iter().filter_map(LogEntry::into_printed));
+        }
         Ok(())
     }
 

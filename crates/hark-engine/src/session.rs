@@ -34,7 +34,7 @@ use crate::surroundings::Timestamp;
 use crate::suspend::{SuspendAt, Suspensions};
 use crate::turn::Worker;
 pub(crate) use busy::{Busy, Paused, Taken};
-pub(crate) use calls::{Answered, CallState, Calls, Place, Places, Try};
+pub(crate) use calls::{CallState, Calls, Over, Place, Places, Try};
 use end::End;
 pub(crate) use end::OnEnd;
 pub(crate) use given::Given;

@@ -167,7 +167,10 @@ impl<'a> Worker<'a> {
             let Some(found) = self.load(thread)? else { return self.not_live(thread) };
             (loaded, live) = found;
             let Some(entered) = self.enter(&mut loaded, &mut live)? else { return Ok(self.nothing_to_do()) };
-            if matches!(entered, Next::End(Ending::Stays)) && loaded.ready.is_none() && self.session.is_resumable() {
+            // Whoever has woken a thread during its call learns nothing by it, and the mailbox is emptied with the call's
+            // result: until then only what the call prints changes the thread's record.
+            let has_nothing_new = loaded.ready.is_none() || matches!(live.status, Status::Calling(_));
+            if matches!(entered, Next::End(Ending::Stays)) && has_nothing_new && self.session.is_resumable() {
                 // It is written down as it is, and so is that nobody has woken it.
                 if let Status::Sleeping(until) = live.status {
                     self.session.note_early(until);

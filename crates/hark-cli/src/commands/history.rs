@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
 
-use hark_engine::{Event, LogEntry, SessionId, Timestamp};
+use hark_engine::{Event, HistoryReader, LogEntry, SessionId, Timestamp};
 
 use super::FINISHED;
 use super::kept::Store;
@@ -17,9 +17,6 @@ use crate::storage;
 
 /// How often a session that is followed is looked at.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(50);
-
-/// So many commits of a session's history are in memory at a time.
-pub(super) const PAGE_COMMITS: usize = 1_000;
 
 /// Which entries of a history are shown, and in which order.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -84,7 +81,7 @@ fn show(kept: &Kept, id: Option<&str>, follow: bool, wanted: Wanted, form: Form)
         }
         Form::Raw => read(&mut |entries| {
             let printed = entries.iter().filter_map(|entry| match &entry.event {
-                Event::Printed { text } => Some(text.as_str()),
+                Event::Printed { text, .. } => Some(text.as_str()),
                 _ => None,
             });
             output::write_raw(&printed.collect::<String>())
@@ -110,17 +107,14 @@ fn read_history(
     show: &mut dyn FnMut(&[LogEntry]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let session = store.outside(id)?;
-    let mut after = 0;
+    let mut history = HistoryReader::new(session.records());
     let mut entries: Vec<LogEntry> = Vec::new();
     loop {
         // Looked at before the history is read: what comes after that is seen in the next round.
         let is_over = !follow || is_over(store, id)?;
-        loop {
-            let page = session.records().history(after, PAGE_COMMITS).map_err(storage::failure)?;
-            let Some((last, _)) = page.last() else { break };
-            after = *last;
+        while let Some(page) = history.page().map_err(storage::failure)? {
             let is_wanted = |entry: &LogEntry| wanted != Wanted::Printed || entry.is_printed();
-            entries.extend(page.into_iter().map(|(_, entry)| entry).filter(is_wanted));
+            entries.extend(page.into_iter().filter(is_wanted));
             if wanted != Wanted::ByThread {
                 show(&entries)?;
                 entries.clear();
@@ -147,7 +141,7 @@ fn draw(entry: &LogEntry, started: Timestamp, style: Style, out: &mut String) {
     let offset = style.paint(Paint::Dim, &format!("{offset:>14}"));
     let mut draw_line = |line: &str| out.push_str(&format!("{:>6}  {offset}  {line}\n", entry.thread.to_string()));
     match &entry.event {
-        Event::Printed { text } => {
+        Event::Printed { text, .. } => {
             let text = text.strip_suffix('\n').unwrap_or(text);
             let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
             lines.for_each(|line| draw_line(&escape::printed_line(line)));
@@ -162,7 +156,7 @@ fn write_json<W: Write>(entries: &[LogEntry], json: &mut Json<W>) -> io::Result<
         json.entry("time", &entry.time.to_string())?;
         json.entry_of("thread", entry.thread)?;
         match &entry.event {
-            Event::Printed { text } => {
+            Event::Printed { text, .. } => {
                 json.entry("event", "printed")?;
                 json.entry("text", text)?;
             }

@@ -6,11 +6,10 @@ use std::io::{self, Write};
 use hark_bytecode::shortened;
 use hark_engine::outside::Outside;
 use hark_engine::storage::Range;
-use hark_engine::{Event, FutureId, Key, LogEntry, Record, Report, Summary, ThreadId, ThreadStatus};
+use hark_engine::{Event, FutureId, HistoryReader, Key, LogEntry, Record, Report, Summary, ThreadId, ThreadStatus};
 use hark_machine::TraceFrame;
 
 use super::FINISHED;
-use super::history::PAGE_COMMITS;
 use super::kept::{Store, outside_failure, shown_duration, shown_state};
 use super::sessions::write_summary_fields;
 use crate::args::OfSession;
@@ -61,12 +60,9 @@ pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
 
 fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<ThreadId, Shown>, Failure> {
     let mut threads: BTreeMap<ThreadId, Shown> = BTreeMap::new();
-    let mut after = 0;
-    loop {
-        let page = session.records().history(after, PAGE_COMMITS).map_err(storage::failure)?;
-        let Some((last, _)) = page.last() else { break };
-        after = *last;
-        page.into_iter().for_each(|(_, entry)| note(&mut threads, entry));
+    let mut history = HistoryReader::new(session.records());
+    while let Some(page) = history.page().map_err(storage::failure)? {
+        page.into_iter().for_each(|entry| note(&mut threads, entry));
     }
     for record in session.records().scan(Range::Live(ThreadId(0)), usize::MAX).map_err(storage::failure)? {
         let Record::Live(number, _) = record else { continue };

@@ -172,3 +172,34 @@ fn a_retry_is_no_loss() {
     folder.write("marker", "there");
     folder.hark("retry -q").is(0, "there\n", "");
 }
+
+/// What a call prints is in the file while it runs; and of a try that was lost nothing is left.
+#[test]
+fn what_a_call_prints_is_kept_in_pieces() {
+    const LINES: usize = 8_000;
+    let folder =
+        Folder::with("what_a_call_prints_is_kept_in_pieces", "import(shout, lib, 1);\nfn main() { shout(8000) }");
+    folder.write(
+        "src/lib.py",
+        "import os, time\ndef shout(n):\n    for i in range(int(n)):\n        print(i, 'x' * 200)\n    \
+         while not os.path.exists('go'):\n        time.sleep(0.01)\n    print('end')\n    return int(n)\n",
+    );
+    let all: String = (0..LINES).map(|number| format!("{number} {}\n", "x".repeat(200))).collect();
+    for concurrency in ["threads", "processes"] {
+        let run = Beside::start(&folder, &format!("run -s sqlite -q -c {concurrency} x.hk"));
+        wait_until("the call has printed all but its end", || {
+            folder.hark("stdout --raw").stdout.len() + 400_000 > all.len()
+        });
+        let kept = folder.hark("stdout --raw").stdout;
+        assert!(all.starts_with(&kept), "what is kept is the beginning");
+        // Killed.
+        drop(run);
+        folder.write("go", "");
+        assert_eq!(folder.hark("resume -q").status, 0);
+        let printed = folder.hark("stdout --raw").stdout;
+        assert!(printed == format!("{all}end\n"), "{} bytes, not {}", printed.len(), all.len() + 4);
+        assert!(folder.hark("events").stdout.contains("called shout (try 2)"));
+        fs::remove_file(folder.path().join("go")).unwrap();
+        fs::remove_dir_all(folder.path().join(".hark")).unwrap();
+    }
+}

@@ -135,7 +135,7 @@ fn check(folder: &Path, acknowledged: &[String]) -> Result<(), String> {
             let session = Outside::open(&storage, &System, &id).map_err(|error| failed(&error))?;
             session.records().all().map_err(|error| failed(&error))?;
             for (_, entry) in session.records().history(0, usize::MAX).map_err(|error| failed(&error))? {
-                if let Event::Printed { text } = entry.event {
+                if let Event::Printed { text, .. } = entry.event {
                     lines.insert(text.trim_end().to_owned());
                 }
             }

@@ -19,11 +19,12 @@ use crate::surroundings::Timestamp;
 /// # Panics
 /// If the storage does not do what it must.
 pub fn check_storage(make: &dyn Fn() -> Arc<dyn Storage>) {
-    let checks: [fn(&Suite); 9] = [
+    let checks: [fn(&Suite); 10] = [
         what_is_put_is_read,
         what_is_deleted_is_gone,
         a_conflict_changes_nothing,
         an_absent_record_can_be_expected,
+        a_renewed_thread_has_another_version_and_is_the_same,
         scans_are_in_order,
         sessions_are_apart,
         numbers_are_reserved_once,
@@ -181,6 +182,27 @@ fn an_absent_record_can_be_expected(suite: &Suite) {
         let expecting = || Commit { expect: vec![(key.clone(), None)], ..commit(3, Vec::new()) };
         assert_eq!(suite.commit(expecting()), Outcome::Conflict, "{key:?}");
     }
+}
+
+fn a_renewed_thread_has_another_version_and_is_the_same(suite: &Suite) {
+    suite.begin();
+    let thread = ThreadId(7);
+    let mut first = commit(1, vec![Record::Live(thread, live())]);
+    let before = first.stamp;
+    assert_eq!(suite.records.commit(&mut first), Ok(Outcome::Done));
+    let renew = |seed, expected| Commit {
+        renew: Some(thread),
+        expect: vec![(Key::Live(thread), Some(expected))],
+        ..commit(seed, Vec::new())
+    };
+    let second = renew(2, before);
+    let after = second.stamp;
+    assert_eq!(suite.commit(second), Outcome::Done);
+    assert_eq!(suite.commit(renew(3, before)), Outcome::Conflict);
+    let found = suite.read(Key::Live(thread)).expect("it is live");
+    assert_eq!(found.stamp, after);
+    let Record::Live(_, found) = found.record else { panic!("another record") };
+    assert!(matches!(found.state, State::Present(_)), "it is as it was");
 }
 
 fn scans_are_in_order(suite: &Suite) {

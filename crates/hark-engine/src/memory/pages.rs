@@ -116,6 +116,12 @@ impl Page {
         }
     }
 
+    pub fn renew(&mut self, thread: ThreadId, stamp: Stamp) {
+        if let Some(row) = self.lives.get_mut(row_of(thread)).filter(|row| row.stamp.is_some()) {
+            row.stamp = Some(stamp);
+        }
+    }
+
     pub fn delete(&mut self, key: &Key) {
         match key {
             Key::Live(thread) => self.delete_live(row_of(*thread)),

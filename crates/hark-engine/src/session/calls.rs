@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hark_machine::{Error, Value};
 
 use crate::foreign::Call;
-use crate::id::ThreadId;
+use crate::id::{Stamp, ThreadId};
 use crate::output::OutputItem;
 
 /// What a foreign call came to.
@@ -37,7 +38,16 @@ struct UnderWay {
     answer: Option<Answered>,
     /// What it has printed, if that is still to be written down.
     printed: Vec<OutputItem>,
+    /// How much that is.
+    printed_bytes: usize,
+    /// The version of the thread's record: as long as the record has it, nobody else makes the call.
+    stamp: Stamp,
+    /// The record has another version, so that a part of what it printed is not written down.
+    is_superseded: bool,
 }
+
+/// What an item of output takes beside its text.
+const ITEM_BYTES: usize = 64;
 
 /// Counts the calls under way of all sessions of an engine.
 #[derive(Default)]
@@ -62,24 +72,55 @@ impl Place {
 
 /// What is known of a call.
 pub(crate) enum CallState {
-    /// Nobody here makes it: who did was lost.
+    /// Nobody here makes it: who did was lost. Or others have made it since, who may be lost by now.
     Unknown,
     /// It is being made.
     UnderWay,
-    /// It is over; this is what it printed and came to.
-    Over(Vec<OutputItem>, Answered),
+    /// It is over.
+    Over(Over),
+}
+
+/// A call that is over.
+pub(crate) struct Over {
+    /// Which try.
+    pub attempt: u32,
+    /// The version that the thread's record has since the last piece of output.
+    pub stamp: Stamp,
+    /// What of its output is still to be written down.
+    pub printed: Vec<OutputItem>,
+    /// What it came to.
+    pub answer: Answered,
 }
 
 impl Calls {
-    /// A call begins.
-    pub fn begin(&self, thread: ThreadId, made: Try) {
-        self.lock().insert(thread, UnderWay { made, answer: None, printed: Vec::new() });
+    /// A call begins; its thread's record has this version.
+    pub fn begin(&self, thread: ThreadId, made: Try, stamp: Stamp) {
+        let (printed, printed_bytes) = (Vec::new(), 0);
+        let call = UnderWay { made, answer: None, printed, printed_bytes, stamp, is_superseded: false };
+        self.lock().insert(thread, call);
     }
 
-    /// It printed something.
-    pub fn print(&self, made: Try, item: &OutputItem) {
-        if let Some(call) = self.lock().get_mut(&item.thread).filter(|call| call.made == made) {
-            call.printed.push(item.clone());
+    /// It printed something. If that makes a piece of so many bytes, the piece is to be written down, in sight of this
+    /// version of the thread's record.
+    pub fn print(&self, made: Try, item: &OutputItem, piece_bytes: usize) -> Option<(Stamp, Vec<OutputItem>)> {
+        let mut calls = self.lock();
+        let call = calls.get_mut(&item.thread).filter(|call| call.made == made && !call.is_superseded)?;
+        call.printed.push(item.clone());
+        call.printed_bytes += item.text.len() + ITEM_BYTES;
+        if call.printed_bytes < piece_bytes {
+            return None;
+        }
+        call.printed_bytes = 0;
+        Some((call.stamp, mem::take(&mut call.printed)))
+    }
+
+    /// A piece was written down, and the thread's record has this version now; or the call is not ours any more.
+    pub fn note_piece(&self, thread: ThreadId, made: Try, stamp: Option<Stamp>) {
+        if let Some(call) = self.lock().get_mut(&thread).filter(|call| call.made == made) {
+            match stamp {
+                Some(stamp) => call.stamp = stamp,
+                None => call.is_superseded = true,
+            }
         }
     }
 
@@ -102,8 +143,15 @@ impl Calls {
         if call.get().made.number != number {
             return CallState::Unknown;
         }
+        if call.get().is_superseded {
+            call.remove();
+            return CallState::Unknown;
+        }
         match call.get_mut().answer.take() {
-            Some(answer) => CallState::Over(call.remove().printed, answer),
+            Some(answer) => {
+                let UnderWay { made, printed, stamp, .. } = call.remove();
+                CallState::Over(Over { attempt: made.attempt, stamp, printed, answer })
+            }
             None => CallState::UnderWay,
         }
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::{Session, Try, lock};
 use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
-use crate::id::ThreadId;
+use crate::id::{Stamp, ThreadId};
 use crate::output::{Observer, OutputItem};
+use crate::record::Key;
 use crate::remote::Told;
 use crate::storage::StorageError;
 
@@ -47,10 +48,43 @@ impl Session {
     /// Shows what a foreign function printed.
     pub(super) fn print(&self, thread: ThreadId, made: Try, text: String) {
         let item = OutputItem { time: self.now(), thread, text };
-        if self.is_resumable() {
-            self.calls.print(made, &item);
-        }
+        let piece_bytes = self.options.output_piece_bytes;
+        let piece = if self.is_resumable() { self.calls.print(made, &item, piece_bytes) } else { None };
         self.show(&mut lock(&self.output), &mut vec![item]);
+        // Of a session that is over here the call will be made again, and of one that is over nobody wants to know.
+        if let Some((stamp, items)) = piece.filter(|_| !self.is_over()) {
+            match self.write_piece(thread, made, stamp, items) {
+                Ok(stamp) => self.calls.note_piece(thread, made, stamp),
+                Err(error) => self.fail_storage(&error),
+            }
+        }
+    }
+
+    /// Writes down a part of what a call prints, which goes on meanwhile: it may print more than there is memory for. The
+    /// function waits for that if it prints faster. Answers the version that the thread's record has now; none if others
+    /// have changed it, who make the call again, or have ended the session.
+    fn write_piece(
+        &self,
+        thread: ThreadId,
+        made: Try,
+        stamp: Stamp,
+        items: Vec<OutputItem>,
+    ) -> Result<Option<Stamp>, StorageError> {
+        let mut commit = Commit::of_server(self.stamps().next());
+        commit.expect.push((Key::Live(thread), Some(stamp)));
+        commit.renew = Some(thread);
+        commit.log.extend(items.into_iter().map(|item| LogEntry::of_piece(item, made.attempt)));
+        loop {
+            match self.records.commit(&mut commit)? {
+                Outcome::Done => return Ok(Some(commit.stamp)),
+                Outcome::Conflict => return Ok(None),
+                // While the call is under way, only its pieces change the record.
+                Outcome::Unknown if commit.has_happened(&*self.records, Key::Live(thread))? => {
+                    return Ok(Some(commit.stamp));
+                }
+                Outcome::Unknown => {}
+            }
+        }
     }
 
     pub(super) fn show(&self, output: &mut Output, items: &mut Vec<OutputItem>) {

@@ -7,7 +7,7 @@ use hark_machine::text_of;
 use super::Act;
 use super::universe::Universe;
 use super::world::{Count, World};
-use crate::history::Event;
+use crate::history::{Event, LostOutput};
 use crate::id::{SessionId, ThreadId};
 use crate::record::{FutureRecord, Key, Record, SessionState};
 use crate::report::{Report, Status, root_causes};
@@ -76,8 +76,13 @@ impl Universe {
         errors.sort();
         let broken = scan(Range::Broken).map_err(damaged)?.len();
         let mut printed: BTreeMap<ThreadId, Vec<String>> = BTreeMap::new();
-        for (_, entry) in world.disk.history(id) {
-            if let Event::Printed { text } = entry.event {
+        let history = world.disk.history(id);
+        let lost = LostOutput::of(&history);
+        for (position, entry) in history {
+            if lost.contains(position, &entry) {
+                continue;
+            }
+            if let Event::Printed { text, .. } = entry.event {
                 printed.entry(entry.thread).or_default().push(text);
             }
         }
@@ -165,7 +170,7 @@ impl World {
                     seen.stopped += 1;
                 }
                 Event::Retried => seen.retried += 1,
-                Event::Returned => {}
+                Event::Returned { .. } => {}
                 Event::Called { attempt, .. } => {
                     if attempt != 1 && attempt != seen.attempt + 1 {
                         return Err(format!(

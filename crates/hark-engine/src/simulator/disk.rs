@@ -82,6 +82,12 @@ impl Disk {
         for key in &commit.delete {
             before.push((key.clone(), kept.rows.remove(key)));
         }
+        if let Some(key) = commit.renew.map(Key::Live)
+            && let Some(row) = kept.rows.get_mut(&key)
+        {
+            let renewed = Row { stamp: commit.stamp, ..row.clone() };
+            before.push((key, Some(std::mem::replace(row, renewed))));
+        }
         if !commit.log.is_empty() {
             kept.log.push(serde_json::to_string(&commit.log).expect("an entry is JSON"));
         }

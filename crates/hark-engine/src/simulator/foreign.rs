@@ -38,7 +38,7 @@ impl Foreign for Functions {
         let outcome = self.begin(executable, call);
         let _ = self.universe.pause(self.number, Holding::Nothing);
         let outcome = outcome.unwrap_or_else(|| Err(Error::new("python", "nobody is there to learn of this")));
-        text_printed(&outcome).into_iter().for_each(printed);
+        texts_printed(&outcome).into_iter().for_each(printed);
         outcome.map_err(CallError::from)
     }
 
@@ -73,25 +73,28 @@ fn outcome(name: &str, argument: Value, is_repaired: bool) -> Result {
     match name {
         "echo" => Ok(argument),
         "say" => Ok(Value::string(format!("said {}", argument.as_str().unwrap_or("?")))),
+        "chat" => Ok(Value::string(format!("chatted {}", argument.as_str().unwrap_or("?")))),
         "unready" if is_repaired => Ok(argument),
         "unready" => Err(Error::new("python", "it is not ready")),
         _ => Err(Error::new("python", "it failed")),
     }
 }
 
-/// What a call prints: `say` says what it answers.
-pub(super) fn text_printed(outcome: &Result) -> Option<String> {
-    let said = outcome.as_ref().ok()?.as_str()?;
-    said.starts_with("said ").then(|| format!("{said}\n"))
+/// What a call prints: `say` says what it answers, and `chat` says it three times.
+pub(super) fn texts_printed(outcome: &Result) -> Vec<String> {
+    let Some(said) = outcome.as_ref().ok().and_then(Value::as_str) else { return Vec::new() };
+    match said.split_once(' ') {
+        Some(("said", _)) => vec![format!("{said}\n")],
+        Some(("chatted", _)) => (1..=3).map(|time| format!("{said} {time}\n")).collect(),
+        _ => Vec::new(),
+    }
 }
 
 impl UnderWay {
     /// The call is over.
     pub fn end(self) {
         let UnderWay { mut printed, answer, outcome } = self;
-        if let Some(text) = text_printed(&outcome) {
-            printed(text);
-        }
+        texts_printed(&outcome).into_iter().for_each(&mut printed);
         answer(outcome.map_err(CallError::from));
     }
 }

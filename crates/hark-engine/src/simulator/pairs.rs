@@ -337,7 +337,7 @@ impl Universe {
             .collect();
         outcome.errors = errors.into_iter().collect();
         let printed = world.disk.history(&id).into_iter().filter_map(|(_, entry)| match entry.event {
-            crate::history::Event::Printed { text } => Some(text),
+            crate::history::Event::Printed { text, .. } => Some(text),
             _ => None,
         });
         outcome.printed = printed.collect();

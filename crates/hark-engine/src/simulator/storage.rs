@@ -112,6 +112,7 @@ impl SessionStorage for DiskSession {
             commit.put.clear();
             commit.delete.clear();
             commit.expect.clear();
+            commit.renew = None;
         }
         Ok(outcome)
     }

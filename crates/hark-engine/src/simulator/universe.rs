@@ -422,7 +422,8 @@ impl Universe {
             foreign: foreign::of_server(universe, number),
             surroundings: self.surroundings(),
         };
-        let options = Options { max_tries: self.scenario.max_tries, ..Options::default() };
+        // Whatever a call prints is written down at once.
+        let options = Options { max_tries: self.scenario.max_tries, output_piece_bytes: 1, ..Options::default() };
         let engine = Arc::new(Engine::new(options, ports));
         lock(&self.engines).insert(number, Running { engine: engine.clone(), stop: Arc::default() });
         engine

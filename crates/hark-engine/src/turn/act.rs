@@ -15,7 +15,7 @@ impl Worker<'_> {
     pub(super) fn act(&mut self, thread: ThreadId, ending: &Ending) -> Result<Pace, StorageError> {
         if let Some((call, _)) = &self.call {
             // While the thread is still this worker's: another one would take the call for one whose worker was lost.
-            self.session.calls.begin(thread, Try::from(call));
+            self.session.calls.begin(thread, Try::from(call), self.commit.stamp);
         }
         let timer = self.plan.timer;
         // A durable timer is no activity: its session may be parked until then.

@@ -10,9 +10,8 @@ use super::{Next, Worker};
 use crate::failure::Failure;
 use crate::history::{Event, LogEntry};
 use crate::id::ThreadId;
-use crate::output::OutputItem;
 use crate::record::{FutureRecord, Key, Live, State, Status};
-use crate::session::{Answered, CallState};
+use crate::session::{CallState, Over};
 use crate::step::{self, Ending, Known, Loaded};
 use crate::storage::StorageError;
 use crate::suspend;
@@ -54,7 +53,7 @@ impl Worker<'_> {
                 Next::Run
             }
             Status::Calling(number) => match self.session.calls.take(loaded.thread, *number) {
-                CallState::Over(printed, answer) => self.take_answer(loaded, live, printed, answer),
+                CallState::Over(over) => self.take_answer(loaded, live, over),
                 CallState::UnderWay => Next::End(Ending::Stays),
                 CallState::Unknown => self.call_again(loaded, live, was_lost),
             },
@@ -76,10 +75,16 @@ impl Worker<'_> {
     }
 
     /// The foreign call is over.
-    fn take_answer(&mut self, loaded: &Loaded, live: &mut Live, printed: Vec<OutputItem>, answer: Answered) -> Next {
+    fn take_answer(&mut self, loaded: &mut Loaded, live: &mut Live, over: Over) -> Next {
+        let Over { attempt, stamp, printed, answer } = over;
         self.shown = printed.len();
         self.commit.log.extend(printed.into_iter().map(LogEntry::of_output));
-        self.log(loaded.thread, Event::Returned);
+        let is_last = live.call.as_ref().is_none_or(|call| call.attempt == attempt);
+        if self.session.is_resumable() && is_last {
+            // It may have been loaded before the last piece of output, which has changed nothing else of it.
+            loaded.live = Some(stamp);
+        }
+        self.log(loaded.thread, Event::Returned { attempt: (!is_last).then_some(attempt) });
         live.losses = 0;
         match answer {
             Ok(value) => {

@@ -49,7 +49,7 @@ impl Host for Gather<'_> {
 
     fn print(&mut self, text: String) {
         let time = self.session.now();
-        self.commit.log.push(LogEntry { time, thread: self.thread, event: Event::Printed { text } });
+        self.commit.log.push(LogEntry { time, thread: self.thread, event: Event::Printed { text, attempt: None } });
     }
 
     fn thread(&self) -> u64 {

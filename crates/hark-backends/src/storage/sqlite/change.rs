@@ -1,9 +1,12 @@
 //! A commit as rows, made where the commit is, and carried out by whoever leads its group.
 
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use hark_engine::{Commit, Due, FutureId, Key, Live, Outcome, Record, SessionId, Stamp, StorageError, ThreadId, codec};
+use hark_engine::{
+    Commit, Due, FutureId, Key, Live, LogEntry, Outcome, Record, SessionId, Stamp, StorageError, ThreadId, codec,
+};
 use hark_machine::Program;
 use rusqlite::types::{FromSql, ToSql, ToSqlOutput};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
@@ -12,6 +15,9 @@ use super::chunks::{self, Content};
 use super::database::{DUE_AT_TAKEOVER, PLACE_BITS, SESSIONS_MAX, places, session_number};
 use super::row::thread_number;
 use super::seal;
+
+/// How much output is in one row of the log at most, unless it is one text.
+const LOG_ROW_BYTES: usize = 1 << 20;
 
 /// The number of a session's row, once it is known to be written; 0 before.
 pub(super) type RowNumber = Arc<AtomicI64>;
@@ -47,8 +53,10 @@ pub(super) struct Change {
     expect: Vec<(Key, Option<Stamp>)>,
     put: Vec<Row>,
     delete: Vec<Key>,
-    /// Empty, or a JSON array.
-    log: String,
+    /// A thread that gets the stamp and stays as it is.
+    renew: Option<ThreadId>,
+    /// JSON arrays, each a row.
+    log: Vec<String>,
     /// The program, if the session begins with this.
     program: Option<Arc<Program>>,
 }
@@ -92,7 +100,7 @@ fn due_number(live: &Live) -> Option<i64> {
 impl Change {
     pub fn new(session: &SessionId, row: &RowNumber, server: i64, commit: &Commit, program: &Arc<Program>) -> Change {
         let rows = commit.fresh.iter().chain(&commit.put).map(|record| row_of(record, program));
-        let log = if commit.log.is_empty() { String::new() } else { codec::log_text(&commit.log) };
+        let log = parts_of(&commit.log).map(codec::log_text).collect();
         let begins = commit.expect.iter().any(|(key, stamp)| *key == Key::Session && stamp.is_none());
         Change {
             session: session.clone(),
@@ -103,6 +111,7 @@ impl Change {
             expect: commit.expect.clone(),
             put: rows.collect(),
             delete: commit.delete.clone(),
+            renew: commit.renew,
             log,
             program: begins.then(|| program.clone()),
         }
@@ -172,11 +181,16 @@ impl Change {
                 delete(connection, row, key)?;
             }
         }
-        if !self.log.is_empty() {
+        if let Some(thread) = self.renew {
+            let sql = "UPDATE thread SET stamp = ?3 WHERE session = ?1 AND number = ?2";
+            let number = thread_number(thread);
+            connection.prepare_cached(sql)?.execute(params![row, number, stamp_number(self.stamp)])?;
+        }
+        for entries in &self.log {
             let next =
                 "INSERT INTO log SELECT coalesce(max(place), ?1) + 1, ?3 FROM log WHERE place > ?1 AND place < ?2";
             let places = places(row);
-            connection.prepare_cached(next)?.execute(params![places.start, places.end, self.log])?;
+            connection.prepare_cached(next)?.execute(params![places.start, places.end, entries])?;
         }
         Ok(Outcome::Done)
     }
@@ -304,6 +318,22 @@ impl Change {
         };
         Ok(())
     }
+}
+
+/// The entries of a log in parts that are read at a time, none of them much longer than this.
+fn parts_of(log: &[LogEntry]) -> impl Iterator<Item = &[LogEntry]> {
+    let mut left = log;
+    iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |entry: &&LogEntry| {
+            bytes += entry.printed_bytes();
+            bytes <= LOG_ROW_BYTES
+        };
+        let count = left.iter().take_while(fits).count().max(1).min(left.len());
+        let part;
+        (part, left) = left.split_at(count);
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 fn row_of(record: &Record, program: &Program) -> Row {

@@ -125,6 +125,14 @@ impl KeptThreads {
                 dropped.extend(state.take(self.session, thread));
             }
         }
+        if let Some(thread) = commit.renew.take() {
+            let threads = state.sessions.get_mut(&self.session);
+            if let Some(kept) = threads.and_then(|threads| threads.get_mut(&thread))
+                && commit.expect.contains(&(Key::Live(thread), Some(kept.stamp)))
+            {
+                kept.stamp = stamp;
+            }
+        }
         drop(state);
         commit.expect.clear();
     }

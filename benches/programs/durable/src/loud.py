@@ -1,0 +1,3 @@
+def loud(lines):
+    for _ in range(int(lines)):
+        print("x" * 999)
