@@ -41,5 +41,8 @@ def _session_and_thread(asked: str) -> tuple[str, str]:
 def _current(asked: str) -> tuple[bytes, int]:
     call = _call
     if call is None:
-        raise RuntimeError(f"hark.{asked}() has an answer only while a function runs that Hark called")
+        raise RuntimeError(
+            f"hark.{asked}() has an answer only while a function runs that Hark called; "
+            "in tests hark.testing.call() stands in for that"
+        )
     return call

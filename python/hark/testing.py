@@ -2,32 +2,146 @@
 
     with hark.testing.call(attempt=2):
         assert charge(order) == "already charged"
+
+    @hark.testing.call
+    async def test_charge(): ...
 """
 from __future__ import annotations
 
+import functools
+import inspect
 from contextlib import contextmanager
-from typing import Iterator
+from typing import Any, AsyncIterator, Callable, ContextManager, Generator, Iterator, TypeVar, cast, overload
 
 import hark
 
 __all__ = ["call"]
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
-@contextmanager
-def call(*, session_id: str = "session", thread: int = 0, number: int = 1, attempt: int = 1) -> Iterator[str]:
-    """While it is open, the functions of `hark` answer as in this call. Gives the call's id; may decorate a function.
+# The calls that are open, the innermost last; the first item is what was there before them.
+_open: list[tuple[bytes, int] | None] = []
 
-    `number` counts the thread's calls; with `session_id` and `thread` it makes the id. Calls may be nested: at the end of
-    the inner one the outer one goes on.
+# The highest number so far of a session's thread.
+_numbers: dict[tuple[str, int], int] = {}
+
+
+@overload
+def call(function: _Function, /) -> _Function: ...
+@overload
+def call(*, session_id: str = ..., thread: int = ..., number: int | None = ..., attempt: int = ...) -> _Call: ...
+def call(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    session_id: str = "session",
+    thread: int = 0,
+    number: int | None = None,
+    attempt: int = 1,
+) -> Callable[..., Any] | _Call:
+    """While it is open, the functions of `hark` answer as in this call. `with` gives the call's id.
+
+    `number` counts the thread's calls; with `session_id` and `thread` it makes the id. Without a `number` each `with`, and
+    each run of a decorated function, is another call: it gets the number after the highest that the thread has had.
+
+    It decorates functions of all kinds, also without parentheses. For coroutines and generators it is open from when their
+    body begins until it ends. Calls may be nested: at the end of the inner one the outer one goes on.
     """
-    if not session_id:
-        raise ValueError("a session has an id")
-    if thread < 0 or number < 1 or attempt < 1:
-        raise ValueError("threads count from 0, calls and attempts from 1")
-    call_id = f"{session_id}/{thread}/{number}"
-    outer = hark._call
-    hark._call = (call_id.encode(), attempt)
-    try:
-        yield call_id
-    finally:
-        hark._call = outer
+    made = _Call(session_id, thread, number, attempt)
+    return made if function is None else made(function)
+
+
+class _Call:
+    """What `call` returns: a context manager and decorator that can be used more than once."""
+
+    def __init__(self, session_id: str, thread: int, number: int | None, attempt: int) -> None:
+        _check("session_id", session_id, str)
+        _check("thread", thread, int)
+        if number is not None:
+            _check("number", number, int)
+        _check("attempt", attempt, int)
+        if not session_id:
+            raise ValueError("a session has an id")
+        if thread < 0 or attempt < 1 or (number is not None and number < 1):
+            raise ValueError("threads count from 0, calls and attempts from 1")
+        self._thread = (session_id, thread)
+        self._number = number
+        self._attempt = attempt
+        self._entered: list[ContextManager[str]] = []
+
+    def __enter__(self) -> str:
+        held = self._held()
+        self._entered.append(held)
+        return held.__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        self._entered.pop().__exit__(*raised)
+
+    def __call__(self, function: _Function) -> _Function:
+        if isinstance(function, type) or not callable(function):
+            raise TypeError(f"hark.testing.call decorates functions, and its arguments have names; {function!r} is neither")
+        held: Callable[..., Any]
+        if inspect.iscoroutinefunction(function):
+
+            async def held(*args: Any, **named: Any) -> Any:
+                with self._held():
+                    return await function(*args, **named)
+
+        elif inspect.isasyncgenfunction(function):
+
+            async def held(*args: Any, **named: Any) -> AsyncIterator[Any]:
+                with self._held():
+                    inner = function(*args, **named)
+                    step = inner.asend(None)
+                    while True:
+                        try:
+                            item = await step
+                        except StopAsyncIteration:
+                            return
+                        try:
+                            step = inner.asend((yield item))
+                        except GeneratorExit:
+                            await inner.aclose()
+                            raise
+                        except BaseException as error:
+                            step = inner.athrow(error)
+
+        elif inspect.isgeneratorfunction(function):
+
+            def held(*args: Any, **named: Any) -> Generator[Any, Any, Any]:
+                with self._held():
+                    return (yield from function(*args, **named))
+
+        else:
+
+            def held(*args: Any, **named: Any) -> Any:
+                with self._held():
+                    return function(*args, **named)
+
+        return cast(_Function, functools.wraps(function)(held))
+
+    @contextmanager
+    def _held(self) -> Iterator[str]:
+        last = _numbers.get(self._thread, 0)
+        number = last + 1 if self._number is None else self._number
+        _numbers[self._thread] = max(last, number)
+        call_id = "%s/%d/%d" % (*self._thread, number)
+        current = (call_id.encode(), self._attempt)
+        if not _open:
+            _open.append(hark._call)
+        _open.append(current)
+        hark._call = current
+        try:
+            yield call_id
+        finally:
+            # Coroutines and generators need not end in the order in which they began.
+            del _open[next(place for place, other in enumerate(_open) if other is current)]
+            hark._call = _open[-1]
+            if len(_open) == 1:
+                _open.clear()
+
+
+def _check(name: str, value: object, wanted: type) -> None:
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        article = "an" if wanted is int else "a"
+        raise TypeError(f"{name} of hark.testing.call() must be {article} {wanted.__name__}, not {value!r}")

@@ -8,7 +8,8 @@ use hark_machine::Error;
 
 use crate::fixture::{call, config, error, failed, shown, text};
 
-const REFUSAL: &str = "has an answer only while a function runs that Hark called";
+const REFUSAL: &str =
+    "has an answer only while a function runs that Hark called; in tests hark.testing.call() stands in for that";
 
 fn made(pool: &PythonPool, target: &str, id: &str, attempt: u32) -> Result<String, Error> {
     let call = Call { id: id.into(), attempt, ..call(target, vec![]) };
