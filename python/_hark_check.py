@@ -248,9 +248,11 @@ def _signature(node, module, skipped, name=None):
         "signature": {
             "fewest": needed,
             "most": None if args.vararg else len(positional),
-            "fewest_by_position": min(needed, only_by_position),
+            "names": [each.arg for each in positional],
+            "only_by_position": only_by_position,
+            "keywords": [each.arg for each, default in keywords],
             "needed_keywords": [each.arg for each, default in keywords if default is None],
-            "takes_keywords": bool(args.kwarg or keywords or len(positional) > only_by_position),
+            "any_keyword": args.kwarg is not None,
         },
         "text": "%s(%s)" % (name or getattr(node, "name", "lambda"), ", ".join(parts)),
         "file": module.file,

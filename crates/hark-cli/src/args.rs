@@ -44,7 +44,7 @@ pub enum Command {
     Asm(Asm),
     /// Print everything that is wrong with a program, without running it
     Check(Check),
-    /// Make a new project in this folder: hark.toml, service.hk, src, .gitignore
+    /// Make a new project in this folder: hark.toml, service.hk, src, requirements.txt, .gitignore
     Init(Init),
     /// Make the project's Python environment, .venv, from its requirements.txt
     Sync(Sync),

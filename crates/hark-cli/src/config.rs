@@ -134,8 +134,9 @@ const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
         default: "\"python3\"",
         about: &[
-            "The Python interpreter: a program's name, or a path. `hark sync` makes .venv from it. Without this setting it",
-            "is the one of the active virtual environment, else the one in .venv, else python3.",
+            "The Python interpreter: a program's name, or a path. `hark sync` makes .venv from it, whose interpreter is used",
+            "from then on. Without either it is the one of the active virtual environment, else that of any other .venv, else",
+            "python3.",
         ],
     },
     inherited("project", "provider"),

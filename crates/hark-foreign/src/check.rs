@@ -96,12 +96,38 @@ pub struct Signature {
     pub fewest: u32,
     /// How many go by position at most, if that is limited.
     pub most: Option<u32>,
-    /// How many must go by position.
-    pub fewest_by_position: u32,
-    /// Those that must go by keyword.
+    /// Those that may go by position.
+    pub names: Vec<String>,
+    /// How many of these may not go by keyword: the first ones.
+    pub only_by_position: u32,
+    /// Those that may go by keyword only.
+    pub keywords: Vec<String>,
+    /// Those of them that have no default.
     pub needed_keywords: Vec<String>,
-    /// Whether any may go by keyword.
-    pub takes_keywords: bool,
+    /// Whether keywords are taken that are none of these names.
+    pub any_keyword: bool,
+}
+
+impl Signature {
+    /// How many must go by position.
+    pub fn fewest_by_position(&self) -> u32 {
+        self.fewest.min(self.only_by_position)
+    }
+
+    /// Those that may go by position or by keyword.
+    pub fn by_either(&self) -> &[String] {
+        self.names.get(self.only_by_position as usize..).unwrap_or_default()
+    }
+
+    /// Whether an argument may go by this keyword.
+    pub fn takes_keyword(&self, name: &str) -> bool {
+        self.any_keyword || self.by_either().iter().chain(&self.keywords).any(|taken| taken == name)
+    }
+
+    /// Whether any argument may go by keyword.
+    pub fn takes_keywords(&self) -> bool {
+        self.any_keyword || !self.by_either().is_empty() || !self.keywords.is_empty()
+    }
 }
 
 /// Answers each question. Modules are looked for in these folders first, then where the interpreter has its own.

@@ -27,11 +27,11 @@ pub fn result_of(call: &Call, outcome: Result<Outcome, Fault>) -> Result<Value, 
 }
 
 impl Raised {
-    /// Says in the message which listed package has the module that was not found.
-    pub fn name_package(&mut self, requirements: &Path) {
+    /// Says in the message which listed package has the module that was not found. The file is named as seen from the project.
+    pub fn name_package(&mut self, requirements: &Path, project: &Path) {
         let package = self.missing_module.as_ref().and_then(|module| requirements::package_of(module, requirements));
         if let Some(package) = package {
-            let file = requirements.file_name().unwrap_or_default().display();
+            let file = requirements.strip_prefix(project).unwrap_or(requirements).display();
             self.message.push_str(&format!("; `{file}` lists `{package}`, and `hark sync` installs it"));
         }
     }

@@ -100,7 +100,7 @@ impl PythonPool {
             interpreter: Interpreter::find(config.interpreter.as_deref(), &config.project),
             project: absolute(&config.project),
             python_src: absolute(&config.python_src),
-            requirements: config.requirements,
+            requirements: absolute(&config.requirements),
             guard: config.guard,
             workers_max: config.workers.min(workers_possible()).max(1),
             starting_max: thread::available_parallelism().map_or(1, usize::from),
@@ -291,7 +291,7 @@ impl Shared {
         }
         self.take_back(worker, number, outcome.as_ref().is_err_and(Fault::is_lost));
         if let Ok(Outcome::Raised(raised)) = &mut outcome {
-            raised.name_package(&self.requirements);
+            raised.name_package(&self.requirements, &self.project);
         }
         Ok(outcome)
     }

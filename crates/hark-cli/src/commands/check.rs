@@ -1,5 +1,7 @@
 //! `hark check`
 
+mod arguments;
+mod calls;
 mod python;
 
 use std::io;

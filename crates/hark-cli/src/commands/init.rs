@@ -12,6 +12,7 @@ use crate::output;
 
 const PROGRAM: &str = include_str!("init/service.hk");
 const PYTHON: &str = include_str!("init/__init__.py");
+const REQUIREMENTS: &str = "# The Python packages that the program needs, one a line. `hark sync` installs them.\n";
 const IGNORED: &str = "# What Hark and Python leave behind\n.hark/\n.venv/\n__pycache__/\n";
 
 /// Makes the files of a new project; those that are there are kept.
@@ -25,6 +26,7 @@ pub fn init(wanted: &Init) -> Result<u8, Failure> {
         (config::FILE_NAME, settings.as_str()),
         ("service.hk", PROGRAM),
         ("src/__init__.py", PYTHON),
+        ("requirements.txt", REQUIREMENTS),
         (".gitignore", IGNORED),
     ];
     let mut said = String::new();

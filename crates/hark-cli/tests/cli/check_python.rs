@@ -70,9 +70,44 @@ fn arguments_are_held_against_the_definition() {
         "HK0028 5:11 `lib.record` takes no keyword arguments (it is `record(data, /)`, in line 5 of src/lib.py)".to_owned(),
         format!("HK0028 10:12 `lib.area` takes 2 arguments, but is called with 1 ({defined})"),
         format!("HK0028 11:3 `lib.area` takes 2 arguments, but is called with 0 ({defined})"),
+        format!("HK0028 11:18 `lib.area` needs the argument `height` ({defined})"),
     ];
     let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
     check("arguments_are_held_against_the_definition", program, &expected);
+}
+
+/// What a hash in the program's text gives by keyword is known, and what any other value gives is not.
+#[test]
+fn keyword_arguments_are_held_against_the_definition() {
+    let lib = "def opt(a, *, k): pass\ndef two(a, b): pass\ndef first(a, /, b=1, **more): pass\n";
+    let program = "#[kwargs] import(opt, keys, 2);\n#[kwargs] import(two, keys, 3);\n#[kwargs] import(first, keys, 3);\n\
+                   fn wrong(x) {\n opt();\n opt(1);\n async opt(1, {\"q\": 1});\n opt(1, {});\n two();\n two(1, {\"zz\": 2});\n \
+                   two(1, {\"a\": 2});\n two({\"a\": [x + 1]});\n first({\"a\": 1});\n two(1, 2, 3);\n \
+                   opt(x, {\"k\": 1});\n opt(x, {\"k\": first(x), \"l\": 1})\n}\n\
+                   fn right(x, c) {\n opt({\"a\": 1, \"k\": x + 1}); opt(x); opt(1, x); opt(1, {x: 1}); opt(1, {\"k\": await x});\n \
+                   opt(if (c) { x } else { 1 }); opt(1, if (c) { x } else { {} }); opt(1, hash(\"k\", 1)); two(x); two(1, {\"b\": 2});\n \
+                   two({\"b\": 1}, 2, {}); opt(1, {\"k\": if (c) { 1 } else { 2 }}); first(1, {\"a\": 1, \"z\": 2})\n}\n\
+                   fn shadowed(opt, hash) { opt(1); two(1, hash(\"zz\", 2)) }\nfn main() { 1 }\n";
+    let folder = Folder::with("keyword_arguments_are_held", program);
+    folder.write("src/keys.py", lib);
+    let found: Vec<String> = warnings(&folder, "check --json x.hk")
+        .iter()
+        .map(|warning| warning.split_once(" (it is").unwrap().0.replace("HK0028 ", "").replace("`keys.", "`"))
+        .collect();
+    let expected = [
+        "5:2 `opt` takes 1 argument, but is called with 0",
+        "6:2 `opt` needs the keyword argument `k`",
+        "7:2 `opt` takes no keyword argument `q`",
+        "8:2 `opt` needs the keyword argument `k`",
+        "9:2 `two` takes 2 arguments, but is called with 0",
+        "10:2 `two` takes no keyword argument `zz`",
+        "11:2 `two` gets the argument `a` twice",
+        "12:2 `two` needs the argument `b`",
+        "13:2 `first` needs the argument `a`",
+        "14:2 `two` takes 2 arguments, but is called with 3",
+        "16:2 `opt` takes no keyword argument `l`",
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::harness::Folder;
 #[test]
 fn a_new_project_runs() {
     let folder = Folder::new("a_new_project_runs");
-    let said = "created hark.toml\ncreated service.hk\ncreated src/__init__.py\ncreated .gitignore\n";
+    let said = "created hark.toml\ncreated service.hk\ncreated src/__init__.py\ncreated requirements.txt\ncreated .gitignore\n";
     folder.hark("init").is(0, &format!("{said}\nnext: hark\n"), "");
     folder.hark("-q").is(0, "HELLO, WORLD!\nHELLO, HARK!\nHELLO, HARK!\n", "");
     folder.hark("check").is(0, "", "service.hk: no errors\n");
@@ -21,7 +21,7 @@ fn init_keeps_what_is_there() {
     let folder = Folder::new("init_keeps_what_is_there");
     folder.write("service.hk", "mine");
     folder.write("src/__init__.py", "mine too");
-    let said = "created hark.toml\nkept    service.hk\nkept    src/__init__.py\ncreated .gitignore\n";
+    let said = "created hark.toml\nkept    service.hk\nkept    src/__init__.py\ncreated requirements.txt\ncreated .gitignore\n";
     folder.hark("init").is(0, &format!("{said}\nnext: hark\n"), "");
     assert_eq!((folder.read("service.hk").as_str(), folder.read("src/__init__.py").as_str()), ("mine", "mine too"));
     folder.hark("init -q").is(0, "", "");

@@ -98,6 +98,16 @@ fn an_environment_is_made_and_used() {
     hark(&folder, "-q x.hk").is(0, &used.replace("one", "two"), "");
 }
 
+/// The list of packages that `hark init` writes is empty.
+#[test]
+fn a_new_project_can_be_synced() {
+    let folder = project("a_new_project_can_be_synced");
+    assert_eq!(hark(&folder, "init -q new").status, 0);
+    let run = folder.filtered(command(&folder, "sync -q").current_dir(folder.path().join("new")).output().unwrap());
+    run.is(0, "", "");
+    assert!(folder.path().join("new/.venv/bin/python").exists());
+}
+
 #[test]
 fn what_is_needed_first_is_said() {
     let folder = project("what_is_needed_first_is_said");

@@ -92,13 +92,19 @@ fn what_is_missing_is_named_with_the_interpreter() {
 #[test]
 fn the_package_of_a_missing_module_is_named_if_it_is_listed() {
     let folder = folder("requirements");
-    let requirements = folder.join("needs.txt");
+    std::fs::create_dir_all(folder.join("reqs")).unwrap();
+    let requirements = folder.join("reqs/needs.txt");
     std::fs::write(&requirements, "No_Such-Module>=1\n").unwrap();
-    let pool = PythonPool::new(PythonConfig { requirements, ..config(1) });
+    let shared = config(1);
+    let python_src = shared.project.clone();
+    let pool = PythonPool::new(PythonConfig { requirements, project: folder.clone(), python_src, ..shared });
     for target in ["no_such_module.f", "no_such_module.part.f", "calls.imports_later"] {
         let (result, _) = printed_in(&pool, target, string("no_such_module"));
         let message = result.unwrap_err().message;
-        assert!(message.ends_with("; `needs.txt` lists `No_Such-Module`, and `hark sync` installs it"), "{message}");
+        assert!(
+            message.ends_with("; `reqs/needs.txt` lists `No_Such-Module`, and `hark sync` installs it"),
+            "{message}"
+        );
     }
     let (result, _) = printed_in(&pool, "calls.imports_later", string("another_module"));
     let message = result.unwrap_err().message;

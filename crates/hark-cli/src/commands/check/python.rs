@@ -1,12 +1,14 @@
 //! What `hark check` says about the Python functions that a program imports.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use hark_bytecode::{Executable, Foreign, Function, Global, Instruction, NameIndex, Span};
+use hark_bytecode::{Executable, Foreign, Function, Global, Span};
 use hark_compiler::{Code, Diagnostic};
-use hark_foreign::check::{self, Answer, Question, Signature};
+use hark_foreign::check::{self, Answer, Question};
 use hark_foreign::{Interpreter, package_of};
 
+use super::arguments::about_arguments;
+use super::calls::{Call, calls};
 use crate::project::Project;
 
 /// Warnings about imports, and calls of them, that cannot work. Nothing of Python's is run.
@@ -33,11 +35,13 @@ pub fn warnings(executable: &Executable, project: &Project) -> Vec<Diagnostic> {
 }
 
 /// An import and its calls.
-struct Import<'a> {
-    foreign: &'a Foreign,
-    span: Span,
-    /// With how many arguments it is called, and where, as far as that is certain.
-    calls: Vec<(u32, Span)>,
+pub struct Import<'a> {
+    /// What it imports.
+    pub foreign: &'a Foreign,
+    /// Where it stands.
+    pub span: Span,
+    /// Its calls, as far as they are certain.
+    pub calls: Vec<Call<'a>>,
 }
 
 fn imports(executable: &Executable) -> Vec<Import<'_>> {
@@ -53,33 +57,15 @@ fn imports(executable: &Executable) -> Vec<Import<'_>> {
         .map(|(foreign, place)| (foreign.0, place))
         .collect();
     for function in executable.functions.iter().filter(|function| function.foreign.is_none()) {
-        for (name, count, span) in calls(executable, function) {
-            if let Some(Global::Foreign(index)) = globals[name.0 as usize]
+        for call in calls(executable, &globals, function) {
+            if let Some(Global::Foreign(index)) = globals[call.name.0 as usize]
                 && let Some(place) = place.get(&index.0)
             {
-                imports[*place].calls.push((count, span));
+                imports[*place].calls.push(call);
             }
         }
     }
     imports
-}
-
-/// The calls of names that the function does not bind itself.
-fn calls<'a>(executable: &'a Executable, function: &'a Function) -> impl Iterator<Item = (NameIndex, u32, Span)> + 'a {
-    let range = function.start as usize..function.end as usize;
-    let bound: HashSet<NameIndex> = executable.code[range.clone()]
-        .iter()
-        .filter_map(|instruction| if let Instruction::Bind(name) = instruction { Some(*name) } else { None })
-        .collect();
-    let pairs = executable.code[range.clone()].windows(2).zip(&executable.spans[range][1..]);
-    pairs.filter_map(move |(pair, span)| match pair {
-        [Instruction::PushBinding(name), Instruction::Call(count) | Instruction::AsyncCall(count)]
-            if !bound.contains(name) =>
-        {
-            Some((*name, *count, *span))
-        }
-        _ => None,
-    })
 }
 
 fn about(import: &Import<'_>, answer: &Answer, project: &Project, interpreter: &Interpreter) -> Vec<Diagnostic> {
@@ -124,49 +110,5 @@ fn about(import: &Import<'_>, answer: &Answer, project: &Project, interpreter: &
                 .map(|warning| if warning.hint.is_none() { warning.with_hint(&*defined) } else { warning })
                 .collect()
         }
-    }
-}
-
-/// Of each import one mistake at most: its calls can only be judged if it is right itself.
-fn about_arguments(import: &Import<'_>, signature: &Signature) -> Vec<Diagnostic> {
-    let Foreign { module, function, arity, attributes, .. } = import.foreign;
-    let whole = format!("`{module}.{function}`");
-    let wrong = |message: String, span| Diagnostic::warning(Code::PythonArguments, message, span);
-    let is_too_many = |count: u32| signature.most.is_some_and(|most| count > most);
-    // A hash at the end may be keyword arguments, and any number of them.
-    let (by_position, fewest) = match attributes.kwargs {
-        true => (arity.saturating_sub(1), signature.fewest_by_position),
-        false => (*arity, signature.fewest),
-    };
-    if let Some(keyword) = signature.needed_keywords.first().filter(|_| !attributes.kwargs) {
-        let hint = "write `#[kwargs]` before the import, and give it a hash as the last argument";
-        let message = format!("{whole} needs the keyword argument `{keyword}`");
-        return vec![wrong(message, import.span).with_hint(hint)];
-    }
-    if is_too_many(by_position) || *arity < fewest {
-        let taken = arguments(signature.fewest, signature.most);
-        return vec![wrong(format!("{whole} takes {taken}, but is imported with {arity}"), import.span)];
-    }
-    if attributes.kwargs && !signature.takes_keywords {
-        return vec![wrong(format!("{whole} takes no keyword arguments"), import.span)];
-    }
-    let too_few = import.calls.iter().filter(|(count, _)| *count < fewest);
-    let told = too_few.map(|(count, span)| {
-        let taken = arguments(signature.fewest, signature.most);
-        wrong(format!("{whole} takes {taken}, but is called with {count}"), *span)
-            .with_label(import.span, "imported here")
-    });
-    told.collect()
-}
-
-/// How many arguments are taken, in words.
-fn arguments(fewest: u32, most: Option<u32>) -> String {
-    let counted = |count: u32| if count == 1 { "1 argument".to_owned() } else { format!("{count} arguments") };
-    match most {
-        Some(0) => "no arguments".to_owned(),
-        Some(most) if fewest == most => counted(most),
-        Some(most) if fewest == 0 => format!("at most {}", counted(most)),
-        Some(most) => format!("{fewest} to {most} arguments"),
-        None => format!("at least {}", counted(fewest)),
     }
 }
