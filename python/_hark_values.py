@@ -29,7 +29,7 @@ CONTAINERS_MAX = 50_000_000
 PARTS_JOINED = 1 << 14
 
 # The most bits of an integer that Hark has.
-INTEGER_BITS_MAX = 67_108_864
+INTEGER_BITS_MAX = 16_777_216
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 

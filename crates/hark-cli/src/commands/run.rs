@@ -151,8 +151,10 @@ fn tell_end(report: &Report, program: &Program) {
     }
     match report.status {
         Status::Cancelled => out.push_str("cancelled\n"),
-        Status::Suspended => out.push_str(&format!("suspended; `hark resume {}` goes on with it\n", report.session)),
-        Status::Finished | Status::Broken | Status::Running | Status::Moving | Status::Moved | Status::Importing => {}
+        Status::Suspended if !report.was_taken_over => {
+            out.push_str(&format!("suspended; `hark resume {}` goes on with it\n", report.session))
+        }
+        _ => {}
     }
     output::tell(&out);
 }

@@ -155,7 +155,7 @@ fn other_results_are_refused_by_their_type() {
             "a string with the lone surrogate U+D800, which no Hark value can be: return \
              `x.encode(\"utf-8\", \"replace\").decode()`",
         ),
-        ("huge", "an int of 67108865 bits (Hark's have at most 67108864), which no Hark value can be: return `hex(x)`"),
+        ("huge", "an int of 16777217 bits (Hark's have at most 16777216), which no Hark value can be: return `hex(x)`"),
     ];
     for (what, named) in refused {
         let error = error("calls.unusual", string(what));
