@@ -351,6 +351,21 @@ def crash_once(bench):
     return seconds, len(made) - len(set(made)), in_flight
 
 
+def resume(bench):
+    """100,000 sessions that wait, resumed by `hark resume`"""
+    crowd = bench.size.waiting
+    project = crowd_of(bench, crowd)
+    server = bench.start(project, "resume", "-q")
+    wait_until(lambda: "[]" == bench.run(project, "sessions", "--state", "suspended", "--limit", "1", "--json").strip(),
+               "all are taken", pause=0.1)
+    # It looks at what it has taken.
+    time.sleep(2)
+    seconds, memory = cpu_seconds(server.pid), in_status(server.pid, "VmHWM")
+    bench.end(server, signal.SIGKILL)
+    yield Figure(f"`hark resume` of {crowd:,} sessions that wait: CPU", "s", seconds, 2)
+    yield Figure("the same: memory", "MB", memory / 1e6, 100)
+
+
 def waiting(bench):
     """100,000 sessions that wait for a promise, and a process that serves them"""
     crowd = bench.size.waiting
@@ -440,7 +455,7 @@ def crowd(bench):
             yield Figure(f"{title}, p50, among {count:,} {state} ones against alone", "x", among / alone, 1.25, 1.1, note=note)
 
 
-ROWS = [noop, noop_32, steps, steps_32, threads, naps, waiters, output, resolve, crash, waiting, cpu, state, age, crowd]
+ROWS = [noop, noop_32, steps, steps_32, threads, naps, waiters, output, resolve, crash, waiting, resume, cpu, state, age, crowd]
 IN_PROCESSES = [noop, noop_32, steps, steps_32, threads, naps]
 
 

@@ -15,8 +15,8 @@ use hark_bytecode::Binding;
 use hark_engine::outside::Outside;
 use hark_engine::storage::Range;
 use hark_engine::{
-    Engine, FutureId, Invoker, NoForeign, Observer, Options, OutputItem, Ports, Report, Runner, SessionId, Start,
-    Storage, ThreadId, Whose,
+    Catalog, Engine, FutureId, Invoker, NoForeign, Observer, Options, OutputItem, Ports, Report, Runner, SessionId,
+    SessionStorage, Start, Status, Storage, StorageError, ThreadId, Timestamp, Unattended, Whose,
 };
 use hark_machine::{Program, Value, text_of};
 
@@ -64,10 +64,28 @@ impl Invoker for Counting {
     }
 }
 
+/// A file that counts the sessions that are opened.
+struct Opened {
+    file: Arc<SqliteStorage>,
+    count: AtomicUsize,
+}
+
+impl Storage for Opened {
+    fn session(&self, id: &SessionId, program: &Arc<Program>) -> Result<Arc<dyn SessionStorage>, StorageError> {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.file.session(id, program)
+    }
+
+    fn catalog(&self) -> Option<&dyn Catalog> {
+        self.file.catalog()
+    }
+}
+
 /// A process that serves sessions in a folder.
 struct Served {
     engine: Arc<Engine>,
     storage: Arc<SqliteStorage>,
+    opened: Arc<Opened>,
     invoker: Arc<Counting>,
     stop: Arc<AtomicBool>,
     attendant: Option<thread::JoinHandle<()>>,
@@ -77,8 +95,9 @@ impl Served {
     fn new(folder: &Folder) -> Served {
         let storage = Arc::new(SqliteStorage::open(&folder.0).expect("the file can be made"));
         let invoker = Arc::new(Counting { pool: Threads::new(2), hints: AtomicUsize::new(0) });
+        let opened = Arc::new(Opened { file: storage.clone(), count: AtomicUsize::new(0) });
         let ports = Ports {
-            storage: storage.clone(),
+            storage: opened.clone(),
             invoker: invoker.clone(),
             foreign: Arc::new(NoForeign),
             surroundings: Arc::new(System),
@@ -89,7 +108,7 @@ impl Served {
         let attend = move || {
             attended.attend(Whose::Own, &stopped, &|id, error| panic!("{id}: {error}")).expect("the file is whole")
         };
-        Served { engine, storage, invoker, stop, attendant: Some(thread::spawn(attend)) }
+        Served { engine, storage, opened, invoker, stop, attendant: Some(thread::spawn(attend)) }
     }
 
     /// Runs `main()`, and answers its value.
@@ -207,4 +226,42 @@ fn a_restart_writes_no_waiter_again() {
     assert_eq!(result(&report, &program), THREADS.to_string());
     let commits = served.storage.work().commits - before;
     assert!(commits <= THREADS as u64 * 3 / 2, "{commits} commits");
+}
+
+/// Whoever resumes all sessions waits for their ends, and has those in memory in which something happens.
+#[test]
+fn sessions_that_wait_are_resumed_without_being_opened() {
+    const SESSIONS: usize = 60;
+    let program = program("fn main() { await future(\"go\", 1) }");
+    let folder = Folder::new();
+    let ids: Vec<SessionId> = {
+        let served = Served::new(&folder);
+        let ids: Vec<SessionId> =
+            (0..SESSIONS).map(|_| served.engine.leave_to_others(start(&program)).expect("it can be written")).collect();
+
+        served.resume();
+        served.wait_until(|served| {
+            let file = served.storage.catalog().expect("it keeps sessions");
+            let is_waiting = |id| file.unattended(id, Timestamp(0)).is_ok_and(|left| left == Unattended::default());
+            ids.iter().all(is_waiting)
+        });
+        ids
+    };
+    let served = Served::new(&folder);
+    let reports = served.resume();
+    let opened = || served.opened.count.load(Ordering::Relaxed);
+    assert_eq!(opened(), 0);
+    let outside = |id: &SessionId| Outside::open(&*served.storage, &System, id).expect("it is there");
+    outside(&ids[3]).resolve("go/1", Value::Integer(7)).expect("it is pending");
+    outside(&ids[4]).cancel().expect("it is not over");
+    served.wait_until(|_| reports.lock().unwrap().len() >= 2);
+    let mut ended = std::mem::take(&mut *reports.lock().unwrap());
+    ended.sort_by(|one, other| one.session.cmp(&other.session));
+    assert_eq!((&ended[0].session, result(&ended[0], &program).as_str()), (&ids[3], "7"));
+    assert_eq!((&ended[1].session, ended[1].status, ended.len()), (&ids[4], Status::Cancelled, 2));
+    assert!(opened() <= 4, "{} were opened", opened());
+    served.engine.cancel_handle().cancel();
+    let left = std::mem::take(&mut *reports.lock().unwrap());
+    assert_eq!(left.len(), SESSIONS - 2);
+    assert!(left.iter().all(|report| report.status == Status::Suspended && report.errors.is_empty()));
 }

@@ -1,5 +1,6 @@
 //! The engine: runs sessions on the ports that it is given.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -14,7 +15,7 @@ use crate::output::{Observer, OutputItem};
 use crate::record::About;
 use crate::remote::Upstream;
 use crate::report::{Report, Status};
-use crate::serving::Serving;
+use crate::serving::{Serving, Waiter};
 use crate::session::{OnEnd, Parts, Session};
 use crate::step;
 use crate::storage::{Claimed, Storage, StorageError};
@@ -228,24 +229,30 @@ impl Engine {
         on_end: &Arc<dyn Fn(Report) + Send + Sync>,
     ) -> Result<Vec<SessionId>, StorageError> {
         let serving = self.serving()?;
-        let mut resumed = Vec::new();
-        for Claimed { session: id, was_lost } in serving.catalog()?.claim(only)? {
+        let claimed = serving.catalog()?.claim(only)?;
+        let mut resumed: Vec<SessionId> = claimed.iter().map(|claimed| claimed.session.clone()).collect();
+        let waiter = Waiter { observer: observer.clone(), on_end: on_end.clone() };
+        serving.wait_for(resumed.iter().cloned(), &waiter);
+        let mut gone = HashSet::new();
+        // The others are opened when they are woken, or their times come.
+        for Claimed { session: id, was_lost } in serving.catalog()?.active(&claimed, serving.seen())? {
             if self.cancelling.requested.load(Ordering::SeqCst) {
                 break;
             }
-            let call = on_end.clone();
-            let call: OnEnd = Box::new(move |session| call(session.report()));
-            match serving.watch(&id, observer.clone(), call) {
-                Ok(None) => continue,
+            match serving.take(&id) {
+                Ok(None) => {
+                    serving.stop_waiting_for(&id);
+                    gone.insert(id);
+                }
                 Ok(Some(session)) => {
                     if let Err(error) = serving.take_up(&session, was_lost) {
                         session.fail_storage(&error);
                     }
                 }
-                Err(error) => on_end(Report::unserved(&id, &error)),
+                Err(error) => serving.fail(&id, error),
             }
-            resumed.push(id);
         }
+        resumed.retain(|id| !gone.contains(id));
         Ok(resumed)
     }
 

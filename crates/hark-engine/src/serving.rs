@@ -3,6 +3,10 @@
 //! A session is *parked*, that is dropped, when nothing in it can happen before something outside does, or a time comes.
 //! It costs nothing then, and is opened again when it is woken.
 
+mod agenda;
+mod awaited;
+mod programs;
+
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,24 +16,29 @@ use hark_machine::Program;
 
 use crate::commit::Commit;
 use crate::engine::{Options, Ports};
-use crate::id::{SessionId, Stamp, ThreadId};
-use crate::limits::NEWS_WAIT_MAX;
-use crate::output::{Observer, OutputItem};
+use crate::id::{SessionId, ThreadId};
+use crate::output::OutputItem;
 use crate::outside::{Outside, drop_threads};
 use crate::patience::patiently;
 use crate::record::{SessionRecord, SessionState};
 use crate::remote::{Told, Upstream};
-use crate::session::{OnEnd, Parts, Place, Places, Session};
-use crate::storage::{self, Catalog, StorageError, Unattended, Woken};
+use crate::session::{Parts, Place, Places, Session};
+use crate::storage::{self, Catalog, StorageError, Unattended};
 use crate::surroundings::Timestamp;
-use crate::timetable::{Noted, Timetable};
+use crate::timetable::Timetable;
+use agenda::Hinted;
+use awaited::Awaited;
+pub(crate) use awaited::Waiter;
+use programs::Programs;
 
 /// The sessions that one engine serves.
 pub(crate) struct Serving {
     options: Options,
     ports: Ports,
     sessions: Mutex<HashMap<SessionId, Entered>>,
-    programs: Mutex<HashMap<String, Weak<Program>>>,
+    programs: Mutex<Programs>,
+    /// Sessions whose ends someone waits for, in memory or not.
+    awaited: Awaited,
     /// The foreign calls under way.
     places: Places,
     /// All sessions are to be left as they are, later ones too.
@@ -45,17 +54,11 @@ pub(crate) struct Serving {
     me: Weak<Serving>,
 }
 
-/// The versions of mailboxes whose threads have hints: not more than the session does that was to carry these out.
-struct Hinted {
-    by: Weak<Session>,
-    mailboxes: HashMap<ThreadId, Stamp>,
-}
-
 /// A session under way.
 struct Entered {
     session: Arc<Session>,
-    /// Someone waits for its end, so that it is not parked.
-    is_watched: bool,
+    /// It was begun here by someone who waits for its end, so that it is not parked.
+    is_held: bool,
 }
 
 impl Serving {
@@ -65,6 +68,7 @@ impl Serving {
             ports,
             sessions: Mutex::default(),
             programs: Mutex::default(),
+            awaited: Awaited::default(),
             places: Places::default(),
             is_interrupted: AtomicBool::new(false),
             timetable: Timetable::default(),
@@ -102,41 +106,42 @@ impl Serving {
 
     /// A session's program, from memory if some session has it.
     fn program(&self, id: &SessionId, hash: &str) -> Result<Arc<Program>, StorageError> {
-        if let Some(program) = lock(&self.programs).get(hash).and_then(Weak::upgrade) {
+        if let Some(program) = lock(&self.programs).get(hash) {
             return Ok(program);
         }
         let executable = self.ask(id, |catalog| catalog.program(hash))?;
         let program = Program::new(executable).map_err(|error| StorageError::Permanent(error.to_string()))?;
         let program = Arc::new(program);
-        lock(&self.programs).insert(hash.to_owned(), Arc::downgrade(&program));
+        lock(&self.programs).insert(hash, &program);
         Ok(program)
     }
 
     /// Keeps a program, unless it is known to be kept.
     pub fn keep_program(&self, hash: &str, program: &Arc<Program>) -> Result<(), StorageError> {
-        if lock(&self.programs).get(hash).and_then(Weak::upgrade).is_none() {
+        if lock(&self.programs).get(hash).is_none() {
             self.catalog()?.put_program(hash, program.executable())?;
-            lock(&self.programs).insert(hash.to_owned(), Arc::downgrade(program));
+            lock(&self.programs).insert(hash, program);
         }
         Ok(())
     }
 
     /// Enters a session that begins, and that someone waits for.
     pub fn enter(&self, session: &Arc<Session>) {
-        let entered = Entered { session: session.clone(), is_watched: true };
+        let entered = Entered { session: session.clone(), is_held: true };
         lock(&self.sessions).insert(session.id().clone(), entered);
     }
 
     /// The session is over here. Answers whether someone waited for its end.
     pub fn leave(&self, id: &SessionId) -> bool {
         let left = lock(&self.sessions).remove(id);
-        left.is_some_and(|entered| entered.is_watched)
+        let is_awaited = self.awaited.remove(id).is_some();
+        is_awaited || left.is_some_and(|entered| entered.is_held)
     }
 
-    /// Drops a session in which nothing happens, unless someone waits for its end.
+    /// Drops a session in which nothing happens, unless it was begun by someone who waits for its end.
     pub fn park(&self, session: &Session) {
         let mut sessions = lock(&self.sessions);
-        let is_idle = |entered: &Entered| !entered.is_watched && !entered.session.is_active();
+        let is_idle = |entered: &Entered| !entered.is_held && !entered.session.is_active();
         let parked = match sessions.entry(session.id().clone()) {
             Entry::Occupied(entry) if is_idle(entry.get()) => Some(entry.remove()),
             _ => None,
@@ -159,6 +164,7 @@ impl Serving {
             if let Some(upstream) = &self.upstream {
                 upstream.tell(id, Told::Ended);
             }
+            self.end_awaited(id);
             return self.forget_wakes(id, threads).map(|()| None);
         };
         session.add_activity(threads.len() as u64);
@@ -191,30 +197,13 @@ impl Serving {
 
     /// The supervisor wants no more of a session.
     pub fn forget(&self, id: &SessionId) {
-        let session = lock(&self.sessions).get(id).map(|entered| entered.session.clone());
-        if let Some(session) = session {
+        if let Some(session) = self.open_session(id) {
             session.interrupt();
         }
     }
 
-    /// Goes on with a session that was claimed, if it is one that can run; `on_end` learns of its end. It is held, by one
-    /// activity, so that it does not come to rest before all is begun.
-    pub fn watch(
-        &self,
-        id: &SessionId,
-        observer: Arc<dyn Observer>,
-        on_end: OnEnd,
-    ) -> Result<Option<Arc<Session>>, StorageError> {
-        let Some(session) = self.take(id)? else { return Ok(None) };
-        if let Some(entered) = lock(&self.sessions).get_mut(id) {
-            entered.is_watched = true;
-        }
-        session.watch(observer, on_end);
-        Ok(Some(session))
-    }
-
-    /// Goes on with a session that was claimed and that nobody waits for, if it is one that can run. It is held, by one
-    /// activity.
+    /// Goes on with a session that was claimed, if it is one that can run. It is held, by one activity, so that it does not
+    /// come to rest before all is begun.
     pub fn take(&self, id: &SessionId) -> Result<Option<Arc<Session>>, StorageError> {
         let entered = |sessions: &HashMap<SessionId, Entered>| {
             sessions.get(id).map(|entered| {
@@ -231,8 +220,11 @@ impl Serving {
         if let Some(session) = entered(&sessions) {
             return Ok(Some(session));
         }
+        if let Some(waiter) = self.awaited.get(id) {
+            waiter.watch(&session);
+        }
         session.add_activity(1);
-        sessions.insert(id.clone(), Entered { session: session.clone(), is_watched: false });
+        sessions.insert(id.clone(), Entered { session: session.clone(), is_held: false });
         drop(sessions);
         self.look_interrupted(&session);
         Ok(Some(session))
@@ -240,7 +232,7 @@ impl Serving {
 
     /// To be asked once a session is in the list: whoever interrupts says so before looking there.
     fn look_interrupted(&self, session: &Session) {
-        if self.is_interrupted.load(Ordering::SeqCst) {
+        if self.is_interrupted() {
             session.interrupt();
         }
     }
@@ -333,91 +325,11 @@ impl Serving {
         self.ask(id, |catalog| catalog.release(Some(id)))
     }
 
-    /// Now, or up to when there was a look at the agenda, if the clock was set back since.
-    pub fn seen(&self) -> Timestamp {
-        self.steady_now().max(self.timetable.seen())
-    }
-
-    /// A thread's time comes then, as its record says by now. If nobody would look so early, whoever looks at the agenda
-    /// is told. Answers whether that time has been looked at already: then the thread is to be run.
-    pub fn note_due(&self, until: Timestamp) -> bool {
-        let noted = self.timetable.note(until);
-        if noted == Noted::First
-            && let Ok(catalog) = self.catalog()
-        {
-            catalog.ring();
-        }
-        noted == Noted::Passed
-    }
-
-    /// A thread whose time comes then was looked at too early.
-    pub fn note_early(&self, until: Timestamp) {
-        self.timetable.note_early(until);
-    }
-
-    /// Has the threads run whose time has come since the last look. Answers when the next one's comes.
-    pub fn look_at_times(&self) -> Result<Timestamp, StorageError> {
-        let now = self.steady_now();
-        let after = self.timetable.begin_look(now);
-        let agenda = match self.catalog().and_then(|catalog| catalog.due(after, now, now.after(NEWS_WAIT_MAX))) {
-            Ok(agenda) => agenda,
-            Err(error) => {
-                self.timetable.look_again(after);
-                return Err(error);
-            }
-        };
-        if agenda.now.is_empty() && agenda.next.is_none() && self.has_no_timers(now)? {
-            self.ports.surroundings.follow_clock();
-        }
-        for (session, threads) in by_session(agenda.now) {
-            if let Err(error) = self.wake(&session, &threads, &[]) {
-                if matches!(error, StorageError::Transient(_)) {
-                    self.timetable.look_again(after);
-                }
-                self.fail(&session, error);
-            }
-        }
-        Ok(self.timetable.end_look(agenda.next))
-    }
-
-    /// Whether nothing is under way, and no thread goes on at a later time.
-    fn has_no_timers(&self, now: Timestamp) -> Result<bool, StorageError> {
-        let last = Timestamp(u64::MAX);
-        Ok(lock(&self.sessions).is_empty() && self.catalog()?.due(now, now, last)?.next.is_none())
-    }
-
-    /// Has the threads run that were woken and have no hints yet. Those that this server has woken have hints, but get
-    /// one more when their mailboxes are seen first.
-    pub fn look_at_mailboxes(&self) -> Result<(), StorageError> {
-        let woken = self.catalog()?.woken()?;
-        let before = std::mem::take(&mut *lock(&self.mailboxes));
-        let woken = woken.into_iter().map(|Woken { session, thread, stamp }| (session, (thread, stamp)));
-        for (id, full) in by_session(woken) {
-            let open = lock(&self.sessions).get(&id).map(|entered| entered.session.clone());
-            let open = open.filter(|session| !session.is_over());
-            let hinted = before.get(&id).filter(|hinted| open.as_ref().is_some_and(|open| hinted.is_by(open)));
-            let is_new = |(thread, stamp): &&(ThreadId, Stamp)| {
-                hinted.is_none_or(|hinted| hinted.mailboxes.get(thread) != Some(stamp))
-            };
-            let new: Vec<ThreadId> = full.iter().filter(is_new).map(|(thread, _)| *thread).collect();
-            let session = if new.is_empty() { Ok(open) } else { self.wake(&id, &new, &[]) };
-            match session {
-                Ok(Some(session)) => {
-                    let hinted = Hinted { by: Arc::downgrade(&session), mailboxes: full.into_iter().collect() };
-                    lock(&self.mailboxes).insert(id, hinted);
-                }
-                Ok(None) => {}
-                Err(error) => self.fail(&id, error),
-            }
-        }
-        Ok(())
-    }
-
     /// The storage does not let a session go on.
     pub fn fail(&self, id: &SessionId, error: StorageError) {
-        let session = lock(&self.sessions).get(id).map(|entered| entered.session.clone());
-        match session {
+        match self.open_session(id) {
             Some(session) => session.fail_storage(&error),
+            None if self.fail_awaited(id, &error) => {}
             None => self.note_failure(id, error),
         }
     }
@@ -434,6 +346,7 @@ impl Serving {
                 session.fail_storage(&error);
             }
         }
+        self.give_up_awaited_but(left);
     }
 
     /// A session that nobody waits for has failed here, as whoever looks after sessions should know.
@@ -473,25 +386,17 @@ impl Serving {
         let sessions: Vec<Arc<Session>> =
             lock(&self.sessions).values().map(|entered| entered.session.clone()).collect();
         sessions.iter().for_each(|session| session.interrupt());
+        self.suspend_awaited();
     }
-}
 
-impl Hinted {
-    fn is_by(&self, session: &Arc<Session>) -> bool {
-        std::ptr::eq(self.by.as_ptr(), Arc::as_ptr(session))
+    fn is_interrupted(&self) -> bool {
+        self.is_interrupted.load(Ordering::SeqCst)
     }
-}
 
-/// Groups what stands in the order of sessions.
-fn by_session<T>(all: impl IntoIterator<Item = (SessionId, T)>) -> Vec<(SessionId, Vec<T>)> {
-    let mut grouped: Vec<(SessionId, Vec<T>)> = Vec::new();
-    for (session, each) in all {
-        match grouped.last_mut() {
-            Some((last, group)) if *last == session => group.push(each),
-            _ => grouped.push((session, vec![each])),
-        }
+    /// A session, if it is in memory.
+    fn open_session(&self, id: &SessionId) -> Option<Arc<Session>> {
+        lock(&self.sessions).get(id).map(|entered| entered.session.clone())
     }
-    grouped
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,5 +1,7 @@
 //! `hark resume`, `hark retry`
 
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -177,13 +179,8 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
 }
 
 fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure> {
-    // Of one that cannot be read, only that is told.
-    let program = |report: &Report| match store.outside(&report.session) {
-        Ok(session) => session.program().executable().clone(),
-        Err(_) => Executable::default(),
-    };
-    let programs: Vec<Executable> = reports.iter().map(program).collect();
-    let pairs = || reports.iter().zip(&programs);
+    let programs = programs_of(store, reports);
+    let pairs = || reports.iter().zip(programs.iter().map(|program| &**program));
     if wanted.kept.json {
         return report::write_list(|json| {
             for (each, program) in pairs() {
@@ -214,6 +211,23 @@ fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+/// The program of each session. Of one that cannot be read, only that is told.
+fn programs_of(store: &Store, reports: &[Report]) -> Vec<Rc<Executable>> {
+    let mut known: HashMap<String, Rc<Executable>> = HashMap::new();
+    let mut program = |report: &Report| {
+        let catalog = store.catalog().ok()?;
+        let (_, record) = catalog.record(&report.session).ok()??;
+        let hash = &record.about.program;
+        if let Some(program) = known.get(hash) {
+            return Some(program.clone());
+        }
+        let program = Rc::new(catalog.program(hash).ok()?);
+        known.insert(hash.clone(), program.clone());
+        Some(program)
+    };
+    reports.iter().map(|report| program(report).unwrap_or_default()).collect()
 }
 
 fn exit_status(reports: &[Report], interruption: &Interruption) -> u8 {

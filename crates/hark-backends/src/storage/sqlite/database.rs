@@ -382,6 +382,8 @@ impl Database {
             Some(ErrorCode::DatabaseCorrupt) => self.damaged(),
             None if is_damage(error) => self.damaged(),
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => permanent("cannot be written to"),
+            // A connection that is opened later finds no file.
+            Some(ErrorCode::CannotOpen) if self.identity.is_some() && self.check_in_place().is_err() => self.removed(),
             Some(ErrorCode::CannotOpen) => permanent("cannot be opened"),
             Some(ErrorCode::TooBig) => permanent("cannot keep a step that makes or prints more than 1 GB at a time"),
             _ => permanent(&format!("cannot be used: {error}")),

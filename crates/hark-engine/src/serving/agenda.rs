@@ -1,0 +1,117 @@
+//! Looking at the agenda: which threads' times have come, and which have something in their mailboxes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use super::{Serving, lock};
+use crate::id::{SessionId, Stamp, ThreadId};
+use crate::limits::NEWS_WAIT_MAX;
+use crate::session::Session;
+use crate::storage::{StorageError, Woken};
+use crate::surroundings::Timestamp;
+use crate::timetable::Noted;
+
+/// The versions of mailboxes whose threads have hints: not more than the session does that was to carry these out.
+pub(super) struct Hinted {
+    by: Weak<Session>,
+    mailboxes: HashMap<ThreadId, Stamp>,
+}
+
+impl Serving {
+    /// Now, or up to when there was a look at the agenda, if the clock was set back since.
+    pub fn seen(&self) -> Timestamp {
+        self.steady_now().max(self.timetable.seen())
+    }
+
+    /// A thread's time comes then, as its record says by now. If nobody would look so early, whoever looks at the agenda
+    /// is told. Answers whether that time has been looked at already: then the thread is to be run.
+    pub fn note_due(&self, until: Timestamp) -> bool {
+        let noted = self.timetable.note(until);
+        if noted == Noted::First
+            && let Ok(catalog) = self.catalog()
+        {
+            catalog.ring();
+        }
+        noted == Noted::Passed
+    }
+
+    /// A thread whose time comes then was looked at too early.
+    pub fn note_early(&self, until: Timestamp) {
+        self.timetable.note_early(until);
+    }
+
+    /// Has the threads run whose time has come since the last look. Answers when the next one's comes.
+    pub fn look_at_times(&self) -> Result<Timestamp, StorageError> {
+        let now = self.steady_now();
+        let after = self.timetable.begin_look(now);
+        let agenda = match self.catalog().and_then(|catalog| catalog.due(after, now, now.after(NEWS_WAIT_MAX))) {
+            Ok(agenda) => agenda,
+            Err(error) => {
+                self.timetable.look_again(after);
+                return Err(error);
+            }
+        };
+        if agenda.now.is_empty() && agenda.next.is_none() && self.has_no_timers(now)? {
+            self.ports.surroundings.follow_clock();
+        }
+        for (session, threads) in by_session(agenda.now) {
+            if let Err(error) = self.wake(&session, &threads, &[]) {
+                if matches!(error, StorageError::Transient(_)) {
+                    self.timetable.look_again(after);
+                }
+                self.fail(&session, error);
+            }
+        }
+        Ok(self.timetable.end_look(agenda.next))
+    }
+
+    /// Whether nothing is under way, and no thread goes on at a later time.
+    fn has_no_timers(&self, now: Timestamp) -> Result<bool, StorageError> {
+        let last = Timestamp(u64::MAX);
+        Ok(lock(&self.sessions).is_empty() && self.catalog()?.due(now, now, last)?.next.is_none())
+    }
+
+    /// Has the threads run that were woken and have no hints yet. Those that this server has woken have hints, but get
+    /// one more when their mailboxes are seen first.
+    pub fn look_at_mailboxes(&self) -> Result<(), StorageError> {
+        let woken = self.catalog()?.woken()?;
+        let before = std::mem::take(&mut *lock(&self.mailboxes));
+        let woken = woken.into_iter().map(|Woken { session, thread, stamp }| (session, (thread, stamp)));
+        for (id, full) in by_session(woken) {
+            let open = self.open_session(&id).filter(|session| !session.is_over());
+            let hinted = before.get(&id).filter(|hinted| open.as_ref().is_some_and(|open| hinted.is_by(open)));
+            let is_new = |(thread, stamp): &&(ThreadId, Stamp)| {
+                hinted.is_none_or(|hinted| hinted.mailboxes.get(thread) != Some(stamp))
+            };
+            let new: Vec<ThreadId> = full.iter().filter(is_new).map(|(thread, _)| *thread).collect();
+            let session = if new.is_empty() { Ok(open) } else { self.wake(&id, &new, &[]) };
+            match session {
+                Ok(Some(session)) => {
+                    let hinted = Hinted { by: Arc::downgrade(&session), mailboxes: full.into_iter().collect() };
+                    lock(&self.mailboxes).insert(id, hinted);
+                }
+                Ok(None) => {}
+                Err(error) => self.fail(&id, error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Hinted {
+    fn is_by(&self, session: &Arc<Session>) -> bool {
+        std::ptr::eq(self.by.as_ptr(), Arc::as_ptr(session))
+    }
+}
+
+/// Groups what stands in the order of sessions.
+fn by_session<T>(all: impl IntoIterator<Item = (SessionId, T)>) -> Vec<(SessionId, Vec<T>)> {
+    let mut grouped: Vec<(SessionId, Vec<T>)> = Vec::new();
+    for (session, each) in all {
+        match grouped.last_mut() {
+            Some((last, group)) if *last == session => group.push(each),
+            _ => grouped.push((session, vec![each])),
+        }
+    }
+    grouped
+}
