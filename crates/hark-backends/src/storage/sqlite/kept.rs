@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hark_engine::{Commit, FutureId, Key, Live, Record, Stamp, ThreadId, Versioned};
+use hark_engine::{Commit, FutureId, Key, Live, Record, Stamp, ThreadId, ThreadStatus, Versioned};
 
 /// The most bytes that the kept threads of a process have in the file, with [`THREAD_BYTES`] for each.
 const BYTES_MAX: usize = 64 << 20;
@@ -33,7 +33,7 @@ pub(super) struct KeptThreads {
 
 #[derive(Default)]
 struct State {
-    sessions: HashMap<u64, HashMap<ThreadId, Kept>>,
+    sessions: HashMap<u64, Threads>,
     /// How many sessions, and how many threads, there ever were.
     session_count: u64,
     thread_count: u64,
@@ -42,6 +42,14 @@ struct State {
     bytes: usize,
     /// All of them in the order in which they came, and some that are there no more.
     order: VecDeque<Place>,
+}
+
+/// The threads of a session.
+#[derive(Default)]
+struct Threads {
+    kept: HashMap<ThreadId, Kept>,
+    /// Those that a worker has, which knows of them what [`Kept::is_fresh`] says; whether that still holds.
+    in_hand: HashMap<ThreadId, bool>,
 }
 
 /// Where a thread is kept, if it still is that one.
@@ -57,8 +65,8 @@ struct Kept {
     live: Box<Live>,
     bytes: usize,
     number: u64,
-    /// It was started with that commit, and nothing has been written from here since of what wakes it or waits for it. If
-    /// others have done so, its first step finds out when it is committed.
+    /// It was started from here, and nothing has been written from here since of what wakes it or waits for it. If others
+    /// have done so, its step finds out when it is committed. Of one that waits for a Future nothing like it is known.
     is_fresh: bool,
 }
 
@@ -72,9 +80,9 @@ impl KeptThreads {
         KeptThreads { cache, session }
     }
 
-    /// What the first step of a thread begins with that was started from here: without a look at the file, it is known
-    /// that the others of these keys, which are its own, have no records. Only for whoever runs all threads of the session:
-    /// another one may have run this.
+    /// What a step of a thread begins with that was started from here: without a look at the file, it is known that the
+    /// others of these keys, which are its own, have no records. Only for whoever runs all threads of the session: another
+    /// one may have run this.
     pub fn take_fresh(&self, keys: &[Key]) -> Option<Versioned> {
         let [Key::Live(thread), others @ ..] = keys else { return None };
         let is_its_own = |key: &Key| match key {
@@ -82,39 +90,47 @@ impl KeptThreads {
             _ => false,
         };
         let mut state = self.cache.lock();
-        let is_fresh = state.sessions.get(&self.session)?.get(thread).is_some_and(|kept| kept.is_fresh);
+        let is_fresh = state.sessions.get(&self.session)?.kept.get(thread).is_some_and(|kept| kept.is_fresh);
         if !is_fresh || !others.iter().all(is_its_own) {
             return None;
         }
         let Kept { stamp, live, .. } = state.take(self.session, *thread)?;
+        state.sessions.entry(self.session).or_default().in_hand.insert(*thread, true);
         Some(Versioned { stamp, record: Record::Live(*thread, live) })
     }
 
-    /// A thread, and the version that it is.
+    /// A thread, and the version that it is. What else there is of it is read from the file.
     pub fn take(&self, thread: ThreadId) -> Option<(Stamp, Box<Live>)> {
-        self.cache.lock().take(self.session, thread).map(|kept| (kept.stamp, kept.live))
+        let mut state = self.cache.lock();
+        state.sessions.get_mut(&self.session)?.in_hand.remove(&thread);
+        state.take(self.session, thread).map(|kept| (kept.stamp, kept.live))
     }
 
     /// Keeps the threads of a commit that is done. These are their lengths in the file: of the fresh ones, then of those
     /// that it put.
     pub fn keep(&self, commit: &mut Commit, sizes: &[usize]) {
         let (stamp, since) = (commit.stamp, Instant::now());
+        let begins = commit.expect.contains(&(Key::Session, None));
         let mut sizes = sizes.iter().copied();
         // Dropped without the lock: a thread may be large.
         let mut dropped = Vec::new();
         let mut state = self.cache.lock();
         let fresh = commit.fresh.drain(..).map(|record| (record, true));
-        for (record, is_fresh) in fresh.chain(commit.put.drain(..).map(|record| (record, false))) {
+        for (record, is_new) in fresh.chain(commit.put.drain(..).map(|record| (record, false))) {
             match record {
                 Record::Live(thread, live) => {
                     let bytes = sizes.next().unwrap_or(0) + THREAD_BYTES;
+                    let threads = state.sessions.entry(self.session).or_default();
+                    let was_fresh = threads.in_hand.remove(&thread).unwrap_or(is_new || begins);
+                    let waits = matches!(live.status, ThreadStatus::Waiting(_) | ThreadStatus::Following(_));
+                    let is_fresh = was_fresh && !waits;
                     let kept = Kept { stamp, live, bytes, number: 0, is_fresh };
                     state.put(self.session, thread, kept, since, &mut dropped);
                 }
                 Record::Ready(thread) | Record::Future(FutureId::Thread(thread), _) => {
-                    let threads = state.sessions.get_mut(&self.session);
-                    if let Some(kept) = threads.and_then(|threads| threads.get_mut(&thread)) {
-                        kept.is_fresh = false;
+                    if let Some(threads) = state.sessions.get_mut(&self.session) {
+                        threads.in_hand.entry(thread).and_modify(|is_fresh| *is_fresh = false);
+                        threads.kept.entry(thread).and_modify(|kept| kept.is_fresh = false);
                     }
                 }
                 _ => {}
@@ -123,11 +139,14 @@ impl KeptThreads {
         for key in commit.delete.drain(..) {
             if let Key::Live(thread) = key {
                 dropped.extend(state.take(self.session, thread));
+                if let Some(threads) = state.sessions.get_mut(&self.session) {
+                    threads.in_hand.remove(&thread);
+                }
             }
         }
         if let Some(thread) = commit.renew.take() {
             let threads = state.sessions.get_mut(&self.session);
-            if let Some(kept) = threads.and_then(|threads| threads.get_mut(&thread))
+            if let Some(kept) = threads.and_then(|threads| threads.kept.get_mut(&thread))
                 && commit.expect.contains(&(Key::Live(thread), Some(kept.stamp)))
             {
                 kept.stamp = stamp;
@@ -142,8 +161,8 @@ impl Drop for KeptThreads {
     fn drop(&mut self) {
         let mut state = self.cache.lock();
         let threads = state.sessions.remove(&self.session).unwrap_or_default();
-        state.threads -= threads.len();
-        state.bytes -= threads.values().map(|kept| kept.bytes).sum::<usize>();
+        state.threads -= threads.kept.len();
+        state.bytes -= threads.kept.values().map(|kept| kept.bytes).sum::<usize>();
         drop(state);
         drop(threads);
     }
@@ -157,7 +176,7 @@ impl Cache {
 
 impl State {
     fn take(&mut self, session: u64, thread: ThreadId) -> Option<Kept> {
-        let Entry::Occupied(entry) = self.sessions.get_mut(&session)?.entry(thread) else { return None };
+        let Entry::Occupied(entry) = self.sessions.get_mut(&session)?.kept.entry(thread) else { return None };
         let kept = entry.remove();
         self.threads -= 1;
         self.bytes -= kept.bytes;
@@ -178,7 +197,7 @@ impl State {
         self.threads += 1;
         self.bytes += kept.bytes;
         self.order.push_back(Place { session, thread, number, since });
-        self.sessions.entry(session).or_default().insert(thread, Kept { number, ..kept });
+        self.sessions.entry(session).or_default().kept.insert(thread, Kept { number, ..kept });
         if self.order.len() > 2 * self.threads + 64 {
             let sessions = &self.sessions;
             self.order.retain(|place| is_there(sessions, place));
@@ -200,8 +219,8 @@ impl State {
     }
 }
 
-fn is_there(sessions: &HashMap<u64, HashMap<ThreadId, Kept>>, place: &Place) -> bool {
-    let kept = sessions.get(&place.session).and_then(|threads| threads.get(&place.thread));
+fn is_there(sessions: &HashMap<u64, Threads>, place: &Place) -> bool {
+    let kept = sessions.get(&place.session).and_then(|threads| threads.kept.get(&place.thread));
     kept.is_some_and(|kept| kept.number == place.number)
 }
 
@@ -209,7 +228,8 @@ fn is_there(sessions: &HashMap<u64, HashMap<ThreadId, Kept>>, place: &Place) -> 
 mod tests {
     use std::num::NonZeroU64;
 
-    use hark_machine::{Thread, Value};
+    use hark_engine::{FutureRecord, Timestamp};
+    use hark_machine::{Awaited, Thread, Value};
 
     use super::*;
 
@@ -226,7 +246,7 @@ mod tests {
             .lock()
             .sessions
             .get(&session.session)
-            .is_some_and(|threads| threads.contains_key(&ThreadId(thread)))
+            .is_some_and(|threads| threads.kept.contains_key(&ThreadId(thread)))
     }
 
     #[test]
@@ -253,6 +273,37 @@ mod tests {
         cache.lock().order[0].since = begun;
         keep(&other, 0, BYTES_MAX / 2);
         assert!(!has(&one, 0) && has(&one, 1) && has(&other, 0));
+    }
+
+    /// A thread goes on from memory until something is written from here of what wakes it or waits for it.
+    #[test]
+    fn a_thread_is_fresh_until_others_write_of_it() {
+        let session = KeptThreads::new(Arc::default());
+        let thread = ThreadId(7);
+        let keys = [Key::Live(thread), Key::Ready(thread), Key::Future(thread.into())];
+        let live = |status| {
+            let mut live = Live::new(Thread::new(Value::Null, Vec::new()));
+            live.status = status;
+            Record::Live(thread, live)
+        };
+        let keep = |fresh, put| {
+            let mut commit = Commit { fresh, put, ..Commit::new(Stamp(NonZeroU64::MIN)) };
+            session.keep(&mut commit, &[10, 10]);
+        };
+        let takes = || session.take_fresh(&keys).is_some();
+        keep(vec![live(ThreadStatus::Runnable)], vec![]);
+        assert!(takes());
+        keep(vec![], vec![live(ThreadStatus::Sleeping(Timestamp(5)))]);
+        assert!(takes(), "it has slept");
+        keep(vec![], vec![Record::Future(thread.into(), FutureRecord::AwaitedBy(ThreadId(0)))]);
+        keep(vec![], vec![live(ThreadStatus::Sleeping(Timestamp(6)))]);
+        assert!(!takes(), "someone waits for it since it was taken");
+        assert!(session.take(thread).is_some());
+        keep(vec![live(ThreadStatus::Runnable)], vec![]);
+        keep(vec![], vec![Record::Ready(thread)]);
+        assert!(!takes(), "it was woken");
+        keep(vec![live(ThreadStatus::Waiting(Awaited::Thread(3)))], vec![]);
+        assert!(!takes(), "it waits for what others may do");
     }
 
     #[test]
