@@ -3,7 +3,7 @@
 //! Each command is one or more commits, between any two of which its process may die. So a change is either one commit
 //! that expects the session's record as it was read, or begins with one that says in that record what is under way
 //! (*retrying*, *moving*, *importing*). Whoever finds such a record, and its process gone, completes the change or takes
-//! it back ([`Outside::recover`]).
+//! it back (`Outside::recover`).
 
 mod cancel;
 mod moving;

@@ -29,7 +29,7 @@ impl<E, T: Into<OutsideError>> From<T> for ExportError<E> {
 }
 
 impl Outside<'_> {
-    /// Writes all that there is of the session, for [`import`](crate::import), and moves it away: here it is over. One that
+    /// Writes all that there is of the session, for [`import`](crate::import()), and moves it away: here it is over. One that
     /// was moved before is written as it was then. `write` must have it for certain when it returns.
     ///
     /// # Errors
