@@ -104,7 +104,8 @@ pub fn import(
         // If it cannot be removed, the next who finds it will.
         let _ = catalog.remove(&id, last);
     }
-    catalog.release(Some(&id))?;
+    // What became of the session is decided. If this fails, others find out that this process is gone.
+    let _ = catalog.release(Some(&id));
     catalog.announce();
     written.map(|()| id)
 }

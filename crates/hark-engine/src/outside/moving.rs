@@ -55,7 +55,8 @@ impl Outside<'_> {
             }
         };
         let moved = self.move_out(marked, write);
-        self.catalog()?.release(Some(&self.id))?;
+        // What became of the session is decided. If this fails, others find out that this process is gone.
+        let _ = self.catalog()?.release(Some(&self.id));
         self.announce()?;
         moved
     }
