@@ -7,7 +7,7 @@
      C  a file or folder was made           R  a file or folder was removed
      W  data was written at the offset      T  a file was cut to the offset
      B  a file or folder begins to be synced, all that is before   E  and is
-     P  data was printed                                                                                                    */
+     P  data was printed, unless $RECORD_PRINTS says 0                                                                      */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -87,7 +87,10 @@ static void written(int file, const void *data, ssize_t length, off_t offset) {
 ssize_t write(int file, const void *data, size_t length) {
     off_t offset = lseek(file, 0, SEEK_CUR);
     ssize_t done = REAL(write)(file, data, length);
-    if (file == 1 && done > 0) record('P', "", 0, data, (size_t)done);
+    if (file == 1) {
+        const char *prints = getenv("RECORD_PRINTS");
+        if (done > 0 && !(prints && *prints == '0')) record('P', "", 0, data, (size_t)done);
+    }
     else if (offset >= 0) written(file, data, done, offset);
     return done;
 }
