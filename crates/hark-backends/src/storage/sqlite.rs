@@ -10,6 +10,7 @@ mod chunks;
 mod database;
 mod dying;
 mod group;
+mod in_place;
 mod kept;
 mod numbers;
 mod private;
@@ -100,8 +101,10 @@ impl SqliteStorage {
         SqliteStorage::with(folder, Database::open(&folder.join(FILE_NAME))?, None)
     }
 
-    fn with(folder: &Path, database: Database, serves: Option<Supervision>) -> Result<SqliteStorage, StorageError> {
-        let group = Group::new(database.connect_writer()?);
+    fn with(folder: &Path, mut database: Database, serves: Option<Supervision>) -> Result<SqliteStorage, StorageError> {
+        let writer = database.connect_writer()?;
+        database.note_files(&writer)?;
+        let group = Group::new(writer);
         let folder = folder.to_path_buf();
         let (lease, server) = (LEASE, OnceLock::new());
         Ok(SqliteStorage {

@@ -91,18 +91,24 @@ fn a_folder_of_others_stays_as_it_is() {
     assert_eq!(mode(&folder.path().join("servers")), 0o700);
 }
 
-const REMOVED: &str =
-    "error: the storage failed: `[FOLDER]/.hark/hark.db` was removed or replaced while it was in use\n";
+fn removed(name: &str) -> String {
+    format!("error: the storage failed: `[FOLDER]/.hark/{name}` was removed or replaced while it was in use\n")
+}
 
-/// Starts this, removes the folder, has something else happen, and waits for the end.
-fn removed_under(name: &str, line: &str, is_begun: impl Fn(&Folder) -> bool, meanwhile: impl Fn(&Folder)) -> Run {
-    let folder = Folder::with(&format!("removed_under_{name}"), PROGRAM);
+/// Starts this, removes something from its folder, and waits for its end.
+fn ended_by(test: &str, line: &str, is_begun: impl Fn(&Folder) -> bool, remove: impl Fn(&Folder)) -> Run {
+    let folder = Folder::with(&format!("removed_under_{test}"), PROGRAM);
     let running = Beside::start(&folder, line);
     wait_until("its beginning", || is_begun(&folder));
-    // A process may be making a file in there.
-    wait_until("its end", || fs::remove_dir_all(folder.path().join(".hark")).is_ok());
-    meanwhile(&folder);
+    remove(&folder);
     running.ended(&folder)
+}
+
+/// Removes the folder in one go: nobody sees a part of it.
+fn remove_folder(folder: &Folder) {
+    fs::rename(folder.path().join(".hark"), folder.path().join("gone")).unwrap();
+    // A process may be making a file in there.
+    wait_until("its end", || fs::remove_dir_all(folder.path().join("gone")).is_ok());
 }
 
 fn has_server(folder: &Folder) -> bool {
@@ -115,19 +121,38 @@ fn has_printed(folder: &Folder) -> bool {
 
 #[test]
 fn a_folder_that_is_removed_is_noticed() {
-    removed_under("worker", "worker -q", has_server, |_| ()).is(1, "", REMOVED);
-    removed_under("run", "run -q -s sqlite -f nap x.hk", has_printed, |_| ()).is(1, "asleep\n", REMOVED);
-    removed_under("processes", "run -q -s sqlite -c processes -f nap x.hk", has_printed, |_| ())
-        .is(1, "asleep\n", REMOVED);
+    let said = removed("hark.db");
+    ended_by("worker", "worker -q", has_server, remove_folder).is(1, "", &said);
+    ended_by("run", "run -q -s sqlite -f nap x.hk", has_printed, remove_folder).is(1, "asleep\n", &said);
+    ended_by("processes", "run -q -s sqlite -c processes -f nap x.hk", has_printed, remove_folder)
+        .is(1, "asleep\n", &said);
 }
 
 #[test]
 fn a_folder_that_was_made_again_is_another_one() {
     let again = |folder: &Folder| {
+        remove_folder(folder);
         folder.hark("run -q -s sqlite -f short x.hk").is(0, "1\n", "");
     };
-    removed_under("worker_again", "worker -q", has_server, again).is(1, "", REMOVED);
-    removed_under("run_again", "run -q -s sqlite -f nap x.hk", has_printed, again).is(1, "asleep\n", REMOVED);
+    ended_by("worker_again", "worker -q", has_server, again).is(1, "", &removed("hark.db"));
+    ended_by("run_again", "run -q -s sqlite -f nap x.hk", has_printed, again).is(1, "asleep\n", &removed("hark.db"));
+}
+
+/// What is written to a log without a name is lost at the next crash, and two processes with different indexes of the log
+/// write over each other's pages.
+#[test]
+fn each_file_that_is_removed_or_replaced_is_noticed() {
+    for name in ["hark.db", "hark.db-wal", "hark.db-shm"] {
+        let remove = |folder: &Folder| fs::remove_file(folder.path().join(".hark").join(name)).unwrap();
+        let replace = |folder: &Folder| {
+            fs::write(folder.path().join("new"), "").unwrap();
+            fs::rename(folder.path().join("new"), folder.path().join(".hark").join(name)).unwrap();
+        };
+        ended_by("worker_file", "worker -q", has_server, remove).is(1, "", &removed(name));
+        let run = "run -q -s sqlite -f nap x.hk";
+        ended_by("run_file", run, has_printed, remove).is(1, "asleep\n", &removed(name));
+        ended_by("run_file_again", run, has_printed, replace).is(1, "asleep\n", &removed(name));
+    }
 }
 
 /// It takes a while to die, and holds its lock until then.

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{chown, lchown, symlink};
 use std::path::Path;
+use std::process::Command;
 
 use crate::harness::{Folder, Run};
 
@@ -86,6 +87,42 @@ fn an_environment_of_another_user() {
         let remedy = "remove it, or name the project's settings with `--config` if you trust its owner";
         is_refused(&folder.hark("x.hk"), ".venv", remedy);
     }
+}
+
+/// A pipe would be waited for without end.
+#[test]
+fn what_is_no_regular_file_is_refused() {
+    let file = "is not a regular file";
+    for (name, what) in [
+        ("hark.db", file),
+        ("hark.db-wal", file),
+        ("hark.db-shm", file),
+        ("servers", "is not a folder"),
+        ("servers/0000000000000001.lock", "is neither a regular file nor a socket"),
+    ] {
+        let folder = Folder::with("pipes_among_the_kept_files", "fn main() { 1 }\n");
+        let path = folder.path().join(".hark").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let said = format!("error: the storage failed: `[FOLDER]/.hark/{name}` {what}\n");
+        for line in ["run -s sqlite x.hk", "worker"] {
+            folder.hark(line).is(1, "", &said);
+        }
+        if name == "hark.db" {
+            folder.hark("sessions").is(1, "", &said);
+        }
+    }
+    let folder = Folder::with("a_folder_as_a_file", "fn main() { 1 }\n");
+    fs::create_dir_all(folder.path().join(".hark/hark.db")).unwrap();
+    folder.hark("run -s sqlite x.hk").is(
+        1,
+        "",
+        &format!("error: the storage failed: `[FOLDER]/.hark/hark.db` {file}\n"),
+    );
+    let folder = Folder::with("a_pipe_as_the_folder", "fn main() { 1 }\n");
+    assert!(Command::new("mkfifo").arg(folder.path().join(".hark")).status().unwrap().success());
+    let said = "error: `[FOLDER]/.hark/hark.db` cannot be looked at: Not a directory (os error 20)\n";
+    folder.hark("run -s sqlite x.hk").is(2, "", said);
 }
 
 #[test]

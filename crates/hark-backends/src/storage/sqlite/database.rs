@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{Access, access};
 
+use super::in_place::{OpenFiles, log_path};
 use super::readers::Readers;
 use super::row::is_damage;
 use super::{FILE_NAME, private, server, shortage, wal};
@@ -121,13 +121,13 @@ pub(super) fn next_thread(session: &str) -> String {
     )
 }
 
-fn length_of(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |file| file.len())
+/// What to say of a file that others have removed, or put another one in its place.
+fn removed(path: &Path) -> StorageError {
+    StorageError::Permanent(format!("`{}` was removed or replaced while it was in use", path.display()))
 }
 
-/// What tells a file from any other that exists at the same time.
-fn identity_of(path: &Path) -> Option<(u64, u64)> {
-    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+fn length_of(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |file| file.len())
 }
 
 /// Another process may have been quicker.
@@ -153,8 +153,8 @@ fn wait_while_busy(looks: i32) -> bool {
 /// The file, and connections for reading it.
 pub(super) struct Database {
     path: PathBuf,
-    /// Which file it is, so that one knows when another takes its name.
-    identity: Option<(u64, u64)>,
+    /// The files that are in use, once a connection keeps them open.
+    open_files: OpenFiles,
     /// The folder cannot be written to, and the file has no log: nobody changes it.
     is_still: bool,
     readers: Readers,
@@ -170,16 +170,17 @@ impl Database {
             })
         };
         make(private::make_folder(folder))?;
-        if let Some(link) = private::find_link(folder, FILE_NAME, server::FOLDER) {
-            return Err(StorageError::Permanent(format!(
-                "`{}` is a symbolic link, and Hark follows none there; `data_dir` may be one",
-                link.display()
-            )));
+        if let Some(why) = private::find_intruder(folder, FILE_NAME, server::FOLDER) {
+            return Err(StorageError::Permanent(why));
         }
         let _turn = server::turn(folder);
         let is_served = server::is_any_alive(folder);
-        let mut database =
-            Database { path: path.to_path_buf(), identity: None, is_still: false, readers: Readers::new() };
+        let mut database = Database {
+            path: path.to_path_buf(),
+            open_files: OpenFiles::default(),
+            is_still: false,
+            readers: Readers::new(),
+        };
         database.check_files(is_served)?;
         if !path.exists() {
             // Before there is a file: who finds that need not ask.
@@ -188,9 +189,8 @@ impl Database {
             make(private::make_file(path).map(drop).or_else(unless_there))?;
         }
         private::narrow_all(folder, FILE_NAME, server::FOLDER);
-        database.is_still = length_of(&database.log_path()) == 0 && access(folder, Access::WRITE_OK).is_err();
+        database.is_still = length_of(&log_path(path)) == 0 && access(folder, Access::WRITE_OK).is_err();
         let mut connection = database.connect_writer()?;
-        database.identity = identity_of(path);
         // What is refused is left as it is, its log too.
         let keep_log = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         keep_log.map_err(|error| database.error(&error))?;
@@ -206,27 +206,29 @@ impl Database {
         self.is_still
     }
 
-    /// Sees to it that the file still has its name: what is written to one that was removed is nowhere.
+    /// Remembers which files are in use. This connection must stay open as long as they are.
+    pub fn note_files(&mut self, connection: &Connection) -> Result<(), StorageError> {
+        // From its first look at the file on, it keeps the log open, and nobody may tidy that up.
+        let look = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+        look.map_err(|error| self.error(&error))?;
+        self.open_files = OpenFiles::of(&self.path, self.is_still);
+        Ok(())
+    }
+
+    /// Sees to it that the files still have their names: what is written to one that was removed is nowhere.
     pub fn check_in_place(&self) -> Result<(), StorageError> {
-        if identity_of(&self.path) == self.identity { Ok(()) } else { Err(self.removed()) }
+        self.open_files.find_removed().map_or(Ok(()), |path| Err(removed(path)))
     }
 
-    /// What to say of a file that others have removed, or put another one in its place.
+    /// What to say when it was the server's lock that was removed.
     pub fn removed(&self) -> StorageError {
-        let path = self.path.display();
-        StorageError::Permanent(format!("`{path}` was removed or replaced while it was in use"))
-    }
-
-    fn log_path(&self) -> PathBuf {
-        let mut log = self.path.clone().into_os_string();
-        log.push("-wal");
-        PathBuf::from(log)
+        removed(self.open_files.find_removed().unwrap_or(&self.path))
     }
 
     /// Refuses what SQLite would take for nothing, or for less than it was, and would write over.
     fn check_files(&self, is_served: bool) -> Result<(), StorageError> {
         let path = self.path.display();
-        let log = self.log_path();
+        let log = log_path(&self.path);
         // In this order: the file has its first page before it has a log.
         let has_log = length_of(&log) > 0;
         let why = match length_of(&self.path) {
@@ -371,7 +373,13 @@ impl Database {
         if let Some(exhausted) = shortage::of_sqlite(&self.path, error) {
             return exhausted;
         }
-        match error.sqlite_error_code() {
+        let code = error.sqlite_error_code();
+        let is_busy = matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
+        // A connection that is opened later finds no file, or an empty log.
+        if !is_busy && let Err(removed) = self.check_in_place() {
+            return removed;
+        }
+        match code {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 StorageError::Transient(format!("`{path}` is locked by another process"))
             }
@@ -382,8 +390,6 @@ impl Database {
             Some(ErrorCode::DatabaseCorrupt) => self.damaged(),
             None if is_damage(error) => self.damaged(),
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => permanent("cannot be written to"),
-            // A connection that is opened later finds no file.
-            Some(ErrorCode::CannotOpen) if self.identity.is_some() && self.check_in_place().is_err() => self.removed(),
             Some(ErrorCode::CannotOpen) => permanent("cannot be opened"),
             Some(ErrorCode::TooBig) => permanent("cannot keep a step that makes or prints more than 1 GB at a time"),
             _ => permanent(&format!("cannot be used: {error}")),

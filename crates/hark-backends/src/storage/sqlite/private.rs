@@ -1,10 +1,10 @@
 //! The folder that sessions are kept in, and the files in it, are their owner's alone: they hold arguments, values and what
 //! was printed. Whoever may open a file of a database may also lock it, and so stop everyone.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, DirEntry, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
@@ -26,7 +26,8 @@ pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
         // Whatever the umask leaves of the mode.
         Ok(()) => fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE))?,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        // Another process may have been quicker. What is no folder, such as a pipe, is not to be opened.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
         Err(error) => return Err(error),
     }
     Ok(())
@@ -58,16 +59,47 @@ pub(super) fn open_to_write(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(NO_LINK).open(path)
 }
 
-/// A symbolic link where Hark or SQLite have their files. None of them puts one there: whoever did wants another file to
-/// be read or written.
-pub(super) fn find_link(folder: &Path, file_name: &str, inner: &str) -> Option<PathBuf> {
-    let is_link = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
-    let inside = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_ours = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with(file_name) || name == inner
-    };
-    inside(folder).filter(is_ours).chain(inside(&folder.join(inner))).find(is_link)
+/// What is wrong with something that neither Hark nor SQLite would have put where they have their files. Whoever put a
+/// symbolic link there wants another file to be read or written; a pipe would be waited for without end.
+pub(super) fn find_intruder(folder: &Path, file_name: &str, inner: &str) -> Option<String> {
+    let inside = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    let of_database = inside(folder).filter_map(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let wanted = match () {
+            () if name.starts_with(file_name) => Kind::File,
+            () if name == inner => Kind::Folder,
+            () => return None,
+        };
+        wanted.why_not(&entry)
+    });
+    let of_servers = inside(&folder.join(inner)).filter_map(|entry| Kind::FileOrSocket.why_not(&entry));
+    of_database.chain(of_servers).next()
+}
+
+/// What may have a name.
+enum Kind {
+    File,
+    Folder,
+    FileOrSocket,
+}
+
+impl Kind {
+    /// Why this is not of the kind, unless it is.
+    fn why_not(self, entry: &DirEntry) -> Option<String> {
+        let found = entry.file_type().ok()?;
+        let path = entry.path();
+        let path = path.display();
+        if found.is_symlink() {
+            return Some(format!("`{path}` is a symbolic link, and Hark follows none there; `data_dir` may be one"));
+        }
+        match self {
+            Kind::File => (!found.is_file()).then(|| format!("`{path}` is not a regular file")),
+            Kind::Folder => (!found.is_dir()).then(|| format!("`{path}` is not a folder")),
+            Kind::FileOrSocket => (!found.is_file() && !found.is_socket())
+                .then(|| format!("`{path}` is neither a regular file nor a socket")),
+        }
+    }
 }
 
 /// Gives a file, such as a socket, that was made otherwise the same mode.
