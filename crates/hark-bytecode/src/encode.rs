@@ -1,6 +1,6 @@
 //! The bytes of an executable, version 1. They are a contract: what a release wrote is read for ever.
 //!
-//! A sealed document (see [`wire`](crate::wire)) of kind `HkEx`: source, names, foreign functions, functions,
+//! A sealed document (see [`wire`](crate::wire)) of kind `HkEx`: files, names, foreign functions, functions,
 //! bindings, then each instruction with its span. Lists begin with their count.
 
 use std::fmt;
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::wire::{Reader, WireError, Writer};
 use crate::{
     Attributes, Binding, Executable, ExecutableError, Foreign, ForeignIndex, Function, FunctionIndex, Instruction,
-    Literal, NameIndex, Retry, Source, Span,
+    Literal, NameIndex, Retry, Source, Sources, Span,
 };
 
 const MAGIC: [u8; 4] = *b"HkEx";
@@ -49,8 +49,10 @@ impl Executable {
     /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();
-        writer.string(&self.source.path);
-        writer.string(&self.source.text);
+        list(&mut writer, self.sources.files(), |writer, file| {
+            writer.string(&file.source.path);
+            writer.string(&file.source.text);
+        });
         list(&mut writer, &self.names, |writer, name| writer.string(name));
         list(&mut writer, &self.foreign, write_foreign);
         list(&mut writer, &self.functions, write_function);
@@ -78,7 +80,7 @@ impl Executable {
     pub fn decode(bytes: &[u8]) -> Result<Executable, DecodeError> {
         let (mut reader, _) = Reader::open(bytes, "Hark program", MAGIC, VERSION)?;
         let reader = &mut reader;
-        let source = Source::new(reader.string()?, reader.string()?);
+        let sources = read_sources(reader)?;
         let names = read_list(reader, |reader| Ok(Arc::from(reader.string()?)))?;
         let foreign = read_list(reader, read_foreign)?;
         let functions = read_list(reader, read_function)?;
@@ -99,7 +101,7 @@ impl Executable {
             spans.push(read_span(reader)?);
         }
         reader.clone().finish()?;
-        let executable = Executable { source, names, functions, foreign, bindings, code, spans };
+        let executable = Executable { sources, names, functions, foreign, bindings, code, spans };
         executable.verify()?;
         Ok(executable)
     }
@@ -108,6 +110,15 @@ impl Executable {
     pub fn hash(&self) -> ExecutableHash {
         ExecutableHash(Sha256::digest(self.encode()).into())
     }
+}
+
+fn read_sources(reader: &mut Reader<'_>) -> Result<Sources, WireError> {
+    let mut sources = Sources::default();
+    for _ in 0..reader.count()? {
+        let source = Source::new(reader.string()?, reader.string()?);
+        sources.push(source).ok_or_else(|| reader.invalid("a file"))?;
+    }
+    Ok(sources)
 }
 
 fn list<T>(writer: &mut Writer, items: &[T], write: impl Fn(&mut Writer, &T)) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::builtins::Builtin;
-use crate::{Attributes, Instruction, Literal, Operator, Source, Span};
+use crate::{Attributes, Instruction, Literal, Operator, Sources, Span};
 
 /// An index into [`Executable::functions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +21,7 @@ pub struct NameIndex(pub u32);
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Executable {
     /// What it was compiled from.
-    pub source: Source,
+    pub sources: Sources,
     /// Every name that an instruction mentions, each once.
     pub names: Vec<Arc<str>>,
     /// The functions in the order of their code; imports have one too.

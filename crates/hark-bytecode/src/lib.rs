@@ -13,6 +13,7 @@ mod literal;
 mod local_set;
 mod operator;
 mod source;
+mod sources;
 pub mod wire;
 
 pub use attributes::{Attributes, Retry};
@@ -27,3 +28,4 @@ pub use literal::{QUOTED_CHARACTERS_MAX, float_text, shortened, string_text, wit
 pub use local_set::LocalSet;
 pub use operator::Operator;
 pub use source::{BYTE_ORDER_MARK, LINE_BREAKS, Location, Source, Span, line_starts};
+pub use sources::{SourceFile, Sources};

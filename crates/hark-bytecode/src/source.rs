@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-/// The text that a program was compiled from.
+/// A file and its text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
     /// The file's name, as the user gave it.

@@ -64,7 +64,7 @@ fn argument((index, word): (usize, &OsString)) -> Result<Value, Failure> {
 
 fn no_function(executable: &Executable, function: &str) -> Failure {
     let names: Vec<&str> = executable.bindings.iter().map(|(name, _)| executable.name(*name)).collect();
-    let failure = Failure::usage(format!("there is no function `{function}` in {}", executable.source.path));
+    let failure = Failure::usage(format!("there is no function `{function}` in {}", executable.sources.main_path()));
     if names.is_empty() {
         return failure.with_hint("there are no functions in it at all");
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use hark_bytecode::{Source, Span};
+use hark_bytecode::{Source, Sources, Span};
 use hark_engine::Shortage;
 
 use crate::render::{Count, Label, Lines, Notice, Paint, Severity, Style, draw_notice, escape};
@@ -137,7 +137,8 @@ fn draw_message(message: &str, hint: Option<&str>, style: Style, out: &mut Strin
 
 /// Draws these problems with a file, and how many they are.
 pub fn draw_problems(source: &Source, problems: &[Problem], style: Style, out: &mut String) {
-    let lines = Lines::new(source);
+    let sources = Sources::from(source.clone());
+    let lines = Lines::new(&sources);
     for problem in problems {
         let notice = Notice {
             severity: problem.severity,

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use hark_bytecode::{Executable, Source};
-use hark_compiler::{Diagnostic, compile};
+use hark_bytecode::{Executable, Sources};
+use hark_compiler::{Compilation, Diagnostic, compile};
 
 use crate::failure::Failure;
 use crate::output;
@@ -18,15 +18,15 @@ pub struct Compiled {
     pub executable: Option<Executable>,
     /// Errors and warnings, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
-    source: Source,
+    sources: Sources,
 }
 
 impl Compiled {
     /// Compiles a program.
     pub fn new(loaded: &Loaded) -> Compiled {
-        let source = loaded.source.clone();
-        let compilation = compile(&source.path, &source.text);
-        Compiled { executable: compilation.executable, diagnostics: compilation.diagnostics, source }
+        let compilation = compile(&loaded.source.path, &loaded.source.text);
+        let Compilation { executable, diagnostics, sources } = compilation;
+        Compiled { executable, diagnostics, sources }
     }
 
     /// Adds diagnostics that others have found, in their places.
@@ -61,7 +61,7 @@ impl Compiled {
         if self.diagnostics.is_empty() {
             return String::new();
         }
-        let lines = Lines::new(&self.source);
+        let lines = Lines::new(&self.sources);
         let mut out = String::new();
         for diagnostic in &self.diagnostics {
             draw_notice(&notice_of(diagnostic), &lines, style, &mut out);
@@ -81,7 +81,7 @@ impl Compiled {
     }
 
     fn write_diagnostics<W: Write>(&self, json: &mut Json<W>) -> io::Result<()> {
-        let lines = Lines::new(&self.source);
+        let lines = Lines::new(&self.sources);
         for diagnostic in &self.diagnostics {
             let notice = notice_of(diagnostic);
             json.open('{')?;
@@ -113,7 +113,7 @@ impl Compiled {
 /// Writes where a label begins and ends; the end is exclusive.
 fn write_place<W: Write>(label: Label<'_>, lines: &Lines<'_>, json: &mut Json<W>) -> io::Result<()> {
     let (start, end) = (lines.location(label.span.start), lines.location(label.span.end));
-    json.entry("file", lines.path())?;
+    json.entry("file", start.file)?;
     json.entry_of("line", start.line)?;
     json.entry_of("column", start.column)?;
     json.entry_of("end_line", end.line)?;

@@ -7,7 +7,7 @@ mod value;
 
 use std::io::{self, Write};
 
-use hark_bytecode::Executable;
+use hark_bytecode::{Executable, Sources};
 use hark_engine::{OutputItem, Report, SessionError};
 
 pub use json::Json;
@@ -66,7 +66,7 @@ fn write_errors<W: Write>(errors: &[SessionError], executable: &Executable, json
     json.open('[')?;
     // Most sessions have none, and then nobody needs to know where lines begin.
     if !errors.is_empty() {
-        let lines = Lines::new(&executable.source);
+        let lines = Lines::new(&executable.sources);
         errors.iter().try_for_each(|error| write_error(error, executable, &lines, json))?;
     }
     json.close(']')
@@ -92,7 +92,7 @@ fn write_error<W: Write>(
         json.open('{')?;
         json.entry_of("thread", frame.thread)?;
         json.entry("function", &frame.function)?;
-        json.entry("file", lines.path())?;
+        json.entry("file", place.file)?;
         json.entry_of("line", place.line)?;
         json.entry_of("column", place.column)?;
         json.close('}')?;
@@ -124,7 +124,8 @@ pub fn write_refused(failure: &Failure, file: &str) -> Result<(), Failure> {
         json.open('[')?;
         match failure {
             Failure::Settings(source, problems) => {
-                let lines = Lines::new(source);
+                let sources = Sources::from(source.clone());
+                let lines = Lines::new(&sources);
                 problems.iter().try_for_each(|problem| write_problem(problem, &lines, json))?;
             }
             _ => {
@@ -148,7 +149,7 @@ fn write_problem<W: Write>(problem: &Problem, lines: &Lines<'_>, json: &mut Json
     json.entry("severity", problem.severity.name())?;
     json.entry_of("code", "null")?;
     json.entry("message", &problem.message)?;
-    json.entry("file", lines.path())?;
+    json.entry("file", place.file)?;
     json.entry_of("line", place.line)?;
     json.entry_of("column", place.column)?;
     json.close('}')

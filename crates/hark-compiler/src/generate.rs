@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use hark_bytecode::{
     Attributes, Binding, Executable, Foreign, ForeignIndex, FunctionIndex, Instruction, Literal, NameIndex, Operator,
-    Source, Span,
+    Sources, Span,
 };
 
 use crate::ast::{Body, Expression, Function, Import, Item, NodeId, Program};
@@ -18,10 +18,10 @@ use crate::flow;
 use crate::scope::{Globals, Scope};
 
 /// Generates a program. Mistakes are reported; then what is made must not be used.
-pub(crate) fn generate(program: &Program<'_>, source: Source, diagnostics: &mut Diagnostics) -> Executable {
+pub(crate) fn generate(program: &Program<'_>, sources: Sources, diagnostics: &mut Diagnostics) -> Executable {
     let globals = Globals::collect(program, diagnostics);
     let executable = Executable {
-        source,
+        sources,
         names: Vec::new(),
         functions: Vec::new(),
         foreign: Vec::new(),

@@ -10,9 +10,9 @@ use unicode_ident::{is_xid_continue, is_xid_start};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::token::{Token, TokenKind};
 
-/// Splits a text into tokens; the last one is always `End`.
-pub(crate) fn tokenize(text: &str, diagnostics: &mut Diagnostics) -> Vec<Token> {
-    let mut lexer = Lexer { text, at: 0, diagnostics };
+/// Splits a text into tokens; the last one is always `End`. `base` is the offset of the text among all files.
+pub(crate) fn tokenize(text: &str, base: u32, diagnostics: &mut Diagnostics) -> Vec<Token> {
+    let mut lexer = Lexer { text, base: base as usize, at: 0, diagnostics };
     // A byte order mark says nothing that UTF-8 needs to know, a `#!` nothing to anybody but the system.
     if text.starts_with(BYTE_ORDER_MARK) {
         lexer.at = BYTE_ORDER_MARK.len_utf8();
@@ -33,6 +33,8 @@ pub(crate) fn tokenize(text: &str, diagnostics: &mut Diagnostics) -> Vec<Token> 
 
 struct Lexer<'a> {
     text: &'a str,
+    /// The offset of the text among all files.
+    base: usize,
     /// Invariant: on a character's first byte.
     at: usize,
     diagnostics: &'a mut Diagnostics,
@@ -63,7 +65,11 @@ impl Lexer<'_> {
     }
 
     fn span_from(&self, start: usize) -> Span {
-        Span::new(start, self.at)
+        self.span(start, self.at)
+    }
+
+    fn span(&self, start: usize, end: usize) -> Span {
+        Span::new(self.base + start, self.base + end)
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {
@@ -78,7 +84,7 @@ impl Lexer<'_> {
     fn next_token(&mut self) -> Token {
         self.skip_space();
         let start = self.at;
-        let Some(first) = self.peek() else { return Token { kind: TokenKind::End, span: Span::new(start, start) } };
+        let Some(first) = self.peek() else { return Token { kind: TokenKind::End, span: self.span_from(start) } };
         let kind = match first {
             '0'..='9' => self.number(start),
             '"' | '\'' => self.string(start, first),
@@ -103,7 +109,7 @@ impl Lexer<'_> {
                     Some(end) => self.at += 2 + end + 2,
                     None => {
                         self.at = self.text.len();
-                        let span = Span::new(start, start + 2);
+                        let span = self.span(start, start + 2);
                         let unterminated =
                             Diagnostic::error(Code::UnterminatedComment, "this comment has no end", span);
                         self.report(unterminated.with_hint("close it with `*/`"));

@@ -18,7 +18,7 @@ mod scope;
 mod token;
 
 use diagnostic::Diagnostics;
-use hark_bytecode::{Executable, Source};
+use hark_bytecode::{Executable, Source, Sources};
 
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
 pub use nearest::nearest;
@@ -30,20 +30,24 @@ pub struct Compilation {
     pub executable: Option<Executable>,
     /// What is wrong or doubtful, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
+    /// The files that were read, which the diagnostics' places are in.
+    pub sources: Sources,
 }
 
 /// Compiles the text of a program. `path` is what diagnostics and traces will call it.
 pub fn compile(path: &str, text: &str) -> Compilation {
-    if text.len() > limits::SOURCE_BYTES_MAX {
+    let mut sources = Sources::default();
+    if text.len() > limits::SOURCE_BYTES_MAX || sources.push(Source::new(path, text)).is_none() {
         let message = format!("the program is longer than {} bytes", limits::SOURCE_BYTES_MAX);
         let start = hark_bytecode::Span::new(0, 0);
-        return Compilation { executable: None, diagnostics: vec![Diagnostic::error(Code::TooLarge, message, start)] };
+        let diagnostics = vec![Diagnostic::error(Code::TooLarge, message, start)];
+        return Compilation { executable: None, diagnostics, sources: Source::new(path, "").into() };
     }
     let mut diagnostics = Diagnostics::default();
-    let tokens = lexer::tokenize(text, &mut diagnostics);
-    let program = parser::parse(text, &tokens, &mut diagnostics);
+    let tokens = lexer::tokenize(text, 0, &mut diagnostics);
+    let program = parser::parse(text, 0, &tokens, &mut diagnostics);
     drop(tokens);
-    let executable = (!program.is_cut).then(|| generate::generate(&program, Source::new(path, text), &mut diagnostics));
+    let executable = (!program.is_cut).then(|| generate::generate(&program, sources.clone(), &mut diagnostics));
     let executable = executable.filter(|_| !diagnostics.has_errors());
-    Compilation { executable, diagnostics: diagnostics.finish() }
+    Compilation { executable, diagnostics: diagnostics.finish(), sources }
 }

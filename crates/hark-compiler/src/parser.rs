@@ -32,10 +32,11 @@ struct Reported;
 
 type Parsed<T> = Result<T, Reported>;
 
-/// Parses a program, as far as it goes.
-pub(crate) fn parse<'t>(text: &'t str, tokens: &[Token], diagnostics: &mut Diagnostics) -> Program<'t> {
+/// Parses a file, as far as it goes. `base` is its offset among all files.
+pub(crate) fn parse<'t>(text: &'t str, base: u32, tokens: &[Token], diagnostics: &mut Diagnostics) -> Program<'t> {
     let mut parser = Parser {
         text,
+        base: base as usize,
         tokens,
         at: 0,
         depth: 0,
@@ -56,6 +57,8 @@ pub(crate) fn parse<'t>(text: &'t str, tokens: &[Token], diagnostics: &mut Diagn
 
 struct Parser<'t, 'a> {
     text: &'t str,
+    /// The offset of the text among all files.
+    base: usize,
     tokens: &'a [Token],
     at: usize,
     depth: u32,
@@ -101,7 +104,7 @@ impl<'t> Parser<'t, '_> {
     }
 
     fn text_of(&self, span: Span) -> &'t str {
-        &self.text[span.start as usize..span.end as usize]
+        &self.text[span.start as usize - self.base..span.end as usize - self.base]
     }
 
     fn advance(&mut self) -> Span {

@@ -71,7 +71,7 @@ impl Start {
         let executable = self.program.executable();
         About {
             program: self.program.hash().to_string(),
-            file: executable.source.path.to_string(),
+            file: executable.sources.main_path().to_owned(),
             function: function_name(&self.callee, executable).to_owned(),
             arguments: self
                 .arguments

@@ -63,9 +63,9 @@ fn colored(listing: &str, style: Style) -> String {
 }
 
 fn write_json<W: Write>(executable: &Executable, mut json: Json<W>) -> io::Result<()> {
-    let lines = Lines::new(&executable.source);
+    let lines = Lines::new(&executable.sources);
     json.open('{')?;
-    json.entry("file", &executable.source.path)?;
+    json.entry("file", executable.sources.main_path())?;
     json.entry("hash", &executable.hash().to_string())?;
     json.key("functions")?;
     json.open('[')?;
@@ -93,6 +93,7 @@ fn write_function<W: Write>(
     json.open('{')?;
     json.entry("name", &function.name)?;
     json.entry("label", &function.label(index))?;
+    json.entry("file", lines.location(function.span.start).file)?;
     json.key("parameters")?;
     json.open('[')?;
     function.parameters.iter().try_for_each(|name| json.string(executable.name(*name)))?;

@@ -64,7 +64,7 @@ pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
     }
     if let Some(error) = &ran.error {
         let (mut out, style) = ("the first of what was not finished:\n".to_owned(), Style::for_stderr());
-        draw_error(&error.error, &Lines::new(&program.executable().source), style, &mut out);
+        draw_error(&error.error, &Lines::new(&program.executable().sources), style, &mut out);
         output::tell(&out);
     }
     if let Some(status) = interruption.exit_status() {

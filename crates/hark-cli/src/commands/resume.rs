@@ -203,7 +203,7 @@ fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure>
             let state = format!("session {} {}{more}", each.session, each.status);
             out.push_str(&format!("{}\n", style.paint(Paint::Dim, &state)));
         }
-        let lines = Lines::new(&program.source);
+        let lines = Lines::new(&program.sources);
         each.errors.iter().for_each(|error| draw_error(&error.error, &lines, style, &mut out));
         output::tell(&out);
         if let Some(result) = each.result.as_ref().filter(|result| !matches!(result, Value::Null)) {

@@ -139,7 +139,7 @@ fn tell_end(report: &Report, program: &Program) {
     let style = Style::for_stderr();
     let mut out = String::new();
     if !report.errors.is_empty() {
-        let lines = Lines::new(&program.executable().source);
+        let lines = Lines::new(&program.executable().sources);
         for (index, each) in report.errors.iter().enumerate() {
             out.push_str(if index > 0 { "\n" } else { "" });
             draw_error(&each.error, &lines, style, &mut out);

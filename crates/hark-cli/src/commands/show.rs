@@ -44,7 +44,7 @@ pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
     let threads = threads_of(&session, &summary)?;
     let report = session.report(summary.is_served).map_err(outside_failure)?;
     let executable = session.program().executable();
-    let lines = Lines::new(&executable.source);
+    let lines = Lines::new(&executable.sources);
     if wanted.kept.json {
         report::write(|json| {
             report::write_report(&report, executable, json)?;
@@ -169,12 +169,10 @@ fn draw_threads(threads: &BTreeMap<ThreadId, Shown>, lines: &Lines<'_>, style: S
         let state = [thread.state, &thread.detail].join(" ");
         out.push_str(&format!(": {}", escape::line(state.trim_end())));
         if let Some(place) = &thread.place {
-            let line = lines.location(place.span.start).line;
-            style.push(
-                out,
-                Paint::Dim,
-                &format!(", in {} at {}:{line}", escape::line(&shortened(&place.function)), escape::line(lines.path())),
-            );
+            let at = lines.location(place.span.start);
+            let function = shortened(&place.function);
+            let text = format!(", in {} at {}:{}", escape::line(&function), escape::line(at.file), at.line);
+            style.push(out, Paint::Dim, &text);
         }
         out.push('\n');
     }
@@ -203,7 +201,7 @@ fn write_threads<W: Write>(
                 let location = lines.location(place.span.start);
                 json.open('{')?;
                 json.entry("function", &place.function)?;
-                json.entry("file", lines.path())?;
+                json.entry("file", location.file)?;
                 json.entry_of("line", location.line)?;
                 json.entry_of("column", location.column)?;
                 json.close('}')?;
@@ -217,7 +215,7 @@ fn write_threads<W: Write>(
 
 #[cfg(test)]
 mod tests {
-    use hark_bytecode::Source;
+    use hark_bytecode::{Source, Sources};
     use hark_engine::Timestamp;
 
     use super::*;
@@ -232,8 +230,8 @@ mod tests {
             note(&mut threads, LogEntry { time: Timestamp(1), thread: ThreadId(number), event: Event::Finished });
         }
         note_children(&mut threads);
-        let (mut out, source) = (String::new(), Source::new("x.hk", ""));
-        draw_threads(&threads, &Lines::new(&source), Style::PLAIN, &mut out);
+        let (mut out, sources) = (String::new(), Sources::from(Source::new("x.hk", "")));
+        draw_threads(&threads, &Lines::new(&sources), Style::PLAIN, &mut out);
         let wanted =
             "thread 0 f0\n  thread 1 f1\n    thread 6 f6\nthread 2 f2\nthread 3 f3\n  thread 4 f4\nthread 5 f5\n";
         assert_eq!(out.replace(": finished", ""), wanted);

@@ -1,14 +1,35 @@
-//! Where the lines of a source are, so that many places in it can be found fast.
+//! Where the lines of a program's files are, so that many places in them can be found fast.
 
-use hark_bytecode::{LINE_BREAKS, Location, Source, line_starts};
+use std::cell::OnceCell;
+
+use hark_bytecode::{LINE_BREAKS, Location, Source, Sources, Span, line_starts};
 
 /// Code points are counted once for every so many bytes; a column then costs at most two blocks to find, however long
 /// its line.
 const BLOCK: usize = 1024;
 
-/// A source and where its lines begin.
+/// The files of a program, each with where its lines begin.
 #[derive(Debug)]
 pub struct Lines<'a> {
+    sources: &'a Sources,
+    /// As many as there are files. Each is read when a place in it is asked for.
+    files: Vec<OnceCell<FileLines<'a>>>,
+}
+
+/// A place for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The file's name, as the user would write it.
+    pub file: &'a str,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column, from 1, in code points.
+    pub column: u32,
+}
+
+/// One file and where its lines begin. Offsets are those within the file.
+#[derive(Debug)]
+pub struct FileLines<'a> {
     source: &'a Source,
     /// The offset of each line's first byte. Invariant: ascending, and has one at least.
     starts: Vec<u32>,
@@ -17,8 +38,39 @@ pub struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
+    /// Reads nothing yet.
+    pub fn new(sources: &'a Sources) -> Lines<'a> {
+        Lines { sources, files: sources.files().iter().map(|_| OnceCell::new()).collect() }
+    }
+
+    /// The place of a byte offset over all files. One beyond a file means its end.
+    pub fn location(&self, offset: u32) -> Place<'a> {
+        match self.in_file(Span { start: offset, end: offset }) {
+            Some((index, span)) => {
+                let file = self.file(index);
+                let Location { line, column } = file.location(span.start);
+                Place { file: file.path(), line, column }
+            }
+            None => Place { file: "", line: 1, column: 1 },
+        }
+    }
+
+    /// The file that a span begins in, and the span there; nothing if there are no files.
+    pub fn in_file(&self, span: Span) -> Option<(usize, Span)> {
+        let index = self.sources.index_at(span.start)?;
+        let start = self.sources.files()[index].start;
+        Some((index, Span { start: span.start - start, end: span.end.max(span.start) - start }))
+    }
+
+    /// A file, by an index that [`in_file`](Lines::in_file) gave.
+    pub fn file(&self, index: usize) -> &FileLines<'a> {
+        self.files[index].get_or_init(|| FileLines::new(&self.sources.files()[index].source))
+    }
+}
+
+impl<'a> FileLines<'a> {
     /// Reads the source once.
-    pub fn new(source: &'a Source) -> Lines<'a> {
+    pub fn new(source: &'a Source) -> FileLines<'a> {
         let bytes = source.text.as_bytes();
         let starts = line_starts(&source.text).map(|start| start as u32).collect();
         let mut counted = 0;
@@ -28,7 +80,7 @@ impl<'a> Lines<'a> {
             before
         };
         let characters = bytes.chunks(BLOCK).map(count).collect();
-        Lines { source, starts, characters }
+        FileLines { source, starts, characters }
     }
 
     /// The file's name, as the user gave it.
@@ -98,7 +150,7 @@ mod tests {
     fn places_are_those_of_the_source() {
         let text = format!("ab\r\n\né{}\rc\n\n", "☃x".repeat(3 * BLOCK));
         let source = Source::new("x.hk", text.as_str());
-        let lines = Lines::new(&source);
+        let lines = FileLines::new(&source);
         for offset in (0..text.len() as u32 + 3).step_by(7).chain([0, 3, 4, text.len() as u32]) {
             assert_eq!(lines.location(offset), source.location(offset), "offset {offset}");
         }
@@ -111,7 +163,7 @@ mod tests {
     #[test]
     fn a_byte_order_mark_is_no_part_of_its_line() {
         let source = Source::new("x.hk", "\u{feff}ab\nc");
-        let lines = Lines::new(&source);
+        let lines = FileLines::new(&source);
         for offset in 0..8 {
             assert_eq!(lines.location(offset), source.location(offset), "offset {offset}");
         }
@@ -121,7 +173,7 @@ mod tests {
     #[test]
     fn an_empty_text_has_one_line() {
         let source = Source::new("x.hk", "");
-        let lines = Lines::new(&source);
+        let lines = FileLines::new(&source);
         assert_eq!(lines.location(7), Location { line: 1, column: 1 });
         assert_eq!(lines.range(1), (0, 0));
     }
@@ -129,6 +181,6 @@ mod tests {
     #[test]
     fn a_text_that_fills_its_blocks_ends_right() {
         let source = Source::new("x.hk", "x".repeat(2 * BLOCK));
-        assert_eq!(Lines::new(&source).location(u32::MAX).column as usize, 2 * BLOCK + 1);
+        assert_eq!(FileLines::new(&source).location(u32::MAX).column as usize, 2 * BLOCK + 1);
     }
 }

@@ -6,7 +6,7 @@ use hark_bytecode::Span;
 use unicode_width::UnicodeWidthChar;
 
 use super::escape::{self, is_harmful};
-use super::lines::Lines;
+use super::lines::{FileLines, Lines};
 use super::notice::Label;
 use super::style::{Paint, Style};
 
@@ -29,26 +29,55 @@ struct Mark<'a> {
     is_primary: bool,
 }
 
-/// Draws `--> file:line:column` of the first label, then every line that has a place, in the order of the text.
+/// Draws `--> file:line:column` of the first label, then every line of that file that has a place, in the order of the
+/// text; then the same, with `:::`, of each other file that has places.
 pub fn draw_places(labels: &[Label<'_>], lines: &Lines<'_>, paint: Paint, style: Style, out: &mut String) {
-    let Some(first) = labels.first() else { return };
-    let mut marks: Vec<Mark<'_>> =
-        labels.iter().enumerate().map(|(index, label)| mark_of(label, index == 0, lines)).collect();
-    marks.sort_by_key(|mark| (mark.line, mark.start, mark.end));
-    let width = marks.last().map_or(1, |mark| mark.line.to_string().len());
+    let marked = marked_files(labels, lines);
+    let last_line = |marked: &Marked<'_>| marked.marks.last().map_or(0, |mark| mark.line);
+    let width = marked.iter().map(last_line).max().unwrap_or(0).to_string().len();
+    for (index, each) in marked.iter().enumerate() {
+        let file = lines.file(each.file);
+        let place = file.location(each.first);
+        let arrow = if index == 0 { "-->" } else { ":::" };
+        style.push(out, Paint::Dim, &format!("{:width$} {arrow}", ""));
+        out.push_str(&format!(" {}:{}:{}\n", escape::line(file.path()), place.line, place.column));
+        draw_marks(&each.marks, file, Gutter { width, style }, paint, out);
+    }
+}
 
-    let place = lines.location(first.span.start);
-    style.push(out, Paint::Dim, &format!("{:width$} -->", ""));
-    out.push_str(&format!(" {}:{}:{}\n", escape::line(lines.path()), place.line, place.column));
+/// A file with its places, in the order of the text.
+struct Marked<'a> {
+    file: usize,
+    /// Where the first of its labels begins.
+    first: u32,
+    marks: Vec<Mark<'a>>,
+}
+
+/// The files that labels are in, that of the first label first.
+fn marked_files<'a>(labels: &[Label<'a>], lines: &Lines<'_>) -> Vec<Marked<'a>> {
+    let mut marked: Vec<Marked<'a>> = Vec::new();
+    for (index, label) in labels.iter().enumerate() {
+        let Some((file, span)) = lines.in_file(label.span) else { continue };
+        let mark = mark_of(&Label { span, text: label.text }, index == 0, lines.file(file));
+        match marked.iter_mut().find(|each| each.file == file) {
+            Some(each) => each.marks.push(mark),
+            None => marked.push(Marked { file, first: span.start, marks: vec![mark] }),
+        }
+    }
+    marked.iter_mut().for_each(|each| each.marks.sort_by_key(|mark| (mark.line, mark.start, mark.end)));
+    marked
+}
+
+fn draw_marks(marks: &[Mark<'_>], lines: &FileLines<'_>, gutter: Gutter, paint: Paint, out: &mut String) {
     let mut previous = None;
-    let mut rest = marks.as_slice();
+    let mut rest = marks;
     while let Some(head) = rest.first() {
         let (together, later) = rest.split_at(how_many_fit(rest, lines));
         if previous.is_some_and(|line| head.line > line + 1) {
-            style.push(out, Paint::Dim, CUT);
+            gutter.style.push(out, Paint::Dim, CUT);
             out.push('\n');
         }
-        Excerpt::new(together, lines).draw(Gutter { width, style }, paint, out);
+        Excerpt::new(together, lines).draw(gutter, paint, out);
         previous = Some(head.line);
         rest = later;
     }
@@ -56,11 +85,13 @@ pub fn draw_places(labels: &[Label<'_>], lines: &Lines<'_>, paint: Paint, style:
 
 /// The line that a place begins in, cut and made printable as it would be drawn.
 pub fn excerpt(span: Span, lines: &Lines<'_>) -> String {
+    let Some((file, span)) = lines.in_file(span) else { return String::new() };
+    let lines = lines.file(file);
     Excerpt::new(&[mark_of(&Label { span, text: "" }, true, lines)], lines).shown
 }
 
 /// A place that goes on over several lines is marked to the end of its first one.
-fn mark_of<'a>(label: &Label<'a>, is_primary: bool, lines: &Lines<'_>) -> Mark<'a> {
+fn mark_of<'a>(label: &Label<'a>, is_primary: bool, lines: &FileLines<'_>) -> Mark<'a> {
     let line = lines.location(label.span.start).line as usize;
     let (line_start, line_end) = lines.range(line);
     let start = lines.boundary(label.span.start).clamp(line_start, line_end);
@@ -69,7 +100,7 @@ fn mark_of<'a>(label: &Label<'a>, is_primary: bool, lines: &Lines<'_>) -> Mark<'
 }
 
 /// How many of these marks, one at least, stand in the first one's line and so near that one excerpt shows them.
-fn how_many_fit(marks: &[Mark<'_>], lines: &Lines<'_>) -> usize {
+fn how_many_fit(marks: &[Mark<'_>], lines: &FileLines<'_>) -> usize {
     let Some(first) = marks.first() else { return 0 };
     let (start, end) = lines.range(first.line);
     let reach = if end - start <= SHOWN_CHARACTERS_MAX {
@@ -102,7 +133,7 @@ struct Excerpt<'a> {
 }
 
 impl<'a> Excerpt<'a> {
-    fn new(marks: &'a [Mark<'a>], lines: &Lines<'_>) -> Excerpt<'a> {
+    fn new(marks: &'a [Mark<'a>], lines: &FileLines<'_>) -> Excerpt<'a> {
         let (line_start, line_end) = lines.range(marks[0].line);
         let (start, end) = if line_end - line_start <= SHOWN_CHARACTERS_MAX {
             (line_start, line_end)
@@ -249,30 +280,33 @@ fn push_printable(out: &mut String, character: char) -> usize {
 }
 
 /// The offset so many characters before `from`, but not before `start`.
-fn backward(lines: &Lines<'_>, start: usize, from: usize, characters: usize) -> usize {
+fn backward(lines: &FileLines<'_>, start: usize, from: usize, characters: usize) -> usize {
     lines.text(start, from).char_indices().rev().take(characters).last().map_or(from, |(at, _)| start + at)
 }
 
 /// The offset so many characters after `from`, but not after `end`.
-fn forward(lines: &Lines<'_>, from: usize, end: usize, characters: usize) -> usize {
+fn forward(lines: &FileLines<'_>, from: usize, end: usize, characters: usize) -> usize {
     lines.text(from, end).char_indices().nth(characters).map_or(end, |(at, _)| from + at)
 }
 
 #[cfg(test)]
 mod tests {
-    use hark_bytecode::Source;
+    use hark_bytecode::{Source, Sources};
 
     use super::*;
     use crate::render::{Notice, Severity, draw_notice};
 
     /// Draws an error at the pieces of the text given with their labels.
     fn drawn(text: &str, places: &[(Span, &str)], style: Style) -> String {
-        let source = Source::new("service.hk", text);
+        drawn_of(&Sources::from(Source::new("service.hk", text)), places, style)
+    }
+
+    fn drawn_of(sources: &Sources, places: &[(Span, &str)], style: Style) -> String {
         let labels = places.iter().map(|(span, text)| Label { span: *span, text }).collect();
         let notice =
             Notice { severity: Severity::Error, code: "HK0012".into(), message: "bad", labels, hint: Some("better") };
         let mut out = String::new();
-        draw_notice(&notice, &Lines::new(&source), style, &mut out);
+        draw_notice(&notice, &Lines::new(sources), style, &mut out);
         out
     }
 
@@ -301,6 +335,16 @@ mod tests {
         let expected = "error[HK0012]: bad\n  --> service.hk:4:4\n 1 | fn f(a, b, a) { a }\n   |    - - and a parameter\n\
             \x20  |    first defined here\n...\n 4 | fn f() { 1 }\n   |    ^ defined again\nhint: better\n";
         assert_eq!(drawn(text, &places, Style::PLAIN), expected);
+    }
+
+    #[test]
+    fn places_in_several_files_are_shown_file_by_file() {
+        let mut sources = Sources::from(Source::new("main.hk", "fn main() {\n  t.f(1)\n}\n"));
+        let start = sources.push(Source::new("lib/t.hk", "\n".repeat(99) + "fn f() { 1 }\n")).unwrap() as usize + 99;
+        let places = [(Span::new(14, 20), "called here"), (Span::new(start + 3, start + 4), "defined here")];
+        let expected = "error[HK0012]: bad\n    --> main.hk:2:3\n   2 |   t.f(1)\n     |   ^^^^^^ called here\n    ::: \
+            lib/t.hk:100:4\n 100 | fn f() { 1 }\n     |    - defined here\nhint: better\n";
+        assert_eq!(drawn_of(&sources, &places, Style::PLAIN), expected);
     }
 
     #[test]

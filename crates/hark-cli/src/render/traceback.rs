@@ -69,7 +69,7 @@ fn draw_frames(frames: &[TraceFrame], omitted: u64, lines: &Lines<'_>, style: St
 
 fn draw_frame(frame: &TraceFrame, lines: &Lines<'_>, style: Style, out: &mut String) {
     let place = lines.location(frame.span.start);
-    out.push_str(&format!("  thread {}, {}:{}, in ", frame.thread, escape::line(lines.path()), place.line));
+    out.push_str(&format!("  thread {}, {}:{}, in ", frame.thread, escape::line(place.file), place.line));
     style.push(out, Paint::Strong, &escape::line(&shortened(&frame.function)));
     out.push('\n');
     let line = source_line(frame.span, lines);
@@ -85,7 +85,7 @@ fn source_line(span: Span, lines: &Lines<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hark_bytecode::Source;
+    use hark_bytecode::{Source, Sources};
 
     use super::*;
 
@@ -97,7 +97,7 @@ mod tests {
     }
 
     fn drawn(error: &Error) -> String {
-        let source = Source::new("x.hk", TEXT);
+        let source = Sources::from(Source::new("x.hk", TEXT));
         let mut out = String::new();
         draw_error(error, &Lines::new(&source), Style::PLAIN, &mut out);
         out

@@ -108,7 +108,7 @@ mod tests {
 
     fn written(value: &Value) -> String {
         let executable = Executable {
-            source: Source::new("x.hk", ""),
+            sources: Source::new("x.hk", "").into(),
             names: vec![],
             functions: vec![],
             foreign: vec![],

@@ -210,7 +210,10 @@ impl Host for Nowhere {
 fn the_machine_reads_a_program_and_a_thread() {
     for version in VERSIONS {
         let executable = Executable::decode(&fs::read(golden(version, "program.executable")).unwrap()).unwrap();
-        assert_eq!(&*executable.source.text, fs::read_to_string(golden(version, "golden.hk")).unwrap());
+        assert_eq!(
+            &*executable.sources.files()[0].source.text,
+            fs::read_to_string(golden(version, "golden.hk")).unwrap()
+        );
         let program = Program::new(executable).unwrap();
         let snapshot = fs::read(golden(version, "thread.snapshot")).unwrap();
         let mut thread = Thread::restore(&snapshot, &program).unwrap();

@@ -1,7 +1,5 @@
 //! Strings, with Python's escapes.
 
-use hark_bytecode::Span;
-
 use super::Lexer;
 use super::aliases::alias;
 use crate::diagnostic::{Code, Diagnostic};
@@ -24,7 +22,7 @@ impl Lexer<'_> {
                     return TokenKind::String(text.into());
                 }
                 _ => {
-                    let span = Span::new(start, self.at.min(start + 1));
+                    let span = self.span(start, self.at.min(start + 1));
                     let unterminated = Diagnostic::error(Code::UnterminatedString, "this string has no end", span);
                     let hint =
                         format!("close it with `{quote}` on the same line; a line break inside is written `\\n`");

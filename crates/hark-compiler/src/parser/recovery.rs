@@ -31,7 +31,7 @@ impl<'t> Parser<'t, '_> {
     /// Whether the next token stands at the very beginning of a line. An `fn` that does belongs to the top level, and
     /// the body before it lacks its `}`; one that does not is meant to be nested.
     pub(super) fn begins_line(&self) -> bool {
-        let before = &self.text[..self.span().start as usize];
+        let before = &self.text[..self.span().start as usize - self.base];
         before.chars().next_back().is_none_or(|last| last == BYTE_ORDER_MARK || LINE_BREAKS.contains(&last))
     }
 

@@ -23,7 +23,7 @@ pub fn program() -> Arc<Program> {
         attributes: Attributes::default(),
     };
     let executable = Executable {
-        source,
+        sources: source.into(),
         names: vec!["main".into()],
         functions: vec![main],
         foreign: Vec::new(),

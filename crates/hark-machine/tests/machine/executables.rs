@@ -24,7 +24,7 @@ fn executable(parameters: u32, code: Vec<Instruction>) -> Executable {
         attributes: Attributes::default(),
     };
     Executable {
-        source: Source::new("test.hk", ""),
+        sources: Source::new("test.hk", "").into(),
         names: vec![Arc::from("x"), Arc::from("y")],
         functions: vec![function],
         foreign: Vec::new(),

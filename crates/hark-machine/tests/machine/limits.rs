@@ -108,6 +108,7 @@ fn an_error_of_a_limit_has_its_place_and_changes_nothing() {
         let Effect::Failed(error) = thread.run(&program, u32::MAX, &mut Gather::default()) else { panic!("it fails") };
         let span = error.trace[0].span;
         assert_eq!(&*error.kind, "limit");
-        assert_eq!(&program.executable().source.text[span.start as usize..span.end as usize], "x * x");
+        let text = &program.executable().sources.files()[0].source.text;
+        assert_eq!(&text[span.start as usize..span.end as usize], "x * x");
     }
 }
