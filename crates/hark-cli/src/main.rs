@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     process::prepare();
     let command = match args::parse(env::args_os().collect()) {
         Ok(command) => command,
-        Err(error) => return explain_command_line(&error),
+        Err(error) => return explain_command_line(error),
     };
     let done = match &command {
         Command::Run(wanted) => commands::run::run(wanted),
@@ -81,13 +81,19 @@ fn explain_failure(failure: Failure, command: &Command) -> u8 {
 }
 
 /// Prints help, the version, or what is wrong with the command line.
-fn explain_command_line(error: &clap::Error) -> ExitCode {
+fn explain_command_line(error: clap::Error) -> ExitCode {
+    let status = u8::try_from(error.exit_code()).unwrap_or(2);
+    if error.use_stderr() {
+        output::tell_drawn(&render::draw_command_line(error, Style::for_stderr()));
+        return ExitCode::from(status);
+    }
+    // Nothing in it is the user's.
     match error.print() {
-        Err(fault) if !error.use_stderr() => {
+        Ok(()) => ExitCode::from(status),
+        Err(fault) => {
             let failure = Failure::Output(fault);
             output::tell(&failure.drawn(Style::for_stderr()));
             ExitCode::from(failure.exit_status())
         }
-        _ => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
     }
 }

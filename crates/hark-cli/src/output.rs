@@ -29,6 +29,10 @@ pub fn write_raw(text: &str) -> Result<(), Failure> {
 
 /// Tells the user something. If nobody listens, there is nobody to tell that either.
 pub fn tell(text: &str) {
-    let text = escape::whole(text, Style::for_stderr().is_colored());
+    tell_drawn(&escape::whole(text, Style::for_stderr().is_colored()));
+}
+
+/// The same with a text that others have painted, and escaped.
+pub fn tell_drawn(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

@@ -2,6 +2,7 @@
 //!
 //! Everything is drawn into a `String`, so that it is written in one piece and tests need no terminal.
 
+mod command_line;
 pub mod escape;
 mod lines;
 mod notice;
@@ -10,6 +11,7 @@ mod style;
 mod summary;
 mod traceback;
 
+pub use command_line::draw_command_line;
 pub use lines::Lines;
 pub use notice::{Label, Notice, Severity, draw_notice};
 pub use style::{Paint, Style};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::{Catalog, Filter, MemoryStorage, SessionId, Storage, StorageError, Summary};
 
-use crate::args::{StorageChoice, StorageName};
+use crate::args::{KeptStorage, StorageChoice, StorageName};
 use crate::failure::Failure;
 use crate::project::Project;
 use crate::trust;
@@ -18,7 +18,7 @@ use crate::trust;
 pub fn for_new_session(project: &Project, asked: &StorageChoice) -> Result<Option<Arc<SqliteStorage>>, Failure> {
     match asked.name.or(project.settings.storage).unwrap_or(StorageName::Memory) {
         StorageName::Memory => Ok(None),
-        StorageName::Sqlite => open(project, &data_dir(project, asked)?).map(Some),
+        StorageName::Sqlite => open(project, &data_dir(project, asked.data_dir.as_deref())?).map(Some),
     }
 }
 
@@ -39,16 +39,15 @@ pub fn or_memory(file: Option<Arc<SqliteStorage>>) -> Arc<dyn Storage> {
     }
 }
 
-/// The storage that sessions are looked for in: what the command line says, else `hark.toml` if sessions last there,
-/// else the file in `data_dir`. None if nothing was ever kept there.
+/// The storage that sessions are looked for in: the file in the folder that the command line names, else in `data_dir`. None if nothing was ever kept there.
 ///
 /// # Errors
 /// If it cannot be opened, or keeps no sessions.
-pub fn of_kept_sessions(project: &Project, asked: &StorageChoice) -> Result<Option<Arc<SqliteStorage>>, Failure> {
+pub fn of_kept_sessions(project: &Project, asked: &KeptStorage) -> Result<Option<Arc<SqliteStorage>>, Failure> {
     if asked.name == Some(StorageName::Memory) {
         return Err(Failure::usage("sessions in memory end with their process, so there are none to look for"));
     }
-    let folder = data_dir(project, asked)?;
+    let folder = data_dir(project, asked.data_dir.as_deref())?;
     if !SqliteStorage::exists(&folder) {
         return Ok(None);
     }
@@ -59,11 +58,11 @@ pub fn of_kept_sessions(project: &Project, asked: &StorageChoice) -> Result<Opti
 ///
 /// # Errors
 /// If sessions are not to last.
-pub fn folder_to_serve(project: &Project, asked: &StorageChoice) -> Result<PathBuf, Failure> {
+pub fn folder_to_serve(project: &Project, asked: &KeptStorage) -> Result<PathBuf, Failure> {
     if asked.name == Some(StorageName::Memory) {
         return Err(Failure::usage("sessions in memory end with their process, so a worker cannot serve them"));
     }
-    data_dir(project, asked)
+    data_dir(project, asked.data_dir.as_deref())
 }
 
 /// The session whose id begins so; without an id the newest.
@@ -99,8 +98,8 @@ pub fn split_future_id(text: &str) -> Option<(SessionId, &str)> {
 }
 
 /// The folder that sessions are kept in. One that the command line names may be anybody's.
-fn data_dir(project: &Project, asked: &StorageChoice) -> Result<PathBuf, Failure> {
-    if let Some(named) = &asked.data_dir {
+fn data_dir(project: &Project, named: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(named) = named {
         return std::path::absolute(named)
             .map_err(|error| Failure::usage(format!("`{}` is no folder: {error}", named.display())));
     }

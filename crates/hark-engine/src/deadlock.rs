@@ -1,6 +1,7 @@
 //! A session in which nothing can happen any more, though threads wait.
 
-use hark_machine::{Awaited, Error, Program};
+use hark_bytecode::shortened;
+use hark_machine::{Awaited, Error, Program, Value};
 
 use crate::id::ThreadId;
 use crate::limits::DEADLOCK_THREADS_MAX;
@@ -8,19 +9,26 @@ use crate::record::{Key, Record, Status};
 use crate::report::SessionError;
 use crate::storage::{Range, SessionStorage, StorageError};
 
-/// The error of a deadlock: what the first threads wait for, and where the very first of them stands.
+/// The error of a deadlock: what the first threads wait for, and where the very first of them stands. Its data are the names of
+/// the promises among that, which somebody outside could resolve if the session were kept.
 pub(crate) fn describe(records: &dyn SessionStorage, program: &Program) -> Result<SessionError, StorageError> {
     let live = records.scan(Range::Live(ThreadId(0)), usize::MAX)?;
     let mut first = None;
     let mut waiting = Vec::new();
+    let mut promises = Vec::new();
     for record in &live {
         let Record::Live(thread, live) = record else { continue };
         let Some(text) = wait_text(*thread, &live.status) else { continue };
         first.get_or_insert(*thread);
         waiting.push(text);
+        if let Status::Waiting(Awaited::Promise(id)) | Status::Following(Awaited::Promise(id)) = &live.status
+            && promises.len() < DEADLOCK_THREADS_MAX
+        {
+            promises.push(Value::string(&**id));
+        }
     }
     let thread = first.unwrap_or(ThreadId(0));
-    let mut error = Error::new("deadlock", message(waiting));
+    let mut error = Error::new("deadlock", message(waiting)).with_data(Value::list(promises));
     if let Some((trace, omitted)) = stack(records, program, thread)? {
         error.trace = trace;
         error.omitted = omitted;
@@ -31,10 +39,10 @@ pub(crate) fn describe(records: &dyn SessionStorage, program: &Program) -> Resul
 fn wait_text(thread: ThreadId, status: &Status) -> Option<String> {
     match status {
         Status::Waiting(Awaited::Promise(id)) => {
-            Some(format!("thread {thread} waits for future `{id}`, which nothing can resolve"))
+            Some(format!("thread {thread} waits for future `{}`, which nothing can resolve", shortened(id)))
         }
         Status::Following(Awaited::Promise(id)) => {
-            Some(format!("thread {thread} ended with future `{id}`, which nothing can resolve"))
+            Some(format!("thread {thread} ended with future `{}`, which nothing can resolve", shortened(id)))
         }
         Status::Waiting(Awaited::Thread(other)) => Some(format!("thread {thread} waits for thread {other}")),
         Status::Following(Awaited::Thread(other)) => {

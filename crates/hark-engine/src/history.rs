@@ -52,8 +52,14 @@ pub enum Event {
         /// Which try.
         attempt: u32,
     },
-    /// The Python function answered.
+    /// The Python function returned a value.
     Returned {
+        /// Which try, if not the last one that was made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempt: Option<u32>,
+    },
+    /// The call ended with an error: the Python function raised an exception, for one.
+    Raised {
         /// Which try, if not the last one that was made.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attempt: Option<u32>,
@@ -158,6 +164,7 @@ impl Event {
             Event::Started { .. } => "started",
             Event::Called { .. } => "called",
             Event::Returned { .. } => "returned",
+            Event::Raised { .. } => "raised",
             Event::Waited { .. } => "waited",
             Event::Followed { .. } => "followed",
             Event::Slept { .. } => "slept",
@@ -184,6 +191,8 @@ impl fmt::Display for Event {
             Event::Called { function, attempt } => write!(formatter, "called {function} (try {attempt})"),
             Event::Returned { attempt: None } => formatter.write_str("the call returned"),
             Event::Returned { attempt: Some(attempt) } => write!(formatter, "the call returned (try {attempt})"),
+            Event::Raised { attempt: None } => formatter.write_str("the call raised an error"),
+            Event::Raised { attempt: Some(attempt) } => write!(formatter, "the call raised an error (try {attempt})"),
             Event::Waited { future } => write!(formatter, "waits for {future}"),
             Event::Followed { future } => write!(formatter, "ended with {future}"),
             Event::Slept { until } => write!(formatter, "sleeps until {until}"),

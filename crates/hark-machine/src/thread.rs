@@ -73,6 +73,11 @@ impl Thread {
         error
     }
 
+    /// Whether it has made its first call.
+    pub fn has_begun(&self) -> bool {
+        !matches!(self.state, State::Calling(..))
+    }
+
     /// How many registers it has, whatever is in them.
     pub fn registers(&self) -> usize {
         self.registers.len()

@@ -13,13 +13,24 @@ pub enum StorageName {
     Sqlite,
 }
 
-/// The storage that is asked for.
+/// The storage that is asked for, for a session that is started.
 #[derive(Debug, Args)]
 pub struct StorageChoice {
-    /// Where sessions are kept. Without it: `storage` of hark.toml
+    /// Where the session is kept. Without it: `storage` of hark.toml, else memory
     #[arg(id = "storage", short = 's', long = "storage", value_name = "STORAGE")]
     pub name: Option<StorageName>,
-    /// Where the file with kept sessions is. Without it: `data_dir` of hark.toml
+    /// Where the file with kept sessions is. Without it: `data_dir` of hark.toml, else .hark
+    #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// The storage that is asked for, by a command on sessions that are kept.
+#[derive(Debug, Args)]
+pub struct KeptStorage {
+    /// Where the sessions are kept: `sqlite`, whatever hark.toml says. `memory` is refused: sessions there end with their process
+    #[arg(id = "storage", short = 's', long = "storage", value_name = "STORAGE")]
+    pub name: Option<StorageName>,
+    /// Where the file with kept sessions is. Without it: `data_dir` of hark.toml, else .hark
     #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     pub data_dir: Option<PathBuf>,
 }
@@ -53,7 +64,7 @@ pub struct ConfigFile {
 #[derive(Debug, Args)]
 pub struct Kept {
     #[command(flatten)]
-    pub storage: StorageChoice,
+    pub storage: KeptStorage,
     #[command(flatten)]
     pub config: ConfigFile,
     /// Print JSON

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::options::{ConcurrencyChoice, ConcurrencyName, ConfigFile, Kept, StorageChoice};
+use super::options::{ConcurrencyChoice, ConcurrencyName, ConfigFile, StorageChoice};
 
 /// `hark run`
 #[derive(Debug, Args)]
@@ -166,7 +166,12 @@ pub struct Bench {
     #[arg(short = 'c', value_name = "KIND", default_value = "threads")]
     pub invoker: ConcurrencyName,
     #[command(flatten)]
-    pub kept: Kept,
+    pub storage: StorageChoice,
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `hark explain`

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::options::{ConcurrencyChoice, ConfigFile, Kept, StorageChoice};
+use super::options::{ConcurrencyChoice, ConfigFile, Kept, KeptStorage};
 
 /// `hark sessions`
 #[derive(Debug, Args)]
@@ -118,12 +118,12 @@ pub struct Stdout {
 #[command(after_help = "\
 Examples:
   hark events                   of the newest session, thread by thread
-  hark events --unified         in the order in which it happened")]
+  hark events --unified         in the order of time")]
 pub struct Events {
     /// The session: the beginning of its id is enough. Without it: the newest
     #[arg(value_name = "ID")]
     pub id: Option<String>,
-    /// In the order in which it happened, not thread by thread
+    /// In the order of time, not thread by thread
     #[arg(short, long)]
     pub unified: bool,
     /// Go on as it comes, until the session ends
@@ -147,7 +147,7 @@ pub struct Resolve {
     #[arg(value_name = "JSON", allow_hyphen_values = true)]
     pub value: String,
     #[command(flatten)]
-    pub storage: StorageChoice,
+    pub storage: KeptStorage,
     #[command(flatten)]
     pub config: ConfigFile,
 }
@@ -163,7 +163,7 @@ pub struct Fail {
     #[arg(value_name = "MESSAGE", allow_hyphen_values = true)]
     pub message: String,
     #[command(flatten)]
-    pub storage: StorageChoice,
+    pub storage: KeptStorage,
     #[command(flatten)]
     pub config: ConfigFile,
 }
@@ -173,7 +173,7 @@ pub struct Fail {
 #[command(after_help = "Examples:\n  hark worker                   in the project's folder; Ctrl-C stops it")]
 pub struct Worker {
     #[command(flatten)]
-    pub storage: StorageChoice,
+    pub storage: KeptStorage,
     #[command(flatten)]
     pub config: ConfigFile,
     #[command(flatten)]
@@ -197,7 +197,7 @@ pub struct Export {
     #[arg(long)]
     pub copy: bool,
     #[command(flatten)]
-    pub storage: StorageChoice,
+    pub storage: KeptStorage,
     #[command(flatten)]
     pub config: ConfigFile,
 }
@@ -213,7 +213,7 @@ pub struct Import {
     #[arg(short, long)]
     pub yes: bool,
     #[command(flatten)]
-    pub storage: StorageChoice,
+    pub storage: KeptStorage,
     #[command(flatten)]
     pub config: ConfigFile,
 }

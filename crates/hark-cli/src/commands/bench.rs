@@ -29,13 +29,13 @@ use crate::storage;
 /// # Errors
 /// If the program cannot be run, or the storage cannot be opened.
 pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
-    let loaded = project::load(wanted.file.as_deref(), wanted.kept.config.path.as_deref())?;
+    let loaded = project::load(wanted.file.as_deref(), wanted.config.path.as_deref())?;
     let executable = Compiled::new(&loaded).into_executable()?;
     let Entry { callee, arguments } = Entry::new(&executable, &wanted.function, &wanted.arguments)?;
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
     let program = Arc::new(program);
     let start = Start { program: program.clone(), callee, arguments };
-    let file = storage::for_new_session(&loaded.project, &wanted.kept.storage)?;
+    let file = storage::for_new_session(&loaded.project, &wanted.storage)?;
     let invoker = session::invoker(&loaded.project, file.as_ref(), wanted.invoker)?;
     let interruption = Interruption::default();
     let mut serving = Serving::new(
@@ -54,7 +54,7 @@ pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
     serving.end()?;
     let used = Usage::now(file.as_deref()).since(&before);
     let figures = Figures::new(&ran, took, used);
-    if wanted.kept.json {
+    if wanted.json {
         figures.write_json()?
     } else {
         output::write_out(&figures.table())?

@@ -1,10 +1,11 @@
 //! `hark stdout`, `hark events`
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
 
-use hark_engine::{Event, HistoryReader, LogEntry, SessionId, Timestamp};
+use hark_engine::{Event, HistoryReader, LogEntry, SessionId, ThreadId, Timestamp};
 
 use super::FINISHED;
 use super::kept::Store;
@@ -21,8 +22,12 @@ const FOLLOW_INTERVAL: Duration = Duration::from_millis(50);
 /// Which entries of a history are shown, and in which order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
+    /// What was printed, in the order in which it was written down.
     Printed,
-    InOrder,
+    /// All, as it is written down.
+    AsItComes,
+    /// All, in the order of time.
+    ByTime,
     ByThread,
 }
 
@@ -56,7 +61,11 @@ pub fn stdout(wanted: &args::Stdout) -> Result<u8, Failure> {
 /// # Errors
 /// If there is no such session, or it cannot be read.
 pub fn events(wanted: &Events) -> Result<u8, Failure> {
-    let order = if wanted.unified || wanted.follow { Wanted::InOrder } else { Wanted::ByThread };
+    let order = match (wanted.follow, wanted.unified) {
+        (true, _) => Wanted::AsItComes,
+        (false, true) => Wanted::ByTime,
+        (false, false) => Wanted::ByThread,
+    };
     show(&wanted.kept, wanted.id.as_deref(), wanted.follow, order, Form::of(&wanted.kept))
 }
 
@@ -115,7 +124,7 @@ fn read_history(
         while let Some(page) = history.page().map_err(storage::failure)? {
             let is_wanted = |entry: &LogEntry| wanted != Wanted::Printed || entry.is_printed();
             entries.extend(page.into_iter().filter(is_wanted));
-            if wanted != Wanted::ByThread {
+            if matches!(wanted, Wanted::Printed | Wanted::AsItComes) {
                 show(&entries)?;
                 entries.clear();
             }
@@ -126,8 +135,28 @@ fn read_history(
         store.storage.check_in_place().map_err(storage::failure)?;
         thread::sleep(FOLLOW_INTERVAL);
     }
-    entries.sort_by_key(|entry| entry.thread);
+    match wanted {
+        Wanted::Printed | Wanted::AsItComes => {}
+        Wanted::ByTime => entries = by_time(entries),
+        Wanted::ByThread => entries.sort_by_key(|entry| entry.thread),
+    }
     show(&entries)
+}
+
+/// Threads are written down one after the other, each with what it did in a while. What a thread did stays in its order, even
+/// if the clock was set back meanwhile.
+fn by_time(entries: Vec<LogEntry>) -> Vec<LogEntry> {
+    let mut latest: HashMap<ThreadId, Timestamp> = HashMap::new();
+    let mut timed: Vec<(Timestamp, LogEntry)> = entries
+        .into_iter()
+        .map(|entry| {
+            let latest = latest.entry(entry.thread).or_insert(entry.time);
+            *latest = entry.time.max(*latest);
+            (*latest, entry)
+        })
+        .collect();
+    timed.sort_by_key(|(time, _)| *time);
+    timed.into_iter().map(|(_, entry)| entry).collect()
 }
 
 fn is_over(store: &Store, id: &SessionId) -> Result<bool, Failure> {
@@ -168,4 +197,22 @@ fn write_json<W: Write>(entries: &[LogEntry], json: &mut Json<W>) -> io::Result<
         json.close('}')?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_orders_threads_and_each_thread_keeps_its_own_order() {
+        let entry = |thread, time, text: &str| LogEntry {
+            time: Timestamp(time),
+            thread: ThreadId(thread),
+            event: Event::Printed { text: text.to_owned(), attempt: None },
+        };
+        // The clock was set back while thread 0 ran.
+        let written = vec![entry(0, 1, "a"), entry(0, 5, "d"), entry(0, 2, "e"), entry(1, 3, "b"), entry(1, 4, "c")];
+        let texts = by_time(written).into_iter().filter_map(|entry| Some(entry.into_printed()?.text));
+        assert_eq!(texts.collect::<String>(), "abcde");
+    }
 }

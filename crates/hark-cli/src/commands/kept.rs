@@ -7,7 +7,7 @@ use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::outside::{Outside, OutsideError};
 use hark_engine::{Catalog, SessionId, SessionState, Storage, Summary, Timestamp};
 
-use crate::args::{ConfigFile, StorageChoice};
+use crate::args::{ConfigFile, KeptStorage};
 use crate::failure::Failure;
 use crate::project::{self, Project};
 use crate::storage;
@@ -20,14 +20,14 @@ pub struct Store {
 
 impl Store {
     /// Opens it; None if nothing was ever kept there.
-    pub fn open(choice: &StorageChoice, config: &ConfigFile) -> Result<Option<Store>, Failure> {
+    pub fn open(choice: &KeptStorage, config: &ConfigFile) -> Result<Option<Store>, Failure> {
         let project = project::load_here(config.path.as_deref())?;
         let found = storage::of_kept_sessions(&project, choice)?;
         Ok(found.map(|storage| Store { project, storage }))
     }
 
     /// The same where there must be sessions.
-    pub fn existing(choice: &StorageChoice, config: &ConfigFile) -> Result<Store, Failure> {
+    pub fn existing(choice: &KeptStorage, config: &ConfigFile) -> Result<Store, Failure> {
         Store::open(choice, config)?.ok_or_else(|| {
             Failure::usage("there are no sessions here").with_hint("`hark run -s sqlite FILE` starts one")
         })

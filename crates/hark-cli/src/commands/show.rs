@@ -7,7 +7,7 @@ use hark_bytecode::shortened;
 use hark_engine::outside::Outside;
 use hark_engine::storage::Range;
 use hark_engine::{Event, FutureId, HistoryReader, Key, LogEntry, Record, Report, Summary, ThreadId, ThreadStatus};
-use hark_machine::TraceFrame;
+use hark_machine::{Thread, TraceFrame};
 
 use super::FINISHED;
 use super::kept::{Store, outside_failure, shown_duration, shown_state};
@@ -19,13 +19,19 @@ use crate::render::{Lines, Paint, Style, draw_error, escape};
 use crate::report::{self, Json};
 use crate::storage;
 
+/// The most that is shown of what a thread waits for, or broke by. An error is shown once more below, with more of it.
+const DETAIL_CHARACTERS_MAX: usize = 200;
+
+/// The state of a thread that an error has left.
+const BROKEN: &str = "broken";
+
 /// One thread, as far as it is known.
 #[derive(Default)]
 struct Shown {
     function: String,
     parent: Option<ThreadId>,
     children: Vec<ThreadId>,
-    /// "running", "waiting", "sleeping", "calling", "finished", "broken".
+    /// "ready" (it can run, and has not begun or nobody serves it), "running", "waiting", "sleeping", "calling", "finished", "broken".
     state: &'static str,
     /// What it waits for, and such.
     detail: String,
@@ -73,14 +79,17 @@ fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<Threa
         };
         let thread = threads.entry(number).or_default();
         let calls = live.call.as_ref().map(|call| (call.foreign, call.attempt));
+        let state = live.state.take();
+        // Which of them have a worker at this moment, that nobody has written down.
+        let may_run = summary.is_served && state.as_ref().is_some_and(Thread::has_begun);
         (thread.state, thread.detail) = match &live.status {
-            ThreadStatus::Runnable => ("running", String::new()),
+            ThreadStatus::Runnable => (if may_run { "running" } else { "ready" }, String::new()),
             ThreadStatus::Waiting(awaited) => ("waiting", format!("for {}", FutureId::from(awaited))),
             ThreadStatus::Following(awaited) => ("waiting", format!("at its end for {}", FutureId::from(awaited))),
             ThreadStatus::Sleeping(until) => ("sleeping", format!("until {until}")),
             ThreadStatus::Calling(_) => ("calling", called(session, calls)),
         };
-        if let Some(state) = live.state.take() {
+        if let Some(state) = state {
             thread.place = state.stack(session.program(), number.0).0.pop();
         }
     }
@@ -117,7 +126,7 @@ fn note(threads: &mut BTreeMap<ThreadId, Shown>, entry: LogEntry) {
     match entry.event {
         Event::Started { function, parent } => (thread.function, thread.parent) = (function, parent),
         Event::Finished => (thread.state, thread.detail) = ("finished", String::new()),
-        Event::Broke { message, .. } => (thread.state, thread.detail) = ("broken", message),
+        Event::Broke { message, .. } => (thread.state, thread.detail) = (BROKEN, message),
         _ => {}
     }
 }
@@ -166,8 +175,14 @@ fn draw_threads(threads: &BTreeMap<ThreadId, Shown>, lines: &Lines<'_>, style: S
         open.extend(thread.children.iter().rev().map(|child| (*child, depth + 1)));
         out.push_str(&"  ".repeat(depth.min(20)));
         style.push(out, Paint::Strong, &format!("thread {number} {}", escape::line(&shortened(&thread.function))));
-        let state = [thread.state, &thread.detail].join(" ");
-        out.push_str(&format!(": {}", escape::line(state.trim_end())));
+        let detail = escape::cut(&thread.detail, DETAIL_CHARACTERS_MAX);
+        // What others wrote is told apart; the rest goes on with the sentence.
+        let separator = match thread.state {
+            _ if detail.is_empty() => "",
+            BROKEN => ": ",
+            _ => " ",
+        };
+        out.push_str(&format!(": {}{separator}{}", thread.state, escape::line(&detail)));
         if let Some(place) = &thread.place {
             let at = lines.location(place.span.start);
             let function = shortened(&place.function);

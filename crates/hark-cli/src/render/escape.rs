@@ -1,11 +1,15 @@
 //! What others wrote, made fit for a terminal: names, messages and paths may hold escape sequences, line breaks that forge
 //! a line, and marks that turn the direction of the text around.
 //!
-//! Everything that is shown goes through here, except what the program itself prints.
+//! Everything that is shown goes through here, except what the program itself prints. What is very long is cut, too:
+//! `--json` has the whole of it.
 
 use std::borrow::Cow;
 
 use super::style;
+
+/// The most characters of a name or a message that are shown.
+const TEXT_CHARACTERS_MAX: usize = 4_000;
 
 /// What begins the lines of a text after the first one, so that none is taken for a line of ours.
 const INDENT: &str = "  ";
@@ -21,35 +25,60 @@ pub fn is_harmful(character: char) -> bool {
 
 /// A text within a line: a name, a path.
 pub fn line(text: &str) -> Cow<'_, str> {
-    escaped(text, |_| false)
+    cut_and_escaped(text, |_| false)
 }
 
-/// A line that a program has printed, in which a tab is none of ours to judge.
+/// A line that a program has printed, in which a tab is none of ours to judge. It is shown whole, however long it is.
 pub fn printed_line(text: &str) -> Cow<'_, str> {
     escaped(text, |character| character == '\t')
 }
 
 /// A text that may have several lines: a message.
 pub fn lines(text: &str) -> Cow<'_, str> {
-    let text = escaped(text, |character| matches!(character, '\n' | '\t'));
+    let text = cut_and_escaped(text, |character| matches!(character, '\n' | '\t'));
     if text.contains('\n') { Cow::Owned(text.replace('\n', &format!("\n{INDENT}"))) } else { text }
+}
+
+/// The beginning of a text, and how much more of it there is.
+pub fn cut(text: &str, characters_max: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(characters_max) {
+        Some((end, _)) => {
+            let more = text[end..].chars().count();
+            let noun = if more == 1 { "character" } else { "characters" };
+            Cow::Owned(format!("{}... ({more} more {noun})", &text[..end]))
+        }
+        None => Cow::Borrowed(text),
+    }
 }
 
 /// A whole text that is about to be shown, with our own colors in it. This is the last look at it, for what was not escaped
 /// where it was put in.
 pub fn whole(text: &str, is_colored: bool) -> Cow<'_, str> {
-    if !is_colored {
-        return escaped(text, |character| matches!(character, '\n' | '\t'));
+    whole_with(text, if is_colored { &style::CODES } else { &[] })
+}
+
+/// The same for a text with these codes in it, and no others.
+pub fn whole_with<'a>(text: &'a str, codes: &[&str]) -> Cow<'a, str> {
+    let is_kept = |character: char| matches!(character, '\n' | '\t');
+    if codes.is_empty() {
+        return escaped(text, is_kept);
     }
     let mut parts = text.split('\x1b');
-    let mut out = escaped(parts.next().unwrap_or_default(), |character| matches!(character, '\n' | '\t')).into_owned();
+    let mut out = escaped(parts.next().unwrap_or_default(), is_kept).into_owned();
     for part in parts {
-        let code = style::CODES.iter().find(|code| part.starts_with(&code[1..]));
+        let code = codes.iter().find(|code| part.starts_with(&code[1..]));
         let rest = part.strip_prefix(code.map_or("", |code| &code[1..])).unwrap_or(part);
         out.push_str(code.unwrap_or(&"\\x1b"));
-        out.push_str(&escaped(rest, |character| matches!(character, '\n' | '\t')));
+        out.push_str(&escaped(rest, is_kept));
     }
     Cow::Owned(out)
+}
+
+fn cut_and_escaped(text: &str, is_kept: impl Fn(char) -> bool) -> Cow<'_, str> {
+    match cut(text, TEXT_CHARACTERS_MAX) {
+        Cow::Borrowed(text) => escaped(text, is_kept),
+        Cow::Owned(text) => Cow::Owned(escaped(&text, is_kept).into_owned()),
+    }
 }
 
 fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -87,6 +116,17 @@ mod tests {
     #[test]
     fn a_second_line_is_seen_to_be_one() {
         assert_eq!(lines("no\nerror: all is lost\x1b[2J"), "no\n  error: all is lost\\x1b[2J");
+    }
+
+    #[test]
+    fn what_is_very_long_is_cut() {
+        assert_eq!(cut("äöü", 3), "äöü");
+        assert_eq!(cut("äöüß", 3), "äöü... (1 more character)");
+        let long = "\n".repeat(TEXT_CHARACTERS_MAX + 1_000);
+        assert!(line(&long).ends_with("\\n... (1000 more characters)"));
+        assert_eq!(line(&long).len(), 2 * TEXT_CHARACTERS_MAX + "... (1000 more characters)".len());
+        assert_eq!(lines(&long).matches('\n').count(), TEXT_CHARACTERS_MAX);
+        assert_eq!(printed_line(&"x".repeat(99_999)).len(), 99_999);
     }
 
     #[test]

@@ -12,6 +12,11 @@ use super::style::{Paint, Style};
 /// Of a longer trace only so many frames are shown at its beginning, and at its end.
 const FRAMES_AT_EACH_END: usize = 10;
 
+/// The most that is shown of what Python says. Hark's workers send no more; a session from elsewhere may have any text.
+const TRACEBACK_CHARACTERS_MAX: usize = 101_000;
+/// The most that is shown of one of its lines: the last one repeats the message.
+const TRACEBACK_LINE_CHARACTERS_MAX: usize = 1_000;
+
 /// Draws an error, with a line break at its end.
 pub fn draw_error(error: &Error, lines: &Lines<'_>, style: Style, out: &mut String) {
     draw_frames(&error.trace, error.omitted, lines, style, out);
@@ -19,17 +24,33 @@ pub fn draw_error(error: &Error, lines: &Lines<'_>, style: Style, out: &mut Stri
         draw_places(&[Label { span: frame.span, text: "" }], lines, Paint::Error, style, out);
     }
     // "error" is the kind of errors that have no other.
-    let title =
-        if &*error.kind == "error" { "error".to_owned() } else { format!("error[{}]", escape::line(&error.kind)) };
+    let title = if &*error.kind == "error" {
+        "error".to_owned()
+    } else {
+        format!("error[{}]", escape::line(&shortened(&error.kind)))
+    };
     style.push(out, Paint::Error, &title);
     style.push(out, Paint::Strong, &format!(": {}", escape::lines(&error.message)));
     out.push('\n');
     if let Some(traceback) = python_traceback(error) {
-        for line in traceback.trim_end().lines() {
-            style.push(out, Paint::Dim, format!("  {}", escape::printed_line(line)).trim_end());
+        for line in escape::cut(traceback.trim_end(), TRACEBACK_CHARACTERS_MAX).lines() {
+            let line = escape::cut(line, TRACEBACK_LINE_CHARACTERS_MAX);
+            style.push(out, Paint::Dim, format!("  {}", escape::printed_line(&line)).trim_end());
             out.push('\n');
         }
     }
+    if let Some(hint) = hint(error) {
+        style.push(out, Paint::Hint, "hint");
+        out.push_str(&format!(": {hint}\n"));
+    }
+}
+
+/// What to do about an error of which that is known.
+fn hint(error: &Error) -> Option<&'static str> {
+    let waits_for_promise = &*error.kind == "deadlock" && error.data.as_list().is_some_and(|names| !names.is_empty());
+    waits_for_promise.then_some(
+        "with `hark run -s sqlite` the session is kept and waits, and `hark resolve` gives a promise its value from outside",
+    )
 }
 
 /// What Python said, which a failed call carries as its data.

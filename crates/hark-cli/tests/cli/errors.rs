@@ -77,4 +77,45 @@ fn a_deadlock_says_who_waits_for_what() {
     let run = folder.hark("-q x.hk");
     assert_eq!(run.status, 1);
     assert!(run.stderr.contains("deadlock") && run.stderr.contains("no-1"), "{}", run.stderr);
+    assert!(run.stderr.contains("\nhint: with `hark run -s sqlite` the session is kept and waits"), "{}", run.stderr);
+    let report = folder.hark("--json x.hk").json();
+    assert_eq!(report["errors"][0]["data"], serde_json::json!(["approval/no-1"]));
+    folder.write("x.hk", "fn main() { list = [promise()]; f = async g(first(list)); await f }\nfn g(f) { await f }\n");
+    assert!(folder.hark("x.hk").stderr.contains("hint: with `hark run -s sqlite`"));
+}
+
+/// A terminal gets the beginning, programs get all.
+#[test]
+fn what_is_very_long_is_cut() {
+    let program = "import(fails, src.long, 1);\n\
+                   fn long(text, times) { if times == 0 { text } else { long(text + text, times - 1) } }\n\
+                   fn main() { error(long(\"x\", 17)) }\n\
+                   fn python() { fails(1000000) }\n\
+                   fn waits() { await future(long(\"x\", 17), \"1\") }\n";
+    let folder = Folder::with("what_is_very_long", program);
+    folder.write("src/long.py", "def fails(count):\n    raise ValueError('x' * count)\n");
+    let cut = format!("error: {}... (127072 more characters)\n", "x".repeat(4_000));
+    let run = folder.hark("-q x.hk");
+    assert!(run.stderr.ends_with(&cut), "{}", run.stderr);
+    assert_eq!(folder.hark("--json x.hk").json()["errors"][0]["message"].as_str().unwrap().len(), 1 << 17);
+    for line in ["-q x.hk -f python", "-q x.hk -f waits"] {
+        let run = folder.hark(line);
+        assert_eq!(run.status, 1, "{line}: {run:?}");
+        assert!(run.stderr.contains("xxx..."), "{line}: {run:?}");
+        assert!(run.stderr.len() < 9_000, "{line}: {}", run.stderr.len());
+    }
+    assert_eq!(folder.hark("run -q -s sqlite x.hk").status, 1);
+    let shown = folder.hark("show");
+    assert!(shown.stdout.ends_with(&cut), "{}", shown.stdout);
+    let thread = format!("thread 0 main: broken: {}... (130872 more characters)\n", "x".repeat(200));
+    assert!(shown.stdout.contains(&thread), "{}", shown.stdout);
+    let events = folder.hark("events");
+    assert!(
+        events.stdout.ends_with("xxx... (127087 more characters)\n"),
+        "{}",
+        &events.stdout[events.stdout.len() - 99..]
+    );
+    let message = |report: &serde_json::Value| report["errors"][0]["message"].as_str().unwrap().len();
+    assert_eq!(message(&folder.hark("show --json").json()), 1 << 17);
+    assert!(folder.hark("events --json").stdout.len() > 1 << 17);
 }

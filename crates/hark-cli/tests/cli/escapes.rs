@@ -58,6 +58,16 @@ fn names_of_files_and_settings() {
 }
 
 #[test]
+fn words_of_the_command_line() {
+    let folder = Folder::new("nasty_words");
+    for words in [["run", &format!("--{NASTY}")], ["check", &format!("--json={NASTY}")]] {
+        is_harmless(&folder.run(words));
+    }
+    is_harmless(&folder.run(["sessions", "--state", NASTY]));
+    is_harmless(&folder.run(["resolve", "x/y/z", NASTY]));
+}
+
+#[test]
 fn a_source() {
     let folder = Folder::with("a_nasty_source", "fn main() { \"owned\u{1b}[2J\u{9b}\u{202e}\u{2066}\"; nowhere }\n");
     is_harmless(&folder.hark("check x.hk"));

@@ -183,7 +183,7 @@ fn a_broken_session_is_shown_with_its_threads() {
     assert_eq!(fields, ["session", "state", "call", "file", "started", "ended"]);
     assert!(head.contains("\nstate    broken\ncall     bad()\nfile     x.hk\n"), "{head}");
     let threads =
-        "thread 0 bad: broken `first`: the list is empty\n  thread 1 worse: broken `first`: the list is empty\n";
+        "thread 0 bad: broken: `first`: the list is empty\n  thread 1 worse: broken: `first`: the list is empty\n";
     assert_eq!(rest, format!("{threads}\n{error}"));
     let shown = folder.hark("show --json").json();
     assert_eq!(
@@ -246,6 +246,48 @@ fn the_history_tells_what_happened() {
         (&json[0]["event"], &json[1]["event"], &json[1]["text"]),
         (&json!("started"), &json!("printed"), &json!("outer\n"))
     );
+}
+
+/// A call that raised is told as that, and events of several threads in the order of time.
+#[test]
+fn the_history_tells_what_raised_and_when() {
+    let folder = folder("the_history_tells_what_raised");
+    assert_eq!(folder.hark("run -s sqlite -q x.hk -f outer").status, 1);
+    let events = folder.hark("events --json").json();
+    let names = |events: &Value, thread: u64| -> Vec<String> {
+        let events = events.as_array().unwrap().iter().filter(|event| event["thread"] == thread);
+        events.map(|event| event["event"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&events, 1), ["started", "printed", "called", "printed", "raised", "broke"]);
+    let text = folder.hark("events").stdout;
+    assert!(text.contains("  the call raised an error\n") && !text.contains("returned"), "{text}");
+    let unified = folder.hark("events --unified --json").json();
+    let times: Vec<&str> = unified.as_array().unwrap().iter().map(|event| event["time"].as_str().unwrap()).collect();
+    assert!(times.is_sorted(), "{times:?}");
+    assert_eq!([0, 1].map(|thread| names(&unified, thread)), [0, 1].map(|thread| names(&events, thread)));
+}
+
+#[test]
+fn a_session_that_nobody_serves_yet_is_ready() {
+    let folder = folder("a_session_that_is_ready");
+    detach(&folder, "");
+    let shown = folder.hark("show").stdout;
+    assert!(shown.contains("\nthread 0 main: ready, in main at x.hk:2\n"), "{shown}");
+    assert_eq!(folder.hark("show --json").json()["threads"][0]["state"], "ready");
+}
+
+/// Only where a session is started can it be in memory.
+#[test]
+fn the_help_says_where_sessions_are_kept() {
+    let folder = folder("the_help_on_storages");
+    for command in ["sessions", "cancel", "resolve", "worker", "import"] {
+        let help = folder.hark(&format!("{command} -h")).stdout;
+        assert!(help.contains("`sqlite`, whatever hark.toml says. `memory` is refused"), "{help}");
+    }
+    for command in ["run", "bench"] {
+        let help = folder.hark(&format!("{command} -h")).stdout;
+        assert!(help.contains("`storage` of hark.toml, else memory"), "{help}");
+    }
 }
 
 #[test]

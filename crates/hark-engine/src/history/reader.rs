@@ -100,7 +100,7 @@ impl LostOutput {
                 }
             }
             Event::Called { attempt, .. } => calls.entry(entry.thread).or_default().attempt = *attempt,
-            Event::Returned { attempt } => {
+            Event::Returned { attempt } | Event::Raised { attempt } => {
                 if let Some(call) = calls.remove(&entry.thread) {
                     self.keep_only(entry.thread, &call, attempt.unwrap_or(call.attempt));
                 }
@@ -137,13 +137,14 @@ mod tests {
     use crate::surroundings::Timestamp;
 
     /// What is left of a history of one thread: `c2` is its second try, `p2` a piece of its output, `r` its end, `r1` one
-    /// that is the first try's, and anything else is printed by the thread.
+    /// that is the first try's, `e` and `e1` an end with an error, and anything else is printed by the thread.
     fn left(history: &str) -> String {
         let number = |word: &str| word[1..].parse().ok();
         let event = |word: &str| match word.as_bytes()[0] {
             b'c' => Event::Called { function: "f".into(), attempt: number(word).unwrap() },
             b'p' => Event::Printed { text: word.into(), attempt: number(word) },
             b'r' => Event::Returned { attempt: number(word) },
+            b'e' => Event::Raised { attempt: number(word) },
             _ => Event::Printed { text: word.into(), attempt: None },
         };
         let entry = |word| LogEntry { time: Timestamp(0), thread: ThreadId(3), event: event(word) };
@@ -161,6 +162,7 @@ mod tests {
         assert_eq!(left("c1 p1 c2 c3 p3 p3 r"), "p3 p3");
         assert_eq!(left("c1 p1 p1 c2 p2 r1 x"), "p1 p1 x");
         assert_eq!(left("c1 p1 r x c2 p2 r"), "p1 x p2", "a call that failed was retried");
+        assert_eq!(left("c1 p1 c2 p2 e c1 p1 e1"), "p2 p1");
     }
 
     #[test]

@@ -170,7 +170,7 @@ impl World {
                     seen.stopped += 1;
                 }
                 Event::Retried => seen.retried += 1,
-                Event::Returned { .. } => {}
+                Event::Returned { .. } | Event::Raised { .. } => {}
                 Event::Called { attempt, .. } => {
                     if attempt != 1 && attempt != seen.attempt + 1 {
                         return Err(format!(

@@ -84,7 +84,9 @@ impl Worker<'_> {
             // It may have been loaded before the last piece of output, which has changed nothing else of it.
             loaded.live = Some(stamp);
         }
-        self.log(loaded.thread, Event::Returned { attempt: (!is_last).then_some(attempt) });
+        let attempt = (!is_last).then_some(attempt);
+        let event = if answer.is_ok() { Event::Returned { attempt } } else { Event::Raised { attempt } };
+        self.log(loaded.thread, event);
         live.losses = 0;
         match answer {
             Ok(value) => {
