@@ -19,18 +19,21 @@ class EventLoop:
         self.loop = None
         # Tasks of modules, which were there before any call.
         self.kept = frozenset()
+        self.settings = ()
 
     def prepare(self):
         """To be called when modules were loaded: they may use `asyncio.get_event_loop()` in their functions."""
         if "asyncio" in sys.modules:
             self.open()
             self.kept = frozenset(sys.modules["asyncio"].all_tasks(self.loop))
+            self.settings = _settings_of(self.loop)
 
     def open(self):
         """Makes it the current one, also if the user's code has run, closed or set another."""
         asyncio = import_standard("asyncio")
         if self.loop is None or self.loop.is_closed() or self.loop.is_running():
             self.loop = _current(asyncio) or asyncio.new_event_loop()
+            self.settings = _settings_of(self.loop)
         asyncio.set_event_loop(self.loop)
 
     def run(self, awaitable):
@@ -38,10 +41,15 @@ class EventLoop:
         return self.loop.run_until_complete(_waited(awaitable))
 
     def settle(self):
-        """Ends the tasks that a call has left, lest they go on in the next one."""
+        """Ends the tasks that a call has left, lest they go on in the next one, and puts back how the loop is set."""
         if self.loop is None:
             return
         self.open()
+        if _settings_of(self.loop) != self.settings:
+            debug, factory, handler = self.settings
+            self.loop.set_debug(debug)
+            self.loop.set_task_factory(factory)
+            self.loop.set_exception_handler(handler)
         if self.left():
             self.loop.run_until_complete(self.cancel_left())
 
@@ -70,6 +78,10 @@ class EventLoop:
     def close(self):
         if self.loop is not None and not self.loop.is_running():
             self.loop.close()
+
+
+def _settings_of(loop):
+    return loop.get_debug(), loop.get_task_factory(), loop.get_exception_handler()
 
 
 async def _waited(awaitable):

@@ -4,42 +4,52 @@ Loading a module is part of setting a worker up: what that changes stays, such a
 What a function changes ends with its call. `docs/guide/python.md` lists what is put back and what is not.
 """
 import _locale
-import _signal
+import _operator
 import gc
 import os
-import signal
 import sys
 
+from _hark_environment import Environment
+from _hark_signals import Signals
 from _hark_streams import private_copy
 
 _locale_of_start = _locale.setlocale(_locale.LC_ALL, None)
 
 
-def _locale_text():
-    # Without the module, nobody has set it.
-    return _locale.setlocale(_locale.LC_ALL, None) if "locale" in sys.modules else _locale_of_start
+class _Setting:
+    """What reads it, what sets it, and what has it: of a module that is not loaded, it is as at first."""
+
+    def __init__(self, read, write, module="sys", first=None):
+        self.read, self.write, self.module, self.first = read, write, module, first
 
 
-def _set_locale(text):
-    _locale.setlocale(_locale.LC_ALL, text)
-
-
-# (what reads a setting, what sets it)
 _SETTINGS = [
-    (sys.getrecursionlimit, sys.setrecursionlimit),
-    (sys.getswitchinterval, sys.setswitchinterval),
-    (gc.isenabled, lambda is_on: gc.enable() if is_on else gc.disable()),
-    (_locale_text, _set_locale),
-    (
-        lambda: _signal.pthread_sigmask(_signal.SIG_BLOCK, ()),
-        lambda mask: _signal.pthread_sigmask(_signal.SIG_SETMASK, mask),
+    _Setting(sys.getrecursionlimit, sys.setrecursionlimit),
+    _Setting(sys.getswitchinterval, sys.setswitchinterval),
+    _Setting(sys.gettrace, sys.settrace),
+    _Setting(sys.getprofile, sys.setprofile),
+    _Setting(gc.isenabled, lambda is_on: gc.enable() if is_on else gc.disable()),
+    _Setting(gc.get_threshold, lambda threshold: gc.set_threshold(*threshold)),
+    _Setting(
+        lambda: _locale.setlocale(_locale.LC_ALL, None),
+        lambda text: _locale.setlocale(_locale.LC_ALL, text),
+        "locale",
+        _locale.setlocale(_locale.LC_ALL, None),
     ),
+    _Setting(
+        lambda: sys.modules["_socket"].getdefaulttimeout(),
+        lambda seconds: sys.modules["_socket"].setdefaulttimeout(seconds),
+        "_socket",
+    ),
+    _Setting(lambda: sys.modules["threading"]._trace_hook, lambda hook: sys.modules["threading"].settrace(hook), "threading"),
+    _Setting(lambda: sys.modules["threading"]._profile_hook, lambda hook: sys.modules["threading"].setprofile(hook), "threading"),
 ]
 if hasattr(sys, "set_int_max_str_digits"):
-    _SETTINGS.append((sys.get_int_max_str_digits, sys.set_int_max_str_digits))
+    _SETTINGS.append(_Setting(sys.get_int_max_str_digits, sys.set_int_max_str_digits))
 
-# Without those for real time, which cost as much as all others together, and which nobody uses.
-_SIGNALS = [int(each) for each in signal.valid_signals() if each < 32 and each not in (signal.SIGKILL, signal.SIGSTOP)]
+# What `sys` has that a call may replace.
+_HOOKS = ("argv", "excepthook", "displayhook", "breakpointhook", "unraisablehook")
+_hooks_of = _operator.itemgetter(*_HOOKS)
 
 
 class Process:
@@ -47,24 +57,28 @@ class Process:
 
     def __init__(self):
         self.folder = None
+        self.signals = Signals()
+        self.environment = Environment()
         self.save()
 
     def save(self):
         """Takes the state as it is for the one that each call is to find."""
-        self.settings = [(read, write, read()) for read, write in _SETTINGS]
-        self.handlers = list(map(_signal.getsignal, _SIGNALS))
-        self.wakeup = _signal.set_wakeup_fd(-1)
-        _signal.set_wakeup_fd(self.wakeup)
-        # One that comes again and again serves more than a call, such as a profiler.
-        self.ends_alarm = not _signal.getitimer(_signal.ITIMER_REAL)[1]
-        self.timers = [each for each in (_signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF) if not _signal.getitimer(each)[1]]
+        self.signals.save()
+        self.environment.save()
+        self.save_settings()
+        self.hooks = _hooks_of(vars(sys))
+        self.arguments = list(sys.argv)
         self.umask = os.umask(0o077)
         os.umask(self.umask)
-        self.arguments = sys.argv, list(sys.argv)
-        self.environment = os.environ, _copied(os.environ)
-        self.socket_timeout = _socket_timeout()
         self.decimal = sys.modules.get("decimal")
         self.save_folder()
+
+    def save_settings(self):
+        settings = [each for each in _SETTINGS if each.module in sys.modules]
+        self.readers = [each.read for each in settings]
+        self.values = [read() for read in self.readers]
+        self.saved = dict(zip(settings, self.values))
+        self.modules = len(sys.modules)
 
     def save_folder(self):
         """As an open descriptor: then it does not matter what becomes of its name."""
@@ -89,56 +103,29 @@ class Process:
         if self.decimal is not None:
             self.decimal.setcontext(self.decimal.getcontext().copy())
 
-    def disarm(self):
-        """At once when a function has returned: an alarm's handler may raise, or there is none and it kills."""
-        if self.ends_alarm:
-            _signal.alarm(0)
-
     def restore(self):
         """Raises what stands in its way: a worker that cannot be restored is to end."""
-        if list(map(_signal.getsignal, _SIGNALS)) != self.handlers:
-            self.restore_handlers()
-        for read, write, value in self.settings:
-            if read() != value:
-                write(value)
         if self.folder is not None:
             os.fchdir(self.folder)
         os.umask(self.umask)
-        sys.argv, sys.argv[:] = self.arguments
-        environ, values = self.environment
-        os.environ = environ
-        if _bytes_of(environ) != values:
-            _restore_environment(environ, values)
-        if _socket_timeout() != self.socket_timeout:
-            sys.modules["_socket"].setdefaulttimeout(self.socket_timeout)
+        if self.signals.have_changed:
+            self.signals.restore()
+        environment = self.environment
+        if environment.changed or os.environ is not environment.object:
+            environment.restore()
+        if [read() for read in self.readers] != self.values or len(sys.modules) != self.modules:
+            self.restore_settings()
+        if _hooks_of(vars(sys)) != self.hooks or sys.argv != self.arguments:
+            self.restore_hooks()
 
-    def restore_handlers(self):
-        _signal.set_wakeup_fd(self.wakeup)
-        # Timers of processor time are of no use without a handler.
-        for each in self.timers:
-            _signal.setitimer(each, 0)
-        for number, handler in zip(_SIGNALS, self.handlers):
-            if _signal.getsignal(number) != handler:
-                _signal.signal(number, handler)
+    def restore_settings(self):
+        for each in _SETTINGS:
+            if each.module in sys.modules:
+                value = self.saved.get(each, each.first)
+                if each.read() != value:
+                    each.write(value)
+        self.save_settings()
 
-
-def _bytes_of(environ):
-    """The bytes that stand behind `os.environ`: comparing them costs far less than comparing texts."""
-    return getattr(environ, "_data", None)
-
-
-def _copied(environ):
-    values = _bytes_of(environ)
-    return None if values is None else dict(values)
-
-
-def _restore_environment(environ, values):
-    for key in [each for each in environ if os.fsencode(each) not in values]:
-        del environ[key]
-    for key, value in values.items():
-        environ[os.fsdecode(key)] = os.fsdecode(value)
-
-
-def _socket_timeout():
-    module = sys.modules.get("_socket")
-    return module.getdefaulttimeout() if module else None
+    def restore_hooks(self):
+        vars(sys).update(zip(_HOOKS, self.hooks))
+        sys.argv[:] = self.arguments

@@ -1,4 +1,5 @@
 """The standard streams of a worker: descriptors 0 to 2 and Python's objects for them, which every call finds in order."""
+import _operator
 import _thread
 import errno
 import fcntl
@@ -12,6 +13,7 @@ from _hark_values import type_name
 PRIVATE_DESCRIPTORS_MIN = 100, 20, 3
 
 _NAMES = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
+_objects_of = _operator.itemgetter(*_NAMES)
 
 
 class _Unclosed(io.BufferedWriter):
@@ -74,6 +76,9 @@ class Output(io.TextIOWrapper):
 
     def flush_all(self):
         """What any thread has written."""
+        if not self.parts:
+            super().flush()
+            return
         with self.lock:
             for part in self.parts:
                 super().write(part[0])
@@ -109,22 +114,28 @@ class Streams:
         found = vars(sys).get("stdout")
         if found is not self.output:
             _succeeds(lambda: found.flush())
-        if not _succeeds(self.output.flush_all):
+        try:
+            self.output.flush_all()
+        except BaseException:
             # It was detached, or its descriptor was closed.
             os.dup2(self.pipe, 1)
             former, self.output = self.output, _new_output()
             self.replace(former, self.output)
 
     def save(self):
-        self.objects = [(name, vars(sys).get(name)) for name in _NAMES]
+        self.objects = tuple(map(vars(sys).get, _NAMES))
 
     def restore(self):
         os.dup2(self.pipe, 1)
         if self.errors is not None:
             os.dup2(self.errors, 2)
-        for name, value in self.objects:
-            if vars(sys).get(name) is not value:
-                setattr(sys, name, value)
+        try:
+            are_same = _objects_of(vars(sys)) == self.objects
+        except KeyError:
+            # One was deleted.
+            are_same = False
+        if not are_same:
+            vars(sys).update(zip(_NAMES, self.objects))
         if _is_closed(sys.stdin):
             os.dup2(self.empty, 0)
             self.replace(sys.stdin, open(0, closefd=False))
@@ -132,8 +143,8 @@ class Streams:
             self.replace(sys.stderr, open(2, "w", buffering=1, errors="backslashreplace", closefd=False))
 
     def replace(self, former, stream):
-        self.objects = [(name, stream if each is former else each) for name, each in self.objects]
-        for name, each in self.objects:
+        self.objects = tuple(stream if each is former else each for each in self.objects)
+        for name, each in zip(_NAMES, self.objects):
             if each is stream:
                 setattr(sys, name, stream)
 

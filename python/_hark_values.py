@@ -25,6 +25,12 @@ PACKED_LENGTH_MIN = 16
 # in bytes, but takes its time.
 CONTAINERS_MAX = 50_000_000
 
+# How many are encoded before all are counted.
+CONTAINERS_UNMEASURED = 100_000
+
+# The most characters of a text that fits in any case.
+SHORT_LENGTH_MAX = 1000
+
 # How many parts of an encoded value are joined at a time: each alone takes several times the memory of its bytes.
 PARTS_JOINED = 1 << 14
 
@@ -124,6 +130,15 @@ def encode(value, bytes_max):
     Raises Refused if it is none that Hark has, and TooLarge as soon as it is clear that it has more than `bytes_max`
     bytes: until then it has needed about as much memory.
     """
+    # Most results are one of these.
+    kind = type(value)
+    if kind is int and INT64_MIN <= value <= INT64_MAX:
+        return [_tagged_integer(b"i", value)]
+    if kind is str and len(value) <= SHORT_LENGTH_MAX:
+        data = _utf8(value)
+        return [_tagged_count(b"s", len(data)), data]
+    if value is None:
+        return [b"N"]
     try:
         return _encode(value, bytes_max)
     except Refused as refused:
@@ -181,8 +196,10 @@ def _encode(value, bytes_max):
             elif isinstance(item, (list, tuple, dict)):
                 tag, inner = _opened(item)
                 containers += 1
-                if len(inner) > room or containers > CONTAINERS_MAX:
+                if len(inner) > room:
                     raise TooLarge
+                if containers == CONTAINERS_UNMEASURED:
+                    _measure(value)
                 if len(inner) >= PACKED_LENGTH_MIN and tag == b"l":
                     packed = _packed(inner, room)
                     if packed:
@@ -210,6 +227,34 @@ def _encode(value, bytes_max):
     if sum(map(len, parts)) > room_joined:
         raise TooLarge
     return joined + parts
+
+
+def _measure(value):
+    """Raises TooLarge if there are more lists and dicts in a value than may be: each counts where it occurs, and is looked at
+    once.
+    """
+    counts = {}
+    # What is open: its id, what is left of it, and how many were counted in it.
+    path = [[id(value), iter(_opened(value)[1]), 1]]
+    while path:
+        top = path[-1]
+        for item in top[1]:
+            if not isinstance(item, (list, tuple, dict)):
+                continue
+            count = counts.get(id(item))
+            if count is None:
+                # If it lies in itself, that is found where it is encoded.
+                counts[id(item)] = 0
+                path.append([id(item), iter(_opened(item)[1]), 1])
+                break
+            top[2] += count
+        else:
+            path.pop()
+            counts[top[0]] = top[2]
+            if top[2] > CONTAINERS_MAX:
+                raise TooLarge
+            if path:
+                path[-1][2] += top[2]
 
 
 def _opened(item):

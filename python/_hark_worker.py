@@ -17,7 +17,8 @@ A message is its length in four bytes, a byte that says what it is, and its fiel
                       S                                                does not make the call, and ends: it has old modules
                       R  value                                         the call's result
                       E  type, text, traceback, message, missing       the call's error
-                      W  text, and one of these two from its tag on    a warning besides
+                      L  message                                       the call's result is too large
+                      W  text, and one of these three from its tag on    a warning besides
 
 A text has its length in four bytes before it. *origin* says how the interpreter was chosen. A target is module, function,
 the program's own name for it, and `keywords` if a last argument that is a hash is keyword arguments, with NULs between.
@@ -33,12 +34,12 @@ when Hark is gone or wants it gone. So nothing here watches for that.
 import contextvars
 import importlib
 import os
-import signal
 import struct
 import sys
 
 import _hark_errors as errors
 import _hark_refusals as refusals
+import _hark_signals as signals
 from _hark_loop import EventLoop
 from _hark_modules import ProjectModules, import_standard
 from _hark_process import Process
@@ -52,7 +53,6 @@ MESSAGE_LENGTH_MAX = 2**30
 RESULT_LENGTH_MAX = MESSAGE_LENGTH_MAX - 1
 READ_LENGTH = 16_384
 
-IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 
 class NotCallable(Exception):
     """There is no such function; the text says why, after the function's name."""
@@ -69,7 +69,7 @@ class Worker:
         self.modules = ProjectModules()
         self.functions = {}
         self.is_forked = False
-        _reset_signals()
+        signals.reset()
         os.register_at_fork(after_in_child=self.forget_hark)
         sys.argv[:] = [""]
         self.process = Process()
@@ -185,6 +185,10 @@ class Worker:
             parts = encode(result, RESULT_LENGTH_MAX)
             self.streams.flush()
             return b"".join([b"R", *parts])
+        except TooLarge:
+            self.streams.flush()
+            limit = "a result has at most %d bytes, and %d lists and dicts" % (RESULT_LENGTH_MAX, CONTAINERS_MAX)
+            return b"L" + _text("%s returned a value that is too large: %s" % (_described(target), limit))
         except BaseException as error:
             if self.is_forked:
                 self.end_fork(error)
@@ -200,7 +204,7 @@ class Worker:
             result = function(*arguments)
             return self.loop.run(result) if hasattr(type(result), "__await__") else result
         finally:
-            self.process.disarm()
+            self.process.signals.disarm()
             if not self.is_forked:
                 self.settle()
 
@@ -275,9 +279,6 @@ class Worker:
             return "", "", "", "%s cannot be given %s" % (described, error), ""
         if isinstance(error, Refused):
             return "", "", "", "%s returned %s" % (described, refusals.told(error)), ""
-        if isinstance(error, TooLarge):
-            limit = "a result has at most %d bytes, and %d lists and dicts" % (RESULT_LENGTH_MAX, CONTAINERS_MAX)
-            return "", "", "", "%s returned a value that is too large: %s" % (described, limit), ""
         kind, text, traceback = errors.texts_of(error)
         verb = "raised" if target in self.functions else "cannot be loaded: its module raised"
         message = "%s %s %s" % (described, verb, kind)
@@ -348,12 +349,3 @@ def _take(data, at):
 def _text(text):
     data = text.encode("utf-8", "backslashreplace")
     return len(data).to_bytes(4, "little") + data
-
-
-def _reset_signals():
-    """Whoever started Hark may have ignored or blocked some: a shell does so in the background, `nohup`, a test runner."""
-    for number in signal.valid_signals():
-        if signal.getsignal(number) == signal.SIG_IGN and number not in IGNORED_BY_PYTHON:
-            signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])

@@ -28,6 +28,9 @@ pub const SHORTAGE_WAIT: Duration = Duration::from_millis(200);
 /// How long a call may run until its output is read while it runs.
 pub const SILENT_TIME_MAX: Duration = Duration::from_millis(10);
 
+/// How long a worker that has answered is taken to be alive.
+pub const TRUSTED_TIME: Duration = Duration::from_millis(5);
+
 /// How often a longer call's output is handed on.
 pub const OUTPUT_INTERVAL: Duration = Duration::from_millis(40);
 

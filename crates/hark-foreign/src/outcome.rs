@@ -15,6 +15,7 @@ pub fn result_of(call: &Call, outcome: Result<Outcome, Fault>) -> Result<Value, 
     let problem = match outcome {
         Ok(Outcome::Returned(value)) => return Ok(value),
         Ok(Outcome::Raised(raised)) => return Err(Error::new("python", raised.message).with_data(raised.data)),
+        Ok(Outcome::TooLarge(message)) => return Err(Error::limit(message)),
         Err(Fault::Refused(refused)) => return Err(refused_arguments(&call.described(), refused)),
         Ok(Outcome::Unreadable(problem)) => format!("returned a value that Hark cannot take: {problem}"),
         Err(Fault::NotBegun) => "was not called: its Python process ended before".to_owned(),

@@ -77,6 +77,8 @@ struct State {
     /// Calls that have a worker or wait for one.
     calls: HashMap<u64, CallUnderWay>,
     calls_begun: u64,
+    /// How many threads wait for a change. Telling nobody costs a system call, too.
+    waiting: usize,
     /// What was warned of: each worker that loads a module finds the same.
     warnings: HashSet<String>,
     is_closed: bool,
@@ -328,8 +330,7 @@ impl Shared {
                     if state.workers == 0 && begun.elapsed() >= SHORTAGE_TIME_MAX {
                         return Err(NoWorker::Short(why));
                     }
-                    let waited = self.changed.wait_timeout(state, SHORTAGE_WAIT);
-                    drop(waited.unwrap_or_else(PoisonError::into_inner));
+                    drop(self.wait(state, SHORTAGE_WAIT));
                 }
                 other => return other,
             }
@@ -343,7 +344,7 @@ impl Shared {
                 return Err(NoWorker::Cancelled);
             }
             if let Some(worker) = state.idle.pop() {
-                if worker.is_alive() {
+                if worker.seems_alive() {
                     if let Some(call) = state.calls.get_mut(&number) {
                         call.run_in(worker.process());
                     }
@@ -356,13 +357,10 @@ impl Shared {
                         drop(state);
                         return self.start(number, begun);
                     }
-                    Err(time) => {
-                        let waited = self.changed.wait_timeout(state, time);
-                        (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-                    }
+                    Err(time) => state = self.wait(state, time),
                 }
             } else {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self.wait(state, Duration::MAX);
             }
         }
     }
@@ -402,9 +400,19 @@ impl Shared {
             drop(worker);
         } else {
             state.idle.push(worker);
+            if state.waiting == 0 {
+                return;
+            }
             drop(state);
         }
         self.changed.notify_one();
+    }
+
+    fn wait<'a>(&self, mut state: MutexGuard<'a, State>, time_max: Duration) -> MutexGuard<'a, State> {
+        state.waiting += 1;
+        let (mut state, _) = self.changed.wait_timeout(state, time_max).unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        state
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

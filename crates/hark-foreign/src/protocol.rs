@@ -48,6 +48,8 @@ pub enum Outcome {
     Returned(Value),
     /// It returned what cannot be read, and why.
     Unreadable(String),
+    /// It returned what is too large, which this says for people.
+    TooLarge(String),
     /// It raised.
     Raised(Raised),
 }
@@ -135,6 +137,7 @@ pub fn decode_reply(message: &[u8]) -> Result<Reply, DecodeError> {
                     Err(DecodeError(problem)) => Outcome::Unreadable(problem),
                 };
             }
+            [b'L'] => break Outcome::TooLarge(reader.text()?.to_owned()),
             [b'E'] => break Outcome::Raised(decode_raised(&mut reader)?),
             [tag] => return Err(no_message(tag)),
         }

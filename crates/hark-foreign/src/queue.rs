@@ -50,7 +50,9 @@ impl Queue {
             return false;
         }
         state.jobs.push_back(job);
-        self.changed.notify_one();
+        if state.idle_threads > 0 {
+            self.changed.notify_one();
+        }
         let needs_thread = state.jobs.len() > state.idle_threads && state.threads < threads_max;
         state.threads += usize::from(needs_thread);
         needs_thread

@@ -20,7 +20,7 @@ use rustix::io::ioctl_fionread;
 
 use crate::call::Call;
 use crate::death::{self, Process};
-use crate::limits::{BUFFER_BYTES_KEPT, END_TIMEOUT, OUTPUT_INTERVAL, PIPE_CHUNK_BYTES};
+use crate::limits::{BUFFER_BYTES_KEPT, END_TIMEOUT, OUTPUT_INTERVAL, PIPE_CHUNK_BYTES, TRUSTED_TIME};
 use crate::printed::Printed;
 use crate::protocol::{self, Outcome, Reply};
 use crate::values::{DecodeError, Refused};
@@ -37,6 +37,8 @@ pub struct Worker {
     request: Vec<u8>,
     /// What it has warned of since somebody asked.
     warnings: Vec<String>,
+    /// When it last did.
+    answered: Instant,
 }
 
 /// Why a call has no answer.
@@ -67,8 +69,13 @@ impl Worker {
         &self.process
     }
 
-    /// Whether it runs.
-    pub fn is_alive(&self) -> bool {
+    /// Whether it runs. One that has answered just now is not looked at: that would cost a system call, and if it has ended
+    /// since, the next call is not begun there.
+    pub fn seems_alive(&self) -> bool {
+        self.answered.elapsed() < TRUSTED_TIME || self.is_alive()
+    }
+
+    fn is_alive(&self) -> bool {
         self.process.status().is_none()
     }
 
@@ -96,6 +103,7 @@ impl Worker {
         self.request.shrink_to(BUFFER_BYTES_KEPT);
         let outcome = match answer.and_then(|reply| self.read_pending(&mut printed).map(|()| reply)) {
             Ok(reply) => {
+                self.answered = Instant::now();
                 self.warnings.extend(reply.warnings);
                 Ok(reply.outcome)
             }

@@ -25,12 +25,14 @@ use crate::values::DecodeError;
 use crate::{guard, package};
 
 /// The modules of a worker, each after those that it imports.
-const MODULES: [(&str, &str); 8] = [
+const MODULES: [(&str, &str); 10] = [
     ("_hark_modules", include_str!("../../../../python/_hark_modules.py")),
     ("_hark_values", include_str!("../../../../python/_hark_values.py")),
     ("_hark_refusals", include_str!("../../../../python/_hark_refusals.py")),
     ("_hark_errors", include_str!("../../../../python/_hark_errors.py")),
     ("_hark_streams", include_str!("../../../../python/_hark_streams.py")),
+    ("_hark_signals", include_str!("../../../../python/_hark_signals.py")),
+    ("_hark_environment", include_str!("../../../../python/_hark_environment.py")),
     ("_hark_process", include_str!("../../../../python/_hark_process.py")),
     ("_hark_loop", include_str!("../../../../python/_hark_loop.py")),
     ("_hark_worker", include_str!("../../../../python/_hark_worker.py")),
@@ -132,6 +134,7 @@ fn spawn(plan: Plan<'_>) -> io::Result<Worker> {
         pipe: File::from(OwnedFd::from(pipe)),
         request: Vec::new(),
         warnings: Vec::new(),
+        answered: Instant::now(),
     })
 }
 

@@ -53,6 +53,13 @@ fn old_ways_come_first_just_as_well() {
 }
 
 #[test]
+fn the_loop_is_set_as_it_was_found() {
+    let pool = PythonPool::new(config(1));
+    made(&pool, "loops.changes_the_loop", vec![]);
+    assert_eq!(text(&made(&pool, "loops.loop_state", vec![])), r#"[false, "None", "None"]"#);
+}
+
+#[test]
 fn tasks_end_with_the_call_that_started_them() {
     let pool = PythonPool::new(config(1));
     for (name, left) in [

@@ -140,6 +140,22 @@ fn what_is_too_large_is_refused_before_it_takes_memory() {
     }
 }
 
+/// It took minutes until it was refused.
+#[test]
+fn what_is_too_large_for_sharing_itself_is_refused_at_once() {
+    let pool = PythonPool::new(config(1));
+    for kind in ["list", "tuple", "dict"] {
+        let arguments = |levels| vec![Value::Integer(levels), Value::string(kind)];
+        let error = error("calls.shares_itself", arguments(60));
+        assert_eq!(&*error.kind, "limit", "{kind}");
+        assert!(error.message.ends_with(", and 50000000 lists and dicts"), "{kind}: {}", error.message);
+        // Too few to be counted, and enough.
+        for levels in [15, 17] {
+            printed_in(&pool, "calls.shares_itself", arguments(levels)).0.unwrap();
+        }
+    }
+}
+
 #[test]
 fn other_results_are_refused_by_their_type() {
     let refused = [

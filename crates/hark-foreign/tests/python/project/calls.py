@@ -117,6 +117,13 @@ def repeated(what):
     }[what]()
 
 
+def shares_itself(levels, kind):
+    value = []
+    for _ in range(levels):
+        value = {"list": lambda: [value, value], "tuple": lambda: (value, value), "dict": lambda: {1: value, 2: value}}[kind]()
+    return value
+
+
 def memory_peak():
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 

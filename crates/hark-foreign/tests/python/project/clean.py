@@ -9,6 +9,8 @@ import os
 import signal
 import socket
 import sys
+import threading
+import time
 
 # Part of loading the module: it stays.
 sys.setrecursionlimit(1234)
@@ -29,12 +31,15 @@ def state():
         "mask": len(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
         "umask": file_mask(),
         "environment": [len(os.environ), os.environ.get("LEFT"), os.environ.get("SET_WHEN_LOADED")],
+        "environment of children": os.popen("echo $LEFT $SET_WHEN_LOADED").read(),
         "arguments": sys.argv,
+        "hooks": [sys.excepthook is sys.__excepthook__, sys.displayhook is sys.__displayhook__, sys.unraisablehook.__name__],
+        "traces": [str(each) for each in (sys.gettrace(), sys.getprofile(), threading._trace_hook, threading._profile_hook)],
         "variable": variable.get(),
         "precision": decimal.getcontext().prec,
         "timeout": socket.getdefaulttimeout(),
         "locale": locale.setlocale(locale.LC_ALL),
-        "collects": gc.isenabled(),
+        "collects": [gc.isenabled(), *gc.get_threshold()],
         "switches": sys.getswitchinterval(),
         "streams": [os.readlink("/proc/self/fd/%d" % each).split(":")[0] for each in (0, 1)],
         "same errors": os.fstat(2).st_ino == ERRORS,
@@ -51,6 +56,10 @@ def file_mask():
 
 def handler(*_):
     raise TimeoutError("an alarm of another call")
+
+
+def ignore(*_):
+    """Traces nothing."""
 
 
 def leave_folder():
@@ -82,19 +91,26 @@ DISORDER = {
     "folder": leave_folder,
     "recursion": lambda: sys.setrecursionlimit(300),
     "alarm": lambda: [signal.signal(signal.SIGALRM, handler), signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)],
+    "deadly alarm": lambda: signal.setitimer(signal.ITIMER_REAL, 0.05),
+    "time": lambda: time.sleep(0.1),
     "profile": lambda: [signal.signal(signal.SIGPROF, handler), signal.setitimer(signal.ITIMER_PROF, 100)],
     "handler": lambda: [signal.signal(each, handler) for each in (signal.SIGUSR1, signal.SIGINT)],
     "mask": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1]),
     "umask": lambda: os.umask(0o777),
     "environment": lambda: [os.environ.update(LEFT="1"), os.environ.pop("SET_WHEN_LOADED")],
+    "environment of children": lambda: [os.putenv("LEFT", "1"), os.unsetenv("SET_WHEN_LOADED")],
     "other environment": replace_environment,
     "arguments": lambda: sys.argv.extend(["--loud"]),
     "other arguments": lambda: setattr(sys, "argv", ["tool"]),
+    "hooks": lambda: [setattr(sys, each, handler) for each in ("excepthook", "displayhook", "unraisablehook")],
+    "trace": lambda: [sys.settrace(ignore), threading.settrace(ignore)],
+    "profiler": lambda: [sys.setprofile(ignore), threading.setprofile(ignore)],
     "variable": lambda: variable.set("something"),
     "precision": lambda: setattr(decimal.getcontext(), "prec", 3),
     "timeout": lambda: socket.setdefaulttimeout(3),
     "locale": lambda: locale.setlocale(locale.LC_CTYPE, "C"),
     "collects": gc.disable,
+    "collects later": lambda: gc.set_threshold(0),
     "switches": lambda: sys.setswitchinterval(1),
     "descriptors": close_descriptors,
     "output": print_elsewhere,

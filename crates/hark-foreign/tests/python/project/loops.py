@@ -32,6 +32,18 @@ def closes_the_loop():
     loop.close()
 
 
+async def loop_state():
+    loop = asyncio.get_running_loop()
+    return [loop.get_debug(), str(loop.get_task_factory()), str(loop.get_exception_handler())]
+
+
+async def changes_the_loop():
+    loop = asyncio.get_running_loop()
+    loop.set_debug(True)
+    loop.set_task_factory(lambda loop, coroutine, **options: asyncio.Task(coroutine, loop=loop, **options))
+    loop.set_exception_handler(lambda loop, context: None)
+
+
 async def leaves_tasks():
     asyncio.ensure_future(appends_for_ever())
     asyncio.ensure_future(is_slow_to_end())
