@@ -1,8 +1,10 @@
 //! Values that the command line gives as JSON.
+//!
+//! The text is read here, and its strings and numbers by `serde_json`: integers are as long as one likes, and `NaN`,
+//! `Infinity` and `-Infinity` may stand wherever a number may, as where Hark and Python write JSON.
 
 use hark_machine::{HashBody, Key, Value};
 use num_bigint::BigInt;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use triomphe::Arc;
 
@@ -14,82 +16,148 @@ const DEPTH_MAX: u32 = 128;
 /// So many characters of a text that is no JSON are shown.
 const SHOWN_MAX: usize = 60;
 
-/// The value that a JSON text means. What is no number may be one by itself, as where Hark prints JSON.
+/// The value that a JSON text means.
 ///
 /// # Errors
 /// If it is no JSON.
 pub fn from_json(text: &str) -> Result<Value, Failure> {
-    match text.trim() {
-        "NaN" => return Ok(Value::Float(f64::NAN)),
-        "Infinity" => return Ok(Value::Float(f64::INFINITY)),
-        "-Infinity" => return Ok(Value::Float(f64::NEG_INFINITY)),
-        _ => {}
-    }
-    serde_json::from_str::<&RawValue>(text).and_then(|json| converted(json, DEPTH_MAX)).map_err(|error| {
-        let text = text.trim();
+    let text = text.trim();
+    let mut reader = Reader { text, at: 0 };
+    let read = reader.value(DEPTH_MAX).and_then(|value| {
+        if reader.next().is_some() { Err("something follows the value".to_owned()) } else { Ok(value) }
+    });
+    read.map_err(|problem| {
         let shown = match text.char_indices().nth(SHOWN_MAX) {
             Some((end, _)) => format!("{}...", &text[..end]),
             None => text.to_owned(),
         };
-        Failure::usage(format!("`{shown}` is no JSON: {error}"))
+        let before = text.get(..reader.at).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Failure::usage(format!("`{shown}` is no JSON: {problem} at line {line} column {column}"))
             .with_hint("a string needs quotes of its own: '\"text\"'")
     })
 }
 
-/// The text is taken apart here because numbers are as long as one likes.
-fn converted(json: &RawValue, depth: u32) -> serde_json::Result<Value> {
-    let text = json.get();
-    let Some(within) = depth.checked_sub(1) else { return Err(serde::de::Error::custom("it nests too deeply")) };
-    Ok(match text.as_bytes().first() {
-        Some(b'{') => {
-            let Entries(entries) = serde_json::from_str(text)?;
-            let mut body = HashBody::default();
-            for (key, value) in entries {
-                if let Ok(key) = Key::new(Value::string(key)) {
-                    body.insert(key, converted(value, within)?);
-                }
-            }
-            Value::Hash(Arc::new(body))
-        }
-        Some(b'[') => {
-            let items: Vec<&RawValue> = serde_json::from_str(text)?;
-            Value::list(items.into_iter().map(|item| converted(item, within)).collect::<Result<_, _>>()?)
-        }
-        Some(b'"') => Value::string(serde_json::from_str::<String>(text)?),
-        Some(b't') => Value::Boolean(true),
-        Some(b'f') => Value::Boolean(false),
-        Some(b'n') => Value::Null,
-        _ => match text.parse::<BigInt>() {
-            Ok(integer) => Value::big_integer(integer),
-            Err(_) => Value::Float(serde_json::from_str(text)?),
-        },
-    })
+/// A text under way.
+struct Reader<'t> {
+    text: &'t str,
+    /// What was read, in bytes. Invariant: on a boundary of characters.
+    at: usize,
 }
 
-/// An object's entries, in their order.
-struct Entries<'a>(Vec<(String, &'a RawValue)>);
+impl<'t> Reader<'t> {
+    fn value(&mut self, depth: u32) -> Result<Value, String> {
+        match self.next() {
+            Some(b'{') => self.object(self.inside(depth)?),
+            Some(b'[') => self.list(self.inside(depth)?),
+            Some(b'"') => Ok(Value::string(self.string()?)),
+            _ => self.word(),
+        }
+    }
 
-impl<'de> Deserialize<'de> for Entries<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Gather;
+    fn inside(&self, depth: u32) -> Result<u32, String> {
+        depth.checked_sub(1).ok_or_else(|| "it nests too deeply".to_owned())
+    }
 
-        impl<'de> Visitor<'de> for Gather {
-            type Value = Entries<'de>;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("an object")
+    fn object(&mut self, depth: u32) -> Result<Value, String> {
+        let mut body = HashBody::default();
+        self.items(b'}', |reader| {
+            if reader.next() != Some(b'"') {
+                return Err("expected a key, which is a string".to_owned());
             }
+            let key = reader.string()?;
+            if reader.next() != Some(b':') {
+                return Err("expected `:`".to_owned());
+            }
+            reader.at += 1;
+            let value = reader.value(depth)?;
+            if let Ok(key) = Key::new(Value::string(key)) {
+                body.insert(key, value);
+            }
+            Ok(())
+        })?;
+        Ok(Value::Hash(Arc::new(body)))
+    }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
+    fn list(&mut self, depth: u32) -> Result<Value, String> {
+        let mut items = Vec::new();
+        self.items(b']', |reader| {
+            items.push(reader.value(depth)?);
+            Ok(())
+        })?;
+        Ok(Value::list(items))
+    }
+
+    /// What stands between brackets, with commas between.
+    fn items(&mut self, close: u8, mut item: impl FnMut(&mut Self) -> Result<(), String>) -> Result<(), String> {
+        self.at += 1;
+        if self.next() == Some(close) {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            item(self)?;
+            match self.next() {
+                Some(b',') => self.at += 1,
+                Some(found) if found == close => {
+                    self.at += 1;
+                    return Ok(());
                 }
-                Ok(Entries(entries))
+                _ => return Err(format!("expected `,` or `{}`", close as char)),
             }
         }
+    }
 
-        deserializer.deserialize_map(Gather)
+    /// The next byte that is no white space, which is not read yet.
+    fn next(&mut self) -> Option<u8> {
+        let rest = self.rest();
+        self.at += rest.len() - rest.trim_start_matches([' ', '\t', '\n', '\r']).len();
+        self.rest().bytes().next()
+    }
+
+    fn string(&mut self) -> Result<String, String> {
+        let bytes = self.rest().as_bytes();
+        let mut end = 1;
+        while let Some(byte) = bytes.get(end).filter(|byte| **byte != b'"') {
+            end += if *byte == b'\\' { 2 } else { 1 };
+        }
+        let text = self.rest().get(..=end).ok_or("a string does not end")?;
+        let string = serde_json::from_str(text).map_err(|_| "a string with a wrong escape or a line break in it")?;
+        self.at += text.len();
+        Ok(string)
+    }
+
+    /// A number, or what has a name.
+    fn word(&mut self) -> Result<Value, String> {
+        let rest = self.rest();
+        let is_part = |character: char| character.is_ascii_alphanumeric() || matches!(character, '+' | '-' | '.');
+        let word = &rest[..rest.find(|character| !is_part(character)).unwrap_or(rest.len())];
+        let value = match word {
+            "null" => Value::Null,
+            "true" => Value::Boolean(true),
+            "false" => Value::Boolean(false),
+            "NaN" => Value::Float(f64::NAN),
+            "Infinity" => Value::Float(f64::INFINITY),
+            "-Infinity" => Value::Float(f64::NEG_INFINITY),
+            "" => return Err("expected a value".to_owned()),
+            number => number_of(number)?,
+        };
+        self.at += word.len();
+        Ok(value)
+    }
+
+    fn rest(&self) -> &'t str {
+        &self.text[self.at..]
+    }
+}
+
+/// A number as JSON spells it: Rust's own parsers take more.
+fn number_of(text: &str) -> Result<Value, String> {
+    serde_json::from_str::<&RawValue>(text).map_err(|_| "expected a value")?;
+    match text.parse::<BigInt>() {
+        Ok(integer) => Ok(Value::big_integer(integer)),
+        Err(_) => serde_json::from_str(text).map(Value::Float).map_err(|_| "a number is out of range".to_owned()),
     }
 }
 
@@ -109,7 +177,56 @@ mod tests {
         assert_eq!(read("1.0"), Ok(Value::Float(1.0)));
         assert_eq!(read("1e3"), Ok(Value::Float(1000.0)));
         assert!(read("1e999").is_err());
+    }
+
+    #[test]
+    fn what_is_no_number_may_stand_at_any_depth() {
         assert_eq!(read("-Infinity"), Ok(Value::Float(f64::NEG_INFINITY)));
+        let infinite = |value: f64| Value::list(vec![Value::Float(value)]);
+        assert_eq!(read("[Infinity]"), Ok(infinite(f64::INFINITY)));
+        assert_eq!(read("[[ -Infinity ]]"), Ok(Value::list(vec![infinite(f64::NEG_INFINITY)])));
+        let Ok(Value::Hash(body)) = read(r#"{"a": [1, NaN], "NaN": "NaN"}"#) else { panic!("no hash") };
+        assert_eq!(body.get(&Value::string("NaN")), Some(&Value::string("NaN")));
+        let list = body.get(&Value::string("a")).and_then(Value::as_list).unwrap();
+        assert!(matches!(list.get(1), Some(Value::Float(value)) if value.is_nan()));
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        let texts = [
+            "",
+            "yes",
+            "nan",
+            "+1",
+            "01",
+            "1_000",
+            "1.",
+            ".5",
+            "-",
+            "--1",
+            "Infinityx",
+            "[1,]",
+            "[1 2]",
+            "[",
+            "{\"a\" 1}",
+            "{\"a\": 1,}",
+            "{1: 2}",
+            "\"a",
+            "\"\\",
+            "\"\\x\"",
+            "\"\n\"",
+            "1 2",
+            "[1]]",
+            "truefalse",
+            "é",
+            "\"\\ud800\"",
+            "[\u{a0}1]",
+        ];
+        for text in texts {
+            assert!(read(text).is_err(), "{text:?}");
+        }
+        let said = read("[1,\n é]").unwrap_err();
+        assert!(said.ends_with("is no JSON: expected a value at line 2 column 2"), "{said}");
     }
 
     #[test]
@@ -122,7 +239,8 @@ mod tests {
 
     #[test]
     fn what_nests_too_deeply_is_refused() {
-        assert!(read(&format!("{}{}", "[".repeat(127), "]".repeat(127))).is_ok());
+        assert!(read(&format!("{}{}", "[".repeat(128), "]".repeat(128))).is_ok());
+        assert!(read(&format!("{}1{}", "[".repeat(129), "]".repeat(129))).is_err());
         let said = read(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))).unwrap_err();
         assert!(said.contains("nests too deeply"), "{}", &said[said.len() - 100..]);
     }

@@ -3,16 +3,17 @@
 //! A worker needs no file for it, but processes that a function starts import it like any other module: those of
 //! `multiprocessing`, executors, linters. So it is written once for each build of Hark, to the user's cache or else to the
 //! folder for temporary files. Where neither can be written to, workers have the module all the same, and other processes
-//! do not. Workers keep their own compiled code in the same folder, which makes their start shorter.
+//! do not. A folder that another build has left is removed when a new one is made, once nobody has used it for a month. Workers keep their own compiled code in the same folder, which makes their start shorter.
 
 use std::env;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, FileTimes, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use rustix::process::geteuid;
 
@@ -25,6 +26,16 @@ const FILES: [(&str, &str); 3] = [
     ("py.typed", include_str!("../../../python/hark/py.typed")),
 ];
 
+/// What the folders' names begin with.
+const NAME_START: &str = "python-";
+
+/// A folder that no worker was started from for so long is most likely of use to nobody. If it is after all, the next worker
+/// that is started makes it again.
+const UNUSED_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How often the use of a folder is noted, at most.
+const NOTED_EVERY: Duration = Duration::from_secs(24 * 3600);
+
 /// Access for others that a folder must not grant whose files are run.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
@@ -33,7 +44,7 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 pub fn folder(modules: &[(&str, &str)]) -> Option<PathBuf> {
     let mut hasher = DefaultHasher::new();
     (FILES, modules).hash(&mut hasher);
-    let name = format!("python-{:016x}", hasher.finish());
+    let name = format!("{NAME_START}{:016x}", hasher.finish());
     places().iter().find_map(|place| provide(place, &name).ok())
 }
 
@@ -60,7 +71,12 @@ fn provide(place: &Path, name: &str) -> io::Result<PathBuf> {
     }
     let folder = place.join(name);
     let package = folder.join("hark");
+    let is_new = folder.symlink_metadata().is_err();
     make_folder(&package)?;
+    note_use(&folder);
+    if is_new {
+        remove_unused(place, name);
+    }
     for (name, text) in FILES {
         let path = package.join(name);
         if fs::read(&path).ok().as_deref() != Some(text.as_bytes()) {
@@ -68,6 +84,35 @@ fn provide(place: &Path, name: &str) -> io::Result<PathBuf> {
         }
     }
     Ok(folder)
+}
+
+/// Sets the folder's time. Nothing depends on it but how long the folder stays.
+fn note_use(folder: &Path) {
+    if age(folder).is_none_or(|age| age > NOTED_EVERY) {
+        let now = FileTimes::new().set_modified(SystemTime::now());
+        let _ = fs::File::open(folder).and_then(|folder| folder.set_times(now));
+    }
+}
+
+/// Removes the folders of other builds that nobody uses. What cannot be removed stays.
+fn remove_unused(place: &Path, own: &str) {
+    let Ok(found) = fs::read_dir(place) else { return };
+    for entry in found.flatten() {
+        let name = entry.file_name();
+        let is_other = name.to_str().is_some_and(|name| name.starts_with(NAME_START) && name != own);
+        // Of the entry itself: what a symbolic link leads to is not ours.
+        if is_other
+            && entry.file_type().is_ok_and(|kind| kind.is_dir())
+            && age(&entry.path()).is_some_and(|age| age > UNUSED_MAX)
+        {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// How long ago the folder's time was set; none if that is still to come.
+fn age(folder: &Path) -> Option<Duration> {
+    SystemTime::now().duration_since(folder.symlink_metadata().ok()?.modified().ok()?).ok()
 }
 
 fn make_folder(path: &Path) -> io::Result<()> {
@@ -107,6 +152,30 @@ mod tests {
         assert_eq!(provide(&place, "python").unwrap(), folder);
         assert_eq!(fs::read_to_string(&file).unwrap(), MODULE);
         assert_eq!(fs::read_dir(folder.join("hark")).unwrap().count(), FILES.len());
+        fs::remove_dir_all(place).unwrap();
+    }
+
+    fn set_age(folder: &Path, age: Duration) {
+        let times = FileTimes::new().set_modified(SystemTime::now() - age);
+        fs::File::open(folder).unwrap().set_times(times).unwrap();
+    }
+
+    #[test]
+    fn folders_of_other_builds_are_removed_when_nobody_uses_them() {
+        let place = place("unused");
+        let day = Duration::from_secs(24 * 3600);
+        let [old, used, new] = ["python-old", "python-used", "python-new"].map(|name| provide(&place, name).unwrap());
+        let (kept, link) = (place.join("else"), place.join("python-link"));
+        fs::create_dir(&kept).unwrap();
+        symlink(&kept, &link).unwrap();
+        [&old, &used, &kept].iter().for_each(|folder| set_age(folder, 31 * day));
+        // A process of that build begins.
+        provide(&place, "python-used").unwrap();
+        set_age(&new, 29 * day);
+        assert!(old.exists(), "nothing is removed while nothing is made");
+        provide(&place, "python-next").unwrap();
+        assert!(!old.exists());
+        assert!(used.exists() && new.exists() && kept.exists() && link.is_symlink());
         fs::remove_dir_all(place).unwrap();
     }
 
