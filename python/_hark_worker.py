@@ -9,12 +9,6 @@ A message is its length in four bytes, a byte that says what it is, and its fiel
     from the worker   H  version (2 bytes), text: the Python version   is ready
                       U  errno (4 bytes)                               cannot start: the system refused something
                       S                                                does not make the call, and ends: it has old modules
-    to the worker     H  version (2 bytes), project, python_src,
-                         the folder of the module `hark`, origin       begins
-                      C  attempt, length of id, length of target (4 bytes each), id, target, arguments
-    from the worker   H  version (2 bytes), text: the Python version   is ready
-                      U  errno (4 bytes)                               cannot start: the system refused something
-                      S                                                does not make the call, and ends: it has old modules
                       R  value                                         the call's result
                       E  type, text, traceback, message, missing       the call's error
                       L  message                                       the call's result is too large
@@ -36,6 +30,7 @@ import importlib
 import os
 import struct
 import sys
+from types import ModuleType
 
 import _hark_errors as errors
 import _hark_refusals as refusals
@@ -244,7 +239,7 @@ class Worker:
         function, path, described = module, module_name, "the Python module `%s`" % module_name
         for name in function_name.split("."):
             try:
-                inner = getattr(function, name)
+                inner = self.attribute_of(function, name)
             except AttributeError:
                 hint = self.modules.hint_about_shadow(function) or _nearest(name, function)
                 raise NotCallable("%s has no `%s` in %s%s" % (described, name, self.python, hint)) from None
@@ -257,6 +252,21 @@ class Worker:
             function = _with_keywords(function)
         self.functions[target] = function
         return function
+
+    def attribute_of(self, owner, name):
+        """An attribute. Of a package, a module in it is one too, whether anything has imported it yet or not."""
+        try:
+            return getattr(owner, name)
+        except AttributeError:
+            if not isinstance(owner, ModuleType) or not hasattr(owner, "__path__"):
+                raise
+        whole = owner.__name__ + "." + name
+        try:
+            return self.import_module(whole)
+        except ModuleNotFoundError as error:
+            if error.name != whole:
+                raise
+            raise AttributeError(name) from None
 
     def import_module(self, name):
         try:

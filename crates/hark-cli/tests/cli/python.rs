@@ -121,3 +121,21 @@ fn it_does_not_matter_whether_children_were_ignored() {
     let run = folder.filtered(command.output().unwrap());
     assert!(run.stderr.contains("`lib.dies` did not return: its Python process ended with exit status 7"), "{run:?}");
 }
+
+/// Whether something else has imported the module before makes no difference.
+#[test]
+fn a_module_of_a_package_is_an_attribute_of_it() {
+    let program = "import(t.f, src, 0, a);\nimport(g, src.u, 0, b);\nimport(missing.f, src, 0, c);\n\
+                   import(needy.f, src, 0, d);\nfn main() { a() }\nfn after() { [b(), a()] }\nfn no() { c() }\n\
+                   fn needs() { d() }\n";
+    let folder = Folder::with("a_module_of_a_package", program);
+    folder.write("src/__init__.py", "");
+    folder.write("src/t.py", "def f():\n    return 1\n");
+    folder.write("src/u.py", "import src.t\n\ndef g():\n    return 2\n");
+    folder.write("src/needy.py", "import nowhere_at_all\n");
+    folder.hark("-q x.hk").is(0, "1\n", "");
+    folder.hark("-q x.hk -f after").is(0, "[2, 1]\n", "");
+    let said = |function: &str| folder.hark(&format!("-q x.hk -f {function}")).stderr;
+    assert!(said("no").contains("the Python module `src` has no `missing`"), "{}", said("no"));
+    assert!(said("needs").contains("No module named 'nowhere_at_all'"), "{}", said("needs"));
+}
