@@ -1,9 +1,10 @@
 //! Why a thread broke, and by whose fault.
 
-use hark_machine::{Error, Program, Thread};
+use hark_machine::Error;
 
 use crate::id::ThreadId;
 use crate::limits::TRACE_FRAMES_MAX;
+use crate::surroundings::Timestamp;
 
 /// The error that broke a thread.
 #[derive(Debug, Clone)]
@@ -12,18 +13,15 @@ pub struct Failure {
     pub error: Error,
     /// The thread where it was raised first: all failures of one root are one fault, reported once.
     pub root: ThreadId,
+    /// When this thread failed. Within a process later failures have later times.
+    pub at: Timestamp,
 }
 
 impl Failure {
-    /// The failure of the thread that raised the error itself.
-    pub fn at_root(error: Error, thread: ThreadId) -> Failure {
-        Failure { error: shortened(error), root: thread }
-    }
-
-    /// The failure of a thread that awaited this one.
-    pub fn awaited_by(&self, waiter: &mut Thread, program: &Program, thread: ThreadId) -> Failure {
-        let error = waiter.raise(self.error.clone(), program, thread.0);
-        Failure { error: shortened(error), root: self.root }
+    /// The failure of a thread by an error that it raised itself, or was given by another one and did not catch.
+    pub fn new(error: Error, thread: ThreadId, at: Timestamp) -> Failure {
+        let root = error.trace.last().map_or(thread, |frame| ThreadId(frame.thread));
+        Failure { error: shortened(error), root, at }
     }
 
     /// How many activation records the error came through.
@@ -57,7 +55,8 @@ mod tests {
         error.omitted = 3;
         error.trace =
             (0..100).map(|thread| TraceFrame { thread, function: "f".into(), span: Span::default() }).collect();
-        let failure = Failure::at_root(error, ThreadId(0));
+        let failure = Failure::new(error, ThreadId(0), Timestamp(5));
+        assert_eq!(failure.root, ThreadId(99), "it was raised in the innermost frame");
         assert_eq!(failure.error.trace.len(), TRACE_FRAMES_MAX);
         assert_eq!(failure.depth(), 103);
         assert_eq!(failure.error.trace[0].thread, 0);

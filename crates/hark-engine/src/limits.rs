@@ -31,6 +31,10 @@ pub const COMMIT_RECORDS_MAX: usize = 32;
 /// The same where records are in the memory or the file of one machine, and many cost little more than one.
 pub const LOCAL_COMMIT_RECORDS_MAX: usize = 2_048;
 
+/// How many of these a step may need that ends its thread and wakes those who wait. The rest is for what the step has
+/// learned of other Futures.
+pub const STEP_RECORDS_MAX: usize = 28;
+
 /// The most failed threads that one commit puts back for a retry: five records each.
 pub const RETRIES_PER_COMMIT_MAX: usize = 6;
 

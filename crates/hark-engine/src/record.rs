@@ -246,7 +246,7 @@ pub enum FutureRecord {
     Failed(Arc<Failure>),
     /// It has none yet, and this thread waits.
     AwaitedBy(ThreadId),
-    /// It has none yet, and these wait.
+    /// It has none yet, and these wait, or nobody does any more.
     AwaitedByMany(Arc<Waiters>),
 }
 
@@ -276,6 +276,11 @@ impl Record {
 }
 
 impl FutureRecord {
+    /// It has none yet, and nobody waits, but someone has awaited it: its failure is dealt with.
+    pub fn awaited() -> FutureRecord {
+        FutureRecord::AwaitedByMany(Arc::default())
+    }
+
     /// Whether this thread is among those that the record itself knows to wait.
     pub fn has_waiter(&self, thread: ThreadId) -> bool {
         match self {
@@ -349,6 +354,14 @@ impl Live {
     pub(crate) fn follow(&mut self, awaited: Awaited) {
         self.status = Status::Following(awaited);
         self.state = State::Ended;
+    }
+
+    /// Its foreign call is over.
+    pub(crate) fn leave_call(&mut self) {
+        self.call = None;
+        if matches!(self.status, Status::Calling(_)) {
+            self.status = Status::Runnable;
+        }
     }
 
     /// When someone must look at it, if ever. A thread that waits for a Future is woken by who resolves that.

@@ -17,6 +17,7 @@ use hark_machine::{Error, Program, Thread, Value};
 use crate::commit::{Commit, Outcome};
 use crate::deadlock;
 use crate::engine::{Options, Ports};
+use crate::failure::Failure;
 use crate::foreign::{Call, CallError};
 use crate::history::LogEntry;
 use crate::id::{SessionId, Stamps, ThreadId};
@@ -78,6 +79,8 @@ pub(crate) struct Session {
     /// Called at its end.
     on_end: Mutex<Option<OnEnd>>,
     threads: AtomicU64,
+    /// The time of the last failure.
+    last_failure: AtomicU64,
     stamp_seeds: AtomicU64,
     /// Who serves it, if it can be taken up again.
     serving: Option<Arc<Serving>>,
@@ -151,6 +154,7 @@ impl Session {
             result: OnceLock::new(),
             on_end: Mutex::new(on_end),
             threads: AtomicU64::new(threads),
+            last_failure: AtomicU64::new(0),
             stamp_seeds: AtomicU64::new(seed),
             serving,
             me: me.clone(),
@@ -231,6 +235,14 @@ impl Session {
     /// The time that timers go by.
     pub fn steady_now(&self) -> Timestamp {
         self.ports.surroundings.steady_now()
+    }
+
+    /// A thread's failure, later than all others here.
+    pub fn failure(&self, error: Error, thread: ThreadId) -> Failure {
+        let now = self.steady_now().0;
+        let last = self.last_failure.fetch_max(now, Ordering::AcqRel);
+        let at = if last < now { now } else { self.last_failure.fetch_add(1, Ordering::AcqRel) + 1 };
+        Failure::new(error, thread, Timestamp(at))
     }
 
     pub fn random(&self) -> u64 {

@@ -176,7 +176,10 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
         }
         Ending::Finished(value) => stop(loaded, FutureRecord::Resolved(value.clone()), now, commit, plan),
         Ending::Failed(failure) => {
-            commit.put.push(Record::Unawaited(loaded.thread, Box::new(Failure::clone(failure))));
+            let is_awaited = loaded.own.as_ref().is_some_and(|own| own.record.is_pending());
+            if !is_awaited && &*failure.error.kind != "cancelled" {
+                commit.put.push(Record::Unawaited(loaded.thread, Box::new(Failure::clone(failure))));
+            }
             // A retry goes on from there. An endless recursion's stack is too large to keep, and would only end so again.
             if loaded.is_resumable && &*failure.error.kind != "stack" {
                 commit.put.push(Record::Broken(loaded.thread, live));
@@ -341,15 +344,26 @@ pub fn end_retry(stamp: Stamp, session: &SessionRecord, first_stopped: bool, com
     put_session(SessionRecord { first_stopped, retrying: false, ..session.clone() }, commit);
 }
 
-/// A thread that had failed goes on from there: its Future is pending again. `future` is its record's version; the
-/// commit expects the session as it is while it is being retried.
-pub fn retry(thread: ThreadId, live: Box<Live>, future: Option<Stamp>, now: Timestamp, commit: &mut Commit) {
+/// A thread that had failed goes on from there: its Future is pending again, and awaited if it was. `future` is its
+/// record's version; the commit expects the session as it is while it is being retried.
+pub fn retry(
+    thread: ThreadId,
+    live: Box<Live>,
+    future: Option<Stamp>,
+    was_awaited: bool,
+    now: Timestamp,
+    commit: &mut Commit,
+) {
     commit.expect.push((Key::Live(thread), None));
     commit.expect.push((Key::Future(thread.into()), future));
     commit.put.push(Record::Live(thread, live));
     commit.put.push(Record::Ready(thread));
-    commit.delete.push(Key::Future(thread.into()));
-    commit.delete.push(Key::Unawaited(thread));
+    if was_awaited {
+        commit.put.push(Record::Future(thread.into(), FutureRecord::awaited()));
+    } else {
+        commit.delete.push(Key::Future(thread.into()));
+        commit.delete.push(Key::Unawaited(thread));
+    }
     commit.delete.push(Key::Broken(thread));
     commit.log.push(LogEntry { time: now, thread, event: Event::Retried });
 }

@@ -195,7 +195,7 @@ impl<'a> Worker<'a> {
             if self.session.is_over() {
                 return Ok(Pace::Short);
             }
-            if matches!(ending, Ending::Yielded) && self.may_pause(since) {
+            if matches!(ending, Ending::Yielded) && self.has_room(&loaded) && self.may_pause(since) {
                 return Ok(self.pause(loaded, live, since));
             }
             if let Some(first) = &mut loaded.first

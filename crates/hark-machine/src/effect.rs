@@ -7,7 +7,7 @@ use crate::thread::Thread;
 use crate::value::Value;
 
 /// Why a thread stopped running. Except at an end, the instruction that it stopped at has not happened yet: what the
-/// world answers completes it ([`Thread::resume`], [`Thread::raise`]), and a thread that is run again without an
+/// world answers completes it ([`Thread::resume`], [`Thread::fail`]), and a thread that is run again without an
 /// answer asks again.
 #[derive(Debug)]
 pub enum Effect {

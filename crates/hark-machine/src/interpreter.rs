@@ -81,17 +81,21 @@ pub(crate) fn run<H: Host, const COUNTED: bool>(
             if before > 0 {
                 execute::<H, true>(thread, program, u32::MAX, Limit::Operations(before), host);
             }
-            call::take_answer(thread, program);
-            execute::<H, COUNTED>(thread, program, fuel, limit, host)
+            match call::take_answer(thread, program) {
+                Ok(()) => execute::<H, COUNTED>(thread, program, fuel, limit, host),
+                Err(error) => Exit::Failed(error),
+            }
         }
         Err(exit) => exit,
     };
     match exit {
         Exit::Effect(effect) => effect,
         Exit::Failed(mut error) => {
-            let (trace, omitted) = thread.stack(program, host.thread());
+            // An error that the world has answered with has come through other threads already.
+            let (mut trace, omitted) = thread.stack(program, host.thread());
+            trace.append(&mut error.trace);
             error.trace = trace;
-            error.omitted = omitted;
+            error.omitted += omitted;
             Effect::Failed(error)
         }
     }

@@ -9,6 +9,9 @@ pub const REGISTERS_MAX: usize = 52_000_000;
 /// The most frames that a trace lists; what lies between the outermost and the innermost is counted.
 pub const TRACE_FRAMES_MAX: usize = 40;
 
+/// The most frames that a trace may have left out: what any reader of JSON keeps exactly.
+pub const FRAMES_OMITTED_MAX: u64 = 1 << 53;
+
 /// The most elements of a list, which are 1 GB. Views count in 32 bits, where some room is left for what lies before
 /// their first elements.
 pub const LIST_LENGTH_MAX: usize = 1 << 26;

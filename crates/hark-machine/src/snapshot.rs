@@ -7,7 +7,7 @@
 //! fingerprint   8 bytes of the program's hash
 //! objects       strings, lists, ... each once; see `values`
 //! state         0 calling: callee, arguments · 1 running: records · 2 ended: value
-//! answer        0, or 1 and a value
+//! answer        0 none · 1 a value · 2 an error: kind, message, data, frames left out, frames (thread, function, span)
 //! record        function, instruction (relative to the function's start), bindings: name, value · stack: values
 //! ```
 //!
@@ -18,9 +18,10 @@ mod documents;
 mod values;
 
 use hark_bytecode::wire::{Reader, WireError, Writer};
-use hark_bytecode::{FunctionIndex, LocalSet, NameIndex};
+use hark_bytecode::{FunctionIndex, LocalSet, NameIndex, Span};
 
-use crate::limits::{RECORDS_MAX, REGISTERS_MAX};
+use crate::error::{Error, TraceFrame};
+use crate::limits::{FRAMES_OMITTED_MAX, RECORDS_MAX, REGISTERS_MAX, THREADS_MAX};
 use crate::program::operation::Operation;
 use crate::program::{Code, Place, Program};
 use crate::thread::{Record, State, Thread};
@@ -87,8 +88,17 @@ impl Thread {
                 values.write(&mut body, value);
             }
         }
-        body.byte(u8::from(self.answer.is_some()));
-        self.answer.iter().for_each(|answer| values.write(&mut body, answer));
+        match &self.answer {
+            None => body.byte(0),
+            Some(Ok(value)) => {
+                body.byte(1);
+                values.write(&mut body, value);
+            }
+            Some(Err(error)) => {
+                body.byte(2);
+                write_error(&mut body, values, error);
+            }
+        }
         body
     }
 
@@ -127,7 +137,8 @@ impl Thread {
         };
         thread.answer = match reader.byte()? {
             0 => None,
-            1 => Some(values.value(reader)?),
+            1 => Some(Ok(values.value(reader)?)),
+            2 => Some(Err(Box::new(read_error(reader, &values)?))),
             _ => return Err(reader.invalid("an answer").into()),
         };
         reader.clone().finish()?;
@@ -298,4 +309,39 @@ fn read_record(
         .collect::<Result<_, WireError>>()?;
     let stack = (0..reader.count()?).map(|_| values.value(reader)).collect::<Result<_, WireError>>()?;
     Ok(PortableRecord { function, instruction: found.start + offset, bindings, stack })
+}
+
+fn write_error(body: &mut Writer, values: &mut ValueWriter, error: &Error) {
+    body.string(&error.kind);
+    body.string(&error.message);
+    values.write(body, &error.data);
+    body.unsigned(error.omitted);
+    body.unsigned(error.trace.len() as u64);
+    for frame in &error.trace {
+        body.unsigned(frame.thread);
+        body.string(&frame.function);
+        body.unsigned(frame.span.start.into());
+        body.unsigned(frame.span.end.into());
+    }
+}
+
+fn read_error(reader: &mut Reader<'_>, values: &ValueReader) -> Result<Error, SnapshotError> {
+    let kind = reader.string()?;
+    let mut error = Error::new(kind, reader.string()?);
+    error.data = values.value(reader)?;
+    error.omitted = reader.unsigned()?;
+    if error.omitted > FRAMES_OMITTED_MAX {
+        return Err(SnapshotError::Unfit("the frames left out of its error's trace"));
+    }
+    error.trace = (0..reader.count()?)
+        .map(|_| {
+            let (thread, function) = (reader.unsigned()?, reader.string()?.into());
+            let span = Span { start: reader.unsigned32()?, end: reader.unsigned32()? };
+            Ok(TraceFrame { thread, function, span })
+        })
+        .collect::<Result<_, WireError>>()?;
+    if error.trace.iter().any(|frame| frame.thread >= THREADS_MAX) {
+        return Err(SnapshotError::Unfit("a thread in its error's trace"));
+    }
+    Ok(error)
 }

@@ -16,7 +16,7 @@ pub struct Thread {
     /// The activation records, the innermost last.
     pub(crate) records: Vec<Record>,
     /// What the world answered to the effect that the thread stopped at.
-    pub(crate) answer: Option<Value>,
+    pub(crate) answer: Option<Result<Value, Box<Error>>>,
 }
 
 /// How far a thread is.
@@ -60,17 +60,17 @@ impl Thread {
 
     /// Gives the value that the thread stopped for. It goes on with its next run.
     pub fn resume(&mut self, value: Value) {
-        self.answer = Some(value);
+        self.answer = Some(Ok(value));
     }
 
-    /// What the thread stopped for failed with this error: it is raised here. Gives it with this thread's records in
-    /// front of its trace.
-    pub fn raise(&mut self, mut error: Error, program: &Program, thread: u64) -> Error {
-        let (mut trace, omitted) = self.stack(program, thread);
-        trace.append(&mut error.trace);
-        error.trace = trace;
-        error.omitted += omitted;
-        error
+    /// What the thread stopped for failed: this error is raised there, with its next run.
+    pub fn fail(&mut self, error: Error) {
+        self.answer = Some(Err(Box::new(error)));
+    }
+
+    /// The error that its next run raises.
+    pub fn given_error(&self) -> Option<&Error> {
+        self.answer.as_ref().and_then(|answer| answer.as_ref().err()).map(|error| &**error)
     }
 
     /// Whether it has made its first call.

@@ -11,6 +11,7 @@ use super::{CodecError, bounded, read_thread};
 use crate::failure::Failure;
 use crate::limits::{COUNT_MAX, TRIES_MAX, WAITERS_INLINE_MAX};
 use crate::record::{FutureRecord, Live, PendingCall, State, Status, Waiters};
+use crate::surroundings::Timestamp;
 
 const FUTURE_MAGIC: [u8; 4] = *b"HkFu";
 const FAILURE_MAGIC: [u8; 4] = *b"HkEr";
@@ -138,6 +139,7 @@ pub fn failure(content: &[u8], program: &Program) -> Result<Failure, CodecError>
 fn write_failure(writer: &mut Writer, failure: &Failure) {
     let error = &failure.error;
     writer.unsigned(failure.root.0);
+    writer.unsigned(failure.at.0);
     writer.string(&error.kind);
     writer.string(&error.message);
     writer.bytes(&write_values([&error.data]));
@@ -153,6 +155,7 @@ fn write_failure(writer: &mut Writer, failure: &Failure) {
 
 fn read_failure(reader: &mut Reader<'_>, program: &Program) -> Result<Failure, CodecError> {
     let root = read_thread(reader)?;
+    let at = Timestamp::try_from(reader.unsigned()?).map_err(|_| CodecError::OutOfRange("times"))?;
     let kind = reader.string()?;
     let mut error = Error::new(kind, reader.string()?);
     error.data = read_values(reader.bytes()?, program)?.pop().unwrap_or_default();
@@ -165,5 +168,5 @@ fn read_failure(reader: &mut Reader<'_>, program: &Program) -> Result<Failure, C
             Ok(TraceFrame { thread, function, span })
         })
         .collect::<Result<_, WireError>>()?;
-    Ok(Failure { error, root })
+    Ok(Failure { error, root, at })
 }

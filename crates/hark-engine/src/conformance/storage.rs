@@ -91,7 +91,7 @@ impl Suite {
 }
 
 fn every_kind() -> Vec<Record> {
-    let failure = Failure::at_root(Error::new("error", "x"), ThreadId(3));
+    let failure = Failure::new(Error::new("error", "x"), ThreadId(3), Timestamp(4));
     vec![
         Record::Session(Box::new(session_record())),
         Record::Live(ThreadId(3), live()),

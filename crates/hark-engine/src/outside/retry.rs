@@ -1,15 +1,23 @@
 //! Having a broken session go on from where its threads failed.
 //!
+//! The threads that go on are those whose failures nobody awaited, and those whose failures made them fail: a thread that
+//! failed at an `await` stands there still, and when it is run it tells what it awaits. A failure that was caught is over
+//! and done with.
+//!
 //! The first commit opens the session again and says in its record that it is *being retried*; then its failed threads are
-//! put back, some with each commit; the last commit says that all are. Until then none of them runs: one that went on early
-//! could wait for another one's error, which is still there. If the retry's process dies, whoever opens the session next
-//! puts back the rest.
+//! put back, some with each commit, one that others have failed by before those; the last commit says that all are. Until
+//! then none of them runs: one that went on early could wait for another one's error, which is still there. If the retry's
+//! process dies, whoever opens the session next finds those that are left in the same way.
+
+use std::collections::HashSet;
+
+use hark_machine::{Awaited, Effect, Host, Thread};
 
 use super::{Outside, OutsideError};
-use crate::commit::Commit;
+use crate::commit::{Commit, Outcome};
 use crate::id::{Stamp, ThreadId};
 use crate::limits::RETRIES_PER_COMMIT_MAX;
-use crate::record::{Key, Record, SessionState, Versioned};
+use crate::record::{FutureRecord, Key, Live, Record, SessionState, State, Status, Versioned};
 use crate::step;
 use crate::storage::{Range, StorageError};
 
@@ -40,6 +48,8 @@ impl Outside<'_> {
     /// Puts back what is left of the failed threads of a session that is being retried.
     pub(super) fn finish_retry(&self) -> Result<(), StorageError> {
         let mut stamps = self.stamps();
+        let order = self.failed_threads()?;
+        let mut left = &order[..];
         loop {
             let Some(Versioned { stamp, record: Record::Session(session) }) = self.read(Key::Session)? else {
                 return Err(StorageError::Gone);
@@ -49,36 +59,110 @@ impl Outside<'_> {
                 return Ok(());
             }
             let mut commit = Commit::new(stamps.next());
-            let broken = self.records.scan(Range::Broken, RETRIES_PER_COMMIT_MAX)?;
-            if broken.is_empty() {
+            let (some, rest) = left.split_at(left.len().min(RETRIES_PER_COMMIT_MAX));
+            if some.is_empty() {
                 let first_stopped = self.read(Key::Live(step::FIRST))?.is_none();
                 step::end_retry(stamp, &session, first_stopped, &mut commit);
             } else {
                 commit.expect.push((Key::Session, Some(stamp)));
-                for record in broken {
-                    if let Record::Broken(thread, _) = record {
-                        self.put_back(thread, &mut commit)?;
-                    }
+                for thread in some {
+                    self.put_back(*thread, &mut commit)?;
                 }
             }
-            // Whether it was done, the next look tells.
-            let _ = self.records.commit(&mut commit)?;
+            // After a conflict or a lost answer, the next look tells what is left of these.
+            if self.records.commit(&mut commit)? == Outcome::Done {
+                left = rest;
+            }
         }
     }
 
+    /// The threads that are to go on, those that others have failed by before these.
+    fn failed_threads(&self) -> Result<Vec<ThreadId>, StorageError> {
+        let mut seen = HashSet::new();
+        let mut order = Vec::new();
+        for unawaited in self.records.scan(Range::Unawaited, usize::MAX)? {
+            let Record::Unawaited(thread, _) = unawaited else { continue };
+            // Of each thread whether those that it has failed by are in the order already.
+            let mut open = vec![(thread, false)];
+            while let Some((thread, is_due)) = open.pop() {
+                if is_due {
+                    order.push(thread);
+                } else if seen.insert(thread)
+                    && let Some(Versioned { record: Record::Broken(_, live), .. }) = self.read(Key::Broken(thread))?
+                {
+                    open.push((thread, true));
+                    open.extend(self.failed_by(*live)?.into_iter().map(|failed| (failed, false)));
+                }
+            }
+        }
+        Ok(order)
+    }
+
+    /// Which failed threads a thread awaits, where it stands.
+    fn failed_by(&self, live: Live) -> Result<Vec<ThreadId>, StorageError> {
+        let awaited = match (live.status, live.state) {
+            (Status::Following(awaited), _) => vec![awaited],
+            (Status::Calling(_), _) => Vec::new(),
+            (_, State::Present(mut thread)) => match thread.run_instructions(&self.program, 1, &mut Nowhere) {
+                Effect::Await(awaited) => vec![awaited],
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        };
+        let mut failed = Vec::new();
+        for awaited in awaited {
+            if let Awaited::Thread(thread) = awaited
+                && let Some(Versioned { record: Record::Future(_, FutureRecord::Failed(_)), .. }) =
+                    self.read(Key::Future(ThreadId(thread).into()))?
+            {
+                failed.push(ThreadId(thread));
+            }
+        }
+        Ok(failed)
+    }
+
     fn put_back(&self, thread: ThreadId, commit: &mut Commit) -> Result<(), StorageError> {
-        let mut found = Vec::with_capacity(3);
-        self.records.read(&[Key::Broken(thread), Key::Future(thread.into()), Key::Live(thread)], &mut found)?;
+        let own = [Key::Broken(thread), Key::Future(thread.into()), Key::Live(thread), Key::Unawaited(thread)];
+        let mut found = Vec::with_capacity(own.len());
+        self.records.read(&own, &mut found)?;
         let stamp = |found: Option<Option<Versioned>>| -> Option<Stamp> { found.flatten().map(|found| found.stamp) };
+        let was_awaited = stamp(found.pop()).is_none();
         let (live, future) = (stamp(found.pop()), stamp(found.pop()));
         match found.pop().flatten() {
             Some(Versioned { record: Record::Broken(_, broken), .. }) if live.is_none() => {
-                step::retry(thread, broken, future, self.surroundings.now(), commit);
+                step::retry(thread, broken, future, was_awaited, self.surroundings.now(), commit);
             }
             // One that lives cannot have failed: only a damaged file says so.
             Some(_) => commit.delete.push(Key::Broken(thread)),
             None => {}
         }
         Ok(())
+    }
+}
+
+/// What a thread does that is only asked where it stands.
+struct Nowhere;
+
+impl Host for Nowhere {
+    fn spawn(&mut self, _: Thread) -> u64 {
+        0
+    }
+
+    fn print(&mut self, _: String) {}
+
+    fn thread(&self) -> u64 {
+        0
+    }
+
+    fn session(&self) -> &str {
+        ""
+    }
+
+    fn now(&mut self) -> u64 {
+        0
+    }
+
+    fn random(&mut self) -> u64 {
+        0
     }
 }

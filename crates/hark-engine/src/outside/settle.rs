@@ -26,7 +26,7 @@ impl Outside<'_> {
     /// # Errors
     /// If it is done already, the session is over or being moved, or the storage fails.
     pub fn fail(&self, promise: &str, message: &str) -> Result<(), OutsideError> {
-        let failure = Failure::at_root(Error::new("error", message), step::FIRST);
+        let failure = Failure::new(Error::new("error", message), step::FIRST, self.surroundings.steady_now());
         self.settle(promise, FutureRecord::Failed(Arc::new(failure)))
     }
 

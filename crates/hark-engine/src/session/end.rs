@@ -7,7 +7,6 @@ use hark_machine::{Error, Value};
 
 use super::{Session, lock};
 use crate::commit::{Commit, Outcome};
-use crate::failure::Failure;
 use crate::id::Stamps;
 use crate::invoker::Runner;
 use crate::output::Observer;
@@ -93,7 +92,7 @@ impl Session {
             return Ok(());
         }
         let message = "the session has no threads and no result: its storage has lost them";
-        let failure = Failure::at_root(Error::new("storage", message), step::FIRST);
+        let failure = self.failure(Error::new("storage", message), step::FIRST);
         let mut commit = Commit::new(self.stamps().next());
         step::end_without_threads(stamp, &session, failure, self.now(), &mut commit);
         // A conflict says that there is a thread after all.

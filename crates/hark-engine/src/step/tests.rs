@@ -130,7 +130,7 @@ fn finished(value: i64) -> Ending {
 }
 
 fn failed(thread: u64) -> Ending {
-    Ending::Failed(Arc::new(Failure::at_root(Error::new("error", "x"), ThreadId(thread))))
+    Ending::Failed(Arc::new(Failure::new(Error::new("error", "x"), ThreadId(thread), Timestamp(1))))
 }
 
 fn ids(numbers: &[u64]) -> Vec<ThreadId> {
@@ -347,6 +347,36 @@ fn a_failure_is_unawaited_until_someone_hears_it() {
     assert!(world.commit(held, &failed(1)).is_ok());
     let unawaited = world.records.scan(Range::Unawaited, 9).unwrap();
     assert_eq!(unawaited.iter().map(Record::key).collect::<Vec<_>>(), [Key::Unawaited(ThreadId(0))]);
+}
+
+#[test]
+fn a_failure_that_someone_waits_for_is_awaited() {
+    let mut world = World::new(3);
+    world.waits(0, 1);
+    world.step(1, &failed(1));
+    assert!(world.records.scan(Range::Unawaited, 9).unwrap().is_empty());
+    let cancelled = Failure::new(Error::new("cancelled", "x"), ThreadId(2), Timestamp(1));
+    world.step(2, &Ending::Failed(Arc::new(cancelled)));
+    assert!(world.records.scan(Range::Unawaited, 9).unwrap().is_empty(), "nobody asks for one that was cancelled");
+}
+
+#[test]
+fn a_retried_thread_is_awaited_if_it_was() {
+    for was_awaited in [true, false] {
+        let mut world = World::new(2);
+        let failure = failed(1);
+        if was_awaited {
+            world.waits(0, 1);
+        }
+        world.step(1, &failure);
+        let mut commit = Commit::new(world.stamps.next());
+        let future = world.future(1).map(|known| known.stamp);
+        retry(ThreadId(1), new_live(), future, was_awaited, Timestamp(2), &mut commit);
+        assert_eq!(world.records.commit(&mut commit), Ok(Outcome::Done));
+        assert!(world.is_live(1) && world.is_ready(1));
+        world.step(1, &failure);
+        assert_eq!(world.records.scan(Range::Unawaited, 9).unwrap().is_empty(), was_awaited);
+    }
 }
 
 #[test]

@@ -7,9 +7,9 @@ use hark_machine::{Awaited, Error, Value};
 
 use super::load::known;
 use super::{Next, Worker};
-use crate::failure::Failure;
 use crate::history::{Event, LogEntry};
 use crate::id::ThreadId;
+use crate::limits::STEP_RECORDS_MAX;
 use crate::record::{FutureRecord, Key, Live, State, Status};
 use crate::session::{CallState, Over};
 use crate::step::{self, Ending, Known, Loaded};
@@ -24,7 +24,7 @@ impl Worker<'_> {
             && let State::Present(thread) = &mut live.state
             && let Err(error) = suspend::rewrite(thread, self.session.program())
         {
-            return Ok(Some(Next::End(Ending::Failed(Arc::new(Failure::at_root(*error, loaded.thread))))));
+            return Ok(Some(Next::End(Ending::Failed(Arc::new(self.session.failure(*error, loaded.thread))))));
         }
         if live.is_away() {
             return Ok(None);
@@ -70,7 +70,7 @@ impl Worker<'_> {
         }
         live.losses = 0;
         let message = format!("the thread was given up: the worker that ran it was lost {max_tries} times");
-        let failure = Failure::at_root(Error::new("worker_lost", message), loaded.thread);
+        let failure = self.session.failure(Error::new("worker_lost", message), loaded.thread);
         Next::End(Ending::Failed(Arc::new(failure)))
     }
 
@@ -93,7 +93,7 @@ impl Worker<'_> {
                 live.call = None;
                 self.resume(live, value)
             }
-            Err(error) => self.raise(live, &Failure::at_root(error, loaded.thread), loaded.thread),
+            Err(error) => self.fail(live, error),
         }
     }
 
@@ -137,8 +137,13 @@ impl Worker<'_> {
                 Ok(self.resume(live, value.clone()))
             }
             Some(FutureRecord::Failed(failure)) => {
+                if matches!(live.status, Status::Waiting(_)) {
+                    self.log(loaded.thread, Event::Resumed);
+                }
                 self.hear(loaded, &awaited);
-                Ok(self.raise(live, failure, loaded.thread))
+                live.status = Status::Runnable;
+                let next = self.fail(live, failure.error.clone());
+                Ok(self.unless_full(loaded, next))
             }
             _ => Ok(Next::End(Ending::Waits(awaited, known))),
         }
@@ -152,7 +157,7 @@ impl Worker<'_> {
             Some(FutureRecord::Resolved(value)) => Ending::Finished(value.clone()),
             Some(FutureRecord::Failed(failure)) => {
                 self.hear(loaded, &awaited);
-                Ending::Failed(failure.clone())
+                Ending::Failed(Arc::new(self.session.failure(failure.error.clone(), loaded.thread)))
             }
             _ => Ending::Follows(awaited, known),
         }))
@@ -188,14 +193,25 @@ impl Worker<'_> {
         }
     }
 
-    pub(super) fn raise(&self, live: &mut Live, failure: &Failure, thread: ThreadId) -> Next {
+    /// What the thread stopped for failed with this error, which it may catch.
+    pub(super) fn fail(&self, live: &mut Live, error: Error) -> Next {
         match &mut live.state {
-            State::Present(state) => {
-                let failure = failure.awaited_by(state, self.session.program(), thread);
-                Next::End(Ending::Failed(Arc::new(failure)))
+            State::Present(thread) => {
+                thread.fail(error);
+                Next::Run
             }
             State::Ended | State::Away => Next::End(Ending::Stays),
         }
+    }
+
+    /// A thread that has heard of many failures is written down before it hears of more.
+    fn unless_full(&self, loaded: &Loaded, next: Next) -> Next {
+        if self.has_room(loaded) { next } else { Next::End(Ending::Yielded) }
+    }
+
+    /// Whether any step's commit has room for what this one has gathered so far.
+    pub(super) fn has_room(&self, loaded: &Loaded) -> bool {
+        loaded.heard.len() <= self.session.records().commit_records_max() - STEP_RECORDS_MAX
     }
 }
 

@@ -8,12 +8,11 @@ use hark_machine::{Awaited, Effect, Error, ForeignCall, Host, Thread, Value};
 
 use super::{Next, Worker};
 use crate::commit::Commit;
-use crate::failure::Failure;
 use crate::foreign::{Call, CallId};
 use crate::history::{Event, LogEntry};
 use crate::id::ThreadId;
 use crate::limits::{AWAITS_PER_TURN_MAX, RESUMED_FUEL, SLEEP_MAX, TURN_FUEL};
-use crate::record::{Live, PendingCall, Record, State};
+use crate::record::{Live, PendingCall, Record, State, Status};
 use crate::session::Session;
 use crate::step::{Ending, Loaded};
 use crate::storage::StorageError;
@@ -78,15 +77,25 @@ impl Worker<'_> {
         // Only threads that are here are ever run.
         let State::Present(thread) = &mut live.state else { return Ok(Next::End(Ending::Stays)) };
         live.losses = 0;
+        let given = thread.given_error().map(|error| error.message.clone());
         let effect = if session.suspends() {
             suspend::run(thread, session.program(), &mut gather, live.suspensions.as_deref_mut())
         } else {
             thread.run(session.program(), fuel, &mut gather)
         };
-        match gather.error {
-            Some(error) => Err(error),
-            None => self.follow_effect(effect, loaded, live),
+        if let Some(error) = gather.error {
+            return Err(error);
         }
+        match &effect {
+            // Its call has failed, and a retry makes it again.
+            Effect::Failed(error)
+                if live.call.is_some() && given.is_some_and(|given| Arc::ptr_eq(&given, &error.message)) =>
+            {
+                live.status = Status::Calling(live.calls);
+            }
+            _ => live.leave_call(),
+        }
+        self.follow_effect(effect, loaded, live)
     }
 
     fn follow_effect(&mut self, effect: Effect, loaded: &mut Loaded, live: &mut Live) -> Result<Next, StorageError> {
@@ -98,7 +107,7 @@ impl Worker<'_> {
                 }
                 None => Ending::Finished(value),
             },
-            Effect::Failed(error) => failed(*error, loaded.thread),
+            Effect::Failed(error) => Ending::Failed(Arc::new(self.session.failure(*error, loaded.thread))),
             Effect::Await(awaited) => {
                 self.awaits += 1;
                 // It will ask again in its next turn.
@@ -116,10 +125,7 @@ impl Worker<'_> {
                     }
                     Ending::Sleeps(self.session.steady_now().after(duration))
                 }
-                Err(error) => {
-                    let failure = Failure::at_root(error, loaded.thread);
-                    return Ok(self.raise(live, &failure, loaded.thread));
-                }
+                Err(error) => return Ok(self.fail(live, error)),
             },
             Effect::OutOfFuel => Ending::Yielded,
         };
@@ -147,8 +153,7 @@ impl Worker<'_> {
                 format!("the call of `{name}` was given up: the worker that made it was lost {max_tries} times");
             live.call = Some(Box::new(pending));
             live.losses = 0;
-            let failure = Failure::at_root(Error::new("worker_lost", message), loaded.thread);
-            return self.raise(live, &failure, loaded.thread);
+            return self.fail(live, Error::new("worker_lost", message));
         }
         pending.attempt += 1;
         Next::End(self.make_call(pending, loaded.thread, live))
@@ -186,10 +191,6 @@ fn followed(value: &Value) -> Option<Awaited> {
         Value::Promise(id) => Some(Awaited::Promise(String::clone(id))),
         _ => None,
     }
-}
-
-fn failed(error: Error, thread: ThreadId) -> Ending {
-    Ending::Failed(Arc::new(Failure::at_root(error, thread)))
 }
 
 /// How long a `sleep` is. One that is longer than any machine lives is as long as can be told.

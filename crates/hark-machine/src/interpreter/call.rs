@@ -35,6 +35,7 @@ pub(super) fn begin(thread: &mut Thread, program: &Program, host: &mut impl Host
         return Ok(None);
     }
     if let Some(answer) = thread.answer.take() {
+        let answer = answer.map_err(Exit::Failed)?;
         thread.state = State::Ended(Value::Null);
         return Ok(Some(Effect::Finished(answer)));
     }
@@ -62,7 +63,7 @@ fn takes_answer(operation: &Operation) -> bool {
 /// How many operations put arguments into place before the one that an answer is for. A thread that was read back
 /// stands before them, as the portable program knows nothing of them.
 pub(super) fn operations_before_answer(thread: &Thread, program: &Program) -> u64 {
-    let (Some(_), Some(record)) = (&thread.answer, thread.records.last()) else { return 0 };
+    let (Some(Ok(_)), Some(record)) = (&thread.answer, thread.records.last()) else { return 0 };
     let code = program.code(record.code);
     let instruction = code.points[record.operation as usize].instruction;
     let rest = code.operations[record.operation as usize..].iter().zip(&code.points[record.operation as usize..]);
@@ -71,9 +72,12 @@ pub(super) fn operations_before_answer(thread: &Thread, program: &Program) -> u6
 }
 
 /// Completes the operation that the thread stopped at, if the world has answered.
-pub(super) fn take_answer(thread: &mut Thread, program: &Program) {
-    let Some(answer) = thread.answer.take() else { return };
-    let Some(record) = thread.records.last_mut() else { return };
+///
+/// # Errors
+/// If the answer is an error. The operation has not happened then.
+pub(super) fn take_answer(thread: &mut Thread, program: &Program) -> Result<(), Box<Error>> {
+    let Some(answer) = thread.answer.take().transpose()? else { return Ok(()) };
+    let Some(record) = thread.records.last_mut() else { return Ok(()) };
     let window = &mut thread.registers[record.base as usize..];
     let to = match program.code(record.code).operations[record.operation as usize] {
         Operation::Wait { consume, to, from } => {
@@ -89,10 +93,11 @@ pub(super) fn take_answer(thread: &mut Thread, program: &Program) {
             base
         }
         // Nothing else stops for an answer; an answer that nobody asked for is not for this thread.
-        _ => return,
+        _ => return Ok(()),
     };
     window[to as usize] = answer;
     record.operation += 1;
+    Ok(())
 }
 
 /// Makes room for so many registers.

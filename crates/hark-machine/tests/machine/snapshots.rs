@@ -1,7 +1,8 @@
 //! Threads that are written down and read back.
 
 use hark_bytecode::wire::{Reader, Writer};
-use hark_machine::{Effect, Form, Program, Thread, Value};
+use hark_bytecode::{ForeignIndex, Span};
+use hark_machine::{Effect, Error, Form, Program, Thread, TraceFrame, Value, text_of};
 
 use super::support::{Gather, program, shown, thread};
 
@@ -53,6 +54,38 @@ fn a_thread_may_stop_at_every_instruction() {
             assert_eq!((&result, &printed_then), (&straight, &printed), "{form:?}, after each {gap}");
             assert!(suspensions as u64 * gap < 30_000, "{form:?}: {suspensions} suspensions after each {gap}");
         }
+    }
+}
+
+/// An error that the world has answered with is raised where the thread stopped, with the way that it took before.
+#[test]
+fn an_answer_may_be_an_error() {
+    let text = "import(measure, src.tools, 1); fn ask(f) { 1 + await f } fn main() { ask(future(\"a\", 1)) }";
+    let (running, called) = (program(text), program(text));
+    let begun = [
+        (thread(&running, "main", Vec::new()), &running, vec!["main", "ask"]),
+        (Thread::new(Value::Foreign(ForeignIndex(0)), vec![Value::Null]), &called, vec!["measure"]),
+    ];
+    for (mut thread, program, functions) in begun {
+        let mut host = Gather::default();
+        assert!(matches!(thread.run(program, 100, &mut host), Effect::Await(_) | Effect::Call(_)));
+        let mut error = Error::new("python", "no").with_data(Value::list(vec![Value::Integer(7)]));
+        error.omitted = 3;
+        error.trace = vec![TraceFrame { thread: 9, function: "far".into(), span: Span::default() }];
+        thread.fail(error);
+        let bytes = thread.snapshot(program);
+        let mut thread = Thread::restore(&bytes, program).expect("what was written can be read");
+        assert_eq!(thread.snapshot(program), bytes, "what was read is written the same");
+        assert_eq!(thread.given_error().map(|error| &*error.message), Some("no"));
+        let Effect::Failed(error) = thread.run(program, 100, &mut host) else { panic!("it goes on") };
+        assert_eq!((&*error.kind, &*error.message, error.omitted), ("python", "no", 3));
+        assert_eq!(text_of(&error.data, program.executable()), "[7]");
+        let trace: Vec<(u64, &str)> = error.trace.iter().map(|frame| (frame.thread, &*frame.function)).collect();
+        let own = functions.into_iter().map(|function| (0, function));
+        assert_eq!(trace, own.chain([(9, "far")]).collect::<Vec<_>>());
+        assert!(thread.given_error().is_none());
+        let again = thread.run(program, 100, &mut host);
+        assert!(matches!(again, Effect::Await(_) | Effect::Call(_)), "it stands where it did: {again:?}");
     }
 }
 
