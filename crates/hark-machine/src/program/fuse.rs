@@ -41,12 +41,7 @@ impl Lowering<'_> {
         match (operator, count) {
             (Operator::Not, 1) => {
                 if let Some(target) = self.jump_behind(at, block_end) {
-                    self.pop();
-                    self.materialize_below(callee - 1);
-                    let operand = self.operand(callee - 1);
-                    let (condition, dies) = self.in_register(operand, callee - 1);
-                    self.emit_jump(Operation::JumpUnless { consume: u8::from(dies), condition, target });
-                    self.pop();
+                    self.operand_and_jump(|consume, condition| Operation::JumpUnless { consume, condition, target });
                     return Some(at + 2);
                 }
                 self.one_operand(|consume, to, from| Operation::Not { consume, to, from });
@@ -88,6 +83,18 @@ impl Lowering<'_> {
 
     fn materialize_below(&mut self, height: usize) {
         self.materialize_between(0, height);
+    }
+
+    /// A call with one argument, together with the jump behind it. All of it stands at the call: until it is done, the
+    /// callee is on the stack.
+    fn operand_and_jump(&mut self, operation: impl Fn(u8, Register) -> Operation) {
+        let height = self.stack.len() - 2;
+        self.materialize_below(height);
+        let operand = self.operand(height);
+        let (register, dies) = self.in_register(operand, height);
+        self.emit_jump(operation(u8::from(dies), register));
+        self.pop();
+        self.pop();
     }
 
     fn one_operand(&mut self, operation: impl Fn(u8, Register, Register) -> Operation) {
@@ -285,13 +292,7 @@ impl Lowering<'_> {
         if builtin == Builtin::Nullp
             && let Some(target) = self.jump_behind(at, block_end)
         {
-            self.pop();
-            let height = self.stack.len() - 1;
-            self.materialize_below(height);
-            let operand = self.operand(height);
-            let (register, dies) = self.in_register(operand, height);
-            self.emit_jump(Operation::JumpEmpty { consume: u8::from(dies), register, target });
-            self.pop();
+            self.operand_and_jump(|consume, register| Operation::JumpEmpty { consume, register, target });
             return Some(at + 2);
         }
         match (builtin, count) {

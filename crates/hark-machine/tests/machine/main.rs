@@ -7,6 +7,8 @@ mod compare;
 mod damage;
 mod executables;
 mod fuzz;
+mod generated;
+mod generator;
 mod hashes;
 mod limits;
 mod lists;

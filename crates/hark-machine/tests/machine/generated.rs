@@ -1,0 +1,169 @@
+//! Random programs come to the same in every form, and wherever they are suspended.
+//!
+//! The seeds are fixed; `HARK_PROGRAMS` says how many are tried.
+
+use std::collections::HashMap;
+
+use hark_compiler::{Severity, compile};
+use hark_machine::{Awaited, Effect, Error, Form, Host, Program, Thread, Value, text_of};
+
+use super::generator;
+use super::support::thread;
+
+/// How many programs are tried.
+const PROGRAMS: u64 = 1_000;
+
+/// Calls and repetitions of one thread, and threads. The few programs that need more are left out.
+const FUEL: u32 = 300;
+const THREADS: u64 = 60;
+
+/// How a program is run.
+#[derive(Debug, Clone, Copy)]
+enum Mode {
+    Straight,
+    /// Written down and read back after each so many instructions.
+    Suspended(u64),
+}
+
+/// The threads of one run. A thread runs when it is first awaited, so that all runs print in the same order.
+struct World<'a> {
+    program: &'a Program,
+    mode: Mode,
+    printed: String,
+    threads: u64,
+    open: HashMap<u64, Thread>,
+    known: HashMap<u64, Result<Value, Error>>,
+    running: u64,
+}
+
+impl Host for World<'_> {
+    fn spawn(&mut self, thread: Thread) -> u64 {
+        self.threads += 1;
+        self.open.insert(self.threads, thread);
+        self.threads
+    }
+
+    fn print(&mut self, text: String) {
+        self.printed.push_str(&text);
+    }
+
+    fn thread(&self) -> u64 {
+        self.running
+    }
+
+    fn session(&self) -> &str {
+        "a session"
+    }
+
+    fn now(&mut self) -> u64 {
+        0
+    }
+
+    fn random(&mut self) -> u64 {
+        7
+    }
+}
+
+impl World<'_> {
+    /// What a thread came to; nothing if it takes too long.
+    fn finish(&mut self, number: u64) -> Option<Result<Value, Error>> {
+        if self.threads > THREADS {
+            return None;
+        }
+        if let Some(known) = self.known.get(&number) {
+            return Some(known.clone());
+        }
+        let mut thread = self.open.remove(&number).expect("it is not awaited by itself");
+        let around = std::mem::replace(&mut self.running, number);
+        let result = self.run(&mut thread, number)?;
+        self.running = around;
+        self.known.insert(number, result.clone());
+        Some(result)
+    }
+
+    fn run(&mut self, thread: &mut Thread, number: u64) -> Option<Result<Value, Error>> {
+        loop {
+            let effect = match self.mode {
+                Mode::Straight => thread.run(self.program, FUEL, self),
+                Mode::Suspended(gap) => thread.run_instructions(self.program, gap, self),
+            };
+            let is_over = matches!(effect, Effect::Finished(_) | Effect::Failed(_));
+            match effect {
+                Effect::Finished(Value::Future(other)) => return self.finish(other),
+                Effect::Finished(value) => return Some(Ok(value)),
+                Effect::Failed(error) => return Some(Err(*error)),
+                Effect::Await(Awaited::Thread(other)) => match self.finish(other)? {
+                    Ok(value) => thread.resume(value),
+                    Err(error) => return Some(Err(thread.raise(error, self.program, number))),
+                },
+                Effect::OutOfFuel if matches!(self.mode, Mode::Straight) => return None,
+                Effect::OutOfFuel => {}
+                other => panic!("no program asks for {other:?}"),
+            }
+            if !is_over && matches!(self.mode, Mode::Suspended(_)) {
+                *thread = written_and_read(thread, self.program);
+            }
+        }
+    }
+}
+
+fn written_and_read(thread: &Thread, program: &Program) -> Thread {
+    let bytes = thread.snapshot(program);
+    let read = Thread::restore(&bytes, program).expect("what was written can be read");
+    assert_eq!(read.snapshot(program), bytes, "what was read is written the same");
+    read
+}
+
+/// What `main` comes to: its value or error with the way it took, and all that was printed.
+fn outcome(program: &Program, mode: Mode) -> Option<String> {
+    let mut world = World {
+        program,
+        mode,
+        printed: String::new(),
+        threads: 0,
+        open: HashMap::from([(0, thread(program, "main", Vec::new()))]),
+        known: HashMap::new(),
+        running: 0,
+    };
+    let result = match world.finish(0)? {
+        Ok(value) => text_of(&value, program.executable()),
+        Err(error) => {
+            let place =
+                |span: hark_bytecode::Span| &program.executable().source.text[span.start as usize..span.end as usize];
+            let frames = error
+                .trace
+                .iter()
+                .map(|frame| format!("\n  {} {}: {}", frame.thread, frame.function, place(frame.span)));
+            format!("{}: {}{}", error.kind, error.message, frames.collect::<String>())
+        }
+    };
+    Some(format!("{}{result}", world.printed))
+}
+
+/// Checks the program of a seed; says whether it came to a value, or nothing if it takes too long.
+fn check(seed: u64) -> Option<bool> {
+    let text = generator::program(seed);
+    let compilation = compile("test.hk", &text);
+    let errors = compilation.diagnostics.iter().filter(|each| each.severity == Severity::Error).collect::<Vec<_>>();
+    let executable = compilation.executable.unwrap_or_else(|| panic!("seed {seed}: {errors:?}\n{text}"));
+    let fused = Program::new(executable).expect("what compiles is sound");
+    let plain = Program::with_form(fused.executable().clone(), Form::Plain).expect("what compiles is sound");
+    let straight = outcome(&fused, Mode::Straight)?;
+    for (form, program) in [(Form::Fused, &fused), (Form::Plain, &plain)] {
+        for mode in [Mode::Straight, Mode::Suspended(1), Mode::Suspended(3)] {
+            let other = outcome(program, mode).expect("it ends");
+            assert_eq!(other, straight, "seed {seed}, {form:?}, {mode:?}:\n{text}");
+        }
+    }
+    Some(!straight.contains("\n  0 main: "))
+}
+
+#[test]
+fn random_programs_come_to_the_same_however_they_run() {
+    let programs = std::env::var("HARK_PROGRAMS").ok().map_or(PROGRAMS, |count| count.parse().expect("a number"));
+    let checked: Vec<bool> = (0..programs).filter_map(check).collect();
+    let values = checked.iter().filter(|has_value| **has_value).count();
+    // Programs that all fail at once would show little.
+    assert!(checked.len() as u64 * 10 > programs * 9, "{} of {programs} end soon", checked.len());
+    assert!(values * 2 > checked.len(), "{values} of {} come to a value", checked.len());
+}

@@ -1,0 +1,298 @@
+//! Random programs, each from a seed. They end, and most of them without an error.
+//!
+//! What a name holds shows in its first letter, so that most expressions get what they need; a few get anything. A
+//! function calls only those that come after it, and itself as often as its first parameter says.
+
+/// Numbers that a seed decides.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+
+    fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
+}
+
+/// What an expression is meant to come to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Number,
+    Boolean,
+    List,
+    Text,
+    Hash,
+    Future,
+}
+
+use Kind::{Boolean, Future, Hash, List, Number, Text};
+
+const KINDS: [Kind; 6] = [Number, Boolean, List, Text, Hash, Future];
+
+impl Kind {
+    fn letter(self) -> char {
+        match self {
+            Number => 'n',
+            Boolean => 'b',
+            List => 'l',
+            Text => 't',
+            Hash => 'h',
+            Future => 'f',
+        }
+    }
+}
+
+/// A function that others may call.
+struct Signature {
+    name: String,
+    parameters: Vec<Kind>,
+    result: Kind,
+}
+
+/// How deep expressions nest within statements, and statements within each other.
+const DEPTH: usize = 4;
+
+struct Generator {
+    random: Random,
+    functions: Vec<Signature>,
+    /// The function whose body is being written.
+    current: usize,
+    /// The names that its text has bound so far. On some ways they are not.
+    bound: Vec<(Kind, String)>,
+    /// Whether the current function has called itself.
+    repeats: bool,
+}
+
+/// The text of a program, which begins with `main`.
+pub fn program(seed: u64) -> String {
+    let mut random = Random::new(seed);
+    let count = 1 + random.below(4);
+    let mut functions = vec![Signature { name: "main".into(), parameters: Vec::new(), result: List }];
+    for number in 1..=count {
+        let many = if random.chance(10) { 30 } else { 4 };
+        let mut parameters = vec![Number];
+        parameters.extend((0..random.below(many)).map(|_| *random.pick(&KINDS)));
+        functions.push(Signature { name: format!("function{number}"), parameters, result: *random.pick(&KINDS[..5]) });
+    }
+    let mut generator = Generator { random, functions, current: 0, bound: Vec::new(), repeats: false };
+    (0..=count).map(|index| generator.function(index)).collect()
+}
+
+impl Generator {
+    fn function(&mut self, index: usize) -> String {
+        self.current = index;
+        self.repeats = false;
+        let Signature { name, parameters, result } = &self.functions[index];
+        let (name, result) = (name.clone(), *result);
+        let named =
+            parameters.iter().enumerate().map(|(position, kind)| (*kind, format!("{}{position}", kind.letter())));
+        self.bound = named.collect();
+        let names = self.bound.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", ");
+        let mut body = self.body(result, DEPTH);
+        if index > 0 && self.random.chance(50) {
+            let again = self.repetition();
+            body = format!("if n0 > 0 {{ {} {again} }} else {{ {body} }}", self.statements(2));
+        }
+        format!("fn {name}({names}) {{ {body} }}\n")
+    }
+
+    /// A call of the current function by itself, with less to do.
+    fn repetition(&mut self) -> String {
+        self.repeats = true;
+        let parameters = self.functions[self.current].parameters.clone();
+        let others = parameters[1..].iter().map(|kind| self.expression(*kind, 2));
+        let arguments = std::iter::once("n0 - 1".to_owned()).chain(others).collect::<Vec<_>>();
+        format!("{}({})", self.functions[self.current].name, arguments.join(", "))
+    }
+
+    fn body(&mut self, result: Kind, depth: usize) -> String {
+        format!("{} {}", self.statements(depth), self.expression(result, depth))
+    }
+
+    /// A body that is not always run: what it binds is seldom read behind it.
+    fn branch(&mut self, result: Kind, depth: usize) -> String {
+        let bound = self.bound.len();
+        let body = self.body(result, depth);
+        if self.random.chance(95) {
+            self.bound.truncate(bound);
+        }
+        body
+    }
+
+    fn statements(&mut self, depth: usize) -> String {
+        (0..self.random.below(4)).map(|_| self.statement(depth) + " ").collect()
+    }
+
+    fn statement(&mut self, depth: usize) -> String {
+        match self.random.below(10) {
+            0 => format!("print({});", self.any(depth)),
+            1 => format!("{};", self.any(depth)),
+            2 | 3 if depth > 0 => {
+                let condition = self.expression(Boolean, depth - 1);
+                let then = self.branch(Number, depth - 1);
+                if self.random.chance(50) {
+                    format!("if {condition} {{ {then} }}")
+                } else {
+                    format!("if {condition} {{ {then} }} else {{ {} }}", self.branch(Number, depth - 1))
+                }
+            }
+            _ => {
+                let kind = *self.random.pick(&KINDS);
+                format!("{};", self.binding(kind, depth))
+            }
+        }
+    }
+
+    /// Binds a new name or one that is bound already, but for the first parameter, which ends loops.
+    fn binding(&mut self, kind: Kind, depth: usize) -> String {
+        let value = self.expression(kind, depth);
+        let name = format!("{}{}", kind.letter(), 1 + self.random.below(7));
+        if !self.bound.iter().any(|(_, bound)| *bound == name) {
+            self.bound.push((kind, name.clone()));
+        }
+        format!("{name} = {value}")
+    }
+
+    fn any(&mut self, depth: usize) -> String {
+        let kind = *self.random.pick(&KINDS);
+        self.expression(kind, depth)
+    }
+
+    fn expression(&mut self, kind: Kind, depth: usize) -> String {
+        let kind = if self.random.chance(1) { *self.random.pick(&KINDS) } else { kind };
+        if depth == 0 || self.random.chance(20) {
+            return self.atom(kind);
+        }
+        let depth = depth - 1;
+        match self.random.below(14) {
+            0 => self.atom(kind),
+            1 => format!("({})", self.binding(kind, depth)),
+            2 | 3 => {
+                let condition = self.expression(Boolean, depth);
+                format!("if {condition} {{ {} }} else {{ {} }}", self.branch(kind, depth), self.branch(kind, depth))
+            }
+            4 | 5 => self.call(kind, depth),
+            6 => self.function_value(kind, depth),
+            _ => self.compound(kind, depth),
+        }
+    }
+
+    fn atom(&mut self, kind: Kind) -> String {
+        let known: Vec<&String> = self.bound.iter().filter(|(bound, _)| *bound == kind).map(|(_, name)| name).collect();
+        if !known.is_empty() && self.random.chance(75) {
+            return (*self.random.pick(&known)).clone();
+        }
+        let number = self.random.below(5);
+        match kind {
+            Number if self.random.chance(20) => format!("{number}.5"),
+            Number if self.random.chance(5) => "9223372036854775807".to_owned(),
+            Number => number.to_string(),
+            Boolean => ["true", "false"][number % 2].to_owned(),
+            List => ["[]", "[1]", "[2, [3]]", "[0, 1, 2]", "[true]"][number].to_owned(),
+            Text => format!("\"text {number}\""),
+            Hash => ["{}", "{1: 2}", "{\"k\": [1]}", "{true: 1, 2: 3}", "{0: 0}"][number].to_owned(),
+            Future => format!("(async length([{number}]))"),
+        }
+    }
+
+    /// A call of a function that comes to this, or of the current one, once.
+    fn call(&mut self, kind: Kind, depth: usize) -> String {
+        if self.current > 0 && !self.repeats && self.functions[self.current].result == kind && self.random.chance(20) {
+            let again = self.repetition();
+            return format!("if n0 > 0 {{ {again} }} else {{ {} }}", self.atom(kind));
+        }
+        let index = self.current + 1 + self.random.below(3);
+        let result = self.functions.get(index).map(|callee| callee.result);
+        match (kind, result) {
+            (_, None) => self.compound(kind, depth),
+            (Future, Some(_)) => format!("(async {})", self.call_of(index, depth)),
+            (_, Some(result)) if result == kind && self.random.chance(30) => {
+                format!("(await async {})", self.call_of(index, depth))
+            }
+            (_, Some(result)) if result == kind => self.call_of(index, depth),
+            (List, Some(_)) => format!("[{}]", self.call_of(index, depth)),
+            _ => self.compound(kind, depth),
+        }
+    }
+
+    fn call_of(&mut self, index: usize, depth: usize) -> String {
+        let Signature { name, parameters, .. } = &self.functions[index];
+        let (name, parameters) = (name.clone(), parameters.clone());
+        let others = parameters[1..].iter().map(|kind| self.expression(*kind, depth.min(1)));
+        let arguments = std::iter::once("2".to_owned()).chain(others).collect::<Vec<_>>().join(", ");
+        format!("{name}({arguments})")
+    }
+
+    /// A lambda, builtin or operator that is called by a variable.
+    fn function_value(&mut self, kind: Kind, depth: usize) -> String {
+        let name = format!("g{}", self.random.below(3));
+        let argument = self.expression(kind, depth);
+        match (kind, self.random.below(3)) {
+            (Number, 0) => {
+                let other = self.expression(kind, depth);
+                format!("(if null == ({name} = -) {{ 0 }} else {{ {name}({argument}, {other}) }})")
+            }
+            (Boolean, 0) => format!("(if null == ({name} = !) {{ true }} else {{ {name}({argument}) }})"),
+            (List, 0) => format!("(if null == ({name} = rest) {{ [] }} else {{ {name}({argument}) }})"),
+            _ => format!("(if null == ({name} = lambda (x) {{ x }}) {{ {argument} }} else {{ {name}({argument}) }})"),
+        }
+    }
+
+    fn compound(&mut self, kind: Kind, depth: usize) -> String {
+        let choice = self.random.below(8);
+        let mut of = |kind: Kind| self.expression(kind, depth);
+        match (kind, choice) {
+            (Number, 0..=3) => {
+                let (left, right) = (of(Number), of(Number));
+                format!("({left} {} {right})", self.random.pick(&["+", "-", "*", "/", "%", "+", "-"]))
+            }
+            (Number, 4) => format!("length({})", of(List)),
+            (Number, 5) => format!("(-{})", of(Number)),
+            (Number, 6) => format!("(await {})", of(Future)),
+            (Number, _) => format!("(if nullp({}) {{ 0 }} else {{ {} }})", of(List), of(Number)),
+            (Boolean, 0 | 1) => {
+                let (left, right) = (of(Number), of(Number));
+                format!("({left} {} {right})", self.random.pick(&["==", "!=", "<", "<=", ">", ">="]))
+            }
+            (Boolean, 2 | 3) => format!("(!{})", of(Boolean)),
+            (Boolean, 4) => format!("({} && {})", of(Boolean), of(Boolean)),
+            (Boolean, 5) => format!("({} || {})", of(Boolean), of(Boolean)),
+            (Boolean, 6) => format!("nullp({})", of(List)),
+            (Boolean, _) => format!("({} == {})", of(List), of(List)),
+            (List, 0) => format!("[{}, {}]", of(Number), of(List)),
+            (List, 1) => format!("[{}, {}, {}]", of(Boolean), of(Number), of(Text)),
+            (List, 2) => format!("append({}, {})", of(List), of(Number)),
+            (List, 3) => format!("conc({}, {})", of(Number), of(List)),
+            (List, 4) => format!("({} + {})", of(List), of(List)),
+            (List, 5) => {
+                let list = of(List);
+                format!("(if nullp({list}) {{ [] }} else {{ rest({list}) }})")
+            }
+            (List, 6) => format!("[if {} {{ {} }}]", of(Boolean), of(Text)),
+            (List, _) => format!("[await {}, get({}, 1)]", of(Future), of(Hash)),
+            (Text, 0..=3) => format!("({} + {})", of(Text), of(Text)),
+            (Text, _) => format!("to_string({})", of(Number)),
+            (Hash, 0..=3) => format!("set({}, {}, {})", of(Hash), of(Number), of(List)),
+            (Hash, _) => format!("{{{}: {}, {}: {}}}", of(Number), of(List), of(Text), of(Hash)),
+            (Future, 0..=3) => format!("(async nth([{}], 0))", of(Number)),
+            (Future, _) => format!("(async length({}))", of(List)),
+        }
+    }
+}
