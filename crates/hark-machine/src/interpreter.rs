@@ -707,7 +707,8 @@ fn execute<H: Host, const COUNTED: bool>(
             Operation::Spawn { base: call_base, count, callee } => {
                 let first = (base + call_base) as usize;
                 let arguments = &mut thread.registers[first..first + count as usize];
-                let future = call::spawn(cursor.constant(callee), arguments, program, host);
+                let instruction = code.points[cursor.index() as usize].instruction;
+                let future = call::spawn(cursor.constant(callee), arguments, instruction, program, host);
                 window = Window::new(&mut thread.registers, base as usize, code);
                 window.set(call_base, Value::Future(future));
                 next!();
@@ -719,7 +720,8 @@ fn execute<H: Host, const COUNTED: bool>(
                     leave!(Exit::from(error));
                 }
                 let arguments = &mut thread.registers[first..first + count as usize];
-                let future = call::spawn(&callee, arguments, program, host);
+                let instruction = code.points[cursor.index() as usize].instruction;
+                let future = call::spawn(&callee, arguments, instruction, program, host);
                 window = Window::new(&mut thread.registers, base as usize, code);
                 window.set(call_base, Value::Future(future));
                 next!();

@@ -3,8 +3,9 @@
 /// The most activation records of one thread: a little more than a million, as the language promises.
 pub const RECORDS_MAX: usize = 1 << 20;
 
-/// The most registers of one thread, over all its records: 16 bytes each, so that a thread stays under 1 GB.
-pub const REGISTERS_MAX: usize = 52_000_000;
+/// The most registers of one thread, over all its records: 16 bytes each, so that they stay at 2 GB. The promised million
+/// calls nest as long as they hold 125 variables and intermediate values each.
+pub const REGISTERS_MAX: usize = 1 << 27;
 
 /// The most frames that a trace lists; what lies between the outermost and the innermost is counted.
 pub const TRACE_FRAMES_MAX: usize = 40;

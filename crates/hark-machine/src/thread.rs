@@ -15,6 +15,8 @@ pub struct Thread {
     pub(crate) registers: Vec<Value>,
     /// The activation records, the innermost last.
     pub(crate) records: Vec<Record>,
+    /// The `ACALL` that made it, if one did.
+    pub(crate) started_at: Option<u32>,
     /// What the world answered to the effect that the thread stopped at.
     pub(crate) answer: Option<Result<Value, Box<Error>>>,
 }
@@ -43,7 +45,13 @@ pub(crate) struct Record {
 impl Thread {
     /// A thread that is about to call `callee`.
     pub fn new(callee: Value, arguments: Vec<Value>) -> Thread {
-        Thread { state: State::Calling(callee, arguments), registers: Vec::new(), records: Vec::new(), answer: None }
+        let state = State::Calling(callee, arguments);
+        Thread { state, registers: Vec::new(), records: Vec::new(), started_at: None, answer: None }
+    }
+
+    /// The same for an `ACALL` of the program, which is where a builtin that it calls is placed.
+    pub(crate) fn started_at(instruction: u32, callee: Value, arguments: Vec<Value>) -> Thread {
+        Thread { started_at: Some(instruction), ..Thread::new(callee, arguments) }
     }
 
     /// Runs until an effect stops it, or until so much fuel is used: one unit for each call and each repetition, and
@@ -105,7 +113,7 @@ impl Thread {
                 Value::Foreign(index) => {
                     executable.functions.iter().find(|function| function.foreign == Some(*index)).map(|f| f.span)
                 }
-                _ => None,
+                _ => self.started_at.and_then(|instruction| executable.spans.get(instruction as usize)).copied(),
             };
             return (vec![TraceFrame { thread, function, span: span.unwrap_or_default() }], 0);
         }

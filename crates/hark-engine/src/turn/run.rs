@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hark_bytecode::ForeignIndex;
+use hark_bytecode::{ForeignIndex, shortened};
 use hark_machine::{Awaited, Effect, Error, ForeignCall, Host, Thread, Value};
 
 use super::{Next, Worker};
@@ -32,7 +32,7 @@ impl Host for Gather<'_> {
         match self.session.reserve_thread() {
             Ok(number) => {
                 if self.session.is_resumable() {
-                    let function = thread.function_name(self.session.program());
+                    let function = shortened(&thread.function_name(self.session.program())).into_owned();
                     let event = Event::Started { function, parent: Some(self.thread) };
                     self.commit.log.push(LogEntry { time: self.session.now(), thread: number, event });
                 }
@@ -161,7 +161,11 @@ impl Worker<'_> {
 
     fn make_call(&mut self, mut pending: PendingCall, thread: ThreadId, live: &mut Live) -> Ending {
         let PendingCall { foreign, attempt, .. } = pending;
-        let function = if self.session.is_resumable() { self.foreign_name(foreign).to_owned() } else { String::new() };
+        let function = if self.session.is_resumable() {
+            shortened(self.foreign_name(foreign)).into_owned()
+        } else {
+            String::new()
+        };
         self.log(thread, Event::Called { function, attempt });
         let (place, waits) = self.session.take_place();
         pending.is_queued = waits;

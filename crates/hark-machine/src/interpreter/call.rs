@@ -205,7 +205,13 @@ pub(super) fn foreign(index: u32, arguments: &[Value]) -> Exit {
 }
 
 /// Starts a thread that makes this call.
-pub(super) fn spawn(callee: &Value, arguments: &mut [Value], program: &Program, host: &mut impl Host) -> u64 {
+pub(super) fn spawn(
+    callee: &Value,
+    arguments: &mut [Value],
+    instruction: u32,
+    program: &Program,
+    host: &mut impl Host,
+) -> u64 {
     let arguments: Vec<Value> = match callee {
         // The arguments become the thread's first registers; there is room for the rest at once.
         Value::Function(function) => {
@@ -216,7 +222,7 @@ pub(super) fn spawn(callee: &Value, arguments: &mut [Value], program: &Program, 
         }
         _ => arguments.iter_mut().map(std::mem::take).collect(),
     };
-    host.spawn(Thread::new(callee.clone(), arguments))
+    host.spawn(Thread::started_at(instruction, callee.clone(), arguments))
 }
 
 /// The Future to wait for, if this is one.

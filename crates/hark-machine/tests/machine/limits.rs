@@ -66,13 +66,24 @@ fn a_million_calls_nest() {
     assert_eq!(run(text), "1000000");
 }
 
+/// A million calls are a million calls also where each has many variables.
+#[test]
+fn a_million_calls_with_many_variables_nest() {
+    let many: String = (0..50).map(|number| format!("v{number} = n + {number}; ")).collect();
+    let sum: String = (0..50).map(|number| format!(" + v{number}")).collect();
+    let text = format!(
+        "fn depth(n) {{ if n == 0 {{ 0 }} else {{ {many} depth(n - 1); n{sum} }} }} fn main() {{ depth(1000000) }}"
+    );
+    assert_eq!(run(&text), (51 * 1_000_000 + (0..50).sum::<i64>()).to_string());
+}
+
 #[test]
 fn recursion_without_an_end_is_an_error() {
     let too_deep = "stack: call stack too deep: does the recursion have an end?";
     assert_eq!(run("fn main() { 1 + main() }"), too_deep);
     // So many registers that those are at their end first.
-    let many: String = (0..200).map(|number| format!("v{number} = n + {number}; ")).collect();
-    let kept: String = (0..200).map(|number| format!(", v{number}")).collect();
+    let many: String = (0..600).map(|number| format!("v{number} = n + {number}; ")).collect();
+    let kept: String = (0..600).map(|number| format!(", v{number}")).collect();
     let text = format!("fn f(n) {{ {many} f(n + 1); [n{kept}] }} fn main() {{ f(0) }}");
     let program = program(&text);
     let effect = thread(&program, "main", Vec::new()).run(&program, u32::MAX, &mut Gather::default());

@@ -2,7 +2,7 @@
 
 use hark_bytecode::wire::{Reader, Writer};
 use hark_bytecode::{ForeignIndex, Span};
-use hark_machine::{Effect, Error, Form, Program, Thread, TraceFrame, Value, text_of};
+use hark_machine::{Effect, Error, Form, Host, Program, Thread, TraceFrame, Value, text_of};
 
 use super::support::{Gather, program, shown, thread};
 
@@ -191,4 +191,48 @@ fn what_is_shared_is_written_once() {
             break;
         }
     }
+}
+
+/// A builtin has no text of its own: it is placed where it was started, also when its thread was written down meanwhile.
+#[test]
+fn a_builtin_that_is_a_thread_is_placed_where_it_was_started() {
+    struct Keep(Vec<Thread>, Gather);
+    impl Host for Keep {
+        fn spawn(&mut self, thread: Thread) -> u64 {
+            self.0.push(thread);
+            self.0.len() as u64
+        }
+        fn print(&mut self, text: String) {
+            self.1.print(text);
+        }
+        fn thread(&self) -> u64 {
+            self.1.thread()
+        }
+        fn session(&self) -> &str {
+            "a session"
+        }
+        fn now(&mut self) -> u64 {
+            0
+        }
+        fn random(&mut self) -> u64 {
+            7
+        }
+    }
+    let program = program("fn main() { f = sleep; x = async first([]); y = async f(3); 1 }");
+    let mut host = Keep(Vec::new(), Gather::default());
+    thread(&program, "main", Vec::new()).run(&program, u32::MAX, &mut host);
+    let place = |thread: &Thread| {
+        let span = thread.stack(&program, 1).0[0].span;
+        program.executable().source.text[span.start as usize..span.end as usize].to_owned()
+    };
+    for (started, wanted) in host.0.iter().zip(["async first([])", "async f(3)"]) {
+        let restored = Thread::restore(&started.snapshot(&program), &program).expect("what was written can be read");
+        assert_eq!([place(started), place(&restored)], [wanted, wanted]);
+    }
+    let effect = host.0[0].run(&program, u32::MAX, &mut Gather::default());
+    let Effect::Failed(error) = effect else { panic!("it fails") };
+    assert_eq!(
+        error.trace[0].span.start as usize,
+        program.executable().source.text.find("async").expect("it is there")
+    );
 }
