@@ -75,13 +75,13 @@ impl World<'_> {
         }
         let mut thread = self.open.remove(&number).expect("it is not awaited by itself");
         let around = std::mem::replace(&mut self.running, number);
-        let result = self.run(&mut thread, number)?;
+        let result = self.run(&mut thread)?;
         self.running = around;
         self.known.insert(number, result.clone());
         Some(result)
     }
 
-    fn run(&mut self, thread: &mut Thread, number: u64) -> Option<Result<Value, Error>> {
+    fn run(&mut self, thread: &mut Thread) -> Option<Result<Value, Error>> {
         loop {
             let effect = match self.mode {
                 Mode::Straight => thread.run(self.program, FUEL, self),
@@ -94,7 +94,7 @@ impl World<'_> {
                 Effect::Failed(error) => return Some(Err(*error)),
                 Effect::Await(Awaited::Thread(other)) => match self.finish(other)? {
                     Ok(value) => thread.resume(value),
-                    Err(error) => return Some(Err(thread.raise(error, self.program, number))),
+                    Err(error) => thread.fail(error),
                 },
                 Effect::OutOfFuel if matches!(self.mode, Mode::Straight) => return None,
                 Effect::OutOfFuel => {}
@@ -128,8 +128,9 @@ fn outcome(program: &Program, mode: Mode) -> Option<String> {
     let result = match world.finish(0)? {
         Ok(value) => text_of(&value, program.executable()),
         Err(error) => {
-            let place =
-                |span: hark_bytecode::Span| &program.executable().source.text[span.start as usize..span.end as usize];
+            let place = |span: hark_bytecode::Span| {
+                &program.executable().sources.files()[0].source.text[span.start as usize..span.end as usize]
+            };
             let frames = error
                 .trace
                 .iter()
@@ -160,6 +161,10 @@ fn check(seed: u64) -> Option<bool> {
 
 #[test]
 fn random_programs_come_to_the_same_however_they_run() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test may be told how much to try; the machine itself has no environment"
+    )]
     let programs = std::env::var("HARK_PROGRAMS").ok().map_or(PROGRAMS, |count| count.parse().expect("a number"));
     let checked: Vec<bool> = (0..programs).filter_map(check).collect();
     let values = checked.iter().filter(|has_value| **has_value).count();

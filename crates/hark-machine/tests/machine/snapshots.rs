@@ -223,7 +223,7 @@ fn a_builtin_that_is_a_thread_is_placed_where_it_was_started() {
     thread(&program, "main", Vec::new()).run(&program, u32::MAX, &mut host);
     let place = |thread: &Thread| {
         let span = thread.stack(&program, 1).0[0].span;
-        program.executable().source.text[span.start as usize..span.end as usize].to_owned()
+        program.executable().sources.files()[0].source.text[span.start as usize..span.end as usize].to_owned()
     };
     for (started, wanted) in host.0.iter().zip(["async first([])", "async f(3)"]) {
         let restored = Thread::restore(&started.snapshot(&program), &program).expect("what was written can be read");
@@ -233,6 +233,6 @@ fn a_builtin_that_is_a_thread_is_placed_where_it_was_started() {
     let Effect::Failed(error) = effect else { panic!("it fails") };
     assert_eq!(
         error.trace[0].span.start as usize,
-        program.executable().source.text.find("async").expect("it is there")
+        program.executable().sources.files()[0].source.text.find("async").expect("it is there")
     );
 }
