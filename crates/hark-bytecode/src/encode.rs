@@ -9,6 +9,7 @@ use std::sync::Arc;
 use num_bigint::BigInt;
 use sha2::{Digest, Sha256};
 
+use crate::builtins::Builtin;
 use crate::wire::{Reader, WireError, Writer};
 use crate::{
     Attributes, Binding, Executable, ExecutableError, Foreign, ForeignIndex, Function, FunctionIndex, Instruction,
@@ -58,12 +59,20 @@ impl Executable {
         list(&mut writer, &self.functions, write_function);
         list(&mut writer, &self.bindings, |writer, (name, binding)| {
             writer.unsigned(name.0.into());
-            let (tag, index) = match binding {
-                Binding::Function(function) => (0, function.0),
-                Binding::Foreign(foreign) => (1, foreign.0),
-            };
-            writer.byte(tag);
-            writer.unsigned(index.into());
+            match binding {
+                Binding::Function(function) => {
+                    writer.byte(0);
+                    writer.unsigned(function.0.into());
+                }
+                Binding::Foreign(foreign) => {
+                    writer.byte(1);
+                    writer.unsigned(foreign.0.into());
+                }
+                Binding::Builtin(builtin) => {
+                    writer.byte(2);
+                    writer.string(builtin.name());
+                }
+            }
         });
         writer.unsigned(self.code.len() as u64);
         for (instruction, span) in self.code.iter().zip(&self.spans) {
@@ -89,6 +98,10 @@ impl Executable {
             let binding = match reader.byte()? {
                 0 => Binding::Function(FunctionIndex(reader.unsigned32()?)),
                 1 => Binding::Foreign(ForeignIndex(reader.unsigned32()?)),
+                2 => match Builtin::from_name(reader.string()?) {
+                    Some(builtin) => Binding::Builtin(builtin),
+                    None => return Err(reader.invalid("a builtin")),
+                },
                 _ => return Err(reader.invalid("a binding")),
             };
             Ok((name, binding))

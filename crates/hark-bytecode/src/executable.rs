@@ -77,6 +77,8 @@ pub enum Binding {
     Function(FunctionIndex),
     /// A Python function.
     Foreign(ForeignIndex),
+    /// A builtin: a module means it by a name that the main program has taken.
+    Builtin(Builtin),
 }
 
 /// The most arguments of an import.
@@ -118,6 +120,7 @@ impl Executable {
             let inside = match binding {
                 Binding::Function(function) => (function.0 as usize) < self.functions.len(),
                 Binding::Foreign(foreign) => (foreign.0 as usize) < self.foreign.len(),
+                Binding::Builtin(_) => true,
             };
             if !inside || name.0 as usize >= self.names.len() {
                 return bad("a binding points outside".into());
@@ -249,6 +252,7 @@ impl Executable {
             globals[name.0 as usize] = Some(match binding {
                 Binding::Function(function) => Global::Function(*function),
                 Binding::Foreign(foreign) => Global::Foreign(*foreign),
+                Binding::Builtin(builtin) => Global::Builtin(*builtin),
             });
         }
         globals

@@ -60,6 +60,7 @@ impl Executable {
     pub fn binding_text(&self, binding: Binding) -> String {
         match binding {
             Binding::Function(index) => self.function_text(index),
+            Binding::Builtin(builtin) => format!("<BuiltinPtr {}>", builtin.name()),
             Binding::Foreign(index) => {
                 let foreign = &self.foreign[index.0 as usize];
                 format!("<ForeignPtr {}.{}>", foreign.module, foreign.function)

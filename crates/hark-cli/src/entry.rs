@@ -40,6 +40,7 @@ impl Entry {
                 }
                 Value::Function(index)
             }
+            Binding::Builtin(_) => return Err(no_function(executable, function)),
             Binding::Foreign(index) => {
                 let most = executable.foreign[index.0 as usize].arity as usize;
                 if arguments.len() > most {
@@ -63,7 +64,8 @@ fn argument((index, word): (usize, &OsString)) -> Result<Value, Failure> {
 }
 
 fn no_function(executable: &Executable, function: &str) -> Failure {
-    let names: Vec<&str> = executable.bindings.iter().map(|(name, _)| executable.name(*name)).collect();
+    let own = executable.bindings.iter().filter(|(_, binding)| is_of_main(executable, *binding));
+    let names: Vec<&str> = own.map(|(name, _)| executable.name(*name)).collect();
     let failure = Failure::usage(format!("there is no function `{function}` in {}", executable.sources.main_path()));
     if names.is_empty() {
         return failure.with_hint("there are no functions in it at all");
@@ -71,6 +73,16 @@ fn no_function(executable: &Executable, function: &str) -> Failure {
     let near = nearest(function, names.iter().copied());
     let question = near.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
     failure.with_hint(format!("{question}the functions are: {}", listed(&names)))
+}
+
+/// Whether the main program itself defines this, and no module.
+fn is_of_main(executable: &Executable, binding: Binding) -> bool {
+    let function = match binding {
+        Binding::Function(index) => executable.functions.get(index.0 as usize),
+        Binding::Foreign(index) => executable.functions.iter().find(|function| function.foreign == Some(index)),
+        Binding::Builtin(_) => None,
+    };
+    function.is_some_and(|function| executable.sources.index_at(function.span.start) == Some(0))
 }
 
 fn wrong_count(function: &str, takes: &str, given: usize) -> Failure {

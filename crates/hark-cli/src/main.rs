@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod entry;
 mod failure;
+mod modules;
 mod output;
 mod process;
 mod program;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use hark_bytecode::{Executable, Sources};
-use hark_compiler::{Compilation, Diagnostic, compile};
+use hark_compiler::{Compilation, Diagnostic, Main, compile_with};
 
 use crate::failure::Failure;
 use crate::output;
@@ -23,9 +23,11 @@ pub struct Compiled {
 
 impl Compiled {
     /// Compiles a program.
-    pub fn new(loaded: &Loaded) -> Compiled {
-        let compilation = compile(&loaded.source.path, &loaded.source.text);
-        let Compilation { executable, diagnostics, sources } = compilation;
+    pub fn new(loaded: &mut Loaded) -> Compiled {
+        let Loaded { source, modules, .. } = loaded;
+        let file = modules.main();
+        let main = Main { path: &source.path, file: file.as_deref(), text: &source.text };
+        let Compilation { executable, diagnostics, sources } = compile_with(main, modules);
         Compiled { executable, diagnostics, sources }
     }
 

@@ -12,6 +12,7 @@ use hark_foreign::interpreter;
 use crate::args;
 use crate::config::{self, Settings};
 use crate::failure::{Failure, Problem};
+use crate::modules::{Modules, from_current_folder};
 use crate::render::Severity;
 use crate::trust;
 
@@ -44,6 +45,8 @@ impl Project {
 pub struct Loaded {
     /// The program's text, under the name that the user gave.
     pub source: Source,
+    /// The modules that it may import.
+    pub modules: Modules,
     /// The project.
     pub project: Project,
 }
@@ -75,8 +78,9 @@ pub fn load(file: Option<&Path>, config: Option<&Path>) -> Result<Loaded, Failur
         if !file.exists() {
             return Err(no_program(&project));
         }
-        let source = read_source(&from_current_folder(&file))?;
-        return Ok(Loaded { source, project });
+        let shown = from_current_folder(&file);
+        let source = read_source(&shown)?;
+        return Ok(Loaded { source, modules: Modules::of(&shown), project });
     };
     // The program first: if it cannot be read, nobody asks about settings.
     let source = read_source(file)?;
@@ -85,7 +89,7 @@ pub fn load(file: Option<&Path>, config: Option<&Path>) -> Result<Loaded, Failur
         // What is no file of its own, such as `/dev/stdin`, belongs to where the user is.
         Err(_) => current_folder()?,
     };
-    Ok(Loaded { source, project: open_project(&folder, config)? })
+    Ok(Loaded { source, modules: Modules::of(file), project: open_project(&folder, config)? })
 }
 
 fn no_program(project: &Project) -> Failure {
@@ -175,13 +179,6 @@ fn is_folder(path: &Path) -> Failure {
 fn current_folder() -> Result<PathBuf, Failure> {
     let current = env::current_dir().and_then(fs::canonicalize);
     current.map_err(|error| Failure::usage(format!("the current folder is gone: {}", lower(&error.to_string()))))
-}
-
-/// The shortest name that says it from here, for messages.
-fn from_current_folder(path: &Path) -> PathBuf {
-    let current = env::current_dir().and_then(fs::canonicalize).ok();
-    let inside = current.and_then(|folder| path.strip_prefix(folder).ok().map(Path::to_path_buf));
-    inside.unwrap_or_else(|| path.to_path_buf())
 }
 
 fn shown(path: &Path) -> String {

@@ -2,6 +2,7 @@
 //! freeing a deep tree needs the native stack.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use hark_bytecode::{Attributes, Literal, Operator, Span};
 
@@ -15,6 +16,8 @@ pub(crate) struct Program<'t> {
     pub nodes: Vec<Node<'t>>,
     /// In the order of the text.
     pub items: Vec<Item<'t>>,
+    /// The Hark modules that are imported, in the order of the text.
+    pub modules: Vec<ModuleImport<'t>>,
     /// Names that items with mistakes in them would have bound.
     pub presumed: HashSet<&'t str>,
     /// Whether the rest of the text was not parsed, so that nothing can be said about names.
@@ -57,6 +60,16 @@ pub(crate) struct Import<'t> {
     pub arity: u32,
     pub attributes: Attributes,
     pub span: Span,
+}
+
+/// `import "lib/text.hk";` or `import("lib/text.hk", alias);`
+#[derive(Debug)]
+pub(crate) struct ModuleImport<'t> {
+    /// As it is written, relative to the file that it stands in.
+    pub path: Arc<str>,
+    pub path_span: Span,
+    /// What the module's functions are called by: `alias.name`. Nothing if none is given, and the file's name is none.
+    pub alias: Option<Name<'t>>,
 }
 
 /// A name where it is written.

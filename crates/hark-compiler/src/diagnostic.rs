@@ -107,6 +107,8 @@ codes! {
     NeedsAlias = "HK0026",
     PythonMissing = "HK0027",
     PythonArguments = "HK0028",
+    ModuleNotLoaded = "HK0032",
+    CircularImport = "HK0033",
 }
 
 impl Code {

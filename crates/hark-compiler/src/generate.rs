@@ -9,26 +9,23 @@ use std::sync::Arc;
 
 use hark_bytecode::{
     Attributes, Binding, Executable, Foreign, ForeignIndex, FunctionIndex, Instruction, Literal, NameIndex, Operator,
-    Sources, Span,
+    Span,
 };
 
 use crate::ast::{Body, Expression, Function, Import, Item, NodeId, Program};
 use crate::diagnostic::Diagnostics;
 use crate::flow;
+use crate::imports::Imports;
 use crate::scope::{Globals, Scope};
 
-/// Generates a program. Mistakes are reported; then what is made must not be used.
-pub(crate) fn generate(program: &Program<'_>, sources: Sources, diagnostics: &mut Diagnostics) -> Executable {
-    let globals = Globals::collect(program, diagnostics);
-    let executable = Executable {
-        sources,
-        names: Vec::new(),
-        functions: Vec::new(),
-        foreign: Vec::new(),
-        bindings: Vec::new(),
-        code: Vec::new(),
-        spans: Vec::new(),
-    };
+/// Generates a file's program, without its sources. Mistakes are reported; then what is made must not be used.
+pub(crate) fn generate<'t>(
+    program: &Program<'t>,
+    imports: Rc<Imports<'t>>,
+    diagnostics: &mut Diagnostics,
+) -> Executable {
+    let globals = Globals::collect(program, imports, diagnostics);
+    let executable = Executable::default();
     let mut generator = Generator {
         program,
         globals,

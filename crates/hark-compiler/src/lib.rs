@@ -2,7 +2,7 @@
 //!
 //! The way of a program, and the order to read in: `lexer` (text to tokens), `parser` (tokens to `ast`),
 //! `scope` (what names mean), `generate` (to portable instructions), `flow` (what may be read before it is
-//! bound). Every stage reports what is wrong as [`Diagnostic`]s and goes on, so that one run finds many mistakes.
+//! bound). `modules` does that for each file of a program, `link` puts them together. Every stage reports what is wrong as [`Diagnostic`]s and goes on, so that one run finds many mistakes.
 //! This crate is pure: it touches no file, clock or thread.
 
 mod ast;
@@ -10,17 +10,20 @@ mod diagnostic;
 mod flow;
 mod generate;
 mod habits;
+mod imports;
 mod lexer;
 pub mod limits;
+mod link;
+mod modules;
 mod nearest;
 mod parser;
 mod scope;
 mod token;
 
-use diagnostic::Diagnostics;
-use hark_bytecode::{Executable, Source, Sources};
+use hark_bytecode::{Executable, Sources};
 
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
+pub use modules::{Files, LoadError, Located, Main};
 pub use nearest::nearest;
 
 /// What became of a program.
@@ -34,20 +37,12 @@ pub struct Compilation {
     pub sources: Sources,
 }
 
-/// Compiles the text of a program. `path` is what diagnostics and traces will call it.
+/// Compiles the text of a program. `path` is what diagnostics and traces will call it. It can import no modules.
 pub fn compile(path: &str, text: &str) -> Compilation {
-    let mut sources = Sources::default();
-    if text.len() > limits::SOURCE_BYTES_MAX || sources.push(Source::new(path, text)).is_none() {
-        let message = format!("the program is longer than {} bytes", limits::SOURCE_BYTES_MAX);
-        let start = hark_bytecode::Span::new(0, 0);
-        let diagnostics = vec![Diagnostic::error(Code::TooLarge, message, start)];
-        return Compilation { executable: None, diagnostics, sources: Source::new(path, "").into() };
-    }
-    let mut diagnostics = Diagnostics::default();
-    let tokens = lexer::tokenize(text, 0, &mut diagnostics);
-    let program = parser::parse(text, 0, &tokens, &mut diagnostics);
-    drop(tokens);
-    let executable = (!program.is_cut).then(|| generate::generate(&program, sources.clone(), &mut diagnostics));
-    let executable = executable.filter(|_| !diagnostics.has_errors());
-    Compilation { executable, diagnostics: diagnostics.finish(), sources }
+    compile_with(Main { path, file: None, text }, &mut modules::NoFiles)
+}
+
+/// Compiles a program with the modules that it imports, which are among these files.
+pub fn compile_with(main: Main<'_>, files: &mut dyn Files) -> Compilation {
+    modules::compile(main, files)
 }

@@ -9,6 +9,7 @@ mod attribute;
 mod expression;
 mod import;
 mod item;
+mod module;
 mod recovery;
 mod word;
 

@@ -9,6 +9,7 @@ use hark_bytecode::builtins::Builtin;
 use crate::ast::{Body, Expression, Function, Item, Name, NodeId, Program};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::habits;
+use crate::imports::{Imports, Member};
 use crate::limits::COMPARISONS_MAX;
 use crate::nearest::nearest;
 
@@ -21,8 +22,9 @@ struct Definition {
 }
 
 /// The names that the top level binds, and what is remembered from function to function.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Globals<'t> {
+    imports: Rc<Imports<'t>>,
     definitions: HashMap<&'t str, Definition>,
     /// Names whose definitions have mistakes in them: whatever uses them is not wrong for that.
     presumed: HashSet<&'t str>,
@@ -52,8 +54,16 @@ struct Uses<'t> {
 
 impl<'t> Globals<'t> {
     /// Collects the top level's names; reports those that are defined twice.
-    pub fn collect(program: &Program<'t>, diagnostics: &mut Diagnostics) -> Globals<'t> {
-        let mut globals = Globals { presumed: program.presumed.clone(), ..Globals::default() };
+    pub fn collect(program: &Program<'t>, imports: Rc<Imports<'t>>, diagnostics: &mut Diagnostics) -> Globals<'t> {
+        let mut globals = Globals {
+            imports,
+            definitions: HashMap::new(),
+            presumed: program.presumed.clone(),
+            comparisons: 0,
+            scopes: 0,
+            captured: HashSet::new(),
+            unused: Vec::new(),
+        };
         for item in &program.items {
             let (name, arity) = match item {
                 Item::Function(function) => {
@@ -72,6 +82,11 @@ impl<'t> Globals<'t> {
                 continue;
             }
             globals.definitions.insert(name.text, definition);
+            if let Some(Member::Function(_, _, export)) = globals.imports.member(name.text) {
+                let message = format!("`{}` is defined here and in an imported module", name.text);
+                let twice = Diagnostic::error(Code::DuplicateDefinition, message, name.span);
+                diagnostics.push(twice.with_label(export.span, "the module's").with_hint("rename one of them"));
+            }
         }
         globals
     }
@@ -83,7 +98,10 @@ impl<'t> Globals<'t> {
 
     /// Whether the program or the language knows the name.
     pub fn knows(&self, name: &str) -> bool {
-        self.defines(name) || self.is_presumed(name) || Builtin::from_name(name).is_some()
+        self.defines(name)
+            || self.is_presumed(name)
+            || Builtin::from_name(name).is_some()
+            || matches!(self.imports.member(name), Some(Member::Function(..) | Member::Presumed))
     }
 
     /// Whether the name, or the module before its first dot, belongs to a definition with a mistake.
@@ -97,9 +115,12 @@ impl<'t> Globals<'t> {
         if self.is_presumed(name) {
             return None;
         }
-        match self.definitions.get(name) {
-            Some(definition) => Some((definition.arity, Some(definition.span))),
-            None => Builtin::from_name(name).map(|builtin| (builtin.arity(), None)),
+        match (self.definitions.get(name), self.imports.member(name)) {
+            (Some(definition), _) => Some((definition.arity, Some(definition.span))),
+            (None, Some(Member::Function(_, _, export))) => {
+                Some(((export.parameters, export.parameters), Some(export.span)))
+            }
+            _ => Builtin::from_name(name).map(|builtin| (builtin.arity(), None)),
         }
     }
 
@@ -147,6 +168,10 @@ impl<'t> Globals<'t> {
         for name in reads {
             let is_presumed = function.damage.as_ref().is_some_and(|presumed| presumed.contains(name.text));
             if scope.binds(name.text) || is_presumed || self.knows(name.text) {
+                continue;
+            }
+            if let Some(missing) = self.imports.explain_missing(name.text, name.span) {
+                diagnostics.push(missing);
                 continue;
             }
             let message = format!("nothing named `{}` is known here", name.text);

@@ -18,8 +18,8 @@ use crate::report::{self, Json};
 /// # Errors
 /// If it cannot be read or is rejected, or standard output cannot be written to.
 pub fn asm(wanted: &Asm) -> Result<u8, Failure> {
-    let loaded = project::load(wanted.file.as_deref(), wanted.config.path.as_deref())?;
-    let compiled = Compiled::new(&loaded);
+    let mut loaded = project::load(wanted.file.as_deref(), wanted.config.path.as_deref())?;
+    let compiled = Compiled::new(&mut loaded);
     if wanted.json && compiled.executable.is_none() {
         report::write_rejected(&compiled)?;
         return Err(Failure::Rejected);

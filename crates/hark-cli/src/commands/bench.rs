@@ -29,8 +29,8 @@ use crate::storage;
 /// # Errors
 /// If the program cannot be run, or the storage cannot be opened.
 pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
-    let loaded = project::load(wanted.file.as_deref(), wanted.config.path.as_deref())?;
-    let executable = Compiled::new(&loaded).into_executable()?;
+    let mut loaded = project::load(wanted.file.as_deref(), wanted.config.path.as_deref())?;
+    let executable = Compiled::new(&mut loaded).into_executable()?;
     let Entry { callee, arguments } = Entry::new(&executable, &wanted.function, &wanted.arguments)?;
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
     let program = Arc::new(program);

@@ -20,8 +20,8 @@ use crate::report::Json;
 /// # Errors
 /// If it cannot be read, or standard output cannot be written to.
 pub fn check(wanted: &Check) -> Result<u8, Failure> {
-    let loaded = project::load(wanted.file.as_deref(), wanted.config.path.as_deref())?;
-    let mut compiled = Compiled::new(&loaded);
+    let mut loaded = project::load(wanted.file.as_deref(), wanted.config.path.as_deref())?;
+    let mut compiled = Compiled::new(&mut loaded);
     if let Some(executable) = compiled.executable.as_ref().filter(|_| !wanted.no_python) {
         let warnings = python::warnings(executable, &loaded.project);
         compiled.add(warnings);

@@ -26,11 +26,11 @@ use crate::storage;
 /// If it cannot begin, or standard output cannot be written to.
 pub fn run(wanted: &Run) -> Result<u8, Failure> {
     let started = Instant::now();
-    let loaded = project::load(wanted.file.as_deref(), wanted.config.path.as_deref())?;
+    let mut loaded = project::load(wanted.file.as_deref(), wanted.config.path.as_deref())?;
     if !wanted.quiet {
         tell_warnings(&loaded);
     }
-    let mut compiled = Compiled::new(&loaded);
+    let mut compiled = Compiled::new(&mut loaded);
     let Some(executable) = compiled.executable.take() else { return reject(wanted, &compiled) };
     if !wanted.quiet && !wanted.json {
         compiled.tell(Style::for_stderr());

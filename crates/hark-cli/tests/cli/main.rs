@@ -19,6 +19,7 @@ mod golden;
 mod harness;
 mod leftovers;
 mod losses;
+mod modules;
 mod moving;
 mod owners;
 mod projects;

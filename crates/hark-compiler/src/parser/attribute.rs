@@ -71,6 +71,13 @@ impl<'t> Parser<'t, '_> {
             let lonely = lonely.with_label(self.span(), "expected `fn` or `import` here");
             return Err(self.report(lonely.with_hint("attributes stand before an `fn` or `import`")));
         }
+        if let Some(last) = seen.last()
+            && self.is_at_module_import()
+        {
+            let message = format!("the attribute `{}` cannot stand before the import of a module", last.text);
+            let misplaced = Diagnostic::error(Code::BadAttribute, message, last.span);
+            self.report(misplaced.with_hint("attributes belong to functions: write it before one, in the module"));
+        }
         if let Some(name) = seen.iter().find(|name| name.text == "kwargs")
             && self.is_at(&TokenKind::Fn)
         {

@@ -1,7 +1,7 @@
 //! Imports of Python functions. What Python calls them and their modules is any name of Python's; what the program
 //! calls them is one of its own names.
 
-use hark_bytecode::{Attributes, Span};
+use hark_bytecode::Attributes;
 
 use super::{Parsed, Parser, Reported};
 use crate::ast::{Import, Name};
@@ -24,9 +24,6 @@ impl<'t> Parser<'t, '_> {
     /// `import(name, module, num_args)`, `import(name, :python module, num_args, alias)`
     pub(super) fn expect_import(&mut self, attributes: Attributes) -> Parsed<Import<'t>> {
         let start = self.advance();
-        if let TokenKind::String(_) = self.kind() {
-            return Err(self.refuse_hark_module(start));
-        }
         let before = self.diagnostics.total();
         let parsed = self.expect_import_parts();
         self.diagnostics.amend_since(before, |mistake| {
@@ -37,6 +34,17 @@ impl<'t> Parser<'t, '_> {
         });
         let parts = parsed?;
         let span = start.to(self.span_before());
+        self.expect_import_end()?;
+        let is_usable = is_name(parts.function.text) && TokenKind::keyword(parts.function.text).is_none();
+        let name = parts.alias.or(is_usable.then_some(parts.function));
+        self.aliases.insert(parts.function.text, name.map(|name| name.text));
+        let Some(name) = name else { return Err(self.refuse_nameless(&parts)) };
+        let Parts { function, module, arity, .. } = parts;
+        Ok(Import { name, function: function.text, module: module.text, arity, attributes, span })
+    }
+
+    /// The `;` behind an import.
+    pub(super) fn expect_import_end(&mut self) -> Parsed<()> {
         match self.kind() {
             TokenKind::Semicolon | TokenKind::End => {}
             kind if kind.is_mistake() => return Err(Reported),
@@ -46,22 +54,7 @@ impl<'t> Parser<'t, '_> {
                 self.report(missing);
             }
         }
-        let is_usable = is_name(parts.function.text) && TokenKind::keyword(parts.function.text).is_none();
-        let name = parts.alias.or(is_usable.then_some(parts.function));
-        self.aliases.insert(parts.function.text, name.map(|name| name.text));
-        let Some(name) = name else { return Err(self.refuse_nameless(&parts)) };
-        let Parts { function, module, arity, .. } = parts;
-        Ok(Import { name, function: function.text, module: module.text, arity, attributes, span })
-    }
-
-    fn refuse_hark_module(&mut self, start: Span) -> Reported {
-        let span = start.to(self.span());
-        // What `import "lib/text.hk"` would define begins with `text.`.
-        let file = self.text_of(self.span()).trim_matches(['"', '\'']);
-        let name = file.rsplit('/').next().unwrap_or(file);
-        self.program.presumed.insert(name.strip_suffix(".hk").unwrap_or(name));
-        let refused = Diagnostic::error(Code::NotYet, "this release cannot import Hark modules", span);
-        self.report(refused.with_hint("`import(name, module, num_args)` imports a Python function"))
+        Ok(())
     }
 
     /// What Python calls it can be no name of the program, and no other one is given.
@@ -117,7 +110,7 @@ impl<'t> Parser<'t, '_> {
         }
     }
 
-    fn expect_name(&mut self, wanted: &str) -> Parsed<Name<'t>> {
+    pub(super) fn expect_name(&mut self, wanted: &str) -> Parsed<Name<'t>> {
         let span = self.expect_token(&TokenKind::Name, wanted)?;
         Ok(Name { text: self.text_of(span), span })
     }

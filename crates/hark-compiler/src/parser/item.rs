@@ -19,9 +19,8 @@ impl<'t> Parser<'t, '_> {
                 }
                 _ => {
                     let before = self.at;
-                    match self.expect_item() {
-                        Ok(item) => self.program.items.push(item),
-                        Err(Reported) => self.give_up_item(before),
+                    if let Err(Reported) = self.expect_item() {
+                        self.give_up_item(before);
                     }
                 }
             }
@@ -54,13 +53,23 @@ impl<'t> Parser<'t, '_> {
         self.program.presumed.extend(assigned);
     }
 
-    fn expect_item(&mut self) -> Parsed<Item<'t>> {
+    /// Adds the next item to the program.
+    fn expect_item(&mut self) -> Parsed<()> {
         let attributes = self.expect_attributes()?;
         if self.is_at(&TokenKind::Fn) {
-            return self.expect_function(attributes).map(Item::Function);
+            let function = self.expect_function(attributes)?;
+            self.program.items.push(Item::Function(function));
+            return Ok(());
+        }
+        if self.is_at_module_import() {
+            let module = self.expect_module_import()?;
+            self.program.modules.push(module);
+            return Ok(());
         }
         if self.is_at_word("import") {
-            return self.expect_import(attributes).map(Item::Import);
+            let import = self.expect_import(attributes)?;
+            self.program.items.push(Item::Import(import));
+            return Ok(());
         }
         if self.kind().is_mistake() {
             return Err(Reported);

@@ -2,6 +2,7 @@
 
 mod diagnostics;
 mod listing;
+mod modules;
 mod pages;
 mod programs;
 mod recovery;
