@@ -29,10 +29,15 @@ pub fn write_raw(text: &str) -> Result<(), Failure> {
 
 /// Tells the user something. If nobody listens, there is nobody to tell that either.
 pub fn tell(text: &str) {
-    tell_drawn(&escape::whole(text, Style::for_stderr().is_colored()));
+    tell_drawn(&told(text));
 }
 
 /// The same with a text that others have painted, and escaped.
 pub fn tell_drawn(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// A message as it is told.
+pub fn told(text: &str) -> String {
+    escape::whole(text, Style::for_stderr().is_colored()).into_owned()
 }

@@ -22,7 +22,7 @@ use hark_machine::Program;
 use crate::args::ConcurrencyName;
 use crate::entry::Entry;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Stream};
 use crate::project::Project;
 use crate::python;
 use crate::render::Style;
@@ -159,6 +159,8 @@ pub struct Serving {
     pub interrupted: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     attendant: Option<thread::JoinHandle<Result<(), StorageError>>>,
+    /// What the attendant tells: on a terminal that is stopped nobody reads it, and sessions are not to wait for that.
+    messages: Arc<Stream>,
 }
 
 impl Serving {
@@ -185,7 +187,8 @@ impl Serving {
             invoker.nudge();
         });
         watched.map_err(|error| Failure::system("cannot watch for signals", &error))?;
-        Ok(Serving { engine, ports, interrupted, stop: Arc::default(), attendant: None })
+        let messages = Arc::new(Stream::of_messages());
+        Ok(Serving { engine, ports, interrupted, stop: Arc::default(), attendant: None, messages })
     }
 
     /// Has an OS thread look after durable sessions. If it cannot, serving ends as at a signal.
@@ -196,8 +199,12 @@ impl Serving {
         if self.ports.storage.catalog().is_some() {
             let (engine, stop) = (self.engine.clone(), self.stop.clone());
             let (interrupted, invoker) = (self.interrupted.clone(), self.ports.invoker.clone());
+            let messages = self.messages.clone();
             let attend = move || {
-                let attended = engine.attend(whose, &stop, &tell_failure);
+                let tell = |session: &SessionId, error: &StorageError| {
+                    messages.print(&output::told(&failure_of(session, error).drawn(Style::for_stderr())));
+                };
+                let attended = engine.attend(whose, &stop, &tell);
                 if attended.is_err() {
                     interrupted.store(true, Ordering::Release);
                     engine.cancel_handle().cancel();
@@ -225,14 +232,16 @@ impl Serving {
         let attended = self.attendant.take().and_then(|attendant| attendant.join().ok()).unwrap_or(Ok(()));
         // If that fails, others find out that this process is gone.
         let _ = self.engine.release();
+        // If nobody listens, there is nobody to tell that either.
+        let _ = self.messages.close();
         attended.map_err(storage::failure)
     }
 }
 
-fn tell_failure(session: &SessionId, error: &StorageError) {
-    let failure = Failure::Storage(match error {
+/// What is told of a session that cannot go on.
+fn failure_of(session: &SessionId, error: &StorageError) -> Failure {
+    Failure::Storage(match error {
         StorageError::Transient(_) => format!("session {session} waits until its storage answers: {error}"),
         _ => format!("session {session} cannot go on: {error}"),
-    });
-    output::tell(&failure.drawn(Style::for_stderr()));
+    })
 }

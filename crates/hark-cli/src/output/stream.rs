@@ -1,4 +1,5 @@
-//! What a session prints, on its way to standard output: soon, but not with a system call for each item.
+//! What a session prints, on its way to standard output: soon, but not with a system call for each item. And what is told
+//! of sessions under way, on its way to standard error.
 //!
 //! A thread of its own writes. It writes the first item at once and then, every few milliseconds, what has gathered
 //! since. So a person sees what is printed as it comes, and a million items cost few writes. The thread begins with
@@ -7,6 +8,7 @@
 //! Nobody may read: a terminal is stopped by Ctrl-S, a pipe is full. A program in memory waits then. Sessions that are kept
 //! go on, as the reader is not to hold up what others may wait for: what has no room in memory waits in a file.
 
+use std::env;
 use std::io::{self, Write};
 use std::mem;
 use std::path::PathBuf;
@@ -28,13 +30,31 @@ pub struct Stream {
     shared: Arc<Shared>,
 }
 
+/// What a stream leads to.
+#[derive(Clone, Copy)]
+enum Target {
+    Output,
+    Errors,
+}
+
+impl Target {
+    fn open(self) -> Box<dyn Write> {
+        match self {
+            Target::Output => Box::new(io::stdout().lock()),
+            // Not locked: others tell something between two messages.
+            Target::Errors => Box::new(io::stderr()),
+        }
+    }
+}
+
 struct Shared {
+    target: Target,
     state: Mutex<State>,
     /// Something for the writer: the first item, enough of them, or the end.
     filled: Condvar,
     /// Something for those who print: room again.
     emptied: Condvar,
-    /// Told once if standard output takes no more.
+    /// Told once if the target takes no more.
     on_failure: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -53,12 +73,22 @@ impl Stream {
     /// A stream to standard output. If that takes no more, `on_failure` is called, and what else is printed is lost. If the
     /// reader is far behind, output waits in a file of the folder `overflow`; without one, whoever prints waits.
     pub fn new(overflow: Option<PathBuf>, on_failure: impl Fn() + Send + Sync + 'static) -> Stream {
+        Stream::to(Target::Output, overflow, Box::new(on_failure))
+    }
+
+    /// A stream to standard error, for whoever must not wait until its messages are read.
+    pub fn of_messages() -> Stream {
+        Stream::to(Target::Errors, Some(env::temp_dir()), Box::new(|| {}))
+    }
+
+    fn to(target: Target, overflow: Option<PathBuf>, on_failure: Box<dyn Fn() + Send + Sync>) -> Stream {
         Stream {
             shared: Arc::new(Shared {
+                target,
                 state: Mutex::new(State { overflow: overflow.map(Overflow::new), ..State::default() }),
                 filled: Condvar::new(),
                 emptied: Condvar::new(),
-                on_failure: Box::new(on_failure),
+                on_failure,
             }),
         }
     }
@@ -68,7 +98,7 @@ impl Stream {
         let mut state = self.shared.lock();
         if state.writer.is_none() {
             let shared = Arc::clone(&self.shared);
-            let writing = move || shared.write_until_closed(&mut io::stdout().lock());
+            let writing = move || shared.write_until_closed(&mut shared.target.open());
             match thread::Builder::new().name("hark-output".to_owned()).spawn(writing) {
                 Ok(writer) => state.writer = Some(writer),
                 // Without it, whoever prints waits for the reader.
@@ -123,7 +153,7 @@ impl Shared {
     }
 
     fn write_now(&self, state: MutexGuard<'_, State>, text: &str) {
-        let mut out = io::stdout().lock();
+        let mut out = self.target.open();
         if !state.has_failed
             && let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
         {

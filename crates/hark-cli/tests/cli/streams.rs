@@ -1,10 +1,12 @@
 //! Standard output that comes as it is printed, closes early or is full, and Ctrl-C.
 
 use std::fs::{self, OpenOptions};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
 
 use crate::harness::{Folder, wait_until};
 
@@ -193,4 +195,39 @@ fn ctrl_c_cancels_the_session() {
     let report: serde_json::Value = serde_json::from_str(&rest).unwrap();
     assert_eq!((status, &report["status"]), (Some(130), &"cancelled".into()));
     assert_eq!(interrupted(&folder, &["x.hk", "-q", "-f", "sleeping"], "TERM").0, Some(143));
+}
+
+/// As on a terminal that is stopped by Ctrl-S.
+#[test]
+fn messages_that_nobody_reads_hold_up_no_session() {
+    let folder = Folder::with("messages_that_nobody_reads", "fn bad() { sleep(600) }\nfn good() { 1 }\n");
+    folder.hark("run -s sqlite --detach -f bad x.hk");
+    let database = Connection::open(folder.path().join(".hark/hark.db")).unwrap();
+    database.execute("UPDATE thread SET content = x'00'", []).unwrap();
+    let (reader, writer) = io::pipe().unwrap();
+    fill(&writer);
+    let mut command = folder.command(["worker", "-q"]);
+    command.stdout(Stdio::null()).stderr(writer);
+    let mut worker = command.spawn().unwrap();
+    // Its command has the other end of the pipe.
+    drop(command);
+    wait_until("it is taken up", || {
+        let claimed = "SELECT server IS NOT NULL FROM session";
+        database.query_row(claimed, [], |row| row.get(0)).unwrap_or(false)
+    });
+    folder.hark("run -s sqlite --detach -f good x.hk");
+    wait_until("the session that can go on", || folder.hark("sessions").stdout.contains("finished"));
+    assert!(Command::new("kill").arg(worker.id().to_string()).status().unwrap().success());
+    let mut said = String::new();
+    BufReader::new(reader).read_to_string(&mut said).unwrap();
+    assert!(said.contains("cannot go on"), "{}", &said[said.len().saturating_sub(300)..]);
+    assert!(worker.wait().unwrap().success());
+}
+
+/// Fills a pipe, so that whoever writes to it waits.
+fn fill(pipe: &io::PipeWriter) {
+    let mut writer = pipe.try_clone().unwrap();
+    rustix::io::ioctl_fionbio(pipe, true).unwrap();
+    while writer.write(&[b' '; 4_096]).is_ok() {}
+    rustix::io::ioctl_fionbio(pipe, false).unwrap();
 }
