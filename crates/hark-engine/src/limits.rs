@@ -19,8 +19,11 @@ pub const TURN_INSTRUCTIONS: u64 = 2_000;
 /// How many threads a worker takes at a time, if their records are in memory.
 pub const THREADS_AT_A_TIME: usize = 64;
 
-/// The same if each turn is written down. With 64 workers that wait for one write these are 256 threads of a session.
-pub const DURABLE_THREADS_AT_A_TIME: usize = 4;
+/// The same if each turn is written down. The worker commits their steps together.
+pub const DURABLE_THREADS_AT_A_TIME: usize = 64;
+
+/// How long a step waits at most until others have had their turns, to be committed with them.
+pub const BATCH_TIME_MAX: Duration = Duration::from_millis(1);
 
 /// The most waiters that a Future's own record holds; those that come later have records of their own.
 pub const WAITERS_INLINE_MAX: usize = 16;

@@ -82,6 +82,16 @@ impl SessionStorage for PatientRecords {
         self.ask(|records| records.commit(commit))
     }
 
+    fn commit_all(&self, commits: &mut [&mut Commit]) -> Vec<Result<Outcome, StorageError>> {
+        let mut outcomes = self.records.commit_all(commits);
+        for (commit, outcome) in commits.iter_mut().zip(&mut outcomes) {
+            if matches!(outcome, Err(StorageError::Transient(_))) {
+                *outcome = self.commit(commit);
+            }
+        }
+        outcomes
+    }
+
     fn commit_records_max(&self) -> usize {
         self.records.commit_records_max()
     }

@@ -53,6 +53,12 @@ pub trait SessionStorage: Send + Sync {
     /// If the storage cannot be reached or is damaged; then nothing has happened.
     fn commit(&self, commit: &mut Commit) -> Result<Outcome, StorageError>;
 
+    /// Makes several changes, each as if it were alone: one that is not as expected is not the others' fault. A storage
+    /// for which that is cheaper than one after the other makes them together.
+    fn commit_all(&self, commits: &mut [&mut Commit]) -> Vec<Result<Outcome, StorageError>> {
+        commits.iter_mut().map(|commit| self.commit(commit)).collect()
+    }
+
     /// How many records that others may know a commit may touch: 32 at least. A storage for which more are no burden says
     /// how many it takes, so that work that goes on over many commits takes few.
     fn commit_records_max(&self) -> usize {

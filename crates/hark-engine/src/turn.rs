@@ -1,6 +1,7 @@
 //! A worker's way through a thread's turn: load, run, decide, commit, and then act.
 
 mod act;
+mod batch;
 mod decide;
 mod load;
 mod run;
@@ -8,7 +9,7 @@ mod run;
 use std::mem;
 use std::num::NonZeroU64;
 
-use crate::commit::{Commit, Outcome};
+use crate::commit::{Commit, Gathered, Outcome};
 use crate::foreign::Call;
 use crate::history::LogEntry;
 use crate::id::{Stamp, Stamps, ThreadId};
@@ -20,6 +21,7 @@ use crate::session::{Paused, Place, Session, Taken};
 use crate::step::{self, Ending, Loaded, Plan};
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
+use batch::Batch;
 
 /// One worker of a session, with the memory that it uses again from turn to turn.
 pub(crate) struct Worker<'a> {
@@ -37,6 +39,23 @@ pub(crate) struct Worker<'a> {
     call: Option<(Call, Option<Place>)>,
     /// How many entries of the commit's log have been shown.
     shown: usize,
+    /// Steps of threads that had their turns, to be committed together.
+    batch: Batch,
+}
+
+/// A step whose commit is still to be made.
+struct Decided {
+    loaded: Loaded,
+    ending: Ending,
+    gathered: Gathered,
+}
+
+/// What a commit has led to.
+enum Concluded {
+    /// The turn is over.
+    Over(Pace),
+    /// The step is decided again: something has changed since it was loaded.
+    Again(Loaded, Box<Live>, Next),
 }
 
 /// What is to be done with a thread that was loaded.
@@ -59,6 +78,8 @@ enum Pace {
     Called(Call, Option<Place>),
     /// It used all of its fuel, and its thread stays in memory.
     Paused,
+    /// Its step is in the batch.
+    Batched,
 }
 
 impl<'a> Worker<'a> {
@@ -76,6 +97,7 @@ impl<'a> Worker<'a> {
             awaits: 0,
             call: None,
             shown: 0,
+            batch: Batch::default(),
         }
     }
 
@@ -84,16 +106,22 @@ impl<'a> Worker<'a> {
         let mut count = 0;
         for &thread in threads {
             if self.session.is_over() {
-                return threads.len();
+                count = threads.len();
+                break;
             }
             count += 1;
+            self.batch.is_open = count < threads.len() || !self.batch.is_empty();
             match self.turns(thread, count == threads.len()) {
                 Ok(true) => {}
                 // The other threads should not wait for more long turns if another worker is free.
                 Ok(false) => break,
                 Err(error) => self.session.fail_storage(&error),
             }
+            if self.batch.is_due(self.session) {
+                self.commit_batch();
+            }
         }
+        self.commit_batch();
         if self.done > 0 {
             self.session.remove_activity(self.done);
         }
@@ -106,6 +134,7 @@ impl<'a> Worker<'a> {
         loop {
             match self.turn(thread)? {
                 Pace::Short => return Ok(true),
+                Pace::Batched => return Ok(!self.batch.ends_with_long_turn()),
                 Pace::Long | Pace::Paused => return Ok(false),
                 Pace::Called(call, place) if is_last && self.seat.begin_blocking() => {
                     self.session.call_blocking(call, place);
@@ -142,44 +171,66 @@ impl<'a> Worker<'a> {
             return Ok(self.nothing_to_do());
         }
         let pace = self.whole_turn(thread, paused);
-        if matches!(pace, Ok(Pace::Paused)) {
-            return pace;
+        match pace {
+            Ok(Pace::Paused) => return pace,
+            Ok(Pace::Batched) => self.batch.note_given(given),
+            _ => self.leave(thread, given, &pace),
         }
+        pace
+    }
+
+    /// Gives a thread away after its turn.
+    fn leave(&mut self, thread: ThreadId, given: u64, pace: &Result<Pace, StorageError>) {
         if self.session.busy.leave(thread) {
             self.seat.invoke(&[thread]);
         } else if given > 0 && matches!(pace, Ok(Pace::Short)) && !self.session.calls.is_under_way(thread) {
             self.settle(thread, given);
         }
-        pace
     }
 
     fn whole_turn(&mut self, thread: ThreadId, paused: Option<Box<Paused>>) -> Result<Pace, StorageError> {
+        self.begin_turn();
+        if let Some(paused) = paused {
+            let Paused { loaded, live, fresh, log, shown, since } = *paused;
+            (self.commit.fresh, self.commit.log, self.shown) = (fresh, log, shown);
+            return self.go_on(loaded, live, Next::Run, since);
+        }
+        let Some((mut loaded, mut live)) = self.load(thread)? else { return self.not_live(thread) };
+        if live.losses > 0 {
+            // It may be what its worker was lost by: the steps of others are not to be lost with it.
+            self.commit_batch();
+            self.begin_turn();
+        }
+        let Some(next) = self.enter(&mut loaded, &mut live)? else { return Ok(self.nothing_to_do()) };
+        // Whoever has woken a thread during its call learns nothing by it, and the mailbox is emptied with the call's
+        // result: until then only what the call prints changes the thread's record.
+        let has_nothing_new = loaded.ready.is_none() || matches!(live.status, Status::Calling(_));
+        if matches!(next, Next::End(Ending::Stays)) && has_nothing_new && self.session.is_resumable() {
+            // It is written down as it is, and so is that nobody has woken it.
+            if let Status::Sleeping(until) = live.status {
+                self.session.note_early(until);
+            }
+            return Ok(self.nothing_to_do());
+        }
+        let since = if self.session.is_resumable() { self.session.steady_now() } else { Timestamp(0) };
+        self.go_on(loaded, live, next, since)
+    }
+
+    fn begin_turn(&mut self) {
         self.commit.reset(self.stamps.next());
         self.awaits = 0;
         self.call = None;
         self.shown = 0;
-        let (mut loaded, mut live, mut next, mut since);
-        if let Some(paused) = paused {
-            let Paused { loaded: was_loaded, live: was_live, fresh, log, shown, since: began } = *paused;
-            (loaded, live, next, since) = (was_loaded, was_live, Next::Run, began);
-            (self.commit.fresh, self.commit.log, self.shown) = (fresh, log, shown);
-        } else {
-            let Some(found) = self.load(thread)? else { return self.not_live(thread) };
-            (loaded, live) = found;
-            let Some(entered) = self.enter(&mut loaded, &mut live)? else { return Ok(self.nothing_to_do()) };
-            // Whoever has woken a thread during its call learns nothing by it, and the mailbox is emptied with the call's
-            // result: until then only what the call prints changes the thread's record.
-            let has_nothing_new = loaded.ready.is_none() || matches!(live.status, Status::Calling(_));
-            if matches!(entered, Next::End(Ending::Stays)) && has_nothing_new && self.session.is_resumable() {
-                // It is written down as it is, and so is that nobody has woken it.
-                if let Status::Sleeping(until) = live.status {
-                    self.session.note_early(until);
-                }
-                return Ok(self.nothing_to_do());
-            }
-            next = entered;
-            since = if self.session.is_resumable() { self.session.steady_now() } else { Timestamp(0) };
-        }
+    }
+
+    /// Runs a thread until its step can be committed, and commits it, unless that is done together with others.
+    fn go_on(
+        &mut self,
+        mut loaded: Loaded,
+        mut live: Box<Live>,
+        mut next: Next,
+        mut since: Timestamp,
+    ) -> Result<Pace, StorageError> {
         loop {
             let ending = match next {
                 Next::Run => {
@@ -205,15 +256,30 @@ impl<'a> Worker<'a> {
             }
             let gathered = self.commit.gathered();
             step::step(&loaded, &ending, live, self.session.now(), &mut self.commit, &mut self.plan);
-            if self.make_commit(thread)? == Outcome::Done {
-                return self.act(thread, &ending);
+            let decided = Decided { loaded, ending, gathered };
+            if self.batch.is_open && self.session.is_resumable() {
+                return Ok(self.put_in_batch(decided, since));
             }
-            live = self.commit.take_back(gathered).unwrap_or_else(|| Live::without_state(Status::Runnable));
-            if !self.reload(&mut loaded)? {
-                return Ok(self.nothing_to_do());
+            let outcome = self.make_commit(decided.loaded.thread)?;
+            match self.conclude(decided, outcome)? {
+                Concluded::Over(pace) => return Ok(pace),
+                Concluded::Again(was_loaded, was_live, then) => (loaded, live, next) = (was_loaded, was_live, then),
             }
-            next = self.reconsider(&mut loaded, &mut live, ending)?;
         }
+    }
+
+    /// Does what follows from a commit that is done, or decides the step again.
+    fn conclude(&mut self, decided: Decided, outcome: Outcome) -> Result<Concluded, StorageError> {
+        let Decided { mut loaded, ending, gathered } = decided;
+        if outcome == Outcome::Done {
+            return self.act(loaded.thread, &ending).map(Concluded::Over);
+        }
+        let mut live = self.commit.take_back(gathered).unwrap_or_else(|| Live::without_state(Status::Runnable));
+        if !self.reload(&mut loaded)? {
+            return Ok(Concluded::Over(self.nothing_to_do()));
+        }
+        let next = self.reconsider(&mut loaded, &mut live, ending)?;
+        Ok(Concluded::Again(loaded, live, next))
     }
 
     /// Makes the step's commit. Where that takes its time, another worker takes this one's place.
@@ -224,7 +290,12 @@ impl<'a> Worker<'a> {
         self.seat.step_aside();
         let outcome = self.session.commit(&mut self.commit, self.shown);
         self.seat.step_back();
-        match outcome? {
+        self.known_outcome(thread, outcome?)
+    }
+
+    /// Whether a commit has happened whose answer was lost.
+    fn known_outcome(&self, thread: ThreadId, outcome: Outcome) -> Result<Outcome, StorageError> {
+        match outcome {
             Outcome::Unknown => {
                 let happened = self.commit.has_happened(self.session.records(), self.witness(thread))?;
                 Ok(if happened { Outcome::Done } else { Outcome::Conflict })

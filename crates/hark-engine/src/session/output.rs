@@ -45,6 +45,22 @@ impl Session {
         Ok(outcome)
     }
 
+    /// Makes commits of a session that can be taken up again, each by itself; of each one's log, so many entries have
+    /// been shown already.
+    pub fn commit_all(&self, commits: &mut [(&mut Commit, usize)]) -> Vec<Result<Outcome, StorageError>> {
+        let printed =
+            |commit: &Commit, shown: usize| commit.log[shown..].iter().filter_map(LogEntry::printed).collect();
+        let printed: Vec<Vec<OutputItem>> = commits.iter().map(|(commit, shown)| printed(commit, *shown)).collect();
+        let mut commits: Vec<&mut Commit> = commits.iter_mut().map(|(commit, _)| &mut **commit).collect();
+        let outcomes = self.records.commit_all(&mut commits);
+        for (mut printed, outcome) in printed.into_iter().zip(&outcomes) {
+            if !printed.is_empty() && *outcome == Ok(Outcome::Done) {
+                self.show(&mut lock(&self.output), &mut printed);
+            }
+        }
+        outcomes
+    }
+
     /// Shows what a foreign function printed.
     pub(super) fn print(&self, thread: ThreadId, made: Try, text: String) {
         let item = OutputItem { time: self.now(), thread, text };

@@ -187,8 +187,9 @@ impl Change {
             connection.prepare_cached(sql)?.execute(params![row, number, stamp_number(self.stamp)])?;
         }
         for entries in &self.log {
-            let next =
-                "INSERT INTO log SELECT coalesce(max(place), ?1) + 1, ?3 FROM log WHERE place > ?1 AND place < ?2";
+            // As a SELECT it would go through a temporary table, as it reads the table that it writes.
+            let next = "INSERT INTO log VALUES (
+                (SELECT coalesce(max(place), ?1) + 1 FROM log WHERE place > ?1 AND place < ?2), ?3)";
             let places = places(row);
             connection.prepare_cached(next)?.execute(params![places.start, places.end, entries])?;
         }

@@ -30,14 +30,17 @@ struct Queue {
     has_leader: bool,
 }
 
-/// A change that is to be made.
+/// Changes that someone waits for.
 struct Request {
-    change: Mutex<Change>,
-    answer: Mutex<Option<Result<Outcome, StorageError>>>,
+    changes: Mutex<Vec<Change>>,
+    answers: Mutex<Option<Vec<Answer>>>,
     /// It is this one's turn to lead.
     leads: AtomicBool,
     thread: Thread,
 }
+
+/// What becomes of a change.
+type Answer = Result<Outcome, StorageError>;
 
 /// How much was written so far.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,9 +63,15 @@ impl Group {
 
     /// Makes a change, together with others.
     pub fn commit(&self, database: &Database, change: Change) -> Result<Outcome, StorageError> {
+        let answer = self.commit_all(database, vec![change]).pop();
+        answer.expect("there is an answer for each change")
+    }
+
+    /// Makes changes, together with others. There is an answer for each of them.
+    pub fn commit_all(&self, database: &Database, changes: Vec<Change>) -> Vec<Answer> {
         let request = Arc::new(Request {
-            change: Mutex::new(change),
-            answer: Mutex::default(),
+            changes: Mutex::new(changes),
+            answers: Mutex::default(),
             leads: AtomicBool::new(false),
             thread: thread::current(),
         });
@@ -76,8 +85,8 @@ impl Group {
             if request.leads.swap(false, Ordering::AcqRel) {
                 self.lead(database);
             }
-            if let Some(answer) = lock(&request.answer).take() {
-                return answer;
+            if let Some(answers) = lock(&request.answers).take() {
+                return answers;
             }
             if !request.leads.load(Ordering::Acquire) {
                 thread::park();
@@ -112,11 +121,20 @@ impl Group {
     fn lead(&self, database: &Database) {
         let writer = lock(&self.writer);
         let mut queue = lock(&self.queue);
-        let count = queue.waiting.len().min(GROUP_MAX);
-        let requests: Vec<Arc<Request>> = queue.waiting.drain(..count).collect();
+        let mut changes = Vec::new();
+        let mut counts = Vec::new();
+        for request in &queue.waiting {
+            let mut more = lock(&request.changes);
+            if !changes.is_empty() && changes.len() + more.len() > GROUP_MAX {
+                break;
+            }
+            counts.push(more.len());
+            changes.append(&mut more);
+        }
+        let requests: Vec<Arc<Request>> = queue.waiting.drain(..counts.len()).collect();
         drop(queue);
-        let answers = self.make(&writer, database, &requests);
-        self.changes.fetch_add(count as u64, Ordering::Relaxed);
+        let mut answers = self.make(&writer, database, &changes).into_iter();
+        self.changes.fetch_add(changes.len() as u64, Ordering::Relaxed);
         drop(writer);
         let mut queue = lock(&self.queue);
         match queue.waiting.first() {
@@ -127,41 +145,33 @@ impl Group {
             None => queue.has_leader = false,
         }
         drop(queue);
-        for (request, answer) in requests.iter().zip(answers) {
-            *lock(&request.answer) = Some(answer);
+        for (request, count) in requests.iter().zip(counts) {
+            *lock(&request.answers) = Some(answers.by_ref().take(count).collect());
             request.thread.unpark();
         }
     }
 
     /// Makes these changes, each as it is possible: what is wrong with one of them is not to be the others' fault.
-    fn make(
-        &self,
-        writer: &Connection,
-        database: &Database,
-        requests: &[Arc<Request>],
-    ) -> Vec<Result<Outcome, StorageError>> {
+    fn make(&self, writer: &Connection, database: &Database, changes: &[Change]) -> Vec<Answer> {
         self.transactions.fetch_add(1, Ordering::Relaxed);
-        match (make_together(writer, requests).map_err(|error| database.error(&error)), requests) {
+        match (make_together(writer, changes).map_err(|error| database.error(&error)), changes) {
             (Ok(answers), _) => match database.check_in_place() {
                 Ok(()) => answers,
-                Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
+                Err(error) => changes.iter().map(|_| Err(error.clone())).collect(),
             },
             (Err(StorageError::Permanent(_)), [_, _, ..]) => {
-                let alone = |request: &Arc<Request>| self.make(writer, database, std::slice::from_ref(request));
-                requests.iter().flat_map(alone).collect()
+                let alone = |change: &Change| self.make(writer, database, std::slice::from_ref(change));
+                changes.iter().flat_map(alone).collect()
             }
-            (Err(error), _) => requests.iter().map(|_| Err(error.clone())).collect(),
+            (Err(error), _) => changes.iter().map(|_| Err(error.clone())).collect(),
         }
     }
 }
 
 /// Makes these changes in one transaction.
-fn make_together(
-    writer: &Connection,
-    requests: &[Arc<Request>],
-) -> rusqlite::Result<Vec<Result<Outcome, StorageError>>> {
+fn make_together(writer: &Connection, changes: &[Change]) -> rusqlite::Result<Vec<Answer>> {
     begin(writer)?;
-    let answers: rusqlite::Result<Vec<_>> = requests.iter().map(|request| lock(&request.change).make(writer)).collect();
+    let answers: rusqlite::Result<Vec<_>> = changes.iter().map(|change| change.make(writer)).collect();
     let answers = answers.and_then(|answers| end(writer).map(|()| answers));
     if answers.is_err() {
         roll_back(writer);

@@ -135,6 +135,23 @@ impl SessionStorage for SqliteSession {
         Ok(outcome)
     }
 
+    fn commit_all(&self, commits: &mut [&mut Commit]) -> Vec<Result<Outcome, StorageError>> {
+        let server = match self.shared.server_number() {
+            Ok(server) => server,
+            Err(error) => return commits.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let change = |commit: &&mut Commit| Change::new(&self.id, &self.row, server, commit, &self.program);
+        let changes: Vec<Change> = commits.iter().map(change).collect();
+        let sizes: Vec<Vec<usize>> = changes.iter().map(Change::thread_sizes).collect();
+        let outcomes = self.shared.group.commit_all(&self.shared.database, changes);
+        for ((commit, sizes), outcome) in commits.iter_mut().zip(&sizes).zip(&outcomes) {
+            if *outcome == Ok(Outcome::Done) {
+                self.kept.keep(commit, sizes);
+            }
+        }
+        outcomes
+    }
+
     fn commit_records_max(&self) -> usize {
         LOCAL_COMMIT_RECORDS_MAX
     }

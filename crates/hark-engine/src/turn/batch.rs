@@ -1,0 +1,117 @@
+//! Steps of several threads, committed together.
+//!
+//! A worker that is given several threads of a durable session gives each its turn and then commits all their steps in one
+//! request, which costs it one wait instead of many. It is as if as many workers had made their commits at the same time:
+//! each of these is done or not by itself, and a step that another one of the batch has overtaken is decided again.
+
+use std::mem;
+
+use super::{Concluded, Decided, Pace, Worker};
+use crate::commit::{Commit, Outcome};
+use crate::foreign::Call;
+use crate::limits::BATCH_TIME_MAX;
+use crate::session::{Place, Session};
+use crate::step::{Ending, Plan};
+use crate::storage::StorageError;
+use crate::surroundings::Timestamp;
+
+/// Steps that wait for their commits.
+#[derive(Default)]
+pub(super) struct Batch {
+    steps: Vec<Step>,
+    /// Whether steps are put here. The only step there is, is committed at once.
+    pub is_open: bool,
+}
+
+/// A step, and what else the worker knew of its turn.
+struct Step {
+    decided: Decided,
+    commit: Commit,
+    plan: Plan,
+    call: Option<(Call, Option<Place>)>,
+    shown: usize,
+    awaits: u32,
+    since: Timestamp,
+    /// How many hints of the supervisor it carries out.
+    given: u64,
+}
+
+impl Batch {
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Whether its first step has waited for long enough.
+    pub fn is_due(&self, session: &Session) -> bool {
+        self.steps.first().is_some_and(|first| session.steady_now().since(first.since) >= BATCH_TIME_MAX)
+    }
+
+    /// Whether the thread that came last has used all of its fuel.
+    pub fn ends_with_long_turn(&self) -> bool {
+        self.steps.last().is_some_and(|step| matches!(step.decided.ending, Ending::Yielded))
+    }
+
+    /// How many hints the step that came last carries out.
+    pub fn note_given(&mut self, given: u64) {
+        if let Some(step) = self.steps.last_mut() {
+            step.given = given;
+        }
+    }
+}
+
+impl Worker<'_> {
+    /// Keeps a step for the batch's commit.
+    pub(super) fn put_in_batch(&mut self, decided: Decided, since: Timestamp) -> Pace {
+        let next = Commit::of_server(self.commit.stamp);
+        self.batch.steps.push(Step {
+            decided,
+            commit: mem::replace(&mut self.commit, next),
+            plan: mem::take(&mut self.plan),
+            call: self.call.take(),
+            shown: self.shown,
+            awaits: self.awaits,
+            since,
+            given: 0,
+        });
+        Pace::Batched
+    }
+
+    /// Commits the steps of the batch, and does what follows.
+    pub(super) fn commit_batch(&mut self) {
+        // A step that is decided again is committed at once.
+        self.batch.is_open = false;
+        let mut steps = mem::take(&mut self.batch.steps);
+        if steps.is_empty() {
+            return;
+        }
+        let mut commits: Vec<(&mut Commit, usize)> =
+            steps.iter_mut().map(|step| (&mut step.commit, step.shown)).collect();
+        self.seat.step_aside();
+        let outcomes = self.session.commit_all(&mut commits);
+        self.seat.step_back();
+        for (step, outcome) in steps.into_iter().zip(outcomes) {
+            let (thread, given) = (step.decided.loaded.thread, step.given);
+            let mut pace = self.end_step(step, outcome);
+            if !matches!(pace, Ok(Pace::Paused)) {
+                self.leave(thread, given, &pace);
+            }
+            if let Ok(Pace::Called(call, place)) = pace {
+                self.session.call(call, place);
+                pace = Ok(Pace::Short);
+            }
+            if let Err(error) = pace {
+                self.session.fail_storage(&error);
+            }
+        }
+    }
+
+    fn end_step(&mut self, step: Step, outcome: Result<Outcome, StorageError>) -> Result<Pace, StorageError> {
+        let Step { decided, commit, plan, call, shown, awaits, since, .. } = step;
+        (self.commit, self.plan, self.call, self.shown, self.awaits) = (commit, plan, call, shown, awaits);
+        let outcome = self.known_outcome(decided.loaded.thread, outcome?)?;
+        match self.conclude(decided, outcome)? {
+            Concluded::Over(pace) => Ok(pace),
+            Concluded::Again(loaded, live, next) => self.go_on(loaded, live, next, since),
+        }
+    }
+}
