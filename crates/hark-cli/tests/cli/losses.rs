@@ -151,15 +151,26 @@ fn calls_that_wait_for_a_python_process_are_not_given_up() {
     wait_until("all calls", || folder.hark("events --unified").stdout.matches("called").count() == 6);
     wait_until("the first call", || begun() == "deadly\n");
     run.signal("KILL");
-    let resumed = Beside::start(&folder, "resume -q");
-    // Two threads make the calls again, so that some of the others may be quicker.
-    wait_until("the second try", || begun().matches("deadly").count() == 2);
-    resumed.signal("KILL");
-    let last = folder.hark("resume -q");
+    // Two threads make the calls again, so that some of the others may be quicker. A call that waited for these is not
+    // known to have begun, and its loss does not count; the next time there are no others.
+    let last = loop {
+        let before = begun().matches("deadly").count();
+        assert!(before <= 3, "it is tried for ever");
+        let mut resumed = Beside::start(&folder, "resume -q");
+        let mut is_over = false;
+        wait_until("another try, or the end", || {
+            is_over = resumed.has_ended();
+            is_over || begun().matches("deadly").count() > before
+        });
+        if is_over {
+            break resumed.ended(&folder);
+        }
+        resumed.signal("KILL");
+    };
     let said = "error[worker_lost]: the call of `deadly` was given up: the worker that made it was lost 2 times\n";
     assert!(last.status == 1 && last.stderr.ends_with(said), "{last:?}");
     assert_eq!(last.stderr.matches("worker_lost").count(), 1, "{last:?}");
-    assert_eq!(begun().matches("deadly").count(), 2);
+    assert!((2..=3).contains(&begun().matches("deadly").count()));
     assert!(begun().matches("mild").count() >= 5);
 }
 
