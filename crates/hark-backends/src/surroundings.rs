@@ -1,5 +1,6 @@
-//! Time and chance of the computer that this runs on.
+//! Time, chance and environment of the computer that this runs on.
 
+use std::ffi::OsString;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hark_engine::{Surroundings, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 
-/// The system's clocks and its random numbers. A process has one steady time, however many of these.
+/// The system's clocks, its random numbers, and the process's environment. A process has one steady time, however many of these.
 #[derive(Debug, Clone, Copy)]
 pub struct System;
 
@@ -57,6 +58,10 @@ impl Surroundings for System {
 
     fn random(&self) -> u64 {
         random()
+    }
+
+    fn environment(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name)
     }
 }
 

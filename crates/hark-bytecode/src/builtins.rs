@@ -1,37 +1,7 @@
 //! The names that every program knows: what the compiler may call, and how many arguments each takes.
 
-/// A builtin function of the language.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-#[allow(missing_docs, reason = "`language.md` and the guide say what each does; the name is the builtin's own")]
-pub enum Builtin {
-    Print,
-    Sleep,
-    List,
-    Hash,
-    First,
-    Rest,
-    Nth,
-    Length,
-    Append,
-    Conc,
-    Get,
-    Set,
-    Nullp,
-    Atomp,
-    ParseFloat,
-    ToString,
-    Signal,
-    Future,
-    Sid,
-    Tid,
-    Error,
-    Promise,
-    FutureId,
-    Now,
-    Random,
-    Uuid,
-}
+/// No upper limit.
+const MANY: u32 = u32::MAX;
 
 struct Entry {
     name: &'static str,
@@ -40,46 +10,153 @@ struct Entry {
     maximum: u32,
 }
 
-const MANY: u32 = u32::MAX;
+/// Makes the enum and its table from one line for each builtin: its name, and the fewest and the most arguments.
+macro_rules! builtins {
+    ($($builtin:ident $name:literal $minimum:literal $maximum:tt,)*) => {
+        /// A builtin function of the language.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        #[allow(missing_docs, reason = "`docs/guide/builtins` says what each does; the name is the builtin's own")]
+        pub enum Builtin {
+            $($builtin,)*
+        }
 
-const fn entry(name: &'static str, builtin: Builtin, minimum: u32, maximum: u32) -> Entry {
-    Entry { name, builtin, minimum, maximum }
+        /// In the order of the enum, so that a builtin's discriminant is its index.
+        static TABLE: &[Entry] = &[
+            $(Entry { name: $name, builtin: Builtin::$builtin, minimum: $minimum, maximum: $maximum },)*
+        ];
+    };
 }
 
-/// Invariant: in the order of the enum, so that a builtin's discriminant is its index.
-const TABLE: [Entry; 26] = [
-    entry("print", Builtin::Print, 1, 1),
-    entry("sleep", Builtin::Sleep, 1, 1),
-    entry("list", Builtin::List, 0, MANY),
-    entry("hash", Builtin::Hash, 0, MANY),
-    entry("first", Builtin::First, 1, 1),
-    entry("rest", Builtin::Rest, 1, 1),
-    entry("nth", Builtin::Nth, 2, 2),
-    entry("length", Builtin::Length, 1, 1),
-    entry("append", Builtin::Append, 2, 2),
-    entry("conc", Builtin::Conc, 2, 2),
-    entry("get", Builtin::Get, 2, 3),
-    entry("set", Builtin::Set, 3, 3),
-    entry("nullp", Builtin::Nullp, 1, 1),
-    entry("atomp", Builtin::Atomp, 1, 1),
-    entry("parse_float", Builtin::ParseFloat, 1, 1),
-    entry("to_string", Builtin::ToString, 1, 1),
-    entry("signal", Builtin::Signal, 2, 2),
-    entry("future", Builtin::Future, 2, 2),
-    entry("sid", Builtin::Sid, 0, 0),
-    entry("tid", Builtin::Tid, 0, 0),
-    entry("error", Builtin::Error, 1, 2),
-    entry("promise", Builtin::Promise, 0, 0),
-    entry("future_id", Builtin::FutureId, 1, 1),
-    entry("now", Builtin::Now, 0, 0),
-    entry("random", Builtin::Random, 0, 0),
-    entry("uuid", Builtin::Uuid, 0, 0),
-];
+// By subject, as in the guide. Names with a `%` cannot be written in a program: the functions of the prelude that are
+// written in Hark use them.
+builtins! {
+    Print "print" 1 1,
+    Sleep "sleep" 1 1,
+    Signal "signal" 2 2,
+    Error "error" 1 2,
+    Assert "assert" 1 2,
+    AssertEqual "assert_equal" 2 2,
+
+    Nullp "nullp" 1 1,
+    Atomp "atomp" 1 1,
+    TypeOf "type_of" 1 1,
+    ToString "to_string" 1 1,
+
+    List "list" 0 MANY,
+    First "first" 1 1,
+    Rest "rest" 1 1,
+    Last "last" 1 1,
+    Nth "nth" 2 2,
+    Length "length" 1 1,
+    Append "append" 2 2,
+    Conc "conc" 2 2,
+    Slice "slice" 2 3,
+    Contains "contains" 2 2,
+    IndexOf "index_of" 2 2,
+    Range "range" 1 3,
+    Reverse "reverse" 1 1,
+    Sort "sort" 1 1,
+    SortByKeys "%sort_by_keys" 2 2,
+    GroupByKeys "%group_by_keys" 2 2,
+    Zip "zip" 2 2,
+    Enumerate "enumerate" 1 1,
+    Flatten "flatten" 1 1,
+    Unique "unique" 1 1,
+    Chunk "chunk" 2 2,
+    Repeat "repeat" 2 2,
+    Sum "sum" 1 1,
+    Min "min" 1 1,
+    Max "max" 1 1,
+
+    Hash "hash" 0 MANY,
+    Get "get" 2 3,
+    Set "set" 3 3,
+    Has "has" 2 2,
+    Remove "remove" 2 2,
+    Merge "merge" 2 2,
+    Keys "keys" 1 1,
+    Values "values" 1 1,
+    Items "items" 1 1,
+    FromItems "from_items" 1 1,
+
+    Split "split" 1 2,
+    Join "join" 2 2,
+    Lines "lines" 1 1,
+    Upper "upper" 1 1,
+    Lower "lower" 1 1,
+    Trim "trim" 1 1,
+    Replace "replace" 3 3,
+    StartsWith "starts_with" 2 2,
+    EndsWith "ends_with" 2 2,
+    PadLeft "pad_left" 2 2,
+    PadRight "pad_right" 2 2,
+    Format "format" 1 MANY,
+
+    ParseInt "parse_int" 1 1,
+    ParseFloat "parse_float" 1 1,
+    Int "int" 1 1,
+    Float "float" 1 1,
+    Abs "abs" 1 1,
+    Floor "floor" 1 1,
+    Ceil "ceil" 1 1,
+    Round "round" 1 2,
+    Sqrt "sqrt" 1 1,
+    Pow "pow" 2 2,
+
+    JsonEncode "json_encode" 1 1,
+    JsonDecode "json_decode" 1 1,
+
+    Now "now" 0 0,
+    FormatTime "format_time" 1 1,
+    ParseTime "parse_time" 1 1,
+    Random "random" 0 0,
+    Uuid "uuid" 0 0,
+    Env "env" 1 2,
+
+    Promise "promise" 0 0,
+    Future "future" 2 2,
+    FutureId "future_id" 1 1,
+    Sid "sid" 0 0,
+    Tid "tid" 0 0,
+}
+
+const COUNT: usize = TABLE.len();
+
+/// The indexes of the table in the order of its names, put into it by the compiler: a look-up costs a few comparisons.
+static BY_NAME: [u8; COUNT] = sorted_by_name();
+
+const fn sorted_by_name() -> [u8; COUNT] {
+    let mut sorted = [0; COUNT];
+    let mut count = 0;
+    while count < COUNT {
+        let mut at = count;
+        while at > 0 && is_less(TABLE[count].name.as_bytes(), TABLE[sorted[at - 1] as usize].name.as_bytes()) {
+            sorted[at] = sorted[at - 1];
+            at -= 1;
+        }
+        sorted[at] = count as u8;
+        count += 1;
+    }
+    sorted
+}
+
+/// `<` of byte strings, which a `const fn` has to write out.
+const fn is_less(left: &[u8], right: &[u8]) -> bool {
+    let mut at = 0;
+    while at < left.len() && at < right.len() {
+        if left[at] != right[at] {
+            return left[at] < right[at];
+        }
+        at += 1;
+    }
+    left.len() < right.len()
+}
 
 impl Builtin {
-    /// All builtins, in a fixed order.
+    /// All builtins that a program can name, by subject.
     pub fn all() -> impl Iterator<Item = Builtin> {
-        TABLE.iter().map(|entry| entry.builtin)
+        TABLE.iter().filter(|entry| !entry.name.starts_with('%')).map(|entry| entry.builtin)
     }
 
     /// The builtin of this name. `[]` and `{}` are `list` and `hash` under names that no program can take: literals
@@ -90,7 +167,8 @@ impl Builtin {
             "{}" => return Some(Builtin::Hash),
             _ => {}
         }
-        TABLE.iter().find(|entry| entry.name == name).map(|entry| entry.builtin)
+        let found = BY_NAME.binary_search_by(|index| TABLE[*index as usize].name.cmp(name));
+        found.ok().map(|place| TABLE[BY_NAME[place] as usize].builtin)
     }
 
     /// Its name.
@@ -110,9 +188,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_in_the_order_of_the_enum() {
-        for (index, entry) in TABLE.iter().enumerate() {
-            assert_eq!(entry.builtin as usize, index);
+    fn every_builtin_is_found_by_its_name() {
+        for entry in TABLE {
+            assert_eq!(Builtin::from_name(entry.name), Some(entry.builtin), "{}", entry.name);
+            assert_eq!((entry.builtin.name(), entry.builtin.arity().0), (entry.name, entry.minimum));
+        }
+        assert!(BY_NAME.windows(2).all(|pair| TABLE[pair[0] as usize].name < TABLE[pair[1] as usize].name));
+        assert_eq!(Builtin::from_name("[]"), Some(Builtin::List));
+        for unknown in ["", "%", "prin", "printt", "zzz"] {
+            assert_eq!(Builtin::from_name(unknown), None);
         }
     }
 }

@@ -9,6 +9,7 @@ mod output;
 mod supervised;
 mod waking;
 
+use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
@@ -247,6 +248,11 @@ impl Session {
 
     pub fn random(&self) -> u64 {
         self.ports.surroundings.random()
+    }
+
+    /// What an environment variable says, if there is one of this name.
+    pub fn environment(&self, name: &str) -> Option<OsString> {
+        self.ports.surroundings.environment(name)
     }
 
     /// A source of stamps of its own for a worker.

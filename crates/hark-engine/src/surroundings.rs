@@ -1,5 +1,6 @@
-//! What the engine may know of the world: the time and chance, so that a simulator can own both.
+//! What the engine may know of the world: time, chance and the environment, so that a simulator can own them.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ pub struct Timestamp(pub u64);
 #[error("{0} microseconds is no time")]
 pub struct NoTime(pub u64);
 
-/// Gives the time and chance.
+/// Gives the time, chance and the environment.
 ///
 /// There are two times. The *clock* is what people, programs and histories go by; it may be set, forwards or back, at any
 /// moment. *Steady* time begins with what the clock shows when the process starts, and then passes evenly, also while the
@@ -36,6 +37,10 @@ pub trait Surroundings: Send + Sync {
     fn pause(&self, duration: Duration);
     /// 64 bits that nobody can guess, and that no copy of this process, or of its machine, will get.
     fn random(&self) -> u64;
+    /// What an environment variable of this process says, if there is one of this name. There may be no environment.
+    fn environment(&self, _name: &str) -> Option<OsString> {
+        None
+    }
 }
 
 impl Timestamp {

@@ -1,5 +1,7 @@
 //! Where a thread meets the world.
 
+use std::ffi::OsString;
+
 use hark_bytecode::ForeignIndex;
 
 use crate::error::Error;
@@ -57,4 +59,8 @@ pub trait Host {
     fn now(&mut self) -> u64;
     /// 64 bits that nobody can guess.
     fn random(&mut self) -> u64;
+    /// What an environment variable of this process says, if there is one of this name. A host may have no environment.
+    fn environment(&mut self, _name: &str) -> Option<OsString> {
+        None
+    }
 }

@@ -9,7 +9,7 @@ use crate::value::Value;
 /// An error that a thread raised, and the way it took.
 #[derive(Debug, Clone)]
 pub struct Error {
-    /// `"error"`, `"python"`, `"type"`, `"value"`, `"name"`, `"arity"`, `"limit"`, `"stack"`, `"deadlock"`, ...
+    /// `"error"`, `"python"`, `"type"`, `"index"`, `"value"`, `"zero"`, `"name"`, `"arity"`, `"limit"`, `"stack"`, ...
     pub kind: Arc<str>,
     /// What went wrong, for people.
     pub message: Arc<str>,
@@ -53,6 +53,11 @@ impl Error {
     /// Something that would be larger than it may be.
     pub fn limit(message: impl Into<Arc<str>>) -> Error {
         Error::new("limit", message)
+    }
+
+    /// A place where there is nothing.
+    pub fn of_index(message: impl Into<Arc<str>>) -> Error {
+        Error::new("index", message)
     }
 
     /// A right type with a wrong value.

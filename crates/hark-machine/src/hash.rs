@@ -100,15 +100,19 @@ impl HashBody {
         if !Key::accepts(key) {
             return None;
         }
-        let found = if self.index.is_empty() {
-            self.position(key)
-        } else {
-            match self.find(self.hash(key), key) {
-                Found::Entry(entry) => Some(entry),
-                Found::Free(_) => None,
-            }
-        };
-        found.map(|entry| &self.entries[entry].1)
+        self.entry_of(key).map(|entry| &self.entries[entry].1)
+    }
+
+    /// The number of this key's entry.
+    #[inline]
+    fn entry_of(&self, key: &Value) -> Option<usize> {
+        if self.index.is_empty() {
+            return self.position(key);
+        }
+        match self.find(self.hash(key), key) {
+            Found::Entry(entry) => Some(entry),
+            Found::Free(_) => None,
+        }
     }
 
     /// Maps the key to this value; a key that is there keeps its spelling and place.
@@ -135,12 +139,26 @@ impl HashBody {
         }
     }
 
+    /// Removes a key, if it is there. Those behind it move up.
+    pub fn remove(&mut self, key: &Value) {
+        let Some(entry) = self.entry_of(key) else { return };
+        self.entries.remove(entry);
+        self.index_anew();
+    }
+
     fn push_unindexed(&mut self, key: Key, value: Value) {
         self.entries.push((key, value));
-        if self.entries.len() <= UNINDEXED_MAX {
-            return;
+        if self.entries.len() > UNINDEXED_MAX {
+            self.index_anew();
         }
-        self.index.grow();
+    }
+
+    /// Makes the index of all entries.
+    fn index_anew(&mut self) {
+        self.index = Index::default();
+        while self.index.is_full(self.entries.len()) {
+            self.index.grow();
+        }
         for (number, (key, _)) in self.entries.iter().enumerate() {
             let hash = self.hash(key.value());
             if let Found::Free(slot) = self.index.find(hash, |_| false) {

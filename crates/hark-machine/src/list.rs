@@ -34,9 +34,7 @@ impl ListBody {
         if items.len() < CHUNK {
             return ListBody { chunks: Vec::new(), tail: items };
         }
-        let mut body = ListBody::default();
-        body.extend(items);
-        body
+        items.into_iter().collect()
     }
 
     /// A body of so many chunks that take the memory of one.
@@ -136,6 +134,21 @@ impl ListBody {
         start - (whole * CHUNK) as u32
     }
 
+    /// Moves the elements from `start` on out, where nobody else holds them, else copies them.
+    pub(crate) fn take_items(&mut self, start: usize) -> Vec<Value> {
+        let mut items = Vec::with_capacity(self.len() - start);
+        let chunked = self.chunks.len() * CHUNK;
+        for (number, chunk) in self.chunks.iter_mut().enumerate().skip(start / CHUNK) {
+            let skipped = start.saturating_sub(number * CHUNK);
+            match Arc::get_mut(chunk) {
+                Some(own) => items.extend(own.iter_mut().skip(skipped).map(mem::take)),
+                None => items.extend_from_slice(&chunk[skipped..]),
+            }
+        }
+        items.extend(self.tail.iter_mut().skip(start.saturating_sub(chunked)).map(mem::take));
+        items
+    }
+
     /// Moves the containers among the elements out, if nobody else holds the chunk; see [`crate::drop`].
     pub(crate) fn take_containers(&mut self, into: &mut Vec<Value>) {
         let chunks = self.chunks.iter_mut().filter_map(Arc::get_mut);
@@ -143,6 +156,21 @@ impl ListBody {
             if value.is_container() {
                 into.push(mem::take(value));
             }
+        }
+    }
+}
+
+impl FromIterator<Value> for ListBody {
+    fn from_iter<T: IntoIterator<Item = Value>>(items: T) -> ListBody {
+        let mut items = items.into_iter();
+        let mut body = ListBody::default();
+        loop {
+            let chunk: Vec<Value> = items.by_ref().take(CHUNK).collect();
+            if chunk.len() < CHUNK {
+                body.tail = chunk;
+                return body;
+            }
+            body.chunks.push(Arc::new(chunk));
         }
     }
 }
@@ -176,6 +204,28 @@ impl<'a> List<'a> {
     #[inline]
     pub fn get(self, index: usize) -> Option<&'a Value> {
         self.body.get(self.start.checked_add(index)?)
+    }
+
+    /// The elements from an index to before another, which is at most the length, as a list. It shares the chunks.
+    pub(crate) fn part(self, from: usize, to: usize) -> Value {
+        let (from, to) = (self.start + from, self.start + to);
+        if to - from < CHUNK {
+            return Value::list((from..to).filter_map(|index| self.body.get(index)).cloned().collect());
+        }
+        let (first, end) = (from / CHUNK, to / CHUNK);
+        let chunked = self.body.chunks.len() * CHUNK;
+        let chunks = self.body.chunks[first..end.min(self.body.chunks.len())].to_vec();
+        let tail = (end * CHUNK).min(chunked)..to;
+        let tail = tail.filter_map(|index| self.body.get(index)).cloned().collect();
+        Value::List((from - first * CHUNK) as u32, Arc::new(ListBody { chunks, tail }))
+    }
+
+    /// Its elements in order, in rows that are in memory side by side.
+    #[inline]
+    pub(crate) fn rows(self) -> impl Iterator<Item = &'a [Value]> {
+        let chunks = self.body.chunks.iter().map(|chunk| chunk.as_slice()).chain([self.body.tail.as_slice()]);
+        let mut skipped = self.start % CHUNK;
+        chunks.skip(self.start / CHUNK).map(move |row| &row[mem::take(&mut skipped)..])
     }
 
     /// Its elements in order.

@@ -5,6 +5,7 @@ use num_bigint::BigInt;
 use num_integer::Integer;
 use num_traits::{Signed, ToPrimitive, Zero};
 
+use crate::display::integer_text;
 use crate::error::Error;
 use crate::limits::INTEGER_BITS_MAX;
 use crate::value::Value;
@@ -21,7 +22,7 @@ enum Pair {
 /// # Errors
 /// If one is no number, by division by zero, and where an integer becomes too large.
 pub(crate) fn arithmetic(operator: Operator, left: &Value, right: &Value) -> Result<Value, Error> {
-    let Some(pair) = pair(left, right)? else { return Err(type_error(operator, left, right)) };
+    let Some(pair) = pair(operator, left, right)? else { return Err(type_error(operator, left, right)) };
     let divides = matches!(operator, Operator::Divide | Operator::Modulo);
     match pair {
         Pair::Small(_, 0) if divides => Err(by_zero(operator)),
@@ -58,15 +59,27 @@ pub(crate) fn float_modulo(left: f64, right: f64) -> f64 {
     if (remainder < 0.0) == (right < 0.0) { remainder } else { remainder + right }
 }
 
-/// An integer as the nearest float.
-///
-/// # Errors
-/// If it lies beyond the largest one.
-pub(crate) fn to_float(big: &BigInt) -> Result<f64, Error> {
-    match big.to_f64() {
-        Some(float) if float.is_finite() => Ok(float),
-        _ => Err(Error::of_value("the integer is too large to become a float")),
-    }
+/// An integer as the nearest float; nothing if it lies beyond the largest one.
+pub(crate) fn to_float(big: &BigInt) -> Option<f64> {
+    big.to_f64().filter(|float| float.is_finite())
+}
+
+/// The error of an integer that a builtin would need as a float.
+#[cold]
+pub(crate) fn too_large_for_float(name: &str, big: &BigInt) -> Error {
+    let big = integer_text(big);
+    Error::of_value(format!("`{name}`: the integer {big} is too large to become a float"))
+}
+
+/// The same of an operator, whose other operand is a float.
+#[cold]
+fn too_large_operand(operator: Operator, left: &Value, right: &Value) -> Error {
+    let (symbol, types) = (operator.symbol(), [left, right].map(|operand| article(operand.type_name())).join(" and "));
+    let big = match (left, right) {
+        (Value::BigInteger(big), _) | (_, Value::BigInteger(big)) => integer_text(big),
+        _ => String::new(),
+    };
+    Error::of_value(format!("`{symbol}` got {types}, but the integer {big} is too large to become a float"))
 }
 
 /// "a string", "an integer".
@@ -75,14 +88,15 @@ pub(crate) fn article(noun: &str) -> String {
     if noun == "null" { noun.to_owned() } else { format!("{article} {noun}") }
 }
 
-fn pair(left: &Value, right: &Value) -> Result<Option<Pair>, Error> {
+fn pair(operator: Operator, left: &Value, right: &Value) -> Result<Option<Pair>, Error> {
+    let float = |big: &BigInt| to_float(big).ok_or_else(|| too_large_operand(operator, left, right));
     Ok(Some(match (left, right) {
         (Value::Integer(left), Value::Integer(right)) => Pair::Small(*left, *right),
         (Value::Float(left), Value::Float(right)) => Pair::Floats(*left, *right),
         (Value::Integer(left), Value::Float(right)) => Pair::Floats(*left as f64, *right),
         (Value::Float(left), Value::Integer(right)) => Pair::Floats(*left, *right as f64),
-        (Value::BigInteger(left), Value::Float(right)) => Pair::Floats(to_float(left)?, *right),
-        (Value::Float(left), Value::BigInteger(right)) => Pair::Floats(*left, to_float(right)?),
+        (Value::BigInteger(left), Value::Float(right)) => Pair::Floats(float(left)?, *right),
+        (Value::Float(left), Value::BigInteger(right)) => Pair::Floats(*left, float(right)?),
         (Value::BigInteger(left), Value::BigInteger(right)) => Pair::Big(BigInt::clone(left), BigInt::clone(right)),
         (Value::BigInteger(left), Value::Integer(right)) => Pair::Big(BigInt::clone(left), BigInt::from(*right)),
         (Value::Integer(left), Value::BigInteger(right)) => Pair::Big(BigInt::from(*left), BigInt::clone(right)),
@@ -150,7 +164,7 @@ fn floats(operator: Operator, left: f64, right: f64) -> f64 {
 
 fn by_zero(operator: Operator) -> Error {
     let what = if operator == Operator::Divide { "division" } else { "modulo" };
-    Error::of_value(format!("`{}`: {what} by zero", operator.symbol()))
+    Error::new("zero", format!("`{}`: {what} by zero", operator.symbol()))
 }
 
 fn type_error(operator: Operator, left: &Value, right: &Value) -> Error {

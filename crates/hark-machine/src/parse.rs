@@ -1,7 +1,12 @@
-//! Floats read from text, as Python's `float` reads them: blanks around, `_` between digits, the digits of every
-//! script, `inf` and `nan` in any case.
+//! Numbers read from text, as Python's `float` and `int` read them: blanks around, `_` between digits, the digits of
+//! every script, `inf` and `nan` in any case.
 
 use std::borrow::Cow;
+
+use num_bigint::BigInt;
+
+use crate::limits::DECIMAL_BITS_MAX;
+use crate::value::Value;
 
 /// The digit 0 of each script but ours, in order; the other nine come right behind it. Unicode promises both.
 #[rustfmt::skip]
@@ -18,6 +23,40 @@ const ZEROS: [u32; 74] = [
 pub(crate) fn float_from(text: &str) -> Option<f64> {
     let text = in_ascii(text)?;
     without_underscores(trimmed(&text))?.parse().ok()
+}
+
+/// What a text means as an integer.
+#[derive(Debug, PartialEq)]
+pub(crate) enum IntegerText {
+    Integer(Value),
+    /// More digits than are read.
+    TooLong,
+    /// It means none.
+    Other,
+}
+
+/// No integer of `DECIMAL_BITS_MAX` bits has more digits than so many bits: there are 3.32 to a digit.
+const DIGITS_MAX: u64 = DECIMAL_BITS_MAX * 100 / 332;
+
+/// The integer that this text means, if it means one.
+pub(crate) fn integer_from(text: &str) -> IntegerText {
+    let read = in_ascii(text);
+    let Some(text) = read.as_deref().and_then(|text| without_underscores(trimmed(text))) else {
+        return IntegerText::Other;
+    };
+    if let Ok(small) = text.parse() {
+        return IntegerText::Integer(Value::Integer(small));
+    }
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(&text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return IntegerText::Other;
+    }
+    let digits = digits.trim_start_matches('0');
+    if digits.len() as u64 > DIGITS_MAX {
+        return IntegerText::TooLong;
+    }
+    let value: BigInt = digits.parse().unwrap_or_default();
+    IntegerText::Integer(Value::big_integer(if text.starts_with('-') { -value } else { value }))
 }
 
 /// The text with its digits and blanks as ASCII has them; nothing if there is another character.
@@ -91,6 +130,25 @@ mod tests {
         }
         for text in ["\u{b2}", "\u{2212}1", "\u{feff}1", "1\u{200b}", "\u{65f}", "\u{66a}", "\u{10ffff}", "\u{ff}"] {
             assert_eq!(float_from(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn integers_are_what_python_takes() {
+        let is = |text: &str, value: i64| {
+            assert_eq!(integer_from(text), IntegerText::Integer(Value::Integer(value)), "{text:?}");
+        };
+        is(" +1_000\n", 1000);
+        is("-0", 0);
+        is("007", 7);
+        is("\u{661}\u{3000}", 1);
+        is("-9223372036854775808", i64::MIN);
+        is(&format!("{}5", "0".repeat(2_000_000)), 5);
+        let big = Value::big_integer(-(BigInt::from(10).pow(30)));
+        assert_eq!(integer_from(&format!("-1{}", "0".repeat(30))), IntegerText::Integer(big));
+        assert_eq!(integer_from(&"1".repeat(2_000_000)), IntegerText::TooLong);
+        for text in ["", "-", "+-1", "1.0", "1e3", "0x1", "1__0", "_1", "1_", "1 2", "inf", "\u{b2}", "- 1"] {
+            assert_eq!(integer_from(text), IntegerText::Other, "{text:?}");
         }
     }
 

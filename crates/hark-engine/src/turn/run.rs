@@ -1,5 +1,6 @@
 //! The part of a turn in which the machine runs.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +66,10 @@ impl Host for Gather<'_> {
 
     fn random(&mut self) -> u64 {
         self.session.random()
+    }
+
+    fn environment(&mut self, name: &str) -> Option<OsString> {
+        self.session.environment(name)
     }
 }
 

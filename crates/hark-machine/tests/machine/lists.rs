@@ -32,7 +32,20 @@ fn step(program: &Program, random: &mut Random, known: &mut Vec<Known>) -> Known
     let call = |name: &str, arguments| call(program, name, arguments).expect("it works");
     let number = random.below(1_000) as i64;
     let (list, mut items) = choose(random, known);
-    match random.below(10) {
+    match random.below(13) {
+        10 => {
+            let (from, to) = (random.below(items.len() + 2), random.below(items.len() + 2));
+            let sliced = items.iter().take(to).skip(from).copied().collect();
+            (call("slice", vec![list, Value::Integer(from as i64), Value::Integer(to as i64)]), sliced)
+        }
+        11 => {
+            items.reverse();
+            (call("reverse", vec![list]), items)
+        }
+        12 => {
+            items.sort_unstable();
+            (call("sort", vec![list]), items)
+        }
         0 | 1 => {
             items.push(number);
             (call("push", vec![list, Value::Integer(number)]), items)
@@ -77,7 +90,7 @@ fn check(program: &Program, random: &mut Random, (list, items): &Known) {
     assert_eq!(call("count", vec![]), Ok(Value::Integer(items.len() as i64)));
     match items.first() {
         Some(first) => assert_eq!(call("head", vec![]), Ok(Value::Integer(*first))),
-        None => assert_eq!(call("head", vec![]), Err("value: `first`: the list is empty".to_owned())),
+        None => assert_eq!(call("head", vec![]), Err("index: `first`: the list is empty".to_owned())),
     }
     for _ in 0..4 {
         let length = items.len() as i64;

@@ -91,7 +91,9 @@ fn their_text_is_an_error_or_shortened() {
         ("error", "error(l)"),
         ("signal", "signal(\"error\", l)"),
         ("signal", "signal(\"note\", l)"),
-        ("future", "future(\"name\", l)"),
+        ("assert", "assert(false, l)"),
+        ("format", "format(\"{}\", l)"),
+        ("json_encode", "json_encode(l)"),
     ] {
         let told = run(&format!("{rise} fn main() {{ l = rise(60, []); {expression} }}"));
         assert_eq!(told, format!("limit: `{builtin}`: the text of a list would have more than 536870912 bytes"));

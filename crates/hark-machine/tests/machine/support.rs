@@ -74,9 +74,11 @@ pub fn run(text: &str) -> String {
 /// # Errors
 /// The error's kind and message.
 pub fn call(program: &Program, function: &str, arguments: Vec<Value>) -> Result<Value, String> {
+    // As in the language, the program's own names win.
+    let is_own = program.executable().functions.iter().any(|own| &*own.name == function);
     let mut thread = match Builtin::from_name(function) {
-        Some(builtin) => Thread::new(Value::Builtin(builtin), arguments),
-        None => thread(program, function, arguments),
+        Some(builtin) if !is_own => Thread::new(Value::Builtin(builtin), arguments),
+        _ => thread(program, function, arguments),
     };
     match thread.run(program, u32::MAX, &mut Gather::default()) {
         Effect::Finished(value) => Ok(value),

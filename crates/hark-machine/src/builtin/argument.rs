@@ -1,0 +1,107 @@
+//! What builtins ask of their arguments, and what they say of others.
+
+use hark_bytecode::{shortened, string_text};
+use triomphe::Arc;
+
+use super::Result;
+use crate::display::integer_text;
+use crate::error::Error;
+use crate::hash::{HashBody, Key};
+use crate::limits::{HASH_LENGTH_MAX, LIST_LENGTH_MAX, STRING_BYTES_MAX};
+use crate::list::List;
+use crate::number::article;
+use crate::text::Text;
+use crate::value::Value;
+
+/// The error of an argument that is of no type that the builtin takes.
+#[cold]
+pub(super) fn wrong_type(name: &str, wanted: &str, got: &Value) -> Error {
+    Error::of_type(format!("`{name}` needs {wanted}, but got {}", article(got.type_name())))
+}
+
+/// The only or first argument, which has to be a list.
+#[inline]
+pub(super) fn list<'a>(name: &str, value: &'a Value) -> Result<List<'a>> {
+    value.as_list().ok_or_else(|| wrong_type(name, "a list", value))
+}
+
+/// The only or first argument, which has to be a hash.
+#[inline]
+pub(super) fn hash<'a>(name: &str, value: &'a Value) -> Result<&'a HashBody> {
+    match value {
+        Value::Hash(body) => Ok(body),
+        other => Err(wrong_type(name, "a hash", other)),
+    }
+}
+
+/// An argument that has to be a string.
+#[inline]
+pub(super) fn text<'a>(name: &str, wanted: &str, value: &'a Value) -> Result<&'a Arc<Text>> {
+    match value {
+        Value::String(text) => Ok(text),
+        other => Err(wrong_type(name, wanted, other)),
+    }
+}
+
+/// An argument that has to be an integer. One that does not fit 64 bits becomes the largest or smallest that does:
+/// whoever asks has a limit that is nearer.
+#[inline]
+pub(super) fn integer(name: &str, wanted: &str, value: &Value) -> Result<i64> {
+    match value {
+        Value::Integer(value) => Ok(*value),
+        Value::BigInteger(big) => Ok(if big.sign() == num_bigint::Sign::Minus { i64::MIN } else { i64::MAX }),
+        other => Err(wrong_type(name, wanted, other)),
+    }
+}
+
+/// Checks that a value can be a key.
+pub(super) fn check_key(name: &str, key: &Value) -> Result<()> {
+    match key {
+        Value::Float(float) if float.is_nan() => Err(Error::of_value(format!("`{name}`: nan cannot be a key"))),
+        key if Key::accepts(key) => Ok(()),
+        other => Err(wrong_type(name, "a string, number or boolean as a key", other)),
+    }
+}
+
+/// Checks the length of a list that is about to be made.
+#[inline]
+pub(super) fn check_list_length(name: &str, length: u128) -> Result<()> {
+    if length <= LIST_LENGTH_MAX as u128 {
+        return Ok(());
+    }
+    Err(Error::limit(format!(
+        "`{name}`: the list would have {length} elements, and a list has at most {LIST_LENGTH_MAX}"
+    )))
+}
+
+/// Checks the length of a string that is about to be made.
+#[inline]
+pub(super) fn check_string_bytes(name: &str, bytes: u128) -> Result<()> {
+    if bytes <= STRING_BYTES_MAX as u128 {
+        return Ok(());
+    }
+    Err(Error::limit(format!(
+        "`{name}`: the string would have {bytes} bytes, and a string has at most {STRING_BYTES_MAX}"
+    )))
+}
+
+/// The error of a hash that would have too many keys.
+#[cold]
+pub(super) fn too_many_keys(name: &str) -> Error {
+    Error::limit(format!("`{name}`: the hash has {HASH_LENGTH_MAX} keys, which is as many as a hash can have"))
+}
+
+/// A string for a message: quoted, and cut if it is long.
+pub(super) fn quoted(text: &str) -> String {
+    string_text(&shortened(text))
+}
+
+/// A number for a message.
+pub(super) fn number_text(value: &Value) -> String {
+    match value {
+        Value::Integer(value) => value.to_string(),
+        Value::BigInteger(big) => integer_text(big),
+        Value::Float(value) => hark_bytecode::float_text(*value),
+        other => other.type_name().to_owned(),
+    }
+}

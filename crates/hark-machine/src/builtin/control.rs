@@ -1,0 +1,98 @@
+//! What meets the world, and what ends a thread: printing, sleeping, signals, errors, assertions, the environment.
+
+use std::ffi::OsString;
+
+use hark_bytecode::{Executable, float_text};
+
+use super::argument::{number_text, quoted, text, wrong_type};
+use super::{Outcome, Result};
+use crate::compare;
+use crate::display::{short_text, whole_text};
+use crate::effect::Host;
+use crate::error::Error;
+use crate::number;
+use crate::value::Value;
+
+/// So many characters of a value are shown by an assertion that fails.
+const ASSERTED_CHARACTERS_MAX: usize = 200;
+
+pub(super) fn print(value: &mut Value, executable: &Executable, host: &mut impl Host) -> Result<Outcome> {
+    let mut text = whole_text("print", value, executable)?;
+    text.push('\n');
+    let bytes = text.len();
+    host.print(text);
+    Ok(Outcome::Printed(std::mem::take(value), bytes))
+}
+
+pub(super) fn sleep(seconds: &Value) -> Result<Value> {
+    let length = match seconds {
+        Value::Integer(value) => *value as f64,
+        Value::Float(value) => *value,
+        Value::BigInteger(value) => {
+            number::to_float(value).ok_or_else(|| number::too_large_for_float("sleep", value))?
+        }
+        other => return Err(wrong_type("sleep", "a number of seconds", other)),
+    };
+    if length.is_nan() || length < 0.0 {
+        let got = match seconds {
+            Value::Float(_) => float_text(length),
+            other => number_text(other),
+        };
+        return Err(Error::of_value(format!("`sleep` needs a number of seconds that is not negative, but got {got}")));
+    }
+    Ok(seconds.clone())
+}
+
+pub(super) fn signal(
+    kind: &Value,
+    message: &mut Value,
+    executable: &Executable,
+    host: &mut impl Host,
+) -> Result<Outcome> {
+    let kind = match kind.as_str() {
+        Some("error") => return Err(raised("signal", message, Value::Null, executable)),
+        Some(kind) => kind,
+        None => return Err(wrong_type("signal", "a string as its kind", kind)),
+    };
+    let text = format!("[signal {kind}]: {}\n", whole_text("signal", message, executable)?);
+    let bytes = text.len();
+    host.print(text);
+    Ok(Outcome::Printed(std::mem::take(message), bytes))
+}
+
+/// The error that a program raises, or that of a message that is too long.
+pub(super) fn raised(builtin: &str, message: &Value, data: Value, executable: &Executable) -> Error {
+    match whole_text(builtin, message, executable) {
+        Ok(text) => Error::new("error", text).with_data(data),
+        Err(too_long) => too_long,
+    }
+}
+
+/// A condition holds as one of `if` does.
+pub(super) fn assert(condition: &Value, message: Option<&Value>, executable: &Executable) -> Result<Value> {
+    if condition.is_truthy() {
+        return Ok(Value::Null);
+    }
+    Err(match message {
+        Some(message) => raised("assert", message, Value::Null, executable),
+        None => Error::new("error", format!("`assert` got {}", short_text(condition, executable, 5))),
+    })
+}
+
+pub(super) fn assert_equal(left: &Value, right: &Value, executable: &Executable) -> Result<Value> {
+    if compare::equal(left, right) {
+        return Ok(Value::Null);
+    }
+    let shown = |value| short_text(value, executable, ASSERTED_CHARACTERS_MAX);
+    Err(Error::new("error", format!("`assert_equal`: {} does not equal {}", shown(left), shown(right))))
+}
+
+/// What an environment variable says, if there is one of this name.
+pub(super) fn environment(name: &Value, host: &mut impl Host) -> Result<Option<Value>> {
+    let name = text("env", "a string as the variable's name", name)?.as_str();
+    match host.environment(name).map(OsString::into_string) {
+        None => Ok(None),
+        Some(Ok(value)) => Ok(Some(Value::string(value))),
+        Some(Err(_)) => Err(Error::of_value(format!("`env`: the variable {} is not UTF-8", quoted(name)))),
+    }
+}
