@@ -188,7 +188,7 @@ fn read_future(reader: &mut Reader<'_>, parts: &mut Vec<Part>) -> Result<(), Wir
 }
 
 fn read_failure(reader: &mut Reader<'_>, parts: &mut Vec<Part>) -> Result<(), WireError> {
-    let begin = [number(reader)?, text(reader)?, text(reader)?, document(reader)?, number(reader)?];
+    let begin = [number(reader)?, number(reader)?, text(reader)?, text(reader)?, document(reader)?, number(reader)?];
     parts.extend(begin);
     for _ in 0..count(reader, parts)? {
         let frame = [number(reader)?, text(reader)?, number(reader)?, number(reader)?];
