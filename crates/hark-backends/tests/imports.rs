@@ -104,8 +104,8 @@ fn a_number_out_of_range_is_refused_or_harmless() {
             }
         }
     }
-    // Only how often a thread has called is a number that may be so large, and only to some extent.
-    assert!(refused > 900 && accepted <= 10, "{refused} were refused and {accepted} accepted");
+    // Only how often a thread has called, and when one failed, are numbers that may be so large, to some extent.
+    assert!(refused > 900 && accepted <= 30, "{refused} were refused and {accepted} accepted");
     assert!(exported(&storage, &before) == *first);
 }
 
