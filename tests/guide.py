@@ -4,8 +4,10 @@
 Each ```hark block of docs/guide that has `//!` lines is a program as tests/programs/README.md describes; any other one
 must compile. A word after the language, as in ```hark orders.hk or ```python src/bank.py, is the file to save the block
 in, in a folder that the page has for itself. What a block ```console run shows as typed is typed there, into a new shell,
-and must print what is below it; `...` stands for anything.
+and must print what is below it; `...` stands for anything. A line `BODY => VALUE` of a block ```examples is a function's body
+and what it gives, as a literal of Hark's; `BODY => error "KIND"` is one that raises.
 """
+import json
 import os
 import re
 import signal
@@ -17,7 +19,7 @@ from pathlib import Path
 
 import conformance
 
-BLOCK = re.compile(r"^```(hark|python|console)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(hark|python|console|examples)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECONDS_MAX = 120
 # What the shell prints between two commands, so that one's output can be told from the next one's.
 MARK = "=== next ==="
@@ -33,6 +35,35 @@ def failures_of(hark, path):
         return sum(len(run.expected) for run in runs), failures
     done = subprocess.run([hark, "check", path], capture_output=True, text=True, timeout=60)
     return 1, [f"{path.name} does not compile:\n{done.stdout}{done.stderr}"] if done.returncode else []
+
+
+RAISES = re.compile(r'error "(\w+)"')
+
+
+def failures_of_examples(hark, path, text):
+    """The same of lines that say what a function's body comes to."""
+    examples = [line.rpartition(" => ")[::2] for line in text.splitlines()]
+    functions = [f"fn example_{number}() {{ {body} }}\n" for number, (body, _) in enumerate(examples)]
+    raising = [RAISES.fullmatch(value) for _, value in examples]
+    shown = ", ".join(f"to_string([example_{number}()])" for number, kind in enumerate(raising) if not kind)
+    path.write_text("".join(functions) + f"fn main() {{ [{shown}] }}\n")
+
+    def run(function):
+        done = subprocess.run([hark, "-q", "--json", path, "-f", function], capture_output=True, text=True, timeout=60)
+        return json.loads(done.stdout)
+
+    report, failures = run("main"), []
+    results = iter(report["result"] or [])
+    for number, ((body, value), kind) in enumerate(zip(examples, raising)):
+        if kind:
+            raised = [error["kind"] for error in run(f"example_{number}").get("errors", [])]
+            right, got = raised == [kind[1]], f"the errors {raised}"
+        else:
+            got = next(results, None)
+            right = got == f"[{value}]"
+        if not right:
+            failures.append(f"{body} => {value}\n  got {got}{'' if report['result'] else report}")
+    return len(examples), failures
 
 
 def failures_of_console(hark, folder, text):
@@ -71,7 +102,9 @@ def main():
             for number, (language, name, text) in enumerate(BLOCK.findall(page.read_text()), 1):
                 path = Path(folder) / (name or f"{page.stem}_{number}.hk")
                 count, failures = 0, []
-                if language == "console":
+                if language == "examples":
+                    count, failures = failures_of_examples(hark, path, text)
+                elif language == "console":
                     if name == "run":
                         count, failures = failures_of_console(hark, Path(folder), text)
                 elif language == "hark" or name:

@@ -79,6 +79,8 @@ pub enum Command {
     /// Run threads for a supervisor
     #[command(hide = true)]
     WorkerProcess(WorkerProcess),
+    /// Show what a builtin does, or list them all
+    Doc(Doc),
     /// Explain an error code
     Explain(Explain),
     /// Print a completion script for a shell

@@ -4,6 +4,7 @@ pub mod asm;
 pub mod bench;
 pub mod check;
 pub mod completions;
+pub mod doc;
 pub mod explain;
 pub mod history;
 pub mod init;

@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         Command::Prune(wanted) => commands::prune::prune(wanted),
         Command::Bench(wanted) => commands::bench::bench(wanted),
         Command::WorkerProcess(wanted) => commands::worker::worker_process(wanted),
+        Command::Doc(wanted) => commands::doc::doc(wanted),
         Command::Explain(wanted) => commands::explain::explain(wanted),
         Command::Completions(wanted) => commands::completions::completions(wanted),
     };

@@ -7,6 +7,7 @@
 
 mod ast;
 mod diagnostic;
+mod documentation;
 mod flow;
 mod generate;
 mod habits;
@@ -23,6 +24,7 @@ mod token;
 use hark_bytecode::{Executable, Sources};
 
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
+pub use documentation::{Documented, Subject, documentation};
 pub use modules::{Files, LoadError, Located, Main};
 pub use nearest::nearest;
 

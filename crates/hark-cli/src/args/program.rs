@@ -174,6 +174,15 @@ pub struct Bench {
     pub json: bool,
 }
 
+/// `hark doc`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  hark doc\n  hark doc slice")]
+pub struct Doc {
+    /// The builtin that is to be shown
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+}
+
 /// `hark explain`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hark explain HK0012")]

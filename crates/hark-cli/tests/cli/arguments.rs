@@ -84,7 +84,7 @@ fn arguments_have_to_be_utf_8() {
 #[test]
 fn help_comes_with_examples() {
     let folder = Folder::new("help_comes_with_examples");
-    for command in ["", "run", "asm", "check", "init", "explain", "completions"] {
+    for command in ["", "run", "asm", "check", "init", "doc", "explain", "completions"] {
         let run = folder.hark(&format!("{command} -h"));
         assert_eq!(run.status, 0, "{command}");
         assert!(run.stdout.contains("\nExamples:\n  hark ") && run.stdout.contains("Usage: hark"), "{run:#?}");

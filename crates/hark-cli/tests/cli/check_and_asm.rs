@@ -1,4 +1,4 @@
-//! `hark check`, `hark asm` and `hark explain`.
+//! `hark check`, `hark asm`, `hark explain` and `hark doc`.
 
 use crate::harness::Folder;
 
@@ -136,4 +136,19 @@ fn every_code_that_is_shown_is_explained() {
         "error: there is no error code `HK9999`\n\
          hint: a code stands in brackets after `error` or `warning`, such as HK0012\n",
     );
+}
+
+#[test]
+fn builtins_are_documented() {
+    let folder = Folder::with("builtins_are_documented", "");
+    let all = folder.hark("doc");
+    assert_eq!((all.status, all.stderr.as_str()), (0, ""));
+    assert!(all.stdout.contains("\nLists\n") && all.stdout.contains("  slice(x, from, to)  "), "{all:?}");
+    let one = folder.hark("doc slice");
+    assert_eq!((one.status, one.stderr.as_str()), (0, ""));
+    assert!(one.stdout.starts_with("slice(x, from)\nslice(x, from, to)\n\n"), "{one:?}");
+    assert!(one.stdout.contains("\n  slice([1, 2, 3, 4], 1, 3) => [2, 3]\n"), "{one:?}");
+    folder.hark("doc slise").is(2, "", "error: there is no builtin `slise`\nhint: did you mean `slice`?\n");
+    let lists = "error: there is no builtin `main.hk`\nhint: `hark doc` lists all that there are\n";
+    folder.hark("doc main.hk").is(2, "", lists);
 }

@@ -175,7 +175,7 @@ fn a_broken_session_is_shown_with_its_threads() {
     let run = folder.hark("run -s sqlite -q x.hk -f bad");
     let error = "traceback, the outermost call first:\n  thread 0, x.hk:5, in bad\n      await async worse()\n  \
                  thread 1, x.hk:7, in worse\n      fn worse() { first([]) }\n  --> x.hk:7:14\n 7 | fn worse() { first([]) }\n   \
-                 |              ^^^^^^^^^\nerror[value]: `first`: the list is empty\n";
+                 |              ^^^^^^^^^\nerror[index]: `first`: the list is empty\n";
     run.is(1, "", error);
     let shown = hark(&folder, "show").stdout;
     let (head, rest) = shown.split_once("\n\n").unwrap();
@@ -190,7 +190,7 @@ fn a_broken_session_is_shown_with_its_threads() {
         (&shown["status"], &shown["result"], &shown["state"]),
         (&json!("broken"), &json!(null), &json!("broken"))
     );
-    assert_eq!((&shown["errors"][0]["kind"], &shown["errors"][0]["thread"]), (&json!("value"), &json!(1)));
+    assert_eq!((&shown["errors"][0]["kind"], &shown["errors"][0]["thread"]), (&json!("index"), &json!(1)));
     assert_eq!((&shown["threads"][1]["parent"], &shown["threads"][1]["state"]), (&json!(0), &json!("broken")));
 }
 
@@ -380,7 +380,7 @@ fn a_worker_finishes_what_was_left_to_it() {
     wait_until("the end of the next", || state(&folder) == "broken");
     worker.signal("INT");
     worker.ended(&folder).is(0, "", "serving [FOLDER]/.hark; Ctrl-C stops it\n");
-    assert_eq!(folder.hark("show --json").json()["errors"][0]["kind"], "value");
+    assert_eq!(folder.hark("show --json").json()["errors"][0]["kind"], "index");
 }
 
 #[test]
