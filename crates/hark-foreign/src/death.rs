@@ -19,34 +19,34 @@ const SIGTERM: i32 = 15;
 /// How often a process that is to end is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// A worker's process, which several may want to end: its guard, which ends as the worker does when all that the worker has
-/// started is gone.
+/// A worker's process, which several may want to end: the keeper of its guard, which ends as the worker does when all that
+/// the worker has started is gone.
 #[derive(Debug, Clone)]
-pub struct Process(Arc<Mutex<Guard>>);
+pub struct Process(Arc<Mutex<Keeper>>);
 
 #[derive(Debug)]
-struct Guard {
+struct Keeper {
     child: Child,
     status: Option<ExitStatus>,
 }
 
 impl Process {
-    /// The worker that this child guards.
+    /// The worker above which this child is.
     pub fn new(child: Child) -> Process {
-        Process(Arc::new(Mutex::new(Guard { child, status: None })))
+        Process(Arc::new(Mutex::new(Keeper { child, status: None })))
     }
 
     /// How it ended, if it has.
     pub fn status(&self) -> Option<ExitStatus> {
-        self.with(Guard::look)
+        self.with(Keeper::look)
     }
 
     /// Has it killed at once, and all that it has started. Its end is still to be waited for.
     pub fn kill(&self) {
-        self.with(|guard| {
-            if guard.look().is_none() {
+        self.with(|keeper| {
+            if keeper.look().is_none() {
                 // An error says that it has ended.
-                let _ = kill_process(Pid::from_child(&guard.child), Signal::TERM);
+                let _ = kill_process(Pid::from_child(&keeper.child), Signal::TERM);
             }
         });
     }
@@ -55,7 +55,7 @@ impl Process {
     pub fn wait_or_kill(&self, time_max: Duration) -> Option<ExitStatus> {
         self.wait(time_max).or_else(|| {
             self.kill();
-            self.wait(KILL_TIMEOUT).or_else(|| self.with(Guard::end))
+            self.wait(KILL_TIMEOUT).or_else(|| self.with(Keeper::end))
         })
     }
 
@@ -70,12 +70,12 @@ impl Process {
         }
     }
 
-    fn with<R>(&self, action: impl FnOnce(&mut Guard) -> R) -> R {
+    fn with<R>(&self, action: impl FnOnce(&mut Keeper) -> R) -> R {
         action(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Guard {
+impl Keeper {
     fn look(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
             self.status = self.child.try_wait().ok().flatten();
@@ -83,7 +83,7 @@ impl Guard {
         self.status
     }
 
-    /// The guard does not do its work: something keeps it from running, such as a debugger.
+    /// The keeper does not do its work: something keeps it from running, such as a debugger.
     fn end(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
             let _ = self.child.kill();

@@ -1,4 +1,4 @@
-//! The process between Hark and a worker's Python, which sees to it that nothing is left running.
+//! The processes between Hark and a worker's Python, which see to it that nothing is left running.
 //!
 //! A worker in the middle of a long C call hears nothing, and what it starts may leave its process group, its session and
 //! its parent. So a guard stands above it: a small process with one thread, which is the *subreaper* of all that the worker
@@ -6,86 +6,87 @@
 //! when Python has ended, when Hark tells it to (`SIGTERM`), or when Hark is gone, which it sees at the socket that it
 //! shares with Python. Then it ends in the way that Python did. It leads a session without a terminal.
 //!
-//! Should somebody kill the guard, Python is killed with it (`PR_SET_PDEATHSIG`). That is asked for by Python's own process
-//! before it becomes Python: a second run of this program.
+//! A function may take its parent for something else and kill it. So the guard has a *keeper* above it, which is Hark's
+//! child: a subreaper too, which gets all that a killed guard leaves, and kills it. (Hark itself could not tell these from
+//! children of its own that it knows nothing of: those of other modules, of a shell that became Hark.) Should the keeper be
+//! killed, the guard is told to end, and should the guard be, Python is killed with it (`PR_SET_PDEATHSIG`). That is asked
+//! for by the child itself, which for Python's process is a run of this program that then becomes Python. Only if guard
+//! and keeper are killed at once is nobody left.
 //!
 //! Systems other than Linux have no subreapers. There what is ended is Python's process group.
 
 mod children;
+mod subreaper;
 
 use std::env;
-use std::ffi::{OsStr, OsString};
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::ffi::{CStr, OsStr, OsString};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitCode};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getppid, setsid, wait};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-use signal_hook::low_level::{emulate_default_handler, pipe};
+use rustix::process::{Pid, Signal, WaitStatus, getppid};
+use signal_hook::low_level::emulate_default_handler;
 
 use crate::protocol;
-use children::signal_children;
+use subreaper::{News, Subreaper};
 
-/// What comes first on the command line of a guard, before the interpreter.
+/// What comes first on the command line of a keeper, before the interpreter.
+const KEEP: &str = "--keep-guard";
+
+/// What comes first on the command line of a guard, before its keeper's number and the interpreter.
 const GUARD: &str = "--guard-python";
 
 /// What comes first on the command line of a process that is to become Python, before its guard's number and the
 /// interpreter.
 const BECOME: &str = "--become-python";
 
-/// What the processes are called where they are listed. `pkill hark` is to end Hark alone: the guard then does its work.
-const NAME: &str = "process-guard";
+/// What the processes are called where they are listed. `pkill hark` is to end Hark alone: these then do their work. Two
+/// names, so that killing one kind by its name leaves the other.
+const KEEPER_NAME: &CStr = c"process-keeper";
+const GUARD_NAME: &CStr = c"process-guard";
 
 /// How long Python may go on when Hark is gone or has dismissed it, and how long those whom it has left behind may take to
 /// end when they are told to.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How long the guard tries to kill what does not end.
-const KILL_TIME_MAX: Duration = Duration::from_secs(5);
-
-/// How often it looks again at what it is killing: a process that loses its parent may be one more.
-const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// How long a guard may take for its work, with both graces in it, until the keeper does it.
+const GUARD_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// The exit status of a process that could not become Python, as shells have it.
 const NOT_STARTED: u8 = 127;
 
 const START: &str = include_str!("../../../python/_hark_start.py");
 
-/// The command that starts a guard for this interpreter. The program must call [`run_if_asked`] first of all.
+/// The command that starts a keeper, a guard and Python. The program must call [`run_if_asked`] first of all.
 pub(crate) fn command(program: &OsStr, interpreter: &OsStr) -> Command {
-    let mut command = Command::new(program);
-    command.arg0(NAME).arg(GUARD).arg(interpreter);
+    let mut command = named(program, KEEPER_NAME);
+    command.arg(KEEP).arg(interpreter);
     command
 }
 
-/// Does a guard's work if this process was started for it. A program that uses a [`PythonPool`](crate::PythonPool) calls
-/// this first, as the pool starts that program once more for each worker.
+/// Does the work of a keeper or a guard if this process was started for it. A program that uses a
+/// [`PythonPool`](crate::PythonPool) calls this first, as the pool starts that program once more for each worker.
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut arguments = env::args_os().skip(1);
     let role = arguments.next()?;
-    if role == GUARD {
-        Some(guard(&arguments.next()?))
-    } else if role == BECOME {
-        let guard = arguments.next()?.to_str()?.parse().ok().and_then(Pid::from_raw)?;
-        Some(become_python(guard, &arguments.next()?))
-    } else {
-        None
+    if role == KEEP {
+        return Some(done(keep(&arguments.next()?)));
     }
+    if role != GUARD && role != BECOME {
+        return None;
+    }
+    let parent = arguments.next()?.to_str()?.parse().ok().and_then(Pid::from_raw)?;
+    let interpreter = arguments.next()?;
+    Some(done(if role == GUARD { guard(parent, &interpreter) } else { become_python(parent, &interpreter) }))
 }
 
-fn guard(interpreter: &OsStr) -> ExitCode {
-    match Guard::start(interpreter) {
-        Ok(mut guard) => {
-            guard.watch();
-            guard.end_all();
-            end_like(guard.status)
-        }
+/// Ends this process: as its child ended, or telling Hark why there is no Python.
+fn done(result: io::Result<Option<WaitStatus>>) -> ExitCode {
+    match result {
+        Ok(status) => end_like(status),
         Err(error) => {
             report(&error);
             ExitCode::from(NOT_STARTED)
@@ -93,17 +94,102 @@ fn guard(interpreter: &OsStr) -> ExitCode {
     }
 }
 
-fn become_python(guard: Pid, interpreter: &OsStr) -> ExitCode {
+/// Waits until the guard has ended, or has had its time to, and kills whatever is left.
+fn keep(interpreter: &OsStr) -> io::Result<Option<WaitStatus>> {
+    let mut subreaper = Subreaper::new(KEEPER_NAME)?;
+    subreaper.start(child_command(GUARD_NAME, GUARD, interpreter))?;
+    let mut until = None;
+    let mut has_passed_on = false;
+    loop {
+        subreaper.reap();
+        if subreaper.status().is_some() || until.is_some_and(|until| Instant::now() >= until) {
+            subreaper.kill_all();
+            return Ok(subreaper.status());
+        }
+        if subreaper.is_told_to_end() && !has_passed_on {
+            has_passed_on = true;
+            subreaper.signal_child(Signal::TERM);
+            until.get_or_insert_with(|| Instant::now() + GUARD_TIME_MAX);
+        }
+        // The guard has seen it too.
+        if let News::HungUp = subreaper.wait_for_news(until, until.is_none()) {
+            until = Some(Instant::now() + GUARD_TIME_MAX);
+        }
+    }
+}
+
+/// Waits until Python has ended, or has to, and ends whatever is left: gently at first, if Python has ended by itself.
+fn guard(keeper: Pid, interpreter: &OsStr) -> io::Result<Option<WaitStatus>> {
+    let mut subreaper = Subreaper::new(GUARD_NAME)?;
+    if !end_with(keeper, Signal::TERM)? {
+        return Ok(None);
+    }
+    let mut command = child_command(GUARD_NAME, BECOME, interpreter);
+    command.process_group(0);
+    subreaper.start(command)?;
+    watch(&mut subreaper);
+    if !end_gently(&mut subreaper) {
+        subreaper.kill_all();
+    }
+    Ok(subreaper.status())
+}
+
+/// Waits until Python ends or has to.
+fn watch(subreaper: &mut Subreaper) {
+    let mut until = None;
+    loop {
+        subreaper.reap();
+        let has_ended = subreaper.status().is_some() || subreaper.is_told_to_end();
+        if has_ended || until.is_some_and(|until| Instant::now() >= until) {
+            return;
+        }
+        if let News::HungUp = subreaper.wait_for_news(until, until.is_none()) {
+            until = Some(Instant::now() + GRACE);
+        }
+    }
+}
+
+/// Tells those to end whom Python has left; answers whether all of them have.
+fn end_gently(subreaper: &mut Subreaper) -> bool {
+    let until = Instant::now() + GRACE;
+    let mut told = Vec::new();
+    while subreaper.status().is_some() && !subreaper.is_told_to_end() && Instant::now() < until {
+        if !subreaper.reap() {
+            return true;
+        }
+        subreaper.signal_all(Signal::TERM, &mut told);
+        subreaper.wait_for_news(Some(until), false);
+    }
+    false
+}
+
+fn become_python(guard: Pid, interpreter: &OsStr) -> io::Result<Option<WaitStatus>> {
+    if end_with(guard, Signal::KILL)? {
+        return Err(Command::new(interpreter).arg("-c").arg(START).exec());
+    }
+    Ok(None)
+}
+
+/// Has the system send this process a signal when its parent ends; answers whether that still is its parent.
+fn end_with(parent: Pid, signal: Signal) -> io::Result<bool> {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::set_parent_process_death_signal(Some(Signal::KILL)) {
-        report(&error.into());
-        return ExitCode::from(NOT_STARTED);
-    }
-    // It may have been killed before.
-    if getppid() == Some(guard) {
-        report(&Command::new(interpreter).arg("-c").arg(START).exec());
-    }
-    ExitCode::from(NOT_STARTED)
+    rustix::process::set_parent_process_death_signal(Some(signal))?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = signal;
+    Ok(getppid() == Some(parent))
+}
+
+/// The command that starts this program once more, as a child that knows who its parent is.
+fn child_command(name: &CStr, role: &str, interpreter: &OsStr) -> Command {
+    let mut command = named(&own_program(), name);
+    command.arg(role).arg(std::process::id().to_string()).arg(interpreter);
+    command
+}
+
+fn named(program: &OsStr, name: &CStr) -> Command {
+    let mut command = Command::new(program);
+    command.arg0(&*name.to_string_lossy());
+    command
 }
 
 /// Tells Hark that there is no Python.
@@ -126,120 +212,6 @@ fn end_like(status: Option<WaitStatus>) -> ExitCode {
     }
     let code = status.and_then(WaitStatus::exit_status).or(signal.map(|signal| 128 + signal));
     ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(NOT_STARTED))
-}
-
-struct Guard {
-    python: Pid,
-    /// How Python ended, once it has. The guard reaps it with all others.
-    status: Option<WaitStatus>,
-    /// A byte comes for each signal.
-    signals: UnixStream,
-    is_told_to_end: Arc<AtomicBool>,
-    _child: Child,
-}
-
-/// What the guard has waited for.
-enum News {
-    /// Some signal has come.
-    Signal,
-    /// Hark is gone, or has dismissed the worker.
-    HungUp,
-    /// Nothing, for as long as it waited.
-    None,
-}
-
-impl Guard {
-    fn start(interpreter: &OsStr) -> io::Result<Guard> {
-        setsid()?;
-        #[cfg(target_os = "linux")]
-        {
-            // Best effort: it only helps those who look at a list of processes.
-            let _ = rustix::thread::set_name(c"process-guard");
-            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-        }
-        let is_told_to_end = Arc::new(AtomicBool::new(false));
-        signal_hook::flag::register(SIGTERM, is_told_to_end.clone())?;
-        let (signals, theirs) = UnixStream::pair()?;
-        signals.set_nonblocking(true)?;
-        // Those that a terminal or a service manager sends to everyone are Hark's to answer. With handlers here, Python
-        // has them as the system gives them, whatever Hark was started with.
-        for signal in [SIGCHLD, SIGTERM, SIGHUP, SIGINT, SIGQUIT] {
-            pipe::register(signal, theirs.try_clone()?)?;
-        }
-        let me: OsString = std::process::id().to_string().into();
-        let child =
-            Command::new(own_program()).arg0(NAME).arg(BECOME).arg(me).arg(interpreter).process_group(0).spawn()?;
-        Ok(Guard { python: Pid::from_child(&child), status: None, signals, is_told_to_end, _child: child })
-    }
-
-    /// Waits until Python ends or has to.
-    fn watch(&mut self) {
-        let mut until = None;
-        loop {
-            self.reap();
-            if self.status.is_some() || self.is_told_to_end() || until.is_some_and(|until| Instant::now() >= until) {
-                return;
-            }
-            if let News::HungUp = self.wait_for_news(until, until.is_none()) {
-                until = Some(Instant::now() + GRACE);
-            }
-        }
-    }
-
-    /// Ends whatever is left: gently at first, if Python has ended by itself.
-    fn end_all(&mut self) {
-        let gentle_until = Instant::now() + GRACE;
-        let mut told = Vec::new();
-        while self.status.is_some() && !self.is_told_to_end() && Instant::now() < gentle_until {
-            if !self.reap() {
-                return;
-            }
-            signal_children(self.python, Signal::TERM, &mut told);
-            self.wait_for_news(Some(gentle_until), false);
-        }
-        let end = Instant::now() + KILL_TIME_MAX;
-        while self.reap() && Instant::now() < end {
-            signal_children(self.python, Signal::KILL, &mut Vec::new());
-            self.wait_for_news(Some(Instant::now() + LOOK_INTERVAL), false);
-        }
-    }
-
-    fn is_told_to_end(&self) -> bool {
-        self.is_told_to_end.load(Ordering::Relaxed)
-    }
-
-    /// Takes the status of those children that have ended; answers whether others are left.
-    fn reap(&mut self) -> bool {
-        loop {
-            match wait(WaitOptions::NOHANG) {
-                Ok(Some((child, status))) if child == self.python => self.status = Some(status),
-                Ok(Some(_)) => {}
-                Ok(None) => return true,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return false,
-            }
-        }
-    }
-
-    fn wait_for_news(&mut self, until: Option<Instant>, and_hang_up: bool) -> News {
-        let input = io::stdin();
-        let socket: BorrowedFd<'_> = input.as_fd();
-        // Without events, hanging up is all that it is looked at for.
-        let mut watched =
-            [PollFd::new(&self.signals, PollFlags::IN), PollFd::from_borrowed_fd(socket, PollFlags::empty())];
-        let watched = if and_hang_up { &mut watched[..] } else { &mut watched[..1] };
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-        match poll(watched, timeout.as_ref()) {
-            Ok(0) => News::None,
-            Ok(_) if watched.get(1).is_some_and(|socket| !socket.revents().is_empty()) => News::HungUp,
-            // A signal may interrupt the wait before its byte is seen.
-            _ => {
-                let _ = (&self.signals).read(&mut [0; 64]);
-                News::Signal
-            }
-        }
-    }
 }
 
 /// The file of this program, also where it has been replaced by another since: what to start again.

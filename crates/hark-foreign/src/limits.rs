@@ -37,10 +37,10 @@ pub const OUTPUT_INTERVAL: Duration = Duration::from_millis(40);
 /// How much of a longer call's output is read at a time: what a pipe holds.
 pub const PIPE_CHUNK_BYTES: usize = 1 << 16;
 
-/// How long a worker's end is waited for, which its guard sees to in half of that, before it is killed.
+/// How long a worker's end is waited for, which its guard sees to in half of that, before the keeper is told to see to it.
 pub const END_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a guard has to kill a worker before it is killed itself.
+/// How long a keeper has to have a worker killed before it is killed itself.
 pub const KILL_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// How long a thread that runs queued calls stays when there are none.

@@ -37,7 +37,7 @@ pub struct PythonConfig {
     pub requirements: PathBuf,
     /// How many workers run at a time; one at least. Where a process may have few files open, there are fewer.
     pub workers: usize,
-    /// The program that is started as the guard of each worker: one that begins with
+    /// The program that is started as the guard of each worker, and the guard's keeper: one that begins with
     /// [`run_if_asked`](crate::guard::run_if_asked).
     pub guard: OsString,
     /// Takes what is to be told to the user and no call's error, once each.

@@ -1,9 +1,9 @@
 //! A worker process, its start and its answers to calls.
 //!
-//! What is started here is the worker's guard (`guard.rs`), which starts Python and ends with it. Python's descriptor 0 is a
-//! socket for messages, which it moves away at once; 1 is a pipe that takes what it prints; 2 is this process's own standard
-//! error. It has a session of its own, so that Ctrl-C at a terminal reaches Hark alone, and nothing can ask there for a
-//! password. It ends when the socket does.
+//! What is started here is the keeper of the worker's guard (`guard.rs`); they start Python and end with it. Python's
+//! descriptor 0 is a socket for messages, which it moves away at once; 1 is a pipe that takes what it prints; 2 is this
+//! process's own standard error. It has a session of its own, so that Ctrl-C at a terminal reaches Hark alone, and nothing can
+//! ask there for a password. It ends when the socket does.
 //!
 //! A call that is over soon costs one message there and one back; what it printed lies in the pipe when it has answered.
 //! What a longer call prints is read while it runs.

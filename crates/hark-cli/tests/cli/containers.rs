@@ -29,10 +29,10 @@ fn it_reaps_those_whose_parents_have_ended() {
          def orphans():\n    for _ in range(3):\n        subprocess.run(['sh', '-c', 'sleep 0.05 & exit 0'])\n    \
          end = time.monotonic() + 30\n    while time.monotonic() < end:\n        \
          states = [state(each) for each in os.listdir('/proc') if each.isdigit()]\n        \
-         if len(states) < 5: return states.count('Z')\n        time.sleep(0.01)\n    return states\n",
+         if len(states) < 6: return states.count('Z')\n        time.sleep(0.01)\n    return states\n",
     );
     let Some(mut command) = in_container(&folder, "-q x.hk") else { return };
-    // The first process, the one that it has started, the guard and Python are left.
+    // The first process, the one that it has started, the keeper, the guard and Python are left.
     folder.filtered(command.output().unwrap()).is(0, "0\n", "");
 }
 

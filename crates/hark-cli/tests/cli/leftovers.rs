@@ -5,8 +5,8 @@ use std::process::Command;
 
 use crate::harness::{Beside, Folder, wait_until};
 
-/// A call that is in the middle of a long computation in C, and has a child in a session of its own. Both their numbers
-/// are in a file named for the try.
+/// A call that is in the middle of a long computation in C, and has a child in a session of its own. Their numbers
+/// and the guard's are in a file named for the try.
 fn folder(test: &str) -> Folder {
     let folder = Folder::with(test, "import(spin, lib, 0);\nfn main() { spin() }\n");
     folder.write(
@@ -30,6 +30,11 @@ fn processes(folder: &Folder, attempt: u32) -> [String; 3] {
 
 fn is_running(process: &str) -> bool {
     fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+fn parent(process: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned()
 }
 
 /// Whether this process ignores SIGHUP, as those that it starts do then.
@@ -83,9 +88,7 @@ fn when_a_worker_process_is_killed_which_is_replaced() {
     let folder = folder("left_by_worker");
     let run = Beside::start(&folder, "run -s sqlite -c processes -q x.hk");
     let left = processes(&folder, 1);
-    // The guard's parent.
-    let status = fs::read_to_string(format!("/proc/{}/status", left[2])).unwrap();
-    let worker = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned();
+    let worker = parent(&parent(&left[2]));
     assert!(Command::new("kill").args(["-9", &worker]).status().unwrap().success());
     let next = processes(&folder, 2);
     wait_for_the_end(&left);
@@ -93,4 +96,21 @@ fn when_a_worker_process_is_killed_which_is_replaced() {
     run.signal("INT");
     assert_eq!(run.ended(&folder).status, 130);
     wait_for_the_end(&next);
+}
+
+#[test]
+fn when_a_function_kills_the_process_above_it() {
+    let folder = Folder::with("left_by_guard", "import(kill, lib, 0);\nfn main() { kill() }\n");
+    folder.write(
+        "src/lib.py",
+        "import os, signal, subprocess, time\n\
+         def kill():\n    child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n    \
+         with open('child', 'w') as file: file.write(str(child.pid))\n    \
+         os.kill(os.getppid(), signal.SIGKILL)\n    time.sleep(600)\n",
+    );
+    for options in ["-q x.hk", "run -s sqlite -q x.hk", "run -s sqlite -c processes -q x.hk"] {
+        let run = folder.hark(options);
+        assert!(run.status == 1 && run.stderr.contains("its Python process ended by signal 9 (SIGKILL)"), "{run:?}");
+        wait_for_the_end(&[fs::read_to_string(folder.path().join("child")).unwrap()]);
+    }
 }

@@ -41,7 +41,7 @@ const MODULES: [(&str, &str); 10] = [
 /// What a worker is to run.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan<'a> {
-    /// The program that becomes the worker's guard.
+    /// The program that becomes the worker's guard, and its keeper.
     pub guard: &'a OsStr,
     /// The interpreter.
     pub interpreter: &'a Path,

@@ -112,8 +112,8 @@ fn hold_a_family() {
 }
 
 #[test]
-fn nothing_is_left_when_the_owner_is_killed_whether_it_is_busy_or_not() {
-    for what in ["sleep", "compute", "return"] {
+fn nothing_is_left_when_the_owner_is_killed_whatever_it_does() {
+    for what in ["sleep", "compute", "return", "stop"] {
         let folder = folder(&format!("owner-{what}"));
         let mut owner = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "leftovers::hold_a_family"])
@@ -129,21 +129,21 @@ fn nothing_is_left_when_the_owner_is_killed_whether_it_is_busy_or_not() {
     }
 }
 
-/// Somebody may take the guard for the worker.
+/// A function may take its parent, or the parent's, for something else; a guard that is killed leaves all of its children.
 #[test]
-fn python_ends_with_its_guard() {
-    let folder = folder("guard");
-    let file = folder.join("pid");
-    let pool = PythonPool::new(config(1));
-    let answer = begin(&pool, call("calls.writes_pid_and_sleeps", string(file.to_str().unwrap())));
-    wait_for("the call begins", || file.exists());
-    let worker = fs::read_to_string(&file).unwrap();
-    let status = fs::read_to_string(format!("/proc/{worker}/status")).unwrap();
-    let guard = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim();
-    assert!(Command::new("kill").args(["-9", guard]).status().unwrap().success());
-    let error = answer.recv().unwrap().unwrap_err();
-    assert!(error.message.contains("its Python process ended by signal 9 (SIGKILL)"), "{}", error.message);
-    wait_for("the worker ends", || !is_running(&worker));
-    assert!(printed_in(&pool, "calls.pid", vec![]).0.is_ok());
-    fs::remove_dir_all(folder).unwrap();
+fn nothing_is_left_when_a_function_kills_a_process_above_it() {
+    for victim in ["guard", "keeper"] {
+        let folder = folder(&format!("kills-{victim}"));
+        let pool = PythonPool::new(config(1));
+        begin_family(&pool, &folder, "return").recv().unwrap().unwrap();
+        let family = Family::read(&folder);
+        let error = printed_in(&pool, "calls.dies", string(victim)).0.unwrap_err();
+        assert_eq!(&*error.kind, "python");
+        assert!(error.message.contains("its Python process ended by signal 9 (SIGKILL)"), "{}", error.message);
+        match victim {
+            "guard" => family.has_ended(),
+            _ => family.end(),
+        }
+        assert!(printed_in(&pool, "calls.pid", vec![]).0.is_ok());
+    }
 }

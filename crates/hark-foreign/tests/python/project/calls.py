@@ -230,9 +230,20 @@ def dies(how):
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "segfault":
         ctypes.string_at(0)
+    if how == "guard":
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
+    if how == "keeper":
+        os.kill(parent_of(os.getppid()), signal.SIGKILL)
+        time.sleep(600)
     if how == "child keeps output":
         subprocess.Popen(["sleep", "30"])
         os._exit(3)
+
+
+def parent_of(process):
+    with open("/proc/%d/stat" % process) as file:
+        return int(file.read().rsplit(")", 1)[1].split()[1])
 
 
 # Output
@@ -393,8 +404,10 @@ def starts_family(folder, what):
             os.execvp(daemon[0], daemon)
         os._exit(0)
     os.wait()
+    if what == "stop":
+        os.kill(os.getppid(), signal.SIGSTOP)
     write_whole(os.path.join(folder, "worker"), str(os.getpid()))
-    if what == "sleep":
+    if what in ("sleep", "stop"):
         time.sleep(600)
     if what == "compute":
         re.match(r"(a+)+$", "a" * 40 + "b")
