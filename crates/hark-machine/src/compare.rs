@@ -9,7 +9,7 @@ use num_bigint::BigInt;
 use num_traits::FromPrimitive;
 use triomphe::Arc;
 
-use crate::hash::HashBody;
+use crate::hash::{Entries, HashBody};
 use crate::list::List;
 use crate::value::Value;
 
@@ -29,9 +29,8 @@ enum Open<'a> {
     },
     /// Each entry of the first, with what the second has under its key.
     Hashes {
-        left: &'a HashBody,
+        left: Entries<'a>,
         right: &'a HashBody,
-        next: usize,
     },
 }
 
@@ -47,17 +46,13 @@ fn equal_containers(left: &Value, right: &Value, known: &mut Known) -> bool {
                 *next += 1;
                 pair
             }
-            Open::Hashes { left, right, next } => {
-                let entry = left.entry(*next);
-                *next += 1;
-                match entry {
-                    Some((key, value)) => match right.get(key) {
-                        Some(other) => Some((value, other)),
-                        None => return false,
-                    },
-                    None => None,
-                }
-            }
+            Open::Hashes { left, right } => match left.next() {
+                Some((key, value)) => match right.get(key) {
+                    Some(other) => Some((value, other)),
+                    None => return false,
+                },
+                None => None,
+            },
         };
         match pair {
             Some((left, right)) => {
@@ -91,7 +86,7 @@ fn begin_equal<'a>(left: &'a Value, right: &'a Value, known: &mut Known, open: &
                 return false;
             }
             if known.unequal_before(left, right, left_body.len()) > 0 {
-                open.push(Open::Hashes { left: left_body, right: right_body, next: 0 });
+                open.push(Open::Hashes { left: left_body.iter(), right: right_body });
             }
             true
         }

@@ -7,7 +7,7 @@ use hark_bytecode::{Executable, float_text, shortened, string_text};
 use num_bigint::BigInt;
 
 use crate::error::Error;
-use crate::hash::HashBody;
+use crate::hash::Entries;
 use crate::limits::{DECIMAL_BITS_MAX, SHORTENED_CHARACTERS, STRING_BYTES_MAX};
 use crate::list::List;
 use crate::number::article;
@@ -97,7 +97,8 @@ struct TooLong;
 /// What is still to be written of the containers that are open.
 enum Open<'a> {
     List(List<'a>, usize),
-    Hash(&'a HashBody, usize),
+    /// Whether none of its entries is written yet.
+    Hash(Entries<'a>, bool),
 }
 
 impl Writing<'_> {
@@ -115,12 +116,12 @@ impl Writing<'_> {
                     }
                     None => self.text.push(']'),
                 },
-                Open::Hash(hash, index) => match hash.entry(index) {
+                Open::Hash(mut entries, is_first) => match entries.next() {
                     Some((key, item)) => {
-                        self.text.push_str(if index > 0 { ", " } else { "" });
+                        self.text.push_str(if is_first { "" } else { ", " });
                         self.atom(key)?;
                         self.text.push_str(": ");
-                        open.push(Open::Hash(hash, index + 1));
+                        open.push(Open::Hash(entries, false));
                         self.begin(item, &mut open)?;
                     }
                     None => self.text.push('}'),
@@ -139,7 +140,7 @@ impl Writing<'_> {
             }
             Value::Hash(body) => {
                 self.text.push('{');
-                open.push(Open::Hash(body, 0));
+                open.push(Open::Hash(body.iter(), true));
                 self.check()
             }
             atom => self.atom(atom),

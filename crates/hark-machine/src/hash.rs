@@ -8,6 +8,7 @@
 mod index;
 
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::slice;
 
 use num_bigint::BigInt;
 use num_traits::FromPrimitive;
@@ -30,14 +31,24 @@ pub struct Key(Value);
 /// program can see the seed, as order is that of insertion.
 #[derive(Debug, Clone, Default)]
 pub struct HashBody {
-    /// In the order of insertion.
+    /// In the order of insertion. Of one that was removed the place is left, with `null` as its key.
     entries: Vec<(Key, Value)>,
+    /// Invariant: how many entries were removed whose places are left. None where there is no index.
+    removed: usize,
     /// Invariant: empty, or has every entry. Not empty where there are more than `UNINDEXED_MAX`.
     index: Index,
     hasher: foldhash::fast::RandomState,
 }
 
 impl Key {
+    /// What stands where an entry was.
+    const REMOVED: Key = Key(Value::Null);
+
+    #[inline]
+    fn is_removed(&self) -> bool {
+        matches!(self.0, Value::Null)
+    }
+
     /// This value as a key, or the value itself if it cannot be one.
     ///
     /// # Errors
@@ -64,6 +75,23 @@ impl Key {
     }
 }
 
+/// The keys and values of a hash that are still to come, in order.
+#[derive(Debug, Clone)]
+pub struct Entries<'a>(slice::Iter<'a, (Key, Value)>);
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (&'a Value, &'a Value);
+
+    #[inline]
+    fn next(&mut self) -> Option<(&'a Value, &'a Value)> {
+        self.0.find(|(key, _)| !key.is_removed()).map(|(key, value)| (&key.0, value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.0.len()))
+    }
+}
+
 /// By what counts as one key: `1` and `1.0` do, `1` and `true` do not.
 impl PartialEq for Key {
     fn eq(&self, other: &Key) -> bool {
@@ -86,12 +114,12 @@ fn is_same(left: &Value, right: &Value) -> bool {
 impl HashBody {
     /// How many entries it has.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - self.removed
     }
 
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// What this key maps to. A value that cannot be a key maps to nothing.
@@ -127,7 +155,7 @@ impl HashBody {
         }
         // Before the search, as it ends at a slot that growing would move.
         if self.index.is_full(self.entries.len()) {
-            self.index.grow();
+            self.make_room();
         }
         let hash = self.hash(key.value());
         match self.find(hash, key.value()) {
@@ -139,23 +167,46 @@ impl HashBody {
         }
     }
 
-    /// Removes a key, if it is there. Those behind it move up.
+    /// Removes a key, if it is there.
     pub fn remove(&mut self, key: &Value) {
         let Some(entry) = self.entry_of(key) else { return };
-        self.entries.remove(entry);
+        if self.index.is_empty() {
+            self.entries.remove(entry);
+            return;
+        }
+        // The index still leads to the place, where no key is found any more.
+        self.entries[entry] = (Key::REMOVED, Value::Null);
+        self.removed += 1;
+        if self.removed * 2 > self.entries.len() {
+            self.close_gaps();
+        }
+    }
+
+    /// Makes room in the index for one more entry.
+    #[cold]
+    fn make_room(&mut self) {
+        if self.removed * 4 > self.entries.len() { self.close_gaps() } else { self.index.grow() }
+    }
+
+    /// Gives up the places of removed entries: so rarely that it takes a few steps for each of them.
+    #[cold]
+    fn close_gaps(&mut self) {
+        self.entries.retain(|(key, _)| !key.is_removed());
+        self.removed = 0;
         self.index_anew();
     }
 
     fn push_unindexed(&mut self, key: Key, value: Value) {
         self.entries.push((key, value));
-        if self.entries.len() > UNINDEXED_MAX {
-            self.index_anew();
-        }
+        self.index_anew();
     }
 
-    /// Makes the index of all entries.
+    /// Makes the index of all entries, if they are to have one.
     fn index_anew(&mut self) {
         self.index = Index::default();
+        if self.entries.len() <= UNINDEXED_MAX {
+            return;
+        }
         while self.index.is_full(self.entries.len()) {
             self.index.grow();
         }
@@ -217,13 +268,8 @@ impl HashBody {
     }
 
     /// Its keys and values, in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Value, &Value)> {
-        self.entries.iter().map(|(key, value)| (&key.0, value))
-    }
-
-    /// The entry at this place in the order.
-    pub fn entry(&self, index: usize) -> Option<(&Value, &Value)> {
-        self.entries.get(index).map(|(key, value)| (&key.0, value))
+    pub fn iter(&self) -> Entries<'_> {
+        Entries(self.entries.iter())
     }
 
     /// Moves the containers among the values out; see [`crate::drop`].
@@ -277,7 +323,33 @@ mod tests {
         insert(&mut body, Value::Float(1e20), 1);
         insert(&mut body, Value::big_integer(BigInt::from(10).pow(20)), 2);
         assert_eq!(body.len(), 101);
-        assert!(matches!(body.entry(7), Some((Value::Integer(7), Value::Integer(-7)))));
-        assert!(matches!(body.entry(100), Some((Value::Float(_), Value::Integer(2)))));
+        assert!(matches!(body.iter().nth(7), Some((Value::Integer(7), Value::Integer(-7)))));
+        assert!(matches!(body.iter().nth(100), Some((Value::Float(_), Value::Integer(2)))));
+    }
+
+    #[test]
+    fn what_is_removed_leaves_the_order_of_the_rest() {
+        let mut body = HashBody::default();
+        let mut wanted: Vec<i64> = Vec::new();
+        let mut random = 1_u64;
+        for step in 0..20_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let number = (random >> 40) as i64 % 50;
+            // It grows and shrinks in turn.
+            if (random >> 33) % 8 < if step / 500 % 2 == 0 { 5 } else { 3 } {
+                insert(&mut body, Value::Integer(number), number);
+                if !wanted.contains(&number) {
+                    wanted.push(number);
+                }
+            } else {
+                body.remove(&Value::Integer(number));
+                wanted.retain(|other| *other != number);
+            }
+            assert_eq!(body.len(), wanted.len());
+            assert!(
+                body.iter().map(|(key, _)| key).eq(&wanted.iter().copied().map(Value::Integer).collect::<Vec<_>>())
+            );
+            assert_eq!(body.get(&Value::Integer(number)).is_some(), wanted.contains(&number));
+        }
     }
 }

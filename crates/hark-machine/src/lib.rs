@@ -28,7 +28,7 @@ mod value;
 pub use display::{function_name, is_too_long, literal_text, short_text, text_of};
 pub use effect::{Awaited, Effect, ForeignCall, Host};
 pub use error::{Error, TraceFrame};
-pub use hash::{HashBody, Key};
+pub use hash::{Entries, HashBody, Key};
 pub use list::{List, ListBody};
 pub use program::{Form, Program};
 pub use size::is_larger;

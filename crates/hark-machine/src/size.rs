@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use triomphe::Arc;
 
+use crate::hash::Entries;
 use crate::list::List;
 use crate::value::Value;
 
@@ -15,16 +16,16 @@ pub fn is_larger(value: &Value, limit: u64, container: u64, atom: impl Fn(&Value
     }
     // Of the containers that several hold.
     let mut known: HashMap<(usize, u32), u64, foldhash::fast::RandomState> = HashMap::default();
-    let mut open = vec![Open { value, next: 0, size: container }];
+    let mut open = vec![Open { value, children: Children::of(value), size: container }];
     // What has been looked at, which is a part of the whole.
     let mut seen = 0u64;
     while let Some(top) = open.last_mut() {
         let (mut inner, mut size) = (None, 0);
-        match child(top.value, top.next) {
+        match top.children.next() {
             Some(held) if !held.is_container() => size = atom(held),
             Some(held) => match shared_body(held).and_then(|body| known.get(&body)) {
                 Some(known) => size = *known,
-                None => inner = Some(Open { value: held, next: 0, size: container }),
+                None => inner = Some(Open { value: held, children: Children::of(held), size: container }),
             },
             None => {
                 let (value, whole) = (top.value, top.size);
@@ -40,7 +41,6 @@ pub fn is_larger(value: &Value, limit: u64, container: u64, atom: impl Fn(&Value
                 continue;
             }
         }
-        top.next += 1;
         top.size = top.size.saturating_add(size);
         seen = seen.saturating_add(size.min(limit)).saturating_add(1);
         if top.size > limit || seen > limit {
@@ -54,7 +54,7 @@ pub fn is_larger(value: &Value, limit: u64, container: u64, atom: impl Fn(&Value
 /// A container under way.
 struct Open<'a> {
     value: &'a Value,
-    next: usize,
+    children: Children<'a>,
     size: u64,
 }
 
@@ -67,14 +67,41 @@ pub(crate) fn shared_body(value: &Value) -> Option<(usize, u32)> {
     }
 }
 
-/// The values that a container holds, one after another; a hash's keys and values in turn.
-pub(crate) fn child(value: &Value, index: usize) -> Option<&Value> {
-    match value {
-        Value::List(start, body) => List::new(*start, body).get(index),
-        Value::Hash(body) => {
-            let (key, item) = body.entry(index / 2)?;
-            Some(if index.is_multiple_of(2) { key } else { item })
+/// The values that a container holds and that are still to come; a hash's keys and values in turn.
+#[derive(Clone)]
+pub(crate) enum Children<'a> {
+    /// A list, the next element and the one to end before.
+    List(List<'a>, usize, usize),
+    /// The entries, and the value of the last one's key.
+    Hash(Entries<'a>, Option<&'a Value>),
+    None,
+}
+
+impl<'a> Children<'a> {
+    pub fn of(value: &'a Value) -> Children<'a> {
+        match value {
+            Value::List(start, body) => Children::List(List::new(*start, body), 0, usize::MAX),
+            Value::Hash(body) => Children::Hash(body.iter(), None),
+            _ => Children::None,
         }
-        _ => None,
+    }
+}
+
+impl<'a> Iterator for Children<'a> {
+    type Item = &'a Value;
+
+    fn next(&mut self) -> Option<&'a Value> {
+        match self {
+            Children::List(list, next, end) if *next < *end => {
+                *next += 1;
+                list.get(*next - 1)
+            }
+            Children::Hash(entries, value) => value.take().or_else(|| {
+                let (key, item) = entries.next()?;
+                *value = Some(item);
+                Some(key)
+            }),
+            _ => None,
+        }
     }
 }

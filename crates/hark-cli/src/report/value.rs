@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use hark_bytecode::Executable;
 use hark_machine::limits::SHORTENED_CHARACTERS;
-use hark_machine::{HashBody, List, Value, is_too_long, literal_text, short_text};
+use hark_machine::{Entries, List, Value, is_too_long, literal_text, short_text};
 
 use super::Json;
 
@@ -12,9 +12,9 @@ use super::Json;
 enum Open<'a> {
     List(List<'a>, usize),
     /// An object, as all keys are strings.
-    Object(&'a HashBody, usize),
-    /// A list of `[key, value]` pairs.
-    Pairs(&'a HashBody, usize),
+    Object(Entries<'a>),
+    /// A list of `[key, value]` pairs, and whether one has begun.
+    Pairs(Entries<'a>, bool),
 }
 
 /// Writes a value. Nesting has no limit; a value that is too long to be written whole becomes an object that has the
@@ -36,23 +36,23 @@ pub fn write_value<W: Write>(value: &Value, executable: &Executable, json: &mut 
                 }
                 None => json.close(']')?,
             },
-            Open::Object(hash, index) => match hash.entry(index) {
+            Open::Object(mut entries) => match entries.next() {
                 Some((key, item)) => {
                     json.key(key.as_str().unwrap_or_default())?;
-                    open.push(Open::Object(hash, index + 1));
+                    open.push(Open::Object(entries));
                     begin(item, executable, json, &mut open)?;
                 }
                 None => json.close('}')?,
             },
-            Open::Pairs(hash, index) => {
-                if index > 0 {
+            Open::Pairs(mut entries, has_begun) => {
+                if has_begun {
                     json.close(']')?;
                 }
-                match hash.entry(index) {
+                match entries.next() {
                     Some((key, item)) => {
                         json.open('[')?;
                         begin(key, executable, json, &mut open)?;
-                        open.push(Open::Pairs(hash, index + 1));
+                        open.push(Open::Pairs(entries, true));
                         begin(item, executable, json, &mut open)?;
                     }
                     None => json.close(']')?,
@@ -82,11 +82,11 @@ fn begin<'a, W: Write>(
             json.open('[')
         }
         Value::Hash(hash) if hash.iter().all(|(key, _)| key.as_str().is_some()) => {
-            open.push(Open::Object(hash, 0));
+            open.push(Open::Object(hash.iter()));
             json.open('{')
         }
         Value::Hash(hash) => {
-            open.push(Open::Pairs(hash, 0));
+            open.push(Open::Pairs(hash.iter(), false));
             json.open('[')
         }
         Value::Function(_)
@@ -101,7 +101,7 @@ fn begin<'a, W: Write>(
 #[cfg(test)]
 mod tests {
     use hark_bytecode::Source;
-    use hark_machine::Key;
+    use hark_machine::{HashBody, Key};
     use num_bigint::BigInt;
 
     use super::*;

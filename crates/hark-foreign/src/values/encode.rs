@@ -1,6 +1,6 @@
 //! A call's arguments as bytes, and what to say where that cannot be.
 
-use hark_machine::{Error, HashBody, List, Value, is_larger};
+use hark_machine::{Entries, Error, List, Value, is_larger};
 
 use crate::limits::MESSAGE_BYTES_MAX;
 
@@ -31,7 +31,8 @@ pub enum Refused {
 /// What is left to encode of an open container.
 enum Rest<'a> {
     List(List<'a>, usize),
-    Hash(&'a HashBody, usize),
+    /// With the key that is encoded now.
+    Hash(Entries<'a>, Option<&'a Value>),
 }
 
 /// Adds a call's arguments, as a list.
@@ -78,9 +79,7 @@ impl Unfit {
         let mut steps = vec![format!("argument {}", argument + 1)];
         steps.extend(open.iter().map(|rest| match rest {
             Rest::List(_, after) => format!("item {} of the list", after - 1),
-            Rest::Hash(hash, after) => {
-                format!("key {} of the hash", hash.entry(after - 1).map_or_else(String::new, |(key, _)| shown(key)))
-            }
+            Rest::Hash(_, key) => format!("key {} of the hash", key.map_or_else(String::new, shown)),
         }));
         if steps.len() > STEPS_MAX {
             let left_out = format!("... {} levels ...", steps.len() - STEPS_MAX);
@@ -122,9 +121,9 @@ fn next<'a>(rest: &mut Rest<'a>) -> Option<(Option<&'a Value>, &'a Value)> {
             *index += 1;
             Some((None, item))
         }
-        Rest::Hash(hash, index) => {
-            let (key, value) = hash.entry(*index)?;
-            *index += 1;
+        Rest::Hash(entries, current) => {
+            let (key, value) = entries.next()?;
+            *current = Some(key);
             Some((Some(key), value))
         }
     }
@@ -143,7 +142,7 @@ fn begin<'a>(value: &'a Value, bytes: &mut Vec<u8>) -> Result<Option<Rest<'a>>, 
         Value::List(..) => return Ok(value.as_list().and_then(|list| begin_list(list, bytes))),
         Value::Hash(hash) => {
             head(b'd', hash.len(), bytes);
-            return Ok(Some(Rest::Hash(hash, 0)));
+            return Ok(Some(Rest::Hash(hash.iter(), None)));
         }
         Value::Function(_) | Value::Foreign(_) | Value::Builtin(_) | Value::Operator(_) => {
             return Err(Unfit(value.type_name()));

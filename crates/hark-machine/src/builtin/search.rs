@@ -13,7 +13,7 @@ use super::hash;
 use crate::compare;
 use crate::hash::{HashBody, Key};
 use crate::list::List;
-use crate::size::child;
+use crate::size::Children;
 use crate::value::Value;
 
 /// Whether a list has an element, a string a part, a hash a key.
@@ -107,10 +107,9 @@ fn beginning(value: &Value, hasher: &RandomState) -> u64 {
         }
         match value {
             Value::List(..) => {
-                let length = value.as_list().map_or(0, List::len);
                 state.write_u8(b'[');
-                state.write_usize(length);
-                open.extend((0..length.min(HASHED_VALUES_MAX)).filter_map(|index| child(value, index)));
+                state.write_usize(value.as_list().map_or(0, List::len));
+                open.extend(Children::of(value).take(HASHED_VALUES_MAX));
             }
             // Equal hashes may differ in the order of their keys.
             Value::Hash(body) => {

@@ -15,7 +15,7 @@ use triomphe::Arc;
 use crate::hash::{HashBody, Key};
 use crate::limits::THREADS_MAX;
 use crate::list::List;
-use crate::size::child;
+use crate::size::Children;
 use crate::value::Value;
 
 /// The tags of a reference.
@@ -70,19 +70,19 @@ enum From {
 /// A container whose elements are being written first.
 struct Open<'a> {
     value: &'a Value,
-    /// The elements of a list that are written.
+    /// The first element of a list that is written.
     start: u32,
-    end: u32,
-    next: u32,
+    children: Children<'a>,
 }
 
 impl<'a> Open<'a> {
-    fn child(&self) -> Option<&'a Value> {
-        match self.value {
-            Value::List(_, body) if self.next < self.end - self.start => body.get((self.start + self.next) as usize),
-            Value::List(..) => None,
-            other => child(other, self.next as usize),
-        }
+    /// One whose elements are written from `start` to before `end`, if it is a list.
+    fn new(value: &'a Value, start: u32, end: u32) -> Open<'a> {
+        let children = match value {
+            Value::List(_, body) => Children::List(List::new(start, body), 0, (end - start) as usize),
+            other => Children::of(other),
+        };
+        Open { value, start, children }
     }
 }
 
@@ -115,13 +115,10 @@ impl ValueWriter {
     fn write_objects(&mut self, value: &Value) {
         let mut open: Vec<Open<'_>> = self.opened(value).into_iter().collect();
         while let Some(top) = open.last_mut() {
-            match top.child() {
-                Some(child) => {
-                    top.next += 1;
-                    open.extend(self.opened(child));
-                }
+            match top.children.next() {
+                Some(child) => open.extend(self.opened(child)),
                 None => {
-                    let Open { value, start, .. } = *top;
+                    let (value, start) = (top.value, top.start);
                     open.pop();
                     match address(value) {
                         Some(address) if !self.known.contains_key(&address) => self.write_object(address, value, start),
@@ -146,11 +143,11 @@ impl ValueWriter {
                 let end = std::mem::replace(written_from, first);
                 self.lowest.insert(address, first);
                 self.is_late = true;
-                Some(Open { value, start: first, end, next: 0 })
+                Some(Open::new(value, first, end))
             }
             None => {
                 let start = self.lowest.get(&address).map_or(first, |lowest| first.min(*lowest));
-                Some(Open { value, start, end: u32::MAX, next: 0 })
+                Some(Open::new(value, start, u32::MAX))
             }
         }
     }

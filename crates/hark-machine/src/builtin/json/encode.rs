@@ -7,7 +7,7 @@ use hark_bytecode::float_text;
 use crate::builtin::Result;
 use crate::builtin::argument::wrong_type;
 use crate::error::Error;
-use crate::hash::HashBody;
+use crate::hash::Entries;
 use crate::limits::{DECIMAL_BITS_MAX, STRING_BYTES_MAX};
 use crate::list::List;
 use crate::number::article;
@@ -20,7 +20,8 @@ const MEASURED_BYTES_MIN: usize = 1 << 20;
 /// What is still to be written of the containers that are open.
 enum Open<'a> {
     List(List<'a>, usize),
-    Hash(&'a HashBody, usize),
+    /// Whether none of its entries is written yet.
+    Hash(Entries<'a>, bool),
 }
 
 /// The JSON of a value.
@@ -35,10 +36,10 @@ pub(in crate::builtin) fn encode(value: &Value) -> Result<Value> {
                 json.push_str(if *index > 0 { ", " } else { "" });
                 *index += 1;
             }),
-            Open::Hash(hash, index) => match hash.entry(*index) {
+            Open::Hash(entries, is_first) => match entries.next() {
                 Some((key, item)) => {
-                    json.push_str(if *index > 0 { ", " } else { "" });
-                    *index += 1;
+                    json.push_str(if *is_first { "" } else { ", " });
+                    *is_first = false;
                     write_key(key, &mut json)?;
                     Some(item)
                 }
@@ -85,7 +86,7 @@ fn begin<'a>(value: &'a Value, json: &mut String, open: &mut Vec<Open<'a>>) -> R
         }
         Value::Hash(body) => {
             json.push('{');
-            open.push(Open::Hash(body, 0));
+            open.push(Open::Hash(body.iter(), true));
         }
         Value::String(text) => write_string(text.as_str(), json),
         Value::Null => json.push_str("null"),
