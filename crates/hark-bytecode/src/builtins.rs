@@ -57,6 +57,8 @@ builtins! {
     Range "range" 1 3,
     Reverse "reverse" 1 1,
     Sort "sort" 1 1,
+    Need "%need" 3 3,
+    NeedKey "%need_key" 2 2,
     SortByKeys "%sort_by_keys" 2 2,
     GroupByKeys "%group_by_keys" 2 2,
     Zip "zip" 2 2,

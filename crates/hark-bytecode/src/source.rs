@@ -30,6 +30,9 @@ pub struct Location {
 }
 
 impl Span {
+    /// No place at all: that of code which the language brings along. Traces leave it out.
+    pub const NOWHERE: Span = Span { start: u32::MAX, end: u32::MAX };
+
     /// The span from `start` up to but not including `end`.
     pub fn new(start: usize, end: usize) -> Span {
         Span { start: start as u32, end: end as u32 }

@@ -1,6 +1,6 @@
 //! The files of a program, laid end to end, so that one number says which file and where in it.
 
-use crate::{Location, Source};
+use crate::{Location, Source, Span};
 
 /// The files that a program was compiled from, the main one first. A [`Span`](crate::Span) counts bytes over all of
 /// them; between two files there is one byte that belongs to neither, so that the end of a file is not the beginning of
@@ -24,7 +24,10 @@ impl Sources {
     /// Adds a file behind the others. Nothing is added, and `None` given, if its places would not fit 32 bits.
     pub fn push(&mut self, source: Source) -> Option<u32> {
         let start = self.next_start()?;
-        start.checked_add(u32::try_from(source.text.len()).ok()?)?;
+        let end = start.checked_add(u32::try_from(source.text.len()).ok()?)?;
+        if end == Span::NOWHERE.start {
+            return None;
+        }
         self.files.push(SourceFile { source, start });
         Some(start)
     }
@@ -47,8 +50,12 @@ impl Sources {
         self.files.first().map_or("", |file| &file.source.path)
     }
 
-    /// Which file an offset lies in. One beyond all of them means the end of the last.
+    /// Which file an offset lies in. One beyond all of them means the end of the last; but that of
+    /// [`Span::NOWHERE`] is in none.
     pub fn index_at(&self, offset: u32) -> Option<usize> {
+        if offset == Span::NOWHERE.start {
+            return None;
+        }
         self.files.partition_point(|file| file.start <= offset).checked_sub(1)
     }
 
@@ -87,6 +94,8 @@ mod tests {
         let lib = ["lib/é.hk:1:1", "lib/é.hk:1:1", "lib/é.hk:1:2", "lib/é.hk:2:1", "lib/é.hk:2:2", "lib/é.hk:2:2"];
         assert_eq!(places, [main, lib].concat());
         assert_eq!(sources.main_path(), "main.hk");
+        assert_eq!(sources.location(u32::MAX - 1).map(|(source, _)| &*source.path), Some("lib/é.hk"));
+        assert_eq!(sources.location(Span::NOWHERE.start), None);
     }
 
     #[test]

@@ -26,7 +26,8 @@ impl Entry {
     /// # Errors
     /// If there is none, or it takes others.
     pub fn new(executable: &Executable, function: &str, words: &[OsString]) -> Result<Entry, Failure> {
-        let Some(binding) = executable.binding(function) else {
+        let binding = executable.binding(function).filter(|binding| is_of_program(executable, *binding));
+        let Some(binding) = binding else {
             return Err(no_function(executable, function));
         };
         let arguments = words.iter().enumerate().map(argument).collect::<Result<Vec<Value>, Failure>>()?;
@@ -77,12 +78,21 @@ fn no_function(executable: &Executable, function: &str) -> Failure {
 
 /// Whether the main program itself defines this, and no module.
 fn is_of_main(executable: &Executable, binding: Binding) -> bool {
+    file_of(executable, binding) == Some(0)
+}
+
+/// Whether a file of the program defines this, and not the language.
+fn is_of_program(executable: &Executable, binding: Binding) -> bool {
+    file_of(executable, binding).is_some()
+}
+
+fn file_of(executable: &Executable, binding: Binding) -> Option<usize> {
     let function = match binding {
-        Binding::Function(index) => executable.functions.get(index.0 as usize),
-        Binding::Foreign(index) => executable.functions.iter().find(|function| function.foreign == Some(index)),
-        Binding::Builtin(_) => None,
+        Binding::Function(index) => executable.functions.get(index.0 as usize)?,
+        Binding::Foreign(index) => executable.functions.iter().find(|function| function.foreign == Some(index))?,
+        Binding::Builtin(_) => return None,
     };
-    function.is_some_and(|function| executable.sources.index_at(function.span.start) == Some(0))
+    executable.sources.index_at(function.span.start)
 }
 
 fn wrong_count(function: &str, takes: &str, given: usize) -> Failure {

@@ -20,6 +20,7 @@
 const PAGES: &[&str] = &[
     include_str!("../../../docs/guide/builtins/values.md"),
     include_str!("../../../docs/guide/builtins/lists.md"),
+    include_str!("../../../docs/guide/builtins/functions.md"),
     include_str!("../../../docs/guide/builtins/hashes.md"),
     include_str!("../../../docs/guide/builtins/text.md"),
     include_str!("../../../docs/guide/builtins/numbers.md"),
@@ -120,6 +121,7 @@ mod tests {
     use hark_bytecode::builtins::Builtin;
 
     use super::*;
+    use crate::prelude;
 
     #[test]
     fn every_builtin_is_documented_once() {
@@ -128,8 +130,8 @@ mod tests {
         for function in subjects.iter().flat_map(|subject| &subject.functions) {
             assert!(known.insert(function.name), "`{}` is documented twice", function.name);
         }
-        for builtin in Builtin::all() {
-            assert!(known.contains(builtin.name()), "`{}` is not documented", builtin.name());
+        for name in Builtin::all().map(Builtin::name).chain(prelude::names()) {
+            assert!(known.contains(name), "`{name}` is not documented");
         }
     }
 
@@ -144,6 +146,8 @@ mod tests {
                 let (fewest, most) = builtin.arity();
                 assert_eq!(counts.last(), Some(&most), "`{name}` takes more or fewer arguments");
                 assert!(most == u32::MAX || counts.first() == Some(&fewest), "`{name}` takes more or fewer arguments");
+            } else {
+                assert_eq!(counts.last(), prelude::arity(name).as_ref(), "`{name}` takes more or fewer arguments");
             }
         }
     }

@@ -9,7 +9,7 @@ use hark_bytecode::{Instruction, LocalSet, NameIndex, Span};
 use crate::diagnostic::{Code, Diagnostic};
 
 /// Warns of each name that the function binds and may read before.
-pub(crate) fn find_unbound(code: &[Instruction], spans: &[Span], names: &[Arc<str>]) -> Vec<(Arc<str>, Diagnostic)> {
+pub(crate) fn find_unbound(code: &[Instruction], spans: &[Span], names: &[Arc<str>]) -> Vec<(NameIndex, Diagnostic)> {
     let locals = number_locals(code);
     let mut at_target: HashMap<usize, LocalSet> = HashMap::new();
     let mut bound = Some(LocalSet::empty(locals.len()));
@@ -31,11 +31,11 @@ pub(crate) fn find_unbound(code: &[Instruction], spans: &[Span], names: &[Arc<st
                     && !now.contains(local)
                     && reported.insert(*name)
                 {
-                    let text = names[name.0 as usize].clone();
+                    let text = &names[name.0 as usize];
                     let message = format!("`{text}` may be read before it is assigned");
                     let hint = format!("assign `{text}` on every way that leads here");
                     let warning = Diagnostic::warning(Code::MaybeUnbound, message, spans[at]).with_hint(hint);
-                    found.push((text, warning));
+                    found.push((*name, warning));
                 }
             }
             Instruction::Jump(distance) => {

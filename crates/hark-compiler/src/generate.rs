@@ -189,8 +189,10 @@ impl<'t, 'p> Generator<'t, 'p> {
         body.resolve_jumps();
         if function.damage.is_none() {
             let found = flow::find_unbound(&body.code, &body.spans, &self.executable.names);
-            for (_, warning) in found.into_iter().filter(|(name, _)| !self.globals.knows(name)) {
-                self.diagnostics.push(warning);
+            for (name, warning) in found {
+                if !self.globals.knows(self.executable.name(name)) {
+                    self.diagnostics.push(warning);
+                }
             }
         }
         self.add_function(body.code, body.spans, name, parameters, None, function.span, &function.attributes);

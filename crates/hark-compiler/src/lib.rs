@@ -2,8 +2,8 @@
 //!
 //! The way of a program, and the order to read in: `lexer` (text to tokens), `parser` (tokens to `ast`),
 //! `scope` (what names mean), `generate` (to portable instructions), `flow` (what may be read before it is
-//! bound). `modules` does that for each file of a program, `link` puts them together. Every stage reports what is wrong as [`Diagnostic`]s and goes on, so that one run finds many mistakes.
-//! This crate is pure: it touches no file, clock or thread.
+//! bound). `modules` does that for each file of a program, `link` puts them together, with what they use of `prelude`.
+//! Every stage reports what is wrong as [`Diagnostic`]s and goes on, so that one run finds many mistakes. This crate is pure: it touches no file, clock or thread.
 
 mod ast;
 mod diagnostic;
@@ -18,6 +18,7 @@ mod link;
 mod modules;
 mod nearest;
 mod parser;
+mod prelude;
 mod scope;
 mod token;
 

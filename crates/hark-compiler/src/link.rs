@@ -1,18 +1,24 @@
-//! One executable from the files of a program, each of which was compiled by itself.
+//! One executable from the files of a program, each of which was compiled by itself, and from what they use of the
+//! prelude.
 //!
 //! The main program's names stay as they are. A name that a module defines becomes the module's: `lib/text.shout`. So
-//! does any other one that the main program defines, as a module does not see that: there it is a local name, or a
-//! builtin's.
+//! does any other one that the main program defines, as a module does not see that: there it is a local name, or one of
+//! the language's. The prelude's file is a module as well; but its functions have their plain names where the main
+//! program has not taken these.
 
-use std::collections::{HashMap, HashSet};
+mod reads;
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use hark_bytecode::builtins::Builtin;
 use hark_bytecode::{
-    Binding, Executable, Foreign, ForeignIndex, Function, FunctionIndex, Instruction, Literal, NameIndex, Sources,
+    Binding, Executable, Foreign, ForeignIndex, Function, FunctionIndex, Instruction, Literal, NameIndex, Sources, Span,
 };
 
 use crate::imports::{Imports, Member, ModuleId};
+use crate::prelude;
+use reads::global_reads;
 
 const MAIN: ModuleId = ModuleId(0);
 
@@ -20,6 +26,7 @@ const MAIN: ModuleId = ModuleId(0);
 const LAMBDA: &str = "lambda";
 
 /// One file's part of the program.
+#[derive(Default)]
 pub(crate) struct Unit {
     /// What stands before its functions' names: its path from the main program's folder, without `.hk`.
     name: String,
@@ -31,7 +38,7 @@ pub(crate) struct Unit {
 impl Unit {
     /// A file that has no code yet.
     pub fn new(name: String) -> Unit {
-        Unit { name, executable: Executable::default(), members: Vec::new() }
+        Unit { name, ..Unit::default() }
     }
 
     /// Takes the code of the file.
@@ -47,13 +54,26 @@ impl Unit {
     fn defined(&self) -> HashSet<&str> {
         self.executable.bindings.iter().map(|(name, _)| self.executable.name(*name)).collect()
     }
+
+    /// Whether any name may be one of the prelude's.
+    fn may_use_prelude(&self) -> bool {
+        self.executable.names.iter().any(|name| prelude::arity(name).is_some())
+    }
 }
 
 /// Puts the files of a program together, the main one first.
 pub(crate) fn link(mut units: Vec<Unit>, sources: &Sources) -> Executable {
+    let uses_prelude = units.iter().any(Unit::may_use_prelude);
     let mut executable = match units.as_mut_slice() {
-        [only] => std::mem::take(&mut only.executable),
-        units => Linker::new(units).link(),
+        [only] if !uses_prelude => std::mem::take(&mut only.executable),
+        _ => {
+            if uses_prelude {
+                let mut unit = Unit::new(String::new());
+                unit.complete(prelude::compiled(), &Imports::default());
+                units.push(unit);
+            }
+            Linker::new(&units, uses_prelude.then(|| ModuleId(units.len() - 1))).link()
+        }
     };
     executable.sources = sources.clone();
     debug_assert!(executable.verify().is_ok(), "{:?}", executable.verify());
@@ -61,9 +81,9 @@ pub(crate) fn link(mut units: Vec<Unit>, sources: &Sources) -> Executable {
 }
 
 /// What a name means, the same in all files.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
-    /// As it is written: the main program's, a builtin's, or a local one.
+    /// As it is written: the main program's, the language's, or a local one.
     Plain(Arc<str>),
     /// A module's own.
     Of(ModuleId, Arc<str>),
@@ -71,71 +91,160 @@ enum Key {
 
 struct Linker<'u> {
     units: &'u [Unit],
+    /// The last unit, if it is the prelude's.
+    prelude: Option<ModuleId>,
+    /// For each unit, what it defines.
     defined: Vec<HashSet<&'u str>>,
     indices: HashMap<Key, NameIndex>,
     keys: Vec<Key>,
+    /// The names of the prelude that something means, each where it is bound.
+    wanted: Vec<(NameIndex, &'u str)>,
     linked: Executable,
 }
 
-/// Where a unit's parts begin in the whole.
-#[derive(Clone, Copy)]
-struct Shift {
-    functions: u32,
-    foreign: u32,
-    code: u32,
+/// Where the parts of a unit are in the whole.
+struct Places {
+    names: Vec<NameIndex>,
+    functions: HashMap<FunctionIndex, FunctionIndex>,
+    first_foreign: u32,
 }
 
 impl<'u> Linker<'u> {
-    fn new(units: &'u [Unit]) -> Linker<'u> {
+    fn new(units: &'u [Unit], prelude: Option<ModuleId>) -> Linker<'u> {
         Linker {
             units,
+            prelude,
             defined: units.iter().map(Unit::defined).collect(),
             indices: HashMap::new(),
             keys: Vec::new(),
+            wanted: Vec::new(),
             linked: Executable::default(),
         }
     }
 
     fn link(mut self) -> Executable {
-        for index in 0..self.units.len() {
-            self.add(ModuleId(index));
+        let files = self.units.len() - usize::from(self.prelude.is_some());
+        for index in 0..files {
+            self.add_file(ModuleId(index));
+        }
+        if let Some(prelude) = self.prelude {
+            self.add_prelude(prelude);
         }
         self.linked.names = self.texts();
         self.linked
     }
 
-    fn add(&mut self, module: ModuleId) {
-        let unit = &self.units[module.0];
-        let names: Vec<NameIndex> = (0..unit.executable.names.len()).map(|name| self.name(module, name)).collect();
-        let shift = Shift {
-            functions: self.linked.functions.len() as u32,
-            foreign: self.linked.foreign.len() as u32,
-            code: self.linked.code.len() as u32,
-        };
-        let Executable { functions, foreign, bindings, code, spans, .. } = &unit.executable;
-        let named = |name: &Arc<str>| self.qualified(module, name);
-        let functions = functions.iter().map(|function| moved(function, &names, shift, named));
-        self.linked.functions.extend(functions.collect::<Vec<_>>());
-        let named = |foreign: &Foreign| Foreign { name: self.qualified(module, &foreign.name), ..foreign.clone() };
-        self.linked.foreign.extend(foreign.iter().map(named).collect::<Vec<_>>());
-        let bindings = bindings.iter().map(|(name, binding)| (names[name.0 as usize], shift.binding(*binding)));
-        self.linked.bindings.extend(bindings);
-        self.linked.code.extend(code.iter().map(|instruction| relocated(instruction, &names, shift)));
-        self.linked.spans.extend(spans);
-        self.bind_builtins(module, &names);
+    fn add_file(&mut self, module: ModuleId) {
+        let executable = &self.units[module.0].executable;
+        let all: Vec<FunctionIndex> =
+            (0..executable.functions.len()).map(|index| FunctionIndex(index as u32)).collect();
+        let places = self.add_functions(module, &all);
+        for (name, binding) in &executable.bindings {
+            let binding = match binding {
+                Binding::Function(index) => Binding::Function(places.functions[index]),
+                Binding::Foreign(index) => Binding::Foreign(places.foreign(*index)),
+                Binding::Builtin(builtin) => Binding::Builtin(*builtin),
+            };
+            self.linked.bindings.push((places.names[name.0 as usize], binding));
+        }
+        self.bind_language(module, &all, &places.names);
     }
 
-    /// A module's code may mean a builtin by a name that the main program has taken.
-    fn bind_builtins(&mut self, module: ModuleId, names: &[NameIndex]) {
-        let unit = &self.units[module.0];
-        for (text, name) in unit.executable.names.iter().zip(names) {
-            let is_own = matches!(&self.keys[name.0 as usize], Key::Of(owner, _) if *owner == module);
-            if is_own
-                && !self.defined[module.0].contains(&**text)
-                && let Some(builtin) = Builtin::from_name(text)
-            {
-                self.linked.bindings.push((*name, Binding::Builtin(builtin)));
+    /// Adds some of a unit's functions, and all that it imports of Python's.
+    fn add_functions(&mut self, module: ModuleId, wanted: &[FunctionIndex]) -> Places {
+        let executable = &self.units[module.0].executable;
+        let first = self.linked.functions.len() as u32;
+        let places = Places {
+            names: (0..executable.names.len()).map(|name| self.name(module, name)).collect(),
+            functions: wanted.iter().copied().zip((first..).map(FunctionIndex)).collect(),
+            first_foreign: self.linked.foreign.len() as u32,
+        };
+        for foreign in &executable.foreign {
+            let name = self.qualified(module, &foreign.name);
+            self.linked.foreign.push(Foreign { name, ..foreign.clone() });
+        }
+        for index in wanted {
+            let function = &executable.functions[index.0 as usize];
+            let range = function.start as usize..function.end as usize;
+            let start = self.linked.code.len() as u32;
+            self.linked.code.extend(executable.code[range.clone()].iter().map(|each| places.instruction(each)));
+            let mut moved = places.function(function, start);
+            moved.name = self.qualified(module, &function.name);
+            if Some(module) == self.prelude {
+                moved.span = Span::NOWHERE;
+                self.linked.spans.extend(range.map(|_| Span::NOWHERE));
+            } else {
+                self.linked.spans.extend(&executable.spans[range]);
             }
+            self.linked.functions.push(moved);
+        }
+        places
+    }
+
+    /// Binds what functions of a unit mean of the language by names that the main program has taken, and notes what they
+    /// mean of the prelude.
+    fn bind_language(&mut self, module: ModuleId, functions: &[FunctionIndex], names: &[NameIndex]) {
+        let unit = &self.units[module.0];
+        let reads: HashSet<NameIndex> =
+            functions.iter().flat_map(|function| global_reads(&unit.executable, *function)).collect();
+        for (index, text) in unit.executable.names.iter().enumerate() {
+            let is_own = self.defined[module.0].contains(&**text) || unit.members[index].is_some();
+            if is_own || !reads.contains(&NameIndex(index as u32)) {
+                continue;
+            }
+            let name = names[index];
+            let is_plain = matches!(self.keys[name.0 as usize], Key::Plain(_));
+            match Builtin::from_name(text) {
+                Some(_) if is_plain => {}
+                Some(builtin) => self.bind(name, Binding::Builtin(builtin)),
+                None if prelude::arity(text).is_some() => self.wanted.push((name, text)),
+                None => {}
+            }
+        }
+    }
+
+    /// Adds the functions of the prelude that are wanted, and those that they need themselves.
+    fn add_prelude(&mut self, prelude: ModuleId) {
+        let executable = &self.units[prelude.0].executable;
+        let functions: HashMap<&str, FunctionIndex> = executable
+            .bindings
+            .iter()
+            .filter_map(|(name, binding)| match binding {
+                Binding::Function(index) => Some((executable.name(*name), *index)),
+                _ => None,
+            })
+            .collect();
+        let mut open: VecDeque<FunctionIndex> = self.wanted.iter().map(|(_, name)| functions[name]).collect();
+        let mut needed: Vec<FunctionIndex> = Vec::new();
+        let mut read: BTreeSet<NameIndex> = BTreeSet::new();
+        while let Some(next) = open.pop_front() {
+            if needed.contains(&next) {
+                continue;
+            }
+            needed.push(next);
+            let names = global_reads(executable, next);
+            open.extend(names.iter().filter_map(|name| functions.get(executable.name(*name))));
+            open.extend(reads::lambdas(executable, next));
+            read.extend(names);
+        }
+        needed.sort_unstable();
+        let places = self.add_functions(prelude, &needed);
+        let wanted = std::mem::take(&mut self.wanted);
+        for (name, text) in wanted {
+            self.bind(name, Binding::Function(places.functions[&functions[text]]));
+        }
+        for name in read {
+            if let Some(index) = functions.get(executable.name(name)) {
+                self.bind(places.names[name.0 as usize], Binding::Function(places.functions[index]));
+            }
+        }
+        self.bind_language(prelude, &needed, &places.names);
+    }
+
+    /// Binds a name at the top level, if it is not bound yet.
+    fn bind(&mut self, name: NameIndex, binding: Binding) {
+        if self.linked.bindings.iter().all(|(bound, _)| *bound != name) {
+            self.linked.bindings.push((name, binding));
         }
     }
 
@@ -143,10 +252,17 @@ impl<'u> Linker<'u> {
     fn name(&mut self, module: ModuleId, name: usize) -> NameIndex {
         let unit = &self.units[module.0];
         let text = &unit.executable.names[name];
-        let is_taken = |module: ModuleId| self.defined[module.0].contains(&**text);
+        let is_taken = self.defined[MAIN.0].contains(&**text);
+        let is_own = self.defined[module.0].contains(&**text);
         let key = match &unit.members[name] {
             Some((owner, member)) => Key::Of(*owner, Arc::from(member.as_str())),
-            None if module != MAIN && (is_taken(module) || is_taken(MAIN)) => Key::Of(module, text.clone()),
+            None if module == MAIN => Key::Plain(text.clone()),
+            None if Some(module) == self.prelude => match text.strip_prefix(prelude::NATIVE) {
+                Some(native) => Key::Plain(format!("%{native}").into()),
+                None if is_taken || is_own && text.starts_with('_') => Key::Of(module, text.clone()),
+                None => Key::Plain(text.clone()),
+            },
+            None if is_taken || is_own => Key::Of(module, text.clone()),
             None => Key::Plain(text.clone()),
         };
         *self.indices.entry(key).or_insert_with_key(|key| {
@@ -155,9 +271,9 @@ impl<'u> Linker<'u> {
         })
     }
 
-    /// How traces and listings call a module's function.
+    /// How traces and listings call a function.
     fn qualified(&self, module: ModuleId, name: &Arc<str>) -> Arc<str> {
-        if module == MAIN || &**name == LAMBDA {
+        if module == MAIN || Some(module) == self.prelude || &**name == LAMBDA {
             return name.clone();
         }
         format!("{}.{name}", self.units[module.0].name).into()
@@ -174,7 +290,10 @@ impl<'u> Linker<'u> {
         let text = |key: &Key| match key {
             Key::Plain(text) => text.clone(),
             Key::Of(module, name) => {
-                let mut text = format!("{}.{name}", self.units[module.0].name);
+                let mut text = match Some(*module) == self.prelude {
+                    true => format!("prelude/{name}"),
+                    false => format!("{}.{name}", self.units[module.0].name),
+                };
                 while !taken.insert(Arc::from(text.as_str())) {
                     text.insert_str(0, "./");
                 }
@@ -185,54 +304,42 @@ impl<'u> Linker<'u> {
     }
 }
 
-impl Shift {
-    fn function(self, index: FunctionIndex) -> FunctionIndex {
-        FunctionIndex(index.0 + self.functions)
+impl Places {
+    fn foreign(&self, index: ForeignIndex) -> ForeignIndex {
+        ForeignIndex(index.0 + self.first_foreign)
     }
 
-    fn foreign(self, index: ForeignIndex) -> ForeignIndex {
-        ForeignIndex(index.0 + self.foreign)
-    }
-
-    fn binding(self, binding: Binding) -> Binding {
-        match binding {
-            Binding::Function(index) => Binding::Function(self.function(index)),
-            Binding::Foreign(index) => Binding::Foreign(self.foreign(index)),
-            Binding::Builtin(builtin) => Binding::Builtin(builtin),
+    /// A function whose code begins at `start` in the whole.
+    fn function(&self, function: &Function, start: u32) -> Function {
+        Function {
+            name: function.name.clone(),
+            parameters: function.parameters.iter().map(|name| self.names[name.0 as usize]).collect(),
+            foreign: function.foreign.map(|index| self.foreign(index)),
+            start,
+            end: start + (function.end - function.start),
+            span: function.span,
+            attributes: function.attributes.clone(),
         }
     }
-}
 
-/// A function at its place in the whole.
-fn moved(function: &Function, names: &[NameIndex], shift: Shift, named: impl Fn(&Arc<str>) -> Arc<str>) -> Function {
-    Function {
-        name: named(&function.name),
-        parameters: function.parameters.iter().map(|name| names[name.0 as usize]).collect(),
-        foreign: function.foreign.map(|index| shift.foreign(index)),
-        start: function.start + shift.code,
-        end: function.end + shift.code,
-        span: function.span,
-        attributes: function.attributes.clone(),
-    }
-}
-
-/// An instruction at its place in the whole; jumps are relative.
-fn relocated(instruction: &Instruction, names: &[NameIndex], shift: Shift) -> Instruction {
-    match instruction {
-        Instruction::PushBinding(name) => Instruction::PushBinding(names[name.0 as usize]),
-        Instruction::Bind(name) => Instruction::Bind(names[name.0 as usize]),
-        Instruction::PushValue(Literal::Function(index)) => {
-            Instruction::PushValue(Literal::Function(shift.function(*index)))
+    /// The same instruction in the whole; jumps are relative.
+    fn instruction(&self, instruction: &Instruction) -> Instruction {
+        match instruction {
+            Instruction::PushBinding(name) => Instruction::PushBinding(self.names[name.0 as usize]),
+            Instruction::Bind(name) => Instruction::Bind(self.names[name.0 as usize]),
+            Instruction::PushValue(Literal::Function(index)) => {
+                Instruction::PushValue(Literal::Function(self.functions[index]))
+            }
+            Instruction::PushValue(_)
+            | Instruction::Pop
+            | Instruction::Call(_)
+            | Instruction::AsyncCall(_)
+            | Instruction::Wait
+            | Instruction::Jump(_)
+            | Instruction::JumpIf(_)
+            | Instruction::And(_)
+            | Instruction::Or(_)
+            | Instruction::Return => instruction.clone(),
         }
-        Instruction::PushValue(_)
-        | Instruction::Pop
-        | Instruction::Call(_)
-        | Instruction::AsyncCall(_)
-        | Instruction::Wait
-        | Instruction::Jump(_)
-        | Instruction::JumpIf(_)
-        | Instruction::And(_)
-        | Instruction::Or(_)
-        | Instruction::Return => instruction.clone(),
     }
 }

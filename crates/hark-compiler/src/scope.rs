@@ -12,6 +12,7 @@ use crate::habits;
 use crate::imports::{Imports, Member};
 use crate::limits::COMPARISONS_MAX;
 use crate::nearest::nearest;
+use crate::prelude;
 
 /// A function or import of the program.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +102,7 @@ impl<'t> Globals<'t> {
         self.defines(name)
             || self.is_presumed(name)
             || Builtin::from_name(name).is_some()
+            || prelude::arity(name).is_some()
             || matches!(self.imports.member(name), Some(Member::Function(..) | Member::Presumed))
     }
 
@@ -120,7 +122,11 @@ impl<'t> Globals<'t> {
             (None, Some(Member::Function(_, _, export))) => {
                 Some(((export.parameters, export.parameters), Some(export.span)))
             }
-            _ => Builtin::from_name(name).map(|builtin| (builtin.arity(), None)),
+            _ => {
+                let prelude = || prelude::arity(name).map(|count| (count, count));
+                let arity = Builtin::from_name(name).map(Builtin::arity).or_else(prelude);
+                arity.map(|arity| (arity, None))
+            }
         }
     }
 
@@ -206,7 +212,8 @@ impl<'t> Globals<'t> {
             return None;
         }
         let known = scope.bound.iter().chain(self.definitions.keys()).copied();
-        let nearest = nearest(name, known.chain(Builtin::all().map(|builtin| -> &'t str { builtin.name() })));
+        let language = Builtin::all().map(Builtin::name).chain(prelude::names()).map(|name| -> &'t str { name });
+        let nearest = nearest(name, known.chain(language));
         nearest.map(|nearest| format!("did you mean `{nearest}`?"))
     }
 

@@ -92,6 +92,8 @@ pub(crate) fn call(
         (B::Range, [from, to, step]) => sequence::range(from, to, step)?,
         (B::Reverse, [list]) => sequence::reverse(list)?,
         (B::Sort, [list]) => order::sort(list)?,
+        (B::Need, [value, type_name, text]) => argument::need(value, type_name, text)?,
+        (B::NeedKey, [key, name]) => argument::need_key(key, name)?,
         (B::SortByKeys, [list, keys]) => order::sort_by_keys(list, keys)?,
         (B::GroupByKeys, [list, keys]) => order::group_by_keys(list, keys)?,
         (B::Zip, [left, right]) => sequence::zip(left, right)?,

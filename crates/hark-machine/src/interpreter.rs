@@ -706,8 +706,8 @@ fn execute<H: Host, const COUNTED: bool>(
             }
             Operation::Spawn { base: call_base, count, callee } => {
                 let first = (base + call_base) as usize;
+                let instruction = call::place_of(thread, program, code.points[cursor.index() as usize].instruction);
                 let arguments = &mut thread.registers[first..first + count as usize];
-                let instruction = code.points[cursor.index() as usize].instruction;
                 let future = call::spawn(cursor.constant(callee), arguments, instruction, program, host);
                 window = Window::new(&mut thread.registers, base as usize, code);
                 window.set(call_base, Value::Future(future));
@@ -719,8 +719,8 @@ fn execute<H: Host, const COUNTED: bool>(
                 if let Err(error) = call::check_callable(&callee) {
                     leave!(Exit::from(error));
                 }
+                let instruction = call::place_of(thread, program, code.points[cursor.index() as usize].instruction);
                 let arguments = &mut thread.registers[first..first + count as usize];
-                let instruction = code.points[cursor.index() as usize].instruction;
                 let future = call::spawn(&callee, arguments, instruction, program, host);
                 window = Window::new(&mut thread.registers, base as usize, code);
                 window.set(call_base, Value::Future(future));

@@ -6,7 +6,8 @@
 //! ```text
 //! fingerprint   8 bytes of the program's hash
 //! objects       strings, lists, ... each once; see `values`
-//! state         0 calling: 0, or the `ACALL` that started it plus 1; callee, arguments · 1 running: records · 2 ended: value
+//! started       0, or the `ACALL` that started it plus 1
+//! state         0 calling: callee, arguments · 1 running: records · 2 ended: value
 //! answer        0 none · 1 a value · 2 an error: kind, message, data, frames left out, frames (thread, function, span)
 //! record        function, instruction (relative to the function's start), bindings: name, value · stack: values
 //! ```
@@ -68,10 +69,10 @@ impl Thread {
     /// All but the fingerprint and the objects.
     fn written(&self, values: &mut ValueWriter, program: &Program) -> Writer {
         let mut body = Writer::new();
+        body.unsigned(self.started_at.map_or(0, |instruction| u64::from(instruction) + 1));
         match &self.state {
             State::Calling(callee, arguments) => {
                 body.byte(0);
-                body.unsigned(self.started_at.map_or(0, |instruction| u64::from(instruction) + 1));
                 values.write(&mut body, callee);
                 body.unsigned(arguments.len() as u64);
                 arguments.iter().for_each(|argument| values.write(&mut body, argument));
@@ -114,12 +115,12 @@ impl Thread {
             return Err(SnapshotError::OtherProgram);
         }
         let values = ValueReader::read(reader, program.executable())?;
+        let started_at = reader.unsigned32()?.checked_sub(1);
         let mut thread = match reader.byte()? {
             0 => {
-                let started_at = reader.unsigned32()?.checked_sub(1);
                 let callee = values.value(reader)?;
                 let arguments = (0..reader.count()?).map(|_| values.value(reader)).collect::<Result<_, _>>()?;
-                Thread { started_at, ..Thread::new(callee, arguments) }
+                Thread::new(callee, arguments)
             }
             1 => {
                 let count = reader.count()?;
@@ -137,6 +138,7 @@ impl Thread {
             }
             _ => return Err(reader.invalid("a state").into()),
         };
+        thread.started_at = started_at;
         thread.answer = match reader.byte()? {
             0 => None,
             1 => Some(Ok(values.value(reader)?)),

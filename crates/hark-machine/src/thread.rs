@@ -1,5 +1,7 @@
 //! Everything that a thread is, as data. Nothing of it lives on the native stack.
 
+use hark_bytecode::Span;
+
 use crate::effect::{Effect, Host};
 use crate::error::{Error, TraceFrame};
 use crate::interpreter::{self, Limit};
@@ -103,9 +105,14 @@ impl Thread {
         }
     }
 
-    /// Where the thread stands, the outermost record first, and how many records were left out of the middle.
+    /// Where the thread stands, the outermost record first, and how many records were left out of the middle. The
+    /// language's own code is left out, too: it has no place in the program.
     pub fn stack(&self, program: &Program, thread: u64) -> (Vec<TraceFrame>, u64) {
         let executable = program.executable();
+        let started_at = || {
+            let span = self.started_at.and_then(|instruction| executable.spans.get(instruction as usize));
+            span.copied().unwrap_or_default()
+        };
         if let State::Calling(callee, _) = &self.state {
             let function = crate::display::function_name(callee, executable).into();
             let span = match callee {
@@ -113,15 +120,22 @@ impl Thread {
                 Value::Foreign(index) => {
                     executable.functions.iter().find(|function| function.foreign == Some(*index)).map(|f| f.span)
                 }
-                _ => self.started_at.and_then(|instruction| executable.spans.get(instruction as usize)).copied(),
+                _ => None,
             };
-            return (vec![TraceFrame { thread, function, span: span.unwrap_or_default() }], 0);
+            let span = span.filter(|span| *span != Span::NOWHERE).unwrap_or_else(started_at);
+            return (vec![TraceFrame { thread, function, span }], 0);
         }
-        let count = self.records.len();
-        let omitted = count.saturating_sub(TRACE_FRAMES_MAX);
-        let head = if omitted == 0 { count } else { TRACE_FRAMES_MAX / 2 };
-        let shown = self.records[..head].iter().chain(&self.records[head + omitted..]);
-        (shown.map(|record| record.trace_frame(program, thread)).collect(), omitted as u64)
+        let mut frames = self.records.iter().map(|record| record.trace_frame(program, thread));
+        let has_place = |frame: &TraceFrame| frame.span != Span::NOWHERE;
+        let mut shown: Vec<TraceFrame> = frames.by_ref().filter(has_place).take(TRACE_FRAMES_MAX / 2).collect();
+        let mut last: Vec<TraceFrame> = frames.by_ref().rev().filter(has_place).take(TRACE_FRAMES_MAX / 2).collect();
+        let omitted = frames.len() as u64;
+        last.reverse();
+        shown.append(&mut last);
+        if shown.is_empty() {
+            shown.push(TraceFrame { thread, function: self.function_name(program).into(), span: started_at() });
+        }
+        (shown, omitted)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use hark_bytecode::{Executable, Function, FunctionIndex, Listing};
+use hark_bytecode::{Executable, Function, FunctionIndex, Listing, Span};
 
 use super::FINISHED;
 use crate::args::Asm;
@@ -93,7 +93,11 @@ fn write_function<W: Write>(
     json.open('{')?;
     json.entry("name", &function.name)?;
     json.entry("label", &function.label(index))?;
-    json.entry("file", lines.location(function.span.start).file)?;
+    match function.span {
+        // The language's own.
+        Span::NOWHERE => json.entry_of("file", "null")?,
+        span => json.entry("file", lines.location(span.start).file)?,
+    }
     json.key("parameters")?;
     json.open('[')?;
     function.parameters.iter().try_for_each(|name| json.string(executable.name(*name)))?;

@@ -345,3 +345,45 @@ fn a_mistake_in_a_module_is_one_mistake() {
     assert_eq!(messages.len(), 1, "{messages:?}");
     assert!(messages[0].starts_with(&broken[..12]), "{messages:?}");
 }
+
+/// The names of all functions, in the order of the code.
+fn functions(main: &str, others: &[(&str, &str)]) -> Vec<String> {
+    executable(main, others).functions.iter().map(|function| function.name.to_string()).collect()
+}
+
+#[test]
+fn only_what_is_used_of_the_prelude_is_in_the_program() {
+    assert_eq!(functions("fn main() { print(1) }", &[]), ["main"]);
+    assert_eq!(functions("fn main() { map([1], print) }", &[]), ["main", "map", "_map"]);
+    assert_eq!(functions("fn main() { f = sort_by; f([1], print) }", &[]), ["main", "_map", "sort_by"]);
+    // Names that the function binds itself mean nothing else, unless it may not have bound them yet.
+    assert_eq!(functions("fn main() { count = 1; count }", &[]), ["main"]);
+    assert_eq!(functions("fn main(find) { find(1) }", &[]), ["main"]);
+    assert_eq!(functions("fn main(c) { if c { find = 1 } find }", &[]), ["main", "find", "_find"]);
+    assert_eq!(functions("fn map(x) { x } fn main() { map(1) }", &[]), ["map", "main"]);
+    let module = ("m.hk", "fn go(l) { map(l, print) }");
+    assert_eq!(functions("import \"m.hk\"; fn main() { m.go([]) }", &[module]), ["main", "m.go", "map", "_map"]);
+    let own = "import \"m.hk\"; fn map(x) { m.go(x) }";
+    assert_eq!(bindings(&executable(own, &[module]))[2], "m.map <FunctionPtr #2:map>");
+}
+
+#[test]
+fn the_prelude_is_checked_like_the_builtins() {
+    let count = "HK0013 main.hk:1:13 `map` takes 2 arguments, but is called with 1";
+    check("fn main() { map([1]) }", &[], &[count], "");
+    let unknown = "HK0012 main.hk:1:13 nothing named `fliter` is known here";
+    check("fn main() { fliter([1], print) }", &[], &[unknown], "did you mean `filter`?");
+    for hidden in ["_map([], print, 0, 0, [])", "native.need(1, \"list\", \"\")"] {
+        let (compilation, _) = compiled(&format!("fn main() {{ {hidden} }}"), &[]);
+        assert!(compilation.executable.is_none(), "{hidden}");
+    }
+}
+
+#[test]
+fn the_code_of_the_prelude_has_no_place() {
+    let executable = executable("fn main() { map([1], print) }", &[]);
+    let map = &executable.functions[1];
+    assert_eq!(map.span, hark_bytecode::Span::NOWHERE);
+    assert!((map.start..map.end).all(|at| executable.spans[at as usize] == hark_bytecode::Span::NOWHERE));
+    assert_eq!(executable.sources.location(map.span.start), None);
+}

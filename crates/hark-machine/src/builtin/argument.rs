@@ -63,6 +63,20 @@ pub(super) fn check_key(name: &str, key: &Value) -> Result<()> {
     }
 }
 
+/// What the prelude's own functions ask of an argument: that it is of this type. The text says who needs what.
+pub(super) fn need(value: &Value, type_name: &Value, text: &Value) -> Result<Value> {
+    let (wanted, text) = (type_name.as_str().unwrap_or_default(), text.as_str().unwrap_or_default());
+    if value.type_name() == wanted {
+        return Ok(Value::Null);
+    }
+    Err(Error::of_type(format!("{text}, but got {}", article(value.type_name()))))
+}
+
+/// The same for a key.
+pub(super) fn need_key(key: &Value, name: &Value) -> Result<Value> {
+    check_key(name.as_str().unwrap_or_default(), key).map(|()| Value::Null)
+}
+
 /// Checks the length of a list that is about to be made.
 #[inline]
 pub(super) fn check_list_length(name: &str, length: u128) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Calls, but for the plain call of a Hark function, which the loop does itself.
 
-use hark_bytecode::{ForeignIndex, FunctionIndex, Operator};
+use hark_bytecode::{ForeignIndex, FunctionIndex, Operator, Span};
 
 use super::{Exit, slow};
 use crate::builtin::{self, Outcome};
@@ -202,6 +202,19 @@ fn apply(operator: Operator, operands: &mut [Value]) -> Result<Value, Error> {
 /// The effect of calling a Python function.
 pub(super) fn foreign(index: u32, arguments: &[Value]) -> Exit {
     Exit::Effect(Effect::Call(ForeignCall { foreign: ForeignIndex(index), arguments: arguments.to_vec() }))
+}
+
+/// The instruction that shows where a thread is started: this one, but for the language's own code, which has no place,
+/// the call of that.
+#[inline]
+pub(super) fn place_of(thread: &Thread, program: &Program, instruction: u32) -> u32 {
+    let has_place = |instruction: &u32| program.executable().spans[*instruction as usize] != Span::NOWHERE;
+    if has_place(&instruction) {
+        return instruction;
+    }
+    let calls = thread.records.iter().rev();
+    let mut calls = calls.map(|record| program.code(record.code).points[record.operation as usize].instruction);
+    calls.find(has_place).or(thread.started_at).unwrap_or(instruction)
 }
 
 /// Starts a thread that makes this call.

@@ -96,8 +96,8 @@ fn written_by_hand(program: &Program, bindings: &[(u64, i64)], stack: &[i64]) ->
     let fingerprint = Reader::open(&known, "snapshot", *b"HkTh", 1).and_then(|(mut reader, _)| reader.unsigned());
     let fingerprint = fingerprint.expect("a snapshot begins with the program's fingerprint");
     let mut writer = Writer::new();
-    // No objects; running; one record; the first function, behind its parameters.
-    [fingerprint, 0, 1, 1, 0, 4, bindings.len() as u64].into_iter().for_each(|number| writer.unsigned(number));
+    // No objects; started by nobody; running; one record; the first function, behind its parameters.
+    [fingerprint, 0, 0, 1, 1, 0, 4, bindings.len() as u64].into_iter().for_each(|number| writer.unsigned(number));
     let integer = |writer: &mut Writer, value: i64| {
         writer.byte(3);
         writer.signed(value);
