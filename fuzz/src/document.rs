@@ -144,6 +144,7 @@ fn read_session(reader: &mut Reader<'_>, parts: &mut Vec<Part>) -> Result<(), Wi
             3 => {
                 read_name(reader, parts)?;
                 parts.push(number(reader)?);
+                byte(reader, parts)?;
             }
             4 => read_name(reader, parts)?,
             5 => {
@@ -176,11 +177,12 @@ fn read_future(reader: &mut Reader<'_>, parts: &mut Vec<Part>) -> Result<(), Wir
     match byte(reader, parts)? {
         0 => parts.push(document(reader)?),
         1 => read_failure(reader, parts)?,
-        2 => parts.push(number(reader)?),
+        2 | 4 => parts.push(number(reader)?),
         _ => {
             byte(reader, parts)?;
             for _ in 0..count(reader, parts)? {
                 parts.push(number(reader)?);
+                byte(reader, parts)?;
             }
         }
     }
@@ -188,8 +190,11 @@ fn read_future(reader: &mut Reader<'_>, parts: &mut Vec<Part>) -> Result<(), Wir
 }
 
 fn read_failure(reader: &mut Reader<'_>, parts: &mut Vec<Part>) -> Result<(), WireError> {
-    let begin = [number(reader)?, number(reader)?, text(reader)?, text(reader)?, document(reader)?, number(reader)?];
+    let begin = [number(reader)?, number(reader)?];
     parts.extend(begin);
+    byte(reader, parts)?;
+    let error = [text(reader)?, text(reader)?, document(reader)?, number(reader)?];
+    parts.extend(error);
     for _ in 0..count(reader, parts)? {
         let frame = [number(reader)?, text(reader)?, number(reader)?, number(reader)?];
         parts.extend(frame);

@@ -14,7 +14,7 @@ use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::outside::Outside;
 use hark_engine::{
     Engine, ExportedSession, Filter, Invoker, NoForeign, Observer, Options, OutputItem, Ports, Report, Runner, Seat,
-    SessionId, Storage, StorageError, Surroundings, ThreadId, Timestamp,
+    SessionId, Storage, StorageError, Surroundings, ThreadId, TimerId, Timestamp,
 };
 
 use crate::damage::{Random, damage};
@@ -262,7 +262,13 @@ impl Seat for Place<'_> {
         self.invoker.invoke(self.runner, threads);
     }
 
-    fn invoke_after(&mut self, _: ThreadId, _: Duration) {}
+    fn invoke_after(&mut self, _: ThreadId, _: Duration) -> Option<TimerId> {
+        None
+    }
+
+    fn disarm(&mut self, _: TimerId) -> bool {
+        false
+    }
 
     fn begin_blocking(&mut self) -> bool {
         false

@@ -12,7 +12,9 @@ mod text;
 use hark_bytecode::wire::{Reader, WireError};
 use hark_machine::SnapshotError;
 
-pub use content::{failure, failure_content, future, future_content, live, live_content};
+pub use content::{
+    failure, failure_content, future, future_content, interest_byte, interest_of, live, live_content, read_waiter,
+};
 pub use text::{live_from_summary, live_summary, log_from_text, log_text, session_from_summary, session_summary};
 
 use crate::id::ThreadId;

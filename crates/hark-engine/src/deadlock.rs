@@ -48,6 +48,7 @@ fn wait_text(thread: ThreadId, status: &Status) -> Option<String> {
         Status::Following(Awaited::Thread(other)) => {
             Some(format!("thread {thread} ended with thread {other}'s future"))
         }
+        Status::Awaiting(awaiting) => Some(format!("thread {thread} waits for {awaiting}")),
         Status::Runnable | Status::Sleeping { .. } | Status::Calling(_) => None,
     }
 }

@@ -140,7 +140,8 @@ fn write_record(writer: &mut Writer, record: &Record, program: &Program) {
         Record::Wait { future, waiter } => {
             writer.byte(kind::WAIT);
             write_name(writer, future);
-            writer.unsigned(waiter.0);
+            writer.unsigned(waiter.thread.0);
+            writer.byte(codec::interest_byte(waiter.interest));
         }
         Record::Todo(future) => {
             writer.byte(kind::TODO);
@@ -166,7 +167,7 @@ fn read_record(reader: &mut Reader<'_>, program: &Program) -> Result<Record, Cod
         kind::LIVE => Record::Live(thread(reader)?, codec::live(reader.string()?, reader.bytes()?, program)?),
         kind::READY => Record::Ready(thread(reader)?),
         kind::FUTURE => Record::Future(read_name(reader)?, codec::future(reader.bytes()?, program)?),
-        kind::WAIT => Record::Wait { future: read_name(reader)?, waiter: thread(reader)? },
+        kind::WAIT => Record::Wait { future: read_name(reader)?, waiter: codec::read_waiter(reader)? },
         kind::TODO => Record::Todo(read_name(reader)?),
         kind::UNAWAITED => Record::Unawaited(thread(reader)?, Box::new(codec::failure(reader.bytes()?, program)?)),
         kind::BROKEN => Record::Broken(thread(reader)?, codec::live(reader.string()?, reader.bytes()?, program)?),

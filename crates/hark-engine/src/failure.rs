@@ -15,13 +15,15 @@ pub struct Failure {
     pub root: ThreadId,
     /// When this thread failed. Within a process later failures have later times.
     pub at: Timestamp,
+    /// Someone waited for it already. Else there is a record that it is unawaited, until someone awaits it.
+    pub is_awaited: bool,
 }
 
 impl Failure {
     /// The failure of a thread by an error that it raised itself, or was given by another one and did not catch.
     pub fn new(error: Error, thread: ThreadId, at: Timestamp) -> Failure {
         let root = error.trace.last().map_or(thread, |frame| ThreadId(frame.thread));
-        Failure { error: shortened(error), root, at }
+        Failure { error: shortened(error), root, at, is_awaited: false }
     }
 
     /// How many activation records the error came through.

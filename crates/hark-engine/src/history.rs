@@ -4,6 +4,7 @@ mod reader;
 
 use std::fmt;
 
+use hark_machine::Until;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{FutureId, ThreadId};
@@ -69,6 +70,18 @@ pub enum Event {
         /// Which.
         future: FutureId,
     },
+    /// It waits for several Futures, or until a time.
+    Awaited {
+        /// How many of them it needs.
+        until: Needed,
+        /// The first of them.
+        futures: Vec<FutureId>,
+        /// How many there are.
+        count: u64,
+        /// Until then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Timestamp>,
+    },
     /// It came to its end with a Future, whose value will be its own.
     Followed {
         /// Which.
@@ -107,6 +120,51 @@ pub enum Event {
     },
     /// Someone outside ended its session.
     Cancelled,
+}
+
+/// How many of some Futures a thread needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Needed {
+    /// All of them.
+    All,
+    /// One.
+    Any,
+}
+
+impl From<Until> for Needed {
+    fn from(until: Until) -> Needed {
+        match until {
+            Until::All => Needed::All,
+            Until::Any => Needed::Any,
+        }
+    }
+}
+
+impl From<Needed> for Until {
+    fn from(needed: Needed) -> Until {
+        match needed {
+            Needed::All => Until::All,
+            Needed::Any => Until::Any,
+        }
+    }
+}
+
+/// "thread 3", "any of 5 futures (thread 1, thread 2, future `a` and 2 more)".
+pub(crate) fn shown_wait(until: Needed, futures: &[FutureId], count: u64) -> String {
+    let names: Vec<String> = futures.iter().map(FutureId::to_string).collect();
+    let names = names.join(", ");
+    if count == 1 {
+        return names;
+    }
+    let which = match until {
+        Needed::All => "all",
+        Needed::Any => "any",
+    };
+    match count.saturating_sub(futures.len() as u64) {
+        0 => format!("{which} of {count} futures ({names})"),
+        more => format!("{which} of {count} futures ({names} and {more} more)"),
+    }
 }
 
 impl LogEntry {
@@ -165,7 +223,7 @@ impl Event {
             Event::Called { .. } => "called",
             Event::Returned { .. } => "returned",
             Event::Raised { .. } => "raised",
-            Event::Waited { .. } => "waited",
+            Event::Waited { .. } | Event::Awaited { .. } => "waited",
             Event::Followed { .. } => "followed",
             Event::Slept { .. } => "slept",
             Event::Resumed => "resumed",
@@ -194,6 +252,13 @@ impl fmt::Display for Event {
             Event::Raised { attempt: None } => formatter.write_str("the call raised an error"),
             Event::Raised { attempt: Some(attempt) } => write!(formatter, "the call raised an error (try {attempt})"),
             Event::Waited { future } => write!(formatter, "waits for {future}"),
+            Event::Awaited { until, futures, count, deadline } => {
+                let waiting = shown_wait(*until, futures, *count);
+                match deadline {
+                    Some(deadline) => write!(formatter, "waits for {waiting}, until {deadline}"),
+                    None => write!(formatter, "waits for {waiting}"),
+                }
+            }
             Event::Followed { future } => write!(formatter, "ended with {future}"),
             Event::Slept { until } => write!(formatter, "sleeps until {until}"),
             Event::Resumed => formatter.write_str("resumed"),

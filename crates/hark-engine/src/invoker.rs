@@ -27,12 +27,18 @@ pub trait Runner: Send + Sync {
     }
 }
 
+/// A timer of an invoker: when it runs its thread, in the invoker's time, and a number that tells it from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimerId(pub Duration, pub u64);
+
 /// A worker's place, as a runner sees it. What it is asked to invoke comes after what is in the queue already.
 pub trait Seat {
     /// Have these threads run.
     fn invoke(&mut self, threads: &[ThreadId]);
-    /// Have this thread run when so much time has passed.
-    fn invoke_after(&mut self, thread: ThreadId, delay: Duration);
+    /// Have this thread run when so much time has passed. None if that is too much.
+    fn invoke_after(&mut self, thread: ThreadId, delay: Duration) -> Option<TimerId>;
+    /// Forget this timer, if it has not run its thread yet; answers whether that is so.
+    fn disarm(&mut self, timer: TimerId) -> bool;
     /// The worker would like to wait for something outside. If nothing is lost by it, answers true, and another
     /// worker takes its place until [`Seat::end_blocking`].
     fn begin_blocking(&mut self) -> bool;

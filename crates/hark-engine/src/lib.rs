@@ -46,12 +46,12 @@ pub use foreign::{Call, CallError, CallId, Foreign, NoForeign};
 pub use history::{Event, HistoryReader, LogEntry};
 pub use id::{FutureId, NoThreadId, SessionId, Stamp, ThreadId};
 pub use import::{ExportedSession, ImportError, import};
-pub use invoker::{Invoker, Runner, Seat};
+pub use invoker::{Invoker, Runner, Seat, TimerId};
 pub use memory::MemoryStorage;
 pub use output::{Observer, OutputItem};
 pub use record::{
-    About, BeforeMove, Due, FutureRecord, Key, Live, PendingCall, Record, SessionRecord, SessionState, State,
-    Status as ThreadStatus, Versioned,
+    About, Awaiting, BeforeMove, Due, FutureRecord, Interest, Key, Live, PendingCall, Record, SessionRecord,
+    SessionState, State, Status as ThreadStatus, Versioned, Waiter, Waiters,
 };
 pub use report::{Report, SessionError, Status};
 pub use shortage::Shortage;

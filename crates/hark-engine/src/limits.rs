@@ -13,6 +13,9 @@ pub const RESUMED_FUEL: u32 = 1_000;
 /// See [`RESUMED_FUEL`].
 pub const AWAITS_PER_TURN_MAX: u32 = 1_000;
 
+/// A wait for so many Futures counts as one more.
+pub const FUTURES_PER_AWAIT: u32 = 16;
+
 /// How many instructions a turn has where a thread is suspended between instructions.
 pub const TURN_INSTRUCTIONS: u64 = 2_000;
 
@@ -38,11 +41,17 @@ pub const LOCAL_COMMIT_RECORDS_MAX: usize = 2_048;
 /// learned of other Futures.
 pub const STEP_RECORDS_MAX: usize = 28;
 
+/// The same for a step that ends with a wait.
+pub const WAIT_RECORDS_MAX: usize = 10;
+
 /// The most failed threads that one commit puts back for a retry: five records each.
 pub const RETRIES_PER_COMMIT_MAX: usize = 6;
 
 /// The most frames of a trace that runs through threads; what lies in its middle is counted.
 pub const TRACE_FRAMES_MAX: usize = 80;
+
+/// The most Futures that are named where it is told what a thread waits for.
+pub const SHOWN_FUTURES_MAX: usize = 4;
 
 /// The most threads that a deadlock's error lists.
 pub const DEADLOCK_THREADS_MAX: usize = 10;

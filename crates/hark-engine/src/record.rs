@@ -2,6 +2,8 @@
 //!
 //! The memory keeps records as they are, live threads included; a durable storage encodes them (see [`crate::codec`]).
 
+mod waiting;
+
 use std::sync::Arc;
 
 use hark_bytecode::ForeignIndex;
@@ -11,9 +13,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::failure::Failure;
 use crate::id::{FutureId, Stamp, ThreadId};
+use crate::invoker::TimerId;
 use crate::limits::THREADS_MAX;
 use crate::surroundings::Timestamp;
 use crate::suspend::Suspensions;
+pub use waiting::{Awaiting, Interest, Waiter, Waiters};
 
 /// The name of a record within its session. Records of a kind are in the order of their numbers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,7 +53,7 @@ pub enum Record {
     Live(ThreadId, Box<Live>),
     Ready(ThreadId),
     Future(FutureId, FutureRecord),
-    Wait { future: FutureId, waiter: ThreadId },
+    Wait { future: FutureId, waiter: Waiter },
     Todo(FutureId),
     Unawaited(ThreadId, Box<Failure>),
     Broken(ThreadId, Box<Live>),
@@ -181,6 +185,8 @@ pub struct Live {
     pub call: Option<Box<PendingCall>>,
     /// How many times its worker was lost since it last got on.
     pub losses: u32,
+    /// The timer that ends its wait, in memory.
+    pub(crate) timer: Option<TimerId>,
     /// Where it is to be suspended for no reason but to test it.
     pub(crate) suspensions: Option<Box<Suspensions>>,
 }
@@ -220,6 +226,8 @@ pub enum Status {
     Runnable,
     /// It needs a Future's value.
     Waiting(Awaited),
+    /// It needs values of several Futures, or one until a time: which ones it tells when it is run.
+    Awaiting(Box<Awaiting>),
     /// It came to its end with a Future as its value, which its own Future follows.
     Following(Awaited),
     /// It goes on at a time. The value of the `sleep` is the thread's already.
@@ -246,17 +254,10 @@ pub enum FutureRecord {
     Failed(Arc<Failure>),
     /// It has none yet, and this thread waits.
     AwaitedBy(ThreadId),
+    /// It has none yet, and this thread waits for its error only.
+    WatchedBy(ThreadId),
     /// It has none yet, and these wait, or nobody does any more.
     AwaitedByMany(Arc<Waiters>),
-}
-
-/// The continuations of a pending Future.
-#[derive(Debug, Clone, Default)]
-pub struct Waiters {
-    /// Those that came first.
-    pub inline: Vec<ThreadId>,
-    /// There may be more, each with a record of its own. Never unset.
-    pub crowded: bool,
 }
 
 impl Record {
@@ -267,26 +268,10 @@ impl Record {
             Record::Live(thread, _) => Key::Live(*thread),
             Record::Ready(thread) => Key::Ready(*thread),
             Record::Future(future, _) => Key::Future(future.clone()),
-            Record::Wait { future, waiter } => Key::Wait { future: future.clone(), waiter: *waiter },
+            Record::Wait { future, waiter } => Key::Wait { future: future.clone(), waiter: waiter.thread },
             Record::Todo(future) => Key::Todo(future.clone()),
             Record::Unawaited(thread, _) => Key::Unawaited(*thread),
             Record::Broken(thread, _) => Key::Broken(*thread),
-        }
-    }
-}
-
-impl FutureRecord {
-    /// It has none yet, and nobody waits, but someone has awaited it: its failure is dealt with.
-    pub fn awaited() -> FutureRecord {
-        FutureRecord::AwaitedByMany(Arc::default())
-    }
-
-    /// Whether this thread is among those that the record itself knows to wait.
-    pub fn has_waiter(&self, thread: ThreadId) -> bool {
-        match self {
-            FutureRecord::AwaitedBy(waiter) => *waiter == thread,
-            FutureRecord::AwaitedByMany(waiters) => waiters.inline.contains(&thread),
-            FutureRecord::Resolved(_) | FutureRecord::Failed(_) => false,
         }
     }
 }
@@ -337,7 +322,7 @@ impl Live {
     /// What a scan shows of a thread.
     pub fn without_state(status: Status) -> Box<Live> {
         let (calls, call, losses) = (0, None, 0);
-        Box::new(Live { status, state: State::Away, calls, call, losses, suspensions: None })
+        Box::new(Live { status, state: State::Away, calls, call, losses, timer: None, suspensions: None })
     }
 
     /// A thread that has not run yet.
@@ -366,10 +351,23 @@ impl Live {
 
     /// When someone must look at it, if ever. A thread that waits for a Future is woken by who resolves that.
     pub fn due(&self) -> Option<Due> {
-        match self.status {
+        match &self.status {
             Status::Runnable | Status::Calling(_) => Some(Due::AtTakeover),
-            Status::Sleeping(until) => Some(Due::At(until)),
+            Status::Sleeping(until) => Some(Due::At(*until)),
+            Status::Awaiting(awaiting) if awaiting.is_entered => awaiting.deadline.map(Due::At),
+            Status::Awaiting(_) => Some(Due::AtTakeover),
             Status::Waiting(_) | Status::Following(_) => None,
+        }
+    }
+}
+
+impl Status {
+    /// When the thread goes on at the latest, if there is a time.
+    pub fn time(&self) -> Option<Timestamp> {
+        match self {
+            Status::Sleeping(until) => Some(*until),
+            Status::Awaiting(awaiting) => awaiting.deadline,
+            _ => None,
         }
     }
 }
@@ -387,7 +385,7 @@ impl State {
 impl FutureRecord {
     /// Whether it has neither value nor error.
     pub fn is_pending(&self) -> bool {
-        matches!(self, FutureRecord::AwaitedBy(_) | FutureRecord::AwaitedByMany(_))
+        matches!(self, FutureRecord::AwaitedBy(_) | FutureRecord::WatchedBy(_) | FutureRecord::AwaitedByMany(_))
     }
 }
 

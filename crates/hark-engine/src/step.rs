@@ -16,18 +16,21 @@
 
 mod waiters;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hark_machine::{Awaited, Value};
+use hark_machine::{Awaited, Value, Wait};
 
 use crate::commit::Commit;
 use crate::failure::Failure;
 use crate::history::{Event, LogEntry};
 use crate::id::{FutureId, Stamp, ThreadId};
-use crate::record::{About, BeforeMove, FutureRecord, Key, Live, Record, SessionRecord, SessionState, Status};
+use crate::record::{
+    About, Awaiting, BeforeMove, FutureRecord, Key, Live, Record, SessionRecord, SessionState, Status,
+};
 use crate::surroundings::Timestamp;
 pub(crate) use waiters::starts;
-pub use waiters::wake_batch;
+pub use waiters::{Touch, Wanted, wake_batch};
 
 /// What was loaded of a thread.
 #[derive(Debug)]
@@ -40,7 +43,11 @@ pub struct Loaded {
     pub ready: Option<Stamp>,
     /// Its own Future, if someone waits for it.
     pub own: Option<Known>,
-    /// Failed Futures whose errors it was given in this step.
+    /// What it waited for when it was loaded, if that was not just one Future. It stands there until it has an answer.
+    pub awaiting: Option<Box<Awaiting>>,
+    /// Futures of which this step changes who waits for them.
+    pub touches: BTreeMap<FutureId, Touch>,
+    /// Failed Futures, awaited by nobody before, that it awaited in this step.
     pub heard: Vec<ThreadId>,
     /// The Future that it had waited for, and found done without having been woken: its record among the waiters, if it
     /// has one, is still there.
@@ -50,6 +57,13 @@ pub struct Loaded {
     /// Whether the session can be taken up again when its worker is lost. Only then is more kept of it than it needs to
     /// go on: what happened, and threads that failed.
     pub is_resumable: bool,
+}
+
+impl Loaded {
+    /// How many records a commit touches for what the step has gathered of other Futures.
+    pub fn records(&self) -> usize {
+        self.heard.len() + self.touches.values().map(|touch| touch.records(self.thread)).sum::<usize>()
+    }
 }
 
 /// What the session's first thread knows beyond the others: with it the session begins, and often ends.
@@ -85,6 +99,16 @@ pub enum Ending {
     Failed(Arc<Failure>),
     /// It needs the value of a Future that has none: this is its record, if there is one.
     Waits(Awaited, Option<Known>),
+    /// It needs more of these Futures than have values. It is to be looked at again if it is not entered among the waiters of
+    /// all of them.
+    Awaits {
+        /// What it is about from now on.
+        awaiting: Box<Awaiting>,
+        /// What it has asked for.
+        wait: Box<Wait>,
+        /// The wait begins with this.
+        is_new: bool,
+    },
     /// It came to its end with a Future that has no value: this is its record, if there is one.
     Follows(Awaited, Option<Known>),
     /// It goes on at a time.
@@ -108,9 +132,9 @@ pub struct Plan {
     pub look_for_end: bool,
     /// More may wait for the thread's Future than the commit has woken.
     pub wake_rest: bool,
-    /// The thread waits with a record of its own for this Future, which must be read once more: its resolver may have
-    /// looked for such records before there was this one.
-    pub look_again: Option<FutureId>,
+    /// The thread waits with records of its own for these Futures, which must be read once more: their resolvers may have
+    /// looked for such records before there were these.
+    pub look_again: Vec<FutureId>,
 }
 
 impl Plan {
@@ -142,6 +166,9 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
     if let Some(future) = &loaded.found_done {
         commit.delete.push(Key::Wait { future: future.clone(), waiter: loaded.thread });
     }
+    for (future, touch) in &loaded.touches {
+        touch.apply(loaded.thread, future, commit, plan);
+    }
     plan.invoke.extend(commit.fresh.iter().filter_map(|record| match record {
         Record::Live(child, _) => Some(*child),
         _ => None,
@@ -153,9 +180,7 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
         }
         Ending::Stays => {
             // Whoever kept the time may have done so with another clock.
-            if let Status::Sleeping(until) = live.status {
-                plan.timer = Some(until);
-            }
+            plan.timer = live.status.time().filter(|_| is_timed(loaded, &live.status));
             commit.put.push(Record::Live(loaded.thread, live));
         }
         Ending::Sleeps(until) => {
@@ -169,6 +194,15 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
         Ending::Waits(awaited, known) => {
             let status = Status::Waiting(awaited.clone());
             wait(loaded, live, status, awaited, known.as_ref(), commit, plan);
+        }
+        Ending::Awaits { awaiting, .. } => {
+            let status = Status::Awaiting(awaiting.clone());
+            if !awaiting.is_entered {
+                plan.invoke.push(loaded.thread);
+            } else if is_timed(loaded, &status) {
+                plan.timer = awaiting.deadline;
+            }
+            go_on(loaded, live, status, commit);
         }
         Ending::Follows(awaited, known) => {
             let status = Status::Following(awaited.clone());
@@ -184,9 +218,17 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
             if loaded.is_resumable && &*failure.error.kind != "stack" {
                 commit.put.push(Record::Broken(loaded.thread, live));
             }
-            stop(loaded, FutureRecord::Failed(failure.clone()), now, commit, plan);
+            let failure =
+                if is_awaited { Arc::new(Failure { is_awaited, ..Failure::clone(failure) }) } else { failure.clone() };
+            stop(loaded, FutureRecord::Failed(failure), now, commit, plan);
         }
     }
+}
+
+/// Whether a timer is to be armed after the commit for a thread with this status. In memory a wait's timer is armed before,
+/// and kept with the thread, so that whoever ends the wait can disarm it.
+fn is_timed(loaded: &Loaded, status: &Status) -> bool {
+    loaded.is_resumable || matches!(status, Status::Sleeping(_))
 }
 
 /// The thread stays, with this status, until the Future is done.
@@ -213,14 +255,12 @@ fn go_on(loaded: &Loaded, mut live: Box<Live>, status: Status, commit: &mut Comm
 /// The thread stops, and its Future is done.
 fn stop(loaded: &Loaded, done: FutureRecord, now: Timestamp, commit: &mut Commit, plan: &mut Plan) {
     let thread = loaded.thread;
-    let state = match done {
-        FutureRecord::Failed(_) => SessionState::Broken,
-        _ => SessionState::Finished,
-    };
+    let has_failed = matches!(done, FutureRecord::Failed(_));
+    let state = if has_failed { SessionState::Broken } else { SessionState::Finished };
     commit.expect.push((Key::Future(thread.into()), loaded.own.as_ref().map(|own| own.stamp)));
     commit.put.push(Record::Future(thread.into(), done));
     commit.delete.push(Key::Live(thread));
-    let woke = waiters::wake(loaded, commit, plan);
+    let woke = waiters::wake(loaded, has_failed, commit, plan);
     let Some(first) = &loaded.first else {
         // One that was woken is live and will look in its turn. It may do so before this commit returns, and then not
         // see all of it, unless the storage is in memory.
@@ -256,9 +296,15 @@ fn event(ending: &Ending) -> Option<Event> {
             Event::Broke { kind: failure.error.kind.to_string(), message: failure.error.message.to_string() }
         }
         Ending::Waits(awaited, _) => Event::Waited { future: awaited.into() },
+        Ending::Awaits { awaiting, is_new: true, .. } => Event::Awaited {
+            until: awaiting.until.into(),
+            futures: awaiting.futures.iter().map(FutureId::from).collect(),
+            count: awaiting.count,
+            deadline: awaiting.deadline,
+        },
         Ending::Follows(awaited, _) => Event::Followed { future: awaited.into() },
         Ending::Sleeps(until) => Event::Slept { until: *until },
-        Ending::Yielded | Ending::Stays | Ending::Calls(_) => return None,
+        Ending::Yielded | Ending::Stays | Ending::Calls(_) | Ending::Awaits { .. } => return None,
     })
 }
 
@@ -326,8 +372,9 @@ pub fn resolve(
     };
     commit.log.push(LogEntry { time: now, thread: FIRST, event });
     commit.expect.push((Key::Future(future.clone()), known.map(|known| known.stamp)));
+    let has_failed = matches!(done, FutureRecord::Failed(_));
     commit.put.push(Record::Future(future.clone(), done));
-    waiters::wake_waiters(future, known.map(|known| &known.record), commit, plan);
+    waiters::wake_waiters(future, known.map(|known| &known.record), has_failed, commit, plan);
 }
 
 /// A broken session goes on. Its failed threads are put back in further commits, as they may be many; until

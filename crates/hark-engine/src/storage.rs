@@ -13,7 +13,7 @@ use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
 use crate::limits::{COMMIT_RECORDS_MAX, THREADS_MAX};
-use crate::record::{Key, Record, SessionRecord, SessionState, Versioned};
+use crate::record::{FutureRecord, Key, Record, SessionRecord, SessionState, Versioned, Waiter};
 use crate::surroundings::Timestamp;
 
 /// Keeps sessions.
@@ -241,8 +241,16 @@ pub(crate) fn wakes_per_commit(records: &dyn SessionStorage) -> usize {
     (records.commit_records_max() - 8) / 2
 }
 
+/// Whether a Future that is done has failed. One that is not, as its thread is retried, may fail yet.
+pub(crate) fn has_failed(records: &dyn SessionStorage, future: &FutureId) -> Result<bool, StorageError> {
+    let mut found = Vec::with_capacity(1);
+    records.read(&[Key::Future(future.clone())], &mut found)?;
+    let record = found.pop().flatten().map(|found| found.record);
+    Ok(!matches!(record, Some(Record::Future(_, FutureRecord::Resolved(_)))))
+}
+
 /// Those who wait for a Future with records of their own, as many as one commit wakes.
-pub(crate) fn some_waiters(records: &dyn SessionStorage, future: &FutureId) -> Result<Vec<ThreadId>, StorageError> {
+pub(crate) fn some_waiters(records: &dyn SessionStorage, future: &FutureId) -> Result<Vec<Waiter>, StorageError> {
     let waits = records.scan(Range::Waiters(future.clone()), wakes_per_commit(records))?;
     let waiter = |record| match record {
         Record::Wait { waiter, .. } => Some(waiter),

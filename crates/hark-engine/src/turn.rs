@@ -5,6 +5,7 @@ mod batch;
 mod decide;
 mod load;
 mod run;
+mod waits;
 
 use std::mem;
 use std::num::NonZeroU64;
@@ -55,7 +56,7 @@ enum Concluded {
     /// The turn is over.
     Over(Pace),
     /// The step is decided again: something has changed since it was loaded.
-    Again(Loaded, Box<Live>, Next),
+    Again(Box<Loaded>, Box<Live>, Next),
 }
 
 /// What is to be done with a thread that was loaded.
@@ -207,7 +208,7 @@ impl<'a> Worker<'a> {
         let has_nothing_new = loaded.ready.is_none() || matches!(live.status, Status::Calling(_));
         if matches!(next, Next::End(Ending::Stays)) && has_nothing_new && self.session.is_resumable() {
             // It is written down as it is, and so is that nobody has woken it.
-            if let Status::Sleeping(until) = live.status {
+            if let Some(until) = live.status.time() {
                 self.session.note_early(until);
             }
             return Ok(self.nothing_to_do());
@@ -263,7 +264,7 @@ impl<'a> Worker<'a> {
             let outcome = self.make_commit(decided.loaded.thread)?;
             match self.conclude(decided, outcome)? {
                 Concluded::Over(pace) => return Ok(pace),
-                Concluded::Again(was_loaded, was_live, then) => (loaded, live, next) = (was_loaded, was_live, then),
+                Concluded::Again(was_loaded, was_live, then) => (loaded, live, next) = (*was_loaded, was_live, then),
             }
         }
     }
@@ -279,7 +280,7 @@ impl<'a> Worker<'a> {
             return Ok(Concluded::Over(self.nothing_to_do()));
         }
         let next = self.reconsider(&mut loaded, &mut live, ending)?;
-        Ok(Concluded::Again(loaded, live, next))
+        Ok(Concluded::Again(Box::new(loaded), live, next))
     }
 
     /// Makes the step's commit. Where that takes its time, another worker takes this one's place.

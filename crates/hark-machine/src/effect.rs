@@ -17,8 +17,8 @@ pub enum Effect {
     Finished(Value),
     /// It ended with this error.
     Failed(Box<Error>),
-    /// It needs the value of a Future.
-    Await(Awaited),
+    /// It needs the values of Futures.
+    Await(Wait),
     /// It calls a Python function.
     Call(ForeignCall),
     /// It wants to go on after so many seconds, with that number as the value.
@@ -27,7 +27,38 @@ pub enum Effect {
     OutOfFuel,
 }
 
-/// The Future that a thread waits for.
+/// What a thread waits for. The answer is, for `All`, the value of a single Future, or a list of the values of several, in
+/// their order; for `Any` a list of a Future's place among them and its value, or `null` if it is `at_once` and none has
+/// one; or the error of a Future that failed, or of kind `"timeout"`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wait {
+    /// The Futures, each once, in the order in which the program named them. There is one at least.
+    pub futures: Vec<Awaited>,
+    /// How many of them it needs.
+    pub until: Until,
+    /// With `Any`: something else is there already, so that nothing is waited for, and no failure matters.
+    pub at_once: bool,
+    /// How long it waits at most, in seconds, from the moment that the wait begins: a number from 0 on.
+    pub timeout: Option<f64>,
+}
+
+impl Wait {
+    /// A wait for one Future.
+    pub fn one(future: Awaited) -> Wait {
+        Wait { futures: vec![future], until: Until::All, at_once: false, timeout: None }
+    }
+}
+
+/// How many of some Futures a thread needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Until {
+    /// All have values, or one has failed.
+    All,
+    /// One has a value, or all have failed.
+    Any,
+}
+
+/// A Future that a thread waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Awaited {
     /// The Future of the thread with this number.

@@ -13,7 +13,7 @@ use triomphe::Arc;
 
 use crate::builtin;
 use crate::compare;
-use crate::effect::{Effect, Host};
+use crate::effect::{Effect, Host, Wait};
 use crate::error::Error;
 use crate::limits::PRINTED_BYTES_PER_FUEL;
 use crate::program::operation::{CONSUME_FIRST, CONSUME_SECOND, Operation};
@@ -727,7 +727,7 @@ fn execute<H: Host, const COUNTED: bool>(
                 next!();
             }
             Operation::Wait { consume, to, from } => match call::awaited(window.get(from)) {
-                Some(future) => leave!(Exit::Effect(Effect::Await(future))),
+                Some(future) => leave!(Exit::Effect(Effect::Await(Wait::one(future)))),
                 None => {
                     if consume & CONSUME_FIRST != 0 {
                         window.take(to, from);

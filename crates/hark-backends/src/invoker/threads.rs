@@ -12,7 +12,7 @@ mod seat;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -39,6 +39,8 @@ struct Pool {
     aside_max: usize,
     /// How many workers have nothing to do or could still be started. Only a hint: it is read without the lock.
     spare: AtomicUsize,
+    /// How many timers there ever were.
+    timers: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -68,7 +70,15 @@ impl Threads {
     pub fn new(width: usize) -> Threads {
         let width = width.max(1);
         let state = Mutex::new(State::default());
-        Threads { pool: Arc::new(Pool { width, aside_max: aside_max(), spare: AtomicUsize::new(width), state }) }
+        Threads {
+            pool: Arc::new(Pool {
+                width,
+                aside_max: aside_max(),
+                spare: AtomicUsize::new(width),
+                timers: AtomicU64::new(0),
+                state,
+            }),
+        }
     }
 
     /// A pool as wide as the computer's cores.
@@ -241,7 +251,7 @@ impl Pool {
     /// Arms timers. Parked workers wait for the one that was first until now, so that one must know of an earlier one.
     fn arm(&self, state: &mut State, timers: Vec<Timer>) {
         for timer in timers {
-            let earlier = state.queue.first_timer().is_none_or(|first| timer.at < first);
+            let earlier = state.queue.first_timer().is_none_or(|first| timer.id.0 < first);
             state.queue.arm(timer);
             if earlier && let Some(worker) = state.idle.last() {
                 worker.unpark();

@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use hark_bytecode::shortened;
 use hark_engine::outside::Outside;
 use hark_engine::storage::Range;
-use hark_engine::{Event, FutureId, HistoryReader, Key, LogEntry, Record, Report, Summary, ThreadId, ThreadStatus};
+use hark_engine::{
+    Awaiting, Event, FutureId, HistoryReader, Key, LogEntry, Record, Report, Summary, ThreadId, ThreadStatus,
+};
 use hark_machine::{Thread, TraceFrame};
 
 use super::FINISHED;
@@ -85,6 +87,7 @@ fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<Threa
         (thread.state, thread.detail) = match &live.status {
             ThreadStatus::Runnable => (if may_run { "running" } else { "ready" }, String::new()),
             ThreadStatus::Waiting(awaited) => ("waiting", format!("for {}", FutureId::from(awaited))),
+            ThreadStatus::Awaiting(awaiting) => ("waiting", waited_for(awaiting)),
             ThreadStatus::Following(awaited) => ("waiting", format!("at its end for {}", FutureId::from(awaited))),
             ThreadStatus::Sleeping(until) => ("sleeping", format!("until {until}")),
             ThreadStatus::Calling(_) => ("calling", called(session, calls)),
@@ -111,6 +114,13 @@ fn note_children(threads: &mut BTreeMap<ThreadId, Shown>) {
             Some(thread) if parent < child => thread.children.push(child),
             _ => threads.entry(child).or_default().parent = None,
         }
+    }
+}
+
+fn waited_for(awaiting: &Awaiting) -> String {
+    match awaiting.deadline {
+        Some(deadline) => format!("for {awaiting}, until {deadline}"),
+        None => format!("for {awaiting}"),
     }
 }
 

@@ -10,7 +10,7 @@ use super::text::live_from_summary;
 use super::{CodecError, bounded, read_thread};
 use crate::failure::Failure;
 use crate::limits::{COUNT_MAX, TRIES_MAX, WAITERS_INLINE_MAX};
-use crate::record::{FutureRecord, Live, PendingCall, State, Status, Waiters};
+use crate::record::{FutureRecord, Interest, Live, PendingCall, State, Status, Waiter, Waiters};
 use crate::surroundings::Timestamp;
 
 const FUTURE_MAGIC: [u8; 4] = *b"HkFu";
@@ -51,7 +51,7 @@ pub fn live(summary: &str, content: &[u8], program: &Program) -> Result<Box<Live
     let (mut reader, _) = Reader::open(content, "thread", LIVE_MAGIC, VERSION)?;
     live.state = match (reader.byte()?, &live.status) {
         (0, Status::Following(_)) => State::Ended,
-        (1, Status::Runnable | Status::Waiting(_) | Status::Sleeping(_) | Status::Calling(_)) => {
+        (1, Status::Runnable | Status::Waiting(_) | Status::Awaiting(_) | Status::Sleeping(_) | Status::Calling(_)) => {
             State::Present(Thread::restore(reader.bytes()?, program)?)
         }
         _ => return Err(reader.invalid("the state of a thread of this status").into()),
@@ -87,7 +87,14 @@ pub fn future_content(future: &FutureRecord) -> Vec<u8> {
             writer.byte(3);
             writer.byte(u8::from(waiters.crowded));
             writer.unsigned(waiters.inline.len() as u64);
-            waiters.inline.iter().for_each(|waiter| writer.unsigned(waiter.0));
+            for waiter in &waiters.inline {
+                writer.unsigned(waiter.thread.0);
+                writer.byte(interest_byte(waiter.interest));
+            }
+        }
+        FutureRecord::WatchedBy(waiter) => {
+            writer.byte(4);
+            writer.unsigned(waiter.0);
         }
     }
     writer.seal(FUTURE_MAGIC, VERSION)
@@ -109,13 +116,41 @@ pub fn future(content: &[u8], program: &Program) -> Result<FutureRecord, CodecEr
         3 => {
             let crowded = reader.byte()? == 1;
             let count = bounded(reader.count()?, WAITERS_INLINE_MAX, "waiters")?;
-            let inline = (0..count).map(|_| read_thread(&mut reader)).collect::<Result<_, _>>()?;
+            let inline = (0..count).map(|_| read_waiter(&mut reader)).collect::<Result<_, _>>()?;
             FutureRecord::AwaitedByMany(Arc::new(Waiters { inline, crowded }))
         }
+        4 => FutureRecord::WatchedBy(read_thread(&mut reader)?),
         _ => return Err(reader.invalid("a Future").into()),
     };
     reader.finish()?;
     Ok(future)
+}
+
+/// One who waits for a Future.
+///
+/// # Errors
+/// If it is damaged.
+pub fn read_waiter(reader: &mut Reader<'_>) -> Result<Waiter, WireError> {
+    let thread = read_thread(reader)?;
+    let interest = interest_of(reader.byte()?).ok_or_else(|| reader.invalid("what a waiter waits for"))?;
+    Ok(Waiter { thread, interest })
+}
+
+/// What a waiter waits for, as a number.
+pub fn interest_byte(interest: Interest) -> u8 {
+    match interest {
+        Interest::Outcome => 0,
+        Interest::Failure => 1,
+    }
+}
+
+/// What a waiter waits for, if this is such a number.
+pub fn interest_of(byte: u8) -> Option<Interest> {
+    match byte {
+        0 => Some(Interest::Outcome),
+        1 => Some(Interest::Failure),
+        _ => None,
+    }
 }
 
 /// A failure.
@@ -140,6 +175,7 @@ fn write_failure(writer: &mut Writer, failure: &Failure) {
     let error = &failure.error;
     writer.unsigned(failure.root.0);
     writer.unsigned(failure.at.0);
+    writer.byte(failure.is_awaited.into());
     writer.string(&error.kind);
     writer.string(&error.message);
     writer.bytes(&write_values([&error.data]));
@@ -156,6 +192,7 @@ fn write_failure(writer: &mut Writer, failure: &Failure) {
 fn read_failure(reader: &mut Reader<'_>, program: &Program) -> Result<Failure, CodecError> {
     let root = read_thread(reader)?;
     let at = Timestamp::try_from(reader.unsigned()?).map_err(|_| CodecError::OutOfRange("times"))?;
+    let is_awaited = reader.byte()? == 1;
     let kind = reader.string()?;
     let mut error = Error::new(kind, reader.string()?);
     error.data = read_values(reader.bytes()?, program)?.pop().unwrap_or_default();
@@ -168,5 +205,5 @@ fn read_failure(reader: &mut Reader<'_>, program: &Program) -> Result<Failure, C
             Ok(TraceFrame { thread, function, span })
         })
         .collect::<Result<_, WireError>>()?;
-    Ok(Failure { error, root, at })
+    Ok(Failure { error, root, at, is_awaited })
 }

@@ -19,6 +19,14 @@ fn numbers_of_threads() {
     let is_live = |text: &str| live_from_summary(text).is_ok();
     bounded(THREADS_MAX - 1, |f| format!(r#"{{"status": "waiting", "future": {{"thread": {f}}}}}"#), is_live);
     bounded(Timestamp::MAX.0, |time| format!(r#"{{"status": "sleeping", "until": {time}}}"#), is_live);
+    let awaiting = |count: u64, deadline: u64| {
+        format!(
+            r#"{{"status": "awaiting", "until": "any", "futures": [], "count": {count}, "deadline": {deadline},
+            "entered": true}}"#
+        )
+    };
+    bounded(COUNT_MAX, |count| awaiting(count, 0), is_live);
+    bounded(Timestamp::MAX.0, |deadline| awaiting(0, deadline), is_live);
     bounded(COUNT_MAX, |call| format!(r#"{{"status": "calling", "call": {call}}}"#), is_live);
     bounded(COUNT_MAX, |calls| format!(r#"{{"status": "runnable", "calls": {calls}}}"#), is_live);
     bounded(TRIES_MAX.into(), |losses| format!(r#"{{"status": "runnable", "losses": {losses}}}"#), is_live);

@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{CodecError, bounded};
-use crate::history::{Event, LogEntry};
+use crate::history::{Event, LogEntry, Needed};
 use crate::id::{FutureId, ThreadId};
-use crate::limits::{COUNT_MAX, TRIES_MAX};
-use crate::record::{Live, SessionRecord, Status};
+use crate::limits::{COUNT_MAX, SHOWN_FUTURES_MAX, TRIES_MAX};
+use crate::record::{Awaiting, Live, SessionRecord, Status};
 use crate::surroundings::Timestamp;
 
 /// What a thread is about, in JSON.
@@ -20,9 +20,21 @@ use crate::surroundings::Timestamp;
 enum StatusText {
     Runnable,
     Waiting { future: FutureId },
+    Awaiting(AwaitingText),
     Following { future: FutureId },
     Sleeping { until: Timestamp },
     Calling { call: u64 },
+}
+
+/// What a thread waits for, in JSON.
+#[derive(Serialize, Deserialize)]
+struct AwaitingText {
+    until: Needed,
+    futures: Vec<FutureId>,
+    count: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deadline: Option<Timestamp>,
+    entered: bool,
 }
 
 /// A thread's summary in JSON.
@@ -51,6 +63,13 @@ pub fn live_summary(live: &Live) -> String {
     let status = match &live.status {
         Status::Runnable => StatusText::Runnable,
         Status::Waiting(awaited) => StatusText::Waiting { future: awaited.into() },
+        Status::Awaiting(awaiting) => StatusText::Awaiting(AwaitingText {
+            until: awaiting.until.into(),
+            futures: awaiting.futures.iter().map(FutureId::from).collect(),
+            count: awaiting.count,
+            deadline: awaiting.deadline,
+            entered: awaiting.is_entered,
+        }),
         Status::Following(awaited) => StatusText::Following { future: awaited.into() },
         Status::Sleeping(until) => StatusText::Sleeping { until: *until },
         Status::Calling(call) => StatusText::Calling { call: *call },
@@ -134,6 +153,12 @@ pub fn live_from_summary(summary: &str) -> Result<Box<Live>, CodecError> {
     let status = match text.status {
         StatusText::Runnable => Status::Runnable,
         StatusText::Waiting { future } => Status::Waiting(awaited(future)),
+        StatusText::Awaiting(AwaitingText { until, futures, count, deadline, entered }) => {
+            let futures: Vec<Awaited> = bounded(futures.len(), SHOWN_FUTURES_MAX, "Futures")
+                .map(|_| futures.into_iter().map(awaited).collect())?;
+            let (until, count) = (until.into(), bounded(count, COUNT_MAX, "Futures")?);
+            Status::Awaiting(Box::new(Awaiting { futures, count, until, deadline, is_entered: entered }))
+        }
         StatusText::Following { future } => Status::Following(awaited(future)),
         StatusText::Sleeping { until } => Status::Sleeping(until),
         StatusText::Calling { call } => Status::Calling(bounded(call, COUNT_MAX, "calls")?),

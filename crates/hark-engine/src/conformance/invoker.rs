@@ -151,18 +151,25 @@ fn timers_are_not_early(invoker: &Arc<dyn Invoker>) {
     const DELAYS: [u64; 4] = [30, 10, 20, 0];
     let begun = Instant::now();
     let order = Arc::new(Mutex::new(Vec::new()));
-    let seen = order.clone();
+    let (seen, disarmed) = (order.clone(), Mutex::new(None));
     let act = move |thread: ThreadId, seat: &mut dyn Seat| match thread.0.checked_sub(1) {
         None => {
             for (index, delay) in DELAYS.iter().enumerate() {
                 seat.invoke_after(ThreadId(index as u64 + 1), Duration::from_millis(*delay));
             }
-            // One that never comes.
-            seat.invoke_after(ThreadId(99), Duration::MAX);
+            // Those that never come: one is too late, one is disarmed at once, and one by another turn.
+            assert_eq!(seat.invoke_after(ThreadId(99), Duration::MAX), None);
+            let timer = seat.invoke_after(ThreadId(98), Duration::ZERO).expect("it is a time");
+            assert!(seat.disarm(timer) && !seat.disarm(timer));
+            let timer = seat.invoke_after(ThreadId(97), Duration::from_millis(25));
+            *disarmed.lock().unwrap_or_else(PoisonError::into_inner) = timer;
         }
         Some(index) => {
             let delay = Duration::from_millis(DELAYS[index as usize]);
             assert!(begun.elapsed() >= delay, "a timer of {delay:?} was early");
+            if let Some(timer) = disarmed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                seat.disarm(timer);
+            }
             seen.lock().unwrap_or_else(PoisonError::into_inner).push(delay.as_millis());
         }
     };

@@ -10,7 +10,7 @@ use crate::commit::{Commit, Outcome};
 use crate::failure::Failure;
 use crate::id::{FutureId, SessionId, Stamps, ThreadId};
 use crate::limits::THREADS_MAX;
-use crate::record::{FutureRecord, Key, Live, Record, SessionRecord, SessionState, State, Status};
+use crate::record::{FutureRecord, Interest, Key, Live, Record, SessionRecord, SessionState, State, Status, Waiter};
 use crate::storage::{Range, SessionStorage, Storage};
 use crate::surroundings::Timestamp;
 
@@ -97,12 +97,12 @@ fn every_kind() -> Vec<Record> {
         Record::Live(ThreadId(3), live()),
         Record::Ready(ThreadId(3)),
         resolved(3, 4),
-        Record::Wait { future: ThreadId(3).into(), waiter: ThreadId(4) },
+        Record::Wait { future: ThreadId(3).into(), waiter: watcher(4) },
         Record::Todo(ThreadId(3).into()),
         Record::Unawaited(ThreadId(3), Box::new(failure)),
         Record::Broken(ThreadId(3), live()),
         Record::Future(FutureId::Promise("mail/1".into()), FutureRecord::AwaitedBy(ThreadId(3))),
-        Record::Wait { future: FutureId::Promise("mail/1".into()), waiter: ThreadId(4) },
+        Record::Wait { future: FutureId::Promise("mail/1".into()), waiter: Waiter::of_outcome(ThreadId(4)) },
         Record::Todo(FutureId::Promise("mail/1".into())),
     ]
 }
@@ -124,6 +124,8 @@ fn what_is_put_is_read(suite: &Suite) {
             Record::Live(_, live) => assert!(matches!(live.state, State::Present(_)), "the thread's state is missing"),
             Record::Session(session) => assert_eq!(session.ended, Some(Timestamp(7))),
             Record::Unawaited(_, failure) => assert_eq!(&*failure.error.message, "x"),
+            Record::Wait { future: FutureId::Thread(_), waiter } => assert_eq!(*waiter, watcher(4)),
+            Record::Wait { waiter, .. } => assert_eq!(*waiter, Waiter::of_outcome(ThreadId(4))),
             _ => {}
         }
     }
@@ -205,6 +207,11 @@ fn a_renewed_thread_has_another_version_and_is_the_same(suite: &Suite) {
     assert!(matches!(found.state, State::Present(_)), "it is as it was");
 }
 
+/// One who waits for a failure only.
+fn watcher(thread: u64) -> Waiter {
+    Waiter { thread: ThreadId(thread), interest: Interest::Failure }
+}
+
 fn scans_are_in_order(suite: &Suite) {
     suite.begin();
     suite.records.reserve(1_000).expect("numbers can be reserved");
@@ -213,10 +220,10 @@ fn scans_are_in_order(suite: &Suite) {
     assert_eq!(suite.commit(first), Outcome::Done);
     let waiting = Status::Waiting(Awaited::Thread(9));
     let other = Box::new(Live { status: waiting.clone(), ..*live() });
-    let waits = [8, 2, 5].map(|waiter| Record::Wait { future: ThreadId(7).into(), waiter: ThreadId(waiter) });
+    let waits = [8, 2, 5].map(|waiter| Record::Wait { future: ThreadId(7).into(), waiter: watcher(waiter) });
     let mut second = commit(2, Vec::from(waits));
     second.put.push(Record::Live(ThreadId(500), other));
-    second.put.push(Record::Wait { future: ThreadId(8).into(), waiter: ThreadId(1) });
+    second.put.push(Record::Wait { future: ThreadId(8).into(), waiter: Waiter::of_outcome(ThreadId(1)) });
     second.delete = [0, 1, 64, 999].map(|thread| Key::Live(ThreadId(thread))).to_vec();
     assert_eq!(suite.commit(second), Outcome::Done);
 
@@ -235,6 +242,7 @@ fn scans_are_in_order(suite: &Suite) {
     let waiters = suite.records.scan(Range::Waiters(ThreadId(7).into()), 9).expect("waiters can be scanned");
     let expected = [2, 5, 8].map(|waiter| Key::Wait { future: ThreadId(7).into(), waiter: ThreadId(waiter) });
     assert_eq!(waiters.iter().map(Record::key).collect::<Vec<_>>(), expected);
+    assert!(matches!(waiters[0], Record::Wait { waiter, .. } if waiter == watcher(2)), "{waiters:?}");
     let crowds = suite.records.scan(Range::Crowds, 9).expect("Futures with many waiters can be scanned");
     let expected = [(7, 2), (8, 1)]
         .map(|(future, waiter)| Key::Wait { future: ThreadId(future).into(), waiter: ThreadId(waiter) });

@@ -5,13 +5,13 @@ use std::ops::Bound;
 
 use crate::failure::Failure;
 use crate::id::{FutureId, Stamp, ThreadId};
-use crate::record::{FutureRecord, Key, Live, Record, SessionRecord, Status, Versioned};
+use crate::record::{FutureRecord, Interest, Key, Live, Record, SessionRecord, Status, Versioned, Waiter};
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
     session: Option<(Stamp, SessionRecord)>,
     promises: BTreeMap<FutureId, (Stamp, FutureRecord)>,
-    waits: BTreeMap<(FutureId, ThreadId), Stamp>,
+    waits: BTreeMap<(FutureId, ThreadId), (Stamp, Interest)>,
     todos: BTreeMap<FutureId, Stamp>,
     unawaited: BTreeMap<ThreadId, (Stamp, Box<Failure>)>,
     /// Threads that failed, without their states: nobody can take up a session in memory again.
@@ -24,7 +24,10 @@ impl Table {
         let record = match key {
             Key::Session => Record::Session(Box::new(self.session.as_ref()?.1.clone())),
             Key::Future(future) => Record::Future(future.clone(), self.promises.get(future)?.1.clone()),
-            Key::Wait { future, waiter } => Record::Wait { future: future.clone(), waiter: *waiter },
+            Key::Wait { future, waiter } => {
+                let (_, interest) = self.waits.get(&(future.clone(), *waiter))?;
+                wait((future, waiter), *interest)
+            }
             Key::Todo(future) => Record::Todo(future.clone()),
             Key::Unawaited(thread) => Record::Unawaited(*thread, self.unawaited.get(thread)?.1.clone()),
             Key::Broken(thread) => broken(*thread),
@@ -37,7 +40,7 @@ impl Table {
         match key {
             Key::Session => Some(self.session.as_ref()?.0),
             Key::Future(future) => Some(self.promises.get(future)?.0),
-            Key::Wait { future, waiter } => self.waits.get(&(future.clone(), *waiter)).copied(),
+            Key::Wait { future, waiter } => Some(self.waits.get(&(future.clone(), *waiter))?.0),
             Key::Todo(future) => self.todos.get(future).copied(),
             Key::Unawaited(thread) => Some(self.unawaited.get(thread)?.0),
             Key::Broken(thread) => self.broken.get(thread).copied(),
@@ -49,7 +52,9 @@ impl Table {
         match record {
             Record::Session(session) => self.session = Some((stamp, *session)),
             Record::Future(future, record) => drop(self.promises.insert(future, (stamp, record))),
-            Record::Wait { future, waiter } => drop(self.waits.insert((future, waiter), stamp)),
+            Record::Wait { future, waiter } => {
+                self.waits.insert((future, waiter.thread), (stamp, waiter.interest));
+            }
             Record::Todo(future) => drop(self.todos.insert(future, stamp)),
             Record::Unawaited(thread, failure) => drop(self.unawaited.insert(thread, (stamp, failure))),
             Record::Broken(thread, _) => drop(self.broken.insert(thread, stamp)),
@@ -72,16 +77,16 @@ impl Table {
     pub fn waiters(&self, future: &FutureId, limit: usize) -> Vec<Record> {
         let range = (future.clone(), ThreadId(0))..=(future.clone(), ThreadId(u64::MAX));
         let waits = self.waits.range(range).take(limit);
-        waits.map(|((future, waiter), _)| Record::Wait { future: future.clone(), waiter: *waiter }).collect()
+        waits.map(|((future, waiter), (_, interest))| wait((future, waiter), *interest)).collect()
     }
 
     pub fn crowds(&self, limit: usize) -> Vec<Record> {
         let mut crowds: Vec<Record> = Vec::new();
         let mut from = Bound::Unbounded;
         while crowds.len() < limit
-            && let Some((future, waiter)) = self.waits.range((from, Bound::Unbounded)).next().map(|(key, _)| key)
+            && let Some(((future, waiter), (_, interest))) = self.waits.range((from, Bound::Unbounded)).next()
         {
-            crowds.push(Record::Wait { future: future.clone(), waiter: *waiter });
+            crowds.push(wait((future, waiter), *interest));
             from = Bound::Excluded((future.clone(), ThreadId(u64::MAX)));
         }
         crowds
@@ -99,6 +104,10 @@ impl Table {
     pub fn broken(&self, limit: usize) -> Vec<Record> {
         self.broken.keys().take(limit).map(|thread| broken(*thread)).collect()
     }
+}
+
+fn wait((future, waiter): (&FutureId, &ThreadId), interest: Interest) -> Record {
+    Record::Wait { future: future.clone(), waiter: Waiter { thread: *waiter, interest } }
 }
 
 fn broken(thread: ThreadId) -> Record {

@@ -71,10 +71,11 @@ impl Outside<'_> {
 
     fn wake_rest(&self, future: &FutureId, stamps: &mut Stamps<'_>) -> Result<(), StorageError> {
         let mut plan = Plan::default();
+        let has_failed = storage::has_failed(&*self.records, future)?;
         loop {
             let waiters = storage::some_waiters(&*self.records, future)?;
             let mut commit = Commit::new(stamps.next());
-            step::wake_batch(future, &waiters, &mut commit, &mut plan);
+            step::wake_batch(future, &waiters, has_failed, &mut commit, &mut plan);
             let outcome = self.records.commit(&mut commit)?;
             if waiters.is_empty() && outcome == Outcome::Done {
                 return Ok(());

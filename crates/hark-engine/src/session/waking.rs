@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Session;
 use crate::commit::{Commit, Outcome};
 use crate::id::{FutureId, ThreadId};
-use crate::invoker::Seat;
+use crate::invoker::{Seat, TimerId};
 use crate::record::{FutureRecord, Key, Record};
 use crate::storage::{Range, StorageError};
 use crate::turn::Worker;
@@ -65,7 +65,13 @@ impl Seat for NoSeat<'_> {
     }
 
     // The rest is asked for by threads that run, and none does here.
-    fn invoke_after(&mut self, _thread: ThreadId, _delay: Duration) {}
+    fn invoke_after(&mut self, _thread: ThreadId, _delay: Duration) -> Option<TimerId> {
+        None
+    }
+
+    fn disarm(&mut self, _timer: TimerId) -> bool {
+        false
+    }
 
     fn begin_blocking(&mut self) -> bool {
         false

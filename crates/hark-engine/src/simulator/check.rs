@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hark_machine::text_of;
+use hark_machine::{Program, text_of};
 
 use super::Act;
 use super::universe::Universe;
 use super::world::{Count, World};
 use crate::history::{Event, LostOutput};
-use crate::id::{SessionId, ThreadId};
+use crate::id::{FutureId, SessionId, ThreadId};
 use crate::record::{FutureRecord, Key, Record, SessionState};
 use crate::report::{Report, Status, root_causes};
 use crate::step;
@@ -44,7 +44,7 @@ impl Universe {
             if let Some(expected) = expected {
                 self.compare(&ended, expected)?;
             }
-            world.check_leftovers(&id)?;
+            world.check_leftovers(&id, self.program())?;
             world.check_history(&id)?;
             for report in world.reports.iter().filter(|report| report.session == id) {
                 self.check_report(report, &ended)?;
@@ -134,17 +134,23 @@ impl Universe {
 }
 
 impl World {
-    fn check_leftovers(&self, id: &SessionId) -> Result<(), String> {
+    fn check_leftovers(&self, id: &SessionId, program: &Program) -> Result<(), String> {
         let Some(kept) = self.disk.sessions.get(id) else { return Ok(()) };
         // Who would remove them is dead, and nobody takes a session that is over.
         let may_be_woken = self.is_lost(kept.server);
         // Nobody looks for what a thread that was dropped had waited for.
         let may_wait = self.disk.record(id).is_some_and(|record| record.state == SessionState::Cancelled);
         let may_live = may_wait && may_be_woken;
+        // Whoever was to wake the many who waited for a Future may be lost, while other Futures have let all of them go on.
+        let was_lost = self.count.deaths > 0;
+        let is_done = |future: &FutureId| {
+            let found = self.disk.read(id, &Key::Future(future.clone()), program).ok().flatten();
+            matches!(found.map(|found| found.record), Some(Record::Future(_, record)) if !record.is_pending())
+        };
         let is_left = |key: &&Key| match key {
             Key::Live(_) => !may_live,
             Key::Ready(_) => !may_be_woken,
-            Key::Wait { .. } | Key::Todo(_) => !may_wait,
+            Key::Wait { future, .. } | Key::Todo(future) => !(may_wait || was_lost && is_done(future)),
             _ => false,
         };
         let left: Vec<&Key> = kept.rows.keys().filter(is_left).collect();

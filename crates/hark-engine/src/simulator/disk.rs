@@ -10,7 +10,7 @@ use crate::codec;
 use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
-use crate::record::{Due, Key, Record, SessionRecord, Versioned};
+use crate::record::{Due, Key, Record, SessionRecord, Versioned, Waiter};
 use crate::storage::{Everything, Range, StorageError};
 
 #[derive(Debug, Default, Clone)]
@@ -251,7 +251,8 @@ fn encode(record: &Record, stamp: Stamp, program: &Program) -> Row {
         }
         Record::Future(_, future) => content = codec::future_content(future),
         Record::Unawaited(_, failure) => content = codec::failure_content(failure),
-        Record::Ready(_) | Record::Wait { .. } | Record::Todo(_) => {}
+        Record::Wait { waiter, .. } => content.push(codec::interest_byte(waiter.interest)),
+        Record::Ready(_) | Record::Todo(_) => {}
     }
     Row { stamp, due, summary, content }
 }
@@ -264,7 +265,10 @@ fn decode(key: &Key, row: &Row, program: &Program) -> Result<Record, StorageErro
         Key::Broken(thread) => Record::Broken(thread, live()?),
         Key::Ready(thread) => Record::Ready(thread),
         Key::Future(future) => Record::Future(future, codec::future(&row.content, program)?),
-        Key::Wait { future, waiter } => Record::Wait { future, waiter },
+        Key::Wait { future, waiter } => {
+            let interest = row.content.first().and_then(|byte| codec::interest_of(*byte)).expect("it was written");
+            Record::Wait { future, waiter: Waiter { thread: waiter, interest } }
+        }
         Key::Todo(future) => Record::Todo(future),
         Key::Unawaited(thread) => Record::Unawaited(thread, Box::new(codec::failure(&row.content, program)?)),
     })

@@ -8,7 +8,7 @@ use super::Shared;
 use super::universe::Holding;
 use super::world::{Health, Hint, Number};
 use crate::id::ThreadId;
-use crate::invoker::{Invoker, Runner, Seat};
+use crate::invoker::{Invoker, Runner, Seat, TimerId};
 
 /// The hints of one server.
 pub(super) struct Hints {
@@ -60,7 +60,11 @@ impl Seat for Worker<'_> {
         self.hints.pause();
     }
 
-    fn invoke_after(&mut self, _thread: ThreadId, _delay: Duration) {
+    fn invoke_after(&mut self, _thread: ThreadId, _delay: Duration) -> Option<TimerId> {
+        unreachable!("timers of sessions that are kept are in the storage");
+    }
+
+    fn disarm(&mut self, _timer: TimerId) -> bool {
         unreachable!("timers of sessions that are kept are in the storage");
     }
 

@@ -1,13 +1,13 @@
 //! Races and chains, played step by step on the memory storage. Whatever is decided by `step` alone is seen here
 //! without a machine: what a run came to is made up.
 
-use hark_machine::{Error, Thread};
+use hark_machine::{Error, Thread, Until};
 
 use super::*;
 use crate::commit::Outcome;
 use crate::conformance::sample::{about, program};
 use crate::id::{SessionId, Stamps};
-use crate::record::{Record, State, Versioned};
+use crate::record::{Due, Interest, Record, State, Versioned, Waiter, Waiters};
 use crate::storage::{Range, SessionStorage, Storage};
 use crate::{MemoryStorage, Timestamp};
 
@@ -78,6 +78,8 @@ impl World {
             live: Some(stamp),
             ready,
             own,
+            awaiting: None,
+            touches: BTreeMap::new(),
             heard: Vec::new(),
             found_done: None,
             first,
@@ -114,6 +116,20 @@ impl World {
 
     fn waiting(&self, future: u64) -> Ending {
         Ending::Waits(Awaited::Thread(future), self.future(future))
+    }
+
+    /// A step of a thread that is to be something to Futures from then on, and then waits for them or goes on.
+    fn touches(&mut self, thread: u64, futures: &[(u64, Wanted)], ending: &Ending) -> Plan {
+        let mut held = self.load(thread);
+        for (future, wanted) in futures {
+            let touch = Touch { known: self.future(*future), wanted: *wanted, is_new: false, has_record: false };
+            held.loaded.touches.insert(ThreadId(*future).into(), touch);
+        }
+        self.commit(held, ending).ok().expect("nobody disturbs this step")
+    }
+
+    fn unawaited(&self) -> Vec<Key> {
+        self.records.scan(Range::Unawaited, 9).unwrap().iter().map(Record::key).collect()
     }
 
     fn following(&self, future: u64) -> Ending {
@@ -246,7 +262,7 @@ fn many_may_wait_for_one_future() {
     let mut world = World::new(WAITERS + 1);
     for waiter in 0..WAITERS {
         let plan = world.waits(waiter, WAITERS);
-        assert_eq!(plan.look_again.is_some(), waiter >= 16, "{waiter}");
+        assert_eq!(!plan.look_again.is_empty(), waiter >= 16, "{waiter}");
     }
     let plan = world.step(WAITERS, &finished(7));
     assert!(plan.wake_rest);
@@ -262,7 +278,7 @@ fn many_may_wait_for_one_future() {
 /// Answers whether all are woken.
 fn wake_some(world: &mut World, future: u64, woken: &mut Vec<ThreadId>) -> bool {
     let waits = world.records.scan(Range::Waiters(ThreadId(future).into()), 12).unwrap();
-    let waiters: Vec<ThreadId> = waits
+    let waiters: Vec<Waiter> = waits
         .iter()
         .map(|record| match record {
             Record::Wait { waiter, .. } => *waiter,
@@ -271,7 +287,8 @@ fn wake_some(world: &mut World, future: u64, woken: &mut Vec<ThreadId>) -> bool 
         .collect();
     let mut commit = Commit::new(world.stamps.next());
     let mut plan = Plan::default();
-    wake_batch(&ThreadId(future).into(), &waiters, &mut commit, &mut plan);
+    let has_failed = matches!(world.future(future).map(|known| known.record), Some(FutureRecord::Failed(_)));
+    wake_batch(&ThreadId(future).into(), &waiters, has_failed, &mut commit, &mut plan);
     assert!(commit.put.len() + commit.delete.len() <= 32);
     assert_eq!(world.records.commit(&mut commit), Ok(Outcome::Done));
     woken.append(&mut plan.invoke);
@@ -290,7 +307,7 @@ fn a_waiter_beyond_the_sixteenth_is_seen_or_sees() {
     while !wake_some(&mut world, 19, &mut woken) {}
     assert_eq!(woken, ids(&[16]));
     let plan = world.commit(late, &waiting).ok().expect("a crowded Future is not expected to stay as it is");
-    assert_eq!(plan.look_again, Some(ThreadId(19).into()));
+    assert_eq!(plan.look_again, [ThreadId(19).into()]);
     assert_value(world.future(19), 7);
 }
 
@@ -377,6 +394,117 @@ fn a_retried_thread_is_awaited_if_it_was() {
         world.step(1, &failure);
         assert_eq!(world.records.scan(Range::Unawaited, 9).unwrap().is_empty(), was_awaited);
     }
+}
+
+const WATCHES: Wanted = Wanted::Entered(Interest::Failure);
+const WAITS: Wanted = Wanted::Entered(Interest::Outcome);
+
+/// A thread that waits for these Futures.
+fn awaits(futures: &[u64], until: Until, deadline: Option<u64>, is_entered: bool) -> Ending {
+    let futures = futures.iter().copied().map(Awaited::Thread).collect();
+    let wait = Wait { futures, until, at_once: false, timeout: None };
+    let awaiting = Box::new(Awaiting::new(&wait, deadline.map(Timestamp), is_entered));
+    Ending::Awaits { awaiting, wait: Box::new(wait), is_new: true }
+}
+
+#[test]
+fn who_needs_all_hears_of_one_value_and_of_every_failure() {
+    let mut world = World::new(4);
+    world.touches(0, &[(1, WATCHES), (2, WATCHES), (3, WAITS)], &awaits(&[1, 2, 3], Until::All, None, true));
+    assert!(world.step(1, &finished(1)).invoke.is_empty(), "it waits for another one's value");
+    assert_eq!(world.step(2, &failed(2)).invoke, ids(&[0]));
+    assert!(world.unawaited().is_empty());
+    assert_eq!(world.step(3, &finished(3)).invoke, ids(&[0]));
+}
+
+#[test]
+fn a_future_of_which_another_value_is_wanted_has_its_waiter_once() {
+    let mut world = World::new(2);
+    world.touches(0, &[(1, WATCHES)], &awaits(&[1], Until::All, None, true));
+    world.touches(0, &[(1, WAITS)], &awaits(&[1], Until::All, None, true));
+    assert!(matches!(world.future(1).unwrap().record, FutureRecord::AwaitedBy(ThreadId(0))));
+    assert_eq!(world.step(1, &finished(1)).invoke, ids(&[0]));
+}
+
+/// However often a thread asks for a Future for a while, it is there once, and it leaves nothing but the mark that the
+/// Future was awaited.
+#[test]
+fn who_waits_no_more_leaves_the_waiters() {
+    for crowd in [0, 3, 20] {
+        let mut world = World::new(crowd + 3);
+        let future = crowd + 1;
+        (1..=crowd).for_each(|waiter| drop(world.waits(waiter, future)));
+        let before = world.future(future).map(|known| Waiters::of(&known.record)).unwrap_or_default();
+        for _ in 0..5 {
+            world.touches(0, &[(future, WAITS)], &awaits(&[future], Until::All, Some(9), true));
+            world.touches(0, &[(future, Wanted::Left)], &Ending::Yielded);
+        }
+        let after = world.future(future).map(|known| Waiters::of(&known.record));
+        assert_eq!(after, Some(Waiters { crowded: crowd > 16, ..before }));
+        let waits = world.records.scan(Range::Waiters(ThreadId(future).into()), 99).unwrap().len() as u64;
+        assert_eq!(waits, crowd.saturating_sub(16));
+        assert!(!world.step(future, &failed(future)).invoke.contains(&ThreadId(0)));
+        assert!(world.unawaited().is_empty(), "it was awaited for a while");
+    }
+}
+
+#[test]
+fn a_future_that_was_awaited_only_once_looked_at_is_awaited() {
+    let mut world = World::new(2);
+    world.touches(0, &[(1, Wanted::Awaited)], &Ending::Yielded);
+    assert!(world.step(1, &failed(1)).invoke.is_empty());
+    assert!(world.unawaited().is_empty());
+    let Some(FutureRecord::Failed(failure)) = world.future(1).map(|known| known.record) else { panic!() };
+    assert!(failure.is_awaited);
+}
+
+#[test]
+fn of_a_crowd_only_those_are_woken_who_want_to_hear() {
+    for has_failed in [false, true] {
+        let mut world = World::new(42);
+        for waiter in 0..40 {
+            let wanted = if waiter % 2 == 0 { WAITS } else { WATCHES };
+            world.touches(waiter, &[(41, wanted)], &awaits(&[41], Until::All, None, true));
+        }
+        let plan = world.step(41, &if has_failed { failed(41) } else { finished(1) });
+        let mut woken = plan.invoke;
+        while !wake_some(&mut world, 41, &mut woken) {}
+        woken.sort_unstable();
+        let expected = (0..40).filter(|waiter| has_failed || waiter % 2 == 0);
+        assert_eq!(woken, expected.map(ThreadId).collect::<Vec<_>>());
+        assert!(world.records.scan(Range::Waiters(ThreadId(41).into()), 99).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn children_that_are_awaited_together_are_written_with_their_waiter() {
+    let mut world = World::new(1);
+    let mut held = world.load(0);
+    for number in 1..=100 {
+        held.commit.fresh.push(Record::Live(ThreadId(number), new_live()));
+        let wanted = if number == 100 { WAITS } else { WATCHES };
+        let touch = Touch { known: None, wanted, is_new: true, has_record: false };
+        held.loaded.touches.insert(ThreadId(number).into(), touch);
+    }
+    let futures: Vec<u64> = (1..=100).collect();
+    assert!(world.commit(held, &awaits(&futures, Until::All, None, true)).is_ok());
+    assert!(world.step(50, &finished(1)).invoke.is_empty());
+    assert_eq!(world.step(51, &failed(51)).invoke, ids(&[0]));
+    assert_eq!(world.step(100, &finished(2)).invoke, ids(&[0]));
+}
+
+#[test]
+fn a_wait_that_is_not_entered_is_looked_at_again() {
+    let mut world = World::new(2);
+    let plan = world.step(0, &awaits(&[1], Until::Any, Some(9), false));
+    assert_eq!((plan.invoke, plan.timer), (ids(&[0]), None));
+    assert_eq!(world.load(0).live.due(), Some(Due::AtTakeover));
+    let mut world = World::new(2);
+    let mut held = world.load(0);
+    held.loaded.is_resumable = true;
+    let plan = world.commit(held, &awaits(&[1], Until::Any, Some(9), true)).ok().expect("nobody disturbs this step");
+    assert_eq!((plan.invoke, plan.timer), (ids(&[]), Some(Timestamp(9))));
+    assert_eq!(world.load(0).live.due(), Some(Due::At(Timestamp(9))));
 }
 
 #[test]

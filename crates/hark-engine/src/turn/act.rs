@@ -1,9 +1,11 @@
 //! What follows a commit. All of it is hints, or work that the commit has recorded as still to be done.
 
+use std::mem;
+
 use super::{Pace, Worker};
 use crate::commit::Outcome;
 use crate::id::{FutureId, ThreadId};
-use crate::record::{FutureRecord, Key, Record, SessionState};
+use crate::record::{FutureRecord, Key, Record, SessionState, Waiter};
 use crate::remote::Told;
 use crate::session::Try;
 use crate::step::{self, Ending};
@@ -24,10 +26,10 @@ impl Worker<'_> {
         self.hand_out(thread);
         match timer {
             Some(until) if self.session.is_resumable() => self.note_time(thread, until, ending),
-            Some(until) => self.seat.invoke_after(thread, until.since(self.session.steady_now())),
+            Some(until) => drop(self.seat.invoke_after(thread, until.since(self.session.steady_now()))),
             None => {}
         }
-        if let Some(future) = self.plan.look_again.take() {
+        for future in mem::take(&mut self.plan.look_again) {
             self.look_again(future, thread)?;
         }
         let look_for_end = self.plan.look_for_end;
@@ -50,6 +52,8 @@ impl Worker<'_> {
         }
         Ok(match (self.call.take(), ending) {
             (Some((call, place)), _) => Pace::Called(call, place),
+            // It has more to do before it waits.
+            (None, Ending::Awaits { awaiting, .. }) if !awaiting.is_entered => Pace::Long,
             (None, Ending::Yielded) => Pace::Long,
             (None, _) => Pace::Short,
         })
@@ -92,7 +96,7 @@ impl Worker<'_> {
     /// that is not theirs, this hint counts until that is done: the others may be carried out before, and the session
     /// would look like a deadlock.
     fn count(&mut self, led_to: usize) {
-        let has_more_to_do = self.plan.look_for_end || self.plan.wake_rest || self.plan.look_again.is_some();
+        let has_more_to_do = self.plan.look_for_end || self.plan.wake_rest || !self.plan.look_again.is_empty();
         let given_up = u64::from(!has_more_to_do && led_to > 0);
         if led_to as u64 > given_up {
             self.session.add_activity(led_to as u64 - given_up);
@@ -109,24 +113,25 @@ impl Worker<'_> {
         else {
             return Ok(());
         };
-        self.wake_batch(&future, &[waiter])
+        self.wake_batch(&future, &[Waiter::of_outcome(waiter)], true)
     }
 
     /// Wakes those who wait for a Future with records of their own, some with each commit.
     pub(crate) fn wake_rest(&mut self, future: &FutureId) -> Result<(), StorageError> {
+        let has_failed = storage::has_failed(self.session.records(), future)?;
         loop {
             let waiters = storage::some_waiters(self.session.records(), future)?;
-            self.wake_batch(future, &waiters)?;
+            self.wake_batch(future, &waiters, has_failed)?;
             if waiters.is_empty() {
                 return Ok(());
             }
         }
     }
 
-    fn wake_batch(&mut self, future: &FutureId, waiters: &[ThreadId]) -> Result<(), StorageError> {
+    fn wake_batch(&mut self, future: &FutureId, waiters: &[Waiter], has_failed: bool) -> Result<(), StorageError> {
         loop {
             self.commit.reset(self.stamps.next());
-            step::wake_batch(future, waiters, &mut self.commit, &mut self.plan);
+            step::wake_batch(future, waiters, has_failed, &mut self.commit, &mut self.plan);
             // It expects nothing, and is harmless if it is done twice.
             if self.session.records().commit(&mut self.commit)? == Outcome::Done {
                 break;

@@ -111,7 +111,7 @@ impl Worker<'_> {
         let outcome = self.known_outcome(decided.loaded.thread, outcome?)?;
         match self.conclude(decided, outcome)? {
             Concluded::Over(pace) => Ok(pace),
-            Concluded::Again(loaded, live, next) => self.go_on(loaded, live, next, since),
+            Concluded::Again(loaded, live, next) => self.go_on(*loaded, live, next, since),
         }
     }
 }

@@ -7,8 +7,9 @@ use hark_machine::{Awaited, Error, Value};
 
 use super::load::known;
 use super::{Next, Worker};
+use crate::failure::Failure;
 use crate::history::{Event, LogEntry};
-use crate::id::ThreadId;
+use crate::id::{FutureId, ThreadId};
 use crate::limits::STEP_RECORDS_MAX;
 use crate::record::{FutureRecord, Key, Live, State, Status};
 use crate::session::{CallState, Over};
@@ -42,6 +43,7 @@ impl Worker<'_> {
                 let awaited = awaited.clone();
                 unless_entered(self.consult(loaded, live, awaited)?, loaded.thread)
             }
+            Status::Awaiting(_) => self.ask_again(loaded, live)?,
             Status::Following(awaited) => {
                 let awaited = awaited.clone();
                 unless_entered(self.follow(loaded, live, awaited)?, loaded.thread)
@@ -113,6 +115,7 @@ impl Worker<'_> {
     ) -> Result<Next, StorageError> {
         match ending {
             Ending::Waits(awaited, _) => self.consult(loaded, live, awaited),
+            Ending::Awaits { wait, .. } => self.consult_many(loaded, live, wait),
             Ending::Follows(awaited, _) => self.follow(loaded, live, awaited),
             // What it was woken for has come meanwhile.
             Ending::Stays => self.by_status(loaded, live, false),
@@ -129,6 +132,10 @@ impl Worker<'_> {
     ) -> Result<Next, StorageError> {
         let known = self.look_at(&awaited)?;
         note_done(loaded, live, &awaited, known.as_ref());
+        // It may have left this Future's waiters in this step, or awaited it for a time.
+        if !loaded.touches.is_empty() {
+            loaded.touches.remove(&FutureId::from(&awaited));
+        }
         match known.as_ref().map(|known| &known.record) {
             Some(FutureRecord::Resolved(value)) => {
                 if matches!(live.status, Status::Waiting(_)) {
@@ -140,7 +147,7 @@ impl Worker<'_> {
                 if matches!(live.status, Status::Waiting(_)) {
                     self.log(loaded.thread, Event::Resumed);
                 }
-                self.hear(loaded, &awaited);
+                self.hear(loaded, &awaited, failure);
                 live.status = Status::Runnable;
                 let next = self.fail(live, failure.error.clone());
                 Ok(self.unless_full(loaded, next))
@@ -156,7 +163,7 @@ impl Worker<'_> {
         Ok(Next::End(match known.as_ref().map(|known| &known.record) {
             Some(FutureRecord::Resolved(value)) => Ending::Finished(value.clone()),
             Some(FutureRecord::Failed(failure)) => {
-                self.hear(loaded, &awaited);
+                self.hear(loaded, &awaited, failure);
                 Ending::Failed(Arc::new(self.session.failure(failure.error.clone(), loaded.thread)))
             }
             _ => Ending::Follows(awaited, known),
@@ -176,13 +183,15 @@ impl Worker<'_> {
     }
 
     /// The thread is given this Future's error.
-    fn hear(&self, loaded: &mut Loaded, awaited: &Awaited) {
-        if let Awaited::Thread(future) = awaited {
+    fn hear(&self, loaded: &mut Loaded, awaited: &Awaited, failure: &Failure) {
+        if let Awaited::Thread(future) = awaited
+            && !failure.is_awaited
+        {
             loaded.heard.push(ThreadId(*future));
         }
     }
 
-    fn resume(&self, live: &mut Live, value: Value) -> Next {
+    pub(super) fn resume(&self, live: &mut Live, value: Value) -> Next {
         live.status = Status::Runnable;
         match &mut live.state {
             State::Present(thread) => {
@@ -211,7 +220,7 @@ impl Worker<'_> {
 
     /// Whether any step's commit has room for what this one has gathered so far.
     pub(super) fn has_room(&self, loaded: &Loaded) -> bool {
-        loaded.heard.len() <= self.session.records().commit_records_max() - STEP_RECORDS_MAX
+        loaded.records() <= self.session.records().commit_records_max() - STEP_RECORDS_MAX
     }
 }
 
@@ -219,7 +228,7 @@ impl Worker<'_> {
 fn unless_entered(next: Next, thread: ThreadId) -> Next {
     match &next {
         Next::End(Ending::Waits(_, Some(known)) | Ending::Follows(_, Some(known)))
-            if known.record.has_waiter(thread) =>
+            if known.record.interest_of(thread).is_some() =>
         {
             Next::End(Ending::Stays)
         }

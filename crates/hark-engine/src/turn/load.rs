@@ -1,9 +1,12 @@
 //! What a turn begins with: a thread, as the storage has it.
 
+use std::collections::BTreeMap;
+use std::mem;
+
 use super::{Pace, Worker};
 use crate::commit::Outcome;
 use crate::id::ThreadId;
-use crate::record::{Key, Live, Record, SessionState, Versioned};
+use crate::record::{Key, Live, Record, SessionState, Status, Versioned};
 use crate::step::{self, First, Known, Loaded};
 use crate::storage::StorageError;
 
@@ -28,6 +31,8 @@ impl Worker<'_> {
             live: None,
             ready: None,
             own: None,
+            awaiting: None,
+            touches: BTreeMap::new(),
             heard: Vec::new(),
             found_done: None,
             first: None,
@@ -46,6 +51,9 @@ impl Worker<'_> {
         loaded.live = Some(stamp);
         loaded.ready = ready.map(|ready| ready.stamp);
         loaded.own = known(own);
+        if let Status::Awaiting(awaiting) = &content.status {
+            loaded.awaiting = Some(awaiting.clone());
+        }
         Ok(self.load_session(&mut loaded)?.then_some((loaded, content)))
     }
 
@@ -57,6 +65,15 @@ impl Worker<'_> {
         loaded.own = known(own);
         if !self.load_session(loaded)? {
             return Ok(false);
+        }
+        for (future, mut touch) in mem::take(&mut loaded.touches) {
+            if !touch.is_new {
+                let [found] = self.read([Key::Future(future.clone())])?;
+                touch.known = known(found);
+            }
+            if touch.known.as_ref().is_none_or(|known| known.record.is_pending()) {
+                loaded.touches.insert(future, touch);
+            }
         }
         let begins = |first: &First| first.session.is_none();
         Ok(match loaded.live {

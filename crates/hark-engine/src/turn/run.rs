@@ -7,12 +7,13 @@ use std::time::Duration;
 use hark_bytecode::{ForeignIndex, shortened};
 use hark_machine::{Awaited, Effect, Error, ForeignCall, Host, Thread, Value};
 
+use super::waits::is_plain;
 use super::{Next, Worker};
 use crate::commit::Commit;
 use crate::foreign::{Call, CallId};
 use crate::history::{Event, LogEntry};
 use crate::id::ThreadId;
-use crate::limits::{AWAITS_PER_TURN_MAX, RESUMED_FUEL, SLEEP_MAX, TURN_FUEL};
+use crate::limits::{AWAITS_PER_TURN_MAX, FUTURES_PER_AWAIT, RESUMED_FUEL, SLEEP_MAX, TURN_FUEL};
 use crate::record::{Live, PendingCall, Record, State, Status};
 use crate::session::Session;
 use crate::step::{Ending, Loaded};
@@ -20,12 +21,18 @@ use crate::storage::StorageError;
 use crate::suspend;
 
 /// Gathers what a running thread does for its step's commit.
-struct Gather<'a> {
+pub(super) struct Gather<'a> {
     session: &'a Session,
     commit: &'a mut Commit,
     thread: ThreadId,
     /// Numbers could not be reserved. The run is void.
     error: Option<StorageError>,
+}
+
+impl<'a> Gather<'a> {
+    pub fn new(session: &'a Session, commit: &'a mut Commit, thread: ThreadId) -> Gather<'a> {
+        Gather { session, commit, thread, error: None }
+    }
 }
 
 impl Host for Gather<'_> {
@@ -78,7 +85,7 @@ impl Worker<'_> {
     pub(super) fn run_thread(&mut self, loaded: &mut Loaded, live: &mut Live) -> Result<Next, StorageError> {
         let fuel = if self.awaits == 0 { TURN_FUEL } else { RESUMED_FUEL };
         let session = self.session;
-        let mut gather = Gather { session, commit: &mut self.commit, thread: loaded.thread, error: None };
+        let mut gather = Gather::new(session, &mut self.commit, loaded.thread);
         // Only threads that are here are ever run.
         let State::Present(thread) = &mut live.state else { return Ok(Next::End(Ending::Stays)) };
         live.losses = 0;
@@ -103,7 +110,12 @@ impl Worker<'_> {
         self.follow_effect(effect, loaded, live)
     }
 
-    fn follow_effect(&mut self, effect: Effect, loaded: &mut Loaded, live: &mut Live) -> Result<Next, StorageError> {
+    pub(super) fn follow_effect(
+        &mut self,
+        effect: Effect,
+        loaded: &mut Loaded,
+        live: &mut Live,
+    ) -> Result<Next, StorageError> {
         let ending = match effect {
             Effect::Finished(value) => match followed(&value) {
                 Some(awaited) => {
@@ -113,13 +125,14 @@ impl Worker<'_> {
                 None => Ending::Finished(value),
             },
             Effect::Failed(error) => Ending::Failed(Arc::new(self.session.failure(*error, loaded.thread))),
-            Effect::Await(awaited) => {
-                self.awaits += 1;
-                // It will ask again in its next turn.
-                if self.awaits <= AWAITS_PER_TURN_MAX {
-                    return self.consult(loaded, live, awaited);
-                }
-                Ending::Yielded
+            // It will ask again in its next turn.
+            Effect::Await(_) if self.awaits >= AWAITS_PER_TURN_MAX => Ending::Yielded,
+            Effect::Await(wait) => {
+                self.awaits += 1 + wait.futures.len() as u32 / FUTURES_PER_AWAIT;
+                return match wait.futures.first() {
+                    Some(awaited) if is_plain(&wait) => self.consult(loaded, live, awaited.clone()),
+                    _ => self.consult_many(loaded, live, Box::new(wait)),
+                };
             }
             Effect::Call(call) => self.begin_call(call, loaded.thread, live),
             Effect::Sleep(value) => match sleep_duration(&value) {

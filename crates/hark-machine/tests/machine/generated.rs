@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use hark_compiler::{Severity, compile};
-use hark_machine::{Awaited, Effect, Error, Form, Host, Program, Thread, Value, text_of};
+use hark_machine::{Awaited, Effect, Error, Form, Host, Program, Thread, Value, Wait, text_of};
 
 use super::generator;
 use super::support::thread;
@@ -81,6 +81,19 @@ impl World<'_> {
         Some(result)
     }
 
+    /// The answer to a wait; none if a thread takes too long.
+    fn answer(&mut self, wait: &Wait) -> Option<Result<Value, Error>> {
+        let mut values = Vec::new();
+        for future in &wait.futures {
+            let Awaited::Thread(other) = future else { panic!("no program asks for {future:?}") };
+            match self.finish(*other)? {
+                Ok(value) => values.push(value),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        Some(Ok(if values.len() == 1 { values.remove(0) } else { Value::list(values) }))
+    }
+
     fn run(&mut self, thread: &mut Thread) -> Option<Result<Value, Error>> {
         loop {
             let effect = match self.mode {
@@ -92,7 +105,7 @@ impl World<'_> {
                 Effect::Finished(Value::Future(other)) => return self.finish(other),
                 Effect::Finished(value) => return Some(Ok(value)),
                 Effect::Failed(error) => return Some(Err(*error)),
-                Effect::Await(Awaited::Thread(other)) => match self.finish(other)? {
+                Effect::Await(wait) => match self.answer(&wait)? {
                     Ok(value) => thread.resume(value),
                     Err(error) => thread.fail(error),
                 },

@@ -1,11 +1,11 @@
 //! What is to be run, in order, and what is to be run later.
 
-use std::cmp::Ordering;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hark_engine::{Runner, Seat, ThreadId};
+use hark_engine::{Runner, Seat, ThreadId, TimerId};
 
 /// Hints in the order in which they came, and timers.
 #[derive(Default)]
@@ -13,7 +13,7 @@ pub(super) struct Queue {
     batches: VecDeque<Batch>,
     /// How many threads there are in all batches.
     length: usize,
-    timers: BinaryHeap<Timer>,
+    timers: BTreeMap<TimerId, Timer>,
 }
 
 /// Threads of one runner, next to each other in the queue.
@@ -24,8 +24,8 @@ struct Batch {
 
 /// A thread that is to be run at a time.
 pub(super) struct Timer {
-    /// How long after the machine's start.
-    pub at: Duration,
+    /// When, since the machine's start, and which.
+    pub id: TimerId,
     pub runner: Arc<dyn Runner>,
     pub thread: ThreadId,
 }
@@ -97,19 +97,23 @@ impl Queue {
     }
 
     pub fn first_timer(&self) -> Option<Duration> {
-        self.timers.peek().map(|timer| timer.at)
+        self.timers.first_key_value().map(|(id, _)| id.0)
     }
 
     pub fn arm(&mut self, timer: Timer) {
-        self.timers.push(timer);
+        self.timers.insert(timer.id, timer);
+    }
+
+    /// Forgets a timer; gives it, if there was one. Its reference is to be dropped without the lock.
+    pub fn disarm(&mut self, timer: TimerId) -> Option<Timer> {
+        self.timers.remove(&timer)
     }
 
     /// Moves the threads whose time has come to the end of the queue.
     pub fn release_due(&mut self, now: Duration) {
-        while self.timers.peek().is_some_and(|timer| timer.at <= now) {
-            if let Some(timer) = self.timers.pop() {
-                self.push(&timer.runner, [timer.thread]);
-            }
+        while let Some(first) = self.timers.first_entry().filter(|first| first.key().0 <= now) {
+            let timer = first.remove();
+            self.push(&timer.runner, [timer.thread]);
         }
     }
 
@@ -123,10 +127,10 @@ impl Queue {
             self.length -= batch.threads.len();
             forgotten.push(batch.runner);
         }
-        let (gone, kept) = self.timers.drain().partition(|timer| same(&timer.runner, runner));
+        let timers = mem::take(&mut self.timers);
+        let (gone, kept): (BTreeMap<_, _>, _) = timers.into_iter().partition(|(_, timer)| same(&timer.runner, runner));
         self.timers = kept;
-        let gone: BinaryHeap<Timer> = gone;
-        forgotten.extend(gone.into_iter().map(|timer| timer.runner));
+        forgotten.extend(gone.into_values().map(|timer| timer.runner));
         forgotten
     }
 }
@@ -141,24 +145,3 @@ impl Chunk {
 fn same(one: &Arc<dyn Runner>, other: &Arc<dyn Runner>) -> bool {
     std::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other))
 }
-
-// The heap has its greatest at the top, so that the greatest timer is the earliest.
-impl Ord for Timer {
-    fn cmp(&self, other: &Timer) -> Ordering {
-        other.at.cmp(&self.at).then_with(|| other.thread.cmp(&self.thread))
-    }
-}
-
-impl PartialOrd for Timer {
-    fn partial_cmp(&self, other: &Timer) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Timer {
-    fn eq(&self, other: &Timer) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Timer {}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hark_engine::{Runner, Seat, ThreadId};
+use hark_engine::{Runner, Seat, ThreadId, TimerId};
 use rustix::process::{Resource, getrlimit};
 
 use super::queue::{Chunk, Timer};
@@ -64,11 +64,17 @@ impl Seat for PoolSeat<'_> {
         }
     }
 
-    fn invoke_after(&mut self, thread: ThreadId, delay: Duration) {
+    fn invoke_after(&mut self, thread: ThreadId, delay: Duration) -> Option<TimerId> {
         // A time that the system cannot tell never comes.
-        if let (Some(runner), Some(at)) = (self.runner, since_boot().checked_add(delay)) {
-            self.timers.push(Timer { at, runner: runner.clone(), thread });
-        }
+        let at = since_boot().checked_add(delay)?;
+        let id = TimerId(at, self.pool.timers.fetch_add(1, Ordering::Relaxed));
+        self.timers.push(Timer { id, runner: self.runner?.clone(), thread });
+        Some(id)
+    }
+
+    fn disarm(&mut self, timer: TimerId) -> bool {
+        let own = self.timers.iter().position(|held| held.id == timer).map(|place| self.timers.swap_remove(place));
+        own.or_else(|| self.pool.lock().queue.disarm(timer)).is_some()
     }
 
     fn begin_blocking(&mut self) -> bool {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use hark_engine::{
-    Commit, Due, FutureId, Key, Live, LogEntry, Outcome, Record, SessionId, Stamp, StorageError, ThreadId, codec,
+    Commit, Due, FutureId, Key, Live, LogEntry, Outcome, Record, SessionId, Stamp, StorageError, ThreadId, Waiter,
+    codec,
 };
 use hark_machine::Program;
 use rusqlite::types::{FromSql, ToSql, ToSqlOutput};
@@ -67,7 +68,7 @@ enum Row {
     Thread { number: ThreadId, due: Option<i64>, summary: String, content: Content },
     Ready(ThreadId),
     Future { name: FutureId, content: Content },
-    Wait { future: FutureId, thread: ThreadId },
+    Wait { future: FutureId, waiter: Waiter },
     Todo(FutureId),
     Unawaited { thread: ThreadId, content: Vec<u8> },
     Broken { thread: ThreadId, summary: String, content: Content },
@@ -289,12 +290,15 @@ impl Change {
                     content.row()
                 ])?
             }
-            Row::Wait { future, thread } => prepare("REPLACE INTO wait VALUES (?1, ?2, ?3, ?4)")?.execute(params![
-                session,
-                Name(future),
-                thread_number(*thread),
-                stamp
-            ])?,
+            Row::Wait { future, waiter } => {
+                prepare("REPLACE INTO wait VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+                    session,
+                    Name(future),
+                    thread_number(waiter.thread),
+                    stamp,
+                    codec::interest_byte(waiter.interest)
+                ])?
+            }
             Row::Todo(future) => {
                 prepare("REPLACE INTO todo VALUES (?1, ?2, ?3)")?.execute(params![session, Name(future), stamp])?
             }
@@ -354,7 +358,7 @@ fn row_of(record: &Record, program: &Program) -> Row {
         Record::Future(name, future) => {
             Row::Future { name: name.clone(), content: Content::new(codec::future_content(future)) }
         }
-        Record::Wait { future, waiter } => Row::Wait { future: future.clone(), thread: *waiter },
+        Record::Wait { future, waiter } => Row::Wait { future: future.clone(), waiter: *waiter },
         Record::Todo(future) => Row::Todo(future.clone()),
         Record::Unawaited(thread, failure) => {
             Row::Unawaited { thread: *thread, content: codec::failure_content(failure) }

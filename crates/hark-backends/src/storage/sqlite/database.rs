@@ -66,7 +66,7 @@ const SCHEMA: &str = "
         session INTEGER, name TEXT, stamp INTEGER NOT NULL, checksum INTEGER NOT NULL, content BLOB NOT NULL,
         PRIMARY KEY (session, name)) WITHOUT ROWID;
     CREATE TABLE wait (
-        session INTEGER, future, thread INTEGER, stamp INTEGER NOT NULL,
+        session INTEGER, future, thread INTEGER, stamp INTEGER NOT NULL, interest INTEGER NOT NULL,
         PRIMARY KEY (session, future, thread)) WITHOUT ROWID;
     CREATE TABLE todo (session INTEGER, future, stamp INTEGER NOT NULL, PRIMARY KEY (session, future)) WITHOUT ROWID;
     CREATE TABLE unawaited (

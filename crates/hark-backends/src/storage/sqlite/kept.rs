@@ -122,7 +122,10 @@ impl KeptThreads {
                     let bytes = sizes.next().unwrap_or(0) + THREAD_BYTES;
                     let threads = state.sessions.entry(self.session).or_default();
                     let was_fresh = threads.in_hand.remove(&thread).unwrap_or(is_new || begins);
-                    let waits = matches!(live.status, ThreadStatus::Waiting(_) | ThreadStatus::Following(_));
+                    let waits = matches!(
+                        live.status,
+                        ThreadStatus::Waiting(_) | ThreadStatus::Awaiting(_) | ThreadStatus::Following(_)
+                    );
                     let is_fresh = was_fresh && !waits;
                     let kept = Kept { stamp, live, bytes, number: 0, is_fresh };
                     state.put(self.session, thread, kept, since, &mut dropped);

@@ -2,7 +2,7 @@
 
 use hark_bytecode::wire::WireError;
 use hark_engine::limits::THREADS_MAX;
-use hark_engine::{FutureId, Key, NoThreadId, SessionId, SessionRecord, ThreadId, codec};
+use hark_engine::{FutureId, Key, NoThreadId, SessionId, SessionRecord, ThreadId, Waiter, codec};
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
@@ -125,6 +125,14 @@ pub(super) fn thread_of(number: i64) -> Option<ThreadId> {
 pub(super) fn thread_from(row: &Row<'_>, column: usize) -> rusqlite::Result<ThreadId> {
     let number = row.get(column)?;
     thread_of(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+/// A waiter: its thread's number in this column, and what it waits for in the next one.
+pub(super) fn waiter_from(row: &Row<'_>, column: usize) -> rusqlite::Result<Waiter> {
+    let interest: i64 = row.get(column + 1)?;
+    let known = u8::try_from(interest).ok().and_then(codec::interest_of);
+    let interest = known.ok_or(rusqlite::Error::IntegralValueOutOfRange(column + 1, interest))?;
+    Ok(Waiter { thread: thread_from(row, column)?, interest })
 }
 
 /// A Future's name in this column.

@@ -10,7 +10,9 @@ use super::SqliteSession;
 use crate::storage::sqlite::change::{Name, at, stamp_number, stamp_of};
 use crate::storage::sqlite::chunks::whole;
 use crate::storage::sqlite::database::{PLACE_BITS, places};
-use crate::storage::sqlite::row::{Fault, SessionRow, check, future_from, row_parts, thread_from, thread_number};
+use crate::storage::sqlite::row::{
+    Fault, SessionRow, check, future_from, row_parts, thread_from, thread_number, waiter_from,
+};
 use crate::storage::sqlite::seal;
 
 impl SqliteSession {
@@ -64,11 +66,18 @@ impl SqliteSession {
                 check(checksum, seal::of_broken(session, number, &summary))?;
                 (stamp, Record::Broken(*thread, codec::live(&summary, &content, program)?))
             }
-            Key::Ready(_) | Key::Wait { .. } | Key::Todo(_) => {
+            Key::Wait { future, waiter } => {
+                let sql = at!("SELECT stamp, thread, interest FROM ", key);
+                let mut statement = connection.prepare_cached(sql)?;
+                let values = params![session, Name(future), thread_number(*waiter)];
+                let found = statement.query_row(values, |row| Ok((row.get(0)?, waiter_from(row, 1)?)));
+                let Some((stamp, waiter)) = found.optional()? else { return Ok(None) };
+                (stamp, Record::Wait { future: future.clone(), waiter })
+            }
+            Key::Ready(_) | Key::Todo(_) => {
                 let Some(stamp) = stamp_of(connection, session, key)? else { return Ok(None) };
                 let record = match key.clone() {
                     Key::Ready(thread) => Record::Ready(thread),
-                    Key::Wait { future, waiter } => Record::Wait { future, waiter },
                     Key::Todo(future) => Record::Todo(future),
                     _ => return Ok(None),
                 };
@@ -127,11 +136,12 @@ impl SqliteSession {
                 }
             }
             Range::Waiters(future) => {
-                let sql = "SELECT thread FROM wait WHERE session = ?1 AND future = ?2 ORDER BY thread LIMIT ?3";
+                let sql =
+                    "SELECT thread, interest FROM wait WHERE session = ?1 AND future = ?2 ORDER BY thread LIMIT ?3";
                 let mut statement = connection.prepare_cached(sql)?;
                 let mut rows = statement.query(params![session, Name(future), limit])?;
                 while let Some(row) = rows.next()? {
-                    found.push(Record::Wait { future: future.clone(), waiter: thread_from(row, 0)? });
+                    found.push(Record::Wait { future: future.clone(), waiter: waiter_from(row, 0)? });
                 }
             }
             Range::Crowds => {
@@ -141,12 +151,14 @@ impl SqliteSession {
                         UNION ALL
                         SELECT (SELECT min(future) FROM wait WHERE session = ?1 AND future > crowd.future)
                         FROM crowd WHERE crowd.future IS NOT NULL)
-                    SELECT future, (SELECT min(thread) FROM wait WHERE session = ?1 AND wait.future = crowd.future)
-                    FROM crowd WHERE future IS NOT NULL LIMIT ?2";
+                    SELECT wait.future, wait.thread, wait.interest FROM crowd JOIN wait
+                        ON wait.session = ?1 AND wait.future = crowd.future AND wait.thread =
+                            (SELECT min(thread) FROM wait WHERE session = ?1 AND wait.future = crowd.future)
+                    WHERE crowd.future IS NOT NULL LIMIT ?2";
                 let mut statement = connection.prepare_cached(sql)?;
                 let mut rows = statement.query(params![session, limit])?;
                 while let Some(row) = rows.next()? {
-                    found.push(Record::Wait { future: future_from(row, 0)?, waiter: thread_from(row, 1)? });
+                    found.push(Record::Wait { future: future_from(row, 0)?, waiter: waiter_from(row, 1)? });
                 }
             }
             Range::Todos => {

@@ -1,0 +1,160 @@
+//! Who waits for a pending Future, and what a thread that waits for several is about.
+
+use std::fmt;
+
+use hark_machine::{Awaited, Until, Wait};
+
+use super::FutureRecord;
+use crate::history::shown_wait;
+use crate::id::{FutureId, ThreadId};
+use crate::limits::SHOWN_FUTURES_MAX;
+use crate::surroundings::Timestamp;
+
+/// What a waiter wants to know of a Future.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Its value or its error.
+    Outcome,
+    /// Its error. Whoever needs the values of many waits for that of one of them, and must hear of each one's failure.
+    Failure,
+}
+
+/// One who waits for a Future.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiter {
+    /// Who.
+    pub thread: ThreadId,
+    /// For what.
+    pub interest: Interest,
+}
+
+/// The continuations of a pending Future.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Waiters {
+    /// Those that came first, each thread once.
+    pub inline: Vec<Waiter>,
+    /// There may be more, each with a record of its own. Never unset.
+    pub crowded: bool,
+}
+
+/// What a thread waits for, if that is not just one Future.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Awaiting {
+    /// The first of the Futures, for people.
+    pub futures: Vec<Awaited>,
+    /// How many they are.
+    pub count: u64,
+    /// How many of them it needs.
+    pub until: Until,
+    /// When the wait fails, if it has no answer before. It stays what it was when the wait began.
+    pub deadline: Option<Timestamp>,
+    /// Whether it is entered among the waiters of all of them. Until then it is to be looked at again.
+    pub is_entered: bool,
+}
+
+impl Waiter {
+    /// One who waits for whatever becomes of a Future.
+    pub fn of_outcome(thread: ThreadId) -> Waiter {
+        Waiter { thread, interest: Interest::Outcome }
+    }
+
+    /// Whether it is to hear of a Future that is done: of a value, or of a failure.
+    pub fn is_to_hear(self, has_failed: bool) -> bool {
+        has_failed || self.interest == Interest::Outcome
+    }
+}
+
+impl Waiters {
+    /// Those of this Future.
+    pub fn of(record: &FutureRecord) -> Waiters {
+        let one = |thread: ThreadId, interest| Waiters { inline: vec![Waiter { thread, interest }], crowded: false };
+        match record {
+            FutureRecord::AwaitedBy(waiter) => one(*waiter, Interest::Outcome),
+            FutureRecord::WatchedBy(waiter) => one(*waiter, Interest::Failure),
+            FutureRecord::AwaitedByMany(waiters) => Waiters::clone(waiters),
+            FutureRecord::Resolved(_) | FutureRecord::Failed(_) => Waiters::default(),
+        }
+    }
+}
+
+impl From<Waiters> for FutureRecord {
+    fn from(waiters: Waiters) -> FutureRecord {
+        match &waiters.inline[..] {
+            [Waiter { thread, interest: Interest::Outcome }] if !waiters.crowded => FutureRecord::AwaitedBy(*thread),
+            [Waiter { thread, interest: Interest::Failure }] if !waiters.crowded => FutureRecord::WatchedBy(*thread),
+            _ => FutureRecord::AwaitedByMany(waiters.into()),
+        }
+    }
+}
+
+impl FutureRecord {
+    /// It has none yet, and nobody waits, but someone has awaited it: its failure is dealt with.
+    pub fn awaited() -> FutureRecord {
+        Waiters::default().into()
+    }
+
+    /// For what this thread waits, if it is among those that the record itself knows to wait.
+    pub fn interest_of(&self, thread: ThreadId) -> Option<Interest> {
+        match self {
+            FutureRecord::AwaitedBy(waiter) => (*waiter == thread).then_some(Interest::Outcome),
+            FutureRecord::WatchedBy(waiter) => (*waiter == thread).then_some(Interest::Failure),
+            FutureRecord::AwaitedByMany(waiters) => {
+                waiters.inline.iter().find(|waiter| waiter.thread == thread).map(|waiter| waiter.interest)
+            }
+            FutureRecord::Resolved(_) | FutureRecord::Failed(_) => None,
+        }
+    }
+
+    /// Whether some who wait may have records of their own.
+    pub fn is_crowded(&self) -> bool {
+        matches!(self, FutureRecord::AwaitedByMany(waiters) if waiters.crowded)
+    }
+}
+
+impl Awaiting {
+    /// What a thread is about that begins this wait.
+    pub fn new(wait: &Wait, deadline: Option<Timestamp>, is_entered: bool) -> Awaiting {
+        let futures = wait.futures.iter().take(SHOWN_FUTURES_MAX).cloned().collect();
+        Awaiting { futures, count: wait.futures.len() as u64, until: wait.until, deadline, is_entered }
+    }
+}
+
+impl fmt::Display for Awaiting {
+    /// "thread 3", "any of 5 futures (thread 1, thread 2, future `a` and 2 more)". The deadline is left out.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let futures: Vec<FutureId> = self.futures.iter().map(FutureId::from).collect();
+        formatter.write_str(&shown_wait(self.until.into(), &futures, self.count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_shown_in_short() {
+        let shown = |futures: Vec<Awaited>, until| {
+            Awaiting::new(&Wait { futures, until, at_once: false, timeout: None }, None, true).to_string()
+        };
+        let threads = |count| (1..=count).map(Awaited::Thread).collect::<Vec<_>>();
+        assert_eq!(shown(vec![Awaited::Promise("mail/1".into())], Until::All), "future `mail/1`");
+        assert_eq!(shown(threads(2), Until::Any), "any of 2 futures (thread 1, thread 2)");
+        let many = "all of 100000 futures (thread 1, thread 2, thread 3, thread 4 and 99996 more)";
+        assert_eq!(shown(threads(100_000), Until::All), many);
+    }
+
+    #[test]
+    fn waiters_take_the_shortest_form() {
+        let waiter = |interest| Waiter { thread: ThreadId(7), interest };
+        for waiters in [
+            Waiters { inline: vec![waiter(Interest::Outcome)], crowded: false },
+            Waiters { inline: vec![waiter(Interest::Failure)], crowded: false },
+            Waiters { inline: vec![waiter(Interest::Failure)], crowded: true },
+            Waiters::default(),
+        ] {
+            let record = FutureRecord::from(waiters.clone());
+            assert!(record.is_pending());
+            assert_eq!(Waiters::of(&record), waiters);
+        }
+    }
+}

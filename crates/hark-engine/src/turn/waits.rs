@@ -1,0 +1,484 @@
+//! Waits for several Futures, or until a time.
+//!
+//! A thread that needs the values of many waits for the outcome of one of them, chosen by chance among those without a
+//! value, and for the failures of all others. So however its Futures come, it is woken about as often as the logarithm of
+//! their number. One that needs any waits for the outcome of each. Which Futures a wait is for is not written down but
+//! asked of the thread, which stands at the wait until it has an answer.
+//!
+//! A step touches few records. Where a wait needs more than fits it begins with a commit that says only that the thread
+//! waits ([`Awaiting::is_entered`] is false): from then on the thread is certain to wait for these Futures, whatever becomes
+//! of its worker, and what follows may be done in any number of commits, and twice. The same holds when the wait is over and
+//! the thread leaves the waiters of many Futures: what has woken it is there until the step is committed.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hark_machine::{Awaited, Effect, Error, Until, Value, Wait};
+
+use super::load::known;
+use super::run::Gather;
+use super::{Next, Worker};
+use crate::commit::{Commit, Outcome};
+use crate::failure::Failure;
+use crate::history::Event;
+use crate::id::{FutureId, Stamp, ThreadId};
+use crate::limits::{SLEEP_MAX, STEP_RECORDS_MAX, TURN_FUEL, WAIT_RECORDS_MAX};
+use crate::record::{Awaiting, FutureRecord, Interest, Key, Live, State, Status, Versioned};
+use crate::step::{self, Ending, Known, Loaded, Plan, Touch, Wanted};
+use crate::storage::StorageError;
+use crate::surroundings::Timestamp;
+
+/// How many Futures are read at a time.
+const READ_AT_A_TIME: usize = 1_000;
+
+/// The fewest records of a commit that has met others: one Future's, and the thread's.
+const RECORDS_MIN: usize = 8;
+
+/// A Future as it was found.
+enum Seen {
+    /// It has no value. `is_new`: its thread is started by this very step.
+    Pending { known: Option<Known>, is_new: bool },
+    /// It has one.
+    Resolved(Value),
+    /// It has an error.
+    Failed(Arc<Failure>),
+}
+
+/// What was done for a wait in commits of its own.
+#[derive(Default)]
+struct Dealt {
+    /// Failed Futures that are awaited now.
+    heard: BTreeSet<ThreadId>,
+    /// Futures among whose waiters the thread has a record of its own.
+    entered: BTreeMap<FutureId, Interest>,
+    /// The Future whose value it waits for.
+    chosen: Option<usize>,
+}
+
+/// One thing to be done for a wait.
+enum Work {
+    Touch(FutureId, Touch),
+    Hear(ThreadId),
+}
+
+impl Dealt {
+    fn note(&mut self, done: Work) {
+        match done {
+            Work::Hear(failed) => drop(self.heard.insert(failed)),
+            Work::Touch(future, Touch { wanted: Wanted::Entered(interest), .. }) => {
+                self.entered.insert(future, interest);
+            }
+            Work::Touch(..) => {}
+        }
+    }
+}
+
+/// Whether a wait is just for the value of one Future.
+pub(super) fn is_plain(wait: &Wait) -> bool {
+    wait.until == Until::All && wait.timeout.is_none() && wait.futures.len() == 1
+}
+
+impl Worker<'_> {
+    /// What a thread does that was left while it waited: it tells what for.
+    pub(super) fn ask_again(&mut self, loaded: &mut Loaded, live: &mut Live) -> Result<Next, StorageError> {
+        let State::Present(thread) = &mut live.state else { return Ok(Next::End(Ending::Stays)) };
+        let mut gather = Gather::new(self.session, &mut self.commit, loaded.thread);
+        match thread.run(self.session.program(), TURN_FUEL, &mut gather) {
+            Effect::Await(wait) => self.consult_many(loaded, live, Box::new(wait)),
+            // Only a damaged record says of such a thread that it waits.
+            effect => self.follow_effect(effect, loaded, live),
+        }
+    }
+
+    /// What a thread does that waits for these Futures.
+    pub(super) fn consult_many(
+        &mut self,
+        loaded: &mut Loaded,
+        live: &mut Live,
+        wait: Box<Wait>,
+    ) -> Result<Next, StorageError> {
+        let mut dealt = Dealt::default();
+        loop {
+            let seen = self.look_at_all(&wait)?;
+            let now = self.session.steady_now();
+            let deadline = match &live.status {
+                Status::Awaiting(awaiting) => awaiting.deadline,
+                _ => wait.timeout.map(|seconds| now.after(duration_of(seconds))),
+            };
+            let answer = answer_of(&wait, &seen).or_else(|| {
+                let is_over = deadline.is_some_and(|deadline| deadline <= now);
+                is_over.then(|| Err(timeout_error(wait.timeout.unwrap_or(0.0))))
+            });
+            let undo = self.want(loaded, &wait, &seen, answer.is_some(), &mut dealt);
+            let most = if answer.is_some() { STEP_RECORDS_MAX } else { WAIT_RECORDS_MAX };
+            let has_room = loaded.records() <= self.session.records().commit_records_max() - most;
+            match (has_room, &loaded.awaiting) {
+                (true, _) => {
+                    return Ok(match answer {
+                        Some(answer) => self.answer(loaded, live, answer),
+                        None => self.wait_on(loaded, live, wait, deadline),
+                    });
+                }
+                (false, None) => {
+                    undo.take_back(loaded);
+                    let awaiting = Box::new(Awaiting::new(&wait, deadline, false));
+                    return Ok(Next::End(Ending::Awaits { awaiting, wait, is_new: true }));
+                }
+                (false, Some(_)) => {
+                    if !self.settle_waits(loaded, &mut dealt)? {
+                        // The step's commit finds the same.
+                        return Ok(Next::End(Ending::Stays));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The thread goes on with an answer.
+    fn answer(&mut self, loaded: &mut Loaded, live: &mut Live, answer: Result<Value, Error>) -> Next {
+        self.disarm(live);
+        if loaded.awaiting.take().is_some() {
+            self.log(loaded.thread, Event::Resumed);
+        }
+        match answer {
+            Ok(value) => self.resume(live, value),
+            Err(error) => {
+                live.status = Status::Runnable;
+                self.fail(live, error)
+            }
+        }
+    }
+
+    /// The thread waits, entered among the waiters of all of its Futures.
+    fn wait_on(&mut self, loaded: &Loaded, live: &mut Live, wait: Box<Wait>, deadline: Option<Timestamp>) -> Next {
+        self.arm(live, loaded.thread, deadline);
+        let was_entered = loaded.awaiting.as_ref().map(|awaiting| awaiting.is_entered);
+        if was_entered == Some(true) && loaded.records() == 0 {
+            return Next::End(Ending::Stays);
+        }
+        let awaiting = Box::new(Awaiting::new(&wait, deadline, true));
+        Next::End(Ending::Awaits { awaiting, wait, is_new: was_entered.is_none() })
+    }
+
+    /// Notes what the step changes for this wait. Answers how to take that back.
+    fn want(&mut self, loaded: &mut Loaded, wait: &Wait, seen: &[Seen], is_over: bool, dealt: &mut Dealt) -> Undo {
+        if !is_over && wait.until == Until::All {
+            dealt.chosen = self.choose(loaded, seen, dealt.chosen);
+        }
+        let was_entered = loaded.awaiting.as_ref().is_some_and(|awaiting| awaiting.is_entered);
+        let mut undo = Undo { touches: Vec::new(), heard: loaded.heard.len() };
+        for (index, (awaited, seen)) in wait.futures.iter().zip(seen).enumerate() {
+            let future = FutureId::from(awaited);
+            match (seen, awaited) {
+                (Seen::Pending { known, is_new }, _) => {
+                    let record = known.as_ref().map(|known| &known.record);
+                    let is_crowded = record.is_some_and(FutureRecord::is_crowded);
+                    let own = record.and_then(|record| record.interest_of(loaded.thread));
+                    let interest = match wait.until {
+                        Until::All if dealt.chosen != Some(index) => Interest::Failure,
+                        Until::All | Until::Any => Interest::Outcome,
+                    };
+                    let wanted = match is_over {
+                        false => Wanted::Entered(interest),
+                        true if own.is_some() || is_crowded && loaded.awaiting.is_some() => Wanted::Left,
+                        true if record.is_none() => Wanted::Awaited,
+                        true => continue,
+                    };
+                    // The records of those who were entered before say what they must, but for the one that is chosen now.
+                    let has_record = match dealt.entered.get(&future) {
+                        Some(known) => *known == interest,
+                        None => was_entered && (wait.until == Until::Any || interest == Interest::Failure),
+                    };
+                    let touch = Touch { known: known.clone(), wanted, is_new: *is_new, has_record };
+                    let before = loaded.touches.insert(future.clone(), touch);
+                    undo.touches.push((future, before));
+                }
+                (Seen::Failed(failure), Awaited::Thread(thread)) => {
+                    let thread = ThreadId(*thread);
+                    loaded.touches.remove(&future);
+                    if !failure.is_awaited && !dealt.heard.contains(&thread) && !loaded.heard.contains(&thread) {
+                        loaded.heard.push(thread);
+                    }
+                }
+                (Seen::Failed(_) | Seen::Resolved(_), _) => drop(loaded.touches.remove(&future)),
+            }
+        }
+        undo
+    }
+
+    /// The Future whose value the thread waits for: the one for which it waits already, or else any, the last one at first,
+    /// as threads mostly end as they were started.
+    fn choose(&self, loaded: &Loaded, seen: &[Seen], chosen: Option<usize>) -> Option<usize> {
+        let is_pending = |index: &usize| matches!(seen.get(*index), Some(Seen::Pending { .. }));
+        if let Some(chosen) = chosen.filter(is_pending) {
+            return Some(chosen);
+        }
+        let waits_for = |seen: &Seen| match seen {
+            Seen::Pending { known: Some(known), .. } => {
+                known.record.interest_of(loaded.thread) == Some(Interest::Outcome)
+            }
+            _ => false,
+        };
+        if let Some(chosen) = seen.iter().position(waits_for) {
+            return Some(chosen);
+        }
+        let pending: Vec<usize> = (0..seen.len()).filter(is_pending).collect();
+        if loaded.awaiting.is_none() {
+            return pending.last().copied();
+        }
+        let place = self.session.random().checked_rem(pending.len() as u64)?;
+        pending.get(place as usize).copied()
+    }
+
+    fn look_at_all(&mut self, wait: &Wait) -> Result<Vec<Seen>, StorageError> {
+        let mut all = Vec::with_capacity(wait.futures.len());
+        for some in wait.futures.chunks(READ_AT_A_TIME) {
+            let is_new = |awaited: &Awaited| match awaited {
+                Awaited::Thread(thread) => step::starts(&self.commit, ThreadId(*thread)),
+                Awaited::Promise(_) => false,
+            };
+            let new: Vec<bool> = some.iter().map(is_new).collect();
+            let old = some.iter().zip(&new).filter(|(_, is_new)| !**is_new);
+            let keys: Vec<Key> = old.map(|(awaited, _)| Key::Future(awaited.into())).collect();
+            self.found.clear();
+            if !keys.is_empty() {
+                self.session.records().read(&keys, &mut self.found)?;
+            }
+            let mut found = self.found.drain(..);
+            all.extend(new.into_iter().map(|is_new| match is_new {
+                true => Seen::Pending { known: None, is_new },
+                false => seen_of(found.next().flatten()),
+            }));
+        }
+        Ok(all)
+    }
+
+    /// Does what is noted for a wait in commits of its own. The thread stands at the wait, as its record says. Answers whether
+    /// it is still this worker's.
+    fn settle_waits(&mut self, loaded: &mut Loaded, dealt: &mut Dealt) -> Result<bool, StorageError> {
+        let Some(live) = loaded.live else { return Ok(false) };
+        let thread = loaded.thread;
+        let touches = mem::take(&mut loaded.touches).into_iter().filter(|(_, touch)| touch.records(thread) > 0);
+        let heard = mem::take(&mut loaded.heard).into_iter().map(Work::Hear);
+        let mut work: VecDeque<Work> = touches.map(|(future, touch)| Work::Touch(future, touch)).chain(heard).collect();
+        let allowed = self.session.records().commit_records_max();
+        let (mut most, mut plan) = (allowed, Plan::default());
+        while !work.is_empty() {
+            let mut commit = Commit::of_server(self.stamps.next());
+            commit.expect.push((Key::Live(thread), Some(live)));
+            plan.clear();
+            let mut taken = 0;
+            while let Some(next) = work.get(taken)
+                && commit.expect.len() + commit.put.len() + commit.delete.len() + 3 <= most
+            {
+                match next {
+                    Work::Touch(future, touch) => touch.apply(thread, future, &mut commit, &mut plan),
+                    Work::Hear(failed) => commit.delete.push(Key::Unawaited(*failed)),
+                }
+                taken += 1;
+            }
+            let outcome = self.session.records().commit(&mut commit)?;
+            let some: Vec<Work> = work.drain(..taken).collect();
+            if outcome == Outcome::Done {
+                some.into_iter().for_each(|done| dealt.note(done));
+                self.look_after_entering(thread, &plan.look_again)?;
+                most = (2 * most).min(allowed);
+                continue;
+            }
+            if !self.is_still(thread, live)? {
+                return Ok(false);
+            }
+            // Others are done meanwhile, or have other waiters.
+            for again in some.into_iter().rev() {
+                if let Some(left) = self.look_again_at(thread, again)? {
+                    work.push_front(left);
+                }
+            }
+            most = (most / 2).max(RECORDS_MIN);
+        }
+        Ok(true)
+    }
+
+    /// What is left to be done, in sight of what the Future is now.
+    fn look_again_at(&mut self, thread: ThreadId, work: Work) -> Result<Option<Work>, StorageError> {
+        let Work::Touch(future, mut touch) = work else { return Ok(Some(work)) };
+        let [found] = self.read([Key::Future(future.clone())])?;
+        touch.known = known(found);
+        Ok((touch.records(thread) > 0).then_some(Work::Touch(future, touch)))
+    }
+
+    fn is_still(&mut self, thread: ThreadId, live: Stamp) -> Result<bool, StorageError> {
+        let [found] = self.read([Key::Live(thread)])?;
+        Ok(found.is_some_and(|found| found.stamp == live))
+    }
+
+    /// Removes the records of a thread among the waiters of Futures that were being resolved when it got them: their
+    /// resolvers may have looked before.
+    fn look_after_entering(&mut self, thread: ThreadId, futures: &[FutureId]) -> Result<(), StorageError> {
+        for future in futures {
+            let [found] = self.read([Key::Future(future.clone())])?;
+            if !matches!(seen_of(found), Seen::Pending { .. }) {
+                let mut commit = Commit::of_server(self.stamps.next());
+                commit.delete.push(Key::Wait { future: future.clone(), waiter: thread });
+                while self.session.records().commit(&mut commit)? == Outcome::Unknown {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Arms the timer of a wait in memory, in place of the one that it had. A durable one is with the thread's record.
+    fn arm(&mut self, live: &mut Live, thread: ThreadId, deadline: Option<Timestamp>) {
+        self.disarm(live);
+        if let Some(deadline) = deadline.filter(|_| !self.session.is_resumable()) {
+            self.session.add_activity(1);
+            live.timer = self.seat.invoke_after(thread, deadline.since(self.session.steady_now()));
+        }
+    }
+
+    fn disarm(&mut self, live: &mut Live) {
+        if let Some(timer) = live.timer.take()
+            && self.seat.disarm(timer)
+        {
+            // Not the last: this hint is being carried out.
+            self.session.remove_activity(1);
+        }
+    }
+}
+
+/// What a step was to change before it was to change more.
+struct Undo {
+    touches: Vec<(FutureId, Option<Touch>)>,
+    heard: usize,
+}
+
+impl Undo {
+    fn take_back(self, loaded: &mut Loaded) {
+        loaded.heard.truncate(self.heard);
+        for (future, before) in self.touches {
+            match before {
+                Some(touch) => drop(loaded.touches.insert(future, touch)),
+                None => drop(loaded.touches.remove(&future)),
+            }
+        }
+    }
+}
+
+fn seen_of(found: Option<Versioned>) -> Seen {
+    match known(found) {
+        Some(Known { record: FutureRecord::Resolved(value), .. }) => Seen::Resolved(value),
+        Some(Known { record: FutureRecord::Failed(failure), .. }) => Seen::Failed(failure),
+        known => Seen::Pending { known, is_new: false },
+    }
+}
+
+/// The answer to a wait, if there is one already.
+fn answer_of(wait: &Wait, seen: &[Seen]) -> Option<Result<Value, Error>> {
+    match wait.until {
+        Until::All => {
+            let mut values = Vec::with_capacity(seen.len());
+            let mut is_missing = false;
+            for seen in seen {
+                match seen {
+                    Seen::Failed(failure) => return Some(Err(failure.error.clone())),
+                    Seen::Resolved(value) if !is_missing => values.push(value.clone()),
+                    Seen::Resolved(_) => {}
+                    Seen::Pending { .. } => is_missing = true,
+                }
+            }
+            let one = if seen.len() == 1 { values.pop() } else { None };
+            (!is_missing).then(|| Ok(one.unwrap_or_else(|| Value::list(values))))
+        }
+        Until::Any => {
+            let first = seen.iter().enumerate().find_map(|(index, seen)| match seen {
+                Seen::Resolved(value) => Some(vec![Value::Integer(index as i64), value.clone()]),
+                _ => None,
+            });
+            if let Some(first) = first {
+                return Some(Ok(Value::list(first)));
+            }
+            if wait.at_once {
+                return Some(Ok(Value::Null));
+            }
+            let failures = seen.iter().map(|seen| match seen {
+                Seen::Failed(failure) => Some(failure),
+                _ => None,
+            });
+            let last = failures.collect::<Option<Vec<_>>>()?.into_iter().max_by_key(|failure| failure.at)?;
+            Some(Err(last.error.clone()))
+        }
+    }
+}
+
+/// How long a wait is, at most as long as any sleep.
+fn duration_of(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds.max(0.0).min(SLEEP_MAX.as_secs_f64()))
+}
+
+fn timeout_error(seconds: f64) -> Error {
+    let unit = if seconds == 1.0 { "second" } else { "seconds" };
+    Error::new("timeout", format!("there was no value within {seconds} {unit}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(until: Until, at_once: bool) -> Wait {
+        Wait { futures: Vec::new(), until, at_once, timeout: None }
+    }
+
+    fn value(number: i64) -> Seen {
+        Seen::Resolved(Value::Integer(number))
+    }
+
+    fn failed(message: &str, at: u64) -> Seen {
+        Seen::Failed(Arc::new(Failure::new(Error::new("error", message), ThreadId(0), Timestamp(at))))
+    }
+
+    fn pending() -> Seen {
+        Seen::Pending { known: None, is_new: false }
+    }
+
+    fn shown(until: Until, at_once: bool, seen: &[Seen]) -> String {
+        match answer_of(&wait(until, at_once), seen) {
+            None => "waits".to_owned(),
+            Some(Err(error)) => error.message.to_string(),
+            Some(Ok(Value::Integer(one))) => one.to_string(),
+            Some(Ok(Value::Null)) => "null".to_owned(),
+            Some(Ok(list)) => {
+                let items = list.as_list().expect("a list");
+                items.iter().map(|item| format!("{item:?}")).collect::<Vec<_>>().join(" ")
+            }
+        }
+    }
+
+    #[test]
+    fn all_need_values_or_a_failure() {
+        assert_eq!(shown(Until::All, false, &[value(7)]), "7");
+        assert_eq!(shown(Until::All, false, &[value(7), value(8)]), "Integer(7) Integer(8)");
+        assert_eq!(shown(Until::All, false, &[value(7), pending()]), "waits");
+        assert_eq!(shown(Until::All, false, &[pending(), failed("b", 9), failed("c", 5)]), "b", "the first in order");
+    }
+
+    #[test]
+    fn any_needs_one_value_or_all_failures() {
+        assert_eq!(shown(Until::Any, false, &[pending(), value(7), value(8)]), "Integer(1) Integer(7)");
+        assert_eq!(shown(Until::Any, false, &[pending(), failed("a", 1)]), "waits");
+        let failures = [failed("a", 1), failed("b", 9), failed("c", 5)];
+        assert_eq!(shown(Until::Any, false, &failures), "b", "the one that failed last");
+        assert_eq!(shown(Until::Any, true, &failures), "null");
+        assert_eq!(shown(Until::Any, true, &[pending(), pending()]), "null");
+    }
+
+    #[test]
+    fn a_timeout_names_its_seconds() {
+        let message = |seconds| timeout_error(seconds).message.to_string();
+        assert_eq!(message(0.5), "there was no value within 0.5 seconds");
+        assert_eq!(message(1.0), "there was no value within 1 second");
+        assert_eq!(duration_of(f64::INFINITY), SLEEP_MAX);
+        assert_eq!(duration_of(-1.0), Duration::ZERO);
+        assert_eq!(duration_of(f64::NAN), Duration::ZERO);
+    }
+}
