@@ -165,7 +165,10 @@ impl FromIterator<Value> for ListBody {
         let mut items = items.into_iter();
         let mut body = ListBody::default();
         loop {
-            let chunk: Vec<Value> = items.by_ref().take(CHUNK).collect();
+            // Once a list has chunks, its next one will most likely fill up too.
+            let length = if body.chunks.is_empty() { items.size_hint().0.min(CHUNK) } else { CHUNK };
+            let mut chunk = Vec::with_capacity(length);
+            chunk.extend(items.by_ref().take(CHUNK));
             if chunk.len() < CHUNK {
                 body.tail = chunk;
                 return body;
