@@ -90,7 +90,7 @@ fn a_database_of_a_later_release() {
 fn a_folder_where_the_file_should_be() {
     let folder = folder("a_folder_where_the_file_should_be");
     folder.write(".hark/hark.db/x", "");
-    let said = "error: the storage failed: `[FOLDER]/.hark/hark.db` cannot be opened\n";
+    let said = "error: the storage failed: `[FOLDER]/.hark/hark.db` is not a regular file\n";
     for line in ["run -s sqlite x.hk", "sessions", "worker"] {
         folder.hark(line).is(1, "", said);
     }
