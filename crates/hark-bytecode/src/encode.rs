@@ -3,18 +3,20 @@
 //! A sealed document (see [`wire`](crate::wire)) of kind `HkEx`: files, names, foreign functions, functions,
 //! bindings, then each instruction with its span. Lists begin with their count.
 
+mod instruction;
+
 use std::fmt;
 use std::sync::Arc;
 
-use num_bigint::BigInt;
 use sha2::{Digest, Sha256};
 
 use crate::builtins::Builtin;
 use crate::wire::{Reader, WireError, Writer};
 use crate::{
-    Attributes, Binding, Executable, ExecutableError, Foreign, ForeignIndex, Function, FunctionIndex, Instruction,
-    Literal, NameIndex, Retry, Source, Sources, Span,
+    Attributes, Binding, Capture, Executable, ExecutableError, Foreign, ForeignIndex, Function, FunctionIndex, Handler,
+    NameIndex, Retry, Source, Sources, Span,
 };
+use instruction::{read_instruction, write_instruction};
 
 const MAGIC: [u8; 4] = *b"HkEx";
 const VERSION: u8 = 1;
@@ -167,6 +169,14 @@ fn read_foreign(reader: &mut Reader<'_>) -> Result<Foreign, WireError> {
 fn write_function(writer: &mut Writer, function: &Function) {
     writer.string(&function.name);
     list(writer, &function.parameters, |writer, name| writer.unsigned(name.0.into()));
+    list(writer, &function.captures, |writer, capture| {
+        writer.unsigned(capture.name.0.into());
+        writer.byte(capture.is_certain.into());
+    });
+    list(writer, &function.handlers, |writer, handler| {
+        let Handler { start, end, target, height } = *handler;
+        [start, end, target, height].into_iter().for_each(|number| writer.unsigned(number.into()));
+    });
     writer.unsigned(function.foreign.map_or(0, |foreign| u64::from(foreign.0) + 1));
     writer.unsigned(function.start.into());
     writer.unsigned(function.end.into());
@@ -178,6 +188,21 @@ fn read_function(reader: &mut Reader<'_>) -> Result<Function, WireError> {
     Ok(Function {
         name: reader.string()?.into(),
         parameters: read_list(reader, |reader| Ok(NameIndex(reader.unsigned32()?)))?,
+        captures: read_list(reader, |reader| {
+            let name = NameIndex(reader.unsigned32()?);
+            match reader.byte()? {
+                is_certain @ (0 | 1) => Ok(Capture { name, is_certain: is_certain == 1 }),
+                _ => Err(reader.invalid("a capture")),
+            }
+        })?,
+        handlers: read_list(reader, |reader| {
+            Ok(Handler {
+                start: reader.unsigned32()?,
+                end: reader.unsigned32()?,
+                target: reader.unsigned32()?,
+                height: reader.unsigned32()?,
+            })
+        })?,
         foreign: reader.unsigned32()?.checked_sub(1).map(ForeignIndex),
         start: reader.unsigned32()?,
         end: reader.unsigned32()?,
@@ -237,114 +262,4 @@ fn write_span(writer: &mut Writer, span: &Span) {
 
 fn read_span(reader: &mut Reader<'_>) -> Result<Span, WireError> {
     Ok(Span { start: reader.unsigned32()?, end: reader.unsigned32()? })
-}
-
-fn write_instruction(writer: &mut Writer, instruction: &Instruction) {
-    match instruction {
-        Instruction::PushValue(literal) => {
-            writer.byte(0);
-            write_literal(writer, literal);
-        }
-        Instruction::PushBinding(name) => {
-            writer.byte(1);
-            writer.unsigned(name.0.into());
-        }
-        Instruction::Bind(name) => {
-            writer.byte(2);
-            writer.unsigned(name.0.into());
-        }
-        Instruction::Pop => writer.byte(3),
-        Instruction::Call(count) => {
-            writer.byte(4);
-            writer.unsigned((*count).into());
-        }
-        Instruction::AsyncCall(count) => {
-            writer.byte(5);
-            writer.unsigned((*count).into());
-        }
-        Instruction::Wait => writer.byte(6),
-        Instruction::Jump(distance) => {
-            writer.byte(7);
-            writer.signed((*distance).into());
-        }
-        Instruction::JumpIf(distance) => {
-            writer.byte(8);
-            writer.signed((*distance).into());
-        }
-        Instruction::And(distance) => {
-            writer.byte(9);
-            writer.signed((*distance).into());
-        }
-        Instruction::Or(distance) => {
-            writer.byte(10);
-            writer.signed((*distance).into());
-        }
-        Instruction::Return => writer.byte(11),
-    }
-}
-
-fn read_instruction(reader: &mut Reader<'_>) -> Result<Instruction, WireError> {
-    Ok(match reader.byte()? {
-        0 => Instruction::PushValue(read_literal(reader)?),
-        1 => Instruction::PushBinding(NameIndex(reader.unsigned32()?)),
-        2 => Instruction::Bind(NameIndex(reader.unsigned32()?)),
-        3 => Instruction::Pop,
-        4 => Instruction::Call(reader.unsigned32()?),
-        5 => Instruction::AsyncCall(reader.unsigned32()?),
-        6 => Instruction::Wait,
-        7 => Instruction::Jump(reader.signed32()?),
-        8 => Instruction::JumpIf(reader.signed32()?),
-        9 => Instruction::And(reader.signed32()?),
-        10 => Instruction::Or(reader.signed32()?),
-        11 => Instruction::Return,
-        _ => return Err(reader.invalid("an instruction")),
-    })
-}
-
-fn write_literal(writer: &mut Writer, literal: &Literal) {
-    match literal {
-        Literal::Null => writer.byte(0),
-        Literal::Boolean(false) => writer.byte(1),
-        Literal::Boolean(true) => writer.byte(2),
-        Literal::Integer(value) => {
-            writer.byte(3);
-            writer.signed(*value);
-        }
-        Literal::BigInteger(value) => {
-            writer.byte(4);
-            writer.bytes(&value.to_signed_bytes_le());
-        }
-        Literal::Float(value) => {
-            writer.byte(5);
-            writer.float(*value);
-        }
-        Literal::String(value) => {
-            writer.byte(6);
-            writer.string(value);
-        }
-        Literal::Function(function) => {
-            writer.byte(7);
-            writer.unsigned(function.0.into());
-        }
-    }
-}
-
-fn read_literal(reader: &mut Reader<'_>) -> Result<Literal, WireError> {
-    Ok(match reader.byte()? {
-        0 => Literal::Null,
-        1 => Literal::Boolean(false),
-        2 => Literal::Boolean(true),
-        3 => Literal::Integer(reader.signed()?),
-        4 => {
-            let value = BigInt::from_signed_bytes_le(reader.bytes()?);
-            if i64::try_from(&value).is_ok() {
-                return Err(reader.invalid("an integer"));
-            }
-            Literal::BigInteger(Arc::new(value))
-        }
-        5 => Literal::Float(reader.float()?),
-        6 => Literal::String(reader.string()?.into()),
-        7 => Literal::Function(FunctionIndex(reader.unsigned32()?)),
-        _ => return Err(reader.invalid("a literal")),
-    })
 }

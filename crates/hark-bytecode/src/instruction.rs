@@ -2,12 +2,16 @@
 //!
 //! A thread has a *data stack* and a chain of *activation records*. Each record holds the bindings of one call, its
 //! caller, and the place of the call. Distances are relative to the instruction that follows the jump.
+//!
+//! An error that an instruction raises goes to the innermost handler of the record's function whose range holds that
+//! instruction (see [`Handler`](crate::Handler)); if there is none, to the record's caller, as raised by its `CALL`; if
+//! there is no caller, the thread ends with it.
 
 use std::sync::Arc;
 
 use num_bigint::BigInt;
 
-use crate::{FunctionIndex, NameIndex};
+use crate::{FunctionIndex, NameIndex, Pattern};
 
 /// One portable instruction. Stack effects are written `before -- after`, the top on the right.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +42,12 @@ pub enum Instruction {
     And(i32),
     /// `OR d` — `true -- true` and jumps; `false --` and goes on. Raises `type` for anything else.
     Or(i32),
+    /// `CLOSE #n` — `-- f`. A function value of the lambda `#n`, with the values that its captures have in this record
+    /// now. One that is not bound here is not captured. Raises `name` if that is one that the lambda is certain to have.
+    Close(FunctionIndex),
+    /// `UNPACK pattern` — `v -- v xn .. x1`, what the pattern's names stand for in `v`, the first name's uppermost. Raises
+    /// `type` where the pattern has a list and the value has none, `value` where that list has another length.
+    Unpack(Arc<Pattern>),
     /// `RETURN` — `v --` here, `-- v` in the caller. Without a caller the thread ends with `v`.
     Return,
 }

@@ -7,25 +7,30 @@ mod attributes;
 pub mod builtins;
 mod encode;
 mod executable;
+mod handlers;
 mod instruction;
 mod listing;
 mod literal;
 mod local_set;
 mod operator;
+mod pattern;
 mod source;
 mod sources;
+mod verify;
 pub mod wire;
 
 pub use attributes::{Attributes, Retry};
 pub use encode::{DecodeError, ExecutableHash};
 pub use executable::{
-    Binding, Executable, ExecutableError, FOREIGN_ARITY_MAX, Foreign, ForeignIndex, Function, FunctionIndex, Global,
-    NameIndex,
+    Binding, Capture, Executable, ExecutableError, FOREIGN_ARITY_MAX, Foreign, ForeignIndex, Function, FunctionIndex,
+    Global, NameIndex,
 };
+pub use handlers::{Handler, HandlerIndex};
 pub use instruction::{Instruction, Literal};
 pub use listing::Listing;
 pub use literal::{QUOTED_CHARACTERS_MAX, float_text, shortened, string_text, with_short_quotes};
 pub use local_set::LocalSet;
 pub use operator::Operator;
+pub use pattern::{Pattern, PatternPart};
 pub use source::{BYTE_ORDER_MARK, LINE_BREAKS, Location, Source, Span, line_starts};
 pub use sources::{SourceFile, Sources};

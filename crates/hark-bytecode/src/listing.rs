@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::literal::{float_text, string_text};
-use crate::{Binding, Executable, Function, FunctionIndex, Instruction, Literal};
+use crate::{Binding, Executable, Function, FunctionIndex, Handler, Instruction, Literal};
 
 /// Shows an executable's code and bindings.
 pub struct Listing<'a>(pub &'a Executable);
@@ -15,6 +15,9 @@ impl fmt::Display for Listing<'_> {
         writeln!(formatter, " /")?;
         for (index, function) in executable.functions.iter().enumerate() {
             writeln!(formatter, " | ;; {}:", function.label(FunctionIndex(index as u32)))?;
+            for line in function.notes(executable) {
+                writeln!(formatter, " | ;;   {line}")?;
+            }
             for at in function.start..function.end {
                 let (mnemonic, operand) = executable.code[at as usize].assembly(executable);
                 let line = format!(" | {at:4} | {mnemonic:<8} {operand}");
@@ -46,6 +49,21 @@ impl Listing<'_> {
 }
 
 impl Function {
+    /// What the listing says of it before its code: what it captures, and its handlers.
+    fn notes(&self, executable: &Executable) -> Vec<String> {
+        let captures = self.captures.iter().map(|capture| {
+            format!(
+                "captures {}{}",
+                executable.name(capture.name),
+                if capture.is_certain { "" } else { ", if it is bound" }
+            )
+        });
+        let handlers = self.handlers.iter().map(|Handler { start, end, target, height }| {
+            format!("try {start} to {}, catch {target}, height {height}", end - 1)
+        });
+        captures.chain(handlers).collect()
+    }
+
     /// How the listing names it: `#1:bar`, or `#F:foo` for an import.
     pub fn label(&self, index: FunctionIndex) -> String {
         match self.foreign {
@@ -88,6 +106,8 @@ impl Instruction {
             Instruction::JumpIf(distance) => ("JUMPIF", distance.to_string()),
             Instruction::And(distance) => ("AND", distance.to_string()),
             Instruction::Or(distance) => ("OR", distance.to_string()),
+            Instruction::Close(function) => ("CLOSE", executable.function_text(*function)),
+            Instruction::Unpack(pattern) => ("UNPACK", pattern.to_string()),
             Instruction::Return => ("RETURN", String::new()),
         }
     }
