@@ -15,7 +15,10 @@ impl Executable {
         }
         for (name, binding) in &self.bindings {
             let inside = match binding {
-                Binding::Function(function) => (function.0 as usize) < self.functions.len(),
+                Binding::Function(function) => {
+                    let bound = self.functions.get(function.0 as usize);
+                    bound.is_some_and(|function| function.captures.is_empty())
+                }
                 Binding::Foreign(foreign) => (foreign.0 as usize) < self.foreign.len(),
                 Binding::Builtin(_) => true,
             };

@@ -9,14 +9,16 @@ use num_bigint::BigInt;
 use num_traits::FromPrimitive;
 use triomphe::Arc;
 
+use crate::closure::ClosureBody;
 use crate::hash::{Entries, HashBody};
 use crate::list::List;
 use crate::value::Value;
 
-/// `==` of the language: numbers by value, lists and hashes by content, hashes whatever their order.
+/// `==` of the language: numbers by value, lists and hashes by content, hashes whatever their order, closures by their
+/// function and what they have captured.
 pub fn equal(left: &Value, right: &Value) -> bool {
     // Most values hold no others, and need no list of what is left to compare.
-    if left.is_container() { equal_containers(left, right, &mut Known::default()) } else { equal_atoms(left, right) }
+    if left.holds_values() { equal_containers(left, right, &mut Known::default()) } else { equal_atoms(left, right) }
 }
 
 /// Two containers of which some elements are still to be compared.
@@ -31,6 +33,11 @@ enum Open<'a> {
     Hashes {
         left: Entries<'a>,
         right: &'a HashBody,
+    },
+    Closures {
+        left: &'a ClosureBody,
+        right: &'a ClosureBody,
+        next: usize,
     },
 }
 
@@ -53,6 +60,16 @@ fn equal_containers(left: &Value, right: &Value, known: &mut Known) -> bool {
                 },
                 None => None,
             },
+            // Where both lack a name there is nothing to compare.
+            Open::Closures { left, right, next } => {
+                let rest = left.captures().iter().zip(right.captures()).skip(*next);
+                let mut held = rest.inspect(|_| *next += 1).filter(|pair| !matches!(pair, (None, None)));
+                match held.next() {
+                    Some((Some(left), Some(right))) => Some((left, right)),
+                    Some(_) => return false,
+                    None => None,
+                }
+            }
         };
         match pair {
             Some((left, right)) => {
@@ -87,6 +104,15 @@ fn begin_equal<'a>(left: &'a Value, right: &'a Value, known: &mut Known, open: &
             }
             if known.unequal_before(left, right, left_body.len()) > 0 {
                 open.push(Open::Hashes { left: left_body.iter(), right: right_body });
+            }
+            true
+        }
+        (Value::Closure(left_body), Value::Closure(right_body)) => {
+            if left_body.function() != right_body.function() {
+                return false;
+            }
+            if known.unequal_before(left, right, 1) > 0 {
+                open.push(Open::Closures { left: left_body, right: right_body, next: 0 });
             }
             true
         }
@@ -166,6 +192,7 @@ impl Body {
                 Body { address: body.as_ptr() as usize, start: *start, is_unique: body.is_unique() }
             }
             Value::Hash(body) => Body { address: body.as_ptr() as usize, start: 0, is_unique: body.is_unique() },
+            Value::Closure(body) => Body { address: body.as_ptr() as usize, start: 0, is_unique: body.is_unique() },
             Value::String(text) => Body { address: text.as_ptr() as usize, start: 0, is_unique: text.is_unique() },
             _ => return None,
         })
@@ -280,7 +307,7 @@ pub fn order<'a>(left: &'a Value, right: &'a Value) -> Result<Option<Ordering>, 
 }
 
 fn is_same(left: &Value, right: &Value, known: &mut Known) -> bool {
-    if left.is_container() { equal_containers(left, right, known) } else { equal_atoms(left, right) }
+    if left.holds_values() { equal_containers(left, right, known) } else { equal_atoms(left, right) }
 }
 
 /// Two lists, equal before the next element.

@@ -193,6 +193,9 @@ pub(crate) fn integer_text(value: &BigInt) -> String {
 pub fn function_name<'a>(value: &Value, executable: &'a Executable) -> &'a str {
     match value {
         Value::Function(index) => executable.functions.get(index.0 as usize).map_or("?", |function| &function.name),
+        Value::Closure(body) => {
+            executable.functions.get(body.function().0 as usize).map_or("?", |function| &function.name)
+        }
         Value::Foreign(index) => executable.foreign.get(index.0 as usize).map_or("?", |foreign| &foreign.name),
         Value::Builtin(builtin) => builtin.name(),
         Value::Operator(operator) => operator.symbol(),

@@ -3,6 +3,7 @@
 
 use triomphe::Arc;
 
+use crate::closure::ClosureBody;
 use crate::hash::HashBody;
 use crate::list::ListBody;
 use crate::value::Value;
@@ -23,6 +24,14 @@ impl Drop for HashBody {
     }
 }
 
+impl Drop for ClosureBody {
+    fn drop(&mut self) {
+        let mut open = Vec::new();
+        self.take_containers(&mut open);
+        free(open);
+    }
+}
+
 /// Empties each container before it is dropped, so that its own drop finds nothing to do.
 fn free(mut open: Vec<Value>) {
     while let Some(mut value) = open.pop() {
@@ -33,6 +42,11 @@ fn free(mut open: Vec<Value>) {
                 }
             }
             Value::Hash(body) => {
+                if let Some(body) = Arc::get_mut(body) {
+                    body.take_containers(&mut open);
+                }
+            }
+            Value::Closure(body) => {
                 if let Some(body) = Arc::get_mut(body) {
                     body.take_containers(&mut open);
                 }

@@ -275,7 +275,7 @@ impl HashBody {
     /// Moves the containers among the values out; see [`crate::drop`].
     pub(crate) fn take_containers(&mut self, into: &mut Vec<Value>) {
         into.extend(
-            self.entries.iter_mut().map(|(_, value)| value).filter(|value| value.is_container()).map(std::mem::take),
+            self.entries.iter_mut().map(|(_, value)| value).filter(|value| value.holds_values()).map(std::mem::take),
         );
     }
 }

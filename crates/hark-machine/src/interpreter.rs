@@ -253,7 +253,11 @@ fn execute<H: Host, const COUNTED: bool>(
     }
     // Enters a function whose arguments stand from `base` on.
     macro_rules! enter {
-        ($call_base:expr, $function:expr) => {{
+        ($call_base:expr, $function:expr) => {
+            enter!($call_base, $function, with())
+        };
+        // With what puts more into its window.
+        ($call_base:expr, $function:expr, with $fill:expr) => {{
             if fuel == 0 {
                 leave!(Exit::Effect(Effect::OutOfFuel));
             }
@@ -277,6 +281,7 @@ fn execute<H: Host, const COUNTED: bool>(
             if let Some(record) = thread.records.last_mut() {
                 record.operation = cursor.index();
             }
+            $fill;
             thread.records.push(Record { code: callee_id, operation: 0, base: callee_base });
             base = callee_base;
             code_id = callee_id;
@@ -651,15 +656,24 @@ fn execute<H: Host, const COUNTED: bool>(
             }
 
             Operation::CallFunction { base: call_base, function } => enter!(call_base, function),
-            Operation::CallValue { base: call_base, count, callee } => match *window.get(callee) {
+            Operation::CallValue { consume, base: call_base, count, callee } => match *window.get(callee) {
                 Value::Function(function) => {
                     if program.entry(function.0).1.parameters != count {
                         leave!(Exit::from(call::wrong_function_count(program, function, count)));
                     }
                     enter!(call_base, function.0)
                 }
-                ref callee => {
-                    let callee = callee.clone();
+                Value::Closure(ref closure) => {
+                    let function = closure.function();
+                    if program.entry(function.0).1.parameters != count {
+                        leave!(Exit::from(call::wrong_function_count(program, function, count)));
+                    }
+                    enter!(call_base, function.0, with {
+                        call::hand_over(window, call_base, callee, consume, program.entry(function.0).1)
+                    })
+                }
+                ref other => {
+                    let callee = other.clone();
                     let first = (base + call_base) as usize;
                     let arguments = &mut thread.registers[first..first + count as usize];
                     match call::call_other(&callee, arguments, program, host) {
@@ -678,6 +692,10 @@ fn execute<H: Host, const COUNTED: bool>(
                     }
                 }
             },
+            Operation::Close { to, site } => or_slow!(slow::close(window, code, to, site, program.executable())),
+            Operation::Unpack { from, base: first, pattern } => {
+                or_slow!(slow::unpack(window, code, from, first, pattern))
+            }
             Operation::CallForeign { base: call_base, count, foreign } => {
                 let first = (base + call_base) as usize;
                 let arguments = &thread.registers[first..first + count as usize];

@@ -5,6 +5,7 @@
 //! This crate is pure: it touches no file, clock, network, thread or random source.
 
 mod builtin;
+mod closure;
 mod compare;
 mod display;
 mod drop;
@@ -17,6 +18,7 @@ pub mod limits;
 mod list;
 mod number;
 mod parse;
+mod pattern;
 mod program;
 mod registers;
 mod size;
@@ -25,6 +27,7 @@ mod text;
 mod thread;
 mod value;
 
+pub use closure::ClosureBody;
 pub use display::{function_name, is_too_long, literal_text, short_text, text_of};
 pub use effect::{Awaited, Effect, ForeignCall, Host, Until, Wait};
 pub use error::{Error, TraceFrame};

@@ -153,7 +153,7 @@ impl ListBody {
     pub(crate) fn take_containers(&mut self, into: &mut Vec<Value>) {
         let chunks = self.chunks.iter_mut().filter_map(Arc::get_mut);
         for value in chunks.flat_map(|chunk| chunk.iter_mut()).chain(&mut self.tail) {
-            if value.is_container() {
+            if value.holds_values() {
                 into.push(mem::take(value));
             }
         }

@@ -5,18 +5,20 @@ mod counting;
 mod fuse;
 mod lower;
 pub(crate) mod operation;
+mod site;
 mod stack;
 mod verify;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use hark_bytecode::{Executable, ExecutableError, ExecutableHash, FunctionIndex, Global, LocalSet};
+use hark_bytecode::{Executable, ExecutableError, ExecutableHash, FunctionIndex, Global, LocalSet, Pattern};
 
 use crate::value::Value;
 use analysis::Analysis;
 pub(crate) use counting::{Counting, Term};
 use operation::Operation;
+pub(crate) use site::{Captured, CloseSite};
 pub(crate) use stack::{Place, StackLayouts};
 
 /// A program, ready to run.
@@ -56,6 +58,10 @@ pub(crate) struct Code {
     pub flagged: Vec<u32>,
     /// The locals that the operations which drop many keep.
     pub kept: Vec<LocalSet>,
+    /// Where closures are made.
+    pub sites: Vec<CloseSite>,
+    /// What values are taken apart by.
+    pub patterns: Vec<std::sync::Arc<Pattern>>,
     pub layouts: StackLayouts,
     /// For each instruction that a block begins with, its first operation. (What brings the block before it to its end
     /// stands at the same instruction, but is not for those who come another way.)

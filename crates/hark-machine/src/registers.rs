@@ -147,6 +147,13 @@ impl Window {
         // to the end of the callee's window before anything is read there.
         Window { first: unsafe { self.first.add(base as usize) } }
     }
+
+    /// The window that this one is [`inner`](Window::inner) to: the caller's, which this one's first register is `base` of.
+    #[inline(always)]
+    pub fn outer(&self, base: Register) -> Window {
+        // SAFETY: this window was made from that one by the same distance, or lies in the same registers so far behind it.
+        Window { first: unsafe { self.first.sub(base as usize) } }
+    }
 }
 
 impl<'p> Cursor<'p> {

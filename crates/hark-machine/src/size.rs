@@ -74,6 +74,8 @@ pub(crate) enum Children<'a> {
     List(List<'a>, usize, usize),
     /// The entries, and the value of the last one's key.
     Hash(Entries<'a>, Option<&'a Value>),
+    /// What a closure has captured.
+    Closure(std::slice::Iter<'a, Option<Value>>),
     None,
 }
 
@@ -82,6 +84,7 @@ impl<'a> Children<'a> {
         match value {
             Value::List(start, body) => Children::List(List::new(*start, body), 0, usize::MAX),
             Value::Hash(body) => Children::Hash(body.iter(), None),
+            Value::Closure(body) => Children::Closure(body.captures().iter()),
             _ => Children::None,
         }
     }
@@ -101,6 +104,7 @@ impl<'a> Iterator for Children<'a> {
                 *value = Some(item);
                 Some(key)
             }),
+            Children::Closure(captures) => captures.find_map(Option::as_ref),
             _ => None,
         }
     }

@@ -7,6 +7,7 @@ use hark_bytecode::{ForeignIndex, FunctionIndex, Literal, Operator};
 use num_bigint::BigInt;
 use triomphe::Arc;
 
+use crate::closure::ClosureBody;
 use crate::hash::HashBody;
 use crate::list::{List, ListBody};
 use crate::text::Text;
@@ -38,6 +39,8 @@ pub enum Value {
     /// that the index shares the tag's eight bytes.)
     List(u32, Arc<ListBody>),
     Hash(Arc<HashBody>),
+    /// A lambda that has captured something.
+    Closure(Arc<ClosureBody>),
 }
 
 const _: () = assert!(std::mem::size_of::<Value>() == 16);
@@ -83,16 +86,30 @@ impl Value {
         !matches!(self, Value::Null | Value::Boolean(false))
     }
 
-    /// Whether it holds other values.
+    /// Whether it is a list or a hash.
     #[inline]
     pub fn is_container(&self) -> bool {
         matches!(self, Value::List(..) | Value::Hash(_))
     }
 
+    /// Whether it holds other values.
+    #[inline]
+    pub(crate) fn holds_values(&self) -> bool {
+        matches!(self, Value::List(..) | Value::Hash(_) | Value::Closure(_))
+    }
+
     /// Whether it is counted, and so may not be copied bit by bit.
     #[inline(always)]
     pub(crate) fn is_counted(&self) -> bool {
-        matches!(self, Value::Promise(_) | Value::BigInteger(_) | Value::String(_) | Value::List(..) | Value::Hash(_))
+        matches!(
+            self,
+            Value::Promise(_)
+                | Value::BigInteger(_)
+                | Value::String(_)
+                | Value::List(..)
+                | Value::Hash(_)
+                | Value::Closure(_)
+        )
     }
 
     /// The name of its type, as error messages give it.
@@ -102,7 +119,9 @@ impl Value {
             Value::Boolean(_) => "boolean",
             Value::Integer(_) | Value::BigInteger(_) => "integer",
             Value::Float(_) => "float",
-            Value::Function(_) | Value::Foreign(_) | Value::Builtin(_) | Value::Operator(_) => "function",
+            Value::Function(_) | Value::Closure(_) | Value::Foreign(_) | Value::Builtin(_) | Value::Operator(_) => {
+                "function"
+            }
             Value::Future(_) | Value::Promise(_) => "future",
             Value::String(_) => "string",
             Value::List(..) => "list",

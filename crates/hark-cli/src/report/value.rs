@@ -90,6 +90,7 @@ fn begin<'a, W: Write>(
             json.open('[')
         }
         Value::Function(_)
+        | Value::Closure(_)
         | Value::Foreign(_)
         | Value::Builtin(_)
         | Value::Operator(_)

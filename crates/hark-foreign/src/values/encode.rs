@@ -144,7 +144,7 @@ fn begin<'a>(value: &'a Value, bytes: &mut Vec<u8>) -> Result<Option<Rest<'a>>, 
             head(b'd', hash.len(), bytes);
             return Ok(Some(Rest::Hash(hash.iter(), None)));
         }
-        Value::Function(_) | Value::Foreign(_) | Value::Builtin(_) | Value::Operator(_) => {
+        Value::Function(_) | Value::Closure(_) | Value::Foreign(_) | Value::Builtin(_) | Value::Operator(_) => {
             return Err(Unfit(value.type_name()));
         }
         Value::Future(_) | Value::Promise(_) => return Err(Unfit(value.type_name())),

@@ -4,13 +4,15 @@ use hark_bytecode::{ForeignIndex, FunctionIndex, Operator, Span};
 
 use super::{Exit, slow};
 use crate::builtin::{self, Outcome};
+use crate::closure::ClosureBody;
 use crate::display::function_name;
 use crate::effect::{Awaited, Effect, ForeignCall, Host};
 use crate::error::Error;
 use crate::limits::{RECORDS_MAX, REGISTERS_MAX};
 use crate::number::{self, article};
-use crate::program::Program;
-use crate::program::operation::Operation;
+use crate::program::operation::{CONSUME_FIRST, Operation, Register};
+use crate::program::{Code, Program};
+use crate::registers::Window;
 use crate::thread::{Record, State, Thread};
 use crate::value::Value;
 
@@ -21,7 +23,12 @@ pub(super) fn begin(thread: &mut Thread, program: &Program, host: &mut impl Host
         State::Ended(value) => return Ok(Some(Effect::Finished(std::mem::take(value)))),
         State::Calling(callee, arguments) => (callee, arguments),
     };
-    if let Value::Function(function) = *callee {
+    let function = match callee {
+        Value::Function(function) => Some(*function),
+        Value::Closure(closure) => Some(closure.function()),
+        _ => None,
+    };
+    if let Some(function) = function {
         let wanted = program.executable().functions[function.0 as usize].parameters.len();
         if wanted != arguments.len() {
             return Err(wrong_function_count(program, function, arguments.len() as u32).into());
@@ -29,6 +36,9 @@ pub(super) fn begin(thread: &mut Thread, program: &Program, host: &mut impl Host
         let (id, code) = program.entry(function.0);
         let mut registers = std::mem::take(arguments);
         registers.resize(code.registers as usize, Value::Null);
+        if let Value::Closure(closure) = callee {
+            bind_captures(Window::new(&mut registers, 0, code), code, closure);
+        }
         thread.registers = registers;
         thread.records.push(Record { code: id, operation: 0, base: 0 });
         thread.state = State::Running;
@@ -46,6 +56,34 @@ pub(super) fn begin(thread: &mut Thread, program: &Program, host: &mut impl Host
         }
         Err(Exit::Effect(effect)) => Ok(Some(effect)),
         Err(failed) => Err(failed),
+    }
+}
+
+/// Puts what a closure has captured where its code looks for it, behind the parameters.
+#[inline]
+pub(super) fn bind_captures(mut window: Window, code: &Code, closure: &ClosureBody) {
+    for (local, captured) in (code.parameters..).zip(closure.captures()) {
+        if let Some(value) = captured {
+            window.set(local, value.clone());
+        }
+        if !code.flagged.is_empty() && code.flagged.binary_search(&local).is_ok() {
+            let flag = local + code.analysis.locals.len() as u32;
+            window.set(flag, Value::Boolean(captured.is_some()));
+        }
+    }
+}
+
+/// Gives a closure's captures to its record, whose window begins at `base` of the caller's. The closure stands in a
+/// register of the caller, perhaps where the first of them goes.
+#[inline]
+pub(super) fn hand_over(window: Window, base: Register, callee: Register, consume: u8, code: &Code) {
+    let mut caller = window.outer(base);
+    if consume & CONSUME_FIRST != 0 {
+        if let Value::Closure(closure) = std::mem::take(caller.get_mut(callee)) {
+            bind_captures(window, code, &closure);
+        }
+    } else if let Value::Closure(closure) = caller.get(callee) {
+        bind_captures(window, code, closure);
     }
 }
 
@@ -86,10 +124,15 @@ pub(super) fn take_answer(thread: &mut Thread, program: &Program) -> Result<(), 
             }
             to
         }
-        Operation::CallForeign { base, count, .. }
-        | Operation::CallBuiltin { base, count, .. }
-        | Operation::CallValue { base, count, .. } => {
+        Operation::CallForeign { base, count, .. } | Operation::CallBuiltin { base, count, .. } => {
             window[base as usize..][..count as usize].fill(Value::Null);
+            base
+        }
+        Operation::CallValue { consume, base, count, callee } => {
+            window[base as usize..][..count as usize].fill(Value::Null);
+            if consume != 0 {
+                window[callee as usize] = Value::Null;
+            }
             base
         }
         // Nothing else stops for an answer; an answer that nobody asked for is not for this thread.
@@ -141,7 +184,7 @@ pub(super) fn wrong_function_count(program: &Program, function: FunctionIndex, c
 /// Whether a value can be called.
 pub(super) fn check_callable(callee: &Value) -> Result<(), Error> {
     match callee {
-        Value::Function(_) | Value::Foreign(_) | Value::Builtin(_) | Value::Operator(_) => Ok(()),
+        Value::Function(_) | Value::Closure(_) | Value::Foreign(_) | Value::Builtin(_) | Value::Operator(_) => Ok(()),
         other => Err(Error::of_type(format!("{} cannot be called", article(other.type_name())))),
     }
 }
@@ -225,15 +268,20 @@ pub(super) fn spawn(
     program: &Program,
     host: &mut impl Host,
 ) -> u64 {
-    let arguments: Vec<Value> = match callee {
+    let function = match callee {
+        Value::Function(function) => Some(*function),
+        Value::Closure(closure) => Some(closure.function()),
+        _ => None,
+    };
+    let arguments: Vec<Value> = match function {
         // The arguments become the thread's first registers; there is room for the rest at once.
-        Value::Function(function) => {
+        Some(function) => {
             let registers = program.entry(function.0).1.registers as usize;
             let mut window = Vec::with_capacity(registers.max(arguments.len()));
             window.extend(arguments.iter_mut().map(std::mem::take));
             window
         }
-        _ => arguments.iter_mut().map(std::mem::take).collect(),
+        None => arguments.iter_mut().map(std::mem::take).collect(),
     };
     host.spawn(Thread::started_at(instruction, callee.clone(), arguments))
 }

@@ -7,14 +7,17 @@ use hark_bytecode::{Executable, Instruction, Operator, shortened};
 
 use super::second_dies;
 use crate::builtin;
+use crate::closure::ClosureBody;
 use crate::compare;
 use crate::error::Error;
 use crate::join;
 use crate::number::{self, article};
-use crate::program::Code;
+use crate::pattern;
 use crate::program::operation::{CONSUME_FIRST, Register};
+use crate::program::{Captured, CloseSite, Code};
 use crate::registers::{Cursor, Window};
 use crate::value::Value;
+use triomphe::Arc;
 
 /// Where an operand is.
 #[derive(Clone, Copy)]
@@ -235,7 +238,55 @@ pub(super) fn load_optional(
             Instruction::PushBinding(name) => executable.name(*name),
             _ => "?",
         };
-        return Err(Error::new("name", format!("`{}` is not bound yet when it is read here", shortened(name))));
+        return Err(unbound(name));
+    }
+    Ok(())
+}
+
+#[cold]
+fn unbound(name: &str) -> Error {
+    Error::new("name", format!("`{}` is not bound yet when it is read here", shortened(name)))
+}
+
+#[inline(never)]
+pub(super) fn close(mut window: Window, code: &Code, to: Register, site: u32, executable: &Executable) -> Result<()> {
+    let CloseSite { function, captured } = &code.sites[site as usize];
+    let is_set = |window: &Window, flag: Register| matches!(window.get(flag), Value::Boolean(true));
+    for captured in captured {
+        if let Captured::Needed { name, local, .. } = captured
+            && !local.is_some_and(|(_, flag)| is_set(&window, flag))
+        {
+            return Err(unbound(executable.name(*name)));
+        }
+    }
+    let mut read = |local: Register, dies: bool| {
+        let slot = window.get_mut(local);
+        Some(if dies { std::mem::take(slot) } else { slot.clone() })
+    };
+    let mut values = Vec::with_capacity(captured.len());
+    for captured in captured {
+        values.push(match *captured {
+            Captured::Nothing | Captured::Needed { local: None, .. } => None,
+            Captured::Local { local, dies } | Captured::Needed { local: Some((local, _)), dies, .. } => {
+                read(local, dies)
+            }
+            Captured::Flagged { local, flag, dies } => match read(flag, false) {
+                Some(Value::Boolean(true)) => read(local, dies),
+                _ => None,
+            },
+        });
+    }
+    let body = ClosureBody::new(*function, values.into_boxed_slice());
+    window.set(to, Value::Closure(Arc::new(body)));
+    Ok(())
+}
+
+#[inline(never)]
+pub(super) fn unpack(mut window: Window, code: &Code, from: Register, base: Register, pattern: u32) -> Result<()> {
+    let pattern = &code.patterns[pattern as usize];
+    let parts = pattern::parts(pattern, window.get(from))?;
+    for (to, value) in (base..).zip(parts.into_iter().rev()) {
+        window.set(to, value);
     }
     Ok(())
 }

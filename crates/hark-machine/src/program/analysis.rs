@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use hark_bytecode::{Executable, ExecutableError, Function, Instruction, LocalSet, NameIndex};
+use hark_bytecode::{Executable, ExecutableError, Function, FunctionIndex, Instruction, LocalSet, NameIndex};
 
 /// A stretch of instructions that is entered only at its start and left only at its end.
 #[derive(Debug)]
@@ -51,6 +51,8 @@ pub(crate) struct Analysis {
     pub blocks: Vec<Block>,
     /// For each instruction of the function; meaningful for `PUSHB` and `BIND` of a local.
     pub uses: Vec<Use>,
+    /// For each `CLOSE`, what it reads: for each capture of the lambda the local, if the function has one of that name.
+    pub captured: HashMap<u32, Vec<Option<(u32, Use)>>>,
     /// The greatest height of the data stack.
     pub height_max: u32,
 }
@@ -60,8 +62,9 @@ pub(super) fn body_start(function: &Function) -> u32 {
     function.start + 2 * function.parameters.len() as u32
 }
 
-/// Checks that each function begins by binding its parameters, each once, and that jumps lead onwards, but for the
-/// `JUMP` to the function's start, which uses fuel. The executable must be verified.
+/// Checks that each function begins by binding its parameters, each once, that no capture has the name of another or of a
+/// parameter, and that jumps lead onwards, but for the `JUMP` to the function's start, which uses fuel, and which nothing
+/// that captures may do, as it would lose what it has captured. The executable must be verified.
 pub(super) fn verify_shapes(executable: &Executable) -> Result<(), ExecutableError> {
     for function in &executable.functions {
         let bad = |what: &str| Err(ExecutableError(format!("function {}: {what}", function.name)));
@@ -78,13 +81,18 @@ pub(super) fn verify_shapes(executable: &Executable) -> Result<(), ExecutableErr
                 return bad("two parameters have one name");
             }
         }
+        if function.captures.iter().any(|capture| !seen.insert(capture.name)) {
+            return bad("a capture has a name that is taken");
+        }
         let body = body_start(function);
         if body >= function.end {
             return bad("it has no body");
         }
         for at in body..function.end {
             let instruction = &executable.code[at as usize];
-            let may_repeat = function.foreign.is_none() && matches!(instruction, Instruction::Jump(_));
+            let may_repeat = function.foreign.is_none()
+                && function.captures.is_empty()
+                && matches!(instruction, Instruction::Jump(_));
             let is_proper = jump_target(at, instruction)
                 .is_none_or(|target| target > at || (may_repeat && target == function.start));
             if !is_proper {
@@ -109,18 +117,21 @@ pub(super) fn jump_target(at: u32, instruction: &Instruction) -> Option<u32> {
 /// Analyzes one function. The executable must be verified.
 pub(super) fn analyze(executable: &Executable, function: &Function) -> Analysis {
     let locals = find_locals(executable, function);
-    let register_of = locals.iter().enumerate().map(|(index, name)| (*name, index as u32)).collect();
+    let register_of: HashMap<NameIndex, u32> =
+        locals.iter().enumerate().map(|(index, name)| (*name, index as u32)).collect();
     let (blocks, height_max) = find_blocks(executable, function, locals.len());
     let uses = vec![Use::default(); (function.end - function.start) as usize];
-    let mut analysis = Analysis { locals, register_of, blocks, uses, height_max };
+    let captured = find_captured(executable, function, &register_of);
+    let mut analysis = Analysis { locals, register_of, blocks, uses, captured, height_max };
     analysis.find_bound(executable, function);
     analysis.find_live(executable, function);
     analysis
 }
 
-/// The parameters, then every other name that the code binds.
+/// The parameters, then the captures, then every other name that the code binds.
 fn find_locals(executable: &Executable, function: &Function) -> Vec<NameIndex> {
     let mut locals = function.parameters.clone();
+    locals.extend(function.captures.iter().map(|capture| capture.name));
     let mut seen: std::collections::HashSet<NameIndex> = locals.iter().copied().collect();
     for instruction in &executable.code[body_start(function) as usize..function.end as usize] {
         if let Instruction::Bind(name) = instruction
@@ -132,10 +143,28 @@ fn find_locals(executable: &Executable, function: &Function) -> Vec<NameIndex> {
     locals
 }
 
+/// What each `CLOSE` reads; how is not known yet.
+fn find_captured(
+    executable: &Executable,
+    function: &Function,
+    register_of: &HashMap<NameIndex, u32>,
+) -> HashMap<u32, Vec<Option<(u32, Use)>>> {
+    let closes = (function.start..function.end).filter_map(|at| match executable.code[at as usize] {
+        Instruction::Close(lambda) => Some((at, lambda)),
+        _ => None,
+    });
+    let locals = |lambda: FunctionIndex| {
+        let captures = executable.functions[lambda.0 as usize].captures.iter();
+        captures.map(|capture| register_of.get(&capture.name).map(|local| (*local, Use::default()))).collect()
+    };
+    closes.map(|(at, lambda)| (at, locals(lambda))).collect()
+}
+
 /// The height of the stack after an instruction that goes on to the next.
 fn height_after(instruction: &Instruction, height: u32) -> u32 {
     match instruction {
-        Instruction::PushValue(_) | Instruction::PushBinding(_) => height + 1,
+        Instruction::PushValue(_) | Instruction::PushBinding(_) | Instruction::Close(_) => height + 1,
+        Instruction::Unpack(pattern) => height + pattern.names() as u32,
         Instruction::Pop | Instruction::JumpIf(_) | Instruction::And(_) | Instruction::Or(_) => height - 1,
         Instruction::Call(count) | Instruction::AsyncCall(count) => height - count,
         Instruction::Bind(_) | Instruction::Wait | Instruction::Jump(_) | Instruction::Return => height,
@@ -237,11 +266,16 @@ impl Analysis {
     fn find_bound(&mut self, executable: &Executable, function: &Function) {
         // For each block, what is bound on all ways to it that were seen so far.
         let mut bound_in: Vec<Option<LocalSet>> = vec![None; self.blocks.len()];
-        bound_in[0] = Some(self.parameters(function));
+        bound_in[0] = Some(self.bound_at_start(function));
         for index in 0..self.blocks.len() {
             let Some(mut bound) = bound_in[index].take() else { continue };
             for at in self.blocks[index].start..self.blocks[index].end {
                 let instruction = &executable.code[at as usize];
+                if let Instruction::Close(_) = instruction {
+                    for (local, used) in self.captured.get_mut(&at).into_iter().flatten().flatten() {
+                        used.may_be_unbound = !bound.contains(*local);
+                    }
+                }
                 let Some(local) = self.local_of(instruction) else { continue };
                 let used = &mut self.uses[(at - function.start) as usize];
                 used.may_be_unbound = !bound.contains(local);
@@ -258,10 +292,22 @@ impl Analysis {
         }
     }
 
-    fn parameters(&self, function: &Function) -> LocalSet {
-        let mut parameters = LocalSet::empty(self.locals.len());
-        (0..function.parameters.len() as u32).for_each(|parameter| parameters.insert(parameter));
-        parameters
+    /// The parameters, and what is captured for certain.
+    fn bound_at_start(&self, function: &Function) -> LocalSet {
+        let mut bound = LocalSet::empty(self.locals.len());
+        let parameters = function.parameters.len();
+        (0..parameters as u32).for_each(|parameter| bound.insert(parameter));
+        let captures = (parameters as u32..).zip(&function.captures);
+        captures.filter(|(_, capture)| capture.is_certain).for_each(|(local, _)| bound.insert(local));
+        bound
+    }
+
+    /// The parameters, and all that may be captured.
+    fn held_at_start(&self, function: &Function) -> LocalSet {
+        let mut held = LocalSet::empty(self.locals.len());
+        let count = function.parameters.len() + function.captures.len();
+        (0..count as u32).for_each(|local| held.insert(local));
+        held
     }
 
     /// Backwards: which locals are read later.
@@ -270,6 +316,12 @@ impl Analysis {
             let mut live = self.live_at_end(index);
             for at in (self.blocks[index].start..self.blocks[index].end).rev() {
                 let instruction = &executable.code[at as usize];
+                if let Instruction::Close(_) = instruction {
+                    for (local, used) in self.captured.get_mut(&at).into_iter().flatten().flatten() {
+                        used.is_last = !live.contains(*local);
+                        live.insert(*local);
+                    }
+                }
                 let Some(local) = self.local_of(instruction) else { continue };
                 self.uses[(at - function.start) as usize].is_last = !live.contains(local);
                 match instruction {
@@ -304,10 +356,10 @@ impl Analysis {
                 block.stale.extend(live.without(&block.live_in, STALE_LISTED_MAX + 1));
             }
         }
-        // A parameter that is never read is dropped at once.
-        let parameters = self.parameters(function);
+        // A parameter or capture that is never read is dropped at once.
+        let held = self.held_at_start(function);
         let first = &mut self.blocks[0];
-        first.stale.extend(parameters.without(&first.live_in, STALE_LISTED_MAX + 1));
+        first.stale.extend(held.without(&first.live_in, STALE_LISTED_MAX + 1));
     }
 
     /// The locals whose values are needed before an instruction. For snapshots, which are rare; nothing is kept.
@@ -317,6 +369,8 @@ impl Analysis {
         let mut live = self.live_at_end(index);
         for at in (instruction..block.end).rev() {
             let read = &executable.code[at as usize];
+            let captured = self.captured.get(&at).into_iter().flatten().flatten();
+            captured.for_each(|(local, _)| live.insert(*local));
             let Some(local) = self.local_of(read) else { continue };
             match read {
                 Instruction::Bind(_) => _ = live.remove(local),

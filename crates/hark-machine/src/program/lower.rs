@@ -9,11 +9,13 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
-use hark_bytecode::{Executable, Function, FunctionIndex, Global, Instruction, Literal, LocalSet, NameIndex};
+use hark_bytecode::{Executable, Function, FunctionIndex, Global, Instruction, Literal, LocalSet, NameIndex, Pattern};
 
 use super::analysis::{self, Analysis, Stale, Use, analyze};
 use super::operation::{CONSUME_FIRST, CONSUME_SECOND, Operation, Register};
+use super::site::{Captured, CloseSite};
 use super::stack::{EMPTY, LayoutId, Place, StackLayouts};
 use super::{Code, Counting, Form, Point, counting, fuse, verify};
 use crate::value::Value;
@@ -55,6 +57,8 @@ pub(super) struct Lowering<'a> {
     flagged: Vec<u32>,
     /// What the operations that drop many locals keep.
     kept: Vec<LocalSet>,
+    sites: Vec<CloseSite>,
+    patterns: Vec<Arc<Pattern>>,
     layouts: StackLayouts,
     /// For each node of the layouts, how many operations there were when it was made.
     made_before: Vec<usize>,
@@ -95,6 +99,8 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
         global_constants: HashMap::new(),
         flagged,
         kept: Vec::new(),
+        sites: Vec::new(),
+        patterns: Vec::new(),
         layouts: StackLayouts::default(),
         made_before: Vec::new(),
         stack: Vec::new(),
@@ -109,8 +115,20 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
         barrier: 0,
     };
     lowering.lower_function();
-    let Lowering { mut operations, points, constants, flagged, kept, layouts, unresolved, starts, counting, .. } =
-        lowering;
+    let Lowering {
+        mut operations,
+        points,
+        constants,
+        flagged,
+        kept,
+        sites,
+        patterns,
+        layouts,
+        unresolved,
+        starts,
+        counting,
+        ..
+    } = lowering;
     for index in unresolved {
         resolve_target(&mut operations[index], &starts);
     }
@@ -128,6 +146,8 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
         registers,
         flagged,
         kept,
+        sites,
+        patterns,
         layouts,
         starts,
         counting,
@@ -150,6 +170,8 @@ fn find_flagged(executable: &Executable, function: &Function, analysis: &Analysi
             }
         }
     }
+    let captured = analysis.captured.values().flatten().flatten();
+    flagged.extend(captured.filter(|(_, used)| used.may_be_unbound).map(|(local, _)| *local));
     flagged.sort_unstable();
     flagged.dedup();
     flagged
@@ -164,8 +186,12 @@ fn resolve_target(operation: &mut Operation, starts: &HashMap<u32, u32>) {
 impl Lowering<'_> {
     fn lower_function(&mut self) {
         self.at = analysis::body_start(self.function);
+        // Those of captures are set by the call.
+        let (parameters, captures) = (self.function.parameters.len() as u32, self.function.captures.len() as u32);
         for local in self.flagged.clone() {
-            self.set_flag(local, false);
+            if !(parameters..parameters + captures).contains(&local) {
+                self.set_flag(local, false);
+            }
         }
         for index in 0..self.analysis.blocks.len() {
             self.lower_block(index);
@@ -267,6 +293,8 @@ impl Lowering<'_> {
                 });
                 self.pop();
             }
+            Instruction::Close(lambda) => self.close(*lambda),
+            Instruction::Unpack(pattern) => self.unpack(pattern),
             Instruction::Return => self.lower_return(),
         }
         at + 1
@@ -591,16 +619,61 @@ impl Lowering<'_> {
     fn call_value(&mut self, count: u32) {
         let base = self.arguments(count);
         let top = self.stack.len() - 1;
-        // A local is called where it is. Nothing that can be called is counted, so it need not be emptied.
-        let callee = match self.stack[top].0 {
-            Entry::Local { register, .. } => register,
-            _ => {
-                self.materialize(top);
-                self.own(top)
-            }
-        };
-        self.emit(Operation::CallValue { base, count, callee });
+        // A local is called where it is.
+        let operand = self.operand(top);
+        let (callee, dies) = self.in_register(operand, top);
+        self.emit(Operation::CallValue { consume: u8::from(dies), base, count, callee });
         self.replace(count + 1);
+    }
+
+    // Closures and patterns.
+
+    fn close(&mut self, lambda: FunctionIndex) {
+        let executable = self.executable;
+        let captures = &executable.functions[lambda.0 as usize].captures;
+        let analysis = self.analysis;
+        let locals = analysis.locals.len() as Register;
+        let read = &analysis.captured[&self.at];
+        let captured = captures.iter().zip(read).map(|(capture, read)| match *read {
+            None if capture.is_certain => Captured::Needed { name: capture.name, local: None, dies: false },
+            None => Captured::Nothing,
+            Some((local, used)) => {
+                let dies = used.is_last && !self.hand_on_last(local, usize::MAX);
+                let flag = local + locals;
+                match used.may_be_unbound {
+                    false => Captured::Local { local, dies },
+                    true if capture.is_certain => {
+                        Captured::Needed { name: capture.name, local: Some((local, flag)), dies }
+                    }
+                    true => Captured::Flagged { local, flag, dies },
+                }
+            }
+        });
+        let captured = captured.collect();
+        let site = self.sites.len() as u32;
+        self.sites.push(CloseSite { function: lambda, captured });
+        let to = self.own(self.stack.len());
+        self.emit(Operation::Close { to, site });
+        self.push(Entry::Own);
+    }
+
+    /// What is taken apart stays on the stack; its parts come on top of it.
+    fn unpack(&mut self, pattern: &Arc<Pattern>) {
+        let top = self.stack.len() - 1;
+        if matches!(self.stack[top].0, Entry::Constant(_)) {
+            self.materialize(top);
+        }
+        let from = match self.stack[top].0 {
+            Entry::Local { register, .. } => register,
+            _ => self.own(top),
+        };
+        let base = self.own(top + 1);
+        let number = self.patterns.len() as u32;
+        self.patterns.push(Arc::clone(pattern));
+        self.emit(Operation::Unpack { from, base, pattern: number });
+        for _ in 0..pattern.names() {
+            self.push(Entry::Own);
+        }
     }
 
     fn spawn(&mut self, count: u32) {

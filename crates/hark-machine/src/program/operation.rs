@@ -375,9 +375,21 @@ pub enum Operation {
         function: u32,
     },
     CallValue {
+        consume: u8,
         base: Register,
         count: u32,
         callee: Register,
+    },
+    /// A closure of the code's site of this number.
+    Close {
+        to: Register,
+        site: u32,
+    },
+    /// What the code's pattern of this number takes out of a value, in a row from `base` on, the first name's last.
+    Unpack {
+        from: Register,
+        base: Register,
+        pattern: u32,
     },
     CallForeign {
         base: Register,

@@ -27,12 +27,16 @@ pub(super) enum Role {
     Flagged,
     /// A set of locals, whose others are emptied.
     Kept,
+    /// A place where a closure is made, and what it takes with it.
+    Site,
+    /// A pattern.
+    Pattern,
 }
 
 /// Calls `see` for each operand.
 pub(super) fn visit(operation: &mut Operation, mut see: impl FnMut(Role, &mut u32)) {
     use Operation as O;
-    use Role::{Constant, Flagged, Foreign, Function, Kept, Read, Row, Target, Write};
+    use Role::{Constant, Flagged, Foreign, Function, Kept, Pattern, Read, Row, Site, Target, Write};
     match operation {
         O::Nop => {}
         O::Copy { to, from } | O::Take { to, from } => {
@@ -146,7 +150,16 @@ pub(super) fn visit(operation: &mut Operation, mut see: impl FnMut(Role, &mut u3
             see(Function, function);
             see(Row(0), base);
         }
-        O::CallValue { base, count, callee } => {
+        O::Close { to, site } => {
+            see(Site, site);
+            see(Write, to);
+        }
+        O::Unpack { from, base, pattern } => {
+            see(Pattern, pattern);
+            see(Read, from);
+            see(Row(0), base);
+        }
+        O::CallValue { base, count, callee, .. } => {
             see(Read, callee);
             see(Row(*count), base);
         }
@@ -214,8 +227,8 @@ pub(super) fn touches(operation: &Operation, register: Register) -> bool {
         Role::Flagged => touches |= *operand == register,
         // A call may use every register from its first argument on.
         Role::Row(_) => touches |= register >= *operand,
-        Role::Kept => touches = true,
-        Role::Target | Role::Constant | Role::Function | Role::Foreign => {}
+        Role::Kept | Role::Site => touches = true,
+        Role::Target | Role::Pattern | Role::Constant | Role::Function | Role::Foreign => {}
     });
     touches
 }
@@ -255,10 +268,18 @@ pub(super) fn verify(code: &Code, executable: &Executable) {
                 Role::Function => (*operand as usize) < executable.functions.len(),
                 Role::Foreign => (*operand as usize) < executable.foreign.len(),
                 Role::Kept => (*operand as usize) < code.kept.len() && locals <= code.registers,
+                Role::Site => code.sites.get(*operand as usize).is_some_and(|site| site.is_inside(code.registers)),
+                Role::Pattern => (*operand as usize) < code.patterns.len(),
                 Role::Flagged => locals + *operand < code.registers && *operand < locals,
             };
             assert!(inside, "{operation:?} leads outside: {role:?} {operand}");
         });
+    }
+    for operation in &code.operations {
+        if let Operation::Unpack { base, pattern, .. } = operation {
+            let names = code.patterns[*pattern as usize].names() as u32;
+            assert!(base.checked_add(names).is_some_and(|end| end <= code.registers), "{operation:?} leads outside");
+        }
     }
     for pair in code.operations.windows(2) {
         // It goes on behind the other.

@@ -12,6 +12,7 @@ use hark_bytecode::{Executable, ForeignIndex, FunctionIndex, Operator};
 use num_bigint::BigInt;
 use triomphe::Arc;
 
+use crate::closure::ClosureBody;
 use crate::hash::{HashBody, Key};
 use crate::limits::THREADS_MAX;
 use crate::list::List;
@@ -42,6 +43,8 @@ mod kind {
     pub const PROMISE: u8 = 2;
     pub const LIST: u8 = 3;
     pub const HASH: u8 = 4;
+    /// A function, and for each capture 0, or 1 and a reference.
+    pub const CLOSURE: u8 = 5;
 }
 
 /// Gathers the objects of the values that are written.
@@ -181,6 +184,14 @@ impl ValueWriter {
                     self.write_reference(&mut objects, item, From::Here);
                 }
             }
+            Value::Closure(body) => {
+                objects.byte(kind::CLOSURE);
+                objects.unsigned(body.function().0.into());
+                for captured in body.captures() {
+                    objects.byte(captured.is_some().into());
+                    captured.iter().for_each(|value| self.write_reference(&mut objects, value, From::Here));
+                }
+            }
             _ => {}
         }
         self.objects = objects;
@@ -252,6 +263,7 @@ fn address(value: &Value) -> Option<usize> {
         Value::Promise(id) => Some(id.as_ptr() as usize),
         Value::List(_, body) => Some(body.as_ptr() as usize),
         Value::Hash(body) => Some(body.as_ptr() as usize),
+        Value::Closure(body) => Some(body.as_ptr() as usize),
         _ => None,
     }
 }
@@ -259,7 +271,8 @@ fn address(value: &Value) -> Option<usize> {
 /// The objects that were read.
 pub(super) struct ValueReader {
     objects: Vec<Value>,
-    functions: usize,
+    /// How many captures each function has.
+    captures: Vec<usize>,
     foreign: usize,
 }
 
@@ -269,7 +282,7 @@ impl ValueReader {
         let count = reader.count()?;
         let mut values = ValueReader {
             objects: Vec::with_capacity(count),
-            functions: executable.functions.len(),
+            captures: executable.functions.iter().map(|function| function.captures.len()).collect(),
             foreign: executable.foreign.len(),
         };
         for _ in 0..count {
@@ -298,8 +311,25 @@ impl ValueReader {
                 }
                 Value::Hash(Arc::new(body))
             }
+            kind::CLOSURE => {
+                let function = self.index(reader, self.captures.len())?;
+                let count = self.captures[function as usize];
+                if count == 0 {
+                    return Err(reader.invalid("a closure"));
+                }
+                let captures = (0..count).map(|_| self.captured(reader)).collect::<Result<_, _>>()?;
+                Value::Closure(Arc::new(ClosureBody::new(FunctionIndex(function), captures)))
+            }
             _ => return Err(reader.invalid("an object")),
         })
+    }
+
+    fn captured(&self, reader: &mut Reader<'_>) -> Result<Option<Value>, WireError> {
+        match reader.byte()? {
+            0 => Ok(None),
+            1 => self.reference(reader, From::Here).map(Some),
+            _ => Err(reader.invalid("a capture")),
+        }
     }
 
     /// Reads a reference that is not an object's.
@@ -314,7 +344,10 @@ impl ValueReader {
             tag::TRUE => Value::Boolean(true),
             tag::INTEGER => Value::Integer(reader.signed()?),
             tag::FLOAT => Value::Float(reader.float()?),
-            tag::FUNCTION => Value::Function(FunctionIndex(self.index(reader, self.functions)?)),
+            tag::FUNCTION => match self.index(reader, self.captures.len())? {
+                index if self.captures[index as usize] == 0 => Value::Function(FunctionIndex(index)),
+                _ => return Err(reader.invalid("a function")),
+            },
             tag::FOREIGN => Value::Foreign(ForeignIndex(self.index(reader, self.foreign)?)),
             tag::BUILTIN => {
                 Builtin::from_name(reader.string()?).map(Value::Builtin).ok_or_else(|| reader.invalid("a builtin"))?
