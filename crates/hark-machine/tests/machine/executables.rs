@@ -22,6 +22,7 @@ fn executable(parameters: u32, code: Vec<Instruction>) -> Executable {
         end: code.len() as u32,
         span: Span::default(),
         attributes: Attributes::default(),
+        ..Function::default()
     };
     Executable {
         sources: Source::new("test.hk", "").into(),

@@ -2,6 +2,7 @@
 
 #[path = "../../../../fuzz/src/programs.rs"]
 mod bodies;
+mod closures;
 mod compare;
 #[path = "../../../../fuzz/src/damage.rs"]
 mod damage;
