@@ -116,6 +116,8 @@ builtins! {
     Uuid "uuid" 0 0,
     Env "env" 1 2,
 
+    Any "any" 1 1,
+    AwaitFor "await_for" 2 2,
     Promise "promise" 0 0,
     Future "future" 2 2,
     FutureId "future_id" 1 1,

@@ -21,17 +21,19 @@ mod split;
 mod text;
 mod time;
 mod types;
+mod waiting;
 
 use hark_bytecode::builtins::Builtin;
 use hark_bytecode::{Executable, shortened};
 
-use crate::effect::Host;
+use crate::effect::{Host, Wait};
 use crate::error::Error;
 use crate::value::Value;
 
 pub(crate) use hash::{get, set};
 pub(crate) use list::{append, check_append, check_rest, first, length, nth, rest};
 pub(crate) use types::is_empty;
+pub(crate) use waiting::answered;
 
 /// What a builtin came to.
 pub(crate) enum Outcome {
@@ -41,6 +43,8 @@ pub(crate) enum Outcome {
     Printed(Value, usize),
     /// The thread sleeps; the value is given afterwards.
     Sleep(Value),
+    /// The thread waits; what [`answered`] makes of the answer is given afterwards.
+    Wait(Wait),
 }
 
 type Result<T> = std::result::Result<T, Error>;
@@ -55,7 +59,9 @@ pub(crate) fn call(
     use Builtin as B;
     let value = match (builtin, arguments) {
         (B::Print, [value]) => return control::print(value, executable, host),
-        (B::Sleep, [seconds]) => return control::sleep(seconds).map(Outcome::Sleep),
+        (B::Sleep, [seconds]) => return control::sleep(seconds),
+        (B::Any, [items]) => return waiting::any(items),
+        (B::AwaitFor, [value, seconds]) => return waiting::await_for(value, seconds),
         (B::Signal, [kind, message]) => return control::signal(kind, message, executable, host),
         (B::Error, [message]) => return Err(control::raised("error", message, Value::Null, executable)),
         (B::Error, [message, data]) => return Err(control::raised("error", message, data.clone(), executable)),

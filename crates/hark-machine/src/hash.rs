@@ -272,6 +272,13 @@ impl HashBody {
         Entries(self.entries.iter())
     }
 
+    /// Puts another value under the key at this place in the order.
+    pub(crate) fn set_entry(&mut self, index: usize, value: Value) {
+        if let Some((_, slot)) = self.entries.get_mut(index) {
+            *slot = value;
+        }
+    }
+
     /// Moves the containers among the values out; see [`crate::drop`].
     pub(crate) fn take_containers(&mut self, into: &mut Vec<Value>) {
         into.extend(

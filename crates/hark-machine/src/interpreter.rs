@@ -13,7 +13,7 @@ use triomphe::Arc;
 
 use crate::builtin;
 use crate::compare;
-use crate::effect::{Effect, Host, Wait};
+use crate::effect::{Effect, Host};
 use crate::error::Error;
 use crate::limits::PRINTED_BYTES_PER_FUEL;
 use crate::program::operation::{CONSUME_FIRST, CONSUME_SECOND, Operation};
@@ -21,6 +21,7 @@ use crate::program::{Code, CodeId, Program};
 use crate::registers::{Cursor, Window};
 use crate::thread::{Record, State, Thread};
 use crate::value::Value;
+use crate::wait;
 use slow::Source;
 
 /// Why the loop was left.
@@ -719,6 +720,7 @@ fn execute<H: Host, const COUNTED: bool>(
                         next!();
                     }
                     Ok(builtin::Outcome::Sleep(seconds)) => leave!(Exit::Effect(Effect::Sleep(seconds))),
+                    Ok(builtin::Outcome::Wait(wait)) => leave!(Exit::Effect(Effect::Await(wait))),
                     Err(error) => leave!(Exit::from(error)),
                 }
             }
@@ -744,8 +746,8 @@ fn execute<H: Host, const COUNTED: bool>(
                 window.set(call_base, Value::Future(future));
                 next!();
             }
-            Operation::Wait { consume, to, from } => match call::awaited(window.get(from)) {
-                Some(future) => leave!(Exit::Effect(Effect::Await(Wait::one(future)))),
+            Operation::Wait { consume, to, from } => match wait::all(window.get(from), None) {
+                Some(wait) => leave!(Exit::Effect(Effect::Await(wait))),
                 None => {
                     if consume & CONSUME_FIRST != 0 {
                         window.take(to, from);

@@ -26,6 +26,7 @@ mod snapshot;
 mod text;
 mod thread;
 mod value;
+mod wait;
 
 pub use closure::ClosureBody;
 pub use display::{function_name, is_too_long, literal_text, short_text, text_of};

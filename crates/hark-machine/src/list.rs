@@ -118,6 +118,13 @@ impl ListBody {
         (room * CHUNK) as u32
     }
 
+    /// Puts another value where an element is.
+    pub(crate) fn set(&mut self, index: usize, value: Value) {
+        if let Some(slot) = self.slot(index) {
+            *slot = value;
+        }
+    }
+
     /// The place of an element, to change it; its chunk is copied if others hold it too.
     fn slot(&mut self, index: usize) -> Option<&mut Value> {
         let chunked = self.chunks.len() * CHUNK;

@@ -24,23 +24,27 @@ pub(super) fn print(value: &mut Value, executable: &Executable, host: &mut impl 
     Ok(Outcome::Printed(std::mem::take(value), bytes))
 }
 
-pub(super) fn sleep(seconds: &Value) -> Result<Value> {
+pub(super) fn sleep(seconds: &Value) -> Result<Outcome> {
+    seconds_of("sleep", seconds)?;
+    Ok(Outcome::Sleep(seconds.clone()))
+}
+
+/// A length of time in seconds that is not negative, perhaps infinite.
+pub(super) fn seconds_of(name: &str, seconds: &Value) -> Result<f64> {
     let length = match seconds {
         Value::Integer(value) => *value as f64,
         Value::Float(value) => *value,
-        Value::BigInteger(value) => {
-            number::to_float(value).ok_or_else(|| number::too_large_for_float("sleep", value))?
-        }
-        other => return Err(wrong_type("sleep", "a number of seconds", other)),
+        Value::BigInteger(value) => number::to_float(value).ok_or_else(|| number::too_large_for_float(name, value))?,
+        other => return Err(wrong_type(name, "a number of seconds", other)),
     };
     if length.is_nan() || length < 0.0 {
         let got = match seconds {
             Value::Float(_) => float_text(length),
             other => number_text(other),
         };
-        return Err(Error::of_value(format!("`sleep` needs a number of seconds that is not negative, but got {got}")));
+        return Err(Error::of_value(format!("`{name}` needs a number of seconds that is not negative, but got {got}")));
     }
-    Ok(seconds.clone())
+    Ok(length)
 }
 
 pub(super) fn signal(

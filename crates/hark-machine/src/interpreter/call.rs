@@ -6,7 +6,7 @@ use super::{Exit, slow};
 use crate::builtin::{self, Outcome};
 use crate::closure::ClosureBody;
 use crate::display::function_name;
-use crate::effect::{Awaited, Effect, ForeignCall, Host};
+use crate::effect::{Effect, ForeignCall, Host};
 use crate::error::Error;
 use crate::limits::{RECORDS_MAX, REGISTERS_MAX};
 use crate::number::{self, article};
@@ -206,6 +206,7 @@ pub(super) fn call_other(
                 Outcome::Value(value) => Ok((value, 0)),
                 Outcome::Printed(value, bytes) => Ok((value, bytes)),
                 Outcome::Sleep(seconds) => Err(Exit::Effect(Effect::Sleep(seconds))),
+                Outcome::Wait(wait) => Err(Exit::Effect(Effect::Await(wait))),
             }
         }
         Value::Foreign(index) => {
@@ -284,14 +285,4 @@ pub(super) fn spawn(
         None => arguments.iter_mut().map(std::mem::take).collect(),
     };
     host.spawn(Thread::started_at(instruction, callee.clone(), arguments))
-}
-
-/// The Future to wait for, if this is one.
-#[inline]
-pub(super) fn awaited(value: &Value) -> Option<Awaited> {
-    match value {
-        Value::Future(number) => Some(Awaited::Thread(*number)),
-        Value::Promise(id) => Some(Awaited::Promise(id.to_string())),
-        _ => None,
-    }
 }

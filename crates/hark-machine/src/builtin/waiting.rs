@@ -1,0 +1,38 @@
+//! What waits for Futures: `any`, `await_for`.
+
+use hark_bytecode::builtins::Builtin;
+
+use super::argument::wrong_type;
+use super::control::seconds_of;
+use super::{Outcome, Result, first, is_empty};
+use crate::error::Error;
+use crate::value::Value;
+use crate::wait;
+
+pub(super) fn any(items: &Value) -> Result<Outcome> {
+    if items.as_list().is_none() {
+        return Err(wrong_type("any", "a list", items));
+    }
+    match wait::any(items) {
+        Some(wait) => Ok(Outcome::Wait(wait)),
+        None if is_empty(items) => Err(Error::of_value("`any`: the list is empty")),
+        None => Ok(Outcome::Value(Value::list(vec![Value::Integer(0), first(items)?]))),
+    }
+}
+
+pub(super) fn await_for(value: &mut Value, seconds: &Value) -> Result<Outcome> {
+    let seconds = seconds_of("await_for", seconds)?;
+    match wait::all(value, seconds.is_finite().then_some(seconds)) {
+        Some(wait) => Ok(Outcome::Wait(wait)),
+        None => Ok(Outcome::Value(std::mem::take(value))),
+    }
+}
+
+/// What a builtin that waited gives, by the world's answer.
+pub(crate) fn answered(builtin: Builtin, arguments: &[Value], answer: Value) -> Result<Value> {
+    match (builtin, arguments) {
+        (Builtin::Any, [items]) => wait::any_answered(items, &answer),
+        (Builtin::AwaitFor, [value, _]) => wait::all_answered(value, answer),
+        _ => Ok(answer),
+    }
+}
