@@ -148,6 +148,8 @@ impl<'t, 'p> Generator<'t, 'p> {
         self.executable.functions.push(hark_bytecode::Function {
             name: name.into(),
             parameters,
+            captures: Vec::new(),
+            handlers: Vec::new(),
             foreign,
             start,
             end: self.executable.code.len() as u32,

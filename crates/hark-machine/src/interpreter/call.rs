@@ -15,6 +15,7 @@ use crate::program::{Code, Program};
 use crate::registers::Window;
 use crate::thread::{Record, State, Thread};
 use crate::value::Value;
+use crate::wait;
 
 /// Makes a thread's first call. Gives an effect if that is all there is to run now.
 pub(super) fn begin(thread: &mut Thread, program: &Program, host: &mut impl Host) -> Result<Option<Effect>, Exit> {
@@ -46,6 +47,10 @@ pub(super) fn begin(thread: &mut Thread, program: &Program, host: &mut impl Host
     }
     if let Some(answer) = thread.answer.take() {
         let answer = answer.map_err(Exit::Failed)?;
+        let answer = match callee {
+            Value::Builtin(builtin) => builtin::answered(*builtin, arguments, answer)?,
+            _ => answer,
+        };
         thread.state = State::Ended(Value::Null);
         return Ok(Some(Effect::Finished(answer)));
     }
@@ -117,28 +122,45 @@ pub(super) fn take_answer(thread: &mut Thread, program: &Program) -> Result<(), 
     let Some(answer) = thread.answer.take().transpose()? else { return Ok(()) };
     let Some(record) = thread.records.last_mut() else { return Ok(()) };
     let window = &mut thread.registers[record.base as usize..];
-    let to = match program.code(record.code).operations[record.operation as usize] {
+    // Before anything is emptied, as an answer that does not fit is an error of this operation.
+    let (value, to) = match program.code(record.code).operations[record.operation as usize] {
         Operation::Wait { consume, to, from } => {
+            let value = wait::all_answered(&window[from as usize], answer)?;
             if consume != 0 {
                 window[from as usize] = Value::Null;
             }
-            to
+            (value, to)
         }
-        Operation::CallForeign { base, count, .. } | Operation::CallBuiltin { base, count, .. } => {
+        Operation::CallForeign { base, count, .. } => {
             window[base as usize..][..count as usize].fill(Value::Null);
-            base
+            (answer, base)
+        }
+        Operation::CallBuiltin { builtin, base, count } => {
+            let arguments = &mut window[base as usize..][..count as usize];
+            let value = builtin::answered(builtin, arguments, answer)?;
+            arguments.fill(Value::Null);
+            (value, base)
         }
         Operation::CallValue { consume, base, count, callee } => {
-            window[base as usize..][..count as usize].fill(Value::Null);
+            let builtin = match window[callee as usize] {
+                Value::Builtin(builtin) => Some(builtin),
+                _ => None,
+            };
+            let arguments = &mut window[base as usize..][..count as usize];
+            let value = match builtin {
+                Some(builtin) => builtin::answered(builtin, arguments, answer)?,
+                None => answer,
+            };
+            arguments.fill(Value::Null);
             if consume != 0 {
                 window[callee as usize] = Value::Null;
             }
-            base
+            (value, base)
         }
         // Nothing else stops for an answer; an answer that nobody asked for is not for this thread.
         _ => return Ok(()),
     };
-    window[to as usize] = answer;
+    window[to as usize] = value;
     record.operation += 1;
     Ok(())
 }
