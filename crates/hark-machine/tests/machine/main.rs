@@ -2,7 +2,6 @@
 
 #[path = "../../../../fuzz/src/programs.rs"]
 mod bodies;
-mod closures;
 mod compare;
 #[path = "../../../../fuzz/src/damage.rs"]
 mod damage;
@@ -19,3 +18,4 @@ mod sharing;
 mod snapshots;
 mod support;
 mod texts;
+mod waiting;
