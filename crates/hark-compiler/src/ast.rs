@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use hark_bytecode::{Attributes, Literal, Operator, Span};
+use hark_bytecode::{Attributes, Literal, Operator, Pattern, Span};
 
 /// An index into [`Program::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,7 @@ pub(crate) enum Expression<'t> {
     List(Vec<NodeId>),
     /// Keys and values in turn.
     Hash(Vec<NodeId>),
+    /// `f(x)`; also `x |> f()`, whose left side is the first argument.
     Call {
         callee: NodeId,
         arguments: Vec<NodeId>,
@@ -112,10 +113,23 @@ pub(crate) enum Expression<'t> {
         name: Name<'t>,
         value: NodeId,
     },
+    /// `[a, [b, _]] = value`
+    Unpack {
+        pattern: Arc<Pattern>,
+        /// In the order of the pattern, each once.
+        names: Vec<Name<'t>>,
+        value: NodeId,
+    },
     /// Conditions with their bodies, tried in turn.
     If {
         branches: Vec<(NodeId, Body)>,
         otherwise: Option<Body>,
+    },
+    /// `try { body } catch name { handler }`
+    Try {
+        body: Body,
+        name: Option<Name<'t>>,
+        handler: Body,
     },
     Lambda(Box<Function<'t>>),
 }

@@ -1,21 +1,69 @@
-//! Which variables may be read before they are assigned. All jumps of generated code but the tail call of itself lead
-//! forwards, so one pass in the order of the code sees every way.
+//! Which names a function has bound at each of its instructions, whatever way led there. All jumps of generated code but
+//! the tail call of itself lead forwards, and nothing leads into the range of a handler but its start; so one pass in
+//! the order of the code sees every way.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashMap;
 
-use hark_bytecode::{Instruction, LocalSet, NameIndex, Span};
+use hark_bytecode::{Function, Handler, Instruction, LocalSet, NameIndex};
 
-use crate::diagnostic::{Code, Diagnostic};
+/// The names that a function may bind, numbered.
+pub(crate) struct Locals(HashMap<NameIndex, u32>);
 
-/// Warns of each name that the function binds and may read before.
-pub(crate) fn find_unbound(code: &[Instruction], spans: &[Span], names: &[Arc<str>]) -> Vec<(NameIndex, Diagnostic)> {
-    let locals = number_locals(code);
+impl Locals {
+    /// Those that this code binds, and those that are bound before it begins.
+    pub fn of(code: &[Instruction], before: impl IntoIterator<Item = NameIndex>) -> Locals {
+        let mut locals = Locals(HashMap::new());
+        before.into_iter().for_each(|name| locals.add(name));
+        for instruction in code {
+            if let Instruction::Bind(name) = instruction {
+                locals.add(*name);
+            }
+        }
+        locals
+    }
+
+    fn add(&mut self, name: NameIndex) {
+        let next = self.0.len() as u32;
+        self.0.entry(name).or_insert(next);
+    }
+
+    /// All of them, in no order.
+    pub fn names(&self) -> impl Iterator<Item = NameIndex> {
+        self.0.keys().copied()
+    }
+
+    /// Whether the function may bind the name.
+    pub fn contains(&self, name: NameIndex) -> bool {
+        self.0.contains_key(&name)
+    }
+
+    /// Whether the name is bound for certain.
+    pub fn is_bound(&self, name: NameIndex, bound: &LocalSet) -> bool {
+        self.0.get(&name).is_some_and(|local| bound.contains(*local))
+    }
+
+    /// The set of these names.
+    pub fn set(&self, names: impl IntoIterator<Item = NameIndex>) -> LocalSet {
+        let mut set = LocalSet::empty(self.0.len());
+        names.into_iter().filter_map(|name| self.0.get(&name)).for_each(|local| set.insert(*local));
+        set
+    }
+}
+
+/// Calls `see` for each instruction of a function that something leads to, with its place in `code` and with what is
+/// bound before it. The code is the whole program's; at the function's start the names in `bound` are bound.
+pub(crate) fn follow(
+    code: &[Instruction],
+    function: &Function,
+    locals: &Locals,
+    bound: LocalSet,
+    mut see: impl FnMut(usize, &Instruction, &LocalSet),
+) {
     let mut at_target: HashMap<usize, LocalSet> = HashMap::new();
-    let mut bound = Some(LocalSet::empty(locals.len()));
-    let mut found = Vec::new();
-    let mut reported = HashSet::new();
-    for (at, instruction) in code.iter().enumerate() {
+    let mut bound = Some(bound);
+    let mut handlers = Handlers::of(function);
+    let body = function.start as usize..function.end as usize;
+    for (at, instruction) in body.clone().zip(&code[body]) {
         if let Some(other) = at_target.remove(&at) {
             match &mut bound {
                 Some(bound) => bound.intersect(&other),
@@ -24,48 +72,59 @@ pub(crate) fn find_unbound(code: &[Instruction], spans: &[Span], names: &[Arc<st
         }
         // Nothing comes here.
         let Some(now) = bound.as_mut() else { continue };
+        see(at, instruction, now);
+        for target in handlers.entered_at(at, instruction) {
+            meet(&mut at_target, target, now);
+        }
+        let target = |distance: i32| (at as i64 + 1 + i64::from(distance)) as usize;
         match instruction {
-            Instruction::Bind(name) => now.insert(locals[name]),
-            Instruction::PushBinding(name) => {
-                if let Some(&local) = locals.get(name)
-                    && !now.contains(local)
-                    && reported.insert(*name)
-                {
-                    let text = &names[name.0 as usize];
-                    let message = format!("`{text}` may be read before it is assigned");
-                    let hint = format!("assign `{text}` on every way that leads here");
-                    let warning = Diagnostic::warning(Code::MaybeUnbound, message, spans[at]).with_hint(hint);
-                    found.push((*name, warning));
-                }
-            }
+            Instruction::Bind(name) => now.insert(locals.0[name]),
             Instruction::Jump(distance) => {
-                let target = at as i64 + 1 + i64::from(*distance);
-                if target > at as i64 {
-                    meet(&mut at_target, target as usize, now);
+                if target(*distance) > at {
+                    meet(&mut at_target, target(*distance), now);
                 }
                 bound = None;
             }
             Instruction::JumpIf(distance) | Instruction::And(distance) | Instruction::Or(distance) => {
-                meet(&mut at_target, (at as i64 + 1 + i64::from(*distance)) as usize, now);
+                meet(&mut at_target, target(*distance), now);
             }
             Instruction::Return => bound = None,
             _ => {}
         }
     }
-    found
-}
-
-fn number_locals(code: &[Instruction]) -> HashMap<NameIndex, u32> {
-    let mut locals = HashMap::new();
-    for instruction in code {
-        if let Instruction::Bind(name) = instruction {
-            let next = locals.len() as u32;
-            locals.entry(*name).or_insert(next);
-        }
-    }
-    locals
 }
 
 fn meet(at_target: &mut HashMap<usize, LocalSet>, target: usize, bound: &LocalSet) {
     at_target.entry(target).and_modify(|known| known.intersect(bound)).or_insert_with(|| bound.clone());
+}
+
+/// The handlers of a function, as its code is followed.
+struct Handlers {
+    /// Those whose ranges begin further on, the next one last.
+    ahead: Vec<Handler>,
+    /// Those in whose ranges nothing can have failed yet.
+    unreached: Vec<Handler>,
+}
+
+impl Handlers {
+    fn of(function: &Function) -> Handlers {
+        let mut ahead = function.handlers.clone();
+        ahead.sort_by_key(|handler| std::cmp::Reverse(handler.start));
+        Handlers { ahead, unreached: Vec::new() }
+    }
+
+    /// The targets of the handlers that this instruction is the first to lead to. Whatever follows it in their ranges has
+    /// the same names bound, and perhaps more: what counts is this one. A jump counts as well, because the first
+    /// instruction to fail may lie on either side of it.
+    fn entered_at(&mut self, at: usize, instruction: &Instruction) -> impl Iterator<Item = usize> {
+        while let Some(next) = self.ahead.pop_if(|handler| handler.start as usize <= at) {
+            self.unreached.push(next);
+        }
+        let leads_on = !matches!(
+            instruction,
+            Instruction::PushValue(_) | Instruction::Bind(_) | Instruction::Pop | Instruction::Return
+        );
+        let entered = if leads_on { std::mem::take(&mut self.unreached) } else { Vec::new() };
+        entered.into_iter().filter(move |handler| at < handler.end as usize).map(|handler| handler.target as usize)
+    }
 }

@@ -3,20 +3,22 @@
 //! What is still to be generated lies on a stack of its own, so that long chains of operators need none of the native
 //! one.
 
+mod code;
+mod expression;
+
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use hark_bytecode::{
-    Attributes, Binding, Executable, Foreign, ForeignIndex, FunctionIndex, Instruction, Literal, NameIndex, Operator,
-    Span,
-};
+use hark_bytecode::{Binding, Executable, Foreign, ForeignIndex, FunctionIndex, Handler, Instruction, NameIndex, Span};
 
-use crate::ast::{Body, Expression, Function, Import, Item, NodeId, Program};
+use crate::ast::{Function, Import, Item, Program};
+use crate::closures::{self, Origin};
 use crate::diagnostic::Diagnostics;
-use crate::flow;
+use crate::globals::Globals;
 use crate::imports::Imports;
-use crate::scope::{Globals, Scope};
+use crate::scope::{self, Bound};
+use code::{FunctionCode, Work};
 
 /// Generates a file's program, without its sources. Mistakes are reported; then what is made must not be used.
 pub(crate) fn generate<'t>(
@@ -33,11 +35,12 @@ pub(crate) fn generate<'t>(
         names: HashMap::new(),
         lambdas: VecDeque::new(),
         lambda_count: 0,
+        origins: Vec::new(),
         diagnostics,
     };
     generator.generate_items();
-    let Generator { globals, executable, .. } = generator;
-    globals.finish(diagnostics);
+    let Generator { globals, mut executable, origins, diagnostics, .. } = generator;
+    closures::close(&mut executable, &origins, &globals, diagnostics);
     debug_assert!(diagnostics.has_errors() || executable.verify().is_ok(), "{:?}", executable.verify());
     executable
 }
@@ -47,58 +50,33 @@ struct Generator<'t, 'p> {
     globals: Globals<'t>,
     executable: Executable,
     names: HashMap<&'t str, NameIndex>,
-    /// Lambdas that are still to be generated, with the functions around them.
-    lambdas: VecDeque<(&'p Function<'t>, Rc<Scope<'t>>)>,
+    /// Lambdas that are still to be generated.
+    lambdas: VecDeque<Lambda<'t, 'p>>,
     lambda_count: u32,
+    /// An entry for each function of the executable.
+    origins: Vec<Origin>,
     diagnostics: &'p mut Diagnostics,
 }
 
-/// What is still to be done, the next thing on top.
-enum Work {
-    Node {
-        id: NodeId,
-        is_tail: bool,
-    },
-    Emit(Instruction, Span),
-    Jump(JumpKind, Label, Span),
-    /// A jump to the function's start.
-    Repeat(Span),
-    Place(Label),
-}
-
-#[derive(Clone, Copy)]
-enum JumpKind {
-    Always,
-    If,
-    And,
-    Or,
-}
-
-#[derive(Clone, Copy)]
-struct Label(usize);
-
-/// The code of one function while it is made.
-struct FunctionCode<'t> {
-    /// The name that a tail call of itself uses, and the number of its arguments.
-    own: Option<(&'t str, usize)>,
-    scope: Rc<Scope<'t>>,
-    code: Vec<Instruction>,
-    spans: Vec<Span>,
-    labels: Vec<Option<usize>>,
-    jumps: Vec<(usize, Label)>,
-    work: Vec<Work>,
+/// A lambda, with what its code has to know of the functions around it.
+struct Lambda<'t, 'p> {
+    function: &'p Function<'t>,
+    bound: Bound,
+    /// The variable that it is assigned to.
+    variable: Option<NameIndex>,
 }
 
 impl<'t, 'p> Generator<'t, 'p> {
     fn generate_items(&mut self) {
         for item in &self.program.items {
             match item {
-                Item::Function(function) => self.generate_function(function, None),
+                Item::Function(function) => self.generate_top_level(function),
                 Item::Import(import) => self.generate_import(import),
             }
         }
-        while let Some((lambda, around)) = self.lambdas.pop_front() {
-            self.generate_function(lambda, Some(around));
+        while let Some(Lambda { function, bound, variable }) = self.lambdas.pop_front() {
+            let origin = Origin { is_lambda: true, variable, is_damaged: function.damage.is_some() };
+            self.generate_function(function, None, bound, origin);
         }
     }
 
@@ -128,55 +106,58 @@ impl<'t, 'p> Generator<'t, 'p> {
         let name = self.name(import.name.text);
         let code = vec![Instruction::PushBinding(name), Instruction::Call(import.arity), Instruction::Return];
         let spans = vec![import.span; code.len()];
-        self.add_function(code, spans, import.name.text, Vec::new(), Some(foreign), import.span, &import.attributes);
+        let function = hark_bytecode::Function {
+            name: import.name.text.into(),
+            foreign: Some(foreign),
+            span: import.span,
+            attributes: import.attributes.clone(),
+            ..hark_bytecode::Function::default()
+        };
+        self.add_function(function, code, spans, Vec::new());
+        self.origins.push(Origin::default());
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of a function, put together in one place")]
+    /// Puts a function's code behind that of the others; its handlers count from its start.
     fn add_function(
         &mut self,
+        mut function: hark_bytecode::Function,
         code: Vec<Instruction>,
         spans: Vec<Span>,
-        name: &str,
-        parameters: Vec<NameIndex>,
-        foreign: Option<ForeignIndex>,
-        span: Span,
-        attributes: &Attributes,
+        handlers: Vec<Handler>,
     ) {
         let start = self.executable.code.len() as u32;
         self.executable.code.extend(code);
         self.executable.spans.extend(spans);
-        self.executable.functions.push(hark_bytecode::Function {
-            name: name.into(),
-            parameters,
-            captures: Vec::new(),
-            handlers: Vec::new(),
-            foreign,
-            start,
-            end: self.executable.code.len() as u32,
-            span,
-            attributes: attributes.clone(),
-        });
+        function.start = start;
+        function.end = self.executable.code.len() as u32;
+        function.handlers = handlers;
+        for handler in &mut function.handlers {
+            handler.start += start;
+            handler.end += start;
+            handler.target += start;
+        }
+        self.executable.functions.push(function);
     }
 
-    /// A function of the top level, or a lambda with what is around it.
-    fn generate_function(&mut self, function: &'p Function<'t>, around: Option<Rc<Scope<'t>>>) {
-        let is_top_level = around.is_none();
-        let scope = self.globals.enter(self.program, function, around, self.diagnostics);
+    fn generate_top_level(&mut self, function: &'p Function<'t>) {
+        let bound = scope::check(&mut self.globals, self.program, function, self.diagnostics);
         let name = function.name.text;
-        if is_top_level {
-            let index = FunctionIndex(self.executable.functions.len() as u32);
-            self.bind_top_level(name, Binding::Function(index));
-        }
-        let own = (is_top_level && !scope.binds(name)).then_some((name, function.parameters.len()));
-        let mut body = FunctionCode {
-            own,
-            scope,
-            code: Vec::new(),
-            spans: Vec::new(),
-            labels: Vec::new(),
-            jumps: Vec::new(),
-            work: Vec::new(),
-        };
+        let index = FunctionIndex(self.executable.functions.len() as u32);
+        self.bind_top_level(name, Binding::Function(index));
+        let own = (!bound.itself).then_some((name, function.parameters.len()));
+        let origin = Origin { is_damaged: function.damage.is_some(), ..Origin::default() };
+        self.generate_function(function, own, bound, origin);
+    }
+
+    /// A function of the top level, or a lambda. `own` is what a tail call of itself looks like.
+    fn generate_function(
+        &mut self,
+        function: &'p Function<'t>,
+        own: Option<(&'t str, usize)>,
+        bound: Bound,
+        origin: Origin,
+    ) {
+        let mut body = FunctionCode::new(own, bound, function.parameters.len());
         let parameters: Vec<NameIndex> =
             function.parameters.iter().map(|parameter| self.name(parameter.text)).collect();
         for (index, parameter) in parameters.iter().zip(&function.parameters).rev() {
@@ -189,35 +170,26 @@ impl<'t, 'p> Generator<'t, 'p> {
             self.generate_work(&mut body, work);
         }
         body.resolve_jumps();
-        if function.damage.is_none() {
-            let found = flow::find_unbound(&body.code, &body.spans, &self.executable.names);
-            for (name, warning) in found {
-                if !self.globals.knows(self.executable.name(name)) {
-                    self.diagnostics.push(warning);
-                }
-            }
-        }
-        self.add_function(body.code, body.spans, name, parameters, None, function.span, &function.attributes);
+        let generated = hark_bytecode::Function {
+            name: function.name.text.into(),
+            parameters,
+            span: function.span,
+            attributes: function.attributes.clone(),
+            ..hark_bytecode::Function::default()
+        };
+        self.add_function(generated, body.code, body.spans, body.handlers);
+        self.origins.push(origin);
     }
 
     fn generate_work(&mut self, body: &mut FunctionCode<'t>, work: Work) {
         match work {
             Work::Emit(instruction, span) => body.emit(instruction, span),
-            Work::Place(label) => body.labels[label.0] = Some(body.code.len()),
-            Work::Jump(kind, label, span) => {
-                body.jumps.push((body.code.len(), label));
-                let jump = match kind {
-                    JumpKind::Always => Instruction::Jump(0),
-                    JumpKind::If => Instruction::JumpIf(0),
-                    JumpKind::And => Instruction::And(0),
-                    JumpKind::Or => Instruction::Or(0),
-                };
-                body.emit(jump, span);
-            }
-            Work::Repeat(span) => {
-                let distance = -(body.code.len() as i32) - 1;
-                body.emit(Instruction::Jump(distance), span);
-            }
+            Work::Place(label) => body.place(label),
+            Work::Jump(kind, label, span) => body.jump(kind, label, span),
+            Work::Repeat(arguments, span) => body.repeat(arguments, span),
+            Work::BeginTry => body.begin_try(),
+            Work::EndTry => body.end_try(),
+            Work::BeginCatch => body.begin_catch(),
             Work::Node { id, is_tail } => self.generate_node(body, id, is_tail),
         }
     }
@@ -227,168 +199,8 @@ impl<'t, 'p> Generator<'t, 'p> {
     }
 
     /// The name that a literal calls to make its value: one that the program cannot have bound.
-    fn constructor(&mut self, name: &'static str, unshadowed: &'static str, body: &FunctionCode<'t>) -> Instruction {
-        let is_shadowed = body.scope.binds(name) || self.globals.defines(name);
+    fn constructor(&mut self, name: &'static str, unshadowed: &'static str, is_bound: bool) -> Instruction {
+        let is_shadowed = is_bound || self.globals.defines(name);
         self.push_name(if is_shadowed { unshadowed } else { name })
-    }
-
-    /// Puts what a node needs onto the stack of work, the last thing first.
-    fn generate_node(&mut self, body: &mut FunctionCode<'t>, id: NodeId, is_tail: bool) {
-        let program = self.program;
-        let node = program.node(id);
-        let span = node.span;
-        match &node.expression {
-            Expression::Literal(literal) => body.emit(Instruction::PushValue(literal.clone()), span),
-            Expression::Name(name) => {
-                let push = self.push_name(name);
-                body.emit(push, span);
-            }
-            Expression::Operator(operator) => {
-                let push = self.push_name(operator.symbol());
-                body.emit(push, span);
-            }
-            Expression::List(items) => {
-                let constructor = self.constructor("list", "[]", body);
-                body.push_call(items, constructor, span);
-            }
-            Expression::Hash(items) => {
-                let constructor = self.constructor("hash", "{}", body);
-                body.push_call(items, constructor, span);
-            }
-            Expression::Call { callee, arguments, is_async } => {
-                let name = match program.node(*callee).expression {
-                    Expression::Name(name) => Some(name),
-                    _ => None,
-                };
-                if is_tail && !is_async && name.is_some() && body.own == name.map(|name| (name, arguments.len())) {
-                    body.work.push(Work::Repeat(span));
-                } else {
-                    let count = arguments.len() as u32;
-                    let call = if *is_async { Instruction::AsyncCall(count) } else { Instruction::Call(count) };
-                    body.work.push(Work::Emit(call, span));
-                    body.push_value(*callee);
-                }
-                arguments.iter().rev().for_each(|argument| body.push_value(*argument));
-            }
-            Expression::Await(operand) => {
-                body.work.push(Work::Emit(Instruction::Wait, span));
-                body.push_value(*operand);
-            }
-            Expression::Unary { operator, operand } => {
-                let push = self.push_name(operator.symbol());
-                body.work.push(Work::Emit(Instruction::Call(1), span));
-                body.work.push(Work::Emit(push, span));
-                body.push_value(*operand);
-            }
-            Expression::Binary { operator: operator @ (Operator::And | Operator::Or), left, right } => {
-                let push = self.push_name(operator.symbol());
-                let is_and = *operator == Operator::And;
-                let kind = if is_and { JumpKind::And } else { JumpKind::Or };
-                let end = body.label();
-                // What is left when the left side does not decide is the right side, which must be a boolean too.
-                body.work.push(Work::Place(end));
-                body.work.push(Work::Emit(Instruction::Call(2), span));
-                body.work.push(Work::Emit(push, span));
-                body.work.push(Work::Emit(Instruction::PushValue(Literal::Boolean(is_and)), span));
-                body.push_value(*right);
-                body.work.push(Work::Jump(kind, end, span));
-                body.push_value(*left);
-            }
-            Expression::Binary { operator, left, right } => {
-                let push = self.push_name(operator.symbol());
-                body.work.push(Work::Emit(Instruction::Call(2), span));
-                body.work.push(Work::Emit(push, span));
-                body.push_value(*left);
-                body.push_value(*right);
-            }
-            Expression::Assign { name, value } => {
-                let name = self.name(name.text);
-                body.work.push(Work::Emit(Instruction::Bind(name), span));
-                body.push_value(*value);
-            }
-            Expression::If { branches, otherwise } => {
-                body.push_if(branches, otherwise.as_ref(), is_tail, span, program);
-            }
-            Expression::Lambda(function) => {
-                let index = FunctionIndex(program.items.len() as u32 + self.lambda_count);
-                self.lambda_count += 1;
-                self.lambdas.push_back((function, Rc::clone(&body.scope)));
-                body.emit(Instruction::PushValue(Literal::Function(index)), span);
-            }
-        }
-    }
-}
-
-impl FunctionCode<'_> {
-    fn emit(&mut self, instruction: Instruction, span: Span) {
-        self.code.push(instruction);
-        self.spans.push(span);
-    }
-
-    fn label(&mut self) -> Label {
-        self.labels.push(None);
-        Label(self.labels.len() - 1)
-    }
-
-    fn push_value(&mut self, id: NodeId) {
-        self.work.push(Work::Node { id, is_tail: false });
-    }
-
-    fn push_call(&mut self, items: &[NodeId], constructor: Instruction, span: Span) {
-        self.work.push(Work::Emit(Instruction::Call(items.len() as u32), span));
-        self.work.push(Work::Emit(constructor, span));
-        items.iter().rev().for_each(|item| self.push_value(*item));
-    }
-
-    /// The expressions of a body, of which only the last one's value stays.
-    fn push_body(&mut self, body: &Body, is_tail: bool, program: &Program<'_>) {
-        let Some((last, others)) = body.split_last() else {
-            self.work.push(Work::Emit(Instruction::PushValue(Literal::Null), Span::default()));
-            return;
-        };
-        self.work.push(Work::Node { id: *last, is_tail });
-        for id in others.iter().rev() {
-            self.work.push(Work::Emit(Instruction::Pop, program.node(*id).span));
-            self.push_value(*id);
-        }
-    }
-
-    /// The conditions in turn, then the last body, then the others from the innermost to the outermost.
-    fn push_if(
-        &mut self,
-        branches: &[(NodeId, Body)],
-        otherwise: Option<&Body>,
-        is_tail: bool,
-        span: Span,
-        program: &Program<'_>,
-    ) {
-        let labels: Vec<(Label, Label)> = branches.iter().map(|_| (self.label(), self.label())).collect();
-        for ((_, body), (then, end)) in branches.iter().zip(&labels) {
-            self.work.push(Work::Place(*end));
-            self.push_body(body, is_tail, program);
-            self.work.push(Work::Place(*then));
-            self.work.push(Work::Jump(JumpKind::Always, *end, span));
-        }
-        match otherwise {
-            Some(body) => self.push_body(body, is_tail, program),
-            None => self.work.push(Work::Emit(Instruction::PushValue(Literal::Null), span)),
-        }
-        for ((condition, _), (then, _)) in branches.iter().zip(&labels).rev() {
-            self.work.push(Work::Jump(JumpKind::If, *then, program.node(*condition).span));
-            self.push_value(*condition);
-        }
-    }
-
-    fn resolve_jumps(&mut self) {
-        for (at, label) in std::mem::take(&mut self.jumps) {
-            let target = self.labels[label.0].expect("every label is placed");
-            let distance = target as i32 - at as i32 - 1;
-            match &mut self.code[at] {
-                Instruction::Jump(to) | Instruction::JumpIf(to) | Instruction::And(to) | Instruction::Or(to) => {
-                    *to = distance;
-                }
-                _ => {}
-            }
-        }
     }
 }

@@ -147,6 +147,7 @@ impl Lexer<'_> {
             ('>', Some('=')) => (2, TokenKind::Operator(Operator::GreaterOrEqual)),
             ('&', Some('&')) => (2, TokenKind::Operator(Operator::And)),
             ('|', Some('|')) => (2, TokenKind::Operator(Operator::Or)),
+            ('|', Some('>')) => (2, TokenKind::Pipe),
             ('#', Some('[')) => (2, TokenKind::OpenAttribute),
             ('=', _) => (1, TokenKind::Assign),
             ('!', _) => (1, TokenKind::Operator(Operator::Not)),
@@ -192,7 +193,7 @@ pub(crate) fn is_name(word: &str) -> bool {
 fn character_hint(character: char) -> Option<&'static str> {
     Some(match character {
         '&' => "did you mean `&&`?",
-        '|' => "did you mean `||`?",
+        '|' => "did you mean `||` or `|>`?",
         '?' => "a choice is written `if c { a } else { b }`",
         '#' => "comments begin with `//`, attributes with `#[`",
         '\u{201c}' | '\u{201d}' | '\u{2018}' | '\u{2019}' | '`' => "strings stand in `\"` or `'`",

@@ -1,15 +1,18 @@
 //! Text in, an [`Executable`] or diagnostics out.
 //!
 //! The way of a program, and the order to read in: `lexer` (text to tokens), `parser` (tokens to `ast`),
-//! `scope` (what names mean), `generate` (to portable instructions), `flow` (what may be read before it is
-//! bound). `modules` does that for each file of a program, `link` puts them together, with what they use of `prelude`.
-//! Every stage reports what is wrong as [`Diagnostic`]s and goes on, so that one run finds many mistakes. This crate is pure: it touches no file, clock or thread.
+//! `globals` and `scope` (what names mean), `generate` (to portable instructions), `flow` (what is bound where) and
+//! `closures` (what lambdas take along). `modules` does that for each file of a program, `link` puts them together,
+//! with what they use of `prelude`. Every stage reports what is wrong as [`Diagnostic`]s and goes on, so that one run finds
+//! many mistakes. This crate is pure: it touches no file, clock or thread.
 
 mod ast;
+mod closures;
 mod diagnostic;
 mod documentation;
 mod flow;
 mod generate;
+mod globals;
 mod habits;
 mod imports;
 mod lexer;

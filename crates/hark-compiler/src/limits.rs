@@ -23,3 +23,7 @@ pub const IMPORT_ARGUMENTS_MAX: u32 = hark_bytecode::FOREIGN_ARITY_MAX;
 
 /// The longest integer, in digits. To read one takes time that grows with the square of its length.
 pub const DIGITS_MAX: usize = 100_000;
+
+/// The most names that the lambdas of a program capture, all of them together. Lambdas between the one that reads a name
+/// and the function that binds it capture it, too: without a limit they could be many times as long as the text.
+pub const CAPTURES_MAX: usize = 1 << 20;

@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use hark_bytecode::builtins::Builtin;
 use hark_bytecode::{
-    Binding, Executable, Foreign, ForeignIndex, Function, FunctionIndex, Instruction, Literal, NameIndex, Sources, Span,
+    Binding, Capture, Executable, Foreign, ForeignIndex, Function, FunctionIndex, Handler, Instruction, Literal,
+    NameIndex, Sources, Span,
 };
 
 use crate::imports::{Imports, Member, ModuleId};
@@ -136,8 +137,7 @@ impl<'u> Linker<'u> {
 
     fn add_file(&mut self, module: ModuleId) {
         let executable = &self.units[module.0].executable;
-        let all: Vec<FunctionIndex> =
-            (0..executable.functions.len()).map(|index| FunctionIndex(index as u32)).collect();
+        let all: Vec<FunctionIndex> = (0..executable.functions.len()).map(|index| FunctionIndex(index as u32)).collect();
         let places = self.add_functions(module, &all);
         for (name, binding) in &executable.bindings {
             let binding = match binding {
@@ -311,12 +311,20 @@ impl Places {
 
     /// A function whose code begins at `start` in the whole.
     fn function(&self, function: &Function, start: u32) -> Function {
+        let capture = |capture: &Capture| Capture { name: self.names[capture.name.0 as usize], ..*capture };
+        let moved = |instruction: u32| start + (instruction - function.start);
+        let handler = |handler: &Handler| {
+            let Handler { start, end, target, height } = *handler;
+            Handler { start: moved(start), end: moved(end), target: moved(target), height }
+        };
         Function {
             name: function.name.clone(),
             parameters: function.parameters.iter().map(|name| self.names[name.0 as usize]).collect(),
+            captures: function.captures.iter().map(capture).collect(),
+            handlers: function.handlers.iter().map(handler).collect(),
             foreign: function.foreign.map(|index| self.foreign(index)),
             start,
-            end: start + (function.end - function.start),
+            end: moved(function.end),
             span: function.span,
             attributes: function.attributes.clone(),
         }
@@ -330,7 +338,9 @@ impl Places {
             Instruction::PushValue(Literal::Function(index)) => {
                 Instruction::PushValue(Literal::Function(self.functions[index]))
             }
+            Instruction::Close(index) => Instruction::Close(self.functions[index]),
             Instruction::PushValue(_)
+            | Instruction::Unpack(_)
             | Instruction::Pop
             | Instruction::Call(_)
             | Instruction::AsyncCall(_)

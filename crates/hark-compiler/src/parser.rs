@@ -6,11 +6,15 @@
 //! behind that it may have bound.
 
 mod attribute;
+mod call;
+mod catch;
 mod expression;
 mod import;
 mod item;
 mod module;
+mod pattern;
 mod recovery;
+mod value;
 mod word;
 
 use std::collections::{HashMap, HashSet};
@@ -26,6 +30,9 @@ use crate::token::{Token, TokenKind};
 
 /// What the body of an `if` is called.
 const IF: &str = "`if`";
+
+/// What the body of a `try` is called.
+const TRY: &str = "`try`";
 
 /// A mistake that was reported already.
 #[derive(Debug)]
@@ -43,6 +50,7 @@ pub(crate) fn parse<'t>(text: &'t str, base: u32, tokens: &[Token], diagnostics:
         depth: 0,
         braces: 0,
         body_end: None,
+        piped: None,
         reported_at: None,
         damage: None,
         searched: 0..0,
@@ -67,6 +75,8 @@ struct Parser<'t, 'a> {
     braces: usize,
     /// The index behind the last `}` that closed a body.
     body_end: Option<usize>,
+    /// The call that a pipe led to last, unless it stands in parentheses.
+    piped: Option<NodeId>,
     /// The token at which the last mistake was reported.
     reported_at: Option<usize>,
     /// In the innermost function: if a statement was given up, the names that such statements assign to.
@@ -192,7 +202,10 @@ impl<'t> Parser<'t, '_> {
         }
         let (found, span) = (self.describe(), self.span());
         let message = format!("expected `,` or `{symbol}`, but found {found}");
-        let unclosed = Diagnostic::error(Code::Unclosed, message, span).with_label(opened, "opened here");
+        let mut unclosed = Diagnostic::error(Code::Unclosed, message, span).with_label(opened, "opened here");
+        if self.is_at(&TokenKind::OpenParenthesis) && self.body_end == Some(self.at) {
+            unclosed.hint = Some("to call the lambda, put it into parentheses: `(lambda (x) { ... })(1)`".to_owned());
+        }
         Err(self.report(unclosed))
     }
 
@@ -243,6 +256,14 @@ impl<'t> Parser<'t, '_> {
                     self.refuse_unclosed_branch(open);
                     return Ok(body);
                 }
+                TokenKind::Name if owner == TRY && self.is_at_catch() => {
+                    self.refuse_unclosed_branch(open);
+                    return Ok(body);
+                }
+                TokenKind::Name if self.is_at_catch() => {
+                    is_empty = false;
+                    self.refuse_lonely_catch();
+                }
                 _ => {
                     is_empty = false;
                     let (start, braces) = (self.at, self.braces);
@@ -264,7 +285,11 @@ impl<'t> Parser<'t, '_> {
 
     /// An expression and its `;`, where one is needed.
     fn expect_statement(&mut self) -> Parsed<NodeId> {
-        let statement = if self.is_at(&TokenKind::If) { self.expect_if()? } else { self.expect_expression()? };
+        let statement = match self.kind() {
+            TokenKind::If => self.expect_if()?,
+            TokenKind::Name if self.is_at_try() => self.expect_try()?,
+            _ => self.expect_expression()?,
+        };
         let ends_with_body = self.body_end == Some(self.at);
         match self.kind() {
             TokenKind::Semicolon => {
@@ -273,7 +298,8 @@ impl<'t> Parser<'t, '_> {
             // The body has something to say about these.
             TokenKind::CloseBrace | TokenKind::End | TokenKind::Fn | TokenKind::Else => {}
             kind if kind.is_mistake() => return Err(Reported),
-            _ if ends_with_body && self.begins_expression() => {}
+            TokenKind::Name if self.is_at_catch() => {}
+            _ if ends_with_body && self.begins_expression() => self.doubt_separation(),
             _ => self.refuse_continuation(statement, ends_with_body)?,
         }
         Ok(statement)

@@ -31,6 +31,8 @@ pub(crate) enum TokenKind {
     String(Arc<str>),
     Operator(Operator),
     Assign,
+    /// `|>`
+    Pipe,
     OpenParenthesis,
     CloseParenthesis,
     OpenBracket,

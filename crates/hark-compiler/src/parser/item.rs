@@ -49,8 +49,8 @@ impl<'t> Parser<'t, '_> {
             let name = self.text_of(name.span);
             self.program.presumed.insert(name);
         }
-        let assigned: Vec<&str> = self.assigned_in(start..self.at).collect();
-        self.program.presumed.extend(assigned);
+        let bound = self.bound_in(start..self.at);
+        self.program.presumed.extend(bound);
     }
 
     /// Adds the next item to the program.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use hark_bytecode::{BYTE_ORDER_MARK, LINE_BREAKS};
 
-use super::{Code, Diagnostic, NESTING_MAX, NodeId, Parsed, Parser, Reported, Span, Token, TokenKind, habits};
+use super::{Code, Diagnostic, NESTING_MAX, NodeId, Parsed, Parser, Reported, Span, TokenKind, habits};
 use crate::ast::Expression;
 
 impl<'t> Parser<'t, '_> {
@@ -52,13 +52,23 @@ impl<'t> Parser<'t, '_> {
     #[cold]
     pub(super) fn refuse_continuation(&mut self, statement: NodeId, ends_with_body: bool) -> Parsed<()> {
         if !self.begins_expression() {
-            if ends_with_body && matches!(self.kind(), TokenKind::Operator(_) | TokenKind::Assign) {
-                let message =
-                    format!("a statement that begins with `if` ends at its last `}}`, but {} follows", self.describe());
+            if ends_with_body && matches!(self.kind(), TokenKind::Operator(_) | TokenKind::Assign | TokenKind::Pipe) {
+                let is_try = matches!(self.program.node(statement).expression, Expression::Try { .. });
+                let word = if is_try { "try" } else { "if" };
+                let message = format!(
+                    "a statement that begins with `{word}` ends at its last `}}`, but {} follows",
+                    self.describe()
+                );
                 let continued = Diagnostic::error(Code::UnexpectedToken, message, self.span());
-                return Err(self.report(continued.with_hint("put the whole `if` into parentheses")));
+                return Err(self.report(continued.with_hint(format!("put the whole `{word}` into parentheses"))));
             }
-            return Err(self.unexpected("`;` or `}` after an expression"));
+            let before = self.diagnostics.total();
+            let reported = self.unexpected("`;` or `}` after an expression");
+            if self.is_at(&TokenKind::Comma) {
+                let hint = "a list is made by `[a, b]`, and taken apart by `[a, b] = value`";
+                self.diagnostics.amend_since(before, |mistake| mistake.hint = Some(hint.to_owned()));
+            }
+            return Err(reported);
         }
         let node = self.program.node(statement);
         if let Expression::Name(word) = node.expression
@@ -70,14 +80,6 @@ impl<'t> Parser<'t, '_> {
         }
         let place = self.span_before();
         let is_adjacent = place.end == self.span().start;
-        if is_adjacent && *self.kind() == TokenKind::OpenParenthesis {
-            let bad = Diagnostic::error(
-                Code::UnexpectedToken,
-                "only a function's name can be called",
-                self.span_of(statement),
-            );
-            return Err(self.report(bad.with_hint("a call is written `f(x)`; separate expressions with `;`")));
-        }
         let missing = Diagnostic::error(Code::MissingSemicolon, "expected `;` after this expression", place);
         let missing = missing.with_label(self.span(), "another expression begins here");
         self.report(missing.with_hint(match self.kind() {
@@ -98,8 +100,8 @@ impl<'t> Parser<'t, '_> {
             true => self.searched.clone(),
             false => end..end,
         };
-        let names: Vec<&str> = self.assigned_in(start..inner.start).chain(self.assigned_in(inner.end..end)).collect();
-        self.damage.get_or_insert_default().extend(names);
+        let names = [self.bound_in(start..inner.start), self.bound_in(inner.end..end)];
+        self.damage.get_or_insert_default().extend(names.into_iter().flatten());
         self.searched = start..end;
     }
 
@@ -142,7 +144,8 @@ impl<'t> Parser<'t, '_> {
     #[cold]
     pub(super) fn refuse_unclosed_branch(&mut self, open: Span) {
         if self.reported_at != Some(self.at) {
-            let unclosed = Diagnostic::error(Code::Unclosed, "expected `}` before this `else`", self.span());
+            let message = format!("expected `}}` before this {}", self.describe());
+            let unclosed = Diagnostic::error(Code::Unclosed, message, self.span());
             self.report(unclosed.with_label(open, "opened here"));
         }
         self.braces = self.braces.saturating_sub(1);
@@ -165,10 +168,39 @@ impl<'t> Parser<'t, '_> {
         }
     }
 
-    /// The names that are assigned to among these tokens.
-    pub(super) fn assigned_in(&self, tokens: Range<usize>) -> impl Iterator<Item = &'t str> {
-        let pairs = self.tokens[tokens].windows(2);
-        let is_assigned = |pair: &&[Token]| pair[0].kind == TokenKind::Name && pair[1].kind == TokenKind::Assign;
-        pairs.filter(is_assigned).map(|pair| self.text_of(pair[0].span))
+    /// The names that these tokens may bind: by `=`, alone or in a list or hash, or as those of errors.
+    pub(super) fn bound_in(&self, tokens: Range<usize>) -> Vec<&'t str> {
+        let mut bound = Vec::new();
+        // The names in brackets so far, and how many there were at each bracket that is open.
+        let (mut listed, mut open) = (Vec::new(), Vec::new());
+        let tokens = &self.tokens[tokens];
+        for (at, token) in tokens.iter().enumerate() {
+            let next = tokens.get(at + 1).map(|next| &next.kind);
+            let is_assigned = next == Some(&TokenKind::Assign);
+            // `a, b = value`
+            let is_enumerated = next == Some(&TokenKind::Comma) && open.is_empty();
+            match token.kind {
+                TokenKind::Name => {
+                    let name = self.text_of(token.span);
+                    let is_error = at > 0 && self.text_of(tokens[at - 1].span) == "catch";
+                    if is_assigned || is_enumerated || is_error {
+                        bound.push(name);
+                    } else if !open.is_empty() {
+                        listed.push(name);
+                    }
+                }
+                TokenKind::OpenParenthesis | TokenKind::OpenBracket | TokenKind::OpenBrace => open.push(listed.len()),
+                TokenKind::CloseParenthesis | TokenKind::CloseBracket | TokenKind::CloseBrace => {
+                    let first = open.pop().unwrap_or_default();
+                    if is_assigned {
+                        bound.extend(listed.drain(first..));
+                    } else if open.is_empty() {
+                        listed.clear();
+                    }
+                }
+                _ => {}
+            }
+        }
+        bound
     }
 }

@@ -45,7 +45,7 @@ fn names_and_calls() {
     );
     check("fn main() { first() }", &["HK0013 1:13 `first` takes 1 argument, but is called with 0"]);
     check("fn f(g) { g(1, 2) }", &[]);
-    check("fn f(a) { l = lambda (x) { x + a }; l(1) }", &["HK0012 1:32 nothing named `a` is known here"]);
+    check("fn f(a) { l = lambda (x) { x + b }; l(a) }", &["HK0012 1:32 nothing named `b` is known here"]);
 }
 
 #[test]
@@ -57,13 +57,13 @@ fn definitions() {
 
 #[test]
 fn assignment_and_async() {
-    check("fn f() { 1 = 2 }", &["HK0017 1:10 only a name can be assigned to"]);
+    check("fn f() { 1 = 2 }", &["HK0017 1:10 only a name or a list of names can be assigned to"]);
     check("fn f(x) { x }\nfn g() { async f(1) + 2 }", &["HK0016 2:10 `async` needs a call after it"]);
     check("fn f(x) { async x }", &["HK0016 1:11 `async` needs a call after it"]);
     check("fn f(x) { x }\nfn g() { (async f(1)) == await async f(1) }", &[]);
     check("fn f(x) { async }", &["HK0016 1:11 `async` needs a call after it, but found `}`"]);
     check("fn f(x) { (x) = 2 }", &[]);
-    check("fn f(x) { x == 1 = 2 }", &["HK0017 1:11 only a name can be assigned to"]);
+    check("fn f(x) { x == 1 = 2 }", &["HK0017 1:11 only a name or a list of names can be assigned to"]);
 }
 
 #[test]
@@ -72,10 +72,6 @@ fn hints_say_what_to_do() {
     hint("fn f(x) { async (f(1) + 2) + 3 }", "`async f(x)` starts `f(x)` in a new thread");
     hint("fn f() { async f }", "write `async f()` to call it");
     hint("fn f() { lenght([1]) }", "did you mean `length`?");
-    hint(
-        "fn f() { l = lambda (x) { l(x) }; l(1) }",
-        "a lambda cannot use the variables around it: give it `l` as an argument",
-    );
     hint("fn f(x) { x.upper() }", "a `.` is a part of a name here: a function is called like `upper(x)`");
     hint("fn f(x) { x[0] }", "an item of a list is `nth(l, 0)`, that of a hash `get(h, \"key\")`");
     hint("fn f(x) { x == True }", "did you mean `true`?");
@@ -129,7 +125,6 @@ fn layout() {
         "fn f() { [1, 2 }\nfn g() { nope }",
         &["HK0010 1:16 expected `,` or `]`, but found `}`", "HK0012 2:10 nothing named `nope` is known here"],
     );
-    check("fn f() { try { 1 } catch e { 2 } }", &["HK0024 1:10 this release cannot catch errors with `try`"]);
     check("import(foo);", &["HK0011 1:11 expected `,` and the Python module, but found `)`"]);
 }
 
@@ -162,6 +157,167 @@ fn a_python_name_needs_a_name_here() {
     check("import(Area?, shapes, 2, area);", &["HK0001 1:8 `Area?` cannot be a name"]);
     check("import(A.., shapes, 2, area);", &["HK0001 1:8 `A..` cannot be a name"]);
     check("fn f(größe) { größe }", &["HK0001 1:6 `größe` cannot be a name", "HK0001 1:15 `größe` cannot be a name"]);
+}
+
+#[test]
+fn calls_of_anything() {
+    check("fn f(h) { get(h, \"f\")(3); nth(h, 0)(1)(2); (lambda (x) { x })(2); (h)(1) }", &[]);
+    check("fn f(h) { h\n(1) }", &[]);
+    check("fn f() { 5(1) }", &["HK0029 1:10 a number is no function, so that this call will fail"]);
+    check("fn f() { [f](1) }", &["HK0029 1:10 a list is no function, so that this call will fail"]);
+    check("fn f() { {1: f}(1) }", &["HK0029 1:10 a hash is no function, so that this call will fail"]);
+    check("fn f(x) { print(x)\n(x + 1) }", &["HK0029 2:1 this `(` calls the value of the expression before it"]);
+    check("fn f(x) { if x { 1 }\n(x) }", &[]);
+    let separate = "this `(` begins an expression of its own: after the `}` of a body it is never a call";
+    check("fn f() { lambda (x) { x }(2) }", &[&format!("HK0029 1:26 {separate}")]);
+    check("fn f() { g = lambda (x) { x }(2); g }", &[&format!("HK0029 1:30 {separate}")]);
+    check("fn f(x) { try { x } catch { f }(2) }", &[&format!("HK0029 1:32 {separate}")]);
+    check("fn f() { [lambda (x) { x }(2)] }", &["HK0010 1:27 expected `,` or `]`, but found `(`"]);
+    hint("fn f() { [lambda (x) { x }(2)] }", "to call the lambda, put it into parentheses: `(lambda (x) { ... })(1)`");
+    // How many arguments a callee takes is known of a name only.
+    check("fn f() { (lambda (x) { x })() }", &[]);
+    check("fn f(a) { (f)() }", &["HK0013 1:12 `f` takes 1 argument, but is called with 0"]);
+}
+
+#[test]
+fn errors_are_caught() {
+    check("fn f() { try { f() } catch e { e } }", &[]);
+    check("fn f() { try { f() } catch e { 1 } }", &[]);
+    check("fn try(catch) { x = try(catch); catch(x) }", &[]);
+    check("fn f(x) { try { } catch { x } }", &["HK0009 1:15 the body of `try` is empty"]);
+    check("fn f(x) { try { x } catch { } }", &["HK0009 1:27 the body of `catch` is empty"]);
+    let expected = "expected `catch` after the block of `try`, but found";
+    check("fn f(x) { try { x } }", &[&format!("HK0006 1:21 {expected} `}}`")]);
+    hint("fn f(x) { try { x } }", "write `catch e { ... }`, or `catch { ... }` if the error does not matter");
+    check("fn f(x) { try { x }; x }", &[&format!("HK0006 1:20 {expected} `;`")]);
+    check("fn f(x) { try { x }; catch e { e } }", &[&format!("HK0006 1:20 {expected} `;`")]);
+    hint("fn f(x) { try { x }; catch e { e } }", "no `;` stands between the `}` of a `try` and its `catch`");
+    check("fn f(x) { try { x } except e { e } }", &[&format!("HK0006 1:21 {expected} `except`")]);
+    hint("fn f(x) { try { x } except e { e } }", "an error is caught by `catch`: `try { ... } catch e { ... }`");
+    check("fn f(x) { try { x } catch (e) { e } }", &["HK0006 1:27 the name of an error stands without parentheses"]);
+    hint("fn f(x) { try { x } catch (e) { e } }", "write `catch e { ... }`");
+    check(
+        "fn f(x) { try { x } catch if { x } }",
+        &["HK0025 1:27 expected a name for the error, or `{`, but `if` is a word of the language"],
+    );
+    check("fn f(x) { try { x } catch e: { x } }", &["HK0006 1:28 expected `{` and the body of `catch`, but found `:`"]);
+    check("fn f(x) { try { x catch e { e } }", &["HK0010 1:19 expected `}` before this `catch`"]);
+    check("fn f(x) { try { x } catch { 1 } finally { 2 } }", &["HK0012 1:33 nothing named `finally` is known here"]);
+    check(
+        "fn f(x) { try { x } catch { 1 } + 2 }",
+        &["HK0006 1:33 a statement that begins with `try` ends at its last `}`, but `+` follows"],
+    );
+    check("fn f(x) { y = try { x } catch { 1 } + 2; y }", &[]);
+    // What has failed may have been anything before the first thing that can fail.
+    check("fn f() { try { x = 1; f(); y = 2 } catch { x } }", &["HK0018 1:28 `y` is never read"]);
+    check("fn f() { try { f(); y = 2 } catch { y } }", &["HK0019 1:37 `y` may be read before it is assigned"]);
+    check(
+        "fn f(c) { try { if c { y = 2; f(c) } else { f(c) } } catch { y } }",
+        &["HK0019 1:62 `y` may be read before it is assigned"],
+    );
+    check("fn f() { try { y = f() } catch { y = 2 } y }", &[]);
+    check("fn f() { try { y = f() } catch { 2 } y }", &["HK0019 1:38 `y` may be read before it is assigned"]);
+    check("fn f() { try { try { y = 1; f() } catch { f() } } catch e { [e, y] } }", &[]);
+    check("fn f() { try { f() } catch e { 1 } e }", &["HK0019 1:36 `e` may be read before it is assigned"]);
+}
+
+#[test]
+fn lambdas_use_the_names_around_them() {
+    check("fn f(a) { l = lambda (x) { x + a }; l(1) }", &[]);
+    check("fn f() { a = 1; lambda () { lambda () { a } } }", &[]);
+    check("fn f(a) { a = 1; lambda () { lambda () { b } } }", &["HK0012 1:42 nothing named `b` is known here"]);
+    check("fn f() { lambda () { a = 1; a }; a }", &["HK0012 1:34 nothing named `a` is known here"]);
+    check("fn f() { try { f() } catch e { lambda () { e } } }", &[]);
+    check("fn f(l) { [a, [b]] = l; lambda () { a + b } }", &[]);
+    check(
+        "fn f(c) { if c { a = 1 } lambda () { a } }",
+        &["HK0031 1:38 `a` may not be bound yet when this lambda is made"],
+    );
+    check(
+        "fn f() { l = lambda () { a }; a = 1; l() + a }",
+        &["HK0031 1:26 `a` may not be bound yet when this lambda is made"],
+    );
+    check(
+        "fn f() { l = lambda () { lambda () { a } }; a = 1; l() + a }",
+        &["HK0031 1:38 `a` may not be bound yet when this lambda is made"],
+    );
+    check(
+        "fn f() { l = lambda (x) { l(x) }; l(1) }",
+        &["HK0031 1:27 a lambda cannot call itself by its variable `l`: use `fn`"],
+    );
+    // It then is that of the program.
+    check("fn l(x) { x } fn f() { l = lambda (x) { l(x) }; l(1) }", &[]);
+    check("fn f() { l = 1; l = lambda (x) { l + x }; l(1) }", &[]);
+    // Its own variable hides the one around it from when it is assigned.
+    check("fn f(a) { lambda () { b = a; a = 2; a + b } }", &[]);
+    check("fn f() { a = 1; lambda () { a = 2; a } }", &[]);
+    check("fn f() { a = 1; lambda (a) { a } }", &["HK0018 1:10 `a` is never read"]);
+    check("fn f() { lambda (c) { if c { a = 1 } a } }", &["HK0019 1:38 `a` may be read before it is assigned"]);
+    // What is called may be a variable around, whatever the program's function takes.
+    check("fn l(x) { x } fn f(l) { lambda () { l(1, 2) } }", &[]);
+    check(
+        "fn l(x) { x } fn f() { lambda () { l(1, 2) } }",
+        &["HK0013 1:36 `l` takes 1 argument, but is called with 2"],
+    );
+}
+
+#[test]
+fn lists_are_taken_apart() {
+    check("fn f(l) { [a, [b, _], _] = l; a + b }", &[]);
+    check("fn f(l) { [] = l; [[_]] = m = l; [a] = [b] = m; [(a), b] = [b, a]; [a, b] }", &[]);
+    check("fn f(l) { [a, b] = l; a }", &["HK0018 1:15 `b` is never read"]);
+    hint("fn f(l) { [a, b] = l; a }", "write `_` in its place");
+    check("fn f(l) { [a, [b, a]] = l; a + b }", &["HK0017 1:19 the pattern binds `a` twice"]);
+    check("fn f(l) { [a, 1] = l; a }", &["HK0017 1:15 a literal cannot stand in a pattern"]);
+    check("fn f(l) { [a, f(a)] = l; a }", &["HK0017 1:15 a call cannot stand in a pattern"]);
+    check("fn f(l) { [a, a + 1] = l; a }", &["HK0017 1:15 an expression cannot stand in a pattern"]);
+    check("fn f(l) { [a, b = 1] = l; a + b }", &["HK0017 1:15 an assignment cannot stand in a pattern"]);
+    check("fn f(l) { [a, {\"b\": b}] = l; a }", &["HK0017 1:15 a hash cannot stand in a pattern"]);
+    check("fn f(l) { {\"b\": b} = l; b }", &["HK0017 1:11 a hash cannot be taken apart by `=`"]);
+    check("fn f(l) { {a, b} = l; a + b }", &["HK0017 1:11 a hash cannot be taken apart by `=`"]);
+    check("fn f(l) { {b} = l; b }", &["HK0017 1:11 a hash cannot be taken apart by `=`"]);
+    check("fn f(l) { x = {l, 1}; x }", &["HK0006 1:17 expected `:` after the key of a hash, but found `,`"]);
+    check("fn f([a, b]) { a + b }", &["HK0006 1:6 a parameter is a name, but found `[`"]);
+    check("fn f() { lambda ({a}) { a } }", &["HK0006 1:18 a parameter is a name, but found `{`"]);
+    hint("fn f([a, b]) { a + b }", "give it a name, and take it apart in the body: `[a, b] = pair`");
+    check("fn f(l) { a, b = l; a + b }", &["HK0006 1:12 expected `;` or `}` after an expression, but found `,`"]);
+    hint("fn f(l) { a, b = l; a + b }", "a list is made by `[a, b]`, and taken apart by `[a, b] = value`");
+    check("fn f(l) { [a, b] += l; l }", &["HK0017 1:19 there is no `+=`"]);
+    check(
+        "fn f(l) { try { [a, b] = l } catch { a } b }",
+        &["HK0019 1:38 `a` may be read before it is assigned", "HK0019 1:42 `b` may be read before it is assigned"],
+    );
+}
+
+#[test]
+fn pipes() {
+    check("fn f(x, y) { x |> f(y) |> f(1)\n|> f(2)\n  |>\n  f(3) }", &[]);
+    check("fn f(x) { x |> f(1) }", &["HK0013 1:11 `f` takes 1 argument, but is called with 2"]);
+    let call = "the right side of `|>` must be a call";
+    check("fn f(x) { x |> f }", &[&format!("HK0030 1:16 {call}")]);
+    hint("fn f(x) { x |> f }", "write `f()` to call it");
+    check("fn f(x) { x |> await f() }", &[&format!("HK0030 1:16 {call}")]);
+    hint("fn f(x) { x |> await f() }", "to await the call's value, write `await (x |> f())`");
+    check("fn f(x) { x |> async f() }", &[&format!("HK0030 1:16 {call}")]);
+    hint("fn f(x) { x |> async f() }", "to start the call in a new thread, write `async (x |> f())`");
+    check("fn f(x) { x |> f() + 1 }", &[&format!("HK0030 1:16 {call}")]);
+    check("fn f(x) { x |> lambda (y) { y } }", &[&format!("HK0030 1:16 {call}")]);
+    check("fn f(x) { x |> if x { f }() }", &[&format!("HK0030 1:16 {call}")]);
+    check("fn f(x) { x |> 1 }", &[&format!("HK0030 1:16 {call}")]);
+    let start = "`async` before a pipe does not say which of its calls is to be started";
+    check("fn f(x) { async x |> f() }", &[&format!("HK0030 1:11 {start}")]);
+    hint("fn f(x) { async x |> f() }", "to start the last one, write `async (x |> f())`");
+    check("fn f(x) { await async f(x) |> f() }", &[&format!("HK0030 1:17 {start}")]);
+    check("fn f(x) { x |> async f() |> f() }", &[&format!("HK0030 1:16 {start}")]);
+    check("fn f(x) { async (x |> f()); (async f(x)) |> f(); async f(x |> f()); await x |> f() }", &[]);
+    check("fn f(x) { |> f() }", &["HK0006 1:11 `|>` needs a value on its left"]);
+    check("fn f(x) { x |> }", &["HK0006 1:16 expected an expression, but found `}`"]);
+    check(
+        "fn f(x) { if x { x } |> f() }",
+        &["HK0006 1:22 a statement that begins with `if` ends at its last `}`, but `|>` follows"],
+    );
+    check("fn f(x) { y = if x { x } else { 1 } |> f(); y }", &[]);
+    check("fn f(x) { x | f() }", &["HK0001 1:13 the character `|` means nothing here"]);
 }
 
 #[test]
