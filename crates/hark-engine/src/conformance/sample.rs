@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use hark_bytecode::{
-    Attributes, Binding, Executable, Function, FunctionIndex, Instruction, Literal, NameIndex, Source, Span,
-};
+use hark_bytecode::{Binding, Executable, Function, FunctionIndex, Instruction, Literal, NameIndex, Source, Span};
 use hark_machine::Program;
 
 use crate::record::About;
@@ -13,15 +11,7 @@ use crate::surroundings::Timestamp;
 /// A program of one function.
 pub fn program() -> Arc<Program> {
     let source = Source::new("suite.hk", "fn main() { null }");
-    let main = Function {
-        name: "main".into(),
-        parameters: Vec::new(),
-        foreign: None,
-        start: 0,
-        end: 2,
-        span: Span::default(),
-        attributes: Attributes::default(),
-    };
+    let main = Function { name: "main".into(), end: 2, ..Function::default() };
     let executable = Executable {
         sources: source.into(),
         names: vec!["main".into()],
