@@ -160,12 +160,12 @@ fn a_long_way_of_a_failure_is_shortened() {
 fn a_deadlock_is_an_error_that_says_who_waits_for_what() {
     check_broken(
         "fn wait(f) { await f } fn main() { f = future(\"mail\", 1); a = async wait(f); await a }",
-        &["0 deadlock deadlock: thread 0 waits for thread 1; \
+        &["0 deadlock no thread can go on: thread 0 waits for thread 1; \
            thread 1 waits for future `mail/1`, which nothing can resolve [0:main]"],
     );
     check_broken(
         "fn main() { future(\"mail\", 1) }",
-        &["0 deadlock deadlock: thread 0 ended with future `mail/1`, which nothing can resolve []"],
+        &["0 deadlock no thread can go on: thread 0 ended with future `mail/1`, which nothing can resolve []"],
     );
 }
 
@@ -175,7 +175,7 @@ fn a_deadlock_does_not_hide_a_failure() {
         "fn bad() { error(\"no\") } fn main() { async bad(); await future(\"mail\", 1) }",
         &[
             "1 error no [1:bad]",
-            "0 deadlock deadlock: thread 0 waits for future `mail/1`, which nothing can resolve [0:main]",
+            "0 deadlock no thread can go on: thread 0 waits for future `mail/1`, which nothing can resolve [0:main]",
         ],
     );
 }

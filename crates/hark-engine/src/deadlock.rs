@@ -57,7 +57,11 @@ fn message(mut waiting: Vec<String>) -> String {
     let more = waiting.len().saturating_sub(DEADLOCK_THREADS_MAX);
     waiting.truncate(DEADLOCK_THREADS_MAX);
     let listed = waiting.join("; ");
-    if more > 0 { format!("deadlock: {listed}; and {more} more") } else { format!("deadlock: {listed}") }
+    if more > 0 {
+        format!("no thread can go on: {listed}; and {more} more")
+    } else {
+        format!("no thread can go on: {listed}")
+    }
 }
 
 type Stack = (Vec<hark_machine::TraceFrame>, u64);
@@ -82,13 +86,13 @@ mod tests {
         let waiting = waiting.iter().filter_map(|(thread, status)| wait_text(ThreadId(*thread), status)).collect();
         assert_eq!(
             message(waiting),
-            "deadlock: thread 0 waits for thread 7; thread 7 waits for future `mail/1`, which nothing can resolve"
+            "no thread can go on: thread 0 waits for thread 7; thread 7 waits for future `mail/1`, which nothing can resolve"
         );
     }
 
     #[test]
     fn it_lists_ten_threads() {
         let text = message((0..12).map(|thread| thread.to_string()).collect());
-        assert_eq!(text, "deadlock: 0; 1; 2; 3; 4; 5; 6; 7; 8; 9; and 2 more");
+        assert_eq!(text, "no thread can go on: 0; 1; 2; 3; 4; 5; 6; 7; 8; 9; and 2 more");
     }
 }

@@ -41,6 +41,9 @@ impl<'t> Parser<'t, '_> {
             let names: Vec<&str> = names.map(|token| self.text_of(token.span)).collect();
             self.program.presumed.extend(names);
         }
+        let named = skipped.windows(2).filter(|pair| pair[0].kind == TokenKind::Fn && pair[1].kind == TokenKind::Name);
+        let names: Vec<&str> = named.map(|pair| self.text_of(pair[1].span)).collect();
+        self.program.presumed.extend(names);
         // `def f(x): ...`
         if let [word, name, ..] = skipped
             && name.kind == TokenKind::Name

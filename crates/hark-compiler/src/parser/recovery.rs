@@ -35,16 +35,26 @@ impl<'t> Parser<'t, '_> {
         before.chars().next_back().is_none_or(|last| last == BYTE_ORDER_MARK || LINE_BREAKS.contains(&last))
     }
 
+    /// Whether a function begins here: not where `fn` was meant as a name, or is the mistake that was reported last.
+    fn begins_function(&self) -> bool {
+        let is_named = *self.kind_ahead(1) == TokenKind::Name && self.reported_at != Some(self.at);
+        self.is_at(&TokenKind::Fn) && (is_named || self.begins_line())
+    }
+
     /// A function inside a body is read to its end, so that nothing in it is reported twice.
     #[cold]
     pub(super) fn refuse_nested_function(&mut self) {
+        if !self.begins_function() {
+            let (start, braces) = (self.at, self.braces);
+            self.refuse_primary();
+            self.give_up_statement(start, braces);
+            return;
+        }
         let nested = Diagnostic::error(Code::UnexpectedToken, "a function cannot be defined in a body", self.span());
         self.report(nested.with_hint("is a `}` missing before it? inside a body, write `lambda (x) { ... }`"));
         self.damage.get_or_insert_default();
-        if *self.kind_ahead(1) == TokenKind::Name {
-            let name = self.text_of(self.tokens[self.at + 1].span);
-            self.program.presumed.insert(name);
-        }
+        let name = self.text_of(self.tokens[self.at + 1].span);
+        self.program.presumed.insert(name);
         drop(self.deeper(|parser| parser.expect_function(Default::default())));
     }
 
@@ -112,7 +122,7 @@ impl<'t> Parser<'t, '_> {
         loop {
             match self.kind() {
                 TokenKind::End => return,
-                TokenKind::Fn if self.braces <= braces || self.begins_line() => return,
+                TokenKind::Fn if self.begins_line() || self.braces <= braces && self.begins_function() => return,
                 TokenKind::Semicolon if self.braces <= braces => {
                     self.advance();
                     return;
@@ -157,7 +167,7 @@ impl<'t> Parser<'t, '_> {
         loop {
             match self.kind() {
                 TokenKind::End => return,
-                TokenKind::Fn if open == 0 || self.begins_line() => return,
+                TokenKind::Fn if self.begins_line() || open == 0 && self.begins_function() => return,
                 TokenKind::OpenAttribute if open == 0 => return,
                 TokenKind::Name if open == 0 && self.is_at_word("import") => return,
                 TokenKind::OpenBrace => open += 1,

@@ -40,7 +40,7 @@ impl<'t> Parser<'t, '_> {
     }
 
     #[cold]
-    fn refuse_primary(&mut self) -> Reported {
+    pub(super) fn refuse_primary(&mut self) -> Reported {
         let span = self.span();
         let (message, hint) = match *self.kind() {
             TokenKind::Else => (

@@ -103,6 +103,36 @@ fn in_an_import() {
 }
 
 #[test]
+fn where_fn_is_no_function() {
+    let reserved = "is a word of the language";
+    check("fn fn() { 1 }", &format!("1:4 expected the name of the function, but `fn` {reserved}"));
+    check("fn fn fn() { 1 }", &format!("1:4 expected the name of the function, but `fn` {reserved}"));
+    check("fn fn", &format!("1:4 expected the name of the function, but `fn` {reserved}"));
+    check("fn f(a, fn) { a } fn g() { f(1) }", &format!("1:9 expected the name of a parameter, but `fn` {reserved}"));
+    check("fn f(fn x) { x } fn g() { f(1) }", &format!("1:6 expected the name of a parameter, but `fn` {reserved}"));
+    check(
+        "fn f( fn g() { 1 } fn h() { f() + g() }",
+        &format!("1:7 expected the name of a parameter, but `fn` {reserved}"),
+    );
+    check("import(f, m, 1, fn);", &format!("1:17 expected what the program calls the function, but `fn` {reserved}"));
+    check("#[fn] fn g() { 1 }", &format!("1:3 expected the name of an attribute, but `fn` {reserved}"));
+    check("fn g() { lambda (fn) { 1 } }", &format!("1:18 expected the name of a parameter, but `fn` {reserved}"));
+    check(
+        "fn g() { try { 1 } catch fn { 2 } }",
+        &format!("1:26 expected a name for the error, or `{{`, but `fn` {reserved}"),
+    );
+    let here = "a function cannot be defined here";
+    check("fn g() { fn }", &format!("1:10 {here}"));
+    check("fn g() { fn(1); 2 }", &format!("1:10 {here}"));
+    check("fn g() { fn = 3; 2 }", &format!("1:10 {here}"));
+    check("fn g() { x = fn; x }", &format!("1:14 {here}"));
+    check("fn g() { x = fn h(a) { a }; x }", &format!("1:14 {here}"));
+    check("fn g() { g(fn (a) { a }, 1) }", &format!("1:12 {here}"));
+    check("fn g() { [fn, 1]; 2 }", &format!("1:11 {here}"));
+    check("fn g() { if fn { 1 } }", &format!("1:13 {here}"));
+}
+
+#[test]
 fn words_of_other_languages() {
     check("fn f(x) { return x }", "1:11 nothing named `return` is known here");
     check("fn f(x) { let y = x; y }", "1:11 nothing named `let` is known here");
