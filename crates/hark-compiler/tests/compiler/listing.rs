@@ -14,8 +14,14 @@ fn listing(text: &str) -> String {
 fn body(text: &str) -> String {
     let listing = listing(text);
     let lines = listing.lines().skip_while(|line| !line.contains(";; #0:")).skip(1);
+    let lines = lines.skip_while(|line| line.starts_with(" | ;;   "));
     let code = lines.take_while(|line| line.starts_with(" | ") && !line.contains(";;"));
     code.map(|line| line[10..].split_whitespace().collect::<Vec<_>>().join(" ") + "\n").collect()
+}
+
+/// What the listing says of the functions before their code.
+fn notes(text: &str) -> Vec<String> {
+    listing(text).lines().filter_map(|line| line.strip_prefix(" | ;;   ").map(str::to_owned)).collect()
 }
 
 #[test]
@@ -60,6 +66,29 @@ fn precedence_is_that_of_the_language() {
         let wrap = |text: &str| body(&format!("fn f() {{ {text} }}"));
         assert_eq!(wrap(plain), wrap(grouped), "{plain}");
     }
+}
+
+#[test]
+fn a_pipe_is_a_call_with_one_more_argument() {
+    let same = [
+        ("x = 1 |> h()", "x = h(1)"),
+        ("1 || 2 |> h()", "h(1 || 2)"),
+        ("!1 |> h()", "h(!1)"),
+        ("-h |> h()", "h(-h)"),
+        ("await 1 |> h()", "h(await 1)"),
+        ("1 |> h(2, 3) |> h(4)", "h(h(1, 2, 3), 4)"),
+        ("1 |> h(2)(3)", "h(2)(1, 3)"),
+        ("1 |> (lambda (x) { x })()", "(lambda (x) { x })(1)"),
+        ("1 |> h(2 |> h())", "h(1, h(2))"),
+        ("if 1 |> h() { 2 |> h() }", "if h(1) { h(2) }"),
+        ("async (1 |> h(2))", "async h(1, 2)"),
+        ("[1 |> h(), {2: 3 |> h()}]", "[h(1), {2: h(3)}]"),
+    ];
+    for (plain, grouped) in same {
+        let wrap = |text: &str| body(&format!("fn f(h) {{ {text} }}"));
+        assert_eq!(wrap(plain), wrap(grouped), "{plain}");
+    }
+    assert!(body("fn f(a) { a |> f() }").contains("JUMP -"));
 }
 
 #[test]
@@ -143,7 +172,85 @@ fn a_call_is_a_jump_only_where_it_is_certainly_of_itself() {
     assert!(!jumps("fn f(a) { a && f(a) }"));
     assert!(!jumps("fn f(a) { [f(a)] }"));
     assert!(!jumps("fn f(f) { f(f) }"));
+    assert!(!jumps("fn f(a) { try { f(a) } catch { 1 } }"));
+    assert!(!jumps("fn f(a) { if a { try { 1; f(a) } catch e { e } } }"));
+    assert!(!jumps("fn f(a) { [a] = f(a) }"));
+    assert!(!jumps("fn f(a) { f(a)(1) }"));
+    assert!(!jumps("fn f(a) { lambda (a) { f(a) } }"));
+    assert!(!jumps("fn f(a) { try { f(a) } catch f { 1 } }"));
+    assert!(!jumps("fn f(a) { if a { [f] = a } f(a) }"));
+    assert!(jumps("fn f(a) { try { a } catch { f(a) } }"));
+    assert!(jumps("fn f(a) { try { a } catch { try { a } catch e { f(e) } } }"));
     assert!(!jumps("fn f(a) { if a { f = print } f(a) }"));
+}
+
+#[test]
+fn a_try_has_a_range_and_a_height() {
+    let text = "fn f(x) { [1, try { x; [2, try { 3 } catch { 4 }] } catch e { e }] }";
+    assert_eq!(
+        notes(text),
+        ["try 6 to 6, catch 8, height 2", "try 3 to 11, catch 13, height 1"],
+        "the innermost comes first"
+    );
+    assert!(body("fn f(x) { try { x } catch e { 1 } }").ends_with("PUSHB x\nJUMP 3\nBIND e\nPOP\nPUSHV 1\nRETURN\n"));
+    assert!(body("fn f(x) { try { x } catch { 1 } }").ends_with("PUSHB x\nJUMP 2\nPOP\nPUSHV 1\nRETURN\n"));
+    // The height is right behind jumps, too.
+    let heights =
+        |text: &str| notes(text).iter().map(|note| note.rsplit(' ').next().unwrap().to_owned()).collect::<String>();
+    assert_eq!(heights("fn f(x) { [x, if x { 1 } else { try { 2 } catch { 3 } }, try { 4 } catch { 5 }] }"), "12");
+    assert_eq!(heights("fn f(x) { [x, x && (try { 2 } catch { 3 }), x || (try { 4 } catch { 5 })] }"), "12");
+    assert_eq!(heights("fn f(x) { 1 + (try { f(1) } catch { 2 }) - (try { 4 } catch { 5 }) }"), "01");
+    assert_eq!(heights("fn f(x) { if x { f(x) } else { try { 2 } catch { f(3) } } }"), "0");
+    assert_eq!(heights("fn f(x) { [[_, _] = x, try { 2 } catch { 3 }] }"), "1");
+    assert_eq!(heights("fn f(x, y) { f(x, async f(try { 2 } catch { 3 }, await y)) }"), "1");
+}
+
+#[test]
+fn a_pattern_leaves_the_value() {
+    let code = body("fn f(l) { [a, [_, b]] = l; [a, b] }");
+    let expected =
+        "PUSHB l\nUNPACK [x, [_, x]]\nBIND a\nPOP\nBIND b\nPOP\nPOP\nPUSHB a\nPUSHB b\nPUSHB list\nCALL 2\nRETURN\n";
+    assert!(code.ends_with(expected), "{code}");
+    assert!(body("fn f(l) { [] = l }").ends_with("PUSHB l\nUNPACK []\nRETURN\n"));
+}
+
+#[test]
+fn arguments_come_before_their_callee() {
+    let expected = "PUSHV 2\nPUSHV 1\nPUSHB h\nPUSHV \"f\"\nPUSHB get\nCALL 2\nCALL 1\nACALL 1\nRETURN\n";
+    assert!(body("fn f(h) { async get(h, \"f\")(1)(2) }").ends_with(expected));
+}
+
+#[test]
+fn a_lambda_that_captures_something_is_closed() {
+    let captured = |text: &str| -> Vec<String> {
+        let captures = notes(text).into_iter().filter_map(|note| note.strip_prefix("captures ").map(str::to_owned));
+        captures.map(|name| name.replace(", if it is bound", "?")).collect()
+    };
+    assert_eq!(body("fn f(a) { lambda () { 1 } }"), "BIND a\nPOP\nPUSHV <FunctionPtr #1:lambda>\nRETURN\n");
+    assert_eq!(body("fn f(a) { lambda () { a } }"), "BIND a\nPOP\nCLOSE <FunctionPtr #1:lambda>\nRETURN\n");
+    assert_eq!(captured("fn f(a) { lambda () { a + a } }"), ["a"]);
+    assert_eq!(captured("fn f(a) { lambda (b) { b; f(print) } }"), [""; 0]);
+    assert_eq!(captured("fn f(a) { lambda (a) { a } }"), [""; 0]);
+    assert_eq!(captured("fn f(a) { lambda () { a = 1; a } }"), [""; 0]);
+    assert_eq!(captured("fn f(a) { lambda () { [a] = [1]; a } }"), [""; 0]);
+    assert_eq!(captured("fn f(a) { lambda () { b = a; a = 1; a + b } }"), ["a"]);
+    assert_eq!(captured("fn f(a) { lambda (c) { if c { a = 1 }; a } }"), ["a"]);
+    assert_eq!(captured("fn f(a) { lambda (c) { try { c() } catch a { 1 } a } }"), ["a"]);
+    assert_eq!(captured("fn f(c) { if c { a = 1 } lambda () { a } }"), ["a?"]);
+    assert_eq!(captured("fn f() { g = lambda () { a }; a = 1; g() + a }"), ["a?"]);
+    assert_eq!(captured("fn f() { try { a = f() } catch e { e } lambda () { [a, e] } }"), ["a?", "e?"]);
+    assert_eq!(captured("fn f() { try { f() } catch e { lambda () { e } } }"), ["e"]);
+    // Those between pass it on, unless they have bound their own.
+    assert_eq!(captured("fn f(a) { lambda () { lambda () { a } } }"), ["a", "a"]);
+    assert_eq!(captured("fn f(a) { lambda () { a = 1; lambda () { a } } }"), ["a"]);
+    assert_eq!(captured("fn f(a) { lambda () { g = lambda () { a }; a = 1; g() + a } }"), ["a", "a"]);
+    assert_eq!(captured("fn f() { lambda () { g = lambda () { a }; a = 1; g() + a } }"), ["a?"]);
+    // What two lambdas beside each other bind is nothing to either.
+    assert_eq!(captured("fn f() { lambda () { length = 1; length }; lambda () { length([]) } }"), [""; 0]);
+    // A literal makes its value whatever the names around mean.
+    assert_eq!(captured("fn f(list, hash) { list; hash; lambda () { [1, {2: 3}] } }"), [""; 0]);
+    // Behind what never ends, nothing is missing.
+    assert_eq!(captured("fn f(c) { try { 1 } catch e { if c { a = 1 } lambda () { a } } }"), ["a"]);
 }
 
 #[test]

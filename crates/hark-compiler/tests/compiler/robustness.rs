@@ -1,7 +1,7 @@
 //! Whatever the text, the compiler answers soon and does not panic; what it accepts is sound.
 
 use hark_bytecode::Executable;
-use hark_compiler::limits::{ARGUMENTS_MAX, DIAGNOSTICS_MAX, DIGITS_MAX, NESTING_MAX};
+use hark_compiler::limits::{ARGUMENTS_MAX, CAPTURES_MAX, DIAGNOSTICS_MAX, DIGITS_MAX, NESTING_MAX};
 use hark_compiler::{Code, Severity, compile};
 
 use super::programs::{programs, read};
@@ -36,9 +36,58 @@ impl Random {
 }
 
 const WORDS: &[&str] = &[
-    "fn ", "f", "(", ")", "{", "}", "[", "]", ";", ",", ":", "=", "==", "+", "-", "*", "!", "&&", "||", "<", "if ",
-    "else ", "async ", "await ", "lambda ", "import", "try ", "catch ", "x", "y", "1", "2.5", "\"s\"", "null", "true",
-    "#[", "retry", "Area", "\n", "//c\n", "/*", "*/", "\\", "é", "007", "print",
+    "fn ",
+    "f",
+    "(",
+    ")",
+    "{",
+    "}",
+    "[",
+    "]",
+    ";",
+    ",",
+    ":",
+    "=",
+    "==",
+    "+",
+    "-",
+    "*",
+    "!",
+    "&&",
+    "||",
+    "<",
+    "if ",
+    "else ",
+    "async ",
+    "await ",
+    "lambda ",
+    "import",
+    "try ",
+    "catch ",
+    "x",
+    "y",
+    "1",
+    "2.5",
+    "\"s\"",
+    "null",
+    "true",
+    "#[",
+    "retry",
+    "Area",
+    "\n",
+    "//c\n",
+    "/*",
+    "*/",
+    "\\",
+    "é",
+    "007",
+    "print",
+    "|>",
+    "|> f(x)",
+    "[x, _] = ",
+    "catch e {",
+    "try {",
+    "lambda () { x }",
 ];
 
 #[test]
@@ -86,7 +135,7 @@ fn any_damage_to_any_program() {
 
 #[test]
 fn any_damage_to_a_good_program() {
-    let good = "import(foo, :python a.b, 2, bar);\n#[retry(attempts: 3)]\nfn main(x, y) {\n  z = if x < 1 && y { [1, {\"a\": x}] } \
+    let good = "import(foo, :python a.b, 2, bar);\nfn other(l) { try { [a, [b, _]] = l |> bar(2)(3); lambda () { a + b } } catch e { get(e, l)() } }\n#[retry(attempts: 3)]\nfn main(x, y) {\n  z = if x < 1 && y { [1, {\"a\": x}] } \
                 else if !x { lambda (q) { q * -2 } } else { await async main(x - 1, \"s\\n\") };\n  bar(z, +);\n  main(z, y)\n}\n";
     check(good);
     let mut random = Random(2);
@@ -138,7 +187,7 @@ fn nested(open: &str, inner: &str, close: &str, times: usize) -> Vec<Code> {
 }
 
 /// What can be nested, and how many levels each costs.
-const NESTED: [(&str, &str, &str, usize); 12] = [
+const NESTED: [(&str, &str, &str, usize); 18] = [
     ("(", "1", ")", 1),
     ("[", "1", "]", 1),
     ("{1: ", "1", "}", 1),
@@ -151,6 +200,12 @@ const NESTED: [(&str, &str, &str, usize); 12] = [
     ("if ", "a", " { 1 }", 1),
     ("1 + if a { ", "1", "}", 3),
     ("lambda (a) { ", "a", "}", 2),
+    ("lambda () { ", "a", "}", 2),
+    ("try { ", "a", "} catch { 1 }", 1),
+    ("try { f(a) } catch e { ", "a", "}", 1),
+    ("(try { f(a) } catch e { a = ", "a", "})", 4),
+    ("[_] = [", "a", "]", 2),
+    ("a |> a(", "", ")", 2),
 ];
 
 #[test]
@@ -181,6 +236,39 @@ fn openings_without_ends_are_few_mistakes() {
     assert_eq!(counts("\""), (1, 10_000));
     assert_eq!(counts("fn f() { "), (501, 501));
     assert_eq!(nested("(", "", "", 1_000_000), [Code::TooDeep]);
+}
+
+/// Chains cost no depth, neither here nor in what is generated.
+#[test]
+fn long_chains() {
+    let chain = |start: &str, link: &str| check(&format!("fn f(a) {{ {start}{} }}", link.repeat(100_000)));
+    chain("a", "(1)");
+    chain("a", "()");
+    chain("(lambda () { a })", "(a, 2)");
+    chain("a", " |> print()");
+    chain("a", "\n|> get(2)(3)\n");
+    check(&format!("fn f(a) {{ {} a }}", "[_] = ".repeat(300)));
+    check(&format!("fn f(a) {{ {} }}", "try { f(a) } catch e { e } ".repeat(20_000)));
+    check(&format!("fn f(a) {{ {} }}", "try { f(a) } catch e { e }; [a, [e, _]] = a; a |> e() ;".repeat(10_000)));
+    check(&format!("fn f(a) {{ {} }}", "a = lambda () { a }; ".repeat(20_000)));
+    let names: Vec<String> = (0..50_000).map(|number| format!("v{number}")).collect();
+    check(&format!("fn f(l) {{ [{}] = l; v49999 }}", names.join(", ")));
+    check(&format!("fn f(l) {{ [{}] = l; lambda () {{ {} }} }}", names.join(", "), names.join("; ")));
+    check(&format!("fn f(l) {{ try {{ {} = f() }} catch e {{ [e, {}] }} }}", names.join(" = f(); "), names.join(", ")));
+}
+
+/// Lambdas between the one that reads a name and the function that binds it capture it, too.
+#[test]
+fn captures_are_limited() {
+    let names: Vec<String> = (0..10_000).map(|number| format!("v{number}")).collect();
+    let nested = |levels: usize| {
+        let (open, close) = ("lambda () { ".repeat(levels), " }".repeat(levels));
+        let text = format!("fn f({}) {{ {open} {} {close} }}", names.join(", "), names.join("; "));
+        compile("t.hk", &text).diagnostics.iter().map(|diagnostic| diagnostic.code).collect::<Vec<_>>()
+    };
+    assert_eq!(nested(CAPTURES_MAX / names.len()), []);
+    assert_eq!(nested(CAPTURES_MAX / names.len() + 1), [Code::TooLarge]);
+    assert_eq!(nested(480), [Code::TooLarge]);
 }
 
 #[test]
