@@ -61,6 +61,11 @@ impl<'t> Parser<'t, '_> {
     /// What follows an expression is neither its `;` nor the end of the body.
     #[cold]
     pub(super) fn refuse_continuation(&mut self, statement: NodeId, ends_with_body: bool) -> Parsed<()> {
+        if let Expression::Name("try") = self.program.node(statement).expression {
+            let message = format!("expected `{{` and the body of `try`, but found {}", self.describe());
+            let bad = Diagnostic::error(Code::UnexpectedToken, message, self.span());
+            return Err(self.report(bad.with_hint("write `try { ... } catch e { ... }`")));
+        }
         if !self.begins_expression() {
             if ends_with_body && matches!(self.kind(), TokenKind::Operator(_) | TokenKind::Assign | TokenKind::Pipe) {
                 let is_try = matches!(self.program.node(statement).expression, Expression::Try { .. });
