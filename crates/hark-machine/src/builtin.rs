@@ -63,7 +63,7 @@ pub(crate) fn call(
         (B::Any, [items]) => return waiting::any(items),
         (B::AwaitFor, [value, seconds]) => return waiting::await_for(value, seconds),
         (B::Signal, [kind, message]) => return control::signal(kind, message, executable, host),
-        (B::Error, [message]) => return Err(control::raised("error", message, Value::Null, executable)),
+        (B::Error, [value]) => return Err(control::error(value, executable)),
         (B::Error, [message, data]) => return Err(control::raised("error", message, data.clone(), executable)),
         (B::Assert, [condition]) => control::assert(condition, None, executable)?,
         (B::Assert, [condition, message]) => control::assert(condition, Some(message), executable)?,

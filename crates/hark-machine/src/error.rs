@@ -19,6 +19,9 @@ pub struct Error {
     pub trace: Vec<TraceFrame>,
     /// How many frames were left out of the trace's middle.
     pub omitted: u64,
+    /// The trace that a caught error came with, which is raised again. It stands for `trace` until the error leaves its
+    /// thread.
+    pub(crate) caught_trace: Option<Value>,
 }
 
 /// One activation record on an error's way.
@@ -35,7 +38,14 @@ pub struct TraceFrame {
 impl Error {
     /// An error without a trace so far.
     pub fn new(kind: &str, message: impl Into<Arc<str>>) -> Error {
-        Error { kind: kind.into(), message: message.into(), data: Value::Null, trace: Vec::new(), omitted: 0 }
+        Error {
+            kind: kind.into(),
+            message: message.into(),
+            data: Value::Null,
+            trace: Vec::new(),
+            omitted: 0,
+            caught_trace: None,
+        }
     }
 
     /// The same with data.

@@ -112,6 +112,12 @@ fn is_same(left: &Value, right: &Value) -> bool {
 }
 
 impl HashBody {
+    /// Entries with different keys, no more than go without an index.
+    pub(crate) fn of_few(entries: Vec<(Key, Value)>) -> HashBody {
+        assert!(entries.len() <= UNINDEXED_MAX, "more entries need an index");
+        HashBody { entries, index: Index::default(), hasher: Default::default() }
+    }
+
     /// How many entries it has.
     pub fn len(&self) -> usize {
         self.entries.len() - self.removed

@@ -5,6 +5,7 @@
 //! again.
 
 mod call;
+mod catch;
 mod counting;
 mod slow;
 
@@ -71,33 +72,32 @@ fn fuel_of_printing(bytes: usize) -> u32 {
 pub(crate) fn run<H: Host, const COUNTED: bool>(
     thread: &mut Thread,
     program: &Program,
-    fuel: u32,
-    limit: Limit,
+    mut fuel: u32,
+    mut limit: Limit,
     host: &mut H,
 ) -> Effect {
-    let exit = match call::begin(thread, program, host) {
+    thread.trace_answer(program, host.thread());
+    let mut exit = match call::begin(thread, program, host) {
         Ok(Some(effect)) => return effect,
         Ok(None) => {
             let before = call::operations_before_answer(thread, program);
             if before > 0 {
-                execute::<H, true>(thread, program, u32::MAX, Limit::Operations(before), host);
+                execute::<H, true>(thread, program, &mut fuel.clone(), &mut Limit::Operations(before), host);
             }
             match call::take_answer(thread, program) {
-                Ok(()) => execute::<H, COUNTED>(thread, program, fuel, limit, host),
+                Ok(()) => execute::<H, COUNTED>(thread, program, &mut fuel, &mut limit, host),
                 Err(error) => Exit::Failed(error),
             }
         }
         Err(exit) => exit,
     };
-    match exit {
-        Exit::Effect(effect) => effect,
-        Exit::Failed(mut error) => {
-            // An error that the world has answered with has come through other threads already.
-            let (mut trace, omitted) = thread.stack(program, host.thread());
-            trace.append(&mut error.trace);
-            error.trace = trace;
-            error.omitted += omitted;
-            Effect::Failed(error)
+    loop {
+        match exit {
+            Exit::Effect(effect) => return effect,
+            Exit::Failed(error) => match catch::catch(thread, program, error, host.thread()) {
+                Ok(()) => exit = execute::<H, COUNTED>(thread, program, &mut fuel, &mut limit, host),
+                Err(error) => return Effect::Failed(error),
+            },
         }
     }
 }
@@ -105,10 +105,11 @@ pub(crate) fn run<H: Host, const COUNTED: bool>(
 fn execute<H: Host, const COUNTED: bool>(
     thread: &mut Thread,
     program: &Program,
-    mut fuel: u32,
-    mut limit: Limit,
+    fuel_left: &mut u32,
+    limit: &mut Limit,
     host: &mut H,
 ) -> Exit {
+    let mut fuel = *fuel_left;
     let Some(&Record { code, operation, base }) = thread.records.last() else {
         return Exit::Effect(Effect::Finished(Value::Null));
     };
@@ -125,6 +126,7 @@ fn execute<H: Host, const COUNTED: bool>(
             if let Some(record) = thread.records.last_mut() {
                 record.operation = cursor.index();
             }
+            *fuel_left = fuel;
             return exit;
         }};
     }

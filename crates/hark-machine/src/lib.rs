@@ -5,6 +5,7 @@
 //! This crate is pure: it touches no file, clock, network, thread or random source.
 
 mod builtin;
+mod caught;
 mod closure;
 mod compare;
 mod display;

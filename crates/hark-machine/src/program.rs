@@ -3,6 +3,7 @@
 mod analysis;
 mod counting;
 mod fuse;
+pub(crate) mod handlers;
 mod lower;
 pub(crate) mod operation;
 mod site;
@@ -14,9 +15,11 @@ use std::sync::OnceLock;
 
 use hark_bytecode::{Executable, ExecutableError, ExecutableHash, FunctionIndex, Global, LocalSet, Pattern};
 
+use crate::caught::Vocabulary;
 use crate::value::Value;
 use analysis::Analysis;
 pub(crate) use counting::{Counting, Term};
+use handlers::Handlers;
 use operation::Operation;
 pub(crate) use site::{Captured, CloseSite};
 pub(crate) use stack::{Place, StackLayouts};
@@ -28,6 +31,7 @@ pub struct Program {
     /// What each name means where no record binds it.
     globals: Vec<Option<Global>>,
     hash: OnceLock<ExecutableHash>,
+    vocabulary: OnceLock<Vocabulary>,
     form: Form,
     fused: Vec<OnceLock<Code>>,
     /// Made where a thread must go on at a place that lies inside of a fused operation.
@@ -62,6 +66,8 @@ pub(crate) struct Code {
     pub sites: Vec<CloseSite>,
     /// What values are taken apart by.
     pub patterns: Vec<std::sync::Arc<Pattern>>,
+    /// Where its errors go.
+    pub handlers: Handlers,
     pub layouts: StackLayouts,
     /// For each instruction that a block begins with, its first operation. (What brings the block before it to its end
     /// stands at the same instruction, but is not for those who come another way.)
@@ -123,7 +129,15 @@ impl Program {
         analysis::verify_shapes(&executable)?;
         let slots = || executable.functions.iter().map(|_| OnceLock::new()).collect();
         let (fused, plain) = (slots(), slots());
-        Ok(Program { globals: executable.globals(), hash: OnceLock::new(), form, fused, plain, executable })
+        Ok(Program {
+            globals: executable.globals(),
+            hash: OnceLock::new(),
+            vocabulary: OnceLock::new(),
+            form,
+            fused,
+            plain,
+            executable,
+        })
     }
 
     /// The portable program.
@@ -134,6 +148,11 @@ impl Program {
     /// The portable program's name.
     pub fn hash(&self) -> &ExecutableHash {
         self.hash.get_or_init(|| self.executable.hash())
+    }
+
+    /// What caught errors are made of.
+    pub(crate) fn vocabulary(&self) -> &Vocabulary {
+        self.vocabulary.get_or_init(|| Vocabulary::new(&self.executable))
     }
 
     /// The first bytes of the hash: what a snapshot names its program by.

@@ -78,6 +78,19 @@ impl Thread {
         self.answer = Some(Err(Box::new(error)));
     }
 
+    /// Puts this thread's frames in front of the trace of an error that the world has answered with.
+    pub(crate) fn trace_answer(&mut self, program: &Program, thread: u64) {
+        if !matches!(self.answer, Some(Err(_))) {
+            return;
+        }
+        let (mut trace, omitted) = self.stack(program, thread);
+        if let Some(Err(error)) = &mut self.answer {
+            trace.append(&mut error.trace);
+            error.trace = trace;
+            error.omitted += omitted;
+        }
+    }
+
     /// The error that its next run raises.
     pub fn given_error(&self) -> Option<&Error> {
         self.answer.as_ref().and_then(|answer| answer.as_ref().err()).map(|error| &**error)

@@ -6,6 +6,7 @@ use hark_bytecode::{Executable, float_text};
 
 use super::argument::{number_text, quoted, text, wrong_type};
 use super::{Outcome, Result};
+use crate::caught;
 use crate::compare;
 use crate::display::{short_text, whole_text};
 use crate::effect::Host;
@@ -62,6 +63,12 @@ pub(super) fn signal(
     let bytes = text.len();
     host.print(text);
     Ok(Outcome::Printed(std::mem::take(message), bytes))
+}
+
+/// What `error` raises: an error that was caught or made as one, or one of this message.
+pub(super) fn error(value: &Value, executable: &Executable) -> Error {
+    let again = if let Value::Hash(error) = value { caught::raised_again(error) } else { None };
+    again.unwrap_or_else(|| raised("error", value, Value::Null, executable))
 }
 
 /// The error that a program raises, or that of a message that is too long.

@@ -1,10 +1,15 @@
 //! What can be known about a function's locals from its portable code: where each is bound for certain, and where it
 //! is read for the last time. Standard dataflow over basic blocks. As jumps lead onwards, one pass in each direction
 //! sees all ways.
+//!
+//! An error leads from anywhere in a handler's range to the handler. So what the handler reads is needed all through the
+//! range, whatever is bound there; and what is bound at the range's start is all that is bound for certain.
 
 use std::collections::HashMap;
 
-use hark_bytecode::{Executable, ExecutableError, Function, FunctionIndex, Instruction, LocalSet, NameIndex};
+use hark_bytecode::{
+    Executable, ExecutableError, Function, FunctionIndex, HandlerIndex, Instruction, LocalSet, NameIndex,
+};
 
 /// A stretch of instructions that is entered only at its start and left only at its end.
 #[derive(Debug)]
@@ -14,6 +19,8 @@ pub(crate) struct Block {
     /// The height of the data stack at its start.
     pub height: u32,
     successors: Vec<usize>,
+    /// The block that errors lead to which are raised in this one.
+    handler: Option<usize>,
     /// The locals whose values are needed at its start.
     pub live_in: LocalSet,
     /// The locals that may still hold something at its start though nobody needs it.
@@ -119,7 +126,8 @@ pub(super) fn analyze(executable: &Executable, function: &Function) -> Analysis 
     let locals = find_locals(executable, function);
     let register_of: HashMap<NameIndex, u32> =
         locals.iter().enumerate().map(|(index, name)| (*name, index as u32)).collect();
-    let (blocks, height_max) = find_blocks(executable, function, locals.len());
+    let handlers = HandlerIndex::new(function).expect("the executable is verified");
+    let (blocks, height_max) = find_blocks(executable, function, &handlers, locals.len());
     let uses = vec![Use::default(); (function.end - function.start) as usize];
     let captured = find_captured(executable, function, &register_of);
     let mut analysis = Analysis { locals, register_of, blocks, uses, captured, height_max };
@@ -171,7 +179,12 @@ fn height_after(instruction: &Instruction, height: u32) -> u32 {
     }
 }
 
-fn find_blocks(executable: &Executable, function: &Function, locals: usize) -> (Vec<Block>, u32) {
+fn find_blocks(
+    executable: &Executable,
+    function: &Function,
+    handlers: &HandlerIndex,
+    locals: usize,
+) -> (Vec<Block>, u32) {
     let body = body_start(function);
     let entry_height = match function.foreign {
         Some(foreign) => executable.foreign[foreign.0 as usize].arity,
@@ -180,6 +193,11 @@ fn find_blocks(executable: &Executable, function: &Function, locals: usize) -> (
     let size = (function.end - function.start) as usize;
     let mut leaders = vec![false; size + 1];
     leaders[(body - function.start) as usize] = true;
+    for handler in &function.handlers {
+        for at in [handler.start, handler.end, handler.target] {
+            leaders[(at - function.start) as usize] = true;
+        }
+    }
     for at in body..function.end {
         let instruction = &executable.code[at as usize];
         if let Some(target) = jump_target(at, instruction) {
@@ -201,6 +219,11 @@ fn find_blocks(executable: &Executable, function: &Function, locals: usize) -> (
             continue;
         }
         *known = Some(height);
+        let handler = handlers.innermost(start).map(|index| &function.handlers[index]);
+        if let Some(handler) = handler {
+            open.push((handler.target, handler.height + 1));
+            height_max = height_max.max(handler.height + 1);
+        }
         let (mut at, mut height_now) = (start, height);
         let ends = loop {
             let instruction = &executable.code[at as usize];
@@ -224,22 +247,38 @@ fn find_blocks(executable: &Executable, function: &Function, locals: usize) -> (
                 break target.into_iter().chain([at]).collect();
             }
         };
-        blocks.push((start, at, height, ends));
+        blocks.push((start, at, height, ends, handler.map(|handler| handler.target)));
     }
     blocks.sort_unstable_by_key(|block| block.0);
     let index_of: HashMap<u32, usize> = blocks.iter().enumerate().map(|(index, block)| (block.0, index)).collect();
     let blocks = blocks
         .into_iter()
-        .map(|(start, end, height, ends)| Block {
+        .map(|(start, end, height, ends, handler)| Block {
             start,
             end,
             height,
             successors: ends.iter().map(|end| index_of[end]).collect(),
+            handler: handler.map(|target| index_of[&target]),
             live_in: LocalSet::empty(locals),
             stale: Stale::Some(Vec::new()),
         })
         .collect();
     (blocks, height_max)
+}
+
+/// What is bound on a way more to some block.
+fn meet(known: &mut Option<LocalSet>, bound: &LocalSet) {
+    match known {
+        Some(known) => known.intersect(bound),
+        unseen => *unseen = Some(bound.clone()),
+    }
+}
+
+impl Block {
+    /// Whether errors that are raised in it may be caught in this function.
+    pub fn has_handler(&self) -> bool {
+        self.handler.is_some()
+    }
 }
 
 impl Stale {
@@ -269,6 +308,9 @@ impl Analysis {
         bound_in[0] = Some(self.bound_at_start(function));
         for index in 0..self.blocks.len() {
             let Some(mut bound) = bound_in[index].take() else { continue };
+            if let Some(handler) = self.blocks[index].handler {
+                meet(&mut bound_in[handler], &bound);
+            }
             for at in self.blocks[index].start..self.blocks[index].end {
                 let instruction = &executable.code[at as usize];
                 if let Instruction::Close(_) = instruction {
@@ -284,10 +326,7 @@ impl Analysis {
                 }
             }
             for successor in &self.blocks[index].successors {
-                match &mut bound_in[*successor] {
-                    Some(known) => known.intersect(&bound),
-                    unseen => *unseen = Some(bound.clone()),
-                }
+                meet(&mut bound_in[*successor], &bound);
             }
         }
     }
@@ -325,6 +364,7 @@ impl Analysis {
                 let Some(local) = self.local_of(instruction) else { continue };
                 self.uses[(at - function.start) as usize].is_last = !live.contains(local);
                 match instruction {
+                    Instruction::Bind(_) if self.is_kept(index, local) => {}
                     Instruction::Bind(_) => _ = live.remove(local),
                     _ => live.insert(local),
                 }
@@ -334,20 +374,34 @@ impl Analysis {
         self.find_stale(function);
     }
 
-    /// The locals that are live where a block ends.
+    /// The locals that are live where a block ends, those that its handler reads among them.
     fn live_at_end(&self, index: usize) -> LocalSet {
-        let mut live = LocalSet::empty(self.locals.len());
+        let mut live = match self.blocks[index].handler {
+            Some(handler) => self.blocks[handler].live_in.clone(),
+            None => LocalSet::empty(self.locals.len()),
+        };
         for successor in &self.blocks[index].successors {
             live.unite(&self.blocks[*successor].live_in);
         }
         live
     }
 
+    /// Whether the handler of a block reads a local, so that it keeps its value all through the block.
+    pub fn is_kept(&self, block: usize, local: u32) -> bool {
+        self.blocks[block].handler.is_some_and(|handler| self.blocks[handler].live_in.contains(local))
+    }
+
+    /// The block that an instruction is in, if it can be reached.
+    pub fn block_of(&self, instruction: u32) -> Option<usize> {
+        let index = self.blocks.partition_point(|block| block.end <= instruction);
+        self.blocks.get(index).filter(|block| block.start <= instruction).map(|_| index)
+    }
+
     /// A value that only one of two ways needs is dropped at the start of the other.
     fn find_stale(&mut self, function: &Function) {
         for index in 0..self.blocks.len() {
             // What the only way on does not need was used for the last time before.
-            if self.blocks[index].successors.len() < 2 {
+            if self.blocks[index].successors.len() < 2 && self.blocks[index].handler.is_none() {
                 continue;
             }
             let live = self.live_at_end(index);
@@ -364,8 +418,8 @@ impl Analysis {
 
     /// The locals whose values are needed before an instruction. For snapshots, which are rare; nothing is kept.
     pub fn live_before(&self, executable: &Executable, instruction: u32) -> Option<LocalSet> {
-        let index = self.blocks.partition_point(|block| block.end <= instruction);
-        let block = self.blocks.get(index).filter(|block| block.start <= instruction)?;
+        let index = self.block_of(instruction)?;
+        let block = &self.blocks[index];
         let mut live = self.live_at_end(index);
         for at in (instruction..block.end).rev() {
             let read = &executable.code[at as usize];
@@ -373,6 +427,7 @@ impl Analysis {
             captured.for_each(|(local, _)| live.insert(*local));
             let Some(local) = self.local_of(read) else { continue };
             match read {
+                Instruction::Bind(_) if self.is_kept(index, local) => {}
                 Instruction::Bind(_) => _ = live.remove(local),
                 _ => live.insert(local),
             }

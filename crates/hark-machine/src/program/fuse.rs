@@ -1,5 +1,7 @@
 //! Operators and builtins that have operations of their own, and what is done together with the jump behind it.
 
+use std::collections::HashSet;
+
 use hark_bytecode::builtins::Builtin;
 use hark_bytecode::{Instruction, Operator};
 
@@ -22,8 +24,9 @@ enum Right {
 }
 
 /// Lets operations do what the ones behind them do. Those stay, for where that cannot be done together.
-pub(super) fn join_neighbors(operations: &mut [Operation]) {
-    for at in 1..operations.len() {
+/// `bounds` are operations that are not joined with the ones before them.
+pub(super) fn join_neighbors(operations: &mut [Operation], bounds: &HashSet<u32>) {
+    for at in (1..operations.len()).filter(|at| !bounds.contains(&(*at as u32))) {
         if let [Operation::Rest { consume: 0, to: rest, list }, Operation::First { consume, to: first, list: same }] =
             operations[at - 1..=at]
             && (list == same && rest != list && first != rest && consume & CONSUME_FIRST != 0)

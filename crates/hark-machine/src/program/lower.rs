@@ -14,6 +14,7 @@ use std::sync::Arc;
 use hark_bytecode::{Executable, Function, FunctionIndex, Global, Instruction, Literal, LocalSet, NameIndex, Pattern};
 
 use super::analysis::{self, Analysis, Stale, Use, analyze};
+use super::handlers::Handlers;
 use super::operation::{CONSUME_FIRST, CONSUME_SECOND, Operation, Register};
 use super::site::{Captured, CloseSite};
 use super::stack::{EMPTY, LayoutId, Place, StackLayouts};
@@ -71,7 +72,8 @@ pub(super) struct Lowering<'a> {
     /// Invariant: the entries of the stack below this height are those of `beginnings`.
     unchanged_below: usize,
     own_base: Register,
-    /// The portable instruction that is being lowered.
+    /// The block and the portable instruction that are being lowered.
+    block: usize,
     at: u32,
     /// For each operation, whether its `target` is a portable instruction that must become an operation's index.
     unresolved: Vec<usize>,
@@ -108,6 +110,7 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
         beginnings: Vec::new(),
         unchanged_below: 0,
         own_base,
+        block: 0,
         at: 0,
         unresolved: Vec::new(),
         starts: HashMap::new(),
@@ -133,8 +136,11 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
         resolve_target(&mut operations[index], &starts);
     }
     if form == Form::Fused {
-        fuse::join_neighbors(&mut operations);
+        let has_handlers = !function.handlers.is_empty();
+        let bounds = starts.values().copied().filter(|_| has_handlers).collect();
+        fuse::join_neighbors(&mut operations, &bounds);
     }
+    let handlers = Handlers::new(executable, function, &analysis, own_base, |at| starts.get(&at).copied());
     // A window has room for what a callee finds there: the result at least.
     let registers = own_base + analysis.height_max + 1;
     let parameters = function.parameters.len() as u32;
@@ -148,6 +154,7 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
         kept,
         sites,
         patterns,
+        handlers,
         layouts,
         starts,
         counting,
@@ -206,6 +213,7 @@ impl Lowering<'_> {
 
     fn lower_block(&mut self, index: usize) {
         let block = &self.analysis.blocks[index];
+        self.block = index;
         self.at = block.start;
         self.begin_stack(block.height as usize);
         self.starts.insert(block.start, self.operations.len() as u32);
@@ -412,13 +420,18 @@ impl Lowering<'_> {
                 self.materialize(height);
             }
         }
+        // Elsewhere the old value was taken out by its last use.
+        let is_kept = self.analysis.is_kept(self.block, local);
+        let entry = self.stack[top].0;
+        let mut is_there = matches!(entry, Entry::Local { register, .. } if register == local);
+        if is_kept && !is_there {
+            self.emit(Operation::Drop { register: local });
+        }
         if self.form == Form::Fused && top >= SYMBOLIC_HEIGHT_MAX {
             self.bind_far_up(local, top);
             return;
         }
-        let entry = self.stack[top].0;
-        let mut is_there = matches!(entry, Entry::Local { register, .. } if register == local);
-        if entry == Entry::Own && self.redirect_last(self.own(top), local) {
+        if entry == Entry::Own && !is_kept && self.redirect_last(self.own(top), local) {
             self.set_entry(top, Entry::Local { register: local, is_last: false });
             is_there = true;
         }
@@ -495,7 +508,18 @@ impl Lowering<'_> {
         self.pop();
     }
 
+    /// Where a record ends, or begins anew, nothing is kept for a handler any more.
+    fn drop_kept(&mut self) {
+        if self.analysis.blocks[self.block].has_handler() {
+            self.materialize_all();
+            let kept = self.kept.len() as u32;
+            self.kept.push(LocalSet::empty(self.analysis.locals.len()));
+            self.emit(Operation::DropAllBut { kept });
+        }
+    }
+
     fn lower_return(&mut self) {
+        self.drop_kept();
         let operand = self.operand(self.stack.len() - 1);
         match operand {
             Operand::Constant(constant) => self.emit(Operation::ReturnConstant { constant }),
@@ -508,6 +532,7 @@ impl Lowering<'_> {
 
     /// A self tail call: the arguments become the parameters.
     fn repeat(&mut self) {
+        self.drop_kept();
         let count = self.function.parameters.len();
         // The others are in a row, and become the other parameters at once, when nothing reads those any more.
         let single = count.min(SYMBOLIC_HEIGHT_MAX);
@@ -561,6 +586,9 @@ impl Lowering<'_> {
     /// What the loop comes to that this block ends, if it only counts: if a comparison that begins the function decides
     /// about this block.
     fn find_counting(&self) -> Option<Counting> {
+        if !self.function.handlers.is_empty() {
+            return None;
+        }
         let (head, body) = (self.operations.first()?, self.operations.get(self.barrier..)?);
         let away = verify::target(head)?;
         let is_jump = self.starts.get(&away) == Some(&(self.barrier as u32));

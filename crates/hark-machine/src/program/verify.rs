@@ -281,6 +281,9 @@ pub(super) fn verify(code: &Code, executable: &Executable) {
             assert!(base.checked_add(names).is_some_and(|end| end <= code.registers), "{operation:?} leads outside");
         }
     }
+    for catch in code.handlers.catches() {
+        assert!(catch.target < operations && catch.register < code.registers, "{catch:?} leads outside");
+    }
     for pair in code.operations.windows(2) {
         // It goes on behind the other.
         let is_pair = !matches!(pair[0], Operation::RestAndFirst { .. }) || matches!(pair[1], Operation::First { .. });

@@ -81,7 +81,7 @@ impl World<'_> {
         Some(result)
     }
 
-    /// The answer to a wait; none if a thread takes too long.
+    /// What all of some Futures come to; the first error in their order.
     fn answer(&mut self, wait: &Wait) -> Option<Result<Value, Error>> {
         let mut values = Vec::new();
         for future in &wait.futures {

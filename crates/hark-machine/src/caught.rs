@@ -1,0 +1,152 @@
+//! Errors as values: what a `catch` binds, and what `error` raises again.
+//!
+//! `{"kind", "message", "data", "trace"}`; each item of the trace is `{"thread", "function", "file", "line"}`.
+
+use std::sync::Arc;
+
+use hark_bytecode::{Executable, Span};
+
+use crate::error::{Error, TraceFrame};
+use crate::hash::{HashBody, Key};
+use crate::limits::{THREADS_MAX, TRACE_FRAMES_MAX};
+use crate::program::Program;
+use crate::value::Value;
+
+/// What the errors of a program are made of, made when the first one is caught.
+#[derive(Debug)]
+pub(crate) struct Vocabulary {
+    kind: Key,
+    message: Key,
+    data: Key,
+    trace: Key,
+    thread: Key,
+    function: Key,
+    file: Key,
+    line: Key,
+    /// For each file, its path.
+    paths: Vec<Value>,
+    /// For each file, where its lines start.
+    lines: Vec<Vec<u32>>,
+}
+
+impl Vocabulary {
+    /// The one of this program.
+    pub fn new(executable: &Executable) -> Vocabulary {
+        let key = |name: &str| Key::new(Value::string(name)).expect("a string is a key");
+        let files = executable.sources.files();
+        let starts = |text: &str| hark_bytecode::line_starts(text).map(|start| start as u32).collect();
+        Vocabulary {
+            kind: key("kind"),
+            message: key("message"),
+            data: key("data"),
+            trace: key("trace"),
+            thread: key("thread"),
+            function: key("function"),
+            file: key("file"),
+            line: key("line"),
+            paths: files.iter().map(|file| Value::string(&*file.source.path)).collect(),
+            lines: files.iter().map(|file| starts(&file.source.text)).collect(),
+        }
+    }
+
+    fn frame(&self, frame: &TraceFrame, executable: &Executable) -> Value {
+        let offset = frame.span.start;
+        let (path, line) = match executable.sources.index_at(offset) {
+            Some(file) => {
+                let within = offset - executable.sources.files()[file].start;
+                (self.paths[file].clone(), self.lines[file].partition_point(|start| *start <= within))
+            }
+            None => (Value::string(""), 0),
+        };
+        hash(vec![
+            (self.thread.clone(), Value::Integer(frame.thread as i64)),
+            (self.function.clone(), Value::string(&*frame.function)),
+            (self.file.clone(), path),
+            (self.line.clone(), Value::Integer(line as i64)),
+        ])
+    }
+}
+
+fn hash(entries: Vec<(Key, Value)>) -> Value {
+    Value::Hash(triomphe::Arc::new(HashBody::of_few(entries)))
+}
+
+/// An error as the value that a `catch` gets.
+pub(crate) fn value(error: Error, program: &Program) -> Value {
+    let (words, executable) = (program.vocabulary(), program.executable());
+    let trace = error.caught_trace.unwrap_or_else(|| {
+        let excess = error.trace.len().saturating_sub(TRACE_FRAMES_MAX);
+        let head = if excess == 0 { error.trace.len() } else { TRACE_FRAMES_MAX / 2 };
+        let shown = error.trace[..head].iter().chain(&error.trace[head + excess..]);
+        Value::list(shown.map(|frame| words.frame(frame, executable)).collect())
+    });
+    hash(vec![
+        (words.kind.clone(), Value::string(&*error.kind)),
+        (words.message.clone(), Value::string(&*error.message)),
+        (words.data.clone(), error.data),
+        (words.trace.clone(), trace),
+    ])
+}
+
+/// The error that `error(hash)` raises, if the hash has a message.
+pub(crate) fn raised_again(error: &HashBody) -> Option<Error> {
+    let get = |key: &str| error.iter().find(|(known, _)| known.as_str() == Some(key)).map(|(_, value)| value);
+    let message = get("message")?.as_str()?;
+    let kind = match get("kind") {
+        None | Some(Value::Null) => "error",
+        Some(Value::String(kind)) => kind.as_str(),
+        Some(other) => {
+            let type_name = crate::number::article(other.type_name());
+            return Some(Error::of_type(format!("`error` needs a string as the error's kind, but got {type_name}")));
+        }
+    };
+    let mut raised = Error::new(kind, message);
+    raised.data = get("data").cloned().unwrap_or_default();
+    raised.caught_trace = get("trace").filter(|trace| is_trace(trace)).cloned();
+    Some(raised)
+}
+
+/// Whether this is a trace as a `catch` gives it.
+fn is_trace(value: &Value) -> bool {
+    let Some(frames) = value.as_list() else { return false };
+    !frames.is_empty() && frames.len() <= TRACE_FRAMES_MAX && frames.iter().all(|frame| parts(frame).is_some())
+}
+
+/// The thread, function, file and line of an item of a trace.
+fn parts(frame: &Value) -> Option<(u64, &str, &str, u64)> {
+    let Value::Hash(body) = frame else { return None };
+    let part = |index: usize, name: &str| {
+        body.entry(index).filter(|(key, _)| key.as_str() == Some(name)).map(|(_, value)| value)
+    };
+    let number = |value: &Value| match value {
+        Value::Integer(number) => u64::try_from(*number).ok(),
+        _ => None,
+    };
+    let thread = number(part(0, "thread")?).filter(|thread| *thread < THREADS_MAX)?;
+    Some((thread, part(1, "function")?.as_str()?, part(2, "file")?.as_str()?, number(part(3, "line")?)?))
+}
+
+/// The frames of a trace that a caught error came with. A place is a whole line then, and what is of no file of the
+/// program is left out.
+pub(crate) fn frames(trace: &Value, executable: &Executable) -> (Vec<TraceFrame>, u64) {
+    let frames = trace.as_list().into_iter().flat_map(|frames| frames.iter().collect::<Vec<_>>());
+    let (mut known, mut omitted) = (Vec::new(), 0);
+    for (thread, function, path, line) in frames.filter_map(parts) {
+        match line_span(path, line, executable) {
+            Some(span) => known.push(TraceFrame { thread, function: Arc::from(function), span }),
+            None => omitted += 1,
+        }
+    }
+    (known, omitted)
+}
+
+/// A line without the white space around it.
+fn line_span(path: &str, line: u64, executable: &Executable) -> Option<Span> {
+    let file = executable.sources.files().iter().find(|file| &*file.source.path == path)?;
+    let index = usize::try_from(line).ok()?.checked_sub(1)?;
+    let start = hark_bytecode::line_starts(&file.source.text).nth(index)?;
+    let text = file.source.line(u32::try_from(line).ok()?);
+    let indent = text.len() - text.trim_start().len();
+    let start = file.start as usize + start + indent;
+    Some(Span::new(start, start + text.trim().len()))
+}

@@ -1,0 +1,72 @@
+//! Errors on their way to a handler.
+
+use crate::caught;
+use crate::error::Error;
+use crate::program::Program;
+use crate::program::handlers::Catch;
+use crate::thread::Thread;
+use crate::value::Value;
+
+/// What nobody can catch: it comes when no thread goes on.
+const UNCATCHABLE: &str = "deadlock";
+
+/// Lets the thread go on in the innermost handler of an error that its innermost record has raised.
+///
+/// # Errors
+/// If there is none: the error, with the way that it took. The thread stays as it is.
+pub(super) fn catch(thread: &mut Thread, program: &Program, error: Box<Error>, number: u64) -> Result<(), Box<Error>> {
+    let Some((depth, catch)) = find(thread, program, &error) else {
+        let mut error = traced(thread, program, error, number);
+        if let Some(trace) = error.caught_trace.take() {
+            (error.trace, error.omitted) = caught::frames(&trace, program.executable());
+        }
+        return Err(traced(thread, program, error, number));
+    };
+    let value = match catch.needs_error {
+        true => caught::value(*traced(thread, program, error, number), program),
+        false => Value::Null,
+    };
+    cut(thread, program, depth, catch);
+    let record = &mut thread.records[depth];
+    record.operation = catch.target;
+    thread.registers[(record.base + catch.register) as usize] = value;
+    Ok(())
+}
+
+/// The innermost record with a handler for an error that is raised where the thread stands.
+fn find<'p>(thread: &Thread, program: &'p Program, error: &Error) -> Option<(usize, &'p Catch)> {
+    if &*error.kind == UNCATCHABLE {
+        return None;
+    }
+    thread.records.iter().enumerate().rev().find_map(|(depth, record)| {
+        let code = program.code(record.code);
+        let catch = code.handlers.catch(code.points[record.operation as usize].instruction)?;
+        Some((depth, catch))
+    })
+}
+
+/// The error with the way that it took through this thread. One that the world has answered with, or that is raised
+/// again, has its way already.
+fn traced(thread: &Thread, program: &Program, mut error: Box<Error>, number: u64) -> Box<Error> {
+    if error.trace.is_empty() && error.caught_trace.is_none() {
+        (error.trace, error.omitted) = thread.stack(program, number);
+    }
+    error
+}
+
+/// Drops the records above one, and what it does not keep for its handler.
+fn cut(thread: &mut Thread, program: &Program, depth: usize, catch: &Catch) {
+    let (base, code) = (thread.records[depth].base as usize, program.code(thread.records[depth].code));
+    let end = thread.records.last().map_or(0, |last| last.base as usize + program.code(last.code).registers as usize);
+    let clear = |value: &mut Value| {
+        if value.is_counted() {
+            *value = Value::Null;
+        }
+    };
+    thread.registers[base + catch.register as usize..end].iter_mut().for_each(clear);
+    let locals = &mut thread.registers[base..][..code.analysis.locals.len()];
+    let dropped =
+        locals.iter_mut().zip(0..).filter(|(value, local)| value.is_counted() && !catch.live.contains(*local));
+    dropped.for_each(|(value, _)| *value = Value::Null);
+    thread.records.truncate(depth + 1);
+}
