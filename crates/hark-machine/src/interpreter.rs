@@ -737,10 +737,11 @@ fn execute<H: Host, const COUNTED: bool>(
             }
             Operation::SpawnValue { base: call_base, count } => {
                 let first = (base + call_base) as usize;
-                let callee = thread.registers[first + count as usize].clone();
-                if let Err(error) = call::check_callable(&callee) {
+                let callee = &mut thread.registers[first + count as usize];
+                if let Err(error) = call::check_callable(callee) {
                     leave!(Exit::from(error));
                 }
+                let callee = std::mem::take(callee);
                 let instruction = call::place_of(thread, program, code.points[cursor.index() as usize].instruction);
                 let arguments = &mut thread.registers[first..first + count as usize];
                 let future = call::spawn(&callee, arguments, instruction, program, host);
