@@ -144,7 +144,18 @@ impl Generator {
         match self.random.below(10) {
             0 => format!("print({});", self.any(depth)),
             1 => format!("{};", self.any(depth)),
-            2 | 3 if depth > 0 => {
+            2 => {
+                let (first, second) =
+                    (format!("n{}", 1 + self.random.below(7)), format!("l{}", 1 + self.random.below(7)));
+                let value = format!("[{}, [{}, 0]]", self.expression(Number, depth), self.expression(List, depth));
+                for (kind, name) in [(Number, &first), (List, &second)] {
+                    if !self.bound.iter().any(|(_, bound)| bound == name) {
+                        self.bound.push((kind, name.clone()));
+                    }
+                }
+                format!("[{first}, [{second}, _]] = {value};")
+            }
+            3 | 4 if depth > 0 => {
                 let condition = self.expression(Boolean, depth - 1);
                 let then = self.branch(Number, depth - 1);
                 if self.random.chance(50) {
@@ -181,7 +192,7 @@ impl Generator {
             return self.atom(kind);
         }
         let depth = depth - 1;
-        match self.random.below(14) {
+        match self.random.below(18) {
             0 => self.atom(kind),
             1 => format!("({})", self.binding(kind, depth)),
             2 | 3 => {
@@ -190,6 +201,8 @@ impl Generator {
             }
             4 | 5 => self.call(kind, depth),
             6 => self.function_value(kind, depth),
+            7 | 8 => self.attempt(kind, depth),
+            9 => self.closure(kind, depth),
             _ => self.compound(kind, depth),
         }
     }
@@ -240,6 +253,61 @@ impl Generator {
         format!("{name}({arguments})")
     }
 
+    /// A `try`. What raises may be anything in it; often something does for certain.
+    fn attempt(&mut self, kind: Kind, depth: usize) -> String {
+        let tried = if self.random.chance(50) {
+            let bound = self.bound.len();
+            let statements = self.statements(depth);
+            let raised = self.raising(depth);
+            let rest = self.expression(kind, depth);
+            if self.random.chance(80) {
+                self.bound.truncate(bound);
+            }
+            format!("{statements} {raised}; {rest}")
+        } else {
+            self.branch(kind, depth)
+        };
+        let (name, handled) = match self.random.below(4) {
+            0 => ("", self.branch(kind, depth)),
+            1 => ("e", format!("print(get(e, \"message\")); {}", self.branch(kind, depth))),
+            2 => ("e", format!("print(e); {}", self.branch(kind, depth))),
+            _ => ("e", format!("if {} {{ error(e) }} {}", self.expression(Boolean, depth), self.branch(kind, depth))),
+        };
+        format!("(try {{ {tried} }} catch {name} {{ {handled} }})")
+    }
+
+    /// Something that may raise an error, or does.
+    fn raising(&mut self, depth: usize) -> String {
+        match self.random.below(6) {
+            0 => format!("error({})", self.expression(Text, depth)),
+            1 => format!("({} / 0)", self.expression(Number, depth)),
+            2 => format!(
+                "if {} {{ error({{\"message\": {}, \"kind\": \"mine\"}}) }}",
+                self.expression(Boolean, depth),
+                self.expression(Text, depth)
+            ),
+            3 => format!("first(rest({}))", self.expression(List, depth)),
+            4 => format!("await (async first({}))", self.expression(List, depth)),
+            _ => format!("[x1, [x2, _]] = {}", self.expression(List, depth)),
+        }
+    }
+
+    /// A lambda that reads and binds what is around it, called at once, later or as a thread.
+    fn closure(&mut self, kind: Kind, depth: usize) -> String {
+        let bound = self.bound.len();
+        let body = self.body(kind, depth.min(2));
+        self.bound.truncate(bound);
+        let (argument, name) = (self.expression(kind, depth.min(1)), format!("g{}", 3 + self.random.below(3)));
+        match self.random.below(4) {
+            0 => format!("(lambda (x) {{ {body} }})({argument})"),
+            1 => format!("(await (async (lambda (x) {{ {body} }})({argument})))"),
+            2 => format!(
+                "(if null == ({name} = lambda (x) {{ {body} }}) {{ {argument} }} else {{ {name}({argument}) }})"
+            ),
+            _ => format!("nth([lambda (x) {{ {body} }}], 0)({argument})"),
+        }
+    }
+
     /// A lambda, builtin or operator that is called by a variable.
     fn function_value(&mut self, kind: Kind, depth: usize) -> String {
         let name = format!("g{}", self.random.below(3));
@@ -286,6 +354,7 @@ impl Generator {
                 format!("(if nullp({list}) {{ [] }} else {{ rest({list}) }})")
             }
             (List, 6) => format!("[if {} {{ {} }}]", of(Boolean), of(Text)),
+            (List, 7) if depth > 0 => format!("await [{}, {}, {{1: {}}}]", of(Future), of(Number), of(Future)),
             (List, _) => format!("[await {}, get({}, 1)]", of(Future), of(Hash)),
             (Text, 0..=3) => format!("({} + {})", of(Text), of(Text)),
             (Text, _) => format!("to_string({})", of(Number)),
