@@ -23,6 +23,8 @@ pub(crate) struct Vocabulary {
     function: Key,
     file: Key,
     line: Key,
+    /// The kinds of errors that the machine itself raises, but for rare ones.
+    kinds: Vec<Value>,
     /// For each file, its path.
     paths: Vec<Value>,
     /// For each file, where its lines start.
@@ -44,6 +46,7 @@ impl Vocabulary {
             function: key("function"),
             file: key("file"),
             line: key("line"),
+            kinds: ["error", "type", "index", "value", "zero", "arity", "name"].map(Value::string).into(),
             paths: files.iter().map(|file| Value::string(&*file.source.path)).collect(),
             lines: files.iter().map(|file| starts(&file.source.text)).collect(),
         }
@@ -71,17 +74,20 @@ fn hash(entries: Vec<(Key, Value)>) -> Value {
     Value::Hash(triomphe::Arc::new(HashBody::of_few(entries)))
 }
 
+/// A trace as the value that a `catch` gets.
+pub(crate) fn trace_value(trace: &[TraceFrame], program: &Program) -> Value {
+    let excess = trace.len().saturating_sub(TRACE_FRAMES_MAX);
+    let head = if excess == 0 { trace.len() } else { TRACE_FRAMES_MAX / 2 };
+    let shown = trace[..head].iter().chain(&trace[head + excess..]);
+    Value::list(shown.map(|frame| program.vocabulary().frame(frame, program.executable())).collect())
+}
+
 /// An error as the value that a `catch` gets.
-pub(crate) fn value(error: Error, program: &Program) -> Value {
-    let (words, executable) = (program.vocabulary(), program.executable());
-    let trace = error.caught_trace.unwrap_or_else(|| {
-        let excess = error.trace.len().saturating_sub(TRACE_FRAMES_MAX);
-        let head = if excess == 0 { error.trace.len() } else { TRACE_FRAMES_MAX / 2 };
-        let shown = error.trace[..head].iter().chain(&error.trace[head + excess..]);
-        Value::list(shown.map(|frame| words.frame(frame, executable)).collect())
-    });
+pub(crate) fn value(error: Error, trace: Value, program: &Program) -> Value {
+    let words = program.vocabulary();
+    let kind = words.kinds.iter().find(|kind| kind.as_str() == Some(&error.kind));
     hash(vec![
-        (words.kind.clone(), Value::string(&*error.kind)),
+        (words.kind.clone(), kind.cloned().unwrap_or_else(|| Value::string(&*error.kind))),
         (words.message.clone(), Value::string(&*error.message)),
         (words.data.clone(), error.data),
         (words.trace.clone(), trace),

@@ -17,6 +17,8 @@ pub struct Thread {
     pub(crate) registers: Vec<Value>,
     /// The activation records, the innermost last.
     pub(crate) records: Vec<Record>,
+    /// The trace of the last error that it has caught.
+    pub(crate) known_trace: Option<Box<KnownTrace>>,
     /// The `ACALL` that made it, if one did.
     pub(crate) started_at: Option<u32>,
     /// What the world answered to the effect that the thread stopped at.
@@ -34,6 +36,15 @@ pub(crate) enum State {
     Ended(Value),
 }
 
+/// A trace that the next error may have, too.
+#[derive(Debug)]
+pub(crate) struct KnownTrace {
+    /// For each record that it shows, where it stood.
+    pub steps: Vec<(CodeId, u32)>,
+    /// What the `catch` got.
+    pub value: Value,
+}
+
 /// One call under way.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record {
@@ -48,7 +59,7 @@ impl Thread {
     /// A thread that is about to call `callee`.
     pub fn new(callee: Value, arguments: Vec<Value>) -> Thread {
         let state = State::Calling(callee, arguments);
-        Thread { state, registers: Vec::new(), records: Vec::new(), started_at: None, answer: None }
+        Thread { state, registers: Vec::new(), records: Vec::new(), known_trace: None, started_at: None, answer: None }
     }
 
     /// The same for an `ACALL` of the program, which is where a builtin that it calls is placed.
@@ -138,21 +149,37 @@ impl Thread {
             let span = span.filter(|span| *span != Span::NOWHERE).unwrap_or_else(started_at);
             return (vec![TraceFrame { thread, function, span }], 0);
         }
-        let mut frames = self.records.iter().map(|record| record.trace_frame(program, thread));
-        let has_place = |frame: &TraceFrame| frame.span != Span::NOWHERE;
-        let mut shown: Vec<TraceFrame> = frames.by_ref().filter(has_place).take(TRACE_FRAMES_MAX / 2).collect();
-        let mut last: Vec<TraceFrame> = frames.by_ref().rev().filter(has_place).take(TRACE_FRAMES_MAX / 2).collect();
-        let omitted = frames.len() as u64;
-        last.reverse();
-        shown.append(&mut last);
-        if shown.is_empty() {
-            shown.push(TraceFrame { thread, function: self.function_name(program).into(), span: started_at() });
+        let (outer, inner) = self.shown_records(program);
+        let omitted = self.records.len() - outer.len() - inner.len();
+        let shown = outer.iter().chain(inner).filter(|record| record.has_place(program));
+        let mut frames: Vec<TraceFrame> = shown.map(|record| record.trace_frame(program, thread)).collect();
+        if frames.is_empty() {
+            frames.push(TraceFrame { thread, function: self.function_name(program).into(), span: started_at() });
         }
-        (shown, omitted)
+        (frames, omitted as u64)
+    }
+
+    /// The records that a trace shows, but for those without a place: all, or as many as it needs at either end.
+    pub(crate) fn shown_records(&self, program: &Program) -> (&[Record], &[Record]) {
+        let records = self.records.as_slice();
+        if records.len() <= TRACE_FRAMES_MAX {
+            return (records, &[]);
+        }
+        let has_place = |(_, record): &(usize, &Record)| record.has_place(program);
+        let nth = TRACE_FRAMES_MAX / 2 - 1;
+        let outer = records.iter().enumerate().filter(has_place).nth(nth).map_or(records.len(), |(at, _)| at + 1);
+        let (outer, rest) = records.split_at(outer);
+        let inner = rest.iter().enumerate().rev().filter(has_place).nth(nth).map_or(0, |(at, _)| at);
+        (outer, &rest[inner..])
     }
 }
 
 impl Record {
+    /// Whether it is one of the program's own functions, and not of the language.
+    fn has_place(&self, program: &Program) -> bool {
+        program.executable().functions[program.function_of(self.code).0 as usize].span != Span::NOWHERE
+    }
+
     fn trace_frame(&self, program: &Program, thread: u64) -> TraceFrame {
         let executable = program.executable();
         let function = &executable.functions[program.function_of(self.code).0 as usize];

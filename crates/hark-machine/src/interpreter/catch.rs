@@ -4,7 +4,7 @@ use crate::caught;
 use crate::error::Error;
 use crate::program::Program;
 use crate::program::handlers::Catch;
-use crate::thread::Thread;
+use crate::thread::{KnownTrace, Thread};
 use crate::value::Value;
 
 /// What nobody can catch: it comes when no thread goes on.
@@ -23,7 +23,10 @@ pub(super) fn catch(thread: &mut Thread, program: &Program, error: Box<Error>, n
         return Err(traced(thread, program, error, number));
     };
     let value = match catch.needs_error {
-        true => caught::value(*traced(thread, program, error, number), program),
+        true => {
+            let trace = trace_value(thread, program, &error, number);
+            caught::value(*error, trace, program)
+        }
         false => Value::Null,
     };
     cut(thread, program, depth, catch);
@@ -52,6 +55,30 @@ fn traced(thread: &Thread, program: &Program, mut error: Box<Error>, number: u64
         (error.trace, error.omitted) = thread.stack(program, number);
     }
     error
+}
+
+/// The trace of an error as a value. In a loop most errors come the same way as the one before, and share its trace.
+fn trace_value(thread: &mut Thread, program: &Program, error: &Error, number: u64) -> Value {
+    if let Some(trace) = &error.caught_trace {
+        return trace.clone();
+    }
+    if !error.trace.is_empty() {
+        return caught::trace_value(&error.trace, program);
+    }
+    let (outer, inner) = thread.shown_records(program);
+    let steps = outer
+        .iter()
+        .chain(inner)
+        .map(|record| (record.code, program.code(record.code).points[record.operation as usize].instruction));
+    if let Some(KnownTrace { steps: known, value }) = thread.known_trace.as_deref()
+        && steps.clone().eq(known.iter().copied())
+    {
+        return value.clone();
+    }
+    let steps: Vec<_> = steps.collect();
+    let value = caught::trace_value(&thread.stack(program, number).0, program);
+    thread.known_trace = Some(Box::new(KnownTrace { steps, value: value.clone() }));
+    value
 }
 
 /// Drops the records above one, and what it does not keep for its handler.

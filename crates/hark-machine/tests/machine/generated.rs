@@ -11,7 +11,7 @@ use super::generator;
 use super::support::thread;
 
 /// How many programs are tried.
-const PROGRAMS: u64 = 1_000;
+const PROGRAMS: u64 = 400;
 
 /// Calls and repetitions of one thread, and threads. The few programs that need more are left out.
 const FUEL: u32 = 300;
