@@ -121,15 +121,14 @@ fn is_trace(value: &Value) -> bool {
 /// The thread, function, file and line of an item of a trace.
 fn parts(frame: &Value) -> Option<(u64, &str, &str, u64)> {
     let Value::Hash(body) = frame else { return None };
-    let part = |index: usize, name: &str| {
-        body.entry(index).filter(|(key, _)| key.as_str() == Some(name)).map(|(_, value)| value)
-    };
+    let mut entries = body.iter();
+    let mut part = |name: &str| entries.next().filter(|(key, _)| key.as_str() == Some(name)).map(|(_, value)| value);
     let number = |value: &Value| match value {
         Value::Integer(number) => u64::try_from(*number).ok(),
         _ => None,
     };
-    let thread = number(part(0, "thread")?).filter(|thread| *thread < THREADS_MAX)?;
-    Some((thread, part(1, "function")?.as_str()?, part(2, "file")?.as_str()?, number(part(3, "line")?)?))
+    let thread = number(part("thread")?).filter(|thread| *thread < THREADS_MAX)?;
+    Some((thread, part("function")?.as_str()?, part("file")?.as_str()?, number(part("line")?)?))
 }
 
 /// The frames of a trace that a caught error came with. A place is a whole line then, and what is of no file of the

@@ -115,7 +115,7 @@ impl HashBody {
     /// Entries with different keys, no more than go without an index.
     pub(crate) fn of_few(entries: Vec<(Key, Value)>) -> HashBody {
         assert!(entries.len() <= UNINDEXED_MAX, "more entries need an index");
-        HashBody { entries, index: Index::default(), hasher: Default::default() }
+        HashBody { entries, removed: 0, index: Index::default(), hasher: Default::default() }
     }
 
     /// How many entries it has.
@@ -276,13 +276,6 @@ impl HashBody {
     /// Its keys and values, in order.
     pub fn iter(&self) -> Entries<'_> {
         Entries(self.entries.iter())
-    }
-
-    /// Puts another value under the key at this place in the order.
-    pub(crate) fn set_entry(&mut self, index: usize, value: Value) {
-        if let Some((_, slot)) = self.entries.get_mut(index) {
-            *slot = value;
-        }
     }
 
     /// Moves the containers among the values out; see [`crate::drop`].

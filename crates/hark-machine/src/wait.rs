@@ -8,7 +8,8 @@ use triomphe::Arc;
 
 use crate::effect::{Awaited, Until, Wait};
 use crate::error::Error;
-use crate::size::{child, shared_body};
+use crate::hash::Key;
+use crate::size::{Children, shared_body};
 use crate::value::Value;
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
@@ -79,16 +80,15 @@ fn futures_in(value: &Value) -> Vec<Awaited> {
     let mut futures = Vec::new();
     let mut seen = Set::default();
     let mut entered = Set::default();
-    let mut open = vec![(value, 0)];
-    while let Some((container, next)) = open.last_mut() {
-        let Some(held) = child(container, *next) else {
+    let mut open = vec![Children::of(value)];
+    while let Some(children) = open.last_mut() {
+        let Some(held) = children.next() else {
             open.pop();
             continue;
         };
-        *next += 1;
         if held.is_container() {
             if shared_body(held).is_none_or(|body| entered.insert(body)) {
-                open.push((held, 0));
+                open.push(Children::of(held));
             }
         } else if let Some(future) = awaited(held)
             && seen.insert(future.clone())
@@ -102,7 +102,12 @@ fn futures_in(value: &Value) -> Vec<Awaited> {
 /// A container that is made anew.
 struct Open<'a> {
     value: &'a Value,
-    next: usize,
+    children: Children<'a>,
+    /// How many of them have been looked at, and the last one.
+    seen: usize,
+    last: Option<&'a Value>,
+    /// The child before that one: a value's key.
+    before: Option<&'a Value>,
     /// What it holds from now on, if that is not what it held.
     changed: Option<Value>,
 }
@@ -123,10 +128,10 @@ pub(crate) fn all_answered(value: &Value, answer: Value) -> Result<Value, Error>
     };
     // Of the containers that several hold: what they became, if that is something else.
     let mut known: Map<(usize, u32), Option<Value>> = Map::default();
-    let mut open = vec![Open { value, next: 0, changed: None }];
+    let mut open = vec![Open::of(value)];
     loop {
         let Some(top) = open.last_mut() else { return Err(unfit()) };
-        let Some(held) = child(top.value, top.next) else {
+        let Some(held) = top.next() else {
             let Some(Open { value, changed, .. }) = open.pop() else { return Err(unfit()) };
             if let Some(body) = shared_body(value) {
                 known.insert(body, changed.clone());
@@ -137,11 +142,10 @@ pub(crate) fn all_answered(value: &Value, answer: Value) -> Result<Value, Error>
             }
             continue;
         };
-        top.next += 1;
         if held.is_container() {
             match shared_body(held).and_then(|body| known.get(&body)) {
                 Some(changed) => changed.iter().for_each(|changed| top.replace(changed.clone())),
-                None => open.push(Open { value: held, next: 0, changed: None }),
+                None => open.push(Open::of(held)),
             }
         } else if let Some(future) = awaited(held) {
             top.replace(values.get(&future).cloned().ok_or_else(unfit)?);
@@ -149,18 +153,32 @@ pub(crate) fn all_answered(value: &Value, answer: Value) -> Result<Value, Error>
     }
 }
 
-impl Open<'_> {
+impl<'a> Open<'a> {
+    fn of(value: &'a Value) -> Open<'a> {
+        Open { value, children: Children::of(value), seen: 0, last: None, before: None, changed: None }
+    }
+
+    fn next(&mut self) -> Option<&'a Value> {
+        let next = self.children.next()?;
+        self.seen += 1;
+        self.before = self.last.replace(next);
+        Some(next)
+    }
+
     /// Puts another value where the last child stood.
     fn replace(&mut self, value: Value) {
-        let at = self.next - 1;
         let whole = self.changed.get_or_insert_with(|| match self.value {
             Value::List(..) => Value::list(self.value.as_list().iter().flat_map(|list| list.iter().cloned()).collect()),
             other => other.clone(),
         });
         match whole {
-            Value::List(_, body) => Arc::make_mut(body).set(at, value),
-            // Its keys and values are counted in turn, and only values change.
-            Value::Hash(body) => Arc::make_mut(body).set_entry(at / 2, value),
+            Value::List(_, body) => Arc::make_mut(body).set(self.seen - 1, value),
+            // Only values change, and each comes behind its key.
+            Value::Hash(body) => {
+                if let Some(key) = self.before.and_then(|key| Key::new(key.clone()).ok()) {
+                    Arc::make_mut(body).insert(key, value);
+                }
+            }
             _ => {}
         }
     }
