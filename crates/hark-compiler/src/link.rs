@@ -137,7 +137,8 @@ impl<'u> Linker<'u> {
 
     fn add_file(&mut self, module: ModuleId) {
         let executable = &self.units[module.0].executable;
-        let all: Vec<FunctionIndex> = (0..executable.functions.len()).map(|index| FunctionIndex(index as u32)).collect();
+        let all: Vec<FunctionIndex> =
+            (0..executable.functions.len()).map(|index| FunctionIndex(index as u32)).collect();
         let places = self.add_functions(module, &all);
         for (name, binding) in &executable.bindings {
             let binding = match binding {

@@ -38,9 +38,7 @@ pub(crate) fn all(value: &Value, timeout: Option<f64>) -> Option<Wait> {
 /// What `any(items)` waits for, if it has to: if the first item is no Future, it is the answer.
 pub(crate) fn any(items: &Value) -> Option<Wait> {
     let list = items.as_list()?;
-    if list.get(0).and_then(awaited).is_none() {
-        return None;
-    }
+    list.get(0).and_then(awaited)?;
     let mut seen = Set::default();
     let futures = list.iter().filter_map(awaited).filter(|future| seen.insert(future.clone())).collect();
     let at_once = list.iter().any(|item| awaited(item).is_none());
