@@ -2,6 +2,7 @@
 
 #[path = "../../../../fuzz/src/programs.rs"]
 mod bodies;
+mod closures;
 mod compare;
 #[path = "../../../../fuzz/src/damage.rs"]
 mod damage;
@@ -9,6 +10,7 @@ mod executables;
 mod fuzz;
 mod generated;
 mod generator;
+mod handlers;
 mod hashes;
 mod limits;
 mod lists;
