@@ -52,6 +52,7 @@ ROWS = [
     Row("fib", "fib(32), recursive", "x Lua", 1.0, 0.7),
     Row("sum", "sum of 1 to 10,000,000, tail call", "x Lua", 1.0, 0.6),
     Row("pipeline", "map, filter, reduce over 1,000,000", "x Lua", 1.5, 1.0),
+    Row("prelude", "the prelude's map, filter, reduce over 1,000,000", "x Lua", 1.2, 0.9),
     Row("lists", "1,000,000 appends, sum by nth", "x Lua", 2.0, 1.0),
     Row("mandelbrot", "Mandelbrot 400 x 400 x 50", "x Lua", 1.2, 0.9),
     Row("integer_keys", "500,000 sets and gets, integer keys", "x CPython", 1.0, 0.6),

@@ -25,8 +25,8 @@ local function reduce(items, f, result)
 end
 
 local function run(factor, divisor)
-  local tripled = map(numbers(1000000), function(x) return x * 3 end)
-  local even = filter(tripled, function(x) return x % 2 == 0 end)
+  local tripled = map(numbers(1000000), function(x) return x * factor end)
+  local even = filter(tripled, function(x) return x % divisor == 0 end)
   return reduce(even, function(total, x) return total + x end, 0)
 end
 

@@ -181,6 +181,7 @@ fn write_function(writer: &mut Writer, function: &Function) {
     writer.unsigned(function.start.into());
     writer.unsigned(function.end.into());
     write_span(writer, &function.span);
+    writer.byte(function.has_optional.into());
     write_attributes(writer, &function.attributes);
 }
 
@@ -207,6 +208,10 @@ fn read_function(reader: &mut Reader<'_>) -> Result<Function, WireError> {
         start: reader.unsigned32()?,
         end: reader.unsigned32()?,
         span: read_span(reader)?,
+        has_optional: match reader.byte()? {
+            has_optional @ (0 | 1) => has_optional == 1,
+            _ => return Err(reader.invalid("a function")),
+        },
         attributes: read_attributes(reader)?,
     })
 }

@@ -43,6 +43,8 @@ pub struct Function {
     pub name: Arc<str>,
     /// The names of its parameters. Its code begins with `BIND`, `POP` for each, the last one first.
     pub parameters: Vec<NameIndex>,
+    /// Whether a call may leave out the last argument, which is `null` then. Only functions of the language do that.
+    pub has_optional: bool,
     /// The names that a lambda takes from around it. A record of the function begins with those bound that the closure
     /// has values for.
     pub captures: Vec<Capture>,

@@ -27,6 +27,7 @@ pub enum Instruction {
     Pop,
     /// `CALL n` — `a1 .. an f -- result`. A Hark function gets a new activation record. Directly after the
     /// `PUSHB` of an operator the left operand is uppermost: `right left op -- result`; `-` with one operand negates.
+    /// If `f` may be called with one argument less, and is, its last parameter is `null`.
     /// Raises `type` if `f` is no function, `arity` if it does not take `n` arguments, and what `f` raises.
     Call(u32),
     /// `ACALL n` — `a1 .. an f -- future`. A new thread is created that makes the call.

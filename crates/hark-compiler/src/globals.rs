@@ -106,8 +106,7 @@ impl<'t> Globals<'t> {
                 Some((Arity { fewest: export.parameters, most: export.parameters }, Some(export.span)))
             }
             _ => {
-                let prelude = || prelude::arity(name).map(|count| (count, count));
-                let arity = Builtin::from_name(name).map(Builtin::arity).or_else(prelude);
+                let arity = Builtin::from_name(name).map(Builtin::arity).or_else(|| prelude::arity(name));
                 arity.map(|(fewest, most)| (Arity { fewest, most }, None))
             }
         }

@@ -173,6 +173,7 @@ impl<'u> Linker<'u> {
             moved.name = self.qualified(module, &function.name);
             if Some(module) == self.prelude {
                 moved.span = Span::NOWHERE;
+                moved.has_optional = prelude::arity(&function.name).is_some_and(|(fewest, most)| fewest < most);
                 self.linked.spans.extend(range.map(|_| Span::NOWHERE));
             } else {
                 self.linked.spans.extend(&executable.spans[range]);
@@ -321,6 +322,7 @@ impl Places {
         Function {
             name: function.name.clone(),
             parameters: function.parameters.iter().map(|name| self.names[name.0 as usize]).collect(),
+            has_optional: function.has_optional,
             captures: function.captures.iter().map(capture).collect(),
             handlers: function.handlers.iter().map(handler).collect(),
             foreign: function.foreign.map(|index| self.foreign(index)),

@@ -14,31 +14,33 @@ pub(crate) const NATIVE: &str = "native.";
 
 const TEXT: &str = include_str!("prelude.hk");
 
-/// The names and the numbers of arguments of all functions, sorted by name. A test compares them with the file.
-const FUNCTIONS: [(&str, u32); 12] = [
-    ("all?", 2),
-    ("any?", 2),
-    ("count", 2),
-    ("each", 2),
-    ("filter", 2),
-    ("find", 2),
-    ("flat_map", 2),
-    ("group_by", 2),
-    ("map", 2),
-    ("reduce", 3),
-    ("sort_by", 2),
-    ("update", 3),
+/// The names of all functions, with the fewest and the most arguments, sorted by name. A test compares them with the file.
+const FUNCTIONS: [(&str, u32, u32); 13] = [
+    ("all?", 2, 2),
+    ("any?", 2, 2),
+    ("count", 2, 2),
+    ("each", 2, 2),
+    ("filter", 2, 2),
+    ("find", 2, 2),
+    ("flat_map", 2, 2),
+    ("group_by", 2, 2),
+    ("map", 2, 2),
+    ("map_async", 2, 3),
+    ("reduce", 3, 3),
+    ("sort_by", 2, 2),
+    ("update", 3, 3),
 ];
 
-/// How many arguments a function of this name takes, if there is one.
-pub(crate) fn arity(name: &str) -> Option<u32> {
-    let found = FUNCTIONS.binary_search_by_key(&name, |(name, _)| name).ok()?;
-    Some(FUNCTIONS[found].1)
+/// The fewest and the most arguments of the function of this name, if there is one.
+pub(crate) fn arity(name: &str) -> Option<(u32, u32)> {
+    let found = FUNCTIONS.binary_search_by_key(&name, |(name, ..)| name).ok()?;
+    let (_, fewest, most) = FUNCTIONS[found];
+    Some((fewest, most))
 }
 
 /// The names of all functions.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    FUNCTIONS.iter().map(|(name, _)| *name)
+    FUNCTIONS.iter().map(|(name, ..)| *name)
 }
 
 /// The whole file, compiled.
@@ -65,6 +67,6 @@ mod tests {
         let mut defined: Vec<(String, u32)> = executable.functions.iter().map(function).collect();
         defined.retain(|(name, _)| !name.starts_with('_') && name != "lambda");
         defined.sort();
-        assert_eq!(defined, FUNCTIONS.map(|(name, arity)| (name.to_owned(), arity)));
+        assert_eq!(defined, FUNCTIONS.map(|(name, _, most)| (name.to_owned(), most)));
     }
 }

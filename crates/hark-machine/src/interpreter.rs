@@ -662,7 +662,11 @@ fn execute<H: Host, const COUNTED: bool>(
             Operation::CallValue { consume, base: call_base, count, callee } => match *window.get(callee) {
                 Value::Function(function) => {
                     if program.entry(function.0).1.parameters != count {
-                        leave!(Exit::from(call::wrong_function_count(program, function, count)));
+                        if !call::may_leave_out_last(program, function, count) {
+                            leave!(Exit::from(call::wrong_function_count(program, function, count)));
+                        }
+                        // There was the callee, if not nothing.
+                        window.set(call_base + count, Value::Null);
                     }
                     enter!(call_base, function.0)
                 }

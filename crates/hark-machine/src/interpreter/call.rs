@@ -31,7 +31,7 @@ pub(super) fn begin(thread: &mut Thread, program: &Program, host: &mut impl Host
     };
     if let Some(function) = function {
         let wanted = program.executable().functions[function.0 as usize].parameters.len();
-        if wanted != arguments.len() {
+        if wanted != arguments.len() && !may_leave_out_last(program, function, arguments.len() as u32) {
             return Err(wrong_function_count(program, function, arguments.len() as u32).into());
         }
         let (id, code) = program.entry(function.0);
@@ -197,10 +197,19 @@ fn too_deep() -> Error {
     Error::new("stack", "call stack too deep: does the recursion have an end?")
 }
 
+/// Whether a function may be called with so many arguments, which are not as many as it has parameters.
+#[cold]
+pub(super) fn may_leave_out_last(program: &Program, function: FunctionIndex, count: u32) -> bool {
+    let function = &program.executable().functions[function.0 as usize];
+    function.has_optional && count as usize + 1 == function.parameters.len()
+}
+
 #[cold]
 pub(super) fn wrong_function_count(program: &Program, function: FunctionIndex, count: u32) -> Error {
     let function = &program.executable().functions[function.0 as usize];
-    builtin::arity_error(&function.name, &function.parameters.len().to_string(), count as usize)
+    let most = function.parameters.len();
+    let wanted = if function.has_optional { format!("{} to {most}", most - 1) } else { most.to_string() };
+    builtin::arity_error(&function.name, &wanted, count as usize)
 }
 
 /// Whether a value can be called.
