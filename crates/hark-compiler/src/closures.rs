@@ -44,8 +44,14 @@ pub(crate) fn close(
     for (index, origin) in origins.iter().enumerate() {
         let unbound = find_unbound(executable, index);
         if !origin.is_damaged {
-            let unbound = unbound.into_iter().filter(|(name, _)| !globals.knows(executable.name(*name)));
-            unbound.for_each(|(name, span)| diagnostics.push(warning(executable, index, *origin, name, span)));
+            for (name, span) in unbound {
+                let is_known = globals.knows(executable.name(name));
+                if is_known && origin.variable == Some(name) {
+                    diagnostics.push(warning_of_another(executable.name(name), span));
+                } else if !is_known {
+                    diagnostics.push(warning(executable, index, *origin, name, span));
+                }
+            }
         }
     }
     let functions = &executable.functions;
@@ -160,6 +166,15 @@ fn find_unbound(executable: &mut Executable, index: usize) -> Vec<(NameIndex, Sp
         executable.functions[inner.0 as usize].captures[capture].is_certain = false;
     }
     unbound
+}
+
+/// A lambda that seems to call itself, but calls what the program or the language has under the name.
+fn warning_of_another(name: &str, span: Span) -> Diagnostic {
+    let message = format!("a lambda cannot call itself by its variable `{name}`: use `fn`");
+    let hint = format!(
+        "this `{name}` is that of the program or the language: choose another name, for an `fn` at the top level"
+    );
+    Diagnostic::warning(Code::NotCaptured, message, span).with_hint(hint)
 }
 
 fn warning(executable: &Executable, index: usize, origin: Origin, name: NameIndex, span: Span) -> Diagnostic {

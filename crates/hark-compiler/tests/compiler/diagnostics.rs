@@ -245,8 +245,11 @@ fn lambdas_use_the_names_around_them() {
         "fn f() { l = lambda (x) { l(x) }; l(1) }",
         &["HK0031 1:27 a lambda cannot call itself by its variable `l`: use `fn`"],
     );
-    // It then is that of the program.
-    check("fn l(x) { x } fn f() { l = lambda (x) { l(x) }; l(1) }", &[]);
+    // It then is that of the program or the language, which is hardly what is meant.
+    let itself = "a lambda cannot call itself by its variable";
+    check("fn l(x) { x } fn f() { l = lambda (x) { l(x) }; l(1) }", &[&format!("HK0031 1:41 {itself} `l`: use `fn`")]);
+    check("fn f() { sum = lambda (x) { sum(x) }; sum(1) }", &[&format!("HK0031 1:29 {itself} `sum`: use `fn`")]);
+    check("fn l(x) { x } fn f() { g = lambda (x) { l(x) }; l = g; l(1) }", &[]);
     check("fn f() { l = 1; l = lambda (x) { l + x }; l(1) }", &[]);
     // Its own variable hides the one around it from when it is assigned.
     check("fn f(a) { lambda () { b = a; a = 2; a + b } }", &[]);
