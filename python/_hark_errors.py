@@ -4,11 +4,14 @@ import os
 import sys
 
 from _hark_modules import import_standard
-from _hark_values import name_of_type
+from _hark_values import encode, name_of_type
 
 # What longer texts are cut to; their ends stay.
 TEXT_LENGTH_MAX = 10_000
 TRACEBACK_LENGTH_MAX = 100_000
+
+# An argument that would take more bytes is left out, and so are those behind it that would make all take more.
+ARGUMENTS_LENGTH_MAX = 40_000
 
 _OWN_FILES = ("<hark>/", "<frozen importlib")
 
@@ -28,6 +31,24 @@ def texts_of(error):
     except BaseException:
         traceback = "%s: %s\n" % (kind, text)
     return kind, shortened(text, TEXT_LENGTH_MAX), shortened(traceback, TRACEBACK_LENGTH_MAX)
+
+
+def arguments_of(error):
+    """The exception's `args` as the bytes of a list: those that are values of Hark, long texts cut."""
+    try:
+        arguments = tuple(error.args)
+    except BaseException:
+        arguments = ()
+    kept, size = [], 0
+    for argument in arguments:
+        try:
+            argument = shortened(argument, TEXT_LENGTH_MAX) if isinstance(argument, str) else argument
+            size += sum(map(len, encode(argument, ARGUMENTS_LENGTH_MAX - size)))
+            kept.append(argument)
+        except BaseException:
+            # It is no value of Hark, too large, or of a type that resists.
+            pass
+    return b"".join(encode(kept, 2 * ARGUMENTS_LENGTH_MAX))
 
 
 def shortened(text, length_max):

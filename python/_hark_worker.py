@@ -10,7 +10,7 @@ A message is its length in four bytes, a byte that says what it is, and its fiel
                       U  errno (4 bytes)                               cannot start: the system refused something
                       S                                                does not make the call, and ends: it has old modules
                       R  value                                         the call's result
-                      E  type, text, traceback, message, missing       the call's error
+                      E  type, traceback, message, missing, arguments  the call's error
                       L  message                                       the call's result is too large
                       W  text, and one of these three from its tag on    a warning besides
 
@@ -189,7 +189,7 @@ class Worker:
                 self.end_fork(error)
             texts = self.texts_of_failure(target, error)
             self.streams.flush()
-            return b"".join([b"E", *map(_text, texts)])
+            return b"".join([b"E", *map(_text, texts), errors.arguments_of(error)])
         finally:
             self.hark._call = None
 
@@ -279,23 +279,23 @@ class Worker:
         return importlib.import_module(name)
 
     def texts_of_failure(self, target, error):
-        """Type, text, traceback and message about what a call raised, and the module that is missing if that is why. The
-        first three are empty if no user's code raised it.
+        """Type, traceback and message about what a call raised, and the module that is missing if that is why. The first
+        two are empty if no user's code raised it.
         """
         described = _described(target)
         if isinstance(error, NotCallable):
-            return "", "", "", "cannot call %s: %s" % (described, error), error.missing_module
+            return "", "", "cannot call %s: %s" % (described, error), error.missing_module
         if isinstance(error, RefusedArgument):
-            return "", "", "", "%s cannot be given %s" % (described, error), ""
+            return "", "", "%s cannot be given %s" % (described, error), ""
         if isinstance(error, Refused):
-            return "", "", "", "%s returned %s" % (described, refusals.told(error)), ""
+            return "", "", "%s returned %s" % (described, refusals.told(error)), ""
         kind, text, traceback = errors.texts_of(error)
         verb = "raised" if target in self.functions else "cannot be loaded: its module raised"
         message = "%s %s %s" % (described, verb, kind)
         message += ": " + text if text else ""
         missing = error.name if isinstance(error, ModuleNotFoundError) and isinstance(error.name, str) else ""
         message += "; this is " + self.python if missing else self.modules.hint_about_import(error)
-        return kind, text, traceback, message, missing
+        return kind, traceback, message, missing
 
     def end_fork(self, error):
         """The end of a process that the user's code forked and that came back from the call."""

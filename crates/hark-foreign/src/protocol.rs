@@ -59,7 +59,7 @@ pub enum Outcome {
 pub struct Raised {
     /// For people, with the function's name.
     pub message: String,
-    /// A hash of the exception's type, text and traceback, or null if no user's code raised.
+    /// A hash of the exception's type, its arguments and the traceback, or null if no user's code raised.
     pub data: Value,
     /// The module that Python has not found, if that is what is wrong.
     pub missing_module: Option<String>,
@@ -150,12 +150,13 @@ fn no_message(tag: u8) -> DecodeError {
 }
 
 fn decode_raised(reader: &mut Reader<'_>) -> Result<Raised, DecodeError> {
-    let [kind, text, traceback, message] = [reader.text()?, reader.text()?, reader.text()?, reader.text()?];
+    let [kind, traceback, message] = [reader.text()?, reader.text()?, reader.text()?];
     let missing_module = Some(reader.text()?).filter(|module| !module.is_empty()).map(str::to_owned);
     let mut data = HashBody::default();
-    for (name, value) in [("type", kind), ("text", text), ("traceback", traceback)] {
+    let arguments = values::decode(reader.0)?;
+    for (name, value) in [("type", Value::string(kind)), ("args", arguments), ("traceback", Value::string(traceback))] {
         if let Ok(key) = Key::new(Value::string(name)) {
-            data.insert(key, Value::string(value));
+            data.insert(key, value);
         }
     }
     let data = if kind.is_empty() { Value::Null } else { Value::Hash(Arc::new(data)) };

@@ -1,7 +1,8 @@
 //! What goes wrong in Python, and how it is told.
 
+use hark_bytecode::Executable;
 use hark_foreign::{PythonConfig, PythonPool};
-use hark_machine::Value;
+use hark_machine::{Value, literal_text};
 
 use crate::fixture::{call, config, error, failed, folder, printed_in, shown, string, traceback};
 
@@ -13,6 +14,23 @@ fn an_exception_has_its_type_its_text_and_a_traceback() {
     assert!(traceback.starts_with("Traceback (most recent call last):\n  File \""), "{traceback}");
     assert!(traceback.contains("calls.py\", line ") && traceback.contains(", in raises\n"), "{traceback}");
     assert!(traceback.ends_with("ValueError: some text\n") && !traceback.contains("hark>"), "{traceback}");
+}
+
+#[test]
+fn the_arguments_of_an_exception_are_told_as_far_as_they_are_values() {
+    let arguments = |which: &str| {
+        let error = error("calls.raises_with", string(which));
+        let Value::Hash(data) = &error.data else { panic!("{:?}", error.data) };
+        let keys: Vec<_> = data.iter().filter_map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["type", "args", "traceback"]);
+        literal_text(data.get(&Value::string("args")).unwrap(), &Executable::default())
+    };
+    assert_eq!(arguments("several"), "[\"no such order\", 17, [1, {\"a\": null}]]");
+    assert_eq!(arguments("objects"), "[1, 2]");
+    assert_eq!(arguments("none"), "[]");
+    assert_eq!(arguments("rude"), "[]");
+    assert!(arguments("huge").contains("characters left out") && arguments("huge").len() < 11_000);
+    assert_eq!(arguments("many"), "[\"first\"]");
 }
 
 #[test]

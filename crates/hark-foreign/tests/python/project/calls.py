@@ -201,6 +201,26 @@ def chained():
         raise Custom(7, "effect") from error
 
 
+class Evasive(Exception):
+    @property
+    def args(self):
+        raise RuntimeError("no arguments here")
+
+
+def raises_with(what):
+    if what == "several":
+        raise KeyError("no such order", 17, (1, {"a": None}))
+    if what == "objects":
+        raise ValueError(1, object(), 2)
+    if what == "none":
+        raise ValueError
+    if what == "rude":
+        raise Evasive
+    if what == "huge":
+        raise ValueError("x" * 50_000_000)
+    raise ValueError("first", list(range(100_000)))
+
+
 def raises(what):
     if what == "interrupt":
         raise KeyboardInterrupt
