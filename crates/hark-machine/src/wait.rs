@@ -35,14 +35,14 @@ pub(crate) fn all(value: &Value, timeout: Option<f64>) -> Option<Wait> {
     (!futures.is_empty()).then_some(Wait { futures, until: Until::All, at_once: false, timeout })
 }
 
-/// What `any(items)` waits for, if it has to: if the first item is no Future, it is the answer.
+/// What `any(items)` waits for, if there is a Future among them. They all count as awaited, also if something else is
+/// there at once.
 pub(crate) fn any(items: &Value) -> Option<Wait> {
     let list = items.as_list()?;
-    list.get(0).and_then(awaited)?;
     let mut seen = Set::default();
-    let futures = list.iter().filter_map(awaited).filter(|future| seen.insert(future.clone())).collect();
+    let futures: Vec<_> = list.iter().filter_map(awaited).filter(|future| seen.insert(future.clone())).collect();
     let at_once = list.iter().any(|item| awaited(item).is_none());
-    Some(Wait { futures, until: Until::Any, at_once, timeout: None })
+    (!futures.is_empty()).then_some(Wait { futures, until: Until::Any, at_once, timeout: None })
 }
 
 /// The answer to [`any`]: the place in the list and the value there, by the place among the Futures.

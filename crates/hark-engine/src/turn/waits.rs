@@ -418,7 +418,7 @@ fn duration_of(seconds: f64) -> Duration {
 
 fn timeout_error(seconds: f64) -> Error {
     let unit = if seconds == 1.0 { "second" } else { "seconds" };
-    Error::new("timeout", format!("there was no value within {seconds} {unit}"))
+    Error::new("timeout", format!("`await_for`: there was no value within {seconds} {unit}"))
 }
 
 #[cfg(test)]
@@ -475,8 +475,8 @@ mod tests {
     #[test]
     fn a_timeout_names_its_seconds() {
         let message = |seconds| timeout_error(seconds).message.to_string();
-        assert_eq!(message(0.5), "there was no value within 0.5 seconds");
-        assert_eq!(message(1.0), "there was no value within 1 second");
+        assert_eq!(message(0.5), "`await_for`: there was no value within 0.5 seconds");
+        assert_eq!(message(1.0), "`await_for`: there was no value within 1 second");
         assert_eq!(duration_of(f64::INFINITY), SLEEP_MAX);
         assert_eq!(duration_of(-1.0), Duration::ZERO);
         assert_eq!(duration_of(f64::NAN), Duration::ZERO);

@@ -100,7 +100,9 @@ fn what_is_no_future_is_there_at_once() {
     assert_eq!((wait, &*end), (at_once(&[1, 2, 3]), "[2, [<future 3>]]"));
     assert_eq!(answered(&text, list(&[1, 20])).1, "[1, 20]");
     assert_eq!(answered(&text, list(&[2, 30])).1, "[2, [<future 3>]]");
-    assert_eq!(run(&format!("{THREADS} any([\"x\", a]) }}")), "[0, \"x\"]");
+    let (wait, end) = answered(&format!("{THREADS} any([\"x\", a]) }}"), list(&[0, 10]));
+    assert_eq!((wait, &*end), (at_once(&[1]), "[0, \"x\"]"));
+    assert_eq!(run("fn main() { any([\"x\", [3]]) }"), "[0, \"x\"]");
 }
 
 #[test]
