@@ -2,7 +2,7 @@
 
 use crate::{Location, Source, Span};
 
-/// The files that a program was compiled from, the main one first. A [`Span`](crate::Span) counts bytes over all of
+/// The files that a program was compiled from, the main one first. A [`Span`] counts bytes over all of
 /// them; between two files there is one byte that belongs to neither, so that the end of a file is not the beginning of
 /// the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
