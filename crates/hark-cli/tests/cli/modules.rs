@@ -9,25 +9,25 @@ use crate::harness::Folder;
 fn every_message_names_the_file_as_the_user_would_write_it() {
     let folder = Folder::new("modules_shown");
     folder.write("app/main.hk", "import \"lib/text.hk\";\nfn main() { text.shout(1) }\n");
-    folder.write("app/lib/text.hk", "import \"../../shared/util.hk\";\n\nfn shout(x) {\n  util.fail(x)\n}\n");
-    folder.write("shared/util.hk", "fn fail(x) { nth([x], 9) }\n");
+    folder.write("app/lib/text.hk", "import \"../../common/util.hk\";\n\nfn shout(x) {\n  util.fail(x)\n}\n");
+    folder.write("common/util.hk", "fn fail(x) { nth([x], 9) }\n");
     let trace = "  thread 0, app/main.hk:2, in main\n      fn main() { text.shout(1) }\n  thread 0, app/lib/text.hk:4, in \
-                 lib/text.shout\n      util.fail(x)\n  thread 0, shared/util.hk:1, in ../shared/util.fail\n";
+                 lib/text.shout\n      util.fail(x)\n  thread 0, common/util.hk:1, in ../common/util.fail\n";
     let run = folder.hark("app/main.hk");
     assert!(run.stderr.contains(trace), "{}", run.stderr);
-    assert!(run.stderr.contains("  --> shared/util.hk:1:14\n 1 | fn fail(x) { nth([x], 9) }"), "{}", run.stderr);
+    assert!(run.stderr.contains("  --> common/util.hk:1:14\n 1 | fn fail(x) { nth([x], 9) }"), "{}", run.stderr);
     // From within the project, and by a path through a link.
     let within = folder.command(["main.hk"]).current_dir(folder.path().join("app")).output().unwrap();
     let stderr = String::from_utf8(within.stderr).unwrap();
     assert!(stderr.contains("thread 0, lib/text.hk:4, in lib/text.shout"), "{stderr}");
-    assert!(stderr.contains("thread 0, ../shared/util.hk:1, in ../shared/util.fail"), "{stderr}");
+    assert!(stderr.contains("thread 0, ../common/util.hk:1, in ../common/util.fail"), "{stderr}");
     symlink(folder.path().join("app"), folder.path().join("link")).unwrap();
     let linked = folder.hark("link/main.hk");
     assert!(linked.stderr.contains("thread 0, link/lib/text.hk:4, in lib/text.shout"), "{}", linked.stderr);
     let report = folder.hark("run app/main.hk --json").json();
     let files: Vec<&str> =
         report["errors"][0]["trace"].as_array().unwrap().iter().map(|frame| frame["file"].as_str().unwrap()).collect();
-    assert_eq!(files, ["app/main.hk", "app/lib/text.hk", "shared/util.hk"]);
+    assert_eq!(files, ["app/main.hk", "app/lib/text.hk", "common/util.hk"]);
 }
 
 #[test]
