@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hark_bytecode::Executable;
 use hark_engine::foreign::{Answer, PrintedSink};
-use hark_engine::{Call, Foreign, OutputItem, SessionId, Status};
+use hark_engine::{Call, CallId, Foreign, OutputItem, SessionId, Status};
 use hark_machine::{Error, Value};
 use support::{MODES, Run, run_on};
 
@@ -18,7 +18,7 @@ use support::{MODES, Run, run_on};
 #[derive(Default)]
 struct Stand {
     waiting: Mutex<Vec<(Value, Answer)>>,
-    hanging: Mutex<Vec<Answer>>,
+    hanging: Mutex<Vec<(CallId, Answer)>>,
     calls: Mutex<Vec<String>>,
     most_at_once: AtomicUsize,
 }
@@ -42,14 +42,22 @@ impl Foreign for Stand {
                     waiting.drain(..).for_each(|(argument, answer)| answer(Ok(argument)));
                 }
             }
-            "hang" => lock(&self.hanging).push(answer),
+            "hang" => lock(&self.hanging).push((call.id, answer)),
             other => panic!("no function {other}"),
         }
     }
 
     fn cancel(&self, _session: &SessionId) {
-        for answer in lock(&self.hanging).drain(..) {
+        for (_, answer) in lock(&self.hanging).drain(..) {
             answer(Err(Error::new("cancelled", "the session is cancelled").into()));
+        }
+    }
+
+    fn cancel_call(&self, call: &CallId) {
+        let (cancelled, others): (Vec<_>, Vec<_>) = lock(&self.hanging).drain(..).partition(|(id, _)| id == call);
+        *lock(&self.hanging) = others;
+        for (_, answer) in cancelled {
+            answer(Err(Error::new("python", "it was killed").into()));
         }
     }
 }

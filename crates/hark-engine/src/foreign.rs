@@ -1,8 +1,9 @@
 //! The port to functions that run elsewhere: Python.
 
 use std::fmt;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use hark_bytecode::{Executable, ForeignIndex};
 use hark_machine::{Error, Value};
@@ -37,9 +38,36 @@ pub struct Call {
     pub foreign: ForeignIndex,
     /// The arguments: no functions or Futures among them.
     pub arguments: Vec<Value>,
-    /// Whether its session is over: then nobody wants its answer. It becomes true before [`Foreign::cancel`] is called, so
-    /// that a call that begins at the same time is not missed.
-    pub unwanted: Arc<AtomicBool>,
+    /// How long it may run, from when a process begins it: without the time for which it waits for one. When it is over
+    /// the call is stopped, with an error of kind `"timeout"`.
+    pub timeout: Option<Duration>,
+    /// Whether somebody still wants its answer.
+    pub unwanted: Unwanted,
+}
+
+/// Whether a call is not to begin any more, because its session is over or it was cancelled. It becomes true before
+/// [`Foreign::cancel`] or [`Foreign::cancel_call`] is called, so that a call that begins at the same time is not missed.
+#[derive(Debug, Clone, Default)]
+pub struct Unwanted {
+    session: Arc<AtomicBool>,
+    call: Arc<AtomicBool>,
+}
+
+impl Unwanted {
+    /// Of a call of a session that is over when this flag is set.
+    pub fn new(session_is_over: Arc<AtomicBool>) -> Unwanted {
+        Unwanted { session: session_is_over, call: Arc::default() }
+    }
+
+    /// The call is cancelled.
+    pub fn cancel(&self) {
+        self.call.store(true, Ordering::Release);
+    }
+
+    /// Whether nobody wants the call's answer.
+    pub fn is_set(&self) -> bool {
+        self.session.load(Ordering::Acquire) || self.call.load(Ordering::Acquire)
+    }
 }
 
 /// Takes what a foreign function prints, as it comes.
@@ -108,6 +136,9 @@ pub trait Foreign: Send + Sync {
 
     /// The session is cancelled: its calls under way, blocking ones too, are to end soon, with any answer.
     fn cancel(&self, session: &SessionId);
+
+    /// This call is cancelled: if it is under way or waits, it is to end soon, with any answer.
+    fn cancel_call(&self, call: &CallId);
 }
 
 /// An engine without foreign functions, for programs that import none.
@@ -121,4 +152,6 @@ impl Foreign for NoForeign {
     }
 
     fn cancel(&self, _session: &SessionId) {}
+
+    fn cancel_call(&self, _call: &CallId) {}
 }

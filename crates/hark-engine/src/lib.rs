@@ -42,7 +42,7 @@ mod turn;
 pub use commit::{Commit, Outcome};
 pub use engine::{CancelHandle, Engine, Options, Ports, Start, Whose};
 pub use failure::Failure;
-pub use foreign::{Call, CallError, CallId, Foreign, NoForeign};
+pub use foreign::{Call, CallError, CallId, Foreign, NoForeign, Unwanted};
 pub use history::{Event, HistoryReader, LogEntry};
 pub use id::{FutureId, NoThreadId, SessionId, Stamp, ThreadId};
 pub use import::{ExportedSession, ImportError, import};

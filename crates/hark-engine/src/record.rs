@@ -198,6 +198,8 @@ pub struct PendingCall {
     pub foreign: ForeignIndex,
     /// Its arguments.
     pub arguments: Vec<Value>,
+    /// How long one try may run, in seconds.
+    pub timeout: Option<f64>,
     /// Which try it is, from 1.
     pub attempt: u32,
     /// As many calls as are made at a time were under way when it was to be made: it may not have begun.

@@ -1,7 +1,6 @@
 //! Prints what a call costs: `cargo run --release -p hark-foreign --example call_cost`.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Instant;
 
 use hark_foreign::{Call, PythonConfig, PythonPool};
@@ -50,7 +49,8 @@ fn call(function: &str, argument: Value) -> Call {
         arguments: vec![argument],
         id: "0190-session/0/1".into(),
         attempt: 1,
-        unwanted: Arc::default(),
+        timeout: None,
+        unwanted: Default::default(),
     }
 }
 

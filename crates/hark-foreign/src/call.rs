@@ -1,9 +1,8 @@
 //! One call of a Python function, as the pool takes it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use hark_engine::CallError;
+use hark_engine::{CallError, Unwanted};
 use hark_machine::{Error, Value};
 
 /// A call that is to be made.
@@ -23,8 +22,10 @@ pub struct Call {
     pub id: String,
     /// Which try, from 1.
     pub attempt: u32,
+    /// How long it may run, from when a worker takes it.
+    pub timeout: Option<Duration>,
     /// Becomes true, for ever, when nobody wants the answer any more.
-    pub unwanted: Arc<AtomicBool>,
+    pub unwanted: Unwanted,
 }
 
 impl Call {
@@ -40,12 +41,7 @@ impl Call {
 
     /// Whose call it is.
     pub fn session(&self) -> &str {
-        self.id.split_once('/').map_or(&self.id, |(session, _)| session)
-    }
-
-    /// Whether it is not to begin any more.
-    pub fn is_unwanted(&self) -> bool {
-        self.unwanted.load(Ordering::Acquire)
+        session_of(&self.id)
     }
 
     /// An error of kind `python` that begins with the function.
@@ -58,8 +54,20 @@ impl Call {
         CallError::NotMade(format!("cannot call {}: {why}", self.described()))
     }
 
+    /// The error of a call that ran for longer than it may.
+    pub fn timed_out(&self) -> Error {
+        let seconds = self.timeout.unwrap_or_default().as_secs_f64();
+        let unit = if seconds == 1.0 { "second" } else { "seconds" };
+        Error::new("timeout", format!("{} did not end within {seconds} {unit}", self.described()))
+    }
+
     /// The error of a call that was given up from this side.
     pub fn cancelled(&self) -> Error {
         Error::new("cancelled", format!("the call of {} was cancelled", self.described()))
     }
+}
+
+/// The session of the call with this id.
+pub fn session_of(id: &str) -> &str {
+    id.split_once('/').map_or(id, |(session, _)| session)
 }

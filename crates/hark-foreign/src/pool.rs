@@ -12,7 +12,7 @@ use hark_engine::CallError;
 use hark_machine::{Error, Value};
 use rustix::process::{Resource, getrlimit};
 
-use crate::call::Call;
+use crate::call::{Call, session_of};
 use crate::death::Process;
 use crate::interpreter::Interpreter;
 use crate::limits::{
@@ -85,7 +85,7 @@ struct State {
 }
 
 struct CallUnderWay {
-    session: String,
+    id: String,
     is_cancelled: bool,
     process: Option<Process>,
 }
@@ -151,9 +151,19 @@ impl PythonPool {
 
     /// Ends the calls of a session: those under way with their workers, those that wait without having begun.
     pub fn cancel_session(&self, session: &str) {
-        cancel_jobs(self.shared.queue.remove(session));
+        cancel_jobs(self.shared.queue.remove_session(session));
+        self.cancel_under_way(|id| session_of(id) == session);
+    }
+
+    /// Ends a call: with its worker if it is under way, else it does not begin.
+    pub fn cancel_call(&self, id: &str) {
+        cancel_jobs(self.shared.queue.remove_call(id));
+        self.cancel_under_way(|known| known == id);
+    }
+
+    fn cancel_under_way(&self, is_meant: impl Fn(&str) -> bool) {
         let mut state = self.shared.lock();
-        state.calls.values_mut().filter(|call| call.session == session).for_each(CallUnderWay::cancel);
+        state.calls.values_mut().filter(|call| is_meant(&call.id)).for_each(CallUnderWay::cancel);
         self.shared.changed.notify_all();
     }
 
@@ -178,7 +188,7 @@ impl Drop for PythonPool {
     }
 }
 
-fn cancel_jobs(jobs: Vec<Job>) {
+fn cancel_jobs(jobs: impl IntoIterator<Item = Job>) {
     for job in jobs {
         let error = job.call.cancelled();
         (job.done)(Err(error.into()));
@@ -302,9 +312,9 @@ impl Shared {
         let mut state = self.lock();
         state.calls_begun += 1;
         let number = state.calls_begun;
-        // Under the lock: a session is over before its calls are cancelled here.
-        let is_cancelled = call.is_unwanted();
-        let under_way = CallUnderWay { session: call.session().to_owned(), is_cancelled, process: None };
+        // Under the lock: a session is over, or a call unwanted, before that is cancelled here.
+        let is_cancelled = call.unwanted.is_set();
+        let under_way = CallUnderWay { id: call.id.clone(), is_cancelled, process: None };
         state.calls.insert(number, under_way);
         number
     }

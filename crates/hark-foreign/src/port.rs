@@ -2,7 +2,7 @@
 
 use hark_bytecode::Executable;
 use hark_engine::foreign::{Answer, Foreign, PrintedSink};
-use hark_engine::{Call as EngineCall, CallError, SessionId};
+use hark_engine::{Call as EngineCall, CallError, CallId, SessionId};
 use hark_machine::{Error, Value};
 
 use crate::call::Call;
@@ -32,6 +32,10 @@ impl Foreign for PythonPool {
     fn cancel(&self, session: &SessionId) {
         self.cancel_session(session.as_str());
     }
+
+    fn cancel_call(&self, call: &CallId) {
+        PythonPool::cancel_call(self, &call.to_string());
+    }
 }
 
 fn of_engine(executable: &Executable, call: EngineCall) -> Result<Call, Error> {
@@ -48,6 +52,7 @@ fn of_engine(executable: &Executable, call: EngineCall) -> Result<Call, Error> {
         arguments: call.arguments,
         id: call.id.to_string(),
         attempt: call.attempt,
+        timeout: call.timeout,
         unwanted: call.unwanted,
     })
 }

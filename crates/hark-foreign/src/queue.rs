@@ -1,6 +1,6 @@
 //! Calls that nobody waits for on a thread of their own: OS threads, as many as workers at most, take them in turn.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -23,6 +23,44 @@ pub struct Job {
     pub done: Done,
 }
 
+/// Jobs in the order in which they came. One of many can be taken out without a look at the others.
+#[derive(Default)]
+struct Jobs {
+    by_number: BTreeMap<u64, Job>,
+    /// The number of each call's last try; one before it is left to run, as it is not the one that is cancelled.
+    numbers: HashMap<String, u64>,
+    next: u64,
+}
+
+impl Jobs {
+    fn push(&mut self, job: Job) {
+        self.numbers.insert(job.call.id.clone(), self.next);
+        self.by_number.insert(self.next, job);
+        self.next += 1;
+    }
+
+    fn pop(&mut self) -> Option<Job> {
+        let (number, job) = self.by_number.pop_first()?;
+        if self.numbers.get(&job.call.id) == Some(&number) {
+            self.numbers.remove(&job.call.id);
+        }
+        Some(job)
+    }
+
+    fn remove(&mut self, id: &str) -> Option<Job> {
+        self.numbers.remove(id).and_then(|number| self.by_number.remove(&number))
+    }
+
+    fn take_all(&mut self) -> Vec<Job> {
+        self.numbers.clear();
+        mem::take(&mut self.by_number).into_values().collect()
+    }
+
+    fn len(&self) -> usize {
+        self.by_number.len()
+    }
+}
+
 /// The jobs that wait for a thread.
 #[derive(Default)]
 pub struct Queue {
@@ -32,7 +70,7 @@ pub struct Queue {
 
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    jobs: Jobs,
     threads: usize,
     idle_threads: usize,
     is_closed: bool,
@@ -49,7 +87,7 @@ impl Queue {
             (job.done)(Err(error.into()));
             return false;
         }
-        state.jobs.push_back(job);
+        state.jobs.push(job);
         if state.idle_threads > 0 {
             self.changed.notify_one();
         }
@@ -62,7 +100,7 @@ impl Queue {
     pub fn pop(&self) -> Option<Job> {
         let mut state = self.lock();
         loop {
-            if let Some(job) = state.jobs.pop_front() {
+            if let Some(job) = state.jobs.pop() {
                 return Some(job);
             }
             if state.is_closed {
@@ -74,7 +112,7 @@ impl Queue {
                 self.changed.wait_timeout(state, QUEUE_THREAD_IDLE_MAX).unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle_threads -= 1;
-            if waited.timed_out() && state.jobs.is_empty() {
+            if waited.timed_out() && state.jobs.len() == 0 {
                 state.threads -= 1;
                 return None;
             }
@@ -84,17 +122,23 @@ impl Queue {
     /// The next job that waits, for a thread that stands in for one that could not be started; none ends that.
     pub fn pop_waiting(&self) -> Option<Job> {
         let mut state = self.lock();
-        let job = state.jobs.pop_front();
+        let job = state.jobs.pop();
         state.threads -= usize::from(job.is_none());
         job
     }
 
     /// Takes out the jobs of a session.
-    pub fn remove(&self, session: &str) -> Vec<Job> {
+    pub fn remove_session(&self, session: &str) -> Vec<Job> {
         let mut state = self.lock();
-        let (removed, kept) = mem::take(&mut state.jobs).into_iter().partition(|job| job.call.session() == session);
-        state.jobs = kept;
-        Vec::from(removed)
+        let (removed, kept): (Vec<Job>, Vec<Job>) =
+            state.jobs.take_all().into_iter().partition(|job| job.call.session() == session);
+        kept.into_iter().for_each(|job| state.jobs.push(job));
+        removed
+    }
+
+    /// Takes out the job of a call.
+    pub fn remove_call(&self, id: &str) -> Option<Job> {
+        self.lock().jobs.remove(id)
     }
 
     /// Takes no more jobs, and gives back those that wait.
@@ -102,7 +146,7 @@ impl Queue {
         let mut state = self.lock();
         state.is_closed = true;
         self.changed.notify_all();
-        Vec::from(mem::take(&mut state.jobs))
+        state.jobs.take_all()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

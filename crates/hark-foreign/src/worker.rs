@@ -52,6 +52,8 @@ pub enum Fault {
     Died(String),
     /// The worker was ended from outside, by whomever: this is how.
     Killed(String),
+    /// It ran for longer than it may, and the worker was ended.
+    TimedOut,
     /// The worker answered what is no answer.
     Confused(String),
 }
@@ -59,7 +61,7 @@ pub enum Fault {
 impl Fault {
     /// Whether the worker can take no more calls.
     pub fn is_lost(&self) -> bool {
-        matches!(self, Fault::NotBegun | Fault::Died(_) | Fault::Killed(_) | Fault::Confused(_))
+        matches!(self, Fault::NotBegun | Fault::Died(_) | Fault::Killed(_) | Fault::TimedOut | Fault::Confused(_))
     }
 }
 
@@ -99,7 +101,8 @@ impl Worker {
             return Err(Fault::Refused(refused));
         }
         let mut printed = Printed::default();
-        let answer = self.exchange(&mut printed, output);
+        let end = call.timeout.and_then(|time| Instant::now().checked_add(time));
+        let answer = self.exchange(end, &mut printed, output);
         self.request.shrink_to(BUFFER_BYTES_KEPT);
         let outcome = match answer.and_then(|reply| self.read_pending(&mut printed).map(|()| reply)) {
             Ok(reply) => {
@@ -109,6 +112,11 @@ impl Worker {
             }
             Err(Broken::Unsent) => Err(Fault::NotBegun),
             Err(Broken::Connection) => Err(self.bury(&mut printed)),
+            Err(Broken::TimedOut) => {
+                self.process.kill();
+                self.bury(&mut printed);
+                Err(Fault::TimedOut)
+            }
             Err(Broken::Message(DecodeError(problem))) => {
                 self.process.kill();
                 self.bury(&mut printed);
@@ -119,11 +127,17 @@ impl Worker {
         outcome
     }
 
-    /// Sends the request and waits for the reply; what is printed meanwhile is handed on if it takes its time.
-    fn exchange(&mut self, printed: &mut Printed, output: &mut dyn FnMut(String)) -> Result<Reply, Broken> {
+    /// Sends the request and waits for the reply, until a time if there is one; what is printed meanwhile is handed on if it
+    /// takes its time.
+    fn exchange(
+        &mut self,
+        end: Option<Instant>,
+        printed: &mut Printed,
+        output: &mut dyn FnMut(String),
+    ) -> Result<Reply, Broken> {
         self.connection.send(&self.request).map_err(|_| Broken::Unsent)?;
         if self.connection.receive()? == Received::NothingYet {
-            self.await_reply(printed, output)?;
+            self.await_reply(end, printed, output)?;
         }
         if self.connection.message() == protocol::STALE {
             return Err(Broken::Unsent);
@@ -134,16 +148,24 @@ impl Worker {
     }
 
     /// Waits for a reply that takes its time.
-    fn await_reply(&mut self, printed: &mut Printed, output: &mut dyn FnMut(String)) -> Result<(), Broken> {
+    fn await_reply(
+        &mut self,
+        end: Option<Instant>,
+        printed: &mut Printed,
+        output: &mut dyn FnMut(String),
+    ) -> Result<(), Broken> {
         let mut has_ended = false;
         let mut next_look = Instant::now() + OUTPUT_INTERVAL;
         loop {
-            let ready = self.wait(next_look)?;
+            let ready = self.wait(end.map_or(next_look, |end| end.min(next_look)))?;
             if ready.output {
                 self.read_chunk(printed)?;
             }
             if ready.reply && self.connection.receive()? == Received::Message {
                 return Ok(());
+            }
+            if end.is_some_and(|end| Instant::now() >= end) {
+                return Err(Broken::TimedOut);
             }
             if Instant::now() >= next_look {
                 printed.hand_on_lines(output);
@@ -222,6 +244,7 @@ enum Broken {
     /// The worker did not take the request, or not all of it.
     Unsent,
     Connection,
+    TimedOut,
     Message(DecodeError),
 }
 

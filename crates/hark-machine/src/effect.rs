@@ -74,6 +74,8 @@ pub struct ForeignCall {
     pub foreign: ForeignIndex,
     /// Its arguments.
     pub arguments: Vec<Value>,
+    /// How long one try of it may run, in seconds: a number above 0. None if it may take any time.
+    pub timeout: Option<f64>,
 }
 
 /// What a running thread does to its surroundings without stopping. The engine gathers it for its next commit.

@@ -31,10 +31,13 @@ pub fn live_content(live: &Live, program: &Program) -> Vec<u8> {
     }
     match &live.call {
         Some(call) => {
-            writer.byte(1);
+            writer.byte(if call.timeout.is_some() { 2 } else { 1 });
             writer.unsigned(call.foreign.0.into());
             writer.unsigned(call.attempt.into());
             writer.byte(call.is_queued.into());
+            if let Some(seconds) = call.timeout {
+                writer.float(seconds);
+            }
             writer.bytes(&write_values(&call.arguments));
         }
         None => writer.byte(0),
@@ -56,12 +59,14 @@ pub fn live(summary: &str, content: &[u8], program: &Program) -> Result<Box<Live
         }
         _ => return Err(reader.invalid("the state of a thread of this status").into()),
     };
-    if reader.byte()? == 1 {
+    let form = reader.byte()?;
+    if form > 0 {
         let foreign = ForeignIndex(reader.unsigned32()?);
         let attempt = bounded(reader.unsigned32()?, TRIES_MAX, "tries")?;
         let is_queued = reader.byte()? == 1;
+        let timeout = if form == 2 { Some(reader.float()?) } else { None };
         let arguments = read_values(reader.bytes()?, program)?;
-        live.call = Some(Box::new(PendingCall { foreign, arguments, attempt, is_queued }));
+        live.call = Some(Box::new(PendingCall { foreign, arguments, timeout, attempt, is_queued }));
     }
     reader.finish()?;
     Ok(live)

@@ -1,7 +1,11 @@
 //! What is decoded has no number that nothing of ours has.
 
+use hark_bytecode::{Executable, ForeignIndex};
+use hark_machine::{Program, Thread, Value};
+
 use super::text::{live_from_summary, log_from_text, sealed, session_from_summary};
 use crate::limits::{COUNT_MAX, THREADS_MAX, TRIES_MAX};
+use crate::record::{Live, PendingCall, Status};
 use crate::surroundings::Timestamp;
 
 /// Each is read with the greatest number that there may be, and refused with the next one.
@@ -54,4 +58,20 @@ fn numbers_of_the_history() {
     bounded(i64::MAX as u64 - 1, |since| format!(r#"[1, [[{since}, 0, {{"event": "resumed"}}]]]"#), is_log);
     let started = |parent| format!(r#"[0, [[0, 1, {{"event": "started", "function": "f", "parent": {parent}}}]]]"#);
     bounded(THREADS_MAX - 1, started, is_log);
+}
+
+#[test]
+fn a_call_under_way_keeps_its_timeout() {
+    let program = Program::new(Executable::default()).unwrap();
+    for timeout in [None, Some(0.25), Some(f64::INFINITY)] {
+        let mut live = Live::new(Thread::new(Value::Null, Vec::new()));
+        let arguments = vec![Value::Integer(7)];
+        live.status = Status::Calling(3);
+        live.call =
+            Some(Box::new(PendingCall { foreign: ForeignIndex(0), arguments, timeout, attempt: 2, is_queued: true }));
+        let content = super::live_content(&live, &program);
+        let read = super::live(&super::live_summary(&live), &content, &program).unwrap();
+        let call = read.call.unwrap();
+        assert_eq!((call.timeout, call.attempt, call.is_queued), (timeout, 2, true));
+    }
 }

@@ -8,7 +8,7 @@ use hark_machine::{Error, Value, literal_text};
 use super::Shared;
 use super::universe::Holding;
 use super::world::{Health, Made, Number, UnderWay};
-use crate::foreign::{Answer, Call, CallError, Foreign, PrintedSink};
+use crate::foreign::{Answer, Call, CallError, CallId, Foreign, PrintedSink};
 use crate::id::SessionId;
 
 /// What a foreign call comes to.
@@ -43,6 +43,9 @@ impl Foreign for Functions {
     }
 
     fn cancel(&self, _session: &SessionId) {}
+
+    // What is under way ends in its time.
+    fn cancel_call(&self, _call: &CallId) {}
 }
 
 impl Functions {

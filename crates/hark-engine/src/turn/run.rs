@@ -7,10 +7,10 @@ use std::time::Duration;
 use hark_bytecode::{ForeignIndex, shortened};
 use hark_machine::{Awaited, Effect, Error, ForeignCall, Host, Thread, Value};
 
-use super::waits::is_plain;
+use super::waits::{duration_of, is_plain};
 use super::{Next, Worker};
 use crate::commit::Commit;
-use crate::foreign::{Call, CallId};
+use crate::foreign::{Call, CallId, Unwanted};
 use crate::history::{Event, LogEntry};
 use crate::id::ThreadId;
 use crate::limits::{AWAITS_PER_TURN_MAX, FUTURES_PER_AWAIT, RESUMED_FUEL, SLEEP_MAX, TURN_FUEL};
@@ -152,7 +152,8 @@ impl Worker<'_> {
 
     fn begin_call(&mut self, call: ForeignCall, thread: ThreadId, live: &mut Live) -> Ending {
         live.calls += 1;
-        let pending = PendingCall { foreign: call.foreign, arguments: call.arguments, attempt: 1, is_queued: false };
+        let ForeignCall { foreign, arguments, timeout } = call;
+        let pending = PendingCall { foreign, arguments, timeout, attempt: 1, is_queued: false };
         self.make_call(pending, thread, live)
     }
 
@@ -178,7 +179,7 @@ impl Worker<'_> {
     }
 
     fn make_call(&mut self, mut pending: PendingCall, thread: ThreadId, live: &mut Live) -> Ending {
-        let PendingCall { foreign, attempt, .. } = pending;
+        let PendingCall { foreign, attempt, timeout, .. } = pending;
         let function = if self.session.is_resumable() {
             shortened(self.foreign_name(foreign)).into_owned()
         } else {
@@ -188,7 +189,8 @@ impl Worker<'_> {
         let (place, waits) = self.session.take_place();
         pending.is_queued = waits;
         let id = CallId { session: self.session.id().clone(), thread, number: live.calls };
-        let unwanted = self.session.over().clone();
+        let timeout = timeout.map(duration_of);
+        let unwanted = Unwanted::new(self.session.over().clone());
         let arguments = if self.session.is_resumable() {
             let arguments = pending.arguments.clone();
             live.call = Some(Box::new(pending));
@@ -196,7 +198,7 @@ impl Worker<'_> {
         } else {
             pending.arguments
         };
-        self.call = Some((Call { id, attempt, foreign, arguments, unwanted }, place));
+        self.call = Some((Call { id, attempt, foreign, arguments, timeout, unwanted }, place));
         Ending::Calls(live.calls)
     }
 

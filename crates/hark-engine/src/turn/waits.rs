@@ -411,8 +411,8 @@ fn answer_of(wait: &Wait, seen: &[Seen]) -> Option<Result<Value, Error>> {
     }
 }
 
-/// How long a wait is, at most as long as any sleep.
-fn duration_of(seconds: f64) -> Duration {
+/// How long a wait or call may be, at most as long as any sleep.
+pub(super) fn duration_of(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds.max(0.0).min(SLEEP_MAX.as_secs_f64()))
 }
 

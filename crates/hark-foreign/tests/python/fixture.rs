@@ -34,6 +34,7 @@ pub fn call(target: &str, arguments: Vec<Value>) -> Call {
         arguments,
         id: "session/0/1".into(),
         attempt: 1,
+        timeout: None,
         unwanted: Default::default(),
     }
 }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -127,9 +126,47 @@ fn cancelling_a_session_ends_its_calls_and_no_others() {
 }
 
 #[test]
+fn cancelling_a_call_ends_it_and_no_others() {
+    let folder = folder("cancel_call");
+    let pool = PythonPool::new(config(2));
+    let (first_pid, first) = begin_sleeping(&pool, "session/0/1", &folder.join("first"));
+    let (second_pid, second) = begin_sleeping(&pool, "session/1/1", &folder.join("second"));
+    let queued = begin(&pool, Call { id: "session/2/1".into(), ..call("calls.pid", vec![]) });
+    let last = begin(&pool, Call { id: "session/3/1".into(), ..call("calls.pid", vec![]) });
+    pool.cancel_call("session/2/1");
+    assert_eq!(&*queued.recv().unwrap().unwrap_err().kind, "cancelled", "it has waited, while both workers were busy");
+    pool.cancel_call("session/0/1");
+    assert_eq!(&*first.recv().unwrap().unwrap_err().kind, "cancelled");
+    assert!(!is_running(&first_pid) && is_running(&second_pid));
+    assert!(last.recv().unwrap().is_ok(), "another worker has taken its place");
+    pool.cancel_call("session/3/1");
+    drop(pool);
+    assert_eq!(&*second.recv().unwrap().unwrap_err().kind, "cancelled");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_call_may_run_for_its_time_only() {
+    let pool = PythonPool::new(config(1));
+    let sleeping = |seconds, timeout: f64| {
+        let timeout = Some(Duration::from_secs_f64(timeout));
+        Call { timeout, ..call("calls.sleeps", vec![Value::Float(seconds)]) }
+    };
+    let error = failed(pool.call_blocking(&sleeping(600.0, 0.05), &mut |_| ()).unwrap_err());
+    assert_eq!((&*error.kind, &*error.message), ("timeout", "`calls.sleeps` did not end within 0.05 seconds"));
+    // The time for which a call waits for a worker does not count: the second one waits for longer than it may run.
+    let first = begin(&pool, sleeping(0.6, 60.0));
+    let second = begin(&pool, sleeping(0.0, 0.5));
+    assert!(first.recv().unwrap().is_ok());
+    assert!(second.recv().unwrap().is_ok());
+    assert!(pool.call_blocking(&sleeping(0.0, f64::from(u32::MAX)), &mut |_| ()).is_ok());
+}
+
+#[test]
 fn a_call_that_comes_after_its_session_was_cancelled_is_not_made() {
     let pool = PythonPool::new(config(1));
-    let late = Call { unwanted: Arc::new(true.into()), ..call("calls.pid", vec![]) };
+    let late = call("calls.pid", vec![]);
+    late.unwanted.cancel();
     pool.cancel_session(late.session());
     assert_eq!(&*failed(pool.call_blocking(&late, &mut |_| ()).unwrap_err()).kind, "cancelled");
     assert_eq!(&*begin(&pool, late).recv().unwrap().unwrap_err().kind, "cancelled");
@@ -145,7 +182,7 @@ fn a_call_is_cancelled_at_any_moment() {
         let unwanted = sleeping.unwanted.clone();
         let receiver = begin(&pool, sleeping);
         thread::sleep(Duration::from_millis(delay));
-        unwanted.store(true, Ordering::Release);
+        unwanted.cancel();
         let session = delay.to_string();
         pool.cancel_session(&session);
         pool.cancel_session(&session);

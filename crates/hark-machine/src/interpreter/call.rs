@@ -276,7 +276,11 @@ fn apply(operator: Operator, operands: &mut [Value]) -> Result<Value, Error> {
 
 /// The effect of calling a Python function.
 pub(super) fn foreign(index: u32, arguments: &[Value]) -> Exit {
-    Exit::Effect(Effect::Call(ForeignCall { foreign: ForeignIndex(index), arguments: arguments.to_vec() }))
+    Exit::Effect(Effect::Call(ForeignCall {
+        foreign: ForeignIndex(index),
+        arguments: arguments.to_vec(),
+        timeout: None,
+    }))
 }
 
 /// The instruction that shows where a thread is started: this one, but for the language's own code, which has no place,
