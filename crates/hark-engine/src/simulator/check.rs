@@ -9,7 +9,7 @@ use super::universe::Universe;
 use super::world::{Count, World};
 use crate::history::{Event, LostOutput};
 use crate::id::{FutureId, SessionId, ThreadId};
-use crate::record::{FutureRecord, Key, Record, SessionState};
+use crate::record::{FutureRecord, Key, Record, SessionState, Waiters};
 use crate::report::{Report, Status, root_causes};
 use crate::step;
 use crate::storage::Range;
@@ -154,7 +154,19 @@ impl World {
             _ => false,
         };
         let left: Vec<&Key> = kept.rows.keys().filter(is_left).collect();
-        if left.is_empty() { Ok(()) } else { Err(format!("records are left over: {left:?}")) }
+        if !left.is_empty() {
+            return Err(format!("records are left over: {left:?}"));
+        }
+        let futures = kept.rows.keys().filter(|key| matches!(key, Key::Future(_)) && !may_wait);
+        for future in futures {
+            let found = self.disk.read(id, future, program).map_err(|error| error.to_string())?;
+            let Some(Record::Future(_, record)) = found.map(|found| found.record) else { continue };
+            let waiters = Waiters::of(&record).inline;
+            if !waiters.is_empty() {
+                return Err(format!("threads that have stopped wait for {future:?}: {waiters:?}"));
+            }
+        }
+        Ok(())
     }
 
     /// Every thread starts once and stops once, but for being retried; the tries of a call count up.

@@ -180,11 +180,15 @@ impl Worker<'_> {
                         Until::All if dealt.chosen != Some(index) => Interest::Failure,
                         Until::All | Until::Any => Interest::Outcome,
                     };
+                    // It may have a record of its own from before this step, or from a wait that ended within it.
+                    let may_have_record =
+                        is_crowded && (loaded.awaiting.is_some() || loaded.touches.contains_key(&future));
                     let wanted = match is_over {
                         false => Wanted::Entered(interest),
-                        true if own.is_some() || is_crowded && loaded.awaiting.is_some() => Wanted::Left,
-                        true if record.is_none() => Wanted::Awaited,
-                        true => continue,
+                        true if own.is_some() || may_have_record => Wanted::Left,
+                        // It was about to wait when others changed who does, and its time has passed meanwhile: what it
+                        // wanted then is no more so.
+                        true => Wanted::Awaited,
                     };
                     // The records of those who were entered before say what they must, but for the one that is chosen now.
                     let has_record = match dealt.entered.get(&future) {
