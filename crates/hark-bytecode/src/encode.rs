@@ -3,6 +3,7 @@
 //! A sealed document (see [`wire`](crate::wire)) of kind `HkEx`: files, names, foreign functions, functions,
 //! bindings, then each instruction with its span. Lists begin with their count.
 
+mod attributes;
 mod instruction;
 
 use std::fmt;
@@ -13,9 +14,10 @@ use sha2::{Digest, Sha256};
 use crate::builtins::Builtin;
 use crate::wire::{Reader, WireError, Writer};
 use crate::{
-    Attributes, Binding, Capture, Executable, ExecutableError, Foreign, ForeignIndex, Function, FunctionIndex, Handler,
-    NameIndex, Retry, Source, Sources, Span,
+    Binding, Capture, Executable, ExecutableError, Foreign, ForeignIndex, Function, FunctionIndex, Handler, NameIndex,
+    Source, Sources, Span,
 };
+use attributes::{read_attributes, write_attributes};
 use instruction::{read_instruction, write_instruction};
 
 const MAGIC: [u8; 4] = *b"HkEx";
@@ -214,50 +216,6 @@ fn read_function(reader: &mut Reader<'_>) -> Result<Function, WireError> {
         },
         attributes: read_attributes(reader)?,
     })
-}
-
-/// A byte says which attributes follow.
-fn write_attributes(writer: &mut Writer, attributes: &Attributes) {
-    let Attributes { retry, timeout_seconds, memory_megabytes, pool, kwargs } = attributes;
-    let present = u8::from(retry.is_some())
-        | u8::from(timeout_seconds.is_some()) << 1
-        | u8::from(memory_megabytes.is_some()) << 2
-        | u8::from(pool.is_some()) << 3
-        | u8::from(*kwargs) << 4;
-    writer.byte(present);
-    if let Some(retry) = retry {
-        writer.unsigned(retry.attempts.into());
-        writer.float(retry.backoff_seconds);
-        writer.float(retry.max_backoff_seconds);
-    }
-    timeout_seconds.iter().for_each(|&seconds| writer.float(seconds));
-    memory_megabytes.iter().for_each(|&megabytes| writer.unsigned(megabytes.into()));
-    pool.iter().for_each(|pool| writer.string(pool));
-}
-
-fn read_attributes(reader: &mut Reader<'_>) -> Result<Attributes, WireError> {
-    let present = reader.byte()?;
-    if present >= 1 << 5 {
-        return Err(reader.invalid("an attribute"));
-    }
-    let mut attributes = Attributes { kwargs: present & 16 != 0, ..Attributes::default() };
-    if present & 1 != 0 {
-        attributes.retry = Some(Retry {
-            attempts: reader.unsigned32()?,
-            backoff_seconds: reader.float()?,
-            max_backoff_seconds: reader.float()?,
-        });
-    }
-    if present & 2 != 0 {
-        attributes.timeout_seconds = Some(reader.float()?);
-    }
-    if present & 4 != 0 {
-        attributes.memory_megabytes = Some(reader.unsigned32()?);
-    }
-    if present & 8 != 0 {
-        attributes.pool = Some(reader.string()?.to_owned());
-    }
-    Ok(attributes)
 }
 
 fn write_span(writer: &mut Writer, span: &Span) {

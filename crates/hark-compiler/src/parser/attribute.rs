@@ -1,8 +1,10 @@
 //! `#[...]`: how a call is to be run.
 
+mod retry;
+
 use std::sync::Arc;
 
-use hark_bytecode::{Attributes, Retry, Span};
+use hark_bytecode::{Attributes, Limit, Rate, Span};
 
 use super::{Parsed, Parser, Reported};
 use crate::ast::Name;
@@ -12,7 +14,10 @@ use crate::token::TokenKind;
 
 const USAGE: &str = "attributes are written as in `#[retry(attempts: 5)]`, `#[timeout(30)]` and `#[pool(\"gpu\")]`";
 
-const NAMES: [&str; 5] = ["retry", "timeout", "memory", "pool", "kwargs"];
+const NAMES: [&str; 8] = ["retry", "timeout", "limit", "rate", "priority", "memory", "pool", "kwargs"];
+
+/// The longest time that an attribute may speak of, in seconds: 31 years.
+const SECONDS_MAX: f64 = 1e9;
 
 /// An argument of an attribute.
 struct Argument<'t> {
@@ -22,9 +27,11 @@ struct Argument<'t> {
 }
 
 enum ArgumentValue {
+    Boolean(bool),
     Integer(i64),
     Float(f64),
     String(Arc<str>),
+    List(Vec<(ArgumentValue, Span)>),
 }
 
 /// The least that a time may be.
@@ -120,17 +127,41 @@ impl<'t> Parser<'t, '_> {
 
     fn expect_attribute_value(&mut self) -> Parsed<(ArgumentValue, Span)> {
         let start = self.span();
+        if self.is_at(&TokenKind::OpenBracket) {
+            return self.expect_attribute_items();
+        }
         let is_negative = self.parse_token(&TokenKind::Operator(hark_bytecode::Operator::Subtract));
         let value = match self.kind().clone() {
             TokenKind::Integer(value) if is_negative => ArgumentValue::Integer(-value),
             TokenKind::Float(value) if is_negative => ArgumentValue::Float(-value),
             TokenKind::Integer(value) => ArgumentValue::Integer(value),
             TokenKind::Float(value) => ArgumentValue::Float(value),
+            // So that what is wrong is said of the attribute's argument.
+            TokenKind::BigInteger(_) => ArgumentValue::Float(f64::INFINITY),
             TokenKind::String(value) if !is_negative => ArgumentValue::String(value),
+            TokenKind::True if !is_negative => ArgumentValue::Boolean(true),
+            TokenKind::False if !is_negative => ArgumentValue::Boolean(false),
             _ => return Err(self.unexpected("a number or string as the value of an attribute")),
         };
         let span = start.to(self.advance());
         Ok((value, span))
+    }
+
+    /// `["timeout", "ValueError"]`
+    fn expect_attribute_items(&mut self) -> Parsed<(ArgumentValue, Span)> {
+        let open = self.advance();
+        let mut items = Vec::new();
+        while !self.is_at(&TokenKind::CloseBracket) {
+            if self.is_at(&TokenKind::OpenBracket) {
+                return Err(self.unexpected("a string"));
+            }
+            items.push(self.expect_attribute_value()?);
+            if !self.parse_token(&TokenKind::Comma) {
+                break;
+            }
+        }
+        self.expect_close(&TokenKind::CloseBracket, "]", open)?;
+        Ok((ArgumentValue::List(items), open.to(self.span_before())))
     }
 
     fn apply(&mut self, attributes: &mut Attributes, name: Name<'t>, arguments: &[Argument<'t>]) -> Parsed<()> {
@@ -139,6 +170,32 @@ impl<'t> Parser<'t, '_> {
             "timeout" => {
                 let argument = self.only(name, arguments, "a number of seconds, as in `#[timeout(30)]`")?;
                 attributes.timeout_seconds = Some(self.seconds(argument, "timeout", Least::MoreThanZero)?);
+            }
+            "limit" => {
+                let usage = "how many may be under way at once, as in `#[limit(10)]`";
+                let [count, shared] = self.arguments(name, arguments, ["", "name"])?;
+                let Some(count) = count else { return Err(self.needs(name, usage)) };
+                let count = self.count(count, "limit")?;
+                let name = shared.map(|shared| self.shared_name(shared)).transpose()?;
+                attributes.limit = Some(Limit { count, name });
+            }
+            "rate" => {
+                let usage = "how many may start in how many seconds, as in `#[rate(100, per: 60)]`";
+                let [count, per, shared] = self.arguments(name, arguments, ["", "per", "name"])?;
+                let (Some(count), Some(per)) = (count, per) else { return Err(self.needs(name, usage)) };
+                let count = self.count(count, "rate")?;
+                let per_seconds = self.seconds(per, "per", Least::MoreThanZero)?;
+                let name = shared.map(|shared| self.shared_name(shared)).transpose()?;
+                attributes.rate = Some(Rate { count, per_seconds, name });
+            }
+            "priority" => {
+                let argument = self.only(name, arguments, "an integer, as in `#[priority(5)]`")?;
+                let priority = match argument.value {
+                    ArgumentValue::Integer(value) => i32::try_from(value).ok(),
+                    _ => None,
+                };
+                let wanted = format!("`priority` must be an integer from {} to {}", i32::MIN, i32::MAX);
+                attributes.priority = Some(priority.ok_or_else(|| self.bad(argument.span, &wanted))?);
             }
             "memory" => {
                 let argument = self.only(name, arguments, "a number of megabytes, as in `#[memory(2048)]`")?;
@@ -168,43 +225,55 @@ impl<'t> Parser<'t, '_> {
         Ok(())
     }
 
-    fn retry(&mut self, name: Name<'t>, arguments: &[Argument<'t>]) -> Parsed<Retry> {
-        const LABELS: [&str; 3] = ["attempts", "backoff", "max_backoff"];
-        let mut retry = Retry { attempts: 0, backoff_seconds: 1.0, max_backoff_seconds: 60.0 };
-        let mut seen: Vec<&str> = Vec::new();
+    fn needs(&mut self, name: Name<'t>, usage: &str) -> Reported {
+        self.bad(name.span, &format!("`{}` needs {usage}", name.text))
+    }
+
+    /// The arguments with these labels; the first may stand without its own, and must if that is empty.
+    fn arguments<'a, const COUNT: usize>(
+        &mut self,
+        name: Name<'t>,
+        arguments: &'a [Argument<'t>],
+        labels: [&'static str; COUNT],
+    ) -> Parsed<[Option<&'a Argument<'t>>; COUNT]> {
+        let mut found: [Option<&Argument<'t>>; COUNT] = [None; COUNT];
         for (position, argument) in arguments.iter().enumerate() {
-            let label = match argument.label {
-                Some(label) => label.text,
-                None if position == 0 => LABELS[0],
-                None => return Err(self.bad(argument.span, "this argument needs a name, as in `backoff: 1.0`")),
-            };
-            if seen.contains(&label) {
-                return Err(self.bad(argument.span, &format!("`{label}` is given twice")));
-            }
-            seen.push(label);
-            match label {
-                "attempts" => retry.attempts = self.count(argument, label)?,
-                "backoff" => retry.backoff_seconds = self.seconds(argument, label, Least::Zero)?,
-                "max_backoff" => retry.max_backoff_seconds = self.seconds(argument, label, Least::Zero)?,
-                unknown => {
-                    let message = format!("`retry` has no argument `{unknown}`");
-                    let mut bad = Diagnostic::error(
-                        Code::BadAttribute,
-                        message,
-                        argument.label.map_or(argument.span, |label| label.span),
-                    );
-                    bad.hint = Some(match nearest(unknown, LABELS) {
-                        Some(known) => format!("did you mean `{known}`?"),
-                        None => format!("its arguments are `{}`", LABELS.join("`, `")),
-                    });
-                    return Err(self.report(bad));
+            let place = match argument.label {
+                None if position == 0 => 0,
+                None => {
+                    let example = labels.get(1).map_or("", |label| label);
+                    let value = if example == "name" { "\"stripe\"" } else { "1.0" };
+                    let message = format!("this argument of `{}` needs a name, as in `{example}: {value}`", name.text);
+                    return Err(self.bad(argument.span, &message));
                 }
+                Some(label) => match labels.iter().position(|known| !known.is_empty() && *known == label.text) {
+                    Some(place) => place,
+                    None => return Err(self.unknown_argument(name, label, &labels)),
+                },
+            };
+            if found[place].replace(argument).is_some() {
+                return Err(self.bad(argument.span, &format!("`{}` is given twice", labels[place])));
             }
         }
-        if retry.attempts == 0 {
-            return Err(self.bad(name.span, "`retry` needs the number of attempts, as in `#[retry(attempts: 5)]`"));
+        Ok(found)
+    }
+
+    fn unknown_argument(&mut self, name: Name<'t>, label: Name<'t>, labels: &[&'static str]) -> Reported {
+        let message = format!("`{}` has no argument `{}`", name.text, label.text);
+        let mut bad = Diagnostic::error(Code::BadAttribute, message, label.span);
+        let known: Vec<&str> = labels.iter().copied().filter(|label| !label.is_empty()).collect();
+        bad.hint = Some(match nearest(label.text, known.iter().copied()) {
+            Some(known) => format!("did you mean `{known}`?"),
+            None => format!("its arguments are `{}`", known.join("`, `")),
+        });
+        self.report(bad)
+    }
+
+    fn shared_name(&mut self, argument: &Argument<'t>) -> Parsed<String> {
+        match &argument.value {
+            ArgumentValue::String(name) if !name.is_empty() => Ok(name.to_string()),
+            _ => Err(self.bad(argument.span, "`name` must be a string that is not empty")),
         }
-        Ok(retry)
     }
 
     fn only<'a>(&mut self, name: Name<'t>, arguments: &'a [Argument<'t>], wanted: &str) -> Parsed<&'a Argument<'t>> {
@@ -218,15 +287,16 @@ impl<'t> Parser<'t, '_> {
         let seconds = match argument.value {
             ArgumentValue::Integer(value) => value as f64,
             ArgumentValue::Float(value) => value,
-            ArgumentValue::String(_) => f64::NAN,
+            _ => f64::NAN,
         };
         let (is_enough, wanted) = match least {
             Least::Zero => (seconds >= 0.0, "at least 0"),
             Least::MoreThanZero => (seconds > 0.0, "more than 0"),
         };
-        if seconds.is_finite() && is_enough {
+        if seconds <= SECONDS_MAX && is_enough {
             return Ok(seconds);
         }
+        let wanted = if seconds > SECONDS_MAX { format!("at most {SECONDS_MAX}") } else { wanted.to_owned() };
         Err(self.bad(argument.span, &format!("`{name}` must be a number of seconds, {wanted}")))
     }
 

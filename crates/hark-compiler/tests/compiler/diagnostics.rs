@@ -134,10 +134,50 @@ fn attributes() {
     check("#[retri(attempts: 3)] fn f() { 1 }", &["HK0020 1:3 there is no attribute `retri`"]);
     check("#[retry(attempts: 0)] fn f() { 1 }", &["HK0020 1:19 `attempts` must be an integer from 1 to 4294967295"]);
     check("#[timeout(-1)] fn f() { 1 }", &["HK0020 1:11 `timeout` must be a number of seconds, more than 0"]);
+    bad_attribute_values();
     check("#[kwargs] import(f, m, 1); #[timeout(1)] #[kwargs] import(g, m, 0);", &[]);
     check("#[kwargs] fn f() { 1 }", &["HK0020 1:3 `kwargs` belongs to imports only"]);
     check("#[kwargs(1)] import(f, m, 1);", &["HK0020 1:10 `kwargs` has no arguments: write `#[kwargs]`"]);
     check("#[pool(\"a\")] #[pool(\"b\")] fn f() { 1 }", &["HK0020 1:16 the attribute `pool` is given twice"]);
+}
+
+/// Each alone before a function: where it is wrong, and why.
+#[track_caller]
+fn bad_attribute_values() {
+    for (attribute, column, message) in [
+        ("timeout(0)", 11, "`timeout` must be a number of seconds, more than 0"),
+        ("timeout(1e300)", 11, "`timeout` must be a number of seconds, at most 1000000000"),
+        ("timeout(\"1\")", 11, "`timeout` must be a number of seconds, more than 0"),
+        ("timeout(1, 2)", 3, "`timeout` needs a number of seconds, as in `#[timeout(30)]`"),
+        ("retry(deadline: 0)", 19, "`deadline` must be a number of seconds, more than 0"),
+        ("retry(backoff: -1)", 18, "`backoff` must be a number of seconds, at least 0"),
+        ("retry(factor: 0.5)", 17, "`factor` must be a number, at least 1"),
+        ("retry(jitter: 1)", 17, "`jitter` must be `true` or `false`"),
+        ("retry(on: \"x\")", 13, "`on` must be a list of strings, as in `on: [\"timeout\", \"OSError\"]`"),
+        ("retry(on: [])", 13, "`on` is empty, so that nothing would be tried again"),
+        ("retry(except: [1])", 18, "each item of `except` must be a string: the kind of an error, or a Python class"),
+        ("retry(on: [[\"x\"]])", 14, "expected a string, but found `[`"),
+        ("retry(attempts: true)", 19, "`attempts` must be an integer from 1 to 4294967295"),
+        ("retry(attempts: 1, attempts: 2)", 32, "`attempts` is given twice"),
+        ("retry(1, 2)", 12, "this argument of `retry` needs a name, as in `backoff: 1.0`"),
+        ("retry(atempts: 1)", 9, "`retry` has no argument `atempts`"),
+        ("limit(0)", 9, "`limit` must be an integer from 1 to 4294967295"),
+        ("limit(10, name: \"\")", 19, "`name` must be a string that is not empty"),
+        ("limit", 3, "`limit` needs how many may be under way at once, as in `#[limit(10)]`"),
+        ("rate(100)", 3, "`rate` needs how many may start in how many seconds, as in `#[rate(100, per: 60)]`"),
+        ("rate(0, per: 60)", 8, "`rate` must be an integer from 1 to 4294967295"),
+        ("rate(1, per: 0)", 16, "`per` must be a number of seconds, more than 0"),
+        ("priority(1.5)", 12, "`priority` must be an integer from -2147483648 to 2147483647"),
+        ("priority(99999999999999999999)", 12, "`priority` must be an integer from -2147483648 to 2147483647"),
+    ] {
+        check(&format!("#[{attribute}] fn f() {{ 1 }}"), &[&format!("HK0020 1:{column} {message}")]);
+    }
+    check(
+        "#[retry] #[limit(1, name: \"a\")] #[rate(5, per: 0.5)] #[priority(-5)] fn f() { 1 }\n\
+         #[retry(5, backoff: 0, factor: 1, max_backoff: 2, jitter: false, on: [\"a\", 'b.C',], except: [], deadline: 9)]\n\
+         import(g, m, 1);",
+        &[],
+    );
 }
 
 #[test]
