@@ -34,7 +34,7 @@ fn main() {
     let engine = Engine::new(
         Options::default(),
         Ports {
-            storage: Arc::new(MemoryStorage),
+            storage: Arc::new(MemoryStorage::default()),
             invoker: Arc::new(invoker),
             foreign: Arc::new(NoForeign),
             surroundings: Arc::new(System),

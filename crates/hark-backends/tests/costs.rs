@@ -16,7 +16,7 @@ use hark_engine::outside::Outside;
 use hark_engine::storage::Range;
 use hark_engine::{
     Catalog, Engine, FutureId, Invoker, NoForeign, Observer, Options, OutputItem, Ports, Report, Runner, SessionId,
-    SessionStorage, Start, Status, Storage, StorageError, ThreadId, Timestamp, Unattended, Whose,
+    SessionStorage, Space, Start, Status, Storage, StorageError, ThreadId, Timestamp, Unattended, Whose,
 };
 use hark_machine::{Program, Value, text_of};
 
@@ -74,6 +74,10 @@ impl Storage for Opened {
     fn session(&self, id: &SessionId, program: &Arc<Program>) -> Result<Arc<dyn SessionStorage>, StorageError> {
         self.count.fetch_add(1, Ordering::Relaxed);
         self.file.session(id, program)
+    }
+
+    fn space(&self) -> &dyn Space {
+        self.file.space()
     }
 
     fn catalog(&self) -> Option<&dyn Catalog> {

@@ -35,7 +35,7 @@ pub fn open(project: &Project, folder: &Path) -> Result<Arc<SqliteStorage>, Fail
 pub fn or_memory(file: Option<Arc<SqliteStorage>>) -> Arc<dyn Storage> {
     match file {
         Some(file) => file,
-        None => Arc::new(MemoryStorage),
+        None => Arc::<MemoryStorage>::default(),
     }
 }
 

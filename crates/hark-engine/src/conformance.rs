@@ -4,6 +4,7 @@
 
 mod invoker;
 pub(crate) mod sample;
+mod space;
 mod storage;
 
 pub use invoker::check_invoker;

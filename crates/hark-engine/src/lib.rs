@@ -32,6 +32,7 @@ mod session;
 mod shortage;
 #[cfg(feature = "simulator")]
 pub mod simulator;
+mod space;
 pub mod step;
 pub mod storage;
 mod surroundings;
@@ -55,6 +56,7 @@ pub use record::{
 };
 pub use report::{Report, SessionError, Status};
 pub use shortage::Shortage;
+pub use space::{Space, SpaceCommit, SpaceKey, SpaceRecord};
 pub use storage::{
     Agenda, Catalog, Claimed, DamagedSession, Everything, Filter, Listed, SessionStorage, Storage, StorageError,
     Summary, Unattended, Woken,

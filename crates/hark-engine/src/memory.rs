@@ -5,6 +5,7 @@
 //! reads it.
 
 mod pages;
+mod space;
 mod table;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,17 +17,25 @@ use crate::commit::{Commit, Outcome};
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
 use crate::limits::LOCAL_COMMIT_RECORDS_MAX;
 use crate::record::{Key, Record, Versioned};
+use crate::space::Space;
 use crate::storage::{Range, SessionStorage, Storage, StorageError, reserved};
 use pages::{Page, Pages};
+use space::MemorySpace;
 use table::Table;
 
 /// Keeps sessions for as long as someone holds them.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct MemoryStorage;
+#[derive(Debug, Default, Clone)]
+pub struct MemoryStorage {
+    space: Arc<MemorySpace>,
+}
 
 impl Storage for MemoryStorage {
     fn session(&self, _id: &SessionId, _program: &Arc<Program>) -> Result<Arc<dyn SessionStorage>, StorageError> {
         Ok(Arc::new(MemorySession::default()))
+    }
+
+    fn space(&self) -> &dyn Space {
+        &*self.space
     }
 }
 

@@ -14,6 +14,7 @@ use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
 use crate::limits::{COMMIT_RECORDS_MAX, THREADS_MAX};
 use crate::record::{FutureRecord, Key, Record, SessionRecord, SessionState, Versioned, Waiter};
+use crate::space::Space;
 use crate::surroundings::Timestamp;
 
 /// Keeps sessions.
@@ -23,6 +24,9 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn session(&self, id: &SessionId, program: &Arc<Program>) -> Result<Arc<dyn SessionStorage>, StorageError>;
+
+    /// The records that belong to no session. They last as long as the sessions do.
+    fn space(&self) -> &dyn Space;
 
     /// What there is beyond single sessions, if sessions outlive those who run them.
     fn catalog(&self) -> Option<&dyn Catalog> {

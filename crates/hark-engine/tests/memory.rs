@@ -7,5 +7,5 @@ use hark_engine::conformance::check_storage;
 
 #[test]
 fn the_memory_is_a_storage() {
-    check_storage(&|| Arc::new(MemoryStorage));
+    check_storage(&|| Arc::new(MemoryStorage::default()));
 }

@@ -20,13 +20,14 @@ mod seal;
 mod server;
 mod session;
 mod shortage;
+mod space;
 mod wal;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hark_engine::{Catalog, SessionId, SessionStorage, Storage, StorageError};
+use hark_engine::{Catalog, SessionId, SessionStorage, Space, Storage, StorageError};
 use hark_machine::Program;
 
 use database::Database;
@@ -154,6 +155,10 @@ impl SqliteStorage {
 impl Storage for SqliteStorage {
     fn session(&self, id: &SessionId, program: &Arc<Program>) -> Result<Arc<dyn SessionStorage>, StorageError> {
         Ok(Arc::new(SqliteSession::new(self.shared.clone(), id.clone(), program.clone())))
+    }
+
+    fn space(&self) -> &dyn Space {
+        &*self.shared
     }
 
     fn catalog(&self) -> Option<&dyn Catalog> {

@@ -38,7 +38,7 @@ impl Run {
         Engine::new(
             Options { suspend_at: self.suspend_at, keep_output, ..Options::default() },
             Ports {
-                storage: Arc::new(MemoryStorage),
+                storage: Arc::<MemoryStorage>::default(),
                 invoker: Arc::new(Threads::new(self.workers)),
                 foreign: self.foreign.clone(),
                 surroundings: Arc::new(System),

@@ -36,6 +36,7 @@ pub fn check_storage(make: &dyn Fn() -> Arc<dyn Storage>) {
         let records = storage.session(&session_id(1), &program()).expect("a session can be opened");
         check(&Suite { storage, records });
     }
+    super::space::check_space(make);
 }
 
 struct Suite {

@@ -11,12 +11,15 @@ use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
 use crate::record::{Due, Key, Record, SessionRecord, Versioned, Waiter};
+use crate::space::{SpaceCommit, SpaceKey, SpaceRecord};
 use crate::storage::{Everything, Range, StorageError};
 
 #[derive(Debug, Default, Clone)]
 pub(super) struct Disk {
     pub programs: BTreeMap<String, Vec<u8>>,
     pub sessions: BTreeMap<SessionId, Kept>,
+    /// Records that belong to no session.
+    pub space: BTreeMap<SpaceKey, SpaceRecord>,
     /// The next thread numbers, where they are reserved in the storage.
     pub next_threads: BTreeMap<SessionId, u64>,
     /// Commits that have happened and not returned yet.
@@ -159,6 +162,22 @@ impl Disk {
     pub fn versioned_record(&self, id: &SessionId) -> Option<(Stamp, SessionRecord)> {
         let row = self.sessions.get(id)?.rows.get(&Key::Session)?;
         Some((row.stamp, serde_json::from_str(&row.summary).expect("a summary is JSON")))
+    }
+
+    /// Changes the space.
+    pub fn commit_to_space(&mut self, commit: &SpaceCommit) -> Outcome {
+        let stamp_of = |key: &SpaceKey| self.space.get(key).map(|record| record.stamp);
+        if !commit.expect.iter().all(|(key, stamp)| stamp_of(key) == *stamp) {
+            return Outcome::Conflict;
+        }
+        for (key, content) in &commit.put {
+            self.space.insert(key.clone(), SpaceRecord { stamp: commit.stamp, content: content.clone() });
+        }
+        for key in &commit.delete {
+            self.space.remove(key);
+        }
+        self.changes += 1;
+        Outcome::Done
     }
 
     /// Removes all that is kept of a session.

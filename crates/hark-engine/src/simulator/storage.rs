@@ -1,5 +1,6 @@
 //! The storage port on the simulated disk, as one process sees it.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,8 +15,9 @@ use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
 use crate::id::{SessionId, Stamp, ThreadId};
 use crate::record::{Due, Key, Record, SessionRecord, Versioned};
+use crate::space::{Space, SpaceCommit, SpaceKey, SpaceRecord};
 use crate::storage::{
-    Agenda, Catalog, Claimed, Everything, Filter, Listed, Range, SessionStorage, Storage, StorageError, Summary,
+    self, Agenda, Catalog, Claimed, Everything, Filter, Listed, SessionStorage, Storage, StorageError, Summary,
     Unattended, Woken,
 };
 use crate::surroundings::Timestamp;
@@ -46,8 +48,53 @@ impl Storage for DiskStorage {
         }))
     }
 
+    fn space(&self) -> &dyn Space {
+        self
+    }
+
     fn catalog(&self) -> Option<&dyn Catalog> {
         Some(self)
+    }
+}
+
+impl Space for DiskStorage {
+    fn read(&self, keys: &[SpaceKey]) -> Result<Vec<Option<SpaceRecord>>, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            keys.iter().map(|key| world.disk.space.get(key).cloned()).collect()
+        })
+    }
+
+    fn scan(&self, range: Range<SpaceKey>, limit: usize) -> Result<Vec<(SpaceKey, SpaceRecord)>, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            let within = world.disk.space.range(range);
+            within.take(limit).map(|(key, record)| (key.clone(), record.clone())).collect()
+        })
+    }
+
+    fn commit(&self, commit: &SpaceCommit) -> Result<Outcome, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            let cases = world.disturbances.unknown;
+            let is_lost = world.happens(cases);
+            if is_lost && world.chance.per_mille(500) {
+                world.count.unknown += 1;
+                return Outcome::Unknown;
+            }
+            let outcome = world.disk.commit_to_space(commit);
+            world.tell(|| {
+                let put: Vec<String> = commit.put.iter().map(|(key, _)| key.escape_ascii().to_string()).collect();
+                let delete: Vec<String> = commit.delete.iter().map(|key| key.escape_ascii().to_string()).collect();
+                format!(
+                    "{} commits to the space: {outcome:?}, lost {is_lost}, put {put:?} delete {delete:?}",
+                    self.number
+                )
+            });
+            world.count.conflicts += u64::from(outcome == Outcome::Conflict);
+            if is_lost && outcome == Outcome::Done {
+                world.count.unknown += 1;
+                return Outcome::Unknown;
+            }
+            outcome
+        })
     }
 }
 
@@ -60,7 +107,7 @@ impl SessionStorage for DiskSession {
         Ok(())
     }
 
-    fn scan(&self, range: Range, limit: usize) -> Result<Vec<Record>, StorageError> {
+    fn scan(&self, range: storage::Range, limit: usize) -> Result<Vec<Record>, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
             let cases = world.disturbances.weak_scan;
             let is_weak = world.happens(cases);

@@ -77,6 +77,8 @@ const SCHEMA: &str = "
         content BLOB NOT NULL, PRIMARY KEY (session, thread)) WITHOUT ROWID;
     CREATE TABLE piece (
         session INTEGER, hash BLOB, uses INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY (session, hash)) WITHOUT ROWID;
+    CREATE TABLE space (
+        key BLOB PRIMARY KEY, stamp INTEGER NOT NULL, checksum INTEGER NOT NULL, content BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE log (place INTEGER PRIMARY KEY, entries TEXT NOT NULL);
 ";
 

@@ -40,6 +40,14 @@ pub(super) fn of_future(session: i64, name: &FutureId, content: &[u8]) -> i64 {
     seal.end(content)
 }
 
+/// Of a row of `space`, the whole of it.
+pub(super) fn of_space(key: &[u8], content: &[u8]) -> i64 {
+    let mut seal = Seal::new("space").number(Some(key.len() as i64));
+    seal.0.update(key);
+    seal.0.update(content);
+    i64::from(seal.0.finalize())
+}
+
 struct Seal(crc32fast::Hasher);
 
 impl Seal {
