@@ -58,7 +58,7 @@ impl Universe {
     fn ended(&self, world: &mut World, id: &SessionId) -> Result<Ended, String> {
         let program = self.program();
         let damaged = |error: crate::storage::StorageError| error.to_string();
-        let state = world.disk.record(id).map(|record| record.state).ok_or("there is no record of the session")?;
+        let state = world.disk.state(id).ok_or("there is no record of the session")?;
         let future = world.disk.read(id, &Key::Future(step::FIRST.into()), program).map_err(damaged)?;
         let result = match future.map(|future| future.record) {
             Some(Record::Future(_, FutureRecord::Resolved(value))) => text_of(&value, program.executable()),
@@ -139,7 +139,7 @@ impl World {
         // Who would remove them is dead, and nobody takes a session that is over.
         let may_be_woken = self.is_lost(kept.server);
         // Nobody looks for what a thread that was dropped had waited for.
-        let may_wait = self.disk.record(id).is_some_and(|record| record.state == SessionState::Cancelled);
+        let may_wait = self.disk.state(id).is_some_and(|state| state == SessionState::Cancelled);
         let may_live = may_wait && may_be_woken;
         // Whoever was to wake the many who waited for a Future may be lost, while other Futures have let all of them go on.
         let was_lost = self.count.deaths > 0;
@@ -178,7 +178,7 @@ impl World {
             retried: u32,
             attempt: u32,
         }
-        let is_cancelled = self.disk.record(id).is_some_and(|record| record.state == SessionState::Cancelled);
+        let is_cancelled = self.disk.state(id).is_some_and(|state| state == SessionState::Cancelled);
         let mut threads: BTreeMap<ThreadId, Seen> = BTreeMap::new();
         for (_, entry) in self.disk.history(id) {
             let seen = threads.entry(entry.thread).or_default();

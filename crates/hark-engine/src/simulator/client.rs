@@ -39,7 +39,7 @@ impl Universe {
         let progress = self.progress();
         let mut possible = Vec::new();
         for id in world.sessions() {
-            let state = world.disk.record(&id).map(|record| record.state);
+            let state = world.disk.state(&id);
             for (index, act) in self.scenario().acts.iter().enumerate() {
                 let known = progress.get(&(id.clone(), index)).copied().unwrap_or_default();
                 let is_time = *act != Act::Retry || state == Some(SessionState::Broken) || known.was_tried;

@@ -10,7 +10,7 @@ use crate::codec;
 use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
-use crate::record::{Due, Key, Record, SessionRecord, Versioned, Waiter};
+use crate::record::{Due, Key, Record, SessionRecord, SessionState, Versioned, Waiter};
 use crate::space::{SpaceCommit, SpaceKey, SpaceRecord};
 use crate::storage::{Everything, Range, StorageError};
 
@@ -43,6 +43,8 @@ pub(super) struct Kept {
 pub(super) struct Row {
     pub stamp: Stamp,
     pub due: Option<Due>,
+    /// What the summary of a session says, as its state is asked for more often than anything else.
+    state: Option<SessionState>,
     summary: String,
     content: Vec<u8>,
 }
@@ -155,12 +157,21 @@ impl Disk {
         Ok((records.collect::<Result<_, StorageError>>()?, is_weak))
     }
 
-    pub fn record(&self, id: &SessionId) -> Option<SessionRecord> {
-        self.versioned_record(id).map(|(_, record)| record)
+    pub fn state(&self, id: &SessionId) -> Option<SessionState> {
+        self.row(id)?.state
     }
 
-    pub fn versioned_record(&self, id: &SessionId) -> Option<(Stamp, SessionRecord)> {
-        let row = self.sessions.get(id)?.rows.get(&Key::Session)?;
+    /// Whether the session's record is there with this stamp.
+    pub fn is_unchanged(&self, id: &SessionId, stamp: Stamp) -> bool {
+        self.row(id).is_some_and(|row| row.stamp == stamp)
+    }
+
+    fn row(&self, id: &SessionId) -> Option<&Row> {
+        self.sessions.get(id)?.rows.get(&Key::Session)
+    }
+
+    pub fn record(&self, id: &SessionId) -> Option<(Stamp, SessionRecord)> {
+        let row = self.row(id)?;
         Some((row.stamp, serde_json::from_str(&row.summary).expect("a summary is JSON")))
     }
 
@@ -200,7 +211,7 @@ impl Disk {
     }
 
     pub fn all(&self, id: &SessionId, program: &Program) -> Result<Everything, StorageError> {
-        let (session, kept) = self.record(id).zip(self.sessions.get(id)).ok_or(StorageError::Gone)?;
+        let ((_, session), kept) = self.record(id).zip(self.sessions.get(id)).ok_or(StorageError::Gone)?;
         let others = kept.rows.iter().filter(|(key, _)| **key != Key::Session);
         let records = others.map(|(key, row)| decode(key, row, program)).collect::<Result<_, _>>()?;
         let history = self.history(id).into_iter().map(|(_, entry)| entry).collect();
@@ -260,9 +271,12 @@ fn is_within(range: &Range, key: &Key) -> bool {
 }
 
 fn encode(record: &Record, stamp: Stamp, program: &Program) -> Row {
-    let (mut due, mut summary, mut content) = (None, String::new(), Vec::new());
+    let (mut due, mut state, mut summary, mut content) = (None, None, String::new(), Vec::new());
     match record {
-        Record::Session(session) => summary = serde_json::to_string(session).expect("a summary is JSON"),
+        Record::Session(session) => {
+            state = Some(session.state);
+            summary = serde_json::to_string(session).expect("a summary is JSON");
+        }
         Record::Live(_, live) | Record::Broken(_, live) => {
             due = live.due();
             summary = codec::live_summary(live);
@@ -273,7 +287,7 @@ fn encode(record: &Record, stamp: Stamp, program: &Program) -> Row {
         Record::Wait { waiter, .. } => content.push(codec::interest_byte(waiter.interest)),
         Record::Ready(_) | Record::Todo(_) => {}
     }
-    Row { stamp, due, summary, content }
+    Row { stamp, due, state, summary, content }
 }
 
 fn decode(key: &Key, row: &Row, program: &Program) -> Result<Record, StorageError> {

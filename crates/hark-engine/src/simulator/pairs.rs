@@ -307,7 +307,7 @@ impl Universe {
         };
         let Some(id) = world.sessions().pop() else { return Ok(outcome) };
         let damaged = |error: crate::storage::StorageError| error.to_string();
-        let state = world.disk.record(&id).map(|record| record.state).ok_or("a session has no record")?;
+        let state = world.disk.state(&id).ok_or("a session has no record")?;
         outcome.state = Some(state.name());
         if state.is_in_transit() {
             return Err(format!("it was left {}", state.name()));

@@ -225,13 +225,13 @@ impl Catalog for DiskStorage {
     }
 
     fn record(&self, id: &SessionId) -> Result<Option<(Stamp, SessionRecord)>, StorageError> {
-        self.universe.request(self.number, Holding::Nothing, |world| world.disk.versioned_record(id))
+        self.universe.request(self.number, Holding::Nothing, |world| world.disk.record(id))
     }
 
     fn list(&self, filter: &Filter) -> Result<Vec<Listed>, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
             let summaries = world.sessions().into_iter().rev().filter_map(|id| {
-                let (stamp, record) = world.disk.versioned_record(&id)?;
+                let (stamp, record) = world.disk.record(&id)?;
                 let is_wanted = filter.state.is_none_or(|state| state == record.state)
                     && filter.ended_outside.is_none_or(|(before, after)| {
                         record.ended.is_some_and(|ended| ended <= before || ended > after)
@@ -246,7 +246,7 @@ impl Catalog for DiskStorage {
     fn hold(&self, id: &SessionId) -> Result<bool, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
             let me = self.number;
-            let is_over = world.disk.record(id).is_some_and(|record| record.state.is_over());
+            let is_over = world.disk.state(id).is_some_and(|state| state.is_over());
             let Some(server) = world.disk.sessions.get(id).map(|kept| kept.server) else { return false };
             if !is_over && server != Some(me) && !world.is_lost(server) {
                 return false;
@@ -315,7 +315,7 @@ impl Catalog for DiskStorage {
 
     fn remove(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
-            let is_as_judged = world.disk.versioned_record(id).is_some_and(|(stamp, _)| stamp == expected);
+            let is_as_judged = world.disk.is_unchanged(id, expected);
             if is_as_judged {
                 world.disk.remove(id);
             }
@@ -325,7 +325,7 @@ impl Catalog for DiskStorage {
 
     fn clear(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
-            let is_as_judged = world.disk.versioned_record(id).is_some_and(|(stamp, _)| stamp == expected);
+            let is_as_judged = world.disk.is_unchanged(id, expected);
             if is_as_judged {
                 world.disk.clear(id);
             }
@@ -343,8 +343,7 @@ impl World {
         }
         let mut claimed = Vec::new();
         for id in self.sessions() {
-            if only.is_some_and(|only| *only != id) || self.disk.record(&id).is_none_or(|record| record.state.is_over())
-            {
+            if only.is_some_and(|only| *only != id) || self.disk.state(&id).is_none_or(|state| state.is_over()) {
                 continue;
             }
             let Some(kept) = self.disk.sessions.get(&id) else { continue };
@@ -376,7 +375,7 @@ impl World {
     }
 
     fn is_served(&self, id: &SessionId) -> bool {
-        let is_over = self.disk.record(id).is_none_or(|record| record.state.is_over());
+        let is_over = self.disk.state(id).is_none_or(|state| state.is_over());
         !is_over && self.disk.sessions.get(id).is_some_and(|kept| !self.is_lost(kept.server))
     }
 
@@ -384,7 +383,7 @@ impl World {
         let mut agenda = Agenda::default();
         for id in self.sessions() {
             let Some(kept) = self.disk.sessions.get(&id).filter(|kept| kept.server == Some(me)) else { continue };
-            let is_over = self.disk.record(&id).is_none_or(|record| record.state.is_over());
+            let is_over = self.disk.state(&id).is_none_or(|state| state.is_over());
             // One that has only begun may be on its way to others, and nothing can be due in it.
             let has_begun = kept.log.len() > 1;
             let times = kept.rows.values().filter_map(|row| match row.due {

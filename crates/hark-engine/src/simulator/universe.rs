@@ -233,7 +233,7 @@ impl Universe {
     fn is_done(&self) -> bool {
         let world = self.world();
         let (sessions, wanted) = (world.sessions(), world.disturbances.sessions);
-        let is_over = |id| world.disk.record(id).is_some_and(|record| record.state.is_over());
+        let is_over = |id| world.disk.state(id).is_some_and(|state| state.is_over());
         let ended = sessions.iter().all(is_over);
         drop(world);
         ended && sessions.len() as u64 >= wanted && sessions.iter().all(|id| self.is_all_done_to(id))
@@ -508,7 +508,7 @@ impl World {
     /// What is there when nothing happens any more.
     fn describe(&self) -> String {
         let sessions = self.disk.sessions.iter().map(|(id, kept)| {
-            let state = self.disk.record(id).map(|record| record.state);
+            let state = self.disk.state(id);
             let rows: Vec<_> = kept.rows.keys().collect();
             format!("\n  {state:?}, served by {:?}: {rows:?}", kept.server)
         });
