@@ -14,7 +14,7 @@ pub enum SuspendAt {
     Never,
     /// Before each turn, and at every effect that ends one.
     Effects,
-    /// After every one of a thread's first 10,000 instructions, then at random ones.
+    /// After every one of a thread's first 10,000 instructions, then at random ones; more seldom if it is large.
     Instructions {
         /// What the random places are drawn from, together with the thread's number.
         seed: u64,
@@ -28,9 +28,10 @@ const EVERY_INSTRUCTION: u64 = 10_000;
 /// instructions, and ten million take 17,000 suspensions.
 const GAP_GROWTH: u64 = 2_000;
 
-/// After so many at random places, large threads are suspended more seldom: a suspension must be paid for by as many
-/// instructions as it writes units of [`PAID_BYTES`].
-const UNPAID_SUSPENSIONS: u64 = 1_000;
+/// Once a thread has written so much, it is suspended more seldom the larger it is: a suspension must be paid for by as
+/// many instructions as it writes units of [`PAID_BYTES`]. A thread of 400 bytes gets through its first 10,000
+/// instructions before; of one whose stack grows by a record every few instructions, the first thousand or so are enough.
+const UNPAID_BYTES: u64 = 4_000_000;
 const PAID_BYTES: u64 = 16;
 
 /// How far a thread's suspensions between instructions have come.
@@ -39,25 +40,29 @@ pub(crate) struct Suspensions {
     random: Sequence,
     /// How many instructions it has run.
     instructions: u64,
-    /// How often it was suspended past the first instructions.
-    at_random: u64,
-    /// The size of its last snapshot.
-    bytes: u64,
+    /// The size of its last snapshot, and of all of them.
+    last_bytes: u64,
+    total_bytes: u64,
 }
 
 impl Suspensions {
     pub fn new(seed: u64, thread: u64) -> Suspensions {
         let random = Sequence::new(seed ^ thread.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        Suspensions { random, instructions: 0, at_random: 0, bytes: 0 }
+        Suspensions { random, instructions: 0, last_bytes: 0, total_bytes: 0 }
     }
 
     /// How many instructions to run until the next suspension.
     fn gap(&mut self) -> u64 {
-        let Some(past) = self.instructions.checked_sub(EVERY_INSTRUCTION) else { return 1 };
-        self.at_random += 1;
+        let past = self.instructions.saturating_sub(EVERY_INSTRUCTION);
         let widest = 1 + 2 * past / GAP_GROWTH;
         let gap = 1 + self.random.next() % widest;
-        if self.at_random <= UNPAID_SUSPENSIONS { gap } else { gap.max(self.bytes / PAID_BYTES) }
+        if self.total_bytes <= UNPAID_BYTES { gap } else { gap.max(self.last_bytes / PAID_BYTES) }
+    }
+
+    /// The thread was suspended, which took so many bytes.
+    fn note(&mut self, bytes: u64) {
+        self.last_bytes = bytes;
+        self.total_bytes += bytes;
     }
 }
 
@@ -78,7 +83,7 @@ pub(crate) fn run(
             return effect;
         }
         match rewrite(thread, program) {
-            Ok(bytes) => suspensions.bytes = bytes,
+            Ok(bytes) => suspensions.note(bytes),
             Err(error) => return Effect::Failed(error),
         }
         left = left.saturating_sub(gap);
@@ -113,39 +118,41 @@ pub(crate) fn rewrite(thread: &mut Thread, program: &Program) -> Result<u64, Box
 mod tests {
     use super::*;
 
-    fn suspensions_within(instructions: u64) -> u64 {
+    /// How often a thread of this size is suspended within so many instructions.
+    fn suspensions_within(instructions: u64, bytes: u64) -> u64 {
         let mut suspensions = Suspensions::new(1, 0);
+        let mut times = 0;
         while suspensions.instructions < instructions {
             suspensions.instructions += suspensions.gap();
+            suspensions.note(bytes);
+            times += 1;
         }
-        suspensions.at_random
+        times
     }
 
     #[test]
     fn the_first_instructions_are_each_suspended() {
-        let mut suspensions = Suspensions::new(1, 0);
-        for _ in 0..EVERY_INSTRUCTION {
-            assert_eq!(suspensions.gap(), 1);
-            suspensions.instructions += 1;
-        }
-        assert_eq!(suspensions.at_random, 0);
+        assert_eq!(suspensions_within(EVERY_INSTRUCTION, 400), EVERY_INSTRUCTION);
     }
 
     #[test]
     fn a_thread_that_goes_on_is_suspended_a_thousand_times_more() {
-        assert!(suspensions_within(12_000) >= 1_000);
-        let many = suspensions_within(10_000_000);
-        assert!((10_000..25_000).contains(&many), "{many}");
+        assert!(suspensions_within(12_000, 100) >= EVERY_INSTRUCTION + 1_000);
+        let many = suspensions_within(10_000_000, 100);
+        assert!((20_000..35_000).contains(&many), "{many}");
     }
 
     #[test]
     fn a_large_thread_pays_for_its_suspensions() {
         let mut suspensions = Suspensions::new(1, 0);
-        suspensions.instructions = EVERY_INSTRUCTION;
-        suspensions.bytes = 1 << 20;
-        let gaps: Vec<u64> = (0..UNPAID_SUSPENSIONS + 1).map(|_| suspensions.gap()).collect();
-        assert_eq!(gaps.first(), Some(&1));
-        assert_eq!(gaps.last(), Some(&((1 << 20) / PAID_BYTES)));
+        let bytes = UNPAID_BYTES / 10;
+        let gaps: Vec<u64> = std::iter::repeat_with(|| {
+            suspensions.note(bytes);
+            suspensions.gap()
+        })
+        .take(12)
+        .collect();
+        assert_eq!(gaps, [[1; 10].as_slice(), &[bytes / PAID_BYTES; 2]].concat());
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub struct Run {
 pub enum SuspendAt {
     /// At each effect.
     Effects,
-    /// After each instruction; past the first 10,000 at random ones.
+    /// After each instruction; past the first 10,000, and if threads are large, after some.
     Instructions,
 }
 
