@@ -5,7 +5,7 @@
 
 A time is the user and system CPU time of the whole process on one core, the median of 5 runs, in which the languages
 take turns (one that takes longer than 3 seconds has one turn only); for `threads` and `hello` it is wall time, and `threads` may use every core. A memory is the largest resident
-size. Hark is compared with Lua 5.4, or with CPython where the table says so. All languages must print the same.
+size. Hark is compared with Lua 5.4, or with CPython where the table says so, or with another program of its own. All must print the same.
 """
 import argparse
 import ctypes
@@ -33,7 +33,7 @@ class Row:
 
     program: str
     title: str
-    unit: str  # "x Lua", "x CPython", "s", "ms" or "MB"
+    unit: str  # "x Lua", "x CPython", "x PROGRAM.hk", "s", "ms" or "MB"
     at_most: float
     aim: float
     wall: bool = False
@@ -47,11 +47,16 @@ class Row:
     def reference(self):
         return self.unit[2:] if self.unit.startswith("x ") else None
 
+    def file(self, name, ending):
+        """The program that a language, or Hark for comparison, runs; none if it has none."""
+        path = PROGRAMS / (name if name.endswith(".hk") else f"{self.program}.{ending}")
+        return path if path.exists() else None
+
 
 ROWS = [
     Row("fib", "fib(32), recursive", "x Lua", 1.0, 0.7),
     Row("sum", "sum of 1 to 10,000,000, tail call", "x Lua", 1.0, 0.6),
-    Row("pipeline", "map, filter, reduce over 1,000,000", "x Lua", 1.5, 1.0),
+    Row("pipeline", "map, filter, reduce over 1,000,000", "x Lua", 1.5, 0.9),
     Row("prelude", "the prelude's map, filter, reduce over 1,000,000", "x Lua", 1.2, 0.9),
     Row("lists", "1,000,000 appends, sum by nth", "x Lua", 2.0, 1.0),
     Row("mandelbrot", "Mandelbrot 400 x 400 x 50", "x Lua", 1.2, 0.9),
@@ -61,9 +66,12 @@ ROWS = [
     Row("sort", "sort of 1,000,000 integers", "x CPython", 1.5, 1.0),
     Row("join_split", "10 times join and split of 200,000 pieces", "x CPython", 1.0, 0.8),
     Row("format", "500,000 times format", "x CPython", 1.0, 0.8),
+    Row("closures", "5,000,000 closures made and called", "x Lua", 1.2, 1.0),
+    Row("try", "10,000,000 calls in a try without an error", "x calls.hk", 1.02, 1.0),
+    Row("raise", "1,000,000 errors raised and caught", "x CPython", 1.5, 1.0),
     Row("threads", "1,000,000 threads, 1,000 at a time", "s", 3.0, 1.0, wall=True, cores=2),
-    Row("hello", "hello, wall time", "ms", 5.0, 2.0, wall=True),
-    Row("hello", "hello, memory", "MB", 10.0, 5.0, memory=True),
+    Row("hello", "hello, wall time", "ms", 2.0, 1.5, wall=True),
+    Row("hello", "hello, memory", "MB", 6.0, 5.0, memory=True),
     Row("million", "list of 1,000,000 small integers, memory", "MB", 32.0, 32.0, memory=True, beyond_hello=True),
 ]
 
@@ -125,8 +133,9 @@ def measure_memory(command):
 
 def measure(row, peers, runs):
     """Each language's median for a row; the languages take turns."""
-    peers = [(name, command + [str(PROGRAMS / f"{row.program}.{ending}")]) for name, command, ending in peers
-             if (PROGRAMS / f"{row.program}.{ending}").exists()]
+    if row.reference() and row.reference().endswith(".hk"):
+        peers = [*peers, (row.reference(), peers[0][1], "hk")]
+    peers = [(name, command + [str(file)]) for name, command, ending in peers if (file := row.file(name, ending))]
     os.sched_setaffinity(0, available_cores(row.cores))
     samples, printed = {name: [] for name, _ in peers}, {}
     for _ in range(runs):
@@ -168,7 +177,7 @@ def shown(row, value):
 
 def table(results):
     """The results as lines of text."""
-    names = list(dict.fromkeys(name for result in results for name in result["medians"]))
+    names = list(dict.fromkeys(name for result in results for name in result["medians"] if not name.endswith(".hk")))
     lines = [["", *names, "Hark is", "at most", "aim", ""]]
     for result in results:
         row, judged = result["row"], result["judged"]
