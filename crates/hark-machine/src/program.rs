@@ -72,6 +72,8 @@ pub(crate) struct Code {
     /// For each instruction that a block begins with, its first operation. (What brings the block before it to its end
     /// stands at the same instruction, but is not for those who come another way.)
     pub starts: HashMap<u32, u32>,
+    /// How many operations there are before those that only errors lead to. Both parts are in the order of the portable code.
+    pub usual: usize,
     /// What its loop comes to, if it only counts.
     pub counting: Option<Counting>,
     pub analysis: Analysis,
@@ -97,8 +99,12 @@ impl Code {
             let point = self.points.get(*start as usize)?;
             return (point.instruction == instruction).then_some(*start as usize);
         }
-        let index = self.points.partition_point(|point| point.instruction < instruction);
-        self.points.get(index).filter(|point| point.instruction == instruction).map(|_| index)
+        let (usual, rare) = self.points.split_at(self.usual);
+        let place_in = |points: &[Point]| {
+            let index = points.partition_point(|point| point.instruction < instruction);
+            points.get(index).filter(|point| point.instruction == instruction).map(|_| index)
+        };
+        place_in(usual).or_else(|| place_in(rare).map(|index| self.usual + index))
     }
 
     /// Whether a portable instruction begins with this operation: a thread that is written down here and read back

@@ -386,6 +386,19 @@ impl Analysis {
         live
     }
 
+    /// For each block, whether it can be reached without an error.
+    pub fn reached_without_errors(&self) -> Vec<bool> {
+        let mut reached = vec![false; self.blocks.len()];
+        reached[0] = true;
+        // Jumps lead onwards.
+        for (index, block) in self.blocks.iter().enumerate() {
+            if reached[index] {
+                block.successors.iter().for_each(|successor| reached[*successor] = true);
+            }
+        }
+        reached
+    }
+
     /// Whether the handler of a block reads a local, so that it keeps its value all through the block.
     pub fn is_kept(&self, block: usize, local: u32) -> bool {
         self.blocks[block].handler.is_some_and(|handler| self.blocks[handler].live_in.contains(local))

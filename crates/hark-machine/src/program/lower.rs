@@ -81,6 +81,12 @@ pub(super) struct Lowering<'a> {
     own_base: Register,
     /// The block and the portable instruction that are being lowered.
     block: usize,
+    /// Where the block begins whose operations come next.
+    next_start: Option<u32>,
+    /// Whether the block ends with a jump to just there, which needs no operation.
+    falls_through: bool,
+    /// How many operations there are before those that only errors lead to.
+    usual: usize,
     at: u32,
     /// For each operation, whether its `target` is a portable instruction that must become an operation's index.
     unresolved: Vec<usize>,
@@ -118,6 +124,9 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
         unchanged_below: 0,
         own_base,
         block: 0,
+        next_start: None,
+        falls_through: false,
+        usual: 0,
         at: 0,
         unresolved: Vec::new(),
         starts: HashMap::new(),
@@ -137,6 +146,7 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
         unresolved,
         starts,
         counting,
+        usual,
         ..
     } = lowering;
     for index in unresolved {
@@ -164,6 +174,7 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
         handlers,
         layouts,
         starts,
+        usual,
         counting,
         analysis,
     };
@@ -207,9 +218,32 @@ impl Lowering<'_> {
                 self.set_flag(local, false);
             }
         }
-        for index in 0..self.analysis.blocks.len() {
-            self.lower_block(index);
+        let (mut order, usual) = self.order_of_blocks();
+        order.push(self.analysis.blocks.len());
+        for (position, pair) in order.windows(2).enumerate() {
+            if position == usual {
+                self.usual = self.operations.len();
+            }
+            self.next_start = self.analysis.blocks.get(pair[1]).map(|next| next.start);
+            self.lower_block(pair[0]);
         }
+        if usual + 1 == order.len() {
+            self.usual = self.operations.len();
+        }
+    }
+
+    /// The blocks in the order of their operations, and how many come before those that only errors lead to. These stand
+    /// at the end, so that no jump leads around them where nothing is raised.
+    fn order_of_blocks(&self) -> (Vec<usize>, usize) {
+        let blocks = 0..self.analysis.blocks.len();
+        if self.form == Form::Plain || self.function.handlers.is_empty() {
+            return (blocks.clone().collect(), blocks.end);
+        }
+        let is_usual = self.analysis.reached_without_errors();
+        let (mut order, rare): (Vec<usize>, Vec<usize>) = blocks.partition(|block| is_usual[*block]);
+        let usual = order.len();
+        order.extend(rare);
+        (order, usual)
     }
 
     fn set_flag(&mut self, local: u32, is_bound: bool) {
@@ -250,12 +284,11 @@ impl Lowering<'_> {
         self.at = at;
         let ends = matches!(self.operations.last(), Some(last) if verify::is_end(last))
             && self.operations.len() > self.barrier;
-        if !ends {
+        if !std::mem::take(&mut self.falls_through) && !ends {
             self.materialize_all();
-            // A block that makes no operation at all needs one for its way on, if the next block is not the next
-            // in the code.
-            let next = self.analysis.blocks.get(index + 1).map(|next| next.start);
-            if next != Some(at) {
+            // A block that makes no operation at all needs one for its way on, if the block that comes next is not the
+            // next in the code.
+            if self.next_start != Some(at) {
                 self.jump_to(at);
             }
         }

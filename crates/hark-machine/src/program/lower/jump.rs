@@ -18,7 +18,10 @@ impl Lowering<'_> {
             self.lower_return();
         } else {
             self.materialize_all();
-            self.jump_to(target);
+            self.falls_through = self.form == Form::Fused && self.next_start == Some(target);
+            if !self.falls_through {
+                self.jump_to(target);
+            }
             self.leave_block();
         }
     }
