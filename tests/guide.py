@@ -3,9 +3,10 @@
 
 Each ```hark block of docs/guide that has `//!` lines is a program as tests/programs/README.md describes; any other one
 must compile. A word after the language, as in ```hark orders.hk or ```python src/bank.py, is the file to save the block
-in, in a folder that the page has for itself. What a block ```console run shows as typed is typed there, into a new shell,
-and must print what is below it; `...` stands for anything. A line `BODY => VALUE` of a block ```examples is a function's body
-and what it gives, as a literal of Hark's; `BODY => error "KIND"` is one that raises.
+in, in a folder that the page has for itself; those of testing.md are tested by `hark test`. What a block ```console run
+shows as typed is typed there, into a new shell, and must print what is below it; `...` stands for anything. A line
+`BODY => VALUE` of a block ```examples is a function's body and what it gives, as a literal of Hark's; `BODY => error "KIND"` is
+one that raises.
 """
 import json
 import os
@@ -27,8 +28,11 @@ MARK = "=== next ==="
 KILLED = re.compile(r"^\S*bash: line \d+: +\d+ Killed.*$", re.MULTILINE)
 
 
-def failures_of(hark, path):
+def failures_of(hark, path, is_tested):
     """How many things a program claims, and what of it does not hold."""
+    if is_tested:
+        done = subprocess.run([hark, "test", "-q", path], capture_output=True, text=True, timeout=60)
+        return 1, [f"{path.name}:\n{done.stdout}{done.stderr}"] if done.returncode else []
     runs = conformance.runs_of(path, False)
     if runs:
         failures = [failure for run in runs for failure in conformance.failures_of(hark, run, [], dict(os.environ))]
@@ -111,7 +115,7 @@ def main():
                     path.parent.mkdir(exist_ok=True)
                     path.write_text(text)
                     if language == "hark":
-                        count, failures = failures_of(hark, path)
+                        count, failures = failures_of(hark, path, page.stem == "testing")
                 total += count
                 failed += len(failures)
                 for failure in failures:

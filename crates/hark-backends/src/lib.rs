@@ -3,5 +3,7 @@
 pub mod invoker;
 pub mod storage;
 mod surroundings;
+mod virtual_time;
 
 pub use surroundings::System;
+pub use virtual_time::{RealTime, VirtualTime};

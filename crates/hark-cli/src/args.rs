@@ -44,6 +44,8 @@ pub enum Command {
     Asm(Asm),
     /// Print everything that is wrong with a program, without running it
     Check(Check),
+    /// Run the cases of programs: their `//!` lines, and functions named `test_...`
+    Test(Test),
     /// Make a new project in this folder: hark.toml, service.hk, src, requirements.txt, .gitignore
     Init(Init),
     /// Make the project's Python environment, .venv, from its requirements.txt

@@ -16,6 +16,7 @@ pub mod run;
 pub mod sessions;
 pub mod show;
 pub mod sync;
+pub mod test;
 pub mod transfer;
 pub mod worker;
 

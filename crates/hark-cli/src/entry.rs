@@ -16,7 +16,7 @@ const LISTED_MAX: usize = 20;
 pub struct Entry {
     /// The function.
     pub callee: Value,
-    /// Its arguments, all of them strings.
+    /// Its arguments. Those of a command line are strings.
     pub arguments: Vec<Value>,
 }
 
@@ -26,11 +26,18 @@ impl Entry {
     /// # Errors
     /// If there is none, or it takes others.
     pub fn new(executable: &Executable, function: &str, words: &[OsString]) -> Result<Entry, Failure> {
-        let binding = executable.binding(function).filter(|binding| is_of_program(executable, *binding));
-        let Some(binding) = binding else {
-            return Err(no_function(executable, function));
-        };
+        // Without the function nobody asks about its arguments.
+        binding_of(executable, function)?;
         let arguments = words.iter().enumerate().map(argument).collect::<Result<Vec<Value>, Failure>>()?;
+        Entry::with_values(executable, function, arguments)
+    }
+
+    /// The same with arguments that are values already.
+    ///
+    /// # Errors
+    /// If there is none, or it takes others.
+    pub fn with_values(executable: &Executable, function: &str, arguments: Vec<Value>) -> Result<Entry, Failure> {
+        let binding = binding_of(executable, function)?;
         let callee = match binding {
             Binding::Function(index) => {
                 let parameters = &executable.functions[index.0 as usize].parameters;
@@ -52,6 +59,11 @@ impl Entry {
         };
         Ok(Entry { callee, arguments })
     }
+}
+
+fn binding_of(executable: &Executable, function: &str) -> Result<Binding, Failure> {
+    let binding = executable.binding(function).filter(|binding| is_of_program(executable, *binding));
+    binding.ok_or_else(|| no_function(executable, function))
 }
 
 fn argument((index, word): (usize, &OsString)) -> Result<Value, Failure> {

@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         Command::Run(wanted) => commands::run::run(wanted),
         Command::Asm(wanted) => commands::asm::asm(wanted),
         Command::Check(wanted) => commands::check::check(wanted),
+        Command::Test(wanted) => commands::test::test(wanted),
         Command::Init(wanted) => commands::init::init(wanted),
         Command::Sync(wanted) => commands::sync::sync(wanted),
         Command::Sessions(wanted) => commands::sessions::sessions(wanted),

@@ -12,7 +12,7 @@ use crate::render::{Count, Label, Lines, Notice, Paint, Severity, Style, draw_no
 use crate::report::Json;
 
 /// What the compiler made of a program.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Compiled {
     /// Nothing if it was rejected.
     pub executable: Option<Executable>,
@@ -44,6 +44,17 @@ impl Compiled {
     pub fn into_executable(self) -> Result<Executable, Failure> {
         self.tell(Style::for_stderr());
         self.executable.ok_or(Failure::Rejected)
+    }
+
+    /// The errors or warnings: their messages, lines and columns.
+    pub fn said(&self, severity: hark_compiler::Severity) -> Vec<(&str, u32, u32)> {
+        let lines = Lines::new(&self.sources);
+        let of_severity = self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity);
+        let said = of_severity.map(|diagnostic| {
+            let place = lines.location(diagnostic.span().start);
+            (diagnostic.message.as_str(), place.line, place.column)
+        });
+        said.collect()
     }
 
     /// Shows the diagnostics, if there are any.

@@ -20,7 +20,7 @@ use crate::trust;
 const SOURCE_BYTES_MAX: usize = u32::MAX as usize;
 
 /// A project's folder and settings.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Project {
     /// Canonical.
     pub folder: PathBuf,

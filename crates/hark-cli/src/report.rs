@@ -48,7 +48,8 @@ pub fn write_no_diagnostics<W: Write>(json: &mut Json<W>) -> io::Result<()> {
     json.close(']')
 }
 
-fn write_output<W: Write>(items: &[OutputItem], json: &mut Json<W>) -> io::Result<()> {
+/// Writes `"output": [...]`.
+pub fn write_output<W: Write>(items: &[OutputItem], json: &mut Json<W>) -> io::Result<()> {
     json.key("output")?;
     json.open('[')?;
     for item in items {
@@ -61,7 +62,8 @@ fn write_output<W: Write>(items: &[OutputItem], json: &mut Json<W>) -> io::Resul
     json.close(']')
 }
 
-fn write_errors<W: Write>(errors: &[SessionError], executable: &Executable, json: &mut Json<W>) -> io::Result<()> {
+/// Writes `"errors": [...]`.
+pub fn write_errors<W: Write>(errors: &[SessionError], executable: &Executable, json: &mut Json<W>) -> io::Result<()> {
     json.key("errors")?;
     json.open('[')?;
     // Most sessions have none, and then nobody needs to know where lines begin.
@@ -198,4 +200,12 @@ fn write_between(
         .and_then(|()| json.close(close))
         .and_then(|()| json.finish().map(drop))
         .map_err(Failure::Output)
+}
+
+/// A value as its JSON reads again, if that is not nested too deeply for a person's eyes.
+pub fn json_of(value: &hark_machine::Value, executable: &Executable) -> Option<hark_machine::Value> {
+    let mut json = Json::new(Vec::new());
+    write_value(value, executable, &mut json).ok()?;
+    let text = String::from_utf8(json.finish().ok()?).ok()?;
+    crate::value::from_json(&text).ok()
 }

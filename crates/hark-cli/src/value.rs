@@ -39,6 +39,16 @@ pub fn from_json(text: &str) -> Result<Value, Failure> {
     })
 }
 
+/// The value that a text begins with, and what follows it.
+///
+/// # Errors
+/// If it begins with no JSON; the message says why.
+pub fn leading_json(text: &str) -> Result<(Value, &str), String> {
+    let mut reader = Reader { text, at: 0 };
+    let value = reader.value(DEPTH_MAX)?;
+    Ok((value, reader.rest()))
+}
+
 /// A text under way.
 struct Reader<'t> {
     text: &'t str,

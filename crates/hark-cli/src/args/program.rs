@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -100,6 +101,53 @@ pub struct Check {
     pub no_python: bool,
     #[command(flatten)]
     pub config: ConfigFile,
+}
+
+/// `hark test`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark test                     the cases of all programs of the project
+  hark test shop.hk lib         those of a file, and of all in a folder
+  hark test -k refund           those with `refund` in their names
+
+A case is a line `//! f(1) => 2` of a program, or a function `test_...` without parameters.
+
+Exit status: 0 all passed, 1 one failed, 2 a wrong command line, or there is nothing to test.")]
+pub struct Test {
+    /// Programs, and folders of them. Without any: all programs of the project
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
+    pub files: Vec<PathBuf>,
+    /// Only the cases that have this in `FILE: NAME`
+    #[arg(short = 'k', long = "filter", value_name = "SUBSTRING")]
+    pub filter: Option<String>,
+    /// Print which cases there are, and run none
+    #[arg(long)]
+    pub list: bool,
+    /// Print only the cases that failed, and how many
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Stop after the first case that failed
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// How long a case may take, in real time
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub timeout: Duration,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Also write the results to this file, as JUnit's XML
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub junit: Option<PathBuf>,
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// A time of more than nothing.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.ok_or_else(|| "it must be a number of seconds above 0".to_owned())
 }
 
 /// `hark init`

@@ -29,7 +29,7 @@ pub struct Style {
 }
 
 impl Style {
-    #[cfg(test)]
+    /// For what is no terminal.
     pub const PLAIN: Style = Style { colored: false };
     #[cfg(test)]
     pub const COLORED: Style = Style { colored: true };

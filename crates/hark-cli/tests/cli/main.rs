@@ -30,3 +30,5 @@ mod shortages;
 mod strangers;
 mod streams;
 mod sync;
+mod testing;
+mod testing_stubs;

@@ -1,0 +1,158 @@
+//! A program with its cases: compiled once, whatever it has of them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hark_bytecode::{Binding, Executable};
+use hark_machine::Program;
+
+use super::lines::{self, CallLines, Line, Rejection, Settled};
+use super::stubs::{self, Answers};
+use crate::failure::{Failure, Problem, draw_problems};
+use crate::program::Compiled;
+use crate::project::{self, Project};
+use crate::render::{self, Style};
+
+/// How functions are named that are tests.
+const TEST_PREFIX: &str = "test_";
+
+/// A program and its cases.
+pub struct Suite {
+    /// The program's path, as the user would write it.
+    pub file: String,
+    /// The project that it belongs to.
+    pub project: Project,
+    /// What the compiler said.
+    pub compiled: Compiled,
+    /// The program, if it was not rejected.
+    pub program: Option<Arc<Program>>,
+    /// What stubs answer.
+    pub answers: Arc<Answers>,
+    /// The promises that are settled.
+    pub settled: Arc<Vec<Line<Settled>>>,
+    /// What is to be run, in the order of the text.
+    pub cases: Vec<Case>,
+}
+
+/// One thing to test.
+pub struct Case {
+    /// What it is called.
+    pub name: String,
+    /// The line where it is written, from 1.
+    pub line: u32,
+    /// What it is.
+    pub what: What,
+}
+
+/// What a case is.
+pub enum What {
+    /// A call that `//!` lines are about.
+    Call(CallLines),
+    /// A function that must return.
+    Function(String),
+    /// The compiler rejects the program.
+    Rejected(Vec<Line<Rejection>>),
+    /// The file cannot be tested, as this text says.
+    Unusable(String),
+}
+
+impl Suite {
+    /// Reads a program and finds its cases.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or its project's settings are wrong.
+    pub fn load(path: &Path, config: Option<&Path>) -> Result<Suite, Failure> {
+        let mut loaded = project::load(Some(path), config)?;
+        let lines = lines::read_lines(&loaded.source);
+        let mut suite = Suite {
+            file: loaded.source.path.to_string(),
+            compiled: Compiled::default(),
+            program: None,
+            answers: Arc::default(),
+            settled: Arc::new(lines.settled),
+            cases: Vec::new(),
+            project: Project::default(),
+        };
+        let is_test = |text: &str| text.contains(TEST_PREFIX);
+        if lines.problems.is_empty()
+            && lines.calls.is_empty()
+            && lines.rejected.is_empty()
+            && !is_test(&loaded.source.text)
+        {
+            return Ok(suite);
+        }
+        suite.compiled = Compiled::new(&mut loaded);
+        let unusable = |problems: &[Problem]| {
+            problems
+                .iter()
+                .map(|problem| {
+                    let mut text = String::new();
+                    draw_problems(&loaded.source, std::slice::from_ref(problem), Style::for_stdout(), &mut text);
+                    // It is counted with the others.
+                    let end = text.trim_end().rfind('\n').map_or(0, |end| end + 1);
+                    text.truncate(end);
+                    let line = loaded.source.location(problem.span.start).line;
+                    Case { name: format!("line {line}"), line, what: What::Unusable(text) }
+                })
+                .collect()
+        };
+        if !lines.problems.is_empty() {
+            suite.cases = unusable(&lines.problems);
+            return Ok(suite);
+        }
+        let mut executable = suite.compiled.executable.take();
+        if let Some(executable) = &mut executable {
+            match stubs::apply(&lines.stubs, executable) {
+                Ok(answers) => suite.answers = Arc::new(answers),
+                Err(problems) => {
+                    suite.cases = unusable(&problems);
+                    return Ok(suite);
+                }
+            }
+        }
+        suite.add_cases(lines.calls, lines.rejected, executable.as_ref());
+        if let Some(executable) = executable {
+            let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
+            suite.program = Some(Arc::new(program));
+        }
+        suite.project = loaded.project;
+        Ok(suite)
+    }
+
+    fn add_cases(&mut self, calls: Vec<CallLines>, rejected: Vec<Line<Rejection>>, executable: Option<&Executable>) {
+        if let Some(first) = rejected.first() {
+            let line = first.number;
+            self.cases.push(Case { name: "rejected".to_owned(), line, what: What::Rejected(rejected) });
+        } else if executable.is_none() {
+            let text = self.compiled.drawn(Style::for_stdout());
+            self.cases.push(Case { name: "compiles".to_owned(), line: 1, what: What::Unusable(text) });
+            return;
+        }
+        if let Some(executable) = executable {
+            for (name, line) in tests(executable) {
+                if !calls.iter().any(|call| call.function == name && call.arguments.is_empty()) {
+                    self.cases.push(Case { name: name.clone(), line, what: What::Function(name) });
+                }
+            }
+        }
+        let of_call = |call: CallLines| Case { name: call.text.clone(), line: call.number, what: What::Call(call) };
+        self.cases.extend(calls.into_iter().map(of_call));
+        self.cases.sort_by_key(|case| case.line);
+    }
+}
+
+/// The functions of the main file that are tests, with their lines.
+fn tests(executable: &Executable) -> Vec<(String, u32)> {
+    let lines = render::Lines::new(&executable.sources);
+    let is_test = |(name, binding): &(hark_bytecode::NameIndex, Binding)| {
+        let name = executable.name(*name);
+        let Binding::Function(index) = binding else { return None };
+        let function = &executable.functions[index.0 as usize];
+        let is_of_main = executable.sources.index_at(function.span.start) == Some(0);
+        // A stub may have put a function in the place of an import that has such a name.
+        let is_own = *function.name == *name;
+        let is_test = name.starts_with(TEST_PREFIX) && function.parameters.is_empty() && is_of_main && is_own;
+        is_test.then(|| (name.to_owned(), lines.location(function.span.start).line))
+    };
+    executable.bindings.iter().filter_map(is_test).collect()
+}

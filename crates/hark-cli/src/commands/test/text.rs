@@ -1,0 +1,77 @@
+//! The results of cases, for people.
+
+use super::runner::Outcome;
+use super::verdict::printed;
+use crate::render::{Lines, Paint, Style, draw_error, escape};
+
+/// How far what belongs to a case is indented.
+const INDENT: &str = "        ";
+
+/// So many characters of what a case printed are shown.
+const PRINTED_MAX: usize = 10_000;
+
+/// A line that says how a case went, and below it what was wrong.
+pub fn drawn(outcome: &Outcome, style: Style) -> String {
+    let mut out = String::new();
+    if outcome.is_passed() {
+        style.push(&mut out, Paint::Dim, "passed");
+    } else {
+        style.push(&mut out, Paint::Error, "FAILED");
+    }
+    out.push_str(&format!("  {}\n", place_and_name(&outcome.file, outcome.line, &outcome.name)));
+    if outcome.is_passed() {
+        return out;
+    }
+    for fault in &outcome.faults {
+        let place = if fault.line == outcome.line { String::new() } else { format!(" (line {})", fault.line) };
+        part(&mut out, style, "expected", &format!("{}{place}", fault.expected));
+        part(&mut out, style, "got", &fault.got);
+    }
+    if let Some(problem) = &outcome.problem {
+        indented(&mut out, problem);
+    }
+    let text = printed(&outcome.output);
+    if !text.is_empty() {
+        style.push(&mut out, Paint::Strong, &format!("{INDENT}printed"));
+        out.push('\n');
+        for line in escape::cut(&text, PRINTED_MAX).lines() {
+            out.push_str(&format!("{INDENT}  {}\n", escape::printed_line(line)));
+        }
+    }
+    if let Some(program) = outcome.program.as_ref().filter(|_| !outcome.errors.is_empty()) {
+        let lines = Lines::new(&program.executable().sources);
+        for each in &outcome.errors {
+            let mut text = String::new();
+            draw_error(&each.error, &lines, style, &mut text);
+            indented(&mut out, &text);
+        }
+    }
+    out
+}
+
+/// How a case is named in lists: where it is, and what it is called.
+pub fn place_and_name(file: &str, line: u32, name: &str) -> String {
+    escape::line(&format!("{file}:{line}  {name}")).into_owned()
+}
+
+/// How many passed and failed.
+pub fn count(passed: usize, failed: usize) -> String {
+    format!("{passed} passed, {failed} failed")
+}
+
+fn part(out: &mut String, style: Style, title: &str, text: &str) {
+    let mut lines = text.lines();
+    style.push(out, Paint::Strong, &format!("{INDENT}{title:<8}"));
+    out.push_str(&format!("  {}\n", escape::line(lines.next().unwrap_or_default())));
+    for line in lines {
+        out.push_str(&format!("{INDENT}          {}\n", escape::line(line)));
+    }
+}
+
+/// A text that is drawn already.
+fn indented(out: &mut String, text: &str) {
+    for line in text.trim_end().lines() {
+        out.push_str(format!("{INDENT}{line}").trim_end());
+        out.push('\n');
+    }
+}

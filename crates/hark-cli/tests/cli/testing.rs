@@ -1,0 +1,249 @@
+//! `hark test`: its cases, its clock, what it prints and writes.
+
+use std::process::Command;
+
+use crate::harness::Folder;
+
+const SUMS: &str = r#"//! add(1, 2) => 3
+//! add("a", 'b') => "ab"
+//! add(1, "b") breaks "integer" "string"
+//! add(1, "b") breaks-kind "type"
+//! shown() prints "one\ntwo\n"
+//! shown() => {1: [true, null], "k": -1.5}
+fn add(a, b) { a + b }
+fn shown() { print("one"); print("two"); {1: [true, null], "k": -1.5} }
+fn test_addition() { assert_equal(add(1, 1), 2) }
+fn test_with_parameter(x) { error("this is no test") }
+"#;
+
+#[test]
+fn cases_pass() {
+    let folder = Folder::with("testing_cases_pass", SUMS);
+    let said = "passed  x.hk:1  add(1, 2)\npassed  x.hk:2  add(\"a\", 'b')\npassed  x.hk:3  add(1, \"b\")\npassed  x.hk:5  shown()\n\
+                passed  x.hk:9  test_addition\n5 passed, 0 failed\n";
+    folder.hark("test x.hk").is(0, said, "-- [TIME]\n");
+    folder.hark("test -q x.hk").is(0, "5 passed, 0 failed\n", "");
+    let listed =
+        "x.hk:1  add(1, 2)\nx.hk:2  add(\"a\", 'b')\nx.hk:3  add(1, \"b\")\nx.hk:5  shown()\nx.hk:9  test_addition\n";
+    folder.hark("test --list x.hk").is(0, listed, "");
+}
+
+#[test]
+fn what_failed_is_shown_with_what_came() {
+    let program = "//! sum() => 5\n//! sum() prints \"x\"\nfn sum() { print(\"adding\"); 4 }\n\
+                   //! load() => 1\nfn load() { error(\"no such order\") }\nfn test_equal() { assert_equal([1, \"a\"], [1, \"b\"]) }\n";
+    let folder = Folder::with("testing_what_failed", program);
+    let said = r#"FAILED  x.hk:1  sum()
+        expected  => 5
+        got       => 4
+        expected  prints "x" (line 2)
+        got       prints "adding\n"
+        printed
+          adding
+FAILED  x.hk:4  load()
+        expected  => 1
+        got       breaks "no such order", of kind "error"
+        traceback, the outermost call first:
+          thread 0, x.hk:5, in load
+              fn load() { error("no such order") }
+         --> x.hk:5:13
+        5 | fn load() { error("no such order") }
+          |             ^^^^^^^^^^^^^^^^^^^^^^
+        error: no such order
+FAILED  x.hk:6  test_equal
+        expected  returns
+        got       breaks "`assert_equal`: [1, \"a\"] does not equal [1, \"b\"]", of kind "error"
+        traceback, the outermost call first:
+          thread 0, x.hk:6, in test_equal
+              fn test_equal() { assert_equal([1, "a"], [1, "b"]) }
+         --> x.hk:6:19
+        6 | fn test_equal() { assert_equal([1, "a"], [1, "b"]) }
+          |                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        error: `assert_equal`: [1, "a"] does not equal [1, "b"]
+0 passed, 3 failed
+"#;
+    let run = folder.hark("test -q x.hk");
+    assert_eq!(run.stdout.replace(' ', ""), said.replace(' ', ""), "{run:#?}");
+    assert_eq!(run.status, 1);
+    let run = folder.hark("test -q --fail-fast x.hk");
+    assert!(run.stdout.ends_with("0 passed, 1 failed\n"), "{run:#?}");
+}
+
+#[test]
+fn time_jumps() {
+    let program = "//! week() => [604800.0, \"woken\"]\n\
+        fn week() { begun = now(); thread = async late(); sleep(604800); [now() - begun, await thread] }\n\
+        fn late() { sleep(86400); \"woken\" }\n\
+        //! deadline() => [true, 2592000.0]\n\
+        fn deadline() { begun = now(); late = try { await_for(promise(), 2592000) } catch { true }; [late, now() - begun] }\n\
+        //! short() => true\n\
+        fn short() { begun = now(); sleep(0.01); sleep(0.03); sleep(0.07); now() - begun >= 0.11 }\n\
+        //! order() => [\"b\", \"c\", \"a\"]\n\
+        fn order() { third = async after(3, \"a\"); first = async after(1, \"b\"); second = async after(2, \"c\");\n\
+          [nth(any([third, first, second]), 1), nth(any([third, second]), 1), await third] }\n\
+        fn after(seconds, x) { sleep(seconds); x }\n";
+    let folder = Folder::with("testing_time_jumps", program);
+    assert!(folder.hark("test -q x.hk --timeout 20").is_passed(4));
+}
+
+#[test]
+fn what_does_not_end_is_stopped() {
+    let program = "//! sleeps() => 1\nfn sleeps() { sleep(86400); sleeps() }\n//! runs() => 1\nfn runs() { runs() }\n//! ends() => 1\nfn ends() { 1 }\n";
+    let folder = Folder::with("testing_what_does_not_end", program);
+    let said = "FAILED  x.hk:1  sleeps()\n        after 100 years of its own time it had not ended\n\
+                FAILED  x.hk:3  runs()\n        it took longer than 0.5 s, and was stopped (`--timeout`)\n1 passed, 2 failed\n";
+    folder.hark("test -q x.hk --timeout 0.5").is(1, said, "");
+    assert_eq!(folder.hark("test x.hk --timeout 0").status, 2);
+}
+
+#[test]
+fn a_deadlock_is_an_error_like_any() {
+    let folder =
+        Folder::with("testing_deadlock", "//! main() breaks-kind \"deadlock\"\nfn main() { await promise() }\n");
+    assert!(folder.hark("test -q x.hk").is_passed(1));
+}
+
+#[test]
+fn each_run_takes_the_same_way() {
+    let program = "fn number(n) { sleep(random()); n }\n\
+        fn main() { each(map(range(20), lambda (n) { async number(n) }), lambda (f) { print(await f) }); print(random()); print(uuid()) }\n\
+        //! main() prints \"\"\n";
+    let folder = Folder::with("testing_same_way", program);
+    let printed = |_| folder.hark("test --json x.hk").json()["cases"][0]["faults"][0]["got"].to_string();
+    let runs: Vec<String> = (0..3).map(printed).collect();
+    assert!(runs[0] == runs[1] && runs[1] == runs[2] && runs[0].contains("19"), "{runs:?}");
+}
+
+#[test]
+fn a_line_that_cannot_be_read_is_an_error_with_its_place() {
+    let wrong = [
+        ("//! main() gives 4", "`gives` is nothing that can be expected of a call"),
+        ("//! main() print \"a\"", "did you mean `prints`?"),
+        ("//! main() => 1 + 1", "something to compute"),
+        ("//! main() => yes", "is neither JSON nor a literal of Hark"),
+        ("//! main(", "behind the call"),
+        ("//! main(x) => 1", "the arguments are no values"),
+        ("//! main() prints 4", "a text in quotes is needed here"),
+        ("//! main() errors many", "a number is needed here"),
+        ("//! main() traces [1]", "pairs `[THREAD, TEXT]`"),
+        ("//! a comment", "this line is none that `hark test` can read"),
+        ("//! rejectd \"x\"", "did you mean `rejected`?"),
+        ("//! rejected-at x", "a place is a line"),
+        ("//! only on sqlite", "`only` is followed by"),
+        ("//! stub f", "a stub is `stub NAME => VALUE`"),
+        ("//! resolve a => 1", "`resolve NAME/ID => VALUE`"),
+    ];
+    for (line, message) in wrong {
+        let folder = Folder::with("testing_unreadable", &format!("//! main() => 1\n  {line}\nfn main() {{ 1 }}\n"));
+        let run = folder.hark("test x.hk");
+        assert!(run.stdout.contains(message) && run.stdout.contains("x.hk:2"), "{line}: {run:#?}");
+        assert!(run.stdout.ends_with("0 passed, 1 failed\n") && run.status == 1, "{run:#?}");
+        // They are comments to anyone else.
+        assert_eq!(folder.hark("check x.hk").status, 0);
+    }
+}
+
+#[test]
+fn programs_may_be_expected_to_be_rejected() {
+    let folder = Folder::new("testing_rejected");
+    folder.write("a.hk", "//! rejected \"nope\"\n//! rejected-at 4\n//! rejected-times 1\nfn main() { nope() }\n");
+    folder.write("b.hk", "//! rejected \"nope\"\nfn main() { 1 }\n");
+    folder.write("c.hk", "//! main() => 1\nfn main() { nope }\n");
+    folder.write(
+        "d.hk",
+        "//! main() warns \"spare\"\n//! test_f() silent\nfn main() { spare = 1; 2 }\nfn test_f() { 1 }\n",
+    );
+    let run = folder.hark("test -q .");
+    assert!(run.stdout.contains("got       the program compiles"), "{run:#?}");
+    assert!(run.stdout.contains("FAILED  c.hk:1  compiles\n        error[HK0012]: nothing named `nope`"), "{run:#?}");
+    assert!(run.stdout.contains("got       line 3 warns: "), "{run:#?}");
+    assert!(run.stdout.ends_with("2 passed, 3 failed\n"), "{run:#?}");
+}
+
+#[test]
+fn a_function_that_is_not_there_fails_its_case_alone() {
+    let folder =
+        Folder::with("testing_no_function", "//! mian() => 1\n//! main() => 1\n//! main(2) => 1\nfn main() { 1 }\n");
+    let run = folder.hark("test -q x.hk");
+    assert!(run.stdout.contains("there is no function `mian` in x.hk") && run.stdout.contains("did you mean `main`?"));
+    assert!(run.stdout.contains("`main()` takes 0 arguments, but 1 was given"), "{run:#?}");
+    assert!(run.stdout.ends_with("1 passed, 2 failed\n"), "{run:#?}");
+}
+
+#[test]
+fn folders_are_walked_and_the_project_is_all_of_it() {
+    let folder = Folder::new("testing_folders");
+    folder.write("hark.toml", "");
+    folder.write("service.hk", "//! main() => 1\nfn main() { 1 }\n");
+    folder.write("lib/b.hk", "fn test_b() { 1 }\n");
+    folder.write("lib/a.hk", "//! f() => 2\nfn f() { 2 }\n");
+    folder.write("lib/none.hk", "fn f() { this is no program\n");
+    folder.write(".hark/x.hk", "//! f() => 2\nfn f() { 3 }\n");
+    folder.write("env/pyvenv.cfg", "");
+    folder.write("env/x.hk", "//! f() => 2\nfn f() { 3 }\n");
+    let all = "lib/a.hk:1  f()\nlib/b.hk:1  test_b\nservice.hk:1  main()\n";
+    folder.hark("test --list").is(0, all, "");
+    folder.hark("test --list -k test_").is(0, "lib/b.hk:1  test_b\n", "");
+    folder.hark("test --list lib/a.hk service.hk").is(0, "lib/a.hk:1  f()\nservice.hk:1  main()\n", "");
+    assert!(folder.hark("test -q").is_passed(3));
+    let mut below = folder.command(["test", "-q"]);
+    let run = folder.filtered(below.current_dir(folder.path().join("lib")).output().unwrap());
+    assert!(run.is_passed(3), "{run:#?}");
+}
+
+#[test]
+fn wrong_command_lines_have_status_2() {
+    let folder = Folder::with("testing_usage", "fn main() { 1 }\n");
+    let hint = "hint: a case is a line `//! f(1) => 2`, or a function `test_...` without parameters\n";
+    folder.hark("test x.hk").is(2, "", &format!("error: there is nothing to test in `x.hk`\n{hint}"));
+    folder.hark("test y.hk").is(2, "", "error: there is no file `y.hk`\n");
+    assert_eq!(folder.hark("test --jsn x.hk").status, 2);
+    folder.write("x.hk", SUMS);
+    folder.hark("test -k nope x.hk").is(2, "", &format!("error: no case in `x.hk` has `nope` in its name\n{hint}"));
+}
+
+#[test]
+fn results_are_json_and_xml_too() {
+    let program = "//! ok() => 1\n//! bad(\"<&'\\\"\") => \"]]>\"\nfn ok() { print(\"\\x1b[31m\\0 & <é☃>\"); 1 }\n\
+                   fn bad(x) { error(x) }\n//! nope() => 1\n";
+    let folder = Folder::with("testing_reports", program);
+    let run = folder.hark("test x.hk --json --junit out.xml");
+    assert_eq!(run.status, 1);
+    let json = run.json();
+    assert_eq!((&json["status"], &json["passed"], &json["failed"]), (&"failed".into(), &1.into(), &2.into()));
+    let bad = &json["cases"][1];
+    assert_eq!((&bad["file"], &bad["line"], &bad["status"]), (&"x.hk".into(), &2.into(), &"failed".into()));
+    assert_eq!(bad["faults"][0]["expected"], "=> \"]]>\"");
+    assert_eq!(bad["errors"][0]["message"], "<&'\"");
+    assert_eq!(json["cases"][0]["output"][0]["text"], "\u{1b}[31m\0 & <é☃>\n");
+    let read = "import sys, xml.etree.ElementTree as t\nroot = t.parse('out.xml').getroot()\n\
+        print(root.tag, root.get('tests'), root.get('failures'), root.get('errors'))\n\
+        for case in root.iter('testcase'): print(case.get('classname'), case.get('name'), case.get('line'), [(e.tag, e.get('message')) for e in case])\n\
+        print(repr(root.find('.//system-out').text))\n";
+    let done = Command::new("python3").args(["-c", read]).current_dir(folder.path()).output().unwrap();
+    let expected = "testsuites 3 1 1\nx.hk ok() 1 [('system-out', None)]\n\
+        x.hk bad(\"<&'\\\"\") 2 [('failure', 'expected => \"]]>\", got breaks \"<&\\'\\\\\"\", of kind \"error\"')]\n";
+    let printed = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(printed.starts_with(expected), "{printed}\n{}", String::from_utf8_lossy(&done.stderr));
+    assert!(printed.contains("x.hk nope() 5 [('error', 'error: there is no function `nope` in x.hk"), "{printed}");
+    assert!(printed.ends_with("'\\\\x1b[31m\\\\x00 & <é☃>\\n'\n"), "{printed}");
+}
+
+#[test]
+fn a_file_is_compiled_once_for_all_of_its_cases() {
+    // Some seconds to compile, so that a hundred times would be seen.
+    let mut program: String = (0..20_000).map(|n| format!("fn f{n}(x) {{ x + {n} }}\n")).collect();
+    (0..100).for_each(|n| program.push_str(&format!("//! f{n}(1) => {}\n", n + 1)));
+    let folder = Folder::with("testing_compiled_once", &program);
+    let json = folder.hark("test --json x.hk").json();
+    assert_eq!((&json["passed"], &json["failed"]), (&100.into(), &0.into()));
+    let cases: f64 = json["cases"].as_array().unwrap().iter().map(|case| case["seconds"].as_f64().unwrap()).sum();
+    assert!(cases < json["seconds"].as_f64().unwrap(), "{json}");
+}
+
+impl crate::harness::Run {
+    /// Whether so many cases passed and none failed, which is all that was said.
+    fn is_passed(&self, count: usize) -> bool {
+        self.status == 0 && self.stdout == format!("{count} passed, 0 failed\n")
+    }
+}

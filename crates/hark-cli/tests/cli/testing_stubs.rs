@@ -1,0 +1,92 @@
+//! `hark test`: what stands in for Python functions and for people.
+
+use crate::harness::Folder;
+
+#[test]
+fn stubs_stand_in_for_imports() {
+    let program = r#"import(fetch, src.net, 1);
+import(save, src.net, 2);
+import(pay, src.bank, 1, charge);
+//! stub fetch => {"price": 3}
+//! stub save breaks "ValueError: the disk is full"
+//! stub charge with slow_bank
+//! main("tea") => 3
+fn main(article) { get(fetch(article), "price") }
+//! caught() => ["python", {"type": "ValueError", "args": ["the disk is full"], "traceback": "ValueError: the disk is full\n"}, "`src.net.save` raised ValueError: the disk is full"]
+fn caught() { try { save(1, 2) } catch e { [get(e, "kind"), get(e, "data"), get(e, "message")] } }
+//! paid(5) => ["paid 5", 172800.0]
+fn paid(amount) { begun = now(); said = charge(amount); [said, now() - begun] }
+fn slow_bank(amount) { sleep(172800); "paid " + to_string(amount) }
+//! all() => [["paid 1", "paid 2"], 172800.0]
+fn all() { begun = now(); said = await [async charge(1), async apply(charge, 2)]; [said, now() - begun] }
+fn apply(f, x) { f(x) }
+"#;
+    let folder = Folder::with("stubs_stand_in", program);
+    let run = folder.hark("test -q x.hk");
+    assert_eq!((run.status, run.stdout.as_str()), (0, "4 passed, 0 failed\n"), "{run:#?}");
+}
+
+#[test]
+fn a_wrong_stub_is_an_error_with_its_place() {
+    let wrong = [
+        ("stub fetsh => 1", "the program imports no Python function `fetsh`", "x.hk:3:10", "did you mean `fetch`?"),
+        ("stub main => 1", "the program imports no Python function `main`", "x.hk:3:10", "its imports are fetch, save"),
+        ("stub fetch with fak", "there is no function `fak` in this file", "x.hk:3:21", "did you mean `fake`?"),
+        (
+            "stub save with fake",
+            "`fake` takes 1 argument, but `save` is imported with 2",
+            "x.hk:3:20",
+            "as many arguments",
+        ),
+        ("stub fetch => 1\n//! stub fetch => 2", "there is a stub for `fetch` already, in line 3", "x.hk:4:5", ""),
+    ];
+    for (line, message, place, hint) in wrong {
+        let program = format!(
+            "import(fetch, src.net, 1);\nimport(save, src.net, 2);\n//! {line}\n//! main() => 1\nfn main() {{ fetch(1) }}\nfn fake(x) {{ x }}\n"
+        );
+        let folder = Folder::with("stubs_wrong", &program);
+        let run = folder.hark("test x.hk");
+        let all = [message, place, hint];
+        assert!(all.iter().all(|part| run.stdout.contains(part)), "{line}: {run:#?}");
+        assert!(run.status == 1 && run.stdout.ends_with("0 passed, 1 failed\n"), "{run:#?}");
+    }
+}
+
+#[test]
+fn promises_are_settled_beforehand() {
+    let program = r#"//! resolve approval/1 => {"by": "Ada"}
+//! fail approval/2 "the approver is ill"
+//! asked(1) => {"by": "Ada"}
+//! asked(2) => "the approver is ill"
+//! asked(3) => "timeout"
+fn asked(id) {
+  try { await_for(future("approval", id), 30 * 86400) } catch e {
+    if get(e, "kind") == "timeout" { "timeout" } else { get(e, "message") }
+  }
+}
+"#;
+    let folder = Folder::with("stubs_promises", program);
+    let run = folder.hark("test -q x.hk");
+    assert_eq!((run.status, run.stdout.as_str()), (0, "3 passed, 0 failed\n"), "{run:#?}");
+}
+
+#[test]
+fn python_is_called_where_no_stub_stands_and_only_then_started() {
+    let program = "import(upper, src.text, 1);\nimport(slow, src.text, 1);\n//! main() => \"TEA\"\n//! main() prints \"from Python\\n\"\n\
+        fn main() { upper(\"tea\") }\n//! other() => 2\nfn other() { 1 + 1 }\n\
+        //! beside() => [\"slept\", true]\n\
+        fn beside() { begun = now(); thread = async week(); answer = slow(0.2); early = now() - begun < 604800; [await thread, early] }\n\
+        fn week() { sleep(604800); \"slept\" }\n";
+    let folder = Folder::with("stubs_python", program);
+    folder.write(
+        "src/text.py",
+        "import time\ndef upper(x):\n    print('from Python')\n    return x.upper()\ndef slow(x):\n    time.sleep(x)\n",
+    );
+    let run = folder.hark("test -q x.hk");
+    assert_eq!((run.status, run.stdout.as_str()), (0, "3 passed, 0 failed\n"), "{run:#?}");
+    // An interpreter that is none is only noticed by those who call it.
+    folder.write("hark.toml", "[project]\npython = '/nowhere/python'\n");
+    let run = folder.hark("test -q x.hk -k other");
+    assert_eq!((run.status, run.stdout.as_str()), (0, "1 passed, 0 failed\n"), "{run:#?}");
+    assert_eq!(folder.hark("test -q x.hk -k main").status, 1);
+}
