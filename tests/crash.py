@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kills `hark` at random moments, resumes its session until that has ended, and checks that nothing is lost or done twice.
 
-    crash.py HARK [--rounds N] [--seed S] [--jobs N]
+    crash.py HARK [--rounds N] [--seed S] [--jobs N] [--function NAME] [--calls threads|processes]
 
 A round runs one function of tests/crash/program.hk on SQLite, with threads or with processes. Everything is killed with
 SIGKILL some times, Python's workers included, or one worker process of a supervisor, which has to go on with another one;
@@ -27,6 +27,8 @@ PROGRAM = Path(__file__).resolve().parent / "crash"
 SECONDS_MAX = 60
 # A call whose worker is lost for the fifth time fails.
 LOSSES_MAX = 4
+# Who runs the threads.
+WAYS = [[], ["-c", "processes"]]
 
 
 class Wrong(Exception):
@@ -58,10 +60,18 @@ EXPECTED = {
         [[token("task", n, 1), token("task", n, 2)] for n in range(5, 0, -1)],
     ),
     "relay": lambda values, token: ([["pass", n] for n in range(41)] * 2, 14),
+    "guarded": lambda values, token: (
+        [["opened", n, values["hatch/1"]] for n in range(20)]
+        + [["refused", n, token("refused", n)] for n in range(3)]
+        + [["nap", 0, times] for times in (1, 2, 3)]
+        + [["any", 6]],
+        [190, ["python"] * 3, [0, 1, 2, 3, 4, 5], "no"],
+    ),
     "busy": lambda values, token: ([[name, n] for name in ("one", "two") for n in range(1, 2501)], 5000),
 }
-PROMISES = {"doors": ["promise", "door/1", "door/2"], "mixed": ["gate/1"]}
-CALLS = {"chain": 8, "mixed": 10}
+PROMISES = {"doors": ["promise", "door/1", "door/2"], "mixed": ["gate/1"], "guarded": ["hatch/1"]}
+# How many calls give an answer, a value or an error.
+CALLS = {"chain": 8, "mixed": 10, "guarded": 3}
 
 
 def kill_all(process, workers_first, pause):
@@ -120,8 +130,8 @@ def said_by(process):
 class Round:
     """One session, from its start to the end that it must come to."""
 
-    def __init__(self, hark, folder, seed, function=None, losses=None, pace=None):
-        self.hark, self.folder, self.chance = hark, folder, random.Random(seed)
+    def __init__(self, hark, folder, seed, function=None, losses=None, pace=None, ways=WAYS):
+        self.hark, self.folder, self.chance, self.ways = hark, folder, random.Random(seed), ways
         self.function = function or self.chance.choice(sorted(EXPECTED))
         self.losses_left = self.chance.randint(1, LOSSES_MAX) if losses is None else losses
         self.pace = pace or {}
@@ -175,7 +185,7 @@ class Round:
         self.check(session["session"])
 
     def next_command(self, session):
-        how = self.chance.choice([[], ["-c", "processes"]])
+        how = self.chance.choice(self.ways)
         if session is None:
             more = self.chance.choice([[], ["--json"], ["--detach"]])
             return ["run", "-s", "sqlite", *how, "program.hk", "-f", self.function, *more]
@@ -275,7 +285,7 @@ class Round:
         printed = [json.loads(each["text"]) for each in self.ask("stdout", session)]
         # Which of a call's answers counts is seen in the output.
         for line in printed:
-            if line[0] == "chain":
+            if line[0] in ("chain", "refused"):
                 answered[json.dumps(line[:2])] = line[2]
             elif line[0] == "task":
                 answered |= {json.dumps([*line[:2], 1]): line[2], json.dumps([*line[:2], 2]): line[3]}
@@ -294,8 +304,9 @@ class Round:
         events = self.ask("events", session)
         count = collections.Counter(each["event"] for each in events)
         expected = CALLS.get(self.function, 0)
-        if count["returned"] != expected or len(made) != expected:
-            raise Wrong(f"{expected} calls, but {count['returned']} recorded results of {len(made)}: {dict(count)}")
+        recorded = count["returned"] + count["raised"]
+        if recorded != expected or len(made) != expected:
+            raise Wrong(f"{expected} calls, but {recorded} recorded results of {len(made)}: {dict(count)}")
         if sum(map(len, made.values())) > count["called"]:
             raise Wrong(f"more calls were made than begun: {dict(made)}, {dict(count)}")
         for key, answer in answered.items():
@@ -314,10 +325,10 @@ class Round:
                 raise Wrong(f"thread {thread}: an end before its call's")
 
 
-def play(hark, seed, pace):
+def play(hark, seed, pace, function, ways):
     """A round; answers how many times it was killed, and what went wrong."""
     folder = Path(tempfile.mkdtemp(prefix="hark-crash-"))
-    played = Round(hark, folder, seed, pace=pace)
+    played = Round(hark, folder, seed, function, pace=pace, ways=ways)
     try:
         played.play()
     except Wrong as wrong:
@@ -346,13 +357,17 @@ def main():
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, help="the first round's; each further round has the next number")
     parser.add_argument("--jobs", type=int, default=3, help="how many rounds at a time")
+    parser.add_argument("--function", choices=sorted(EXPECTED), help="what each round runs; by default any of them")
+    parser.add_argument("--calls", choices=["threads", "processes"], help="who runs the threads; by default both, in turn")
     asked = parser.parse_args()
     hark, first = str(asked.hark.resolve()), asked.seed if asked.seed is not None else random.randrange(10**9)
+    ways = {None: WAYS, "threads": WAYS[:1], "processes": WAYS[1:]}[asked.calls]
     pace = measure(hark)
     print(f"{asked.rounds} rounds from seed {first}; undisturbed: " + ", ".join(f"{name} {took:.2f} s" for name, took in pace.items()), flush=True)
     kills = failed = 0
     with ThreadPoolExecutor(asked.jobs) as pool:
-        for killed, failure in pool.map(lambda seed: play(hark, seed, pace), range(first, first + asked.rounds)):
+        seeds = range(first, first + asked.rounds)
+        for killed, failure in pool.map(lambda seed: play(hark, seed, pace, asked.function, ways), seeds):
             kills += killed
             if failure:
                 failed += 1

@@ -6,10 +6,19 @@ import time
 
 
 def step(key):
+    token = note(key)
+    time.sleep(random.uniform(0, 0.015))
+    return token
+
+
+def refuse(key):
+    raise ValueError(step(key))
+
+
+def note(key):
     token = os.urandom(6).hex()
     line = json.dumps({"key": key, "token": token}) + "\n"
     file = os.open(os.environ["CRASH_CALLS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(file, line.encode())
     os.close(file)
-    time.sleep(random.uniform(0, 0.015))
     return token

@@ -119,8 +119,8 @@ fn a_call_that_kills_is_caught() {
     let text = "
         import(poison, outside, 1); import(echo, outside, 1);
         fn leaf(n) { print(n); n }
-        fn drink() { try { poison(1) } catch e { print(get(e, \"kind\")); echo(20) } }
-        fn main() { a = async drink(); x = await async leaf(1); b = try { await async poison(2) } catch { 300 }; x + (await a) + b }";
+        fn main() { x = await async leaf(1); b = try { await async poison(2) } catch e { print(get(e, \"kind\")); echo(300) };
+                    x + b + await async leaf(20) }";
     check_with(20, 30, text, &[], "321");
 }
 

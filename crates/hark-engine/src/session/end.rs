@@ -64,8 +64,7 @@ impl Session {
             {
                 return Ok(());
             }
-            let failed = !self.records.scan(Range::Unawaited, 1)?.is_empty();
-            let state = if failed { SessionState::Broken } else { SessionState::Finished };
+            let state = if self.has_unawaited()? { SessionState::Broken } else { SessionState::Finished };
             let mut commit = Commit::new(stamps.next());
             step::end(versioned.stamp, &session, state, self.now(), &mut commit);
             // If it was not done, another thread, which stopped at the same time, has ended it, or someone outside, or
@@ -75,6 +74,26 @@ impl Session {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether there is a failure that nobody has awaited. A scan may still show one that a commit in flight, of a process
+    /// that puts failed threads back, has removed: a look at the record itself tells.
+    fn has_unawaited(&self) -> Result<bool, StorageError> {
+        for limit in [1, usize::MAX] {
+            let seen = self.records.scan(Range::Unawaited, limit)?;
+            if seen.is_empty() {
+                return Ok(false);
+            }
+            for record in seen {
+                let Record::Unawaited(thread, _) = record else { continue };
+                let mut found = Vec::with_capacity(1);
+                self.records.read(&[Key::Unawaited(thread)], &mut found)?;
+                if matches!(found.pop(), Some(Some(_))) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Ends a session that no step can end: its first thread is gone, with neither a record nor a result, and there are no

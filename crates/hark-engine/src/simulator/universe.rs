@@ -275,6 +275,10 @@ impl Universe {
         if let Some((id, index)) = self.possible_acts().pop() {
             self.try_act(&id, index);
         }
+        if self.has_work() {
+            // Those who wait for a far time are to see what comes of it first.
+            return;
+        }
         let mut world = self.world();
         if let Some(due) = world.next_due() {
             world.now = world.now.max(due);

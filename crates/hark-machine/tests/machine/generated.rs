@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use hark_compiler::{Severity, compile};
-use hark_machine::{Awaited, Effect, Error, Form, Host, Program, Thread, Value, Wait, text_of};
+use hark_machine::{Awaited, Effect, Error, Form, Host, Program, Thread, Until, Value, Wait, text_of};
 
 use super::generator;
 use super::support::thread;
@@ -33,6 +33,8 @@ struct World<'a> {
     threads: u64,
     open: HashMap<u64, Thread>,
     known: HashMap<u64, Result<Value, Error>>,
+    /// The threads that have ended, in this order.
+    ended: Vec<u64>,
     running: u64,
 }
 
@@ -78,20 +80,61 @@ impl World<'_> {
         let result = self.run(&mut thread)?;
         self.running = around;
         self.known.insert(number, result.clone());
+        self.ended.push(number);
         Some(result)
     }
 
-    /// What all of some Futures come to; the first error in their order.
+    /// What a wait comes to. A thread that is asked for any runs as many of them as it takes.
     fn answer(&mut self, wait: &Wait) -> Option<Result<Value, Error>> {
+        let number = |future: &Awaited| match future {
+            Awaited::Thread(number) => *number,
+            other => panic!("no program asks for {other:?}"),
+        };
+        let futures: Vec<u64> = wait.futures.iter().map(number).collect();
+        match wait.until {
+            Until::All => self.all(&futures, wait.timeout == Some(0.0)),
+            Until::Any => self.any(&futures, wait.at_once),
+        }
+    }
+
+    /// What all of some Futures come to; the first error in their order.
+    fn all(&mut self, futures: &[u64], looks_once: bool) -> Option<Result<Value, Error>> {
         let mut values = Vec::new();
-        for future in &wait.futures {
-            let Awaited::Thread(other) = future else { panic!("no program asks for {future:?}") };
-            match self.finish(*other)? {
+        let mut is_missing = false;
+        for &other in futures {
+            if looks_once && !self.known.contains_key(&other) {
+                is_missing = true;
+                continue;
+            }
+            match self.finish(other)? {
                 Ok(value) => values.push(value),
                 Err(error) => return Some(Err(error)),
             }
         }
+        if is_missing {
+            return Some(Err(Error::new("timeout", "there was no value")));
+        }
         Some(Ok(if values.len() == 1 { values.remove(0) } else { Value::list(values) }))
+    }
+
+    /// The first of some Futures that has a value, or else the first that comes to one.
+    fn any(&mut self, futures: &[u64], at_once: bool) -> Option<Result<Value, Error>> {
+        let is_known = |world: &Self, other: &u64| matches!(world.known.get(other), Some(Ok(_)));
+        let mut found = futures.iter().position(|other| is_known(self, other));
+        if found.is_none() && at_once {
+            return Some(Ok(Value::Null));
+        }
+        for (index, other) in futures.iter().enumerate() {
+            if found.is_none() && self.finish(*other)?.is_ok() {
+                found = Some(index);
+            }
+        }
+        if let Some(index) = found {
+            let value = self.finish(futures[index])?.expect("it has a value");
+            return Some(Ok(Value::list(vec![Value::Integer(index as i64), value])));
+        }
+        let last = self.ended.iter().rev().find(|ended| futures.contains(ended)).copied().expect("they have all ended");
+        self.finish(last)
     }
 
     fn run(&mut self, thread: &mut Thread) -> Option<Result<Value, Error>> {
@@ -136,13 +179,16 @@ fn outcome(program: &Program, mode: Mode) -> Option<String> {
         threads: 0,
         open: HashMap::from([(0, thread(program, "main", Vec::new()))]),
         known: HashMap::new(),
+        ended: Vec::new(),
         running: 0,
     };
     let result = match world.finish(0)? {
         Ok(value) => text_of(&value, program.executable()),
         Err(error) => {
             let place = |span: hark_bytecode::Span| {
-                &program.executable().sources.files()[0].source.text[span.start as usize..span.end as usize]
+                // Functions of the prelude have no place.
+                let text = &program.executable().sources.files()[0].source.text;
+                text.get(span.start as usize..span.end as usize).unwrap_or("nowhere")
             };
             let frames = error
                 .trace

@@ -92,7 +92,8 @@ pub fn program(seed: u64) -> String {
         functions.push(Signature { name: format!("function{number}"), parameters, result: *random.pick(&KINDS[..5]) });
     }
     let mut generator = Generator { random, functions, current: 0, bound: Vec::new(), repeats: false };
-    (0..=count).map(|index| generator.function(index)).collect()
+    let functions: String = (0..=count).map(|index| generator.function(index)).collect();
+    format!("{functions}fn identity(x) {{ x }}\n")
 }
 
 impl Generator {
@@ -108,6 +109,7 @@ impl Generator {
         let mut body = self.body(result, DEPTH);
         if index > 0 && self.random.chance(50) {
             let again = self.repetition();
+            let again = if self.random.chance(30) { self.repetition_in_try(&again, result) } else { again };
             body = format!("if n0 > 0 {{ {} {again} }} else {{ {body} }}", self.statements(2));
         }
         format!("fn {name}({names}) {{ {body} }}\n")
@@ -120,6 +122,15 @@ impl Generator {
         let others = parameters[1..].iter().map(|kind| self.expression(*kind, 2));
         let arguments = std::iter::once("n0 - 1".to_owned()).chain(others).collect::<Vec<_>>();
         format!("{}({})", self.functions[self.current].name, arguments.join(", "))
+    }
+
+    /// A call of the current function by itself where one at the end is no tail call, or is one again.
+    fn repetition_in_try(&mut self, again: &str, result: Kind) -> String {
+        match self.random.below(3) {
+            0 => format!("(try {{ {again} }} catch e {{ print(get(e, \"kind\")); {} }})", self.expression(result, 1)),
+            1 => format!("(try {{ {}; {again} }} catch {{ {again} }})", self.raising(1)),
+            _ => format!("(try {{ {}; {} }} catch e {{ {again} }})", self.raising(1), self.expression(result, 1)),
+        }
     }
 
     fn body(&mut self, result: Kind, depth: usize) -> String {
@@ -192,7 +203,7 @@ impl Generator {
             return self.atom(kind);
         }
         let depth = depth - 1;
-        match self.random.below(18) {
+        match self.random.below(20) {
             0 => self.atom(kind),
             1 => format!("({})", self.binding(kind, depth)),
             2 | 3 => {
@@ -203,6 +214,8 @@ impl Generator {
             6 => self.function_value(kind, depth),
             7 | 8 => self.attempt(kind, depth),
             9 => self.closure(kind, depth),
+            10 => self.closures_of_closures(kind, depth),
+            11 => self.piped(kind, depth),
             _ => self.compound(kind, depth),
         }
     }
@@ -294,9 +307,7 @@ impl Generator {
 
     /// A lambda that reads and binds what is around it, called at once, later or as a thread.
     fn closure(&mut self, kind: Kind, depth: usize) -> String {
-        let bound = self.bound.len();
-        let body = self.body(kind, depth.min(2));
-        self.bound.truncate(bound);
+        let body = self.lambda_body(kind, kind, depth);
         let (argument, name) = (self.expression(kind, depth.min(1)), format!("g{}", 3 + self.random.below(3)));
         match self.random.below(4) {
             0 => format!("(lambda (x) {{ {body} }})({argument})"),
@@ -305,6 +316,59 @@ impl Generator {
                 "(if null == ({name} = lambda (x) {{ {body} }}) {{ {argument} }} else {{ {name}({argument}) }})"
             ),
             _ => format!("nth([lambda (x) {{ {body} }}], 0)({argument})"),
+        }
+    }
+
+    /// The body of a lambda whose parameter is `x`.
+    fn lambda_body(&mut self, parameter: Kind, result: Kind, depth: usize) -> String {
+        let bound = self.bound.len();
+        self.bound.push((parameter, "x".to_owned()));
+        let body = self.body(result, depth.min(2));
+        self.bound.truncate(bound);
+        body
+    }
+
+    /// Lambdas that call each other, and are called within each other.
+    fn closures_of_closures(&mut self, kind: Kind, depth: usize) -> String {
+        let (first, second) = (self.lambda_body(kind, kind, depth), self.lambda_body(kind, kind, depth));
+        let argument = self.expression(kind, depth.min(1));
+        match self.random.below(3) {
+            0 => format!(
+                "(if null == (g6 = lambda (x) {{ {first} }}) {{ {argument} }} else {{ g7 = lambda (x) {{ x = g6(x); \
+                 {second} }}; g6 = lambda (x) {{ g7(g6(x)) }}; g6({argument}) }})"
+            ),
+            1 => {
+                format!("(lambda (x) {{ lambda (y) {{ x = {first}; lambda () {{ y; {second} }} }} }})({argument})(0)()")
+            }
+            _ => format!(
+                "(try {{ (lambda (g8) {{ lambda (x) {{ g8(g8(x)) }} }})(lambda (x) {{ {first} }})({argument}) }} \
+                 catch e {{ (lambda (x) {{ print(get(e, \"message\")); {second} }})({argument}) }})"
+            ),
+        }
+    }
+
+    /// A call that is given its first argument by a pipe.
+    fn piped(&mut self, kind: Kind, depth: usize) -> String {
+        match (kind, self.random.below(3)) {
+            (Number, 0) => format!("({} |> length())", self.expression(List, depth)),
+            (List, 0) => format!("({} |> append({}))", self.expression(List, depth), self.expression(Number, depth)),
+            (List, 1) => {
+                let list = self.expression(List, depth);
+                format!("({list} |> map(lambda (x) {{ {} }}))", self.lambda_body(Number, Number, depth))
+            }
+            (Hash, 0) => format!("({} |> set({}, 0))", self.expression(Hash, depth), self.expression(Number, depth)),
+            (_, 1) => {
+                let argument = self.expression(kind, depth);
+                let body = self.lambda_body(kind, kind, depth);
+                format!("({argument} |> (lambda (x) {{ {body} }})() |> (lambda (x) {{ x }})())")
+            }
+            _ => {
+                let argument = self.expression(kind, depth);
+                format!(
+                    "({argument} |> (if {} {{ lambda (x) {{ x }} }} else {{ identity }})())",
+                    self.expression(Boolean, depth)
+                )
+            }
         }
     }
 
@@ -323,8 +387,34 @@ impl Generator {
         }
     }
 
+    /// A wait that comes to a number, if its Futures do.
+    fn waiting(&mut self, depth: usize) -> String {
+        let first = self.future(depth);
+        match self.random.below(7) {
+            0 => format!("(await {first})"),
+            1 => format!("nth(any([{first}, {}]), 1)", self.future(depth)),
+            2 => format!("nth(any([{first}, {}, {}]), 1)", self.future(depth), self.expression(Number, depth)),
+            3 => format!("first(any([async error(\"no\"), {first}]))"),
+            4 => format!("(try {{ await_for({first}, 0) }} catch {{ {} }})", self.expression(Number, depth)),
+            5 => format!("get(await_for({{1: {first}, 2: [{}, 3]}}, 1), 1)", self.future(depth)),
+            _ => format!("get(await {{1: {first}, \"k\": {{2: {}}}}}, 1)", self.future(depth)),
+        }
+    }
+
+    /// A Future: often one that a name holds, which may have been awaited before.
+    fn future(&mut self, depth: usize) -> String {
+        let bound: Vec<&String> = self.bound.iter().filter(|(kind, _)| *kind == Future).map(|(_, name)| name).collect();
+        if !bound.is_empty() && self.random.chance(60) {
+            return (*self.random.pick(&bound)).clone();
+        }
+        self.expression(Future, depth)
+    }
+
     fn compound(&mut self, kind: Kind, depth: usize) -> String {
         let choice = self.random.below(8);
+        if kind == Number && choice == 6 && depth > 0 {
+            return self.waiting(depth);
+        }
         let mut of = |kind: Kind| self.expression(kind, depth);
         match (kind, choice) {
             (Number, 0..=3) => {
