@@ -66,12 +66,28 @@ pub(super) fn unique(list: &Value) -> Result<Value> {
     Ok(Value::List(0, Arc::new(items.rows().flatten().filter(|item| seen.is_new(item)).cloned().collect())))
 }
 
+/// So many values within a value are part of its hash at first.
+const HASHED_VALUES_MIN: usize = 64;
+/// Of values that are alike, so many more are.
+const HASHED_VALUES_FACTOR: usize = 8;
+/// So many are at most: a value may hold another one many times, so that it has no end that could be reached.
+const HASHED_VALUES_MAX: usize = 1 << 21;
+/// So many values of one hash are compared with each other.
+const ALIKE_MAX: usize = 16;
+
 /// The values that were met.
 #[derive(Default)]
 struct Seen<'a> {
     keys: HashBody,
-    /// What cannot be a key, by a hash of what it begins with.
-    others: HashMap<u64, Vec<&'a Value>, RandomState>,
+    /// What cannot be a key, by a hash of what it begins with and how much of it that is.
+    others: HashMap<(usize, u64), Alike<'a>, RandomState>,
+}
+
+/// Values of one hash.
+enum Alike<'a> {
+    Few(Vec<&'a Value>),
+    /// They are told apart by more of them.
+    Many,
 }
 
 impl<'a> Seen<'a> {
@@ -82,50 +98,127 @@ impl<'a> Seen<'a> {
             self.keys.insert(key, Value::Null);
             return self.keys.len() > before;
         }
-        let beginning = beginning(value, self.others.hasher());
-        let alike = self.others.entry(beginning).or_default();
-        let is_new = !alike.iter().any(|known| compare::equal(known, value));
-        if is_new {
-            alike.push(value);
+        let (place, alike) = self.alike(value, HASHED_VALUES_MIN);
+        if alike.iter().any(|known| compare::equal(known, value)) {
+            return false;
         }
-        is_new
+        alike.push(value);
+        if alike.len() > ALIKE_MAX && place.0 < HASHED_VALUES_MAX {
+            let many = std::mem::take(alike);
+            self.others.insert(place, Alike::Many);
+            for value in many {
+                self.alike(value, place.0 * HASHED_VALUES_FACTOR).1.push(value);
+            }
+        }
+        true
+    }
+
+    /// Those that have this value's hash, of so much of it at least, and where they are.
+    fn alike(&mut self, value: &Value, least: usize) -> ((usize, u64), &mut Vec<&'a Value>) {
+        let mut most = least;
+        let mut place = (most, beginning(value, most, self.others.hasher()));
+        while let Some(Alike::Many) = self.others.get(&place) {
+            most *= HASHED_VALUES_FACTOR;
+            place = (most, beginning(value, most, self.others.hasher()));
+        }
+        let known = self.others.entry(place).or_insert_with(|| Alike::Few(Vec::new()));
+        match known {
+            Alike::Few(alike) => (place, alike),
+            Alike::Many => unreachable!("the loop has passed them"),
+        }
     }
 }
 
-/// So many values within a list are part of its hash.
-const HASHED_VALUES_MAX: usize = 64;
-
-/// A hash that is the same for values that are equal: of their types and lengths, and of what lists begin with.
-fn beginning(value: &Value, hasher: &RandomState) -> u64 {
+/// A hash that is the same for values that are equal: of their types and lengths, and of so many values that they begin
+/// with.
+fn beginning(value: &Value, most: usize, hasher: &RandomState) -> u64 {
     let mut state = hasher.build_hasher();
     let mut open = vec![value];
-    let mut count = 0;
+    let mut left = most;
     while let Some(value) = open.pop() {
-        count += 1;
-        if count > HASHED_VALUES_MAX {
-            break;
-        }
+        let Some(less) = left.checked_sub(1) else { break };
+        left = less;
+        write_outside(value, &mut state);
         match value {
             Value::List(..) => {
-                state.write_u8(b'[');
-                state.write_usize(value.as_list().map_or(0, List::len));
-                open.extend(Children::of(value).take(HASHED_VALUES_MAX));
+                // The last one is looked at first.
+                let before = open.len();
+                open.extend(Children::of(value).take(left));
+                open[before..].reverse();
             }
-            // Equal hashes may differ in the order of their keys.
-            Value::Hash(body) => {
-                state.write_u8(b'{');
-                state.write_usize(body.len());
+            // Equal hashes may differ in the order of their keys, so it is all or nothing.
+            Value::Hash(body) if body.len() <= left => {
+                left -= body.len();
+                let entry = |(key, value): (&Value, &Value)| {
+                    let mut state = hasher.build_hasher();
+                    write_outside(key, &mut state);
+                    write_outside(value, &mut state);
+                    state.finish()
+                };
+                state.write_u64(body.iter().map(entry).fold(0, u64::wrapping_add));
             }
-            Value::String(text) => state.write(text.as_str().as_bytes()),
-            // An integer and a float may be equal.
-            Value::Integer(value) => state.write_u64((*value as f64).to_bits()),
-            Value::BigInteger(big) => state.write_u64(big.to_f64().unwrap_or(f64::INFINITY).to_bits()),
-            Value::Float(value) => state.write_u64((if *value == 0.0 { 0.0 } else { *value }).to_bits()),
-            Value::Boolean(value) => state.write_u8(u8::from(*value)),
-            Value::Future(number) => state.write_u64(*number),
-            Value::Promise(id) => state.write(id.as_bytes()),
-            other => state.write(other.type_name().as_bytes()),
+            _ => {}
         }
     }
     state.finish()
+}
+
+/// What can be seen of a value without a look at those in it.
+fn write_outside(value: &Value, state: &mut impl Hasher) {
+    match value {
+        Value::List(..) => {
+            state.write_u8(b'[');
+            state.write_usize(value.as_list().map_or(0, List::len));
+        }
+        Value::Hash(body) => {
+            state.write_u8(b'{');
+            state.write_usize(body.len());
+        }
+        Value::String(text) => state.write(text.as_str().as_bytes()),
+        // An integer and a float may be equal.
+        Value::Integer(value) => state.write_u64((*value as f64).to_bits()),
+        Value::BigInteger(big) => state.write_u64(big.to_f64().unwrap_or(f64::INFINITY).to_bits()),
+        Value::Float(value) => state.write_u64((if *value == 0.0 { 0.0 } else { *value }).to_bits()),
+        Value::Boolean(value) => state.write_u8(u8::from(*value)),
+        Value::Future(number) => state.write_u64(*number),
+        Value::Promise(id) => state.write(id.as_bytes()),
+        other => state.write(other.type_name().as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unique_of(items: Vec<Value>) -> usize {
+        unique(&Value::list(items)).expect("a list").as_list().expect("a list").len()
+    }
+
+    #[test]
+    fn values_that_begin_alike_are_told_apart_by_their_ends() {
+        let long = |end: i64| Value::list((0..1000).map(Value::Integer).chain([Value::Integer(end)]).collect());
+        // Each is there twice. That takes a second and more if all are compared with all.
+        assert_eq!(unique_of((0..4000).map(|end| long(end % 2000)).collect()), 2000);
+    }
+
+    #[test]
+    fn hashes_are_told_apart_whatever_their_order() {
+        let hash = |entries: [(&str, i64); 2]| {
+            let mut body = HashBody::default();
+            for (key, value) in entries {
+                body.insert(Key::new(Value::string(key)).expect("a key"), Value::Integer(value));
+            }
+            Value::Hash(Arc::new(body))
+        };
+        let both = |number: i64| [hash([("a", number), ("b", 1)]), hash([("b", 1), ("a", number)])];
+        assert_eq!(unique_of((0..20_000).flat_map(both).collect()), 20_000);
+    }
+
+    #[test]
+    fn a_value_without_an_end_is_no_problem() {
+        let deep =
+            (0..80).fold(Value::list(vec![Value::Integer(1)]), |inner, _| Value::list(vec![inner.clone(), inner]));
+        assert_eq!(unique_of(vec![deep.clone(), deep]), 1);
+        assert_eq!(unique_of(vec![Value::list(vec![Value::Integer(1)]), Value::list(vec![Value::Float(1.0)])]), 1);
+    }
 }
