@@ -26,6 +26,11 @@ impl Failure {
         Failure { error: shortened(error), root, at, is_awaited: false }
     }
 
+    /// Whether it makes its session broken if nobody awaits it.
+    pub fn breaks(&self) -> bool {
+        &*self.error.kind != "cancelled"
+    }
+
     /// How many activation records the error came through.
     pub fn depth(&self) -> u64 {
         self.error.trace.len() as u64 + self.error.omitted

@@ -126,7 +126,7 @@ pub trait Foreign: Send + Sync {
                 Event::Answered(answer) => return answer,
             }
         }
-        Err(Error::new("python", "the call was given up without an answer").into())
+        Err(Error::of_python("CallLost", "the call was given up without an answer").into())
     }
 
     /// How many calls are made at a time. Others wait until one of these is over.
@@ -148,7 +148,7 @@ pub struct NoForeign;
 impl Foreign for NoForeign {
     fn call(&self, executable: &Executable, call: Call, _printed: PrintedSink, answer: Answer) {
         let name = executable.foreign.get(call.foreign.0 as usize).map_or("?", |foreign| &foreign.name);
-        answer(Err(Error::new("python", format!("cannot call `{name}`: there is no Python here")).into()));
+        answer(Err(Error::of_python("NoInterpreter", format!("cannot call `{name}`: there is no Python here")).into()));
     }
 
     fn cancel(&self, _session: &SessionId) {}

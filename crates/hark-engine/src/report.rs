@@ -70,6 +70,8 @@ pub struct Report {
     pub output: Vec<OutputItem>,
     /// Why it is broken: one entry for each root cause, in the order of their threads.
     pub errors: Vec<SessionError>,
+    /// The error of kind `cancelled` that its first thread ended with, which does not make it broken.
+    pub cancelled: Option<SessionError>,
     /// How many threads it started, the first included.
     pub threads: u64,
     /// Another process has gone on with it, so that its observer has not seen all that it printed.
@@ -89,6 +91,7 @@ impl Report {
             result: None,
             output: Vec::new(),
             errors: Vec::new(),
+            cancelled: None,
             threads: 0,
             was_taken_over: false,
         }
@@ -117,9 +120,14 @@ impl Report {
         if self.status == Status::Finished {
             let mut found = Vec::new();
             records.read(&[Key::Future(step::FIRST.into())], &mut found)?;
-            if let Some(Some(Versioned { record: Record::Future(_, FutureRecord::Resolved(value)), .. })) = found.pop()
-            {
-                self.result = Some(value);
+            if let Some(Some(Versioned { record: Record::Future(_, done), .. })) = found.pop() {
+                match done {
+                    FutureRecord::Resolved(value) => self.result = Some(value),
+                    FutureRecord::Failed(failure) => {
+                        self.cancelled = Some(SessionError { thread: failure.root, error: failure.error.clone() });
+                    }
+                    _ => {}
+                }
             }
         }
         self.threads = records.reserve(0)?.0;

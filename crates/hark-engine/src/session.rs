@@ -347,7 +347,7 @@ impl Session {
                 self.fail_storage(&StorageError::Exhausted(why));
                 return false;
             }
-            Err(CallError::NotMade(why)) => Err(Error::new("python", why)),
+            Err(CallError::NotMade(why)) => Err(Error::of_python("NoProcess", why)),
             Err(CallError::Failed(error)) => Err(error),
         };
         self.calls.answer(thread, made, answer);

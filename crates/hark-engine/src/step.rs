@@ -211,7 +211,7 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
         Ending::Finished(value) => stop(loaded, FutureRecord::Resolved(value.clone()), now, commit, plan),
         Ending::Failed(failure) => {
             let is_awaited = loaded.own.as_ref().is_some_and(|own| own.record.is_pending());
-            if !is_awaited && &*failure.error.kind != "cancelled" {
+            if !is_awaited && failure.breaks() {
                 commit.put.push(Record::Unawaited(loaded.thread, Box::new(Failure::clone(failure))));
             }
             // A retry goes on from there. An endless recursion's stack is too large to keep, and would only end so again.
@@ -256,7 +256,8 @@ fn go_on(loaded: &Loaded, mut live: Box<Live>, status: Status, commit: &mut Comm
 fn stop(loaded: &Loaded, done: FutureRecord, now: Timestamp, commit: &mut Commit, plan: &mut Plan) {
     let thread = loaded.thread;
     let has_failed = matches!(done, FutureRecord::Failed(_));
-    let state = if has_failed { SessionState::Broken } else { SessionState::Finished };
+    let breaks = matches!(&done, FutureRecord::Failed(failure) if failure.breaks());
+    let state = if breaks { SessionState::Broken } else { SessionState::Finished };
     commit.expect.push((Key::Future(thread.into()), loaded.own.as_ref().map(|own| own.stamp)));
     commit.put.push(Record::Future(thread.into(), done));
     commit.delete.push(Key::Live(thread));

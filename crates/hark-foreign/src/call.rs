@@ -44,9 +44,9 @@ impl Call {
         session_of(&self.id)
     }
 
-    /// An error of kind `python` that begins with the function.
-    pub fn failure(&self, problem: &str) -> Error {
-        Error::new("python", format!("{} {problem}", self.described()))
+    /// An error of kind `python` that begins with the function, with this in place of an exception's class.
+    pub fn failure(&self, type_name: &str, problem: &str) -> Error {
+        Error::of_python(type_name, format!("{} {problem}", self.described()))
     }
 
     /// It could not be made, as something has run out.

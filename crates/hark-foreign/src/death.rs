@@ -104,6 +104,26 @@ pub fn was_killed(status: Option<ExitStatus>) -> bool {
     status.and_then(|status| status.signal()) == Some(SIGKILL)
 }
 
+/// How a process ended.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// What stands in place of an exception's class: "exit", "SIGKILL".
+    pub name: &'static str,
+    /// "with exit status 3", "by signal 9 (SIGKILL)".
+    pub described: String,
+}
+
+impl End {
+    /// The end of a process with this status, if that is known.
+    pub fn of(status: Option<ExitStatus>) -> End {
+        let name = match status.and_then(|status| status.signal()) {
+            Some(signal) => signal_name(signal).unwrap_or("signal"),
+            None => "exit",
+        };
+        End { name, described: describe(status) }
+    }
+}
+
 /// "with exit status 3", "by signal 9 (SIGKILL)".
 pub fn describe(status: Option<ExitStatus>) -> String {
     let Some(status) = status else { return "in an unknown way".to_owned() };

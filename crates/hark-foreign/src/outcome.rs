@@ -12,20 +12,22 @@ use crate::worker::Fault;
 
 /// The call's value or error.
 pub fn result_of(call: &Call, outcome: Result<Outcome, Fault>) -> Result<Value, Error> {
-    let problem = match outcome {
+    let (type_name, problem) = match outcome {
         Ok(Outcome::Returned(value)) => return Ok(value),
         Ok(Outcome::Raised(raised)) => return Err(Error::new("python", raised.message).with_data(raised.data)),
         Ok(Outcome::TooLarge(message)) => return Err(Error::limit(message)),
         Err(Fault::Refused(refused)) => return Err(refused_arguments(&call.described(), refused)),
         Err(Fault::TimedOut) => return Err(call.timed_out()),
-        Ok(Outcome::Unreadable(problem)) => format!("returned a value that Hark cannot take: {problem}"),
-        Err(Fault::NotBegun) => "was not called: its Python process ended before".to_owned(),
-        Err(Fault::Died(end) | Fault::Killed(end)) => format!("did not return: its Python process ended {end}"),
+        Ok(Outcome::Unreadable(problem)) => ("TypeError", format!("returned a value that Hark cannot take: {problem}")),
+        Err(Fault::NotBegun) => ("NoProcess", "was not called: its Python process ended before".to_owned()),
+        Err(Fault::Died(end) | Fault::Killed(end)) => {
+            (end.name, format!("did not return: its Python process ended {}", end.described))
+        }
         Err(Fault::Confused(problem)) => {
-            format!("did not return: its Python process sent a message that is none: {problem}")
+            ("BadMessage", format!("did not return: its Python process sent a message that is none: {problem}"))
         }
     };
-    Err(call.failure(&problem))
+    Err(call.failure(type_name, &problem))
 }
 
 impl Raised {

@@ -276,7 +276,7 @@ impl Shared {
             Err(NoWorker::Cancelled) => Err(call.cancelled().into()),
             Err(NoWorker::Short(why)) => Err(call.not_made(&why)),
             Err(NoWorker::Unusable(problem)) => {
-                Err(Error::new("python", format!("cannot call {}: {problem}", call.described())).into())
+                Err(Error::of_python("NoInterpreter", format!("cannot call {}: {problem}", call.described())).into())
             }
         };
         let cancelled = self.leave(number);

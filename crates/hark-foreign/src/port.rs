@@ -43,7 +43,7 @@ fn of_engine(executable: &Executable, call: EngineCall) -> Result<Call, Error> {
     let foreign = executable
         .foreign
         .get(index as usize)
-        .ok_or_else(|| Error::new("python", format!("the program has no import number {index}")))?;
+        .ok_or_else(|| Error::of_python("NoImport", format!("the program has no import number {index}")))?;
     Ok(Call {
         module: foreign.module.to_string(),
         function: foreign.function.to_string(),

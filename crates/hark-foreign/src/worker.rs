@@ -19,7 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionread;
 
 use crate::call::Call;
-use crate::death::{self, Process};
+use crate::death::{self, End, Process};
 use crate::limits::{BUFFER_BYTES_KEPT, END_TIMEOUT, OUTPUT_INTERVAL, PIPE_CHUNK_BYTES, TRUSTED_TIME};
 use crate::printed::Printed;
 use crate::protocol::{self, Outcome, Reply};
@@ -49,9 +49,9 @@ pub enum Fault {
     /// It was not made, because the worker had ended before it took it, or ends now because it has old modules.
     NotBegun,
     /// The worker ended, in this way.
-    Died(String),
+    Died(End),
     /// The worker was ended from outside, by whomever: this is how.
-    Killed(String),
+    Killed(End),
     /// It ran for longer than it may, and the worker was ended.
     TimedOut,
     /// The worker answered what is no answer.
@@ -221,7 +221,7 @@ impl Worker {
         let status = self.process.wait_or_kill(END_TIMEOUT);
         // If there is no more, there is none.
         let _ = self.read_pending(printed);
-        let end = death::describe(status);
+        let end = End::of(status);
         if death::was_told_to_end(status) { Fault::Killed(end) } else { Fault::Died(end) }
     }
 }

@@ -12,6 +12,9 @@ use crate::limits::{THREADS_MAX, TRACE_FRAMES_MAX};
 use crate::program::Program;
 use crate::value::Value;
 
+/// The kind of error that ends a session in which no thread goes on. No thread raises it, so that none can catch it.
+const DEADLOCK: &str = "deadlock";
+
 /// What the errors of a program are made of, made when the first one is caught.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
@@ -94,12 +97,23 @@ pub(crate) fn value(error: Error, trace: Value, program: &Program) -> Value {
     ])
 }
 
+/// What an error of kind `python` has as its data, whose type is the name of an exception or of what came instead.
+pub(crate) fn python_data(type_name: &str) -> Value {
+    let parts =
+        [("type", Value::string(type_name)), ("args", Value::list(Vec::new())), ("traceback", Value::string(""))];
+    hash(parts.map(|(name, value)| (Key::new(Value::string(name)).expect("a string is a key"), value)).into())
+}
+
 /// The error that `error(hash)` raises, if the hash has a message.
 pub(crate) fn raised_again(error: &HashBody) -> Option<Error> {
     let get = |key: &str| error.iter().find(|(known, _)| known.as_str() == Some(key)).map(|(_, value)| value);
     let message = get("message")?.as_str()?;
     let kind = match get("kind") {
         None | Some(Value::Null) => "error",
+        Some(Value::String(kind)) if kind.as_str() == DEADLOCK => {
+            let what = "a deadlock is of the whole session, and no thread can raise one";
+            return Some(Error::of_value(format!("`error` got the kind \"{DEADLOCK}\", but {what}")));
+        }
         Some(Value::String(kind)) => kind.as_str(),
         Some(other) => {
             let type_name = crate::number::article(other.type_name());

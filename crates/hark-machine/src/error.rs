@@ -55,6 +55,12 @@ impl Error {
         self
     }
 
+    /// A foreign call that did not come to its end, though nothing was raised. Its data is that of an exception, with this
+    /// in place of its class, and neither arguments nor a traceback.
+    pub fn of_python(type_name: &str, message: impl Into<Arc<str>>) -> Error {
+        Error::new("python", message).with_data(crate::caught::python_data(type_name))
+    }
+
     /// A wrong type.
     pub fn of_type(message: impl Into<Arc<str>>) -> Error {
         Error::new("type", message)

@@ -68,7 +68,7 @@ pub(crate) fn to_float(big: &BigInt) -> Option<f64> {
 #[cold]
 pub(crate) fn too_large_for_float(name: &str, big: &BigInt) -> Error {
     let big = integer_text(big);
-    Error::of_value(format!("`{name}`: the integer {big} is too large to become a float"))
+    Error::limit(format!("`{name}`: the integer {big} is too large to become a float"))
 }
 
 /// The same of an operator, whose other operand is a float.
@@ -79,7 +79,7 @@ fn too_large_operand(operator: Operator, left: &Value, right: &Value) -> Error {
         (Value::BigInteger(big), _) | (_, Value::BigInteger(big)) => integer_text(big),
         _ => String::new(),
     };
-    Error::of_value(format!("`{symbol}` got {types}, but the integer {big} is too large to become a float"))
+    Error::limit(format!("`{symbol}` got {types}, but the integer {big} is too large to become a float"))
 }
 
 /// "a string", "an integer".

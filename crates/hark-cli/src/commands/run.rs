@@ -138,9 +138,10 @@ fn run_for_people(session: Session, overflow: Option<PathBuf>, quiet: bool, star
 fn tell_end(report: &Report, program: &Program) {
     let style = Style::for_stderr();
     let mut out = String::new();
-    if !report.errors.is_empty() {
+    let told = || report.errors.iter().chain(&report.cancelled);
+    if told().next().is_some() {
         let lines = Lines::new(&program.executable().sources);
-        for (index, each) in report.errors.iter().enumerate() {
+        for (index, each) in told().enumerate() {
             out.push_str(if index > 0 { "\n" } else { "" });
             draw_error(&each.error, &lines, style, &mut out);
         }

@@ -119,3 +119,16 @@ fn what_is_very_long_is_cut() {
     assert_eq!(message(&folder.hark("show --json").json()), 1 << 17);
     assert!(folder.hark("events --json").stdout.len() > 1 << 17);
 }
+
+#[test]
+fn an_error_of_kind_cancelled_is_shown_and_breaks_nothing() {
+    let program = "fn main() { error({\"kind\": \"cancelled\", \"message\": \"no more\"}) }";
+    let folder = Folder::with("an_error_of_kind_cancelled", program);
+    let run = folder.hark("-q x.hk");
+    assert!(run.status == 0 && run.stderr.ends_with("error[cancelled]: no more\n"), "{run:?}");
+    let report = folder.hark("--json x.hk").json();
+    assert_eq!((&report["status"], &report["result"]), (&"finished".into(), &serde_json::Value::Null));
+    let kept = folder.hark("-q -s sqlite x.hk");
+    assert!(kept.status == 0 && kept.stderr.contains("error[cancelled]: no more\n"), "{kept:?}");
+    assert!(folder.hark("show").stdout.contains("state    finished\n"));
+}

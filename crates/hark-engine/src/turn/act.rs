@@ -42,7 +42,8 @@ impl Worker<'_> {
         };
         if self.plan.has_ended {
             self.session.set_first_stopped(value);
-            self.session.set_ended(if value.is_some() { SessionState::Finished } else { SessionState::Broken });
+            let breaks = matches!(ending, Ending::Failed(failure) if failure.breaks());
+            self.session.set_ended(if breaks { SessionState::Broken } else { SessionState::Finished });
         }
         if look_for_end {
             if thread == step::FIRST {

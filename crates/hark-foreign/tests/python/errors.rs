@@ -155,16 +155,18 @@ fn wrong_arguments_are_an_exception_of_python() {
 fn a_death_is_an_error_of_its_call_and_the_next_one_works() {
     let pool = PythonPool::new(config(1));
     let deaths = [
-        ("exit", "with exit status 3"),
-        ("kill", "by signal 9 (SIGKILL)"),
-        ("segfault", "by signal 11 (SIGSEGV)"),
-        ("child keeps output", "with exit status 3"),
+        ("exit", "with exit status 3", "exit"),
+        ("kill", "by signal 9 (SIGKILL)", "SIGKILL"),
+        ("segfault", "by signal 11 (SIGSEGV)", "SIGSEGV"),
+        ("child keeps output", "with exit status 3", "exit"),
     ];
-    for (how, told) in deaths {
+    for (how, told, name) in deaths {
         let (result, output) = printed_in(&pool, "calls.dies", string(how));
         let error = result.unwrap_err();
         let expected = format!("`calls.dies` did not return: its Python process ended {told}");
         assert_eq!((&*error.kind, &*error.message, &*output), ("python", &*expected, "last words\n"));
+        let data = format!(r#"{{"type": "{name}", "args": [], "traceback": ""}}"#);
+        assert_eq!(literal_text(&error.data, &Executable::default()), data);
         assert!(matches!(printed_in(&pool, "calls.echo", vec![Value::Integer(1)]).0, Ok(Value::Integer(1))));
     }
 }

@@ -54,6 +54,18 @@ pub(super) fn integer(name: &str, wanted: &str, value: &Value) -> Result<i64> {
     }
 }
 
+/// An argument that says how long something becomes; 0 if it is less.
+pub(super) fn size(name: &str, wanted: &str, value: &Value) -> Result<u64> {
+    match value {
+        Value::BigInteger(big) if big.sign() == num_bigint::Sign::Plus => {
+            let (most, big) = (STRING_BYTES_MAX, integer_text(big));
+            let least = format!("a string has at most {most} bytes, and a list {LIST_LENGTH_MAX} elements");
+            Err(Error::limit(format!("`{name}` got {wanted} that is too large, {big}: {least}")))
+        }
+        other => Ok(integer(name, wanted, other)?.max(0).unsigned_abs()),
+    }
+}
+
 /// Checks that a value can be a key.
 pub(super) fn check_key(name: &str, key: &Value) -> Result<()> {
     match key {

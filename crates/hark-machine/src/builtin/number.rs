@@ -102,7 +102,7 @@ pub(super) fn pow(base: &Value, exponent: &Value) -> Result<Value> {
     }
     if power.is_infinite() && left.is_finite() && right.is_finite() {
         let (base, exponent) = (number_text(base), number_text(exponent));
-        return Err(Error::of_value(format!("`pow`: {base} to the power of {exponent} is too large for a float")));
+        return Err(Error::limit(format!("`pow`: {base} to the power of {exponent} is too large for a float")));
     }
     Ok(Value::Float(power))
 }

@@ -5,7 +5,7 @@ use num_traits::{One, Signed, ToPrimitive, Zero};
 use triomphe::Arc;
 
 use super::Result;
-use super::argument::{self, check_list_length, check_string_bytes, integer, number_text, wrong_type};
+use super::argument::{self, check_list_length, check_string_bytes, integer, number_text, size, wrong_type};
 use crate::error::Error;
 use crate::limits::LIST_LENGTH_MAX;
 use crate::list::{List, ListBody};
@@ -145,7 +145,7 @@ pub(super) fn repeat(of: &Value, times: &Value) -> Result<Value> {
     if !matches!(of, Value::String(_) | Value::List(..)) {
         return Err(wrong_type("repeat", "a string or list", of));
     }
-    let times = integer("repeat", "an integer as how many times", times)?.max(0).unsigned_abs();
+    let times = size("repeat", "an integer as how many times", times)?;
     match of {
         Value::String(text) => {
             check_string_bytes("repeat", text.as_str().len() as u128 * u128::from(times))?;

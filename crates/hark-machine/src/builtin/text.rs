@@ -3,7 +3,7 @@
 use triomphe::Arc;
 
 use super::Result;
-use super::argument::{check_string_bytes, integer, text};
+use super::argument::{check_string_bytes, size, text};
 use crate::limits::STRING_BYTES_MAX;
 use crate::text::{Text, is_blank};
 use crate::value::Value;
@@ -76,8 +76,8 @@ pub(super) fn pad_right(value: &Value, length: &Value) -> Result<Value> {
 
 fn pad(name: &str, value: &Value, length: &Value, join: impl Fn(&str, String) -> String) -> Result<Value> {
     let whole = text(name, "a string", value)?;
-    let wanted = integer(name, "an integer as its length", length)?;
-    let missing = usize::try_from(wanted).unwrap_or(0).saturating_sub(whole.length());
+    let wanted = size(name, "an integer as its length", length)?;
+    let missing = usize::try_from(wanted).unwrap_or(usize::MAX).saturating_sub(whole.length());
     if missing == 0 {
         return Ok(value.clone());
     }

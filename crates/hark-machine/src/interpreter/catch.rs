@@ -7,15 +7,12 @@ use crate::program::handlers::Catch;
 use crate::thread::{KnownTrace, Thread};
 use crate::value::Value;
 
-/// What nobody can catch: it comes when no thread goes on.
-const UNCATCHABLE: &str = "deadlock";
-
 /// Lets the thread go on in the innermost handler of an error that its innermost record has raised.
 ///
 /// # Errors
 /// If there is none: the error, with the way that it took. The thread stays as it is.
 pub(super) fn catch(thread: &mut Thread, program: &Program, error: Box<Error>, number: u64) -> Result<(), Box<Error>> {
-    let Some((depth, catch)) = find(thread, program, &error) else {
+    let Some((depth, catch)) = find(thread, program) else {
         let mut error = traced(thread, program, error, number);
         if let Some(trace) = error.caught_trace.take() {
             (error.trace, error.omitted) = caught::frames(&trace, program.executable());
@@ -37,10 +34,7 @@ pub(super) fn catch(thread: &mut Thread, program: &Program, error: Box<Error>, n
 }
 
 /// The innermost record with a handler for an error that is raised where the thread stands.
-fn find<'p>(thread: &Thread, program: &'p Program, error: &Error) -> Option<(usize, &'p Catch)> {
-    if &*error.kind == UNCATCHABLE {
-        return None;
-    }
+fn find<'p>(thread: &Thread, program: &'p Program) -> Option<(usize, &'p Catch)> {
     thread.records.iter().enumerate().rev().find_map(|(depth, record)| {
         let code = program.code(record.code);
         let catch = code.handlers.catch(code.points[record.operation as usize].instruction)?;
