@@ -101,13 +101,32 @@ def fractals(examples):
         examples.check("fractals: the pictures", written == {name: b"\x89PNG" for name in FRACTALS}, done)
 
 
+def tested(examples):
+    """Those that have cases, in which functions stand in for the world."""
+    for name, cases in (("approval", 6), ("saga", 4), ("poller", 4)):
+        done = examples.run("test", "-q", folder=EXAMPLES / name)
+        examples.check(f"{name}: hark test", done.returncode == 0 and done.stdout == f"{cases} passed, 0 failed\n", done)
+    with tempfile.TemporaryDirectory() as folder:
+        service = EXAMPLES / "saga/service.hk"
+        done = examples.run(service, "Oslo", "-q", folder=folder)
+        said = [f"booked {kind} Oslo" for kind in ("flight to", "hotel in")]
+        said += [f"cancelled {kind} Oslo" for kind in ("hotel in", "flight to")]
+        examples.check("saga: Oslo", done.returncode == 1 and done.stdout.splitlines() == said and "no car in Oslo" in done.stderr, done)
+        examples.check("saga: nothing is left", Path(folder, "bookings.json").read_text() == "{}", done)
+        done = examples.run(EXAMPLES / "approval/service.hk", "7", "50", "-q", folder=folder)
+        examples.check("approval: a small order", done.stdout.endswith("order 7: approved\n") and done.returncode == 0, done)
+        Path(folder, "report.pdf").touch()
+        done = examples.run(EXAMPLES / "poller/service.hk", "report.pdf", "-q", folder=folder)
+        examples.check("poller: a report", done.stdout.endswith("the report is there, after 0.0 h\n"), done)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("hark", type=Path, help="the binary")
     parser.add_argument("--python", help="the interpreter of an environment with Pillow")
     asked = parser.parse_args()
     examples = Examples(str(asked.hark.resolve()), asked.python)
-    for example in (seed, primes, wordcount, fractals):
+    for example in (seed, primes, wordcount, fractals, tested):
         example(examples)
     print(f"{examples.passed} passed, {examples.failed} failed")
     raise SystemExit(1 if examples.failed else 0)

@@ -53,6 +53,17 @@ fn a_wrong_stub_is_an_error_with_its_place() {
 }
 
 #[test]
+fn a_function_that_stands_in_keeps_the_line_and_the_attributes_of_the_import() {
+    let program = "#[timeout(5)] import(\n  fetch,\n  src.net, 1);\n//! stub fetch with fake\n\
+        //! main() breaks \"no `tea`\"\n//! main() traces [[0, \"main\"], [0, \"fetch\"], [0, \"fake\"]]\n\
+        fn fake(name) { error(\"no `\" + name + \"`\") }\nfn main() { fetch(\"tea\"); 1 }\n//! lines() => 9\n\
+        fn lines() { try { error(\"here\") } catch e { get(nth(get(e, \"trace\"), 0), \"line\") - 1 } }\n";
+    let folder = Folder::with("stubs_keep_lines", program);
+    let run = folder.hark("test -q x.hk");
+    assert_eq!((run.status, run.stdout.as_str()), (0, "2 passed, 0 failed\n"), "{run:#?}");
+}
+
+#[test]
 fn promises_are_settled_beforehand() {
     let program = r#"//! resolve approval/1 => {"by": "Ada"}
 //! fail approval/2 "the approver is ill"

@@ -1,13 +1,13 @@
 //! What stands in for a program's imports.
 //!
 //! A stub that gives a value or raises takes the place of the Python function alone: what attributes do around its calls
-//! happens as ever. One that calls a function of the program is bound to the import's name instead.
+//! happens as ever. One that calls a function of the program is compiled as a function, with the import's name and attributes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use hark_backends::VirtualTime;
-use hark_bytecode::{Binding, Executable, ForeignIndex};
+use hark_bytecode::{Binding, Executable, ForeignIndex, Span};
 use hark_compiler::nearest;
 use hark_engine::foreign::{Answer, PrintedSink};
 use hark_engine::{Call, CallId, Foreign, SessionId};
@@ -71,11 +71,10 @@ impl Foreign for Stubbed {
     }
 }
 
-/// Puts stubs in the place of a program's imports; answers what else answers calls, or what is wrong with them.
-pub fn apply(stubs: &[Line<Stub>], executable: &mut Executable) -> Result<Answers, Vec<Problem>> {
-    let (mut answers, mut problems) = (Answers::new(), Vec::new());
+/// What is wrong with stubs for the imports of a program, whatever it is.
+pub fn problems(stubs: &[Line<Stub>], executable: &Executable) -> Vec<Problem> {
+    let mut problems = Vec::new();
     let mut known: HashMap<ForeignIndex, u32> = HashMap::new();
-    let mut bound = Vec::new();
     for line in stubs {
         let stub = &line.content;
         let Some(index) = import_of(executable, &stub.name) else {
@@ -85,32 +84,50 @@ pub fn apply(stubs: &[Line<Stub>], executable: &mut Executable) -> Result<Answer
         if let Some(first) = known.insert(index, line.number) {
             let message = format!("there is a stub for `{}` already, in line {first}", stub.name);
             problems.push(Problem { severity: Severity::Error, message, span: line.span, hint: None });
-            continue;
-        }
-        match &stub.act {
-            Act::Give(value) => drop(answers.insert(index, Reply::Value(value.clone()))),
-            Act::Raise { class, message } => {
-                drop(answers.insert(index, raised(executable, index, class.as_deref(), message)));
-            }
-            Act::Call { function, span } => match substitute(executable, index, function) {
-                Ok(binding) => bound.push((index, binding)),
-                Err((message, hint)) => {
-                    problems.push(Problem { severity: Severity::Error, message, span: *span, hint });
-                }
-            },
+        } else if let Act::Call { function, span } = &stub.act
+            && let Err((message, hint)) = substitute(executable, index, function)
+        {
+            problems.push(Problem { severity: Severity::Error, message, span: *span, hint });
         }
     }
-    if !problems.is_empty() {
-        return Err(problems);
+    problems
+}
+
+/// The text of a program in which functions stand for the imports whose stubs call one. An import's attributes stay, so that
+/// they act around the function. None if there is no such stub.
+pub fn substituted(stubs: &[Line<Stub>], executable: &Executable, text: &str) -> Option<String> {
+    let place = |line: &Line<Stub>| {
+        let Act::Call { function, .. } = &line.content.act else { return None };
+        let index = import_of(executable, &line.content.name)?;
+        let (span, parameters) = substitute(executable, index, function).ok()?;
+        let parameters = parameters.join(", ");
+        Some((span, format!("fn {}({parameters}) {{ {function}({parameters}) }}", line.content.name)))
+    };
+    let mut places: Vec<(Span, String)> = stubs.iter().filter_map(place).collect();
+    // From the last to the first, so that no place moves before its turn.
+    places.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
+    let mut text = text.to_owned();
+    let is_any = !places.is_empty();
+    for (span, function) in places {
+        let range = span.start as usize..span.end as usize;
+        // Lines stay where they are.
+        let breaks: String = text.get(range.clone())?.chars().filter(|character| "\r\n".contains(*character)).collect();
+        text.replace_range(range, &(function + &breaks));
     }
-    for (index, binding) in bound {
-        for (_, place) in &mut executable.bindings {
-            if *place == Binding::Foreign(index) {
-                *place = binding;
-            }
+    is_any.then_some(text)
+}
+
+/// What other stubs answer for the imports of a program.
+pub fn answers(stubs: &[Line<Stub>], executable: &Executable) -> Answers {
+    let answer = |line: &Line<Stub>| {
+        let index = import_of(executable, &line.content.name)?;
+        match &line.content.act {
+            Act::Give(value) => Some((index, Reply::Value(value.clone()))),
+            Act::Raise { class, message } => Some((index, raised(executable, index, class.as_deref(), message))),
+            Act::Call { .. } => None,
         }
-    }
-    Ok(answers)
+    };
+    stubs.iter().filter_map(answer).collect()
 }
 
 /// The import that the program calls so.
@@ -130,8 +147,15 @@ fn no_import(executable: &Executable, stub: &Stub) -> Problem {
     Problem { severity: Severity::Error, message, span: stub.name_span, hint: Some(hint) }
 }
 
-/// The function that is called instead of an import.
-fn substitute(executable: &Executable, index: ForeignIndex, name: &str) -> Result<Binding, (String, Option<String>)> {
+/// What is wrong, and what to do about it.
+type Complaint = (String, Option<String>);
+
+/// Where an import stands that a function is called instead of, and that function's parameters.
+fn substitute<'e>(
+    executable: &'e Executable,
+    index: ForeignIndex,
+    name: &str,
+) -> Result<(Span, Vec<&'e str>), Complaint> {
     let foreign = &executable.foreign[index.0 as usize];
     let own = || {
         let own = executable.bindings.iter().filter(|(_, binding)| matches!(binding, Binding::Function(_)));
@@ -141,17 +165,24 @@ fn substitute(executable: &Executable, index: ForeignIndex, name: &str) -> Resul
         let hint = nearest(name, own()).map(|near| format!("did you mean `{near}`?"));
         return Err((format!("there is no function `{name}` in this file"), hint));
     };
-    let takes = executable.functions[function.0 as usize].parameters.len();
-    if takes != foreign.arity as usize {
+    let parameters = &executable.functions[function.0 as usize].parameters;
+    if parameters.len() != foreign.arity as usize {
         let message = format!(
             "`{name}` takes {}, but `{}` is imported with {}",
-            counted(takes),
+            counted(parameters.len()),
             foreign.name,
             counted(foreign.arity as usize)
         );
         return Err((message, Some("what stands in for an import takes as many arguments".to_owned())));
     }
-    Ok(Binding::Function(function))
+    let import = executable.functions.iter().find(|function| function.foreign == Some(index));
+    match import.filter(|import| executable.sources.index_at(import.span.start) == Some(0)) {
+        Some(import) => Ok((import.span, parameters.iter().map(|name| executable.name(*name)).collect())),
+        None => {
+            let message = format!("`{}` is imported by another file", foreign.name);
+            Err((message, Some("a function stands in only for imports of its own file".to_owned())))
+        }
+    }
 }
 
 fn counted(count: usize) -> String {

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use hark_bytecode::{Binding, Executable};
+use hark_bytecode::{Binding, Executable, Source};
 use hark_machine::Program;
 
 use super::lines::{self, CallLines, Line, Rejection, Settled};
 use super::stubs::{self, Answers};
 use crate::failure::{Failure, Problem, draw_problems};
 use crate::program::Compiled;
-use crate::project::{self, Project};
+use crate::project::{self, Loaded, Project};
 use crate::render::{self, Style};
 
 /// How functions are named that are tests.
@@ -82,33 +82,26 @@ impl Suite {
             return Ok(suite);
         }
         suite.compiled = Compiled::new(&mut loaded);
-        let unusable = |problems: &[Problem]| {
-            problems
-                .iter()
-                .map(|problem| {
-                    let mut text = String::new();
-                    draw_problems(&loaded.source, std::slice::from_ref(problem), Style::for_stdout(), &mut text);
-                    // It is counted with the others.
-                    let end = text.trim_end().rfind('\n').map_or(0, |end| end + 1);
-                    text.truncate(end);
-                    let line = loaded.source.location(problem.span.start).line;
-                    Case { name: format!("line {line}"), line, what: What::Unusable(text) }
-                })
-                .collect()
-        };
         if !lines.problems.is_empty() {
-            suite.cases = unusable(&lines.problems);
+            suite.cases = unusable(&lines.problems, &loaded.source);
             return Ok(suite);
         }
         let mut executable = suite.compiled.executable.take();
-        if let Some(executable) = &mut executable {
-            match stubs::apply(&lines.stubs, executable) {
-                Ok(answers) => suite.answers = Arc::new(answers),
-                Err(problems) => {
-                    suite.cases = unusable(&problems);
-                    return Ok(suite);
-                }
+        if let Some(original) = &executable {
+            let problems = stubs::problems(&lines.stubs, original);
+            if !problems.is_empty() {
+                suite.cases = unusable(&problems, &loaded.source);
+                return Ok(suite);
             }
+            if let Some(text) = stubs::substituted(&lines.stubs, original, &loaded.source.text) {
+                let mut substituted = Loaded { source: Source::new(&*loaded.source.path, text), ..loaded };
+                suite.compiled = Compiled::new(&mut substituted);
+                executable = suite.compiled.executable.take();
+                loaded = substituted;
+            }
+        }
+        if let Some(executable) = &executable {
+            suite.answers = Arc::new(stubs::answers(&lines.stubs, executable));
         }
         suite.add_cases(lines.calls, lines.rejected, executable.as_ref());
         if let Some(executable) = executable {
@@ -141,6 +134,20 @@ impl Suite {
     }
 }
 
+/// A case that fails for each problem.
+fn unusable(problems: &[Problem], source: &Source) -> Vec<Case> {
+    let case = |problem: &Problem| {
+        let mut text = String::new();
+        draw_problems(source, std::slice::from_ref(problem), Style::for_stdout(), &mut text);
+        // It is counted with the others.
+        let end = text.trim_end().rfind('\n').map_or(0, |end| end + 1);
+        text.truncate(end);
+        let line = source.location(problem.span.start).line;
+        Case { name: format!("line {line}"), line, what: What::Unusable(text) }
+    };
+    problems.iter().map(case).collect()
+}
+
 /// The functions of the main file that are tests, with their lines.
 fn tests(executable: &Executable) -> Vec<(String, u32)> {
     let lines = render::Lines::new(&executable.sources);
@@ -149,9 +156,7 @@ fn tests(executable: &Executable) -> Vec<(String, u32)> {
         let Binding::Function(index) = binding else { return None };
         let function = &executable.functions[index.0 as usize];
         let is_of_main = executable.sources.index_at(function.span.start) == Some(0);
-        // A stub may have put a function in the place of an import that has such a name.
-        let is_own = *function.name == *name;
-        let is_test = name.starts_with(TEST_PREFIX) && function.parameters.is_empty() && is_of_main && is_own;
+        let is_test = name.starts_with(TEST_PREFIX) && function.parameters.is_empty() && is_of_main;
         is_test.then(|| (name.to_owned(), lines.location(function.span.start).line))
     };
     executable.bindings.iter().filter_map(is_test).collect()
