@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what sessions on SQLite cost, and prints a table with what is asked of each figure.
 
-    durable.py [--hark PATH] [--profile NAME] [--only ROW ...] [--runs N] [--quick] [--json]
+    durable.py [--hark PATH] [--waiting PATH] [--profile NAME] [--only ROW ...] [--runs N] [--quick] [--json]
 
 Hark is built if need be. Each row has a folder of its own, with a new file, on the disk of the folder `target`. A figure
 is the median of 3 runs; those of `naps`, `waiters`, `output`, `waiting`, `resolve`, `state` and `age` are of one. Python is the interpreter that runs
@@ -498,20 +498,23 @@ def table(results):
         yield "  ".join([line[0].ljust(widths[0]), *numbers, line[4].ljust(widths[4]), line[5]]).rstrip()
 
 
-def built(asked, profile):
+def built(hark, waiting, profile):
     """The binary, and the example that starts sessions which wait. What was not given is built, which may take a while."""
-    if asked and not Path(asked).exists():
-        raise SystemExit(f"no binary at {asked}")
-    wanted = [] if asked else [["-p", "hark-cli"]]
-    for what in [*wanted, ["-p", "hark-backends", "--features", "sqlite", "--example", "waiting"]]:
+    for given in (hark, waiting):
+        if given and not Path(given).exists():
+            raise SystemExit(f"no binary at {given}")
+    wanted = [] if hark else [["-p", "hark-cli"]]
+    wanted += [] if waiting else [["-p", "hark-backends", "--features", "sqlite", "--example", "waiting"]]
+    for what in wanted:
         subprocess.run(["cargo", "build", "--profile", profile, "--quiet", *what], cwd=FOLDER.parent, check=True)
-    return Path(asked).resolve() if asked else TARGET / profile / "hark", TARGET / profile / "examples/waiting"
+    return Path(hark or TARGET / profile / "hark").resolve(), Path(waiting or TARGET / profile / "examples/waiting").resolve()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = {row.__name__: row for row in ROWS}
     parser.add_argument("--hark", help="the binary (default: it is built)")
+    parser.add_argument("--waiting", help="the example of hark-backends that starts sessions (default: it is built)")
     parser.add_argument("--profile", default="release", help="the profile of what is built (default: release)")
     parser.add_argument("--only", nargs="+", choices=names, metavar="ROW", default=list(names),
                         help="only these: " + "; ".join(f"{name} ({row.__doc__})" for name, row in names.items()))
@@ -520,7 +523,7 @@ def main():
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    bench = Bench(*built(asked.hark, asked.profile), 1 if asked.quick else asked.runs, QUICK if asked.quick else Size())
+    bench = Bench(*built(asked.hark, asked.waiting, asked.profile), 1 if asked.quick else asked.runs, QUICK if asked.quick else Size())
     results, shows = [], sys.stderr.isatty()
     try:
         floor = disk(bench.folder)

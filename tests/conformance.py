@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs the programs of tests/programs with a `hark` binary and checks what their `//!` lines say.
 
-    conformance.py HARK [FILE-OR-FOLDER ...] [--args "MORE HARK OPTIONS"] [--jobs N]
+    conformance.py HARK [FILE-OR-FOLDER ...] [--args "MORE HARK OPTIONS"]... [--jobs N]
 
-tests/programs/README.md describes the lines. Failures are printed as they are found, then `N passed, N failed`; the
-exit status is 0 if nothing failed.
+tests/programs/README.md describes the lines. With several `--args` everything is run once with each of them, all side by
+side, as some compute and some wait for the disk. Failures are printed as they are found, then `N passed, N failed` for
+each; the exit status is 0 if nothing failed.
 """
 import argparse
 import json
@@ -17,6 +18,7 @@ import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
@@ -158,30 +160,44 @@ def copied(place, folder):
     return copy if place.is_dir() else copy / place.name
 
 
+class Mode:
+    """All runs with some options of hark."""
+
+    def __init__(self, text, places, folder):
+        self.name, self.options, self.failed = f"{text}: " if text else "", shlex.split(text), 0
+        folder.mkdir()
+        lasting = "sqlite" in self.options
+        left_out = [STRAIGHT] * ("--suspend-at" in self.options) + [IN_MEMORY] * lasting
+        # What is kept of the sessions goes into the programs' folder, so that is one that goes, too.
+        places = [copied(place, folder / "programs") for place in places] if lasting else places
+        self.runs = [run for path in programs_in(places) for run in runs_of(path, left_out)]
+        self.total = sum(len(run.expected) for run in self.runs)
+        # Some Python functions leave marks in files; they go with the folder.
+        self.environment = {**os.environ, "TMPDIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def failures_of(self, hark, run):
+        return failures_of(hark, run, self.options, self.environment)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("hark", type=Path, help="the binary")
     parser.add_argument("places", type=Path, nargs="*", default=[PROGRAMS], help="programs, or folders of them")
-    parser.add_argument("--args", default="", help="more options for hark, as one text")
+    parser.add_argument("--args", action="append", help="more options for hark, as one text")
     parser.add_argument("--jobs", type=int, default=4, help="how many runs at a time")
     asked = parser.parse_args()
-    hark, options = str(asked.hark.resolve()), shlex.split(asked.args)
-    lasting = "sqlite" in options
-    left_out = [STRAIGHT] * ("--suspend-at" in asked.args) + [IN_MEMORY] * lasting
-    failed = 0
+    hark = str(asked.hark.resolve())
     with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(asked.jobs) as pool:
-        # What is kept of the sessions goes into the programs' folder, so that is one that goes, too.
-        places = [copied(place, Path(temporary, "programs")) for place in asked.places] if lasting else asked.places
-        runs = [run for path in programs_in(places) for run in runs_of(path, left_out)]
-        total = sum(len(run.expected) for run in runs)
-        # Some Python functions leave marks in files; they go with the folder.
-        environment = {**os.environ, "TMPDIR": temporary, "PYTHONDONTWRITEBYTECODE": "1"}
-        for failures in pool.map(lambda run: failures_of(hark, run, options, environment), runs):
-            failed += len(failures)
+        modes = [Mode(text, asked.places, Path(temporary, str(number))) for number, text in enumerate(asked.args or [""])]
+        # A run of each mode in turn.
+        each = [(mode, run) for runs in zip_longest(*(mode.runs for mode in modes)) for mode, run in zip(modes, runs) if run]
+        for (mode, run), failures in zip(each, pool.map(lambda pair: pair[0].failures_of(hark, pair[1]), each)):
+            mode.failed += len(failures)
             for failure in failures:
-                print(failure, flush=True)
-    print(f"{total - failed} passed, {failed} failed")
-    raise SystemExit(1 if failed or not total else 0)
+                print(f"{mode.name}{failure}", flush=True)
+    for mode in modes:
+        print(f"{mode.name}{mode.total - mode.failed} passed, {mode.failed} failed")
+    raise SystemExit(0 if all(mode.total and not mode.failed for mode in modes) else 1)
 
 
 if __name__ == "__main__":

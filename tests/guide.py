@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from pathlib import Path
 
@@ -97,29 +98,39 @@ def failures_of_console(hark, folder, text):
     return len(commands), failures
 
 
+def failures_of_page(hark, page):
+    """The same of a page."""
+    total, failed = 0, []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (language, name, text) in enumerate(BLOCK.findall(page.read_text()), 1):
+            path = Path(folder) / (name or f"{page.stem}_{number}.hk")
+            count, failures = 0, []
+            if language == "examples":
+                count, failures = failures_of_examples(hark, path, text)
+            elif language == "console":
+                if name == "run":
+                    count, failures = failures_of_console(hark, Path(folder), text)
+            elif language == "hark" or name:
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(text)
+                if language == "hark":
+                    count, failures = failures_of(hark, path, page.stem == "testing")
+            total += count
+            failed += [f"{page.name}: {failure}" for failure in failures]
+    return total, failed
+
+
 def main():
     hark = str(Path(sys.argv[1]).resolve())
     guide = Path(__file__).resolve().parent.parent / "docs" / "guide"
     total, failed = 0, 0
-    for page in sorted(guide.rglob("*.md")):
-        with tempfile.TemporaryDirectory() as folder:
-            for number, (language, name, text) in enumerate(BLOCK.findall(page.read_text()), 1):
-                path = Path(folder) / (name or f"{page.stem}_{number}.hk")
-                count, failures = 0, []
-                if language == "examples":
-                    count, failures = failures_of_examples(hark, path, text)
-                elif language == "console":
-                    if name == "run":
-                        count, failures = failures_of_console(hark, Path(folder), text)
-                elif language == "hark" or name:
-                    path.parent.mkdir(exist_ok=True)
-                    path.write_text(text)
-                    if language == "hark":
-                        count, failures = failures_of(hark, path, page.stem == "testing")
-                total += count
-                failed += len(failures)
-                for failure in failures:
-                    print(f"{page.name}: {failure}")
+    # The pages have nothing to do with each other, and mostly wait.
+    with ThreadPoolExecutor(4) as pool:
+        for count, failures in pool.map(lambda page: failures_of_page(hark, page), sorted(guide.rglob("*.md"))):
+            total += count
+            failed += len(failures)
+            for failure in failures:
+                print(failure, flush=True)
     print(f"{total - failed} passed, {failed} failed")
     raise SystemExit(1 if failed or not total else 0)
 
