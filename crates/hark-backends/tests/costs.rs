@@ -269,3 +269,17 @@ fn sessions_that_wait_are_resumed_without_being_opened() {
     assert_eq!(left.len(), SESSIONS - 2);
     assert!(left.iter().all(|report| report.status == Status::Suspended && report.errors.is_empty()));
 }
+
+/// An index or a query that needs a table of its own each time costs a new session a tenth of its time.
+#[test]
+fn a_new_session_needs_no_temporary_table() {
+    let folder = Folder::new();
+    let _storage = SqliteStorage::open(&folder.0).unwrap();
+    let connection = rusqlite::Connection::open(folder.0.join("hark.db")).unwrap();
+    let insert = "INSERT INTO session VALUES (NULL, 'id', 1, 'running', NULL, 1, 1, '{}')";
+    let mut explained = connection.prepare(&format!("EXPLAIN {insert}")).unwrap();
+    let operations = explained.query_map([], |row| row.get::<_, String>(1)).unwrap().map(Result::unwrap);
+    let operations: Vec<String> = operations.collect();
+    assert!(operations.iter().any(|operation| operation == "IdxInsert"), "{operations:?}");
+    assert!(!operations.iter().any(|operation| operation == "OpenEphemeral"), "{operations:?}");
+}

@@ -286,7 +286,7 @@ impl Engine {
 
     fn new_id(&self) -> SessionId {
         let surroundings = &self.ports.surroundings;
-        SessionId::new(surroundings.now(), [surroundings.random(), surroundings.random()])
+        SessionId::new(surroundings.now(), surroundings.random_pair())
     }
 
     fn serving(&self) -> Result<&Arc<Serving>, StorageError> {

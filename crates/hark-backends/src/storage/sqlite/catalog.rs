@@ -23,15 +23,15 @@ const MANY: usize = 32;
 /// The servers that sessions under way have, without a look at each of these.
 const SERVERS: &str = "
     WITH RECURSIVE known (server) AS (
-        SELECT min(server) FROM session WHERE state IN ('running', 'moving', 'importing')
+        SELECT min(server) FROM session WHERE (state = 'running' OR state = 'moving' OR state = 'importing')
         UNION ALL
         SELECT (SELECT min(server) FROM session
-            WHERE state IN ('running', 'moving', 'importing') AND server > known.server)
+            WHERE (state = 'running' OR state = 'moving' OR state = 'importing') AND server > known.server)
         FROM known WHERE known.server IS NOT NULL)
     SELECT server FROM known WHERE server IS NOT NULL AND server != ?1
     UNION ALL
     SELECT NULL WHERE ?2 IS NULL AND EXISTS (
-        SELECT 1 FROM session WHERE state IN ('running', 'moving', 'importing') AND server IS NULL)";
+        SELECT 1 FROM session WHERE (state = 'running' OR state = 'moving' OR state = 'importing') AND server IS NULL)";
 
 /// A time as `due` has it. What is due at a takeover comes before all times.
 fn time_number(time: Timestamp) -> i64 {
@@ -126,7 +126,8 @@ impl Catalog for Shared {
             let mut statement = connection.prepare_cached(match only {
                 Some(_) => {
                     "SELECT server FROM session
-                    WHERE state IN ('running', 'moving', 'importing') AND server IS NOT ?1 AND id = ?2"
+                    WHERE (state = 'running' OR state = 'moving' OR state = 'importing')
+                    AND server IS NOT ?1 AND id = ?2"
                 }
                 None => SERVERS,
             })?;
@@ -144,7 +145,8 @@ impl Catalog for Shared {
             for server in &free {
                 // Whoever was quicker has put its own number there.
                 let sql = "UPDATE session SET server = ?1
-                    WHERE state IN ('running', 'moving', 'importing') AND server IS ?3 AND (?2 IS NULL OR id = ?2)
+                    WHERE (state = 'running' OR state = 'moving' OR state = 'importing')
+                    AND server IS ?3 AND (?2 IS NULL OR id = ?2)
                     RETURNING id";
                 let mut statement = connection.prepare_cached(sql)?;
                 for session in statement.query_map(params![me, only, server], |row| session_from(row, 0))? {
@@ -164,7 +166,8 @@ impl Catalog for Shared {
         }
         let active: HashSet<SessionId> = self.read(|connection| {
             // One without threads has still to be ended, and a move or import that was cut off to be settled.
-            let sql = "SELECT id FROM session WHERE state IN ('running', 'moving', 'importing') AND server = ?1 AND (
+            let sql = "SELECT id FROM session WHERE (state = 'running' OR state = 'moving' OR state = 'importing')
+                    AND server = ?1 AND (
                     state != 'running'
                     OR EXISTS (SELECT 1 FROM ready WHERE session = session.number)
                     OR EXISTS (SELECT 1 FROM todo WHERE session = session.number)
@@ -197,7 +200,7 @@ impl Catalog for Shared {
                 Some(_) => "UPDATE session SET server = NULL WHERE server = ?1 AND id = ?2",
                 None => {
                     "UPDATE session SET server = NULL
-                    WHERE state IN ('running', 'moving', 'importing') AND server = ?1 AND ?2 IS NULL"
+                    WHERE (state = 'running' OR state = 'moving' OR state = 'importing') AND server = ?1 AND ?2 IS NULL"
                 }
             };
             connection.execute(sql, params![me, only])
@@ -209,7 +212,8 @@ impl Catalog for Shared {
         let me = self.server()?.number();
         loop {
             let found: Option<(Option<i64>, bool)> = self.read(|connection| {
-                let sql = "SELECT server, state IN ('running', 'moving', 'importing') FROM session WHERE id = ?1";
+                let sql = "SELECT server, (state = 'running' OR state = 'moving' OR state = 'importing')
+                    FROM session WHERE id = ?1";
                 let found = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
                 connection.prepare_cached(sql)?.query_row([id.as_str()], found).optional()
             })?;
@@ -219,7 +223,7 @@ impl Catalog for Shared {
             }
             let held = self.write(|connection| {
                 let sql = "UPDATE session SET server = ?2 WHERE id = ?1 AND server IS ?3
-                    AND (state IN ('running', 'moving', 'importing')) = ?4";
+                    AND (state = 'running' OR state = 'moving' OR state = 'importing') = ?4";
                 connection.execute(sql, params![id.as_str(), me, server, is_unfinished])
             })?;
             if held > 0 {
@@ -230,7 +234,8 @@ impl Catalog for Shared {
 
     fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError> {
         let server: Option<Option<i64>> = self.read(|connection| {
-            let sql = "SELECT server FROM session WHERE id = ?1 AND state IN ('running', 'moving', 'importing')";
+            let sql = "SELECT server FROM session
+                    WHERE id = ?1 AND (state = 'running' OR state = 'moving' OR state = 'importing')";
             connection.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0)).optional()
         })?;
         let is_me = |server| self.server.get().is_some_and(|me| me.number() == server);

@@ -48,12 +48,15 @@ const PAGES_CHECKED_MAX: i64 = 1_024;
 /// A Future's name is the number of the thread whose value it has, or the text of a promise's name. Rows of `future` and
 /// `log` come one after the other, with a key that is one number, a *place*, as SQLite appends to such a table without
 /// touching the pages beside.
+///
+/// The condition of `session_unfinished` is no `IN`: for one of more than two values SQLite builds a table whenever it
+/// writes a row. Queries repeat it word for word, as SQLite uses the index only then.
 const SCHEMA: &str = "
     CREATE TABLE program (hash TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE session (
         number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, stamp INTEGER NOT NULL, state TEXT NOT NULL,
         ended INTEGER, server INTEGER, checksum INTEGER NOT NULL, summary TEXT NOT NULL);
-    CREATE INDEX session_unfinished ON session (server) WHERE state IN ('running', 'moving', 'importing');
+    CREATE INDEX session_unfinished ON session (server) WHERE (state = 'running' OR state = 'moving' OR state = 'importing');
     CREATE TABLE thread (
         session INTEGER, number INTEGER, stamp INTEGER NOT NULL, due INTEGER, checksum INTEGER NOT NULL, summary TEXT NOT NULL,
         content BLOB NOT NULL, PRIMARY KEY (session, number)) WITHOUT ROWID;
