@@ -164,7 +164,8 @@ impl Thread {
             Place::Constant(constant) => code.constants[*constant as usize].clone(),
         });
         let live = code.analysis.live_before(program.executable(), point.instruction);
-        let locals = code.analysis.locals.iter().enumerate();
+        let bound = if is_before_body(code, record) { given(function, program) } else { usize::MAX };
+        let locals = code.analysis.locals.iter().enumerate().take(bound);
         let bindings = locals.filter(|(local, _)| {
             let is_live = live.as_ref().is_some_and(|live| live.contains(*local as u32));
             is_live && is_bound(code, window, *local as u32)
@@ -255,6 +256,19 @@ impl Thread {
         self.records.push(Record { code: id, operation: operation as u32, base });
         Ok(next_base)
     }
+}
+
+/// Whether a record is about to note that its locals are not bound. Until then their flags are of those who had the window
+/// before: of the same record, if it was a self tail call, or of another one.
+fn is_before_body(code: &Code, record: &Record) -> bool {
+    let body = || code.starts.get(&code.analysis.blocks.first()?.start);
+    !code.flagged.is_empty() && body().is_some_and(|body| record.operation < *body)
+}
+
+/// How many of a function's locals are bound before it begins: its parameters and what it has captured.
+fn given(function: FunctionIndex, program: &Program) -> usize {
+    let function = &program.executable().functions[function.0 as usize];
+    function.parameters.len() + function.captures.len()
 }
 
 /// Whether a local has a value now.
