@@ -60,7 +60,7 @@ pub(super) fn size(name: &str, wanted: &str, value: &Value) -> Result<u64> {
         Value::BigInteger(big) if big.sign() == num_bigint::Sign::Plus => {
             let (most, big) = (STRING_BYTES_MAX, integer_text(big));
             let least = format!("a string has at most {most} bytes, and a list {LIST_LENGTH_MAX} elements");
-            Err(Error::limit(format!("`{name}` got {wanted} that is too large, {big}: {least}")))
+            Err(Error::limit(format!("`{name}` got an integer that is too large, {big}: {least}")))
         }
         other => Ok(integer(name, wanted, other)?.max(0).unsigned_abs()),
     }

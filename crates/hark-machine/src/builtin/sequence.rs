@@ -145,7 +145,12 @@ pub(super) fn repeat(of: &Value, times: &Value) -> Result<Value> {
     if !matches!(of, Value::String(_) | Value::List(..)) {
         return Err(wrong_type("repeat", "a string or list", of));
     }
-    let times = size("repeat", "an integer as how many times", times)?;
+    let wanted = "an integer as how many times";
+    let times = match super::is_empty(of) {
+        // However often: it stays what it is.
+        true => integer("repeat", wanted, times).map(|_| 0)?,
+        false => size("repeat", wanted, times)?,
+    };
     match of {
         Value::String(text) => {
             check_string_bytes("repeat", text.as_str().len() as u128 * u128::from(times))?;
