@@ -121,6 +121,13 @@ builtins! {
     Promise "promise" 0 0,
     Future "future" 2 2,
     FutureId "future_id" 1 1,
+    Call "%call" 4 4,
+    WaitFor "%wait_for" 2 2,
+    Raise "%raise" 1 1,
+    GiveUp "%give_up" 1 1,
+    TimedOut "%timed_out" 2 2,
+    TriesAgain "%tries_again" 4 4,
+    Steady "%steady" 0 0,
     Sid "sid" 0 0,
     Tid "tid" 0 0,
 }

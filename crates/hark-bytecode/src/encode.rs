@@ -15,7 +15,7 @@ use crate::builtins::Builtin;
 use crate::wire::{Reader, WireError, Writer};
 use crate::{
     Binding, Capture, Executable, ExecutableError, Foreign, ForeignIndex, Function, FunctionIndex, Handler, NameIndex,
-    Source, Sources, Span,
+    Passing, Source, Sources, Span,
 };
 use attributes::{read_attributes, write_attributes};
 use instruction::{read_instruction, write_instruction};
@@ -187,7 +187,7 @@ fn write_function(writer: &mut Writer, function: &Function) {
     writer.unsigned(function.start.into());
     writer.unsigned(function.end.into());
     write_span(writer, &function.span);
-    writer.byte(function.has_optional.into());
+    write_passing(writer, function);
     write_attributes(writer, &function.attributes);
 }
 
@@ -214,12 +214,36 @@ fn read_function(reader: &mut Reader<'_>) -> Result<Function, WireError> {
         start: reader.unsigned32()?,
         end: reader.unsigned32()?,
         span: read_span(reader)?,
-        has_optional: match reader.byte()? {
-            has_optional @ (0 | 1) => has_optional == 1,
-            _ => return Err(reader.invalid("a function")),
-        },
-        attributes: read_attributes(reader)?,
+        ..read_passing(reader)?
     })
+}
+
+/// How it gets its arguments, whether it is the language's, and its attributes.
+fn write_passing(writer: &mut Writer, function: &Function) {
+    let native = u8::from(function.is_native) << 2;
+    match function.passing {
+        Passing::Each => writer.byte(native),
+        Passing::LastOptional => writer.byte(native | 1),
+        Passing::AsList { most } => {
+            writer.byte(native | 2);
+            writer.unsigned(most.into());
+        }
+    }
+    write_attributes(writer, &function.attributes);
+}
+
+fn read_passing(reader: &mut Reader<'_>) -> Result<Function, WireError> {
+    let bits = reader.byte()?;
+    let passing = match bits & 3 {
+        0 => Passing::Each,
+        1 => Passing::LastOptional,
+        2 => Passing::AsList { most: reader.unsigned32()? },
+        _ => return Err(reader.invalid("a function")),
+    };
+    if bits > 6 {
+        return Err(reader.invalid("a function"));
+    }
+    Ok(Function { passing, is_native: bits & 4 != 0, attributes: read_attributes(reader)?, ..Function::default() })
 }
 
 fn write_span(writer: &mut Writer, span: &Span) {

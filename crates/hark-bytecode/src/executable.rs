@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::builtins::Builtin;
-use crate::{Attributes, Handler, Instruction, Operator, Sources, Span};
+use crate::{Attributes, Handler, Instruction, Literal, Operator, Sources, Span};
 
 /// An index into [`Executable::functions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,8 +43,11 @@ pub struct Function {
     pub name: Arc<str>,
     /// The names of its parameters. Its code begins with `BIND`, `POP` for each, the last one first.
     pub parameters: Vec<NameIndex>,
-    /// Whether a call may leave out the last argument, which is `null` then. Only functions of the language do that.
-    pub has_optional: bool,
+    /// How it gets its arguments.
+    pub passing: Passing,
+    /// Whether it is the language's own, also where it stands for a function of the program: it does not show in traces,
+    /// and its handlers get all that there is of an error.
+    pub is_native: bool,
     /// The names that a lambda takes from around it. A record of the function begins with those bound that the closure
     /// has values for.
     pub captures: Vec<Capture>,
@@ -60,6 +63,21 @@ pub struct Function {
     pub span: Span,
     /// How its calls are to be run.
     pub attributes: Attributes,
+}
+
+/// How a function gets the arguments of a call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Passing {
+    /// Each is a parameter.
+    #[default]
+    Each,
+    /// The last one may be left out, and is `null` then. Only functions of the language do that.
+    LastOptional,
+    /// All are one list, its only parameter. It stands for an import, whose calls may have fewer arguments.
+    AsList {
+        /// How many they may be.
+        most: u32,
+    },
 }
 
 /// A name that a lambda takes from around it.
@@ -120,6 +138,19 @@ impl Executable {
     pub fn function_at(&self, instruction: u32) -> Option<FunctionIndex> {
         let index = self.functions.partition_point(|function| function.end <= instruction);
         (index < self.functions.len()).then_some(FunctionIndex(index as u32))
+    }
+
+    /// The import that a function stands for, if it does: it takes its arguments as a list.
+    pub fn wrapped_import(&self, function: FunctionIndex) -> Option<ForeignIndex> {
+        let function = &self.functions[function.0 as usize];
+        let mut code = self.code[function.start as usize..function.end as usize].iter();
+        match function.passing {
+            Passing::AsList { .. } => code.find_map(|instruction| match instruction {
+                Instruction::PushValue(Literal::Foreign(index)) => Some(*index),
+                _ => None,
+            }),
+            Passing::Each | Passing::LastOptional => None,
+        }
     }
 
     /// For each name, what it means where no record binds it: the program's own, else the builtin or operator.

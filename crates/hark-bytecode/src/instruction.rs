@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use num_bigint::BigInt;
 
-use crate::{FunctionIndex, NameIndex, Pattern};
+use crate::{ForeignIndex, FunctionIndex, NameIndex, Pattern};
 
 /// One portable instruction. Stack effects are written `before -- after`, the top on the right.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,4 +70,6 @@ pub enum Literal {
     String(Arc<str>),
     /// A `lambda`, which is a function of the program.
     Function(FunctionIndex),
+    /// An import, where its name stands for what calls it.
+    Foreign(ForeignIndex),
 }

@@ -23,7 +23,7 @@ pub use attributes::{Attributes, Limit, Rate, Retry};
 pub use encode::{DecodeError, ExecutableHash};
 pub use executable::{
     Binding, Capture, Executable, ExecutableError, FOREIGN_ARITY_MAX, Foreign, ForeignIndex, Function, FunctionIndex,
-    Global, NameIndex,
+    Global, NameIndex, Passing,
 };
 pub use handlers::{Handler, HandlerIndex};
 pub use instruction::{Instruction, Literal};

@@ -122,5 +122,6 @@ fn literal_text(literal: &Literal, executable: &Executable) -> String {
         Literal::Float(value) => float_text(*value),
         Literal::String(value) => string_text(value),
         Literal::Function(index) => executable.function_text(*index),
+        Literal::Foreign(index) => executable.binding_text(Binding::Foreign(*index)),
     }
 }

@@ -1,6 +1,8 @@
 //! Whether a program makes sense, however it came: a machine relies on all that is checked here.
 
-use crate::{Binding, Executable, ExecutableError, FOREIGN_ARITY_MAX, Function, HandlerIndex, Instruction, Literal};
+use crate::{
+    Binding, Executable, ExecutableError, FOREIGN_ARITY_MAX, Function, HandlerIndex, Instruction, Literal, Passing,
+};
 
 impl Executable {
     /// Checks every index and jump, so that a machine may rely on them.
@@ -41,6 +43,13 @@ impl Executable {
             {
                 return bad(format!("function {} points outside", function.name));
             }
+            let is_wrapper = matches!(function.passing, Passing::AsList { .. });
+            if is_wrapper
+                && !(function.parameters.len() == 1 && function.captures.is_empty() && function.foreign.is_none())
+                || matches!(function.passing, Passing::AsList { most } if most > FOREIGN_ARITY_MAX)
+            {
+                return bad(format!("function {} does not take one list", function.name));
+            }
             if function.foreign.is_some() && !(function.captures.is_empty() && function.handlers.is_empty()) {
                 return bad(format!("import {} captures or handles something", function.name));
             }
@@ -68,6 +77,9 @@ impl Executable {
                 if !self.functions[index.0 as usize].captures.is_empty() =>
             {
                 bad("a function that captures something is no literal")
+            }
+            Instruction::PushValue(Literal::Foreign(index)) if index.0 as usize >= self.foreign.len() => {
+                bad("no such import")
             }
             Instruction::PushBinding(name) | Instruction::Bind(name) if name.0 as usize >= self.names.len() => {
                 bad("no such name")

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use hark_bytecode::{Binding, Executable};
+use hark_bytecode::{Binding, Executable, Function, Passing};
 use hark_compiler::nearest;
 use hark_machine::Value;
 
@@ -40,8 +40,13 @@ impl Entry {
         let binding = binding_of(executable, function)?;
         let callee = match binding {
             Binding::Function(index) => {
-                let parameters = &executable.functions[index.0 as usize].parameters;
-                if parameters.len() != arguments.len() {
+                let Function { parameters, passing, .. } = &executable.functions[index.0 as usize];
+                if let Passing::AsList { most } = passing {
+                    if arguments.len() > *most as usize {
+                        let takes = format!("at most {}", counted(*most as usize));
+                        return Err(wrong_count(function, &takes, arguments.len()));
+                    }
+                } else if parameters.len() != arguments.len() {
                     let names: Vec<&str> = parameters.iter().map(|name| executable.name(*name)).collect();
                     let takes = counted(parameters.len());
                     return Err(wrong_count(&format!("{function}({})", listed(&names)), &takes, arguments.len()));

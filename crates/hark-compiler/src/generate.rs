@@ -5,14 +5,17 @@
 
 mod code;
 mod expression;
+mod wrapper;
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use hark_bytecode::{Binding, Executable, Foreign, ForeignIndex, FunctionIndex, Handler, Instruction, NameIndex, Span};
+use hark_bytecode::{
+    Binding, Executable, Foreign, ForeignIndex, FunctionIndex, Handler, Instruction, Literal, NameIndex, Span,
+};
 
-use crate::ast::{Function, Import, Item, Program};
+use crate::ast::{Function, Import, Item, Name, Program};
 use crate::closures::{self, Origin};
 use crate::diagnostic::Diagnostics;
 use crate::globals::Globals;
@@ -34,7 +37,7 @@ pub(crate) fn generate<'t>(
         executable,
         names: HashMap::new(),
         lambdas: VecDeque::new(),
-        lambda_count: 0,
+        next_lambda: program.items.iter().map(wrapper::functions_of).sum(),
         origins: Vec::new(),
         diagnostics,
     };
@@ -52,7 +55,8 @@ struct Generator<'t, 'p> {
     names: HashMap<&'t str, NameIndex>,
     /// Lambdas that are still to be generated.
     lambdas: VecDeque<Lambda<'t, 'p>>,
-    lambda_count: u32,
+    /// The index of the next lambda that is met; they come behind all that belongs to the top level.
+    next_lambda: u32,
     /// An entry for each function of the executable.
     origins: Vec<Origin>,
     diagnostics: &'p mut Diagnostics,
@@ -76,7 +80,7 @@ impl<'t, 'p> Generator<'t, 'p> {
         }
         while let Some(Lambda { function, bound, variable }) = self.lambdas.pop_front() {
             let origin = Origin { is_lambda: true, variable, is_damaged: function.damage.is_some() };
-            self.generate_function(function, None, bound, origin);
+            self.generate_function(function, &function.parameters, None, bound, origin);
         }
     }
 
@@ -102,9 +106,15 @@ impl<'t, 'p> Generator<'t, 'p> {
             arity: import.arity,
             attributes: import.attributes.clone(),
         });
-        self.bind_top_level(import.name.text, Binding::Foreign(foreign));
-        let name = self.name(import.name.text);
-        let code = vec![Instruction::PushBinding(name), Instruction::Call(import.arity), Instruction::Return];
+        let wrapper = FunctionIndex(self.executable.functions.len() as u32 + 1);
+        let push = if wrapper::is_needed(&import.attributes) {
+            self.bind_top_level(import.name.text, Binding::Function(wrapper));
+            Instruction::PushValue(Literal::Foreign(foreign))
+        } else {
+            self.bind_top_level(import.name.text, Binding::Foreign(foreign));
+            self.push_name(import.name.text)
+        };
+        let code = vec![push, Instruction::Call(import.arity), Instruction::Return];
         let spans = vec![import.span; code.len()];
         let function = hark_bytecode::Function {
             name: import.name.text.into(),
@@ -115,6 +125,9 @@ impl<'t, 'p> Generator<'t, 'p> {
         };
         self.add_function(function, code, spans, Vec::new());
         self.origins.push(Origin::default());
+        if wrapper::is_needed(&import.attributes) {
+            self.wrap_import(import, foreign);
+        }
     }
 
     /// Puts a function's code behind that of the others; its handlers count from its start.
@@ -144,23 +157,26 @@ impl<'t, 'p> Generator<'t, 'p> {
         let name = function.name.text;
         let index = FunctionIndex(self.executable.functions.len() as u32);
         self.bind_top_level(name, Binding::Function(index));
+        if wrapper::is_needed(&function.attributes) {
+            return self.wrap_function(function, bound, index);
+        }
         let own = (!bound.itself).then_some((name, function.parameters.len()));
         let origin = Origin { is_damaged: function.damage.is_some(), ..Origin::default() };
-        self.generate_function(function, own, bound, origin);
+        self.generate_function(function, &function.parameters, own, bound, origin);
     }
 
-    /// A function of the top level, or a lambda. `own` is what a tail call of itself looks like.
+    /// A function of the top level, or a lambda, with these parameters. `own` is what a tail call of itself looks like.
     fn generate_function(
         &mut self,
         function: &'p Function<'t>,
+        names: &[Name<'t>],
         own: Option<(&'t str, usize)>,
         bound: Bound,
         origin: Origin,
     ) {
-        let mut body = FunctionCode::new(own, bound, function.parameters.len());
-        let parameters: Vec<NameIndex> =
-            function.parameters.iter().map(|parameter| self.name(parameter.text)).collect();
-        for (index, parameter) in parameters.iter().zip(&function.parameters).rev() {
+        let mut body = FunctionCode::new(own, bound, names.len());
+        let parameters: Vec<NameIndex> = names.iter().map(|parameter| self.name(parameter.text)).collect();
+        for (index, parameter) in parameters.iter().zip(names).rev() {
             body.emit(Instruction::Bind(*index), parameter.span);
             body.emit(Instruction::Pop, parameter.span);
         }

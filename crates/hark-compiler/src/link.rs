@@ -14,7 +14,7 @@ use std::sync::Arc;
 use hark_bytecode::builtins::Builtin;
 use hark_bytecode::{
     Binding, Capture, Executable, Foreign, ForeignIndex, Function, FunctionIndex, Handler, Instruction, Literal,
-    NameIndex, Sources, Span,
+    NameIndex, Passing, Sources, Span,
 };
 
 use crate::imports::{Imports, Member, ModuleId};
@@ -58,7 +58,7 @@ impl Unit {
 
     /// Whether any name may be one of the prelude's.
     fn may_use_prelude(&self) -> bool {
-        self.executable.names.iter().any(|name| prelude::arity(name).is_some())
+        self.executable.names.iter().any(|name| prelude::function(name).is_some())
     }
 }
 
@@ -173,7 +173,10 @@ impl<'u> Linker<'u> {
             moved.name = self.qualified(module, &function.name);
             if Some(module) == self.prelude {
                 moved.span = Span::NOWHERE;
-                moved.has_optional = prelude::arity(&function.name).is_some_and(|(fewest, most)| fewest < most);
+                moved.is_native = true;
+                if prelude::arity(&function.name).is_some_and(|(fewest, most)| fewest < most) {
+                    moved.passing = Passing::LastOptional;
+                }
                 self.linked.spans.extend(range.map(|_| Span::NOWHERE));
             } else {
                 self.linked.spans.extend(&executable.spans[range]);
@@ -199,8 +202,7 @@ impl<'u> Linker<'u> {
             match Builtin::from_name(text) {
                 Some(_) if is_plain => {}
                 Some(builtin) => self.bind(name, Binding::Builtin(builtin)),
-                None if prelude::arity(text).is_some() => self.wanted.push((name, text)),
-                None => {}
+                None => self.wanted.extend(prelude::function(text).map(|function| (name, function))),
             }
         }
     }
@@ -322,7 +324,8 @@ impl Places {
         Function {
             name: function.name.clone(),
             parameters: function.parameters.iter().map(|name| self.names[name.0 as usize]).collect(),
-            has_optional: function.has_optional,
+            passing: function.passing,
+            is_native: function.is_native,
             captures: function.captures.iter().map(capture).collect(),
             handlers: function.handlers.iter().map(handler).collect(),
             foreign: function.foreign.map(|index| self.foreign(index)),
@@ -340,6 +343,9 @@ impl Places {
             Instruction::Bind(name) => Instruction::Bind(self.names[name.0 as usize]),
             Instruction::PushValue(Literal::Function(index)) => {
                 Instruction::PushValue(Literal::Function(self.functions[index]))
+            }
+            Instruction::PushValue(Literal::Foreign(index)) => {
+                Instruction::PushValue(Literal::Foreign(self.foreign(*index)))
             }
             Instruction::Close(index) => Instruction::Close(self.functions[index]),
             Instruction::PushValue(_)

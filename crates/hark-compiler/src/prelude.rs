@@ -38,6 +38,24 @@ pub(crate) fn arity(name: &str) -> Option<(u32, u32)> {
     Some((fewest, most))
 }
 
+/// The functions that attributes call, by names that no program can have. In the file they begin with `_`.
+const OF_ATTRIBUTES: [(&str, &str); 3] = [(RETRY, "_retry"), (RETRY_CALL, "_retry_call"), (WITHIN, "_within")];
+
+/// Runs a function with `#[retry]`.
+pub(crate) const RETRY: &str = "%retry";
+
+/// Calls an import with `#[retry]`.
+pub(crate) const RETRY_CALL: &str = "%retry_call";
+
+/// Runs a function with `#[timeout]` only.
+pub(crate) const WITHIN: &str = "%within";
+
+/// What the file calls the function of this name, if there is one.
+pub(crate) fn function(name: &str) -> Option<&str> {
+    let of_attribute = OF_ATTRIBUTES.iter().find(|(known, _)| *known == name);
+    of_attribute.map(|(_, function)| *function).or_else(|| arity(name).map(|_| name))
+}
+
 /// The names of all functions.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     FUNCTIONS.iter().map(|(name, ..)| *name)

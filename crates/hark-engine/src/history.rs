@@ -65,6 +65,20 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attempt: Option<u32>,
     },
+    /// A call of it has failed, and is tried again.
+    #[serde(rename = "tries again")]
+    TriesAgain {
+        /// What the program calls it.
+        function: String,
+        /// Which try comes next, from 2.
+        attempt: u32,
+        /// How many there are at most.
+        attempts: u32,
+        /// In how many milliseconds.
+        delay: u64,
+        /// What the error says.
+        message: String,
+    },
     /// It waits for a Future.
     Waited {
         /// Which.
@@ -223,6 +237,7 @@ impl Event {
             Event::Called { .. } => "called",
             Event::Returned { .. } => "returned",
             Event::Raised { .. } => "raised",
+            Event::TriesAgain { .. } => "tries again",
             Event::Waited { .. } | Event::Awaited { .. } => "waited",
             Event::Followed { .. } => "followed",
             Event::Slept { .. } => "slept",
@@ -251,6 +266,10 @@ impl fmt::Display for Event {
             Event::Returned { attempt: Some(attempt) } => write!(formatter, "the call returned (try {attempt})"),
             Event::Raised { attempt: None } => formatter.write_str("the call raised an error"),
             Event::Raised { attempt: Some(attempt) } => write!(formatter, "the call raised an error (try {attempt})"),
+            Event::TriesAgain { function, attempt, attempts, delay, message } => {
+                let seconds = *delay as f64 / 1000.0;
+                write!(formatter, "tries {function} again ({attempt} of {attempts}) in {seconds} s: {message}")
+            }
             Event::Waited { future } => write!(formatter, "waits for {future}"),
             Event::Awaited { until, futures, count, deadline } => {
                 let waiting = shown_wait(*until, futures, *count);

@@ -181,6 +181,8 @@ pub struct Live {
     pub state: State,
     /// How many foreign calls it has begun.
     pub calls: u64,
+    /// How many tries of the last of them it has begun.
+    pub attempts: u32,
     /// The foreign call under way, for who must make it again. Only sessions that can be taken up again have it.
     pub call: Option<Box<PendingCall>>,
     /// How many times its worker was lost since it last got on.
@@ -323,8 +325,8 @@ impl SessionState {
 impl Live {
     /// What a scan shows of a thread.
     pub fn without_state(status: Status) -> Box<Live> {
-        let (calls, call, losses) = (0, None, 0);
-        Box::new(Live { status, state: State::Away, calls, call, losses, timer: None, suspensions: None })
+        let (calls, attempts, call, losses) = (0, 0, None, 0);
+        Box::new(Live { status, state: State::Away, calls, attempts, call, losses, timer: None, suspensions: None })
     }
 
     /// A thread that has not run yet.

@@ -7,6 +7,7 @@
 mod argument;
 mod chance;
 mod control;
+mod flow;
 mod format;
 mod hash;
 mod json;
@@ -26,7 +27,7 @@ mod waiting;
 use hark_bytecode::builtins::Builtin;
 use hark_bytecode::{Executable, shortened};
 
-use crate::effect::{Host, Wait};
+use crate::effect::{ForeignCall, Host, Wait};
 use crate::error::Error;
 use crate::value::Value;
 
@@ -45,6 +46,8 @@ pub(crate) enum Outcome {
     Sleep(Value),
     /// The thread waits; what [`answered`] makes of the answer is given afterwards.
     Wait(Wait),
+    /// The thread calls an import, whose value is given afterwards.
+    Call(ForeignCall),
 }
 
 type Result<T> = std::result::Result<T, Error>;
@@ -169,6 +172,13 @@ pub(crate) fn call(
             Some(value) => value,
             None => std::mem::take(default),
         },
+
+        (B::Call, arguments) => return flow::call(arguments, executable),
+        (B::WaitFor, [future, seconds]) => return flow::wait_for(future, seconds),
+        (B::Raise | B::GiveUp, [error]) => return Err(flow::raise(error)),
+        (B::TimedOut, [function, seconds]) => flow::timed_out(function, seconds, executable),
+        (B::TriesAgain, arguments) => flow::tries_again(arguments, executable, host)?,
+        (B::Steady, []) => Value::Float(host.steady_now() as f64 / 1e6),
 
         (B::Promise, []) => promise::promise(host),
         (B::Future, [name, id]) => promise::future(name, id, executable)?,

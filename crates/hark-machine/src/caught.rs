@@ -1,6 +1,7 @@
 //! Errors as values: what a `catch` binds, and what `error` raises again.
 //!
-//! `{"kind", "message", "data", "trace"}`; each item of the trace is `{"thread", "function", "file", "line"}`.
+//! `{"kind", "message", "data", "trace"}`, after retries with `"tries"`; each item of the trace is `{"thread", "function",
+//! "file", "line"}`. The language's own code sees a key that no other does, so that it can tell what to retry.
 
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use crate::value::Value;
 /// The kind of error that ends a session in which no thread goes on. No thread raises it, so that none can catch it.
 const DEADLOCK: &str = "deadlock";
 
+/// The key of what only the language's own code sees.
+const CLASSES: &str = "%classes";
+
 /// What the errors of a program are made of, made when the first one is caught.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
@@ -22,6 +26,8 @@ pub(crate) struct Vocabulary {
     message: Key,
     data: Key,
     trace: Key,
+    tries: Key,
+    classes: Key,
     thread: Key,
     function: Key,
     file: Key,
@@ -45,6 +51,8 @@ impl Vocabulary {
             message: key("message"),
             data: key("data"),
             trace: key("trace"),
+            tries: key("tries"),
+            classes: key(CLASSES),
             thread: key("thread"),
             function: key("function"),
             file: key("file"),
@@ -85,16 +93,23 @@ pub(crate) fn trace_value(trace: &[TraceFrame], program: &Program) -> Value {
     Value::list(shown.map(|frame| program.vocabulary().frame(frame, program.executable())).collect())
 }
 
-/// An error as the value that a `catch` gets.
-pub(crate) fn value(error: Error, trace: Value, program: &Program) -> Value {
+/// An error as the value that a `catch` gets, one of the language's own code if `is_native`.
+pub(crate) fn value(error: Error, trace: Value, is_native: bool, program: &Program) -> Value {
     let words = program.vocabulary();
     let kind = words.kinds.iter().find(|kind| kind.as_str() == Some(&error.kind));
-    hash(vec![
+    let mut entries = vec![
         (words.kind.clone(), kind.cloned().unwrap_or_else(|| Value::string(&*error.kind))),
         (words.message.clone(), Value::string(&*error.message)),
         (words.data.clone(), error.data),
         (words.trace.clone(), trace),
-    ])
+    ];
+    if !matches!(error.tries, Value::Null) {
+        entries.push((words.tries.clone(), error.tries));
+    }
+    if is_native && !matches!(error.classes, Value::Null) {
+        entries.push((words.classes.clone(), error.classes));
+    }
+    hash(entries)
 }
 
 /// What an error of kind `python` has as its data, whose type is the name of an exception or of what came instead.
@@ -122,7 +137,23 @@ pub(crate) fn raised_again(error: &HashBody) -> Option<Error> {
     };
     let mut raised = Error::new(kind, message);
     raised.data = get("data").cloned().unwrap_or_default();
+    raised.tries = get("tries").filter(|tries| tries.as_list().is_some()).cloned().unwrap_or_default();
     raised.caught_trace = get("trace").filter(|trace| is_trace(trace)).cloned();
+    Some(raised)
+}
+
+/// An error that the language's own code makes.
+pub(crate) fn made(kind: &str, message: &str) -> Value {
+    let entry =
+        |key: &str, value: &str| (Key::new(Value::string(key)).expect("a string is a key"), Value::string(value));
+    hash(vec![entry("kind", kind), entry("message", message)])
+}
+
+/// The error that the language's own code raises again, with all that it was given of it.
+pub(crate) fn given_back(error: &HashBody) -> Option<Error> {
+    let mut raised = raised_again(error)?;
+    let classes = error.iter().find(|(known, _)| known.as_str() == Some(CLASSES)).map(|(_, value)| value);
+    raised.classes = classes.cloned().unwrap_or_default();
     Some(raised)
 }
 

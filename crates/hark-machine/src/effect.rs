@@ -28,8 +28,8 @@ pub enum Effect {
 }
 
 /// What a thread waits for. The answer is, for `All`, the value of a single Future, or a list of the values of several, in
-/// their order; for `Any` a list of a Future's place among them and its value, or `null` if it is `at_once` and none has
-/// one; or the error of a Future that failed, or of kind `"timeout"`.
+/// their order; for `Any` a list of a Future's place among them and its value, or `null` if it is `at_once` or its time is
+/// over and none has one; or the error of a Future that failed, or of kind `"timeout"`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wait {
     /// The Futures, each once, in the order in which the program named them. There is one at least.
@@ -76,6 +76,23 @@ pub struct ForeignCall {
     pub arguments: Vec<Value>,
     /// How long one try of it may run, in seconds: a number above 0. None if it may take any time.
     pub timeout: Option<f64>,
+    /// It is a further try of the thread's last call, which has failed.
+    pub is_again: bool,
+}
+
+/// A failed call that is tried again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TriesAgain {
+    /// What the program calls it.
+    pub function: String,
+    /// Which try comes next, from 2.
+    pub attempt: u32,
+    /// How many there are at most.
+    pub attempts: u32,
+    /// In how many seconds.
+    pub seconds: f64,
+    /// What the error of the last one says.
+    pub message: String,
 }
 
 /// What a running thread does to its surroundings without stopping. The engine gathers it for its next commit.
@@ -90,6 +107,12 @@ pub trait Host {
     fn session(&self) -> &str;
     /// The time, in microseconds since the beginning of 1970, UTC.
     fn now(&mut self) -> u64;
+    /// The time by a clock that nobody sets, in microseconds.
+    fn steady_now(&mut self) -> u64 {
+        self.now()
+    }
+    /// A call has failed, and is tried again.
+    fn tries_again(&mut self, _again: TriesAgain) {}
     /// 64 bits that nobody can guess.
     fn random(&mut self) -> u64;
     /// What an environment variable of this process says, if there is one of this name. A host may have no environment.

@@ -15,6 +15,11 @@ pub struct Error {
     pub message: Arc<str>,
     /// More, for programs: the data given to `error`, Python's traceback.
     pub data: Value,
+    /// After retries, the message of each try, as a list; else null.
+    pub tries: Value,
+    /// What a retry has to know of a Python exception, and nobody else sees: `[classes, after]`, the names of its class
+    /// and their bases, and in how many seconds it asks to be tried again, or null. Null if it is no Python exception.
+    pub classes: Value,
     /// Where it was raised and who waited for that, the outermost frame first.
     pub trace: Vec<TraceFrame>,
     /// How many frames were left out of the trace's middle.
@@ -42,6 +47,8 @@ impl Error {
             kind: kind.into(),
             message: message.into(),
             data: Value::Null,
+            tries: Value::Null,
+            classes: Value::Null,
             trace: Vec::new(),
             omitted: 0,
             caught_trace: None,
@@ -59,6 +66,13 @@ impl Error {
     /// in place of its class, and neither arguments nor a traceback.
     pub fn of_python(type_name: &str, message: impl Into<Arc<str>>) -> Error {
         Error::new("python", message).with_data(crate::caught::python_data(type_name))
+    }
+
+    /// The same with what a retry has to know of a Python exception.
+    #[must_use]
+    pub fn with_classes(mut self, classes: Value) -> Error {
+        self.classes = classes;
+        self
     }
 
     /// A wrong type.

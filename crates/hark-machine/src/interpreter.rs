@@ -661,9 +661,18 @@ fn execute<H: Host, const COUNTED: bool>(
             Operation::CallFunction { base: call_base, function } => enter!(call_base, function),
             Operation::CallValue { consume, base: call_base, count, callee } => match *window.get(callee) {
                 Value::Function(function) => {
-                    if program.entry(function.0).1.parameters != count {
-                        if !call::may_leave_out_last(program, function, count) {
+                    if program.entry(function.0).1.arguments != count {
+                        if !call::may_differ(program, function, count) {
                             leave!(Exit::from(call::wrong_function_count(program, function, count)));
+                        }
+                        if call::takes_list(program, function) {
+                            enter!(call_base, function.0, with {
+                                let _ = window;
+                                let first = (base + call_base) as usize;
+                                call::gather(&mut thread.registers[first..], count);
+                                let callee = program.entry(function.0).1;
+                                window = Window::new(&mut thread.registers, first, callee);
+                            })
                         }
                         // There was the callee, if not nothing.
                         window.set(call_base + count, Value::Null);
@@ -727,6 +736,7 @@ fn execute<H: Host, const COUNTED: bool>(
                     }
                     Ok(builtin::Outcome::Sleep(seconds)) => leave!(Exit::Effect(Effect::Sleep(seconds))),
                     Ok(builtin::Outcome::Wait(wait)) => leave!(Exit::Effect(Effect::Await(wait))),
+                    Ok(builtin::Outcome::Call(call)) => leave!(Exit::Effect(Effect::Call(call))),
                     Err(error) => leave!(Exit::from(error)),
                 }
             }

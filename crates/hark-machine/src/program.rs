@@ -51,6 +51,9 @@ pub enum Form {
 #[derive(Debug)]
 pub(crate) struct Code {
     pub parameters: u32,
+    /// As many arguments as there are parameters, each for one of them; of a function that takes them as a list, more than
+    /// any call has.
+    pub arguments: u32,
     pub operations: Vec<Operation>,
     /// Where each operation stands in the portable program. Invariant: as long as `operations`, and sorted.
     pub points: Vec<Point>,

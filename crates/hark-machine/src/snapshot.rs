@@ -8,7 +8,7 @@
 //! objects       strings, lists, ... each once; see `values`
 //! started       0, or the `ACALL` that started it plus 1
 //! state         0 calling: callee, arguments · 1 running: records · 2 ended: value
-//! answer        0 none · 1 a value · 2 an error: kind, message, data, frames left out, frames (thread, function, span)
+//! answer        0 none · 1 a value · 2 an error: kind, message, data, tries, classes, frames left out, frames (thread, function, span)
 //! record        function, instruction (relative to the function's start), bindings: name, value · stack: values
 //! ```
 //!
@@ -332,7 +332,7 @@ fn read_record(
 fn write_error(body: &mut Writer, values: &mut ValueWriter, error: &Error) {
     body.string(&error.kind);
     body.string(&error.message);
-    values.write(body, &error.data);
+    [&error.data, &error.tries, &error.classes].into_iter().for_each(|value| values.write(body, value));
     body.unsigned(error.omitted);
     body.unsigned(error.trace.len() as u64);
     for frame in &error.trace {
@@ -347,6 +347,8 @@ fn read_error(reader: &mut Reader<'_>, values: &ValueReader) -> Result<Error, Sn
     let kind = reader.string()?;
     let mut error = Error::new(kind, reader.string()?);
     error.data = values.value(reader)?;
+    error.tries = values.value(reader)?;
+    error.classes = values.value(reader)?;
     error.omitted = reader.unsigned()?;
     if error.omitted > FRAMES_OMITTED_MAX {
         return Err(SnapshotError::Unfit("the frames left out of its error's trace"));

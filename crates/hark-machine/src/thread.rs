@@ -1,6 +1,7 @@
 //! Everything that a thread is, as data. Nothing of it lives on the native stack.
 
-use hark_bytecode::Span;
+use hark_bytecode::builtins::Builtin;
+use hark_bytecode::{Instruction, Span};
 
 use crate::effect::{Effect, Host};
 use crate::error::{Error, TraceFrame};
@@ -79,6 +80,20 @@ impl Thread {
         interpreter::run::<_, true>(self, program, u32::MAX, Limit::Instructions(instructions), host)
     }
 
+    /// The thread has failed and is to go on from there. Where the language's own code had given up, it does not fail at
+    /// once again, but begins anew.
+    pub fn retry(&mut self, program: &Program) {
+        let Some(record) = self.records.last() else { return };
+        let at = program.code(record.code).points[record.operation as usize].instruction as usize;
+        let executable = program.executable();
+        let called = at.checked_sub(1).and_then(|before| executable.code.get(before));
+        if let (Some(Instruction::PushBinding(name)), Some(Instruction::Call(1))) = (called, executable.code.get(at))
+            && executable.name(*name) == Builtin::GiveUp.name()
+        {
+            self.resume(Value::Null);
+        }
+    }
+
     /// Gives the value that the thread stopped for. It goes on with its next run.
     pub fn resume(&mut self, value: Value) {
         self.answer = Some(Ok(value));
@@ -151,10 +166,16 @@ impl Thread {
         }
         let (outer, inner) = self.shown_records(program);
         let omitted = self.records.len() - outer.len() - inner.len();
-        let shown = outer.iter().chain(inner).filter(|record| record.has_place(program));
+        let shown = outer.iter().chain(inner).filter(|record| record.is_shown(program));
         let mut frames: Vec<TraceFrame> = shown.map(|record| record.trace_frame(program, thread)).collect();
         if frames.is_empty() {
-            frames.push(TraceFrame { thread, function: self.function_name(program).into(), span: started_at() });
+            let first = self.records.first().map(|record| program.function_of(record.code).0 as usize);
+            let defined = first.map(|first| executable.functions[first].span).filter(|span| *span != Span::NOWHERE);
+            let span = match (self.started_at, defined) {
+                (None, Some(defined)) => defined,
+                _ => started_at(),
+            };
+            frames.push(TraceFrame { thread, function: self.function_name(program).into(), span });
         }
         (frames, omitted as u64)
     }
@@ -165,19 +186,19 @@ impl Thread {
         if records.len() <= TRACE_FRAMES_MAX {
             return (records, &[]);
         }
-        let has_place = |(_, record): &(usize, &Record)| record.has_place(program);
+        let is_shown = |(_, record): &(usize, &Record)| record.is_shown(program);
         let nth = TRACE_FRAMES_MAX / 2 - 1;
-        let outer = records.iter().enumerate().filter(has_place).nth(nth).map_or(records.len(), |(at, _)| at + 1);
+        let outer = records.iter().enumerate().filter(is_shown).nth(nth).map_or(records.len(), |(at, _)| at + 1);
         let (outer, rest) = records.split_at(outer);
-        let inner = rest.iter().enumerate().rev().filter(has_place).nth(nth).map_or(0, |(at, _)| at);
+        let inner = rest.iter().enumerate().rev().filter(is_shown).nth(nth).map_or(0, |(at, _)| at);
         (outer, &rest[inner..])
     }
 }
 
 impl Record {
     /// Whether it is one of the program's own functions, and not of the language.
-    fn has_place(&self, program: &Program) -> bool {
-        program.executable().functions[program.function_of(self.code).0 as usize].span != Span::NOWHERE
+    pub(crate) fn is_shown(&self, program: &Program) -> bool {
+        !program.executable().functions[program.function_of(self.code).0 as usize].is_native
     }
 
     fn trace_frame(&self, program: &Program, thread: u64) -> TraceFrame {

@@ -140,6 +140,7 @@ impl From<&Literal> for Value {
             Literal::Float(value) => Value::Float(*value),
             Literal::String(value) => Value::string(&**value),
             Literal::Function(index) => Value::Function(*index),
+            Literal::Foreign(index) => Value::Foreign(*index),
         }
     }
 }

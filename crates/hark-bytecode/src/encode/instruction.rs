@@ -5,7 +5,7 @@ use std::sync::Arc;
 use num_bigint::BigInt;
 
 use crate::wire::{Reader, WireError, Writer};
-use crate::{FunctionIndex, Instruction, Literal, NameIndex, Pattern, PatternPart};
+use crate::{ForeignIndex, FunctionIndex, Instruction, Literal, NameIndex, Pattern, PatternPart};
 
 pub(super) fn write_instruction(writer: &mut Writer, instruction: &Instruction) {
     match instruction {
@@ -130,6 +130,10 @@ fn write_literal(writer: &mut Writer, literal: &Literal) {
             writer.byte(7);
             writer.unsigned(function.0.into());
         }
+        Literal::Foreign(foreign) => {
+            writer.byte(8);
+            writer.unsigned(foreign.0.into());
+        }
     }
 }
 
@@ -149,6 +153,7 @@ fn read_literal(reader: &mut Reader<'_>) -> Result<Literal, WireError> {
         5 => Literal::Float(reader.float()?),
         6 => Literal::String(reader.string()?.into()),
         7 => Literal::Function(FunctionIndex(reader.unsigned32()?)),
+        8 => Literal::Foreign(ForeignIndex(reader.unsigned32()?)),
         _ => return Err(reader.invalid("a literal")),
     })
 }

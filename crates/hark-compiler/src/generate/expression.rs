@@ -152,8 +152,8 @@ impl<'t, 'p> Generator<'t, 'p> {
         variable: Option<&'t str>,
         span: Span,
     ) {
-        let index = FunctionIndex(self.program.items.len() as u32 + self.lambda_count);
-        self.lambda_count += 1;
+        let index = FunctionIndex(self.next_lambda);
+        self.next_lambda += 1;
         let variable = variable.map(|name| self.name(name));
         self.lambdas.push_back(Lambda { function, bound: body.bound, variable });
         body.emit(Instruction::PushValue(Literal::Function(index)), span);

@@ -183,7 +183,7 @@ fn write_failure(writer: &mut Writer, failure: &Failure) {
     writer.byte(failure.is_awaited.into());
     writer.string(&error.kind);
     writer.string(&error.message);
-    writer.bytes(&write_values([&error.data]));
+    writer.bytes(&write_values([&error.data, &error.tries, &error.classes]));
     writer.unsigned(error.omitted);
     writer.unsigned(error.trace.len() as u64);
     for frame in &error.trace {
@@ -200,7 +200,9 @@ fn read_failure(reader: &mut Reader<'_>, program: &Program) -> Result<Failure, C
     let is_awaited = reader.byte()? == 1;
     let kind = reader.string()?;
     let mut error = Error::new(kind, reader.string()?);
-    error.data = read_values(reader.bytes()?, program)?.pop().unwrap_or_default();
+    let mut values = read_values(reader.bytes()?, program)?.into_iter();
+    let mut value = || values.next().unwrap_or_default();
+    [error.data, error.tries, error.classes] = [value(), value(), value()];
     error.omitted = bounded(reader.unsigned()?, COUNT_MAX, "frames")?;
     error.trace = (0..reader.count()?)
         .map(|_| {

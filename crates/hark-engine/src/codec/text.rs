@@ -45,6 +45,8 @@ struct LiveText {
     #[serde(default, skip_serializing_if = "is_zero")]
     calls: u64,
     #[serde(default, skip_serializing_if = "is_zero_32")]
+    attempts: u32,
+    #[serde(default, skip_serializing_if = "is_zero_32")]
     losses: u32,
 }
 
@@ -74,7 +76,7 @@ pub fn live_summary(live: &Live) -> String {
         Status::Sleeping(until) => StatusText::Sleeping { until: *until },
         Status::Calling(call) => StatusText::Calling { call: *call },
     };
-    let text = LiveText { status, calls: live.calls, losses: live.losses };
+    let text = LiveText { status, calls: live.calls, attempts: live.attempts, losses: live.losses };
     sealed(&text)
 }
 
@@ -164,6 +166,7 @@ pub fn live_from_summary(summary: &str) -> Result<Box<Live>, CodecError> {
         StatusText::Calling { call } => Status::Calling(bounded(call, COUNT_MAX, "calls")?),
     };
     let mut live = Live::without_state(status);
+    live.attempts = bounded(text.attempts, TRIES_MAX, "tries")?;
     live.calls = bounded(text.calls, COUNT_MAX, "calls")?;
     live.losses = bounded(text.losses, TRIES_MAX, "losses")?;
     Ok(live)

@@ -129,7 +129,10 @@ impl Outside<'_> {
         let was_awaited = stamp(found.pop()).is_none();
         let (live, future) = (stamp(found.pop()), stamp(found.pop()));
         match found.pop().flatten() {
-            Some(Versioned { record: Record::Broken(_, broken), .. }) if live.is_none() => {
+            Some(Versioned { record: Record::Broken(_, mut broken), .. }) if live.is_none() => {
+                if let State::Present(thread) = &mut broken.state {
+                    thread.retry(&self.program);
+                }
                 step::retry(thread, broken, future, was_awaited, self.surroundings.now(), commit);
             }
             // One that lives cannot have failed: only a damaged file says so.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hark_bytecode::{ForeignIndex, shortened};
-use hark_machine::{Awaited, Effect, Error, ForeignCall, Host, Thread, Value};
+use hark_machine::{Awaited, Effect, Error, ForeignCall, Host, Thread, TriesAgain, Value};
 
 use super::waits::{duration_of, is_plain};
 use super::{Next, Worker};
@@ -13,7 +13,7 @@ use crate::commit::Commit;
 use crate::foreign::{Call, CallId, Unwanted};
 use crate::history::{Event, LogEntry};
 use crate::id::ThreadId;
-use crate::limits::{AWAITS_PER_TURN_MAX, FUTURES_PER_AWAIT, RESUMED_FUEL, SLEEP_MAX, TURN_FUEL};
+use crate::limits::{AWAITS_PER_TURN_MAX, FUTURES_PER_AWAIT, RESUMED_FUEL, SLEEP_MAX, TRIES_MAX, TURN_FUEL};
 use crate::record::{Live, PendingCall, Record, State, Status};
 use crate::session::Session;
 use crate::step::{Ending, Loaded};
@@ -69,6 +69,21 @@ impl Host for Gather<'_> {
 
     fn now(&mut self) -> u64 {
         self.session.now().0
+    }
+
+    fn steady_now(&mut self) -> u64 {
+        self.session.steady_now().0
+    }
+
+    fn tries_again(&mut self, again: TriesAgain) {
+        if self.session.is_resumable() {
+            let TriesAgain { function, attempt, attempts, seconds, message } = again;
+            let function = shortened(&function).into_owned();
+            let message = shortened(&message).into_owned();
+            let delay = (seconds * 1000.0).round() as u64;
+            let event = Event::TriesAgain { function, attempt, attempts, delay, message };
+            self.commit.log.push(LogEntry { time: self.session.now(), thread: self.thread, event });
+        }
     }
 
     fn random(&mut self) -> u64 {
@@ -151,9 +166,11 @@ impl Worker<'_> {
     }
 
     fn begin_call(&mut self, call: ForeignCall, thread: ThreadId, live: &mut Live) -> Ending {
-        live.calls += 1;
-        let ForeignCall { foreign, arguments, timeout } = call;
-        let pending = PendingCall { foreign, arguments, timeout, attempt: 1, is_queued: false };
+        let ForeignCall { foreign, arguments, timeout, is_again } = call;
+        // The tries of a retry are tries of one call, as those after a crash are.
+        let attempt = if is_again && live.calls > 0 { (live.attempts + 1).min(TRIES_MAX) } else { 1 };
+        live.calls += u64::from(attempt == 1);
+        let pending = PendingCall { foreign, arguments, timeout, attempt, is_queued: false };
         self.make_call(pending, thread, live)
     }
 
@@ -188,6 +205,7 @@ impl Worker<'_> {
         self.log(thread, Event::Called { function, attempt });
         let (place, waits) = self.session.take_place();
         pending.is_queued = waits;
+        live.attempts = attempt;
         let id = CallId { session: self.session.id().clone(), thread, number: live.calls };
         let timeout = timeout.map(duration_of);
         let unwanted = Unwanted::new(self.session.over().clone());

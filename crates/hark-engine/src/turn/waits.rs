@@ -109,7 +109,10 @@ impl Worker<'_> {
             };
             let answer = answer_of(&wait, &seen).or_else(|| {
                 let is_over = deadline.is_some_and(|deadline| deadline <= now);
-                is_over.then(|| Err(timeout_error(wait.timeout.unwrap_or(0.0))))
+                is_over.then(|| match wait.until {
+                    Until::All => Err(timeout_error(wait.timeout.unwrap_or(0.0))),
+                    Until::Any => Ok(Value::Null),
+                })
             });
             let undo = self.want(loaded, &wait, &seen, answer.is_some(), &mut dealt);
             let most = if answer.is_some() { STEP_RECORDS_MAX } else { WAIT_RECORDS_MAX };

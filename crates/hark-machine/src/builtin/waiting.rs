@@ -4,7 +4,7 @@ use hark_bytecode::builtins::Builtin;
 
 use super::argument::wrong_type;
 use super::control::seconds_of;
-use super::{Outcome, Result, first, is_empty};
+use super::{Outcome, Result, first, flow, is_empty};
 use crate::error::Error;
 use crate::value::Value;
 use crate::wait;
@@ -33,6 +33,7 @@ pub(crate) fn answered(builtin: Builtin, arguments: &[Value], answer: Value) -> 
     match (builtin, arguments) {
         (Builtin::Any, [items]) => wait::any_answered(items, &answer),
         (Builtin::AwaitFor, [value, _]) => wait::all_answered(value, answer),
+        (Builtin::WaitFor, _) => Ok(flow::waited(&answer)),
         _ => Ok(answer),
     }
 }

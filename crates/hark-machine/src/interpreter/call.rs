@@ -1,6 +1,6 @@
 //! Calls, but for the plain call of a Hark function, which the loop does itself.
 
-use hark_bytecode::{ForeignIndex, FunctionIndex, Operator, Span};
+use hark_bytecode::{ForeignIndex, FunctionIndex, Operator, Passing, Span};
 
 use super::{Exit, slow};
 use crate::builtin::{self, Outcome};
@@ -30,12 +30,15 @@ pub(super) fn begin(thread: &mut Thread, program: &Program, host: &mut impl Host
         _ => None,
     };
     if let Some(function) = function {
-        let wanted = program.executable().functions[function.0 as usize].parameters.len();
-        if wanted != arguments.len() && !may_leave_out_last(program, function, arguments.len() as u32) {
-            return Err(wrong_function_count(program, function, arguments.len() as u32).into());
-        }
         let (id, code) = program.entry(function.0);
+        let count = arguments.len() as u32;
+        if code.arguments != count && !may_differ(program, function, count) {
+            return Err(wrong_function_count(program, function, count).into());
+        }
         let mut registers = std::mem::take(arguments);
+        if takes_list(program, function) {
+            registers = vec![Value::list(registers)];
+        }
         registers.resize(code.registers as usize, Value::Null);
         if let Value::Closure(closure) = callee {
             bind_captures(Window::new(&mut registers, 0, code), code, closure);
@@ -199,16 +202,38 @@ fn too_deep() -> Error {
 
 /// Whether a function may be called with so many arguments, which are not as many as it has parameters.
 #[cold]
-pub(super) fn may_leave_out_last(program: &Program, function: FunctionIndex, count: u32) -> bool {
+pub(super) fn may_differ(program: &Program, function: FunctionIndex, count: u32) -> bool {
     let function = &program.executable().functions[function.0 as usize];
-    function.has_optional && count as usize + 1 == function.parameters.len()
+    match function.passing {
+        Passing::Each => false,
+        Passing::LastOptional => count as usize + 1 == function.parameters.len(),
+        Passing::AsList { most } => count <= most,
+    }
+}
+
+/// Whether a function takes all its arguments as one list.
+pub(super) fn takes_list(program: &Program, function: FunctionIndex) -> bool {
+    matches!(program.executable().functions[function.0 as usize].passing, Passing::AsList { .. })
+}
+
+/// Makes the one list of so many arguments, of which there may be none.
+#[cold]
+pub(super) fn gather(arguments: &mut [Value], count: u32) {
+    let list = Value::list(arguments[..count as usize].iter_mut().map(std::mem::take).collect());
+    if let Some(first) = arguments.first_mut() {
+        *first = list;
+    }
 }
 
 #[cold]
 pub(super) fn wrong_function_count(program: &Program, function: FunctionIndex, count: u32) -> Error {
     let function = &program.executable().functions[function.0 as usize];
-    let most = function.parameters.len();
-    let wanted = if function.has_optional { format!("{} to {most}", most - 1) } else { most.to_string() };
+    let parameters = function.parameters.len();
+    let wanted = match function.passing {
+        Passing::Each => parameters.to_string(),
+        Passing::LastOptional => format!("{} to {parameters}", parameters - 1),
+        Passing::AsList { most } => format!("at most {most}"),
+    };
     builtin::arity_error(&function.name, &wanted, count as usize)
 }
 
@@ -238,6 +263,7 @@ pub(super) fn call_other(
                 Outcome::Printed(value, bytes) => Ok((value, bytes)),
                 Outcome::Sleep(seconds) => Err(Exit::Effect(Effect::Sleep(seconds))),
                 Outcome::Wait(wait) => Err(Exit::Effect(Effect::Await(wait))),
+                Outcome::Call(call) => Err(Exit::Effect(Effect::Call(call))),
             }
         }
         Value::Foreign(index) => {
@@ -280,6 +306,7 @@ pub(super) fn foreign(index: u32, arguments: &[Value]) -> Exit {
         foreign: ForeignIndex(index),
         arguments: arguments.to_vec(),
         timeout: None,
+        is_again: false,
     }))
 }
 

@@ -22,7 +22,8 @@ pub(super) fn catch(thread: &mut Thread, program: &Program, error: Box<Error>, n
     let value = match catch.needs_error {
         true => {
             let trace = trace_value(thread, program, &error, number);
-            caught::value(*error, trace, program)
+            let is_native = !thread.records[depth].is_shown(program);
+            caught::value(*error, trace, is_native, program)
         }
         false => Value::Null,
     };

@@ -18,7 +18,7 @@ mod symbolic;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hark_bytecode::{Executable, Function, FunctionIndex, Global, Instruction, LocalSet, NameIndex, Pattern};
+use hark_bytecode::{Executable, Function, FunctionIndex, Global, Instruction, LocalSet, NameIndex, Passing, Pattern};
 
 use super::analysis::{self, Analysis, Stale, Use, analyze};
 use super::handlers::Handlers;
@@ -163,6 +163,7 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
     let parameters = function.parameters.len() as u32;
     let code = Code {
         parameters,
+        arguments: if matches!(function.passing, Passing::AsList { .. }) { u32::MAX } else { parameters },
         operations,
         points,
         constants,

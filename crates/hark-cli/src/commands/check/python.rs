@@ -58,7 +58,12 @@ fn imports(executable: &Executable) -> Vec<Import<'_>> {
         .collect();
     for function in executable.functions.iter().filter(|function| function.foreign.is_none()) {
         for call in calls(executable, &globals, function) {
-            if let Some(Global::Foreign(index)) = globals[call.name.0 as usize]
+            let import = match globals[call.name.0 as usize] {
+                Some(Global::Foreign(index)) => Some(index),
+                Some(Global::Function(index)) => executable.wrapped_import(index),
+                _ => None,
+            };
+            if let Some(index) = import
                 && let Some(place) = place.get(&index.0)
             {
                 imports[*place].calls.push(call);

@@ -1,6 +1,6 @@
 //! Calls: what is known of the callee decides how it is made.
 
-use hark_bytecode::Instruction;
+use hark_bytecode::{Instruction, Passing};
 
 use super::{Entry, Lowering};
 use crate::program::operation::Operation;
@@ -31,8 +31,9 @@ impl Lowering<'_> {
                 }
             }
             Some(Value::Function(function)) => {
-                let wanted = self.executable.functions[function.0 as usize].parameters.len();
-                if wanted == count as usize && self.executable.functions[function.0 as usize].foreign.is_none() {
+                let called = &self.executable.functions[function.0 as usize];
+                let takes_list = matches!(called.passing, Passing::AsList { .. });
+                if called.parameters.len() == count as usize && called.foreign.is_none() && !takes_list {
                     let base = self.arguments(count);
                     self.emit(Operation::CallFunction { base, function: function.0 });
                     self.replace(count + 1);
