@@ -188,7 +188,6 @@ fn write_function(writer: &mut Writer, function: &Function) {
     writer.unsigned(function.end.into());
     write_span(writer, &function.span);
     write_passing(writer, function);
-    write_attributes(writer, &function.attributes);
 }
 
 fn read_function(reader: &mut Reader<'_>) -> Result<Function, WireError> {
