@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hark_bytecode::{Executable, Span};
 
-use crate::error::{Error, TraceFrame};
+use crate::error::{Error, Retries, TraceFrame};
 use crate::hash::{HashBody, Key};
 use crate::limits::{THREADS_MAX, TRACE_FRAMES_MAX};
 use crate::program::Program;
@@ -103,11 +103,11 @@ pub(crate) fn value(error: Error, trace: Value, is_native: bool, program: &Progr
         (words.data.clone(), error.data),
         (words.trace.clone(), trace),
     ];
-    if !matches!(error.tries, Value::Null) {
-        entries.push((words.tries.clone(), error.tries));
-    }
-    if is_native && !matches!(error.classes, Value::Null) {
-        entries.push((words.classes.clone(), error.classes));
+    if let Some(retries) = error.retries {
+        let Retries { tries, classes } = *retries;
+        let shown = [(&words.tries, tries), (&words.classes, if is_native { classes } else { Value::Null })];
+        let given = shown.into_iter().filter(|(_, value)| !matches!(value, Value::Null));
+        entries.extend(given.map(|(key, value)| (key.clone(), value)));
     }
     hash(entries)
 }
@@ -137,7 +137,8 @@ pub(crate) fn raised_again(error: &HashBody) -> Option<Error> {
     };
     let mut raised = Error::new(kind, message);
     raised.data = get("data").cloned().unwrap_or_default();
-    raised.tries = get("tries").filter(|tries| tries.as_list().is_some()).cloned().unwrap_or_default();
+    let tries = get("tries").filter(|tries| tries.as_list().is_some()).cloned().unwrap_or_default();
+    raised.set_retries(Retries { tries, classes: Value::Null });
     raised.caught_trace = get("trace").filter(|trace| is_trace(trace)).cloned();
     Some(raised)
 }
@@ -151,10 +152,9 @@ pub(crate) fn made(kind: &str, message: &str) -> Value {
 
 /// The error that the language's own code raises again, with all that it was given of it.
 pub(crate) fn given_back(error: &HashBody) -> Option<Error> {
-    let mut raised = raised_again(error)?;
+    let raised = raised_again(error)?;
     let classes = error.iter().find(|(known, _)| known.as_str() == Some(CLASSES)).map(|(_, value)| value);
-    raised.classes = classes.cloned().unwrap_or_default();
-    Some(raised)
+    Some(raised.with_classes(classes.cloned().unwrap_or_default()))
 }
 
 /// Whether this is a trace as a `catch` gives it.

@@ -15,11 +15,8 @@ pub struct Error {
     pub message: Arc<str>,
     /// More, for programs: the data given to `error`, Python's traceback.
     pub data: Value,
-    /// After retries, the message of each try, as a list; else null.
-    pub tries: Value,
-    /// What a retry has to know of a Python exception, and nobody else sees: `[classes, after]`, the names of its class
-    /// and their bases, and in how many seconds it asks to be tried again, or null. Null if it is no Python exception.
-    pub classes: Value,
+    /// What concerns retries; errors are returned often, and few have any.
+    pub retries: Option<Box<Retries>>,
     /// Where it was raised and who waited for that, the outermost frame first.
     pub trace: Vec<TraceFrame>,
     /// How many frames were left out of the trace's middle.
@@ -40,15 +37,35 @@ pub struct TraceFrame {
     pub span: Span,
 }
 
+/// What an error has for retries and from them.
+#[derive(Debug, Clone, Default)]
+pub struct Retries {
+    /// After retries, the message of each try, as a list; else null.
+    pub tries: Value,
+    /// What a retry has to know of a Python exception, and nobody else sees: `[classes, after]`, the names of its class
+    /// and their bases, and in how many seconds it asks to be tried again, or null. Null if it is no Python exception.
+    pub classes: Value,
+}
+
 impl Error {
+    /// What concerns retries.
+    pub fn retries(&self) -> Retries {
+        self.retries.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// Sets what concerns retries.
+    pub fn set_retries(&mut self, retries: Retries) {
+        let is_empty = matches!((&retries.tries, &retries.classes), (Value::Null, Value::Null));
+        self.retries = (!is_empty).then(|| Box::new(retries));
+    }
+
     /// An error without a trace so far.
     pub fn new(kind: &str, message: impl Into<Arc<str>>) -> Error {
         Error {
             kind: kind.into(),
             message: message.into(),
             data: Value::Null,
-            tries: Value::Null,
-            classes: Value::Null,
+            retries: None,
             trace: Vec::new(),
             omitted: 0,
             caught_trace: None,
@@ -71,7 +88,7 @@ impl Error {
     /// The same with what a retry has to know of a Python exception.
     #[must_use]
     pub fn with_classes(mut self, classes: Value) -> Error {
-        self.classes = classes;
+        self.set_retries(Retries { classes, ..self.retries() });
         self
     }
 

@@ -21,7 +21,7 @@ mod values;
 use hark_bytecode::wire::{Reader, WireError, Writer};
 use hark_bytecode::{FunctionIndex, LocalSet, NameIndex, Span};
 
-use crate::error::{Error, TraceFrame};
+use crate::error::{Error, Retries, TraceFrame};
 use crate::limits::{FRAMES_OMITTED_MAX, RECORDS_MAX, REGISTERS_MAX, THREADS_MAX};
 use crate::program::operation::Operation;
 use crate::program::{Code, Place, Program};
@@ -332,7 +332,9 @@ fn read_record(
 fn write_error(body: &mut Writer, values: &mut ValueWriter, error: &Error) {
     body.string(&error.kind);
     body.string(&error.message);
-    [&error.data, &error.tries, &error.classes].into_iter().for_each(|value| values.write(body, value));
+    let absent = Retries::default();
+    let Retries { tries, classes } = error.retries.as_deref().unwrap_or(&absent);
+    [&error.data, tries, classes].into_iter().for_each(|value| values.write(body, value));
     body.unsigned(error.omitted);
     body.unsigned(error.trace.len() as u64);
     for frame in &error.trace {
@@ -347,8 +349,7 @@ fn read_error(reader: &mut Reader<'_>, values: &ValueReader) -> Result<Error, Sn
     let kind = reader.string()?;
     let mut error = Error::new(kind, reader.string()?);
     error.data = values.value(reader)?;
-    error.tries = values.value(reader)?;
-    error.classes = values.value(reader)?;
+    error.set_retries(Retries { tries: values.value(reader)?, classes: values.value(reader)? });
     error.omitted = reader.unsigned()?;
     if error.omitted > FRAMES_OMITTED_MAX {
         return Err(SnapshotError::Unfit("the frames left out of its error's trace"));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hark_bytecode::wire::{Reader, WireError, Writer};
 use hark_bytecode::{ForeignIndex, Span};
-use hark_machine::{Error, Program, Thread, TraceFrame, read_values, write_values};
+use hark_machine::{Error, Program, Retries, Thread, TraceFrame, read_values, write_values};
 
 use super::text::live_from_summary;
 use super::{CodecError, bounded, read_thread};
@@ -183,7 +183,8 @@ fn write_failure(writer: &mut Writer, failure: &Failure) {
     writer.byte(failure.is_awaited.into());
     writer.string(&error.kind);
     writer.string(&error.message);
-    writer.bytes(&write_values([&error.data, &error.tries, &error.classes]));
+    let Retries { tries, classes } = error.retries();
+    writer.bytes(&write_values([&error.data, &tries, &classes]));
     writer.unsigned(error.omitted);
     writer.unsigned(error.trace.len() as u64);
     for frame in &error.trace {
@@ -202,7 +203,8 @@ fn read_failure(reader: &mut Reader<'_>, program: &Program) -> Result<Failure, C
     let mut error = Error::new(kind, reader.string()?);
     let mut values = read_values(reader.bytes()?, program)?.into_iter();
     let mut value = || values.next().unwrap_or_default();
-    [error.data, error.tries, error.classes] = [value(), value(), value()];
+    error.data = value();
+    error.set_retries(Retries { tries: value(), classes: value() });
     error.omitted = bounded(reader.unsigned()?, COUNT_MAX, "frames")?;
     error.trace = (0..reader.count()?)
         .map(|_| {
