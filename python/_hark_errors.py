@@ -13,6 +13,15 @@ TRACEBACK_LENGTH_MAX = 100_000
 # An argument that would take more bytes is left out, and so are those behind it that would make all take more.
 ARGUMENTS_LENGTH_MAX = 40_000
 
+# Bases further up are left out.
+CLASSES_MAX = 100
+
+# What else programs call some exceptions.
+_OTHER_NAMES = {
+    "builtins.OSError": ["builtins.IOError", "builtins.EnvironmentError", "socket.error"],
+    "builtins.TimeoutError": ["asyncio.TimeoutError", "concurrent.futures.TimeoutError", "socket.timeout"],
+}
+
 _OWN_FILES = ("<hark>/", "<frozen importlib")
 
 
@@ -49,6 +58,21 @@ def arguments_of(error):
             # It is no value of Hark, too large, or of a type that resists.
             pass
     return b"".join(encode(kept, 2 * ARGUMENTS_LENGTH_MAX))
+
+
+def classes_of(error, hark):
+    """What a retry has to know, as the bytes of a list: the names of the exception's class and its bases, and in how many
+    seconds it asks to be tried again, or None."""
+    try:
+        names = []
+        for each in type(error).__mro__[:CLASSES_MAX]:
+            name = "%s.%s" % (each.__module__, each.__qualname__)
+            names += [shortened(name, TEXT_LENGTH_MAX), *_OTHER_NAMES.get(name, ())]
+        after = error.after if isinstance(error, hark.Retry) else None
+        known = [names, float(after) if after is not None else None]
+        return b"".join(encode(known, ARGUMENTS_LENGTH_MAX))
+    except BaseException:
+        return b"".join(encode([[], None], ARGUMENTS_LENGTH_MAX))
 
 
 def shortened(text, length_max):

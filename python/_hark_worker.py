@@ -10,7 +10,8 @@ A message is its length in four bytes, a byte that says what it is, and its fiel
                       U  errno (4 bytes)                               cannot start: the system refused something
                       S                                                does not make the call, and ends: it has old modules
                       R  value                                         the call's result
-                      E  type, traceback, message, missing, arguments  the call's error
+                      E  type, traceback, message, missing,
+                         a list of arguments and classes               the call's error
                       L  message                                       the call's result is too large
                       W  text, and one of these three from its tag on    a warning besides
 
@@ -189,7 +190,9 @@ class Worker:
                 self.end_fork(error)
             texts = self.texts_of_failure(target, error)
             self.streams.flush()
-            return b"".join([b"E", *map(_text, texts), errors.arguments_of(error)])
+            classes = errors.classes_of(error, self.hark)
+            pair = b"l" + struct.pack("<I", 2)
+            return b"".join([b"E", *map(_text, texts), pair, errors.arguments_of(error), classes])
         finally:
             self.hark._call = None
 

@@ -7,7 +7,28 @@ Outside of Hark there is no call either; `hark.testing` sets one.
 """
 from __future__ import annotations
 
-__all__ = ["attempt", "call_id", "session_id", "thread"]
+__all__ = ["Fatal", "Retry", "attempt", "call_id", "session_id", "thread"]
+
+
+class Fatal(Exception):
+    """Raised by a function, it ends the tries of `#[retry]`: another one would fail as well."""
+
+
+class Retry(Exception):
+    """Raised by a function that `#[retry]` stands before, it asks for the next try in so many seconds.
+
+    Without `after` that comes by the backoff. There are no more tries than the program allows.
+    """
+
+    def __init__(self, message: str = "asked to be tried again", *, after: float | None = None) -> None:
+        if after is not None and not 0 <= after <= _AFTER_MAX:
+            raise ValueError(f"after is a number of seconds from 0 to {_AFTER_MAX:.0f}, not {after!r}")
+        super().__init__(message)
+        self.after = after
+
+
+# The longest time that `Retry` can ask for, in seconds: 31 years.
+_AFTER_MAX = 1e9
 
 # The id and the attempt of the current call. The worker sets it, or `hark.testing`.
 _call: tuple[bytes, int] | None = None

@@ -14,7 +14,9 @@ use crate::worker::Fault;
 pub fn result_of(call: &Call, outcome: Result<Outcome, Fault>) -> Result<Value, Error> {
     let (type_name, problem) = match outcome {
         Ok(Outcome::Returned(value)) => return Ok(value),
-        Ok(Outcome::Raised(raised)) => return Err(Error::new("python", raised.message).with_data(raised.data)),
+        Ok(Outcome::Raised(raised)) => {
+            return Err(Error::new("python", raised.message).with_data(raised.data).with_classes(raised.classes));
+        }
         Ok(Outcome::TooLarge(message)) => return Err(Error::limit(message)),
         Err(Fault::Refused(refused)) => return Err(refused_arguments(&call.described(), refused)),
         Err(Fault::TimedOut) => return Err(call.timed_out()),

@@ -61,6 +61,8 @@ pub struct Raised {
     pub message: String,
     /// A hash of the exception's type, its arguments and the traceback, or null if no user's code raised.
     pub data: Value,
+    /// What a retry has to know of its class: see [`hark_machine::Error::classes`].
+    pub classes: Value,
     /// The module that Python has not found, if that is what is wrong.
     pub missing_module: Option<String>,
 }
@@ -153,14 +155,16 @@ fn decode_raised(reader: &mut Reader<'_>) -> Result<Raised, DecodeError> {
     let [kind, traceback, message] = [reader.text()?, reader.text()?, reader.text()?];
     let missing_module = Some(reader.text()?).filter(|module| !module.is_empty()).map(str::to_owned);
     let mut data = HashBody::default();
-    let arguments = values::decode(reader.0)?;
+    let pair = values::decode(reader.0)?;
+    let [arguments, classes] =
+        [0, 1].map(|index| pair.as_list().and_then(|pair| pair.get(index).cloned()).unwrap_or_default());
     for (name, value) in [("type", Value::string(kind)), ("args", arguments), ("traceback", Value::string(traceback))] {
         if let Ok(key) = Key::new(Value::string(name)) {
             data.insert(key, value);
         }
     }
     let data = if kind.is_empty() { Value::Null } else { Value::Hash(Arc::new(data)) };
-    Ok(Raised { message: message.to_owned(), data, missing_module })
+    Ok(Raised { message: message.to_owned(), data, classes, missing_module })
 }
 
 fn begin(tag: u8) -> Vec<u8> {
