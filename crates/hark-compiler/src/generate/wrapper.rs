@@ -54,7 +54,7 @@ impl<'t, 'p> Generator<'t, 'p> {
         self.generate_function(function, &[], None, bound, origin);
     }
 
-    /// Where the body fails and may be tried again, what it has started is cancelled first.
+    /// Calls the body in a thread of its own. An error goes on to the prelude as it is.
     fn add_guard(&mut self, function: &ast::Function<'t>, body: FunctionIndex, origin: Origin) {
         let mut code = vec![
             Instruction::PushValue(Literal::Function(body)),
