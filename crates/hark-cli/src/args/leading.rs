@@ -30,14 +30,15 @@ fn leading_options(words: &[OsString], definition: &clap::Command) -> usize {
     count.min(words.len())
 }
 
-/// Whether an option's value is the word after it.
+/// Whether a word is an option whose value is the word after it.
 pub(super) fn takes_next_word(option: &OsStr, definition: &clap::Command) -> bool {
     let Some(option) = option.to_str() else { return false };
     if let Some(long) = option.strip_prefix("--") {
         return takes_value(definition, |known| known.get_long() == Some(long));
     }
     // In `-qf`, `f` is the last one; in `-fmain`, its value follows at once.
-    let mut letters = option.chars().skip(1);
+    let Some(letters) = option.strip_prefix('-') else { return false };
+    let mut letters = letters.chars();
     letters.find(|letter| takes_value(definition, |known| known.get_short() == Some(*letter))).is_some()
         && letters.next().is_none()
 }
