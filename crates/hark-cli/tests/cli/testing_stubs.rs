@@ -55,7 +55,7 @@ fn a_wrong_stub_is_an_error_with_its_place() {
 #[test]
 fn a_function_that_stands_in_keeps_the_line_and_the_attributes_of_the_import() {
     let program = "#[timeout(5)] import(\n  fetch,\n  src.net, 1);\n//! stub fetch with fake\n\
-        //! main() breaks \"no `tea`\"\n//! main() traces [[0, \"main\"], [0, \"fetch\"], [0, \"fake\"]]\n\
+        //! main() breaks \"no `tea`\"\n//! main() traces [[0, \"main\"], [1, \"fetch\"], [1, \"fake\"]]\n\
         fn fake(name) { error(\"no `\" + name + \"`\") }\nfn main() { fetch(\"tea\"); 1 }\n//! lines() => 9\n\
         fn lines() { try { error(\"here\") } catch e { get(nth(get(e, \"trace\"), 0), \"line\") - 1 } }\n";
     let folder = Folder::with("stubs_keep_lines", program);
