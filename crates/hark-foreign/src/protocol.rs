@@ -61,7 +61,7 @@ pub struct Raised {
     pub message: String,
     /// A hash of the exception's type, its arguments and the traceback, or null if no user's code raised.
     pub data: Value,
-    /// What a retry has to know of its class: see [`hark_machine::Error::classes`].
+    /// What a retry has to know of its class: see [`hark_machine::Error::with_classes`].
     pub classes: Value,
     /// The module that Python has not found, if that is what is wrong.
     pub missing_module: Option<String>,
