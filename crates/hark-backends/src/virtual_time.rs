@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hark_engine::{Invoker, Runner, Seat, Surroundings, ThreadId, TimerId, Timestamp};
+use hark_engine::{Invoker, Runner, Seat, Sequence, Surroundings, ThreadId, TimerId, Timestamp};
 
 use crate::surroundings::System;
 
@@ -38,8 +38,8 @@ struct State {
     timers: BTreeMap<TimerId, (Arc<dyn Runner>, ThreadId)>,
     /// How many timers there ever were.
     timers_made: u64,
-    /// What random numbers are made from; nobody can guess them before there is one.
-    seed: Option<u64>,
+    /// Where random numbers come from; nobody can guess them before there is one.
+    chance: Option<Sequence>,
 }
 
 /// What a worker does next.
@@ -62,14 +62,14 @@ impl VirtualTime {
             queue: VecDeque::new(),
             timers: BTreeMap::new(),
             timers_made: 0,
-            seed: None,
+            chance: None,
         };
         VirtualTime { state: Mutex::new(state), changed: Condvar::new(), horizon: Mutex::default() }
     }
 
     /// From here on random numbers are the same each time.
     pub fn seed(&self, seed: u64) {
-        self.lock().seed = Some(seed);
+        self.lock().chance = Some(Sequence::new(seed));
     }
 
     /// Has this called before the clock jumps beyond a time, so that what sleeps for ever can be ended.
@@ -199,13 +199,10 @@ impl Surroundings for VirtualTime {
     }
 
     fn random(&self) -> u64 {
-        let mut state = self.lock();
-        let Some(seed) = &mut state.seed else { return System.random() };
-        // SplitMix64.
-        *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        match &mut self.lock().chance {
+            Some(chance) => chance.next(),
+            None => System.random(),
+        }
     }
 
     fn environment(&self, name: &str) -> Option<OsString> {

@@ -233,15 +233,12 @@ fn write_passing(writer: &mut Writer, function: &Function) {
 
 fn read_passing(reader: &mut Reader<'_>) -> Result<Function, WireError> {
     let bits = reader.byte()?;
-    let passing = match bits & 3 {
+    let passing = match bits & !4 {
         0 => Passing::Each,
         1 => Passing::LastOptional,
         2 => Passing::AsList { most: reader.unsigned32()? },
         _ => return Err(reader.invalid("a function")),
     };
-    if bits > 6 {
-        return Err(reader.invalid("a function"));
-    }
     Ok(Function { passing, is_native: bits & 4 != 0, attributes: read_attributes(reader)?, ..Function::default() })
 }
 

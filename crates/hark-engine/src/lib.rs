@@ -55,6 +55,7 @@ pub use record::{
     SessionState, State, Status as ThreadStatus, Versioned, Waiter, Waiters,
 };
 pub use report::{Report, SessionError, Status};
+pub use sequence::Sequence;
 pub use shortage::Shortage;
 pub use space::{Space, SpaceCommit, SpaceKey, SpaceRecord};
 pub use storage::{

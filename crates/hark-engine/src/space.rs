@@ -1,7 +1,7 @@
 //! Records that belong to no session: what all sessions of a storage share.
 //!
-//! A space is an ordered map from byte strings to byte strings, each with a version. Limits keep their queues in it
-//! (`throttle`); whoever else needs such records begins its keys with a byte of its own.
+//! A space is an ordered map from byte strings to byte strings, each with a version. Whoever keeps records in it begins
+//! their keys with a byte of its own. Nothing does so yet: it is made for limits over all sessions, and for schedules.
 
 use std::ops::Range;
 

@@ -28,15 +28,16 @@ pub struct Call {
     pub unwanted: Unwanted,
 }
 
+/// How messages name a Python function that the program calls `name`.
+pub fn described(name: &str, module: &str, function: &str) -> String {
+    let whole = format!("{module}.{function}");
+    if name == function || name == whole { format!("`{whole}`") } else { format!("`{name}` (`{whole}`)") }
+}
+
 impl Call {
     /// How messages name the function.
     pub fn described(&self) -> String {
-        let whole = format!("{}.{}", self.module, self.function);
-        if self.name == self.function || self.name == whole {
-            format!("`{whole}`")
-        } else {
-            format!("`{}` (`{whole}`)", self.name)
-        }
+        described(&self.name, &self.module, &self.function)
     }
 
     /// Whose call it is.

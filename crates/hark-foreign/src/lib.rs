@@ -22,7 +22,7 @@ mod requirements;
 mod values;
 mod worker;
 
-pub use call::Call;
+pub use call::{Call, described};
 pub use interpreter::{Interpreter, Origin};
 pub use pool::{PythonConfig, PythonPool};
 pub use requirements::package_of;

@@ -112,10 +112,11 @@ pub(crate) fn value(error: Error, trace: Value, is_native: bool, program: &Progr
     hash(entries)
 }
 
-/// What an error of kind `python` has as its data, whose type is the name of an exception or of what came instead.
-pub(crate) fn python_data(type_name: &str) -> Value {
+/// What an error of kind `python` has as its data: the name of an exception's class, or of what came instead, the
+/// exception's arguments, and Python's traceback.
+pub fn python_data(type_name: &str, arguments: Vec<Value>, traceback: &str) -> Value {
     let parts =
-        [("type", Value::string(type_name)), ("args", Value::list(Vec::new())), ("traceback", Value::string(""))];
+        [("type", Value::string(type_name)), ("args", Value::list(arguments)), ("traceback", Value::string(traceback))];
     hash(parts.map(|(name, value)| (Key::new(Value::string(name)).expect("a string is a key"), value)).into())
 }
 

@@ -82,10 +82,10 @@ impl Error {
     /// A foreign call that did not come to its end, though nothing was raised. Its data is that of an exception, with this
     /// in place of its class, and neither arguments nor a traceback.
     pub fn of_python(type_name: &str, message: impl Into<Arc<str>>) -> Error {
-        Error::new("python", message).with_data(crate::caught::python_data(type_name))
+        Error::new("python", message).with_data(crate::caught::python_data(type_name, Vec::new(), ""))
     }
 
-    /// The same with what a retry has to know of a Python exception.
+    /// The error with what a retry has to know of a Python exception.
     #[must_use]
     pub fn with_classes(mut self, classes: Value) -> Error {
         self.set_retries(Retries { classes, ..self.retries() });

@@ -29,6 +29,7 @@ mod thread;
 mod value;
 mod wait;
 
+pub use caught::python_data;
 pub use closure::ClosureBody;
 pub use display::{function_name, is_too_long, literal_text, short_text, text_of};
 pub use effect::{Awaited, Effect, ForeignCall, Host, TriesAgain, Until, Wait};

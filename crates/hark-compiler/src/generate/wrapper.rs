@@ -6,7 +6,7 @@
 //! body's value in a list of one, as a Future would be awaited otherwise.
 
 use hark_bytecode::{
-    Attributes, ForeignIndex, Function, FunctionIndex, Handler, Instruction, Literal, NameIndex, Passing, Span,
+    Attributes, ForeignIndex, Function, FunctionIndex, Instruction, Literal, NameIndex, Passing, Span,
 };
 
 use super::Generator;
@@ -48,30 +48,22 @@ impl<'t, 'p> Generator<'t, 'p> {
         code.extend([self.push_name(runner), Instruction::Call(2), Instruction::Return]);
         let is_damaged = function.damage.is_some();
         let wrapper = Function { parameters, ..wrapping(function.name.text, function.span, &function.attributes) };
-        self.add_native(wrapper, code, Vec::new(), Origin { is_damaged, ..Origin::default() });
+        self.add_native(wrapper, code, Origin { is_damaged, ..Origin::default() });
         let origin = Origin { is_lambda: true, is_damaged, ..Origin::default() };
         self.add_guard(function, body, origin);
         self.generate_function(function, &[], None, bound, origin);
     }
 
-    /// Calls the body in a thread of its own. An error goes on to the prelude as it is.
+    /// What the thread of a try runs.
     fn add_guard(&mut self, function: &ast::Function<'t>, body: FunctionIndex, origin: Origin) {
-        let mut code = vec![
+        let code = vec![
             Instruction::PushValue(Literal::Function(body)),
             Instruction::Call(0),
             self.push_name("[]"),
             Instruction::Call(1),
+            Instruction::Return,
         ];
-        let mut handlers = Vec::new();
-        if function.attributes.retry.is_some() {
-            let tried = code.len() as u32;
-            handlers.push(Handler { start: 0, end: tried, target: tried + 1, height: 0 });
-            let raise = self.push_name("%raise");
-            code.extend([Instruction::Jump(2), raise, Instruction::Call(1)]);
-        }
-        code.push(Instruction::Return);
-        let guard = wrapping(function.name.text, function.span, &Attributes::default());
-        self.add_native(guard, code, handlers, origin);
+        self.add_native(wrapping(function.name.text, function.span, &Attributes::default()), code, origin);
     }
 
     /// The wrapper of an import.
@@ -92,7 +84,7 @@ impl<'t, 'p> Generator<'t, 'p> {
             passing: Passing::AsList { most: import.arity },
             ..wrapping(import.name.text, import.span, &import.attributes)
         };
-        self.add_native(wrapper, code, Vec::new(), Origin::default());
+        self.add_native(wrapper, code, Origin::default());
     }
 
     /// Takes the arguments of a call from the stack, the last one first.
@@ -125,9 +117,9 @@ impl<'t, 'p> Generator<'t, 'p> {
     }
 
     /// Adds what is no function of the text.
-    fn add_native(&mut self, function: Function, code: Vec<Instruction>, handlers: Vec<Handler>, origin: Origin) {
+    fn add_native(&mut self, function: Function, code: Vec<Instruction>, origin: Origin) {
         let spans = vec![Span::NOWHERE; code.len()];
-        self.add_function(function, code, spans, handlers);
+        self.add_function(function, code, spans, Vec::new());
         self.origins.push(origin);
     }
 }

@@ -11,7 +11,7 @@ use hark_bytecode::{Binding, Executable, ForeignIndex, Span};
 use hark_compiler::nearest;
 use hark_engine::foreign::{Answer, PrintedSink};
 use hark_engine::{Call, CallId, Foreign, SessionId};
-use hark_machine::{Error, HashBody, Key, Value};
+use hark_machine::{Error, Value, python_data};
 
 use super::lines::{Act, Line, Stub};
 use crate::failure::Problem;
@@ -193,23 +193,7 @@ fn counted(count: usize) -> String {
 fn raised(executable: &Executable, index: ForeignIndex, class: Option<&str>, message: &str) -> Reply {
     let foreign = &executable.foreign[index.0 as usize];
     let class = class.unwrap_or("Exception");
-    let whole = format!("{}.{}", foreign.module, foreign.function);
-    let described = if foreign.name == foreign.function || *foreign.name == *whole {
-        format!("`{whole}`")
-    } else {
-        format!("`{}` (`{whole}`)", foreign.name)
-    };
-    let mut data = HashBody::default();
-    let entries = [
-        ("type", Value::string(class)),
-        ("args", Value::list(vec![Value::string(message)])),
-        ("traceback", Value::string(format!("{class}: {message}\n"))),
-    ];
-    for (key, value) in entries {
-        if let Ok(key) = Key::new(Value::string(key)) {
-            data.insert(key, value);
-        }
-    }
-    let data = Value::Hash(triomphe::Arc::new(data));
+    let described = hark_foreign::described(&foreign.name, &foreign.module, &foreign.function);
+    let data = python_data(class, vec![Value::string(message)], &format!("{class}: {message}\n"));
     Reply::Error { message: format!("{described} raised {class}: {message}"), data }
 }
