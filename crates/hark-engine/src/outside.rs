@@ -71,19 +71,21 @@ impl<'a> Outside<'a> {
         let Some((_, record)) = catalog.record(id)? else { return Err(OutsideError::NoSession(id.clone())) };
         let executable = catalog.program(&record.about.program)?;
         let program = Program::new(executable).map_err(|error| StorageError::Permanent(error.to_string()))?;
-        Ok(Outside::with_program(storage, surroundings, id, record, Arc::new(program))?)
+        let program = Arc::new(program);
+        let records = storage.session(id, &program)?;
+        Ok(Outside::with_records(storage, surroundings, id, record, program, records))
     }
 
-    /// The same where the session's record and program are known.
-    pub(crate) fn with_program(
+    /// The same where all of that is known.
+    pub(crate) fn with_records(
         storage: &'a dyn Storage,
         surroundings: &'a dyn Surroundings,
         id: &SessionId,
         record: SessionRecord,
         program: Arc<Program>,
-    ) -> Result<Outside<'a>, StorageError> {
-        let records = storage.session(id, &program)?;
-        Ok(Outside { storage, surroundings, id: id.clone(), record, program, records })
+        records: Arc<dyn SessionStorage>,
+    ) -> Outside<'a> {
+        Outside { storage, surroundings, id: id.clone(), record, program, records }
     }
 
     /// Its summary, as it was when it was opened.

@@ -19,11 +19,11 @@ use crate::engine::{Options, Ports};
 use crate::id::{SessionId, ThreadId};
 use crate::output::OutputItem;
 use crate::outside::{Outside, drop_threads};
-use crate::patience::patiently;
+use crate::patience::{PatientRecords, patiently};
 use crate::record::{SessionRecord, SessionState};
 use crate::remote::{Told, Upstream};
 use crate::session::{Parts, Place, Places, Session};
-use crate::storage::{self, Catalog, StorageError, Unattended};
+use crate::storage::{self, Catalog, SessionStorage, StorageError, Unattended};
 use crate::surroundings::Timestamp;
 use crate::timetable::Timetable;
 use agenda::Hinted;
@@ -42,7 +42,7 @@ pub(crate) struct Serving {
     /// The foreign calls under way.
     places: Places,
     /// All sessions are to be left as they are, later ones too.
-    is_interrupted: AtomicBool,
+    is_interrupted: Arc<AtomicBool>,
     timetable: Timetable,
     /// The mailboxes that the last look has found full, and whose threads have hints.
     mailboxes: Mutex<HashMap<SessionId, Hinted>>,
@@ -70,7 +70,7 @@ impl Serving {
             programs: Mutex::default(),
             awaited: Awaited::default(),
             places: Places::default(),
-            is_interrupted: AtomicBool::new(false),
+            is_interrupted: Arc::default(),
             timetable: Timetable::default(),
             mailboxes: Mutex::default(),
             failures: Mutex::default(),
@@ -102,6 +102,23 @@ impl Serving {
         let catalog = self.catalog()?;
         let tell = |error: &StorageError| self.note_wait(id, error);
         patiently(&*self.ports.surroundings, &self.is_interrupted, &tell, || request(catalog))
+    }
+
+    /// A session's records, whose requests wait for a storage that does not answer, until this says that the session was
+    /// given up.
+    pub fn patient(
+        &self,
+        id: &SessionId,
+        records: Arc<dyn SessionStorage>,
+        is_given_up: &Arc<AtomicBool>,
+    ) -> Arc<dyn SessionStorage> {
+        let (serving, id, is_given_up) = (self.me.clone(), id.clone(), is_given_up.clone());
+        let tell = Box::new(move |error: &StorageError| {
+            if let Some(serving) = serving.upgrade() {
+                serving.note_wait(&id, error);
+            }
+        });
+        Arc::new(PatientRecords { records, surroundings: self.ports.surroundings.clone(), is_given_up, tell })
     }
 
     /// A session's program, from memory if some session has it.
@@ -295,7 +312,9 @@ impl Serving {
             }
             let Ports { storage, surroundings, .. } = &self.ports;
             let program = self.program(id, &record.about.program)?;
-            let outside = Outside::with_program(&**storage, &**surroundings, id, record.clone(), program)?;
+            // Each of its requests waits for the storage: all of them together might never come off.
+            let records = self.patient(id, storage.session(id, &program)?, &self.is_interrupted);
+            let outside = Outside::with_records(&**storage, &**surroundings, id, record.clone(), program, records);
             if !self.ask(id, |_| outside.recover(stamp, &record))? {
                 return Ok(None);
             }

@@ -25,7 +25,6 @@ use crate::id::{SessionId, Stamps, ThreadId};
 use crate::invoker::{Runner, Seat};
 use crate::limits::{DURABLE_THREADS_AT_A_TIME, THREADS_AT_A_TIME};
 use crate::output::Observer;
-use crate::patience::PatientRecords;
 use crate::record::{About, Live};
 use crate::remote::{Supervised, Told, Upstream};
 use crate::sequence::Sequence;
@@ -125,11 +124,7 @@ impl Session {
         let is_given_up = Arc::new(AtomicBool::new(false));
         let impatient_records = records.clone();
         let records: Arc<dyn SessionStorage> = match &serving {
-            Some(serving) => {
-                let (serving, id, surroundings) = (serving.clone(), id.clone(), ports.surroundings.clone());
-                let tell = Box::new(move |error: &StorageError| serving.note_wait(&id, error));
-                Arc::new(PatientRecords { records, surroundings, is_given_up: is_given_up.clone(), tell })
-            }
+            Some(serving) => serving.patient(&id, records, &is_given_up),
             None => records,
         };
         Arc::new_cyclic(|me| Session {

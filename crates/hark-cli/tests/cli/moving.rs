@@ -109,18 +109,18 @@ fn a_session_stays_that_nobody_takes() {
     assert_eq!((export(&folder, "export --copy", "copy"), state(&folder).as_str()), (0, "suspended"));
 }
 
-/// Runs `hark` on a terminal, on which this is typed; answers its status and what the terminal shows.
+/// Runs `hark` on a terminal, on which this is typed once it asks; answers its status and what the terminal shows.
 fn on_a_terminal(folder: &Folder, typed: &str, line: &str) -> (i32, String) {
     let script = "import os, pty, sys\n\
         pid, terminal = pty.fork()\n\
         if pid == 0:\n    os.execv(sys.argv[2], sys.argv[2:])\n\
-        os.write(terminal, sys.argv[1].encode() + b'\\n')\n\
-        shown = b''\n\
+        shown, typed = b'', sys.argv[1].encode() + b'\\n'\n\
         while True:\n    \
             try:\n        piece = os.read(terminal, 4096)\n    \
             except OSError:\n        break\n    \
             if not piece:\n        break\n    \
-            shown += piece\n\
+            shown += piece\n    \
+            if typed and shown.endswith(b'? [y/N] '):\n        os.write(terminal, typed)\n        typed = b''\n\
         sys.stdout.buffer.write(shown)\n\
         sys.exit(os.waitpid(pid, 0)[1] >> 8)\n";
     let mut command = Command::new("python3");

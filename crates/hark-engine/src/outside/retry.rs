@@ -6,8 +6,9 @@
 //!
 //! The first commit opens the session again and says in its record that it is *being retried*; then its failed threads are
 //! put back, some with each commit, one that others have failed by before those; the last commit says that all are. Until
-//! then none of them runs: one that went on early could wait for another one's error, which is still there. If the retry's
-//! process dies, whoever opens the session next finds those that are left in the same way.
+//! then none of them runs, not even where the session is in memory still: one that went on early could meet another one's
+//! error, which is still there. If the retry's process dies, whoever opens the session next finds those that are left in
+//! the same way.
 
 use std::collections::HashSet;
 

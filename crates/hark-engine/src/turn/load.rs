@@ -54,7 +54,24 @@ impl Worker<'_> {
         if let Status::Awaiting(awaiting) = &content.status {
             loaded.awaiting = Some(awaiting.clone());
         }
+        if self.is_held_back(&loaded, &content.status)? {
+            // The session has ended since it came into this memory: whoever takes it up again finishes the retry first.
+            self.session.set_ended(SessionState::Broken);
+            return Ok(None);
+        }
         Ok(self.load_session(&mut loaded)?.then_some((loaded, content)))
+    }
+
+    /// Whether a thread was put back by a retry that is still to put back others: it would meet their old errors. Such a
+    /// thread is one that can run, and has a hint all the same.
+    fn is_held_back(&mut self, loaded: &Loaded, status: &Status) -> Result<bool, StorageError> {
+        let may_be =
+            loaded.is_resumable && loaded.ready.is_some() && matches!(status, Status::Runnable | Status::Calling(_));
+        if !may_be {
+            return Ok(false);
+        }
+        let [session] = self.read([Key::Session])?;
+        Ok(matches!(session, Some(Versioned { record: Record::Session(session), .. }) if session.retrying))
     }
 
     /// Reads again what may have changed. Answers whether the thread is still this worker's.
