@@ -10,11 +10,13 @@ A value is a tag and what belongs to it, all little-endian:
     l <count> values      a list
     q, e <count> <bytes>  a list of 64-bit integers, of floats
     d <count> values      a dict: key, value, key, value
+    O <number>            an object: which of those that the message has
 
 Lengths and counts have four bytes. Nothing here recurses: nesting is limited by memory only.
 """
 import struct
 import sys
+from _collections_abc import Mapping
 from array import array
 from itertools import islice
 
@@ -37,6 +39,9 @@ PARTS_JOINED = 1 << 14
 # The most bits of an integer that Hark has.
 INTEGER_BITS_MAX = 16_777_216
 
+# What lists and hashes are made from.
+CONTAINERS = (list, tuple, dict, Mapping)
+
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 _read_integer = struct.Struct("<q").unpack_from
@@ -48,12 +53,15 @@ _tagged_count = struct.Struct("<cI").pack
 
 
 class Refused(Exception):
-    """A result that Hark has no value for, because of something in it: a value, or a dict's key."""
+    """A result that Hark has no value for, because of something in it: a value, or a dict's key. It may be one that cannot be
+    pickled; then `why` says so.
+    """
 
-    def __init__(self, culprit, is_key=False):
+    def __init__(self, culprit, is_key=False, why=""):
         super().__init__()
         self.value = self.culprit = culprit
         self.is_key = is_key
+        self.why = why
 
 
 class TooLarge(Exception):
@@ -64,8 +72,8 @@ class RefusedArgument(Exception):
     """An argument that Python has no value for; the text says what it is."""
 
 
-def decode(data, at):
-    """The value that begins at this index."""
+def decode(data, at, objects=None):
+    """The value that begins at this index; `objects` gives an object by its number."""
     open_lists = []
     items, missing, is_dict = [], 1, False
     while True:
@@ -107,6 +115,9 @@ def decode(data, at):
                 end = at + 4 + _read_count(data, at)[0]
                 items.append(int.from_bytes(data[at + 4 : end], "little", signed=True))
                 at = end
+            elif tag == 79:  # O
+                items.append(objects(_read_count(data, at)[0]))
+                at += 4
             else:
                 raise AssertionError("unknown tag %d" % tag)
         if not open_lists:
@@ -124,8 +135,8 @@ def _dict_of(items):
     return result
 
 
-def encode(value, bytes_max):
-    """The bytes of a value, in parts.
+def encode(value, bytes_max, objects=None):
+    """The bytes of a value, in parts. What is of no type of Hark's is an object, if there are `objects` for it to be added to.
 
     Raises Refused if it is none that Hark has, and TooLarge as soon as it is clear that it has more than `bytes_max`
     bytes: until then it has needed about as much memory.
@@ -140,13 +151,13 @@ def encode(value, bytes_max):
     if value is None:
         return [b"N"]
     try:
-        return _encode(value, bytes_max)
+        return _encode(value, bytes_max, objects)
     except Refused as refused:
         refused.value = value
         raise
 
 
-def _encode(value, bytes_max):
+def _encode(value, bytes_max, objects=None):
     joined, parts = [], []
     add = parts.append
     # What is left of the limit after what was joined, and after the long parts that were added since. Short ones, of nine
@@ -193,7 +204,7 @@ def _encode(value, bytes_max):
                 add(b"F")
             elif kind is float:
                 add(_tagged_float(b"f", item))
-            elif isinstance(item, (list, tuple, dict)):
+            elif isinstance(item, CONTAINERS):
                 tag, inner = _opened(item)
                 containers += 1
                 if len(inner) > room:
@@ -214,8 +225,10 @@ def _encode(value, bytes_max):
                 items, current = iter(inner), id(item)
                 break
             else:
-                data = _other(item, room)
-                room -= len(data)
+                data, size = _other(item, room, objects)
+                room -= size
+                if room < 0:
+                    raise TooLarge
                 add(data)
         else:
             if items.__length_hint__():
@@ -239,7 +252,7 @@ def _measure(value):
     while path:
         top = path[-1]
         for item in top[1]:
-            if not isinstance(item, (list, tuple, dict)):
+            if not isinstance(item, CONTAINERS):
                 continue
             count = counts.get(id(item))
             if count is None:
@@ -258,12 +271,10 @@ def _measure(value):
 
 
 def _opened(item):
-    """The tag of a list, tuple or dict, and what is in it, copied, since other threads may change it."""
-    if isinstance(item, dict):
+    """The tag of a list, tuple or mapping, and what is in it, copied, since other threads may change it."""
+    if not isinstance(item, (list, tuple)):
         pairs = list(item.items())
-        for key, _ in pairs:
-            _check_key(key)
-        return b"d", [each for pair in pairs for each in pair]
+        return b"d", [each for key, value in pairs for each in (_key(key), value)]
     base = list if isinstance(item, list) else tuple
     return b"l", base.__getitem__(item, slice(None))
 
@@ -284,25 +295,48 @@ def _packed(inner, room):
     return _tagged_count(tag, len(inner)), numbers.tobytes()
 
 
-def _check_key(key):
-    if not isinstance(key, (str, int, float)) or isinstance(key, float) and key != key:
+def _key(key):
+    """A key as Hark has it."""
+    found = key if isinstance(key, (str, int, float)) else _base(key)
+    if found is None or isinstance(found, float) and found != found:
         raise Refused(key, is_key=True)
+    return found
 
 
-def _other(item, bytes_max):
-    """The bytes of a value of any other type: a subclass counts as its base."""
-    if isinstance(item, int):
-        base = int.__int__(item)
-    elif isinstance(item, float):
-        base = float.__float__(item)
-    elif isinstance(item, str):
-        base = str.__str__(item)
-    else:
-        raise Refused(item)
+def _other(item, bytes_max, objects):
+    """The bytes of a value of any other type, and how many they are with what follows the message."""
+    base = _base(item)
+    if base is None:
+        if objects is None:
+            raise Refused(item)
+        return objects.add(item, bytes_max)
     try:
-        return b"".join(_encode(base, bytes_max))
+        data = b"".join(_encode(base, bytes_max))
     except Refused:
         raise Refused(item) from None
+    return data, len(data)
+
+
+def _base(item):
+    """A value of Hark's own types that this one stands for, if there is one: a subclass counts as its base, and a number as
+    what Python's abstract classes say that it is. (A fraction is a real number too, but no float is the same.)
+    """
+    if isinstance(item, int):
+        return int.__int__(item)
+    if isinstance(item, float):
+        return float.__float__(item)
+    if isinstance(item, str):
+        return str.__str__(item)
+    if name_of_type(type(item)) in ("numpy.bool", "numpy.bool_"):
+        return bool(item)
+    # Whatever is registered as a number has loaded this module.
+    numbers = sys.modules.get("numbers")
+    if numbers is not None:
+        if isinstance(item, numbers.Integral):
+            return int(item)
+        if isinstance(item, numbers.Real) and not isinstance(item, numbers.Rational):
+            return float(item)
+    return None
 
 
 def _utf8(text):

@@ -5,7 +5,8 @@ A message is its length in four bytes, a byte that says what it is, and its fiel
 
     to the worker     H  version (2 bytes), project, python_src,
                          the folder of the module `hark`, origin       begins
-                      C  attempt, length of id, length of target (4 bytes each), id, target, arguments
+                      C  attempt, lengths of id, target and objects
+                         (4 bytes each), id, target, arguments, objects
     from the worker   H  version (2 bytes), text: the Python version   is ready
                       U  errno (4 bytes)                               cannot start: the system refused something
                       S                                                does not make the call, and ends: it has old modules
@@ -14,6 +15,11 @@ A message is its length in four bytes, a byte that says what it is, and its fiel
                          a list of arguments and classes               the call's error
                       L  message                                       the call's result is too large
                       W  text, and one of these three from its tag on    a warning besides
+                      O  whether it has a text (1 byte), type, text,
+                         length of its pickle, and one of these         an object of the result
+
+An object of a call is the length of its pickle, its text form and its type. The pickles follow the message that names
+their lengths, in the same order, without anything between them.
 
 A text has its length in four bytes before it. *origin* says how the interpreter was chosen. A target is module, function,
 the program's own name for it, and `keywords` if a last argument that is a hash is keyword arguments, with NULs between.
@@ -38,12 +44,13 @@ import _hark_refusals as refusals
 import _hark_signals as signals
 from _hark_loop import EventLoop
 from _hark_modules import ProjectModules, import_standard
+from _hark_objects import Given, Pickles, UnreadableObject
 from _hark_process import Process
 from _hark_streams import Streams, private_copy
 from _hark_values import CONTAINERS_MAX, Refused, RefusedArgument, TooLarge, decode, encode, type_name
 
 VERSION = 1
-CALL_HEAD = struct.Struct("<BIII")
+CALL_HEAD = struct.Struct("<BIIII")
 MESSAGE_LENGTH_MAX = 2**30
 # Of the message with a result, R takes a byte.
 RESULT_LENGTH_MAX = MESSAGE_LENGTH_MAX - 1
@@ -64,6 +71,8 @@ class Worker:
         self.streams = Streams()
         self.modules = ProjectModules()
         self.functions = {}
+        # What was read beyond a message: the beginning of the pickles that follow it.
+        self.ahead = b""
         self.is_forked = False
         signals.reset()
         os.register_at_fork(after_in_child=self.forget_hark)
@@ -95,6 +104,9 @@ class Worker:
         end = 4 + int.from_bytes(data[:4], "little")
         if len(data) == end:
             return data[4:]
+        if len(data) > end:
+            self.ahead = data[end:]
+            return data[4:end]
         return self.receive_rest(data, end)
 
     def receive_rest(self, data, end):
@@ -108,8 +120,28 @@ class Worker:
             filled += count
         return bytes(view[4:])
 
-    def send(self, data):
-        data = len(data).to_bytes(4, "little") + data
+    def receive_behind(self, length):
+        """So many bytes that follow a message."""
+        if not length:
+            return b""
+        whole = bytearray(length)
+        filled = min(len(self.ahead), length)
+        whole[:filled] = self.ahead[:filled]
+        self.ahead = self.ahead[filled:]
+        view = memoryview(whole)
+        while filled < length:
+            count = os.readv(self.connection, [view[filled:]])
+            if not count:
+                raise BrokenPipeError
+            filled += count
+        return whole
+
+    def send(self, data, behind=()):
+        self.send_all(len(data).to_bytes(4, "little") + data)
+        for part in behind:
+            self.send_all(part)
+
+    def send_all(self, data):
         sent = os.write(self.connection, data)
         if sent < len(data):
             view = memoryview(data)
@@ -154,10 +186,14 @@ class Worker:
                 if self.is_unclean or self.modules.is_stale():
                     self.send(b"S")
                     return
-                answer = self.answer(data)
+                objects = Pickles()
+                answer = self.answer(data, objects)
                 while self.modules.warnings:
                     answer = b"W" + _text(self.modules.warnings.pop()) + answer
-                self.send(answer)
+                if objects.found:
+                    answer = b"".join([*objects.announced(), answer])
+                self.send(answer, objects.parts())
+                del objects
                 # When it is sent, so that nobody waits for it.
                 self.clean_up()
             else:
@@ -165,29 +201,34 @@ class Worker:
 
     # Calls
 
-    def answer(self, data):
+    def answer(self, data, objects):
         """Makes a call. Whatever it does, there is an answer, and in this process only."""
-        _, attempt, id_length, target_length = CALL_HEAD.unpack_from(data)
+        _, attempt, id_length, target_length, table_length = CALL_HEAD.unpack_from(data)
         at = CALL_HEAD.size + id_length
         call = data[CALL_HEAD.size : at], attempt
         target = data[at : at + target_length]
+        # Before anything can fail: the next message comes behind them.
+        given = Given(data[len(data) - table_length :], self.receive_behind)
         try:
             function = self.functions.get(target) or self.load(target)
-            arguments = decode(data, at + target_length)
             self.hark._call = call
-            result = contextvars.copy_context().run(self.make_call, function, arguments)
+            context = contextvars.copy_context()
+            result = context.run(self.make_call, function, data, at + target_length, given)
             if self.is_forked:
                 self.end_fork(None)
-            parts = encode(result, RESULT_LENGTH_MAX)
+            # What pickles objects is the user's code, too.
+            parts = context.run(encode, result, RESULT_LENGTH_MAX, objects)
             self.streams.flush()
             return b"".join([b"R", *parts])
         except TooLarge:
+            objects.found.clear()
             self.streams.flush()
             limit = "a result has at most %d bytes, and %d lists and dicts" % (RESULT_LENGTH_MAX, CONTAINERS_MAX)
             return b"L" + _text("%s returned a value that is too large: %s" % (_described(target), limit))
         except BaseException as error:
             if self.is_forked:
                 self.end_fork(error)
+            objects.found.clear()
             texts = self.texts_of_failure(target, error)
             self.streams.flush()
             classes = errors.classes_of(error, self.hark)
@@ -196,10 +237,10 @@ class Worker:
         finally:
             self.hark._call = None
 
-    def make_call(self, function, arguments):
+    def make_call(self, function, data, at, given):
         self.process.enter_context()
         try:
-            result = function(*arguments)
+            result = function(*decode(data, at, given.make))
             return self.loop.run(result) if hasattr(type(result), "__await__") else result
         finally:
             self.process.signals.disarm()
@@ -289,6 +330,8 @@ class Worker:
         if isinstance(error, NotCallable):
             return "", "", "cannot call %s: %s" % (described, error), error.missing_module
         if isinstance(error, RefusedArgument):
+            return "", "", "%s cannot be given %s" % (described, error), ""
+        if isinstance(error, UnreadableObject):
             return "", "", "%s cannot be given %s" % (described, error), ""
         if isinstance(error, Refused):
             return "", "", "%s returned %s" % (described, refusals.told(error)), ""

@@ -5,10 +5,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use hark_bytecode::{Executable, FunctionIndex};
-use hark_machine::{Effect, Form, Host, Program, Thread, Value};
+use hark_machine::{Effect, Form, Host, ObjectBody, Pickle, Program, Thread, Value};
 
 /// How many instructions are run of what could be read. So few that no value can double itself to a gigabyte.
 const INSTRUCTIONS: u64 = 40;
@@ -130,7 +130,12 @@ fn snapshots() -> Vec<Vec<u8>> {
             Effect::Failed(error) => panic!("{}", error.message),
             Effect::OutOfFuel => {}
             Effect::Await(_) | Effect::Call(_) | Effect::Sleep(_) => {
-                thread.resume(Value::list(vec![Value::string("answer"), Value::Float(0.5)]));
+                let object = ObjectBody::new("datetime.date", Some("2026-11-26"), Arc::new(Pickle::new(vec![1; 40])));
+                thread.resume(Value::list(vec![
+                    Value::string("answer"),
+                    Value::Float(0.5),
+                    Value::Object(object.into()),
+                ]));
             }
         }
         let snapshot = thread.snapshot(program());

@@ -199,8 +199,12 @@ impl<'a> Reader<'a> {
 
     /// A float.
     pub fn float(&mut self) -> Result<f64, WireError> {
-        let bytes: [u8; 8] = self.take(8)?.try_into().map_err(|_| self.invalid("a float"))?;
-        Ok(f64::from_bits(u64::from_le_bytes(bytes)))
+        Ok(f64::from_bits(u64::from_le_bytes(self.array()?)))
+    }
+
+    /// So many bytes as they are, without their length.
+    pub fn array<const COUNT: usize>(&mut self) -> Result<[u8; COUNT], WireError> {
+        self.take(COUNT)?.try_into().map_err(|_| self.invalid("an array"))
     }
 
     /// A byte string.

@@ -4,20 +4,23 @@
 //!
 //! ```text
 //! id, summary (JSON), program (an encoded executable)
+//! pickles   how many, and of each: its bytes; records name them by their hashes
 //! records   how many, and of each: its kind, its key, its content
 //! history   how many entries, and each as JSON
 //! ```
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use hark_bytecode::Executable;
 use hark_bytecode::wire::{Reader, WireError, Writer};
-use hark_machine::Program;
+use hark_machine::{Apart, Pickle, PickleHash, PickleSource, Program};
 
 use crate::codec::{self, CodecError};
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId};
 use crate::import::ImportError;
+use crate::limits::APART_BYTES_MIN;
 use crate::record::{Record, SessionRecord};
 use crate::storage::Everything;
 
@@ -55,8 +58,13 @@ pub(crate) fn write(id: &SessionId, session: &SessionRecord, program: &Program, 
     // What is in these can always be written as JSON.
     writer.string(&serde_json::to_string(session).unwrap_or_default());
     writer.bytes(&program.executable().encode());
+    let (mut written, mut apart) = (Writer::new(), Apart::from_bytes(APART_BYTES_MIN));
+    records.iter().for_each(|record| write_record(&mut written, record, program, &mut apart));
+    let pickles = apart.into_found();
+    writer.unsigned(pickles.len() as u64);
+    pickles.iter().for_each(|pickle| writer.bytes(pickle.bytes()));
     writer.unsigned(records.len() as u64);
-    records.iter().for_each(|record| write_record(&mut writer, record, program));
+    writer.raw(&written.into_bytes());
     writer.unsigned(history.len() as u64);
     history.iter().for_each(|entry| writer.string(&serde_json::to_string(entry).unwrap_or_default()));
     writer.seal(MAGIC, VERSION)
@@ -78,6 +86,16 @@ pub(crate) struct Records<'a> {
     reader: Reader<'a>,
     left: usize,
     program: Arc<Program>,
+    pickles: Arc<Pickles>,
+}
+
+/// The larger pickles of a file, each once however many records have it.
+struct Pickles(HashMap<PickleHash, Arc<Pickle>>);
+
+impl PickleSource for Pickles {
+    fn find(&self, hash: &PickleHash) -> Option<Arc<Pickle>> {
+        self.0.get(hash).cloned()
+    }
 }
 
 impl Iterator for Records<'_> {
@@ -85,7 +103,7 @@ impl Iterator for Records<'_> {
 
     fn next(&mut self) -> Option<Result<Record, CodecError>> {
         self.left = self.left.checked_sub(1)?;
-        Some(read_record(&mut self.reader, &self.program))
+        Some(read_record(&mut self.reader, &self.program, &*self.pickles))
     }
 }
 
@@ -105,8 +123,15 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, ImportError> {
         return Err(ImportError::Damaged("its program has another hash than it says".to_owned()));
     }
     let program = Arc::new(program);
+    let pickles = (0..reader.count()?)
+        .map(|_| {
+            let pickle = Pickle::new(reader.bytes()?.to_vec());
+            Ok((pickle.hash(), Arc::new(pickle)))
+        })
+        .collect::<Result<_, WireError>>()?;
+    let pickles = Arc::new(Pickles(pickles));
     let left = reader.count()?;
-    let records = Records { reader: reader.clone(), left, program: program.clone() };
+    let records = Records { reader: reader.clone(), left, program: program.clone(), pickles };
     let mut all = records.clone();
     for record in all.by_ref() {
         record?;
@@ -118,7 +143,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, ImportError> {
     Ok(Contents { id, session, program, records, history })
 }
 
-fn write_record(writer: &mut Writer, record: &Record, program: &Program) {
+fn write_record(writer: &mut Writer, record: &Record, program: &Program, apart: &mut Apart) {
     match record {
         // It stands at the front.
         Record::Session(_) => {}
@@ -126,7 +151,7 @@ fn write_record(writer: &mut Writer, record: &Record, program: &Program) {
             writer.byte(kind::LIVE);
             writer.unsigned(thread.0);
             writer.string(&codec::live_summary(live));
-            writer.bytes(&codec::live_content(live, program));
+            writer.bytes(&codec::live_content(live, program, apart));
         }
         Record::Ready(thread) => {
             writer.byte(kind::READY);
@@ -135,7 +160,7 @@ fn write_record(writer: &mut Writer, record: &Record, program: &Program) {
         Record::Future(name, future) => {
             writer.byte(kind::FUTURE);
             write_name(writer, name);
-            writer.bytes(&codec::future_content(future));
+            writer.bytes(&codec::future_content(future, apart));
         }
         Record::Wait { future, waiter } => {
             writer.byte(kind::WAIT);
@@ -150,27 +175,31 @@ fn write_record(writer: &mut Writer, record: &Record, program: &Program) {
         Record::Unawaited(thread, failure) => {
             writer.byte(kind::UNAWAITED);
             writer.unsigned(thread.0);
-            writer.bytes(&codec::failure_content(failure));
+            writer.bytes(&codec::failure_content(failure, apart));
         }
         Record::Broken(thread, live) => {
             writer.byte(kind::BROKEN);
             writer.unsigned(thread.0);
             writer.string(&codec::live_summary(live));
-            writer.bytes(&codec::live_content(live, program));
+            writer.bytes(&codec::live_content(live, program, apart));
         }
     }
 }
 
-fn read_record(reader: &mut Reader<'_>, program: &Program) -> Result<Record, CodecError> {
+fn read_record(reader: &mut Reader<'_>, program: &Program, pickles: &dyn PickleSource) -> Result<Record, CodecError> {
     let thread = codec::read_thread;
     Ok(match reader.byte()? {
-        kind::LIVE => Record::Live(thread(reader)?, codec::live(reader.string()?, reader.bytes()?, program)?),
+        kind::LIVE => Record::Live(thread(reader)?, codec::live(reader.string()?, reader.bytes()?, program, pickles)?),
         kind::READY => Record::Ready(thread(reader)?),
-        kind::FUTURE => Record::Future(read_name(reader)?, codec::future(reader.bytes()?, program)?),
+        kind::FUTURE => Record::Future(read_name(reader)?, codec::future(reader.bytes()?, program, pickles)?),
         kind::WAIT => Record::Wait { future: read_name(reader)?, waiter: codec::read_waiter(reader)? },
         kind::TODO => Record::Todo(read_name(reader)?),
-        kind::UNAWAITED => Record::Unawaited(thread(reader)?, Box::new(codec::failure(reader.bytes()?, program)?)),
-        kind::BROKEN => Record::Broken(thread(reader)?, codec::live(reader.string()?, reader.bytes()?, program)?),
+        kind::UNAWAITED => {
+            Record::Unawaited(thread(reader)?, Box::new(codec::failure(reader.bytes()?, program, pickles)?))
+        }
+        kind::BROKEN => {
+            Record::Broken(thread(reader)?, codec::live(reader.string()?, reader.bytes()?, program, pickles)?)
+        }
         _ => return Err(reader.invalid("a record").into()),
     })
 }

@@ -115,5 +115,8 @@ pub const COUNT_MAX: u64 = 1 << 53;
 /// counted on without an overflow.
 pub const TRIES_MAX: u32 = 1 << 30;
 
+/// A pickle of so many bytes is kept by itself, and what holds it only names it.
+pub const APART_BYTES_MIN: usize = 4 << 10;
+
 /// The longest sleep, some 30,000 years: `sleep(1e300)` is for ever, but its end is still a time.
 pub const SLEEP_MAX: Duration = Duration::from_secs(1 << 40);

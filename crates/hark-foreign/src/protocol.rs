@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use hark_machine::{HashBody, Key, Value};
+use hark_machine::{HashBody, Key, ObjectBody, Pickle, Value};
 use triomphe::Arc;
 
 use crate::call::Call;
@@ -78,8 +78,24 @@ pub fn hello(project: &Path, python_src: &Path, package: &Path, origin: Origin) 
     bytes
 }
 
-/// Writes a call into `bytes`.
-pub fn call(call: &Call, bytes: &mut Vec<u8>) -> Result<(), Refused> {
+/// What an object is that a result has, before its pickle has come.
+#[derive(Debug)]
+pub struct Announced {
+    type_name: String,
+    text: Option<String>,
+    /// How long its pickle is, which follows the message.
+    pub length: usize,
+}
+
+impl Announced {
+    /// The object, with its pickle.
+    pub fn with(self, pickle: std::sync::Arc<Pickle>) -> Value {
+        Value::Object(Arc::new(ObjectBody::new(self.type_name, self.text, pickle)))
+    }
+}
+
+/// Writes a call into `bytes`. The pickles of these objects have to follow it, in their order.
+pub fn call(call: &Call, bytes: &mut Vec<u8>) -> Result<Vec<Arc<ObjectBody>>, Refused> {
     bytes.clear();
     bytes.extend_from_slice(&[0; LENGTH_BYTES]);
     bytes.push(b'C');
@@ -89,14 +105,26 @@ pub fn call(call: &Call, bytes: &mut Vec<u8>) -> Result<(), Refused> {
     for number in [call.attempt, length(call.id.len()), length(target_length)] {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
+    let place_of_objects = bytes.len();
+    bytes.extend_from_slice(&[0; LENGTH_BYTES]);
     bytes.extend_from_slice(call.id.as_bytes());
     target.iter().for_each(|part| bytes.extend_from_slice(part.as_bytes()));
-    values::encode_arguments(&call.arguments, bytes)?;
-    if bytes.len() - LENGTH_BYTES > MESSAGE_BYTES_MAX {
+    let mut objects = Vec::new();
+    values::encode_arguments(&call.arguments, bytes, &mut objects)?;
+    let begin_of_objects = bytes.len();
+    for object in &objects {
+        bytes.extend_from_slice(&length(object.pickle().bytes().len()).to_le_bytes());
+        put_text(object.shown().as_ref(), bytes);
+        put_text(object.type_name().as_ref(), bytes);
+    }
+    let length_of_objects = length(bytes.len() - begin_of_objects).to_le_bytes();
+    bytes[place_of_objects..][..LENGTH_BYTES].copy_from_slice(&length_of_objects);
+    let pickles: usize = objects.iter().map(|object| object.pickle().bytes().len()).sum();
+    if bytes.len() - LENGTH_BYTES + pickles > MESSAGE_BYTES_MAX {
         return Err(Refused::TooLarge);
     }
     finish(bytes);
-    Ok(())
+    Ok(objects)
 }
 
 /// What a guard says in the place of a Python that cannot be started.
@@ -123,18 +151,43 @@ pub fn decode_greeting(message: &[u8]) -> Result<Greeting, DecodeError> {
     }
 }
 
-/// Reads a worker's answer to a call.
+/// The objects that a worker's answer has, whose pickles follow it.
 ///
 /// # Errors
 /// If it is none.
-pub fn decode_reply(message: &[u8]) -> Result<Reply, DecodeError> {
+pub fn announced(message: &[u8]) -> Result<Vec<Announced>, DecodeError> {
     let mut reader = Reader(message);
+    let mut objects = Vec::new();
+    while reader.0.first() == Some(&b'O') {
+        objects.push(read_announced(&mut reader)?);
+    }
+    if objects.iter().map(|object| object.length).sum::<usize>() > MESSAGE_BYTES_MAX {
+        return Err(DecodeError("its objects are too large".to_owned()));
+    }
+    Ok(objects)
+}
+
+fn read_announced(reader: &mut Reader<'_>) -> Result<Announced, DecodeError> {
+    let [_, has_text] = reader.array()?;
+    let (type_name, text) = (reader.text()?.to_owned(), reader.text()?.to_owned());
+    Ok(Announced { type_name, text: (has_text == 1).then_some(text), length: reader.count()? })
+}
+
+/// Reads a worker's answer to a call, which has these objects.
+///
+/// # Errors
+/// If it is none.
+pub fn decode_reply(message: &[u8], objects: &[Value]) -> Result<Reply, DecodeError> {
+    let mut reader = Reader(message);
+    for _ in objects {
+        read_announced(&mut reader)?;
+    }
     let mut warnings = Vec::new();
     let outcome = loop {
         match reader.array()? {
             [b'W'] => warnings.push(reader.text()?.to_owned()),
             [b'R'] => {
-                break match values::decode(reader.0) {
+                break match values::decode(reader.0, objects) {
                     Ok(value) => Outcome::Returned(value),
                     Err(DecodeError(problem)) => Outcome::Unreadable(problem),
                 };
@@ -155,7 +208,7 @@ fn decode_raised(reader: &mut Reader<'_>) -> Result<Raised, DecodeError> {
     let [kind, traceback, message] = [reader.text()?, reader.text()?, reader.text()?];
     let missing_module = Some(reader.text()?).filter(|module| !module.is_empty()).map(str::to_owned);
     let mut data = HashBody::default();
-    let pair = values::decode(reader.0)?;
+    let pair = values::decode(reader.0, &[])?;
     let [arguments, classes] =
         [0, 1].map(|index| pair.as_list().and_then(|pair| pair.get(index).cloned()).unwrap_or_default());
     for (name, value) in [("type", Value::string(kind)), ("args", arguments), ("traceback", Value::string(traceback))] {

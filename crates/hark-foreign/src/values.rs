@@ -10,13 +10,13 @@ pub use encode::{Refused, encode_arguments, refused_arguments};
 
 #[cfg(test)]
 mod tests {
-    use hark_machine::{HashBody, Key, Value};
+    use hark_machine::{HashBody, Key, ObjectBody, Pickle, Value};
     use num_bigint::BigInt;
     use triomphe::Arc;
 
-    use super::*;
+    use super::{DecodeError, encode_arguments};
 
-    /// `[[1, "ab", 1.5, 2^64], {"k": [null, true, false]}, <20 integers>, <20 floats>]`, encoded.
+    /// `[[1, "ab", 1.5, 2^64], {"k": [null, true, false]}, <20 integers>, <20 floats>, <an object>]`, encoded.
     fn sample() -> Vec<u8> {
         let big = Value::big_integer(BigInt::from(u64::MAX) + 1);
         let first = Value::list(vec![Value::Integer(1), Value::string("ab"), Value::Float(1.5), big]);
@@ -26,15 +26,25 @@ mod tests {
         let integers = Value::list((0..20).map(Value::Integer).collect());
         let floats = Value::list((0..20).map(|each| Value::Float(f64::from(each))).collect());
         let mut bytes = Vec::new();
-        encode_arguments(&[first, Value::Hash(Arc::new(entries)), integers, floats], &mut bytes).unwrap();
+        let object = Value::Object(object());
+        let all = [first, Value::Hash(Arc::new(entries)), integers, floats, object];
+        encode_arguments(&all, &mut bytes, &mut Vec::new()).unwrap();
         bytes
+    }
+
+    fn object() -> Arc<ObjectBody> {
+        Arc::new(ObjectBody::new("set", Some("{1}"), std::sync::Arc::new(Pickle::new(vec![1, 2, 3]))))
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Value, DecodeError> {
+        super::decode(bytes, &[Value::Object(object())])
     }
 
     fn encoded_again(bytes: &[u8]) -> Vec<u8> {
         let value = decode(bytes).unwrap();
         let items: Vec<Value> = value.as_list().unwrap().iter().cloned().collect();
         let mut again = Vec::new();
-        encode_arguments(&items, &mut again).unwrap();
+        encode_arguments(&items, &mut again, &mut Vec::new()).unwrap();
         again
     }
 
@@ -46,8 +56,11 @@ mod tests {
     #[test]
     fn the_format_is_fixed() {
         let mut bytes = Vec::new();
-        encode_arguments(&[Value::Integer(-2), Value::string("é"), Value::Null], &mut bytes).unwrap();
-        assert_eq!(bytes, b"l\x03\0\0\0i\xfe\xff\xff\xff\xff\xff\xff\xffs\x02\0\0\0\xc3\xa9N");
+        let arguments = [Value::Integer(-2), Value::string("é"), Value::Null, Value::Object(object())];
+        let mut objects = Vec::new();
+        encode_arguments(&arguments, &mut bytes, &mut objects).unwrap();
+        assert_eq!(objects, [object()]);
+        assert_eq!(bytes, b"l\x04\0\0\0i\xfe\xff\xff\xff\xff\xff\xff\xffs\x02\0\0\0\xc3\xa9NO\0\0\0\0");
     }
 
     #[test]

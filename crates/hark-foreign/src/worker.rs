@@ -13,10 +13,13 @@ mod start;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
+use std::sync::Arc as StdArc;
 use std::time::Instant;
 
+use hark_machine::{ObjectBody, Pickle};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionread;
+use triomphe::Arc;
 
 use crate::call::Call;
 use crate::death::{self, End, Process};
@@ -96,13 +99,16 @@ impl Worker {
     /// # Errors
     /// If there is no answer.
     pub fn call(&mut self, call: &Call, output: &mut dyn FnMut(String)) -> Result<Outcome, Fault> {
-        if let Err(refused) = protocol::call(call, &mut self.request) {
-            self.request = Vec::new();
-            return Err(Fault::Refused(refused));
-        }
+        let objects = match protocol::call(call, &mut self.request) {
+            Ok(objects) => objects,
+            Err(refused) => {
+                self.request = Vec::new();
+                return Err(Fault::Refused(refused));
+            }
+        };
         let mut printed = Printed::default();
         let end = call.timeout.and_then(|time| Instant::now().checked_add(time));
-        let answer = self.exchange(end, &mut printed, output);
+        let answer = self.exchange(&objects, end, &mut printed, output);
         self.request.shrink_to(BUFFER_BYTES_KEPT);
         let outcome = match answer.and_then(|reply| self.read_pending(&mut printed).map(|()| reply)) {
             Ok(reply) => {
@@ -131,20 +137,35 @@ impl Worker {
     /// takes its time.
     fn exchange(
         &mut self,
+        given: &[Arc<ObjectBody>],
         end: Option<Instant>,
         printed: &mut Printed,
         output: &mut dyn FnMut(String),
     ) -> Result<Reply, Broken> {
-        self.connection.send(&self.request).map_err(|_| Broken::Unsent)?;
+        let pickles = given.iter().map(|object| object.pickle().bytes());
+        self.connection.send(&self.request, pickles).map_err(|_| Broken::Unsent)?;
         if self.connection.receive()? == Received::NothingYet {
             self.await_reply(end, printed, output)?;
         }
         if self.connection.message() == protocol::STALE {
             return Err(Broken::Unsent);
         }
-        let reply = protocol::decode_reply(self.connection.message());
+        let announced = protocol::announced(self.connection.message()).map_err(Broken::Message)?;
+        if announced.is_empty() {
+            let reply = protocol::decode_reply(self.connection.message(), &[]);
+            self.connection.clear();
+            return reply.map_err(Broken::Message);
+        }
+        let message = self.connection.message().to_vec();
         self.connection.clear();
-        reply.map_err(Broken::Message)
+        let mut objects = Vec::with_capacity(announced.len());
+        for announced in announced {
+            let bytes = self.connection.receive_behind(announced.length)?;
+            // What a function passes on as it was given it is kept once.
+            let same = given.iter().map(|object| object.pickle()).find(|pickle| pickle.bytes() == bytes);
+            objects.push(announced.with(same.cloned().unwrap_or_else(|| StdArc::new(Pickle::new(bytes)))));
+        }
+        protocol::decode_reply(&message, &objects).map_err(Broken::Message)
     }
 
     /// Waits for a reply that takes its time.

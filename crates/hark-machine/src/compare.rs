@@ -224,6 +224,7 @@ fn equal_atoms(left: &Value, right: &Value) -> bool {
         (Value::Operator(left), Value::Operator(right)) => left == right,
         (Value::Future(left), Value::Future(right)) => left == right,
         (Value::Promise(left), Value::Promise(right)) => left == right,
+        (Value::Object(left), Value::Object(right)) => left == right,
         (left, right) => compare_numbers(left, right) == Some(Ordering::Equal),
     }
 }

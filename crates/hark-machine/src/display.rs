@@ -70,6 +70,7 @@ pub fn is_too_long(value: &Value) -> bool {
         Value::String(text) => text.as_str().len() as u64 + 4,
         Value::BigInteger(big) if big.bits() > DECIMAL_BITS_MAX => u64::MAX,
         Value::BigInteger(big) => big.bits() / 4,
+        Value::Object(object) => object.type_name().len() as u64,
         _ => 3,
     };
     is_larger(value, STRING_BYTES_MAX as u64, 2, length)
@@ -171,6 +172,7 @@ impl Writing<'_> {
             }
             Value::Future(number) => self.text.push_str(&format!("<future {number}>")),
             Value::Promise(id) => self.text.push_str(&format!("<future {id}>")),
+            Value::Object(object) => self.text.push_str(&object.shown()),
             function => self.text.push_str(&format!("<fn {}>", function_name(function, self.executable))),
         }
         self.check()

@@ -23,6 +23,7 @@ use hark_bytecode::{FunctionIndex, LocalSet, NameIndex, Span};
 
 use crate::error::{Error, Retries, TraceFrame};
 use crate::limits::{FRAMES_OMITTED_MAX, RECORDS_MAX, REGISTERS_MAX, THREADS_MAX};
+use crate::object::{Apart, NoPickles, PickleSource};
 use crate::program::operation::Operation;
 use crate::program::{Code, Place, Program};
 use crate::thread::{Record, State, Thread};
@@ -58,7 +59,12 @@ struct PortableRecord {
 impl Thread {
     /// Writes the thread down. Shared values are written once.
     pub fn snapshot(&self, program: &Program) -> Vec<u8> {
-        let (values, body) = ValueWriter::gather(|values| self.written(values, program));
+        self.snapshot_without(program, &mut Apart::nothing())
+    }
+
+    /// The same, with pickles that are only named.
+    pub fn snapshot_without(&self, program: &Program, apart: &mut Apart) -> Vec<u8> {
+        let (values, body) = ValueWriter::gather(apart, |values| self.written(values, program));
         let mut writer = Writer::new();
         writer.unsigned(program.fingerprint());
         values.finish(&mut writer);
@@ -67,7 +73,7 @@ impl Thread {
     }
 
     /// All but the fingerprint and the objects.
-    fn written(&self, values: &mut ValueWriter, program: &Program) -> Writer {
+    fn written(&self, values: &mut ValueWriter<'_>, program: &Program) -> Writer {
         let mut body = Writer::new();
         body.unsigned(self.started_at.map_or(0, |instruction| u64::from(instruction) + 1));
         match &self.state {
@@ -109,12 +115,20 @@ impl Thread {
     /// # Errors
     /// If the bytes are damaged, or are not of a thread of this program.
     pub fn restore(bytes: &[u8], program: &Program) -> Result<Thread, SnapshotError> {
+        Thread::restore_with(bytes, program, &NoPickles)
+    }
+
+    /// Reads what [`snapshot_without`](Thread::snapshot_without) wrote.
+    ///
+    /// # Errors
+    /// The same, or if a pickle is missing.
+    pub fn restore_with(bytes: &[u8], program: &Program, pickles: &dyn PickleSource) -> Result<Thread, SnapshotError> {
         let (mut reader, _) = Reader::open(bytes, "thread's snapshot", MAGIC, VERSION)?;
         let reader = &mut reader;
         if reader.unsigned()? != program.fingerprint() {
             return Err(SnapshotError::OtherProgram);
         }
-        let values = ValueReader::read(reader, program.executable())?;
+        let values = ValueReader::read(reader, program.executable(), pickles)?;
         let started_at = reader.unsigned32()?.checked_sub(1);
         let mut thread = match reader.byte()? {
             0 => {
@@ -296,7 +310,7 @@ fn call_operands(operation: &Operation, program: &Program) -> usize {
     }
 }
 
-fn write_record(body: &mut Writer, values: &mut ValueWriter, program: &Program, record: &PortableRecord) {
+fn write_record(body: &mut Writer, values: &mut ValueWriter<'_>, program: &Program, record: &PortableRecord) {
     body.unsigned(record.function.0.into());
     let start = program.executable().functions[record.function.0 as usize].start;
     body.unsigned((record.instruction - start).into());
@@ -311,7 +325,7 @@ fn write_record(body: &mut Writer, values: &mut ValueWriter, program: &Program, 
 
 fn read_record(
     reader: &mut Reader<'_>,
-    values: &ValueReader,
+    values: &ValueReader<'_>,
     program: &Program,
 ) -> Result<PortableRecord, SnapshotError> {
     let function = FunctionIndex(reader.unsigned32()?);
@@ -329,7 +343,7 @@ fn read_record(
     Ok(PortableRecord { function, instruction: found.start + offset, bindings, stack })
 }
 
-fn write_error(body: &mut Writer, values: &mut ValueWriter, error: &Error) {
+fn write_error(body: &mut Writer, values: &mut ValueWriter<'_>, error: &Error) {
     body.string(&error.kind);
     body.string(&error.message);
     let absent = Retries::default();
@@ -345,7 +359,7 @@ fn write_error(body: &mut Writer, values: &mut ValueWriter, error: &Error) {
     }
 }
 
-fn read_error(reader: &mut Reader<'_>, values: &ValueReader) -> Result<Error, SnapshotError> {
+fn read_error(reader: &mut Reader<'_>, values: &ValueReader<'_>) -> Result<Error, SnapshotError> {
     let kind = reader.string()?;
     let mut error = Error::new(kind, reader.string()?);
     error.data = values.value(reader)?;

@@ -10,6 +10,7 @@ use triomphe::Arc;
 use crate::closure::ClosureBody;
 use crate::hash::HashBody;
 use crate::list::{List, ListBody};
+use crate::object::ObjectBody;
 use crate::text::Text;
 
 /// A value of the language, in 16 bytes.
@@ -41,6 +42,8 @@ pub enum Value {
     Hash(Arc<HashBody>),
     /// A lambda that has captured something.
     Closure(Arc<ClosureBody>),
+    /// A value of Python that is none of these.
+    Object(Arc<ObjectBody>),
 }
 
 const _: () = assert!(std::mem::size_of::<Value>() == 16);
@@ -109,6 +112,7 @@ impl Value {
                 | Value::List(..)
                 | Value::Hash(_)
                 | Value::Closure(_)
+                | Value::Object(_)
         )
     }
 
@@ -126,6 +130,7 @@ impl Value {
             Value::String(_) => "string",
             Value::List(..) => "list",
             Value::Hash(_) => "hash",
+            Value::Object(_) => "object",
         }
     }
 }

@@ -2,6 +2,7 @@
 import asyncio
 import collections
 import enum
+import datetime
 import math
 import os
 import sys
@@ -116,19 +117,70 @@ def keys():
 def unusual(what):
     """Results that are no Hark values."""
     return {
-        "set": {1, 2},
-        "bytes": b"raw",
-        "object": object(),
-        "function": unusual,
-        "complex": 1j,
-        "deep": [1, {"a": [{3}]}],
+        "deep": [1, {"a": [(n for n in [1])]}],
         "none key": {None: 1},
         "tuple key": {(1, 2): 3},
         "nan key": {math.nan: 1},
         "generator": (n for n in [1]),
-        "range": range(3),
         "surrogate": "\ud800",
     }[what]
+
+
+# Objects
+
+
+def day(year, month, number):
+    return datetime.date(year, month, number)
+
+
+def next_day(date):
+    return date + datetime.timedelta(1)
+
+
+def set_of(items):
+    return set(items)
+
+
+def items_of(items):
+    return sorted(items)
+
+
+def raw_bytes(text, times):
+    return text.encode() * times
+
+
+class Money:
+    def __init__(self, amount):
+        self.amount = amount
+
+    def __str__(self):
+        return f"{self.amount} EUR"
+
+
+class Closed:
+    """One that lets itself be written, and not be read."""
+
+    def __setstate__(self, state):
+        raise RuntimeError("closed for ever")
+
+    def __init__(self):
+        self.state = 1
+
+
+def money(amount):
+    return Money(amount)
+
+
+def amount(money):
+    return money.amount
+
+
+def closed():
+    return Closed()
+
+
+def look_into(anything):
+    return repr(anything)
 
 
 # Errors

@@ -13,6 +13,7 @@ mod group;
 mod in_place;
 mod kept;
 mod numbers;
+mod pickles;
 mod private;
 mod readers;
 mod row;
@@ -35,6 +36,7 @@ use group::Group;
 pub use group::Work;
 use kept::Cache;
 use numbers::Numbers;
+use pickles::HeldPickles;
 use server::Server;
 use session::SqliteSession;
 
@@ -56,6 +58,8 @@ struct Shared {
     group: Group,
     /// Threads as they were written last.
     kept: Arc<Cache>,
+    /// The pickles that this process holds.
+    pickles: HeldPickles,
     folder: PathBuf,
     lease: Duration,
     /// This process's place among those who serve the file; made when it is needed first.
@@ -109,7 +113,16 @@ impl SqliteStorage {
         let folder = folder.to_path_buf();
         let (lease, server) = (LEASE, OnceLock::new());
         Ok(SqliteStorage {
-            shared: Arc::new(Shared { database, group, kept: Arc::default(), folder, lease, server, serves }),
+            shared: Arc::new(Shared {
+                database,
+                group,
+                kept: Arc::default(),
+                pickles: HeldPickles::default(),
+                folder,
+                lease,
+                server,
+                serves,
+            }),
         })
     }
 

@@ -89,6 +89,21 @@ fn begin<'a, W: Write>(
             open.push(Open::Pairs(hash.iter(), false));
             json.open('[')
         }
+        Value::Object(object) => {
+            let object = object.json();
+            json.open('{')?;
+            json.key("$object")?;
+            json.open('{')?;
+            json.entry("type", object.type_name)?;
+            json.key("text")?;
+            match object.text {
+                Some(text) => json.string(text)?,
+                None => json.atom("null")?,
+            }
+            json.entry_of("bytes", object.bytes)?;
+            json.close('}')?;
+            json.close('}')
+        }
         Value::Function(_)
         | Value::Closure(_)
         | Value::Foreign(_)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hark_bytecode::wire::{Reader, WireError, Writer};
 use hark_bytecode::{ForeignIndex, Span};
-use hark_machine::{Error, Program, Retries, Thread, TraceFrame, read_values, write_values};
+use hark_machine::{Apart, Error, PickleSource, Program, Retries, Thread, TraceFrame, read_values, write_values};
 
 use super::text::live_from_summary;
 use super::{CodecError, bounded, read_thread};
@@ -19,12 +19,12 @@ const LIVE_MAGIC: [u8; 4] = *b"HkLi";
 const VERSION: u8 = 1;
 
 /// A thread's state, and its call under way.
-pub fn live_content(live: &Live, program: &Program) -> Vec<u8> {
+pub fn live_content(live: &Live, program: &Program, apart: &mut Apart) -> Vec<u8> {
     let mut writer = Writer::new();
     match &live.state {
         State::Present(thread) => {
             writer.byte(1);
-            writer.bytes(&thread.snapshot(program));
+            writer.bytes(&thread.snapshot_without(program, apart));
         }
         State::Ended => writer.byte(0),
         State::Away => unreachable!("only a worker that has the thread writes its record"),
@@ -38,7 +38,7 @@ pub fn live_content(live: &Live, program: &Program) -> Vec<u8> {
             if let Some(seconds) = call.timeout {
                 writer.float(seconds);
             }
-            writer.bytes(&write_values(&call.arguments));
+            writer.bytes(&write_values(&call.arguments, apart));
         }
         None => writer.byte(0),
     }
@@ -48,14 +48,19 @@ pub fn live_content(live: &Live, program: &Program) -> Vec<u8> {
 /// A thread from its summary and content.
 ///
 /// # Errors
-/// If they are damaged, or not of this program.
-pub fn live(summary: &str, content: &[u8], program: &Program) -> Result<Box<Live>, CodecError> {
+/// If they are damaged, or not of this program, or a pickle is missing.
+pub fn live(
+    summary: &str,
+    content: &[u8],
+    program: &Program,
+    pickles: &dyn PickleSource,
+) -> Result<Box<Live>, CodecError> {
     let mut live = live_from_summary(summary)?;
     let (mut reader, _) = Reader::open(content, "thread", LIVE_MAGIC, VERSION)?;
     live.state = match (reader.byte()?, &live.status) {
         (0, Status::Following(_)) => State::Ended,
         (1, Status::Runnable | Status::Waiting(_) | Status::Awaiting(_) | Status::Sleeping(_) | Status::Calling(_)) => {
-            State::Present(Thread::restore(reader.bytes()?, program)?)
+            State::Present(Thread::restore_with(reader.bytes()?, program, pickles)?)
         }
         _ => return Err(reader.invalid("the state of a thread of this status").into()),
     };
@@ -65,7 +70,7 @@ pub fn live(summary: &str, content: &[u8], program: &Program) -> Result<Box<Live
         let attempt = bounded(reader.unsigned32()?, TRIES_MAX, "tries")?;
         let is_queued = reader.byte()? == 1;
         let timeout = if form == 2 { Some(reader.float()?) } else { None };
-        let arguments = read_values(reader.bytes()?, program)?;
+        let arguments = read_values(reader.bytes()?, program, pickles)?;
         live.call = Some(Box::new(PendingCall { foreign, arguments, timeout, attempt, is_queued }));
     }
     reader.finish()?;
@@ -73,16 +78,16 @@ pub fn live(summary: &str, content: &[u8], program: &Program) -> Result<Box<Live
 }
 
 /// A Future.
-pub fn future_content(future: &FutureRecord) -> Vec<u8> {
+pub fn future_content(future: &FutureRecord, apart: &mut Apart) -> Vec<u8> {
     let mut writer = Writer::new();
     match future {
         FutureRecord::Resolved(value) => {
             writer.byte(0);
-            writer.bytes(&write_values([value]));
+            writer.bytes(&write_values([value], apart));
         }
         FutureRecord::Failed(failure) => {
             writer.byte(1);
-            write_failure(&mut writer, failure);
+            write_failure(&mut writer, failure, apart);
         }
         FutureRecord::AwaitedBy(waiter) => {
             writer.byte(2);
@@ -109,14 +114,14 @@ pub fn future_content(future: &FutureRecord) -> Vec<u8> {
 ///
 /// # Errors
 /// If it is damaged, or not of this program.
-pub fn future(content: &[u8], program: &Program) -> Result<FutureRecord, CodecError> {
+pub fn future(content: &[u8], program: &Program, pickles: &dyn PickleSource) -> Result<FutureRecord, CodecError> {
     let (mut reader, _) = Reader::open(content, "Future", FUTURE_MAGIC, VERSION)?;
     let future = match reader.byte()? {
-        0 => match read_values(reader.bytes()?, program)?.pop() {
+        0 => match read_values(reader.bytes()?, program, pickles)?.pop() {
             Some(value) => FutureRecord::Resolved(value),
             None => return Err(reader.invalid("a value").into()),
         },
-        1 => FutureRecord::Failed(Arc::new(read_failure(&mut reader, program)?)),
+        1 => FutureRecord::Failed(Arc::new(read_failure(&mut reader, program, pickles)?)),
         2 => FutureRecord::AwaitedBy(read_thread(&mut reader)?),
         3 => {
             let crowded = reader.byte()? == 1;
@@ -159,9 +164,9 @@ pub fn interest_of(byte: u8) -> Option<Interest> {
 }
 
 /// A failure.
-pub fn failure_content(failure: &Failure) -> Vec<u8> {
+pub fn failure_content(failure: &Failure, apart: &mut Apart) -> Vec<u8> {
     let mut writer = Writer::new();
-    write_failure(&mut writer, failure);
+    write_failure(&mut writer, failure, apart);
     writer.seal(FAILURE_MAGIC, VERSION)
 }
 
@@ -169,14 +174,14 @@ pub fn failure_content(failure: &Failure) -> Vec<u8> {
 ///
 /// # Errors
 /// If it is damaged, or not of this program.
-pub fn failure(content: &[u8], program: &Program) -> Result<Failure, CodecError> {
+pub fn failure(content: &[u8], program: &Program, pickles: &dyn PickleSource) -> Result<Failure, CodecError> {
     let (mut reader, _) = Reader::open(content, "failure", FAILURE_MAGIC, VERSION)?;
-    let failure = read_failure(&mut reader, program)?;
+    let failure = read_failure(&mut reader, program, pickles)?;
     reader.finish()?;
     Ok(failure)
 }
 
-fn write_failure(writer: &mut Writer, failure: &Failure) {
+fn write_failure(writer: &mut Writer, failure: &Failure, apart: &mut Apart) {
     let error = &failure.error;
     writer.unsigned(failure.root.0);
     writer.unsigned(failure.at.0);
@@ -184,7 +189,7 @@ fn write_failure(writer: &mut Writer, failure: &Failure) {
     writer.string(&error.kind);
     writer.string(&error.message);
     let Retries { tries, classes } = error.retries();
-    writer.bytes(&write_values([&error.data, &tries, &classes]));
+    writer.bytes(&write_values([&error.data, &tries, &classes], apart));
     writer.unsigned(error.omitted);
     writer.unsigned(error.trace.len() as u64);
     for frame in &error.trace {
@@ -195,13 +200,13 @@ fn write_failure(writer: &mut Writer, failure: &Failure) {
     }
 }
 
-fn read_failure(reader: &mut Reader<'_>, program: &Program) -> Result<Failure, CodecError> {
+fn read_failure(reader: &mut Reader<'_>, program: &Program, pickles: &dyn PickleSource) -> Result<Failure, CodecError> {
     let root = read_thread(reader)?;
     let at = Timestamp::try_from(reader.unsigned()?).map_err(|_| CodecError::OutOfRange("times"))?;
     let is_awaited = reader.byte()? == 1;
     let kind = reader.string()?;
     let mut error = Error::new(kind, reader.string()?);
-    let mut values = read_values(reader.bytes()?, program)?.into_iter();
+    let mut values = read_values(reader.bytes()?, program, pickles)?.into_iter();
     let mut value = || values.next().unwrap_or_default();
     error.data = value();
     error.set_retries(Retries { tries: value(), classes: value() });

@@ -1,7 +1,7 @@
 //! What is decoded has no number that nothing of ours has.
 
 use hark_bytecode::{Executable, ForeignIndex};
-use hark_machine::{Program, Thread, Value};
+use hark_machine::{Apart, NoPickles, Program, Thread, Value};
 
 use super::text::{live_from_summary, log_from_text, sealed, session_from_summary};
 use crate::limits::{COUNT_MAX, THREADS_MAX, TRIES_MAX};
@@ -69,8 +69,8 @@ fn a_call_under_way_keeps_its_timeout() {
         live.status = Status::Calling(3);
         live.call =
             Some(Box::new(PendingCall { foreign: ForeignIndex(0), arguments, timeout, attempt: 2, is_queued: true }));
-        let content = super::live_content(&live, &program);
-        let read = super::live(&super::live_summary(&live), &content, &program).unwrap();
+        let content = super::live_content(&live, &program, &mut Apart::nothing());
+        let read = super::live(&super::live_summary(&live), &content, &program, &NoPickles).unwrap();
         let call = read.call.unwrap();
         assert_eq!((call.timeout, call.attempt, call.is_queued), (timeout, 2, true));
     }

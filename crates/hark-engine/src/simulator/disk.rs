@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hark_machine::Program;
+use hark_machine::{Apart, NoPickles, Program};
 
 use super::chance::Chance;
 use super::world::Number;
@@ -280,10 +280,10 @@ fn encode(record: &Record, stamp: Stamp, program: &Program) -> Row {
         Record::Live(_, live) | Record::Broken(_, live) => {
             due = live.due();
             summary = codec::live_summary(live);
-            content = codec::live_content(live, program);
+            content = codec::live_content(live, program, &mut Apart::nothing());
         }
-        Record::Future(_, future) => content = codec::future_content(future),
-        Record::Unawaited(_, failure) => content = codec::failure_content(failure),
+        Record::Future(_, future) => content = codec::future_content(future, &mut Apart::nothing()),
+        Record::Unawaited(_, failure) => content = codec::failure_content(failure, &mut Apart::nothing()),
         Record::Wait { waiter, .. } => content.push(codec::interest_byte(waiter.interest)),
         Record::Ready(_) | Record::Todo(_) => {}
     }
@@ -291,18 +291,20 @@ fn encode(record: &Record, stamp: Stamp, program: &Program) -> Row {
 }
 
 fn decode(key: &Key, row: &Row, program: &Program) -> Result<Record, StorageError> {
-    let live = || codec::live(&row.summary, &row.content, program);
+    let live = || codec::live(&row.summary, &row.content, program, &NoPickles);
     Ok(match key.clone() {
         Key::Session => Record::Session(serde_json::from_str(&row.summary).map_err(codec::CodecError::from)?),
         Key::Live(thread) => Record::Live(thread, live()?),
         Key::Broken(thread) => Record::Broken(thread, live()?),
         Key::Ready(thread) => Record::Ready(thread),
-        Key::Future(future) => Record::Future(future, codec::future(&row.content, program)?),
+        Key::Future(future) => Record::Future(future, codec::future(&row.content, program, &NoPickles)?),
         Key::Wait { future, waiter } => {
             let interest = row.content.first().and_then(|byte| codec::interest_of(*byte)).expect("it was written");
             Record::Wait { future, waiter: Waiter { thread: waiter, interest } }
         }
         Key::Todo(future) => Record::Todo(future),
-        Key::Unawaited(thread) => Record::Unawaited(thread, Box::new(codec::failure(&row.content, program)?)),
+        Key::Unawaited(thread) => {
+            Record::Unawaited(thread, Box::new(codec::failure(&row.content, program, &NoPickles)?))
+        }
     })
 }

@@ -46,15 +46,15 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The value that the bytes are.
+/// The value that the bytes are, which name these objects by their numbers.
 ///
 /// # Errors
 /// If they are none, or there are more.
-pub fn decode(bytes: &[u8]) -> Result<Value, DecodeError> {
+pub fn decode(bytes: &[u8], objects: &[Value]) -> Result<Value, DecodeError> {
     let mut reader = Reader(bytes);
     let mut open: Vec<Open> = Vec::new();
     loop {
-        let mut value = match begin_decoding(&mut reader)? {
+        let mut value = match begin_decoding(&mut reader, objects)? {
             Started::Whole(value) => value,
             Started::Open(container) => {
                 open.push(container);
@@ -83,7 +83,7 @@ enum Started {
     Open(Open),
 }
 
-fn begin_decoding(reader: &mut Reader<'_>) -> Result<Started, DecodeError> {
+fn begin_decoding(reader: &mut Reader<'_>, objects: &[Value]) -> Result<Started, DecodeError> {
     let [tag] = reader.array()?;
     Ok(Started::Whole(match tag {
         b'N' => Value::Null,
@@ -93,6 +93,7 @@ fn begin_decoding(reader: &mut Reader<'_>) -> Result<Started, DecodeError> {
         b'f' => Value::Float(f64::from_le_bytes(reader.array()?)),
         b's' => Value::string(reader.text()?),
         b'I' => big_integer(reader)?,
+        b'O' => objects.get(reader.count()?).cloned().ok_or_else(|| damaged("it names no object"))?,
         b'q' => Value::list(numbers(reader, |bytes| Value::Integer(i64::from_le_bytes(bytes)))?),
         b'e' => Value::list(numbers(reader, |bytes| Value::Float(f64::from_le_bytes(bytes)))?),
         b'l' => {

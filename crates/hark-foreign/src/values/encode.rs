@@ -1,6 +1,7 @@
 //! A call's arguments as bytes, and what to say where that cannot be.
 
-use hark_machine::{Entries, Error, List, Value, is_larger};
+use hark_machine::{Entries, Error, List, ObjectBody, Value, is_larger};
+use triomphe::Arc;
 
 use crate::limits::MESSAGE_BYTES_MAX;
 
@@ -35,26 +36,31 @@ enum Rest<'a> {
     Hash(Entries<'a>, Option<&'a Value>),
 }
 
-/// Adds a call's arguments, as a list.
+/// Adds a call's arguments, as a list. Of an object that is only its number among `objects`, to which it is added: it may be
+/// there several times, as the function gets one of its own for each place.
 ///
 /// # Errors
 /// If there is a function or Future among them, however deep, or they are too large. A value may be in many places, so they
 /// can be far larger than they are in memory: this gives up before it has needed much.
-pub fn encode_arguments(arguments: &[Value], bytes: &mut Vec<u8>) -> Result<(), Refused> {
+pub fn encode_arguments(
+    arguments: &[Value],
+    bytes: &mut Vec<u8>,
+    objects: &mut Vec<Arc<ObjectBody>>,
+) -> Result<(), Refused> {
     head(b'l', arguments.len(), bytes);
     let mut is_measured = false;
     let mut open = Vec::new();
     for (index, argument) in arguments.iter().enumerate() {
-        open.extend(begin(argument, bytes).map_err(|unfit| unfit.at(index, &open))?);
+        open.extend(begin(argument, bytes, objects).map_err(|unfit| unfit.at(index, &open))?);
         while let Some(rest) = open.last_mut() {
             let Some((key, value)) = next(rest) else {
                 open.pop();
                 continue;
             };
             if let Some(key) = key {
-                begin(key, bytes).map_err(|unfit| unfit.at(index, &open))?;
+                begin(key, bytes, objects).map_err(|unfit| unfit.at(index, &open))?;
             }
-            let inner = begin(value, bytes).map_err(|unfit| unfit.at(index, &open))?;
+            let inner = begin(value, bytes, objects).map_err(|unfit| unfit.at(index, &open))?;
             open.extend(inner);
             if bytes.len() > MESSAGE_BYTES_MAX {
                 return Err(Refused::TooLarge);
@@ -109,6 +115,7 @@ fn is_too_large(value: &Value) -> bool {
         Value::Integer(_) | Value::Float(_) => 8,
         Value::String(text) => text.as_str().len() as u64,
         Value::BigInteger(big) => big.bits() / 8,
+        Value::Object(object) => object.pickle().bytes().len() as u64,
         _ => 1,
     };
     is_larger(value, MESSAGE_BYTES_MAX as u64, 5, bytes)
@@ -130,7 +137,11 @@ fn next<'a>(rest: &mut Rest<'a>) -> Option<(Option<&'a Value>, &'a Value)> {
 }
 
 /// Adds a value; of a container only its head, and answers what is in it.
-fn begin<'a>(value: &'a Value, bytes: &mut Vec<u8>) -> Result<Option<Rest<'a>>, Unfit> {
+fn begin<'a>(
+    value: &'a Value,
+    bytes: &mut Vec<u8>,
+    objects: &mut Vec<Arc<ObjectBody>>,
+) -> Result<Option<Rest<'a>>, Unfit> {
     match value {
         Value::Null => bytes.push(b'N'),
         Value::Boolean(true) => bytes.push(b'T'),
@@ -143,6 +154,10 @@ fn begin<'a>(value: &'a Value, bytes: &mut Vec<u8>) -> Result<Option<Rest<'a>>, 
         Value::Hash(hash) => {
             head(b'd', hash.len(), bytes);
             return Ok(Some(Rest::Hash(hash.iter(), None)));
+        }
+        Value::Object(object) => {
+            head(b'O', objects.len(), bytes);
+            objects.push(object.clone());
         }
         Value::Function(_) | Value::Closure(_) | Value::Foreign(_) | Value::Builtin(_) | Value::Operator(_) => {
             return Err(Unfit(value.type_name()));

@@ -1,6 +1,7 @@
-//! The socket to a worker: messages with their length before them, each in one write and mostly one read.
+//! The socket to a worker: messages with their length before them, and pickles behind a message that names their lengths.
+//! Most exchanges are one write and one read.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -14,7 +15,7 @@ const CHUNK_BYTES: usize = 1 << 16;
 /// Hark's end of a socket.
 pub struct Connection {
     stream: UnixStream,
-    /// What has come of the message that is awaited.
+    /// What has come and was not cleared: the message that is awaited, and maybe a part of what follows it.
     incoming: Vec<u8>,
     chunk: Box<[u8]>,
 }
@@ -44,9 +45,19 @@ impl Connection {
         self.stream.set_read_timeout(Some(time))
     }
 
-    /// Sends a message that has its length before it.
-    pub fn send(&mut self, message: &[u8]) -> io::Result<()> {
-        self.stream.write_all(message)
+    /// Sends a message that has its length before it, and what follows it.
+    pub fn send<'a>(&mut self, message: &'a [u8], behind: impl Iterator<Item = &'a [u8]>) -> io::Result<()> {
+        let mut slices: Vec<IoSlice<'_>> = std::iter::once(message).chain(behind).map(IoSlice::new).collect();
+        let mut left = &mut slices[..];
+        while !left.is_empty() {
+            match self.stream.write_vectored(left) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => IoSlice::advance_slices(&mut left, count),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Waits for a message, but not for ever.
@@ -55,35 +66,52 @@ impl Connection {
     /// If the worker is gone, or sends more than a message may have.
     pub fn receive(&mut self) -> io::Result<Received> {
         loop {
+            if self.message_end()?.is_some() {
+                return Ok(Received::Message);
+            }
             match self.stream.read(&mut self.chunk) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(count) => self.incoming.extend_from_slice(&self.chunk[..count]),
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    return Ok(Received::NothingYet);
-                }
-                Err(error) => return Err(error),
-            }
-            if let Some(length) = self.incoming.first_chunk::<LENGTH_BYTES>() {
-                let length = u32::from_le_bytes(*length) as usize;
-                if length > MESSAGE_BYTES_MAX || self.incoming.len() > LENGTH_BYTES + length {
-                    return Err(ErrorKind::InvalidData.into());
-                }
-                if self.incoming.len() == LENGTH_BYTES + length {
-                    return Ok(Received::Message);
-                }
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => return Ok(Received::NothingYet),
+                    _ => return Err(error),
+                },
             }
         }
     }
 
+    /// Reads so many bytes that follow the message that was cleared, however long they take: their sender does nothing else.
+    ///
+    /// # Errors
+    /// If the worker is gone.
+    pub fn receive_behind(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(length);
+        bytes.extend(self.incoming.drain(..length.min(self.incoming.len())));
+        while bytes.len() < length {
+            let left = (length - bytes.len()) as u64;
+            match (&self.stream).take(left).read_to_end(&mut bytes) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+        Ok(bytes)
+    }
+
     /// The message that was received, without its length.
     pub fn message(&self) -> &[u8] {
-        self.incoming.get(LENGTH_BYTES..).unwrap_or_default()
+        let end = self.message_end().ok().flatten().unwrap_or_default();
+        self.incoming.get(LENGTH_BYTES..end).unwrap_or_default()
     }
 
     /// Forgets the message that was received.
     pub fn clear(&mut self) {
-        self.incoming.clear();
+        let end = self.message_end().ok().flatten().unwrap_or_default();
+        self.incoming.drain(..end);
         self.incoming.shrink_to(BUFFER_BYTES_KEPT);
     }
 
@@ -91,5 +119,15 @@ impl Connection {
     pub fn close(&self) {
         // It fails if the worker has gone already.
         let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Where the message ends, if all of it is here.
+    fn message_end(&self) -> io::Result<Option<usize>> {
+        let Some(length) = self.incoming.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+        let length = u32::from_le_bytes(*length) as usize;
+        if length > MESSAGE_BYTES_MAX {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        Ok(Some(LENGTH_BYTES + length).filter(|end| *end <= self.incoming.len()))
     }
 }

@@ -25,9 +25,10 @@ use crate::values::DecodeError;
 use crate::{guard, package};
 
 /// The modules of a worker, each after those that it imports.
-const MODULES: [(&str, &str); 10] = [
+const MODULES: [(&str, &str); 11] = [
     ("_hark_modules", include_str!("../../../../python/_hark_modules.py")),
     ("_hark_values", include_str!("../../../../python/_hark_values.py")),
+    ("_hark_objects", include_str!("../../../../python/_hark_objects.py")),
     ("_hark_refusals", include_str!("../../../../python/_hark_refusals.py")),
     ("_hark_errors", include_str!("../../../../python/_hark_errors.py")),
     ("_hark_streams", include_str!("../../../../python/_hark_streams.py")),
@@ -162,7 +163,7 @@ fn greet(worker: &mut Worker, plan: Plan<'_>) -> Result<Greeting, NoGreeting> {
     let sources = sources(package.as_deref());
     let hello = protocol::hello(plan.project, plan.python_src, &package.unwrap_or_default(), plan.origin);
     // If it has ended already, it may have said why.
-    let _ = worker.connection.send(&sources).and_then(|()| worker.connection.send(&hello));
+    let _ = worker.connection.send(&sources, [&*hello].into_iter());
     while worker.connection.receive()? == Received::NothingYet {
         if Instant::now() > end {
             return Err(NoGreeting::Silence);

@@ -92,6 +92,7 @@ pub fn text(value: &Value) -> String {
             format!("{{{}}}", entries.join(", "))
         }
         Value::String(text) => format!("{:?}", text.as_str()),
+        Value::Object(object) => object.shown(),
         Value::Null => "null".into(),
         Value::Boolean(value) => value.to_string(),
         Value::Integer(value) => value.to_string(),

@@ -10,6 +10,7 @@ mod fixture;
 mod interpreters;
 mod leftovers;
 mod modules;
+mod objects;
 mod output;
 mod values;
 mod workers;

@@ -163,6 +163,9 @@ fn beginning(value: &Value, most: usize, hasher: &RandomState) -> u64 {
     state.finish()
 }
 
+/// How much of an object's bytes is part of its hash.
+const HASHED_BYTES_MAX: usize = 4_096;
+
 /// What can be seen of a value without a look at those in it.
 fn write_outside(value: &Value, state: &mut impl Hasher) {
     match value {
@@ -182,6 +185,11 @@ fn write_outside(value: &Value, state: &mut impl Hasher) {
         Value::Boolean(value) => state.write_u8(u8::from(*value)),
         Value::Future(number) => state.write_u64(*number),
         Value::Promise(id) => state.write(id.as_bytes()),
+        Value::Object(object) => {
+            let bytes = object.pickle().bytes();
+            state.write_usize(bytes.len());
+            state.write(&bytes[..bytes.len().min(HASHED_BYTES_MAX)]);
+        }
         other => state.write(other.type_name().as_bytes()),
     }
 }

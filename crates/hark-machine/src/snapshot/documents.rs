@@ -6,6 +6,7 @@ use hark_bytecode::wire::{Reader, Writer};
 
 use super::SnapshotError;
 use super::values::{ValueReader, ValueWriter};
+use crate::object::{Apart, PickleSource};
 use crate::program::Program;
 use crate::value::Value;
 
@@ -13,9 +14,12 @@ const MAGIC: [u8; 4] = *b"HkVa";
 const VERSION: u8 = 1;
 
 /// Writes values down. What they share is written once.
-pub fn write_values<'a>(values: impl IntoIterator<Item = &'a Value, IntoIter: ExactSizeIterator + Clone>) -> Vec<u8> {
+pub fn write_values<'a>(
+    values: impl IntoIterator<Item = &'a Value, IntoIter: ExactSizeIterator + Clone>,
+    apart: &mut Apart,
+) -> Vec<u8> {
     let values = values.into_iter();
-    let (objects, body) = ValueWriter::gather(|objects| {
+    let (objects, body) = ValueWriter::gather(apart, |objects| {
         let mut body = Writer::new();
         body.unsigned(values.len() as u64);
         values.clone().for_each(|value| objects.write(&mut body, value));
@@ -30,10 +34,10 @@ pub fn write_values<'a>(values: impl IntoIterator<Item = &'a Value, IntoIter: Ex
 /// Reads what [`write_values`] wrote for this program.
 ///
 /// # Errors
-/// If the bytes are damaged, or speak of functions that the program does not have.
-pub fn read_values(bytes: &[u8], program: &Program) -> Result<Vec<Value>, SnapshotError> {
+/// If the bytes are damaged, or speak of functions that the program does not have, or of pickles that are missing.
+pub fn read_values(bytes: &[u8], program: &Program, pickles: &dyn PickleSource) -> Result<Vec<Value>, SnapshotError> {
     let (mut reader, _) = Reader::open(bytes, "values' document", MAGIC, VERSION)?;
-    let objects = ValueReader::read(&mut reader, program.executable())?;
+    let objects = ValueReader::read(&mut reader, program.executable(), pickles)?;
     let count = reader.count()?;
     let values = (0..count).map(|_| objects.value(&mut reader)).collect::<Result<Vec<Value>, _>>()?;
     reader.finish()?;

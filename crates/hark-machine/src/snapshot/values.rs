@@ -16,6 +16,7 @@ use crate::closure::ClosureBody;
 use crate::hash::{HashBody, Key};
 use crate::limits::THREADS_MAX;
 use crate::list::List;
+use crate::object::{Apart, ObjectBody, Pickle, PickleHash, PickleSource};
 use crate::size::Children;
 use crate::value::Value;
 
@@ -45,12 +46,16 @@ mod kind {
     pub const HASH: u8 = 4;
     /// A function, and for each capture 0, or 1 and a reference.
     pub const CLOSURE: u8 = 5;
+    /// A value of Python: its type; 0, or 1 and its text; and its pickle, as 0 and the bytes, or 1, how many they are and
+    /// their hash, by which they are kept beside the document.
+    pub const OBJECT: u8 = 6;
 }
 
 /// Gathers the objects of the values that are written.
-#[derive(Default)]
-pub(super) struct ValueWriter {
+pub(super) struct ValueWriter<'w> {
     objects: Writer,
+    /// The pickles that are only named.
+    apart: &'w mut Apart,
     count: u64,
     /// By address, the object's number, and of a list the element that it was written from. The values are borrowed
     /// for as long as this lives, so no address is used twice.
@@ -89,16 +94,20 @@ impl<'a> Open<'a> {
     }
 }
 
-impl ValueWriter {
+impl<'w> ValueWriter<'w> {
+    fn new(apart: &'w mut Apart, lowest: HashMap<usize, u32>) -> ValueWriter<'w> {
+        ValueWriter { objects: Writer::new(), apart, count: 0, known: HashMap::new(), lowest, is_late: false }
+    }
+
     /// Lets `write` write values, and gives what it gave. It is called again if a list turned out to be seen from an
     /// earlier element than it had been written from: each is one object.
-    pub fn gather<T>(write: impl Fn(&mut ValueWriter) -> T) -> (ValueWriter, T) {
-        let mut values = ValueWriter::default();
+    pub fn gather<T>(apart: &'w mut Apart, write: impl Fn(&mut ValueWriter<'_>) -> T) -> (ValueWriter<'w>, T) {
+        let mut values = ValueWriter::new(apart, HashMap::new());
         let written = write(&mut values);
         if !values.is_late {
             return (values, written);
         }
-        let mut values = ValueWriter { lowest: values.lowest, ..ValueWriter::default() };
+        let mut values = ValueWriter::new(values.apart, values.lowest);
         let written = write(&mut values);
         (values, written)
     }
@@ -192,11 +201,30 @@ impl ValueWriter {
                     captured.iter().for_each(|value| self.write_reference(&mut objects, value, From::Here));
                 }
             }
+            Value::Object(object) => {
+                objects.byte(kind::OBJECT);
+                self.write_python_object(&mut objects, object);
+            }
             _ => {}
         }
         self.objects = objects;
         self.known.insert(address, (self.count, start));
         self.count += 1;
+    }
+
+    fn write_python_object(&mut self, objects: &mut Writer, object: &ObjectBody) {
+        objects.string(object.type_name());
+        objects.byte(object.text().is_some().into());
+        object.text().into_iter().for_each(|text| objects.string(text));
+        let pickle = object.pickle();
+        if self.apart.takes(pickle) {
+            objects.byte(1);
+            objects.unsigned(pickle.bytes().len() as u64);
+            objects.raw(&pickle.hash().0);
+        } else {
+            objects.byte(0);
+            objects.bytes(pickle.bytes());
+        }
     }
 
     fn write_reference(&self, writer: &mut Writer, value: &Value, from: From) {
@@ -264,24 +292,32 @@ fn address(value: &Value) -> Option<usize> {
         Value::List(_, body) => Some(body.as_ptr() as usize),
         Value::Hash(body) => Some(body.as_ptr() as usize),
         Value::Closure(body) => Some(body.as_ptr() as usize),
+        Value::Object(body) => Some(body.as_ptr() as usize),
         _ => None,
     }
 }
 
 /// The objects that were read.
-pub(super) struct ValueReader {
+pub(super) struct ValueReader<'s> {
     objects: Vec<Value>,
+    /// Where the pickles are that are only named.
+    pickles: &'s dyn PickleSource,
     /// How many captures each function has.
     captures: Vec<usize>,
     foreign: usize,
 }
 
-impl ValueReader {
+impl<'s> ValueReader<'s> {
     /// Reads the table of objects.
-    pub fn read(reader: &mut Reader<'_>, executable: &Executable) -> Result<ValueReader, WireError> {
+    pub fn read(
+        reader: &mut Reader<'_>,
+        executable: &Executable,
+        pickles: &'s dyn PickleSource,
+    ) -> Result<ValueReader<'s>, WireError> {
         let count = reader.count()?;
         let mut values = ValueReader {
             objects: Vec::with_capacity(count),
+            pickles,
             captures: executable.functions.iter().map(|function| function.captures.len()).collect(),
             foreign: executable.foreign.len(),
         };
@@ -320,8 +356,31 @@ impl ValueReader {
                 let captures = (0..count).map(|_| self.captured(reader)).collect::<Result<_, _>>()?;
                 Value::Closure(Arc::new(ClosureBody::new(FunctionIndex(function), captures)))
             }
+            kind::OBJECT => {
+                let type_name = reader.string()?;
+                let text = match reader.byte()? {
+                    0 => None,
+                    1 => Some(reader.string()?),
+                    _ => return Err(reader.invalid("an object's text")),
+                };
+                let pickle = self.pickle(reader)?;
+                Value::Object(Arc::new(ObjectBody::new(type_name, text, pickle)))
+            }
             _ => return Err(reader.invalid("an object")),
         })
+    }
+
+    fn pickle(&self, reader: &mut Reader<'_>) -> Result<std::sync::Arc<Pickle>, WireError> {
+        match reader.byte()? {
+            0 => Ok(std::sync::Arc::new(Pickle::new(reader.bytes()?.to_vec()))),
+            1 => {
+                let length = reader.unsigned()?;
+                let hash = PickleHash(reader.array()?);
+                let found = self.pickles.find(&hash).filter(|found| found.bytes().len() as u64 == length);
+                found.ok_or_else(|| reader.invalid("an object whose bytes are missing"))
+            }
+            _ => Err(reader.invalid("an object's bytes")),
+        }
     }
 
     fn captured(&self, reader: &mut Reader<'_>) -> Result<Option<Value>, WireError> {

@@ -15,6 +15,7 @@ mod hashes;
 mod limits;
 mod lists;
 mod lowering;
+mod objects;
 mod operations;
 mod sharing;
 mod snapshots;

@@ -1,7 +1,9 @@
 //! Values that hold others in many places: small in memory, and endless where each place is looked at for itself.
 
 use hark_bytecode::FunctionIndex;
-use hark_machine::{Program, Thread, Value, is_too_long, literal_text, read_values, short_text, write_values};
+use hark_machine::{
+    Apart, NoPickles, Program, Thread, Value, is_too_long, literal_text, read_values, short_text, write_values,
+};
 
 use super::support::{call, program, run};
 
@@ -127,11 +129,11 @@ fn integers_without_end_are_not_written_in_digits() {
 fn they_are_written_down_once() {
     let program = program(LEVELS);
     for (value, most) in made(&program, &Value::Integer(1)).into_iter().zip([2_000, 2_000, 200_000, 400_000]) {
-        let bytes = write_values([&value]);
+        let bytes = write_values([&value], &mut Apart::nothing());
         assert!(bytes.len() < most, "{} bytes", bytes.len());
-        let read = read_values(&bytes, &program).unwrap();
+        let read = read_values(&bytes, &program, &NoPickles).unwrap();
         assert!(read[0] == value);
-        assert_eq!(write_values([&read[0]]), bytes);
+        assert_eq!(write_values([&read[0]], &mut Apart::nothing()), bytes);
         let thread = Thread::new(function(&program, "same"), vec![value]);
         assert!(thread.snapshot(&program).len() < most + 100);
     }

@@ -4,16 +4,18 @@ use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use hark_engine::limits::APART_BYTES_MIN;
 use hark_engine::{
     Commit, Due, FutureId, Key, Live, LogEntry, Outcome, Record, SessionId, Stamp, StorageError, ThreadId, Waiter,
     codec,
 };
-use hark_machine::Program;
+use hark_machine::{Apart, Pickle, Program};
 use rusqlite::types::{FromSql, ToSql, ToSqlOutput};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::chunks::{self, Content};
 use super::database::{DUE_AT_TAKEOVER, PLACE_BITS, SESSIONS_MAX, places, session_number};
+use super::kept::ThreadSize;
 use super::row::thread_number;
 use super::seal;
 
@@ -119,12 +121,25 @@ impl Change {
     }
 
     /// How long the threads are that it writes, in their order.
-    pub fn thread_sizes(&self) -> Vec<usize> {
+    pub fn thread_sizes(&self) -> Vec<ThreadSize> {
         let sizes = self.put.iter().filter_map(|row| match row {
-            Row::Thread { content, .. } => Some(content.length()),
+            Row::Thread { content, .. } => {
+                let pickles = content.pickles().iter().map(|pickle| pickle.bytes().len()).sum();
+                Some(ThreadSize { bytes: content.length(), pickles })
+            }
             _ => None,
         });
         sizes.collect()
+    }
+
+    /// The pickles that its rows name.
+    pub fn pickles(&self) -> impl Iterator<Item = &Arc<Pickle>> {
+        self.put.iter().flat_map(|row| match row {
+            Row::Thread { content, .. } | Row::Future { content, .. } | Row::Broken { content, .. } => {
+                content.pickles()
+            }
+            _ => &[],
+        })
     }
 
     /// Makes the change within a transaction, if all is as it expects.
@@ -352,23 +367,31 @@ fn row_of(record: &Record, program: &Program) -> Row {
             number: *number,
             due: due_number(live),
             summary: codec::live_summary(live),
-            content: Content::new(codec::live_content(live, program)),
+            content: content_of(|apart| codec::live_content(live, program, apart)),
         },
         Record::Ready(thread) => Row::Ready(*thread),
         Record::Future(name, future) => {
-            Row::Future { name: name.clone(), content: Content::new(codec::future_content(future)) }
+            let content = content_of(|apart| codec::future_content(future, apart));
+            Row::Future { name: name.clone(), content }
         }
         Record::Wait { future, waiter } => Row::Wait { future: future.clone(), waiter: *waiter },
         Record::Todo(future) => Row::Todo(future.clone()),
         Record::Unawaited(thread, failure) => {
-            Row::Unawaited { thread: *thread, content: codec::failure_content(failure) }
+            Row::Unawaited { thread: *thread, content: codec::failure_content(failure, &mut Apart::nothing()) }
         }
         Record::Broken(thread, live) => Row::Broken {
             thread: *thread,
             summary: codec::live_summary(live),
-            content: Content::new(codec::live_content(live, program)),
+            content: content_of(|apart| codec::live_content(live, program, apart)),
         },
     }
+}
+
+/// A content whose larger pickles are kept by themselves.
+fn content_of(write: impl FnOnce(&mut Apart) -> Vec<u8>) -> Content {
+    let mut apart = Apart::from_bytes(APART_BYTES_MIN);
+    let bytes = write(&mut apart);
+    Content::new(bytes, apart.into_found())
 }
 
 /// The row of a session.

@@ -2,12 +2,17 @@
 //!
 //! A thread's state is written with each of its steps, and most of a large one is as it was. Its bytes are cut by
 //! content-defined chunking (a gear hash, as in FastCDC, Xia et al. 2016), so that what is inserted or removed moves the
-//! cuts beside it only. A piece is named by its hash, and counts how many contents have it.
+//! cuts beside it only. A piece is named by its hash, and counts how many contents have it. The larger pickles in a content
+//! are not part of its bytes: it names them, and counts as one of their holders ([`super::pickles`]).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use hark_machine::{Pickle, PickleHash};
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
+
+use super::pickles;
 
 /// Contents up to this length are kept whole.
 const WHOLE_MAX: usize = 16 * 1024;
@@ -22,30 +27,36 @@ const CUT_MASK: u64 = 0x7fff << 49;
 /// every step.
 const TAIL: usize = 1_024;
 
-/// What a content in pieces begins with; then come how many pieces there are (4 bytes), their hashes, and the tail.
+/// What a content begins with that has pieces or pickles; then come how many pieces and how many pickles there are (4 bytes
+/// each), their hashes, and the tail.
 const MAGIC: [u8; 4] = *b"HkPc";
 
-const HEAD: usize = 8;
+const HEAD: usize = 12;
 
 const HASH_BYTES: usize = 16;
+
+const PICKLE_HASH_BYTES: usize = 32;
 
 type Hash = [u8; HASH_BYTES];
 
 /// A content that is to be kept.
 pub(super) struct Content {
-    /// What stands in the row: all of it, or the hashes of its pieces.
+    /// What stands in the row: all of it, or the hashes of its pieces and pickles.
     row: Vec<u8>,
     pieces: Vec<(Hash, Vec<u8>)>,
+    pickles: Vec<Arc<Pickle>>,
 }
 
 impl Content {
-    pub fn new(bytes: Vec<u8>) -> Content {
-        if bytes.len() <= WHOLE_MAX {
-            return Content { row: bytes, pieces: Vec::new() };
+    /// These bytes, which name these pickles, each once.
+    pub fn new(bytes: Vec<u8>, pickles: Vec<Arc<Pickle>>) -> Content {
+        let is_whole = bytes.len() <= WHOLE_MAX;
+        if is_whole && pickles.is_empty() {
+            return Content { row: bytes, pieces: Vec::new(), pickles };
         }
         let mut row = MAGIC.to_vec();
         let mut pieces = Vec::new();
-        let (mut rest, tail) = bytes.split_at(bytes.len() - TAIL);
+        let (mut rest, tail) = bytes.split_at(if is_whole { 0 } else { bytes.len() - TAIL });
         row.extend_from_slice(&[0; HEAD - MAGIC.len()]);
         while !rest.is_empty() {
             let (piece, after) = rest.split_at(cut(rest));
@@ -55,9 +66,12 @@ impl Content {
             pieces.push((hash, piece.to_vec()));
             rest = after;
         }
-        row[MAGIC.len()..HEAD].copy_from_slice(&u32::try_from(pieces.len()).unwrap_or(u32::MAX).to_le_bytes());
+        for (place, count) in [(MAGIC.len(), pieces.len()), (MAGIC.len() + 4, pickles.len())] {
+            row[place..place + 4].copy_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
+        }
+        pickles.iter().for_each(|pickle| row.extend_from_slice(&pickle.hash().0));
         row.extend_from_slice(tail);
-        Content { row, pieces }
+        Content { row, pieces, pickles }
     }
 
     /// What stands in the row.
@@ -65,7 +79,12 @@ impl Content {
         &self.row
     }
 
-    /// How long it is.
+    /// The pickles that it names.
+    pub fn pickles(&self) -> &[Arc<Pickle>] {
+        &self.pickles
+    }
+
+    /// How long it is, without its pickles.
     pub fn length(&self) -> usize {
         if self.pieces.is_empty() {
             self.row.len()
@@ -74,11 +93,19 @@ impl Content {
         }
     }
 
-    /// Counts this content's pieces in, and those of the one that it replaces out. Those that both have are not touched.
+    /// Counts this content's pieces and pickles in, and those of the one that it replaces out. Those that both have are not
+    /// touched.
     pub fn replace(&self, connection: &Connection, session: i64, old: Option<Vec<u8>>) -> rusqlite::Result<()> {
         let old = old.unwrap_or_default();
-        if self.pieces.is_empty() && !is_in_pieces(&old) {
+        if !is_in_pieces(&self.row) && !is_in_pieces(&old) {
             return Ok(());
+        }
+        let had = pickles(&old);
+        for pickle in self.pickles.iter().filter(|pickle| !had.contains(&pickle.hash())) {
+            pickles::count_in(connection, session, pickle)?;
+        }
+        for hash in had.into_iter().filter(|hash| !self.pickles.iter().any(|pickle| pickle.hash() == *hash)) {
+            pickles::count_out(connection, session, hash)?;
         }
         let mut counts: HashMap<Hash, i64> = HashMap::new();
         for hash in hashes(&old) {
@@ -98,11 +125,12 @@ impl Content {
     }
 }
 
-/// Counts the pieces of a content out that is removed.
+/// Counts the pieces and pickles of a content out that is removed.
 pub(super) fn remove(connection: &Connection, session: i64, old: Option<Vec<u8>>) -> rusqlite::Result<()> {
     let Some(old) = old.filter(|old| is_in_pieces(old)) else { return Ok(()) };
     let mut counts: HashMap<Hash, i64> = HashMap::new();
     hashes(&old).for_each(|hash| *counts.entry(hash).or_default() -= 1);
+    pickles(&old).into_iter().try_for_each(|hash| pickles::count_out(connection, session, hash))?;
     count_out(connection, session, counts.into_iter())
 }
 
@@ -128,7 +156,9 @@ pub(super) fn whole(connection: &Connection, session: i64, row: Vec<u8>) -> rusq
             connection.prepare_cached(sql)?.query_row(params![session, hash], |row| row.get(0)).optional()?;
         bytes.extend(piece.unwrap_or_default());
     }
-    bytes.extend_from_slice(row.get(HEAD + HASH_BYTES * hashes(&row).count()..).unwrap_or_default());
+    let (pieces, pickles) = counts(&row);
+    let tail = pieces.saturating_mul(HASH_BYTES).saturating_add(pickles.saturating_mul(PICKLE_HASH_BYTES));
+    bytes.extend_from_slice(row.get(tail.saturating_add(HEAD)..).unwrap_or_default());
     Ok(bytes)
 }
 
@@ -136,11 +166,27 @@ fn is_in_pieces(row: &[u8]) -> bool {
     row.starts_with(&MAGIC)
 }
 
+/// How many pieces and how many pickles a row names.
+fn counts(row: &[u8]) -> (usize, usize) {
+    let head = row.strip_prefix(&MAGIC).unwrap_or_default();
+    match head.first_chunk::<8>() {
+        Some(&[a, b, c, d, e, f, g, h]) => {
+            (u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h]) as usize)
+        }
+        None => (0, 0),
+    }
+}
+
+/// The pickles that a row names.
+fn pickles(row: &[u8]) -> Vec<PickleHash> {
+    let (pieces, pickles) = counts(row);
+    let named = row.get(HEAD.saturating_add(pieces.saturating_mul(HASH_BYTES))..).unwrap_or_default();
+    let (named, _) = named.as_chunks::<PICKLE_HASH_BYTES>();
+    named.iter().take(pickles).map(|hash| PickleHash(*hash)).collect()
+}
+
 fn hashes(row: &[u8]) -> impl Iterator<Item = Hash> {
-    let count = match row.get(MAGIC.len()..HEAD) {
-        Some(&[a, b, c, d]) if is_in_pieces(row) => u32::from_le_bytes([a, b, c, d]) as usize,
-        _ => 0,
-    };
+    let (count, _) = counts(row);
     row.get(HEAD..).unwrap_or_default().chunks_exact(HASH_BYTES).take(count).map(|name| {
         let mut hash = Hash::default();
         hash.copy_from_slice(name);
@@ -193,14 +239,14 @@ mod tests {
 
     #[test]
     fn small_contents_are_kept_whole() {
-        let content = Content::new(noise(WHOLE_MAX, 1));
+        let content = Content::new(noise(WHOLE_MAX, 1), Vec::new());
         assert!(content.pieces.is_empty());
         assert_eq!(content.row(), noise(WHOLE_MAX, 1));
     }
 
     #[test]
     fn pieces_make_up_the_content() {
-        let content = Content::new(noise(1_000_000, 1));
+        let content = Content::new(noise(1_000_000, 1), Vec::new());
         assert!((15..=80).contains(&content.pieces.len()), "{}", content.pieces.len());
         let mut joined: Vec<u8> = content.pieces.iter().flat_map(|(_, piece)| piece.clone()).collect();
         joined.extend_from_slice(&content.row()[content.row().len() - TAIL..]);
@@ -211,8 +257,8 @@ mod tests {
     fn what_is_inserted_changes_the_pieces_beside_it() {
         let before = noise(1_000_000, 1);
         let after = [&before[..300_000], b"inserted", &before[300_000..]].concat();
-        let known: Vec<Hash> = Content::new(before).pieces.iter().map(|(hash, _)| *hash).collect();
-        let changed = Content::new(after).pieces.iter().filter(|(hash, _)| !known.contains(hash)).count();
+        let known: Vec<Hash> = Content::new(before, Vec::new()).pieces.iter().map(|(hash, _)| *hash).collect();
+        let changed = Content::new(after, Vec::new()).pieces.iter().filter(|(hash, _)| !known.contains(hash)).count();
         assert!((1..=2).contains(&changed), "{changed}");
     }
 }

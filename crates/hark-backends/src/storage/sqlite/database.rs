@@ -82,11 +82,16 @@ const SCHEMA: &str = "
         session INTEGER, hash BLOB, uses INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY (session, hash)) WITHOUT ROWID;
     CREATE TABLE space (
         key BLOB PRIMARY KEY, stamp INTEGER NOT NULL, checksum INTEGER NOT NULL, content BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE pickle (
+        session INTEGER, hash BLOB, uses INTEGER NOT NULL, PRIMARY KEY (session, hash)) WITHOUT ROWID;
+    CREATE TABLE pickle_part (
+        session INTEGER, hash BLOB, part INTEGER, content BLOB NOT NULL, PRIMARY KEY (session, hash, part)) WITHOUT ROWID;
     CREATE TABLE log (place INTEGER PRIMARY KEY, entries TEXT NOT NULL);
 ";
 
 /// The tables with a session's records that have its number.
-pub(super) const TABLES: [&str; 8] = ["thread", "ready", "promise", "wait", "todo", "unawaited", "broken", "piece"];
+pub(super) const TABLES: [&str; 10] =
+    ["thread", "ready", "promise", "wait", "todo", "unawaited", "broken", "piece", "pickle", "pickle_part"];
 
 /// The tables with a session's records that have a place.
 pub(super) const PLACED: [&str; 2] = ["future", "log"];

@@ -15,6 +15,9 @@ use hark_engine::{Commit, FutureId, Key, Live, Record, Stamp, ThreadId, ThreadSt
 /// The most bytes that the kept threads of a process have in the file, with [`THREAD_BYTES`] for each.
 const BYTES_MAX: usize = 64 << 20;
 
+/// The most bytes of the pickles that they name. What several name is counted for each.
+const PICKLE_BYTES_MAX: usize = 256 << 20;
+
 /// What a thread takes in memory beside what it has in the file.
 const THREAD_BYTES: usize = 1_000;
 
@@ -40,6 +43,7 @@ struct State {
     /// How many threads there are, and what they take.
     threads: usize,
     bytes: usize,
+    pickles: usize,
     /// All of them in the order in which they came, and some that are there no more.
     order: VecDeque<Place>,
 }
@@ -60,10 +64,17 @@ struct Place {
     since: Instant,
 }
 
+/// How many bytes of a thread there are in the file, and of the pickles that it names.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ThreadSize {
+    pub bytes: usize,
+    pub pickles: usize,
+}
+
 struct Kept {
     stamp: Stamp,
     live: Box<Live>,
-    bytes: usize,
+    size: ThreadSize,
     number: u64,
     /// It was started from here, and nothing has been written from here since of what wakes it or waits for it. If others
     /// have done so, its step finds out when it is committed. Of one that waits for a Future nothing like it is known.
@@ -108,7 +119,7 @@ impl KeptThreads {
 
     /// Keeps the threads of a commit that is done. These are their lengths in the file: of the fresh ones, then of those
     /// that it put.
-    pub fn keep(&self, commit: &mut Commit, sizes: &[usize]) {
+    pub fn keep(&self, commit: &mut Commit, sizes: &[ThreadSize]) {
         let (stamp, since) = (commit.stamp, Instant::now());
         let begins = commit.expect.contains(&(Key::Session, None));
         let mut sizes = sizes.iter().copied();
@@ -119,7 +130,8 @@ impl KeptThreads {
         for (record, is_new) in fresh.chain(commit.put.drain(..).map(|record| (record, false))) {
             match record {
                 Record::Live(thread, live) => {
-                    let bytes = sizes.next().unwrap_or(0) + THREAD_BYTES;
+                    let mut size = sizes.next().unwrap_or_default();
+                    size.bytes += THREAD_BYTES;
                     let threads = state.sessions.entry(self.session).or_default();
                     let was_fresh = threads.in_hand.remove(&thread).unwrap_or(is_new || begins);
                     let waits = matches!(
@@ -127,7 +139,7 @@ impl KeptThreads {
                         ThreadStatus::Waiting(_) | ThreadStatus::Awaiting(_) | ThreadStatus::Following(_)
                     );
                     let is_fresh = was_fresh && !waits;
-                    let kept = Kept { stamp, live, bytes, number: 0, is_fresh };
+                    let kept = Kept { stamp, live, size, number: 0, is_fresh };
                     state.put(self.session, thread, kept, since, &mut dropped);
                 }
                 Record::Ready(thread) | Record::Future(FutureId::Thread(thread), _) => {
@@ -165,7 +177,7 @@ impl Drop for KeptThreads {
         let mut state = self.cache.lock();
         let threads = state.sessions.remove(&self.session).unwrap_or_default();
         state.threads -= threads.kept.len();
-        state.bytes -= threads.kept.values().map(|kept| kept.bytes).sum::<usize>();
+        threads.kept.values().for_each(|kept| state.remove_size(kept.size));
         drop(state);
         drop(threads);
     }
@@ -182,13 +194,18 @@ impl State {
         let Entry::Occupied(entry) = self.sessions.get_mut(&session)?.kept.entry(thread) else { return None };
         let kept = entry.remove();
         self.threads -= 1;
-        self.bytes -= kept.bytes;
+        self.remove_size(kept.size);
         Some(kept)
+    }
+
+    fn remove_size(&mut self, size: ThreadSize) {
+        self.bytes -= size.bytes;
+        self.pickles -= size.pickles;
     }
 
     fn put(&mut self, session: u64, thread: ThreadId, kept: Kept, since: Instant, dropped: &mut Vec<Kept>) {
         dropped.extend(self.take(session, thread));
-        while self.bytes + kept.bytes > BYTES_MAX {
+        while self.bytes + kept.size.bytes > BYTES_MAX || self.pickles + kept.size.pickles > PICKLE_BYTES_MAX {
             let Some(oldest) = self.take_waiting(since) else {
                 dropped.push(kept);
                 return;
@@ -198,7 +215,8 @@ impl State {
         self.thread_count += 1;
         let number = self.thread_count;
         self.threads += 1;
-        self.bytes += kept.bytes;
+        self.bytes += kept.size.bytes;
+        self.pickles += kept.size.pickles;
         self.order.push_back(Place { session, thread, number, since });
         self.sessions.entry(session).or_default().kept.insert(thread, Kept { number, ..kept });
         if self.order.len() > 2 * self.threads + 64 {
@@ -240,7 +258,7 @@ mod tests {
     fn keep(session: &KeptThreads, thread: u64, bytes: usize) {
         let mut commit = Commit::new(Stamp(NonZeroU64::MIN));
         commit.put.push(Record::Live(ThreadId(thread), Live::new(Thread::new(Value::Null, Vec::new()))));
-        session.keep(&mut commit, &[bytes]);
+        session.keep(&mut commit, &[ThreadSize { bytes, pickles: 0 }]);
     }
 
     fn has(session: &KeptThreads, thread: u64) -> bool {
@@ -291,7 +309,7 @@ mod tests {
         };
         let keep = |fresh, put| {
             let mut commit = Commit { fresh, put, ..Commit::new(Stamp(NonZeroU64::MIN)) };
-            session.keep(&mut commit, &[10, 10]);
+            session.keep(&mut commit, &[ThreadSize { bytes: 10, pickles: 0 }; 2]);
         };
         let takes = || session.take_fresh(&keys).is_some();
         keep(vec![live(ThreadStatus::Runnable)], vec![]);

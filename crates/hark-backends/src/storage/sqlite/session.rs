@@ -17,8 +17,9 @@ use rusqlite::Connection;
 use super::Shared;
 use super::change::{Change, RowNumber, find_row};
 use super::database::next_thread;
-use super::kept::KeptThreads;
+use super::kept::{KeptThreads, ThreadSize};
 use super::numbers::Numbers;
+use super::pickles::StoredPickles;
 use super::row::{Fault, is_damage, name_of};
 use read::read_history;
 
@@ -71,6 +72,16 @@ impl SqliteSession {
     fn damaged(&self, what: &str, error: &dyn Error) -> StorageError {
         let path = self.shared.database.path().display();
         StorageError::Permanent(format!("`{path}`: {what} of session {}: {error}", self.id))
+    }
+
+    /// The session's pickles, for who decodes what names them.
+    fn pickles<'a>(&'a self, connection: &'a Connection, session: i64) -> StoredPickles<'a> {
+        StoredPickles { connection, session, held: &self.shared.pickles }
+    }
+
+    /// What this process has just written need not be read.
+    fn hold_pickles(&self, change: &Change) {
+        change.pickles().for_each(|pickle| self.shared.pickles.add(pickle));
     }
 
     /// One past the greatest number that any record names.
@@ -128,6 +139,7 @@ impl SessionStorage for SqliteSession {
         let server = self.shared.server_number()?;
         let change = Change::new(&self.id, &self.row, server, commit, &self.program);
         let sizes = change.thread_sizes();
+        self.hold_pickles(&change);
         let outcome = self.shared.group.commit(&self.shared.database, change)?;
         if outcome == Outcome::Done {
             self.kept.keep(commit, &sizes);
@@ -142,7 +154,8 @@ impl SessionStorage for SqliteSession {
         };
         let change = |commit: &&mut Commit| Change::new(&self.id, &self.row, server, commit, &self.program);
         let changes: Vec<Change> = commits.iter().map(change).collect();
-        let sizes: Vec<Vec<usize>> = changes.iter().map(Change::thread_sizes).collect();
+        changes.iter().for_each(|change| self.hold_pickles(change));
+        let sizes: Vec<Vec<ThreadSize>> = changes.iter().map(Change::thread_sizes).collect();
         let outcomes = self.shared.group.commit_all(&self.shared.database, changes);
         for ((commit, sizes), outcome) in commits.iter_mut().zip(&sizes).zip(&outcomes) {
             if *outcome == Ok(Outcome::Done) {

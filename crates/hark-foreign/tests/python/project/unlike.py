@@ -1,4 +1,4 @@
-"""Values that Hark has not, and what it says to do about each."""
+"""Values that Hark has no kind of its own for."""
 import array
 import collections
 import dataclasses
@@ -6,9 +6,8 @@ import datetime
 import decimal
 import enum
 import fractions
-import io
+import numbers
 import pathlib
-import re
 import types
 import uuid
 
@@ -23,68 +22,127 @@ class Point:
 
 
 class Plain:
+    def __init__(self, x):
+        self.x = x
+
+    def __eq__(self, other):
+        return self.x == other.x
+
+
+class Unprintable(Plain):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+def objects():
+    """Each that is an object, with its text form."""
+    return [
+        [{1}, "<set {1}>"],
+        [frozenset(), "<frozenset frozenset()>"],
+        [b"raw", "<bytes b'raw'>"],
+        [bytearray(2), "<bytearray bytearray(b'\\x00\\x00')>"],
+        [range(3), "<range range(0, 3)>"],
+        [collections.deque([1]), "<collections.deque deque([1])>"],
+        [array.array("i", [1]), "<array.array array('i', [1])>"],
+        [datetime.date(2026, 11, 26), "<datetime.date 2026-11-26>"],
+        [datetime.timedelta(1), "<datetime.timedelta 1 day, 0:00:00>"],
+        [decimal.Decimal("1.50"), "<decimal.Decimal 1.50>"],
+        [fractions.Fraction(1, 3), "<fractions.Fraction 1/3>"],
+        [1j, "<complex 1j>"],
+        [uuid.UUID(int=1), "<uuid.UUID 00000000-0000-0000-0000-000000000001>"],
+        [pathlib.PurePosixPath("a"), "<pathlib.PurePosixPath a>"],
+        [Color.RED, "<unlike.Color Color.RED>"],
+        [Point(1), "<unlike.Point Point(x=1)>"],
+        [Plain(1), "<unlike.Plain 44 B>"],
+        [KeyError("a"), "<KeyError 'a'>"],
+        [print, "<builtin_function_or_method "],
+        [set(range(1_000)), "<set "],
+        [datetime.date, "<type "],
+        [bytes(100_000), "<bytes 100 KB>"],
+        ["a\nb".encode() * 20, "<bytes 75 B>"],
+    ]
+
+
+def as_they_were(found):
+    """What came back as something else."""
+    same = lambda one, other: type(one) is type(other) and (one == other or repr(one) == repr(other))
+    return [repr(one) for one, (other, _) in zip(found, objects()) if not same(one, other)]
+
+
+class Whole:
+    def __init__(self, value):
+        self.value = value
+
+    def __int__(self):
+        return self.value
+
+
+class Real:
+    def __init__(self, value):
+        self.value = value
+
+    def __float__(self):
+        return self.value
+
+
+numbers.Integral.register(Whole)
+numbers.Real.register(Real)
+
+
+def numpy_bool():
+    return type("bool", (), {"__module__": "numpy", "__bool__": lambda self: True})()
+
+
+def converted():
+    return [
+        Whole(7),
+        Whole(1 << 70),
+        numpy_bool(),
+        {Whole(1): types.MappingProxyType({"a": (1, 2)})},
+        collections.ChainMap({"a": 1}),
+        collections.UserDict(b=[Real(0.5)]),
+    ]
+
+
+class Unreadable:
+    def __setstate__(self, state):
+        raise LookupError("not here any more")
+
     def __init__(self):
         self.x = 1
 
 
-def named(name, *bases):
-    """An object whose type has this name, as one of a package that is not installed."""
-    module, _, name = name.rpartition(".")
-    return type(name, bases, {"__module__": module})()
+class Unwritable:
+    def __reduce__(self):
+        raise ArithmeticError("not to be written")
 
 
-class Lazy:
-    def __await__(self):
-        yield
+def unreadable():
+    return Unreadable()
 
 
-VALUES = {
-    "set": ({1}, "return `list(x)`"),
-    "frozenset": (frozenset(), "return `list(x)`"),
-    "range": (range(3), "return `list(x)`"),
-    "map": (map(str, []), "return `list(x)`"),
-    "deque": (collections.deque(), "return `list(x)`"),
-    "keys": ({}.keys(), "return `list(x)`"),
-    "array": (array.array("i"), "return `x.tolist()`"),
-    "memoryview": (memoryview(b""), "return `x.tolist()`"),
-    "bytearray": (bytearray(), "return `x.decode()` for a text, else `base64.b64encode(x).decode()`"),
-    "proxy": (types.MappingProxyType({}), "return `dict(x)`"),
-    "user dict": (collections.UserDict(), "return `dict(x)`"),
-    "datetime": (datetime.datetime(2000, 1, 1), "return `x.isoformat()`"),
-    "time": (datetime.time(), "return `x.isoformat()`"),
-    "duration": (datetime.timedelta(), "return `x.total_seconds()`"),
-    "decimal": (decimal.Decimal(1), "return `str(x)`, or `float(x)` if that is exact enough"),
-    "fraction": (
-        fractions.Fraction(1),
-        "return `[x.numerator, x.denominator]`, or `float(x)` if that is exact enough",
-    ),
-    "uuid": (uuid.UUID(int=1), "return `str(x)`"),
-    "path": (pathlib.Path("a"), "return `str(x)`"),
-    "enum": (Color.RED, "return `x.value`"),
-    "dataclass": (Point(1), "return `dataclasses.asdict(x)`"),
-    "namespace": (types.SimpleNamespace(), "return a dict of what the program needs of it"),
-    "plain": (Plain(), "return a dict of what the program needs of it"),
-    "frame": (named("pandas.DataFrame"), 'return `x.to_dict("records")`'),
-    "older frame": (named("pandas.core.frame.DataFrame"), 'return `x.to_dict("records")`'),
-    "missing": (named("pandas.api.typing.NAType"), "return `None`"),
-    "float32": (named("numpy.float32", type(named("numpy.floating"))), "return `float(x)`"),
-    "bool": (named("numpy.bool"), "return `bool(x)`"),
-    "datetime64": (named("numpy.datetime64", type(named("numpy.generic"))), "return `str(x)`"),
-    "void": (named("numpy.void", type(named("numpy.generic"))), "return `x.item()`"),
-    "match": (re.match("a", "a"), "return `x.group()`"),
-    "file": (io.StringIO(), "return `x.read()`, or the path"),
-    "function": (print, "return what it gives, or its name"),
-    "lambda": (lambda: 1, "return what it gives, or its name"),
-    "class": (Plain, "return what it gives, or its name"),
-    "module": (re, "return what it gives, or its name"),
-    "exception": (KeyError("a"), "raise it, or return `str(x)`"),
-    "awaitable": (Lazy(), "return `await x`"),
-}
+def unwritable():
+    return {"k": [Unwritable()]}
 
 
-def remedies():
-    return [[name, remedy] for name, (_, remedy) in VALUES.items()]
+KEPT = {1}
 
 
-def value(name):
-    return [VALUES[name][0]]
+def grow(x):
+    """A value that the module goes on to change."""
+    KEPT.add(x)
+    return KEPT
+
+
+def change(values):
+    for each in values:
+        each.add("changed")
+    return sorted(map(len, values))
+
+
+def same(x):
+    return x
+
+
+def length(x):
+    return len(x)

@@ -11,6 +11,7 @@ use crate::hash::Entries;
 use crate::limits::{DECIMAL_BITS_MAX, STRING_BYTES_MAX};
 use crate::list::List;
 use crate::number::article;
+use crate::object::ObjectJson;
 use crate::size::is_larger;
 use crate::value::Value;
 
@@ -73,6 +74,7 @@ fn length(atom: &Value) -> u64 {
     match atom {
         Value::String(text) => text.as_str().len() as u64 + 4,
         Value::BigInteger(big) => big.bits() / 4,
+        Value::Object(object) => object.type_name().len() as u64,
         _ => 3,
     }
 }
@@ -126,9 +128,22 @@ fn write_atom(value: &Value, json: &mut String) -> Result<()> {
             json.push_str(if *value > 0.0 { "Infinity" } else { "-Infinity" })
         }
         Value::Float(value) => json.push_str(&float_text(*value)),
+        Value::Object(object) => write_object(object.json(), json),
         other => return Err(wrong_type("json_encode", "what JSON has", other)),
     }
     Ok(())
+}
+
+/// What an object is; what it holds only Python can tell.
+fn write_object(object: ObjectJson<'_>, json: &mut String) {
+    json.push_str("{\"$object\": {\"type\": ");
+    write_string(object.type_name, json);
+    json.push_str(", \"text\": ");
+    match object.text {
+        Some(text) => write_string(text, json),
+        None => json.push_str("null"),
+    }
+    _ = write!(json, ", \"bytes\": {}}}}}", object.bytes);
 }
 
 fn write_string(text: &str, json: &mut String) {

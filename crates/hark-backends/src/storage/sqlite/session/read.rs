@@ -4,6 +4,7 @@ use hark_bytecode::wire::WireError;
 use hark_engine::limits::THREADS_MAX;
 use hark_engine::storage::Range;
 use hark_engine::{Everything, FutureId, Key, Live, LogEntry, Record, Stamp, ThreadId, Versioned, codec};
+use hark_machine::NoPickles;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::SqliteSession;
@@ -48,14 +49,17 @@ impl SqliteSession {
                 let Some((stamp, checksum, mut parts)) = stamp_and(sql, &Name(name), 1)? else { return Ok(None) };
                 check(checksum, seal::of_future(session, name, &parts[0]))?;
                 let content = whole(connection, session, parts.swap_remove(0))?;
-                (stamp, Record::Future(name.clone(), codec::future(&content, program)?))
+                (
+                    stamp,
+                    Record::Future(name.clone(), codec::future(&content, program, &self.pickles(connection, session))?),
+                )
             }
             Key::Unawaited(thread) => {
                 let sql = at!("SELECT stamp, checksum, content FROM ", key);
                 let number = thread_number(*thread);
                 let Some((stamp, checksum, parts)) = stamp_and(sql, &number, 1)? else { return Ok(None) };
                 check(checksum, seal::of_unawaited(session, number, &parts[0]))?;
-                (stamp, Record::Unawaited(*thread, Box::new(codec::failure(&parts[0], program)?)))
+                (stamp, Record::Unawaited(*thread, Box::new(codec::failure(&parts[0], program, &NoPickles)?)))
             }
             Key::Broken(thread) => {
                 let sql = at!("SELECT stamp, checksum, summary, content FROM ", key);
@@ -64,7 +68,13 @@ impl SqliteSession {
                 let content = whole(connection, session, parts.swap_remove(1))?;
                 let summary = String::from_utf8_lossy(&parts[0]);
                 check(checksum, seal::of_broken(session, number, &summary))?;
-                (stamp, Record::Broken(*thread, codec::live(&summary, &content, program)?))
+                (
+                    stamp,
+                    Record::Broken(
+                        *thread,
+                        codec::live(&summary, &content, program, &self.pickles(connection, session))?,
+                    ),
+                )
             }
             Key::Wait { future, waiter } => {
                 let sql = at!("SELECT stamp, thread, interest FROM ", key);
@@ -112,7 +122,7 @@ impl SqliteSession {
         let content = whole(connection, session, parts.swap_remove(1))?;
         let summary = String::from_utf8_lossy(&parts[0]);
         check(checksum, seal::of_thread(session, number, due, &summary))?;
-        Ok(Some((stamp, codec::live(&summary, &content, &self.program)?)))
+        Ok(Some((stamp, codec::live(&summary, &content, &self.program, &self.pickles(connection, session))?)))
     }
 
     pub(super) fn scan_range(
@@ -176,7 +186,7 @@ impl SqliteSession {
                 while let Some(row) = rows.next()? {
                     let (thread, content) = (thread_from(row, 0)?, row.get_ref(1)?.as_blob().unwrap_or_default());
                     let failure = check(row.get(2)?, seal::of_unawaited(session, row.get(0)?, content))
-                        .and_then(|()| codec::failure(content, &self.program))
+                        .and_then(|()| codec::failure(content, &self.program, &NoPickles))
                         .map_err(|error| Fault::At(Key::Unawaited(thread), error))?;
                     found.push(Record::Unawaited(thread, Box::new(failure)));
                 }
