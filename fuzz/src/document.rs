@@ -129,6 +129,10 @@ fn read_session(reader: &mut Reader<'_>, parts: &mut Vec<Part>) -> Result<(), Wi
     let summary = [text(reader)?, text(reader)?];
     parts.extend(summary);
     parts.push(document(reader)?);
+    // The pickles.
+    for _ in 0..count(reader, parts)? {
+        parts.push(text(reader)?);
+    }
     for _ in 0..count(reader, parts)? {
         let kind = byte(reader, parts)?;
         match kind {
