@@ -79,6 +79,8 @@ class Worker:
         sys.argv[:] = [""]
         self.process = Process()
         self.loop = EventLoop()
+        # Of the result that is written.
+        self.objects = Pickles()
         # Whether a call has left something that cannot be put back.
         self.is_unclean = False
 
@@ -186,14 +188,14 @@ class Worker:
                 if self.is_unclean or self.modules.is_stale():
                     self.send(b"S")
                     return
-                objects = Pickles()
-                answer = self.answer(data, objects)
+                answer = self.answer(data)
                 while self.modules.warnings:
                     answer = b"W" + _text(self.modules.warnings.pop()) + answer
-                if objects.found:
-                    answer = b"".join([*objects.announced(), answer])
-                self.send(answer, objects.parts())
-                del objects
+                if self.objects.found:
+                    self.send(b"".join([*self.objects.announced(), answer]), self.objects.parts())
+                    self.objects = Pickles()
+                else:
+                    self.send(answer)
                 # When it is sent, so that nobody waits for it.
                 self.clean_up()
             else:
@@ -201,34 +203,34 @@ class Worker:
 
     # Calls
 
-    def answer(self, data, objects):
+    def answer(self, data):
         """Makes a call. Whatever it does, there is an answer, and in this process only."""
         _, attempt, id_length, target_length, table_length = CALL_HEAD.unpack_from(data)
         at = CALL_HEAD.size + id_length
         call = data[CALL_HEAD.size : at], attempt
         target = data[at : at + target_length]
         # Before anything can fail: the next message comes behind them.
-        given = Given(data[len(data) - table_length :], self.receive_behind)
+        make_object = Given(data[len(data) - table_length :], self.receive_behind).make if table_length else None
         try:
             function = self.functions.get(target) or self.load(target)
             self.hark._call = call
             context = contextvars.copy_context()
-            result = context.run(self.make_call, function, data, at + target_length, given)
+            result = context.run(self.make_call, function, data, at + target_length, make_object)
             if self.is_forked:
                 self.end_fork(None)
             # What pickles objects is the user's code, too.
-            parts = context.run(encode, result, RESULT_LENGTH_MAX, objects)
+            parts = context.run(encode, result, RESULT_LENGTH_MAX, self.objects)
             self.streams.flush()
             return b"".join([b"R", *parts])
         except TooLarge:
-            objects.found.clear()
+            self.objects = Pickles()
             self.streams.flush()
             limit = "a result has at most %d bytes, and %d lists and dicts" % (RESULT_LENGTH_MAX, CONTAINERS_MAX)
             return b"L" + _text("%s returned a value that is too large: %s" % (_described(target), limit))
         except BaseException as error:
             if self.is_forked:
                 self.end_fork(error)
-            objects.found.clear()
+            self.objects = Pickles()
             texts = self.texts_of_failure(target, error)
             self.streams.flush()
             classes = errors.classes_of(error, self.hark)
@@ -237,10 +239,10 @@ class Worker:
         finally:
             self.hark._call = None
 
-    def make_call(self, function, data, at, given):
+    def make_call(self, function, data, at, make_object):
         self.process.enter_context()
         try:
-            result = function(*decode(data, at, given.make))
+            result = function(*decode(data, at, make_object))
             return self.loop.run(result) if hasattr(type(result), "__await__") else result
         finally:
             self.process.signals.disarm()
