@@ -204,7 +204,7 @@ pub struct PendingCall {
     pub timeout: Option<f64>,
     /// Which try it is, from 1.
     pub attempt: u32,
-    /// As many calls as are made at a time were under way when it was to be made: it may not have begun.
+    /// As many calls as are made at a time were under way each time that it was to be made: it may never have begun.
     pub is_queued: bool,
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct Worker<'a> {
     call: Option<(Call, Option<Place>)>,
     /// How many entries of the commit's log have been shown.
     shown: usize,
+    /// The step only writes down that the thread's worker was lost once more; the thread runs right after it.
+    counts_loss: bool,
     /// Steps of threads that had their turns, to be committed together.
     batch: Batch,
 }
@@ -81,6 +83,8 @@ enum Pace {
     Paused,
     /// Its step is in the batch.
     Batched,
+    /// A loss of its worker was written down. It is to run now.
+    Counted,
 }
 
 impl<'a> Worker<'a> {
@@ -98,6 +102,7 @@ impl<'a> Worker<'a> {
             awaits: 0,
             call: None,
             shown: 0,
+            counts_loss: false,
             batch: Batch::default(),
         }
     }
@@ -136,7 +141,7 @@ impl<'a> Worker<'a> {
             match self.turn(thread)? {
                 Pace::Short => return Ok(true),
                 Pace::Batched => return Ok(!self.batch.ends_with_long_turn()),
-                Pace::Long | Pace::Paused => return Ok(false),
+                Pace::Long | Pace::Paused | Pace::Counted => return Ok(false),
                 Pace::Called(call, place) if is_last && self.seat.begin_blocking() => {
                     self.session.call_blocking(call, place);
                     self.seat.end_blocking();
@@ -171,7 +176,12 @@ impl<'a> Worker<'a> {
             }
             return Ok(self.nothing_to_do());
         }
-        let pace = self.whole_turn(thread, paused);
+        let mut pace = self.whole_turn(thread, paused);
+        if matches!(pace, Ok(Pace::Counted)) {
+            // Nothing comes between that and its run: else it would be counted in vain if another thread's call or step is
+            // what the next worker is lost by.
+            pace = self.whole_turn(thread, None);
+        }
         match pace {
             Ok(Pace::Paused) => return pace,
             Ok(Pace::Batched) => self.batch.note_given(given),
@@ -222,6 +232,7 @@ impl<'a> Worker<'a> {
         self.awaits = 0;
         self.call = None;
         self.shown = 0;
+        self.counts_loss = false;
     }
 
     /// Runs a thread until its step can be committed, and commits it, unless that is done together with others.
@@ -230,7 +241,7 @@ impl<'a> Worker<'a> {
         mut loaded: Loaded,
         mut live: Box<Live>,
         mut next: Next,
-        mut since: Timestamp,
+        since: Timestamp,
     ) -> Result<Pace, StorageError> {
         loop {
             let ending = match next {
@@ -240,14 +251,15 @@ impl<'a> Worker<'a> {
                 }
                 Next::End(ending) => ending,
                 Next::Count => {
-                    since = Timestamp(0);
+                    self.counts_loss = true;
                     Ending::Yielded
                 }
             };
             if self.session.is_over() {
                 return Ok(Pace::Short);
             }
-            if matches!(ending, Ending::Yielded) && self.has_room(&loaded) && self.may_pause(since) {
+            if matches!(ending, Ending::Yielded) && !self.counts_loss && self.has_room(&loaded) && self.may_pause(since)
+            {
                 return Ok(self.pause(loaded, live, since));
             }
             if let Some(first) = &mut loaded.first
@@ -258,7 +270,7 @@ impl<'a> Worker<'a> {
             let gathered = self.commit.gathered();
             step::step(&loaded, &ending, live, self.session.now(), &mut self.commit, &mut self.plan);
             let decided = Decided { loaded, ending, gathered };
-            if self.batch.is_open && self.session.is_resumable() {
+            if self.batch.is_open && !self.counts_loss && self.session.is_resumable() {
                 return Ok(self.put_in_batch(decided, since));
             }
             let outcome = self.make_commit(decided.loaded.thread)?;

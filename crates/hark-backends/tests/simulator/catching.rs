@@ -114,14 +114,17 @@ fn closures_that_wait_in_other_threads() {
     check(80, text, &[Act::Resolve("mail/1", 10)], "61");
 }
 
+/// Threads that can run while the server is lost by another one's call have done nothing: they are not given up with it.
 #[test]
 fn a_call_that_kills_is_caught() {
     let text = "
         import(poison, outside, 1); import(echo, outside, 1);
-        fn leaf(n) { print(n); n }
-        fn main() { x = await async leaf(1); b = try { await async poison(2) } catch e { print(get(e, \"kind\")); echo(300) };
-                    x + b + await async leaf(20) }";
-    check_with(20, 30, text, &[], "321");
+        fn leaf(n) { print(n); m = await async twig(n); echo(m) }
+        fn twig(n) { n + 1 }
+        fn main() { a = async leaf(1); b = async poison(2); c = async leaf(20);
+                    x = try { await b } catch e { print(get(e, \"kind\")); echo(300) };
+                    (await a) + x + (await c) + await async leaf(4000) }";
+    check_with(100, 30, text, &[], "4324");
 }
 
 #[test]

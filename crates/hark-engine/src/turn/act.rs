@@ -23,6 +23,10 @@ impl Worker<'_> {
         // A durable timer is no activity: its session may be parked until then.
         let timers = usize::from(timer.is_some() && !self.session.is_resumable());
         self.count(self.own_hints(thread) + timers + usize::from(self.plan.call));
+        if self.counts_loss {
+            // This hint is carried out at once.
+            self.plan.invoke.retain(|invoked| *invoked != thread);
+        }
         self.hand_out(thread);
         match timer {
             Some(until) if self.session.is_resumable() => self.note_time(thread, until, ending),
@@ -55,6 +59,7 @@ impl Worker<'_> {
             (Some((call, place)), _) => Pace::Called(call, place),
             // It has more to do before it waits.
             (None, Ending::Awaits { awaiting, .. }) if !awaiting.is_entered => Pace::Long,
+            (None, Ending::Yielded) if self.counts_loss => Pace::Counted,
             (None, Ending::Yielded) => Pace::Long,
             (None, _) => Pace::Short,
         })

@@ -170,7 +170,7 @@ impl Worker<'_> {
         // The tries of a retry are tries of one call, as those after a crash are.
         let attempt = if is_again && live.calls > 0 { (live.attempts + 1).min(TRIES_MAX) } else { 1 };
         live.calls += u64::from(attempt == 1);
-        let pending = PendingCall { foreign, arguments, timeout, attempt, is_queued: false };
+        let pending = PendingCall { foreign, arguments, timeout, attempt, is_queued: true };
         self.make_call(pending, thread, live)
     }
 
@@ -204,7 +204,7 @@ impl Worker<'_> {
         };
         self.log(thread, Event::Called { function, attempt });
         let (place, waits) = self.session.take_place();
-        pending.is_queued = waits;
+        pending.is_queued &= waits;
         live.attempts = attempt;
         let id = CallId { session: self.session.id().clone(), thread, number: live.calls };
         let timeout = timeout.map(duration_of);
