@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 PROGRAM = Path(__file__).resolve().parent / "crash"
-SECONDS_MAX = 60
+SECONDS_MAX = 300
 # A call whose worker is lost for the fifth time fails.
 LOSSES_MAX = 4
 # Who runs the threads.

@@ -32,13 +32,13 @@ KILLED = re.compile(r"^\S*bash: line \d+: +\d+ Killed.*$", re.MULTILINE)
 def failures_of(hark, path, is_tested):
     """How many things a program claims, and what of it does not hold."""
     if is_tested:
-        done = subprocess.run([hark, "test", "-q", path], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([hark, "test", "-q", path], capture_output=True, text=True, timeout=SECONDS_MAX)
         return 1, [f"{path.name}:\n{done.stdout}{done.stderr}"] if done.returncode else []
     runs = conformance.runs_of(path, False)
     if runs:
         failures = [failure for run in runs for failure in conformance.failures_of(hark, run, [], dict(os.environ))]
         return sum(len(run.expected) for run in runs), failures
-    done = subprocess.run([hark, "check", path], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([hark, "check", path], capture_output=True, text=True, timeout=SECONDS_MAX)
     return 1, [f"{path.name} does not compile:\n{done.stdout}{done.stderr}"] if done.returncode else []
 
 
@@ -54,7 +54,7 @@ def failures_of_examples(hark, path, text):
     path.write_text("".join(functions) + f"fn main() {{ [{shown}] }}\n")
 
     def run(function):
-        done = subprocess.run([hark, "-q", "--json", path, "-f", function], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([hark, "-q", "--json", path, "-f", function], capture_output=True, text=True, timeout=SECONDS_MAX)
         return json.loads(done.stdout)
 
     report, failures = run("main"), []

@@ -6,9 +6,12 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use hark_backends::System;
 use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::conformance::check_storage;
+use hark_engine::outside::Outside;
 use hark_engine::{About, Commit, Key, Live, Outcome, Record, SessionId, Stamp, Storage, ThreadId, Timestamp, step};
 use hark_machine::{Program, Thread, Value};
 
@@ -62,6 +65,30 @@ fn a_worker_sees_what_another_one_has_written() {
     let mut found = Vec::new();
     one.read(&[Key::Live(thread), Key::Ready(thread), Key::Future(thread.into())], &mut found).unwrap();
     assert_eq!(found[0].as_ref().map(|found| found.stamp), Some(stamp(2)));
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// A server looks once a second without being told, but does not have to: it hears of each change from outside.
+#[test]
+fn who_changes_a_session_from_outside_tells_its_server() {
+    let folder = folder();
+    let (storage, other) = (SqliteStorage::open(&folder).unwrap(), SqliteStorage::open(&folder).unwrap());
+    let program = hark_compiler::compile("x.hk", "fn main() { 1 }").executable.unwrap();
+    let program = Arc::new(Program::new(program).unwrap());
+    let catalog = storage.catalog().unwrap();
+    let hash = program.hash().to_string();
+    catalog.put_program(&hash, program.executable()).unwrap();
+    let id = SessionId::new(Timestamp(0), [0, 0]);
+    let mut commit = Commit::new(Stamp(NonZeroU64::new(1).unwrap()));
+    let about = Arc::new(About { program: hash, ..About::default() });
+    step::start(&about, Live::new(Thread::new(Value::Null, Vec::new())), &mut commit);
+    assert_eq!(storage.session(&id, &program).unwrap().commit(&mut commit), Ok(Outcome::Done));
+
+    let is_told = || catalog.wait_for_news(Duration::from_secs(60));
+    let outside = || Outside::open(&other, &System, &id).unwrap();
+    assert!(outside().resolve("door/1", Value::Null).is_ok() && is_told(), "of a value");
+    assert!(outside().fail("door/2", "no").is_ok() && is_told(), "of a failure");
+    assert!(outside().cancel().is_ok() && is_told(), "of its end");
     fs::remove_dir_all(folder).unwrap();
 }
 

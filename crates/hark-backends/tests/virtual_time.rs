@@ -2,11 +2,10 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::thread;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use hark_backends::VirtualTime;
+use hark_backends::{RealTime, VirtualTime};
 use hark_bytecode::Executable;
 use hark_engine::foreign::{Answer, PrintedSink};
 use hark_engine::{
@@ -18,17 +17,23 @@ use support::{Ran, run_on};
 
 const START: Timestamp = Timestamp(1_700_000_000_000_000);
 
-/// Answers each call after some real time.
-struct Slow(Arc<VirtualTime>);
+/// Functions in real time: a call of `first` is under way until one of `second` is made.
+struct Slow {
+    time: Arc<VirtualTime>,
+    first: Mutex<Option<(Call, Answer, RealTime)>>,
+}
 
 impl Foreign for Slow {
-    fn call(&self, _: &Executable, call: Call, _: PrintedSink, answer: Answer) {
-        let real = self.0.begin_real();
-        thread::spawn(move || {
-            thread::sleep(Duration::from_millis(50));
-            answer(Ok(call.arguments.into_iter().next().unwrap_or(Value::Null)));
-            drop(real);
-        });
+    fn call(&self, executable: &Executable, call: Call, _: PrintedSink, answer: Answer) {
+        if executable.foreign[call.foreign.0 as usize].name.as_ref() == "first" {
+            *self.first.lock().expect("it is whole") = Some((call, answer, self.time.begin_real()));
+            return;
+        }
+        let (first, answer_first, real) = self.first.lock().expect("it is whole").take().expect("it was called before");
+        let give = |call: Call, answer: Answer| answer(Ok(call.arguments.into_iter().next().unwrap_or(Value::Null)));
+        give(call, answer);
+        give(first, answer_first);
+        drop(real);
     }
 
     fn cancel(&self, _: &SessionId) {}
@@ -42,7 +47,7 @@ fn run(text: &str) -> (Ran, Duration) {
     let ports = Ports {
         storage: Arc::new(MemoryStorage::default()),
         invoker: time.clone(),
-        foreign: Arc::new(Slow(time.clone())),
+        foreign: Arc::new(Slow { time: time.clone(), first: Mutex::default() }),
         surroundings: time.clone(),
     };
     let engine = Engine::new(Options { keep_output: true, ..Options::default() }, ports);
@@ -69,11 +74,11 @@ fn a_deadline_that_is_not_needed_is_not_waited_for() {
 
 #[test]
 fn real_time_passes_while_something_real_is_under_way() {
-    let (ran, passed) = run("import(slow, m, 1); fn late() { sleep(3600); \"late\" } \
+    let (ran, passed) = run("import(first, m, 1); import(second, m, 1); fn late() { sleep(3600); \"late\" } \
         fn soon() { sleep(0.001); \"soon\" } \
-        fn main() { late = async late(); soon = async soon(); call = async slow(\"called\"); \
-          [any([late, call, soon]), any([late, call]), await late] }");
-    assert_eq!(ran.result, r#"[[2, "soon"], [1, "called"], "late"]"#);
+        fn main() { late = async late(); soon = async soon(); call = async first(\"called\"); \
+          [any([late, call, soon]), second(\"too\"), any([late, call]), await late] }");
+    assert_eq!(ran.result, r#"[[2, "soon"], "too", [1, "called"], "late"]"#);
     // The sleep of an hour began before the call.
     assert_eq!(passed, Duration::from_secs(3600));
 }

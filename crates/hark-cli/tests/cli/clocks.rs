@@ -16,6 +16,8 @@ fn long() { nap(600) }
 "#;
 
 const HOUR: i64 = 3_600;
+/// Far less than an hour, and more than a short sleep takes on any machine.
+const A_WHILE: Duration = Duration::from_secs(300);
 
 /// A folder whose clock can be set.
 struct Clock {
@@ -54,12 +56,13 @@ impl Clock {
 
     /// Starts a session, which sleeps when this returns.
     fn start(&self, line: &str) -> Sleeper {
+        let since = Instant::now();
         let mut child = self.command(line).stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut first = String::new();
         stdout.read_line(&mut first).unwrap();
         assert_eq!(first, "asleep\n", "{line}");
-        Sleeper { child, stdout, since: Instant::now() }
+        Sleeper { child, stdout, since }
     }
 }
 
@@ -70,7 +73,7 @@ struct Sleeper {
 }
 
 impl Sleeper {
-    /// How long it slept.
+    /// How long it slept, and took to begin.
     fn wakes(mut self) -> Duration {
         let mut last = String::new();
         self.stdout.read_line(&mut last).unwrap();
@@ -110,8 +113,7 @@ fn a_sleep_is_as_long_as_it_is_wherever_the_clock_is_set() {
         .collect();
     for (way, sleeper) in sleepers {
         let slept = sleeper.wakes();
-        // It may have begun a little before its line was read.
-        assert!(slept > Duration::from_millis(1_700) && slept < Duration::from_secs(20), "{way}: {slept:?}");
+        assert!(slept >= Duration::from_secs(2) && slept < A_WHILE, "{way}: {slept:?}");
     }
 }
 
@@ -123,7 +125,7 @@ fn across_a_restart_the_clock_counts() {
     let begun = Instant::now();
     let resumed = clock.folder.filtered(clock.command("resume -q").output().unwrap());
     resumed.is(0, "over\n", "");
-    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert!(begun.elapsed() < A_WHILE);
 }
 
 /// A process that started with a wrong clock keeps no timers by it once it has seen the right one, and none is under way.
@@ -141,7 +143,7 @@ fn a_worker_that_has_nothing_to_do_follows_the_clock() {
         let until = slept["text"].as_str().unwrap().trim_start_matches("sleeps until ").to_owned();
         (second_of_day(&until) - second_of_day(slept["time"].as_str().unwrap())).rem_euclid(24 * HOUR)
     };
-    let is_by_the_clock = |length: i64| (599..=601).contains(&length);
+    let is_by_the_clock = |length: i64| (540..=660).contains(&length);
     assert!(is_by_the_clock(sleep()));
     clock.set(HOUR);
     // It follows when it looks and has nothing to do, which it must be given time for: on a busy machine more.

@@ -7,11 +7,12 @@ use std::process::Command;
 
 use crate::harness::{Beside, Folder, Run, wait_until};
 
-const PROGRAM: &str = r#"fn main() { print("begun"); await future("door", 1) }
+const PROGRAM: &str = r#"import(wait_for, lib, 1);
+fn main() { print("begun"); await future("door", 1) }
 fn short() { 1 }
 fn nap() { print("asleep"); sleep(600) }
 fn build(n, all) { if n == 0 { all } else { build(n - 1, append(all, [n])) } }
-fn large() { all = build(1000000, []); print("built"); sleep(0.1); length(all) }
+fn large() { all = build(1000000, []); print("built"); wait_for("killed"); length(all) }
 "#;
 
 fn mode(path: &Path) -> u32 {
@@ -159,9 +160,12 @@ fn each_file_that_is_removed_or_replaced_is_noticed() {
 #[test]
 fn a_large_session_is_resumed_right_after_its_process_was_killed() {
     let folder = Folder::with("right_after_the_kill", PROGRAM);
+    let lib = "import os, time\ndef wait_for(path):\n    while not os.path.exists(path): time.sleep(0.01)\n";
+    folder.write("src/lib.py", lib);
     let run = Beside::start(&folder, "run -q -s sqlite -f large x.hk");
     wait_until("the list", || folder.hark("stdout").stdout.contains("built"));
     run.signal("KILL");
+    folder.write("killed", "");
     folder.hark("resume -q").is(0, "1000000\n", "");
     drop(run);
 }

@@ -113,7 +113,7 @@ impl Run {
 }
 
 /// Long enough for anything here, on any machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A `hark` that goes on beside the test, and is killed with it.
 pub struct Beside(Option<Child>);
@@ -134,6 +134,18 @@ impl Beside {
 
     pub fn id(&self) -> u32 {
         self.0.as_ref().unwrap().id()
+    }
+
+    /// Waits until an interrupt ends it as it wants to end: before that, it would be killed by it.
+    #[track_caller]
+    pub fn wait_for_handler(&self) {
+        const INTERRUPT: u64 = 1 << 1;
+        let path = format!("/proc/{}/status", self.id());
+        wait_until("a handler of SIGINT", || {
+            let status = fs::read_to_string(&path).unwrap_or_default();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            caught.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & INTERRUPT != 0)
+        });
     }
 
     pub fn has_ended(&mut self) -> bool {

@@ -3,12 +3,11 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use crate::harness::{Folder, wait_until};
+use crate::harness::{Folder, PATIENCE, wait_until};
 
 #[test]
 fn output_comes_as_it_is_printed() {
@@ -100,15 +99,11 @@ fn a_full_disk_is_an_error() {
 }
 
 /// A Python function that returns when there is a file.
-const WAIT_FOR: &str = "import os, time\ndef wait_for(path):\n    end = time.monotonic() + 60\n    \
+const WAIT_FOR: &str = "import os, time\ndef wait_for(path):\n    end = time.monotonic() + 300\n    \
                         while not os.path.exists(path) and time.monotonic() < end:\n        time.sleep(0.01)\n";
 
 fn wait_for_file(folder: &Folder, name: &str) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !folder.path().join(name).exists() {
-        assert!(Instant::now() < end, "there is no file `{name}`");
-        thread::sleep(Duration::from_millis(5));
-    }
+    wait_until(&format!("the file `{name}`"), || folder.path().join(name).exists());
 }
 
 fn is_running(pid: &str) -> bool {
@@ -128,11 +123,7 @@ fn what_python_started_ends_with_hark() {
     folder.write("src/lib.py", functions);
     let has_ended = |case: &str| {
         let pid = folder.read("pid");
-        let end = Instant::now() + Duration::from_secs(60);
-        while is_running(pid.trim()) {
-            assert!(Instant::now() < end, "{case}");
-            thread::sleep(Duration::from_millis(5));
-        }
+        wait_until(&format!("{case}: its end"), || !is_running(pid.trim()));
     };
     folder.hark("-q x.hk -f ending").is(0, "", "");
     has_ended("ending");
@@ -142,9 +133,7 @@ fn what_python_started_ends_with_hark() {
         let mut command = folder.command(["x.hk", "-q", "-f", case]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         wait_for_file(&folder, "pid");
-        while folder.read("pid").is_empty() {
-            thread::sleep(Duration::from_millis(5));
-        }
+        wait_until("the number", || !folder.read("pid").is_empty());
         signal(&child, name);
         child.wait().unwrap();
         has_ended(&format!("{case}, {name}"));
@@ -189,7 +178,7 @@ fn ctrl_c_cancels_the_session() {
         let started = Instant::now();
         let (status, rest, said) = interrupted(&folder, &["x.hk", "-q", "-f", function], "INT");
         assert_eq!((status, rest.as_str(), said.as_str()), (Some(130), "", "cancelled\n"), "{function}");
-        assert!(started.elapsed() < Duration::from_secs(60), "{function}");
+        assert!(started.elapsed() < PATIENCE, "{function}");
     }
     let (status, rest, _) = interrupted(&folder, &["x.hk", "--json", "-f", "beginning"], "INT");
     let report: serde_json::Value = serde_json::from_str(&rest).unwrap();

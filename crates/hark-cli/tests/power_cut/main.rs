@@ -95,7 +95,7 @@ impl Project {
             if String::from_utf8(shown.stdout).unwrap().contains(state) {
                 return;
             }
-            assert!(begun.elapsed() < Duration::from_secs(60), "{session} is never {state}");
+            assert!(begun.elapsed() < Duration::from_secs(300), "{session} is never {state}");
             thread::sleep(Duration::from_millis(20));
         }
     }

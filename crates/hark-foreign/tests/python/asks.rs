@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hark_foreign::{Call, PythonPool};
 use hark_machine::Error;
 
-use crate::fixture::{call, config, error, failed, shown, text};
+use crate::fixture::{PATIENCE, call, config, error, failed, shown, text};
 
 const REFUSAL: &str =
     "has an answer only while a function runs that Hark called; in tests hark.testing.call() stands in for that";
@@ -63,7 +63,7 @@ fn outside_of_a_call_there_is_no_answer() {
     let pool = PythonPool::new(config(1));
     made(&pool, "asks.leaves_a_thread_behind", "s/1/1", 1).unwrap();
     // The worker has nothing to do now, and the thread that was left behind learns it.
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + PATIENCE;
     let told = loop {
         let told = made(&pool, "asks.told_between_calls", "s/1/2", 1).unwrap();
         if told != "[]" {

@@ -12,6 +12,9 @@ use hark_foreign::{Call, PythonConfig, PythonPool};
 use hark_machine::{Error, HashBody, Key, Value};
 use triomphe::Arc;
 
+/// Long enough for anything here, on any machine.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
 static SHARED: LazyLock<PythonPool> = LazyLock::new(|| PythonPool::new(config(4)));
 
 pub fn config(workers: usize) -> PythonConfig {
@@ -127,7 +130,7 @@ pub fn folder(name: &str) -> PathBuf {
 }
 
 pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < end, "{what}");
         thread::sleep(Duration::from_millis(2));

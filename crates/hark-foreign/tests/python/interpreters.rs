@@ -7,11 +7,11 @@ use std::time::Duration;
 use hark_foreign::{PythonConfig, PythonPool};
 use hark_machine::Value;
 
-use crate::fixture::{call, config, failed, folder, printed_in, script, text};
+use crate::fixture::{PATIENCE, call, config, failed, folder, printed_in, script, text};
 
 /// What is wrong with an interpreter that ends, however slowly.
 fn problem(interpreter: &Path) -> String {
-    problem_within(interpreter, Duration::from_secs(60))
+    problem_within(interpreter, PATIENCE)
 }
 
 fn problem_within(interpreter: &Path, time_max: Duration) -> String {

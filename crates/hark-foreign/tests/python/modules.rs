@@ -10,7 +10,7 @@ use hark_foreign::{PythonConfig, PythonPool};
 use hark_machine::Value;
 
 use crate::errors::without_python;
-use crate::fixture::{config, folder, printed_in, shown, text};
+use crate::fixture::{PATIENCE, config, folder, printed_in, shown, text};
 
 /// A project with these files, whose `python_src` is `src`.
 struct Project {
@@ -42,7 +42,7 @@ impl Project {
 
     /// Calls until it says this.
     fn comes_to_say(&self, target: &str, awaited: &str) {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + PATIENCE;
         while self.said(target) != awaited {
             assert!(Instant::now() < end, "it says {}", self.said(target));
             thread::sleep(Duration::from_millis(2));
