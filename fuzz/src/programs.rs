@@ -56,7 +56,7 @@ pub fn snapshot(bytes: &[u8]) {
             let written = thread.snapshot(program());
             Thread::restore(&written, program()).expect("what has run can be written and read");
         }
-        if matches!(effect, Effect::Await(_) | Effect::Call(_) | Effect::Sleep(_)) {
+        if matches!(effect, Effect::Await(_) | Effect::Call(_) | Effect::Sleep(_) | Effect::Cancel(_)) {
             thread.resume(Value::list(vec![Value::Integer(1)]));
             thread.run_instructions(program(), INSTRUCTIONS, &mut host);
         }
@@ -129,7 +129,7 @@ fn snapshots() -> Vec<Vec<u8>> {
             Effect::Finished(_) => break,
             Effect::Failed(error) => panic!("{}", error.message),
             Effect::OutOfFuel => {}
-            Effect::Await(_) | Effect::Call(_) | Effect::Sleep(_) => {
+            Effect::Await(_) | Effect::Call(_) | Effect::Sleep(_) | Effect::Cancel(_) => {
                 let object = ObjectBody::new("datetime.date", Some("2026-11-26"), Arc::new(Pickle::new(vec![1; 40])));
                 thread.resume(Value::list(vec![
                     Value::string("answer"),

@@ -118,6 +118,8 @@ builtins! {
 
     Any "any" 1 1,
     AwaitFor "await_for" 2 2,
+    Cancel "cancel" 1 1,
+    CancelStarted "%cancel_started" 0 0,
     Promise "promise" 0 0,
     Future "future" 2 2,
     FutureId "future_id" 1 1,

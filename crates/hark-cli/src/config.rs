@@ -23,6 +23,9 @@ pub const LEASE_MAX: u32 = 86_400;
 /// The most tries that may be asked for.
 pub const MAX_TRIES_MAX: u32 = 1_000_000;
 
+/// The longest time that cancelled threads may be given, in seconds: a day.
+pub const CANCEL_GRACE_MAX: u32 = 86_400;
+
 /// What `hark.toml` says, or the defaults. Paths are as written, relative to the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -44,6 +47,8 @@ pub struct Settings {
     pub lease: Duration,
     /// How many times the worker of a call or step is lost before that fails.
     pub max_tries: u32,
+    /// How long a cancelled thread may go on before it is stopped.
+    pub cancel_grace: Duration,
 }
 
 impl Default for Settings {
@@ -58,6 +63,7 @@ impl Default for Settings {
             workers: None,
             lease: LEASE,
             max_tries: Options::default().max_tries,
+            cancel_grace: Options::default().cancel_grace,
         }
     }
 }
@@ -171,6 +177,13 @@ const SETTINGS: &[Setting] = &[
             "How many times a call of a Python function, or a step of a thread, is tried whose process is lost each time.",
             "Then it fails, with an error of kind \"worker_lost\".",
         ],
+    },
+    Setting {
+        section: "sessions",
+        key: "cancel_grace",
+        kind: Kind::Count(CANCEL_GRACE_MAX),
+        default: "10",
+        about: &["How many seconds a cancelled thread has to clean up, until it is stopped."],
     },
     inherited("instance", "policy_file"),
     inherited("instance", "extra_layers"),

@@ -20,6 +20,7 @@ use hark_engine::{
 use hark_machine::Program;
 
 use crate::args::ConcurrencyName;
+use crate::config::Settings;
 use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::output::{self, Stream};
@@ -105,7 +106,9 @@ fn worker_processes() -> usize {
 
 /// How the project's settings want sessions run.
 pub fn options(project: &Project) -> Options {
-    Options { max_tries: project.settings.max_tries, ..Options::default() }
+    let Settings { max_tries, cancel_grace, .. } = &project.settings;
+    let (max_tries, cancel_grace) = (*max_tries, *cancel_grace);
+    Options { max_tries, cancel_grace, ..Options::default() }
 }
 
 /// What runs threads. Processes need a storage that they can share.

@@ -15,7 +15,10 @@ use hark_machine::SnapshotError;
 pub use content::{
     failure, failure_content, future, future_content, interest_byte, interest_of, live, live_content, read_waiter,
 };
-pub use text::{live_from_summary, live_summary, log_from_text, log_text, session_from_summary, session_summary};
+pub use text::{
+    live_from_summary, live_summary, log_from_text, log_text, session_from_summary, session_summary, started_from_text,
+    started_text,
+};
 
 use crate::id::ThreadId;
 use crate::storage::StorageError;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use hark_machine::{Program, Thread, Value, function_name, short_text};
 
@@ -10,7 +11,7 @@ use crate::attendant::Attendant;
 use crate::foreign::Foreign;
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::{Invoker, Runner};
-use crate::limits::{MAX_TRIES, OUTPUT_PIECE_BYTES, SHOWN_ARGUMENT_MAX};
+use crate::limits::{CANCEL_GRACE, MAX_TRIES, OUTPUT_PIECE_BYTES, SHOWN_ARGUMENT_MAX};
 use crate::output::{Observer, OutputItem};
 use crate::record::About;
 use crate::remote::Upstream;
@@ -31,6 +32,8 @@ pub struct Options {
     pub keep_output: bool,
     /// How many times the worker of a call or step is lost before that fails.
     pub max_tries: u32,
+    /// How long a cancelled thread may go on before it is stopped.
+    pub cancel_grace: Duration,
     /// How much a call may have printed until that is written down while the call goes on.
     pub output_piece_bytes: usize,
 }
@@ -41,6 +44,7 @@ impl Default for Options {
             suspend_at: SuspendAt::Never,
             keep_output: false,
             max_tries: MAX_TRIES,
+            cancel_grace: CANCEL_GRACE,
             output_piece_bytes: OUTPUT_PIECE_BYTES,
         }
     }

@@ -36,6 +36,8 @@ mod kind {
     pub const TODO: u8 = 4;
     pub const UNAWAITED: u8 = 5;
     pub const BROKEN: u8 = 6;
+    pub const CANCEL: u8 = 7;
+    pub const CASCADE: u8 = 8;
 }
 
 impl From<CodecError> for ImportError {
@@ -157,6 +159,15 @@ fn write_record(writer: &mut Writer, record: &Record, program: &Program, apart: 
             writer.byte(kind::READY);
             writer.unsigned(thread.0);
         }
+        Record::Cancel(thread) => {
+            writer.byte(kind::CANCEL);
+            writer.unsigned(thread.0);
+        }
+        Record::Cascade(thread, started) => {
+            writer.byte(kind::CASCADE);
+            writer.unsigned(thread.0);
+            writer.string(&codec::started_text(started));
+        }
         Record::Future(name, future) => {
             writer.byte(kind::FUTURE);
             write_name(writer, name);
@@ -191,6 +202,8 @@ fn read_record(reader: &mut Reader<'_>, program: &Program, pickles: &dyn PickleS
     Ok(match reader.byte()? {
         kind::LIVE => Record::Live(thread(reader)?, codec::live(reader.string()?, reader.bytes()?, program, pickles)?),
         kind::READY => Record::Ready(thread(reader)?),
+        kind::CANCEL => Record::Cancel(thread(reader)?),
+        kind::CASCADE => Record::Cascade(thread(reader)?, codec::started_from_text(reader.string()?)?),
         kind::FUTURE => Record::Future(read_name(reader)?, codec::future(reader.bytes()?, program, pickles)?),
         kind::WAIT => Record::Wait { future: read_name(reader)?, waiter: codec::read_waiter(reader)? },
         kind::TODO => Record::Todo(read_name(reader)?),

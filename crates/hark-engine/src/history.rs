@@ -134,6 +134,10 @@ pub enum Event {
     },
     /// Someone outside ended its session.
     Cancelled,
+    /// It was cancelled, and an error is raised in it.
+    Interrupted,
+    /// It was cancelled, and has gone on for longer than it may: it is stopped.
+    Stopped,
 }
 
 /// How many of some Futures a thread needs.
@@ -247,7 +251,8 @@ impl Event {
             Event::Retried => "retried",
             Event::Resolved { .. } => "resolved",
             Event::FailedOutside { .. } => "failed",
-            Event::Cancelled => "cancelled",
+            Event::Cancelled | Event::Interrupted => "cancelled",
+            Event::Stopped => "stopped",
         }
     }
 }
@@ -289,6 +294,8 @@ impl fmt::Display for Event {
                 write!(formatter, "{future} was failed from outside: {message}")
             }
             Event::Cancelled => formatter.write_str("the session was cancelled"),
+            Event::Interrupted => formatter.write_str("was cancelled"),
+            Event::Stopped => formatter.write_str("was stopped, as it went on for too long after it was cancelled"),
         }
     }
 }

@@ -19,7 +19,7 @@ pub struct SessionId(Arc<str>);
 /// its parent's.
 ///
 /// Invariant: below [`THREADS_MAX`], which holds for whatever is decoded or reserved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u64")]
 pub struct ThreadId(pub u64);
 

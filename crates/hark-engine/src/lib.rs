@@ -52,7 +52,7 @@ pub use memory::MemoryStorage;
 pub use output::{Observer, OutputItem};
 pub use record::{
     About, Awaiting, BeforeMove, Due, FutureRecord, Interest, Key, Live, PendingCall, Record, SessionRecord,
-    SessionState, State, Status as ThreadStatus, Versioned, Waiter, Waiters,
+    SessionState, Started, State, Status as ThreadStatus, Versioned, Waiter, Waiters,
 };
 pub use report::{Report, SessionError, Status};
 pub use sequence::Sequence;

@@ -47,6 +47,12 @@ pub const WAIT_RECORDS_MAX: usize = 10;
 /// The most failed threads that one commit puts back for a retry: five records each.
 pub const RETRIES_PER_COMMIT_MAX: usize = 6;
 
+/// The most ranges of numbers in which a thread's record tells which threads it has started.
+pub const STARTED_RANGES_MAX: usize = 64;
+
+/// How long a thread that was cancelled may go on, unless the options say otherwise.
+pub const CANCEL_GRACE: Duration = Duration::from_secs(10);
+
 /// The most frames of a trace that runs through threads; what lies in its middle is counted.
 pub const TRACE_FRAMES_MAX: usize = 80;
 

@@ -58,7 +58,7 @@ enum Home {
 
 fn home(key: &Key) -> Home {
     match key {
-        Key::Live(thread) | Key::Ready(thread) | Key::Future(FutureId::Thread(thread)) => {
+        Key::Live(thread) | Key::Ready(thread) | Key::Cancel(thread) | Key::Future(FutureId::Thread(thread)) => {
             Home::Page(pages::page_of(*thread))
         }
         _ => Home::Table,
@@ -97,6 +97,7 @@ impl SessionStorage for MemorySession {
             Range::Waiters(future) => Ok(lock(&self.table).waiters(&future, limit)),
             Range::Crowds => Ok(lock(&self.table).crowds(limit)),
             Range::Todos => Ok(lock(&self.table).todos(limit)),
+            Range::Cascades => Ok(lock(&self.table).cascades(limit)),
             Range::Broken => Ok(lock(&self.table).broken(limit)),
             Range::Unawaited => Ok(lock(&self.table).unawaited(limit)),
         }

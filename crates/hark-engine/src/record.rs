@@ -2,6 +2,7 @@
 //!
 //! The memory keeps records as they are, live threads included; a durable storage encodes them (see [`crate::codec`]).
 
+mod started;
 mod waiting;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::invoker::TimerId;
 use crate::limits::THREADS_MAX;
 use crate::surroundings::Timestamp;
 use crate::suspend::Suspensions;
+pub use started::Started;
 pub use waiting::{Awaiting, Interest, Waiter, Waiters};
 
 /// The name of a record within its session. Records of a kind are in the order of their numbers.
@@ -28,6 +30,11 @@ pub enum Key {
     Live(ThreadId),
     /// *Look at this thread*: put blindly by anyone, removed by the thread's step if it has not changed since.
     Ready(ThreadId),
+    /// *This thread is cancelled*: put blindly by anyone, together with `Ready`, and removed by the step of the thread that
+    /// takes note of it. As both come together, who expects `Ready` unchanged need not look here.
+    Cancel(ThreadId),
+    /// Threads that this one had started when it was cancelled, and that are still to be cancelled.
+    Cascade(ThreadId),
     /// A Future. Absent: pending, and nobody waits.
     Future(FutureId),
     /// A waiter that the Future's own record has no room for.
@@ -52,6 +59,8 @@ pub enum Record {
     Session(Box<SessionRecord>),
     Live(ThreadId, Box<Live>),
     Ready(ThreadId),
+    Cancel(ThreadId),
+    Cascade(ThreadId, Started),
     Future(FutureId, FutureRecord),
     Wait { future: FutureId, waiter: Waiter },
     Todo(FutureId),
@@ -187,6 +196,12 @@ pub struct Live {
     pub call: Option<Box<PendingCall>>,
     /// How many times its worker was lost since it last got on.
     pub losses: u32,
+    /// Which thread has started it; the first thread is its own parent.
+    pub parent: ThreadId,
+    /// Which threads it has started.
+    pub started: Started,
+    /// When it is stopped if it has not stopped by then. Only threads that were cancelled have it.
+    pub stops: Option<Timestamp>,
     /// The timer that ends its wait, in memory.
     pub(crate) timer: Option<TimerId>,
     /// Where it is to be suspended for no reason but to test it.
@@ -271,6 +286,8 @@ impl Record {
             Record::Session(_) => Key::Session,
             Record::Live(thread, _) => Key::Live(*thread),
             Record::Ready(thread) => Key::Ready(*thread),
+            Record::Cancel(thread) => Key::Cancel(*thread),
+            Record::Cascade(thread, _) => Key::Cascade(*thread),
             Record::Future(future, _) => Key::Future(future.clone()),
             Record::Wait { future, waiter } => Key::Wait { future: future.clone(), waiter: waiter.thread },
             Record::Todo(future) => Key::Todo(future.clone()),
@@ -325,8 +342,19 @@ impl SessionState {
 impl Live {
     /// What a scan shows of a thread.
     pub fn without_state(status: Status) -> Box<Live> {
-        let (calls, attempts, call, losses) = (0, 0, None, 0);
-        Box::new(Live { status, state: State::Away, calls, attempts, call, losses, timer: None, suspensions: None })
+        Box::new(Live {
+            status,
+            state: State::Away,
+            calls: 0,
+            attempts: 0,
+            call: None,
+            losses: 0,
+            parent: ThreadId(0),
+            started: Started::default(),
+            stops: None,
+            timer: None,
+            suspensions: None,
+        })
     }
 
     /// A thread that has not run yet.
@@ -357,10 +385,8 @@ impl Live {
     pub fn due(&self) -> Option<Due> {
         match &self.status {
             Status::Runnable | Status::Calling(_) => Some(Due::AtTakeover),
-            Status::Sleeping(until) => Some(Due::At(*until)),
-            Status::Awaiting(awaiting) if awaiting.is_entered => awaiting.deadline.map(Due::At),
-            Status::Awaiting(_) => Some(Due::AtTakeover),
-            Status::Waiting(_) | Status::Following(_) => None,
+            Status::Awaiting(awaiting) if !awaiting.is_entered => Some(Due::AtTakeover),
+            status => earliest(status.time(), self.stops).map(Due::At),
         }
     }
 }
@@ -374,6 +400,11 @@ impl Status {
             _ => None,
         }
     }
+}
+
+/// The earlier of two times, if there is one.
+pub(crate) fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
 }
 
 impl State {

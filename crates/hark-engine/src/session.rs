@@ -19,7 +19,7 @@ use crate::commit::{Commit, Outcome};
 use crate::deadlock;
 use crate::engine::{Options, Ports};
 use crate::failure::Failure;
-use crate::foreign::{Call, CallError};
+use crate::foreign::{Call, CallError, CallId};
 use crate::history::LogEntry;
 use crate::id::{SessionId, Stamps, ThreadId};
 use crate::invoker::{Runner, Seat};
@@ -322,6 +322,13 @@ impl Session {
                 }
             }),
         );
+    }
+
+    /// Stops the foreign call of a thread, if one is under way. Its answer comes as always.
+    pub fn cancel_call(&self, thread: ThreadId) {
+        if let Some(number) = self.calls.cancel(thread) {
+            self.ports.foreign.cancel_call(&CallId { session: self.id.clone(), thread, number });
+        }
     }
 
     /// Makes a foreign call that is among those under way already, and waits for its end. Its thread is to be given a turn then.

@@ -19,14 +19,16 @@ mod waiters;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hark_machine::{Awaited, Value, Wait};
+use hark_machine::{Awaited, Error, Value, Wait};
 
 use crate::commit::Commit;
 use crate::failure::Failure;
 use crate::history::{Event, LogEntry};
 use crate::id::{FutureId, Stamp, ThreadId};
+use crate::limits::WAITERS_INLINE_MAX;
 use crate::record::{
-    About, Awaiting, BeforeMove, FutureRecord, Key, Live, Record, SessionRecord, SessionState, Status,
+    About, Awaiting, BeforeMove, FutureRecord, Key, Live, Record, SessionRecord, SessionState, Started, Status,
+    earliest,
 };
 use crate::surroundings::Timestamp;
 pub(crate) use waiters::starts;
@@ -45,6 +47,16 @@ pub struct Loaded {
     pub own: Option<Known>,
     /// What it waited for when it was loaded, if that was not just one Future. It stands there until it has an answer.
     pub awaiting: Option<Box<Awaiting>>,
+    /// Whether it is cancelled, and its record does not say so yet.
+    pub is_cancelled: bool,
+    /// Threads that it cancels in this step.
+    pub cancels: Vec<ThreadId>,
+    /// A promise that it cancels with this step, as it was read.
+    pub cancelled_promise: Option<CancelledPromise>,
+    /// Threads that it has started and that are to be cancelled.
+    pub cascade: Option<Started>,
+    /// Its wait ends with this, whatever it waits for.
+    pub interruption: Option<Interruption>,
     /// Futures of which this step changes who waits for them.
     pub touches: BTreeMap<FutureId, Touch>,
     /// Failed Futures, awaited by nobody before, that it awaited in this step.
@@ -60,10 +72,37 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// Whether it cancels something.
+    pub fn cancels_any(&self) -> bool {
+        !self.cancels.is_empty() || self.cancelled_promise.is_some() || self.cascade.is_some()
+    }
+
     /// How many records a commit touches for what the step has gathered of other Futures.
     pub fn records(&self) -> usize {
-        self.heard.len() + self.touches.values().map(|touch| touch.records(self.thread)).sum::<usize>()
+        let promise = if self.cancelled_promise.is_some() { WAITERS_INLINE_MAX + 2 } else { 0 };
+        let cancels = 2 * self.cancels.len() + usize::from(self.cascade.is_some()) + promise;
+        cancels + self.heard.len() + self.touches.values().map(|touch| touch.records(self.thread)).sum::<usize>()
     }
+}
+
+/// A promise that a step cancels.
+#[derive(Debug)]
+pub struct CancelledPromise {
+    /// Which.
+    pub future: FutureId,
+    /// Its record as it was read, if it has one.
+    pub known: Option<Known>,
+    /// What it fails with.
+    pub failure: Arc<Failure>,
+}
+
+/// The end of a cancelled thread's wait.
+#[derive(Debug, Clone)]
+pub struct Interruption {
+    /// Of kind `"cancelled"`.
+    pub error: Error,
+    /// The thread is stopped, in place of having the error raised.
+    pub stops: bool,
 }
 
 /// What the session's first thread knows beyond the others: with it the session begins, and often ends.
@@ -132,6 +171,10 @@ pub struct Plan {
     pub look_for_end: bool,
     /// More may wait for the thread's Future than the commit has woken.
     pub wake_rest: bool,
+    /// More may wait for this promise, which it has cancelled.
+    pub wake_rest_of: Option<FutureId>,
+    /// There are threads that it has started to be cancelled.
+    pub cascade: bool,
     /// The thread waits with records of its own for these Futures, which must be read once more: their resolvers may have
     /// looked for such records before there were these.
     pub look_again: Vec<FutureId>,
@@ -159,8 +202,12 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
         _ => commit.expect.push((Key::Live(loaded.thread), loaded.live)),
     }
     commit.expect.push((Key::Ready(loaded.thread), loaded.ready));
-    if loaded.ready.is_some() {
+    // A cancelled thread whose call under way is being stopped takes note of it when that is over.
+    if loaded.ready.is_some() && !(loaded.is_cancelled && matches!(ending, Ending::Stays)) {
         commit.delete.push(Key::Ready(loaded.thread));
+        if loaded.is_cancelled {
+            commit.delete.push(Key::Cancel(loaded.thread));
+        }
     }
     commit.delete.extend(loaded.heard.iter().map(|failed| Key::Unawaited(*failed)));
     if let Some(future) = &loaded.found_done {
@@ -173,6 +220,8 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
         Record::Live(child, _) => Some(*child),
         _ => None,
     }));
+    cancel_others(loaded, commit, plan);
+    let stops = live.stops;
     match ending {
         Ending::Yielded => {
             plan.invoke.push(loaded.thread);
@@ -214,8 +263,9 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
             if !is_awaited && failure.breaks() {
                 commit.put.push(Record::Unawaited(loaded.thread, Box::new(Failure::clone(failure))));
             }
-            // A retry goes on from there. An endless recursion's stack is too large to keep, and would only end so again.
-            if loaded.is_resumable && &*failure.error.kind != "stack" {
+            // A retry goes on from there. An endless recursion's stack is too large to keep, and would only end so again;
+            // and what was cancelled is not to go on.
+            if loaded.is_resumable && !matches!(&*failure.error.kind, "stack" | "cancelled") {
                 commit.put.push(Record::Broken(loaded.thread, live));
             }
             let failure =
@@ -223,6 +273,46 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
             stop(loaded, FutureRecord::Failed(failure), now, commit, plan);
         }
     }
+    if stops.is_some()
+        && matches!(ending, Ending::Waits(..) | Ending::Awaits { .. } | Ending::Follows(..) | Ending::Sleeps(_))
+    {
+        plan.timer = earliest(plan.timer, stops);
+    }
+}
+
+/// Cancels what the thread has cancelled in this step.
+fn cancel_others(loaded: &Loaded, commit: &mut Commit, plan: &mut Plan) {
+    if let Some(started) = &loaded.cascade {
+        commit.put.push(Record::Cascade(loaded.thread, started.clone()));
+        plan.cascade = true;
+    }
+    for &thread in &loaded.cancels {
+        let is_new = starts(commit, thread);
+        cancel_thread(thread, commit, plan);
+        if is_new {
+            // It is invoked as a new thread already.
+            plan.invoke.pop();
+        }
+    }
+    if let Some(CancelledPromise { future, known, failure }) = &loaded.cancelled_promise {
+        commit.expect.push((Key::Future(future.clone()), known.as_ref().map(|known| known.stamp)));
+        commit.put.push(Record::Future(future.clone(), FutureRecord::Failed(failure.clone())));
+        waiters::wake_waiters(future, known.as_ref().map(|known| &known.record), true, commit, plan);
+        if std::mem::take(&mut plan.wake_rest) {
+            plan.wake_rest_of = Some(future.clone());
+        }
+    }
+}
+
+fn cancel_thread(thread: ThreadId, commit: &mut Commit, plan: &mut Plan) {
+    commit.put.push(Record::Cancel(thread));
+    waiters::wake_one(thread, commit, plan);
+}
+
+/// Cancels some threads, blindly: it is harmless if that is done twice, or if they have come to their ends.
+pub fn cancel_batch(threads: &[ThreadId], commit: &mut Commit, plan: &mut Plan) {
+    plan.clear();
+    threads.iter().for_each(|thread| cancel_thread(*thread, commit, plan));
 }
 
 /// Whether a timer is to be armed after the commit for a thread with this status. In memory a wait's timer is armed before,

@@ -365,6 +365,8 @@ pub enum Range {
     Crowds,
     /// The Futures whose waiters are still to be woken.
     Todos,
+    /// The threads whose own are still to be cancelled.
+    Cascades,
     /// The failures that nobody has awaited.
     Unawaited,
     /// The threads that failed and can be retried.

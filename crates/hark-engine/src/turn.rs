@@ -2,6 +2,7 @@
 
 mod act;
 mod batch;
+mod cancel;
 mod decide;
 mod load;
 mod run;
@@ -258,7 +259,11 @@ impl<'a> Worker<'a> {
             if self.session.is_over() {
                 return Ok(Pace::Short);
             }
-            if matches!(ending, Ending::Yielded) && !self.counts_loss && self.has_room(&loaded) && self.may_pause(since)
+            if matches!(ending, Ending::Yielded)
+                && !self.counts_loss
+                && self.has_room(&loaded)
+                && !loaded.cancels_any()
+                && self.may_pause(since)
             {
                 return Ok(self.pause(loaded, live, since));
             }

@@ -27,7 +27,7 @@ mod waiting;
 use hark_bytecode::builtins::Builtin;
 use hark_bytecode::{Executable, shortened};
 
-use crate::effect::{ForeignCall, Host, Wait};
+use crate::effect::{Cancelled, ForeignCall, Host, Wait};
 use crate::error::Error;
 use crate::value::Value;
 
@@ -48,6 +48,8 @@ pub(crate) enum Outcome {
     Wait(Wait),
     /// The thread calls an import, whose value is given afterwards.
     Call(ForeignCall),
+    /// The thread cancels this; `null` is given afterwards.
+    Cancel(Cancelled),
 }
 
 type Result<T> = std::result::Result<T, Error>;
@@ -65,6 +67,8 @@ pub(crate) fn call(
         (B::Sleep, [seconds]) => return control::sleep(seconds),
         (B::Any, [items]) => return waiting::any(items),
         (B::AwaitFor, [value, seconds]) => return waiting::await_for(value, seconds),
+        (B::Cancel, [future]) => return waiting::cancel(future),
+        (B::CancelStarted, _) => return Ok(Outcome::Cancel(Cancelled::Started)),
         (B::Signal, [kind, message]) => return control::signal(kind, message, executable, host),
         (B::Error, [value]) => return Err(control::error(value, executable)),
         (B::Error, [message, data]) => return Err(control::raised("error", message, data.clone(), executable)),

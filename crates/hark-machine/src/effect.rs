@@ -23,6 +23,8 @@ pub enum Effect {
     Call(ForeignCall),
     /// It wants to go on after so many seconds, with that number as the value.
     Sleep(Value),
+    /// It cancels a thread, those that it has started, or a promise, and goes on with `null`.
+    Cancel(Cancelled),
     /// Its turn is over.
     OutOfFuel,
 }
@@ -65,6 +67,15 @@ pub enum Awaited {
     Thread(u64),
     /// A Future that something outside resolves.
     Promise(String),
+}
+
+/// What a thread cancels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cancelled {
+    /// The thread of this Future, or this promise.
+    Future(Awaited),
+    /// All threads that it has started and that still run.
+    Started,
 }
 
 /// A call of a Python function.

@@ -737,6 +737,7 @@ fn execute<H: Host, const COUNTED: bool>(
                     Ok(builtin::Outcome::Sleep(seconds)) => leave!(Exit::Effect(Effect::Sleep(seconds))),
                     Ok(builtin::Outcome::Wait(wait)) => leave!(Exit::Effect(Effect::Await(wait))),
                     Ok(builtin::Outcome::Call(call)) => leave!(Exit::Effect(Effect::Call(call))),
+                    Ok(builtin::Outcome::Cancel(what)) => leave!(Exit::Effect(Effect::Cancel(what))),
                     Err(error) => leave!(Exit::from(error)),
                 }
             }

@@ -101,6 +101,7 @@ impl Reader {
             "workers" => self.settings.workers = Some(count),
             "lease" => self.settings.lease = Duration::from_secs(count.into()),
             "max_tries" => self.settings.max_tries = count,
+            "cancel_grace" => self.settings.cancel_grace = Duration::from_secs(count.into()),
             _ => {}
         }
     }
@@ -173,7 +174,7 @@ mod tests {
     fn settings_are_read() {
         let text = "[project]\nhark_file = 'a.hk'\npython_src = \"py\"\ndata_dir='d'\npython_requirements='r'\n\
                     python = '/usr/bin/python3.11'\nstorage = 'sqlite'\n[python]\nworkers = 0x10\n\
-                    [sessions]\nlease = 3\nmax_tries = 1\n";
+                    [sessions]\nlease = 3\nmax_tries = 1\ncancel_grace = 2\n";
         let expected = Settings {
             hark_file: "a.hk".into(),
             python_src: "py".into(),
@@ -184,6 +185,7 @@ mod tests {
             workers: Some(16),
             lease: Duration::from_secs(3),
             max_tries: 1,
+            cancel_grace: Duration::from_secs(2),
         };
         assert_eq!(read(text), (expected, vec![]));
     }

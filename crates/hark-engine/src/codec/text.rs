@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{CodecError, bounded};
 use crate::history::{Event, LogEntry, Needed};
 use crate::id::{FutureId, ThreadId};
-use crate::limits::{COUNT_MAX, SHOWN_FUTURES_MAX, TRIES_MAX};
-use crate::record::{Awaiting, Live, SessionRecord, Status};
+use crate::limits::{COUNT_MAX, SHOWN_FUTURES_MAX, STARTED_RANGES_MAX, TRIES_MAX};
+use crate::record::{Awaiting, Live, SessionRecord, Started, Status};
 use crate::surroundings::Timestamp;
 
 /// What a thread is about, in JSON.
@@ -48,6 +48,16 @@ struct LiveText {
     attempts: u32,
     #[serde(default, skip_serializing_if = "is_zero_32")]
     losses: u32,
+    #[serde(default, skip_serializing_if = "is_first")]
+    parent: ThreadId,
+    #[serde(default, skip_serializing_if = "Started::is_empty")]
+    started: Started,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stops: Option<Timestamp>,
+}
+
+fn is_first(thread: &ThreadId) -> bool {
+    *thread == ThreadId(0)
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
@@ -76,8 +86,31 @@ pub fn live_summary(live: &Live) -> String {
         Status::Sleeping(until) => StatusText::Sleeping { until: *until },
         Status::Calling(call) => StatusText::Calling { call: *call },
     };
-    let text = LiveText { status, calls: live.calls, attempts: live.attempts, losses: live.losses };
+    let text = LiveText {
+        status,
+        calls: live.calls,
+        attempts: live.attempts,
+        losses: live.losses,
+        parent: live.parent,
+        started: live.started.clone(),
+        stops: live.stops,
+    };
     sealed(&text)
+}
+
+/// Threads that are to be cancelled, as JSON.
+pub fn started_text(started: &Started) -> String {
+    sealed(started)
+}
+
+/// Threads that are to be cancelled, from their JSON.
+///
+/// # Errors
+/// If the text is damaged.
+pub fn started_from_text(text: &str) -> Result<Started, CodecError> {
+    let started: Started = unsealed(text)?;
+    bounded(started.ranges(), STARTED_RANGES_MAX, "started threads")?;
+    Ok(started)
 }
 
 /// A session's summary, as JSON.
@@ -169,6 +202,8 @@ pub fn live_from_summary(summary: &str) -> Result<Box<Live>, CodecError> {
     live.attempts = bounded(text.attempts, TRIES_MAX, "tries")?;
     live.calls = bounded(text.calls, COUNT_MAX, "calls")?;
     live.losses = bounded(text.losses, TRIES_MAX, "losses")?;
+    bounded(text.started.ranges(), STARTED_RANGES_MAX, "started threads")?;
+    (live.parent, live.started, live.stops) = (text.parent, text.started, text.stops);
     Ok(live)
 }
 

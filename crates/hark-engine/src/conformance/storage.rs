@@ -10,7 +10,9 @@ use crate::commit::{Commit, Outcome};
 use crate::failure::Failure;
 use crate::id::{FutureId, SessionId, Stamps, ThreadId};
 use crate::limits::THREADS_MAX;
-use crate::record::{FutureRecord, Interest, Key, Live, Record, SessionRecord, SessionState, State, Status, Waiter};
+use crate::record::{
+    FutureRecord, Interest, Key, Live, Record, SessionRecord, SessionState, Started, State, Status, Waiter,
+};
 use crate::storage::{Range, SessionStorage, Storage};
 use crate::surroundings::Timestamp;
 
@@ -91,12 +93,20 @@ impl Suite {
     }
 }
 
+fn started() -> Started {
+    let mut started = Started::default();
+    [4, 5, 9].into_iter().for_each(|number| started.add(ThreadId(number)));
+    started
+}
+
 fn every_kind() -> Vec<Record> {
     let failure = Failure::new(Error::new("error", "x"), ThreadId(3), Timestamp(4));
     vec![
         Record::Session(Box::new(session_record())),
         Record::Live(ThreadId(3), live()),
         Record::Ready(ThreadId(3)),
+        Record::Cancel(ThreadId(3)),
+        Record::Cascade(ThreadId(3), started()),
         resolved(3, 4),
         Record::Wait { future: ThreadId(3).into(), waiter: watcher(4) },
         Record::Todo(ThreadId(3).into()),
@@ -124,6 +134,7 @@ fn what_is_put_is_read(suite: &Suite) {
         match &found.record {
             Record::Live(_, live) => assert!(matches!(live.state, State::Present(_)), "the thread's state is missing"),
             Record::Session(session) => assert_eq!(session.ended, Some(Timestamp(7))),
+            Record::Cascade(_, found) => assert_eq!(*found, started()),
             Record::Unawaited(_, failure) => assert_eq!(&*failure.error.message, "x"),
             Record::Wait { future: FutureId::Thread(_), waiter } => assert_eq!(*waiter, watcher(4)),
             Record::Wait { waiter, .. } => assert_eq!(*waiter, Waiter::of_outcome(ThreadId(4))),
@@ -138,9 +149,9 @@ fn what_is_put_is_read(suite: &Suite) {
 fn what_is_deleted_is_gone(suite: &Suite) {
     suite.records.reserve(4).expect("numbers can be reserved");
     assert_eq!(suite.commit(commit(1, every_kind())), Outcome::Done);
-    // The mailbox may go with its thread, so it is deleted first, and the session's own record last.
+    // The mailbox and what is beside it may go with their thread, so they are deleted first, and the session's own record last.
     let mut keys: Vec<Key> = every_kind().iter().map(Record::key).collect();
-    keys.swap(1, 2);
+    keys[1..4].rotate_left(1);
     keys.rotate_left(1);
     for key in keys {
         assert!(suite.read(key.clone()).is_some(), "{key:?} is gone too early");

@@ -34,6 +34,10 @@ struct LiveRow {
     stamp: Option<Stamp>,
     /// The version of `ready/n`, while it exists. It is of use only to a live thread, and goes with it.
     ready: Option<Stamp>,
+    /// The version of `cancel/n`, likewise.
+    cancel: Option<Stamp>,
+    /// Who has started it.
+    parent: ThreadId,
     /// Given away while a worker runs the thread.
     live: Option<Box<Live>>,
 }
@@ -78,6 +82,7 @@ impl Page {
                 Record::Live(*thread, live.unwrap_or_else(|| Live::without_state(Status::Runnable)))
             }
             Key::Ready(thread) => Record::Ready(*thread),
+            Key::Cancel(thread) => Record::Cancel(*thread),
             Key::Future(FutureId::Thread(thread)) => {
                 Record::Future((*thread).into(), self.future(*thread)?.record.clone())
             }
@@ -90,6 +95,7 @@ impl Page {
         match key {
             Key::Live(thread) => self.lives.get(row_of(*thread))?.stamp,
             Key::Ready(thread) => self.lives.get(row_of(*thread))?.ready,
+            Key::Cancel(thread) => self.lives.get(row_of(*thread))?.cancel,
             Key::Future(FutureId::Thread(thread)) => Some(self.future(*thread)?.stamp),
             _ => None,
         }
@@ -101,12 +107,18 @@ impl Page {
                 let row = row_at(&mut self.lives, row_of(thread));
                 self.live_count += u64::from(row.stamp.is_none());
                 row.stamp = Some(stamp);
+                row.parent = live.parent;
                 row.live = Some(live);
             }
             // A thread that has stopped needs no waking, and its row may be gone.
             Record::Ready(thread) => {
                 if let Some(row) = self.lives.get_mut(row_of(thread)).filter(|row| row.stamp.is_some()) {
                     row.ready = Some(stamp);
+                }
+            }
+            Record::Cancel(thread) => {
+                if let Some(row) = self.lives.get_mut(row_of(thread)).filter(|row| row.stamp.is_some()) {
+                    row.cancel = Some(stamp);
                 }
             }
             Record::Future(FutureId::Thread(thread), record) => {
@@ -130,6 +142,11 @@ impl Page {
                     row.ready = None;
                 }
             }
+            Key::Cancel(thread) => {
+                if let Some(row) = self.lives.get_mut(row_of(*thread)) {
+                    row.cancel = None;
+                }
+            }
             Key::Future(FutureId::Thread(thread)) => {
                 if let Some(row) = self.futures.get_mut(row_of(*thread)) {
                     *row = None;
@@ -149,7 +166,7 @@ impl Page {
                 return;
             }
             let status = row.live.as_ref().map_or(Status::Runnable, |live| live.status.clone());
-            found.push(Record::Live(thread, Live::without_state(status)));
+            found.push(Record::Live(thread, Box::new(Live { parent: row.parent, ..*Live::without_state(status) })));
         }
     }
 

@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use crate::failure::Failure;
 use crate::id::{FutureId, Stamp, ThreadId};
-use crate::record::{FutureRecord, Interest, Key, Live, Record, SessionRecord, Status, Versioned, Waiter};
+use crate::record::{FutureRecord, Interest, Key, Live, Record, SessionRecord, Started, Status, Versioned, Waiter};
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -13,6 +13,7 @@ pub(super) struct Table {
     promises: BTreeMap<FutureId, (Stamp, FutureRecord)>,
     waits: BTreeMap<(FutureId, ThreadId), (Stamp, Interest)>,
     todos: BTreeMap<FutureId, Stamp>,
+    cascades: BTreeMap<ThreadId, (Stamp, Started)>,
     unawaited: BTreeMap<ThreadId, (Stamp, Box<Failure>)>,
     /// Threads that failed, without their states: nobody can take up a session in memory again.
     broken: BTreeMap<ThreadId, Stamp>,
@@ -29,9 +30,10 @@ impl Table {
                 wait((future, waiter), *interest)
             }
             Key::Todo(future) => Record::Todo(future.clone()),
+            Key::Cascade(thread) => Record::Cascade(*thread, self.cascades.get(thread)?.1.clone()),
             Key::Unawaited(thread) => Record::Unawaited(*thread, self.unawaited.get(thread)?.1.clone()),
             Key::Broken(thread) => broken(*thread),
-            Key::Live(_) | Key::Ready(_) => return None,
+            Key::Live(_) | Key::Ready(_) | Key::Cancel(_) => return None,
         };
         Some(Versioned { stamp, record })
     }
@@ -42,9 +44,10 @@ impl Table {
             Key::Future(future) => Some(self.promises.get(future)?.0),
             Key::Wait { future, waiter } => Some(self.waits.get(&(future.clone(), *waiter))?.0),
             Key::Todo(future) => self.todos.get(future).copied(),
+            Key::Cascade(thread) => Some(self.cascades.get(thread)?.0),
             Key::Unawaited(thread) => Some(self.unawaited.get(thread)?.0),
             Key::Broken(thread) => self.broken.get(thread).copied(),
-            Key::Live(_) | Key::Ready(_) => None,
+            Key::Live(_) | Key::Ready(_) | Key::Cancel(_) => None,
         }
     }
 
@@ -56,9 +59,10 @@ impl Table {
                 self.waits.insert((future, waiter.thread), (stamp, waiter.interest));
             }
             Record::Todo(future) => drop(self.todos.insert(future, stamp)),
+            Record::Cascade(thread, started) => drop(self.cascades.insert(thread, (stamp, started))),
             Record::Unawaited(thread, failure) => drop(self.unawaited.insert(thread, (stamp, failure))),
             Record::Broken(thread, _) => drop(self.broken.insert(thread, stamp)),
-            Record::Live(..) | Record::Ready(_) => {}
+            Record::Live(..) | Record::Ready(_) | Record::Cancel(_) => {}
         }
     }
 
@@ -68,9 +72,10 @@ impl Table {
             Key::Future(future) => drop(self.promises.remove(future)),
             Key::Wait { future, waiter } => drop(self.waits.remove(&(future.clone(), *waiter))),
             Key::Todo(future) => drop(self.todos.remove(future)),
+            Key::Cascade(thread) => drop(self.cascades.remove(thread)),
             Key::Unawaited(thread) => drop(self.unawaited.remove(thread)),
             Key::Broken(thread) => drop(self.broken.remove(thread)),
-            Key::Live(_) | Key::Ready(_) => {}
+            Key::Live(_) | Key::Ready(_) | Key::Cancel(_) => {}
         }
     }
 
@@ -94,6 +99,11 @@ impl Table {
 
     pub fn todos(&self, limit: usize) -> Vec<Record> {
         self.todos.keys().take(limit).map(|future| Record::Todo(future.clone())).collect()
+    }
+
+    pub fn cascades(&self, limit: usize) -> Vec<Record> {
+        let cascades = self.cascades.iter().take(limit);
+        cascades.map(|(thread, (_, started))| Record::Cascade(*thread, started.clone())).collect()
     }
 
     pub fn unawaited(&self, limit: usize) -> Vec<Record> {

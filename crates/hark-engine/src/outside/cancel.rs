@@ -40,7 +40,7 @@ pub(crate) fn drop_threads(records: &dyn SessionStorage, stamps: &mut Stamps<'_>
             // It was removed, and an older copy of it has been imported since.
             return Ok(());
         }
-        let live = records.scan(Range::Live(step::FIRST), wakes_per_commit(records))?;
+        let live = records.scan(Range::Live(step::FIRST), wakes_per_commit(records) * 2 / 3)?;
         if live.is_empty() {
             return Ok(());
         }
@@ -49,6 +49,7 @@ pub(crate) fn drop_threads(records: &dyn SessionStorage, stamps: &mut Stamps<'_>
         for record in live {
             if let Record::Live(thread, _) = record {
                 commit.delete.push(Key::Live(thread));
+                commit.delete.push(Key::Cancel(thread));
                 if thread != step::FIRST {
                     commit.delete.push(Key::Ready(thread));
                 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hark_machine::{Error, Value};
 
-use crate::foreign::Call;
+use crate::foreign::{Call, Unwanted};
 use crate::id::{Stamp, ThreadId};
 use crate::output::OutputItem;
 
@@ -35,6 +35,7 @@ struct UnderWay {
     /// The last try that was made here. One before it may still be under way as well, if others had made the call
     /// meanwhile: what it prints and answers is not wanted any more.
     made: Try,
+    unwanted: Unwanted,
     answer: Option<Answered>,
     /// What it has printed, if that is still to be written down.
     printed: Vec<OutputItem>,
@@ -94,9 +95,10 @@ pub(crate) struct Over {
 
 impl Calls {
     /// A call begins; its thread's record has this version.
-    pub fn begin(&self, thread: ThreadId, made: Try, stamp: Stamp) {
+    pub fn begin(&self, call: &Call, stamp: Stamp) {
+        let (thread, made, unwanted) = (call.id.thread, Try::from(call), call.unwanted.clone());
         let (printed, printed_bytes) = (Vec::new(), 0);
-        let call = UnderWay { made, answer: None, printed, printed_bytes, stamp, is_superseded: false };
+        let call = UnderWay { made, unwanted, answer: None, printed, printed_bytes, stamp, is_superseded: false };
         self.lock().insert(thread, call);
     }
 
@@ -129,6 +131,14 @@ impl Calls {
         if let Some(call) = self.lock().get_mut(&thread).filter(|call| call.made == made) {
             call.answer.get_or_insert(answer);
         }
+    }
+
+    /// Nobody wants the answer of this thread's call any more, if it is being made. Answers which of its calls that is.
+    pub fn cancel(&self, thread: ThreadId) -> Option<u64> {
+        let calls = self.lock();
+        let call = calls.get(&thread)?;
+        call.unwanted.cancel();
+        Some(call.made.number)
     }
 
     /// Whether a call of this thread is being made.

@@ -17,11 +17,17 @@ impl Session {
         Worker::new(self, &mut seat).wake_rest(future)
     }
 
-    /// Wakes those whose waking was begun.
+    /// Wakes those whose waking was begun, and cancels those whose cancellation was.
     pub fn finish_todos(&self) -> Result<(), StorageError> {
         for todo in self.records.scan(Range::Todos, usize::MAX)? {
             if let Record::Todo(future) = todo {
                 self.wake_rest(&future)?;
+            }
+        }
+        for cascade in self.records.scan(Range::Cascades, usize::MAX)? {
+            if let Record::Cascade(thread, _) = cascade {
+                let mut seat = NoSeat(self);
+                Worker::new(self, &mut seat).cascade(thread)?;
             }
         }
         Ok(())
@@ -50,6 +56,7 @@ impl Session {
             commit.expect.push((Key::Live(thread), None));
             commit.expect.push((Key::Ready(thread), Some(ready.stamp)));
             commit.delete.push(Key::Ready(thread));
+            commit.delete.push(Key::Cancel(thread));
             while self.records.commit(commit)? == Outcome::Unknown {}
         }
         Ok(())

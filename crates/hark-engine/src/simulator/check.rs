@@ -149,7 +149,9 @@ impl World {
         };
         let is_left = |key: &&Key| match key {
             Key::Live(_) => !may_live,
-            Key::Ready(_) => !may_be_woken,
+            Key::Ready(_) | Key::Cancel(_) => !may_be_woken,
+            // Whoever was to cancel them may be lost, while they have come to their ends by themselves.
+            Key::Cascade(_) => !was_lost,
             Key::Wait { future, .. } | Key::Todo(future) => !(may_wait || was_lost && is_done(future)),
             _ => false,
         };

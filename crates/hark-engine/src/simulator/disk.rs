@@ -264,6 +264,7 @@ fn is_within(range: &Range, key: &Key) -> bool {
         (Range::Waiters(awaited), Key::Wait { future, .. }) => future == awaited,
         (Range::Crowds, Key::Wait { .. })
         | (Range::Todos, Key::Todo(_))
+        | (Range::Cascades, Key::Cascade(_))
         | (Range::Unawaited, Key::Unawaited(_))
         | (Range::Broken, Key::Broken(_)) => true,
         _ => false,
@@ -285,7 +286,8 @@ fn encode(record: &Record, stamp: Stamp, program: &Program) -> Row {
         Record::Future(_, future) => content = codec::future_content(future, &mut Apart::nothing()),
         Record::Unawaited(_, failure) => content = codec::failure_content(failure, &mut Apart::nothing()),
         Record::Wait { waiter, .. } => content.push(codec::interest_byte(waiter.interest)),
-        Record::Ready(_) | Record::Todo(_) => {}
+        Record::Cascade(_, started) => summary = codec::started_text(started),
+        Record::Ready(_) | Record::Cancel(_) | Record::Todo(_) => {}
     }
     Row { stamp, due, state, summary, content }
 }
@@ -297,6 +299,8 @@ fn decode(key: &Key, row: &Row, program: &Program) -> Result<Record, StorageErro
         Key::Live(thread) => Record::Live(thread, live()?),
         Key::Broken(thread) => Record::Broken(thread, live()?),
         Key::Ready(thread) => Record::Ready(thread),
+        Key::Cancel(thread) => Record::Cancel(thread),
+        Key::Cascade(thread) => Record::Cascade(thread, codec::started_from_text(&row.summary)?),
         Key::Future(future) => Record::Future(future, codec::future(&row.content, program, &NoPickles)?),
         Key::Wait { future, waiter } => {
             let interest = row.content.first().and_then(|byte| codec::interest_of(*byte)).expect("it was written");

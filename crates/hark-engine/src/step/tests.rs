@@ -73,12 +73,18 @@ impl World {
             First { about: about(), session, is_alone: false }
         });
         let own = self.future(thread);
+        let is_cancelled = ready.is_some() && self.read(Key::Cancel(id)).is_some();
         let loaded = Loaded {
             thread: id,
             live: Some(stamp),
             ready,
             own,
             awaiting: None,
+            is_cancelled,
+            cancels: Vec::new(),
+            cancelled_promise: None,
+            cascade: None,
+            interruption: None,
             touches: BTreeMap::new(),
             heard: Vec::new(),
             found_done: None,
@@ -531,4 +537,79 @@ fn a_sleep_and_a_call_are_told_to_whom_it_concerns() {
     let plan = world.step(0, &Ending::Calls(1));
     assert_eq!((plan.timer, plan.call), (None, true));
     assert!(matches!(world.load(0).live.status, Status::Calling(1)));
+}
+
+#[test]
+fn a_cancel_is_taken_once_by_the_step_of_its_thread() {
+    let mut world = World::new(3);
+    let running = world.load(2);
+    let mut canceller = world.load(1);
+    canceller.loaded.cancels = vec![ThreadId(2)];
+    let plan = world.commit(canceller, &finished(1)).ok().expect("nobody disturbs this step");
+    assert_eq!(plan.invoke, [ThreadId(2)]);
+    assert!(world.read(Key::Cancel(ThreadId(2))).is_some());
+    assert!(world.commit(running, &finished(2)).is_err(), "it was cancelled during its run");
+    let held = world.load(2);
+    assert!(held.loaded.is_cancelled);
+    let _ = world.commit(held, &Ending::Stays).ok().expect("nobody disturbs this step");
+    assert!(world.load(2).loaded.is_cancelled, "a call of it is being stopped: it takes note when that is over");
+    let held = world.load(2);
+    let _ = world.commit(held, &failed(2)).ok().expect("nobody disturbs this step");
+    assert!(world.read(Key::Cancel(ThreadId(2))).is_none() && !world.is_ready(2) && !world.is_live(2));
+}
+
+#[test]
+fn a_new_thread_can_be_cancelled_by_the_step_that_starts_it() {
+    let mut world = World::new(1);
+    world.records.reserve(1).unwrap();
+    let mut held = world.load(0);
+    held.commit.fresh.push(Record::Live(ThreadId(1), new_live()));
+    held.loaded.cancels = vec![ThreadId(1)];
+    let plan = world.commit(held, &Ending::Yielded).ok().expect("nobody disturbs this step");
+    assert_eq!(plan.invoke, [ThreadId(1), ThreadId(0)], "it is invoked once");
+    assert!(world.load(1).loaded.is_cancelled);
+}
+
+#[test]
+fn what_a_thread_has_started_is_cancelled_as_work_of_its_own() {
+    let mut world = World::new(2);
+    let mut started = Started::default();
+    started.add(ThreadId(5));
+    let mut held = world.load(1);
+    held.loaded.cascade = Some(started.clone());
+    let plan = world.commit(held, &failed(1)).ok().expect("nobody disturbs this step");
+    assert!(plan.cascade);
+    let found = world.read(Key::Cascade(ThreadId(1)));
+    assert!(matches!(found, Some(Versioned { record: Record::Cascade(_, kept), .. }) if kept == started));
+}
+
+#[test]
+fn a_cancelled_promise_fails_for_those_who_wait() {
+    let mut world = World::new(2);
+    let promise = FutureId::Promise("mail/1".into());
+    let waits = Ending::Waits(Awaited::Promise("mail/1".into()), None);
+    let _ = world.step(1, &waits);
+    let known = match world.read(Key::Future(promise.clone())) {
+        Some(Versioned { stamp, record: Record::Future(_, record) }) => Some(Known { stamp, record }),
+        _ => None,
+    };
+    let failure = Arc::new(Failure::new(Error::new("cancelled", "x"), ThreadId(0), Timestamp(1)));
+    let mut held = world.load(0);
+    held.loaded.cancelled_promise = Some(CancelledPromise { future: promise.clone(), known, failure });
+    let plan = world.commit(held, &Ending::Yielded).ok().expect("nobody disturbs this step");
+    assert_eq!(plan.invoke, [ThreadId(1), ThreadId(0)]);
+    let found = world.read(Key::Future(promise));
+    assert!(matches!(found, Some(Versioned { record: Record::Future(_, FutureRecord::Failed(_)), .. })));
+}
+
+#[test]
+fn a_cancelled_thread_is_looked_at_when_its_time_is_up() {
+    let mut world = World::new(3);
+    let ending = world.waiting(2);
+    let mut held = world.load(1);
+    held.live.stops = Some(Timestamp(7));
+    let plan = world.commit(held, &ending).ok().expect("nobody disturbs this step");
+    assert_eq!(plan.timer, Some(Timestamp(7)));
+    let Some(Versioned { record: Record::Live(_, live), .. }) = world.read(Key::Live(ThreadId(1))) else { panic!() };
+    assert_eq!(live.due(), Some(crate::record::Due::At(Timestamp(7))));
 }

@@ -194,7 +194,7 @@ pub(super) fn wake_waiters(
     plan.invoke.len() > before
 }
 
-fn wake_one(waiter: ThreadId, commit: &mut Commit, plan: &mut Plan) {
+pub(super) fn wake_one(waiter: ThreadId, commit: &mut Commit, plan: &mut Plan) {
     commit.put.push(Record::Ready(waiter));
     plan.invoke.push(waiter);
 }

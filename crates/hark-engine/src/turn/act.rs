@@ -5,11 +5,10 @@ use std::mem;
 use super::{Pace, Worker};
 use crate::commit::Outcome;
 use crate::id::{FutureId, ThreadId};
-use crate::record::{FutureRecord, Key, Record, SessionState, Waiter};
+use crate::record::{FutureRecord, Key, Record, SessionState, Started, Versioned, Waiter};
 use crate::remote::Told;
-use crate::session::Try;
 use crate::step::{self, Ending};
-use crate::storage::{self, StorageError};
+use crate::storage::{self, Range, StorageError};
 use crate::surroundings::Timestamp;
 
 impl Worker<'_> {
@@ -17,7 +16,7 @@ impl Worker<'_> {
     pub(super) fn act(&mut self, thread: ThreadId, ending: &Ending) -> Result<Pace, StorageError> {
         if let Some((call, _)) = &self.call {
             // While the thread is still this worker's: another one would take the call for one whose worker was lost.
-            self.session.calls.begin(thread, Try::from(call), self.commit.stamp);
+            self.session.calls.begin(call, self.commit.stamp);
         }
         let timer = self.plan.timer;
         // A durable timer is no activity: its session may be parked until then.
@@ -36,15 +35,21 @@ impl Worker<'_> {
         for future in mem::take(&mut self.plan.look_again) {
             self.look_again(future, thread)?;
         }
-        let look_for_end = self.plan.look_for_end;
+        let (look_for_end, cascade, has_ended) = (self.plan.look_for_end, self.plan.cascade, self.plan.has_ended);
         if self.plan.wake_rest {
             self.wake_rest(&thread.into())?;
+        }
+        if let Some(promise) = self.plan.wake_rest_of.take() {
+            self.wake_rest(&promise)?;
+        }
+        if cascade {
+            self.cascade(thread)?;
         }
         let value = match ending {
             Ending::Finished(value) => Some(value),
             _ => None,
         };
-        if self.plan.has_ended {
+        if has_ended {
             self.session.set_first_stopped(value);
             let breaks = matches!(ending, Ending::Failed(failure) if failure.breaks());
             self.session.set_ended(if breaks { SessionState::Broken } else { SessionState::Finished });
@@ -102,7 +107,11 @@ impl Worker<'_> {
     /// that is not theirs, this hint counts until that is done: the others may be carried out before, and the session
     /// would look like a deadlock.
     fn count(&mut self, led_to: usize) {
-        let has_more_to_do = self.plan.look_for_end || self.plan.wake_rest || !self.plan.look_again.is_empty();
+        let has_more_to_do = self.plan.look_for_end
+            || self.plan.wake_rest
+            || self.plan.wake_rest_of.is_some()
+            || self.plan.cascade
+            || !self.plan.look_again.is_empty();
         let given_up = u64::from(!has_more_to_do && led_to > 0);
         if led_to as u64 > given_up {
             self.session.add_activity(led_to as u64 - given_up);
@@ -143,12 +152,67 @@ impl Worker<'_> {
                 break;
             }
         }
+        self.hand_out_more();
+        Ok(())
+    }
+
+    /// Gives the plan's hints, which were not counted yet, to whoever carries them out.
+    fn hand_out_more(&mut self) {
         if let Some(upstream) = self.session.upstream() {
             upstream.tell(self.session.id(), Told::Invoke(self.plan.invoke.clone()));
         } else if !self.plan.invoke.is_empty() {
             self.session.add_activity(self.plan.invoke.len() as u64);
             self.seat.invoke(&self.plan.invoke);
         }
+    }
+
+    /// Cancels the threads that this one had started, as its step has written down, some with each commit. Each does the
+    /// same for its own.
+    pub(crate) fn cascade(&mut self, parent: ThreadId) -> Result<(), StorageError> {
+        loop {
+            let [found] = self.read([Key::Cascade(parent)])?;
+            let Some(Versioned { stamp, record: Record::Cascade(_, started) }) = found else { return Ok(()) };
+            self.cancel_all(parent, &started)?;
+            self.commit.reset(self.stamps.next());
+            // If more were added meanwhile, it begins again; if the answer was lost, the record tells.
+            self.commit.expect.push((Key::Cascade(parent), Some(stamp)));
+            self.commit.delete.push(Key::Cascade(parent));
+            if self.session.records().commit(&mut self.commit)? == Outcome::Done {
+                return Ok(());
+            }
+        }
+    }
+
+    fn cancel_all(&mut self, parent: ThreadId, started: &Started) -> Result<(), StorageError> {
+        let records = self.session.records();
+        let at_a_time = storage::wakes_per_commit(records);
+        let mut next = started.next_from(ThreadId(0));
+        while let Some(from) = next {
+            let live = records.scan(Range::Live(from), at_a_time)?;
+            let mut threads = live.iter().filter_map(|record| match record {
+                Record::Live(thread, live) => Some((*thread, live.parent)),
+                _ => None,
+            });
+            // Their numbers may have those of others among them.
+            let is_own = |(thread, by): &(ThreadId, ThreadId)| *by == parent && started.contains(*thread);
+            let own: Vec<ThreadId> = threads.clone().filter(is_own).map(|(thread, _)| thread).collect();
+            next = threads.next_back().and_then(|(last, _)| started.next_from(ThreadId(last.0 + 1)));
+            if !own.is_empty() {
+                self.cancel_batch(&own)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn cancel_batch(&mut self, threads: &[ThreadId]) -> Result<(), StorageError> {
+        loop {
+            self.commit.reset(self.stamps.next());
+            step::cancel_batch(threads, &mut self.commit, &mut self.plan);
+            if self.session.records().commit(&mut self.commit)? == Outcome::Done {
+                break;
+            }
+        }
+        self.hand_out_more();
         Ok(())
     }
 }

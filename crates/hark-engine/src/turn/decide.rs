@@ -31,7 +31,10 @@ impl Worker<'_> {
             return Ok(None);
         }
         let was_lost = self.session.orphans.take(loaded.thread);
-        let next = self.by_status(loaded, live, was_lost)?;
+        let next = match self.interruption(loaded, live) {
+            Some(interruption) => self.interrupt(loaded, live, interruption)?,
+            None => self.by_status(loaded, live, was_lost)?,
+        };
         Ok(Some(if was_lost && matches!(next, Next::Run) { self.count_loss(loaded, live) } else { next }))
     }
 
@@ -78,6 +81,18 @@ impl Worker<'_> {
 
     /// The foreign call is over.
     fn take_answer(&mut self, loaded: &mut Loaded, live: &mut Live, over: Over) -> Next {
+        let answer = self.note_over(loaded, live, over);
+        match answer {
+            Ok(value) => {
+                live.call = None;
+                self.resume(live, value)
+            }
+            Err(error) => self.fail(live, error),
+        }
+    }
+
+    /// Takes note of a call that is over. Answers what it came to.
+    pub(super) fn note_over(&mut self, loaded: &mut Loaded, live: &mut Live, over: Over) -> Result<Value, Error> {
         let Over { attempt, stamp, printed, answer } = over;
         self.shown = printed.len();
         self.commit.log.extend(printed.into_iter().map(LogEntry::of_output));
@@ -90,13 +105,7 @@ impl Worker<'_> {
         let event = if answer.is_ok() { Event::Returned { attempt } } else { Event::Raised { attempt } };
         self.log(loaded.thread, event);
         live.losses = 0;
-        match answer {
-            Ok(value) => {
-                live.call = None;
-                self.resume(live, value)
-            }
-            Err(error) => self.fail(live, error),
-        }
+        answer
     }
 
     /// What a thread does in the session's history, if there is one.
@@ -113,6 +122,11 @@ impl Worker<'_> {
         live: &mut Live,
         ending: Ending,
     ) -> Result<Next, StorageError> {
+        if !matches!(ending, Ending::Finished(_) | Ending::Failed(_))
+            && let Some(interruption) = self.interruption(loaded, live)
+        {
+            return self.interrupt(loaded, live, interruption);
+        }
         match ending {
             Ending::Waits(awaited, _) => self.consult(loaded, live, awaited),
             Ending::Awaits { wait, .. } => self.consult_many(loaded, live, wait),
@@ -171,7 +185,7 @@ impl Worker<'_> {
     }
 
     /// A Future's record, if it has one.
-    fn look_at(&mut self, awaited: &Awaited) -> Result<Option<Known>, StorageError> {
+    pub(super) fn look_at(&mut self, awaited: &Awaited) -> Result<Option<Known>, StorageError> {
         match awaited {
             // A thread that is about to be started: nothing can be known of its Future.
             Awaited::Thread(future) if step::starts(&self.commit, ThreadId(*future)) => Ok(None),

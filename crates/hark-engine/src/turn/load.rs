@@ -7,7 +7,7 @@ use super::{Pace, Worker};
 use crate::commit::Outcome;
 use crate::id::ThreadId;
 use crate::record::{Key, Live, Record, SessionState, Status, Versioned};
-use crate::step::{self, First, Known, Loaded};
+use crate::step::{self, CancelledPromise, First, Known, Loaded};
 use crate::storage::StorageError;
 
 impl Worker<'_> {
@@ -32,6 +32,11 @@ impl Worker<'_> {
             ready: None,
             own: None,
             awaiting: None,
+            is_cancelled: false,
+            cancels: Vec::new(),
+            cancelled_promise: None,
+            cascade: None,
+            interruption: None,
             touches: BTreeMap::new(),
             heard: Vec::new(),
             found_done: None,
@@ -51,6 +56,7 @@ impl Worker<'_> {
         loaded.live = Some(stamp);
         loaded.ready = ready.map(|ready| ready.stamp);
         loaded.own = known(own);
+        self.look_cancelled(&mut loaded)?;
         if let Status::Awaiting(awaiting) = &content.status {
             loaded.awaiting = Some(awaiting.clone());
         }
@@ -80,6 +86,14 @@ impl Worker<'_> {
         let [live, ready, own] = self.read([Key::Live(thread), Key::Ready(thread), Key::Future(thread.into())])?;
         loaded.ready = ready.map(|ready| ready.stamp);
         loaded.own = known(own);
+        self.look_cancelled(loaded)?;
+        if let Some(promise) = loaded.cancelled_promise.take() {
+            let [found] = self.read([Key::Future(promise.future.clone())])?;
+            let known = known(found);
+            if known.as_ref().is_none_or(|known| known.record.is_pending()) {
+                loaded.cancelled_promise = Some(CancelledPromise { known, ..promise });
+            }
+        }
         if !self.load_session(loaded)? {
             return Ok(false);
         }
@@ -98,6 +112,15 @@ impl Worker<'_> {
             // With this step the session begins, if it has not.
             None => loaded.first.as_ref().is_some_and(begins),
         })
+    }
+
+    /// Reads whether the thread is cancelled. That always comes with something in its mailbox.
+    fn look_cancelled(&mut self, loaded: &mut Loaded) -> Result<(), StorageError> {
+        if loaded.ready.is_some() {
+            let [cancel] = self.read([Key::Cancel(loaded.thread)])?;
+            loaded.is_cancelled = cancel.is_some();
+        }
+        Ok(())
     }
 
     /// Reads the version of the session's record, for its first thread, which writes it. Answers whether the session

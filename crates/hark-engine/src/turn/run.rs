@@ -44,7 +44,9 @@ impl Host for Gather<'_> {
                     let event = Event::Started { function, parent: Some(self.thread) };
                     self.commit.log.push(LogEntry { time: self.session.now(), thread: number, event });
                 }
-                self.commit.fresh.push(Record::Live(number, self.session.live(number, thread)));
+                let mut live = self.session.live(number, thread);
+                live.parent = self.thread;
+                self.commit.fresh.push(Record::Live(number, live));
                 number.0
             }
             Err(error) => {
@@ -100,6 +102,7 @@ impl Worker<'_> {
     pub(super) fn run_thread(&mut self, loaded: &mut Loaded, live: &mut Live) -> Result<Next, StorageError> {
         let fuel = if self.awaits == 0 { TURN_FUEL } else { RESUMED_FUEL };
         let session = self.session;
+        let started_before = self.commit.fresh.len();
         let mut gather = Gather::new(session, &mut self.commit, loaded.thread);
         // Only threads that are here are ever run.
         let State::Present(thread) = &mut live.state else { return Ok(Next::End(Ending::Stays)) };
@@ -112,6 +115,11 @@ impl Worker<'_> {
         };
         if let Some(error) = gather.error {
             return Err(error);
+        }
+        for record in &self.commit.fresh[started_before..] {
+            if let Record::Live(child, _) = record {
+                live.started.add(*child);
+            }
         }
         match &effect {
             // Its call has failed, and a retry makes it again.
@@ -160,6 +168,7 @@ impl Worker<'_> {
                 }
                 Err(error) => return Ok(self.fail(live, error)),
             },
+            Effect::Cancel(what) => return self.cancel(what, loaded, live),
             Effect::OutOfFuel => Ending::Yielded,
         };
         Ok(Next::End(ending))
@@ -207,7 +216,9 @@ impl Worker<'_> {
         pending.is_queued &= waits;
         live.attempts = attempt;
         let id = CallId { session: self.session.id().clone(), thread, number: live.calls };
-        let timeout = timeout.map(duration_of);
+        // A cancelled thread has no longer than until it is stopped.
+        let left = live.stops.map(|stops| stops.since(self.session.steady_now()));
+        let timeout = timeout.map(duration_of).into_iter().chain(left).min();
         let unwanted = Unwanted::new(self.session.over().clone());
         let arguments = if self.session.is_resumable() {
             let arguments = pending.arguments.clone();

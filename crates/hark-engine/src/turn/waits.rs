@@ -107,7 +107,8 @@ impl Worker<'_> {
                 Status::Awaiting(awaiting) => awaiting.deadline,
                 _ => wait.timeout.map(|seconds| now.after(duration_of(seconds))),
             };
-            let answer = answer_of(&wait, &seen).or_else(|| {
+            let interrupted = loaded.interruption.as_ref().map(|interruption| Err(interruption.error.clone()));
+            let answer = interrupted.or_else(|| answer_of(&wait, &seen)).or_else(|| {
                 let is_over = deadline.is_some_and(|deadline| deadline <= now);
                 is_over.then(|| match wait.until {
                     Until::All => Err(timeout_error(wait.timeout.unwrap_or(0.0))),
@@ -144,6 +145,9 @@ impl Worker<'_> {
         self.disarm(live);
         if loaded.awaiting.take().is_some() {
             self.log(loaded.thread, Event::Resumed);
+        }
+        if let Some(interruption) = loaded.interruption.take() {
+            return self.end_with_interruption(loaded.thread, live, interruption);
         }
         match answer {
             Ok(value) => self.resume(live, value),
@@ -189,6 +193,10 @@ impl Worker<'_> {
                     let wanted = match is_over {
                         false => Wanted::Entered(interest),
                         true if own.is_some() || may_have_record => Wanted::Left,
+                        true if loaded.interruption.is_some() && record.is_none() => {
+                            loaded.touches.remove(&future);
+                            continue;
+                        }
                         // It was about to wait when others changed who does, and its time has passed meanwhile: what it
                         // wanted then is no more so.
                         true => Wanted::Awaited,

@@ -1,10 +1,11 @@
-//! What waits for Futures: `any`, `await_for`.
+//! What waits for Futures, `any` and `await_for`, and what cancels them.
 
 use hark_bytecode::builtins::Builtin;
 
 use super::argument::wrong_type;
 use super::control::seconds_of;
 use super::{Outcome, Result, first, flow, is_empty};
+use crate::effect::{Awaited, Cancelled};
 use crate::error::Error;
 use crate::value::Value;
 use crate::wait;
@@ -26,6 +27,14 @@ pub(super) fn await_for(value: &mut Value, seconds: &Value) -> Result<Outcome> {
         Some(wait) => Ok(Outcome::Wait(wait)),
         None => Ok(Outcome::Value(std::mem::take(value))),
     }
+}
+
+pub(super) fn cancel(future: &Value) -> Result<Outcome> {
+    Ok(Outcome::Cancel(Cancelled::Future(match future {
+        Value::Future(thread) => Awaited::Thread(*thread),
+        Value::Promise(id) => Awaited::Promise(String::clone(id)),
+        other => return Err(wrong_type("cancel", "a future", other)),
+    })))
 }
 
 /// What a builtin that waited gives, by the world's answer.

@@ -264,6 +264,7 @@ pub(super) fn call_other(
                 Outcome::Sleep(seconds) => Err(Exit::Effect(Effect::Sleep(seconds))),
                 Outcome::Wait(wait) => Err(Exit::Effect(Effect::Await(wait))),
                 Outcome::Call(call) => Err(Exit::Effect(Effect::Call(call))),
+                Outcome::Cancel(what) => Err(Exit::Effect(Effect::Cancel(what))),
             }
         }
         Value::Foreign(index) => {

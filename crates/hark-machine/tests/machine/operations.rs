@@ -66,6 +66,7 @@ fn result(program: &Program, fuel: u32) -> (String, String) {
     loop {
         match thread.run(program, fuel, &mut host) {
             Effect::OutOfFuel => {}
+            Effect::Cancel(_) => thread.resume(Value::Null),
             Effect::Await(_) | Effect::Call(_) | Effect::Sleep(_) => thread.resume(Value::list(vec![Value::Null])),
             effect => return (shown(&effect, program), host.printed),
         }

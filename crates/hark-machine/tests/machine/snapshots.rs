@@ -32,6 +32,7 @@ fn run_suspended(program: &Program, gap: u64) -> (String, String, usize) {
         match &effect {
             Effect::Finished(_) | Effect::Failed(_) => return (shown(&effect, program), host.printed, suspensions),
             Effect::OutOfFuel => {}
+            Effect::Cancel(_) => thread.resume(Value::Null),
             Effect::Await(_) | Effect::Call(_) | Effect::Sleep(_) => thread.resume(Value::string("an answer")),
         }
         let bytes = thread.snapshot(program);

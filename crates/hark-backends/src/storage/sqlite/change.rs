@@ -32,6 +32,8 @@ macro_rules! at {
             Key::Session => concat!($verb, "session WHERE number = ?1"),
             Key::Live(_) => concat!($verb, "thread WHERE session = ?1 AND number = ?2"),
             Key::Ready(_) => concat!($verb, "ready WHERE session = ?1 AND thread = ?2"),
+            Key::Cancel(_) => concat!($verb, "cancel WHERE session = ?1 AND thread = ?2"),
+            Key::Cascade(_) => concat!($verb, "cascade WHERE session = ?1 AND thread = ?2"),
             Key::Future(FutureId::Thread(_)) => concat!($verb, "future WHERE place = (?1 << 33) + ?2"),
             Key::Future(FutureId::Promise(_)) => concat!($verb, "promise WHERE session = ?1 AND name = ?2"),
             Key::Wait { .. } => concat!($verb, "wait WHERE session = ?1 AND future = ?2 AND thread = ?3"),
@@ -69,6 +71,8 @@ enum Row {
     Session { state: &'static str, ended: Option<i64>, summary: String },
     Thread { number: ThreadId, due: Option<i64>, summary: String, content: Content },
     Ready(ThreadId),
+    Cancel(ThreadId),
+    Cascade { thread: ThreadId, started: String },
     Future { name: FutureId, content: Content },
     Wait { future: FutureId, waiter: Waiter },
     Todo(FutureId),
@@ -291,6 +295,17 @@ impl Change {
                 thread_number(*thread),
                 stamp
             ])?,
+            Row::Cancel(thread) => prepare("REPLACE INTO cancel VALUES (?1, ?2, ?3)")?.execute(params![
+                session,
+                thread_number(*thread),
+                stamp
+            ])?,
+            Row::Cascade { thread, started } => {
+                let thread = thread_number(*thread);
+                let checksum = seal::of_cascade(session, thread, started);
+                prepare("REPLACE INTO cascade VALUES (?1, ?2, ?3, ?4, ?5)")?
+                    .execute(params![session, thread, stamp, checksum, started])?
+            }
             Row::Future { name, content } => {
                 content.replace(connection, session, kept(connection, session, &Key::Future(name.clone()))?)?;
                 let sql = match name {
@@ -370,6 +385,8 @@ fn row_of(record: &Record, program: &Program) -> Row {
             content: content_of(|apart| codec::live_content(live, program, apart)),
         },
         Record::Ready(thread) => Row::Ready(*thread),
+        Record::Cancel(thread) => Row::Cancel(*thread),
+        Record::Cascade(thread, started) => Row::Cascade { thread: *thread, started: codec::started_text(started) },
         Record::Future(name, future) => {
             let content = content_of(|apart| codec::future_content(future, apart));
             Row::Future { name: name.clone(), content }
@@ -441,7 +458,12 @@ fn bound<'a>(connection: &'a Connection, sql: &str, session: i64, key: &Key) -> 
     statement.raw_bind_parameter(1, session)?;
     match key {
         Key::Session => {}
-        Key::Live(thread) | Key::Ready(thread) | Key::Unawaited(thread) | Key::Broken(thread) => {
+        Key::Live(thread)
+        | Key::Ready(thread)
+        | Key::Cancel(thread)
+        | Key::Cascade(thread)
+        | Key::Unawaited(thread)
+        | Key::Broken(thread) => {
             statement.raw_bind_parameter(2, thread_number(*thread))?;
         }
         Key::Future(future) | Key::Todo(future) => statement.raw_bind_parameter(2, Name(future))?,

@@ -63,6 +63,11 @@ const SCHEMA: &str = "
     CREATE INDEX thread_due ON thread (due) WHERE due > 0;
     CREATE TABLE ready (
         session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, PRIMARY KEY (session, thread)) WITHOUT ROWID;
+    CREATE TABLE cancel (
+        session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, PRIMARY KEY (session, thread)) WITHOUT ROWID;
+    CREATE TABLE cascade (
+        session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, checksum INTEGER NOT NULL, started TEXT NOT NULL,
+        PRIMARY KEY (session, thread)) WITHOUT ROWID;
     CREATE TABLE future (
         place INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, checksum INTEGER NOT NULL, content BLOB NOT NULL);
     CREATE TABLE promise (
@@ -90,8 +95,20 @@ const SCHEMA: &str = "
 ";
 
 /// The tables with a session's records that have its number.
-pub(super) const TABLES: [&str; 10] =
-    ["thread", "ready", "promise", "wait", "todo", "unawaited", "broken", "piece", "pickle", "pickle_part"];
+pub(super) const TABLES: [&str; 12] = [
+    "thread",
+    "ready",
+    "cancel",
+    "cascade",
+    "promise",
+    "wait",
+    "todo",
+    "unawaited",
+    "broken",
+    "piece",
+    "pickle",
+    "pickle_part",
+];
 
 /// The tables with a session's records that have a place.
 pub(super) const PLACED: [&str; 2] = ["future", "log"];

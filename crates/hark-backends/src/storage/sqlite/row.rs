@@ -44,7 +44,9 @@ impl From<codec::CodecError> for Fault {
 pub(super) fn name_of(key: &Key) -> String {
     match key {
         Key::Session => "the summary".to_owned(),
-        Key::Live(thread) | Key::Ready(thread) => format!("thread {thread}"),
+        Key::Live(thread) | Key::Ready(thread) | Key::Cancel(thread) | Key::Cascade(thread) => {
+            format!("thread {thread}")
+        }
         Key::Future(future) | Key::Wait { future, .. } | Key::Todo(future) => match future {
             FutureId::Thread(thread) => format!("the Future of thread {thread}"),
             FutureId::Promise(_) => future.to_string(),

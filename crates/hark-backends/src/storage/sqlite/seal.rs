@@ -25,6 +25,11 @@ pub(super) fn of_broken(session: i64, thread: i64, summary: &str) -> i64 {
     Seal::new("broken").number(Some(session)).number(Some(thread)).end(summary.as_bytes())
 }
 
+/// Of a row of `cascade`.
+pub(super) fn of_cascade(session: i64, thread: i64, started: &str) -> i64 {
+    Seal::new("cascade").number(Some(session)).number(Some(thread)).end(started.as_bytes())
+}
+
 /// Of a row of `unawaited`.
 pub(super) fn of_unawaited(session: i64, thread: i64, content: &[u8]) -> i64 {
     Seal::new("unawaited").number(Some(session)).number(Some(thread)).end(content)
@@ -91,6 +96,7 @@ mod tests {
             of_thread(1, 2, Some(0), "{}"),
             of_broken(1, 2, "{}"),
             of_unawaited(1, 2, b"{}"),
+            of_cascade(1, 2, "{}"),
             of_future(1, &FutureId::Thread(ThreadId(2)), b"{}"),
             of_future(1, &FutureId::Promise("2".into()), b"{}"),
         ];

@@ -84,10 +84,19 @@ impl SqliteSession {
                 let Some((stamp, waiter)) = found.optional()? else { return Ok(None) };
                 (stamp, Record::Wait { future: future.clone(), waiter })
             }
-            Key::Ready(_) | Key::Todo(_) => {
+            Key::Cascade(thread) => {
+                let sql = at!("SELECT stamp, checksum, started FROM ", key);
+                let number = thread_number(*thread);
+                let Some((stamp, checksum, parts)) = stamp_and(sql, &number, 1)? else { return Ok(None) };
+                let started = String::from_utf8_lossy(&parts[0]);
+                check(checksum, seal::of_cascade(session, number, &started))?;
+                (stamp, Record::Cascade(*thread, codec::started_from_text(&started)?))
+            }
+            Key::Ready(_) | Key::Cancel(_) | Key::Todo(_) => {
                 let Some(stamp) = stamp_of(connection, session, key)? else { return Ok(None) };
                 let record = match key.clone() {
                     Key::Ready(thread) => Record::Ready(thread),
+                    Key::Cancel(thread) => Record::Cancel(thread),
                     Key::Todo(future) => Record::Todo(future),
                     _ => return Ok(None),
                 };
@@ -179,6 +188,18 @@ impl SqliteSession {
                     found.push(Record::Todo(future_from(row, 0)?));
                 }
             }
+            Range::Cascades => {
+                let sql = "SELECT thread, started, checksum FROM cascade WHERE session = ?1 ORDER BY thread LIMIT ?2";
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query(params![session, limit])?;
+                while let Some(row) = rows.next()? {
+                    let (thread, text) = (thread_from(row, 0)?, row.get_ref(1)?.as_str().unwrap_or_default());
+                    let started = check(row.get(2)?, seal::of_cascade(session, row.get(0)?, text))
+                        .and_then(|()| codec::started_from_text(text))
+                        .map_err(|error| Fault::At(Key::Cascade(thread), error))?;
+                    found.push(Record::Cascade(thread, started));
+                }
+            }
             Range::Unawaited => {
                 let sql = "SELECT thread, content, checksum FROM unawaited WHERE session = ?1 ORDER BY thread LIMIT ?2";
                 let mut statement = connection.prepare_cached(sql)?;
@@ -225,6 +246,8 @@ impl SqliteSession {
         let future = |row: &Row<'_>| future_from(row, 0);
         add("SELECT number FROM thread WHERE session = ?1", &|row| thread_from(row, 0).map(Key::Live))?;
         add("SELECT thread FROM ready WHERE session = ?1", &|row| thread_from(row, 0).map(Key::Ready))?;
+        add("SELECT thread FROM cancel WHERE session = ?1", &|row| thread_from(row, 0).map(Key::Cancel))?;
+        add("SELECT thread FROM cascade WHERE session = ?1", &|row| thread_from(row, 0).map(Key::Cascade))?;
         let next = 1_i64 << PLACE_BITS;
         let sql = format!("SELECT place % {next} FROM future WHERE place >= ?1 * {next} AND place < (?1 + 1) * {next}");
         add(&sql, &|row| future(row).map(Key::Future))?;

@@ -1,0 +1,163 @@
+//! Cancellation: what a thread cancels, and what becomes of one that is cancelled.
+//!
+//! Whoever cancels a thread puts `cancel/n` beside its mailbox. The thread's next step takes it out, raises an error of kind
+//! `"cancelled"` where the thread stands, and writes down which threads are to be cancelled with it, as work still to be
+//! done. A thread that goes on after that is stopped when its time is up.
+
+use std::sync::Arc;
+
+use hark_machine::{Awaited, Cancelled, Error, Value};
+
+use super::{Next, Worker};
+use crate::history::Event;
+use crate::id::{FutureId, ThreadId};
+use crate::record::{FutureRecord, Live, State, Status};
+use crate::session::CallState;
+use crate::step::{CancelledPromise, Ending, Interruption, Loaded, Touch, Wanted};
+use crate::storage::StorageError;
+
+impl Worker<'_> {
+    /// What a thread does that cancels something: it goes on, once there is room for more in its step.
+    pub(super) fn cancel(
+        &mut self,
+        what: Cancelled,
+        loaded: &mut Loaded,
+        live: &mut Live,
+    ) -> Result<Next, StorageError> {
+        match what {
+            Cancelled::Started if live.started.is_empty() => {}
+            Cancelled::Started => loaded.cascade = Some(live.started.clone()),
+            // Nobody has its own Future, but from a damaged record.
+            Cancelled::Future(Awaited::Thread(thread)) if thread == loaded.thread.0 => {}
+            Cancelled::Future(awaited) => {
+                let known = self.look_at(&awaited)?;
+                if known.as_ref().is_none_or(|known| known.record.is_pending()) {
+                    match FutureId::from(&awaited) {
+                        FutureId::Thread(thread) if loaded.cancels.contains(&thread) => {}
+                        FutureId::Thread(thread) => loaded.cancels.push(thread),
+                        future => {
+                            loaded.touches.remove(&future);
+                            let error = Error::new("cancelled", format!("{future} was cancelled"));
+                            let failure = Arc::new(self.session.failure(error, loaded.thread));
+                            loaded.cancelled_promise = Some(CancelledPromise { future, known, failure });
+                        }
+                    }
+                }
+            }
+        }
+        let next = self.resume(live, Value::Null);
+        // What it does next may be to await that promise.
+        let goes_on = loaded.cancelled_promise.is_none() && self.has_room(loaded);
+        Ok(if goes_on { next } else { Next::End(Ending::Yielded) })
+    }
+
+    /// Whether something is to be done to a thread because it was cancelled.
+    pub(super) fn interruption(&self, loaded: &Loaded, live: &Live) -> Option<Interruption> {
+        match live.stops {
+            None if loaded.is_cancelled => {
+                Some(Interruption { error: Error::new("cancelled", "the thread was cancelled"), stops: false })
+            }
+            Some(stops) if stops <= self.session.steady_now() => {
+                let seconds = self.session.options().cancel_grace.as_secs_f64();
+                let unit = if seconds == 1.0 { "second" } else { "seconds" };
+                let message = format!("the thread was cancelled, and stopped as it went on for {seconds} {unit}");
+                Some(Interruption { error: Error::new("cancelled", message), stops: true })
+            }
+            _ => None,
+        }
+    }
+
+    /// What a thread does that is interrupted: it leaves what it is about.
+    pub(super) fn interrupt(
+        &mut self,
+        loaded: &mut Loaded,
+        live: &mut Live,
+        interruption: Interruption,
+    ) -> Result<Next, StorageError> {
+        let thread = loaded.thread;
+        self.counts_loss = false;
+        if let Status::Calling(number) = live.status {
+            if self.call.take().is_some() {
+                // The step that was to begin it has not happened.
+                let called = |event: &Event| matches!(event, Event::Called { .. });
+                if let Some(place) = self.commit.log.iter().rposition(|entry| called(&entry.event)) {
+                    self.commit.log.remove(place);
+                }
+            } else {
+                match self.session.calls.take(thread, number) {
+                    CallState::UnderWay => {
+                        self.session.cancel_call(thread);
+                        return Ok(Next::End(Ending::Stays));
+                    }
+                    CallState::Over(over) => drop(self.note_over(loaded, live, over)),
+                    // Its worker was lost. It is not made again.
+                    CallState::Unknown => {}
+                }
+            }
+            live.leave_call();
+        }
+        if interruption.stops {
+            self.log(thread, Event::Stopped);
+        } else {
+            self.log(thread, Event::Interrupted);
+            live.stops = Some(self.session.steady_now().after(self.session.options().cancel_grace));
+            if !live.started.is_empty() {
+                loaded.cascade = Some(live.started.clone());
+            }
+        }
+        match &live.status {
+            Status::Awaiting(_) => {
+                loaded.interruption = Some(interruption);
+                return self.ask_again(loaded, live);
+            }
+            Status::Waiting(awaited) | Status::Following(awaited) => {
+                let awaited = awaited.clone();
+                self.leave_wait(loaded, &awaited)?;
+            }
+            Status::Runnable | Status::Sleeping(_) | Status::Calling(_) => {}
+        }
+        Ok(self.end_with_interruption(thread, live, interruption))
+    }
+
+    /// The thread goes on with the error, or stops.
+    pub(super) fn end_with_interruption(
+        &mut self,
+        thread: ThreadId,
+        live: &mut Live,
+        interruption: Interruption,
+    ) -> Next {
+        let Interruption { mut error, stops } = interruption;
+        let goes_on = matches!(&live.state, State::Present(state) if !stops && (state.has_begun() || live.status != Status::Runnable));
+        if goes_on {
+            live.status = Status::Runnable;
+            return self.fail(live, error);
+        }
+        if let State::Present(state) = &live.state {
+            (error.trace, error.omitted) = state.stack(self.session.program(), thread.0);
+        }
+        Next::End(Ending::Failed(Arc::new(self.session.failure(error, thread))))
+    }
+
+    /// The thread is no longer among those who wait for this Future.
+    fn leave_wait(&mut self, loaded: &mut Loaded, awaited: &Awaited) -> Result<(), StorageError> {
+        let known = self.look_at(awaited)?;
+        let future = FutureId::from(awaited);
+        loaded.touches.remove(&future);
+        match &known {
+            Some(known) if !known.record.is_pending() => {
+                if let (FutureRecord::Failed(failure), FutureId::Thread(failed)) = (&known.record, &future)
+                    && !failure.is_awaited
+                {
+                    loaded.heard.push(*failed);
+                }
+                loaded.found_done = Some(future);
+            }
+            Some(known) if known.record.interest_of(loaded.thread).is_some() || known.record.is_crowded() => {
+                let touch = Touch { known: Some(known.clone()), wanted: Wanted::Left, is_new: false, has_record: true };
+                loaded.touches.insert(future, touch);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
