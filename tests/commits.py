@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Kills `hark` at each commit of one program in turn, resumes its session, and checks that it comes to the same each time.
+
+    commits.py HARK [--at N] [--jobs N]
+
+The program is tests/commits/program.hk, which uses as many features as there are. It is run once undisturbed, which tells
+how many commits there are and what it comes to; then once for each commit, at which its process is killed: after the log was
+synced, and before anyone is told. What is left is resumed. `--at N` does so at one commit only. A failure is printed with
+its commit, and its project is left. The exit status is 0 if nothing failed.
+"""
+import argparse
+import collections
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+PROGRAM = Path(__file__).resolve().parent / "commits"
+SECONDS_MAX = 120
+# Who runs the threads. Of several processes one is killed, a worker process mostly, and its supervisor goes on.
+WAYS = [[], ["-c", "processes"]]
+
+
+class Wrong(Exception):
+    """Something is not as it must be."""
+
+
+class Project:
+    """A copy of the program, whose session is about to run."""
+
+    def __init__(self, hark, killer):
+        self.hark, self.killer = hark, killer
+        self.folder = Path(tempfile.mkdtemp(prefix="hark-commits-"))
+        shutil.copytree(PROGRAM, self.folder, dirs_exist_ok=True)
+        (self.folder / "hark.toml").touch()
+        self.session = self.ask("run", "-s", "sqlite", "--detach", "program.hk").strip()
+        self.ask("resolve", f"{self.session}/door/1", '"open"')
+
+    def start(self, *words, kill_at=None):
+        """A command, and what it has said when it has ended."""
+        environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
+        if kill_at is not None:
+            environment |= {"LD_PRELOAD": str(self.killer), "KILL_AT": str(kill_at)}
+            environment |= {"COUNT_FILE": str(self.folder / "count"), "KILLED_FILE": str(self.folder / "killed")}
+        command = [self.hark, *words]
+        try:
+            return subprocess.run(
+                command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX
+            )
+        except subprocess.TimeoutExpired:
+            raise Wrong(f"`{' '.join(words)}` does not end") from None
+
+    def ask(self, *words):
+        done = self.start(*words)
+        if done.returncode != 0:
+            raise Wrong(f"`{' '.join(words)}` ends with {done.returncode}: {done.stderr}")
+        return done.stdout
+
+    def outcome(self):
+        """What the session has come to: its result, and the lines that Hark has printed. Python's are printed once by each try."""
+        shown = json.loads(self.ask("show", "--json", self.session))
+        if shown["status"] != "finished":
+            raise Wrong(f"the session is {shown['status']}: {shown['errors']}")
+        lines = [line["text"] for line in json.loads(self.ask("stdout", "--json", self.session))]
+        return shown["result"], collections.Counter(line for line in lines if not line.startswith("double"))
+
+    def remove(self):
+        shutil.rmtree(self.folder)
+
+
+def resume(project, way, kill_at):
+    """Goes on until it is over or was killed; answers whether a process was."""
+    done = project.start("resume", "-q", *way, kill_at=kill_at)
+    if done.returncode not in (0, -signal.SIGKILL):
+        raise Wrong(f"`resume` ends with {done.returncode}: {done.stderr}")
+    return (project.folder / "killed").exists()
+
+
+def play(hark, killer, way, kill_at, expected):
+    """Answers whether it was killed, and what went wrong."""
+    project = Project(hark, killer)
+    try:
+        was_killed = resume(project, way, kill_at)
+        project.ask("resume", "-q", *way)
+        result, lines = project.outcome()
+        if (result, lines) != expected:
+            raise Wrong(f"it comes to {json.dumps(result)}\n    and prints {dict(lines)}")
+    except Wrong as wrong:
+        how = " ".join(["resume", *way])
+        return False, f"`{how}`, killed at commit {kill_at}: {wrong}\n    the project is left in {project.folder}"
+    project.remove()
+    return was_killed, None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("hark", type=Path, help="the binary")
+    parser.add_argument("--at", type=int, help="the only commit to be killed at")
+    parser.add_argument("--jobs", type=int, default=4, help="how many are played at a time")
+    asked = parser.parse_args()
+    hark = str(asked.hark.resolve())
+    with tempfile.TemporaryDirectory() as built:
+        killer = Path(built) / "killer.so"
+        compiler = os.environ.get("CC", "cc")
+        subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", killer, PROGRAM / "killer.c", "-ldl"], check=True)
+        undisturbed = Project(hark, killer)
+        resume(undisturbed, [], 0)
+        expected, commits = undisturbed.outcome(), len((undisturbed.folder / "count").read_text())
+        undisturbed.remove()
+        print(f"{commits} commits; the result is {json.dumps(expected[0])}", flush=True)
+        moments = range(1, commits + 1) if asked.at is None else [asked.at]
+        rounds = [(way, at) for way in WAYS for at in moments]
+        killed, failures = 0, []
+        with ThreadPoolExecutor(asked.jobs) as pool:
+            played = pool.map(lambda each: play(hark, killer, *each, expected), rounds)
+            for was_killed, failure in played:
+                killed += was_killed
+                if failure:
+                    failures.append(failure)
+                    print(failure, flush=True)
+    print(f"{len(rounds) - len(failures)} rounds passed, {len(failures)} failed; killed in {killed}")
+    if not killed:
+        print("nothing was ever killed", file=sys.stderr)
+    raise SystemExit(1 if failures or not killed else 0)
+
+
+if __name__ == "__main__":
+    main()
