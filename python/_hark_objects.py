@@ -3,15 +3,15 @@ for each call that they are given to.
 """
 import struct
 
-from _hark_modules import import_standard
+from _hark_pickles import Pickle, PickleFile, joined, load, write_file
 from _hark_values import Refused, TooLarge, name_of_type
 
 # A pickle's text is shown if it is short, and so is the pickle.
 SHOWN_PICKLE_MAX = 4_096
 SHOWN_TEXT_MAX = 40
 
-# Parts of a pickle up to this length are joined before they are sent; longer ones are not copied.
-JOINED_MAX = 1 << 16
+# Pickles from this size on go over in files. Hark has the same number, as `FILE_BYTES_MIN`.
+FILE_BYTES_MIN = 1 << 20
 
 _tagged_number = struct.Struct("<cI").pack
 
@@ -26,22 +26,17 @@ class UnreadableObject(Exception):
         )
 
 
-class Pickled:
-    """An object on its way to Hark."""
+class Found:
+    """An object of a result."""
 
-    def __init__(self, item):
-        self.parts = []
-        self.size = 0
-        pickler = import_standard("_pickle").Pickler(self, 5)
-        pickler.dump(item)
+    def __init__(self, item, pickle):
+        # With the object, so that no other one gets its id.
+        self.item = item
+        self.pickle = pickle
         self.type = name_of_type(type(item))
-        self.text = _text_of(item) if self.size < SHOWN_PICKLE_MAX else None
-
-    def write(self, data):
-        """Takes a part of the pickle. A large array is not copied: it is sent before anything else can change it."""
-        data = memoryview(data.raw() if hasattr(data, "raw") else data)
-        self.parts.append(data)
-        self.size += data.nbytes
+        self.text = _text_of(item) if pickle.size < SHOWN_PICKLE_MAX else None
+        # Where its pickle is: behind the message, unless it is put elsewhere.
+        self.place = b"\0"
 
 
 class Pickles:
@@ -57,68 +52,96 @@ class Pickles:
         if number is not None:
             return _tagged_number(b"O", number), 5
         try:
-            pickled = Pickled(item)
+            pickle = Pickle(item)
         except BaseException as error:
             if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
                 raise
             raise Refused(item, why=_told(error)) from None
-        if pickled.size > bytes_max:
+        if pickle.size > bytes_max:
             raise TooLarge
         number = self.numbers[id(item)] = len(self.found)
-        # With the object, so that no other one gets its id.
-        self.found.append((item, pickled))
-        return _tagged_number(b"O", number), 5 + pickled.size
+        self.found.append(Found(item, pickle))
+        return _tagged_number(b"O", number), 5 + pickle.size
+
+    def put_large(self, given, files):
+        """Puts large pickles into files, but for those of arguments that are as they were."""
+        for found in self.found:
+            if found.pickle.size < FILE_BYTES_MIN:
+                continue
+            number = given.find(found.pickle) if given else None
+            if number is not None:
+                found.place = b"\2" + number.to_bytes(4, "little")
+                continue
+            number = files.write(found.pickle)
+            if number is not None:
+                found.place = b"\1" + number.to_bytes(4, "little")
 
     def announced(self):
         """What is said of each before the result."""
-        for _, pickled in self.found:
-            text = "" if pickled.text is None else pickled.text
-            yield b"O" + bytes([pickled.text is not None])
-            yield from map(_sized, (pickled.type, text))
-            yield pickled.size.to_bytes(4, "little")
+        for found in self.found:
+            yield b"O" + bytes([found.text is not None])
+            yield from map(_sized, (found.type, "" if found.text is None else found.text))
+            yield found.pickle.size.to_bytes(4, "little")
+            yield found.place
 
     def parts(self):
-        """What follows the message: the pickles, one after another."""
-        small, size = [], 0
-        for _, pickled in self.found:
-            for part in pickled.parts:
-                if part.nbytes > JOINED_MAX:
-                    if small:
-                        yield b"".join(small)
-                        small, size = [], 0
-                    yield part
-                    continue
-                small.append(part)
-                size += part.nbytes
-                if size > JOINED_MAX:
-                    yield b"".join(small)
-                    small, size = [], 0
-        if small:
-            yield b"".join(small)
+        """What follows the message: the other pickles, one after another."""
+        return joined(part for found in self.found if found.place == b"\0" for part in found.pickle.stream)
 
 
 class Given:
-    """The objects of a call's arguments, whose pickles have been read."""
+    """The objects of a call's arguments. Pickles that follow the message are read at once."""
 
     def __init__(self, table, read):
         self.pickles = []
+        self.files = []
         at = 0
         while at < len(table):
             length = int.from_bytes(table[at : at + 4], "little")
             shown, at = _take(table, at + 4)
             kind, at = _take(table, at)
-            self.pickles.append([shown.decode(), kind.decode(), read(length)])
+            path, at = _take(table, at)
+            file = PickleFile(path, length) if path else None
+            self.files.append(file)
+            self.pickles.append([shown.decode(), kind.decode(), None if file else read(length)])
 
     def make(self, number):
         """Each object is made once: the function may change it."""
         shown, kind, pickle = self.pickles[number]
         self.pickles[number] = None
+        file = self.files[number]
         try:
-            return import_standard("_pickle").loads(pickle)
+            return file.load() if file else load(pickle)
         except BaseException as error:
             if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
                 raise
             raise UnreadableObject(shown, kind, _told(error)) from None
+
+    def find(self, pickle):
+        """The number of the object whose file holds this pickle."""
+        for number, file in enumerate(self.files):
+            if file and file.holds(pickle):
+                return number
+        return None
+
+
+class Files:
+    """The files that this worker writes."""
+
+    def __init__(self, path_start):
+        self.path_start = path_start
+        self.count = 0
+
+    def write(self, pickle):
+        """The number of a new file. There is none if that is impossible: the pickle goes over all the same."""
+        if not self.path_start:
+            return None
+        self.count += 1
+        try:
+            write_file(self.path_start + b"%d" % self.count, pickle)
+        except OSError:
+            return None
+        return self.count
 
 
 def _text_of(item):

@@ -4,7 +4,8 @@ A message is its length in four bytes, a byte that says what it is, and its fiel
 `crates/hark-foreign/src/protocol.rs` is the other side.
 
     to the worker     H  version (2 bytes), project, python_src,
-                         the folder of the module `hark`, origin       begins
+                         the folder of the module `hark`, origin,
+                         what the paths of its files begin with        begins
                       C  attempt, lengths of id, target and objects
                          (4 bytes each), id, target, arguments, objects
     from the worker   H  version (2 bytes), text: the Python version   is ready
@@ -16,10 +17,13 @@ A message is its length in four bytes, a byte that says what it is, and its fiel
                       L  message                                       the call's result is too large
                       W  text, and one of these three from its tag on    a warning besides
                       O  whether it has a text (1 byte), type, text,
-                         length of its pickle, and one of these         an object of the result
+                         length of its pickle, where that is,
+                         and one of these                               an object of the result
 
-An object of a call is the length of its pickle, its text form and its type. The pickles follow the message that names
-their lengths, in the same order, without anything between them.
+An object of a call is the length of its pickle, its text form, its type, and the path of the file that its pickle is in.
+Of a result, a 0 says that the pickle follows the message, a 1 that it is in this worker's file with this number (4 bytes),
+which now belongs to Hark, and a 2 that it is that of the call's object with this number. Pickles that follow a message are
+in the same order, without anything between them.
 
 A text has its length in four bytes before it. *origin* says how the interpreter was chosen. A target is module, function,
 the program's own name for it, and `keywords` if a last argument that is a hash is keyword arguments, with NULs between.
@@ -44,7 +48,8 @@ import _hark_refusals as refusals
 import _hark_signals as signals
 from _hark_loop import EventLoop
 from _hark_modules import ProjectModules, import_standard
-from _hark_objects import Given, Pickles, UnreadableObject
+from _hark_objects import Files, Given, Pickles, UnreadableObject
+from _hark_pickles import write_all
 from _hark_process import Process
 from _hark_streams import Streams, private_copy
 from _hark_values import CONTAINERS_MAX, Refused, RefusedArgument, TooLarge, decode, encode, type_name
@@ -139,16 +144,9 @@ class Worker:
         return whole
 
     def send(self, data, behind=()):
-        self.send_all(len(data).to_bytes(4, "little") + data)
+        write_all(self.connection, len(data).to_bytes(4, "little") + data)
         for part in behind:
-            self.send_all(part)
-
-    def send_all(self, data):
-        sent = os.write(self.connection, data)
-        if sent < len(data):
-            view = memoryview(data)
-            while sent < len(data):
-                sent += os.write(self.connection, view[sent:])
+            write_all(self.connection, part)
 
     def run(self):
         try:
@@ -170,6 +168,8 @@ class Worker:
         python_src, at = _take(data, at)
         package, at = _take(data, at)
         origin, at = _take(data, at)
+        files, at = _take(data, at)
+        self.files = Files(files)
         self.python = "Python %s (`%s`, %s)" % (sys.version.split()[0], sys.executable or "?", origin.decode())
         if package:
             sys.path.insert(0, os.fsdecode(package))
@@ -210,16 +210,18 @@ class Worker:
         call = data[CALL_HEAD.size : at], attempt
         target = data[at : at + target_length]
         # Before anything can fail: the next message comes behind them.
-        make_object = Given(data[len(data) - table_length :], self.receive_behind).make if table_length else None
+        given = Given(data[len(data) - table_length :], self.receive_behind) if table_length else None
         try:
             function = self.functions.get(target) or self.load(target)
             self.hark._call = call
             context = contextvars.copy_context()
-            result = context.run(self.make_call, function, data, at + target_length, make_object)
+            result = context.run(self.make_call, function, data, at + target_length, given)
             if self.is_forked:
                 self.end_fork(None)
             # What pickles objects is the user's code, too.
             parts = context.run(encode, result, RESULT_LENGTH_MAX, self.objects)
+            if self.objects.found:
+                self.objects.put_large(given, self.files)
             self.streams.flush()
             return b"".join([b"R", *parts])
         except TooLarge:
@@ -239,10 +241,10 @@ class Worker:
         finally:
             self.hark._call = None
 
-    def make_call(self, function, data, at, make_object):
+    def make_call(self, function, data, at, given):
         self.process.enter_context()
         try:
-            result = function(*decode(data, at, make_object))
+            result = function(*decode(data, at, given and given.make))
             return self.loop.run(result) if hasattr(type(result), "__await__") else result
         finally:
             self.process.signals.disarm()

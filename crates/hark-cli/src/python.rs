@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use hark_foreign::{PythonConfig, PythonPool, guard};
+use hark_foreign::{PicklePlace, PythonConfig, PythonPool, guard};
 
 use crate::output;
 use crate::project::Project;
@@ -22,6 +22,7 @@ pub fn pool(project: &Project, processes: usize) -> PythonPool {
         project: project.folder.clone(),
         python_src: project.folder.join(&settings.python_src),
         requirements: project.folder.join(&settings.python_requirements),
+        pickles: PicklePlace::Temporary,
         workers: workers.div_ceil(processes),
         guard: guard::own_program(),
         warn,

@@ -10,6 +10,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 use hark_bytecode::Executable;
@@ -53,7 +54,15 @@ impl From<WireError> for ImportError {
 }
 
 /// Writes a session down, all that there is of it.
-pub(crate) fn write(id: &SessionId, session: &SessionRecord, program: &Program, everything: &Everything) -> Vec<u8> {
+///
+/// # Errors
+/// If the pickle of an object cannot be read.
+pub(crate) fn write(
+    id: &SessionId,
+    session: &SessionRecord,
+    program: &Program,
+    everything: &Everything,
+) -> io::Result<Vec<u8>> {
     let Everything { records, history, .. } = everything;
     let mut writer = Writer::new();
     writer.string(id.as_str());
@@ -64,12 +73,14 @@ pub(crate) fn write(id: &SessionId, session: &SessionRecord, program: &Program, 
     records.iter().for_each(|record| write_record(&mut written, record, program, &mut apart));
     let pickles = apart.into_found();
     writer.unsigned(pickles.len() as u64);
-    pickles.iter().for_each(|pickle| writer.bytes(pickle.bytes()));
+    for pickle in &pickles {
+        writer.bytes(&pickle.bytes()?);
+    }
     writer.unsigned(records.len() as u64);
     writer.raw(&written.into_bytes());
     writer.unsigned(history.len() as u64);
     history.iter().for_each(|entry| writer.string(&serde_json::to_string(entry).unwrap_or_default()));
-    writer.seal(MAGIC, VERSION)
+    Ok(writer.seal(MAGIC, VERSION))
 }
 
 /// A session that was read from a file.

@@ -2,7 +2,7 @@
 //!
 //! A debugging option, with which every program also tests that a thread is wholly data.
 
-use hark_machine::{Effect, Error, Host, Program, Thread};
+use hark_machine::{Apart, Effect, Error, Host, Program, Thread};
 
 use crate::limits::{TURN_FUEL, TURN_INSTRUCTIONS};
 use crate::sequence::Sequence;
@@ -107,8 +107,9 @@ fn run_written(thread: &mut Thread, program: &Program, host: &mut impl Host) -> 
 
 /// Writes a thread down, drops it and reads it back; answers how many bytes it took.
 pub(crate) fn rewrite(thread: &mut Thread, program: &Program) -> Result<u64, Box<Error>> {
-    let bytes = thread.snapshot(program);
-    *thread = Thread::restore(&bytes, program).map_err(|error| {
+    let mut in_files = Apart::nothing();
+    let bytes = thread.snapshot_without(program, &mut in_files);
+    *thread = Thread::restore_with(&bytes, program, &in_files).map_err(|error| {
         Box::new(Error::new("snapshot", format!("a suspended thread cannot be read back: {error}")))
     })?;
     Ok(bytes.len() as u64)

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use hark_foreign::{Call, PythonConfig, PythonPool};
+use hark_foreign::{Call, PicklePlace, PythonConfig, PythonPool};
 use hark_machine::Value;
 
 const CALLS: u32 = 10_000;
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         project: ".".into(),
         python_src: "src".into(),
         requirements: "requirements.txt".into(),
+        pickles: PicklePlace::Temporary,
         workers: 1,
         guard: hark_foreign::guard::own_program(),
         warn: |_| (),

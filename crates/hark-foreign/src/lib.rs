@@ -19,10 +19,11 @@ mod printed;
 mod protocol;
 mod queue;
 mod requirements;
+mod scratch;
 mod values;
 mod worker;
 
 pub use call::{Call, described};
 pub use interpreter::{Interpreter, Origin};
-pub use pool::{PythonConfig, PythonPool};
+pub use pool::{PicklePlace, PythonConfig, PythonPool};
 pub use requirements::package_of;

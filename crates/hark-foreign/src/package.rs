@@ -54,8 +54,21 @@ fn places() -> Vec<PathBuf> {
     let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
     // With `sudo`, the home may be another user's, who should not find files of root in it.
     let cache = cache.filter(|folder| owner_of_existing(folder) == Some(geteuid().as_raw()));
-    let temporary = env::temp_dir().join(format!("hark-{}", geteuid().as_raw()));
-    cache.map(|folder| folder.join("hark")).into_iter().chain([temporary]).collect()
+    cache.map(|folder| folder.join("hark")).into_iter().chain([temporary_place()]).collect()
+}
+
+fn temporary_place() -> PathBuf {
+    env::temp_dir().join(format!("hark-{}", geteuid().as_raw()))
+}
+
+/// A folder among the temporary files that only this user can change.
+///
+/// # Errors
+/// If there cannot be one.
+pub fn temporary_folder() -> io::Result<PathBuf> {
+    let place = temporary_place();
+    make_private(&place)?;
+    Ok(place)
 }
 
 /// Who owns the folder, or the nearest one above it that exists.
@@ -63,12 +76,18 @@ fn owner_of_existing(folder: &Path) -> Option<u32> {
     folder.ancestors().find_map(|each| each.metadata().ok()).map(|found| found.uid())
 }
 
-fn provide(place: &Path, name: &str) -> io::Result<PathBuf> {
+/// Makes a folder, unless it is there, and sees to it that others cannot change it.
+fn make_private(place: &Path) -> io::Result<()> {
     make_folder(place)?;
     let found = place.symlink_metadata()?;
     if !found.is_dir() || found.uid() != geteuid().as_raw() || found.mode() & WRITABLE_BY_OTHERS != 0 {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
+    Ok(())
+}
+
+fn provide(place: &Path, name: &str) -> io::Result<PathBuf> {
+    make_private(place)?;
     let folder = place.join(name);
     let package = folder.join("hark");
     let is_new = folder.symlink_metadata().is_err();

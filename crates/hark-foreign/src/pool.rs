@@ -19,8 +19,10 @@ use crate::limits::{
     FILES_OF_OTHERS, FILES_OF_WORKER, KILLED_WAIT, SHORTAGE_TIME_MAX, SHORTAGE_WAIT, START_TIMEOUT, START_TURN,
 };
 use crate::outcome::result_of;
+use crate::package;
 use crate::protocol::Outcome;
 use crate::queue::{Done, Job, Output, Queue};
+use crate::scratch::Scratch;
 use crate::worker::{self, Fault, Plan, StartError, Worker};
 
 /// Which Python is to run, and what it finds there.
@@ -35,6 +37,8 @@ pub struct PythonConfig {
     pub python_src: PathBuf,
     /// The file that lists the packages that the project needs.
     pub requirements: PathBuf,
+    /// Where the pickles of large objects are while this process has them.
+    pub pickles: PicklePlace,
     /// How many workers run at a time; one at least. Where a process may have few files open, there are fewer.
     pub workers: usize,
     /// The program that is started as the guard of each worker, and the guard's keeper: one that begins with
@@ -42,6 +46,15 @@ pub struct PythonConfig {
     pub guard: OsString,
     /// Takes what is to be told to the user and no call's error, once each.
     pub warn: fn(&str),
+}
+
+/// Where large pickles are while a process has them.
+#[derive(Debug, Clone)]
+pub enum PicklePlace {
+    /// Among the user's temporary files.
+    Temporary,
+    /// In this folder, which only the user can change.
+    Folder(PathBuf),
 }
 
 /// Runs calls in worker processes, which are started when they are needed and end with it.
@@ -55,6 +68,7 @@ struct Shared {
     python_src: PathBuf,
     requirements: PathBuf,
     guard: OsString,
+    pickles: PicklePlace,
     workers_max: usize,
     /// How many workers start at a time, unless they are slow at it.
     starting_max: usize,
@@ -81,6 +95,8 @@ struct State {
     waiting: usize,
     /// What was warned of: each worker that loads a module finds the same.
     warnings: HashSet<String>,
+    /// The folder for pickles, made with the first worker. There is none where that is impossible, and after the end.
+    scratch: Option<Arc<Scratch>>,
     is_closed: bool,
 }
 
@@ -104,6 +120,7 @@ impl PythonPool {
             python_src: absolute(&config.python_src),
             requirements: absolute(&config.requirements),
             guard: config.guard,
+            pickles: config.pickles,
             workers_max: config.workers.min(workers_possible()).max(1),
             starting_max: thread::available_parallelism().map_or(1, usize::from),
             start_time_max,
@@ -175,10 +192,12 @@ impl PythonPool {
         state.calls.values_mut().for_each(CallUnderWay::cancel);
         state.workers -= state.idle.len();
         let idle = mem::take(&mut state.idle);
+        let scratch = state.scratch.take();
         self.shared.changed.notify_all();
         drop(state);
         // All are told before the first is waited for.
         idle.iter().for_each(Worker::dismiss);
+        drop((idle, scratch));
     }
 }
 
@@ -376,12 +395,14 @@ impl Shared {
     }
 
     fn start(&self, number: u64, begun: Instant) -> Result<Worker, NoWorker> {
+        let scratch = self.scratch();
         let plan = Plan {
             guard: &self.guard,
             interpreter: &self.interpreter.path,
             origin: self.interpreter.origin,
             project: &self.project,
             python_src: &self.python_src,
+            scratch: scratch.as_ref(),
             time_max: self.start_time_max,
         };
         let started = worker::start(plan, |process| {
@@ -395,6 +416,18 @@ impl Shared {
             StartError::Unusable(problem) => NoWorker::Unusable(problem),
             StartError::Short(why) => NoWorker::Short(why),
         })
+    }
+
+    fn scratch(&self) -> Option<Arc<Scratch>> {
+        let mut state = self.lock();
+        if state.scratch.is_none() && !state.is_closed {
+            let parent = match &self.pickles {
+                PicklePlace::Temporary => package::temporary_folder(),
+                PicklePlace::Folder(folder) => Ok(folder.clone()),
+            };
+            state.scratch = parent.and_then(|parent| Scratch::new(&parent)).ok().map(Arc::new);
+        }
+        state.scratch.clone()
     }
 
     fn take_back(&self, worker: Worker, number: u64, is_lost: bool) {

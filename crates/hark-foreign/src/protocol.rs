@@ -67,11 +67,13 @@ pub struct Raised {
     pub missing_module: Option<String>,
 }
 
-/// The first message to a worker. The folder of the module `hark` is empty if the worker has that already.
-pub fn hello(project: &Path, python_src: &Path, package: &Path, origin: Origin) -> Vec<u8> {
+/// The first message to a worker. The folder of the module `hark` is empty if the worker has that already, what the
+/// paths of its files begin with if it is to write none.
+pub fn hello(project: &Path, python_src: &Path, package: &Path, origin: Origin, files: &Path) -> Vec<u8> {
     let mut bytes = begin(b'H');
     bytes.extend_from_slice(&VERSION.to_le_bytes());
-    for text in [project.as_os_str(), python_src.as_os_str(), package.as_os_str(), origin.to_string().as_ref()] {
+    let origin = origin.to_string();
+    for text in [project.as_os_str(), python_src.as_os_str(), package.as_os_str(), origin.as_ref(), files.as_os_str()] {
         put_text(text, &mut bytes);
     }
     finish(&mut bytes);
@@ -83,8 +85,21 @@ pub fn hello(project: &Path, python_src: &Path, package: &Path, origin: Origin) 
 pub struct Announced {
     type_name: String,
     text: Option<String>,
-    /// How long its pickle is, which follows the message.
+    /// How long its pickle is.
     pub length: usize,
+    /// Where that is.
+    pub place: Place,
+}
+
+/// Where a worker has left the pickle of an object.
+#[derive(Debug)]
+pub enum Place {
+    /// It follows the message.
+    Behind,
+    /// In the worker's file with this number.
+    File(usize),
+    /// It is the one of the call's object with this number.
+    Given(usize),
 }
 
 impl Announced {
@@ -94,8 +109,9 @@ impl Announced {
     }
 }
 
-/// Writes a call into `bytes`. The pickles of these objects have to follow it, in their order.
-pub fn call(call: &Call, bytes: &mut Vec<u8>) -> Result<Vec<Arc<ObjectBody>>, Refused> {
+/// Writes a call into `bytes`. Of these objects, the pickles that `provide` puts into no file have to follow it, in their
+/// order.
+pub fn call(call: &Call, bytes: &mut Vec<u8>, provide: impl Fn(&Pickle)) -> Result<Vec<Arc<ObjectBody>>, Refused> {
     bytes.clear();
     bytes.extend_from_slice(&[0; LENGTH_BYTES]);
     bytes.push(b'C');
@@ -113,13 +129,16 @@ pub fn call(call: &Call, bytes: &mut Vec<u8>) -> Result<Vec<Arc<ObjectBody>>, Re
     values::encode_arguments(&call.arguments, bytes, &mut objects)?;
     let begin_of_objects = bytes.len();
     for object in &objects {
-        bytes.extend_from_slice(&length(object.pickle().bytes().len()).to_le_bytes());
+        let pickle = object.pickle();
+        provide(pickle);
+        bytes.extend_from_slice(&length(pickle.length()).to_le_bytes());
         put_text(object.shown().as_ref(), bytes);
         put_text(object.type_name().as_ref(), bytes);
+        put_text(pickle.file().map_or("".as_ref(), |file| file.path().as_os_str()), bytes);
     }
     let length_of_objects = length(bytes.len() - begin_of_objects).to_le_bytes();
     bytes[place_of_objects..][..LENGTH_BYTES].copy_from_slice(&length_of_objects);
-    let pickles: usize = objects.iter().map(|object| object.pickle().bytes().len()).sum();
+    let pickles: usize = objects.iter().map(|object| object.pickle().length()).sum();
     if bytes.len() - LENGTH_BYTES + pickles > MESSAGE_BYTES_MAX {
         return Err(Refused::TooLarge);
     }
@@ -170,7 +189,14 @@ pub fn announced(message: &[u8]) -> Result<Vec<Announced>, DecodeError> {
 fn read_announced(reader: &mut Reader<'_>) -> Result<Announced, DecodeError> {
     let [_, has_text] = reader.array()?;
     let (type_name, text) = (reader.text()?.to_owned(), reader.text()?.to_owned());
-    Ok(Announced { type_name, text: (has_text == 1).then_some(text), length: reader.count()? })
+    let length = reader.count()?;
+    let place = match reader.array()? {
+        [0] => Place::Behind,
+        [1] => Place::File(reader.count()?),
+        [2] => Place::Given(reader.count()?),
+        [tag] => return Err(DecodeError(format!("an object's pickle has no place {tag}"))),
+    };
+    Ok(Announced { type_name, text: (has_text == 1).then_some(text), length, place })
 }
 
 /// Reads a worker's answer to a call, which has these objects.

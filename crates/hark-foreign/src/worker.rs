@@ -13,9 +13,10 @@ mod start;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::sync::Arc as StdArc;
+use std::sync::Arc as Shared;
 use std::time::Instant;
 
+use hark_machine::limits::FILE_BYTES_MIN;
 use hark_machine::{ObjectBody, Pickle};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionread;
@@ -25,7 +26,8 @@ use crate::call::Call;
 use crate::death::{self, End, Process};
 use crate::limits::{BUFFER_BYTES_KEPT, END_TIMEOUT, OUTPUT_INTERVAL, PIPE_CHUNK_BYTES, TRUSTED_TIME};
 use crate::printed::Printed;
-use crate::protocol::{self, Outcome, Reply};
+use crate::protocol::{self, Announced, Outcome, Place, Reply};
+use crate::scratch::WorkerFiles;
 use crate::values::{DecodeError, Refused};
 
 use connection::{Connection, Received};
@@ -38,6 +40,8 @@ pub struct Worker {
     /// The pipe that it prints to.
     pipe: File,
     request: Vec<u8>,
+    /// Where the pickles of large objects are, if there is a place for them.
+    files: Option<WorkerFiles>,
     /// What it has warned of since somebody asked.
     warnings: Vec<String>,
     /// When it last did.
@@ -99,7 +103,8 @@ impl Worker {
     /// # Errors
     /// If there is no answer.
     pub fn call(&mut self, call: &Call, output: &mut dyn FnMut(String)) -> Result<Outcome, Fault> {
-        let objects = match protocol::call(call, &mut self.request) {
+        let objects = match protocol::call(call, &mut self.request, |pickle| provide_file(pickle, self.files.as_ref()))
+        {
             Ok(objects) => objects,
             Err(refused) => {
                 self.request = Vec::new();
@@ -142,8 +147,10 @@ impl Worker {
         printed: &mut Printed,
         output: &mut dyn FnMut(String),
     ) -> Result<Reply, Broken> {
-        let pickles = given.iter().map(|object| object.pickle().bytes());
-        self.connection.send(&self.request, pickles).map_err(|_| Broken::Unsent)?;
+        let behind = given.iter().map(|object| object.pickle()).filter(|pickle| pickle.file().is_none());
+        self.connection
+            .send(&self.request, behind.filter_map(|pickle| pickle.bytes_in_memory()))
+            .map_err(|_| Broken::Unsent)?;
         if self.connection.receive()? == Received::NothingYet {
             self.await_reply(end, printed, output)?;
         }
@@ -160,12 +167,34 @@ impl Worker {
         self.connection.clear();
         let mut objects = Vec::with_capacity(announced.len());
         for announced in announced {
-            let bytes = self.connection.receive_behind(announced.length)?;
-            // What a function passes on as it was given it is kept once.
-            let same = given.iter().map(|object| object.pickle()).find(|pickle| pickle.bytes() == bytes);
-            objects.push(announced.with(same.cloned().unwrap_or_else(|| StdArc::new(Pickle::new(bytes)))));
+            let pickle = self.take_pickle(&announced, given)?;
+            objects.push(announced.with(pickle));
         }
         protocol::decode_reply(&message, &objects).map_err(Broken::Message)
+    }
+
+    /// The pickle of an object that a reply has. What a function passes on as it was given it is kept once.
+    fn take_pickle(&mut self, announced: &Announced, given: &[Arc<ObjectBody>]) -> Result<Shared<Pickle>, Broken> {
+        let confused = |problem: String| Broken::Message(DecodeError(problem));
+        match &announced.place {
+            Place::Behind => {
+                let bytes = self.connection.receive_behind(announced.length)?;
+                let is_same = |pickle: &&Shared<Pickle>| pickle.bytes_in_memory() == Some(&bytes);
+                let same = given.iter().map(|object| object.pickle()).find(is_same);
+                Ok(same.cloned().unwrap_or_else(|| Shared::new(Pickle::new(bytes))))
+            }
+            Place::Given(number) => {
+                let same = given.get(*number).map(|object| object.pickle().clone());
+                same.ok_or_else(|| confused("it names no object of the call".to_owned()))
+            }
+            Place::File(number) => {
+                let files = self.files.as_ref().ok_or_else(|| confused("it has no folder for pickles".to_owned()))?;
+                let taken = files.take(*number, announced.length);
+                let file =
+                    taken.map_err(|error| confused(format!("the file of an object cannot be taken: {error}")))?;
+                Ok(Shared::new(Pickle::in_file(file, announced.length)))
+            }
+        }
     }
 
     /// Waits for a reply that takes its time.
@@ -243,7 +272,20 @@ impl Worker {
         // If there is no more, there is none.
         let _ = self.read_pending(printed);
         let end = End::of(status);
+        if let Some(files) = &self.files {
+            files.remove_left();
+        }
         if death::was_told_to_end(status) { Fault::Killed(end) } else { Fault::Died(end) }
+    }
+}
+
+/// Puts the pickle of a large object into a file, if it is in none. If that fails, it goes over without.
+fn provide_file(pickle: &Pickle, files: Option<&WorkerFiles>) {
+    if pickle.file().is_none()
+        && let Some(bytes) = pickle.bytes_in_memory().filter(|bytes| bytes.len() >= FILE_BYTES_MIN)
+        && let Some(Ok(file)) = files.map(|files| files.write(bytes))
+    {
+        pickle.add_file(file);
     }
 }
 

@@ -37,7 +37,7 @@ pub use effect::{Awaited, Cancelled, Effect, ForeignCall, Host, TriesAgain, Unti
 pub use error::{Error, Retries, TraceFrame};
 pub use hash::{Entries, HashBody, Key};
 pub use list::{List, ListBody};
-pub use object::{Apart, NoPickles, ObjectBody, ObjectJson, Pickle, PickleHash, PickleSource};
+pub use object::{Apart, NoPickles, ObjectBody, ObjectJson, Pickle, PickleFile, PickleHash, PickleSource};
 pub use program::{Form, Program};
 pub use size::is_larger;
 pub use snapshot::{SnapshotError, read_values, write_values};

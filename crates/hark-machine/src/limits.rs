@@ -27,6 +27,9 @@ pub const HASH_LENGTH_MAX: usize = 1 << 25;
 /// The most bytes of a string, and of the text that a value is written as: what a record of a kept session holds.
 pub const STRING_BYTES_MAX: usize = 1 << 29;
 
+/// From this many bytes on, an object's pickle may be in a file instead of in memory. Below, a file costs more than it saves.
+pub const FILE_BYTES_MIN: usize = 1 << 20;
+
 /// How many printed bytes use one unit of fuel: a turn of 20,000 units prints little more than 1 MB.
 pub const PRINTED_BYTES_PER_FUEL: usize = 64;
 

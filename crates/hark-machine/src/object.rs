@@ -2,11 +2,17 @@
 //!
 //! A program can keep, compare and pass them on, and nothing else. So nothing here looks into a pickle.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::io::{self, Read};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use compact_str::CompactString;
 use sha2::{Digest, Sha256};
+
+/// How many bytes of a file are hashed at a time.
+const HASHED_AT_A_TIME: usize = 1 << 18;
 
 /// A pickle's SHA-256, by which storages keep it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,33 +24,138 @@ impl fmt::Debug for PickleHash {
     }
 }
 
-/// The bytes of an object. They may be many megabytes, and are shared by all that holds the object.
+/// A file that holds one pickle and nothing else, for as long as this lives.
+pub trait PickleFile: fmt::Debug + Send + Sync {
+    /// Where it is, for other processes.
+    fn path(&self) -> &Path;
+
+    /// Opens it for reading.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    fn open(&self) -> io::Result<Box<dyn Read>>;
+}
+
+/// The bytes of an object, which are shared by all that holds the object. Those of a large one may be in a file instead of in
+/// memory, so that a program passes them on without reading them.
 pub struct Pickle {
-    bytes: Vec<u8>,
+    length: usize,
+    body: Body,
     /// Computed when it is first asked for: in memory nobody does.
     hash: OnceLock<PickleHash>,
+}
+
+enum Body {
+    /// The file is another copy, made for a worker.
+    Bytes(Vec<u8>, OnceLock<Box<dyn PickleFile>>),
+    File(Box<dyn PickleFile>),
 }
 
 impl Pickle {
     /// These bytes.
     pub fn new(bytes: Vec<u8>) -> Pickle {
-        Pickle { bytes, hash: OnceLock::new() }
+        Pickle { length: bytes.len(), body: Body::Bytes(bytes, OnceLock::new()), hash: OnceLock::new() }
+    }
+
+    /// What this file holds. It has [`FILE_BYTES_MIN`](crate::limits::FILE_BYTES_MIN) bytes at least.
+    pub fn in_file(file: Box<dyn PickleFile>, length: usize) -> Pickle {
+        Pickle { length, body: Body::File(file), hash: OnceLock::new() }
+    }
+
+    /// How many bytes there are.
+    pub fn length(&self) -> usize {
+        self.length
     }
 
     /// The bytes.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    ///
+    /// # Errors
+    /// If they cannot be read from their file.
+    pub fn bytes(&self) -> io::Result<Cow<'_, [u8]>> {
+        match &self.body {
+            Body::Bytes(bytes, _) => Ok(Cow::Borrowed(bytes)),
+            Body::File(file) => {
+                let mut bytes = Vec::with_capacity(self.length);
+                file.open()?.read_to_end(&mut bytes)?;
+                Ok(Cow::Owned(bytes))
+            }
+        }
+    }
+
+    /// The bytes, if they are in memory.
+    pub fn bytes_in_memory(&self) -> Option<&[u8]> {
+        match &self.body {
+            Body::Bytes(bytes, _) => Some(bytes),
+            Body::File(_) => None,
+        }
+    }
+
+    /// The file that holds them, if there is one.
+    pub fn file(&self) -> Option<&dyn PickleFile> {
+        match &self.body {
+            Body::Bytes(_, file) => file.get().map(|file| &**file),
+            Body::File(file) => Some(&**file),
+        }
+    }
+
+    /// Keeps a file that holds the same bytes, unless there is one already.
+    pub fn add_file(&self, file: Box<dyn PickleFile>) {
+        if let Body::Bytes(_, place) = &self.body {
+            let _ = place.set(file);
+        }
+    }
+
+    /// Their hash. It is one that no pickle has if they cannot be read.
+    pub fn hash(&self) -> PickleHash {
+        self.try_hash().unwrap_or(PickleHash([0; 32]))
     }
 
     /// Their hash.
-    pub fn hash(&self) -> PickleHash {
-        *self.hash.get_or_init(|| PickleHash(Sha256::digest(&self.bytes).into()))
+    ///
+    /// # Errors
+    /// If they cannot be read from their file.
+    pub fn try_hash(&self) -> io::Result<PickleHash> {
+        if let Some(hash) = self.hash.get() {
+            return Ok(*hash);
+        }
+        let hash = match &self.body {
+            Body::Bytes(bytes, _) => Sha256::digest(bytes),
+            Body::File(file) => hash_of(&mut *file.open()?)?,
+        };
+        Ok(*self.hash.get_or_init(|| PickleHash(hash.into())))
+    }
+}
+
+fn hash_of(file: &mut dyn Read) -> io::Result<sha2::digest::Output<Sha256>> {
+    let mut hash = Sha256::new();
+    let mut part = vec![0; HASHED_AT_A_TIME];
+    loop {
+        match file.read(&mut part) {
+            Ok(0) => return Ok(hash.finalize()),
+            Ok(count) => hash.update(&part[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+impl PartialEq for Pickle {
+    /// The same bytes. What cannot be read is equal to itself only.
+    fn eq(&self, other: &Pickle) -> bool {
+        if std::ptr::eq(self, other) {
+            return true;
+        }
+        match (self.bytes_in_memory(), other.bytes_in_memory()) {
+            (Some(bytes), Some(others)) => bytes == others,
+            _ if self.length != other.length => false,
+            _ => matches!((self.try_hash(), other.try_hash()), (Ok(hash), Ok(others)) if hash == others),
+        }
     }
 }
 
 impl fmt::Debug for Pickle {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Pickle of {} bytes", self.bytes.len())
+        write!(formatter, "Pickle of {} bytes", self.length)
     }
 }
 
@@ -85,13 +196,13 @@ impl ObjectBody {
     pub fn shown(&self) -> String {
         match &self.text {
             Some(text) => format!("<{} {text}>", self.type_name),
-            None => format!("<{} {}>", self.type_name, size_text(self.pickle.bytes.len())),
+            None => format!("<{} {}>", self.type_name, size_text(self.pickle.length)),
         }
     }
 
     /// Its JSON form.
     pub fn json(&self) -> ObjectJson<'_> {
-        ObjectJson { type_name: &self.type_name, text: self.text(), bytes: self.pickle.bytes.len() }
+        ObjectJson { type_name: &self.type_name, text: self.text(), bytes: self.pickle.length }
     }
 }
 
@@ -109,8 +220,7 @@ pub struct ObjectJson<'a> {
 impl PartialEq for ObjectBody {
     /// The same type and the same bytes.
     fn eq(&self, other: &ObjectBody) -> bool {
-        self.type_name == other.type_name
-            && (Arc::ptr_eq(&self.pickle, &other.pickle) || self.pickle.bytes == other.pickle.bytes)
+        self.type_name == other.type_name && self.pickle == other.pickle
     }
 }
 
@@ -161,7 +271,7 @@ impl Apart {
         Apart { bytes_min, found: Vec::new() }
     }
 
-    /// All pickles are part of the document.
+    /// All pickles are part of the document, but for those in files: these are always only named.
     pub fn nothing() -> Apart {
         Apart::from_bytes(usize::MAX)
     }
@@ -173,13 +283,19 @@ impl Apart {
         self.found
     }
 
-    /// Whether this one is to be named only; it is among those that were found then.
-    pub(crate) fn takes(&mut self, pickle: &Arc<Pickle>) -> bool {
-        let is_apart = pickle.bytes.len() >= self.bytes_min;
-        if is_apart {
+    /// The bytes that are to be part of the document; if there are none, the pickle is only named, and among those found.
+    pub(crate) fn bytes_to_write<'a>(&mut self, pickle: &'a Arc<Pickle>) -> Option<&'a [u8]> {
+        let bytes = pickle.bytes_in_memory().filter(|bytes| bytes.len() < self.bytes_min);
+        if bytes.is_none() {
             self.found.push(pickle.clone());
         }
-        is_apart
+        bytes
+    }
+}
+
+impl PickleSource for Apart {
+    fn find(&self, hash: &PickleHash) -> Option<Arc<Pickle>> {
+        self.found.iter().find(|pickle| pickle.hash() == *hash).cloned()
     }
 }
 

@@ -9,6 +9,7 @@ use crate::export;
 use crate::id::Stamp;
 use crate::record::{SessionRecord, SessionState};
 use crate::step;
+use crate::storage::StorageError;
 
 /// Why a session was not exported.
 #[derive(Debug)]
@@ -138,6 +139,7 @@ impl Outside<'_> {
     /// The session as a file, as it was before it was moved.
     fn read_all(&self) -> Result<Vec<u8>, OutsideError> {
         let everything = self.records.all()?;
-        Ok(export::write(&self.id, &everything.session.as_before_move(), &self.program, &everything))
+        let written = export::write(&self.id, &everything.session.as_before_move(), &self.program, &everything);
+        Ok(written.map_err(|error| StorageError::Permanent(format!("an object's bytes cannot be read: {error}")))?)
     }
 }

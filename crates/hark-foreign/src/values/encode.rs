@@ -115,7 +115,7 @@ fn is_too_large(value: &Value) -> bool {
         Value::Integer(_) | Value::Float(_) => 8,
         Value::String(text) => text.as_str().len() as u64,
         Value::BigInteger(big) => big.bits() / 8,
-        Value::Object(object) => object.pickle().bytes().len() as u64,
+        Value::Object(object) => object.pickle().length() as u64,
         _ => 1,
     };
     is_larger(value, MESSAGE_BYTES_MAX as u64, 5, bytes)

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,13 +22,15 @@ use crate::death::{self, Process};
 use crate::interpreter::{self, Origin};
 use crate::limits::{END_TIMEOUT, KILLED_WAIT, SILENT_TIME_MAX};
 use crate::protocol::{self, Greeting};
+use crate::scratch::{Scratch, WorkerFiles};
 use crate::values::DecodeError;
 use crate::{guard, package};
 
 /// The modules of a worker, each after those that it imports.
-const MODULES: [(&str, &str); 11] = [
+const MODULES: [(&str, &str); 12] = [
     ("_hark_modules", include_str!("../../../../python/_hark_modules.py")),
     ("_hark_values", include_str!("../../../../python/_hark_values.py")),
+    ("_hark_pickles", include_str!("../../../../python/_hark_pickles.py")),
     ("_hark_objects", include_str!("../../../../python/_hark_objects.py")),
     ("_hark_refusals", include_str!("../../../../python/_hark_refusals.py")),
     ("_hark_errors", include_str!("../../../../python/_hark_errors.py")),
@@ -52,6 +55,8 @@ pub struct Plan<'a> {
     pub project: &'a Path,
     /// Another one.
     pub python_src: &'a Path,
+    /// The folder for large pickles, if there is one.
+    pub scratch: Option<&'a Arc<Scratch>>,
     /// How long it may take to answer.
     pub time_max: Duration,
 }
@@ -134,6 +139,7 @@ fn spawn(plan: Plan<'_>) -> io::Result<Worker> {
         process: Process::new(child),
         pipe: File::from(OwnedFd::from(pipe)),
         request: Vec::new(),
+        files: plan.scratch.map(Scratch::for_worker),
         warnings: Vec::new(),
         answered: Instant::now(),
     })
@@ -161,7 +167,9 @@ fn greet(worker: &mut Worker, plan: Plan<'_>) -> Result<Greeting, NoGreeting> {
     worker.connection.set_patience(SILENT_TIME_MAX)?;
     let package = package::folder(&MODULES);
     let sources = sources(package.as_deref());
-    let hello = protocol::hello(plan.project, plan.python_src, &package.unwrap_or_default(), plan.origin);
+    let files = worker.files.as_ref().map(WorkerFiles::path_start).unwrap_or_default();
+    let package = package.unwrap_or_default();
+    let hello = protocol::hello(plan.project, plan.python_src, &package, plan.origin, &files);
     // If it has ended already, it may have said why.
     let _ = worker.connection.send(&sources, [&*hello].into_iter());
     while worker.connection.receive()? == Received::NothingYet {

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hark_engine::CallError;
-use hark_foreign::{Call, PythonConfig, PythonPool};
+use hark_foreign::{Call, PicklePlace, PythonConfig, PythonPool};
 use hark_machine::{Error, HashBody, Key, Value};
 use triomphe::Arc;
 
@@ -23,7 +23,8 @@ pub fn config(workers: usize) -> PythonConfig {
     let requirements = project.join("requirements.txt");
     let guard = env!("CARGO_BIN_EXE_hark-python-guard").into();
     let python_src = tests.join("src");
-    PythonConfig { interpreter: None, project, python_src, requirements, workers, guard, warn: |_| () }
+    let pickles = PicklePlace::Temporary;
+    PythonConfig { interpreter: None, project, python_src, requirements, pickles, workers, guard, warn: |_| () }
 }
 
 pub fn call(target: &str, arguments: Vec<Value>) -> Call {

@@ -1,11 +1,12 @@
 //! Values of Python that Hark has no kind of its own for.
 
+use std::fs;
 use std::sync::Arc;
 
-use hark_foreign::PythonPool;
+use hark_foreign::{PicklePlace, PythonConfig, PythonPool};
 use hark_machine::{ObjectBody, Value};
 
-use super::fixture::{config, error, printed_in, shown, text, value};
+use super::fixture::{config, error, folder, printed_in, shown, text, value};
 
 fn object(value: &Value) -> &ObjectBody {
     match value {
@@ -99,4 +100,66 @@ fn each_call_gets_an_object_as_it_was() {
         let lengths = call("unlike.change", vec![Value::list(vec![first.clone(), second.clone(), first.clone()])]);
         assert_eq!(text(&lengths), "[3, 3, 4]");
     }
+}
+
+const LARGE: i64 = 3_000_000;
+
+/// The memory of a large array is mapped from a file. Whoever writes to it has pages of its own.
+#[test]
+fn a_large_array_is_changed_for_its_call_alone() {
+    let pool = PythonPool::new(config(2));
+    let call = |target: &str, arguments| printed_in(&pool, target, arguments).0.unwrap();
+    let at = Value::Integer(LARGE - 1);
+    let table = call("unlike.table", vec![Value::Integer(LARGE)]);
+    assert!(object(&table).pickle().bytes_in_memory().is_none());
+    let written = call("unlike.write", vec![table.clone(), at.clone(), Value::Integer(8)]);
+    assert!(written != table);
+    let same = call("unlike.write", vec![table.clone(), at.clone(), Value::Integer(7)]);
+    assert!(same == table);
+    assert!(Arc::ptr_eq(object(&same).pickle(), object(&table).pickle()));
+    let back = call("unlike.write", vec![written.clone(), at.clone(), Value::Integer(7)]);
+    assert!(back == table);
+    assert_eq!(text(&call("unlike.read", vec![table.clone(), at.clone()])), "[3000000, 7]");
+    assert_eq!(text(&call("unlike.read", vec![written.clone(), at])), "[3000000, 8]");
+    assert_eq!(text(&call("unlike.write_to_both", vec![table.clone(), table.clone()])), "[[3000000, 1], [3000000, 7]]");
+    let parts = call("unlike.twice", vec![table.clone()]);
+    let parts: Vec<Value> = parts.as_list().unwrap().iter().cloned().collect();
+    assert!(parts[0] == table && parts[1] == table && parts[2] != table);
+    assert_eq!(text(&call("unlike.read", vec![parts[2].clone(), Value::Integer(0)])), "[2999999, 7]");
+}
+
+/// What a worker has written is there as long as somebody has it, also when the worker and the pool are gone.
+#[test]
+fn files_of_pickles_go_with_the_last_value() {
+    let folder = folder("pickles");
+    let pool = PythonPool::new(PythonConfig { pickles: PicklePlace::Folder(folder.clone()), ..config(1) });
+    let count = || -> usize {
+        let folders = fs::read_dir(&folder).unwrap();
+        folders.map(|scratch| fs::read_dir(scratch.unwrap().path()).unwrap().count()).sum()
+    };
+    let table = printed_in(&pool, "unlike.table", vec![Value::Integer(LARGE)]).0.unwrap();
+    assert_eq!(count(), 1);
+    drop(printed_in(&pool, "unlike.table", vec![Value::Integer(LARGE)]));
+    assert_eq!(count(), 1);
+    drop(pool);
+    let other = PythonPool::new(config(1));
+    let read = printed_in(&other, "unlike.read", vec![table.clone(), Value::Integer(0)]).0.unwrap();
+    assert_eq!(text(&read), "[3000000, 7]");
+    assert!(object(&table).pickle().bytes().unwrap().len() > 3_000_000);
+    drop(table);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    fs::remove_dir(folder).unwrap();
+}
+
+/// Where no file can be written, objects go over all the same.
+#[test]
+fn without_a_folder_large_objects_go_over_the_socket() {
+    let nowhere = PicklePlace::Folder("/nowhere".into());
+    let pool = PythonPool::new(PythonConfig { pickles: nowhere, ..config(1) });
+    let call = |target: &str, arguments| printed_in(&pool, target, arguments).0.unwrap();
+    let table = call("unlike.table", vec![Value::Integer(LARGE)]);
+    assert!(object(&table).pickle().bytes_in_memory().is_some());
+    let written = call("unlike.write", vec![table.clone(), Value::Integer(0), Value::Integer(8)]);
+    assert!(written != table);
+    assert!(written == value("unlike.write", vec![table, Value::Integer(0), Value::Integer(8)]));
 }

@@ -12,6 +12,7 @@ use super::argument::{self, text, wrong_type};
 use super::hash;
 use crate::compare;
 use crate::hash::{HashBody, Key};
+use crate::limits::FILE_BYTES_MIN;
 use crate::list::List;
 use crate::size::Children;
 use crate::value::Value;
@@ -186,8 +187,10 @@ fn write_outside(value: &Value, state: &mut impl Hasher) {
         Value::Future(number) => state.write_u64(*number),
         Value::Promise(id) => state.write(id.as_bytes()),
         Value::Object(object) => {
-            let bytes = object.pickle().bytes();
-            state.write_usize(bytes.len());
+            let pickle = object.pickle();
+            state.write_usize(pickle.length());
+            // A large one may be in memory here and in a file there.
+            let bytes = pickle.bytes_in_memory().filter(|bytes| bytes.len() < FILE_BYTES_MIN).unwrap_or_default();
             state.write(&bytes[..bytes.len().min(HASHED_BYTES_MAX)]);
         }
         other => state.write(other.type_name().as_bytes()),

@@ -217,13 +217,16 @@ impl<'w> ValueWriter<'w> {
         objects.byte(object.text().is_some().into());
         object.text().into_iter().for_each(|text| objects.string(text));
         let pickle = object.pickle();
-        if self.apart.takes(pickle) {
-            objects.byte(1);
-            objects.unsigned(pickle.bytes().len() as u64);
-            objects.raw(&pickle.hash().0);
-        } else {
-            objects.byte(0);
-            objects.bytes(pickle.bytes());
+        match self.apart.bytes_to_write(pickle) {
+            Some(bytes) => {
+                objects.byte(0);
+                objects.bytes(bytes);
+            }
+            None => {
+                objects.byte(1);
+                objects.unsigned(pickle.length() as u64);
+                objects.raw(&pickle.hash().0);
+            }
         }
     }
 
@@ -376,7 +379,7 @@ impl<'s> ValueReader<'s> {
             1 => {
                 let length = reader.unsigned()?;
                 let hash = PickleHash(reader.array()?);
-                let found = self.pickles.find(&hash).filter(|found| found.bytes().len() as u64 == length);
+                let found = self.pickles.find(&hash).filter(|found| found.length() as u64 == length);
                 found.ok_or_else(|| reader.invalid("an object whose bytes are missing"))
             }
             _ => Err(reader.invalid("an object's bytes")),

@@ -76,7 +76,7 @@ enum Row {
     Future { name: FutureId, content: Content },
     Wait { future: FutureId, waiter: Waiter },
     Todo(FutureId),
-    Unawaited { thread: ThreadId, content: Vec<u8> },
+    Unawaited { thread: ThreadId, content: Content },
     Broken { thread: ThreadId, summary: String, content: Content },
 }
 
@@ -128,7 +128,7 @@ impl Change {
     pub fn thread_sizes(&self) -> Vec<ThreadSize> {
         let sizes = self.put.iter().filter_map(|row| match row {
             Row::Thread { content, .. } => {
-                let pickles = content.pickles().iter().map(|pickle| pickle.bytes().len()).sum();
+                let pickles = content.pickles().iter().map(|pickle| pickle.length()).sum();
                 Some(ThreadSize { bytes: content.length(), pickles })
             }
             _ => None,
@@ -139,9 +139,10 @@ impl Change {
     /// The pickles that its rows name.
     pub fn pickles(&self) -> impl Iterator<Item = &Arc<Pickle>> {
         self.put.iter().flat_map(|row| match row {
-            Row::Thread { content, .. } | Row::Future { content, .. } | Row::Broken { content, .. } => {
-                content.pickles()
-            }
+            Row::Thread { content, .. }
+            | Row::Future { content, .. }
+            | Row::Unawaited { content, .. }
+            | Row::Broken { content, .. } => content.pickles(),
             _ => &[],
         })
     }
@@ -333,10 +334,16 @@ impl Change {
                 prepare("REPLACE INTO todo VALUES (?1, ?2, ?3)")?.execute(params![session, Name(future), stamp])?
             }
             Row::Unawaited { thread, content } => {
+                content.replace(connection, session, kept(connection, session, &Key::Unawaited(*thread))?)?;
                 let thread = thread_number(*thread);
-                let checksum = seal::of_unawaited(session, thread, content);
-                prepare("REPLACE INTO unawaited VALUES (?1, ?2, ?3, ?4, ?5)")?
-                    .execute(params![session, thread, stamp, checksum, content])?
+                let checksum = seal::of_unawaited(session, thread, content.row());
+                prepare("REPLACE INTO unawaited VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+                    session,
+                    thread,
+                    stamp,
+                    checksum,
+                    content.row()
+                ])?
             }
             Row::Broken { thread, summary, content } => {
                 content.replace(connection, session, kept(connection, session, &Key::Broken(*thread))?)?;
@@ -394,7 +401,7 @@ fn row_of(record: &Record, program: &Program) -> Row {
         Record::Wait { future, waiter } => Row::Wait { future: future.clone(), waiter: *waiter },
         Record::Todo(future) => Row::Todo(future.clone()),
         Record::Unawaited(thread, failure) => {
-            Row::Unawaited { thread: *thread, content: codec::failure_content(failure, &mut Apart::nothing()) }
+            Row::Unawaited { thread: *thread, content: content_of(|apart| codec::failure_content(failure, apart)) }
         }
         Record::Broken(thread, live) => Row::Broken {
             thread: *thread,
@@ -440,7 +447,7 @@ pub(super) fn stamp_of(connection: &Connection, session: i64, key: &Key) -> rusq
 /// The content of a row that may be in pieces, if it exists.
 fn kept(connection: &Connection, session: i64, key: &Key) -> rusqlite::Result<Option<Vec<u8>>> {
     match key {
-        Key::Live(_) | Key::Future(_) | Key::Broken(_) => {
+        Key::Live(_) | Key::Future(_) | Key::Unawaited(_) | Key::Broken(_) => {
             first_of(&mut bound(connection, at!("SELECT content FROM ", key), session, key)?)
         }
         _ => Ok(None),

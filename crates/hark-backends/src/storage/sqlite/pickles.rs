@@ -77,7 +77,8 @@ pub(super) fn count_in(connection: &Connection, session: i64, pickle: &Pickle) -
     }
     connection.prepare_cached("INSERT INTO pickle VALUES (?1, ?2, 1)")?.execute(params![session, hash])?;
     let mut insert = connection.prepare_cached("INSERT INTO pickle_part VALUES (?1, ?2, ?3, ?4)")?;
-    for (part, bytes) in pickle.bytes().chunks(PART_BYTES).enumerate() {
+    let bytes = pickle.bytes().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    for (part, bytes) in bytes.chunks(PART_BYTES).enumerate() {
         insert.execute(params![session, hash, part as i64, bytes])?;
     }
     Ok(())

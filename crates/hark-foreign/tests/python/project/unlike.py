@@ -8,6 +8,7 @@ import enum
 import fractions
 import numbers
 import pathlib
+import pickle
 import types
 import uuid
 
@@ -146,3 +147,37 @@ def same(x):
 
 def length(x):
     return len(x)
+
+
+class Table:
+    """What an array of numpy is to `pickle`: its memory is given as it is, without a copy."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def __reduce_ex__(self, protocol):
+        return Table, (pickle.PickleBuffer(self.data),)
+
+
+def table(size):
+    return Table(bytearray(b"\x07" * size))
+
+
+def write(found, at, value):
+    """Changes what it is given, and returns it."""
+    memoryview(found.data)[at] = value
+    return found
+
+
+def read(found, at):
+    return [len(found.data), memoryview(found.data)[at]]
+
+
+def twice(found):
+    """It in two places, and a part of it."""
+    return [found, found, Table(memoryview(found.data)[:-1])]
+
+
+def write_to_both(one, other):
+    write(one, 0, 1)
+    return [read(one, 0), read(other, 0)]

@@ -4,7 +4,6 @@ use hark_bytecode::wire::WireError;
 use hark_engine::limits::THREADS_MAX;
 use hark_engine::storage::Range;
 use hark_engine::{Everything, FutureId, Key, Live, LogEntry, Record, Stamp, ThreadId, Versioned, codec};
-use hark_machine::NoPickles;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::SqliteSession;
@@ -57,9 +56,11 @@ impl SqliteSession {
             Key::Unawaited(thread) => {
                 let sql = at!("SELECT stamp, checksum, content FROM ", key);
                 let number = thread_number(*thread);
-                let Some((stamp, checksum, parts)) = stamp_and(sql, &number, 1)? else { return Ok(None) };
+                let Some((stamp, checksum, mut parts)) = stamp_and(sql, &number, 1)? else { return Ok(None) };
                 check(checksum, seal::of_unawaited(session, number, &parts[0]))?;
-                (stamp, Record::Unawaited(*thread, Box::new(codec::failure(&parts[0], program, &NoPickles)?)))
+                let content = whole(connection, session, parts.swap_remove(0))?;
+                let failure = codec::failure(&content, program, &self.pickles(connection, session))?;
+                (stamp, Record::Unawaited(*thread, Box::new(failure)))
             }
             Key::Broken(thread) => {
                 let sql = at!("SELECT stamp, checksum, summary, content FROM ", key);
@@ -206,8 +207,10 @@ impl SqliteSession {
                 let mut rows = statement.query(params![session, limit])?;
                 while let Some(row) = rows.next()? {
                     let (thread, content) = (thread_from(row, 0)?, row.get_ref(1)?.as_blob().unwrap_or_default());
-                    let failure = check(row.get(2)?, seal::of_unawaited(session, row.get(0)?, content))
-                        .and_then(|()| codec::failure(content, &self.program, &NoPickles))
+                    check(row.get(2)?, seal::of_unawaited(session, row.get(0)?, content))
+                        .map_err(|error| Fault::At(Key::Unawaited(thread), error))?;
+                    let content = whole(connection, session, content.to_vec())?;
+                    let failure = codec::failure(&content, &self.program, &self.pickles(connection, session))
                         .map_err(|error| Fault::At(Key::Unawaited(thread), error))?;
                     found.push(Record::Unawaited(thread, Box::new(failure)));
                 }
