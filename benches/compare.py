@@ -69,6 +69,7 @@ ROWS = [
     Row("closures", "5,000,000 closures made and called", "x Lua", 1.2, 1.0),
     Row("try", "10,000,000 calls in a try without an error", "x calls.hk", 1.02, 1.0),
     Row("raise", "1,000,000 errors raised and caught", "x CPython", 1.5, 1.0),
+    Row("any", "any of 5,000 threads, until none is left", "s", 3.0, 1.0, cores=2),
     Row("threads", "1,000,000 threads, 1,000 at a time", "s", 3.0, 1.0, wall=True, cores=2),
     Row("hello", "hello, wall time", "ms", 2.0, 1.5, wall=True),
     Row("hello", "hello, memory", "MB", 6.0, 5.0, memory=True),

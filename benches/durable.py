@@ -4,7 +4,7 @@
     durable.py [--hark PATH] [--waiting PATH] [--profile NAME] [--only ROW ...] [--runs N] [--quick] [--json]
 
 Hark is built if need be. Each row has a folder of its own, with a new file, on the disk of the folder `target`. A figure
-is the median of 3 runs; those of `naps`, `waiters`, `output`, `waiting`, `resolve`, `state` and `age` are of one. Python is the interpreter that runs
+is the median of 3 runs; those of `naps`, `any_left`, `waiters`, `output`, `waiting`, `resolve`, `state` and `age` are of one. Python is the interpreter that runs
 this; `workers` is at its default, but for `crash`, which has 32. CPU time is that of the whole command, Python's workers and
 their start included. `--quick` takes small sizes, to see that everything works; nothing is asked of its figures.
 """
@@ -45,12 +45,13 @@ class Size:
     awaits: int = 1000
     steps: int = 100_000
     naps: int = 40_000
+    any: int = 5_000
     waiters: int = 100_000
     printed_lines: int = 400_000  # of 1,000 bytes
 
 
 QUICK = Size(sessions=50, at_once=200, threads=100, crashed=16, waiting=500, resolved=20, state_bytes=100_000,
-             awaits=50, steps=2500, naps=400,
+             awaits=50, steps=2500, naps=400, any=100,
              waiters=400, printed_lines=2_000)
 
 
@@ -249,6 +250,15 @@ def naps(bench, kind="threads"):
     half, whole = (seconds(count) for count in (bench.size.naps // 2, bench.size.naps))
     note = f"half as many: {half:.2f} s"
     yield Figure(f"CPU for {bench.size.naps:,} threads that sleep for 1 ms", "s", whole, 3.0, note=note)
+
+
+def any_left(bench, kind="threads"):
+    """5,000 threads, any of those that are left awaited again and again"""
+    def seconds(count):
+        return bench.bench(bench.project(), "any.hk", str(count), sessions=1, kind=kind)["all_cpu_seconds"]
+    half, whole = (seconds(count) for count in (bench.size.any // 2, bench.size.any))
+    note = f"half as many: {half:.2f} s"
+    yield Figure(f"CPU for any of {bench.size.any:,} threads, until none is left", "s", whole, 3.0, note=note)
 
 
 def waiters(bench):
@@ -455,7 +465,7 @@ def crowd(bench):
             yield Figure(f"{title}, p50, among {count:,} {state} ones against alone", "x", among / alone, 1.25, 1.1, note=note)
 
 
-ROWS = [noop, noop_32, steps, steps_32, threads, naps, waiters, output, resolve, crash, waiting, resume, cpu, state, age, crowd]
+ROWS = [noop, noop_32, steps, steps_32, threads, naps, any_left, waiters, output, resolve, crash, waiting, resume, cpu, state, age, crowd]
 IN_PROCESSES = [noop, noop_32, steps, steps_32, threads, naps]
 
 

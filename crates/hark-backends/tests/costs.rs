@@ -202,6 +202,22 @@ fn a_thread_that_is_due_gets_few_hints() {
     assert!(served.hints() <= 2 * THREADS + 100, "{} hints for {THREADS} threads", served.hints());
 }
 
+/// Each answer had the thread leave the waiters of all that were left, and each wait enter it again.
+#[test]
+fn any_of_many_futures_again_and_again_costs_no_square() {
+    const THREADS: u64 = 3_000;
+    let program = program(&format!(
+        "fn each(n) {{ sleep(0.0001 * n); n }}
+        fn drain(l, sum) {{ if nullp(l) {{ sum }} else {{ [i, x] = any(l); drain(slice(l, 0, i) + slice(l, i + 1), sum + x) }} }}
+        fn main() {{ drain(map(range({THREADS}), lambda (n) {{ async each(n) }}), 0) }}"
+    ));
+    let folder = Folder::new();
+    let served = Served::new(&folder);
+    assert_eq!(served.run(&program), (THREADS * (THREADS - 1) / 2).to_string());
+    let commits = served.storage.work().commits;
+    assert!(commits <= 4 * THREADS, "{commits} commits for {THREADS} threads");
+}
+
 /// A waiter beyond the sixteenth was loaded and written again at each restart.
 #[test]
 fn a_restart_writes_no_waiter_again() {

@@ -13,8 +13,11 @@ pub const RESUMED_FUEL: u32 = 1_000;
 /// See [`RESUMED_FUEL`].
 pub const AWAITS_PER_TURN_MAX: u32 = 1_000;
 
-/// A wait for so many Futures counts as one more.
+/// A wait for which so many Futures are read counts as one more.
 pub const FUTURES_PER_AWAIT: u32 = 16;
+
+/// The same for Futures that the step has seen already.
+pub const FUTURES_KNOWN_PER_AWAIT: u32 = 256;
 
 /// How many instructions a turn has where a thread is suspended between instructions.
 pub const TURN_INSTRUCTIONS: u64 = 2_000;

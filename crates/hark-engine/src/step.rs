@@ -31,6 +31,7 @@ use crate::record::{
     earliest,
 };
 use crate::surroundings::Timestamp;
+use crate::turn::Held;
 pub(crate) use waiters::starts;
 pub use waiters::{Touch, Wanted, wake_batch};
 
@@ -57,6 +58,8 @@ pub struct Loaded {
     pub cascade: Option<Started>,
     /// Its wait ends with this, whatever it waits for.
     pub interruption: Option<Interruption>,
+    /// Futures of a wait that has its answer by now.
+    pub(crate) held: Option<Box<Held>>,
     /// Futures of which this step changes who waits for them.
     pub touches: BTreeMap<FutureId, Touch>,
     /// Failed Futures, awaited by nobody before, that it awaited in this step.

@@ -24,6 +24,7 @@ use crate::step::{self, Ending, Loaded, Plan};
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 use batch::Batch;
+pub(crate) use waits::Held;
 
 /// One worker of a session, with the memory that it uses again from turn to turn.
 pub(crate) struct Worker<'a> {
@@ -272,6 +273,7 @@ impl<'a> Worker<'a> {
             {
                 first.is_alone = self.session.has_one_thread(loaded.live.is_none())?;
             }
+            self.leave_rest(&mut loaded, &ending)?;
             let gathered = self.commit.gathered();
             step::step(&loaded, &ending, live, self.session.now(), &mut self.commit, &mut self.plan);
             let decided = Decided { loaded, ending, gathered };

@@ -39,10 +39,20 @@ pub(crate) fn all(value: &Value, timeout: Option<f64>) -> Option<Wait> {
 /// there at once.
 pub(crate) fn any(items: &Value) -> Option<Wait> {
     let list = items.as_list()?;
-    let mut seen = Set::default();
-    let futures: Vec<_> = list.iter().filter_map(awaited).filter(|future| seen.insert(future.clone())).collect();
+    let futures = each_once(list.iter().filter_map(awaited).collect());
     let at_once = list.iter().any(|item| awaited(item).is_none());
     (!futures.is_empty()).then_some(Wait { futures, until: Until::Any, at_once, timeout: None })
+}
+
+/// Without those that are there before. Threads in the order of their numbers, as a program mostly starts and keeps them, are
+/// all different.
+fn each_once(mut futures: Vec<Awaited>) -> Vec<Awaited> {
+    let ascends = |pair: &[Awaited]| matches!(pair, [Awaited::Thread(one), Awaited::Thread(next)] if one < next);
+    if !futures.windows(2).all(ascends) {
+        let mut seen = Set::with_capacity_and_hasher(futures.len(), Default::default());
+        futures.retain(|future| seen.insert(future.clone()));
+    }
+    futures
 }
 
 /// The answer to [`any`]: the place in the list and the value there, by the place among the Futures.

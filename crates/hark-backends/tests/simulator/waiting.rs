@@ -51,6 +51,23 @@ fn any_of_the_same_futures_again_and_again() {
     check(60, text, &[], "231");
 }
 
+/// More than a commit has room for: the thread stays among the waiters of those for which it waits again, and leaves the
+/// others, some on the way, many at its end, or where it waits for all that are left.
+#[test]
+fn any_of_many_futures_again_and_again() {
+    let text = "
+        fn leaf(n) { if n >= 8 { await future(\"go\", 1) } else { sleep(n / 100.0) }; n }
+        fn without(l, i) { slice(l, 0, i) + slice(l, i + 1) }
+        fn some(l, n) { if n == 0 { l } else { [i, x] = any(l); some(without(l, i), n - 1) } }
+        fn few(l) { some(l, 3); 1 }
+        fn fewer(l) { l = some(l, 2); l = some(slice(l, 10), 1); length(l) }
+        fn late(l) { l = some(l, 2); try { await_for(l, 0.01) } catch { null }; length(some(l, 1)) }
+        fn main() { all = map(range(44), lambda (n) { async leaf(n) }); a = async few(slice(all, 0, 40)); b = async late(slice(all, 4));
+                    c = async fewer(append(slice(all, 0, 30) + [async leaf(0)], future(\"never\", 1)));
+                    l = some(all, 4); x = length(await l); [x, await a, await b, await c] }";
+    check(60, text, &[Act::Resolve("go/1", 3)], "[40, 1, 37, 19]");
+}
+
 #[test]
 fn waits_that_end_at_a_time() {
     let text = "

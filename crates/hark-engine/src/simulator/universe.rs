@@ -207,13 +207,14 @@ impl Universe {
 
     /// Lets things happen until all sessions have ended and nothing more comes of it.
     pub fn run(&self) -> Result<(), String> {
-        let mut idle = 0;
+        // A thread that polls may do so right after each look.
+        let (mut idle, mut changes) = (0, 0);
         for _ in 0..ACTIONS_MAX {
             self.bury();
             if !self.has_work() && self.world().is_calm() {
-                let changes = self.world().disk.changes;
                 self.look_everywhere();
-                idle = if self.has_work() || self.world().disk.changes != changes { 0 } else { idle + 1 };
+                let before = std::mem::replace(&mut changes, self.world().disk.changes);
+                idle = if self.has_work() || before != changes { 0 } else { idle + 1 };
                 if idle == IDLE_ROUNDS_MAX {
                     return if self.is_done() { Ok(()) } else { Err(self.world().describe()) };
                 }

@@ -85,6 +85,7 @@ impl World {
             cancelled_promise: None,
             cascade: None,
             interruption: None,
+            held: None,
             touches: BTreeMap::new(),
             heard: Vec::new(),
             found_done: None,

@@ -87,6 +87,11 @@ impl Touch {
         }
     }
 
+    /// Whether the thread is what it is to be already.
+    pub(crate) fn changes_nothing(&self, thread: ThreadId) -> bool {
+        self.edit(thread).is_none()
+    }
+
     /// How many records that others may know this touches.
     pub fn records(&self, thread: ThreadId) -> usize {
         match self.edit(thread) {

@@ -37,6 +37,7 @@ impl Worker<'_> {
             cancelled_promise: None,
             cascade: None,
             interruption: None,
+            held: None,
             touches: BTreeMap::new(),
             heard: Vec::new(),
             found_done: None,
@@ -96,6 +97,9 @@ impl Worker<'_> {
         }
         if !self.load_session(loaded)? {
             return Ok(false);
+        }
+        if let Some(held) = &mut loaded.held {
+            held.forget_pending();
         }
         for (future, mut touch) in mem::take(&mut loaded.touches) {
             if !touch.is_new {

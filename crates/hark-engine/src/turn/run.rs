@@ -13,7 +13,7 @@ use crate::commit::Commit;
 use crate::foreign::{Call, CallId, Unwanted};
 use crate::history::{Event, LogEntry};
 use crate::id::ThreadId;
-use crate::limits::{AWAITS_PER_TURN_MAX, FUTURES_PER_AWAIT, RESUMED_FUEL, SLEEP_MAX, TRIES_MAX, TURN_FUEL};
+use crate::limits::{AWAITS_PER_TURN_MAX, RESUMED_FUEL, SLEEP_MAX, TRIES_MAX, TURN_FUEL};
 use crate::record::{Live, PendingCall, Record, State, Status};
 use crate::session::Session;
 use crate::step::{Ending, Loaded};
@@ -151,7 +151,7 @@ impl Worker<'_> {
             // It will ask again in its next turn.
             Effect::Await(_) if self.awaits >= AWAITS_PER_TURN_MAX => Ending::Yielded,
             Effect::Await(wait) => {
-                self.awaits += 1 + wait.futures.len() as u32 / FUTURES_PER_AWAIT;
+                self.awaits += 1;
                 return match wait.futures.first() {
                     Some(awaited) if is_plain(&wait) => self.consult(loaded, live, awaited.clone()),
                     _ => self.consult_many(loaded, live, Box::new(wait)),

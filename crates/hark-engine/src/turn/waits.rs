@@ -10,8 +10,9 @@
 //! of its worker, and what follows may be done in any number of commits, and twice. The same holds when the wait is over and
 //! the thread leaves the waiters of many Futures: what has woken it is there until the step is committed.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::mem;
+mod held;
+mod settle;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,24 +21,28 @@ use hark_machine::{Awaited, Effect, Error, Until, Value, Wait};
 use super::load::known;
 use super::run::Gather;
 use super::{Next, Worker};
-use crate::commit::{Commit, Outcome};
 use crate::failure::Failure;
 use crate::history::Event;
-use crate::id::{FutureId, Stamp, ThreadId};
-use crate::limits::{SLEEP_MAX, STEP_RECORDS_MAX, TURN_FUEL, WAIT_RECORDS_MAX};
+use crate::id::{FutureId, ThreadId};
+use crate::limits::{
+    FUTURES_KNOWN_PER_AWAIT, FUTURES_PER_AWAIT, SLEEP_MAX, STEP_RECORDS_MAX, TURN_FUEL, WAIT_RECORDS_MAX,
+};
 use crate::record::{Awaiting, FutureRecord, Interest, Key, Live, State, Status, Versioned};
-use crate::step::{self, Ending, Known, Loaded, Plan, Touch, Wanted};
+use crate::step::{self, Ending, Known, Loaded, Touch, Wanted};
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
+pub(crate) use held::Held;
+use settle::Dealt;
 
 /// How many Futures are read at a time.
 const READ_AT_A_TIME: usize = 1_000;
 
-/// The fewest records of a commit that has met others: one Future's, and the thread's.
-const RECORDS_MIN: usize = 8;
+/// What was seen of so many Futures is worth keeping for the next wait.
+const HELD_MIN: usize = 16;
 
 /// A Future as it was found.
-enum Seen {
+#[derive(Debug, Clone)]
+pub(crate) enum Seen {
     /// It has no value. `is_new`: its thread is started by this very step.
     Pending { known: Option<Known>, is_new: bool },
     /// It has one.
@@ -46,32 +51,9 @@ enum Seen {
     Failed(Arc<Failure>),
 }
 
-/// What was done for a wait in commits of its own.
-#[derive(Default)]
-struct Dealt {
-    /// Failed Futures that are awaited now.
-    heard: BTreeSet<ThreadId>,
-    /// Futures among whose waiters the thread has a record of its own.
-    entered: BTreeMap<FutureId, Interest>,
-    /// The Future whose value it waits for.
-    chosen: Option<usize>,
-}
-
-/// One thing to be done for a wait.
-enum Work {
-    Touch(FutureId, Touch),
-    Hear(ThreadId),
-}
-
-impl Dealt {
-    fn note(&mut self, done: Work) {
-        match done {
-            Work::Hear(failed) => drop(self.heard.insert(failed)),
-            Work::Touch(future, Touch { wanted: Wanted::Entered(interest), .. }) => {
-                self.entered.insert(future, interest);
-            }
-            Work::Touch(..) => {}
-        }
+impl Seen {
+    fn is_done(&self) -> bool {
+        !matches!(self, Seen::Pending { .. })
     }
 }
 
@@ -101,7 +83,7 @@ impl Worker<'_> {
     ) -> Result<Next, StorageError> {
         let mut dealt = Dealt::default();
         loop {
-            let seen = self.look_at_all(&wait)?;
+            let seen = self.look_at_all(loaded, &wait)?;
             let now = self.session.steady_now();
             let deadline = match &live.status {
                 Status::Awaiting(awaiting) => awaiting.deadline,
@@ -121,7 +103,10 @@ impl Worker<'_> {
             match (has_room, &loaded.awaiting) {
                 (true, _) => {
                     return Ok(match answer {
-                        Some(answer) => self.answer(loaded, live, answer),
+                        Some(answer) => {
+                            hold(loaded, &wait, seen);
+                            self.answer(loaded, live, answer)
+                        }
                         None => self.wait_on(loaded, live, wait, deadline),
                     });
                 }
@@ -176,9 +161,17 @@ impl Worker<'_> {
         }
         let was_entered = loaded.awaiting.as_ref().is_some_and(|awaiting| awaiting.is_entered);
         let mut undo = Undo { touches: Vec::new(), heard: loaded.heard.len() };
+        let (mut held, mut after) = (loaded.held.take(), 0);
         for (index, (awaited, seen)) in wait.futures.iter().zip(seen).enumerate() {
             let future = FutureId::from(awaited);
             match (seen, awaited) {
+                // It stays among the waiters until the step ends.
+                (Seen::Pending { .. }, _)
+                    if is_over
+                        && (was_entered || held.as_mut().is_some_and(|held| held.keeps(&future, &mut after))) =>
+                {
+                    loaded.touches.remove(&future);
+                }
                 (Seen::Pending { known, is_new }, _) => {
                     let record = known.as_ref().map(|known| &known.record);
                     let is_crowded = record.is_some_and(FutureRecord::is_crowded);
@@ -207,6 +200,9 @@ impl Worker<'_> {
                         None => was_entered && (wait.until == Until::Any || interest == Interest::Failure),
                     };
                     let touch = Touch { known: known.clone(), wanted, is_new: *is_new, has_record };
+                    if touch.changes_nothing(loaded.thread) && !loaded.touches.contains_key(&future) {
+                        continue;
+                    }
                     let before = loaded.touches.insert(future.clone(), touch);
                     undo.touches.push((future, before));
                 }
@@ -220,6 +216,7 @@ impl Worker<'_> {
                 (Seen::Failed(_) | Seen::Resolved(_), _) => drop(loaded.touches.remove(&future)),
             }
         }
+        loaded.held = held;
         undo
     }
 
@@ -247,9 +244,21 @@ impl Worker<'_> {
         pending.get(place as usize).copied()
     }
 
-    fn look_at_all(&mut self, wait: &Wait) -> Result<Vec<Seen>, StorageError> {
-        let mut all = Vec::with_capacity(wait.futures.len());
-        for some in wait.futures.chunks(READ_AT_A_TIME) {
+    fn look_at_all(&mut self, loaded: &mut Loaded, wait: &Wait) -> Result<Vec<Seen>, StorageError> {
+        let Some(held) = &mut loaded.held else { return self.read_all(&wait.futures) };
+        let known = held.seen_of(&wait.futures);
+        let unknown = wait.futures.iter().zip(&known).filter(|(_, seen)| seen.is_none());
+        let unknown: Vec<Awaited> = unknown.map(|(awaited, _)| awaited.clone()).collect();
+        let mut read = self.read_all(&unknown)?.into_iter();
+        self.awaits += (known.len() - unknown.len()) as u32 / FUTURES_KNOWN_PER_AWAIT;
+        Ok(known.into_iter().filter_map(|seen| seen.or_else(|| read.next())).collect())
+    }
+
+    /// Reads these Futures.
+    fn read_all(&mut self, futures: &[Awaited]) -> Result<Vec<Seen>, StorageError> {
+        self.awaits += futures.len() as u32 / FUTURES_PER_AWAIT;
+        let mut all = Vec::with_capacity(futures.len());
+        for some in futures.chunks(READ_AT_A_TIME) {
             let is_new = |awaited: &Awaited| match awaited {
                 Awaited::Thread(thread) => step::starts(&self.commit, ThreadId(*thread)),
                 Awaited::Promise(_) => false,
@@ -268,79 +277,6 @@ impl Worker<'_> {
             }));
         }
         Ok(all)
-    }
-
-    /// Does what is noted for a wait in commits of its own. The thread stands at the wait, as its record says. Answers whether
-    /// it is still this worker's.
-    fn settle_waits(&mut self, loaded: &mut Loaded, dealt: &mut Dealt) -> Result<bool, StorageError> {
-        let Some(live) = loaded.live else { return Ok(false) };
-        let thread = loaded.thread;
-        let touches = mem::take(&mut loaded.touches).into_iter().filter(|(_, touch)| touch.records(thread) > 0);
-        let heard = mem::take(&mut loaded.heard).into_iter().map(Work::Hear);
-        let mut work: VecDeque<Work> = touches.map(|(future, touch)| Work::Touch(future, touch)).chain(heard).collect();
-        let allowed = self.session.records().commit_records_max();
-        let (mut most, mut plan) = (allowed, Plan::default());
-        while !work.is_empty() {
-            let mut commit = Commit::of_server(self.stamps.next());
-            commit.expect.push((Key::Live(thread), Some(live)));
-            plan.clear();
-            let mut taken = 0;
-            while let Some(next) = work.get(taken)
-                && commit.expect.len() + commit.put.len() + commit.delete.len() + 3 <= most
-            {
-                match next {
-                    Work::Touch(future, touch) => touch.apply(thread, future, &mut commit, &mut plan),
-                    Work::Hear(failed) => commit.delete.push(Key::Unawaited(*failed)),
-                }
-                taken += 1;
-            }
-            let outcome = self.session.records().commit(&mut commit)?;
-            let some: Vec<Work> = work.drain(..taken).collect();
-            if outcome == Outcome::Done {
-                some.into_iter().for_each(|done| dealt.note(done));
-                self.look_after_entering(thread, &plan.look_again)?;
-                most = (2 * most).min(allowed);
-                continue;
-            }
-            if !self.is_still(thread, live)? {
-                return Ok(false);
-            }
-            // Others are done meanwhile, or have other waiters.
-            for again in some.into_iter().rev() {
-                if let Some(left) = self.look_again_at(thread, again)? {
-                    work.push_front(left);
-                }
-            }
-            most = (most / 2).max(RECORDS_MIN);
-        }
-        Ok(true)
-    }
-
-    /// What is left to be done, in sight of what the Future is now.
-    fn look_again_at(&mut self, thread: ThreadId, work: Work) -> Result<Option<Work>, StorageError> {
-        let Work::Touch(future, mut touch) = work else { return Ok(Some(work)) };
-        let [found] = self.read([Key::Future(future.clone())])?;
-        touch.known = known(found);
-        Ok((touch.records(thread) > 0).then_some(Work::Touch(future, touch)))
-    }
-
-    fn is_still(&mut self, thread: ThreadId, live: Stamp) -> Result<bool, StorageError> {
-        let [found] = self.read([Key::Live(thread)])?;
-        Ok(found.is_some_and(|found| found.stamp == live))
-    }
-
-    /// Removes the records of a thread among the waiters of Futures that were being resolved when it got them: their
-    /// resolvers may have looked before.
-    fn look_after_entering(&mut self, thread: ThreadId, futures: &[FutureId]) -> Result<(), StorageError> {
-        for future in futures {
-            let [found] = self.read([Key::Future(future.clone())])?;
-            if !matches!(seen_of(found), Seen::Pending { .. }) {
-                let mut commit = Commit::of_server(self.stamps.next());
-                commit.delete.push(Key::Wait { future: future.clone(), waiter: thread });
-                while self.session.records().commit(&mut commit)? == Outcome::Unknown {}
-            }
-        }
-        Ok(())
     }
 
     /// Arms the timer of a wait in memory, in place of the one that it had. A durable one is with the thread's record.
@@ -377,6 +313,25 @@ impl Undo {
                 None => drop(loaded.touches.remove(&future)),
             }
         }
+    }
+}
+
+/// Keeps what was seen for the waits that may follow in the same step.
+fn hold(loaded: &mut Loaded, wait: &Wait, seen: Vec<Seen>) {
+    let is_entered = loaded.awaiting.as_ref().is_some_and(|awaiting| awaiting.is_entered);
+    let given = match wait.until {
+        Until::Any => seen.iter().position(|seen| matches!(seen, Seen::Resolved(_))),
+        Until::All => None,
+    };
+    let is_to_leave = is_entered && !seen.iter().all(Seen::is_done);
+    if loaded.held.is_none() && (is_to_leave || given.is_some() && seen.len() >= HELD_MIN) {
+        let futures = wait.futures.iter().map(FutureId::from).collect();
+        loaded.held = Some(Box::new(Held::new(futures, seen, is_entered)));
+    }
+    if let Some(held) = &mut loaded.held
+        && let Some(given) = given.and_then(|given| wait.futures.get(given))
+    {
+        held.forget(&given.into());
     }
 }
 

@@ -1,0 +1,119 @@
+//! What a wait needs in commits of its own, since it is more than fits a step's.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
+
+use super::{Seen, Worker, seen_of};
+use crate::commit::{Commit, Outcome};
+use crate::id::{FutureId, Stamp, ThreadId};
+use crate::record::{Interest, Key};
+use crate::step::{Loaded, Plan, Touch, Wanted};
+use crate::storage::StorageError;
+use crate::turn::load::known;
+
+/// The fewest records of a commit that has met others: one Future's, and the thread's.
+const RECORDS_MIN: usize = 8;
+
+/// What was done for a wait in commits of its own.
+#[derive(Default)]
+pub(super) struct Dealt {
+    /// Failed Futures that are awaited now.
+    pub heard: BTreeSet<ThreadId>,
+    /// Futures among whose waiters the thread has a record of its own.
+    pub entered: BTreeMap<FutureId, Interest>,
+    /// The Future whose value it waits for.
+    pub chosen: Option<usize>,
+}
+
+/// One thing to be done for a wait.
+enum Work {
+    Touch(FutureId, Touch),
+    Hear(ThreadId),
+}
+
+impl Dealt {
+    fn note(&mut self, done: Work) {
+        match done {
+            Work::Hear(failed) => drop(self.heard.insert(failed)),
+            Work::Touch(future, Touch { wanted: Wanted::Entered(interest), .. }) => {
+                self.entered.insert(future, interest);
+            }
+            Work::Touch(..) => {}
+        }
+    }
+}
+
+impl Worker<'_> {
+    /// Does what is noted for a wait in commits of its own. The thread stands at the wait, as its record says. Answers whether
+    /// it is still this worker's.
+    pub(super) fn settle_waits(&mut self, loaded: &mut Loaded, dealt: &mut Dealt) -> Result<bool, StorageError> {
+        let Some(live) = loaded.live else { return Ok(false) };
+        let thread = loaded.thread;
+        let touches = mem::take(&mut loaded.touches).into_iter().filter(|(_, touch)| touch.records(thread) > 0);
+        let heard = mem::take(&mut loaded.heard).into_iter().map(Work::Hear);
+        let mut work: VecDeque<Work> = touches.map(|(future, touch)| Work::Touch(future, touch)).chain(heard).collect();
+        let allowed = self.session.records().commit_records_max();
+        let (mut most, mut plan) = (allowed, Plan::default());
+        while !work.is_empty() {
+            let mut commit = Commit::of_server(self.stamps.next());
+            commit.expect.push((Key::Live(thread), Some(live)));
+            plan.clear();
+            let mut taken = 0;
+            while let Some(next) = work.get(taken)
+                && commit.expect.len() + commit.put.len() + commit.delete.len() + 3 <= most
+            {
+                match next {
+                    Work::Touch(future, touch) => touch.apply(thread, future, &mut commit, &mut plan),
+                    Work::Hear(failed) => commit.delete.push(Key::Unawaited(*failed)),
+                }
+                taken += 1;
+            }
+            let outcome = self.session.records().commit(&mut commit)?;
+            let some: Vec<Work> = work.drain(..taken).collect();
+            if outcome == Outcome::Done {
+                some.into_iter().for_each(|done| dealt.note(done));
+                self.look_after_entering(thread, &plan.look_again)?;
+                most = (2 * most).min(allowed);
+                continue;
+            }
+            if !self.is_still(thread, live)? {
+                return Ok(false);
+            }
+            // Others are done meanwhile, or have other waiters.
+            for again in some.into_iter().rev() {
+                if let Some(left) = self.look_again_at(thread, again)? {
+                    work.push_front(left);
+                }
+            }
+            most = (most / 2).max(RECORDS_MIN);
+        }
+        Ok(true)
+    }
+
+    /// What is left to be done, in sight of what the Future is now.
+    fn look_again_at(&mut self, thread: ThreadId, work: Work) -> Result<Option<Work>, StorageError> {
+        let Work::Touch(future, mut touch) = work else { return Ok(Some(work)) };
+        let [found] = self.read([Key::Future(future.clone())])?;
+        touch.known = known(found);
+        Ok((touch.records(thread) > 0).then_some(Work::Touch(future, touch)))
+    }
+
+    fn is_still(&mut self, thread: ThreadId, live: Stamp) -> Result<bool, StorageError> {
+        let [found] = self.read([Key::Live(thread)])?;
+        Ok(found.is_some_and(|found| found.stamp == live))
+    }
+
+    /// Removes the records of a thread among the waiters of Futures that were being resolved when it got them: their
+    /// resolvers may have looked before.
+    fn look_after_entering(&mut self, thread: ThreadId, futures: &[FutureId]) -> Result<(), StorageError> {
+        for future in futures {
+            let [found] = self.read([Key::Future(future.clone())])?;
+            if !matches!(seen_of(found), Seen::Pending { .. }) {
+                let mut commit = Commit::of_server(self.stamps.next());
+                commit.delete.push(Key::Wait { future: future.clone(), waiter: thread });
+                while self.session.records().commit(&mut commit)? == Outcome::Unknown {}
+            }
+        }
+        Ok(())
+    }
+}
