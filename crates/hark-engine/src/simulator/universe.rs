@@ -276,11 +276,13 @@ impl Universe {
         if let Some((id, index)) = self.possible_acts().pop() {
             self.try_act(&id, index);
         }
-        if self.has_work() {
-            // Those who wait for a far time are to see what comes of it first.
+        let has_work = self.has_work();
+        let mut world = self.world();
+        let have_looked = !servers.is_empty() && servers.iter().all(|server| world.health(*server) == Health::Alive);
+        if has_work || !have_looked {
+            // Those who wait for a far time are to see what comes of it first, and who serves next what the dead have left.
             return;
         }
-        let mut world = self.world();
         if let Some(due) = world.next_due() {
             world.now = world.now.max(due);
         }

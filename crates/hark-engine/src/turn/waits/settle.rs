@@ -7,7 +7,7 @@ use super::{Seen, Worker, seen_of};
 use crate::commit::{Commit, Outcome};
 use crate::id::{FutureId, Stamp, ThreadId};
 use crate::record::{Interest, Key};
-use crate::step::{Loaded, Plan, Touch, Wanted};
+use crate::step::{Known, Loaded, Plan, Touch, Wanted};
 use crate::storage::StorageError;
 use crate::turn::load::known;
 
@@ -54,7 +54,12 @@ impl Worker<'_> {
         let mut work: VecDeque<Work> = touches.map(|(future, touch)| Work::Touch(future, touch)).chain(heard).collect();
         let allowed = self.session.records().commit_records_max();
         let (mut most, mut plan) = (allowed, Plan::default());
+        // Others change these Futures at the same time. What was seen of them is old before the last of them has its turn.
+        let mut is_contended = false;
         while !work.is_empty() {
+            if is_contended {
+                self.look_again_at(thread, &mut work, most)?;
+            }
             let mut commit = Commit::of_server(self.stamps.next());
             commit.expect.push((Key::Live(thread), Some(live)));
             plan.clear();
@@ -68,34 +73,56 @@ impl Worker<'_> {
                 }
                 taken += 1;
             }
-            let outcome = self.session.records().commit(&mut commit)?;
-            let some: Vec<Work> = work.drain(..taken).collect();
-            if outcome == Outcome::Done {
-                some.into_iter().for_each(|done| dealt.note(done));
+            if self.session.records().commit(&mut commit)? == Outcome::Done {
+                work.drain(..taken).for_each(|done| dealt.note(done));
                 self.look_after_entering(thread, &plan.look_again)?;
                 most = (2 * most).min(allowed);
                 continue;
             }
-            if !self.is_still(thread, live)? {
+            // Others are done meanwhile, or have other waiters. To read the thread's own record costs most.
+            is_contended = true;
+            if !self.look_again_at(thread, &mut work, taken)? && !self.is_still(thread, live)? {
                 return Ok(false);
-            }
-            // Others are done meanwhile, or have other waiters.
-            for again in some.into_iter().rev() {
-                if let Some(left) = self.look_again_at(thread, again)? {
-                    work.push_front(left);
-                }
             }
             most = (most / 2).max(RECORDS_MIN);
         }
         Ok(true)
     }
 
-    /// What is left to be done, in sight of what the Future is now.
-    fn look_again_at(&mut self, thread: ThreadId, work: Work) -> Result<Option<Work>, StorageError> {
-        let Work::Touch(future, mut touch) = work else { return Ok(Some(work)) };
-        let [found] = self.read([Key::Future(future.clone())])?;
-        touch.known = known(found);
-        Ok((touch.records(thread) > 0).then_some(Work::Touch(future, touch)))
+    /// Sees anew to the first so many Futures that something is to be done with, and forgets those with which nothing is to be
+    /// done any more. Answers whether any has changed.
+    fn look_again_at(
+        &mut self,
+        thread: ThreadId,
+        work: &mut VecDeque<Work>,
+        count: usize,
+    ) -> Result<bool, StorageError> {
+        let some: Vec<Work> = work.drain(..count.min(work.len())).collect();
+        let futures = some.iter().filter_map(|work| match work {
+            Work::Touch(future, _) => Some(Key::Future(future.clone())),
+            Work::Hear(_) => None,
+        });
+        self.found.clear();
+        self.session.records().read(&futures.collect::<Vec<_>>(), &mut self.found)?;
+        let mut found = self.found.drain(..);
+        let mut has_changed = false;
+        let mut left = Vec::with_capacity(some.len());
+        for again in some {
+            match again {
+                Work::Touch(future, mut touch) => {
+                    let now = known(found.next().flatten());
+                    let stamp = |known: &Option<Known>| known.as_ref().map(|known| known.stamp);
+                    has_changed |= stamp(&now) != stamp(&touch.known);
+                    touch.known = now;
+                    if touch.records(thread) > 0 {
+                        left.push(Work::Touch(future, touch));
+                    }
+                }
+                Work::Hear(_) => left.push(again),
+            }
+        }
+        left.into_iter().rev().for_each(|again| work.push_front(again));
+        Ok(has_changed)
     }
 
     fn is_still(&mut self, thread: ThreadId, live: Stamp) -> Result<bool, StorageError> {
