@@ -297,7 +297,7 @@ def _packed(inner, room):
 
 def _key(key):
     """A key as Hark has it."""
-    found = key if isinstance(key, (str, int, float)) else _base(key)
+    found = key if isinstance(key, (str, int, float)) else plain_value(key)
     if found is None or isinstance(found, float) and found != found:
         raise Refused(key, is_key=True)
     return found
@@ -305,7 +305,7 @@ def _key(key):
 
 def _other(item, bytes_max, objects):
     """The bytes of a value of any other type, and how many they are with what follows the message."""
-    base = _base(item)
+    base = plain_value(item)
     if base is None:
         if objects is None:
             raise Refused(item)
@@ -317,7 +317,7 @@ def _other(item, bytes_max, objects):
     return data, len(data)
 
 
-def _base(item):
+def plain_value(item):
     """A value of Hark's own types that this one stands for, if there is one: a subclass counts as its base, and a number as
     what Python's abstract classes say that it is. (A fraction is a real number too, but no float is the same.)
     """

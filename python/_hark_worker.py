@@ -6,10 +6,12 @@ A message is its length in four bytes, a byte that says what it is, and its fiel
     to the worker     H  version (2 bytes), project, python_src,
                          the folder of the module `hark`, origin,
                          what the paths of its files begin with        begins
-                      C  attempt, lengths of id, target and objects
-                         (4 bytes each), id, target, arguments, objects
+                      C  attempt, lengths of id, target, progress and
+                         objects (4 bytes each), id, target, progress,
+                         arguments, objects
     from the worker   H  version (2 bytes), text: the Python version   is ready
                       U  errno (4 bytes)                               cannot start: the system refused something
+                      P  progress                                      is so far with the call, which goes on
                       S                                                does not make the call, and ends: it has old modules
                       R  value                                         the call's result
                       E  type, traceback, message, missing,
@@ -25,6 +27,8 @@ Of a result, a 0 says that the pickle follows the message, a 1 that it is in thi
 which now belongs to Hark, and a 2 that it is that of the call's object with this number. Pickles that follow a message are
 in the same order, without anything between them.
 
+*progress* is JSON: how far the tries of a call say that it is, or nothing.
+
 A text has its length in four bytes before it. *origin* says how the interpreter was chosen. A target is module, function,
 the program's own name for it, and `keywords` if a last argument that is a hash is keyword arguments, with NULs between.
 *missing* is the module that was not found, if that is what went wrong.
@@ -36,6 +40,7 @@ the answer is sent.
 The parent process is a guard (`crates/hark-foreign/src/guard.rs`): it ends this process, and whatever that has started,
 when Hark is gone or wants it gone. So nothing here watches for that.
 """
+import _thread
 import contextvars
 import importlib
 import os
@@ -52,11 +57,12 @@ from _hark_objects import Files, Given, Pickles, UnreadableObject
 from _hark_pickles import write_all
 from _hark_process import Process
 from _hark_streams import Streams, private_copy
-from _hark_values import CONTAINERS_MAX, Refused, RefusedArgument, TooLarge, decode, encode, type_name
+from _hark_values import CONTAINERS_MAX, Refused, RefusedArgument, TooLarge, decode, encode, plain_value, type_name
 
 VERSION = 1
-CALL_HEAD = struct.Struct("<BIIII")
+CALL_HEAD = struct.Struct("<BIIIII")
 MESSAGE_LENGTH_MAX = 2**30
+PROGRESS_LENGTH_MAX = 4_096
 # Of the message with a result, R takes a byte.
 RESULT_LENGTH_MAX = MESSAGE_LENGTH_MAX - 1
 READ_LENGTH = 16_384
@@ -84,6 +90,10 @@ class Worker:
         sys.argv[:] = [""]
         self.process = Process()
         self.loop = EventLoop()
+        # How far the call is, as JSON.
+        self.progress = b""
+        # Other threads of the function's may say that, too, but not once its answer is on its way.
+        self.telling = _thread.RLock()
         # Of the result that is written.
         self.objects = Pickles()
         # Whether a call has left something that cannot be put back.
@@ -94,6 +104,8 @@ class Worker:
         self.streams.output.forget_parts()
         if not self.is_forked:
             self.is_forked = True
+            # Another thread may have held it.
+            self.telling = _thread.RLock()
             os.close(self.connection)
             self.streams.close_copies()
             self.process.close_copies()
@@ -175,6 +187,8 @@ class Worker:
             sys.path.insert(0, os.fsdecode(package))
         # Before the project's folders are on the path. What has no folder was loaded with the worker.
         self.hark = importlib.import_module("hark")
+        self.hark._tell_progress = self.tell_progress
+        self.hark._read_progress = self.last_progress
         self.modules.enter(os.fsdecode(project), os.fsdecode(python_src))
         self.send(b"H" + VERSION.to_bytes(2, "little") + _text(sys.version.split()[0]))
         return True
@@ -205,17 +219,20 @@ class Worker:
 
     def answer(self, data):
         """Makes a call. Whatever it does, there is an answer, and in this process only."""
-        _, attempt, id_length, target_length, table_length = CALL_HEAD.unpack_from(data)
+        _, attempt, id_length, target_length, progress_length, table_length = CALL_HEAD.unpack_from(data)
         at = CALL_HEAD.size + id_length
         call = data[CALL_HEAD.size : at], attempt
         target = data[at : at + target_length]
+        at += target_length
+        self.progress = data[at : at + progress_length]
+        at += progress_length
         # Before anything can fail: the next message comes behind them.
         given = Given(data[len(data) - table_length :], self.receive_behind) if table_length else None
         try:
             function = self.functions.get(target) or self.load(target)
             self.hark._call = call
             context = contextvars.copy_context()
-            result = context.run(self.make_call, function, data, at + target_length, given)
+            result = context.run(self.make_call, function, data, at, given)
             if self.is_forked:
                 self.end_fork(None)
             # What pickles objects is the user's code, too.
@@ -239,7 +256,21 @@ class Worker:
             pair = b"l" + struct.pack("<I", 2)
             return b"".join([b"E", *map(_text, texts), pair, errors.arguments_of(error), classes])
         finally:
-            self.hark._call = None
+            with self.telling:
+                self.hark._call = None
+
+    def tell_progress(self, value):
+        data = _json(value)
+        if len(data) > PROGRESS_LENGTH_MAX:
+            raise ValueError("progress is at most %d bytes of JSON, not %d" % (PROGRESS_LENGTH_MAX, len(data)))
+        with self.telling:
+            # In a process that the function forked there is no way to tell it, and after the call nobody listens.
+            if self.hark._call is not None and not self.is_forked:
+                self.progress = data
+                self.send(b"P" + data)
+
+    def last_progress(self):
+        return import_standard("json").loads(self.progress) if self.progress else None
 
     def make_call(self, function, data, at, given):
         self.process.enter_context()
@@ -359,6 +390,19 @@ class Worker:
             sys.stdout.flush()
         finally:
             os._exit(status)
+
+
+def _json(value):
+    """A value as JSON; numbers of other kinds, such as numpy's, count as what they stand for."""
+
+    def plain(other):
+        found = plain_value(other)
+        if found is None:
+            raise TypeError("progress is a value that JSON has, not a %s" % type_name(other))
+        return found
+
+    text = import_standard("json").dumps(value, ensure_ascii=False, allow_nan=False, default=plain)
+    return text.encode("utf-8", "replace")
 
 
 def _described(target):

@@ -7,7 +7,12 @@ Outside of Hark there is no call either; `hark.testing` sets one.
 """
 from __future__ import annotations
 
-__all__ = ["Fatal", "Retry", "attempt", "call_id", "session_id", "thread"]
+# As in `typing`, whose import would make each worker's start longer.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+__all__ = ["Fatal", "Retry", "attempt", "call_id", "last_progress", "progress", "session_id", "thread"]
 
 
 class Fatal(Exception):
@@ -33,6 +38,10 @@ _AFTER_MAX = 1e9
 # The id and the attempt of the current call. The worker sets it, or `hark.testing`.
 _call: tuple[bytes, int] | None = None
 
+# What tells how far the current call is, and what reads that. They are set likewise.
+_tell_progress: Callable[[Any], None] = lambda value: None
+_read_progress: Callable[[], Any] = lambda: None
+
 
 def call_id() -> str:
     """The call's id: the same over all tries of this call, and no other call's."""
@@ -42,6 +51,21 @@ def call_id() -> str:
 def attempt() -> int:
     """Which try of the call this is, from 1."""
     return _current("attempt")[1]
+
+
+def progress(value: Any) -> None:
+    """Says how far the call is, with any value that JSON has: `hark show` shows it, and a later try can read it.
+
+    It may be said as often as there is something to say: it is written down now and then, and when the call ends.
+    """
+    _current("progress")
+    _tell_progress(value)
+
+
+def last_progress() -> Any:
+    """How far the call is, as it or a try before it has said last; None if none has."""
+    _current("last_progress")
+    return _read_progress()
 
 
 def session_id() -> str:

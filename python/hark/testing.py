@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 from contextlib import contextmanager
 from typing import Any, AsyncIterator, Callable, ContextManager, Generator, Iterator, TypeVar, cast, overload
 
@@ -22,6 +23,12 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 # The calls that are open, the innermost last; the first item is what was there before them.
 _open: list[tuple[bytes, int] | None] = []
 
+# How far the open calls are, as JSON; the same places.
+_progress: list[str] = []
+
+# What told progress before the first of them.
+_before: list[Callable[..., Any]] = []
+
 # The highest number so far of a session's thread.
 _numbers: dict[tuple[str, int], int] = {}
 
@@ -29,7 +36,7 @@ _numbers: dict[tuple[str, int], int] = {}
 @overload
 def call(function: _Function, /) -> _Function: ...
 @overload
-def call(*, session_id: str = ..., thread: int = ..., number: int | None = ..., attempt: int = ...) -> _Call: ...
+def call(*, session_id: str = ..., thread: int = ..., number: int | None = ..., attempt: int = ..., last_progress: Any = ...) -> _Call: ...
 def call(
     function: Callable[..., Any] | None = None,
     /,
@@ -38,23 +45,26 @@ def call(
     thread: int = 0,
     number: int | None = None,
     attempt: int = 1,
+    last_progress: Any = None,
 ) -> Callable[..., Any] | _Call:
     """While it is open, the functions of `hark` answer as in this call. `with` gives the call's id.
 
     `number` counts the thread's calls; with `session_id` and `thread` it makes the id. Without a `number` each `with`, and
     each run of a decorated function, is another call: it gets the number after the highest that the thread has had.
 
+    `last_progress` is how far a try before this one has said that the call is.
+
     It decorates functions of all kinds, also without parentheses. For coroutines and generators it is open from when their
     body begins until it ends. Calls may be nested: at the end of the inner one the outer one goes on.
     """
-    made = _Call(session_id, thread, number, attempt)
+    made = _Call(session_id, thread, number, attempt, last_progress)
     return made if function is None else made(function)
 
 
 class _Call:
     """What `call` returns: a context manager and decorator that can be used more than once."""
 
-    def __init__(self, session_id: str, thread: int, number: int | None, attempt: int) -> None:
+    def __init__(self, session_id: str, thread: int, number: int | None, attempt: int, last_progress: Any) -> None:
         _check("session_id", session_id, str)
         _check("thread", thread, int)
         if number is not None:
@@ -67,6 +77,7 @@ class _Call:
         self._thread = (session_id, thread)
         self._number = number
         self._attempt = attempt
+        self._last_progress = json.dumps(last_progress, allow_nan=False)
         self._entered: list[ContextManager[str]] = []
 
     def __enter__(self) -> str:
@@ -129,16 +140,36 @@ class _Call:
         current = (call_id.encode(), self._attempt)
         if not _open:
             _open.append(hark._call)
+            _progress.append("null")
+            _before[:] = hark._tell_progress, hark._read_progress
+            hark._tell_progress, hark._read_progress = _tell, _read
         _open.append(current)
+        _progress.append(self._last_progress)
         hark._call = current
         try:
             yield call_id
         finally:
             # Coroutines and generators need not end in the order in which they began.
-            del _open[next(place for place, other in enumerate(_open) if other is current)]
+            place = _place_of(current)
+            del _open[place], _progress[place]
             hark._call = _open[-1]
             if len(_open) == 1:
+                hark._tell_progress, hark._read_progress = _before
                 _open.clear()
+                _progress.clear()
+                _before.clear()
+
+
+def _place_of(call: tuple[bytes, int] | None) -> int:
+    return next(place for place, other in enumerate(_open) if other is call)
+
+
+def _tell(value: Any) -> None:
+    _progress[_place_of(hark._call)] = json.dumps(value, allow_nan=False)
+
+
+def _read() -> Any:
+    return json.loads(_progress[_place_of(hark._call)])
 
 
 def _check(name: str, value: object, wanted: type) -> None:

@@ -18,10 +18,24 @@ def told() -> tuple[str, int, str, int]:
 
 class Outside(unittest.TestCase):
     def test_there_is_no_call(self) -> None:
-        for ask in (hark.call_id, hark.attempt, hark.session_id, hark.thread):
+        for ask in (hark.call_id, hark.attempt, hark.session_id, hark.thread, hark.last_progress):
             told = r"hark.%s\(\) has an answer only while .* hark.testing.call\(\)" % ask.__name__
             with self.assertRaisesRegex(RuntimeError, told):
                 ask()
+
+    def test_progress_belongs_to_its_call(self) -> None:
+        with self.assertRaisesRegex(RuntimeError, r"hark.progress\(\) has an answer only while"):
+            hark.progress(1)
+        with hark.testing.call(attempt=2, last_progress={"page": 3}):
+            self.assertEqual(hark.last_progress(), {"page": 3})
+            with hark.testing.call():
+                self.assertIsNone(hark.last_progress())
+                hark.progress([1, "of", 2])
+                self.assertEqual(hark.last_progress(), [1, "of", 2])
+            self.assertEqual(hark.last_progress(), {"page": 3})
+        with self.assertRaises(ValueError), hark.testing.call():
+            hark.progress(float("nan"))
+        self.test_there_is_no_call()
 
     def test_a_test_sets_one(self) -> None:
         with hark.testing.call(number=1) as call_id:

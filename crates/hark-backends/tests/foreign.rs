@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use hark_bytecode::Executable;
-use hark_engine::foreign::{Answer, PrintedSink};
+use hark_engine::foreign::{Answer, CallEvent, CallSink};
 use hark_engine::{Call, CallId, Foreign, OutputItem, SessionId, Status};
 use hark_machine::{Error, Value};
 use support::{MODES, Run, run_on};
@@ -24,14 +24,14 @@ struct Stand {
 }
 
 impl Foreign for Stand {
-    fn call(&self, executable: &Executable, call: Call, mut printed: PrintedSink, answer: Answer) {
+    fn call(&self, executable: &Executable, call: Call, mut events: CallSink, answer: Answer) {
         lock(&self.calls).push(format!("{}#{}", call.id.thread, call.id.number));
         let argument = call.arguments.first().cloned().unwrap_or_default();
         match &*executable.foreign[call.foreign.0 as usize].name {
             "echo" => drop(thread::spawn(move || answer(Ok(argument)))),
             "fail" => answer(Err(Error::new("python", "it failed").into())),
             "say" => {
-                printed("from outside\n".into());
+                events(CallEvent::Printed("from outside\n".into()));
                 answer(Ok(argument));
             }
             "meet" => {

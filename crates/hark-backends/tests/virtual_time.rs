@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hark_backends::{RealTime, VirtualTime};
 use hark_bytecode::Executable;
-use hark_engine::foreign::{Answer, PrintedSink};
+use hark_engine::foreign::{Answer, CallSink};
 use hark_engine::{
     Call, CallId, Engine, Foreign, MemoryStorage, Options, OutputItem, Ports, SessionId, Status, Surroundings,
     Timestamp,
@@ -24,7 +24,7 @@ struct Slow {
 }
 
 impl Foreign for Slow {
-    fn call(&self, executable: &Executable, call: Call, _: PrintedSink, answer: Answer) {
+    fn call(&self, executable: &Executable, call: Call, _: CallSink, answer: Answer) {
         if executable.foreign[call.foreign.0 as usize].name.as_ref() == "first" {
             *self.first.lock().expect("it is whole") = Some((call, answer, self.time.begin_real()));
             return;

@@ -17,7 +17,7 @@ pub use content::{
 };
 pub use text::{
     live_from_summary, live_summary, log_from_text, log_text, session_from_summary, session_summary, started_from_text,
-    started_text,
+    started_text, summary_with_progress,
 };
 
 use crate::id::ThreadId;

@@ -22,12 +22,21 @@ pub struct Commit {
     pub put: Vec<Record>,
     /// Records to remove, if they exist.
     pub delete: Vec<Key>,
-    /// A thread whose record, which must be expected, gets this version and stays as it is.
-    pub renew: Option<ThreadId>,
+    /// A thread whose record, which must be expected, gets this version and stays as it is, but for its progress.
+    pub renew: Option<Renewal>,
     /// New records.
     pub fresh: Vec<Record>,
     /// What happened.
     pub log: Vec<LogEntry>,
+}
+
+/// What is written of a thread whose call goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// Which one.
+    pub thread: ThreadId,
+    /// How far its call says that it is, unless that is as it was.
+    pub progress: Option<Box<str>>,
 }
 
 /// What became of a commit.

@@ -38,6 +38,8 @@ pub struct Call {
     pub foreign: ForeignIndex,
     /// The arguments: no functions or Futures among them.
     pub arguments: Vec<Value>,
+    /// How far the tries before it said that the call is, as JSON.
+    pub progress: Option<String>,
     /// How long it may run, from when a process begins it: without the time for which it waits for one. When it is over
     /// the call is stopped, with an error of kind `"timeout"`.
     pub timeout: Option<Duration>,
@@ -70,8 +72,23 @@ impl Unwanted {
     }
 }
 
-/// Takes what a foreign function prints, as it comes.
-pub type PrintedSink = Box<dyn FnMut(String) + Send>;
+/// What comes of a call before its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallEvent {
+    /// The function printed this.
+    Printed(String),
+    /// The function said how far it is: at most [`PROGRESS_BYTES_MAX`](crate::limits::PROGRESS_BYTES_MAX) of JSON. While the call goes
+    /// on each of these is written down, so that there are to be few.
+    Progress {
+        /// The JSON.
+        json: String,
+        /// Whether the call is over: its answer comes next, and this is written down with it.
+        is_over: bool,
+    },
+}
+
+/// Takes what comes of a call before its answer.
+pub type CallSink = Box<dyn FnMut(CallEvent) + Send>;
 
 /// Why a call has no value.
 #[derive(Debug)]
@@ -93,8 +110,8 @@ pub type Answer = Box<dyn FnOnce(Result<Value, CallError>) + Send>;
 
 /// Calls functions that run elsewhere.
 pub trait Foreign: Send + Sync {
-    /// Begins a call and returns at once, if it can. `answer` is called exactly once, from any thread, after all of `printed`.
-    fn call(&self, executable: &Executable, call: Call, printed: PrintedSink, answer: Answer);
+    /// Begins a call and returns at once, if it can. `answer` is called exactly once, from any thread, after all of `events`.
+    fn call(&self, executable: &Executable, call: Call, events: CallSink, answer: Answer);
 
     /// Makes a call and returns when it is over. The engine prefers it where nothing else can run, because handing an
     /// answer from one OS thread to another costs more than a trivial function.
@@ -105,24 +122,24 @@ pub trait Foreign: Send + Sync {
         &self,
         executable: &Executable,
         call: Call,
-        printed: &mut dyn FnMut(String),
+        events: &mut dyn FnMut(CallEvent),
     ) -> Result<Value, CallError> {
         enum Event {
-            Printed(String),
+            Before(CallEvent),
             Answered(Result<Value, CallError>),
         }
         let (sender, receiver) = mpsc::channel();
-        let printer = sender.clone();
+        let before = sender.clone();
         // A failed send means that nobody listens any more, which cannot be before the answer.
         self.call(
             executable,
             call,
-            Box::new(move |text| drop(printer.send(Event::Printed(text)))),
+            Box::new(move |event| drop(before.send(Event::Before(event)))),
             Box::new(move |answer| drop(sender.send(Event::Answered(answer)))),
         );
         for event in receiver {
             match event {
-                Event::Printed(text) => printed(text),
+                Event::Before(event) => events(event),
                 Event::Answered(answer) => return answer,
             }
         }
@@ -146,7 +163,7 @@ pub trait Foreign: Send + Sync {
 pub struct NoForeign;
 
 impl Foreign for NoForeign {
-    fn call(&self, executable: &Executable, call: Call, _printed: PrintedSink, answer: Answer) {
+    fn call(&self, executable: &Executable, call: Call, _events: CallSink, answer: Answer) {
         let name = executable.foreign.get(call.foreign.0 as usize).map_or("?", |foreign| &foreign.name);
         answer(Err(Error::of_python("NoInterpreter", format!("cannot call `{name}`: there is no Python here")).into()));
     }

@@ -40,10 +40,10 @@ mod suspend;
 mod timetable;
 mod turn;
 
-pub use commit::{Commit, Outcome};
+pub use commit::{Commit, Outcome, Renewal};
 pub use engine::{CancelHandle, Engine, Options, Ports, Start, Whose};
 pub use failure::Failure;
-pub use foreign::{Call, CallError, CallId, Foreign, NoForeign, Unwanted};
+pub use foreign::{Call, CallError, CallEvent, CallId, CallSink, Foreign, NoForeign, Unwanted};
 pub use history::{Event, HistoryReader, LogEntry};
 pub use id::{FutureId, NoThreadId, SessionId, Stamp, ThreadId};
 pub use import::{ExportedSession, ImportError, import};

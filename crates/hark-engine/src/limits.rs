@@ -31,6 +31,9 @@ pub const DURABLE_THREADS_AT_A_TIME: usize = 64;
 /// How long a step waits at most until others have had their turns, to be committed with them.
 pub const BATCH_TIME_MAX: Duration = Duration::from_millis(1);
 
+/// The most bytes of JSON that a call says how far it is with.
+pub const PROGRESS_BYTES_MAX: usize = 4_096;
+
 /// The most waiters that a Future's own record holds; those that come later have records of their own.
 pub const WAITERS_INLINE_MAX: usize = 16;
 

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hark_machine::Program;
 
-use crate::commit::{Commit, Outcome};
+use crate::commit::{Commit, Outcome, Renewal};
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
 use crate::limits::LOCAL_COMMIT_RECORDS_MAX;
 use crate::record::{Key, Record, Versioned};
@@ -114,8 +114,8 @@ impl SessionStorage for MemorySession {
         for key in commit.delete.drain(..) {
             locked.delete(&key);
         }
-        if let Some(thread) = commit.renew.take() {
-            locked.renew(thread, commit.stamp);
+        if let Some(renewal) = commit.renew.take() {
+            locked.renew(renewal, commit.stamp);
         }
         commit.expect.clear();
         Ok(Outcome::Done)
@@ -201,9 +201,9 @@ impl Locked<'_> {
         }
     }
 
-    fn renew(&mut self, thread: ThreadId, stamp: Stamp) {
-        if let Some(page) = self.page(pages::page_of(thread)) {
-            page.renew(thread, stamp);
+    fn renew(&mut self, renewal: Renewal, stamp: Stamp) {
+        if let Some(page) = self.page(pages::page_of(renewal.thread)) {
+            page.renew(renewal, stamp);
         }
     }
 

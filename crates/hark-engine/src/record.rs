@@ -194,6 +194,8 @@ pub struct Live {
     pub attempts: u32,
     /// The foreign call under way, for who must make it again. Only sessions that can be taken up again have it.
     pub call: Option<Box<PendingCall>>,
+    /// How far the last of them said that it is, as JSON, unless it has returned.
+    pub progress: Option<Box<str>>,
     /// How many times its worker was lost since it last got on.
     pub losses: u32,
     /// Which thread has started it; the first thread is its own parent.
@@ -347,6 +349,7 @@ impl Live {
             state: State::Away,
             calls: 0,
             attempts: 0,
+            progress: None,
             call: None,
             losses: 0,
             parent: ThreadId(0),

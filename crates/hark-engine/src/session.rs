@@ -303,14 +303,14 @@ impl Session {
 
     /// Begins a foreign call, which is among those under way already; its thread is invoked when it is over.
     pub fn call(&self, call: Call, place: Option<Place>) {
-        let (printer, answerer) = (self.me.clone(), self.me.clone());
+        let (listener, answerer) = (self.me.clone(), self.me.clone());
         let (thread, made) = (call.id.thread, Try::from(&call));
         self.ports.foreign.call(
             self.program.executable(),
             call,
-            Box::new(move |text| {
-                if let Some(session) = printer.upgrade() {
-                    session.print(thread, made, text);
+            Box::new(move |event| {
+                if let Some(session) = listener.upgrade() {
+                    session.take_event(thread, made, event);
                 }
             }),
             Box::new(move |answer| {
@@ -335,7 +335,8 @@ impl Session {
     pub fn call_blocking(&self, call: Call, place: Option<Place>) {
         let (thread, made) = (call.id.thread, Try::from(&call));
         let executable = self.program.executable();
-        let answer = self.ports.foreign.call_blocking(executable, call, &mut |text| self.print(thread, made, text));
+        let mut events = |event| self.take_event(thread, made, event);
+        let answer = self.ports.foreign.call_blocking(executable, call, &mut events);
         drop(place);
         self.take_answer(thread, made, answer);
     }

@@ -48,6 +48,7 @@ fn call(function: &str, argument: Value) -> Call {
         name: function.into(),
         takes_keywords: false,
         arguments: vec![argument],
+        progress: None,
         id: "0190-session/0/1".into(),
         attempt: 1,
         timeout: None,
@@ -56,7 +57,7 @@ fn call(function: &str, argument: Value) -> Call {
 }
 
 fn make(pool: &PythonPool, call: &Call) {
-    if let Err(error) = pool.call_blocking(call, &mut |text| print!("{text}")) {
+    if let Err(error) = pool.call_blocking(call, &mut |event| print!("{event:?}")) {
         eprintln!("{error:?}");
         std::process::exit(1);
     }

@@ -18,6 +18,8 @@ pub struct Call {
     pub takes_keywords: bool,
     /// The arguments.
     pub arguments: Vec<Value>,
+    /// How far the tries before it said that the call is, as JSON.
+    pub progress: Option<String>,
     /// The call's name, which stays the same over its tries. What stands before the first `/` is the session.
     pub id: String,
     /// Which try, from 1.

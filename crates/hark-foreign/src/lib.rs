@@ -16,6 +16,7 @@ mod package;
 mod pool;
 mod port;
 mod printed;
+mod progress;
 mod protocol;
 mod queue;
 mod requirements;

@@ -34,6 +34,9 @@ pub const TRUSTED_TIME: Duration = Duration::from_millis(5);
 /// How often a longer call's output is handed on.
 pub const OUTPUT_INTERVAL: Duration = Duration::from_millis(40);
 
+/// How often it is handed on at most how far a longer call says that it is. Each time costs a kept session a commit.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How much of a longer call's output is read at a time: what a pipe holds.
 pub const PIPE_CHUNK_BYTES: usize = 1 << 16;
 

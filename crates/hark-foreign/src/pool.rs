@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hark_engine::CallError;
+use hark_engine::{CallError, CallEvent, CallSink};
 use hark_machine::{Error, Value};
 use rustix::process::{Resource, getrlimit};
 
@@ -21,7 +21,7 @@ use crate::limits::{
 use crate::outcome::result_of;
 use crate::package;
 use crate::protocol::Outcome;
-use crate::queue::{Done, Job, Output, Queue};
+use crate::queue::{Done, Job, Queue};
 use crate::scratch::Scratch;
 use crate::worker::{self, Fault, Plan, StartError, Worker};
 
@@ -137,19 +137,19 @@ impl PythonPool {
         self.shared.workers_max
     }
 
-    /// Makes a call on this OS thread, with an idle worker or a new one; waits for one if all are busy. `output` gets
-    /// everything that the call prints before this returns.
+    /// Makes a call on this OS thread, with an idle worker or a new one; waits for one if all are busy. `events` gets
+    /// everything that comes of the call before this returns.
     ///
     /// # Errors
     /// What the function raised, or why it could not be called.
-    pub fn call_blocking(&self, call: &Call, output: &mut dyn FnMut(String)) -> Result<Value, CallError> {
-        self.shared.run(call, output)
+    pub fn call_blocking(&self, call: &Call, events: &mut dyn FnMut(CallEvent)) -> Result<Value, CallError> {
+        self.shared.run(call, events)
     }
 
     /// Begins a call and returns at once, unless the system has no more threads: then this one makes the call. `done` is
-    /// called exactly once, after all of `output`.
-    pub fn call(&self, call: Call, output: Output, done: Done) {
-        if !self.shared.queue.push(Job { call, output, done }, self.shared.workers_max) {
+    /// called exactly once, after all of `events`.
+    pub fn call(&self, call: Call, events: CallSink, done: Done) {
+        if !self.shared.queue.push(Job { call, events, done }, self.shared.workers_max) {
             return;
         }
         let shared = self.shared.clone();
@@ -277,15 +277,15 @@ enum NoWorker {
 }
 
 impl Shared {
-    fn run(&self, call: &Call, output: &mut dyn FnMut(String)) -> Result<Value, CallError> {
+    fn run(&self, call: &Call, events: &mut dyn FnMut(CallEvent)) -> Result<Value, CallError> {
         let number = self.enter(call);
-        let mut result = self.attempt(call, output, number);
+        let mut result = self.attempt(call, events, number);
         // An idle worker may end at any time, so all of them may have; a new one that ends is no accident.
         for _ in 0..self.workers_max {
             if !matches!(result, Ok(Err(Fault::NotBegun))) {
                 break;
             }
-            result = self.attempt(call, output, number);
+            result = self.attempt(call, events, number);
         }
         if matches!(result, Ok(Err(Fault::Killed(_)))) && !self.is_cancelled(number) {
             thread::sleep(KILLED_WAIT);
@@ -303,18 +303,18 @@ impl Shared {
     }
 
     fn carry_out(&self, job: Job) {
-        let Job { call, mut output, done } = job;
-        done(self.run(&call, &mut output));
+        let Job { call, mut events, done } = job;
+        done(self.run(&call, &mut events));
     }
 
     fn attempt(
         &self,
         call: &Call,
-        output: &mut dyn FnMut(String),
+        events: &mut dyn FnMut(CallEvent),
         number: u64,
     ) -> Result<Result<Outcome, Fault>, NoWorker> {
         let mut worker = self.lend(number)?;
-        let mut outcome = worker.call(call, output);
+        let mut outcome = worker.call(call, events);
         for warning in worker.take_warnings() {
             if self.lock().warnings.insert(warning.clone()) {
                 (self.warn)(&warning);

@@ -1,17 +1,17 @@
 //! The engine's port: its calls become those of the pool.
 
 use hark_bytecode::Executable;
-use hark_engine::foreign::{Answer, Foreign, PrintedSink};
-use hark_engine::{Call as EngineCall, CallError, CallId, SessionId};
+use hark_engine::foreign::{Answer, CallSink, Foreign};
+use hark_engine::{Call as EngineCall, CallError, CallEvent, CallId, SessionId};
 use hark_machine::{Error, Value};
 
 use crate::call::Call;
 use crate::pool::PythonPool;
 
 impl Foreign for PythonPool {
-    fn call(&self, executable: &Executable, call: EngineCall, printed: PrintedSink, answer: Answer) {
+    fn call(&self, executable: &Executable, call: EngineCall, events: CallSink, answer: Answer) {
         match of_engine(executable, call) {
-            Ok(call) => PythonPool::call(self, call, printed, answer),
+            Ok(call) => PythonPool::call(self, call, events, answer),
             Err(error) => answer(Err(error.into())),
         }
     }
@@ -20,9 +20,9 @@ impl Foreign for PythonPool {
         &self,
         executable: &Executable,
         call: EngineCall,
-        printed: &mut dyn FnMut(String),
+        events: &mut dyn FnMut(CallEvent),
     ) -> Result<Value, CallError> {
-        PythonPool::call_blocking(self, &of_engine(executable, call)?, printed)
+        PythonPool::call_blocking(self, &of_engine(executable, call)?, events)
     }
 
     fn calls_at_a_time(&self) -> usize {
@@ -50,6 +50,7 @@ fn of_engine(executable: &Executable, call: EngineCall) -> Result<Call, Error> {
         name: foreign.name.to_string(),
         takes_keywords: foreign.attributes.kwargs,
         arguments: call.arguments,
+        progress: call.progress,
         id: call.id.to_string(),
         attempt: call.attempt,
         timeout: call.timeout,

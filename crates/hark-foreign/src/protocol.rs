@@ -118,13 +118,15 @@ pub fn call(call: &Call, bytes: &mut Vec<u8>, provide: impl Fn(&Pickle)) -> Resu
     let keywords = if call.takes_keywords { "keywords" } else { "" };
     let target = [&*call.module, "\0", &*call.function, "\0", &*call.name, "\0", keywords];
     let target_length = target.iter().map(|part| part.len()).sum();
-    for number in [call.attempt, length(call.id.len()), length(target_length)] {
+    let progress = call.progress.as_deref().unwrap_or_default();
+    for number in [call.attempt, length(call.id.len()), length(target_length), length(progress.len())] {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
     let place_of_objects = bytes.len();
     bytes.extend_from_slice(&[0; LENGTH_BYTES]);
     bytes.extend_from_slice(call.id.as_bytes());
     target.iter().for_each(|part| bytes.extend_from_slice(part.as_bytes()));
+    bytes.extend_from_slice(progress.as_bytes());
     let mut objects = Vec::new();
     values::encode_arguments(&call.arguments, bytes, &mut objects)?;
     let begin_of_objects = bytes.len();
@@ -168,6 +170,11 @@ pub fn decode_greeting(message: &[u8]) -> Result<Greeting, DecodeError> {
         },
         [tag] => Err(no_message(tag)),
     }
+}
+
+/// How far the call says that it is, if that is what a worker's message is about.
+pub fn progress(message: &[u8]) -> Option<String> {
+    message.strip_prefix(b"P").map(|json| String::from_utf8_lossy(json).into_owned())
 }
 
 /// The objects that a worker's answer has, whose pickles follow it.

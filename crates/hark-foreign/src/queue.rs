@@ -4,14 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use hark_engine::CallError;
+use hark_engine::{CallError, CallSink};
 use hark_machine::Value;
 
 use crate::call::Call;
 use crate::limits::QUEUE_THREAD_IDLE_MAX;
-
-/// Takes a part of what a call prints.
-pub type Output = Box<dyn FnMut(String) + Send>;
 
 /// Takes what a call came to.
 pub type Done = Box<dyn FnOnce(Result<Value, CallError>) + Send>;
@@ -19,7 +16,7 @@ pub type Done = Box<dyn FnOnce(Result<Value, CallError>) + Send>;
 /// A call and who learns of it.
 pub struct Job {
     pub call: Call,
-    pub output: Output,
+    pub events: CallSink,
     pub done: Done,
 }
 

@@ -16,6 +16,7 @@ use std::io::{self, ErrorKind, Read};
 use std::sync::Arc as Shared;
 use std::time::Instant;
 
+use hark_engine::CallEvent;
 use hark_machine::limits::FILE_BYTES_MIN;
 use hark_machine::{ObjectBody, Pickle};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -26,6 +27,7 @@ use crate::call::Call;
 use crate::death::{self, End, Process};
 use crate::limits::{BUFFER_BYTES_KEPT, END_TIMEOUT, OUTPUT_INTERVAL, PIPE_CHUNK_BYTES, TRUSTED_TIME};
 use crate::printed::Printed;
+use crate::progress::Progress;
 use crate::protocol::{self, Announced, Outcome, Place, Reply};
 use crate::scratch::WorkerFiles;
 use crate::values::{DecodeError, Refused};
@@ -98,11 +100,11 @@ impl Worker {
         std::mem::take(&mut self.warnings)
     }
 
-    /// Makes a call. All of its output is handed on before this returns.
+    /// Makes a call. All that comes of it is handed on before this returns.
     ///
     /// # Errors
     /// If there is no answer.
-    pub fn call(&mut self, call: &Call, output: &mut dyn FnMut(String)) -> Result<Outcome, Fault> {
+    pub fn call(&mut self, call: &Call, events: &mut dyn FnMut(CallEvent)) -> Result<Outcome, Fault> {
         let objects = match protocol::call(call, &mut self.request, |pickle| provide_file(pickle, self.files.as_ref()))
         {
             Ok(objects) => objects,
@@ -111,9 +113,10 @@ impl Worker {
                 return Err(Fault::Refused(refused));
             }
         };
-        let mut printed = Printed::default();
+        let mut heard = Heard::default();
         let end = call.timeout.and_then(|time| Instant::now().checked_add(time));
-        let answer = self.exchange(&objects, end, &mut printed, output);
+        let answer = self.exchange(&objects, end, &mut heard, events);
+        let Heard { mut printed, progress, .. } = heard;
         self.request.shrink_to(BUFFER_BYTES_KEPT);
         let outcome = match answer.and_then(|reply| self.read_pending(&mut printed).map(|()| reply)) {
             Ok(reply) => {
@@ -134,25 +137,34 @@ impl Worker {
                 Err(Fault::Confused(problem))
             }
         };
-        printed.hand_on_all(output);
+        printed.hand_on_all(&mut |text| events(CallEvent::Printed(text)));
+        progress.hand_on_last(events);
         outcome
     }
 
-    /// Sends the request and waits for the reply, until a time if there is one; what is printed meanwhile is handed on if it
-    /// takes its time.
+    /// Sends the request and waits for the reply, until a time if there is one; what comes meanwhile is handed on if it takes
+    /// its time.
     fn exchange(
         &mut self,
         given: &[Arc<ObjectBody>],
         end: Option<Instant>,
-        printed: &mut Printed,
-        output: &mut dyn FnMut(String),
+        heard: &mut Heard,
+        events: &mut dyn FnMut(CallEvent),
     ) -> Result<Reply, Broken> {
         let behind = given.iter().map(|object| object.pickle()).filter(|pickle| pickle.file().is_none());
         self.connection
             .send(&self.request, behind.filter_map(|pickle| pickle.bytes_in_memory()))
             .map_err(|_| Broken::Unsent)?;
-        if self.connection.receive()? == Received::NothingYet {
-            self.await_reply(end, printed, output)?;
+        loop {
+            if self.connection.receive()? == Received::NothingYet {
+                self.await_reply(end, heard, events)?;
+            }
+            let Some(json) = protocol::progress(self.connection.message()) else { break };
+            heard.progress.note(json);
+            self.connection.clear();
+            if Instant::now() >= heard.next_look() {
+                self.look(heard, events);
+            }
         }
         if self.connection.message() == protocol::STALE {
             return Err(Broken::Unsent);
@@ -197,19 +209,18 @@ impl Worker {
         }
     }
 
-    /// Waits for a reply that takes its time.
+    /// Waits for a message that takes its time.
     fn await_reply(
         &mut self,
         end: Option<Instant>,
-        printed: &mut Printed,
-        output: &mut dyn FnMut(String),
+        heard: &mut Heard,
+        events: &mut dyn FnMut(CallEvent),
     ) -> Result<(), Broken> {
-        let mut has_ended = false;
-        let mut next_look = Instant::now() + OUTPUT_INTERVAL;
         loop {
+            let next_look = heard.next_look();
             let ready = self.wait(end.map_or(next_look, |end| end.min(next_look)))?;
             if ready.output {
-                self.read_chunk(printed)?;
+                self.read_chunk(&mut heard.printed)?;
             }
             if ready.reply && self.connection.receive()? == Received::Message {
                 return Ok(());
@@ -218,15 +229,21 @@ impl Worker {
                 return Err(Broken::TimedOut);
             }
             if Instant::now() >= next_look {
-                printed.hand_on_lines(output);
                 // What it has sent before its end is read first.
-                if has_ended {
+                if heard.has_ended {
                     return Err(Broken::Connection);
                 }
-                has_ended = !self.is_alive();
-                next_look = Instant::now() + OUTPUT_INTERVAL;
+                self.look(heard, events);
             }
         }
+    }
+
+    /// Hands on what has come of a call that goes on.
+    fn look(&self, heard: &mut Heard, events: &mut dyn FnMut(CallEvent)) {
+        heard.printed.hand_on_lines(&mut |text| events(CallEvent::Printed(text)));
+        heard.progress.hand_on(events);
+        heard.has_ended = !self.is_alive();
+        heard.next_look = Some(Instant::now() + OUTPUT_INTERVAL);
     }
 
     /// Waits for a reply or output, until a time comes.
@@ -286,6 +303,23 @@ fn provide_file(pickle: &Pickle, files: Option<&WorkerFiles>) {
         && let Some(Ok(file)) = files.map(|files| files.write(bytes))
     {
         pickle.add_file(file);
+    }
+}
+
+/// What has come of a call before its reply.
+#[derive(Default)]
+struct Heard {
+    printed: Printed,
+    progress: Progress,
+    next_look: Option<Instant>,
+    /// The worker had ended at the last look.
+    has_ended: bool,
+}
+
+impl Heard {
+    /// When that is handed on, and looked whether the worker lives. A call that is over soon does not ask for the time.
+    fn next_look(&mut self) -> Instant {
+        *self.next_look.get_or_insert_with(|| Instant::now() + OUTPUT_INTERVAL)
     }
 }
 

@@ -10,6 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import hark
+
 
 def format(template, *args):
     return template.format(*args)
@@ -312,3 +314,27 @@ def read_a_line():
 
 def length(value):
     return "from Python"
+
+
+def goes_on(wanted):
+    """One step further with each try."""
+    done = hark.last_progress() or 0
+    if done == wanted:
+        return done
+    hark.progress(done + 1)
+    raise ConnectionError("after step %d" % (done + 1))
+
+
+def says(what):
+    before = hark.last_progress()
+    named = {"set": {1}, "nan": float("nan"), "much": "x" * 5_000}
+    for each in [named[what]] if isinstance(what, str) else what:
+        hark.progress(each)
+    return [before, hark.last_progress()]
+
+
+def says_and_dies(what):
+    if hark.last_progress() is None:
+        hark.progress(what)
+        os._exit(1)
+    return hark.last_progress()

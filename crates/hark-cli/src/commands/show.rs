@@ -10,6 +10,7 @@ use hark_engine::{
     Awaiting, Event, FutureId, HistoryReader, Key, LogEntry, Record, Report, Summary, ThreadId, ThreadStatus,
 };
 use hark_machine::{Thread, TraceFrame};
+use serde_json::value::RawValue;
 
 use super::FINISHED;
 use super::kept::{Store, outside_failure, shown_duration, shown_state};
@@ -37,6 +38,8 @@ struct Shown {
     state: &'static str,
     /// What it waits for, and such.
     detail: String,
+    /// How far its call says that it is, as JSON.
+    progress: Option<Box<str>>,
     /// Where it stands.
     place: Option<TraceFrame>,
 }
@@ -92,6 +95,10 @@ fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<Threa
             ThreadStatus::Sleeping(until) => ("sleeping", format!("until {until}")),
             ThreadStatus::Calling(_) => ("calling", called(session, calls)),
         };
+        // Between its tries a call's thread sleeps.
+        if matches!(live.status, ThreadStatus::Calling(_) | ThreadStatus::Sleeping(_)) {
+            thread.progress = live.progress.take();
+        }
         if let Some(state) = state {
             thread.place = state.stack(session.program(), number.0).0.pop();
         }
@@ -193,6 +200,9 @@ fn draw_threads(threads: &BTreeMap<ThreadId, Shown>, lines: &Lines<'_>, style: S
             _ => " ",
         };
         out.push_str(&format!(": {}{separator}{}", thread.state, escape::line(&detail)));
+        if let Some(progress) = &thread.progress {
+            out.push_str(&format!(", progress {}", escape::line(&escape::cut(progress, DETAIL_CHARACTERS_MAX))));
+        }
         if let Some(place) = &thread.place {
             let at = lines.location(place.span.start);
             let function = shortened(&place.function);
@@ -220,6 +230,9 @@ fn write_threads<W: Write>(
         json.entry("function", &thread.function)?;
         json.entry("state", thread.state)?;
         json.entry("detail", &thread.detail)?;
+        // Whoever wrote the record may be anybody.
+        let progress = thread.progress.as_deref().filter(|json| serde_json::from_str::<&RawValue>(json).is_ok());
+        json.entry_of("progress", progress.unwrap_or("null"))?;
         json.key("place")?;
         match &thread.place {
             Some(place) => {

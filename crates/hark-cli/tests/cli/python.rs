@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::harness::Folder;
+use crate::harness::{Beside, Folder, wait_until};
 
 #[test]
 fn python_functions_are_called() {
@@ -138,4 +138,28 @@ fn a_module_of_a_package_is_an_attribute_of_it() {
     let said = |function: &str| folder.hark(&format!("-q x.hk -f {function}")).stderr;
     assert!(said("no").contains("the Python module `src` has no `missing`"), "{}", said("no"));
     assert!(said("needs").contains("No module named 'nowhere_at_all'"), "{}", said("needs"));
+}
+
+/// It is durable while the call goes on: whoever looks sees it, and the call that is made again after a crash has it.
+#[test]
+fn how_far_a_call_is_survives_a_crash() {
+    let folder = Folder::with("progress", "import(work, lib, 0);\nfn main() { work() }\n");
+    folder.write(
+        "src/lib.py",
+        "import os, time\nimport hark\n\
+         def work():\n    before = hark.last_progress()\n    if before: return before\n    hark.progress({'page': 3})\n    \
+         while not os.path.exists('go'): time.sleep(0.01)\n    return 'no crash'\n",
+    );
+    let run = Beside::start(&folder, "run -s sqlite -q x.hk");
+    let progress = || {
+        let shown = folder.hark("show --json");
+        if shown.status == 0 { shown.json()["threads"][0]["progress"].clone() } else { serde_json::Value::Null }
+    };
+    wait_until("progress", || progress()["page"] == 3);
+    let shown = folder.hark("show").stdout;
+    assert!(shown.contains("thread 0 main: calling work, progress {\"page\": 3}, in main at x.hk:2\n"), "{shown}");
+    run.signal("KILL");
+    drop(run);
+    folder.hark("resume -q").is(0, "{\"page\": 3}\n", "");
+    assert!(progress().is_null());
 }

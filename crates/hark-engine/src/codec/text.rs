@@ -8,9 +8,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{CodecError, bounded};
+use crate::commit::Renewal;
 use crate::history::{Event, LogEntry, Needed};
 use crate::id::{FutureId, ThreadId};
-use crate::limits::{COUNT_MAX, SHOWN_FUTURES_MAX, STARTED_RANGES_MAX, TRIES_MAX};
+use crate::limits::{COUNT_MAX, PROGRESS_BYTES_MAX, SHOWN_FUTURES_MAX, STARTED_RANGES_MAX, TRIES_MAX};
 use crate::record::{Awaiting, Live, SessionRecord, Started, Status};
 use crate::surroundings::Timestamp;
 
@@ -46,6 +47,8 @@ struct LiveText {
     calls: u64,
     #[serde(default, skip_serializing_if = "is_zero_32")]
     attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    progress: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "is_zero_32")]
     losses: u32,
     #[serde(default, skip_serializing_if = "is_first")]
@@ -90,12 +93,23 @@ pub fn live_summary(live: &Live) -> String {
         status,
         calls: live.calls,
         attempts: live.attempts,
+        progress: live.progress.clone(),
         losses: live.losses,
         parent: live.parent,
         started: live.started.clone(),
         stops: live.stops,
     };
     sealed(&text)
+}
+
+/// The summary of a thread whose call says how far it is.
+///
+/// # Errors
+/// If the text is damaged.
+pub fn summary_with_progress(summary: &str, renewal: &Renewal) -> Result<String, CodecError> {
+    let mut text: LiveText = unsealed(summary)?;
+    text.progress.clone_from(&renewal.progress);
+    Ok(sealed(&text))
 }
 
 /// Threads that are to be cancelled, as JSON.
@@ -201,6 +215,9 @@ pub fn live_from_summary(summary: &str) -> Result<Box<Live>, CodecError> {
     let mut live = Live::without_state(status);
     live.attempts = bounded(text.attempts, TRIES_MAX, "tries")?;
     live.calls = bounded(text.calls, COUNT_MAX, "calls")?;
+    let progress_bytes = text.progress.as_ref().map_or(0, |json| json.len());
+    bounded(progress_bytes, PROGRESS_BYTES_MAX, "bytes of progress")?;
+    live.progress = text.progress;
     live.losses = bounded(text.losses, TRIES_MAX, "losses")?;
     bounded(text.started.ranges(), STARTED_RANGES_MAX, "started threads")?;
     (live.parent, live.started, live.stops) = (text.parent, text.started, text.stops);

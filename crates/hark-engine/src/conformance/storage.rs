@@ -6,7 +6,7 @@ use std::thread;
 use hark_machine::{Awaited, Error, Thread, Value};
 
 use super::sample::{about, program};
-use crate::commit::{Commit, Outcome};
+use crate::commit::{Commit, Outcome, Renewal};
 use crate::failure::Failure;
 use crate::id::{FutureId, SessionId, Stamps, ThreadId};
 use crate::limits::THREADS_MAX;
@@ -205,7 +205,7 @@ fn a_renewed_thread_has_another_version_and_is_the_same(suite: &Suite) {
     let before = first.stamp;
     assert_eq!(suite.records.commit(&mut first), Ok(Outcome::Done));
     let renew = |seed, expected| Commit {
-        renew: Some(thread),
+        renew: Some(Renewal { thread, progress: (seed == 2).then(|| "0.5".into()) }),
         expect: vec![(Key::Live(thread), Some(expected))],
         ..commit(seed, Vec::new())
     };
@@ -217,6 +217,7 @@ fn a_renewed_thread_has_another_version_and_is_the_same(suite: &Suite) {
     assert_eq!(found.stamp, after);
     let Record::Live(_, found) = found.record else { panic!("another record") };
     assert!(matches!(found.state, State::Present(_)), "it is as it was");
+    assert_eq!(found.progress.as_deref(), Some("0.5"));
 }
 
 /// One who waits for a failure only.

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::commit::Renewal;
 use crate::id::{FutureId, Stamp, ThreadId};
 use crate::record::{FutureRecord, Key, Live, Record, Status, Versioned};
 
@@ -128,9 +129,12 @@ impl Page {
         }
     }
 
-    pub fn renew(&mut self, thread: ThreadId, stamp: Stamp) {
-        if let Some(row) = self.lives.get_mut(row_of(thread)).filter(|row| row.stamp.is_some()) {
+    pub fn renew(&mut self, renewal: Renewal, stamp: Stamp) {
+        if let Some(row) = self.lives.get_mut(row_of(renewal.thread)).filter(|row| row.stamp.is_some()) {
             row.stamp = Some(stamp);
+            if let Some(live) = row.live.as_mut().filter(|_| renewal.progress.is_some()) {
+                live.progress = renewal.progress;
+            }
         }
     }
 

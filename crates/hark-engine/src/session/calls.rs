@@ -41,10 +41,22 @@ struct UnderWay {
     printed: Vec<OutputItem>,
     /// How much that is.
     printed_bytes: usize,
+    /// How far it said last that it is.
+    progress: Option<Box<str>>,
     /// The version of the thread's record: as long as the record has it, nobody else makes the call.
     stamp: Stamp,
     /// The record has another version, so that a part of what it printed is not written down.
     is_superseded: bool,
+}
+
+/// What is to be written down of a call that goes on.
+pub(crate) struct Piece {
+    /// The version of the thread's record, in whose sight it is to be done.
+    pub stamp: Stamp,
+    /// What it printed.
+    pub printed: Vec<OutputItem>,
+    /// How far it says that it is.
+    pub progress: Option<Box<str>>,
 }
 
 /// What an item of output takes beside its text.
@@ -89,6 +101,8 @@ pub(crate) struct Over {
     pub stamp: Stamp,
     /// What of its output is still to be written down.
     pub printed: Vec<OutputItem>,
+    /// How far it said last that it is.
+    pub progress: Option<Box<str>>,
     /// What it came to.
     pub answer: Answered,
 }
@@ -98,13 +112,14 @@ impl Calls {
     pub fn begin(&self, call: &Call, stamp: Stamp) {
         let (thread, made, unwanted) = (call.id.thread, Try::from(call), call.unwanted.clone());
         let (printed, printed_bytes) = (Vec::new(), 0);
-        let call = UnderWay { made, unwanted, answer: None, printed, printed_bytes, stamp, is_superseded: false };
+        let (answer, progress, is_superseded) = (None, None, false);
+        let call = UnderWay { made, unwanted, answer, printed, printed_bytes, progress, stamp, is_superseded };
         self.lock().insert(thread, call);
     }
 
     /// It printed something. If that makes a piece of so many bytes, the piece is to be written down, in sight of this
     /// version of the thread's record.
-    pub fn print(&self, made: Try, item: &OutputItem, piece_bytes: usize) -> Option<(Stamp, Vec<OutputItem>)> {
+    pub fn print(&self, made: Try, item: &OutputItem, piece_bytes: usize) -> Option<Piece> {
         let mut calls = self.lock();
         let call = calls.get_mut(&item.thread).filter(|call| call.made == made && !call.is_superseded)?;
         call.printed.push(item.clone());
@@ -112,8 +127,15 @@ impl Calls {
         if call.printed_bytes < piece_bytes {
             return None;
         }
-        call.printed_bytes = 0;
-        Some((call.stamp, mem::take(&mut call.printed)))
+        Some(call.take_piece())
+    }
+
+    /// It said how far it is. Answers what is to be written down if it goes on.
+    pub fn note_progress(&self, thread: ThreadId, made: Try, json: Box<str>) -> Option<Piece> {
+        let mut calls = self.lock();
+        let call = calls.get_mut(&thread).filter(|call| call.made == made && !call.is_superseded)?;
+        call.progress = Some(json);
+        Some(call.take_piece())
     }
 
     /// A piece was written down, and the thread's record has this version now; or the call is not ours any more.
@@ -159,8 +181,8 @@ impl Calls {
         }
         match call.get_mut().answer.take() {
             Some(answer) => {
-                let UnderWay { made, printed, stamp, .. } = call.remove();
-                CallState::Over(Over { attempt: made.attempt, stamp, printed, answer })
+                let UnderWay { made, printed, progress, stamp, .. } = call.remove();
+                CallState::Over(Over { attempt: made.attempt, stamp, printed, progress, answer })
             }
             None => CallState::UnderWay,
         }
@@ -168,5 +190,12 @@ impl Calls {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ThreadId, UnderWay>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl UnderWay {
+    fn take_piece(&mut self) -> Piece {
+        self.printed_bytes = 0;
+        Piece { stamp: self.stamp, printed: mem::take(&mut self.printed), progress: self.progress.clone() }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::calls::Piece;
 use super::{Session, Try, lock};
-use crate::commit::{Commit, Outcome};
+use crate::commit::{Commit, Outcome, Renewal};
+use crate::foreign::CallEvent;
 use crate::history::LogEntry;
 use crate::id::{Stamp, ThreadId};
 use crate::output::{Observer, OutputItem};
@@ -61,35 +63,48 @@ impl Session {
         outcomes
     }
 
+    /// Takes what comes of a call before its answer.
+    pub(super) fn take_event(&self, thread: ThreadId, made: Try, event: CallEvent) {
+        match event {
+            CallEvent::Printed(text) => self.print(thread, made, text),
+            CallEvent::Progress { json, is_over } => {
+                let piece = self.calls.note_progress(thread, made, json.into());
+                if !is_over && self.is_resumable() {
+                    self.keep_piece(thread, made, piece);
+                }
+            }
+        }
+    }
+
     /// Shows what a foreign function printed.
-    pub(super) fn print(&self, thread: ThreadId, made: Try, text: String) {
+    fn print(&self, thread: ThreadId, made: Try, text: String) {
         let item = OutputItem { time: self.now(), thread, text };
         let piece_bytes = self.options.output_piece_bytes;
         let piece = if self.is_resumable() { self.calls.print(made, &item, piece_bytes) } else { None };
         self.show(&mut lock(&self.output), &mut vec![item]);
+        self.keep_piece(thread, made, piece);
+    }
+
+    /// Writes down a part of what has come of a call, if there is something.
+    fn keep_piece(&self, thread: ThreadId, made: Try, piece: Option<Piece>) {
         // Of a session that is over here the call will be made again, and of one that is over nobody wants to know.
-        if let Some((stamp, items)) = piece.filter(|_| !self.is_over()) {
-            match self.write_piece(thread, made, stamp, items) {
+        if let Some(piece) = piece.filter(|_| !self.is_over()) {
+            match self.write_piece(thread, made, piece) {
                 Ok(stamp) => self.calls.note_piece(thread, made, stamp),
                 Err(error) => self.fail_storage(&error),
             }
         }
     }
 
-    /// Writes down a part of what a call prints, which goes on meanwhile: it may print more than there is memory for. The
+    /// Writes down a part of what has come of a call, which goes on meanwhile: it may print more than there is memory for. The
     /// function waits for that if it prints faster. Answers the version that the thread's record has now; none if others
     /// have changed it, who make the call again, or have ended the session.
-    fn write_piece(
-        &self,
-        thread: ThreadId,
-        made: Try,
-        stamp: Stamp,
-        items: Vec<OutputItem>,
-    ) -> Result<Option<Stamp>, StorageError> {
+    fn write_piece(&self, thread: ThreadId, made: Try, piece: Piece) -> Result<Option<Stamp>, StorageError> {
+        let Piece { stamp, printed, progress } = piece;
         let mut commit = Commit::of_server(self.stamps().next());
         commit.expect.push((Key::Live(thread), Some(stamp)));
-        commit.renew = Some(thread);
-        commit.log.extend(items.into_iter().map(|item| LogEntry::of_piece(item, made.attempt)));
+        commit.renew = Some(Renewal { thread, progress });
+        commit.log.extend(printed.into_iter().map(|item| LogEntry::of_piece(item, made.attempt)));
         loop {
             match self.records.commit(&mut commit)? {
                 Outcome::Done => return Ok(Some(commit.stamp)),

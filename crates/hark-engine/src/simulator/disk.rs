@@ -87,10 +87,14 @@ impl Disk {
         for key in &commit.delete {
             before.push((key.clone(), kept.rows.remove(key)));
         }
-        if let Some(key) = commit.renew.map(Key::Live)
+        if let Some(renewal) = &commit.renew
+            && let key = Key::Live(renewal.thread)
             && let Some(row) = kept.rows.get_mut(&key)
         {
-            let renewed = Row { stamp: commit.stamp, ..row.clone() };
+            let mut renewed = Row { stamp: commit.stamp, ..row.clone() };
+            if renewal.progress.is_some() {
+                renewed.summary = codec::summary_with_progress(&row.summary, renewal).expect("it was written");
+            }
             before.push((key, Some(std::mem::replace(row, renewed))));
         }
         if !commit.log.is_empty() {

@@ -8,7 +8,7 @@ use hark_machine::{Error, Value, literal_text};
 use super::Shared;
 use super::universe::Holding;
 use super::world::{Health, Made, Number, UnderWay};
-use crate::foreign::{Answer, Call, CallError, CallId, Foreign, PrintedSink};
+use crate::foreign::{Answer, Call, CallError, CallEvent, CallId, CallSink, Foreign};
 use crate::id::SessionId;
 
 /// What a foreign call comes to.
@@ -21,11 +21,11 @@ pub(super) struct Functions {
 }
 
 impl Foreign for Functions {
-    fn call(&self, executable: &Executable, call: Call, printed: PrintedSink, answer: Answer) {
+    fn call(&self, executable: &Executable, call: Call, events: CallSink, answer: Answer) {
         if let Some(outcome) = self.begin(executable, call)
             && let Some(process) = self.universe.world().processes.get_mut(&self.number)
         {
-            process.under_way.push(UnderWay { printed, answer, outcome });
+            process.under_way.push(UnderWay { events, answer, outcome });
         }
     }
 
@@ -33,12 +33,12 @@ impl Foreign for Functions {
         &self,
         executable: &Executable,
         call: Call,
-        printed: &mut dyn FnMut(String),
+        events: &mut dyn FnMut(CallEvent),
     ) -> std::result::Result<Value, CallError> {
         let outcome = self.begin(executable, call);
         let _ = self.universe.pause(self.number, Holding::Nothing);
         let outcome = outcome.unwrap_or_else(|| Err(Error::new("python", "nobody is there to learn of this")));
-        texts_printed(&outcome).into_iter().for_each(printed);
+        events_of(&outcome).for_each(events);
         outcome.map_err(CallError::from)
     }
 
@@ -83,6 +83,10 @@ fn outcome(name: &str, argument: Value, is_repaired: bool) -> Result {
     }
 }
 
+fn events_of(outcome: &Result) -> impl Iterator<Item = CallEvent> {
+    texts_printed(outcome).into_iter().map(CallEvent::Printed)
+}
+
 /// What a call prints: `say` says what it answers, and `chat` says it three times.
 pub(super) fn texts_printed(outcome: &Result) -> Vec<String> {
     let Some(said) = outcome.as_ref().ok().and_then(Value::as_str) else { return Vec::new() };
@@ -96,8 +100,8 @@ pub(super) fn texts_printed(outcome: &Result) -> Vec<String> {
 impl UnderWay {
     /// The call is over.
     pub fn end(self) {
-        let UnderWay { mut printed, answer, outcome } = self;
-        texts_printed(&outcome).into_iter().for_each(&mut printed);
+        let UnderWay { mut events, answer, outcome } = self;
+        events_of(&outcome).for_each(&mut events);
         answer(outcome.map_err(CallError::from));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::chance::Chance;
 use super::disk::Disk;
 use super::pairs::Script;
-use crate::foreign::{Answer, CallId, PrintedSink};
+use crate::foreign::{Answer, CallId, CallSink};
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::Runner;
 use crate::report::Report;
@@ -70,7 +70,7 @@ pub(super) struct Hint {
 
 /// A foreign call that will be answered.
 pub(super) struct UnderWay {
-    pub printed: PrintedSink,
+    pub events: CallSink,
     pub answer: Answer,
     pub outcome: super::foreign::Result,
 }

@@ -93,7 +93,7 @@ impl Worker<'_> {
 
     /// Takes note of a call that is over. Answers what it came to.
     pub(super) fn note_over(&mut self, loaded: &mut Loaded, live: &mut Live, over: Over) -> Result<Value, Error> {
-        let Over { attempt, stamp, printed, answer } = over;
+        let Over { attempt, stamp, printed, progress, answer } = over;
         self.shown = printed.len();
         self.commit.log.extend(printed.into_iter().map(LogEntry::of_output));
         let is_last = live.call.as_ref().is_none_or(|call| call.attempt == attempt);
@@ -105,6 +105,7 @@ impl Worker<'_> {
         let event = if answer.is_ok() { Event::Returned { attempt } } else { Event::Raised { attempt } };
         self.log(loaded.thread, event);
         live.losses = 0;
+        live.progress = if answer.is_ok() { None } else { progress.or_else(|| live.progress.take()) };
         answer
     }
 

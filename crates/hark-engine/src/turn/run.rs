@@ -178,7 +178,10 @@ impl Worker<'_> {
         let ForeignCall { foreign, arguments, timeout, is_again } = call;
         // The tries of a retry are tries of one call, as those after a crash are.
         let attempt = if is_again && live.calls > 0 { (live.attempts + 1).min(TRIES_MAX) } else { 1 };
-        live.calls += u64::from(attempt == 1);
+        if attempt == 1 {
+            live.calls += 1;
+            live.progress = None;
+        }
         let pending = PendingCall { foreign, arguments, timeout, attempt, is_queued: true };
         self.make_call(pending, thread, live)
     }
@@ -227,7 +230,8 @@ impl Worker<'_> {
         } else {
             pending.arguments
         };
-        self.call = Some((Call { id, attempt, foreign, arguments, timeout, unwanted }, place));
+        let progress = live.progress.as_deref().map(str::to_owned);
+        self.call = Some((Call { id, attempt, foreign, arguments, progress, timeout, unwanted }, place));
         Ending::Calls(live.calls)
     }
 

@@ -7,7 +7,7 @@ use std::sync::{LazyLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hark_engine::CallError;
+use hark_engine::{CallError, CallEvent};
 use hark_foreign::{Call, PicklePlace, PythonConfig, PythonPool};
 use hark_machine::{Error, HashBody, Key, Value};
 use triomphe::Arc;
@@ -37,6 +37,7 @@ pub fn call(target: &str, arguments: Vec<Value>) -> Call {
         takes_keywords: false,
         arguments,
         id: "session/0/1".into(),
+        progress: None,
         attempt: 1,
         timeout: None,
         unwanted: Default::default(),
@@ -50,8 +51,16 @@ pub fn printed(target: &str, arguments: Vec<Value>) -> (Result<Value, Error>, St
 
 pub fn printed_in(pool: &PythonPool, target: &str, arguments: Vec<Value>) -> (Result<Value, Error>, String) {
     let mut output = String::new();
-    let result = pool.call_blocking(&call(target, arguments), &mut |text| output.push_str(&text));
+    let result = pool.call_blocking(&call(target, arguments), &mut |event| output.push_str(&printed_by(event)));
     (result.map_err(failed), output)
+}
+
+/// What this says that was printed.
+pub fn printed_by(event: CallEvent) -> String {
+    match event {
+        CallEvent::Printed(text) => text,
+        CallEvent::Progress { .. } => String::new(),
+    }
 }
 
 /// The error of a call; one that could not be made fails the test.

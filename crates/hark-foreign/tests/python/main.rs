@@ -12,5 +12,6 @@ mod leftovers;
 mod modules;
 mod objects;
 mod output;
+mod progress;
 mod values;
 mod workers;

@@ -6,7 +6,7 @@ use std::fs;
 use hark_foreign::PythonPool;
 use hark_machine::Value;
 
-use crate::fixture::{call, config, folder, printed, printed_in, shown, string};
+use crate::fixture::{call, config, folder, printed, printed_by, printed_in, shown, string};
 
 #[test]
 fn everything_printed_comes_in_order() {
@@ -20,7 +20,8 @@ fn a_short_calls_output_is_one_text() {
     let mut texts = Vec::new();
     let pool = PythonPool::new(config(1));
     pool.call_blocking(&call("calls.echo", vec![Value::Null]), &mut |_| ()).unwrap();
-    pool.call_blocking(&call("calls.prints_plain", string("a\nb\nc")), &mut |text| texts.push(text)).unwrap();
+    pool.call_blocking(&call("calls.prints_plain", string("a\nb\nc")), &mut |event| texts.push(printed_by(event)))
+        .unwrap();
     assert_eq!(texts.concat(), "a\nb\nc");
     assert!(texts.len() <= 2, "{texts:?}");
 }
@@ -43,8 +44,8 @@ fn output_of_a_long_call_comes_while_it_runs() {
         let mut texts = Vec::new();
         let result = PythonPool::new(config(1)).call_blocking(
             &call("calls.prints_until_seen", arguments.to_vec()),
-            &mut |text| {
-                texts.push(text);
+            &mut |event| {
+                texts.push(printed_by(event));
                 fs::write(&seen, "").unwrap();
             },
         );
@@ -74,8 +75,8 @@ fn a_part_of_a_line_that_is_flushed_is_seen_though_there_are_threads() {
     let folder = folder("flushed-part");
     let seen = folder.join("seen");
     let call = call("calls.prints_a_part_while_a_thread_runs", string(seen.to_str().unwrap()));
-    let result = PythonPool::new(config(1)).call_blocking(&call, &mut |text| {
-        assert_eq!(text, "part");
+    let result = PythonPool::new(config(1)).call_blocking(&call, &mut |event| {
+        assert_eq!(printed_by(event), "part");
         fs::write(&seen, "").unwrap();
     });
     assert!(matches!(result, Ok(Value::Boolean(true))), "it is not seen before the call's end");

@@ -12,8 +12,8 @@ use hark_foreign::{Call, PythonConfig, PythonPool};
 use hark_machine::{Error, Value};
 
 use crate::fixture::{
-    PATIENCE, begin, call, config, failed, folder, is_running, printed, printed_in, script, shown, string, text, value,
-    wait_for,
+    PATIENCE, begin, call, config, failed, folder, is_running, printed, printed_by, printed_in, script, shown, string,
+    text, value, wait_for,
 };
 
 /// Begins a call that writes its process's number to a file, and waits for that.
@@ -101,7 +101,7 @@ fn output_comes_before_the_answer() {
     let printer = sender.clone();
     pool.call(
         call("calls.prints_plain", string("text")),
-        Box::new(move |text| printer.send(text).unwrap()),
+        Box::new(move |event| printer.send(printed_by(event)).unwrap()),
         Box::new(move |result| sender.send(text(&result.map_err(failed).unwrap())).unwrap()),
     );
     assert_eq!(receiver.iter().collect::<Vec<_>>(), ["text", "null"]);

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use hark_engine::limits::APART_BYTES_MIN;
 use hark_engine::{
-    Commit, Due, FutureId, Key, Live, LogEntry, Outcome, Record, SessionId, Stamp, StorageError, ThreadId, Waiter,
-    codec,
+    Commit, Due, FutureId, Key, Live, LogEntry, Outcome, Record, Renewal, SessionId, Stamp, StorageError, ThreadId,
+    Waiter, codec,
 };
 use hark_machine::{Apart, Pickle, Program};
 use rusqlite::types::{FromSql, ToSql, ToSqlOutput};
@@ -59,7 +59,7 @@ pub(super) struct Change {
     put: Vec<Row>,
     delete: Vec<Key>,
     /// A thread that gets the stamp and stays as it is.
-    renew: Option<ThreadId>,
+    renew: Option<Renewal>,
     /// JSON arrays, each a row.
     log: Vec<String>,
     /// The program, if the session begins with this.
@@ -118,7 +118,7 @@ impl Change {
             expect: commit.expect.clone(),
             put: rows.collect(),
             delete: commit.delete.clone(),
-            renew: commit.renew,
+            renew: commit.renew.clone(),
             log,
             program: begins.then(|| program.clone()),
         }
@@ -202,10 +202,13 @@ impl Change {
                 delete(connection, row, key)?;
             }
         }
-        if let Some(thread) = self.renew {
+        if let Some(renewal) = &self.renew {
+            let number = thread_number(renewal.thread);
             let sql = "UPDATE thread SET stamp = ?3 WHERE session = ?1 AND number = ?2";
-            let number = thread_number(thread);
             connection.prepare_cached(sql)?.execute(params![row, number, stamp_number(self.stamp)])?;
+            if renewal.progress.is_some() {
+                put_progress(connection, row, number, renewal)?;
+            }
         }
         for entries in &self.log {
             // As a SELECT it would go through a temporary table, as it reads the table that it writes.
@@ -360,6 +363,21 @@ impl Change {
         };
         Ok(())
     }
+}
+
+/// Writes into a thread's summary how far its call says that it is. A damaged one stays as it is, for who reads it.
+fn put_progress(connection: &Connection, session: i64, number: i64, renewal: &Renewal) -> rusqlite::Result<()> {
+    let sql = "SELECT due, checksum, summary FROM thread WHERE session = ?1 AND number = ?2";
+    let (due, checksum, summary): (Option<i64>, i64, String) = connection
+        .prepare_cached(sql)?
+        .query_row(params![session, number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    if checksum != seal::of_thread(session, number, due, &summary) {
+        return Ok(());
+    }
+    let Ok(summary) = codec::summary_with_progress(&summary, renewal) else { return Ok(()) };
+    let sql = "UPDATE thread SET checksum = ?3, summary = ?4 WHERE session = ?1 AND number = ?2";
+    let checksum = seal::of_thread(session, number, due, &summary);
+    connection.prepare_cached(sql)?.execute(params![session, number, checksum, summary]).map(drop)
 }
 
 /// The entries of a log in parts that are read at a time, none of them much longer than this.

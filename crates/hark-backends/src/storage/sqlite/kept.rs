@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hark_engine::{Commit, FutureId, Key, Live, Record, Stamp, ThreadId, ThreadStatus, Versioned};
+use hark_engine::{Commit, FutureId, Key, Live, Record, Renewal, Stamp, ThreadId, ThreadStatus, Versioned};
 
 /// The most bytes that the kept threads of a process have in the file, with [`THREAD_BYTES`] for each.
 const BYTES_MAX: usize = 64 << 20;
@@ -159,12 +159,15 @@ impl KeptThreads {
                 }
             }
         }
-        if let Some(thread) = commit.renew.take() {
+        if let Some(Renewal { thread, progress }) = commit.renew.take() {
             let threads = state.sessions.get_mut(&self.session);
             if let Some(kept) = threads.and_then(|threads| threads.kept.get_mut(&thread))
                 && commit.expect.contains(&(Key::Live(thread), Some(kept.stamp)))
             {
                 kept.stamp = stamp;
+                if progress.is_some() {
+                    kept.live.progress = progress;
+                }
             }
         }
         drop(state);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hark_backends::VirtualTime;
 use hark_bytecode::{Binding, Executable, ForeignIndex, Span};
 use hark_compiler::nearest;
-use hark_engine::foreign::{Answer, PrintedSink};
+use hark_engine::foreign::{Answer, CallSink};
 use hark_engine::{Call, CallId, Foreign, SessionId};
 use hark_machine::{Error, Value, python_data};
 
@@ -40,7 +40,7 @@ pub struct Stubbed {
 }
 
 impl Foreign for Stubbed {
-    fn call(&self, executable: &Executable, call: Call, printed: PrintedSink, answer: Answer) {
+    fn call(&self, executable: &Executable, call: Call, events: CallSink, answer: Answer) {
         match self.answers.get(&call.foreign) {
             Some(Reply::Value(value)) => answer(Ok(value.clone())),
             Some(Reply::Error { message, data }) => {
@@ -53,7 +53,7 @@ impl Foreign for Stubbed {
                     // Its thread is to run before the clock jumps.
                     drop(real);
                 });
-                self.python.call(executable, call, printed, answer);
+                self.python.call(executable, call, events, answer);
             }
         }
     }

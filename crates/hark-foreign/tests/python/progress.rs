@@ -1,0 +1,73 @@
+//! How far calls say that they are.
+
+use hark_engine::CallEvent;
+use hark_foreign::{Call, PythonPool};
+use hark_machine::Value;
+
+use super::fixture::{call, config, failed, string, text};
+
+/// What a call comes to, and how far it said that it was before it was over, and at its end.
+fn said(pool: &PythonPool, call: &Call) -> (Result<String, String>, Vec<String>, Option<String>) {
+    let (mut before, mut last) = (Vec::new(), None);
+    let result = pool.call_blocking(call, &mut |event| match event {
+        CallEvent::Progress { json, is_over: false } => before.push(json),
+        CallEvent::Progress { json, is_over: true } => assert!(last.replace(json).is_none()),
+        CallEvent::Printed(_) => {}
+    });
+    (result.map(|value| text(&value)).map_err(|error| failed(error).kind.to_string()), before, last)
+}
+
+#[test]
+fn the_last_is_heard_whatever_becomes_of_the_call() {
+    let pool = PythonPool::new(config(1));
+    for (how, expected) in
+        [("returns", Ok("null".to_owned())), ("raises", Err("python".into())), ("dies", Err("python".into()))]
+    {
+        let (result, before, last) =
+            said(&pool, &call("progress.says", vec![Value::Integer(20_000), Value::string(how)]));
+        assert_eq!(result, expected);
+        assert!(before.len() < 1_000, "{}", before.len());
+        assert_eq!(last.as_deref(), Some("19999"), "{how}");
+    }
+}
+
+#[test]
+fn the_next_try_can_read_it() {
+    let pool = PythonPool::new(config(1));
+    let before = |progress: Option<&str>| {
+        let call = Call { progress: progress.map(str::to_owned), ..call("progress.before", vec![]) };
+        said(&pool, &call).0.unwrap()
+    };
+    assert_eq!(before(None), "null");
+    assert_eq!(before(Some(r#"{"page": [1, "é"]}"#)), r#"{"page": [1, "é"]}"#);
+    assert_eq!(before(None), "null");
+}
+
+/// A long call is heard of while it runs.
+#[test]
+fn it_is_heard_while_the_call_runs() {
+    let pool = PythonPool::new(config(1));
+    let folder = super::fixture::folder("progress");
+    let seen = folder.join("seen");
+    let mut heard = Vec::new();
+    let call = call("progress.until_seen", string(seen.to_str().unwrap()));
+    let result = pool.call_blocking(&call, &mut |event| {
+        heard.push(event);
+        std::fs::write(&seen, "").unwrap();
+    });
+    assert!(matches!(result, Ok(Value::Boolean(true))), "it is not heard before the call's end");
+    assert_eq!(heard, [CallEvent::Progress { json: "0.5".into(), is_over: false }]);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Threads of the function's and processes that it forks say nothing that is taken for something else.
+#[test]
+fn whoever_says_it_the_messages_stay_whole() {
+    let pool = PythonPool::new(config(1));
+    for _ in 0..20 {
+        let (result, _, last) = said(&pool, &call("progress.in_threads", vec![]));
+        assert_eq!(result.as_deref(), Ok("\"done\""));
+        assert!(last.is_some());
+        assert_eq!(said(&pool, &call("progress.before", vec![])).0.unwrap(), "null");
+    }
+}
