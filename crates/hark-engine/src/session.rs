@@ -79,6 +79,8 @@ pub(crate) struct Session {
     /// Called at its end.
     on_end: Mutex<Option<OnEnd>>,
     threads: AtomicU64,
+    /// Whether a thread of it was cancelled from here.
+    has_cancelled: AtomicBool,
     /// The time of the last failure.
     last_failure: AtomicU64,
     stamp_seeds: AtomicU64,
@@ -150,6 +152,7 @@ impl Session {
             result: OnceLock::new(),
             on_end: Mutex::new(on_end),
             threads: AtomicU64::new(threads),
+            has_cancelled: AtomicBool::new(false),
             last_failure: AtomicU64::new(0),
             stamp_seeds: AtomicU64::new(seed),
             serving,
@@ -221,6 +224,16 @@ impl Session {
     /// Whether it can be taken up again when its worker is lost.
     pub fn is_resumable(&self) -> bool {
         self.serving.is_some()
+    }
+
+    /// Whether threads of it may be cancelled. What is in memory alone no other process cancels.
+    pub fn may_have_cancelled(&self) -> bool {
+        self.is_resumable() || self.has_cancelled.load(Ordering::Relaxed)
+    }
+
+    /// A thread is about to be cancelled.
+    pub fn set_has_cancelled(&self) {
+        self.has_cancelled.store(true, Ordering::Relaxed);
     }
 
     /// What the clock shows.

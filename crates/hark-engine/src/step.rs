@@ -14,24 +14,25 @@
 //! - **A step writes what it creates no later than what it removes**, and a child's number is greater than its
 //!   parent's: who sees no live thread, having looked in the order of their numbers, knows that none will come.
 
+mod cancels;
+mod touches;
 mod waiters;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hark_machine::{Awaited, Error, Value, Wait};
+use hark_machine::{Awaited, Value, Wait};
 
 use crate::commit::Commit;
 use crate::failure::Failure;
 use crate::history::{Event, LogEntry};
 use crate::id::{FutureId, Stamp, ThreadId};
-use crate::limits::WAITERS_INLINE_MAX;
 use crate::record::{
-    About, Awaiting, BeforeMove, FutureRecord, Key, Live, Record, SessionRecord, SessionState, Started, Status,
-    earliest,
+    About, Awaiting, BeforeMove, FutureRecord, Key, Live, Record, SessionRecord, SessionState, Status, earliest,
 };
 use crate::surroundings::Timestamp;
 use crate::turn::Held;
+pub use cancels::{CancelledPromise, Cancels, Interruption, cancel_batch};
+pub use touches::Touches;
 pub(crate) use waiters::starts;
 pub use waiters::{Touch, Wanted, wake_batch};
 
@@ -50,18 +51,14 @@ pub struct Loaded {
     pub awaiting: Option<Box<Awaiting>>,
     /// Whether it is cancelled, and its record does not say so yet.
     pub is_cancelled: bool,
-    /// Threads that it cancels in this step.
-    pub cancels: Vec<ThreadId>,
-    /// A promise that it cancels with this step, as it was read.
-    pub cancelled_promise: Option<CancelledPromise>,
-    /// Threads that it has started and that are to be cancelled.
-    pub cascade: Option<Started>,
+    /// What it cancels with this step.
+    pub cancels: Option<Box<Cancels>>,
     /// Its wait ends with this, whatever it waits for.
-    pub interruption: Option<Interruption>,
+    pub interruption: Option<Box<Interruption>>,
     /// Futures of a wait that has its answer by now.
     pub(crate) held: Option<Box<Held>>,
     /// Futures of which this step changes who waits for them.
-    pub touches: BTreeMap<FutureId, Touch>,
+    pub touches: Touches,
     /// Failed Futures, awaited by nobody before, that it awaited in this step.
     pub heard: Vec<ThreadId>,
     /// The Future that it had waited for, and found done without having been woken: its record among the waiters, if it
@@ -75,37 +72,17 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Whether it cancels something.
-    pub fn cancels_any(&self) -> bool {
-        !self.cancels.is_empty() || self.cancelled_promise.is_some() || self.cascade.is_some()
+    /// Whether the step cancels this promise.
+    pub fn cancels_promise(&self, future: &FutureId) -> bool {
+        let promise = self.cancels.as_ref().and_then(|cancels| cancels.promise.as_ref());
+        promise.is_some_and(|promise| promise.future == *future)
     }
 
-    /// How many records a commit touches for what the step has gathered of other Futures.
+    /// How many records a commit touches for what the step has gathered of other threads and Futures.
     pub fn records(&self) -> usize {
-        let promise = if self.cancelled_promise.is_some() { WAITERS_INLINE_MAX + 2 } else { 0 };
-        let cancels = 2 * self.cancels.len() + usize::from(self.cascade.is_some()) + promise;
-        cancels + self.heard.len() + self.touches.values().map(|touch| touch.records(self.thread)).sum::<usize>()
+        let cancels = self.cancels.as_ref().map_or(0, |cancels| cancels.records());
+        cancels + self.heard.len() + self.touches.records()
     }
-}
-
-/// A promise that a step cancels.
-#[derive(Debug)]
-pub struct CancelledPromise {
-    /// Which.
-    pub future: FutureId,
-    /// Its record as it was read, if it has one.
-    pub known: Option<Known>,
-    /// What it fails with.
-    pub failure: Arc<Failure>,
-}
-
-/// The end of a cancelled thread's wait.
-#[derive(Debug, Clone)]
-pub struct Interruption {
-    /// Of kind `"cancelled"`.
-    pub error: Error,
-    /// The thread is stopped, in place of having the error raised.
-    pub stops: bool,
 }
 
 /// What the session's first thread knows beyond the others: with it the session begins, and often ends.
@@ -216,14 +193,16 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
     if let Some(future) = &loaded.found_done {
         commit.delete.push(Key::Wait { future: future.clone(), waiter: loaded.thread });
     }
-    for (future, touch) in &loaded.touches {
+    for (future, touch) in loaded.touches.iter() {
         touch.apply(loaded.thread, future, commit, plan);
     }
     plan.invoke.extend(commit.fresh.iter().filter_map(|record| match record {
         Record::Live(child, _) => Some(*child),
         _ => None,
     }));
-    cancel_others(loaded, commit, plan);
+    if let Some(cancels) = &loaded.cancels {
+        cancels.apply(loaded.thread, commit, plan);
+    }
     let stops = live.stops;
     match ending {
         Ending::Yielded => {
@@ -281,41 +260,6 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
     {
         plan.timer = earliest(plan.timer, stops);
     }
-}
-
-/// Cancels what the thread has cancelled in this step.
-fn cancel_others(loaded: &Loaded, commit: &mut Commit, plan: &mut Plan) {
-    if let Some(started) = &loaded.cascade {
-        commit.put.push(Record::Cascade(loaded.thread, started.clone()));
-        plan.cascade = true;
-    }
-    for &thread in &loaded.cancels {
-        let is_new = starts(commit, thread);
-        cancel_thread(thread, commit, plan);
-        if is_new {
-            // It is invoked as a new thread already.
-            plan.invoke.pop();
-        }
-    }
-    if let Some(CancelledPromise { future, known, failure }) = &loaded.cancelled_promise {
-        commit.expect.push((Key::Future(future.clone()), known.as_ref().map(|known| known.stamp)));
-        commit.put.push(Record::Future(future.clone(), FutureRecord::Failed(failure.clone())));
-        waiters::wake_waiters(future, known.as_ref().map(|known| &known.record), true, commit, plan);
-        if std::mem::take(&mut plan.wake_rest) {
-            plan.wake_rest_of = Some(future.clone());
-        }
-    }
-}
-
-fn cancel_thread(thread: ThreadId, commit: &mut Commit, plan: &mut Plan) {
-    commit.put.push(Record::Cancel(thread));
-    waiters::wake_one(thread, commit, plan);
-}
-
-/// Cancels some threads, blindly: it is harmless if that is done twice, or if they have come to their ends.
-pub fn cancel_batch(threads: &[ThreadId], commit: &mut Commit, plan: &mut Plan) {
-    plan.clear();
-    threads.iter().for_each(|thread| cancel_thread(*thread, commit, plan));
 }
 
 /// Whether a timer is to be armed after the commit for a thread with this status. In memory a wait's timer is armed before,

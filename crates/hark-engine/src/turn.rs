@@ -263,7 +263,7 @@ impl<'a> Worker<'a> {
             if matches!(ending, Ending::Yielded)
                 && !self.counts_loss
                 && self.has_room(&loaded)
-                && !loaded.cancels_any()
+                && loaded.cancels.is_none()
                 && self.may_pause(since)
             {
                 return Ok(self.pause(loaded, live, since));

@@ -7,7 +7,7 @@ use super::*;
 use crate::commit::Outcome;
 use crate::conformance::sample::{about, program};
 use crate::id::{SessionId, Stamps};
-use crate::record::{Due, Interest, Record, State, Versioned, Waiter, Waiters};
+use crate::record::{Due, Interest, Record, Started, State, Versioned, Waiter, Waiters};
 use crate::storage::{Range, SessionStorage, Storage};
 use crate::{MemoryStorage, Timestamp};
 
@@ -81,12 +81,10 @@ impl World {
             own,
             awaiting: None,
             is_cancelled,
-            cancels: Vec::new(),
-            cancelled_promise: None,
-            cascade: None,
+            cancels: None,
             interruption: None,
             held: None,
-            touches: BTreeMap::new(),
+            touches: Touches::new(id),
             heard: Vec::new(),
             found_done: None,
             first,
@@ -540,12 +538,17 @@ fn a_sleep_and_a_call_are_told_to_whom_it_concerns() {
     assert!(matches!(world.load(0).live.status, Status::Calling(1)));
 }
 
+fn cancels(threads: &[u64]) -> Option<Box<Cancels>> {
+    let threads = threads.iter().copied().map(ThreadId).collect();
+    Some(Box::new(Cancels { threads, ..Cancels::default() }))
+}
+
 #[test]
 fn a_cancel_is_taken_once_by_the_step_of_its_thread() {
     let mut world = World::new(3);
     let running = world.load(2);
     let mut canceller = world.load(1);
-    canceller.loaded.cancels = vec![ThreadId(2)];
+    canceller.loaded.cancels = cancels(&[2]);
     let plan = world.commit(canceller, &finished(1)).ok().expect("nobody disturbs this step");
     assert_eq!(plan.invoke, [ThreadId(2)]);
     assert!(world.read(Key::Cancel(ThreadId(2))).is_some());
@@ -565,7 +568,7 @@ fn a_new_thread_can_be_cancelled_by_the_step_that_starts_it() {
     world.records.reserve(1).unwrap();
     let mut held = world.load(0);
     held.commit.fresh.push(Record::Live(ThreadId(1), new_live()));
-    held.loaded.cancels = vec![ThreadId(1)];
+    held.loaded.cancels = cancels(&[1]);
     let plan = world.commit(held, &Ending::Yielded).ok().expect("nobody disturbs this step");
     assert_eq!(plan.invoke, [ThreadId(1), ThreadId(0)], "it is invoked once");
     assert!(world.load(1).loaded.is_cancelled);
@@ -577,7 +580,7 @@ fn what_a_thread_has_started_is_cancelled_as_work_of_its_own() {
     let mut started = Started::default();
     started.add(ThreadId(5));
     let mut held = world.load(1);
-    held.loaded.cascade = Some(started.clone());
+    held.loaded.cancels = Some(Box::new(Cancels { started: Some(started.clone()), ..Cancels::default() }));
     let plan = world.commit(held, &failed(1)).ok().expect("nobody disturbs this step");
     assert!(plan.cascade);
     let found = world.read(Key::Cascade(ThreadId(1)));
@@ -596,7 +599,8 @@ fn a_cancelled_promise_fails_for_those_who_wait() {
     };
     let failure = Arc::new(Failure::new(Error::new("cancelled", "x"), ThreadId(0), Timestamp(1)));
     let mut held = world.load(0);
-    held.loaded.cancelled_promise = Some(CancelledPromise { future: promise.clone(), known, failure });
+    let promise_cancelled = Some(CancelledPromise { future: promise.clone(), known, failure });
+    held.loaded.cancels = Some(Box::new(Cancels { promise: promise_cancelled, ..Cancels::default() }));
     let plan = world.commit(held, &Ending::Yielded).ok().expect("nobody disturbs this step");
     assert_eq!(plan.invoke, [ThreadId(1), ThreadId(0)]);
     let found = world.read(Key::Future(promise));

@@ -205,6 +205,7 @@ impl Worker<'_> {
     }
 
     fn cancel_batch(&mut self, threads: &[ThreadId]) -> Result<(), StorageError> {
+        self.session.set_has_cancelled();
         loop {
             self.commit.reset(self.stamps.next());
             step::cancel_batch(threads, &mut self.commit, &mut self.plan);

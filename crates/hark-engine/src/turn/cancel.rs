@@ -25,21 +25,23 @@ impl Worker<'_> {
         live: &mut Live,
     ) -> Result<Next, StorageError> {
         match what {
-            Cancelled::Started if live.started.is_empty() => {}
-            Cancelled::Started => loaded.cascade = Some(live.started.clone()),
+            Cancelled::Started => cancel_started(loaded, live),
             // Nobody has its own Future, but from a damaged record.
             Cancelled::Future(Awaited::Thread(thread)) if thread == loaded.thread.0 => {}
             Cancelled::Future(awaited) => {
                 let known = self.look_at(&awaited)?;
                 if known.as_ref().is_none_or(|known| known.record.is_pending()) {
+                    let cancels = loaded.cancels.get_or_insert_default();
                     match FutureId::from(&awaited) {
-                        FutureId::Thread(thread) if loaded.cancels.contains(&thread) => {}
-                        FutureId::Thread(thread) => loaded.cancels.push(thread),
+                        FutureId::Thread(thread) => {
+                            cancels.threads.insert(thread);
+                            self.session.set_has_cancelled();
+                        }
                         future => {
                             loaded.touches.remove(&future);
                             let error = Error::new("cancelled", format!("{future} was cancelled"));
                             let failure = Arc::new(self.session.failure(error, loaded.thread));
-                            loaded.cancelled_promise = Some(CancelledPromise { future, known, failure });
+                            cancels.promise = Some(CancelledPromise { future, known, failure });
                         }
                     }
                 }
@@ -47,7 +49,8 @@ impl Worker<'_> {
         }
         let next = self.resume(live, Value::Null);
         // What it does next may be to await that promise.
-        let goes_on = loaded.cancelled_promise.is_none() && self.has_room(loaded);
+        let awaits_commit = loaded.cancels.as_ref().is_some_and(|cancels| cancels.promise.is_some());
+        let goes_on = !awaits_commit && self.has_room(loaded);
         Ok(if goes_on { next } else { Next::End(Ending::Yielded) })
     }
 
@@ -101,13 +104,11 @@ impl Worker<'_> {
         } else {
             self.log(thread, Event::Interrupted);
             live.stops = Some(self.session.steady_now().after(self.session.options().cancel_grace));
-            if !live.started.is_empty() {
-                loaded.cascade = Some(live.started.clone());
-            }
+            cancel_started(loaded, live);
         }
         match &live.status {
             Status::Awaiting(_) => {
-                loaded.interruption = Some(interruption);
+                loaded.interruption = Some(Box::new(interruption));
                 return self.ask_again(loaded, live);
             }
             Status::Waiting(awaited) | Status::Following(awaited) => {
@@ -159,5 +160,12 @@ impl Worker<'_> {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// What a thread has started is to be cancelled.
+fn cancel_started(loaded: &mut Loaded, live: &Live) {
+    if !live.started.is_empty() {
+        loaded.cancels.get_or_insert_default().started = Some(live.started.clone());
     }
 }

@@ -1,13 +1,10 @@
 //! What a turn begins with: a thread, as the storage has it.
 
-use std::collections::BTreeMap;
-use std::mem;
-
 use super::{Pace, Worker};
 use crate::commit::Outcome;
 use crate::id::ThreadId;
 use crate::record::{Key, Live, Record, SessionState, Status, Versioned};
-use crate::step::{self, CancelledPromise, First, Known, Loaded};
+use crate::step::{self, CancelledPromise, First, Known, Loaded, Touches};
 use crate::storage::StorageError;
 
 impl Worker<'_> {
@@ -33,12 +30,10 @@ impl Worker<'_> {
             own: None,
             awaiting: None,
             is_cancelled: false,
-            cancels: Vec::new(),
-            cancelled_promise: None,
-            cascade: None,
+            cancels: None,
             interruption: None,
             held: None,
-            touches: BTreeMap::new(),
+            touches: Touches::new(thread),
             heard: Vec::new(),
             found_done: None,
             first: None,
@@ -88,11 +83,13 @@ impl Worker<'_> {
         loaded.ready = ready.map(|ready| ready.stamp);
         loaded.own = known(own);
         self.look_cancelled(loaded)?;
-        if let Some(promise) = loaded.cancelled_promise.take() {
+        if let Some(cancels) = &mut loaded.cancels
+            && let Some(promise) = cancels.promise.take()
+        {
             let [found] = self.read([Key::Future(promise.future.clone())])?;
             let known = known(found);
             if known.as_ref().is_none_or(|known| known.record.is_pending()) {
-                loaded.cancelled_promise = Some(CancelledPromise { known, ..promise });
+                cancels.promise = Some(CancelledPromise { known, ..promise });
             }
         }
         if !self.load_session(loaded)? {
@@ -101,7 +98,7 @@ impl Worker<'_> {
         if let Some(held) = &mut loaded.held {
             held.forget_pending();
         }
-        for (future, mut touch) in mem::take(&mut loaded.touches) {
+        for (future, mut touch) in loaded.touches.take() {
             if !touch.is_new {
                 let [found] = self.read([Key::Future(future.clone())])?;
                 touch.known = known(found);
@@ -120,7 +117,7 @@ impl Worker<'_> {
 
     /// Reads whether the thread is cancelled. That always comes with something in its mailbox.
     fn look_cancelled(&mut self, loaded: &mut Loaded) -> Result<(), StorageError> {
-        if loaded.ready.is_some() {
+        if loaded.ready.is_some() && self.session.may_have_cancelled() {
             let [cancel] = self.read([Key::Cancel(loaded.thread)])?;
             loaded.is_cancelled = cancel.is_some();
         }

@@ -132,7 +132,7 @@ impl Worker<'_> {
             self.log(loaded.thread, Event::Resumed);
         }
         if let Some(interruption) = loaded.interruption.take() {
-            return self.end_with_interruption(loaded.thread, live, interruption);
+            return self.end_with_interruption(loaded.thread, live, *interruption);
         }
         match answer {
             Ok(value) => self.resume(live, value),
@@ -181,8 +181,7 @@ impl Worker<'_> {
                         Until::All | Until::Any => Interest::Outcome,
                     };
                     // It may have a record of its own from before this step, or from a wait that ended within it.
-                    let may_have_record =
-                        is_crowded && (loaded.awaiting.is_some() || loaded.touches.contains_key(&future));
+                    let may_have_record = is_crowded && (loaded.awaiting.is_some() || loaded.touches.contains(&future));
                     let wanted = match is_over {
                         false => Wanted::Entered(interest),
                         true if own.is_some() || may_have_record => Wanted::Left,
@@ -200,7 +199,7 @@ impl Worker<'_> {
                         None => was_entered && (wait.until == Until::Any || interest == Interest::Failure),
                     };
                     let touch = Touch { known: known.clone(), wanted, is_new: *is_new, has_record };
-                    if touch.changes_nothing(loaded.thread) && !loaded.touches.contains_key(&future) {
+                    if touch.changes_nothing(loaded.thread) && !loaded.touches.contains(&future) {
                         continue;
                     }
                     let before = loaded.touches.insert(future.clone(), touch);
@@ -213,7 +212,7 @@ impl Worker<'_> {
                         loaded.heard.push(thread);
                     }
                 }
-                (Seen::Failed(_) | Seen::Resolved(_), _) => drop(loaded.touches.remove(&future)),
+                (Seen::Failed(_) | Seen::Resolved(_), _) => loaded.touches.remove(&future),
             }
         }
         loaded.held = held;
@@ -310,7 +309,7 @@ impl Undo {
         for (future, before) in self.touches {
             match before {
                 Some(touch) => drop(loaded.touches.insert(future, touch)),
-                None => drop(loaded.touches.remove(&future)),
+                None => loaded.touches.remove(&future),
             }
         }
     }

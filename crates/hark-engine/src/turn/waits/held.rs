@@ -13,7 +13,7 @@ use super::{Seen, Worker};
 use crate::id::FutureId;
 use crate::limits::STEP_RECORDS_MAX;
 use crate::record::Key;
-use crate::step::{Ending, Loaded, Touch, Wanted};
+use crate::step::{Ending, Loaded, Touch, Touches, Wanted};
 use crate::storage::StorageError;
 use crate::turn::load::known;
 
@@ -117,7 +117,7 @@ impl Worker<'_> {
         let mut left = Vec::new();
         for ((future, seen), stays) in held.futures.iter().zip(&stays) {
             let is_done = seen.as_ref().is_some_and(Seen::is_done);
-            if *stays || is_done || loaded.touches.contains_key(future) {
+            if *stays || is_done || loaded.touches.contains(future) || loaded.cancels_promise(future) {
                 continue;
             }
             let known = match seen {
@@ -134,8 +134,10 @@ impl Worker<'_> {
         }
         loaded.touches.extend(left.iter().cloned());
         if loaded.records() > self.session.records().commit_records_max() - STEP_RECORDS_MAX {
-            left.iter().for_each(|(future, _)| drop(loaded.touches.remove(future)));
-            let others = std::mem::replace(&mut loaded.touches, left.into_iter().collect());
+            left.iter().for_each(|(future, _)| loaded.touches.remove(future));
+            let mut only = Touches::new(loaded.thread);
+            only.extend(left);
+            let others = std::mem::replace(&mut loaded.touches, only);
             let heard = std::mem::take(&mut loaded.heard);
             // If it is no longer this worker's, the step's commit finds the same.
             self.settle_waits(loaded, &mut Dealt::default())?;

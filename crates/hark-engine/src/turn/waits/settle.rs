@@ -49,7 +49,7 @@ impl Worker<'_> {
     pub(super) fn settle_waits(&mut self, loaded: &mut Loaded, dealt: &mut Dealt) -> Result<bool, StorageError> {
         let Some(live) = loaded.live else { return Ok(false) };
         let thread = loaded.thread;
-        let touches = mem::take(&mut loaded.touches).into_iter().filter(|(_, touch)| touch.records(thread) > 0);
+        let touches = loaded.touches.take().into_iter().filter(|(_, touch)| touch.records(thread) > 0);
         let heard = mem::take(&mut loaded.heard).into_iter().map(Work::Hear);
         let mut work: VecDeque<Work> = touches.map(|(future, touch)| Work::Touch(future, touch)).chain(heard).collect();
         let allowed = self.session.records().commit_records_max();

@@ -1,0 +1,95 @@
+//! The Futures of which a step changes who waits for them, and how many records that makes.
+
+use std::collections::BTreeMap;
+
+use super::Touch;
+use crate::id::{FutureId, ThreadId};
+
+/// What a thread's step changes of others' Futures.
+#[derive(Debug)]
+pub struct Touches {
+    thread: ThreadId,
+    of: BTreeMap<FutureId, Touch>,
+    /// How many records these are. A step that gathers many asks for that each time that there may be one more.
+    records: usize,
+}
+
+impl Touches {
+    /// None yet, for a step of this thread.
+    pub fn new(thread: ThreadId) -> Touches {
+        Touches { thread, of: BTreeMap::new(), records: 0 }
+    }
+
+    /// How many records that others may know this touches.
+    pub fn records(&self) -> usize {
+        self.records
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
+    /// Whether the step changes who waits for this Future.
+    pub fn contains(&self, future: &FutureId) -> bool {
+        self.of.contains_key(future)
+    }
+
+    /// Changes who waits for this Future; gives what was to be done to it before.
+    pub fn insert(&mut self, future: FutureId, touch: Touch) -> Option<Touch> {
+        self.records += touch.records(self.thread);
+        let before = self.of.insert(future, touch);
+        self.forget(before.as_ref());
+        before
+    }
+
+    /// Changes who waits for these Futures.
+    pub fn extend(&mut self, touches: impl IntoIterator<Item = (FutureId, Touch)>) {
+        touches.into_iter().for_each(|(future, touch)| drop(self.insert(future, touch)));
+    }
+
+    /// Leaves this Future as it is.
+    pub fn remove(&mut self, future: &FutureId) {
+        let before = self.of.remove(future);
+        self.forget(before.as_ref());
+    }
+
+    /// Takes all of them out, in the order of the Futures.
+    pub fn take(&mut self) -> BTreeMap<FutureId, Touch> {
+        self.records = 0;
+        std::mem::take(&mut self.of)
+    }
+
+    /// All of them, in the order of the Futures.
+    pub fn iter(&self) -> impl Iterator<Item = (&FutureId, &Touch)> {
+        self.of.iter()
+    }
+
+    fn forget(&mut self, touch: Option<&Touch>) {
+        self.records -= touch.map_or(0, |touch| touch.records(self.thread));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Interest;
+    use crate::step::Wanted;
+
+    #[test]
+    fn records_are_counted_as_they_come_and_go() {
+        let entered = Wanted::Entered(Interest::Outcome);
+        let touch = |is_new| Touch { known: None, wanted: entered, is_new, has_record: false };
+        let future = |number| FutureId::from(ThreadId(number));
+        let mut touches = Touches::new(ThreadId(0));
+        assert!(touches.insert(future(1), touch(false)).is_none() && touches.insert(future(2), touch(false)).is_none());
+        assert_eq!(touches.records(), 4);
+        assert!(touches.insert(future(2), touch(true)).is_some_and(|before| !before.is_new));
+        assert_eq!(touches.records(), 2);
+        touches.remove(&future(1));
+        touches.remove(&future(3));
+        assert_eq!((touches.records(), touches.contains(&future(2))), (0, true));
+        assert!(touches.insert(future(4), touch(false)).is_none());
+        assert_eq!((touches.take().len(), touches.records(), touches.is_empty()), (2, 0, true));
+    }
+}
