@@ -39,7 +39,8 @@ pub(crate) fn arity(name: &str) -> Option<(u32, u32)> {
 }
 
 /// The functions that attributes call, by names that no program can have. In the file they begin with `_`.
-const OF_ATTRIBUTES: [(&str, &str); 3] = [(RETRY, "_retry"), (RETRY_CALL, "_retry_call"), (WITHIN, "_within")];
+const OF_ATTRIBUTES: [(&str, &str); 4] =
+    [(RETRY, "_retry"), (RETRY_CALL, "_retry_call"), (WITHIN, "_within"), (ATTEMPT, "_attempt")];
 
 /// Runs a function with `#[retry]`.
 pub(crate) const RETRY: &str = "%retry";
@@ -49,6 +50,9 @@ pub(crate) const RETRY_CALL: &str = "%retry_call";
 
 /// Runs a function with `#[timeout]` only.
 pub(crate) const WITHIN: &str = "%within";
+
+/// Runs a function's body for one try of a retry.
+pub(crate) const ATTEMPT: &str = "%attempt";
 
 /// What the file calls the function of this name, if there is one.
 pub(crate) fn function(name: &str) -> Option<&str> {

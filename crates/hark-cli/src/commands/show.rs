@@ -28,13 +28,17 @@ const DETAIL_CHARACTERS_MAX: usize = 200;
 /// The state of a thread that an error has left.
 const BROKEN: &str = "broken";
 
+/// The state of a thread that ended with the error of its cancellation.
+const CANCELLED: &str = "cancelled";
+
 /// One thread, as far as it is known.
 #[derive(Default)]
 struct Shown {
     function: String,
     parent: Option<ThreadId>,
     children: Vec<ThreadId>,
-    /// "ready" (it can run, and has not begun or nobody serves it), "running", "waiting", "sleeping", "calling", "finished", "broken".
+    /// "ready" (it can run, and has not begun or nobody serves it), "running", "waiting", "sleeping", "calling", "finished", "broken",
+    /// "cancelled".
     state: &'static str,
     /// What it waits for, and such.
     detail: String,
@@ -99,6 +103,10 @@ fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<Threa
         if matches!(live.status, ThreadStatus::Calling(_) | ThreadStatus::Sleeping(_)) {
             thread.progress = live.progress.take();
         }
+        if let Some(stops) = live.stops {
+            let separator = if thread.detail.is_empty() { "" } else { ", " };
+            thread.detail = format!("{}{separator}cancelled, until {stops} at most", thread.detail);
+        }
         if let Some(state) = state {
             thread.place = state.stack(session.program(), number.0).0.pop();
         }
@@ -143,7 +151,10 @@ fn note(threads: &mut BTreeMap<ThreadId, Shown>, entry: LogEntry) {
     match entry.event {
         Event::Started { function, parent } => (thread.function, thread.parent) = (function, parent),
         Event::Finished => (thread.state, thread.detail) = ("finished", String::new()),
-        Event::Broke { message, .. } => (thread.state, thread.detail) = (BROKEN, message),
+        Event::Broke { kind, message } => {
+            let state = if kind == CANCELLED { CANCELLED } else { BROKEN };
+            (thread.state, thread.detail) = (state, message);
+        }
         _ => {}
     }
 }
@@ -196,7 +207,7 @@ fn draw_threads(threads: &BTreeMap<ThreadId, Shown>, lines: &Lines<'_>, style: S
         // What others wrote is told apart; the rest goes on with the sentence.
         let separator = match thread.state {
             _ if detail.is_empty() => "",
-            BROKEN => ": ",
+            BROKEN | CANCELLED => ": ",
             _ => " ",
         };
         out.push_str(&format!(": {}{separator}{}", thread.state, escape::line(&detail)));

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod bad_input;
+mod cancellation;
 mod check_and_asm;
 mod check_python;
 mod clocks;

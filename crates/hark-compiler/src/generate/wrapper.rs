@@ -3,7 +3,8 @@
 //!
 //! A function is three then. The wrapper has its name and parameters. The *guard* is what a thread of its own runs for each
 //! try: it calls the *body*, which is as it is written, but for the parameters, which it captures. The guard gives the
-//! body's value in a list of one, as a Future would be awaited otherwise.
+//! body's value in a list of one, as a Future would be awaited otherwise. With `#[retry]` it also cancels what a body that
+//! fails has started.
 
 use hark_bytecode::{
     Attributes, ForeignIndex, Function, FunctionIndex, Instruction, Literal, NameIndex, Passing, Span,
@@ -12,7 +13,7 @@ use hark_bytecode::{
 use super::Generator;
 use crate::ast::{self, Import, Item};
 use crate::closures::Origin;
-use crate::prelude::{RETRY, RETRY_CALL, WITHIN};
+use crate::prelude::{ATTEMPT, RETRY, RETRY_CALL, WITHIN};
 use crate::scope::Bound;
 
 /// The name of an import's arguments in its wrapper.
@@ -56,13 +57,12 @@ impl<'t, 'p> Generator<'t, 'p> {
 
     /// What the thread of a try runs.
     fn add_guard(&mut self, function: &ast::Function<'t>, body: FunctionIndex, origin: Origin) {
-        let code = vec![
-            Instruction::PushValue(Literal::Function(body)),
-            Instruction::Call(0),
-            self.push_name("[]"),
-            Instruction::Call(1),
-            Instruction::Return,
-        ];
+        let body = Instruction::PushValue(Literal::Function(body));
+        let mut code = match &function.attributes.retry {
+            Some(_) => vec![body, self.push_name(ATTEMPT)],
+            None => vec![body, Instruction::Call(0), self.push_name("[]")],
+        };
+        code.extend([Instruction::Call(1), Instruction::Return]);
         self.add_native(wrapping(function.name.text, function.span, &Attributes::default()), code, origin);
     }
 
