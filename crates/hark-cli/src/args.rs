@@ -11,7 +11,7 @@ mod session;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args as _, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use options::*;
 pub use program::*;
@@ -104,16 +104,42 @@ Examples:
 /// # Errors
 /// If it is a wrong one, or asks for help or the version; the error knows what to print and how to exit.
 pub fn parse(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
-    let mut definition = definition();
-    let mut arguments = leading::with_command_first(arguments, &definition);
-    negative::mark(&mut arguments, &definition);
-    let matches = definition.try_get_matches_from_mut(arguments)?;
-    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))?;
-    // A line is read once in a process, and to free all that its definition is made of would take a tenth of `hello`.
-    std::mem::forget(definition);
-    let mut command = cli.command.unwrap_or(Command::Run(cli.run));
+    let mut command = match parse_run(&arguments) {
+        Some(run) => Command::Run(run),
+        None => parse_any(arguments)?,
+    };
     negative::unmark(&mut command);
     Ok(command)
+}
+
+/// Reads a line that runs a program. To define all other commands as well takes a good part of a short program's time, so
+/// that is left to a line that may mean one of them, or is a wrong one.
+fn parse_run(arguments: &[OsString]) -> Option<Run> {
+    let is_command = |word: &OsString| word.to_str().is_some_and(|word| word != "run" && Command::has_subcommand(word));
+    if arguments.iter().skip(1).any(is_command) {
+        return None;
+    }
+    let run = Run::augment_args(clap::Command::new("run"));
+    let mut definition = clap::Command::new("hark").disable_help_subcommand(true).subcommand(run);
+    let matches = read(arguments.to_vec(), &mut definition).ok()?;
+    let run = Run::from_arg_matches(matches.subcommand_matches("run")?).ok()?;
+    // A line is read once in a process, and to free all that its definition is made of would take longer than to read it.
+    std::mem::forget(definition);
+    Some(run)
+}
+
+fn parse_any(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
+    let mut definition = definition();
+    let matches = read(arguments, &mut definition)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))?;
+    std::mem::forget(definition);
+    Ok(cli.command.unwrap_or(Command::Run(cli.run)))
+}
+
+fn read(arguments: Vec<OsString>, definition: &mut clap::Command) -> Result<clap::ArgMatches, clap::Error> {
+    let mut arguments = leading::with_command_first(arguments, definition);
+    negative::mark(&mut arguments, definition);
+    definition.try_get_matches_from_mut(arguments)
 }
 
 /// The parser, as completions describe it.
@@ -196,6 +222,41 @@ mod tests {
         assert_eq!(run("./run asm"), expect("./run", "main", &["asm"]));
         assert_eq!(run("-f check x.hk check"), expect("x.hk", "check", &["check"]));
         assert_eq!(run("-- asm"), expect("asm", "main", &[]));
+    }
+
+    /// Whatever can be read without the other commands is read as with them.
+    #[test]
+    fn a_run_is_read_the_same_without_the_other_commands() {
+        let lines = [
+            "x.hk",
+            "run x.hk",
+            "",
+            "x.hk a b -f g c",
+            "-qf g x.hk a",
+            "--json -q x.hk -f g",
+            "x.hk -5 -1.5 -1e3",
+            "run run",
+            "-q x.hk -.5 -f g -inf",
+            "x.hk -- -f g --json",
+            "-- x.hk -q",
+            "-s sqlite -c processes x.hk --detach",
+            "run -- a",
+            "--config=a.toml x.hk",
+            "x.hk --suspend-at instructions --seed 7",
+            "--data-dir d -s memory x.hk",
+        ];
+        for line in lines {
+            let words: Vec<OsString> = std::iter::once("hark").chain(line.split_whitespace()).map(Into::into).collect();
+            let alone = parse_run(&words).unwrap_or_else(|| panic!("{line}: not read"));
+            let Ok(Command::Run(any)) = parse_any(words) else { panic!("{line}: refused") };
+            assert_eq!(format!("{alone:?}"), format!("{any:?}"), "{line}");
+        }
+        for line in
+            ["check x.hk", "x.hk check", "-f check x.hk", "-h", "x.hk -h", "--version", "x.hk --jsn", "-f", "-- asm"]
+        {
+            let words: Vec<OsString> = std::iter::once("hark").chain(line.split_whitespace()).map(Into::into).collect();
+            assert!(parse_run(&words).is_none(), "{line}");
+        }
     }
 
     #[test]
