@@ -3,11 +3,13 @@
 
     examples.py HARK [--python PYTHON]
 
-PYTHON is the interpreter of a virtual environment that has the examples' requirements (Pillow); without it, `fractals`
-is tried with whatever Python Hark finds, and left out with a message if that has no Pillow. Failures are printed, then
-`N passed, N failed`; the exit status is 0 if nothing failed.
+PYTHON is the interpreter of a virtual environment that has the examples' requirements (Pillow, pandas); without it,
+`fractals` and `sales` are tried with whatever Python Hark finds, and left out with a message if that has not what they need.
+Failures are printed, then `N passed, N failed`; the exit status is 0 if nothing failed.
 """
 import argparse
+import csv
+import json
 import os
 import re
 import subprocess
@@ -87,9 +89,16 @@ def wordcount(examples):
     examples.check("wordcount: no such folder", done.returncode == 1 and "no text files in nowhere" in done.stderr, done)
 
 
+def lacks(examples, example, module):
+    """Whether an example is to be left out."""
+    is_there = subprocess.run([examples.python, "-c", f"import {module}"], capture_output=True).returncode == 0
+    if not is_there:
+        print(f"{example}: left out, as there is no {module} (pass --python)", file=sys.stderr)
+    return not is_there
+
+
 def fractals(examples):
-    if subprocess.run([examples.python, "-c", "import PIL"], capture_output=True).returncode != 0:
-        print("fractals: left out, as there is no Pillow (pass --python)", file=sys.stderr)
+    if lacks(examples, "fractals", "PIL"):
         return
     with tempfile.TemporaryDirectory() as folder:
         pictures = Path(folder, "new", "pictures")
@@ -101,9 +110,24 @@ def fractals(examples):
         examples.check("fractals: the pictures", written == {name: b"\x89PNG" for name in FRACTALS}, done)
 
 
+def sales(examples):
+    if lacks(examples, "sales", "pandas"):
+        return
+    data, sums = EXAMPLES / "sales/data", {}
+    for file in data.glob("*.csv"):
+        with file.open() as lines:
+            for row in csv.DictReader(lines):
+                sums[row["region"]] = sums.get(row["region"], 0) + float(row["amount"] or 0)
+    for where in ("memory", "sqlite"):
+        with tempfile.TemporaryDirectory() as folder:
+            done = examples.run("run", "-q", "-s", where, EXAMPLES / "sales/service.hk", data, "--data-dir", folder)
+            said = done.stdout and json.loads(done.stdout)
+            examples.check(f"sales, in {where}", said == {region: round(total, 2) for region, total in sums.items()}, done)
+
+
 def tested(examples):
     """Those that have cases, in which functions stand in for the world."""
-    for name, cases in (("approval", 6), ("saga", 4), ("poller", 4)):
+    for name, cases in (("approval", 6), ("saga", 4), ("poller", 4), ("sales", 3)):
         done = examples.run("test", "-q", folder=EXAMPLES / name)
         examples.check(f"{name}: hark test", done.returncode == 0 and done.stdout == f"{cases} passed, 0 failed\n", done)
     with tempfile.TemporaryDirectory() as folder:
@@ -123,10 +147,10 @@ def tested(examples):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("hark", type=Path, help="the binary")
-    parser.add_argument("--python", help="the interpreter of an environment with Pillow")
+    parser.add_argument("--python", help="the interpreter of an environment with Pillow and pandas")
     asked = parser.parse_args()
     examples = Examples(str(asked.hark.resolve()), asked.python)
-    for example in (seed, primes, wordcount, fractals, tested):
+    for example in (seed, primes, wordcount, fractals, sales, tested):
         example(examples)
     print(f"{examples.passed} passed, {examples.failed} failed")
     raise SystemExit(1 if examples.failed else 0)
