@@ -1,4 +1,6 @@
 """What the program calls. Each answers the same when it is called again."""
+import datetime
+
 import hark
 
 
@@ -20,3 +22,11 @@ def unready(n):
     if hark.attempt() < 3:
         raise hark.Retry("not yet", after=0.01)
     return n
+
+
+def day(text):
+    return datetime.date.fromisoformat(text)
+
+
+def days_between(first, last):
+    return (last - first).days
