@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use hark_engine::Storage;
 use hark_foreign::{PicklePlace, PythonConfig, PythonPool, guard};
 
 use crate::output;
@@ -13,7 +14,7 @@ const WORKERS_DEFAULT_MIN: usize = 4;
 
 /// The pool of a project's Python workers; none is started before it is needed. Where so many processes have a pool each,
 /// the workers are divided among them.
-pub fn pool(project: &Project, processes: usize) -> PythonPool {
+pub fn pool(project: &Project, pickles: PicklePlace, processes: usize) -> PythonPool {
     let settings = &project.settings;
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = settings.workers.map_or((2 * cores).max(WORKERS_DEFAULT_MIN), |workers| workers as usize);
@@ -22,11 +23,16 @@ pub fn pool(project: &Project, processes: usize) -> PythonPool {
         project: project.folder.clone(),
         python_src: project.folder.join(&settings.python_src),
         requirements: project.folder.join(&settings.python_requirements),
-        pickles: PicklePlace::Temporary,
+        pickles,
         workers: workers.div_ceil(processes),
         guard: guard::own_program(),
         warn,
     })
+}
+
+/// Where workers write large pickles that this storage may keep.
+pub fn place_of_pickles(storage: &dyn Storage) -> PicklePlace {
+    storage.scratch_folder().map_or(PicklePlace::Temporary, |folder| PicklePlace::Folder(folder.to_owned()))
 }
 
 fn warn(text: &str) {

@@ -89,13 +89,17 @@ impl Session {
 
 /// The ports of an engine for this project.
 pub fn ports(project: &Project, storage: Arc<dyn Storage>, invoker: Arc<dyn Invoker>, needs_python: bool) -> Ports {
-    let foreign: Arc<dyn Foreign> = if needs_python { Arc::new(python::pool(project, 1)) } else { Arc::new(NoForeign) };
+    let foreign: Arc<dyn Foreign> = if needs_python {
+        Arc::new(python::pool(project, python::place_of_pickles(&*storage), 1))
+    } else {
+        Arc::new(NoForeign)
+    };
     Ports { storage, invoker, foreign, surroundings: Arc::new(System) }
 }
 
 /// The ports of one of a supervisor's worker processes.
 pub fn ports_of_worker(project: &Project, storage: Arc<dyn Storage>) -> Ports {
-    let foreign = Arc::new(python::pool(project, worker_processes()));
+    let foreign = Arc::new(python::pool(project, python::place_of_pickles(&*storage), worker_processes()));
     Ports { storage, invoker: Arc::new(Threads::new(1)), foreign, surroundings: Arc::new(System) }
 }
 

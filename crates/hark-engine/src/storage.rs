@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,11 @@ pub trait Storage: Send + Sync {
 
     /// What there is beyond single sessions, if sessions outlive those who run them.
     fn catalog(&self) -> Option<&dyn Catalog> {
+        None
+    }
+
+    /// The folder in which the files of large pickles are best made, so that it can keep them as they are.
+    fn scratch_folder(&self) -> Option<&Path> {
         None
     }
 }

@@ -36,7 +36,7 @@ use group::Group;
 pub use group::Work;
 use kept::Cache;
 use numbers::Numbers;
-use pickles::HeldPickles;
+use pickles::{HeldPickles, UNNEEDED_SECONDS};
 use server::Server;
 use session::SqliteSession;
 
@@ -177,9 +177,25 @@ impl Storage for SqliteStorage {
     fn catalog(&self) -> Option<&dyn Catalog> {
         Some(&*self.shared)
     }
+
+    fn scratch_folder(&self) -> Option<&Path> {
+        Some(&self.shared.folder)
+    }
 }
 
 impl Shared {
+    /// Removes the files of large pickles that nothing has named for so many seconds. What fails is done another time.
+    fn remove_pickle_files(&self, seconds: i64) {
+        self.group.between(|connection| drop(pickles::remove_files(connection, seconds)));
+    }
+
+    /// The same after a commit, which has left none where there are no large pickles.
+    fn remove_unneeded_files(&self) {
+        if self.pickles.has_files() {
+            self.remove_pickle_files(UNNEEDED_SECONDS);
+        }
+    }
+
     /// The number of the server that this process is, or runs threads for.
     fn server_number(&self) -> Result<i64, StorageError> {
         match &self.serves {

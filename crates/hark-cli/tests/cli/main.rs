@@ -22,6 +22,7 @@ mod leftovers;
 mod losses;
 mod modules;
 mod moving;
+mod objects;
 mod owners;
 mod projects;
 mod python;

@@ -15,7 +15,7 @@ use super::Shared;
 use super::change::stamp_number;
 use super::database::{DUE_AT_TAKEOVER, PLACED, TABLES, next_thread, places, session_number};
 use super::row::{SessionRow, session_from, thread_from, thread_of};
-use super::server;
+use super::{pickles, server};
 
 /// So many sessions are looked at all together.
 const MANY: usize = 32;
@@ -204,8 +204,12 @@ impl Catalog for Shared {
                 }
             };
             connection.execute(sql, params![me, only])
-        })
-        .map(drop)
+        })?;
+        if only.is_none() {
+            // Worker processes may have left some, too.
+            self.remove_pickle_files(0);
+        }
+        Ok(())
     }
 
     fn hold(&self, id: &SessionId) -> Result<bool, StorageError> {
@@ -347,6 +351,7 @@ impl Catalog for Shared {
             connection.prepare_cached("DELETE FROM session WHERE number = ?1")?.execute([number])?;
             Ok(true)
         })
+        .inspect(|_| self.remove_pickle_files(0))
     }
 
     fn remove_programs(&self) -> Result<(), StorageError> {
@@ -355,7 +360,8 @@ impl Catalog for Shared {
         self.write(|connection| {
             let sql = "DELETE FROM program WHERE hash NOT IN (
                 SELECT CASE WHEN json_valid(summary) THEN json_extract(summary, '$.program') END FROM session)";
-            connection.execute(sql, [])
+            connection.execute(sql, [])?;
+            pickles::remove_strays(connection)
         })
         .map(drop)
     }
@@ -366,6 +372,7 @@ impl Catalog for Shared {
             remove_records(connection, number)?;
             Ok(true)
         })
+        .inspect(|_| self.remove_pickle_files(0))
     }
 }
 

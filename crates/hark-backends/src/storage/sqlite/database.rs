@@ -88,9 +88,12 @@ const SCHEMA: &str = "
     CREATE TABLE space (
         key BLOB PRIMARY KEY, stamp INTEGER NOT NULL, checksum INTEGER NOT NULL, content BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE pickle (
-        session INTEGER, hash BLOB, uses INTEGER NOT NULL, PRIMARY KEY (session, hash)) WITHOUT ROWID;
-    CREATE TABLE pickle_part (
-        session INTEGER, hash BLOB, part INTEGER, content BLOB NOT NULL, PRIMARY KEY (session, hash, part)) WITHOUT ROWID;
+        session INTEGER, hash BLOB, uses INTEGER NOT NULL, file TEXT, PRIMARY KEY (session, hash)) WITHOUT ROWID;
+    CREATE TABLE pickle_content (
+        session INTEGER, hash BLOB, content BLOB NOT NULL, PRIMARY KEY (session, hash)) WITHOUT ROWID;
+    CREATE TABLE pickle_removed (file TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TRIGGER pickle_is_removed AFTER DELETE ON pickle WHEN old.file IS NOT NULL
+        BEGIN INSERT INTO pickle_removed VALUES (old.file, unixepoch()); END;
     CREATE TABLE log (place INTEGER PRIMARY KEY, entries TEXT NOT NULL);
 ";
 
@@ -107,7 +110,7 @@ pub(super) const TABLES: [&str; 12] = [
     "broken",
     "piece",
     "pickle",
-    "pickle_part",
+    "pickle_content",
 ];
 
 /// The tables with a session's records that have a place.

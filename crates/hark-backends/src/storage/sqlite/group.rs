@@ -113,6 +113,11 @@ impl Group {
         result
     }
 
+    /// Something that is no part of a transaction of another one's.
+    pub fn between(&self, tidy: impl FnOnce(&Connection)) {
+        tidy(&lock(&self.writer));
+    }
+
     pub fn work(&self) -> Work {
         Work { commits: self.changes.load(Ordering::Relaxed), fsyncs: self.transactions.load(Ordering::Relaxed) }
     }

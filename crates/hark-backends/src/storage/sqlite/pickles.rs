@@ -1,35 +1,62 @@
 //! The pickles of objects, each kept once for a session under its hash, and counted by the contents that name it.
 //!
 //! A count changes whenever a content comes or goes that names the pickle, so counts stand apart from the bytes: SQLite
-//! writes a row as a whole.
+//! writes a row as a whole. A large pickle is a file beside the database, which would write it twice. Its worker has written
+//! the file; here it gets a second name, within the transaction that names it first.
+//!
+//! **Invariant: a file is there as long as its row.** It has its name, and is on the disk, before the row is committed. What
+//! removes the row enters the file among those to be removed, in the same transaction; after that nothing can name it, as
+//! no name is given twice. A process that dies in between leaves a file too many, which [`remove_strays`] finds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use hark_machine::limits::FILE_BYTES_MIN;
 use hark_machine::{Pickle, PickleHash, PickleSource};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ffi, params};
 
-/// How many bytes of a pickle are in one row.
-const PART_BYTES: usize = 1 << 20;
+use super::private;
+
+/// The folder with the files, beside the database. Folders whose names begin so are of processes that run Python.
+pub(super) const FOLDER: &str = "pickles";
+
+/// How long a file stays that is not needed any more: whoever looks at the session may have read its row just before.
+pub(super) const UNNEEDED_SECONDS: i64 = 10;
 
 /// So many pickles are remembered before those that nobody holds any more are forgotten.
 const FORGOTTEN_MIN: usize = 64;
 
 /// The pickles that this process holds, so that none of them is read again.
 #[derive(Default)]
-pub(super) struct HeldPickles(Mutex<HashMap<PickleHash, Weak<Pickle>>>);
+pub(super) struct HeldPickles {
+    by_hash: Mutex<HashMap<PickleHash, Weak<Pickle>>>,
+    /// Whether there was a large one among them, so that files may be left to be removed.
+    has_files: AtomicBool,
+}
 
 impl HeldPickles {
     pub fn find(&self, hash: &PickleHash) -> Option<Arc<Pickle>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(hash)?.upgrade()
+        self.by_hash.lock().unwrap_or_else(PoisonError::into_inner).get(hash)?.upgrade()
     }
 
     pub fn add(&self, pickle: &Arc<Pickle>) {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if pickle.length() >= FILE_BYTES_MIN {
+            self.has_files.store(true, Ordering::Relaxed);
+        }
+        let mut held = self.by_hash.lock().unwrap_or_else(PoisonError::into_inner);
         if held.len() >= FORGOTTEN_MIN && held.len() == held.capacity() {
             held.retain(|_, pickle| pickle.strong_count() > 0);
         }
         held.insert(pickle.hash(), Arc::downgrade(pickle));
+    }
+
+    pub fn has_files(&self) -> bool {
+        self.has_files.load(Ordering::Relaxed)
     }
 }
 
@@ -41,15 +68,18 @@ pub(super) struct StoredPickles<'a> {
 }
 
 impl StoredPickles<'_> {
-    fn read(&self, hash: &PickleHash) -> rusqlite::Result<Vec<u8>> {
-        let sql = "SELECT content FROM pickle_part WHERE session = ?1 AND hash = ?2 ORDER BY part";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![self.session, hash.0])?;
-        let mut bytes = Vec::new();
-        while let Some(row) = rows.next()? {
-            bytes.extend_from_slice(row.get_ref(0)?.as_blob()?);
-        }
-        Ok(bytes)
+    fn read(&self, hash: &PickleHash) -> rusqlite::Result<Option<Vec<u8>>> {
+        let sql = "SELECT file, content FROM pickle LEFT JOIN pickle_content USING (session, hash)
+            WHERE session = ?1 AND hash = ?2";
+        let found: Option<(Option<String>, Option<Vec<u8>>)> = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row(params![self.session, hash.0], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        Ok(found.and_then(|(file, content)| match file {
+            Some(file) => fs::read(folder_of(self.connection).join(file)).ok(),
+            None => content,
+        }))
     }
 }
 
@@ -59,7 +89,7 @@ impl PickleSource for StoredPickles<'_> {
         if let Some(held) = self.held.find(hash) {
             return Some(held);
         }
-        let pickle = Arc::new(Pickle::new(self.read(hash).ok()?));
+        let pickle = Arc::new(Pickle::new(self.read(hash).ok()??));
         if pickle.hash() != *hash {
             return None;
         }
@@ -75,13 +105,18 @@ pub(super) fn count_in(connection: &Connection, session: i64, pickle: &Pickle) -
     if connection.prepare_cached(sql)?.execute(params![session, hash])? > 0 {
         return Ok(());
     }
-    connection.prepare_cached("INSERT INTO pickle VALUES (?1, ?2, 1)")?.execute(params![session, hash])?;
-    let mut insert = connection.prepare_cached("INSERT INTO pickle_part VALUES (?1, ?2, ?3, ?4)")?;
-    let bytes = pickle.bytes().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-    for (part, bytes) in bytes.chunks(PART_BYTES).enumerate() {
-        insert.execute(params![session, hash, part as i64, bytes])?;
-    }
-    Ok(())
+    let file = if pickle.length() >= FILE_BYTES_MIN {
+        Some(keep_file(&folder_of(connection), pickle).map_err(failed)?)
+    } else {
+        let bytes = pickle.bytes().map_err(failed)?;
+        let sql = "INSERT INTO pickle_content VALUES (?1, ?2, ?3)";
+        connection.prepare_cached(sql)?.execute(params![session, hash, bytes])?;
+        None
+    };
+    connection
+        .prepare_cached("INSERT INTO pickle VALUES (?1, ?2, 1, ?3)")?
+        .execute(params![session, hash, file])
+        .map(drop)
 }
 
 /// One content less names this pickle. It is removed if that was the last.
@@ -92,10 +127,84 @@ pub(super) fn count_out(connection: &Connection, session: i64, hash: PickleHash)
     if left.is_some_and(|left| left <= 0) {
         for sql in [
             "DELETE FROM pickle WHERE session = ?1 AND hash = ?2",
-            "DELETE FROM pickle_part WHERE session = ?1 AND hash = ?2",
+            "DELETE FROM pickle_content WHERE session = ?1 AND hash = ?2",
         ] {
             connection.prepare_cached(sql)?.execute(params![session, hash.0])?;
         }
     }
     Ok(())
+}
+
+/// Removes the files whose rows have been gone for so many seconds, outside of any transaction. What cannot be removed stays
+/// for the next time.
+pub(super) fn remove_files(connection: &Connection, seconds: i64) -> rusqlite::Result<()> {
+    let removed: Vec<String> = connection
+        .prepare_cached("SELECT file FROM pickle_removed WHERE since <= unixepoch() - ?1")?
+        .query_map([seconds], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let folder = folder_of(connection);
+    for file in removed {
+        match fs::remove_file(folder.join(&file)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {}
+            _ => drop(connection.prepare_cached("DELETE FROM pickle_removed WHERE file = ?1")?.execute([file])?),
+        }
+    }
+    Ok(())
+}
+
+/// Removes the files that no row names, which processes have left that died. It is called within a transaction that writes: nobody
+/// else is about to enter one.
+pub(super) fn remove_strays(connection: &Connection) -> rusqlite::Result<()> {
+    let folder = folder_of(connection);
+    let Ok(found) = fs::read_dir(&folder) else { return Ok(()) };
+    let named: HashSet<String> = connection
+        .prepare_cached("SELECT file FROM pickle WHERE file IS NOT NULL")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for entry in found.flatten() {
+        if !entry.file_name().to_str().is_some_and(|name| named.contains(name)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Makes a file of a pickle that stays; answers its name.
+fn keep_file(folder: &Path, pickle: &Pickle) -> io::Result<String> {
+    if !folder.is_dir() {
+        private::make_folder(folder)?;
+        File::open(folder.parent().unwrap_or(folder))?.sync_all()?;
+    }
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+    let name = format!("{:032x}", u128::from_le_bytes(random));
+    let path = folder.join(&name);
+    let kept = keep_at(&path, pickle).and_then(|()| File::open(folder)?.sync_all());
+    kept.inspect_err(|_| drop(fs::remove_file(&path)))?;
+    Ok(name)
+}
+
+fn keep_at(path: &Path, pickle: &Pickle) -> io::Result<()> {
+    // Across file systems there is no second name, and then it is copied.
+    if pickle.file().is_some_and(|file| fs::hard_link(file.path(), path).is_ok()) {
+        return File::open(path)?.sync_all();
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(&pickle.bytes()?)?;
+    file.sync_all()
+}
+
+fn folder_of(connection: &Connection) -> PathBuf {
+    let file = Path::new(connection.path().unwrap_or_default());
+    file.with_file_name(FOLDER)
+}
+
+/// As SQLite says it of its own file.
+fn failed(error: io::Error) -> rusqlite::Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None)
+        }
+        _ => rusqlite::Error::ToSqlConversionFailure(Box::new(error)),
+    }
 }

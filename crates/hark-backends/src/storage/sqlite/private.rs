@@ -9,6 +9,8 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
+use super::pickles;
+
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 const OTHERS: u32 = 0o077;
@@ -68,7 +70,7 @@ pub(super) fn find_intruder(folder: &Path, file_name: &str, inner: &str) -> Opti
         let name = name.to_string_lossy();
         let wanted = match () {
             () if name.starts_with(file_name) => Kind::File,
-            () if name == inner => Kind::Folder,
+            () if name == inner || name.starts_with(pickles::FOLDER) => Kind::Folder,
             () => return None,
         };
         wanted.why_not(&entry)

@@ -142,6 +142,7 @@ impl SessionStorage for SqliteSession {
         self.hold_pickles(&change);
         let outcome = self.shared.group.commit(&self.shared.database, change)?;
         if outcome == Outcome::Done {
+            self.shared.remove_unneeded_files();
             self.kept.keep(commit, &sizes);
         }
         Ok(outcome)
@@ -162,6 +163,7 @@ impl SessionStorage for SqliteSession {
                 self.kept.keep(commit, sizes);
             }
         }
+        self.shared.remove_unneeded_files();
         outcomes
     }
 

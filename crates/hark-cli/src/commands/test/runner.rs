@@ -12,6 +12,7 @@ use hark_engine::{
     CancelHandle, Engine, Foreign, MemoryStorage, NoForeign, Options, OutputItem, Ports, Report, SessionError, Start,
     Surroundings, Timestamp,
 };
+use hark_foreign::PicklePlace;
 use hark_machine::Program;
 
 use super::promises::Settling;
@@ -217,6 +218,7 @@ impl Runner {
             return Arc::new(NoForeign);
         }
         let folder = suite.project.folder.clone();
-        self.pools.entry(folder).or_insert_with(|| Arc::new(python::pool(&suite.project, 1))).clone()
+        let pool = || -> Arc<dyn Foreign> { Arc::new(python::pool(&suite.project, PicklePlace::Temporary, 1)) };
+        self.pools.entry(folder).or_insert_with(pool).clone()
     }
 }
