@@ -177,13 +177,13 @@ fn parts(frame: &Value) -> Option<(u64, &str, &str, u64)> {
     Some((thread, part("function")?.as_str()?, part("file")?.as_str()?, number(part("line")?)?))
 }
 
-/// The frames of a trace that a caught error came with. A place is a whole line then, and what is of no file of the
-/// program is left out.
+/// The frames of a trace that a caught error came with. Of a place only the line is known then: its span is empty. What is of
+/// no file of the program is left out.
 pub(crate) fn frames(trace: &Value, executable: &Executable) -> (Vec<TraceFrame>, u64) {
     let frames = trace.as_list().into_iter().flat_map(|frames| frames.iter().collect::<Vec<_>>());
     let (mut known, mut omitted) = (Vec::new(), 0);
     for (thread, function, path, line) in frames.filter_map(parts) {
-        match line_span(path, line, executable) {
+        match start_of_line(path, line, executable) {
             Some(span) => known.push(TraceFrame { thread, function: Arc::from(function), span }),
             None => omitted += 1,
         }
@@ -191,13 +191,13 @@ pub(crate) fn frames(trace: &Value, executable: &Executable) -> (Vec<TraceFrame>
     (known, omitted)
 }
 
-/// A line without the white space around it.
-fn line_span(path: &str, line: u64, executable: &Executable) -> Option<Span> {
+/// Where a line begins, behind its indent.
+fn start_of_line(path: &str, line: u64, executable: &Executable) -> Option<Span> {
     let file = executable.sources.files().iter().find(|file| &*file.source.path == path)?;
     let index = usize::try_from(line).ok()?.checked_sub(1)?;
     let start = hark_bytecode::line_starts(&file.source.text).nth(index)?;
     let text = file.source.line(u32::try_from(line).ok()?);
     let indent = text.len() - text.trim_start().len();
     let start = file.start as usize + start + indent;
-    Some(Span::new(start, start + text.trim().len()))
+    Some(Span::new(start, start))
 }

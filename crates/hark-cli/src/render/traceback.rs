@@ -20,7 +20,8 @@ const TRACEBACK_LINE_CHARACTERS_MAX: usize = 1_000;
 /// Draws an error, with a line break at its end.
 pub fn draw_error(error: &Error, lines: &Lines<'_>, style: Style, out: &mut String) {
     draw_frames(&error.trace, error.omitted, lines, style, out);
-    if let Some(frame) = error.trace.last() {
+    // Of an error that was caught and raised again only the lines are known, and those stand above.
+    if let Some(frame) = error.trace.last().filter(|frame| frame.span.start < frame.span.end) {
         draw_places(&[Label { span: frame.span, text: "" }], lines, Paint::Error, style, out);
     }
     // "error" is the kind of errors that have no other.

@@ -132,3 +132,13 @@ fn an_error_of_kind_cancelled_is_shown_and_breaks_nothing() {
     assert!(kept.status == 0 && kept.stderr.contains("error[cancelled]: no more\n"), "{kept:?}");
     assert!(folder.hark("show").stdout.contains("state    finished\n"));
 }
+
+/// Its trace tells of lines, so that nothing within them is marked.
+#[test]
+fn an_error_that_is_raised_again_is_shown_with_its_lines() {
+    let program = "fn bad(l) { 1 + first(l) }\nfn main() {\n  try { bad([]) } catch e { error(e) }\n}\n";
+    let folder = Folder::with("an_error_that_is_raised_again", program);
+    let expected = "traceback, the outermost call first:\n  thread 0, x.hk:3, in main\n      try { bad([]) } catch e { error(e) }\n  \
+                    thread 0, x.hk:1, in bad\n      fn bad(l) { 1 + first(l) }\nerror[index]: `first`: the list is empty\n";
+    folder.hark("-q x.hk").is(1, "", expected);
+}

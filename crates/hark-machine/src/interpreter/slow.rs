@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use hark_bytecode::{Executable, Instruction, Operator, shortened};
 
-use super::second_dies;
+use super::execute::second_dies;
 use crate::builtin;
 use crate::closure::ClosureBody;
 use crate::compare;
