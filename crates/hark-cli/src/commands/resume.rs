@@ -204,7 +204,7 @@ fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure>
             out.push_str(&format!("{}\n", style.paint(Paint::Dim, &state)));
         }
         let lines = Lines::new(&program.sources);
-        each.errors.iter().for_each(|error| draw_error(&error.error, &lines, style, &mut out));
+        each.errors.iter().chain(&each.cancelled).for_each(|error| draw_error(&error.error, &lines, style, &mut out));
         output::tell(&out);
         if let Some(result) = each.result.as_ref().filter(|result| !matches!(result, Value::Null)) {
             output::write_raw(&format!("{}\n", hark_machine::text_of(result, program)))?;

@@ -131,6 +131,9 @@ fn an_error_of_kind_cancelled_is_shown_and_breaks_nothing() {
     let kept = folder.hark("-q -s sqlite x.hk");
     assert!(kept.status == 0 && kept.stderr.contains("error[cancelled]: no more\n"), "{kept:?}");
     assert!(folder.hark("show").stdout.contains("state    finished\n"));
+    assert_eq!(folder.hark("run -q -s sqlite --detach x.hk").status, 0);
+    let resumed = folder.hark("resume -q");
+    assert!(resumed.status == 0 && resumed.stderr.ends_with("error[cancelled]: no more\n"), "{resumed:?}");
 }
 
 /// Its trace tells of lines, so that nothing within them is marked.
