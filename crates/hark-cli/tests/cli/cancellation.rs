@@ -1,10 +1,10 @@
 //! What becomes of threads that are cancelled, where that needs time, Python, a setting or a session that is kept.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 
-use crate::harness::Folder;
+use crate::harness::{Folder, PATIENCE};
 
 /// Both ways to run it: in memory, and kept.
 const WAYS: [&str; 2] = ["run -q x.hk", "run -q -s sqlite x.hk"];
@@ -14,7 +14,7 @@ fn results(folder: &Folder, function: &str) -> Vec<serde_json::Value> {
     let results = WAYS.iter().map(|way| {
         let begun = Instant::now();
         let report = folder.hark(&format!("{way} --json -f {function}")).json();
-        assert!(begun.elapsed() < Duration::from_secs(30), "{report}");
+        assert!(begun.elapsed() < PATIENCE, "{report}");
         assert_eq!(report["status"], "finished", "{report}");
         report["result"].clone()
     });
@@ -24,8 +24,8 @@ fn results(folder: &Folder, function: &str) -> Vec<serde_json::Value> {
 #[test]
 fn what_goes_on_for_too_long_is_stopped() {
     let program = "fn loops(n) { loops(n + 1) }\nfn naps(n) { try { sleep(3600) } catch { naps(n + 1) } }\n\
-        fn catches_and(f) { try { sleep(3600) } catch { f(0) } }\n\
-        fn ended(f) { g = async catches_and(f); sleep(0.1); cancel(g); try { await g } catch e { [get(e, \"kind\"), get(e, \"message\")] } }\n\
+        fn catches_and(f, p) { try { cancel(p); sleep(3600) } catch { f(0) } }\n\
+        fn ended(f) { p = promise(); g = async catches_and(f, p); try { await p } catch { null }; cancel(g); try { await g } catch e { [get(e, \"kind\"), get(e, \"message\")] } }\n\
         fn in_a_loop() { ended(loops) }\nfn in_a_wait() { ended(naps) }\n";
     let folder = Folder::with("what_goes_on_for_too_long", program);
     folder.write("hark.toml", "[sessions]\ncancel_grace = 1\n");
@@ -38,7 +38,9 @@ fn what_goes_on_for_too_long_is_stopped() {
     let events = folder.hark("events --json").json();
     let of_thread = events.as_array().unwrap().iter().filter(|event| event["thread"] == 1);
     let names: Vec<&str> = of_thread.filter_map(|event| event["event"].as_str()).collect();
-    assert_eq!(names, ["started", "slept", "cancelled", "slept", "stopped", "broke"]);
+    // It may have been cancelled just before it slept.
+    let since = names.iter().position(|name| *name == "cancelled").unwrap_or_default();
+    assert_eq!((names[0], &names[since..]), ("started", &["cancelled", "slept", "stopped", "broke"][..]));
 }
 
 #[test]
@@ -55,7 +57,7 @@ fn a_call_of_python_is_stopped() {
         );
         let begun = Instant::now();
         folder.hark(way).is(0, "cancelled\n", "");
-        assert!(begun.elapsed() < Duration::from_secs(60) && folder.path().join("cleaned up").exists());
+        assert!(begun.elapsed() < PATIENCE && folder.path().join("cleaned up").exists());
     }
 }
 
@@ -71,7 +73,7 @@ fn a_timeout_ends_a_loop() {
 #[test]
 fn a_retried_session_begins_cancelled_elements_anew() {
     let program = "import(flaky, lib, 1);\n\
-        fn element(x) { print(x); if x == 2 { sleep(0.2); flaky(x) } else if x == 1 { x } else { sleep(if known() { 0 } else { 3600 }); x } }\n\
+        fn element(x) { print(x); if x == 2 { sleep(1); flaky(x) } else if x == 1 { x } else { sleep(if known() { 0 } else { 3600 }); x } }\n\
         import(known, lib, 0);\n\
         fn main() { sum(map_async([1, 2, 3], element)) }\nfn limited() { sum(map_async([1, 2, 3], element, 2)) }\n";
     for function in ["main", "limited"] {
