@@ -129,7 +129,7 @@ fn snapshots() -> Vec<Vec<u8>> {
             Effect::Finished(_) => break,
             Effect::Failed(error) => panic!("{}", error.message),
             Effect::OutOfFuel => {}
-            Effect::Await(_) | Effect::Call(_) | Effect::Sleep(_) | Effect::Cancel(_) => {
+            Effect::Await(_) | Effect::Call(_) | Effect::Sleep(_) | Effect::Cancel(_) | Effect::Take(_) => {
                 let object = ObjectBody::new("datetime.date", Some("2026-11-26"), Arc::new(Pickle::new(vec![1; 40])));
                 thread.resume(Value::list(vec![
                     Value::string("answer"),

@@ -132,6 +132,10 @@ builtins! {
     Steady "%steady" 0 0,
     Sid "sid" 0 0,
     Tid "tid" 0 0,
+
+    Take "%take" 2 2,
+    Start "%start" 3 3,
+    GiveBack "%give_back" 3 3,
 }
 
 const COUNT: usize = TABLE.len();

@@ -217,14 +217,14 @@ fn read_function(reader: &mut Reader<'_>) -> Result<Function, WireError> {
     })
 }
 
-/// How it gets its arguments, whether it is the language's, and its attributes.
+/// How it gets its arguments, what it is for, and its attributes.
 fn write_passing(writer: &mut Writer, function: &Function) {
-    let native = u8::from(function.is_native) << 2;
+    let bits = u8::from(function.is_native) << 2 | u8::from(function.is_try) << 3;
     match function.passing {
-        Passing::Each => writer.byte(native),
-        Passing::LastOptional => writer.byte(native | 1),
+        Passing::Each => writer.byte(bits),
+        Passing::LastOptional => writer.byte(bits | 1),
         Passing::AsList { most } => {
-            writer.byte(native | 2);
+            writer.byte(bits | 2);
             writer.unsigned(most.into());
         }
     }
@@ -233,13 +233,14 @@ fn write_passing(writer: &mut Writer, function: &Function) {
 
 fn read_passing(reader: &mut Reader<'_>) -> Result<Function, WireError> {
     let bits = reader.byte()?;
-    let passing = match bits & !4 {
+    let passing = match bits & !12 {
         0 => Passing::Each,
         1 => Passing::LastOptional,
         2 => Passing::AsList { most: reader.unsigned32()? },
         _ => return Err(reader.invalid("a function")),
     };
-    Ok(Function { passing, is_native: bits & 4 != 0, attributes: read_attributes(reader)?, ..Function::default() })
+    let attributes = read_attributes(reader)?;
+    Ok(Function { passing, is_native: bits & 4 != 0, is_try: bits & 8 != 0, attributes, ..Function::default() })
 }
 
 fn write_span(writer: &mut Writer, span: &Span) {

@@ -48,6 +48,8 @@ pub struct Function {
     /// Whether it is the language's own, also where it stands for a function of the program: it does not show in traces,
     /// and its handlers get all that there is of an error.
     pub is_native: bool,
+    /// Whether a thread that begins with it is one try of a call that another thread makes, with all that this one has taken.
+    pub is_try: bool,
     /// The names that a lambda takes from around it. A record of the function begins with those bound that the closure
     /// has values for.
     pub captures: Vec<Capture>,

@@ -326,6 +326,7 @@ impl Places {
             parameters: function.parameters.iter().map(|name| self.names[name.0 as usize]).collect(),
             passing: function.passing,
             is_native: function.is_native,
+            is_try: function.is_try,
             captures: function.captures.iter().map(capture).collect(),
             handlers: function.handlers.iter().map(handler).collect(),
             foreign: function.foreign.map(|index| self.foreign(index)),

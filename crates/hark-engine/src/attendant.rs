@@ -95,6 +95,7 @@ impl<'a> Attendant<'a> {
         let now = self.serving.steady_now();
         if self.mailboxes.is_time(now, self.has_news) {
             self.serving.look_at_mailboxes()?;
+            self.serving.tend_gates()?;
             self.has_news = false;
             self.mailboxes.note_look(now, self.serving.steady_now());
         }

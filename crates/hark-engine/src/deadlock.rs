@@ -5,20 +5,25 @@ use hark_machine::{Awaited, Error, Program, Value};
 
 use crate::id::ThreadId;
 use crate::limits::DEADLOCK_THREADS_MAX;
-use crate::record::{Key, Record, Status};
+use crate::record::{Key, Live, Record, Status};
 use crate::report::SessionError;
 use crate::storage::{Range, SessionStorage, StorageError};
+use crate::throttle::Gate;
 
 /// The error of a deadlock: what the first threads wait for, and where the very first of them stands. Its data are the names of
 /// the promises among that, which somebody outside could resolve if the session were kept.
 pub(crate) fn describe(records: &dyn SessionStorage, program: &Program) -> Result<SessionError, StorageError> {
     let live = records.scan(Range::Live(ThreadId(0)), usize::MAX)?;
+    let live_threads: Vec<(ThreadId, &Live)> = live.iter().filter_map(thread_of).collect();
     let mut first = None;
     let mut waiting = Vec::new();
     let mut promises = Vec::new();
     for record in &live {
         let Record::Live(thread, live) = record else { continue };
-        let Some(text) = wait_text(*thread, &live.status) else { continue };
+        let Some(mut text) = wait_text(*thread, &live.status) else { continue };
+        if let Status::Queued(request) = &live.status {
+            text.push_str(&holders_text(&live_threads, &request.gate));
+        }
         first.get_or_insert(*thread);
         waiting.push(text);
         if let Status::Waiting(Awaited::Promise(id)) | Status::Following(Awaited::Promise(id)) = &live.status
@@ -49,7 +54,26 @@ fn wait_text(thread: ThreadId, status: &Status) -> Option<String> {
             Some(format!("thread {thread} ended with thread {other}'s future"))
         }
         Status::Awaiting(awaiting) => Some(format!("thread {thread} waits for {awaiting}")),
+        Status::Queued(request) => Some(format!("thread {thread} waits for {}", request.gate)),
         Status::Runnable | Status::Sleeping { .. } | Status::Calling(_) => None,
+    }
+}
+
+fn thread_of(record: &Record) -> Option<(ThreadId, &Live)> {
+    match record {
+        Record::Live(thread, live) => Some((*thread, live)),
+        _ => None,
+    }
+}
+
+/// ", which thread 0 has", of a limit's places.
+fn holders_text(threads: &[(ThreadId, &Live)], gate: &Gate) -> String {
+    let has = |(_, live): &&(ThreadId, &Live)| live.places.iter().any(|place| place.name == gate.name);
+    let holders: Vec<String> = threads.iter().filter(has).map(|(thread, _)| thread.to_string()).collect();
+    match &holders[..] {
+        [] => String::new(),
+        [one] => format!(", which thread {one} has"),
+        some => format!(", which threads {} have", some[..some.len().min(DEADLOCK_THREADS_MAX)].join(", ")),
     }
 }
 

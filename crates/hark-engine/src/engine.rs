@@ -17,7 +17,7 @@ use crate::record::About;
 use crate::remote::Upstream;
 use crate::report::{Report, Status};
 use crate::serving::{Serving, Waiter};
-use crate::session::{OnEnd, Parts, Session};
+use crate::session::{Neighbors, OnEnd, Parts, Session};
 use crate::step;
 use crate::storage::{Claimed, Storage, StorageError};
 use crate::surroundings::{Surroundings, Timestamp};
@@ -106,6 +106,8 @@ pub struct Engine {
     ports: Ports,
     serving: Option<Arc<Serving>>,
     cancelling: Arc<Cancelling>,
+    /// The sessions in memory that have limits.
+    neighbors: Arc<Neighbors>,
 }
 
 /// Cancels the sessions of an engine, from any OS thread.
@@ -126,13 +128,13 @@ impl Engine {
     pub fn new(options: Options, ports: Ports) -> Engine {
         let is_durable = ports.storage.catalog().is_some();
         let serving = is_durable.then(|| Serving::new(options.clone(), ports.clone(), None));
-        Engine { options, ports, serving, cancelling: Arc::default() }
+        Engine { options, ports, serving, cancelling: Arc::default(), neighbors: Arc::default() }
     }
 
     /// An engine that runs threads for a supervisor in another process.
     pub fn for_supervisor(options: Options, ports: Ports, upstream: Arc<dyn Upstream>) -> Engine {
         let serving = Some(Serving::new(options.clone(), ports.clone(), Some(upstream)));
-        Engine { options, ports, serving, cancelling: Arc::default() }
+        Engine { options, ports, serving, cancelling: Arc::default(), neighbors: Arc::default() }
     }
 
     /// Runs these threads of a session for the supervisor; the worker that had the lost ones of them is gone.
@@ -347,9 +349,14 @@ impl Engine {
             records,
             observer,
             serving: self.serving.clone(),
+            neighbors: self.serving.is_none().then(|| self.neighbors.clone()),
             on_end,
         };
-        Session::new(parts, first)
+        let session = Session::new(parts, first)?;
+        if session.has_gates() && self.serving.is_none() {
+            self.neighbors.enter(&session);
+        }
+        Ok(session)
     }
 
     fn finish(&self, session: &Arc<Session>) -> Report {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{FutureId, ThreadId};
 use crate::output::OutputItem;
 use crate::surroundings::Timestamp;
+use crate::throttle::Gate;
 pub use reader::HistoryReader;
 #[cfg(feature = "simulator")]
 pub(crate) use reader::LostOutput;
@@ -105,6 +106,14 @@ pub enum Event {
     Slept {
         /// Until then.
         until: Timestamp,
+    },
+    /// It waits for a place of a limit, or a start of a rate.
+    Queued {
+        /// Which.
+        gate: Gate,
+        /// Until then, if it is the next one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
     },
     /// It goes on after it waited or slept.
     Resumed,
@@ -245,6 +254,7 @@ impl Event {
             Event::Waited { .. } | Event::Awaited { .. } => "waited",
             Event::Followed { .. } => "followed",
             Event::Slept { .. } => "slept",
+            Event::Queued { .. } => "queued",
             Event::Resumed => "resumed",
             Event::Finished => "finished",
             Event::Broke { .. } => "broke",
@@ -285,6 +295,8 @@ impl fmt::Display for Event {
             }
             Event::Followed { future } => write!(formatter, "ended with {future}"),
             Event::Slept { until } => write!(formatter, "sleeps until {until}"),
+            Event::Queued { gate, until: None } => write!(formatter, "waits for {gate}"),
+            Event::Queued { gate, until: Some(until) } => write!(formatter, "waits for {gate}, until {until}"),
             Event::Resumed => formatter.write_str("resumed"),
             Event::Finished => formatter.write_str("finished"),
             Event::Broke { kind, message } => write!(formatter, "broke ({kind}): {message}"),

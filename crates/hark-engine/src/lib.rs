@@ -37,6 +37,7 @@ pub mod step;
 pub mod storage;
 mod surroundings;
 mod suspend;
+mod throttle;
 mod timetable;
 mod turn;
 
@@ -64,3 +65,4 @@ pub use storage::{
 };
 pub use surroundings::{Surroundings, Timestamp};
 pub use suspend::SuspendAt;
+pub use throttle::{Bound, Gate, GateKind, HeldPlace, Request, Token};

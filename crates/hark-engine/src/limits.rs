@@ -132,3 +132,12 @@ pub const APART_BYTES_MIN: usize = 4 << 10;
 
 /// The longest sleep, some 30,000 years: `sleep(1e300)` is for ever, but its end is still a time.
 pub const SLEEP_MAX: Duration = Duration::from_secs(1 << 40);
+
+/// How many starts of a rate are told apart. Where more may start, those within so small a part of its time are counted as one.
+pub const RATE_STARTS_MAX: u64 = 200;
+
+/// The most threads that one commit lets through a gate.
+pub const GATE_GRANTS_MAX: usize = 64;
+
+/// The most entries of a gate that are removed together.
+pub const GATE_HOLDS_MAX: usize = 1_000;

@@ -22,6 +22,7 @@ use crate::report::{Report, Status};
 use crate::step;
 use crate::storage::{self, Catalog, SessionStorage, Storage, StorageError};
 use crate::surroundings::Surroundings;
+use crate::throttle::{self, Turnstile};
 
 pub(crate) use cancel::drop_threads;
 pub use moving::ExportError;
@@ -55,6 +56,12 @@ pub enum OutsideError {
     /// The storage does not work.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+fn leave_gates(storage: &dyn Storage, surroundings: &dyn Surroundings, id: &SessionId) -> Result<(), StorageError> {
+    let (space, stamps) = (storage.space(), Stamps::unique(surroundings));
+    let (now, is_served) = (|| surroundings.steady_now(), |_: &SessionId| Ok(false));
+    throttle::forget(&mut Turnstile::new(space, stamps, &now, &is_served), id, false)
 }
 
 impl<'a> Outside<'a> {
@@ -229,6 +236,11 @@ impl<'a> Outside<'a> {
 
     fn catalog(&self) -> Result<&dyn Catalog, StorageError> {
         storage::catalog_of(self.storage)
+    }
+
+    /// Removes what the session has at the gates of limits and rates. Those who serve others let the next ones in.
+    fn leave_gates(&self) -> Result<(), StorageError> {
+        leave_gates(self.storage, self.surroundings, &self.id)
     }
 
     fn announce(&self) -> Result<(), StorageError> {

@@ -18,6 +18,7 @@ use crate::invoker::TimerId;
 use crate::limits::THREADS_MAX;
 use crate::surroundings::Timestamp;
 use crate::suspend::Suspensions;
+use crate::throttle::{HeldPlace, Request, Token};
 pub use started::Started;
 pub use waiting::{Awaiting, Interest, Waiter, Waiters};
 
@@ -204,6 +205,10 @@ pub struct Live {
     pub started: Started,
     /// When it is stopped if it has not stopped by then. Only threads that were cancelled have it.
     pub stops: Option<Timestamp>,
+    /// How many times it has asked for a place of a limit, or a start of a rate.
+    pub takes: u64,
+    /// The limits' places that it has, or that count for it.
+    pub places: Vec<HeldPlace>,
     /// The timer that ends its wait, in memory.
     pub(crate) timer: Option<TimerId>,
     /// Where it is to be suspended for no reason but to test it.
@@ -255,6 +260,8 @@ pub enum Status {
     Sleeping(Timestamp),
     /// A foreign call is under way: which of its calls.
     Calling(u64),
+    /// It needs a place of a limit, or a start of a rate.
+    Queued(Box<Request>),
 }
 
 /// When someone must look at a record.
@@ -355,6 +362,8 @@ impl Live {
             parent: ThreadId(0),
             started: Started::default(),
             stops: None,
+            takes: 0,
+            places: Vec::new(),
             timer: None,
             suspensions: None,
         })
@@ -384,11 +393,22 @@ impl Live {
         }
     }
 
+    /// The requests by which it has places or queues for them.
+    pub(crate) fn tokens(&self) -> Vec<Token> {
+        let queued = match &self.status {
+            Status::Queued(request) => Some(request.token()),
+            _ => None,
+        };
+        let own = self.places.iter().filter(|place| place.lender.is_none());
+        own.map(HeldPlace::token).chain(queued).collect()
+    }
+
     /// When someone must look at it, if ever. A thread that waits for a Future is woken by who resolves that.
     pub fn due(&self) -> Option<Due> {
         match &self.status {
             Status::Runnable | Status::Calling(_) => Some(Due::AtTakeover),
             Status::Awaiting(awaiting) if !awaiting.is_entered => Some(Due::AtTakeover),
+            Status::Queued(request) => Some(earliest(request.until, self.stops).map_or(Due::AtTakeover, Due::At)),
             status => earliest(status.time(), self.stops).map(Due::At),
         }
     }
@@ -400,6 +420,7 @@ impl Status {
         match self {
             Status::Sleeping(until) => Some(*until),
             Status::Awaiting(awaiting) => awaiting.deadline,
+            Status::Queued(request) => request.until,
             _ => None,
         }
     }

@@ -5,6 +5,7 @@
 
 mod agenda;
 mod awaited;
+mod gates;
 mod programs;
 
 use std::collections::hash_map::Entry;
@@ -50,6 +51,8 @@ pub(crate) struct Serving {
     failures: Mutex<Vec<(SessionId, StorageError)>>,
     /// Sessions that wait for a storage that does not answer.
     waits: Mutex<Vec<(SessionId, StorageError)>>,
+    /// Some session has had limits or rates.
+    has_gates: AtomicBool,
     upstream: Option<Arc<dyn Upstream>>,
     me: Weak<Serving>,
 }
@@ -75,6 +78,7 @@ impl Serving {
             mailboxes: Mutex::default(),
             failures: Mutex::default(),
             waits: Mutex::default(),
+            has_gates: AtomicBool::new(false),
             upstream,
             me: me.clone(),
         })
@@ -144,6 +148,9 @@ impl Serving {
 
     /// Enters a session that begins, and that someone waits for.
     pub fn enter(&self, session: &Arc<Session>) {
+        if session.has_gates() {
+            self.note_gates();
+        }
         let entered = Entered { session: session.clone(), is_held: true };
         lock(&self.sessions).insert(session.id().clone(), entered);
     }
@@ -205,6 +212,7 @@ impl Serving {
         if is_cancelled {
             // Whoever ended it may have been lost, or not have seen one that was just being started.
             drop_threads(session.records(), &mut stamps)?;
+            session.leave_gates()?;
         }
         for thread in threads {
             session.forget_wake(*thread, &mut Commit::new(stamps.next()))?;
@@ -264,6 +272,7 @@ impl Serving {
 
     fn begin_again(&self, session: &Arc<Session>, was_lost: bool) -> Result<(), StorageError> {
         self.note_stopped(session)?;
+        session.reconcile_gates()?;
         let Unattended { interrupted, due } =
             self.ask(session.id(), |catalog| catalog.unattended(session.id(), self.seen()))?;
         if interrupted.is_empty() && due.is_empty() {
@@ -334,9 +343,14 @@ impl Serving {
             records,
             observer: Arc::new(|_: &[OutputItem]| {}),
             serving: self.me.upgrade(),
+            neighbors: None,
             on_end: None,
         };
-        Session::resumed(parts, record.first_stopped)
+        let session = Session::resumed(parts, record.first_stopped)?;
+        if session.has_gates() {
+            self.note_gates();
+        }
+        Ok(session)
     }
 
     /// Gives up a session, for others to take.

@@ -3,6 +3,7 @@
 mod busy;
 mod calls;
 mod end;
+mod gates;
 mod given;
 mod orphans;
 mod output;
@@ -38,6 +39,7 @@ pub(crate) use busy::{Busy, Paused, Taken};
 pub(crate) use calls::{CallState, Calls, Over, Place, Places, Try};
 use end::End;
 pub(crate) use end::OnEnd;
+pub(crate) use gates::{Neighbors, by_session};
 pub(crate) use given::Given;
 pub(crate) use orphans::Orphans;
 use output::Output;
@@ -86,6 +88,12 @@ pub(crate) struct Session {
     stamp_seeds: AtomicU64,
     /// Who serves it, if it can be taken up again.
     serving: Option<Arc<Serving>>,
+    /// Whether its program has limits or rates.
+    has_gates: bool,
+    /// By this its entries at gates are known to be of this memory.
+    owner: u64,
+    /// Those who share limits with it in memory.
+    neighbors: Option<Arc<Neighbors>>,
     me: Weak<Session>,
 }
 
@@ -99,6 +107,7 @@ pub(crate) struct Parts {
     pub records: Arc<dyn SessionStorage>,
     pub observer: Arc<dyn Observer>,
     pub serving: Option<Arc<Serving>>,
+    pub neighbors: Option<Arc<Neighbors>>,
     pub on_end: Option<OnEnd>,
 }
 
@@ -120,7 +129,9 @@ impl Session {
     }
 
     fn with(parts: Parts, threads: u64, first_stopped: bool) -> Arc<Session> {
-        let Parts { id, about, program, options, ports, records, observer, serving, on_end } = parts;
+        let Parts { id, about, program, options, ports, records, observer, serving, neighbors, on_end } = parts;
+        let has_gates = program.has_limits();
+        let owner = if has_gates { ports.surroundings.random() } else { 0 };
         // One that is kept draws each of its stamps.
         let seed = if serving.is_some() { 0 } else { ports.surroundings.random() };
         let is_given_up = Arc::new(AtomicBool::new(false));
@@ -156,6 +167,9 @@ impl Session {
             last_failure: AtomicU64::new(0),
             stamp_seeds: AtomicU64::new(seed),
             serving,
+            has_gates,
+            owner,
+            neighbors,
             me: me.clone(),
         })
     }
@@ -286,7 +300,10 @@ impl Session {
     /// step.
     pub fn has_one_thread(&self, begins_here: bool) -> Result<bool, StorageError> {
         let knows = begins_here || !self.is_resumable();
-        Ok(self.threads.load(Ordering::Relaxed) == 1 && (knows || self.records.reserve(0)? == ThreadId(1)))
+        // What it has at gates goes before it ends.
+        Ok(!self.has_gates
+            && self.threads.load(Ordering::Relaxed) == 1
+            && (knows || self.records.reserve(0)? == ThreadId(1)))
     }
 
     /// Whom to tell what concerns others than the thread that runs, if that is in another process.
@@ -395,6 +412,11 @@ impl Session {
         if let Some(serving) = &self.serving {
             serving.park(self);
             return;
+        }
+        match self.may_be_let_in() {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => return self.fail_storage(&error),
         }
         match deadlock::describe(self.records(), &self.program) {
             Ok(error) => drop(self.end_with(End::Deadlock(error))),

@@ -50,7 +50,7 @@ use world::Disturbances;
 /// A program, and what is done to its sessions from outside.
 #[derive(Debug, Clone)]
 pub struct Scenario {
-    /// The program; a session calls its `main()`. Its imports may be `echo`, `say` and `chat` (which print), `fail`, `unready`
+    /// The program; a session calls its `main()`. Its imports may be `echo`, `solo` (never two at a time), `say` and `chat` (which print), `fail`, `unready`
     /// (which fails until [`Act::Retry`]) and `poison` (which kills its server).
     pub executable: Executable,
     /// What is done to each session from outside, once.

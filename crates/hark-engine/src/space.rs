@@ -1,7 +1,7 @@
 //! Records that belong to no session: what all sessions of a storage share.
 //!
 //! A space is an ordered map from byte strings to byte strings, each with a version. Whoever keeps records in it begins
-//! their keys with a byte of its own. Nothing does so yet: it is made for limits over all sessions, and for schedules.
+//! their keys with a byte of its own: [limits](crate::throttle) do.
 
 use std::ops::Range;
 

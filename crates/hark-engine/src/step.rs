@@ -30,6 +30,7 @@ use crate::record::{
     About, Awaiting, BeforeMove, FutureRecord, Key, Live, Record, SessionRecord, SessionState, Status, earliest,
 };
 use crate::surroundings::Timestamp;
+use crate::throttle::{Request, Token};
 use crate::turn::Held;
 pub use cancels::{CancelledPromise, Cancels, Interruption, cancel_batch};
 pub use touches::Touches;
@@ -64,6 +65,12 @@ pub struct Loaded {
     /// The Future that it had waited for, and found done without having been woken: its record among the waiters, if it
     /// has one, is still there.
     pub found_done: Option<FutureId>,
+    /// The requests by which it had places or queued for them, and of these, those that it needs no more.
+    pub tokens: Vec<Token>,
+    /// See `tokens`.
+    pub given_back: Vec<Token>,
+    /// It has lost a place that it needs before it goes on, and queues for it. All else stays as it is.
+    pub lacks_place: bool,
     /// What only the session's first thread has to know.
     pub first: Option<First>,
     /// Whether the session can be taken up again when its worker is lost. Only then is more kept of it than it needs to
@@ -134,6 +141,8 @@ pub enum Ending {
     Sleeps(Timestamp),
     /// It has begun a foreign call: which of its calls.
     Calls(u64),
+    /// It needs a place of a limit, or a start of a rate.
+    Queues(Box<Request>),
 }
 
 /// What to do once a step is committed.
@@ -147,6 +156,8 @@ pub struct Plan {
     pub call: bool,
     /// The session has ended with this step.
     pub has_ended: bool,
+    /// The thread is to enter the queue for this.
+    pub queue: Option<Box<Request>>,
     /// The thread has stopped, and may be the last one.
     pub look_for_end: bool,
     /// More may wait for the thread's Future than the commit has woken.
@@ -217,6 +228,11 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
         Ending::Sleeps(until) => {
             plan.timer = Some(*until);
             go_on(loaded, live, Status::Sleeping(*until), commit);
+        }
+        Ending::Queues(request) => {
+            plan.timer = request.until;
+            plan.queue = request.until.is_none().then(|| request.clone());
+            go_on(loaded, live, Status::Queued(request.clone()), commit);
         }
         Ending::Calls(number) => {
             plan.call = true;
@@ -342,6 +358,7 @@ fn event(ending: &Ending) -> Option<Event> {
         },
         Ending::Follows(awaited, _) => Event::Followed { future: awaited.into() },
         Ending::Sleeps(until) => Event::Slept { until: *until },
+        Ending::Queues(request) => Event::Queued { gate: request.gate.clone(), until: request.until },
         Ending::Yielded | Ending::Stays | Ending::Calls(_) | Ending::Awaits { .. } => return None,
     })
 }

@@ -163,6 +163,12 @@ pub trait Catalog: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError>;
 
+    /// Whether a server that lives, perhaps this one, has this session, which is not over.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn is_served(&self, id: &SessionId) -> Result<bool, StorageError>;
+
     /// If this server was still for longer than its lease since this was asked last, so that others may have taken over
     /// sessions: those that it still has.
     ///

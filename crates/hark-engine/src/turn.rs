@@ -4,6 +4,7 @@ mod act;
 mod batch;
 mod cancel;
 mod decide;
+mod gates;
 mod load;
 mod run;
 mod waits;
@@ -217,10 +218,10 @@ impl<'a> Worker<'a> {
         let Some(next) = self.enter(&mut loaded, &mut live)? else { return Ok(self.nothing_to_do()) };
         // Whoever has woken a thread during its call learns nothing by it, and the mailbox is emptied with the call's
         // result: until then only what the call prints changes the thread's record.
-        let has_nothing_new = loaded.ready.is_none() || matches!(live.status, Status::Calling(_));
+        let has_nothing_new = loaded.ready.is_none() || loaded.lacks_place || matches!(live.status, Status::Calling(_));
         if matches!(next, Next::End(Ending::Stays)) && has_nothing_new && self.session.is_resumable() {
             // It is written down as it is, and so is that nobody has woken it.
-            if let Some(until) = live.status.time() {
+            if let Some(until) = live.status.time().filter(|_| !loaded.lacks_place) {
                 self.session.note_early(until);
             }
             return Ok(self.nothing_to_do());
@@ -265,6 +266,7 @@ impl<'a> Worker<'a> {
                 && self.has_room(&loaded)
                 && loaded.cancels.is_none()
                 && self.may_pause(since)
+                && !Self::gives_back(&loaded, &live)
             {
                 return Ok(self.pause(loaded, live, since));
             }
@@ -274,6 +276,7 @@ impl<'a> Worker<'a> {
                 first.is_alone = self.session.has_one_thread(loaded.live.is_none())?;
             }
             self.leave_rest(&mut loaded, &ending)?;
+            Self::note_given_back(&mut loaded, &live, &ending);
             let gathered = self.commit.gathered();
             step::step(&loaded, &ending, live, self.session.now(), &mut self.commit, &mut self.plan);
             let decided = Decided { loaded, ending, gathered };
@@ -292,6 +295,9 @@ impl<'a> Worker<'a> {
     fn conclude(&mut self, decided: Decided, outcome: Outcome) -> Result<Concluded, StorageError> {
         let Decided { mut loaded, ending, gathered } = decided;
         if outcome == Outcome::Done {
+            for token in mem::take(&mut loaded.given_back) {
+                self.session.leave_gate(loaded.thread, &token)?;
+            }
             return self.act(loaded.thread, &ending).map(Concluded::Over);
         }
         let mut live = self.commit.take_back(gathered).unwrap_or_else(|| Live::without_state(Status::Runnable));

@@ -11,6 +11,7 @@ mod flow;
 mod format;
 mod hash;
 mod json;
+mod limit;
 mod list;
 mod number;
 mod order;
@@ -27,7 +28,7 @@ mod waiting;
 use hark_bytecode::builtins::Builtin;
 use hark_bytecode::{Executable, shortened};
 
-use crate::effect::{Cancelled, ForeignCall, Host, Wait};
+use crate::effect::{Cancelled, ForeignCall, Host, Take, Wait};
 use crate::error::Error;
 use crate::value::Value;
 
@@ -50,6 +51,8 @@ pub(crate) enum Outcome {
     Call(ForeignCall),
     /// The thread cancels this; `null` is given afterwards.
     Cancel(Cancelled),
+    /// The thread needs a place; whether it has taken one is given afterwards.
+    Take(Take),
 }
 
 type Result<T> = std::result::Result<T, Error>;
@@ -189,6 +192,10 @@ pub(crate) fn call(
         (B::FutureId, [future]) => promise::future_id(future, host)?,
         (B::Sid, []) => Value::string(host.session()),
         (B::Tid, []) => Value::Integer(host.thread() as i64),
+
+        (B::Take, [name, count]) => return limit::take(name, count, executable),
+        (B::Start, [name, count, per]) => return limit::start(name, count, per, executable),
+        (B::GiveBack, [value, name, was_taken]) => limit::give_back(value, name, was_taken, executable, host)?,
 
         (builtin, arguments) => return Err(wrong_count(builtin, arguments.len())),
     };

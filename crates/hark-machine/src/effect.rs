@@ -1,6 +1,7 @@
 //! Where a thread meets the world.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use hark_bytecode::ForeignIndex;
 
@@ -25,8 +26,22 @@ pub enum Effect {
     Sleep(Value),
     /// It cancels a thread, those that it has started, or a promise, and goes on with `null`.
     Cancel(Cancelled),
+    /// It needs a place of a limit, or a start of a rate. The answer is whether it has taken a place by that: one that it
+    /// has already is enough.
+    Take(Take),
     /// Its turn is over.
     OutOfFuel,
+}
+
+/// What a thread needs before it may go on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Take {
+    /// The name of the limit or rate.
+    pub name: Arc<str>,
+    /// How many may have one, or start within the time; 1 at least.
+    pub count: u64,
+    /// Of a rate: the time, in seconds.
+    pub per: Option<f64>,
 }
 
 /// What a thread waits for. The answer is, for `All`, the value of a single Future, or a list of the values of several, in
@@ -126,6 +141,10 @@ pub trait Host {
     fn tries_again(&mut self, _again: TriesAgain) {}
     /// 64 bits that nobody can guess.
     fn random(&mut self) -> u64;
+    /// The thread does not need its place of this limit any more.
+    fn give_back(&mut self, _limit: &str) {}
+    /// An error has left records of the thread, and so many are there still: what those had taken is given back.
+    fn cut(&mut self, _records: usize) {}
     /// What an environment variable of this process says, if there is one of this name. A host may have no environment.
     fn environment(&mut self, _name: &str) -> Option<OsString> {
         None

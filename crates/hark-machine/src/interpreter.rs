@@ -77,7 +77,7 @@ pub(crate) fn run<H: Host, const COUNTED: bool>(
     loop {
         match exit {
             Exit::Effect(effect) => return effect,
-            Exit::Failed(error) => match catch::catch(thread, program, error, host.thread()) {
+            Exit::Failed(error) => match catch::catch(thread, program, error, host) {
                 Ok(()) => exit = execute::<H, COUNTED>(thread, program, &mut fuel, &mut limit, host),
                 Err(error) => return Effect::Failed(error),
             },

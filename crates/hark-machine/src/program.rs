@@ -13,7 +13,9 @@ mod verify;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use hark_bytecode::{Executable, ExecutableError, ExecutableHash, FunctionIndex, Global, LocalSet, Pattern};
+use hark_bytecode::{
+    Attributes, Executable, ExecutableError, ExecutableHash, FunctionIndex, Global, LocalSet, Pattern,
+};
 
 use crate::caught::Vocabulary;
 use crate::value::Value;
@@ -32,6 +34,8 @@ pub struct Program {
     globals: Vec<Option<Global>>,
     hash: OnceLock<ExecutableHash>,
     vocabulary: OnceLock<Vocabulary>,
+    has_limits: bool,
+    has_priorities: bool,
     form: Form,
     fused: Vec<OnceLock<Code>>,
     /// Made where a thread must go on at a place that lies inside of a fused operation.
@@ -138,10 +142,17 @@ impl Program {
         analysis::verify_shapes(&executable)?;
         let slots = || executable.functions.iter().map(|_| OnceLock::new()).collect();
         let (fused, plain) = (slots(), slots());
+        // The functions that imports are called by have the attributes of these.
+        let has =
+            |attribute: fn(&Attributes) -> bool| executable.functions.iter().any(|each| attribute(&each.attributes));
+        let has_limits = has(|attributes| attributes.limit.is_some() || attributes.rate.is_some());
+        let has_priorities = has(|attributes| attributes.priority.is_some());
         Ok(Program {
             globals: executable.globals(),
             hash: OnceLock::new(),
             vocabulary: OnceLock::new(),
+            has_limits,
+            has_priorities,
             form,
             fused,
             plain,
@@ -152,6 +163,16 @@ impl Program {
     /// The portable program.
     pub fn executable(&self) -> &Executable {
         &self.executable
+    }
+
+    /// Whether some function or import has a `#[limit]` or `#[rate]`.
+    pub fn has_limits(&self) -> bool {
+        self.has_limits
+    }
+
+    /// Whether some function or import has a `#[priority]`.
+    pub fn has_priorities(&self) -> bool {
+        self.has_priorities
     }
 
     /// The portable program's name.

@@ -127,6 +127,32 @@ impl Thread {
         !matches!(self.state, State::Calling(..))
     }
 
+    /// How many activation records it has.
+    pub fn depth(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether it is one try of a call that another thread makes.
+    pub fn is_try(&self, program: &Program) -> bool {
+        let function = match (&self.state, self.records.first()) {
+            (State::Calling(Value::Function(function), _), _) => *function,
+            (State::Calling(Value::Closure(closure), _), _) => closure.function(),
+            (State::Running, Some(record)) => program.function_of(record.code),
+            _ => return false,
+        };
+        program.executable().functions[function.0 as usize].is_try
+    }
+
+    /// The `#[priority]` of the innermost function that has one.
+    pub fn priority(&self, program: &Program) -> Option<i32> {
+        if !program.has_priorities() {
+            return None;
+        }
+        let functions = &program.executable().functions;
+        let of = |record: &Record| functions[program.function_of(record.code).0 as usize].attributes.priority;
+        self.records.iter().rev().find_map(of)
+    }
+
     /// How many registers it has, whatever is in them.
     pub fn registers(&self) -> usize {
         self.registers.len()

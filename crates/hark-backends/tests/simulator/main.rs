@@ -5,6 +5,7 @@
 //! With `HARK_SIMULATOR_SEEDS=1000000` each test runs so many seeds.
 
 mod catching;
+mod limits;
 mod sessions;
 mod waiting;
 

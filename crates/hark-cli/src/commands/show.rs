@@ -97,6 +97,7 @@ fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<Threa
             ThreadStatus::Awaiting(awaiting) => ("waiting", waited_for(awaiting)),
             ThreadStatus::Following(awaited) => ("waiting", format!("at its end for {}", FutureId::from(awaited))),
             ThreadStatus::Sleeping(until) => ("sleeping", format!("until {until}")),
+            ThreadStatus::Queued(request) => ("waiting", format!("for {}", request.gate)),
             ThreadStatus::Calling(_) => ("calling", called(session, calls)),
         };
         // Between its tries a call's thread sleeps.

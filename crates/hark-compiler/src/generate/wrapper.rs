@@ -1,10 +1,13 @@
-//! What stands for a function or import with `#[retry]` or `#[timeout]`: a *wrapper*, which gives what is to be tried, and
-//! the attributes' values, to the prelude.
+//! What stands for a function or import with `#[retry]`, `#[timeout]`, `#[limit]` or `#[rate]`: a *wrapper*.
 //!
-//! A function is three then. The wrapper has its name and parameters. The *guard* is what a thread of its own runs for each
-//! try: it calls the *body*, which is as it is written, but for the parameters, which it captures. The guard gives the
-//! body's value in a list of one, as a Future would be awaited otherwise. With `#[retry]` it also cancels what a body that
-//! fails has started.
+//! With `#[retry]`, and for a function with `#[timeout]`, it gives what is to be tried, and the attributes' values, to the
+//! prelude. A function is three then. The wrapper has its name and parameters. The *guard* is what a thread of its own
+//! runs for each try: it calls the *body*, which is as it is written, but for the parameters, which it captures. The guard
+//! gives the body's value in a list of one, as a Future would be awaited otherwise. With `#[retry]` it also cancels what a
+//! body that fails has started.
+//!
+//! Else the wrapper takes the place that is needed, calls the body or import itself, and gives the place back. Where an
+//! error leaves it, the place goes with its record.
 
 use hark_bytecode::{
     Attributes, ForeignIndex, Function, FunctionIndex, Instruction, Literal, NameIndex, Passing, Span,
@@ -19,40 +22,66 @@ use crate::scope::Bound;
 /// The name of an import's arguments in its wrapper.
 const ARGUMENTS: &str = "%arguments";
 
+/// What a wrapper remembers of its place: whether it has taken one.
+const PLACE: &str = "%place";
+
 /// Whether these attributes take a wrapper.
 pub(super) fn is_needed(attributes: &Attributes) -> bool {
+    attributes.retry.is_some() || attributes.timeout_seconds.is_some() || has_gates(attributes)
+}
+
+fn has_gates(attributes: &Attributes) -> bool {
+    attributes.limit.is_some() || attributes.rate.is_some()
+}
+
+/// Whether each try of a function has a thread of its own.
+fn has_tries(attributes: &Attributes) -> bool {
     attributes.retry.is_some() || attributes.timeout_seconds.is_some()
 }
 
 /// How many functions an item becomes, without the lambdas in it.
 pub(super) fn functions_of(item: &Item<'_>) -> u32 {
     match item {
-        Item::Function(function) if is_needed(&function.attributes) => 3,
+        Item::Function(function) if has_tries(&function.attributes) => 3,
+        Item::Function(function) if is_needed(&function.attributes) => 2,
         Item::Import(import) if is_needed(&import.attributes) => 2,
         Item::Function(_) | Item::Import(_) => 1,
     }
 }
 
 impl<'t, 'p> Generator<'t, 'p> {
-    /// The wrapper of a function that has this index, its guard and its body.
+    /// The wrapper of a function that has this index, its guard if it needs one, and its body.
     pub(super) fn wrap_function(&mut self, function: &'p ast::Function<'t>, bound: Bound, index: FunctionIndex) {
-        let [guard, body] = [1, 2].map(|behind| FunctionIndex(index.0 + behind));
+        let attributes = &function.attributes;
+        let inner = FunctionIndex(index.0 + 1);
         let parameters: Vec<NameIndex> =
             function.parameters.iter().map(|parameter| self.name(parameter.text)).collect();
         let mut code = self.bound(&parameters);
-        code.push(Instruction::PushValue(Literal::Function(guard)));
-        let runner = match &function.attributes.retry {
-            Some(_) => RETRY,
-            None => WITHIN,
-        };
-        self.push_policy(&function.attributes, &mut code);
-        code.extend([self.push_name(runner), Instruction::Call(2), Instruction::Return]);
+        if has_tries(attributes) {
+            code.push(Instruction::PushValue(Literal::Function(inner)));
+            let runner = self.push_policy(attributes, &mut code);
+            code.extend([self.push_name(runner), Instruction::Call(2)]);
+        } else {
+            let count = parameters.len() as u32;
+            let calls = parameters.iter().map(|name| Instruction::PushBinding(*name));
+            let calls = calls.chain([Instruction::PushValue(Literal::Function(inner)), Instruction::Call(count)]);
+            self.push_in_place(attributes, &Literal::Function(inner), calls.collect(), &mut code);
+        }
+        code.push(Instruction::Return);
         let is_damaged = function.damage.is_some();
-        let wrapper = Function { parameters, ..wrapping(function.name.text, function.span, &function.attributes) };
+        let wrapper = Function { parameters, ..wrapping(function.name.text, function.span, attributes) };
         self.add_native(wrapper, code, Origin { is_damaged, ..Origin::default() });
-        let origin = Origin { is_lambda: true, is_damaged, ..Origin::default() };
-        self.add_guard(function, body, origin);
-        self.generate_function(function, &[], None, bound, origin);
+        let origin = Origin { is_damaged, ..Origin::default() };
+        if has_tries(attributes) {
+            let origin = Origin { is_lambda: true, ..origin };
+            self.add_guard(function, FunctionIndex(inner.0 + 1), origin);
+            self.generate_function(function, &[], None, bound, origin);
+        } else {
+            // A tail call of itself needs no second place, but is one more start of a rate.
+            let repeats = attributes.rate.is_none() && !bound.itself;
+            let own = repeats.then_some((function.name.text, function.parameters.len()));
+            self.generate_function(function, &function.parameters, own, bound, origin);
+        }
     }
 
     /// What the thread of a try runs.
@@ -63,28 +92,61 @@ impl<'t, 'p> Generator<'t, 'p> {
             None => vec![body, Instruction::Call(0), self.push_name("[]")],
         };
         code.extend([Instruction::Call(1), Instruction::Return]);
-        self.add_native(wrapping(function.name.text, function.span, &Attributes::default()), code, origin);
+        let guard = wrapping(function.name.text, function.span, &Attributes::default());
+        self.add_native(Function { is_try: true, ..guard }, code, origin);
     }
 
     /// The wrapper of an import.
     pub(super) fn wrap_import(&mut self, import: &Import<'t>, foreign: ForeignIndex) {
+        let attributes = &import.attributes;
         let arguments = self.name(ARGUMENTS);
         let mut code = self.bound(&[arguments]);
-        code.extend([Instruction::PushValue(Literal::Foreign(foreign)), Instruction::PushBinding(arguments)]);
-        self.push_policy(&import.attributes, &mut code);
-        if import.attributes.retry.is_some() {
-            code.extend([self.push_name(RETRY_CALL), Instruction::Call(3)]);
+        let mut calls = vec![Instruction::PushValue(Literal::Foreign(foreign)), Instruction::PushBinding(arguments)];
+        if attributes.retry.is_some() {
+            self.push_policy(attributes, &mut calls);
+            calls.extend([self.push_name(RETRY_CALL), Instruction::Call(3)]);
+            code.append(&mut calls);
         } else {
-            let is_again = Instruction::PushValue(Literal::Boolean(false));
-            code.extend([is_again, self.push_name("%call"), Instruction::Call(4)]);
+            let rest = [seconds(attributes.timeout_seconds), Literal::Boolean(false)].map(Instruction::PushValue);
+            calls.extend(rest.into_iter().chain([self.push_name("%call"), Instruction::Call(4)]));
+            self.push_in_place(attributes, &Literal::Foreign(foreign), calls, &mut code);
         }
         code.push(Instruction::Return);
         let wrapper = Function {
             parameters: vec![arguments],
             passing: Passing::AsList { most: import.arity },
-            ..wrapping(import.name.text, import.span, &import.attributes)
+            ..wrapping(import.name.text, import.span, attributes)
         };
         self.add_native(wrapper, code, Origin::default());
+    }
+
+    /// A call in the place that it needs. `own` has the name of what has none.
+    fn push_in_place(
+        &mut self,
+        attributes: &Attributes,
+        own: &Literal,
+        calls: Vec<Instruction>,
+        code: &mut Vec<Instruction>,
+    ) {
+        let name = |name: &Option<String>| {
+            let name = name.as_ref().map_or_else(|| own.clone(), |name| Literal::String(name.as_str().into()));
+            Instruction::PushValue(name)
+        };
+        let place = self.name(PLACE);
+        if let Some(limit) = &attributes.limit {
+            code.extend([name(&limit.name), Instruction::PushValue(Literal::Integer(limit.count.into()))]);
+            code.extend([self.push_name("%take"), Instruction::Call(2), Instruction::Bind(place), Instruction::Pop]);
+        }
+        if let Some(rate) = &attributes.rate {
+            let bound = [Literal::Integer(rate.count.into()), Literal::Float(rate.per_seconds)];
+            code.extend([name(&rate.name)].into_iter().chain(bound.map(Instruction::PushValue)));
+            code.extend([self.push_name("%start"), Instruction::Call(3), Instruction::Pop]);
+        }
+        code.extend(calls);
+        if let Some(limit) = &attributes.limit {
+            code.extend([name(&limit.name), Instruction::PushBinding(place)]);
+            code.extend([self.push_name("%give_back"), Instruction::Call(3)]);
+        }
     }
 
     /// Takes the arguments of a call from the stack, the last one first.
@@ -92,12 +154,15 @@ impl<'t, 'p> Generator<'t, 'p> {
         parameters.iter().rev().flat_map(|name| [Instruction::Bind(*name), Instruction::Pop]).collect()
     }
 
-    /// Pushes what the prelude has to know: the timeout, or all of a retry's arguments and the timeout as a list.
-    fn push_policy(&mut self, attributes: &Attributes, code: &mut Vec<Instruction>) {
+    /// Pushes what the prelude has to know, and answers which of its functions is to have it: all of a retry's arguments, the
+    /// timeout and the gates as a list, or the last two only.
+    fn push_policy(&mut self, attributes: &Attributes, code: &mut Vec<Instruction>) -> &'static str {
         let timeout = seconds(attributes.timeout_seconds);
         let Some(retry) = &attributes.retry else {
             code.push(Instruction::PushValue(timeout));
-            return;
+            self.push_gates(attributes, code);
+            code.extend([self.push_name("[]"), Instruction::Call(2)]);
+            return WITHIN;
         };
         let numbers = [retry.backoff_seconds, retry.factor, retry.max_backoff_seconds].map(Literal::Float);
         let simple = [Literal::Integer(retry.attempts.into())].into_iter().chain(numbers);
@@ -108,7 +173,30 @@ impl<'t, 'p> Generator<'t, 'p> {
         }
         self.push_names(&retry.except, code);
         code.extend([seconds(retry.deadline_seconds), timeout].map(Instruction::PushValue));
-        code.extend([self.push_name("[]"), Instruction::Call(9)]);
+        self.push_gates(attributes, code);
+        code.extend([self.push_name("[]"), Instruction::Call(10)]);
+        RETRY
+    }
+
+    /// Pushes a list of the limit's name and number, the rate's, and its time; or null if there is neither. Instead of a
+    /// name there is `true` for that of the function or import, and null for what there is not.
+    fn push_gates(&mut self, attributes: &Attributes, code: &mut Vec<Instruction>) {
+        if !has_gates(attributes) {
+            code.push(Instruction::PushValue(Literal::Null));
+            return;
+        }
+        let of = |bound: Option<(&Option<String>, u32)>| match bound {
+            Some((name, count)) => {
+                let name = name.as_ref().map_or(Literal::Boolean(true), |name| Literal::String(name.as_str().into()));
+                [name, Literal::Integer(count.into())]
+            }
+            None => [Literal::Null, Literal::Null],
+        };
+        let limit = of(attributes.limit.as_ref().map(|limit| (&limit.name, limit.count)));
+        let rate = of(attributes.rate.as_ref().map(|rate| (&rate.name, rate.count)));
+        let per = seconds(attributes.rate.as_ref().map(|rate| rate.per_seconds));
+        code.extend(limit.into_iter().chain(rate).chain([per]).map(Instruction::PushValue));
+        code.extend([self.push_name("[]"), Instruction::Call(5)]);
     }
 
     fn push_names(&mut self, names: &[String], code: &mut Vec<Instruction>) {

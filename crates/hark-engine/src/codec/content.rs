@@ -59,7 +59,8 @@ pub fn live(
     let (mut reader, _) = Reader::open(content, "thread", LIVE_MAGIC, VERSION)?;
     live.state = match (reader.byte()?, &live.status) {
         (0, Status::Following(_)) => State::Ended,
-        (1, Status::Runnable | Status::Waiting(_) | Status::Awaiting(_) | Status::Sleeping(_) | Status::Calling(_)) => {
+        (0, _) => return Err(reader.invalid("the state of a thread of this status").into()),
+        (1, status) if !matches!(status, Status::Following(_)) => {
             State::Present(Thread::restore_with(reader.bytes()?, program, pickles)?)
         }
         _ => return Err(reader.invalid("the state of a thread of this status").into()),

@@ -14,6 +14,7 @@ use crate::id::{FutureId, ThreadId};
 use crate::limits::{COUNT_MAX, PROGRESS_BYTES_MAX, SHOWN_FUTURES_MAX, STARTED_RANGES_MAX, TRIES_MAX};
 use crate::record::{Awaiting, Live, SessionRecord, Started, Status};
 use crate::surroundings::Timestamp;
+use crate::throttle::{HeldPlace, Request};
 
 /// What a thread is about, in JSON.
 #[derive(Serialize, Deserialize)]
@@ -25,6 +26,7 @@ enum StatusText {
     Following { future: FutureId },
     Sleeping { until: Timestamp },
     Calling { call: u64 },
+    Queued { request: Request },
 }
 
 /// What a thread waits for, in JSON.
@@ -57,6 +59,10 @@ struct LiveText {
     started: Started,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stops: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    takes: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    places: Vec<HeldPlace>,
 }
 
 fn is_first(thread: &ThreadId) -> bool {
@@ -88,6 +94,7 @@ pub fn live_summary(live: &Live) -> String {
         Status::Following(awaited) => StatusText::Following { future: awaited.into() },
         Status::Sleeping(until) => StatusText::Sleeping { until: *until },
         Status::Calling(call) => StatusText::Calling { call: *call },
+        Status::Queued(request) => StatusText::Queued { request: Request::clone(request) },
     };
     let text = LiveText {
         status,
@@ -98,6 +105,8 @@ pub fn live_summary(live: &Live) -> String {
         parent: live.parent,
         started: live.started.clone(),
         stops: live.stops,
+        takes: live.takes,
+        places: live.places.clone(),
     };
     sealed(&text)
 }
@@ -211,6 +220,7 @@ pub fn live_from_summary(summary: &str) -> Result<Box<Live>, CodecError> {
         StatusText::Following { future } => Status::Following(awaited(future)),
         StatusText::Sleeping { until } => Status::Sleeping(until),
         StatusText::Calling { call } => Status::Calling(bounded(call, COUNT_MAX, "calls")?),
+        StatusText::Queued { request } => Status::Queued(Box::new(request)),
     };
     let mut live = Live::without_state(status);
     live.attempts = bounded(text.attempts, TRIES_MAX, "tries")?;
@@ -221,6 +231,8 @@ pub fn live_from_summary(summary: &str) -> Result<Box<Live>, CodecError> {
     live.losses = bounded(text.losses, TRIES_MAX, "losses")?;
     bounded(text.started.ranges(), STARTED_RANGES_MAX, "started threads")?;
     (live.parent, live.started, live.stops) = (text.parent, text.started, text.stops);
+    live.takes = bounded(text.takes, COUNT_MAX, "requests")?;
+    live.places = text.places;
     Ok(live)
 }
 

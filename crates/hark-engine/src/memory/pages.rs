@@ -170,7 +170,9 @@ impl Page {
                 return;
             }
             let status = row.live.as_ref().map_or(Status::Runnable, |live| live.status.clone());
-            found.push(Record::Live(thread, Box::new(Live { parent: row.parent, ..*Live::without_state(status) })));
+            let places = row.live.as_ref().map_or(Vec::new(), |live| live.places.clone());
+            let live = Live { parent: row.parent, places, ..*Live::without_state(status) };
+            found.push(Record::Live(thread, Box::new(live)));
         }
     }
 

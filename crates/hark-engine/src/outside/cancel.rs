@@ -24,6 +24,7 @@ impl Outside<'_> {
         // Whoever cancelled it before may have died before its threads were gone.
         if matches!(set, Ok(_) | Err(OutsideError::WrongState(SessionState::Cancelled))) {
             drop_threads(&*self.records, &mut self.stamps())?;
+            self.leave_gates()?;
         }
         self.announce()?;
         set.map(drop)

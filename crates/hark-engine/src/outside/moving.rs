@@ -56,6 +56,10 @@ impl Outside<'_> {
             }
         };
         let moved = self.move_out(marked, write);
+        if moved.is_ok() {
+            // What is left if this fails does no harm, as nobody serves the session.
+            let _ = self.leave_gates();
+        }
         // What became of the session is decided. If this fails, others find out that this process is gone.
         let _ = self.catalog()?.release(Some(&self.id));
         self.announce()?;

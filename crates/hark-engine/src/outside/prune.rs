@@ -34,7 +34,10 @@ pub fn prune(
     let mut count = 0;
     for summary in over.chain(cut_off(SessionState::Importing)?) {
         // Not one that was retried or imported since it was listed.
-        count += u64::from(catalog.remove(&summary.id, summary.stamp)?);
+        if catalog.remove(&summary.id, summary.stamp)? {
+            count += 1;
+            super::leave_gates(storage, surroundings, &summary.id)?;
+        }
     }
     catalog.remove_programs()?;
     Ok(count)

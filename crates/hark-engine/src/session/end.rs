@@ -64,6 +64,8 @@ impl Session {
             {
                 return Ok(());
             }
+            // Before it ends: if this process dies, whoever takes the session up comes here again.
+            self.leave_gates()?;
             let state = if self.has_unawaited()? { SessionState::Broken } else { SessionState::Finished };
             let mut commit = Commit::new(stamps.next());
             step::end(versioned.stamp, &session, state, self.now(), &mut commit);
@@ -165,6 +167,8 @@ impl Session {
     fn close(&self, status: Status) {
         self.end_with(End::Closed(status));
         self.ports.foreign.cancel(&self.id);
+        // What is left if this fails is in nobody's way, as nobody serves the session any more.
+        let _ = self.leave_gates();
     }
 
     /// Ends the session here because its storage does not work.
@@ -218,6 +222,10 @@ impl Session {
         self.is_given_up.store(gives_up, Ordering::Release);
         self.over.store(true, Ordering::Release);
         self.tell_end();
+        if !self.is_resumable() {
+            // Nobody else will. The memory does not fail.
+            let _ = self.leave_gates();
+        }
         if let Some(session) = self.me.upgrade().filter(|_| self.ports.invoker.is_remote()) {
             let runner: Arc<dyn Runner> = session;
             self.ports.invoker.forget(&runner);

@@ -45,6 +45,7 @@ impl Universe {
                 self.compare(&ended, expected)?;
             }
             world.check_leftovers(&id, self.program())?;
+            world.check_gates(&id)?;
             world.check_history(&id)?;
             for report in world.reports.iter().filter(|report| report.session == id) {
                 self.check_report(report, &ended)?;
@@ -169,6 +170,21 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Nothing of a session that is over is left at the gates of limits and rates.
+    fn check_gates(&self, id: &SessionId) -> Result<(), String> {
+        let is_cancelled = self.disk.record(id).is_some_and(|(_, record)| record.state == SessionState::Cancelled);
+        // Who was only suspected may write there when all is over, and a thread may come there while its session is being
+        // cancelled. Nobody serves the session then, so that it is in nobody's way.
+        if self.count.suspicions > 0 || is_cancelled {
+            return Ok(());
+        }
+        let (id, area) = (id.as_str().as_bytes(), b'l');
+        let is_left = |key: &&Vec<u8>| key.first() == Some(&area) && key.windows(id.len()).any(|part| part == id);
+        let left: Vec<String> =
+            self.disk.space.keys().filter(is_left).map(|key| key.escape_ascii().to_string()).collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("it is left at gates: {left:?}")) }
     }
 
     /// Every thread starts once and stops once, but for being retried; the tries of a call count up.

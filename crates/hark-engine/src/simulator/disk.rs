@@ -8,9 +8,10 @@ use super::chance::Chance;
 use super::world::Number;
 use crate::codec;
 use crate::commit::{Commit, Outcome};
+use crate::foreign::CallId;
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
-use crate::record::{Due, Key, Record, SessionRecord, SessionState, Versioned, Waiter};
+use crate::record::{Due, Key, Record, SessionRecord, SessionState, Status, Versioned, Waiter};
 use crate::space::{SpaceCommit, SpaceKey, SpaceRecord};
 use crate::storage::{Everything, Range, StorageError};
 
@@ -159,6 +160,14 @@ impl Disk {
             })
         });
         Ok((records.collect::<Result<_, StorageError>>()?, is_weak))
+    }
+
+    /// Whether a thread waits for this try of a call, and not for a later one.
+    pub fn awaits(&self, call: &CallId, attempt: u32) -> bool {
+        let kept = self.sessions.get(&call.session);
+        let row = kept.and_then(|kept| kept.rows.get(&Key::Live(call.thread)));
+        let live = row.and_then(|row| codec::live_from_summary(&row.summary).ok());
+        live.is_some_and(|live| live.status == Status::Calling(call.number) && live.attempts == attempt)
     }
 
     pub fn state(&self, id: &SessionId) -> Option<SessionState> {

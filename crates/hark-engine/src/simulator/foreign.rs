@@ -7,7 +7,7 @@ use hark_machine::{Error, Value, literal_text};
 
 use super::Shared;
 use super::universe::Holding;
-use super::world::{Health, Made, Number, UnderWay};
+use super::world::{Health, Made, Number, Solo, UnderWay, World};
 use crate::foreign::{Answer, Call, CallError, CallEvent, CallId, CallSink, Foreign};
 use crate::id::SessionId;
 
@@ -22,10 +22,11 @@ pub(super) struct Functions {
 
 impl Foreign for Functions {
     fn call(&self, executable: &Executable, call: Call, events: CallSink, answer: Answer) {
+        let solo = solo_of(executable, &call);
         if let Some(outcome) = self.begin(executable, call)
             && let Some(process) = self.universe.world().processes.get_mut(&self.number)
         {
-            process.under_way.push(UnderWay { events, answer, outcome });
+            process.under_way.push(UnderWay { events, answer, solo, outcome });
         }
     }
 
@@ -35,14 +36,18 @@ impl Foreign for Functions {
         call: Call,
         events: &mut dyn FnMut(CallEvent),
     ) -> std::result::Result<Value, CallError> {
+        let solo = solo_of(executable, &call);
         let outcome = self.begin(executable, call);
         let _ = self.universe.pause(self.number, Holding::Nothing);
+        self.universe.world().end_solo(self.number, solo.as_ref());
         let outcome = outcome.unwrap_or_else(|| Err(Error::new("python", "nobody is there to learn of this")));
         events_of(&outcome).for_each(events);
         outcome.map_err(CallError::from)
     }
 
-    fn cancel(&self, _session: &SessionId) {}
+    fn cancel(&self, session: &SessionId) {
+        self.universe.world().solos.retain(|solo| solo.by != self.number || solo.id.session != *session);
+    }
 
     // What is under way ends in its time.
     fn cancel_call(&self, _call: &CallId) {}
@@ -61,6 +66,9 @@ impl Functions {
         world.tell(|| format!("{} calls {what}, try {}", self.number, call.attempt));
         world.count.repeated_calls += u64::from(call.attempt > 1);
         let is_repaired = world.repaired.contains(&call.id.session);
+        if let Some(solo) = solo_of(executable, &call) {
+            world.begin_solo(self.number, solo);
+        }
         world.calls.push(Made { id: call.id, attempt: call.attempt, what });
         if name == "poison" {
             let lost = world.kill(self.number);
@@ -72,9 +80,39 @@ impl Functions {
     }
 }
 
+/// Which try of which call it is, if that is one of `solo`.
+fn solo_of(executable: &Executable, call: &Call) -> Option<(CallId, u32)> {
+    let foreign = executable.foreign.get(call.foreign.0 as usize)?;
+    (&*foreign.name == "solo").then(|| (call.id.clone(), call.attempt))
+}
+
+impl World {
+    /// A call of `solo` begins. Among servers that live, and are not taken for dead, there must be no other that its thread
+    /// still waits for.
+    fn begin_solo(&mut self, by: Number, (id, attempt): (CallId, u32)) {
+        let lives = |world: &World, number| world.health(number) == Health::Alive;
+        let counts = |solo: &&Solo| lives(self, solo.by) && self.disk.awaits(&solo.id, solo.attempt);
+        if lives(self, by)
+            && let Some(Solo { by: other, .. }) = self.solos.iter().find(counts)
+        {
+            self.faults.push(format!("{by} calls `solo` while {other} does"));
+        }
+        self.solos.push(Solo { by, id, attempt });
+    }
+
+    /// A call of `solo` is over.
+    pub(super) fn end_solo(&mut self, number: Number, ended: Option<&(CallId, u32)>) {
+        let Some((id, attempt)) = ended else { return };
+        let is_this = |solo: &Solo| solo.by == number && solo.id == *id && solo.attempt == *attempt;
+        if let Some(place) = self.solos.iter().position(is_this) {
+            self.solos.swap_remove(place);
+        }
+    }
+}
+
 fn outcome(name: &str, argument: Value, is_repaired: bool) -> Result {
     match name {
-        "echo" => Ok(argument),
+        "echo" | "solo" => Ok(argument),
         "say" => Ok(Value::string(format!("said {}", argument.as_str().unwrap_or("?")))),
         "chat" => Ok(Value::string(format!("chatted {}", argument.as_str().unwrap_or("?")))),
         "unready" if is_repaired => Ok(argument),
@@ -100,7 +138,7 @@ pub(super) fn texts_printed(outcome: &Result) -> Vec<String> {
 impl UnderWay {
     /// The call is over.
     pub fn end(self) {
-        let UnderWay { mut events, answer, outcome } = self;
+        let UnderWay { mut events, answer, outcome, .. } = self;
         events_of(&outcome).for_each(&mut events);
         answer(outcome.map_err(CallError::from));
     }

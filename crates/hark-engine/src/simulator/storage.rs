@@ -263,6 +263,10 @@ impl Catalog for DiskStorage {
         })
     }
 
+    fn is_served(&self, id: &SessionId) -> Result<bool, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| world.is_served(id))
+    }
+
     fn claim(&self, only: Option<&SessionId>) -> Result<Vec<Claimed>, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| world.claim(self.number, only))
     }

@@ -357,6 +357,7 @@ impl Universe {
     pub fn carry_out_answer(&self, number: Number) {
         let answer = self.world().take_answer(number);
         if let Some(answer) = answer {
+            self.world().end_solo(number, answer.solo.as_ref());
             answer.end();
         }
     }
@@ -526,7 +527,8 @@ impl World {
     pub fn next_due(&self) -> Option<Timestamp> {
         let rows = self.disk.sessions.values().flat_map(|kept| kept.rows.values());
         let times = rows.filter_map(|row| match row.due {
-            Some(Due::At(time)) => Some(time),
+            // Those whose times have come were looked at, and may wait for something else.
+            Some(Due::At(time)) if time > self.now => Some(time),
             _ => None,
         });
         times.min()

@@ -28,6 +28,8 @@ pub(super) struct World {
     /// How many requests are paused within each other.
     pub depth: usize,
     pub is_told: bool,
+    /// Calls of `solo` under way.
+    pub solos: Vec<Solo>,
     /// What went wrong on the way.
     pub faults: Vec<String>,
     /// A command that interrupts another one.
@@ -72,7 +74,16 @@ pub(super) struct Hint {
 pub(super) struct UnderWay {
     pub events: CallSink,
     pub answer: Answer,
+    /// It is this try of a call of `solo`.
+    pub solo: Option<(CallId, u32)>,
     pub outcome: super::foreign::Result,
+}
+
+/// One try of a call of `solo`.
+pub(super) struct Solo {
+    pub by: Number,
+    pub id: CallId,
+    pub attempt: u32,
 }
 
 /// A foreign call that was made.
@@ -188,6 +199,7 @@ impl World {
             count: Count::default(),
             depth: 0,
             is_told,
+            solos: Vec::new(),
             faults: Vec::new(),
             script: None,
             interjected: None,

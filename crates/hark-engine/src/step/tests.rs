@@ -87,6 +87,9 @@ impl World {
             touches: Touches::new(id),
             heard: Vec::new(),
             found_done: None,
+            tokens: Vec::new(),
+            given_back: Vec::new(),
+            lacks_place: false,
             first,
             is_resumable: false,
         };

@@ -10,6 +10,7 @@ use crate::remote::Told;
 use crate::step::{self, Ending};
 use crate::storage::{self, Range, StorageError};
 use crate::surroundings::Timestamp;
+use crate::throttle::Priority;
 
 impl Worker<'_> {
     /// Does what the plan of a committed step says.
@@ -34,6 +35,13 @@ impl Worker<'_> {
         }
         for future in mem::take(&mut self.plan.look_again) {
             self.look_again(future, thread)?;
+        }
+        if let Some(request) = self.plan.queue.take() {
+            self.session.enter_gate(thread, &request, Priority::Of(request.priority))?;
+            if self.session.is_over() {
+                // Someone has cancelled it meanwhile.
+                self.session.leave_gates()?;
+            }
         }
         let (look_for_end, cascade, has_ended) = (self.plan.look_for_end, self.plan.cascade, self.plan.has_ended);
         if self.plan.wake_rest {
@@ -111,6 +119,7 @@ impl Worker<'_> {
             || self.plan.wake_rest
             || self.plan.wake_rest_of.is_some()
             || self.plan.cascade
+            || self.plan.queue.is_some()
             || !self.plan.look_again.is_empty();
         let given_up = u64::from(!has_more_to_do && led_to > 0);
         if led_to as u64 > given_up {

@@ -115,7 +115,7 @@ impl Worker<'_> {
                 let awaited = awaited.clone();
                 self.leave_wait(loaded, &awaited)?;
             }
-            Status::Runnable | Status::Sleeping(_) | Status::Calling(_) => {}
+            Status::Runnable | Status::Sleeping(_) | Status::Calling(_) | Status::Queued(_) => {}
         }
         Ok(self.end_with_interruption(thread, live, interruption))
     }

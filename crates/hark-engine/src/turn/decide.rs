@@ -30,8 +30,18 @@ impl Worker<'_> {
         if live.is_away() {
             return Ok(None);
         }
+        let interruption = self.interruption(loaded, live);
+        let is_stopped = interruption.as_ref().is_some_and(|interruption| interruption.stops);
+        if !live.places.is_empty()
+            && self.session.is_resumable()
+            && !is_stopped
+            && !self.has_places(loaded.thread, live)?
+        {
+            loaded.lacks_place = true;
+            return Ok(Some(Next::End(Ending::Stays)));
+        }
         let was_lost = self.session.orphans.take(loaded.thread);
-        let next = match self.interruption(loaded, live) {
+        let next = match interruption {
             Some(interruption) => self.interrupt(loaded, live, interruption)?,
             None => self.by_status(loaded, live, was_lost)?,
         };
@@ -57,6 +67,7 @@ impl Worker<'_> {
                 live.status = Status::Runnable;
                 Next::Run
             }
+            Status::Queued(_) => self.look_in_queue(loaded, live)?,
             Status::Calling(number) => match self.session.calls.take(loaded.thread, *number) {
                 CallState::Over(over) => self.take_answer(loaded, live, over),
                 CallState::UnderWay => Next::End(Ending::Stays),

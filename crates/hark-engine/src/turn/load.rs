@@ -36,6 +36,9 @@ impl Worker<'_> {
             touches: Touches::new(thread),
             heard: Vec::new(),
             found_done: None,
+            tokens: Vec::new(),
+            given_back: Vec::new(),
+            lacks_place: false,
             first: None,
             is_resumable: self.session.is_resumable(),
         };
@@ -53,6 +56,7 @@ impl Worker<'_> {
         loaded.ready = ready.map(|ready| ready.stamp);
         loaded.own = known(own);
         self.look_cancelled(&mut loaded)?;
+        loaded.tokens = content.tokens();
         if let Status::Awaiting(awaiting) = &content.status {
             loaded.awaiting = Some(awaiting.clone());
         }

@@ -19,19 +19,26 @@ use crate::session::Session;
 use crate::step::{Ending, Loaded};
 use crate::storage::StorageError;
 use crate::suspend;
+use crate::throttle::HeldPlace;
 
 /// Gathers what a running thread does for its step's commit.
 pub(super) struct Gather<'a> {
     session: &'a Session,
     commit: &'a mut Commit,
     thread: ThreadId,
+    places: &'a mut Vec<HeldPlace>,
     /// Numbers could not be reserved. The run is void.
     error: Option<StorageError>,
 }
 
 impl<'a> Gather<'a> {
-    pub fn new(session: &'a Session, commit: &'a mut Commit, thread: ThreadId) -> Gather<'a> {
-        Gather { session, commit, thread, error: None }
+    pub fn new(
+        session: &'a Session,
+        commit: &'a mut Commit,
+        thread: ThreadId,
+        places: &'a mut Vec<HeldPlace>,
+    ) -> Gather<'a> {
+        Gather { session, commit, thread, places, error: None }
     }
 }
 
@@ -44,8 +51,12 @@ impl Host for Gather<'_> {
                     let event = Event::Started { function, parent: Some(self.thread) };
                     self.commit.log.push(LogEntry { time: self.session.now(), thread: number, event });
                 }
+                let borrows = !self.places.is_empty() && thread.is_try(self.session.program());
                 let mut live = self.session.live(number, thread);
                 live.parent = self.thread;
+                if borrows {
+                    live.places = self.places.iter().map(|place| place.lent_by(self.thread)).collect();
+                }
                 self.commit.fresh.push(Record::Live(number, live));
                 number.0
             }
@@ -92,6 +103,14 @@ impl Host for Gather<'_> {
         self.session.random()
     }
 
+    fn give_back(&mut self, limit: &str) {
+        self.places.retain(|place| &*place.name != limit || place.lender.is_some());
+    }
+
+    fn cut(&mut self, records: usize) {
+        self.places.retain(|place| place.depth <= records as u64 || place.lender.is_some());
+    }
+
     fn environment(&mut self, name: &str) -> Option<OsString> {
         self.session.environment(name)
     }
@@ -103,7 +122,7 @@ impl Worker<'_> {
         let fuel = if self.awaits == 0 { TURN_FUEL } else { RESUMED_FUEL };
         let session = self.session;
         let started_before = self.commit.fresh.len();
-        let mut gather = Gather::new(session, &mut self.commit, loaded.thread);
+        let mut gather = Gather::new(session, &mut self.commit, loaded.thread, &mut live.places);
         // Only threads that are here are ever run.
         let State::Present(thread) = &mut live.state else { return Ok(Next::End(Ending::Stays)) };
         live.losses = 0;
@@ -169,6 +188,7 @@ impl Worker<'_> {
                 Err(error) => return Ok(self.fail(live, error)),
             },
             Effect::Cancel(what) => return self.cancel(what, loaded, live),
+            Effect::Take(take) => return Ok(self.take(take, live)),
             Effect::OutOfFuel => Ending::Yielded,
         };
         Ok(Next::End(ending))

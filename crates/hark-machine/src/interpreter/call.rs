@@ -265,6 +265,7 @@ pub(super) fn call_other(
                 Outcome::Wait(wait) => Err(Exit::Effect(Effect::Await(wait))),
                 Outcome::Call(call) => Err(Exit::Effect(Effect::Call(call))),
                 Outcome::Cancel(what) => Err(Exit::Effect(Effect::Cancel(what))),
+                Outcome::Take(take) => Err(Exit::Effect(Effect::Take(take))),
             }
         }
         Value::Foreign(index) => {

@@ -1,6 +1,7 @@
 //! Errors on their way to a handler.
 
 use crate::caught;
+use crate::effect::Host;
 use crate::error::Error;
 use crate::program::Program;
 use crate::program::handlers::Catch;
@@ -11,7 +12,13 @@ use crate::value::Value;
 ///
 /// # Errors
 /// If there is none: the error, with the way that it took. The thread stays as it is.
-pub(super) fn catch(thread: &mut Thread, program: &Program, error: Box<Error>, number: u64) -> Result<(), Box<Error>> {
+pub(super) fn catch(
+    thread: &mut Thread,
+    program: &Program,
+    error: Box<Error>,
+    host: &mut impl Host,
+) -> Result<(), Box<Error>> {
+    let number = host.thread();
     let Some((depth, catch)) = find(thread, program) else {
         let mut error = traced(thread, program, error, number);
         if let Some(trace) = error.caught_trace.take() {
@@ -27,6 +34,9 @@ pub(super) fn catch(thread: &mut Thread, program: &Program, error: Box<Error>, n
         }
         false => Value::Null,
     };
+    if thread.records.len() > depth + 1 {
+        host.cut(depth + 1);
+    }
     cut(thread, program, depth, catch);
     let record = &mut thread.records[depth];
     record.operation = catch.target;

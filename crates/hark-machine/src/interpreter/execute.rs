@@ -657,6 +657,7 @@ pub(super) fn execute<H: Host, const COUNTED: bool>(
                     Ok(builtin::Outcome::Wait(wait)) => leave!(Exit::Effect(Effect::Await(wait))),
                     Ok(builtin::Outcome::Call(call)) => leave!(Exit::Effect(Effect::Call(call))),
                     Ok(builtin::Outcome::Cancel(what)) => leave!(Exit::Effect(Effect::Cancel(what))),
+                    Ok(builtin::Outcome::Take(take)) => leave!(Exit::Effect(Effect::Take(take))),
                     Err(error) => leave!(Exit::from(error)),
                 }
             }

@@ -67,7 +67,9 @@ fn result(program: &Program, fuel: u32) -> (String, String) {
         match thread.run(program, fuel, &mut host) {
             Effect::OutOfFuel => {}
             Effect::Cancel(_) => thread.resume(Value::Null),
-            Effect::Await(_) | Effect::Call(_) | Effect::Sleep(_) => thread.resume(Value::list(vec![Value::Null])),
+            Effect::Await(_) | Effect::Call(_) | Effect::Sleep(_) | Effect::Take(_) => {
+                thread.resume(Value::list(vec![Value::Null]))
+            }
             effect => return (shown(&effect, program), host.printed),
         }
     }

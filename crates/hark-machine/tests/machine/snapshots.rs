@@ -33,7 +33,9 @@ fn run_suspended(program: &Program, gap: u64) -> (String, String, usize) {
             Effect::Finished(_) | Effect::Failed(_) => return (shown(&effect, program), host.printed, suspensions),
             Effect::OutOfFuel => {}
             Effect::Cancel(_) => thread.resume(Value::Null),
-            Effect::Await(_) | Effect::Call(_) | Effect::Sleep(_) => thread.resume(Value::string("an answer")),
+            Effect::Await(_) | Effect::Call(_) | Effect::Sleep(_) | Effect::Take(_) => {
+                thread.resume(Value::string("an answer"))
+            }
         }
         let bytes = thread.snapshot(program);
         thread = Thread::restore(&bytes, program).expect("what was written can be read");

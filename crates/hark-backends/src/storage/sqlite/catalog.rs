@@ -237,13 +237,12 @@ impl Catalog for Shared {
     }
 
     fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError> {
-        let server: Option<Option<i64>> = self.read(|connection| {
-            let sql = "SELECT server FROM session
-                    WHERE id = ?1 AND (state = 'running' OR state = 'moving' OR state = 'importing')";
-            connection.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0)).optional()
-        })?;
         let is_me = |server| self.server.get().is_some_and(|me| me.number() == server);
-        Ok(server.flatten().is_some_and(|server| !is_me(server) && self.is_alive(server)))
+        Ok(self.server_of(id)?.is_some_and(|server| !is_me(server) && self.is_alive(server)))
+    }
+
+    fn is_served(&self, id: &SessionId) -> Result<bool, StorageError> {
+        Ok(self.server_of(id)?.is_some_and(|server| self.is_alive(server)))
     }
 
     fn forget_dead_server(&self, id: &SessionId) -> Result<(), StorageError> {
@@ -411,6 +410,16 @@ impl Shared {
     fn write<T>(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StorageError> {
         let write = |connection: &Connection| write(connection).map_err(|error| self.database.error(&error));
         self.group.alone(&self.database, write)
+    }
+
+    /// The server of a session that is not over.
+    fn server_of(&self, id: &SessionId) -> Result<Option<i64>, StorageError> {
+        let server: Option<Option<i64>> = self.read(|connection| {
+            let sql = "SELECT server FROM session
+                    WHERE id = ?1 AND (state = 'running' OR state = 'moving' OR state = 'importing')";
+            connection.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0)).optional()
+        })?;
+        Ok(server.flatten())
     }
 
     /// A session that is not found by its id may have another one in the index of ids than in its row.

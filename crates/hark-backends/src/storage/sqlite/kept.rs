@@ -136,7 +136,10 @@ impl KeptThreads {
                     let was_fresh = threads.in_hand.remove(&thread).unwrap_or(is_new || begins);
                     let waits = matches!(
                         live.status,
-                        ThreadStatus::Waiting(_) | ThreadStatus::Awaiting(_) | ThreadStatus::Following(_)
+                        ThreadStatus::Waiting(_)
+                            | ThreadStatus::Awaiting(_)
+                            | ThreadStatus::Following(_)
+                            | ThreadStatus::Queued(_)
                     );
                     let is_fresh = was_fresh && !waits;
                     let kept = Kept { stamp, live, size, number: 0, is_fresh };

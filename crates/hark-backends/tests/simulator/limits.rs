@@ -1,0 +1,60 @@
+//! Limits and rates, over all sessions and servers: `solo` must never be called twice at a time.
+
+use hark_engine::simulator::Act;
+
+use super::check_with;
+
+/// Nothing is lost for good by a worker that dies.
+const TRIES: u32 = 1_000_000;
+
+#[test]
+fn calls_in_threads_of_their_own() {
+    let text = "
+        #[limit(1)] import(solo, lib, 1);
+        fn main() { await [async solo(1), async solo(2), async solo(3)] }";
+    check_with(150, TRIES, text, &[], "[1, 2, 3]");
+}
+
+/// A thread that holds a place needs no second one, may wait with it, and is cancelled with it.
+#[test]
+fn places_are_held_over_waits() {
+    let text = "
+        #[limit(1, name: \"gate\")] import(solo, lib, 1);
+        #[limit(1, name: \"gate\")] fn outer(x) { sleep(1); y = solo(x); sleep(1); y }
+        fn main() { await [async outer(1), async outer(2), async solo(3)] }";
+    check_with(100, TRIES, text, &[], "[1, 2, 3]");
+    check_with(60, TRIES, text, &[Act::Cancel], "[1, 2, 3]");
+}
+
+/// Whoever ends with a place gives it back, also by failing, and by an error that is caught outside of it.
+#[test]
+fn errors_give_places_back() {
+    let text = "
+        #[limit(2)] fn work(x) { sleep(1); if x == 2 { error(\"no\") } x }
+        fn caught(x) { try { work(x) } catch { sleep(1); work(0 - x) } }
+        fn waited(f) { try { await f } catch { 0 } }
+        fn main() { a = async work(1); b = async work(2); c = async caught(2); d = async work(4);
+                    [waited(a), waited(b), waited(c), waited(d)] }";
+    check_with(80, TRIES, text, &[], "[1, 0, -2, 4]");
+}
+
+#[test]
+fn starts_of_a_rate() {
+    let text = "
+        #[rate(2, per: 10)] #[limit(2)] fn work(x) { sleep(1); x }
+        fn main() { await [async work(1), async work(2), async work(3), async work(4), async work(5)] }";
+    check_with(80, TRIES, text, &[], "[1, 2, 3, 4, 5]");
+}
+
+/// Each try has the place of the call, in a thread of its own.
+#[test]
+fn tries_in_the_place_of_their_call() {
+    let text = "
+        #[limit(1, name: \"gate\")] import(solo, lib, 1);
+        #[limit(1, name: \"gate\")] #[retry(backoff: 1)] fn within(x) { sleep(1); solo(x) }
+        #[limit(1, name: \"gate\")] #[retry(attempts: 2, backoff: 1)]
+        fn again(x) { if random() >= 0 { solo(x); error(\"no\") } }
+        fn caught(x) { try { again(x) } catch e { length(get(e, \"tries\")) } }
+        fn main() { await [async within(1), async caught(2), async solo(3), async within(4)] }";
+    check_with(100, TRIES, text, &[], "[1, 2, 3, 4]");
+}

@@ -1,0 +1,98 @@
+//! The gates of limits and rates, seen to by a server: whoever waits there for what was lost goes on.
+
+use std::sync::atomic::Ordering;
+
+use super::{Serving, lock};
+use crate::commit::{Commit, Outcome};
+use crate::id::{SessionId, Stamps, ThreadId};
+use crate::record::{Record, SessionState, Status};
+use crate::session::by_session;
+use crate::storage::{Range, StorageError};
+use crate::throttle::{self, Gate, Holder, Turnstile};
+
+impl Serving {
+    /// Someone who lives serves this session.
+    pub fn is_served(&self, id: &SessionId) -> Result<bool, StorageError> {
+        let is_open = lock(&self.sessions).get(id).is_some_and(|entered| !entered.session.is_over());
+        if is_open { Ok(true) } else { self.catalog()?.is_served(id) }
+    }
+
+    /// A session has limits: from now on they are looked at.
+    pub(super) fn note_gates(&self) {
+        self.has_gates.store(true, Ordering::Relaxed);
+    }
+
+    /// These threads of a session were let in by a thread of another one.
+    pub fn let_in(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
+        if self.upstream.is_none() {
+            let sessions = lock(&self.sessions);
+            let open = sessions.get(id).map(|entered| entered.session.clone()).filter(|session| !session.is_over());
+            if let Some(session) = open {
+                // Counted under the lock, so that it is not parked.
+                session.add_activity(threads.len() as u64);
+                drop(sessions);
+                session.invoke(threads);
+                return Ok(());
+            }
+        }
+        let Some((_, record)) = self.ask(id, |catalog| catalog.record(id))? else { return Ok(()) };
+        if record.state != SessionState::Running {
+            return Ok(());
+        }
+        let program = self.program(id, &record.about.program)?;
+        let records = self.ports.storage.session(id, &program)?;
+        // It expects nothing, and is harmless if it is done twice.
+        let wake = || {
+            let mut commit = Commit::new(Stamps::unique(&*self.ports.surroundings).next());
+            commit.put = threads.iter().map(|thread| Record::Ready(*thread)).collect();
+            records.commit(&mut commit)
+        };
+        while self.ask(id, |_| wake())? == Outcome::Unknown {}
+        self.catalog()?.announce();
+        Ok(())
+    }
+
+    /// Looks at the gates where someone waits.
+    pub fn tend_gates(&self) -> Result<(), StorageError> {
+        if !self.has_gates.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let space = self.ports.storage.space();
+        for gate in throttle::gates(space)? {
+            let now = || self.steady_now();
+            let is_served = |id: &SessionId| self.is_served(id);
+            let stamps = Stamps::unique(&*self.ports.surroundings);
+            let mut turnstile = Turnstile::new(space, stamps, &now, &is_served);
+            let tended = throttle::tend(&mut turnstile, &gate);
+            for (id, threads) in by_session(turnstile.let_in) {
+                self.let_in(&id, &threads)?;
+            }
+            tended?;
+            for (id, threads) in by_session(throttle::holders(space, &gate)?) {
+                self.remind(&id, threads, &gate)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of a session that were let in and do not know it, as whoever was to tell them was lost, are told.
+    fn remind(&self, id: &SessionId, threads: Vec<ThreadId>, gate: &Gate) -> Result<(), StorageError> {
+        if self.catalog()?.is_served_elsewhere(id)? || !self.is_served(id)? {
+            return Ok(());
+        }
+        let Some((_, record)) = self.catalog()?.record(id)? else { return Ok(()) };
+        let records = self.ports.storage.session(id, &self.program(id, &record.about.program)?)?;
+        let space = self.ports.storage.space();
+        let mut unread = Vec::new();
+        for thread in threads {
+            if let Some(Record::Live(found, live)) = records.scan(Range::Live(thread), 1)?.pop()
+                && found == thread
+                && (matches!(&live.status, Status::Queued(request) if request.gate == *gate && request.until.is_none())
+                    || throttle::has_regained(space, &Holder { session: id.clone(), thread }, gate)?)
+            {
+                unread.push(thread);
+            }
+        }
+        if unread.is_empty() { Ok(()) } else { self.let_in(id, &unread) }
+    }
+}

@@ -1,0 +1,224 @@
+//! A session at the gates of limits and rates: its threads enter and leave, and hear when they are let in.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::Session;
+use crate::id::{SessionId, ThreadId};
+use crate::patience::patiently;
+use crate::record::{Key, Record, Status};
+use crate::remote::Told;
+use crate::step;
+use crate::storage::{Range, StorageError};
+use crate::throttle::{self, Change, EntryState, Gate, Holder, Look, Operation, Priority, Request, Token, Turnstile};
+
+/// The sessions in memory that have limits, which share them.
+#[derive(Default)]
+pub(crate) struct Neighbors(Mutex<HashMap<SessionId, Weak<Session>>>);
+
+impl Neighbors {
+    /// A session with limits begins.
+    pub fn enter(&self, session: &Arc<Session>) {
+        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|_, known| known.strong_count() > 0);
+        sessions.insert(session.id().clone(), Arc::downgrade(session));
+    }
+
+    fn find(&self, id: &SessionId) -> Option<Arc<Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id)?.upgrade()
+    }
+}
+
+/// Holders by their sessions.
+pub(crate) fn by_session(holders: Vec<Holder>) -> BTreeMap<SessionId, Vec<ThreadId>> {
+    let mut threads: BTreeMap<SessionId, Vec<ThreadId>> = BTreeMap::new();
+    for Holder { session, thread } in holders {
+        threads.entry(session).or_default().push(thread);
+    }
+    threads
+}
+
+impl Session {
+    /// Whether its program has limits or rates.
+    pub fn has_gates(&self) -> bool {
+        self.has_gates
+    }
+
+    fn holder(&self, thread: ThreadId) -> Holder {
+        Holder { session: self.id.clone(), thread }
+    }
+
+    /// Does something at the gates, for as long as it takes the storage to answer.
+    fn at_gates<T>(
+        &self,
+        mut what: impl FnMut(&mut Turnstile<'_>) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let is_served = |id: &SessionId| match &self.serving {
+            Some(serving) => serving.is_served(id),
+            None => Ok(true),
+        };
+        let now = || self.steady_now();
+        let mut turnstile = Turnstile::new(self.ports.storage.space(), self.stamps(), &now, &is_served);
+        let done = match &self.serving {
+            None => what(&mut turnstile),
+            Some(serving) => {
+                let tell = |error: &StorageError| serving.note_wait(&self.id, error);
+                patiently(&*self.ports.surroundings, &self.is_given_up, &tell, || what(&mut turnstile))
+            }
+        };
+        self.tell_let_in(turnstile.let_in)?;
+        for holder in turnstile.left_again.iter().filter(|holder| holder.session == self.id) {
+            self.run_tries_of(holder.thread)?;
+        }
+        done
+    }
+
+    fn change_gate(&self, change: &Change) -> Result<Vec<EntryState>, StorageError> {
+        self.at_gates(|turnstile| turnstile.make(change))
+    }
+
+    /// A thread enters a gate's queue, if it has not.
+    pub fn enter_gate(
+        &self,
+        thread: ThreadId,
+        request: &Request,
+        priority: Priority,
+    ) -> Result<Option<EntryState>, StorageError> {
+        let (holder, owner) = (self.holder(thread), self.owner);
+        let enter = Operation::Enter { holder, number: request.number, priority, owner };
+        let bound = Some((request.bound, self.about.started));
+        let change = Change { gate: request.gate.clone(), bound, operations: vec![enter], serves: true };
+        Ok(self.change_gate(&change)?.pop())
+    }
+
+    /// What a thread has at a gate; it enters the queue if it is nowhere.
+    pub fn look_at_gate(&self, thread: ThreadId, request: &Request, priority: Priority) -> Result<Look, StorageError> {
+        let holder = self.holder(thread);
+        let look = self.at_gates(|turnstile| {
+            throttle::entry_of(turnstile.space, &holder, &request.gate, request.number, self.owner)
+        })?;
+        match look {
+            Look::Unknown => {}
+            Look::Regained => self.run_tries_of(thread)?,
+            known => return Ok(known),
+        }
+        Ok(match self.enter_gate(thread, request, priority)? {
+            Some(EntryState::Held { from, .. }) => Look::Held(from),
+            _ => Look::Queued,
+        })
+    }
+
+    /// A thread has got its place again, or does without it: the tries of its calls may go on.
+    fn run_tries_of(&self, lender: ThreadId) -> Result<(), StorageError> {
+        let records = self.records.scan(Range::Live(step::FIRST), usize::MAX)?;
+        let tries: Vec<ThreadId> = records
+            .iter()
+            .filter_map(|record| match record {
+                Record::Live(thread, live) => Some((*thread, live)),
+                _ => None,
+            })
+            .filter(|(_, live)| live.places.iter().any(|place| place.lender == Some(lender)))
+            .map(|(thread, _)| thread)
+            .collect();
+        if !tries.is_empty() {
+            self.run_let_in(&tries);
+        }
+        Ok(())
+    }
+
+    /// Whether a thread has this, or queues for it.
+    pub fn holds(&self, thread: ThreadId, token: &Token) -> Result<bool, StorageError> {
+        let mut found = Vec::with_capacity(1);
+        self.records.read(&[Key::Live(thread)], &mut found)?;
+        Ok(match found.pop().flatten().map(|found| found.record) {
+            Some(Record::Live(_, live)) => live.tokens().contains(token),
+            _ => false,
+        })
+    }
+
+    /// A thread does not need this any more.
+    pub fn leave_gate(&self, thread: ThreadId, token: &Token) -> Result<(), StorageError> {
+        let leave = Operation::Leave { holder: self.holder(thread), number: token.number };
+        let change = Change { gate: token.gate.clone(), bound: None, operations: vec![leave], serves: true };
+        self.change_gate(&change).map(drop)
+    }
+
+    /// Those who were let in are to be run.
+    pub fn tell_let_in(&self, let_in: Vec<Holder>) -> Result<(), StorageError> {
+        for (id, threads) in by_session(let_in) {
+            if id == self.id {
+                self.run_let_in(&threads);
+            } else if let Some(serving) = &self.serving {
+                serving.let_in(&id, &threads)?;
+            } else if let Some(other) = self.neighbors.as_ref().and_then(|neighbors| neighbors.find(&id)) {
+                other.run_let_in(&threads);
+            }
+        }
+        Ok(())
+    }
+
+    /// These threads of it were let in.
+    pub fn run_let_in(&self, threads: &[ThreadId]) {
+        if let Some(upstream) = self.upstream() {
+            upstream.tell(&self.id, Told::Invoke(threads.to_vec()));
+        } else {
+            self.add_activity(threads.len() as u64);
+            self.invoke(threads);
+        }
+    }
+
+    /// Removes all that it has at any gate: its threads have stopped.
+    pub fn leave_gates(&self) -> Result<(), StorageError> {
+        if !self.has_gates {
+            return Ok(());
+        }
+        self.at_gates(|turnstile| throttle::forget(turnstile, &self.id, true))
+    }
+
+    /// Removes what its threads do not need any more: whoever was to do so was lost.
+    pub fn reconcile_gates(&self) -> Result<(), StorageError> {
+        if !self.has_gates {
+            return Ok(());
+        }
+        for (holder, gate, number) in self.at_gates(|turnstile| throttle::entries_of(turnstile.space, &self.id))? {
+            let token = Token { gate, number };
+            if !self.holds(holder.thread, &token)? {
+                self.leave_gate(holder.thread, &token)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether some thread of it, in memory, may go on because another session gives a place back, or has done so.
+    pub fn may_be_let_in(&self) -> Result<bool, StorageError> {
+        if !self.has_gates {
+            return Ok(false);
+        }
+        let mut queued: Vec<(ThreadId, Gate, u64)> = Vec::new();
+        for record in self.records.scan(Range::Live(step::FIRST), usize::MAX)? {
+            if let Record::Live(thread, live) = record
+                && let Status::Queued(request) = &live.status
+            {
+                queued.push((thread, request.gate.clone(), request.number));
+            }
+        }
+        let space = self.ports.storage.space();
+        let mut known: HashMap<Gate, bool> = HashMap::new();
+        for (thread, gate, number) in queued {
+            // In this order: who gives a place back lets the next one in by the same change.
+            let is_elsewhere = match known.get(&gate) {
+                Some(known) => *known,
+                None => {
+                    let is_elsewhere = throttle::is_held_elsewhere(space, &gate, &self.id)?;
+                    known.insert(gate.clone(), is_elsewhere);
+                    is_elsewhere
+                }
+            };
+            let look = throttle::entry_of(space, &self.holder(thread), &gate, number, self.owner)?;
+            if is_elsewhere || look != Look::Queued {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

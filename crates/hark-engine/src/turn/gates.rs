@@ -1,0 +1,94 @@
+//! What a thread does that needs a place of a limit, or a start of a rate.
+
+use hark_machine::{Take, Value};
+
+use super::{Next, Worker};
+use crate::history::Event;
+use crate::id::ThreadId;
+use crate::record::{Live, State, Status};
+use crate::step::{Ending, Loaded};
+use crate::storage::StorageError;
+use crate::throttle::{Bound, Gate, GateKind, HeldPlace, Look, Priority, Request};
+
+impl Worker<'_> {
+    /// A thread asks for a place or a start. A place that it has already is enough.
+    pub(super) fn take(&self, take: Take, live: &mut Live) -> Next {
+        let Take { name, count, per } = take;
+        if per.is_none() && live.places.iter().any(|place| place.name == name) {
+            return self.resume(live, Value::Boolean(false));
+        }
+        let State::Present(thread) = &live.state else { return Next::End(Ending::Stays) };
+        let priority = thread.priority(self.session.program()).unwrap_or(0);
+        let depth = thread.depth() as u64;
+        live.takes += 1;
+        let kind = if per.is_some() { GateKind::Rate } else { GateKind::Limit };
+        let per = per.map_or(0, |seconds| (seconds * 1e6).clamp(1.0, 1e18) as u64);
+        let (gate, bound) = (Gate { kind, name }, Bound { count, per });
+        let request = Request { gate, bound, priority, number: live.takes, depth, until: None };
+        Next::End(Ending::Queues(Box::new(request)))
+    }
+
+    /// What a thread does that was left in a queue.
+    pub(super) fn look_in_queue(&mut self, loaded: &Loaded, live: &mut Live) -> Result<Next, StorageError> {
+        let Status::Queued(request) = &live.status else { return Ok(Next::End(Ending::Stays)) };
+        let request = request.clone();
+        if request.until.is_some_and(|until| self.session.steady_now() < until) {
+            return Ok(Next::End(Ending::Stays));
+        }
+        let Look::Held(from) = self.session.look_at_gate(loaded.thread, &request, Priority::Of(request.priority))?
+        else {
+            return Ok(Next::End(if request.until.is_some() {
+                Ending::Queues(Box::new(Request { until: None, ..*request }))
+            } else {
+                Ending::Stays
+            }));
+        };
+        match request.gate.kind {
+            GateKind::Rate if self.session.steady_now() < from => {
+                return Ok(Next::End(Ending::Queues(Box::new(Request { until: Some(from), ..*request }))));
+            }
+            // Once that is written down, its start is forgotten.
+            GateKind::Rate => {}
+            GateKind::Limit => {
+                let Request { gate, bound, number, depth, .. } = *request;
+                live.places.push(HeldPlace { name: gate.name, count: bound.count, number, depth, lender: None });
+            }
+        }
+        self.log(loaded.thread, Event::Resumed);
+        Ok(self.resume(live, Value::Boolean(true)))
+    }
+
+    /// Whether a thread has the places that it had. One that was taken from it, as nobody served its session, it gets again
+    /// before all others.
+    pub(super) fn has_places(&self, thread: ThreadId, live: &Live) -> Result<bool, StorageError> {
+        for place in &live.places {
+            let holder = place.lender.unwrap_or(thread);
+            if matches!(self.session.look_at_gate(holder, &place.request(), Priority::Front)?, Look::Held(_)) {
+                continue;
+            }
+            if place.lender.is_none() || self.session.holds(holder, &place.token())? {
+                return Ok(false);
+            }
+            // Whoever makes the call does not wait for this try any more, and gives back what was taken in its name.
+            self.session.leave_gate(holder, &place.token())?;
+        }
+        Ok(true)
+    }
+
+    /// Notes what a thread gives back by a step that comes to this.
+    pub(super) fn note_given_back(loaded: &mut Loaded, live: &Live, ending: &Ending) {
+        if loaded.tokens.is_empty() {
+            return;
+        }
+        let left = if matches!(ending, Ending::Finished(_) | Ending::Failed(_)) { Vec::new() } else { live.tokens() };
+        loaded.given_back = loaded.tokens.iter().filter(|token| !left.contains(token)).cloned().collect();
+    }
+
+    /// Whether someone may wait for what a thread has given back in its step.
+    pub(super) fn gives_back(loaded: &Loaded, live: &Live) -> bool {
+        !loaded.tokens.is_empty() && {
+            let left = live.tokens();
+            loaded.tokens.iter().any(|token| !left.contains(token))
+        }
+    }
+}

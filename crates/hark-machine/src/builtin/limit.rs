@@ -1,0 +1,76 @@
+//! Limits and rates, for the functions that attributes are made of: `%take`, `%start`, `%give_back`.
+//!
+//! A limit or rate is given by its name. In place of one it may be a function or an import, and then has the name of that.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hark_bytecode::{Executable, FunctionIndex};
+
+use super::argument::wrong_type;
+use super::{Outcome, Result};
+use crate::effect::{Host, Take};
+use crate::error::Error;
+use crate::value::Value;
+
+pub(super) fn take(limit: &Value, count: &Value, executable: &Executable) -> Result<Outcome> {
+    Ok(Outcome::Take(Take { name: name_of(limit, executable)?, count: number(count, "limit")?, per: None }))
+}
+
+pub(super) fn start(rate: &Value, count: &Value, per: &Value, executable: &Executable) -> Result<Outcome> {
+    let seconds = match per {
+        Value::Integer(seconds) => *seconds as f64,
+        Value::Float(seconds) => *seconds,
+        other => return Err(wrong_type("rate", "a number of seconds", other)),
+    };
+    if !(seconds > 0.0 && seconds.is_finite()) {
+        return Err(Error::of_value("`rate` needs a time that is more than 0"));
+    }
+    let (name, count) = (name_of(rate, executable)?, number(count, "rate")?);
+    Ok(Outcome::Take(Take { name, count, per: Some(seconds) }))
+}
+
+/// Gives a place back, if one was taken, and answers with what was made in it.
+pub(super) fn give_back(
+    value: &mut Value,
+    limit: &Value,
+    was_taken: &Value,
+    executable: &Executable,
+    host: &mut impl Host,
+) -> Result<Value> {
+    if *was_taken == Value::Boolean(true) {
+        host.give_back(&name_of(limit, executable)?);
+    }
+    Ok(std::mem::take(value))
+}
+
+fn name_of(limit: &Value, executable: &Executable) -> Result<Arc<str>> {
+    match limit {
+        Value::Function(function) => Ok(function_name(*function, executable)),
+        Value::Closure(closure) => Ok(function_name(closure.function(), executable)),
+        Value::Foreign(index) => {
+            let foreign = &executable.foreign[index.0 as usize];
+            Ok(format!("{}.{}", foreign.module, foreign.function).into())
+        }
+        _ => limit.as_str().map(Into::into).ok_or_else(|| wrong_type("limit", "a string as its name", limit)),
+    }
+}
+
+/// Module and function. A function of the main program has only its own name, and the program's file is its module.
+fn function_name(index: FunctionIndex, executable: &Executable) -> Arc<str> {
+    let function = &executable.functions[index.0 as usize];
+    let module = Path::new(executable.sources.main_path()).file_stem().and_then(|stem| stem.to_str());
+    match module {
+        Some(module) if executable.sources.index_at(function.span.start) == Some(0) => {
+            format!("{module}.{}", function.name).into()
+        }
+        _ => function.name.clone(),
+    }
+}
+
+fn number(count: &Value, attribute: &str) -> Result<u64> {
+    match count {
+        Value::Integer(count) if *count >= 1 => Ok(*count as u64),
+        _ => Err(Error::of_value(format!("`{attribute}` needs an integer that is 1 at least"))),
+    }
+}
