@@ -258,7 +258,7 @@ def any_left(bench, kind="threads"):
         return bench.bench(bench.project(), "any.hk", str(count), sessions=1, kind=kind)["all_cpu_seconds"]
     half, whole = (seconds(count) for count in (bench.size.any // 2, bench.size.any))
     note = f"half as many: {half:.2f} s"
-    yield Figure(f"CPU for any of {bench.size.any:,} threads, until none is left", "s", whole, 3.0, note=note)
+    yield Figure(f"CPU for any of {bench.size.any:,} threads, until none is left", "s", whole, 5.0, note=note)
 
 
 def waiters(bench):
