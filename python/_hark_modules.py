@@ -1,4 +1,5 @@
 """The project's modules: where Python finds them, how they are loaded, and whether their files have changed since."""
+import _thread
 import importlib
 import marshal
 import os
@@ -35,17 +36,25 @@ _PACKAGE_FOLDERS = tuple(os.sep + name + os.sep for name in ("site-packages", "d
 
 _standard_path = list(sys.path)
 
+# What was loaded from there so far.
+_standard = {}
+_importing = _thread.RLock()
+
 
 def import_standard(name):
     """A module of the standard library, also when the project has put a folder before it on `sys.path`."""
-    if name in sys.modules:
-        return sys.modules[name]
-    path = sys.path[:]
-    sys.path[:] = _standard_path
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path[:] = path
+    module = _standard.get(name)
+    if module is not None:
+        return module
+    # Threads of a function's may come here at the same time, and one that is being loaded is in `sys.modules` already.
+    with _importing:
+        path = sys.path[:]
+        sys.path[:] = _standard_path
+        try:
+            module = _standard[name] = importlib.import_module(name)
+        finally:
+            sys.path[:] = path
+    return module
 
 
 class ProjectModules:

@@ -224,21 +224,14 @@ class Worker:
         call = data[CALL_HEAD.size : at], attempt
         target = data[at : at + target_length]
         at += target_length
-        self.progress = data[at : at + progress_length]
+        self.progress = data[at : at + progress_length] if progress_length else b""
         at += progress_length
         # Before anything can fail: the next message comes behind them.
         given = Given(data[len(data) - table_length :], self.receive_behind) if table_length else None
         try:
             function = self.functions.get(target) or self.load(target)
             self.hark._call = call
-            context = contextvars.copy_context()
-            result = context.run(self.make_call, function, data, at, given)
-            if self.is_forked:
-                self.end_fork(None)
-            # What pickles objects is the user's code, too.
-            parts = context.run(encode, result, RESULT_LENGTH_MAX, self.objects)
-            if self.objects.found:
-                self.objects.put_large(given, self.files)
+            parts = contextvars.copy_context().run(self.make_call, function, data, at, given)
             self.streams.flush()
             return b"".join([b"R", *parts])
         except TooLarge:
@@ -260,12 +253,15 @@ class Worker:
                 self.hark._call = None
 
     def tell_progress(self, value):
+        # In a process that the function forked there is no way to tell it.
+        if self.is_forked:
+            return
         data = _json(value)
         if len(data) > PROGRESS_LENGTH_MAX:
             raise ValueError("progress is at most %d bytes of JSON, not %d" % (PROGRESS_LENGTH_MAX, len(data)))
         with self.telling:
-            # In a process that the function forked there is no way to tell it, and after the call nobody listens.
-            if self.hark._call is not None and not self.is_forked:
+            # After the call nobody listens.
+            if self.hark._call is not None:
                 self.progress = data
                 self.send(b"P" + data)
 
@@ -273,14 +269,22 @@ class Worker:
         return import_standard("json").loads(self.progress) if self.progress else None
 
     def make_call(self, function, data, at, given):
+        """The encoded result. What pickles objects is the user's code, too, and runs in the same context."""
         self.process.enter_context()
         try:
             result = function(*decode(data, at, given and given.make))
-            return self.loop.run(result) if hasattr(type(result), "__await__") else result
+            if hasattr(type(result), "__await__"):
+                result = self.loop.run(result)
         finally:
             self.process.signals.disarm()
             if not self.is_forked:
                 self.settle()
+        if self.is_forked:
+            self.end_fork(None)
+        parts = encode(result, RESULT_LENGTH_MAX, self.objects)
+        if self.objects.found:
+            self.objects.put_large(given, self.files)
+        return parts
 
     def settle(self):
         try:
