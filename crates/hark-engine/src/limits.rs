@@ -74,6 +74,9 @@ pub const STEP_TIME_MAX: Duration = Duration::from_secs(2);
 /// The same for a step that has started threads, or printed something.
 pub const GATHERED_TIME_MAX: Duration = Duration::from_millis(50);
 
+/// How often a step that goes on looks whether something has come for its thread: it may be cancelled.
+pub const NEWS_LOOK_PAUSE: Duration = Duration::from_millis(50);
+
 /// How many new threads such a step may have gathered.
 pub const PAUSED_FRESH_MAX: usize = 1_000;
 

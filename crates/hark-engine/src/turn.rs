@@ -267,6 +267,7 @@ impl<'a> Worker<'a> {
                 && loaded.cancels.is_none()
                 && self.may_pause(since)
                 && !Self::gives_back(&loaded, &live)
+                && !self.has_news(&loaded)?
             {
                 return Ok(self.pause(loaded, live, since));
             }
@@ -349,6 +350,15 @@ impl<'a> Worker<'a> {
             && self.commit.log.len() <= PAUSED_LOG_MAX
             && self.commit.log.iter().map(LogEntry::printed_bytes).sum::<usize>() <= PAUSED_OUTPUT_MAX
             && now.since(since) < at_most
+    }
+
+    /// Whether something has come for a thread since it was loaded, if it is time to look for that.
+    fn has_news(&mut self, loaded: &Loaded) -> Result<bool, StorageError> {
+        if !self.session.busy.is_time_to_look(loaded.thread, self.session.steady_now()) {
+            return Ok(false);
+        }
+        let [ready] = self.read([Key::Ready(loaded.thread)])?;
+        Ok(ready.is_some_and(|ready| loaded.ready != Some(ready.stamp)))
     }
 
     fn pause(&mut self, loaded: Loaded, live: Box<Live>, since: Timestamp) -> Pace {

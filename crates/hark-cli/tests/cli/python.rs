@@ -163,3 +163,15 @@ fn how_far_a_call_is_survives_a_crash() {
     folder.hark("resume -q").is(0, "{\"page\": 3}\n", "");
     assert!(progress().is_null());
 }
+
+/// What it printed before is kept, also if the call is over at once.
+#[test]
+fn a_short_call_that_says_how_far_it_is_keeps_its_output() {
+    let folder = Folder::with("progress_and_output", "import(work, lib, 0);\nfn main() { work() }\n");
+    folder.write(
+        "src/lib.py",
+        "import hark\ndef work():\n    print('before')\n    hark.progress(1)\n    print('after')\n    return 2\n",
+    );
+    folder.hark("run -s sqlite -q x.hk").is(0, "before\nafter\n2\n", "");
+    folder.hark("stdout --raw").is(0, "before\nafter\n", "");
+}

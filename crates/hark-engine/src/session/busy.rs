@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::history::LogEntry;
 use crate::id::ThreadId;
+use crate::limits::NEWS_LOOK_PAUSE;
 use crate::record::{Live, Record};
 use crate::step::Loaded;
 use crate::surroundings::Timestamp;
@@ -21,6 +22,8 @@ struct Held {
     /// A hint came meanwhile.
     hinted: bool,
     paused: Option<Box<Paused>>,
+    /// When it was looked last whether something has come for it.
+    looked: Timestamp,
 }
 
 /// A thread between two turns of one step.
@@ -69,6 +72,17 @@ impl Busy {
     /// Keeps a thread until its next turn.
     pub fn pause(&self, thread: ThreadId, paused: Box<Paused>) {
         self.lock().entry(thread).or_default().paused = Some(paused);
+    }
+
+    /// Whether it is time to look for what has come for a thread that goes on: then this is when that is done.
+    pub fn is_time_to_look(&self, thread: ThreadId, now: Timestamp) -> bool {
+        let mut all = self.lock();
+        let held = all.entry(thread).or_default();
+        let is_time = now.since(held.looked) >= NEWS_LOOK_PAUSE;
+        if is_time {
+            held.looked = now;
+        }
+        is_time
     }
 
     /// Gives a thread away after its step. Answers whether there was a hint for it meanwhile.

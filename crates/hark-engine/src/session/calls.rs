@@ -130,12 +130,12 @@ impl Calls {
         Some(call.take_piece())
     }
 
-    /// It said how far it is. Answers what is to be written down if it goes on.
-    pub fn note_progress(&self, thread: ThreadId, made: Try, json: Box<str>) -> Option<Piece> {
+    /// It said how far it is. If it goes on, that is to be written down, with what it has printed.
+    pub fn note_progress(&self, thread: ThreadId, made: Try, json: Box<str>, goes_on: bool) -> Option<Piece> {
         let mut calls = self.lock();
         let call = calls.get_mut(&thread).filter(|call| call.made == made && !call.is_superseded)?;
         call.progress = Some(json);
-        Some(call.take_piece())
+        goes_on.then(|| call.take_piece())
     }
 
     /// A piece was written down, and the thread's record has this version now; or the call is not ours any more.

@@ -68,10 +68,9 @@ impl Session {
         match event {
             CallEvent::Printed(text) => self.print(thread, made, text),
             CallEvent::Progress { json, is_over } => {
-                let piece = self.calls.note_progress(thread, made, json.into());
-                if !is_over && self.is_resumable() {
-                    self.keep_piece(thread, made, piece);
-                }
+                let goes_on = !is_over && self.is_resumable();
+                let piece = self.calls.note_progress(thread, made, json.into(), goes_on);
+                self.keep_piece(thread, made, piece);
             }
         }
     }
