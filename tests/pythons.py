@@ -22,9 +22,12 @@ import(answer, src.functions, 1);
 import(spawned, src.functions, 0);
 import(loop, src.functions, 0);
 import(later, src.functions, 1);
+import(kept, src.functions, 0);
+import(size, src.functions, 1);
 import(unfit, src.functions, 0);
 
 fn main() {
+  print(size(kept()));
   same = loop() == loop();
   print([answer(20), spawned(), same, later(1), later(2)]);
   print("refused");
@@ -34,6 +37,7 @@ fn main() {
 
 FUNCTIONS = """
 import asyncio
+import datetime
 import email.utils
 import json
 import logging
@@ -66,12 +70,18 @@ async def later(x):
         await asyncio.gather(asyncio.sleep(0), asyncio.sleep(0.001))
     return x
 
+def kept():
+    return {"day": datetime.date(2026, 11, 27), "bytes": b"abc"}
+
+def size(things):
+    return [things["day"].year, len(things["bytes"])]
+
 def unfit():
-    return {"a": [1, {2}]}
+    return {"a": [1, square, lambda: 2]}
 """
 
-EXPECTED = "[42, [1, 4, 9], true, 1, 2]\nrefused\n"
-REFUSED = 'returned what no Hark value can be: key "a" of the dict, item 1 of the list is a set: return `list(x)`'
+EXPECTED = "[2026, 3]\n[42, [1, 4, 9], true, 1, 2]\nrefused\n"
+REFUSED = 'returned what no Hark value can be: key "a" of the dict, item 2 of the list is a function, which cannot be pickled'
 
 
 def main():
