@@ -243,22 +243,24 @@ def threads(bench, kind="threads"):
     yield Figure(f"{bench.size.threads:,} threads started and awaited", "/s", bench.median(rate), 10_000, 40_000, more_is_better=True)
 
 
+def cpu_against_half(bench, program, count, kind):
+    """The CPU seconds of one session with this argument, and a note of what half as much costs."""
+    half, whole = (
+        bench.bench(bench.project(), program, str(each), sessions=1, kind=kind)["all_cpu_seconds"] for each in (count // 2, count)
+    )
+    return whole, f"half as many: {half:.2f} s"
+
+
 def naps(bench, kind="threads"):
     """40,000 threads that sleep for a millisecond"""
-    def seconds(count):
-        return bench.bench(bench.project(), "naps.hk", str(count), sessions=1, kind=kind)["all_cpu_seconds"]
-    half, whole = (seconds(count) for count in (bench.size.naps // 2, bench.size.naps))
-    note = f"half as many: {half:.2f} s"
-    yield Figure(f"CPU for {bench.size.naps:,} threads that sleep for 1 ms", "s", whole, 3.0, note=note)
+    seconds, note = cpu_against_half(bench, "naps.hk", bench.size.naps, kind)
+    yield Figure(f"CPU for {bench.size.naps:,} threads that sleep for 1 ms", "s", seconds, 3.0, note=note)
 
 
 def any_left(bench, kind="threads"):
     """5,000 threads, any of those that are left awaited again and again"""
-    def seconds(count):
-        return bench.bench(bench.project(), "any.hk", str(count), sessions=1, kind=kind)["all_cpu_seconds"]
-    half, whole = (seconds(count) for count in (bench.size.any // 2, bench.size.any))
-    note = f"half as many: {half:.2f} s"
-    yield Figure(f"CPU for any of {bench.size.any:,} threads, until none is left", "s", whole, 5.0, note=note)
+    seconds, note = cpu_against_half(bench, "any.hk", bench.size.any, kind)
+    yield Figure(f"CPU for any of {bench.size.any:,} threads, until none is left", "s", seconds, 5.0, note=note)
 
 
 def waiters(bench):
