@@ -275,10 +275,12 @@ fn sessions_that_wait_are_resumed_without_being_opened() {
     outside(&ids[3]).resolve("go/1", Value::Integer(7)).expect("it is pending");
     outside(&ids[4]).cancel().expect("it is not over");
     served.wait_until(|_| reports.lock().unwrap().len() >= 2);
-    let mut ended = std::mem::take(&mut *reports.lock().unwrap());
-    ended.sort_by(|one, other| one.session.cmp(&other.session));
-    assert_eq!((&ended[0].session, result(&ended[0], &program).as_str()), (&ids[3], "7"));
-    assert_eq!((&ended[1].session, ended[1].status, ended.len()), (&ids[4], Status::Cancelled, 2));
+    let ended = std::mem::take(&mut *reports.lock().unwrap());
+    assert_eq!(ended.len(), 2);
+    // Neither reports nor ids of sessions that were started within a millisecond come in a certain order.
+    let end_of = |id: &SessionId| ended.iter().find(|report| report.session == *id).expect("it has ended");
+    assert_eq!(result(end_of(&ids[3]), &program), "7");
+    assert_eq!(end_of(&ids[4]).status, Status::Cancelled);
     assert!(opened() <= 4, "{} were opened", opened());
     served.engine.cancel_handle().cancel();
     let left = std::mem::take(&mut *reports.lock().unwrap());
