@@ -273,7 +273,7 @@ fn sessions_that_wait_are_resumed_without_being_opened() {
     assert_eq!(opened(), 0);
     let outside = |id: &SessionId| Outside::open(&*served.storage, &System, id).expect("it is there");
     outside(&ids[3]).resolve("go/1", Value::Integer(7)).expect("it is pending");
-    outside(&ids[4]).cancel().expect("it is not over");
+    outside(&ids[4]).cancel_now().expect("it is not over");
     served.wait_until(|_| reports.lock().unwrap().len() >= 2);
     let ended = std::mem::take(&mut *reports.lock().unwrap());
     assert_eq!(ended.len(), 2);

@@ -88,7 +88,7 @@ fn who_changes_a_session_from_outside_tells_its_server() {
     let outside = || Outside::open(&other, &System, &id).unwrap();
     assert!(outside().resolve("door/1", Value::Null).is_ok() && is_told(), "of a value");
     assert!(outside().fail("door/2", "no").is_ok() && is_told(), "of a failure");
-    assert!(outside().cancel().is_ok() && is_told(), "of its end");
+    assert!(outside().cancel_now().is_ok() && is_told(), "of its end");
     fs::remove_dir_all(folder).unwrap();
 }
 

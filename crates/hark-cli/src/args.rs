@@ -60,8 +60,8 @@ pub enum Command {
     Events(Events),
     /// Go on with unfinished sessions
     Resume(GoOn),
-    /// End a session
-    Cancel(OfSession),
+    /// End a session, once its threads have cleaned up
+    Cancel(Cancel),
     /// Have a broken session go on from where it failed
     Retry(GoOn),
     /// Give a promise its value

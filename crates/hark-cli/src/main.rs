@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         Command::Events(wanted) => commands::history::events(wanted),
         Command::Resume(wanted) => commands::resume::resume(wanted),
         Command::Retry(wanted) => commands::resume::retry(wanted),
-        Command::Cancel(wanted) => commands::outside::cancel(wanted),
+        Command::Cancel(wanted) => commands::cancel::cancel(wanted),
         Command::Resolve(wanted) => commands::outside::resolve(wanted),
         Command::Fail(wanted) => commands::outside::fail(wanted),
         Command::Worker(wanted) => commands::worker::worker(wanted),

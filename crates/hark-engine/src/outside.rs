@@ -2,8 +2,8 @@
 //!
 //! Each command is one or more commits, between any two of which its process may die. So a change is either one commit
 //! that expects the session's record as it was read, or begins with one that says in that record what is under way
-//! (*retrying*, *moving*, *importing*). Whoever finds such a record, and its process gone, completes the change or takes
-//! it back (`Outside::recover`).
+//! (*retrying*, *cancelling*, *moving*, *importing*). Whoever finds such a record, and its process gone, completes the change or
+//! takes it back (`Outside::recover`).
 
 mod cancel;
 mod moving;
@@ -17,7 +17,7 @@ use hark_machine::Program;
 
 use crate::commit::{Commit, Outcome};
 use crate::id::{SessionId, Stamp, Stamps};
-use crate::record::{FutureRecord, Key, Record, SessionRecord, SessionState, Versioned};
+use crate::record::{Cancelling, FutureRecord, Key, Record, SessionRecord, SessionState, Versioned};
 use crate::report::{Report, Status};
 use crate::step;
 use crate::storage::{self, Catalog, SessionStorage, Storage, StorageError};
@@ -110,8 +110,8 @@ impl<'a> Outside<'a> {
         &*self.records
     }
 
-    /// All that it came to so far. One that is not over is *running* if someone serves it, else *suspended*; one whose
-    /// move was cut off is what it was before.
+    /// All that it came to so far. One that is not over is *cancelling* if it is to end, else *running* if someone serves it,
+    /// else *suspended*; one whose move was cut off is what it was before.
     ///
     /// # Errors
     /// If there is no such session any more, or its summary cannot be read. What else cannot be read is an error in the
@@ -135,6 +135,7 @@ impl<'a> Outside<'a> {
             _ => record.clone(),
         };
         let status = match record.state {
+            SessionState::Running if record.cancelling.is_some() => Some(Status::Cancelling),
             SessionState::Running if is_served => Some(Status::Running),
             SessionState::Running => Some(Status::Suspended),
             SessionState::Cancelled => Some(Status::Cancelled),
@@ -151,12 +152,16 @@ impl<'a> Outside<'a> {
         report
     }
 
-    /// Settles what a process has left half-way that is gone: an export is taken back, an import removed, a retry
-    /// completed. Answers whether anything was; if not, the process lives, or there is nothing.
+    /// Settles what a process has left half-way that is gone: an export is taken back, an import removed, a retry or a
+    /// cancellation completed. Answers whether anything was; if not, the process lives, or there is nothing.
     pub(crate) fn recover(&self, stamp: Stamp, session: &SessionRecord) -> Result<bool, StorageError> {
         match session.state {
             SessionState::Running if session.retrying => {
                 self.finish_retry()?;
+                Ok(true)
+            }
+            SessionState::Running if session.cancelling == Some(Cancelling::Begun) => {
+                self.finish_cancel()?;
                 Ok(true)
             }
             SessionState::Moving if !self.catalog()?.is_served_elsewhere(&self.id)? => {

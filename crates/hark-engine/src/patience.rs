@@ -96,6 +96,10 @@ impl SessionStorage for PatientRecords {
         self.records.commit_records_max()
     }
 
+    fn note_woken(&self, threads: &[ThreadId]) {
+        self.records.note_woken(threads);
+    }
+
     fn reserve(&self, count: u64) -> Result<ThreadId, StorageError> {
         self.ask(|records| records.reserve(count))
     }

@@ -92,6 +92,9 @@ pub struct SessionRecord {
     /// that first, so that none of them runs before all of them can.
     #[serde(default, skip_serializing_if = "is_false")]
     pub retrying: bool,
+    /// All of its threads were cancelled from outside. It ends as cancelled, whatever they come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelling: Option<Cancelling>,
     /// When all of its threads had stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
@@ -106,6 +109,16 @@ pub struct SessionRecord {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+/// How far the cancellation of a session's threads is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cancelling {
+    /// Some threads are still to be told.
+    Begun,
+    /// All of them are cancelled.
+    Told,
 }
 
 /// What a session was before it was moved.
@@ -133,6 +146,15 @@ impl SessionRecord {
         SessionRecord { state, ended, before_move: None, ..self.clone() }
     }
 
+    /// What it is once all of its threads have stopped; `breaks` says whether there is a failure that nobody dealt with.
+    pub fn state_at_end(&self, breaks: bool) -> SessionState {
+        match (self.cancelling, breaks) {
+            (Some(_), _) => SessionState::Cancelled,
+            (None, true) => SessionState::Broken,
+            (None, false) => SessionState::Finished,
+        }
+    }
+
     /// A session that has just begun.
     pub fn new(about: Arc<About>) -> SessionRecord {
         SessionRecord {
@@ -140,6 +162,7 @@ impl SessionRecord {
             state: SessionState::Running,
             first_stopped: false,
             retrying: false,
+            cancelling: None,
             ended: None,
             threads: None,
             before_move: None,

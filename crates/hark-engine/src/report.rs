@@ -25,6 +25,8 @@ pub enum Status {
     Running,
     /// It was left unfinished and can be taken up again.
     Suspended,
+    /// All of its threads were cancelled from outside, and some have not stopped.
+    Cancelling,
     /// It is being written to a file.
     Moving,
     /// It was moved to another storage.
@@ -41,6 +43,7 @@ impl fmt::Display for Status {
             Status::Cancelled => "cancelled",
             Status::Running => "running",
             Status::Suspended => "suspended",
+            Status::Cancelling => "cancelling",
             Status::Moving => "moving",
             Status::Moved => "moved",
             Status::Importing => "importing",

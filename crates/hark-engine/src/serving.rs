@@ -21,7 +21,7 @@ use crate::id::{SessionId, ThreadId};
 use crate::output::OutputItem;
 use crate::outside::{Outside, drop_threads};
 use crate::patience::{PatientRecords, patiently};
-use crate::record::{SessionRecord, SessionState};
+use crate::record::{Cancelling, SessionRecord, SessionState};
 use crate::remote::{Told, Upstream};
 use crate::session::{Parts, Place, Places, Session};
 use crate::storage::{self, Catalog, SessionStorage, StorageError, Unattended};
@@ -312,7 +312,7 @@ impl Serving {
     fn running(&self, id: &SessionId) -> Result<Option<SessionRecord>, StorageError> {
         while let Some((stamp, record)) = self.ask(id, |catalog| catalog.record(id))? {
             let is_settled = match record.state {
-                SessionState::Running => !record.retrying,
+                SessionState::Running => !record.retrying && record.cancelling != Some(Cancelling::Begun),
                 SessionState::Moving | SessionState::Importing => false,
                 _ => true,
             };

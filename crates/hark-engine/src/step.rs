@@ -27,7 +27,8 @@ use crate::failure::Failure;
 use crate::history::{Event, LogEntry};
 use crate::id::{FutureId, Stamp, ThreadId};
 use crate::record::{
-    About, Awaiting, BeforeMove, FutureRecord, Key, Live, Record, SessionRecord, SessionState, Status, earliest,
+    About, Awaiting, BeforeMove, Cancelling, FutureRecord, Key, Live, Record, SessionRecord, SessionState, Status,
+    earliest,
 };
 use crate::surroundings::Timestamp;
 use crate::throttle::{Request, Token};
@@ -154,8 +155,8 @@ pub struct Plan {
     pub timer: Option<Timestamp>,
     /// The foreign call is to be made.
     pub call: bool,
-    /// The session has ended with this step.
-    pub has_ended: bool,
+    /// The session has ended with this step, as this.
+    pub ended: Option<SessionState>,
     /// The thread is to enter the queue for this.
     pub queue: Option<Box<Request>>,
     /// The thread has stopped, and may be the last one.
@@ -310,7 +311,6 @@ fn stop(loaded: &Loaded, done: FutureRecord, now: Timestamp, commit: &mut Commit
     let thread = loaded.thread;
     let has_failed = matches!(done, FutureRecord::Failed(_));
     let breaks = matches!(&done, FutureRecord::Failed(failure) if failure.breaks());
-    let state = if breaks { SessionState::Broken } else { SessionState::Finished };
     commit.expect.push((Key::Future(thread.into()), loaded.own.as_ref().map(|own| own.stamp)));
     commit.put.push(Record::Future(thread.into(), done));
     commit.delete.push(Key::Live(thread));
@@ -328,10 +328,11 @@ fn stop(loaded: &Loaded, done: FutureRecord, now: Timestamp, commit: &mut Commit
         }
         None => SessionRecord::new(first.about.clone()),
     };
-    plan.has_ended = first.is_alone;
+    let end = session.state_at_end(breaks);
+    plan.ended = first.is_alone.then_some(end);
     // The first thread must look itself, as the others did not know yet that it has stopped.
     plan.look_for_end = !first.is_alone;
-    let (state, ended) = if first.is_alone { (state, Some(now)) } else { (SessionState::Running, None) };
+    let (state, ended) = if first.is_alone { (end, Some(now)) } else { (SessionState::Running, None) };
     let retrying = session.retrying && !first.is_alone;
     put_session(SessionRecord { state, first_stopped: true, retrying, ended, ..session }, commit);
 }
@@ -383,9 +384,30 @@ pub fn end(stamp: Stamp, session: &SessionRecord, state: SessionState, now: Time
     put_session(SessionRecord { state, retrying: false, ended: Some(now), ..session.clone() }, commit);
 }
 
+/// Someone outside cancels all threads of a session. They are told in further commits, as they may be many. If someone has
+/// done so already, nothing changes.
+pub fn begin_cancel(stamp: Stamp, session: &SessionRecord, now: Timestamp, commit: &mut Commit) {
+    if session.cancelling.is_none() {
+        commit.log.push(LogEntry { time: now, thread: FIRST, event: Event::Cancelled });
+    }
+    commit.expect.push((Key::Session, Some(stamp)));
+    put_session(
+        SessionRecord { cancelling: session.cancelling.or(Some(Cancelling::Begun)), ..session.clone() },
+        commit,
+    );
+}
+
+/// All of its threads are told.
+pub fn end_cancel(stamp: Stamp, session: &SessionRecord, commit: &mut Commit) {
+    commit.expect.push((Key::Session, Some(stamp)));
+    put_session(SessionRecord { cancelling: Some(Cancelling::Told), ..session.clone() }, commit);
+}
+
 /// Someone outside wants no more of a session, which has started so many threads.
 pub fn cancel(stamp: Stamp, session: &SessionRecord, threads: u64, now: Timestamp, commit: &mut Commit) {
-    commit.log.push(LogEntry { time: now, thread: FIRST, event: Event::Cancelled });
+    if session.cancelling.is_none() {
+        commit.log.push(LogEntry { time: now, thread: FIRST, event: Event::Cancelled });
+    }
     end(stamp, &SessionRecord { threads: Some(threads), ..session.clone() }, SessionState::Cancelled, now, commit);
     // Whoever serves the session looks at this thread, and sees that there is nothing more to do.
     commit.put.push(Record::Ready(FIRST));

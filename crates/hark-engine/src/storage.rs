@@ -75,6 +75,12 @@ pub trait SessionStorage: Send + Sync {
         COMMIT_RECORDS_MAX
     }
 
+    /// Another process has put something into the mailboxes of these threads, as a look at the agenda has shown: what the
+    /// storage holds of them in memory tells nothing of that.
+    fn note_woken(&self, threads: &[ThreadId]) {
+        let _ = threads;
+    }
+
     /// Reserves so many thread numbers and gives the first. They are greater than all that were reserved before.
     ///
     /// # Errors

@@ -35,6 +35,8 @@ pub enum StateName {
     Finished,
     /// An error left one of its threads.
     Broken,
+    /// `hark cancel` has told its threads to stop, and not all have.
+    Cancelling,
     /// It was ended from outside.
     Cancelled,
     /// It is being written to a file.
@@ -45,7 +47,7 @@ pub enum StateName {
     Importing,
 }
 
-/// `hark show`, `cancel`
+/// `hark show`
 #[derive(Debug, Args)]
 pub struct OfSession {
     /// The session: the beginning of its id is enough. Without it: the newest
@@ -53,6 +55,16 @@ pub struct OfSession {
     pub id: Option<String>,
     #[command(flatten)]
     pub kept: Kept,
+}
+
+/// `hark cancel`
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// End it at once, so that its threads do not clean up
+    #[arg(long)]
+    pub now: bool,
+    #[command(flatten)]
+    pub session: OfSession,
 }
 
 /// `hark resume`, `hark retry`

@@ -57,16 +57,25 @@ pub fn outside_failure(error: OutsideError) -> Failure {
     }
 }
 
-/// The state of a session as it is shown: one that runs but is served by nobody is suspended, and one whose export was cut
-/// off is what it was before.
+/// The state of a session as it is shown: one that is to end is cancelling, one that runs but is served by nobody is
+/// suspended, and one whose export was cut off is what it was before.
 pub fn shown_state(summary: &Summary) -> &'static str {
-    let state = match summary.record.state {
-        SessionState::Moving if !summary.is_served => summary.record.as_before_move().state,
-        state => state,
-    };
-    match state {
+    match state_of(summary) {
+        SessionState::Running if summary.record.cancelling.is_some() => "cancelling",
         SessionState::Running if !summary.is_served => "suspended",
         state => state.name(),
+    }
+}
+
+/// Whether a session is unfinished, and nobody serves it.
+pub fn can_be_resumed(summary: &Summary) -> bool {
+    state_of(summary) == SessionState::Running && !summary.is_served
+}
+
+fn state_of(summary: &Summary) -> SessionState {
+    match summary.record.state {
+        SessionState::Moving if !summary.is_served => summary.record.as_before_move().state,
+        state => state,
     }
 }
 

@@ -1,4 +1,4 @@
-//! `hark cancel`, `hark resolve`, `hark fail`
+//! `hark resolve`, `hark fail`
 
 use std::io;
 
@@ -8,35 +8,13 @@ use hark_machine::short_text;
 
 use super::FINISHED;
 use super::kept::{Store, outside_failure};
-use crate::args::{Fail, OfSession, Resolve};
+use crate::args::{Fail, Resolve};
 use crate::failure::Failure;
-use crate::output;
 use crate::storage;
 use crate::value;
 
 /// So many characters of a value are shown in a message.
 const SHOWN_VALUE_MAX: usize = 200;
-
-/// Ends a session.
-///
-/// # Errors
-/// If there is none, or it is over.
-pub fn cancel(wanted: &OfSession) -> Result<u8, Failure> {
-    let store = Store::existing(&wanted.kept.storage, &wanted.kept.config)?;
-    let summary = store.find(wanted.id.as_deref())?;
-    store.outside(&summary.id)?.cancel().map_err(|error| match error {
-        OutsideError::WrongState(state) if state.is_over() => {
-            Failure::usage(format!("session {} is over: it is {}", summary.id, state.name()))
-        }
-        OutsideError::WrongState(state) => Failure::usage(format!("session {} {}", summary.id, state.predicate())),
-        other => outside_failure(other),
-    })?;
-    output::write_out(&match wanted.kept.json {
-        true => format!("{{\"session\": \"{}\", \"state\": \"cancelled\"}}\n", summary.id),
-        false => format!("cancelled {}\n", summary.id),
-    })?;
-    Ok(FINISHED)
-}
 
 /// Gives a promise its value.
 ///

@@ -10,7 +10,7 @@ use hark_engine::outside::OutsideError;
 use hark_engine::{Invoker, Observer, Options, OutputItem, Report, SessionId, SessionState, Status, Storage, Whose};
 use hark_machine::Value;
 
-use super::kept::{Store, outside_failure, shown_state};
+use super::kept::{Store, can_be_resumed, outside_failure, shown_state};
 use super::{BROKEN, FINISHED};
 use crate::args::GoOn;
 use crate::failure::Failure;
@@ -32,7 +32,7 @@ pub fn resume(wanted: &GoOn) -> Result<u8, Failure> {
     let only = match &wanted.id {
         Some(id) => {
             let summary = store.find(Some(id))?;
-            if shown_state(&summary) != "suspended" {
+            if !can_be_resumed(&summary) {
                 let failure = Failure::usage(format!("session {} is {}", summary.id, shown_state(&summary)));
                 return Err(failure.with_hint(if summary.is_served {
                     "another process serves it"

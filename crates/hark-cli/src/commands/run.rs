@@ -167,6 +167,7 @@ fn exit_status(report: &Report, interruption: &Interruption) -> u8 {
         Status::Cancelled
         | Status::Running
         | Status::Suspended
+        | Status::Cancelling
         | Status::Moving
         | Status::Moved
         | Status::Importing => interruption.exit_status().unwrap_or(BROKEN),

@@ -48,14 +48,17 @@ pub fn sessions(wanted: &Sessions) -> Result<u8, Failure> {
 
 fn list(store: &Store, wanted: &Sessions) -> Result<Vec<Listed>, Failure> {
     let state = wanted.state.map(kept_state);
-    // Whether someone serves a session is found out one by one, so that a limit can only be applied after that.
-    let looks_closer = matches!(wanted.state, Some(StateName::Running | StateName::Suspended));
-    let limit = if looks_closer { None } else { wanted.limit };
+    // What a session that is not over is doing is found out one by one, so that a limit can only be applied after that.
+    let looks_closer = match wanted.state {
+        Some(StateName::Running) => Some("running"),
+        Some(StateName::Suspended) => Some("suspended"),
+        Some(StateName::Cancelling) => Some("cancelling"),
+        _ => None,
+    };
+    let limit = if looks_closer.is_some() { None } else { wanted.limit };
     let mut found = store.catalog()?.list(&Filter { state, limit, ..Filter::default() }).map_err(storage::failure)?;
-    match wanted.state {
-        Some(StateName::Running) => found.retain(|listed| listed.as_ref().map_or(true, |summary| summary.is_served)),
-        Some(StateName::Suspended) => found.retain(|listed| listed.as_ref().map_or(true, |summary| !summary.is_served)),
-        _ => {}
+    if let Some(name) = looks_closer {
+        found.retain(|listed| listed.as_ref().map_or(true, |summary| shown_state(summary) == name));
     }
     found.truncate(wanted.limit.unwrap_or(usize::MAX));
     Ok(found)
@@ -63,7 +66,7 @@ fn list(store: &Store, wanted: &Sessions) -> Result<Vec<Listed>, Failure> {
 
 fn kept_state(state: StateName) -> SessionState {
     match state {
-        StateName::Running | StateName::Suspended => SessionState::Running,
+        StateName::Running | StateName::Suspended | StateName::Cancelling => SessionState::Running,
         StateName::Finished => SessionState::Finished,
         StateName::Broken => SessionState::Broken,
         StateName::Cancelled => SessionState::Cancelled,

@@ -5,6 +5,7 @@
 mod arguments;
 mod bad_input;
 mod cancellation;
+mod cancelled_sessions;
 mod check_and_asm;
 mod check_python;
 mod clocks;

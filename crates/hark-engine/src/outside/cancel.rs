@@ -2,17 +2,75 @@
 
 use super::{Outside, OutsideError};
 use crate::commit::{Commit, Outcome};
-use crate::id::Stamps;
-use crate::record::{Key, Record, SessionState, Versioned};
-use crate::step;
+use crate::id::{Stamps, ThreadId};
+use crate::record::{Cancelling, Key, Record, SessionState, Versioned};
+use crate::step::{self, Plan};
 use crate::storage::{Range, SessionStorage, StorageError, wakes_per_commit};
 
 impl Outside<'_> {
-    /// Ends the session: none of its threads goes on.
+    /// Cancels all threads of the session, which may clean up then; it ends as cancelled. Somebody has to run them. One that
+    /// is cancelled already stays so.
     ///
     /// # Errors
     /// If it is over already or being moved, or the storage fails.
     pub fn cancel(&self) -> Result<(), OutsideError> {
+        self.change(|stamp, session, commit| {
+            if session.state != SessionState::Running {
+                return Err(OutsideError::WrongState(session.state));
+            }
+            if session.retrying {
+                // The threads that it puts back are to be cancelled, too. With that the record is another one.
+                self.finish_retry()?;
+            }
+            step::begin_cancel(stamp, session, self.surroundings.now(), commit);
+            Ok(())
+        })?;
+        if self.read_session()?.1.cancelling == Some(Cancelling::Begun) {
+            self.finish_cancel()?;
+        }
+        self.announce()?;
+        Ok(())
+    }
+
+    /// Cancels the threads of a session of which some are still to be told, some with each commit. It ends, because a child's
+    /// number is greater than its parent's. What a thread starts meanwhile is cancelled with that thread.
+    pub(super) fn finish_cancel(&self) -> Result<(), StorageError> {
+        let (mut stamps, mut plan) = (self.stamps(), Plan::default());
+        let records = &*self.records;
+        let mut from = step::FIRST;
+        loop {
+            let live = records.scan(Range::Live(from), wakes_per_commit(records))?;
+            let thread = |record: &Record| if let Record::Live(thread, _) = record { Some(*thread) } else { None };
+            let threads: Vec<ThreadId> = live.iter().filter_map(thread).collect();
+            let Some(last) = threads.last() else { break };
+            from = ThreadId(last.0 + 1);
+            loop {
+                let mut commit = Commit::new(stamps.next());
+                step::cancel_batch(&threads, &mut commit, &mut plan);
+                if records.commit(&mut commit)? == Outcome::Done {
+                    break;
+                }
+            }
+        }
+        while let Some(Versioned { stamp, record: Record::Session(session) }) = self.read(Key::Session)? {
+            if session.state != SessionState::Running || session.cancelling != Some(Cancelling::Begun) {
+                break;
+            }
+            let mut commit = Commit::new(stamps.next());
+            step::end_cancel(stamp, &session, &mut commit);
+            // After a conflict or a lost answer, the record tells.
+            if records.commit(&mut commit)? == Outcome::Done {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the session at once: none of its threads goes on.
+    ///
+    /// # Errors
+    /// If it is over already or being moved, or the storage fails.
+    pub fn cancel_now(&self) -> Result<(), OutsideError> {
         let set = self.change(|stamp, session, commit| {
             if session.state != SessionState::Running {
                 return Err(OutsideError::WrongState(session.state));

@@ -84,6 +84,9 @@ impl Serving {
                 hinted.is_none_or(|hinted| hinted.mailboxes.get(thread) != Some(stamp))
             };
             let new: Vec<ThreadId> = full.iter().filter(is_new).map(|(thread, _)| *thread).collect();
+            if let Some(open) = &open {
+                open.records().note_woken(&new);
+            }
             let session = if new.is_empty() { Ok(open) } else { self.wake(&id, &new, &[]) };
             match session {
                 Ok(Some(session)) => {

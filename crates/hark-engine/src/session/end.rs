@@ -66,7 +66,7 @@ impl Session {
             }
             // Before it ends: if this process dies, whoever takes the session up comes here again.
             self.leave_gates()?;
-            let state = if self.has_unawaited()? { SessionState::Broken } else { SessionState::Finished };
+            let state = session.state_at_end(self.has_unawaited()?);
             let mut commit = Commit::new(stamps.next());
             step::end(versioned.stamp, &session, state, self.now(), &mut commit);
             // If it was not done, another thread, which stopped at the same time, has ended it, or someone outside, or

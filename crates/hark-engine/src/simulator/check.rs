@@ -128,7 +128,12 @@ impl Universe {
             Status::Finished => ended.state == SessionState::Finished && result.as_ref() == Some(&ended.result),
             Status::Broken => ended.state == SessionState::Broken || self.scenario().acts.contains(&Act::Retry),
             Status::Cancelled => ended.state == SessionState::Cancelled,
-            Status::Running | Status::Suspended | Status::Moving | Status::Moved | Status::Importing => false,
+            Status::Running
+            | Status::Suspended
+            | Status::Cancelling
+            | Status::Moving
+            | Status::Moved
+            | Status::Importing => false,
         };
         if is_right { Ok(()) } else { Err(format!("a report is wrong: {report:?}\nof {ended:?}")) }
     }

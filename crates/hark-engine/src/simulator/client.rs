@@ -84,7 +84,7 @@ impl Universe {
             Act::Resolve(promise, value) => outside.resolve(promise, Value::Integer(value)),
             Act::Fail(promise, message) => outside.fail(promise, message),
             Act::Retry => outside.retry(),
-            Act::Cancel => outside.cancel(),
+            Act::Cancel => outside.cancel_now(),
         });
         let mut world = self.world();
         let has_died = world.health(number) == Health::Dead;

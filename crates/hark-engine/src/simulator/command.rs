@@ -143,7 +143,7 @@ impl Universe {
             match command {
                 Command::Resolve => session.resolve(promise, value)?,
                 Command::Fail => session.fail(promise, FAILED)?,
-                Command::Cancel => session.cancel()?,
+                Command::Cancel => session.cancel_now()?,
                 Command::Retry | Command::Reopen => {
                     if session.record().as_before_move().state == SessionState::Broken {
                         // What was wrong is put right first.

@@ -5,7 +5,7 @@ use std::mem;
 use super::{Pace, Worker};
 use crate::commit::Outcome;
 use crate::id::{FutureId, ThreadId};
-use crate::record::{FutureRecord, Key, Record, SessionState, Started, Versioned, Waiter};
+use crate::record::{FutureRecord, Key, Record, Started, Versioned, Waiter};
 use crate::remote::Told;
 use crate::step::{self, Ending};
 use crate::storage::{self, Range, StorageError};
@@ -43,7 +43,7 @@ impl Worker<'_> {
                 self.session.leave_gates()?;
             }
         }
-        let (look_for_end, cascade, has_ended) = (self.plan.look_for_end, self.plan.cascade, self.plan.has_ended);
+        let (look_for_end, cascade, ended) = (self.plan.look_for_end, self.plan.cascade, self.plan.ended);
         if self.plan.wake_rest {
             self.wake_rest(&thread.into())?;
         }
@@ -57,10 +57,9 @@ impl Worker<'_> {
             Ending::Finished(value) => Some(value),
             _ => None,
         };
-        if has_ended {
+        if let Some(state) = ended {
             self.session.set_first_stopped(value);
-            let breaks = matches!(ending, Ending::Failed(failure) if failure.breaks());
-            self.session.set_ended(if breaks { SessionState::Broken } else { SessionState::Finished });
+            self.session.set_ended(state);
         }
         if look_for_end {
             if thread == step::FIRST {

@@ -164,7 +164,7 @@ impl Worker<'_> {
 }
 
 /// What a thread has started is to be cancelled.
-fn cancel_started(loaded: &mut Loaded, live: &Live) {
+pub(super) fn cancel_started(loaded: &mut Loaded, live: &Live) {
     if !live.started.is_empty() {
         loaded.cancels.get_or_insert_default().started = Some(live.started.clone());
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hark_machine::{Awaited, Error, Value};
 
+use super::cancel::cancel_started;
 use super::load::known;
 use super::{Next, Worker};
 use crate::failure::Failure;
@@ -138,6 +139,10 @@ impl Worker<'_> {
             && let Some(interruption) = self.interruption(loaded, live)
         {
             return self.interrupt(loaded, live, interruption);
+        }
+        if loaded.is_cancelled && live.stops.is_none() {
+            // It has come to its end, but what it has started has not.
+            cancel_started(loaded, live);
         }
         match ending {
             Ending::Waits(awaited, _) => self.consult(loaded, live, awaited),

@@ -76,8 +76,9 @@ struct Kept {
     live: Box<Live>,
     size: ThreadSize,
     number: u64,
-    /// It was started from here, and nothing has been written from here since of what wakes it or waits for it. If others
-    /// have done so, its step finds out when it is committed. Of one that waits for a Future nothing like it is known.
+    /// It was started from here, and nothing is known to have been written since of what wakes it or waits for it. If others
+    /// have done so, its step finds out when it is committed, or the next look at the agenda tells. Of one that waits for a
+    /// Future nothing like it is known.
     is_fresh: bool,
 }
 
@@ -117,6 +118,13 @@ impl KeptThreads {
         state.take(self.session, thread).map(|kept| (kept.stamp, kept.live))
     }
 
+    /// Others have written into the mailboxes of these threads.
+    pub fn note_woken(&self, woken: &[ThreadId]) {
+        if let Some(threads) = self.cache.lock().sessions.get_mut(&self.session) {
+            woken.iter().for_each(|thread| threads.note_written(*thread));
+        }
+    }
+
     /// Keeps the threads of a commit that is done. These are their lengths in the file: of the fresh ones, then of those
     /// that it put.
     pub fn keep(&self, commit: &mut Commit, sizes: &[ThreadSize]) {
@@ -147,8 +155,7 @@ impl KeptThreads {
                 }
                 Record::Ready(thread) | Record::Future(FutureId::Thread(thread), _) => {
                     if let Some(threads) = state.sessions.get_mut(&self.session) {
-                        threads.in_hand.entry(thread).and_modify(|is_fresh| *is_fresh = false);
-                        threads.kept.entry(thread).and_modify(|kept| kept.is_fresh = false);
+                        threads.note_written(thread);
                     }
                 }
                 _ => {}
@@ -192,6 +199,14 @@ impl Drop for KeptThreads {
 impl Cache {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Threads {
+    /// There is something of this thread in the file that its own steps have not written.
+    fn note_written(&mut self, thread: ThreadId) {
+        self.in_hand.entry(thread).and_modify(|is_fresh| *is_fresh = false);
+        self.kept.entry(thread).and_modify(|kept| kept.is_fresh = false);
     }
 }
 
@@ -329,6 +344,10 @@ mod tests {
         keep(vec![live(ThreadStatus::Runnable)], vec![]);
         keep(vec![], vec![Record::Ready(thread)]);
         assert!(!takes(), "it was woken");
+        keep(vec![live(ThreadStatus::Runnable)], vec![live(ThreadStatus::Calling(1))]);
+        session.note_woken(&[thread]);
+        assert!(!takes(), "another process has woken it");
+        assert!(session.take(thread).is_some());
         keep(vec![live(ThreadStatus::Waiting(Awaited::Thread(3)))], vec![]);
         assert!(!takes(), "it waits for what others may do");
     }

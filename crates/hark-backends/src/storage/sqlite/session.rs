@@ -171,6 +171,10 @@ impl SessionStorage for SqliteSession {
         LOCAL_COMMIT_RECORDS_MAX
     }
 
+    fn note_woken(&self, threads: &[ThreadId]) {
+        self.kept.note_woken(threads);
+    }
+
     fn reserve(&self, count: u64) -> Result<ThreadId, StorageError> {
         if let Some(supervision) = &self.shared.serves {
             return self.reserve_together(&supervision.numbers, count);

@@ -1,0 +1,166 @@
+//! `hark cancel`
+//!
+//! All threads of the session are cancelled, so that they can clean up. Whoever serves the session runs them meanwhile; if
+//! nobody does, this process. What is left of it when their time is over is ended at once, as `--now` does.
+
+use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hark_engine::outside::{Outside, OutsideError};
+use hark_engine::{Observer, OutputItem, Report, SessionId, SessionState, Status, Storage, Whose};
+
+use super::FINISHED;
+use super::kept::{Store, outside_failure};
+use crate::args::{Cancel, ConcurrencyName};
+use crate::failure::Failure;
+use crate::output;
+use crate::session::{self, Serving};
+use crate::signals::Interruption;
+use crate::storage;
+
+/// How long a session may take to end after the time in which its threads may clean up.
+const END_TIME: Duration = Duration::from_secs(2);
+
+/// How often to look whether another process has ended it.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// After so long a person is told what the command waits for.
+const TELL_AFTER: Duration = Duration::from_secs(1);
+
+/// Ends a session.
+///
+/// # Errors
+/// If there is none, or it is over.
+pub fn cancel(wanted: &Cancel) -> Result<u8, Failure> {
+    let Cancel { now, session: wanted } = wanted;
+    let store = Store::existing(&wanted.kept.storage, &wanted.kept.config)?;
+    let id = store.find(wanted.id.as_deref())?.id;
+    let session = store.outside(&id)?;
+    if *now {
+        session.cancel_now().map_err(|error| refused(error, &id))?;
+    } else {
+        session.cancel().map_err(|error| refused(error, &id))?;
+        let interruption = Interruption::default();
+        wait_for_end(&store, &id, &interruption)?;
+        if let Some(status) = interruption.exit_status() {
+            output::tell(&format!("session {id} is cancelling; `hark cancel {id}` goes on with that\n"));
+            return Ok(status);
+        }
+        end_rest(&session, &id)?;
+    }
+    output::write_out(&match wanted.kept.json {
+        true => format!("{{\"session\": \"{id}\", \"state\": \"cancelled\"}}\n"),
+        false => format!("cancelled {id}\n"),
+    })?;
+    Ok(FINISHED)
+}
+
+fn refused(error: OutsideError, id: &SessionId) -> Failure {
+    match error {
+        OutsideError::WrongState(state) if state.is_over() => {
+            Failure::usage(format!("session {id} is over: it is {}", state.name()))
+        }
+        OutsideError::WrongState(state) => Failure::usage(format!("session {id} {}", state.predicate())),
+        other => outside_failure(other),
+    }
+}
+
+/// Ends what has not ended by itself.
+fn end_rest(session: &Outside<'_>, id: &SessionId) -> Result<(), Failure> {
+    match session.cancel_now() {
+        Ok(()) => {
+            output::tell("it did not end in time: what was left of its cleaning up was not done\n");
+            Ok(())
+        }
+        Err(OutsideError::WrongState(SessionState::Cancelled)) => Ok(()),
+        Err(error) => Err(refused(error, id)),
+    }
+}
+
+/// Waits until the session has ended, or had the time for that, or a signal comes.
+fn wait_for_end(store: &Store, id: &SessionId, interruption: &Interruption) -> Result<(), Failure> {
+    let grace = store.project.settings.cancel_grace;
+    let until = Instant::now() + grace + END_TIME;
+    let watched = interruption.watch(|| {});
+    watched.map_err(|error| Failure::system("cannot watch for signals", &error))?;
+    let seconds = grace.as_secs_f64();
+    let text = format!("its threads have {seconds} seconds to clean up; `hark cancel --now {id}` ends them\n");
+    let _alarm = match io::stderr().is_terminal() {
+        true => Some(alarm(TELL_AFTER, move || output::tell(&text))?),
+        false => None,
+    };
+    while Instant::now() < until && interruption.exit_status().is_none() {
+        let summary = store.find(Some(id.as_str()))?;
+        if summary.record.state.is_over() {
+            break;
+        }
+        if !summary.is_served {
+            serve(store, id, until, interruption)?;
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    Ok(())
+}
+
+/// Runs the session's threads to their ends, unless another process is quicker.
+fn serve(store: &Store, id: &SessionId, until: Instant, interruption: &Interruption) -> Result<(), Failure> {
+    let kept: Arc<dyn Storage> = store.storage.clone();
+    let invoker = session::invoker(&store.project, Some(&store.storage), ConcurrencyName::Threads)?;
+    let options = session::options(&store.project);
+    let mut serving = Serving::new(&store.project, kept, invoker, true, options, interruption)?;
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let end = {
+        let (has_ended, invoker) = (has_ended.clone(), serving.ports.invoker.clone());
+        move || {
+            has_ended.store(true, Ordering::Release);
+            invoker.nudge();
+        }
+    };
+    let failure = Arc::new(OnceLock::new());
+    let on_end: Arc<dyn Fn(Report) + Send + Sync> = {
+        let (end, failure) = (end.clone(), failure.clone());
+        Arc::new(move |report| {
+            if report.status == Status::Suspended
+                && let Some(each) = report.errors.into_iter().next()
+            {
+                let _ = failure.set(each.error.message.to_string());
+            }
+            end();
+        })
+    };
+    // What they print is kept.
+    let observer: Arc<dyn Observer> = Arc::new(|_: &[OutputItem]| {});
+    let resumed = serving.engine.resume(Some(id), &observer, &on_end).map_err(storage::failure)?;
+    if !resumed.is_empty() {
+        serving.attend(Whose::Own)?;
+        let cancel = serving.engine.cancel_handle();
+        let _alarm = alarm(until.saturating_duration_since(Instant::now()), move || {
+            cancel.cancel();
+            end();
+        })?;
+        serving.ports.invoker.serve(&has_ended);
+    }
+    serving.end()?;
+    match failure.get() {
+        Some(why) => Err(Failure::undone(format!("session {id} cannot go on: {why}"))
+            .with_hint(format!("`hark cancel --now {id}` ends it as it is"))),
+        None => Ok(()),
+    }
+}
+
+/// Does something after this time, unless what this answers is dropped before. The thread that waits for it ends with the process.
+fn alarm(after: Duration, what: impl FnOnce() + Send + 'static) -> Result<Sender<()>, Failure> {
+    let (disarm, disarmed) = mpsc::channel();
+    let wait = move || {
+        if disarmed.recv_timeout(after) == Err(RecvTimeoutError::Timeout) {
+            what();
+        }
+    };
+    let waiting = thread::Builder::new().name("alarm".to_owned()).spawn(wait);
+    waiting.map_err(|error| Failure::system("cannot start a thread", &error))?;
+    Ok(disarm)
+}
