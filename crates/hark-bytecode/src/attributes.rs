@@ -1,5 +1,7 @@
 //! `#[...]`: how a call is to be run.
 
+use std::path::Path;
+
 /// The attributes of a function or import. What is absent was not written.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Attributes {
@@ -76,4 +78,13 @@ pub struct Rate {
     pub per_seconds: f64,
     /// Whatever has the same name shares the rate; by default it is the function's own.
     pub name: Option<String>,
+}
+
+/// What a limit or rate of a function of the main program is called if it has no name of its own: the program's file, which
+/// has this path, is the function's module.
+pub fn own_gate_name(main_path: &str, function: &str) -> String {
+    match Path::new(main_path).file_stem().and_then(|stem| stem.to_str()) {
+        Some(module) => format!("{module}.{function}"),
+        None => function.to_owned(),
+    }
 }

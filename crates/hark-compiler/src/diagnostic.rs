@@ -111,6 +111,7 @@ codes! {
     NotCaptured = "HK0031",
     ModuleNotLoaded = "HK0032",
     CircularImport = "HK0033",
+    LimitDisagreement = "HK0034",
 }
 
 impl Code {

@@ -11,6 +11,7 @@ mod closures;
 mod diagnostic;
 mod documentation;
 mod flow;
+mod gates;
 mod generate;
 mod globals;
 mod habits;

@@ -10,6 +10,7 @@ use hark_bytecode::{Source, Sources, shortened, string_text};
 
 use crate::ast::{ModuleImport, Name, Program};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::gates::Gates;
 use crate::imports::{Exports, Imported, Imports, ModuleId};
 use crate::limits::MODULES_NESTED_MAX;
 use crate::link::{Unit, link};
@@ -106,6 +107,7 @@ pub(crate) fn compile(main: Main<'_>, files: &mut dyn Files) -> Compilation {
         sources: Sources::default(),
         diagnostics: Diagnostics::default(),
         units: Vec::new(),
+        gates: Gates::default(),
         known: HashMap::new(),
         open: Vec::new(),
     };
@@ -120,6 +122,7 @@ struct Build<'f> {
     sources: Sources,
     diagnostics: Diagnostics,
     units: Vec<Unit>,
+    gates: Gates,
     /// The modules that were compiled, by their files; nothing for those that could not be read.
     known: HashMap<String, Option<(ModuleId, Rc<Exports>)>>,
     /// The files whose imports are being loaded, each imported by the one before.
@@ -152,6 +155,7 @@ impl Build<'_> {
         drop(tokens);
         let exports = Rc::new(Exports::of(&program, &open.shown));
         let id = ModuleId(self.units.len());
+        self.gates.add(&program, &name, self.sources.main_path(), &mut self.diagnostics);
         self.units.push(Unit::new(name));
         self.open.push(open);
         let imports = self.load_imports(&program);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hark_bytecode::{Attributes, Limit, Rate, Span};
 
 use super::{Parsed, Parser, Reported};
-use crate::ast::Name;
+use crate::ast::{GateSpans, Name};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::nearest::nearest;
 use crate::token::TokenKind;
@@ -43,8 +43,9 @@ enum Least {
 
 impl<'t> Parser<'t, '_> {
     /// All attributes before an item.
-    pub(super) fn expect_attributes(&mut self) -> Parsed<Attributes> {
+    pub(super) fn expect_attributes(&mut self) -> Parsed<(Attributes, GateSpans)> {
         let mut attributes = Attributes::default();
+        let mut spans = GateSpans::default();
         let mut seen: Vec<Name<'t>> = Vec::new();
         while self.is_at(&TokenKind::OpenAttribute) {
             let open = self.advance();
@@ -65,6 +66,11 @@ impl<'t> Parser<'t, '_> {
                 continue;
             }
             seen.push(name);
+            match name.text {
+                "limit" => spans.limit = Some(name.span),
+                "rate" => spans.rate = Some(name.span),
+                _ => {}
+            }
             // A bad attribute is reported; its item is parsed all the same.
             drop(self.apply(&mut attributes, name, &arguments));
         }
@@ -91,7 +97,7 @@ impl<'t> Parser<'t, '_> {
             let misplaced = Diagnostic::error(Code::BadAttribute, "`kwargs` belongs to imports only", name.span);
             self.report(misplaced.with_hint("a function of Hark takes a hash as any other argument"));
         }
-        Ok(attributes)
+        Ok((attributes, spans))
     }
 
     /// What stands between an attribute's name and the end that `opened` has.

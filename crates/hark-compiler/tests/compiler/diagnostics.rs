@@ -181,6 +181,29 @@ fn bad_attribute_values() {
 }
 
 #[test]
+fn what_shares_a_limit_or_rate_agrees_on_it() {
+    let limits = "#[limit(10, name: \"a\")] fn f() { 1 }\n#[limit(5, name: \"a\")] import(g, m, 1);";
+    check(limits, &["HK0034 2:3 the limit `a` is 5 here, but 10 elsewhere"]);
+    hint(limits, "what shares a name shares the limit: give it the same numbers, or another name");
+    let diagnostic = compile("test.hk", limits).diagnostics.remove(0);
+    let places: Vec<_> = diagnostic.labels.iter().map(|label| (label.span.start, label.text.as_str())).collect();
+    assert_eq!(places, [(39, "5"), (2, "10")]);
+    check(
+        "#[rate(10, per: 1)] import(g, m, 1); #[rate(10, per: 2)] import(g, m, 1, h);",
+        &["HK0034 1:40 the rate `m.g` is 10 per 2 s here, but 10 per 1 s elsewhere"],
+    );
+    // The names that these have by themselves.
+    check(
+        "#[limit(1)] fn f() { 1 }\n#[limit(2, name: \"test.f\")] fn g() { 1 }",
+        &["HK0034 2:3 the limit `test.f` is 2 here, but 1 elsewhere"],
+    );
+    check(
+        "#[limit(1, name: \"a\")] #[rate(2, per: 1, name: \"a\")] fn f() { 1 } #[limit(1, name: \"a\")] fn g() { 1 }",
+        &[],
+    );
+}
+
+#[test]
 fn a_python_name_needs_a_name_here() {
     check("import(Area, src.shapes, 2, area); import(load, PIL.Image_2, 1); fn f() { area(load(1), 2) }", &[]);
     check("import(größe, maße.Ä_1, 1, size); import(null, sql, 0, sql_null); fn f() { size(sql_null()) }", &[]);

@@ -347,6 +347,16 @@ fn a_mistake_in_a_module_is_one_mistake() {
 }
 
 /// The names of all functions, in the order of the code.
+#[test]
+fn files_that_disagree_about_a_limit() {
+    check(
+        "import \"lib/pay.hk\";\n#[limit(3, name: \"lib/pay.charge\")] fn main() { pay.charge(1) }",
+        &[("lib/pay.hk", "#[limit(10)] fn charge(x) { x }")],
+        &["HK0034 lib/pay.hk:1:3 the limit `lib/pay.charge` is 10 here, but 3 elsewhere"],
+        "what shares a name shares the limit: give it the same numbers, or another name",
+    );
+}
+
 fn functions(main: &str, others: &[(&str, &str)]) -> Vec<String> {
     executable(main, others).functions.iter().map(|function| function.name.to_string()).collect()
 }

@@ -2,10 +2,9 @@
 //!
 //! A limit or rate is given by its name. In place of one it may be a function or an import, and then has the name of that.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use hark_bytecode::{Executable, FunctionIndex};
+use hark_bytecode::{Executable, FunctionIndex, own_gate_name};
 
 use super::argument::wrong_type;
 use super::{Outcome, Result};
@@ -59,11 +58,8 @@ fn name_of(limit: &Value, executable: &Executable) -> Result<Arc<str>> {
 /// Module and function. A function of the main program has only its own name, and the program's file is its module.
 fn function_name(index: FunctionIndex, executable: &Executable) -> Arc<str> {
     let function = &executable.functions[index.0 as usize];
-    let module = Path::new(executable.sources.main_path()).file_stem().and_then(|stem| stem.to_str());
-    match module {
-        Some(module) if executable.sources.index_at(function.span.start) == Some(0) => {
-            format!("{module}.{}", function.name).into()
-        }
+    match executable.sources.index_at(function.span.start) {
+        Some(0) => own_gate_name(executable.sources.main_path(), &function.name).into(),
         _ => function.name.clone(),
     }
 }

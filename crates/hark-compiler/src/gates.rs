@@ -1,0 +1,79 @@
+//! The limits and rates of a program, by their names: what shares a name must say the same of it.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use hark_bytecode::{Span, own_gate_name};
+
+use crate::ast::{Item, Program};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+
+/// What an attribute says of a limit or rate.
+#[derive(Clone, Copy, PartialEq)]
+enum Bound {
+    Limit(u32),
+    Rate(u32, f64),
+}
+
+/// All limits and rates that the files of a program have so far, and where each was met first.
+#[derive(Default)]
+pub(crate) struct Gates {
+    limits: HashMap<String, (Bound, Span)>,
+    rates: HashMap<String, (Bound, Span)>,
+}
+
+impl Gates {
+    /// Adds those of a file. `module` is the name of its module; it is empty for the main program, which has this path.
+    pub fn add(&mut self, program: &Program<'_>, module: &str, main_path: &str, diagnostics: &mut Diagnostics) {
+        for item in &program.items {
+            let (attributes, spans) = match item {
+                Item::Function(function) => (&function.attributes, function.gate_spans),
+                Item::Import(import) => (&import.attributes, import.gate_spans),
+            };
+            let own = || match item {
+                Item::Import(import) => format!("{}.{}", import.module, import.function),
+                Item::Function(function) if module.is_empty() => own_gate_name(main_path, function.name.text),
+                Item::Function(function) => format!("{module}.{}", function.name.text),
+            };
+            if let (Some(limit), Some(span)) = (&attributes.limit, spans.limit) {
+                let name = limit.name.clone().unwrap_or_else(own);
+                note(&mut self.limits, name, Bound::Limit(limit.count), span, diagnostics);
+            }
+            if let (Some(rate), Some(span)) = (&attributes.rate, spans.rate) {
+                let name = rate.name.clone().unwrap_or_else(own);
+                note(&mut self.rates, name, Bound::Rate(rate.count, rate.per_seconds), span, diagnostics);
+            }
+        }
+    }
+}
+
+fn note(
+    known: &mut HashMap<String, (Bound, Span)>,
+    name: String,
+    bound: Bound,
+    span: Span,
+    diagnostics: &mut Diagnostics,
+) {
+    let Some((first, first_span)) = known.get(&name) else {
+        known.insert(name, (bound, span));
+        return;
+    };
+    if *first != bound {
+        let kind = if matches!(bound, Bound::Limit(_)) { "limit" } else { "rate" };
+        let message = format!("the {kind} `{name}` is {bound} here, but {first} elsewhere");
+        let disagreement = Diagnostic::error(Code::LimitDisagreement, message, span)
+            .saying(bound.to_string())
+            .with_label(*first_span, first.to_string());
+        let hint = format!("what shares a name shares the {kind}: give it the same numbers, or another name");
+        diagnostics.push(disagreement.with_hint(hint));
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bound::Limit(count) => write!(formatter, "{count}"),
+            Bound::Rate(count, per) => write!(formatter, "{count} per {per} s"),
+        }
+    }
+}
