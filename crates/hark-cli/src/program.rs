@@ -71,12 +71,17 @@ impl Compiled {
 
     /// The diagnostics as a terminal shows them.
     pub fn drawn(&self, style: Style) -> String {
-        if self.diagnostics.is_empty() {
+        self.drawn_each(&self.diagnostics, style)
+    }
+
+    /// These diagnostics of the program as a terminal shows them.
+    pub fn drawn_each(&self, diagnostics: &[Diagnostic], style: Style) -> String {
+        if diagnostics.is_empty() {
             return String::new();
         }
         let lines = Lines::new(&self.sources);
         let mut out = String::new();
-        for diagnostic in &self.diagnostics {
+        for diagnostic in diagnostics {
             draw_notice(&notice_of(diagnostic), &lines, style, &mut out);
             out.push('\n');
         }

@@ -13,17 +13,21 @@
 //!   It makes each entry its own first, so that a removal that was decided before is in conflict.
 
 mod change;
+mod disagreement;
 mod head;
 mod key;
 mod look;
 
 use std::sync::Arc;
 
+use hark_machine::Take;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{SessionId, ThreadId};
 use crate::surroundings::Timestamp;
 pub(crate) use change::{Change, Operation, Priority, Turnstile};
+pub(crate) use disagreement::place_of;
+pub use disagreement::{Disagreement, disagreements};
 pub(crate) use look::{Look, entries_of, entry_of, forget, gates, has_regained, holders, is_held_elsewhere, tend};
 
 /// What a gate bounds.
@@ -139,6 +143,14 @@ pub struct Token {
 }
 
 impl Gate {
+    /// What a thread asks for, and how many there are of it.
+    pub(crate) fn of(take: Take) -> (Gate, Bound) {
+        let Take { name, count, per } = take;
+        let kind = if per.is_some() { GateKind::Rate } else { GateKind::Limit };
+        let per = per.map_or(0, |seconds| (seconds * 1e6).clamp(1.0, 1e18) as u64);
+        (Gate { kind, name }, Bound { count, per })
+    }
+
     /// The limit of this name.
     pub fn limit(name: Arc<str>) -> Gate {
         Gate { kind: GateKind::Limit, name }
@@ -167,6 +179,16 @@ impl HeldPlace {
     pub(crate) fn request(&self) -> Request {
         let (gate, bound) = (Gate::limit(self.name.clone()), Bound { count: self.count, per: 0 });
         Request { gate, bound, priority: 0, number: self.number, depth: self.depth, until: None }
+    }
+}
+
+impl std::fmt::Display for Bound {
+    /// "10", "100 per 60 s".
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.per {
+            0 => write!(formatter, "{}", self.count),
+            per => write!(formatter, "{} per {} s", self.count, per as f64 / 1e6),
+        }
     }
 }
 

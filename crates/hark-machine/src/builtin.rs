@@ -33,6 +33,7 @@ use crate::error::Error;
 use crate::value::Value;
 
 pub(crate) use hash::{get, set};
+pub use limit::{DeclaredGate, declared_gates};
 pub(crate) use list::{append, check_append, check_rest, first, length, nth, rest};
 pub(crate) use types::is_empty;
 pub(crate) use waiting::answered;

@@ -30,6 +30,7 @@ mod thread;
 mod value;
 mod wait;
 
+pub use builtin::{DeclaredGate, declared_gates};
 pub use caught::python_data;
 pub use closure::ClosureBody;
 pub use display::{function_name, is_too_long, literal_text, short_text, text_of};

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hark_engine::{OutputItem, Report, SessionId, Status, SuspendAt};
+use hark_compiler::{Code, Diagnostic};
+use hark_engine::{Disagreement, GateKind, OutputItem, Report, SessionId, Status, Storage, SuspendAt};
 use hark_machine::{Program, text_of};
 
 use super::{BROKEN, FINISHED};
@@ -41,6 +42,11 @@ pub fn run(wanted: &Run) -> Result<u8, Failure> {
     let invoker = session::invoker(&loaded.project, file.as_ref(), wanted.concurrency.name)?;
     let folder = file.as_ref().map(|file| file.folder().to_path_buf());
     let storage = storage::or_memory(file);
+    let disagreements = disagreements(&*storage, &program)?;
+    if !wanted.quiet && !wanted.json {
+        output::tell(&compiled.drawn_each(&disagreements, Style::for_stderr()));
+    }
+    compiled.add(disagreements);
     let session = Session {
         program: Arc::new(program),
         entry,
@@ -58,6 +64,23 @@ pub fn run(wanted: &Run) -> Result<u8, Failure> {
     } else {
         run_for_people(session, folder, wanted.quiet, started)
     }
+}
+
+/// Where other programs of this storage have said something else of limits and rates that the program shares with them.
+fn disagreements(storage: &dyn Storage, program: &Program) -> Result<Vec<Diagnostic>, Failure> {
+    let found = hark_engine::disagreements(storage.space(), program.executable()).map_err(storage::failure)?;
+    let warnings = found.into_iter().map(|found| {
+        let Disagreement { gate, span, bound, other, place } = found;
+        let kind = match gate.kind {
+            GateKind::Limit => "limit",
+            GateKind::Rate => "rate",
+        };
+        let elsewhere = if place.is_empty() { "in another program".to_owned() } else { format!("at {place}") };
+        let message = format!("the {kind} `{}` is {bound} here, but {other} {elsewhere}", gate.name);
+        let warning = Diagnostic::warning(Code::LimitDisagreement, message, span);
+        warning.with_hint("the number of the program that was started last counts, for all of them")
+    });
+    Ok(warnings.collect())
 }
 
 /// Starts a session for others to run.

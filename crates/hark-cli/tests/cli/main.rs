@@ -20,6 +20,7 @@ mod faults;
 mod golden;
 mod harness;
 mod leftovers;
+mod limits;
 mod losses;
 mod modules;
 mod moving;

@@ -3,7 +3,7 @@
 use hark_bytecode::{Attributes, Literal, Span};
 
 use super::{IF, Parsed, Parser, Reported};
-use crate::ast::{GateSpans, Expression, Function, Name, NodeId};
+use crate::ast::{Expression, Function, GateSpans, Name, NodeId};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::limits::ARGUMENTS_MAX;
 use crate::token::TokenKind;

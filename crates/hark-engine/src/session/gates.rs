@@ -58,7 +58,9 @@ impl Session {
             None => Ok(true),
         };
         let now = || self.steady_now();
-        let mut turnstile = Turnstile::new(self.ports.storage.space(), self.stamps(), &now, &is_served);
+        let place = |gate: &Gate| throttle::place_of(gate, self.program.executable());
+        let turnstile = Turnstile::new(self.ports.storage.space(), self.stamps(), &now, &is_served);
+        let mut turnstile = Turnstile { place: &place, ..turnstile };
         let done = match &self.serving {
             None => what(&mut turnstile),
             Some(serving) => {

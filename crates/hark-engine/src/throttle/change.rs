@@ -50,6 +50,8 @@ pub(crate) struct Turnstile<'a> {
     pub now: &'a dyn Fn() -> Timestamp,
     /// Whether someone who lives serves a session.
     pub is_served: &'a dyn Fn(&SessionId) -> Result<bool, StorageError>,
+    /// Where the program whose threads come says how many a gate lets through.
+    pub place: &'a dyn Fn(&Gate) -> String,
     /// Those who were let in, and perhaps some that were not. They are to be told also if a change is not answered, and is
     /// made again.
     pub let_in: Vec<Holder>,
@@ -85,7 +87,8 @@ impl<'a> Turnstile<'a> {
         now: &'a dyn Fn() -> Timestamp,
         is_served: &'a dyn Fn(&SessionId) -> Result<bool, StorageError>,
     ) -> Turnstile<'a> {
-        Turnstile { space, stamps, now, is_served, let_in: Vec::new(), left_again: Vec::new() }
+        let place = &|_: &Gate| String::new();
+        Turnstile { space, stamps, now, is_served, place, let_in: Vec::new(), left_again: Vec::new() }
     }
 
     /// Makes a change, and lets in whom it can. Answers what became of the threads that entered, in the order of the
@@ -98,11 +101,11 @@ impl<'a> Turnstile<'a> {
             let head = match (head, change.bound) {
                 (Some(mut head), bound) => {
                     if let Some((bound, since)) = bound {
-                        head.note_bound(bound, since);
+                        head.note_bound(bound, since, || (self.place)(&change.gate));
                     }
                     head
                 }
-                (None, Some((bound, since))) => Head::new(bound, since),
+                (None, Some((bound, since))) => Head::new(bound, since, (self.place)(&change.gate)),
                 // Nobody has ever been here.
                 (None, None) => return Ok(Vec::new()),
             };

@@ -14,6 +14,9 @@ pub(crate) struct Head {
     pub bound: Bound,
     /// When the session began whose program says so: the newest program's number counts.
     pub since: Timestamp,
+    /// Where that program says so: a file and a line.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub place: String,
     /// The next ticket of those who come.
     pub next: u64,
     /// How many are within.
@@ -27,15 +30,19 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub fn new(bound: Bound, since: Timestamp) -> Head {
-        Head { bound, since, next: 1, held: 0, queued: 0, starts: Vec::new() }
+    pub fn new(bound: Bound, since: Timestamp, place: String) -> Head {
+        Head { bound, since, place, next: 1, held: 0, queued: 0, starts: Vec::new() }
     }
 
     /// A program says so, of a session that began then.
-    pub fn note_bound(&mut self, bound: Bound, since: Timestamp) {
-        if since >= self.since {
-            (self.bound, self.since) = (bound, since);
+    pub fn note_bound(&mut self, bound: Bound, since: Timestamp, place: impl FnOnce() -> String) {
+        if since < self.since {
+            return;
         }
+        if bound != self.bound {
+            self.place = place();
+        }
+        (self.bound, self.since) = (bound, since);
     }
 
     pub fn ticket(&mut self) -> u64 {
@@ -107,12 +114,12 @@ mod tests {
     const SECOND: u64 = 1_000_000;
 
     fn rate(count: u64, per_seconds: u64) -> Head {
-        Head::new(Bound { count, per: per_seconds * SECOND }, Timestamp(0))
+        Head::new(Bound { count, per: per_seconds * SECOND }, Timestamp(0), String::new())
     }
 
     #[test]
     fn a_limit_lets_so_many_in() {
-        let mut head = Head::new(Bound { count: 2, per: 0 }, Timestamp(0));
+        let mut head = Head::new(Bound { count: 2, per: 0 }, Timestamp(0), String::new());
         let now = Timestamp(5);
         assert_eq!([head.enter(now), head.enter(now), head.enter(now)], [Some(now), Some(now), None]);
         head.leave(now, now);
@@ -122,11 +129,13 @@ mod tests {
     #[test]
     fn the_newest_program_counts() {
         let bound = |count| Bound { count, per: 0 };
-        let mut head = Head::new(bound(3), Timestamp(10));
-        head.note_bound(bound(5), Timestamp(9));
-        assert_eq!(head.bound.count, 3);
-        head.note_bound(bound(1), Timestamp(11));
-        assert_eq!(head.bound.count, 1);
+        let mut head = Head::new(bound(3), Timestamp(10), "a.hk:1".to_owned());
+        head.note_bound(bound(5), Timestamp(9), || "b.hk:1".to_owned());
+        assert_eq!((head.bound.count, head.place.as_str()), (3, "a.hk:1"));
+        head.note_bound(bound(3), Timestamp(11), || "c.hk:1".to_owned());
+        assert_eq!((head.since, head.place.as_str()), (Timestamp(11), "a.hk:1"));
+        head.note_bound(bound(1), Timestamp(12), || "d.hk:1".to_owned());
+        assert_eq!((head.bound.count, head.place.as_str()), (1, "d.hk:1"));
     }
 
     #[test]

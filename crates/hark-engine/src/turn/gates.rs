@@ -8,22 +8,19 @@ use crate::id::ThreadId;
 use crate::record::{Live, State, Status};
 use crate::step::{Ending, Loaded};
 use crate::storage::StorageError;
-use crate::throttle::{Bound, Gate, GateKind, HeldPlace, Look, Priority, Request};
+use crate::throttle::{Gate, GateKind, HeldPlace, Look, Priority, Request};
 
 impl Worker<'_> {
     /// A thread asks for a place or a start. A place that it has already is enough.
     pub(super) fn take(&self, take: Take, live: &mut Live) -> Next {
-        let Take { name, count, per } = take;
-        if per.is_none() && live.places.iter().any(|place| place.name == name) {
+        if take.per.is_none() && live.places.iter().any(|place| place.name == take.name) {
             return self.resume(live, Value::Boolean(false));
         }
         let State::Present(thread) = &live.state else { return Next::End(Ending::Stays) };
         let priority = thread.priority(self.session.program()).unwrap_or(0);
         let depth = thread.depth() as u64;
         live.takes += 1;
-        let kind = if per.is_some() { GateKind::Rate } else { GateKind::Limit };
-        let per = per.map_or(0, |seconds| (seconds * 1e6).clamp(1.0, 1e18) as u64);
-        let (gate, bound) = (Gate { kind, name }, Bound { count, per });
+        let (gate, bound) = Gate::of(take);
         let request = Request { gate, bound, priority, number: live.takes, depth, until: None };
         Next::End(Ending::Queues(Box::new(request)))
     }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use hark_bytecode::{Executable, FunctionIndex, own_gate_name};
+use hark_bytecode::{Attributes, Executable, ForeignIndex, FunctionIndex, Passing, Span, own_gate_name};
 
 use super::argument::wrong_type;
 use super::{Outcome, Result};
@@ -43,16 +43,51 @@ pub(super) fn give_back(
     Ok(std::mem::take(value))
 }
 
+/// A limit or a rate, as a program says it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeclaredGate {
+    /// What its calls ask for.
+    pub take: Take,
+    /// The function or import that says so.
+    pub span: Span,
+}
+
+/// All limits and rates of a program, each once.
+pub fn declared_gates(executable: &Executable) -> Vec<DeclaredGate> {
+    let mut all: Vec<DeclaredGate> = Vec::new();
+    for (index, function) in executable.functions.iter().enumerate() {
+        let own = || match function.foreign {
+            Some(foreign) => foreign_name(foreign, executable),
+            None => function_name(FunctionIndex(index as u32), executable),
+        };
+        let name = |name: &Option<String>| name.as_deref().map_or_else(own, Into::into);
+        let Attributes { limit, rate, .. } = &function.attributes;
+        let limit = limit.as_ref().map(|limit| (name(&limit.name), limit.count, None));
+        let rate = rate.as_ref().map(|rate| (name(&rate.name), rate.count, Some(rate.per_seconds)));
+        for (name, count, per) in limit.into_iter().chain(rate) {
+            let is_known = all.iter().any(|known| known.take.name == name && known.take.per.is_some() == per.is_some());
+            // A wrapper stands for its import, and is not named as that is.
+            let is_wrapper = function.foreign.is_none() && matches!(function.passing, Passing::AsList { .. });
+            if !is_known && !is_wrapper {
+                all.push(DeclaredGate { take: Take { name, count: count.into(), per }, span: function.span });
+            }
+        }
+    }
+    all
+}
+
 fn name_of(limit: &Value, executable: &Executable) -> Result<Arc<str>> {
     match limit {
         Value::Function(function) => Ok(function_name(*function, executable)),
         Value::Closure(closure) => Ok(function_name(closure.function(), executable)),
-        Value::Foreign(index) => {
-            let foreign = &executable.foreign[index.0 as usize];
-            Ok(format!("{}.{}", foreign.module, foreign.function).into())
-        }
+        Value::Foreign(index) => Ok(foreign_name(*index, executable)),
         _ => limit.as_str().map(Into::into).ok_or_else(|| wrong_type("limit", "a string as its name", limit)),
     }
+}
+
+fn foreign_name(index: ForeignIndex, executable: &Executable) -> Arc<str> {
+    let foreign = &executable.foreign[index.0 as usize];
+    format!("{}.{}", foreign.module, foreign.function).into()
 }
 
 /// Module and function. A function of the main program has only its own name, and the program's file is its module.

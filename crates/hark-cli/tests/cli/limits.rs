@@ -1,0 +1,114 @@
+//! Limits that the processes of a storage share: who waits, in which order, what a dead process leaves, and programs that
+//! disagree.
+
+use crate::harness::{Beside, Folder, wait_until};
+
+const PROGRAM: &str = r#"
+#[limit(1, name: "gate")]
+fn hold(name) { print("in"); await future("door", 1); print("past"); await future("door", 2); print("out"); name }
+"#;
+
+/// Starts a session for others; answers its id.
+fn detached(folder: &Folder, name: &str) -> String {
+    let run = folder.hark(&format!("run -s sqlite --detach x.hk -f hold {name}"));
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    run.stdout.trim_end().to_owned()
+}
+
+/// Takes a session up in a process of its own.
+fn served(folder: &Folder, id: &str) -> Beside {
+    Beside::start(folder, &format!("resume {id}"))
+}
+
+fn opens_door(folder: &Folder, id: &str, number: u32) {
+    folder.hark(&format!("resolve {id}/door/{number} 1")).is(0, "", "");
+}
+
+fn printed(folder: &Folder, id: &str) -> String {
+    let items = folder.hark(&format!("stdout --json {id}")).json();
+    items.as_array().unwrap().iter().map(|item| item["text"].as_str().unwrap()).collect()
+}
+
+/// How many are in the queues of limits.
+fn queued(folder: &Folder) -> usize {
+    let file = rusqlite::Connection::open(folder.path().join(".hark/hark.db")).unwrap();
+    let count =
+        file.query_row("SELECT count(*) FROM space WHERE substr(key, 1, 2) = CAST('lq' AS BLOB)", [], |row| row.get(0));
+    count.unwrap()
+}
+
+#[test]
+fn processes_of_a_storage_are_served_in_order_and_a_dead_one_gives_its_place_back() {
+    let folder = Folder::with("processes_share_limits", PROGRAM);
+    let [a, b, c] = ["a", "b", "c"].map(|name| detached(&folder, name));
+    let first = served(&folder, &a);
+    wait_until("the first one in", || printed(&folder, &a) == "in\n");
+    let second = served(&folder, &b);
+    wait_until("the second one in the queue", || queued(&folder) == 1);
+    let third = served(&folder, &c);
+    wait_until("the third one in the queue", || queued(&folder) == 2);
+    let shown = folder.hark(&format!("show {c}")).stdout;
+    assert!(shown.contains("thread 0 hold: waiting for a place of `gate`, in hold at x.hk:3\n"), "{shown}");
+
+    first.signal("KILL");
+    drop(first);
+    wait_until("the second one in", || printed(&folder, &b) == "in\n");
+    // Who had a place needs it to go on, and comes before all others.
+    let first = served(&folder, &a);
+    opens_door(&folder, &a, 1);
+    wait_until("the first one back in the queue", || queued(&folder) == 2);
+    opens_door(&folder, &b, 1);
+    opens_door(&folder, &b, 2);
+    assert_eq!(second.ended(&folder).status, 0);
+    wait_until("the first one in again", || printed(&folder, &a) == "in\npast\n");
+    assert_eq!((printed(&folder, &c).as_str(), queued(&folder)), ("", 1));
+    opens_door(&folder, &a, 2);
+    assert_eq!(first.ended(&folder).status, 0);
+    wait_until("the third one in", || printed(&folder, &c) == "in\n");
+    opens_door(&folder, &c, 1);
+    opens_door(&folder, &c, 2);
+    assert_eq!(third.ended(&folder).status, 0);
+    for id in [&a, &b, &c] {
+        assert_eq!(printed(&folder, id), "in\npast\nout\n");
+    }
+}
+
+#[test]
+fn programs_that_disagree_are_told() {
+    let program = |count: u32| {
+        format!(
+            "#[limit({count}, name: \"gate\")]\nfn hold(x) {{ x }}\n#[rate(3, per: 60)] import(sleep, time, 1);\nfn main() {{ hold(1) }}\n"
+        )
+    };
+    let folder = Folder::with("programs_that_disagree", &program(5));
+    let starts = "#[rate(2, per: 60)]\nimport(sleep, time, 1);\nfn main() { sleep(0) }\n";
+    folder.write("other.hk", format!("\n#[limit(10, name: \"gate\")]\nfn hold(x) {{ x }}\n{starts}"));
+    folder.hark("run -s sqlite -q other.hk -f hold 1").is(0, "1\n", "");
+    folder.hark("run -s sqlite -q other.hk").is(0, "", "");
+    let told = folder.hark("run -s sqlite x.hk").stderr;
+    let warnings = "warning[HK0034]: the limit `gate` is 5 here, but 10 at other.hk:3
+  --> x.hk:2:1
+ 2 | fn hold(x) { x }
+   | ^^^^^^^
+hint: the number of the program that was started last counts, for all of them
+
+warning[HK0034]: the rate `time.sleep` is 3 per 60 s here, but 2 per 60 s at other.hk:5
+  --> x.hk:3:21
+";
+    assert!(told.starts_with(warnings), "{told}");
+    // From now on they go by this program, and what it says may change while nobody goes by it.
+    folder.write("x.hk", program(6).replace("rate(3", "rate(2"));
+    let told = folder.hark("run -s sqlite x.hk").stderr;
+    assert!(told.starts_with("session "), "{told}");
+    let report = folder.hark("run -s sqlite --json other.hk").json();
+    assert_eq!(report["diagnostics"][0]["message"], "the limit `gate` is 10 here, but 6 at x.hk:2", "{report}");
+    // While someone has a place it is told all the same.
+    folder.write("x.hk", PROGRAM);
+    let id = detached(&folder, "a");
+    let holder = served(&folder, &id);
+    wait_until("the place", || printed(&folder, &id) == "in\n");
+    folder.write("x.hk", PROGRAM.replace("limit(1", "limit(2"));
+    let told = folder.hark("run -s sqlite --detach x.hk -f hold b").stderr;
+    assert!(told.starts_with("warning[HK0034]: the limit `gate` is 2 here, but 1 at x.hk:3\n"), "{told}");
+    drop(holder);
+}
