@@ -65,4 +65,4 @@ pub use storage::{
 };
 pub use surroundings::{Surroundings, Timestamp};
 pub use suspend::SuspendAt;
-pub use throttle::{Bound, Disagreement, Gate, GateKind, HeldPlace, Request, Token, disagreements};
+pub use throttle::{Bound, Disagreement, Gate, GateKind, HeldPlace, Places, Request, Token, disagreements};

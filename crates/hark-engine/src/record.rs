@@ -18,7 +18,7 @@ use crate::invoker::TimerId;
 use crate::limits::THREADS_MAX;
 use crate::surroundings::Timestamp;
 use crate::suspend::Suspensions;
-use crate::throttle::{HeldPlace, Request, Token};
+use crate::throttle::{HeldPlace, Places, Request, Token};
 pub use started::Started;
 pub use waiting::{Awaiting, Interest, Waiter, Waiters};
 
@@ -228,10 +228,8 @@ pub struct Live {
     pub started: Started,
     /// When it is stopped if it has not stopped by then. Only threads that were cancelled have it.
     pub stops: Option<Timestamp>,
-    /// How many times it has asked for a place of a limit, or a start of a rate.
-    pub takes: u64,
     /// The limits' places that it has, or that count for it.
-    pub places: Vec<HeldPlace>,
+    pub places: Places,
     /// The timer that ends its wait, in memory.
     pub(crate) timer: Option<TimerId>,
     /// Where it is to be suspended for no reason but to test it.
@@ -374,9 +372,13 @@ impl SessionState {
 impl Live {
     /// What a scan shows of a thread.
     pub fn without_state(status: Status) -> Box<Live> {
+        Live::boxed(status, State::Away)
+    }
+
+    fn boxed(status: Status, state: State) -> Box<Live> {
         Box::new(Live {
             status,
-            state: State::Away,
+            state,
             calls: 0,
             attempts: 0,
             progress: None,
@@ -385,8 +387,7 @@ impl Live {
             parent: ThreadId(0),
             started: Started::default(),
             stops: None,
-            takes: 0,
-            places: Vec::new(),
+            places: Places::default(),
             timer: None,
             suspensions: None,
         })
@@ -394,7 +395,7 @@ impl Live {
 
     /// A thread that has not run yet.
     pub fn new(thread: Thread) -> Box<Live> {
-        Box::new(Live { state: State::Present(thread), ..*Live::without_state(Status::Runnable) })
+        Live::boxed(Status::Runnable, State::Present(thread))
     }
 
     /// Whether some worker has it: where records are not copied, this is what it leaves.
@@ -417,7 +418,11 @@ impl Live {
     }
 
     /// The requests by which it has places or queues for them.
+    #[inline]
     pub(crate) fn tokens(&self) -> Vec<Token> {
+        if self.places.is_empty() && !matches!(self.status, Status::Queued(_)) {
+            return Vec::new();
+        }
         let queued = match &self.status {
             Status::Queued(request) => Some(request.token()),
             _ => None,

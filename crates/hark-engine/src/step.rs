@@ -73,13 +73,36 @@ pub struct Loaded {
     /// It has lost a place that it needs before it goes on, and queues for it. All else stays as it is.
     pub lacks_place: bool,
     /// What only the session's first thread has to know.
-    pub first: Option<First>,
+    pub first: Option<Box<First>>,
     /// Whether the session can be taken up again when its worker is lost. Only then is more kept of it than it needs to
     /// go on: what happened, and threads that failed.
     pub is_resumable: bool,
 }
 
 impl Loaded {
+    /// Nothing yet of this thread.
+    pub fn nothing(thread: ThreadId, is_resumable: bool) -> Loaded {
+        Loaded {
+            thread,
+            live: None,
+            ready: None,
+            own: None,
+            awaiting: None,
+            is_cancelled: false,
+            cancels: None,
+            interruption: None,
+            held: None,
+            touches: Touches::new(thread),
+            heard: Vec::new(),
+            found_done: None,
+            tokens: Vec::new(),
+            given_back: Vec::new(),
+            lacks_place: false,
+            first: None,
+            is_resumable,
+        }
+    }
+
     /// Whether the step cancels this promise.
     pub fn cancels_promise(&self, future: &FutureId) -> bool {
         let promise = self.cancels.as_ref().and_then(|cancels| cancels.promise.as_ref());
@@ -175,9 +198,13 @@ pub struct Plan {
 impl Plan {
     /// Begins anew.
     pub fn clear(&mut self) {
-        let mut invoke = std::mem::take(&mut self.invoke);
+        // Field by field, as it is done for each step.
+        let Plan { invoke, timer, call, ended, queue, look_for_end, wake_rest, wake_rest_of, cascade, look_again } =
+            self;
         invoke.clear();
-        *self = Plan { invoke, ..Plan::default() };
+        look_again.clear();
+        (*timer, *ended, *queue, *wake_rest_of) = (None, None, None, None);
+        (*call, *look_for_end, *wake_rest, *cascade) = (false, false, false, false);
     }
 }
 
@@ -189,7 +216,7 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
     {
         commit.log.push(LogEntry { time: now, thread: loaded.thread, event });
     }
-    match &loaded.first {
+    match loaded.first.as_deref() {
         Some(First { about, session: None, .. }) => begin(about, commit),
         _ => commit.expect.push((Key::Live(loaded.thread), loaded.live)),
     }

@@ -17,6 +17,7 @@ mod disagreement;
 mod head;
 mod key;
 mod look;
+mod places;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub(crate) use change::{Change, Operation, Priority, Turnstile};
 pub(crate) use disagreement::place_of;
 pub use disagreement::{Disagreement, disagreements};
 pub(crate) use look::{Look, entries_of, entry_of, forget, gates, has_regained, holders, is_held_elsewhere, tend};
+pub use places::Places;
 
 /// What a gate bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

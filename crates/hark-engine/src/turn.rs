@@ -7,15 +7,15 @@ mod decide;
 mod gates;
 mod load;
 mod run;
+mod scratch;
 mod waits;
 
 use std::mem;
-use std::num::NonZeroU64;
 
 use crate::commit::{Commit, Gathered, Outcome};
 use crate::foreign::Call;
 use crate::history::LogEntry;
-use crate::id::{Stamp, Stamps, ThreadId};
+use crate::id::{Stamps, ThreadId};
 use crate::invoker::Seat;
 use crate::limits::{GATHERED_TIME_MAX, PAUSED_FRESH_MAX, PAUSED_LOG_MAX, PAUSED_OUTPUT_MAX, STEP_TIME_MAX};
 use crate::record::{Key, Live, Record, Status, Versioned};
@@ -25,6 +25,7 @@ use crate::step::{self, Ending, Loaded, Plan};
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 use batch::Batch;
+use scratch::Scratch;
 pub(crate) use waits::Held;
 
 /// One worker of a session, with the memory that it uses again from turn to turn.
@@ -35,12 +36,14 @@ pub(crate) struct Worker<'a> {
     plan: Plan,
     stamps: Stamps<'a>,
     found: Vec<Option<Versioned>>,
+    /// Of a turn that is over.
+    spare: Option<Box<Loaded>>,
     /// Hints carried out that the session has not been told of.
     done: u64,
     /// How many times the thread was given what it awaited within this turn.
     awaits: u32,
     /// The foreign call that the thread's step begins.
-    call: Option<(Call, Option<Place>)>,
+    call: Option<Box<Begun>>,
     /// How many entries of the commit's log have been shown.
     shown: usize,
     /// The step only writes down that the thread's worker was lost once more; the thread runs right after it.
@@ -51,9 +54,16 @@ pub(crate) struct Worker<'a> {
 
 /// A step whose commit is still to be made.
 struct Decided {
-    loaded: Loaded,
+    loaded: Box<Loaded>,
     ending: Ending,
     gathered: Gathered,
+}
+
+/// A foreign call that is to be made once its step is committed.
+struct Begun {
+    call: Call,
+    /// Among the calls that are made at a time.
+    place: Option<Place>,
 }
 
 /// What a commit has led to.
@@ -81,7 +91,7 @@ enum Pace {
     /// It used all of its fuel.
     Long,
     /// Its thread has begun a foreign call, which is still to be made.
-    Called(Call, Option<Place>),
+    Called(Box<Begun>),
     /// It used all of its fuel, and its thread stays in memory.
     Paused,
     /// Its step is in the batch.
@@ -92,15 +102,15 @@ enum Pace {
 
 impl<'a> Worker<'a> {
     pub fn new(session: &'a Session, seat: &'a mut dyn Seat) -> Worker<'a> {
-        // Each turn begins its commit with a stamp of its own.
-        let commit = Commit::of_server(Stamp(NonZeroU64::MIN));
+        let Scratch { commit, plan, found, loaded } = Scratch::take();
         Worker {
             session,
             seat,
             commit,
-            plan: Plan::default(),
+            plan,
             stamps: session.stamps(),
-            found: Vec::new(),
+            found,
+            spare: loaded,
             done: 0,
             awaits: 0,
             call: None,
@@ -134,6 +144,8 @@ impl<'a> Worker<'a> {
         if self.done > 0 {
             self.session.remove_activity(self.done);
         }
+        let Worker { commit, plan, found, spare, .. } = self;
+        Scratch { commit, plan, found, loaded: spare }.keep();
         count
     }
 
@@ -145,12 +157,12 @@ impl<'a> Worker<'a> {
                 Pace::Short => return Ok(true),
                 Pace::Batched => return Ok(!self.batch.ends_with_long_turn()),
                 Pace::Long | Pace::Paused | Pace::Counted => return Ok(false),
-                Pace::Called(call, place) if is_last && self.seat.begin_blocking() => {
-                    self.session.call_blocking(call, place);
+                Pace::Called(begun) if is_last && self.seat.begin_blocking() => {
+                    self.session.call_blocking(begun.call, begun.place);
                     self.seat.end_blocking();
                 }
-                Pace::Called(call, place) => {
-                    self.session.call(call, place);
+                Pace::Called(begun) => {
+                    self.session.call(begun.call, begun.place);
                     return Ok(true);
                 }
             }
@@ -241,7 +253,7 @@ impl<'a> Worker<'a> {
     /// Runs a thread until its step can be committed, and commits it, unless that is done together with others.
     fn go_on(
         &mut self,
-        mut loaded: Loaded,
+        mut loaded: Box<Loaded>,
         mut live: Box<Live>,
         mut next: Next,
         since: Timestamp,
@@ -287,7 +299,7 @@ impl<'a> Worker<'a> {
             let outcome = self.make_commit(decided.loaded.thread)?;
             match self.conclude(decided, outcome)? {
                 Concluded::Over(pace) => return Ok(pace),
-                Concluded::Again(was_loaded, was_live, then) => (loaded, live, next) = (*was_loaded, was_live, then),
+                Concluded::Again(was_loaded, was_live, then) => (loaded, live, next) = (was_loaded, was_live, then),
             }
         }
     }
@@ -299,14 +311,16 @@ impl<'a> Worker<'a> {
             for token in mem::take(&mut loaded.given_back) {
                 self.session.leave_gate(loaded.thread, &token)?;
             }
-            return self.act(loaded.thread, &ending).map(Concluded::Over);
+            let pace = self.act(loaded.thread, &ending);
+            self.spare = Some(loaded);
+            return pace.map(Concluded::Over);
         }
         let mut live = self.commit.take_back(gathered).unwrap_or_else(|| Live::without_state(Status::Runnable));
         if !self.reload(&mut loaded)? {
             return Ok(Concluded::Over(self.nothing_to_do()));
         }
         let next = self.reconsider(&mut loaded, &mut live, ending)?;
-        Ok(Concluded::Again(Box::new(loaded), live, next))
+        Ok(Concluded::Again(loaded, live, next))
     }
 
     /// Makes the step's commit. Where that takes its time, another worker takes this one's place.
@@ -361,7 +375,7 @@ impl<'a> Worker<'a> {
         Ok(ready.is_some_and(|ready| loaded.ready != Some(ready.stamp)))
     }
 
-    fn pause(&mut self, loaded: Loaded, live: Box<Live>, since: Timestamp) -> Pace {
+    fn pause(&mut self, loaded: Box<Loaded>, live: Box<Live>, since: Timestamp) -> Pace {
         let thread = loaded.thread;
         let (fresh, log) = (mem::take(&mut self.commit.fresh), mem::take(&mut self.commit.log));
         let paused = Paused { loaded, live, fresh, log, shown: self.shown, since };

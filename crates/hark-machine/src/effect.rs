@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use hark_bytecode::ForeignIndex;
+use smallvec::{SmallVec, smallvec};
 
 use crate::error::Error;
 use crate::thread::Thread;
@@ -50,7 +51,7 @@ pub struct Take {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wait {
     /// The Futures, each once, in the order in which the program named them. There is one at least.
-    pub futures: Vec<Awaited>,
+    pub futures: SmallVec<[Awaited; 1]>,
     /// How many of them it needs.
     pub until: Until,
     /// With `Any`: something else is there already, so that nothing is waited for, and no failure matters.
@@ -62,7 +63,7 @@ pub struct Wait {
 impl Wait {
     /// A wait for one Future.
     pub fn one(future: Awaited) -> Wait {
-        Wait { futures: vec![future], until: Until::All, at_once: false, timeout: None }
+        Wait { futures: smallvec![future], until: Until::All, at_once: false, timeout: None }
     }
 }
 

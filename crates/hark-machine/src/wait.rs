@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use smallvec::{SmallVec, smallvec};
 use triomphe::Arc;
 
 use crate::effect::{Awaited, Until, Wait};
@@ -28,8 +29,8 @@ pub(crate) fn awaited(value: &Value) -> Option<Awaited> {
 /// What `await value` waits for: a Future, or every Future in a list or hash, however deep.
 pub(crate) fn all(value: &Value, timeout: Option<f64>) -> Option<Wait> {
     let futures = match awaited(value) {
-        Some(future) => vec![future],
-        None if value.is_container() => futures_in(value),
+        Some(future) => smallvec![future],
+        None if value.is_container() => futures_in(value).into(),
         None => return None,
     };
     (!futures.is_empty()).then_some(Wait { futures, until: Until::All, at_once: false, timeout })
@@ -39,7 +40,7 @@ pub(crate) fn all(value: &Value, timeout: Option<f64>) -> Option<Wait> {
 /// there at once.
 pub(crate) fn any(items: &Value) -> Option<Wait> {
     let list = items.as_list()?;
-    let futures = each_once(list.iter().filter_map(awaited).collect());
+    let futures: SmallVec<_> = each_once(list.iter().filter_map(awaited).collect()).into();
     let at_once = list.iter().any(|item| awaited(item).is_none());
     (!futures.is_empty()).then_some(Wait { futures, until: Until::Any, at_once, timeout: None })
 }

@@ -14,7 +14,7 @@ use crate::id::{FutureId, ThreadId};
 use crate::limits::{COUNT_MAX, PROGRESS_BYTES_MAX, SHOWN_FUTURES_MAX, STARTED_RANGES_MAX, TRIES_MAX};
 use crate::record::{Awaiting, Live, SessionRecord, Started, Status};
 use crate::surroundings::Timestamp;
-use crate::throttle::{HeldPlace, Request};
+use crate::throttle::{HeldPlace, Places, Request};
 
 /// What a thread is about, in JSON.
 #[derive(Serialize, Deserialize)]
@@ -105,8 +105,8 @@ pub fn live_summary(live: &Live) -> String {
         parent: live.parent,
         started: live.started.clone(),
         stops: live.stops,
-        takes: live.takes,
-        places: live.places.clone(),
+        takes: live.places.requests(),
+        places: live.places.to_vec(),
     };
     sealed(&text)
 }
@@ -231,8 +231,7 @@ pub fn live_from_summary(summary: &str) -> Result<Box<Live>, CodecError> {
     live.losses = bounded(text.losses, TRIES_MAX, "losses")?;
     bounded(text.started.ranges(), STARTED_RANGES_MAX, "started threads")?;
     (live.parent, live.started, live.stops) = (text.parent, text.started, text.stops);
-    live.takes = bounded(text.takes, COUNT_MAX, "requests")?;
-    live.places = text.places;
+    live.places = Places::new(bounded(text.takes, COUNT_MAX, "requests")?, text.places);
     Ok(live)
 }
 

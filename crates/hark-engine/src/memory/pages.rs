@@ -170,7 +170,7 @@ impl Page {
                 return;
             }
             let status = row.live.as_ref().map_or(Status::Runnable, |live| live.status.clone());
-            let places = row.live.as_ref().map_or(Vec::new(), |live| live.places.clone());
+            let places = row.live.as_ref().map(|live| live.places.clone()).unwrap_or_default();
             let live = Live { parent: row.parent, places, ..*Live::without_state(status) };
             found.push(Record::Live(thread, Box::new(live)));
         }

@@ -105,7 +105,7 @@ impl Outside<'_> {
             (Status::Following(awaited), _) => vec![awaited],
             (Status::Calling(_), _) => Vec::new(),
             (_, State::Present(mut thread)) => match thread.run_instructions(&self.program, 1, &mut Nowhere) {
-                Effect::Await(wait) => wait.futures,
+                Effect::Await(wait) => wait.futures.into_vec(),
                 _ => Vec::new(),
             },
             _ => Vec::new(),

@@ -134,7 +134,8 @@ mod tests {
     #[test]
     fn a_wait_is_shown_in_short() {
         let shown = |futures: Vec<Awaited>, until| {
-            Awaiting::new(&Wait { futures, until, at_once: false, timeout: None }, None, true).to_string()
+            Awaiting::new(&Wait { futures: futures.into(), until, at_once: false, timeout: None }, None, true)
+                .to_string()
         };
         let threads = |count| (1..=count).map(Awaited::Thread).collect::<Vec<_>>();
         assert_eq!(shown(vec![Awaited::Promise("mail/1".into())], Until::All), "future `mail/1`");

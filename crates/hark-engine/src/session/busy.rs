@@ -28,7 +28,7 @@ struct Held {
 
 /// A thread between two turns of one step.
 pub(crate) struct Paused {
-    pub loaded: Loaded,
+    pub loaded: Box<Loaded>,
     pub live: Box<Live>,
     pub fresh: Vec<Record>,
     pub log: Vec<LogEntry>,

@@ -70,29 +70,11 @@ impl World {
                 Record::Session(session) => Some((found.stamp, *session)),
                 _ => None,
             });
-            First { about: about(), session, is_alone: false }
+            Box::new(First { about: about(), session, is_alone: false })
         });
         let own = self.future(thread);
         let is_cancelled = ready.is_some() && self.read(Key::Cancel(id)).is_some();
-        let loaded = Loaded {
-            thread: id,
-            live: Some(stamp),
-            ready,
-            own,
-            awaiting: None,
-            is_cancelled,
-            cancels: None,
-            interruption: None,
-            held: None,
-            touches: Touches::new(id),
-            heard: Vec::new(),
-            found_done: None,
-            tokens: Vec::new(),
-            given_back: Vec::new(),
-            lacks_place: false,
-            first,
-            is_resumable: false,
-        };
+        let loaded = Loaded { live: Some(stamp), ready, own, is_cancelled, first, ..Loaded::nothing(id, false) };
         Held { loaded, live, commit: Commit::new(self.stamps.next()) }
     }
 

@@ -9,7 +9,8 @@ use crate::id::{FutureId, ThreadId};
 #[derive(Debug)]
 pub struct Touches {
     thread: ThreadId,
-    of: BTreeMap<FutureId, Touch>,
+    /// Most steps change none.
+    of: Option<BTreeMap<FutureId, Touch>>,
     /// How many records these are. A step that gathers many asks for that each time that there may be one more.
     records: usize,
 }
@@ -17,7 +18,7 @@ pub struct Touches {
 impl Touches {
     /// None yet, for a step of this thread.
     pub fn new(thread: ThreadId) -> Touches {
-        Touches { thread, of: BTreeMap::new(), records: 0 }
+        Touches { thread, of: None, records: 0 }
     }
 
     /// How many records that others may know this touches.
@@ -27,18 +28,18 @@ impl Touches {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.of.is_empty()
+        self.of.as_ref().is_none_or(BTreeMap::is_empty)
     }
 
     /// Whether the step changes who waits for this Future.
     pub fn contains(&self, future: &FutureId) -> bool {
-        self.of.contains_key(future)
+        self.of.as_ref().is_some_and(|of| of.contains_key(future))
     }
 
     /// Changes who waits for this Future; gives what was to be done to it before.
     pub fn insert(&mut self, future: FutureId, touch: Touch) -> Option<Touch> {
         self.records += touch.records(self.thread);
-        let before = self.of.insert(future, touch);
+        let before = self.of.get_or_insert_default().insert(future, touch);
         self.forget(before.as_ref());
         before
     }
@@ -50,19 +51,19 @@ impl Touches {
 
     /// Leaves this Future as it is.
     pub fn remove(&mut self, future: &FutureId) {
-        let before = self.of.remove(future);
+        let before = self.of.as_mut().and_then(|of| of.remove(future));
         self.forget(before.as_ref());
     }
 
     /// Takes all of them out, in the order of the Futures.
     pub fn take(&mut self) -> BTreeMap<FutureId, Touch> {
         self.records = 0;
-        std::mem::take(&mut self.of)
+        self.of.take().unwrap_or_default()
     }
 
     /// All of them, in the order of the Futures.
     pub fn iter(&self) -> impl Iterator<Item = (&FutureId, &Touch)> {
-        self.of.iter()
+        self.of.iter().flatten()
     }
 
     fn forget(&mut self, touch: Option<&Touch>) {

@@ -15,9 +15,9 @@ use crate::throttle::Priority;
 impl Worker<'_> {
     /// Does what the plan of a committed step says.
     pub(super) fn act(&mut self, thread: ThreadId, ending: &Ending) -> Result<Pace, StorageError> {
-        if let Some((call, _)) = &self.call {
+        if let Some(begun) = &self.call {
             // While the thread is still this worker's: another one would take the call for one whose worker was lost.
-            self.session.calls.begin(call, self.commit.stamp);
+            self.session.calls.begin(&begun.call, self.commit.stamp);
         }
         let timer = self.plan.timer;
         // A durable timer is no activity: its session may be parked until then.
@@ -68,7 +68,7 @@ impl Worker<'_> {
             self.session.look_for_end(&mut self.stamps)?;
         }
         Ok(match (self.call.take(), ending) {
-            (Some((call, place)), _) => Pace::Called(call, place),
+            (Some(begun), _) => Pace::Called(begun),
             // It has more to do before it waits.
             (None, Ending::Awaits { awaiting, .. }) if !awaiting.is_entered => Pace::Long,
             (None, Ending::Yielded) if self.counts_loss => Pace::Counted,

@@ -6,11 +6,10 @@
 
 use std::mem;
 
-use super::{Concluded, Decided, Pace, Worker};
+use super::{Begun, Concluded, Decided, Pace, Worker};
 use crate::commit::{Commit, Outcome};
-use crate::foreign::Call;
 use crate::limits::BATCH_TIME_MAX;
-use crate::session::{Place, Session};
+use crate::session::Session;
 use crate::step::{Ending, Plan};
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
@@ -28,7 +27,7 @@ struct Step {
     decided: Decided,
     commit: Commit,
     plan: Plan,
-    call: Option<(Call, Option<Place>)>,
+    call: Option<Box<Begun>>,
     shown: usize,
     awaits: u32,
     since: Timestamp,
@@ -95,8 +94,8 @@ impl Worker<'_> {
             if !matches!(pace, Ok(Pace::Paused)) {
                 self.leave(thread, given, &pace);
             }
-            if let Ok(Pace::Called(call, place)) = pace {
-                self.session.call(call, place);
+            if let Ok(Pace::Called(begun)) = pace {
+                self.session.call(begun.call, begun.place);
                 pace = Ok(Pace::Short);
             }
             if let Err(error) = pace {
@@ -111,7 +110,7 @@ impl Worker<'_> {
         let outcome = self.known_outcome(decided.loaded.thread, outcome?)?;
         match self.conclude(decided, outcome)? {
             Concluded::Over(pace) => Ok(pace),
-            Concluded::Again(loaded, live, next) => self.go_on(*loaded, live, next, since),
+            Concluded::Again(loaded, live, next) => self.go_on(loaded, live, next, since),
         }
     }
 }

@@ -19,9 +19,9 @@ impl Worker<'_> {
         let State::Present(thread) = &live.state else { return Next::End(Ending::Stays) };
         let priority = thread.priority(self.session.program()).unwrap_or(0);
         let depth = thread.depth() as u64;
-        live.takes += 1;
+        let number = live.places.next_request();
         let (gate, bound) = Gate::of(take);
-        let request = Request { gate, bound, priority, number: live.takes, depth, until: None };
+        let request = Request { gate, bound, priority, number, depth, until: None };
         Next::End(Ending::Queues(Box::new(request)))
     }
 
@@ -58,7 +58,7 @@ impl Worker<'_> {
     /// Whether a thread has the places that it had. One that was taken from it, as nobody served its session, it gets again
     /// before all others.
     pub(super) fn has_places(&self, thread: ThreadId, live: &Live) -> Result<bool, StorageError> {
-        for place in &live.places {
+        for place in live.places.iter() {
             let holder = place.lender.unwrap_or(thread);
             if matches!(self.session.look_at_gate(holder, &place.request(), Priority::Front)?, Look::Held(_)) {
                 continue;

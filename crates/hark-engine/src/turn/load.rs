@@ -4,12 +4,15 @@ use super::{Pace, Worker};
 use crate::commit::Outcome;
 use crate::id::ThreadId;
 use crate::record::{Key, Live, Record, SessionState, Status, Versioned};
-use crate::step::{self, CancelledPromise, First, Known, Loaded, Touches};
+use crate::step::{self, CancelledPromise, First, Known, Loaded};
 use crate::storage::StorageError;
+
+/// A thread in its turn.
+type InTurn = (Box<Loaded>, Box<Live>);
 
 impl Worker<'_> {
     /// Reads what a step begins with. If another worker has the thread, it learns that there is something for it.
-    pub(super) fn load(&mut self, thread: ThreadId) -> Result<Option<(Loaded, Box<Live>)>, StorageError> {
+    pub(super) fn load(&mut self, thread: ThreadId) -> Result<Option<InTurn>, StorageError> {
         let found = self.read_thread(thread)?;
         if !matches!(&found, Some((_, live)) if live.is_away()) {
             return Ok(found);
@@ -22,29 +25,23 @@ impl Worker<'_> {
         self.read_thread(thread)
     }
 
-    fn read_thread(&mut self, thread: ThreadId) -> Result<Option<(Loaded, Box<Live>)>, StorageError> {
-        let mut loaded = Loaded {
-            thread,
-            live: None,
-            ready: None,
-            own: None,
-            awaiting: None,
-            is_cancelled: false,
-            cancels: None,
-            interruption: None,
-            held: None,
-            touches: Touches::new(thread),
-            heard: Vec::new(),
-            found_done: None,
-            tokens: Vec::new(),
-            given_back: Vec::new(),
-            lacks_place: false,
-            first: None,
-            is_resumable: self.session.is_resumable(),
-        };
+    /// What is loaded of a thread before anything is read.
+    fn nothing_loaded(&mut self, thread: ThreadId) -> Box<Loaded> {
+        let nothing = Loaded::nothing(thread, self.session.is_resumable());
+        match self.spare.take() {
+            Some(mut spare) => {
+                *spare = nothing;
+                spare
+            }
+            None => Box::new(nothing),
+        }
+    }
+
+    fn read_thread(&mut self, thread: ThreadId) -> Result<Option<InTurn>, StorageError> {
+        let mut loaded = self.nothing_loaded(thread);
         if thread == step::FIRST {
             let about = self.session.about().clone();
-            loaded.first = Some(First { about, session: None, is_alone: false });
+            loaded.first = Some(Box::new(First { about, session: None, is_alone: false }));
             if let Some(live) = self.session.take_unwritten() {
                 self.session.log_start(&mut self.commit);
                 return Ok(Some((loaded, live)));
@@ -115,7 +112,7 @@ impl Worker<'_> {
         Ok(match loaded.live {
             Some(stamp) => live.is_some_and(|live| live.stamp == stamp),
             // With this step the session begins, if it has not.
-            None => loaded.first.as_ref().is_some_and(begins),
+            None => loaded.first.as_deref().is_some_and(begins),
         })
     }
 

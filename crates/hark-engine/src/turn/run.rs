@@ -8,7 +8,7 @@ use hark_bytecode::{ForeignIndex, shortened};
 use hark_machine::{Awaited, Effect, Error, ForeignCall, Host, Thread, TriesAgain, Value};
 
 use super::waits::{duration_of, is_plain};
-use super::{Next, Worker};
+use super::{Begun, Next, Worker};
 use crate::commit::Commit;
 use crate::foreign::{Call, CallId, Unwanted};
 use crate::history::{Event, LogEntry};
@@ -19,25 +19,20 @@ use crate::session::Session;
 use crate::step::{Ending, Loaded};
 use crate::storage::StorageError;
 use crate::suspend;
-use crate::throttle::HeldPlace;
+use crate::throttle::Places;
 
 /// Gathers what a running thread does for its step's commit.
 pub(super) struct Gather<'a> {
     session: &'a Session,
     commit: &'a mut Commit,
     thread: ThreadId,
-    places: &'a mut Vec<HeldPlace>,
+    places: &'a mut Places,
     /// Numbers could not be reserved. The run is void.
     error: Option<StorageError>,
 }
 
 impl<'a> Gather<'a> {
-    pub fn new(
-        session: &'a Session,
-        commit: &'a mut Commit,
-        thread: ThreadId,
-        places: &'a mut Vec<HeldPlace>,
-    ) -> Gather<'a> {
+    pub fn new(session: &'a Session, commit: &'a mut Commit, thread: ThreadId, places: &'a mut Places) -> Gather<'a> {
         Gather { session, commit, thread, places, error: None }
     }
 }
@@ -55,7 +50,8 @@ impl Host for Gather<'_> {
                 let mut live = self.session.live(number, thread);
                 live.parent = self.thread;
                 if borrows {
-                    live.places = self.places.iter().map(|place| place.lent_by(self.thread)).collect();
+                    let lent = self.places.iter().map(|place| place.lent_by(self.thread));
+                    live.places = Places::new(0, lent.collect());
                 }
                 self.commit.fresh.push(Record::Live(number, live));
                 number.0
@@ -152,6 +148,7 @@ impl Worker<'_> {
         self.follow_effect(effect, loaded, live)
     }
 
+    #[inline]
     pub(super) fn follow_effect(
         &mut self,
         effect: Effect,
@@ -251,7 +248,8 @@ impl Worker<'_> {
             pending.arguments
         };
         let progress = live.progress.as_deref().map(str::to_owned);
-        self.call = Some((Call { id, attempt, foreign, arguments, progress, timeout, unwanted }, place));
+        let call = Call { id, attempt, foreign, arguments, progress, timeout, unwanted };
+        self.call = Some(Box::new(Begun { call, place }));
         Ending::Calls(live.calls)
     }
 

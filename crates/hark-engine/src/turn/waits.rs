@@ -395,7 +395,7 @@ mod tests {
     use super::*;
 
     fn wait(until: Until, at_once: bool) -> Wait {
-        Wait { futures: Vec::new(), until, at_once, timeout: None }
+        Wait { futures: Default::default(), until, at_once, timeout: None }
     }
 
     fn value(number: i64) -> Seen {

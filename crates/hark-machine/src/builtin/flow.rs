@@ -33,7 +33,7 @@ pub(super) fn call(arguments: &[Value], executable: &Executable) -> Result<Outco
 pub(super) fn wait_for(future: &Value, seconds: &Value) -> Result<Outcome> {
     let Some(awaited) = wait::awaited(future) else { return Err(wrong_type("%wait_for", "a future", future)) };
     let timeout = Some(seconds_of("%wait_for", seconds)?).filter(|seconds| seconds.is_finite());
-    Ok(Outcome::Wait(Wait { futures: vec![awaited], until: Until::Any, at_once: false, timeout }))
+    Ok(Outcome::Wait(Wait { until: Until::Any, timeout, ..Wait::one(awaited) }))
 }
 
 /// What [`wait_for`] gives by the world's answer.

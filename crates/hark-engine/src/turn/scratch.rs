@@ -1,0 +1,53 @@
+//! Memory that an operating system's thread uses again from one worker to the next: most have one short turn to give.
+
+use std::cell::Cell;
+use std::num::NonZeroU64;
+
+use crate::commit::Commit;
+use crate::id::Stamp;
+use crate::record::Versioned;
+use crate::step::{FIRST, Loaded, Plan};
+
+/// What grew beyond this, in elements, is given back: it was for a thread that did unusually much at once.
+const KEPT_MAX: usize = 256;
+
+thread_local! {
+    static KEPT: Cell<Option<Scratch>> = const { Cell::new(None) };
+}
+
+/// What a worker builds its steps in. There is nothing in it that outlives a turn.
+pub(super) struct Scratch {
+    pub commit: Commit,
+    pub plan: Plan,
+    pub found: Vec<Option<Versioned>>,
+    pub loaded: Option<Box<Loaded>>,
+}
+
+impl Scratch {
+    /// What this operating system's thread has, or new memory.
+    pub fn take() -> Scratch {
+        KEPT.take().unwrap_or_else(|| Scratch {
+            // Each turn begins its commit with a stamp of its own.
+            commit: Commit::of_server(Stamp(NonZeroU64::MIN)),
+            plan: Plan::default(),
+            found: Vec::new(),
+            loaded: None,
+        })
+    }
+
+    /// Keeps the memory for the next worker, and nothing that is in it.
+    pub fn keep(mut self) {
+        self.commit.reset(Stamp(NonZeroU64::MIN));
+        self.plan.clear();
+        self.found.clear();
+        if let Some(loaded) = &mut self.loaded {
+            **loaded = Loaded::nothing(FIRST, false);
+        }
+        let Commit { expect, put, delete, fresh, log, .. } = &self.commit;
+        let sizes = [expect.capacity(), put.capacity(), delete.capacity(), fresh.capacity(), log.capacity()];
+        let others = [self.plan.invoke.capacity(), self.plan.look_again.capacity(), self.found.capacity()];
+        if sizes.iter().chain(&others).all(|size| *size <= KEPT_MAX) {
+            KEPT.set(Some(self));
+        }
+    }
+}
