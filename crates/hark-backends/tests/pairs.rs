@@ -10,7 +10,9 @@ const PROGRAM: &str = "
     fn same(f) { f }
     fn start(n, all) { if n == 0 { all } else { start(n - 1, append(all, async late(n))) } }
     fn total(all, sum) { if nullp(all) { sum } else { total(rest(all), sum + await first(all)) } }
-    fn waits(f) { [_, x] = any([f, f]); print(x); x }
+    fn waits(f) {
+      try { print(\"in waits\"); [_, x] = any([f, f]); print(\"out waits\"); x } catch e { print(\"clean waits\"); error(e) }
+    }
     fn main() { p = future(\"p\", 1); a = async waits(p); x = echo(1); print(x); sleep(1);
                 y = try { await_for(p, 2) } catch { await p };
                 all = start(7, []); r = async same(async late(9)); total(all, x + y) + (await a) + await r }";
@@ -66,6 +68,11 @@ fn retry() {
 #[test]
 fn cancel() {
     check(Command::Cancel);
+}
+
+#[test]
+fn cancel_now() {
+    check(Command::CancelNow);
 }
 
 #[test]

@@ -195,7 +195,10 @@ impl Serving {
         if self.upstream.is_some() {
             session.given.add(threads);
         }
-        session.orphans.add(lost);
+        if !lost.is_empty() {
+            session.orphans.add(lost);
+            session.note_taken_up();
+        }
         // Whoever woke them from outside may have been lost before all were woken. A supervisor must hear of these before it
         // hears that the hints are carried out.
         let finished = session.finish_todos();
@@ -271,6 +274,7 @@ impl Serving {
     }
 
     fn begin_again(&self, session: &Arc<Session>, was_lost: bool) -> Result<(), StorageError> {
+        session.note_taken_up();
         self.note_stopped(session)?;
         session.reconcile_gates()?;
         let Unattended { interrupted, due } =

@@ -83,6 +83,8 @@ pub(crate) struct Session {
     threads: AtomicU64,
     /// Whether a thread of it was cancelled from here.
     has_cancelled: AtomicBool,
+    /// When it was taken up from a server that has left it or was lost, since it has been in memory; 0 if it was not.
+    taken_up: AtomicU64,
     /// The time of the last failure.
     last_failure: AtomicU64,
     stamp_seeds: AtomicU64,
@@ -164,6 +166,7 @@ impl Session {
             on_end: Mutex::new(on_end),
             threads: AtomicU64::new(threads),
             has_cancelled: AtomicBool::new(false),
+            taken_up: AtomicU64::new(0),
             last_failure: AtomicU64::new(0),
             stamp_seeds: AtomicU64::new(seed),
             serving,
@@ -243,6 +246,16 @@ impl Session {
     /// Whether threads of it may be cancelled. What is in memory alone no other process cancels.
     pub fn may_have_cancelled(&self) -> bool {
         self.is_resumable() || self.has_cancelled.load(Ordering::Relaxed)
+    }
+
+    /// When it was taken up from another server, if it was, since it has been in memory.
+    pub fn taken_up(&self) -> Option<Timestamp> {
+        Some(Timestamp(self.taken_up.load(Ordering::Relaxed))).filter(|time| time.0 > 0)
+    }
+
+    /// It is taken up from another server, or from a worker that was lost.
+    pub fn note_taken_up(&self) {
+        self.taken_up.store(self.steady_now().0, Ordering::Relaxed);
     }
 
     /// A thread is about to be cancelled.

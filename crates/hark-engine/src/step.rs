@@ -221,8 +221,9 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
         _ => commit.expect.push((Key::Live(loaded.thread), loaded.live)),
     }
     commit.expect.push((Key::Ready(loaded.thread), loaded.ready));
-    // A cancelled thread whose call under way is being stopped takes note of it when that is over.
-    if loaded.ready.is_some() && !(loaded.is_cancelled && matches!(ending, Ending::Stays)) {
+    // A cancelled thread whose call under way is being stopped takes note of that when the call is over.
+    let has_ended = matches!(ending, Ending::Finished(_) | Ending::Failed(_));
+    if loaded.ready.is_some() && (!loaded.is_cancelled || live.stops.is_some() || has_ended) {
         commit.delete.push(Key::Ready(loaded.thread));
         if loaded.is_cancelled {
             commit.delete.push(Key::Cancel(loaded.thread));
@@ -300,7 +301,10 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
         }
     }
     if stops.is_some()
-        && matches!(ending, Ending::Waits(..) | Ending::Awaits { .. } | Ending::Follows(..) | Ending::Sleeps(_))
+        && matches!(
+            ending,
+            Ending::Waits(..) | Ending::Awaits { .. } | Ending::Follows(..) | Ending::Sleeps(_) | Ending::Queues(_)
+        )
     {
         plan.timer = earliest(plan.timer, stops);
     }

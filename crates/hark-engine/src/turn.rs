@@ -227,10 +227,13 @@ impl<'a> Worker<'a> {
             self.commit_batch();
             self.begin_turn();
         }
+        let stops = live.stops;
         let Some(next) = self.enter(&mut loaded, &mut live)? else { return Ok(self.nothing_to_do()) };
         // Whoever has woken a thread during its call learns nothing by it, and the mailbox is emptied with the call's
         // result: until then only what the call prints changes the thread's record.
-        let has_nothing_new = loaded.ready.is_none() || loaded.lacks_place || matches!(live.status, Status::Calling(_));
+        let has_nothing_new = loaded.ready.is_none() && live.stops == stops
+            || loaded.lacks_place
+            || matches!(live.status, Status::Calling(_));
         if matches!(next, Next::End(Ending::Stays)) && has_nothing_new && self.session.is_resumable() {
             // It is written down as it is, and so is that nobody has woken it.
             if let Some(until) = live.status.time().filter(|_| !loaded.lacks_place) {

@@ -4,6 +4,7 @@
 //! `HARK_SIMULATOR_SEED=17 cargo test --profile ci -p hark-backends --test simulator NAME -- --exact --nocapture`.
 //! With `HARK_SIMULATOR_SEEDS=1000000` each test runs so many seeds.
 
+mod cancelling;
 mod catching;
 mod limits;
 mod sessions;
@@ -22,7 +23,7 @@ pub(crate) fn check_with(seeds: u64, max_tries: u32, text: &str, acts: &[Act], r
     let compilation = hark_compiler::compile("simulated.hk", text);
     let executable = compilation.executable.unwrap_or_else(|| panic!("{:?}", compilation.diagnostics));
     let scenario = Scenario { executable, acts: acts.to_vec(), max_tries };
-    let undisturbed_acts = acts.iter().copied().filter(|act| *act != Act::Cancel).collect();
+    let undisturbed_acts = acts.iter().copied().filter(|act| !matches!(act, Act::Cancel | Act::CancelNow)).collect();
     let expected = undisturbed(&Scenario { acts: undisturbed_acts, ..scenario.clone() })
         .unwrap_or_else(|error| panic!("undisturbed: {error}"));
     assert_eq!(expected.result, result, "{expected:?}");

@@ -157,5 +157,5 @@ fn waits_of_a_session_that_is_cancelled() {
         fn patient(f) { try { await_for(f, 2) } catch { print(\"late\"); await async leaf(4) } }
         fn main() { p = future(\"never\", 1); a = async patient([p, async leaf(1)]); b = async patient(p);
                     [i, x] = any([p, a, b]); x + (await a) + await b }";
-    check(60, text, &[Act::Cancel], "12");
+    check(60, text, &[Act::CancelNow], "12");
 }

@@ -7,12 +7,15 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Folder, wait_until};
+use crate::harness::{Beside, Folder, wait_until};
 
 const PROGRAM: &str = r#"fn nap(seconds) { print("asleep"); sleep(seconds); "over" }
 fn main() { nap(2) }
 fn short() { nap(0) }
 fn long() { nap(600) }
+fn cleans() {
+  try { nap(600) } catch e { print("cleaning"); await future("cleaner", 1); print("clean"); error(e) }
+}
 "#;
 
 const HOUR: i64 = 3_600;
@@ -126,6 +129,31 @@ fn across_a_restart_the_clock_counts() {
     let resumed = clock.folder.filtered(clock.command("resume -q").output().unwrap());
     resumed.is(0, "over\n", "");
     assert!(begun.elapsed() < A_WHILE);
+}
+
+/// How long nobody runs a session is no part of the time that its threads have to clean up.
+#[test]
+fn who_cleans_up_has_time_when_the_session_is_resumed() {
+    for lost in [true, false] {
+        let Some(clock) = Clock::new(&format!("clock_while_cleaning_up_{lost}")) else { return };
+        clock.folder.write("hark.toml", "[sessions]\ncancel_grace = 600\n");
+        clock.start("run -q -s sqlite -f cleans x.hk").dies();
+        let cancel = Beside::start_command(clock.command("cancel"));
+        wait_until("the cleaning up", || clock.folder.hark("stdout --raw").stdout.ends_with("cleaning\n"));
+        cancel.wait_for_handler();
+        if lost {
+            cancel.signal("KILL");
+            drop(cancel);
+        } else {
+            cancel.signal("INT");
+            assert_eq!(cancel.ended(&clock.folder).status, 130);
+        }
+        clock.set(HOUR);
+        let id = clock.folder.hark("show --json").json()["session"].as_str().unwrap().to_owned();
+        clock.folder.run(["resolve", &format!("{id}/cleaner/1"), "1"]).is(0, "", "");
+        let resumed = clock.folder.filtered(clock.command("resume -q").output().unwrap());
+        assert_eq!((resumed.status, &*resumed.stdout), (1, "clean\n"), "{resumed:?}");
+    }
 }
 
 /// A process that started with a wrong clock keeps no timers by it once it has seen the right one, and none is under way.

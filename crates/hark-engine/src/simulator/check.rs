@@ -14,6 +14,12 @@ use crate::report::{Report, Status, root_causes};
 use crate::step;
 use crate::storage::Range;
 
+/// What a program prints where something begins that is to be cleaned up, where it ends, and where it has been cleaned up
+/// because its thread was cancelled; what it is follows.
+const BEGUN: &str = "in ";
+const ENDED: &str = "out ";
+const CLEANED: &str = "clean ";
+
 /// What a session came to, without what may differ: times, and the numbers of threads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
@@ -105,17 +111,22 @@ impl Universe {
         if ended == expected {
             return Ok(());
         }
-        let may_be_cancelled = self.scenario().acts.contains(&Act::Cancel);
-        if may_be_cancelled && ended.state == SessionState::Cancelled {
-            let all: Vec<&String> = expected.printed.iter().flatten().collect();
-            let mut left = all;
-            for line in ended.printed.iter().flatten() {
+        let acts = &self.scenario().acts;
+        if ended.state == SessionState::Cancelled && (acts.contains(&Act::Cancel) || acts.contains(&Act::CancelNow)) {
+            let mut left: Vec<&String> = expected.printed.iter().flatten().collect();
+            for line in ended.printed.iter().flatten().filter(|line| !line.starts_with(CLEANED)) {
                 match left.iter().position(|each| *each == line) {
                     Some(index) => drop(left.swap_remove(index)),
                     None => return Err(format!("{line:?} was printed too often")),
                 }
             }
-            return Ok(());
+            // One that was to be retried may have failed before.
+            let may_fail = acts.contains(&Act::Retry);
+            if let Some(error) = ended.errors.iter().find(|error| !may_fail && !expected.errors.contains(error)) {
+                return Err(format!("it has an error of its own: {error}"));
+            }
+            let may_be_cut_off = acts.contains(&Act::CancelNow);
+            return ended.printed.iter().try_for_each(|lines| check_cleaning(lines, may_be_cut_off));
         }
         Err(format!("it came to\n  {ended:?}\nand not to\n  {expected:?}"))
     }
@@ -139,13 +150,34 @@ impl Universe {
     }
 }
 
+/// What begins with [`BEGUN`] in a thread comes to an end, once: by itself or, if the thread is cancelled, by cleaning up.
+pub(super) fn check_cleaning(lines: &[String], may_be_cut_off: bool) -> Result<(), String> {
+    for name in lines.iter().filter_map(|line| line.strip_prefix(BEGUN)) {
+        let ends = [ENDED, CLEANED].map(|end| lines.iter().filter(|line| line.strip_prefix(end) == Some(name)).count());
+        let is_right = match ends.iter().sum() {
+            0 => may_be_cut_off,
+            count => count == 1,
+        };
+        if !is_right {
+            return Err(format!("{name:?} is not cleaned up once: {lines:?}"));
+        }
+    }
+    Ok(())
+}
+
 impl World {
+    /// Whether a session has been ended as it was, so that its threads did not stop by themselves.
+    pub(super) fn was_cut_off(&self, id: &SessionId) -> bool {
+        let record = self.disk.record(id).map(|(_, record)| record);
+        record.is_some_and(|record| record.state == SessionState::Cancelled && record.threads.is_some())
+    }
+
     fn check_leftovers(&self, id: &SessionId, program: &Program) -> Result<(), String> {
         let Some(kept) = self.disk.sessions.get(id) else { return Ok(()) };
         // Who would remove them is dead, and nobody takes a session that is over.
         let may_be_woken = self.is_lost(kept.server);
         // Nobody looks for what a thread that was dropped had waited for.
-        let may_wait = self.disk.state(id).is_some_and(|state| state == SessionState::Cancelled);
+        let may_wait = self.was_cut_off(id);
         let may_live = may_wait && may_be_woken;
         // Whoever was to wake the many who waited for a Future may be lost, while other Futures have let all of them go on.
         let was_lost = self.count.deaths > 0;
@@ -201,7 +233,8 @@ impl World {
             retried: u32,
             attempt: u32,
         }
-        let is_cancelled = self.disk.state(id).is_some_and(|state| state == SessionState::Cancelled);
+        let was_cut_off = self.was_cut_off(id);
+        let mut cancelled = 0;
         let mut threads: BTreeMap<ThreadId, Seen> = BTreeMap::new();
         for (_, entry) in self.disk.history(id) {
             let seen = threads.entry(entry.thread).or_default();
@@ -211,6 +244,7 @@ impl World {
                     seen.stopped += 1;
                 }
                 Event::Retried => seen.retried += 1,
+                Event::Cancelled => cancelled += 1,
                 Event::Returned { .. } | Event::Raised { .. } => {}
                 Event::Called { attempt, .. } => {
                     if attempt != 1 && attempt != seen.attempt + 1 {
@@ -224,8 +258,11 @@ impl World {
                 _ => {}
             }
         }
+        if cancelled > 1 {
+            return Err(format!("it was cancelled {cancelled} times"));
+        }
         for (thread, seen) in threads {
-            let has_stopped_once = seen.stopped == seen.retried + 1 || is_cancelled && seen.stopped == seen.retried;
+            let has_stopped_once = seen.stopped == seen.retried + 1 || was_cut_off && seen.stopped == seen.retried;
             if seen.started != 1 || !has_stopped_once {
                 let Seen { started, stopped, retried, .. } = seen;
                 return Err(format!("thread {thread} started {started}, stopped {stopped}, retried {retried} times"));

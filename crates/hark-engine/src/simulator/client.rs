@@ -18,8 +18,10 @@ pub enum Act {
     Fail(&'static str, &'static str),
     /// Repairs what was not ready and retries, once the session is broken.
     Retry,
-    /// Cancels it.
+    /// Cancels all of its threads, which clean up.
     Cancel,
+    /// Ends it as it is.
+    CancelNow,
 }
 
 /// How far an act is.
@@ -56,8 +58,12 @@ impl Universe {
     /// Whether all is done to this session that was to be.
     pub(super) fn is_all_done_to(&self, id: &SessionId) -> bool {
         let progress = self.progress();
-        let is_done = |index| progress.get(&(id.clone(), index)).is_some_and(|known| known.is_done);
-        (0..self.scenario().acts.len()).all(is_done)
+        let is_cancelled = self.world().disk.state(id) == Some(SessionState::Cancelled);
+        let is_done = |(index, act): (usize, &Act)| {
+            // One that was cancelled before it broke is never retried.
+            is_cancelled && *act == Act::Retry || progress.get(&(id.clone(), index)).is_some_and(|known| known.is_done)
+        };
+        self.scenario().acts.iter().enumerate().all(is_done)
     }
 
     /// Tries an act, in a process of its own.
@@ -84,7 +90,8 @@ impl Universe {
             Act::Resolve(promise, value) => outside.resolve(promise, Value::Integer(value)),
             Act::Fail(promise, message) => outside.fail(promise, message),
             Act::Retry => outside.retry(),
-            Act::Cancel => outside.cancel_now(),
+            Act::Cancel => outside.cancel(),
+            Act::CancelNow => outside.cancel_now(),
         });
         let mut world = self.world();
         let has_died = world.health(number) == Health::Dead;

@@ -34,7 +34,9 @@ pub enum Command {
     Retry,
     /// A retry that leaves it to others to go on with the session.
     Reopen,
+    /// Cancels the threads and leaves it to others to run them.
     Cancel,
+    CancelNow,
     Resolve,
     Fail,
     Export,
@@ -44,12 +46,13 @@ pub enum Command {
 }
 
 /// The commands that may meet.
-pub const COMMANDS: [Command; 11] = [
+pub const COMMANDS: [Command; 12] = [
     Command::Run,
     Command::Worker,
     Command::Resume,
     Command::Retry,
     Command::Cancel,
+    Command::CancelNow,
     Command::Resolve,
     Command::Fail,
     Command::Export,
@@ -143,7 +146,8 @@ impl Universe {
             match command {
                 Command::Resolve => session.resolve(promise, value)?,
                 Command::Fail => session.fail(promise, FAILED)?,
-                Command::Cancel => session.cancel_now()?,
+                Command::Cancel => session.cancel()?,
+                Command::CancelNow => session.cancel_now()?,
                 Command::Retry | Command::Reopen => {
                     if session.record().as_before_move().state == SessionState::Broken {
                         // What was wrong is put right first.

@@ -5,16 +5,18 @@
 //! one may also be refused because the session is busy; then nothing of it may be seen. Of a killed command nobody
 //! hears: it may have happened or not, but not by half.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use hark_machine::{Value, text_of};
+use hark_machine::{Program, Value, text_of};
 
+use super::check::check_cleaning;
 use super::command::Command;
 use super::universe::Universe;
-use super::world::{Disturbances, Number};
+use super::world::{Disturbances, Number, World};
 use super::{Scenario, Shared};
-use crate::id::SessionId;
+use crate::history::Event;
+use crate::id::{SessionId, ThreadId};
 use crate::record::{FutureRecord, Key, Record, SessionState};
 use crate::step;
 use crate::storage::Range;
@@ -319,6 +321,9 @@ impl Universe {
         };
         let read = |world: &super::world::World, key| world.disk.read(&id, &key, &program).map_err(damaged);
         outcome.promise = future(read(&world, Key::Future(promise()))?);
+        if state == SessionState::Cancelled && !world.was_cut_off(&id) {
+            world.check_cleaned_up(&id, &program)?;
+        }
         if matches!(state, SessionState::Cancelled | SessionState::Moved) {
             // How far it came before depends on when it was; and of one that was moved the file tells more.
             return Ok(outcome);
@@ -337,7 +342,7 @@ impl Universe {
             .collect();
         outcome.errors = errors.into_iter().collect();
         let printed = world.disk.history(&id).into_iter().filter_map(|(_, entry)| match entry.event {
-            crate::history::Event::Printed { text, .. } => Some(text),
+            Event::Printed { text, .. } => Some(text),
             _ => None,
         });
         outcome.printed = printed.collect();
@@ -365,6 +370,23 @@ impl Universe {
     /// The session that the commands are about.
     pub(super) fn newest(&self) -> Option<SessionId> {
         self.world().sessions().pop()
+    }
+}
+
+impl World {
+    /// Of a session whose threads were cancelled: all have stopped, and each has cleaned up.
+    fn check_cleaned_up(&mut self, id: &SessionId, program: &Program) -> Result<(), String> {
+        let live = self.disk.scan(id, &Range::Live(step::FIRST), usize::MAX, program, None);
+        if live.is_ok_and(|(live, _)| !live.is_empty()) {
+            return Err("it is cancelled, and has threads".to_owned());
+        }
+        let mut printed: BTreeMap<ThreadId, Vec<String>> = BTreeMap::new();
+        for (_, entry) in self.disk.history(id) {
+            if let Event::Printed { text, .. } = entry.event {
+                printed.entry(entry.thread).or_default().push(text);
+            }
+        }
+        printed.values().try_for_each(|lines| check_cleaning(lines, false))
     }
 }
 

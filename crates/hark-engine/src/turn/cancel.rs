@@ -54,13 +54,21 @@ impl Worker<'_> {
         Ok(if goes_on { next } else { Next::End(Ending::Yielded) })
     }
 
+    /// A thread has its whole time to clean up from when its session is taken up, however long nobody has served that.
+    pub(super) fn give_time_to_clean_up(&self, live: &mut Live) {
+        if let (Some(stops), Some(taken_up)) = (&mut live.stops, self.session.taken_up()) {
+            *stops = (*stops).max(taken_up.after(self.session.options().cancel_grace));
+        }
+    }
+
     /// Whether something is to be done to a thread because it was cancelled.
     pub(super) fn interruption(&self, loaded: &Loaded, live: &Live) -> Option<Interruption> {
         match live.stops {
             None if loaded.is_cancelled => {
                 Some(Interruption { error: Error::new("cancelled", "the thread was cancelled"), stops: false })
             }
-            Some(stops) if stops <= self.session.steady_now() => {
+            // Whatever the time, it is given the error before it is stopped.
+            Some(stops) if stops <= self.session.steady_now() && !is_to_be_given_error(live) => {
                 let seconds = self.session.options().cancel_grace.as_secs_f64();
                 let unit = if seconds == 1.0 { "second" } else { "seconds" };
                 let message = format!("the thread was cancelled, and stopped as it went on for {seconds} {unit}");
@@ -161,6 +169,11 @@ impl Worker<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a thread goes on with an error, which its handlers may catch, when it runs next.
+fn is_to_be_given_error(live: &Live) -> bool {
+    matches!(&live.state, State::Present(thread) if live.status == Status::Runnable && thread.given_error().is_some())
 }
 
 /// What a thread has started is to be cancelled.
