@@ -71,7 +71,7 @@ impl ListBody {
     }
 
     /// Adds an element at the end.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, value: Value) {
         if self.tail.len() == self.tail.capacity() {
             self.grow();
