@@ -25,6 +25,7 @@ pub(crate) fn can_join(left: &Value, right: &Value) -> bool {
 ///
 /// # Errors
 /// If they are. `name` is what joins them.
+#[inline]
 pub(crate) fn check(name: &str, left: &Value, right: &Value) -> Result<(), Error> {
     match (left, right) {
         (Value::String(left), Value::String(right)) => check_bytes(name, left.as_str().len(), right.as_str().len()),
@@ -32,20 +33,26 @@ pub(crate) fn check(name: &str, left: &Value, right: &Value) -> Result<(), Error
     }
 }
 
+#[inline]
 fn check_bytes(name: &str, left: usize, right: usize) -> Result<(), Error> {
-    if left + right <= STRING_BYTES_MAX {
-        return Ok(());
-    }
-    let problem = format!("the strings have {left} and {right} bytes");
-    Err(Error::limit(format!("`{name}`: {problem}, and a string has at most {STRING_BYTES_MAX}")))
+    if left + right <= STRING_BYTES_MAX { Ok(()) } else { Err(too_many_bytes(name, left, right)) }
 }
 
+#[inline]
 fn check_length(name: &str, left: usize, right: usize) -> Result<(), Error> {
-    if left + right <= LIST_LENGTH_MAX {
-        return Ok(());
-    }
+    if left + right <= LIST_LENGTH_MAX { Ok(()) } else { Err(too_many_elements(name, left, right)) }
+}
+
+#[cold]
+fn too_many_bytes(name: &str, left: usize, right: usize) -> Error {
+    let problem = format!("the strings have {left} and {right} bytes");
+    Error::limit(format!("`{name}`: {problem}, and a string has at most {STRING_BYTES_MAX}"))
+}
+
+#[cold]
+fn too_many_elements(name: &str, left: usize, right: usize) -> Error {
     let problem = format!("the lists have {left} and {right} elements");
-    Err(Error::limit(format!("`{name}`: {problem}, and a list has at most {LIST_LENGTH_MAX}")))
+    Error::limit(format!("`{name}`: {problem}, and a list has at most {LIST_LENGTH_MAX}"))
 }
 
 /// Two strings or two lists as one, which must have passed `check`.
