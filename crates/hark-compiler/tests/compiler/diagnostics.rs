@@ -155,6 +155,8 @@ fn bad_attribute_values() {
         ("retry(jitter: 1)", 17, "`jitter` must be `true` or `false`"),
         ("retry(on: \"x\")", 13, "`on` must be a list of strings, as in `on: [\"timeout\", \"OSError\"]`"),
         ("retry(on: [])", 13, "`on` is empty, so that nothing would be tried again"),
+        ("retry(on: [\"timeout\", \"cancelled\"])", 25, "errors of kind `cancelled` are never tried again"),
+        ("retry(on: [\"deadlock\"])", 14, "errors of kind `deadlock` are never tried again"),
         ("retry(except: [1])", 18, "each item of `except` must be a string: the kind of an error, or a Python class"),
         ("retry(on: [[\"x\"]])", 14, "expected a string, but found `[`"),
         ("retry(attempts: true)", 19, "`attempts` must be an integer from 1 to 4294967295"),

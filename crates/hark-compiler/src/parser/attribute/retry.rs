@@ -8,6 +8,9 @@ use crate::parser::{Parsed, Parser};
 
 const LABELS: [&str; 8] = ["attempts", "backoff", "factor", "max_backoff", "jitter", "on", "except", "deadline"];
 
+/// The kinds of errors after which nothing is tried again, whatever the program says.
+const NEVER_AGAIN: [&str; 2] = ["cancelled", "deadlock"];
+
 impl<'t> Parser<'t, '_> {
     pub(super) fn retry(&mut self, name: Name<'t>, arguments: &[Argument<'t>]) -> Parsed<Retry> {
         let given = self.arguments(name, arguments, LABELS)?;
@@ -68,6 +71,9 @@ impl<'t> Parser<'t, '_> {
         let mut names = Vec::with_capacity(items.len());
         for (item, span) in items {
             match item {
+                ArgumentValue::String(name) if label == "on" && NEVER_AGAIN.contains(&&**name) => {
+                    return Err(self.bad(*span, &format!("errors of kind `{name}` are never tried again")));
+                }
                 ArgumentValue::String(name) if !name.is_empty() => names.push(name.to_string()),
                 _ => {
                     let message =
