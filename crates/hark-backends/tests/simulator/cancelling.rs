@@ -70,6 +70,21 @@ fn threads_of_the_prelude() {
     check_with(200, 1_000_000, &text, &[Act::Cancel], "16");
 }
 
+/// A try works in the place of its call, and may go on a while longer than that. Nobody keeps the place after that.
+#[test]
+fn tries_in_a_place() {
+    let text = format!(
+        "{CLEANS}
+        #[limit(1, name: \"gate\")] #[retry(backoff: 1, jitter: false)]
+        fn within(begun) {{ cleans(\"within\", lambda () {{ cancel(begun); await future(\"never\", 1) }}) }}
+        #[limit(1, name: \"gate\")] fn next(n) {{ cleans(\"next\", lambda () {{ sleep(1); n }}) }}
+        fn kind(f) {{ try {{ await f }} catch e {{ get(e, \"kind\") }} }}
+        fn stopped(n) {{ p = promise(); f = async within(p); kind(p); cancel(f); kind(f); next(n) }}
+        fn main() {{ all = [async stopped(1), async stopped(2), async next(3)]; sum(await all) + next(4) }}"
+    );
+    check(200, &text, &[], "10");
+}
+
 /// A session that goes on by a retry is cancelled at any moment, too.
 #[test]
 fn sessions_that_are_retried() {

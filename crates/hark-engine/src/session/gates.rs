@@ -93,13 +93,21 @@ impl Session {
         Ok(self.change_gate(&change)?.pop())
     }
 
+    /// Whether a thread has a place, and knows that.
+    pub fn is_held(&self, thread: ThreadId, request: &Request) -> Result<bool, StorageError> {
+        Ok(matches!(self.entry_at_gate(thread, request)?, Look::Held(_)))
+    }
+
+    fn entry_at_gate(&self, thread: ThreadId, request: &Request) -> Result<Look, StorageError> {
+        let holder = self.holder(thread);
+        self.at_gates(|turnstile| {
+            throttle::entry_of(turnstile.space, &holder, &request.gate, request.number, self.owner)
+        })
+    }
+
     /// What a thread has at a gate; it enters the queue if it is nowhere.
     pub fn look_at_gate(&self, thread: ThreadId, request: &Request, priority: Priority) -> Result<Look, StorageError> {
-        let holder = self.holder(thread);
-        let look = self.at_gates(|turnstile| {
-            throttle::entry_of(turnstile.space, &holder, &request.gate, request.number, self.owner)
-        })?;
-        match look {
+        match self.entry_at_gate(thread, request)? {
             Look::Unknown => {}
             Look::Regained => self.run_tries_of(thread)?,
             known => return Ok(known),

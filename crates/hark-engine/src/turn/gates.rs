@@ -60,14 +60,17 @@ impl Worker<'_> {
     pub(super) fn has_places(&self, thread: ThreadId, live: &Live) -> Result<bool, StorageError> {
         for place in live.places.iter() {
             let holder = place.lender.unwrap_or(thread);
-            if matches!(self.session.look_at_gate(holder, &place.request(), Priority::Front)?, Look::Held(_)) {
+            if self.session.is_held(holder, &place.request())? {
                 continue;
             }
-            if place.lender.is_none() || self.session.holds(holder, &place.token())? {
+            let look = self.session.look_at_gate(holder, &place.request(), Priority::Front)?;
+            if place.lender.is_some() && !self.session.holds(holder, &place.token())? {
+                // Whoever makes the call does not wait for this try any more, and what was just taken in its name nobody else
+                // gives back.
+                self.session.leave_gate(holder, &place.token())?;
+            } else if !matches!(look, Look::Held(_)) {
                 return Ok(false);
             }
-            // Whoever makes the call does not wait for this try any more, and gives back what was taken in its name.
-            self.session.leave_gate(holder, &place.token())?;
         }
         Ok(true)
     }
