@@ -133,8 +133,8 @@ builtins! {
     Sid "sid" 0 0,
     Tid "tid" 0 0,
 
-    Take "%take" 2 2,
-    Start "%start" 3 3,
+    Take "%take" 3 3,
+    Start "%start" 4 4,
     GiveBack "%give_back" 3 3,
 }
 

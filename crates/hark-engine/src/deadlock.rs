@@ -1,14 +1,19 @@
 //! A session in which nothing can happen any more, though threads wait.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use hark_bytecode::shortened;
 use hark_machine::{Awaited, Error, Program, Value};
 
-use crate::id::ThreadId;
-use crate::limits::DEADLOCK_THREADS_MAX;
-use crate::record::{Key, Live, Record, Status};
+use crate::id::{SessionId, ThreadId};
+use crate::limits::{DEADLOCK_SCAN, DEADLOCK_THREADS_MAX};
+use crate::outside::awaited_by;
+use crate::record::{Awaiting, Key, Live, Record, Status};
 use crate::report::SessionError;
+use crate::space::Space;
 use crate::storage::{Range, SessionStorage, StorageError};
-use crate::throttle::Gate;
+use crate::throttle::{self, Gate, GateKind, Holder, Request};
 
 /// The error of a deadlock: what the first threads wait for, and where the very first of them stands. Its data are the names of
 /// the promises among that, which somebody outside could resolve if the session were kept.
@@ -39,6 +44,123 @@ pub(crate) fn describe(records: &dyn SessionStorage, program: &Program) -> Resul
         error.omitted = omitted;
     }
     Ok(SessionError { thread, error })
+}
+
+/// The error that the first thread in a queue of a kept session has for all of them.
+pub(crate) fn error_in(records: &dyn SessionStorage, program: &Program) -> Result<Error, StorageError> {
+    let error = describe(records, program)?.error;
+    // Its trace comes with the thread that raises it.
+    Ok(Error::new("deadlock", &*error.message).with_data(error.data))
+}
+
+/// Looks whether no thread of a kept session can go on, and nothing outside can change that: all of them wait for each other,
+/// or for places of limits that only they have. Answers the first thread in a queue then.
+///
+/// The records are not read at one time. But a thread that was seen to wait goes on only after what it waits for has
+/// changed: after a thread has stopped that was seen later to be live, or has given up a place that it was seen later to
+/// have. Of those who have gone on, none can have been the first. The thread that is `asking` has its turn.
+pub(crate) fn find(
+    records: &dyn SessionStorage,
+    space: &dyn Space,
+    session: &SessionId,
+    program: &Program,
+    asking: Option<ThreadId>,
+) -> Result<Option<ThreadId>, StorageError> {
+    let mut threads = Vec::new();
+    let mut awaited = Vec::new();
+    let mut crowds = Vec::new();
+    let mut queued: Vec<(ThreadId, Box<Request>)> = Vec::new();
+    let mut held: HashSet<(ThreadId, Arc<str>)> = HashSet::new();
+    let mut next = ThreadId(0);
+    loop {
+        let found = records.scan(Range::Live(next), DEADLOCK_SCAN)?;
+        let is_last = found.len() < DEADLOCK_SCAN;
+        for record in found {
+            let Record::Live(thread, live) = record else { continue };
+            match live.status {
+                Status::Waiting(Awaited::Thread(other)) | Status::Following(Awaited::Thread(other)) => {
+                    awaited.push(ThreadId(other));
+                }
+                Status::Awaiting(awaiting) if is_stuck(&awaiting) => {
+                    if awaiting.count > awaiting.futures.len() as u64 {
+                        crowds.push(thread);
+                    }
+                }
+                Status::Queued(request) if request.gate.kind == GateKind::Limit && request.deadline.is_none() => {
+                    queued.push((thread, request));
+                }
+                _ => return Ok(None),
+            }
+            if live.stops.is_some() {
+                return Ok(None);
+            }
+            let own = live.places.iter().filter(|place| place.lender.is_none());
+            held.extend(own.map(|place| (thread, place.name.clone())));
+            threads.push(thread);
+            next = ThreadId(thread.0 + 1);
+        }
+        if is_last {
+            break;
+        }
+    }
+    let Some(first) = queued.first().map(|(thread, _)| *thread) else { return Ok(None) };
+    if awaited.iter().any(|thread| threads.binary_search(thread).is_err()) || are_woken(records, &threads, asking)? {
+        return Ok(None);
+    }
+    for (thread, request) in queued {
+        let holder = Holder { session: session.clone(), thread };
+        let has_place =
+            |holder: &Holder| holder.session == *session && held.contains(&(holder.thread, request.gate.name.clone()));
+        if !throttle::is_queued(space, &holder, &request.token())?
+            || !throttle::is_full_of(space, &request.gate, has_place)?
+        {
+            return Ok(None);
+        }
+    }
+    for thread in crowds {
+        if !awaits_threads(records, thread, program)? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(first))
+}
+
+/// A wait that only threads can end, as far as its record says.
+fn is_stuck(awaiting: &Awaiting) -> bool {
+    awaiting.deadline.is_none()
+        && awaiting.is_entered
+        && awaiting.futures.iter().all(|future| matches!(future, Awaited::Thread(_)))
+}
+
+/// Whether all Futures that a thread awaits are threads'. Its record names the first few only.
+fn awaits_threads(records: &dyn SessionStorage, thread: ThreadId, program: &Program) -> Result<bool, StorageError> {
+    let mut found = Vec::with_capacity(1);
+    records.read(&[Key::Live(thread)], &mut found)?;
+    let Some(Record::Live(_, mut live)) = found.pop().flatten().map(|found| found.record) else { return Ok(false) };
+    let awaited = live.state.take().map_or_else(Vec::new, |state| awaited_by(state, program));
+    Ok(!awaited.is_empty() && awaited.iter().all(|future| matches!(future, Awaited::Thread(_))))
+}
+
+/// Whether some of these threads are to be looked at, or will be.
+fn are_woken(
+    records: &dyn SessionStorage,
+    threads: &[ThreadId],
+    asking: Option<ThreadId>,
+) -> Result<bool, StorageError> {
+    if !records.scan(Range::Todos, 1)?.is_empty() || !records.scan(Range::Cascades, 1)?.is_empty() {
+        return Ok(true);
+    }
+    let mut found = Vec::new();
+    for threads in threads.chunks(DEADLOCK_SCAN) {
+        found.clear();
+        let others = threads.iter().filter(|thread| Some(**thread) != asking);
+        let keys: Vec<Key> = others.map(|thread| Key::Ready(*thread)).collect();
+        records.read(&keys, &mut found)?;
+        if found.iter().any(Option::is_some) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn wait_text(thread: ThreadId, status: &Status) -> Option<String> {

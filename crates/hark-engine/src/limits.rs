@@ -68,6 +68,9 @@ pub const SHOWN_FUTURES_MAX: usize = 4;
 /// The most threads that a deadlock's error lists.
 pub const DEADLOCK_THREADS_MAX: usize = 10;
 
+/// How many threads are read together where it is looked whether a session is a deadlock.
+pub const DEADLOCK_SCAN: usize = 256;
+
 /// How long a step of a durable session may go on before it is written down, if it does nothing that must be.
 pub const STEP_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -125,6 +128,10 @@ pub const MAX_TRIES: u32 = 5;
 /// The most calls that a thread may make, and the most frames that a trace may leave out: what any reader of JSON keeps
 /// exactly.
 pub const COUNT_MAX: u64 = 1 << 53;
+
+/// The most tries within each other, of functions with `#[timeout]` or `#[retry]` that call each other: each has a thread of its
+/// own, of some 2 KB in memory.
+pub const TRIES_NESTED_MAX: u32 = 100_000;
 
 /// The most tries of a call and losses of a thread that a record may tell of. No session gets there, so that they can be
 /// counted on without an overflow.

@@ -27,6 +27,7 @@ use crate::throttle::{self, Turnstile};
 pub(crate) use cancel::drop_threads;
 pub use moving::ExportError;
 pub use prune::prune;
+pub(crate) use retry::awaited_by;
 
 /// A session that is kept, seen from outside.
 pub struct Outside<'a> {

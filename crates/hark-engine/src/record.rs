@@ -436,7 +436,7 @@ impl Live {
         match &self.status {
             Status::Runnable | Status::Calling(_) => Some(Due::AtTakeover),
             Status::Awaiting(awaiting) if !awaiting.is_entered => Some(Due::AtTakeover),
-            Status::Queued(request) => Some(earliest(request.until, self.stops).map_or(Due::AtTakeover, Due::At)),
+            Status::Queued(_) => Some(earliest(self.status.time(), self.stops).map_or(Due::AtTakeover, Due::At)),
             status => earliest(status.time(), self.stops).map(Due::At),
         }
     }
@@ -448,7 +448,7 @@ impl Status {
         match self {
             Status::Sleeping(until) => Some(*until),
             Status::Awaiting(awaiting) => awaiting.deadline,
-            Status::Queued(request) => request.until,
+            Status::Queued(request) => earliest(request.until, request.deadline),
             _ => None,
         }
     }

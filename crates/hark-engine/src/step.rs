@@ -259,7 +259,8 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
             go_on(loaded, live, Status::Sleeping(*until), commit);
         }
         Ending::Queues(request) => {
-            plan.timer = request.until;
+            // In memory a deadline's timer is armed before.
+            plan.timer = if loaded.is_resumable { earliest(request.until, request.deadline) } else { request.until };
             plan.queue = request.until.is_none().then(|| request.clone());
             go_on(loaded, live, Status::Queued(request.clone()), commit);
         }

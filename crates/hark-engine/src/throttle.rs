@@ -29,7 +29,9 @@ use crate::surroundings::Timestamp;
 pub(crate) use change::{Change, Operation, Priority, Turnstile};
 pub(crate) use disagreement::place_of;
 pub use disagreement::{Disagreement, disagreements};
-pub(crate) use look::{Look, entries_of, entry_of, forget, gates, has_regained, holders, is_held_elsewhere, tend};
+pub(crate) use look::{
+    Look, entries_of, entry_of, forget, gates, has_regained, holders, is_full_of, is_held_elsewhere, is_queued, tend,
+};
 pub use places::Places;
 
 /// What a gate bounds.
@@ -82,6 +84,9 @@ pub struct Request {
     /// The thread may start then, and waits for that only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// From this time on the thread does without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
 }
 
 /// A limit's place that a thread has.
@@ -147,7 +152,7 @@ pub struct Token {
 impl Gate {
     /// What a thread asks for, and how many there are of it.
     pub(crate) fn of(take: Take) -> (Gate, Bound) {
-        let Take { name, count, per } = take;
+        let Take { name, count, per, .. } = take;
         let kind = if per.is_some() { GateKind::Rate } else { GateKind::Limit };
         let per = per.map_or(0, |seconds| (seconds * 1e6).clamp(1.0, 1e18) as u64);
         (Gate { kind, name }, Bound { count, per })
@@ -180,7 +185,7 @@ impl HeldPlace {
     /// What its holder asks for that has lost it.
     pub(crate) fn request(&self) -> Request {
         let (gate, bound) = (Gate::limit(self.name.clone()), Bound { count: self.count, per: 0 });
-        Request { gate, bound, priority: 0, number: self.number, depth: self.depth, until: None }
+        Request { gate, bound, priority: 0, number: self.number, depth: self.depth, until: None, deadline: None }
     }
 }
 

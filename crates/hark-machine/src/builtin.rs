@@ -194,8 +194,8 @@ pub(crate) fn call(
         (B::Sid, []) => Value::string(host.session()),
         (B::Tid, []) => Value::Integer(host.thread() as i64),
 
-        (B::Take, [name, count]) => return limit::take(name, count, executable),
-        (B::Start, [name, count, per]) => return limit::start(name, count, per, executable),
+        (B::Take, [name, count, time]) => return limit::take(name, count, time, executable),
+        (B::Start, [name, count, per, time]) => return limit::start(name, count, per, time, executable),
         (B::GiveBack, [value, name, was_taken]) => limit::give_back(value, name, was_taken, executable, host)?,
 
         (builtin, arguments) => return Err(wrong_count(builtin, arguments.len())),

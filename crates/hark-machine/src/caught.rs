@@ -120,6 +120,11 @@ pub fn python_data(type_name: &str, arguments: Vec<Value>, traceback: &str) -> V
     hash(parts.map(|(name, value)| (Key::new(Value::string(name)).expect("a string is a key"), value)).into())
 }
 
+/// Whether no handler may have an error: nothing that a session does can end its deadlock.
+pub(crate) fn is_deadlock(error: &Error) -> bool {
+    &*error.kind == DEADLOCK
+}
+
 /// The error that `error(hash)` raises, if the hash has a message.
 pub(crate) fn raised_again(error: &HashBody) -> Option<Error> {
     let get = |key: &str| error.iter().find(|(known, _)| known.as_str() == Some(key)).map(|(_, value)| value);

@@ -43,6 +43,8 @@ pub struct Take {
     pub count: u64,
     /// Of a rate: the time, in seconds.
     pub per: Option<f64>,
+    /// How long the thread waits for it at most, in seconds.
+    pub seconds: Option<f64>,
 }
 
 /// What a thread waits for. The answer is, for `All`, the value of a single Future, or a list of the values of several, in
@@ -126,6 +128,12 @@ pub struct TriesAgain {
 pub trait Host {
     /// A new thread, to be run; answers its number, which is greater than this thread's.
     fn spawn(&mut self, thread: Thread) -> u64;
+
+    /// Whether the thread may start one more that is a try of a call that it makes. Tries in which further ones are begun
+    /// nest no deeper than calls do.
+    fn may_start_try(&self) -> bool {
+        true
+    }
     /// A text for the session's standard output, its line end included.
     fn print(&mut self, text: String);
     /// The number of the running thread.

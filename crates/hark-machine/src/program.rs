@@ -36,6 +36,7 @@ pub struct Program {
     vocabulary: OnceLock<Vocabulary>,
     has_limits: bool,
     has_priorities: bool,
+    has_tries: bool,
     form: Form,
     fused: Vec<OnceLock<Code>>,
     /// Made where a thread must go on at a place that lies inside of a fused operation.
@@ -147,12 +148,14 @@ impl Program {
             |attribute: fn(&Attributes) -> bool| executable.functions.iter().any(|each| attribute(&each.attributes));
         let has_limits = has(|attributes| attributes.limit.is_some() || attributes.rate.is_some());
         let has_priorities = has(|attributes| attributes.priority.is_some());
+        let has_tries = executable.functions.iter().any(|function| function.is_try);
         Ok(Program {
             globals: executable.globals(),
             hash: OnceLock::new(),
             vocabulary: OnceLock::new(),
             has_limits,
             has_priorities,
+            has_tries,
             form,
             fused,
             plain,
@@ -173,6 +176,11 @@ impl Program {
     /// Whether some function or import has a `#[priority]`.
     pub fn has_priorities(&self) -> bool {
         self.has_priorities
+    }
+
+    /// Whether threads of it may be tries of calls.
+    pub fn has_tries(&self) -> bool {
+        self.has_tries
     }
 
     /// The portable program's name.

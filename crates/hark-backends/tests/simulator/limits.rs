@@ -58,3 +58,15 @@ fn tries_in_the_place_of_their_call() {
         fn main() { await [async within(1), async caught(2), async solo(3), async within(4)] }";
     check_with(100, TRIES, text, &[], "[1, 2, 3, 4]");
 }
+
+/// A thread that waits for one that waits for its place is a deadlock, which nobody catches; also of a session that is parked.
+/// A server that dies would give the place away, and end it.
+#[test]
+fn deadlocks() {
+    let text = "
+        #[limit(1, name: \"gate\")] fn outer() { sleep(1); try { await async inner() } catch { 2 } }
+        #[limit(1, name: \"gate\")] fn inner() { 1 }
+        fn main() { sleep(1); outer() }";
+    let message = "failed: no thread can go on: thread 0 waits for thread 1; thread 1 waits for a place of `gate`, which thread 0 has";
+    check_with(0, TRIES, text, &[], message);
+}

@@ -135,12 +135,14 @@ impl<'t, 'p> Generator<'t, 'p> {
         let place = self.name(PLACE);
         if let Some(limit) = &attributes.limit {
             code.extend([name(&limit.name), Instruction::PushValue(Literal::Integer(limit.count.into()))]);
-            code.extend([self.push_name("%take"), Instruction::Call(2), Instruction::Bind(place), Instruction::Pop]);
+            code.push(Instruction::PushValue(Literal::Null));
+            code.extend([self.push_name("%take"), Instruction::Call(3), Instruction::Bind(place), Instruction::Pop]);
         }
         if let Some(rate) = &attributes.rate {
             let bound = [Literal::Integer(rate.count.into()), Literal::Float(rate.per_seconds)];
             code.extend([name(&rate.name)].into_iter().chain(bound.map(Instruction::PushValue)));
-            code.extend([self.push_name("%start"), Instruction::Call(3), Instruction::Pop]);
+            code.push(Instruction::PushValue(Literal::Null));
+            code.extend([self.push_name("%start"), Instruction::Call(4), Instruction::Pop]);
         }
         code.extend(calls);
         if let Some(limit) = &attributes.limit {

@@ -11,7 +11,9 @@ use super::{CodecError, bounded};
 use crate::commit::Renewal;
 use crate::history::{Event, LogEntry, Needed};
 use crate::id::{FutureId, ThreadId};
-use crate::limits::{COUNT_MAX, PROGRESS_BYTES_MAX, SHOWN_FUTURES_MAX, STARTED_RANGES_MAX, TRIES_MAX};
+use crate::limits::{
+    COUNT_MAX, PROGRESS_BYTES_MAX, SHOWN_FUTURES_MAX, STARTED_RANGES_MAX, TRIES_MAX, TRIES_NESTED_MAX,
+};
 use crate::record::{Awaiting, Live, SessionRecord, Started, Status};
 use crate::surroundings::Timestamp;
 use crate::throttle::{HeldPlace, Places, Request};
@@ -63,6 +65,8 @@ struct LiveText {
     takes: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     places: Vec<HeldPlace>,
+    #[serde(default, skip_serializing_if = "is_zero_32")]
+    nested: u32,
 }
 
 fn is_first(thread: &ThreadId) -> bool {
@@ -107,6 +111,7 @@ pub fn live_summary(live: &Live) -> String {
         stops: live.stops,
         takes: live.places.requests(),
         places: live.places.to_vec(),
+        nested: live.places.nested(),
     };
     sealed(&text)
 }
@@ -231,7 +236,8 @@ pub fn live_from_summary(summary: &str) -> Result<Box<Live>, CodecError> {
     live.losses = bounded(text.losses, TRIES_MAX, "losses")?;
     bounded(text.started.ranges(), STARTED_RANGES_MAX, "started threads")?;
     (live.parent, live.started, live.stops) = (text.parent, text.started, text.stops);
-    live.places = Places::new(bounded(text.takes, COUNT_MAX, "requests")?, text.places);
+    let nested = bounded(text.nested, TRIES_NESTED_MAX, "tries within tries")?;
+    live.places = Places::new(bounded(text.takes, COUNT_MAX, "requests")?, nested, text.places);
     Ok(live)
 }
 

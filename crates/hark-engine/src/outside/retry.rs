@@ -12,7 +12,7 @@
 
 use std::collections::HashSet;
 
-use hark_machine::{Awaited, Effect, Host, Thread};
+use hark_machine::{Awaited, Effect, Host, Program, Thread};
 
 use super::{Outside, OutsideError};
 use crate::commit::{Commit, Outcome};
@@ -104,10 +104,7 @@ impl Outside<'_> {
         let awaited = match (live.status, live.state) {
             (Status::Following(awaited), _) => vec![awaited],
             (Status::Calling(_), _) => Vec::new(),
-            (_, State::Present(mut thread)) => match thread.run_instructions(&self.program, 1, &mut Nowhere) {
-                Effect::Await(wait) => wait.futures.into_vec(),
-                _ => Vec::new(),
-            },
+            (_, State::Present(thread)) => awaited_by(thread, &self.program),
             _ => Vec::new(),
         };
         let mut failed = Vec::new();
@@ -141,6 +138,14 @@ impl Outside<'_> {
             None => {}
         }
         Ok(())
+    }
+}
+
+/// The Futures that a thread awaits where it stands.
+pub(crate) fn awaited_by(mut thread: Thread, program: &Program) -> Vec<Awaited> {
+    match thread.run_instructions(program, 1, &mut Nowhere) {
+        Effect::Await(wait) => wait.futures.into_vec(),
+        _ => Vec::new(),
     }
 }
 

@@ -4,11 +4,12 @@ use std::sync::atomic::Ordering;
 
 use super::{Serving, lock};
 use crate::commit::{Commit, Outcome};
+use crate::deadlock;
 use crate::id::{SessionId, Stamps, ThreadId};
 use crate::record::{Record, SessionState, Status};
 use crate::session::by_session;
 use crate::storage::{Range, StorageError};
-use crate::throttle::{self, Gate, Holder, Turnstile};
+use crate::throttle::{self, Gate, GateKind, Holder, Turnstile};
 
 impl Serving {
     /// Someone who lives serves this session.
@@ -58,7 +59,7 @@ impl Serving {
             return Ok(());
         }
         let space = self.ports.storage.space();
-        for gate in throttle::gates(space)? {
+        for (gate, queued) in throttle::gates(space)? {
             let now = || self.steady_now();
             let is_served = |id: &SessionId| self.is_served(id);
             let stamps = Stamps::unique(&*self.ports.surroundings);
@@ -68,11 +69,34 @@ impl Serving {
                 self.let_in(&id, &threads)?;
             }
             tended?;
-            for (id, threads) in by_session(throttle::holders(space, &gate)?) {
+            let holders = by_session(throttle::holders(space, &gate)?);
+            let only =
+                holders.keys().next().filter(|_| queued > 0 && gate.kind == GateKind::Limit && holders.len() == 1);
+            let only = only.cloned();
+            for (id, threads) in holders {
                 self.remind(&id, threads, &gate)?;
+            }
+            if let Some(id) = only {
+                self.look_for_deadlock(&id)?;
             }
         }
         Ok(())
+    }
+
+    /// If a session has all places of a limit, and those who have them wait for others of it that wait for places, the first of these
+    /// is told: it looks for itself, and fails.
+    fn look_for_deadlock(&self, id: &SessionId) -> Result<(), StorageError> {
+        let is_active = lock(&self.sessions).get(id).is_some_and(|entered| entered.session.is_active());
+        if is_active || self.upstream.is_some() || self.catalog()?.is_served_elsewhere(id)? || !self.is_served(id)? {
+            return Ok(());
+        }
+        let Some((_, record)) = self.catalog()?.record(id)? else { return Ok(()) };
+        let program = self.program(id, &record.about.program)?;
+        let records = self.ports.storage.session(id, &program)?;
+        match deadlock::find(&*records, self.ports.storage.space(), id, &program, None)? {
+            Some(thread) => self.let_in(id, &[thread]),
+            None => Ok(()),
+        }
     }
 
     /// Those of a session that were let in and do not know it, as whoever was to tell them was lost, are told.

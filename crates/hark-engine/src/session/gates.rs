@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::Session;
+use crate::deadlock;
 use crate::id::{SessionId, ThreadId};
 use crate::patience::patiently;
 use crate::record::{Key, Record, Status};
@@ -197,6 +198,14 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Whether this thread, which has its turn, is the first in a queue of those in a kept session of which none can go on.
+    pub fn is_deadlocked(&self, thread: ThreadId) -> Result<bool, StorageError> {
+        let found = self.at_gates(|turnstile| {
+            deadlock::find(&*self.records, turnstile.space, &self.id, &self.program, Some(thread))
+        });
+        found.map(|found| found == Some(thread))
     }
 
     /// Whether some thread of it, in memory, may go on because another session gives a place back, or has done so.

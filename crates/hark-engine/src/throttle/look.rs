@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::change::{Change, Operation, Turnstile, decoded, read_one};
 use super::head::Head;
-use super::{Entry, EntryState, Gate, GateKind, Holder, key};
+use super::{Entry, EntryState, Gate, GateKind, Holder, Token, key};
 use crate::id::{SessionId, Stamp};
 use crate::limits::GATE_HOLDS_MAX;
 use crate::space::Space;
@@ -55,12 +55,13 @@ pub(crate) fn entries_of(space: &dyn Space, session: &SessionId) -> Result<Vec<(
     Ok(found)
 }
 
-/// All gates where someone is, or waits to be.
-pub(crate) fn gates(space: &dyn Space) -> Result<Vec<Gate>, StorageError> {
+/// All gates where someone is, or waits to be, and how many wait.
+pub(crate) fn gates(space: &dyn Space) -> Result<Vec<(Gate, u64)>, StorageError> {
     let mut gates = Vec::new();
     for (key, record) in space.scan(key::heads(), usize::MAX)? {
         let head: Head = decoded(&record)?;
-        gates.extend(key::read_gate(key::body(&key)).filter(|_| head.queued + head.held > 0));
+        let gate = key::read_gate(key::body(&key)).filter(|_| head.queued + head.held > 0);
+        gates.extend(gate.map(|gate| (gate, head.queued)));
     }
     Ok(gates)
 }
@@ -75,6 +76,27 @@ pub(crate) fn holders(space: &dyn Space, gate: &Gate) -> Result<Vec<Holder>, Sto
 pub(crate) fn has_regained(space: &dyn Space, holder: &Holder, gate: &Gate) -> Result<bool, StorageError> {
     let entry: Option<Entry> = read_one(space, key::entry(holder, gate))?.as_ref().map(decoded).transpose()?;
     Ok(entry.is_some_and(|entry| matches!(entry.state, EntryState::Held { regained: true, .. })))
+}
+
+/// Whether a thread is in the queue, by this request of it.
+pub(crate) fn is_queued(space: &dyn Space, holder: &Holder, token: &Token) -> Result<bool, StorageError> {
+    let entry: Option<Entry> = read_one(space, key::entry(holder, &token.gate))?.as_ref().map(decoded).transpose()?;
+    Ok(entry.is_some_and(|entry| {
+        entry.number == token.number && matches!(entry.state, EntryState::Queued { away: false, .. })
+    }))
+}
+
+/// Whether all places of a limit are taken, and all by such holders.
+pub(crate) fn is_full_of(
+    space: &dyn Space,
+    gate: &Gate,
+    is_such: impl Fn(&Holder) -> bool,
+) -> Result<bool, StorageError> {
+    let head: Option<Head> = read_one(space, key::head(gate))?.as_ref().map(decoded).transpose()?;
+    let Some(head) = head.filter(|head| head.held >= head.bound.count) else { return Ok(false) };
+    let holds = space.scan(key::holds(gate), usize::MAX)?;
+    let are_such = holds.iter().all(|(key, _)| holder_of(gate, key).is_some_and(|holder| is_such(&holder)));
+    Ok(are_such && holds.len() as u64 >= head.held)
 }
 
 /// Whether a thread of another session is within.

@@ -4,21 +4,28 @@ use std::ops::Deref;
 
 use super::HeldPlace;
 
-/// The limits' places that a thread has, or that count for it, and how many times it has asked for one. A thread that
-/// never did takes no room for it.
+/// The limits' places that a thread has, or that count for it, and how many times it has asked for one; and in how many tries
+/// of calls it is one. A thread that has none of these takes no room for them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Places(Option<Box<Asked>>);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Asked {
     requests: u64,
+    nested: u32,
     held: Vec<HeldPlace>,
 }
 
 impl Places {
-    /// Those of a thread that has asked so many times.
-    pub fn new(requests: u64, held: Vec<HeldPlace>) -> Places {
-        if requests == 0 && held.is_empty() { Places(None) } else { Places(Some(Box::new(Asked { requests, held }))) }
+    /// Those of a thread that has asked so many times, and is within so many tries.
+    pub fn new(requests: u64, nested: u32, held: Vec<HeldPlace>) -> Places {
+        let is_empty = requests == 0 && nested == 0 && held.is_empty();
+        Places((!is_empty).then(|| Box::new(Asked { requests, nested, held })))
+    }
+
+    /// In how many tries of calls the thread is one: each in a thread of its own, which has started the next.
+    pub fn nested(&self) -> u32 {
+        self.0.as_ref().map_or(0, |asked| asked.nested)
     }
 
     /// How many times the thread has asked for a place of a limit, or a start of a rate.

@@ -123,7 +123,8 @@ impl Worker<'_> {
                 let awaited = awaited.clone();
                 self.leave_wait(loaded, &awaited)?;
             }
-            Status::Runnable | Status::Sleeping(_) | Status::Calling(_) | Status::Queued(_) => {}
+            Status::Queued(_) => self.disarm(live),
+            Status::Runnable | Status::Sleeping(_) | Status::Calling(_) => {}
         }
         Ok(self.end_with_interruption(thread, live, interruption))
     }

@@ -1,8 +1,10 @@
 //! What a thread does that needs a place of a limit, or a start of a rate.
 
-use hark_machine::{Take, Value};
+use hark_machine::{Error, Take, Value};
 
+use super::waits::duration_of;
 use super::{Next, Worker};
+use crate::deadlock;
 use crate::history::Event;
 use crate::id::ThreadId;
 use crate::record::{Live, State, Status};
@@ -12,7 +14,7 @@ use crate::throttle::{Gate, GateKind, HeldPlace, Look, Priority, Request};
 
 impl Worker<'_> {
     /// A thread asks for a place or a start. A place that it has already is enough.
-    pub(super) fn take(&self, take: Take, live: &mut Live) -> Next {
+    pub(super) fn take(&mut self, take: Take, asking: ThreadId, live: &mut Live) -> Next {
         if take.per.is_none() && live.places.iter().any(|place| place.name == take.name) {
             return self.resume(live, Value::Boolean(false));
         }
@@ -20,8 +22,10 @@ impl Worker<'_> {
         let priority = thread.priority(self.session.program()).unwrap_or(0);
         let depth = thread.depth() as u64;
         let number = live.places.next_request();
+        let deadline = take.seconds.map(|seconds| self.session.steady_now().after(duration_of(seconds)));
+        self.arm(live, asking, deadline);
         let (gate, bound) = Gate::of(take);
-        let request = Request { gate, bound, priority, number, depth, until: None };
+        let request = Request { gate, bound, priority, number, depth, until: None, deadline };
         Next::End(Ending::Queues(Box::new(request)))
     }
 
@@ -29,19 +33,36 @@ impl Worker<'_> {
     pub(super) fn look_in_queue(&mut self, loaded: &Loaded, live: &mut Live) -> Result<Next, StorageError> {
         let Status::Queued(request) = &live.status else { return Ok(Next::End(Ending::Stays)) };
         let request = request.clone();
-        if request.until.is_some_and(|until| self.session.steady_now() < until) {
+        let now = self.session.steady_now();
+        let is_late = request.deadline.is_some_and(|deadline| deadline <= now);
+        if !is_late && request.until.is_some_and(|until| now < until) {
             return Ok(Next::End(Ending::Stays));
         }
-        let Look::Held(from) = self.session.look_at_gate(loaded.thread, &request, Priority::Of(request.priority))?
-        else {
-            return Ok(Next::End(if request.until.is_some() {
-                Ending::Queues(Box::new(Request { until: None, ..*request }))
-            } else {
-                Ending::Stays
-            }));
+        let look = self.session.look_at_gate(loaded.thread, &request, Priority::Of(request.priority))?;
+        let from = match look {
+            Look::Held(from) if !is_late || request.gate.kind == GateKind::Limit || from <= now => from,
+            // What it has in the queue goes with its step.
+            _ if is_late => {
+                self.disarm(live);
+                self.log(loaded.thread, Event::Resumed);
+                return Ok(self.resume(live, Value::Null));
+            }
+            _ if request.until.is_some() => {
+                return Ok(Next::End(Ending::Queues(Box::new(Request { until: None, ..*request }))));
+            }
+            _ => {
+                return Ok(match self.deadlock(loaded.thread)? {
+                    Some(error) => {
+                        self.disarm(live);
+                        live.status = Status::Runnable;
+                        self.fail(live, error)
+                    }
+                    None => Next::End(Ending::Stays),
+                });
+            }
         };
         match request.gate.kind {
-            GateKind::Rate if self.session.steady_now() < from => {
+            GateKind::Rate if now < from => {
                 return Ok(Next::End(Ending::Queues(Box::new(Request { until: Some(from), ..*request }))));
             }
             // Once that is written down, its start is forgotten.
@@ -51,8 +72,17 @@ impl Worker<'_> {
                 live.places.push(HeldPlace { name: gate.name, count: bound.count, number, depth, lender: None });
             }
         }
+        self.disarm(live);
         self.log(loaded.thread, Event::Resumed);
         Ok(self.resume(live, Value::Boolean(true)))
+    }
+
+    /// The error of a thread in a queue, if it is the first of a session in which no thread can go on.
+    fn deadlock(&mut self, thread: ThreadId) -> Result<Option<Error>, StorageError> {
+        if !self.session.is_resumable() || !self.session.is_deadlocked(thread)? {
+            return Ok(None);
+        }
+        deadlock::error_in(self.session.records(), self.session.program()).map(Some)
     }
 
     /// Whether a thread has the places that it had. One that was taken from it, as nobody served its session, it gets again

@@ -13,7 +13,7 @@ use crate::commit::Commit;
 use crate::foreign::{Call, CallId, Unwanted};
 use crate::history::{Event, LogEntry};
 use crate::id::ThreadId;
-use crate::limits::{AWAITS_PER_TURN_MAX, RESUMED_FUEL, SLEEP_MAX, TRIES_MAX, TURN_FUEL};
+use crate::limits::{AWAITS_PER_TURN_MAX, RESUMED_FUEL, SLEEP_MAX, TRIES_MAX, TRIES_NESTED_MAX, TURN_FUEL};
 use crate::record::{Live, PendingCall, Record, State, Status};
 use crate::session::Session;
 use crate::step::{Ending, Loaded};
@@ -46,12 +46,12 @@ impl Host for Gather<'_> {
                     let event = Event::Started { function, parent: Some(self.thread) };
                     self.commit.log.push(LogEntry { time: self.session.now(), thread: number, event });
                 }
-                let borrows = !self.places.is_empty() && thread.is_try(self.session.program());
+                let is_try = self.session.program().has_tries() && thread.is_try(self.session.program());
                 let mut live = self.session.live(number, thread);
                 live.parent = self.thread;
-                if borrows {
+                if is_try {
                     let lent = self.places.iter().map(|place| place.lent_by(self.thread));
-                    live.places = Places::new(0, lent.collect());
+                    live.places = Places::new(0, self.places.nested() + 1, lent.collect());
                 }
                 self.commit.fresh.push(Record::Live(number, live));
                 number.0
@@ -61,6 +61,10 @@ impl Host for Gather<'_> {
                 u64::MAX
             }
         }
+    }
+
+    fn may_start_try(&self) -> bool {
+        self.places.nested() < TRIES_NESTED_MAX
     }
 
     fn print(&mut self, text: String) {
@@ -185,7 +189,7 @@ impl Worker<'_> {
                 Err(error) => return Ok(self.fail(live, error)),
             },
             Effect::Cancel(what) => return self.cancel(what, loaded, live),
-            Effect::Take(take) => return Ok(self.take(take, live)),
+            Effect::Take(take) => return Ok(self.take(take, loaded.thread, live)),
             Effect::OutOfFuel => Ending::Yielded,
         };
         Ok(Next::End(ending))

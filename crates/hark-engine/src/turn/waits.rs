@@ -279,7 +279,7 @@ impl Worker<'_> {
     }
 
     /// Arms the timer of a wait in memory, in place of the one that it had. A durable one is with the thread's record.
-    fn arm(&mut self, live: &mut Live, thread: ThreadId, deadline: Option<Timestamp>) {
+    pub(super) fn arm(&mut self, live: &mut Live, thread: ThreadId, deadline: Option<Timestamp>) {
         self.disarm(live);
         if let Some(deadline) = deadline.filter(|_| !self.session.is_resumable()) {
             self.session.add_activity(1);
@@ -287,7 +287,7 @@ impl Worker<'_> {
         }
     }
 
-    fn disarm(&mut self, live: &mut Live) {
+    pub(super) fn disarm(&mut self, live: &mut Live) {
         if let Some(timer) = live.timer.take()
             && self.seat.disarm(timer)
         {

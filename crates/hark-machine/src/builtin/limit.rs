@@ -12,21 +12,37 @@ use crate::effect::{Host, Take};
 use crate::error::Error;
 use crate::value::Value;
 
-pub(super) fn take(limit: &Value, count: &Value, executable: &Executable) -> Result<Outcome> {
-    Ok(Outcome::Take(Take { name: name_of(limit, executable)?, count: number(count, "limit")?, per: None }))
+/// The time is how long the thread waits at most, or null.
+pub(super) fn take(limit: &Value, count: &Value, time: &Value, executable: &Executable) -> Result<Outcome> {
+    let (name, count) = (name_of(limit, executable)?, number(count, "limit")?);
+    Ok(Outcome::Take(Take { name, count, per: None, seconds: longest(time)? }))
 }
 
-pub(super) fn start(rate: &Value, count: &Value, per: &Value, executable: &Executable) -> Result<Outcome> {
-    let seconds = match per {
-        Value::Integer(seconds) => *seconds as f64,
-        Value::Float(seconds) => *seconds,
-        other => return Err(wrong_type("rate", "a number of seconds", other)),
-    };
+pub(super) fn start(
+    rate: &Value,
+    count: &Value,
+    per: &Value,
+    time: &Value,
+    executable: &Executable,
+) -> Result<Outcome> {
+    let seconds = seconds(per)?;
     if !(seconds > 0.0 && seconds.is_finite()) {
         return Err(Error::of_value("`rate` needs a time that is more than 0"));
     }
     let (name, count) = (name_of(rate, executable)?, number(count, "rate")?);
-    Ok(Outcome::Take(Take { name, count, per: Some(seconds) }))
+    Ok(Outcome::Take(Take { name, count, per: Some(seconds), seconds: longest(time)? }))
+}
+
+fn longest(time: &Value) -> Result<Option<f64>> {
+    if matches!(time, Value::Null) { Ok(None) } else { seconds(time).map(Some) }
+}
+
+fn seconds(time: &Value) -> Result<f64> {
+    match time {
+        Value::Integer(seconds) => Ok(*seconds as f64),
+        Value::Float(seconds) => Ok(*seconds),
+        other => Err(wrong_type("rate", "a number of seconds", other)),
+    }
 }
 
 /// Gives a place back, if one was taken, and answers with what was made in it.
@@ -69,7 +85,10 @@ pub fn declared_gates(executable: &Executable) -> Vec<DeclaredGate> {
             // A wrapper stands for its import, and is not named as that is.
             let is_wrapper = function.foreign.is_none() && matches!(function.passing, Passing::AsList { .. });
             if !is_known && !is_wrapper {
-                all.push(DeclaredGate { take: Take { name, count: count.into(), per }, span: function.span });
+                all.push(DeclaredGate {
+                    take: Take { name, count: count.into(), per, seconds: None },
+                    span: function.span,
+                });
             }
         }
     }

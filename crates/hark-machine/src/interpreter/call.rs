@@ -332,12 +332,17 @@ pub(super) fn spawn(
     instruction: u32,
     program: &Program,
     host: &mut impl Host,
-) -> u64 {
+) -> Result<u64, Error> {
     let function = match callee {
         Value::Function(function) => Some(*function),
         Value::Closure(closure) => Some(closure.function()),
         _ => None,
     };
+    if function.is_some_and(|function| program.executable().functions[function.0 as usize].is_try)
+        && !host.may_start_try()
+    {
+        return Err(too_deep());
+    }
     let arguments: Vec<Value> = match function {
         // The arguments become the thread's first registers; there is room for the rest at once.
         Some(function) => {
@@ -348,5 +353,5 @@ pub(super) fn spawn(
         }
         None => arguments.iter_mut().map(std::mem::take).collect(),
     };
-    host.spawn(Thread::started_at(instruction, callee.clone(), arguments))
+    Ok(host.spawn(Thread::started_at(instruction, callee.clone(), arguments)))
 }

@@ -19,7 +19,8 @@ pub(super) fn catch(
     host: &mut impl Host,
 ) -> Result<(), Box<Error>> {
     let number = host.thread();
-    let Some((depth, catch)) = find(thread, program) else {
+    let found = if caught::is_deadlock(&error) { None } else { find(thread, program) };
+    let Some((depth, catch)) = found else {
         let mut error = traced(thread, program, error, number);
         if let Some(trace) = error.caught_trace.take() {
             (error.trace, error.omitted) = caught::frames(&trace, program.executable());

@@ -665,7 +665,10 @@ pub(super) fn execute<H: Host, const COUNTED: bool>(
                 let first = (base + call_base) as usize;
                 let instruction = call::place_of(thread, program, code.points[cursor.index() as usize].instruction);
                 let arguments = &mut thread.registers[first..first + count as usize];
-                let future = call::spawn(cursor.constant(callee), arguments, instruction, program, host);
+                let future = match call::spawn(cursor.constant(callee), arguments, instruction, program, host) {
+                    Ok(future) => future,
+                    Err(error) => leave!(Exit::from(error)),
+                };
                 window = Window::new(&mut thread.registers, base as usize, code);
                 window.set(call_base, Value::Future(future));
                 next!();
@@ -679,7 +682,13 @@ pub(super) fn execute<H: Host, const COUNTED: bool>(
                 let callee = std::mem::take(callee);
                 let instruction = call::place_of(thread, program, code.points[cursor.index() as usize].instruction);
                 let arguments = &mut thread.registers[first..first + count as usize];
-                let future = call::spawn(&callee, arguments, instruction, program, host);
+                let future = match call::spawn(&callee, arguments, instruction, program, host) {
+                    Ok(future) => future,
+                    Err(error) => {
+                        thread.registers[first + count as usize] = callee;
+                        leave!(Exit::from(error));
+                    }
+                };
                 window = Window::new(&mut thread.registers, base as usize, code);
                 window.set(call_base, Value::Future(future));
                 next!();
