@@ -239,6 +239,7 @@ impl Serving {
         let attended = self.attendant.take().and_then(|attendant| attendant.join().ok()).unwrap_or(Ok(()));
         // If that fails, others find out that this process is gone.
         let _ = self.engine.release();
+        self.ports.foreign.leave_nothing();
         // If nobody listens, there is nobody to tell that either.
         let _ = self.messages.close();
         attended.map_err(storage::failure)

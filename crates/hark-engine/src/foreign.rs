@@ -156,6 +156,9 @@ pub trait Foreign: Send + Sync {
 
     /// This call is cancelled: if it is under way or waits, it is to end soon, with any answer.
     fn cancel_call(&self, call: &CallId);
+
+    /// The process is about to end, and nobody wants answers or reads their objects any more: nothing is to stay on the disk.
+    fn leave_nothing(&self) {}
 }
 
 /// An engine without foreign functions, for programs that import none.

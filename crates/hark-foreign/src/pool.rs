@@ -97,6 +97,8 @@ struct State {
     warnings: HashSet<String>,
     /// The folder for pickles, made with the first worker. There is none where that is impossible, and after the end.
     scratch: Option<Arc<Scratch>>,
+    /// There is to be no such folder any more.
+    has_no_files: bool,
     is_closed: bool,
 }
 
@@ -182,6 +184,18 @@ impl PythonPool {
         let mut state = self.shared.lock();
         state.calls.values_mut().filter(|call| is_meant(&call.id)).for_each(CallUnderWay::cancel);
         self.shared.changed.notify_all();
+    }
+
+    /// Removes the folder for pickles, with what is in it; there will be no other. Workers end with this process, and are not
+    /// waited for.
+    pub fn remove_files(&self) {
+        let mut state = self.shared.lock();
+        state.has_no_files = true;
+        let scratch = state.scratch.take();
+        drop(state);
+        if let Some(scratch) = scratch {
+            scratch.remove();
+        }
     }
 
     /// Ends all calls and workers. Later calls are refused.
@@ -420,7 +434,7 @@ impl Shared {
 
     fn scratch(&self) -> Option<Arc<Scratch>> {
         let mut state = self.lock();
-        if state.scratch.is_none() && !state.is_closed {
+        if state.scratch.is_none() && !state.is_closed && !state.has_no_files {
             let parent = match &self.pickles {
                 PicklePlace::Temporary => package::temporary_folder(),
                 PicklePlace::Folder(folder) => Ok(folder.clone()),

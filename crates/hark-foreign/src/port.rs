@@ -36,6 +36,10 @@ impl Foreign for PythonPool {
     fn cancel_call(&self, call: &CallId) {
         PythonPool::cancel_call(self, &call.to_string());
     }
+
+    fn leave_nothing(&self) {
+        self.remove_files();
+    }
 }
 
 fn of_engine(executable: &Executable, call: EngineCall) -> Result<Call, Error> {

@@ -57,6 +57,11 @@ impl Scratch {
         WorkerFiles { scratch: self.clone(), worker: self.next_number() }
     }
 
+    /// Removes it before those who use it are gone.
+    pub fn remove(&self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+
     fn next_number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
@@ -64,7 +69,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
+        self.remove();
     }
 }
 

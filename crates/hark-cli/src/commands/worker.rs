@@ -55,7 +55,7 @@ pub fn worker_process(wanted: &WorkerProcess) -> Result<u8, Failure> {
     let project = project::load_at(&wanted.project, wanted.config.path.as_deref())?;
     let kept = SqliteStorage::open_for_server(&wanted.data_dir, wanted.server).map_err(storage::failure)?;
     let ports = session::ports_of_worker(&project, Arc::new(kept));
-    let invoker = ports.invoker.clone();
+    let (invoker, foreign) = (ports.invoker.clone(), ports.foreign.clone());
     let upstream = Arc::new(Supervisor::new(telling));
     let engine = Arc::new(Engine::for_supervisor(session::options(&project), ports, upstream.clone()));
     let (lease, living) = (project.settings.lease, upstream.clone());
@@ -64,6 +64,7 @@ pub fn worker_process(wanted: &WorkerProcess) -> Result<u8, Failure> {
         named().spawn(move || {
             work(&engine, &*upstream, listening);
             // Nothing that is under way will be heard of.
+            foreign.leave_nothing();
             process::exit(0);
         })
     });

@@ -54,11 +54,10 @@ fn kept(folder: &Folder) -> Vec<PathBuf> {
     found.into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
 }
 
-/// The files that are left in folders of processes that have ended.
+/// How many folders processes that have ended have left, empty or not.
 fn left(folder: &Folder) -> usize {
     let entries = fs::read_dir(folder.path().join(".hark")).unwrap().map(|entry| entry.unwrap());
-    let scratches = entries.filter(|entry| entry.file_name().to_str().unwrap().starts_with("pickles-"));
-    scratches.map(|scratch| fs::read_dir(scratch.path()).unwrap().count()).sum()
+    entries.filter(|entry| entry.file_name().to_str().unwrap().starts_with("pickles-")).count()
 }
 
 #[test]
@@ -91,6 +90,8 @@ fn a_call_that_is_made_again_after_a_crash_has_its_objects() {
         folder.write("go", "");
         folder.hark("resume -q").is(0, "10\n", "");
         assert!(kept(&folder).is_empty());
+        // A worker process may outlive its supervisor for a moment.
+        assert!(options.contains("processes") || left(&folder) == 0);
     }
 }
 

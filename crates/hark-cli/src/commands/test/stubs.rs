@@ -69,6 +69,10 @@ impl Foreign for Stubbed {
     fn cancel_call(&self, call: &CallId) {
         self.python.cancel_call(call);
     }
+
+    fn leave_nothing(&self) {
+        self.python.leave_nothing();
+    }
 }
 
 /// What is wrong with stubs for the imports of a program, whatever it is.
