@@ -60,17 +60,6 @@ impl Surroundings for System {
         random()
     }
 
-    fn random_pair(&self) -> [u64; 2] {
-        let mut bytes = [0; 16];
-        match getrandom::fill(&mut bytes) {
-            Ok(()) => {
-                let both = u128::from_ne_bytes(bytes);
-                [both as u64, (both >> 64) as u64]
-            }
-            Err(_) => [random(), random()],
-        }
-    }
-
     fn environment(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name)
     }

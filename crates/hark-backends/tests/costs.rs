@@ -277,7 +277,7 @@ fn sessions_that_wait_are_resumed_without_being_opened() {
     served.wait_until(|_| reports.lock().unwrap().len() >= 2);
     let ended = std::mem::take(&mut *reports.lock().unwrap());
     assert_eq!(ended.len(), 2);
-    // Neither reports nor ids of sessions that were started within a millisecond come in a certain order.
+    // Reports come in no certain order.
     let end_of = |id: &SessionId| ended.iter().find(|report| report.session == *id).expect("it has ended");
     assert_eq!(result(end_of(&ids[3]), &program), "7");
     assert_eq!(end_of(&ids[4]).status, Status::Cancelled);

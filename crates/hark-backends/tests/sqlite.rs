@@ -46,7 +46,7 @@ fn a_worker_sees_what_another_one_has_written() {
     let server = supervisor.server_number().unwrap();
     let executable = hark_compiler::compile("x.hk", "fn main() { 1 }").executable.unwrap();
     let program = Arc::new(Program::new(executable).unwrap());
-    let id = SessionId::new(Timestamp(0), [0, 0]);
+    let id = SessionId::new(Timestamp(0), 0);
     let worker = || SqliteStorage::open_for_server(&folder, server).unwrap().session(&id, &program).unwrap();
     let (one, other) = (worker(), worker());
     let stamp = |number| Stamp(NonZeroU64::new(number).unwrap());
@@ -78,7 +78,7 @@ fn who_changes_a_session_from_outside_tells_its_server() {
     let catalog = storage.catalog().unwrap();
     let hash = program.hash().to_string();
     catalog.put_program(&hash, program.executable()).unwrap();
-    let id = SessionId::new(Timestamp(0), [0, 0]);
+    let id = SessionId::new(Timestamp(0), 0);
     let mut commit = Commit::new(Stamp(NonZeroU64::new(1).unwrap()));
     let about = Arc::new(About { program: hash, ..About::default() });
     step::start(&about, Live::new(Thread::new(Value::Null, Vec::new())), &mut commit);
@@ -104,7 +104,7 @@ fn a_program_goes_with_its_last_session_and_comes_with_the_next() {
     let is_there = || catalog.program(&hash).is_ok();
 
     catalog.put_program(&hash, program.executable()).unwrap();
-    let id = SessionId::new(Timestamp(0), [0, 0]);
+    let id = SessionId::new(Timestamp(0), 0);
     let session = storage.session(&id, &program).unwrap();
     pruning.remove_programs().unwrap();
     assert!(!is_there());

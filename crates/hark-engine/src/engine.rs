@@ -292,7 +292,7 @@ impl Engine {
 
     fn new_id(&self) -> SessionId {
         let surroundings = &self.ports.surroundings;
-        SessionId::new(surroundings.now(), surroundings.random_pair())
+        SessionId::new(surroundings.now(), surroundings.random())
     }
 
     fn serving(&self) -> Result<&Arc<Serving>, StorageError> {

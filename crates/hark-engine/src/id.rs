@@ -43,12 +43,15 @@ pub enum FutureId {
 pub struct Stamp(pub NonZeroU64);
 
 impl SessionId {
-    /// The id of a session that is started at this time; the random bits tell it from others of the same millisecond.
-    pub fn new(now: Timestamp, random: [u64; 2]) -> SessionId {
+    /// The id of a session that is started at this time; 62 random bits tell it from others of the same microsecond.
+    ///
+    /// The twelve bits behind the milliseconds are a fraction of one (RFC 9562, section 6.2, method 3), so that sessions
+    /// are in the order in which they were started, however many there are.
+    pub fn new(now: Timestamp, random: u64) -> SessionId {
         let milliseconds = (now.0 / 1_000) & 0xffff_ffff_ffff;
-        let [first, second] = random;
-        let high = (milliseconds << 16) | 0x7000 | (first & 0x0fff);
-        let low = (second >> 2) | (1 << 63);
+        let fraction = (now.0 % 1_000) * 0x1000 / 1_000;
+        let high = (milliseconds << 16) | 0x7000 | fraction;
+        let low = (random >> 2) | (1 << 63);
         let text = format!(
             "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
             high >> 32,
@@ -163,17 +166,18 @@ mod tests {
 
     #[test]
     fn a_session_id_is_a_uuid_of_version_7() {
-        let id = SessionId::new(Timestamp(1_700_000_000_123_456), [u64::MAX, u64::MAX]);
-        assert_eq!(id.as_str(), "018bcfe5-687b-7fff-bfff-ffffffffffff");
-        let id = SessionId::new(Timestamp(1_700_000_000_123_456), [0, 0]);
+        let id = SessionId::new(Timestamp(1_700_000_000_123_999), u64::MAX);
+        assert_eq!(id.as_str(), "018bcfe5-687b-7ffb-bfff-ffffffffffff");
+        let id = SessionId::new(Timestamp(1_700_000_000_123_000), 0);
         assert_eq!(id.as_str(), "018bcfe5-687b-7000-8000-000000000000");
     }
 
     #[test]
     fn session_ids_are_ordered_by_time() {
-        let early = SessionId::new(Timestamp(1_700_000_000_000_000), [9, 9]);
-        let late = SessionId::new(Timestamp(1_700_000_000_001_000), [1, 1]);
-        assert!(early < late);
+        let of = |microseconds: u64, random| SessionId::new(Timestamp(1_700_000_000_000_000 + microseconds), random);
+        for pair in [0, 1, 499, 500, 998, 999, 1_000, 1_001].windows(2) {
+            assert!(of(pair[0], u64::MAX) < of(pair[1], 0), "{pair:?}");
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ struct Suite {
 }
 
 fn session_id(number: u64) -> SessionId {
-    SessionId::new(Timestamp(1_000_000), [number, number])
+    SessionId::new(Timestamp(1_000_000), number << 2)
 }
 
 fn session_record() -> SessionRecord {

@@ -27,7 +27,7 @@ struct Held {
 impl World {
     /// With so many runnable threads.
     fn new(threads: u64) -> World {
-        let records = MemoryStorage::default().session(&SessionId::new(Timestamp(0), [0, 0]), &program()).unwrap();
+        let records = MemoryStorage::default().session(&SessionId::new(Timestamp(0), 0), &program()).unwrap();
         let mut world = World { records, stamps: Stamps::of_seed(1) };
         let mut commit = Commit::new(world.stamps.next());
         start(&about(), new_live(), &mut commit);

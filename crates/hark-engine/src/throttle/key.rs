@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn keys_can_be_read() {
         let gate = Gate { kind: GateKind::Rate, name: "stripe/Zahlung ü".into() };
-        let holder = Holder { session: SessionId::new(Timestamp(5), [1, 2]), thread: ThreadId(300) };
+        let holder = Holder { session: SessionId::new(Timestamp(5), 2), thread: ThreadId(300) };
         let key = entry(&holder, &gate);
         assert!(entries(&holder.session).contains(&key));
         let (found, rest) = read_holder(body(&key)).unwrap();
