@@ -44,6 +44,7 @@ class Size:
     state_bytes: int = 1_000_000
     awaits: int = 1000
     steps: int = 100_000
+    calls: int = 20_000
     naps: int = 40_000
     any: int = 5_000
     waiters: int = 100_000
@@ -51,7 +52,7 @@ class Size:
 
 
 QUICK = Size(sessions=50, at_once=200, threads=100, crashed=16, waiting=500, resolved=20, state_bytes=100_000,
-             awaits=50, steps=2500, naps=400, any=100,
+             awaits=50, steps=2500, calls=200, naps=400, any=100,
              waiters=400, printed_lines=2_000)
 
 
@@ -227,6 +228,57 @@ def steps(bench, kind="threads"):
     def p50():
         return bench.bench(bench.project(), "steps.hk", sessions=bench.size.sessions // 2, kind=kind)["latency_p50_seconds"]
     yield Figure("10 Python steps in a row, p50", "ms", bench.median(p50) * 1e3, 10, 5)
+
+
+def steps_commits(bench):
+    """10 Python steps in a row, in units of eleven commits of nothing else"""
+    ratios = []
+    for _ in range(bench.runs):
+        project = bench.project()
+        p50 = bench.bench(project, "steps.hk", sessions=bench.size.sessions // 2)["latency_p50_seconds"]
+        ratios.append(p50 * 1e3 / (11 * disk(project)[0]))
+    yield Figure("10 Python steps, against 11 x 4 KB with fdatasync", "x", statistics.median(ratios), 1.5)
+
+
+EXECUTOR = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from concurrent.futures import ProcessPoolExecutor
+from src.steps import step
+if __name__ == "__main__":
+    with ProcessPoolExecutor(int(sys.argv[3])) as pool:
+        print(sum(pool.map(step, range(int(sys.argv[2])))))
+"""
+
+
+def many_calls(bench):
+    """20,000 calls of a trivial Python function, against ProcessPoolExecutor"""
+    calls = str(bench.size.calls)
+    workers = len(os.sched_getaffinity(0))
+    kept, in_memory, note = [], [], ""
+    for _ in range(bench.runs):
+        project = bench.project()
+        (project / "hark.toml").write_text((project / "hark.toml").read_text() + f"[python]\nworkers = {workers}\n")
+        (project / "executor.py").write_text(EXECUTOR)
+        library = project / "src_of_executor"
+        shutil.copytree(project / "src", library / "src")
+        steps = library / "src/steps.py"
+        steps.write_text(steps.read_text().replace("import hark\n", ""))
+        times = []
+        for command in ([sys.executable, "executor.py", str(library), calls, str(workers)],
+                        [bench.hark, "run", "-q", "-s", "memory", "many.hk", calls],
+                        [bench.hark, "run", "-q", "-s", "sqlite", "many.hk", calls]):
+            begun = time.perf_counter()
+            said = subprocess.run(command, cwd=project, env=bench.environment, capture_output=True, text=True)
+            times.append(time.perf_counter() - begun)
+            if said.stdout != f"{sum(range(int(calls) + 1))}\n":
+                raise Failed(f"{command} printed {said.stdout[:200]!r}: {said.stderr[:1000]}")
+        in_memory.append(times[1] / times[0])
+        kept.append(times[2] / times[0])
+        note = f"{times[0]:.2f} s of Python, {times[1]:.2f} s in memory, {times[2]:.2f} s kept, the last time"
+    title = f"{bench.size.calls:,} Python calls at once"
+    yield Figure(f"{title}, in memory, against ProcessPoolExecutor", "x", statistics.median(in_memory), 0.4, note=note)
+    yield Figure(f"{title}, kept, against the same", "x", statistics.median(kept), 1.2)
 
 
 def steps_32(bench, kind="threads"):
@@ -467,7 +519,7 @@ def crowd(bench):
             yield Figure(f"{title}, p50, among {count:,} {state} ones against alone", "x", among / alone, 1.25, 1.1, note=note)
 
 
-ROWS = [noop, noop_32, steps, steps_32, threads, naps, any_left, waiters, output, resolve, crash, waiting, resume, cpu, state, age, crowd]
+ROWS = [noop, noop_32, steps, steps_commits, steps_32, many_calls, threads, naps, any_left, waiters, output, resolve, crash, waiting, resume, cpu, state, age, crowd]
 IN_PROCESSES = [noop, noop_32, steps, steps_32, threads, naps]
 
 
