@@ -43,6 +43,8 @@ pub struct Call {
     /// How long it may run, from when a process begins it: without the time for which it waits for one. When it is over
     /// the call is stopped, with an error of kind `"timeout"`.
     pub timeout: Option<Duration>,
+    /// Of calls that wait for a process those with a higher one go first.
+    pub priority: i32,
     /// Whether somebody still wants its answer.
     pub unwanted: Unwanted,
 }

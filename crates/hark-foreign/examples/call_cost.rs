@@ -52,6 +52,7 @@ fn call(function: &str, argument: Value) -> Call {
         id: "0190-session/0/1".into(),
         attempt: 1,
         timeout: None,
+        priority: 0,
         unwanted: Default::default(),
     }
 }

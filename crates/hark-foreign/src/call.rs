@@ -26,6 +26,8 @@ pub struct Call {
     pub attempt: u32,
     /// How long it may run, from when a worker takes it.
     pub timeout: Option<Duration>,
+    /// Of calls that wait those with a higher one go first.
+    pub priority: i32,
     /// Becomes true, for ever, when nobody wants the answer any more.
     pub unwanted: Unwanted,
 }

@@ -58,6 +58,7 @@ fn of_engine(executable: &Executable, call: EngineCall) -> Result<Call, Error> {
         id: call.id.to_string(),
         attempt: call.attempt,
         timeout: call.timeout,
+        priority: call.priority,
         unwanted: call.unwanted,
     })
 }

@@ -1,5 +1,6 @@
 //! Calls that nobody waits for on a thread of their own: OS threads, as many as workers at most, take them in turn.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,41 +21,45 @@ pub struct Job {
     pub done: Done,
 }
 
-/// Jobs in the order in which they came. One of many can be taken out without a look at the others.
+/// Where a job is in the order: those with a higher priority come first, else those that came first.
+type Rank = (Reverse<i32>, u64);
+
+/// Jobs in their order. One of many can be taken out without a look at the others.
 #[derive(Default)]
 struct Jobs {
-    by_number: BTreeMap<u64, Job>,
-    /// The number of each call's last try; one before it is left to run, as it is not the one that is cancelled.
-    numbers: HashMap<String, u64>,
+    by_rank: BTreeMap<Rank, Job>,
+    /// The rank of each call's last try; one before it is left to run, as it is not the one that is cancelled.
+    ranks: HashMap<String, Rank>,
     next: u64,
 }
 
 impl Jobs {
     fn push(&mut self, job: Job) {
-        self.numbers.insert(job.call.id.clone(), self.next);
-        self.by_number.insert(self.next, job);
+        let rank = (Reverse(job.call.priority), self.next);
         self.next += 1;
+        self.ranks.insert(job.call.id.clone(), rank);
+        self.by_rank.insert(rank, job);
     }
 
     fn pop(&mut self) -> Option<Job> {
-        let (number, job) = self.by_number.pop_first()?;
-        if self.numbers.get(&job.call.id) == Some(&number) {
-            self.numbers.remove(&job.call.id);
+        let (rank, job) = self.by_rank.pop_first()?;
+        if self.ranks.get(&job.call.id) == Some(&rank) {
+            self.ranks.remove(&job.call.id);
         }
         Some(job)
     }
 
     fn remove(&mut self, id: &str) -> Option<Job> {
-        self.numbers.remove(id).and_then(|number| self.by_number.remove(&number))
+        self.ranks.remove(id).and_then(|rank| self.by_rank.remove(&rank))
     }
 
     fn take_all(&mut self) -> Vec<Job> {
-        self.numbers.clear();
-        mem::take(&mut self.by_number).into_values().collect()
+        self.ranks.clear();
+        mem::take(&mut self.by_rank).into_values().collect()
     }
 
     fn len(&self) -> usize {
-        self.by_number.len()
+        self.by_rank.len()
     }
 }
 

@@ -252,9 +252,24 @@ impl Worker<'_> {
             pending.arguments
         };
         let progress = live.progress.as_deref().map(str::to_owned);
-        let call = Call { id, attempt, foreign, arguments, progress, timeout, unwanted };
+        let priority = self.priority_of(foreign, live);
+        let call = Call { id, attempt, foreign, arguments, progress, timeout, priority, unwanted };
         self.call = Some(Box::new(Begun { call, place }));
         Ending::Calls(live.calls)
+    }
+
+    /// The import's own priority, else that of the innermost function that has one.
+    fn priority_of(&self, foreign: ForeignIndex, live: &Live) -> i32 {
+        let program = self.session.program();
+        if !program.has_priorities() {
+            return 0;
+        }
+        let import = program.executable().foreign.get(foreign.0 as usize);
+        let of_thread = || match &live.state {
+            State::Present(thread) => thread.priority(program),
+            State::Ended | State::Away => None,
+        };
+        import.and_then(|import| import.attributes.priority).or_else(of_thread).unwrap_or(0)
     }
 
     fn foreign_name(&self, foreign: ForeignIndex) -> &str {

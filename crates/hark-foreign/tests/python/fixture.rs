@@ -40,6 +40,7 @@ pub fn call(target: &str, arguments: Vec<Value>) -> Call {
         progress: None,
         attempt: 1,
         timeout: None,
+        priority: 0,
         unwanted: Default::default(),
     }
 }

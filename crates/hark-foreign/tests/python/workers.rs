@@ -107,6 +107,29 @@ fn output_comes_before_the_answer() {
     assert_eq!(receiver.iter().collect::<Vec<_>>(), ["text", "null"]);
 }
 
+/// A call waits for those before it with the same priority, and for all with a higher one.
+#[test]
+fn who_waits_for_a_worker_has_it_in_the_order_of_priorities() {
+    let folder = folder("priorities");
+    let pool = PythonPool::new(config(1));
+    let (begun, end) = (folder.join("begun"), folder.join("end"));
+    let paths = [&begun, &end].map(|path| string(path.to_str().unwrap()).remove(0));
+    let first = begin(&pool, call("calls.begins_and_awaits", paths.to_vec()));
+    wait_for("the first call begins", || begun.exists());
+    let (sender, receiver) = mpsc::channel();
+    for (index, priority) in [0, 5, -1, 5, 0].into_iter().enumerate() {
+        let (sender, id) = (sender.clone(), format!("session/{}/1", index + 1));
+        let waits = Call { priority, id, ..call("calls.pid", vec![]) };
+        pool.call(waits, Box::new(|_| ()), Box::new(move |result| sender.send((index, result.is_ok())).unwrap()));
+    }
+    drop(sender);
+    fs::write(&end, "").unwrap();
+    assert_eq!(text(&first.recv().unwrap().unwrap()), "true");
+    let order: Vec<(usize, bool)> = receiver.iter().collect();
+    assert_eq!(order, [1, 3, 0, 4, 2].map(|index| (index, true)));
+    fs::remove_dir_all(folder).unwrap();
+}
+
 #[test]
 fn cancelling_a_session_ends_its_calls_and_no_others() {
     let folder = folder("cancel");
