@@ -149,3 +149,43 @@ impl<'t> Program<'t> {
         &self.nodes[id.0 as usize]
     }
 }
+
+impl<'t> Expression<'t> {
+    /// Adds the expressions that it consists of, in no order that matters. What is in a lambda belongs to it, too.
+    pub fn add_parts(&self, parts: &mut Vec<NodeId>) {
+        match self {
+            Expression::Literal(_) | Expression::Name(_) | Expression::Operator(_) => {}
+            Expression::List(items) | Expression::Hash(items) => parts.extend(items),
+            Expression::Call { callee, arguments, .. } => {
+                parts.push(*callee);
+                parts.extend(arguments);
+            }
+            Expression::Await(operand) | Expression::Unary { operand, .. } => parts.push(*operand),
+            Expression::Binary { left, right, .. } => parts.extend([*left, *right]),
+            Expression::Assign { value, .. } | Expression::Unpack { value, .. } => parts.push(*value),
+            Expression::If { branches, otherwise } => {
+                for (condition, body) in branches {
+                    parts.push(*condition);
+                    parts.extend(body);
+                }
+                parts.extend(otherwise.iter().flatten());
+            }
+            Expression::Try { body, handler, .. } => {
+                parts.extend(body);
+                parts.extend(handler);
+            }
+            Expression::Lambda(function) => parts.extend(&function.body),
+        }
+    }
+
+    /// The names that it binds; those of a lambda's parameters, too.
+    pub fn bound(&self) -> &[Name<'t>] {
+        match self {
+            Expression::Assign { name, .. } => std::slice::from_ref(name),
+            Expression::Unpack { names, .. } => names,
+            Expression::Try { name, .. } => name.as_slice(),
+            Expression::Lambda(function) => &function.parameters,
+            _ => &[],
+        }
+    }
+}

@@ -112,6 +112,10 @@ codes! {
     ModuleNotLoaded = "HK0032",
     CircularImport = "HK0033",
     LimitDisagreement = "HK0034",
+    DottedName = "HK0035",
+    NoEffect = "HK0036",
+    OrderOfEffects = "HK0037",
+    FunctionAsKey = "HK0038",
 }
 
 impl Code {

@@ -1,6 +1,6 @@
 //! What the modules that a file imports offer it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
@@ -32,6 +32,8 @@ pub(crate) struct Exports {
     presumed: HashSet<String>,
     /// The module could not be read to its end.
     is_cut: bool,
+    /// Those of its functions that do something that is seen outside; set when the module was compiled.
+    effectful: RefCell<HashSet<String>>,
 }
 
 /// A function that a module offers.
@@ -95,6 +97,11 @@ impl Exports {
         exports
     }
 
+    /// Remembers which of its functions do something that is seen outside.
+    pub fn set_effectful<'t>(&self, names: impl IntoIterator<Item = &'t str>) {
+        self.effectful.borrow_mut().extend(names.into_iter().map(str::to_owned));
+    }
+
     /// The module's file, as the user would write it.
     pub fn path(&self) -> &str {
         &self.path
@@ -148,6 +155,14 @@ impl<'t> Imports<'t> {
             missing.get_or_insert(Member::Missing(alias, member, exports));
         }
         missing.or_else(|| (self.has_nameless && name.contains('.')).then_some(Member::Presumed))
+    }
+
+    /// Whether this name, which means the function `member` of a module, does something that is seen outside.
+    pub fn is_effectful(&self, name: &str, member: &str) -> bool {
+        let alias = name.strip_suffix(member).and_then(|alias| alias.strip_suffix('.'));
+        let imported = alias.and_then(|alias| self.modules.get(alias));
+        let exports = imported.and_then(|imported| imported.module.as_ref());
+        exports.is_some_and(|(_, exports)| exports.effectful.borrow().contains(member))
     }
 
     /// What to say of a name that a module does not offer.

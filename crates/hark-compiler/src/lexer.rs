@@ -87,6 +87,7 @@ impl Lexer<'_> {
         let Some(first) = self.peek() else { return Token { kind: TokenKind::End, span: self.span_from(start) } };
         let kind = match first {
             '0'..='9' => self.number(start),
+            '.' if self.peek_second().is_some_and(|second| second.is_ascii_digit()) => self.number(start),
             '"' | '\'' => self.string(start, first),
             _ if first == '_' || is_xid_start(first) => self.word(start),
             _ => match self.symbol() {
@@ -178,7 +179,12 @@ impl Lexer<'_> {
         let first = self.advance().unwrap_or_default();
         self.skip_while(|character| character == first);
         let message = format!("the character `{}` means nothing here", first.escape_debug());
-        let hint = character_hint(first).map(str::to_owned);
+        let before = self.text[..start].chars().next_back();
+        let hint = match first {
+            '.' if before.is_some_and(|before| matches!(before, ')' | ']' | '}' | '"' | '\'')) => Some(METHODS),
+            _ => character_hint(first),
+        };
+        let hint = hint.map(str::to_owned);
         let span = self.span_from(start);
         self.report(Diagnostic { hint, ..Diagnostic::error(Code::UnexpectedCharacter, message, span) });
         Token { kind: TokenKind::Mistake, span }
@@ -190,11 +196,16 @@ pub(crate) fn is_name(word: &str) -> bool {
     word.is_ascii() && word.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
 }
 
+/// What is said of a dot that is no part of a name.
+const METHODS: &str = "there are no methods: write `f(x)`, or `x |> f()`; the value of a key is `get(x, \"key\")`";
+
 fn character_hint(character: char) -> Option<&'static str> {
     Some(match character {
         '&' => "did you mean `&&`?",
         '|' => "did you mean `||` or `|>`?",
         '?' => "a choice is written `if c { a } else { b }`",
+        '@' => "attributes are written `#[retry(attempts: 3)]`, before an `fn` or `import`",
+        '.' => "lists are joined by `+`, hashes by `merge(a, b)`",
         '#' => "comments begin with `//`, attributes with `#[`",
         '\u{201c}' | '\u{201d}' | '\u{2018}' | '\u{2019}' | '`' => "strings stand in `\"` or `'`",
         '\u{a0}' | '\u{2007}' | '\u{202f}' | '\u{200b}' | '\u{feff}' => "it looks like a space: write a plain one",

@@ -10,6 +10,7 @@ mod ast;
 mod closures;
 mod diagnostic;
 mod documentation;
+mod effects;
 mod flow;
 mod gates;
 mod generate;

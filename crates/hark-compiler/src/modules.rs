@@ -14,7 +14,7 @@ use crate::gates::Gates;
 use crate::imports::{Exports, Imported, Imports, ModuleId};
 use crate::limits::MODULES_NESTED_MAX;
 use crate::link::{Unit, link};
-use crate::{Compilation, generate, lexer, parser};
+use crate::{Compilation, effects, generate, lexer, parser};
 
 /// The files that a program may import. The compiler itself touches none.
 pub trait Files {
@@ -163,6 +163,10 @@ impl Build<'_> {
         if !program.is_cut {
             let executable = generate::generate(&program, Rc::clone(&imports), &mut self.diagnostics);
             self.units[id.0].complete(executable, &imports);
+            effects::check(&program, &imports, &mut self.diagnostics);
+            if id.0 > 0 {
+                exports.set_effectful(effects::effectful(&program, &imports));
+            }
         }
         (id, exports)
     }

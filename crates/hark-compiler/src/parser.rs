@@ -9,6 +9,7 @@ mod attribute;
 mod call;
 mod catch;
 mod expression;
+mod foreign;
 mod import;
 mod item;
 mod module;
@@ -165,7 +166,7 @@ impl<'t> Parser<'t, '_> {
         }
         let message = format!("expected {wanted}, but found {}", self.describe());
         let unexpected = Diagnostic::error(Code::UnexpectedToken, message, self.span());
-        let hint = habits::advice(self.text_of(self.span())).map(str::to_owned);
+        let hint = self.foreign_hint();
         self.report(Diagnostic { hint, ..unexpected })
     }
 
@@ -205,6 +206,8 @@ impl<'t> Parser<'t, '_> {
         let mut unclosed = Diagnostic::error(Code::Unclosed, message, span).with_label(opened, "opened here");
         if self.is_at(&TokenKind::OpenParenthesis) && self.body_end == Some(self.at) {
             unclosed.hint = Some("to call the lambda, put it into parentheses: `(lambda (x) { ... })(1)`".to_owned());
+        } else {
+            unclosed.hint = self.foreign_hint().or_else(|| self.side_by_side_hint());
         }
         Err(self.report(unclosed))
     }
@@ -228,7 +231,12 @@ impl<'t> Parser<'t, '_> {
     /// `{ a; b; c }`, with what it belongs to for messages.
     fn expect_body(&mut self, owner: &str) -> Parsed<Body> {
         if !self.is_at(&TokenKind::OpenBrace) {
-            return Err(self.unexpected(&format!("`{{` and the body of {owner}")));
+            let before = self.diagnostics.total();
+            let reported = self.unexpected(&format!("`{{` and the body of {owner}"));
+            if let Some(hint) = self.body_hint(owner) {
+                self.diagnostics.amend_since(before, |mistake| mistake.hint = Some(hint.clone()));
+            }
+            return Err(reported);
         }
         self.deeper(|parser| parser.expect_body_here(owner))
     }

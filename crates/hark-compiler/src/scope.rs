@@ -103,11 +103,21 @@ enum Kind {
     Other,
 }
 
+/// What a name that is read is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Value,
+    /// It is called.
+    Callee,
+    /// It is the key of a hash.
+    Key,
+}
+
 /// What a function's names are used for, in the order of a walk.
 #[derive(Default)]
 struct Uses<'t, 'p> {
     bound: Vec<(Name<'t>, Kind)>,
-    reads: Vec<Name<'t>>,
+    reads: Vec<(Name<'t>, Role)>,
     calls: Vec<NodeId>,
     lambdas: Vec<&'p Function<'t>>,
 }
@@ -121,8 +131,8 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
         for name in &function.parameters {
             self.bind(first, *name, Kind::Parameter);
         }
-        for (name, kind) in uses.bound {
-            self.bind(first, name, kind);
+        for (name, kind) in &uses.bound {
+            self.bind(first, *name, *kind);
         }
         for text in function.damage.iter().flatten() {
             self.bind(first, Name { text, span: function.span }, Kind::Other);
@@ -130,8 +140,11 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
         self.is_damaged |= function.damage.is_some();
         self.bound.list |= self.visible.contains_key("list");
         self.bound.hash |= self.visible.contains_key("hash");
-        for name in uses.reads {
-            self.read(name);
+        for name in &uses.bound {
+            self.doubt_dot(name.0);
+        }
+        for (name, role) in uses.reads {
+            self.read(name, role);
         }
         for call in uses.calls {
             self.check_call(call);
@@ -155,11 +168,17 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
 
     /// A read may get the value of a function further out, as long as those further in have bound none: all of these
     /// variables are of use. A parameter always has a value.
-    fn read(&mut self, name: Name<'t>) {
-        let mut next = self.visible.get(name.text).copied();
+    fn read(&mut self, name: Name<'t>, role: Role) {
+        let next = self.visible.get(name.text).copied();
         if next.is_none() && !self.globals.knows(name.text) {
-            self.report_unknown(name);
+            self.report_unknown(name, role);
+        } else if next.is_none() && role == Role::Key {
+            self.doubt_key(name);
         }
+        self.mark_read(next);
+    }
+
+    fn mark_read(&mut self, mut next: Option<u32>) {
         while let Some(index) = next {
             let variable = &mut self.variables[index as usize];
             if std::mem::replace(&mut variable.is_read, true) || variable.kind == Kind::Parameter {
@@ -170,29 +189,79 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
     }
 
     #[cold]
-    fn report_unknown(&mut self, name: Name<'t>) {
+    fn report_unknown(&mut self, name: Name<'t>, role: Role) {
         if let Some(missing) = self.globals.explain_missing(name.text, name.span) {
             self.diagnostics.push(missing);
             return;
         }
         let message = format!("nothing named `{}` is known here", name.text);
         let unknown = Diagnostic::error(Code::UnknownName, message, name.span);
-        let hint = self.advice(name.text);
+        let hint = self.advice(name.text, role);
         self.diagnostics.push(Diagnostic { hint, ..unknown });
     }
 
     /// What else may have been meant by a name that means nothing.
-    fn advice(&mut self, name: &str) -> Option<String> {
-        if let Some(advice) = habits::advice(name) {
+    fn advice(&mut self, name: &'t str, role: Role) -> Option<String> {
+        if role == Role::Key {
+            return Some(format!("a key is an expression, and a text stands in quotes: `{{\"{name}\": ...}}`"));
+        }
+        if let Some(advice) = habits::advice(name).or_else(|| habits::counterpart(name)) {
             return Some(advice.to_owned());
         }
-        if let Some((object, method)) = name.split_once('.')
-            && self.visible.contains_key(object)
-        {
-            return Some(format!("a `.` is a part of a name here: a function is called like `{method}({object})`"));
+        if let Some((object, member)) = name.split_once('.') {
+            if let Some(variable) = self.visible.get(object).copied() {
+                // It was meant to be read.
+                self.mark_read(Some(variable));
+                return Some(self.advice_on_member(object, member, role));
+            }
+            let last = name.rsplit('.').next().unwrap_or(name);
+            if self.globals.arity(last).is_some() {
+                return Some(format!("did you mean `{last}`?"));
+            }
         }
         let nearest = self.globals.nearest(name, &self.visible);
         nearest.map(|nearest| format!("did you mean `{nearest}`?"))
+    }
+
+    /// `object.member`, where there is an `object`.
+    fn advice_on_member(&self, object: &str, member: &str, role: Role) -> String {
+        if role == Role::Callee {
+            if let Some(counterpart) = habits::counterpart(member) {
+                return format!("a `.` is a part of a name here: {counterpart}");
+            }
+            let is_single = self.globals.arity(member).is_none_or(|(arity, _)| arity.fewest <= 1);
+            let others = if is_single { "" } else { ", ..." };
+            return format!("a `.` is a part of a name here: a function is called like `{member}({object}{others})`");
+        }
+        let value = member.split('.').fold(object.to_owned(), |object, key| format!("get({object}, \"{key}\")"));
+        format!("a `.` is a part of a name here: the value of a key is `{value}`")
+    }
+
+    /// Warns of `order.state = "paid"`, which leaves the hash `order` as it is.
+    fn doubt_dot(&mut self, name: Name<'t>) {
+        let Some((object, key)) = name.text.split_once('.') else { return };
+        let Some(variable) = self.visible.get(object).copied() else { return };
+        self.mark_read(Some(variable));
+        self.mark_read(self.visible.get(name.text).copied());
+        let message = format!("this binds the name `{}`, and leaves `{object}` as it is", name.text);
+        let doubt = Diagnostic::warning(Code::DottedName, message, name.span);
+        let hint = match key.contains('.') {
+            false => format!("a hash with another value: `{object} = set({object}, \"{key}\", ...)`"),
+            true => format!(
+                "`set(h, key, value)` gives a hash with another value; or name it `{}`",
+                name.text.replace('.', "_")
+            ),
+        };
+        self.diagnostics.push(doubt.with_hint(hint));
+    }
+
+    /// Warns of `{count: 1}`, whose key is the function.
+    fn doubt_key(&mut self, name: Name<'t>) {
+        if self.globals.arity(name.text).is_some() {
+            let message = format!("the function `{}` cannot be a key: making this hash will fail", name.text);
+            let doubt = Diagnostic::warning(Code::FunctionAsKey, message, name.span);
+            self.diagnostics.push(doubt.with_hint(format!("a text stands in quotes: `{{\"{}\": ...}}`", name.text)));
+        }
     }
 
     /// Where a callee is certain, so is the number of arguments that it takes.
@@ -254,11 +323,17 @@ impl<'t, 'p> Uses<'t, 'p> {
             let node = program.node(id);
             match &node.expression {
                 Expression::Literal(_) | Expression::Operator(_) => {}
-                Expression::Name(text) => uses.reads.push(Name { text, span: node.span }),
-                Expression::List(items) | Expression::Hash(items) => open.extend(items),
+                Expression::Name(text) => uses.reads.push((Name { text, span: node.span }, Role::Value)),
+                Expression::List(items) => open.extend(items),
+                Expression::Hash(items) => {
+                    for pair in items.chunks_exact(2) {
+                        uses.meet(program, pair[0], Role::Key, &mut open);
+                        open.push(pair[1]);
+                    }
+                }
                 Expression::Call { callee, arguments, .. } => {
                     uses.calls.push(id);
-                    open.push(*callee);
+                    uses.meet(program, *callee, Role::Callee, &mut open);
                     open.extend(arguments);
                 }
                 Expression::Await(operand) | Expression::Unary { operand, .. } => open.push(*operand),
@@ -287,6 +362,15 @@ impl<'t, 'p> Uses<'t, 'p> {
             }
         }
         uses
+    }
+
+    /// Takes a name with its role; anything else is still to be looked at.
+    fn meet(&mut self, program: &'p Program<'t>, id: NodeId, role: Role, open: &mut Vec<NodeId>) {
+        let node = program.node(id);
+        match node.expression {
+            Expression::Name(text) => self.reads.push((Name { text, span: node.span }, role)),
+            _ => open.push(id),
+        }
     }
 }
 

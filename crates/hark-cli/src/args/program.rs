@@ -233,11 +233,11 @@ pub struct Doc {
 
 /// `hark explain`
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  hark explain HK0012")]
+#[command(after_help = "Examples:\n  hark explain HK0012\n  hark explain timeout")]
 pub struct Explain {
-    /// The code that stands in brackets after `error`
-    #[arg(value_name = "CODE")]
-    pub code: String,
+    /// The code that stands in brackets after `error`, or the kind of an error at run time
+    #[arg(value_name = "TOPIC")]
+    pub topic: String,
 }
 
 /// `hark completions`

@@ -1,5 +1,6 @@
-//! Numbers: `42`, `1.5`, `1.`, `1e10`.
+//! Numbers: `42`, `1_000`, `0xff`, `1.5`, `1.`, `.5`, `1e10`. As in Python, a `_` may stand between two digits.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use num_bigint::BigInt;
@@ -15,12 +16,17 @@ const STAND_IN: TokenKind = TokenKind::Integer(1);
 
 impl Lexer<'_> {
     pub(super) fn number(&mut self, start: usize) -> TokenKind {
-        self.skip_while(|character| character.is_ascii_digit());
+        if let Some(radix) = self.radix() {
+            return self.integer_with_prefix(radix, start);
+        }
+        self.skip_digits(10);
         let mut is_float = false;
         if self.peek() == Some('.') {
             is_float = true;
             self.advance();
-            self.skip_while(|character| character.is_ascii_digit());
+            if self.peek().is_some_and(|character| character.is_ascii_digit()) {
+                self.skip_digits(10);
+            }
         }
         if self.has_exponent() {
             is_float = true;
@@ -28,17 +34,12 @@ impl Lexer<'_> {
             if matches!(self.peek(), Some('+' | '-')) {
                 self.advance();
             }
-            self.skip_while(|character| character.is_ascii_digit());
+            self.skip_digits(10);
         }
-        // What sticks to a number was meant as a part of it.
-        let end = self.at;
-        self.skip_while(|character| character.is_alphanumeric() || matches!(character, '_' | '.' | '?'));
-        let text = &self.text[start..self.at];
-        if self.at > end {
-            let message = format!("`{text}` is not a number");
-            self.error(Code::BadNumber, message, start);
-            return STAND_IN;
+        if let Some(mistake) = self.refuse_appendage(start) {
+            return mistake;
         }
+        let text = without_underscores(&self.text[start..self.at]);
         if is_float {
             // Rust's grammar of floats holds all of ours.
             return text.parse().map_or(STAND_IN, TokenKind::Float);
@@ -47,14 +48,69 @@ impl Lexer<'_> {
             let plain = text.trim_start_matches('0');
             let plain = if plain.is_empty() { "0" } else { plain };
             let hint = format!("write `{plain}`");
-            let message = format!("the integer `{text}` begins with `0`");
+            let message = format!("the integer `{}` begins with `0`", &self.text[start..self.at]);
             self.report(Diagnostic::error(Code::BadNumber, message, self.span_from(start)).with_hint(hint));
             return STAND_IN;
         }
         match text.parse::<i64>() {
             Ok(value) => TokenKind::Integer(value),
-            Err(_) => self.big_integer(text, start),
+            Err(_) => self.big_integer(&text, 10, start),
         }
+    }
+
+    /// The base that the prefix of an integer names, if there is one.
+    fn radix(&self) -> Option<u32> {
+        match self.text.as_bytes().get(self.at..self.at + 2)? {
+            [b'0', b'x' | b'X'] => Some(16),
+            [b'0', b'o' | b'O'] => Some(8),
+            [b'0', b'b' | b'B'] => Some(2),
+            _ => None,
+        }
+    }
+
+    /// `0xff`, `0o17`, `0b101`
+    fn integer_with_prefix(&mut self, radix: u32, start: usize) -> TokenKind {
+        self.at += 2;
+        let first = self.at;
+        // Behind the prefix a `_` may stand, too.
+        if self.peek() == Some('_') && self.peek_second().is_some_and(|second| second.is_digit(radix)) {
+            self.advance();
+        }
+        self.skip_digits(radix);
+        if let Some(mistake) = self.refuse_appendage(start) {
+            return mistake;
+        }
+        if self.at == first {
+            let message = format!("`{}` is not a number", &self.text[start..self.at]);
+            self.error(Code::BadNumber, message, start);
+            return STAND_IN;
+        }
+        let digits = without_underscores(&self.text[first..self.at]);
+        match i64::from_str_radix(&digits, radix) {
+            Ok(value) => TokenKind::Integer(value),
+            Err(_) => self.big_integer(&digits, radix, start),
+        }
+    }
+
+    /// Skips digits, and each `_` between two of them.
+    fn skip_digits(&mut self, radix: u32) {
+        self.skip_while(|character| character.is_digit(radix));
+        while self.peek() == Some('_') && self.peek_second().is_some_and(|second| second.is_digit(radix)) {
+            self.advance();
+            self.skip_while(|character| character.is_digit(radix));
+        }
+    }
+
+    /// What sticks to a number was meant as a part of it: reports that, if there is something.
+    fn refuse_appendage(&mut self, start: usize) -> Option<TokenKind> {
+        let end = self.at;
+        self.skip_while(|character| character.is_alphanumeric() || matches!(character, '_' | '.' | '?'));
+        if self.at == end {
+            return None;
+        }
+        let message = format!("`{}` is not a number", &self.text[start..self.at]);
+        self.error(Code::BadNumber, message, start);
+        Some(STAND_IN)
     }
 
     /// Whether an `e` with digits follows, and so belongs to the number.
@@ -70,11 +126,15 @@ impl Lexer<'_> {
         }
     }
 
-    fn big_integer(&mut self, text: &str, start: usize) -> TokenKind {
-        if text.len() > DIGITS_MAX {
+    fn big_integer(&mut self, digits: &str, radix: u32, start: usize) -> TokenKind {
+        if digits.len() > DIGITS_MAX {
             self.error(Code::TooLarge, format!("an integer has more than {DIGITS_MAX} digits"), start);
             return STAND_IN;
         }
-        text.parse::<BigInt>().map_or(STAND_IN, |value| TokenKind::BigInteger(Arc::new(value)))
+        BigInt::parse_bytes(digits.as_bytes(), radix).map_or(STAND_IN, |value| TokenKind::BigInteger(Arc::new(value)))
     }
+}
+
+fn without_underscores(text: &str) -> Cow<'_, str> {
+    if text.contains('_') { Cow::Owned(text.replace('_', "")) } else { Cow::Borrowed(text) }
 }

@@ -72,7 +72,9 @@ impl<'t> Parser<'t, '_> {
                 _ => {}
             }
             // A bad attribute is reported; its item is parsed all the same.
-            drop(self.apply(&mut attributes, name, &arguments));
+            if self.apply(&mut attributes, name, &arguments).is_ok() {
+                self.doubt_effect(name);
+            }
         }
         if let Some(last) = seen.last()
             && !self.is_at(&TokenKind::Fn)
@@ -98,6 +100,17 @@ impl<'t> Parser<'t, '_> {
             self.report(misplaced.with_hint("a function of Hark takes a hash as any other argument"));
         }
         Ok((attributes, spans))
+    }
+
+    /// Warns of an attribute that asks for a place to run, as everything runs on this computer.
+    fn doubt_effect(&mut self, name: Name<'t>) {
+        let hint = match name.text {
+            "memory" => "to bound how much memory is in use, bound how many calls run at once: `#[limit(2)]`",
+            "pool" => "calls of all pools run on this computer; `#[limit(1)]` bounds how many run at once",
+            _ => return,
+        };
+        let message = format!("the attribute `{}` has no effect yet", name.text);
+        self.diagnostics.push(Diagnostic::warning(Code::NoEffect, message, name.span).with_hint(hint));
     }
 
     /// What stands between an attribute's name and the end that `opened` has.

@@ -29,7 +29,8 @@ impl<'t> Parser<'t, '_> {
         Ok(self.add(Expression::Call { callee, arguments, is_async: false }, span))
     }
 
-    fn is_on_new_line(&self) -> bool {
+    /// Whether a line break stands between the token before and the next one.
+    pub(super) fn is_on_new_line(&self) -> bool {
         let between = Span { start: self.span_before().end, end: self.span().start };
         self.text_of(between).contains(LINE_BREAKS)
     }

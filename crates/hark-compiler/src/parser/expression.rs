@@ -102,6 +102,7 @@ impl<'t> Parser<'t, '_> {
         let symbol = operator.symbol();
         let bad = Diagnostic::error(Code::BadAssignment, format!("there is no `{symbol}=`"), self.span());
         let hint = match self.program.node(left).expression {
+            _ if matches!(operator, Operator::Equal | Operator::NotEqual) => format!("write `{symbol}`"),
             Expression::Name(name) => format!("write `{name} = {name} {symbol} ...`"),
             _ => "only a name can be assigned to".to_owned(),
         };

@@ -73,6 +73,14 @@ impl<'t> Parser<'t, '_> {
     }
 
     fn expect_import_parts(&mut self) -> Parsed<Parts<'t>> {
+        if self.is_at(&TokenKind::Name) {
+            let module = self.text_of(self.span());
+            let message = format!("expected `(`, but found `{module}`");
+            let bad = Diagnostic::error(Code::BadImport, message, self.span());
+            let hint =
+                format!("each function of a Python module is imported by itself: `import(name, {module}, num_args);`");
+            return Err(self.report(bad.with_hint(hint)));
+        }
         let open = self.expect_token(&TokenKind::OpenParenthesis, "`(`")?;
         let function = self.expect_python_name("the name of a Python function")?;
         self.expect_token(&TokenKind::Comma, "`,` and the Python module")?;
@@ -118,7 +126,7 @@ impl<'t> Parser<'t, '_> {
 }
 
 /// A name for this Python function that a program may use: `HTTPServer.start_All` becomes `start_all`.
-fn alias_of(function: &str) -> String {
+pub(super) fn alias_of(function: &str) -> String {
     let last = function.rsplit('.').next().unwrap_or(function);
     let letters: Vec<char> = last.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect();
     let mut alias = String::with_capacity(last.len() + 4);

@@ -64,6 +64,13 @@ impl<'t> Parser<'t, '_> {
             self.program.items.push(Item::Function(Function { gate_spans, ..function }));
             return Ok(());
         }
+        if self.is_at(&TokenKind::Async) && *self.kind_ahead(1) == TokenKind::Fn {
+            let bad = Diagnostic::error(Code::TopLevel, "a function is defined without `async`", self.span());
+            self.report(bad.with_hint("any function can run in a thread of its own: it is called by `async f(x)`"));
+            self.advance();
+            return self.expect_item();
+        }
+        self.refuse_python_import()?;
         if self.is_at_module_import() {
             let module = self.expect_module_import()?;
             self.program.modules.push(module);
@@ -80,9 +87,17 @@ impl<'t> Parser<'t, '_> {
         let (found, span) = (self.describe(), self.span());
         let message = format!("only `fn` and `import` can stand at the top level, but found {found}");
         let misplaced = Diagnostic::error(Code::TopLevel, message, span);
+        if *self.kind_ahead(1) == TokenKind::Word && habits::advice(self.text_of(span)).is_some() {
+            // `class Order`: that the name is none is no second mistake.
+            self.python_names.push(self.at + 1);
+        }
+        let is_variable = habits::is_of_variables(self.text_of(span)) || *self.kind_ahead(1) == TokenKind::Assign;
         Err(self.report(
             misplaced.with_hint(match self.kind() {
                 TokenKind::CloseBrace => "there is no `{` that this would close",
+                TokenKind::Name if is_variable => {
+                    "there are no variables outside of functions: write `fn name() { value }`, and call it by `name()`"
+                }
                 _ => habits::advice(self.text_of(span))
                     .unwrap_or("put it into the body of a function, for example `fn main() { ... }`"),
             }),

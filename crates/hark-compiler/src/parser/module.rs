@@ -18,7 +18,9 @@ impl<'t> Parser<'t, '_> {
     pub(super) fn is_at_module_import(&self) -> bool {
         let is_string = |count| matches!(self.kind_ahead(count), TokenKind::String(_));
         let is_call = *self.kind_ahead(1) == TokenKind::OpenParenthesis;
-        self.is_at_word("import") && (is_string(1) || is_call && is_string(2))
+        let is_of_python =
+            *self.kind_ahead(5) == TokenKind::Comma && matches!(self.kind_ahead(6), TokenKind::Integer(_));
+        self.is_at_word("import") && !is_of_python && (is_string(1) || is_call && is_string(2))
     }
 
     pub(super) fn expect_module_import(&mut self) -> Parsed<ModuleImport<'t>> {

@@ -79,6 +79,12 @@ impl<'t> Parser<'t, '_> {
             }
             let before = self.diagnostics.total();
             let reported = self.unexpected("`;` or `}` after an expression");
+            if let (TokenKind::Colon, Expression::Name(name)) = (self.kind(), &self.program.node(statement).expression)
+            {
+                self.damage.get_or_insert_default().insert(name);
+                let hint = "a variable is assigned without a type: `x = 1`";
+                self.diagnostics.amend_since(before, |mistake| mistake.hint = Some(hint.to_owned()));
+            }
             if self.is_at(&TokenKind::Comma) {
                 let hint = "a list is made by `[a, b]`, and taken apart by `[a, b] = value`";
                 self.diagnostics.amend_since(before, |mistake| mistake.hint = Some(hint.to_owned()));
@@ -97,6 +103,12 @@ impl<'t> Parser<'t, '_> {
         let is_adjacent = place.end == self.span().start;
         let missing = Diagnostic::error(Code::MissingSemicolon, "expected `;` after this expression", place);
         let missing = missing.with_label(self.span(), "another expression begins here");
+        if let Some(hint) = self.side_by_side_hint() {
+            let is_one_value =
+                self.is_adjacent() || matches!(self.text_of(self.span()), "if" | "and" | "or" | "is" | "in" | "not");
+            let reported = self.report(missing.with_hint(hint));
+            return if is_one_value { Err(reported) } else { Ok(()) };
+        }
         self.report(missing.with_hint(match self.kind() {
             TokenKind::OpenBracket if is_adjacent => {
                 "an item of a list is `nth(l, 0)`, that of a hash `get(h, \"key\")`"

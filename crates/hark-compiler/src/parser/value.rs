@@ -49,6 +49,9 @@ impl<'t> Parser<'t, '_> {
             ),
             TokenKind::Operator(operator) => {
                 let message = format!("`{}` needs a value on its left", operator.symbol());
+                if let Some(hint) = self.foreign_hint() {
+                    return self.report(Diagnostic::error(Code::UnexpectedToken, message, span).with_hint(hint));
+                }
                 (message, "an operator alone is a value only as an argument, a list item or the right side of `=`")
             }
             TokenKind::Pipe => ("`|>` needs a value on its left".to_owned(), "`x |> f(y)` is the call `f(x, y)`"),
@@ -79,7 +82,12 @@ impl<'t> Parser<'t, '_> {
             return Reported;
         }
         let message = format!("expected `)`, but found {}", self.describe());
-        self.report(Diagnostic::error(Code::Unclosed, message, self.span()).with_label(open, "opened here"))
+        let unclosed = Diagnostic::error(Code::Unclosed, message, self.span()).with_label(open, "opened here");
+        let hint = match self.kind() {
+            TokenKind::Comma => Some("a list is written `[a, b]`".to_owned()),
+            _ => self.foreign_hint().or_else(|| self.side_by_side_hint()),
+        };
+        self.report(Diagnostic { hint, ..unclosed })
     }
 
     /// Values with commas between, up to the closing token, which is taken too.
@@ -196,7 +204,12 @@ impl<'t> Parser<'t, '_> {
                 break;
             }
         }
-        self.expect_close(&TokenKind::CloseParenthesis, ")", open)?;
+        let before = self.diagnostics.total();
+        let closed = self.expect_close(&TokenKind::CloseParenthesis, ")", open);
+        if let (Err(Reported), Some(hint)) = (&closed, self.parameter_hint()) {
+            self.diagnostics.amend_since(before, |mistake| mistake.hint = Some(hint.to_owned()));
+        }
+        closed?;
         self.limit(parameters.len(), open)?;
         Ok(parameters)
     }

@@ -16,6 +16,12 @@ impl<'t> Parser<'t, '_> {
     pub(super) fn expect_python_name(&mut self, wanted: &str) -> Parsed<Name<'t>> {
         let span = self.span();
         let text = self.text_of(span);
+        if let TokenKind::String(_) = self.kind() {
+            let plain = text.trim_matches(['"', '\'']);
+            self.program.presumed.insert(plain);
+            let quoted = Diagnostic::error(Code::BadImport, format!("{wanted} is written without quotes"), span);
+            return Err(self.report(quoted.with_hint(format!("write `{plain}`"))));
+        }
         let is_word = self.is_at(&TokenKind::Word);
         if is_word && !is_python_name(text) {
             // What is wrong with it is told among the words.
@@ -44,7 +50,15 @@ impl<'t> Parser<'t, '_> {
                 Some(Some(alias)) => format!("the import names it `{alias}`"),
                 // That the import gives it no name has been said.
                 Some(None) => continue,
-                None => hint(word),
+                None => match at.checked_sub(1).map(|before| self.text_of(self.tokens[before].span)) {
+                    // `raise ValueError("x")`
+                    Some(before @ ("raise" | "throw" | "class" | "new" | "except"))
+                        if habits::advice(word).is_none() =>
+                    {
+                        habits::advice(before).unwrap_or_default().to_owned()
+                    }
+                    _ => hint(word),
+                },
             };
             let message = format!("`{word}` cannot be a name");
             self.diagnostics.push(Diagnostic::error(Code::UnexpectedCharacter, message, token.span).with_hint(hint));

@@ -130,7 +130,11 @@ fn layout() {
 
 #[test]
 fn attributes() {
-    check("#[retry(attempts: 3)]\n// why\n#[timeout(30)] #[memory(1)] #[pool(\"gpu\")]\nfn f() { 1 }", &[]);
+    check("#[retry(attempts: 3)]\n// why\n#[timeout(30)] #[limit(1)] #[priority(2)]\nfn f() { 1 }", &[]);
+    check(
+        "#[memory(1)] #[pool(\"gpu\")]\nfn f() { 1 }",
+        &["HK0036 1:3 the attribute `memory` has no effect yet", "HK0036 1:16 the attribute `pool` has no effect yet"],
+    );
     check("#[retri(attempts: 3)] fn f() { 1 }", &["HK0020 1:3 there is no attribute `retri`"]);
     check("#[retry(attempts: 0)] fn f() { 1 }", &["HK0020 1:19 `attempts` must be an integer from 1 to 4294967295"]);
     check("#[timeout(-1)] fn f() { 1 }", &["HK0020 1:11 `timeout` must be a number of seconds, more than 0"]);
@@ -138,7 +142,7 @@ fn attributes() {
     check("#[kwargs] import(f, m, 1); #[timeout(1)] #[kwargs] import(g, m, 0);", &[]);
     check("#[kwargs] fn f() { 1 }", &["HK0020 1:3 `kwargs` belongs to imports only"]);
     check("#[kwargs(1)] import(f, m, 1);", &["HK0020 1:10 `kwargs` has no arguments: write `#[kwargs]`"]);
-    check("#[pool(\"a\")] #[pool(\"b\")] fn f() { 1 }", &["HK0020 1:16 the attribute `pool` is given twice"]);
+    check("#[priority(1)] #[priority(2)] fn f() { 1 }", &["HK0020 1:18 the attribute `priority` is given twice"]);
 }
 
 /// Each alone before a function: where it is wrong, and why.

@@ -397,3 +397,18 @@ fn the_code_of_the_prelude_has_no_place() {
     assert!((map.start..map.end).all(|at| executable.spans[at as usize] == hark_bytecode::Span::NOWHERE));
     assert_eq!(executable.sources.location(map.span.start), None);
 }
+
+#[test]
+fn what_functions_of_modules_do_is_known() {
+    let modules = [
+        ("lib/log.hk", "import \"deep.hk\"; fn say(x) { deep.write(x) } fn twice(x) { x * 2 }"),
+        ("lib/deep.hk", "fn write(x) { print(x) }"),
+    ];
+    check(
+        "import \"lib/log.hk\"; fn main() { log.say(1) + log.say(2) }",
+        &modules,
+        &["HK0037 main.hk:1:47 both sides of `+` have effects, and the right one runs first"],
+        "name the values in the order in which they are to be made: `x = a(); y = b(); x + y`",
+    );
+    check("import \"lib/log.hk\"; fn main() { log.say(1) + log.twice(2) }", &modules, &[], "");
+}

@@ -1,0 +1,212 @@
+//! What is written as in another language: where parsing fails, the tokens around tell which construct was meant, and the
+//! hint says what Hark has instead.
+
+use hark_bytecode::Operator;
+
+use super::import::alias_of;
+use super::{IF, Parsed, Parser, Reported};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::habits;
+use crate::token::TokenKind;
+
+/// Longer pieces of a program are not repeated in hints.
+const QUOTED_BYTES_MAX: usize = 40;
+
+/// So many tokens before and behind a mistake are looked at: a text of nothing but mistakes is no more work for it.
+const SEARCHED_MAX: usize = 64;
+
+impl<'t> Parser<'t, '_> {
+    /// The kind of the token before the next one.
+    fn kind_before(&self) -> Option<&TokenKind> {
+        self.at.checked_sub(1).map(|before| &self.tokens[before].kind)
+    }
+
+    /// Whether nothing stands between the token before and the next one.
+    pub(super) fn is_adjacent(&self) -> bool {
+        self.at > 0 && self.span_before().end == self.span().start
+    }
+
+    /// What was meant by the next token, which cannot stand here.
+    #[cold]
+    pub(super) fn foreign_hint(&self) -> Option<String> {
+        let text = self.text_of(self.span());
+        let hint = match (self.kind_before(), self.kind()) {
+            (Some(TokenKind::Assign), TokenKind::Operator(Operator::Greater)) if self.is_adjacent() => {
+                "a function value is written `lambda (x) { ... }`"
+            }
+            (Some(TokenKind::Operator(Operator::Multiply)), TokenKind::Operator(Operator::Multiply)) => {
+                "a power is `pow(a, b)`"
+            }
+            (Some(TokenKind::Operator(Operator::Add)), TokenKind::Operator(Operator::Add)) if self.is_adjacent() => {
+                "a variable is counted up by `x = x + 1`"
+            }
+            (Some(TokenKind::Operator(Operator::Less)), TokenKind::Operator(Operator::Greater)) => "write `!=`",
+            (
+                Some(TokenKind::Operator(Operator::Less | Operator::Greater)),
+                TokenKind::Operator(Operator::Less | Operator::Greater),
+            ) => "there are no operators on bits: `pow(2, n)` times a number shifts it",
+            (Some(TokenKind::OpenParenthesis | TokenKind::Comma), TokenKind::Operator(Operator::Multiply)) => {
+                "a call lists its arguments; a function that takes any number of values gets a list"
+            }
+            (Some(TokenKind::Lambda), _) => "a function value is written `lambda (x) { x + 1 }`",
+            (_, TokenKind::Name) if text == "for" && self.is_inside_brackets() => {
+                "a list is made from another by `map(items, lambda (x) { ... })`, and `filter` chooses from one"
+            }
+            (_, TokenKind::If) => "a choice is written `if c { a } else { b }`",
+            (_, TokenKind::Else) => "a choice is written `if c { a } else { b }`",
+            (_, TokenKind::Name) => return habits::advice(text).map(str::to_owned),
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+
+    fn is_inside_brackets(&self) -> bool {
+        let mut depth = 0u32;
+        for token in self.tokens[..self.at].iter().rev().take(SEARCHED_MAX) {
+            match token.kind {
+                TokenKind::CloseBracket | TokenKind::CloseParenthesis => depth += 1,
+                TokenKind::OpenBracket | TokenKind::OpenParenthesis if depth == 0 => return true,
+                TokenKind::OpenBracket | TokenKind::OpenParenthesis => depth -= 1,
+                TokenKind::Semicolon | TokenKind::CloseBrace => return false,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// What was meant by the token behind a parameter that neither `,` nor `)` is.
+    #[cold]
+    pub(super) fn parameter_hint(&self) -> Option<&'static str> {
+        Some(match self.kind() {
+            TokenKind::Assign => {
+                "a parameter has no default value: define a second function that calls this one with it"
+            }
+            TokenKind::Colon => "a parameter is written without a type",
+            _ => return None,
+        })
+    }
+
+    /// What was meant by what stands in the place of a body's `{`.
+    #[cold]
+    pub(super) fn body_hint(&self, owner: &str) -> Option<String> {
+        if self.begins_expression()
+            && owner == IF
+            && let Some(hint) = self.side_by_side_hint()
+        {
+            return Some(hint);
+        }
+        let hint = match (self.kind(), self.kind_ahead(1)) {
+            (TokenKind::Operator(Operator::Subtract), TokenKind::Operator(Operator::Greater)) => {
+                "what a function gives is written without a type"
+            }
+            (TokenKind::Assign, TokenKind::Operator(Operator::Greater)) => {
+                "the body stands in `{` and `}`, without `=>`"
+            }
+            _ if owner == IF => "the body stands in braces: `if c { a } else { b }`",
+            _ => "the body stands in `{` and `}`",
+        };
+        Some(hint.to_owned())
+    }
+
+    /// What was meant by two expressions side by side, the first of which ends at the token before.
+    #[cold]
+    pub(super) fn side_by_side_hint(&self) -> Option<String> {
+        let text = self.text_of(self.span());
+        if matches!(self.kind(), TokenKind::Name) && matches!(text, "and" | "or" | "is" | "in" | "not") {
+            return match text {
+                "in" | "not" => Some("whether a list, a text or a hash has something: `contains(x, y)`".to_owned()),
+                _ => habits::advice(text).map(str::to_owned),
+            };
+        }
+        if self.is_on_new_line() {
+            return None;
+        }
+        if *self.kind() == TokenKind::If && self.is_choice() {
+            return Some("a choice is written `if c { a } else { b }`".to_owned());
+        }
+        if self.kind_before() != Some(&TokenKind::Name) {
+            return None;
+        }
+        let name = self.text_of(self.span_before());
+        if matches!(self.kind(), TokenKind::String(_)) && self.is_adjacent() {
+            return Some(match name {
+                "f" => "text with values in it is made by `format(\"{} and {}\", x, y)`".to_owned(),
+                "r" => "a backslash in a string is written `\\\\`".to_owned(),
+                "b" | "rb" | "br" => "bytes are made in a Python function: Hark has strings".to_owned(),
+                _ => return self.call_hint(name),
+            });
+        }
+        let is_argument = matches!(
+            self.kind(),
+            TokenKind::String(_)
+                | TokenKind::Integer(_)
+                | TokenKind::BigInteger(_)
+                | TokenKind::Float(_)
+                | TokenKind::Name
+                | TokenKind::True
+                | TokenKind::False
+                | TokenKind::Null
+        );
+        let is_assigned = *self.kind_ahead(1) == TokenKind::Assign;
+        if is_argument && !is_assigned { self.call_hint(name) } else { None }
+    }
+
+    fn call_hint(&self, name: &str) -> Option<String> {
+        let argument = self.text_of(self.span());
+        if let Some(advice) = habits::advice(name) {
+            return Some(advice.to_owned());
+        }
+        let is_all = matches!(self.kind_ahead(1), TokenKind::Semicolon | TokenKind::CloseBrace | TokenKind::End);
+        Some(match name.len() + argument.len() {
+            0..=QUOTED_BYTES_MAX if !is_all => format!("a call has parentheses: `{name}({argument} ...)`"),
+            0..=QUOTED_BYTES_MAX => format!("a call has parentheses: `{name}({argument})`"),
+            _ => "a call has parentheses: `f(x)`".to_owned(),
+        })
+    }
+
+    /// Whether an `else` follows this `if` in the same statement, and no body: `1 if c else 2`.
+    fn is_choice(&self) -> bool {
+        for token in self.tokens[self.at..].iter().take(SEARCHED_MAX) {
+            match token.kind {
+                TokenKind::Else => return true,
+                TokenKind::OpenBrace | TokenKind::CloseBrace | TokenKind::Semicolon | TokenKind::End => return false,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// `from module import name`: the imports that it would be.
+    pub(super) fn refuse_python_import(&mut self) -> Parsed<()> {
+        let is_one = self.is_at_word("from")
+            && matches!(self.kind_ahead(1), TokenKind::Name | TokenKind::Word)
+            && *self.kind_ahead(2) == TokenKind::Name
+            && self.text_of(self.tokens[self.at + 2].span) == "import";
+        if !is_one {
+            return Ok(());
+        }
+        let module = self.text_of(self.tokens[self.at + 1].span);
+        let bad = Diagnostic::error(Code::BadImport, "a Python function is not imported so", self.span());
+        let name = self.tokens.get(self.at + 3).map_or("", |name| self.text_of(name.span));
+        let hint = match self.kind_ahead(3) {
+            _ if name.len() + module.len() > QUOTED_BYTES_MAX => "import(name, module, 1);".to_owned(),
+            TokenKind::Name => format!("import({name}, {module}, 1);"),
+            TokenKind::Word => format!("import({name}, {module}, 1, {});", alias_of(name)),
+            _ => format!("import(name, {module}, 1);"),
+        };
+        let hint = format!("with the number of its arguments: `{hint}`");
+        self.report(bad.with_hint(hint));
+        while matches!(self.kind(), TokenKind::Name | TokenKind::Word | TokenKind::Comma) {
+            match self.kind() {
+                TokenKind::Name => drop(self.program.presumed.insert(self.text_of(self.span()))),
+                TokenKind::Word => self.python_names.push(self.at),
+                _ => {}
+            }
+            self.advance();
+            if self.is_on_new_line() {
+                break;
+            }
+        }
+        Err(Reported)
+    }
+}
