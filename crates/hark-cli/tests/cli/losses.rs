@@ -218,3 +218,31 @@ fn what_a_call_prints_is_kept_in_pieces() {
         fs::remove_dir_all(folder.path().join(".hark")).unwrap();
     }
 }
+
+/// A try that was cut off has not failed: it is made again, and is none of those that `attempts` allows.
+#[test]
+fn a_try_that_is_cut_off_is_made_again() {
+    let program = "#[retry(attempts: 3, backoff: 0)]\nimport(flaky, lib, 0);\n\
+        fn main() { try { flaky() } catch e { map(get(e, \"tries\"), lambda (m) { last(split(m)) }) } }\n";
+    let folder = Folder::with("a_try_that_is_cut_off", program);
+    folder.write(
+        "lib.py",
+        "import hark, time\n\
+         def flaky():\n    attempt = hark.attempt()\n    open('begun-%d' % attempt, 'w').close()\n    \
+         if attempt == 2: time.sleep(3600)\n    raise ValueError(attempt)\n",
+    );
+    let run = Beside::start(&folder, "run -s sqlite -q x.hk");
+    wait_until("the second try", || folder.path().join("begun-2").exists());
+    assert_eq!(folder.hark("show --json").json()["threads"][0]["detail"], "flaky, try 2");
+    run.signal("KILL");
+    drop(run);
+    folder.hark("resume -q").is(0, "[\"1\", \"3\", \"4\"]\n", "");
+    let events = folder.hark("events --json").json();
+    let texts = events.as_array().unwrap().iter().filter_map(|event| event["text"].as_str());
+    let calls: Vec<&str> =
+        texts.filter(|text| text.contains("flaky")).map(|text| text.split(" in ").next().unwrap()).collect();
+    let again = ["tries flaky again (2 of 3)", "tries flaky again (3 of 3)"];
+    let [first, second, third, fourth] =
+        ["", " (try 2)", " (try 3)", " (try 4)"].map(|number| format!("called flaky{number}"));
+    assert_eq!(calls, [&*first, again[0], &second, &third, again[1], &fourth]);
+}
