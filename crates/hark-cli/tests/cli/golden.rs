@@ -61,6 +61,7 @@ fn sessions_are_listed() {
             ("fresh", "suspended", 1),
             ("halfway", "suspended", 61),
             ("moved", "moved", 1),
+            ("cancelling", "cancelling", 2),
             ("alone", "suspended", 2),
             ("follows", "suspended", 2),
             ("large", "suspended", 1),
@@ -108,6 +109,7 @@ fn sessions_go_on_to_their_ends() {
         resolve("large", "size/1", "\"big\"");
         resolve("follows", "passed/on", "[1]");
         resolve("alone", "comfort/1", "2");
+        resolve("cancelling", "cleaner/1", "\"clean\"");
         let again = folder.hark(&format!("resolve {}/bell/1 2", ids["woken"]));
         assert!(again.status != 0 && again.stderr.contains("100"), "it is resolved: {again:?}");
         let run = folder.hark("resume --json");
@@ -135,6 +137,9 @@ fn sessions_go_on_to_their_ends() {
         );
         let alone = shown(&folder, &ids["alone"]);
         assert_eq!((&alone["status"], &alone["errors"][0]["message"]), (&json!("broken"), &json!("badness")));
+
+        assert_eq!(shown(&folder, &ids["cancelling"])["state"], "cancelled");
+        assert_eq!(printed(&folder, &ids["cancelling"]), ["clean", "cleaning up", "until it is cancelled"]);
 
         // What had been printed is not printed again.
         assert_eq!(printed(&folder, &ids["named"]), ["[\"opened\", 41]", "at the door"]);

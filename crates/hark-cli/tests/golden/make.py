@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 PATIENCE = 60
-SERVED = ["promised", "named", "crowd", "woken", "asleep", "calls", "large", "follows", "alone", "moved"]
+SERVED = ["promised", "named", "crowd", "woken", "asleep", "calls", "large", "follows", "alone", "cancelling", "moved"]
 
 
 def main(hark, golden):
@@ -43,8 +43,11 @@ def make(hark, golden, folder):
     wait_until(lambda: all(json.loads(run("stdout", ids[each], "--json")) for each in SERVED if each != "alone"))
     # Whatever was printed last is followed by a wait.
     wait_until(lambda: all(has_settled(folder, id) for id in ids.values()))
-    worker.send_signal(signal.SIGKILL)
-    worker.wait()
+    cancel = subprocess.Popen([hark, "cancel", ids["cancelling"]], cwd=folder)
+    wait_until(lambda: b"cancelled, until" in run("show", ids["cancelling"]) and has_settled(folder, ids["cancelling"]))
+    for process in (cancel, worker):
+        process.send_signal(signal.SIGKILL)
+        process.wait()
 
     kill_halfway(hark, folder)
     start("fresh")
