@@ -1,7 +1,7 @@
 //! Everything that a thread is, as data. Nothing of it lives on the native stack.
 
 use hark_bytecode::builtins::Builtin;
-use hark_bytecode::{Instruction, Span};
+use hark_bytecode::{Executable, Instruction, Span};
 
 use crate::effect::{Effect, Host};
 use crate::error::{Error, TraceFrame};
@@ -162,9 +162,14 @@ impl Thread {
     pub fn function_name(&self, program: &Program) -> String {
         let executable = program.executable();
         match (&self.state, self.records.first()) {
-            (State::Calling(callee, _), _) => crate::display::function_name(callee, executable).to_owned(),
+            (State::Calling(callee, arguments), _) => {
+                crate::display::function_name(shown_callee(callee, arguments, executable), executable).to_owned()
+            }
             (_, Some(record)) => {
-                executable.functions[program.function_of(record.code).0 as usize].name.as_ref().to_owned()
+                let function = &executable.functions[program.function_of(record.code).0 as usize];
+                // `_map_async` of the prelude is a part of `map_async`.
+                let own = function.name.strip_prefix('_').filter(|_| function.span == Span::NOWHERE);
+                own.unwrap_or(&function.name).to_owned()
             }
             _ => String::new(),
         }
@@ -178,7 +183,8 @@ impl Thread {
             let span = self.started_at.and_then(|instruction| executable.spans.get(instruction as usize));
             span.copied().unwrap_or_default()
         };
-        if let State::Calling(callee, _) = &self.state {
+        if let State::Calling(callee, arguments) = &self.state {
+            let callee = shown_callee(callee, arguments, executable);
             let function = crate::display::function_name(callee, executable).into();
             let span = match callee {
                 Value::Function(index) => executable.functions.get(index.0 as usize).map(|function| function.span),
@@ -218,6 +224,17 @@ impl Thread {
         let (outer, rest) = records.split_at(outer);
         let inner = rest.iter().enumerate().rev().filter(is_shown).nth(nth).map_or(0, |(at, _)| at);
         (outer, &rest[inner..])
+    }
+}
+
+/// What a thread is known by that begins with this call: a function of the prelude that calls another one in a thread of its
+/// own has that as its first argument.
+fn shown_callee<'a>(callee: &'a Value, arguments: &'a [Value], executable: &Executable) -> &'a Value {
+    let Value::Function(function) = callee else { return callee };
+    let is_of_prelude = executable.functions[function.0 as usize].span == Span::NOWHERE;
+    match arguments.first() {
+        Some(called @ (Value::Function(_) | Value::Closure(_) | Value::Foreign(_))) if is_of_prelude => called,
+        _ => callee,
     }
 }
 

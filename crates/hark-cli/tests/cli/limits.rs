@@ -1,6 +1,8 @@
 //! Limits that the processes of a storage share: who waits, in which order, what a dead process leaves, and programs that
 //! disagree.
 
+use std::fs::File;
+
 use crate::harness::{Beside, Folder, wait_until};
 
 const PROGRAM: &str = r#"
@@ -31,10 +33,14 @@ fn printed(folder: &Folder, id: &str) -> String {
 
 /// How many are in the queues of limits.
 fn queued(folder: &Folder) -> usize {
+    records(folder, "lq")
+}
+
+/// How many records of limits have keys that begin so.
+fn records(folder: &Folder, prefix: &str) -> usize {
     let file = rusqlite::Connection::open(folder.path().join(".hark/hark.db")).unwrap();
-    let count =
-        file.query_row("SELECT count(*) FROM space WHERE substr(key, 1, 2) = CAST('lq' AS BLOB)", [], |row| row.get(0));
-    count.unwrap()
+    let query = "SELECT count(*) FROM space WHERE substr(key, 1, 2) = CAST(? AS BLOB)";
+    file.query_row(query, [prefix], |row| row.get(0)).unwrap()
 }
 
 #[test]
@@ -111,4 +117,44 @@ warning[HK0034]: the rate `time.sleep` is 3 per 60 s here, but 2 per 60 s at oth
     let told = folder.hark("run -s sqlite --detach x.hk -f hold b").stderr;
     assert!(told.starts_with("warning[HK0034]: the limit `gate` is 2 here, but 1 at x.hk:3\n"), "{told}");
     drop(holder);
+}
+
+/// Whoever holds a place, or waits for one, leaves it here and queues again there.
+#[test]
+fn sessions_that_hold_and_wait_for_places_are_moved() {
+    let folder = Folder::with("moved_with_places", PROGRAM);
+    let [a, b] = ["a", "b"].map(|name| detached(&folder, name));
+    let holder = served(&folder, &a);
+    wait_until("the place", || printed(&folder, &a) == "in\n");
+    let waiter = served(&folder, &b);
+    wait_until("the queue", || queued(&folder) == 1);
+    for process in [waiter, holder] {
+        process.signal("INT");
+        process.ended(&folder);
+    }
+    assert_eq!((printed(&folder, &b).as_str(), records(&folder, "lt")), ("", 2));
+    let other = Folder::with("moved_with_places_to", PROGRAM);
+    for id in [&a, &b] {
+        let file = File::create(other.path().join("session")).unwrap();
+        assert!(folder.command(["export", id]).stdout(file).status().unwrap().success());
+        other.hark("import session").is(0, &format!("{id}\n"), "");
+    }
+    assert_eq!(["lt", "lq", "lh"].map(|prefix| records(&folder, prefix)), [0; 3]);
+    // Nobody has the place here until the first one is served.
+    let waiter = served(&other, &b);
+    wait_until("the place for who waited", || printed(&other, &b) == "in\n");
+    let holder = served(&other, &a);
+    opens_door(&other, &a, 1);
+    wait_until("the queue for who had it", || queued(&other) == 1);
+    assert_eq!(printed(&other, &a), "in\n");
+    opens_door(&other, &b, 1);
+    opens_door(&other, &b, 2);
+    assert_eq!(waiter.ended(&other).status, 0);
+    opens_door(&other, &a, 2);
+    assert_eq!(holder.ended(&other).status, 0);
+    assert_eq!(printed(&other, &a), "in\npast\nout\n");
+    for folder in [&folder, &other] {
+        folder.hark("prune --older-than 0s").is(0, "removed 2 sessions\n", "");
+        assert_eq!(["lt", "lq", "lh"].map(|prefix| records(folder, prefix)), [0; 3]);
+    }
 }

@@ -713,3 +713,16 @@ fn a_bench_is_interrupted() {
         assert_eq!(run.ended(&folder).status, 130, "{storage}");
     }
 }
+
+/// The threads of `map_async` are those of the functions that they call.
+#[test]
+fn threads_of_the_prelude_are_named_after_what_they_call() {
+    let program = "import(sqrt, math, 1);\nfn double(x) { x * 2 }\nfn main() { map_async([1, 2], double, 1); map_async([-1], sqrt, 1) }\n";
+    let folder = Folder::with("threads_of_the_prelude", program);
+    let run = folder.hark("run -q -s sqlite x.hk");
+    assert!(run.status == 1 && run.stderr.contains("  thread 3, x.hk:3, in map_async\n"), "{run:?}");
+    let shown = folder.hark("show --json").json();
+    let names = shown["threads"].as_array().unwrap().iter().map(|thread| thread["function"].as_str().unwrap());
+    assert_eq!(names.collect::<Vec<_>>(), ["main", "double", "double", "sqrt"]);
+    assert!(!folder.hark("events").stdout.contains("_map_async"));
+}

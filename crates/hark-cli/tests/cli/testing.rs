@@ -250,3 +250,28 @@ impl crate::harness::Run {
         self.status == 0 && self.stdout == format!("{count} passed, 0 failed\n")
     }
 }
+
+/// Where nothing happens between two arrivals, it is certain who comes first.
+#[test]
+fn limits_and_rates_are_served_in_order_also_in_time_that_jumps() {
+    let program = r#"//! in_order() => [1, 2, 3]
+//! in_order() prints "in 1\nout 1\nin 2\nout 2\nin 3\nout 3\n"
+//! by_priority() prints "in 1\nout 1\nin 3\nout 3\nin 2\nout 2\n"
+//! starts() => [0, 0, 7, 7, 14]
+//! starts_late() => [0, "timeout", 7]
+#[limit(1)] fn one(x) { print(format("in {}", x)); sleep(86400); print(format("out {}", x)); x }
+#[limit(1, name: "x.one")] #[priority(5)] fn first_of_all(x) { one(x) }
+fn in_order() { a = async one(1); sleep(1); b = async one(2); sleep(1); await [a, b, async one(3)] }
+fn by_priority() { a = async one(1); sleep(1); b = async one(2); sleep(1); await [a, b, async first_of_all(3)] }
+
+// Two a week.
+#[rate(2, per: 604800, name: "week")] fn start(since) { round((now() - since) / 86400) }
+fn starts() { since = now(); map(range(5), lambda (_) { start(since) }) }
+#[rate(1, per: 604800, name: "one a week")] fn begin(since) { round((now() - since) / 86400) }
+#[rate(1, per: 604800, name: "one a week")] #[retry(deadline: 86400)] fn soon(since) { "never" }
+fn starts_late() { since = now(); [begin(since), try { soon(since) } catch e { get(e, "kind") }, begin(since)] }
+"#;
+    let folder = Folder::with("testing_limits", program);
+    let run = folder.hark("test -q x.hk");
+    assert!(run.is_passed(4), "{run:?}");
+}
