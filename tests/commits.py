@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Kills `hark` at each commit of one program in turn, resumes its session, and checks that it comes to the same each time.
+Then kills `hark cancel` at each commit by which it ends a session, and goes on with that.
 
     commits.py HARK [--at N] [--jobs N]
 
@@ -7,6 +8,8 @@ The program is tests/commits/program.hk, which uses as many features as there ar
 how many commits there are and what it comes to; then once for each commit, at which its process is killed: after the log was
 synced, and before anyone is told. What is left is resumed. `--at N` does so at one commit only. A failure is printed with
 its commit, and its project is left. The exit status is 0 if nothing failed.
+
+tests/commits/cancelled.hk is cancelled while it waits. Each of its threads must clean up, once.
 """
 import argparse
 import collections
@@ -17,6 +20,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,6 +28,8 @@ PROGRAM = Path(__file__).resolve().parent / "commits"
 SECONDS_MAX = 120
 # Who runs the threads. Of several processes one is killed, a worker process mostly, and its supervisor goes on.
 WAYS = [[], ["-c", "processes"]]
+# How many threads of the program that is cancelled say that they have begun.
+CANCELLED_THREADS = 8
 
 
 class Wrong(Exception):
@@ -33,12 +39,12 @@ class Wrong(Exception):
 class Project:
     """A copy of the program, whose session is about to run."""
 
-    def __init__(self, hark, killer):
+    def __init__(self, hark, killer, program="program.hk"):
         self.hark, self.killer = hark, killer
         self.folder = Path(tempfile.mkdtemp(prefix="hark-commits-"))
         shutil.copytree(PROGRAM, self.folder, dirs_exist_ok=True)
         (self.folder / "hark.toml").touch()
-        self.session = self.ask("run", "-s", "sqlite", "--detach", "program.hk").strip()
+        self.session = self.ask("run", "-s", "sqlite", "--detach", program).strip()
         self.ask("resolve", f"{self.session}/door/1", '"open"')
 
     def start(self, *words, kill_at=None):
@@ -66,8 +72,23 @@ class Project:
         shown = json.loads(self.ask("show", "--json", self.session))
         if shown["status"] != "finished":
             raise Wrong(f"the session is {shown['status']}: {shown['errors']}")
-        lines = [line["text"] for line in json.loads(self.ask("stdout", "--json", self.session))]
+        lines = [line["text"] for line in self.printed()]
         return shown["result"], collections.Counter(line for line in lines if not line.startswith("double"))
+
+    def printed(self):
+        return json.loads(self.ask("stdout", "--json", self.session))
+
+    def wait(self):
+        """Has its threads run until they wait, and nobody serve it then."""
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        server = subprocess.Popen([self.hark, "resume", "-q"], cwd=self.folder, **silent)
+        started = time.monotonic()
+        while len(self.printed()) < CANCELLED_THREADS:
+            if time.monotonic() - started > SECONDS_MAX:
+                raise Wrong("its threads do not begin")
+            time.sleep(0.02)
+        server.kill()
+        server.wait()
 
     def remove(self):
         shutil.rmtree(self.folder)
@@ -97,6 +118,33 @@ def play(hark, killer, way, kill_at, expected):
     return was_killed, None
 
 
+def cancel(hark, killer, kill_at):
+    """Answers at how many commits it could be killed, whether it was, and what went wrong."""
+    project = Project(hark, killer, "cancelled.hk")
+    try:
+        project.wait()
+        done = project.start("cancel", kill_at=kill_at)
+        if done.returncode not in (0, -signal.SIGKILL):
+            raise Wrong(f"`cancel` ends with {done.returncode}: {done.stderr}")
+        was_killed = done.returncode != 0
+        again = project.start("cancel")
+        if again.returncode not in (0, 2):
+            raise Wrong(f"the next `cancel` ends with {again.returncode}: {again.stderr}")
+        shown = json.loads(project.ask("show", "--json", project.session))
+        if shown["state"] != "cancelled" or shown["errors"]:
+            raise Wrong(f"the session is {shown['state']}: {shown['errors']}")
+        lines = collections.Counter(line["text"].strip() for line in project.printed())
+        begun = [line.removeprefix("in ") for line in lines if line.startswith("in ")]
+        if lines != collections.Counter([f"in {name}" for name in begun] + [f"clean {name}" for name in begun]):
+            raise Wrong(f"it prints {dict(lines)}")
+        commits = len((project.folder / "count").read_text())
+    except Wrong as wrong:
+        said = f"`cancel`, killed at commit {kill_at}: {wrong}\n    the project is left in {project.folder}"
+        return 0, False, said
+    project.remove()
+    return commits, was_killed, None
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("hark", type=Path, help="the binary")
@@ -113,12 +161,18 @@ def main():
         expected, commits = undisturbed.outcome(), len((undisturbed.folder / "count").read_text())
         undisturbed.remove()
         print(f"{commits} commits; the result is {json.dumps(expected[0])}", flush=True)
+        cancelling, _, failure = cancel(hark, killer, 0)
+        if failure:
+            raise SystemExit(failure)
         moments = range(1, commits + 1) if asked.at is None else [asked.at]
         rounds = [(way, at) for way in WAYS for at in moments]
         killed, failures = 0, []
         with ThreadPoolExecutor(asked.jobs) as pool:
             played = pool.map(lambda each: play(hark, killer, *each, expected), rounds)
-            for was_killed, failure in played:
+            cancels = range(1, cancelling + 1) if asked.at is None else [asked.at]
+            cancelled = pool.map(lambda at: cancel(hark, killer, at)[1:], cancels)
+            rounds += cancels
+            for was_killed, failure in [*played, *cancelled]:
                 killed += was_killed
                 if failure:
                     failures.append(failure)
