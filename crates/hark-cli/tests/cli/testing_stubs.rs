@@ -101,3 +101,47 @@ fn python_is_called_where_no_stub_stands_and_only_then_started() {
     assert_eq!((run.status, run.stdout.as_str()), (0, "1 passed, 0 failed\n"), "{run:#?}");
     assert_eq!(folder.hark("test -q x.hk -k main").status, 1);
 }
+
+/// Where a function stands for an import, traces show the program as it is written, also behind the import and in its modules.
+#[test]
+fn traces_show_no_text_of_stubs() {
+    let program = "//! stub fetch with fake\n//! stub load with failing\n//! main() => 1\n//! loads() => 1\n\
+        import(fetch, net, 1); import(load, net,\n  0);\nimport \"lib.hk\";\n\
+        fn fake(x) { lib.fails(x) }\nfn failing() { error(\"no\") }\nfn main() { fetch(1) }\nfn loads() { load() }\n";
+    let folder = Folder::with("traces_show_no_text_of_stubs", program);
+    folder.write("lib.hk", "fn fails(x) {\n  error(\"not found\")\n}\n");
+    let said = r#"FAILED  x.hk:3  main()
+        expected  => 1
+        got       breaks "not found", of kind "error"
+        traceback, the outermost call first:
+          thread 0, x.hk:10, in main
+              fn main() { fetch(1) }
+          thread 0, x.hk:5, in fetch
+              import(fetch, net, 1); import(load, net,
+          thread 0, x.hk:8, in fake
+              fn fake(x) { lib.fails(x) }
+          thread 0, lib.hk:2, in lib.fails
+              error("not found")
+           --> lib.hk:2:3
+          2 |   error("not found")
+            |   ^^^^^^^^^^^^^^^^^^
+        error: not found
+FAILED  x.hk:4  loads()
+        expected  => 1
+        got       breaks "no", of kind "error"
+        traceback, the outermost call first:
+          thread 0, x.hk:11, in loads
+              fn loads() { load() }
+          thread 0, x.hk:5, in load
+              import(fetch, net, 1); import(load, net,
+          thread 0, x.hk:9, in failing
+              fn failing() { error("no") }
+           --> x.hk:9:16
+          9 | fn failing() { error("no") }
+            |                ^^^^^^^^^^^
+        error: no
+0 passed, 2 failed
+"#;
+    let run = folder.hark("test -q x.hk");
+    assert_eq!(run.stdout.replace(' ', ""), said.replace(' ', ""), "{run:#?}");
+}

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hark_backends::VirtualTime;
-use hark_bytecode::{Binding, Executable, ForeignIndex, Span};
+use hark_bytecode::{Binding, Executable, ForeignIndex, Source, Sources, Span};
 use hark_compiler::nearest;
 use hark_engine::foreign::{Answer, CallSink};
 use hark_engine::{Call, CallId, Foreign, SessionId};
@@ -97,28 +97,70 @@ pub fn problems(stubs: &[Line<Stub>], executable: &Executable) -> Vec<Problem> {
     problems
 }
 
-/// The text of a program in which functions stand for the imports whose stubs call one. An import's attributes stay, so that
-/// they act around the function. None if there is no such stub.
-pub fn substituted(stubs: &[Line<Stub>], executable: &Executable, text: &str) -> Option<String> {
+/// A program in which functions stand for the imports whose stubs call one.
+pub struct Substituted {
+    /// Its text.
+    pub text: String,
+    /// Where the imports stand in the original text, in order, and how long what stands for each of them is.
+    places: Vec<(Span, u32)>,
+}
+
+/// Puts functions in the place of the imports whose stubs call one. An import's attributes stay, so that they act around the
+/// function. None if there is no such stub.
+pub fn substituted(stubs: &[Line<Stub>], executable: &Executable, text: &str) -> Option<Substituted> {
     let place = |line: &Line<Stub>| {
         let Act::Call { function, .. } = &line.content.act else { return None };
         let index = import_of(executable, &line.content.name)?;
         let (span, parameters) = substitute(executable, index, function).ok()?;
         let parameters = parameters.join(", ");
-        Some((span, format!("fn {}({parameters}) {{ {function}({parameters}) }}", line.content.name)))
-    };
-    let mut places: Vec<(Span, String)> = stubs.iter().filter_map(place).collect();
-    // From the last to the first, so that no place moves before its turn.
-    places.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
-    let mut text = text.to_owned();
-    let is_any = !places.is_empty();
-    for (span, function) in places {
-        let range = span.start as usize..span.end as usize;
         // Lines stay where they are.
-        let breaks: String = text.get(range.clone())?.chars().filter(|character| "\r\n".contains(*character)).collect();
-        text.replace_range(range, &(function + &breaks));
+        let breaks = text.get(span.start as usize..span.end as usize)?.chars().filter(|each| "\r\n".contains(*each));
+        let breaks: String = breaks.collect();
+        Some((span, format!("fn {}({parameters}) {{ {function}({parameters}) }}{breaks}", line.content.name)))
+    };
+    let mut functions: Vec<(Span, String)> = stubs.iter().filter_map(place).collect();
+    functions.sort_by_key(|(span, _)| span.start);
+    let mut substituted = Substituted { text: text.to_owned(), places: Vec::new() };
+    // From the last to the first, so that no place moves before its turn.
+    for (span, function) in functions.iter().rev() {
+        substituted.text.replace_range(span.start as usize..span.end as usize, function);
+        substituted.places.insert(0, (*span, u32::try_from(function.len()).ok()?));
     }
-    is_any.then_some(text)
+    (!functions.is_empty()).then_some(substituted)
+}
+
+impl Substituted {
+    /// Gives a program that was compiled from the text the places of the original: what stands for an import has the import's.
+    pub fn restore(&self, executable: &mut Executable, original: &Source) {
+        let mut sources = Sources::from(original.clone());
+        for file in executable.sources.files().iter().skip(1) {
+            // They have fitted behind the longer text, or this one is the longer, and places are not shown.
+            let _ = sources.push(file.source.clone());
+        }
+        executable.sources = sources;
+        let spans = executable.functions.iter_mut().map(|function| &mut function.span);
+        spans.chain(&mut executable.spans).for_each(|span| *span = self.original(*span));
+    }
+
+    fn original(&self, span: Span) -> Span {
+        if span == Span::NOWHERE {
+            return span;
+        }
+        // How much longer the text has become before this place.
+        let mut longer = 0;
+        for (import, length) in &self.places {
+            let begin = i64::from(import.start) + longer;
+            if i64::from(span.end) <= begin {
+                break;
+            }
+            if i64::from(span.start) < begin + i64::from(*length) {
+                return *import;
+            }
+            longer += i64::from(*length) - i64::from(import.end - import.start);
+        }
+        let moved = |offset: u32| u32::try_from(i64::from(offset) - longer).unwrap_or(offset);
+        Span { start: moved(span.start), end: moved(span.end) }
+    }
 }
 
 /// What other stubs answer for the imports of a program.

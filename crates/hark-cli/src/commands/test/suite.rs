@@ -10,7 +10,7 @@ use super::lines::{self, CallLines, Line, Rejection, Settled};
 use super::stubs::{self, Answers};
 use crate::failure::{Failure, Problem, draw_problems};
 use crate::program::Compiled;
-use crate::project::{self, Loaded, Project};
+use crate::project::{self, Project};
 use crate::render::{self, Style};
 
 /// How functions are named that are tests.
@@ -93,11 +93,15 @@ impl Suite {
                 suite.cases = unusable(&problems, &loaded.source);
                 return Ok(suite);
             }
-            if let Some(text) = stubs::substituted(&lines.stubs, original, &loaded.source.text) {
-                let mut substituted = Loaded { source: Source::new(&*loaded.source.path, text), ..loaded };
-                suite.compiled = Compiled::new(&mut substituted);
+            if let Some(substituted) = stubs::substituted(&lines.stubs, original, &loaded.source.text) {
+                let original = loaded.source.clone();
+                loaded.source = Source::new(&*original.path, &*substituted.text);
+                suite.compiled = Compiled::new(&mut loaded);
                 executable = suite.compiled.executable.take();
-                loaded = substituted;
+                if let Some(executable) = &mut executable {
+                    substituted.restore(executable, &original);
+                }
+                loaded.source = original;
             }
         }
         if let Some(executable) = &executable {
