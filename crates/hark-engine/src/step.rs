@@ -416,17 +416,13 @@ pub fn end(stamp: Stamp, session: &SessionRecord, state: SessionState, now: Time
     put_session(SessionRecord { state, retrying: false, ended: Some(now), ..session.clone() }, commit);
 }
 
-/// Someone outside cancels all threads of a session. They are told in further commits, as they may be many. If someone has
-/// done so already, nothing changes.
-pub fn begin_cancel(stamp: Stamp, session: &SessionRecord, now: Timestamp, commit: &mut Commit) {
+/// Someone outside cancels all threads of a session. They are told with this commit, or in further ones, as they may be many.
+pub fn begin_cancel(stamp: Stamp, session: &SessionRecord, how_far: Cancelling, now: Timestamp, commit: &mut Commit) {
     if session.cancelling.is_none() {
         commit.log.push(LogEntry { time: now, thread: FIRST, event: Event::Cancelled });
     }
     commit.expect.push((Key::Session, Some(stamp)));
-    put_session(
-        SessionRecord { cancelling: session.cancelling.or(Some(Cancelling::Begun)), ..session.clone() },
-        commit,
-    );
+    put_session(SessionRecord { cancelling: Some(how_far), ..session.clone() }, commit);
 }
 
 /// All of its threads are told.

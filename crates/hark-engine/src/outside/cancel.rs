@@ -14,6 +14,7 @@ impl Outside<'_> {
     /// # Errors
     /// If it is over already or being moved, or the storage fails.
     pub fn cancel(&self) -> Result<(), OutsideError> {
+        let mut plan = Plan::default();
         self.change(|stamp, session, commit| {
             if session.state != SessionState::Running {
                 return Err(OutsideError::WrongState(session.state));
@@ -22,7 +23,15 @@ impl Outside<'_> {
                 // The threads that it puts back are to be cancelled, too. With that the record is another one.
                 self.finish_retry()?;
             }
-            step::begin_cancel(stamp, session, self.surroundings.now(), commit);
+            let is_told = session.cancelling == Some(Cancelling::Told);
+            let threads = if is_told { Vec::new() } else { self.live_from(step::FIRST)? };
+            // Most often there are few, and then there is nothing between the two that can be cut off.
+            let are_few = threads.len() < wakes_per_commit(&*self.records);
+            if are_few {
+                step::cancel_batch(&threads, commit, &mut plan);
+            }
+            let how_far = if are_few { Cancelling::Told } else { Cancelling::Begun };
+            step::begin_cancel(stamp, session, how_far, self.surroundings.now(), commit);
             Ok(())
         })?;
         if self.read_session()?.1.cancelling == Some(Cancelling::Begun) {
@@ -39,9 +48,7 @@ impl Outside<'_> {
         let records = &*self.records;
         let mut from = step::FIRST;
         loop {
-            let live = records.scan(Range::Live(from), wakes_per_commit(records))?;
-            let thread = |record: &Record| if let Record::Live(thread, _) = record { Some(*thread) } else { None };
-            let threads: Vec<ThreadId> = live.iter().filter_map(thread).collect();
+            let threads = self.live_from(from)?;
             let Some(last) = threads.last() else { break };
             from = ThreadId(last.0 + 1);
             loop {
@@ -64,6 +71,13 @@ impl Outside<'_> {
             }
         }
         Ok(())
+    }
+
+    /// As many threads from this one on as one commit cancels.
+    fn live_from(&self, from: ThreadId) -> Result<Vec<ThreadId>, StorageError> {
+        let live = self.records.scan(Range::Live(from), wakes_per_commit(&*self.records))?;
+        let thread = |record: &Record| if let Record::Live(thread, _) = record { Some(*thread) } else { None };
+        Ok(live.iter().filter_map(thread).collect())
     }
 
     /// Ends the session at once: none of its threads goes on.
