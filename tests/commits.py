@@ -123,11 +123,11 @@ def cancel(hark, killer, kill_at):
     project = Project(hark, killer, "cancelled.hk")
     try:
         project.wait()
-        done = project.start("cancel", kill_at=kill_at)
+        done = project.start("cancel", project.session, kill_at=kill_at)
         if done.returncode not in (0, -signal.SIGKILL):
             raise Wrong(f"`cancel` ends with {done.returncode}: {done.stderr}")
         was_killed = done.returncode != 0
-        again = project.start("cancel")
+        again = project.start("cancel", project.session)
         if again.returncode not in (0, 2):
             raise Wrong(f"the next `cancel` ends with {again.returncode}: {again.stderr}")
         shown = json.loads(project.ask("show", "--json", project.session))

@@ -83,10 +83,14 @@ pub enum Command {
     WorkerProcess(WorkerProcess),
     /// Show what a builtin does, or list them all
     Doc(Doc),
-    /// Explain an error code
+    /// Explain an error code, or a kind of error at run time
     Explain(Explain),
     /// Print a completion script for a shell
     Completions(Completions),
+    /// Print help, of a command if one is named
+    Help(Help),
+    /// Print the version
+    Version,
 }
 
 const EXAMPLES: &str = "\
@@ -96,6 +100,7 @@ Examples:
   hark                          run the project in this folder (see hark.toml)
   hark -s sqlite hello.hk       keep the session in a file, so that no crash loses it
   hark resume                   go on with all unfinished sessions
+  hark -e '6 * 7'               run a line of a program
   hark check hello.hk           look for mistakes, run nothing
   hark COMMAND -h               more about a command";
 
@@ -109,7 +114,28 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         None => parse_any(arguments)?,
     };
     negative::unmark(&mut command);
-    Ok(command)
+    match command {
+        Command::Help(wanted) => help(&wanted),
+        Command::Run(run) => Ok(Command::Run(run.with_text_as_program())),
+        other => Ok(other),
+    }
+}
+
+/// `hark help COMMAND` is `hark COMMAND -h`, which the parser answers by an error that is none.
+fn help(wanted: &Help) -> Result<Command, clap::Error> {
+    let mut line: Vec<OsString> = vec!["hark".into()];
+    if let Some(command) = &wanted.command {
+        let is_known = definition().get_subcommands().any(|known| known.get_name() == command && !known.is_hide_set());
+        if !is_known {
+            let near = nearest_command(command).map(|near| format!("\n\n  tip: did you mean `hark help {near}`?"));
+            let message = format!("there is no command '{command}'{}\n", near.unwrap_or_default());
+            let error = clap::Error::raw(clap::error::ErrorKind::InvalidSubcommand, message);
+            return Err(error.with_cmd(&definition()));
+        }
+        line.push(command.into());
+    }
+    line.push("-h".into());
+    parse_any(line)
 }
 
 /// Reads a line that runs a program. To define all other commands as well takes a good part of a short program's time, so
@@ -151,12 +177,12 @@ impl Command {
     /// The file whose report is wanted as JSON, if one is.
     pub fn reported_file(&self) -> Option<String> {
         let (json, file) = match self {
-            Command::Run(wanted) => (wanted.json, &wanted.file),
-            Command::Asm(wanted) => (wanted.json, &wanted.file),
-            Command::Check(wanted) => (wanted.json, &wanted.file),
+            Command::Run(wanted) => (wanted.json, wanted.file.as_ref()),
+            Command::Asm(wanted) => (wanted.json, wanted.file.as_ref()),
+            Command::Check(wanted) => (wanted.json, wanted.files.first()),
             _ => return None,
         };
-        json.then(|| file.as_ref().map(|path| path.display().to_string()).unwrap_or_default())
+        json.then(|| file.map(|path| path.display().to_string()).unwrap_or_default())
     }
 }
 
@@ -209,6 +235,7 @@ mod tests {
         assert_eq!(run("x.hk -5 -1.5 -1e3"), expect("x.hk", "main", &["-5", "-1.5", "-1e3"]));
         assert_eq!(run("-q x.hk -.5 -f g -inf"), expect("x.hk", "g", &["-.5", "-inf"]));
         assert_eq!(run("x.hk a -- -.5"), expect("x.hk", "main", &["a", "-.5"]));
+        assert_eq!(run("- -.5"), expect("-", "main", &["-.5"]));
         let Command::Bench(bench) = parsed("bench x.hk -.5 --sessions 3") else { panic!("not bench") };
         assert_eq!((bench.arguments, bench.sessions), (vec!["-.5".into()], 3));
         assert_eq!(run("x.hk -- -f g --json"), expect("x.hk", "main", &["-f", "g", "--json"]));
@@ -222,6 +249,30 @@ mod tests {
         assert_eq!(run("./run asm"), expect("./run", "main", &["asm"]));
         assert_eq!(run("-f check x.hk check"), expect("x.hk", "check", &["check"]));
         assert_eq!(run("-- asm"), expect("asm", "main", &[]));
+    }
+
+    #[test]
+    fn a_text_stands_in_the_place_of_a_file() {
+        let Command::Run(run) = parsed("-e -1 a.hk b -q") else { panic!("not run") };
+        assert_eq!((run.text.as_deref(), run.file), (Some("-1"), None));
+        assert_eq!(run.arguments, ["a.hk", "b"]);
+    }
+
+    #[test]
+    fn help_of_a_command_is_what_its_option_prints() {
+        let told = |line: &str| {
+            let words = std::iter::once("hark").chain(line.split_whitespace()).map(OsString::from);
+            let error = parse(words.collect()).expect_err(line);
+            (error.exit_code(), error.to_string())
+        };
+        for command in definition().get_subcommands().filter(|command| !command.is_hide_set()) {
+            let name = command.get_name();
+            assert_eq!(told(&format!("help {name}")), told(&format!("{name} -h")), "{name}");
+        }
+        assert_eq!(told("help"), told("-h"));
+        let (status, text) = told("help rnu");
+        assert!(status == 2 && text.contains("no command 'rnu'") && text.contains("`hark help run`"), "{text}");
+        assert!(matches!(parsed("version"), Command::Version));
     }
 
     /// Whatever can be read without the other commands is read as with them.

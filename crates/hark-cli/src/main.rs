@@ -11,6 +11,7 @@ mod entry;
 mod failure;
 mod modules;
 mod output;
+mod place;
 mod process;
 mod program;
 mod project;
@@ -67,6 +68,11 @@ fn main() -> ExitCode {
         Command::Doc(wanted) => commands::doc::doc(wanted),
         Command::Explain(wanted) => commands::explain::explain(wanted),
         Command::Completions(wanted) => commands::completions::completions(wanted),
+        // The parser has answered it.
+        Command::Help(_) => Ok(commands::FINISHED),
+        Command::Version => {
+            output::write_out(concat!("hark ", env!("CARGO_PKG_VERSION"), "\n")).map(|()| commands::FINISHED)
+        }
     };
     ExitCode::from(done.unwrap_or_else(|failure| explain_failure(failure, &command)))
 }

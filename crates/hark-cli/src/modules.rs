@@ -30,9 +30,7 @@ impl Modules {
     /// The modules of the program that this path leads to.
     pub fn of(program: &Path) -> Modules {
         let Some(real) = fs::canonicalize(program).ok().filter(|real| real.is_file()) else {
-            // What is no file, such as a pipe, has its modules where the user is.
-            let folder = env::current_dir().and_then(fs::canonicalize).unwrap_or_default();
-            return Modules { folder, shown_folder: Some(PathBuf::new()), main: None, paths: HashMap::new() };
+            return Modules::of_no_file();
         };
         let folder = real.parent().map(Path::to_path_buf).unwrap_or_default();
         let written = program.parent().map(Path::to_path_buf);
@@ -42,6 +40,12 @@ impl Modules {
         });
         let main = real.file_name().map(|name| name.to_string_lossy().into_owned());
         Modules { folder, shown_folder, main, paths: HashMap::new() }
+    }
+
+    /// The modules of a program that is no file, such as a pipe: they are where the user is.
+    pub fn of_no_file() -> Modules {
+        let folder = env::current_dir().and_then(fs::canonicalize).unwrap_or_default();
+        Modules { folder, shown_folder: Some(PathBuf::new()), main: None, paths: HashMap::new() }
     }
 
     /// What the main program's file is known by, if it is one.

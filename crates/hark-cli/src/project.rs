@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use hark_bytecode::{Source, line_starts};
@@ -18,6 +18,9 @@ use crate::trust;
 
 /// The largest program, in bytes: places in it are 32-bit numbers.
 const SOURCE_BYTES_MAX: usize = u32::MAX as usize;
+
+/// What stands for standard input in the place of a file.
+const STANDARD_INPUT: &str = "-";
 
 /// A project's folder and settings.
 #[derive(Debug, Default)]
@@ -82,6 +85,10 @@ pub fn load(file: Option<&Path>, config: Option<&Path>) -> Result<Loaded, Failur
         let source = read_source(&shown)?;
         return Ok(Loaded { source, modules: Modules::of(&shown), project });
     };
+    if file.as_os_str() == STANDARD_INPUT {
+        let text = from_standard_input()?;
+        return load_text("<stdin>", text, config);
+    }
     // The program first: if it cannot be read, nobody asks about settings.
     let source = read_source(file)?;
     let folder = match fs::canonicalize(file) {
@@ -90,6 +97,29 @@ pub fn load(file: Option<&Path>, config: Option<&Path>) -> Result<Loaded, Failur
         Err(_) => current_folder()?,
     };
     Ok(Loaded { source, modules: Modules::of(file), project: open_project(&folder, config)? })
+}
+
+/// A program that is in no file, in the project of the current folder. Its modules are where the user is.
+///
+/// # Errors
+/// If the settings cannot be read or are wrong.
+pub fn load_text(name: &str, text: String, config: Option<&Path>) -> Result<Loaded, Failure> {
+    let project = open_project(&current_folder()?, config)?;
+    Ok(Loaded { source: Source::new(name, text), modules: Modules::of_no_file(), project })
+}
+
+/// The folder of the project that commands mean here which name no program.
+pub fn folder_here() -> Option<PathBuf> {
+    let here = current_folder().ok()?;
+    let project = here.ancestors().find(|folder| folder.join(config::FILE_NAME).is_file());
+    Some(project.unwrap_or(&here).to_path_buf())
+}
+
+fn from_standard_input() -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let read = io::stdin().lock().read_to_end(&mut bytes);
+    read.map_err(|error| Failure::usage(format!("standard input cannot be read: {}", lower(&error.to_string()))))?;
+    text_of("<stdin>", bytes)
 }
 
 fn no_program(project: &Project) -> Failure {
@@ -147,6 +177,10 @@ fn read_text(path: &Path) -> Result<String, Failure> {
         ErrorKind::IsADirectory => is_folder(path),
         _ => Failure::usage(format!("`{name}` cannot be read: {}", lower(&error.to_string()))),
     })?;
+    text_of(&name, bytes)
+}
+
+fn text_of(name: &str, bytes: Vec<u8>) -> Result<String, Failure> {
     if bytes.len() > SOURCE_BYTES_MAX {
         return Err(Failure::usage(format!("`{name}` is larger than 4 GB")));
     }

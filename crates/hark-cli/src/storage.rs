@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hark_backends::storage::sqlite::SqliteStorage;
-use hark_engine::{Catalog, Filter, MemoryStorage, SessionId, Storage, StorageError, Summary};
+use hark_engine::{MemoryStorage, SessionId, Storage, StorageError};
 
 use crate::args::{KeptStorage, StorageChoice, StorageName};
 use crate::failure::Failure;
@@ -63,23 +63,6 @@ pub fn folder_to_serve(project: &Project, asked: &KeptStorage) -> Result<PathBuf
         return Err(Failure::usage("sessions in memory end with their process, so a worker cannot serve them"));
     }
     data_dir(project, asked.data_dir.as_deref())
-}
-
-/// The session whose id begins so; without an id the newest.
-///
-/// # Errors
-/// If there is none, or several.
-pub fn find(catalog: &dyn Catalog, id: Option<&str>) -> Result<Summary, Failure> {
-    let limit = if id.is_some() { 2 } else { 1 };
-    let filter = Filter { prefix: id.map(str::to_owned), limit: Some(limit), ..Filter::default() };
-    let mut found = catalog.list(&filter).map_err(failure)?;
-    match (found.len(), id) {
-        (1, _) => found.remove(0).map_err(|damaged| failure(damaged.error)),
-        (0, None) => Err(Failure::usage("there are no sessions").with_hint("`hark run -s sqlite FILE` starts one")),
-        (0, Some(id)) => Err(no_session(id)),
-        (_, id) => Err(Failure::usage(format!("more than one session's id begins with `{}`", id.unwrap_or_default()))
-            .with_hint("give more of it; `hark sessions` shows them all")),
-    }
 }
 
 /// There is no such session.

@@ -22,7 +22,7 @@ pub(super) fn with_command_first(mut arguments: Vec<OsString>, definition: &clap
 fn leading_options(words: &[OsString], definition: &clap::Command) -> usize {
     let mut count = 0;
     while let Some(word) = words.get(count) {
-        if !word.as_encoded_bytes().starts_with(b"-") || word == "--" {
+        if !word.as_encoded_bytes().starts_with(b"-") || word == "--" || word == "-" {
             break;
         }
         count += if takes_next_word(word, definition) { 2 } else { 1 };

@@ -17,15 +17,20 @@ Examples:
   hark -q --json sums.hk        a report for programs to read
   hark sums.hk -- --not-hark    what follows `--` is an argument
   hark -s sqlite sums.hk        keep the session, so that no crash loses it: see `hark resume`
+  hark -e 'print(6 * 7)'        run the body of a function, or a program of definitions
+  generate | hark -             run the program on standard input
 
 Exit status: 0 finished, 1 broken, 2 rejected or a wrong command line, 130 or 143 interrupted.")]
 pub struct Run {
-    /// The program. Without it: `hark_file` of hark.toml
+    /// The program; `-` is standard input. Without it: `hark_file` of hark.toml
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: Option<PathBuf>,
     /// Arguments of the function; it gets them as strings
     #[arg(value_name = "ARG")]
     pub arguments: Vec<OsString>,
+    /// The program itself, in place of FILE: definitions, or else the body of `main`
+    #[arg(short = 'e', long = "execute", value_name = "TEXT", allow_hyphen_values = true)]
+    pub text: Option<String>,
     /// The function to call: one of the program's or an import
     #[arg(short, long, value_name = "FUNCTION", default_value = "main")]
     pub function: String,
@@ -50,6 +55,18 @@ pub struct Run {
     /// What `--suspend-at instructions` draws its places from
     #[arg(long, hide = true, value_name = "NUMBER", default_value_t = 0)]
     pub seed: u64,
+}
+
+impl Run {
+    /// With `-e` there is no FILE: what stands in its place is the first argument.
+    pub fn with_text_as_program(mut self) -> Run {
+        if self.text.is_some()
+            && let Some(first) = self.file.take()
+        {
+            self.arguments.insert(0, first.into_os_string());
+        }
+        self
+    }
 }
 
 /// Where threads are suspended for the sake of it.
@@ -83,14 +100,15 @@ pub struct Asm {
 #[command(after_help = "\
 Examples:
   hark check hello.hk
+  hark check *.hk lib/*.hk      all of them; the exit status is that of the worst
   hark check --json hello.hk | jq '.diagnostics[].message'
 
 Exit status: 0 if the program can run, 2 if it is rejected.")]
 pub struct Check {
-    /// The program. Without it: `hark_file` of hark.toml
+    /// The programs; `-` is standard input. Without any: `hark_file` of hark.toml
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub file: Option<PathBuf>,
-    /// Print one JSON object
+    pub files: Vec<PathBuf>,
+    /// Print one JSON object; of several programs a list, each with its `file`
     #[arg(long)]
     pub json: bool,
     /// Print no last line that counts them
@@ -251,4 +269,13 @@ pub struct Completions {
     /// Which shell
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
+}
+
+/// `hark help`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  hark help\n  hark help run")]
+pub struct Help {
+    /// The command
+    #[arg(value_name = "COMMAND")]
+    pub command: Option<String>,
 }

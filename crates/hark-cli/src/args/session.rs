@@ -20,6 +20,9 @@ pub struct Sessions {
     /// So many at most
     #[arg(long, value_name = "NUMBER")]
     pub limit: Option<usize>,
+    /// Print nothing but their ids, one a line
+    #[arg(short, long, conflicts_with = "json")]
+    pub quiet: bool,
     #[command(flatten)]
     pub kept: Kept,
 }
@@ -59,12 +62,19 @@ pub struct OfSession {
 
 /// `hark cancel`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark cancel 01a1fd87-1c       once its threads have cleaned up
+  hark cancel --now 01a1fd87-1c at once")]
 pub struct Cancel {
+    /// The session: the beginning of its id is enough
+    #[arg(value_name = "ID")]
+    pub id: String,
     /// End it at once, so that its threads do not clean up
     #[arg(long)]
     pub now: bool,
     #[command(flatten)]
-    pub session: OfSession,
+    pub kept: Kept,
 }
 
 /// `hark resume`, `hark retry`
@@ -200,11 +210,11 @@ pub struct Worker {
 #[command(after_help = "\
 Examples:
   hark export 01a1fd87-1c > session.hark     here it is moved then
-  hark export --copy > copy.hark             to look at only: two must not go on with one session")]
+  hark export 01a1fd87-1c --copy > copy.hark to look at only: two must not go on with one session")]
 pub struct Export {
-    /// The session: the beginning of its id is enough. Without it: the newest
+    /// The session: the beginning of its id is enough
     #[arg(value_name = "ID")]
-    pub id: Option<String>,
+    pub id: String,
     /// Leave the session where it is
     #[arg(long)]
     pub copy: bool,

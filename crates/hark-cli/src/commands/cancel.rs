@@ -36,18 +36,18 @@ const TELL_AFTER: Duration = Duration::from_secs(1);
 /// # Errors
 /// If there is none, or it is over.
 pub fn cancel(wanted: &Cancel) -> Result<u8, Failure> {
-    let Cancel { now, session: wanted } = wanted;
     let store = Store::existing(&wanted.kept.storage, &wanted.kept.config)?;
-    let id = store.find(wanted.id.as_deref())?.id;
+    let id = store.find(Some(&wanted.id))?.id;
     let session = store.outside(&id)?;
-    if *now {
+    if wanted.now {
         session.cancel_now().map_err(|error| refused(error, &id))?;
     } else {
         session.cancel().map_err(|error| refused(error, &id))?;
         let interruption = Interruption::default();
         wait_for_end(&store, &id, &interruption)?;
         if let Some(status) = interruption.exit_status() {
-            output::tell(&format!("session {id} is cancelling; `hark cancel {id}` goes on with that\n"));
+            let again = store.place.command(&format!("cancel {id}"));
+            output::tell(&format!("session {id} is cancelling; `{again}` goes on with that\n"));
             return Ok(status);
         }
         end_rest(&session, &id)?;
@@ -88,7 +88,8 @@ fn wait_for_end(store: &Store, id: &SessionId, interruption: &Interruption) -> R
     let watched = interruption.watch(|| {});
     watched.map_err(|error| Failure::system("cannot watch for signals", &error))?;
     let seconds = grace.as_secs_f64();
-    let text = format!("its threads have {seconds} seconds to clean up; `hark cancel --now {id}` ends them\n");
+    let now = store.place.command(&format!("cancel --now {id}"));
+    let text = format!("its threads have {seconds} seconds to clean up; `{now}` ends them\n");
     let _alarm = match io::stderr().is_terminal() {
         true => Some(alarm(TELL_AFTER, move || output::tell(&text))?),
         false => None,
@@ -147,7 +148,7 @@ fn serve(store: &Store, id: &SessionId, until: Instant, interruption: &Interrupt
     serving.end()?;
     match failure.get() {
         Some(why) => Err(Failure::undone(format!("session {id} cannot go on: {why}"))
-            .with_hint(format!("`hark cancel --now {id}` ends it as it is"))),
+            .with_hint(format!("`{}` ends it as it is", store.place.command(&format!("cancel --now {id}"))))),
         None => Ok(()),
     }
 }

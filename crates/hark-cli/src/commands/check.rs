@@ -4,57 +4,114 @@ mod arguments;
 mod calls;
 mod python;
 
-use std::io;
+use std::io::{self, Write};
+use std::path::Path;
 
 use super::{FINISHED, REJECTED};
 use crate::args::Check;
 use crate::failure::{self, Failure};
 use crate::output;
 use crate::program::Compiled;
-use crate::project;
+use crate::project::{self, Loaded};
 use crate::render::{Paint, Style, escape};
-use crate::report::Json;
+use crate::report::{self, Json};
 
-/// Shows everything that is wrong with a program.
+/// Shows everything that is wrong with programs. What one of them has to do with hinders none of the others.
 ///
 /// # Errors
-/// If it cannot be read, or standard output cannot be written to.
+/// If the only one cannot be read, or standard output cannot be written to.
 pub fn check(wanted: &Check) -> Result<u8, Failure> {
-    let mut loaded = project::load(wanted.file.as_deref(), wanted.config.path.as_deref())?;
-    let mut compiled = Compiled::new(&mut loaded);
-    if let Some(executable) = compiled.executable.as_ref().filter(|_| !wanted.no_python) {
-        let warnings = python::warnings(executable, &loaded.project);
-        compiled.add(warnings);
+    let files: Vec<Option<&Path>> = match &*wanted.files {
+        [] => vec![None],
+        files => files.iter().map(|file| Some(file.as_path())).collect(),
+    };
+    if let [file] = *files {
+        let checked = Checked::new(file, wanted)?;
+        checked.tell(wanted);
+        if wanted.json {
+            report::write(|json| checked.write_json(json))?;
+        }
+        return Ok(checked.status());
     }
-    let status = if compiled.executable.is_some() { FINISHED } else { REJECTED };
-    let style = Style::for_stderr();
-    if let Some((source, problems)) = &loaded.project.warnings {
-        let mut out = String::new();
-        failure::draw_problems(source, problems, style, &mut out);
-        output::tell(&out);
+    let mut status = FINISHED;
+    let mut all = Vec::new();
+    for file in files.into_iter().flatten() {
+        match Checked::new(Some(file), wanted) {
+            Ok(checked) => {
+                checked.tell(wanted);
+                status = status.max(checked.status());
+                all.push((file, Ok(checked)));
+            }
+            Err(failure) => {
+                output::tell(&failure.drawn(Style::for_stderr()));
+                status = status.max(failure.exit_status());
+                all.push((file, Err(failure.message())));
+            }
+        }
     }
     if wanted.json {
-        write_json(&compiled).map_err(Failure::Output)?;
-    } else {
-        let mut out = compiled.drawn(style);
-        if !wanted.quiet {
-            style.push(
-                &mut out,
-                Paint::Dim,
-                &format!("{}: {}", escape::line(&loaded.source.path), compiled.count().text()),
-            );
-            out.push('\n');
-        }
-        output::tell(&out);
+        report::write_list(|json| all.iter().try_for_each(|(file, checked)| write_one_of_many(file, checked, json)))?;
     }
     Ok(status)
 }
 
-fn write_json(compiled: &Compiled) -> io::Result<()> {
-    let mut json = Json::new(io::BufWriter::new(io::stdout().lock()));
+/// A program that was looked at.
+struct Checked {
+    loaded: Loaded,
+    compiled: Compiled,
+}
+
+impl Checked {
+    fn new(file: Option<&Path>, wanted: &Check) -> Result<Checked, Failure> {
+        let mut loaded = project::load(file, wanted.config.path.as_deref())?;
+        let mut compiled = Compiled::new(&mut loaded);
+        if let Some(executable) = compiled.executable.as_ref().filter(|_| !wanted.no_python) {
+            let warnings = python::warnings(executable, &loaded.project);
+            compiled.add(warnings);
+        }
+        Ok(Checked { loaded, compiled })
+    }
+
+    fn status(&self) -> u8 {
+        if self.compiled.executable.is_some() { FINISHED } else { REJECTED }
+    }
+
+    /// What is odd about the settings, and wrong with the program, unless that is wanted as JSON.
+    fn tell(&self, wanted: &Check) {
+        let style = Style::for_stderr();
+        if let Some((source, problems)) = &self.loaded.project.warnings {
+            let mut out = String::new();
+            failure::draw_problems(source, problems, style, &mut out);
+            output::tell(&out);
+        }
+        if wanted.json {
+            return;
+        }
+        let mut out = self.compiled.drawn(style);
+        if !wanted.quiet {
+            let counted = format!("{}: {}", escape::line(&self.loaded.source.path), self.compiled.count().text());
+            style.push(&mut out, Paint::Dim, &counted);
+            out.push('\n');
+        }
+        output::tell(&out);
+    }
+
+    fn write_json<W: Write>(&self, json: &mut Json<W>) -> io::Result<()> {
+        json.entry("status", if self.compiled.executable.is_some() { "accepted" } else { "rejected" })?;
+        self.compiled.write_json(json)
+    }
+}
+
+/// One that cannot be read has its reason in the place of its diagnostics.
+fn write_one_of_many<W: Write>(file: &Path, checked: &Result<Checked, String>, json: &mut Json<W>) -> io::Result<()> {
     json.open('{')?;
-    json.entry("status", if compiled.executable.is_some() { "accepted" } else { "rejected" })?;
-    compiled.write_json(&mut json)?;
-    json.close('}')?;
-    json.finish().map(drop)
+    json.entry("file", &file.display().to_string())?;
+    match checked {
+        Ok(checked) => checked.write_json(json)?,
+        Err(message) => {
+            json.entry("status", "rejected")?;
+            json.entry("error", message)?;
+        }
+    }
+    json.close('}')
 }

@@ -5,31 +5,47 @@ use std::sync::Arc;
 use hark_backends::System;
 use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::outside::{Outside, OutsideError};
-use hark_engine::{Catalog, SessionId, SessionState, Storage, Summary, Timestamp};
+use hark_engine::{Catalog, Filter, Listed, SessionId, SessionState, Storage, Summary, Timestamp};
 
+use super::sessions::shown_name;
 use crate::args::{ConfigFile, KeptStorage};
 use crate::failure::Failure;
+use crate::place::Place;
 use crate::project::{self, Project};
 use crate::storage;
+
+/// So many sessions are named where an id may mean several.
+const SHOWN_MAX: usize = 5;
 
 /// A project and the storage of its sessions.
 pub struct Store {
     pub project: Project,
     pub storage: Arc<SqliteStorage>,
+    pub place: Place,
 }
 
 impl Store {
     /// Opens it; None if nothing was ever kept there.
     pub fn open(choice: &KeptStorage, config: &ConfigFile) -> Result<Option<Store>, Failure> {
+        Store::open_or_place(choice, config).map(Result::ok)
+    }
+
+    /// Opens it; if nothing was ever kept there, answers where it would be.
+    pub fn open_or_place(choice: &KeptStorage, config: &ConfigFile) -> Result<Result<Store, Place>, Failure> {
         let project = project::load_here(config.path.as_deref())?;
         let found = storage::of_kept_sessions(&project, choice)?;
-        Ok(found.map(|storage| Store { project, storage }))
+        let place = Place::of(&project, choice.data_dir.as_deref());
+        Ok(match found {
+            Some(storage) => Ok(Store { project, storage, place }),
+            None => Err(place),
+        })
     }
 
     /// The same where there must be sessions.
     pub fn existing(choice: &KeptStorage, config: &ConfigFile) -> Result<Store, Failure> {
-        Store::open(choice, config)?.ok_or_else(|| {
-            Failure::usage("there are no sessions here").with_hint("`hark run -s sqlite FILE` starts one")
+        Store::open_or_place(choice, config)?.map_err(|place| {
+            Failure::usage(format!("there are no sessions: there is no file `{}`", place.file()))
+                .with_hint("`hark run -s sqlite FILE` starts one")
         })
     }
 
@@ -37,14 +53,45 @@ impl Store {
         self.storage.catalog().ok_or_else(|| Failure::usage("this storage keeps no sessions"))
     }
 
-    /// The session that an id means.
+    /// The session whose id begins so; without an id the newest.
+    ///
+    /// # Errors
+    /// If there is none, or several.
     pub fn find(&self, id: Option<&str>) -> Result<Summary, Failure> {
-        storage::find(self.catalog()?, id)
+        let limit = if id.is_some() { SHOWN_MAX + 1 } else { 1 };
+        let filter = Filter { prefix: id.map(str::to_owned), limit: Some(limit), ..Filter::default() };
+        let mut found = self.catalog()?.list(&filter).map_err(storage::failure)?;
+        let (file, list) = (self.place.file(), self.place.command("sessions"));
+        match (found.len(), id) {
+            (1, _) => found.remove(0).map_err(|damaged| storage::failure(damaged.error)),
+            (0, None) => Err(Failure::usage(format!("there are no sessions in `{file}`"))
+                .with_hint("`hark run -s sqlite FILE` starts one")),
+            (0, Some(id)) => Err(Failure::usage(format!("there is no session `{id}` in `{file}`"))
+                .with_hint(format!("`{list}` shows those that there are"))),
+            (_, id) => {
+                let more = if found.len() > SHOWN_MAX { "\n..." } else { "" };
+                let shown: String = found.iter().take(SHOWN_MAX).map(shown_among_several).collect();
+                let id = id.unwrap_or_default();
+                Err(Failure::usage(format!("more than one session's id begins with `{id}`:{shown}{more}"))
+                    .with_hint(format!("give more of it; `{list}` shows them all")))
+            }
+        }
     }
 
     /// A session, to be seen or changed from outside.
     pub fn outside(&self, id: &SessionId) -> Result<Outside<'_>, Failure> {
         Outside::open(&*self.storage, &System, id).map_err(outside_failure)
+    }
+}
+
+/// A session that an id may mean, on a line of its own.
+fn shown_among_several(listed: &Listed) -> String {
+    match listed {
+        Ok(summary) => {
+            let function = shown_name(&summary.record.about.function);
+            format!("\n{} {function}, {}", summary.id, shown_state(summary))
+        }
+        Err(damaged) => format!("\n{}, damaged", damaged.id),
     }
 }
 

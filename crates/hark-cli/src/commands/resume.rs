@@ -15,6 +15,7 @@ use super::{BROKEN, FINISHED};
 use crate::args::GoOn;
 use crate::failure::Failure;
 use crate::output::{self, Stream};
+use crate::place::Place;
 use crate::render::{Lines, Paint, Style, draw_error};
 use crate::report;
 use crate::session::{self, Serving};
@@ -26,8 +27,9 @@ use crate::storage;
 /// # Errors
 /// If there is no such session, or someone else serves it.
 pub fn resume(wanted: &GoOn) -> Result<u8, Failure> {
-    let Some(store) = Store::open(&wanted.kept.storage, &wanted.kept.config)? else {
-        return nothing(wanted);
+    let store = match Store::open_or_place(&wanted.kept.storage, &wanted.kept.config)? {
+        Ok(store) => store,
+        Err(place) => return nothing(wanted, &place),
     };
     let only = match &wanted.id {
         Some(id) => {
@@ -87,14 +89,14 @@ fn leave_to_worker(wanted: &GoOn, id: &SessionId) -> Result<u8, Failure> {
     Ok(FINISHED)
 }
 
-fn nothing(wanted: &GoOn) -> Result<u8, Failure> {
+fn nothing(wanted: &GoOn, place: &Place) -> Result<u8, Failure> {
     if let Some(id) = &wanted.id {
-        return Err(storage::no_session(id));
+        return Err(Failure::usage(format!("there is no session `{id}`: there is no file `{}`", place.file())));
     }
     if wanted.kept.json {
         output::write_out("[]\n")?;
     } else if !wanted.quiet {
-        output::write_out("no sessions to resume\n")?;
+        output::write_out(&format!("no sessions to resume in {}\n", place.file()))?;
     }
     Ok(FINISHED)
 }
@@ -131,7 +133,7 @@ impl Ends {
 /// Takes sessions and serves them until they have ended.
 fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Failure> {
     let interruption = Interruption::default();
-    let Store { project, storage } = store;
+    let Store { project, storage, place } = store;
     let options = Options { keep_output: wanted.kept.json, ..session::options(&project) };
     let invoker = session::invoker(&project, Some(&storage), wanted.concurrency.name)?;
     let kept: Arc<dyn Storage> = storage.clone();
@@ -169,7 +171,7 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
     if let Some(status) = interruption.exit_status().filter(|_| reports.is_empty()) {
         return Ok(status);
     }
-    let store = Store { project, storage };
+    let store = Store { project, storage, place };
     if let Some(id) = only.filter(|_| reports.is_empty()) {
         // A worker was quicker.
         return leave_to_worker(wanted, id);
@@ -193,13 +195,18 @@ fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure>
         });
     }
     if reports.is_empty() && !wanted.quiet {
-        return output::write_out("no sessions to resume\n");
+        return output::write_out(&format!("no sessions to resume in {}\n", store.place.file()));
     }
     for (each, program) in pairs() {
         let style = Style::for_stderr();
         let mut out = String::new();
         if !wanted.quiet {
-            let more = if each.status == Status::Suspended { "; `hark resume` goes on with it" } else { "" };
+            let more = match each.status {
+                Status::Suspended => {
+                    format!("; `{}` goes on with it", store.place.command(&format!("resume {}", each.session)))
+                }
+                _ => String::new(),
+            };
             let state = format!("session {} {}{more}", each.session, each.status);
             out.push_str(&format!("{}\n", style.paint(Paint::Dim, &state)));
         }

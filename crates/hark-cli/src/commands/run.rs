@@ -13,6 +13,7 @@ use crate::args::{self, Run};
 use crate::entry::Entry;
 use crate::failure::{self, Failure};
 use crate::output::{self, Stream};
+use crate::place::Place;
 use crate::program::Compiled;
 use crate::project::{self, Loaded};
 use crate::render::{Lines, Paint, Style, draw_error};
@@ -27,7 +28,11 @@ use crate::storage;
 /// If it cannot begin, or standard output cannot be written to.
 pub fn run(wanted: &Run) -> Result<u8, Failure> {
     let started = Instant::now();
-    let mut loaded = project::load(wanted.file.as_deref(), wanted.config.path.as_deref())?;
+    let config = wanted.config.path.as_deref();
+    let mut loaded = match &wanted.text {
+        Some(text) => project::load_text("<command line>", program_of(text), config)?,
+        None => project::load(wanted.file.as_deref(), config)?,
+    };
     if !wanted.quiet {
         tell_warnings(&loaded);
     }
@@ -40,6 +45,7 @@ pub fn run(wanted: &Run) -> Result<u8, Failure> {
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
     let file = storage::for_new_session(&loaded.project, &wanted.storage)?;
     let invoker = session::invoker(&loaded.project, file.as_ref(), wanted.concurrency.name)?;
+    let place = Place::of(&loaded.project, wanted.storage.data_dir.as_deref());
     let folder = file.as_ref().map(|file| file.folder().to_path_buf());
     let storage = storage::or_memory(file);
     let disagreements = disagreements(&*storage, &program)?;
@@ -62,8 +68,16 @@ pub fn run(wanted: &Run) -> Result<u8, Failure> {
     if wanted.json {
         run_for_report(session, &compiled)
     } else {
-        run_for_people(session, folder, wanted.quiet, started)
+        run_for_people(session, folder, &place, wanted.quiet, started)
     }
+}
+
+/// The program that a text on the command line means: its definitions, or else a function `main` with this body.
+fn program_of(text: &str) -> String {
+    let first = text.trim_start();
+    let is_definition =
+        ["fn ", "fn\n", "import ", "import(", "#[", "//", "/*"].iter().any(|begin| first.starts_with(begin));
+    if is_definition { text.to_owned() } else { format!("fn main() {{ {text} }}") }
 }
 
 /// Where other programs of this storage have said something else of limits and rates that the program shares with them.
@@ -128,7 +142,13 @@ fn run_for_report(session: Session, compiled: &Compiled) -> Result<u8, Failure> 
 }
 
 /// Output as it comes, which may wait in the folder of a kept session; then the result, or the errors; the time it took.
-fn run_for_people(session: Session, overflow: Option<PathBuf>, quiet: bool, started: Instant) -> Result<u8, Failure> {
+fn run_for_people(
+    session: Session,
+    overflow: Option<PathBuf>,
+    place: &Place,
+    quiet: bool,
+    started: Instant,
+) -> Result<u8, Failure> {
     let (program, interruption) = (Arc::clone(&session.program), session.interruption.clone());
     let mut stream = None;
     let announces = !quiet && session.storage.catalog().is_some();
@@ -149,7 +169,7 @@ fn run_for_people(session: Session, overflow: Option<PathBuf>, quiet: bool, star
         }
         stream.close().map_err(Failure::Output)?;
     }
-    tell_end(&report, &program);
+    tell_end(&report, &program, place);
     if !quiet {
         let seconds = format!("-- {:.3} s", started.elapsed().as_secs_f64());
         output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &seconds)));
@@ -158,7 +178,7 @@ fn run_for_people(session: Session, overflow: Option<PathBuf>, quiet: bool, star
 }
 
 /// Shows each root cause once.
-fn tell_end(report: &Report, program: &Program) {
+fn tell_end(report: &Report, program: &Program, place: &Place) {
     let style = Style::for_stderr();
     let mut out = String::new();
     let told = || report.errors.iter().chain(&report.cancelled);
@@ -171,12 +191,14 @@ fn tell_end(report: &Report, program: &Program) {
     }
     if report.was_taken_over {
         let id = &report.session;
-        out.push_str(&format!("another process has gone on with it; `hark stdout {id}` has all that it printed\n"));
+        let stdout = place.command(&format!("stdout {id}"));
+        out.push_str(&format!("another process has gone on with it; `{stdout}` has all that it printed\n"));
     }
     match report.status {
         Status::Cancelled => out.push_str("cancelled\n"),
         Status::Suspended if !report.was_taken_over => {
-            out.push_str(&format!("suspended; `hark resume {}` goes on with it\n", report.session))
+            let resume = place.command(&format!("resume {}", report.session));
+            out.push_str(&format!("suspended; `{resume}` goes on with it\n"));
         }
         _ => {}
     }

@@ -26,14 +26,17 @@ const DAMAGED: &str = "damaged";
 /// # Errors
 /// If the storage cannot be read.
 pub fn sessions(wanted: &Sessions) -> Result<u8, Failure> {
-    let found = match Store::open(&wanted.kept.storage, &wanted.kept.config)? {
-        Some(store) => list(&store, wanted)?,
-        None => Vec::new(),
+    let (found, place) = match Store::open_or_place(&wanted.kept.storage, &wanted.kept.config)? {
+        Ok(store) => (list(&store, wanted)?, store.place),
+        Err(place) => (Vec::new(), place),
     };
     if wanted.kept.json {
         report::write_list(|json| found.iter().try_for_each(|listed| write_listed(listed, json)))?;
+    } else if wanted.quiet {
+        let ids = found.iter().map(|listed| listed.as_ref().map_or_else(|damaged| &damaged.id, |summary| &summary.id));
+        output::write_out(&ids.map(|id| format!("{id}\n")).collect::<String>())?;
     } else if found.is_empty() {
-        output::write_out("no sessions\n")?;
+        output::write_out(&format!("no sessions in {}\n", place.file()))?;
     } else {
         output::write_out(&table(&found, Style::for_stdout()))?;
     }
@@ -113,7 +116,7 @@ fn end_of(summary: &Summary) -> Timestamp {
 }
 
 /// A function's name, which may be a stranger's: in one line, and not a very long one.
-fn shown_name(name: &str) -> String {
+pub fn shown_name(name: &str) -> String {
     let name = match name.char_indices().nth(NAME_CHARACTERS_MAX) {
         Some((end, _)) => format!("{}...", &name[..end]),
         None => name.to_owned(),

@@ -33,7 +33,7 @@ pub fn export(wanted: &Export) -> Result<u8, Failure> {
         check_output()?;
     }
     let store = Store::existing(&wanted.storage, &wanted.config)?;
-    let id = store.find(wanted.id.as_deref())?.id;
+    let id = store.find(Some(&wanted.id))?.id;
     let session = store.outside(&id)?;
     let exported = if wanted.copy { session.export_copy(write) } else { session.export(write) };
     exported.map_err(|error| match error {

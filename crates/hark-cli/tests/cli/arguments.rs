@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
 
 use crate::harness::Folder;
 
@@ -84,12 +85,82 @@ fn arguments_have_to_be_utf_8() {
 #[test]
 fn help_comes_with_examples() {
     let folder = Folder::new("help_comes_with_examples");
-    for command in ["", "run", "asm", "check", "init", "doc", "explain", "completions"] {
+    for command in ["", "run", "asm", "check", "init", "doc", "explain", "completions", "cancel", "help"] {
         let run = folder.hark(&format!("{command} -h"));
         assert_eq!(run.status, 0, "{command}");
         assert!(run.stdout.contains("\nExamples:\n  hark ") && run.stdout.contains("Usage: hark"), "{run:#?}");
     }
+    folder.hark("version").is(0, concat!("hark ", env!("CARGO_PKG_VERSION"), "\n"), "");
     folder.hark("--version").is(0, concat!("hark ", env!("CARGO_PKG_VERSION"), "\n"), "");
+}
+
+#[test]
+fn help_is_as_wide_as_the_terminal() {
+    let folder = Folder::new("help_is_as_wide_as_the_terminal");
+    // Examples and what is one word stay whole.
+    let options = |columns: &str| {
+        let help = folder.filtered(folder.command(["help", "sessions"]).env("COLUMNS", columns).output().unwrap());
+        let (options, _) = help.stdout.split_once("Examples:").unwrap();
+        options.lines().map(|line| line.chars().count()).max().unwrap()
+    };
+    assert!(options("60") <= 60, "{}", options("60"));
+    assert!(options("60") < options("200"), "{}", options("200"));
+}
+
+#[test]
+fn a_program_may_be_on_standard_input() {
+    let folder = Folder::with("a_program_on_standard_input", "");
+    folder.write("lib/text.hk", "fn shout(x) { upper(x) }");
+    let read = |words: &[&str], text: &str| {
+        let script = format!("printf '%s' \"$text\" | \"$hark\" {}", words.join(" "));
+        let mut command = Command::new("sh");
+        command.current_dir(folder.path()).env("hark", env!("CARGO_BIN_EXE_hark")).env("text", text);
+        folder.filtered(command.args(["-c", &script]).output().unwrap())
+    };
+    let program = "import \"lib/text.hk\";\nfn main(x) { text.shout(x) }";
+    read(&["-q", "-", "tea"], program).is(0, "TEA\n", "");
+    read(&["run", "-", "-q", "-f", "main", "x"], program).is(0, "X\n", "");
+    read(&["check", "-"], program).is(0, "", "<stdin>: no errors\n");
+    let wrong = read(&["-"], "fn main() { len(1) }");
+    assert!(wrong.status == 2 && wrong.stderr.contains("--> <stdin>:1:13\n"), "{wrong:?}");
+    assert_eq!(read(&["-"], "\u{fffd}").status, 2);
+}
+
+#[test]
+fn a_program_may_be_an_argument() {
+    let folder = Folder::new("a_program_may_be_an_argument");
+    folder.run(["-q", "-e", "6 * 7"]).is(0, "42\n", "");
+    folder.run(["-q", "-e", "-1"]).is(0, "-1\n", "");
+    folder.run(["-q", "-e", "print(1); 2"]).is(0, "1\n2\n", "");
+    folder.run(["-q", "-e", "fn main(a, b) { b + a }", "x", "y"]).is(0, "yx\n", "");
+    folder.run(["-q", "-e", "// two\nfn main() { 2 }"]).is(0, "2\n", "");
+    let wrong = folder.run(["-e", "len(1)"]);
+    assert!(wrong.status == 2 && wrong.stderr.contains("--> <command line>:1:"), "{wrong:?}");
+}
+
+#[test]
+fn the_shell_completes_sessions() {
+    let folder = Folder::with("the_shell_completes_sessions", PROGRAM);
+    let run = folder.hark("run -s sqlite --detach x.hk");
+    let id = run.stdout.trim_end();
+    folder.hark("sessions --quiet").is(0, &format!("{id}\n"), "");
+    let completed = |words: &str, before: &str| {
+        let script = format!(
+            "eval \"$(\"$hark\" completions bash)\"; COMP_WORDS=($hark {words}); COMP_CWORD=2; \
+             _hark_and_sessions \"$hark\" \"${{COMP_WORDS[2]}}\" {before}; echo \"${{COMPREPLY[*]}}\""
+        );
+        let mut command = Command::new("bash");
+        command.current_dir(folder.path()).env("hark", env!("CARGO_BIN_EXE_hark")).args(["-c", &script]);
+        folder.filtered(command.output().unwrap()).stdout
+    };
+    let beginning = &id[..4];
+    assert_eq!(completed(&format!("show {beginning}"), "show"), format!("{id}\n"));
+    assert_eq!(completed(&format!("cancel {beginning}"), "cancel"), format!("{id}\n"));
+    assert_eq!(completed("check zzz", "check").trim(), "");
+    assert!(folder.hark("completions zsh").stdout.contains(":_hark_sessions' \\\n"));
+    assert!(
+        folder.hark("completions fish").stdout.contains("using_subcommand export\" -f -a \"(hark sessions --quiet")
+    );
 }
 
 #[test]

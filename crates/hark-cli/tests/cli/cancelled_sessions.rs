@@ -65,11 +65,11 @@ fn its_threads_clean_up() {
     let run = Beside::start(&folder, "run -s sqlite -q x.hk -f tree");
     wait_for_line(&folder, "begun");
     let id = shown(&folder)["session"].as_str().unwrap().to_owned();
-    folder.hark("cancel").is(0, &format!("cancelled {id}\n"), "");
+    folder.hark("cancel 0").is(0, &format!("cancelled {id}\n"), "");
     run.ended(&folder).is(1, "begun\nchild\nmain\n", "cancelled\n");
     assert_eq!(shown(&folder)["state"], "cancelled");
     assert_eq!(states(&folder), ["finished", "cancelled"]);
-    for command in ["cancel", "cancel --now"] {
+    for command in ["cancel 0", "cancel --now 0"] {
         folder.hark(command).is(2, "", &format!("error: session {id} is over: it is cancelled\n"));
     }
 }
@@ -80,7 +80,7 @@ fn its_first_call_of_python_is_stopped() {
         let folder = folder(&format!("its_first_call_is_stopped_{concurrency}"), 3600);
         let run = Beside::start(&folder, &format!("run -s sqlite -q -c {concurrency} x.hk -f calls"));
         wait_until("the call", || folder.path().join("begun").exists());
-        assert_eq!(folder.hark("cancel").status, 0);
+        assert_eq!(folder.hark("cancel 0").status, 0);
         run.ended(&folder).is(1, "cancelled\n", "cancelled\n");
         assert_eq!(states(&folder), ["cancelled"]);
     }
@@ -91,13 +91,14 @@ fn one_that_nobody_serves_is_served_by_the_command() {
     let folder = folder("one_that_nobody_serves", 3600);
     // It has not begun: there is nothing to clean up.
     let id = detach(&folder, "waits");
-    folder.hark("cancel --json").is(0, &format!("{{\"session\": \"{id}\", \"state\": \"cancelled\"}}\n"), "");
+    folder.hark("cancel --json 0").is(0, &format!("{{\"session\": \"{id}\", \"state\": \"cancelled\"}}\n"), "");
     assert_eq!((printed(&folder), states(&folder)), (vec![], vec!["cancelled".to_owned()]));
     let run = Beside::start(&folder, "run -s sqlite -q x.hk -f waits");
     wait_for_line(&folder, "begun");
     run.signal("KILL");
     drop(run);
-    assert_eq!(folder.hark("cancel").status, 0);
+    let id = shown(&folder)["session"].as_str().unwrap().to_owned();
+    assert_eq!(folder.hark(&format!("cancel {id}")).status, 0);
     assert_eq!(printed(&folder), ["begun", "cancelled"]);
 }
 
@@ -109,7 +110,7 @@ fn an_interrupted_command_leaves_it_cancelling() {
     wait_for_line(&folder, "begun");
     worker.signal("TERM");
     worker.ended(&folder).is(0, "", "");
-    let cancel = Beside::start(&folder, "cancel");
+    let cancel = Beside::start(&folder, "cancel 0");
     wait_for_line(&folder, "cleaning");
     cancel.wait_for_handler();
     assert_eq!((&shown(&folder)["state"], &shown(&folder)["status"]), (&json!("cancelling"), &json!("cancelling")));
@@ -132,12 +133,12 @@ fn a_second_command_ends_it_now() {
     let folder = folder("a_second_command_ends_it_now", 3600);
     let run = Beside::start(&folder, "run -s sqlite -q x.hk");
     wait_for_line(&folder, "begun");
-    let first = Beside::start(&folder, "cancel");
+    let first = Beside::start(&folder, "cancel 0");
     wait_for_line(&folder, "cleaning");
-    let second = Beside::start(&folder, "cancel");
+    let second = Beside::start(&folder, "cancel 0");
     let id = shown(&folder)["session"].as_str().unwrap().to_owned();
     let cancelled = format!("cancelled {id}\n");
-    folder.hark("cancel --now").is(0, &cancelled, "");
+    folder.hark("cancel --now 0").is(0, &cancelled, "");
     first.ended(&folder).is(0, &cancelled, "");
     // It may have begun only now.
     let second = second.ended(&folder);
@@ -153,7 +154,7 @@ fn one_whose_server_dies_is_gone_on_with() {
     let folder = folder("one_whose_server_dies", 3600);
     let run = Beside::start(&folder, "run -s sqlite -q x.hk");
     wait_for_line(&folder, "begun");
-    let cancel = Beside::start(&folder, "cancel");
+    let cancel = Beside::start(&folder, "cancel 0");
     wait_for_line(&folder, "cleaning");
     run.signal("KILL");
     drop(run);
@@ -167,7 +168,7 @@ fn now_nothing_is_cleaned_up() {
     let folder = folder("now_nothing_is_cleaned_up", 3600);
     let run = Beside::start(&folder, "run -s sqlite -q x.hk -f tree");
     wait_for_line(&folder, "begun");
-    assert_eq!(folder.hark("cancel --now").status, 0);
+    assert_eq!(folder.hark("cancel --now 0").status, 0);
     run.ended(&folder).is(1, "begun\n", "cancelled\n");
 }
 
@@ -176,7 +177,7 @@ fn what_fails_in_cleaning_up_is_told() {
     let folder = folder("what_fails_in_cleaning_up", 3600);
     let run = Beside::start(&folder, "run -s sqlite -q x.hk -f fails");
     wait_for_line(&folder, "begun");
-    assert_eq!(folder.hark("cancel").status, 0);
+    assert_eq!(folder.hark("cancel 0").status, 0);
     let run = run.ended(&folder);
     assert!(run.status == 1 && run.stderr.ends_with("error: no cleaner\ncancelled\n"), "{run:?}");
     let shown = shown(&folder);
@@ -188,7 +189,7 @@ fn what_does_not_stop_is_stopped() {
     let folder = folder("what_does_not_stop_is_stopped", 1);
     let run = Beside::start(&folder, "run -s sqlite -q x.hk -f stubborn");
     wait_for_line(&folder, "begun");
-    assert_eq!(folder.hark("cancel").status, 0);
+    assert_eq!(folder.hark("cancel 0").status, 0);
     run.ended(&folder).is(1, "begun\n", "cancelled\n");
     assert_eq!((&shown(&folder)["state"], states(&folder)), (&json!("cancelled"), vec!["cancelled".to_owned()]));
 }
@@ -200,7 +201,7 @@ fn what_is_started_in_cleaning_up_is_ended_with_the_session() {
     let said = "it did not end in time: what was left of its cleaning up was not done\n";
     let run = Beside::start(&folder, "run -s sqlite -q x.hk -f leaves_one");
     wait_for_line(&folder, "begun");
-    let cancelled = folder.hark("cancel");
+    let cancelled = folder.hark("cancel 0");
     assert_eq!((cancelled.status, &*cancelled.stderr), (0, said));
     assert_eq!(run.ended(&folder).stderr, "cancelled\n");
     // The same where the command itself serves the session.
@@ -209,14 +210,19 @@ fn what_is_started_in_cleaning_up_is_ended_with_the_session() {
     wait_for_line(&folder, "begun");
     worker.signal("TERM");
     worker.ended(&folder).is(0, "", "");
-    folder.hark("cancel").is(0, &format!("cancelled {id}\n"), said);
+    folder.hark(&format!("cancel {id}")).is(0, &format!("cancelled {id}\n"), said);
     assert_eq!(shown(&folder)["state"], "cancelled");
 }
 
 #[test]
 fn there_must_be_one() {
     let folder = folder("there_must_be_one", 3600);
-    folder.hark("cancel").is(2, "", "error: there are no sessions here\nhint: `hark run -s sqlite FILE` starts one\n");
+    let none = "error: there are no sessions: there is no file `.hark/hark.db`\n\
+                hint: `hark run -s sqlite FILE` starts one\n";
+    folder.hark("cancel 0").is(2, "", none);
+    // Which one is never guessed.
+    let unnamed = folder.hark("cancel");
+    assert!(unnamed.status == 2 && unnamed.stderr.contains("not provided:\n  <ID>\n"), "{unnamed:?}");
     detach(&folder, "main");
     for command in ["cancel 77777777", "cancel --now 77777777"] {
         let run = folder.hark(command);
@@ -231,13 +237,13 @@ fn one_that_is_moved_goes_on_with_its_cleaning_up() {
     detach(&folder, "main");
     let worker = Beside::start(&folder, "worker -q");
     wait_for_line(&folder, "begun");
-    let cancel = Beside::start(&folder, "cancel");
+    let cancel = Beside::start(&folder, "cancel 0");
     wait_for_line(&folder, "cleaning");
     for process in [cancel, worker] {
         process.signal("KILL");
         drop(process);
     }
-    let exported = folder.command(["export"]).output().unwrap();
+    let exported = folder.command(["export", "0"]).output().unwrap();
     assert!(exported.status.success(), "{exported:?}");
     folder.write("moved.hark", exported.stdout);
     folder.write("gate", "");

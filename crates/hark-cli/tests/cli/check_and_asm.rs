@@ -177,3 +177,22 @@ fn builtins_are_documented() {
     let lists = "error: there is no builtin `main.hk`\nhint: `hark doc` lists all that there are\n";
     folder.hark("doc main.hk").is(2, "", lists);
 }
+
+#[test]
+fn several_programs_are_checked_at_once() {
+    let folder = Folder::with("several_programs_are_checked", "fn main() { 1 }");
+    folder.write("y.hk", "fn main() { x = 1; 2 }");
+    folder.write("z.hk", "fn main() { lenght([1]) }");
+    folder.hark("check x.hk x.hk").is(0, "", "x.hk: no errors\nx.hk: no errors\n");
+    let run = folder.hark("check x.hk y.hk gone.hk z.hk");
+    assert_eq!(run.status, 2);
+    for told in ["x.hk: no errors\n", "y.hk: 1 warning\n", "error: there is no file `gone.hk`\n", "z.hk: 1 error\n"] {
+        assert!(run.stderr.contains(told), "{told} in {run:?}");
+    }
+    let report = folder.hark("check --json y.hk gone.hk z.hk").json();
+    let told = report.as_array().unwrap().iter().map(|each| (each["file"].clone(), each["status"].clone()));
+    let expected = [("y.hk", "accepted"), ("gone.hk", "rejected"), ("z.hk", "rejected")];
+    assert_eq!(told.collect::<Vec<_>>(), expected.map(|(file, status)| (file.into(), status.into())));
+    assert_eq!(report[0]["diagnostics"][0]["code"], "HK0018");
+    assert_eq!(report[1]["error"], "there is no file `gone.hk`");
+}

@@ -138,7 +138,7 @@ fn who_cleans_up_has_time_when_the_session_is_resumed() {
         let Some(clock) = Clock::new(&format!("clock_while_cleaning_up_{lost}")) else { return };
         clock.folder.write("hark.toml", "[sessions]\ncancel_grace = 600\n");
         clock.start("run -q -s sqlite -f cleans x.hk").dies();
-        let cancel = Beside::start_command(clock.command("cancel"));
+        let cancel = Beside::start_command(clock.command("cancel 0"));
         wait_until("the cleaning up", || clock.folder.hark("stdout --raw").stdout.ends_with("cleaning\n"));
         cancel.wait_for_handler();
         if lost {
@@ -166,7 +166,7 @@ fn a_worker_that_has_nothing_to_do_follows_the_clock() {
         clock.folder.hark("run -s sqlite --detach -f long x.hk");
         let slept = || events(&clock.folder).into_iter().find(|event| event["event"] == "slept");
         wait_until("a sleep", || slept().is_some());
-        clock.folder.hark("cancel");
+        clock.folder.hark("cancel 0");
         let slept = slept().unwrap();
         let until = slept["text"].as_str().unwrap().trim_start_matches("sleeps until ").to_owned();
         (second_of_day(&until) - second_of_day(slept["time"].as_str().unwrap())).rem_euclid(24 * HOUR)

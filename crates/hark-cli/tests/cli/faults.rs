@@ -42,7 +42,7 @@ fn refused(folder: &Folder, message: &str) {
     let before = fs::read(database(folder)).unwrap();
     let said = format!("error: {message}\n");
     let lines = ["run -s sqlite x.hk", "run -s sqlite --detach x.hk", "sessions", "sessions --json", "show", "stdout"];
-    let more = ["events", "resume", "retry", "cancel", "worker", "resolve a/b/c 1", "prune --older-than 0s"];
+    let more = ["events", "resume", "retry", "cancel 0", "worker", "resolve a/b/c 1", "prune --older-than 0s"];
     for line in lines.iter().chain(&more) {
         let run = folder.hark(line);
         assert_eq!((run.status, run.stderr.as_str(), run.stdout.as_str()), (1, said.as_str(), ""), "{line}");
@@ -163,8 +163,8 @@ fn a_read_only_folder() {
         let script = format!(
             "hark run -s sqlite -q x.hk > /dev/null || exit 3\n{before}mount -o remount,ro . || exit 4\n\
             for command in 'sessions' 'show' 'stdout' 'events'; do hark $command --json || exit 6; done\n\
-            hark export --copy > /dev/null || exit 7\n\
-            for command in 'run -s sqlite x.hk' 'run -s sqlite --detach x.hk' 'worker -q' 'prune --older-than 0s' 'export'; do\n\
+            hark export --copy 0 > /dev/null || exit 7\n\
+            for command in 'run -s sqlite x.hk' 'run -s sqlite --detach x.hk' 'worker -q' 'prune --older-than 0s' 'export 0'; do\n\
             timeout 60 $hark $command > ../out; echo \"status $?\"; done"
         );
         let Some(run) = on_a_disk(&folder, &script) else { return };
@@ -523,7 +523,7 @@ fn a_damaged_export() {
         );
         assert_eq!((run.stdout.as_str(), run.stderr.lines().count()), ("", 1), "{what}: {run:?}");
     }
-    folder.hark("sessions").is(0, "no sessions\n", "");
+    folder.hark("sessions").is(0, "no sessions in .hark/hark.db\n", "");
     folder.write("session.hark", &whole);
     assert_eq!(folder.hark("import session.hark").status, 0);
 }

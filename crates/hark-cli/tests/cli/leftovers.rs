@@ -77,7 +77,7 @@ fn when_a_session_is_cancelled_by_another_process() {
         let folder = folder("left_cancelled");
         let run = Beside::start(&folder, options);
         let left = processes(&folder, 1);
-        assert_eq!(folder.hark("cancel").status, 0);
+        assert_eq!(folder.hark("cancel 0").status, 0);
         assert_eq!(run.ended(&folder).status, 1);
         wait_for_the_end(&left);
     }

@@ -30,8 +30,8 @@ fn state(folder: &Folder) -> String {
 #[test]
 fn what_was_moved_can_be_taken_once_more() {
     let (folder, id) = started("what_was_moved");
-    assert_eq!((export(&folder, "export", "first"), state(&folder).as_str()), (0, "moved"));
-    assert_eq!(export(&folder, "export", "second"), 0);
+    assert_eq!((export(&folder, "export 0", "first"), state(&folder).as_str()), (0, "moved"));
+    assert_eq!(export(&folder, "export 0", "second"), 0);
     assert_eq!(folder.hark("sessions --json").json()[0]["threads"], 1);
     for name in ["first", "second"] {
         let other = Folder::new(&format!("what_was_moved_{name}"));
@@ -53,7 +53,7 @@ fn nothing_is_changed_while_a_session_is_moved() {
     // A writer that comes to a stop in the middle: nobody reads, and the session is larger than a pipe.
     let big = format!("\"{}\"", "x".repeat(120_000));
     folder.run(["resolve", &format!("{id}/other/1"), &big]).is(0, "", "");
-    let mut exporter = folder.command(["export"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut exporter = folder.command(["export", "0"]).stdout(Stdio::piped()).spawn().unwrap();
     wait_until("the session is being moved", || state(&folder) == "moving");
     let refused = format!("session {id} is being moved\n");
     folder.run(["resolve", &format!("{id}/door/1"), "3"]).is(
@@ -61,8 +61,8 @@ fn nothing_is_changed_while_a_session_is_moved() {
         "",
         &format!("error: `{id}/door/1` cannot be resolved: its session is being moved\n"),
     );
-    folder.hark("cancel").is(2, "", &format!("error: {refused}"));
-    folder.hark("export --copy").is(2, "", &format!("error: {refused}"));
+    folder.hark("cancel 0").is(2, "", &format!("error: {refused}"));
+    folder.hark("export --copy 0").is(2, "", &format!("error: {refused}"));
     folder.hark("prune --older-than 0s").is(0, "removed 0 sessions\n", "");
     folder.hark("resume -q").is(0, "", "");
     let mut written = Vec::new();
@@ -76,7 +76,7 @@ fn a_killed_export_is_taken_back() {
     let (folder, id) = started("a_killed_export");
     let big = format!("\"{}\"", "x".repeat(120_000));
     folder.run(["resolve", &format!("{id}/other/1"), &big]).is(0, "", "");
-    let mut exporter = folder.command(["export"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut exporter = folder.command(["export", "0"]).stdout(Stdio::piped()).spawn().unwrap();
     wait_until("the session is being moved", || state(&folder) == "moving");
     exporter.kill().unwrap();
     exporter.wait().unwrap();
@@ -90,7 +90,7 @@ fn a_session_stays_that_nobody_takes() {
     let (folder, id) = started("a_session_stays");
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);
-    let output = folder.command(["export"]).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    let output = folder.command(["export", "0"]).stdout(writer).stderr(Stdio::piped()).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     let expected = "error: nobody reads standard output: a session that is moved there would be lost\n";
     assert!(said.starts_with(expected), "{said}");
@@ -98,7 +98,7 @@ fn a_session_stays_that_nobody_takes() {
     // One that stops reading later.
     let big = format!("\"{}\"", "x".repeat(120_000));
     folder.run(["resolve", &format!("{id}/other/1"), &big]).is(0, "", "");
-    let mut exporter = folder.command(["export"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut exporter = folder.command(["export", "0"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     exporter.stdout.as_mut().unwrap().read_exact(&mut [0; 100]).unwrap();
     drop(exporter.stdout.take());
     let output = exporter.wait_with_output().unwrap();
@@ -106,7 +106,7 @@ fn a_session_stays_that_nobody_takes() {
     let expected = format!("error: session {id} cannot be written to standard output: ");
     assert!(said.starts_with(&expected) && said.ends_with("; the session stays here\n"), "{said}");
     assert_eq!((output.status.code(), state(&folder).as_str()), (Some(1), "suspended"));
-    assert_eq!((export(&folder, "export --copy", "copy"), state(&folder).as_str()), (0, "suspended"));
+    assert_eq!((export(&folder, "export --copy 0", "copy"), state(&folder).as_str()), (0, "suspended"));
 }
 
 /// Runs `hark` on a terminal, on which this is typed once it asks; answers its status and what the terminal shows.
@@ -136,7 +136,7 @@ fn who_imports_learns_what_may_be_called_and_is_asked() {
                    fn main() { await future(\"door\", 1) }\n";
     let folder = Folder::with("who_imports_learns", program);
     let id = folder.hark("run -s sqlite --detach x.hk").stdout.trim().to_owned();
-    assert_eq!(export(&folder, "export", "file"), 0);
+    assert_eq!(export(&folder, "export 0", "file"), 0);
     let calls = format!(
         "session {id} calls these functions of Python, with arguments of its own:\n  os: popen, system\n  src.bank: charge\n"
     );

@@ -104,7 +104,7 @@ fn an_exported_session_has_its_objects_with_it() {
     run.signal("INT");
     run.ended(&folder);
     let file = File::create(other.path().join("x.session")).unwrap();
-    assert!(folder.command(["export"]).stdout(file).status().unwrap().success());
+    assert!(folder.command(["export", "0"]).stdout(file).status().unwrap().success());
     other.write("go", "");
     // Here it could be taken once more.
     assert_eq!(kept(&folder).len(), 1);
@@ -119,7 +119,7 @@ fn a_session_that_is_cancelled_keeps_no_objects() {
     let run = Beside::start(&folder, "run -s sqlite -q x.hk -f cancelled");
     wait_until("the call", || folder.path().join("begun").exists());
     assert_eq!(kept(&folder).len(), 1);
-    assert_eq!(folder.hark("cancel").status, 0);
+    assert_eq!(folder.hark("cancel 0").status, 0);
     assert_eq!(run.ended(&folder).status, 1);
     assert_eq!((kept(&folder).len(), left(&folder)), (0, 0));
 }

@@ -131,7 +131,7 @@ fn links_among_the_kept_files_are_not_followed() {
         let folder = Folder::with("links_among_the_kept_files", "fn main() { 1 }\n");
         folder.hark("run -q -s sqlite x.hk").is(0, "1\n", "");
         let copy = File::create(folder.path().join("copy")).unwrap();
-        assert!(folder.command(["export", "--copy"]).stdout(copy).status().unwrap().success());
+        assert!(folder.command(["export", "--copy", "0"]).stdout(copy).status().unwrap().success());
         folder.write("elsewhere", "");
         let link = folder.path().join(".hark").join(name);
         let _ = fs::remove_dir_all(&link);

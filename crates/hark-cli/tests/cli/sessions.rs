@@ -1,5 +1,6 @@
 //! Sessions that are kept: started, left, looked at, resumed, retried, cancelled, and resolved from outside.
 
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -82,25 +83,40 @@ fn detach(folder: &Folder, line: &str) -> String {
 #[test]
 fn where_nothing_is_kept() {
     let folder = folder("where_nothing_is_kept");
-    let none = "error: there are no sessions here\nhint: `hark run -s sqlite FILE` starts one\n";
-    folder.hark("sessions").is(0, "no sessions\n", "");
+    let none = "error: there are no sessions: there is no file `.hark/hark.db`\n\
+                hint: `hark run -s sqlite FILE` starts one\n";
+    folder.hark("sessions").is(0, "no sessions in .hark/hark.db\n", "");
     folder.hark("sessions --json").is(0, "[]\n", "");
-    folder.hark("resume").is(0, "no sessions to resume\n", "");
+    folder.hark("resume").is(0, "no sessions to resume in .hark/hark.db\n", "");
     folder.hark("resume --json").is(0, "[]\n", "");
     folder.hark("prune --older-than 1d").is(0, "removed 0 sessions\n", "");
     folder.hark("prune --older-than 1d --json").is(0, "{\"removed\": 0}\n", "");
-    for line in ["show", "show 01", "stdout", "events", "cancel", "retry", "resolve a/b/c 1", "fail a/b/c no"] {
+    for line in [
+        "show",
+        "show 01",
+        "stdout",
+        "events",
+        "cancel 01",
+        "export --copy 01",
+        "retry",
+        "resolve a/b/c 1",
+        "fail a/b/c no",
+    ] {
         folder.hark(line).is(2, "", none);
     }
     let hint = "hint: `hark sessions` shows those that there are\n";
-    folder.hark("resume 01").is(2, "", &format!("error: there is no session `01`\n{hint}"));
+    folder.hark("resume 01").is(2, "", "error: there is no session `01`: there is no file `.hark/hark.db`\n");
     assert!(!folder.path().join(".hark").exists(), "looking made a database");
     // A database without sessions.
     folder.hark("run -s sqlite -q x.hk").is(0, "one\n1\n", "");
     folder.hark("prune --older-than 0s").is(0, "removed 1 session\n", "");
-    folder.hark("sessions").is(0, "no sessions\n", "");
-    folder.hark("show").is(2, "", "error: there are no sessions\nhint: `hark run -s sqlite FILE` starts one\n");
-    folder.hark("resolve a/b/c 1").is(2, "", &format!("error: there is no session `a`\n{hint}"));
+    folder.hark("sessions").is(0, "no sessions in .hark/hark.db\n", "");
+    folder.hark("show").is(
+        2,
+        "",
+        "error: there are no sessions in `.hark/hark.db`\nhint: `hark run -s sqlite FILE` starts one\n",
+    );
+    folder.hark("resolve a/b/c 1").is(2, "", &format!("error: there is no session `a` in `.hark/hark.db`\n{hint}"));
 }
 
 #[test]
@@ -148,11 +164,18 @@ fn a_session_is_run_and_can_be_looked_at() {
     let older = all[1]["session"].as_str().unwrap();
     let shown = folder.hark(&format!("show {} --json", &older[..older.len() - 1])).json();
     assert_eq!((&shown["session"], &shown["result"]), (&json!(older), &json!(1)));
-    let several = "error: more than one session's id begins with `0`\n\
-                   hint: give more of it; `hark sessions` shows them all\n";
-    let none = "error: there is no session `zzz`\nhint: `hark sessions` shows those that there are\n";
-    for command in ["show", "stdout", "events", "cancel", "retry", "resume"] {
-        folder.hark(&format!("{command} 0")).is(2, "", several);
+    let newer = newest(&folder);
+    let lines = [format!("  {newer} add, finished\n"), format!("  {older} main, finished\n")];
+    let several = |told: &str| {
+        let rest = lines.iter().fold(told.to_owned(), |rest, line| rest.replacen(line.as_str(), "", 1));
+        rest == "error: more than one session's id begins with `0`:\n\
+                 hint: give more of it; `hark sessions` shows them all\n"
+    };
+    let none = "error: there is no session `zzz` in `.hark/hark.db`\n\
+                hint: `hark sessions` shows those that there are\n";
+    for command in ["show", "stdout", "events", "cancel", "retry", "resume", "export --copy"] {
+        let run = folder.hark(&format!("{command} 0"));
+        assert!(run.status == 2 && run.stdout.is_empty() && several(&run.stderr), "{run:?}");
         folder.hark(&format!("{command} zzz")).is(2, "", none);
     }
 }
@@ -282,10 +305,12 @@ fn the_help_says_where_sessions_are_kept() {
     let folder = folder("the_help_on_storages");
     for command in ["sessions", "cancel", "resolve", "worker", "import"] {
         let help = folder.hark(&format!("{command} -h")).stdout;
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(help.contains("`sqlite`, whatever hark.toml says. `memory` is refused"), "{help}");
     }
     for command in ["run", "bench"] {
         let help = folder.hark(&format!("{command} -h")).stdout;
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(help.contains("`storage` of hark.toml, else memory"), "{help}");
     }
 }
@@ -323,13 +348,13 @@ fn ctrl_c_leaves_a_session_that_can_be_resumed() {
             let function = call.split(' ').next().unwrap();
             assert_eq!((&thread["place"]["function"], &thread["place"]["line"]), (&json!(function), &json!(line)));
             if thread_state == "sleeping" {
-                assert_eq!(folder.hark("cancel").status, 0);
+                assert_eq!(folder.hark("cancel 0").status, 0);
             }
         }
         folder.run(["resolve", &format!("{}/door/1", newest(&folder)), "5"]).is(0, "", "");
         hark(&folder, "resume").is(0, "5\n", "session [ID] finished\n");
         assert_eq!(printed(&folder), ["ready"]);
-        hark(&folder, "resume").is(0, "no sessions to resume\n", "");
+        hark(&folder, "resume").is(0, "no sessions to resume in .hark/hark.db\n", "");
         let again = folder.hark(&format!("resume {}", newest(&folder)));
         let said = "error: session [ID] is finished\nhint: only a suspended session can be resumed\n";
         without_id(&folder, again).is(2, "", said);
@@ -407,7 +432,7 @@ fn a_session_is_served_by_one() {
     let id = newest(&folder);
     let refused = "error: session [ID] is running\nhint: another process serves it\n";
     hark(&folder, &format!("resume {id}")).is(2, "", refused);
-    hark(&folder, "resume").is(0, "no sessions to resume\n", "");
+    hark(&folder, "resume").is(0, "no sessions to resume in .hark/hark.db\n", "");
     let worker = Beside::start(&folder, "worker -q");
     thread::sleep(Duration::from_millis(300));
     assert_eq!(state(&folder), "running");
@@ -539,10 +564,10 @@ fn a_session_is_cancelled_wherever_it_runs() {
     let folder = folder("a_session_is_cancelled");
     let run = Beside::start(&folder, "run -s sqlite -q x.hk -f sleeps 600");
     wait_until("the first line", || printed(&folder) == ["ready"]);
-    hark(&folder, "cancel").is(0, "cancelled [ID]\n", "");
+    hark(&folder, "cancel 0").is(0, "cancelled [ID]\n", "");
     run.ended(&folder).is(1, "ready\n", "cancelled\n");
     assert_eq!(state(&folder), "cancelled");
-    hark(&folder, "cancel").is(2, "", "error: session [ID] is over: it is cancelled\n");
+    hark(&folder, "cancel 0").is(2, "", "error: session [ID] is over: it is cancelled\n");
     let again = folder.hark(&format!("resume {}", newest(&folder)));
     let said = "error: session [ID] is cancelled\nhint: only a suspended session can be resumed\n";
     without_id(&folder, again).is(2, "", said);
@@ -550,13 +575,13 @@ fn a_session_is_cancelled_wherever_it_runs() {
     assert_eq!(folder.hark("show --json").json()["status"], "cancelled");
     // One that nobody serves.
     let id = detach(&folder, "-f many");
-    let cancelled = folder.hark("cancel --json").json();
+    let cancelled = folder.hark(&format!("cancel --json {id}")).json();
     assert_eq!(cancelled, json!({ "session": id, "state": "cancelled" }));
     // One of a worker, with many threads.
-    detach(&folder, "-f many");
+    let id = detach(&folder, "-f many");
     let worker = Beside::start(&folder, "worker -q");
     wait_until("the first line", || printed(&folder) == ["ready"]);
-    hark(&folder, "cancel").is(0, "cancelled [ID]\n", "");
+    hark(&folder, &format!("cancel {id}")).is(0, "cancelled [ID]\n", "");
     detach(&folder, "");
     wait_until("the next", || state(&folder) == "finished");
     worker.signal("TERM");
@@ -624,8 +649,8 @@ fn sessions_are_listed_by_state() {
     folder.hark("run -s sqlite -q x.hk");
     folder.hark("run -s sqlite -q x.hk -f add 1 2");
     folder.hark("run -s sqlite -q x.hk -f bad");
-    detach(&folder, "-f named");
-    folder.hark("cancel");
+    let named = detach(&folder, "-f named");
+    folder.hark(&format!("cancel {named}"));
     detach(&folder, "-f sleeps 600");
     detach(&folder, "-f late");
     let run = Beside::start(&folder, "run -s sqlite -q x.hk -f many");
@@ -641,7 +666,7 @@ fn sessions_are_listed_by_state() {
     assert_eq!(ids("--state broken"), ["bad"]);
     assert_eq!(ids("--state cancelled"), ["named"]);
     assert_eq!(ids("--state moved"), Vec::<String>::new());
-    folder.hark("sessions --state moved").is(0, "no sessions\n", "");
+    folder.hark("sessions --state moved").is(0, "no sessions in .hark/hark.db\n", "");
     assert_eq!(folder.hark("sessions --state odd").status, 2);
     assert_eq!(folder.hark("sessions --limit x").status, 2);
     // Only what is over is forgotten.
@@ -725,4 +750,48 @@ fn threads_of_the_prelude_are_named_after_what_they_call() {
     let names = shown["threads"].as_array().unwrap().iter().map(|thread| thread["function"].as_str().unwrap());
     assert_eq!(names.collect::<Vec<_>>(), ["main", "double", "double", "sqrt"]);
     assert!(!folder.hark("events").stdout.contains("_map_async"));
+}
+
+/// What Hark tells people to type finds the session from where they are.
+#[test]
+fn a_command_that_is_printed_works_where_it_is_printed() {
+    let folder = Folder::new("a_command_that_is_printed");
+    let program = r#"import(name, shop, 0); fn main() { print("begun"); await future("door", 1); name() }"#;
+    for project in ["shop", "my shop"] {
+        folder.write(&format!("{project}/x.hk"), program);
+        folder.write(&format!("{project}/shop.py"), "def name(): return 'tea'");
+    }
+    folder.write("other/settings.toml", "[project]\ndata_dir = \"kept\"\n");
+    folder.write("other/x.hk", program);
+    folder.write("other/shop.py", "def name(): return 'tea'");
+    let lines = [
+        ("shop/x.hk", "shop/.hark", "cd shop && hark resume ID"),
+        ("shop/x.hk --data-dir far", "far", "cd shop && hark resume ID --data-dir [FOLDER]/far"),
+        ("my?shop/x.hk", "my shop/.hark", "cd 'my shop' && hark resume ID"),
+        ("other/x.hk --config other/settings.toml", "other/kept", "hark resume ID --config other/settings.toml"),
+    ];
+    for (line, kept, expected) in lines {
+        let words = format!("run -s sqlite {line}");
+        let words = words.split(' ').map(|word| word.replace('?', " "));
+        let running = Beside::start_command(folder.command(words));
+        let kept = folder.path().join(kept);
+        let printed = || folder.run(["stdout".as_ref(), "--data-dir".as_ref(), kept.as_os_str()]).stdout;
+        wait_until("its beginning", || printed().contains("begun"));
+        running.signal("INT");
+        let ended = running.ended(&folder);
+        let told = ended.stderr.lines().find_map(|line| line.strip_prefix("suspended; `")).unwrap();
+        let told = told.strip_suffix("` goes on with it").unwrap();
+        let id = told.split_whitespace().find(|word| word.len() == 36).unwrap();
+        assert_eq!(told.replace(id, "ID"), expected);
+        let real = told.replace("[FOLDER]", &folder.path().display().to_string());
+        let script = |words: &str| {
+            let real = real.replace(&format!("resume {id}"), words);
+            let mut command = Command::new("sh");
+            command.current_dir(folder.path()).env("hark", env!("CARGO_BIN_EXE_hark"));
+            folder.filtered(command.args(["-c", &real.replace("hark ", "\"$hark\" ")]).output().unwrap())
+        };
+        script(&format!("resolve {id}/door/1 true")).is(0, "", "");
+        let resumed = script(&format!("resume {id}"));
+        assert!(resumed.status == 0 && resumed.stdout.ends_with("tea\n"), "{resumed:?}");
+    }
 }

@@ -1,0 +1,72 @@
+//! How a command is written so that it finds a project and its sessions from the current folder: what Hark tells people to
+//! type works where it is printed.
+
+use std::path::{Path, PathBuf};
+
+use hark_backends::storage::sqlite::FILE_NAME;
+
+use crate::modules::from_current_folder;
+use crate::project::{self, Project};
+
+/// Where a project and its sessions are, seen from the current folder.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// What stands before a command: nothing, or `cd FOLDER && `.
+    before: String,
+    /// The options that stand behind it.
+    behind: String,
+    /// The file with the sessions, as it is shown.
+    file: String,
+}
+
+impl Place {
+    /// The place of a project, whose sessions are in the folder that the command line has named, if it has.
+    pub fn of(project: &Project, data_dir: Option<&Path>) -> Place {
+        let (mut before, mut behind) = (String::new(), String::new());
+        if let Some(config) = &project.config {
+            behind.push_str(&format!(" --config {}", quoted(&from_current_folder(config))));
+        } else if project::folder_here().is_none_or(|here| here != project.folder) {
+            before.push_str(&format!("cd {} && ", quoted(&from_current_folder(&project.folder))));
+        }
+        let named = data_dir.map(|named| std::path::absolute(named).unwrap_or_else(|_| named.to_path_buf()));
+        if let Some(named) = &named {
+            let shown = if before.is_empty() { from_current_folder(named) } else { named.clone() };
+            behind.push_str(&format!(" --data-dir {}", quoted(&shown)));
+        }
+        let folder: PathBuf = named.unwrap_or_else(|| project.folder.join(&project.settings.data_dir));
+        Place { before, behind, file: from_current_folder(&folder.join(FILE_NAME)).display().to_string() }
+    }
+
+    /// The command line that does this here, such as `resume ID`.
+    pub fn command(&self, words: &str) -> String {
+        format!("{}hark {words}{}", self.before, self.behind)
+    }
+
+    /// The file with the sessions.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |letter: char| letter.is_alphanumeric() || "_./-+@%:,=".contains(letter);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_where_a_shell_would_take_them_apart() {
+        assert_eq!(quoted(Path::new("tea/a-b_c.d")), "tea/a-b_c.d");
+        assert_eq!(quoted(Path::new("my tea")), "'my tea'");
+        assert_eq!(quoted(Path::new("it's")), r"'it'\''s'");
+        assert_eq!(quoted(Path::new("$HOME")), "'$HOME'");
+    }
+}
