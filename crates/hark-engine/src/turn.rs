@@ -10,6 +10,8 @@ mod run;
 mod scratch;
 mod waits;
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::mem;
 
 use crate::commit::{Commit, Gathered, Outcome};
@@ -18,7 +20,7 @@ use crate::history::LogEntry;
 use crate::id::{Stamps, ThreadId};
 use crate::invoker::Seat;
 use crate::limits::{GATHERED_TIME_MAX, PAUSED_FRESH_MAX, PAUSED_LOG_MAX, PAUSED_OUTPUT_MAX, STEP_TIME_MAX};
-use crate::record::{Key, Live, Record, Status, Versioned};
+use crate::record::{Key, Live, Record, State, Status, Versioned};
 use crate::remote::Told;
 use crate::session::{Paused, Place, Session, Taken};
 use crate::step::{self, Ending, Loaded, Plan};
@@ -295,6 +297,9 @@ impl<'a> Worker<'a> {
             Self::note_given_back(&mut loaded, &live, &ending);
             let gathered = self.commit.gathered();
             step::step(&loaded, &ending, live, self.session.now(), &mut self.commit, &mut self.plan);
+            if self.session.program().has_priorities() && !self.commit.fresh.is_empty() {
+                self.order_started();
+            }
             let decided = Decided { loaded, ending, gathered };
             if self.batch.is_open && !self.counts_loss && self.session.is_resumable() {
                 return Ok(self.put_in_batch(decided, since));
@@ -305,6 +310,22 @@ impl<'a> Worker<'a> {
                 Concluded::Again(was_loaded, was_live, then) => (loaded, live, next) = (was_loaded, was_live, then),
             }
         }
+    }
+
+    /// Of the threads that a step has started, those with a higher priority wait in front for a worker.
+    fn order_started(&mut self) {
+        let program = self.session.program();
+        let started = self.commit.fresh.iter().filter_map(|record| match record {
+            Record::Live(child, live) => Some((child, live)),
+            _ => None,
+        });
+        let priorities: HashMap<ThreadId, i32> = started
+            .filter_map(|(child, live)| match &live.state {
+                State::Present(thread) => Some((*child, thread.priority(program)?)),
+                State::Ended | State::Away => None,
+            })
+            .collect();
+        self.plan.invoke.sort_by_key(|thread| Reverse(priorities.get(thread).copied().unwrap_or(0)));
     }
 
     /// Does what follows from a commit that is done, or decides the step again.

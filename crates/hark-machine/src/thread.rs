@@ -1,7 +1,7 @@
 //! Everything that a thread is, as data. Nothing of it lives on the native stack.
 
 use hark_bytecode::builtins::Builtin;
-use hark_bytecode::{Executable, Instruction, Span};
+use hark_bytecode::{Executable, FunctionIndex, Instruction, Span};
 
 use crate::effect::{Effect, Host};
 use crate::error::{Error, TraceFrame};
@@ -143,14 +143,19 @@ impl Thread {
         program.executable().functions[function.0 as usize].is_try
     }
 
-    /// The `#[priority]` of the innermost function that has one.
+    /// The `#[priority]` of the innermost function that has one; of a thread that has not begun, that of what it calls.
     pub fn priority(&self, program: &Program) -> Option<i32> {
         if !program.has_priorities() {
             return None;
         }
-        let functions = &program.executable().functions;
-        let of = |record: &Record| functions[program.function_of(record.code).0 as usize].attributes.priority;
-        self.records.iter().rev().find_map(of)
+        let executable = program.executable();
+        let of = |function: FunctionIndex| executable.functions[function.0 as usize].attributes.priority;
+        match &self.state {
+            State::Calling(Value::Function(function), _) => of(*function),
+            State::Calling(Value::Closure(closure), _) => of(closure.function()),
+            State::Calling(Value::Foreign(foreign), _) => executable.foreign[foreign.0 as usize].attributes.priority,
+            _ => self.records.iter().rev().find_map(|record| of(program.function_of(record.code))),
+        }
     }
 
     /// How many registers it has, whatever is in them.

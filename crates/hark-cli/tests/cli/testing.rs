@@ -257,12 +257,20 @@ fn limits_and_rates_are_served_in_order_also_in_time_that_jumps() {
     let program = r#"//! in_order() => [1, 2, 3]
 //! in_order() prints "in 1\nout 1\nin 2\nout 2\nin 3\nout 3\n"
 //! by_priority() prints "in 1\nout 1\nin 3\nout 3\nin 2\nout 2\n"
+//! started() prints "5\n6\n1\n2\n3\n-1\n"
 //! starts() => [0, 0, 7, 7, 14]
 //! starts_late() => [0, "timeout", 7]
 #[limit(1)] fn one(x) { print(format("in {}", x)); sleep(86400); print(format("out {}", x)); x }
 #[limit(1, name: "x.one")] #[priority(5)] fn first_of_all(x) { one(x) }
 fn in_order() { a = async one(1); sleep(1); b = async one(2); sleep(1); await [a, b, async one(3)] }
 fn by_priority() { a = async one(1); sleep(1); b = async one(2); sleep(1); await [a, b, async first_of_all(3)] }
+
+fn plain(x) { print(x) }
+#[priority(5)] fn urgent(x) { print(x) }
+#[priority(-1)] fn last_of_all(x) { print(x) }
+fn started() {
+  await [async last_of_all(-1), async plain(1), async plain(2), async urgent(5), async plain(3), async urgent(6)]
+}
 
 // Two a week.
 #[rate(2, per: 604800, name: "week")] fn start(since) { round((now() - since) / 86400) }
@@ -273,5 +281,5 @@ fn starts_late() { since = now(); [begin(since), try { soon(since) } catch e { g
 "#;
     let folder = Folder::with("testing_limits", program);
     let run = folder.hark("test -q x.hk");
-    assert!(run.is_passed(4), "{run:?}");
+    assert!(run.is_passed(5), "{run:?}");
 }
