@@ -19,6 +19,9 @@ const DEADLOCK: &str = "deadlock";
 /// The key of what only the language's own code sees.
 const CLASSES: &str = "%classes";
 
+/// The same, for where the error was raised: its span.
+const PLACE: &str = "%place";
+
 /// What the errors of a program are made of, made when the first one is caught.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
@@ -28,6 +31,7 @@ pub(crate) struct Vocabulary {
     trace: Key,
     tries: Key,
     classes: Key,
+    place: Key,
     thread: Key,
     function: Key,
     file: Key,
@@ -53,6 +57,7 @@ impl Vocabulary {
             trace: key("trace"),
             tries: key("tries"),
             classes: key(CLASSES),
+            place: key(PLACE),
             thread: key("thread"),
             function: key("function"),
             file: key("file"),
@@ -93,8 +98,14 @@ pub(crate) fn trace_value(trace: &[TraceFrame], program: &Program) -> Value {
     Value::list(shown.map(|frame| program.vocabulary().frame(frame, program.executable())).collect())
 }
 
-/// An error as the value that a `catch` gets, one of the language's own code if `is_native`.
-pub(crate) fn value(error: Error, trace: Value, is_native: bool, program: &Program) -> Value {
+/// What only the language's own code gets of an error.
+pub(crate) struct Native {
+    /// Where it was raised.
+    pub place: Option<Span>,
+}
+
+/// An error as the value that a `catch` gets, one of the language's own code if it is `native`: that gets more.
+pub(crate) fn value(error: Error, trace: Value, native: Option<Native>, program: &Program) -> Value {
     let words = program.vocabulary();
     let kind = words.kinds.iter().find(|kind| kind.as_str() == Some(&error.kind));
     let mut entries = vec![
@@ -105,9 +116,13 @@ pub(crate) fn value(error: Error, trace: Value, is_native: bool, program: &Progr
     ];
     if let Some(retries) = error.retries {
         let Retries { tries, classes } = *retries;
-        let shown = [(&words.tries, tries), (&words.classes, if is_native { classes } else { Value::Null })];
+        let shown = [(&words.tries, tries), (&words.classes, if native.is_some() { classes } else { Value::Null })];
         let given = shown.into_iter().filter(|(_, value)| !matches!(value, Value::Null));
         entries.extend(given.map(|(key, value)| (key.clone(), value)));
+    }
+    if let Some(Span { start, end }) = native.and_then(|native| native.place) {
+        let place = [start, end].map(|offset| Value::Integer(offset.into()));
+        entries.push((words.place.clone(), Value::list(place.into())));
     }
     hash(entries)
 }
@@ -159,8 +174,31 @@ pub(crate) fn made(kind: &str, message: &str) -> Value {
 /// The error that the language's own code raises again, with all that it was given of it.
 pub(crate) fn given_back(error: &HashBody) -> Option<Error> {
     let raised = raised_again(error)?;
-    let classes = error.iter().find(|(known, _)| known.as_str() == Some(CLASSES)).map(|(_, value)| value);
-    Some(raised.with_classes(classes.cloned().unwrap_or_default()))
+    let get = |key: &str| error.iter().find(|(known, _)| known.as_str() == Some(key)).map(|(_, value)| value);
+    let mut raised = raised.with_classes(get(CLASSES).cloned().unwrap_or_default());
+    raised.caught_place = get(PLACE).and_then(Value::as_list).and_then(|place| {
+        let mut offsets = place.iter().map(|offset| match offset {
+            Value::Integer(offset) => u32::try_from(*offset).ok(),
+            _ => None,
+        });
+        Some(Span { start: offsets.next()??, end: offsets.next()?? })
+    });
+    Some(raised)
+}
+
+/// The frames of an error that is raised again, as its trace tells. Of where it was raised more may be known than the line.
+pub(crate) fn set_frames(error: &mut Error, executable: &Executable) {
+    let Some(trace) = error.caught_trace.take() else { return };
+    (error.trace, error.omitted) = frames(&trace, executable);
+    let line = |span: Span| {
+        let (source, place) = executable.sources.location(span.start)?;
+        Some((&*source.path, place.line))
+    };
+    if let (Some(place), Some(last)) = (error.caught_place, error.trace.last_mut())
+        && line(place).is_some_and(|known| line(last.span) == Some(known))
+    {
+        last.span = place;
+    }
 }
 
 /// Whether this is a trace as a `catch` gives it.
@@ -184,7 +222,7 @@ fn parts(frame: &Value) -> Option<(u64, &str, &str, u64)> {
 
 /// The frames of a trace that a caught error came with. Of a place only the line is known then: its span is empty. What is of
 /// no file of the program is left out.
-pub(crate) fn frames(trace: &Value, executable: &Executable) -> (Vec<TraceFrame>, u64) {
+fn frames(trace: &Value, executable: &Executable) -> (Vec<TraceFrame>, u64) {
     let frames = trace.as_list().into_iter().flat_map(|frames| frames.iter().collect::<Vec<_>>());
     let (mut known, mut omitted) = (Vec::new(), 0);
     for (thread, function, path, line) in frames.filter_map(parts) {

@@ -24,6 +24,8 @@ pub struct Error {
     /// The trace that a caught error came with, which is raised again. It stands for `trace` until the error leaves its
     /// thread.
     pub(crate) caught_trace: Option<Value>,
+    /// Where it was raised first, if the language's own code has caught it and raises it again.
+    pub(crate) caught_place: Option<Span>,
 }
 
 /// One activation record on an error's way.
@@ -69,6 +71,7 @@ impl Error {
             trace: Vec::new(),
             omitted: 0,
             caught_trace: None,
+            caught_place: None,
         }
     }
 

@@ -217,6 +217,13 @@ impl Thread {
         (frames, omitted as u64)
     }
 
+    /// Where its innermost record stands that is one of the program's own functions.
+    pub(crate) fn innermost_place(&self, program: &Program) -> Option<Span> {
+        let record = self.records.iter().rev().find(|record| record.is_shown(program))?;
+        let instruction = program.code(record.code).points[record.operation as usize].instruction;
+        program.executable().spans.get(instruction as usize).copied()
+    }
+
     /// The records that a trace shows, but for those without a place: all, or as many as it needs at either end.
     pub(crate) fn shown_records(&self, program: &Program) -> (&[Record], &[Record]) {
         let records = self.records.as_slice();

@@ -145,3 +145,19 @@ fn an_error_that_is_raised_again_is_shown_with_its_lines() {
                     thread 0, x.hk:1, in bad\n      fn bad(l) { 1 + first(l) }\nerror[index]: `first`: the list is empty\n";
     folder.hark("-q x.hk").is(1, "", expected);
 }
+
+/// An error that is raised again after the last try shows the place in its line, as any other does.
+#[test]
+fn retries_lose_no_place() {
+    let program = "#[retry(attempts: 2, backoff: 0)]\nfn twice(x) {\n  y = x + 1; error(\"bad\")\n}\nfn main() { twice(1) }\n\
+        fn all() { map_async([1], twice, 1) }\n";
+    let folder = Folder::with("retries_lose_no_place", program);
+    for function in ["main", "all"] {
+        for way in ["", "-s sqlite", "--suspend-at instructions"] {
+            let run = folder.hark(&format!("run -q {way} x.hk -f {function}"));
+            let said =
+                "  --> x.hk:3:14\n 3 |   y = x + 1; error(\"bad\")\n   |              ^^^^^^^^^^^^\nerror: bad\n";
+            assert!(run.stderr.ends_with(said), "{run:?}");
+        }
+    }
+}

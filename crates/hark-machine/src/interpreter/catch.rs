@@ -1,6 +1,8 @@
 //! Errors on their way to a handler.
 
-use crate::caught;
+use hark_bytecode::Span;
+
+use crate::caught::{self, Native};
 use crate::effect::Host;
 use crate::error::Error;
 use crate::program::Program;
@@ -22,16 +24,15 @@ pub(super) fn catch(
     let found = if caught::is_deadlock(&error) { None } else { find(thread, program) };
     let Some((depth, catch)) = found else {
         let mut error = traced(thread, program, error, number);
-        if let Some(trace) = error.caught_trace.take() {
-            (error.trace, error.omitted) = caught::frames(&trace, program.executable());
-        }
+        caught::set_frames(&mut error, program.executable());
         return Err(traced(thread, program, error, number));
     };
     let value = match catch.needs_error {
         true => {
             let trace = trace_value(thread, program, &error, number);
             let is_native = !thread.records[depth].is_shown(program);
-            caught::value(*error, trace, is_native, program)
+            let native = is_native.then(|| Native { place: place_of(thread, program, &error) });
+            caught::value(*error, trace, native, program)
         }
         false => Value::Null,
     };
@@ -43,6 +44,14 @@ pub(super) fn catch(
     record.operation = catch.target;
     thread.registers[(record.base + catch.register) as usize] = value;
     Ok(())
+}
+
+/// Where an error was raised, if more than its line is known.
+fn place_of(thread: &Thread, program: &Program, error: &Error) -> Option<Span> {
+    if error.caught_place.is_some() || error.caught_trace.is_some() {
+        return error.caught_place;
+    }
+    error.trace.last().map(|frame| frame.span).or_else(|| thread.innermost_place(program))
 }
 
 /// The innermost record with a handler for an error that is raised where the thread stands.
