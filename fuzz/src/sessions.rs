@@ -238,6 +238,10 @@ impl Invoker for Few {
         hints.extend(threads.iter().map(|thread| (runner.clone(), *thread)));
     }
 
+    fn width(&self) -> usize {
+        1
+    }
+
     fn serve(&self, _: &AtomicBool) {
         while self.left.load(Ordering::Relaxed) > 0 {
             let hint = self.hints.lock().unwrap_or_else(PoisonError::into_inner).pop_front();

@@ -216,6 +216,10 @@ impl Invoker for VirtualTime {
         self.changed.notify_all();
     }
 
+    fn width(&self) -> usize {
+        1
+    }
+
     fn serve(&self, done: &AtomicBool) {
         loop {
             match self.next(done) {

@@ -51,6 +51,10 @@ impl Invoker for Counting {
         self.pool.invoke(runner, threads);
     }
 
+    fn width(&self) -> usize {
+        self.pool.width()
+    }
+
     fn serve(&self, done: &AtomicBool) {
         self.pool.serve(done);
     }

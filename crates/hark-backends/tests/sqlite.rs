@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hark_backends::System;
 use hark_backends::storage::sqlite::SqliteStorage;
-use hark_engine::conformance::check_storage;
+use hark_engine::conformance::{check_leases, check_storage};
 use hark_engine::outside::Outside;
 use hark_engine::{About, Commit, Key, Live, Outcome, Record, SessionId, Stamp, Storage, ThreadId, Timestamp, step};
 use hark_machine::{Program, Thread, Value};
@@ -33,6 +33,21 @@ fn the_file_is_a_storage() {
         made.lock().unwrap().push(folder.clone());
         Arc::new(SqliteStorage::open(&folder).unwrap())
     });
+    for folder in made.into_inner().unwrap() {
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+#[test]
+fn the_file_is_a_storage_whose_threads_are_leased() {
+    let made = std::sync::Mutex::new(Vec::new());
+    let make = || -> Arc<dyn Storage> {
+        let folder = folder();
+        made.lock().unwrap().push(folder.clone());
+        Arc::new(SqliteStorage::open(&folder).unwrap().with_leased_threads())
+    };
+    check_storage(&make);
+    check_leases(&make);
     for folder in made.into_inner().unwrap() {
         fs::remove_dir_all(folder).unwrap();
     }

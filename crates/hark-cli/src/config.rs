@@ -45,6 +45,8 @@ pub struct Settings {
     pub workers: Option<u32>,
     /// How long a process may be still before others take over its sessions.
     pub lease: Duration,
+    /// Which processes run a session.
+    pub tenure: Tenure,
     /// How many times the worker of a call or step is lost before that fails.
     pub max_tries: u32,
     /// How long a cancelled thread may go on before it is stopped.
@@ -62,11 +64,24 @@ impl Default for Settings {
             storage: None,
             workers: None,
             lease: LEASE,
+            tenure: Tenure::Sessions,
             max_tries: Options::default().max_tries,
             cancel_grace: Options::default().cancel_grace,
         }
     }
 }
+
+/// Which processes run a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tenure {
+    /// One at a time.
+    Sessions,
+    /// Each of its threads has one at a time.
+    Threads,
+}
+
+/// The names of [`Tenure`].
+const TENURES: [(&str, Tenure); 2] = [("sessions", Tenure::Sessions), ("threads", Tenure::Threads)];
 
 /// What a setting's value has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +89,8 @@ enum Kind {
     Text,
     /// The name of a storage.
     Storage,
+    /// The name of a tenure.
+    Tenure,
     /// A whole number from 1 to the limit.
     Count(u32),
     /// A setting of the Python Hark for deployments, which this one leaves alone.
@@ -166,6 +183,16 @@ const SETTINGS: &[Setting] = &[
         about: &[
             "How many seconds a process may be still before others take over its sessions. That it has ended they",
             "notice at once.",
+        ],
+    },
+    Setting {
+        section: "sessions",
+        key: "tenure",
+        kind: Kind::Tenure,
+        default: "\"sessions\"",
+        about: &[
+            "What a process serves: \"sessions\", each whole, so that several `hark worker` share the sessions; or \"threads\",",
+            "so that they run the threads of one session together.",
         ],
     },
     Setting {

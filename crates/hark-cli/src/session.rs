@@ -20,7 +20,7 @@ use hark_engine::{
 use hark_machine::Program;
 
 use crate::args::ConcurrencyName;
-use crate::config::Settings;
+use crate::config::{Settings, Tenure};
 use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::output::{self, Stream};
@@ -131,6 +131,10 @@ pub fn invoker(
         let failure = Failure::usage("`-c processes` needs a storage that processes can share, and memory is none");
         return Err(failure.with_hint("`-s sqlite -c processes` keeps sessions in a file"));
     };
+    if project.settings.tenure == Tenure::Threads {
+        let failure = Failure::usage("`-c processes` cannot be used with `tenure = \"threads\"`");
+        return Err(failure.with_hint("each `hark worker` is a process that runs threads of any session"));
+    }
     let server = file.server_number().map_err(storage::failure)?;
     let program = env::current_exe()
         .map_err(|error| Failure::usage(format!("this program's own file cannot be found: {error}")))?;

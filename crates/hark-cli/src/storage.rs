@@ -7,6 +7,7 @@ use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::{MemoryStorage, SessionId, Storage, StorageError};
 
 use crate::args::{KeptStorage, StorageChoice, StorageName};
+use crate::config::Tenure;
 use crate::failure::Failure;
 use crate::project::Project;
 use crate::trust;
@@ -28,7 +29,11 @@ pub fn for_new_session(project: &Project, asked: &StorageChoice) -> Result<Optio
 /// If it cannot be opened.
 pub fn open(project: &Project, folder: &Path) -> Result<Arc<SqliteStorage>, Failure> {
     let file = SqliteStorage::open(folder).map_err(failure)?;
-    Ok(Arc::new(file.with_lease(project.settings.lease)))
+    let file = file.with_lease(project.settings.lease);
+    Ok(Arc::new(match project.settings.tenure {
+        Tenure::Sessions => file,
+        Tenure::Threads => file.with_leased_threads(),
+    }))
 }
 
 /// A storage for an engine.

@@ -4,6 +4,8 @@
 //! A session that the storage does not let go on keeps no other from it. It is told of; one that may go on later is taken
 //! up again until it does.
 
+mod leases;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -74,6 +76,9 @@ impl<'a> Attendant<'a> {
     /// # Errors
     /// If the storage as a whole will not work.
     pub fn attend(mut self, stop: &AtomicBool) -> Result<(), StorageError> {
+        if let Some(lease) = self.serving.lease() {
+            return self.attend_leases(stop, lease);
+        }
         while !stop.load(Ordering::Acquire) {
             let mut wait = match self.look() {
                 Ok(next) => next.since(self.serving.steady_now()),

@@ -2,7 +2,8 @@
 
 use crate::history::LogEntry;
 use crate::id::{Stamp, ThreadId};
-use crate::record::{Key, Live, Record};
+use crate::leases::Terms;
+use crate::record::{Due, Key, Live, Record};
 use crate::storage::{SessionStorage, StorageError};
 
 /// One change of a session's records.
@@ -28,6 +29,11 @@ pub struct Commit {
     pub fresh: Vec<Record>,
     /// What happened.
     pub log: Vec<LogEntry>,
+    /// Since when, and until when, the process that makes it holds the threads that it keeps, where threads are leased. A
+    /// commit without terms leaves all that it writes to others at once.
+    pub terms: Option<Terms>,
+    /// The threads that the process goes on with, and has hints for. All others that are to run are left to whoever comes.
+    pub kept: Vec<ThreadId>,
 }
 
 /// What is written of a thread whose call goes on.
@@ -63,6 +69,8 @@ impl Commit {
             renew: None,
             fresh: Vec::new(),
             log: Vec::new(),
+            terms: None,
+            kept: Vec::new(),
         }
     }
 
@@ -80,6 +88,25 @@ impl Commit {
         self.renew = None;
         self.fresh.clear();
         self.log.clear();
+        self.kept.clear();
+    }
+
+    /// When someone must look at a record that this commit writes, where threads are leased.
+    pub fn due(&self, record: &Record) -> Option<Due> {
+        let terms = self.terms.unwrap_or(Terms::AT_ONCE);
+        match record {
+            Record::Live(thread, live) => live.due_on(terms, self.kept.contains(thread), self.rechecks(*thread)),
+            Record::Ready(thread) if self.kept.contains(thread) => Some(Due::Leased(terms.until)),
+            Record::Ready(_) => Some(Due::At(terms.now)),
+            // Whoever writes it down begins with it at once.
+            Record::Todo(_) | Record::Cascade(..) => Some(Due::At(terms.until)),
+            _ => None,
+        }
+    }
+
+    /// Whether this thread waits from now on with a record of its own for a Future that may be done by the time of this commit.
+    fn rechecks(&self, thread: ThreadId) -> bool {
+        self.put.iter().any(|record| matches!(record, Record::Wait { waiter, .. } if waiter.thread == thread))
     }
 
     /// Whether this commit, whose answer was lost, has happened. The witness is a record that it writes, and that nobody
@@ -95,6 +122,7 @@ impl Commit {
     pub fn take_back(&mut self, gathered: Gathered) -> Option<Box<Live>> {
         self.expect.clear();
         self.delete.clear();
+        self.kept.clear();
         self.fresh.truncate(gathered.fresh);
         self.log.truncate(gathered.log);
         self.put.drain(..).find_map(|record| match record {

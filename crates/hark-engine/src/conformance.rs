@@ -3,9 +3,11 @@
 //! A suite panics with what is wrong. A new backend calls it and adds nothing.
 
 mod invoker;
+mod leases;
 pub(crate) mod sample;
 mod space;
 mod storage;
 
 pub use invoker::check_invoker;
+pub use leases::check_leases;
 pub use storage::check_storage;

@@ -173,7 +173,10 @@ impl Engine {
     pub fn run_announced(&self, start: Start, observer: Arc<dyn Observer>, begun: impl FnOnce(&SessionId)) -> Report {
         let id = self.new_id();
         let session = self.begin(&id, start, observer, None).and_then(|session| {
-            session.write_start()?;
+            if session.is_leased() {
+                session.follow_history();
+            }
+            session.write_start(true)?;
             Ok(session)
         });
         match session {
@@ -216,7 +219,7 @@ impl Engine {
         let serving = self.serving()?;
         // It is not entered among those that this engine serves: it may be taken as soon as it is released.
         let session = self.make(&id, start, Arc::new(|_: &[OutputItem]| {}), None)?;
-        session.write_start()?;
+        session.write_start(false)?;
         // From here on the session is there, and nobody would know that it is to be taken.
         serving.release(&id)?;
         serving.catalog()?.announce();
@@ -239,6 +242,10 @@ impl Engine {
         let mut resumed: Vec<SessionId> = claimed.iter().map(|claimed| claimed.session.clone()).collect();
         let waiter = Waiter { observer: observer.clone(), on_end: on_end.clone() };
         serving.wait_for(resumed.iter().cloned(), &waiter);
+        if serving.lease().is_some() {
+            // Their threads are taken as all that are due.
+            return Ok(resumed);
+        }
         let mut gone = HashSet::new();
         // The others are opened when they are woken, or their times come.
         for Claimed { session: id, was_lost } in serving.catalog()?.active(&claimed, serving.seen())? {
@@ -308,7 +315,7 @@ impl Engine {
     ) -> Result<Arc<Session>, StorageError> {
         let session = self.make(id, start, observer, on_end)?;
         if self.ports.invoker.is_remote() {
-            session.write_start()?;
+            session.write_start(true)?;
         }
         match &self.serving {
             Some(serving) => serving.enter(&session),
@@ -366,6 +373,8 @@ impl Engine {
         self.ports.invoker.serve(session.over());
         self.ports.invoker.forget(&runner);
         self.cancelling.leave(session);
+        // What cannot be read now, `hark stdout` will show.
+        let _ = session.show_history();
         session.report()
     }
 }

@@ -54,6 +54,8 @@ pub trait Seat {
 pub trait Invoker: Send + Sync {
     /// Have these threads run.
     fn invoke(&self, runner: &Arc<dyn Runner>, threads: &[ThreadId]);
+    /// How many workers it has at most.
+    fn width(&self) -> usize;
     /// Whether its workers are other processes, which see only what is written down.
     fn is_remote(&self) -> bool {
         false

@@ -18,6 +18,7 @@ mod history;
 mod id;
 mod import;
 pub mod invoker;
+mod leases;
 pub mod limits;
 mod memory;
 mod output;
@@ -49,6 +50,7 @@ pub use history::{Event, HistoryReader, LogEntry};
 pub use id::{FutureId, NoThreadId, SessionId, Stamp, ThreadId};
 pub use import::{ExportedSession, ImportError, import};
 pub use invoker::{Invoker, Runner, Seat, TimerId};
+pub use leases::{Held, Leases, Taken, Terms};
 pub use memory::MemoryStorage;
 pub use output::{Observer, OutputItem};
 pub use record::{
@@ -61,7 +63,7 @@ pub use shortage::Shortage;
 pub use space::{Space, SpaceCommit, SpaceKey, SpaceRecord};
 pub use storage::{
     Agenda, Catalog, Claimed, DamagedSession, Everything, Filter, Listed, SessionStorage, Storage, StorageError,
-    Summary, Unattended, Woken,
+    Summary, Tenure, Unattended, Woken,
 };
 pub use surroundings::{Surroundings, Timestamp};
 pub use suspend::SuspendAt;

@@ -151,3 +151,14 @@ pub const GATE_GRANTS_MAX: usize = 64;
 
 /// The most entries of a gate that are removed together.
 pub const GATE_HOLDS_MAX: usize = 1_000;
+
+/// Where threads are leased, a process takes threads until it has so many for each worker, if it calls no functions. Else it
+/// takes as many as it makes calls at a time.
+pub const HELD_PER_WORKER: usize = 2;
+
+/// The most threads that it takes for that.
+pub const CALLS_HELD_MAX: usize = 64;
+
+/// How often a process looks at most what others have done to the sessions that it has in memory. Without news it looks once in
+/// [`NEWS_WAIT_MAX`].
+pub const OTHERS_LOOK_PAUSE: Duration = Duration::from_millis(100);

@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::failure::Failure;
 use crate::id::{FutureId, Stamp, ThreadId};
 use crate::invoker::TimerId;
+use crate::leases::Terms;
 use crate::limits::THREADS_MAX;
 use crate::surroundings::Timestamp;
 use crate::suspend::Suspensions;
@@ -139,6 +140,13 @@ fn count_of_threads<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 }
 
 impl SessionRecord {
+    /// Whether a command is at it that takes several commits. If its process is gone, whoever finds the session goes on with
+    /// that, or takes it back.
+    pub fn is_half_way(&self) -> bool {
+        let is_changed = self.retrying || self.cancelling == Some(Cancelling::Begun);
+        self.state.is_in_transit() || self.state == SessionState::Running && is_changed
+    }
+
     /// What it was before it was moved, or is, if it was not.
     pub fn as_before_move(&self) -> SessionRecord {
         let BeforeMove { state, ended } =
@@ -292,6 +300,8 @@ pub enum Due {
     At(Timestamp),
     /// When its session is taken up after a worker was lost: until then, whoever serves the session knows of it.
     AtTakeover,
+    /// A process holds the thread until then, unless it renews its lease. After that the process was lost.
+    Leased(Timestamp),
 }
 
 /// A Future's state, unless nobody knows of it.
@@ -434,15 +444,38 @@ impl Live {
     /// When someone must look at it, if ever. A thread that waits for a Future is woken by who resolves that.
     pub fn due(&self) -> Option<Due> {
         match &self.status {
-            Status::Runnable | Status::Calling(_) => Some(Due::AtTakeover),
-            Status::Awaiting(awaiting) if !awaiting.is_entered => Some(Due::AtTakeover),
             Status::Queued(_) => Some(earliest(self.status.time(), self.stops).map_or(Due::AtTakeover, Due::At)),
+            status if status.is_in_hand() => Some(Due::AtTakeover),
             status => earliest(status.time(), self.stops).map(Due::At),
+        }
+    }
+
+    /// The same where threads are leased, on these terms. `kept` says whether the process that writes it goes on with it,
+    /// `rechecks` whether that has still to look whether what it waits for is done already.
+    pub(crate) fn due_on(&self, terms: Terms, kept: bool, rechecks: bool) -> Option<Due> {
+        let time = earliest(self.status.time(), self.stops);
+        match &self.status {
+            status if status.is_in_hand() && kept => Some(Due::Leased(terms.until)),
+            status if status.is_in_hand() => Some(Due::At(terms.now)),
+            // Whoever is to enter it in the queue may be lost before.
+            Status::Queued(request) if request.until.is_none() => earliest(time, Some(terms.until)).map(Due::At),
+            _ if rechecks => earliest(time, Some(terms.until)).map(Due::At),
+            _ => time.map(Due::At),
         }
     }
 }
 
 impl Status {
+    /// Whether the thread goes on, or is at work elsewhere, without anything from outside: where threads are leased only the
+    /// process that holds it may run it.
+    pub fn is_in_hand(&self) -> bool {
+        match self {
+            Status::Runnable | Status::Calling(_) => true,
+            Status::Awaiting(awaiting) => !awaiting.is_entered,
+            _ => false,
+        }
+    }
+
     /// When the thread goes on at the latest, if there is a time.
     pub fn time(&self) -> Option<Timestamp> {
         match self {

@@ -6,6 +6,7 @@
 mod agenda;
 mod awaited;
 mod gates;
+mod leases;
 mod programs;
 
 use std::collections::hash_map::Entry;
@@ -21,7 +22,7 @@ use crate::id::{SessionId, ThreadId};
 use crate::output::OutputItem;
 use crate::outside::{Outside, drop_threads};
 use crate::patience::{PatientRecords, patiently};
-use crate::record::{Cancelling, SessionRecord, SessionState};
+use crate::record::{SessionRecord, SessionState};
 use crate::remote::{Told, Upstream};
 use crate::session::{Parts, Place, Places, Session};
 use crate::storage::{self, Catalog, SessionStorage, StorageError, Unattended};
@@ -30,6 +31,7 @@ use crate::timetable::Timetable;
 use agenda::Hinted;
 use awaited::Awaited;
 pub(crate) use awaited::Waiter;
+use leases::Holding;
 use programs::Programs;
 
 /// The sessions that one engine serves.
@@ -54,6 +56,8 @@ pub(crate) struct Serving {
     /// Some session has had limits or rates.
     has_gates: AtomicBool,
     upstream: Option<Arc<dyn Upstream>>,
+    /// How the threads are held, where they are leased.
+    holding: Option<Holding>,
     me: Weak<Serving>,
 }
 
@@ -66,9 +70,11 @@ struct Entered {
 
 impl Serving {
     pub fn new(options: Options, ports: Ports, upstream: Option<Arc<dyn Upstream>>) -> Arc<Serving> {
+        let holding = Holding::of(&ports);
         Arc::new_cyclic(|me| Serving {
             options,
             ports,
+            holding,
             sessions: Mutex::default(),
             programs: Mutex::default(),
             awaited: Awaited::default(),
@@ -298,9 +304,12 @@ impl Serving {
     /// threads have come in vain.
     pub fn look_for_retry(&self, id: &SessionId) -> Result<(), StorageError> {
         match self.take(id)? {
-            Some(session) => self.take_up(&session, false),
-            None => Ok(()),
+            // Its threads come as all that are due.
+            Some(session) if session.is_leased() => session.remove_activity(1),
+            Some(session) => self.take_up(&session, false)?,
+            None => {}
         }
+        Ok(())
     }
 
     /// Whoever had a session before, and was slow, may have ended its first thread while it was in memory here.
@@ -316,8 +325,7 @@ impl Serving {
     fn running(&self, id: &SessionId) -> Result<Option<SessionRecord>, StorageError> {
         while let Some((stamp, record)) = self.ask(id, |catalog| catalog.record(id))? {
             let is_settled = match record.state {
-                SessionState::Running => !record.retrying && record.cancelling != Some(Cancelling::Begun),
-                SessionState::Moving | SessionState::Importing => false,
+                SessionState::Running | SessionState::Moving | SessionState::Importing => !record.is_half_way(),
                 _ => true,
             };
             if is_settled {

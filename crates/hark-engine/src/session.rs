@@ -5,6 +5,7 @@ mod calls;
 mod end;
 mod gates;
 mod given;
+mod holds;
 mod orphans;
 mod output;
 mod supervised;
@@ -13,6 +14,7 @@ mod waking;
 use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use hark_machine::{Error, Program, Thread, Value};
 
@@ -22,8 +24,9 @@ use crate::engine::{Options, Ports};
 use crate::failure::Failure;
 use crate::foreign::{Call, CallError, CallId};
 use crate::history::LogEntry;
-use crate::id::{SessionId, Stamps, ThreadId};
+use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::invoker::{Runner, Seat};
+use crate::leases::Terms;
 use crate::limits::{DURABLE_THREADS_AT_A_TIME, THREADS_AT_A_TIME};
 use crate::output::Observer;
 use crate::record::{About, Live};
@@ -41,6 +44,7 @@ use end::End;
 pub(crate) use end::OnEnd;
 pub(crate) use gates::{Neighbors, by_session};
 pub(crate) use given::Given;
+pub(crate) use holds::Holds;
 pub(crate) use orphans::Orphans;
 use output::Output;
 
@@ -63,6 +67,10 @@ pub(crate) struct Session {
     pub given: Given,
     /// Threads whose worker was lost.
     pub orphans: Orphans,
+    /// The threads that this process holds, where they are leased.
+    pub holds: Holds,
+    /// How long it holds them, where they are leased.
+    lease: Option<Duration>,
     /// Another server may have gone on with it.
     was_taken_over: AtomicBool,
     /// How much there is that makes something happen yet: hints not carried out, calls under way, in memory timers too.
@@ -133,7 +141,9 @@ impl Session {
     fn with(parts: Parts, threads: u64, first_stopped: bool) -> Arc<Session> {
         let Parts { id, about, program, options, ports, records, observer, serving, neighbors, on_end } = parts;
         let has_gates = program.has_limits();
-        let owner = if has_gates { ports.surroundings.random() } else { 0 };
+        // Where threads are leased, what they have at gates is the session's, wherever they run.
+        let is_leased = serving.as_ref().is_some_and(|serving| serving.lease().is_some());
+        let owner = if has_gates && !is_leased { ports.surroundings.random() } else { 0 };
         // One that is kept draws each of its stamps.
         let seed = if serving.is_some() { 0 } else { ports.surroundings.random() };
         let is_given_up = Arc::new(AtomicBool::new(false));
@@ -150,12 +160,14 @@ impl Session {
             ports,
             records,
             impatient_records,
-            output: Mutex::new(Output { observer, kept: Vec::new() }),
+            output: Mutex::new(Output { observer, kept: Vec::new(), followed: None }),
             unwritten: Mutex::default(),
             calls: Calls::default(),
             busy: Busy::default(),
             given: Given::default(),
             orphans: Orphans::default(),
+            holds: Holds::default(),
+            lease: serving.as_ref().and_then(|serving| serving.lease()),
             was_taken_over: AtomicBool::new(false),
             activity: AtomicU64::new(0),
             first_stopped: AtomicBool::new(first_stopped),
@@ -177,8 +189,8 @@ impl Session {
         })
     }
 
-    /// Writes down that it has begun, if it can be taken up again.
-    pub fn write_start(&self) -> Result<(), StorageError> {
+    /// Writes down that it has begun, if it can be taken up again. This process goes on with it, or leaves it to others.
+    pub fn write_start(&self, goes_on: bool) -> Result<(), StorageError> {
         if !self.is_resumable() {
             return Ok(());
         }
@@ -186,6 +198,11 @@ impl Session {
         let mut commit = Commit::new(self.stamps().next());
         step::start(&self.about, live, &mut commit);
         self.log_start(&mut commit);
+        commit.terms = self.terms();
+        if goes_on && self.is_leased() {
+            commit.kept.push(step::FIRST);
+            self.holds.add([step::FIRST], commit.stamp);
+        }
         let mut may_have_happened = false;
         loop {
             // Once the session may be there, it has to be known whether it is.
@@ -241,6 +258,36 @@ impl Session {
     /// Whether it can be taken up again when its worker is lost.
     pub fn is_resumable(&self) -> bool {
         self.serving.is_some()
+    }
+
+    /// Whether its threads are leased, and others of them may run in other processes.
+    pub fn is_leased(&self) -> bool {
+        self.lease.is_some()
+    }
+
+    /// The terms of a commit that is made now, where threads are leased.
+    pub fn terms(&self) -> Option<Terms> {
+        let now = self.steady_now();
+        self.lease.map(|lease| Terms { now, until: now.after(lease) })
+    }
+
+    /// How many more threads this process is to hold, where they are leased.
+    pub fn room(&self) -> usize {
+        self.serving.as_ref().map_or(0, |serving| serving.room())
+    }
+
+    /// There are threads for other processes to take, or its end for them to see.
+    pub fn announce(&self) {
+        if let Some(Ok(catalog)) = self.serving.as_ref().map(|serving| serving.catalog()) {
+            catalog.announce();
+        }
+    }
+
+    /// Another process has a thread that this one has held.
+    pub fn lose_hold(&self, thread: ThreadId, stamp: Stamp) {
+        if self.calls.supersede(thread, stamp) {
+            self.cancel_call(thread);
+        }
     }
 
     /// Whether threads of it may be cancelled. What is in memory alone no other process cancels.
@@ -414,12 +461,23 @@ impl Session {
     }
 
     pub fn is_active(&self) -> bool {
-        self.activity.load(Ordering::Acquire) > 0
+        self.activity() > 0
+    }
+
+    /// See the field.
+    pub fn activity(&self) -> u64 {
+        self.activity.load(Ordering::Acquire)
     }
 
     /// So much has happened. If nothing more can, the session is over, unless something outside may go on with it.
     pub fn remove_activity(&self, count: u64) {
-        if self.activity.fetch_sub(count, Ordering::AcqRel) != count || self.is_over() {
+        let before = self.activity.fetch_sub(count, Ordering::AcqRel);
+        if self.is_leased()
+            && let Some(serving) = &self.serving
+        {
+            serving.note_room();
+        }
+        if before != count || self.is_over() {
             return;
         }
         if let Some(serving) = &self.serving {

@@ -15,6 +15,8 @@
 //! - **The answer of a commit is lost**, whether it happened or not.
 //! - **A request is refused** for the moment, and may be made again.
 //! - **A scan shows a part** of a commit that has not returned.
+//! - **Threads are leased** in some worlds, so that one session runs on several servers at once: leases run out while those who
+//!   hold the threads live, and what they do then must come to nothing.
 //! - **Hints come twice**: the agenda names threads that nobody has to look at.
 //! - **The clock jumps**, forward and back.
 //! - **Calls are slow**: their answers come in any order, or never, if the server dies.
@@ -28,6 +30,7 @@ mod client;
 mod command;
 mod disk;
 mod foreign;
+mod leases;
 mod pairs;
 mod seat;
 mod storage;

@@ -193,18 +193,41 @@ pub struct Plan {
     /// The thread waits with records of its own for these Futures, which must be read once more: their resolvers may have
     /// looked for such records before there were these.
     pub look_again: Vec<FutureId>,
+    /// Where threads are leased: those that the process holds from this commit on.
+    pub holds: Vec<ThreadId>,
+    /// Where threads are leased: there are some for others to take.
+    pub offers: bool,
 }
 
 impl Plan {
     /// Begins anew.
     pub fn clear(&mut self) {
         // Field by field, as it is done for each step.
-        let Plan { invoke, timer, call, ended, queue, look_for_end, wake_rest, wake_rest_of, cascade, look_again } =
-            self;
+        let Plan { invoke, timer, call, ended, queue, look_for_end, wake_rest, wake_rest_of, cascade, .. } = self;
         invoke.clear();
-        look_again.clear();
         (*timer, *ended, *queue, *wake_rest_of) = (None, None, None, None);
         (*call, *look_for_end, *wake_rest, *cascade) = (false, false, false, false);
+        let Plan { look_again, holds, offers, .. } = self;
+        look_again.clear();
+        holds.clear();
+        *offers = false;
+    }
+
+    /// Where threads are leased: this process goes on with the thread whose step it is, if that goes on, and with so many
+    /// others. The rest of those to be run are left to whoever comes.
+    pub fn share(&mut self, own: Option<ThreadId>, room: usize, commit: &mut Commit) {
+        let own = own.filter(|own| self.call || self.invoke.contains(own));
+        let mut left = room;
+        let all = self.invoke.len();
+        self.invoke.retain(|thread| {
+            let is_kept = Some(*thread) == own || left > 0;
+            left -= usize::from(is_kept && Some(*thread) != own);
+            is_kept
+        });
+        self.offers = self.invoke.len() < all;
+        commit.kept.clear();
+        commit.kept.extend(own.into_iter().chain(self.invoke.iter().copied()));
+        self.holds = commit.kept.iter().copied().filter(|kept| Some(*kept) == own || starts(commit, *kept)).collect();
     }
 }
 

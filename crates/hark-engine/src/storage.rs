@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
+use crate::leases::Leases;
 use crate::limits::{COMMIT_RECORDS_MAX, THREADS_MAX};
 use crate::record::{FutureRecord, Key, Record, SessionRecord, SessionState, Versioned, Waiter};
 use crate::space::Space;
@@ -34,10 +35,25 @@ pub trait Storage: Send + Sync {
         None
     }
 
+    /// How threads come by the process that runs them.
+    fn tenure(&self) -> Tenure<'_> {
+        if self.catalog().is_some() { Tenure::Servers } else { Tenure::Process }
+    }
+
     /// The folder in which the files of large pickles are best made, so that it can keep them as they are.
     fn scratch_folder(&self) -> Option<&Path> {
         None
     }
+}
+
+/// How the threads of a storage's sessions come by the process that runs them.
+pub enum Tenure<'a> {
+    /// A session lives and dies with the process that has begun it.
+    Process,
+    /// A session is served by one process at a time, which knows of its death at once or by its silence.
+    Servers,
+    /// Each thread is held by one process at a time, for as long as its lease: one session runs in many processes at once.
+    Leases(&'a dyn Leases),
 }
 
 /// Keeps the records of one session.

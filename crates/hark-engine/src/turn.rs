@@ -224,6 +224,9 @@ impl<'a> Worker<'a> {
             return self.go_on(loaded, live, Next::Run, since);
         }
         let Some((mut loaded, mut live)) = self.load(thread)? else { return self.not_live(thread) };
+        if self.session.is_leased() && self.is_anothers(&loaded, &live) {
+            return Ok(self.nothing_to_do());
+        }
         if live.losses > 0 {
             // It may be what its worker was lost by: the steps of others are not to be lost with it.
             self.commit_batch();
@@ -236,11 +239,16 @@ impl<'a> Worker<'a> {
         let has_nothing_new = loaded.ready.is_none() && live.stops == stops
             || loaded.lacks_place
             || matches!(live.status, Status::Calling(_));
-        if matches!(next, Next::End(Ending::Stays)) && has_nothing_new && self.session.is_resumable() {
+        // One that was taken for nothing is not to be held any longer.
+        let is_let_go = self.session.is_leased()
+            && !matches!(live.status, Status::Calling(_))
+            && self.session.holds.has(loaded.thread, loaded.live);
+        if matches!(next, Next::End(Ending::Stays)) && has_nothing_new && self.session.is_resumable() && !is_let_go {
             // It is written down as it is, and so is that nobody has woken it.
             if let Some(until) = live.status.time().filter(|_| !loaded.lacks_place) {
                 self.session.note_early(until);
             }
+            self.leave_if_overtaken(&loaded)?;
             return Ok(self.nothing_to_do());
         }
         let since = if self.session.is_resumable() { self.session.steady_now() } else { Timestamp(0) };
@@ -276,6 +284,7 @@ impl<'a> Worker<'a> {
                 }
             };
             if self.session.is_over() {
+                self.leave_if_overtaken(&loaded)?;
                 return Ok(Pace::Short);
             }
             if matches!(ending, Ending::Yielded)
@@ -300,6 +309,7 @@ impl<'a> Worker<'a> {
             if self.session.program().has_priorities() && !self.commit.fresh.is_empty() {
                 self.order_started();
             }
+            self.share(Some(loaded.thread));
             let decided = Decided { loaded, ending, gathered };
             if self.batch.is_open && !self.counts_loss && self.session.is_resumable() {
                 return Ok(self.put_in_batch(decided, since));
@@ -328,6 +338,32 @@ impl<'a> Worker<'a> {
         self.plan.invoke.sort_by_key(|thread| Reverse(priorities.get(thread).copied().unwrap_or(0)));
     }
 
+    /// Whether another process holds a thread: it is the one to see what the hint is for.
+    fn is_anothers(&mut self, loaded: &Loaded, live: &Live) -> bool {
+        let thread = loaded.thread;
+        let is_called_here =
+            matches!(live.status, Status::Calling(number) if self.session.calls.is_ours(thread, number));
+        let is_ours = loaded.live.is_none()
+            || !live.status.is_in_hand()
+            || is_called_here
+            || self.session.holds.has(thread, loaded.live);
+        if let Status::Calling(number) = live.status
+            && !is_ours
+        {
+            // What this process had made of it before nobody wants any more.
+            let _ = self.session.calls.take(thread, number);
+        }
+        !is_ours
+    }
+
+    /// Where threads are leased: decides which of those that this commit has run this process goes on with.
+    fn share(&mut self, own: Option<ThreadId>) {
+        let Some(terms) = self.session.terms() else { return };
+        self.commit.terms = Some(terms);
+        let room = if self.plan.invoke.is_empty() { 0 } else { self.session.room() };
+        self.plan.share(own, room, &mut self.commit);
+    }
+
     /// Does what follows from a commit that is done, or decides the step again.
     fn conclude(&mut self, decided: Decided, outcome: Outcome) -> Result<Concluded, StorageError> {
         let Decided { mut loaded, ending, gathered } = decided;
@@ -341,6 +377,10 @@ impl<'a> Worker<'a> {
         }
         let mut live = self.commit.take_back(gathered).unwrap_or_else(|| Live::without_state(Status::Runnable));
         if !self.reload(&mut loaded)? {
+            if let Some(stamp) = loaded.live {
+                self.session.holds.remove_version(loaded.thread, stamp);
+            }
+            self.leave_if_overtaken(&loaded)?;
             return Ok(Concluded::Over(self.nothing_to_do()));
         }
         let next = self.reconsider(&mut loaded, &mut live, ending)?;

@@ -142,6 +142,10 @@ impl Invoker for Processes {
         }
     }
 
+    fn width(&self) -> usize {
+        self.shared.width
+    }
+
     fn is_remote(&self) -> bool {
         true
     }

@@ -105,6 +105,10 @@ impl Invoker for Threads {
         self.pool.summon(helper);
     }
 
+    fn width(&self) -> usize {
+        self.pool.width
+    }
+
     fn serve(&self, done: &AtomicBool) {
         let mut state = self.pool.lock();
         state.workers += 1;

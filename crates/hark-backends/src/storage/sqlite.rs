@@ -12,6 +12,7 @@ mod dying;
 mod group;
 mod in_place;
 mod kept;
+mod leases;
 mod numbers;
 mod pickles;
 mod private;
@@ -28,13 +29,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hark_engine::{Catalog, SessionId, SessionStorage, Space, Storage, StorageError};
+use hark_engine::{Catalog, SessionId, SessionStorage, Space, Storage, StorageError, Tenure};
 use hark_machine::Program;
 
 use database::Database;
 use group::Group;
 pub use group::Work;
 use kept::Cache;
+use leases::Leasing;
 use numbers::Numbers;
 use pickles::{HeldPickles, UNNEEDED_SECONDS};
 use server::Server;
@@ -66,6 +68,8 @@ struct Shared {
     server: OnceLock<Server>,
     /// For a process that runs threads for a server: which, and what numbers of threads are taken from together.
     serves: Option<Supervision>,
+    /// How it leases threads, if it does.
+    leases: Option<Leasing>,
 }
 
 /// What a process has that runs threads for a server.
@@ -122,6 +126,7 @@ impl SqliteStorage {
                 lease,
                 server,
                 serves,
+                leases: None,
             }),
         })
     }
@@ -132,6 +137,16 @@ impl SqliteStorage {
     pub fn with_lease(mut self, lease: Duration) -> SqliteStorage {
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
             shared.lease = lease;
+        }
+        self
+    }
+
+    /// The same; threads are leased, so that any process with this file runs threads of any session. It must not have been
+    /// used before.
+    #[must_use]
+    pub fn with_leased_threads(mut self) -> SqliteStorage {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.leases = Some(Leasing::new(&shared.folder, shared.lease));
         }
         self
     }
@@ -178,6 +193,10 @@ impl Storage for SqliteStorage {
         Some(&*self.shared)
     }
 
+    fn tenure(&self) -> Tenure<'_> {
+        if self.shared.leases.is_some() { Tenure::Leases(&*self.shared) } else { Tenure::Servers }
+    }
+
     fn scratch_folder(&self) -> Option<&Path> {
         Some(&self.shared.folder)
     }
@@ -194,6 +213,11 @@ impl Shared {
         if self.pickles.has_files() {
             self.remove_pickle_files(UNNEEDED_SECONDS);
         }
+    }
+
+    /// The server whose sessions this process writes to. None where threads are leased.
+    fn owner(&self) -> Result<Option<i64>, StorageError> {
+        if self.leases.is_some() { Ok(None) } else { self.server_number().map(Some) }
     }
 
     /// The number of the server that this process is, or runs threads for.

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use clap::ValueEnum;
 
-use super::{Kind, SECTIONS, SETTINGS, Setting, Settings};
+use super::{Kind, SECTIONS, SETTINGS, Setting, Settings, TENURES};
 use crate::args::StorageName;
 use crate::failure::Problem;
 use crate::render::Severity;
@@ -70,6 +70,16 @@ impl Reader {
                     Ok(name) => self.settings.storage = Some(name),
                     Err(_) => {
                         let known = "\"memory\" or \"sqlite\"";
+                        self.error(span_of(value), format!("`{}` must be {known}, not \"{name}\"", setting.key));
+                    }
+                },
+                None => self.wrong_type(setting, "a string", value),
+            },
+            Kind::Tenure => match value.get_ref().as_str() {
+                Some(name) => match TENURES.iter().find(|(known, _)| *known == name) {
+                    Some((_, tenure)) => self.settings.tenure = *tenure,
+                    None => {
+                        let known = "\"sessions\" or \"threads\"";
                         self.error(span_of(value), format!("`{}` must be {known}, not \"{name}\"", setting.key));
                     }
                 },
@@ -151,6 +161,7 @@ fn listed(names: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Tenure;
 
     /// The settings and, a line each, `severity line:column message (hint)`.
     fn read(text: &str) -> (Settings, Vec<String>) {
@@ -174,7 +185,7 @@ mod tests {
     fn settings_are_read() {
         let text = "[project]\nhark_file = 'a.hk'\npython_src = \"py\"\ndata_dir='d'\npython_requirements='r'\n\
                     python = '/usr/bin/python3.11'\nstorage = 'sqlite'\n[python]\nworkers = 0x10\n\
-                    [sessions]\nlease = 3\nmax_tries = 1\ncancel_grace = 2\n";
+                    [sessions]\nlease = 3\ntenure = 'threads'\nmax_tries = 1\ncancel_grace = 2\n";
         let expected = Settings {
             hark_file: "a.hk".into(),
             python_src: "py".into(),
@@ -184,6 +195,7 @@ mod tests {
             storage: Some(StorageName::Sqlite),
             workers: Some(16),
             lease: Duration::from_secs(3),
+            tenure: Tenure::Threads,
             max_tries: 1,
             cancel_grace: Duration::from_secs(2),
         };

@@ -19,6 +19,7 @@ mod escapes;
 mod faults;
 mod golden;
 mod harness;
+mod leases;
 mod leftovers;
 mod limits;
 mod losses;

@@ -45,7 +45,17 @@ struct Call {
 impl<'a> HistoryReader<'a> {
     /// Reads the history of these records.
     pub fn new(records: &'a dyn SessionStorage) -> HistoryReader<'a> {
-        HistoryReader { records, after: 0, lost: None }
+        HistoryReader::after(records, 0)
+    }
+
+    /// The same of what comes after this position.
+    pub(crate) fn after(records: &'a dyn SessionStorage, after: u64) -> HistoryReader<'a> {
+        HistoryReader { records, after, lost: None }
+    }
+
+    /// Up to where it was read.
+    pub(crate) fn position(&self) -> u64 {
+        self.after
     }
 
     /// What came next; none if there is nothing more yet. Of a call that is not over, only the output of its last try is

@@ -27,12 +27,14 @@ impl Serving {
     /// is told. Answers whether that time has been looked at already: then the thread is to be run.
     pub fn note_due(&self, until: Timestamp) -> bool {
         let noted = self.timetable.note(until);
-        if noted == Noted::First
+        let is_leased = self.lease().is_some();
+        if (noted == Noted::First || is_leased && noted == Noted::Passed)
             && let Ok(catalog) = self.catalog()
         {
             catalog.ring();
         }
-        noted == Noted::Passed
+        // Where threads are leased each look takes whatever is due.
+        noted == Noted::Passed && !is_leased
     }
 
     /// A thread whose time comes then was looked at too early.
@@ -108,7 +110,7 @@ impl Hinted {
 }
 
 /// Groups what stands in the order of sessions.
-fn by_session<T>(all: impl IntoIterator<Item = (SessionId, T)>) -> Vec<(SessionId, Vec<T>)> {
+pub(super) fn by_session<T>(all: impl IntoIterator<Item = (SessionId, T)>) -> Vec<(SessionId, Vec<T>)> {
     let mut grouped: Vec<(SessionId, Vec<T>)> = Vec::new();
     for (session, each) in all {
         match grouped.last_mut() {

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Serving;
-use crate::id::SessionId;
+use crate::id::{SessionId, Stamp};
 use crate::output::Observer;
+use crate::record::{SessionRecord, SessionState};
 use crate::report::{Report, Status};
 use crate::session::{OnEnd, Session};
 use crate::storage::StorageError;
@@ -35,6 +36,11 @@ impl Waiter {
 impl Awaited {
     pub(super) fn get(&self, id: &SessionId) -> Option<Waiter> {
         self.lock().get(id).cloned()
+    }
+
+    /// All of them.
+    pub(super) fn ids(&self) -> Vec<SessionId> {
+        self.lock().keys().cloned().collect()
     }
 
     /// Someone waits for this one no longer.
@@ -68,10 +74,15 @@ impl Serving {
         self.awaited.remove(id);
     }
 
-    /// A session that is not in memory is over: whoever waits for it is told.
+    /// A session that is not in memory is over: whoever waits for it is told. If someone has retried it since, it goes on.
     pub(super) fn end_awaited(&self, id: &SessionId) {
+        let is_awaited = self.awaited.get(id).is_some();
+        let record = if is_awaited { self.ask(id, |catalog| catalog.record(id)) } else { return };
+        if matches!(&record, Ok(Some((_, record))) if record.state == SessionState::Running) {
+            return;
+        }
         let Some(waiter) = self.awaited.remove(id) else { return };
-        let ended = self.report_of(id, |session, state| session.set_ended(state));
+        let ended = record.and_then(|record| self.report_as(id, record, |session, state| session.set_ended(state)));
         (waiter.on_end)(ended.unwrap_or_else(|error| Report::unserved(id, &error)));
     }
 
@@ -98,7 +109,7 @@ impl Serving {
 
     /// All sessions that someone waits for, and that are not in memory, are left as they are.
     pub(super) fn suspend_awaited(&self) {
-        let left: Vec<SessionId> = self.awaited.lock().keys().cloned().collect();
+        let left = self.awaited.ids();
         for id in left.iter().filter(|id| self.open_session(id).is_none()) {
             let Some(waiter) = self.awaited.remove(id) else { continue };
             let report = self.report_of(id, |session, _| session.interrupt());
@@ -107,12 +118,19 @@ impl Serving {
     }
 
     /// What a session that is not in memory came to, which ends here in this way.
-    fn report_of(
+    fn report_of(&self, id: &SessionId, end: impl FnOnce(&Session, SessionState)) -> Result<Report, StorageError> {
+        let record = self.ask(id, |catalog| catalog.record(id))?;
+        self.report_as(id, record, end)
+    }
+
+    /// The same where its record was read.
+    fn report_as(
         &self,
         id: &SessionId,
-        end: impl FnOnce(&Session, crate::record::SessionState),
+        record: Option<(Stamp, SessionRecord)>,
+        end: impl FnOnce(&Session, SessionState),
     ) -> Result<Report, StorageError> {
-        let Some((_, record)) = self.ask(id, |catalog| catalog.record(id))? else { return Err(StorageError::Gone) };
+        let Some((_, record)) = record else { return Err(StorageError::Gone) };
         let state = record.state;
         let session = self.make(id, record)?;
         end(&session, state);

@@ -1,5 +1,6 @@
 //! The gates of limits and rates, seen to by a server: whoever waits there for what was lost goes on.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use super::{Serving, lock};
@@ -15,7 +16,15 @@ impl Serving {
     /// Someone who lives serves this session.
     pub fn is_served(&self, id: &SessionId) -> Result<bool, StorageError> {
         let is_open = lock(&self.sessions).get(id).is_some_and(|entered| !entered.session.is_over());
-        if is_open { Ok(true) } else { self.catalog()?.is_served(id) }
+        if is_open {
+            return Ok(true);
+        }
+        if self.lease().is_some() {
+            // Whoever looks at gates takes its threads, too.
+            let record = self.catalog()?.record(id)?;
+            return Ok(record.is_some_and(|(_, record)| record.state == SessionState::Running));
+        }
+        self.catalog()?.is_served(id)
     }
 
     /// A session has limits: from now on they are looked at.
@@ -87,7 +96,8 @@ impl Serving {
     /// is told: it looks for itself, and fails.
     fn look_for_deadlock(&self, id: &SessionId) -> Result<(), StorageError> {
         let is_active = lock(&self.sessions).get(id).is_some_and(|entered| entered.session.is_active());
-        if is_active || self.upstream.is_some() || self.catalog()?.is_served_elsewhere(id)? || !self.is_served(id)? {
+        let is_elsewhere = self.lease().is_none() && self.catalog()?.is_served_elsewhere(id)?;
+        if is_active || self.upstream.is_some() || is_elsewhere || !self.is_served(id)? {
             return Ok(());
         }
         let Some((_, record)) = self.catalog()?.record(id)? else { return Ok(()) };
@@ -99,9 +109,21 @@ impl Serving {
         }
     }
 
+    /// The sessions that have something at some gate.
+    pub(super) fn sessions_at_gates(&self) -> Result<BTreeSet<SessionId>, StorageError> {
+        let mut sessions = BTreeSet::new();
+        if self.has_gates.load(Ordering::Relaxed) {
+            let space = self.ports.storage.space();
+            for (gate, _) in throttle::gates(space)? {
+                sessions.extend(throttle::holders(space, &gate)?.into_iter().map(|holder| holder.session));
+            }
+        }
+        Ok(sessions)
+    }
+
     /// Those of a session that were let in and do not know it, as whoever was to tell them was lost, are told.
     fn remind(&self, id: &SessionId, threads: Vec<ThreadId>, gate: &Gate) -> Result<(), StorageError> {
-        if self.catalog()?.is_served_elsewhere(id)? || !self.is_served(id)? {
+        if self.lease().is_none() && self.catalog()?.is_served_elsewhere(id)? || !self.is_served(id)? {
             return Ok(());
         }
         let Some((_, record)) = self.catalog()?.record(id)? else { return Ok(()) };

@@ -45,6 +45,8 @@ struct UnderWay {
     progress: Option<Box<str>>,
     /// The version of the thread's record: as long as the record has it, nobody else makes the call.
     stamp: Stamp,
+    /// A piece is being written, so that the record may have another version already.
+    is_writing: bool,
     /// The record has another version, so that a part of what it printed is not written down.
     is_superseded: bool,
 }
@@ -112,8 +114,9 @@ impl Calls {
     pub fn begin(&self, call: &Call, stamp: Stamp) {
         let (thread, made, unwanted) = (call.id.thread, Try::from(call), call.unwanted.clone());
         let (printed, printed_bytes) = (Vec::new(), 0);
-        let (answer, progress, is_superseded) = (None, None, false);
-        let call = UnderWay { made, unwanted, answer, printed, printed_bytes, progress, stamp, is_superseded };
+        let (answer, progress, is_writing, is_superseded) = (None, None, false, false);
+        let call =
+            UnderWay { made, unwanted, answer, printed, printed_bytes, progress, stamp, is_writing, is_superseded };
         self.lock().insert(thread, call);
     }
 
@@ -141,11 +144,38 @@ impl Calls {
     /// A piece was written down, and the thread's record has this version now; or the call is not ours any more.
     pub fn note_piece(&self, thread: ThreadId, made: Try, stamp: Option<Stamp>) {
         if let Some(call) = self.lock().get_mut(&thread).filter(|call| call.made == made) {
+            call.is_writing = false;
             match stamp {
                 Some(stamp) => call.stamp = stamp,
                 None => call.is_superseded = true,
             }
         }
+    }
+
+    /// Where threads are leased: whether this call is being made here, or is over, and no other process is known to have it.
+    pub fn is_ours(&self, thread: ThreadId, number: u64) -> bool {
+        self.lock().get(&thread).is_some_and(|call| call.made.number == number && !call.is_superseded)
+    }
+
+    /// This process has taken a thread that it held already, for longer than its lease: its record had the one version and has
+    /// the other now.
+    pub fn note_taken(&self, thread: ThreadId, before: Stamp, stamp: Stamp) {
+        if let Some(call) = self.lock().get_mut(&thread).filter(|call| call.stamp == before) {
+            call.stamp = stamp;
+        }
+    }
+
+    /// The thread's record has this version no longer: another process makes the call. Answers whether a call of it is being
+    /// made here that is to be stopped.
+    pub fn supersede(&self, thread: ThreadId, stamp: Stamp) -> bool {
+        let mut calls = self.lock();
+        let call = calls.get_mut(&thread).filter(|call| call.stamp == stamp && !call.is_writing);
+        call.map(|call| call.is_superseded = true).is_some()
+    }
+
+    /// The threads whose calls are being made.
+    pub fn threads(&self) -> Vec<ThreadId> {
+        self.lock().keys().copied().collect()
     }
 
     /// It is over. The first answer counts.
@@ -196,6 +226,7 @@ impl Calls {
 impl UnderWay {
     fn take_piece(&mut self) -> Piece {
         self.printed_bytes = 0;
+        self.is_writing = true;
         Piece { stamp: self.stamp, printed: mem::take(&mut self.printed), progress: self.progress.clone() }
     }
 }

@@ -46,7 +46,7 @@ impl Session {
     /// Ends the session if its threads have all stopped.
     pub fn look_for_end(&self, stamps: &mut Stamps<'_>) -> Result<(), StorageError> {
         // Another process may know that the first thread has stopped.
-        if !self.first_stopped.load(Ordering::SeqCst) && self.upstream().is_none() {
+        if !self.first_stopped.load(Ordering::SeqCst) && self.upstream().is_none() && !self.is_leased() {
             return Ok(());
         }
         loop {
@@ -73,6 +73,9 @@ impl Session {
             // the answer was lost: the record tells.
             if self.records.commit(&mut commit)? == Outcome::Done {
                 self.set_ended(state);
+                if self.is_leased() {
+                    self.announce();
+                }
                 return Ok(());
             }
         }
@@ -221,6 +224,9 @@ impl Session {
         }
         self.is_given_up.store(gives_up, Ordering::Release);
         self.over.store(true, Ordering::Release);
+        if let Some(serving) = self.serving.as_ref().filter(|_| gives_up && self.is_leased()) {
+            serving.give_back(self);
+        }
         self.tell_end();
         if !self.is_resumable() {
             // Nobody else will. The memory does not fail.

@@ -6,7 +6,7 @@ use super::calls::Piece;
 use super::{Session, Try, lock};
 use crate::commit::{Commit, Outcome, Renewal};
 use crate::foreign::CallEvent;
-use crate::history::LogEntry;
+use crate::history::{HistoryReader, LogEntry};
 use crate::id::{Stamp, ThreadId};
 use crate::output::{Observer, OutputItem};
 use crate::record::Key;
@@ -18,6 +18,8 @@ pub(super) struct Output {
     pub observer: Arc<dyn Observer>,
     /// Empty unless output is kept.
     pub kept: Vec<OutputItem>,
+    /// Up to where the history was shown, where threads may run in other processes as well.
+    pub followed: Option<u64>,
 }
 
 impl Session {
@@ -89,7 +91,12 @@ impl Session {
         // Of a session that is over here the call will be made again, and of one that is over nobody wants to know.
         if let Some(piece) = piece.filter(|_| !self.is_over()) {
             match self.write_piece(thread, made, piece) {
-                Ok(stamp) => self.calls.note_piece(thread, made, stamp),
+                Ok(stamp) => {
+                    self.calls.note_piece(thread, made, stamp);
+                    if let Some(stamp) = stamp.filter(|_| self.is_leased()) {
+                        self.holds.add([thread], stamp);
+                    }
+                }
                 Err(error) => self.fail_storage(&error),
             }
         }
@@ -117,7 +124,35 @@ impl Session {
         }
     }
 
+    /// Shows from now on what the session prints in whatever process, as its history has it.
+    pub fn follow_history(&self) {
+        lock(&self.output).followed = Some(0);
+    }
+
+    /// Shows what has come to the history, if that is followed.
+    pub fn show_history(&self) -> Result<(), StorageError> {
+        self.show_rest(&mut lock(&self.output))
+    }
+
+    fn show_rest(&self, output: &mut Output) -> Result<(), StorageError> {
+        let Some(position) = output.followed else { return Ok(()) };
+        let mut history = HistoryReader::after(&*self.records, position);
+        while let Some(page) = history.page()? {
+            let items: Vec<OutputItem> = page.into_iter().filter_map(LogEntry::into_printed).collect();
+            if !items.is_empty() {
+                output.observer.output(&items);
+            }
+            output.followed = Some(history.position());
+        }
+        Ok(())
+    }
+
     pub(super) fn show(&self, output: &mut Output, items: &mut Vec<OutputItem>) {
+        if output.followed.is_some() {
+            // If the storage fails, it is shown with what comes next.
+            let _ = self.show_rest(output);
+            return;
+        }
         if let Some(upstream) = self.upstream() {
             upstream.tell(&self.id, Told::Printed(std::mem::take(items)));
             return;

@@ -212,9 +212,9 @@ impl World {
     /// Nothing of a session that is over is left at the gates of limits and rates.
     fn check_gates(&self, id: &SessionId) -> Result<(), String> {
         let is_cancelled = self.disk.record(id).is_some_and(|(_, record)| record.state == SessionState::Cancelled);
-        // Who was only suspected may write there when all is over, and a thread may come there while its session is being
+        // Who was only suspected, or was still for longer than its lease, may write there when all is over, and a thread may come there while its session is being
         // cancelled. Nobody serves the session then, so that it is in nobody's way.
-        if self.count.suspicions > 0 || is_cancelled {
+        if self.count.suspicions + self.count.lapses > 0 || is_cancelled {
             return Ok(());
         }
         let (id, area) = (id.as_str().as_bytes(), b'l');
@@ -280,7 +280,8 @@ impl World {
             if !tries.insert((id.clone(), made.attempt)) {
                 return Err(format!("try {} of {id} was made twice", made.attempt));
             }
-            if made.attempt > 1 && self.count.deaths + self.count.suspicions == 0 && self.repaired.is_empty() {
+            let losses = self.count.deaths + self.count.suspicions + self.count.lapses;
+            if made.attempt > 1 && losses == 0 && self.repaired.is_empty() {
                 return Err(format!("{} was called again and nobody was lost", made.what));
             }
             if *whats.entry(id.clone()).or_insert(&made.what) != made.what {

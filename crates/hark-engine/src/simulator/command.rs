@@ -228,7 +228,7 @@ impl Universe {
             let changes = self.world().disk.changes;
             self.attend(number, whose);
             let mut world = self.world();
-            if let Some(due) = world.next_due() {
+            if let Some(due) = world.next_due(world.now) {
                 world.now = world.now.max(due);
             }
             idle = if world.disk.changes == changes { idle + 1 } else { 0 };

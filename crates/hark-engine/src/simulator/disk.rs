@@ -27,6 +27,8 @@ pub(super) struct Disk {
     pub in_flight: Vec<InFlight>,
     /// How many commits were done.
     pub changes: u64,
+    /// Whether threads are leased.
+    pub is_leased: bool,
 }
 
 /// A session that is kept.
@@ -75,14 +77,19 @@ impl Disk {
             }
             _ => {}
         }
-        let kept = self.sessions.entry(id.clone()).or_insert_with(|| Kept { server: Some(by), ..Kept::default() });
+        let is_leased = self.is_leased;
+        let server = (!is_leased).then_some(by);
+        let kept = self.sessions.entry(id.clone()).or_insert_with(|| Kept { server, ..Kept::default() });
         let is_as_expected = |(key, stamp): &(Key, Option<Stamp>)| kept.rows.get(key).map(|row| row.stamp) == *stamp;
         if !is_new && !commit.expect.iter().all(is_as_expected) {
             return Outcome::Conflict;
         }
         let mut before = Vec::new();
         for record in commit.fresh.iter().chain(&commit.put) {
-            let row = encode(record, commit.stamp, program);
+            let mut row = encode(record, commit.stamp, program);
+            if is_leased {
+                row.due = commit.due(record);
+            }
             before.push((record.key(), kept.rows.insert(record.key(), row)));
         }
         for key in &commit.delete {

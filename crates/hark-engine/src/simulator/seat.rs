@@ -42,6 +42,10 @@ impl Invoker for Hints {
         self.push(runner, threads);
     }
 
+    fn width(&self) -> usize {
+        2
+    }
+
     /// Sessions are submitted, and nobody waits for them.
     fn serve(&self, _done: &AtomicBool) {}
 

@@ -17,7 +17,7 @@ use crate::id::{SessionId, Stamp, ThreadId};
 use crate::record::{Due, Key, Record, SessionRecord, Versioned};
 use crate::space::{Space, SpaceCommit, SpaceKey, SpaceRecord};
 use crate::storage::{
-    self, Agenda, Catalog, Claimed, Everything, Filter, Listed, SessionStorage, Storage, StorageError, Summary,
+    self, Agenda, Catalog, Claimed, Everything, Filter, Listed, SessionStorage, Storage, StorageError, Summary, Tenure,
     Unattended, Woken,
 };
 use crate::surroundings::Timestamp;
@@ -54,6 +54,10 @@ impl Storage for DiskStorage {
 
     fn catalog(&self) -> Option<&dyn Catalog> {
         Some(self)
+    }
+
+    fn tenure(&self) -> Tenure<'_> {
+        if self.universe.world().disk.is_leased { Tenure::Leases(self) } else { Tenure::Servers }
     }
 }
 
@@ -170,7 +174,7 @@ impl SessionStorage for DiskSession {
         }
         self.universe.request(self.number, Holding::Locks, |world| {
             let known = world.disk.count_threads(&self.id);
-            if world.disturbances.has_leases {
+            if world.disturbances.has_leases || world.disk.is_leased {
                 let next = world.disk.next_threads.entry(self.id.clone()).or_insert(known);
                 let first = *next;
                 *next += count;
@@ -247,6 +251,9 @@ impl Catalog for DiskStorage {
         self.universe.request(self.number, Holding::Nothing, |world| {
             let me = self.number;
             let is_over = world.disk.state(id).is_some_and(|state| state.is_over());
+            if !is_over && world.disk.is_leased && world.serves_by_thread(id, Some(me)) {
+                return false;
+            }
             let Some(server) = world.disk.sessions.get(id).map(|kept| kept.server) else { return false };
             if !is_over && server != Some(me) && !world.is_lost(server) {
                 return false;
@@ -258,6 +265,9 @@ impl Catalog for DiskStorage {
 
     fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
+            if world.disk.is_leased {
+                return world.serves_by_thread(id, Some(self.number));
+            }
             let is_mine = world.disk.sessions.get(id).is_some_and(|kept| kept.server == Some(self.number));
             !is_mine && world.is_served(id)
         })
@@ -350,6 +360,10 @@ impl World {
             if only.is_some_and(|only| *only != id) || self.disk.state(&id).is_none_or(|state| state.is_over()) {
                 continue;
             }
+            if self.disk.is_leased {
+                claimed.push(Claimed { session: id, was_lost: false });
+                continue;
+            }
             let Some(kept) = self.disk.sessions.get(&id) else { continue };
             let (server, former) = (kept.server, kept.former.clone());
             let is_taken = server != Some(me) && self.is_lost(server);
@@ -380,6 +394,9 @@ impl World {
 
     fn is_served(&self, id: &SessionId) -> bool {
         let is_over = self.disk.state(id).is_none_or(|state| state.is_over());
+        if self.disk.is_leased {
+            return !is_over && self.serves_by_thread(id, None);
+        }
         !is_over && self.disk.sessions.get(id).is_some_and(|kept| !self.is_lost(kept.server))
     }
 

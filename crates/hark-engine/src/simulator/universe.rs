@@ -17,7 +17,7 @@ use crate::engine::{Engine, Options, Ports, Start, Whose};
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::Runner;
 use crate::output::{Observer, OutputItem};
-use crate::record::Due;
+use crate::record::{Due, Key, SessionState};
 use crate::report::Report;
 use crate::storage::StorageError;
 use crate::surroundings::{Surroundings, Timestamp};
@@ -26,6 +26,8 @@ use crate::surroundings::{Surroundings, Timestamp};
 const DEPTH_MAX: usize = 4;
 /// After so many looks at everything with nothing to be found, nothing more will come.
 const IDLE_ROUNDS_MAX: u32 = 20;
+/// How long a process holds a thread, where threads are leased.
+pub(super) const LEASE: Duration = Duration::from_secs(10);
 /// No run is as long as this.
 const ACTIONS_MAX: u64 = 200_000;
 
@@ -155,6 +157,7 @@ impl Universe {
             let cases = world.disturbances.transient;
             if world.happens(cases) {
                 world.count.transient += 1;
+                world.tell(|| format!("{number} is refused"));
                 return Err(StorageError::Transient("it is busy".into()));
             }
             effect(&mut world)
@@ -212,9 +215,12 @@ impl Universe {
         for _ in 0..ACTIONS_MAX {
             self.bury();
             if !self.has_work() && self.world().is_calm() {
+                let seen = self.world().now;
                 self.look_everywhere();
                 let before = std::mem::replace(&mut changes, self.world().disk.changes);
-                idle = if self.has_work() || before != changes { 0 } else { idle + 1 };
+                // Leases that were taken before the clock was set back run for long.
+                let waits = self.world().disk.is_leased && self.world().now.since(seen) > Duration::from_millis(10);
+                idle = if self.has_work() || before != changes || waits { 0 } else { idle + 1 };
                 if idle == IDLE_ROUNDS_MAX {
                     return if self.is_done() { Ok(()) } else { Err(self.world().describe()) };
                 }
@@ -261,6 +267,7 @@ impl Universe {
 
     /// All servers look at their agendas, people outside do what they have to, and time passes.
     fn look_everywhere(&self) {
+        let begun = self.world().now;
         let servers: Vec<Number> = lock(&self.engines).keys().copied().collect();
         if servers.is_empty() {
             self.new_server();
@@ -283,7 +290,10 @@ impl Universe {
             // Those who wait for a far time are to see what comes of it first, and who serves next what the dead have left.
             return;
         }
-        if let Some(due) = world.next_due() {
+        // Where threads are leased, whatever is due is taken by the next look.
+        let is_left = world.disk.is_leased && world.is_any_due();
+        // What has become due since the look began, the next one finds.
+        if let Some(due) = world.next_due(begun).filter(|_| !is_left) {
             world.now = world.now.max(due);
         }
     }
@@ -446,7 +456,7 @@ impl Universe {
         let universe = self.shared();
         let resumes = {
             let mut world = self.world();
-            world.processes.insert(number, Process::default());
+            world.processes.insert(number, Process { serves: true, ..Process::default() });
             world.tell(|| format!("{number} begins to serve"));
             world.chance.per_mille(300)
         };
@@ -510,6 +520,10 @@ impl World {
             self.now.0 = if is_back { self.now.0 - by } else { self.now.0 + by };
             return;
         }
+        let cases = self.disturbances.lapse;
+        if self.happens(cases) {
+            self.now = self.now.after(LEASE * 2);
+        }
         self.now.0 += self.chance.below(500_000);
     }
 
@@ -523,12 +537,21 @@ impl World {
         format!("nothing happens any more:{}", sessions.collect::<String>())
     }
 
-    /// The next time at which a thread goes on.
-    pub fn next_due(&self) -> Option<Timestamp> {
+    /// Whether the time of some thread of a session that runs has come.
+    fn is_any_due(&self) -> bool {
+        let runs = |id| self.disk.state(id) == Some(SessionState::Running);
+        let sessions = self.disk.sessions.iter().filter(|(id, _)| runs(id));
+        let mut rows = sessions.flat_map(|(_, kept)| &kept.rows);
+        let is_due = |due| matches!(due, Due::At(time) | Due::Leased(time) if time <= self.now);
+        rows.any(|(key, row)| matches!(key, Key::Live(_) | Key::Ready(_)) && row.due.is_some_and(is_due))
+    }
+
+    /// The first time after this one at which a thread goes on.
+    pub fn next_due(&self, after: Timestamp) -> Option<Timestamp> {
         let rows = self.disk.sessions.values().flat_map(|kept| kept.rows.values());
         let times = rows.filter_map(|row| match row.due {
             // Those whose times have come were looked at, and may wait for something else.
-            Some(Due::At(time)) if time > self.now => Some(time),
+            Some(Due::At(time) | Due::Leased(time)) if time > after => Some(time),
             _ => None,
         });
         times.min()

@@ -54,6 +54,8 @@ pub(super) struct Process {
     pub held: u32,
     /// Its agenda is being looked at.
     pub attends: bool,
+    /// It is a server.
+    pub serves: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +116,8 @@ pub struct Count {
     pub pauses: u64,
     /// Scans that showed a part of a commit.
     pub weak_scans: u64,
+    /// Threads whose leases had run out.
+    pub lapses: u64,
     /// Hints for nothing.
     pub extra_hints: u64,
     /// Calls that were made again.
@@ -142,6 +146,10 @@ pub(super) struct Disturbances {
     /// thread numbers are reserved in the storage. Else a server's death is known (*locks*), and numbers are reserved in
     /// its memory, as on one machine.
     pub has_leases: bool,
+    /// Sessions have no servers: each thread is leased, and any process may run it.
+    pub is_by_thread: bool,
+    /// The time passes for longer than a lease.
+    pub lapse: u64,
 }
 
 impl Disturbances {
@@ -160,6 +168,8 @@ impl Disturbances {
             sessions: 1,
             until: 0,
             has_leases: false,
+            is_by_thread: false,
+            lapse: 0,
         }
     }
 
@@ -167,7 +177,8 @@ impl Disturbances {
         // Apart from what happens later, so that one more kind of disturbance does not change all runs.
         let mut chance = Chance::new(seed ^ 0x5eed);
         let mut some = |values: &[u64]| values[chance.index(values.len())];
-        let has_leases = some(&[0, 1]) == 1;
+        let tenure = some(&[0, 1, 2]);
+        let (has_leases, is_by_thread) = (tenure == 1, tenure == 2);
         Disturbances {
             death: some(&[0, 2, 5, 20, 60]),
             suspicion: if has_leases { some(&[0, 3, 10, 30]) } else { 0 },
@@ -177,10 +188,12 @@ impl Disturbances {
             weak_scan: some(&[0, 300, 800]),
             extra_hint: some(&[0, 0, 100, 400]),
             clock_jump: some(&[0, 0, 20, 100]),
-            servers: some(&[1, 1, 2, 3]),
+            servers: if is_by_thread { some(&[1, 2, 3]) } else { some(&[1, 1, 2, 3]) },
             sessions: some(&[1, 1, 1, 2]),
             until: some(&[100, 300, 300, 1_000, 1_000, 1_000, 1_000, 4_000]),
             has_leases,
+            is_by_thread,
+            lapse: if is_by_thread { some(&[0, 0, 20, 100]) } else { 0 },
             transient: some(&[0, 0, 20, 150]),
         }
     }
@@ -192,7 +205,7 @@ impl World {
             chance: Chance::new(seed),
             disturbances,
             now: Timestamp(1_700_000_000_000_000),
-            disk: Disk::default(),
+            disk: Disk { is_leased: disturbances.is_by_thread, ..Disk::default() },
             processes: BTreeMap::new(),
             calls: Vec::new(),
             repaired: BTreeSet::new(),
@@ -234,7 +247,8 @@ impl World {
         self.disk.in_flight.retain(|commit| commit.by != number);
         let process = self.processes.get_mut(&number)?;
         let lost = std::mem::take(process);
-        *process = Process { health: Health::Dead, held: lost.held, attends: lost.attends, ..Process::default() };
+        let (held, attends, serves) = (lost.held, lost.attends, lost.serves);
+        *process = Process { health: Health::Dead, held, attends, serves, ..Process::default() };
         Some(lost)
     }
 

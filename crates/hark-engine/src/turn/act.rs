@@ -15,6 +15,10 @@ use crate::throttle::Priority;
 impl Worker<'_> {
     /// Does what the plan of a committed step says.
     pub(super) fn act(&mut self, thread: ThreadId, ending: &Ending) -> Result<Pace, StorageError> {
+        if self.session.is_leased() {
+            self.session.holds.remove(thread);
+            self.session.holds.add(self.plan.holds.drain(..), self.commit.stamp);
+        }
         if let Some(begun) = &self.call {
             // While the thread is still this worker's: another one would take the call for one whose worker was lost.
             self.session.calls.begin(&begun.call, self.commit.stamp);
@@ -28,6 +32,9 @@ impl Worker<'_> {
             self.plan.invoke.retain(|invoked| *invoked != thread);
         }
         self.hand_out(thread);
+        if self.plan.offers {
+            self.session.announce();
+        }
         match timer {
             Some(until) if self.session.is_resumable() => self.note_time(thread, until, ending),
             Some(until) => drop(self.seat.invoke_after(thread, until.since(self.session.steady_now()))),
@@ -38,6 +45,7 @@ impl Worker<'_> {
         }
         if let Some(request) = self.plan.queue.take() {
             self.session.enter_gate(thread, &request, Priority::Of(request.priority))?;
+            self.leave_unless_held(thread, &request.token())?;
             if self.session.is_over() {
                 // Someone has cancelled it meanwhile.
                 self.session.leave_gates()?;
@@ -60,6 +68,9 @@ impl Worker<'_> {
         if let Some(state) = ended {
             self.session.set_first_stopped(value);
             self.session.set_ended(state);
+            if self.session.is_leased() {
+                self.session.announce();
+            }
         }
         if look_for_end {
             if thread == step::FIRST {
@@ -155,6 +166,7 @@ impl Worker<'_> {
         loop {
             self.commit.reset(self.stamps.next());
             step::wake_batch(future, waiters, has_failed, &mut self.commit, &mut self.plan);
+            self.share(None);
             // It expects nothing, and is harmless if it is done twice.
             if self.session.records().commit(&mut self.commit)? == Outcome::Done {
                 break;
@@ -171,6 +183,9 @@ impl Worker<'_> {
         } else if !self.plan.invoke.is_empty() {
             self.session.add_activity(self.plan.invoke.len() as u64);
             self.seat.invoke(&self.plan.invoke);
+        }
+        if self.plan.offers {
+            self.session.announce();
         }
     }
 
@@ -217,6 +232,7 @@ impl Worker<'_> {
         loop {
             self.commit.reset(self.stamps.next());
             step::cancel_batch(threads, &mut self.commit, &mut self.plan);
+            self.share(None);
             if self.session.records().commit(&mut self.commit)? == Outcome::Done {
                 break;
             }

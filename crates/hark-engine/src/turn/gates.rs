@@ -10,7 +10,7 @@ use crate::id::ThreadId;
 use crate::record::{Live, State, Status};
 use crate::step::{Ending, Loaded};
 use crate::storage::StorageError;
-use crate::throttle::{Gate, GateKind, HeldPlace, Look, Priority, Request};
+use crate::throttle::{Gate, GateKind, HeldPlace, Look, Priority, Request, Token};
 
 impl Worker<'_> {
     /// A thread asks for a place or a start. A place that it has already is enough.
@@ -103,6 +103,23 @@ impl Worker<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// Where threads are leased, another process may have given back what this one has just taken for the same thread, as it was
+    /// before: then it is given back here as well.
+    pub(super) fn leave_if_overtaken(&self, loaded: &Loaded) -> Result<(), StorageError> {
+        for token in loaded.tokens.iter().filter(|_| self.session.is_leased()) {
+            self.leave_unless_held(loaded.thread, token)?;
+        }
+        Ok(())
+    }
+
+    /// The same of one request.
+    pub(super) fn leave_unless_held(&self, thread: ThreadId, token: &Token) -> Result<(), StorageError> {
+        if self.session.is_leased() && !self.session.holds(thread, token)? {
+            self.session.leave_gate(thread, token)?;
+        }
+        Ok(())
     }
 
     /// Notes what a thread gives back by a step that comes to this.

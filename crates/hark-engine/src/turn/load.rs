@@ -155,6 +155,9 @@ impl Worker<'_> {
     /// over.
     pub(super) fn not_live(&mut self, thread: ThreadId) -> Result<Pace, StorageError> {
         if self.session.is_resumable() {
+            if self.session.is_leased() {
+                self.session.holds.remove(thread);
+            }
             self.session.forget_wake(thread, &mut self.commit)?;
             let [session] = self.read([Key::Session])?;
             match session {

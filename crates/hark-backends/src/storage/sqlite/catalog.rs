@@ -104,6 +104,7 @@ impl Catalog for Shared {
             self.check_absence(prefix)?;
         }
         let mut alive: HashMap<i64, bool> = HashMap::new();
+        let is_anyone_there = self.leases.is_some() && (self.server.get().is_some() || self.has_others());
         let summaries = found.into_iter().map(|found| {
             let id = found.row.id.clone();
             let record = self.record_of(&found.row).and_then(|record| Ok((record, self.stamp_of(found.stamp)?)));
@@ -112,7 +113,10 @@ impl Catalog for Shared {
                 Err(error) => return Err(DamagedSession { id, error }),
             };
             let is_served = !record.state.is_over()
-                && found.server.is_some_and(|server| *alive.entry(server).or_insert_with(|| self.is_alive(server)));
+                && match found.server {
+                    Some(server) => *alive.entry(server).or_insert_with(|| self.is_alive(server)),
+                    None => is_anyone_there,
+                };
             let threads = record.threads.unwrap_or(u64::try_from(found.threads).unwrap_or_default());
             Ok(Summary { id, record, stamp, is_served, threads })
         });
@@ -120,6 +124,9 @@ impl Catalog for Shared {
     }
 
     fn claim(&self, only: Option<&SessionId>) -> Result<Vec<Claimed>, StorageError> {
+        if self.leases.is_some() {
+            return self.claim_all(only);
+        }
         let me = self.server()?.number();
         let only = only.map(SessionId::as_str);
         let servers: Vec<Option<i64>> = self.read(|connection| {
@@ -222,7 +229,11 @@ impl Catalog for Shared {
                 connection.prepare_cached(sql)?.query_row([id.as_str()], found).optional()
             })?;
             let Some((server, is_unfinished)) = found else { return Ok(false) };
-            if is_unfinished && server.is_some_and(|server| server != me && self.is_alive(server)) {
+            let is_anothers = match server {
+                Some(server) => server != me && self.is_alive(server),
+                None => self.leases.is_some() && self.has_others(),
+            };
+            if is_unfinished && is_anothers {
                 return Ok(false);
             }
             let held = self.write(|connection| {
@@ -238,11 +249,19 @@ impl Catalog for Shared {
 
     fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError> {
         let is_me = |server| self.server.get().is_some_and(|me| me.number() == server);
-        Ok(self.server_of(id)?.is_some_and(|server| !is_me(server) && self.is_alive(server)))
+        Ok(match self.server_of(id)? {
+            Some(Some(server)) => !is_me(server) && self.is_alive(server),
+            Some(None) => self.leases.is_some() && self.has_others(),
+            None => false,
+        })
     }
 
     fn is_served(&self, id: &SessionId) -> Result<bool, StorageError> {
-        Ok(self.server_of(id)?.is_some_and(|server| self.is_alive(server)))
+        Ok(match self.server_of(id)? {
+            Some(Some(server)) => self.is_alive(server),
+            Some(None) => self.leases.is_some() && (self.server.get().is_some() || self.has_others()),
+            None => false,
+        })
     }
 
     fn forget_dead_server(&self, id: &SessionId) -> Result<(), StorageError> {
@@ -403,23 +422,22 @@ fn program_content(connection: &Connection, hash: &str) -> rusqlite::Result<Opti
 }
 
 impl Shared {
-    fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StorageError> {
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StorageError> {
         self.database.read(|connection| read(connection).map_err(|error| self.database.error(&error)))
     }
 
-    fn write<T>(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StorageError> {
+    pub(super) fn write<T>(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StorageError> {
         let write = |connection: &Connection| write(connection).map_err(|error| self.database.error(&error));
         self.group.alone(&self.database, write)
     }
 
-    /// The server of a session that is not over.
-    fn server_of(&self, id: &SessionId) -> Result<Option<i64>, StorageError> {
-        let server: Option<Option<i64>> = self.read(|connection| {
+    /// The server of a session that is not over, if it has one.
+    fn server_of(&self, id: &SessionId) -> Result<Option<Option<i64>>, StorageError> {
+        self.read(|connection| {
             let sql = "SELECT server FROM session
                     WHERE id = ?1 AND (state = 'running' OR state = 'moving' OR state = 'importing')";
             connection.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0)).optional()
-        })?;
-        Ok(server.flatten())
+        })
     }
 
     /// A session that is not found by its id may have another one in the index of ids than in its row.
@@ -446,7 +464,7 @@ impl Shared {
         NonZeroU64::new(number as u64).map(Stamp).ok_or_else(|| self.database.damaged())
     }
 
-    fn is_alive(&self, server: i64) -> bool {
+    pub(super) fn is_alive(&self, server: i64) -> bool {
         self.server.get().is_some_and(|me| me.number() == server) || server::is_alive(&self.folder, server)
     }
 }

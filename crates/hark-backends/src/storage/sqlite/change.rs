@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use hark_engine::limits::APART_BYTES_MIN;
 use hark_engine::{
-    Commit, Due, FutureId, Key, Live, LogEntry, Outcome, Record, Renewal, SessionId, Stamp, StorageError, ThreadId,
-    Waiter, codec,
+    Commit, Due, FutureId, Key, LogEntry, Outcome, Record, Renewal, SessionId, Stamp, StorageError, ThreadId,
+    Timestamp, Waiter, codec,
 };
 use hark_machine::{Apart, Pickle, Program};
 use rusqlite::types::{FromSql, ToSql, ToSqlOutput};
@@ -51,7 +51,8 @@ const _: () = assert!(PLACE_BITS == 33, "`at!` has the number in its text");
 pub(super) struct Change {
     session: SessionId,
     row: RowNumber,
-    server: i64,
+    /// Whose session it is. None where threads are leased.
+    server: Option<i64>,
     /// Only that server may make it.
     by_server: bool,
     stamp: Stamp,
@@ -69,13 +70,13 @@ pub(super) struct Change {
 /// A row that is written.
 enum Row {
     Session { state: &'static str, ended: Option<i64>, summary: String },
-    Thread { number: ThreadId, due: Option<i64>, summary: String, content: Content },
-    Ready(ThreadId),
+    Thread { number: ThreadId, due: DueColumns, summary: String, content: Content },
+    Ready(ThreadId, DueColumns),
     Cancel(ThreadId),
-    Cascade { thread: ThreadId, started: String },
+    Cascade { thread: ThreadId, due: DueColumns, started: String },
     Future { name: FutureId, content: Content },
     Wait { future: FutureId, waiter: Waiter },
-    Todo(FutureId),
+    Todo(FutureId, DueColumns),
     Unawaited { thread: ThreadId, content: Content },
     Broken { thread: ThreadId, summary: String, content: Content },
 }
@@ -97,16 +98,43 @@ pub(super) fn stamp_number(stamp: Stamp) -> i64 {
     stamp.0.get() as i64
 }
 
-fn due_number(live: &Live) -> Option<i64> {
-    live.due().map(|due| match due {
-        Due::At(time) => i64::try_from(time.0).unwrap_or(i64::MAX).max(1),
-        Due::AtTakeover => DUE_AT_TAKEOVER,
-    })
+/// When someone must look at a row, as SQLite keeps it.
+#[derive(Clone, Copy, Default)]
+struct DueColumns {
+    due: Option<i64>,
+    leased: Option<bool>,
+}
+
+impl From<Option<Due>> for DueColumns {
+    fn from(due: Option<Due>) -> DueColumns {
+        match due {
+            Some(Due::At(time)) => DueColumns { due: Some(due_number(time)), leased: None },
+            Some(Due::AtTakeover) => DueColumns { due: Some(DUE_AT_TAKEOVER), leased: None },
+            Some(Due::Leased(until)) => DueColumns { due: Some(due_number(until)), leased: Some(true) },
+            None => DueColumns::default(),
+        }
+    }
+}
+
+/// A time at which a row is due. What is due at a takeover comes before all times.
+pub(super) fn due_number(time: Timestamp) -> i64 {
+    i64::try_from(time.0).unwrap_or(i64::MAX).max(1)
 }
 
 impl Change {
-    pub fn new(session: &SessionId, row: &RowNumber, server: i64, commit: &Commit, program: &Arc<Program>) -> Change {
-        let rows = commit.fresh.iter().chain(&commit.put).map(|record| row_of(record, program));
+    pub fn new(
+        session: &SessionId,
+        row: &RowNumber,
+        server: Option<i64>,
+        commit: &Commit,
+        program: &Arc<Program>,
+    ) -> Change {
+        let due = |record: &Record| match record {
+            _ if server.is_none() => commit.due(record),
+            Record::Live(_, live) => live.due(),
+            _ => None,
+        };
+        let rows = commit.fresh.iter().chain(&commit.put).map(|record| row_of(record, due(record).into(), program));
         let log = parts_of(&commit.log).map(codec::log_text).collect();
         let begins = commit.expect.iter().any(|(key, stamp)| *key == Key::Session && stamp.is_none());
         Change {
@@ -282,33 +310,38 @@ impl Change {
             Row::Thread { number, due, summary, content } => {
                 content.replace(connection, session, kept(connection, session, &Key::Live(*number))?)?;
                 let number = thread_number(*number);
-                prepare("INSERT INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET
+                prepare("INSERT INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET
                     stamp = excluded.stamp, due = excluded.due, checksum = excluded.checksum, summary = excluded.summary,
-                    content = excluded.content")?.execute(params![
+                    content = excluded.content, leased = excluded.leased")?.execute(params![
                     session,
                     number,
                     stamp,
-                    due,
-                    seal::of_thread(session, number, *due, summary),
+                    due.due,
+                    seal::of_thread(session, number, due.due, summary),
                     summary,
-                    content.row()
+                    content.row(),
+                    due.leased
                 ])?
             }
-            Row::Ready(thread) => prepare("REPLACE INTO ready VALUES (?1, ?2, ?3)")?.execute(params![
-                session,
-                thread_number(*thread),
-                stamp
-            ])?,
+            Row::Ready(thread, DueColumns { due, leased }) => {
+                prepare("REPLACE INTO ready VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+                    session,
+                    thread_number(*thread),
+                    stamp,
+                    due,
+                    leased
+                ])?
+            }
             Row::Cancel(thread) => prepare("REPLACE INTO cancel VALUES (?1, ?2, ?3)")?.execute(params![
                 session,
                 thread_number(*thread),
                 stamp
             ])?,
-            Row::Cascade { thread, started } => {
+            Row::Cascade { thread, due, started } => {
                 let thread = thread_number(*thread);
                 let checksum = seal::of_cascade(session, thread, started);
-                prepare("REPLACE INTO cascade VALUES (?1, ?2, ?3, ?4, ?5)")?
-                    .execute(params![session, thread, stamp, checksum, started])?
+                prepare("REPLACE INTO cascade VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                    .execute(params![session, thread, stamp, checksum, started, due.due])?
             }
             Row::Future { name, content } => {
                 content.replace(connection, session, kept(connection, session, &Key::Future(name.clone()))?)?;
@@ -333,9 +366,12 @@ impl Change {
                     codec::interest_byte(waiter.interest)
                 ])?
             }
-            Row::Todo(future) => {
-                prepare("REPLACE INTO todo VALUES (?1, ?2, ?3)")?.execute(params![session, Name(future), stamp])?
-            }
+            Row::Todo(future, due) => prepare("REPLACE INTO todo VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+                session,
+                Name(future),
+                stamp,
+                due.due
+            ])?,
             Row::Unawaited { thread, content } => {
                 content.replace(connection, session, kept(connection, session, &Key::Unawaited(*thread))?)?;
                 let thread = thread_number(*thread);
@@ -396,7 +432,7 @@ fn parts_of(log: &[LogEntry]) -> impl Iterator<Item = &[LogEntry]> {
     })
 }
 
-fn row_of(record: &Record, program: &Program) -> Row {
+fn row_of(record: &Record, due: DueColumns, program: &Program) -> Row {
     match record {
         Record::Session(session) => Row::Session {
             state: session.state.name(),
@@ -405,19 +441,21 @@ fn row_of(record: &Record, program: &Program) -> Row {
         },
         Record::Live(number, live) => Row::Thread {
             number: *number,
-            due: due_number(live),
+            due,
             summary: codec::live_summary(live),
             content: content_of(|apart| codec::live_content(live, program, apart)),
         },
-        Record::Ready(thread) => Row::Ready(*thread),
+        Record::Ready(thread) => Row::Ready(*thread, due),
         Record::Cancel(thread) => Row::Cancel(*thread),
-        Record::Cascade(thread, started) => Row::Cascade { thread: *thread, started: codec::started_text(started) },
+        Record::Cascade(thread, started) => {
+            Row::Cascade { thread: *thread, due, started: codec::started_text(started) }
+        }
         Record::Future(name, future) => {
             let content = content_of(|apart| codec::future_content(future, apart));
             Row::Future { name: name.clone(), content }
         }
         Record::Wait { future, waiter } => Row::Wait { future: future.clone(), waiter: *waiter },
-        Record::Todo(future) => Row::Todo(future.clone()),
+        Record::Todo(future) => Row::Todo(future.clone(), due),
         Record::Unawaited(thread, failure) => {
             Row::Unawaited { thread: *thread, content: content_of(|apart| codec::failure_content(failure, apart)) }
         }

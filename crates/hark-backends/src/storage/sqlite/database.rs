@@ -49,6 +49,9 @@ const PAGES_CHECKED_MAX: i64 = 1_024;
 /// `log` come one after the other, with a key that is one number, a *place*, as SQLite appends to such a table without
 /// touching the pages beside.
 ///
+/// Where threads are leased, `due` of other tables than `thread` says when somebody must look at the row, and `leased` that a
+/// process has the thread until then. Elsewhere they have nothing.
+///
 /// The condition of `session_unfinished` is no `IN`: for one of more than two values SQLite builds a table whenever it
 /// writes a row. Queries repeat it word for word, as SQLite uses the index only then.
 const SCHEMA: &str = "
@@ -59,15 +62,17 @@ const SCHEMA: &str = "
     CREATE INDEX session_unfinished ON session (server) WHERE (state = 'running' OR state = 'moving' OR state = 'importing');
     CREATE TABLE thread (
         session INTEGER, number INTEGER, stamp INTEGER NOT NULL, due INTEGER, checksum INTEGER NOT NULL, summary TEXT NOT NULL,
-        content BLOB NOT NULL, PRIMARY KEY (session, number)) WITHOUT ROWID;
+        content BLOB NOT NULL, leased INTEGER, PRIMARY KEY (session, number)) WITHOUT ROWID;
     CREATE INDEX thread_due ON thread (due) WHERE due > 0;
     CREATE TABLE ready (
-        session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, PRIMARY KEY (session, thread)) WITHOUT ROWID;
+        session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, due INTEGER, leased INTEGER, PRIMARY KEY (session, thread))
+        WITHOUT ROWID;
+    CREATE INDEX ready_due ON ready (due) WHERE due > 0;
     CREATE TABLE cancel (
         session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, PRIMARY KEY (session, thread)) WITHOUT ROWID;
     CREATE TABLE cascade (
         session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, checksum INTEGER NOT NULL, started TEXT NOT NULL,
-        PRIMARY KEY (session, thread)) WITHOUT ROWID;
+        due INTEGER, PRIMARY KEY (session, thread)) WITHOUT ROWID;
     CREATE TABLE future (
         place INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, checksum INTEGER NOT NULL, content BLOB NOT NULL);
     CREATE TABLE promise (
@@ -76,7 +81,8 @@ const SCHEMA: &str = "
     CREATE TABLE wait (
         session INTEGER, future, thread INTEGER, stamp INTEGER NOT NULL, interest INTEGER NOT NULL,
         PRIMARY KEY (session, future, thread)) WITHOUT ROWID;
-    CREATE TABLE todo (session INTEGER, future, stamp INTEGER NOT NULL, PRIMARY KEY (session, future)) WITHOUT ROWID;
+    CREATE TABLE todo (
+        session INTEGER, future, stamp INTEGER NOT NULL, due INTEGER, PRIMARY KEY (session, future)) WITHOUT ROWID;
     CREATE TABLE unawaited (
         session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, checksum INTEGER NOT NULL, content BLOB NOT NULL,
         PRIMARY KEY (session, thread)) WITHOUT ROWID;

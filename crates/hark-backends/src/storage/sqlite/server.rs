@@ -240,6 +240,28 @@ pub(super) fn numbers(folder: &Path, number: i64) -> Result<Numbers, StorageErro
     })
 }
 
+/// The thread numbers that all processes share which serve this folder.
+pub(super) fn shared_numbers(folder: &Path) -> Result<Numbers, StorageError> {
+    let folder = folder.join(FOLDER);
+    let path = folder.join("shared.threads");
+    private::make_folder(&folder).and_then(|()| Numbers::open(&path)).map_err(|error| {
+        let path = path.display();
+        StorageError::Permanent(format!("`{path}` cannot be opened: {error}"))
+    })
+}
+
+/// Whether a server of this folder lives, other than this one.
+pub(super) fn any_other_lives(folder: &Path, me: Option<i64>) -> bool {
+    let Ok(entries) = fs::read_dir(folder.join(FOLDER)) else { return false };
+    let numbers = entries.flatten().filter_map(|entry| {
+        let path = entry.path();
+        let is_lock = path.extension().is_some_and(|extension| extension == "lock");
+        path.file_stem().filter(|_| is_lock).and_then(|stem| i64::from_str_radix(stem.to_str()?, 16).ok())
+    });
+    let others: Vec<i64> = numbers.filter(|number| Some(*number) != me).collect();
+    others.into_iter().any(|number| is_alive(folder, number))
+}
+
 /// Whether any server of this folder lives. One that was killed is waited for.
 pub(super) fn is_any_alive(folder: &Path) -> bool {
     let Ok(entries) = fs::read_dir(folder.join(FOLDER)) else { return false };

@@ -3,7 +3,7 @@
 mod read;
 
 use std::error::Error;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use hark_engine::limits::LOCAL_COMMIT_RECORDS_MAX;
@@ -30,12 +30,14 @@ pub(super) struct SqliteSession {
     row: RowNumber,
     kept: KeptThreads,
     next_thread: OnceLock<AtomicU64>,
+    /// Where threads are leased: the shared numbers are known to be beyond those in the database.
+    is_counted: AtomicBool,
 }
 
 impl SqliteSession {
     pub fn new(shared: Arc<Shared>, id: SessionId, program: Arc<Program>) -> SqliteSession {
         let (row, kept, next_thread) = (RowNumber::default(), KeptThreads::new(shared.kept.clone()), OnceLock::new());
-        SqliteSession { shared, id, program, row, kept, next_thread }
+        SqliteSession { shared, id, program, row, kept, next_thread, is_counted: AtomicBool::new(false) }
     }
 
     /// Reads something of this session, if it exists.
@@ -93,20 +95,34 @@ impl SqliteSession {
         })
     }
 
+    /// The number of the session's row, if it is written.
+    fn known_row(&self) -> Result<Option<i64>, StorageError> {
+        match self.row.load(Ordering::Acquire) {
+            0 => self.query(|_, row| Ok(Some(row))),
+            known => Ok(Some(known)),
+        }
+    }
+
+    /// Reserves numbers where any process may start threads of the session. What the file says may be older than the database,
+    /// after a power cut.
+    fn reserve_of_all(&self, numbers: &Numbers, row: i64, count: u64) -> Result<ThreadId, StorageError> {
+        if count > 0 && !self.is_counted.swap(true, Ordering::AcqRel) {
+            numbers.reserve(row, 0, || self.count_threads())?;
+        }
+        reserved(numbers.reserve(row, count, || self.count_threads())?, count)
+    }
+
     /// Reserves numbers where several processes start threads of the session.
     fn reserve_together(&self, numbers: &Numbers, count: u64) -> Result<ThreadId, StorageError> {
-        let row = match self.row.load(Ordering::Acquire) {
-            0 => self.query(|_, row| Ok(Some(row)))?.ok_or(StorageError::Gone)?,
-            known => known,
-        };
+        let row = self.known_row()?.ok_or(StorageError::Gone)?;
         reserved(numbers.reserve(row, count, || self.count_threads())?, count)
     }
 }
 
 impl SessionStorage for SqliteSession {
     fn read(&self, keys: &[Key], found: &mut Vec<Option<Versioned>>) -> Result<(), StorageError> {
-        // Of a supervisor's workers another one may have run the thread since.
-        let is_alone = self.shared.serves.is_none();
+        // Of a supervisor's workers, or where threads are leased, another one may have run the thread since.
+        let is_alone = self.shared.serves.is_none() && self.shared.leases.is_none();
         if let Some(fresh) = is_alone.then(|| self.kept.take_fresh(keys)).flatten() {
             found.push(Some(fresh));
             found.extend(keys[1..].iter().map(|_| None));
@@ -136,7 +152,7 @@ impl SessionStorage for SqliteSession {
     }
 
     fn commit(&self, commit: &mut Commit) -> Result<Outcome, StorageError> {
-        let server = self.shared.server_number()?;
+        let server = self.shared.owner()?;
         let change = Change::new(&self.id, &self.row, server, commit, &self.program);
         let sizes = change.thread_sizes();
         self.hold_pickles(&change);
@@ -149,7 +165,7 @@ impl SessionStorage for SqliteSession {
     }
 
     fn commit_all(&self, commits: &mut [&mut Commit]) -> Vec<Result<Outcome, StorageError>> {
-        let server = match self.shared.server_number() {
+        let server = match self.shared.owner() {
             Ok(server) => server,
             Err(error) => return commits.iter().map(|_| Err(error.clone())).collect(),
         };
@@ -178,6 +194,11 @@ impl SessionStorage for SqliteSession {
     fn reserve(&self, count: u64) -> Result<ThreadId, StorageError> {
         if let Some(supervision) = &self.shared.serves {
             return self.reserve_together(&supervision.numbers, count);
+        }
+        if let Some(leasing) = &self.shared.leases
+            && let Some(row) = self.known_row()?
+        {
+            return self.reserve_of_all(leasing.numbers()?, row, count);
         }
         let next = match self.next_thread.get() {
             Some(next) => next,

@@ -1,0 +1,154 @@
+//! Threads that are leased: several workers run those of one session, and are lost, or still for too long.
+
+use std::fs;
+
+use crate::harness::{Beside, Folder, wait_until};
+
+const SETTINGS: &str =
+    "[project]\nstorage = \"sqlite\"\n[sessions]\ntenure = \"threads\"\nlease = 1\n[python]\nworkers = 1\n";
+
+const PROGRAM: &str = r#"import(meet, work, 1); import(once, work, 1); import(count, work, 1);
+fn one(n) { meet(n) }
+fn together(n) { n = parse_int(n); sum(await map(range(n), lambda (i) { async one(n) })) }
+fn alone() { print("before"); x = once("stuck"); print("after"); x }
+fn leaf(n) { if n % 7 == 0 { await future("go", 1) } else { sleep(n / 10000.0) }; count(n); count(n) }
+fn branch(n) { all = map(range(8), lambda (i) { async leaf(n * 8 + i) }); sum(await all) }
+fn tree() { sum(await map(range(12), lambda (i) { async branch(i) })) }
+"#;
+
+/// `meet` returns once as many calls of it are under way as it is told; `once` never returns the first time.
+const WORK: &str = r#"import os, time, uuid
+def meet(n):
+    os.makedirs("met", exist_ok=True)
+    open("met/" + uuid.uuid4().hex, "w").close()
+    while len(os.listdir("met")) < n:
+        time.sleep(0.01)
+    return 1
+def once(name):
+    with open(name, "a") as file:
+        file.write("begun\n")
+    while len(open(name).readlines()) == 1 or os.path.exists("wait"):
+        time.sleep(0.01)
+    return 7
+def count(n):
+    with open("counted", "a") as file:
+        file.write(f"{n}\n")
+    return n
+"#;
+
+fn folder(test: &str) -> Folder {
+    let folder = Folder::with(test, PROGRAM);
+    folder.write("hark.toml", SETTINGS);
+    folder.write("src/work.py", WORK);
+    folder
+}
+
+fn start(folder: &Folder, function: &str, arguments: &[&str]) -> String {
+    let words = ["run", "--detach", "x.hk", "-f", function].into_iter().chain(arguments.iter().copied());
+    folder.run(words).stdout.trim().to_owned()
+}
+
+fn is_finished(folder: &Folder) -> bool {
+    folder.hark("show --json").json()["status"] == "finished"
+}
+
+fn result(folder: &Folder) -> String {
+    folder.hark("show --json").json()["result"].to_string()
+}
+
+fn end(folder: &Folder, workers: Vec<Beside>) {
+    workers.iter().for_each(|worker| worker.signal("TERM"));
+    workers.into_iter().for_each(|worker| worker.ended(folder).is(0, "", ""));
+}
+
+/// Each worker makes one call at a time, so that three calls are under way at once only if three workers make them.
+#[test]
+fn workers_run_threads_of_one_session_together() {
+    let folder = folder("workers_run_threads_of_one_session");
+    let workers: Vec<Beside> = (0..3).map(|_| Beside::start(&folder, "worker -q")).collect();
+    start(&folder, "together", &["3"]);
+    wait_until("the end", || is_finished(&folder));
+    assert_eq!(result(&folder), "3");
+    end(&folder, workers);
+}
+
+/// Whoever has started the session in the foreground sees what its threads print, and its end, wherever they run.
+#[test]
+fn whoever_runs_a_session_is_helped_by_workers() {
+    let folder = folder("whoever_runs_a_session_is_helped");
+    let workers: Vec<Beside> = (0..2).map(|_| Beside::start(&folder, "worker -q")).collect();
+    folder.hark("run -q x.hk -f together 3").is(0, "3\n", "");
+    end(&folder, workers);
+}
+
+#[test]
+fn the_calls_of_a_killed_worker_are_made_again() {
+    let folder = folder("the_calls_of_a_killed_worker");
+    let killed = Beside::start(&folder, "worker -q");
+    start(&folder, "alone", &[]);
+    wait_until("the call", || folder.path().join("stuck").exists());
+    killed.signal("KILL");
+    let workers: Vec<Beside> = (0..2).map(|_| Beside::start(&folder, "worker -q")).collect();
+    wait_until("the end", || is_finished(&folder));
+    folder.hark("stdout --raw").is(0, "before\nafter\n", "");
+    let events = folder.hark("events -u").stdout;
+    assert_eq!(events.matches("the call returned").count(), 1, "{events}");
+    assert!(events.contains("called work.once (try 2)") || events.contains("called once (try 2)"), "{events}");
+    end(&folder, workers);
+}
+
+/// A worker that was still for longer than its lease finds that another one has its thread, and what it does counts no more.
+#[test]
+fn a_worker_that_was_still_disturbs_nobody() {
+    let folder = folder("a_worker_that_was_still");
+    folder.write("wait", "");
+    let still = Beside::start(&folder, "worker -q");
+    start(&folder, "alone", &[]);
+    wait_until("the call", || folder.path().join("stuck").exists());
+    still.signal("STOP");
+    let other = Beside::start(&folder, "worker -q");
+    wait_until("the second try", || folder.read("stuck").lines().count() >= 2);
+    fs::remove_file(folder.path().join("wait")).unwrap();
+    wait_until("the end", || is_finished(&folder));
+    still.signal("CONT");
+    end(&folder, vec![still, other]);
+    assert_eq!(result(&folder), "7");
+    folder.hark("stdout --raw").is(0, "before\nafter\n", "");
+    let events = folder.hark("events -u").stdout;
+    assert_eq!(events.matches("the call returned").count(), 1, "{events}");
+}
+
+/// Workers are killed, or told to stop, while others take what they leave.
+#[test]
+fn workers_that_come_and_go_lose_nothing() {
+    let folder = folder("workers_that_come_and_go");
+    let session = start(&folder, "tree", &[]);
+    let mut workers: Vec<Beside> = (0..3).map(|_| Beside::start(&folder, "worker -q")).collect();
+    for number in 0..6 {
+        wait_until("some calls", || {
+            fs::read_to_string(folder.path().join("counted")).unwrap_or_default().lines().count() > number * 4
+        });
+        let gone = workers.remove(0);
+        if number % 2 == 0 {
+            gone.signal("KILL");
+        } else {
+            gone.signal("TERM");
+            gone.ended(&folder).is(0, "", "");
+        }
+        workers.push(Beside::start(&folder, "worker -q"));
+    }
+    folder.run(["resolve", &format!("{session}/go/1"), "true"]).is(0, "", "");
+    wait_until("the end", || is_finished(&folder));
+    assert_eq!(result(&folder), (0..96).sum::<i32>().to_string());
+    end(&folder, workers);
+    // However often a call was made, it has one result.
+    assert_eq!(folder.hark("events -u").stdout.matches("the call returned").count(), 192);
+}
+
+#[test]
+fn worker_processes_are_refused() {
+    let folder = folder("worker_processes_are_refused");
+    let said = "error: `-c processes` cannot be used with `tenure = \"threads\"`\nhint: each `hark worker` is a process that runs \
+                threads of any session\n";
+    folder.hark("run -c processes x.hk -f alone").is(2, "", said);
+}

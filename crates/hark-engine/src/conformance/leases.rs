@@ -1,0 +1,206 @@
+//! The suite of storages whose threads are leased.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use hark_machine::{Awaited, Thread, Value};
+
+use super::sample::{about, program};
+use crate::commit::{Commit, Outcome};
+use crate::id::{SessionId, Stamp, ThreadId};
+use crate::leases::{Held, Leases, Taken, Terms};
+use crate::record::{Key, Live, Record, SessionRecord, SessionState, Status};
+use crate::step::FIRST;
+use crate::storage::{SessionStorage, Storage, Tenure};
+use crate::surroundings::Timestamp;
+
+const NOW: Timestamp = Timestamp(1_000_000_000);
+const LATER: Timestamp = Timestamp(2_000_000_000);
+const MUCH_LATER: Timestamp = Timestamp(3_000_000_000);
+
+/// Checks a storage whose threads are leased, beside what [`check_storage`](super::check_storage) does. `make` gives an empty
+/// one each time.
+///
+/// # Panics
+/// If the storage does not do what it must.
+pub fn check_leases(make: &dyn Fn() -> Arc<dyn Storage>) {
+    let checks: [fn(&Suite); 8] = [
+        what_is_left_to_others_is_taken_once,
+        what_is_kept_is_taken_when_its_lease_has_run_out,
+        what_is_taken_has_another_version_and_is_the_same,
+        mailboxes_are_taken_with_their_threads,
+        timers_are_taken_when_their_times_come,
+        leases_are_renewed_by_who_has_them,
+        only_sessions_that_run_are_looked_at,
+        of_many_who_take_each_thread_has_one,
+    ];
+    for check in checks {
+        let storage = make();
+        let id = SessionId::new(NOW, 1);
+        let records = storage.session(&id, &program()).expect("a session can be opened");
+        let suite = Suite { storage, id, records };
+        suite.begin(SessionState::Running);
+        check(&suite);
+    }
+}
+
+struct Suite {
+    storage: Arc<dyn Storage>,
+    id: SessionId,
+    records: Arc<dyn SessionStorage>,
+}
+
+fn stamp(number: u64) -> Stamp {
+    Stamp(NonZeroU64::new(number).expect("a stamp is not 0"))
+}
+
+fn live(status: Status) -> Box<Live> {
+    let mut live = Live::new(Thread::new(Value::Integer(1), vec![Value::Null]));
+    live.status = status;
+    live
+}
+
+fn terms(now: Timestamp) -> Terms {
+    Terms { now, until: now.after(Duration::from_secs(100)) }
+}
+
+impl Suite {
+    fn leases(&self) -> &dyn Leases {
+        match self.storage.tenure() {
+            Tenure::Leases(leases) => leases,
+            _ => panic!("its threads are not leased"),
+        }
+    }
+
+    fn commit(&self, number: u64, put: Vec<Record>, kept: &[ThreadId]) {
+        let mut commit = Commit { put, kept: kept.to_vec(), terms: Some(terms(NOW)), ..Commit::new(stamp(number)) };
+        assert_eq!(self.records.commit(&mut commit), Ok(Outcome::Done));
+    }
+
+    fn begin(&self, state: SessionState) {
+        let session = SessionRecord { state, ..SessionRecord::new(about()) };
+        let mut commit = Commit { put: vec![Record::Session(Box::new(session))], ..Commit::new(stamp(99)) };
+        commit.expect = vec![(Key::Session, None)];
+        assert_eq!(self.records.commit(&mut commit), Ok(Outcome::Done));
+        self.records.reserve(1_000).expect("numbers can be reserved");
+    }
+
+    fn take(&self, now: Timestamp, number: u64) -> Vec<Taken> {
+        self.leases().take(None, terms(now), stamp(number), 1_000).expect("threads can be taken")
+    }
+
+    fn taken(&self, thread: u64, held: Option<u64>, was_lost: bool) -> Taken {
+        Taken { session: self.id.clone(), thread: ThreadId(thread), held: held.map(stamp), was_lost }
+    }
+
+    fn held(&self, thread: u64, number: u64) -> Held {
+        Held { session: self.id.clone(), thread: ThreadId(thread), stamp: stamp(number) }
+    }
+}
+
+fn runnable(thread: u64) -> Record {
+    Record::Live(ThreadId(thread), live(Status::Runnable))
+}
+
+fn what_is_left_to_others_is_taken_once(suite: &Suite) {
+    suite.commit(1, vec![runnable(1), runnable(2), runnable(3)], &[ThreadId(2)]);
+    assert_eq!(suite.leases().take(None, terms(NOW), stamp(2), 1).expect("it can be taken").len(), 1);
+    assert_eq!(suite.take(NOW, 3).len(), 1);
+    assert_eq!(suite.take(NOW, 4), [], "the one that is kept is not due");
+    assert_eq!(suite.leases().next_due(NOW, MUCH_LATER), Ok(Some(terms(NOW).until)));
+    assert_eq!(suite.leases().next_due(NOW, NOW.after(Duration::from_secs(1))), Ok(None));
+}
+
+fn what_is_kept_is_taken_when_its_lease_has_run_out(suite: &Suite) {
+    suite.commit(1, vec![runnable(1)], &[ThreadId(1)]);
+    assert_eq!(suite.take(LATER, 2), [suite.taken(1, Some(1), true)]);
+    assert_eq!(suite.take(LATER, 3), []);
+    assert_eq!(suite.take(MUCH_LATER, 4), [suite.taken(1, Some(2), true)], "who has taken it was lost, too");
+}
+
+fn what_is_taken_has_another_version_and_is_the_same(suite: &Suite) {
+    suite.commit(1, vec![runnable(1)], &[]);
+    assert_eq!(suite.take(NOW, 2), [suite.taken(1, Some(1), false)]);
+    let mut found = Vec::new();
+    suite.records.read(&[Key::Live(ThreadId(1))], &mut found).expect("records can be read");
+    let found = found.pop().flatten().expect("it is live");
+    assert_eq!(found.stamp, stamp(2));
+    let Record::Live(_, found) = found.record else { panic!("another record") };
+    assert_eq!(found.status, Status::Runnable);
+    let late = Commit { expect: vec![(Key::Live(ThreadId(1)), Some(stamp(1)))], ..Commit::new(stamp(3)) };
+    let mut late = Commit { put: vec![runnable(1)], ..late };
+    assert_eq!(suite.records.commit(&mut late), Ok(Outcome::Conflict), "whoever had it before has it no more");
+}
+
+fn mailboxes_are_taken_with_their_threads(suite: &Suite) {
+    let waiting = Record::Live(ThreadId(1), live(Status::Waiting(Awaited::Thread(9))));
+    suite.commit(1, vec![waiting, runnable(2)], &[]);
+    suite.commit(2, vec![Record::Ready(ThreadId(1)), Record::Ready(ThreadId(2))], &[]);
+    assert_eq!(suite.take(NOW, 3), [suite.taken(1, None, false), suite.taken(2, Some(1), false)]);
+    assert_eq!(suite.take(NOW, 4), []);
+    let mut found = Vec::new();
+    suite.records.read(&[Key::Ready(ThreadId(1))], &mut found).expect("records can be read");
+    assert_eq!(found.pop().flatten().map(|found| found.stamp), Some(stamp(2)), "a mailbox keeps its version");
+    assert!(suite.take(LATER, 5).contains(&suite.taken(1, None, true)));
+    suite.commit(6, vec![Record::Ready(ThreadId(1))], &[ThreadId(1)]);
+    assert_eq!(suite.take(NOW, 7), [], "whoever has woken it goes on with it");
+}
+
+fn timers_are_taken_when_their_times_come(suite: &Suite) {
+    let sleeping = |thread, until| Record::Live(ThreadId(thread), live(Status::Sleeping(until)));
+    suite.commit(1, vec![sleeping(1, LATER), sleeping(2, MUCH_LATER)], &[]);
+    assert_eq!(suite.take(NOW, 2), []);
+    assert_eq!(suite.leases().next_due(NOW, Timestamp::MAX), Ok(Some(LATER)));
+    assert_eq!(suite.take(LATER, 3), [suite.taken(1, Some(1), false)]);
+}
+
+fn leases_are_renewed_by_who_has_them(suite: &Suite) {
+    suite.commit(1, vec![runnable(1), runnable(2)], &[ThreadId(1), ThreadId(2)]);
+    let held = [suite.held(1, 1), suite.held(2, 7), suite.held(3, 1)];
+    assert_eq!(suite.leases().renew(&held, MUCH_LATER), Ok(vec![true, false, false]));
+    assert_eq!(suite.take(LATER, 2), [suite.taken(2, Some(1), true)], "the other one is leased for longer");
+    suite.leases().give_back(&[suite.held(1, 1), suite.held(2, 1)], LATER).expect("threads can be given back");
+    assert_eq!(suite.take(LATER, 3), [suite.taken(1, Some(1), false)], "nobody was lost");
+}
+
+fn only_sessions_that_run_are_looked_at(suite: &Suite) {
+    suite.commit(1, vec![runnable(1)], &[]);
+    let other = SessionId::new(NOW, 2);
+    assert_eq!(suite.leases().take(Some(&other), terms(NOW), stamp(2), 9), Ok(vec![]));
+    assert_eq!(suite.leases().take(Some(&suite.id), terms(NOW), stamp(2), 9), Ok(vec![suite.taken(1, Some(1), false)]));
+    suite.commit(3, vec![runnable(2)], &[]);
+    let session = SessionRecord { state: SessionState::Finished, ..SessionRecord::new(about()) };
+    suite.commit(4, vec![Record::Session(Box::new(session))], &[]);
+    assert_eq!(suite.take(NOW, 5), []);
+    assert_eq!(suite.leases().abandoned(NOW), Ok(vec![]));
+    let session = |retrying| SessionRecord { retrying, ..SessionRecord::new(about()) };
+    suite.commit(6, vec![Record::Session(Box::new(session(true)))], &[]);
+    assert_eq!(suite.leases().abandoned(NOW), Ok(vec![suite.id.clone()]), "a retry may have been left half-way");
+    suite.commit(7, vec![Record::Session(Box::new(session(false))), Record::Todo(FIRST.into())], &[]);
+    assert_eq!(suite.leases().abandoned(NOW), Ok(vec![]), "whoever wrote that down may be at it");
+    assert_eq!(suite.leases().abandoned(LATER), Ok(vec![suite.id.clone()]));
+}
+
+fn of_many_who_take_each_thread_has_one(suite: &Suite) {
+    suite.commit(1, (1..200).map(runnable).collect(), &[]);
+    let taken: Vec<Vec<Taken>> = thread::scope(|scope| {
+        let takers: Vec<_> = (0..4_u64)
+            .map(|taker| {
+                scope.spawn(move || {
+                    let take = |round| {
+                        let stamp = stamp(1_000 * (taker + 1) + round);
+                        suite.leases().take(None, terms(NOW), stamp, 7).expect("threads can be taken")
+                    };
+                    (0..100_u64).flat_map(take).collect()
+                })
+            })
+            .collect();
+        takers.into_iter().map(|taker| taker.join().expect("a taker takes")).collect()
+    });
+    let threads: Vec<ThreadId> = taken.iter().flatten().map(|taken| taken.thread).collect();
+    let different: BTreeSet<ThreadId> = threads.iter().copied().collect();
+    assert_eq!((threads.len(), different.len()), (199, 199));
+}

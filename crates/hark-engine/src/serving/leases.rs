@@ -1,0 +1,263 @@
+//! Serving sessions whose threads are leased: taking threads, keeping them, and seeing what other processes have done.
+
+use std::collections::HashSet;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::agenda::by_session;
+use super::{Serving, lock};
+use crate::engine::Ports;
+use crate::id::{SessionId, Stamp, Stamps, ThreadId};
+use crate::leases::{Held, Leases, Taken, Terms};
+use crate::limits::{CALLS_HELD_MAX, HELD_PER_WORKER, NEWS_WAIT_MAX};
+use crate::record::{Key, SessionState};
+use crate::session::Session;
+use crate::storage::{StorageError, Tenure};
+use crate::surroundings::Timestamp;
+
+/// How many threads a process holds, and for how long.
+pub(super) struct Holding {
+    lease: Duration,
+    /// It takes threads until it has so many.
+    most: usize,
+    /// There may be more to take than it took last.
+    wants_more: AtomicBool,
+    /// The threads that could not be renewed last time. One whose version was just being changed from here is not lost.
+    doubtful: Mutex<Vec<Held>>,
+}
+
+impl Holding {
+    /// How threads are held on these ports, if they are leased.
+    pub fn of(ports: &Ports) -> Option<Holding> {
+        let Tenure::Leases(leases) = ports.storage.tenure() else { return None };
+        // A thread whose call would have to wait here is better off with another process.
+        let most = match ports.foreign.calls_at_a_time() {
+            usize::MAX => ports.invoker.width() * HELD_PER_WORKER,
+            calls => calls.clamp(1, CALLS_HELD_MAX),
+        };
+        Some(Holding { lease: leases.lease(), most, wants_more: AtomicBool::new(true), doubtful: Mutex::default() })
+    }
+}
+
+impl Serving {
+    /// For how long threads are held, where they are leased.
+    pub fn lease(&self) -> Option<Duration> {
+        self.holding.as_ref().map(|holding| holding.lease)
+    }
+
+    fn leases(&self) -> Result<&dyn Leases, StorageError> {
+        match self.ports.storage.tenure() {
+            Tenure::Leases(leases) => Ok(leases),
+            _ => Err(StorageError::Permanent("its threads are not leased".into())),
+        }
+    }
+
+    fn terms(&self) -> Terms {
+        let now = self.steady_now();
+        Terms { now, until: now.after(self.lease().unwrap_or_default()) }
+    }
+
+    /// How many threads have hints here or call functions.
+    fn in_hand(&self) -> usize {
+        let in_hand: u64 = lock(&self.sessions).values().map(|entered| entered.session.activity()).sum();
+        usize::try_from(in_hand).unwrap_or(usize::MAX)
+    }
+
+    /// How many more threads this process should hold.
+    pub fn room(&self) -> usize {
+        self.holding.as_ref().map_or(0, |holding| holding.most.saturating_sub(self.in_hand()))
+    }
+
+    /// A thread is out of hand: if there may be more to take, and room for many, whoever takes them is told.
+    pub fn note_room(&self) {
+        let Some(holding) = &self.holding else { return };
+        if holding.wants_more.load(Ordering::Acquire)
+            && self.in_hand() <= holding.most / 2
+            && holding.wants_more.swap(false, Ordering::AcqRel)
+            && let Ok(catalog) = self.catalog()
+        {
+            catalog.ring();
+        }
+    }
+
+    /// Takes threads that are due, as many as there is room for, of all sessions or only of those that someone here waits
+    /// for. Answers when more will be due.
+    pub fn take_threads(&self, takes_all: bool) -> Result<Timestamp, StorageError> {
+        let Some(holding) = &self.holding else { return Ok(Timestamp::MAX) };
+        let now = self.steady_now();
+        self.timetable.begin_look(now);
+        let room = self.room();
+        // A few at a time would cost as many changes of the storage.
+        let mut left = if room * 2 >= holding.most { room } else { 0 };
+        holding.wants_more.store(true, Ordering::Release);
+        if takes_all {
+            left -= self.take_some(None, left)?;
+        } else {
+            for id in self.waited_for() {
+                left -= self.take_some(Some(&id), left)?;
+            }
+        }
+        if left > 0 {
+            holding.wants_more.store(false, Ordering::Release);
+        } else {
+            // It may have got room since it was asked.
+            self.note_room();
+        }
+        let horizon = now.after(NEWS_WAIT_MAX);
+        Ok(self.timetable.end_look(self.leases()?.next_due(now, horizon)?))
+    }
+
+    /// Takes so many threads at most, and has them run. Answers how many were taken.
+    fn take_some(&self, only: Option<&SessionId>, most: usize) -> Result<usize, StorageError> {
+        if most == 0 {
+            return Ok(0);
+        }
+        let stamp = Stamps::unique(&*self.ports.surroundings).next();
+        let taken = self.leases()?.take(only, self.terms(), stamp, most)?;
+        let count = taken.len();
+        for (id, taken) in by_session(taken.into_iter().map(|taken| (taken.session.clone(), taken))) {
+            if let Err(error) = self.run_taken(&id, &taken, stamp) {
+                self.fail(&id, error);
+            }
+        }
+        Ok(count)
+    }
+
+    /// Has threads run that were taken with this stamp.
+    fn run_taken(&self, id: &SessionId, taken: &[Taken], stamp: Stamp) -> Result<(), StorageError> {
+        let threads: Vec<ThreadId> = taken.iter().map(|taken| taken.thread).collect();
+        let Some(session) = self.take(id)? else {
+            self.end_awaited(id);
+            return self.forget_wakes(id, &threads);
+        };
+        for (thread, before) in taken.iter().filter_map(|taken| Some((taken.thread, taken.held?))) {
+            session.calls.note_taken(thread, before, stamp);
+            session.holds.add([thread], stamp);
+        }
+        let lost: Vec<ThreadId> = taken.iter().filter(|taken| taken.was_lost).map(|taken| taken.thread).collect();
+        session.orphans.add(&lost);
+        session.add_activity(threads.len() as u64);
+        session.invoke(&threads);
+        session.remove_activity(1);
+        Ok(())
+    }
+
+    /// The sessions whose ends someone here waits for.
+    fn waited_for(&self) -> Vec<SessionId> {
+        let mut all: HashSet<SessionId> = self.awaited.ids().into_iter().collect();
+        let sessions = lock(&self.sessions);
+        all.extend(sessions.iter().filter(|(_, entered)| entered.is_held).map(|(id, _)| id.clone()));
+        all.into_iter().collect()
+    }
+
+    fn open_sessions(&self) -> Vec<Arc<Session>> {
+        lock(&self.sessions).values().map(|entered| entered.session.clone()).collect()
+    }
+
+    /// Renews the leases of all threads that are held. What is done here for those that other processes have taken is stopped.
+    pub fn renew_leases(&self) -> Result<(), StorageError> {
+        let Some(holding) = &self.holding else { return Ok(()) };
+        let mut held = Vec::new();
+        for session in self.open_sessions() {
+            let of_session = session.holds.all().into_iter();
+            held.extend(of_session.map(|(thread, stamp)| Held { session: session.id().clone(), thread, stamp }));
+        }
+        let renewed = if held.is_empty() { Vec::new() } else { self.leases()?.renew(&held, self.terms().until)? };
+        let doubtful = mem::take(&mut *lock(&holding.doubtful));
+        let lost = held.into_iter().zip(renewed).filter(|(_, is_renewed)| !is_renewed).map(|(held, _)| held);
+        for held in lost {
+            if !doubtful.contains(&held) {
+                lock(&holding.doubtful).push(held);
+            } else if let Some(session) = self.open_session(&held.session) {
+                session.lose_hold(held.thread, held.stamp);
+            }
+        }
+        Ok(())
+    }
+
+    /// A session is given up here: others may take its threads. If that fails, they do when the leases have run out.
+    pub fn give_back(&self, session: &Session) {
+        let of_session = session.holds.all().into_iter();
+        let held: Vec<Held> =
+            of_session.map(|(thread, stamp)| Held { session: session.id().clone(), thread, stamp }).collect();
+        if !held.is_empty()
+            && let Ok(leases) = self.leases()
+            && leases.give_back(&held, self.steady_now()).is_ok()
+        {
+            session.announce();
+        }
+    }
+
+    /// Sees what other processes have done to the sessions that are in memory here, or whose ends someone waits for: they may
+    /// be over, and threads that call functions may have been cancelled.
+    pub fn look_at_others(&self) -> Result<(), StorageError> {
+        for session in self.open_sessions() {
+            let id = session.id();
+            if let Some((_, record)) = self.catalog()?.record(id)? {
+                session.set_ended(record.state);
+            }
+            session.show_history()?;
+            let calling = session.calls.threads();
+            if session.is_over() || calling.is_empty() {
+                continue;
+            }
+            let keys: Vec<Key> = calling.iter().map(|thread| Key::Ready(*thread)).collect();
+            let mut found = Vec::with_capacity(keys.len());
+            session.records().read(&keys, &mut found)?;
+            let woken = calling.into_iter().zip(found).filter(|(_, found)| found.is_some());
+            let woken: Vec<ThreadId> = woken.map(|(thread, _)| thread).collect();
+            if !woken.is_empty() {
+                session.add_activity(woken.len() as u64);
+                session.invoke(&woken);
+            }
+        }
+        for id in self.awaited.ids() {
+            if self.open_session(&id).is_none()
+                && self.catalog()?.record(&id)?.is_none_or(|(_, record)| record.state.is_over())
+            {
+                self.end_awaited(&id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what lost processes have left to be done, and what no thread does.
+    pub fn finish_abandoned(&self) -> Result<(), StorageError> {
+        for id in self.leases()?.abandoned(self.steady_now())? {
+            // Also of one that is in memory: what a command has left half-way in it is settled.
+            let is_running = self.running(&id)?.is_some();
+            let taken = if is_running { self.take(&id)? } else { None };
+            let finished = match taken {
+                Some(session) => {
+                    let finished = self.finish_session(&session);
+                    session.remove_activity(1);
+                    finished
+                }
+                None => Ok(()),
+            };
+            if let Err(error) = finished {
+                self.fail(&id, error);
+            }
+        }
+        self.reconcile_gates()
+    }
+
+    fn finish_session(&self, session: &Session) -> Result<(), StorageError> {
+        session.look_for_loss()?;
+        session.finish_todos()?;
+        session.look_for_end(&mut session.stamps())
+    }
+
+    /// Removes the places of threads whose processes were lost before they gave them back.
+    fn reconcile_gates(&self) -> Result<(), StorageError> {
+        for id in self.sessions_at_gates()? {
+            let Some((_, record)) = self.catalog()?.record(&id)? else { continue };
+            if record.state == SessionState::Running {
+                self.make(&id, record)?.reconcile_gates()?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,147 @@
+//! Threads that are leased, on the simulated disk.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::storage::DiskStorage;
+use super::universe::{Holding, LEASE};
+use super::world::{Health, Number, World};
+use crate::id::{SessionId, Stamp, ThreadId};
+use crate::leases::{Held, Leases, Taken, Terms};
+use crate::record::{Due, Key, SessionState};
+use crate::storage::StorageError;
+use crate::surroundings::Timestamp;
+
+impl Leases for DiskStorage {
+    fn lease(&self) -> Duration {
+        LEASE
+    }
+
+    fn take(
+        &self,
+        only: Option<&SessionId>,
+        terms: Terms,
+        stamp: Stamp,
+        most: usize,
+    ) -> Result<Vec<Taken>, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| world.take(self.number, only, terms, stamp, most))
+    }
+
+    fn next_due(&self, now: Timestamp, horizon: Timestamp) -> Result<Option<Timestamp>, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| world.next_due(now).filter(|due| *due < horizon))
+    }
+
+    fn renew(&self, held: &[Held], until: Timestamp) -> Result<Vec<bool>, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            held.iter().map(|held| world.set_due(held, Due::Leased(until))).collect()
+        })
+    }
+
+    fn give_back(&self, held: &[Held], now: Timestamp) -> Result<(), StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            for held in held {
+                world.set_due(held, Due::At(now));
+            }
+        })
+    }
+
+    fn abandoned(&self, now: Timestamp) -> Result<Vec<SessionId>, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            let is_abandoned = |id: &SessionId| {
+                let Some(state) = world.disk.state(id).filter(|state| !state.is_over()) else { return false };
+                let Some(kept) = world.disk.sessions.get(id) else { return false };
+                if state != SessionState::Running {
+                    return world.is_lost(kept.server);
+                }
+                let is_half_way = world.disk.record(id).is_some_and(|(_, record)| record.is_half_way());
+                let is_left = kept.rows.iter().any(|(key, row)| {
+                    matches!(key, Key::Todo(_) | Key::Cascade(_)) && row.due.is_some_and(|due| due <= Due::At(now))
+                });
+                is_half_way || is_left || !kept.rows.keys().any(|key| matches!(key, Key::Live(_)))
+            };
+            world.sessions().into_iter().filter(is_abandoned).collect()
+        })
+    }
+}
+
+/// A thread that is due.
+struct Found {
+    due: Timestamp,
+    held: Option<Stamp>,
+    was_lost: bool,
+}
+
+impl World {
+    fn take(&mut self, me: Number, only: Option<&SessionId>, terms: Terms, stamp: Stamp, most: usize) -> Vec<Taken> {
+        let mut found: BTreeMap<(SessionId, ThreadId), Found> = BTreeMap::new();
+        for (id, kept) in &self.disk.sessions {
+            let runs = self.disk.state(id) == Some(SessionState::Running) && self.is_lost(kept.server);
+            if !runs || only.is_some_and(|only| only != id) {
+                continue;
+            }
+            for (key, row) in &kept.rows {
+                let (thread, held) = match key {
+                    Key::Live(thread) => (*thread, Some(row.stamp)),
+                    Key::Ready(thread) => (*thread, None),
+                    _ => continue,
+                };
+                let (due, was_lost) = match row.due {
+                    Some(Due::At(due)) if due <= terms.now => (due, false),
+                    Some(Due::Leased(due)) if due <= terms.now => (due, true),
+                    _ => continue,
+                };
+                let one = found.entry((id.clone(), thread)).or_insert(Found { due, held, was_lost });
+                one.due = one.due.min(due);
+                one.held = one.held.or(held);
+                one.was_lost |= was_lost;
+            }
+        }
+        let mut found: Vec<_> = found.into_iter().collect();
+        found.sort_by_key(|(_, found)| found.due);
+        found.truncate(most);
+        let taken: Vec<Taken> = found
+            .into_iter()
+            .map(|((session, thread), Found { held, was_lost, .. })| Taken { session, thread, held, was_lost })
+            .collect();
+        for Taken { session, thread, held, was_lost } in &taken {
+            self.count.lapses += u64::from(*was_lost);
+            let Some(kept) = self.disk.sessions.get_mut(session) else { continue };
+            if let Some(row) = kept.rows.get_mut(&Key::Ready(*thread)) {
+                row.due = Some(Due::Leased(terms.until));
+            }
+            if let Some(row) = kept.rows.get_mut(&Key::Live(*thread)).filter(|_| held.is_some()) {
+                row.due = Some(Due::Leased(terms.until));
+                row.stamp = stamp;
+            }
+        }
+        if !taken.is_empty() {
+            let shown =
+                || taken.iter().map(|taken| (taken.thread, taken.held.is_some(), taken.was_lost)).collect::<Vec<_>>();
+            self.tell(|| format!("{me} takes {:?}", shown()));
+        }
+        taken
+    }
+
+    /// Changes when a thread is due whose record has this version. Answers whether it has.
+    fn set_due(&mut self, held: &Held, due: Due) -> bool {
+        let kept = self.disk.sessions.get_mut(&held.session);
+        let row = kept.and_then(|kept| kept.rows.get_mut(&Key::Live(held.thread)));
+        let row = row.filter(|row| row.stamp == held.stamp);
+        let is_held = row.is_some();
+        if let Some(row) = row {
+            row.due = Some(due);
+        }
+        is_held
+    }
+
+    /// Whether a server lives that may run threads of this session, other than this one.
+    pub(super) fn serves_by_thread(&self, id: &SessionId, but: Option<Number>) -> bool {
+        if self.disk.state(id) != Some(SessionState::Running) {
+            let server = self.disk.sessions.get(id).and_then(|kept| kept.server);
+            return server.is_some() && server != but && !self.is_lost(server);
+        }
+        self.processes
+            .iter()
+            .any(|(number, process)| process.serves && process.health == Health::Alive && Some(*number) != but)
+    }
+}
