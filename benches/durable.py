@@ -303,6 +303,13 @@ def cpu_against_half(bench, program, count, kind):
     return whole, f"half as many: {half:.2f} s"
 
 
+def limited(bench):
+    """1,000 threads of a function with `#[limit(10)]`"""
+    def rate():
+        return bench.bench(bench.project(), "limited.hk", str(bench.size.threads), sessions=1)["threads_per_second"]
+    yield Figure(f"{bench.size.threads:,} threads with a limit of 10", "/s", bench.median(rate), more_is_better=True)
+
+
 def naps(bench, kind="threads"):
     """40,000 threads that sleep for a millisecond"""
     seconds, note = cpu_against_half(bench, "naps.hk", bench.size.naps, kind)
@@ -519,7 +526,7 @@ def crowd(bench):
             yield Figure(f"{title}, p50, among {count:,} {state} ones against alone", "x", among / alone, 1.25, 1.1, note=note)
 
 
-ROWS = [noop, noop_32, steps, steps_commits, steps_32, many_calls, threads, naps, any_left, waiters, output, resolve, crash, waiting, resume, cpu, state, age, crowd]
+ROWS = [noop, noop_32, steps, steps_commits, steps_32, many_calls, threads, limited, naps, any_left, waiters, output, resolve, crash, waiting, resume, cpu, state, age, crowd]
 IN_PROCESSES = [noop, noop_32, steps, steps_32, threads, naps]
 
 

@@ -59,6 +59,10 @@ EXPECTED = {
         [["task", n, token("task", n, 1), token("task", n, 2), values["gate/1"]] for n in range(1, 6)],
         [[token("task", n, 1), token("task", n, 2)] for n in range(5, 0, -1)],
     ),
+    "limited": lambda values, token: (
+        [["in", n] for n in range(1, 7)] + [["out", n, token("out", n)] for n in range(1, 7)],
+        21,
+    ),
     "relay": lambda values, token: ([["pass", n] for n in range(41)] * 2, 14),
     "guarded": lambda values, token: (
         [["opened", n, values["hatch/1"]] for n in range(20)]
@@ -71,7 +75,7 @@ EXPECTED = {
 }
 PROMISES = {"doors": ["promise", "door/1", "door/2"], "mixed": ["gate/1"], "guarded": ["hatch/1"]}
 # How many calls give an answer, a value or an error.
-CALLS = {"chain": 8, "mixed": 10, "guarded": 3}
+CALLS = {"chain": 8, "mixed": 10, "limited": 6, "guarded": 3}
 
 
 def kill_all(process, workers_first, pause):
@@ -288,7 +292,7 @@ class Round:
         printed = [json.loads(each["text"]) for each in self.ask("stdout", session)]
         # Which of a call's answers counts is seen in the output.
         for line in printed:
-            if line[0] in ("chain", "refused"):
+            if line[0] in ("chain", "refused", "out"):
                 answered[json.dumps(line[:2])] = line[2]
             elif line[0] == "task":
                 answered |= {json.dumps([*line[:2], 1]): line[2], json.dumps([*line[:2], 2]): line[3]}
