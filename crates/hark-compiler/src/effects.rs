@@ -54,7 +54,10 @@ pub(crate) fn check<'t>(program: &Program<'t>, imports: &Imports<'t>, diagnostic
     };
     let python: HashSet<&str> = program.items.iter().filter_map(of_python).collect();
     for item in &program.items {
-        if let Item::Function(function) = item {
+        // What has two expressions with effects has some itself.
+        if let Item::Function(function) = item
+            && effectful.contains(function.name.text)
+        {
             let named = Named::collect(program, function);
             let effects_of = |name: &'t str| {
                 let has_some = effectful.contains(name) || is_effect_elsewhere(name, imports);
