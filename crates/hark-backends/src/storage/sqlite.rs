@@ -7,6 +7,7 @@
 mod catalog;
 mod change;
 mod chunks;
+mod clock;
 mod database;
 mod dying;
 mod group;
@@ -147,6 +148,8 @@ impl SqliteStorage {
     pub fn with_leased_threads(mut self) -> SqliteStorage {
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
             shared.leases = Some(Leasing::new(&shared.folder, shared.lease));
+            // Without, leases are as exact as the clocks were when the processes began.
+            let _ = clock::share(&shared.folder);
         }
         self
     }
