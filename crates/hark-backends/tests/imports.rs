@@ -104,8 +104,9 @@ fn a_number_out_of_range_is_refused_or_harmless() {
             }
         }
     }
-    // Only how often a thread has called, and when one failed, are numbers that may be so large, to some extent.
-    assert!(refused > 900 && accepted <= 30, "{refused} were refused and {accepted} accepted");
+    // Only when a thread failed, and how many frames its trace leaves out, are numbers that may be so large, to some extent: that
+    // makes five for each of the failures that there are.
+    assert!(refused > 900 && accepted <= 5 * 8, "{refused} were refused and {accepted} accepted");
     assert!(exported(&storage, &before) == *first);
 }
 
