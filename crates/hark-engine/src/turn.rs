@@ -224,8 +224,11 @@ impl<'a> Worker<'a> {
             return self.go_on(loaded, live, Next::Run, since);
         }
         let Some((mut loaded, mut live)) = self.load(thread)? else { return self.not_live(thread) };
-        if self.session.is_leased() && self.is_anothers(&loaded, &live) {
-            return Ok(self.nothing_to_do());
+        if self.session.is_leased() {
+            self.give_up_old_call(&loaded, &live)?;
+            if self.is_anothers(&loaded, &live) {
+                return Ok(self.nothing_to_do());
+            }
         }
         if live.losses > 0 {
             // It may be what its worker was lost by: the steps of others are not to be lost with it.
@@ -338,6 +341,23 @@ impl<'a> Worker<'a> {
         self.plan.invoke.sort_by_key(|thread| Reverse(priorities.get(thread).copied().unwrap_or(0)));
     }
 
+    /// A call that this process makes is not wanted any more if the thread's record has another version than it had then:
+    /// others have made it since, and the session may have been retried.
+    fn give_up_old_call(&mut self, loaded: &Loaded, live: &Live) -> Result<(), StorageError> {
+        let Status::Calling(number) = live.status else { return Ok(()) };
+        let Some(stamp) = self.session.calls.stamp(loaded.thread, number) else { return Ok(()) };
+        if loaded.live == Some(stamp) {
+            return Ok(());
+        }
+        // A piece of its output may have been written since the thread was loaded.
+        let [found] = self.read([Key::Live(loaded.thread)])?;
+        let is_as_before = self.session.calls.stamp(loaded.thread, number) == Some(stamp);
+        if is_as_before && found.is_none_or(|found| found.stamp != stamp) {
+            self.session.lose_hold(loaded.thread, stamp);
+        }
+        Ok(())
+    }
+
     /// Whether another process holds a thread: it is the one to see what the hint is for.
     fn is_anothers(&mut self, loaded: &Loaded, live: &Live) -> bool {
         let thread = loaded.thread;
@@ -381,6 +401,12 @@ impl<'a> Worker<'a> {
                 self.session.holds.remove_version(loaded.thread, stamp);
             }
             self.leave_if_overtaken(&loaded)?;
+            if self.session.holds.has_any(loaded.thread) {
+                // This process has taken it again, as it was still for longer than a lease, and looked at it when this turn
+                // was under way. This hint has led to one more.
+                self.seat.invoke(&[loaded.thread]);
+                return Ok(Concluded::Over(Pace::Short));
+            }
             return Ok(Concluded::Over(self.nothing_to_do()));
         }
         let next = self.reconsider(&mut loaded, &mut live, ending)?;

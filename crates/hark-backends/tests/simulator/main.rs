@@ -10,7 +10,7 @@ mod limits;
 mod sessions;
 mod waiting;
 
-use hark_engine::simulator::{Act, Scenario, replay, simulate, undisturbed};
+use hark_engine::simulator::{Act, Ended, Scenario, replay, simulate, undisturbed};
 
 /// Runs a program with many seeds.
 #[track_caller]
@@ -20,13 +20,7 @@ pub(crate) fn check(seeds: u64, text: &str, acts: &[Act], result: &str) {
 
 #[track_caller]
 pub(crate) fn check_with(seeds: u64, max_tries: u32, text: &str, acts: &[Act], result: &str) {
-    let compilation = hark_compiler::compile("simulated.hk", text);
-    let executable = compilation.executable.unwrap_or_else(|| panic!("{:?}", compilation.diagnostics));
-    let scenario = Scenario { executable, acts: acts.to_vec(), max_tries };
-    let undisturbed_acts = acts.iter().copied().filter(|act| !matches!(act, Act::Cancel | Act::CancelNow)).collect();
-    let expected = undisturbed(&Scenario { acts: undisturbed_acts, ..scenario.clone() })
-        .unwrap_or_else(|error| panic!("undisturbed: {error}"));
-    assert_eq!(expected.result, result, "{expected:?}");
+    let (scenario, expected) = check_undisturbed(max_tries, text, acts, result);
     let setting = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = setting("HARK_SIMULATOR_SEED") {
         match replay(&scenario, seed, &expected) {
@@ -44,4 +38,17 @@ pub(crate) fn check_with(seeds: u64, max_tries: u32, text: &str, acts: &[Act], r
             );
         }
     }
+}
+
+/// What a program comes to where nothing goes wrong.
+#[track_caller]
+pub(crate) fn check_undisturbed(max_tries: u32, text: &str, acts: &[Act], result: &str) -> (Scenario, Ended) {
+    let compilation = hark_compiler::compile("simulated.hk", text);
+    let executable = compilation.executable.unwrap_or_else(|| panic!("{:?}", compilation.diagnostics));
+    let scenario = Scenario { executable, acts: acts.to_vec(), max_tries };
+    let undisturbed_acts = acts.iter().copied().filter(|act| !matches!(act, Act::Cancel | Act::CancelNow)).collect();
+    let expected = undisturbed(&Scenario { acts: undisturbed_acts, ..scenario.clone() })
+        .unwrap_or_else(|error| panic!("undisturbed: {error}"));
+    assert_eq!(expected.result, result, "{expected:?}");
+    (scenario, expected)
 }

@@ -1,6 +1,6 @@
 //! Serving sessions whose threads are leased: taking threads, keeping them, and seeing what other processes have done.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -146,14 +146,18 @@ impl Serving {
 
     /// The sessions whose ends someone here waits for.
     fn waited_for(&self) -> Vec<SessionId> {
-        let mut all: HashSet<SessionId> = self.awaited.ids().into_iter().collect();
+        // In an order, so that a simulated run can be replayed.
+        let mut all: BTreeSet<SessionId> = self.awaited.ids().into_iter().collect();
         let sessions = lock(&self.sessions);
         all.extend(sessions.iter().filter(|(_, entered)| entered.is_held).map(|(id, _)| id.clone()));
         all.into_iter().collect()
     }
 
     fn open_sessions(&self) -> Vec<Arc<Session>> {
-        lock(&self.sessions).values().map(|entered| entered.session.clone()).collect()
+        let mut open: Vec<Arc<Session>> =
+            lock(&self.sessions).values().map(|entered| entered.session.clone()).collect();
+        open.sort_unstable_by(|one, other| one.id().cmp(other.id()));
+        open
     }
 
     /// Renews the leases of all threads that are held. What is done here for those that other processes have taken is stopped.

@@ -152,6 +152,13 @@ impl Calls {
         }
     }
 
+    /// The version that the thread's record has as far as this call knows, if it is wanted and none is being written.
+    pub fn stamp(&self, thread: ThreadId, number: u64) -> Option<Stamp> {
+        let calls = self.lock();
+        let call = calls.get(&thread).filter(|call| call.made.number == number)?;
+        (!call.is_superseded && !call.is_writing).then_some(call.stamp)
+    }
+
     /// Where threads are leased: whether this call is being made here, or is over, and no other process is known to have it.
     pub fn is_ours(&self, thread: ThreadId, number: u64) -> bool {
         self.lock().get(&thread).is_some_and(|call| call.made.number == number && !call.is_superseded)

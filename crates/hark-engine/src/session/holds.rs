@@ -21,6 +21,11 @@ impl Holds {
         stamp.is_some() && self.lock().get(&thread).copied() == stamp
     }
 
+    /// Whether a thread is held with any version.
+    pub fn has_any(&self, thread: ThreadId) -> bool {
+        self.lock().contains_key(&thread)
+    }
+
     /// A thread is held no longer: it waits, it has stopped, or another process has it.
     pub fn remove(&self, thread: ThreadId) {
         self.lock().remove(&thread);

@@ -38,6 +38,7 @@ impl Scratch {
     /// Keeps the memory for the next worker, and nothing that is in it.
     pub fn keep(mut self) {
         self.commit.reset(Stamp(NonZeroU64::MIN));
+        self.commit.terms = None;
         self.plan.clear();
         self.found.clear();
         if let Some(loaded) = &mut self.loaded {
