@@ -51,7 +51,7 @@ impl SessionId {
         let milliseconds = (now.0 / 1_000) & 0xffff_ffff_ffff;
         let fraction = (now.0 % 1_000) * 0x1000 / 1_000;
         let high = (milliseconds << 16) | 0x7000 | fraction;
-        let low = (random >> 2) | (1 << 63);
+        let low = (random & (u64::MAX >> 2)) | (1 << 63);
         let text = format!(
             "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
             high >> 32,

@@ -47,7 +47,7 @@ struct Suite {
 }
 
 fn session_id(number: u64) -> SessionId {
-    SessionId::new(Timestamp(1_000_000), number << 2)
+    SessionId::new(Timestamp(1_000_000), number)
 }
 
 fn session_record() -> SessionRecord {
