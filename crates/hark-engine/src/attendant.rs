@@ -14,6 +14,7 @@ use crate::limits::{EXHAUSTED_RETRY_WAIT, MAILBOX_TIME_SHARE, NEWS_WAIT_MAX, STO
 use crate::serving::Serving;
 use crate::storage::{Claimed, StorageError};
 use crate::surroundings::Timestamp;
+use leases::Rounds;
 
 /// What one OS thread does that looks after sessions.
 pub(crate) struct Attendant<'a> {
@@ -75,12 +76,24 @@ impl<'a> Attendant<'a> {
     ///
     /// # Errors
     /// If the storage as a whole will not work.
-    pub fn attend(mut self, stop: &AtomicBool) -> Result<(), StorageError> {
-        if let Some(lease) = self.serving.lease() {
-            return self.attend_leases(stop, lease);
+    pub fn attend(self, stop: &AtomicBool) -> Result<(), StorageError> {
+        match self.serving.lease() {
+            Some(lease) => {
+                let mut rounds = Rounds::default();
+                self.keep_looking(stop, |attendant| attendant.look_at_leases(&mut rounds, lease))
+            }
+            None => self.keep_looking(stop, Attendant::look),
         }
+    }
+
+    /// Takes such looks until it is stopped; each answers when the next one is to be taken.
+    fn keep_looking(
+        mut self,
+        stop: &AtomicBool,
+        mut look: impl FnMut(&mut Self) -> Result<Timestamp, StorageError>,
+    ) -> Result<(), StorageError> {
         while !stop.load(Ordering::Acquire) {
-            let mut wait = match self.look() {
+            let mut wait = match look(&mut self) {
                 Ok(next) => next.since(self.serving.steady_now()),
                 Err(StorageError::Transient(_)) => STORAGE_RETRY_WAIT,
                 Err(error) => return Err(error),

@@ -1,16 +1,15 @@
 //! Looking after sessions whose threads are leased: all that is due is taken by whoever has room for it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Attendant;
-use crate::limits::{NEWS_WAIT_MAX, OTHERS_LOOK_PAUSE, STORAGE_RETRY_WAIT};
+use crate::limits::{NEWS_WAIT_MAX, OTHERS_LOOK_PAUSE};
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
 /// What is done when.
 #[derive(Default)]
-struct Rounds {
+pub(super) struct Rounds {
     /// The leases are renewed then.
     renewal: Timestamp,
     /// It is looked then for what lost processes have left.
@@ -20,25 +19,8 @@ struct Rounds {
 }
 
 impl Attendant<'_> {
-    /// Looks when there is news, when a time comes, and once in a while, until it is stopped.
-    pub(super) fn attend_leases(mut self, stop: &AtomicBool, lease: Duration) -> Result<(), StorageError> {
-        let mut rounds = Rounds::default();
-        while !stop.load(Ordering::Acquire) {
-            let mut wait = match self.look_at_leases(&mut rounds, lease) {
-                Ok(next) => next.since(self.serving.steady_now()),
-                Err(StorageError::Transient(_)) => STORAGE_RETRY_WAIT,
-                Err(error) => return Err(error),
-            };
-            if self.note_failures() {
-                wait = wait.min(STORAGE_RETRY_WAIT);
-            }
-            self.has_news |= self.serving.catalog()?.wait_for_news(wait.min(NEWS_WAIT_MAX));
-        }
-        Ok(())
-    }
-
     /// Looks at everything; answers when the next look is to be taken.
-    fn look_at_leases(&mut self, rounds: &mut Rounds, lease: Duration) -> Result<Timestamp, StorageError> {
+    pub(super) fn look_at_leases(&mut self, rounds: &mut Rounds, lease: Duration) -> Result<Timestamp, StorageError> {
         let now = self.serving.steady_now();
         if is_time(rounds.renewal, now, lease / 3) {
             self.serving.renew_leases()?;
