@@ -5,6 +5,7 @@ mod batch;
 mod cancel;
 mod decide;
 mod gates;
+mod leases;
 mod load;
 mod run;
 mod scratch;
@@ -339,49 +340,6 @@ impl<'a> Worker<'a> {
             })
             .collect();
         self.plan.invoke.sort_by_key(|thread| Reverse(priorities.get(thread).copied().unwrap_or(0)));
-    }
-
-    /// A call that this process makes is not wanted any more if the thread's record has another version than it had then:
-    /// others have made it since, and the session may have been retried.
-    fn give_up_old_call(&mut self, loaded: &Loaded, live: &Live) -> Result<(), StorageError> {
-        let Status::Calling(number) = live.status else { return Ok(()) };
-        let Some(stamp) = self.session.calls.stamp(loaded.thread, number) else { return Ok(()) };
-        if loaded.live == Some(stamp) {
-            return Ok(());
-        }
-        // A piece of its output may have been written since the thread was loaded.
-        let [found] = self.read([Key::Live(loaded.thread)])?;
-        let is_as_before = self.session.calls.stamp(loaded.thread, number) == Some(stamp);
-        if is_as_before && found.is_none_or(|found| found.stamp != stamp) {
-            self.session.lose_hold(loaded.thread, stamp);
-        }
-        Ok(())
-    }
-
-    /// Whether another process holds a thread: it is the one to see what the hint is for.
-    fn is_anothers(&mut self, loaded: &Loaded, live: &Live) -> bool {
-        let thread = loaded.thread;
-        let is_called_here =
-            matches!(live.status, Status::Calling(number) if self.session.calls.is_ours(thread, number));
-        let is_ours = loaded.live.is_none()
-            || !live.status.is_in_hand()
-            || is_called_here
-            || self.session.holds.has(thread, loaded.live);
-        if let Status::Calling(number) = live.status
-            && !is_ours
-        {
-            // What this process had made of it before nobody wants any more.
-            let _ = self.session.calls.take(thread, number);
-        }
-        !is_ours
-    }
-
-    /// Where threads are leased: decides which of those that this commit has run this process goes on with.
-    fn share(&mut self, own: Option<ThreadId>) {
-        let Some(terms) = self.session.terms() else { return };
-        self.commit.terms = Some(terms);
-        let room = if self.plan.invoke.is_empty() { 0 } else { self.session.room() };
-        self.plan.share(own, room, &mut self.commit);
     }
 
     /// Does what follows from a commit that is done, or decides the step again.
