@@ -56,5 +56,6 @@ pub const BUFFER_BYTES_KEPT: usize = 1 << 20;
 /// manager does, may come to this process next, and then the call is to be made again, not to have failed.
 pub const KILLED_WAIT: Duration = Duration::from_millis(300);
 
-/// How long an interpreter may take to look at the functions that a program imports.
-pub const CHECK_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long an interpreter may take to look at the functions that a program imports: some ten milliseconds, unless the
+/// machine does much else.
+pub const CHECK_TIME_MAX: Duration = Duration::from_secs(120);

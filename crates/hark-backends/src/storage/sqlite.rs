@@ -243,7 +243,9 @@ impl Shared {
         if let Some(server) = self.server.get() {
             return Ok(server);
         }
-        let server = Server::new(&self.folder, self.lease)?;
+        // The folder may have been removed since the file was opened.
+        let server = Server::new(&self.folder, self.lease)
+            .map_err(|error| self.database.check_in_place().err().unwrap_or(error))?;
         Ok(self.server.get_or_init(|| server))
     }
 }

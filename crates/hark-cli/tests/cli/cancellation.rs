@@ -38,9 +38,9 @@ fn what_goes_on_for_too_long_is_stopped() {
     let events = folder.hark("events --json").json();
     let of_thread = events.as_array().unwrap().iter().filter(|event| event["thread"] == 1);
     let names: Vec<&str> = of_thread.filter_map(|event| event["event"].as_str()).collect();
-    // It may have been cancelled just before it slept.
-    let since = names.iter().position(|name| *name == "cancelled").unwrap_or_default();
-    assert_eq!((names[0], &names[since..]), ("started", &["cancelled", "slept", "stopped", "broke"][..]));
+    // It may have been cancelled just before it slept, and may have had no turn in its second on a busy machine.
+    let others: Vec<&str> = names.into_iter().filter(|name| *name != "slept").collect();
+    assert_eq!(others, ["started", "cancelled", "stopped", "broke"], "{events}");
 }
 
 #[test]

@@ -64,6 +64,8 @@ fn its_threads_clean_up() {
     let folder = folder("its_threads_clean_up", 3600);
     let run = Beside::start(&folder, "run -s sqlite -q x.hk -f tree");
     wait_for_line(&folder, "begun");
+    // A thread that has not begun has nothing to clean up.
+    wait_until("both sleep", || states(&folder) == ["sleeping", "sleeping"]);
     let id = shown(&folder)["session"].as_str().unwrap().to_owned();
     folder.hark("cancel 0").is(0, &format!("cancelled {id}\n"), "");
     run.ended(&folder).is(1, "begun\nchild\nmain\n", "cancelled\n");

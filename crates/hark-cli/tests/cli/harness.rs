@@ -128,8 +128,7 @@ impl Beside {
     }
 
     pub fn signal(&self, name: &str) {
-        let id = self.0.as_ref().unwrap().id().to_string();
-        assert!(std::process::Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+        assert!(signal(name, self.id()));
     }
 
     pub fn id(&self) -> u32 {
@@ -164,6 +163,42 @@ impl Drop for Beside {
             let _ = child.wait();
         }
     }
+}
+
+/// Stops processes while none of them is in the middle of a commit: the file would be locked for as long as they are stopped.
+pub fn stop_between_commits(folder: &Folder, processes: &[u32]) {
+    let file = rusqlite::Connection::open(folder.path().join(".hark/hark.db")).unwrap();
+    file.busy_timeout(Duration::from_millis(100)).unwrap();
+    // One that was stopped for long may have been replaced and be gone.
+    let signal = |name: &str| processes.iter().for_each(|process| drop(signal(name, *process)));
+    wait_until("a moment between commits", || {
+        signal("STOP");
+        wait_until("their stop", || processes.iter().all(|process| is_still(*process)));
+        let is_free = file.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok();
+        if !is_free {
+            signal("CONT");
+        }
+        is_free
+    });
+}
+
+/// Whether all threads of a process are stopped, or have ended.
+fn is_still(process: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let mut stats = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+    stats.all(|stat| [") T ", ") Z ", ") X "].iter().any(|state| stat.contains(state)))
+}
+
+/// Sends a signal, and answers whether there was such a process.
+fn signal(name: &str, process: u32) -> bool {
+    let mut kill = Command::new("kill");
+    kill.args([&format!("-{name}"), &process.to_string()]).stderr(Stdio::null()).status().unwrap().success()
+}
+
+/// Whether there is a process of this number that has not ended.
+pub fn is_running(process: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"));
+    stat.is_ok_and(|stat| ![") Z ", ") X "].iter().any(|ended| stat.contains(ended)))
 }
 
 /// Looks until it is so.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Beside, Folder, wait_until};
+use crate::harness::{Beside, Folder, stop_between_commits, wait_until};
 
 const SETTINGS: &str =
     "[project]\nstorage = \"sqlite\"\n[sessions]\ntenure = \"threads\"\nlease = 1\n[python]\nworkers = 1\n";
@@ -105,7 +105,7 @@ fn a_worker_that_was_still_disturbs_nobody() {
     let still = Beside::start(&folder, "worker -q");
     start(&folder, "alone", &[]);
     wait_until("the call", || folder.path().join("stuck").exists());
-    still.signal("STOP");
+    stop_between_commits(&folder, &[still.id()]);
     let other = Beside::start(&folder, "worker -q");
     wait_until("the second try", || folder.read("stuck").lines().count() >= 2);
     fs::remove_file(folder.path().join("wait")).unwrap();

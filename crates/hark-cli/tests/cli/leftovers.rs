@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::harness::{Beside, Folder, wait_until};
+use crate::harness::{Beside, Folder, is_running, wait_until};
 
 /// A call that is in the middle of a long computation in C, and has a child in a session of its own. Their numbers
 /// and the guard's are in a file named for the try.
@@ -26,10 +26,6 @@ fn processes(folder: &Folder, attempt: u32) -> [String; 3] {
     wait_until("the call", || file.exists());
     let text = fs::read_to_string(file).unwrap();
     text.split(' ').map(str::to_owned).collect::<Vec<_>>().try_into().unwrap()
-}
-
-fn is_running(process: &str) -> bool {
-    fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 fn parent(process: &str) -> String {

@@ -1,13 +1,13 @@
 //! Processes that are lost, or still for too long: others go on, and what they are lost by is given up.
 
 use std::fs;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use rusqlite::Connection;
 use serde_json::json;
 
-use crate::harness::{Beside, Folder, wait_until};
+use crate::harness::{Beside, Folder, stop_between_commits, wait_until};
 
 const PROGRAM: &str = r#"fn count(n) { if n == 0 { 0 } else { count(n - 1) } }
 fn busy() { print("busy"); await async sleeper(); count(100000000000) }
@@ -44,16 +44,12 @@ fn get_up(folder: &Folder) {
     folder.run(["resolve", &format!("{session}/bed/1"), "\"rested\""]).is(0, "", "");
 }
 
-fn signal(name: &str, process: u32) {
-    assert!(Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().unwrap().success());
-}
-
 #[test]
 fn who_is_still_for_too_long_loses_its_sessions() {
     let folder = folder("who_is_still_for_too_long", "lease = 1");
     let still = Beside::start(&folder, "run -s sqlite -q x.hk");
     wait_until("some lines", || printed(&folder).len() > 3);
-    still.signal("STOP");
+    stop_between_commits(&folder, &[still.id()]);
     get_up(&folder);
     let worker = Beside::start(&folder, "worker -q");
     wait_until("the end", || is_finished(&folder));
@@ -75,7 +71,7 @@ fn a_worker_process_that_is_still_for_too_long_is_replaced() {
     let supervisor = run.id();
     let workers: Vec<u32> = children(supervisor);
     assert!(!workers.is_empty());
-    workers.iter().for_each(|worker| signal("STOP", *worker));
+    stop_between_commits(&folder, &workers);
     get_up(&folder);
     let lines: String = count_down().iter().map(|line| format!("{line}\n")).collect();
     run.ended(&folder).is(0, &format!("{lines}rested\n"), "");
@@ -99,11 +95,19 @@ fn a_step_whose_process_is_lost_each_time_is_given_up() {
     let killed_within = Duration::from_millis(500);
     let run = Beside::start(&folder, "run -s sqlite -q x.hk -f busy");
     wait_until("the first line", || printed(&folder) == ["busy"]);
+    let file = Connection::open(folder.path().join(".hark/hark.db")).unwrap();
+    let server =
+        || -> Option<i64> { file.query_row("SELECT server FROM session", [], |row| row.get(0)).unwrap_or(None) };
+    let mut last_server = server();
     thread::sleep(killed_within);
     run.signal("KILL");
+    drop(run);
     let mut kills = 1;
     let last = loop {
         let mut resumed = Beside::start(&folder, "resume -q");
+        // On a busy machine it takes a while to begin.
+        wait_until("the session is taken up, or over", || resumed.has_ended() || server() != last_server);
+        last_server = server();
         thread::sleep(killed_within);
         if resumed.has_ended() {
             break resumed.ended(&folder);

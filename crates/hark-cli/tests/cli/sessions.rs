@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Beside, Folder, Run, wait_until};
+use crate::harness::{Beside, Folder, PATIENCE, Run, wait_until};
 
 const PROGRAM: &str = r#"import(flaky, lib, 1);
 fn main() { print("one"); 1 }
@@ -231,7 +231,7 @@ fn the_history_tells_what_happened() {
         let parts = |line: &str| {
             let (thread, rest) = line.trim_start().split_once("  ").unwrap();
             let (offset, text) = rest.trim_start().split_once("  ").unwrap();
-            assert!(offset.starts_with('+') && offset[1..].parse::<f64>().unwrap() < 60.0, "{line}");
+            assert!(offset.starts_with('+') && offset[1..].parse::<f64>().unwrap() < PATIENCE.as_secs_f64(), "{line}");
             (thread.to_owned(), text.to_owned())
         };
         text.lines().map(parts).collect()

@@ -3,21 +3,21 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::Connection;
 
-use crate::harness::{Folder, PATIENCE, wait_until};
+use crate::harness::{Folder, PATIENCE, is_running, wait_until};
 
 #[test]
 fn output_comes_as_it_is_printed() {
-    let folder = Folder::with("output_comes", "fn main() { print(\"first\"); sleep(60); print(\"second\") }");
+    let folder = Folder::with("output_comes", "fn main() { print(\"first\"); sleep(3600); print(\"second\") }");
     let mut child = folder.command(["-q", "x.hk"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     let started = Instant::now();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "first\n");
-    assert!(started.elapsed() < Duration::from_secs(30));
+    assert!(started.elapsed() < PATIENCE);
     child.kill().unwrap();
     child.wait().unwrap();
 }
@@ -106,10 +106,6 @@ fn wait_for_file(folder: &Folder, name: &str) {
     wait_until(&format!("the file `{name}`"), || folder.path().join(name).exists());
 }
 
-fn is_running(pid: &str) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-}
-
 #[test]
 fn what_python_started_ends_with_hark() {
     let program = "import(start, lib, 1);\nfn ending() { start(0) }\n\
@@ -125,9 +121,12 @@ fn what_python_started_ends_with_hark() {
         let pid = folder.read("pid");
         wait_until(&format!("{case}: its end"), || !is_running(pid.trim()));
     };
-    folder.hark("-q x.hk -f ending").is(0, "", "");
-    has_ended("ending");
-    wait_for_file(&folder, "told");
+    // It has half a second to end by itself, which may be too short for it on a busy machine.
+    wait_until("Python ends by itself", || {
+        folder.hark("-q x.hk -f ending").is(0, "", "");
+        has_ended("ending");
+        folder.path().join("told").exists()
+    });
     for (case, name) in [("waiting", "INT"), ("calling", "INT"), ("waiting", "KILL"), ("calling", "KILL")] {
         fs::remove_file(folder.path().join("pid")).unwrap();
         let mut command = folder.command(["x.hk", "-q", "-f", case]);

@@ -92,7 +92,7 @@ fn what_does_not_end_is_stopped() {
     let folder = Folder::with("testing_what_does_not_end", program);
     let said =
         "FAILED  x.hk:1  sleeps()\n        after 100 years of its own time it had not ended\n1 passed, 1 failed\n";
-    folder.hark("test -q x.hk").is(1, said, "");
+    folder.hark("test -q x.hk --timeout 600").is(1, said, "");
     folder.write("x.hk", "//! runs() => 1\nfn runs() { runs() }\n");
     let said = "FAILED  x.hk:1  runs()\n        it took longer than 0.5 s, and was stopped (`--timeout`)\n0 passed, 1 failed\n";
     folder.hark("test -q x.hk --timeout 0.5").is(1, said, "");

@@ -161,14 +161,15 @@ fn timers_are_not_early(invoker: &Arc<dyn Invoker>) {
             assert_eq!(seat.invoke_after(ThreadId(99), Duration::MAX), None);
             let timer = seat.invoke_after(ThreadId(98), Duration::ZERO).expect("it is a time");
             assert!(seat.disarm(timer) && !seat.disarm(timer));
-            let timer = seat.invoke_after(ThreadId(97), Duration::from_millis(25));
+            // Long enough for another turn to come before it, on any machine.
+            let timer = seat.invoke_after(ThreadId(97), Duration::from_secs(600));
             *disarmed.lock().unwrap_or_else(PoisonError::into_inner) = timer;
         }
         Some(index) => {
             let delay = Duration::from_millis(DELAYS[index as usize]);
             assert!(begun.elapsed() >= delay, "a timer of {delay:?} was early");
             if let Some(timer) = disarmed.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                seat.disarm(timer);
+                assert!(seat.disarm(timer));
             }
             seen.lock().unwrap_or_else(PoisonError::into_inner).push(delay.as_millis());
         }

@@ -149,7 +149,8 @@ pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 pub fn is_running(pid: &str) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| ![") Z ", ") X "].iter().any(|ended| stat.contains(ended)))
 }
 
 /// A program that can be run.

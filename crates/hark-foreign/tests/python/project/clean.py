@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 
 # Part of loading the module: it stays.
 sys.setrecursionlimit(1234)
@@ -90,9 +89,9 @@ def deafen():
 DISORDER = {
     "folder": leave_folder,
     "recursion": lambda: sys.setrecursionlimit(300),
-    "alarm": lambda: [signal.signal(signal.SIGALRM, handler), signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)],
-    "deadly alarm": lambda: signal.setitimer(signal.ITIMER_REAL, 0.05),
-    "time": lambda: time.sleep(0.1),
+    # Far from due, as a busy machine may stop this process for a while before the call is over: `state` shows timers that run.
+    "alarm": lambda: [signal.signal(signal.SIGALRM, handler), signal.setitimer(signal.ITIMER_REAL, 600, 600)],
+    "deadly alarm": lambda: signal.setitimer(signal.ITIMER_REAL, 600),
     "profile": lambda: [signal.signal(signal.SIGPROF, handler), signal.setitimer(signal.ITIMER_PROF, 100)],
     "handler": lambda: [signal.signal(each, handler) for each in (signal.SIGUSR1, signal.SIGINT)],
     "mask": lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1]),
@@ -122,10 +121,7 @@ DISORDER = {
 
 
 def disorder(what):
-    try:
-        DISORDER[what]()
-    except TimeoutError:
-        pass
+    DISORDER[what]()
 
 
 def kinds():
