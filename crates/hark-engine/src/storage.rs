@@ -185,6 +185,12 @@ pub trait Catalog: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError>;
 
+    /// Whether another server was the last that had this session, which may be over. Never where threads are leased.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn was_taken_over(&self, id: &SessionId) -> Result<bool, StorageError>;
+
     /// Whether a server that lives, perhaps this one, has this session, which is not over.
     ///
     /// # Errors

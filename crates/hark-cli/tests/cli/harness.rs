@@ -170,7 +170,11 @@ pub fn stop_between_commits(folder: &Folder, processes: &[u32]) {
     let file = rusqlite::Connection::open(folder.path().join(".hark/hark.db")).unwrap();
     file.busy_timeout(Duration::from_millis(100)).unwrap();
     // One that was stopped for long may have been replaced and be gone.
-    let signal = |name: &str| processes.iter().for_each(|process| drop(signal(name, *process)));
+    let signal = |name: &str| {
+        for process in processes {
+            let _ = signal(name, *process);
+        }
+    };
     wait_until("a moment between commits", || {
         signal("STOP");
         wait_until("their stop", || processes.iter().all(|process| is_still(*process)));

@@ -55,7 +55,7 @@ impl Session {
             let Some(Some(versioned)) = found.pop() else { return Err(StorageError::Gone) };
             let Record::Session(session) = versioned.record else { return Ok(()) };
             if session.state != SessionState::Running {
-                self.set_ended(session.state);
+                self.look_ended(session.state);
                 return Ok(());
             }
             // Looked at after the session's record: if someone has it go on meanwhile, with threads that run again,
@@ -143,6 +143,20 @@ impl Session {
             return Err(StorageError::TakenOver);
         }
         Ok(())
+    }
+
+    /// The session's record may say that it is over, which this process need not have written: it may have been still until
+    /// another one had gone on with the session, and has not seen what came of that.
+    pub fn look_ended(&self, state: SessionState) {
+        let has_stopped = matches!(state, SessionState::Finished | SessionState::Broken);
+        if has_stopped
+            && !self.is_over()
+            && let Some(serving) = &self.serving
+            && serving.catalog().and_then(|catalog| catalog.was_taken_over(&self.id)).unwrap_or_default()
+        {
+            self.was_taken_over.store(true, Ordering::Release);
+        }
+        self.set_ended(state);
     }
 
     /// The session's record says that it is over.

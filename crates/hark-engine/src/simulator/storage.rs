@@ -273,6 +273,13 @@ impl Catalog for DiskStorage {
         })
     }
 
+    fn was_taken_over(&self, id: &SessionId) -> Result<bool, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            let server = world.disk.sessions.get(id).and_then(|kept| kept.server);
+            !world.disk.is_leased && server.is_some_and(|server| server != self.number)
+        })
+    }
+
     fn is_served(&self, id: &SessionId) -> Result<bool, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| world.is_served(id))
     }

@@ -140,7 +140,7 @@ impl Worker<'_> {
         };
         let state = session.state;
         first.session = Some((stamp, *session));
-        self.session.set_ended(state);
+        self.session.look_ended(state);
         Ok(state == SessionState::Running)
     }
 
@@ -161,7 +161,7 @@ impl Worker<'_> {
             self.session.forget_wake(thread, &mut self.commit)?;
             let [session] = self.read([Key::Session])?;
             match session {
-                Some(Versioned { record: Record::Session(session), .. }) => self.session.set_ended(session.state),
+                Some(Versioned { record: Record::Session(session), .. }) => self.session.look_ended(session.state),
                 _ => return Err(StorageError::Gone),
             }
         }

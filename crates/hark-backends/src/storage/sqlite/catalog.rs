@@ -256,6 +256,15 @@ impl Catalog for Shared {
         })
     }
 
+    fn was_taken_over(&self, id: &SessionId) -> Result<bool, StorageError> {
+        let Some(me) = self.owner()? else { return Ok(false) };
+        let last: Option<Option<i64>> = self.read(|connection| {
+            let sql = "SELECT server FROM session WHERE id = ?1";
+            connection.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0)).optional()
+        })?;
+        Ok(last.flatten().is_some_and(|server| server != me))
+    }
+
     fn is_served(&self, id: &SessionId) -> Result<bool, StorageError> {
         Ok(match self.server_of(id)? {
             Some(Some(server)) => self.is_alive(server),
