@@ -60,6 +60,14 @@ impl Surroundings for System {
         random()
     }
 
+    fn random_pair(&self) -> [u64; 2] {
+        let mut bytes = [[0; 8]; 2];
+        match getrandom::fill(bytes.as_flattened_mut()) {
+            Ok(()) => bytes.map(u64::from_ne_bytes),
+            Err(_) => [random(), random()],
+        }
+    }
+
     fn environment(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name)
     }
@@ -108,5 +116,6 @@ mod tests {
     #[test]
     fn random_numbers_differ() {
         assert_eq!((0..1_000).map(|_| random()).collect::<HashSet<u64>>().len(), 1_000);
+        assert_eq!((0..1_000).flat_map(|_| System.random_pair()).collect::<HashSet<u64>>().len(), 2_000);
     }
 }

@@ -171,8 +171,9 @@ impl Engine {
 
     /// The same; `begun` learns the session's id before anything of it runs, and when it is written down if it is to last.
     pub fn run_announced(&self, start: Start, observer: Arc<dyn Observer>, begun: impl FnOnce(&SessionId)) -> Report {
-        let id = self.new_id();
-        let session = self.begin(&id, start, observer, None).and_then(|session| {
+        let newborn = self.newborn();
+        let id = &newborn.id;
+        let session = self.begin(&newborn, start, observer, None).and_then(|session| {
             if session.is_leased() {
                 session.follow_history();
             }
@@ -181,10 +182,10 @@ impl Engine {
         });
         match session {
             Ok(session) => {
-                begun(&id);
+                begun(id);
                 self.finish(&session)
             }
-            Err(error) => unstarted(&id, &error),
+            Err(error) => unstarted(id, &error),
         }
     }
 
@@ -198,16 +199,16 @@ impl Engine {
         start: Start,
         on_end: impl FnOnce(Report) + Send + 'static,
     ) -> Result<SessionId, StorageError> {
-        let id = self.new_id();
+        let newborn = self.newborn();
         let cancelling = self.cancelling.clone();
         let on_end: OnEnd = Box::new(move |session| {
             cancelling.leave(session);
             on_end(session.report());
         });
-        let session = self.begin(&id, start, Arc::new(|_: &[OutputItem]| {}), Some(on_end))?;
+        let session = self.begin(&newborn, start, Arc::new(|_: &[OutputItem]| {}), Some(on_end))?;
         session.add_activity(1);
         session.invoke(&[step::FIRST]);
-        Ok(id)
+        Ok(newborn.id)
     }
 
     /// Writes down a session for others to run.
@@ -215,15 +216,15 @@ impl Engine {
     /// # Errors
     /// If the storage fails, or keeps no sessions.
     pub fn leave_to_others(&self, start: Start) -> Result<SessionId, StorageError> {
-        let id = self.new_id();
+        let newborn = self.newborn();
         let serving = self.serving()?;
         // It is not entered among those that this engine serves: it may be taken as soon as it is released.
-        let session = self.make(&id, start, Arc::new(|_: &[OutputItem]| {}), None)?;
+        let session = self.make(&newborn, start, Arc::new(|_: &[OutputItem]| {}), None)?;
         session.write_start(false)?;
         // From here on the session is there, and nobody would know that it is to be taken.
-        serving.release(&id)?;
+        serving.release(&newborn.id)?;
         serving.catalog()?.announce();
-        Ok(id)
+        Ok(newborn.id)
     }
 
     /// Takes sessions that nobody serves and goes on with them, or only this one; answers which. `on_end` gets each
@@ -297,9 +298,10 @@ impl Engine {
         }
     }
 
-    fn new_id(&self) -> SessionId {
+    fn newborn(&self) -> Newborn {
         let surroundings = &self.ports.surroundings;
-        SessionId::new(surroundings.now(), surroundings.random())
+        let [random, drawn] = surroundings.random_pair();
+        Newborn { id: SessionId::new(surroundings.now(), random), drawn }
     }
 
     fn serving(&self) -> Result<&Arc<Serving>, StorageError> {
@@ -308,12 +310,12 @@ impl Engine {
 
     fn begin(
         &self,
-        id: &SessionId,
+        newborn: &Newborn,
         start: Start,
         observer: Arc<dyn Observer>,
         on_end: Option<OnEnd>,
     ) -> Result<Arc<Session>, StorageError> {
-        let session = self.make(id, start, observer, on_end)?;
+        let session = self.make(newborn, start, observer, on_end)?;
         if self.ports.invoker.is_remote() {
             session.write_start(true)?;
         }
@@ -330,7 +332,7 @@ impl Engine {
 
     fn make(
         &self,
-        id: &SessionId,
+        newborn: &Newborn,
         start: Start,
         observer: Arc<dyn Observer>,
         on_end: Option<OnEnd>,
@@ -346,9 +348,10 @@ impl Engine {
         };
         let about = Arc::new(about);
         let first = Thread::new(start.callee, start.arguments);
-        let records = self.ports.storage.session(id, &start.program)?;
+        let records = self.ports.storage.session(&newborn.id, &start.program)?;
         let parts = Parts {
-            id: id.clone(),
+            id: newborn.id.clone(),
+            drawn: newborn.drawn,
             about,
             program: start.program,
             options: self.options.clone(),
@@ -377,6 +380,13 @@ impl Engine {
         let _ = session.show_history();
         session.report()
     }
+}
+
+/// What a session has before it begins.
+struct Newborn {
+    id: SessionId,
+    /// A random number for its stamps, which costs nothing together with that of its id.
+    drawn: u64,
 }
 
 impl CancelHandle {

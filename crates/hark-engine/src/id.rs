@@ -131,7 +131,7 @@ pub(crate) struct Stamps<'a>(Source<'a>);
 enum Source<'a> {
     /// For records that outlive the process: drawn one by one, as a machine that is cloned would go on with the same
     /// sequence in both copies.
-    Surroundings(&'a dyn Surroundings),
+    Surroundings { surroundings: &'a dyn Surroundings, drawn: Option<NonZeroU64> },
     /// For records in memory, which nobody else will see.
     Sequence(Sequence),
 }
@@ -139,7 +139,12 @@ enum Source<'a> {
 impl<'a> Stamps<'a> {
     /// Stamps that no other process makes, nor a copy of this one.
     pub fn unique(surroundings: &'a dyn Surroundings) -> Stamps<'a> {
-        Stamps(Source::Surroundings(surroundings))
+        Stamps::unique_from(surroundings, None)
+    }
+
+    /// The same; the first is this, if it was drawn already.
+    pub fn unique_from(surroundings: &'a dyn Surroundings, drawn: Option<NonZeroU64>) -> Stamps<'a> {
+        Stamps(Source::Surroundings { surroundings, drawn })
     }
 
     /// Stamps that differ from one another.
@@ -150,10 +155,12 @@ impl<'a> Stamps<'a> {
     pub fn next(&mut self) -> Stamp {
         loop {
             let number = match &mut self.0 {
-                Source::Surroundings(surroundings) => surroundings.random(),
-                Source::Sequence(sequence) => sequence.next(),
+                Source::Surroundings { surroundings, drawn } => {
+                    drawn.take().or_else(|| NonZeroU64::new(surroundings.random()))
+                }
+                Source::Sequence(sequence) => NonZeroU64::new(sequence.next()),
             };
-            if let Some(number) = NonZeroU64::new(number) {
+            if let Some(number) = number {
                 return Stamp(number);
             }
         }

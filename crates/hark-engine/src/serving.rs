@@ -348,6 +348,7 @@ impl Serving {
         let records = self.ports.storage.session(id, &program)?;
         let parts = Parts {
             id: id.clone(),
+            drawn: 0,
             about: record.about.clone(),
             program,
             options: self.options.clone(),

@@ -12,6 +12,7 @@ mod supervised;
 mod waking;
 
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -95,7 +96,8 @@ pub(crate) struct Session {
     taken_up: AtomicU64,
     /// The time of the last failure.
     last_failure: AtomicU64,
-    stamp_seeds: AtomicU64,
+    /// Where it is kept, its first stamp, until that is taken; then 0. Else the seed of its next stamps.
+    drawn: AtomicU64,
     /// Who serves it, if it can be taken up again.
     serving: Option<Arc<Serving>>,
     /// Whether its program has limits or rates.
@@ -110,6 +112,8 @@ pub(crate) struct Session {
 /// What a session is made of.
 pub(crate) struct Parts {
     pub id: SessionId,
+    /// A random number that was drawn for it, or 0.
+    pub drawn: u64,
     pub about: Arc<About>,
     pub program: Arc<Program>,
     pub options: Options,
@@ -139,13 +143,11 @@ impl Session {
     }
 
     fn with(parts: Parts, threads: u64, first_stopped: bool) -> Arc<Session> {
-        let Parts { id, about, program, options, ports, records, observer, serving, neighbors, on_end } = parts;
+        let Parts { id, drawn, about, program, options, ports, records, observer, serving, neighbors, on_end } = parts;
         let has_gates = program.has_limits();
         // Where threads are leased, what they have at gates is the session's, wherever they run.
         let is_leased = serving.as_ref().is_some_and(|serving| serving.lease().is_some());
         let owner = if has_gates && !is_leased { ports.surroundings.random() } else { 0 };
-        // One that is kept draws each of its stamps.
-        let seed = if serving.is_some() { 0 } else { ports.surroundings.random() };
         let is_given_up = Arc::new(AtomicBool::new(false));
         let impatient_records = records.clone();
         let records: Arc<dyn SessionStorage> = match &serving {
@@ -180,7 +182,7 @@ impl Session {
             has_cancelled: AtomicBool::new(false),
             taken_up: AtomicU64::new(0),
             last_failure: AtomicU64::new(0),
-            stamp_seeds: AtomicU64::new(seed),
+            drawn: AtomicU64::new(drawn),
             serving,
             has_gates,
             owner,
@@ -340,10 +342,14 @@ impl Session {
     /// A source of stamps of its own for a worker.
     pub fn stamps(&self) -> Stamps<'_> {
         if self.is_resumable() {
-            return Stamps::unique(&*self.ports.surroundings);
+            let drawn = match self.drawn.load(Ordering::Relaxed) {
+                0 => 0,
+                _ => self.drawn.swap(0, Ordering::Relaxed),
+            };
+            return Stamps::unique_from(&*self.ports.surroundings, NonZeroU64::new(drawn));
         }
         const STEP: u64 = 0xd134_2543_de82_ef95;
-        let seed = self.stamp_seeds.fetch_add(STEP, Ordering::Relaxed);
+        let seed = self.drawn.fetch_add(STEP, Ordering::Relaxed);
         Stamps::of_seed(Sequence::new(seed).next())
     }
 

@@ -37,6 +37,10 @@ pub trait Surroundings: Send + Sync {
     fn pause(&self, duration: Duration);
     /// 64 bits that nobody can guess, and that no copy of this process, or of its machine, will get.
     fn random(&self) -> u64;
+    /// Two such numbers, for what they cost together.
+    fn random_pair(&self) -> [u64; 2] {
+        [self.random(), self.random()]
+    }
     /// What an environment variable of this process says, if there is one of this name. There may be no environment.
     fn environment(&self, _name: &str) -> Option<OsString> {
         None
