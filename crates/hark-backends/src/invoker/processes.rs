@@ -69,8 +69,8 @@ struct Up {
     told: Told,
 }
 
-/// Starts the worker of this index, with this socket as its standard input.
-pub type Spawn = Box<dyn Fn(usize, UnixStream) -> io::Result<Child> + Send + Sync>;
+/// Starts a worker whose standard input is this socket.
+pub type Spawn = Box<dyn Fn(UnixStream) -> io::Result<Child> + Send + Sync>;
 
 /// Worker processes.
 pub struct Processes {
@@ -245,7 +245,7 @@ impl Shared {
     fn supervise(self: &Arc<Self>, index: usize, lines: Receiver<String>) -> Result<(), StorageError> {
         let spawn = || -> io::Result<(UnixStream, UnixStream, Child)> {
             let (ours, theirs) = UnixStream::pair()?;
-            Ok((ours.try_clone()?, ours, (self.spawn)(index, theirs)?))
+            Ok((ours.try_clone()?, ours, (self.spawn)(theirs)?))
         };
         let (mut writer, ours, mut child) = spawn().map_err(|error| unstarted(&error))?;
         let writing = spawn_thread(move || {

@@ -14,6 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{Access, access};
 
 use super::in_place::{OpenFiles, log_path};
+use super::log_room::LogRoom;
 use super::readers::Readers;
 use super::row::is_damage;
 use super::{FILE_NAME, private, server, shortage, wal};
@@ -191,6 +192,7 @@ pub(super) struct Database {
     path: PathBuf,
     /// The files that are in use, once a connection keeps them open.
     open_files: OpenFiles,
+    log_room: LogRoom,
     /// The folder cannot be written to, and the file has no log: nobody changes it.
     is_still: bool,
     readers: Readers,
@@ -214,6 +216,7 @@ impl Database {
         let mut database = Database {
             path: path.to_path_buf(),
             open_files: OpenFiles::default(),
+            log_room: LogRoom::default(),
             is_still: false,
             readers: Readers::new(),
         };
@@ -254,6 +257,13 @@ impl Database {
     /// Sees to it that the files still have their names: what is written to one that was removed is nowhere.
     pub fn check_in_place(&self) -> Result<(), StorageError> {
         self.open_files.find_removed().map_or(Ok(()), |path| Err(removed(path)))
+    }
+
+    /// Makes room in the log for this commit and others, if those before have filled it. Within a transaction that writes.
+    pub fn make_room_in_log(&self) {
+        if let Some((log, length)) = self.open_files.log() {
+            self.log_room.make(log, length);
+        }
     }
 
     /// What to say when it was the server's lock that was removed.

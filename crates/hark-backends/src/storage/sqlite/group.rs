@@ -159,7 +159,7 @@ impl Group {
     /// Makes these changes, each as it is possible: what is wrong with one of them is not to be the others' fault.
     fn make(&self, writer: &Connection, database: &Database, changes: &[Change]) -> Vec<Answer> {
         self.transactions.fetch_add(1, Ordering::Relaxed);
-        match (make_together(writer, changes).map_err(|error| database.error(&error)), changes) {
+        match (make_together(writer, database, changes).map_err(|error| database.error(&error)), changes) {
             (Ok(answers), _) => match database.check_in_place() {
                 Ok(()) => answers,
                 Err(error) => changes.iter().map(|_| Err(error.clone())).collect(),
@@ -174,8 +174,9 @@ impl Group {
 }
 
 /// Makes these changes in one transaction.
-fn make_together(writer: &Connection, changes: &[Change]) -> rusqlite::Result<Vec<Answer>> {
+fn make_together(writer: &Connection, database: &Database, changes: &[Change]) -> rusqlite::Result<Vec<Answer>> {
     begin(writer)?;
+    database.make_room_in_log();
     let answers: rusqlite::Result<Vec<_>> = changes.iter().map(|change| change.make(writer)).collect();
     let answers = answers.and_then(|answers| end(writer).map(|()| answers));
     if answers.is_err() {

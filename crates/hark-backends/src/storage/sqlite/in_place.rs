@@ -4,19 +4,27 @@
 //! for the log as for the file itself. Processes that have different indexes of the log do not see each other's locks, and
 //! write over each other's pages.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
 
 /// What the names of the log and of its index end with.
 const LOG_ENDINGS: [&str; 2] = ["-wal", "-shm"];
+
+/// Which of the files that are open is the log: it comes after the database.
+const LOG_INDEX: usize = 1;
 
 /// Device and inode: they tell a file from any other that exists at the same time, and one that is open exists.
 type Identity = Option<(u64, u64)>;
 
 /// The files that a process has open.
 #[derive(Default)]
-pub(super) struct OpenFiles(Vec<(PathBuf, Identity)>);
+pub(super) struct OpenFiles {
+    files: Vec<(PathBuf, Identity)>,
+    /// How long the log was at the last look.
+    log_bytes: AtomicU64,
+}
 
 impl OpenFiles {
     /// The database that is open, and unless it is still, its log and the log's index, which SQLite keeps open from a
@@ -24,13 +32,26 @@ impl OpenFiles {
     pub fn of(path: &Path, is_still: bool) -> OpenFiles {
         let beside: &[&str] = if is_still { &[] } else { &LOG_ENDINGS };
         let paths = [path.to_path_buf()].into_iter().chain(beside.iter().map(|ending| with_ending(path, ending)));
-        OpenFiles(paths.map(|path| (path.clone(), identity_of(&path))).collect())
+        let files = paths.map(|path| (path.clone(), look_at(&path).map(|(identity, _)| identity))).collect();
+        OpenFiles { files, log_bytes: AtomicU64::new(0) }
     }
 
     /// The first of them that has lost its name.
     pub fn find_removed(&self) -> Option<&Path> {
-        let removed = self.0.iter().find(|(path, identity)| identity_of(path) != *identity);
-        removed.map(|(path, _)| path.as_path())
+        let removed = self.files.iter().enumerate().find(|(index, (path, identity))| {
+            let found = look_at(path);
+            if let (LOG_INDEX, Some((_, length))) = (*index, found) {
+                self.log_bytes.store(length, Ordering::Relaxed);
+            }
+            found.map(|(identity, _)| identity) != *identity
+        });
+        removed.map(|(_, (path, _))| path.as_path())
+    }
+
+    /// The log, if there is one, and how long it was at the last look.
+    pub fn log(&self) -> Option<(&Path, u64)> {
+        let (path, _) = self.files.get(LOG_INDEX)?;
+        Some((path, self.log_bytes.load(Ordering::Relaxed)))
     }
 }
 
@@ -45,12 +66,18 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(path)
 }
 
-fn identity_of(path: &Path) -> Identity {
-    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+/// Which file has this name, and how long it is. Its times are not asked for: the system would have to give the next write
+/// a time of its own, and the sync after that would have to write it down.
+fn look_at(path: &Path) -> Option<((u64, u64), u64)> {
+    let wanted = StatxFlags::INO | StatxFlags::SIZE;
+    let file = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, wanted).ok()?;
+    Some(((makedev(file.stx_dev_major, file.stx_dev_minor), file.stx_ino), file.stx_size))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
