@@ -48,7 +48,7 @@ pub const LOCAL_COMMIT_RECORDS_MAX: usize = 2_048;
 pub const STEP_RECORDS_MAX: usize = 28;
 
 /// The same for a step that ends with a wait.
-pub const WAIT_RECORDS_MAX: usize = 10;
+pub const WAIT_RECORDS_MAX: usize = 11;
 
 /// The most failed threads that one commit puts back for a retry: five records each.
 pub const RETRIES_PER_COMMIT_MAX: usize = 6;

@@ -30,7 +30,7 @@ use crate::invoker::{Runner, Seat};
 use crate::leases::Terms;
 use crate::limits::{DURABLE_THREADS_AT_A_TIME, THREADS_AT_A_TIME};
 use crate::output::Observer;
-use crate::record::{About, Live};
+use crate::record::{About, Live, SessionRecord, SessionState};
 use crate::remote::{Supervised, Told, Upstream};
 use crate::sequence::Sequence;
 use crate::serving::Serving;
@@ -63,6 +63,8 @@ pub(crate) struct Session {
     output: Mutex<Output>,
     /// The first thread, as long as nothing of the session is written down.
     unwritten: Mutex<Option<Box<Live>>>,
+    /// Its own record, as the first thread has read it last while the session ran. It may be another one by now.
+    record: Mutex<Option<(Stamp, SessionRecord)>>,
     pub calls: Calls,
     pub busy: Busy,
     pub given: Given,
@@ -106,8 +108,6 @@ pub(crate) struct Session {
     owner: u64,
     /// Those who share limits with it in memory.
     neighbors: Option<Arc<Neighbors>>,
-    /// In memory: the deadlock that this thread is to raise.
-    deadlock: Mutex<Option<(ThreadId, Error)>>,
     me: Weak<Session>,
 }
 
@@ -166,6 +166,7 @@ impl Session {
             impatient_records,
             output: Mutex::new(Output { observer, kept: Vec::new(), followed: None }),
             unwritten: Mutex::default(),
+            record: Mutex::default(),
             calls: Calls::default(),
             busy: Busy::default(),
             given: Given::default(),
@@ -189,7 +190,6 @@ impl Session {
             has_gates,
             owner,
             neighbors,
-            deadlock: Mutex::default(),
             me: me.clone(),
         })
     }
@@ -360,6 +360,20 @@ impl Session {
         lock(&self.unwritten).take()
     }
 
+    /// The session's record as it was read last, for a step that finds out with its commit whether it is still that one. What
+    /// is in memory is read as fast.
+    pub fn remembered_record(&self) -> Option<(Stamp, SessionRecord)> {
+        lock(&self.record).clone()
+    }
+
+    /// The session's record has this version.
+    pub fn remember_record(&self, stamp: Stamp, record: &SessionRecord) {
+        if self.is_resumable() {
+            let goes_on = record.state == SessionState::Running;
+            *lock(&self.record) = goes_on.then(|| (stamp, record.clone()));
+        }
+    }
+
     pub fn reserve_thread(&self) -> Result<ThreadId, StorageError> {
         self.threads.fetch_add(1, Ordering::Relaxed);
         self.records.reserve(1)
@@ -493,7 +507,7 @@ impl Session {
             serving.park(self);
             return;
         }
-        match self.may_be_let_in().and_then(|may_be| Ok(may_be || self.raise_deadlock()?)) {
+        match self.may_be_let_in() {
             Ok(true) => return,
             Ok(false) => {}
             Err(error) => return self.fail_storage(&error),

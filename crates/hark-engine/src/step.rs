@@ -123,6 +123,9 @@ pub struct First {
     pub about: Arc<About>,
     /// The session's record and its version. None if it is not written yet.
     pub session: Option<(Stamp, SessionRecord)>,
+    /// That record is from an earlier turn. The step expects that it is still the same, as a session that was cancelled
+    /// must not go on.
+    pub is_remembered: bool,
     /// Whether no other thread was ever started: then its end is the session's.
     pub is_alone: bool,
 }
@@ -244,8 +247,11 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
         _ => commit.expect.push((Key::Live(loaded.thread), loaded.live)),
     }
     commit.expect.push((Key::Ready(loaded.thread), loaded.ready));
-    // A cancelled thread whose call under way is being stopped takes note of that when the call is over.
     let has_ended = matches!(ending, Ending::Finished(_) | Ending::Failed(_));
+    if !has_ended && let Some(First { session: Some((stamp, _)), is_remembered: true, .. }) = loaded.first.as_deref() {
+        commit.expect.push((Key::Session, Some(*stamp)));
+    }
+    // A cancelled thread whose call under way is being stopped takes note of that when the call is over.
     if loaded.ready.is_some() && (!loaded.is_cancelled || live.stops.is_some() || has_ended) {
         commit.delete.push(Key::Ready(loaded.thread));
         if loaded.is_cancelled {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Serving, lock};
 use crate::commit::{Commit, Outcome};
-use crate::deadlock::{self, Looking};
+use crate::deadlock;
 use crate::id::{SessionId, Stamps, ThreadId};
 use crate::record::{Record, SessionState, Status};
 use crate::session::by_session;
@@ -103,7 +103,7 @@ impl Serving {
         let Some((_, record)) = self.catalog()?.record(id)? else { return Ok(()) };
         let program = self.program(id, &record.about.program)?;
         let records = self.ports.storage.session(id, &program)?;
-        match deadlock::find(&*records, self.ports.storage.space(), id, &program, Looking::Server)? {
+        match deadlock::find(&*records, self.ports.storage.space(), id, &program, None)? {
             Some(thread) => self.let_in(id, &[thread]),
             None => Ok(()),
         }

@@ -70,7 +70,7 @@ impl World {
                 Record::Session(session) => Some((found.stamp, *session)),
                 _ => None,
             });
-            Box::new(First { about: about(), session, is_alone: false })
+            Box::new(First { about: about(), session, is_remembered: false, is_alone: false })
         });
         let own = self.future(thread);
         let is_cancelled = ready.is_some() && self.read(Key::Cancel(id)).is_some();
@@ -545,6 +545,24 @@ fn a_cancel_is_taken_once_by_the_step_of_its_thread() {
     let held = world.load(2);
     let _ = world.commit(held, &failed(2)).ok().expect("nobody disturbs this step");
     assert!(world.read(Key::Cancel(ThreadId(2))).is_none() && !world.is_ready(2) && !world.is_live(2));
+}
+
+#[test]
+fn a_step_in_sight_of_an_older_record_of_the_session_is_made_again() {
+    let mut world = World::new(1);
+    let remembering = |world: &mut World| {
+        let mut held = world.load(0);
+        held.loaded.first.as_mut().unwrap().is_remembered = true;
+        held
+    };
+    let held = remembering(&mut world);
+    assert!(world.commit(held, &Ending::Yielded).is_ok(), "it is still the same");
+    let held = remembering(&mut world);
+    let Some((stamp, session)) = held.loaded.first.as_ref().unwrap().session.clone() else { panic!("it has begun") };
+    let mut cancel = Commit::new(world.stamps.next());
+    super::begin_cancel(stamp, &session, Cancelling::Begun, Timestamp(2), &mut cancel);
+    assert_eq!(world.records.commit(&mut cancel).unwrap(), Outcome::Done);
+    assert!(world.commit(held, &Ending::Yielded).is_err(), "it was cancelled meanwhile");
 }
 
 #[test]

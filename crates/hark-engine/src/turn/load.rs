@@ -41,7 +41,7 @@ impl Worker<'_> {
         let mut loaded = self.nothing_loaded(thread);
         if thread == step::FIRST {
             let about = self.session.about().clone();
-            loaded.first = Some(Box::new(First { about, session: None, is_alone: false }));
+            loaded.first = Some(Box::new(First { about, session: None, is_remembered: false, is_alone: false }));
             if let Some(live) = self.session.take_unwritten() {
                 self.session.log_start(&mut self.commit);
                 return Ok(Some((loaded, live)));
@@ -61,6 +61,12 @@ impl Worker<'_> {
             // The session has ended since it came into this memory: whoever takes it up again finishes the retry first.
             self.session.set_ended(SessionState::Broken);
             return Ok(None);
+        }
+        if let Some(first) = &mut loaded.first
+            && let Some(remembered) = self.session.remembered_record()
+        {
+            (first.session, first.is_remembered) = (Some(remembered), true);
+            return Ok(Some((loaded, content)));
         }
         Ok(self.load_session(&mut loaded)?.then_some((loaded, content)))
     }
@@ -139,7 +145,8 @@ impl Worker<'_> {
             return Ok(true);
         };
         let state = session.state;
-        first.session = Some((stamp, *session));
+        self.session.remember_record(stamp, &session);
+        (first.session, first.is_remembered) = (Some((stamp, *session)), false);
         self.session.look_ended(state);
         Ok(state == SessionState::Running)
     }
