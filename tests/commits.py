@@ -25,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 PROGRAM = Path(__file__).resolve().parent / "commits"
-SECONDS_MAX = 120
+SECONDS_MAX = 300
 # Who runs the threads. Of several processes one is killed, a worker process mostly, and its supervisor goes on.
 WAYS = [[], ["-c", "processes"]]
 # How many threads of the program that is cancelled say that they have begun.

@@ -128,7 +128,7 @@ def sales(examples):
 def tested(examples):
     """Those that have cases, in which functions stand in for the world."""
     for name, cases in (("approval", 6), ("saga", 4), ("poller", 4), ("sales", 3)):
-        done = examples.run("test", "-q", folder=EXAMPLES / name)
+        done = examples.run("test", "-q", "--timeout", "300", folder=EXAMPLES / name)
         examples.check(f"{name}: hark test", done.returncode == 0 and done.stdout == f"{cases} passed, 0 failed\n", done)
     with tempfile.TemporaryDirectory() as folder:
         service = EXAMPLES / "saga/service.hk"

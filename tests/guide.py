@@ -22,7 +22,7 @@ from pathlib import Path
 import conformance
 
 BLOCK = re.compile(r"^```(hark|python|console|examples)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SECONDS_MAX = 120
+SECONDS_MAX = 300
 # What the shell prints between two commands, so that one's output can be told from the next one's.
 MARK = "=== next ==="
 # What a page has that kills what it runs.
@@ -34,7 +34,8 @@ KILLED = re.compile(r"^\S*bash: line \d+: +\d+ Killed.*$", re.MULTILINE)
 def failures_of(hark, path, is_tested):
     """How many things a program claims, and what of it does not hold."""
     if is_tested:
-        done = subprocess.run([hark, "test", "-q", path], capture_output=True, text=True, timeout=SECONDS_MAX)
+        command = [hark, "test", "-q", "--timeout", str(SECONDS_MAX), path]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_MAX)
         return 1, [f"{path.name}:\n{done.stdout}{done.stderr}"] if done.returncode else []
     runs = conformance.runs_of(path, False)
     if runs:
@@ -102,16 +103,18 @@ def failures_of_console(hark, folder, text):
 
 def failures_of_page(hark, page):
     """The same of a page. One that kills something after some seconds shows what was done by then, which on a busy machine may
-    be too late: it is tried again."""
-    tries = 3 if TIMED in page.read_text() else 1
-    for _ in range(tries):
-        total, failed = failures_of_a_try(hark, page)
+    be less: it is tried again."""
+    for left in reversed(range(conformance.TRIES_MAX if TIMED in page.read_text() else 1)):
+        total, failed = failures_of_blocks(hark, page)
         if not failed:
             break
+        if left:
+            print(f"tried again: {failed[0]}", file=sys.stderr, flush=True)
     return total, failed
 
 
-def failures_of_a_try(hark, page):
+def failures_of_blocks(hark, page):
+    """The same of a page's blocks, in a new folder."""
     total, failed = 0, []
     with tempfile.TemporaryDirectory() as folder:
         for number, (language, name, text) in enumerate(BLOCK.findall(page.read_text()), 1):

@@ -129,7 +129,7 @@ def check_program(hark, python):
         for name in ("token", "logging", "email", "types"):
             (project / "src" / (name + ".py")).write_text("raise ImportError('the project has it too')\n")
         command = [hark, "-q", project / "main.hk"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         if done.stdout != EXPECTED or REFUSED not in done.stderr:
             sys.exit("%s: the program printed\n%s%s" % (python, done.stdout, done.stderr))
 
