@@ -205,7 +205,7 @@ mod tests {
     /// File, function, arguments.
     fn run(line: &str) -> (String, String, Vec<OsString>) {
         let Command::Run(run) = parsed(line) else { panic!("{line} is not `run`") };
-        (run.file.unwrap_or_default().display().to_string(), run.function, run.arguments)
+        (run.file.unwrap_or_default().display().to_string(), run.call.function, run.call.words)
     }
 
     fn expect(file: &str, function: &str, arguments: &[&str]) -> (String, String, Vec<OsString>) {
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(run("x.hk a -- -.5"), expect("x.hk", "main", &["a", "-.5"]));
         assert_eq!(run("- -.5"), expect("-", "main", &["-.5"]));
         let Command::Bench(bench) = parsed("bench x.hk -.5 --sessions 3") else { panic!("not bench") };
-        assert_eq!((bench.arguments, bench.sessions), (vec!["-.5".into()], 3));
+        assert_eq!((bench.call.words, bench.sessions), (vec!["-.5".into()], 3));
         assert_eq!(run("x.hk -- -f g --json"), expect("x.hk", "main", &["-f", "g", "--json"]));
         assert_eq!(run("x.hk -f g -- -- a"), expect("x.hk", "g", &["--", "a"]));
         assert_eq!(run("-- x.hk -q"), expect("x.hk", "main", &["-q"]));
@@ -255,7 +255,7 @@ mod tests {
     fn a_text_stands_in_the_place_of_a_file() {
         let Command::Run(run) = parsed("-e -1 a.hk b -q") else { panic!("not run") };
         assert_eq!((run.text.as_deref(), run.file), (Some("-1"), None));
-        assert_eq!(run.arguments, ["a.hk", "b"]);
+        assert_eq!(run.call.words, ["a.hk", "b"]);
     }
 
     #[test]

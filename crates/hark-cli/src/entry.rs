@@ -6,7 +6,9 @@ use hark_bytecode::{Binding, Executable, Function, Passing};
 use hark_compiler::nearest;
 use hark_machine::Value;
 
+use crate::args::CallChoice;
 use crate::failure::Failure;
+use crate::value;
 
 /// The most names that a message lists.
 const LISTED_MAX: usize = 20;
@@ -16,7 +18,7 @@ const LISTED_MAX: usize = 20;
 pub struct Entry {
     /// The function.
     pub callee: Value,
-    /// Its arguments. Those of a command line are strings.
+    /// Its arguments. The words of a command line are strings.
     pub arguments: Vec<Value>,
 }
 
@@ -25,10 +27,18 @@ impl Entry {
     ///
     /// # Errors
     /// If there is none, or it takes others.
-    pub fn new(executable: &Executable, function: &str, words: &[OsString]) -> Result<Entry, Failure> {
+    pub fn new(executable: &Executable, wanted: &CallChoice) -> Result<Entry, Failure> {
+        let CallChoice { words, json, function } = wanted;
         // Without the function nobody asks about its arguments.
         binding_of(executable, function)?;
-        let arguments = words.iter().enumerate().map(argument).collect::<Result<Vec<Value>, Failure>>()?;
+        let arguments = match (json, words.first()) {
+            (Some(_), Some(word)) => {
+                let word = word.to_string_lossy();
+                return Err(Failure::usage(format!("`--args` says what the arguments are, but `{word}` is one, too")));
+            }
+            (Some(json), None) => listed_arguments(json)?,
+            (None, _) => words.iter().enumerate().map(argument).collect::<Result<Vec<Value>, Failure>>()?,
+        };
         Entry::with_values(executable, function, arguments)
     }
 
@@ -78,6 +88,15 @@ fn argument((index, word): (usize, &OsString)) -> Result<Value, Failure> {
             let shown = word.to_string_lossy();
             Err(Failure::usage(format!("argument {} is not UTF-8: `{shown}`", index + 1)))
         }
+    }
+}
+
+/// The arguments that `--args` lists.
+fn listed_arguments(json: &str) -> Result<Vec<Value>, Failure> {
+    match value::of_option(json)?.as_list() {
+        Some(list) => Ok(list.iter().cloned().collect()),
+        None => Err(Failure::usage("`--args` needs a JSON list of all arguments")
+            .with_hint("a single argument stands in brackets, too: `--args '[5]'`")),
     }
 }
 

@@ -3,6 +3,8 @@
 //! The text is read here, and its strings and numbers by `serde_json`: integers are as long as one likes, and `NaN`,
 //! `Infinity` and `-Infinity` may stand wherever a number may, as where Hark and Python write JSON.
 
+use std::io;
+
 use hark_machine::{HashBody, Key, Value};
 use num_bigint::BigInt;
 use serde_json::value::RawValue;
@@ -37,6 +39,18 @@ pub fn from_json(text: &str) -> Result<Value, Failure> {
         Failure::usage(format!("`{shown}` is no JSON: {problem} at line {line} column {column}"))
             .with_hint("a string needs quotes of its own: '\"text\"'")
     })
+}
+
+/// The value that a word of the command line means: JSON, or `-`, with which that comes from standard input.
+///
+/// # Errors
+/// If it is no JSON, or standard input cannot be read.
+pub fn of_option(word: &str) -> Result<Value, Failure> {
+    if word != "-" {
+        return from_json(word);
+    }
+    let read = io::read_to_string(io::stdin());
+    from_json(&read.map_err(|error| Failure::usage(format!("standard input cannot be read: {error}")))?)
 }
 
 /// The value that a text begins with, and what follows it.

@@ -34,8 +34,8 @@ pub(super) fn mark(arguments: &mut [OsString], definition: &clap::Command) {
 /// Takes the marks off.
 pub(super) fn unmark(command: &mut Command) {
     let (file, arguments) = match command {
-        Command::Run(run) => (&mut run.file, &mut run.arguments),
-        Command::Bench(bench) => (&mut bench.file, &mut bench.arguments),
+        Command::Run(run) => (&mut run.file, &mut run.call.words),
+        Command::Bench(bench) => (&mut bench.file, &mut bench.call.words),
         _ => return,
     };
     if let Some(file) = file {

@@ -1,5 +1,6 @@
 //! Options that several commands have.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -50,6 +51,20 @@ pub struct ConcurrencyChoice {
     /// What runs the sessions' threads
     #[arg(id = "invoker", short = 'c', long = "concurrency", value_name = "KIND", default_value = "threads")]
     pub name: ConcurrencyName,
+}
+
+/// Which function is called, and with what.
+#[derive(Debug, Args)]
+pub struct CallChoice {
+    /// Arguments of the function; it gets them as strings
+    #[arg(value_name = "ARG")]
+    pub words: Vec<OsString>,
+    /// The arguments as a JSON list, for those that are no strings; `-` reads it from standard input
+    #[arg(id = "args", long = "args", value_name = "JSON", conflicts_with = "words")]
+    pub json: Option<String>,
+    /// The function to call: one of the program's or an import
+    #[arg(short, long, value_name = "FUNCTION", default_value = "main")]
+    pub function: String,
 }
 
 /// Which `hark.toml` is meant.

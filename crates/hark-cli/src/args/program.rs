@@ -1,12 +1,11 @@
 //! Commands about programs.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::options::{ConcurrencyChoice, ConcurrencyName, ConfigFile, StorageChoice};
+use super::options::{CallChoice, ConcurrencyChoice, ConcurrencyName, ConfigFile, StorageChoice};
 
 /// `hark run`
 #[derive(Debug, Args)]
@@ -14,6 +13,7 @@ use super::options::{ConcurrencyChoice, ConcurrencyName, ConfigFile, StorageChoi
 Examples:
   hark hello.hk                 run main()
   hark sums.hk -f add 3 -4      run add(\"3\", \"-4\")
+  hark sums.hk --args '[1, {}]' run main(1, {}); arguments that are no strings
   hark -q --json sums.hk        a report for programs to read
   hark sums.hk -- --not-hark    what follows `--` is an argument
   hark -s sqlite sums.hk        keep the session, so that no crash loses it: see `hark resume`
@@ -25,15 +25,11 @@ pub struct Run {
     /// The program; `-` is standard input. Without it: `hark_file` of hark.toml
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: Option<PathBuf>,
-    /// Arguments of the function; it gets them as strings
-    #[arg(value_name = "ARG")]
-    pub arguments: Vec<OsString>,
+    #[command(flatten)]
+    pub call: CallChoice,
     /// The program itself, in place of FILE: definitions, or else the body of `main`
     #[arg(short = 'e', long = "execute", value_name = "TEXT", allow_hyphen_values = true)]
     pub text: Option<String>,
-    /// The function to call: one of the program's or an import
-    #[arg(short, long, value_name = "FUNCTION", default_value = "main")]
-    pub function: String,
     /// Print only what the program prints, and its result
     #[arg(short, long)]
     pub quiet: bool,
@@ -63,7 +59,7 @@ impl Run {
         if self.text.is_some()
             && let Some(first) = self.file.take()
         {
-            self.arguments.insert(0, first.into_os_string());
+            self.call.words.insert(0, first.into_os_string());
         }
         self
     }
@@ -216,12 +212,8 @@ pub struct Bench {
     /// The program. Without it: `hark_file` of hark.toml
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: Option<PathBuf>,
-    /// Arguments of the function; it gets them as strings
-    #[arg(value_name = "ARG")]
-    pub arguments: Vec<OsString>,
-    /// The function to call: one of the program's or an import
-    #[arg(short, long, value_name = "FUNCTION", default_value = "main")]
-    pub function: String,
+    #[command(flatten)]
+    pub call: CallChoice,
     /// How many sessions to run
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     pub sessions: u64,

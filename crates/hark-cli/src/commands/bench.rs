@@ -31,7 +31,7 @@ use crate::storage;
 pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
     let mut loaded = project::load(wanted.file.as_deref(), wanted.config.path.as_deref())?;
     let executable = Compiled::new(&mut loaded).into_executable()?;
-    let Entry { callee, arguments } = Entry::new(&executable, &wanted.function, &wanted.arguments)?;
+    let Entry { callee, arguments } = Entry::new(&executable, &wanted.call)?;
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
     let program = Arc::new(program);
     let start = Start { program: program.clone(), callee, arguments };

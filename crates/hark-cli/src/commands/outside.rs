@@ -1,7 +1,5 @@
 //! `hark resolve`, `hark fail`
 
-use std::io;
-
 use hark_engine::outside::{Outside, OutsideError};
 use hark_engine::{FutureRecord, SessionId};
 use hark_machine::short_text;
@@ -21,13 +19,7 @@ const SHOWN_VALUE_MAX: usize = 200;
 /// # Errors
 /// If the value is no JSON, or the promise has a value.
 pub fn resolve(wanted: &Resolve) -> Result<u8, Failure> {
-    let value = match &*wanted.value {
-        "-" => {
-            let read = io::read_to_string(io::stdin());
-            value::from_json(&read.map_err(|error| Failure::usage(format!("standard input cannot be read: {error}")))?)?
-        }
-        text => value::from_json(text)?,
-    };
+    let value = value::of_option(&wanted.value)?;
     let store = Store::existing(&wanted.storage, &wanted.config)?;
     settle(&store, &wanted.future, |session, promise| session.resolve(promise, value.clone()))
 }

@@ -29,6 +29,10 @@ use crate::storage;
 pub fn run(wanted: &Run) -> Result<u8, Failure> {
     let started = Instant::now();
     let config = wanted.config.path.as_deref();
+    if wanted.call.json.as_deref() == Some("-") && wanted.file.as_deref().is_some_and(|file| file.as_os_str() == "-") {
+        return Err(Failure::usage("both the program and its arguments are to be read from standard input")
+            .with_hint("write one of them into a file, or as text: `-e TEXT`, `--args JSON`"));
+    }
     let mut loaded = match &wanted.text {
         Some(text) => project::load_text("<command line>", program_of(text), config)?,
         None => project::load(wanted.file.as_deref(), config)?,
@@ -41,7 +45,7 @@ pub fn run(wanted: &Run) -> Result<u8, Failure> {
     if !wanted.quiet && !wanted.json {
         compiled.tell(Style::for_stderr());
     }
-    let entry = Entry::new(&executable, &wanted.function, &wanted.arguments)?;
+    let entry = Entry::new(&executable, &wanted.call)?;
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
     let file = storage::for_new_session(&loaded.project, &wanted.storage)?;
     let invoker = session::invoker(&loaded.project, file.as_ref(), wanted.concurrency.name)?;

@@ -33,6 +33,31 @@ fn negative_numbers_and_what_follows_dashes_are_arguments() {
 }
 
 #[test]
+fn arguments_may_be_values_of_json() {
+    let folder = Folder::with("arguments_may_be_values_of_json", "fn main(x, y) { [type_of(x), y] }\nfn f(x) { x }");
+    folder.run_with_input(["x.hk", "-q", "--args", r#"[1, {"a": [2.5, null, "b"]}]"#], "").is(
+        0,
+        "[\"integer\", {\"a\": [2.5, null, \"b\"]}]\n",
+        "",
+    );
+    folder.run_with_input(["x.hk", "-q", "-f", "f", "--args", "-"], " [[true]]\n").is(0, "[true]\n", "");
+    folder.run_with_input(["-", "-q", "--args", "[5]"], "fn main(x) { x + 1 }").is(0, "6\n", "");
+    let refused = [
+        (&["x.hk", "--args", "[1"][..], "`[1` is no JSON: expected `,` or `]` at line 1 column 3"),
+        (&["x.hk", "--args", "5"], "`--args` needs a JSON list of all arguments"),
+        (&["x.hk", "--args", "[5]"], "`main(x, y)` takes 2 arguments, but 1 was given"),
+        (&["-", "--args", "-"], "both the program and its arguments are to be read from standard input"),
+        (&["x.hk", "a", "--args", "[5]"], "the argument '[ARG]...' cannot be used with '--args <JSON>'"),
+        (&["-e", "1", "x.hk", "--args", "[5]"], "`--args` says what the arguments are, but `x.hk` is one, too"),
+    ];
+    for (words, message) in refused {
+        let said = folder.run_with_input(words, "");
+        assert_eq!(said.status, 2, "{words:?}: {}", said.stderr);
+        assert!(said.stderr.contains(message), "{words:?}: {}", said.stderr);
+    }
+}
+
+#[test]
 fn files_may_be_called_like_commands() {
     let folder = Folder::new("files_may_be_called_like_commands");
     folder.write("run", "fn main() { 1 }");
@@ -111,12 +136,7 @@ fn help_is_as_wide_as_the_terminal() {
 fn a_program_may_be_on_standard_input() {
     let folder = Folder::with("a_program_on_standard_input", "");
     folder.write("lib/text.hk", "fn shout(x) { upper(x) }");
-    let read = |words: &[&str], text: &str| {
-        let script = format!("printf '%s' \"$text\" | \"$hark\" {}", words.join(" "));
-        let mut command = Command::new("sh");
-        command.current_dir(folder.path()).env("hark", env!("CARGO_BIN_EXE_hark")).env("text", text);
-        folder.filtered(command.args(["-c", &script]).output().unwrap())
-    };
+    let read = |words: &[&str], text: &str| folder.run_with_input(words, text);
     let program = "import \"lib/text.hk\";\nfn main(x) { text.shout(x) }";
     read(&["-q", "-", "tea"], program).is(0, "TEA\n", "");
     read(&["run", "-", "-q", "-f", "main", "x"], program).is(0, "X\n", "");

@@ -78,6 +78,14 @@ impl Folder {
         self.filtered(self.command(words).output().unwrap())
     }
 
+    /// The same with this on standard input.
+    #[track_caller]
+    pub fn run_with_input(&self, words: impl IntoIterator<Item = impl AsRef<OsStr>>, input: &str) -> Run {
+        self.write("input", input);
+        let input = std::fs::File::open(self.path.join("input")).unwrap();
+        self.filtered(self.command(words).stdin(input).output().unwrap())
+    }
+
     /// Takes the time and this folder's name out of what was printed.
     pub fn filtered(&self, output: Output) -> Run {
         let text = |bytes: &[u8]| {
