@@ -14,7 +14,6 @@ mod group;
 mod in_place;
 mod kept;
 mod leases;
-mod log_room;
 mod numbers;
 mod pickles;
 mod private;

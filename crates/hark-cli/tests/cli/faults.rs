@@ -197,8 +197,7 @@ impl Waiting {
         wait_until("the sum", || folder.hark("stdout").stdout.contains("[\"sum\", 36]"));
         resume.signal("KILL");
         drop(resume);
-        let mut log = fs::read(log(folder)).unwrap();
-        log.truncate(written_length(&log));
+        let log = fs::read(log(folder)).unwrap();
         Waiting { file: fs::read(database(folder)).unwrap(), log, id }
     }
 
@@ -230,14 +229,6 @@ impl Waiting {
 
 fn log(folder: &Folder) -> PathBuf {
     folder.path().join(".hark/hark.db-wal")
-}
-
-/// The length of a log without the zeros behind its last frame, which are room for more.
-fn written_length(log: &[u8]) -> usize {
-    const HEADER_BYTES: usize = 32;
-    const FRAME_BYTES: usize = 24 + 1024;
-    let written = log.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    HEADER_BYTES + (written - HEADER_BYTES).div_ceil(FRAME_BYTES) * FRAME_BYTES
 }
 
 /// What is wrong with what is kept, if nothing is.

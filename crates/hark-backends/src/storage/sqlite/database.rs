@@ -14,7 +14,6 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{Access, access};
 
 use super::in_place::{OpenFiles, log_path};
-use super::log_room::LogRoom;
 use super::readers::Readers;
 use super::row::is_damage;
 use super::{FILE_NAME, private, server, shortage, wal};
@@ -38,8 +37,12 @@ pub(super) const DUE_AT_TAKEOVER: i64 = 0;
 /// A commit writes every page that it touches, and most touch few bytes of several: small pages make small commits.
 const PAGE_BYTES: i32 = 1_024;
 
-/// After so many pages the log is carried over into the file, each page once however often it was written.
-const CHECKPOINT_PAGES: i32 = 16_000;
+/// After so many pages the log is carried over into the file, each page once however often it was written, and used again
+/// from its beginning. That should be soon, as a commit takes twice as long where the log grows: the file system writes its
+/// own journal as well. But it costs a write of each page that has changed, which are more in a larger file: so it is as many
+/// as the file has, within these bounds.
+const CHECKPOINT_PAGES_MIN: i32 = 2_000;
+const CHECKPOINT_PAGES_MAX: i32 = 16_000;
 
 /// A file of up to so many pages is looked through when it is opened, if nobody serves it. That takes some 2 ms.
 const PAGES_CHECKED_MAX: i64 = 1_024;
@@ -192,7 +195,6 @@ pub(super) struct Database {
     path: PathBuf,
     /// The files that are in use, once a connection keeps them open.
     open_files: OpenFiles,
-    log_room: LogRoom,
     /// The folder cannot be written to, and the file has no log: nobody changes it.
     is_still: bool,
     readers: Readers,
@@ -216,7 +218,6 @@ impl Database {
         let mut database = Database {
             path: path.to_path_buf(),
             open_files: OpenFiles::default(),
-            log_room: LogRoom::default(),
             is_still: false,
             readers: Readers::new(),
         };
@@ -259,11 +260,11 @@ impl Database {
         self.open_files.find_removed().map_or(Ok(()), |path| Err(removed(path)))
     }
 
-    /// Makes room in the log for this commit and others, if those before have filled it. Within a transaction that writes.
-    pub fn make_room_in_log(&self) {
-        if let Some((log, length)) = self.open_files.log() {
-            self.log_room.make(log, length);
-        }
+    /// After how many pages the log is to be carried over now.
+    pub fn checkpoint_pages(&self) -> i32 {
+        let pages = self.open_files.database_bytes() / PAGE_BYTES as u64;
+        i32::try_from(pages)
+            .map_or(CHECKPOINT_PAGES_MAX, |pages| pages.clamp(CHECKPOINT_PAGES_MIN, CHECKPOINT_PAGES_MAX))
     }
 
     /// What to say when it was the server's lock that was removed.
@@ -367,7 +368,7 @@ impl Database {
             connection.busy_handler(Some(wait_while_busy))?;
             connection.pragma_update(None, "synchronous", "full")?;
             connection.pragma_update(None, "cache_size", -8_000)?;
-            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES_MIN)?;
             connection.set_prepared_statement_cache_capacity(64);
             Ok(connection)
         };

@@ -4,7 +4,7 @@
 //! these leads. There is no thread of its own for it, so that a lone commit costs no switch.
 
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 
@@ -22,6 +22,8 @@ pub(super) struct Group {
     queue: Mutex<Queue>,
     changes: AtomicU64,
     transactions: AtomicU64,
+    /// After how many pages SQLite carries its log over, as it was told last.
+    checkpoint_pages: AtomicI32,
 }
 
 #[derive(Default)]
@@ -58,6 +60,7 @@ impl Group {
             queue: Mutex::default(),
             changes: AtomicU64::new(0),
             transactions: AtomicU64::new(0),
+            checkpoint_pages: AtomicI32::new(0),
         }
     }
 
@@ -139,6 +142,7 @@ impl Group {
         let requests: Vec<Arc<Request>> = queue.waiting.drain(..counts.len()).collect();
         drop(queue);
         let mut answers = self.make(&writer, database, &changes).into_iter();
+        self.adapt_checkpoints(&writer, database);
         self.changes.fetch_add(changes.len() as u64, Ordering::Relaxed);
         drop(writer);
         let mut queue = lock(&self.queue);
@@ -156,10 +160,19 @@ impl Group {
         }
     }
 
+    /// Has SQLite carry the log over as it suits the file, which may have grown.
+    fn adapt_checkpoints(&self, writer: &Connection, database: &Database) {
+        let pages = database.checkpoint_pages();
+        if self.checkpoint_pages.swap(pages, Ordering::Relaxed) != pages {
+            // Without, it does so a little earlier or later.
+            let _ = writer.pragma_update(None, "wal_autocheckpoint", pages);
+        }
+    }
+
     /// Makes these changes, each as it is possible: what is wrong with one of them is not to be the others' fault.
     fn make(&self, writer: &Connection, database: &Database, changes: &[Change]) -> Vec<Answer> {
         self.transactions.fetch_add(1, Ordering::Relaxed);
-        match (make_together(writer, database, changes).map_err(|error| database.error(&error)), changes) {
+        match (make_together(writer, changes).map_err(|error| database.error(&error)), changes) {
             (Ok(answers), _) => match database.check_in_place() {
                 Ok(()) => answers,
                 Err(error) => changes.iter().map(|_| Err(error.clone())).collect(),
@@ -174,9 +187,8 @@ impl Group {
 }
 
 /// Makes these changes in one transaction.
-fn make_together(writer: &Connection, database: &Database, changes: &[Change]) -> rusqlite::Result<Vec<Answer>> {
+fn make_together(writer: &Connection, changes: &[Change]) -> rusqlite::Result<Vec<Answer>> {
     begin(writer)?;
-    database.make_room_in_log();
     let answers: rusqlite::Result<Vec<_>> = changes.iter().map(|change| change.make(writer)).collect();
     let answers = answers.and_then(|answers| end(writer).map(|()| answers));
     if answers.is_err() {

@@ -12,18 +12,15 @@ use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
 /// What the names of the log and of its index end with.
 const LOG_ENDINGS: [&str; 2] = ["-wal", "-shm"];
 
-/// Which of the files that are open is the log: it comes after the database.
-const LOG_INDEX: usize = 1;
-
 /// Device and inode: they tell a file from any other that exists at the same time, and one that is open exists.
 type Identity = Option<(u64, u64)>;
 
 /// The files that a process has open.
 #[derive(Default)]
 pub(super) struct OpenFiles {
+    /// The database comes first.
     files: Vec<(PathBuf, Identity)>,
-    /// How long the log was at the last look.
-    log_bytes: AtomicU64,
+    database_bytes: AtomicU64,
 }
 
 impl OpenFiles {
@@ -33,25 +30,24 @@ impl OpenFiles {
         let beside: &[&str] = if is_still { &[] } else { &LOG_ENDINGS };
         let paths = [path.to_path_buf()].into_iter().chain(beside.iter().map(|ending| with_ending(path, ending)));
         let files = paths.map(|path| (path.clone(), look_at(&path).map(|(identity, _)| identity))).collect();
-        OpenFiles { files, log_bytes: AtomicU64::new(0) }
+        OpenFiles { files, database_bytes: AtomicU64::new(0) }
     }
 
     /// The first of them that has lost its name.
     pub fn find_removed(&self) -> Option<&Path> {
         let removed = self.files.iter().enumerate().find(|(index, (path, identity))| {
             let found = look_at(path);
-            if let (LOG_INDEX, Some((_, length))) = (*index, found) {
-                self.log_bytes.store(length, Ordering::Relaxed);
+            if let (0, Some((_, length))) = (*index, found) {
+                self.database_bytes.store(length, Ordering::Relaxed);
             }
             found.map(|(identity, _)| identity) != *identity
         });
         removed.map(|(_, (path, _))| path.as_path())
     }
 
-    /// The log, if there is one, and how long it was at the last look.
-    pub fn log(&self) -> Option<(&Path, u64)> {
-        let (path, _) = self.files.get(LOG_INDEX)?;
-        Some((path, self.log_bytes.load(Ordering::Relaxed)))
+    /// How long the database was at the last look, without what is still in its log.
+    pub fn database_bytes(&self) -> u64 {
+        self.database_bytes.load(Ordering::Relaxed)
     }
 }
 
