@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
@@ -310,6 +311,45 @@ def limited(bench):
     yield Figure(f"{bench.size.threads:,} threads with a limit of 10", "/s", bench.median(rate), more_is_better=True)
 
 
+SHARING = 3  # Workers, with so many Python processes each.
+SHARED_PYTHONS = 2
+
+
+def shared(bench):
+    """1,000 threads with 5 ms of Python each, which three workers share, against one worker with as many Python processes"""
+    sides = [serve_shared(bench, 1, SHARING * SHARED_PYTHONS),
+             serve_shared(bench, SHARING, SHARED_PYTHONS, '[sessions]\ntenure = "threads"\n')]
+    seconds = [[], []]
+    # They take turns, so that whatever else this computer does falls on both. The first time Python starts.
+    for run in range(bench.runs + 1):
+        for times, (project, _) in zip(seconds, sides):
+            times += [seconds_of(bench, project, "shared.hk", str(bench.size.threads))][:run]
+    for _, workers in sides:
+        for worker in workers:
+            bench.end(worker)
+    alone, together = map(statistics.median, seconds)
+    note = f"{bench.size.threads / together:.0f} /s against {bench.size.threads / alone:.0f} /s"
+    title = f"{bench.size.threads:,} threads with 5 ms of Python, shared by {SHARING} workers, against one"
+    yield Figure(title, "x", alone / together, 0.9, 1.0, more_is_better=True, note=note)
+
+
+def serve_shared(bench, workers, pythons, settings=""):
+    """A folder that so many workers serve, with so many Python processes each."""
+    project = bench.project()
+    (project / "hark.toml").write_text((project / "hark.toml").read_text() + f"[python]\nworkers = {pythons}\n{settings}")
+    return project, [bench.start(project, "worker", "-q") for _ in range(workers)]
+
+
+def seconds_of(bench, project, *words):
+    """How long a session took that workers have run, as its history has it."""
+    session = bench.run(project, "run", "--detach", *words).strip()
+    is_over = "SELECT state = 'finished' FROM session WHERE id = ?"
+    wait_until(lambda: holds_in_file(project, is_over, session), "the session's end", pause=0.05)
+    times = [datetime.fromisoformat(event["time"].replace("Z", "+00:00"))
+             for event in json.loads(bench.run(project, "events", session, "--json"))]
+    return (max(times) - min(times)).total_seconds()
+
+
 def naps(bench, kind="threads"):
     """40,000 threads that sleep for a millisecond"""
     seconds, note = cpu_against_half(bench, "naps.hk", bench.size.naps, kind)
@@ -526,7 +566,7 @@ def crowd(bench):
             yield Figure(f"{title}, p50, among {count:,} {state} ones against alone", "x", among / alone, 1.25, 1.1, note=note)
 
 
-ROWS = [noop, noop_32, steps, steps_commits, steps_32, many_calls, threads, limited, naps, any_left, waiters, output, resolve, crash, waiting, resume, cpu, state, age, crowd]
+ROWS = [noop, noop_32, steps, steps_commits, steps_32, many_calls, threads, shared, limited, naps, any_left, waiters, output, resolve, crash, waiting, resume, cpu, state, age, crowd]
 IN_PROCESSES = [noop, noop_32, steps, steps_32, threads, naps]
 
 

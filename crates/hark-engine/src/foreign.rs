@@ -159,6 +159,11 @@ pub trait Foreign: Send + Sync {
     /// This call is cancelled: if it is under way or waits, it is to end soon, with any answer.
     fn cancel_call(&self, call: &CallId);
 
+    /// Takes back a call that has not begun: then its answer will never come. Answers whether that is so.
+    fn withdraw(&self, _call: &CallId) -> bool {
+        false
+    }
+
     /// The process is about to end, and nobody wants answers or reads their objects any more: nothing is to stay on the disk.
     fn leave_nothing(&self) {}
 }

@@ -153,11 +153,20 @@ pub const GATE_GRANTS_MAX: usize = 64;
 pub const GATE_HOLDS_MAX: usize = 1_000;
 
 /// Where threads are leased, a process takes threads until it has so many for each worker, if it calls no functions. Else it
-/// takes as many as it makes calls at a time.
+/// takes as many as it makes calls at a time, and some whose calls wait for these.
 pub const HELD_PER_WORKER: usize = 2;
 
-/// The most threads that it takes for that.
+/// The most calls at a time for which a process takes threads.
 pub const CALLS_HELD_MAX: usize = 64;
+
+/// The most threads that a process takes whose calls wait for others there.
+pub const CALLS_QUEUED_MAX: usize = 64;
+
+/// Each call that is answered this soon after it was made lets the queue of calls be longer by one.
+pub const QUEUE_TIME_SHORT: Duration = Duration::from_millis(100);
+
+/// A call that has waited for so long is left to other processes, and the queue begins anew.
+pub const QUEUE_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// How often a process looks at most what others have done to the sessions that it has in memory. Without news it looks once in
 /// [`NEWS_WAIT_MAX`].

@@ -27,7 +27,7 @@ use crate::foreign::{Call, CallError, CallId};
 use crate::history::LogEntry;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::invoker::{Runner, Seat};
-use crate::leases::Terms;
+use crate::leases::{Held, Terms};
 use crate::limits::{DURABLE_THREADS_AT_A_TIME, THREADS_AT_A_TIME};
 use crate::output::Observer;
 use crate::record::{About, Live, SessionRecord, SessionState};
@@ -466,8 +466,29 @@ impl Session {
             Err(CallError::NotMade(why)) => Err(Error::of_python("NoProcess", why)),
             Err(CallError::Failed(error)) => Err(error),
         };
-        self.calls.answer(thread, made, answer);
+        let since = self.calls.answer(thread, made, answer);
+        if let Some(serving) = self.serving.as_ref().filter(|_| self.is_leased())
+            && let Some(since) = since
+        {
+            serving.note_answered(self.steady_now().since(since));
+        }
         true
+    }
+
+    /// Where threads are leased: takes back the calls that were made before this time and still wait for others. Their threads
+    /// are held no longer; answers with which versions they were.
+    pub fn withdraw_calls(&self, made_before: Timestamp) -> Vec<Held> {
+        let mut withdrawn = Vec::new();
+        for (thread, number, stamp) in self.calls.made_before(made_before) {
+            let session = self.id.clone();
+            if self.ports.foreign.withdraw(&CallId { session: session.clone(), thread, number }) {
+                // In this order: a thread that is held and whose call is unknown would be given its call again.
+                self.holds.remove_version(thread, stamp);
+                self.calls.forget(thread, number);
+                withdrawn.push(Held { session, thread, stamp });
+            }
+        }
+        withdrawn
     }
 
     /// Has threads run, from outside of a worker. The hints must have been counted.

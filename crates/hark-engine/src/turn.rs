@@ -160,7 +160,8 @@ impl<'a> Worker<'a> {
                 Pace::Short => return Ok(true),
                 Pace::Batched => return Ok(!self.batch.ends_with_long_turn()),
                 Pace::Long | Pace::Paused | Pace::Counted => return Ok(false),
-                Pace::Called(begun) if is_last && self.seat.begin_blocking() => {
+                // Where threads are leased a call may be withdrawn, which nobody may wait for.
+                Pace::Called(begun) if is_last && !self.session.is_leased() && self.seat.begin_blocking() => {
                     self.session.call_blocking(begun.call, begun.place);
                     self.seat.end_blocking();
                 }

@@ -104,6 +104,10 @@ struct State {
 
 struct CallUnderWay {
     id: String,
+    /// Somebody waits for its answer on the OS thread that makes it.
+    is_blocking: bool,
+    /// It has a worker, or one is started for it.
+    has_begun: bool,
     is_cancelled: bool,
     process: Option<Process>,
 }
@@ -145,7 +149,8 @@ impl PythonPool {
     /// # Errors
     /// What the function raised, or why it could not be called.
     pub fn call_blocking(&self, call: &Call, events: &mut dyn FnMut(CallEvent)) -> Result<Value, CallError> {
-        self.shared.run(call, events)
+        // One that somebody waits for is not withdrawn.
+        self.shared.run(call, events, true).unwrap_or_else(|| Err(call.cancelled().into()))
     }
 
     /// Begins a call and returns at once, unless the system has no more threads: then this one makes the call. `done` is
@@ -178,6 +183,11 @@ impl PythonPool {
     pub fn cancel_call(&self, id: &str) {
         cancel_jobs(self.shared.queue.remove_call(id));
         self.cancel_under_way(|known| known == id);
+    }
+
+    /// Takes back a call that waits for others, which is never answered then. Answers whether it did.
+    pub fn withdraw_call(&self, id: &str) -> bool {
+        self.shared.queue.remove_call(id).is_some() || self.shared.withdraw_without_worker(id)
     }
 
     fn cancel_under_way(&self, is_meant: impl Fn(&str) -> bool) {
@@ -291,8 +301,14 @@ enum NoWorker {
 }
 
 impl Shared {
-    fn run(&self, call: &Call, events: &mut dyn FnMut(CallEvent)) -> Result<Value, CallError> {
-        let number = self.enter(call);
+    /// Makes a call. None if it was withdrawn.
+    fn run(
+        &self,
+        call: &Call,
+        events: &mut dyn FnMut(CallEvent),
+        is_blocking: bool,
+    ) -> Option<Result<Value, CallError>> {
+        let number = self.enter(call, is_blocking);
         let mut result = self.attempt(call, events, number);
         // An idle worker may end at any time, so all of them may have; a new one that ends is no accident.
         for _ in 0..self.workers_max {
@@ -312,13 +328,29 @@ impl Shared {
                 Err(Error::of_python("NoInterpreter", format!("cannot call {}: {problem}", call.described())).into())
             }
         };
-        let cancelled = self.leave(number);
-        if cancelled && result.is_err() { Err(call.cancelled().into()) } else { result }
+        let cancelled = self.leave(number)?;
+        Some(if cancelled && result.is_err() { Err(call.cancelled().into()) } else { result })
     }
 
     fn carry_out(&self, job: Job) {
         let Job { call, mut events, done } = job;
-        done(self.run(&call, &mut events));
+        if let Some(result) = self.run(&call, &mut events, false) {
+            done(result);
+        }
+    }
+
+    /// Takes back a call that is to be made next, but that has no worker yet.
+    fn withdraw_without_worker(&self, id: &str) -> bool {
+        let mut state = self.lock();
+        // An earlier try of it may be under way as well.
+        let last = state.calls.iter().filter(|(_, call)| call.id == id).max_by_key(|(number, _)| **number);
+        let Some(number) = last.filter(|(_, call)| !call.has_begun && !call.is_blocking).map(|(number, _)| *number)
+        else {
+            return false;
+        };
+        state.calls.remove(&number);
+        self.changed.notify_all();
+        true
     }
 
     fn attempt(
@@ -341,13 +373,14 @@ impl Shared {
         Ok(outcome)
     }
 
-    fn enter(&self, call: &Call) -> u64 {
+    fn enter(&self, call: &Call, is_blocking: bool) -> u64 {
         let mut state = self.lock();
         state.calls_begun += 1;
         let number = state.calls_begun;
         // Under the lock: a session is over, or a call unwanted, before that is cancelled here.
         let is_cancelled = call.unwanted.is_set();
-        let under_way = CallUnderWay { id: call.id.clone(), is_cancelled, process: None };
+        let id = call.id.clone();
+        let under_way = CallUnderWay { id, is_blocking, has_begun: false, is_cancelled, process: None };
         state.calls.insert(number, under_way);
         number
     }
@@ -356,9 +389,9 @@ impl Shared {
         self.lock().calls.get(&number).is_none_or(|call| call.is_cancelled)
     }
 
-    /// Answers whether the call was cancelled.
-    fn leave(&self, number: u64) -> bool {
-        self.lock().calls.remove(&number).is_some_and(|call| call.is_cancelled)
+    /// Answers whether the call was cancelled. None if it was withdrawn.
+    fn leave(&self, number: u64) -> Option<bool> {
+        self.lock().calls.remove(&number).map(|call| call.is_cancelled)
     }
 
     /// A worker for this call: an idle one, a new one, or the next that comes back.
@@ -389,6 +422,7 @@ impl Shared {
             if let Some(worker) = state.idle.pop() {
                 if worker.seems_alive() {
                     if let Some(call) = state.calls.get_mut(&number) {
+                        call.has_begun = true;
                         call.run_in(worker.process());
                     }
                     return Ok(worker);
@@ -397,6 +431,9 @@ impl Shared {
             } else if state.workers < self.workers_max {
                 match state.begin_start(self.starting_max) {
                     Ok(begun) => {
+                        if let Some(call) = state.calls.get_mut(&number) {
+                            call.has_begun = true;
+                        }
                         drop(state);
                         return self.start(number, begun);
                     }

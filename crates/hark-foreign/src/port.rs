@@ -37,6 +37,10 @@ impl Foreign for PythonPool {
         PythonPool::cancel_call(self, &call.to_string());
     }
 
+    fn withdraw(&self, call: &CallId) -> bool {
+        self.withdraw_call(&call.to_string())
+    }
+
     fn leave_nothing(&self) {
         self.remove_files();
     }

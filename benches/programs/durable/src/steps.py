@@ -16,3 +16,11 @@ def slow_step(x):
     os.close(calls)
     time.sleep(0.02)
     return x + 1
+
+
+def busy_step(x):
+    """Takes 5 ms of a core's time."""
+    until = time.thread_time() + 0.005
+    while time.thread_time() < until:
+        pass
+    return x + 1

@@ -10,6 +10,7 @@ const SETTINGS: &str =
 const PROGRAM: &str = r#"import(meet, work, 1); import(once, work, 1); import(count, work, 1);
 fn one(n) { meet(n) }
 fn together(n) { n = parse_int(n); sum(await map(range(n), lambda (i) { async one(n) })) }
+fn quick(n) { sum(await map(range(parse_int(n)), lambda (i) { async count(i) })) }
 fn alone() { print("before"); x = once("stuck"); print("after"); x }
 fn leaf(n) { if n % 7 == 0 { await future("go", 1) } else { sleep(n / 10000.0) }; count(n); count(n) }
 fn branch(n) { all = map(range(8), lambda (i) { async leaf(n * 8 + i) }); sum(await all) }
@@ -79,6 +80,22 @@ fn whoever_runs_a_session_is_helped_by_workers() {
     let workers: Vec<Beside> = (0..2).map(|_| Beside::start(&folder, "worker -q")).collect();
     folder.hark("run -q x.hk -f together 3").is(0, "3\n", "");
     end(&folder, workers);
+}
+
+/// A worker with short calls takes many threads at a time, whose calls wait there for each other. Those that wait for long
+/// are left to others: here each of two calls waits for the other.
+#[test]
+fn calls_that_wait_for_long_are_left_to_others() {
+    let folder = folder("calls_that_wait_for_long");
+    let first = Beside::start(&folder, "worker -q");
+    start(&folder, "quick", &["100"]);
+    wait_until("the short calls", || is_finished(&folder));
+    start(&folder, "together", &["2"]);
+    wait_until("one of the two", || folder.path().join("met").exists());
+    let second = Beside::start(&folder, "worker -q");
+    wait_until("the end", || is_finished(&folder));
+    assert_eq!(result(&folder), "2");
+    end(&folder, vec![first, second]);
 }
 
 #[test]

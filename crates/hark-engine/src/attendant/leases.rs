@@ -37,7 +37,8 @@ impl Attendant<'_> {
             self.has_news = false;
             rounds.looked = now;
         }
-        let next = self.serving.take_threads(self.takes_all)?;
+        let queue = self.serving.leave_waiting_calls()?;
+        let next = self.serving.take_threads(self.takes_all)?.min(queue);
         let look = if self.has_news { rounds.looked.after(OTHERS_LOOK_PAUSE) } else { next };
         Ok(next.min(look).min(rounds.renewal).min(rounds.sweep))
     }

@@ -1,45 +1,22 @@
-//! Serving sessions whose threads are leased: taking threads, keeping them, and seeing what other processes have done.
+//! Serving sessions whose threads are leased: taking threads, keeping them, leaving them to others, and seeing what other
+//! processes have done.
+
+mod holding;
 
 use std::collections::BTreeSet;
-use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::agenda::by_session;
 use super::{Serving, lock};
-use crate::engine::Ports;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::leases::{Held, Leases, Taken, Terms};
-use crate::limits::{CALLS_HELD_MAX, HELD_PER_WORKER, NEWS_WAIT_MAX};
+use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX};
 use crate::record::{Key, SessionState};
 use crate::session::Session;
 use crate::storage::{StorageError, Tenure};
 use crate::surroundings::Timestamp;
-
-/// How many threads a process holds, and for how long.
-pub(super) struct Holding {
-    lease: Duration,
-    /// It takes threads until it has so many.
-    most: usize,
-    /// There may be more to take than it took last.
-    wants_more: AtomicBool,
-    /// The threads that could not be renewed last time. One whose version was just being changed from here is not lost.
-    doubtful: Mutex<Vec<Held>>,
-}
-
-impl Holding {
-    /// How threads are held on these ports, if they are leased.
-    pub fn of(ports: &Ports) -> Option<Holding> {
-        let Tenure::Leases(leases) = ports.storage.tenure() else { return None };
-        // A thread whose call would have to wait here is better off with another process.
-        let most = match ports.foreign.calls_at_a_time() {
-            usize::MAX => ports.invoker.width() * HELD_PER_WORKER,
-            calls => calls.clamp(1, CALLS_HELD_MAX),
-        };
-        Some(Holding { lease: leases.lease(), most, wants_more: AtomicBool::new(true), doubtful: Mutex::default() })
-    }
-}
+pub(super) use holding::Holding;
 
 impl Serving {
     /// For how long threads are held, where they are leased.
@@ -67,15 +44,20 @@ impl Serving {
 
     /// How many more threads this process should hold.
     pub fn room(&self) -> usize {
-        self.holding.as_ref().map_or(0, |holding| holding.most.saturating_sub(self.in_hand()))
+        self.holding.as_ref().map_or(0, |holding| holding.most().saturating_sub(self.in_hand()))
+    }
+
+    /// A call was answered so long after it was made.
+    pub fn note_answered(&self, after: Duration) {
+        if let Some(holding) = &self.holding {
+            holding.note_answered(after);
+        }
     }
 
     /// A thread is out of hand: if there may be more to take, and room for many, whoever takes them is told.
     pub fn note_room(&self) {
         let Some(holding) = &self.holding else { return };
-        if holding.wants_more.load(Ordering::Acquire)
-            && self.in_hand() <= holding.most / 2
-            && holding.wants_more.swap(false, Ordering::AcqRel)
+        if holding.takes_more(self.in_hand())
             && let Ok(catalog) = self.catalog()
         {
             catalog.ring();
@@ -90,8 +72,8 @@ impl Serving {
         self.timetable.begin_look(now);
         let room = self.room();
         // A few at a time would cost as many changes of the storage.
-        let mut left = if room * 2 >= holding.most { room } else { 0 };
-        holding.wants_more.store(true, Ordering::Release);
+        let mut left = if room * 2 >= holding.most() { room } else { 0 };
+        holding.begin_taking();
         if takes_all {
             left -= self.take_some(None, left)?;
         } else {
@@ -100,7 +82,7 @@ impl Serving {
             }
         }
         if left > 0 {
-            holding.wants_more.store(false, Ordering::Release);
+            holding.note_all_taken();
         } else {
             // It may have got room since it was asked.
             self.note_room();
@@ -169,16 +151,36 @@ impl Serving {
             held.extend(of_session.map(|(thread, stamp)| Held { session: session.id().clone(), thread, stamp }));
         }
         let renewed = if held.is_empty() { Vec::new() } else { self.leases()?.renew(&held, self.terms().until)? };
-        let doubtful = mem::take(&mut *lock(&holding.doubtful));
-        let lost = held.into_iter().zip(renewed).filter(|(_, is_renewed)| !is_renewed).map(|(held, _)| held);
-        for held in lost {
-            if !doubtful.contains(&held) {
-                lock(&holding.doubtful).push(held);
-            } else if let Some(session) = self.open_session(&held.session) {
+        let not_renewed = held.into_iter().zip(renewed).filter(|(_, is_renewed)| !is_renewed).map(|(held, _)| held);
+        for held in holding.note_doubtful(not_renewed.collect()) {
+            if let Some(session) = self.open_session(&held.session) {
                 session.lose_hold(held.thread, held.stamp);
             }
         }
         Ok(())
+    }
+
+    /// Leaves threads to others whose calls have waited here for others for too long. Answers when to look again.
+    pub fn leave_waiting_calls(&self) -> Result<Timestamp, StorageError> {
+        let Some(holding) = &self.holding else { return Ok(Timestamp::MAX) };
+        if !holding.is_beyond(self.in_hand()) {
+            return Ok(Timestamp::MAX);
+        }
+        let now = self.steady_now();
+        let made_before = Timestamp(now.0.saturating_sub(QUEUE_TIME_MAX.as_micros() as u64));
+        for session in self.open_sessions() {
+            let withdrawn = session.withdraw_calls(made_before);
+            if withdrawn.is_empty() {
+                continue;
+            }
+            holding.note_withdrawn();
+            // If that fails, others take them when the leases have run out.
+            let given_back = self.leases()?.give_back(&withdrawn, now);
+            session.announce();
+            session.remove_activity(withdrawn.len() as u64);
+            given_back?;
+        }
+        Ok(now.after(QUEUE_TIME_MAX))
     }
 
     /// A session is given up here: others may take its threads. If that fails, they do when the leases have run out.

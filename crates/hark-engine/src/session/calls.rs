@@ -10,6 +10,7 @@ use hark_machine::{Error, Value};
 use crate::foreign::{Call, Unwanted};
 use crate::id::{Stamp, ThreadId};
 use crate::output::OutputItem;
+use crate::surroundings::Timestamp;
 
 /// What a foreign call came to.
 pub(crate) type Answered = Result<Value, Error>;
@@ -35,6 +36,8 @@ struct UnderWay {
     /// The last try that was made here. One before it may still be under way as well, if others had made the call
     /// meanwhile: what it prints and answers is not wanted any more.
     made: Try,
+    /// When it was made, where threads are leased.
+    since: Timestamp,
     unwanted: Unwanted,
     answer: Option<Answered>,
     /// What it has printed, if that is still to be written down.
@@ -110,13 +113,23 @@ pub(crate) struct Over {
 }
 
 impl Calls {
-    /// A call begins; its thread's record has this version.
-    pub fn begin(&self, call: &Call, stamp: Stamp) {
+    /// A call is about to be made; its thread's record has this version.
+    pub fn begin(&self, call: &Call, stamp: Stamp, since: Timestamp) {
         let (thread, made, unwanted) = (call.id.thread, Try::from(call), call.unwanted.clone());
         let (printed, printed_bytes) = (Vec::new(), 0);
         let (answer, progress, is_writing, is_superseded) = (None, None, false, false);
-        let call =
-            UnderWay { made, unwanted, answer, printed, printed_bytes, progress, stamp, is_writing, is_superseded };
+        let call = UnderWay {
+            made,
+            since,
+            unwanted,
+            answer,
+            printed,
+            printed_bytes,
+            progress,
+            stamp,
+            is_writing,
+            is_superseded,
+        };
         self.lock().insert(thread, call);
     }
 
@@ -185,10 +198,32 @@ impl Calls {
         self.lock().keys().copied().collect()
     }
 
-    /// It is over. The first answer counts.
-    pub fn answer(&self, thread: ThreadId, made: Try, answer: Answered) {
-        if let Some(call) = self.lock().get_mut(&thread).filter(|call| call.made == made) {
-            call.answer.get_or_insert(answer);
+    /// It is over. The first answer counts. Answers when the call was made, if it is wanted.
+    pub fn answer(&self, thread: ThreadId, made: Try, answer: Answered) -> Option<Timestamp> {
+        let mut calls = self.lock();
+        let call = calls.get_mut(&thread).filter(|call| call.made == made)?;
+        call.answer.get_or_insert(answer);
+        Some(call.since)
+    }
+
+    /// The calls without an answer that were made before this time: the thread of each, its number, and the version of the
+    /// thread's record.
+    pub fn made_before(&self, time: Timestamp) -> Vec<(ThreadId, u64, Stamp)> {
+        let calls = self.lock();
+        let is_meant = |call: &UnderWay| call.since < time && call.answer.is_none() && !call.is_superseded;
+        let old = calls.iter().filter(|(_, call)| is_meant(call));
+        let mut old: Vec<_> = old.map(|(thread, call)| (*thread, call.made.number, call.stamp)).collect();
+        // In an order, so that a simulated run can be replayed.
+        old.sort_unstable_by_key(|(thread, ..)| *thread);
+        old
+    }
+
+    /// A call was taken back before it began.
+    pub fn forget(&self, thread: ThreadId, number: u64) {
+        if let Entry::Occupied(call) = self.lock().entry(thread)
+            && call.get().made.number == number
+        {
+            call.remove();
         }
     }
 

@@ -280,7 +280,7 @@ impl World {
             if !tries.insert((id.clone(), made.attempt)) {
                 return Err(format!("try {} of {id} was made twice", made.attempt));
             }
-            let losses = self.count.deaths + self.count.suspicions + self.count.lapses;
+            let losses = self.count.deaths + self.count.suspicions + self.count.lapses + self.count.withdrawn_calls;
             if made.attempt > 1 && losses == 0 && self.repaired.is_empty() {
                 return Err(format!("{} was called again and nobody was lost", made.what));
             }

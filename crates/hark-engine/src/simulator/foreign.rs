@@ -11,6 +11,9 @@ use super::world::{Health, Made, Number, Solo, UnderWay, World};
 use crate::foreign::{Answer, Call, CallError, CallEvent, CallId, CallSink, Foreign};
 use crate::id::SessionId;
 
+/// Where threads are leased, a server takes no more than so many whose calls it makes, and those for which others leave room.
+const CALLS_AT_A_TIME: usize = 2;
+
 /// What a foreign call comes to.
 pub(super) type Result = std::result::Result<Value, Error>;
 
@@ -22,12 +25,24 @@ pub(super) struct Functions {
 
 impl Foreign for Functions {
     fn call(&self, executable: &Executable, call: Call, events: CallSink, answer: Answer) {
-        let solo = solo_of(executable, &call);
+        let (solo, id, attempt) = (solo_of(executable, &call), call.id.clone(), call.attempt);
         if let Some(outcome) = self.begin(executable, call)
             && let Some(process) = self.universe.world().processes.get_mut(&self.number)
         {
-            process.under_way.push(UnderWay { events, answer, solo, outcome });
+            process.under_way.push(UnderWay { id, attempt, events, answer, solo, outcome });
         }
+    }
+
+    fn calls_at_a_time(&self) -> usize {
+        if self.universe.world().disk.is_leased { CALLS_AT_A_TIME } else { usize::MAX }
+    }
+
+    /// Whether a call has begun chance decides here.
+    fn withdraw(&self, call: &CallId) -> bool {
+        let mut world = self.universe.world();
+        let withdrawn = world.withdraw(self.number, call);
+        drop(world);
+        withdrawn.is_some()
     }
 
     fn call_blocking(
@@ -98,6 +113,21 @@ impl World {
             self.faults.push(format!("{by} calls `solo` while {other} does"));
         }
         self.solos.push(Solo { by, id, attempt });
+    }
+
+    /// Forgets a call that waits for others, as if nobody had made it. None if it has begun.
+    fn withdraw(&mut self, number: Number, id: &CallId) -> Option<UnderWay> {
+        let under_way = &mut self.processes.get_mut(&number)?.under_way;
+        let place = under_way.iter().position(|call| call.id == *id)?;
+        if self.chance.per_mille(500) {
+            return None;
+        }
+        let withdrawn = self.processes.get_mut(&number)?.under_way.swap_remove(place);
+        self.end_solo(number, withdrawn.solo.as_ref());
+        self.calls.retain(|made| made.id != *id || made.attempt != withdrawn.attempt);
+        self.count.withdrawn_calls += 1;
+        self.tell(|| format!("{number} withdraws try {} of a call of thread {}", withdrawn.attempt, id.thread));
+        Some(withdrawn)
     }
 
     /// A call of `solo` is over.

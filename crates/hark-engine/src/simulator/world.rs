@@ -74,6 +74,8 @@ pub(super) struct Hint {
 
 /// A foreign call that will be answered.
 pub(super) struct UnderWay {
+    pub id: CallId,
+    pub attempt: u32,
     pub events: CallSink,
     pub answer: Answer,
     /// It is this try of a call of `solo`.
@@ -120,6 +122,8 @@ pub struct Count {
     pub lapses: u64,
     /// Hints for nothing.
     pub extra_hints: u64,
+    /// Calls that were left to others before they began.
+    pub withdrawn_calls: u64,
     /// Calls that were made again.
     pub repeated_calls: u64,
 }

@@ -21,7 +21,8 @@ impl Worker<'_> {
         }
         if let Some(begun) = &self.call {
             // While the thread is still this worker's: another one would take the call for one whose worker was lost.
-            self.session.calls.begin(&begun.call, self.commit.stamp);
+            let since = if self.session.is_leased() { self.session.steady_now() } else { Timestamp(0) };
+            self.session.calls.begin(&begun.call, self.commit.stamp, since);
         }
         let timer = self.plan.timer;
         // A durable timer is no activity: its session may be parked until then.

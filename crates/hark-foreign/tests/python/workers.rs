@@ -170,6 +170,44 @@ fn cancelling_a_call_ends_it_and_no_others() {
 }
 
 #[test]
+fn a_call_that_waits_can_be_taken_back() {
+    let folder = folder("withdraw_call");
+    let pool = PythonPool::new(config(1));
+    let (pid, first) = begin_sleeping(&pool, "session/0/1", &folder.join("first"));
+    let queued = begin(&pool, Call { id: "session/1/1".into(), ..call("calls.pid", vec![]) });
+    let last = begin(&pool, Call { id: "session/2/1".into(), ..call("calls.pid", vec![]) });
+    assert!(pool.withdraw_call("session/1/1"));
+    assert!(queued.recv().is_err(), "it has no answer");
+    assert!(!pool.withdraw_call("session/1/1"), "it is not there any more");
+    assert!(!pool.withdraw_call("session/0/1") && is_running(&pid), "it has begun");
+    pool.cancel_call("session/0/1");
+    assert_eq!(&*first.recv().unwrap().unwrap_err().kind, "cancelled");
+    assert!(last.recv().unwrap().is_ok(), "others are not disturbed");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// The call that is next waits in a thread of its own for the worker that someone else's blocking call has.
+#[test]
+fn a_call_that_is_next_can_be_taken_back() {
+    let folder = folder("withdraw_next");
+    let (begun, end) = (folder.join("begun"), folder.join("end"));
+    let pool = Arc::new(PythonPool::new(config(1)));
+    let paths = [&begun, &end].map(|path| string(path.to_str().unwrap()).remove(0));
+    let blocking = Call { id: "session/0/1".into(), ..call("calls.begins_and_awaits", paths.to_vec()) };
+    let other = pool.clone();
+    let blocking = thread::spawn(move || other.call_blocking(&blocking, &mut |_| ()).is_ok());
+    wait_for("the blocking call begins", || begun.exists());
+    let next = begin(&pool, Call { id: "session/1/1".into(), ..call("calls.pid", vec![]) });
+    let last = begin(&pool, Call { id: "session/2/1".into(), ..call("calls.pid", vec![]) });
+    assert!(!pool.withdraw_call("session/0/1"), "it has begun");
+    assert!(pool.withdraw_call("session/1/1"));
+    assert!(next.recv().is_err(), "it has no answer");
+    fs::write(&end, "").unwrap();
+    assert!(last.recv().unwrap().is_ok() && blocking.join().unwrap());
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn a_call_may_run_for_its_time_only() {
     let pool = PythonPool::new(config(1));
     let sleeping = |seconds, timeout: f64| {
