@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Kills `hark` at random moments, resumes its session until that has ended, and checks that nothing is lost or done twice.
 
-    crash.py HARK [--rounds N] [--seed S] [--jobs N] [--function NAME] [--calls threads|processes]
+    crash.py HARK [--rounds N] [--seed S] [--jobs N] [--function NAME] [--calls threads|processes|leases]
 
 A round runs one function of tests/crash/program.hk on SQLite, with threads or with processes. Everything is killed with
 SIGKILL some times, Python's workers included, or one worker process of a supervisor, which has to go on with another one;
-while it is run, resumed or served by `hark worker`, and while promises are resolved from outside. Then
+while it is run, resumed or served by `hark worker`, and while promises are resolved from outside. With `leases` three workers
+share the session's threads, and each of them is killed, told to end, or stopped for longer than its lease and continued. Then
 the session must have ended with the right result, each line of output must be there once, and each Python call must have
 one recorded result. A failure is printed with its round's seed; `--seed S --rounds 1` makes the same choices again, though
 not at the same nanosecond. The exit status is 0 if nothing failed.
@@ -29,6 +30,9 @@ SECONDS_MAX = 300
 LOSSES_MAX = 4
 # Who runs the threads.
 WAYS = [[], ["-c", "processes"]]
+# How many share them where they are leased, and for how many seconds.
+SHARING = 3
+LEASE = 1
 
 
 class Wrong(Exception):
@@ -332,10 +336,88 @@ class Round:
                 raise Wrong(f"thread {thread}: an end before its call's")
 
 
+class Shared(Round):
+    """A session whose threads are leased by several workers, which come and go."""
+
+    def play(self):
+        (self.folder / "hark.toml").write_text(
+            f'[project]\nstorage = "sqlite"\n[sessions]\ntenure = "threads"\nlease = {LEASE}\n')
+        self.workers, self.still = [], []
+        try:
+            self.start_workers()
+            starter = self.start("run", "--detach", "program.hk", "-f", self.function)
+            if starter.wait(SECONDS_MAX) != 0:
+                raise Wrong(f"the session does not start: {said_by(starter)}")
+            starter.said.close()
+            self.disturb()
+            for worker in self.workers + [worker for worker, _ in self.still]:
+                self.end(worker)
+        finally:
+            for worker in self.workers + [worker for worker, _ in self.still]:
+                kill_all(worker, workers_first=False, pause=0)
+                worker.said.close()
+        session = self.session()
+        if session["state"] != "finished":
+            raise Wrong(f"the session is {session['state']}: {self.ask('show')['errors']}")
+        self.check(session["session"])
+
+    def start_workers(self):
+        while len(self.workers) < SHARING:
+            self.workers.append(self.start("worker", "-q"))
+
+    def end(self, worker):
+        """Tells a worker to end, which may be stopped."""
+        worker.send_signal(signal.SIGCONT)
+        worker.terminate()
+        if worker.wait(SECONDS_MAX) != 0:
+            raise Wrong(f"a worker ends with {worker.returncode}: {said_by(worker)}")
+
+    def disturb(self):
+        """Does something to some worker again and again, until the session is over."""
+        deadline = time.monotonic() + SECONDS_MAX
+        next_time = time.monotonic()
+        while self.session()["state"] in ("running", "suspended"):
+            if time.monotonic() > deadline:
+                raise Wrong(f"the session does not end: {self.ask('show')}")
+            for worker in self.workers:
+                if worker.poll() is not None:
+                    raise Wrong(f"a worker ends by itself, with {worker.returncode}: {said_by(worker)}")
+            for worker, until in [each for each in self.still if each[1] <= time.monotonic()]:
+                self.still.remove((worker, until))
+                worker.send_signal(signal.SIGCONT)
+                self.workers.append(worker)
+            if time.monotonic() >= next_time:
+                self.disturb_one()
+                next_time = time.monotonic() + self.chance.uniform(0, 1.1 * self.pace.get(self.function, 0.3))
+            if PROMISES.get(self.function) and self.chance.random() < 0.3:
+                self.resolve_some()
+            time.sleep(0.02)
+
+    def disturb_one(self):
+        if not self.losses_left or len(self.workers) < SHARING:
+            return
+        worker = self.workers.pop(self.chance.randrange(len(self.workers)))
+        how = self.chance.choice(["killed", "killed", "stopped", "ended"])
+        self.story.append(f"a worker is {how}")
+        if how == "ended":
+            self.end(worker)
+            worker.said.close()
+        else:
+            self.losses_left -= 1
+            self.kills += 1
+            if how == "killed":
+                kill_all(worker, workers_first=False, pause=0)
+                worker.said.close()
+            else:
+                worker.send_signal(signal.SIGSTOP)
+                self.still.append((worker, time.monotonic() + self.chance.uniform(0, 3 * LEASE)))
+        self.start_workers()
+
+
 def play(hark, seed, pace, function, ways):
     """A round; answers how many times it was killed, and what went wrong."""
     folder = Path(tempfile.mkdtemp(prefix="hark-crash-"))
-    played = Round(hark, folder, seed, function, pace=pace, ways=ways)
+    played = (Round if ways else Shared)(hark, folder, seed, function, pace=pace, ways=ways)
     try:
         played.play()
     except Wrong as wrong:
@@ -365,10 +447,11 @@ def main():
     parser.add_argument("--seed", type=int, help="the first round's; each further round has the next number")
     parser.add_argument("--jobs", type=int, default=3, help="how many rounds at a time")
     parser.add_argument("--function", choices=sorted(EXPECTED), help="what each round runs; by default any of them")
-    parser.add_argument("--calls", choices=["threads", "processes"], help="who runs the threads; by default both, in turn")
+    parser.add_argument("--calls", choices=["threads", "processes", "leases"],
+                        help="who runs the threads; by default threads and processes, in turn")
     asked = parser.parse_args()
     hark, first = str(asked.hark.resolve()), asked.seed if asked.seed is not None else random.randrange(10**9)
-    ways = {None: WAYS, "threads": WAYS[:1], "processes": WAYS[1:]}[asked.calls]
+    ways = {None: WAYS, "threads": WAYS[:1], "processes": WAYS[1:], "leases": None}[asked.calls]
     pace = measure(hark)
     print(f"{asked.rounds} rounds from seed {first}; undisturbed: " + ", ".join(f"{name} {took:.2f} s" for name, took in pace.items()), flush=True)
     kills = failed = 0

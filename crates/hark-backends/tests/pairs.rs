@@ -2,7 +2,7 @@
 //!
 //! Every request of each command is interrupted, or every so many of those of a server. `HARK_PAIRS=1` tries them all.
 
-use hark_engine::simulator::{COMMANDS, Command, SETUPS, Scenario, check_pair};
+use hark_engine::simulator::{COMMANDS, Command, Meeting, SETUPS, Scenario, check_pair};
 
 const PROGRAM: &str = "
     import(unready, outside, 1); import(echo, outside, 1);
@@ -23,24 +23,37 @@ fn scenario() -> Scenario {
     Scenario { executable, acts: Vec::new(), max_tries: 5 }
 }
 
-/// One command as the first, with all others as the second, whatever the session is.
+/// One command as the first, with all others as the second, whatever the session is, where sessions have servers and where
+/// threads are leased.
 #[track_caller]
 fn check(first: Command) {
     let scenario = scenario();
-    let stride = match (std::env::var("HARK_PAIRS").is_ok(), first) {
-        (false, Command::Run | Command::Worker | Command::Resume | Command::Retry) => 7,
-        _ => 1,
-    };
     let (mut ways, mut wrong) = (0, Vec::new());
-    for setup in SETUPS {
-        for second in COMMANDS {
-            match check_pair(&scenario, setup, first, second, stride) {
-                Ok(count) => ways += count,
-                Err(error) => wrong.push(error),
+    for is_leased in [false, true] {
+        let serves = matches!(first, Command::Run | Command::Worker | Command::Resume | Command::Retry);
+        let stride = match (std::env::var("HARK_PAIRS").is_ok(), serves, is_leased) {
+            (true, ..) => 1,
+            (false, true, false) => 7,
+            (false, false, false) => 1,
+            (false, true, true) => 37,
+            (false, false, true) => 5,
+        };
+        for setup in SETUPS {
+            for second in COMMANDS {
+                match check_pair(&scenario, Meeting { setup, first, second, is_leased }, stride) {
+                    Ok(count) => ways += count,
+                    Err(error) => wrong.push(error),
+                }
             }
         }
     }
-    assert!(wrong.is_empty(), "{} of {} pairs:\n{}", wrong.len(), SETUPS.len() * COMMANDS.len(), wrong.join("\n\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} pairs:\n{}",
+        wrong.len(),
+        2 * SETUPS.len() * COMMANDS.len(),
+        wrong.join("\n\n")
+    );
     assert!(ways > 0, "nothing was interrupted");
     println!("{first:?}: {ways} ways");
 }

@@ -109,6 +109,21 @@ impl Commit {
         self.put.iter().any(|record| matches!(record, Record::Wait { waiter, .. } if waiter.thread == thread))
     }
 
+    /// Makes this commit until it is known whether it has happened. What witnesses that is as in [`Commit::has_happened`].
+    ///
+    /// One whose answer was lost may be carried out later, as long as what it expects is there: it is only known not to happen
+    /// any more if the version of a record has changed that it expects.
+    pub(crate) fn make_known(&mut self, records: &dyn SessionStorage, witness: &Key) -> Result<bool, StorageError> {
+        let mut may_have_happened = false;
+        loop {
+            match records.commit(self)? {
+                Outcome::Done => return Ok(true),
+                Outcome::Unknown => may_have_happened = true,
+                Outcome::Conflict => return Ok(may_have_happened && self.has_happened(records, witness.clone())?),
+            }
+        }
+    }
+
     /// Whether this commit, whose answer was lost, has happened. The witness is a record that it writes, and that nobody
     /// else can have written since.
     pub(crate) fn has_happened(&self, records: &dyn SessionStorage, witness: Key) -> Result<bool, StorageError> {

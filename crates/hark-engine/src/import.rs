@@ -6,7 +6,7 @@
 
 use hark_machine::Program;
 
-use crate::commit::{Commit, Outcome};
+use crate::commit::Commit;
 use crate::export::{self, Contents, Records};
 use crate::history::LogEntry;
 use crate::id::{SessionId, Stamp, Stamps};
@@ -237,15 +237,10 @@ impl Import<'_> {
         commit.put.push(Record::Session(Box::new(self.unfinished.clone())));
         commit.fresh = fresh;
         commit.log = log.to_vec();
-        loop {
-            match self.records.commit(&mut commit)? {
-                Outcome::Done => break,
-                Outcome::Unknown if !commit.has_happened(self.records, Key::Session)? => {}
-                Outcome::Unknown => break,
-                Outcome::Conflict => return Ok(false),
-            }
+        let is_done = commit.make_known(self.records, &Key::Session)?;
+        if is_done {
+            self.last = Some(commit.stamp);
         }
-        self.last = Some(commit.stamp);
-        Ok(true)
+        Ok(is_done)
     }
 }

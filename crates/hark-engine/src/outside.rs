@@ -196,10 +196,11 @@ impl<'a> Outside<'a> {
         mut decide: impl FnMut(Stamp, &SessionRecord, &mut Commit) -> Result<(), OutsideError>,
     ) -> Result<Stamp, OutsideError> {
         let mut stamps = self.stamps();
-        let mut unanswered = None;
+        // Each may be carried out later than the next one is tried.
+        let mut unanswered = Vec::new();
         loop {
             let (stamp, session) = read()?;
-            if Some(stamp) == unanswered {
+            if unanswered.contains(&stamp) {
                 return Ok(stamp);
             }
             let mut commit = Commit::new(stamps.next());
@@ -208,7 +209,7 @@ impl<'a> Outside<'a> {
             match self.records.commit(&mut commit)? {
                 Outcome::Done => return Ok(written),
                 Outcome::Conflict => {}
-                Outcome::Unknown => unanswered = Some(written),
+                Outcome::Unknown => unanswered.push(written),
             }
         }
     }

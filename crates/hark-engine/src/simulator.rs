@@ -12,7 +12,8 @@
 //!   they had had. With it die its hints, its timers and the answers of its calls. *That is what a lost hint is*: within
 //!   a living process none is lost, and what a dead one knew is found in the storage by who takes its sessions over.
 //! - **A server is only suspected** of being dead: others take its sessions while it goes on for a while.
-//! - **The answer of a commit is lost**, whether it happened or not.
+//! - **The answer of a commit is lost**, whether it happened or not. Where threads are leased it may happen later, up to some
+//!   number of requests.
 //! - **A request is refused** for the moment, and may be made again.
 //! - **A scan shows a part** of a commit that has not returned.
 //! - **Threads are leased** in some worlds, so that one session runs on several servers at once: leases run out while those who
@@ -30,6 +31,7 @@ mod client;
 mod command;
 mod disk;
 mod foreign;
+mod late;
 mod leases;
 mod pairs;
 mod seat;
@@ -45,7 +47,7 @@ use hark_bytecode::Executable;
 pub use check::Ended;
 pub use client::Act;
 pub use command::{COMMANDS, Command};
-pub use pairs::{SETUPS, Setup, check_pair};
+pub use pairs::{Meeting, SETUPS, Setup, check_pair};
 use universe::Universe;
 pub use world::Count;
 use world::Disturbances;

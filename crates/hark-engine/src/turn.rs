@@ -15,7 +15,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::mem;
 
-use crate::commit::{Commit, Gathered, Outcome};
+use crate::commit::{Commit, Gathered, Outcome, Renewal};
 use crate::foreign::Call;
 use crate::history::LogEntry;
 use crate::id::{Stamps, ThreadId};
@@ -315,11 +315,11 @@ impl<'a> Worker<'a> {
                 self.order_started();
             }
             self.share(Some(loaded.thread));
-            let decided = Decided { loaded, ending, gathered };
+            let mut decided = Decided { loaded, ending, gathered };
             if self.batch.is_open && !self.counts_loss && self.session.is_resumable() {
                 return Ok(self.put_in_batch(decided, since));
             }
-            let outcome = self.make_commit(decided.loaded.thread)?;
+            let outcome = self.make_commit(&mut decided.loaded)?;
             match self.conclude(decided, outcome)? {
                 Concluded::Over(pace) => return Ok(pace),
                 Concluded::Again(was_loaded, was_live, then) => (loaded, live, next) = (was_loaded, was_live, then),
@@ -373,25 +373,42 @@ impl<'a> Worker<'a> {
     }
 
     /// Makes the step's commit. Where that takes its time, another worker takes this one's place.
-    fn make_commit(&mut self, thread: ThreadId) -> Result<Outcome, StorageError> {
+    fn make_commit(&mut self, loaded: &mut Loaded) -> Result<Outcome, StorageError> {
         if !self.session.is_resumable() {
             return self.session.commit(&mut self.commit, 0);
         }
         self.seat.step_aside();
         let outcome = self.session.commit(&mut self.commit, self.shown);
         self.seat.step_back();
-        self.known_outcome(thread, outcome?)
-    }
-
-    /// Whether a commit has happened whose answer was lost.
-    fn known_outcome(&self, thread: ThreadId, outcome: Outcome) -> Result<Outcome, StorageError> {
-        match outcome {
-            Outcome::Unknown => {
-                let happened = self.commit.has_happened(self.session.records(), self.witness(thread))?;
-                Ok(if happened { Outcome::Done } else { Outcome::Conflict })
-            }
+        match outcome? {
+            Outcome::Unknown => self.settle_unknown(loaded),
             outcome => Ok(outcome),
         }
+    }
+
+    /// Finds out whether a commit happens whose answer was lost: it is made again. If it is in conflict then, the first one may
+    /// still be carried out late, when what was in its way is gone; so the thread's record is given another version, which it does
+    /// not expect, before the step is decided again.
+    fn settle_unknown(&mut self, loaded: &mut Loaded) -> Result<Outcome, StorageError> {
+        let (session, thread) = (self.session, loaded.thread);
+        let witness = self.witness(thread);
+        let mut is_done = self.commit.make_known(session.records(), &witness)?
+            || self.commit.has_happened(session.records(), witness.clone())?;
+        if let Some(stamp) = loaded.live.filter(|_| !is_done) {
+            let mut fence = Commit::of_server(self.stamps.next());
+            fence.expect.push((Key::Live(thread), Some(stamp)));
+            fence.renew = Some(Renewal { thread, progress: None });
+            if fence.make_known(session.records(), &Key::Live(thread))? {
+                loaded.live = Some(fence.stamp);
+                session.calls.note_taken(thread, stamp, fence.stamp);
+                if session.holds.has(thread, Some(stamp)) {
+                    session.holds.add([thread], fence.stamp);
+                }
+            } else {
+                is_done = self.commit.has_happened(session.records(), witness)?;
+            }
+        }
+        Ok(if is_done { Outcome::Done } else { Outcome::Conflict })
     }
 
     /// What tells whether the thread's step has happened: its own record, which only its steps write, or its Future's

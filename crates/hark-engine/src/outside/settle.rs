@@ -34,11 +34,12 @@ impl Outside<'_> {
         let future = FutureId::Promise(promise.into());
         let mut stamps = self.stamps();
         let mut plan = Plan::default();
-        let mut unanswered = None;
+        // Each may be carried out later than the next one is tried.
+        let mut unanswered = Vec::new();
         loop {
             let known = match self.read(Key::Future(future.clone()))? {
                 // The answer was lost, but not what it was about.
-                Some(Versioned { stamp, .. }) if Some(stamp) == unanswered => break,
+                Some(Versioned { stamp, .. }) if unanswered.contains(&stamp) => break,
                 Some(Versioned { record: Record::Future(_, record), .. }) if !record.is_pending() => {
                     return Err(OutsideError::AlreadyDone(record));
                 }
@@ -57,7 +58,7 @@ impl Outside<'_> {
             match self.records.commit(&mut commit)? {
                 Outcome::Done => break,
                 Outcome::Conflict => {}
-                Outcome::Unknown => unanswered = Some(commit.stamp),
+                Outcome::Unknown => unanswered.push(commit.stamp),
             }
         }
         // Whoever serves the session can begin before the last of many is woken.

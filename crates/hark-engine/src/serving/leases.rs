@@ -75,10 +75,10 @@ impl Serving {
         let mut left = if room * 2 >= holding.most() { room } else { 0 };
         holding.begin_taking();
         if takes_all {
-            left -= self.take_some(None, left)?;
+            left = left.saturating_sub(self.take_some(None, left)?);
         } else {
             for id in self.waited_for() {
-                left -= self.take_some(Some(&id), left)?;
+                left = left.saturating_sub(self.take_some(Some(&id), left)?);
             }
         }
         if left > 0 {

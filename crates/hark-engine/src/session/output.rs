@@ -111,17 +111,9 @@ impl Session {
         commit.expect.push((Key::Live(thread), Some(stamp)));
         commit.renew = Some(Renewal { thread, progress });
         commit.log.extend(printed.into_iter().map(|item| LogEntry::of_piece(item, made.attempt)));
-        loop {
-            match self.records.commit(&mut commit)? {
-                Outcome::Done => return Ok(Some(commit.stamp)),
-                Outcome::Conflict => return Ok(None),
-                // While the call is under way, only its pieces change the record.
-                Outcome::Unknown if commit.has_happened(&*self.records, Key::Live(thread))? => {
-                    return Ok(Some(commit.stamp));
-                }
-                Outcome::Unknown => {}
-            }
-        }
+        // While the call is under way, only its pieces change the record.
+        let is_done = commit.make_known(&*self.records, &Key::Live(thread))?;
+        Ok(is_done.then_some(commit.stamp))
     }
 
     /// Shows from now on what the session prints in whatever process, as its history has it.

@@ -76,7 +76,10 @@ impl Universe {
         let number = self.new_number();
         {
             let mut world = self.world();
-            world.processes.insert(number, Process::default());
+            // Where threads are leased, whoever runs threads serves all sessions.
+            let serves = world.disk.is_leased
+                && matches!(command, Command::Run | Command::Worker | Command::Resume | Command::Retry);
+            world.processes.insert(number, Process { serves, ..Process::default() });
             if let Some(mut script) = script {
                 script.begin(number);
                 world.script = Some(script);

@@ -7,7 +7,7 @@ use hark_machine::{Apart, NoPickles, Program};
 use super::chance::Chance;
 use super::world::Number;
 use crate::codec;
-use crate::commit::{Commit, Outcome};
+use crate::commit::{Commit, Outcome, Renewal};
 use crate::foreign::CallId;
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
@@ -64,52 +64,90 @@ pub(super) struct InFlight {
     seen: usize,
 }
 
+/// A commit on its way to the disk, by this process.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    pub session: SessionId,
+    by: Number,
+    stamp: Stamp,
+    expect: Vec<(Key, Option<Stamp>)>,
+    put: Vec<(Key, Row)>,
+    delete: Vec<Key>,
+    renew: Option<Renewal>,
+    /// What it logs, in JSON.
+    log: Option<String>,
+}
+
 impl Disk {
-    /// Makes a commit by this process, and keeps it in flight if it is done.
-    pub fn commit(&mut self, id: &SessionId, by: Number, commit: &Commit, program: &Program) -> Outcome {
-        let is_new = commit.expect.iter().any(|(key, stamp)| *key == Key::Session && stamp.is_none());
-        let writes_session = commit.put.iter().any(|record| matches!(record, Record::Session(_)));
-        match self.sessions.get(id) {
+    /// What a commit comes to on the disk.
+    pub fn change(&self, id: &SessionId, by: Number, commit: &Commit, program: &Program) -> Change {
+        let row = |record: &Record| {
+            let mut row = encode(record, commit.stamp, program);
+            if self.is_leased {
+                row.due = commit.due(record);
+            }
+            (record.key(), row)
+        };
+        let log = || serde_json::to_string(&commit.log).expect("an entry is JSON");
+        Change {
+            session: id.clone(),
+            by,
+            stamp: commit.stamp,
+            expect: commit.expect.clone(),
+            put: commit.fresh.iter().chain(&commit.put).map(row).collect(),
+            delete: commit.delete.clone(),
+            renew: commit.renew.clone(),
+            log: (!commit.log.is_empty()).then(log),
+        }
+    }
+
+    /// Makes a change that comes late, and whose process has heard no more of it.
+    pub fn make_late(&mut self, change: Change) -> Outcome {
+        let stamp = change.stamp;
+        let outcome = self.make(change);
+        self.in_flight.retain(|in_flight| in_flight.stamp != stamp);
+        outcome
+    }
+
+    /// Makes a change, and keeps it in flight if it is done.
+    pub fn make(&mut self, change: Change) -> Outcome {
+        let Change { session: id, by, stamp, expect, put, delete, renew, log } = change;
+        let is_new = expect.iter().any(|(key, stamp)| *key == Key::Session && stamp.is_none());
+        let writes_session = put.iter().any(|(key, _)| *key == Key::Session);
+        match self.sessions.get(&id) {
             Some(_) if is_new => return Outcome::Conflict,
             None if !(is_new && writes_session) => {
-                let is_nothing = commit.put.is_empty() && commit.fresh.is_empty();
-                return if is_nothing { Outcome::Done } else { Outcome::Conflict };
+                return if put.is_empty() { Outcome::Done } else { Outcome::Conflict };
             }
             _ => {}
         }
-        let is_leased = self.is_leased;
-        let server = (!is_leased).then_some(by);
+        let server = (!self.is_leased).then_some(by);
         let kept = self.sessions.entry(id.clone()).or_insert_with(|| Kept { server, ..Kept::default() });
         let is_as_expected = |(key, stamp): &(Key, Option<Stamp>)| kept.rows.get(key).map(|row| row.stamp) == *stamp;
-        if !is_new && !commit.expect.iter().all(is_as_expected) {
+        if !is_new && !expect.iter().all(is_as_expected) {
             return Outcome::Conflict;
         }
         let mut before = Vec::new();
-        for record in commit.fresh.iter().chain(&commit.put) {
-            let mut row = encode(record, commit.stamp, program);
-            if is_leased {
-                row.due = commit.due(record);
-            }
-            before.push((record.key(), kept.rows.insert(record.key(), row)));
+        for (key, row) in put {
+            before.push((key.clone(), kept.rows.insert(key, row)));
         }
-        for key in &commit.delete {
-            before.push((key.clone(), kept.rows.remove(key)));
+        for key in delete {
+            let removed = kept.rows.remove(&key);
+            before.push((key, removed));
         }
-        if let Some(renewal) = &commit.renew
+        if let Some(renewal) = &renew
             && let key = Key::Live(renewal.thread)
             && let Some(row) = kept.rows.get_mut(&key)
         {
-            let mut renewed = Row { stamp: commit.stamp, ..row.clone() };
+            let mut renewed = Row { stamp, ..row.clone() };
             if renewal.progress.is_some() {
                 renewed.summary = codec::summary_with_progress(&row.summary, renewal).expect("it was written");
             }
             before.push((key, Some(std::mem::replace(row, renewed))));
         }
-        if !commit.log.is_empty() {
-            kept.log.push(serde_json::to_string(&commit.log).expect("an entry is JSON"));
-        }
+        kept.log.extend(log);
         self.changes += 1;
-        self.in_flight.push(InFlight { by, stamp: commit.stamp, session: id.clone(), before, seen: 0 });
+        self.in_flight.push(InFlight { by, stamp, session: id, before, seen: 0 });
         Outcome::Done
     }
 

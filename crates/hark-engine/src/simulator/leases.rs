@@ -24,7 +24,12 @@ impl Leases for DiskStorage {
         stamp: Stamp,
         most: usize,
     ) -> Result<Vec<Taken>, StorageError> {
-        self.universe.request(self.number, Holding::Nothing, |world| world.take(self.number, only, terms, stamp, most))
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            let mut taken = world.take(self.number, only, terms, stamp, most);
+            world.loses_answer()?;
+            world.add_extra_hints(&mut taken);
+            Ok(taken)
+        })?
     }
 
     fn next_due(&self, now: Timestamp, horizon: Timestamp) -> Result<Option<Timestamp>, StorageError> {
@@ -33,8 +38,9 @@ impl Leases for DiskStorage {
 
     fn renew(&self, held: &[Held], until: Timestamp) -> Result<Vec<bool>, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
-            held.iter().map(|held| world.set_due(held, Due::Leased(until))).collect()
-        })
+            let renewed = held.iter().map(|held| world.set_due(held, Due::Leased(until))).collect();
+            world.loses_answer().map(|()| renewed)
+        })?
     }
 
     fn give_back(&self, held: &[Held], now: Timestamp) -> Result<(), StorageError> {
@@ -42,7 +48,8 @@ impl Leases for DiskStorage {
             for held in held {
                 world.set_due(held, Due::At(now));
             }
-        })
+            world.loses_answer()
+        })?
     }
 
     fn abandoned(&self, now: Timestamp) -> Result<Vec<SessionId>, StorageError> {
@@ -120,6 +127,30 @@ impl World {
             self.tell(|| format!("{me} takes {:?}", shown()));
         }
         taken
+    }
+
+    /// The answer of what was just done may be lost.
+    fn loses_answer(&mut self) -> Result<(), StorageError> {
+        let cases = self.disturbances.unknown;
+        if self.happens(cases) {
+            self.count.unknown += 1;
+            self.tell(|| "whose answer is lost".to_owned());
+            return Err(StorageError::Transient("its answer was lost".into()));
+        }
+        Ok(())
+    }
+
+    /// Threads that nobody has to look at may come with what was taken.
+    fn add_extra_hints(&mut self, taken: &mut Vec<Taken>) {
+        let cases = self.disturbances.extra_hint;
+        for session in self.sessions() {
+            let threads = self.disk.count_threads(&session).max(1);
+            while self.disk.state(&session) == Some(SessionState::Running) && self.happens(cases) {
+                self.count.extra_hints += 1;
+                let thread = ThreadId(self.chance.below(threads));
+                taken.push(Taken { session: session.clone(), thread, held: None, was_lost: false });
+            }
+        }
     }
 
     /// Changes when a thread is due whose record has this version. Answers whether it has.

@@ -107,18 +107,26 @@ struct Allowed {
     second_alone: Observed,
 }
 
-/// Tries one pair of commands in all ways; every `stride`-th request only. Answers how many ways there were.
+/// Two commands that meet.
+#[derive(Debug, Clone, Copy)]
+pub struct Meeting {
+    /// On a session like this.
+    pub setup: Setup,
+    /// The one that is interrupted.
+    pub first: Command,
+    /// The one that comes in between.
+    pub second: Command,
+    /// Whether threads are leased, and sessions have no servers.
+    pub is_leased: bool,
+}
+
+/// Tries two commands that meet in all ways; every `stride`-th request only. Answers how many ways there were.
 ///
 /// # Errors
 /// What is wrong, with the way in which it came about.
-pub fn check_pair(
-    scenario: &Scenario,
-    setup: Setup,
-    first: Command,
-    second: Command,
-    stride: u64,
-) -> Result<u64, String> {
-    let pair = Pair { scenario, setup, first, second };
+pub fn check_pair(scenario: &Scenario, meeting: Meeting, stride: u64) -> Result<u64, String> {
+    let Meeting { setup, first, second, is_leased } = meeting;
+    let pair = Pair { scenario, meeting };
     let mut in_order = vec![pair.one_by_one(&[first, second])?, pair.turned(pair.one_by_one(&[second, first])?)];
     if first == Command::Retry {
         // It is two commands: from the first one on it is as any other that serves the session.
@@ -137,7 +145,8 @@ pub fn check_pair(
         let mut at = 1;
         while let Some(observed) = pair.interrupted(interruption, at)? {
             allowed.check(interruption, &observed).map_err(|error| {
-                format!("{setup:?}: {first:?}, at its request {at} {interruption:?}, and {second:?}: {error}")
+                let how = if is_leased { ", leased" } else { "" };
+                format!("{setup:?}{how}: {first:?}, at its request {at} {interruption:?}, and {second:?}: {error}")
             })?;
             ways += 1;
             at += stride;
@@ -148,15 +157,14 @@ pub fn check_pair(
 
 struct Pair<'a> {
     scenario: &'a Scenario,
-    setup: Setup,
-    first: Command,
-    second: Command,
+    meeting: Meeting,
 }
 
 impl Pair<'_> {
     fn universe(&self) -> Result<Shared, String> {
-        let universe = Universe::new(self.scenario, 1, Disturbances::none(), false);
-        universe.prepare(self.setup)?;
+        let disturbances = Disturbances { is_by_thread: self.meeting.is_leased, ..Disturbances::none() };
+        let universe = Universe::new(self.scenario, 1, disturbances, false);
+        universe.prepare(self.meeting.setup)?;
         Ok(universe)
     }
 
@@ -171,21 +179,21 @@ impl Pair<'_> {
         let outcome = universe.observe();
         universe.close();
         let answer = |index: usize| answers.get(index).cloned().unwrap_or_default();
-        Ok((answer(0), answer(1), outcome.map_err(|error| format!("{:?}: {commands:?}: {error}", self.setup))?))
+        Ok((answer(0), answer(1), outcome.map_err(|error| format!("{:?}: {commands:?}: {error}", self.meeting))?))
     }
 
     /// Nothing if the first command ends before it is interrupted.
     fn interrupted(&self, interruption: Interruption, at: u64) -> Result<Option<Observed>, String> {
         let universe = self.universe()?;
-        let script = Script { process: None, at, passed: 0, interruption, then: self.second };
-        let first = universe.command(self.first, Some(script));
+        let script = Script { process: None, at, passed: 0, interruption, then: self.meeting.second };
+        let first = universe.command(self.meeting.first, Some(script));
         let second = universe.world().interjected.take();
         let observed = match second {
             None => Ok(None),
-            Some(second) => universe.observe().map(|outcome| Some((first, second, outcome))).map_err(|error| {
-                let Pair { setup, first, second, .. } = self;
-                format!("{setup:?}: {first:?}, at its request {at} {interruption:?}, and {second:?}: {error}")
-            }),
+            Some(second) => universe
+                .observe()
+                .map(|outcome| Some((first, second, outcome)))
+                .map_err(|error| format!("{:?}, at its request {at} {interruption:?}: {error}", self.meeting)),
         };
         universe.close();
         observed
@@ -276,7 +284,7 @@ impl Universe {
         if outcome.state == Some("moved")
             && let Some(file) = moved
         {
-            let elsewhere = Universe::new(self.scenario(), 2, Disturbances::none(), false);
+            let elsewhere = Universe::new(self.scenario(), 2, self.world().disturbances, false);
             elsewhere.world().files.push(file);
             elsewhere.world().repaired = self.world().repaired.clone();
             let imported = elsewhere.command(Command::Import, None);

@@ -9,6 +9,7 @@ use hark_bytecode::Executable;
 use hark_machine::Program;
 
 use super::Shared;
+use super::late::Late;
 use super::universe::Holding;
 use super::world::{Health, Number, World};
 use crate::commit::{Commit, Outcome};
@@ -81,6 +82,7 @@ impl Space for DiskStorage {
             let is_lost = world.happens(cases);
             if is_lost && world.chance.per_mille(500) {
                 world.count.unknown += 1;
+                world.may_come_late(|_| Late::OfSpace(commit.clone()));
                 return Outcome::Unknown;
             }
             let outcome = world.disk.commit_to_space(commit);
@@ -138,9 +140,13 @@ impl SessionStorage for DiskSession {
             if is_lost && world.chance.per_mille(500) {
                 world.count.unknown += 1;
                 world.tell(|| format!("{} commits, does not: unknown", self.number));
+                world.may_come_late(|disk| {
+                    Late::OfSession(Box::new(disk.change(&self.id, self.number, commit, &self.program)))
+                });
                 return Ok(Outcome::Unknown);
             }
-            let outcome = world.disk.commit(&self.id, self.number, commit, &self.program);
+            let change = world.disk.change(&self.id, self.number, commit, &self.program);
+            let outcome = world.disk.make(change);
             world.tell(|| {
                 format!(
                     "{} commits in {} {}: {outcome:?}, lost {is_lost}",

@@ -154,6 +154,7 @@ impl Universe {
         let answer = {
             let mut world = self.world();
             world.count.requests += 1;
+            world.carry_out_late();
             let cases = world.disturbances.transient;
             if world.happens(cases) {
                 world.count.transient += 1;

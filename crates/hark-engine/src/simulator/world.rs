@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::chance::Chance;
 use super::disk::Disk;
+use super::late::OnItsWay;
 use super::pairs::Script;
 use crate::foreign::{Answer, CallId, CallSink};
 use crate::id::{SessionId, ThreadId};
@@ -40,6 +41,8 @@ pub(super) struct World {
     pub files: Vec<Vec<u8>>,
     /// Those of them that were written since it was last asked.
     pub exported: Vec<Vec<u8>>,
+    /// Commits that are still on their way, though nobody hears of them any more.
+    pub late: Vec<OnItsWay>,
     /// What those who waited for a session's end were told.
     pub reports: Vec<Report>,
 }
@@ -110,6 +113,8 @@ pub struct Count {
     pub suspicions: u64,
     /// Commits whose answer was lost.
     pub unknown: u64,
+    /// Of these, commits that were carried out later.
+    pub late: u64,
     /// Requests that were refused, and could be made again.
     pub transient: u64,
     /// Commits that were in conflict.
@@ -154,6 +159,8 @@ pub(super) struct Disturbances {
     pub is_by_thread: bool,
     /// The time passes for longer than a lease.
     pub lapse: u64,
+    /// After so many requests at most a commit whose answer was lost may still be carried out.
+    pub late: u64,
 }
 
 impl Disturbances {
@@ -174,6 +181,7 @@ impl Disturbances {
             has_leases: false,
             is_by_thread: false,
             lapse: 0,
+            late: 0,
         }
     }
 
@@ -199,6 +207,7 @@ impl Disturbances {
             is_by_thread,
             lapse: if is_by_thread { some(&[0, 0, 20, 100]) } else { 0 },
             transient: some(&[0, 0, 20, 150]),
+            late: if is_by_thread { some(&[0, 3, 20, 100]) } else { 0 },
         }
     }
 }
@@ -222,6 +231,7 @@ impl World {
             interjected: None,
             files: Vec::new(),
             exported: Vec::new(),
+            late: Vec::new(),
             reports: Vec::new(),
         }
     }

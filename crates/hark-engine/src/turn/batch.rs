@@ -105,9 +105,12 @@ impl Worker<'_> {
     }
 
     fn end_step(&mut self, step: Step, outcome: Result<Outcome, StorageError>) -> Result<Pace, StorageError> {
-        let Step { decided, commit, plan, call, shown, awaits, since, .. } = step;
+        let Step { mut decided, commit, plan, call, shown, awaits, since, .. } = step;
         (self.commit, self.plan, self.call, self.shown, self.awaits) = (commit, plan, call, shown, awaits);
-        let outcome = self.known_outcome(decided.loaded.thread, outcome?)?;
+        let outcome = match outcome? {
+            Outcome::Unknown => self.settle_unknown(&mut decided.loaded)?,
+            outcome => outcome,
+        };
         match self.conclude(decided, outcome)? {
             Concluded::Over(pace) => Ok(pace),
             Concluded::Again(loaded, live, next) => self.go_on(loaded, live, next, since),
