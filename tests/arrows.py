@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""Holds which crate may use which: the arrows of ARCHITECTURE.md, read from `cargo metadata`."""
+"""Holds which crate may use which: the arrows of ARCHITECTURE.md, read from `cargo metadata`; and within the engine which of the
+modules on top may use which, read from their imports."""
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -13,6 +15,19 @@ MAY_USE = {
     "hark-foreign": {"hark-engine", "hark-machine", "hark-bytecode"},
     "hark-cli": {"hark-bytecode", "hark-compiler", "hark-machine", "hark-engine", "hark-backends", "hark-foreign"},
 }
+# Modules of the engine, of which each may use those before it.
+ENGINE_FLOORS = [["server"], ["session"], ["turn", "serving"], ["attendant"], ["engine"]]
+
+
+def wrong_imports(source):
+    """The imports of these modules that lead up, or to a neighbor."""
+    above = []
+    for floor in reversed(ENGINE_FLOORS):
+        for module in floor:
+            files = [source / f"{module}.rs", *source.glob(f"{module}/**/*.rs")]
+            names = {name for file in files for name in re.findall(r"crate::(\w+)", file.read_text())}
+            yield from (f"{module} of the engine may not use {name}" for name in sorted(names & {*above, *floor} - {module}))
+        above += floor
 
 
 def main():
@@ -28,6 +43,7 @@ def main():
         # What only tests need is free: they may look at the whole way of a program.
         uses = {each["name"] for each in package["dependencies"] if each["kind"] is None and each["name"].startswith("hark-")}
         wrong += [f"{name} may not use {other}" for other in sorted(uses - MAY_USE[name])]
+    wrong += wrong_imports(root / "crates/hark-engine/src")
     print("\n".join(wrong))
     print(f"{len(packages)} crates, {len(wrong)} wrong arrows")
     raise SystemExit(1 if wrong or not packages else 0)

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::id::SessionId;
 use crate::limits::{EXHAUSTED_RETRY_WAIT, MAILBOX_TIME_SHARE, NEWS_WAIT_MAX, STORAGE_RETRY_WAIT};
+use crate::server::Server;
 use crate::serving::Serving;
 use crate::storage::{Claimed, StorageError};
 use crate::surroundings::Timestamp;

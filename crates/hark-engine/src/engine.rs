@@ -3,61 +3,25 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 
 use hark_machine::{Program, Thread, Value, function_name, short_text};
 
 use crate::attendant::Attendant;
-use crate::foreign::Foreign;
 use crate::id::{SessionId, ThreadId};
-use crate::invoker::{Invoker, Runner};
-use crate::limits::{CANCEL_GRACE, MAX_TRIES, OUTPUT_PIECE_BYTES, SHOWN_ARGUMENT_MAX};
+use crate::invoker::Runner;
+use crate::limits::SHOWN_ARGUMENT_MAX;
+use crate::options::{Options, Whose};
 use crate::output::{Observer, OutputItem};
+use crate::ports::Ports;
 use crate::record::About;
 use crate::remote::Upstream;
 use crate::report::{Report, Status};
+use crate::server::Server;
 use crate::serving::{Serving, Waiter};
 use crate::session::{Neighbors, OnEnd, Parts, Session};
 use crate::step;
-use crate::storage::{Claimed, Storage, StorageError};
-use crate::surroundings::{Surroundings, Timestamp};
-use crate::suspend::SuspendAt;
-
-/// How sessions are to be run.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Where threads are suspended for no reason but to test it.
-    pub suspend_at: SuspendAt,
-    /// Whether reports hold what was printed. Without it a program may print any amount.
-    pub keep_output: bool,
-    /// How many times the worker of a call or step is lost before that fails.
-    pub max_tries: u32,
-    /// How long a cancelled thread may go on before it is stopped.
-    pub cancel_grace: Duration,
-    /// How much a call may have printed until that is written down while the call goes on.
-    pub output_piece_bytes: usize,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            suspend_at: SuspendAt::Never,
-            keep_output: false,
-            max_tries: MAX_TRIES,
-            cancel_grace: CANCEL_GRACE,
-            output_piece_bytes: OUTPUT_PIECE_BYTES,
-        }
-    }
-}
-
-/// Which sessions an engine looks after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
-    /// Those that it has begun or was told to resume.
-    Own,
-    /// Also every other that nobody serves.
-    All,
-}
+use crate::storage::{Claimed, StorageError};
+use crate::surroundings::Timestamp;
 
 /// A session that is to be started.
 #[derive(Clone)]
@@ -85,19 +49,6 @@ impl Start {
             started,
         }
     }
-}
-
-/// What the engine stands on.
-#[derive(Clone)]
-pub struct Ports {
-    /// What it means to keep a value.
-    pub storage: Arc<dyn Storage>,
-    /// What it means to get a thread run.
-    pub invoker: Arc<dyn Invoker>,
-    /// How Python functions are called.
-    pub foreign: Arc<dyn Foreign>,
-    /// Time and chance.
-    pub surroundings: Arc<dyn Surroundings>,
 }
 
 /// Runs sessions.
@@ -358,7 +309,7 @@ impl Engine {
             ports: self.ports.clone(),
             records,
             observer,
-            serving: self.serving.clone(),
+            server: self.serving.clone().map(|serving| serving as Arc<dyn Server>),
             neighbors: self.serving.is_none().then(|| self.neighbors.clone()),
             on_end,
         };

@@ -6,6 +6,7 @@
 //! from outside through the ports. The feature `simulator` adds a world in which all of them come from a seed.
 
 mod attendant;
+mod calls;
 pub mod codec;
 mod commit;
 pub mod conformance;
@@ -21,13 +22,16 @@ pub mod invoker;
 mod leases;
 pub mod limits;
 mod memory;
+mod options;
 mod output;
 pub mod outside;
 mod patience;
+mod ports;
 mod record;
 pub mod remote;
 mod report;
 mod sequence;
+mod server;
 mod serving;
 mod session;
 mod shortage;
@@ -43,7 +47,7 @@ mod timetable;
 mod turn;
 
 pub use commit::{Commit, Outcome, Renewal};
-pub use engine::{CancelHandle, Engine, Options, Ports, Start, Whose};
+pub use engine::{CancelHandle, Engine, Start};
 pub use failure::Failure;
 pub use foreign::{Call, CallError, CallEvent, CallId, CallSink, Foreign, NoForeign, Unwanted};
 pub use history::{Event, HistoryReader, LogEntry};
@@ -52,7 +56,9 @@ pub use import::{ExportedSession, ImportError, import};
 pub use invoker::{Invoker, Runner, Seat, TimerId};
 pub use leases::{Held, Leases, Taken, Terms};
 pub use memory::MemoryStorage;
+pub use options::{Options, Whose};
 pub use output::{Observer, OutputItem};
+pub use ports::Ports;
 pub use record::{
     About, Awaiting, BeforeMove, Due, FutureRecord, Interest, Key, Live, PendingCall, Record, SessionRecord,
     SessionState, Started, State, Status as ThreadStatus, Versioned, Waiter, Waiters,

@@ -8,24 +8,27 @@ mod awaited;
 mod gates;
 mod leases;
 mod programs;
+mod server;
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use hark_machine::Program;
 
+use crate::calls::CallPlaces;
 use crate::commit::Commit;
-use crate::engine::{Options, Ports};
 use crate::id::{SessionId, ThreadId};
+use crate::options::Options;
 use crate::output::OutputItem;
 use crate::outside::{Outside, drop_threads};
-use crate::patience::{PatientRecords, patiently};
+use crate::patience::patiently;
+use crate::ports::Ports;
 use crate::record::{SessionRecord, SessionState};
 use crate::remote::{Told, Upstream};
-use crate::session::{Parts, Place, Places, Session};
-use crate::storage::{self, Catalog, SessionStorage, StorageError, Unattended};
+use crate::server::Server;
+use crate::session::{Parts, Session};
+use crate::storage::{self, Catalog, StorageError, Unattended};
 use crate::surroundings::Timestamp;
 use crate::timetable::Timetable;
 use agenda::Hinted;
@@ -43,7 +46,7 @@ pub(crate) struct Serving {
     /// Sessions whose ends someone waits for, in memory or not.
     awaited: Awaited,
     /// The foreign calls under way.
-    places: Places,
+    places: CallPlaces,
     /// All sessions are to be left as they are, later ones too.
     is_interrupted: Arc<AtomicBool>,
     timetable: Timetable,
@@ -78,7 +81,7 @@ impl Serving {
             sessions: Mutex::default(),
             programs: Mutex::default(),
             awaited: Awaited::default(),
-            places: Places::default(),
+            places: CallPlaces::default(),
             is_interrupted: Arc::default(),
             timetable: Timetable::default(),
             mailboxes: Mutex::default(),
@@ -88,15 +91,6 @@ impl Serving {
             upstream,
             me: me.clone(),
         })
-    }
-
-    pub fn upstream(&self) -> Option<&dyn Upstream> {
-        self.upstream.as_deref()
-    }
-
-    /// One more foreign call is to be made.
-    pub fn take_place(&self) -> Place {
-        self.places.take()
     }
 
     pub fn catalog(&self) -> Result<&dyn Catalog, StorageError> {
@@ -112,23 +106,6 @@ impl Serving {
         let catalog = self.catalog()?;
         let tell = |error: &StorageError| self.note_wait(id, error);
         patiently(&*self.ports.surroundings, &self.is_interrupted, &tell, || request(catalog))
-    }
-
-    /// A session's records, whose requests wait for a storage that does not answer, until this says that the session was
-    /// given up.
-    pub fn patient(
-        &self,
-        id: &SessionId,
-        records: Arc<dyn SessionStorage>,
-        is_given_up: &Arc<AtomicBool>,
-    ) -> Arc<dyn SessionStorage> {
-        let (serving, id, is_given_up) = (self.me.clone(), id.clone(), is_given_up.clone());
-        let tell = Box::new(move |error: &StorageError| {
-            if let Some(serving) = serving.upgrade() {
-                serving.note_wait(&id, error);
-            }
-        });
-        Arc::new(PatientRecords { records, surroundings: self.ports.surroundings.clone(), is_given_up, tell })
     }
 
     /// A session's program, from memory if some session has it.
@@ -159,25 +136,6 @@ impl Serving {
         }
         let entered = Entered { session: session.clone(), is_held: true };
         lock(&self.sessions).insert(session.id().clone(), entered);
-    }
-
-    /// The session is over here. Answers whether someone waited for its end.
-    pub fn leave(&self, id: &SessionId) -> bool {
-        let left = lock(&self.sessions).remove(id);
-        let is_awaited = self.awaited.remove(id).is_some();
-        is_awaited || left.is_some_and(|entered| entered.is_held)
-    }
-
-    /// Drops a session in which nothing happens, unless it was begun by someone who waits for its end.
-    pub fn park(&self, session: &Session) {
-        let mut sessions = lock(&self.sessions);
-        let is_idle = |entered: &Entered| !entered.is_held && !entered.session.is_active();
-        let parked = match sessions.entry(session.id().clone()) {
-            Entry::Occupied(entry) if is_idle(entry.get()) => Some(entry.remove()),
-            _ => None,
-        };
-        drop(sessions);
-        drop(parked);
     }
 
     /// Has these threads of a session run, which is opened for that if it is not under way. If it is over, what has
@@ -300,18 +258,6 @@ impl Serving {
         session.look_for_end(&mut session.stamps())
     }
 
-    /// A broken session that was seen to be over may have been retried before it left the memory here, and hints for its
-    /// threads have come in vain.
-    pub fn look_for_retry(&self, id: &SessionId) -> Result<(), StorageError> {
-        match self.take(id)? {
-            // Its threads come as all that are due.
-            Some(session) if session.is_leased() => session.remove_activity(1),
-            Some(session) => self.take_up(&session, false)?,
-            None => {}
-        }
-        Ok(())
-    }
-
     /// Whoever had a session before, and was slow, may have ended its first thread while it was in memory here.
     fn note_stopped(&self, session: &Session) -> Result<(), StorageError> {
         let record = self.ask(session.id(), |catalog| catalog.record(session.id()))?;
@@ -355,7 +301,7 @@ impl Serving {
             ports: self.ports.clone(),
             records,
             observer: Arc::new(|_: &[OutputItem]| {}),
-            serving: self.me.upgrade(),
+            server: self.me.upgrade().map(|serving| serving as Arc<dyn Server>),
             neighbors: None,
             on_end: None,
         };
@@ -393,22 +339,6 @@ impl Serving {
             }
         }
         self.give_up_awaited_but(left);
-    }
-
-    /// A session that nobody waits for has failed here, as whoever looks after sessions should know.
-    pub fn note_failure(&self, id: &SessionId, error: StorageError) {
-        lock(&self.failures).push((id.clone(), error));
-        if let Ok(catalog) = self.catalog() {
-            catalog.ring();
-        }
-    }
-
-    /// A session waits for the storage, as whoever looks after sessions should know.
-    pub fn note_wait(&self, id: &SessionId, error: &StorageError) {
-        lock(&self.waits).push((id.clone(), error.clone()));
-        if let Ok(catalog) = self.catalog() {
-            catalog.ring();
-        }
     }
 
     /// The sessions that have begun to wait since the last time that this was asked.

@@ -9,7 +9,6 @@ mod holds;
 mod orphans;
 mod output;
 mod supervised;
-mod waking;
 
 use std::ffi::OsString;
 use std::num::NonZeroU64;
@@ -19,28 +18,28 @@ use std::time::Duration;
 
 use hark_machine::{Error, Program, Thread, Value};
 
+use crate::calls::CallPlace;
 use crate::commit::{Commit, Outcome};
 use crate::deadlock;
-use crate::engine::{Options, Ports};
 use crate::failure::Failure;
 use crate::foreign::{Call, CallError, CallId};
 use crate::history::LogEntry;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
-use crate::invoker::{Runner, Seat};
+use crate::invoker::Runner;
 use crate::leases::{Held, Terms};
-use crate::limits::{DURABLE_THREADS_AT_A_TIME, THREADS_AT_A_TIME};
+use crate::options::Options;
 use crate::output::Observer;
+use crate::ports::Ports;
 use crate::record::{About, Live, SessionRecord, SessionState};
-use crate::remote::{Supervised, Told, Upstream};
+use crate::remote::{Told, Upstream};
 use crate::sequence::Sequence;
-use crate::serving::Serving;
+use crate::server::Server;
 use crate::step;
 use crate::storage::{SessionStorage, StorageError};
 use crate::surroundings::Timestamp;
 use crate::suspend::{SuspendAt, Suspensions};
-use crate::turn::Worker;
 pub(crate) use busy::{Busy, Paused, Taken};
-pub(crate) use calls::{CallState, Calls, Over, Place, Places, Try};
+pub(crate) use calls::{CallState, Calls, Over, Try};
 use end::End;
 pub(crate) use end::OnEnd;
 pub(crate) use gates::{Neighbors, by_session};
@@ -101,7 +100,7 @@ pub(crate) struct Session {
     /// Where it is kept, its first stamp, until that is taken; then 0. Else the seed of its next stamps.
     drawn: AtomicU64,
     /// Who serves it, if it can be taken up again.
-    serving: Option<Arc<Serving>>,
+    server: Option<Arc<dyn Server>>,
     /// Whether its program has limits or rates.
     has_gates: bool,
     /// By this its entries at gates are known to be of this memory.
@@ -122,7 +121,7 @@ pub(crate) struct Parts {
     pub ports: Ports,
     pub records: Arc<dyn SessionStorage>,
     pub observer: Arc<dyn Observer>,
-    pub serving: Option<Arc<Serving>>,
+    pub server: Option<Arc<dyn Server>>,
     pub neighbors: Option<Arc<Neighbors>>,
     pub on_end: Option<OnEnd>,
 }
@@ -145,15 +144,15 @@ impl Session {
     }
 
     fn with(parts: Parts, threads: u64, first_stopped: bool) -> Arc<Session> {
-        let Parts { id, drawn, about, program, options, ports, records, observer, serving, neighbors, on_end } = parts;
+        let Parts { id, drawn, about, program, options, ports, records, observer, server, neighbors, on_end } = parts;
         let has_gates = program.has_limits();
         // Where threads are leased, what they have at gates is the session's, wherever they run.
-        let is_leased = serving.as_ref().is_some_and(|serving| serving.lease().is_some());
+        let is_leased = server.as_ref().is_some_and(|server| server.lease().is_some());
         let owner = if has_gates && !is_leased { ports.surroundings.random() } else { 0 };
         let is_given_up = Arc::new(AtomicBool::new(false));
         let impatient_records = records.clone();
-        let records: Arc<dyn SessionStorage> = match &serving {
-            Some(serving) => serving.patient(&id, records, &is_given_up),
+        let records: Arc<dyn SessionStorage> = match &server {
+            Some(server) => server.patient(&id, records, &is_given_up),
             None => records,
         };
         Arc::new_cyclic(|me| Session {
@@ -172,7 +171,7 @@ impl Session {
             given: Given::default(),
             orphans: Orphans::default(),
             holds: Holds::default(),
-            lease: serving.as_ref().and_then(|serving| serving.lease()),
+            lease: server.as_ref().and_then(|server| server.lease()),
             was_taken_over: AtomicBool::new(false),
             activity: AtomicU64::new(0),
             first_stopped: AtomicBool::new(first_stopped),
@@ -186,7 +185,7 @@ impl Session {
             taken_up: AtomicU64::new(0),
             last_failure: AtomicU64::new(0),
             drawn: AtomicU64::new(drawn),
-            serving,
+            server,
             has_gates,
             owner,
             neighbors,
@@ -262,7 +261,7 @@ impl Session {
 
     /// Whether it can be taken up again when its worker is lost.
     pub fn is_resumable(&self) -> bool {
-        self.serving.is_some()
+        self.server.is_some()
     }
 
     /// Whether its threads are leased, and others of them may run in other processes.
@@ -278,14 +277,20 @@ impl Session {
 
     /// How many more threads this process is to hold, where they are leased.
     pub fn room(&self) -> usize {
-        self.serving.as_ref().map_or(0, |serving| serving.room())
+        self.server.as_ref().map_or(0, |server| server.room())
     }
 
     /// There are threads for other processes to take, or its end for them to see.
     pub fn announce(&self) {
-        if let Some(Ok(catalog)) = self.serving.as_ref().map(|serving| serving.catalog()) {
-            catalog.announce();
+        if let Some(server) = &self.server {
+            server.announce();
         }
+    }
+
+    /// The threads that this process holds, where they are leased.
+    pub fn held(&self) -> Vec<Held> {
+        let of_session = self.holds.all().into_iter();
+        of_session.map(|(thread, stamp)| Held { session: self.id.clone(), thread, stamp }).collect()
     }
 
     /// Another process has a thread that this one has held.
@@ -391,7 +396,7 @@ impl Session {
 
     /// Whom to tell what concerns others than the thread that runs, if that is in another process.
     pub fn upstream(&self) -> Option<&dyn Upstream> {
-        self.serving.as_ref()?.upstream()
+        self.server.as_ref()?.upstream()
     }
 
     /// The record of a new thread.
@@ -408,14 +413,14 @@ impl Session {
     }
 
     /// A place for a foreign call that is to be made, and whether the call has to wait for others. In memory nobody asks.
-    pub fn take_place(&self) -> (Option<Place>, bool) {
-        let place = self.serving.as_ref().map(|serving| serving.take_place());
+    pub fn take_place(&self) -> (Option<CallPlace>, bool) {
+        let place = self.server.as_ref().map(|server| server.take_place());
         let waits = place.as_ref().is_some_and(|place| place.taken() > self.ports.foreign.calls_at_a_time());
         (place, waits)
     }
 
     /// Begins a foreign call, which is among those under way already; its thread is invoked when it is over.
-    pub fn call(&self, call: Call, place: Option<Place>) {
+    pub fn call(&self, call: Call, place: Option<CallPlace>) {
         let (listener, answerer) = (self.me.clone(), self.me.clone());
         let (thread, made) = (call.id.thread, Try::from(&call));
         self.ports.foreign.call(
@@ -445,7 +450,7 @@ impl Session {
     }
 
     /// Makes a foreign call that is among those under way already, and waits for its end. Its thread is to be given a turn then.
-    pub fn call_blocking(&self, call: Call, place: Option<Place>) {
+    pub fn call_blocking(&self, call: Call, place: Option<CallPlace>) {
         let (thread, made) = (call.id.thread, Try::from(&call));
         let executable = self.program.executable();
         let mut events = |event| self.take_event(thread, made, event);
@@ -467,10 +472,10 @@ impl Session {
             Err(CallError::Failed(error)) => Err(error),
         };
         let since = self.calls.answer(thread, made, answer);
-        if let Some(serving) = self.serving.as_ref().filter(|_| self.is_leased())
+        if let Some(server) = self.server.as_ref().filter(|_| self.is_leased())
             && let Some(since) = since
         {
-            serving.note_answered(self.steady_now().since(since));
+            server.note_answered(self.steady_now().since(since));
         }
         true
     }
@@ -517,15 +522,15 @@ impl Session {
     pub fn remove_activity(&self, count: u64) {
         let before = self.activity.fetch_sub(count, Ordering::AcqRel);
         if self.is_leased()
-            && let Some(serving) = &self.serving
+            && let Some(server) = &self.server
         {
-            serving.note_room();
+            server.note_room();
         }
         if before != count || self.is_over() {
             return;
         }
-        if let Some(serving) = &self.serving {
-            serving.park(self);
+        if let Some(server) = &self.server {
+            server.park(&self.id);
             return;
         }
         match self.may_be_let_in() {
@@ -545,30 +550,16 @@ impl Session {
             upstream.tell(&self.id, Told::Due(thread, until));
             return false;
         }
-        self.serving.as_ref().is_some_and(|serving| serving.note_due(until))
+        self.server.as_ref().is_some_and(|server| server.note_due(until))
     }
 
     /// A thread that goes on at this time was looked at too early.
     pub fn note_early(&self, until: Timestamp) {
         if let Some(upstream) = self.upstream() {
             upstream.tell(&self.id, Told::Early(until));
-        } else if let Some(serving) = &self.serving {
-            serving.note_early(until);
+        } else if let Some(server) = &self.server {
+            server.note_early(until);
         }
-    }
-}
-
-impl Runner for Session {
-    fn run(&self, threads: &[ThreadId], seat: &mut dyn Seat) -> usize {
-        Worker::new(self, seat).run(threads)
-    }
-
-    fn threads_at_a_time(&self) -> usize {
-        if self.is_resumable() { DURABLE_THREADS_AT_A_TIME } else { THREADS_AT_A_TIME }
-    }
-
-    fn supervised(self: Arc<Self>) -> Option<Arc<dyn Supervised>> {
-        Some(self)
     }
 }
 

@@ -10,20 +10,26 @@ mod load;
 mod run;
 mod scratch;
 mod waits;
+mod waking;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::mem;
+use std::sync::Arc;
 
+use crate::calls::CallPlace;
 use crate::commit::{Commit, Gathered, Outcome, Renewal};
 use crate::foreign::Call;
 use crate::history::LogEntry;
 use crate::id::{Stamps, ThreadId};
-use crate::invoker::Seat;
-use crate::limits::{GATHERED_TIME_MAX, PAUSED_FRESH_MAX, PAUSED_LOG_MAX, PAUSED_OUTPUT_MAX, STEP_TIME_MAX};
+use crate::invoker::{Runner, Seat};
+use crate::limits::{
+    DURABLE_THREADS_AT_A_TIME, GATHERED_TIME_MAX, PAUSED_FRESH_MAX, PAUSED_LOG_MAX, PAUSED_OUTPUT_MAX, STEP_TIME_MAX,
+    THREADS_AT_A_TIME,
+};
 use crate::record::{Key, Live, Record, State, Status, Versioned};
-use crate::remote::Told;
-use crate::session::{Paused, Place, Session, Taken};
+use crate::remote::{Supervised, Told};
+use crate::session::{Paused, Session, Taken};
 use crate::step::{self, Ending, Loaded, Plan};
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
@@ -66,7 +72,7 @@ struct Decided {
 struct Begun {
     call: Call,
     /// Among the calls that are made at a time.
-    place: Option<Place>,
+    place: Option<CallPlace>,
 }
 
 /// What a commit has led to.
@@ -101,6 +107,20 @@ enum Pace {
     Batched,
     /// A loss of its worker was written down. It is to run now.
     Counted,
+}
+
+impl Runner for Session {
+    fn run(&self, threads: &[ThreadId], seat: &mut dyn Seat) -> usize {
+        Worker::new(self, seat).run(threads)
+    }
+
+    fn threads_at_a_time(&self) -> usize {
+        if self.is_resumable() { DURABLE_THREADS_AT_A_TIME } else { THREADS_AT_A_TIME }
+    }
+
+    fn supervised(self: Arc<Self>) -> Option<Arc<dyn Supervised>> {
+        Some(self)
+    }
 }
 
 impl<'a> Worker<'a> {

@@ -9,7 +9,6 @@ use crate::limits::NEWS_WAIT_MAX;
 use crate::session::Session;
 use crate::storage::{StorageError, Woken};
 use crate::surroundings::Timestamp;
-use crate::timetable::Noted;
 
 /// The versions of mailboxes whose threads have hints: not more than the session does that was to carry these out.
 pub(super) struct Hinted {
@@ -21,25 +20,6 @@ impl Serving {
     /// Now, or up to when there was a look at the agenda, if the clock was set back since.
     pub fn seen(&self) -> Timestamp {
         self.steady_now().max(self.timetable.seen())
-    }
-
-    /// A thread's time comes then, as its record says by now. If nobody would look so early, whoever looks at the agenda
-    /// is told. Answers whether that time has been looked at already: then the thread is to be run.
-    pub fn note_due(&self, until: Timestamp) -> bool {
-        let noted = self.timetable.note(until);
-        let is_leased = self.lease().is_some();
-        if (noted == Noted::First || is_leased && noted == Noted::Passed)
-            && let Ok(catalog) = self.catalog()
-        {
-            catalog.ring();
-        }
-        // Where threads are leased each look takes whatever is due.
-        noted == Noted::Passed && !is_leased
-    }
-
-    /// A thread whose time comes then was looked at too early.
-    pub fn note_early(&self, until: Timestamp) {
-        self.timetable.note_early(until);
     }
 
     /// Has the threads run whose time has come since the last look. Answers when the next one's comes.

@@ -4,62 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use super::{Serving, lock};
-use crate::commit::{Commit, Outcome};
 use crate::deadlock;
 use crate::id::{SessionId, Stamps, ThreadId};
-use crate::record::{Record, SessionState, Status};
+use crate::record::{Record, Status};
+use crate::server::Server;
 use crate::session::by_session;
 use crate::storage::{Range, StorageError};
 use crate::throttle::{self, Gate, GateKind, Holder, Turnstile};
 
 impl Serving {
-    /// Someone who lives serves this session.
-    pub fn is_served(&self, id: &SessionId) -> Result<bool, StorageError> {
-        let is_open = lock(&self.sessions).get(id).is_some_and(|entered| !entered.session.is_over());
-        if is_open {
-            return Ok(true);
-        }
-        if self.lease().is_some() {
-            // Whoever looks at gates takes its threads, too.
-            let record = self.catalog()?.record(id)?;
-            return Ok(record.is_some_and(|(_, record)| record.state == SessionState::Running));
-        }
-        self.catalog()?.is_served(id)
-    }
-
     /// A session has limits: from now on they are looked at.
     pub(super) fn note_gates(&self) {
         self.has_gates.store(true, Ordering::Relaxed);
-    }
-
-    /// These threads of a session were let in by a thread of another one.
-    pub fn let_in(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
-        if self.upstream.is_none() {
-            let sessions = lock(&self.sessions);
-            let open = sessions.get(id).map(|entered| entered.session.clone()).filter(|session| !session.is_over());
-            if let Some(session) = open {
-                // Counted under the lock, so that it is not parked.
-                session.add_activity(threads.len() as u64);
-                drop(sessions);
-                session.invoke(threads);
-                return Ok(());
-            }
-        }
-        let Some((_, record)) = self.ask(id, |catalog| catalog.record(id))? else { return Ok(()) };
-        if record.state != SessionState::Running {
-            return Ok(());
-        }
-        let program = self.program(id, &record.about.program)?;
-        let records = self.ports.storage.session(id, &program)?;
-        // It expects nothing, and is harmless if it is done twice.
-        let wake = || {
-            let mut commit = Commit::new(Stamps::unique(&*self.ports.surroundings).next());
-            commit.put = threads.iter().map(|thread| Record::Ready(*thread)).collect();
-            records.commit(&mut commit)
-        };
-        while self.ask(id, |_| wake())? == Outcome::Unknown {}
-        self.catalog()?.announce();
-        Ok(())
     }
 
     /// Looks at the gates where someone waits.

@@ -5,7 +5,6 @@ mod holding;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::agenda::by_session;
 use super::{Serving, lock};
@@ -13,17 +12,13 @@ use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::leases::{Held, Leases, Taken, Terms};
 use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX};
 use crate::record::{Key, SessionState};
+use crate::server::Server;
 use crate::session::Session;
 use crate::storage::{StorageError, Tenure};
 use crate::surroundings::Timestamp;
 pub(super) use holding::Holding;
 
 impl Serving {
-    /// For how long threads are held, where they are leased.
-    pub fn lease(&self) -> Option<Duration> {
-        self.holding.as_ref().map(|holding| holding.lease)
-    }
-
     fn leases(&self) -> Result<&dyn Leases, StorageError> {
         match self.ports.storage.tenure() {
             Tenure::Leases(leases) => Ok(leases),
@@ -37,31 +32,9 @@ impl Serving {
     }
 
     /// How many threads have hints here or call functions.
-    fn in_hand(&self) -> usize {
+    pub(super) fn in_hand(&self) -> usize {
         let in_hand: u64 = lock(&self.sessions).values().map(|entered| entered.session.activity()).sum();
         usize::try_from(in_hand).unwrap_or(usize::MAX)
-    }
-
-    /// How many more threads this process should hold.
-    pub fn room(&self) -> usize {
-        self.holding.as_ref().map_or(0, |holding| holding.most().saturating_sub(self.in_hand()))
-    }
-
-    /// A call was answered so long after it was made.
-    pub fn note_answered(&self, after: Duration) {
-        if let Some(holding) = &self.holding {
-            holding.note_answered(after);
-        }
-    }
-
-    /// A thread is out of hand: if there may be more to take, and room for many, whoever takes them is told.
-    pub fn note_room(&self) {
-        let Some(holding) = &self.holding else { return };
-        if holding.takes_more(self.in_hand())
-            && let Ok(catalog) = self.catalog()
-        {
-            catalog.ring();
-        }
     }
 
     /// Takes threads that are due, as many as there is room for, of all sessions or only of those that someone here waits
@@ -181,19 +154,6 @@ impl Serving {
             given_back?;
         }
         Ok(now.after(QUEUE_TIME_MAX))
-    }
-
-    /// A session is given up here: others may take its threads. If that fails, they do when the leases have run out.
-    pub fn give_back(&self, session: &Session) {
-        let of_session = session.holds.all().into_iter();
-        let held: Vec<Held> =
-            of_session.map(|(thread, stamp)| Held { session: session.id().clone(), thread, stamp }).collect();
-        if !held.is_empty()
-            && let Ok(leases) = self.leases()
-            && leases.give_back(&held, self.steady_now()).is_ok()
-        {
-            session.announce();
-        }
     }
 
     /// Sees what other processes have done to the sessions that are in memory here, or whose ends someone waits for: they may

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hark_machine::{Error, Value};
 
@@ -66,27 +66,6 @@ pub(crate) struct Piece {
 
 /// What an item of output takes beside its text.
 const ITEM_BYTES: usize = 64;
-
-/// Counts the calls under way of all sessions of an engine.
-#[derive(Default)]
-pub(crate) struct Places(Arc<()>);
-
-/// A call's place among those under way, until it is dropped.
-pub(crate) struct Place(Arc<()>);
-
-impl Places {
-    /// One more call is to be made.
-    pub fn take(&self) -> Place {
-        Place(self.0.clone())
-    }
-}
-
-impl Place {
-    /// How many places are taken, this one included.
-    pub fn taken(&self) -> usize {
-        Arc::strong_count(&self.0) - 1
-    }
-}
 
 /// What is known of a call.
 pub(crate) enum CallState {

@@ -149,10 +149,7 @@ impl Session {
     /// another one had gone on with the session, and has not seen what came of that.
     pub fn look_ended(&self, state: SessionState) {
         let has_stopped = matches!(state, SessionState::Finished | SessionState::Broken);
-        if has_stopped
-            && !self.is_over()
-            && let Some(serving) = &self.serving
-            && serving.catalog().and_then(|catalog| catalog.was_taken_over(&self.id)).unwrap_or_default()
+        if has_stopped && !self.is_over() && self.server.as_ref().is_some_and(|server| server.was_taken_over(&self.id))
         {
             self.was_taken_over.store(true, Ordering::Release);
         }
@@ -168,10 +165,10 @@ impl Session {
                 self.end_with(End::Stopped(state));
                 if is_first_to_see
                     && state == SessionState::Broken
-                    && let Some(serving) = &self.serving
+                    && let Some(server) = &self.server
                 {
                     // If the storage fails, its next server will see.
-                    let _ = serving.look_for_retry(&self.id);
+                    let _ = server.look_for_retry(&self.id);
                 }
             }
             SessionState::Cancelled => self.close(Status::Cancelled),
@@ -196,8 +193,8 @@ impl Session {
         let is_unseen = self.end_with(End::Storage(error.clone()));
         // Whoever goes on with it makes them again.
         self.ports.foreign.cancel(&self.id);
-        if let Some(serving) = self.serving.as_ref().filter(|_| is_unseen) {
-            serving.note_failure(&self.id, error.clone());
+        if let Some(server) = self.server.as_ref().filter(|_| is_unseen) {
+            server.note_failure(&self.id, error.clone());
         }
     }
 
@@ -238,8 +235,8 @@ impl Session {
         }
         self.is_given_up.store(gives_up, Ordering::Release);
         self.over.store(true, Ordering::Release);
-        if let Some(serving) = self.serving.as_ref().filter(|_| gives_up && self.is_leased()) {
-            serving.give_back(self);
+        if let Some(server) = self.server.as_ref().filter(|_| gives_up && self.is_leased()) {
+            server.give_back(self.held());
         }
         self.tell_end();
         if !self.is_resumable() {
@@ -250,7 +247,7 @@ impl Session {
             let runner: Arc<dyn Runner> = session;
             self.ports.invoker.forget(&runner);
         }
-        let is_watched = self.serving.as_ref().is_none_or(|serving| serving.leave(&self.id));
+        let is_watched = self.server.as_ref().is_none_or(|server| server.leave(&self.id));
         if !self.call_on_end() {
             // Someone serves until it is over.
             self.ports.invoker.nudge();

@@ -54,18 +54,18 @@ impl Session {
         &self,
         mut what: impl FnMut(&mut Turnstile<'_>) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
-        let is_served = |id: &SessionId| match &self.serving {
-            Some(serving) => serving.is_served(id),
+        let is_served = |id: &SessionId| match &self.server {
+            Some(server) => server.is_served(id),
             None => Ok(true),
         };
         let now = || self.steady_now();
         let place = |gate: &Gate| throttle::place_of(gate, self.program.executable());
         let turnstile = Turnstile::new(self.ports.storage.space(), self.stamps(), &now, &is_served);
         let mut turnstile = Turnstile { place: &place, ..turnstile };
-        let done = match &self.serving {
+        let done = match &self.server {
             None => what(&mut turnstile),
-            Some(serving) => {
-                let tell = |error: &StorageError| serving.note_wait(&self.id, error);
+            Some(server) => {
+                let tell = |error: &StorageError| server.note_wait(&self.id, error);
                 patiently(&*self.ports.surroundings, &self.is_given_up, &tell, || what(&mut turnstile))
             }
         };
@@ -159,8 +159,8 @@ impl Session {
         for (id, threads) in by_session(let_in) {
             if id == self.id {
                 self.run_let_in(&threads);
-            } else if let Some(serving) = &self.serving {
-                serving.let_in(&id, &threads)?;
+            } else if let Some(server) = &self.server {
+                server.let_in(&id, &threads)?;
             } else if let Some(other) = self.neighbors.as_ref().and_then(|neighbors| neighbors.find(&id)) {
                 other.run_let_in(&threads);
             }

@@ -16,7 +16,7 @@ impl Supervised for Session {
         self.orphans.add(threads);
         // It may have been lost between a commit and what follows from that.
         self.add_activity(1);
-        let taken = self.serving.as_ref().map_or(Ok(()), |serving| serving.take_up(&self, false));
+        let taken = self.server.as_ref().map_or(Ok(()), |server| server.take_up_lost(&self.id));
         if let Err(error) = taken {
             self.fail_storage(&error);
         }

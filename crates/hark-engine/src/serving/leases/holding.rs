@@ -9,9 +9,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::engine::Ports;
 use crate::leases::Held;
 use crate::limits::{CALLS_HELD_MAX, CALLS_QUEUED_MAX, HELD_PER_WORKER, QUEUE_TIME_SHORT};
+use crate::ports::Ports;
 use crate::serving::lock;
 use crate::storage::Tenure;
 

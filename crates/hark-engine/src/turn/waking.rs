@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::Session;
+use super::Worker;
 use crate::commit::{Commit, Outcome};
 use crate::id::{FutureId, ThreadId};
 use crate::invoker::{Seat, TimerId};
 use crate::record::{FutureRecord, Key, Record};
+use crate::session::Session;
 use crate::storage::{Range, StorageError};
-use crate::turn::Worker;
 
 impl Session {
     /// Wakes those who wait for a Future with records of their own.
@@ -19,12 +19,12 @@ impl Session {
 
     /// Wakes those whose waking was begun, and cancels those whose cancellation was.
     pub fn finish_todos(&self) -> Result<(), StorageError> {
-        for todo in self.records.scan(Range::Todos, usize::MAX)? {
+        for todo in self.records().scan(Range::Todos, usize::MAX)? {
             if let Record::Todo(future) = todo {
                 self.wake_rest(&future)?;
             }
         }
-        for cascade in self.records.scan(Range::Cascades, usize::MAX)? {
+        for cascade in self.records().scan(Range::Cascades, usize::MAX)? {
             if let Record::Cascade(thread, _) = cascade {
                 let mut seat = NoSeat(self);
                 Worker::new(self, &mut seat).cascade(thread)?;
@@ -36,10 +36,10 @@ impl Session {
     /// Wakes those who entered themselves among a Future's waiters, with records of their own, when that was just being
     /// resolved, and whose worker was lost before it looked at the Future once more.
     pub fn wake_overlooked(&self) -> Result<(), StorageError> {
-        for crowd in self.records.scan(Range::Crowds, usize::MAX)? {
+        for crowd in self.records().scan(Range::Crowds, usize::MAX)? {
             let Record::Wait { future, .. } = crowd else { continue };
             let mut found = Vec::with_capacity(1);
-            self.records.read(&[Key::Future(future.clone())], &mut found)?;
+            self.records().read(&[Key::Future(future.clone())], &mut found)?;
             let record = found.pop().flatten().map(|found| found.record);
             if matches!(record, Some(Record::Future(_, FutureRecord::Resolved(_) | FutureRecord::Failed(_)))) {
                 self.wake_rest(&future)?;
@@ -51,13 +51,13 @@ impl Session {
     /// Removes what woke a thread that is no more. One that is retried is there before it is woken.
     pub fn forget_wake(&self, thread: ThreadId, commit: &mut Commit) -> Result<(), StorageError> {
         let mut found = Vec::with_capacity(2);
-        self.records.read(&[Key::Ready(thread), Key::Live(thread)], &mut found)?;
+        self.records().read(&[Key::Ready(thread), Key::Live(thread)], &mut found)?;
         if let (Some(None), Some(Some(ready))) = (found.pop(), found.pop()) {
             commit.expect.push((Key::Live(thread), None));
             commit.expect.push((Key::Ready(thread), Some(ready.stamp)));
             commit.delete.push(Key::Ready(thread));
             commit.delete.push(Key::Cancel(thread));
-            while self.records.commit(commit)? == Outcome::Unknown {}
+            while self.records().commit(commit)? == Outcome::Unknown {}
         }
         Ok(())
     }

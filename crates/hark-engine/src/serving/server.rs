@@ -1,0 +1,193 @@
+//! What a session asks of who serves it, answered.
+
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::{Entered, Serving, lock};
+use crate::calls::CallPlace;
+use crate::commit::{Commit, Outcome};
+use crate::id::{SessionId, Stamps, ThreadId};
+use crate::leases::Held;
+use crate::patience::PatientRecords;
+use crate::record::{Record, SessionState};
+use crate::remote::Upstream;
+use crate::server::Server;
+use crate::storage::{SessionStorage, StorageError, Tenure};
+use crate::surroundings::Timestamp;
+use crate::timetable::Noted;
+
+impl Server for Serving {
+    fn upstream(&self) -> Option<&dyn Upstream> {
+        self.upstream.as_deref()
+    }
+
+    fn patient(
+        &self,
+        id: &SessionId,
+        records: Arc<dyn SessionStorage>,
+        is_given_up: &Arc<AtomicBool>,
+    ) -> Arc<dyn SessionStorage> {
+        let (serving, id, is_given_up) = (self.me.clone(), id.clone(), is_given_up.clone());
+        let tell = Box::new(move |error: &StorageError| {
+            if let Some(serving) = serving.upgrade() {
+                serving.note_wait(&id, error);
+            }
+        });
+        Arc::new(PatientRecords { records, surroundings: self.ports.surroundings.clone(), is_given_up, tell })
+    }
+
+    fn take_place(&self) -> CallPlace {
+        self.places.take()
+    }
+
+    fn park(&self, id: &SessionId) {
+        let mut sessions = lock(&self.sessions);
+        let is_idle = |entered: &Entered| !entered.is_held && !entered.session.is_active();
+        let parked = match sessions.entry(id.clone()) {
+            Entry::Occupied(entry) if is_idle(entry.get()) => Some(entry.remove()),
+            _ => None,
+        };
+        drop(sessions);
+        drop(parked);
+    }
+
+    fn leave(&self, id: &SessionId) -> bool {
+        let left = lock(&self.sessions).remove(id);
+        let is_awaited = self.awaited.remove(id).is_some();
+        is_awaited || left.is_some_and(|entered| entered.is_held)
+    }
+
+    fn note_failure(&self, id: &SessionId, error: StorageError) {
+        lock(&self.failures).push((id.clone(), error));
+        if let Ok(catalog) = self.catalog() {
+            catalog.ring();
+        }
+    }
+
+    fn note_wait(&self, id: &SessionId, error: &StorageError) {
+        lock(&self.waits).push((id.clone(), error.clone()));
+        if let Ok(catalog) = self.catalog() {
+            catalog.ring();
+        }
+    }
+
+    fn look_for_retry(&self, id: &SessionId) -> Result<(), StorageError> {
+        match self.take(id)? {
+            // Its threads come as all that are due.
+            Some(session) if session.is_leased() => session.remove_activity(1),
+            Some(session) => self.take_up(&session, false)?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn was_taken_over(&self, id: &SessionId) -> bool {
+        self.catalog().and_then(|catalog| catalog.was_taken_over(id)).unwrap_or_default()
+    }
+
+    fn take_up_lost(&self, id: &SessionId) -> Result<(), StorageError> {
+        match self.open_session(id) {
+            Some(session) => self.take_up(&session, false),
+            None => Ok(()),
+        }
+    }
+
+    fn note_due(&self, until: Timestamp) -> bool {
+        let noted = self.timetable.note(until);
+        let is_leased = self.lease().is_some();
+        if (noted == Noted::First || is_leased && noted == Noted::Passed)
+            && let Ok(catalog) = self.catalog()
+        {
+            catalog.ring();
+        }
+        // Where threads are leased each look takes whatever is due.
+        noted == Noted::Passed && !is_leased
+    }
+
+    fn note_early(&self, until: Timestamp) {
+        self.timetable.note_early(until);
+    }
+
+    fn is_served(&self, id: &SessionId) -> Result<bool, StorageError> {
+        let is_open = lock(&self.sessions).get(id).is_some_and(|entered| !entered.session.is_over());
+        if is_open {
+            return Ok(true);
+        }
+        if self.lease().is_some() {
+            // Whoever looks at gates takes its threads, too.
+            let record = self.catalog()?.record(id)?;
+            return Ok(record.is_some_and(|(_, record)| record.state == SessionState::Running));
+        }
+        self.catalog()?.is_served(id)
+    }
+
+    fn let_in(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
+        if self.upstream.is_none() {
+            let sessions = lock(&self.sessions);
+            let open = sessions.get(id).map(|entered| entered.session.clone()).filter(|session| !session.is_over());
+            if let Some(session) = open {
+                // Counted under the lock, so that it is not parked.
+                session.add_activity(threads.len() as u64);
+                drop(sessions);
+                session.invoke(threads);
+                return Ok(());
+            }
+        }
+        let Some((_, record)) = self.ask(id, |catalog| catalog.record(id))? else { return Ok(()) };
+        if record.state != SessionState::Running {
+            return Ok(());
+        }
+        let program = self.program(id, &record.about.program)?;
+        let records = self.ports.storage.session(id, &program)?;
+        // It expects nothing, and is harmless if it is done twice.
+        let wake = || {
+            let mut commit = Commit::new(Stamps::unique(&*self.ports.surroundings).next());
+            commit.put = threads.iter().map(|thread| Record::Ready(*thread)).collect();
+            records.commit(&mut commit)
+        };
+        while self.ask(id, |_| wake())? == Outcome::Unknown {}
+        self.catalog()?.announce();
+        Ok(())
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        self.holding.as_ref().map(|holding| holding.lease)
+    }
+
+    fn room(&self) -> usize {
+        self.holding.as_ref().map_or(0, |holding| holding.most().saturating_sub(self.in_hand()))
+    }
+
+    fn note_room(&self) {
+        let Some(holding) = &self.holding else { return };
+        if holding.takes_more(self.in_hand())
+            && let Ok(catalog) = self.catalog()
+        {
+            catalog.ring();
+        }
+    }
+
+    fn note_answered(&self, after: Duration) {
+        if let Some(holding) = &self.holding {
+            holding.note_answered(after);
+        }
+    }
+
+    fn give_back(&self, held: Vec<Held>) {
+        // If that fails, others take them when the leases have run out.
+        if let Tenure::Leases(leases) = self.ports.storage.tenure()
+            && !held.is_empty()
+            && leases.give_back(&held, self.steady_now()).is_ok()
+        {
+            self.announce();
+        }
+    }
+
+    fn announce(&self) {
+        if let Ok(catalog) = self.catalog() {
+            catalog.announce();
+        }
+    }
+}
