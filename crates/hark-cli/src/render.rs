@@ -3,6 +3,7 @@
 //! Everything is drawn into a `String`, so that it is written in one piece and tests need no terminal.
 
 mod command_line;
+mod errors;
 pub mod escape;
 mod lines;
 mod notice;
@@ -12,6 +13,7 @@ mod summary;
 mod traceback;
 
 pub use command_line::draw_command_line;
+pub use errors::draw_errors;
 pub use lines::Lines;
 pub use notice::{Label, Notice, Severity, draw_notice};
 pub use style::{Paint, Style};

@@ -16,7 +16,7 @@ use crate::args::GoOn;
 use crate::failure::Failure;
 use crate::output::{self, Stream};
 use crate::place::Place;
-use crate::render::{Lines, Paint, Style, draw_error};
+use crate::render::{Lines, Paint, Style, draw_errors};
 use crate::report;
 use crate::session::{self, Serving};
 use crate::signals::Interruption;
@@ -211,7 +211,7 @@ fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure>
             out.push_str(&format!("{}\n", style.paint(Paint::Dim, &state)));
         }
         let lines = Lines::new(&program.sources);
-        each.errors.iter().chain(&each.cancelled).for_each(|error| draw_error(&error.error, &lines, style, &mut out));
+        draw_errors(each.errors.iter().chain(&each.cancelled).map(|each| &each.error), &lines, style, &mut out);
         output::tell(&out);
         if let Some(result) = each.result.as_ref().filter(|result| !matches!(result, Value::Null)) {
             output::write_raw(&format!("{}\n", hark_machine::text_of(result, program)))?;

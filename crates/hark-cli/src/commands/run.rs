@@ -16,7 +16,7 @@ use crate::output::{self, Stream};
 use crate::place::Place;
 use crate::program::Compiled;
 use crate::project::{self, Loaded};
-use crate::render::{Lines, Paint, Style, draw_error};
+use crate::render::{Lines, Paint, Style, draw_errors};
 use crate::report;
 use crate::session::{self, Session};
 use crate::signals::Interruption;
@@ -185,13 +185,9 @@ fn run_for_people(
 fn tell_end(report: &Report, program: &Program, place: &Place) {
     let style = Style::for_stderr();
     let mut out = String::new();
-    let told = || report.errors.iter().chain(&report.cancelled);
-    if told().next().is_some() {
+    if !(report.errors.is_empty() && report.cancelled.is_none()) {
         let lines = Lines::new(&program.executable().sources);
-        for (index, each) in told().enumerate() {
-            out.push_str(if index > 0 { "\n" } else { "" });
-            draw_error(&each.error, &lines, style, &mut out);
-        }
+        draw_errors(report.errors.iter().chain(&report.cancelled).map(|each| &each.error), &lines, style, &mut out);
     }
     if report.was_taken_over {
         let id = &report.session;

@@ -18,7 +18,7 @@ use super::sessions::write_summary_fields;
 use crate::args::OfSession;
 use crate::failure::Failure;
 use crate::output;
-use crate::render::{Lines, Paint, Style, draw_error, escape};
+use crate::render::{Lines, Paint, Style, draw_errors, escape};
 use crate::report::{self, Json};
 use crate::storage;
 
@@ -188,9 +188,9 @@ fn drawn(
     }
     out.push('\n');
     draw_threads(threads, lines, style, &mut out);
-    for error in &report.errors {
+    if !report.errors.is_empty() {
         out.push('\n');
-        draw_error(&error.error, lines, style, &mut out);
+        draw_errors(report.errors.iter().map(|each| &each.error), lines, style, &mut out);
     }
     out
 }

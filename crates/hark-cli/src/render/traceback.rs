@@ -55,7 +55,7 @@ fn hint(error: &Error) -> Option<&'static str> {
 }
 
 /// What Python said, which a failed call carries as its data.
-fn python_traceback(error: &Error) -> Option<&str> {
+pub(super) fn python_traceback(error: &Error) -> Option<&str> {
     if &*error.kind != "python" {
         return None;
     }

@@ -161,3 +161,22 @@ fn retries_lose_no_place() {
         }
     }
 }
+
+#[test]
+fn equal_errors_are_shown_once() {
+    let folder = Folder::with(
+        "equal_errors_are_shown_once",
+        "fn f(x) { 1 / x }\nfn main() { [async f(0), async f(0), async f(1), async f(\"\")]; null }",
+    );
+    for run in [folder.hark("-q x.hk"), folder.hark("-q -s sqlite x.hk")] {
+        assert_eq!(run.status, 1);
+        assert_eq!(
+            run.stderr.matches("error[zero]: `/`: division by zero\nand 1 more like this\n").count(),
+            1,
+            "{run:?}"
+        );
+        assert_eq!(run.stderr.matches("error[type]").count(), 1, "{run:?}");
+    }
+    let shown = folder.hark("show").stdout;
+    assert_eq!(shown.matches("and 1 more like this\n").count(), 1, "{shown}");
+}
