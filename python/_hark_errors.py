@@ -4,13 +4,14 @@ import os
 import sys
 
 from _hark_modules import import_standard
-from _hark_values import encode, name_of_type
+from _hark_objects import text_of
+from _hark_values import CONTAINERS, TooLarge, encode, name_of_type
 
 # What longer texts are cut to; their ends stay.
 TEXT_LENGTH_MAX = 10_000
 TRACEBACK_LENGTH_MAX = 100_000
 
-# An argument that would take more bytes is left out, and so are those behind it that would make all take more.
+# Of an argument that would make all take more bytes only the type is told.
 ARGUMENTS_LENGTH_MAX = 40_000
 
 # Bases further up are left out.
@@ -43,7 +44,8 @@ def texts_of(error):
 
 
 def arguments_of(error):
-    """The exception's `args` as the bytes of a list: those that are values of Hark, long texts cut."""
+    """The exception's `args` as the bytes of a list: long texts cut, and what is no value of Hark as a text that says what it
+    is."""
     try:
         arguments = tuple(error.args)
     except BaseException:
@@ -52,12 +54,30 @@ def arguments_of(error):
     for argument in arguments:
         try:
             argument = shortened(argument, TEXT_LENGTH_MAX) if isinstance(argument, str) else argument
-            size += sum(map(len, encode(argument, ARGUMENTS_LENGTH_MAX - size)))
+            size += _length_of(argument, size)
             kept.append(argument)
-        except BaseException:
-            # It is no value of Hark, too large, or of a type that resists.
-            pass
+        except BaseException as error:
+            # An object, too large, or of a type that resists.
+            try:
+                argument = _shown(argument, has_text=not isinstance(error, TooLarge))
+                size += _length_of(argument, size)
+                kept.append(argument)
+            except BaseException:
+                pass
     return b"".join(encode(kept, 2 * ARGUMENTS_LENGTH_MAX))
+
+
+def _length_of(argument, size):
+    return sum(map(len, encode(argument, ARGUMENTS_LENGTH_MAX - size)))
+
+
+def _shown(item, has_text):
+    """`<datetime.date 2026-11-26>`, as Hark shows an object; only its type where that has no short text. That of a list may take
+    long to make."""
+    kind, text = str(name_of_type(type(item))), None
+    if has_text and not isinstance(item, CONTAINERS):
+        text = text_of(item)
+    return "<%s>" % kind if text is None else "<%s %s>" % (kind, text)
 
 
 def classes_of(error, hark):

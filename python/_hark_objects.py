@@ -34,7 +34,7 @@ class Found:
         self.item = item
         self.pickle = pickle
         self.type = name_of_type(type(item))
-        self.text = _text_of(item) if pickle.size < SHOWN_PICKLE_MAX else None
+        self.text = text_of(item) if pickle.size < SHOWN_PICKLE_MAX else None
         # Where its pickle is: behind the message, unless it is put elsewhere.
         self.place = b"\0"
 
@@ -144,7 +144,7 @@ class Files:
         return self.count
 
 
-def _text_of(item):
+def text_of(item):
     """An object's own text, if its class has one and it is short."""
     kind = type(item)
     if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:

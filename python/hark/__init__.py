@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-__all__ = ["Fatal", "Retry", "attempt", "call_id", "last_progress", "progress", "session_id", "thread"]
+__all__ = ["BadRetry", "Fatal", "Retry", "attempt", "call_id", "last_progress", "progress", "session_id", "thread"]
 
 
 class Fatal(Exception):
@@ -26,10 +26,19 @@ class Retry(Exception):
     """
 
     def __init__(self, message: str = "asked to be tried again", *, after: float | None = None) -> None:
-        if after is not None and not 0 <= after <= _AFTER_MAX:
-            raise ValueError(f"after is a number of seconds from 0 to {_AFTER_MAX:.0f}, not {after!r}")
+        if after is not None:
+            try:
+                is_time = 0 <= float(after) <= _AFTER_MAX and not isinstance(after, (str, bytes))
+            except (TypeError, ValueError, OverflowError):
+                is_time = False
+            if not is_time:
+                raise BadRetry(f"`after` of hark.Retry is a number of seconds from 0 to {_AFTER_MAX:.0f}, not {after!r}")
         super().__init__(message)
         self.after = after
+
+
+class BadRetry(Fatal, ValueError):
+    """What a wrong `after` of `Retry` raises. It ends the tries, so that the mistake is seen and not tried again."""
 
 
 # The longest time that `Retry` can ask for, in seconds: 31 years.

@@ -30,6 +30,7 @@ mod owners;
 mod projects;
 mod python;
 mod reports;
+mod retried_calls;
 mod sessions;
 mod shortages;
 mod strangers;

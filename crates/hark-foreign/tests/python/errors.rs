@@ -17,7 +17,7 @@ fn an_exception_has_its_type_its_text_and_a_traceback() {
 }
 
 #[test]
-fn the_arguments_of_an_exception_are_told_as_far_as_they_are_values() {
+fn the_arguments_of_an_exception_are_told_and_what_those_are_that_are_no_values() {
     let arguments = |which: &str| {
         let error = error("calls.raises_with", string(which));
         let Value::Hash(data) = &error.data else { panic!("{:?}", error.data) };
@@ -26,11 +26,11 @@ fn the_arguments_of_an_exception_are_told_as_far_as_they_are_values() {
         literal_text(data.get(&Value::string("args")).unwrap(), &Executable::default())
     };
     assert_eq!(arguments("several"), "[\"no such order\", 17, [1, {\"a\": null}]]");
-    assert_eq!(arguments("objects"), "[1, 2]");
+    assert_eq!(arguments("objects"), r#"[1, "<object>", "<datetime.date 2026-11-26>", "<set {'a'}>", "<list>", 2]"#);
     assert_eq!(arguments("none"), "[]");
     assert_eq!(arguments("rude"), "[]");
     assert!(arguments("huge").contains("characters left out") && arguments("huge").len() < 11_000);
-    assert_eq!(arguments("many"), "[\"first\"]");
+    assert_eq!(arguments("many"), r#"["first", "<list>", "last"]"#);
 }
 
 #[test]

@@ -210,14 +210,14 @@ def raises_with(what):
     if what == "several":
         raise KeyError("no such order", 17, (1, {"a": None}))
     if what == "objects":
-        raise ValueError(1, object(), 2)
+        raise ValueError(1, object(), datetime.date(2026, 11, 26), {"a"}, [object()], 2)
     if what == "none":
         raise ValueError
     if what == "rude":
         raise Evasive
     if what == "huge":
         raise ValueError("x" * 50_000_000)
-    raise ValueError("first", list(range(100_000)))
+    raise ValueError("first", list(range(100_000)), "last")
 
 
 def raises(what):
