@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Kills `hark` at each commit of one program in turn, resumes its session, and checks that it comes to the same each time.
-Then kills `hark cancel` at each commit by which it ends a session, and goes on with that.
+Then kills `hark cancel` at each commit by which it ends a session, and goes on with that: with a second `hark cancel`, or, where a
+session has so many threads that telling them takes several commits, with the process that serves it.
 
     commits.py HARK [--at N] [--jobs N]
 
@@ -9,7 +10,8 @@ how many commits there are and what it comes to; then once for each commit, at w
 synced, and before anyone is told. What is left is resumed. `--at N` does so at one commit only. A failure is printed with
 its commit, and its project is left. The exit status is 0 if nothing failed.
 
-tests/commits/cancelled.hk is cancelled while it waits. Each of its threads must clean up, once.
+tests/commits/cancelled.hk is cancelled while it waits. Each of its threads must clean up, once. tests/commits/crowd.hk has
+thousands of threads, which nobody but a cancellation ends.
 """
 import argparse
 import collections
@@ -82,16 +84,15 @@ class Project:
         """Has its threads run until they wait, and nobody serve it then."""
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         server = subprocess.Popen([self.hark, "resume", "-q"], cwd=self.folder, **silent)
-        started = time.monotonic()
-        while len(self.printed()) < CANCELLED_THREADS:
-            if time.monotonic() - started > SECONDS_MAX:
-                raise Wrong("its threads do not begin")
-            time.sleep(0.02)
+        wait_until("its threads begin", lambda: len(self.printed()) >= CANCELLED_THREADS)
         server.kill()
         server.wait()
 
     def remove(self):
         shutil.rmtree(self.folder)
+
+    def state(self):
+        return json.loads(self.ask("show", "--json", self.session))["state"]
 
 
 def resume(project, way, kill_at):
@@ -145,6 +146,44 @@ def cancel(hark, killer, kill_at):
     return commits, was_killed, None
 
 
+def cancel_served(hark, killer, kill_at):
+    """The same of a session that is served, and that nobody cancels a second time once it is being cancelled."""
+    project = Project(hark, killer, "crowd.hk")
+    project.ask("cancel", "--now", project.session)
+    # Who has begun a session keeps it in memory.
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen([hark, "run", "-q", "-s", "sqlite", "crowd.hk"], cwd=project.folder, **silent)
+    try:
+        running = lambda: project.ask("sessions", "-q", "--state", "running").strip()
+        wait_until("it begins", running)
+        project.session = running()
+        wait_until("its threads begin", lambda: len(project.printed()) == 1)
+        done = project.start("cancel", project.session, kill_at=kill_at)
+        if done.returncode not in (0, -signal.SIGKILL):
+            raise Wrong(f"`cancel` ends with {done.returncode}: {done.stderr}")
+        if project.state() == "running":
+            # The commit at which it was killed is not seen by others.
+            project.ask("cancel", project.session)
+        wait_until("it is cancelled", lambda: project.state() == "cancelled")
+        commits = len((project.folder / "count").read_text())
+    except Wrong as wrong:
+        said = f"`cancel` of a served session, killed at commit {kill_at}: {wrong}\n    the project is left in {project.folder}"
+        return 0, False, said
+    finally:
+        server.kill()
+        server.wait()
+    project.remove()
+    return commits, done.returncode != 0, None
+
+
+def wait_until(what, holds):
+    started = time.monotonic()
+    while not holds():
+        if time.monotonic() - started > SECONDS_MAX:
+            raise Wrong(f"it never comes to that: {what}")
+        time.sleep(0.05)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("hark", type=Path, help="the binary")
@@ -162,8 +201,9 @@ def main():
         undisturbed.remove()
         print(f"{commits} commits; the result is {json.dumps(expected[0])}", flush=True)
         cancelling, _, failure = cancel(hark, killer, 0)
-        if failure:
-            raise SystemExit(failure)
+        telling, _, other_failure = cancel_served(hark, killer, 0)
+        if failure or other_failure:
+            raise SystemExit(failure or other_failure)
         moments = range(1, commits + 1) if asked.at is None else [asked.at]
         rounds = [(way, at) for way in WAYS for at in moments]
         killed, failures = 0, []
@@ -171,8 +211,10 @@ def main():
             played = pool.map(lambda each: play(hark, killer, *each, expected), rounds)
             cancels = range(1, cancelling + 1) if asked.at is None else [asked.at]
             cancelled = pool.map(lambda at: cancel(hark, killer, at)[1:], cancels)
-            rounds += cancels
-            for was_killed, failure in [*played, *cancelled]:
+            tells = range(1, telling + 1) if asked.at is None else [asked.at]
+            told = pool.map(lambda at: cancel_served(hark, killer, at)[1:], tells)
+            rounds += [*cancels, *tells]
+            for was_killed, failure in [*played, *cancelled, *told]:
                 killed += was_killed
                 if failure:
                     failures.append(failure)

@@ -110,6 +110,7 @@ impl<'a> Attendant<'a> {
     /// Looks at everything; answers when the next look is to be taken.
     fn look(&mut self) -> Result<Timestamp, StorageError> {
         self.look_for_sessions()?;
+        self.serving.finish_cancellations();
         let next = self.serving.look_at_times()?;
         let now = self.serving.steady_now();
         if self.mailboxes.is_time(now, self.has_news) {

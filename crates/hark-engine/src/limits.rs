@@ -43,6 +43,10 @@ pub const COMMIT_RECORDS_MAX: usize = 32;
 /// The same where records are in the memory or the file of one machine, and many cost little more than one.
 pub const LOCAL_COMMIT_RECORDS_MAX: usize = 2_048;
 
+/// How long after a thread has learned that it is cancelled it is looked whether all threads of its session were to be told, and
+/// whoever has begun that was lost.
+pub const CANCEL_TOLD_WAIT: Duration = Duration::from_secs(2);
+
 /// How many of these a step may need that ends its thread and wakes those who wait. The rest is for what the step has
 /// learned of other Futures.
 pub const STEP_RECORDS_MAX: usize = 28;

@@ -26,6 +26,8 @@ pub enum Told {
     Due(ThreadId, Timestamp),
     /// Some thread that goes on at this time was looked at too early.
     Early(Timestamp),
+    /// A thread has learned that it is cancelled.
+    Interrupted,
     /// This was printed.
     Printed(Vec<OutputItem>),
     /// The session is over, as its record says.

@@ -55,6 +55,9 @@ pub(crate) trait Server: Send + Sync {
     /// A thread whose time comes then was looked at too early.
     fn note_early(&self, until: Timestamp);
 
+    /// A thread of a session has learned that it is cancelled.
+    fn note_interrupted(&self, id: &SessionId);
+
     /// Someone who lives serves this session.
     fn is_served(&self, id: &SessionId) -> Result<bool, StorageError>;
 

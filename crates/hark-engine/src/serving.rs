@@ -19,6 +19,7 @@ use hark_machine::Program;
 use crate::calls::CallPlaces;
 use crate::commit::Commit;
 use crate::id::{SessionId, ThreadId};
+use crate::limits::CANCEL_TOLD_WAIT;
 use crate::options::Options;
 use crate::output::OutputItem;
 use crate::outside::{Outside, drop_threads};
@@ -56,6 +57,8 @@ pub(crate) struct Serving {
     failures: Mutex<Vec<(SessionId, StorageError)>>,
     /// Sessions that wait for a storage that does not answer.
     waits: Mutex<Vec<(SessionId, StorageError)>>,
+    /// Sessions of which threads have learned that they are cancelled, and when one did first.
+    interrupted: Mutex<HashMap<SessionId, Timestamp>>,
     /// Some session has had limits or rates.
     has_gates: AtomicBool,
     upstream: Option<Arc<dyn Upstream>>,
@@ -87,6 +90,7 @@ impl Serving {
             mailboxes: Mutex::default(),
             failures: Mutex::default(),
             waits: Mutex::default(),
+            interrupted: Mutex::default(),
             has_gates: AtomicBool::new(false),
             upstream,
             me: me.clone(),
@@ -136,6 +140,19 @@ impl Serving {
         }
         let entered = Entered { session: session.clone(), is_held: true };
         lock(&self.sessions).insert(session.id().clone(), entered);
+    }
+
+    /// Completes the cancellations of sessions that are in memory here, and that were left half-way by who has begun them.
+    pub fn finish_cancellations(&self) {
+        let now = self.steady_now();
+        // Whoever is at it still does the same as this.
+        let is_late = |_: &SessionId, since: &mut Timestamp| since.after(CANCEL_TOLD_WAIT) <= now;
+        let late: Vec<SessionId> = lock(&self.interrupted).extract_if(is_late).map(|(id, _)| id).collect();
+        for id in late {
+            if let Err(error) = self.running(&id) {
+                self.fail(&id, error);
+            }
+        }
     }
 
     /// Has these threads of a session run, which is opened for that if it is not under way. If it is over, what has

@@ -553,6 +553,15 @@ impl Session {
         self.server.as_ref().is_some_and(|server| server.note_due(until))
     }
 
+    /// A thread has learned that it is cancelled. Whoever cancels the session may be lost before all are told.
+    pub fn note_interrupted(&self) {
+        if let Some(upstream) = self.upstream() {
+            upstream.tell(&self.id, Told::Interrupted);
+        } else if let Some(server) = &self.server {
+            server.note_interrupted(&self.id);
+        }
+    }
+
     /// A thread that goes on at this time was looked at too early.
     pub fn note_early(&self, until: Timestamp) {
         if let Some(upstream) = self.upstream() {

@@ -98,3 +98,16 @@ fn a_retried_session_begins_cancelled_elements_anew() {
         assert!(!run.stdout.contains("1\n2"), "what had a value is not begun anew: {run:?}");
     }
 }
+
+/// In a time that jumps, so that the ten seconds that a cancelled thread has take none.
+#[test]
+fn what_a_thread_starts_to_clean_up_is_cancelled_when_it_is_stopped() {
+    let program = r#"//! main() => "cancelled"
+//! main() prints "child cancelled\n"
+fn child() { try { sleep(60); print("went on") } catch e { print("child " + get(e, "kind")) } }
+fn parent() { try { sleep(60) } catch { await async child() } }
+fn main() { p = async parent(); sleep(1); cancel(p); try { await p } catch e { get(e, "kind") } }
+"#;
+    let folder = Folder::with("cancelled_cleaning_up", program);
+    folder.hark("test -q x.hk").is(0, "1 passed, 0 failed\n", "");
+}

@@ -25,11 +25,11 @@ impl Outside<'_> {
             }
             let is_told = session.cancelling == Some(Cancelling::Told);
             let threads = if is_told { Vec::new() } else { self.live_from(step::FIRST)? };
-            // Most often there are few, and then there is nothing between the two that can be cut off.
-            let are_few = threads.len() < wakes_per_commit(&*self.records);
-            if are_few {
-                step::cancel_batch(&threads, commit, &mut plan);
-            }
+            // Most often there are few, and then there is nothing between the two that can be cut off. Else whoever serves the
+            // session learns of it by the first ones.
+            let at_once = wakes_per_commit(&*self.records) - 1;
+            let are_few = threads.len() <= at_once;
+            step::cancel_batch(&threads[..threads.len().min(at_once)], commit, &mut plan);
             let how_far = if are_few { Cancelling::Told } else { Cancelling::Begun };
             step::begin_cancel(stamp, session, how_far, self.surroundings.now(), commit);
             Ok(())

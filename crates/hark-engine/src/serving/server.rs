@@ -106,6 +106,13 @@ impl Server for Serving {
         noted == Noted::Passed && !is_leased
     }
 
+    fn note_interrupted(&self, id: &SessionId) {
+        // Where threads are leased, whoever sweeps finds what was left half-way.
+        if self.lease().is_none() {
+            lock(&self.interrupted).entry(id.clone()).or_insert_with(|| self.steady_now());
+        }
+    }
+
     fn note_early(&self, until: Timestamp) {
         self.timetable.note_early(until);
     }

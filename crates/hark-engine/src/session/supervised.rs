@@ -40,6 +40,7 @@ impl Supervised for Session {
                 }
             }
             Told::Early(until) => self.note_early(until),
+            Told::Interrupted => self.note_interrupted(),
             Told::Printed(mut items) => self.show(&mut lock(&self.output), &mut items),
             Told::Failed(error) => self.fail_storage(&error),
             Told::Ended => match self.look_closed() {

@@ -112,8 +112,10 @@ impl Worker<'_> {
         } else {
             self.log(thread, Event::Interrupted);
             live.stops = Some(self.session.steady_now().after(self.session.options().cancel_grace));
-            cancel_started(loaded, live);
+            self.session.note_interrupted();
         }
+        // Also what it has started to clean up goes with a thread that is stopped. It harms none that is cancelled already.
+        cancel_started(loaded, live);
         match &live.status {
             Status::Awaiting(_) => {
                 loaded.interruption = Some(Box::new(interruption));
