@@ -2,6 +2,7 @@
 #![cfg(feature = "sqlite")]
 
 use std::fs;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,12 +12,14 @@ use std::time::Duration;
 use hark_backends::System;
 use hark_backends::invoker::Threads;
 use hark_backends::storage::sqlite::SqliteStorage;
-use hark_bytecode::Binding;
+use hark_bytecode::{Binding, Executable};
+use hark_engine::foreign::Answer;
 use hark_engine::outside::Outside;
 use hark_engine::storage::Range;
 use hark_engine::{
-    Catalog, Engine, FutureId, Invoker, NoForeign, Observer, Options, OutputItem, Ports, Report, Runner, SessionId,
-    SessionStorage, Space, Start, Status, Storage, StorageError, ThreadId, Timestamp, Unattended, Whose,
+    Call, CallId, CallSink, Catalog, Engine, Foreign, FutureId, Invoker, NoForeign, Observer, Options, OutputItem,
+    Ports, Report, Runner, SessionId, SessionStorage, Space, Start, Status, Storage, StorageError, ThreadId, Timestamp,
+    Unattended, Whose,
 };
 use hark_machine::{Program, Value, text_of};
 
@@ -101,15 +104,16 @@ struct Served {
 
 impl Served {
     fn new(folder: &Folder) -> Served {
+        Served::with(folder, 2, Arc::new(NoForeign))
+    }
+
+    /// One with so many workers, which calls these functions.
+    fn with(folder: &Folder, width: usize, foreign: Arc<dyn Foreign>) -> Served {
         let storage = Arc::new(SqliteStorage::open(&folder.0).expect("the file can be made"));
-        let invoker = Arc::new(Counting { pool: Threads::new(2), hints: AtomicUsize::new(0) });
+        let invoker = Arc::new(Counting { pool: Threads::new(width), hints: AtomicUsize::new(0) });
         let opened = Arc::new(Opened { file: storage.clone(), count: AtomicUsize::new(0) });
-        let ports = Ports {
-            storage: opened.clone(),
-            invoker: invoker.clone(),
-            foreign: Arc::new(NoForeign),
-            surroundings: Arc::new(System),
-        };
+        let ports =
+            Ports { storage: opened.clone(), invoker: invoker.clone(), foreign, surroundings: Arc::new(System) };
         let engine = Arc::new(Engine::new(Options::default(), ports));
         let stop = Arc::new(AtomicBool::new(false));
         let (attended, stopped) = (engine.clone(), stop.clone());
@@ -304,4 +308,63 @@ fn a_new_session_needs_no_temporary_table() {
     let operations: Vec<String> = operations.collect();
     assert!(operations.iter().any(|operation| operation == "IdxInsert"), "{operations:?}");
     assert!(!operations.iter().any(|operation| operation == "OpenEphemeral"), "{operations:?}");
+}
+
+/// A commit takes twice as long where the log grows, so that of a small file is not to grow for long.
+#[test]
+fn the_log_of_a_small_file_is_used_again_early() {
+    let program = program(
+        "fn leaf(n) { n }
+        fn go(n, total) {
+            if n == 0 { total } else {
+                kept = map(range(40000), lambda (i) { i * n });
+                value = await async leaf(n);
+                go(n - 1, total + value + last(kept))
+            }
+        }
+        fn main() { go(200, 0) }",
+    );
+    let folder = Folder::new();
+    let served = Served::new(&folder);
+    assert_eq!(served.run(&program), (20_100 * 40_000).to_string());
+    let length = |name: &str| fs::metadata(folder.0.join(name)).expect("it is there").len();
+    let (file, log) = (length("hark.db"), length("hark.db-wal"));
+    assert!(log < 8 << 20 && file < 4 << 20, "{log} bytes of log and {file} of the file");
+}
+
+/// Functions of which none answers before so many are called.
+struct Together {
+    count: usize,
+    answers: Mutex<Vec<Answer>>,
+}
+
+impl Foreign for Together {
+    fn call(&self, _: &Executable, _: Call, _: CallSink, answer: Answer) {
+        let mut answers = self.answers.lock().expect("it is whole");
+        answers.push(answer);
+        if answers.len() == self.count {
+            let answers = mem::take(&mut *answers);
+            answers.into_iter().for_each(|answer| answer(Ok(Value::Integer(1))));
+        }
+    }
+
+    fn cancel(&self, _: &SessionId) {}
+
+    fn cancel_call(&self, _: &CallId) {}
+}
+
+/// Each thread has a step that begins its call and one that ends with its result.
+#[test]
+fn the_results_of_calls_that_end_together_share_a_commit() {
+    const CALLS: usize = 400;
+    let program = program(&format!(
+        "import(one, src.one, 1);
+        fn main() {{ sum(map_async(range({CALLS}), one)) }}"
+    ));
+    let folder = Folder::new();
+    let served = Served::with(&folder, 1, Arc::new(Together { count: CALLS, answers: Mutex::default() }));
+    assert_eq!(served.run(&program), CALLS.to_string());
+    let work = served.storage.work();
+    assert!(work.commits >= 2 * CALLS as u64, "{work:?}");
+    assert!(work.fsyncs <= CALLS as u64 / 4, "{work:?}");
 }

@@ -41,7 +41,7 @@ const PAGE_BYTES: i32 = 1_024;
 /// from its beginning. That should be soon, as a commit takes twice as long where the log grows: the file system writes its
 /// own journal as well. But it costs a write of each page that has changed, which are more in a larger file: so it is as many
 /// as the file has, within these bounds.
-const CHECKPOINT_PAGES_MIN: i32 = 2_000;
+const CHECKPOINT_PAGES_MIN: i32 = 4_000;
 const CHECKPOINT_PAGES_MAX: i32 = 16_000;
 
 /// A file of up to so many pages is looked through when it is opened, if nobody serves it. That takes some 2 ms.
