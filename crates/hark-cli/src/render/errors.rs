@@ -7,7 +7,7 @@ use hark_machine::Error;
 
 use super::lines::Lines;
 use super::style::{Paint, Style};
-use super::traceback::{draw_error, python_traceback};
+use super::traceback::{data_of_program, draw_error, python_traceback};
 
 /// So many errors that differ are shown; a report has them all.
 const DIFFERENT_MAX: usize = 20;
@@ -66,6 +66,7 @@ struct Look<'e> {
     kind: &'e str,
     message: &'e str,
     traceback: Option<&'e str>,
+    data: Option<String>,
     way: Vec<Span>,
     omitted: u64,
 }
@@ -76,6 +77,7 @@ impl<'e> Look<'e> {
             kind: &error.kind,
             message: &error.message,
             traceback: python_traceback(error),
+            data: data_of_program(error),
             way: error.trace.iter().map(|frame| frame.span).collect(),
             omitted: error.omitted,
         }

@@ -1,7 +1,7 @@
 //! An error that a program ran into: the way there through its threads, the place, the message.
 
-use hark_bytecode::{Span, shortened};
-use hark_machine::{Error, TraceFrame, Value};
+use hark_bytecode::{Executable, Span, shortened};
+use hark_machine::{Error, TraceFrame, Value, short_text};
 
 use super::escape;
 use super::lines::Lines;
@@ -16,6 +16,8 @@ const FRAMES_AT_EACH_END: usize = 10;
 const TRACEBACK_CHARACTERS_MAX: usize = 101_000;
 /// The most that is shown of one of its lines: the last one repeats the message.
 const TRACEBACK_LINE_CHARACTERS_MAX: usize = 1_000;
+/// The most that is shown of an error's data.
+const DATA_CHARACTERS_MAX: usize = 1_000;
 
 /// Draws an error, with a line break at its end.
 pub fn draw_error(error: &Error, lines: &Lines<'_>, style: Style, out: &mut String) {
@@ -40,6 +42,10 @@ pub fn draw_error(error: &Error, lines: &Lines<'_>, style: Style, out: &mut Stri
             out.push('\n');
         }
     }
+    if let Some(data) = data_of_program(error) {
+        style.push(out, Paint::Dim, &format!("  data: {}", escape::line(&data)));
+        out.push('\n');
+    }
     if let Some(hint) = hint(error) {
         style.push(out, Paint::Hint, "hint");
         out.push_str(&format!(": {hint}\n"));
@@ -52,6 +58,12 @@ fn hint(error: &Error) -> Option<&'static str> {
     waits_for_promise.then_some(
         "with `hark run -s sqlite` the session is kept and waits, and `hark resolve` gives a promise its value from outside",
     )
+}
+
+/// The data that the program itself gave to `error`. That of other kinds is in their messages, or Python's traceback.
+pub(super) fn data_of_program(error: &Error) -> Option<String> {
+    let is_own = !matches!(error.data, Value::Null) && !matches!(&*error.kind, "python" | "deadlock");
+    is_own.then(|| short_text(&error.data, &Executable::default(), DATA_CHARACTERS_MAX))
 }
 
 /// What Python said, which a failed call carries as its data.
@@ -149,6 +161,15 @@ mod tests {
         error.trace.truncate(4);
         error.omitted = 1;
         assert!(drawn(&error).contains("  thread 1, x.hk:5, in work\n      fails(x)\n  ... 1 more call\n  thread 2,"));
+    }
+
+    #[test]
+    fn what_the_program_says_more_is_shown() {
+        let mut error = Error::new("error", "no stock");
+        error.data = Value::list(vec![Value::Integer(17), Value::string("tea\nleaves")]);
+        assert_eq!(drawn(&error), "error: no stock\n  data: [17, \"tea\\nleaves\"]\n");
+        error.data = Value::string("x".repeat(5_000));
+        assert!(drawn(&error).len() < 1_200, "{}", drawn(&error).len());
     }
 
     #[test]
