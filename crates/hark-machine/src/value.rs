@@ -59,6 +59,11 @@ impl Value {
         Value::List(0, Arc::new(ListBody::from_items(items)))
     }
 
+    /// An object of Python.
+    pub fn object(body: ObjectBody) -> Value {
+        Value::Object(Arc::new(body))
+    }
+
     /// An integer of any size.
     pub fn big_integer(value: BigInt) -> Value {
         match i64::try_from(&value) {

@@ -7,6 +7,7 @@
 mod cancelling;
 mod catching;
 mod limits;
+mod objects;
 mod sessions;
 mod waiting;
 

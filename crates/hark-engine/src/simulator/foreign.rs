@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hark_bytecode::Executable;
-use hark_machine::{Error, Value, literal_text};
+use hark_machine::{Error, ObjectBody, Pickle, Value, literal_text, text_of};
 
 use super::Shared;
 use super::universe::Holding;
@@ -13,6 +13,12 @@ use crate::id::SessionId;
 
 /// Where threads are leased, a server takes no more than so many whose calls it makes, and those for which others leave room.
 const CALLS_AT_A_TIME: usize = 2;
+
+/// The type of the objects that functions make.
+const THING: &str = "outside.Thing";
+
+/// Large enough that a record has it once, however often it is in it.
+const THING_REPEATED: usize = 1_000;
 
 /// What a foreign call comes to.
 pub(super) type Result = std::result::Result<Value, Error>;
@@ -145,10 +151,27 @@ fn outcome(name: &str, argument: Value, is_repaired: bool) -> Result {
         "echo" | "solo" => Ok(argument),
         "say" => Ok(Value::string(format!("said {}", argument.as_str().unwrap_or("?")))),
         "chat" => Ok(Value::string(format!("chatted {}", argument.as_str().unwrap_or("?")))),
+        "make" => Ok(thing(&argument)),
+        "look" => looked_at(&argument).ok_or_else(|| Error::new("python", "it is not what it was")),
         "unready" if is_repaired => Ok(argument),
         "unready" => Err(Error::new("python", "it is not ready")),
         _ => Err(Error::new("python", "it failed")),
     }
+}
+
+/// An object, whose pickle has its text many times.
+fn thing(argument: &Value) -> Value {
+    let text = text_of(argument, &Executable::default());
+    let pickle = Arc::new(Pickle::new(text.repeat(THING_REPEATED).into_bytes()));
+    Value::object(ObjectBody::new(THING, Some(text), pickle))
+}
+
+/// The text of such an object, if its pickle is what it was.
+fn looked_at(argument: &Value) -> Option<Value> {
+    let Value::Object(object) = argument else { return None };
+    let text = object.text().filter(|_| object.type_name() == THING)?;
+    let is_whole = object.pickle().bytes().ok()? == text.repeat(THING_REPEATED).as_bytes();
+    is_whole.then(|| Value::string(text))
 }
 
 fn events_of(outcome: &Result) -> impl Iterator<Item = CallEvent> {
