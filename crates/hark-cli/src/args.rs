@@ -174,6 +174,38 @@ pub fn definition() -> clap::Command {
 }
 
 impl Command {
+    /// What is to be told of the work, if there is some.
+    pub fn log(&self) -> Option<&LogChoice> {
+        let config = match self {
+            Command::Run(wanted) => &wanted.config,
+            Command::Asm(wanted) => &wanted.config,
+            Command::Check(wanted) => &wanted.config,
+            Command::Test(wanted) => &wanted.config,
+            Command::Sync(wanted) => &wanted.config,
+            Command::Bench(wanted) => &wanted.config,
+            Command::Sessions(wanted) => &wanted.kept.config,
+            Command::Show(wanted) => &wanted.kept.config,
+            Command::Stdout(wanted) => &wanted.kept.config,
+            Command::Events(wanted) => &wanted.kept.config,
+            Command::Resume(wanted) | Command::Retry(wanted) => &wanted.kept.config,
+            Command::Cancel(wanted) => &wanted.kept.config,
+            Command::Prune(wanted) => &wanted.kept.config,
+            Command::Resolve(wanted) => &wanted.config,
+            Command::Fail(wanted) => &wanted.config,
+            Command::Worker(wanted) => &wanted.config,
+            Command::WorkerProcess(wanted) => &wanted.config,
+            Command::Export(wanted) => &wanted.config,
+            Command::Import(wanted) => &wanted.config,
+            Command::Init(_)
+            | Command::Doc(_)
+            | Command::Explain(_)
+            | Command::Completions(_)
+            | Command::Help(_)
+            | Command::Version => return None,
+        };
+        Some(&config.log)
+    }
+
     /// The file whose report is wanted as JSON, if one is.
     pub fn reported_file(&self) -> Option<String> {
         let (json, file) = match self {

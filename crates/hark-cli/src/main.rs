@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod entry;
 mod failure;
+mod log;
 mod modules;
 mod output;
 mod place;
@@ -43,6 +44,11 @@ fn main() -> ExitCode {
         Ok(command) => command,
         Err(error) => return explain_command_line(error),
     };
+    if let Some(choice) = command.log()
+        && let Err(failure) = log::start(choice)
+    {
+        return ExitCode::from(explain_failure(failure, &command));
+    }
     let done = match &command {
         Command::Run(wanted) => commands::run::run(wanted),
         Command::Asm(wanted) => commands::asm::asm(wanted),

@@ -23,6 +23,7 @@ use crate::args::ConcurrencyName;
 use crate::config::{Settings, Tenure};
 use crate::entry::Entry;
 use crate::failure::Failure;
+use crate::log;
 use crate::output::{self, Stream};
 use crate::project::Project;
 use crate::python;
@@ -149,7 +150,8 @@ pub fn invoker(
             .arg("--data-dir")
             .arg(&data_dir)
             .arg("--server")
-            .arg(server.to_string());
+            .arg(server.to_string())
+            .envs(log::environment());
         if let Some(config) = &config {
             command.arg("--config").arg(config);
         }

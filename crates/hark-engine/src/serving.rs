@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use hark_machine::Program;
+use tracing::info;
 
 use crate::calls::CallPlaces;
 use crate::commit::Commit;
@@ -255,6 +256,7 @@ impl Serving {
     }
 
     fn begin_again(&self, session: &Arc<Session>, was_lost: bool) -> Result<(), StorageError> {
+        info!(session = %session.id(), was_lost, "a session is taken up");
         session.note_taken_up();
         self.note_stopped(session)?;
         session.reconcile_gates()?;

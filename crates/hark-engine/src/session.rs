@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use hark_machine::{Error, Program, Thread, Value};
+use tracing::{debug, info, warn};
 
 use crate::calls::CallPlace;
 use crate::commit::{Commit, Outcome};
@@ -225,6 +226,7 @@ impl Session {
     /// Enters the first thread's start into the session's history, if there is one.
     pub fn log_start(&self, commit: &mut Commit) {
         if self.is_resumable() {
+            info!(session = %self.id, function = %self.about.function, "a session begins");
             let event = crate::history::Event::Started { function: self.about.function.clone(), parent: None };
             commit.log.push(LogEntry { time: self.about.started, thread: step::FIRST, event });
         }
@@ -295,6 +297,7 @@ impl Session {
 
     /// Another process has a thread that this one has held.
     pub fn lose_hold(&self, thread: ThreadId, stamp: Stamp) {
+        warn!(session = %self.id, thread = thread.0, "another process has taken a thread");
         if self.calls.supersede(thread, stamp) {
             self.cancel_call(thread);
         }
@@ -423,6 +426,7 @@ impl Session {
     pub fn call(&self, call: Call, place: Option<CallPlace>) {
         let (listener, answerer) = (self.me.clone(), self.me.clone());
         let (thread, made) = (call.id.thread, Try::from(&call));
+        debug!(call = %call.id, attempt = call.attempt, "a function is called");
         self.ports.foreign.call(
             self.program.executable(),
             call,
@@ -452,6 +456,7 @@ impl Session {
     /// Makes a foreign call that is among those under way already, and waits for its end. Its thread is to be given a turn then.
     pub fn call_blocking(&self, call: Call, place: Option<CallPlace>) {
         let (thread, made) = (call.id.thread, Try::from(&call));
+        debug!(call = %call.id, attempt = call.attempt, "a function is called");
         let executable = self.program.executable();
         let mut events = |event| self.take_event(thread, made, event);
         let answer = self.ports.foreign.call_blocking(executable, call, &mut events);
@@ -462,6 +467,8 @@ impl Session {
     /// Keeps what a call came to until its thread's turn. Answers false if the call could not be made: the session is left
     /// as it is then, if it can be taken up again.
     fn take_answer(&self, thread: ThreadId, made: Try, answer: Result<Value, CallError>) -> bool {
+        let is_value = answer.is_ok();
+        debug!(session = %self.id, thread = thread.0, attempt = made.attempt, is_value, "a call is answered");
         let answer = match answer {
             Ok(value) => Ok(value),
             Err(CallError::NotMade(why)) if self.is_resumable() => {

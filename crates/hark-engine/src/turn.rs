@@ -17,6 +17,8 @@ use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
 
+use tracing::{debug, warn};
+
 use crate::calls::CallPlace;
 use crate::commit::{Commit, Gathered, Outcome, Renewal};
 use crate::foreign::Call;
@@ -366,6 +368,7 @@ impl<'a> Worker<'a> {
     /// Does what follows from a commit that is done, or decides the step again.
     fn conclude(&mut self, decided: Decided, outcome: Outcome) -> Result<Concluded, StorageError> {
         let Decided { mut loaded, ending, gathered } = decided;
+        debug!(session = %self.session.id(), thread = loaded.thread.0, ?outcome, "a step is committed");
         if outcome == Outcome::Done {
             for token in mem::take(&mut loaded.given_back) {
                 self.session.leave_gate(loaded.thread, &token)?;
@@ -411,6 +414,7 @@ impl<'a> Worker<'a> {
     /// not expect, before the step is decided again.
     fn settle_unknown(&mut self, loaded: &mut Loaded) -> Result<Outcome, StorageError> {
         let (session, thread) = (self.session, loaded.thread);
+        warn!(session = %session.id(), thread = thread.0, "the answer of a commit was lost");
         let witness = self.witness(thread);
         let mut is_done = self.commit.make_known(session.records(), &witness)?
             || self.commit.has_happened(session.records(), witness.clone())?;

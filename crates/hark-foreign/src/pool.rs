@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use hark_engine::{CallError, CallEvent, CallSink};
 use hark_machine::{Error, Value};
 use rustix::process::{Resource, getrlimit};
+use tracing::{debug, trace, warn};
 
 use crate::call::{Call, session_of};
 use crate::death::Process;
@@ -360,13 +361,18 @@ impl Shared {
         number: u64,
     ) -> Result<Result<Outcome, Fault>, NoWorker> {
         let mut worker = self.lend(number)?;
+        trace!(call = call.id, "a Python process makes a call");
         let mut outcome = worker.call(call, events);
         for warning in worker.take_warnings() {
             if self.lock().warnings.insert(warning.clone()) {
                 (self.warn)(&warning);
             }
         }
-        self.take_back(worker, number, outcome.as_ref().is_err_and(Fault::is_lost));
+        let is_lost = outcome.as_ref().is_err_and(Fault::is_lost);
+        if is_lost {
+            warn!(call = call.id, "a Python process is lost");
+        }
+        self.take_back(worker, number, is_lost);
         if let Ok(Outcome::Raised(raised)) = &mut outcome {
             raised.name_package(&self.requirements, &self.project);
         }
@@ -461,6 +467,10 @@ impl Shared {
                 call.run_in(process);
             }
         });
+        match &started {
+            Ok(_) => debug!("a Python process is started"),
+            Err(error) => warn!(?error, "no Python process can be started"),
+        }
         self.lock().end_start(begun, started.is_ok());
         self.changed.notify_one();
         started.map_err(|error| match error {

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use hark_engine::remote::{Supervised, Told};
 use hark_engine::{Invoker, Runner, SessionId, Shortage, StorageError, ThreadId};
 use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
 
 use crate::surroundings::System;
 pub use worker::{Supervisor, work};
@@ -248,6 +249,7 @@ impl Shared {
             Ok((ours.try_clone()?, ours, (self.spawn)(theirs)?))
         };
         let (mut writer, ours, mut child) = spawn().map_err(|error| unstarted(&error))?;
+        info!(process = child.id(), "a worker process is started");
         let writing = spawn_thread(move || {
             for line in lines {
                 if writer.write_all(line.as_bytes()).is_err() {
@@ -263,6 +265,9 @@ impl Shared {
         // It may have closed its socket and still live.
         let _ = child.kill();
         let status = child.wait().map_err(|error| unstarted(&error))?;
+        if !self.lock().is_closed {
+            warn!(process = child.id(), %status, "a worker process is lost");
+        }
         writing.map_err(|error| unstarted(&error))?;
         shortage_of(status).map_or(Ok(()), |shortage| Err(exhausted(shortage)))
     }

@@ -67,12 +67,51 @@ pub struct CallChoice {
     pub function: String,
 }
 
-/// Which `hark.toml` is meant.
+/// How much is told of what Hark does itself: this, and all that is more urgent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Nothing.
+    Off,
+    /// What should not be.
+    Error,
+    /// What was lost, and is done again.
+    Warn,
+    /// What begins and ends.
+    Info,
+    /// Each step and call.
+    Debug,
+    /// Each transaction.
+    Trace,
+}
+
+/// The form in which it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// An object in each line.
+    Json,
+}
+
+/// What is told of what Hark does itself.
+#[derive(Debug, Args)]
+pub struct LogChoice {
+    /// Tell on standard error what Hark does itself. Without it: the environment's HARK_LOG, else off
+    #[arg(id = "log", long = "log", value_name = "LEVEL")]
+    pub level: Option<LogLevel>,
+    /// In which form. Without it: HARK_LOG_FORMAT, else text
+    #[arg(id = "log_format", long = "log-format", value_name = "FORMAT")]
+    pub format: Option<LogFormat>,
+}
+
+/// Which `hark.toml` is meant, and what is told of the work.
 #[derive(Debug, Args)]
 pub struct ConfigFile {
     /// The settings to use instead of the nearest hark.toml; its folder is the project
     #[arg(long = "config", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub path: Option<PathBuf>,
+    #[command(flatten)]
+    pub log: LogChoice,
 }
 
 /// Where kept sessions are looked for, and how they are shown.

@@ -22,6 +22,7 @@ mod harness;
 mod leases;
 mod leftovers;
 mod limits;
+mod log;
 mod losses;
 mod modules;
 mod moving;

@@ -6,6 +6,8 @@ mod holding;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tracing::{debug, warn};
+
 use super::agenda::by_session;
 use super::{Serving, lock};
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
@@ -92,6 +94,10 @@ impl Serving {
             session.holds.add([thread], stamp);
         }
         let lost: Vec<ThreadId> = taken.iter().filter(|taken| taken.was_lost).map(|taken| taken.thread).collect();
+        debug!(session = %id, threads = threads.len(), "threads are taken");
+        if !lost.is_empty() {
+            warn!(session = %id, threads = lost.len(), "the process was lost that held threads");
+        }
         session.orphans.add(&lost);
         session.add_activity(threads.len() as u64);
         session.invoke(&threads);
@@ -147,6 +153,7 @@ impl Serving {
                 continue;
             }
             holding.note_withdrawn();
+            debug!(session = %session.id(), threads = withdrawn.len(), "calls that waited too long are left to others");
             // If that fails, others take them when the leases have run out.
             let given_back = self.leases()?.give_back(&withdrawn, now);
             session.announce();

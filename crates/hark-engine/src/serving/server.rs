@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use tracing::warn;
+
 use super::{Entered, Serving, lock};
 use crate::calls::CallPlace;
 use crate::commit::{Commit, Outcome};
@@ -67,6 +69,7 @@ impl Server for Serving {
     }
 
     fn note_wait(&self, id: &SessionId, error: &StorageError) {
+        warn!(session = %id, %error, "a session waits for its storage");
         lock(&self.waits).push((id.clone(), error.clone()));
         if let Ok(catalog) = self.catalog() {
             catalog.ring();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hark_machine::{Error, Value};
+use tracing::{info, warn};
 
 use super::{Session, lock};
 use crate::commit::{Commit, Outcome};
@@ -32,6 +33,19 @@ pub(super) enum End {
     Deadlock(SessionError),
     /// Its storage does not let it go on.
     Storage(StorageError),
+}
+
+impl End {
+    /// The end in a word.
+    fn name(&self) -> &'static str {
+        match self {
+            End::Stopped(state) => state.name(),
+            End::Closed(_) => "ended from outside",
+            End::Interrupted => "left",
+            End::Deadlock(_) => "deadlock",
+            End::Storage(_) => "given up",
+        }
+    }
 }
 
 impl Session {
@@ -190,6 +204,7 @@ impl Session {
         if *error == StorageError::TakenOver {
             self.was_taken_over.store(true, Ordering::Release);
         }
+        warn!(session = %self.id, %error, "a session is given up");
         let is_unseen = self.end_with(End::Storage(error.clone()));
         // Whoever goes on with it makes them again.
         self.ports.foreign.cancel(&self.id);
@@ -233,6 +248,7 @@ impl Session {
             // The first reason counts.
             return false;
         }
+        info!(session = %self.id, end = self.end.get().map(End::name), "a session has ended here");
         self.is_given_up.store(gives_up, Ordering::Release);
         self.over.store(true, Ordering::Release);
         if let Some(server) = self.server.as_ref().filter(|_| gives_up && self.is_leased()) {

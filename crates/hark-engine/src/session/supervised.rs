@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::warn;
+
 use super::{Session, lock};
 use crate::id::{SessionId, ThreadId};
 use crate::record::SessionState;
@@ -13,6 +15,7 @@ impl Supervised for Session {
     }
 
     fn lose_worker(self: Arc<Self>, threads: &[ThreadId]) {
+        warn!(session = %self.id, threads = threads.len(), "the worker process was lost that had threads");
         self.orphans.add(threads);
         // It may have been lost between a commit and what follows from that.
         self.add_activity(1);

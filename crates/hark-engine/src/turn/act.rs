@@ -2,6 +2,8 @@
 
 use std::mem;
 
+use tracing::debug;
+
 use super::{Pace, Worker};
 use crate::commit::Outcome;
 use crate::id::{FutureId, ThreadId};
@@ -34,6 +36,7 @@ impl Worker<'_> {
         }
         self.hand_out(thread);
         if self.plan.offers {
+            debug!(session = %self.session.id(), thread = thread.0, "threads are left to other processes");
             self.session.announce();
         }
         match timer {

@@ -10,6 +10,7 @@ use std::thread::{self, Thread};
 
 use hark_engine::{Outcome, StorageError};
 use rusqlite::Connection;
+use tracing::trace;
 
 use super::change::Change;
 use super::database::Database;
@@ -172,6 +173,7 @@ impl Group {
     /// Makes these changes, each as it is possible: what is wrong with one of them is not to be the others' fault.
     fn make(&self, writer: &Connection, database: &Database, changes: &[Change]) -> Vec<Answer> {
         self.transactions.fetch_add(1, Ordering::Relaxed);
+        trace!(changes = changes.len(), "a transaction");
         match (make_together(writer, changes).map_err(|error| database.error(&error)), changes) {
             (Ok(answers), _) => match database.check_in_place() {
                 Ok(()) => answers,
