@@ -12,19 +12,22 @@ use crate::render::{Paint, Style};
 /// The fewest workers that run at a time, unless the settings say otherwise.
 const WORKERS_DEFAULT_MIN: usize = 4;
 
-/// The pool of a project's Python workers; none is started before it is needed. Where so many processes have a pool each,
-/// the workers are divided among them.
-pub fn pool(project: &Project, pickles: PicklePlace, processes: usize) -> PythonPool {
-    let settings = &project.settings;
+/// How many workers a project has at a time, all in all.
+pub fn workers_max(project: &Project) -> usize {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let workers = settings.workers.map_or((2 * cores).max(WORKERS_DEFAULT_MIN), |workers| workers as usize);
+    project.settings.workers.map_or((2 * cores).max(WORKERS_DEFAULT_MIN), |workers| workers as usize)
+}
+
+/// A pool of so many of a project's Python workers; none is started before it is needed.
+pub fn pool(project: &Project, pickles: PicklePlace, workers: usize) -> PythonPool {
+    let settings = &project.settings;
     PythonPool::new(PythonConfig {
         interpreter: settings.python.clone(),
         project: project.folder.clone(),
         python_src: project.folder.join(&settings.python_src),
         requirements: project.folder.join(&settings.python_requirements),
         pickles,
-        workers: workers.div_ceil(processes),
+        workers,
         guard: guard::own_program(),
         warn,
     })

@@ -91,22 +91,26 @@ impl Session {
 /// The ports of an engine for this project.
 pub fn ports(project: &Project, storage: Arc<dyn Storage>, invoker: Arc<dyn Invoker>, needs_python: bool) -> Ports {
     let foreign: Arc<dyn Foreign> = if needs_python {
-        Arc::new(python::pool(project, python::place_of_pickles(&*storage), 1))
+        let workers = python::workers_max(project);
+        Arc::new(python::pool(project, python::place_of_pickles(&*storage), workers))
     } else {
         Arc::new(NoForeign)
     };
     Ports { storage, invoker, foreign, surroundings: Arc::new(System) }
 }
 
-/// The ports of one of a supervisor's worker processes.
-pub fn ports_of_worker(project: &Project, storage: Arc<dyn Storage>) -> Ports {
-    let foreign = Arc::new(python::pool(project, python::place_of_pickles(&*storage), worker_processes()));
+/// The ports of one of a supervisor's worker processes, which has so many of the project's Python workers.
+pub fn ports_of_worker(project: &Project, storage: Arc<dyn Storage>, python_workers: usize) -> Ports {
+    let foreign = Arc::new(python::pool(project, python::place_of_pickles(&*storage), python_workers));
     Ports { storage, invoker: Arc::new(Threads::new(1)), foreign, surroundings: Arc::new(System) }
 }
 
-/// How many worker processes a supervisor has: one for each core.
-fn worker_processes() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+/// The worker processes of a supervisor, and how many of the project's Python workers each of them has: a process for each
+/// core, unless there are fewer Python workers, as a thread's calls are made from the process that runs it.
+fn worker_processes(project: &Project) -> Vec<usize> {
+    let python_workers = python::workers_max(project);
+    let count = thread::available_parallelism().map_or(1, usize::from).min(python_workers);
+    (0..count).map(|index| python_workers / count + usize::from(index < python_workers % count)).collect()
 }
 
 /// How the project's settings want sessions run.
@@ -141,7 +145,9 @@ pub fn invoker(
         .map_err(|error| Failure::usage(format!("this program's own file cannot be found: {error}")))?;
     let (folder, config) = (project.folder.clone(), project.config.clone());
     let data_dir = file.folder().to_path_buf();
-    let spawn = move |socket: UnixStream| {
+    let python_workers = worker_processes(project);
+    let width = python_workers.len();
+    let spawn = move |index: usize, socket: UnixStream| {
         let mut command = Command::new(&program);
         command
             .arg("worker-process")
@@ -151,6 +157,8 @@ pub fn invoker(
             .arg(&data_dir)
             .arg("--server")
             .arg(server.to_string())
+            .arg("--python-workers")
+            .arg(python_workers[index].to_string())
             .envs(log::environment());
         if let Some(config) = &config {
             command.arg("--config").arg(config);
@@ -159,7 +167,7 @@ pub fn invoker(
         command.stdin(Stdio::from(OwnedFd::from(socket))).stdout(Stdio::null()).process_group(0);
         command.spawn()
     };
-    Ok(Arc::new(Processes::new(worker_processes(), project.settings.lease, Box::new(spawn))))
+    Ok(Arc::new(Processes::new(width, project.settings.lease, Box::new(spawn))))
 }
 
 /// An engine at work, and the OS thread that looks after its durable sessions, if they are durable.

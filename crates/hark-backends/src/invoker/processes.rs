@@ -70,8 +70,8 @@ struct Up {
     told: Told,
 }
 
-/// Starts a worker whose standard input is this socket.
-pub type Spawn = Box<dyn Fn(UnixStream) -> io::Result<Child> + Send + Sync>;
+/// Starts the worker of this index, with this socket as its standard input.
+pub type Spawn = Box<dyn Fn(usize, UnixStream) -> io::Result<Child> + Send + Sync>;
 
 /// Worker processes.
 pub struct Processes {
@@ -246,7 +246,7 @@ impl Shared {
     fn supervise(self: &Arc<Self>, index: usize, lines: Receiver<String>) -> Result<(), StorageError> {
         let spawn = || -> io::Result<(UnixStream, UnixStream, Child)> {
             let (ours, theirs) = UnixStream::pair()?;
-            Ok((ours.try_clone()?, ours, (self.spawn)(theirs)?))
+            Ok((ours.try_clone()?, ours, (self.spawn)(index, theirs)?))
         };
         let (mut writer, ours, mut child) = spawn().map_err(|error| unstarted(&error))?;
         info!(process = child.id(), "a worker process is started");

@@ -109,6 +109,9 @@ pub struct WorkerProcess {
     /// The number of the server that it works for
     #[arg(long)]
     pub server: i64,
+    /// How many Python functions it calls at a time
+    #[arg(long)]
+    pub python_workers: usize,
     #[command(flatten)]
     pub config: ConfigFile,
 }

@@ -54,7 +54,7 @@ pub fn worker_process(wanted: &WorkerProcess) -> Result<u8, Failure> {
     let (listening, telling) = (socket().map_err(broken)?, socket().map_err(broken)?);
     let project = project::load_at(&wanted.project, wanted.config.path.as_deref())?;
     let kept = SqliteStorage::open_for_server(&wanted.data_dir, wanted.server).map_err(storage::failure)?;
-    let ports = session::ports_of_worker(&project, Arc::new(kept));
+    let ports = session::ports_of_worker(&project, Arc::new(kept), wanted.python_workers);
     let (invoker, foreign) = (ports.invoker.clone(), ports.foreign.clone());
     let upstream = Arc::new(Supervisor::new(telling));
     let engine = Arc::new(Engine::for_supervisor(session::options(&project), ports, upstream.clone()));
