@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::Span;
+
 /// The attributes of a function or import. What is absent was not written.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Attributes {
@@ -21,6 +23,14 @@ pub struct Attributes {
     pub pool: Option<String>,
     /// `#[kwargs]`, of imports: a last argument that is a hash goes as keyword arguments.
     pub kwargs: bool,
+}
+
+impl Attributes {
+    /// The places in the text that they know.
+    pub fn spans_mut(&mut self) -> impl Iterator<Item = &mut Span> {
+        let limit = self.limit.as_mut().map(|limit| &mut limit.span);
+        limit.into_iter().chain(self.rate.as_mut().map(|rate| &mut rate.span))
+    }
 }
 
 /// How often, and how soon, a failed call is made again.
@@ -67,6 +77,8 @@ pub struct Limit {
     pub count: u32,
     /// Whatever has the same name shares the limit; by default it is the function's own.
     pub name: Option<String>,
+    /// Where the program says so.
+    pub span: Span,
 }
 
 /// How many calls may start within a time, over all sessions of a storage.
@@ -78,6 +90,8 @@ pub struct Rate {
     pub per_seconds: f64,
     /// Whatever has the same name shares the rate; by default it is the function's own.
     pub name: Option<String>,
+    /// Where the program says so.
+    pub span: Span,
 }
 
 /// What a limit or rate of a function of the main program is called if it has no name of its own: the program's file, which

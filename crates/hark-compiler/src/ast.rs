@@ -45,17 +45,9 @@ pub(crate) struct Function<'t> {
     pub parameters: Vec<Name<'t>>,
     pub body: Body,
     pub attributes: Attributes,
-    pub gate_spans: GateSpans,
     pub span: Span,
     /// If something in the body could not be parsed: the names that what is missing may have bound.
     pub damage: Option<HashSet<&'t str>>,
-}
-
-/// Where an item's limit and rate are written.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct GateSpans {
-    pub limit: Option<Span>,
-    pub rate: Option<Span>,
 }
 
 /// `import(name, module, num_args, alias);`
@@ -67,7 +59,6 @@ pub(crate) struct Import<'t> {
     pub module: &'t str,
     pub arity: u32,
     pub attributes: Attributes,
-    pub gate_spans: GateSpans,
     pub span: Span,
 }
 

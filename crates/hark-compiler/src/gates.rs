@@ -26,22 +26,22 @@ impl Gates {
     /// Adds those of a file. `module` is the name of its module; it is empty for the main program, which has this path.
     pub fn add(&mut self, program: &Program<'_>, module: &str, main_path: &str, diagnostics: &mut Diagnostics) {
         for item in &program.items {
-            let (attributes, spans) = match item {
-                Item::Function(function) => (&function.attributes, function.gate_spans),
-                Item::Import(import) => (&import.attributes, import.gate_spans),
+            let attributes = match item {
+                Item::Function(function) => &function.attributes,
+                Item::Import(import) => &import.attributes,
             };
             let own = || match item {
                 Item::Import(import) => format!("{}.{}", import.module, import.function),
                 Item::Function(function) if module.is_empty() => own_gate_name(main_path, function.name.text),
                 Item::Function(function) => format!("{module}.{}", function.name.text),
             };
-            if let (Some(limit), Some(span)) = (&attributes.limit, spans.limit) {
+            if let Some(limit) = &attributes.limit {
                 let name = limit.name.clone().unwrap_or_else(own);
-                note(&mut self.limits, name, Bound::Limit(limit.count), span, diagnostics);
+                note(&mut self.limits, name, Bound::Limit(limit.count), limit.span, diagnostics);
             }
-            if let (Some(rate), Some(span)) = (&attributes.rate, spans.rate) {
+            if let Some(rate) = &attributes.rate {
                 let name = rate.name.clone().unwrap_or_else(own);
-                note(&mut self.rates, name, Bound::Rate(rate.count, rate.per_seconds), span, diagnostics);
+                note(&mut self.rates, name, Bound::Rate(rate.count, rate.per_seconds), rate.span, diagnostics);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The bytes of attributes: a byte that says which are there, then each of these.
 
+use super::{read_span, write_span};
 use crate::wire::{Reader, WireError, Writer};
 use crate::{Attributes, Limit, Rate, Retry};
 
@@ -20,14 +21,16 @@ pub(super) fn write_attributes(writer: &mut Writer, attributes: &Attributes) {
     timeout_seconds.iter().for_each(|&seconds| writer.float(seconds));
     memory_megabytes.iter().for_each(|&megabytes| writer.unsigned(megabytes.into()));
     pool.iter().for_each(|pool| writer.string(pool));
-    if let Some(Limit { count, name }) = limit {
+    if let Some(Limit { count, name, span }) = limit {
         writer.unsigned((*count).into());
         write_name(writer, name.as_deref());
+        write_span(writer, span);
     }
-    if let Some(Rate { count, per_seconds, name }) = rate {
+    if let Some(Rate { count, per_seconds, name, span }) = rate {
         writer.unsigned((*count).into());
         writer.float(*per_seconds);
         write_name(writer, name.as_deref());
+        write_span(writer, span);
     }
     priority.iter().for_each(|&priority| writer.signed(priority.into()));
 }
@@ -41,14 +44,19 @@ pub(super) fn read_attributes(reader: &mut Reader<'_>) -> Result<Attributes, Wir
         memory_megabytes: is_present(2).then(|| reader.unsigned32()).transpose()?,
         pool: is_present(3).then(|| reader.string().map(str::to_owned)).transpose()?,
         kwargs: is_present(4),
-        limit: is_present(5)
-            .then(|| Ok(Limit { count: reader.unsigned32()?, name: read_name(reader)? }))
-            .transpose()?,
-        rate: is_present(6)
-            .then(|| Ok(Rate { count: reader.unsigned32()?, per_seconds: reader.float()?, name: read_name(reader)? }))
-            .transpose()?,
+        limit: is_present(5).then(|| read_limit(reader)).transpose()?,
+        rate: is_present(6).then(|| read_rate(reader)).transpose()?,
         priority: is_present(7).then(|| reader.signed32()).transpose()?,
     })
+}
+
+fn read_limit(reader: &mut Reader<'_>) -> Result<Limit, WireError> {
+    Ok(Limit { count: reader.unsigned32()?, name: read_name(reader)?, span: read_span(reader)? })
+}
+
+fn read_rate(reader: &mut Reader<'_>) -> Result<Rate, WireError> {
+    let (count, per_seconds) = (reader.unsigned32()?, reader.float()?);
+    Ok(Rate { count, per_seconds, name: read_name(reader)?, span: read_span(reader)? })
 }
 
 fn write_retry(writer: &mut Writer, retry: &Retry) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hark_bytecode::{Attributes, Limit, Rate, Span};
 
 use super::{Parsed, Parser, Reported};
-use crate::ast::{GateSpans, Name};
+use crate::ast::Name;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::nearest::nearest;
 use crate::token::TokenKind;
@@ -43,9 +43,8 @@ enum Least {
 
 impl<'t> Parser<'t, '_> {
     /// All attributes before an item.
-    pub(super) fn expect_attributes(&mut self) -> Parsed<(Attributes, GateSpans)> {
+    pub(super) fn expect_attributes(&mut self) -> Parsed<Attributes> {
         let mut attributes = Attributes::default();
-        let mut spans = GateSpans::default();
         let mut seen: Vec<Name<'t>> = Vec::new();
         while self.is_at(&TokenKind::OpenAttribute) {
             let open = self.advance();
@@ -66,11 +65,6 @@ impl<'t> Parser<'t, '_> {
                 continue;
             }
             seen.push(name);
-            match name.text {
-                "limit" => spans.limit = Some(name.span),
-                "rate" => spans.rate = Some(name.span),
-                _ => {}
-            }
             // A bad attribute is reported; its item is parsed all the same.
             if self.apply(&mut attributes, name, &arguments).is_ok() {
                 self.doubt_effect(name);
@@ -99,7 +93,7 @@ impl<'t> Parser<'t, '_> {
             let misplaced = Diagnostic::error(Code::BadAttribute, "`kwargs` belongs to imports only", name.span);
             self.report(misplaced.with_hint("a function of Hark takes a hash as any other argument"));
         }
-        Ok((attributes, spans))
+        Ok(attributes)
     }
 
     /// Warns of an attribute that asks for a place to run, as everything runs on this computer.
@@ -120,6 +114,11 @@ impl<'t> Parser<'t, '_> {
             let open = self.advance();
             self.expect_attribute_list(&mut arguments)?;
             self.expect_close(&TokenKind::CloseParenthesis, ")", open)?;
+        }
+        if self.is_at(&TokenKind::Comma) {
+            let message = "each attribute stands in brackets of its own";
+            let joined = Diagnostic::error(Code::BadAttribute, message, self.span()).with_label(opened, "opened here");
+            return Err(self.report(joined.with_hint("for example `#[limit(10)] #[rate(100, per: 60)]`")));
         }
         self.expect_close(&TokenKind::CloseBracket, "]", opened)?;
         Ok(arguments)
@@ -195,8 +194,8 @@ impl<'t> Parser<'t, '_> {
                 let [count, shared] = self.arguments(name, arguments, ["", "name"])?;
                 let Some(count) = count else { return Err(self.needs(name, usage)) };
                 let count = self.count(count, "limit")?;
-                let name = shared.map(|shared| self.shared_name(shared)).transpose()?;
-                attributes.limit = Some(Limit { count, name });
+                let shared = shared.map(|shared| self.shared_name(shared)).transpose()?;
+                attributes.limit = Some(Limit { count, name: shared, span: name.span });
             }
             "rate" => {
                 let usage = "how many may start in how many seconds, as in `#[rate(100, per: 60)]`";
@@ -204,8 +203,8 @@ impl<'t> Parser<'t, '_> {
                 let (Some(count), Some(per)) = (count, per) else { return Err(self.needs(name, usage)) };
                 let count = self.count(count, "rate")?;
                 let per_seconds = self.seconds(per, "per", Least::MoreThanZero)?;
-                let name = shared.map(|shared| self.shared_name(shared)).transpose()?;
-                attributes.rate = Some(Rate { count, per_seconds, name });
+                let shared = shared.map(|shared| self.shared_name(shared)).transpose()?;
+                attributes.rate = Some(Rate { count, per_seconds, name: shared, span: name.span });
             }
             "priority" => {
                 let argument = self.only(name, arguments, "an integer, as in `#[priority(5)]`")?;

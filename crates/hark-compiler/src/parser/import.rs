@@ -4,7 +4,7 @@
 use hark_bytecode::Attributes;
 
 use super::{Parsed, Parser, Reported};
-use crate::ast::{GateSpans, Import, Name};
+use crate::ast::{Import, Name};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::lexer::is_name;
 use crate::limits::IMPORT_ARGUMENTS_MAX;
@@ -40,8 +40,8 @@ impl<'t> Parser<'t, '_> {
         self.aliases.insert(parts.function.text, name.map(|name| name.text));
         let Some(name) = name else { return Err(self.refuse_nameless(&parts)) };
         let Parts { function, module, arity, .. } = parts;
-        let (function, module, gate_spans) = (function.text, module.text, GateSpans::default());
-        Ok(Import { name, function, module, arity, attributes, gate_spans, span })
+        let (function, module) = (function.text, module.text);
+        Ok(Import { name, function, module, arity, attributes, span })
     }
 
     /// The `;` behind an import.

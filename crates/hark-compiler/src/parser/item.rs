@@ -3,7 +3,7 @@
 use hark_bytecode::{Attributes, Span};
 
 use super::{Parsed, Parser, Reported};
-use crate::ast::{Function, GateSpans, Import, Item, Name};
+use crate::ast::{Function, Item, Name};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::habits;
 use crate::token::{Token, TokenKind};
@@ -58,10 +58,10 @@ impl<'t> Parser<'t, '_> {
 
     /// Adds the next item to the program.
     fn expect_item(&mut self) -> Parsed<()> {
-        let (attributes, gate_spans) = self.expect_attributes()?;
+        let attributes = self.expect_attributes()?;
         if self.is_at(&TokenKind::Fn) {
             let function = self.expect_function(attributes)?;
-            self.program.items.push(Item::Function(Function { gate_spans, ..function }));
+            self.program.items.push(Item::Function(function));
             return Ok(());
         }
         if self.is_at(&TokenKind::Async) && *self.kind_ahead(1) == TokenKind::Fn {
@@ -78,7 +78,7 @@ impl<'t> Parser<'t, '_> {
         }
         if self.is_at_word("import") {
             let import = self.expect_import(attributes)?;
-            self.program.items.push(Item::Import(Import { gate_spans, ..import }));
+            self.program.items.push(Item::Import(import));
             return Ok(());
         }
         if self.kind().is_mistake() {
@@ -134,7 +134,7 @@ impl<'t> Parser<'t, '_> {
                 Vec::new()
             }
         };
-        let (span, gate_spans) = (start.to(name.span), GateSpans::default());
-        Ok(Function { name, parameters, body, attributes, gate_spans, span, damage })
+        let span = start.to(name.span);
+        Ok(Function { name, parameters, body, attributes, span, damage })
     }
 }

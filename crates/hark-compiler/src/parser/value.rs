@@ -3,7 +3,7 @@
 use hark_bytecode::{Attributes, Literal, Span};
 
 use super::{IF, Parsed, Parser, Reported};
-use crate::ast::{Expression, Function, GateSpans, Name, NodeId};
+use crate::ast::{Expression, Function, Name, NodeId};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::limits::ARGUMENTS_MAX;
 use crate::token::TokenKind;
@@ -185,8 +185,7 @@ impl<'t> Parser<'t, '_> {
         let damage = std::mem::replace(&mut self.damage, around);
         let body = body?;
         let span = start.to(self.span_before());
-        let (attributes, gate_spans) = (Attributes::default(), GateSpans::default());
-        let function = Function { name, parameters, body, attributes, gate_spans, span, damage };
+        let function = Function { name, parameters, body, attributes: Attributes::default(), span, damage };
         Ok(self.add(Expression::Lambda(Box::new(function)), span))
     }
 

@@ -140,6 +140,8 @@ fn attributes() {
     check("#[timeout(-1)] fn f() { 1 }", &["HK0020 1:11 `timeout` must be a number of seconds, more than 0"]);
     bad_attribute_values();
     check("#[kwargs] import(f, m, 1); #[timeout(1)] #[kwargs] import(g, m, 0);", &[]);
+    check("#[limit(10), rate(9, per: 1)] fn f() { 1 }", &["HK0020 1:12 each attribute stands in brackets of its own"]);
+    check("#[kwargs, timeout(1)] import(f, m, 1);", &["HK0020 1:9 each attribute stands in brackets of its own"]);
     check("#[kwargs] fn f() { 1 }", &["HK0020 1:3 `kwargs` belongs to imports only"]);
     check("#[kwargs(1)] import(f, m, 1);", &["HK0020 1:10 `kwargs` has no arguments: write `#[kwargs]`"]);
     check("#[priority(1)] #[priority(2)] fn f() { 1 }", &["HK0020 1:18 the attribute `priority` is given twice"]);

@@ -14,7 +14,7 @@ use crate::storage::StorageError;
 pub struct Disagreement {
     /// The limit or rate.
     pub gate: Gate,
-    /// The program's function or import.
+    /// The program's attribute.
     pub span: Span,
     /// What it says.
     pub bound: Bound,

@@ -64,7 +64,7 @@ pub(super) fn give_back(
 pub struct DeclaredGate {
     /// What its calls ask for.
     pub take: Take,
-    /// The function or import that says so.
+    /// The attribute that says so.
     pub span: Span,
 }
 
@@ -78,17 +78,14 @@ pub fn declared_gates(executable: &Executable) -> Vec<DeclaredGate> {
         };
         let name = |name: &Option<String>| name.as_deref().map_or_else(own, Into::into);
         let Attributes { limit, rate, .. } = &function.attributes;
-        let limit = limit.as_ref().map(|limit| (name(&limit.name), limit.count, None));
-        let rate = rate.as_ref().map(|rate| (name(&rate.name), rate.count, Some(rate.per_seconds)));
-        for (name, count, per) in limit.into_iter().chain(rate) {
+        let limit = limit.as_ref().map(|limit| (name(&limit.name), limit.count, None, limit.span));
+        let rate = rate.as_ref().map(|rate| (name(&rate.name), rate.count, Some(rate.per_seconds), rate.span));
+        for (name, count, per, span) in limit.into_iter().chain(rate) {
             let is_known = all.iter().any(|known| known.take.name == name && known.take.per.is_some() == per.is_some());
             // A wrapper stands for its import, and is not named as that is.
             let is_wrapper = function.foreign.is_none() && matches!(function.passing, Passing::AsList { .. });
             if !is_known && !is_wrapper {
-                all.push(DeclaredGate {
-                    take: Take { name, count: count.into(), per, seconds: None },
-                    span: function.span,
-                });
+                all.push(DeclaredGate { take: Take { name, count: count.into(), per, seconds: None }, span });
             }
         }
     }
