@@ -18,6 +18,22 @@ use crate::throttle::{self, Gate, GateKind, Holder, Request};
 /// The error of a deadlock: what the first threads wait for, and where the very first of them stands. Its data are the names of
 /// the promises among that, which somebody outside could resolve if the session were kept.
 pub(crate) fn describe(records: &dyn SessionStorage, program: &Program) -> Result<SessionError, StorageError> {
+    let (first, mut error) = explain(records)?;
+    let thread = first.unwrap_or(ThreadId(0));
+    if let Some((trace, omitted)) = stack(records, program, thread)? {
+        error.trace = trace;
+        error.omitted = omitted;
+    }
+    Ok(SessionError { thread, error })
+}
+
+/// The error that the first thread in a queue has for all of them. Its trace comes with the thread that raises it.
+pub(crate) fn error_in(records: &dyn SessionStorage) -> Result<Error, StorageError> {
+    explain(records).map(|(_, error)| error)
+}
+
+/// What threads wait for, and the first of these threads.
+fn explain(records: &dyn SessionStorage) -> Result<(Option<ThreadId>, Error), StorageError> {
     let live = records.scan(Range::Live(ThreadId(0)), usize::MAX)?;
     let live_threads: Vec<(ThreadId, &Live)> = live.iter().filter_map(thread_of).collect();
     let mut first = None;
@@ -37,34 +53,33 @@ pub(crate) fn describe(records: &dyn SessionStorage, program: &Program) -> Resul
             promises.push(Value::string(&**id));
         }
     }
-    let thread = first.unwrap_or(ThreadId(0));
-    let mut error = Error::new("deadlock", message(waiting)).with_data(Value::list(promises));
-    if let Some((trace, omitted)) = stack(records, program, thread)? {
-        error.trace = trace;
-        error.omitted = omitted;
-    }
-    Ok(SessionError { thread, error })
+    Ok((first, Error::new("deadlock", message(waiting)).with_data(Value::list(promises))))
 }
 
-/// The error that the first thread in a queue of a kept session has for all of them.
-pub(crate) fn error_in(records: &dyn SessionStorage, program: &Program) -> Result<Error, StorageError> {
-    let error = describe(records, program)?.error;
-    // Its trace comes with the thread that raises it.
-    Ok(Error::new("deadlock", &*error.message).with_data(error.data))
+/// Who looks for a deadlock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Looking {
+    /// A session in memory, in which nothing happens. To read a thread's record there is to take the thread, so that one that
+    /// awaits more Futures than its record names is not asked which, and taken to be in no such deadlock.
+    InMemory,
+    /// A thread of a kept session, which has its turn.
+    Thread(ThreadId),
+    /// The server of a kept session.
+    Server,
 }
 
-/// Looks whether no thread of a kept session can go on, and nothing outside can change that: all of them wait for each other,
+/// Looks whether no thread of a session can go on, and nothing outside can change that: all of them wait for each other,
 /// or for places of limits that only they have. Answers the first thread in a queue then.
 ///
 /// The records are not read at one time. But a thread that was seen to wait goes on only after what it waits for has
 /// changed: after a thread has stopped that was seen later to be live, or has given up a place that it was seen later to
-/// have. Of those who have gone on, none can have been the first. The thread that is `asking` has its turn.
+/// have. Of those who have gone on, none can have been the first.
 pub(crate) fn find(
     records: &dyn SessionStorage,
     space: &dyn Space,
     session: &SessionId,
     program: &Program,
-    asking: Option<ThreadId>,
+    looking: Looking,
 ) -> Result<Option<ThreadId>, StorageError> {
     let mut threads = Vec::new();
     let mut awaited = Vec::new();
@@ -104,7 +119,7 @@ pub(crate) fn find(
         }
     }
     let Some(first) = queued.first().map(|(thread, _)| *thread) else { return Ok(None) };
-    if awaited.iter().any(|thread| threads.binary_search(thread).is_err()) || are_woken(records, &threads, asking)? {
+    if awaited.iter().any(|thread| threads.binary_search(thread).is_err()) || are_woken(records, &threads, looking)? {
         return Ok(None);
     }
     for (thread, request) in queued {
@@ -118,7 +133,7 @@ pub(crate) fn find(
         }
     }
     for thread in crowds {
-        if !awaits_threads(records, thread, program)? {
+        if matches!(looking, Looking::InMemory) || !awaits_threads(records, thread, program)? {
             return Ok(None);
         }
     }
@@ -145,7 +160,7 @@ fn awaits_threads(records: &dyn SessionStorage, thread: ThreadId, program: &Prog
 fn are_woken(
     records: &dyn SessionStorage,
     threads: &[ThreadId],
-    asking: Option<ThreadId>,
+    looking: Looking,
 ) -> Result<bool, StorageError> {
     if !records.scan(Range::Todos, 1)?.is_empty() || !records.scan(Range::Cascades, 1)?.is_empty() {
         return Ok(true);
@@ -153,7 +168,7 @@ fn are_woken(
     let mut found = Vec::new();
     for threads in threads.chunks(DEADLOCK_SCAN) {
         found.clear();
-        let others = threads.iter().filter(|thread| Some(**thread) != asking);
+        let others = threads.iter().filter(|thread| !matches!(looking, Looking::Thread(asking) if asking == **thread));
         let keys: Vec<Key> = others.map(|thread| Key::Ready(*thread)).collect();
         records.read(&keys, &mut found)?;
         if found.iter().any(Option::is_some) {

@@ -314,8 +314,11 @@ impl Engine {
             on_end,
         };
         let session = Session::new(parts, first)?;
-        if session.has_gates() && self.serving.is_none() {
-            self.neighbors.enter(&session);
+        match &self.serving {
+            // Before it is written down: if that fails, nobody goes by a number that counts no longer.
+            Some(_) => session.announce_bounds()?,
+            None if session.has_gates() => self.neighbors.enter(&session),
+            None => {}
         }
         Ok(session)
     }

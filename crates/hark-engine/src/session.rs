@@ -108,6 +108,8 @@ pub(crate) struct Session {
     owner: u64,
     /// Those who share limits with it in memory.
     neighbors: Option<Arc<Neighbors>>,
+    /// In memory: the deadlock that this thread is to raise.
+    deadlock: Mutex<Option<(ThreadId, Error)>>,
     me: Weak<Session>,
 }
 
@@ -190,6 +192,7 @@ impl Session {
             has_gates,
             owner,
             neighbors,
+            deadlock: Mutex::default(),
             me: me.clone(),
         })
     }
@@ -540,7 +543,7 @@ impl Session {
             server.park(&self.id);
             return;
         }
-        match self.may_be_let_in() {
+        match self.may_be_let_in().and_then(|may_be| Ok(may_be || self.raise_deadlock()?)) {
             Ok(true) => return,
             Ok(false) => {}
             Err(error) => return self.fail_storage(&error),

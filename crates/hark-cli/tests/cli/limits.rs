@@ -79,6 +79,53 @@ fn processes_of_a_storage_are_served_in_order_and_a_dead_one_gives_its_place_bac
     }
 }
 
+/// Whether or not any of its calls asks for a place.
+#[test]
+fn the_number_of_the_program_that_was_started_last_counts_from_its_start() {
+    let folder = Folder::with("newest_number_counts", PROGRAM);
+    let [a, b] = ["a", "b"].map(|name| detached(&folder, name));
+    let first = served(&folder, &a);
+    wait_until("the first one in", || printed(&folder, &a) == "in\n");
+    let second = served(&folder, &b);
+    wait_until("the second one in the queue", || queued(&folder) == 1);
+    let roomier = PROGRAM.replace("limit(1", "limit(2") + "fn main() { 1 }";
+    folder.write("y.hk", roomier);
+    assert_eq!(folder.hark("run -s sqlite -q y.hk").stdout, "1\n");
+    wait_until("the second one in", || printed(&folder, &b) == "in\n");
+    // One that is only written down for others was started, too.
+    let c = folder.hark("run -s sqlite --detach x.hk -f hold c").stdout.trim_end().to_owned();
+    for id in [&a, &b] {
+        opens_door(&folder, id, 1);
+    }
+    let third = served(&folder, &c);
+    wait_until("the third one in the queue", || queued(&folder) == 1);
+    opens_door(&folder, &a, 2);
+    assert_eq!(first.ended(&folder).status, 0);
+    assert_eq!((printed(&folder, &c).as_str(), queued(&folder)), ("", 1), "the other one has the only place");
+    opens_door(&folder, &b, 2);
+    assert_eq!(second.ended(&folder).status, 0);
+    wait_until("the third one in", || printed(&folder, &c) == "in\n");
+    for number in [1, 2] {
+        opens_door(&folder, &c, number);
+    }
+    assert_eq!(third.ended(&folder).status, 0);
+}
+
+#[test]
+fn worker_processes_have_no_more_python_workers_than_the_setting_says() {
+    let folder = Folder::with(
+        "workers_of_processes",
+        "import(alone, src.alone, 1);\nfn main() { length(map_async(range(12), alone)) }\n",
+    );
+    folder.write("hark.toml", "[python]\nworkers = 1\n");
+    // Two at the same time would find each other's folder.
+    let alone = "import os, time\ndef alone(x):\n    os.mkdir('here')\n    time.sleep(0.05)\n    os.rmdir('here')\n";
+    folder.write("src/alone.py", alone);
+    for concurrency in ["threads", "processes"] {
+        folder.hark(&format!("run -s sqlite -q -c {concurrency} x.hk")).is(0, "12\n", "");
+    }
+}
+
 #[test]
 fn programs_that_disagree_are_told() {
     let program = |count: u32| {
@@ -92,14 +139,14 @@ fn programs_that_disagree_are_told() {
     folder.hark("run -s sqlite -q other.hk -f hold 1").is(0, "1\n", "");
     folder.hark("run -s sqlite -q other.hk").is(0, "", "");
     let told = folder.hark("run -s sqlite x.hk").stderr;
-    let warnings = "warning[HK0034]: the limit `gate` is 5 here, but 10 at other.hk:3
-  --> x.hk:2:1
- 2 | fn hold(x) { x }
-   | ^^^^^^^
+    let warnings = "warning[HK0034]: the limit `gate` is 5 here, but 10 at other.hk:2
+  --> x.hk:1:3
+ 1 | #[limit(5, name: \"gate\")]
+   |   ^^^^^
 hint: the number of the program that was started last counts, for all of them
 
-warning[HK0034]: the rate `time.sleep` is 3 per 60 s here, but 2 per 60 s at other.hk:5
-  --> x.hk:3:21
+warning[HK0034]: the rate `time.sleep` is 3 per 60 s here, but 2 per 60 s at other.hk:4
+  --> x.hk:3:3
 ";
     assert!(told.starts_with(warnings), "{told}");
     // From now on they go by this program, and what it says may change while nobody goes by it.
@@ -107,7 +154,7 @@ warning[HK0034]: the rate `time.sleep` is 3 per 60 s here, but 2 per 60 s at oth
     let told = folder.hark("run -s sqlite x.hk").stderr;
     assert!(told.starts_with("session "), "{told}");
     let report = folder.hark("run -s sqlite --json other.hk").json();
-    assert_eq!(report["diagnostics"][0]["message"], "the limit `gate` is 10 here, but 6 at x.hk:2", "{report}");
+    assert_eq!(report["diagnostics"][0]["message"], "the limit `gate` is 10 here, but 6 at x.hk:1", "{report}");
     // While someone has a place it is told all the same.
     folder.write("x.hk", PROGRAM);
     let id = detached(&folder, "a");
@@ -115,7 +162,7 @@ warning[HK0034]: the rate `time.sleep` is 3 per 60 s here, but 2 per 60 s at oth
     wait_until("the place", || printed(&folder, &id) == "in\n");
     folder.write("x.hk", PROGRAM.replace("limit(1", "limit(2"));
     let told = folder.hark("run -s sqlite --detach x.hk -f hold b").stderr;
-    assert!(told.starts_with("warning[HK0034]: the limit `gate` is 2 here, but 1 at x.hk:3\n"), "{told}");
+    assert!(told.starts_with("warning[HK0034]: the limit `gate` is 2 here, but 1 at x.hk:2\n"), "{told}");
     drop(holder);
 }
 

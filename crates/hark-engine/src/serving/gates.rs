@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use super::{Serving, lock};
-use crate::deadlock;
+use crate::deadlock::{self, Looking};
 use crate::id::{SessionId, Stamps, ThreadId};
 use crate::record::{Record, Status};
 use crate::server::Server;
@@ -59,7 +59,7 @@ impl Serving {
         let Some((_, record)) = self.catalog()?.record(id)? else { return Ok(()) };
         let program = self.program(id, &record.about.program)?;
         let records = self.ports.storage.session(id, &program)?;
-        match deadlock::find(&*records, self.ports.storage.space(), id, &program, None)? {
+        match deadlock::find(&*records, self.ports.storage.space(), id, &program, Looking::Server)? {
             Some(thread) => self.let_in(id, &[thread]),
             None => Ok(()),
         }

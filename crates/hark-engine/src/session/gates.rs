@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::Session;
-use crate::deadlock;
+use hark_machine::{Error, declared_gates};
+
+use super::{Session, lock};
+use crate::deadlock::{self, Looking};
 use crate::id::{SessionId, ThreadId};
 use crate::patience::patiently;
 use crate::record::{Key, Record, Status};
 use crate::remote::Told;
 use crate::step;
 use crate::storage::{Range, StorageError};
-use crate::throttle::{self, Change, EntryState, Gate, Holder, Look, Operation, Priority, Request, Token, Turnstile};
+use crate::throttle::{self, Bound, Change, EntryState, Gate, Holder, Look, Operation, Priority, Request, Token, Turnstile};
 
 /// The sessions in memory that have limits, which share them.
 #[derive(Default)]
@@ -52,7 +54,16 @@ impl Session {
     /// Does something at the gates, for as long as it takes the storage to answer.
     fn at_gates<T>(
         &self,
+        what: impl FnMut(&mut Turnstile<'_>) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        self.at_gates_with(what, true)
+    }
+
+    /// The same; a session that has nothing to lose yet does not wait for a storage that does not answer.
+    fn at_gates_with<T>(
+        &self,
         mut what: impl FnMut(&mut Turnstile<'_>) -> Result<T, StorageError>,
+        is_patient: bool,
     ) -> Result<T, StorageError> {
         let is_served = |id: &SessionId| match &self.server {
             Some(server) => server.is_served(id),
@@ -62,7 +73,7 @@ impl Session {
         let place = |gate: &Gate| throttle::place_of(gate, self.program.executable());
         let turnstile = Turnstile::new(self.ports.storage.space(), self.stamps(), &now, &is_served);
         let mut turnstile = Turnstile { place: &place, ..turnstile };
-        let done = match &self.server {
+        let done = match self.server.as_ref().filter(|_| is_patient) {
             None => what(&mut turnstile),
             Some(server) => {
                 let tell = |error: &StorageError| server.note_wait(&self.id, error);
@@ -78,6 +89,20 @@ impl Session {
 
     fn change_gate(&self, change: &Change) -> Result<Vec<EntryState>, StorageError> {
         self.at_gates(|turnstile| turnstile.make(change))
+    }
+
+    /// It is about to begin: what its program says of limits and rates counts from now on, for all sessions of the storage.
+    pub fn announce_bounds(&self) -> Result<(), StorageError> {
+        if !self.has_gates {
+            return Ok(());
+        }
+        let declared = declared_gates(self.program.executable());
+        let bounds: BTreeMap<Gate, Bound> = declared.into_iter().map(|declared| Gate::of(declared.take)).collect();
+        for (gate, bound) in bounds {
+            let change = Change { gate, bound: Some((bound, self.about.started)), operations: vec![], serves: true };
+            self.at_gates_with(|turnstile| turnstile.make(&change), false)?;
+        }
+        Ok(())
     }
 
     /// A thread enters a gate's queue, if it has not.
@@ -200,12 +225,32 @@ impl Session {
         Ok(())
     }
 
-    /// Whether this thread, which has its turn, is the first in a queue of those in a kept session of which none can go on.
-    pub fn is_deadlocked(&self, thread: ThreadId) -> Result<bool, StorageError> {
-        let found = self.at_gates(|turnstile| {
-            deadlock::find(&*self.records, turnstile.space, &self.id, &self.program, Some(thread))
-        });
-        found.map(|found| found == Some(thread))
+    /// The error of a thread that has its turn, and is the first in a queue of those of which none can go on.
+    pub fn deadlock_of(&self, thread: ThreadId) -> Result<Option<Error>, StorageError> {
+        if !self.is_resumable() {
+            return Ok(lock(&self.deadlock).take_if(|(raising, _)| *raising == thread).map(|(_, error)| error));
+        }
+        if self.find_deadlock(Looking::Thread(thread))? != Some(thread) {
+            return Ok(None);
+        }
+        deadlock::error_in(self.records()).map(Some)
+    }
+
+    /// In memory: if its threads wait for places that only they have, the first in a queue raises that, as in a kept session.
+    /// Answers whether there is such a thread. It cannot look for itself: in memory a thread that has its turn has no record.
+    pub fn raise_deadlock(&self) -> Result<bool, StorageError> {
+        if !self.has_gates {
+            return Ok(false);
+        }
+        let Some(thread) = self.find_deadlock(Looking::InMemory)? else { return Ok(false) };
+        let error = deadlock::error_in(self.records())?;
+        *lock(&self.deadlock) = Some((thread, error));
+        self.run_let_in(&[thread]);
+        Ok(true)
+    }
+
+    fn find_deadlock(&self, looking: Looking) -> Result<Option<ThreadId>, StorageError> {
+        self.at_gates(|turnstile| deadlock::find(&*self.records, turnstile.space, &self.id, &self.program, looking))
     }
 
     /// Whether some thread of it, in memory, may go on because another session gives a place back, or has done so.

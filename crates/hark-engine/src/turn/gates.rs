@@ -1,10 +1,9 @@
 //! What a thread does that needs a place of a limit, or a start of a rate.
 
-use hark_machine::{Error, Take, Value};
+use hark_machine::{Take, Value};
 
 use super::waits::duration_of;
 use super::{Next, Worker};
-use crate::deadlock;
 use crate::history::Event;
 use crate::id::ThreadId;
 use crate::record::{Live, State, Status};
@@ -51,7 +50,7 @@ impl Worker<'_> {
                 return Ok(Next::End(Ending::Queues(Box::new(Request { until: None, ..*request }))));
             }
             _ => {
-                return Ok(match self.deadlock(loaded.thread)? {
+                return Ok(match self.session.deadlock_of(loaded.thread)? {
                     Some(error) => {
                         self.disarm(live);
                         live.status = Status::Runnable;
@@ -75,14 +74,6 @@ impl Worker<'_> {
         self.disarm(live);
         self.log(loaded.thread, Event::Resumed);
         Ok(self.resume(live, Value::Boolean(true)))
-    }
-
-    /// The error of a thread in a queue, if it is the first of a session in which no thread can go on.
-    fn deadlock(&mut self, thread: ThreadId) -> Result<Option<Error>, StorageError> {
-        if !self.session.is_resumable() || !self.session.is_deadlocked(thread)? {
-            return Ok(None);
-        }
-        deadlock::error_in(self.session.records(), self.session.program()).map(Some)
     }
 
     /// Whether a thread has the places that it had. One that was taken from it, as nobody served its session, it gets again
