@@ -157,11 +157,7 @@ fn awaits_threads(records: &dyn SessionStorage, thread: ThreadId, program: &Prog
 }
 
 /// Whether some of these threads are to be looked at, or will be.
-fn are_woken(
-    records: &dyn SessionStorage,
-    threads: &[ThreadId],
-    looking: Looking,
-) -> Result<bool, StorageError> {
+fn are_woken(records: &dyn SessionStorage, threads: &[ThreadId], looking: Looking) -> Result<bool, StorageError> {
     if !records.scan(Range::Todos, 1)?.is_empty() || !records.scan(Range::Cascades, 1)?.is_empty() {
         return Ok(true);
     }

@@ -28,3 +28,4 @@ pub use call::{Call, described};
 pub use interpreter::{Interpreter, Origin};
 pub use pool::{PicklePlace, PythonConfig, PythonPool};
 pub use requirements::package_of;
+pub use values::check_arguments;

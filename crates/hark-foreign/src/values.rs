@@ -6,7 +6,7 @@ mod decode;
 mod encode;
 
 pub use decode::{DecodeError, Reader, decode};
-pub use encode::{Refused, encode_arguments, refused_arguments};
+pub use encode::{Refused, check_arguments, encode_arguments, refused_arguments};
 
 #[cfg(test)]
 mod tests {

@@ -134,6 +134,10 @@ fn a_line_that_cannot_be_read_is_an_error_with_its_place() {
         ("//! rejected-at x", "a place is a line"),
         ("//! only on sqlite", "`only` is followed by"),
         ("//! stub f", "a stub is `stub NAME => VALUE`"),
+        ("//! stub f =>", "a value is missing at the end of this line"),
+        ("//! stub f breaks", "a value is missing at the end of this line"),
+        ("//! main() =>", "a value is missing at the end of this line"),
+        ("//! resolve a/1 =>", "`resolve NAME/ID => VALUE`"),
         ("//! resolve a => 1", "`resolve NAME/ID => VALUE`"),
     ];
     for (line, message) in wrong {
@@ -249,6 +253,96 @@ impl crate::harness::Run {
     fn is_passed(&self, count: usize) -> bool {
         self.status == 0 && self.stdout == format!("{count} passed, 0 failed\n")
     }
+}
+
+/// An object has no literal; its text may have a size in it that is another one with another Python.
+#[test]
+fn objects_are_expected_by_their_text_or_what_json_says_of_them() {
+    let program = r#"import(date, datetime, 3);
+import(bytes, builtins, 1);
+//! day(2) => "<datetime.date 2026-11-02>"
+//! day(2) => {"$object": {"type": "datetime.date", "text": "2026-11-02"}}
+//! day(2) => {"$object": {"type": "datetime.date"}}
+fn day(n) { date(2026, 11, n) }
+//! within() => [{"day": "<datetime.date 2026-11-03>"}, "<fn day>", {"$object": {"type": "bytes", "text": null}}]
+fn within() { [{"day": day(3)}, day, bytes(100000)] }
+//! other() => "<datetime.date 2026-11-03>"
+//! other() => {"$object": {"type": "datetime.time"}}
+//! other() => {"$object": {"type": "datetime.date", "day": 4}}
+//! other() => "2026-11-04"
+fn other() { day(4) }
+"#;
+    let folder = Folder::with("testing_objects", program);
+    let json = folder.hark("test --json x.hk").json();
+    assert_eq!((&json["passed"], &json["failed"]), (&2.into(), &1.into()), "{json}");
+    let faults = json["cases"][2]["faults"].as_array().unwrap();
+    let lines: Vec<u64> = faults.iter().map(|fault| fault["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, [9, 10, 11, 12]);
+    assert!(faults.iter().all(|fault| fault["got"] == "=> <datetime.date 2026-11-04>"), "{json}");
+}
+
+#[test]
+fn calls_that_a_stub_answers_are_those_that_python_could_be_given() {
+    let program = r#"import(plain, nowhere, 2);
+#[kwargs] import(named, nowhere, 2);
+//! stub plain => 1
+//! stub named breaks "OSError: gone"
+//! passes() => 1
+fn passes() { plain("a") }
+//! with_function() breaks "`nowhere.plain` cannot be given what Python has not: argument 1, item 0 of the list is a function"
+//! with_function() breaks-kind "type"
+fn with_function() { plain([passes]) }
+//! with_future() breaks-kind "type"
+fn with_future() { plain(promise()) }
+//! too_many() breaks-kind "arity"
+fn too_many() { f = plain; f(1, 2, 3) }
+//! keyword() breaks "`nowhere.named` cannot be given `1` as the name of a keyword argument, which must be a string"
+fn keyword() { named("a", {1: 2}) }
+//! keywords() breaks "`nowhere.named` raised OSError: gone"
+fn keywords() { named("a", {"b": 2}) }
+"#;
+    let folder = Folder::with("testing_checked_stubs", program);
+    let run = folder.hark("test -q x.hk");
+    assert!(run.is_passed(6), "{run:?}");
+}
+
+/// Nobody has written the function that is compiled in an import's place.
+#[test]
+fn errors_with_a_function_for_an_import_show_the_program_as_it_is() {
+    let program = "import(p, nowhere, 2);
+//! stub p with q
+//! main() => 1
+fn main() {
+  p(1)
+}
+fn q(x, y) { y }
+";
+    let folder = Folder::with("testing_substituted", program);
+    let said = "FAILED  x.hk:5  line 5
+        error: `p` takes 2 arguments, but is called with 1
+          --> x.hk:5:3
+         5 |   p(1)
+           |   ^^^^
+        hint: calls of an import that a function stands in for have all of its arguments
+0 passed, 1 failed
+";
+    folder.hark("test -q x.hk").is(1, said, "");
+    folder.write("x.hk", format!("#[kwargs] {program}"));
+    let said = "FAILED  x.hk:2  line 2
+        error: no function can stand in for `p`, which is imported with `#[kwargs]`
+          --> x.hk:2:17
+         2 | //! stub p with q
+           |                 ^
+        hint: `stub p => VALUE` can
+0 passed, 1 failed
+";
+    folder.hark("test -q x.hk").is(1, said, "");
+    // What the compiler warns of are places of the program, too.
+    folder.write(
+        "x.hk",
+        "import(p, nowhere, 1); fn unused() { a = 1; 2 }\n//! stub p with q\n//! q(1) warns \"`a`\"\nfn q(x) { x }\n",
+    );
+    assert!(folder.hark("test -q x.hk").is_passed(1));
 }
 
 /// Where nothing happens between two arrivals, it is certain who comes first.

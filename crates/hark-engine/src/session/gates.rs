@@ -13,7 +13,9 @@ use crate::record::{Key, Record, Status};
 use crate::remote::Told;
 use crate::step;
 use crate::storage::{Range, StorageError};
-use crate::throttle::{self, Bound, Change, EntryState, Gate, Holder, Look, Operation, Priority, Request, Token, Turnstile};
+use crate::throttle::{
+    self, Bound, Change, EntryState, Gate, Holder, Look, Operation, Priority, Request, Token, Turnstile,
+};
 
 /// The sessions in memory that have limits, which share them.
 #[derive(Default)]
@@ -52,10 +54,7 @@ impl Session {
     }
 
     /// Does something at the gates, for as long as it takes the storage to answer.
-    fn at_gates<T>(
-        &self,
-        what: impl FnMut(&mut Turnstile<'_>) -> Result<T, StorageError>,
-    ) -> Result<T, StorageError> {
+    fn at_gates<T>(&self, what: impl FnMut(&mut Turnstile<'_>) -> Result<T, StorageError>) -> Result<T, StorageError> {
         self.at_gates_with(what, true)
     }
 

@@ -206,6 +206,27 @@ fn head(tag: u8, length: usize, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
 }
 
+/// Looks whether a Python function can be given these arguments, without calling it. `described` is how messages name it.
+///
+/// # Errors
+/// What the call would raise that has them.
+pub fn check_arguments(described: &str, arguments: &[Value], takes_keywords: bool) -> Result<(), Error> {
+    encode_arguments(arguments, &mut Vec::new(), &mut Vec::new())
+        .map_err(|refused| refused_arguments(described, refused))?;
+    if let Some(Value::Hash(keywords)) = arguments.last().filter(|_| takes_keywords)
+        && let Some((key, _)) = keywords.iter().find(|(key, _)| key.as_str().is_none())
+    {
+        let name = match key {
+            Value::Boolean(true) => "True".to_owned(),
+            Value::Boolean(false) => "False".to_owned(),
+            key => shown(key),
+        };
+        let problem = format!("cannot be given `{name}` as the name of a keyword argument, which must be a string");
+        return Err(Error::new("python", format!("{described} {problem}")));
+    }
+    Ok(())
+}
+
 /// The error of arguments that cannot go over.
 pub fn refused_arguments(described: &str, refused: Refused) -> Error {
     match refused {

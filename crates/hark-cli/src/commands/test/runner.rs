@@ -218,7 +218,9 @@ impl Runner {
             return Arc::new(NoForeign);
         }
         let folder = suite.project.folder.clone();
-        let pool = || -> Arc<dyn Foreign> { Arc::new(python::pool(&suite.project, PicklePlace::Temporary, python::workers_max(&suite.project))) };
+        let pool = || -> Arc<dyn Foreign> {
+            Arc::new(python::pool(&suite.project, PicklePlace::Temporary, python::workers_max(&suite.project)))
+        };
         self.pools.entry(folder).or_insert_with(pool).clone()
     }
 }

@@ -1,19 +1,27 @@
 //! When a value is the one that was expected.
 
 use hark_bytecode::Executable;
-use hark_machine::Value;
+use hark_machine::{HashBody, ObjectBody, Value, literal_text};
 
 use crate::report;
 
+/// What JSON has an object of Python under.
+const OBJECT_KEY: &str = "$object";
+
 /// Whether a session's value is the expected one: itself, or as JSON has it, which knows no functions and no keys but strings.
 pub fn is_expected(wanted: &Value, got: &Value, executable: &Executable) -> bool {
-    same(wanted, got) || report::json_of(got, executable).is_some_and(|json| same(wanted, &json))
+    same(wanted, got, executable)
+        || report::json_of(got, executable).is_some_and(|json| same(wanted, &json, executable))
 }
 
-/// Equality that tells 4 from 4.0 and -0.0 from 0.0, minds the order of keys, and has nan equal itself. It goes no deeper
-/// than the expected value, which is written in a line.
-fn same(wanted: &Value, got: &Value) -> bool {
+/// Equality that tells 4 from 4.0 and -0.0 from 0.0, minds the order of keys, and has nan equal itself. What no literal is written
+/// for is its text form, and an object of Python also what its JSON says. It goes no deeper than the expected value, which is
+/// written in a line.
+fn same(wanted: &Value, got: &Value, executable: &Executable) -> bool {
+    let same = |wanted, got| same(wanted, got, executable);
     match (wanted, got) {
+        (Value::String(text), got) if has_no_literal(got) => literal_text(got, executable) == text.as_str(),
+        (Value::Hash(wanted), Value::Object(object)) => is_described(object, wanted),
         (Value::Float(wanted), Value::Float(got)) => {
             wanted.is_nan() && got.is_nan() || wanted.to_bits() == got.to_bits()
         }
@@ -37,20 +45,40 @@ fn same(wanted: &Value, got: &Value) -> bool {
     }
 }
 
-/// Whether these are the same arguments.
+fn has_no_literal(value: &Value) -> bool {
+    matches!(value.type_name(), "function" | "future" | "object")
+}
+
+/// Whether this is `{"$object": {...}}` with nothing in it that is not so of the object.
+fn is_described(object: &ObjectBody, wanted: &HashBody) -> bool {
+    let Some(Value::Hash(wanted)) = wanted.get(&Value::string(OBJECT_KEY)).filter(|_| wanted.len() == 1) else {
+        return false;
+    };
+    let object = object.json();
+    wanted.iter().all(|(key, wanted)| match key.as_str() {
+        Some("type") => wanted.as_str() == Some(object.type_name),
+        Some("text") => wanted.as_str() == object.text && (object.text.is_some() || *wanted == Value::Null),
+        Some("bytes") => matches!(wanted, Value::Integer(bytes) if usize::try_from(*bytes) == Ok(object.bytes)),
+        _ => false,
+    })
+}
+
+/// Whether these are the same arguments, which literals were written for.
 pub fn all_same(some: &[Value], others: &[Value]) -> bool {
-    some.len() == others.len() && some.iter().zip(others).all(|(one, other)| same(one, other))
+    let none = Executable::default();
+    some.len() == others.len() && some.iter().zip(others).all(|(one, other)| same(one, other, &none))
 }
 
 /// Whether only the order of keys tells an expected value from another.
 pub fn differs_in_order(wanted: &Value, got: &Value) -> bool {
-    wanted == got && wanted.type_name() == got.type_name() && !same(wanted, got) && same_types(wanted, got)
+    let is_same = same(wanted, got, &Executable::default());
+    wanted == got && wanted.type_name() == got.type_name() && !is_same && same_types(wanted, got)
 }
 
 /// Whether two equal values have numbers of the same types in the same places of lists. Hashes are taken as they are.
 fn same_types(wanted: &Value, got: &Value) -> bool {
     match (wanted.as_list(), got.as_list()) {
         (Some(wanted), Some(got)) => wanted.iter().zip(got.iter()).all(|(wanted, got)| same_types(wanted, got)),
-        _ => matches!(wanted, Value::Hash(_)) || same(wanted, got),
+        _ => matches!(wanted, Value::Hash(_)) || same(wanted, got, &Executable::default()),
     }
 }

@@ -4,17 +4,20 @@
 //! happens as ever. One that calls a function of the program is compiled as a function, with the import's name and attributes.
 
 use std::collections::HashMap;
+use std::iter;
 use std::sync::Arc;
 
 use hark_backends::VirtualTime;
 use hark_bytecode::{Binding, Executable, ForeignIndex, Source, Sources, Span};
-use hark_compiler::nearest;
+use hark_compiler::{Diagnostic, nearest};
 use hark_engine::foreign::{Answer, CallSink};
-use hark_engine::{Call, CallId, Foreign, SessionId};
+use hark_engine::{Call, CallError, CallId, Foreign, SessionId};
+use hark_foreign::check_arguments;
 use hark_machine::{Error, Value, python_data};
 
 use super::lines::{Act, Line, Stub};
 use crate::failure::Problem;
+use crate::program::Compiled;
 use crate::render::Severity;
 
 /// Calls that stubs answer, by import.
@@ -27,6 +30,19 @@ pub enum Reply {
     Value(Value),
     /// An error of kind `python`.
     Error { message: String, data: Value },
+}
+
+impl Reply {
+    /// What a call gets that Python could be given.
+    fn to(&self, executable: &Executable, call: &Call) -> Result<Value, Error> {
+        let foreign = &executable.foreign[call.foreign.0 as usize];
+        let described = hark_foreign::described(&foreign.name, &foreign.module, &foreign.function);
+        check_arguments(&described, &call.arguments, foreign.attributes.kwargs)?;
+        match self {
+            Reply::Value(value) => Ok(value.clone()),
+            Reply::Error { message, data } => Err(Error::new("python", message.as_str()).with_data(data.clone())),
+        }
+    }
 }
 
 /// The functions outside as a case finds them: stubs, and Python for the rest. While Python is at work, real time passes.
@@ -42,10 +58,7 @@ pub struct Stubbed {
 impl Foreign for Stubbed {
     fn call(&self, executable: &Executable, call: Call, events: CallSink, answer: Answer) {
         match self.answers.get(&call.foreign) {
-            Some(Reply::Value(value)) => answer(Ok(value.clone())),
-            Some(Reply::Error { message, data }) => {
-                answer(Err(Error::new("python", message.as_str()).with_data(data.clone()).into()));
-            }
+            Some(reply) => answer(reply.to(executable, &call).map_err(CallError::from)),
             None => {
                 let real = self.time.begin_real();
                 let answer: Answer = Box::new(move |outcome| {
@@ -138,8 +151,25 @@ impl Substituted {
             let _ = sources.push(file.source.clone());
         }
         executable.sources = sources;
-        let spans = executable.functions.iter_mut().map(|function| &mut function.span);
-        spans.chain(&mut executable.spans).for_each(|span| *span = self.original(*span));
+        let of_imports = executable.foreign.iter_mut().flat_map(|foreign| foreign.attributes.spans_mut());
+        let of_functions = executable
+            .functions
+            .iter_mut()
+            .flat_map(|function| iter::once(&mut function.span).chain(function.attributes.spans_mut()));
+        of_imports.chain(of_functions).chain(&mut executable.spans).for_each(|span| *span = self.original(*span));
+    }
+
+    /// What the compiler says against the text, though not against the original: calls that leave out arguments.
+    pub fn problems(&self, compiled: &Compiled) -> Vec<Problem> {
+        let errors =
+            compiled.diagnostics.iter().filter(|diagnostic| diagnostic.severity == hark_compiler::Severity::Error);
+        let problem = |error: &Diagnostic| Problem {
+            severity: Severity::Error,
+            message: error.message.clone(),
+            span: self.original(error.span()),
+            hint: Some("calls of an import that a function stands in for have all of its arguments".to_owned()),
+        };
+        errors.map(problem).collect()
     }
 
     fn original(&self, span: Span) -> Span {
@@ -203,6 +233,10 @@ fn substitute<'e>(
     name: &str,
 ) -> Result<(Span, Vec<&'e str>), Complaint> {
     let foreign = &executable.foreign[index.0 as usize];
+    if foreign.attributes.kwargs {
+        let message = format!("no function can stand in for `{}`, which is imported with `#[kwargs]`", foreign.name);
+        return Err((message, Some(format!("`stub {} => VALUE` can", foreign.name))));
+    }
     let own = || {
         let own = executable.bindings.iter().filter(|(_, binding)| matches!(binding, Binding::Function(_)));
         own.map(|(name, _)| executable.name(*name))

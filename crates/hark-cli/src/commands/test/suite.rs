@@ -96,12 +96,17 @@ impl Suite {
             if let Some(substituted) = stubs::substituted(&lines.stubs, original, &loaded.source.text) {
                 let original = loaded.source.clone();
                 loaded.source = Source::new(&*original.path, &*substituted.text);
-                suite.compiled = Compiled::new(&mut loaded);
-                executable = suite.compiled.executable.take();
-                if let Some(executable) = &mut executable {
-                    substituted.restore(executable, &original);
-                }
+                let compiled = Compiled::new(&mut loaded);
                 loaded.source = original;
+                let problems = substituted.problems(&compiled);
+                if !problems.is_empty() {
+                    suite.cases = unusable(&problems, &loaded.source);
+                    return Ok(suite);
+                }
+                executable = compiled.executable;
+                if let Some(executable) = &mut executable {
+                    substituted.restore(executable, &loaded.source);
+                }
             }
         }
         if let Some(executable) = &executable {

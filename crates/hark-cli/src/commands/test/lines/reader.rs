@@ -167,6 +167,9 @@ impl<'t> Reader<'t> {
     }
 
     fn value(&self, text: &str) -> Read<Value> {
+        if text.is_empty() {
+            return Err(self.mistake("a value is missing at the end of this line", text));
+        }
         value_of(text).map_err(|problem| self.mistake(problem, text))
     }
 
