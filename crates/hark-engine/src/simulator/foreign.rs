@@ -113,7 +113,9 @@ impl World {
     fn begin_solo(&mut self, by: Number, (id, attempt): (CallId, u32)) {
         let lives = |world: &World, number| world.health(number) == Health::Alive;
         let counts = |solo: &&Solo| lives(self, solo.by) && self.disk.awaits(&solo.id, solo.attempt);
+        // Whoever was still for longer than its lease may make one that another process has made again by then.
         if lives(self, by)
+            && self.disk.awaits(&id, attempt)
             && let Some(Solo { by: other, .. }) = self.solos.iter().find(counts)
         {
             self.faults.push(format!("{by} calls `solo` while {other} does"));
