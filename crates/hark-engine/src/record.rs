@@ -507,6 +507,15 @@ impl FutureRecord {
     pub fn is_pending(&self) -> bool {
         matches!(self, FutureRecord::AwaitedBy(_) | FutureRecord::WatchedBy(_) | FutureRecord::AwaitedByMany(_))
     }
+
+    /// Whether a thread waits for its value or error.
+    pub fn is_awaited(&self) -> bool {
+        match self {
+            FutureRecord::AwaitedBy(_) | FutureRecord::WatchedBy(_) => true,
+            FutureRecord::AwaitedByMany(waiters) => waiters.crowded || !waiters.inline.is_empty(),
+            FutureRecord::Resolved(_) | FutureRecord::Failed(_) => false,
+        }
+    }
 }
 
 // A program may start many millions of threads, and their Futures stay.

@@ -1,18 +1,27 @@
 //! `hark resolve`, `hark fail`
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use hark_engine::outside::{Outside, OutsideError};
-use hark_engine::{FutureRecord, SessionId};
+use hark_engine::storage::Range;
+use hark_engine::{FutureId, FutureRecord, Record, SessionId, ThreadId, ThreadStatus};
 use hark_machine::short_text;
 
 use super::FINISHED;
 use super::kept::{Store, outside_failure};
 use crate::args::{Fail, Resolve};
 use crate::failure::Failure;
+use crate::output;
+use crate::render::escape;
 use crate::storage;
 use crate::value;
 
 /// So many characters of a value are shown in a message.
 const SHOWN_VALUE_MAX: usize = 200;
+
+/// So many promises that a session waits for are named in a message.
+const SHOWN_PROMISES_MAX: usize = 5;
 
 /// Gives a promise its value.
 ///
@@ -36,7 +45,7 @@ pub fn fail(wanted: &Fail) -> Result<u8, Failure> {
 fn settle(
     store: &Store,
     future: &str,
-    settle: impl FnOnce(&Outside<'_>, &str) -> Result<(), OutsideError>,
+    settle: impl FnOnce(&Outside<'_>, &str) -> Result<bool, OutsideError>,
 ) -> Result<u8, Failure> {
     let Some((session, promise)) = storage::split_future_id(future).filter(|(_, promise)| promise.contains('/')) else {
         let failure = Failure::usage(format!("`{future}` is not the id of a future"));
@@ -48,8 +57,31 @@ fn settle(
         None => store.find(Some(session.as_str()))?.id,
     };
     let session = store.outside(&id)?;
-    settle(&session, promise).map_err(|error| refused(error, &session, future))?;
+    if !settle(&session, promise).map_err(|error| refused(error, &session, future))? {
+        let others = promises_in_demand(&session)?;
+        if !others.is_empty() {
+            let others = others.iter().map(|name| format!("`{}`", escape::line(name))).collect::<Vec<_>>().join(", ");
+            output::tell(&format!("no thread waits for `{promise}` yet; the session waits for {others}\n"));
+        }
+    }
     Ok(FINISHED)
+}
+
+/// The first promises that threads wait for: where a name is a mistake, one of them was meant.
+fn promises_in_demand(session: &Outside<'_>) -> Result<BTreeSet<Arc<str>>, Failure> {
+    let live = session.records().scan(Range::Live(ThreadId(0)), usize::MAX).map_err(storage::failure)?;
+    let waits =
+        live.into_iter().filter_map(|record| if let Record::Live(_, live) = record { Some(live.status) } else { None });
+    let awaited = waits.flat_map(|status| match status {
+        ThreadStatus::Waiting(awaited) | ThreadStatus::Following(awaited) => vec![awaited],
+        ThreadStatus::Awaiting(awaiting) => awaiting.futures.clone(),
+        _ => Vec::new(),
+    });
+    let promises = awaited.filter_map(|awaited| match FutureId::from(&awaited) {
+        FutureId::Promise(name) => Some(name),
+        FutureId::Thread(_) => None,
+    });
+    Ok(promises.take(SHOWN_PROMISES_MAX).collect())
 }
 
 fn refused(error: OutsideError, session: &Outside<'_>, future: &str) -> Failure {

@@ -205,6 +205,10 @@ fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure>
                 Status::Suspended => {
                     format!("; `{}` goes on with it", store.place.command(&format!("resume {}", each.session)))
                 }
+                Status::Broken => {
+                    let retry = store.place.command(&format!("retry {}", each.session));
+                    format!("; `{retry}` goes on from where it failed, with the program as it was")
+                }
                 _ => String::new(),
             };
             let state = format!("session {} {}{more}", each.session, each.status);

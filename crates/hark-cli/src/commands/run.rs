@@ -173,7 +173,7 @@ fn run_for_people(
         }
         stream.close().map_err(Failure::Output)?;
     }
-    tell_end(&report, &program, place);
+    tell_end(&report, &program, place, announces);
     if !quiet {
         let seconds = format!("-- {:.3} s", started.elapsed().as_secs_f64());
         output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &seconds)));
@@ -181,8 +181,8 @@ fn run_for_people(
     Ok(exit_status(&report, &interruption))
 }
 
-/// Shows each root cause once.
-fn tell_end(report: &Report, program: &Program, place: &Place) {
+/// Shows each root cause once; then what can be done about it, also where a kept session is broken if `says_retry`.
+fn tell_end(report: &Report, program: &Program, place: &Place, says_retry: bool) {
     let style = Style::for_stderr();
     let mut out = String::new();
     if !(report.errors.is_empty() && report.cancelled.is_none()) {
@@ -199,6 +199,11 @@ fn tell_end(report: &Report, program: &Program, place: &Place) {
         Status::Suspended if !report.was_taken_over => {
             let resume = place.command(&format!("resume {}", report.session));
             out.push_str(&format!("suspended; `{resume}` goes on with it\n"));
+        }
+        // One that its storage refused has not begun.
+        Status::Broken if says_retry && report.errors.iter().any(|each| &*each.error.kind != "storage") => {
+            let retry = place.command(&format!("retry {}", report.session));
+            out.push_str(&format!("broken; `{retry}` goes on from where it failed, with the program as it was\n"));
         }
         _ => {}
     }

@@ -101,7 +101,7 @@ fn sessions_go_on_to_their_ends() {
         let looks = folder.hark(&format!("show {}", ids["promised"])).stdout;
         let promise = looks.split('`').nth(1).unwrap();
         let resolve = |function: &str, future: &str, value: &str| {
-            folder.run(["resolve", &format!("{}/{future}", ids[function]), value]).is(0, "", "");
+            folder.run(["resolve", &format!("{}/{future}", ids[function]), value]).succeeds();
         };
         resolve("promised", promise, r#"{"from": ["outside"]}"#);
         resolve("named", "door/front", "41");
@@ -170,7 +170,7 @@ fn an_exported_session_goes_on_elsewhere() {
         let folder = Folder::new(&format!("an_exported_session_goes_on_elsewhere_{version}"));
         folder.write("session.hark", fs::read(golden(version, "session.hark")).unwrap());
         let id = folder.hark("import session.hark -s sqlite").stdout.trim_end().to_owned();
-        folder.hark(&format!("resolve {id}/arrival/1 5")).is(0, "", "");
+        folder.hark(&format!("resolve {id}/arrival/1 5")).succeeds();
         folder.hark("resume").is(0, "unpacked\n[5, 5050, [42, 2, 1, 7]]\n", &format!("session {id} finished\n"));
         assert_eq!(printed(&folder, &id), ["packed", "unpacked"]);
         // And it may come back.

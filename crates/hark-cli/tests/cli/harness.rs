@@ -105,6 +105,12 @@ fn without_time(line: &str) -> &str {
 }
 
 impl Run {
+    /// Nothing went wrong, whatever it said.
+    #[track_caller]
+    pub fn succeeds(&self) {
+        assert_eq!(self.status, 0, "{self:?}");
+    }
+
     /// Holds it against exit status, standard output and standard error.
     #[track_caller]
     pub fn is(&self, status: i32, stdout: &str, stderr: &str) {

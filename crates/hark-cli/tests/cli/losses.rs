@@ -41,7 +41,7 @@ fn is_finished(folder: &Folder) -> bool {
 /// Lets the session come to its end, which it does not before, so that it is under way however slow the machine is.
 fn get_up(folder: &Folder) {
     let session = folder.hark("show --json").json()["session"].as_str().unwrap().to_owned();
-    folder.run(["resolve", &format!("{session}/bed/1"), "\"rested\""]).is(0, "", "");
+    folder.run(["resolve", &format!("{session}/bed/1"), "\"rested\""]).succeeds();
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn calls_that_wait_for_a_python_process_are_not_given_up() {
     let run = Beside::start(&folder, "run -s sqlite -q x.hk");
     wait_until("the first call", || begun() == "deadly\n");
     let session = folder.hark("show --json").json()["session"].as_str().unwrap().to_owned();
-    folder.run(["resolve", &format!("{session}/begun/1"), "null"]).is(0, "", "");
+    folder.run(["resolve", &format!("{session}/begun/1"), "null"]).succeeds();
     wait_until("all calls", || folder.hark("events --unified").stdout.matches("called").count() == 6);
     run.signal("KILL");
     // Two threads make the calls again, so that some of the others may be quicker. Those that waited each time are not

@@ -37,7 +37,7 @@ fn what_was_moved_can_be_taken_once_more() {
         let other = Folder::new(&format!("what_was_moved_{name}"));
         std::fs::copy(folder.path().join(name), other.path().join("session")).unwrap();
         other.hark("import session").is(0, &format!("{id}\n"), "");
-        other.run(["resolve", &format!("{id}/door/1"), "3"]).is(0, "", "");
+        other.run(["resolve", &format!("{id}/door/1"), "3"]).succeeds();
         other.hark("resume -q").is(0, "[\"twice\", 4]\n11\n", "");
     }
     // It comes back, which loses nothing.
@@ -52,7 +52,7 @@ fn nothing_is_changed_while_a_session_is_moved() {
     let (folder, id) = started("nothing_is_changed");
     // A writer that comes to a stop in the middle: nobody reads, and the session is larger than a pipe.
     let big = format!("\"{}\"", "x".repeat(120_000));
-    folder.run(["resolve", &format!("{id}/other/1"), &big]).is(0, "", "");
+    folder.run(["resolve", &format!("{id}/other/1"), &big]).succeeds();
     let mut exporter = folder.command(["export", "0"]).stdout(Stdio::piped()).spawn().unwrap();
     wait_until("the session is being moved", || state(&folder) == "moving");
     let refused = format!("session {id} is being moved\n");
@@ -75,13 +75,13 @@ fn nothing_is_changed_while_a_session_is_moved() {
 fn a_killed_export_is_taken_back() {
     let (folder, id) = started("a_killed_export");
     let big = format!("\"{}\"", "x".repeat(120_000));
-    folder.run(["resolve", &format!("{id}/other/1"), &big]).is(0, "", "");
+    folder.run(["resolve", &format!("{id}/other/1"), &big]).succeeds();
     let mut exporter = folder.command(["export", "0"]).stdout(Stdio::piped()).spawn().unwrap();
     wait_until("the session is being moved", || state(&folder) == "moving");
     exporter.kill().unwrap();
     exporter.wait().unwrap();
     assert_eq!(state(&folder), "suspended");
-    folder.run(["resolve", &format!("{id}/door/1"), "3"]).is(0, "", "");
+    folder.run(["resolve", &format!("{id}/door/1"), "3"]).succeeds();
     folder.hark("resume -q").is(0, "[\"twice\", 4]\n11\n", "");
 }
 
@@ -97,7 +97,7 @@ fn a_session_stays_that_nobody_takes() {
     assert_eq!((output.status.code(), state(&folder).as_str()), (Some(2), "suspended"));
     // One that stops reading later.
     let big = format!("\"{}\"", "x".repeat(120_000));
-    folder.run(["resolve", &format!("{id}/other/1"), &big]).is(0, "", "");
+    folder.run(["resolve", &format!("{id}/other/1"), &big]).succeeds();
     let mut exporter = folder.command(["export", "0"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     exporter.stdout.as_mut().unwrap().read_exact(&mut [0; 100]).unwrap();
     drop(exporter.stdout.take());

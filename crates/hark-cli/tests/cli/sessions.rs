@@ -323,7 +323,7 @@ fn a_followed_session_is_told_as_it_goes_on() {
     let worker = Beside::start(&folder, "worker -q");
     wait_until("the first line", || printed(&folder) == ["ready"]);
     let id = newest(&folder);
-    folder.run(["resolve", &format!("{id}/door/1"), "1"]).is(0, "", "");
+    folder.run(["resolve", &format!("{id}/door/1"), "1"]).succeeds();
     let run = follower.ended(&folder);
     assert!(run.status == 0 && run.stdout.ends_with("  ready\n"), "{run:?}");
     worker.signal("TERM");
@@ -351,7 +351,7 @@ fn ctrl_c_leaves_a_session_that_can_be_resumed() {
                 assert_eq!(folder.hark("cancel 0").status, 0);
             }
         }
-        folder.run(["resolve", &format!("{}/door/1", newest(&folder)), "5"]).is(0, "", "");
+        folder.run(["resolve", &format!("{}/door/1", newest(&folder)), "5"]).succeeds();
         hark(&folder, "resume").is(0, "5\n", "session [ID] finished\n");
         assert_eq!(printed(&folder), ["ready"]);
         hark(&folder, "resume").is(0, "no sessions to resume in .hark/hark.db\n", "");
@@ -373,7 +373,7 @@ fn an_interrupted_report_says_so() {
         (130, &json!("suspended"), &json!("ready\n"))
     );
     // A report has the whole output of its session.
-    folder.run(["resolve", &format!("{}/door/1", newest(&folder)), "5"]).is(0, "", "");
+    folder.run(["resolve", &format!("{}/door/1", newest(&folder)), "5"]).succeeds();
     let resumed = folder.hark("resume --json");
     let reports = resumed.json();
     assert_eq!((resumed.status, reports.as_array().unwrap().len()), (0, 1));
@@ -436,7 +436,7 @@ fn a_session_is_served_by_one() {
     let worker = Beside::start(&folder, "worker -q");
     thread::sleep(Duration::from_millis(300));
     assert_eq!(state(&folder), "running");
-    folder.run(["resolve", &format!("{id}/door/1"), "\"by run\""]).is(0, "", "");
+    folder.run(["resolve", &format!("{id}/door/1"), "\"by run\""]).succeeds();
     run.ended(&folder).is(0, "ready\nby run\n", "");
     // What is killed is free at once.
     let run = Beside::start(&folder, "run -s sqlite -q x.hk -f named");
@@ -444,7 +444,7 @@ fn a_session_is_served_by_one() {
     run.signal("KILL");
     drop(run);
     wait_until("the worker", || state(&folder) == "running");
-    folder.run(["resolve", &format!("{}/door/1", newest(&folder)), "2"]).is(0, "", "");
+    folder.run(["resolve", &format!("{}/door/1", newest(&folder)), "2"]).succeeds();
     wait_until("the end", || state(&folder) == "finished");
     assert_eq!(printed(&folder), ["ready"]);
     worker.signal("TERM");
@@ -479,7 +479,7 @@ fn a_promise_is_resolved_once_and_for_all() {
     assert!(future.starts_with(&format!("{id}/promise/")), "{future}");
     let shown = folder.hark("show --json").json();
     assert_eq!(shown["threads"][0]["state"], "waiting");
-    folder.run(["resolve", &future, "{\"a\": [1, 2.5, null]}"]).is(0, "", "");
+    folder.run(["resolve", &future, "{\"a\": [1, 2.5, null]}"]).succeeds();
     let run = run.ended(&folder);
     run.is(0, &format!("{future}\n[\"got\", {{\"a\": [1, 2.5, null]}}]\n7\n"), "");
     // Also after its session has ended, and whether it is resolved or failed again.
@@ -495,7 +495,7 @@ fn a_promise_is_resolved_once_and_for_all() {
 fn a_promise_may_be_resolved_before_it_is_awaited() {
     let folder = folder("resolved_before_awaited");
     let id = detach(&folder, "-f late");
-    folder.run(["resolve", &format!("{}/door/1", &id[..id.len() - 1]), "\"early\""]).is(0, "", "");
+    folder.run(["resolve", &format!("{}/door/1", &id[..id.len() - 1]), "\"early\""]).succeeds();
     let future = format!("{id}/door/1");
     folder.run(["resolve", &future, "2"]).is(2, "", &format!("error: `{future}` has a value already: \"early\"\n"));
     hark(&folder, "resume").is(0, "ready\nearly\n", "session [ID] finished\n");
@@ -531,7 +531,7 @@ fn many_are_woken_from_outside() {
             Beside::start(&folder, "run -s sqlite -q x.hk -f many")
         };
         wait_until("the waiters", || state(&folder) == "running" && waits());
-        folder.run(["resolve", &format!("{}/door/1", newest(&folder)), "1"]).is(0, "", "");
+        folder.run(["resolve", &format!("{}/door/1", newest(&folder)), "1"]).succeeds();
         wait_until("the end", || state(&folder) == "finished");
         assert_eq!(folder.hark("show --json").json()["result"], 50 + 50 * 51 / 2);
         if worker {
@@ -790,8 +790,34 @@ fn a_command_that_is_printed_works_where_it_is_printed() {
             command.current_dir(folder.path()).env("hark", env!("CARGO_BIN_EXE_hark"));
             folder.filtered(command.args(["-c", &real.replace("hark ", "\"$hark\" ")]).output().unwrap())
         };
-        script(&format!("resolve {id}/door/1 true")).is(0, "", "");
+        script(&format!("resolve {id}/door/1 true")).succeeds();
         let resumed = script(&format!("resume {id}"));
         assert!(resumed.status == 0 && resumed.stdout.ends_with("tea\n"), "{resumed:?}");
     }
+}
+
+#[test]
+fn who_resolves_what_nobody_waits_for_is_told() {
+    let folder = Folder::with("nobody_waits", "fn main() { await future(\"mail\", 17) }");
+    let id = folder.hark("-s sqlite --detach x.hk").stdout.trim().to_owned();
+    folder.hark(&format!("resolve {id}/mail/16 1")).is(0, "", "");
+    let worker = Beside::start(&folder, "worker -q");
+    wait_until("it waits", || folder.hark("show").stdout.contains("waiting for future `mail/17`"));
+    let expected = "no thread waits for `mail/18` yet; the session waits for `mail/17`\n";
+    folder.hark(&format!("resolve {id}/mail/18 1")).is(0, "", expected);
+    folder.hark(&format!("resolve {id}/mail/17 1")).is(0, "", "");
+    worker.signal("INT");
+    worker.ended(&folder);
+}
+
+#[test]
+fn a_broken_session_says_what_goes_on_with_it() {
+    let folder = Folder::with("a_broken_session_says", "fn main() { first([]) }");
+    let run = folder.hark("-s sqlite x.hk");
+    let id = folder.hark("sessions -q").stdout.trim().to_owned();
+    let advice = format!("broken; `hark retry {id}` goes on from where it failed, with the program as it was\n");
+    assert!(run.stderr.contains(&advice), "{}", run.stderr);
+    let retry = folder.hark("retry");
+    assert!(retry.stderr.contains(&advice), "{}", retry.stderr);
+    assert!(!folder.hark("x.hk").stderr.contains("retry"), "in memory there is nothing to go on with");
 }

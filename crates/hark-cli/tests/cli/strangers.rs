@@ -37,7 +37,7 @@ fn a_damaged_session_hides_no_other() {
     // Neither does it keep others from anything.
     folder.hark("show").is(1, "", &said);
     assert_eq!(folder.hark(&format!("show {old}")).status, 0);
-    folder.run(["resolve", &format!("{old}/go/a"), "1"]).is(0, "", "");
+    folder.run(["resolve", &format!("{old}/go/a"), "1"]).succeeds();
     let resumed = folder.hark("resume");
     assert_eq!((resumed.status, resumed.stdout.as_str()), (1, "a\n1\n"), "{resumed:?}");
     assert!(resumed.stderr.contains(&format!("session {old} finished")), "{resumed:?}");
@@ -56,7 +56,7 @@ fn a_thread_with_the_greatest_number_breaks_its_own_session_only() {
     assert_eq!(list.json().as_array().unwrap().len(), 2);
     let shown = folder.hark("show");
     assert!(shown.status == 1 && shown.stderr.contains(&format!("a record of session {new}")), "{shown:?}");
-    folder.run(["resolve", &format!("{old}/go/a"), "1"]).is(0, "", "");
+    folder.run(["resolve", &format!("{old}/go/a"), "1"]).succeeds();
     let resumed = folder.hark("resume");
     assert_eq!((resumed.status, resumed.stdout.as_str()), (1, "a\n1\n"), "{resumed:?}");
 }
@@ -75,7 +75,7 @@ fn a_program_that_is_another_one_is_not_run() {
     // Whoever has the program brings it.
     let id = folder.hark("run -s sqlite --detach x.hk c").stdout.trim_end().to_owned();
     for (id, argument) in [(&old, "a"), (&id, "c")] {
-        folder.run(["resolve", &format!("{id}/go/{argument}"), "1"]).is(0, "", "");
+        folder.run(["resolve", &format!("{id}/go/{argument}"), "1"]).succeeds();
         folder.hark(&format!("resume -q {id}")).is(0, &format!("{argument}\n1\n"), "");
     }
 }

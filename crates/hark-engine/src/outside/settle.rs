@@ -13,29 +13,30 @@ use crate::step::{self, Known, Plan};
 use crate::storage::{self, StorageError};
 
 impl Outside<'_> {
-    /// Gives a promise its value, once and for all.
+    /// Gives a promise its value, once and for all. Answers whether a thread has waited for it.
     ///
     /// # Errors
     /// If it has one, the session is over or being moved, or the storage fails.
-    pub fn resolve(&self, promise: &str, value: Value) -> Result<(), OutsideError> {
+    pub fn resolve(&self, promise: &str, value: Value) -> Result<bool, OutsideError> {
         self.settle(promise, FutureRecord::Resolved(value))
     }
 
-    /// Fails a promise, once and for all.
+    /// Fails a promise, once and for all. Answers whether a thread has waited for it.
     ///
     /// # Errors
     /// If it is done already, the session is over or being moved, or the storage fails.
-    pub fn fail(&self, promise: &str, message: &str) -> Result<(), OutsideError> {
+    pub fn fail(&self, promise: &str, message: &str) -> Result<bool, OutsideError> {
         let failure = Failure::new(Error::new("error", message), step::FIRST, self.surroundings.steady_now());
         self.settle(promise, FutureRecord::Failed(Arc::new(failure)))
     }
 
-    fn settle(&self, promise: &str, done: FutureRecord) -> Result<(), OutsideError> {
+    fn settle(&self, promise: &str, done: FutureRecord) -> Result<bool, OutsideError> {
         let future = FutureId::Promise(promise.into());
         let mut stamps = self.stamps();
         let mut plan = Plan::default();
         // Each may be carried out later than the next one is tried.
         let mut unanswered = Vec::new();
+        let mut was_awaited = false;
         loop {
             let known = match self.read(Key::Future(future.clone()))? {
                 // The answer was lost, but not what it was about.
@@ -46,6 +47,7 @@ impl Outside<'_> {
                 Some(Versioned { stamp, record: Record::Future(_, record) }) => Some(Known { stamp, record }),
                 _ => None,
             };
+            was_awaited = known.as_ref().is_some_and(|known| known.record.is_awaited());
             let (session_stamp, session) = self.read_settled()?;
             if session.state != SessionState::Running {
                 return Err(OutsideError::WrongState(session.state));
@@ -67,7 +69,7 @@ impl Outside<'_> {
             self.wake_rest(&future, &mut stamps)?;
             self.announce()?;
         }
-        Ok(())
+        Ok(was_awaited)
     }
 
     fn wake_rest(&self, future: &FutureId, stamps: &mut Stamps<'_>) -> Result<(), StorageError> {

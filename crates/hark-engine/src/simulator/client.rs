@@ -87,8 +87,8 @@ impl Universe {
         let storage = DiskStorage { universe: self.shared(), number };
         let surroundings = self.surroundings();
         let done = Outside::open(&storage, &*surroundings, id).and_then(|outside| match act {
-            Act::Resolve(promise, value) => outside.resolve(promise, Value::Integer(value)),
-            Act::Fail(promise, message) => outside.fail(promise, message),
+            Act::Resolve(promise, value) => outside.resolve(promise, Value::Integer(value)).map(|_| ()),
+            Act::Fail(promise, message) => outside.fail(promise, message).map(|_| ()),
             Act::Retry => outside.retry(),
             Act::Cancel => outside.cancel(),
             Act::CancelNow => outside.cancel_now(),

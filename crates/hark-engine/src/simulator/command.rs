@@ -147,8 +147,8 @@ impl Universe {
         let done = Outside::open(&storage, &*surroundings, &id).and_then(|session| {
             let (promise, value) = pairs::value();
             match command {
-                Command::Resolve => session.resolve(promise, value)?,
-                Command::Fail => session.fail(promise, FAILED)?,
+                Command::Resolve => session.resolve(promise, value).map(|_| ())?,
+                Command::Fail => session.fail(promise, FAILED).map(|_| ())?,
                 Command::Cancel => session.cancel()?,
                 Command::CancelNow => session.cancel_now()?,
                 Command::Retry | Command::Reopen => {
