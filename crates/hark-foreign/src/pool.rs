@@ -121,6 +121,7 @@ impl PythonPool {
 
     /// A pool whose interpreter has this time to answer.
     pub fn with_start_timeout(config: PythonConfig, start_time_max: Duration) -> PythonPool {
+        let workers_max = config.workers.min(workers_possible()).max(1);
         let shared = Shared {
             interpreter: Interpreter::find(config.interpreter.as_deref(), &config.project),
             project: absolute(&config.project),
@@ -128,13 +129,13 @@ impl PythonPool {
             requirements: absolute(&config.requirements),
             guard: config.guard,
             pickles: config.pickles,
-            workers_max: config.workers.min(workers_possible()).max(1),
+            workers_max,
             starting_max: thread::available_parallelism().map_or(1, usize::from),
             start_time_max,
             warn: config.warn,
             state: Mutex::default(),
             changed: Condvar::new(),
-            queue: Queue::default(),
+            queue: Queue::new(workers_max),
         };
         PythonPool { shared: Arc::new(shared) }
     }
@@ -144,32 +145,41 @@ impl PythonPool {
         self.shared.workers_max
     }
 
-    /// Makes a call on this OS thread, with an idle worker or a new one; waits for one if all are busy. `events` gets
+    /// Makes a call on this OS thread, with an idle worker or a new one; waits for its turn if all are busy. `events` gets
     /// everything that comes of the call before this returns.
     ///
     /// # Errors
     /// What the function raised, or why it could not be called.
     pub fn call_blocking(&self, call: &Call, events: &mut dyn FnMut(CallEvent)) -> Result<Value, CallError> {
+        let number = self.shared.enter(call, true);
+        // A call that is cancelled before its turn is not made.
+        let turn = self.shared.queue.wait_for_turn(call.priority, || self.shared.is_cancelled(number));
         // One that somebody waits for is not withdrawn.
-        self.shared.run(call, events, true).unwrap_or_else(|| Err(call.cancelled().into()))
+        let result = self.shared.run(number, call, events).unwrap_or_else(|| Err(call.cancelled().into()));
+        drop(turn);
+        result
     }
 
     /// Begins a call and returns at once, unless the system has no more threads: then this one makes the call. `done` is
     /// called exactly once, after all of `events`.
     pub fn call(&self, call: Call, events: CallSink, done: Done) {
-        if !self.shared.queue.push(Job { call, events, done }, self.shared.workers_max) {
+        if !self.shared.queue.push(Job { call, events, done }) {
             return;
         }
         let shared = self.shared.clone();
         let started = thread::Builder::new().name("hark-python".into()).spawn(move || {
-            while let Some(job) = shared.queue.pop() {
-                shared.carry_out(job);
+            let mut job = shared.queue.first_job();
+            while let Some(one) = job {
+                shared.carry_out(one);
+                job = shared.queue.next_job();
             }
         });
         if started.is_err() {
             // There can be no more threads. One that waits is better than a call that is not made.
-            while let Some(job) = self.shared.queue.pop_waiting() {
-                self.shared.carry_out(job);
+            let mut job = self.shared.queue.first_waiting_job();
+            while let Some(one) = job {
+                self.shared.carry_out(one);
+                job = self.shared.queue.next_waiting_job();
             }
         }
     }
@@ -195,6 +205,8 @@ impl PythonPool {
         let mut state = self.shared.lock();
         state.calls.values_mut().filter(|call| is_meant(&call.id)).for_each(CallUnderWay::cancel);
         self.shared.changed.notify_all();
+        drop(state);
+        self.shared.queue.notice_cancelled();
     }
 
     /// Removes the folder for pickles, with what is in it; there will be no other. Workers end with this process, and are not
@@ -302,14 +314,8 @@ enum NoWorker {
 }
 
 impl Shared {
-    /// Makes a call. None if it was withdrawn.
-    fn run(
-        &self,
-        call: &Call,
-        events: &mut dyn FnMut(CallEvent),
-        is_blocking: bool,
-    ) -> Option<Result<Value, CallError>> {
-        let number = self.enter(call, is_blocking);
+    /// Makes a call whose turn it is. None if it was withdrawn.
+    fn run(&self, number: u64, call: &Call, events: &mut dyn FnMut(CallEvent)) -> Option<Result<Value, CallError>> {
         let mut result = self.attempt(call, events, number);
         // An idle worker may end at any time, so all of them may have; a new one that ends is no accident.
         for _ in 0..self.workers_max {
@@ -335,7 +341,8 @@ impl Shared {
 
     fn carry_out(&self, job: Job) {
         let Job { call, mut events, done } = job;
-        if let Some(result) = self.run(&call, &mut events, false) {
+        let number = self.enter(&call, false);
+        if let Some(result) = self.run(number, &call, &mut events) {
             done(result);
         }
     }
