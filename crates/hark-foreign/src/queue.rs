@@ -28,7 +28,7 @@ pub struct Job {
 type Rank = (Reverse<i32>, u64);
 
 enum Waiting {
-    Job(Job),
+    Job(Box<Job>),
     Caller,
 }
 
@@ -47,7 +47,7 @@ impl Line {
     fn push_job(&mut self, job: Job) {
         let rank = self.rank(job.call.priority);
         self.ranks.insert(job.call.id.clone(), rank);
-        self.by_rank.insert(rank, Waiting::Job(job));
+        self.by_rank.insert(rank, Waiting::Job(Box::new(job)));
         self.jobs += 1;
     }
 
@@ -80,7 +80,7 @@ impl Line {
         if self.ranks.get(&job.call.id) == Some(&rank) {
             self.ranks.remove(&job.call.id);
         }
-        Some(job)
+        Some(*job)
     }
 
     fn remove_call(&mut self, id: &str) -> Option<Job> {
