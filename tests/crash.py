@@ -13,11 +13,13 @@ not at the same nanosecond. The exit status is 0 if nothing failed.
 """
 import argparse
 import collections
+import contextlib
 import json
 import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -409,9 +411,38 @@ class Shared(Round):
                 kill_all(worker, workers_first=False, pause=0)
                 worker.said.close()
             else:
-                worker.send_signal(signal.SIGSTOP)
+                stop_between_commits(worker, self.folder / ".hark/hark.db")
                 self.still.append((worker, time.monotonic() + self.chance.uniform(0, 3 * LEASE)))
         self.start_workers()
+
+
+def stop_between_commits(worker, file):
+    """Stops a worker that is not in the middle of a commit: the file would be locked for as long as it is stopped."""
+    with contextlib.closing(sqlite3.connect(file, timeout=0.1, isolation_level=None)) as database:
+        deadline = time.monotonic() + SECONDS_MAX
+        while time.monotonic() < deadline:
+            worker.send_signal(signal.SIGSTOP)
+            while not is_still(worker.pid):
+                time.sleep(0.001)
+            try:
+                database.execute("BEGIN IMMEDIATE")
+                database.execute("ROLLBACK")
+                return
+            except sqlite3.OperationalError:
+                worker.send_signal(signal.SIGCONT)
+        raise Wrong("a worker is always in the middle of a commit")
+
+
+def is_still(process):
+    """Whether all threads of a process are stopped, or have ended."""
+    for stat in Path(f"/proc/{process}/task").glob("*/stat"):
+        try:
+            text = stat.read_text()
+        except OSError:
+            continue  # It has ended meanwhile.
+        if text.rpartition(")")[2].split()[0] not in ("T", "Z", "X"):
+            return False
+    return True
 
 
 def play(hark, seed, pace, function, ways):
