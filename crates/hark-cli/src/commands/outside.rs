@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hark_engine::outside::{Outside, OutsideError};
-use hark_engine::storage::Range;
+use hark_engine::storage::{Range, StorageError};
 use hark_engine::{FutureId, FutureRecord, Record, SessionId, ThreadId, ThreadStatus};
 use hark_machine::short_text;
 
@@ -22,6 +22,9 @@ const SHOWN_VALUE_MAX: usize = 200;
 
 /// So many promises that a session waits for are named in a message.
 const SHOWN_PROMISES_MAX: usize = 5;
+
+/// Of so many threads it is looked up for what they wait.
+const SEARCHED_THREADS_MAX: usize = 1_000;
 
 /// Gives a promise its value.
 ///
@@ -58,7 +61,8 @@ fn settle(
     };
     let session = store.outside(&id)?;
     if !settle(&session, promise).map_err(|error| refused(error, &session, future))? {
-        let others = promises_in_demand(&session)?;
+        // The promise is settled, whether or not this can be found out.
+        let others = promises_in_demand(&session).unwrap_or_default();
         if !others.is_empty() {
             let others = others.iter().map(|name| format!("`{}`", escape::line(name))).collect::<Vec<_>>().join(", ");
             output::tell(&format!("no thread waits for `{promise}` yet; the session waits for {others}\n"));
@@ -68,8 +72,8 @@ fn settle(
 }
 
 /// The first promises that threads wait for: where a name is a mistake, one of them was meant.
-fn promises_in_demand(session: &Outside<'_>) -> Result<BTreeSet<Arc<str>>, Failure> {
-    let live = session.records().scan(Range::Live(ThreadId(0)), usize::MAX).map_err(storage::failure)?;
+fn promises_in_demand(session: &Outside<'_>) -> Result<BTreeSet<Arc<str>>, StorageError> {
+    let live = session.records().scan(Range::Live(ThreadId(0)), SEARCHED_THREADS_MAX)?;
     let waits =
         live.into_iter().filter_map(|record| if let Record::Live(_, live) = record { Some(live.status) } else { None });
     let awaited = waits.flat_map(|status| match status {
