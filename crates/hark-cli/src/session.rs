@@ -240,6 +240,11 @@ impl Serving {
         Ok(())
     }
 
+    /// Where messages go that nothing is to wait for.
+    pub fn messages(&self) -> Arc<Stream> {
+        self.messages.clone()
+    }
+
     /// Gives up what is left, for others to take.
     ///
     /// # Errors

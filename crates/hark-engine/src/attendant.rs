@@ -142,7 +142,10 @@ impl<'a> Attendant<'a> {
         let active = catalog.active(&claimed, self.serving.seen()).unwrap_or(claimed);
         for claimed in active {
             let taken = match self.serving.take(&claimed.session) {
-                Ok(Some(session)) => self.serving.take_up(&session, claimed.was_lost),
+                Ok(Some(session)) => {
+                    let noted = self.serving.note_taken(&session, claimed.was_lost);
+                    self.serving.take_up(&session, claimed.was_lost).and(noted)
+                }
                 Ok(None) => Ok(()),
                 Err(error) => Err(error),
             };

@@ -9,6 +9,7 @@ use hark_machine::{Program, Thread, Value, function_name, short_text};
 use crate::attendant::Attendant;
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::Runner;
+use crate::journal::Journal;
 use crate::limits::SHOWN_ARGUMENT_MAX;
 use crate::options::{Options, Whose};
 use crate::output::{Observer, OutputItem};
@@ -235,6 +236,13 @@ impl Engine {
         match &self.serving {
             Some(serving) => Attendant::new(serving, whose == Whose::All, on_failure).attend(stop),
             None => Ok(()),
+        }
+    }
+
+    /// Has this log when the sessions that the engine serves begin and end.
+    pub fn set_journal(&self, journal: Arc<dyn Journal>) {
+        if let Some(serving) = &self.serving {
+            serving.set_journal(journal);
         }
     }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::calls::CallPlace;
 use crate::id::{SessionId, ThreadId};
 use crate::leases::Held;
+use crate::record::About;
 use crate::remote::Upstream;
+use crate::report::Report;
 use crate::storage::{SessionStorage, StorageError};
 use crate::surroundings::Timestamp;
 
@@ -36,6 +38,9 @@ pub(crate) trait Server: Send + Sync {
 
     /// A session that nobody waits for has failed here.
     fn note_failure(&self, id: &SessionId, error: StorageError);
+
+    /// A session has come to its end, by a commit of this process.
+    fn note_ended(&self, session: &SessionId, about: &About, report: &dyn Fn() -> Report);
 
     /// A session waits for the storage.
     fn note_wait(&self, id: &SessionId, error: &StorageError);

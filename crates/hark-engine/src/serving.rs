@@ -12,7 +12,7 @@ mod server;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use hark_machine::Program;
 use tracing::info;
@@ -20,6 +20,7 @@ use tracing::info;
 use crate::calls::CallPlaces;
 use crate::commit::Commit;
 use crate::id::{SessionId, ThreadId};
+use crate::journal::{Journal, Milestone};
 use crate::limits::CANCEL_TOLD_WAIT;
 use crate::options::Options;
 use crate::output::OutputItem;
@@ -63,6 +64,8 @@ pub(crate) struct Serving {
     /// Some session has had limits or rates.
     has_gates: AtomicBool,
     upstream: Option<Arc<dyn Upstream>>,
+    /// Who logs when sessions begin and end, if someone does.
+    journal: OnceLock<Arc<dyn Journal>>,
     /// How the threads are held, where they are leased.
     holding: Option<Holding>,
     me: Weak<Serving>,
@@ -94,6 +97,7 @@ impl Serving {
             interrupted: Mutex::default(),
             has_gates: AtomicBool::new(false),
             upstream,
+            journal: OnceLock::new(),
             me: me.clone(),
         })
     }
@@ -245,6 +249,26 @@ impl Serving {
         if self.is_interrupted() {
             session.interrupt();
         }
+    }
+
+    /// Has this log when sessions begin and end from now on.
+    pub fn set_journal(&self, journal: Arc<dyn Journal>) {
+        let _ = self.journal.set(journal);
+    }
+
+    /// A session was taken that nobody served, or its first thread was.
+    pub fn note_taken(&self, session: &Session, was_lost: bool) -> Result<(), StorageError> {
+        if let Some(journal) = self.journal.get() {
+            // All that a thread does is in the history, behind the session's start.
+            let has_begun = was_lost || !session.records().history(1, 1)?.is_empty();
+            // A leased thread is taken again after each wait.
+            if has_begun && !was_lost && self.lease().is_some() {
+                return Ok(());
+            }
+            let milestone = if has_begun { Milestone::Resumed } else { Milestone::Started };
+            journal.note(session.id(), session.about(), &milestone);
+        }
+        Ok(())
     }
 
     /// Goes on where the last server of a session stopped, or was lost.

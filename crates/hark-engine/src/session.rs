@@ -87,6 +87,8 @@ pub(crate) struct Session {
     over: Arc<AtomicBool>,
     /// It ended here before it was over, so that its requests need not be answered any more.
     is_given_up: Arc<AtomicBool>,
+    /// A commit of this process has ended it.
+    is_ended_here: AtomicBool,
     /// The first thread's value, once that is written down.
     result: OnceLock<Value>,
     /// Called at its end.
@@ -181,6 +183,7 @@ impl Session {
             end: OnceLock::new(),
             over: Arc::default(),
             is_given_up,
+            is_ended_here: AtomicBool::new(false),
             result: OnceLock::new(),
             on_end: Mutex::new(on_end),
             threads: AtomicU64::new(threads),

@@ -195,7 +195,12 @@ pub struct Fail {
 
 /// `hark worker`
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  hark worker                   in the project's folder; Ctrl-C stops it")]
+#[command(after_help = "\
+Examples:
+  hark worker                   in the project's folder; Ctrl-C stops it
+  hark worker -q 2>> failures.log
+
+It logs a line when a session starts, goes on after another process has left it, and ends.")]
 pub struct Worker {
     #[command(flatten)]
     pub storage: KeptStorage,
@@ -203,7 +208,7 @@ pub struct Worker {
     pub config: ConfigFile,
     #[command(flatten)]
     pub concurrency: ConcurrencyChoice,
-    /// Print only what went wrong
+    /// Log only what went wrong
     #[arg(short, long)]
     pub quiet: bool,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hark_backends::System;
 use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::outside::{Outside, OutsideError};
-use hark_engine::{Catalog, Filter, Listed, SessionId, SessionState, Storage, Summary, Timestamp};
+use hark_engine::{About, Catalog, Filter, Listed, SessionId, SessionState, Storage, Summary, Timestamp};
 
 use super::sessions::shown_name;
 use crate::args::{ConfigFile, KeptStorage};
@@ -124,6 +124,19 @@ fn state_of(summary: &Summary) -> SessionState {
         SessionState::Moving if !summary.is_served => summary.record.as_before_move().state,
         state => state,
     }
+}
+
+/// The call that a session began with, with so many characters at most.
+pub fn shown_call(about: &About, characters_max: usize) -> String {
+    shortened(&format!("{}({})", about.function, about.arguments.join(", ")), characters_max)
+}
+
+/// A text with so many characters at most; if it is longer, the last one is an ellipsis.
+pub fn shortened(text: &str, characters_max: usize) -> String {
+    if text.chars().nth(characters_max).is_none() {
+        return text.to_owned();
+    }
+    text.chars().take(characters_max.saturating_sub(1)).chain(['…']).collect()
 }
 
 /// How long it was from one time to another, in a form that people read.

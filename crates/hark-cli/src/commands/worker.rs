@@ -1,5 +1,7 @@
 //! `hark worker`, and the processes that a supervisor starts.
 
+mod journal;
+
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -38,6 +40,7 @@ pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
         let text = format!("serving {}; Ctrl-C stops it", escape::line(&folder.to_string_lossy()));
         output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &text)));
     }
+    serving.engine.set_journal(Arc::new(journal::Log { messages: serving.messages(), quiet: wanted.quiet }));
     serving.attend(Whose::All)?;
     serving.ports.invoker.serve(&serving.interrupted);
     serving.end()?;

@@ -417,11 +417,66 @@ fn a_worker_finishes_what_was_left_to_it() {
     let worker = Beside::start(&folder, "worker");
     wait_until("the end", || sessions(&folder).iter().all(|session| session["state"] == "finished"));
     // One that comes while it serves.
-    detach(&folder, "-f bad");
+    let bad = detach(&folder, "-f bad");
     wait_until("the end of the next", || state(&folder) == "broken");
     worker.signal("INT");
-    worker.ended(&folder).is(0, "", "serving [FOLDER]/.hark; Ctrl-C stops it\n");
+    let Run { status, stdout, stderr } = worker.ended(&folder);
+    assert_eq!((status, stdout.as_str()), (0, ""), "{stderr}");
+    assert_eq!(stderr.lines().next(), Some("serving [FOLDER]/.hark; Ctrl-C stops it"));
+    let added = detached["session"].as_str().unwrap();
+    assert_eq!(logged(&stderr, added), ["started add(\"1\", \"2\")", "finished add(\"1\", \"2\") after [TIME]"]);
+    let error = "index: `first`: the list is empty";
+    assert_eq!(logged(&stderr, &bad), ["started bad()", &format!("broken bad() after [TIME]: {error}")]);
     assert_eq!(folder.hark("show --json").json()["errors"][0]["kind"], "index");
+}
+
+/// What a worker has logged of a session, without its time and id.
+fn logged(stderr: &str, id: &str) -> Vec<String> {
+    let of_session = stderr.lines().filter_map(|line| line.split_once(&format!("Z {id} ")));
+    let without_duration = |(time, text): (&str, &str)| {
+        assert_eq!((time.len(), &time[4..5], &time[10..11]), (19, "-", "T"), "{time}");
+        let Some((before, after)) = text.split_once(" after ") else { return text.to_owned() };
+        let error = after.find(": ").map_or("", |at| &after[at..]);
+        format!("{before} after [TIME]{error}")
+    };
+    of_session.map(without_duration).collect()
+}
+
+/// Quietly, and of a session that another process has left, and of threads that workers share.
+#[test]
+fn a_worker_logs_what_matters() {
+    let folder = folder("a_worker_logs_what_matters");
+    let left = detach(&folder, "-f named");
+    let run = Beside::start(&folder, &format!("resume -q {left}"));
+    wait_until("the first line", || printed(&folder) == ["ready"]);
+    run.signal("KILL");
+    drop(run);
+    let worker = Beside::start(&folder, "worker");
+    wait_until("the worker", || state(&folder) == "running");
+    folder.run(["resolve", &format!("{left}/door/1"), "7"]).succeeds();
+    wait_until("the end", || state(&folder) == "finished");
+    worker.signal("TERM");
+    assert_eq!(logged(&worker.ended(&folder).stderr, &left), ["resumed named()", "finished named() after [TIME]"]);
+    for tenure in ["sessions", "threads"] {
+        folder.write("hark.toml", format!("[sessions]\ntenure = \"{tenure}\"\n"));
+        let (worker, quiet) = (Beside::start(&folder, "worker"), "worker -q");
+        let good = detach(&folder, "-f named");
+        wait_until("the line", || printed(&folder) == ["ready"]);
+        folder.run(["resolve", &format!("{good}/door/1"), "7"]).succeeds();
+        wait_until("the end", || state(&folder) == "finished");
+        worker.signal("TERM");
+        let said = worker.ended(&folder).stderr;
+        assert_eq!(logged(&said, &good), ["started named()", "finished named() after [TIME]"], "{said}");
+        let worker = Beside::start(&folder, quiet);
+        let fine = detach(&folder, "-f add 1 2");
+        wait_until("the end", || state(&folder) == "finished");
+        let bad = detach(&folder, "-f bad");
+        wait_until("the end", || state(&folder) == "broken");
+        worker.signal("TERM");
+        let said = worker.ended(&folder).stderr;
+        assert_eq!((logged(&said, &fine).len(), logged(&said, &bad).len()), (0, 1), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
 }
 
 #[test]
@@ -612,7 +667,7 @@ fn a_broken_session_goes_on_from_where_it_failed() {
 #[test]
 fn a_worker_takes_up_what_is_retried() {
     let folder = folder("a_worker_takes_up");
-    detach(&folder, "-f outer");
+    let id = detach(&folder, "-f outer");
     let worker = Beside::start(&folder, "worker -q");
     wait_until("the failure", || state(&folder) == "broken");
     folder.write("marker", "");
@@ -621,7 +676,9 @@ fn a_worker_takes_up_what_is_retried() {
     wait_until("the end", || state(&folder) == "finished");
     assert_eq!(folder.hark("show --json").json()["result"], 42);
     worker.signal("TERM");
-    worker.ended(&folder).is(0, "", "");
+    let said = worker.ended(&folder).stderr;
+    let error = "broken outer() after [TIME]: python: `lib.flaky` raised ValueError: not yet";
+    assert_eq!((logged(&said, &id), said.lines().count()), (vec![error.to_owned()], 1), "{said}");
 }
 
 #[test]

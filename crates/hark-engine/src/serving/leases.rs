@@ -16,6 +16,7 @@ use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX};
 use crate::record::{Key, SessionState};
 use crate::server::Server;
 use crate::session::Session;
+use crate::step;
 use crate::storage::{StorageError, Tenure};
 use crate::surroundings::Timestamp;
 pub(super) use holding::Holding;
@@ -97,6 +98,9 @@ impl Serving {
         debug!(session = %id, threads = threads.len(), "threads are taken");
         if !lost.is_empty() {
             warn!(session = %id, threads = lost.len(), "the process was lost that held threads");
+        }
+        if threads.contains(&step::FIRST) {
+            self.note_taken(&session, !lost.is_empty())?;
         }
         session.orphans.add(&lost);
         session.add_activity(threads.len() as u64);

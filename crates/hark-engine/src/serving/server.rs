@@ -11,10 +11,12 @@ use super::{Entered, Serving, lock};
 use crate::calls::CallPlace;
 use crate::commit::{Commit, Outcome};
 use crate::id::{SessionId, Stamps, ThreadId};
+use crate::journal::Milestone;
 use crate::leases::Held;
 use crate::patience::PatientRecords;
-use crate::record::{Record, SessionState};
+use crate::record::{About, Record, SessionState};
 use crate::remote::Upstream;
+use crate::report::Report;
 use crate::server::Server;
 use crate::storage::{SessionStorage, StorageError, Tenure};
 use crate::surroundings::Timestamp;
@@ -65,6 +67,12 @@ impl Server for Serving {
         lock(&self.failures).push((id.clone(), error));
         if let Ok(catalog) = self.catalog() {
             catalog.ring();
+        }
+    }
+
+    fn note_ended(&self, session: &SessionId, about: &About, report: &dyn Fn() -> Report) {
+        if let Some(journal) = self.journal.get() {
+            journal.note(session, about, &Milestone::Ended(&report()));
         }
     }
 

@@ -86,10 +86,7 @@ impl Session {
             // If it was not done, another thread, which stopped at the same time, has ended it, or someone outside, or
             // the answer was lost: the record tells.
             if self.records.commit(&mut commit)? == Outcome::Done {
-                self.set_ended(state);
-                if self.is_leased() {
-                    self.announce();
-                }
+                self.set_ended_here(state);
                 return Ok(());
             }
         }
@@ -149,6 +146,10 @@ impl Session {
         Ok(true)
     }
 
+    fn was_taken_over(&self) -> bool {
+        self.was_taken_over.load(Ordering::Acquire)
+    }
+
     /// Ends the session here, which is no more this server's, if it has been written down at all.
     pub fn look_taken_over(&self) -> Result<(), StorageError> {
         self.was_taken_over.store(true, Ordering::Release);
@@ -168,6 +169,15 @@ impl Session {
             self.was_taken_over.store(true, Ordering::Release);
         }
         self.set_ended(state);
+    }
+
+    /// A commit of this process has ended the session.
+    pub fn set_ended_here(&self, state: SessionState) {
+        self.is_ended_here.store(true, Ordering::Release);
+        self.set_ended(state);
+        if self.is_leased() {
+            self.announce();
+        }
     }
 
     /// The session's record says that it is over.
@@ -255,6 +265,11 @@ impl Session {
             server.give_back(self.held());
         }
         self.tell_end();
+        // Of a session that runs in many processes the one tells that has ended it; else the one that serves it.
+        let is_teller = !self.is_leased() || self.is_ended_here.load(Ordering::Acquire);
+        if let Some(server) = self.server.as_ref().filter(|_| is_teller && !gives_up && !self.was_taken_over()) {
+            server.note_ended(&self.id, &self.about, &|| self.report());
+        }
         if !self.is_resumable() {
             // Nobody else will. The memory does not fail.
             let _ = self.leave_gates();
@@ -311,7 +326,7 @@ impl Session {
             Some(End::Storage(error)) => report.add_storage_error(error),
             _ => {}
         }
-        report.was_taken_over = self.was_taken_over.load(Ordering::Acquire);
+        report.was_taken_over = self.was_taken_over();
         // In other processes more may have been started.
         report.threads = report.threads.max(self.threads.load(Ordering::Relaxed));
         if self.is_resumable() && self.options.keep_output {

@@ -71,10 +71,7 @@ impl Worker<'_> {
         };
         if let Some(state) = ended {
             self.session.set_first_stopped(value);
-            self.session.set_ended(state);
-            if self.session.is_leased() {
-                self.session.announce();
-            }
+            self.session.set_ended_here(state);
         }
         if look_for_end {
             if thread == step::FIRST {
