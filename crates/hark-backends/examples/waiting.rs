@@ -20,8 +20,8 @@ use hark_backends::storage::sqlite::SqliteStorage;
 use hark_bytecode::Binding;
 use hark_engine::outside::Outside;
 use hark_engine::{
-    Engine, Filter, Invoker, NoForeign, Options, Ports, SessionId, SessionState, Start, Storage, Summary, Timestamp,
-    Unattended,
+    Engine, Filter, Invoker, NoForeign, Options, Ports, SessionId, SessionState, Start, Storage, Summary, Tenure,
+    Timestamp, Unattended,
 };
 use hark_machine::{Program, Value};
 
@@ -90,9 +90,9 @@ fn resolve(folder: &Path, count: usize) {
 
 /// Whether a session's only thread has come to its `await` on the disk.
 fn thread_waits(storage: &dyn Storage, session: &SessionId) -> bool {
-    let catalog = storage.catalog().expect("it keeps sessions");
+    let (Some(catalog), Tenure::Servers(servers)) = (storage.catalog(), storage.tenure()) else { return false };
     catalog.record(session).is_ok_and(|record| record.is_some())
-        && catalog.unattended(session, Timestamp(0)).is_ok_and(|left| left == Unattended::default())
+        && servers.unattended(session, Timestamp(0)).is_ok_and(|left| left == Unattended::default())
 }
 
 fn wait_until(mut holds: impl FnMut() -> bool) {

@@ -18,8 +18,8 @@ use hark_engine::outside::Outside;
 use hark_engine::storage::Range;
 use hark_engine::{
     Call, CallId, CallSink, Catalog, Engine, Foreign, FutureId, Invoker, NoForeign, Observer, Options, OutputItem,
-    Ports, Report, Runner, SessionId, SessionStorage, Space, Start, Status, Storage, StorageError, ThreadId, Timestamp,
-    Unattended, Whose,
+    Ports, Report, Runner, SessionId, SessionStorage, Space, Start, Status, Storage, StorageError, Tenure, ThreadId,
+    Timestamp, Unattended, Whose,
 };
 use hark_machine::{Program, Value, text_of};
 
@@ -89,6 +89,10 @@ impl Storage for Opened {
 
     fn catalog(&self) -> Option<&dyn Catalog> {
         self.file.catalog()
+    }
+
+    fn tenure(&self) -> Tenure<'_> {
+        self.file.tenure()
     }
 }
 
@@ -269,7 +273,7 @@ fn sessions_that_wait_are_resumed_without_being_opened() {
 
         served.resume();
         served.wait_until(|served| {
-            let file = served.storage.catalog().expect("it keeps sessions");
+            let Tenure::Servers(file) = served.storage.tenure() else { panic!("its sessions have servers") };
             let is_waiting = |id| file.unattended(id, Timestamp(0)).is_ok_and(|left| left == Unattended::default());
             ids.iter().all(is_waiting)
         });

@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::id::SessionId;
 use crate::limits::{EXHAUSTED_RETRY_WAIT, MAILBOX_TIME_SHARE, NEWS_WAIT_MAX, STORAGE_RETRY_WAIT};
 use crate::server::Server;
+use crate::servers::Claimed;
 use crate::serving::Serving;
-use crate::storage::{Claimed, StorageError};
+use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 use leases::Rounds;
 
@@ -124,12 +125,12 @@ impl<'a> Attendant<'a> {
 
     /// Takes what nobody serves.
     fn look_for_sessions(&mut self) -> Result<(), StorageError> {
-        let catalog = self.serving.catalog()?;
-        if let Some(left) = catalog.left_after_lapse()? {
+        let servers = self.serving.servers()?;
+        if let Some(left) = servers.left_after_lapse()? {
             self.serving.give_up_all_but(&left);
         }
         if self.takes_all {
-            self.claimed.extend(catalog.claim(None)?);
+            self.claimed.extend(servers.claim(None)?);
         }
         let now = self.serving.steady_now();
         let due = self.postponed.extract_if(.., |(until, _)| *until <= now);
@@ -139,7 +140,7 @@ impl<'a> Attendant<'a> {
         }
         // If that cannot be told, they may all be.
         let claimed = std::mem::take(&mut self.claimed);
-        let active = catalog.active(&claimed, self.serving.seen()).unwrap_or(claimed);
+        let active = servers.active(&claimed, self.serving.seen()).unwrap_or(claimed);
         for claimed in active {
             let taken = match self.serving.take(&claimed.session) {
                 Ok(Some(session)) => {

@@ -18,10 +18,11 @@ use crate::record::About;
 use crate::remote::Upstream;
 use crate::report::{Report, Status};
 use crate::server::Server;
+use crate::servers::Claimed;
 use crate::serving::{Serving, Waiter};
 use crate::session::{Neighbors, OnEnd, Parts, Session};
 use crate::step;
-use crate::storage::{Claimed, StorageError};
+use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
 /// A session that is to be started.
@@ -191,17 +192,19 @@ impl Engine {
         on_end: &Arc<dyn Fn(Report) + Send + Sync>,
     ) -> Result<Vec<SessionId>, StorageError> {
         let serving = self.serving()?;
-        let claimed = serving.catalog()?.claim(only)?;
-        let mut resumed: Vec<SessionId> = claimed.iter().map(|claimed| claimed.session.clone()).collect();
         let waiter = Waiter { observer: observer.clone(), on_end: on_end.clone() };
-        serving.wait_for(resumed.iter().cloned(), &waiter);
         if serving.lease().is_some() {
             // Their threads are taken as all that are due.
-            return Ok(resumed);
+            let unfinished = serving.unfinished(only)?;
+            serving.wait_for(unfinished.iter().cloned(), &waiter);
+            return Ok(unfinished);
         }
+        let claimed = serving.servers()?.claim(only)?;
+        let mut resumed: Vec<SessionId> = claimed.iter().map(|claimed| claimed.session.clone()).collect();
+        serving.wait_for(resumed.iter().cloned(), &waiter);
         let mut gone = HashSet::new();
         // The others are opened when they are woken, or their times come.
-        for Claimed { session: id, was_lost } in serving.catalog()?.active(&claimed, serving.seen())? {
+        for Claimed { session: id, was_lost } in serving.servers()?.active(&claimed, serving.seen())? {
             if self.cancelling.requested.load(Ordering::SeqCst) {
                 break;
             }
@@ -251,10 +254,7 @@ impl Engine {
     /// # Errors
     /// If the storage fails.
     pub fn release(&self) -> Result<(), StorageError> {
-        match &self.serving {
-            Some(serving) => serving.catalog()?.release(None),
-            None => Ok(()),
-        }
+        self.ports.storage.tenure().release(None)
     }
 
     fn newborn(&self) -> Newborn {

@@ -96,7 +96,7 @@ pub fn import(
         if matches!(begun, Ok(true)) {
             break;
         }
-        catalog.release(Some(&id))?;
+        storage.tenure().release(Some(&id))?;
         begun?;
     }
     let written = import.write(session, records, &history);
@@ -105,7 +105,7 @@ pub fn import(
         let _ = catalog.remove(&id, last);
     }
     // What became of the session is decided. If this fails, others find out that this process is gone.
-    let _ = catalog.release(Some(&id));
+    let _ = storage.tenure().release(Some(&id));
     catalog.announce();
     written.map(|()| id)
 }
@@ -143,10 +143,10 @@ fn make_room(
     loop {
         let Some((stamp, known)) = catalog.record(id)? else { return Ok(None) };
         match known.state {
-            SessionState::Moved if catalog.hold(id)? => return Ok(Some(stamp)),
+            SessionState::Moved if storage.tenure().hold(id)? => return Ok(Some(stamp)),
             SessionState::Moved => {}
-            SessionState::Importing if !catalog.is_served_elsewhere(id)? => drop(catalog.remove(id, stamp)?),
-            SessionState::Moving if !catalog.is_served_elsewhere(id)? => {
+            SessionState::Importing if !storage.tenure().is_served_elsewhere(id)? => drop(catalog.remove(id, stamp)?),
+            SessionState::Moving if !storage.tenure().is_served_elsewhere(id)? => {
                 let outside = match Outside::open(storage, surroundings, id) {
                     Ok(outside) => outside,
                     Err(OutsideError::Storage(error)) => return Err(error.into()),

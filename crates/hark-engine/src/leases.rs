@@ -97,4 +97,22 @@ pub trait Leases: Send + Sync {
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn abandoned(&self, now: Timestamp) -> Result<Vec<SessionId>, StorageError>;
+
+    /// See [`Tenure::hold`](crate::Tenure::hold).
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn hold(&self, id: &SessionId) -> Result<bool, StorageError>;
+
+    /// See [`Tenure::release`](crate::Tenure::release).
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn release(&self, only: Option<&SessionId>) -> Result<(), StorageError>;
+
+    /// See [`Tenure::is_served_elsewhere`](crate::Tenure::is_served_elsewhere).
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError>;
 }

@@ -33,6 +33,7 @@ pub mod remote;
 mod report;
 mod sequence;
 mod server;
+mod servers;
 mod serving;
 mod session;
 mod shortage;
@@ -67,11 +68,11 @@ pub use record::{
 };
 pub use report::{Report, SessionError, Status};
 pub use sequence::Sequence;
+pub use servers::{Agenda, Claimed, Servers, Unattended, Woken};
 pub use shortage::Shortage;
 pub use space::{Space, SpaceCommit, SpaceKey, SpaceRecord};
 pub use storage::{
-    Agenda, Catalog, Claimed, DamagedSession, Everything, Filter, Listed, SessionStorage, Storage, StorageError,
-    Summary, Tenure, Unattended, Woken,
+    Catalog, DamagedSession, Everything, Filter, Listed, SessionStorage, Storage, StorageError, Summary, Tenure,
 };
 pub use surroundings::{Surroundings, Timestamp};
 pub use suspend::SuspendAt;

@@ -165,14 +165,14 @@ impl<'a> Outside<'a> {
                 self.finish_cancel()?;
                 Ok(true)
             }
-            SessionState::Moving if !self.catalog()?.is_served_elsewhere(&self.id)? => {
+            SessionState::Moving if !self.storage.tenure().is_served_elsewhere(&self.id)? => {
                 let mut commit = Commit::new(self.stamps().next());
                 step::undo_move(stamp, session, &mut commit);
                 // If it was not done, someone else has, or the next look will.
                 let _ = self.records.commit(&mut commit)?;
                 Ok(true)
             }
-            SessionState::Importing if !self.catalog()?.is_served_elsewhere(&self.id)? => {
+            SessionState::Importing if !self.storage.tenure().is_served_elsewhere(&self.id)? => {
                 self.catalog()?.remove(&self.id, stamp)?;
                 Ok(true)
             }

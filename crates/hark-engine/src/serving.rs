@@ -30,8 +30,9 @@ use crate::ports::Ports;
 use crate::record::{SessionRecord, SessionState};
 use crate::remote::{Told, Upstream};
 use crate::server::Server;
+use crate::servers::{self, Servers, Unattended};
 use crate::session::{Parts, Session};
-use crate::storage::{self, Catalog, StorageError, Unattended};
+use crate::storage::{self, Catalog, StorageError};
 use crate::surroundings::Timestamp;
 use crate::timetable::Timetable;
 use agenda::Hinted;
@@ -104,6 +105,10 @@ impl Serving {
 
     pub fn catalog(&self) -> Result<&dyn Catalog, StorageError> {
         storage::catalog_of(&*self.ports.storage)
+    }
+
+    pub fn servers(&self) -> Result<&dyn Servers, StorageError> {
+        servers::servers_of(&*self.ports.storage)
     }
 
     /// Asks for something of a session under way, until the storage answers.
@@ -285,7 +290,7 @@ impl Serving {
         self.note_stopped(session)?;
         session.reconcile_gates()?;
         let Unattended { interrupted, due } =
-            self.ask(session.id(), |catalog| catalog.unattended(session.id(), self.seen()))?;
+            self.ask(session.id(), |_| self.servers()?.unattended(session.id(), self.seen()))?;
         if interrupted.is_empty() && due.is_empty() {
             session.look_for_loss()?;
         }
@@ -357,7 +362,7 @@ impl Serving {
 
     /// Gives up a session, for others to take.
     pub fn release(&self, id: &SessionId) -> Result<(), StorageError> {
-        self.ask(id, |catalog| catalog.release(Some(id)))
+        self.ask(id, |_| self.ports.storage.tenure().release(Some(id)))
     }
 
     /// The storage does not let a session go on.

@@ -1,6 +1,5 @@
 //! The port to what keeps sessions.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use crate::id::{FutureId, SessionId, Stamp, ThreadId};
 use crate::leases::Leases;
 use crate::limits::{COMMIT_RECORDS_MAX, THREADS_MAX};
 use crate::record::{FutureRecord, Key, Record, SessionRecord, SessionState, Versioned, Waiter};
+use crate::servers::Servers;
 use crate::space::Space;
 use crate::surroundings::Timestamp;
 
@@ -37,7 +37,7 @@ pub trait Storage: Send + Sync {
 
     /// How threads come by the process that runs them.
     fn tenure(&self) -> Tenure<'_> {
-        if self.catalog().is_some() { Tenure::Servers } else { Tenure::Process }
+        Tenure::Process
     }
 
     /// The folder in which the files of large pickles are best made, so that it can keep them as they are.
@@ -50,10 +50,49 @@ pub trait Storage: Send + Sync {
 pub enum Tenure<'a> {
     /// A session lives and dies with the process that has begun it.
     Process,
-    /// A session is served by one process at a time, which knows of its death at once or by its silence.
-    Servers,
+    /// A session is served by one process at a time; others learn of its death at once, or by its silence.
+    Servers(&'a dyn Servers),
     /// Each thread is held by one process at a time, for as long as its lease: one session runs in many processes at once.
     Leases(&'a dyn Leases),
+}
+
+impl Tenure<'_> {
+    /// Reserves the session for this process, whatever state it is in, unless others may be running it. Answers whether it
+    /// did. For who moves a session: when this process dies, others see that nobody has it.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    pub fn hold(&self, id: &SessionId) -> Result<bool, StorageError> {
+        match self {
+            Tenure::Process => Ok(false),
+            Tenure::Servers(servers) => servers.hold(id),
+            Tenure::Leases(leases) => leases.hold(id),
+        }
+    }
+
+    /// Gives up this session, or all that this process has, for others to take.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    pub fn release(&self, only: Option<&SessionId>) -> Result<(), StorageError> {
+        match self {
+            Tenure::Process => Ok(()),
+            Tenure::Servers(servers) => servers.release(only),
+            Tenure::Leases(leases) => leases.release(only),
+        }
+    }
+
+    /// Whether a process that lives, and is not this one, may run or move this session, which is not over.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    pub fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError> {
+        match self {
+            Tenure::Process => Ok(false),
+            Tenure::Servers(servers) => servers.is_served_elsewhere(id),
+            Tenure::Leases(leases) => leases.is_served_elsewhere(id),
+        }
+    }
 }
 
 /// Keeps the records of one session.
@@ -123,10 +162,7 @@ pub trait SessionStorage: Send + Sync {
     }
 }
 
-/// What a durable storage knows beyond single sessions: programs, who serves which session, what is due.
-///
-/// A *server* is one opened storage: it serves the sessions that it has claimed or started, until it is closed or its
-/// process ends. A session has one server at most.
+/// What a durable storage knows beyond single sessions: which there are, their programs, and whether there is news.
 pub trait Catalog: Send + Sync {
     /// Keeps a program under its hash.
     ///
@@ -151,96 +187,6 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn list(&self, filter: &Filter) -> Result<Vec<Listed>, StorageError>;
-
-    /// Takes sessions that run, or are in transit, and that nobody serves, or only this one; answers those that were taken,
-    /// the oldest first.
-    /// A storage that can only suspect that a server is dead answers a session that was taken from one a second time, when
-    /// that one can write no more: nobody else knows what it did last.
-    ///
-    /// # Errors
-    /// If the storage cannot be reached or is damaged.
-    fn claim(&self, only: Option<&SessionId>) -> Result<Vec<Claimed>, StorageError>;
-
-    /// Of sessions that were just claimed, at least those in which something is to be done before something outside
-    /// happens or a time comes that is later than this. A storage that can tell leaves the others out: there may be very
-    /// many of them.
-    ///
-    /// # Errors
-    /// If the storage cannot be reached or is damaged.
-    fn active(&self, claimed: &[Claimed], now: Timestamp) -> Result<Vec<Claimed>, StorageError> {
-        let _ = now;
-        Ok(claimed.to_vec())
-    }
-
-    /// Makes this server the session's, whatever state that is in, unless another one that lives runs or moves it. Answers
-    /// whether it did. For who moves a session: when this process dies, others see that nobody serves it.
-    ///
-    /// # Errors
-    /// If the storage cannot be reached or is damaged.
-    fn hold(&self, id: &SessionId) -> Result<bool, StorageError>;
-
-    /// Whether a server that lives, and is not this one, has this session, which is not over.
-    ///
-    /// # Errors
-    /// If the storage cannot be reached or is damaged.
-    fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError>;
-
-    /// Whether another server was the last that had this session, which may be over. Never where threads are leased.
-    ///
-    /// # Errors
-    /// If the storage cannot be reached or is damaged.
-    fn was_taken_over(&self, id: &SessionId) -> Result<bool, StorageError>;
-
-    /// Whether a server that lives, perhaps this one, has this session, which is not over.
-    ///
-    /// # Errors
-    /// If the storage cannot be reached or is damaged.
-    fn is_served(&self, id: &SessionId) -> Result<bool, StorageError>;
-
-    /// If this server was still for longer than its lease since this was asked last, so that others may have taken over
-    /// sessions: those that it still has.
-    ///
-    /// # Errors
-    /// If the storage cannot be reached or is damaged.
-    fn left_after_lapse(&self) -> Result<Option<HashSet<SessionId>>, StorageError> {
-        Ok(None)
-    }
-
-    /// Gives up this session, or all that this server has.
-    ///
-    /// # Errors
-    /// If the storage cannot be reached or is damaged.
-    fn release(&self, only: Option<&SessionId>) -> Result<(), StorageError>;
-
-    /// Nobody serves a session that has ended, unless its last server still lives: whoever goes on with it must not think
-    /// that its worker was lost.
-    ///
-    /// # Errors
-    /// If the storage cannot be reached or is damaged.
-    fn forget_dead_server(&self, id: &SessionId) -> Result<(), StorageError> {
-        let _ = id;
-        Ok(())
-    }
-
-    /// Which threads of this session someone must look at when it is taken up.
-    ///
-    /// # Errors
-    /// If the storage cannot be reached or is damaged.
-    fn unattended(&self, session: &SessionId, now: Timestamp) -> Result<Unattended, StorageError>;
-
-    /// Which threads of this server's sessions have a time after the one and not after the other, in the order of the
-    /// sessions, and when the next one's time comes, if that is before `horizon`.
-    ///
-    /// # Errors
-    /// If the storage cannot be reached or is damaged.
-    fn due(&self, after: Timestamp, now: Timestamp, horizon: Timestamp) -> Result<Agenda, StorageError>;
-
-    /// Which threads of this server's sessions have something in their mailboxes, in the order of the sessions. Most of
-    /// them are known to this server, which has woken them itself.
-    ///
-    /// # Errors
-    /// If the storage cannot be reached or is damaged.
-    fn woken(&self) -> Result<Vec<Woken>, StorageError>;
 
     /// Waits for news from another process or from [`ring`](Catalog::ring), so long at most. Answers whether another
     /// process may have some.
@@ -325,35 +271,6 @@ pub struct Everything {
     pub history: Vec<LogEntry>,
 }
 
-/// What is to be done in a session that is taken up: threads in the order of their numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Unattended {
-    /// Those that a lost worker may have had: what is due at a takeover, and what was woken.
-    pub interrupted: Vec<ThreadId>,
-    /// Those whose time has come by now.
-    pub due: Vec<ThreadId>,
-}
-
-/// A thread with something in its mailbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Woken {
-    /// Its session.
-    pub session: SessionId,
-    /// The thread.
-    pub thread: ThreadId,
-    /// The version of its mailbox.
-    pub stamp: Stamp,
-}
-
-/// What is to be looked at.
-#[derive(Debug, Default)]
-pub struct Agenda {
-    /// Now.
-    pub now: Vec<(SessionId, ThreadId)>,
-    /// When there will be more.
-    pub next: Option<Timestamp>,
-}
-
 /// Which sessions are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -411,15 +328,6 @@ pub enum Range {
     Unawaited,
     /// The threads that failed and can be retried.
     Broken,
-}
-
-/// A session that a server has taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claimed {
-    /// The session.
-    pub session: SessionId,
-    /// Its last server did not give it up, but was lost.
-    pub was_lost: bool,
 }
 
 /// Why a storage could not do what it was asked.

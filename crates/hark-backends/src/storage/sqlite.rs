@@ -21,6 +21,7 @@ mod readers;
 mod row;
 mod seal;
 mod server;
+mod servers;
 mod session;
 mod shortage;
 mod space;
@@ -197,7 +198,7 @@ impl Storage for SqliteStorage {
     }
 
     fn tenure(&self) -> Tenure<'_> {
-        if self.shared.leases.is_some() { Tenure::Leases(&*self.shared) } else { Tenure::Servers }
+        if self.shared.leases.is_some() { Tenure::Leases(&*self.shared) } else { Tenure::Servers(&*self.shared) }
     }
 
     fn scratch_folder(&self) -> Option<&Path> {

@@ -41,13 +41,13 @@ impl Outside<'_> {
             if session.state == SessionState::Moved {
                 return write(&self.read_all()?).map_err(ExportError::Write);
             }
-            if !self.catalog()?.hold(&self.id)? {
+            if !self.storage.tenure().hold(&self.id)? {
                 return Err(self.refusal()?.into());
             }
             match self.mark() {
                 Ok(marked) => break marked,
                 Err(error) => {
-                    self.catalog()?.release(Some(&self.id))?;
+                    self.storage.tenure().release(Some(&self.id))?;
                     // Someone else has just moved it.
                     if !matches!(error, OutsideError::WrongState(SessionState::Moved)) {
                         return Err(error.into());
@@ -61,7 +61,7 @@ impl Outside<'_> {
             let _ = self.leave_gates();
         }
         // What became of the session is decided. If this fails, others find out that this process is gone.
-        let _ = self.catalog()?.release(Some(&self.id));
+        let _ = self.storage.tenure().release(Some(&self.id));
         self.announce()?;
         moved
     }
@@ -73,7 +73,7 @@ impl Outside<'_> {
     pub fn export_copy<E>(&self, write: impl FnOnce(&[u8]) -> Result<(), E>) -> Result<(), ExportError<E>> {
         let (_, session) = self.read_settled()?;
         if session.state.is_in_transit()
-            || session.state == SessionState::Running && self.catalog()?.is_served_elsewhere(&self.id)?
+            || session.state == SessionState::Running && self.storage.tenure().is_served_elsewhere(&self.id)?
         {
             return Err(self.refusal()?.into());
         }

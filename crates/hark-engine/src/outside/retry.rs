@@ -20,7 +20,7 @@ use crate::id::{Stamp, ThreadId};
 use crate::limits::RETRIES_PER_COMMIT_MAX;
 use crate::record::{FutureRecord, Key, Live, Record, SessionState, State, Status, Versioned};
 use crate::step;
-use crate::storage::{Range, StorageError};
+use crate::storage::{Range, StorageError, Tenure};
 
 impl Outside<'_> {
     /// Has a broken session go on from where its broken threads failed. Somebody has to take it up then.
@@ -32,7 +32,9 @@ impl Outside<'_> {
         // One that was cut off is completed.
         if !session.retrying {
             // Before the session goes on: whoever takes it up must not think that its worker was lost.
-            self.catalog()?.forget_dead_server(&self.id)?;
+            if let Tenure::Servers(servers) = self.storage.tenure() {
+                servers.forget_dead_server(&self.id)?;
+            }
             self.change(|stamp, session, commit| match session.state {
                 SessionState::Broken => {
                     step::begin_retry(stamp, session, commit);

@@ -6,8 +6,9 @@ use std::sync::{Arc, Weak};
 use super::{Serving, lock};
 use crate::id::{SessionId, Stamp, ThreadId};
 use crate::limits::NEWS_WAIT_MAX;
+use crate::servers::Woken;
 use crate::session::Session;
-use crate::storage::{StorageError, Woken};
+use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
 /// The versions of mailboxes whose threads have hints: not more than the session does that was to carry these out.
@@ -26,7 +27,7 @@ impl Serving {
     pub fn look_at_times(&self) -> Result<Timestamp, StorageError> {
         let now = self.steady_now();
         let after = self.timetable.begin_look(now);
-        let agenda = match self.catalog().and_then(|catalog| catalog.due(after, now, now.after(NEWS_WAIT_MAX))) {
+        let agenda = match self.servers().and_then(|servers| servers.due(after, now, now.after(NEWS_WAIT_MAX))) {
             Ok(agenda) => agenda,
             Err(error) => {
                 self.timetable.look_again(after);
@@ -50,13 +51,13 @@ impl Serving {
     /// Whether nothing is under way, and no thread goes on at a later time.
     fn has_no_timers(&self, now: Timestamp) -> Result<bool, StorageError> {
         let last = Timestamp(u64::MAX);
-        Ok(lock(&self.sessions).is_empty() && self.catalog()?.due(now, now, last)?.next.is_none())
+        Ok(lock(&self.sessions).is_empty() && self.servers()?.due(now, now, last)?.next.is_none())
     }
 
     /// Has the threads run that were woken and have no hints yet. Those that this server has woken have hints, but get
     /// one more when their mailboxes are seen first.
     pub fn look_at_mailboxes(&self) -> Result<(), StorageError> {
-        let woken = self.catalog()?.woken()?;
+        let woken = self.servers()?.woken()?;
         let before = std::mem::take(&mut *lock(&self.mailboxes));
         let woken = woken.into_iter().map(|Woken { session, thread, stamp }| (session, (thread, stamp)));
         for (id, full) in by_session(woken) {

@@ -52,7 +52,7 @@ impl Serving {
     /// is told: it looks for itself, and fails.
     fn look_for_deadlock(&self, id: &SessionId) -> Result<(), StorageError> {
         let is_active = lock(&self.sessions).get(id).is_some_and(|entered| entered.session.is_active());
-        let is_elsewhere = self.lease().is_none() && self.catalog()?.is_served_elsewhere(id)?;
+        let is_elsewhere = self.lease().is_none() && self.servers()?.is_served_elsewhere(id)?;
         if is_active || self.upstream.is_some() || is_elsewhere || !self.is_served(id)? {
             return Ok(());
         }
@@ -79,7 +79,7 @@ impl Serving {
 
     /// Those of a session that were let in and do not know it, as whoever was to tell them was lost, are told.
     fn remind(&self, id: &SessionId, threads: Vec<ThreadId>, gate: &Gate) -> Result<(), StorageError> {
-        if self.lease().is_none() && self.catalog()?.is_served_elsewhere(id)? || !self.is_served(id)? {
+        if self.lease().is_none() && self.servers()?.is_served_elsewhere(id)? || !self.is_served(id)? {
             return Ok(());
         }
         let Some((_, record)) = self.catalog()?.record(id)? else { return Ok(()) };

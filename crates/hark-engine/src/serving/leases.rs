@@ -17,7 +17,7 @@ use crate::record::{Key, SessionState};
 use crate::server::Server;
 use crate::session::Session;
 use crate::step;
-use crate::storage::{StorageError, Tenure};
+use crate::storage::{Filter, StorageError, Tenure};
 use crate::surroundings::Timestamp;
 pub(super) use holding::Holding;
 
@@ -107,6 +107,26 @@ impl Serving {
         session.invoke(&threads);
         session.remove_activity(1);
         Ok(())
+    }
+
+    /// The sessions that are not over, or this one if it is not.
+    pub fn unfinished(&self, only: Option<&SessionId>) -> Result<Vec<SessionId>, StorageError> {
+        let catalog = self.catalog()?;
+        if let Some(id) = only {
+            let is_unfinished = catalog.record(id)?.is_some_and(|(_, record)| !record.state.is_over());
+            return Ok(is_unfinished.then(|| id.clone()).into_iter().collect());
+        }
+        let mut unfinished = Vec::new();
+        for state in [SessionState::Running, SessionState::Moving, SessionState::Importing] {
+            let listed = catalog.list(&Filter { state: Some(state), ..Filter::default() })?;
+            unfinished.extend(listed.into_iter().map(|listed| match listed {
+                Ok(summary) => summary.id,
+                // Whoever waits for it learns that it cannot go on.
+                Err(damaged) => damaged.id,
+            }));
+        }
+        unfinished.sort_unstable();
+        Ok(unfinished)
     }
 
     /// The sessions whose ends someone here waits for.

@@ -95,7 +95,7 @@ impl Server for Serving {
     }
 
     fn was_taken_over(&self, id: &SessionId) -> bool {
-        self.catalog().and_then(|catalog| catalog.was_taken_over(id)).unwrap_or_default()
+        self.servers().and_then(|servers| servers.was_taken_over(id)).unwrap_or_default()
     }
 
     fn take_up_lost(&self, id: &SessionId) -> Result<(), StorageError> {
@@ -138,7 +138,7 @@ impl Server for Serving {
             let record = self.catalog()?.record(id)?;
             return Ok(record.is_some_and(|(_, record)| record.state == SessionState::Running));
         }
-        self.catalog()?.is_served(id)
+        self.servers()?.is_served(id)
     }
 
     fn let_in(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {

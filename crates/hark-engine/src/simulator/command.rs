@@ -207,7 +207,7 @@ impl Universe {
 
     /// A report must tell the truth, whatever is under way. Whether someone serves the session is no part of it here.
     fn show(&self, session: &Outside<'_>, storage: &DiskStorage, id: &SessionId) -> Result<&'static str, OutsideError> {
-        let served = crate::storage::Catalog::is_served_elsewhere(storage, id)?;
+        let served = crate::storage::Storage::tenure(storage).is_served_elsewhere(id)?;
         let report = session.report(served)?;
         let is_storage = |error: &crate::report::SessionError| &*error.error.kind == "storage";
         if report.errors.iter().any(is_storage) && crate::storage::Catalog::record(storage, id)?.is_some() {

@@ -9,6 +9,7 @@ use super::world::{Health, Number, World};
 use crate::id::{SessionId, Stamp, ThreadId};
 use crate::leases::{Held, Leases, Taken, Terms};
 use crate::record::{Due, Key, SessionState};
+use crate::servers::Servers;
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
@@ -68,6 +69,18 @@ impl Leases for DiskStorage {
             };
             world.sessions().into_iter().filter(is_abandoned).collect()
         })
+    }
+
+    fn hold(&self, id: &SessionId) -> Result<bool, StorageError> {
+        Servers::hold(self, id)
+    }
+
+    fn release(&self, only: Option<&SessionId>) -> Result<(), StorageError> {
+        Servers::release(self, only)
+    }
+
+    fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError> {
+        Servers::is_served_elsewhere(self, id)
     }
 }
 

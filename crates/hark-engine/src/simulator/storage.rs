@@ -16,10 +16,10 @@ use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
 use crate::id::{SessionId, Stamp, ThreadId};
 use crate::record::{Due, Key, Record, SessionRecord, Versioned};
+use crate::servers::{Agenda, Claimed, Servers, Unattended, Woken};
 use crate::space::{Space, SpaceCommit, SpaceKey, SpaceRecord};
 use crate::storage::{
-    self, Agenda, Catalog, Claimed, Everything, Filter, Listed, SessionStorage, Storage, StorageError, Summary, Tenure,
-    Unattended, Woken,
+    self, Catalog, Everything, Filter, Listed, SessionStorage, Storage, StorageError, Summary, Tenure,
 };
 use crate::surroundings::Timestamp;
 
@@ -58,7 +58,7 @@ impl Storage for DiskStorage {
     }
 
     fn tenure(&self) -> Tenure<'_> {
-        if self.universe.world().disk.is_leased { Tenure::Leases(self) } else { Tenure::Servers }
+        if self.universe.world().disk.is_leased { Tenure::Leases(self) } else { Tenure::Servers(self) }
     }
 }
 
@@ -253,6 +253,38 @@ impl Catalog for DiskStorage {
         })
     }
 
+    /// One look at the agenda is enough at a time.
+    fn wait_for_news(&self, _at_most: Duration) -> bool {
+        self.universe.stop_attending(self.number);
+        true
+    }
+
+    fn ring(&self) {}
+
+    fn announce(&self) {}
+
+    fn remove(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            let is_as_judged = world.disk.is_unchanged(id, expected);
+            if is_as_judged {
+                world.disk.remove(id);
+            }
+            is_as_judged
+        })
+    }
+
+    fn clear(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            let is_as_judged = world.disk.is_unchanged(id, expected);
+            if is_as_judged {
+                world.disk.clear(id);
+            }
+            is_as_judged
+        })
+    }
+}
+
+impl Servers for DiskStorage {
     fn hold(&self, id: &SessionId) -> Result<bool, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
             let me = self.number;
@@ -327,36 +359,6 @@ impl Catalog for DiskStorage {
                 woken.map(move |(thread, stamp)| Woken { session: session.clone(), thread, stamp })
             });
             woken.collect()
-        })
-    }
-
-    /// One look at the agenda is enough at a time.
-    fn wait_for_news(&self, _at_most: Duration) -> bool {
-        self.universe.stop_attending(self.number);
-        true
-    }
-
-    fn ring(&self) {}
-
-    fn announce(&self) {}
-
-    fn remove(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError> {
-        self.universe.request(self.number, Holding::Nothing, |world| {
-            let is_as_judged = world.disk.is_unchanged(id, expected);
-            if is_as_judged {
-                world.disk.remove(id);
-            }
-            is_as_judged
-        })
-    }
-
-    fn clear(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError> {
-        self.universe.request(self.number, Holding::Nothing, |world| {
-            let is_as_judged = world.disk.is_unchanged(id, expected);
-            if is_as_judged {
-                world.disk.clear(id);
-            }
-            is_as_judged
         })
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use hark_engine::{Claimed, Held, Leases, SessionId, Stamp, StorageError, Taken, Terms, Timestamp};
+use hark_engine::{Held, Leases, Servers, SessionId, Stamp, StorageError, Taken, Terms, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Shared;
@@ -63,6 +63,8 @@ impl Leases for Shared {
         stamp: Stamp,
         most: usize,
     ) -> Result<Vec<Taken>, StorageError> {
+        // From here on this process is among those who serve the file.
+        self.server()?;
         let only = only.map(SessionId::as_str);
         // Most looks find nothing, and need not write for that.
         if self.read(|connection| find_due(connection, only, terms, 1))?.is_empty() {
@@ -119,24 +121,21 @@ impl Leases for Shared {
             connection.prepare_cached(sql)?.query_map([due_number(now)], |row| session_from(row, 0))?.collect()
         })
     }
+
+    fn hold(&self, id: &SessionId) -> Result<bool, StorageError> {
+        Servers::hold(self, id)
+    }
+
+    fn release(&self, only: Option<&SessionId>) -> Result<(), StorageError> {
+        Servers::release(self, only)
+    }
+
+    fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError> {
+        Servers::is_served_elsewhere(self, id)
+    }
 }
 
 impl Shared {
-    /// The sessions that are not over, or this one: where threads are leased, whoever serves the file serves them all.
-    pub(super) fn claim_all(&self, only: Option<&SessionId>) -> Result<Vec<Claimed>, StorageError> {
-        // From here on this process is among those who serve the file.
-        self.server()?;
-        self.adopt()?;
-        let ids: Vec<SessionId> = self.read(|connection| {
-            let sql = "SELECT id FROM session
-                WHERE (state = 'running' OR state = 'moving' OR state = 'importing') AND server IS NULL
-                AND (?1 IS NULL OR id = ?1) ORDER BY id";
-            let mut statement = connection.prepare_cached(sql)?;
-            statement.query_map([only.map(SessionId::as_str)], |row| session_from(row, 0))?.collect()
-        })?;
-        Ok(ids.into_iter().map(|session| Claimed { session, was_lost: false }).collect())
-    }
-
     /// Whether another process lives that serves the file.
     pub(super) fn has_others(&self) -> bool {
         server::any_other_lives(&self.folder, self.server.get().map(server::Server::number))
