@@ -321,3 +321,25 @@ fn a_session_whose_last_threads_stop_together_ends() {
         assert_eq!((ran.errors(), ran.result.as_str()), (vec![], "7"));
     }
 }
+
+#[test]
+fn who_is_woken_goes_before_those_of_a_lower_priority() {
+    // The last to run wakes the gates, each of which wakes one that waits for it: the one of the lowest priority first.
+    let program = "
+        #[priority(-9)] fn last() { 0 }
+        #[priority(9)] fn gate(future) { await future }
+        #[priority(-3)] fn lowest(future) { await future; print(\"lowest\") }
+        fn low(future) { await future; print(\"low\") }
+        #[priority(3)] fn high(future) { await future; print(\"high\") }
+        fn main() {
+            end = async last();
+            gates = [async gate(end), async gate(end), async gate(end)];
+            async lowest(nth(gates, 0));
+            async low(nth(gates, 1));
+            async high(nth(gates, 2))
+        }";
+    for suspend_at in MODES {
+        let ran = Run { workers: 1, suspend_at, ..Run::default() }.run(program);
+        assert_eq!(ran.printed(), "high\nlow\nlowest\n", "{suspend_at:?}");
+    }
+}

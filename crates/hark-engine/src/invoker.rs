@@ -21,6 +21,17 @@ pub trait Runner: Send + Sync {
     /// written together with it is what other workers have run.
     fn threads_at_a_time(&self) -> usize;
 
+    /// Whether some of its threads go before others.
+    fn has_priorities(&self) -> bool {
+        false
+    }
+
+    /// The priority of a thread: those with a higher one wait in front for a worker, whatever session they are of.
+    fn priority(&self, thread: ThreadId) -> i32 {
+        let _ = thread;
+        0
+    }
+
     /// The same for an invoker whose workers are other processes. None if it cannot be run there.
     fn supervised(self: Arc<Self>) -> Option<Arc<dyn Supervised>> {
         None

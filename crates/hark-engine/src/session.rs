@@ -8,6 +8,7 @@ mod given;
 mod holds;
 mod orphans;
 mod output;
+mod priorities;
 mod supervised;
 
 use std::ffi::OsString;
@@ -48,6 +49,7 @@ pub(crate) use given::Given;
 pub(crate) use holds::Holds;
 pub(crate) use orphans::Orphans;
 use output::Output;
+pub(crate) use priorities::Priorities;
 
 /// A session under way.
 pub(crate) struct Session {
@@ -72,6 +74,7 @@ pub(crate) struct Session {
     pub orphans: Orphans,
     /// The threads that this process holds, where they are leased.
     pub holds: Holds,
+    pub priorities: Priorities,
     /// How long it holds them, where they are leased.
     lease: Option<Duration>,
     /// Another server may have gone on with it.
@@ -176,6 +179,7 @@ impl Session {
             given: Given::default(),
             orphans: Orphans::default(),
             holds: Holds::default(),
+            priorities: Priorities::default(),
             lease: server.as_ref().and_then(|server| server.lease()),
             was_taken_over: AtomicBool::new(false),
             activity: AtomicU64::new(0),

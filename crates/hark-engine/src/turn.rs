@@ -13,7 +13,6 @@ mod waits;
 mod waking;
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
 
@@ -29,7 +28,7 @@ use crate::limits::{
     DURABLE_THREADS_AT_A_TIME, GATHERED_TIME_MAX, PAUSED_FRESH_MAX, PAUSED_LOG_MAX, PAUSED_OUTPUT_MAX, STEP_TIME_MAX,
     THREADS_AT_A_TIME,
 };
-use crate::record::{Key, Live, Record, State, Status, Versioned};
+use crate::record::{Key, Live, Record, Status, Versioned};
 use crate::remote::{Supervised, Told};
 use crate::session::{Paused, Session, Taken};
 use crate::step::{self, Ending, Loaded, Plan};
@@ -118,6 +117,14 @@ impl Runner for Session {
 
     fn threads_at_a_time(&self) -> usize {
         if self.is_resumable() { DURABLE_THREADS_AT_A_TIME } else { THREADS_AT_A_TIME }
+    }
+
+    fn has_priorities(&self) -> bool {
+        self.program().has_priorities()
+    }
+
+    fn priority(&self, thread: ThreadId) -> i32 {
+        self.priorities.of(thread)
     }
 
     fn supervised(self: Arc<Self>) -> Option<Arc<dyn Supervised>> {
@@ -333,8 +340,8 @@ impl<'a> Worker<'a> {
             Self::note_given_back(&mut loaded, &live, &ending);
             let gathered = self.commit.gathered();
             step::step(&loaded, &ending, live, self.session.now(), &mut self.commit, &mut self.plan);
-            if self.session.program().has_priorities() && !self.commit.fresh.is_empty() {
-                self.order_started();
+            if self.session.has_priorities() {
+                self.order_invoked();
             }
             self.share(Some(loaded.thread));
             let mut decided = Decided { loaded, ending, gathered };
@@ -349,20 +356,11 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Of the threads that a step has started, those with a higher priority wait in front for a worker.
-    fn order_started(&mut self) {
-        let program = self.session.program();
-        let started = self.commit.fresh.iter().filter_map(|record| match record {
-            Record::Live(child, live) => Some((child, live)),
-            _ => None,
-        });
-        let priorities: HashMap<ThreadId, i32> = started
-            .filter_map(|(child, live)| match &live.state {
-                State::Present(thread) => Some((*child, thread.priority(program)?)),
-                State::Ended | State::Away => None,
-            })
-            .collect();
-        self.plan.invoke.sort_by_key(|thread| Reverse(priorities.get(thread).copied().unwrap_or(0)));
+    /// Of the threads that a step has started or woken, those with a higher priority wait in front for a worker.
+    fn order_invoked(&mut self) {
+        let priorities = &self.session.priorities;
+        priorities.note(&self.commit, self.session.program());
+        self.plan.invoke.sort_by_key(|thread| Reverse(priorities.of(*thread)));
     }
 
     /// Does what follows from a commit that is done, or decides the step again.

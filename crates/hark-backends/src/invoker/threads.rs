@@ -219,8 +219,8 @@ impl Pool {
             let count = chunk.run(&mut seat);
             let (invoked, timers) = seat.left();
             state = self.lock();
+            state.queue.give_back(&chunk, count);
             if let Some(runner) = &chunk.runner {
-                state.queue.give_back(runner, &chunk.threads[count..]);
                 state.queue.push(runner, invoked);
             }
             self.arm(&mut state, timers);

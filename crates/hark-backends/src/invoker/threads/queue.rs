@@ -1,5 +1,6 @@
 //! What is to be run, in order, and what is to be run later.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::sync::Arc;
@@ -7,14 +8,18 @@ use std::time::Duration;
 
 use hark_engine::{Runner, Seat, ThreadId, TimerId};
 
-/// Hints in the order in which they came, and timers.
+/// Hints in the order of their priorities and then in which they came, and timers.
 #[derive(Default)]
 pub(super) struct Queue {
-    batches: VecDeque<Batch>,
-    /// How many threads there are in all batches.
+    /// By priority, the highest first. There are few of them, and they stay.
+    levels: BTreeMap<Reverse<i32>, Line>,
+    /// How many threads there are in all of them.
     length: usize,
     timers: BTreeMap<TimerId, Timer>,
 }
+
+/// Hints of one priority, in the order in which they came.
+type Line = VecDeque<Batch>;
 
 /// Threads of one runner, next to each other in the queue.
 struct Batch {
@@ -33,6 +38,7 @@ pub(super) struct Timer {
 /// What a worker has taken.
 #[derive(Default)]
 pub(super) struct Chunk {
+    priority: i32,
     pub runner: Option<Arc<dyn Runner>>,
     pub threads: Vec<ThreadId>,
 }
@@ -42,33 +48,46 @@ impl Queue {
         self.length == 0
     }
 
-    /// Puts threads at the end.
+    /// Puts threads at the end of those of their priority.
     pub fn push(&mut self, runner: &Arc<dyn Runner>, threads: impl IntoIterator<Item = ThreadId>) {
+        if runner.has_priorities() {
+            for thread in threads {
+                self.push_at(runner.priority(thread), runner, [thread]);
+            }
+        } else {
+            self.push_at(0, runner, threads);
+        }
+    }
+
+    fn push_at(&mut self, priority: i32, runner: &Arc<dyn Runner>, threads: impl IntoIterator<Item = ThreadId>) {
         let mut threads = threads.into_iter().peekable();
         if threads.peek().is_none() {
             return;
         }
-        if self.batches.back().is_none_or(|batch| !same(&batch.runner, runner)) {
-            self.batches.push_back(Batch { runner: runner.clone(), threads: VecDeque::new() });
+        let batches = self.levels.entry(Reverse(priority)).or_default();
+        if batches.back().is_none_or(|batch| !same(&batch.runner, runner)) {
+            batches.push_back(Batch { runner: runner.clone(), threads: VecDeque::new() });
         }
-        if let Some(batch) = self.batches.back_mut() {
+        if let Some(batch) = batches.back_mut() {
             let before = batch.threads.len();
             batch.threads.extend(threads);
             self.length += batch.threads.len() - before;
         }
     }
 
-    /// Puts threads back that were taken, to be the next.
-    pub fn give_back(&mut self, runner: &Arc<dyn Runner>, threads: &[ThreadId]) {
-        if threads.is_empty() {
+    /// Puts the threads of a chunk back that had no turn, all but so many, to be the next of their priority.
+    pub fn give_back(&mut self, chunk: &Chunk, count: usize) {
+        let Some((runner, left)) = chunk.runner.as_ref().zip(chunk.threads.get(count..)) else { return };
+        if left.is_empty() {
             return;
         }
-        if self.batches.front().is_none_or(|batch| !same(&batch.runner, runner)) {
-            self.batches.push_front(Batch { runner: runner.clone(), threads: VecDeque::new() });
+        let batches = self.levels.entry(Reverse(chunk.priority)).or_default();
+        if batches.front().is_none_or(|batch| !same(&batch.runner, runner)) {
+            batches.push_front(Batch { runner: runner.clone(), threads: VecDeque::new() });
         }
-        if let Some(batch) = self.batches.front_mut() {
-            threads.iter().rev().for_each(|thread| batch.threads.push_front(*thread));
-            self.length += threads.len();
+        if let Some(batch) = batches.front_mut() {
+            left.iter().rev().for_each(|thread| batch.threads.push_front(*thread));
+            self.length += left.len();
         }
     }
 
@@ -76,10 +95,13 @@ impl Queue {
     /// there were any.
     pub fn take(&mut self, workers: usize, chunk: &mut Chunk) -> bool {
         chunk.threads.clear();
-        let Some(batch) = self.batches.front_mut() else {
+        let mut lines = self.levels.iter_mut();
+        let Some((priority, batches)) = lines.find(|(_, batches)| !batches.is_empty()) else {
             chunk.runner = None;
             return false;
         };
+        chunk.priority = priority.0;
+        let Some(batch) = batches.front_mut() else { return false };
         if chunk.runner.as_ref().is_none_or(|runner| !same(runner, &batch.runner)) {
             chunk.runner = Some(batch.runner.clone());
         }
@@ -87,7 +109,7 @@ impl Queue {
         chunk.threads.extend(batch.threads.drain(..count));
         self.length -= count;
         if batch.threads.is_empty() {
-            self.batches.pop_front();
+            batches.pop_front();
         }
         true
     }
@@ -120,12 +142,13 @@ impl Queue {
     /// Removes all of a runner; gives its references, to be dropped without the lock.
     pub fn forget(&mut self, runner: &Arc<dyn Runner>) -> Vec<Arc<dyn Runner>> {
         let mut forgotten = Vec::new();
-        let (gone, kept) = self.batches.drain(..).partition(|batch| same(&batch.runner, runner));
-        self.batches = kept;
-        let gone: VecDeque<Batch> = gone;
-        for batch in gone {
-            self.length -= batch.threads.len();
-            forgotten.push(batch.runner);
+        for batches in self.levels.values_mut() {
+            let (gone, kept): (Line, Line) = batches.drain(..).partition(|batch| same(&batch.runner, runner));
+            *batches = kept;
+            for batch in gone {
+                self.length -= batch.threads.len();
+                forgotten.push(batch.runner);
+            }
         }
         let timers = mem::take(&mut self.timers);
         let (gone, kept): (BTreeMap<_, _>, _) = timers.into_iter().partition(|(_, timer)| same(&timer.runner, runner));
