@@ -23,21 +23,18 @@ fn scenario() -> Scenario {
     Scenario { executable, acts: Vec::new(), max_tries: 5 }
 }
 
-/// One command as the first, with all others as the second, whatever the session is: where sessions have servers, and of the
-/// commands that end a session also where threads are leased.
+/// One command as the first, with all others as the second, whatever the session is: where sessions have servers, and where
+/// threads are leased.
 #[track_caller]
 fn check(first: Command) {
     let scenario = scenario();
     let (mut ways, mut wrong) = (0, Vec::new());
-    let tenures = match first {
-        Command::Cancel | Command::CancelNow | Command::Fail => &[false, true][..],
-        _ => &[false],
-    };
-    for &is_leased in tenures {
+    for is_leased in [false, true] {
         let stride = match (std::env::var("HARK_PAIRS").is_ok(), first) {
             (true, _) => 1,
+            (false, Command::Run | Command::Worker | Command::Resume | Command::Retry) if is_leased => 13,
             (false, Command::Run | Command::Worker | Command::Resume | Command::Retry) => 7,
-            (false, _) if is_leased => 5,
+            (false, _) if is_leased => 2,
             (false, _) => 1,
         };
         for setup in SETUPS {

@@ -34,6 +34,7 @@ use std::time::Duration;
 use hark_engine::{Catalog, SessionId, SessionStorage, Space, Storage, StorageError, Tenure};
 use hark_machine::Program;
 
+use change::Owner;
 use database::Database;
 use group::Group;
 pub use group::Work;
@@ -219,9 +220,12 @@ impl Shared {
         }
     }
 
-    /// The server whose sessions this process writes to. None where threads are leased.
-    fn owner(&self) -> Result<Option<i64>, StorageError> {
-        if self.leases.is_some() { Ok(None) } else { self.server_number().map(Some) }
+    /// For whom this process writes to sessions.
+    fn owner(&self) -> Result<Owner, StorageError> {
+        match self.leases {
+            Some(_) => Ok(Owner::OfAll(self.server.get().map(Server::number))),
+            None => self.server_number().map(Owner::Server),
+        }
     }
 
     /// The number of the server that this process is, or runs threads for.

@@ -8,7 +8,6 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use hark_backends::System;
-use hark_backends::storage::sqlite::SqliteStorage;
 use hark_bytecode::Executable;
 use hark_engine::outside::{ExportError, OutsideError};
 
@@ -108,8 +107,8 @@ pub fn import(wanted: &Import) -> Result<u8, Failure> {
     if can_ask && !wanted.yes && !agrees()? {
         return Err(Failure::undone("the session was not imported"));
     }
-    let kept = SqliteStorage::open(&folder).map_err(storage::failure)?;
-    let id = import_session(exported, &kept, &System).map_err(refused)?;
+    let kept = storage::open(&project, &folder)?;
+    let id = import_session(exported, &*kept, &System).map_err(refused)?;
     output::write_out(&format!("{id}\n"))?;
     Ok(FINISHED)
 }

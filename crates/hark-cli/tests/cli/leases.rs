@@ -1,6 +1,7 @@
 //! Threads that are leased: several workers run those of one session, and are lost, or still for too long.
 
-use std::fs;
+use std::fs::{self, File};
+use std::process::Stdio;
 
 use crate::harness::{Beside, Folder, stop_between_commits, wait_until};
 
@@ -11,6 +12,7 @@ const PROGRAM: &str = r#"import(meet, work, 1); import(once, work, 1); import(co
 fn one(n) { meet(n) }
 fn together(n) { n = parse_int(n); sum(await map(range(n), lambda (i) { async one(n) })) }
 fn quick(n) { sum(await map(range(parse_int(n)), lambda (i) { async count(i) })) }
+fn later() { await future("go", 1) }
 fn alone() { print("before"); x = once("stuck"); print("after"); x }
 fn leaf(n) { if n % 7 == 0 { await future("go", 1) } else { sleep(n / 10000.0) }; count(n); count(n) }
 fn branch(n) { all = map(range(8), lambda (i) { async leaf(n * 8 + i) }); sum(await all) }
@@ -160,6 +162,48 @@ fn workers_that_come_and_go_lose_nothing() {
     end(&folder, workers);
     // However often a call was made, it has one result.
     assert_eq!(folder.hark("events -u").stdout.matches("the call returned").count(), 192);
+}
+
+fn state(folder: &Folder) -> String {
+    folder.hark("sessions --json").json()[0]["state"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_session_that_was_moved_comes_back() {
+    let folder = folder("a_session_that_was_moved_comes_back");
+    let session = start(&folder, "later", &[]);
+    let file = File::create(folder.path().join("moved")).unwrap();
+    assert!(folder.command(["export", &session]).stdout(file).status().unwrap().success());
+    assert_eq!(state(&folder), "moved");
+    folder.hark("import moved").succeeds();
+    let worker = Beside::start(&folder, "worker -q");
+    folder.run(["resolve", &format!("{session}/go/1"), "3"]).succeeds();
+    wait_until("the end", || is_finished(&folder));
+    assert_eq!(result(&folder), "3");
+    end(&folder, vec![worker]);
+}
+
+/// Each of two workers sees that the other one serves the file, and not that it has anything to do with the export.
+#[test]
+fn a_killed_export_is_taken_back_by_workers() {
+    let folder = folder("a_killed_export_is_taken_back");
+    let session = start(&folder, "later", &[]);
+    let big = format!("\"{}\"", "x".repeat(120_000));
+    folder.run(["resolve", &format!("{session}/other/1"), &big]).succeeds();
+    // A writer that comes to a stop in the middle: nobody reads, and the session is larger than a pipe.
+    let mut exporter = folder.command(["export", &session]).stdout(Stdio::piped()).spawn().unwrap();
+    wait_until("the session is being moved", || state(&folder) == "moving");
+    let workers: Vec<Beside> = (0..2).map(|_| Beside::start(&folder, "worker -q")).collect();
+    // Each makes one call at a time, so that both have begun.
+    let other = start(&folder, "together", &["2"]);
+    wait_until("another session", || folder.run(["show", "--json", &other]).json()["status"] == "finished");
+    exporter.kill().unwrap();
+    exporter.wait().unwrap();
+    let status = || folder.run(["show", "--json", &session]).json()["status"].as_str().unwrap().to_owned();
+    wait_until("its return", || status() == "running");
+    folder.run(["resolve", &format!("{session}/go/1"), "3"]).succeeds();
+    wait_until("the end", || status() == "finished");
+    end(&folder, workers);
 }
 
 #[test]

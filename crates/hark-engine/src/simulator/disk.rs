@@ -121,7 +121,8 @@ impl Disk {
             }
             _ => {}
         }
-        let server = (!self.is_leased).then_some(by);
+        let is_imported = put.iter().any(|(_, row)| row.state == Some(SessionState::Importing));
+        let server = (!self.is_leased || is_imported).then_some(by);
         let kept = self.sessions.entry(id.clone()).or_insert_with(|| Kept { server, ..Kept::default() });
         let is_as_expected = |(key, stamp): &(Key, Option<Stamp>)| kept.rows.get(key).map(|row| row.stamp) == *stamp;
         if !is_new && !expect.iter().all(is_as_expected) {

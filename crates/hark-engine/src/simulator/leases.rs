@@ -55,11 +55,12 @@ impl Leases for DiskStorage {
 
     fn abandoned(&self, now: Timestamp) -> Result<Vec<SessionId>, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
+            world.adopt();
             let is_abandoned = |id: &SessionId| {
                 let Some(state) = world.disk.state(id).filter(|state| !state.is_over()) else { return false };
-                let Some(kept) = world.disk.sessions.get(id) else { return false };
+                let Some(kept) = world.disk.sessions.get(id).filter(|kept| kept.server.is_none()) else { return false };
                 if state != SessionState::Running {
-                    return world.is_lost(kept.server);
+                    return true;
                 }
                 let is_half_way = world.disk.record(id).is_some_and(|(_, record)| record.is_half_way());
                 let is_left = kept.rows.iter().any(|(key, row)| {
@@ -95,7 +96,7 @@ impl World {
     fn take(&mut self, me: Number, only: Option<&SessionId>, terms: Terms, stamp: Stamp, most: usize) -> Vec<Taken> {
         let mut found: BTreeMap<(SessionId, ThreadId), Found> = BTreeMap::new();
         for (id, kept) in &self.disk.sessions {
-            let runs = self.disk.state(id) == Some(SessionState::Running) && self.is_lost(kept.server);
+            let runs = self.disk.state(id) == Some(SessionState::Running) && kept.server.is_none();
             if !runs || only.is_some_and(|only| only != id) {
                 continue;
             }
@@ -140,6 +141,20 @@ impl World {
             self.tell(|| format!("{me} takes {:?}", shown()));
         }
         taken
+    }
+
+    /// Sessions that a dead process was exporting or importing are nobody's any more.
+    fn adopt(&mut self) {
+        for id in self.sessions() {
+            let is_over = self.disk.state(&id).is_none_or(|state| state.is_over());
+            let server = self.disk.sessions.get(&id).and_then(|kept| kept.server);
+            if !is_over
+                && self.is_lost(server)
+                && let Some(kept) = self.disk.sessions.get_mut(&id)
+            {
+                kept.server = None;
+            }
+        }
     }
 
     /// The answer of what was just done may be lost.

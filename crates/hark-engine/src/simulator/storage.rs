@@ -181,9 +181,11 @@ impl SessionStorage for DiskSession {
         self.universe.request(self.number, Holding::Locks, |world| {
             let known = world.disk.count_threads(&self.id);
             if world.disturbances.has_leases || world.disk.is_leased {
-                let next = world.disk.next_threads.entry(self.id.clone()).or_insert(known);
-                let first = *next;
-                *next += count;
+                // Who only asks may do so while the session is still being imported.
+                let first = world.disk.next_threads.get(&self.id).copied().unwrap_or(0).max(known);
+                if count > 0 {
+                    world.disk.next_threads.insert(self.id.clone(), first + count);
+                }
                 return ThreadId(first);
             }
             let next = self.next_thread.get_or_init(|| AtomicU64::new(known));
@@ -373,10 +375,6 @@ impl World {
         let mut claimed = Vec::new();
         for id in self.sessions() {
             if only.is_some_and(|only| *only != id) || self.disk.state(&id).is_none_or(|state| state.is_over()) {
-                continue;
-            }
-            if self.disk.is_leased {
-                claimed.push(Claimed { session: id, was_lost: false });
                 continue;
             }
             let Some(kept) = self.disk.sessions.get(&id) else { continue };

@@ -386,7 +386,10 @@ impl Universe {
         }
         running.stop.store(false, Ordering::Relaxed);
         // A storage that fails is one of this world's, and whoever is not served is found by others.
-        let _ = running.engine.attend(whose, &running.stop, &|_, _| {});
+        let tell = |id: &SessionId, error: &StorageError| {
+            self.world().tell(|| format!("{number} cannot go on with {}: {error}", &id.as_str()[32..]));
+        };
+        let _ = running.engine.attend(whose, &running.stop, &tell);
         if let Some(process) = self.world().processes.get_mut(&number) {
             process.attends = false;
         }

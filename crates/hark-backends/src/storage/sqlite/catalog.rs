@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use hark_bytecode::Executable;
 use hark_engine::{
-    Catalog, DamagedSession, Filter, Listed, SessionId, SessionRecord, Stamp, StorageError, Summary, Timestamp,
+    Catalog, DamagedSession, Filter, Listed, SessionId, SessionRecord, SessionState, Stamp, StorageError, Summary,
+    Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -93,7 +94,7 @@ impl Catalog for Shared {
             let is_served = !record.state.is_over()
                 && match found.server {
                     Some(server) => *alive.entry(server).or_insert_with(|| self.is_alive(server)),
-                    None => is_anyone_there,
+                    None => is_anyone_there && record.state == SessionState::Running,
                 };
             let threads = record.threads.unwrap_or(u64::try_from(found.threads).unwrap_or_default());
             Ok(Summary { id, record, stamp, is_served, threads })

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use hark_engine::limits::APART_BYTES_MIN;
 use hark_engine::{
-    Commit, Due, FutureId, Key, LogEntry, Outcome, Record, Renewal, SessionId, Stamp, StorageError, ThreadId,
-    Timestamp, Waiter, codec,
+    Commit, Due, FutureId, Key, LogEntry, Outcome, Record, Renewal, SessionId, SessionState, Stamp, StorageError,
+    ThreadId, Timestamp, Waiter, codec,
 };
 use hark_machine::{Apart, Pickle, Program};
 use rusqlite::types::{FromSql, ToSql, ToSqlOutput};
@@ -52,8 +52,8 @@ pub(super) struct Change {
     session: SessionId,
     row: RowNumber,
     /// Whose session it is. None where threads are leased.
-    server: Option<i64>,
-    /// Only that server may make it.
+    owner: Owner,
+    /// Nobody else may have the session.
     by_server: bool,
     stamp: Stamp,
     expect: Vec<(Key, Option<Stamp>)>,
@@ -121,16 +121,38 @@ pub(super) fn due_number(time: Timestamp) -> i64 {
     i64::try_from(time.0).unwrap_or(i64::MAX).max(1)
 }
 
+/// For whom a process writes to sessions.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Owner {
+    /// For this server, which is the process itself or its supervisor.
+    Server(i64),
+    /// For whoever serves the file, as threads are leased. A session has a server only while it is exported or imported: the
+    /// number of this process, if it does that.
+    OfAll(Option<i64>),
+}
+
+impl Owner {
+    /// Whether it may go on with a session that has this server.
+    fn may_write(self, server: Option<i64>) -> bool {
+        match self {
+            Owner::Server(me) => server == Some(me),
+            Owner::OfAll(me) => server.is_none() || server == me,
+        }
+    }
+
+    /// The server of a session that begins with this state.
+    fn of_new_session(self, state: &str) -> Option<i64> {
+        match self {
+            Owner::Server(me) => Some(me),
+            Owner::OfAll(me) => me.filter(|_| state == SessionState::Importing.name()),
+        }
+    }
+}
+
 impl Change {
-    pub fn new(
-        session: &SessionId,
-        row: &RowNumber,
-        server: Option<i64>,
-        commit: &Commit,
-        program: &Arc<Program>,
-    ) -> Change {
+    pub fn new(session: &SessionId, row: &RowNumber, owner: Owner, commit: &Commit, program: &Arc<Program>) -> Change {
         let due = |record: &Record| match record {
-            _ if server.is_none() => commit.due(record),
+            _ if matches!(owner, Owner::OfAll(_)) => commit.due(record),
             Record::Live(_, live) => live.due(),
             _ => None,
         };
@@ -140,7 +162,7 @@ impl Change {
         Change {
             session: session.clone(),
             row: row.clone(),
-            server,
+            owner,
             by_server: commit.by_server,
             stamp: commit.stamp,
             expect: commit.expect.clone(),
@@ -183,11 +205,12 @@ impl Change {
         if self.by_server
             && let Some(row) = self.known_row(connection)?
         {
-            let sql = "SELECT server IS ?2 FROM session WHERE number = ?1";
-            let is_ours = connection.prepare_cached(sql)?.query_row(params![row, self.server], |row| row.get(0));
-            match is_ours.optional()? {
-                Some(true) => {}
-                Some(false) => return Ok(Err(StorageError::TakenOver)),
+            let sql = "SELECT server FROM session WHERE number = ?1";
+            let server: Option<Option<i64>> =
+                connection.prepare_cached(sql)?.query_row([row], |row| row.get(0)).optional()?;
+            match server {
+                Some(server) if self.owner.may_write(server) => {}
+                Some(_) => return Ok(Err(StorageError::TakenOver)),
                 None => return Ok(Err(StorageError::Gone)),
             }
         }
@@ -280,7 +303,8 @@ impl Change {
             let insert = "INSERT INTO session (id, stamp, state, ended, server, checksum, summary)
                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE ?8 IS NULL OR EXISTS (SELECT 1 FROM program WHERE hash = ?8)";
             let hash = self.program.as_ref().map(|program| program.hash().to_string());
-            let values = params![id, stamp, state, ended, self.server, checksum, summary, hash];
+            let server = self.owner.of_new_session(state);
+            let values = params![id, stamp, state, ended, server, checksum, summary, hash];
             if connection.prepare_cached(insert)?.execute(values)? == 0 {
                 // It was there when the session was prepared, and nobody had another one of it.
                 self.put_program(connection)?;

@@ -6,6 +6,7 @@ use std::num::NonZeroU64;
 use hark_engine::{Agenda, Claimed, Servers, SessionId, Stamp, StorageError, ThreadId, Timestamp, Unattended, Woken};
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::change::Owner;
 use super::database::DUE_AT_TAKEOVER;
 use super::row::{session_from, thread_from, thread_of};
 use super::{Shared, server};
@@ -156,14 +157,14 @@ impl Servers for Shared {
     fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError> {
         let is_me = |server| self.server.get().is_some_and(|me| me.number() == server);
         Ok(match self.server_of(id)? {
-            Some(Some(server)) => !is_me(server) && self.is_alive(server),
-            Some(None) => self.leases.is_some() && self.has_others(),
+            Some((Some(server), _)) => !is_me(server) && self.is_alive(server),
+            Some((None, runs)) => runs && self.leases.is_some() && self.has_others(),
             None => false,
         })
     }
 
     fn was_taken_over(&self, id: &SessionId) -> Result<bool, StorageError> {
-        let Some(me) = self.owner()? else { return Ok(false) };
+        let Owner::Server(me) = self.owner()? else { return Ok(false) };
         let last: Option<Option<i64>> = self.read(|connection| {
             let sql = "SELECT server FROM session WHERE id = ?1";
             connection.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0)).optional()
@@ -173,8 +174,8 @@ impl Servers for Shared {
 
     fn is_served(&self, id: &SessionId) -> Result<bool, StorageError> {
         Ok(match self.server_of(id)? {
-            Some(Some(server)) => self.is_alive(server),
-            Some(None) => self.leases.is_some() && (self.server.get().is_some() || self.has_others()),
+            Some((Some(server), _)) => self.is_alive(server),
+            Some((None, runs)) => runs && self.leases.is_some() && (self.server.get().is_some() || self.has_others()),
             None => false,
         })
     }
@@ -259,12 +260,13 @@ impl Servers for Shared {
 }
 
 impl Shared {
-    /// The server of a session that is not over, if it has one.
-    fn server_of(&self, id: &SessionId) -> Result<Option<Option<i64>>, StorageError> {
+    /// The server of a session that is not over, if it has one, and whether it runs.
+    fn server_of(&self, id: &SessionId) -> Result<Option<(Option<i64>, bool)>, StorageError> {
         self.read(|connection| {
-            let sql = "SELECT server FROM session
+            let sql = "SELECT server, state = 'running' FROM session
                     WHERE id = ?1 AND (state = 'running' OR state = 'moving' OR state = 'importing')";
-            connection.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0)).optional()
+            let found = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            connection.prepare_cached(sql)?.query_row([id.as_str()], found).optional()
         })
     }
 }

@@ -9,7 +9,8 @@ use std::sync::{Arc, OnceLock};
 use hark_engine::limits::LOCAL_COMMIT_RECORDS_MAX;
 use hark_engine::storage::{Range, reserved};
 use hark_engine::{
-    Commit, Everything, Key, LogEntry, Outcome, Record, SessionId, SessionStorage, StorageError, ThreadId, Versioned,
+    Commit, Everything, Key, LogEntry, Outcome, Record, SessionId, SessionState, SessionStorage, StorageError,
+    ThreadId, Versioned,
 };
 use hark_machine::Program;
 use rusqlite::Connection;
@@ -152,8 +153,12 @@ impl SessionStorage for SqliteSession {
     }
 
     fn commit(&self, commit: &mut Commit) -> Result<Outcome, StorageError> {
-        let server = self.shared.owner()?;
-        let change = Change::new(&self.id, &self.row, server, commit, &self.program);
+        if self.shared.leases.is_some() && imports(commit) {
+            // So that others see that this process is at it.
+            self.shared.server()?;
+        }
+        let owner = self.shared.owner()?;
+        let change = Change::new(&self.id, &self.row, owner, commit, &self.program);
         let sizes = change.thread_sizes();
         self.hold_pickles(&change);
         let outcome = self.shared.group.commit(&self.shared.database, change)?;
@@ -165,11 +170,11 @@ impl SessionStorage for SqliteSession {
     }
 
     fn commit_all(&self, commits: &mut [&mut Commit]) -> Vec<Result<Outcome, StorageError>> {
-        let server = match self.shared.owner() {
-            Ok(server) => server,
+        let owner = match self.shared.owner() {
+            Ok(owner) => owner,
             Err(error) => return commits.iter().map(|_| Err(error.clone())).collect(),
         };
-        let change = |commit: &&mut Commit| Change::new(&self.id, &self.row, server, commit, &self.program);
+        let change = |commit: &&mut Commit| Change::new(&self.id, &self.row, owner, commit, &self.program);
         let changes: Vec<Change> = commits.iter().map(change).collect();
         changes.iter().for_each(|change| self.hold_pickles(change));
         let sizes: Vec<Vec<ThreadSize>> = changes.iter().map(Change::thread_sizes).collect();
@@ -213,4 +218,11 @@ impl SessionStorage for SqliteSession {
         }
         reserved(next.fetch_add(count, Ordering::Relaxed), count)
     }
+}
+
+/// Whether a commit is one of an import.
+fn imports(commit: &Commit) -> bool {
+    let is_import =
+        |record: &Record| matches!(record, Record::Session(session) if session.state == SessionState::Importing);
+    commit.put.iter().any(is_import)
 }
