@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Runs the examples of the guide: guide.py HARK.
+"""Runs the examples of the guide, the README and the CHANGELOG: guide.py HARK [PAGE...]
 
-Each ```hark block of docs/guide that has `//!` lines is a program as tests/programs/README.md describes; any other one
+Each ```hark block that has `//!` lines is a program as tests/programs/README.md describes; any other one
 must compile. A word after the language, as in ```hark orders.hk or ```python src/bank.py, is the file to save the block
-in, in a folder that the page has for itself; those of testing.md are tested by `hark test`. What a block ```console run
+in, in a folder that the page has for itself; those of testing.md, and those with stubs or promises,
+are tested by `hark test`. What a block ```console run
 shows as typed is typed there, into a new shell, and must print what is below it; `...` stands for anything. A line
 `BODY => VALUE` of a block ```examples is a function's body and what it gives, as a literal of Hark's; `BODY => error "KIND"` is
 one that raises.
@@ -23,6 +24,8 @@ import conformance
 
 BLOCK = re.compile(r"^```(hark|python|console|examples)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECONDS_MAX = 300
+# What only `hark test` knows.
+TESTED = re.compile(r"^//! (stub|resolve|fail|test_)", re.MULTILINE)
 # What the shell prints between two commands, so that one's output can be told from the next one's.
 MARK = "=== next ==="
 # What a page has that kills what it runs.
@@ -129,7 +132,7 @@ def failures_of_blocks(hark, page):
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(text)
                 if language == "hark":
-                    count, failures = failures_of(hark, path, page.stem == "testing")
+                    count, failures = failures_of(hark, path, page.stem == "testing" or TESTED.search(text))
             total += count
             failed += [f"{page.name}: {failure}" for failure in failures]
     return total, failed
@@ -137,11 +140,13 @@ def failures_of_blocks(hark, page):
 
 def main():
     hark = str(Path(sys.argv[1]).resolve())
-    guide = Path(__file__).resolve().parent.parent / "docs" / "guide"
+    root = Path(__file__).resolve().parent.parent
+    pages = [root / "README.md", root / "CHANGELOG.md", *sorted((root / "docs" / "guide").rglob("*.md"))]
+    pages = [Path(page).resolve() for page in sys.argv[2:]] or pages
     total, failed = 0, 0
     # The pages have nothing to do with each other, and mostly wait.
     with ThreadPoolExecutor(4) as pool:
-        for count, failures in pool.map(lambda page: failures_of_page(hark, page), sorted(guide.rglob("*.md"))):
+        for count, failures in pool.map(lambda page: failures_of_page(hark, page), pages):
             total += count
             failed += len(failures)
             for failure in failures:
