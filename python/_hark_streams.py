@@ -6,11 +6,15 @@ import fcntl
 import io
 import os
 import sys
+import termios
 
 from _hark_values import type_name
 
 # Outside of the descriptors that programs use by number, if the process may have so many.
 PRIVATE_DESCRIPTORS_MIN = 100, 20, 3
+
+# How many there are, as the system writes it down.
+_NO_BYTES = bytes(4)
 
 _NAMES = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
 _objects_of = _operator.itemgetter(*_NAMES)
@@ -121,6 +125,10 @@ class Streams:
             os.dup2(self.pipe, 1)
             former, self.output = self.output, _new_output()
             self.replace(former, self.output)
+
+    def hold_output(self):
+        """Whether there is something in the pipe that Hark has not read."""
+        return fcntl.ioctl(self.pipe, termios.FIONREAD, _NO_BYTES) != _NO_BYTES
 
     def save(self):
         self.objects = tuple(map(vars(sys).get, _NAMES))

@@ -1,14 +1,19 @@
 """A worker: takes calls of Python functions from Hark, one after the other, and answers each.
 
-A message is its length in four bytes, a byte that says what it is, and its fields; all numbers are little-endian.
+A message is its length in four bytes, a byte that says what it is, and its fields; all numbers are little-endian. A call
+comes without its length through the inbox, a socket that keeps messages apart, unless it is too large for that.
 `crates/hark-foreign/src/protocol.rs` is the other side.
 
     to the worker     H  version (2 bytes), project, python_src,
                          the folder of the module `hark`, origin,
-                         what the paths of its files begin with        begins
-                      C  attempt, lengths of id, target, progress and
-                         objects (4 bytes each), id, target, progress,
-                         arguments, objects
+                         what the paths of its files begin with,
+                         and the inbox as a descriptor                 begins
+                      C  its number, attempt, lengths of id, target,
+                         progress and objects (4 bytes each), id,
+                         target, progress, arguments, objects
+                      A  the same                                      is a call, sent while others may be under way
+                      B  its number                                    is a call that comes over the connection
+                      G  (without a length)                            goes on: what the call has printed is read
     from the worker   H  version (2 bytes), text: the Python version   is ready
                       U  errno (4 bytes)                               cannot start: the system refused something
                       P  progress                                      is so far with the call, which goes on
@@ -18,6 +23,8 @@ A message is its length in four bytes, a byte that says what it is, and its fiel
                          a list of arguments and classes               the call's error
                       L  message                                       the call's result is too large
                       W  text, and one of these three from its tag on    a warning besides
+                      F  one of these three from its tag on              the pipe is not empty: G comes before the call
+                                                                       that was sent already
                       O  whether it has a text (1 byte), type, text,
                          length of its pickle, where that is,
                          and one of these                               an object of the result
@@ -33,13 +40,14 @@ A text has its length in four bytes before it. *origin* says how the interpreter
 the program's own name for it, and `keywords` if a last argument that is a hash is keyword arguments, with NULs between.
 *missing* is the module that was not found, if that is what went wrong.
 
-The messages go over a socket that is descriptor 0 at first and moved away at once; 0 then is empty. Descriptor 1 is a
+The other messages go over a socket that is descriptor 0 at first and moved away at once; 0 then is empty. Descriptor 1 is a
 pipe from the beginning, so what any code or child process writes is output of the call. All of it is in the pipe before
 the answer is sent.
 
 The parent process is a guard (`crates/hark-foreign/src/guard.rs`): it ends this process, and whatever that has started,
 when Hark is gone or wants it gone. So nothing here watches for that.
 """
+import _socket
 import _thread
 import contextvars
 import importlib
@@ -59,8 +67,8 @@ from _hark_process import Process
 from _hark_streams import Streams, private_copy
 from _hark_values import CONTAINERS_MAX, Refused, RefusedArgument, TooLarge, decode, encode, plain_value, type_name
 
-VERSION = 1
-CALL_HEAD = struct.Struct("<BIIIII")
+VERSION = 2
+CALL_HEAD = struct.Struct("<BIIIIII")
 MESSAGE_LENGTH_MAX = 2**30
 PROGRESS_LENGTH_MAX = 4_096
 # Of the message with a result, R takes a byte.
@@ -98,6 +106,8 @@ class Worker:
         self.objects = Pickles()
         # Whether a call has left something that cannot be put back.
         self.is_unclean = False
+        # Whether Hark still has to read what the last call has printed.
+        self.has_output = False
 
     def forget_hark(self):
         """In a process that the user's code forked: it must not answer in this one's place."""
@@ -107,6 +117,7 @@ class Worker:
             # Another thread may have held it.
             self.telling = _thread.RLock()
             os.close(self.connection)
+            os.close(self.inbox)
             self.streams.close_copies()
             self.process.close_copies()
 
@@ -114,7 +125,20 @@ class Worker:
 
     def receive(self):
         """A message without its length, or nothing when Hark is gone."""
-        data = os.read(self.connection, READ_LENGTH)
+        return self.receive_from(os.read(self.connection, READ_LENGTH))
+
+    def receive_with_inbox(self):
+        """The same for the message with which the inbox comes."""
+        connection = _socket.socket(fileno=self.connection)
+        data, others, _, _ = connection.recvmsg(READ_LENGTH, _socket.CMSG_SPACE(struct.calcsize("i")))
+        connection.detach()
+        for _, _, descriptor in others:
+            (received,) = struct.unpack("i", descriptor)
+            self.inbox = private_copy(received)
+            os.close(received)
+        return self.receive_from(data)
+
+    def receive_from(self, data):
         while len(data) < 4:
             more = os.read(self.connection, READ_LENGTH)
             if not more:
@@ -170,7 +194,7 @@ class Worker:
             pass
 
     def begin(self):
-        data = self.receive()
+        data = self.receive_with_inbox()
         if not data:
             return False
         version = int.from_bytes(data[1:3], "little")
@@ -195,31 +219,41 @@ class Worker:
 
     def serve(self):
         while True:
-            data = self.receive()
+            data = os.read(self.inbox, READ_LENGTH)
             if not data:
                 return
-            if data[0] == 67:  # C
-                if self.is_unclean or self.modules.is_stale():
-                    self.send(b"S")
+            if data[0] == 65:  # A
+                if self.has_output and not os.read(self.connection, 1):
                     return
-                answer = self.answer(data)
-                while self.modules.warnings:
-                    answer = b"W" + _text(self.modules.warnings.pop()) + answer
-                if self.objects.found:
-                    self.send(b"".join([*self.objects.announced(), answer]), self.objects.parts())
-                    self.objects = Pickles()
-                else:
-                    self.send(answer)
-                # When it is sent, so that nobody waits for it.
-                self.clean_up()
-            else:
+            elif data[0] == 66:  # B
+                data = self.receive()
+                if not data:
+                    return
+            elif data[0] != 67:  # C
                 sys.exit("hark sent a message that this worker does not know")
+            if self.is_unclean or self.modules.is_stale():
+                self.send(b"S")
+                return
+            answer = self.answer(data)
+            # Else what the next call prints would be taken for this one's.
+            self.has_output = self.streams.hold_output()
+            if self.has_output:
+                answer = b"F" + answer
+            while self.modules.warnings:
+                answer = b"W" + _text(self.modules.warnings.pop()) + answer
+            if self.objects.found:
+                self.send(b"".join([*self.objects.announced(), answer]), self.objects.parts())
+                self.objects = Pickles()
+            else:
+                self.send(answer)
+            # When it is sent, so that nobody waits for it.
+            self.clean_up()
 
     # Calls
 
     def answer(self, data):
         """Makes a call. Whatever it does, there is an answer, and in this process only."""
-        _, attempt, id_length, target_length, progress_length, table_length = CALL_HEAD.unpack_from(data)
+        _, _, attempt, id_length, target_length, progress_length, table_length = CALL_HEAD.unpack_from(data)
         at = CALL_HEAD.size + id_length
         call = data[CALL_HEAD.size : at], attempt
         target = data[at : at + target_length]

@@ -5,6 +5,7 @@
 //! over, and which interpreter is used. The other side of the protocol is in the folder `python`. Python never runs inside this
 //! process, and no OS thread or process is started before a call needs it.
 
+mod ahead;
 mod call;
 pub mod check;
 mod death;

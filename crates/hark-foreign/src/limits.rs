@@ -5,6 +5,19 @@ use std::time::Duration;
 /// The most bytes of one message, so of a call's arguments or its result.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 30;
 
+/// The most bytes of a call's message that goes through a worker's inbox, as the worker reads it; larger ones go over its
+/// connection.
+pub const INBOX_MESSAGE_BYTES_MAX: usize = 1 << 14;
+
+/// How large the arguments may be of a call that is sent ahead, so that its message certainly goes through the inbox.
+pub const AHEAD_BYTES_MAX: u64 = 1 << 12;
+
+/// How many calls are sent ahead to a worker at most. They are few, as each waits for those before it.
+pub const CALLS_AHEAD_MAX: usize = 16;
+
+/// How long the calls before may take of a worker to which some are sent ahead.
+pub const SHORT_CALL_TIME: Duration = Duration::from_millis(2);
+
 /// How long an interpreter may take until it answers, unless the pool is told another time. On a machine that does much
 /// else, or from a disk that is far away, it takes many times what is usual.
 pub const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -14,7 +27,7 @@ pub const START_TIMEOUT: Duration = Duration::from_secs(60);
 pub const START_TURN: Duration = Duration::from_millis(150);
 
 /// How many descriptors of this process a worker needs while it starts.
-pub const FILES_OF_WORKER: usize = 6;
+pub const FILES_OF_WORKER: usize = 8;
 
 /// How many descriptors others in this process may need: the storage, signals, standard input and output.
 pub const FILES_OF_OTHERS: usize = 40;

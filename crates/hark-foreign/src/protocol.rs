@@ -14,10 +14,34 @@ use crate::limits::MESSAGE_BYTES_MAX;
 use crate::values::{self, DecodeError, Reader, Refused};
 
 /// The protocol's version. Both sides are always of one build; it guards against an interpreter that runs another.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The bytes of a message's length.
 pub const LENGTH_BYTES: usize = 4;
+
+/// The bytes of a call's message that say whose it is: what kind of message, and the call's number.
+pub const INBOX_HEAD_BYTES: usize = 5;
+
+/// What tells a worker that has left output in its pipe that this is read, so that it may begin what was sent ahead.
+pub const OUTPUT_IS_READ: &[u8] = b"G";
+
+/// How a call comes to a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// The worker is idle.
+    Idle,
+    /// It may still be busy with a call before this one.
+    Ahead,
+}
+
+impl Delivery {
+    fn tag(self) -> u8 {
+        match self {
+            Delivery::Idle => b'C',
+            Delivery::Ahead => b'A',
+        }
+    }
+}
 
 /// What a worker says instead of making a call: modules of the project have changed since it loaded them, so that another
 /// worker is to make it.
@@ -37,6 +61,8 @@ pub enum Greeting {
 pub struct Reply {
     /// What the user is to be told besides.
     pub warnings: Vec<String>,
+    /// The pipe may hold output of the call. Until that is read the worker begins no other one.
+    pub has_output: bool,
     /// What the call came to.
     pub outcome: Outcome,
 }
@@ -114,7 +140,9 @@ impl Announced {
 pub fn call(call: &Call, bytes: &mut Vec<u8>, provide: impl Fn(&Pickle)) -> Result<Vec<Arc<ObjectBody>>, Refused> {
     bytes.clear();
     bytes.extend_from_slice(&[0; LENGTH_BYTES]);
-    bytes.push(b'C');
+    bytes.push(Delivery::Idle.tag());
+    // For its number.
+    bytes.extend_from_slice(&[0; LENGTH_BYTES]);
     let keywords = if call.takes_keywords { "keywords" } else { "" };
     let target = [&*call.module, "\0", &*call.function, "\0", &*call.name, "\0", keywords];
     let target_length = target.iter().map(|part| part.len()).sum();
@@ -146,6 +174,28 @@ pub fn call(call: &Call, bytes: &mut Vec<u8>, provide: impl Fn(&Pickle)) -> Resu
     }
     finish(bytes);
     Ok(objects)
+}
+
+/// Says in a call's message which one it is, and how it comes.
+pub fn address(message: &mut [u8], delivery: Delivery, number: u32) {
+    if let Some(head) = message.get_mut(LENGTH_BYTES..).and_then(|body| body.first_chunk_mut()) {
+        *head = inbox_head(delivery.tag(), number);
+    }
+}
+
+/// Tells a worker that a call is too large for its inbox, and comes over its connection.
+pub fn large(number: u32) -> [u8; INBOX_HEAD_BYTES] {
+    inbox_head(b'B', number)
+}
+
+fn inbox_head(tag: u8, number: u32) -> [u8; INBOX_HEAD_BYTES] {
+    let [first, second, third, fourth] = number.to_le_bytes();
+    [tag, first, second, third, fourth]
+}
+
+/// The number of the call whose message begins like this.
+pub fn number_of([_, number @ ..]: [u8; INBOX_HEAD_BYTES]) -> u32 {
+    u32::from_le_bytes(number)
 }
 
 /// What a guard says in the place of a Python that cannot be started.
@@ -216,8 +266,10 @@ pub fn decode_reply(message: &[u8], objects: &[Value]) -> Result<Reply, DecodeEr
         read_announced(&mut reader)?;
     }
     let mut warnings = Vec::new();
+    let mut has_output = false;
     let outcome = loop {
         match reader.array()? {
+            [b'F'] => has_output = true,
             [b'W'] => warnings.push(reader.text()?.to_owned()),
             [b'R'] => {
                 break match values::decode(reader.0, objects) {
@@ -230,7 +282,7 @@ pub fn decode_reply(message: &[u8], objects: &[Value]) -> Result<Reply, DecodeEr
             [tag] => return Err(no_message(tag)),
         }
     };
-    Ok(Reply { warnings, outcome })
+    Ok(Reply { warnings, has_output, outcome })
 }
 
 fn no_message(tag: u8) -> DecodeError {

@@ -3,16 +3,25 @@
 //!
 //! Calls that nobody waits for on a thread of their own are *jobs*: OS threads, as many as turns at most, make them one after
 //! the other. A *caller* makes its call itself, and waits in the same order.
+//!
+//! A thread whose calls are short takes the next ones out of the line and sends them to its worker ahead (`ahead.rs`). The queue
+//! knows where these are, and takes them back for whoever is before them or has nothing to do.
+
+mod line;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 use hark_engine::{CallError, CallSink};
 use hark_machine::Value;
 
+use crate::ahead::Ahead;
 use crate::call::Call;
 use crate::limits::QUEUE_THREAD_IDLE_MAX;
+
+pub use line::Placed;
+use line::{Line, Waiting};
 
 /// Takes what a call came to.
 pub type Done = Box<dyn FnOnce(Result<Value, CallError>) + Send>;
@@ -24,77 +33,8 @@ pub struct Job {
     pub done: Done,
 }
 
-/// Where a call is in the order: those with a higher priority come first, else those that came first.
-type Rank = (Reverse<i32>, u64);
-
-enum Waiting {
-    Job(Box<Job>),
-    Caller,
-}
-
-/// Calls in their order. One of many can be taken out without a look at the others.
-#[derive(Default)]
-struct Line {
-    by_rank: BTreeMap<Rank, Waiting>,
-    /// How many of them are jobs.
-    jobs: usize,
-    /// The rank of the last try of each job's call; one before it is left to run, as it is not the one that is cancelled.
-    ranks: HashMap<String, Rank>,
-    next: u64,
-}
-
-impl Line {
-    fn push_job(&mut self, job: Job) {
-        let rank = self.rank(job.call.priority);
-        self.ranks.insert(job.call.id.clone(), rank);
-        self.by_rank.insert(rank, Waiting::Job(Box::new(job)));
-        self.jobs += 1;
-    }
-
-    fn push_caller(&mut self, priority: i32) -> Rank {
-        let rank = self.rank(priority);
-        self.by_rank.insert(rank, Waiting::Caller);
-        rank
-    }
-
-    fn rank(&mut self, priority: i32) -> Rank {
-        self.next += 1;
-        (Reverse(priority), self.next)
-    }
-
-    fn first(&self) -> Option<(Rank, &Waiting)> {
-        self.by_rank.first_key_value().map(|(rank, waiting)| (*rank, waiting))
-    }
-
-    /// Takes out the first of all, if that is a job.
-    fn pop_job(&mut self) -> Option<Job> {
-        match self.first()? {
-            (rank, Waiting::Job(_)) => self.remove_job(rank),
-            (_, Waiting::Caller) => None,
-        }
-    }
-
-    fn remove_job(&mut self, rank: Rank) -> Option<Job> {
-        let Waiting::Job(job) = self.by_rank.remove(&rank)? else { return None };
-        self.jobs -= 1;
-        if self.ranks.get(&job.call.id) == Some(&rank) {
-            self.ranks.remove(&job.call.id);
-        }
-        Some(*job)
-    }
-
-    fn remove_call(&mut self, id: &str) -> Option<Job> {
-        let rank = *self.ranks.get(id)?;
-        self.remove_job(rank)
-    }
-
-    fn remove_jobs(&mut self, is_meant: impl Fn(&Job) -> bool) -> Vec<Job> {
-        let meant = |waiting: &Waiting| matches!(waiting, Waiting::Job(job) if is_meant(job));
-        let ranks: Vec<Rank> =
-            self.by_rank.iter().filter(|(_, waiting)| meant(waiting)).map(|(rank, _)| *rank).collect();
-        ranks.into_iter().filter_map(|rank| self.remove_job(rank)).collect()
-    }
-}
+/// Higher than any priority.
+const NOTHING_SENT: i64 = i64::MAX;
 
 /// The calls that wait, and how many turns there are left.
 pub struct Queue {
@@ -104,10 +44,14 @@ pub struct Queue {
     for_threads: Condvar,
     /// A caller may be the first, and there may be a turn for it; or it may be cancelled.
     for_callers: Condvar,
+    /// No call that is sent ahead has a lower priority than this; [`NOTHING_SENT`] if there is none.
+    lowest_sent: AtomicI64,
 }
 
 struct State {
     line: Line,
+    /// What is sent ahead to each worker.
+    workers: Vec<Weak<Ahead>>,
     turns: usize,
     threads: usize,
     idle_threads: usize,
@@ -121,6 +65,10 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.turns += 1;
+        if state.line.first().is_none() && self.0.has_sent() && state.idle_threads > 0 {
+            // It takes back what waits for others.
+            self.0.for_threads.notify_one();
+        }
         self.0.hand_on(&state);
     }
 }
@@ -129,8 +77,21 @@ impl Queue {
     /// Nobody waits, and there are so many turns.
     pub fn new(turns_max: usize) -> Queue {
         let (line, turns) = (Line::default(), turns_max);
-        let state = State { line, turns, threads: 0, idle_threads: 0, is_closed: false };
-        Queue { turns_max, state: Mutex::new(state), for_threads: Condvar::new(), for_callers: Condvar::new() }
+        let state = State { line, workers: Vec::new(), turns, threads: 0, idle_threads: 0, is_closed: false };
+        Queue {
+            turns_max,
+            state: Mutex::new(state),
+            for_threads: Condvar::new(),
+            for_callers: Condvar::new(),
+            lowest_sent: AtomicI64::new(NOTHING_SENT),
+        }
+    }
+
+    /// There is a new worker, and calls may be sent ahead to it.
+    pub fn add_worker(&self, ahead: &Arc<Ahead>) {
+        let mut state = self.lock();
+        state.workers.retain(|each| each.strong_count() > 0);
+        state.workers.push(Arc::downgrade(ahead));
     }
 
     /// Adds a job. True says that a thread is needed for it, which is counted already; false, if it is refused, comes
@@ -143,11 +104,97 @@ impl Queue {
             (job.done)(Err(error.into()));
             return false;
         }
+        let priority = i64::from(job.call.priority);
         state.line.push_job(job);
+        if priority > self.lowest_sent.load(Ordering::SeqCst) {
+            self.take_back(&mut state, |job| i64::from(job.call.priority) < priority);
+        }
         self.hand_on(&state);
+        self.needs_thread(&mut state)
+    }
+
+    /// Whether a thread is needed for what waits, which is counted already.
+    fn needs_thread(&self, state: &mut State) -> bool {
         let needs_thread = state.line.jobs > state.idle_threads && state.threads < self.turns_max;
         state.threads += usize::from(needs_thread);
         needs_thread
+    }
+
+    /// The thread that was counted could not be started.
+    pub fn forget_thread(&self) {
+        self.lock().threads -= 1;
+    }
+
+    /// The workers to which something is sent ahead.
+    fn with_calls_ahead(&self, state: &State) -> Vec<Arc<Ahead>> {
+        if !self.has_sent() {
+            return Vec::new();
+        }
+        // Before the look: what is sent after it is noted after this.
+        self.lowest_sent.store(NOTHING_SENT, Ordering::SeqCst);
+        let mut found = Vec::new();
+        for ahead in state.workers.iter().filter_map(Weak::upgrade) {
+            if let Some(lowest) = ahead.lowest_priority() {
+                self.note_sent(lowest);
+                found.push(ahead);
+            }
+        }
+        found
+    }
+
+    /// Whether something may be sent ahead.
+    fn has_sent(&self) -> bool {
+        self.lowest_sent.load(Ordering::SeqCst) != NOTHING_SENT
+    }
+
+    fn note_sent(&self, priority: i64) {
+        self.lowest_sent.fetch_min(priority, Ordering::SeqCst);
+    }
+
+    /// Jobs were sent ahead, this the lowest of their priorities. Answers whether someone has come meanwhile who is before them
+    /// or could make them.
+    pub fn has_come_too_late(&self, priority: i64) -> bool {
+        let state = self.lock();
+        self.note_sent(priority);
+        state.turns > 0 || state.line.first().is_some_and(|((Reverse(first), _), _)| i64::from(first) > priority)
+    }
+
+    /// Takes back what has not begun of what was sent ahead to workers that were sent a job like this. Answers which they are.
+    fn take_back(&self, state: &mut State, is_meant: impl Fn(&Job) -> bool) -> Vec<Arc<Ahead>> {
+        let mut workers = self.with_calls_ahead(state);
+        workers.retain(|ahead| ahead.has(&is_meant));
+        for ahead in &workers {
+            ahead.take_back().0.into_iter().for_each(|placed| state.line.put(placed));
+        }
+        workers
+    }
+
+    /// The first jobs, to be sent ahead to a worker: at most so many, and no more than its share; none if another one could make
+    /// them. Those behind one that is not to be sent like this are not either.
+    pub fn pop_ahead(&self, most: usize, is_meant: impl Fn(&Call) -> bool) -> Vec<Placed> {
+        let mut state = self.lock();
+        if state.is_closed || state.turns > 0 {
+            return Vec::new();
+        }
+        let share = most.min(state.line.jobs / self.turns_max);
+        let mut popped = Vec::with_capacity(share);
+        while popped.len() < share
+            && let Some(placed) = state.line.pop_job(|job| is_meant(&job.call))
+        {
+            popped.push(placed);
+        }
+        popped
+    }
+
+    /// Puts jobs into their places again. Answers as [`push`](Queue::push) does.
+    pub fn put_back(&self, jobs: Vec<Placed>) -> bool {
+        if jobs.is_empty() {
+            return false;
+        }
+        let mut state = self.lock();
+        jobs.into_iter().for_each(|placed| state.line.put(placed));
+        self.hand_on(&state);
+        self.needs_thread(&mut state)
     }
 
     /// The first job for a new thread, when it is its turn; none says that the thread is to end, and is not counted any more.
@@ -178,12 +225,15 @@ impl Queue {
 
     fn pop(&self, mut state: MutexGuard<'_, State>, stays: bool) -> Option<Job> {
         loop {
+            if state.turns > 0 && state.line.first().is_none() {
+                self.take_back(&mut state, |_| true);
+            }
             if state.turns > 0
-                && let Some(job) = state.line.pop_job()
+                && let Some(placed) = state.line.pop_job(|_| true)
             {
                 state.turns -= 1;
                 self.hand_on(&state);
-                return Some(job);
+                return Some(*placed.job);
             }
             self.hand_on(&state);
             if state.is_closed || (state.line.jobs == 0 && !stays) {
@@ -214,7 +264,7 @@ impl Queue {
         loop {
             let has_turn = state.turns > 0 && state.line.first().is_some_and(|(rank, _)| rank == own);
             if has_turn || state.is_closed || is_cancelled() {
-                state.line.by_rank.remove(&own);
+                state.line.remove_caller(own);
                 state.turns -= usize::from(has_turn);
                 self.hand_on(&state);
                 return if has_turn { Some(Turn(self)) } else { None };
@@ -233,17 +283,36 @@ impl Queue {
     /// Takes out the jobs of a session.
     pub fn remove_session(&self, session: &str) -> Vec<Job> {
         let mut state = self.lock();
-        let removed = state.line.remove_jobs(|job| job.call.session() == session);
+        let is_meant = |job: &Job| job.call.session() == session;
+        self.cancel_ahead(&mut state, is_meant);
+        let removed = state.line.remove_jobs(is_meant);
         self.hand_on(&state);
         removed
     }
 
-    /// Takes out the job of a call.
+    /// Takes out the job of a call, which is cancelled.
     pub fn remove_call(&self, id: &str) -> Option<Job> {
         let mut state = self.lock();
+        self.cancel_ahead(&mut state, |job| job.call.id == id);
         let removed = state.line.remove_call(id);
         self.hand_on(&state);
         removed
+    }
+
+    /// Takes out the job of a call that is to be made elsewhere, if it has not begun.
+    pub fn withdraw_call(&self, id: &str) -> Option<Job> {
+        let mut state = self.lock();
+        self.take_back(&mut state, |job| job.call.id == id);
+        let removed = state.line.remove_call(id);
+        self.hand_on(&state);
+        removed
+    }
+
+    /// Takes back what was sent ahead and is cancelled. What has begun of it is cancelled when it comes up.
+    fn cancel_ahead(&self, state: &mut State, is_meant: impl Fn(&Job) -> bool) {
+        for ahead in self.take_back(state, &is_meant) {
+            ahead.cancel(&is_meant);
+        }
     }
 
     /// Takes no more jobs, and gives back those that wait.
@@ -252,6 +321,9 @@ impl Queue {
         state.is_closed = true;
         self.for_threads.notify_all();
         self.for_callers.notify_all();
+        for ahead in self.with_calls_ahead(&state) {
+            ahead.close().0.into_iter().for_each(|placed| state.line.put(placed));
+        }
         state.line.remove_jobs(|_| true)
     }
 
@@ -294,7 +366,7 @@ mod tests {
     }
 
     fn wait_for_line(queue: &Queue, length: usize) {
-        while queue.lock().line.by_rank.len() != length {
+        while queue.lock().line.len() != length {
             thread::yield_now();
         }
     }

@@ -6,42 +6,57 @@
 //! ask there for a password. It ends when the socket does.
 //!
 //! A call that is over soon costs one message there and one back; what it printed lies in the pipe when it has answered.
-//! What a longer call prints is read while it runs.
+//! What a longer call prints is read while it runs. Messages there go through an inbox, from which they can be taken back; only
+//! large ones go over the socket.
 
 mod connection;
+mod exchange;
+mod inbox;
 mod start;
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io;
 use std::sync::Arc as Shared;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hark_engine::CallEvent;
 use hark_machine::limits::FILE_BYTES_MIN;
 use hark_machine::{ObjectBody, Pickle};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::ioctl_fionread;
 use triomphe::Arc;
 
+use crate::ahead::{Ahead, Position};
 use crate::call::Call;
 use crate::death::{self, End, Process};
-use crate::limits::{BUFFER_BYTES_KEPT, END_TIMEOUT, OUTPUT_INTERVAL, PIPE_CHUNK_BYTES, TRUSTED_TIME};
+use crate::limits::{
+    BUFFER_BYTES_KEPT, CALLS_AHEAD_MAX, END_TIMEOUT, INBOX_MESSAGE_BYTES_MAX, SHORT_CALL_TIME, TRUSTED_TIME,
+};
 use crate::printed::Printed;
-use crate::progress::Progress;
-use crate::protocol::{self, Announced, Outcome, Place, Reply};
+use crate::protocol::{self, Delivery, LENGTH_BYTES, Outcome};
 use crate::scratch::WorkerFiles;
 use crate::values::{DecodeError, Refused};
 
-use connection::{Connection, Received};
+use connection::Connection;
+use exchange::{Broken, Heard};
+pub use inbox::Inbox;
 pub use start::{Plan, StartError, start};
 
-/// A process that takes one call at a time.
+/// A process that makes one call at a time.
 pub struct Worker {
     connection: Connection,
+    inbox: Shared<Inbox>,
+    ahead: Shared<Ahead>,
     process: Process,
     /// The pipe that it prints to.
     pipe: File,
     request: Vec<u8>,
+    /// The number of the call that was begun last.
+    number: u32,
+    /// So many calls may be sent ahead to it, by how long the last ones took.
+    ahead_max: usize,
+    /// The objects that it was given.
+    given: Vec<Arc<ObjectBody>>,
+    /// It waits to be told that its output is read before it begins what was sent ahead.
+    awaits_reading: bool,
     /// Where the pickles of large objects are, if there is a place for them.
     files: Option<WorkerFiles>,
     /// What it has warned of since somebody asked.
@@ -92,6 +107,7 @@ impl Worker {
 
     /// Tells it to end, without waiting.
     pub fn dismiss(&self) {
+        self.inbox.send_end();
         self.connection.close();
     }
 
@@ -100,31 +116,91 @@ impl Worker {
         std::mem::take(&mut self.warnings)
     }
 
-    /// Makes a call. All that comes of it is handed on before this returns.
+    /// The calls that are sent to it while it is busy.
+    pub fn ahead(&self) -> &Shared<Ahead> {
+        &self.ahead
+    }
+
+    /// How many more calls may be sent to it now. They are sent several at a time.
+    pub fn room_ahead(&self) -> usize {
+        if self.ahead_max == 0 {
+            return 0;
+        }
+        let count = self.ahead.len();
+        if count <= self.ahead_max / 2 { self.ahead_max - count } else { 0 }
+    }
+
+    /// A call has taken this time.
+    pub fn note_time(&mut self, time: Duration) {
+        self.ahead_max = if time > SHORT_CALL_TIME { 0 } else { (2 * self.ahead_max + 1).min(CALLS_AHEAD_MAX) };
+    }
+
+    /// Sends it a call, as it is idle.
     ///
     /// # Errors
-    /// If there is no answer.
-    pub fn call(&mut self, call: &Call, events: &mut dyn FnMut(CallEvent)) -> Result<Outcome, Fault> {
-        let objects = match protocol::call(call, &mut self.request, |pickle| provide_file(pickle, self.files.as_ref()))
-        {
+    /// If the call cannot be made, or the worker takes no more.
+    pub fn begin(&mut self, call: &Call) -> Result<(), Fault> {
+        self.number = self.ahead.next_number();
+        self.awaits_reading = false;
+        let encoded = protocol::call(call, &mut self.request, |pickle| provide_file(pickle, self.files.as_ref()));
+        self.given = match encoded {
             Ok(objects) => objects,
             Err(refused) => {
                 self.request = Vec::new();
                 return Err(Fault::Refused(refused));
             }
         };
+        protocol::address(&mut self.request, Delivery::Idle, self.number);
+        let sent = self.send();
+        self.request.shrink_to(BUFFER_BYTES_KEPT);
+        sent.map_err(|_| Fault::NotBegun)
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        let behind = self.given.iter().map(|object| object.pickle()).filter(|pickle| pickle.file().is_none());
+        let mut behind = behind.filter_map(|pickle| pickle.bytes_in_memory()).peekable();
+        let message = self.request.get(LENGTH_BYTES..).unwrap_or_default();
+        if message.len() <= INBOX_MESSAGE_BYTES_MAX && behind.peek().is_none() && self.inbox.send(message).is_ok() {
+            return Ok(());
+        }
+        self.inbox.send(&protocol::large(self.number))?;
+        self.connection.send(&self.request, behind)
+    }
+
+    /// The call that was sent ahead with this number is the one under way now.
+    pub fn go_on(&mut self, number: u32) {
+        self.number = number;
+        self.given.clear();
+        if std::mem::take(&mut self.awaits_reading) {
+            // It fails if the worker has ended, as will be seen.
+            let _ = self.connection.send(protocol::OUTPUT_IS_READ, std::iter::empty());
+        }
+    }
+
+    /// Waits for the answer to the call that was begun. All that comes of the call is handed on before this returns. While the
+    /// call takes its time, `is_slow` is called now and then; it says where the worker is.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn finish(
+        &mut self,
+        call: &Call,
+        events: &mut dyn FnMut(CallEvent),
+        is_slow: &mut dyn FnMut() -> Position,
+    ) -> Result<Outcome, Fault> {
         let mut heard = Heard::default();
         let end = call.timeout.and_then(|time| Instant::now().checked_add(time));
-        let answer = self.exchange(&objects, end, &mut heard, events);
+        let answer = self.receive_reply(end, &mut heard, events, is_slow);
+        self.given.clear();
         let Heard { mut printed, progress, .. } = heard;
-        self.request.shrink_to(BUFFER_BYTES_KEPT);
-        let outcome = match answer.and_then(|reply| self.read_pending(&mut printed).map(|()| reply)) {
+        let outcome = match answer.and_then(|reply| self.read_output_of(reply, &mut printed)) {
             Ok(reply) => {
                 self.answered = Instant::now();
                 self.warnings.extend(reply.warnings);
                 Ok(reply.outcome)
             }
             Err(Broken::Unsent) => Err(Fault::NotBegun),
+            Err(Broken::Connection) if self.inbox.first() == Some(self.number) => Err(Fault::NotBegun),
             Err(Broken::Connection) => Err(self.bury(&mut printed)),
             Err(Broken::TimedOut) => {
                 self.process.kill();
@@ -140,146 +216,6 @@ impl Worker {
         printed.hand_on_all(&mut |text| events(CallEvent::Printed(text)));
         progress.hand_on_last(events);
         outcome
-    }
-
-    /// Sends the request and waits for the reply, until a time if there is one; what comes meanwhile is handed on if it takes
-    /// its time.
-    fn exchange(
-        &mut self,
-        given: &[Arc<ObjectBody>],
-        end: Option<Instant>,
-        heard: &mut Heard,
-        events: &mut dyn FnMut(CallEvent),
-    ) -> Result<Reply, Broken> {
-        let behind = given.iter().map(|object| object.pickle()).filter(|pickle| pickle.file().is_none());
-        self.connection
-            .send(&self.request, behind.filter_map(|pickle| pickle.bytes_in_memory()))
-            .map_err(|_| Broken::Unsent)?;
-        loop {
-            if self.connection.receive()? == Received::NothingYet {
-                self.await_reply(end, heard, events)?;
-            }
-            let Some(json) = protocol::progress(self.connection.message()) else { break };
-            heard.progress.note(json);
-            self.connection.clear();
-            if Instant::now() >= heard.next_look() {
-                self.look(heard, events);
-            }
-        }
-        if self.connection.message() == protocol::STALE {
-            return Err(Broken::Unsent);
-        }
-        let announced = protocol::announced(self.connection.message()).map_err(Broken::Message)?;
-        if announced.is_empty() {
-            let reply = protocol::decode_reply(self.connection.message(), &[]);
-            self.connection.clear();
-            return reply.map_err(Broken::Message);
-        }
-        let message = self.connection.message().to_vec();
-        self.connection.clear();
-        let mut objects = Vec::with_capacity(announced.len());
-        for announced in announced {
-            let pickle = self.take_pickle(&announced, given)?;
-            objects.push(announced.with(pickle));
-        }
-        protocol::decode_reply(&message, &objects).map_err(Broken::Message)
-    }
-
-    /// The pickle of an object that a reply has. What a function passes on as it was given it is kept once.
-    fn take_pickle(&mut self, announced: &Announced, given: &[Arc<ObjectBody>]) -> Result<Shared<Pickle>, Broken> {
-        let confused = |problem: String| Broken::Message(DecodeError(problem));
-        match &announced.place {
-            Place::Behind => {
-                let bytes = self.connection.receive_behind(announced.length)?;
-                let is_same = |pickle: &&Shared<Pickle>| pickle.bytes_in_memory() == Some(&bytes);
-                let same = given.iter().map(|object| object.pickle()).find(is_same);
-                Ok(same.cloned().unwrap_or_else(|| Shared::new(Pickle::new(bytes))))
-            }
-            Place::Given(number) => {
-                let same = given.get(*number).map(|object| object.pickle().clone());
-                same.ok_or_else(|| confused("it names no object of the call".to_owned()))
-            }
-            Place::File(number) => {
-                let files = self.files.as_ref().ok_or_else(|| confused("it has no folder for pickles".to_owned()))?;
-                let taken = files.take(*number, announced.length);
-                let file =
-                    taken.map_err(|error| confused(format!("the file of an object cannot be taken: {error}")))?;
-                Ok(Shared::new(Pickle::in_file(file, announced.length)))
-            }
-        }
-    }
-
-    /// Waits for a message that takes its time.
-    fn await_reply(
-        &mut self,
-        end: Option<Instant>,
-        heard: &mut Heard,
-        events: &mut dyn FnMut(CallEvent),
-    ) -> Result<(), Broken> {
-        loop {
-            let next_look = heard.next_look();
-            let ready = self.wait(end.map_or(next_look, |end| end.min(next_look)))?;
-            if ready.output {
-                self.read_chunk(&mut heard.printed)?;
-            }
-            if ready.reply && self.connection.receive()? == Received::Message {
-                return Ok(());
-            }
-            if end.is_some_and(|end| Instant::now() >= end) {
-                return Err(Broken::TimedOut);
-            }
-            if Instant::now() >= next_look {
-                // What it has sent before its end is read first.
-                if heard.has_ended {
-                    return Err(Broken::Connection);
-                }
-                self.look(heard, events);
-            }
-        }
-    }
-
-    /// Hands on what has come of a call that goes on.
-    fn look(&self, heard: &mut Heard, events: &mut dyn FnMut(CallEvent)) {
-        heard.printed.hand_on_lines(&mut |text| events(CallEvent::Printed(text)));
-        heard.progress.hand_on(events);
-        heard.has_ended = !self.is_alive();
-        heard.next_look = Some(Instant::now() + OUTPUT_INTERVAL);
-    }
-
-    /// Waits for a reply or output, until a time comes.
-    fn wait(&self, until: Instant) -> io::Result<Ready> {
-        let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).ok();
-        let mut watched =
-            [PollFd::new(self.connection.stream(), PollFlags::IN), PollFd::new(&self.pipe, PollFlags::IN)];
-        match poll(&mut watched, left.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {
-                let [reply, output] = watched.map(|each| each.revents());
-                Ok(Ready { reply: !reply.is_empty(), output: output.contains(PollFlags::IN) })
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Reads some of what the pipe holds, which is something.
-    fn read_chunk(&self, printed: &mut Printed) -> io::Result<()> {
-        let mut chunk = [0; PIPE_CHUNK_BYTES];
-        match (&self.pipe).read(&mut chunk) {
-            Ok(count) => printed.add(&chunk[..count]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// Reads what lies in the pipe: when the reply has come, or the worker has ended, that is all of its output.
-    fn read_pending(&self, printed: &mut Printed) -> Result<(), Broken> {
-        let count = usize::try_from(ioctl_fionread(&self.pipe).map_err(io::Error::from)?).unwrap_or_default();
-        if count > 0 {
-            let mut bytes = vec![0; count];
-            (&self.pipe).read_exact(&mut bytes)?;
-            printed.add(&bytes);
-        }
-        Ok(())
     }
 
     /// Waits for the process's end and takes its last output; answers how it ended.
@@ -306,48 +242,9 @@ fn provide_file(pickle: &Pickle, files: Option<&WorkerFiles>) {
     }
 }
 
-/// What has come of a call before its reply.
-#[derive(Default)]
-struct Heard {
-    printed: Printed,
-    progress: Progress,
-    next_look: Option<Instant>,
-    /// The worker had ended at the last look.
-    has_ended: bool,
-}
-
-impl Heard {
-    /// When that is handed on, and looked whether the worker lives. A call that is over soon does not ask for the time.
-    fn next_look(&mut self) -> Instant {
-        *self.next_look.get_or_insert_with(|| Instant::now() + OUTPUT_INTERVAL)
-    }
-}
-
-/// What there is to read.
-struct Ready {
-    reply: bool,
-    output: bool,
-}
-
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.connection.close();
+        self.dismiss();
         self.process.wait_or_kill(END_TIMEOUT);
-    }
-}
-
-/// What goes wrong in an exchange.
-enum Broken {
-    /// The worker did not take the request, or not all of it.
-    Unsent,
-    Connection,
-    TimedOut,
-    Message(DecodeError),
-}
-
-impl From<io::Error> for Broken {
-    fn from(error: io::Error) -> Broken {
-        // A socket whose other end goes with something unread in it is reset; otherwise it only ends.
-        if error.kind() == io::ErrorKind::ConnectionReset { Broken::Unsent } else { Broken::Connection }
     }
 }

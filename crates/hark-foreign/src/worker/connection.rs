@@ -2,9 +2,14 @@
 //! Most exchanges are one write and one read.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
+
+use rustix::cmsg_space;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, sendmsg};
 
 use crate::limits::{BUFFER_BYTES_KEPT, MESSAGE_BYTES_MAX};
 use crate::protocol::LENGTH_BYTES;
@@ -60,16 +65,38 @@ impl Connection {
         Ok(())
     }
 
+    /// Sends a message together with a descriptor, which the other side gets a copy of.
+    pub fn send_with(&mut self, message: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        let descriptors = [descriptor];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let count = sendmsg(&self.stream, &[IoSlice::new(message)], &mut control, SendFlags::NOSIGNAL)?;
+        self.send(message.get(count..).unwrap_or_default(), std::iter::empty())
+    }
+
     /// Waits for a message, but not for ever.
     ///
     /// # Errors
     /// If the worker is gone, or sends more than a message may have.
     pub fn receive(&mut self) -> io::Result<Received> {
+        self.receive_by(|stream, chunk| (&mut &*stream).read(chunk))
+    }
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn receive_at_once(&mut self) -> io::Result<Received> {
+        self.receive_by(|stream, chunk| Ok(recv(stream, chunk, RecvFlags::DONTWAIT)?.1))
+    }
+
+    fn receive_by(&mut self, read: impl Fn(&UnixStream, &mut [u8]) -> io::Result<usize>) -> io::Result<Received> {
         loop {
             if self.message_end()?.is_some() {
                 return Ok(Received::Message);
             }
-            match self.stream.read(&mut self.chunk) {
+            match read(&self.stream, &mut self.chunk) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(count) => self.incoming.extend_from_slice(&self.chunk[..count]),
                 Err(error) => match error.kind() {

@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 use hark_engine::Shortage;
 use rustix::process::{Resource, getrlimit};
 
-use super::Worker;
 use super::connection::{Connection, Received};
+use super::{Inbox, Worker};
+use crate::ahead::Ahead;
 use crate::death::{self, Process};
 use crate::interpreter::{self, Origin};
 use crate::limits::{END_TIMEOUT, KILLED_WAIT, SILENT_TIME_MAX};
@@ -129,6 +130,7 @@ fn may_lack_memory(status: Option<ExitStatus>) -> bool {
 
 fn spawn(plan: Plan<'_>) -> io::Result<Worker> {
     let (ours, theirs) = UnixStream::pair()?;
+    let inbox = Arc::new(Inbox::new()?);
     let mut child = guard::command(plan.guard, plan.interpreter.as_os_str())
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::piped())
@@ -136,9 +138,15 @@ fn spawn(plan: Plan<'_>) -> io::Result<Worker> {
     let pipe = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
     Ok(Worker {
         connection: Connection::new(ours),
+        ahead: Arc::new(Ahead::new(inbox.clone())),
+        inbox,
         process: Process::new(child),
         pipe: File::from(OwnedFd::from(pipe)),
         request: Vec::new(),
+        number: 0,
+        ahead_max: 0,
+        given: Vec::new(),
+        awaits_reading: false,
         files: plan.scratch.map(Scratch::for_worker),
         warnings: Vec::new(),
         answered: Instant::now(),
@@ -171,7 +179,8 @@ fn greet(worker: &mut Worker, plan: Plan<'_>) -> Result<Greeting, NoGreeting> {
     let package = package.unwrap_or_default();
     let hello = protocol::hello(plan.project, plan.python_src, &package, plan.origin, &files);
     // If it has ended already, it may have said why.
-    let _ = worker.connection.send(&sources, [&*hello].into_iter());
+    let _ = worker.connection.send(&sources, std::iter::empty());
+    let _ = worker.connection.send_with(&hello, worker.inbox.theirs());
     while worker.connection.receive()? == Received::NothingYet {
         if Instant::now() > end {
             return Err(NoGreeting::Silence);
