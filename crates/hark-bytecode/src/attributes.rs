@@ -1,61 +1,61 @@
-//! `#[...]`: how a call is to be run.
+//! `#[...]` attributes: how a function's calls are executed.
 
 use std::path::Path;
 
 use crate::Span;
 
-/// The attributes of a function or import. What is absent was not written.
+/// The attributes of a function or import. An absent field was not written.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Attributes {
     /// `#[retry(attempts: 5, backoff: 1.0, on: ["timeout"])]`
     pub retry: Option<Retry>,
-    /// `#[timeout(30)]`, in seconds, for one try.
+    /// `#[timeout(30)]`: seconds allowed for one attempt.
     pub timeout_seconds: Option<f64>,
     /// `#[limit(10, name: "stripe")]`
     pub limit: Option<Limit>,
     /// `#[rate(100, per: 60)]`
     pub rate: Option<Rate>,
-    /// `#[priority(5)]`: who waits for a worker is served in the order of these, the highest first; 0 is the default.
+    /// `#[priority(5)]`: waiting calls and sessions with a higher priority go first. The default is 0.
     pub priority: Option<i32>,
     /// `#[memory(2048)]`, in MB.
     pub memory_megabytes: Option<u32>,
     /// `#[pool("gpu")]`
     pub pool: Option<String>,
-    /// `#[kwargs]`, of imports: a last argument that is a hash goes as keyword arguments.
+    /// `#[kwargs]`, for imports: if the last argument is a hash, it is passed as keyword arguments.
     pub kwargs: bool,
 }
 
 impl Attributes {
-    /// The places in the text that they know.
+    /// The source spans stored in these attributes.
     pub fn spans_mut(&mut self) -> impl Iterator<Item = &mut Span> {
         let limit = self.limit.as_mut().map(|limit| &mut limit.span);
         limit.into_iter().chain(self.rate.as_mut().map(|rate| &mut rate.span))
     }
 }
 
-/// How often, and how soon, a failed call is made again.
+/// How often a failed call is retried, and after which delays.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retry {
-    /// The most calls made, the first one included; at least 1.
+    /// The maximum number of attempts, including the first; at least 1.
     pub attempts: u32,
-    /// Seconds before the second call.
+    /// The delay before the second attempt, in seconds.
     pub backoff_seconds: f64,
-    /// What the wait is multiplied by before each further call.
+    /// Each further delay is the previous one multiplied by this factor.
     pub factor: f64,
-    /// No wait is longer than this.
+    /// The longest delay, in seconds.
     pub max_backoff_seconds: f64,
-    /// Whether waits are shortened by chance.
+    /// Whether delays are randomly shortened.
     pub jitter: bool,
-    /// The kinds and Python classes of the errors that a call is made again after; every error if absent.
+    /// The kinds and Python classes of the errors to retry; every error if absent.
     pub on: Option<Vec<String>>,
-    /// The kinds and Python classes of the errors that a call is not made again after.
+    /// The kinds and Python classes of the errors not to retry.
     pub except: Vec<String>,
-    /// Seconds for all calls together, with the waits between them.
+    /// The time limit for all attempts and the delays between them, in seconds.
     pub deadline_seconds: Option<f64>,
 }
 
 impl Default for Retry {
-    /// What `#[retry]` means.
+    /// The values of a plain `#[retry]`.
     fn default() -> Retry {
         Retry {
             attempts: 3,
@@ -70,32 +70,31 @@ impl Default for Retry {
     }
 }
 
-/// How many calls may be under way at once, over all sessions of a storage.
+/// The maximum number of concurrent calls, over all sessions of a storage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limit {
     /// At least 1.
     pub count: u32,
-    /// Whatever has the same name shares the limit; by default it is the function's own.
+    /// Functions that give the same name share the limit; the default is the function's own name.
     pub name: Option<String>,
-    /// Where the program says so.
+    /// Where the program declares it.
     pub span: Span,
 }
 
-/// How many calls may start within a time, over all sessions of a storage.
+/// The maximum number of calls started per period, over all sessions of a storage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rate {
     /// At least 1.
     pub count: u32,
-    /// The length of that time, in seconds.
+    /// The period, in seconds.
     pub per_seconds: f64,
-    /// Whatever has the same name shares the rate; by default it is the function's own.
+    /// Functions that give the same name share the rate; the default is the function's own name.
     pub name: Option<String>,
-    /// Where the program says so.
+    /// Where the program declares it.
     pub span: Span,
 }
 
-/// What a limit or rate of a function of the main program is called if it has no name of its own: the program's file, which
-/// has this path, is the function's module.
+/// The default name of a limit or rate of a function in the main program. The module part is the main program's path.
 pub fn own_gate_name(main_path: &str, function: &str) -> String {
     match Path::new(main_path).file_stem().and_then(|stem| stem.to_str()) {
         Some(module) => format!("{module}.{function}"),

@@ -1,4 +1,4 @@
-//! The names that every program knows: what the compiler may call, and how many arguments each takes.
+//! The builtins: their names, and how many arguments each takes.
 
 /// No upper limit.
 const MANY: u32 = u32::MAX;
@@ -10,7 +10,7 @@ struct Entry {
     maximum: u32,
 }
 
-/// Makes the enum and its table from one line for each builtin: its name, and the fewest and the most arguments.
+/// Generates the enum and its table. Each line gives a builtin's name and its minimum and maximum number of arguments.
 macro_rules! builtins {
     ($($builtin:ident $name:literal $minimum:literal $maximum:tt,)*) => {
         /// A builtin function of the language.
@@ -21,15 +21,15 @@ macro_rules! builtins {
             $($builtin,)*
         }
 
-        /// In the order of the enum, so that a builtin's discriminant is its index.
+        /// In the order of the enum, so that a builtin's discriminant is its index here.
         static TABLE: &[Entry] = &[
             $(Entry { name: $name, builtin: Builtin::$builtin, minimum: $minimum, maximum: $maximum },)*
         ];
     };
 }
 
-// By subject, as in the guide. Names with a `%` cannot be written in a program: the functions of the prelude that are
-// written in Hark use them.
+// Grouped by subject, as in the guide. A name with a `%` cannot be written in a program; it is for the prelude, the
+// part of the language that is written in Hark.
 builtins! {
     Print "print" 1 1,
     Sleep "sleep" 1 1,
@@ -140,7 +140,7 @@ builtins! {
 
 const COUNT: usize = TABLE.len();
 
-/// The indexes of the table in the order of its names, put into it by the compiler: a look-up costs a few comparisons.
+/// Indexes into the table, sorted by name at compile time, so that a lookup is a binary search.
 static BY_NAME: [u8; COUNT] = sorted_by_name();
 
 const fn sorted_by_name() -> [u8; COUNT] {
@@ -158,7 +158,7 @@ const fn sorted_by_name() -> [u8; COUNT] {
     sorted
 }
 
-/// `<` of byte strings, which a `const fn` has to write out.
+/// `<` on byte strings, spelled out because a `const fn` cannot use the operator.
 const fn is_less(left: &[u8], right: &[u8]) -> bool {
     let mut at = 0;
     while at < left.len() && at < right.len() {
@@ -171,13 +171,13 @@ const fn is_less(left: &[u8], right: &[u8]) -> bool {
 }
 
 impl Builtin {
-    /// All builtins that a program can name, by subject.
+    /// All builtins that a program can name, grouped by subject.
     pub fn all() -> impl Iterator<Item = Builtin> {
         TABLE.iter().filter(|entry| !entry.name.starts_with('%')).map(|entry| entry.builtin)
     }
 
-    /// The builtin of this name. `[]` and `{}` are `list` and `hash` under names that no program can take: literals
-    /// use them where the program has taken the others.
+    /// The builtin of this name. `[]` and `{}` are aliases of `list` and `hash` that no program can redefine: literals
+    /// use them if the program has redefined the usual names.
     pub fn from_name(name: &str) -> Option<Builtin> {
         match name {
             "[]" => return Some(Builtin::List),
@@ -188,12 +188,12 @@ impl Builtin {
         found.ok().map(|place| TABLE[BY_NAME[place] as usize].builtin)
     }
 
-    /// Its name.
+    /// The builtin's name.
     pub fn name(self) -> &'static str {
         TABLE[self as usize].name
     }
 
-    /// The fewest and the most arguments; no upper limit is `u32::MAX`.
+    /// The minimum and maximum number of arguments; `u32::MAX` means no maximum.
     pub fn arity(self) -> (u32, u32) {
         let entry = &TABLE[self as usize];
         (entry.minimum, entry.maximum)

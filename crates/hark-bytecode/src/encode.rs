@@ -1,7 +1,7 @@
-//! The bytes of an executable, version 1. They are a contract: what a release wrote is read for ever.
+//! The binary format of executables, version 1. It is a contract: every later release can read what this one wrote.
 //!
-//! A sealed document (see [`wire`](crate::wire)) of kind `HkEx`: files, names, foreign functions, functions,
-//! bindings, then each instruction with its span. Lists begin with their count.
+//! A sealed document (see [`wire`](crate::wire)) of kind `HkEx`: files, names, foreign functions, functions, bindings,
+//! then each instruction with its span. Every list is preceded by its length.
 
 mod attributes;
 mod instruction;
@@ -23,13 +23,13 @@ use instruction::{read_instruction, write_instruction};
 const MAGIC: [u8; 4] = *b"HkEx";
 const VERSION: u8 = 1;
 
-/// The SHA-256 of an executable's encoding: its name.
+/// The SHA-256 of an executable's encoding, which identifies it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ExecutableHash(pub [u8; 32]);
 
 impl fmt::Display for ExecutableHash {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // By hand: it is written for each session that begins, and 32 numbers to format take longer than all else there.
+        // Hand-written because every new session writes it, and formatting 32 numbers dominated that.
         let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
         let mut text = String::with_capacity(2 * self.0.len());
         text.extend(self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
@@ -43,19 +43,19 @@ impl fmt::Debug for ExecutableHash {
     }
 }
 
-/// Bytes that are no executable.
+/// Why bytes cannot be decoded as an executable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// The bytes are damaged, or no executable at all.
+    /// The bytes are damaged or not an executable.
     #[error("the program cannot be read: {0}")]
     Wire(#[from] WireError),
-    /// The bytes can be read but make no sense together.
+    /// The bytes decode, but the result is inconsistent.
     #[error("the program cannot be run: {0}")]
     Executable(#[from] ExecutableError),
 }
 
 impl Executable {
-    /// Its bytes.
+    /// Encodes the executable.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();
         list(&mut writer, self.sources.files(), |writer, file| {
@@ -90,10 +90,10 @@ impl Executable {
         writer.seal(MAGIC, VERSION)
     }
 
-    /// Reads what [`encode`](Executable::encode) wrote, and verifies it.
+    /// Decodes and verifies the output of [`encode`](Executable::encode).
     ///
     /// # Errors
-    /// If the bytes are damaged, or the program makes no sense.
+    /// If the bytes are damaged or the program is inconsistent.
     pub fn decode(bytes: &[u8]) -> Result<Executable, DecodeError> {
         let (mut reader, _) = Reader::open(bytes, "Hark program", MAGIC, VERSION)?;
         let reader = &mut reader;
@@ -127,7 +127,7 @@ impl Executable {
         Ok(executable)
     }
 
-    /// Its name: the hash of its bytes.
+    /// The hash of the encoding, which identifies the executable.
     pub fn hash(&self) -> ExecutableHash {
         ExecutableHash(Sha256::digest(self.encode()).into())
     }
@@ -217,7 +217,7 @@ fn read_function(reader: &mut Reader<'_>) -> Result<Function, WireError> {
     })
 }
 
-/// How it gets its arguments, what it is for, and its attributes.
+/// Writes how the function takes its arguments, its flags and its attributes.
 fn write_passing(writer: &mut Writer, function: &Function) {
     let bits = u8::from(function.is_native) << 2 | u8::from(function.is_try) << 3;
     match function.passing {

@@ -17,116 +17,118 @@ pub struct ForeignIndex(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NameIndex(pub u32);
 
-/// A compiled program: immutable, and named by the hash of its encoding.
+/// A compiled program: immutable, and identified by the hash of its encoding.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Executable {
-    /// What it was compiled from.
+    /// The source files it was compiled from.
     pub sources: Sources,
-    /// Every name that an instruction mentions, each once.
+    /// Every name that an instruction mentions, without duplicates.
     pub names: Vec<Arc<str>>,
-    /// The functions in the order of their code; imports have one too.
+    /// The functions in the order of their code, including a wrapper function for each import.
     pub functions: Vec<Function>,
     /// The imported Python functions.
     pub foreign: Vec<Foreign>,
-    /// What the top level binds, in the order of the text.
+    /// The top-level bindings, in source order.
     pub bindings: Vec<(NameIndex, Binding)>,
-    /// All instructions, function after function.
+    /// All instructions, one function after the other.
     pub code: Vec<Instruction>,
-    /// For each instruction, the text it came from. Invariant: as long as `code`.
+    /// The source span of each instruction. Invariant: as long as `code`.
     pub spans: Vec<Span>,
 }
 
-/// One function's stretch of the code.
+/// A function: a range of the code, and its properties.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Function {
     /// Its name; `lambda` for a `lambda`.
     pub name: Arc<str>,
-    /// The names of its parameters. Its code begins with `BIND`, `POP` for each, the last one first.
+    /// The names of its parameters. Its code begins with a `BIND`, `POP` pair for each, in reverse order.
     pub parameters: Vec<NameIndex>,
-    /// How it gets its arguments.
+    /// How it takes its arguments.
     pub passing: Passing,
-    /// Whether it is the language's own, also where it stands for a function of the program: it does not show in traces,
-    /// and its handlers get all that there is of an error.
+    /// Whether it belongs to the language and not to the program (also if it wraps a function of the program): traces
+    /// leave it out, and its handlers receive an error with all internal details.
     pub is_native: bool,
-    /// Whether a thread that begins with it is one try of a call that another thread makes, with all that this one has taken.
+    /// Whether a thread that begins with it is one attempt of another thread's call, and shares the limits that thread
+    /// has acquired.
     pub is_try: bool,
-    /// The names that a lambda takes from around it. A record of the function begins with those bound that the closure
-    /// has values for.
+    /// The variables that a lambda captures. A record of the function begins with those bound that have a value in the
+    /// closure.
     pub captures: Vec<Capture>,
-    /// Where errors go that its instructions raise; of nested ranges the innermost first.
+    /// The error handlers for its instructions; of nested ranges the innermost comes first.
     pub handlers: Vec<Handler>,
-    /// The import that it wraps, if it does.
+    /// The import that it wraps, if any.
     pub foreign: Option<ForeignIndex>,
     /// Its first instruction.
     pub start: u32,
     /// One past its last instruction.
     pub end: u32,
-    /// Where it is defined.
+    /// Where it is defined in the source.
     pub span: Span,
-    /// How its calls are to be run.
+    /// How its calls are executed.
     pub attributes: Attributes,
 }
 
-/// How a function gets the arguments of a call.
+/// How a function takes the arguments of a call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Passing {
-    /// Each is a parameter.
+    /// Each argument is a parameter.
     #[default]
     Each,
-    /// The last one may be left out, and is `null` then. Only functions of the language do that.
+    /// The last argument may be omitted and is `null` then. Only functions of the language use this.
     LastOptional,
-    /// All are one list, its only parameter. It stands for an import, whose calls may have fewer arguments.
+    /// All arguments are passed as one list, the only parameter. Used for wrappers of imports, which have optional
+    /// arguments.
     AsList {
-        /// How many they may be.
+        /// The maximum number of arguments.
         most: u32,
     },
 }
 
-/// A name that a lambda takes from around it.
+/// A variable that a lambda captures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capture {
-    /// The name, the same inside and around.
+    /// The name, which is the same inside and outside the lambda.
     pub name: NameIndex,
-    /// It is bound wherever the closure is made.
+    /// Whether it is bound on every path to the place where the closure is made.
     pub is_certain: bool,
 }
 
 /// An imported Python function.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Foreign {
-    /// What the program calls it.
+    /// The name in the program.
     pub name: Arc<str>,
-    /// The Python module, dotted.
+    /// The dotted name of the Python module.
     pub module: Arc<str>,
     /// The attribute of that module.
     pub function: Arc<str>,
-    /// The most arguments it may be called with.
+    /// The maximum number of arguments.
     pub arity: u32,
-    /// How its calls are to be run.
+    /// How its calls are executed.
     pub attributes: Attributes,
 }
 
-/// What a top-level name means.
+/// The meaning of a top-level name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Binding {
     /// A Hark function.
     Function(FunctionIndex),
     /// A Python function.
     Foreign(ForeignIndex),
-    /// A builtin: a module means it by a name that the main program has taken.
+    /// A builtin, under an alias for modules, because the main program has redefined its name.
     Builtin(Builtin),
 }
 
-/// The most arguments of an import.
+/// The maximum number of arguments of an import.
 pub const FOREIGN_ARITY_MAX: u32 = u16::MAX as u32;
 
-/// A program that no compiler of ours wrote: some index or jump leads outside.
+/// The executable is malformed: an index or a jump leads outside it. Our compiler never produces one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid executable: {0}")]
 pub struct ExecutableError(pub String);
 
 impl Executable {
-    /// What the top level binds this name to.
+    /// The top-level binding of this name.
     pub fn binding(&self, name: &str) -> Option<Binding> {
         self.bindings.iter().find(|(bound, _)| &*self.names[bound.0 as usize] == name).map(|(_, binding)| *binding)
     }
@@ -136,13 +138,13 @@ impl Executable {
         &self.names[index.0 as usize]
     }
 
-    /// The function that an instruction belongs to.
+    /// The function that contains an instruction.
     pub fn function_at(&self, instruction: u32) -> Option<FunctionIndex> {
         let index = self.functions.partition_point(|function| function.end <= instruction);
         (index < self.functions.len()).then_some(FunctionIndex(index as u32))
     }
 
-    /// The import that a function stands for, if it does: it takes its arguments as a list.
+    /// The import that a function wraps, if any: such a function takes its arguments as a list.
     pub fn wrapped_import(&self, function: FunctionIndex) -> Option<ForeignIndex> {
         let function = &self.functions[function.0 as usize];
         let mut code = self.code[function.start as usize..function.end as usize].iter();
@@ -155,7 +157,7 @@ impl Executable {
         }
     }
 
-    /// For each name, what it means where no record binds it: the program's own, else the builtin or operator.
+    /// The global meaning of each name: the program's own binding, else the builtin or operator.
     pub fn globals(&self) -> Vec<Option<Global>> {
         let mut globals: Vec<Option<Global>> = self
             .names
@@ -176,7 +178,7 @@ impl Executable {
     }
 }
 
-/// What a name means where no record binds it.
+/// The meaning of a name that is not bound in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Global {
     /// A function of the program.

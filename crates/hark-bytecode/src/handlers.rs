@@ -1,43 +1,44 @@
-//! Where errors go within a function.
+//! The error handlers of a function.
 
 use crate::{ExecutableError, Function};
 
-/// A `try`: where an error goes that an instruction of the range raises. The record's stack is cut to `height`, the error
-/// is pushed as a hash (`language.md` says what is in it), and the record goes on at the target.
+/// A `try`: handles errors raised by the instructions of a range. The record's stack is cut to `height`, the error is
+/// pushed as a hash (`language.md` lists its keys), and execution continues at the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Handler {
     /// The first instruction of the range.
     pub start: u32,
     /// One past its last instruction.
     pub end: u32,
-    /// Where the record goes on.
+    /// Where execution continues.
     pub target: u32,
     /// How many values of the record's stack are kept.
     pub height: u32,
 }
 
-/// Finds the handlers around an instruction.
+/// Looks up the handlers that enclose an instruction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HandlerIndex {
-    /// From which instruction on which handler is the innermost, in the order of the code.
+    /// The innermost handler from each of these instructions on, in code order.
     innermost: Vec<(u32, Option<u32>)>,
-    /// For each handler, the next one around it.
+    /// The enclosing handler of each handler.
     parents: Vec<Option<u32>>,
 }
 
 impl HandlerIndex {
-    /// The index of a function's handlers.
+    /// Builds the index of a function's handlers.
     ///
     /// # Errors
-    /// If ranges are empty, lie outside of the body, overlap, are not in order, or are not left onwards.
+    /// If a range is empty or outside the body, if ranges overlap or are not in order, or if a target precedes the end
+    /// of its range.
     pub fn new(function: &Function) -> Result<HandlerIndex, ExecutableError> {
         let handlers = &function.handlers;
         let bad = |what: &str| Err(ExecutableError(format!("function {}: {what}", function.name)));
         let body = u64::from(function.start) + 2 * function.parameters.len() as u64;
         let mut parents = vec![None; handlers.len()];
         let mut edges = Vec::with_capacity(2 * handlers.len());
-        // The handlers that may be around those which come next, the innermost last. They are looked at from the last to
-        // the first: from the outermost inwards, and from the end of the code to its start.
+        // The handlers that may enclose the next ones, innermost last. The loop runs backwards: from outer to inner
+        // handlers, and from the end of the code to its start.
         let mut around: Vec<u32> = Vec::new();
         for (index, handler) in handlers.iter().enumerate().rev() {
             let is_in_body = u64::from(handler.start) >= body && handler.target < function.end;
@@ -60,7 +61,7 @@ impl HandlerIndex {
         }
         edges.extend(around.iter().rev().map(|outer| (handlers[*outer as usize].start, Some(*outer))));
         edges.reverse();
-        // Of those at one place the last counts.
+        // Of several edges at one instruction, the last one counts.
         edges.dedup_by(|later, earlier| {
             let same = later.0 == earlier.0;
             if same {
@@ -77,12 +78,12 @@ impl HandlerIndex {
         self.innermost[..next].last()?.1.map(|handler| handler as usize)
     }
 
-    /// The next handler around this one.
+    /// The handler that directly encloses this one.
     pub fn parent(&self, handler: usize) -> Option<usize> {
         self.parents[handler].map(|parent| parent as usize)
     }
 
-    /// All handlers whose ranges hold the instruction, the innermost first.
+    /// All handlers whose ranges contain the instruction, innermost first.
     pub fn around(&self, instruction: u32) -> impl Iterator<Item = usize> {
         std::iter::successors(self.innermost(instruction), |handler| self.parent(*handler))
     }

@@ -3,9 +3,9 @@
 //! A thread has a *data stack* and a chain of *activation records*. Each record holds the bindings of one call, its
 //! caller, and the place of the call. Distances are relative to the instruction that follows the jump.
 //!
-//! An error that an instruction raises goes to the innermost handler of the record's function whose range holds that
-//! instruction (see [`Handler`](crate::Handler)); if there is none, to the record's caller, as raised by its `CALL`; if
-//! there is no caller, the thread ends with it.
+//! An error goes to the innermost handler of the record's function whose range contains the raising instruction (see
+//! [`Handler`](crate::Handler)). Without such a handler it is raised again in the caller, by its `CALL`; without a
+//! caller it ends the thread.
 
 use std::sync::Arc;
 
@@ -18,42 +18,42 @@ use crate::{ForeignIndex, FunctionIndex, NameIndex, Pattern};
 pub enum Instruction {
     /// `PUSHV v` — `-- v`. Raises nothing.
     PushValue(Literal),
-    /// `PUSHB name` — `-- v`, where `v` is what the name is bound to: in this record, else in the program, else
-    /// the builtin or operator. Raises `name` if it is none of these.
+    /// `PUSHB name` — `-- v`, where `v` is the value bound to the name in this record, else in the program, else the
+    /// builtin or operator. Raises `name` if there is none.
     PushBinding(NameIndex),
     /// `BIND name` — `v -- v`. Binds the name in this record.
     Bind(NameIndex),
     /// `POP` — `v --`.
     Pop,
-    /// `CALL n` — `a1 .. an f -- result`. A Hark function gets a new activation record. Directly after the
-    /// `PUSHB` of an operator the left operand is uppermost: `right left op -- result`; `-` with one operand negates.
-    /// If `f` may be called with one argument less, and is, its last parameter is `null`.
-    /// Raises `type` if `f` is no function, `arity` if it does not take `n` arguments, and what `f` raises.
+    /// `CALL n` — `a1 .. an f -- result`. A Hark function gets a new activation record. Directly after the `PUSHB` of
+    /// an operator the left operand is on top: `right left op -- result`; `-` with one operand negates. A missing last
+    /// argument that the function declares optional is `null`. Raises `type` if `f` is not a function, `arity` if it
+    /// does not take `n` arguments, and any error that `f` raises.
     Call(u32),
-    /// `ACALL n` — `a1 .. an f -- future`. A new thread is created that makes the call.
+    /// `ACALL n` — `a1 .. an f -- future`. Starts a new thread that makes the call.
     AsyncCall(u32),
-    /// `WAIT 0` — `v -- value`. A Future that has no value suspends the thread before this instruction. Any other
-    /// value stays as it is. Raises the error of a Future that failed.
+    /// `WAIT 0` — `v -- value`. If `v` is a pending Future, suspends the thread before this instruction; if it has
+    /// failed, raises its error. A value that is not a Future stays as it is.
     Wait,
     /// `JUMP d`. A jump to the start of the function is a tail call of itself: the record's bindings are cleared.
     Jump(i32),
     /// `JUMPIF d` — `v --`. Jumps unless `v` is `false` or `null`.
     JumpIf(i32),
-    /// `AND d` — `false -- false` and jumps; `true --` and goes on. Raises `type` for anything else.
+    /// `AND d` — `false -- false` and jumps; `true --` and continues. Raises `type` for anything else.
     And(i32),
-    /// `OR d` — `true -- true` and jumps; `false --` and goes on. Raises `type` for anything else.
+    /// `OR d` — `true -- true` and jumps; `false --` and continues. Raises `type` for anything else.
     Or(i32),
-    /// `CLOSE #n` — `-- f`. A function value of the lambda `#n`, with the values that its captures have in this record
-    /// now. One that is not bound here is not captured. Raises `name` if that is one that the lambda is certain to have.
+    /// `CLOSE #n` — `-- f`. Makes a closure of the lambda `#n` with the current values of its captures in this record.
+    /// Unbound captures are left out. Raises `name` if such a capture is declared certain.
     Close(FunctionIndex),
-    /// `UNPACK pattern` — `v -- v xn .. x1`, what the pattern's names stand for in `v`, the first name's uppermost. Raises
-    /// `type` where the pattern has a list and the value has none, `value` where that list has another length.
+    /// `UNPACK pattern` — `v -- v xn .. x1`: the parts of `v` that match the pattern's names, the first one on top.
+    /// Raises `type` where the pattern has a list and the value does not, `value` where the lengths differ.
     Unpack(Arc<Pattern>),
-    /// `RETURN` — `v --` here, `-- v` in the caller. Without a caller the thread ends with `v`.
+    /// `RETURN` — `v --` here, `-- v` in the caller. Without a caller it ends the thread with the value `v`.
     Return,
 }
 
-/// A value that stands in the program text.
+/// A constant from the program text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Literal {
     /// `null`
@@ -68,8 +68,8 @@ pub enum Literal {
     Float(f64),
     /// A string.
     String(Arc<str>),
-    /// A `lambda`, which is a function of the program.
+    /// A function without captures, usually a `lambda`.
     Function(FunctionIndex),
-    /// An import, where its name stands for what calls it.
+    /// An import, used by its wrapper function.
     Foreign(ForeignIndex),
 }

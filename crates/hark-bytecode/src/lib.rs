@@ -1,7 +1,7 @@
-//! The portable program: what the compiler writes and every machine reads.
+//! The portable program: the compiler's output and every machine's input.
 //!
-//! An [`Executable`] is immutable, is named by the hash of its content, and is what is stored and shipped. How a
-//! machine runs it inside is the machine's own business. This crate is pure: it touches no file, clock or thread.
+//! An [`Executable`] is immutable, is identified by the hash of its content, and is the unit that is stored and
+//! shipped. How a machine executes it is up to the machine. This crate is pure: it touches no file, clock or thread.
 
 mod attributes;
 pub mod builtins;

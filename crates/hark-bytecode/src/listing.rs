@@ -1,11 +1,11 @@
-//! The listing: an executable for people to read, as `hark asm` prints it.
+//! The listing: an executable in readable form, as printed by `hark asm`.
 
 use std::fmt;
 
 use crate::literal::{float_text, string_text};
 use crate::{Binding, Executable, Function, FunctionIndex, Handler, Instruction, Literal};
 
-/// Shows an executable's code and bindings.
+/// Displays an executable's code and bindings.
 pub struct Listing<'a>(pub &'a Executable);
 
 impl fmt::Display for Listing<'_> {
@@ -33,7 +33,7 @@ impl fmt::Display for Listing<'_> {
 }
 
 impl Listing<'_> {
-    /// Dots lead from each name to its value; the column fits the longest name, and `NAME` with its gap at least.
+    /// Leader dots connect names and values; the column is as wide as the longest name or the heading.
     fn bindings(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let executable = self.0;
         let names = executable.bindings.iter().map(|(name, _)| executable.name(*name));
@@ -49,7 +49,7 @@ impl Listing<'_> {
 }
 
 impl Function {
-    /// What the listing says of it before its code: what it captures, and its handlers.
+    /// The lines above a function's code: its captures and handlers.
     fn notes(&self, executable: &Executable) -> Vec<String> {
         let captures = self.captures.iter().map(|capture| {
             format!(
@@ -64,7 +64,7 @@ impl Function {
         captures.chain(handlers).collect()
     }
 
-    /// How the listing names it: `#1:bar`, or `#F:foo` for an import.
+    /// The function's label in the listing: `#1:bar`, or `#F:foo` for an import.
     pub fn label(&self, index: FunctionIndex) -> String {
         match self.foreign {
             Some(_) => format!("#F:{}", self.name),
@@ -74,7 +74,7 @@ impl Function {
 }
 
 impl Executable {
-    /// How the listing shows what a name is bound to.
+    /// The text of a binding in the listing.
     pub fn binding_text(&self, binding: Binding) -> String {
         match binding {
             Binding::Function(index) => self.function_text(index),
@@ -92,7 +92,7 @@ impl Executable {
 }
 
 impl Instruction {
-    /// The instruction's name and its operand as text; the operand may be empty.
+    /// The instruction's mnemonic and its operand as text; the operand may be empty.
     pub fn assembly(&self, executable: &Executable) -> (&'static str, String) {
         match self {
             Instruction::PushValue(literal) => ("PUSHV", literal_text(literal, executable)),

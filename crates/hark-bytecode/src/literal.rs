@@ -1,19 +1,19 @@
-//! The text of floats and strings, as literals of the language, and of what is quoted in messages.
+//! Floats and strings as literals of the language, and quoted text in messages.
 
 use std::borrow::Cow;
 
-/// A double needs no more than 17 digits; with fewer than so many, none is half-way between two texts.
+/// A double needs at most 17 digits. A text with fewer digits than this is never half-way between two candidates.
 const HALFWAY_DIGITS_MIN: usize = 15;
 
-/// An exactly half-way float has no more digits than its text and one; so many zeros behind them are looked at before
-/// all digits are.
+/// A float exactly half-way between two texts has one digit more than they have, then zeros. This many zeros are
+/// checked before all digits are computed.
 const ZEROS_CHECKED: usize = 20;
 
-/// No double has more digits than this.
+/// No double has more decimal digits than this.
 const DIGITS_MAX: usize = 770;
 
-/// A float as Python's `repr` shows it: the fewest digits that give it back, the nearest of these, the even one if two
-/// are as near; always with a `.` or an exponent.
+/// A float as Python's `repr` shows it: the fewest digits that round-trip, of several such texts the nearest one, and
+/// the even one in a tie; always with a `.` or an exponent.
 pub fn float_text(value: f64) -> String {
     if value.is_nan() {
         return "nan".to_owned();
@@ -21,7 +21,7 @@ pub fn float_text(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
     }
-    // Rust's `{:e}` gives the shortest digits too: `d.ddde±x`.
+    // Rust's `{:e}` also gives the shortest digits: `d.ddde±x`.
     let text = format!("{value:e}");
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
@@ -34,7 +34,7 @@ pub fn float_text(value: f64) -> String {
     format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
-/// Where a float lies half-way between two texts Rust takes the larger one. This gives the other if that is even.
+/// If a float is exactly half-way between two texts, Rust takes the larger one. Returns the other one if that is even.
 #[cold]
 fn even_digits(value: f64, digits: &str, exponent: i32) -> Option<String> {
     let last = digits.bytes().last()?;
@@ -55,7 +55,7 @@ fn even_digits(value: f64, digits: &str, exponent: i32) -> Option<String> {
     (is_halfway(behind_point + ZEROS_CHECKED) && is_halfway(DIGITS_MAX)).then_some(even)
 }
 
-/// `d.ddd` times a power of ten as a text without exponent.
+/// `d.ddd` times a power of ten, written without an exponent.
 fn positional(digits: &str, exponent: i32) -> String {
     let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |digits| ("-", digits));
     let digits = digits.replace('.', "");
@@ -67,7 +67,7 @@ fn positional(digits: &str, exponent: i32) -> String {
     format!("{sign}{whole:0<width$}.{}", if fraction.is_empty() { "0" } else { fraction }, width = exponent + 1)
 }
 
-/// So much of a text that somebody else has chosen is shown in a message.
+/// Text chosen by the user is cut to this length in messages.
 pub const QUOTED_CHARACTERS_MAX: usize = 60;
 
 /// A text for a message, cut if it is long: a name may be as long as a file.
@@ -78,7 +78,7 @@ pub fn shortened(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A message in which everything that stands between backticks is cut if it is long.
+/// A message in which every long text between backticks is cut.
 pub fn with_short_quotes(message: String) -> String {
     if message.len() <= QUOTED_CHARACTERS_MAX {
         return message;
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(float_text(-value), format!("-{text}"));
     }
 
-    /// All the digits of a float, and its text.
+    /// Checks a float given by all its digits.
     #[track_caller]
     fn halfway(digits: &str, text: &str) {
         check(digits.parse().expect("digits make a float"), text);

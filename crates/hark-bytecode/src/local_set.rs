@@ -1,18 +1,18 @@
-//! Sets of a function's locals, for analyses of the portable code.
+//! Sets of a function's locals, for data-flow analyses of the portable code.
 //!
-//! A set is a tree of which versions share what is the same in them: a copy costs nothing, a change a few nodes, and a
-//! union only what differs. So the sets of all blocks of a function take memory by what the blocks change, and not by
-//! blocks times locals.
+//! A set is a persistent tree: versions share equal subtrees. A copy is free, a change copies a few nodes, and a union
+//! visits only the differences. So the sets of all blocks of a function take memory proportional to what the blocks
+//! change, not to blocks times locals.
 
 use std::sync::Arc;
 
-/// How many words a leaf has.
+/// Words per leaf.
 const WORDS: usize = 4;
 
-/// How many locals a leaf tells about.
+/// Locals per leaf.
 const LEAF: usize = WORDS * 64;
 
-/// How many children another node has: 2 to the power of this.
+/// The number of children of an inner node, as a power of 2.
 const FANOUT_BITS: u32 = 3;
 
 const FANOUT: usize = 1 << FANOUT_BITS;
@@ -21,11 +21,11 @@ const FANOUT: usize = 1 << FANOUT_BITS;
 #[derive(Debug, Clone, Default)]
 pub struct LocalSet {
     root: Tree,
-    /// How many levels are above the leaves. The same in all sets that have to do with each other.
+    /// The number of levels above the leaves. Equal in all sets that are combined with each other.
     levels: u32,
 }
 
-/// Nothing is an empty part.
+/// `None` is a subtree without members.
 type Tree = Option<Arc<Node>>;
 
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ enum Node {
 }
 
 impl LocalSet {
-    /// An empty set of locals that are numbered below `count`.
+    /// An empty set for locals numbered below `count`.
     pub fn empty(count: usize) -> LocalSet {
         let mut levels = 0;
         while LEAF << (FANOUT_BITS * levels) < count {
@@ -76,7 +76,7 @@ impl LocalSet {
         }
     }
 
-    /// Takes a member out; answers whether it was one.
+    /// Removes a member; returns whether it was present.
     pub fn remove(&mut self, local: u32) -> bool {
         if !self.contains(local) {
             return false;
@@ -100,7 +100,7 @@ impl LocalSet {
         self.root = united(&self.root, &other.root);
     }
 
-    /// Takes out what is not a member of another set.
+    /// Removes the members that are not in the other set.
     pub fn intersect(&mut self, other: &LocalSet) {
         self.root = intersected(&self.root, &other.root);
     }
@@ -110,7 +110,7 @@ impl LocalSet {
         self.without(&LocalSet::default(), usize::MAX)
     }
 
-    /// The members that are not in `other`, in order; at most so many.
+    /// The members that are not in `other`, in order, limited to `most`.
     pub fn without(&self, other: &LocalSet, most: usize) -> Vec<u32> {
         let mut found = Vec::new();
         gather_difference(&self.root, &other.root, 0, self.levels, most, &mut found);
@@ -126,7 +126,7 @@ fn bit(local: u32) -> u64 {
     1 << (local % 64)
 }
 
-/// Which child of a node so many levels above the leaves a local belongs to.
+/// The index of the child that contains a local, in a node this many levels above the leaves.
 fn child(local: u32, level: u32) -> usize {
     (local as usize / LEAF) >> (FANOUT_BITS * level.saturating_sub(1)) & (FANOUT - 1)
 }
@@ -152,7 +152,8 @@ fn intersected(left: &Tree, right: &Tree) -> Tree {
     }
 }
 
-/// Two nodes as one; either of them if it is what comes of it. An operation on one tree twice gives that tree.
+/// Combines two nodes; returns one of them if it equals the result. Assumes `x op x = x`, so identical trees are not
+/// visited.
 fn combined(
     left: &Arc<Node>,
     right: &Arc<Node>,
@@ -182,12 +183,12 @@ fn combined(
                 Arc::new(Node::Inner(both))
             }
         }
-        // Sets of one function are equally high.
+        // Sets of one function have the same height.
         _ => Arc::clone(left),
     }
 }
 
-/// Adds the members of `left` that are not in `right`. `first` is the number that the tree begins with.
+/// Collects the members of `left` that are not in `right`. `first` is the lowest number of the tree.
 fn gather_difference(left: &Tree, right: &Tree, first: u32, level: u32, most: usize, found: &mut Vec<u32>) {
     if is_same(left, right) {
         return;
@@ -222,7 +223,7 @@ mod tests {
 
     use super::*;
 
-    /// Numbers that look random.
+    /// A pseudo-random generator.
     struct Random(u64);
 
     impl Random {

@@ -1,4 +1,4 @@
-//! The operators that work on values. (`=`, `async` and `await` are not among them.)
+//! The operators on values. (`=`, `async` and `await` are not values and not listed here.)
 
 /// An operator of the language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -6,7 +6,7 @@
 pub enum Operator {
     /// `+`
     Add,
-    /// `-`, with one operand negation
+    /// `-`, with one operand: negation
     Subtract,
     /// `*`
     Multiply,
@@ -53,7 +53,7 @@ impl Operator {
         Operator::Not,
     ];
 
-    /// How it is written, which is also the name it is bound to.
+    /// The operator's spelling, which is also the name it is bound to.
     pub fn symbol(self) -> &'static str {
         match self {
             Operator::Add => "+",
@@ -78,7 +78,7 @@ impl Operator {
         Operator::ALL.into_iter().find(|operator| operator.symbol() == symbol)
     }
 
-    /// How many parameters it has as a function value.
+    /// The number of parameters it has as a function value.
     pub fn arity(self) -> u32 {
         if self == Operator::Not { 1 } else { 2 }
     }

@@ -1,10 +1,10 @@
-//! What a value is taken apart by: the left side of `[a, [b, _]] = value`.
+//! Destructuring patterns: the left side of `[a, [b, _]] = value`.
 
 use std::fmt;
 
 use crate::ExecutableError;
 
-/// A list of names, of `_`, and of such lists, in one row: each list's parts follow it.
+/// A tree of lists, names and `_`, flattened in preorder: each list is followed by its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     parts: Vec<PatternPart>,
@@ -13,19 +13,19 @@ pub struct Pattern {
 /// One part of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PatternPart {
-    /// A list of exactly so many items.
+    /// A list of exactly this many items.
     List(u32),
-    /// A name: its value is wanted.
+    /// A name, to which the value is bound.
     Name,
-    /// `_`: anything, and it is not wanted.
+    /// `_`: matches anything and binds nothing.
     Any,
 }
 
 impl Pattern {
-    /// A pattern of these parts.
+    /// Makes a pattern of these parts.
     ///
     /// # Errors
-    /// If they do not make up one list.
+    /// If the parts do not form exactly one list.
     pub fn new(parts: Vec<PatternPart>) -> Result<Pattern, ExecutableError> {
         let mut missing: u64 = 1;
         for (index, part) in parts.iter().enumerate() {
@@ -40,12 +40,12 @@ impl Pattern {
         if missing == 0 { Ok(Pattern { parts }) } else { Err(ExecutableError("a pattern is cut off".into())) }
     }
 
-    /// Its parts, the whole list first.
+    /// The parts in preorder, beginning with the whole list.
     pub fn parts(&self) -> &[PatternPart] {
         &self.parts
     }
 
-    /// How many names it has.
+    /// The number of names it binds.
     pub fn names(&self) -> usize {
         self.parts.iter().filter(|part| **part == PatternPart::Name).count()
     }
@@ -54,7 +54,7 @@ impl Pattern {
 /// `[x, [x, _]]`
 impl fmt::Display for Pattern {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // How many parts each open list still lacks.
+        // The number of parts still missing from each open list.
         let mut open: Vec<u32> = Vec::new();
         for part in &self.parts {
             match part {

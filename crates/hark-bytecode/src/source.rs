@@ -1,17 +1,17 @@
-//! Where things stand in the program text.
+//! Source files and positions in them.
 
 use std::sync::Arc;
 
-/// A file and its text.
+/// A source file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
-    /// The file's name, as the user gave it.
+    /// The file's name, as given by the user.
     pub path: Arc<str>,
     /// Its whole text.
     pub text: Arc<str>,
 }
 
-/// A stretch of the text, in bytes; `end` is exclusive.
+/// A range of the text in bytes; `end` is exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Span {
     /// The first byte.
@@ -20,7 +20,7 @@ pub struct Span {
     pub end: u32,
 }
 
-/// A place for people: both counted from 1, columns in code points.
+/// A line and column for people: both counted from 1, columns in code points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Location {
     /// The line, from 1.
@@ -30,7 +30,7 @@ pub struct Location {
 }
 
 impl Span {
-    /// No place at all: that of code which the language brings along. Traces leave it out.
+    /// The span of code that is built into the language. Traces leave it out.
     pub const NOWHERE: Span = Span { start: u32::MAX, end: u32::MAX };
 
     /// The span from `start` up to but not including `end`.
@@ -45,12 +45,12 @@ impl Span {
 }
 
 impl Source {
-    /// A source of this name and text.
+    /// A source with this name and text.
     pub fn new(path: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Source {
         Source { path: path.into(), text: text.into() }
     }
 
-    /// The place of a byte offset. An offset beyond the text means its end.
+    /// The line and column of a byte offset. An offset beyond the text means its end.
     pub fn location(&self, offset: u32) -> Location {
         let mut offset = (offset as usize).min(self.text.len());
         while !self.text.is_char_boundary(offset) {
@@ -63,7 +63,7 @@ impl Source {
         Location { line, column: column as u32 }
     }
 
-    /// The text of a line (from 1), without its end.
+    /// A line of the text (from 1), without its line break.
     pub fn line(&self, line: u32) -> &str {
         let start = line_starts(&self.text).nth(line.saturating_sub(1) as usize).unwrap_or(self.text.len());
         let rest = &self.text[start..];
@@ -71,13 +71,13 @@ impl Source {
     }
 }
 
-/// The characters that end a line. A carriage return and the line feed right behind it are one line end.
+/// The characters that end a line. A carriage return with the line feed after it is one line break.
 pub const LINE_BREAKS: [char; 2] = ['\n', '\r'];
 
-/// The mark that a UTF-8 file may begin with. It is no part of the first line.
+/// The byte order mark that may start a UTF-8 file. It is not part of the first line.
 pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Where each line begins, in bytes; there is one at least.
+/// The byte offset of each line; there is at least one.
 pub fn line_starts(text: &str) -> impl Iterator<Item = usize> {
     let first = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
     let bytes = text.as_bytes();

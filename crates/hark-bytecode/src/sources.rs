@@ -1,27 +1,26 @@
-//! The files of a program, laid end to end, so that one number says which file and where in it.
+//! The files of a program in one address space, so that a single offset identifies a file and a position in it.
 
 use crate::{Location, Source, Span};
 
-/// The files that a program was compiled from, the main one first. A [`Span`] counts bytes over all of
-/// them; between two files there is one byte that belongs to neither, so that the end of a file is not the beginning of
-/// the next.
+/// The files that a program was compiled from, the main one first. A [`Span`] counts bytes over all of them. One byte
+/// between two files belongs to neither, so that the end of a file differs from the beginning of the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sources {
     /// Invariant: sorted by `start`, and no two overlap.
     files: Vec<SourceFile>,
 }
 
-/// A file and its place among all files.
+/// A file and its place in the common address space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Its name and text.
+    /// The file's name and text.
     pub source: Source,
     /// The offset of its first byte.
     pub start: u32,
 }
 
 impl Sources {
-    /// Adds a file behind the others. Nothing is added, and `None` given, if its places would not fit 32 bits.
+    /// Appends a file and returns its offset. Returns `None` and adds nothing if the offsets would not fit 32 bits.
     pub fn push(&mut self, source: Source) -> Option<u32> {
         let start = self.next_start()?;
         let end = start.checked_add(u32::try_from(source.text.len()).ok()?)?;
@@ -35,7 +34,7 @@ impl Sources {
     fn next_start(&self) -> Option<u32> {
         match self.files.last() {
             None => Some(0),
-            // `push` has seen to it that the end fits.
+            // `push` has checked that the end fits.
             Some(last) => (last.start + last.source.text.len() as u32).checked_add(1),
         }
     }
@@ -50,8 +49,8 @@ impl Sources {
         self.files.first().map_or("", |file| &file.source.path)
     }
 
-    /// Which file an offset lies in. One beyond all of them means the end of the last; but that of
-    /// [`Span::NOWHERE`] is in none.
+    /// The index of the file that contains an offset. An offset beyond all files means the last one, but
+    /// [`Span::NOWHERE`] is in no file.
     pub fn index_at(&self, offset: u32) -> Option<usize> {
         if offset == Span::NOWHERE.start {
             return None;
@@ -59,7 +58,7 @@ impl Sources {
         self.files.partition_point(|file| file.start <= offset).checked_sub(1)
     }
 
-    /// The file that an offset lies in, and the place there.
+    /// The file that contains an offset, and the line and column there.
     pub fn location(&self, offset: u32) -> Option<(&Source, Location)> {
         let SourceFile { source, start } = &self.files[self.index_at(offset)?];
         Some((source, source.location(offset - start)))
@@ -67,7 +66,7 @@ impl Sources {
 }
 
 impl From<Source> for Sources {
-    /// A program of one file. One of 4 GB or more has no places, and is left out.
+    /// A program of one file. A file of 4 GB or more cannot be addressed and is left out.
     fn from(source: Source) -> Sources {
         let mut sources = Sources::default();
         sources.push(source);

@@ -1,15 +1,15 @@
-//! Whether a program makes sense, however it came: a machine relies on all that is checked here.
+//! Checks that an executable is well-formed, whatever its origin. Machines rely on these checks.
 
 use crate::{
     Binding, Executable, ExecutableError, FOREIGN_ARITY_MAX, Function, HandlerIndex, Instruction, Literal, Passing,
 };
 
 impl Executable {
-    /// Checks every index and jump, so that a machine may rely on them.
+    /// Checks every index, jump and stack height.
     ///
     /// # Errors
-    /// If anything points outside, a function does not end in `RETURN` or `JUMP`, or stack heights disagree where
-    /// paths meet.
+    /// If anything points outside, a function does not end in `RETURN` or `JUMP`, or stack heights disagree where paths
+    /// meet.
     pub fn verify(&self) -> Result<(), ExecutableError> {
         let bad = |what: String| Err(ExecutableError(what));
         if self.spans.len() != self.code.len() {
@@ -64,7 +64,7 @@ impl Executable {
         Ok(())
     }
 
-    /// Checks what an instruction mentions, whether any path leads to it or not.
+    /// Checks the operands of an instruction, whether it is reachable or not.
     fn verify_operands(&self, function: &Function, at: u32) -> Result<(), ExecutableError> {
         let bad = |what: &str| Err(ExecutableError(format!("instruction {at}: {what}")));
         match &self.code[at as usize] {
@@ -96,7 +96,7 @@ impl Executable {
         }
     }
 
-    /// Follows every path through a function, with the height of the stack at each instruction.
+    /// Follows every path through a function and checks the stack height at each instruction.
     fn verify_heights(&self, function: &Function, handlers: &HandlerIndex) -> Result<(), ExecutableError> {
         let bad = |at: u32, what: &str| Err(ExecutableError(format!("instruction {at}: {what}")));
         let (start, end) = (function.start, function.end);
@@ -121,13 +121,13 @@ impl Executable {
                     return bad(at, "the stack is too low for its handler");
                 }
                 if std::mem::replace(&mut reached[index], true) {
-                    // So were those around it, which keep no more of the stack.
+                    // The outer handlers were checked with it: they keep no more of the stack.
                     break;
                 }
                 open.push((handler.target, handler.height + 1));
             }
             let need = |count: u32| if height < count { bad(at, "the stack is too low") } else { Ok(()) };
-            // Inside of the function, as was checked before.
+            // Inside the function, as checked above.
             let target = |distance: i32| target(at, distance) as u32;
             match &self.code[at as usize] {
                 Instruction::PushValue(_) | Instruction::PushBinding(_) | Instruction::Close(_) => {
@@ -184,7 +184,7 @@ impl Executable {
     }
 }
 
-/// Where a jump leads: distances count from the instruction behind it.
+/// The target of a jump: distances count from the next instruction.
 fn target(at: u32, distance: i32) -> i64 {
     i64::from(at) + 1 + i64::from(distance)
 }

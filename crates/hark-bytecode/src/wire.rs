@@ -1,42 +1,42 @@
-//! The primitives of Hark's binary formats: what is written byte by byte, here and in the machine's snapshots.
+//! The primitives of Hark's binary formats, which executables and the machine's snapshots are built from.
 //!
-//! Unsigned integers are LEB128 varints, signed ones zig-zagged first, floats their IEEE bits in little endian, byte
-//! strings a length and the bytes. A sealed document is a magic of four bytes, a version byte, the content and the
-//! CRC-32 of all that.
+//! Unsigned integers are LEB128 varints, signed ones are zig-zagged first, floats are their IEEE bits in little endian,
+//! byte strings are a length and the bytes. A sealed document is a magic of four bytes, a version byte, the content,
+//! and the CRC-32 of all of these.
 
 use std::fmt;
 
-/// Bytes that are not what they should be.
+/// Why bytes cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// The bytes end too early.
+    /// The input ended too early, at this offset.
     #[error("it ends too early, at byte {0}")]
     Truncated(usize),
-    /// The bytes do not have the meaning they should.
+    /// The bytes do not encode a valid value.
     #[error("{what} is not valid, at byte {at}")]
     Invalid {
         /// What was being read.
         what: &'static str,
-        /// Where it began.
+        /// Its offset.
         at: usize,
     },
-    /// It does not begin with the magic of this kind of document.
+    /// The input does not begin with the magic of this kind of document.
     #[error("it is no {0}")]
     NotThis(&'static str),
     /// It was written by a later version.
     #[error("it has format version {found}, and this release reads up to {known}; use a newer one")]
     Version {
-        /// The version it has.
+        /// The document's version.
         found: u8,
-        /// The newest that can be read.
+        /// The newest version that can be read.
         known: u8,
     },
-    /// The checksum does not fit the content.
+    /// The checksum does not match the content.
     #[error("its checksum does not fit: it was damaged")]
     Checksum,
 }
 
-/// Gathers bytes.
+/// Writes values to a byte buffer.
 #[derive(Default)]
 pub struct Writer {
     bytes: Vec<u8>,
@@ -48,12 +48,12 @@ impl Writer {
         Writer::default()
     }
 
-    /// One byte.
+    /// Writes one byte.
     pub fn byte(&mut self, value: u8) {
         self.bytes.push(value);
     }
 
-    /// An unsigned integer as a varint.
+    /// Writes an unsigned integer as a varint.
     pub fn unsigned(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.bytes.push(value as u8 | 0x80);
@@ -62,38 +62,38 @@ impl Writer {
         self.bytes.push(value as u8);
     }
 
-    /// A signed integer, zig-zagged.
+    /// Writes a signed integer, zig-zagged.
     pub fn signed(&mut self, value: i64) {
         self.unsigned(((value << 1) ^ (value >> 63)) as u64);
     }
 
-    /// A float's bits.
+    /// Writes a float's bits.
     pub fn float(&mut self, value: f64) {
         self.bytes.extend_from_slice(&value.to_bits().to_le_bytes());
     }
 
-    /// A length and the bytes.
+    /// Writes a length and the bytes.
     pub fn bytes(&mut self, value: &[u8]) {
         self.unsigned(value.len() as u64);
         self.bytes.extend_from_slice(value);
     }
 
-    /// A string, as its UTF-8 bytes.
+    /// Writes a string as its UTF-8 bytes, with their length.
     pub fn string(&mut self, value: &str) {
         self.bytes(value.as_bytes());
     }
 
-    /// Bytes as they are, without their length.
+    /// Writes bytes without a length.
     pub fn raw(&mut self, value: &[u8]) {
         self.bytes.extend_from_slice(value);
     }
 
-    /// What was written, as it is.
+    /// The bytes written so far.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// What was written, as a document with its kind, version and checksum.
+    /// The bytes written so far as a document with magic, version and checksum.
     pub fn seal(self, magic: [u8; 4], version: u8) -> Vec<u8> {
         let mut document = Vec::with_capacity(self.bytes.len() + 9);
         document.extend_from_slice(&magic);
@@ -104,7 +104,7 @@ impl Writer {
     }
 }
 
-/// Reads what a [`Writer`] wrote. Never panics, whatever the bytes.
+/// Reads the output of a [`Writer`]. Never panics, whatever the bytes.
 #[derive(Clone)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
@@ -112,15 +112,16 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads from the first of these bytes.
+    /// A reader at the beginning of these bytes.
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader { bytes, at: 0 }
     }
 
-    /// Opens a document of this kind: checks magic, version and checksum, and stands before its content.
+    /// Opens a sealed document: checks magic, version and checksum, and returns its version and a reader of its
+    /// content.
     ///
     /// # Errors
-    /// If it is no such document, of a later version, or damaged. Also gives the version that it has.
+    /// If it is another kind of document, of a later version, or damaged.
     pub fn open(
         document: &'a [u8],
         kind: &'static str,
@@ -142,12 +143,12 @@ impl<'a> Reader<'a> {
         Ok((Reader { bytes: content, at: 5 }, found))
     }
 
-    /// How many bytes are left.
+    /// The number of bytes left.
     pub fn remaining(&self) -> usize {
         self.bytes.len() - self.at
     }
 
-    /// An error about what began at this byte.
+    /// An error about the value that starts at this offset.
     pub fn invalid(&self, what: &'static str) -> WireError {
         WireError::Invalid { what, at: self.at }
     }
@@ -160,12 +161,12 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// One byte.
+    /// Reads one byte.
     pub fn byte(&mut self) -> Result<u8, WireError> {
         Ok(self.take(1)?[0])
     }
 
-    /// An unsigned integer.
+    /// Reads an unsigned integer.
     pub fn unsigned(&mut self) -> Result<u64, WireError> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
@@ -181,45 +182,46 @@ impl<'a> Reader<'a> {
         Err(self.invalid("an integer"))
     }
 
-    /// An unsigned integer of 32 bits.
+    /// Reads an unsigned integer of 32 bits.
     pub fn unsigned32(&mut self) -> Result<u32, WireError> {
         u32::try_from(self.unsigned()?).map_err(|_| self.invalid("an integer"))
     }
 
-    /// A signed integer.
+    /// Reads a signed integer.
     pub fn signed(&mut self) -> Result<i64, WireError> {
         let value = self.unsigned()?;
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
-    /// A signed integer of 32 bits.
+    /// Reads a signed integer of 32 bits.
     pub fn signed32(&mut self) -> Result<i32, WireError> {
         i32::try_from(self.signed()?).map_err(|_| self.invalid("an integer"))
     }
 
-    /// A float.
+    /// Reads a float.
     pub fn float(&mut self) -> Result<f64, WireError> {
         Ok(f64::from_bits(u64::from_le_bytes(self.array()?)))
     }
 
-    /// So many bytes as they are, without their length.
+    /// Reads a fixed number of bytes without a length.
     pub fn array<const COUNT: usize>(&mut self) -> Result<[u8; COUNT], WireError> {
         self.take(COUNT)?.try_into().map_err(|_| self.invalid("an array"))
     }
 
-    /// A byte string.
+    /// Reads a byte string.
     pub fn bytes(&mut self) -> Result<&'a [u8], WireError> {
         let length = self.unsigned()?;
         let length = usize::try_from(length).map_err(|_| self.invalid("a length"))?;
         self.take(length)
     }
 
-    /// A string.
+    /// Reads a string.
     pub fn string(&mut self) -> Result<&'a str, WireError> {
         std::str::from_utf8(self.bytes()?).map_err(|_| self.invalid("a string"))
     }
 
-    /// How many items follow, each of at least one byte. Guards against lengths that no memory could hold.
+    /// Reads the number of items that follow, each of at least one byte. Rejects counts that exceed the remaining
+    /// bytes, so that no damaged length can exhaust memory.
     pub fn count(&mut self) -> Result<usize, WireError> {
         let count = self.unsigned()?;
         match usize::try_from(count) {
@@ -228,7 +230,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Checks that nothing is left.
+    /// Checks that no bytes are left.
     pub fn finish(self) -> Result<(), WireError> {
         if self.remaining() == 0 { Ok(()) } else { Err(self.invalid("the end")) }
     }

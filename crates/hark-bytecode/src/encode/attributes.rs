@@ -1,4 +1,4 @@
-//! The bytes of attributes: a byte that says which are there, then each of these.
+//! The encoding of attributes: a bit set of those present, then each of them.
 
 use super::{read_span, write_span};
 use crate::wire::{Reader, WireError, Writer};

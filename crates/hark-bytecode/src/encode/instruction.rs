@@ -1,4 +1,4 @@
-//! The bytes of instructions and literals.
+//! The encoding of instructions and literals.
 
 use std::sync::Arc;
 
