@@ -1,8 +1,8 @@
-//! The builtins: what each does with its arguments.
+//! The builtins: what each one does with its arguments.
 //!
-//! None calls back into the program, so each runs to its end at once. One that fails leaves its arguments as they
-//! were; one that succeeds may take them. What a builtin makes is measured before it is made, so that none takes more
-//! memory than a value may have.
+//! No builtin calls back into the program, so each runs to completion. A builtin that fails leaves its arguments
+//! unchanged; one that succeeds may consume them. The size of a result is checked before it is built, so that no
+//! builtin allocates more memory than a value may have.
 
 mod argument;
 mod chance;
@@ -38,27 +38,27 @@ pub(crate) use list::{append, check_append, check_rest, first, length, nth, rest
 pub(crate) use types::is_empty;
 pub(crate) use waiting::answered;
 
-/// What a builtin came to.
+/// The outcome of a builtin.
 pub(crate) enum Outcome {
-    /// It gives this value.
+    /// It returns this value.
     Value(Value),
-    /// A value; so many bytes were printed.
+    /// It returns a value and has printed this many bytes.
     Printed(Value, usize),
-    /// The thread sleeps; the value is given afterwards.
+    /// The thread sleeps, then continues with this value.
     Sleep(Value),
-    /// The thread waits; what [`answered`] makes of the answer is given afterwards.
+    /// The thread waits, then continues with the value that [`answered`] makes of the answer.
     Wait(Wait),
-    /// The thread calls an import, whose value is given afterwards.
+    /// The thread calls an import and continues with its value.
     Call(ForeignCall),
-    /// The thread cancels this; `null` is given afterwards.
+    /// The thread cancels this and continues with `null`.
     Cancel(Cancelled),
-    /// The thread needs a place; whether it has taken one is given afterwards.
+    /// The thread needs to acquire a limit or rate, and continues with whether it has newly acquired it.
     Take(Take),
 }
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// Calls a builtin with a number of arguments that it takes.
+/// Calls a builtin with a valid number of arguments.
 pub(crate) fn call(
     builtin: Builtin,
     arguments: &mut [Value],
@@ -203,7 +203,7 @@ pub(crate) fn call(
     Ok(Outcome::Value(value))
 }
 
-/// An error about a number of arguments that a builtin does not take.
+/// The error of a call with a number of arguments that the builtin does not take.
 pub(crate) fn wrong_count(builtin: Builtin, count: usize) -> Error {
     let (minimum, maximum) = builtin.arity();
     let wanted = match maximum {
@@ -214,7 +214,7 @@ pub(crate) fn wrong_count(builtin: Builtin, count: usize) -> Error {
     arity_error(builtin.name(), &wanted, count)
 }
 
-/// An error about a call with a wrong number of arguments.
+/// The error of a call with a wrong number of arguments.
 pub(crate) fn arity_error(name: &str, wanted: &str, count: usize) -> Error {
     let noun = if wanted == "1" { "argument" } else { "arguments" };
     let name = shortened(name);

@@ -1,7 +1,7 @@
-//! Errors as values: what a `catch` binds, and what `error` raises again.
+//! Errors as values: bound by `catch` and raised again by `error`.
 //!
-//! `{"kind", "message", "data", "trace"}`, after retries with `"tries"`; each item of the trace is `{"thread", "function",
-//! "file", "line"}`. The language's own code sees a key that no other does, so that it can tell what to retry.
+//! `{"kind", "message", "data", "trace"}`, after retries with `"tries"`; each item of the trace is `{"thread",
+//! "function", "file", "line"}`. The language's own code sees additional keys, from which it decides what to retry.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use crate::limits::{THREADS_MAX, TRACE_FRAMES_MAX};
 use crate::program::Program;
 use crate::value::Value;
 
-/// The kind of error that ends a session in which no thread goes on. No thread raises it, so that none can catch it.
+/// The kind of error that ends a session in which no thread can continue. No thread raises it, so none can catch it.
 const DEADLOCK: &str = "deadlock";
 
-/// The key of what only the language's own code sees.
+/// The key of the Python classes, visible only to the language's own code.
 const CLASSES: &str = "%classes";
 
-/// The same, for where the error was raised: its span.
+/// The key of the span where the error was raised, likewise internal.
 const PLACE: &str = "%place";
 
-/// What the errors of a program are made of, made when the first one is caught.
+/// The constants that caught errors are built from, made when the first error is caught.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
     kind: Key,
@@ -36,16 +36,16 @@ pub(crate) struct Vocabulary {
     function: Key,
     file: Key,
     line: Key,
-    /// The kinds of errors that the machine itself raises, but for rare ones.
+    /// The kinds of errors that the machine itself raises, except for rare ones.
     kinds: Vec<Value>,
-    /// For each file, its path.
+    /// The path of each file.
     paths: Vec<Value>,
-    /// For each file, where its lines start.
+    /// The offsets of each file's lines.
     lines: Vec<Vec<u32>>,
 }
 
 impl Vocabulary {
-    /// The one of this program.
+    /// The vocabulary of this program.
     pub fn new(executable: &Executable) -> Vocabulary {
         let key = |name: &str| Key::new(Value::string(name)).expect("a string is a key");
         let files = executable.sources.files();
@@ -90,7 +90,7 @@ fn hash(entries: Vec<(Key, Value)>) -> Value {
     Value::Hash(triomphe::Arc::new(HashBody::of_few(entries)))
 }
 
-/// A trace as the value that a `catch` gets.
+/// A trace as a value for `catch`.
 pub(crate) fn trace_value(trace: &[TraceFrame], program: &Program) -> Value {
     let excess = trace.len().saturating_sub(TRACE_FRAMES_MAX);
     let head = if excess == 0 { trace.len() } else { TRACE_FRAMES_MAX / 2 };
@@ -98,14 +98,14 @@ pub(crate) fn trace_value(trace: &[TraceFrame], program: &Program) -> Value {
     Value::list(shown.map(|frame| program.vocabulary().frame(frame, program.executable())).collect())
 }
 
-/// What only the language's own code gets of an error.
-pub(crate) struct Native {
+/// The details of an error that only the language's own code receives.
+pub(crate) struct NativeDetails {
     /// Where it was raised.
     pub place: Option<Span>,
 }
 
-/// An error as the value that a `catch` gets, one of the language's own code if it is `native`: that gets more.
-pub(crate) fn value(error: Error, trace: Value, native: Option<Native>, program: &Program) -> Value {
+/// An error as a value for `catch`; `native` adds the details for the language's own code.
+pub(crate) fn value(error: Error, trace: Value, native: Option<NativeDetails>, program: &Program) -> Value {
     let words = program.vocabulary();
     let kind = words.kinds.iter().find(|kind| kind.as_str() == Some(&error.kind));
     let mut entries = vec![
@@ -127,20 +127,20 @@ pub(crate) fn value(error: Error, trace: Value, native: Option<Native>, program:
     hash(entries)
 }
 
-/// What an error of kind `python` has as its data: the name of an exception's class, or of what came instead, the
-/// exception's arguments, and Python's traceback.
+/// The data of an error of kind `python`: the name of the exception's class (or of another failure), the exception's
+/// arguments, and Python's traceback.
 pub fn python_data(type_name: &str, arguments: Vec<Value>, traceback: &str) -> Value {
     let parts =
         [("type", Value::string(type_name)), ("args", Value::list(arguments)), ("traceback", Value::string(traceback))];
     hash(parts.map(|(name, value)| (Key::new(Value::string(name)).expect("a string is a key"), value)).into())
 }
 
-/// Whether no handler may have an error: nothing that a session does can end its deadlock.
+/// Whether the error bypasses all handlers: nothing that a session does can end its deadlock.
 pub(crate) fn is_deadlock(error: &Error) -> bool {
     &*error.kind == DEADLOCK
 }
 
-/// The error that `error(hash)` raises, if the hash has a message.
+/// The error raised by `error(hash)`, if the hash has a message.
 pub(crate) fn raised_again(error: &HashBody) -> Option<Error> {
     let get = |key: &str| error.iter().find(|(known, _)| known.as_str() == Some(key)).map(|(_, value)| value);
     let message = get("message")?.as_str()?;
@@ -164,15 +164,15 @@ pub(crate) fn raised_again(error: &HashBody) -> Option<Error> {
     Some(raised)
 }
 
-/// An error that the language's own code makes.
-pub(crate) fn made(kind: &str, message: &str) -> Value {
+/// An error value made by the language's own code.
+pub(crate) fn error_value(kind: &str, message: &str) -> Value {
     let entry =
         |key: &str, value: &str| (Key::new(Value::string(key)).expect("a string is a key"), Value::string(value));
     hash(vec![entry("kind", kind), entry("message", message)])
 }
 
-/// The error that the language's own code raises again, with all that it was given of it.
-pub(crate) fn given_back(error: &HashBody) -> Option<Error> {
+/// The error that the language's own code raises again, with all details it received.
+pub(crate) fn raised_with_details(error: &HashBody) -> Option<Error> {
     let raised = raised_again(error)?;
     let get = |key: &str| error.iter().find(|(known, _)| known.as_str() == Some(key)).map(|(_, value)| value);
     let mut raised = raised.with_classes(get(CLASSES).cloned().unwrap_or_default());
@@ -186,7 +186,8 @@ pub(crate) fn given_back(error: &HashBody) -> Option<Error> {
     Some(raised)
 }
 
-/// The frames of an error that is raised again, as its trace tells. Of where it was raised more may be known than the line.
+/// Sets the frames of an error that is raised again from its trace value. Its place may be known more precisely than
+/// the line.
 pub(crate) fn set_frames(error: &mut Error, executable: &Executable) {
     let Some(trace) = error.caught_trace.take() else { return };
     (error.trace, error.omitted) = frames(&trace, executable);
@@ -201,13 +202,13 @@ pub(crate) fn set_frames(error: &mut Error, executable: &Executable) {
     }
 }
 
-/// Whether this is a trace as a `catch` gives it.
+/// Whether a value is a trace as made for `catch`.
 fn is_trace(value: &Value) -> bool {
     let Some(frames) = value.as_list() else { return false };
     !frames.is_empty() && frames.len() <= TRACE_FRAMES_MAX && frames.iter().all(|frame| parts(frame).is_some())
 }
 
-/// The thread, function, file and line of an item of a trace.
+/// The thread, function, file and line of a trace item.
 fn parts(frame: &Value) -> Option<(u64, &str, &str, u64)> {
     let Value::Hash(body) = frame else { return None };
     let mut entries = body.iter();
@@ -220,8 +221,8 @@ fn parts(frame: &Value) -> Option<(u64, &str, &str, u64)> {
     Some((thread, part("function")?.as_str()?, part("file")?.as_str()?, number(part("line")?)?))
 }
 
-/// The frames of a trace that a caught error came with. Of a place only the line is known then: its span is empty. What is of
-/// no file of the program is left out.
+/// The frames of a caught error's trace. A frame has only its line, so its span is empty. Frames of files outside the
+/// program are left out.
 fn frames(trace: &Value, executable: &Executable) -> (Vec<TraceFrame>, u64) {
     let frames = trace.as_list().into_iter().flat_map(|frames| frames.iter().collect::<Vec<_>>());
     let (mut known, mut omitted) = (Vec::new(), 0);
@@ -234,7 +235,7 @@ fn frames(trace: &Value, executable: &Executable) -> (Vec<TraceFrame>, u64) {
     (known, omitted)
 }
 
-/// Where a line begins, behind its indent.
+/// The span at which a line's text begins, after the indentation.
 fn start_of_line(path: &str, line: u64, executable: &Executable) -> Option<Span> {
     let file = executable.sources.files().iter().find(|file| &*file.source.path == path)?;
     let index = usize::try_from(line).ok()?.checked_sub(1)?;

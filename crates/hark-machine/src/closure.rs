@@ -1,4 +1,4 @@
-//! Function values that hold what was around them when they were made.
+//! Function values with captured variables.
 
 use hark_bytecode::FunctionIndex;
 
@@ -8,12 +8,12 @@ use crate::value::Value;
 #[derive(Debug, Clone)]
 pub struct ClosureBody {
     function: FunctionIndex,
-    /// As many as the function has captures; nothing where a name was not bound when the closure was made.
+    /// As many as the function has captures; `None` for a variable that was unbound when the closure was made.
     captures: Box<[Option<Value>]>,
 }
 
 impl ClosureBody {
-    /// This function with these captures, of which there must be as many as the function has.
+    /// A closure of this function. There must be as many values as the function has captures.
     pub(crate) fn new(function: FunctionIndex, captures: Box<[Option<Value>]>) -> ClosureBody {
         ClosureBody { function, captures }
     }
@@ -23,12 +23,12 @@ impl ClosureBody {
         self.function
     }
 
-    /// What it has captured, in the order of the function's captures.
+    /// The captured values, in the order of the function's captures.
     pub fn captures(&self) -> &[Option<Value>] {
         &self.captures
     }
 
-    /// Moves the values that hold others out; see [`crate::drop`].
+    /// Moves out the values that hold other values; see [`crate::drop`].
     pub(crate) fn take_containers(&mut self, into: &mut Vec<Value>) {
         let values = self.captures.iter_mut().flatten();
         into.extend(values.filter(|value| value.holds_values()).map(std::mem::take));

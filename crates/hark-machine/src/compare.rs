@@ -1,5 +1,5 @@
-//! Equality and order of values. Neither recurses natively, so nesting has no limit; and what values share is compared
-//! once, so that the time is by what there is in memory.
+//! Equality and order of values. Neither recurses natively, so nesting is unlimited. Pairs of shared values are
+//! compared once, so that the time is proportional to the memory used.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -14,14 +14,18 @@ use crate::hash::{Entries, HashBody};
 use crate::list::List;
 use crate::value::Value;
 
-/// `==` of the language: numbers by value, lists and hashes by content, hashes whatever their order, closures by their
-/// function and what they have captured.
+/// `==` of the language: numbers by value, lists and hashes by content (hashes regardless of order), closures by their
+/// function and captures.
 pub fn equal(left: &Value, right: &Value) -> bool {
-    // Most values hold no others, and need no list of what is left to compare.
-    if left.holds_values() { equal_containers(left, right, &mut Known::default()) } else { equal_atoms(left, right) }
+    // Most values hold no others and need no work list.
+    if left.holds_values() {
+        equal_containers(left, right, &mut ComparedPairs::default())
+    } else {
+        equal_atoms(left, right)
+    }
 }
 
-/// Two containers of which some elements are still to be compared.
+/// Two containers with elements still to be compared.
 enum Open<'a> {
     Lists {
         left: List<'a>,
@@ -29,7 +33,7 @@ enum Open<'a> {
         next: usize,
         end: usize,
     },
-    /// Each entry of the first, with what the second has under its key.
+    /// Each entry of the first hash, to be compared with the second's value of the same key.
     Hashes {
         left: Entries<'a>,
         right: &'a HashBody,
@@ -41,7 +45,7 @@ enum Open<'a> {
     },
 }
 
-fn equal_containers(left: &Value, right: &Value, known: &mut Known) -> bool {
+fn equal_containers(left: &Value, right: &Value, known: &mut ComparedPairs) -> bool {
     let mut open = Vec::new();
     if !begin_equal(left, right, known, &mut open) {
         return false;
@@ -60,7 +64,7 @@ fn equal_containers(left: &Value, right: &Value, known: &mut Known) -> bool {
                 },
                 None => None,
             },
-            // Where both lack a name there is nothing to compare.
+            // A variable that both lack needs no comparison.
             Open::Closures { left, right, next } => {
                 let rest = left.captures().iter().zip(right.captures()).skip(*next);
                 let mut held = rest.inspect(|_| *next += 1).filter(|pair| !matches!(pair, (None, None)));
@@ -83,16 +87,16 @@ fn equal_containers(left: &Value, right: &Value, known: &mut Known) -> bool {
     true
 }
 
-/// Compares two values as far as that can be done at once; the elements of containers are left. Answers whether they may
-/// be equal.
-fn begin_equal<'a>(left: &'a Value, right: &'a Value, known: &mut Known, open: &mut Vec<Open<'a>>) -> bool {
+/// Compares two values without descending into containers, whose elements are pushed to `open`. Returns false if the
+/// values are already known to differ.
+fn begin_equal<'a>(left: &'a Value, right: &'a Value, known: &mut ComparedPairs, open: &mut Vec<Open<'a>>) -> bool {
     match (left, right) {
         (Value::List(..), Value::List(..)) => {
             let (Some(left_list), Some(right_list)) = (left.as_list(), right.as_list()) else { return false };
             if left_list.len() != right_list.len() {
                 return false;
             }
-            let end = known.unequal_before(left, right, left_list.len());
+            let end = known.uncompared_length(left, right, left_list.len());
             if end > 0 && !is_one_without_nan(left, right) {
                 open.push(Open::Lists { left: left_list, right: right_list, next: 0, end });
             }
@@ -102,7 +106,7 @@ fn begin_equal<'a>(left: &'a Value, right: &'a Value, known: &mut Known, open: &
             if left_body.len() != right_body.len() {
                 return false;
             }
-            if known.unequal_before(left, right, left_body.len()) > 0 {
+            if known.uncompared_length(left, right, left_body.len()) > 0 {
                 open.push(Open::Hashes { left: left_body.iter(), right: right_body });
             }
             true
@@ -111,22 +115,22 @@ fn begin_equal<'a>(left: &'a Value, right: &'a Value, known: &mut Known, open: &
             if left_body.function() != right_body.function() {
                 return false;
             }
-            if known.unequal_before(left, right, 1) > 0 {
+            if known.uncompared_length(left, right, 1) > 0 {
                 open.push(Open::Closures { left: left_body, right: right_body, next: 0 });
             }
             true
         }
         (Value::String(left_text), Value::String(right_text)) if left_text.as_str().len() >= LONG_TEXT => {
             Arc::ptr_eq(left_text, right_text)
-                || known.unequal_before(left, right, 1) == 0
+                || known.uncompared_length(left, right, 1) == 0
                 || left_text.as_str() == right_text.as_str()
         }
         _ => equal_atoms(left, right),
     }
 }
 
-/// Whether these are the same list, which is equal to itself: it holds no nan. Only of integers and strings that is cheap
-/// to be sure about.
+/// Whether both are the same list, and equal because it holds no nan. Checked only for integers and strings, where it
+/// is cheap.
 fn is_one_without_nan(left: &Value, right: &Value) -> bool {
     let (Value::List(left_start, left_body), Value::List(right_start, right_body)) = (left, right) else {
         return false;
@@ -136,32 +140,32 @@ fn is_one_without_nan(left: &Value, right: &Value) -> bool {
         && List::new(*left_start, left_body).iter().all(|item| matches!(item, Value::Integer(_) | Value::String(_)))
 }
 
-/// Strings from this length on are not compared twice.
+/// Strings of at least this length are remembered like containers.
 const LONG_TEXT: usize = 1024;
 
-/// So many pairs are met before they are remembered: most comparisons end sooner.
-const FORGOTTEN_PAIRS: usize = 64;
+/// The number of pairs before pairs are recorded; most comparisons end sooner.
+const UNRECORDED_PAIRS_MAX: usize = 64;
 
-/// The pairs of shared values that a comparison has met. As it ends at the first difference, what it meets again is equal.
-/// (An identical pair need not be, as it may hold nan.)
+/// The pairs of shared values compared so far. A comparison ends at the first difference, so a pair that recurs is
+/// equal. (A value need not equal itself, as it may hold nan.)
 #[derive(Default)]
-struct Known {
+struct ComparedPairs {
     met: usize,
-    /// By the addresses of their bodies, and by how far apart they begin: the element of the left one from which on they
-    /// were compared.
+    /// Keyed by the addresses of the bodies and the distance between the views' starts. The value is the left index
+    /// from which on they were compared.
     pairs: Option<Pairs>,
 }
 
 type Pairs = HashMap<(usize, usize, i64), u32, foldhash::fast::RandomState>;
 
-impl Known {
-    /// How many elements may differ, from the first on; these count as known from now on.
-    fn unequal_before(&mut self, left: &Value, right: &Value, length: usize) -> usize {
+impl ComparedPairs {
+    /// How many elements from the start are still to be compared; these count as compared from now on.
+    fn uncompared_length(&mut self, left: &Value, right: &Value, length: usize) -> usize {
         self.met += 1;
-        if self.met <= FORGOTTEN_PAIRS {
+        if self.met <= UNRECORDED_PAIRS_MAX {
             return length;
         }
-        // A pair that nobody else holds is not met again, unless the pair that holds it is.
+        // A pair with unique references recurs only if the pair that holds it does.
         let (Some(left), Some(right)) = (Body::of(left), Body::of(right)) else { return length };
         if left.is_unique && right.is_unique {
             return length;
@@ -178,7 +182,7 @@ impl Known {
     }
 }
 
-/// What a container or string is known by.
+/// The identity of a container or string.
 struct Body {
     address: usize,
     start: u32,
@@ -199,7 +203,7 @@ impl Body {
     }
 }
 
-/// Whether `left operator right`, if the operator is a comparison.
+/// Whether `left operator right`; `None` if the operator is not a comparison.
 #[inline(always)]
 pub fn integers(operator: Operator, left: i64, right: i64) -> Option<bool> {
     Some(match operator {
@@ -229,7 +233,7 @@ fn equal_atoms(left: &Value, right: &Value) -> bool {
     }
 }
 
-/// The order of two numbers, exactly, also between an integer and a float. `None` if one is nan or no number.
+/// The exact order of two numbers, also of an integer and a float. `None` if one is nan or not a number.
 pub fn compare_numbers(left: &Value, right: &Value) -> Option<Ordering> {
     match (left, right) {
         (Value::Integer(left), Value::Integer(right)) => Some(left.cmp(right)),
@@ -247,7 +251,7 @@ pub fn compare_numbers(left: &Value, right: &Value) -> Option<Ordering> {
     }
 }
 
-/// How a big integer stands to every small one.
+/// The order of a big integer relative to all small ones.
 fn order_of_sign(big: &BigInt) -> Ordering {
     if big.sign() == num_bigint::Sign::Minus { Ordering::Less } else { Ordering::Greater }
 }
@@ -261,16 +265,16 @@ fn compare_with_float(integer: &BigInt, float: f64) -> Option<Ordering> {
     }
     let whole = BigInt::from_f64(float.trunc())?;
     let remainder = float.fract();
-    // Equal up to the point: what stands behind it decides.
+    // The integral parts are equal, so the fraction decides.
     Some(integer.cmp(&whole).then(0.0.partial_cmp(&remainder)?))
 }
 
-/// The order of two values for `<` and its kin.
+/// The order of two values for `<`, `<=`, `>` and `>=`.
 ///
 /// # Errors
-/// If a pair of elements that decides has no order: the two values of that pair.
+/// If the deciding elements have no order: these two elements.
 pub fn order<'a>(left: &'a Value, right: &'a Value) -> Result<Option<Ordering>, (&'a Value, &'a Value)> {
-    let mut known = Known::default();
+    let mut known = ComparedPairs::default();
     let mut open: Vec<OpenLists<'a>> = Vec::new();
     let mut pair = Some((left, right));
     loop {
@@ -283,7 +287,7 @@ pub fn order<'a>(left: &'a Value, right: &'a Value) -> Result<Option<Ordering>, 
                 (Value::String(left), Value::String(right)) if Arc::ptr_eq(left, right) => Some(Ordering::Equal),
                 (Value::String(left), Value::String(right)) => Some(left.as_str().cmp(right.as_str())),
                 (left, right) if is_number(left) && is_number(right) => compare_numbers(left, right),
-                // Inside lists, elements that are equal need no order, as in Python.
+                // Equal elements of lists need no order, as in Python.
                 (left, right) if !open.is_empty() && is_same(left, right, &mut known) => Some(Ordering::Equal),
                 (left, right) => return Err((left, right)),
             },
@@ -307,16 +311,16 @@ pub fn order<'a>(left: &'a Value, right: &'a Value) -> Result<Option<Ordering>, 
     }
 }
 
-fn is_same(left: &Value, right: &Value, known: &mut Known) -> bool {
+fn is_same(left: &Value, right: &Value, known: &mut ComparedPairs) -> bool {
     if left.holds_values() { equal_containers(left, right, known) } else { equal_atoms(left, right) }
 }
 
-/// Two lists, equal before the next element.
+/// Two lists that are equal before the next element.
 struct OpenLists<'a> {
     left: List<'a>,
     right: List<'a>,
     next: usize,
-    /// From here on they are known to be equal.
+    /// From this index on they are known to be equal.
     end: usize,
 }
 
@@ -326,12 +330,12 @@ enum Next<'a> {
 }
 
 impl<'a> OpenLists<'a> {
-    fn of(left: &'a Value, right: &'a Value, known: &mut Known) -> Option<OpenLists<'a>> {
+    fn of(left: &'a Value, right: &'a Value, known: &mut ComparedPairs) -> Option<OpenLists<'a>> {
         let (left_list, right_list) = (left.as_list()?, right.as_list()?);
         if left_list.len() != right_list.len() {
             return Some(OpenLists { left: left_list, right: right_list, next: 0, end: usize::MAX });
         }
-        let end = known.unequal_before(left, right, left_list.len());
+        let end = known.uncompared_length(left, right, left_list.len());
         let is_equal = end == 0 || is_one_without_nan(left, right);
         (!is_equal).then_some(OpenLists { left: left_list, right: right_list, next: 0, end })
     }

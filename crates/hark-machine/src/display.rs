@@ -1,7 +1,7 @@
-//! The text form of values: what `print` shows.
+//! The text form of values, as shown by `print`.
 //!
-//! A value may be in many places, so its text can be far larger than it is in memory: whether it can be written whole
-//! is clear before it is written.
+//! A value may be shared in many places, so its text can be far larger than the value in memory. Whether it can be
+//! written in full is checked before it is written.
 
 use hark_bytecode::{Executable, float_text, shortened, string_text};
 use num_bigint::BigInt;
@@ -14,14 +14,14 @@ use crate::number::article;
 use crate::size::is_larger;
 use crate::value::Value;
 
-/// Texts are written so far before anybody asks how long they will be.
+/// This much of a text is written before its total length is checked.
 const MEASURED_BYTES_MIN: usize = 1 << 20;
 
-/// In a text that is cut, integers of more bits are not written in digits.
+/// In a shortened text, integers with more bits are not written in digits.
 const SHORTENED_BITS_MAX: u64 = 1 << 12;
 
-/// A value's text: a string as it is, everything else as a literal of the language. It is shortened if it is too long
-/// to be written whole.
+/// A value's text: a string as it is, everything else as a literal of the language. Shortened if it is too long to be
+/// written in full.
 pub fn text_of(value: &Value, executable: &Executable) -> String {
     match value {
         Value::String(text) => text.as_str().to_owned(),
@@ -29,16 +29,16 @@ pub fn text_of(value: &Value, executable: &Executable) -> String {
     }
 }
 
-/// A value's text as a literal, with strings in quotes. It is shortened if it is too long to be written whole.
+/// A value's text as a literal, with strings in quotes. Shortened if it is too long to be written in full.
 pub fn literal_text(value: &Value, executable: &Executable) -> String {
     whole_literal(value, executable).unwrap_or_else(|| short_text(value, executable, SHORTENED_CHARACTERS))
 }
 
-/// The beginning of a value's text as a literal: so many characters, and `...` if there are more.
+/// The beginning of a value's text as a literal, cut to this many characters with `...` if it is longer.
 pub fn short_text(value: &Value, executable: &Executable, characters: usize) -> String {
     let bytes_max = characters.saturating_mul(4);
     let mut writing = Writing { text: String::new(), bytes_max, decimal_bits_max: SHORTENED_BITS_MAX, executable };
-    // What is left out is behind the characters that are wanted.
+    // An error only means that the text was cut behind the wanted characters.
     let _ = writing.value(value);
     match writing.text.char_indices().nth(characters) {
         Some((end, _)) => format!("{}...", &writing.text[..end]),
@@ -46,10 +46,10 @@ pub fn short_text(value: &Value, executable: &Executable, characters: usize) -> 
     }
 }
 
-/// A value's text for a builtin of this name.
+/// A value's text, for the builtin of this name.
 ///
 /// # Errors
-/// If it is too long.
+/// If the text is too long.
 pub(crate) fn whole_text(name: &str, value: &Value, executable: &Executable) -> Result<String, Error> {
     match value {
         Value::String(text) => Ok(text.as_str().to_owned()),
@@ -64,7 +64,7 @@ pub(crate) fn whole_text(name: &str, value: &Value, executable: &Executable) -> 
     }
 }
 
-/// Whether a value is so large, with each part counted as often as it is there, that it cannot be written whole.
+/// Whether a value is too large to be written in full, shared parts counted at every occurrence.
 pub fn is_too_long(value: &Value) -> bool {
     let length = |atom: &Value| match atom {
         Value::String(text) => text.as_str().len() as u64 + 4,
@@ -84,7 +84,7 @@ fn whole_literal(value: &Value, executable: &Executable) -> Option<String> {
     with_most(MEASURED_BYTES_MIN).or_else(|| if is_too_long(value) { None } else { with_most(STRING_BYTES_MAX) })
 }
 
-/// A text under way.
+/// A text being written.
 struct Writing<'e> {
     text: String,
     bytes_max: usize,
@@ -92,18 +92,18 @@ struct Writing<'e> {
     executable: &'e Executable,
 }
 
-/// The text is longer than it may be.
+/// The text exceeds its maximum length.
 struct TooLong;
 
-/// What is still to be written of the containers that are open.
+/// The unwritten rest of an open container.
 enum Open<'a> {
     List(List<'a>, usize),
-    /// Whether none of its entries is written yet.
+    /// The flag is set until the first entry is written.
     Hash(Entries<'a>, bool),
 }
 
 impl Writing<'_> {
-    /// Writes a value. Nesting has no limit.
+    /// Writes a value. Nesting is unlimited.
     fn value(&mut self, value: &Value) -> Result<(), TooLong> {
         let mut open = Vec::new();
         self.begin(value, &mut open)?;
@@ -160,7 +160,7 @@ impl Writing<'_> {
             Value::BigInteger(value) => self.text.push_str(&value.to_string()),
             Value::Float(value) => self.text.push_str(&float_text(*value)),
             Value::String(text) => {
-                // No more of it than there is room for.
+                // At most what fits the remaining room.
                 let text = text.as_str();
                 let room = self.bytes_max.saturating_sub(self.text.len());
                 if text.len() > room {
@@ -183,7 +183,7 @@ impl Writing<'_> {
     }
 }
 
-/// A big integer for a message: its digits, or how long it is.
+/// A big integer for a message: its digits, or its size.
 pub(crate) fn integer_text(value: &BigInt) -> String {
     match value.bits() {
         bits if bits > SHORTENED_BITS_MAX => format!("<integer of {bits} bits>"),
@@ -191,7 +191,7 @@ pub(crate) fn integer_text(value: &BigInt) -> String {
     }
 }
 
-/// What a function value is called.
+/// The name of a function value.
 pub fn function_name<'a>(value: &Value, executable: &'a Executable) -> &'a str {
     match value {
         Value::Function(index) => executable.functions.get(index.0 as usize).map_or("?", |function| &function.name),

@@ -1,5 +1,5 @@
-//! Freeing values that hold values that hold values, without a call for each level: a list nested a million deep
-//! must not overflow the native stack.
+//! Frees nested values without native recursion: dropping a list nested a million deep must not overflow the native
+//! stack.
 
 use triomphe::Arc;
 

@@ -1,9 +1,9 @@
-//! Hashes: maps that keep the order of insertion.
+//! Hashes: maps that keep insertion order.
 //!
-//! Keys are strings, numbers but nan, and booleans. `1` and `1.0` are one key, whose first spelling stays.
+//! Keys are strings, numbers except nan, and booleans. `1` and `1.0` are the same key; the first spelling is kept.
 //!
-//! The entries stand in a row; an index says where each key's is. So whoever goes through a hash, or asks for the keys
-//! in the order in which they were set, goes through memory in order.
+//! The entries are stored in a vector, with an index from keys to entries. So iterating over a hash, or looking keys up
+//! in insertion order, accesses memory sequentially.
 
 mod index;
 
@@ -17,31 +17,31 @@ use crate::compare;
 use crate::value::Value;
 use index::{Found, Index};
 
-/// Up to so many entries are looked through one by one, which takes no longer than a hash of the key.
+/// Up to this many entries are searched linearly, which takes no longer than hashing the key.
 const UNINDEXED_MAX: usize = 8;
 
-/// So many integers in a row have slots side by side, which fill a cache line: 2 to the power of this.
+/// This many consecutive integers have adjacent slots, which fill a cache line; a power of 2.
 const NEIGHBORS: u32 = 3;
 
-/// A value that may be a key.
+/// A value that is valid as a key.
 #[derive(Debug, Clone)]
 pub struct Key(Value);
 
-/// The entries of a hash. The hasher is seeded anew in each process, so that no input can be made to collide; no
-/// program can see the seed, as order is that of insertion.
+/// The body of a hash. The hasher is seeded anew in each process, so that no input can provoke collisions. Programs
+/// cannot observe the seed, because the order is that of insertion.
 #[derive(Debug, Clone, Default)]
 pub struct HashBody {
-    /// In the order of insertion. Of one that was removed the place is left, with `null` as its key.
+    /// In insertion order. A removed entry leaves a gap, with `null` as its key.
     entries: Vec<(Key, Value)>,
-    /// Invariant: how many entries were removed whose places are left. None where there is no index.
+    /// Invariant: the number of gaps. 0 without an index.
     removed: usize,
-    /// Invariant: empty, or has every entry. Not empty where there are more than `UNINDEXED_MAX`.
+    /// Invariant: empty, or contains every entry. Not empty with more than `UNINDEXED_MAX` entries.
     index: Index,
     hasher: foldhash::fast::RandomState,
 }
 
 impl Key {
-    /// What stands where an entry was.
+    /// The key of a gap.
     const REMOVED: Key = Key(Value::Null);
 
     #[inline]
@@ -49,7 +49,7 @@ impl Key {
         matches!(self.0, Value::Null)
     }
 
-    /// This value as a key, or the value itself if it cannot be one.
+    /// This value as a key; returns the value itself if it is not valid as one.
     ///
     /// # Errors
     /// For anything but a string, number or boolean, and for nan.
@@ -58,7 +58,7 @@ impl Key {
         if Key::accepts(&value) { Ok(Key(value)) } else { Err(value) }
     }
 
-    /// Whether this value may be a key.
+    /// Whether this value is valid as a key.
     #[inline]
     pub fn accepts(value: &Value) -> bool {
         match value {
@@ -68,14 +68,14 @@ impl Key {
         }
     }
 
-    /// The value that it was made from.
+    /// The key's value.
     #[inline]
     pub fn value(&self) -> &Value {
         &self.0
     }
 }
 
-/// The keys and values of a hash that are still to come, in order.
+/// The remaining entries of a hash, in order.
 #[derive(Debug, Clone)]
 pub struct Entries<'a>(slice::Iter<'a, (Key, Value)>);
 
@@ -92,7 +92,7 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
-/// By what counts as one key: `1` and `1.0` do, `1` and `true` do not.
+/// Equality of keys: `1` equals `1.0`, `1` does not equal `true`.
 impl PartialEq for Key {
     fn eq(&self, other: &Key) -> bool {
         is_same(&self.0, &other.0)
@@ -101,7 +101,7 @@ impl PartialEq for Key {
 
 impl Eq for Key {}
 
-/// Whether two values are one key.
+/// Whether two values are the same key.
 #[inline]
 fn is_same(left: &Value, right: &Value) -> bool {
     match (left, right) {
@@ -112,7 +112,7 @@ fn is_same(left: &Value, right: &Value) -> bool {
 }
 
 impl HashBody {
-    /// Entries with different keys, no more than go without an index.
+    /// A hash of entries with distinct keys, few enough to need no index.
     pub(crate) fn of_few(entries: Vec<(Key, Value)>) -> HashBody {
         assert!(entries.len() <= UNINDEXED_MAX, "more entries need an index");
         HashBody { entries, removed: 0, index: Index::default(), hasher: Default::default() }
@@ -128,7 +128,7 @@ impl HashBody {
         self.len() == 0
     }
 
-    /// What this key maps to. A value that cannot be a key maps to nothing.
+    /// The value of this key. A value that is not valid as a key has none.
     #[inline]
     pub fn get(&self, key: &Value) -> Option<&Value> {
         if !Key::accepts(key) {
@@ -137,7 +137,7 @@ impl HashBody {
         self.entry_of(key).map(|entry| &self.entries[entry].1)
     }
 
-    /// The number of this key's entry.
+    /// The index of this key's entry.
     #[inline]
     fn entry_of(&self, key: &Value) -> Option<usize> {
         if self.index.is_empty() {
@@ -149,7 +149,7 @@ impl HashBody {
         }
     }
 
-    /// Maps the key to this value; a key that is there keeps its spelling and place.
+    /// Sets the key to this value; an existing key keeps its spelling and position.
     #[inline]
     pub fn insert(&mut self, key: Key, value: Value) {
         if self.index.is_empty() {
@@ -159,7 +159,7 @@ impl HashBody {
             }
             return;
         }
-        // Before the search, as it ends at a slot that growing would move.
+        // Before the search, because growing would move the slot that the search returns.
         if self.index.is_full(self.entries.len()) {
             self.make_room();
         }
@@ -173,14 +173,14 @@ impl HashBody {
         }
     }
 
-    /// Removes a key, if it is there.
+    /// Removes a key, if present.
     pub fn remove(&mut self, key: &Value) {
         let Some(entry) = self.entry_of(key) else { return };
         if self.index.is_empty() {
             self.entries.remove(entry);
             return;
         }
-        // The index still leads to the place, where no key is found any more.
+        // The index still refers to the gap, where no key matches.
         self.entries[entry] = (Key::REMOVED, Value::Null);
         self.removed += 1;
         if self.removed * 2 > self.entries.len() {
@@ -188,13 +188,13 @@ impl HashBody {
         }
     }
 
-    /// Makes room in the index for one more entry.
+    /// Makes room in the index for another entry.
     #[cold]
     fn make_room(&mut self) {
         if self.removed * 4 > self.entries.len() { self.close_gaps() } else { self.index.grow() }
     }
 
-    /// Gives up the places of removed entries: so rarely that it takes a few steps for each of them.
+    /// Removes the gaps. Rare enough that the amortized cost per removed entry is constant.
     #[cold]
     fn close_gaps(&mut self) {
         self.entries.retain(|(key, _)| !key.is_removed());
@@ -207,7 +207,7 @@ impl HashBody {
         self.index_anew();
     }
 
-    /// Makes the index of all entries, if they are to have one.
+    /// Rebuilds the index, if there are enough entries for one.
     fn index_anew(&mut self) {
         self.index = Index::default();
         if self.entries.len() <= UNINDEXED_MAX {
@@ -224,7 +224,7 @@ impl HashBody {
         }
     }
 
-    /// The number of this key's entry, without the index.
+    /// The index of this key's entry, found by linear search.
     fn position(&self, key: &Value) -> Option<usize> {
         self.entries.iter().position(|(known, _)| is_same(known.value(), key))
     }
@@ -243,15 +243,15 @@ impl HashBody {
         }
     }
 
-    /// Integers that come in a row are the usual ones, and tables larger than the processor's cache the slow ones: so
-    /// neighbors share a cache line. Which one, and their order in it, is as secret as any hash.
+    /// Integer keys are mostly consecutive, and tables larger than the processor's cache are slow. So neighbors share a
+    /// cache line. Which line, and their order in it, is as unpredictable as any hash.
     #[inline]
     fn hash_integer(&self, value: i64) -> u32 {
         let neighbor = value & ((1 << NEIGHBORS) - 1);
         self.hash_with(|state| state.write_i64(value >> NEIGHBORS)) ^ neighbor as u32
     }
 
-    /// A float that is whole hashes as the integer that it equals.
+    /// A whole float has the hash of the integer that it equals.
     fn hash_rare(&self, key: &Value) -> u32 {
         match key {
             Value::Float(float) if float.fract() == 0.0 => match BigInt::from_f64(*float).map(Value::big_integer) {
@@ -273,12 +273,12 @@ impl HashBody {
         state.finish() as u32
     }
 
-    /// Its keys and values, in order.
+    /// The entries, in order.
     pub fn iter(&self) -> Entries<'_> {
         Entries(self.entries.iter())
     }
 
-    /// Moves the containers among the values out; see [`crate::drop`].
+    /// Moves out the values that hold other values; see [`crate::drop`].
     pub(crate) fn take_containers(&mut self, into: &mut Vec<Value>) {
         into.extend(
             self.entries.iter_mut().map(|(_, value)| value).filter(|value| value.holds_values()).map(std::mem::take),
@@ -341,7 +341,7 @@ mod tests {
         for step in 0..20_000 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let number = (random >> 40) as i64 % 50;
-            // It grows and shrinks in turn.
+            // Alternate between growing and shrinking.
             if (random >> 33) % 8 < if step / 500 % 2 == 0 { 5 } else { 3 } {
                 insert(&mut body, Value::Integer(number), number);
                 if !wanted.contains(&number) {

@@ -1,5 +1,5 @@
-//! Runs a thread: begins its call or gives it what it waited for, runs its operations (`execute.rs`), and takes errors to
-//! their handlers, until an effect stops it.
+//! Runs a thread until an effect stops it: makes its first call or takes the answer to its last effect, executes its
+//! operations (`execute.rs`), and passes errors to their handlers.
 
 mod call;
 mod catch;
@@ -26,16 +26,16 @@ impl From<Error> for Exit {
     }
 }
 
-/// How far a run goes that is COUNTED.
+/// The limit of a `COUNTED` run.
 pub(crate) enum Limit {
-    /// Anywhere; it stops between any two operations.
+    /// Stops between any two operations.
     Operations(u64),
-    /// It stops only where a portable instruction begins, as a thread that is read back goes on from there.
+    /// Stops only at the start of a portable instruction, where a restored thread continues.
     Instructions(u64),
 }
 
 impl Limit {
-    /// Whether it is used up; otherwise counts the operation that comes next.
+    /// Whether it is used up; if not, counts the next operation.
     fn is_reached(&mut self, code: &Code, operation: usize) -> bool {
         let left = match self {
             Limit::Instructions(_) if !code.begins_instruction(operation) => return false,
@@ -51,7 +51,7 @@ impl Limit {
     }
 }
 
-/// Runs a thread until an effect stops it, or until its fuel, or its `limit` if it is COUNTED, is used up.
+/// Runs a thread until an effect stops it, or until its fuel or, in a `COUNTED` run, its `limit` is used up.
 pub(crate) fn run<H: Host, const COUNTED: bool>(
     thread: &mut Thread,
     program: &Program,

@@ -1,7 +1,7 @@
-//! Two values as one: `+` of strings and lists, and `conc`.
+//! Concatenation: `+` of strings and lists, and `conc`.
 //!
-//! What nobody else holds is changed in place. Lists are joined at the end where fewer elements have to move, so that a
-//! list can be built from its front as well as from its end.
+//! A value with one owner is changed in place. Lists are joined at whichever end moves fewer elements, so that a list
+//! can be built from the front as well as from the end.
 
 use triomphe::Arc;
 
@@ -11,20 +11,20 @@ use crate::list::{List, ListBody};
 use crate::text::Text;
 use crate::value::Value;
 
-/// A list that is so much longer than the one in front of it gets the other's elements. It takes about as long to copy
-/// what versions of a list do not share.
+/// If the right list is longer by this much, the left one's elements are put in front of it. The unshared part of a
+/// list takes about as long to copy.
 const LONGER_BY_MIN: usize = 512;
 
-/// Whether `+` joins these: two strings or two lists.
+/// Whether `+` joins these values: two strings or two lists.
 #[inline]
 pub(crate) fn can_join(left: &Value, right: &Value) -> bool {
     matches!((left, right), (Value::String(_), Value::String(_)) | (Value::List(..), Value::List(..)))
 }
 
-/// Checks that two strings or two lists are not too large as one.
+/// Checks that the concatenation of two strings or two lists is not too large.
 ///
 /// # Errors
-/// If they are. `name` is what joins them.
+/// If it is. `name` is the operator or builtin for the message.
 #[inline]
 pub(crate) fn check(name: &str, left: &Value, right: &Value) -> Result<(), Error> {
     match (left, right) {
@@ -55,7 +55,7 @@ fn too_many_elements(name: &str, left: usize, right: usize) -> Error {
     Error::limit(format!("`{name}`: {problem}, and a list has at most {LIST_LENGTH_MAX}"))
 }
 
-/// Two strings or two lists as one, which must have passed `check`.
+/// Concatenates two strings or two lists, which must have passed `check`.
 pub(crate) fn join(left: Value, right: Value) -> Value {
     match (left, right) {
         (Value::String(mut text), Value::String(more)) => {
@@ -77,7 +77,7 @@ pub(crate) fn join(left: Value, right: Value) -> Value {
     }
 }
 
-/// A list with one more element in front.
+/// A list with another element in front.
 pub(crate) fn put_in_front(value: Value, list: Value) -> Value {
     match list {
         Value::List(start, body) => prepend(std::iter::once(value), start, body),
@@ -85,7 +85,7 @@ pub(crate) fn put_in_front(value: Value, list: Value) -> Value {
     }
 }
 
-/// Puts these in front, the last one first.
+/// Puts items in front one by one, so that the last one becomes the first element.
 fn prepend(items: impl Iterator<Item = Value>, start: u32, mut body: Arc<ListBody>) -> Value {
     let own = Arc::make_mut(&mut body);
     let start = items.fold(start, |start, item| own.push_front(start, item));
@@ -101,7 +101,7 @@ fn append(start: u32, mut body: Arc<ListBody>, more: List<'_>) -> Value {
 mod tests {
     use super::*;
 
-    /// As long a list as there may be; it takes little memory.
+    /// A list of the greatest length that takes little memory.
     fn longest() -> Arc<ListBody> {
         Arc::new(ListBody::of_equal_chunks(LIST_LENGTH_MAX / 256))
     }
@@ -119,7 +119,7 @@ mod tests {
         assert!(check("+", &whole, &one).is_err());
         assert!(check("conc", &whole, &Value::Null).is_ok());
         assert!(crate::builtin::check_append(&whole).is_err_and(|error| &*error.kind == "limit"));
-        // A view counts as what is seen of it.
+        // A view counts only its visible elements.
         assert!(check("+", &all_but_one, &one).is_ok());
         assert!(crate::builtin::check_append(&all_but_one).is_ok());
     }

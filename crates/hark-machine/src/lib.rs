@@ -1,8 +1,8 @@
-//! Runs one thread of a Hark program until it needs the world.
+//! Runs one thread of a Hark program until it needs an answer from outside.
 //!
-//! The order to read in: [`Value`] and its kinds, the builtins on them, [`Program`] (the fast inner form of an
-//! executable and how it is made), [`Thread`] (everything that a thread is, as data), the interpreter, snapshots.
-//! This crate is pure: it touches no file, clock, network, thread or random source.
+//! Suggested reading order: [`Value`] and its kinds, the builtins, [`Program`] (register code and how it is made from
+//! an executable), [`Thread`] (the whole state of a thread, as data), the interpreter, snapshots. This crate is pure:
+//! it touches no file, clock, network, thread or random source.
 
 mod builtin;
 mod caught;

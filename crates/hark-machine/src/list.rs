@@ -1,8 +1,8 @@
-//! Lists: chunks of 256 elements under a spine, and a tail that is not full yet.
+//! Lists: chunks of 256 elements, followed by a tail that is not full yet.
 //!
-//! Versions of a list share full chunks, which are copied before they change, and a snapshot can write each once. `rest`
-//! is a view: the same body, one element later. What lies before a view's first element is room: whoever is the only
-//! one to hold the body puts new elements in front there.
+//! Versions of a list share full chunks. A shared chunk is copied before it changes, and a snapshot writes each chunk
+//! once. `rest` is a view: the same body, starting one element later. Elements before a view's start are free room: the
+//! only owner of a body can put new elements there.
 
 use std::{iter, mem};
 
@@ -12,7 +12,7 @@ use crate::value::Value;
 
 const CHUNK: usize = 256;
 
-/// The elements of a list, shared by all its views.
+/// The elements of a list, shared by all views of it.
 #[derive(Debug, Clone, Default)]
 pub struct ListBody {
     /// Invariant: each holds exactly `CHUNK` elements.
@@ -21,7 +21,7 @@ pub struct ListBody {
     tail: Vec<Value>,
 }
 
-/// A list to read: a body from some element on.
+/// A view of a list for reading: the elements of a body from `start` on.
 #[derive(Debug, Clone, Copy)]
 pub struct List<'a> {
     start: usize,
@@ -37,7 +37,7 @@ impl ListBody {
         items.into_iter().collect()
     }
 
-    /// A body of so many chunks that take the memory of one.
+    /// A body of this many chunks, all sharing the memory of one.
     #[cfg(test)]
     pub(crate) fn of_equal_chunks(count: usize) -> ListBody {
         let chunk = Arc::new(vec![Value::Null; CHUNK]);
@@ -64,7 +64,7 @@ impl ListBody {
         }
     }
 
-    /// Whether one more element changes nothing but the tail.
+    /// Whether `push` would only write to the tail.
     #[inline]
     pub(crate) fn has_room(&self) -> bool {
         self.tail.len() < self.tail.capacity().min(CHUNK - 1)
@@ -82,14 +82,14 @@ impl ListBody {
         }
     }
 
-    /// Once a list has chunks, its next one will most likely fill up too.
+    /// Once a list has chunks, the next one will most likely fill up too.
     #[cold]
     fn grow(&mut self) {
         let wanted = if self.chunks.is_empty() { (self.tail.len() * 2).clamp(4, CHUNK) } else { CHUNK };
         self.tail.reserve_exact(wanted - self.tail.len());
     }
 
-    /// Adds an element before the one at `start`, which is the first that anybody sees; answers where it stands.
+    /// Adds an element before `start`, the start of the only view, and returns the new start.
     pub(crate) fn push_front(&mut self, start: u32, value: Value) -> u32 {
         let start = if start == 0 { self.make_front_room() } else { start } - 1;
         if let Some(slot) = self.slot(start as usize) {
@@ -98,12 +98,12 @@ impl ListBody {
         start
     }
 
-    /// Inserts places before the first element: a part of the length, so that each is moved a few times at most, however
-    /// many more come. Answers how many there are now.
+    /// Inserts room before the first element, proportional to the length, so that the amortized cost per element is
+    /// constant. Returns the number of free places.
     #[cold]
     fn make_front_room(&mut self) -> u32 {
         if self.chunks.is_empty() {
-            // At most as many as make the tail a chunk.
+            // At most enough to make the tail a chunk.
             let room = (CHUNK - self.tail.len()).min(self.tail.len().max(4));
             self.tail.splice(0..0, iter::repeat_n(Value::Null, room));
             if self.tail.len() == CHUNK {
@@ -111,21 +111,21 @@ impl ListBody {
             }
             return room as u32;
         }
-        // All are one chunk, which is copied when something is put into it.
+        // All new chunks share one allocation, which is copied on the first write.
         let room = (self.chunks.len() / 4).max(1);
         let empty = Arc::new(vec![Value::Null; CHUNK]);
         self.chunks.splice(0..0, iter::repeat_n(empty, room));
         (room * CHUNK) as u32
     }
 
-    /// Puts another value where an element is.
+    /// Replaces an element.
     pub(crate) fn set(&mut self, index: usize, value: Value) {
         if let Some(slot) = self.slot(index) {
             *slot = value;
         }
     }
 
-    /// The place of an element, to change it; its chunk is copied if others hold it too.
+    /// An element for writing; its chunk is copied if it is shared.
     fn slot(&mut self, index: usize) -> Option<&mut Value> {
         let chunked = self.chunks.len() * CHUNK;
         match self.chunks.get_mut(index / CHUNK) {
@@ -134,14 +134,14 @@ impl ListBody {
         }
     }
 
-    /// Forgets the chunks that lie wholly before `start`; answers where `start` is now.
+    /// Drops the chunks that lie entirely before `start`; returns the new start.
     pub(crate) fn forget_before(&mut self, start: u32) -> u32 {
         let whole = (start as usize / CHUNK).min(self.chunks.len());
         self.chunks.drain(..whole);
         start - (whole * CHUNK) as u32
     }
 
-    /// Moves the elements from `start` on out, where nobody else holds them, else copies them.
+    /// Returns the elements from `start` on, moved out of unshared chunks and copied from shared ones.
     pub(crate) fn take_items(&mut self, start: usize) -> Vec<Value> {
         let mut items = Vec::with_capacity(self.len() - start);
         let chunked = self.chunks.len() * CHUNK;
@@ -156,7 +156,7 @@ impl ListBody {
         items
     }
 
-    /// Moves the containers among the elements out, if nobody else holds the chunk; see [`crate::drop`].
+    /// Moves out the values that hold other values, unless the chunk is shared; see [`crate::drop`].
     pub(crate) fn take_containers(&mut self, into: &mut Vec<Value>) {
         let chunks = self.chunks.iter_mut().filter_map(Arc::get_mut);
         for value in chunks.flat_map(|chunk| chunk.iter_mut()).chain(&mut self.tail) {
@@ -172,7 +172,7 @@ impl FromIterator<Value> for ListBody {
         let mut items = items.into_iter();
         let mut body = ListBody::default();
         loop {
-            // Once a list has chunks, its next one will most likely fill up too.
+            // Once a list has chunks, the next one will most likely fill up too.
             let length = if body.chunks.is_empty() { items.size_hint().0.min(CHUNK) } else { CHUNK };
             let mut chunk = Vec::with_capacity(length);
             chunk.extend(items.by_ref().take(CHUNK));
@@ -216,7 +216,8 @@ impl<'a> List<'a> {
         self.body.get(self.start.checked_add(index)?)
     }
 
-    /// The elements from an index to before another, which is at most the length, as a list. It shares the chunks.
+    /// The elements from an index up to but not including another, which is at most the length, as a list that shares
+    /// the chunks.
     pub(crate) fn part(self, from: usize, to: usize) -> Value {
         let (from, to) = (self.start + from, self.start + to);
         if to - from < CHUNK {
@@ -230,7 +231,7 @@ impl<'a> List<'a> {
         Value::List((from - first * CHUNK) as u32, Arc::new(ListBody { chunks, tail }))
     }
 
-    /// Its elements in order, in rows that are in memory side by side.
+    /// The elements in order, as contiguous slices.
     #[inline]
     pub(crate) fn rows(self) -> impl Iterator<Item = &'a [Value]> {
         let chunks = self.body.chunks.iter().map(|chunk| chunk.as_slice()).chain([self.body.tail.as_slice()]);

@@ -1,4 +1,4 @@
-//! Arithmetic on what does not fit the interpreter's fast ways: big integers, mixed numbers, overflow, errors.
+//! Arithmetic outside the interpreter's fast paths: big integers, mixed numbers, overflow, errors.
 
 use hark_bytecode::Operator;
 use num_bigint::BigInt;
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::limits::INTEGER_BITS_MAX;
 use crate::value::Value;
 
-/// Two numbers on common ground.
+/// Two numbers converted to a common type.
 enum Pair {
     Small(i64, i64),
     Big(BigInt, BigInt),
@@ -20,7 +20,7 @@ enum Pair {
 /// `left operator right` for two numbers and one of `+ - * / %`.
 ///
 /// # Errors
-/// If one is no number, by division by zero, and where an integer becomes too large.
+/// If an operand is not a number, for a division by zero, and if an integer would become too large.
 pub(crate) fn arithmetic(operator: Operator, left: &Value, right: &Value) -> Result<Value, Error> {
     let Some(pair) = pair(operator, left, right)? else { return Err(type_error(operator, left, right)) };
     let divides = matches!(operator, Operator::Divide | Operator::Modulo);
@@ -37,7 +37,7 @@ pub(crate) fn arithmetic(operator: Operator, left: &Value, right: &Value) -> Res
 /// `-value`.
 ///
 /// # Errors
-/// If it is no number.
+/// If it is not a number.
 pub(crate) fn negate(value: &Value) -> Result<Value, Error> {
     match value {
         Value::Integer(small) => match small.checked_neg() {
@@ -50,7 +50,7 @@ pub(crate) fn negate(value: &Value) -> Result<Value, Error> {
     }
 }
 
-/// The remainder that has the sign of the divisor, as Python's `%`.
+/// The remainder with the sign of the divisor, as Python's `%`.
 pub(crate) fn float_modulo(left: f64, right: f64) -> f64 {
     let remainder = left % right;
     if remainder == 0.0 {
@@ -59,19 +59,19 @@ pub(crate) fn float_modulo(left: f64, right: f64) -> f64 {
     if (remainder < 0.0) == (right < 0.0) { remainder } else { remainder + right }
 }
 
-/// An integer as the nearest float; nothing if it lies beyond the largest one.
+/// The float nearest to an integer; `None` if the integer exceeds the largest float.
 pub(crate) fn to_float(big: &BigInt) -> Option<f64> {
     big.to_f64().filter(|float| float.is_finite())
 }
 
-/// The error of an integer that a builtin would need as a float.
+/// The error of a builtin that needs an integer as a float.
 #[cold]
 pub(crate) fn too_large_for_float(name: &str, big: &BigInt) -> Error {
     let big = integer_text(big);
     Error::limit(format!("`{name}`: the integer {big} is too large to become a float"))
 }
 
-/// The same of an operator, whose other operand is a float.
+/// The error of an operator whose other operand is a float.
 #[cold]
 fn too_large_operand(operator: Operator, left: &Value, right: &Value) -> Error {
     let (symbol, types) = (operator.symbol(), [left, right].map(|operand| article(operand.type_name())).join(" and "));
@@ -136,7 +136,7 @@ fn big(operator: Operator, left: &BigInt, right: &BigInt) -> Result<Value, Error
     }))
 }
 
-/// Checks that the result is not too large, by its greatest length.
+/// Checks that the result is not too large, by an upper bound of its size.
 fn check_bits(operator: Operator, left: &BigInt, right: &BigInt) -> Result<(), Error> {
     let (left_bits, right_bits) = (left.bits(), right.bits());
     let most = match operator {

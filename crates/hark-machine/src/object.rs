@@ -1,6 +1,6 @@
-//! Values of Python that Hark has no kind of its own for: what they are, and the pickle that Python makes them from again.
+//! Python objects that have no equivalent in Hark, kept as pickles.
 //!
-//! A program can keep, compare and pass them on, and nothing else. So nothing here looks into a pickle.
+//! A program can only store, compare and pass them on, so nothing here looks into a pickle.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,10 +11,10 @@ use std::sync::{Arc, OnceLock};
 use compact_str::CompactString;
 use sha2::{Digest, Sha256};
 
-/// How many bytes of a file are hashed at a time.
+/// The size of the buffer with which a file is hashed.
 const HASHED_AT_A_TIME: usize = 1 << 18;
 
-/// A pickle's SHA-256, by which storages keep it.
+/// The SHA-256 of a pickle, under which storages keep it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PickleHash(pub [u8; 32]);
 
@@ -24,45 +24,45 @@ impl fmt::Debug for PickleHash {
     }
 }
 
-/// A file that holds one pickle and nothing else, for as long as this lives.
+/// A file that contains exactly one pickle and exists as long as this value.
 pub trait PickleFile: fmt::Debug + Send + Sync {
-    /// Where it is, for other processes.
+    /// The file's path, for other processes.
     fn path(&self) -> &Path;
 
     /// Opens it for reading.
     ///
     /// # Errors
-    /// If the system refuses.
+    /// If the operating system refuses.
     fn open(&self) -> io::Result<Box<dyn Read>>;
 }
 
-/// The bytes of an object, which are shared by all that holds the object. Those of a large one may be in a file instead of in
-/// memory, so that a program passes them on without reading them.
+/// The bytes of an object, shared by all references to it. A large pickle may be in a file instead of in memory, so
+/// that a program can pass it on without reading it.
 pub struct Pickle {
     length: usize,
     body: Body,
-    /// Computed when it is first asked for: in memory nobody does.
+    /// Computed on first use: objects that stay in memory do not need it.
     hash: OnceLock<PickleHash>,
 }
 
 enum Body {
-    /// The file is another copy, made for a worker.
+    /// The file is a copy made for a worker.
     Bytes(Vec<u8>, OnceLock<Box<dyn PickleFile>>),
     File(Box<dyn PickleFile>),
 }
 
 impl Pickle {
-    /// These bytes.
+    /// A pickle in memory.
     pub fn new(bytes: Vec<u8>) -> Pickle {
         Pickle { length: bytes.len(), body: Body::Bytes(bytes, OnceLock::new()), hash: OnceLock::new() }
     }
 
-    /// What this file holds. It has [`FILE_BYTES_MIN`](crate::limits::FILE_BYTES_MIN) bytes at least.
+    /// A pickle in a file of at least [`FILE_BYTES_MIN`](crate::limits::FILE_BYTES_MIN) bytes.
     pub fn in_file(file: Box<dyn PickleFile>, length: usize) -> Pickle {
         Pickle { length, body: Body::File(file), hash: OnceLock::new() }
     }
 
-    /// How many bytes there are.
+    /// The number of bytes.
     pub fn length(&self) -> usize {
         self.length
     }
@@ -70,7 +70,7 @@ impl Pickle {
     /// The bytes.
     ///
     /// # Errors
-    /// If they cannot be read from their file.
+    /// If the file cannot be read.
     pub fn bytes(&self) -> io::Result<Cow<'_, [u8]>> {
         match &self.body {
             Body::Bytes(bytes, _) => Ok(Cow::Borrowed(bytes)),
@@ -90,7 +90,7 @@ impl Pickle {
         }
     }
 
-    /// The file that holds them, if there is one.
+    /// The file that holds the bytes, if any.
     pub fn file(&self) -> Option<&dyn PickleFile> {
         match &self.body {
             Body::Bytes(_, file) => file.get().map(|file| &**file),
@@ -98,22 +98,22 @@ impl Pickle {
         }
     }
 
-    /// Keeps a file that holds the same bytes, unless there is one already.
+    /// Attaches a file with the same bytes, unless there is one already.
     pub fn add_file(&self, file: Box<dyn PickleFile>) {
         if let Body::Bytes(_, place) = &self.body {
             let _ = place.set(file);
         }
     }
 
-    /// Their hash. It is one that no pickle has if they cannot be read.
+    /// The hash of the bytes. If they cannot be read, a hash that no pickle has.
     pub fn hash(&self) -> PickleHash {
         self.try_hash().unwrap_or(PickleHash([0; 32]))
     }
 
-    /// Their hash.
+    /// The hash of the bytes.
     ///
     /// # Errors
-    /// If they cannot be read from their file.
+    /// If the file cannot be read.
     pub fn try_hash(&self) -> io::Result<PickleHash> {
         if let Some(hash) = self.hash.get() {
             return Ok(*hash);
@@ -140,7 +140,7 @@ fn hash_of(file: &mut dyn Read) -> io::Result<sha2::digest::Output<Sha256>> {
 }
 
 impl PartialEq for Pickle {
-    /// The same bytes. What cannot be read is equal to itself only.
+    /// Compares the bytes. An unreadable pickle equals only itself.
     fn eq(&self, other: &Pickle) -> bool {
         if std::ptr::eq(self, other) {
             return true;
@@ -168,7 +168,7 @@ pub struct ObjectBody {
 }
 
 impl ObjectBody {
-    /// An object of this type, with its own text if it has a short one.
+    /// An object of this type, with its `str` if that is short.
     pub fn new(
         type_name: impl Into<CompactString>,
         text: Option<impl Into<CompactString>>,
@@ -177,22 +177,22 @@ impl ObjectBody {
         ObjectBody { type_name: type_name.into(), text: text.map(Into::into), pickle }
     }
 
-    /// The name of its type in Python.
+    /// The name of its Python type.
     pub fn type_name(&self) -> &str {
         &self.type_name
     }
 
-    /// Its `str` in Python, if that is a short line.
+    /// Its Python `str`, if that is a short line.
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
 
-    /// What Python makes it from.
+    /// The pickle from which Python restores it.
     pub fn pickle(&self) -> &Arc<Pickle> {
         &self.pickle
     }
 
-    /// Its text form: its type, and its text or how large it is.
+    /// Its text form: the type, and the `str` or the size.
     pub fn shown(&self) -> String {
         match &self.text {
             Some(text) => format!("<{} {text}>", self.type_name),
@@ -206,25 +206,25 @@ impl ObjectBody {
     }
 }
 
-/// What an object's JSON says, as `{"$object": {"type": ..., "text": ..., "bytes": ...}}`.
+/// The JSON form of an object: `{"$object": {"type": ..., "text": ..., "bytes": ...}}`.
 #[derive(Debug, Clone, Copy)]
 pub struct ObjectJson<'a> {
     /// The name of its type.
     pub type_name: &'a str,
     /// Its text, or null.
     pub text: Option<&'a str>,
-    /// How long its pickle is.
+    /// The size of its pickle.
     pub bytes: usize,
 }
 
 impl PartialEq for ObjectBody {
-    /// The same type and the same bytes.
+    /// Compares the type and the bytes.
     fn eq(&self, other: &ObjectBody) -> bool {
         self.type_name == other.type_name && self.pickle == other.pickle
     }
 }
 
-/// A size for people: `812 B`, `3.2 MB`, `100 MB`.
+/// A human-readable size: `812 B`, `3.2 MB`, `100 MB`.
 fn size_text(bytes: usize) -> String {
     const UNITS: [&str; 3] = ["KB", "MB", "GB"];
     if bytes < 1_000 {
@@ -233,7 +233,7 @@ fn size_text(bytes: usize) -> String {
     let mut size = bytes as f64 / 1e3;
     let mut units = UNITS.iter();
     let mut unit = units.next();
-    // What would be shown as a thousand of one unit is one of the next.
+    // A size that would round to 1000 is shown in the next unit.
     while size >= 999.5 && units.len() > 0 {
         size /= 1e3;
         unit = units.next();
@@ -242,13 +242,13 @@ fn size_text(bytes: usize) -> String {
     if size < 99.95 { format!("{size:.1} {unit}") } else { format!("{size:.0} {unit}") }
 }
 
-/// Where the pickles are that a document names by their hashes.
+/// Resolves pickles that a document refers to by hash.
 pub trait PickleSource {
-    /// The pickle with this hash, if it is there.
+    /// The pickle with this hash, if present.
     fn find(&self, hash: &PickleHash) -> Option<Arc<Pickle>>;
 }
 
-/// A source without pickles, for documents that have theirs within them.
+/// A source without pickles, for documents that contain theirs.
 #[derive(Debug, Clone, Copy)]
 pub struct NoPickles;
 
@@ -258,7 +258,7 @@ impl PickleSource for NoPickles {
     }
 }
 
-/// The pickles that a document only names, for whoever writes it to keep them beside it.
+/// Collects the pickles that a document only refers to; the caller stores them beside it.
 #[derive(Debug)]
 pub struct Apart {
     bytes_min: usize,
@@ -266,24 +266,24 @@ pub struct Apart {
 }
 
 impl Apart {
-    /// From this many bytes on a pickle is only named.
+    /// Pickles of at least this size are only referred to.
     pub fn from_bytes(bytes_min: usize) -> Apart {
         Apart { bytes_min, found: Vec::new() }
     }
 
-    /// All pickles are part of the document, but for those in files: these are always only named.
+    /// All pickles are embedded in the document, except for those in files.
     pub fn nothing() -> Apart {
         Apart::from_bytes(usize::MAX)
     }
 
-    /// Those that were named, each once.
+    /// The collected pickles, without duplicates.
     pub fn into_found(mut self) -> Vec<Arc<Pickle>> {
         self.found.sort_by_key(|pickle| pickle.hash());
         self.found.dedup_by_key(|pickle| pickle.hash());
         self.found
     }
 
-    /// The bytes that are to be part of the document; if there are none, the pickle is only named, and among those found.
+    /// The bytes to embed in the document. `None` means that the pickle is only referred to, and has been collected.
     pub(crate) fn bytes_to_write<'a>(&mut self, pickle: &'a Arc<Pickle>) -> Option<&'a [u8]> {
         let bytes = pickle.bytes_in_memory().filter(|bytes| bytes.len() < self.bytes_min);
         if bytes.is_none() {

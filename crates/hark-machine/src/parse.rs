@@ -1,5 +1,5 @@
-//! Numbers read from text, as Python's `float` and `int` read them: blanks around, `_` between digits, the digits of
-//! every script, `inf` and `nan` in any case.
+//! Numbers parsed from text as by Python's `float` and `int`: surrounding white space, `_` between digits, the digits
+//! of every script, `inf` and `nan` in any case.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use num_bigint::BigInt;
 use crate::limits::DECIMAL_BITS_MAX;
 use crate::value::Value;
 
-/// The digit 0 of each script but ours, in order; the other nine come right behind it. Unicode promises both.
+/// The digit 0 of each script other than Latin, in ascending order; Unicode guarantees that 1 to 9 follow directly.
 #[rustfmt::skip]
 const ZEROS: [u32; 74] = [
     0x0660, 0x06f0, 0x07c0, 0x0966, 0x09e6, 0x0a66, 0x0ae6, 0x0b66, 0x0be6, 0x0c66, 0x0ce6, 0x0d66, 0x0de6, 0x0e50,
@@ -19,26 +19,26 @@ const ZEROS: [u32; 74] = [
     0x1d7f6, 0x1e140, 0x1e2f0, 0x1e4f0, 0x1e5f1, 0x1e950, 0x1fbf0,
 ];
 
-/// The float that this text means, if it means one.
+/// The float denoted by this text, if any.
 pub(crate) fn float_from(text: &str) -> Option<f64> {
     let text = in_ascii(text)?;
     without_underscores(trimmed(&text))?.parse().ok()
 }
 
-/// What a text means as an integer.
+/// The integer denoted by a text.
 #[derive(Debug, PartialEq)]
 pub(crate) enum IntegerText {
     Integer(Value),
-    /// More digits than are read.
+    /// It has more digits than allowed.
     TooLong,
-    /// It means none.
+    /// It is not an integer.
     Other,
 }
 
-/// No integer of `DECIMAL_BITS_MAX` bits has more digits than so many bits: there are 3.32 to a digit.
+/// A bound on the digits of an integer of `DECIMAL_BITS_MAX` bits: a digit has 3.32 bits.
 const DIGITS_MAX: u64 = DECIMAL_BITS_MAX * 100 / 332;
 
-/// The integer that this text means, if it means one.
+/// The integer denoted by this text.
 pub(crate) fn integer_from(text: &str) -> IntegerText {
     let read = in_ascii(text);
     let Some(text) = read.as_deref().and_then(|text| without_underscores(trimmed(text))) else {
@@ -59,7 +59,7 @@ pub(crate) fn integer_from(text: &str) -> IntegerText {
     IntegerText::Integer(Value::big_integer(if text.starts_with('-') { -value } else { value }))
 }
 
-/// The text with its digits and blanks as ASCII has them; nothing if there is another character.
+/// The text with its digits and white space converted to ASCII; `None` if it has other characters.
 fn in_ascii(text: &str) -> Option<Cow<'_, str>> {
     if text.is_ascii() {
         return Some(Cow::Borrowed(text));
@@ -69,7 +69,7 @@ fn in_ascii(text: &str) -> Option<Cow<'_, str>> {
 
 fn ascii_of(character: char) -> Option<char> {
     match character {
-        // Python takes these for blanks too, but only beside characters beyond ASCII.
+        // Python accepts these as white space too, but only in texts with non-ASCII characters.
         '\x1c'..='\x1f' => Some(' '),
         ascii if ascii.is_ascii() => Some(ascii),
         blank if blank.is_whitespace() => Some(' '),

@@ -1,4 +1,4 @@
-//! Taking values apart.
+//! Destructuring.
 
 use hark_bytecode::{Pattern, PatternPart};
 
@@ -7,19 +7,19 @@ use crate::list::List;
 use crate::number::article;
 use crate::value::Value;
 
-/// What the names of a pattern stand for in a value, in the order of the pattern.
+/// The parts of a value that match the names of a pattern, in the order of the pattern.
 ///
 /// # Errors
-/// `type` where the value has no list, `value` where its list has another length.
+/// `type` where the value has no list, `value` where its list has a different length.
 pub(crate) fn parts(pattern: &Pattern, value: &Value) -> Result<Vec<Value>, Error> {
     let mut found = Vec::with_capacity(pattern.names());
-    // The lists under way, and which item of each comes next.
+    // The open lists, and the index of the next item of each.
     let mut open: Vec<(List<'_>, usize)> = Vec::new();
     let mut next = Some(value);
     for part in pattern.parts() {
         let item = match next.take() {
             Some(whole) => whole,
-            // Of each list as many items are asked for as it has.
+            // The pattern asks for exactly as many items as each list has.
             None => loop {
                 match open.last_mut() {
                     Some((list, index)) => {

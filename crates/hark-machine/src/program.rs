@@ -1,4 +1,4 @@
-//! A program as the machine runs it: the portable executable, and register code made from it when first called.
+//! A program as the machine executes it: the portable executable, and register code made from it on the first call.
 
 mod analysis;
 mod counting;
@@ -30,7 +30,7 @@ pub(crate) use stack::{Place, StackLayouts};
 #[derive(Debug)]
 pub struct Program {
     executable: Executable,
-    /// What each name means where no record binds it.
+    /// The global meaning of each name.
     globals: Vec<Option<Global>>,
     hash: OnceLock<ExecutableHash>,
     vocabulary: OnceLock<Vocabulary>,
@@ -39,16 +39,16 @@ pub struct Program {
     has_tries: bool,
     form: Form,
     fused: Vec<OnceLock<Code>>,
-    /// Made where a thread must go on at a place that lies inside of a fused operation.
+    /// Made when a thread must continue inside a fused operation.
     plain: Vec<OnceLock<Code>>,
 }
 
 /// How closely the register code follows the listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// As fast as we can: some instructions vanish, some are done together.
+    /// Optimized: some instructions vanish, others are fused.
     Fused,
-    /// An operation for each instruction at least, so that a thread can stop between any two.
+    /// At least one operation per instruction, so that a thread can stop between any two.
     Plain,
 }
 
@@ -56,33 +56,33 @@ pub enum Form {
 #[derive(Debug)]
 pub(crate) struct Code {
     pub parameters: u32,
-    /// As many arguments as there are parameters, each for one of them; of a function that takes them as a list, more than
-    /// any call has.
+    /// The number of arguments of a plain call: as many as there are parameters. For a function that takes its
+    /// arguments as a list, a number that no call has.
     pub arguments: u32,
     pub operations: Vec<Operation>,
-    /// Where each operation stands in the portable program. Invariant: as long as `operations`, and sorted.
+    /// The portable state at each operation. Invariant: as long as `operations`, and sorted.
     pub points: Vec<Point>,
     pub constants: Vec<Value>,
-    /// How many registers a record of this function has.
+    /// The number of registers of a record.
     pub registers: u32,
-    /// The locals that have a flag, which says whether they are bound; a local's flag is as many registers after it
-    /// as there are locals.
+    /// The locals with a flag that says whether they are bound. The flag of local `n` is register `n` plus the number
+    /// of locals.
     pub flagged: Vec<u32>,
-    /// The locals that the operations which drop many keep.
+    /// The sets of locals kept by `DropAllBut` operations.
     pub kept: Vec<LocalSet>,
-    /// Where closures are made.
+    /// The places where closures are made.
     pub sites: Vec<CloseSite>,
-    /// What values are taken apart by.
+    /// The destructuring patterns.
     pub patterns: Vec<std::sync::Arc<Pattern>>,
-    /// Where its errors go.
+    /// The error handlers.
     pub handlers: Handlers,
     pub layouts: StackLayouts,
-    /// For each instruction that a block begins with, its first operation. (What brings the block before it to its end
-    /// stands at the same instruction, but is not for those who come another way.)
+    /// The first operation of each block, by its first instruction. (The end of the preceding block may have the same
+    /// instruction, but is not part of this block.)
     pub starts: HashMap<u32, u32>,
-    /// How many operations there are before those that only errors lead to. Both parts are in the order of the portable code.
+    /// The number of operations before those reached only by errors. Both parts are in the order of the portable code.
     pub usual: usize,
-    /// What its loop comes to, if it only counts.
+    /// The summary of its loop, if that only counts.
     pub counting: Option<Counting>,
     pub analysis: Analysis,
 }
@@ -96,12 +96,12 @@ pub(crate) struct Point {
     pub stack: stack::LayoutId,
 }
 
-/// Which code of which function. Invariant: functions first in their fused, then in their plain form.
+/// A function in one of the two forms. Invariant: the ids of all fused forms come before those of all plain forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CodeId(pub u32);
 
 impl Code {
-    /// The first operation that stands exactly before this portable instruction, if there is one.
+    /// The first operation exactly at this portable instruction, if there is one.
     pub fn operation_at(&self, instruction: u32) -> Option<usize> {
         if let Some(start) = self.starts.get(&instruction) {
             let point = self.points.get(*start as usize)?;
@@ -115,8 +115,8 @@ impl Code {
         place_in(usual).or_else(|| place_in(rare).map(|index| self.usual + index))
     }
 
-    /// Whether a portable instruction begins with this operation: a thread that is written down here and read back
-    /// stands at this operation again, or further on.
+    /// Whether a portable instruction begins at this operation: a thread that is saved here and restored continues at
+    /// this operation or a later one.
     pub fn begins_instruction(&self, operation: usize) -> bool {
         let instruction = self.points[operation].instruction;
         let before = operation.checked_sub(1).and_then(|before| self.points.get(before));
@@ -126,15 +126,15 @@ impl Code {
 }
 
 impl Program {
-    /// Makes a program ready to run.
+    /// Prepares a program for execution.
     ///
     /// # Errors
-    /// If the executable is not sound, which no compiler of ours makes.
+    /// If the executable is malformed, which our compiler never produces.
     pub fn new(executable: Executable) -> Result<Program, ExecutableError> {
         Program::with_form(executable, Form::Fused)
     }
 
-    /// The same in a given form.
+    /// Prepares a program in the given form.
     ///
     /// # Errors
     /// As for [`Program::new`].
@@ -143,7 +143,7 @@ impl Program {
         analysis::verify_shapes(&executable)?;
         let slots = || executable.functions.iter().map(|_| OnceLock::new()).collect();
         let (fused, plain) = (slots(), slots());
-        // The functions that imports are called by have the attributes of these.
+        // Wrapper functions have the attributes of their imports.
         let has =
             |attribute: fn(&Attributes) -> bool| executable.functions.iter().any(|each| attribute(&each.attributes));
         let has_limits = has(|attributes| attributes.limit.is_some() || attributes.rate.is_some());
@@ -178,28 +178,28 @@ impl Program {
         self.has_priorities
     }
 
-    /// Whether threads of it may be tries of calls.
+    /// Whether some function may run in a thread that is an attempt of another thread's call.
     pub fn has_tries(&self) -> bool {
         self.has_tries
     }
 
-    /// The portable program's name.
+    /// The hash that identifies the executable.
     pub fn hash(&self) -> &ExecutableHash {
         self.hash.get_or_init(|| self.executable.hash())
     }
 
-    /// What caught errors are made of.
+    /// The constants that caught errors are built from.
     pub(crate) fn vocabulary(&self) -> &Vocabulary {
         self.vocabulary.get_or_init(|| Vocabulary::new(&self.executable))
     }
 
-    /// The first bytes of the hash: what a snapshot names its program by.
+    /// The first bytes of the hash, by which a snapshot identifies its program.
     pub(crate) fn fingerprint(&self) -> u64 {
         let hash = self.hash().0;
         u64::from_le_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]])
     }
 
-    /// The code that a call of this function runs.
+    /// The code for a call of this function.
     #[inline(always)]
     pub(crate) fn entry(&self, function: u32) -> (CodeId, &Code) {
         let id = match self.form {
@@ -209,7 +209,7 @@ impl Program {
         (id, self.code(id))
     }
 
-    /// The code with this id, made now if it is the first time.
+    /// The code with this id, made on first use.
     #[inline(always)]
     pub(crate) fn code(&self, id: CodeId) -> &Code {
         let index = id.0 as usize;
@@ -242,12 +242,12 @@ impl Program {
         CodeId(function.0 + self.fused.len() as u32)
     }
 
-    /// The function whose code this is.
+    /// The function of this code.
     pub(crate) fn function_of(&self, id: CodeId) -> FunctionIndex {
         FunctionIndex(id.0 % self.fused.len() as u32)
     }
 
-    /// Which forms to try when a thread goes on at some instruction, the preferred one first.
+    /// The code ids to try when a thread continues at an instruction, the preferred one first.
     pub(crate) fn codes_to_resume(&self, function: FunctionIndex) -> [CodeId; 2] {
         match self.form {
             Form::Fused => [self.fused_id(function), self.plain_id(function)],

@@ -1,4 +1,4 @@
-//! How large a value is where its parts are written as often as they are there.
+//! The size of a value with shared parts counted at every occurrence.
 
 use std::collections::HashMap;
 
@@ -8,16 +8,17 @@ use crate::hash::Entries;
 use crate::list::List;
 use crate::value::Value;
 
-/// Whether a value is larger than this, a part counted as often as it is held: an atom as `atom` says, each list and hash
-/// `container` besides. It takes time by what there is in memory, or by the limit if that is less.
+/// Whether a value is larger than a limit, with shared parts counted at every occurrence: `atom` gives the size of an
+/// atom, and each list and hash adds `container`. The time is proportional to the memory used, or to the limit if that
+/// is less.
 pub fn is_larger(value: &Value, limit: u64, container: u64, atom: impl Fn(&Value) -> u64) -> bool {
     if !value.is_container() {
         return atom(value) > limit;
     }
-    // Of the containers that several hold.
+    // The sizes of shared containers.
     let mut known: HashMap<(usize, u32), u64, foldhash::fast::RandomState> = HashMap::default();
     let mut open = vec![Open { value, children: Children::of(value), size: container }];
-    // What has been looked at, which is a part of the whole.
+    // The size of the parts visited so far, a lower bound of the total.
     let mut seen = 0u64;
     while let Some(top) = open.last_mut() {
         let (mut inner, mut size) = (None, 0);
@@ -51,14 +52,14 @@ pub fn is_larger(value: &Value, limit: u64, container: u64, atom: impl Fn(&Value
     false
 }
 
-/// A container under way.
+/// A container being measured.
 struct Open<'a> {
     value: &'a Value,
     children: Children<'a>,
     size: u64,
 }
 
-/// What a container that is held in several places is known by: its body's address, and the element that it begins at.
+/// The identity of a shared container: the address of its body, and the start of the view.
 pub(crate) fn shared_body(value: &Value) -> Option<(usize, u32)> {
     match value {
         Value::List(start, body) if !body.is_unique() => Some((body.as_ptr() as usize, *start)),
@@ -67,14 +68,14 @@ pub(crate) fn shared_body(value: &Value) -> Option<(usize, u32)> {
     }
 }
 
-/// The values that a container holds and that are still to come; a hash's keys and values in turn.
+/// The remaining children of a container; a hash's keys and values alternate.
 #[derive(Clone)]
 pub(crate) enum Children<'a> {
-    /// A list, the next element and the one to end before.
+    /// A list, the next index, and the index to stop before.
     List(List<'a>, usize, usize),
-    /// The entries, and the value of the last one's key.
+    /// The remaining entries, and the value that follows the last key.
     Hash(Entries<'a>, Option<&'a Value>),
-    /// What a closure has captured.
+    /// The values captured by a closure.
     Closure(std::slice::Iter<'a, Option<Value>>),
     None,
 }

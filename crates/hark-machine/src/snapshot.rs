@@ -1,5 +1,5 @@
-//! A thread written down, version 1, in the portable program's terms. The bytes are a contract: what a release wrote
-//! is read for ever.
+//! Snapshots: the binary format of a thread, version 1, in terms of the portable program. It is a contract: every later
+//! release can read what this one wrote.
 //!
 //! A sealed document (see [`hark_bytecode::wire`]) of kind `HkTh`:
 //!
@@ -12,8 +12,8 @@
 //! record        function, instruction (relative to the function's start), bindings: name, value · stack: values
 //! ```
 //!
-//! A record that has called another stands at its `CALL`, without the arguments and the callee. Of the bindings only
-//! those are written that are read later.
+//! A record that has called another is saved at its `CALL`, without the arguments and the callee. Only bindings that
+//! are read later are saved.
 
 mod documents;
 mod values;
@@ -34,21 +34,21 @@ use values::{ValueReader, ValueWriter};
 const MAGIC: [u8; 4] = *b"HkTh";
 const VERSION: u8 = 1;
 
-/// Why a snapshot cannot be read.
+/// Why a snapshot cannot be restored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
-    /// The bytes are damaged, or no snapshot at all.
+    /// The bytes are damaged or not a snapshot.
     #[error("the thread's snapshot cannot be read: {0}")]
     Wire(#[from] WireError),
-    /// It belongs to a thread of another program.
+    /// The snapshot belongs to a thread of another program.
     #[error("the thread's snapshot belongs to another program")]
     OtherProgram,
-    /// It speaks of things that the program does not have.
+    /// The snapshot does not match the program.
     #[error("the thread's snapshot does not fit its program: {0}")]
     Unfit(&'static str),
 }
 
-/// One record in portable terms.
+/// An activation record in portable terms.
 struct PortableRecord {
     function: FunctionIndex,
     instruction: u32,
@@ -57,12 +57,12 @@ struct PortableRecord {
 }
 
 impl Thread {
-    /// Writes the thread down. Shared values are written once.
+    /// Encodes the thread. Shared values are written once.
     pub fn snapshot(&self, program: &Program) -> Vec<u8> {
         self.snapshot_without(program, &mut Apart::nothing())
     }
 
-    /// The same, with pickles that are only named.
+    /// Encodes the thread, but refers to pickles that are stored apart.
     pub fn snapshot_without(&self, program: &Program, apart: &mut Apart) -> Vec<u8> {
         let (values, body) = ValueWriter::gather(apart, |values| self.written(values, program));
         let mut writer = Writer::new();
@@ -72,7 +72,7 @@ impl Thread {
         writer.seal(MAGIC, VERSION)
     }
 
-    /// All but the fingerprint and the objects.
+    /// Encodes everything except the fingerprint and the objects.
     fn written(&self, values: &mut ValueWriter<'_>, program: &Program) -> Writer {
         let mut body = Writer::new();
         body.unsigned(self.started_at.map_or(0, |instruction| u64::from(instruction) + 1));
@@ -110,18 +110,18 @@ impl Thread {
         body
     }
 
-    /// Reads what [`snapshot`](Thread::snapshot) wrote.
+    /// Decodes the output of [`snapshot`](Thread::snapshot).
     ///
     /// # Errors
-    /// If the bytes are damaged, or are not of a thread of this program.
+    /// If the bytes are damaged or belong to another program.
     pub fn restore(bytes: &[u8], program: &Program) -> Result<Thread, SnapshotError> {
         Thread::restore_with(bytes, program, &NoPickles)
     }
 
-    /// Reads what [`snapshot_without`](Thread::snapshot_without) wrote.
+    /// Decodes the output of [`snapshot_without`](Thread::snapshot_without).
     ///
     /// # Errors
-    /// The same, or if a pickle is missing.
+    /// As for [`restore`](Thread::restore), and if a pickle is missing.
     pub fn restore_with(bytes: &[u8], program: &Program, pickles: &dyn PickleSource) -> Result<Thread, SnapshotError> {
         let (mut reader, _) = Reader::open(bytes, "thread's snapshot", MAGIC, VERSION)?;
         let reader = &mut reader;
@@ -178,7 +178,7 @@ impl Thread {
             Place::Constant(constant) => code.constants[*constant as usize].clone(),
         });
         let live = code.analysis.live_before(program.executable(), point.instruction);
-        let bound = if is_before_body(code, record) { given(function, program) } else { usize::MAX };
+        let bound = if is_before_body(code, record) { bound_at_entry(function, program) } else { usize::MAX };
         let locals = code.analysis.locals.iter().enumerate().take(bound);
         let bindings = locals.filter(|(local, _)| {
             let is_live = live.as_ref().is_some_and(|live| live.contains(*local as u32));
@@ -203,7 +203,7 @@ impl Thread {
         Ok(thread)
     }
 
-    /// Adds a record whose window begins at `base`; gives the base of the next one.
+    /// Pushes a record whose window begins at `base`; returns the base of the next one.
     fn push_record(
         &mut self,
         record: PortableRecord,
@@ -218,7 +218,7 @@ impl Thread {
             if is_innermost {
                 return Some((id, code, operation));
             }
-            // The call comes behind what puts its arguments into place.
+            // Operations that place the arguments may precede the call.
             let same = |at: &usize| code.points.get(*at).is_some_and(|point| point.instruction == record.instruction);
             let call = (operation..).take_while(same).find(|at| call_base(&code.operations[*at]).is_some())?;
             Some((id, code, call))
@@ -236,8 +236,8 @@ impl Thread {
         for flagged in &code.flagged {
             window[*flagged as usize + locals] = Value::Boolean(false);
         }
-        // Exactly what is read later: what nobody takes out of its register again would be in the way there, and what
-        // is read without a flag must be there.
+        // The bindings must be exactly the live ones: an additional value would stay in its register, where code
+        // expects none, and a local that is read without a flag must be bound.
         let mut live = code.analysis.live_before(program.executable(), record.instruction);
         for (name, value) in record.bindings {
             let local = code.analysis.register_of.get(&name).copied();
@@ -272,26 +272,26 @@ impl Thread {
     }
 }
 
-/// Whether a record is about to note that its locals are not bound. Until then their flags are of those who had the window
-/// before: of the same record, if it was a self tail call, or of another one.
+/// Whether a record has not yet cleared the flags of its locals. Until then they are left over from the previous user
+/// of the window: the same record before a self tail call, or another one.
 fn is_before_body(code: &Code, record: &Record) -> bool {
     let body = || code.starts.get(&code.analysis.blocks.first()?.start);
     !code.flagged.is_empty() && body().is_some_and(|body| record.operation < *body)
 }
 
-/// How many of a function's locals are bound before it begins: its parameters and what it has captured.
-fn given(function: FunctionIndex, program: &Program) -> usize {
+/// The number of locals bound at entry: parameters and captures.
+fn bound_at_entry(function: FunctionIndex, program: &Program) -> usize {
     let function = &program.executable().functions[function.0 as usize];
     function.parameters.len() + function.captures.len()
 }
 
-/// Whether a local has a value now.
+/// Whether a local is bound.
 fn is_bound(code: &Code, window: &[Value], local: u32) -> bool {
     code.flagged.binary_search(&local).is_err()
         || matches!(window[local as usize + code.analysis.locals.len()], Value::Boolean(true))
 }
 
-/// For the call of a Hark function, the register where the callee's window begins.
+/// For a call of a Hark function, the register where the callee's window begins.
 fn call_base(operation: &Operation) -> Option<u32> {
     match operation {
         Operation::CallFunction { base, .. } | Operation::CallValue { base, .. } => Some(*base),
@@ -299,7 +299,7 @@ fn call_base(operation: &Operation) -> Option<u32> {
     }
 }
 
-/// How many values of the portable stack a call takes: its arguments and the callee.
+/// The number of portable stack values that a call consumes: its arguments and the callee.
 fn call_operands(operation: &Operation, program: &Program) -> usize {
     match operation {
         Operation::CallFunction { function, .. } => {

@@ -1,4 +1,4 @@
-//! Everything that a thread is, as data. Nothing of it lives on the native stack.
+//! The whole state of a thread, as data. None of it lives on the native stack.
 
 use hark_bytecode::builtins::Builtin;
 use hark_bytecode::{Executable, FunctionIndex, Instruction, Span};
@@ -14,45 +14,45 @@ use crate::value::Value;
 #[derive(Debug)]
 pub struct Thread {
     pub(crate) state: State,
-    /// The windows of all records, overlapping where arguments are passed.
+    /// The windows of all records; they overlap where arguments are passed.
     pub(crate) registers: Vec<Value>,
-    /// The activation records, the innermost last.
+    /// The activation records, innermost last.
     pub(crate) records: Vec<Record>,
-    /// The trace of the last error that it has caught.
-    pub(crate) known_trace: Option<Box<KnownTrace>>,
-    /// The `ACALL` that made it, if one did.
+    /// The trace of the last error that the thread has caught.
+    pub(crate) cached_trace: Option<Box<CachedTrace>>,
+    /// The `ACALL` that started it, if any.
     pub(crate) started_at: Option<u32>,
-    /// What the world answered to the effect that the thread stopped at.
+    /// The answer to the effect that the thread stopped at.
     pub(crate) answer: Option<Result<Value, Box<Error>>>,
 }
 
-/// How far a thread is.
+/// The phase of a thread.
 #[derive(Debug)]
 pub(crate) enum State {
     /// It is about to make its first call.
     Calling(Value, Vec<Value>),
     /// It has records.
     Running,
-    /// It came to its end with this value.
+    /// It has ended with this value.
     Ended(Value),
 }
 
-/// A trace that the next error may have, too.
+/// A cached trace, which the next error is likely to share.
 #[derive(Debug)]
-pub(crate) struct KnownTrace {
-    /// For each record that it shows, where it stood.
+pub(crate) struct CachedTrace {
+    /// The position of each record in the trace.
     pub steps: Vec<(CodeId, u32)>,
-    /// What the `catch` got.
+    /// The trace value given to `catch`.
     pub value: Value,
 }
 
-/// One call under way.
+/// An active call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record {
     pub code: CodeId,
-    /// The operation that it stands at: not done yet in the innermost record, the call in the others.
+    /// The current operation: not done yet in the innermost record, the call in the others.
     pub operation: u32,
-    /// Its first register.
+    /// The index of its first register.
     pub base: u32,
 }
 
@@ -60,28 +60,27 @@ impl Thread {
     /// A thread that is about to call `callee`.
     pub fn new(callee: Value, arguments: Vec<Value>) -> Thread {
         let state = State::Calling(callee, arguments);
-        Thread { state, registers: Vec::new(), records: Vec::new(), known_trace: None, started_at: None, answer: None }
+        Thread { state, registers: Vec::new(), records: Vec::new(), cached_trace: None, started_at: None, answer: None }
     }
 
-    /// The same for an `ACALL` of the program, which is where a builtin that it calls is placed.
+    /// A thread started by an `ACALL` of the program. Errors of a builtin that it calls are reported there.
     pub(crate) fn started_at(instruction: u32, callee: Value, arguments: Vec<Value>) -> Thread {
         Thread { started_at: Some(instruction), ..Thread::new(callee, arguments) }
     }
 
-    /// Runs until an effect stops it, or until so much fuel is used: one unit for each call and each repetition, and
-    /// one for each 64 bytes that are printed together.
+    /// Runs until an effect stops it or the fuel is used up: one unit for each call and each iteration, and one for
+    /// each 64 bytes printed at a time.
     pub fn run(&mut self, program: &Program, fuel: u32, host: &mut impl Host) -> Effect {
         interpreter::run::<_, false>(self, program, fuel, Limit::Operations(0), host)
     }
 
-    /// Runs at most so many portable instructions; stops as out of fuel after the last. What is done together counts
-    /// as one.
+    /// Runs at most this many portable instructions, then stops as out of fuel. A fused operation counts as one.
     pub fn run_instructions(&mut self, program: &Program, instructions: u64, host: &mut impl Host) -> Effect {
         interpreter::run::<_, true>(self, program, u32::MAX, Limit::Instructions(instructions), host)
     }
 
-    /// The thread has failed and is to go on from there. Where the language's own code had given up, it does not fail at
-    /// once again, but begins anew.
+    /// Prepares a failed thread to continue from where it failed. If the language's own retries had given up, they
+    /// start anew instead of failing again at once.
     pub fn retry(&mut self, program: &Program) {
         let Some(record) = self.records.last() else { return };
         let at = program.code(record.code).points[record.operation as usize].instruction as usize;
@@ -94,17 +93,17 @@ impl Thread {
         }
     }
 
-    /// Gives the value that the thread stopped for. It goes on with its next run.
+    /// Answers the effect that the thread stopped at. The thread continues with its next run.
     pub fn resume(&mut self, value: Value) {
         self.answer = Some(Ok(value));
     }
 
-    /// What the thread stopped for failed: this error is raised there, with its next run.
+    /// Answers the effect that the thread stopped at with an error, which the next run raises there.
     pub fn fail(&mut self, error: Error) {
         self.answer = Some(Err(Box::new(error)));
     }
 
-    /// Puts this thread's frames in front of the trace of an error that the world has answered with.
+    /// Prepends this thread's frames to the trace of an error in the answer.
     pub(crate) fn trace_answer(&mut self, program: &Program, thread: u64) {
         if !matches!(self.answer, Some(Err(_))) {
             return;
@@ -127,12 +126,12 @@ impl Thread {
         !matches!(self.state, State::Calling(..))
     }
 
-    /// How many activation records it has.
+    /// The number of activation records.
     pub fn depth(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether it is one try of a call that another thread makes.
+    /// Whether it is an attempt of another thread's call.
     pub fn is_try(&self, program: &Program) -> bool {
         let function = match (&self.state, self.records.first()) {
             (State::Calling(Value::Function(function), _), _) => *function,
@@ -143,7 +142,7 @@ impl Thread {
         program.executable().functions[function.0 as usize].is_try
     }
 
-    /// The `#[priority]` of the innermost function that has one; of a thread that has not begun, that of what it calls.
+    /// The `#[priority]` of the innermost function that has one, or of its callee if it has not begun.
     pub fn priority(&self, program: &Program) -> Option<i32> {
         if !program.has_priorities() {
             return None;
@@ -158,12 +157,12 @@ impl Thread {
         }
     }
 
-    /// How many registers it has, whatever is in them.
+    /// The number of registers, used or not.
     pub fn registers(&self) -> usize {
         self.registers.len()
     }
 
-    /// The name of the function that it began with, as long as that is its only one.
+    /// The name of the function that it began with, as long as that is its only record.
     pub fn function_name(&self, program: &Program) -> String {
         let executable = program.executable();
         match (&self.state, self.records.first()) {
@@ -172,7 +171,7 @@ impl Thread {
             }
             (_, Some(record)) => {
                 let function = &executable.functions[program.function_of(record.code).0 as usize];
-                // `_map_async` of the prelude is a part of `map_async`.
+                // `_map_async` of the prelude is an internal part of `map_async`.
                 let own = function.name.strip_prefix('_').filter(|_| function.span == Span::NOWHERE);
                 own.unwrap_or(&function.name).to_owned()
             }
@@ -180,8 +179,8 @@ impl Thread {
         }
     }
 
-    /// Where the thread stands, the outermost record first, and how many records were left out of the middle. The
-    /// language's own code is left out, too: it has no place in the program.
+    /// The current stack trace, outermost record first, and how many records were left out of the middle. The
+    /// language's own code, which has no place in the program, is left out as well.
     pub fn stack(&self, program: &Program, thread: u64) -> (Vec<TraceFrame>, u64) {
         let executable = program.executable();
         let started_at = || {
@@ -217,14 +216,14 @@ impl Thread {
         (frames, omitted as u64)
     }
 
-    /// Where its innermost record stands that is one of the program's own functions.
+    /// The current place in the innermost record that belongs to the program.
     pub(crate) fn innermost_place(&self, program: &Program) -> Option<Span> {
         let record = self.records.iter().rev().find(|record| record.is_shown(program))?;
         let instruction = program.code(record.code).points[record.operation as usize].instruction;
         program.executable().spans.get(instruction as usize).copied()
     }
 
-    /// The records that a trace shows, but for those without a place: all, or as many as it needs at either end.
+    /// The records in a trace, those without a place included: all, or as many as needed from either end.
     pub(crate) fn shown_records(&self, program: &Program) -> (&[Record], &[Record]) {
         let records = self.records.as_slice();
         if records.len() <= TRACE_FRAMES_MAX {
@@ -239,8 +238,8 @@ impl Thread {
     }
 }
 
-/// What a thread is known by that begins with this call: a function of the prelude that calls another one in a thread of its
-/// own has that as its first argument.
+/// The function by which a new thread is known: a prelude function that runs another function in a thread of its own
+/// takes it as the first argument.
 fn shown_callee<'a>(callee: &'a Value, arguments: &'a [Value], executable: &Executable) -> &'a Value {
     let Value::Function(function) = callee else { return callee };
     let is_of_prelude = executable.functions[function.0 as usize].span == Span::NOWHERE;
@@ -251,7 +250,7 @@ fn shown_callee<'a>(callee: &'a Value, arguments: &'a [Value], executable: &Exec
 }
 
 impl Record {
-    /// Whether it is one of the program's own functions, and not of the language.
+    /// Whether it belongs to the program and not to the language.
     pub(crate) fn is_shown(&self, program: &Program) -> bool {
         !program.executable().functions[program.function_of(self.code).0 as usize].is_native
     }

@@ -1,5 +1,5 @@
-//! What a program computes with. Values are immutable; a value that has one owner may be changed in place, which
-//! nobody can tell from a new one.
+//! Values. They are immutable, but a value with a single owner may be changed in place, because the difference cannot
+//! be observed.
 
 use compact_str::CompactString;
 use hark_bytecode::builtins::Builtin;
@@ -15,8 +15,8 @@ use crate::text::Text;
 
 /// A value of the language, in 16 bytes.
 ///
-/// The variants that need no counting come first, so that one comparison of the tag tells whether a value can be
-/// copied bit by bit.
+/// The variants without a reference count come first, so that a single comparison of the tag tells whether a value can
+/// be copied bitwise.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "the types of `language.md`")]
 pub enum Value {
@@ -31,18 +31,18 @@ pub enum Value {
     Operator(Operator),
     /// The Future of the thread with this number.
     Future(u64),
-    /// A Future that something outside resolves, by its id.
+    /// A Future that is resolved from outside, by its id.
     Promise(Arc<String>),
-    /// Invariant: does not fit an `Integer`.
+    /// Invariant: does not fit `Integer`.
     BigInteger(Arc<BigInt>),
     String(Arc<Text>),
-    /// The elements of the body from this index on. (The two fields stand here, and not in a type of their own, so
-    /// that the index shares the tag's eight bytes.)
+    /// The elements of the body from this index on. (The two fields are here and not in a type of their own so that the
+    /// index shares the tag's eight bytes.)
     List(u32, Arc<ListBody>),
     Hash(Arc<HashBody>),
-    /// A lambda that has captured something.
+    /// A lambda with captured variables.
     Closure(Arc<ClosureBody>),
-    /// A value of Python that is none of these.
+    /// A Python object without an equivalent in Hark.
     Object(Arc<ObjectBody>),
 }
 
@@ -54,12 +54,12 @@ impl Value {
         Value::String(Arc::new(Text::new(text)))
     }
 
-    /// A list of these.
+    /// A list value.
     pub fn list(items: Vec<Value>) -> Value {
         Value::List(0, Arc::new(ListBody::from_items(items)))
     }
 
-    /// An object of Python.
+    /// A Python object.
     pub fn object(body: ObjectBody) -> Value {
         Value::Object(Arc::new(body))
     }
@@ -72,7 +72,7 @@ impl Value {
         }
     }
 
-    /// This list's elements, if it is a list.
+    /// The list's elements, if it is a list.
     pub fn as_list(&self) -> Option<List<'_>> {
         match self {
             Value::List(start, body) => Some(List::new(*start, body)),
@@ -80,7 +80,7 @@ impl Value {
         }
     }
 
-    /// This string's text, if it is a string.
+    /// The string's text, if it is a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::String(text) => Some(text.as_str()),
@@ -88,7 +88,7 @@ impl Value {
         }
     }
 
-    /// What `if` sees: only `false` and `null` are not true.
+    /// The value as a condition: only `false` and `null` are falsy.
     #[inline(always)]
     pub fn is_truthy(&self) -> bool {
         !matches!(self, Value::Null | Value::Boolean(false))
@@ -106,7 +106,7 @@ impl Value {
         matches!(self, Value::List(..) | Value::Hash(_) | Value::Closure(_))
     }
 
-    /// Whether it is counted, and so may not be copied bit by bit.
+    /// Whether it is reference-counted, and so must not be copied bitwise.
     #[inline(always)]
     pub(crate) fn is_counted(&self) -> bool {
         matches!(
@@ -121,7 +121,7 @@ impl Value {
         )
     }
 
-    /// The name of its type, as error messages give it.
+    /// The name of its type in error messages.
     pub fn type_name(&self) -> &'static str {
         match self {
             Value::Null => "null",

@@ -1,6 +1,6 @@
-//! Waiting: which Futures a value holds, and what becomes of it when they have values.
+//! Waiting: finds the Futures in a value, and replaces them when their values are known.
 //!
-//! Neither recurses natively, and what values share is looked at once, so that the time is by what there is in memory.
+//! Neither recurses natively, and shared parts are visited once, so that the time is proportional to the memory used.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,7 +16,7 @@ use crate::value::Value;
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 type Set<K> = HashSet<K, foldhash::fast::RandomState>;
 
-/// The Future that this value is.
+/// The Future that this value is, if it is one.
 #[inline]
 pub(crate) fn awaited(value: &Value) -> Option<Awaited> {
     match value {
@@ -26,7 +26,7 @@ pub(crate) fn awaited(value: &Value) -> Option<Awaited> {
     }
 }
 
-/// What `await value` waits for: a Future, or every Future in a list or hash, however deep.
+/// What `await value` waits for: a Future, or every Future in a list or hash, at any depth.
 pub(crate) fn all(value: &Value, timeout: Option<f64>) -> Option<Wait> {
     let futures = match awaited(value) {
         Some(future) => smallvec![future],
@@ -36,8 +36,8 @@ pub(crate) fn all(value: &Value, timeout: Option<f64>) -> Option<Wait> {
     (!futures.is_empty()).then_some(Wait { futures, until: Until::All, at_once: false, timeout })
 }
 
-/// What `any(items)` waits for, if there is a Future among them. They all count as awaited, also if something else is
-/// there at once.
+/// What `any(items)` waits for, if there is a Future among the items. All of them count as awaited, even if a plain
+/// value is available at once.
 pub(crate) fn any(items: &Value) -> Option<Wait> {
     let list = items.as_list()?;
     let futures: SmallVec<_> = each_once(list.iter().filter_map(awaited).collect()).into();
@@ -45,8 +45,7 @@ pub(crate) fn any(items: &Value) -> Option<Wait> {
     (!futures.is_empty()).then_some(Wait { futures, until: Until::Any, at_once, timeout: None })
 }
 
-/// Without those that are there before. Threads in the order of their numbers, as a program mostly starts and keeps them, are
-/// all different.
+/// Removes duplicates. Threads in ascending order, which is how most programs start and keep them, have none.
 fn each_once(mut futures: Vec<Awaited>) -> Vec<Awaited> {
     let ascends = |pair: &[Awaited]| matches!(pair, [Awaited::Thread(one), Awaited::Thread(next)] if one < next);
     if !futures.windows(2).all(ascends) {
@@ -56,10 +55,10 @@ fn each_once(mut futures: Vec<Awaited>) -> Vec<Awaited> {
     futures
 }
 
-/// The answer to [`any`]: the place in the list and the value there, by the place among the Futures.
+/// The result of [`any`]: an index in the list and the value there, from the index among the Futures.
 ///
 /// # Errors
-/// If the answer does not fit what was waited for, which is a fault of the platform.
+/// If the answer does not fit the wait, which is a fault of the platform.
 pub(crate) fn any_answered(items: &Value, answer: &Value) -> Result<Value, Error> {
     let (Some(list), Some(wait)) = (items.as_list(), any(items)) else { return Err(unfit()) };
     let plain = list.iter().position(|item| awaited(item).is_none());
@@ -84,7 +83,7 @@ fn unfit() -> Error {
     Error::new("error", "the platform's answer to a wait does not fit it")
 }
 
-/// The Futures in a list or hash, each once, in order.
+/// The Futures in a list or hash in order, without duplicates.
 fn futures_in(value: &Value) -> Vec<Awaited> {
     let mut futures = Vec::new();
     let mut seen = Set::default();
@@ -108,23 +107,23 @@ fn futures_in(value: &Value) -> Vec<Awaited> {
     futures
 }
 
-/// A container that is made anew.
+/// A container being rebuilt.
 struct Open<'a> {
     value: &'a Value,
     children: Children<'a>,
-    /// How many of them have been looked at, and the last one.
+    /// The number of children visited, and the last one.
     seen: usize,
     last: Option<&'a Value>,
-    /// The child before that one: a value's key.
+    /// The child before `last`: for a value, its key.
     before: Option<&'a Value>,
-    /// What it holds from now on, if that is not what it held.
+    /// The new container, if it differs from the old one.
     changed: Option<Value>,
 }
 
-/// The answer to [`all`]: the same value with the Futures' values in their places.
+/// The result of [`all`]: the same value with each Future replaced by its value.
 ///
 /// # Errors
-/// If the answer does not fit what was waited for, which is a fault of the platform.
+/// If the answer does not fit the wait, which is a fault of the platform.
 pub(crate) fn all_answered(value: &Value, answer: Value) -> Result<Value, Error> {
     if awaited(value).is_some() {
         return Ok(answer);
@@ -135,7 +134,7 @@ pub(crate) fn all_answered(value: &Value, answer: Value) -> Result<Value, Error>
         Some(list) if list.len() == futures.len() => futures.into_iter().zip(list.iter().cloned()).collect(),
         _ => return Err(unfit()),
     };
-    // Of the containers that several hold: what they became, if that is something else.
+    // The new versions of shared containers; `None` if unchanged.
     let mut known: Map<(usize, u32), Option<Value>> = Map::default();
     let mut open = vec![Open::of(value)];
     loop {
@@ -174,7 +173,7 @@ impl<'a> Open<'a> {
         Some(next)
     }
 
-    /// Puts another value where the last child stood.
+    /// Replaces the last child.
     fn replace(&mut self, value: Value) {
         let whole = self.changed.get_or_insert_with(|| match self.value {
             Value::List(..) => Value::list(self.value.as_list().iter().flat_map(|list| list.iter().cloned()).collect()),
@@ -182,7 +181,7 @@ impl<'a> Open<'a> {
         });
         match whole {
             Value::List(_, body) => Arc::make_mut(body).set(self.seen - 1, value),
-            // Only values change, and each comes behind its key.
+            // Only values change, and each follows its key.
             Value::Hash(body) => {
                 if let Some(key) = self.before.and_then(|key| Key::new(key.clone()).ok()) {
                     Arc::make_mut(body).insert(key, value);

@@ -1,4 +1,4 @@
-//! What builtins ask of their arguments, and what they say of others.
+//! Checks of builtins' arguments, and their error messages.
 
 use hark_bytecode::{shortened, string_text};
 use triomphe::Arc;
@@ -13,19 +13,19 @@ use crate::number::article;
 use crate::text::Text;
 use crate::value::Value;
 
-/// The error of an argument that is of no type that the builtin takes.
+/// The error of an argument of a wrong type.
 #[cold]
 pub(super) fn wrong_type(name: &str, wanted: &str, got: &Value) -> Error {
     Error::of_type(format!("`{name}` needs {wanted}, but got {}", article(got.type_name())))
 }
 
-/// The only or first argument, which has to be a list.
+/// The only or first argument, which must be a list.
 #[inline]
 pub(super) fn list<'a>(name: &str, value: &'a Value) -> Result<List<'a>> {
     value.as_list().ok_or_else(|| wrong_type(name, "a list", value))
 }
 
-/// The only or first argument, which has to be a hash.
+/// The only or first argument, which must be a hash.
 #[inline]
 pub(super) fn hash<'a>(name: &str, value: &'a Value) -> Result<&'a HashBody> {
     match value {
@@ -34,7 +34,7 @@ pub(super) fn hash<'a>(name: &str, value: &'a Value) -> Result<&'a HashBody> {
     }
 }
 
-/// An argument that has to be a string.
+/// An argument that must be a string.
 #[inline]
 pub(super) fn text<'a>(name: &str, wanted: &str, value: &'a Value) -> Result<&'a Arc<Text>> {
     match value {
@@ -43,8 +43,7 @@ pub(super) fn text<'a>(name: &str, wanted: &str, value: &'a Value) -> Result<&'a
     }
 }
 
-/// An argument that has to be an integer. One that does not fit 64 bits becomes the largest or smallest that does:
-/// whoever asks has a limit that is nearer.
+/// An argument that must be an integer. One that does not fit 64 bits is clamped; every caller has a narrower limit.
 #[inline]
 pub(super) fn integer(name: &str, wanted: &str, value: &Value) -> Result<i64> {
     match value {
@@ -54,7 +53,7 @@ pub(super) fn integer(name: &str, wanted: &str, value: &Value) -> Result<i64> {
     }
 }
 
-/// An argument that says how long something becomes; 0 if it is less.
+/// An argument that is a length; negative numbers count as 0.
 pub(super) fn size(name: &str, wanted: &str, value: &Value) -> Result<u64> {
     match value {
         Value::BigInteger(big) if big.sign() == num_bigint::Sign::Plus => {
@@ -66,7 +65,7 @@ pub(super) fn size(name: &str, wanted: &str, value: &Value) -> Result<u64> {
     }
 }
 
-/// Checks that a value can be a key.
+/// Checks that a value is valid as a key.
 pub(super) fn check_key(name: &str, key: &Value) -> Result<()> {
     match key {
         Value::Float(float) if float.is_nan() => Err(Error::of_value(format!("`{name}`: nan cannot be a key"))),
@@ -75,7 +74,7 @@ pub(super) fn check_key(name: &str, key: &Value) -> Result<()> {
     }
 }
 
-/// What the prelude's own functions ask of an argument: that it is of this type. The text says who needs what.
+/// Checks an argument of a prelude function: it must be of this type. The text begins the error message.
 pub(super) fn need(value: &Value, type_name: &Value, text: &Value) -> Result<Value> {
     let (wanted, text) = (type_name.as_str().unwrap_or_default(), text.as_str().unwrap_or_default());
     if value.type_name() == wanted {
@@ -84,12 +83,12 @@ pub(super) fn need(value: &Value, type_name: &Value, text: &Value) -> Result<Val
     Err(Error::of_type(format!("{text}, but got {}", article(value.type_name()))))
 }
 
-/// The same for a key.
+/// Checks a key argument of a prelude function.
 pub(super) fn need_key(key: &Value, name: &Value) -> Result<Value> {
     check_key(name.as_str().unwrap_or_default(), key).map(|()| Value::Null)
 }
 
-/// Checks the length of a list that is about to be made.
+/// Checks the length of a list before it is made.
 #[inline]
 pub(super) fn check_list_length(name: &str, length: u128) -> Result<()> {
     if length <= LIST_LENGTH_MAX as u128 {
@@ -100,7 +99,7 @@ pub(super) fn check_list_length(name: &str, length: u128) -> Result<()> {
     )))
 }
 
-/// Checks the length of a string that is about to be made.
+/// Checks the length of a string before it is made.
 #[inline]
 pub(super) fn check_string_bytes(name: &str, bytes: u128) -> Result<()> {
     if bytes <= STRING_BYTES_MAX as u128 {
@@ -111,7 +110,7 @@ pub(super) fn check_string_bytes(name: &str, bytes: u128) -> Result<()> {
     )))
 }
 
-/// The error of a hash that would have too many keys.
+/// The error of a hash with too many keys.
 #[cold]
 pub(super) fn too_many_keys(name: &str) -> Error {
     Error::limit(format!("`{name}`: the hash has {HASH_LENGTH_MAX} keys, which is as many as a hash can have"))

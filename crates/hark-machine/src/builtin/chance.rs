@@ -3,7 +3,7 @@
 use crate::effect::Host;
 use crate::value::Value;
 
-/// A float from 0 to below 1, of the 53 bits that a float has.
+/// A float from 0 up to but not including 1, made of 53 bits, the precision of a float.
 pub(super) fn random(host: &mut impl Host) -> Value {
     Value::Float((host.random() >> 11) as f64 / (1_u64 << 53) as f64)
 }

@@ -1,4 +1,4 @@
-//! What meets the world, and what ends a thread: printing, sleeping, signals, errors, assertions, the environment.
+//! Output, sleeping, signals, errors, assertions, the environment.
 
 use std::ffi::OsString;
 
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::number;
 use crate::value::Value;
 
-/// So many characters of a value are shown by an assertion that fails.
+/// A failed assertion shows at most this many characters of a value.
 const ASSERTED_CHARACTERS_MAX: usize = 200;
 
 pub(super) fn print(value: &mut Value, executable: &Executable, host: &mut impl Host) -> Result<Outcome> {
@@ -30,7 +30,7 @@ pub(super) fn sleep(seconds: &Value) -> Result<Outcome> {
     Ok(Outcome::Sleep(seconds.clone()))
 }
 
-/// A length of time in seconds that is not negative, perhaps infinite.
+/// A duration in seconds: not negative, possibly infinite.
 pub(super) fn seconds_of(name: &str, seconds: &Value) -> Result<f64> {
     let length = match seconds {
         Value::Integer(value) => *value as f64,
@@ -65,13 +65,13 @@ pub(super) fn signal(
     Ok(Outcome::Printed(std::mem::take(message), bytes))
 }
 
-/// What `error` raises: an error that was caught or made as one, or one of this message.
+/// The error raised by `error`: an error value raised again, or a new one with this message.
 pub(super) fn error(value: &Value, executable: &Executable) -> Error {
     let again = if let Value::Hash(error) = value { caught::raised_again(error) } else { None };
     again.unwrap_or_else(|| raised("error", value, Value::Null, executable))
 }
 
-/// The error that a program raises, or that of a message that is too long.
+/// The error that a program raises; if its message is too long, an error about that.
 pub(super) fn raised(builtin: &str, message: &Value, data: Value, executable: &Executable) -> Error {
     match whole_text(builtin, message, executable) {
         Ok(text) => Error::new("error", text).with_data(data),
@@ -79,7 +79,7 @@ pub(super) fn raised(builtin: &str, message: &Value, data: Value, executable: &E
     }
 }
 
-/// A condition holds as one of `if` does.
+/// Asserts a condition, which counts as true or false as in `if`.
 pub(super) fn assert(condition: &Value, message: Option<&Value>, executable: &Executable) -> Result<Value> {
     if condition.is_truthy() {
         return Ok(Value::Null);
@@ -98,7 +98,7 @@ pub(super) fn assert_equal(left: &Value, right: &Value, executable: &Executable)
     Err(Error::new("error", format!("`assert_equal`: {} does not equal {}", shown(left), shown(right))))
 }
 
-/// What an environment variable says, if there is one of this name.
+/// The value of an environment variable, if it exists.
 pub(super) fn environment(name: &Value, host: &mut impl Host) -> Result<Option<Value>> {
     let name = text("env", "a string as the variable's name", name)?.as_str();
     match host.environment(name).map(OsString::into_string) {

@@ -1,4 +1,4 @@
-//! What retries and timeouts are made of in the prelude: `native.call` and the like, which no program can name.
+//! The internals of retries and timeouts, used by the prelude: `native.call` and others, which no program can name.
 
 use hark_bytecode::{Executable, float_text};
 
@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::value::Value;
 use crate::wait;
 
-/// `native.call(import, arguments, seconds, is_again)`: calls an import with a list of arguments, for so many seconds at
-/// most if that is not null; if it `is_again`, as a further try of the thread's last call.
+/// `native.call(import, arguments, seconds, is_again)`: calls an import with a list of arguments and a timeout in
+/// seconds, or null. If it `is_again`, it counts as another attempt of the thread's last call.
 pub(super) fn call(arguments: &[Value], executable: &Executable) -> Result<Outcome> {
     let [callee, arguments, seconds, is_again] = arguments else { return Err(arity_error("%call", "4", 0)) };
     let Value::Foreign(foreign) = callee else { return Err(wrong_type("%call", "an import", callee)) };
@@ -29,26 +29,26 @@ pub(super) fn call(arguments: &[Value], executable: &Executable) -> Result<Outco
     Ok(Outcome::Call(ForeignCall { foreign: *foreign, arguments, timeout, is_again: is_again.is_truthy() }))
 }
 
-/// `native.wait_for(future, seconds)`: its value as a list of one, or null if it has none within that time.
+/// `native.wait_for(future, seconds)`: the Future's value in a list, or null after a timeout.
 pub(super) fn wait_for(future: &Value, seconds: &Value) -> Result<Outcome> {
     let Some(awaited) = wait::awaited(future) else { return Err(wrong_type("%wait_for", "a future", future)) };
     let timeout = Some(seconds_of("%wait_for", seconds)?).filter(|seconds| seconds.is_finite());
     Ok(Outcome::Wait(Wait { until: Until::Any, timeout, ..Wait::one(awaited) }))
 }
 
-/// What [`wait_for`] gives by the world's answer.
+/// The result of [`wait_for`], from the answer.
 pub(super) fn waited(answer: &Value) -> Value {
     let value = answer.as_list().and_then(|answer| answer.get(1).cloned());
     value.map_or(Value::Null, |value| Value::list(vec![value]))
 }
 
-/// `native.raise(error)`: raises what a `catch` got, with all that it got of it.
+/// `native.raise(error)`: raises a caught error with all its internal details.
 pub(super) fn raise(error: &Value) -> Error {
-    let raised = if let Value::Hash(error) = error { caught::given_back(error) } else { None };
+    let raised = if let Value::Hash(error) = error { caught::raised_with_details(error) } else { None };
     raised.unwrap_or_else(|| wrong_type("%raise", "an error", error))
 }
 
-/// `native.timed_out(f, seconds)`: the error of a call that did not end in time.
+/// `native.timed_out(f, seconds)`: the error of a call that exceeded its timeout.
 pub(super) fn timed_out(callee: &Value, seconds: &Value, executable: &Executable) -> Value {
     let name = function_name(callee, executable);
     let length = match seconds {
@@ -57,10 +57,10 @@ pub(super) fn timed_out(callee: &Value, seconds: &Value, executable: &Executable
         other => number_text(other),
     };
     let unit = if length == "1" { "second" } else { "seconds" };
-    caught::made("timeout", &format!("`{name}` did not end within {length} {unit}"))
+    caught::error_value("timeout", &format!("`{name}` did not end within {length} {unit}"))
 }
 
-/// `native.tries_again(f, [attempt, attempts], seconds, message)`: for the history.
+/// `native.tries_again(f, [attempt, attempts], seconds, message)`: reports a retry for the history.
 pub(super) fn tries_again(arguments: &[Value], executable: &Executable, host: &mut impl Host) -> Result<Value> {
     let [callee, attempts, seconds, message] = arguments else { return Err(arity_error("%tries_again", "4", 0)) };
     let number = |index: usize| {

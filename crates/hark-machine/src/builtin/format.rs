@@ -1,7 +1,7 @@
-//! `format`: a template with fields, as Python's `str.format` reads it.
+//! `format`: a template with replacement fields, as in Python's `str.format`.
 //!
-//! A field is `{}` or `{0}`, with a format behind a colon; in that may be fields, too, one level deep. Attributes, keys and
-//! conversions are Python's own and not known here.
+//! A field is `{}` or `{0}`, optionally with a format specification after a colon, which may contain fields itself, one
+//! level deep. Attributes, keys and conversions are specific to Python and not supported.
 
 mod number;
 mod specification;
@@ -26,16 +26,16 @@ pub(super) fn format(template: &Value, values: &[Value], executable: &Executable
     Ok(Value::string(filling.text))
 }
 
-/// How fields say which value they mean: all in the same way.
+/// How the fields of a template refer to values. Both ways cannot be mixed.
 #[derive(Clone, Copy)]
 enum Numbering {
     Undecided,
-    /// In turn; the next one has this number.
+    /// In order; the next field refers to this index.
     InTurn(usize),
     ByNumber,
 }
 
-/// A template under way.
+/// A template being filled in.
 struct Filling<'a> {
     values: &'a [Value],
     executable: &'a Executable,
@@ -65,7 +65,7 @@ impl<'a> Filling<'a> {
         check_string_bytes("format", self.text.len() as u128)
     }
 
-    /// What stands between two braces.
+    /// Formats a field, given the text between its braces.
     fn field(&mut self, field: &str) -> Result<()> {
         let (name, format) = field.split_once(':').unwrap_or((field, ""));
         let value = self.value(name)?;
@@ -91,7 +91,7 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// A format in which fields stand for parts of it.
+    /// Replaces the fields in a format specification.
     fn expand(&mut self, format: &str) -> Result<String> {
         let mut expanded = String::new();
         let mut rest = format;
@@ -105,7 +105,7 @@ impl<'a> Filling<'a> {
         Ok(expanded)
     }
 
-    /// A value's text form, as `to_string` has it.
+    /// Appends a value's text form, as made by `to_string`.
     fn push_plain(&mut self, value: &Value) -> Result<()> {
         match value {
             Value::String(text) => self.text.push_str(text.as_str()),
@@ -116,7 +116,7 @@ impl<'a> Filling<'a> {
         Ok(())
     }
 
-    /// The value that a field means.
+    /// The value that a field refers to.
     fn value(&mut self, name: &str) -> Result<&'a Value> {
         let number = match (name, self.numbering) {
             ("", Numbering::Undecided) => {
@@ -148,7 +148,7 @@ impl<'a> Filling<'a> {
     }
 }
 
-/// Where a field ends whose `{` is before this text: at the brace that closes it, not one within its format.
+/// The end of a field, given the text after its `{`: the matching brace, not one inside the format specification.
 fn end_of_field(text: &str) -> Result<usize> {
     let mut depth = 0;
     for (at, byte) in text.bytes().enumerate() {
@@ -166,7 +166,7 @@ fn unclosed() -> Error {
     wrong("a `{` without its `}`; `{{` stands for one")
 }
 
-/// The error of a template that has something that it must not have.
+/// The error of an invalid template.
 #[cold]
 fn wrong(what: &str) -> Error {
     Error::of_value(format!("`format` got {what}"))

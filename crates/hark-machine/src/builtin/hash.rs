@@ -10,7 +10,7 @@ use crate::limits::HASH_LENGTH_MAX;
 use crate::number::article;
 use crate::value::Value;
 
-/// What a key maps to.
+/// The value of a key.
 pub(crate) fn get<'a>(hash: &'a Value, key: &Value) -> Result<Option<&'a Value>> {
     let Value::Hash(body) = hash else { return Err(wrong_type("get", "a hash", hash)) };
     match body.get(key) {
@@ -19,8 +19,7 @@ pub(crate) fn get<'a>(hash: &'a Value, key: &Value) -> Result<Option<&'a Value>>
     }
 }
 
-/// Sets a key of the hash, which takes the key and the value; its body is changed where nobody else holds it, else
-/// copied.
+/// Sets a key of the hash, taking the key and the value. The body is changed in place if it is not shared, else copied.
 #[inline]
 pub(crate) fn set(hash: &mut Value, key: &mut Value, value: &mut Value) -> Result<()> {
     let Value::Hash(body) = hash else { return Err(wrong_type("set", "a hash", hash)) };
@@ -34,7 +33,7 @@ pub(crate) fn set(hash: &mut Value, key: &mut Value, value: &mut Value) -> Resul
     Ok(())
 }
 
-/// The hash of keys and values in turn.
+/// The hash of alternating keys and values.
 pub(super) fn hash(items: &mut [Value]) -> Result<Value> {
     if !items.len().is_multiple_of(2) {
         return Err(Error::new("arity", "`hash` takes keys and values in turn, but the last key has no value"));
@@ -58,7 +57,7 @@ pub(super) fn has(name: &str, hash: &Value, key: &Value) -> Result<Value> {
     Ok(Value::Boolean(body.get(key).is_some()))
 }
 
-/// The hash without this key; it need not have it.
+/// The hash without this key, which need not exist.
 pub(super) fn remove(hash: &mut Value, key: &Value) -> Result<Value> {
     let Value::Hash(body) = hash else { return Err(wrong_type("remove", "a hash", hash)) };
     check_key("remove", key)?;
@@ -68,7 +67,7 @@ pub(super) fn remove(hash: &mut Value, key: &Value) -> Result<Value> {
     Ok(std::mem::take(hash))
 }
 
-/// One hash with what the other has besides, and instead.
+/// The union of two hashes; the second one's values take precedence.
 pub(super) fn merge(under: &mut Value, over: &Value) -> Result<Value> {
     let (under_length, over_body) = (argument::hash("merge", under)?.len(), argument::hash("merge", over)?);
     if under_length + over_body.len() > HASH_LENGTH_MAX {
@@ -92,7 +91,7 @@ fn insert(body: &mut HashBody, key: &Value, value: &Value) {
     }
 }
 
-/// The keys in order.
+/// The keys, in order.
 pub(super) fn keys(hash: &Value) -> Result<Value> {
     Ok(Value::list(argument::hash("keys", hash)?.iter().map(|(key, _)| key.clone()).collect()))
 }
@@ -102,14 +101,14 @@ pub(super) fn values(hash: &Value) -> Result<Value> {
     Ok(Value::list(argument::hash("values", hash)?.iter().map(|(_, value)| value.clone()).collect()))
 }
 
-/// Each key with its value.
+/// The entries as pairs of key and value.
 pub(super) fn items(hash: &Value) -> Result<Value> {
     let body = argument::hash("items", hash)?;
     check_list_length("items", body.len() as u128)?;
     Ok(Value::list(body.iter().map(|(key, value)| Value::list(vec![key.clone(), value.clone()])).collect()))
 }
 
-/// The hash of a list of keys with their values. Of several values of a key the last one counts.
+/// The hash of a list of key-value pairs. The last value of a key wins.
 pub(super) fn from_items(list: &Value) -> Result<Value> {
     let items = argument::list("from_items", list)?;
     let mut body = HashBody::default();

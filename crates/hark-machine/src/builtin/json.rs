@@ -1,4 +1,4 @@
-//! JSON, as Python's `json` has it: `NaN`, `Infinity` and `-Infinity` are written and read, too.
+//! JSON as in Python's `json` module, which also writes and reads `NaN`, `Infinity` and `-Infinity`.
 
 mod decode;
 mod encode;

@@ -1,6 +1,6 @@
-//! Limits and rates, for the functions that attributes are made of: `%take`, `%start`, `%give_back`.
+//! Limits and rates, acquired and released by the code generated for attributes: `%take`, `%start`, `%give_back`.
 //!
-//! A limit or rate is given by its name. In place of one it may be a function or an import, and then has the name of that.
+//! A limit or rate is identified by its name, or by a function or import whose name it has.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::effect::{Host, Take};
 use crate::error::Error;
 use crate::value::Value;
 
-/// The time is how long the thread waits at most, or null.
+/// Acquires a limit. `time` is the longest time to wait, or null.
 pub(super) fn take(limit: &Value, count: &Value, time: &Value, executable: &Executable) -> Result<Outcome> {
     let (name, count) = (name_of(limit, executable)?, number(count, "limit")?);
     Ok(Outcome::Take(Take { name, count, per: None, seconds: longest(time)? }))
@@ -45,7 +45,7 @@ fn seconds(time: &Value) -> Result<f64> {
     }
 }
 
-/// Gives a place back, if one was taken, and answers with what was made in it.
+/// Releases a limit if it was acquired, and returns `value`, the result of the code that held it.
 pub(super) fn give_back(
     value: &mut Value,
     limit: &Value,
@@ -59,16 +59,16 @@ pub(super) fn give_back(
     Ok(std::mem::take(value))
 }
 
-/// A limit or a rate, as a program says it.
+/// A limit or rate declared by a program.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeclaredGate {
-    /// What its calls ask for.
+    /// How its calls acquire it.
     pub take: Take,
-    /// The attribute that says so.
+    /// The attribute that declares it.
     pub span: Span,
 }
 
-/// All limits and rates of a program, each once.
+/// All limits and rates of a program, without duplicates.
 pub fn declared_gates(executable: &Executable) -> Vec<DeclaredGate> {
     let mut all: Vec<DeclaredGate> = Vec::new();
     for (index, function) in executable.functions.iter().enumerate() {
@@ -82,7 +82,7 @@ pub fn declared_gates(executable: &Executable) -> Vec<DeclaredGate> {
         let rate = rate.as_ref().map(|rate| (name(&rate.name), rate.count, Some(rate.per_seconds), rate.span));
         for (name, count, per, span) in limit.into_iter().chain(rate) {
             let is_known = all.iter().any(|known| known.take.name == name && known.take.per.is_some() == per.is_some());
-            // A wrapper stands for its import, and is not named as that is.
+            // The wrapper of an import is not named like the import itself.
             let is_wrapper = function.foreign.is_none() && matches!(function.passing, Passing::AsList { .. });
             if !is_known && !is_wrapper {
                 all.push(DeclaredGate { take: Take { name, count: count.into(), per, seconds: None }, span });
@@ -106,7 +106,8 @@ fn foreign_name(index: ForeignIndex, executable: &Executable) -> Arc<str> {
     format!("{}.{}", foreign.module, foreign.function).into()
 }
 
-/// Module and function. A function of the main program has only its own name, and the program's file is its module.
+/// Module and function. A function of the main program has no module in its name; the program's file serves as the
+/// module.
 fn function_name(index: FunctionIndex, executable: &Executable) -> Arc<str> {
     let function = &executable.functions[index.0 as usize];
     match executable.sources.index_at(function.span.start) {

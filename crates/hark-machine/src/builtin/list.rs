@@ -1,4 +1,4 @@
-//! Lists, an element at a time.
+//! Operations on single elements of lists.
 
 use triomphe::Arc;
 
@@ -23,12 +23,12 @@ fn is_empty(name: &str) -> Error {
     Error::of_index(format!("`{name}`: the list is empty"))
 }
 
-/// Whether `rest` may be called with this.
+/// Checks that `rest` accepts this value.
 pub(crate) fn check_rest(list: &Value) -> Result<()> {
     if matches!(list, Value::List(..)) { Ok(()) } else { Err(wrong_type("rest", "a list", list)) }
 }
 
-/// A list without its first element: the same elements, seen from the next one on.
+/// The list without its first element: a view that starts one element later.
 #[inline]
 pub(crate) fn rest(list: Value) -> Value {
     match list {
@@ -37,7 +37,7 @@ pub(crate) fn rest(list: Value) -> Value {
     }
 }
 
-/// An element by its index, which counts from the end if it is negative.
+/// The element at an index; negative indexes count from the end.
 pub(crate) fn nth(list: &Value, index: &Value) -> Result<Value> {
     let items = argument::list("nth", list)?;
     let length = items.len();
@@ -56,7 +56,7 @@ pub(crate) fn nth(list: &Value, index: &Value) -> Result<Value> {
     }
 }
 
-/// How many elements, entries or code points.
+/// The number of elements, entries or code points.
 pub(crate) fn length(of: &Value) -> Result<Value> {
     let length = match of {
         Value::List(..) => of.as_list().map_or(0, |list| list.len()),
@@ -67,7 +67,7 @@ pub(crate) fn length(of: &Value) -> Result<Value> {
     Ok(Value::Integer(length as i64))
 }
 
-/// Whether `append` may be called with this list.
+/// Checks that `append` accepts this list.
 pub(crate) fn check_append(list: &Value) -> Result<()> {
     match list {
         Value::Null => Ok(()),
@@ -79,15 +79,15 @@ pub(crate) fn check_append(list: &Value) -> Result<()> {
     }
 }
 
-/// Gives the list one more element; its body is changed where nobody else holds it, else copied. The list must have
-/// passed `check_append`.
+/// Appends an element. The body is changed in place if it is not shared, else copied. The list must have passed
+/// `check_append`.
 #[inline]
 pub(crate) fn append(list: &mut Value, item: Value) {
     let Value::List(start, body) = list else {
         *list = Value::list(vec![item]);
         return;
     };
-    // A queue, which is appended to at one end and read from the other, must not grow for ever.
+    // A queue, appended to at one end and read from the other, must not grow without bound.
     if *start >= 1024
         && *start as usize * 2 > body.len()
         && let Some(own) = Arc::get_mut(body)

@@ -1,4 +1,4 @@
-//! Numbers from texts, and arithmetic that has no operator.
+//! Conversion of text to numbers, and arithmetic functions.
 
 use hark_bytecode::Operator;
 use num_bigint::BigInt;
@@ -13,7 +13,7 @@ use crate::number::{self, article};
 use crate::parse::{self, IntegerText};
 use crate::value::Value;
 
-/// The float that a number or text stands for.
+/// Converts a number or text to a float.
 pub(super) fn float(name: &str, value: &Value) -> Result<Value> {
     match value {
         Value::String(text) => match parse::float_from(text.as_str()) {
@@ -27,7 +27,7 @@ pub(super) fn float(name: &str, value: &Value) -> Result<Value> {
     }
 }
 
-/// The integer that a text stands for, or a number without what is behind its point.
+/// Converts a text to an integer, or truncates a number.
 pub(super) fn int(name: &str, value: &Value) -> Result<Value> {
     match value {
         Value::Integer(_) | Value::BigInteger(_) => Ok(value.clone()),
@@ -46,7 +46,7 @@ pub(super) fn int(name: &str, value: &Value) -> Result<Value> {
     }
 }
 
-/// A number as a float.
+/// The argument as a float.
 pub(super) fn to_float(name: &str, wanted: &str, value: &Value) -> Result<f64> {
     match value {
         Value::Float(float) => Ok(*float),
@@ -69,7 +69,7 @@ pub(super) fn abs(value: &Value) -> Result<Value> {
     }
 }
 
-/// The square root, a float.
+/// The square root, as a float.
 pub(super) fn sqrt(value: &Value) -> Result<Value> {
     let float = to_float("sqrt", "a number", value)?;
     if float < 0.0 {
@@ -79,7 +79,7 @@ pub(super) fn sqrt(value: &Value) -> Result<Value> {
     Ok(Value::Float(float.sqrt()))
 }
 
-/// A power: of integers an integer, unless the exponent is negative.
+/// A power. Of integers it is an integer, unless the exponent is negative.
 pub(super) fn pow(base: &Value, exponent: &Value) -> Result<Value> {
     let big = |value: &Value| match value {
         Value::Integer(value) => Some(BigInt::from(*value)),
@@ -108,11 +108,11 @@ pub(super) fn pow(base: &Value, exponent: &Value) -> Result<Value> {
 }
 
 fn integer_power(base: BigInt, exponent: &BigInt) -> Result<Value> {
-    // The powers of -1, 0 and 1 never grow; what the exponent is even or odd counts.
+    // Powers of -1, 0 and 1 never grow, so only the parity of the exponent matters.
     let Some(times) = exponent.to_u32().or_else(|| (base.bits() <= 1).then(|| 2 + u32::from(exponent.bit(0)))) else {
         return Err(too_large(&base, exponent));
     };
-    // A base of so many bits is at least 2 to the power of one less.
+    // A base of `n` bits is at least 2 to the power of `n - 1`.
     let bits_min = (base.bits().saturating_sub(1)).saturating_mul(u64::from(times)) + 1;
     if bits_min > INTEGER_BITS_MAX {
         return Err(too_large(&base, exponent));
@@ -131,7 +131,7 @@ fn too_large(base: &BigInt, exponent: &BigInt) -> Error {
     ))
 }
 
-/// The sum of a list of numbers, added from the first to the last.
+/// The sum of a list of numbers, from left to right.
 pub(super) fn sum(list: &Value) -> Result<Value> {
     let mut total = Value::Integer(0);
     for (number, item) in argument::list("sum", list)?.rows().flatten().enumerate() {
@@ -153,7 +153,7 @@ pub(super) fn sum(list: &Value) -> Result<Value> {
     Ok(total)
 }
 
-/// The error of an addition as one of `sum`.
+/// An error of `+`, reported as an error of `sum`.
 fn named(error: &Error) -> Error {
     Error::new(&error.kind, format!("`sum`: {}", error.message))
 }

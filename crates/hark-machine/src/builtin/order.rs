@@ -1,7 +1,8 @@
-//! Sorting, and what else goes by the order of values.
+//! Sorting, and other operations based on the order of values.
 //!
-//! Lists of numbers and of strings, which are nearly all, are sorted by the standard library. Lists of lists have pairs
-//! that have no order, which only comparing them tells, and may hold nan: these are merged here, which bears with both.
+//! Lists of numbers or of strings, by far the most frequent, are sorted by the standard library. Lists of lists may
+//! hold pairs without an order, which only a comparison reveals, and nan. They are sorted by our own merge sort, which
+//! copes with both.
 
 use std::cmp::Ordering;
 use std::mem;
@@ -17,7 +18,7 @@ use crate::list::{List, ListBody};
 use crate::number::article;
 use crate::value::Value;
 
-/// The elements in their order; equal ones stay in the order that they were in.
+/// Sorts the elements stably.
 pub(super) fn sort(list: &mut Value) -> Result<Value> {
     let items = argument::list("sort", list)?;
     match kind("sort", items)? {
@@ -36,7 +37,7 @@ pub(super) fn sort(list: &mut Value) -> Result<Value> {
     }
 }
 
-/// The elements of a list in the order of what stands in another list at their places.
+/// Sorts the elements of a list by keys in another list of the same length.
 pub(super) fn sort_by_keys(list: &Value, keys: &Value) -> Result<Value> {
     let name = "sort_by";
     let (items, keys) = paired(name, list, keys)?;
@@ -56,7 +57,7 @@ pub(super) fn sort_by_keys(list: &Value, keys: &Value) -> Result<Value> {
     Ok(Value::List(0, Arc::new(sorted.collect())))
 }
 
-/// A hash from what stands in another list to the elements of a list that stand at its places.
+/// Groups the elements of a list by keys in another list of the same length.
 pub(super) fn group_by_keys(list: &Value, keys: &Value) -> Result<Value> {
     let name = "group_by";
     let (items, keys) = paired(name, list, keys)?;
@@ -82,7 +83,7 @@ pub(super) fn group_by_keys(list: &Value, keys: &Value) -> Result<Value> {
     Ok(Value::Hash(Arc::new(grouped)))
 }
 
-/// Two lists of the same length.
+/// Checks that two lists have the same length.
 fn paired<'a>(name: &str, list: &'a Value, keys: &'a Value) -> Result<(List<'a>, List<'a>)> {
     let (items, keys) = (argument::list(name, list)?, argument::list(name, keys)?);
     if items.len() != keys.len() {
@@ -92,12 +93,12 @@ fn paired<'a>(name: &str, list: &'a Value, keys: &'a Value) -> Result<(List<'a>,
     Ok((items, keys))
 }
 
-/// The first of the smallest elements.
+/// The first smallest element.
 pub(super) fn min(list: &Value) -> Result<Value> {
     extreme("min", list, |item, best| is_before("min", item, best))
 }
 
-/// The first of the largest elements.
+/// The first largest element.
 pub(super) fn max(list: &Value) -> Result<Value> {
     extreme("max", list, |item, best| is_before("max", best, item))
 }
@@ -115,7 +116,7 @@ fn extreme(name: &str, list: &Value, is_better: impl Fn(&Value, &Value) -> Resul
     Ok(best.clone())
 }
 
-/// What a list consists of, as far as it matters for its order.
+/// The element types of a list, as far as they matter for sorting.
 enum Kind {
     Integers,
     /// Integers of any size, and floats.
@@ -125,7 +126,7 @@ enum Kind {
 }
 
 /// # Errors
-/// If two elements are of types that have no order between them.
+/// If two elements have types without an order between them.
 fn kind(name: &str, list: List<'_>) -> Result<Kind> {
     let Some(first) = list.get(0) else { return Ok(Kind::Integers) };
     if list.rows().flatten().all(|item| matches!(item, Value::Integer(_))) {
@@ -166,12 +167,12 @@ fn is_nan(value: &Value) -> bool {
     matches!(value, Value::Float(float) if float.is_nan())
 }
 
-/// The order of two numbers, with nan behind all others.
+/// The order of two numbers; nan comes last.
 fn number_order(left: &Value, right: &Value) -> Ordering {
     compare::compare_numbers(left, right).unwrap_or_else(|| is_nan(left).cmp(&is_nan(right)))
 }
 
-/// By code points, which is the order of their bytes in UTF-8.
+/// The order by code points, which is the same as by UTF-8 bytes.
 fn text_order(left: &Value, right: &Value) -> Ordering {
     left.as_str().cmp(&right.as_str())
 }
@@ -181,7 +182,7 @@ fn is_before(name: &str, left: &Value, right: &Value) -> Result<bool> {
     Ok(order == Some(Ordering::Less))
 }
 
-/// Sorts a list that is taken if nobody else holds it.
+/// Sorts the elements, moved out of the list if it is not shared.
 fn sorted_by(list: &mut Value, sort: impl FnOnce(&mut Vec<Value>)) -> Result<Value> {
     let Value::List(start, body) = list else { return Err(wrong_type("sort", "a list", list)) };
     let mut items = match Arc::get_mut(body) {
@@ -192,10 +193,10 @@ fn sorted_by(list: &mut Value, sort: impl FnOnce(&mut Vec<Value>)) -> Result<Val
     Ok(Value::List(0, Arc::new(ListBody::from_items(items))))
 }
 
-/// So many elements are sorted by insertion: to merge them would take longer.
+/// Runs of this length are sorted by insertion, which is faster than merging.
 const RUN: usize = 16;
 
-/// Sorts stably by an order that may fail, and need not be one.
+/// Sorts stably by a comparison that may fail and need not be a total order.
 fn merge_sort<T: Copy>(items: &mut Vec<T>, is_before: impl Fn(&T, &T) -> Result<bool>) -> Result<()> {
     for run in items.chunks_mut(RUN) {
         for end in 1..run.len() {
@@ -212,7 +213,7 @@ fn merge_sort<T: Copy>(items: &mut Vec<T>, is_before: impl Fn(&T, &T) -> Result<
         merged.clear();
         for both in items.chunks(width * 2) {
             let (mut left, mut right) = both.split_at(width.min(both.len()));
-            // A list that is in order already is only copied.
+            // Runs that are already in order are only copied.
             if let (Some(last), Some(second)) = (left.last(), right.first())
                 && !is_before(second, last)?
             {

@@ -1,4 +1,4 @@
-//! Futures that something outside the program resolves.
+//! Promises: Futures that are resolved from outside the program.
 
 use hark_bytecode::{Executable, shortened};
 use triomphe::Arc;
@@ -10,12 +10,12 @@ use crate::effect::Host;
 use crate::error::Error;
 use crate::value::Value;
 
-/// A promise with a name that nobody else has.
+/// A promise with a unique name.
 pub(super) fn promise(host: &mut impl Host) -> Value {
     Value::Promise(Arc::new(format!("promise/{:016x}", host.random())))
 }
 
-/// The promise of this name and id. Its own name tells where one ends and the other begins.
+/// The promise with this name and id. A name cannot contain `/`, so the combination is unambiguous.
 pub(super) fn future(name: &Value, id: &Value, executable: &Executable) -> Result<Value> {
     let (name, id) = (part(name, "name", executable)?, part(id, "id", executable)?);
     if name.contains('/') {
@@ -36,7 +36,7 @@ fn part(value: &Value, role: &str, executable: &Executable) -> Result<String> {
     }
 }
 
-/// What names a promise outside of its session.
+/// The id of a promise outside its session.
 pub(super) fn future_id(future: &Value, host: &impl Host) -> Result<Value> {
     match future {
         Value::Promise(id) => Ok(Value::string(format!("{}/{id}", host.session()))),

@@ -1,4 +1,4 @@
-//! Floats to integers, and to fewer digits. Halves go to the even neighbor, by the exact value of the float.
+//! Rounding of floats to integers and to fewer digits. Ties, by the exact value of the float, go to the even neighbor.
 
 use num_bigint::BigInt;
 use num_integer::Integer;
@@ -9,10 +9,10 @@ use super::argument::{integer, number_text, wrong_type};
 use crate::error::Error;
 use crate::value::Value;
 
-/// A float has no digits behind these.
+/// No float has a digit behind this one.
 const DIGITS_MAX: i64 = 323;
 
-/// No number has so many digits before the point that is a float.
+/// No float has more digits before the point.
 const DIGITS_MIN: i64 = -308;
 
 pub(super) fn floor(value: &Value) -> Result<Value> {
@@ -35,9 +35,9 @@ fn to_integer(name: &str, value: &Value, round: impl Fn(f64) -> f64) -> Result<V
     }
 }
 
-/// A float without a fraction, which was made of another, as an integer.
+/// A float `rounded` from another one to a whole number, as an integer.
 pub(super) fn whole(name: &str, from: f64, rounded: f64) -> Result<Value> {
-    // The largest 64-bit integer is not a float; the float behind it is.
+    // The largest 64-bit integer is not a float, but the next float is.
     if (-9.2e18..9.2e18).contains(&rounded) {
         return Ok(Value::Integer(rounded as i64));
     }
@@ -47,8 +47,8 @@ pub(super) fn whole(name: &str, from: f64, rounded: f64) -> Result<Value> {
     })
 }
 
-/// A number with so many digits behind the point; if that is negative, with so many zeros before it. An integer stays
-/// one, and a float.
+/// A number rounded to this many digits behind the point; if that is negative, to a power of ten. An integer stays an
+/// integer, and a float a float.
 pub(super) fn round_to(value: &Value, digits: &Value) -> Result<Value> {
     if !matches!(value, Value::Integer(_) | Value::BigInteger(_) | Value::Float(_)) {
         return Err(wrong_type("round", "a number", value));
@@ -82,15 +82,15 @@ pub(super) fn round_to(value: &Value, digits: &Value) -> Result<Value> {
 }
 
 fn integer_to(value: &BigInt, digits: i64) -> Value {
-    // Ten to that power is more than twice the number.
+    // That power of ten is more than twice the number.
     if digits.unsigned_abs() > value.bits() / 3 {
         return Value::Integer(0);
     }
     Value::big_integer(to_multiple(value, digits, false))
 }
 
-/// The nearest multiple of a power of ten. Of two that are as near it is the even one, but if there is a fraction the
-/// number lies farther from 0 than the integer says.
+/// The nearest multiple of a power of ten. Ties go to the even one, unless the number has a fraction, which puts it
+/// farther from 0 than the integer.
 fn to_multiple(value: &BigInt, digits: i64, has_fraction: bool) -> BigInt {
     let unit = BigInt::from(10).pow(u32::try_from(digits.unsigned_abs()).unwrap_or(u32::MAX));
     let (mut quotient, rest) = value.abs().div_rem(&unit);

@@ -1,4 +1,4 @@
-//! Where something is in a list, hash or string, and what is in a list once.
+//! Searching in lists, hashes and strings, and removing duplicates.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
@@ -17,7 +17,7 @@ use crate::list::List;
 use crate::size::Children;
 use crate::value::Value;
 
-/// Whether a list has an element, a string a part, a hash a key.
+/// Whether a list contains an element, a string a substring, or a hash a key.
 pub(super) fn contains(within: &Value, part: &Value) -> Result<Value> {
     let found = match within {
         Value::String(within) => {
@@ -31,7 +31,7 @@ pub(super) fn contains(within: &Value, part: &Value) -> Result<Value> {
     Ok(Value::Boolean(found))
 }
 
-/// The index of the first element that equals this, or of the code point where a part begins first.
+/// The index of the first element equal to this one, or of the first occurrence of a substring, in code points.
 pub(super) fn index_of(within: &Value, part: &Value) -> Result<Value> {
     let index = match within {
         Value::String(within) => {
@@ -47,7 +47,7 @@ pub(super) fn index_of(within: &Value, part: &Value) -> Result<Value> {
 
 fn position(list: List<'_>, wanted: &Value) -> Option<usize> {
     match wanted {
-        // Integers are looked for most often, and a chunk of them takes no time.
+        // Integers are the most frequent case, and scanning a chunk of them is fast.
         Value::Integer(wanted) => {
             let wanted_value = Value::Integer(*wanted);
             list.rows().flatten().position(|item| match item {
@@ -60,100 +60,99 @@ fn position(list: List<'_>, wanted: &Value) -> Option<usize> {
     }
 }
 
-/// The elements without those that equal an earlier one.
+/// The elements without duplicates of earlier ones.
 pub(super) fn unique(list: &Value) -> Result<Value> {
     let items = argument::list("unique", list)?;
     let mut seen = Seen::default();
     Ok(Value::List(0, Arc::new(items.rows().flatten().filter(|item| seen.is_new(item)).cloned().collect())))
 }
 
-/// So many values within a value are part of its hash at first.
+/// The initial number of nested values that contribute to a value's hash.
 const HASHED_VALUES_MIN: usize = 64;
-/// Of values that are alike, so many more are.
+/// If too many values collide, this many times more nested values contribute.
 const HASHED_VALUES_FACTOR: usize = 8;
-/// So many are at most: a value may hold another one many times, so that it has no end that could be reached.
+/// The maximum: a value may hold another one many times, so that it has practically no end.
 const HASHED_VALUES_MAX: usize = 1 << 21;
-/// So many values of one hash are compared with each other.
-const ALIKE_MAX: usize = 16;
+/// If more values than this have the same hash, they are hashed again with more of their nested values.
+const BUCKET_MAX: usize = 16;
 
-/// The values that were met.
+/// The values found so far.
 #[derive(Default)]
 struct Seen<'a> {
     keys: HashBody,
-    /// What cannot be a key, by a hash of what it begins with and how much of it that is.
-    others: HashMap<(usize, u64), Alike<'a>, RandomState>,
+    /// Values that cannot be keys, by the number of nested values hashed and the hash.
+    others: HashMap<(usize, u64), Bucket<'a>, RandomState>,
 }
 
-/// Values of one hash.
-enum Alike<'a> {
+/// The values of one hash.
+enum Bucket<'a> {
     Few(Vec<&'a Value>),
-    /// They are told apart by more of them.
+    /// These are hashed by more of their nested values.
     Many,
 }
 
 impl<'a> Seen<'a> {
-    /// Whether no value that equals this one was met; it is met now.
+    /// Adds a value; returns whether no equal value was found before.
     fn is_new(&mut self, value: &'a Value) -> bool {
         if let Ok(key) = Key::new(value.clone()) {
             let before = self.keys.len();
             self.keys.insert(key, Value::Null);
             return self.keys.len() > before;
         }
-        let (place, alike) = self.alike(value, HASHED_VALUES_MIN);
+        let (place, alike) = self.bucket(value, HASHED_VALUES_MIN);
         if alike.iter().any(|known| compare::equal(known, value)) {
             return false;
         }
         alike.push(value);
-        if alike.len() > ALIKE_MAX && place.0 < HASHED_VALUES_MAX {
+        if alike.len() > BUCKET_MAX && place.0 < HASHED_VALUES_MAX {
             let many = std::mem::take(alike);
-            self.others.insert(place, Alike::Many);
+            self.others.insert(place, Bucket::Many);
             for value in many {
-                self.alike(value, place.0 * HASHED_VALUES_FACTOR).1.push(value);
+                self.bucket(value, place.0 * HASHED_VALUES_FACTOR).1.push(value);
             }
         }
         true
     }
 
-    /// Those that have this value's hash, of so much of it at least, and where they are.
-    fn alike(&mut self, value: &Value, least: usize) -> ((usize, u64), &mut Vec<&'a Value>) {
+    /// The bucket of this value and its key, if at least this many nested values are hashed.
+    fn bucket(&mut self, value: &Value, least: usize) -> ((usize, u64), &mut Vec<&'a Value>) {
         let mut most = least;
-        let mut place = (most, beginning(value, most, self.others.hasher()));
-        while let Some(Alike::Many) = self.others.get(&place) {
+        let mut place = (most, partial_hash(value, most, self.others.hasher()));
+        while let Some(Bucket::Many) = self.others.get(&place) {
             most *= HASHED_VALUES_FACTOR;
-            place = (most, beginning(value, most, self.others.hasher()));
+            place = (most, partial_hash(value, most, self.others.hasher()));
         }
-        let known = self.others.entry(place).or_insert_with(|| Alike::Few(Vec::new()));
+        let known = self.others.entry(place).or_insert_with(|| Bucket::Few(Vec::new()));
         match known {
-            Alike::Few(alike) => (place, alike),
-            Alike::Many => unreachable!("the loop has passed them"),
+            Bucket::Few(alike) => (place, alike),
+            Bucket::Many => unreachable!("the loop has passed them"),
         }
     }
 }
 
-/// A hash that is the same for values that are equal: of their types and lengths, and of so many values that they begin
-/// with.
-fn beginning(value: &Value, most: usize, hasher: &RandomState) -> u64 {
+/// A hash that is equal for equal values. It covers types, lengths, and nested values up to a maximum number.
+fn partial_hash(value: &Value, most: usize, hasher: &RandomState) -> u64 {
     let mut state = hasher.build_hasher();
     let mut open = vec![value];
     let mut left = most;
     while let Some(value) = open.pop() {
         let Some(less) = left.checked_sub(1) else { break };
         left = less;
-        write_outside(value, &mut state);
+        hash_shallow(value, &mut state);
         match value {
             Value::List(..) => {
-                // The last one is looked at first.
+                // On the stack, the last one is visited first.
                 let before = open.len();
                 open.extend(Children::of(value).take(left));
                 open[before..].reverse();
             }
-            // Equal hashes may differ in the order of their keys, so it is all or nothing.
+            // Equal hashes may differ in the order of their keys, so all entries count or none.
             Value::Hash(body) if body.len() <= left => {
                 left -= body.len();
                 let entry = |(key, value): (&Value, &Value)| {
                     let mut state = hasher.build_hasher();
-                    write_outside(key, &mut state);
-                    write_outside(value, &mut state);
+                    hash_shallow(key, &mut state);
+                    hash_shallow(value, &mut state);
                     state.finish()
                 };
                 state.write_u64(body.iter().map(entry).fold(0, u64::wrapping_add));
@@ -164,11 +163,11 @@ fn beginning(value: &Value, most: usize, hasher: &RandomState) -> u64 {
     state.finish()
 }
 
-/// How much of an object's bytes is part of its hash.
+/// The number of bytes of an object that contribute to its hash.
 const HASHED_BYTES_MAX: usize = 4_096;
 
-/// What can be seen of a value without a look at those in it.
-fn write_outside(value: &Value, state: &mut impl Hasher) {
+/// Hashes the properties of a value that do not depend on nested values.
+fn hash_shallow(value: &Value, state: &mut impl Hasher) {
     match value {
         Value::List(..) => {
             state.write_u8(b'[');
@@ -189,7 +188,7 @@ fn write_outside(value: &Value, state: &mut impl Hasher) {
         Value::Object(object) => {
             let pickle = object.pickle();
             state.write_usize(pickle.length());
-            // A large one may be in memory here and in a file there.
+            // The bytes of a large pickle may be in memory for one value and in a file for an equal one.
             let bytes = pickle.bytes_in_memory().filter(|bytes| bytes.len() < FILE_BYTES_MIN).unwrap_or_default();
             state.write(&bytes[..bytes.len().min(HASHED_BYTES_MAX)]);
         }
@@ -208,7 +207,7 @@ mod tests {
     #[test]
     fn values_that_begin_alike_are_told_apart_by_their_ends() {
         let long = |end: i64| Value::list((0..1000).map(Value::Integer).chain([Value::Integer(end)]).collect());
-        // Each is there twice. That takes a second and more if all are compared with all.
+        // Each value occurs twice. Comparing all pairs would take more than a second.
         assert_eq!(unique_of((0..4000).map(|end| long(end % 2000)).collect()), 2000);
     }
 

@@ -1,4 +1,4 @@
-//! Lists that are made of others as a whole, and parts of lists and strings.
+//! Building lists from other lists, and taking parts of lists and strings.
 
 use num_bigint::BigInt;
 use num_traits::{One, Signed, ToPrimitive, Zero};
@@ -12,7 +12,7 @@ use crate::list::{List, ListBody};
 use crate::text::Text;
 use crate::value::Value;
 
-/// The integers from one to before another, as Python's `range` has them.
+/// The integers of a range, as in Python's `range`.
 pub(super) fn range(from: &Value, to: &Value, step: &Value) -> Result<Value> {
     let (Value::Integer(from), Value::Integer(to), Value::Integer(step)) = (from, to, step) else {
         return wide_range(from, to, step);
@@ -24,12 +24,12 @@ pub(super) fn range(from: &Value, to: &Value, step: &Value) -> Result<Value> {
         by => distance.max(0).unsigned_abs().div_ceil(by),
     };
     check_list_length("range", length)?;
-    // None but the one after the last may leave 64 bits, and that one is not made.
+    // Only the value after the last one may overflow 64 bits, and it is not made.
     let numbers = (0..length as i64).map(|number| Value::Integer(from.wrapping_add(number.wrapping_mul(*step))));
     Ok(Value::List(0, Arc::new(numbers.collect())))
 }
 
-/// The same where a bound does not fit 64 bits, or is no integer.
+/// A range with a bound that does not fit 64 bits or is not an integer.
 #[cold]
 fn wide_range(from: &Value, to: &Value, step: &Value) -> Result<Value> {
     let bound = |value: &Value| match value {
@@ -58,27 +58,27 @@ fn step_is_zero() -> Error {
     Error::of_value("`range` needs a step that is not 0")
 }
 
-/// The elements from the last to the first.
+/// The elements in reverse order.
 pub(super) fn reverse(list: &Value) -> Result<Value> {
     let items = argument::list("reverse", list)?;
     Ok(Value::List(0, Arc::new(items.iter().rev().cloned().collect())))
 }
 
-/// Pairs of the elements of two lists, as many as the shorter one has.
+/// Pairs of the elements of two lists, as many as the shorter list has.
 pub(super) fn zip(left: &Value, right: &Value) -> Result<Value> {
     let (left, right) = (argument::list("zip", left)?, argument::list("zip", right)?);
     let pairs = left.iter().zip(right.iter()).map(|(left, right)| Value::list(vec![left.clone(), right.clone()]));
     Ok(Value::List(0, Arc::new(pairs.collect())))
 }
 
-/// Each element behind its number.
+/// Pairs of index and element.
 pub(super) fn enumerate(list: &Value) -> Result<Value> {
     let items = argument::list("enumerate", list)?.iter().enumerate();
     let pairs = items.map(|(number, item)| Value::list(vec![Value::Integer(number as i64), item.clone()]));
     Ok(Value::List(0, Arc::new(pairs.collect())))
 }
 
-/// The elements of the lists that are in a list; what is no list stays.
+/// The list with nested lists replaced by their elements, one level deep.
 pub(super) fn flatten(list: &Value) -> Result<Value> {
     let items = argument::list("flatten", list)?;
     let length: u128 = items.iter().map(|item| item.as_list().map_or(1, List::len) as u128).sum();
@@ -93,7 +93,7 @@ pub(super) fn flatten(list: &Value) -> Result<Value> {
     Ok(Value::List(0, Arc::new(flat)))
 }
 
-/// Lists of so many elements each; the last one may have fewer.
+/// Lists of this many elements each; the last one may be shorter.
 pub(super) fn chunk(list: &Value, length: &Value) -> Result<Value> {
     let items = argument::list("chunk", list)?;
     let wanted = integer("chunk", "an integer as the length", length)?;
@@ -106,7 +106,7 @@ pub(super) fn chunk(list: &Value, length: &Value) -> Result<Value> {
     Ok(Value::list(starts.map(|start| items.part(start, (start + wanted).min(items.len()))).collect()))
 }
 
-/// The part from one index to before another, as Python's `x[from:to]`. `null` is as far as there is something.
+/// A slice, as Python's `x[from:to]`. `null` means the beginning or the end.
 pub(super) fn slice(of: &Value, from: &Value, to: &Value) -> Result<Value> {
     match of {
         Value::String(text) => {
@@ -116,7 +116,7 @@ pub(super) fn slice(of: &Value, from: &Value, to: &Value) -> Result<Value> {
         Value::List(start, body) => {
             let list = List::new(*start, body);
             let (from, to) = bounds(from, to, list.len())?;
-            // What reaches to the end is the same list, seen from a later element on.
+            // A slice that reaches to the end is a view of the same list.
             if to == list.len() {
                 return Ok(Value::List(start + from as u32, Arc::clone(body)));
             }
@@ -126,7 +126,7 @@ pub(super) fn slice(of: &Value, from: &Value, to: &Value) -> Result<Value> {
     }
 }
 
-/// Where a slice begins and ends, the end not before the beginning.
+/// The bounds of a slice, with the end not before the beginning.
 fn bounds(from: &Value, to: &Value, length: usize) -> Result<(usize, usize)> {
     let place = |bound: &Value, default: usize| match bound {
         Value::Null => Ok(default),
@@ -140,14 +140,14 @@ fn bounds(from: &Value, to: &Value, length: usize) -> Result<(usize, usize)> {
     Ok((from, to.max(from)))
 }
 
-/// A string or list so many times; none if that is not positive.
+/// A string or list repeated; empty if `times` is not positive.
 pub(super) fn repeat(of: &Value, times: &Value) -> Result<Value> {
     if !matches!(of, Value::String(_) | Value::List(..)) {
         return Err(wrong_type("repeat", "a string or list", of));
     }
     let wanted = "an integer as how many times";
     let times = match super::is_empty(of) {
-        // However often: it stays what it is.
+        // An empty value stays empty, however often it is repeated.
         true => integer("repeat", wanted, times).map(|_| 0)?,
         false => size("repeat", wanted, times)?,
     };

@@ -1,4 +1,4 @@
-//! Strings into pieces, and pieces into one string.
+//! Splitting and joining strings.
 
 use triomphe::Arc;
 
@@ -10,13 +10,13 @@ use crate::number::article;
 use crate::text::{Text, is_blank};
 use crate::value::Value;
 
-/// The words of a text: what stands between white space.
+/// The words of a text, separated by white space.
 pub(super) fn at_blanks(value: &Value) -> Result<Value> {
     let whole = text("split", "a string", value)?;
     collect("split", whole, || whole.as_str().split(is_blank).filter(|piece| !piece.is_empty()))
 }
 
-/// What stands before, between and behind separators.
+/// The parts of a text between separators.
 pub(super) fn at(value: &Value, separator: &Value) -> Result<Value> {
     let whole = text("split", "a string", value)?;
     let separator = text("split", "a string as its separator", separator)?.as_str();
@@ -30,14 +30,14 @@ pub(super) fn at(value: &Value, separator: &Value) -> Result<Value> {
     }
 }
 
-/// The lines of a text, without their ends: those that Python's `splitlines` knows.
+/// The lines of a text, without their line breaks, which are those of Python's `splitlines`.
 pub(super) fn lines(value: &Value) -> Result<Value> {
     let whole = text("lines", "a string", value)?;
     collect("lines", whole, || Lines(whole.as_str()))
 }
 
 fn collect<'a, I: Iterator<Item = &'a str>>(name: &str, whole: &Text, pieces: impl Fn() -> I) -> Result<Value> {
-    // A text that is shorter than the longest list has no more pieces than that.
+    // A text shorter than the longest list cannot have too many lines.
     if whole.as_str().len() >= LIST_LENGTH_MAX {
         check_list_length(name, pieces().count() as u128)?;
     }
@@ -68,12 +68,13 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-/// The strings of a list as one, with a separator between.
+/// The strings of a list, joined by a separator.
 pub(super) fn join(list: &Value, separator: &Value) -> Result<Value> {
     let items = argument::list("join", list)?;
     let separator = text("join", "a string as its separator", separator)?;
     let (mut joined, mut characters) = (String::new(), 0);
-    // In one pass, as most of the time is spent in getting the pieces from memory. The text is never longer than it may be.
+    // In one pass, because reading the pieces from memory takes most of the time. The result never exceeds the maximum
+    // length.
     for (number, item) in items.rows().flatten().enumerate() {
         let Value::String(piece) = item else {
             let got = article(item.type_name());

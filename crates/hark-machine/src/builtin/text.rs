@@ -1,4 +1,4 @@
-//! Strings as a whole: their case, their ends, parts that are replaced.
+//! Strings: case, trimming, replacement, padding.
 
 use triomphe::Arc;
 
@@ -8,7 +8,7 @@ use crate::limits::STRING_BYTES_MAX;
 use crate::text::{Text, is_blank};
 use crate::value::Value;
 
-/// No character becomes more than so many bytes longer when its case changes.
+/// A change of case never lengthens a character by more than this many bytes.
 const CASE_GROWTH_MAX: usize = 6;
 
 pub(super) fn upper(value: &Value) -> Result<Value> {
@@ -30,14 +30,14 @@ fn check_case(name: &str, whole: &str, bytes: impl Fn(char) -> usize) -> Result<
     check_string_bytes(name, whole.chars().map(bytes).sum::<usize>() as u128)
 }
 
-/// Without the white space at both ends.
+/// The text without leading and trailing white space.
 pub(super) fn trim(value: &Value) -> Result<Value> {
     let whole = text("trim", "a string", value)?;
     let trimmed = whole.as_str().trim_matches(is_blank);
     Ok(if trimmed.len() == whole.as_str().len() { value.clone() } else { Value::string(trimmed) })
 }
 
-/// Each place of a part gets another text. The empty part is before, between and behind all code points.
+/// Replaces all occurrences of a substring. The empty string occurs before, between and after all code points.
 pub(super) fn replace(value: &Value, old: &Value, new: &Value) -> Result<Value> {
     let whole = text("replace", "a string", value)?;
     let old = text("replace", "a string to be replaced", old)?.as_str();
@@ -64,12 +64,12 @@ pub(super) fn ends_with(value: &Value, part: &Value) -> Result<Value> {
     Ok(Value::Boolean(whole.ends_with(part)))
 }
 
-/// The text with blanks before it, so that it has so many code points.
+/// The text padded with leading blanks to this number of code points.
 pub(super) fn pad_left(value: &Value, length: &Value) -> Result<Value> {
     pad("pad_left", value, length, |text, blanks| blanks + text)
 }
 
-/// The text with blanks behind it, so that it has so many code points.
+/// The text padded with trailing blanks to this number of code points.
 pub(super) fn pad_right(value: &Value, length: &Value) -> Result<Value> {
     pad("pad_right", value, length, |text, blanks| text.to_owned() + &blanks)
 }

@@ -9,15 +9,15 @@ use crate::value::Value;
 const MICROSECONDS: i64 = 1_000_000;
 const SECONDS_OF_DAY: i64 = 86_400;
 
-/// The microseconds from 1970 to the years 1 and 10000.
+/// The microseconds from 1970 to the beginning of the years 1 and 10000.
 const TIMES: std::ops::Range<i64> = -62_135_596_800 * MICROSECONDS..253_402_300_800 * MICROSECONDS;
 
-/// A time, in seconds since 1970, as text; with microseconds if it is not whole.
+/// A time in seconds since 1970 as text; with microseconds if it is not whole.
 pub(super) fn format_time(time: &Value) -> Result<Value> {
     let seconds = to_float("format_time", "a number of seconds", time)?;
     let microseconds = match time {
         Value::Integer(seconds) => seconds.saturating_mul(MICROSECONDS),
-        // Split first, so that the fraction keeps its digits.
+        // Split first, to keep the precision of the fraction.
         _ => (seconds.floor() as i64)
             .saturating_mul(MICROSECONDS)
             .saturating_add(((seconds - seconds.floor()) * 1e6).round_ties_even() as i64),
@@ -34,7 +34,7 @@ pub(super) fn format_time(time: &Value) -> Result<Value> {
     Ok(Value::string(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")))
 }
 
-/// The time that a text means, in seconds since 1970.
+/// The time denoted by a text, in seconds since 1970.
 pub(super) fn parse_time(value: &Value) -> Result<Value> {
     let whole = text("parse_time", "a string", value)?.as_str();
     match microseconds_of(whole) {
@@ -46,8 +46,8 @@ pub(super) fn parse_time(value: &Value) -> Result<Value> {
     }
 }
 
-/// Reads `YYYY-MM-DD`, then perhaps `T` or a blank and `HH:MM`, `HH:MM:SS` or `HH:MM:SS.ffffff`, then perhaps `Z` or how
-/// far the time is before UTC.
+/// Parses `YYYY-MM-DD`, optionally followed by `T` or a blank and `HH:MM`, `HH:MM:SS` or `HH:MM:SS.ffffff`, and then
+/// optionally by `Z` or a UTC offset.
 fn microseconds_of(text: &str) -> Option<i64> {
     let mut rest = Rest(text.as_bytes());
     let (year, month, day) = (rest.number(4)?, rest.after(b"-", 2)?, rest.after(b"-", 2)?);
@@ -70,25 +70,25 @@ fn microseconds_of(text: &str) -> Option<i64> {
     Some((seconds - offset) * MICROSECONDS + fraction)
 }
 
-/// What is still to be read of a time.
+/// The unread rest of a time.
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
-    /// A number of so many digits.
+    /// A number with this many digits.
     fn number(&mut self, digits: usize) -> Option<i64> {
         let (number, rest) = self.0.split_at_checked(digits)?;
         self.0 = rest;
         number.iter().try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))
     }
 
-    /// A number behind one of these bytes.
+    /// A number after one of these bytes.
     fn after(&mut self, marks: &[u8], digits: usize) -> Option<i64> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;
         if marks.contains(first) { self.number(digits) } else { None }
     }
 
-    /// Digits behind a point, as microseconds. What is behind the sixth is left out, as by Python.
+    /// Digits behind a point, as microseconds. Digits after the sixth are ignored, as in Python.
     fn fraction(&mut self) -> Option<i64> {
         let digits = self.0[1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         let fraction = &self.0[1..=digits];
@@ -97,7 +97,7 @@ impl Rest<'_> {
         (digits > 0).then(|| (0..6).fold(0, |value, place| value * 10 + digit(place)))
     }
 
-    /// How many seconds the time is ahead of UTC.
+    /// The UTC offset in seconds.
     fn offset(&mut self) -> Option<i64> {
         match self.0.first() {
             None => Some(0),
@@ -120,8 +120,8 @@ impl Rest<'_> {
     }
 }
 
-/// Year, month and day of a day that is counted from 1970-01-01. Years are taken to begin in March, so that the leap
-/// day is a year's last; an era has 400 of them.
+/// The date of a day counted from 1970-01-01. Years begin in March here, so that the leap day is the last day of the
+/// year; an era is 400 years.
 fn date_of(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
@@ -133,7 +133,7 @@ fn date_of(days: i64) -> (i64, i64, i64) {
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
-/// How many days lie between 1970-01-01 and this one, if there is such a day.
+/// The number of days from 1970-01-01 to this date, if the date is valid.
 fn days_before(year: i64, month: i64, day: i64) -> Option<i64> {
     if year < 1 || !(1..=12).contains(&month) {
         return None;
@@ -143,7 +143,7 @@ fn days_before(year: i64, month: i64, day: i64) -> Option<i64> {
     let march_month = (month + 9) % 12;
     let of_year = (153 * march_month + 2) / 5 + day - 1;
     let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year - 719_468;
-    // What is no day of its month is one of another.
+    // An invalid day of a month maps to a day of another month.
     (date_of(days) == (year, month, day)).then_some(days)
 }
 

@@ -1,4 +1,4 @@
-//! What a value is, and its text.
+//! The type of a value, and its text.
 
 use hark_bytecode::Executable;
 use triomphe::Arc;
@@ -8,7 +8,7 @@ use crate::display::whole_text;
 use crate::text::Text;
 use crate::value::Value;
 
-/// `nullp`: true for `null` and for what is empty.
+/// `nullp`: true for `null` and for empty values.
 #[inline]
 pub(crate) fn is_empty(value: &Value) -> bool {
     match value {

@@ -1,4 +1,4 @@
-//! What waits for Futures, `any` and `await_for`, and what cancels them.
+//! Waiting for Futures with `any` and `await_for`, and cancelling them.
 
 use hark_bytecode::builtins::Builtin;
 
@@ -37,7 +37,7 @@ pub(super) fn cancel(future: &Value) -> Result<Outcome> {
     })))
 }
 
-/// What a builtin that waited gives, by the world's answer.
+/// The result of a builtin that waited, from the answer.
 pub(crate) fn answered(builtin: Builtin, arguments: &[Value], answer: Value) -> Result<Value> {
     match (builtin, arguments) {
         (Builtin::Any, [items]) => wait::any_answered(items, &answer),

@@ -1,32 +1,31 @@
-//! Where each key's entry is: an open-addressing table of 8-byte slots.
+//! The index from keys to entries: an open-addressing table of 8-byte slots.
 //!
-//! A slot keeps the hash that it was found by, so that growing looks at no key, and a search at hardly any but the one
-//! that it is for.
+//! A slot stores the hash, so that growing needs no keys, and a search compares hardly any key except the right one.
 
-/// Beyond this part of the slots a search would meet too many others.
+/// Above this load factor, searches would probe too many slots.
 const LOAD_MAX: (usize, usize) = (2, 3);
 
 /// A table from hashes to the numbers of entries.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Index {
-    /// Invariant: none, or a power of two, of which at most `LOAD_MAX` are in use.
+    /// Invariant: the length is 0 or a power of two, and the load is at most `LOAD_MAX`.
     slots: Vec<Slot>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     hash: u32,
-    /// The number of an entry, or `FREE`.
+    /// The index of an entry, or `FREE`.
     entry: u32,
 }
 
 const FREE: Slot = Slot { hash: 0, entry: u32::MAX };
 
-/// Where a search ended.
+/// The result of a search.
 pub(super) enum Found {
-    /// At the entry with this number.
+    /// An entry with this index.
     Entry(usize),
-    /// At this slot, which is free.
+    /// No entry; this slot is free.
     Free(usize),
 }
 
@@ -43,9 +42,10 @@ impl Index {
         self.slots.is_empty()
     }
 
-    /// Looks for the entry with this hash that `is_it`.
+    /// Searches for the entry with this hash for which `is_it` holds.
     ///
-    /// The steps grow by one each, which leads past every slot of a power of two; the first few stay in the cache line.
+    /// Probe distances grow by one each (triangular numbers), which visits every slot of a power of two; the first few
+    /// probes stay in the cache line.
     #[inline]
     pub fn find(&self, hash: u32, is_it: impl Fn(usize) -> bool) -> Found {
         let mask = self.slots.len() - 1;
@@ -64,13 +64,13 @@ impl Index {
         }
     }
 
-    /// Makes use of the free slot that a search with this hash ended at.
+    /// Fills the free slot found by a search for this hash.
     #[inline]
     pub fn put(&mut self, at: usize, hash: u32, entry: usize) {
         self.slots[at] = Slot { hash, entry: entry as u32 };
     }
 
-    /// Whether there is no room for one more than so many entries.
+    /// Whether the table must grow before another entry is added to this many.
     #[inline]
     pub fn is_full(&self, entries: usize) -> bool {
         entries * LOAD_MAX.1 >= self.slots.len() * LOAD_MAX.0
@@ -79,7 +79,7 @@ impl Index {
     /// Doubles the number of slots.
     ///
     /// # Panics
-    /// If there are so many entries that their numbers do not fit their slots; their memory would be 64 GB.
+    /// If the entries' indexes no longer fit a slot; their memory would be 64 GB.
     #[cold]
     pub fn grow(&mut self) {
         let count = (self.slots.len() * 2).max(16);

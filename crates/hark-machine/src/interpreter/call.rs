@@ -1,4 +1,4 @@
-//! Calls, but for the plain call of a Hark function, which the loop does itself.
+//! Calls, except for the plain call of a Hark function, which the loop handles itself.
 
 use hark_bytecode::{ForeignIndex, FunctionIndex, Operator, Passing, Span};
 
@@ -17,7 +17,7 @@ use crate::thread::{Record, State, Thread};
 use crate::value::Value;
 use crate::wait;
 
-/// Makes a thread's first call. Gives an effect if that is all there is to run now.
+/// Makes a thread's first call. Returns an effect if the call is already complete or must wait.
 pub(super) fn begin(thread: &mut Thread, program: &Program, host: &mut impl Host) -> Result<Option<Effect>, Exit> {
     let (callee, arguments) = match &mut thread.state {
         State::Running => return Ok(None),
@@ -67,7 +67,7 @@ pub(super) fn begin(thread: &mut Thread, program: &Program, host: &mut impl Host
     }
 }
 
-/// Puts what a closure has captured where its code looks for it, behind the parameters.
+/// Copies a closure's captures into its window, behind the parameters.
 #[inline]
 pub(super) fn bind_captures(mut window: Window, code: &Code, closure: &ClosureBody) {
     for (local, captured) in (code.parameters..).zip(closure.captures()) {
@@ -81,8 +81,8 @@ pub(super) fn bind_captures(mut window: Window, code: &Code, closure: &ClosureBo
     }
 }
 
-/// Gives a closure's captures to its record, whose window begins at `base` of the caller's. The closure stands in a
-/// register of the caller, perhaps where the first of them goes.
+/// Copies a closure's captures into its window, which begins at `base` of the caller's. The closure is in a register of
+/// the caller that the first capture may overwrite.
 #[inline]
 pub(super) fn hand_over(window: Window, base: Register, callee: Register, consume: u8, code: &Code) {
     let mut caller = window.outer(base);
@@ -106,8 +106,8 @@ fn takes_answer(operation: &Operation) -> bool {
     )
 }
 
-/// How many operations put arguments into place before the one that an answer is for. A thread that was read back
-/// stands before them, as the portable program knows nothing of them.
+/// The number of operations that place arguments before the operation that the answer is for. A restored thread stands
+/// before them, because the portable program has no such operations.
 pub(super) fn operations_before_answer(thread: &Thread, program: &Program) -> u64 {
     let (Some(Ok(_)), Some(record)) = (&thread.answer, thread.records.last()) else { return 0 };
     let code = program.code(record.code);
@@ -117,7 +117,7 @@ pub(super) fn operations_before_answer(thread: &Thread, program: &Program) -> u6
     same.position(|(operation, _)| takes_answer(operation)).unwrap_or(0) as u64
 }
 
-/// Completes the operation that the thread stopped at, if the world has answered.
+/// Completes the operation that the thread stopped at, if there is an answer.
 ///
 /// # Errors
 /// If the answer is an error. The operation has not happened then.
@@ -125,7 +125,7 @@ pub(super) fn take_answer(thread: &mut Thread, program: &Program) -> Result<(), 
     let Some(answer) = thread.answer.take().transpose()? else { return Ok(()) };
     let Some(record) = thread.records.last_mut() else { return Ok(()) };
     let window = &mut thread.registers[record.base as usize..];
-    // Before anything is emptied, as an answer that does not fit is an error of this operation.
+    // Before operands are cleared: if the answer does not fit, the operation fails and must leave them.
     let (value, to) = match program.code(record.code).operations[record.operation as usize] {
         Operation::Wait { consume, to, from } => {
             let value = wait::all_answered(&window[from as usize], answer)?;
@@ -160,7 +160,7 @@ pub(super) fn take_answer(thread: &mut Thread, program: &Program) -> Result<(), 
             }
             (value, base)
         }
-        // Nothing else stops for an answer; an answer that nobody asked for is not for this thread.
+        // No other operation waits for an answer, so this one is not for the thread.
         _ => return Ok(()),
     };
     window[to as usize] = value;
@@ -168,7 +168,7 @@ pub(super) fn take_answer(thread: &mut Thread, program: &Program) -> Result<(), 
     Ok(())
 }
 
-/// Makes room for so many registers.
+/// Grows the registers to at least this number.
 #[cold]
 #[inline(never)]
 pub(super) fn grow(registers: &mut Vec<Value>, needed: usize) -> Result<(), Error> {
@@ -176,7 +176,7 @@ pub(super) fn grow(registers: &mut Vec<Value>, needed: usize) -> Result<(), Erro
         return Err(too_deep());
     }
     let length = registers.len();
-    // Doubling at first; later less, as a thread is allowed most of a gigabyte.
+    // Doubles at first; later grows by less, because a thread may use most of a gigabyte.
     let step = if length < 1 << 20 { length } else { length / 8 };
     let wanted = needed.max(length + step).min(REGISTERS_MAX);
     registers.reserve_exact(wanted - length);
@@ -184,7 +184,7 @@ pub(super) fn grow(registers: &mut Vec<Value>, needed: usize) -> Result<(), Erro
     Ok(())
 }
 
-/// Makes room for more records.
+/// Grows the record stack.
 #[cold]
 #[inline(never)]
 pub(super) fn grow_records(records: &mut Vec<Record>) -> Result<(), Error> {
@@ -200,7 +200,7 @@ fn too_deep() -> Error {
     Error::new("stack", "call stack too deep: does the recursion have an end?")
 }
 
-/// Whether a function may be called with so many arguments, which are not as many as it has parameters.
+/// Whether a function accepts this number of arguments although it differs from the number of parameters.
 #[cold]
 pub(super) fn may_differ(program: &Program, function: FunctionIndex, count: u32) -> bool {
     let function = &program.executable().functions[function.0 as usize];
@@ -211,12 +211,12 @@ pub(super) fn may_differ(program: &Program, function: FunctionIndex, count: u32)
     }
 }
 
-/// Whether a function takes all its arguments as one list.
+/// Whether a function takes its arguments as one list.
 pub(super) fn takes_list(program: &Program, function: FunctionIndex) -> bool {
     matches!(program.executable().functions[function.0 as usize].passing, Passing::AsList { .. })
 }
 
-/// Makes the one list of so many arguments, of which there may be none.
+/// Gathers the arguments, possibly none, into one list.
 #[cold]
 pub(super) fn gather(arguments: &mut [Value], count: u32) {
     let list = Value::list(arguments[..count as usize].iter_mut().map(std::mem::take).collect());
@@ -237,7 +237,7 @@ pub(super) fn wrong_function_count(program: &Program, function: FunctionIndex, c
     builtin::arity_error(&function.name, &wanted, count as usize)
 }
 
-/// Whether a value can be called.
+/// Checks that a value can be called.
 pub(super) fn check_callable(callee: &Value) -> Result<(), Error> {
     match callee {
         Value::Function(_) | Value::Closure(_) | Value::Foreign(_) | Value::Builtin(_) | Value::Operator(_) => Ok(()),
@@ -245,7 +245,7 @@ pub(super) fn check_callable(callee: &Value) -> Result<(), Error> {
     }
 }
 
-/// Calls what is no Hark function. Answers its value, and how much was printed.
+/// Calls a value other than a Hark function. Returns its result and the number of bytes printed.
 pub(super) fn call_other(
     callee: &Value,
     arguments: &mut [Value],
@@ -287,7 +287,7 @@ pub(super) fn call_other(
     }
 }
 
-/// An operator as a function, its left operand first.
+/// Applies an operator to operands in call order, the left one first.
 fn apply(operator: Operator, operands: &mut [Value]) -> Result<Value, Error> {
     match (operator, operands) {
         (Operator::Not, [value]) => Ok(Value::Boolean(!value.is_truthy())),
@@ -302,7 +302,7 @@ fn apply(operator: Operator, operands: &mut [Value]) -> Result<Value, Error> {
     }
 }
 
-/// The effect of calling a Python function.
+/// The effect of a Python function call.
 pub(super) fn foreign(index: u32, arguments: &[Value]) -> Exit {
     Exit::Effect(Effect::Call(ForeignCall {
         foreign: ForeignIndex(index),
@@ -312,8 +312,8 @@ pub(super) fn foreign(index: u32, arguments: &[Value]) -> Exit {
     }))
 }
 
-/// The instruction that shows where a thread is started: this one, but for the language's own code, which has no place,
-/// the call of that.
+/// The instruction to report as the start of a thread: this one, or, in the language's own code, which has no place,
+/// the innermost call that has one.
 #[inline]
 pub(super) fn place_of(thread: &Thread, program: &Program, instruction: u32) -> u32 {
     let has_place = |instruction: &u32| program.executable().spans[*instruction as usize] != Span::NOWHERE;
@@ -344,7 +344,7 @@ pub(super) fn spawn(
         return Err(too_deep());
     }
     let arguments: Vec<Value> = match function {
-        // The arguments become the thread's first registers; there is room for the rest at once.
+        // The arguments become the thread's first registers; reserve room for the rest as well.
         Some(function) => {
             let registers = program.entry(function.0).1.registers as usize;
             let mut window = Vec::with_capacity(registers.max(arguments.len()));

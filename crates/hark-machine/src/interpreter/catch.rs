@@ -1,19 +1,19 @@
-//! Errors on their way to a handler.
+//! Error handling: finds the handler of an error and unwinds to it.
 
 use hark_bytecode::Span;
 
-use crate::caught::{self, Native};
+use crate::caught::{self, NativeDetails};
 use crate::effect::Host;
 use crate::error::Error;
 use crate::program::Program;
 use crate::program::handlers::Catch;
-use crate::thread::{KnownTrace, Thread};
+use crate::thread::{CachedTrace, Thread};
 use crate::value::Value;
 
-/// Lets the thread go on in the innermost handler of an error that its innermost record has raised.
+/// Unwinds to the innermost handler of an error raised by the innermost record.
 ///
 /// # Errors
-/// If there is none: the error, with the way that it took. The thread stays as it is.
+/// If there is no handler: returns the error with its trace and leaves the thread as it is.
 pub(super) fn catch(
     thread: &mut Thread,
     program: &Program,
@@ -31,7 +31,7 @@ pub(super) fn catch(
         true => {
             let trace = trace_value(thread, program, &error, number);
             let is_native = !thread.records[depth].is_shown(program);
-            let native = is_native.then(|| Native { place: place_of(thread, program, &error) });
+            let native = is_native.then(|| NativeDetails { place: place_of(thread, program, &error) });
             caught::value(*error, trace, native, program)
         }
         false => Value::Null,
@@ -46,7 +46,7 @@ pub(super) fn catch(
     Ok(())
 }
 
-/// Where an error was raised, if more than its line is known.
+/// The span where an error was raised, unless only its line is known.
 fn place_of(thread: &Thread, program: &Program, error: &Error) -> Option<Span> {
     if error.caught_place.is_some() || error.caught_trace.is_some() {
         return error.caught_place;
@@ -54,7 +54,7 @@ fn place_of(thread: &Thread, program: &Program, error: &Error) -> Option<Span> {
     error.trace.last().map(|frame| frame.span).or_else(|| thread.innermost_place(program))
 }
 
-/// The innermost record with a handler for an error that is raised where the thread stands.
+/// The innermost record with a handler for an error raised at the current place.
 fn find<'p>(thread: &Thread, program: &'p Program) -> Option<(usize, &'p Catch)> {
     thread.records.iter().enumerate().rev().find_map(|(depth, record)| {
         let code = program.code(record.code);
@@ -63,8 +63,7 @@ fn find<'p>(thread: &Thread, program: &'p Program) -> Option<(usize, &'p Catch)>
     })
 }
 
-/// The error with the way that it took through this thread. One that the world has answered with, or that is raised
-/// again, has its way already.
+/// Adds this thread's trace to the error. An error from an answer, or one that is raised again, already has its trace.
 fn traced(thread: &Thread, program: &Program, mut error: Box<Error>, number: u64) -> Box<Error> {
     if error.trace.is_empty() && error.caught_trace.is_none() {
         (error.trace, error.omitted) = thread.stack(program, number);
@@ -72,7 +71,8 @@ fn traced(thread: &Thread, program: &Program, mut error: Box<Error>, number: u64
     error
 }
 
-/// The trace of an error as a value. In a loop most errors come the same way as the one before, and share its trace.
+/// The trace of an error as a value. In a loop most errors take the same path as the one before, so the last trace is
+/// cached.
 fn trace_value(thread: &mut Thread, program: &Program, error: &Error, number: u64) -> Value {
     if let Some(trace) = &error.caught_trace {
         return trace.clone();
@@ -85,18 +85,18 @@ fn trace_value(thread: &mut Thread, program: &Program, error: &Error, number: u6
         .iter()
         .chain(inner)
         .map(|record| (record.code, program.code(record.code).points[record.operation as usize].instruction));
-    if let Some(KnownTrace { steps: known, value }) = thread.known_trace.as_deref()
+    if let Some(CachedTrace { steps: known, value }) = thread.cached_trace.as_deref()
         && steps.clone().eq(known.iter().copied())
     {
         return value.clone();
     }
     let steps: Vec<_> = steps.collect();
     let value = caught::trace_value(&thread.stack(program, number).0, program);
-    thread.known_trace = Some(Box::new(KnownTrace { steps, value: value.clone() }));
+    thread.cached_trace = Some(Box::new(CachedTrace { steps, value: value.clone() }));
     value
 }
 
-/// Drops the records above one, and what it does not keep for its handler.
+/// Drops the records above `depth`, and that record's values that its handler does not need.
 fn cut(thread: &mut Thread, program: &Program, depth: usize, catch: &Catch) {
     let (base, code) = (thread.records[depth].base as usize, program.code(thread.records[depth].code));
     let end = thread.records.last().map_or(0, |last| last.base as usize + program.code(last.code).registers as usize);

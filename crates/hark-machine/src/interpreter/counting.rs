@@ -1,4 +1,4 @@
-//! Rounds of a loop that only counts, many at once: its values stand in the processor's registers meanwhile.
+//! Executes many iterations of a counting loop at once, with its variables in processor registers.
 
 use hark_bytecode::Operator;
 
@@ -7,14 +7,14 @@ use crate::program::{Counting, Term};
 use crate::registers::Window;
 use crate::value::Value;
 
-/// What a round changes.
+/// The variables that change in each iteration.
 struct Values {
     counter: i64,
     total: i64,
 }
 
-/// Does as many rounds as there are, as there is fuel for, and as stay among small integers; gives the fuel that is
-/// left. The thread is then at the start of the first round that was not done.
+/// Runs iterations until the loop ends, the fuel is used up, or a value would leave 64 bits; returns the fuel left. The
+/// thread is then at the start of the first iteration that was not done.
 #[inline(never)]
 pub(super) fn run(counting: &Counting, window: &mut Window, fuel: u32) -> u32 {
     let Value::Integer(counter) = *window.get(counting.counter) else { return fuel };
@@ -41,7 +41,7 @@ pub(super) fn run(counting: &Counting, window: &mut Window, fuel: u32) -> u32 {
     left
 }
 
-/// A term's value, if it is a small integer.
+/// The value of a term, if it is a small integer.
 fn integer(term: Term, window: &Window) -> Option<i64> {
     match term {
         Term::Integer(value) => Some(i64::from(value)),
@@ -71,7 +71,7 @@ fn rounds(
     (values, fuel - (most - left))
 }
 
-/// How many rounds there are, if nothing else ends them, until the comparison fails or the counter would overflow.
+/// The maximum number of iterations before the comparison fails or the counter overflows.
 fn rounds_left(counting: &Counting, limit: i64, counter: i64) -> u64 {
     let (operator, step) = (counting.operator, counting.step);
     if compare::integers(operator, counter, limit) != Some(true) {

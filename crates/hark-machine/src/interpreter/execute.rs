@@ -1,8 +1,8 @@
-//! The loop. Each arm does the frequent case itself and leaves the rest to a function.
+//! The interpreter loop. Each arm handles the frequent case itself and leaves the rest to a function.
 //!
-//! Every arm stores its own result: a value that several arms hand to one store would go through the native stack, at
-//! twice the time. An operation that fails or that stops the thread has changed nothing: it happens when it is run
-//! again.
+//! Every arm stores its own result: a value passed from several arms to a shared store would go through the native
+//! stack and take twice the time. An operation that fails or stops the thread has changed nothing, so that it can be
+//! run again.
 
 use hark_bytecode::Operator;
 use triomphe::Arc;
@@ -20,7 +20,7 @@ use crate::thread::{Record, State, Thread};
 use crate::value::Value;
 use crate::wait;
 
-/// Runs a thread's operations until it has to stop.
+/// Runs a thread's operations until it stops.
 pub(super) fn execute<H: Host, const COUNTED: bool>(
     thread: &mut Thread,
     program: &Program,
@@ -38,7 +38,7 @@ pub(super) fn execute<H: Host, const COUNTED: bool>(
     let mut cursor = Cursor::new(code, operation as usize);
     let mut window = Window::new(&mut thread.registers, base as usize, code);
 
-    // Leaves the loop; the record remembers where.
+    // Leaves the loop and saves the position in the record.
     macro_rules! leave {
         ($exit:expr) => {{
             let exit: Exit = $exit;
@@ -55,7 +55,7 @@ pub(super) fn execute<H: Host, const COUNTED: bool>(
             continue;
         }};
     }
-    // The rest of an operation, in a function of its own.
+    // Continues according to the result of a slow path, which is a separate function.
     macro_rules! or_slow {
         ($done:expr) => {
             match $done {
@@ -129,7 +129,7 @@ pub(super) fn execute<H: Host, const COUNTED: bool>(
             or_slow!(slow::binary(window, Operator::$operator, $consume, $to, Source::Constant(cursor.constant($constant)), Source::Register($right)))
         }};
     }
-    // A comparison and the jump if it holds.
+    // Jumps if a comparison holds.
     macro_rules! jump_when {
         ($holds:expr, $target:expr) => {{
             if $holds {
@@ -173,12 +173,12 @@ pub(super) fn execute<H: Host, const COUNTED: bool>(
             }
         }};
     }
-    // Enters a function whose arguments stand from `base` on.
+    // Enters a function whose arguments start at register `base`.
     macro_rules! enter {
         ($call_base:expr, $function:expr) => {
             enter!($call_base, $function, with())
         };
-        // With what puts more into its window.
+        // `$fill` adds more values to its window.
         ($call_base:expr, $function:expr, with $fill:expr) => {{
             if fuel == 0 {
                 leave!(Exit::Effect(Effect::OutOfFuel));
@@ -212,7 +212,7 @@ pub(super) fn execute<H: Host, const COUNTED: bool>(
             continue;
         }};
     }
-    // The value is in the window's first register: the caller goes on behind its call.
+    // The result is in the window's first register: continues in the caller after its call.
     macro_rules! give_back {
         () => {{
             thread.records.pop();
@@ -322,7 +322,7 @@ pub(super) fn execute<H: Host, const COUNTED: bool>(
                 arithmetic!(Multiply, checked_mul, *, consume, to, integer left, right)
             }
             Operation::DivideInteger { consume, to, left, right } => {
-                // The compiler never writes a zero here.
+                // The compiler never emits a zero here.
                 arithmetic!(Divide, checked_div, /, consume, to, integer left, right)
             }
             Operation::ModuloInteger { consume, to, left, right } => {
@@ -593,7 +593,7 @@ pub(super) fn execute<H: Host, const COUNTED: bool>(
                                 window = Window::new(&mut thread.registers, first, callee);
                             })
                         }
-                        // There was the callee, if not nothing.
+                        // This register may still hold the callee.
                         window.set(call_base + count, Value::Null);
                     }
                     enter!(call_base, function.0)
@@ -723,12 +723,12 @@ pub(super) fn execute<H: Host, const COUNTED: bool>(
     }
 }
 
-/// What printing uses of a turn's fuel, as the host has to keep all that a turn prints.
+/// The fuel used by printing, which bounds the output that the host must keep per turn.
 fn fuel_of_printing(bytes: usize) -> u32 {
     u32::try_from(bytes / PRINTED_BYTES_PER_FUEL).unwrap_or(u32::MAX)
 }
 
-/// The remainder with the sign of the divisor; nothing for a division by zero.
+/// The remainder with the sign of the divisor; `None` for a division by zero.
 #[inline(always)]
 fn modulo(dividend: i64, divisor: i64) -> Option<i64> {
     let rest = dividend.checked_rem(divisor)?;

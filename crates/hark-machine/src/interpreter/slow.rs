@@ -1,5 +1,4 @@
-//! What an operation does where its frequent case does not apply. Operands that die are emptied only after nothing
-//! can fail any more.
+//! The slow paths of operations. Operands that die are cleared last, when nothing can fail any more.
 
 use std::cmp::Ordering;
 
@@ -19,7 +18,7 @@ use crate::registers::{Cursor, Window};
 use crate::value::Value;
 use triomphe::Arc;
 
-/// Where an operand is.
+/// The location of an operand.
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a> {
     Register(Register),
@@ -30,7 +29,7 @@ pub(super) enum Source<'a> {
 type Result<T> = std::result::Result<T, Error>;
 
 impl Source<'_> {
-    /// A copy, which costs no more than a count.
+    /// A copy, which costs at most a reference count.
     fn value(self, window: &Window) -> Value {
         match self {
             Source::Register(register) => window.get(register).clone(),
@@ -66,7 +65,7 @@ fn clear_dead(window: &mut Window, consume: u8, left: Source<'_>, right: Source<
     }
 }
 
-/// An arithmetic operator, on what its operation does not do itself.
+/// An arithmetic operator, in the cases that its operation does not handle.
 #[inline(never)]
 pub(super) fn binary(
     mut window: Window,
@@ -93,7 +92,7 @@ pub(super) fn binary(
     Ok(())
 }
 
-/// `+` as a function.
+/// `+` on values, which it consumes.
 pub(super) fn add(left: &mut Value, right: &mut Value) -> Result<Value> {
     if !join::can_join(left, right) {
         return number::arithmetic(Operator::Add, left, right);
@@ -124,7 +123,7 @@ pub(super) fn compare(
     Ok(holds)
 }
 
-/// A comparison, or `&&` or `||` as a function, whose value is wanted.
+/// A comparison, `&&` or `||` whose result is used as a value.
 #[inline(never)]
 pub(super) fn compare_value(
     mut window: Window,
@@ -140,7 +139,7 @@ pub(super) fn compare_value(
     Ok(())
 }
 
-/// The same with a small integer.
+/// A comparison with a small integer whose result is used as a value.
 #[inline(never)]
 pub(super) fn compare_integer(
     mut window: Window,
@@ -156,7 +155,7 @@ pub(super) fn compare_integer(
     Ok(())
 }
 
-/// Whether `left operator right`, for an operator that gives a boolean.
+/// The result of an operator that returns a boolean.
 pub(super) fn holds(operator: Operator, left: &Value, right: &Value) -> Result<bool> {
     match operator {
         Operator::Equal => return Ok(compare::equal(left, right)),
@@ -200,7 +199,7 @@ pub(super) fn negate(mut window: Window, consume: u8, to: Register, from: Regist
     Ok(())
 }
 
-/// Drops the locals that are not in the set of this number.
+/// Drops the locals that are not in the set with this index.
 #[cold]
 #[inline(never)]
 pub(super) fn drop_all_but(mut window: Window, code: &Code, kept: u32) {
@@ -343,7 +342,7 @@ pub(super) fn get(mut window: Window, consume: u8, to: Register, hash: Register,
     Ok(())
 }
 
-/// Sets a key of a hash. All three operands die; the hash stays where it is.
+/// Sets a key of a hash. All three operands die; the hash stays in its register.
 #[inline(never)]
 pub(super) fn set(mut window: Window, base: Register) -> Result<()> {
     let [hash, key, value] = window.row(base);

@@ -1,9 +1,9 @@
-//! What can be known about a function's locals from its portable code: where each is bound for certain, and where it
-//! is read for the last time. Standard dataflow over basic blocks. As jumps lead onwards, one pass in each direction
-//! sees all ways.
+//! Data-flow analysis of a function's locals in the portable code: where each is definitely bound, and where it is read
+//! for the last time. Jumps lead forward, so one pass over the basic blocks in each direction is enough.
 //!
-//! An error leads from anywhere in a handler's range to the handler. So what the handler reads is needed all through the
-//! range, whatever is bound there; and what is bound at the range's start is all that is bound for certain.
+//! An error may lead from any instruction in a handler's range to the handler. So the locals that the handler reads are
+//! live throughout the range, even where they are bound again, and only those bound at the start of the range are
+//! definitely bound in the handler.
 
 use std::collections::HashMap;
 
@@ -11,67 +11,68 @@ use hark_bytecode::{
     Executable, ExecutableError, Function, FunctionIndex, HandlerIndex, Instruction, LocalSet, NameIndex,
 };
 
-/// A stretch of instructions that is entered only at its start and left only at its end.
+/// A basic block: entered only at its start and left only at its end.
 #[derive(Debug)]
 pub(crate) struct Block {
     pub start: u32,
     pub end: u32,
-    /// The height of the data stack at its start.
+    /// The height of the data stack at the start.
     pub height: u32,
     successors: Vec<usize>,
-    /// The block that errors lead to which are raised in this one.
+    /// The block that handles errors raised in this one.
     handler: Option<usize>,
-    /// The locals whose values are needed at its start.
+    /// The locals that are live at the start.
     pub live_in: LocalSet,
-    /// The locals that may still hold something at its start though nobody needs it.
+    /// The locals that may hold a value at the start although they are dead.
     pub stale: Stale,
 }
 
-/// Locals whose values die at the start of a block.
+/// Locals to be dropped at the start of a block.
 #[derive(Debug)]
 pub(crate) enum Stale {
-    /// These, in order.
+    /// These locals, in order.
     Some(Vec<u32>),
     /// Possibly all that are not live there.
     Many,
 }
 
-/// Of more locals than this nobody writes down which they are: in a chain of conditions, each block may let go of all that
-/// the others need.
+/// Longer lists of stale locals are replaced by `Many`: in a chain of conditions, each block may have to drop
+/// everything that the others need.
 const STALE_LISTED_MAX: usize = 24;
 
-/// What a read or a binding of a local is like.
+/// Properties of a read or a binding of a local.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Use {
-    /// Nobody reads the local's value afterwards.
+    /// Whether the local's value is not read afterwards.
     pub is_last: bool,
-    /// On some way here the local was not bound.
+    /// Whether there is a path to here on which the local is unbound.
     pub may_be_unbound: bool,
 }
 
-/// The result for one function.
+/// The analysis of one function.
 #[derive(Debug)]
 pub(crate) struct Analysis {
     pub locals: Vec<NameIndex>,
     pub register_of: HashMap<NameIndex, u32>,
-    /// Only what can be reached, in the order of the code.
+    /// Only reachable blocks, in the order of the code.
     pub blocks: Vec<Block>,
-    /// For each instruction of the function; meaningful for `PUSHB` and `BIND` of a local.
+    /// One for each instruction of the function; meaningful for `PUSHB` and `BIND` of a local.
     pub uses: Vec<Use>,
-    /// For each `CLOSE`, what it reads: for each capture of the lambda the local, if the function has one of that name.
+    /// The captures of each `CLOSE`: the local that each capture of the lambda reads, if the function has one of that
+    /// name.
     pub captured: HashMap<u32, Vec<Option<(u32, Use)>>>,
-    /// The greatest height of the data stack.
+    /// The maximum height of the data stack.
     pub height_max: u32,
 }
 
-/// The instruction behind the code that binds the parameters.
+/// The first instruction after the code that binds the parameters.
 pub(super) fn body_start(function: &Function) -> u32 {
     function.start + 2 * function.parameters.len() as u32
 }
 
-/// Checks that each function begins by binding its parameters, each once, that no capture has the name of another or of a
-/// parameter, and that jumps lead onwards, but for the `JUMP` to the function's start, which uses fuel, and which nothing
-/// that captures may do, as it would lose what it has captured. The executable must be verified.
+/// Checks that each function begins by binding each of its parameters once, that captures have distinct names that are
+/// not parameters, and that jumps lead forward. The exception is a `JUMP` to the function's start, which uses fuel; a
+/// function with captures must not do that, because it would lose them. The executable must be verified.
 pub(super) fn verify_shapes(executable: &Executable) -> Result<(), ExecutableError> {
     for function in &executable.functions {
         let bad = |what: &str| Err(ExecutableError(format!("function {}: {what}", function.name)));
@@ -110,7 +111,7 @@ pub(super) fn verify_shapes(executable: &Executable) -> Result<(), ExecutableErr
     Ok(())
 }
 
-/// Where an instruction may jump to.
+/// The target of a jump instruction.
 pub(super) fn jump_target(at: u32, instruction: &Instruction) -> Option<u32> {
     match instruction {
         Instruction::Jump(distance)
@@ -136,7 +137,7 @@ pub(super) fn analyze(executable: &Executable, function: &Function) -> Analysis 
     analysis
 }
 
-/// The parameters, then the captures, then every other name that the code binds.
+/// The locals: the parameters, the captures, then all other names that the code binds.
 fn find_locals(executable: &Executable, function: &Function) -> Vec<NameIndex> {
     let mut locals = function.parameters.clone();
     locals.extend(function.captures.iter().map(|capture| capture.name));
@@ -151,7 +152,7 @@ fn find_locals(executable: &Executable, function: &Function) -> Vec<NameIndex> {
     locals
 }
 
-/// What each `CLOSE` reads; how is not known yet.
+/// The captures of each `CLOSE`, with their uses still to be determined.
 fn find_captured(
     executable: &Executable,
     function: &Function,
@@ -168,7 +169,7 @@ fn find_captured(
     closes.map(|(at, lambda)| (at, locals(lambda))).collect()
 }
 
-/// The height of the stack after an instruction that goes on to the next.
+/// The height of the stack after an instruction that continues with the next one.
 fn height_after(instruction: &Instruction, height: u32) -> u32 {
     match instruction {
         Instruction::PushValue(_) | Instruction::PushBinding(_) | Instruction::Close(_) => height + 1,
@@ -229,7 +230,7 @@ fn find_blocks(
             let instruction = &executable.code[at as usize];
             let target = jump_target(at, instruction).filter(|target| *target != function.start);
             if let Some(target) = target {
-                // AND and OR jump with their operand still there; JUMPIF pops it first.
+                // AND and OR jump with their operand still on the stack; JUMPIF pops it first.
                 let at_target = match instruction {
                     Instruction::JumpIf(_) => height_now - 1,
                     _ => height_now,
@@ -266,7 +267,7 @@ fn find_blocks(
     (blocks, height_max)
 }
 
-/// What is bound on a way more to some block.
+/// Intersects the bound locals of a block with those of another path to it.
 fn meet(known: &mut Option<LocalSet>, bound: &LocalSet) {
     match known {
         Some(known) => known.intersect(bound),
@@ -275,7 +276,7 @@ fn meet(known: &mut Option<LocalSet>, bound: &LocalSet) {
 }
 
 impl Block {
-    /// Whether errors that are raised in it may be caught in this function.
+    /// Whether errors raised in it may be caught in this function.
     pub fn has_handler(&self) -> bool {
         self.handler.is_some()
     }
@@ -301,9 +302,9 @@ impl Analysis {
         }
     }
 
-    /// Forwards: which locals are bound on every way to an instruction.
+    /// Forward pass: which locals are bound on every path to an instruction.
     fn find_bound(&mut self, executable: &Executable, function: &Function) {
-        // For each block, what is bound on all ways to it that were seen so far.
+        // The locals bound on all paths to each block that were followed so far.
         let mut bound_in: Vec<Option<LocalSet>> = vec![None; self.blocks.len()];
         bound_in[0] = Some(self.bound_at_start(function));
         for index in 0..self.blocks.len() {
@@ -331,7 +332,7 @@ impl Analysis {
         }
     }
 
-    /// The parameters, and what is captured for certain.
+    /// The parameters and the captures that are certain.
     fn bound_at_start(&self, function: &Function) -> LocalSet {
         let mut bound = LocalSet::empty(self.locals.len());
         let parameters = function.parameters.len();
@@ -341,7 +342,7 @@ impl Analysis {
         bound
     }
 
-    /// The parameters, and all that may be captured.
+    /// The parameters and all captures.
     fn held_at_start(&self, function: &Function) -> LocalSet {
         let mut held = LocalSet::empty(self.locals.len());
         let count = function.parameters.len() + function.captures.len();
@@ -349,7 +350,7 @@ impl Analysis {
         held
     }
 
-    /// Backwards: which locals are read later.
+    /// Backward pass: which locals are read later.
     fn find_live(&mut self, executable: &Executable, function: &Function) {
         for index in (0..self.blocks.len()).rev() {
             let mut live = self.live_at_end(index);
@@ -374,7 +375,7 @@ impl Analysis {
         self.find_stale(function);
     }
 
-    /// The locals that are live where a block ends, those that its handler reads among them.
+    /// The locals that are live at the end of a block, including those that its handler reads.
     fn live_at_end(&self, index: usize) -> LocalSet {
         let mut live = match self.blocks[index].handler {
             Some(handler) => self.blocks[handler].live_in.clone(),
@@ -390,7 +391,7 @@ impl Analysis {
     pub fn reached_without_errors(&self) -> Vec<bool> {
         let mut reached = vec![false; self.blocks.len()];
         reached[0] = true;
-        // Jumps lead onwards.
+        // Jumps lead forward.
         for (index, block) in self.blocks.iter().enumerate() {
             if reached[index] {
                 block.successors.iter().for_each(|successor| reached[*successor] = true);
@@ -399,21 +400,21 @@ impl Analysis {
         reached
     }
 
-    /// Whether the handler of a block reads a local, so that it keeps its value all through the block.
+    /// Whether the handler of a block reads a local, which must then keep its value throughout the block.
     pub fn is_kept(&self, block: usize, local: u32) -> bool {
         self.blocks[block].handler.is_some_and(|handler| self.blocks[handler].live_in.contains(local))
     }
 
-    /// The block that an instruction is in, if it can be reached.
+    /// The block that contains an instruction, if it is reachable.
     pub fn block_of(&self, instruction: u32) -> Option<usize> {
         let index = self.blocks.partition_point(|block| block.end <= instruction);
         self.blocks.get(index).filter(|block| block.start <= instruction).map(|_| index)
     }
 
-    /// A value that only one of two ways needs is dropped at the start of the other.
+    /// Finds values that only one successor of a branch needs; the other one drops them at its start.
     fn find_stale(&mut self, function: &Function) {
         for index in 0..self.blocks.len() {
-            // What the only way on does not need was used for the last time before.
+            // With a single successor and no handler, each value is dropped at its last use.
             if self.blocks[index].successors.len() < 2 && self.blocks[index].handler.is_none() {
                 continue;
             }
@@ -429,7 +430,7 @@ impl Analysis {
         first.stale.extend(held.without(&first.live_in, STALE_LISTED_MAX + 1));
     }
 
-    /// The locals whose values are needed before an instruction. For snapshots, which are rare; nothing is kept.
+    /// The locals that are live before an instruction. Computed on demand, because only snapshots need it.
     pub fn live_before(&self, executable: &Executable, instruction: u32) -> Option<LocalSet> {
         let index = self.block_of(instruction)?;
         let block = &self.blocks[index];

@@ -1,9 +1,9 @@
-//! Loops that only count: a self tail call whose whole work is to step one parameter up to a limit and, at most, to
-//! add up or multiply another. `for` is written so in a language without it.
+//! Counting loops: a self tail call that only steps one parameter up to a limit and optionally adds to, subtracts from
+//! or multiplies another. Such code is common in a language without `for`.
 //!
-//! Such a loop is lowered as any other; what is found here is what a round of it comes to, if all its values are small
-//! integers. The interpreter then does many rounds at once and leaves the thread where each round begins, so nothing
-//! else needs to know: not the fallback for other values, nor errors, fuel and snapshots.
+//! These loops are lowered like any other; this module finds the summary of an iteration, valid if all values are small
+//! integers. The interpreter then executes many iterations at once and stops at the start of an iteration, so the
+//! fallback for other values, errors, fuel and snapshots needs no special cases.
 
 use std::collections::HashMap;
 
@@ -11,15 +11,15 @@ use hark_bytecode::Operator;
 
 use super::operation::{Operation, Register};
 
-/// What a round does, in terms of the values at its start.
+/// The effect of an iteration, in terms of the values at its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Counting {
     pub counter: Register,
-    /// What is added to the counter.
+    /// The increment of the counter.
     pub step: i64,
-    /// There is a round as long as `counter operator limit`.
+    /// The loop continues as long as `counter operator limit`.
     pub operator: Operator,
-    /// Never the counter or the total.
+    /// Neither the counter nor the total.
     pub limit: Term,
     pub total: Option<Total>,
 }
@@ -32,25 +32,25 @@ impl Counting {
     }
 }
 
-/// The other parameter that a round changes: it becomes `total operator term`.
+/// The other parameter that changes in an iteration: it becomes `total operator term`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Total {
     pub register: Register,
     /// `+`, `-` or `*`.
     pub operator: Operator,
-    /// May be the counter, and never the total.
+    /// May be the counter, but not the total.
     pub term: Term,
 }
 
-/// A value that the round itself does not change, or not before it is read.
+/// A value that the iteration does not change before it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Term {
     Register(Register),
     Integer(i32),
 }
 
-/// Finds out what a round comes to, if it only counts: `head` decides about it, `body` does it. `is_jump` says whether
-/// the head jumps to the body, or else away from it.
+/// Summarizes a loop, if it only counts: `head` is its condition, `body` its iteration. `is_jump` says whether the head
+/// jumps to the body or past it.
 pub(super) fn find(head: &Operation, is_jump: bool, body: &[Operation], parameters: u32) -> Option<Counting> {
     let (operator, counter, limit) = comparison(head)?;
     let operator = if is_jump { operator } else { opposite(operator)? };
@@ -71,7 +71,7 @@ pub(super) fn find(head: &Operation, is_jump: bool, body: &[Operation], paramete
     (is_all && limit_stays).then_some(Counting { counter, step, operator, limit, total })
 }
 
-/// What a comparison and its jump compares.
+/// The operands of a comparison with a jump.
 fn comparison(head: &Operation) -> Option<(Operator, Register, Term)> {
     use Operation as O;
     Some(match *head {
@@ -91,7 +91,7 @@ fn comparison(head: &Operation) -> Option<(Operator, Register, Term)> {
     })
 }
 
-/// The comparison of two integers that holds where this one does not.
+/// The negation of a comparison of integers.
 fn opposite(operator: Operator) -> Option<Operator> {
     Some(match operator {
         Operator::Equal => Operator::NotEqual,
@@ -113,21 +113,21 @@ impl Term {
     }
 }
 
-/// What a register holds in the course of a round, in terms of its start.
+/// The symbolic value of a register during an iteration.
 #[derive(Clone, Copy)]
 enum Symbol {
     Parameter(Register),
     Result(Operator, Register, Term),
 }
 
-/// A round that is run with symbols.
+/// An iteration executed symbolically.
 struct Round {
     parameters: u32,
     values: HashMap<Register, Symbol>,
 }
 
 impl Round {
-    /// Runs an operation; gives nothing if rounds with it are not for us.
+    /// Executes an operation symbolically; `None` if a counting loop cannot contain it.
     fn follow(&mut self, operation: &Operation) -> Option<()> {
         use Operation as O;
         let (to, value) = match *operation {

@@ -1,4 +1,4 @@
-//! Operators and builtins that have operations of their own, and what is done together with the jump behind it.
+//! Operators and builtins with operations of their own, and operations fused with the jump that follows.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use super::lower::{Lowering, Operand};
 use super::operation::{CONSUME_FIRST, Operation, Register};
 use crate::value::Value;
 
-/// Two operands in their registers, or the right one as a small integer or constant.
+/// Two operands: the left one in a register, the right one in a register, a small integer or a constant.
 struct Pair {
     consume: u8,
     left: Register,
@@ -23,8 +23,8 @@ enum Right {
     Constant(u32),
 }
 
-/// Lets operations do what the ones behind them do. Those stay, for where that cannot be done together.
-/// `bounds` are operations that are not joined with the ones before them.
+/// Fuses pairs of operations into the first one. The second one stays in place as a fallback. `bounds` are operations
+/// that are not fused with their predecessors.
 pub(super) fn join_neighbors(operations: &mut [Operation], bounds: &HashSet<u32>) {
     for at in (1..operations.len()).filter(|at| !bounds.contains(&(*at as u32))) {
         if let [Operation::Rest { consume: 0, to: rest, list }, Operation::First { consume, to: first, list: same }] =
@@ -37,8 +37,8 @@ pub(super) fn join_neighbors(operations: &mut [Operation], bounds: &HashSet<u32>
 }
 
 impl Lowering<'_> {
-    /// Lowers an operator applied to its operands, the left one uppermost; gives the next instruction, or nothing if
-    /// the number of operands is not right.
+    /// Lowers an operator applied to its operands, the left one on top; returns the next instruction, or `None` if the
+    /// number of operands is wrong.
     pub(super) fn operate(&mut self, operator: Operator, count: u32, at: u32, block_end: u32) -> Option<u32> {
         let callee = self.stack.len() - 1;
         match (operator, count) {
@@ -73,7 +73,7 @@ impl Lowering<'_> {
         Some(at + 1)
     }
 
-    /// The target of a `JUMPIF` right behind, in the same block.
+    /// The target of a `JUMPIF` that follows in the same block.
     fn jump_behind(&self, at: u32, block_end: u32) -> Option<u32> {
         if self.form == Form::Plain {
             return None;
@@ -88,8 +88,8 @@ impl Lowering<'_> {
         self.materialize_between(0, height);
     }
 
-    /// A call with one argument, together with the jump behind it. All of it stands at the call: until it is done, the
-    /// callee is on the stack.
+    /// A call with one argument, fused with the jump that follows. All its operations belong to the call instruction,
+    /// because the callee stays on the stack until it is done.
     fn operand_and_jump(&mut self, operation: impl Fn(u8, Register) -> Operation) {
         let height = self.stack.len() - 2;
         self.materialize_below(height);
@@ -109,7 +109,7 @@ impl Lowering<'_> {
         self.replace(2);
     }
 
-    /// `&&` and `||` as functions: the compiler writes `true && b`, so that only `b` is left to be looked at.
+    /// `&&` and `||` as functions: the compiler emits `true && b`, so that only `b` must be checked.
     fn both_boolean(&mut self, operator: Operator) {
         let left = self.stack.len() - 2;
         let right = left - 1;
@@ -144,7 +144,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// The operands below the operator on top: the left one uppermost.
+    /// The operands below the operator, the left one on top.
     fn pair(&mut self, takes_integer: bool, takes_constant: bool) -> Pair {
         let left_height = self.stack.len() - 2;
         let right_height = left_height - 1;
@@ -218,7 +218,7 @@ impl Lowering<'_> {
         self.replace(3);
     }
 
-    /// Division by the literal zero takes the way of all errors.
+    /// Division by the literal zero takes the general path, which raises the error.
     fn right_is_zero(&mut self) -> bool {
         match self.operand(self.stack.len() - 3) {
             Operand::Constant(constant) => matches!(self.constants[constant as usize], Value::Integer(0)),
@@ -286,7 +286,7 @@ impl Lowering<'_> {
         (0..3).for_each(|_| self.pop());
     }
 
-    /// Lowers a call of a builtin; gives the next instruction, or nothing if the number of arguments is not right.
+    /// Lowers a call of a builtin; returns the next instruction, or `None` if the number of arguments is wrong.
     pub(super) fn call_builtin(&mut self, builtin: Builtin, count: u32, at: u32, block_end: u32) -> Option<u32> {
         let (minimum, maximum) = builtin.arity();
         if count < minimum || count > maximum {
@@ -324,7 +324,7 @@ impl Lowering<'_> {
         Some(at + 1)
     }
 
-    /// Two arguments below the callee, the second uppermost.
+    /// Two arguments below the callee, the second one on top.
     fn two_operands(&mut self, operation: impl Fn(u8, Register, Register, Register) -> Operation) {
         let second_height = self.stack.len() - 2;
         let first_height = second_height - 1;

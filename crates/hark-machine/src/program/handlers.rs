@@ -1,4 +1,4 @@
-//! Where errors go in a function's register code.
+//! The error handlers of a function's register code.
 
 use hark_bytecode::{Executable, Function, HandlerIndex, Instruction, LocalSet};
 
@@ -9,25 +9,26 @@ use super::operation::Register;
 #[derive(Debug, Default)]
 pub(crate) struct Handlers {
     index: HandlerIndex,
-    /// For each handler of the function, unless nothing that can be reached leads to it.
+    /// One for each handler of the function; `None` if no reachable instruction leads to it.
     catches: Vec<Option<Catch>>,
 }
 
-/// Where a record goes on after an error.
+/// How a record continues after an error.
 #[derive(Debug)]
 pub(crate) struct Catch {
-    /// The operation.
+    /// The operation to continue with.
     pub target: u32,
-    /// The register that the error is put into. Those from it on hold nothing else.
+    /// The register for the error. Later registers are empty then.
     pub register: Register,
-    /// The locals that are read from there on. The others hold nothing.
+    /// The locals that are read from there on. All others are empty.
     pub live: LocalSet,
-    /// Whether the error is looked at.
+    /// Whether the handler uses the error.
     pub needs_error: bool,
 }
 
 impl Handlers {
-    /// Those of a function whose stack begins at `own_base`. `starts` gives a block's first operation.
+    /// The handlers of a function whose stack begins at register `own_base`. `starts` maps blocks to their first
+    /// operations.
     pub fn new(
         executable: &Executable,
         function: &Function,
@@ -51,7 +52,7 @@ impl Handlers {
         Handlers { index: HandlerIndex::new(function).expect("the executable is verified"), catches }
     }
 
-    /// Where an error goes that this instruction raises.
+    /// The handler for an error raised by this instruction.
     #[inline]
     pub fn catch(&self, instruction: u32) -> Option<&Catch> {
         if self.catches.is_empty() {
@@ -60,13 +61,13 @@ impl Handlers {
         self.catches[self.index.innermost(instruction)?].as_ref()
     }
 
-    /// All that can be reached.
+    /// All reachable handlers.
     pub fn catches(&self) -> impl Iterator<Item = &Catch> {
         self.catches.iter().flatten()
     }
 }
 
-/// Whether the code at a handler looks at the error: it may drop it at once, with or without a name that nobody reads.
+/// Whether the handler's code uses the error: it may drop it at once, or bind it to a name that is never read.
 fn is_read(executable: &Executable, function: &Function, analysis: &Analysis, target: u32) -> bool {
     match &executable.code[target as usize] {
         Instruction::Pop => false,

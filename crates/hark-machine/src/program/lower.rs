@@ -1,11 +1,11 @@
-//! From the portable listing to register code, one function at a time.
+//! Lowering: translates a function from portable instructions to register code.
 //!
-//! The data stack is run symbolically: a pushed local or constant costs nothing until something needs it. What must
-//! be in a register of its own goes to the one that belongs to its height on the stack, so that arguments stand in a
-//! row and become the callee's first registers. Where ways meet, everything is in its own register.
+//! The data stack is executed symbolically: pushing a local or constant emits nothing until it is needed. A value that
+//! needs a register of its own gets the one of its stack height, so that arguments are consecutive and become the
+//! callee's first registers. Where paths meet, every value is in its own register.
 //!
-//! Each value's last use takes it out of its register. So a record holds nothing when it returns, and what has one
-//! owner is changed in place.
+//! The last use of a value takes it out of its register. So a record holds nothing when it returns, and a value with
+//! one owner is changed in place.
 
 mod call;
 mod close;
@@ -28,16 +28,16 @@ use super::stack::{LayoutId, StackLayouts};
 use super::{Code, Counting, Form, Point, fuse, verify};
 use crate::value::Value;
 
-/// Beyond this height values are put into their registers at once, so that a long list literal costs no more for
-/// each of its items than a short one. Only a callee stays what it is until the call right behind it.
+/// Above this height values are loaded into their registers at once, so that a long list literal costs no more per item
+/// than a short one. Only a callee stays symbolic until the call that follows it.
 const SYMBOLIC_HEIGHT_MAX: usize = 24;
 
-/// A value of the data stack while code is made.
+/// A value on the symbolic data stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry {
     /// In the register of its height.
     Own,
-    /// In a local; `is_last` if this is the last use of it.
+    /// In a local; `is_last` if this is the local's last use.
     Local { register: Register, is_last: bool },
     /// A constant.
     Constant(u32),
@@ -60,43 +60,43 @@ pub(super) struct Lowering<'a> {
     points: Vec<Point>,
     pub constants: Vec<Value>,
     global_constants: HashMap<NameIndex, u32>,
-    /// The locals that are read where they may be unbound; a local's flag is as many registers after it as there
-    /// are locals.
+    /// The locals that are read where they may be unbound. The flag of local `n` is register `n` plus the number of
+    /// locals.
     flagged: Vec<u32>,
-    /// What the operations that drop many locals keep.
+    /// The sets of locals kept by `DropAllBut` operations.
     kept: Vec<LocalSet>,
     sites: Vec<CloseSite>,
     patterns: Vec<Arc<Pattern>>,
     layouts: StackLayouts,
-    /// For each node of the layouts, how many operations there were when it was made.
+    /// For each layout, the number of operations when it was made.
     made_before: Vec<usize>,
     pub stack: Vec<(Entry, LayoutId)>,
     /// Invariant: the entries of the stack below this height are in their own registers.
     own_below: usize,
-    /// The stacks that blocks begin with, by their height, as far as they were needed. All blocks share them: each with
-    /// its own took memory that grew with the square of a long list's length.
+    /// The stack at the start of a block, up to the greatest height needed so far. It is shared by all blocks: with
+    /// separate copies, memory was quadratic in the length of a long list literal.
     beginnings: Vec<(Entry, LayoutId)>,
     /// Invariant: the entries of the stack below this height are those of `beginnings`.
     unchanged_below: usize,
     own_base: Register,
-    /// The block and the portable instruction that are being lowered.
+    /// The block and the portable instruction being lowered.
     block: usize,
-    /// Where the block begins whose operations come next.
+    /// The start of the block that is lowered next.
     next_start: Option<u32>,
-    /// Whether the block ends with a jump to just there, which needs no operation.
+    /// Whether the block ends with a jump to the next block, which needs no operation.
     falls_through: bool,
-    /// How many operations there are before those that only errors lead to.
+    /// The number of operations before those reached only by errors.
     usual: usize,
     at: u32,
-    /// For each operation, whether its `target` is a portable instruction that must become an operation's index.
+    /// The operations whose `target` is still a portable instruction and must be resolved to an operation.
     unresolved: Vec<usize>,
     starts: HashMap<u32, u32>,
     counting: Option<Counting>,
-    /// Operations before this one may not be changed any more: some jump leads here.
+    /// Operations before this one must not be changed, because a jump leads here.
     pub barrier: usize,
 }
 
-/// Makes the register code of a function of a verified executable.
+/// Lowers a function of a verified executable.
 pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_index: FunctionIndex, form: Form) -> Code {
     let function = &executable.functions[own_index.0 as usize];
     let analysis = analyze(executable, function);
@@ -158,7 +158,7 @@ pub(super) fn lower(executable: &Executable, globals: &[Option<Global>], own_ind
         fuse::join_neighbors(&mut operations, &bounds);
     }
     let handlers = Handlers::new(executable, function, &analysis, own_base, |at| starts.get(&at).copied());
-    // A window has room for what a callee finds there: the result at least.
+    // A window has room for a call's result at least.
     let registers = own_base + analysis.height_max + 1;
     let parameters = function.parameters.len() as u32;
     let code = Code {
@@ -212,7 +212,7 @@ fn resolve_target(operation: &mut Operation, starts: &HashMap<u32, u32>) {
 impl Lowering<'_> {
     fn lower_function(&mut self) {
         self.at = analysis::body_start(self.function);
-        // Those of captures are set by the call.
+        // The flags of captures are set by the call.
         let (parameters, captures) = (self.function.parameters.len() as u32, self.function.captures.len() as u32);
         for local in self.flagged.clone() {
             if !(parameters..parameters + captures).contains(&local) {
@@ -233,8 +233,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// The blocks in the order of their operations, and how many come before those that only errors lead to. These stand
-    /// at the end, so that no jump leads around them where nothing is raised.
+    /// The blocks in the order of their operations, and the number of those before the ones reached only by errors. The
+    /// latter are placed last, so that the usual path need not jump around them.
     fn order_of_blocks(&self) -> (Vec<usize>, usize) {
         let blocks = 0..self.analysis.blocks.len();
         if self.form == Form::Plain || self.function.handlers.is_empty() {
@@ -287,15 +287,15 @@ impl Lowering<'_> {
             && self.operations.len() > self.barrier;
         if !std::mem::take(&mut self.falls_through) && !ends {
             self.materialize_all();
-            // A block that makes no operation at all needs one for its way on, if the block that comes next is not the
-            // next in the code.
+            // A block without operations needs a jump if the block lowered next does not follow it in the portable
+            // code.
             if self.next_start != Some(at) {
                 self.jump_to(at);
             }
         }
     }
 
-    /// The stack at a block's start: each value is in its own register. What was there before stays as far as it is so.
+    /// Sets up the stack at a block's start, with each value in its own register. Unchanged lower entries are reused.
     fn begin_stack(&mut self, height: usize) {
         self.truncate(height.min(self.unchanged_below));
         let known = height.min(self.beginnings.len());
@@ -308,7 +308,7 @@ impl Lowering<'_> {
         self.unchanged_below = height;
     }
 
-    /// Lowers one instruction, or a few that are done together; gives the next one.
+    /// Lowers one instruction, or several that are fused; returns the next one.
     fn lower_instruction(&mut self, at: u32, block_end: u32) -> u32 {
         let executable = self.executable;
         match &executable.code[at as usize] {

@@ -1,9 +1,9 @@
-//! The operations of the inner form: register code, made from the portable listing and never stored.
+//! The operations of register code, which is made from portable instructions and never stored.
 //!
-//! Operands named `to`, `from`, `left`, `right`, ... are registers of the current window. `consume` says which
-//! operands die here: the first operand by bit 0, the second by bit 1, the third by bit 2. A consumed register is
-//! left without anything counted. `base` is the first of some arguments that stand in a row, and is where the result
-//! goes. `target` is the index of an operation.
+//! Operands named `to`, `from`, `left`, `right`, ... are registers of the current window. `consume` says which operands
+//! die here: the first operand by bit 0, the second by bit 1, the third by bit 2. A consumed register is left without
+//! anything counted. `base` is the first of several consecutive arguments and the destination of the result. `target`
+//! is the index of an operation.
 
 use hark_bytecode::Operator;
 use hark_bytecode::builtins::Builtin;
@@ -32,7 +32,7 @@ pub enum Operation {
         to: Register,
         value: i32,
     },
-    /// The local if there is one (not `u32::MAX`) and its flag is set, else the constant, else (`u32::MAX`) an error.
+    /// The local, if there is one (not `u32::MAX`) and its flag is set; else the constant; else (`u32::MAX`) an error.
     LoadOptional {
         to: Register,
         local: Register,
@@ -41,11 +41,11 @@ pub enum Operation {
     Drop {
         register: Register,
     },
-    /// Drops all locals but some; `kept` says which of the code's sets they are.
+    /// Drops all locals except those in the code's set number `kept`.
     DropAllBut {
         kept: u32,
     },
-    /// Moves a row of values, which ends before it would reach where it goes to.
+    /// Moves consecutive values to a range that does not overlap.
     TakeRow {
         to: Register,
         from: Register,
@@ -197,13 +197,13 @@ pub enum Operation {
     Repeat {
         target: u32,
     },
-    /// The same after a `Take`, which most of them are.
+    /// A `Take` followed by a `Repeat`, the usual case.
     TakeAndRepeat {
         to: Register,
         from: Register,
         target: u32,
     },
-    /// The same where the code's loop only counts: many rounds may be done before the jump.
+    /// A `Repeat` in a counting loop: many iterations may be executed before the jump.
     RepeatCounting {
         target: u32,
     },
@@ -331,7 +331,7 @@ pub enum Operation {
         to: Register,
         list: Register,
     },
-    /// A `Rest` that may do the `First` behind it too, where the list dies: then nobody counts it twice meanwhile.
+    /// A `Rest` fused with the `First` that follows, if the list dies: this avoids a second reference to it.
     RestAndFirst {
         rest: Register,
         list: Register,
@@ -360,7 +360,7 @@ pub enum Operation {
         hash: Register,
         key: Register,
     },
-    /// The hash, key and value stand in a row from `base` on.
+    /// The hash, key and value are consecutive, starting at `base`.
     Set {
         base: Register,
     },
@@ -380,12 +380,13 @@ pub enum Operation {
         count: u32,
         callee: Register,
     },
-    /// A closure of the code's site of this number.
+    /// Makes the closure of the code's site with this index.
     Close {
         to: Register,
         site: u32,
     },
-    /// What the code's pattern of this number takes out of a value, in a row from `base` on, the first name's last.
+    /// Destructures a value by the code's pattern with this index: its parts are consecutive, starting at `base`, the
+    /// first name's last.
     Unpack {
         from: Register,
         base: Register,
@@ -401,13 +402,13 @@ pub enum Operation {
         base: Register,
         count: u32,
     },
-    /// A new thread that calls the constant.
+    /// Starts a thread that calls the constant.
     Spawn {
         base: Register,
         count: u32,
         callee: u32,
     },
-    /// A new thread that calls what stands behind its arguments.
+    /// Starts a thread that calls the value after its arguments.
     SpawnValue {
         base: Register,
         count: u32,

@@ -1,4 +1,4 @@
-//! What a closure takes with it where it is made.
+//! The captures of closures.
 
 use hark_bytecode::{FunctionIndex, NameIndex};
 
@@ -8,25 +8,25 @@ use super::operation::Register;
 #[derive(Debug)]
 pub(crate) struct CloseSite {
     pub function: FunctionIndex,
-    /// For each capture of the function.
+    /// One for each capture of the function.
     pub captured: Box<[Captured]>,
 }
 
-/// What a capture gets.
+/// The source of a captured value.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Captured {
-    /// Nothing: the name is bound nowhere here.
+    /// Nothing: the name is not bound in this function.
     Nothing,
-    /// The value of a local, which dies with this use if `dies`.
+    /// A local, which dies with this use if `dies`.
     Local { local: Register, dies: bool },
-    /// The same, if its flag says that it is bound.
+    /// A local, if its flag says that it is bound.
     Flagged { local: Register, flag: Register, dies: bool },
-    /// It cannot be made without this name, which is not bound for certain: the local and its flag, if there are any.
+    /// A name that the closure requires but that may be unbound: the local and its flag, if any.
     Needed { name: NameIndex, local: Option<(Register, Register)>, dies: bool },
 }
 
 impl CloseSite {
-    /// Whether all its registers are among the first so many.
+    /// Whether all its registers are below this number.
     pub fn is_inside(&self, registers: Register) -> bool {
         self.captured.iter().all(|captured| match *captured {
             Captured::Nothing | Captured::Needed { local: None, .. } => true,

@@ -1,19 +1,19 @@
-//! What each operation reads, writes and leads to, and the proof that all of it stays inside: the interpreter relies
-//! on it for its unchecked accesses.
+//! The operands of each operation, and the proof that all of them are in bounds. The interpreter relies on it for its
+//! unchecked accesses.
 
 use hark_bytecode::Executable;
 
 use super::operation::{Operation, Register};
 use super::{Code, Counting};
 
-/// What an operand of an operation is.
+/// The role of an operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// A register that is read (and may be emptied).
+    /// A register that is read (and may be cleared).
     Read,
-    /// The register that the result goes to.
+    /// The register of the result.
     Write,
-    /// The first of some registers that are read; the result goes to the first.
+    /// The first of several consecutive registers that are read; the first one receives the result.
     Row(u32),
     /// An operation.
     Target,
@@ -25,9 +25,9 @@ pub(super) enum Role {
     Foreign,
     /// A local that has a flag, or `u32::MAX`.
     Flagged,
-    /// A set of locals, whose others are emptied.
+    /// A set of locals; all others are cleared.
     Kept,
-    /// A place where a closure is made, and what it takes with it.
+    /// A place where a closure is made, with its captures.
     Site,
     /// A pattern.
     Pattern,
@@ -179,7 +179,7 @@ pub(super) fn visit(operation: &mut Operation, mut see: impl FnMut(Role, &mut u3
     }
 }
 
-/// The operand that says where a jump leads.
+/// The target of a jump.
 pub(super) fn target(operation: &Operation) -> Option<u32> {
     let mut target = None;
     visit(&mut operation.clone(), |role, operand| {
@@ -190,7 +190,7 @@ pub(super) fn target(operation: &Operation) -> Option<u32> {
     target
 }
 
-/// Changes where a jump leads.
+/// Sets the target of a jump.
 pub(super) fn set_target(operation: &mut Operation, to: u32) {
     visit(operation, |role, operand| {
         if role == Role::Target {
@@ -199,7 +199,7 @@ pub(super) fn set_target(operation: &mut Operation, to: u32) {
     });
 }
 
-/// The register that the result goes to, if another could be chosen.
+/// The register of the result, if it can be redirected.
 pub(super) fn result(operation: &Operation) -> Option<Register> {
     let mut result = None;
     visit(&mut operation.clone(), |role, operand| {
@@ -210,7 +210,7 @@ pub(super) fn result(operation: &Operation) -> Option<Register> {
     result
 }
 
-/// Chooses another register for the result.
+/// Redirects the result to another register.
 pub(super) fn set_result(operation: &mut Operation, to: Register) {
     visit(operation, |role, operand| {
         if role == Role::Write {
@@ -233,7 +233,7 @@ pub(super) fn touches(operation: &Operation, register: Register) -> bool {
     touches
 }
 
-/// Whether what follows in the code is not what is done next.
+/// Whether execution never continues with the operation that follows.
 pub(super) fn is_end(operation: &Operation) -> bool {
     use Operation as O;
     matches!(
@@ -247,10 +247,11 @@ pub(super) fn is_end(operation: &Operation) -> bool {
     )
 }
 
-/// Checks that every register, constant, function and target of the code exists, and that it cannot run off its end.
+/// Checks that every register, constant, function and target of the code exists, and that execution cannot run off its
+/// end.
 ///
 /// # Panics
-/// If not: the lowering has a bug, and running the code would not be safe.
+/// If not: the lowering has a bug, and running the code would be unsound.
 pub(super) fn verify(code: &Code, executable: &Executable) {
     let operations = code.operations.len() as u32;
     assert_eq!(code.points.len(), code.operations.len(), "every operation has a point");
@@ -285,7 +286,7 @@ pub(super) fn verify(code: &Code, executable: &Executable) {
         assert!(catch.target < operations && catch.register < code.registers, "{catch:?} leads outside");
     }
     for pair in code.operations.windows(2) {
-        // It goes on behind the other.
+        // The first operation continues after the second.
         let is_pair = !matches!(pair[0], Operation::RestAndFirst { .. }) || matches!(pair[1], Operation::First { .. });
         assert!(is_pair, "{:?} is not followed by what it does too", pair[0]);
     }

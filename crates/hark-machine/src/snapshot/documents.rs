@@ -1,6 +1,6 @@
-//! Values written down by themselves: results, arguments of calls, the data of errors.
+//! Documents that consist of values: results, arguments of calls, the data of errors.
 //!
-//! A sealed document of kind `HkVa`, version 1: objects, how many values, the values.
+//! A sealed document of kind `HkVa`, version 1: objects, the number of values, the values.
 
 use hark_bytecode::wire::{Reader, Writer};
 
@@ -13,7 +13,7 @@ use crate::value::Value;
 const MAGIC: [u8; 4] = *b"HkVa";
 const VERSION: u8 = 1;
 
-/// Writes values down. What they share is written once.
+/// Encodes values. Shared parts are written once.
 pub fn write_values<'a>(
     values: impl IntoIterator<Item = &'a Value, IntoIter: ExactSizeIterator + Clone>,
     apart: &mut Apart,
@@ -31,10 +31,10 @@ pub fn write_values<'a>(
     writer.seal(MAGIC, VERSION)
 }
 
-/// Reads what [`write_values`] wrote for this program.
+/// Decodes the output of [`write_values`] for this program.
 ///
 /// # Errors
-/// If the bytes are damaged, or speak of functions that the program does not have, or of pickles that are missing.
+/// If the bytes are damaged, or refer to functions that the program does not have or to missing pickles.
 pub fn read_values(bytes: &[u8], program: &Program, pickles: &dyn PickleSource) -> Result<Vec<Value>, SnapshotError> {
     let (mut reader, _) = Reader::open(bytes, "values' document", MAGIC, VERSION)?;
     let objects = ValueReader::read(&mut reader, program.executable(), pickles)?;

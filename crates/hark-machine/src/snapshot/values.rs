@@ -1,8 +1,9 @@
-//! Values in a snapshot: a table of objects, each written once however many hold it, and references to them.
+//! The encoding of values in a snapshot: a table of objects, each written once however often it is shared, and
+//! references.
 //!
-//! An object holds only objects that come before it, so reading needs no recursion and cycles cannot be. It names them by
-//! how far before, so that its bytes stay the same when others come or go: a storage need not write them again. Of a list
-//! that is only seen from some element on, the elements before are not written.
+//! An object refers only to earlier objects, so reading needs no recursion, and cycles are impossible. References
+//! between objects are relative, so that an object's bytes stay the same when others are added or removed: a storage
+//! need not write them again. Elements of a list before the start of all its views are not written.
 
 use std::collections::HashMap;
 
@@ -33,7 +34,7 @@ mod tag {
     pub const OPERATOR: u8 = 8;
     pub const FUTURE: u8 = 9;
     pub const OBJECT: u8 = 10;
-    /// An object that is a list, and how many of its elements are left out at the front.
+    /// A list: an object, and the number of elements to skip.
     pub const LIST_VIEW: u8 = 11;
 }
 
@@ -46,45 +47,45 @@ mod kind {
     pub const HASH: u8 = 4;
     /// A function, and for each capture 0, or 1 and a reference.
     pub const CLOSURE: u8 = 5;
-    /// A value of Python: its type; 0, or 1 and its text; and its pickle, as 0 and the bytes, or 1, how many they are and
-    /// their hash, by which they are kept beside the document.
+    /// A Python object: its type; 0, or 1 and its text; and its pickle, as 0 and the bytes, or as 1, the length, and
+    /// the hash by which it is stored beside the document.
     pub const OBJECT: u8 = 6;
 }
 
-/// Gathers the objects of the values that are written.
+/// Collects the objects of the values to be written.
 pub(super) struct ValueWriter<'w> {
     objects: Writer,
-    /// The pickles that are only named.
+    /// The pickles that are only referred to.
     apart: &'w mut Apart,
     count: u64,
-    /// By address, the object's number, and of a list the element that it was written from. The values are borrowed
-    /// for as long as this lives, so no address is used twice.
+    /// By address: the object's number, and for a list the first element written. The values are borrowed as long as
+    /// this exists, so no address is reused.
     known: HashMap<usize, (u64, u32)>,
-    /// The first elements that are seen of lists which other views of them, met before, do not reach back to.
+    /// For lists with several views, the lowest start found after other views.
     lowest: HashMap<usize, u32>,
-    /// Whether one of these was found only after its list had been written.
+    /// Whether a lower start was found after its list had been written.
     is_late: bool,
 }
 
-/// Where the objects are counted from that a reference names.
+/// The base of an object's number in a reference.
 #[derive(Clone, Copy)]
 enum From {
-    /// From the table's start, 0 being the first.
+    /// Counted from the start of the table, from 0.
     Start,
-    /// Back from the object that holds the reference, 1 being the one before it.
+    /// Counted backwards from the object that holds the reference, from 1.
     Here,
 }
 
-/// A container whose elements are being written first.
+/// A container whose children are being written.
 struct Open<'a> {
     value: &'a Value,
-    /// The first element of a list that is written.
+    /// The first element written, for a list.
     start: u32,
     children: Children<'a>,
 }
 
 impl<'a> Open<'a> {
-    /// One whose elements are written from `start` to before `end`, if it is a list.
+    /// Opens a container; of a list, the elements from `start` to before `end`.
     fn new(value: &'a Value, start: u32, end: u32) -> Open<'a> {
         let children = match value {
             Value::List(_, body) => Children::List(List::new(start, body), 0, (end - start) as usize),
@@ -99,8 +100,8 @@ impl<'w> ValueWriter<'w> {
         ValueWriter { objects: Writer::new(), apart, count: 0, known: HashMap::new(), lowest, is_late: false }
     }
 
-    /// Lets `write` write values, and gives what it gave. It is called again if a list turned out to be seen from an
-    /// earlier element than it had been written from: each is one object.
+    /// Runs `write` and returns its result. Runs it a second time if a view of a list starts before the elements
+    /// already written, because each list is one object.
     pub fn gather<T>(apart: &'w mut Apart, write: impl Fn(&mut ValueWriter<'_>) -> T) -> (ValueWriter<'w>, T) {
         let mut values = ValueWriter::new(apart, HashMap::new());
         let written = write(&mut values);
@@ -141,7 +142,7 @@ impl<'w> ValueWriter<'w> {
         }
     }
 
-    /// What has to be written before a reference to this value.
+    /// The container to be written before a reference to this value, if any.
     fn opened<'a>(&mut self, value: &'a Value) -> Option<Open<'a>> {
         let address = address(value)?;
         let first = match value {
@@ -151,7 +152,7 @@ impl<'w> ValueWriter<'w> {
         match self.known.get_mut(&address) {
             Some((_, written_from)) if *written_from <= first => None,
             Some((_, written_from)) => {
-                // What is written now is not used. The elements before those that are written are looked at all the same.
+                // The output of this pass will be discarded, but the additional elements must still be visited.
                 let end = std::mem::replace(written_from, first);
                 self.lowest.insert(address, first);
                 self.is_late = true;
@@ -286,7 +287,7 @@ impl<'w> ValueWriter<'w> {
     }
 }
 
-/// Where a counted value's body is.
+/// The address of a counted value's body.
 fn address(value: &Value) -> Option<usize> {
     match value {
         Value::String(text) => Some(text.as_ptr() as usize),
@@ -300,12 +301,12 @@ fn address(value: &Value) -> Option<usize> {
     }
 }
 
-/// The objects that were read.
+/// The objects read so far.
 pub(super) struct ValueReader<'s> {
     objects: Vec<Value>,
-    /// Where the pickles are that are only named.
+    /// The source of pickles that are only referred to.
     pickles: &'s dyn PickleSource,
-    /// How many captures each function has.
+    /// The number of captures of each function.
     captures: Vec<usize>,
     foreign: usize,
 }
@@ -394,7 +395,7 @@ impl<'s> ValueReader<'s> {
         }
     }
 
-    /// Reads a reference that is not an object's.
+    /// Reads a reference other than one to an object.
     pub fn value(&self, reader: &mut Reader<'_>) -> Result<Value, WireError> {
         self.reference(reader, From::Start)
     }

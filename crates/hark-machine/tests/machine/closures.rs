@@ -1,10 +1,10 @@
-//! Closures, and lists that are taken apart.
+//! Closures and destructuring.
 
 use hark_machine::{Effect, Form, Program, Thread};
 
 use crate::support::{Gather, program, run, shown, thread};
 
-/// Runs `main`, written down and read back before each instruction.
+/// Runs `main`, saved and restored before each instruction.
 fn suspended(text: &str, form: Form) -> String {
     let program = Program::with_form(program(text).executable().clone(), form).expect("what compiles is sound");
     let mut running = thread(&program, "main", Vec::new());

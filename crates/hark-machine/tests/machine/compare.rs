@@ -1,4 +1,4 @@
-//! The order of values, and which are equal.
+//! The order and equality of values.
 
 use std::cmp::Ordering;
 
@@ -42,7 +42,7 @@ fn numbers() -> Vec<Vec<Value>> {
     ]
 }
 
-/// What the language's operators say about two values, each on its own and inside lists.
+/// Checks the language's operators on two values, bare and inside lists.
 #[track_caller]
 fn check(left: &Value, right: &Value, wanted: Ordering) {
     let program = program("fn all(a, b) { [a < b, a <= b, a > b, a >= b, a == b, a != b] }");
@@ -75,7 +75,7 @@ fn strings_and_lists() {
     let text = |text: &str| Value::string(text);
     check(&text("a"), &text("b"), Ordering::Less);
     check(&text("a"), &text("a\0"), Ordering::Less);
-    // By code point: in UTF-16 the second would come first.
+    // By code points; in UTF-16 the second would come first.
     check(&text("\u{ffff}"), &text("\u{10000}"), Ordering::Less);
     let list = |items: &[i64]| Value::list(items.iter().copied().map(Value::Integer).collect());
     check(&list(&[]), &list(&[0]), Ordering::Less);

@@ -1,5 +1,5 @@
-//! Executables that no compiler of ours wrote. Each of these once led to a panic, to a loop without fuel, or to more
-//! memory than there is.
+//! Executables that our compiler never produces. Each of these once caused a panic, a loop that used no fuel, or memory
+//! exhaustion.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use Instruction::{And, Bind, Call, Jump, JumpIf, Pop, PushBinding, PushValue, Re
 
 const NULL: Instruction = PushValue(Literal::Null);
 
-/// A program of one function, whose parameters are the first names.
+/// An executable with one function, whose parameters are the first names.
 fn executable(parameters: u32, code: Vec<Instruction>) -> Executable {
     let function = Function {
         name: "f".into(),
@@ -35,7 +35,7 @@ fn executable(parameters: u32, code: Vec<Instruction>) -> Executable {
     }
 }
 
-/// The same, but the function wraps an import that takes so many arguments.
+/// An executable whose function wraps an import with this many parameters.
 fn wrapper(arity: u32, code: Vec<Instruction>) -> Executable {
     let mut executable = executable(0, code);
     let name: Arc<str> = "x".into();

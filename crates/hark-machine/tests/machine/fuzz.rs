@@ -1,5 +1,4 @@
-//! The fuzz targets, briefly: seeds that are damaged by a generator whose numbers are always the same. To fuzz in
-//! earnest, see ARCHITECTURE.md.
+//! Short runs of the fuzz targets: seeds damaged by a deterministic generator. For real fuzzing, see ARCHITECTURE.md.
 
 use super::bodies;
 use super::damage;

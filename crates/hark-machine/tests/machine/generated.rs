@@ -1,6 +1,6 @@
-//! Random programs come to the same in every form, and wherever they are suspended.
+//! Random programs have the same outcome in every form, and wherever they are suspended.
 //!
-//! The seeds are fixed; `HARK_PROGRAMS` says how many are tried.
+//! The seeds are fixed; `HARK_PROGRAMS` sets how many are tried.
 
 use std::collections::HashMap;
 
@@ -10,22 +10,22 @@ use hark_machine::{Awaited, Effect, Error, Form, Host, Program, Thread, Until, V
 use super::generator;
 use super::support::thread;
 
-/// How many programs are tried.
+/// The number of programs to try.
 const PROGRAMS: u64 = 400;
 
-/// Calls and repetitions of one thread, and threads. The few programs that need more are left out.
+/// The limit on calls and iterations of one thread, and on threads. The few programs that need more are skipped.
 const FUEL: u32 = 300;
 const THREADS: u64 = 60;
 
-/// How a program is run.
+/// How a program is executed.
 #[derive(Debug, Clone, Copy)]
 enum Mode {
     Straight,
-    /// Written down and read back after each so many instructions.
+    /// Saved and restored each time after this many instructions.
     Suspended(u64),
 }
 
-/// The threads of one run. A thread runs when it is first awaited, so that all runs print in the same order.
+/// The threads of one run. A thread runs when it is first awaited, so that output has the same order in all runs.
 struct World<'a> {
     program: &'a Program,
     mode: Mode,
@@ -33,7 +33,7 @@ struct World<'a> {
     threads: u64,
     open: HashMap<u64, Thread>,
     known: HashMap<u64, Result<Value, Error>>,
-    /// The threads that have ended, in this order.
+    /// The threads that have ended, in order.
     ended: Vec<u64>,
     running: u64,
 }
@@ -67,7 +67,7 @@ impl Host for World<'_> {
 }
 
 impl World<'_> {
-    /// What a thread came to; nothing if it takes too long.
+    /// Runs a thread to its end; `None` if it takes too long.
     fn finish(&mut self, number: u64) -> Option<Result<Value, Error>> {
         if self.threads > THREADS {
             return None;
@@ -84,7 +84,7 @@ impl World<'_> {
         Some(result)
     }
 
-    /// What a wait comes to. A thread that is asked for any runs as many of them as it takes.
+    /// The answer to a wait. For `Any`, threads run until one has a value.
     fn answer(&mut self, wait: &Wait) -> Option<Result<Value, Error>> {
         let number = |future: &Awaited| match future {
             Awaited::Thread(number) => *number,
@@ -97,7 +97,7 @@ impl World<'_> {
         }
     }
 
-    /// What all of some Futures come to; the first error in their order.
+    /// The values of several Futures, or the first error in their order.
     fn all(&mut self, futures: &[u64], looks_once: bool) -> Option<Result<Value, Error>> {
         let mut values = Vec::new();
         let mut is_missing = false;
@@ -117,7 +117,7 @@ impl World<'_> {
         Some(Ok(if values.len() == 1 { values.remove(0) } else { Value::list(values) }))
     }
 
-    /// The first of some Futures that has a value, or else the first that comes to one.
+    /// The first of several Futures that already has a value, else the first one that gets one.
     fn any(&mut self, futures: &[u64], at_once: bool) -> Option<Result<Value, Error>> {
         let is_known = |world: &Self, other: &u64| matches!(world.known.get(other), Some(Ok(_)));
         let mut found = futures.iter().position(|other| is_known(self, other));
@@ -170,7 +170,7 @@ fn written_and_read(thread: &Thread, program: &Program) -> Thread {
     read
 }
 
-/// What `main` comes to: its value or error with the way it took, and all that was printed.
+/// The outcome of `main`: its value, or its error with the trace, and everything printed.
 fn outcome(program: &Program, mode: Mode) -> Option<String> {
     let mut world = World {
         program,
@@ -200,13 +200,13 @@ fn outcome(program: &Program, mode: Mode) -> Option<String> {
     Some(format!("{}{result}", world.printed))
 }
 
-/// Checks the program of a seed; says whether it came to a value, or nothing if it takes too long.
+/// Checks the program of a seed. Returns whether it succeeded, or `None` if it takes too long.
 fn check(seed: u64) -> Option<bool> {
     let straight = compare(&format!("seed {seed}"), &generator::program(seed), [1, 2 + seed % 7])?;
     Some(!straight.contains("\n  0 main: "))
 }
 
-/// What a program comes to, in every form, and written down and read back after each so many instructions.
+/// The outcome of a program, checked to be the same in every form, and saved and restored at each of these intervals.
 fn compare(what: &str, text: &str, gaps: impl IntoIterator<Item = u64>) -> Option<String> {
     let compilation = compile("test.hk", text);
     let errors = compilation.diagnostics.iter().filter(|each| each.severity == Severity::Error).collect::<Vec<_>>();
@@ -224,8 +224,8 @@ fn compare(what: &str, text: &str, gaps: impl IntoIterator<Item = u64>) -> Optio
     Some(straight)
 }
 
-/// A record that is written down before it has begun has nothing bound but its parameters and captures, whatever the one
-/// that had its place before had bound.
+/// A record saved before it has begun has only its parameters and captures bound, whatever the previous user of its
+/// window had bound.
 #[test]
 fn what_is_bound_does_not_outlive_its_call() {
     let text = "
@@ -246,7 +246,7 @@ fn random_programs_come_to_the_same_however_they_run() {
     let programs = std::env::var("HARK_PROGRAMS").ok().map_or(PROGRAMS, |count| count.parse().expect("a number"));
     let checked: Vec<bool> = (0..programs).filter_map(check).collect();
     let values = checked.iter().filter(|has_value| **has_value).count();
-    // Programs that all fail at once would show little.
+    // Programs that fail at once would prove little.
     assert!(checked.len() as u64 * 10 > programs * 9, "{} of {programs} end soon", checked.len());
     assert!(values * 3 > checked.len(), "{values} of {} come to a value", checked.len());
 }

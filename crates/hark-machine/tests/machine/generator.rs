@@ -1,9 +1,9 @@
-//! Random programs, each from a seed. They end, and most of them without an error.
+//! Random programs, each from a seed. They terminate, most of them without an error.
 //!
-//! What a name holds shows in its first letter, so that most expressions get what they need; a few get anything. A
-//! function calls only those that come after it, and itself as often as its first parameter says.
+//! The first letter of a name shows the type of its value, so that most expressions get suitable operands; a few get
+//! arbitrary ones. A function calls only later functions, and itself as often as its first parameter says.
 
-/// Numbers that a seed decides.
+/// A pseudo-random generator.
 pub struct Random(u64);
 
 impl Random {
@@ -31,7 +31,7 @@ impl Random {
     }
 }
 
-/// What an expression is meant to come to.
+/// The intended type of an expression.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Number,
@@ -66,21 +66,21 @@ struct Signature {
     result: Kind,
 }
 
-/// How deep expressions nest within statements, and statements within each other.
+/// The maximum nesting of expressions in statements, and of statements.
 const DEPTH: usize = 4;
 
 struct Generator {
     random: Random,
     functions: Vec<Signature>,
-    /// The function whose body is being written.
+    /// The function being generated.
     current: usize,
-    /// The names that its text has bound so far. On some ways they are not.
+    /// The names bound so far in its text. On some paths they are unbound.
     bound: Vec<(Kind, String)>,
-    /// Whether the current function has called itself.
+    /// Whether the current function has a call of itself.
     repeats: bool,
 }
 
-/// The text of a program, which begins with `main`.
+/// The text of a program that starts with `main`.
 pub fn program(seed: u64) -> String {
     let mut random = Random::new(seed);
     let count = 1 + random.below(4);
@@ -115,7 +115,7 @@ impl Generator {
         format!("fn {name}({names}) {{ {body} }}\n")
     }
 
-    /// A call of the current function by itself, with less to do.
+    /// A recursive call with a smaller first argument.
     fn repetition(&mut self) -> String {
         self.repeats = true;
         let parameters = self.functions[self.current].parameters.clone();
@@ -124,7 +124,7 @@ impl Generator {
         format!("{}({})", self.functions[self.current].name, arguments.join(", "))
     }
 
-    /// A call of the current function by itself where one at the end is no tail call, or is one again.
+    /// A recursive call in a `try`, where the last call is not a tail call, or in a handler, where it is one.
     fn repetition_in_try(&mut self, again: &str, result: Kind) -> String {
         match self.random.below(3) {
             0 => format!("(try {{ {again} }} catch e {{ print(get(e, \"kind\")); {} }})", self.expression(result, 1)),
@@ -137,7 +137,7 @@ impl Generator {
         format!("{} {}", self.statements(depth), self.expression(result, depth))
     }
 
-    /// A body that is not always run: what it binds is seldom read behind it.
+    /// A body that is not always executed: code after it seldom reads what it binds.
     fn branch(&mut self, result: Kind, depth: usize) -> String {
         let bound = self.bound.len();
         let body = self.body(result, depth);
@@ -182,7 +182,7 @@ impl Generator {
         }
     }
 
-    /// Binds a new name or one that is bound already, but for the first parameter, which ends loops.
+    /// Binds a new name or an existing one, but not the first parameter, which bounds recursion.
     fn binding(&mut self, kind: Kind, depth: usize) -> String {
         let value = self.expression(kind, depth);
         let name = format!("{}{}", kind.letter(), 1 + self.random.below(7));
@@ -238,7 +238,7 @@ impl Generator {
         }
     }
 
-    /// A call of a function that comes to this, or of the current one, once.
+    /// A call of a function of this type, or a single recursive call.
     fn call(&mut self, kind: Kind, depth: usize) -> String {
         if self.current > 0 && !self.repeats && self.functions[self.current].result == kind && self.random.chance(20) {
             let again = self.repetition();
@@ -266,7 +266,7 @@ impl Generator {
         format!("{name}({arguments})")
     }
 
-    /// A `try`. What raises may be anything in it; often something does for certain.
+    /// A `try`. Anything in it may raise; often something certainly does.
     fn attempt(&mut self, kind: Kind, depth: usize) -> String {
         let tried = if self.random.chance(50) {
             let bound = self.bound.len();
@@ -289,7 +289,7 @@ impl Generator {
         format!("(try {{ {tried} }} catch {name} {{ {handled} }})")
     }
 
-    /// Something that may raise an error, or does.
+    /// An expression that may or certainly does raise an error.
     fn raising(&mut self, depth: usize) -> String {
         match self.random.below(6) {
             0 => format!("error({})", self.expression(Text, depth)),
@@ -305,7 +305,7 @@ impl Generator {
         }
     }
 
-    /// A lambda that reads and binds what is around it, called at once, later or as a thread.
+    /// A lambda that reads and binds surrounding variables, called at once, later, or in a thread.
     fn closure(&mut self, kind: Kind, depth: usize) -> String {
         let body = self.lambda_body(kind, kind, depth);
         let (argument, name) = (self.expression(kind, depth.min(1)), format!("g{}", 3 + self.random.below(3)));
@@ -328,7 +328,7 @@ impl Generator {
         body
     }
 
-    /// Lambdas that call each other, and are called within each other.
+    /// Lambdas that call each other, also from within each other.
     fn closures_of_closures(&mut self, kind: Kind, depth: usize) -> String {
         let (first, second) = (self.lambda_body(kind, kind, depth), self.lambda_body(kind, kind, depth));
         let argument = self.expression(kind, depth.min(1));
@@ -347,7 +347,7 @@ impl Generator {
         }
     }
 
-    /// A call that is given its first argument by a pipe.
+    /// A call that gets its first argument from a pipe.
     fn piped(&mut self, kind: Kind, depth: usize) -> String {
         match (kind, self.random.below(3)) {
             (Number, 0) => format!("({} |> length())", self.expression(List, depth)),
@@ -372,7 +372,7 @@ impl Generator {
         }
     }
 
-    /// A lambda, builtin or operator that is called by a variable.
+    /// A lambda, builtin or operator called through a variable.
     fn function_value(&mut self, kind: Kind, depth: usize) -> String {
         let name = format!("g{}", self.random.below(3));
         let argument = self.expression(kind, depth);
@@ -387,7 +387,7 @@ impl Generator {
         }
     }
 
-    /// A wait that comes to a number, if its Futures do.
+    /// A wait that results in a number if its Futures do.
     fn waiting(&mut self, depth: usize) -> String {
         let first = self.future(depth);
         match self.random.below(7) {
@@ -401,7 +401,7 @@ impl Generator {
         }
     }
 
-    /// A Future: often one that a name holds, which may have been awaited before.
+    /// A Future: often one stored in a variable, which may have been awaited before.
     fn future(&mut self, depth: usize) -> String {
         let bound: Vec<&String> = self.bound.iter().filter(|(kind, _)| *kind == Future).map(|(_, name)| name).collect();
         if !bound.is_empty() && self.random.chance(60) {

@@ -1,4 +1,4 @@
-//! Errors that are caught: what a handler gets, and what it finds.
+//! Caught errors: the value that a handler receives, and the state that it finds.
 
 use hark_machine::{Effect, Error, Thread, Value, text_of};
 
@@ -13,7 +13,7 @@ fn an_error_is_a_hash_with_the_way_that_it_took() {
     assert_eq!(run(text), wanted);
 }
 
-/// The trace of one error may serve the next, which came another way.
+/// An error may reuse the trace of the previous one only if it took the same path.
 #[test]
 fn errors_that_come_different_ways_have_different_traces() {
     let text = "fn main() { [line(1), line(2), line(1)] }\n\
@@ -42,7 +42,7 @@ fn a_caught_error_is_raised_again_as_it_was() {
     let functions: Vec<&str> = error.trace.iter().map(|frame| &*frame.function).collect();
     assert_eq!(functions, ["main", "inner"]);
     let text = &program.executable().sources.files()[0].source.text;
-    // Of the place only the line is known.
+    // Only the line is known.
     let span = error.trace[1].span;
     assert!(span.start == span.end && text[span.start as usize..].starts_with("error({"));
     for (error, wanted) in [
@@ -54,7 +54,7 @@ fn a_caught_error_is_raised_again_as_it_was() {
     }
 }
 
-/// What is bound in a block that failed stays bound; what was taken from a variable for a call that failed is back.
+/// Bindings made in a failed block are kept, and values taken from variables for a failed call are restored.
 #[test]
 fn a_handler_finds_what_the_block_has_done() {
     let text = "fn main() { l = [[1], [2]]; x = \"old\"; \
@@ -74,7 +74,7 @@ fn an_answer_may_be_an_error_that_is_caught() {
     assert_eq!(shown(&thread.run(&program, u32::MAX, &mut host), &program), "[\"timeout\", \"late\"]");
 }
 
-/// A turn is over at some time, also where errors are all that happens.
+/// A turn ends even if errors are all that happens.
 #[test]
 fn catching_uses_the_fuel_of_the_calls() {
     let program = program(

@@ -1,4 +1,4 @@
-//! Hashes against what they should be: keys and values in the order of insertion.
+//! Hashes compared with a model: keys and values in insertion order.
 
 use hark_machine::{Key, Program, Value};
 use num_bigint::BigInt;
@@ -13,7 +13,7 @@ const FUNCTIONS: &str = "
     fn count(h) { length(h) }
     fn same(a, b) { a == b }";
 
-/// A key and the number of the key that it is, whatever its spelling.
+/// A key, and its identity whatever its spelling.
 fn key(random: &mut Random) -> (Value, String) {
     let number = random.below(40) as i64 - 20;
     match random.below(8) {
@@ -22,7 +22,7 @@ fn key(random: &mut Random) -> (Value, String) {
         3 => (Value::Float(number as f64 + 0.5), format!("{number}.5")),
         4 => (Value::string(number.to_string()), format!("text {number}")),
         5 => (Value::Boolean(number < 0), format!("{}", number < 0)),
-        // Beyond 64 bits, and exact as a float.
+        // Larger than 64 bits, and exact as a float.
         6 => (Value::big_integer(BigInt::from(number) << 70), format!("{}", i128::from(number) << 70)),
         _ => (Value::Float(number as f64 * 2f64.powi(70)), format!("{}", i128::from(number) << 70)),
     }
@@ -30,7 +30,7 @@ fn key(random: &mut Random) -> (Value, String) {
 
 struct Known {
     hash: Value,
-    /// The key as it was first written, its identity, and what it maps to.
+    /// The key's first spelling, its identity, and its value.
     entries: Vec<(Value, String, i64)>,
 }
 

@@ -1,4 +1,4 @@
-//! Fuel, and how deep calls nest.
+//! Fuel, and the nesting of calls.
 
 use hark_machine::limits::{INTEGER_BITS_MAX, STRING_BYTES_MAX};
 use hark_machine::{Effect, Value};
@@ -13,7 +13,7 @@ const LOOP: &str = "
 #[test]
 fn each_call_and_repetition_takes_a_unit_of_fuel() {
     let program = program(LOOP);
-    // `main` is there; then `sum`, 100 times `add`, and 100 repetitions.
+    // `main` is free; then `sum`, 100 calls of `add`, and 100 iterations.
     for (fuel, turns) in [(201, 1), (200, 2), (10, 21), (1, 201)] {
         let (mut thread, mut host) = (thread(&program, "main", Vec::new()), Gather::default());
         let mut taken = 0;
@@ -28,7 +28,7 @@ fn each_call_and_repetition_takes_a_unit_of_fuel() {
     }
 }
 
-/// Whoever runs a thread keeps what it prints until the turn ends, so a turn must not print without bound.
+/// The host keeps a turn's output until the turn ends, so a turn must not print without bound.
 #[test]
 fn a_turn_prints_little() {
     let program = program(
@@ -66,7 +66,7 @@ fn a_million_calls_nest() {
     assert_eq!(run(text), "1000000");
 }
 
-/// A million calls are a million calls also where each has many variables.
+/// A million calls can nest even if each has many variables.
 #[test]
 fn a_million_calls_with_many_variables_nest() {
     let many: String = (0..50).map(|number| format!("v{number} = n + {number}; ")).collect();
@@ -81,7 +81,7 @@ fn a_million_calls_with_many_variables_nest() {
 fn recursion_without_an_end_is_an_error() {
     let too_deep = "stack: call stack too deep: does the recursion have an end?";
     assert_eq!(run("fn main() { 1 + main() }"), too_deep);
-    // So many registers that those are at their end first.
+    // Enough variables to reach the limit of registers first.
     let many: String = (0..600).map(|number| format!("v{number} = n + {number}; ")).collect();
     let kept: String = (0..600).map(|number| format!(", v{number}")).collect();
     let text = format!("fn f(n) {{ {many} f(n + 1); [n{kept}] }} fn main() {{ f(0) }}");

@@ -1,4 +1,4 @@
-//! Lists against what they should be: vectors.
+//! Lists compared with a model: vectors.
 
 use hark_machine::{Program, Value};
 
@@ -18,16 +18,16 @@ const FUNCTIONS: &str = "
     fn fill_front_with_lists(l, from, to) { if from == to { l } else { fill_front_with_lists([from] + l, from + 1, to) } }
     fn fill(l, from, to) { if from == to { l } else { fill(append(l, from), from + 1, to) } }";
 
-/// A list and what it should hold.
+/// A list and its expected elements.
 type Known = (Value, Vec<i64>);
 
-/// One of the lists: given away, so that the machine may change it in place, or shared.
+/// One of the lists: removed, so that the machine may change it in place, or shared.
 fn choose(random: &mut Random, known: &mut Vec<Known>) -> Known {
     let at = random.below(known.len());
     if random.below(2) == 0 { known.swap_remove(at) } else { known[at].clone() }
 }
 
-/// Makes a list from others, both in the machine and as a vector.
+/// Makes a list from others, in the machine and in the model.
 fn step(program: &Program, random: &mut Random, known: &mut Vec<Known>) -> Known {
     let call = |name: &str, arguments| call(program, name, arguments).expect("it works");
     let number = random.below(1_000) as i64;
@@ -115,7 +115,7 @@ fn lists_are_as_vectors() {
                 known.swap_remove(random.below(8));
             }
         }
-        // What was done to others has changed none of them.
+        // Operations on other lists have not changed this one.
         known.iter().for_each(|each| check(&program, &mut random, each));
     }
 }
@@ -132,7 +132,7 @@ fn a_queue_keeps_only_what_it_holds() {
     assert!(start < 2_048, "{start} elements before its first are kept");
 }
 
-/// Each step once took time that grew with the list.
+/// Each step once took time proportional to the list's length.
 #[test]
 fn a_list_is_built_from_its_front_as_from_its_end() {
     let program = program(
@@ -147,7 +147,7 @@ fn a_list_is_built_from_its_front_as_from_its_end() {
     assert_eq!(integers(built[0]), expected);
     assert_eq!(integers(built[1]), expected);
     assert_eq!(integers(built[2])[..3], [1, 300_000, 299_999]);
-    // No more room than a part of what there is.
+    // Free room is only a fraction of the length.
     for list in built {
         let Value::List(start, body) = list else { panic!("it is a list") };
         assert!(*start as usize <= body.len() / 4 + 256, "{start} of {}", body.len());

@@ -1,18 +1,18 @@
-//! Programs of a size that once took more memory or time than there is to make them ready.
+//! Large programs that once took too much memory or time to lower.
 
 use hark_bytecode::{Executable, Instruction, Literal};
 use hark_machine::{Effect, Form, Program, Thread, Value};
 
 use super::support::{Gather, program, run, shown, thread};
 
-/// For each number below `count`, this text, with the number for `#` and the next one, or 0, for `@`.
+/// Repeats a text for each number below `count`: `#` is the number, and `@` the next one, or 0 for the last.
 fn each(count: usize, text: &str, between: &str) -> String {
     let texts = (0..count)
         .map(|number| text.replace('#', &number.to_string()).replace('@', &((number + 1) % count).to_string()));
     texts.collect::<Vec<_>>().join(between)
 }
 
-/// Ten thousand items, each with a jump in it.
+/// Ten thousand items, each with a jump.
 #[test]
 fn a_long_list_of_conditions() {
     let text = format!("fn main() {{ a = true; length([{}]) }}", "a && a, ".repeat(100_000));
@@ -29,7 +29,7 @@ fn many_variables_and_conditions() {
     assert_eq!(run(&format!("fn main() {{ a = true; {binds} {sum} }}")), (count * (count - 1) / 2).to_string());
 }
 
-/// Each branch lets go of the variables that all others need.
+/// Each branch drops the variables that all others need.
 #[test]
 fn a_chain_of_conditions_each_with_its_variable() {
     let count = 20_000;
@@ -71,7 +71,7 @@ fn many_arguments_of_every_kind() {
     }
 }
 
-/// What `main` comes to where it is written down and read back after each so many instructions.
+/// The result of `main`, saved and restored each time after this many instructions.
 fn suspended(program: &Program, gap: u64) -> String {
     let (mut thread, mut host) = (thread(program, "main", Vec::new()), Gather::default());
     loop {
@@ -83,7 +83,7 @@ fn suspended(program: &Program, gap: u64) -> String {
     }
 }
 
-/// What is treated otherwise because there is much of it gives what it gave before.
+/// Code that is lowered differently because of its size has the same result.
 #[test]
 fn large_and_small_are_the_same() {
     let rotated = |count: usize| {
@@ -126,7 +126,7 @@ fn large_and_small_are_the_same() {
     }
 }
 
-/// Code that no compiler of ours writes: a function is pushed far up and is no callee.
+/// Code that our compiler never produces: a function pushed at a great height that is not called.
 #[test]
 fn a_function_far_up_that_is_not_called_at_once() {
     let mut executable: Executable =

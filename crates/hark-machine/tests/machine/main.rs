@@ -1,4 +1,4 @@
-//! The machine as the engine sees it: programs run, are written down and read back.
+//! The machine as the engine uses it: programs are run, saved and restored.
 
 #[path = "../../../../fuzz/src/programs.rs"]
 mod bodies;

@@ -1,4 +1,4 @@
-//! Values of Python in the machine: shown, compared, and written down with their pickles or without.
+//! Python objects in the machine: displayed, compared, and saved with or without their pickles.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Every operation of the machine's inner code at work, in a run that is short enough for Miri.
+//! Executes every operation of the register code, in a run short enough for Miri.
 
 use hark_machine::{Effect, Form, Program, Thread, Value};
 
@@ -59,7 +59,7 @@ fn all_operations() -> String {
         .replace("ARGUMENTS", &thirty(&|number| format!("[{number}]")))
 }
 
-/// What `main` comes to, with the same answer to whatever it asks.
+/// The result of `main`, with the same answer to every effect.
 fn result(program: &Program, fuel: u32) -> (String, String) {
     let mut thread: Thread = thread(program, "main", Vec::new());
     let mut host = Gather::default();

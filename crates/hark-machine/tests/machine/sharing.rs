@@ -1,4 +1,4 @@
-//! Values that hold others in many places: small in memory, and endless where each place is looked at for itself.
+//! Values with much sharing: small in memory, but practically endless if every occurrence is visited.
 
 use hark_bytecode::FunctionIndex;
 use hark_machine::{
@@ -22,7 +22,7 @@ const LEVELS: &str = "
     fn ordered(a, b) { [a < b, a <= b, a > b, a >= b] }
     fn same(a) { a == a }";
 
-/// What the functions make of a value.
+/// The results of the functions for a value.
 fn made(program: &Program, value: &Value) -> Vec<Value> {
     let names = ["lists", "tables", "all_tails", "all_tails_from_the_end"];
     names.map(|name| call(program, name, vec![value.clone()]).expect("it works")).into()
@@ -108,7 +108,7 @@ fn their_text_is_an_error_or_shortened() {
         assert!(text.ends_with("..."));
         assert_eq!(short_text(value, program.executable(), 3), format!("{}...", &text[..3]));
     }
-    // The text of all tails is half a gigabyte and more, though each is short.
+    // The text of all tails exceeds half a gigabyte, though each is short.
     assert!(made(&program, &Value::Integer(1))[2..].iter().all(is_too_long));
     let whole =
         call(&program, "rise", vec![function(&program, "pair"), Value::Integer(16), Value::Integer(7)]).unwrap();

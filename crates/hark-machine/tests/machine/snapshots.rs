@@ -1,4 +1,4 @@
-//! Threads that are written down and read back.
+//! Threads that are saved and restored.
 
 use hark_bytecode::wire::{Reader, Writer};
 use hark_bytecode::{ForeignIndex, Span};
@@ -6,7 +6,7 @@ use hark_machine::{Effect, Error, Form, Host, Program, Thread, TraceFrame, Value
 
 use super::support::{Gather, program, shown, thread};
 
-/// One that stops between any two instructions: straight code, calls, loops, lists and hashes that share.
+/// Stopped between any two instructions: straight-line code, calls, loops, shared lists and hashes.
 const MANY_KINDS: &str = "
     import(measure, src.tools, 2);
     fn add(a, b) { a + b }
@@ -23,7 +23,8 @@ const MANY_KINDS: &str = "
         [length(both), twice(depth(20)), maybe(1), maybe(2), answers, 123456789012345678901234567890, -0.0, first]
     }";
 
-/// Runs `main()` with suspensions after each so many instructions; gives what came of it, and how many there were.
+/// Runs `main()`, suspended each time after this many instructions; returns the result, the output, and the number of
+/// suspensions.
 fn run_suspended(program: &Program, gap: u64) -> (String, String, usize) {
     let mut thread = thread(program, "main", Vec::new());
     let mut host = Gather::default();
@@ -44,7 +45,7 @@ fn run_suspended(program: &Program, gap: u64) -> (String, String, usize) {
     unreachable!("it comes to its end")
 }
 
-/// An instruction that takes several operations used to be begun again after each of them, and never done.
+/// An instruction that takes several operations used to restart after each of them, and never finished.
 #[test]
 fn a_thread_may_stop_at_every_instruction() {
     for form in [Form::Fused, Form::Plain] {
@@ -60,7 +61,7 @@ fn a_thread_may_stop_at_every_instruction() {
     }
 }
 
-/// An error that the world has answered with is raised where the thread stopped, with the way that it took before.
+/// An error in an answer is raised where the thread stopped, and keeps its earlier trace.
 #[test]
 fn an_answer_may_be_an_error() {
     let text = "import(measure, src.tools, 1); fn ask(f) { 1 + await f } fn main() { ask(future(\"a\", 1)) }";
@@ -92,14 +93,14 @@ fn an_answer_may_be_an_error() {
     }
 }
 
-/// A snapshot of a running thread of a program, with one record that nobody wrote: bindings of these locals, and as its
-/// stack these integers.
+/// A hand-made snapshot of a running thread with one record, with these integers bound to these locals and on the
+/// stack.
 fn written_by_hand(program: &Program, bindings: &[(u64, i64)], stack: &[i64]) -> Vec<u8> {
     let known = Thread::new(Value::Null, Vec::new()).snapshot(program);
     let fingerprint = Reader::open(&known, "snapshot", *b"HkTh", 1).and_then(|(mut reader, _)| reader.unsigned());
     let fingerprint = fingerprint.expect("a snapshot begins with the program's fingerprint");
     let mut writer = Writer::new();
-    // No objects; started by nobody; running; one record; the first function, behind its parameters.
+    // No objects; not started by an `ACALL`; running; one record; the first function, after its parameters.
     [fingerprint, 0, 0, 1, 1, 0, 4, bindings.len() as u64].into_iter().for_each(|number| writer.unsigned(number));
     let integer = |writer: &mut Writer, value: i64| {
         writer.byte(3);
@@ -115,8 +116,7 @@ fn written_by_hand(program: &Program, bindings: &[(u64, i64)], stack: &[i64]) ->
     writer.seal(*b"HkTh", 1)
 }
 
-/// A binding that nobody reads was in the way of what its register is used for next; one that was left out became
-/// `null`.
+/// A binding that is never read occupied a register needed later; a missing one became `null`.
 #[test]
 fn a_record_holds_exactly_what_is_read_later() {
     let program = program("fn f(kept, dropped) { later = kept; later + kept } fn main() { f(1, 2) }");
@@ -140,7 +140,7 @@ fn a_record_holds_exactly_what_is_read_later() {
     assert_eq!(read(&[(kept, 4)], &[1]), unfit("the height of its stack"));
 }
 
-/// One snapshot of the program, in its midst.
+/// A snapshot of the program halfway through.
 fn in_the_midst(program: &Program) -> Vec<u8> {
     let mut thread = thread(program, "main", Vec::new());
     assert!(matches!(thread.run_instructions(program, 700, &mut Gather::default()), Effect::OutOfFuel));
@@ -196,7 +196,8 @@ fn what_is_shared_is_written_once() {
     }
 }
 
-/// A builtin has no text of its own: it is placed where it was started, also when its thread was written down meanwhile.
+/// A builtin has no text of its own: its error is reported where it was started, even if its thread was saved
+/// meanwhile.
 #[test]
 fn a_builtin_that_is_a_thread_is_placed_where_it_was_started() {
     struct Keep(Vec<Thread>, Gather);

@@ -1,11 +1,11 @@
-//! Running small programs.
+//! Helpers to run small programs.
 
 use hark_bytecode::FunctionIndex;
 use hark_bytecode::builtins::Builtin;
 use hark_compiler::compile;
 use hark_machine::{Effect, Host, Program, Thread, Value, text_of};
 
-/// A host that gathers what is printed, and numbers threads without running them.
+/// A host that collects the output, and numbers threads without running them.
 #[derive(Default)]
 pub struct Gather {
     pub printed: String,
@@ -39,7 +39,7 @@ impl Host for Gather {
     }
 }
 
-/// The program of this text.
+/// Compiles a program.
 pub fn program(text: &str) -> Program {
     let compilation = compile("test.hk", text);
     let executable = compilation.executable.unwrap_or_else(|| panic!("{:?}", compilation.diagnostics));
@@ -53,7 +53,7 @@ pub fn thread(program: &Program, function: &str, arguments: Vec<Value>) -> Threa
     Thread::new(Value::Function(FunctionIndex(index as u32)), arguments)
 }
 
-/// What a thread stopped with, as text: its value, or its error's kind and message.
+/// An effect as text: its value, or its error's kind and message.
 pub fn shown(effect: &Effect, program: &Program) -> String {
     match effect {
         Effect::Finished(value) => text_of(value, program.executable()),
@@ -62,19 +62,19 @@ pub fn shown(effect: &Effect, program: &Program) -> String {
     }
 }
 
-/// What `main()` of a program comes to.
+/// The result of a program's `main()`.
 pub fn run(text: &str) -> String {
     let program = program(text);
     let effect = thread(&program, "main", Vec::new()).run(&program, u32::MAX, &mut Gather::default());
     shown(&effect, &program)
 }
 
-/// Calls a function of the program, or the builtin of that name, to its end.
+/// Runs a function of the program, or the builtin of that name, to its end.
 ///
 /// # Errors
 /// The error's kind and message.
 pub fn call(program: &Program, function: &str, arguments: Vec<Value>) -> Result<Value, String> {
-    // As in the language, the program's own names win.
+    // The program's own names take precedence, as in the language.
     let is_own = program.executable().functions.iter().any(|own| &*own.name == function);
     let mut thread = match Builtin::from_name(function) {
         Some(builtin) if !is_own => Thread::new(Value::Builtin(builtin), arguments),

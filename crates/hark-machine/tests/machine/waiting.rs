@@ -1,11 +1,10 @@
-//! What a thread waits for, and what it makes of the answers.
+//! Waits of threads, and how their answers are used.
 
 use hark_machine::{Awaited, Effect, Thread, Until, Value, Wait, text_of};
 
 use crate::support::{Gather, program, run, shown, thread};
 
-/// Runs `main` to its wait, also as it is written down and read back; gives what it waits for, and what becomes of it with
-/// this answer.
+/// Runs `main` to its wait, also after saving and restoring; returns the wait, and the result with this answer.
 #[track_caller]
 fn answered(text: &str, answer: Value) -> (Wait, String) {
     let program = program(text);

@@ -1,4 +1,4 @@
-//! Numbers in the formats of `format`.
+//! Formatting of numbers.
 
 use std::fmt::Write;
 
@@ -14,19 +14,19 @@ use crate::limits::DECIMAL_BITS_MAX;
 use crate::number;
 use crate::value::Value;
 
-/// A float has no more digits behind the point that are not 0.
+/// The maximum number of nonzero digits of a float behind the point.
 const FRACTION_DIGITS_MAX: usize = 1074;
 
-/// A float has no more digits that are not 0.
+/// The maximum number of significant digits of a float.
 const DIGITS_MAX: usize = 767;
 
 impl Specification {
-    /// Adds an integer.
+    /// Appends an integer.
     pub fn small_integer(&self, value: i64, format: &str, into: &mut String) -> Result<()> {
         match self.kind {
             None | Some('d') if self.grouping.is_none() && self.precision.is_none() => {
                 let mut digits = Digits::new();
-                // An integer has at most 20 digits.
+                // A 64-bit integer has at most 20 digits.
                 _ = write!(digits, "{}", value.unsigned_abs());
                 self.pad_number(self.sign_of(value < 0), digits.as_str(), into)
             }
@@ -35,7 +35,7 @@ impl Specification {
         }
     }
 
-    /// Adds a number that is no small integer.
+    /// Appends a number other than a small integer.
     pub fn number(&self, value: &Value, format: &str, into: &mut String) -> Result<()> {
         match (value, self.kind) {
             (Value::Float(float), _) => self.float(*float, format, into),
@@ -78,7 +78,7 @@ impl Specification {
         self.grouped(&prefix, &digits, "", group, into)
     }
 
-    /// Adds the character that an integer is the code point of.
+    /// Appends the character with this code point.
     fn character(&self, value: &BigInt, format: &str, into: &mut String) -> Result<()> {
         let character = value.to_u32().and_then(char::from_u32);
         match character {
@@ -115,7 +115,7 @@ impl Specification {
                 (false, true) => "INF",
             };
             let text = if self.kind == Some('%') { format!("{text}%") } else { text.to_owned() };
-            // `0` before the width fills here, too, as in Python.
+            // `0` before the width fills here as well, as in Python.
             return self.pad_number(sign, &text, into);
         }
         check_string_bytes("format", into.len() as u128 + self.precision.unwrap_or(0) as u128 + 400)?;
@@ -132,7 +132,7 @@ impl Specification {
         self.grouped(sign, &text[..whole], &text[whole..], 3, into)
     }
 
-    /// A float that is finite and not negative.
+    /// The digits of a float that is finite and not negative.
     fn float_digits(&self, value: f64) -> String {
         let precision = self.precision.unwrap_or(6);
         match self.kind {
@@ -149,7 +149,7 @@ impl Specification {
         }
     }
 
-    /// With a point where `#` asks for one.
+    /// Adds a point if `#` asks for one.
     fn with_point(&self, mut digits: String) -> String {
         if self.is_alternate && !digits.contains('.') {
             let end = digits.find(['e', 'E']).unwrap_or(digits.len());
@@ -164,8 +164,8 @@ impl Specification {
         self.with_point(format!("{digits}{mark}{sign}{:02}", exponent.unsigned_abs()))
     }
 
-    /// So many digits, with an exponent where the number is very large or small. `margin` is 1 where a number always has
-    /// a digit behind its point, for which it needs a place.
+    /// A number with this many significant digits, with an exponent if it is very large or small. `margin` is 1 if a
+    /// number without an exponent always has a digit behind its point, which takes one of the digits.
     fn general(&self, value: f64, precision: usize, mark: char, margin: i32) -> String {
         let (digits, exponent) = scientific(value, precision - 1);
         let most = i32::try_from(precision).unwrap_or(i32::MAX);
@@ -183,7 +183,7 @@ impl Specification {
         if margin > 0 && !digits.contains('.') { digits + ".0" } else { digits }
     }
 
-    /// Adds a number whose whole part is grouped, and filled up with zeros that are grouped, too, if it is to be.
+    /// Appends a number with its integer part grouped, padded with grouped zeros if requested.
     fn grouped(&self, sign: &str, whole: &str, rest: &str, group: usize, into: &mut String) -> Result<()> {
         let Some(separator) = self.grouping else {
             let digits = if rest.is_empty() { whole.to_owned() } else { format!("{whole}{rest}") };
@@ -192,7 +192,8 @@ impl Specification {
         let mut count = whole.len();
         if self.fill == '0' && self.number_align() == Align::BehindSign {
             let room = self.width.saturating_sub(sign.len() + rest.len());
-            // So many digits with their separators fill the room; a separator is never the first of them.
+            // The number of digits that fill the width with their separators; the first character must not be a
+            // separator.
             let digits = room - room / (group + 1);
             count = count.max(if room > 0 && room.is_multiple_of(group + 1) { digits + 1 } else { digits });
         }
@@ -219,7 +220,7 @@ impl Specification {
     }
 }
 
-/// A float with so many digits behind the point.
+/// A float with this many digits behind the point.
 fn fixed(value: f64, precision: usize) -> String {
     let written = precision.min(FRACTION_DIGITS_MAX);
     let mut digits = format!("{value:.written$}");
@@ -227,7 +228,7 @@ fn fixed(value: f64, precision: usize) -> String {
     digits
 }
 
-/// The digits of a float as `d.ddd`, so many behind the point, and the power of ten.
+/// The digits of a float as `d.ddd`, with this many behind the point, and the exponent.
 fn scientific(value: f64, precision: usize) -> (String, i32) {
     let written = precision.min(DIGITS_MAX);
     let text = format!("{value:.written$e}");
@@ -237,12 +238,12 @@ fn scientific(value: f64, precision: usize) -> (String, i32) {
     (digits, exponent.parse().unwrap_or(0))
 }
 
-/// Without the zeros at the end of a fraction, and without its point if nothing is left of it.
+/// Removes trailing zeros of a fraction, and the point if nothing is left.
 fn without_zeros(digits: &str) -> &str {
     if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits }
 }
 
-/// The digits of a number that is short, without a place on the heap.
+/// A buffer on the stack for the digits of a short number.
 struct Digits {
     bytes: [u8; 64],
     length: usize,

@@ -1,4 +1,5 @@
-//! What stands behind the colon of a field: `[[fill]align][sign][#][0][width][grouping][.precision][type]`.
+//! Format specifications, the part after a field's colon:
+//! `[[fill]align][sign][#][0][width][grouping][.precision][type]`.
 
 use crate::builtin::Result;
 use crate::builtin::argument::{check_string_bytes, quoted};
@@ -7,36 +8,36 @@ use crate::limits::STRING_BYTES_MAX;
 use crate::number::article;
 use crate::value::Value;
 
-/// A format, read.
+/// A parsed format specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Specification {
     pub fill: char,
     pub align: Option<Align>,
     pub sign: Option<Sign>,
     pub is_alternate: bool,
-    /// A number is filled with zeros behind its sign, unless another alignment is given.
+    /// Pads a number with zeros after its sign, unless an explicit alignment is given.
     pub is_zero_filled: bool,
     pub width: usize,
     pub grouping: Option<char>,
     pub precision: Option<usize>,
-    /// The last character: what a value is shown as.
+    /// The last character, which selects the presentation.
     pub kind: Option<char>,
 }
 
-/// Where what is shorter than the width stands.
+/// The alignment of text that is shorter than the width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
     Left,
     Right,
     Center,
-    /// The fill stands between a sign and the digits.
+    /// The fill goes between a sign and the digits.
     BehindSign,
 }
 
-/// What stands before a number that is not negative.
+/// What precedes a number that is not negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sign {
-    /// Nothing, which is the default; but a string has no sign.
+    /// Nothing. This is the default; it is kept apart because a string must not have a sign option.
     Minus,
     Plus,
     Blank,
@@ -90,7 +91,7 @@ impl Specification {
             specification.is_alternate = true;
             rest = behind;
         }
-        // A fill that was given stays.
+        // An explicit fill takes precedence.
         if let Some(behind) = rest.strip_prefix('0') {
             if !has_fill {
                 specification.fill = '0';
@@ -124,7 +125,7 @@ impl Specification {
         Ok(specification)
     }
 
-    /// Adds a text, cut to the precision and filled up to the width.
+    /// Appends a text, cut to the precision and padded to the width.
     pub fn text(&self, text: &str, length: usize, format: &str, into: &mut String) -> Result<()> {
         let is_for_numbers = self.sign.is_some()
             || self.is_alternate
@@ -143,17 +144,17 @@ impl Specification {
         self.pad(self.align.unwrap_or(Align::Left), "", text, length, into)
     }
 
-    /// Adds a number of these two parts, filled up to the width.
+    /// Appends a number of these two parts, padded to the width.
     pub fn pad_number(&self, sign: &str, digits: &str, into: &mut String) -> Result<()> {
         self.pad(self.number_align(), sign, digits, sign.len() + digits.len(), into)
     }
 
-    /// How a number is aligned.
+    /// The alignment of a number.
     pub fn number_align(&self) -> Align {
         self.align.unwrap_or(if self.is_zero_filled { Align::BehindSign } else { Align::Right })
     }
 
-    /// Adds a text of so many code points, whose first part stays before the fill if that is asked for.
+    /// Appends a text with this number of code points, padded to the width. The sign can be placed before the fill.
     fn pad(&self, align: Align, sign: &str, text: &str, length: usize, into: &mut String) -> Result<()> {
         let missing = self.width.saturating_sub(length);
         if missing == 0 {
@@ -182,7 +183,7 @@ impl Specification {
     }
 }
 
-/// The number that a text begins with, and what is behind it. A longer one than any string may be is no width.
+/// The number at the beginning of a text, and the rest. A number beyond the size limit of strings is an error.
 fn number(text: &str) -> Result<(usize, &str)> {
     let end = text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
     match text[..end].parse() {
@@ -199,7 +200,7 @@ pub(super) fn bad(format: &str) -> Error {
     Error::of_value(format!("`format` got {}, which is no format", quoted(format)))
 }
 
-/// The error of a format that is one, but not for such a value.
+/// The error of a valid format that does not apply to this value.
 #[cold]
 pub(super) fn unfit(format: &str, what: &str) -> Error {
     Error::of_value(format!("`format` got {}, which is no format for {what}", quoted(format)))

@@ -1,4 +1,4 @@
-//! JSON read: strictly, but for the numbers that Python has besides. Nesting has no limit.
+//! The JSON parser: strict, except for Python's additional numbers. Nesting is unlimited.
 
 use triomphe::Arc;
 
@@ -11,14 +11,14 @@ use crate::list::ListBody;
 use crate::parse::{IntegerText, integer_from};
 use crate::value::Value;
 
-/// The value that a JSON text stands for. Of several values of a key the last one counts.
+/// Parses a JSON text. The last value of a key wins.
 pub(in crate::builtin) fn decode(json: &Value) -> Result<Value> {
     let json = text("json_decode", "a string", json)?.as_str();
     let mut reader = Reader { text: json, at: 0 };
     reader.whole().map_err(|fault| fault.explained(json))
 }
 
-/// What is wrong with a text, and where.
+/// A syntax error and its position.
 struct Fault {
     what: String,
     at: usize,
@@ -41,10 +41,10 @@ struct Reader<'t> {
     at: usize,
 }
 
-/// A container that has begun.
+/// An open container.
 enum Open {
     List(ListBody, usize),
-    /// The key that the next value belongs to.
+    /// The key of the next value.
     Hash(HashBody, Key, usize),
 }
 
@@ -77,7 +77,7 @@ impl<'t> Reader<'t> {
                 None if !open.is_empty() => return Err(self.unclosed(&open)),
                 _ => self.atom()?,
             };
-            // It is complete, and perhaps the containers around it, too.
+            // The value is complete; close the containers that end with it.
             loop {
                 self.skip_blanks();
                 let Some(top) = open.pop() else {
@@ -102,7 +102,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Puts a value into the container that it is in, and reads what follows it there.
+    /// Adds a value to its container and reads the following punctuation.
     fn put(&mut self, value: Value, top: Open) -> Read<Put> {
         match top {
             Open::List(mut list, start) => {
@@ -145,7 +145,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A key and its colon, within the object that began there.
+    /// A key and its colon, in the object that began at `start`.
     fn key(&mut self, start: usize) -> Read<Key> {
         match self.peek() {
             Some(b'"') => {}
@@ -218,7 +218,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// One digit or more.
+    /// One or more digits.
     fn digits(&mut self) -> Read<()> {
         let count = self.rest().bytes().take_while(u8::is_ascii_digit).count();
         self.at += count;
@@ -273,7 +273,7 @@ impl<'t> Reader<'t> {
         Ok(character)
     }
 
-    /// `\uxxxx`, or two of them for a character that needs both.
+    /// `\uxxxx`, or a pair of them for a character outside the BMP.
     fn unicode_escape(&mut self) -> Read<char> {
         let unit = |at: usize| {
             let digits = self.text.as_bytes().get(at..at + 6)?.strip_prefix(b"\\u")?;
@@ -302,7 +302,7 @@ impl<'t> Reader<'t> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Goes past a byte and the blanks behind it.
+    /// Skips a byte and the white space after it.
     fn advance(&mut self) {
         self.at += 1;
         self.skip_blanks();
@@ -314,7 +314,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Whether this byte is next, which is gone past then.
+    /// Skips this byte if it is next; returns whether it was.
     fn accept(&mut self, byte: u8) -> bool {
         let is_next = self.peek() == Some(byte);
         self.at += usize::from(is_next);
@@ -342,12 +342,12 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// What a value that was put into a container came to.
+/// What follows a value in a container.
 enum Put {
-    /// Another one follows in this container.
+    /// The container has another value.
     More(Open),
     /// The container is complete.
     Whole(Value),
-    /// The text ends here.
+    /// The text ends prematurely.
     AtEnd(Open),
 }

@@ -1,4 +1,4 @@
-//! Values as JSON, spaced as by Python's `json.dumps`; Unicode stands as it is.
+//! The JSON writer, with the spacing of Python's `json.dumps`; non-ASCII characters are not escaped.
 
 use std::fmt::Write;
 
@@ -15,13 +15,13 @@ use crate::object::ObjectJson;
 use crate::size::is_larger;
 use crate::value::Value;
 
-/// A text that has become so long is measured before it goes on.
+/// This much of a text is written before its total length is checked.
 const MEASURED_BYTES_MIN: usize = 1 << 20;
 
-/// What is still to be written of the containers that are open.
+/// The unwritten rest of an open container.
 enum Open<'a> {
     List(List<'a>, usize),
-    /// Whether none of its entries is written yet.
+    /// The flag is set until the first entry is written.
     Hash(Entries<'a>, bool),
 }
 
@@ -69,7 +69,7 @@ fn too_long(value: &Value) -> Error {
     Error::limit(format!("`json_encode`: the text of {what} would have more than {STRING_BYTES_MAX} bytes"))
 }
 
-/// The least length of what holds no other values, with what separates it from the next.
+/// The minimum length of an atom, including the separator after it.
 fn length(atom: &Value) -> u64 {
     match atom {
         Value::String(text) => text.as_str().len() as u64 + 4,
@@ -79,7 +79,7 @@ fn length(atom: &Value) -> u64 {
     }
 }
 
-/// Writes an atom, or a container's beginning.
+/// Writes an atom, or the beginning of a container.
 fn begin<'a>(value: &'a Value, json: &mut String, open: &mut Vec<Open<'a>>) -> Result<()> {
     match value {
         Value::List(start, body) => {
@@ -97,7 +97,7 @@ fn begin<'a>(value: &'a Value, json: &mut String, open: &mut Vec<Open<'a>>) -> R
     Ok(())
 }
 
-/// Keys are strings; others become one, as in Python.
+/// Writes a key as a string, converting other types as Python does.
 fn write_key(key: &Value, json: &mut String) -> Result<()> {
     match key {
         Value::String(text) => write_string(text.as_str(), json),
@@ -134,7 +134,7 @@ fn write_atom(value: &Value, json: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// What an object is; what it holds only Python can tell.
+/// Writes a description of an object; only Python can read its content.
 fn write_object(object: ObjectJson<'_>, json: &mut String) {
     json.push_str("{\"$object\": {\"type\": ");
     write_string(object.type_name, json);

@@ -1,4 +1,4 @@
-//! Calls: what is known of the callee decides how it is made.
+//! Calls, specialized by what is known about the callee.
 
 use hark_bytecode::{Instruction, Passing};
 
@@ -7,7 +7,7 @@ use crate::program::operation::Operation;
 use crate::value::Value;
 
 impl Lowering<'_> {
-    /// What the topmost value is, if that is known now.
+    /// The topmost value, if it is known at compile time.
     pub(in crate::program) fn known_callee(&self) -> Option<&Value> {
         match self.stack.last() {
             Some((Entry::Constant(constant), _)) => self.constants.get(*constant as usize),
@@ -55,7 +55,7 @@ impl Lowering<'_> {
     pub(super) fn call_value(&mut self, count: u32) {
         let base = self.arguments(count);
         let top = self.stack.len() - 1;
-        // A local is called where it is.
+        // A local is called without being moved.
         let operand = self.operand(top);
         let (callee, dies) = self.in_register(operand, top);
         self.emit(Operation::CallValue { consume: u8::from(dies), base, count, callee });

@@ -1,4 +1,4 @@
-//! Closures and patterns: what a closure takes with it, and where the parts of a value go.
+//! Closures and destructuring.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ impl Lowering<'_> {
         self.push(Entry::Own);
     }
 
-    /// What is taken apart stays on the stack; its parts come on top of it.
+    /// The destructured value stays on the stack; its parts are pushed above it.
     pub(super) fn unpack(&mut self, pattern: &Arc<Pattern>) {
         let top = self.stack.len() - 1;
         if matches!(self.stack[top].0, Entry::Constant(_)) {
@@ -70,7 +70,7 @@ impl Lowering<'_> {
         self.replace(count + 1);
     }
 
-    /// Puts the arguments below the callee into a row; gives the first one's register.
+    /// Places the arguments below the callee in consecutive registers; returns the first one.
     pub(in crate::program) fn arguments(&mut self, count: u32) -> Register {
         let callee = self.stack.len() - 1;
         let first = callee - count as usize;

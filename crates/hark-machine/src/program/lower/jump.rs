@@ -1,4 +1,4 @@
-//! Jumps and returns, and self tail calls, where the arguments become the parameters.
+//! Jumps, returns, and self tail calls, whose arguments become the parameters.
 
 use hark_bytecode::{Instruction, LocalSet};
 
@@ -45,7 +45,7 @@ impl Lowering<'_> {
         self.pop();
     }
 
-    /// Where a record ends, or begins anew, nothing is kept for a handler any more.
+    /// Drops the values kept for a handler, at the end of a record or before a self tail call.
     pub(super) fn drop_kept(&mut self) {
         if self.analysis.blocks[self.block].has_handler() {
             self.materialize_all();
@@ -71,12 +71,13 @@ impl Lowering<'_> {
     pub(super) fn repeat(&mut self) {
         self.drop_kept();
         let count = self.function.parameters.len();
-        // The others are in a row, and become the other parameters at once, when nothing reads those any more.
+        // The other arguments are consecutive and are moved to the parameters together, once nothing reads those any
+        // more.
         let single = count.min(SYMBOLIC_HEIGHT_MAX);
         self.redirect_arguments(single);
         for parameter in 0..single {
             let to = parameter as Register;
-            // What a later argument still reads is kept for it.
+            // Save the parameter's value for later arguments that read it.
             for height in (0..single).filter(|height| *height != parameter) {
                 if matches!(self.stack[height].0, Entry::Local { register, .. } if register == to) {
                     self.materialize(height);
@@ -112,7 +113,7 @@ impl Lowering<'_> {
         let last = self.operations.len().checked_sub(1).filter(|last| *last >= self.barrier);
         match last.map(|last| self.operations[last]) {
             Some(Operation::Take { to, from }) if self.form == Form::Fused => {
-                // It keeps the point of the `Take`, as it does both or nothing.
+                // The combined operation keeps the point of the `Take`, because it does both or nothing.
                 self.operations.pop();
                 self.operations.push(Operation::TakeAndRepeat { to, from, target: 0 });
             }
@@ -120,8 +121,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// What the loop comes to that this block ends, if it only counts: if a comparison that begins the function decides
-    /// about this block.
+    /// The summary of the loop that ends in this block, if it only counts. The comparison at the start of the function
+    /// must be its condition.
     pub(super) fn find_counting(&self) -> Option<Counting> {
         if !self.function.handlers.is_empty() {
             return None;

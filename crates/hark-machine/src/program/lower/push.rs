@@ -1,4 +1,4 @@
-//! Pushes, pops and bindings: what costs nothing until it is needed, and what is put into a register at once.
+//! Pushes, pops and bindings: which values stay symbolic and which are loaded at once.
 
 use hark_bytecode::{Instruction, Literal, NameIndex};
 
@@ -31,8 +31,8 @@ impl Lowering<'_> {
         self.push_entry(Entry::Local { register: local, is_last: used.is_last });
     }
 
-    /// Pushes a value that costs nothing until it is needed; but in the plain form, and far up, it is put into its
-    /// register at once. The operation that does so stands before the push: its layout is the one without the value.
+    /// Pushes a symbolic value. In the plain form, and above the symbolic height, it is loaded into its register at
+    /// once. The load belongs to the point before the push, whose layout does not have the value yet.
     pub(super) fn push_entry(&mut self, entry: Entry) {
         let height = self.stack.len();
         let value = match entry {
@@ -40,7 +40,7 @@ impl Lowering<'_> {
             _ => None,
         };
         let stays = match self.form {
-            // An operator stays a constant until the call right behind it, which must know it.
+            // An operator stays a constant until the call that follows, which must recognize it.
             Form::Plain => matches!(value, Some(Value::Operator(_))),
             Form::Fused => {
                 let is_function = matches!(value, Some(value) if value.type_name() == "function");
@@ -58,13 +58,13 @@ impl Lowering<'_> {
         }
     }
 
-    /// Whether the next instruction calls what this one pushes.
+    /// Whether the next instruction calls the value that this one pushes.
     pub(super) fn is_before_call(&self) -> bool {
         let next = self.executable.code.get(self.at as usize + 1);
         matches!(next, Some(Instruction::Call(_) | Instruction::AsyncCall(_)))
     }
 
-    /// Puts a value that is at `height`, or is about to be, into a register.
+    /// Loads a value that is, or is about to be, at `height` into a register.
     pub(super) fn load_entry(&mut self, entry: Entry, to: Register, height: usize) {
         match entry {
             Entry::Own => {
@@ -83,7 +83,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// A read that may fail happens at once.
+    /// A read that may fail is emitted at once.
     pub(super) fn push_optional(&mut self, local: Register, constant: Option<u32>, is_last: bool) {
         let to = self.own(self.stack.len());
         self.emit(Operation::LoadOptional { to, local, constant: constant.unwrap_or(u32::MAX) });
@@ -99,13 +99,13 @@ impl Lowering<'_> {
             return;
         }
         let top = self.stack.len() - 1;
-        // What is on the stack below keeps the old value.
+        // Values on the stack below keep the old value.
         for height in self.symbolic_heights().filter(|height| *height < top) {
             if matches!(self.stack[height].0, Entry::Local { register, .. } if register == local) {
                 self.materialize(height);
             }
         }
-        // Elsewhere the old value was taken out by its last use.
+        // Otherwise the old value was taken by its last use.
         let is_kept = self.analysis.is_kept(self.block, local);
         let entry = self.stack[top].0;
         let mut is_there = matches!(entry, Entry::Local { register, .. } if register == local);
@@ -121,7 +121,7 @@ impl Lowering<'_> {
             is_there = true;
         }
         if self.flagged.binary_search(&local).is_ok() {
-            // Before the move: a thread that stops between the two does both again.
+            // Before the move: a thread that stops between the two repeats both.
             self.set_flag(local, true);
         }
         if !is_there {
@@ -131,7 +131,7 @@ impl Lowering<'_> {
         self.push(Entry::Local { register: local, is_last: false });
     }
 
-    /// The value also stays in its own register, as all do that are so high.
+    /// The value also stays in its own register, like all values at this height.
     pub(super) fn bind_far_up(&mut self, local: Register, top: usize) {
         self.materialize(top);
         if self.flagged.binary_search(&local).is_ok() {

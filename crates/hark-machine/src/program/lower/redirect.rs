@@ -1,4 +1,4 @@
-//! Results that are made where they are needed, instead of being moved there.
+//! Redirects results to the registers where they are needed, instead of moving them there.
 
 use super::{Entry, Lowering};
 use crate::program::operation::Register;
@@ -6,7 +6,7 @@ use crate::program::stack::Place;
 use crate::program::{Form, verify};
 
 impl Lowering<'_> {
-    /// If the last operation made this value in `from`, lets it make it in `to`.
+    /// If the last operation wrote this value to `from`, changes it to write to `to`.
     pub(super) fn redirect_last(&mut self, from: Register, to: Register) -> bool {
         if self.form == Form::Plain || self.operations.len() <= self.barrier {
             return false;
@@ -19,8 +19,8 @@ impl Lowering<'_> {
         made_here
     }
 
-    /// Lets arguments of a self tail call be made in the parameters' registers, where nothing reads the parameter
-    /// between that operation and the jump.
+    /// Redirects arguments of a self tail call to the parameters' registers, if nothing reads the parameter between the
+    /// operation and the jump.
     pub(super) fn redirect_arguments(&mut self, count: usize) {
         if self.form == Form::Plain {
             return;
@@ -35,12 +35,12 @@ impl Lowering<'_> {
             }
             let Some(made_at) = self.made_at(own, to) else { continue };
             let layout = self.stack[parameter].1;
-            // Each layout since then must know the value by the same node, which is changed below.
+            // All later layouts must refer to the value by the same node, which is changed below.
             if self.made_before[layout as usize] > made_at + 1 {
                 continue;
             }
             verify::set_result(&mut self.operations[made_at], to);
-            // In every layout since then the value is in the parameter's register.
+            // In all later layouts the value is in the parameter's register.
             self.layouts.move_top(layout, Place::Register(to));
             self.stack[parameter].0 = Entry::Local { register: to, is_last: false };
             self.own_below = self.own_below.min(parameter);
@@ -48,7 +48,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// The operation of this block that made the value in `own`, if nothing after it touches `own` or `to`.
+    /// The operation of this block that wrote the value in `own`, if none after it touches `own` or `to`.
     pub(super) fn made_at(&self, own: Register, to: Register) -> Option<usize> {
         for index in (self.barrier..self.operations.len()).rev() {
             let operation = &self.operations[index];

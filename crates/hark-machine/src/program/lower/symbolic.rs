@@ -1,4 +1,4 @@
-//! The symbolic stack: where each of its values is, and who uses it last.
+//! The symbolic stack: the location and the last use of each value.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use crate::program::stack::{EMPTY, LayoutId, Place};
 use crate::value::Value;
 
 impl Lowering<'_> {
-    /// The register that belongs to this height.
+    /// The register of this height.
     pub(in crate::program) fn own(&self, height: usize) -> Register {
         self.own_base + height as Register
     }
@@ -43,7 +43,7 @@ impl Lowering<'_> {
         self.truncate(self.stack.len() - 1);
     }
 
-    /// Pops so many values and pushes one that is in its own register.
+    /// Pops values and pushes one that is in its own register.
     pub(in crate::program) fn replace(&mut self, count: u32) {
         self.truncate(self.stack.len() - count as usize);
         self.push(Entry::Own);
@@ -55,18 +55,18 @@ impl Lowering<'_> {
         self.unchanged_below = self.unchanged_below.min(height);
     }
 
-    /// Nothing of the stack is needed any more.
+    /// Marks all values of the stack as unneeded.
     pub(super) fn leave_block(&mut self) {
         self.truncate(self.unchanged_below);
     }
 
-    /// Says that a value is elsewhere now.
+    /// Records that a value has moved.
     pub(super) fn set_entry(&mut self, height: usize, entry: Entry) {
         self.stack[height].0 = entry;
         self.changed(height);
     }
 
-    /// Makes the layouts anew from a height on, where values are elsewhere now.
+    /// Rebuilds the layouts from a height on, after values have moved.
     pub(super) fn changed(&mut self, from: usize) {
         let mut below = if from == 0 { EMPTY } else { self.stack[from - 1].1 };
         for height in from..self.stack.len() {
@@ -80,15 +80,15 @@ impl Lowering<'_> {
         }
     }
 
-    /// The heights where values may be in locals.
+    /// The heights whose values may be in locals.
     pub(super) fn symbolic_heights(&self) -> Range<usize> {
         let height = self.stack.len();
-        // Further up they are not, but for those that the current instruction has pushed.
+        // Above that height only values pushed by the current instruction are.
         let end = if height - self.own_below > SYMBOLIC_HEIGHT_MAX { SYMBOLIC_HEIGHT_MAX } else { height };
         self.own_below..end.max(self.own_below)
     }
 
-    /// If another value of the stack is in the same local, that one's use is the last now.
+    /// If another value of the stack is in the same local, its use becomes the last one.
     pub(super) fn hand_on_last(&mut self, local: Register, except: usize) -> bool {
         for height in self.symbolic_heights().rev() {
             if let Entry::Local { register, is_last } = &mut self.stack[height].0
@@ -102,7 +102,7 @@ impl Lowering<'_> {
         false
     }
 
-    /// Puts a value into the register of its height.
+    /// Loads a value into the register of its height.
     pub(in crate::program) fn materialize(&mut self, height: usize) {
         let entry = self.stack[height].0;
         if entry != Entry::Own {
@@ -111,7 +111,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// The same for the values from one height on, below another.
+    /// Loads the values in a range of heights into their registers.
     pub(in crate::program) fn materialize_between(&mut self, from: usize, below: usize) {
         for height in from.max(self.own_below)..below {
             self.materialize(height);
@@ -122,7 +122,8 @@ impl Lowering<'_> {
         self.materialize_between(0, self.stack.len());
     }
 
-    /// In the plain form all but an operator on top, which stays a constant until the call right behind it.
+    /// In the plain form, loads all values except an operator on top, which stays a constant until the call that
+    /// follows.
     pub(super) fn materialize_plain(&mut self) {
         let keeps = matches!(self.known_callee(), Some(Value::Operator(_)));
         self.materialize_between(0, self.stack.len() - usize::from(keeps));
@@ -137,7 +138,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// Decides about the operands of one operation together: what another value of the stack needs does not die.
+    /// Settles the last uses among the operands of one operation: a value that another stack entry needs does not die.
     pub(in crate::program) fn settle(&mut self, operand: Operand, height: usize, operands: &[usize]) -> Operand {
         let Operand::Register { register, dies: true } = operand else { return operand };
         if !matches!(self.stack[height].0, Entry::Local { .. }) {
@@ -157,7 +158,7 @@ impl Lowering<'_> {
         operand
     }
 
-    /// An operand that must be in a register; a constant is loaded into the one of its height.
+    /// Makes an operand a register; a constant is loaded into the register of its height.
     pub(in crate::program) fn in_register(&mut self, operand: Operand, height: usize) -> (Register, bool) {
         match self.settle(operand, height, &[height]) {
             Operand::Register { register, dies } => (register, dies),
