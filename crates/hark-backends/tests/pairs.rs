@@ -2,6 +2,7 @@
 //!
 //! Every request of each command is interrupted, or every so many of those of a server. `HARK_PAIRS=1` tries them all.
 
+use hark_engine::limits::CANCEL_GRACE;
 use hark_engine::simulator::{COMMANDS, Command, Meeting, SETUPS, Scenario, check_pair};
 
 const PROGRAM: &str = "
@@ -20,7 +21,7 @@ const PROGRAM: &str = "
 fn scenario() -> Scenario {
     let compilation = hark_compiler::compile("pairs.hk", PROGRAM);
     let executable = compilation.executable.unwrap_or_else(|| panic!("{:?}", compilation.diagnostics));
-    Scenario { executable, acts: Vec::new(), max_tries: 5 }
+    Scenario { executable, acts: Vec::new(), max_tries: 5, cancel_grace: CANCEL_GRACE }
 }
 
 /// One command as the first, with all others as the second, whatever the session is: where sessions have servers, and where

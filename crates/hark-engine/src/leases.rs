@@ -49,8 +49,20 @@ pub struct Taken {
     /// The version that its record had, if it was due: this process holds the thread, with the version of the taking. Else
     /// only its mailbox was due.
     pub held: Option<Stamp>,
-    /// The process that held it was lost.
-    pub was_lost: bool,
+    /// What the process that held it before has left.
+    pub left: Left,
+}
+
+/// What becomes of a thread that a process holds no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// It was free, or was given back in the middle of what it is about.
+    Free,
+    /// The function that it calls has not begun: the call was taken back before, so that it is the same try that is still to be
+    /// made.
+    Withdrawn,
+    /// Its process was lost: it was not renewed.
+    Lost,
 }
 
 /// What a storage knows of threads that are leased. No session of it has a server.
@@ -84,11 +96,12 @@ pub trait Leases: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn renew(&self, held: &[Held], until: Timestamp) -> Result<Vec<bool>, StorageError>;
 
-    /// Leaves threads, whose records still have these versions, to others from this time on: no process was lost.
+    /// Leaves threads, whose records still have these versions, to others from this time on: as free ones, or with their calls
+    /// withdrawn. Who takes them next learns which.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn give_back(&self, held: &[Held], now: Timestamp) -> Result<(), StorageError>;
+    fn give_back(&self, held: &[Held], left: Left, now: Timestamp) -> Result<(), StorageError>;
 
     /// Sessions that are not over and in which something is to be done that no thread does: to wake or cancel others, as is
     /// written down and due, to end a session without threads, or to go on with what a command has begun and perhaps left half-way

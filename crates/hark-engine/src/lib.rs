@@ -57,7 +57,7 @@ pub use id::{FutureId, NoThreadId, SessionId, Stamp, ThreadId};
 pub use import::{ExportedSession, ImportError, import};
 pub use invoker::{Invoker, Runner, Seat, TimerId};
 pub use journal::{Journal, Milestone};
-pub use leases::{Held, Leases, Taken, Terms};
+pub use leases::{Held, Leases, Left, Taken, Terms};
 pub use memory::MemoryStorage;
 pub use options::{Options, Whose};
 pub use output::{Observer, OutputItem};

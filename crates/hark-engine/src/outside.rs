@@ -59,7 +59,12 @@ pub enum OutsideError {
     Storage(#[from] StorageError),
 }
 
-fn leave_gates(storage: &dyn Storage, surroundings: &dyn Surroundings, id: &SessionId) -> Result<(), StorageError> {
+/// Removes what a session has at the gates of limits and rates, which may be gone.
+pub(crate) fn leave_gates(
+    storage: &dyn Storage,
+    surroundings: &dyn Surroundings,
+    id: &SessionId,
+) -> Result<(), StorageError> {
     let (space, stamps) = (storage.space(), Stamps::unique(surroundings));
     let (now, is_served) = (|| surroundings.steady_now(), |_: &SessionId| Ok(false));
     throttle::forget(&mut Turnstile::new(space, stamps, &now, &is_served), id, false)

@@ -41,6 +41,7 @@ mod world;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hark_bytecode::Executable;
 
@@ -62,6 +63,8 @@ pub struct Scenario {
     pub acts: Vec<Act>,
     /// How many times a call is made whose worker was lost. Few only where that is to be seen.
     pub max_tries: u32,
+    /// How long a cancelled thread may go on.
+    pub cancel_grace: Duration,
 }
 
 /// Runs a scenario without any disturbance.
@@ -78,6 +81,17 @@ pub fn undisturbed(scenario: &Scenario) -> Result<Ended, String> {
 /// What is wrong.
 pub fn simulate(scenario: &Scenario, seed: u64, expected: &Ended) -> Result<Count, String> {
     run(scenario, seed, Disturbances::of_seed(seed), Some(expected), false).map(|(_, count)| count)
+}
+
+/// Whether threads are leased in the world of this seed.
+pub fn is_leased(seed: u64) -> bool {
+    Disturbances::of_seed(seed).is_by_thread
+}
+
+/// Whether many commits come much later than their answers are lost, in the world of this seed.
+pub fn is_late(seed: u64) -> bool {
+    let Disturbances { unknown, late, .. } = Disturbances::of_seed(seed);
+    unknown >= 100 && late >= 20
 }
 
 /// The same, and writes to the standard error what happens.

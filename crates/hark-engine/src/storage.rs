@@ -231,12 +231,17 @@ pub(crate) fn wakes_per_commit(records: &dyn SessionStorage) -> usize {
     (records.commit_records_max() - 8) / 2
 }
 
-/// Whether a Future that is done has failed. One that is not, as its thread is retried, may fail yet.
-pub(crate) fn has_failed(records: &dyn SessionStorage, future: &FutureId) -> Result<bool, StorageError> {
+/// The version of a Future that is done, and whether it has failed. One that is not done, as its thread is retried, may fail
+/// yet.
+pub(crate) fn outcome_of(
+    records: &dyn SessionStorage,
+    future: &FutureId,
+) -> Result<(Option<Stamp>, bool), StorageError> {
     let mut found = Vec::with_capacity(1);
     records.read(&[Key::Future(future.clone())], &mut found)?;
-    let record = found.pop().flatten().map(|found| found.record);
-    Ok(!matches!(record, Some(Record::Future(_, FutureRecord::Resolved(_)))))
+    let found = found.pop().flatten();
+    let is_resolved = |found: &Versioned| matches!(found.record, Record::Future(_, FutureRecord::Resolved(_)));
+    Ok((found.as_ref().map(|found| found.stamp), !found.as_ref().is_some_and(is_resolved)))
 }
 
 /// Those who wait for a Future with records of their own, as many as one commit wakes.

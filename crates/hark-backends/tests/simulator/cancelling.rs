@@ -1,8 +1,10 @@
 //! Sessions and threads that are cancelled: each cleans up what it has begun, once, whoever dies meanwhile.
 
-use hark_engine::simulator::Act;
+use std::time::Duration;
 
-use super::{check, check_with};
+use hark_engine::simulator::{Act, Scenario, is_late};
+
+use super::{check, check_scenario, check_with, scenario};
 
 /// Does work, and says what becomes of it.
 const CLEANS: &str = "
@@ -96,6 +98,24 @@ fn sessions_that_are_retried() {
         fn main() {{ all = [async late(1), async late(2), async beside(3)]; sum(await all) }}"
     );
     check(300, &text, &[Act::Retry, Act::Cancel], "6");
+}
+
+/// A retry comes right after threads were cancelled that had not stopped then. What was on its way at that time cancels none of
+/// them once more.
+#[test]
+fn threads_that_were_cancelled_are_retried() {
+    let text = format!(
+        "{CLEANS}
+        import(unready, outside, 1);
+        fn leaf(begun) {{ try {{ cancel(begun); await future(\"never\", 1) }} catch e {{ null }}; unready(1) }}
+        fn branch(p, q) {{ async leaf(p); async leaf(q); await future(\"never\", 1) }}
+        fn kind(f) {{ try {{ await f }} catch e {{ get(e, \"kind\") }} }}
+        fn main() {{ p = promise(); q = promise(); f = async branch(p, q); kind(p); kind(q); cancel(f); kind(f) }}"
+    );
+    // Whatever the clock shows, none is stopped.
+    let cancel_grace = Duration::from_secs(1_000_000_000);
+    let scenario = Scenario { cancel_grace, ..scenario(1_000_000, &text, &[Act::Retry]) };
+    check_scenario(600, is_late, &scenario, "cancelled");
 }
 
 /// A thread cancels others: twice, with what these have started, and with the promise that they wait for.

@@ -2,7 +2,7 @@
 
 use hark_engine::simulator::Act;
 
-use super::{check_undisturbed, check_with};
+use super::{check_undisturbed, check_with, scenario};
 
 /// Nothing is lost for good by a worker that dies.
 const TRIES: u32 = 1_000_000;
@@ -68,5 +68,5 @@ fn deadlocks() {
         #[limit(1, name: \"gate\")] fn inner() { 1 }
         fn main() { sleep(1); outer() }";
     let message = "failed: no thread can go on: thread 0 waits for thread 1; thread 1 waits for a place of `gate`, which thread 0 has";
-    check_undisturbed(TRIES, text, &[], message);
+    check_undisturbed(&scenario(TRIES, text, &[]), message);
 }

@@ -2,7 +2,8 @@
 //!
 //! Each test runs its program with some hundreds of seeds. A failing one is replayed, with all that happens told, by
 //! `HARK_SIMULATOR_SEED=17 cargo test --profile ci -p hark-backends --test simulator NAME -- --exact --nocapture`.
-//! With `HARK_SIMULATOR_SEEDS=1000000` each test runs so many seeds.
+//! With `HARK_SIMULATOR_SEEDS=1000000` each test runs so many seeds, with `HARK_SIMULATOR_FIRST=5000` from this one on, and
+//! with `HARK_SIMULATOR_LEASES=1` only those in whose worlds threads are leased.
 
 mod cancelling;
 mod catching;
@@ -11,7 +12,8 @@ mod objects;
 mod sessions;
 mod waiting;
 
-use hark_engine::simulator::{Act, Ended, Scenario, replay, simulate, undisturbed};
+use hark_engine::limits::CANCEL_GRACE;
+use hark_engine::simulator::{Act, Ended, Scenario, is_leased, replay, simulate, undisturbed};
 
 /// Runs a program with many seeds.
 #[track_caller]
@@ -21,17 +23,26 @@ pub(crate) fn check(seeds: u64, text: &str, acts: &[Act], result: &str) {
 
 #[track_caller]
 pub(crate) fn check_with(seeds: u64, max_tries: u32, text: &str, acts: &[Act], result: &str) {
-    let (scenario, expected) = check_undisturbed(max_tries, text, acts, result);
+    check_scenario(seeds, |_| true, &scenario(max_tries, text, acts), result);
+}
+
+/// Runs a scenario with so many seeds of those that are meant.
+#[track_caller]
+pub(crate) fn check_scenario(seeds: u64, is_meant: fn(u64) -> bool, scenario: &Scenario, result: &str) {
+    let expected = check_undisturbed(scenario, result);
     let setting = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = setting("HARK_SIMULATOR_SEED") {
-        match replay(&scenario, seed, &expected) {
+        match replay(scenario, seed, &expected) {
             Ok(count) => eprintln!("seed {seed}: {count:?}"),
             Err(error) => panic!("seed {seed}: {error}"),
         }
         return;
     }
-    for seed in 0..setting("HARK_SIMULATOR_SEEDS").unwrap_or(seeds) {
-        if let Err(error) = simulate(&scenario, seed, &expected) {
+    let first = setting("HARK_SIMULATOR_FIRST").unwrap_or(0);
+    let is_leased_only = setting("HARK_SIMULATOR_LEASES").is_some();
+    let wanted = (first..).filter(|seed| is_meant(*seed) && (!is_leased_only || is_leased(*seed)));
+    for seed in wanted.take(setting("HARK_SIMULATOR_SEEDS").unwrap_or(seeds) as usize) {
+        if let Err(error) = simulate(scenario, seed, &expected) {
             let test = std::thread::current().name().unwrap_or("?").to_owned();
             panic!(
                 "seed {seed}: {error}\nreplay it: HARK_SIMULATOR_SEED={seed} cargo test --profile ci -p hark-backends \
@@ -41,15 +52,19 @@ pub(crate) fn check_with(seeds: u64, max_tries: u32, text: &str, acts: &[Act], r
     }
 }
 
-/// What a program comes to where nothing goes wrong.
-#[track_caller]
-pub(crate) fn check_undisturbed(max_tries: u32, text: &str, acts: &[Act], result: &str) -> (Scenario, Ended) {
+/// A program, and what is done to its sessions.
+pub(crate) fn scenario(max_tries: u32, text: &str, acts: &[Act]) -> Scenario {
     let compilation = hark_compiler::compile("simulated.hk", text);
     let executable = compilation.executable.unwrap_or_else(|| panic!("{:?}", compilation.diagnostics));
-    let scenario = Scenario { executable, acts: acts.to_vec(), max_tries };
-    let undisturbed_acts = acts.iter().copied().filter(|act| !matches!(act, Act::Cancel | Act::CancelNow)).collect();
-    let expected = undisturbed(&Scenario { acts: undisturbed_acts, ..scenario.clone() })
-        .unwrap_or_else(|error| panic!("undisturbed: {error}"));
+    Scenario { executable, acts: acts.to_vec(), max_tries, cancel_grace: CANCEL_GRACE }
+}
+
+/// What a scenario comes to where nothing goes wrong.
+#[track_caller]
+pub(crate) fn check_undisturbed(scenario: &Scenario, result: &str) -> Ended {
+    let acts = scenario.acts.iter().copied().filter(|act| !matches!(act, Act::Cancel | Act::CancelNow)).collect();
+    let expected =
+        undisturbed(&Scenario { acts, ..scenario.clone() }).unwrap_or_else(|error| panic!("undisturbed: {error}"));
     assert_eq!(expected.result, result, "{expected:?}");
-    (scenario, expected)
+    expected
 }

@@ -11,7 +11,7 @@ use hark_machine::{Awaited, Thread, Value};
 use super::sample::{about, program};
 use crate::commit::{Commit, Outcome};
 use crate::id::{SessionId, Stamp, ThreadId};
-use crate::leases::{Held, Leases, Taken, Terms};
+use crate::leases::{Held, Leases, Left, Taken, Terms};
 use crate::record::{Key, Live, Record, SessionRecord, SessionState, Status};
 use crate::step::FIRST;
 use crate::storage::{SessionStorage, Storage, Tenure};
@@ -92,8 +92,8 @@ impl Suite {
         self.leases().take(None, terms(now), stamp(number), 1_000).expect("threads can be taken")
     }
 
-    fn taken(&self, thread: u64, held: Option<u64>, was_lost: bool) -> Taken {
-        Taken { session: self.id.clone(), thread: ThreadId(thread), held: held.map(stamp), was_lost }
+    fn taken(&self, thread: u64, held: Option<u64>, left: Left) -> Taken {
+        Taken { session: self.id.clone(), thread: ThreadId(thread), held: held.map(stamp), left }
     }
 
     fn held(&self, thread: u64, number: u64) -> Held {
@@ -116,14 +116,14 @@ fn what_is_left_to_others_is_taken_once(suite: &Suite) {
 
 fn what_is_kept_is_taken_when_its_lease_has_run_out(suite: &Suite) {
     suite.commit(1, vec![runnable(1)], &[ThreadId(1)]);
-    assert_eq!(suite.take(LATER, 2), [suite.taken(1, Some(1), true)]);
+    assert_eq!(suite.take(LATER, 2), [suite.taken(1, Some(1), Left::Lost)]);
     assert_eq!(suite.take(LATER, 3), []);
-    assert_eq!(suite.take(MUCH_LATER, 4), [suite.taken(1, Some(2), true)], "who has taken it was lost, too");
+    assert_eq!(suite.take(MUCH_LATER, 4), [suite.taken(1, Some(2), Left::Lost)], "who has taken it was lost, too");
 }
 
 fn what_is_taken_has_another_version_and_is_the_same(suite: &Suite) {
     suite.commit(1, vec![runnable(1)], &[]);
-    assert_eq!(suite.take(NOW, 2), [suite.taken(1, Some(1), false)]);
+    assert_eq!(suite.take(NOW, 2), [suite.taken(1, Some(1), Left::Free)]);
     let mut found = Vec::new();
     suite.records.read(&[Key::Live(ThreadId(1))], &mut found).expect("records can be read");
     let found = found.pop().flatten().expect("it is live");
@@ -139,12 +139,12 @@ fn mailboxes_are_taken_with_their_threads(suite: &Suite) {
     let waiting = Record::Live(ThreadId(1), live(Status::Waiting(Awaited::Thread(9))));
     suite.commit(1, vec![waiting, runnable(2)], &[]);
     suite.commit(2, vec![Record::Ready(ThreadId(1)), Record::Ready(ThreadId(2))], &[]);
-    assert_eq!(suite.take(NOW, 3), [suite.taken(1, None, false), suite.taken(2, Some(1), false)]);
+    assert_eq!(suite.take(NOW, 3), [suite.taken(1, None, Left::Free), suite.taken(2, Some(1), Left::Free)]);
     assert_eq!(suite.take(NOW, 4), []);
     let mut found = Vec::new();
     suite.records.read(&[Key::Ready(ThreadId(1))], &mut found).expect("records can be read");
     assert_eq!(found.pop().flatten().map(|found| found.stamp), Some(stamp(2)), "a mailbox keeps its version");
-    assert!(suite.take(LATER, 5).contains(&suite.taken(1, None, true)));
+    assert!(suite.take(LATER, 5).contains(&suite.taken(1, None, Left::Lost)));
     suite.commit(6, vec![Record::Ready(ThreadId(1))], &[ThreadId(1)]);
     assert_eq!(suite.take(NOW, 7), [], "whoever has woken it goes on with it");
 }
@@ -154,23 +154,32 @@ fn timers_are_taken_when_their_times_come(suite: &Suite) {
     suite.commit(1, vec![sleeping(1, LATER), sleeping(2, MUCH_LATER)], &[]);
     assert_eq!(suite.take(NOW, 2), []);
     assert_eq!(suite.leases().next_due(NOW, Timestamp::MAX), Ok(Some(LATER)));
-    assert_eq!(suite.take(LATER, 3), [suite.taken(1, Some(1), false)]);
+    assert_eq!(suite.take(LATER, 3), [suite.taken(1, Some(1), Left::Free)]);
 }
 
 fn leases_are_renewed_by_who_has_them(suite: &Suite) {
     suite.commit(1, vec![runnable(1), runnable(2)], &[ThreadId(1), ThreadId(2)]);
     let held = [suite.held(1, 1), suite.held(2, 7), suite.held(3, 1)];
     assert_eq!(suite.leases().renew(&held, MUCH_LATER), Ok(vec![true, false, false]));
-    assert_eq!(suite.take(LATER, 2), [suite.taken(2, Some(1), true)], "the other one is leased for longer");
-    suite.leases().give_back(&[suite.held(1, 1), suite.held(2, 1)], LATER).expect("threads can be given back");
-    assert_eq!(suite.take(LATER, 3), [suite.taken(1, Some(1), false)], "nobody was lost");
+    assert_eq!(suite.take(LATER, 2), [suite.taken(2, Some(1), Left::Lost)], "the other one is leased for longer");
+    suite
+        .leases()
+        .give_back(&[suite.held(1, 1), suite.held(2, 1)], Left::Free, LATER)
+        .expect("threads can be given back");
+    assert_eq!(suite.take(LATER, 3), [suite.taken(1, Some(1), Left::Free)], "nobody was lost");
+    suite.leases().give_back(&[suite.held(1, 3)], Left::Withdrawn, LATER).expect("threads can be given back");
+    assert_eq!(suite.take(LATER, 4), [suite.taken(1, Some(3), Left::Withdrawn)], "its call has not begun");
+    assert_eq!(suite.take(MUCH_LATER, 5), [suite.taken(1, Some(4), Left::Lost), suite.taken(2, Some(2), Left::Lost)]);
 }
 
 fn only_sessions_that_run_are_looked_at(suite: &Suite) {
     suite.commit(1, vec![runnable(1)], &[]);
     let other = SessionId::new(NOW, 2);
     assert_eq!(suite.leases().take(Some(&other), terms(NOW), stamp(2), 9), Ok(vec![]));
-    assert_eq!(suite.leases().take(Some(&suite.id), terms(NOW), stamp(2), 9), Ok(vec![suite.taken(1, Some(1), false)]));
+    assert_eq!(
+        suite.leases().take(Some(&suite.id), terms(NOW), stamp(2), 9),
+        Ok(vec![suite.taken(1, Some(1), Left::Free)])
+    );
     suite.commit(3, vec![runnable(2)], &[]);
     let session = SessionRecord { state: SessionState::Finished, ..SessionRecord::new(about()) };
     suite.commit(4, vec![Record::Session(Box::new(session))], &[]);

@@ -47,27 +47,23 @@ impl Outside<'_> {
         let (mut stamps, mut plan) = (self.stamps(), Plan::default());
         let records = &*self.records;
         let mut from = step::FIRST;
-        loop {
-            let threads = self.live_from(from)?;
-            let Some(last) = threads.last() else { break };
-            from = ThreadId(last.0 + 1);
-            loop {
-                let mut commit = Commit::new(stamps.next());
-                step::cancel_batch(&threads, &mut commit, &mut plan);
-                if records.commit(&mut commit)? == Outcome::Done {
-                    break;
-                }
-            }
-        }
+        // After a conflict or a lost answer, the session's record tells.
         while let Some(Versioned { stamp, record: Record::Session(session) }) = self.read(Key::Session)? {
             if session.state != SessionState::Running || session.cancelling != Some(Cancelling::Begun) {
                 break;
             }
+            let threads = self.live_from(from)?;
             let mut commit = Commit::new(stamps.next());
-            step::end_cancel(stamp, &session, &mut commit);
-            // After a conflict or a lost answer, the record tells.
+            match threads.last() {
+                Some(_) => {
+                    commit.expect.push((Key::Session, Some(stamp)));
+                    step::cancel_batch(&threads, &mut commit, &mut plan);
+                }
+                None => step::end_cancel(stamp, &session, &mut commit),
+            }
             if records.commit(&mut commit)? == Outcome::Done {
-                break;
+                let Some(last) = threads.last() else { break };
+                from = ThreadId(last.0 + 1);
             }
         }
         Ok(())

@@ -74,14 +74,15 @@ impl Outside<'_> {
 
     fn wake_rest(&self, future: &FutureId, stamps: &mut Stamps<'_>) -> Result<(), StorageError> {
         let mut plan = Plan::default();
-        let has_failed = storage::has_failed(&*self.records, future)?;
+        let mut outcome = storage::outcome_of(&*self.records, future)?;
         loop {
             let waiters = storage::some_waiters(&*self.records, future)?;
             let mut commit = Commit::new(stamps.next());
-            step::wake_batch(future, &waiters, has_failed, &mut commit, &mut plan);
-            let outcome = self.records.commit(&mut commit)?;
-            if waiters.is_empty() && outcome == Outcome::Done {
-                return Ok(());
+            step::wake_batch(future, &waiters, outcome, &mut commit, &mut plan);
+            match self.records.commit(&mut commit)? {
+                Outcome::Done if waiters.is_empty() => return Ok(()),
+                Outcome::Done | Outcome::Unknown => {}
+                Outcome::Conflict => outcome = storage::outcome_of(&*self.records, future)?,
             }
         }
     }

@@ -65,14 +65,12 @@ impl Serving {
         }
     }
 
-    /// The sessions that have something at some gate.
+    /// The sessions that have something at some gate, whether this server has had any of them or not.
     pub(super) fn sessions_at_gates(&self) -> Result<BTreeSet<SessionId>, StorageError> {
         let mut sessions = BTreeSet::new();
-        if self.has_gates.load(Ordering::Relaxed) {
-            let space = self.ports.storage.space();
-            for (gate, _) in throttle::gates(space)? {
-                sessions.extend(throttle::holders(space, &gate)?.into_iter().map(|holder| holder.session));
-            }
+        let space = self.ports.storage.space();
+        for (gate, _) in throttle::gates(space)? {
+            sessions.extend(throttle::holders(space, &gate)?.into_iter().map(|holder| holder.session));
         }
         Ok(sessions)
     }

@@ -11,8 +11,9 @@ use tracing::{debug, warn};
 use super::agenda::by_session;
 use super::{Serving, lock};
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
-use crate::leases::{Held, Leases, Taken, Terms};
+use crate::leases::{Held, Leases, Left, Taken, Terms};
 use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX};
+use crate::outside::leave_gates;
 use crate::record::{Key, SessionState};
 use crate::server::Server;
 use crate::session::Session;
@@ -94,7 +95,9 @@ impl Serving {
             session.calls.note_taken(thread, before, stamp);
             session.holds.add([thread], stamp);
         }
-        let lost: Vec<ThreadId> = taken.iter().filter(|taken| taken.was_lost).map(|taken| taken.thread).collect();
+        let with = |left: Left| taken.iter().filter(move |taken| taken.left == left).map(|taken| taken.thread);
+        with(Left::Withdrawn).for_each(|thread| session.holds.note_withdrawn(thread, stamp));
+        let lost: Vec<ThreadId> = with(Left::Lost).collect();
         debug!(session = %id, threads = threads.len(), "threads are taken");
         if !lost.is_empty() {
             warn!(session = %id, threads = lost.len(), "the process was lost that held threads");
@@ -179,7 +182,7 @@ impl Serving {
             holding.note_withdrawn();
             debug!(session = %session.id(), threads = withdrawn.len(), "calls that waited too long are left to others");
             // If that fails, others take them when the leases have run out.
-            let given_back = self.leases()?.give_back(&withdrawn, now);
+            let given_back = self.leases()?.give_back(&withdrawn, Left::Withdrawn, now);
             session.announce();
             session.remove_activity(withdrawn.len() as u64);
             given_back?;
@@ -247,12 +250,17 @@ impl Serving {
         session.look_for_end(&mut session.stamps())
     }
 
-    /// Removes the places of threads whose processes were lost before they gave them back.
+    /// Removes the places of threads whose processes were lost before they gave them back, and of sessions that are over.
     fn reconcile_gates(&self) -> Result<(), StorageError> {
         for id in self.sessions_at_gates()? {
-            let Some((_, record)) = self.catalog()?.record(&id)? else { continue };
-            if record.state == SessionState::Running {
-                self.make(&id, record)?.reconcile_gates()?;
+            match self.catalog()?.record(&id)? {
+                Some((_, record)) if record.state == SessionState::Running => {
+                    self.make(&id, record)?.reconcile_gates()?;
+                }
+                // Two processes may look at a thread in a queue at once, of which one is still until the session is over.
+                Some((_, record)) if record.state.is_over() => self.make(&id, record)?.leave_gates()?,
+                Some(_) => {}
+                None => leave_gates(&*self.ports.storage, &*self.ports.surroundings, &id)?,
             }
         }
         Ok(())

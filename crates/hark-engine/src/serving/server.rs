@@ -12,7 +12,7 @@ use crate::calls::CallPlace;
 use crate::commit::{Commit, Outcome};
 use crate::id::{SessionId, Stamps, ThreadId};
 use crate::journal::Milestone;
-use crate::leases::Held;
+use crate::leases::{Held, Left};
 use crate::patience::PatientRecords;
 use crate::record::{About, Record, SessionState};
 use crate::remote::Upstream;
@@ -197,7 +197,7 @@ impl Server for Serving {
         // If that fails, others take them when the leases have run out.
         if let Tenure::Leases(leases) = self.ports.storage.tenure()
             && !held.is_empty()
-            && leases.give_back(&held, self.steady_now()).is_ok()
+            && leases.give_back(&held, Left::Free, self.steady_now()).is_ok()
         {
             self.announce();
         }

@@ -5,20 +5,39 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::id::{Stamp, ThreadId};
 
-/// Of each thread that is held the version of its record that this process has taken or written. Another version says that
-/// another process has taken it.
+/// Of each thread that is held, what this process knows.
 #[derive(Default)]
-pub(crate) struct Holds(Mutex<HashMap<ThreadId, Stamp>>);
+pub(crate) struct Holds(Mutex<HashMap<ThreadId, Hold>>);
+
+#[derive(Clone, Copy)]
+struct Hold {
+    /// The version of its record that this process has taken or written. Another version says that another process has taken it.
+    stamp: Stamp,
+    /// Its call was withdrawn by the process that held it before, so that the same try of it is still to be made.
+    is_withdrawn: bool,
+}
 
 impl Holds {
     /// These threads are held from now on.
     pub fn add(&self, threads: impl IntoIterator<Item = ThreadId>, stamp: Stamp) {
-        self.lock().extend(threads.into_iter().map(|thread| (thread, stamp)));
+        self.lock().extend(threads.into_iter().map(|thread| (thread, Hold { stamp, is_withdrawn: false })));
+    }
+
+    /// The call of a thread that is held with this version was withdrawn.
+    pub fn note_withdrawn(&self, thread: ThreadId, stamp: Stamp) {
+        if let Some(hold) = self.lock().get_mut(&thread).filter(|hold| hold.stamp == stamp) {
+            hold.is_withdrawn = true;
+        }
+    }
+
+    /// Whether the call was withdrawn of a thread whose record has this version.
+    pub fn is_withdrawn(&self, thread: ThreadId, stamp: Option<Stamp>) -> bool {
+        self.lock().get(&thread).is_some_and(|hold| hold.is_withdrawn && Some(hold.stamp) == stamp)
     }
 
     /// Whether a thread whose record has this version is held.
     pub fn has(&self, thread: ThreadId, stamp: Option<Stamp>) -> bool {
-        stamp.is_some() && self.lock().get(&thread).copied() == stamp
+        stamp.is_some() && self.lock().get(&thread).map(|hold| hold.stamp) == stamp
     }
 
     /// Whether a thread is held with any version.
@@ -34,17 +53,17 @@ impl Holds {
     /// The same, if it is not held with another version by now.
     pub fn remove_version(&self, thread: ThreadId, stamp: Stamp) {
         let mut holds = self.lock();
-        if holds.get(&thread) == Some(&stamp) {
+        if holds.get(&thread).is_some_and(|hold| hold.stamp == stamp) {
             holds.remove(&thread);
         }
     }
 
     /// All of them.
     pub fn all(&self) -> Vec<(ThreadId, Stamp)> {
-        self.lock().iter().map(|(thread, stamp)| (*thread, *stamp)).collect()
+        self.lock().iter().map(|(thread, hold)| (*thread, hold.stamp)).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ThreadId, Stamp>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ThreadId, Hold>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -211,13 +211,10 @@ impl World {
 
     /// Nothing of a session that is over is left at the gates of limits and rates.
     fn check_gates(&self, id: &SessionId) -> Result<(), String> {
-        let is_cancelled = self.disk.record(id).is_some_and(|(_, record)| record.state == SessionState::Cancelled);
-        // Who was only suspected, or was still for longer than its lease, may write there when all is over; a thread may come there
-        // while its session is being cancelled; and where threads are leased, two may look at a thread in a queue at once, of whom
-        // one dies before it sees that all is over. Nobody serves the session then, so that it is in nobody's way.
-        let may_be_late = self.count.suspicions + self.count.lapses > 0
-            || self.disk.is_leased && self.count.extra_hints + self.count.late + self.count.deaths > 0;
-        if may_be_late || is_cancelled {
+        // Where sessions have servers, one that was only suspected may write there when all is over, and a thread may come there
+        // while its session is being cancelled. Nobody serves the session then, so that it is in nobody's way.
+        let is_cancelled = || self.disk.record(id).is_some_and(|(_, record)| record.state == SessionState::Cancelled);
+        if !self.disk.is_leased && (self.count.suspicions > 0 || is_cancelled()) {
             return Ok(());
         }
         let (id, area) = (id.as_str().as_bytes(), b'l');
@@ -283,7 +280,7 @@ impl World {
             if !tries.insert((id.clone(), made.attempt)) {
                 return Err(format!("try {} of {id} was made twice", made.attempt));
             }
-            let losses = self.count.deaths + self.count.suspicions + self.count.lapses + self.count.withdrawn_calls;
+            let losses = self.count.deaths + self.count.suspicions + self.count.lapses;
             if made.attempt > 1 && losses == 0 && self.repaired.is_empty() {
                 return Err(format!("{} was called again and nobody was lost", made.what));
             }

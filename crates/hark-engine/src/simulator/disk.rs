@@ -71,8 +71,8 @@ pub(super) struct Change {
     by: Number,
     stamp: Stamp,
     expect: Vec<(Key, Option<Stamp>)>,
-    put: Vec<(Key, Row)>,
-    delete: Vec<Key>,
+    pub put: Vec<(Key, Row)>,
+    pub delete: Vec<Key>,
     renew: Option<Renewal>,
     /// What it logs, in JSON.
     log: Option<String>,

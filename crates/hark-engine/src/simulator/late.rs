@@ -3,6 +3,7 @@
 use super::disk::{Change, Disk};
 use super::world::World;
 use crate::commit::Outcome;
+use crate::record::Key;
 use crate::space::SpaceCommit;
 
 /// What is still to be carried out.
@@ -38,12 +39,30 @@ impl World {
             let outcome = match late {
                 Late::OfSession(change) => {
                     self.tell(|| format!("a late commit comes: {change:?}"));
-                    self.disk.make_late(*change)
+                    let is_stray = self.is_stray_cancellation(&change);
+                    let outcome = self.disk.make_late(*change);
+                    if is_stray && outcome == Outcome::Done {
+                        self.faults.push("threads are cancelled by a commit that comes late".to_owned());
+                    }
+                    outcome
                 }
                 Late::OfSpace(commit) => self.disk.commit_to_space(&commit),
             };
             self.count.late += u64::from(outcome == Outcome::Done);
             self.tell(|| format!("which is late: {outcome:?}"));
         }
+    }
+
+    /// Whether a change, which is no thread's step, cancels threads of a session in which nothing is to be cancelled any more: they
+    /// may have been retried since.
+    fn is_stray_cancellation(&self, change: &Change) -> bool {
+        let mut keys = change.put.iter().map(|(key, _)| key).chain(&change.delete);
+        let is_step = keys.any(|key| matches!(key, Key::Live(_) | Key::Session));
+        let cancels = change.put.iter().any(|(key, _)| matches!(key, Key::Cancel(_)));
+        let kept = self.disk.sessions.get(&change.session);
+        let is_cascading = kept.is_some_and(|kept| kept.rows.keys().any(|key| matches!(key, Key::Cascade(_))));
+        let record = self.disk.record(&change.session);
+        let is_cancelling = record.is_some_and(|(_, record)| record.cancelling.is_some());
+        cancels && !is_step && !is_cascading && !is_cancelling
     }
 }

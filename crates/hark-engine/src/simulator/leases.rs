@@ -7,7 +7,7 @@ use super::storage::DiskStorage;
 use super::universe::{Holding, LEASE};
 use super::world::{Health, Number, World};
 use crate::id::{SessionId, Stamp, ThreadId};
-use crate::leases::{Held, Leases, Taken, Terms};
+use crate::leases::{Held, Leases, Left, Taken, Terms};
 use crate::record::{Due, Key, SessionState};
 use crate::servers::Servers;
 use crate::storage::StorageError;
@@ -44,10 +44,12 @@ impl Leases for DiskStorage {
         })?
     }
 
-    fn give_back(&self, held: &[Held], now: Timestamp) -> Result<(), StorageError> {
+    fn give_back(&self, held: &[Held], left: Left, now: Timestamp) -> Result<(), StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
             for held in held {
-                world.set_due(held, Due::At(now));
+                if world.set_due(held, Due::At(now)) && left == Left::Withdrawn {
+                    world.withdrawn.push(held.clone());
+                }
             }
             world.loses_answer()
         })?
@@ -122,10 +124,20 @@ impl World {
         found.truncate(most);
         let taken: Vec<Taken> = found
             .into_iter()
-            .map(|((session, thread), Found { held, was_lost, .. })| Taken { session, thread, held, was_lost })
+            .map(|((session, thread), Found { held, was_lost, .. })| {
+                let is_this = |withdrawn: &Held| {
+                    withdrawn.session == session && withdrawn.thread == thread && Some(withdrawn.stamp) == held
+                };
+                let left = match self.withdrawn.iter().any(is_this) {
+                    _ if was_lost => Left::Lost,
+                    true => Left::Withdrawn,
+                    false => Left::Free,
+                };
+                Taken { session, thread, held, left }
+            })
             .collect();
-        for Taken { session, thread, held, was_lost } in &taken {
-            self.count.lapses += u64::from(*was_lost);
+        for Taken { session, thread, held, left } in &taken {
+            self.count.lapses += u64::from(*left == Left::Lost);
             let Some(kept) = self.disk.sessions.get_mut(session) else { continue };
             if let Some(row) = kept.rows.get_mut(&Key::Ready(*thread)) {
                 row.due = Some(Due::Leased(terms.until));
@@ -137,7 +149,7 @@ impl World {
         }
         if !taken.is_empty() {
             let shown =
-                || taken.iter().map(|taken| (taken.thread, taken.held.is_some(), taken.was_lost)).collect::<Vec<_>>();
+                || taken.iter().map(|taken| (taken.thread, taken.held.is_some(), taken.left)).collect::<Vec<_>>();
             self.tell(|| format!("{me} takes {:?}", shown()));
         }
         taken
@@ -176,7 +188,7 @@ impl World {
             while self.disk.state(&session) == Some(SessionState::Running) && self.happens(cases) {
                 self.count.extra_hints += 1;
                 let thread = ThreadId(self.chance.below(threads));
-                taken.push(Taken { session: session.clone(), thread, held: None, was_lost: false });
+                taken.push(Taken { session: session.clone(), thread, held: None, left: Left::Free });
             }
         }
     }

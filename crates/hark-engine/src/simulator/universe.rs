@@ -287,10 +287,12 @@ impl Universe {
             self.try_act(&id, index);
         }
         let has_work = self.has_work();
+        let is_awaited = !self.possible_acts().is_empty();
         let mut world = self.world();
         let have_looked = !servers.is_empty() && servers.iter().all(|server| world.health(*server) == Health::Alive);
-        if has_work || !have_looked {
-            // Those who wait for a far time are to see what comes of it first, and who serves next what the dead have left.
+        if has_work || !have_looked || is_awaited {
+            // Those who wait for a far time are to see what comes of it first, what people outside still have to do, and who
+            // serves next what the dead have left.
             return;
         }
         // Where threads are leased, whatever is due is taken by the next look.
@@ -447,7 +449,8 @@ impl Universe {
             surroundings: self.surroundings(),
         };
         // Whatever a call prints is written down at once.
-        let options = Options { max_tries: self.scenario.max_tries, output_piece_bytes: 1, ..Options::default() };
+        let Scenario { max_tries, cancel_grace, .. } = self.scenario;
+        let options = Options { max_tries, cancel_grace, output_piece_bytes: 1, ..Options::default() };
         let engine = Arc::new(Engine::new(options, ports));
         lock(&self.engines).insert(number, Running { engine: engine.clone(), stop: Arc::default() });
         engine

@@ -10,6 +10,7 @@ use super::pairs::Script;
 use crate::foreign::{Answer, CallId, CallSink};
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::Runner;
+use crate::leases::Held;
 use crate::report::Report;
 use crate::surroundings::Timestamp;
 
@@ -41,6 +42,8 @@ pub(super) struct World {
     pub files: Vec<Vec<u8>>,
     /// Those of them that were written since it was last asked.
     pub exported: Vec<Vec<u8>>,
+    /// The threads that were given back because their calls had not begun.
+    pub withdrawn: Vec<Held>,
     /// Commits that are still on their way, though nobody hears of them any more.
     pub late: Vec<OnItsWay>,
     /// What those who waited for a session's end were told.
@@ -231,6 +234,7 @@ impl World {
             interjected: None,
             files: Vec::new(),
             exported: Vec::new(),
+            withdrawn: Vec::new(),
             late: Vec::new(),
             reports: Vec::new(),
         }

@@ -85,7 +85,8 @@ fn cancel_thread(thread: ThreadId, commit: &mut Commit, plan: &mut Plan) {
     wake_one(thread, commit, plan);
 }
 
-/// Cancels some threads, blindly: it is harmless if that is done twice, or if they have come to their ends.
+/// Cancels some threads: it is harmless if that is done twice, or if they have come to their ends. But a thread may be retried
+/// later, so that the commit must expect the record that says that they are to be cancelled: else it might come late.
 pub fn cancel_batch(threads: &[ThreadId], commit: &mut Commit, plan: &mut Plan) {
     plan.clear();
     threads.iter().for_each(|thread| cancel_thread(*thread, commit, plan));

@@ -277,8 +277,9 @@ fn wake_some(world: &mut World, future: u64, woken: &mut Vec<ThreadId>) -> bool 
         .collect();
     let mut commit = Commit::new(world.stamps.next());
     let mut plan = Plan::default();
-    let has_failed = matches!(world.future(future).map(|known| known.record), Some(FutureRecord::Failed(_)));
-    wake_batch(&ThreadId(future).into(), &waiters, has_failed, &mut commit, &mut plan);
+    let known = world.future(future).expect("it is done");
+    let outcome = (Some(known.stamp), matches!(known.record, FutureRecord::Failed(_)));
+    wake_batch(&ThreadId(future).into(), &waiters, outcome, &mut commit, &mut plan);
     assert!(commit.put.len() + commit.delete.len() <= 32);
     assert_eq!(world.records.commit(&mut commit), Ok(Outcome::Done));
     woken.append(&mut plan.invoke);

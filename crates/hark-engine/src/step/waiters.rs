@@ -4,7 +4,7 @@ use hark_machine::Awaited;
 
 use super::{Known, Loaded, Plan};
 use crate::commit::Commit;
-use crate::id::{FutureId, ThreadId};
+use crate::id::{FutureId, Stamp, ThreadId};
 use crate::limits::WAITERS_INLINE_MAX;
 use crate::record::{FutureRecord, Interest, Key, Record, Waiter, Waiters};
 
@@ -204,10 +204,18 @@ pub(super) fn wake_one(waiter: ThreadId, commit: &mut Commit, plan: &mut Plan) {
     plan.invoke.push(waiter);
 }
 
-/// Wakes some of those who wait with records of their own for a Future that has a value now or has failed; with none
-/// left, the work is done.
-pub fn wake_batch(future: &FutureId, waiters: &[Waiter], has_failed: bool, commit: &mut Commit, plan: &mut Plan) {
+/// Wakes some of those who wait with records of their own for a Future that has a value now or has failed, in this version of
+/// its record; with none left, the work is done. If the Future's thread is retried, a commit of this that comes late does
+/// nothing.
+pub fn wake_batch(
+    future: &FutureId,
+    waiters: &[Waiter],
+    (stamp, has_failed): (Option<Stamp>, bool),
+    commit: &mut Commit,
+    plan: &mut Plan,
+) {
     plan.clear();
+    commit.expect.push((Key::Future(future.clone()), stamp));
     for &waiter in waiters {
         if waiter.is_to_hear(has_failed) {
             wake_one(waiter.thread, commit, plan);

@@ -6,8 +6,8 @@ use tracing::debug;
 
 use super::{Pace, Worker};
 use crate::commit::Outcome;
-use crate::id::{FutureId, ThreadId};
-use crate::record::{FutureRecord, Key, Record, Started, Versioned, Waiter};
+use crate::id::{FutureId, Stamp, ThreadId};
+use crate::record::{Key, Record, Started, Versioned, Waiter};
 use crate::remote::Told;
 use crate::step::{self, Ending};
 use crate::storage::{self, Range, StorageError};
@@ -143,38 +143,47 @@ impl Worker<'_> {
     /// have seen that record.
     fn look_again(&mut self, future: FutureId, waiter: ThreadId) -> Result<(), StorageError> {
         let [found] = self.read([Key::Future(future.clone())])?;
-        let Some(Record::Future(_, FutureRecord::Resolved(_) | FutureRecord::Failed(_))) =
-            found.map(|found| found.record)
-        else {
-            return Ok(());
-        };
-        self.wake_batch(&future, &[Waiter::of_outcome(waiter)], true)
+        let Some(Versioned { stamp, record: Record::Future(_, record) }) = found else { return Ok(()) };
+        if !record.is_pending() {
+            // In conflict, the Future's thread is retried, and the waiter has stopped long before.
+            self.wake_batch(&future, &[Waiter::of_outcome(waiter)], (Some(stamp), true))?;
+        }
+        Ok(())
     }
 
     /// Wakes those who wait for a Future with records of their own, some with each commit.
     pub(crate) fn wake_rest(&mut self, future: &FutureId) -> Result<(), StorageError> {
-        let has_failed = storage::has_failed(self.session.records(), future)?;
+        let mut outcome = storage::outcome_of(self.session.records(), future)?;
         loop {
             let waiters = storage::some_waiters(self.session.records(), future)?;
-            self.wake_batch(future, &waiters, has_failed)?;
-            if waiters.is_empty() {
+            if !self.wake_batch(future, &waiters, outcome)? {
+                outcome = storage::outcome_of(self.session.records(), future)?;
+            } else if waiters.is_empty() {
                 return Ok(());
             }
         }
     }
 
-    fn wake_batch(&mut self, future: &FutureId, waiters: &[Waiter], has_failed: bool) -> Result<(), StorageError> {
+    /// Answers false if the Future's record is another one by now.
+    fn wake_batch(
+        &mut self,
+        future: &FutureId,
+        waiters: &[Waiter],
+        outcome: (Option<Stamp>, bool),
+    ) -> Result<bool, StorageError> {
         loop {
             self.commit.reset(self.stamps.next());
-            step::wake_batch(future, waiters, has_failed, &mut self.commit, &mut self.plan);
+            step::wake_batch(future, waiters, outcome, &mut self.commit, &mut self.plan);
             self.share(None);
-            // It expects nothing, and is harmless if it is done twice.
-            if self.session.records().commit(&mut self.commit)? == Outcome::Done {
-                break;
+            match self.session.records().commit(&mut self.commit)? {
+                Outcome::Done => break,
+                Outcome::Conflict => return Ok(false),
+                // It is harmless if it is done twice.
+                Outcome::Unknown => {}
             }
         }
         self.hand_out_more();
-        Ok(())
+        Ok(true)
     }
 
     /// Gives the plan's hints, which were not counted yet, to whoever carries them out.
@@ -196,7 +205,9 @@ impl Worker<'_> {
         loop {
             let [found] = self.read([Key::Cascade(parent)])?;
             let Some(Versioned { stamp, record: Record::Cascade(_, started) }) = found else { return Ok(()) };
-            self.cancel_all(parent, &started)?;
+            if !self.cancel_all(parent, stamp, &started)? {
+                continue;
+            }
             self.commit.reset(self.stamps.next());
             // If more were added meanwhile, it begins again; if the answer was lost, the record tells.
             self.commit.expect.push((Key::Cascade(parent), Some(stamp)));
@@ -207,7 +218,8 @@ impl Worker<'_> {
         }
     }
 
-    fn cancel_all(&mut self, parent: ThreadId, started: &Started) -> Result<(), StorageError> {
+    /// Answers false if what is to be cancelled is written down with another version by now.
+    fn cancel_all(&mut self, parent: ThreadId, stamp: Stamp, started: &Started) -> Result<bool, StorageError> {
         let records = self.session.records();
         let at_a_time = storage::wakes_per_commit(records);
         let mut next = started.next_from(ThreadId(0));
@@ -221,24 +233,29 @@ impl Worker<'_> {
             let is_own = |(thread, by): &(ThreadId, ThreadId)| *by == parent && started.contains(*thread);
             let own: Vec<ThreadId> = threads.clone().filter(is_own).map(|(thread, _)| thread).collect();
             next = threads.next_back().and_then(|(last, _)| started.next_from(ThreadId(last.0 + 1)));
-            if !own.is_empty() {
-                self.cancel_batch(&own)?;
+            if !own.is_empty() && !self.cancel_batch(parent, stamp, &own)? {
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn cancel_batch(&mut self, threads: &[ThreadId]) -> Result<(), StorageError> {
+    /// See [`Worker::cancel_all`].
+    fn cancel_batch(&mut self, parent: ThreadId, stamp: Stamp, threads: &[ThreadId]) -> Result<bool, StorageError> {
         self.session.set_has_cancelled();
         loop {
             self.commit.reset(self.stamps.next());
             step::cancel_batch(threads, &mut self.commit, &mut self.plan);
+            self.commit.expect.push((Key::Cascade(parent), Some(stamp)));
             self.share(None);
-            if self.session.records().commit(&mut self.commit)? == Outcome::Done {
-                break;
+            match self.session.records().commit(&mut self.commit)? {
+                Outcome::Done => break,
+                Outcome::Conflict => return Ok(false),
+                // It is harmless if it is done twice.
+                Outcome::Unknown => {}
             }
         }
         self.hand_out_more();
-        Ok(())
+        Ok(true)
     }
 }

@@ -204,7 +204,7 @@ impl Worker<'_> {
             live.progress = None;
         }
         let pending = PendingCall { foreign, arguments, timeout, attempt, is_queued: true };
-        self.make_call(pending, thread, live)
+        self.make_try(pending, thread, live)
     }
 
     /// The worker that made the call was lost, so that what came of it is not known. It is made again, unless it is the
@@ -212,6 +212,10 @@ impl Worker<'_> {
     pub(super) fn call_again(&mut self, loaded: &Loaded, live: &mut Live, was_lost: bool) -> Next {
         let Some(pending) = live.call.take() else { return Next::End(Ending::Stays) };
         let mut pending = *pending;
+        if self.session.holds.is_withdrawn(loaded.thread, loaded.live) {
+            // This try has not begun, and the history tells of it already.
+            return Next::End(self.make_call(pending, loaded.thread, live));
+        }
         let max_tries = self.session.options().max_tries;
         // Whoever gives a session up, or retries it, has lost no worker. A call that waited for others to be over may not
         // have begun; once they are, it will be among the first.
@@ -225,17 +229,20 @@ impl Worker<'_> {
             return self.fail(live, Error::new("worker_lost", message));
         }
         pending.attempt += 1;
-        Next::End(self.make_call(pending, loaded.thread, live))
+        Next::End(self.make_try(pending, loaded.thread, live))
+    }
+
+    /// The next try of a call is made.
+    fn make_try(&mut self, pending: PendingCall, thread: ThreadId, live: &mut Live) -> Ending {
+        if self.session.is_resumable() {
+            let function = shortened(self.foreign_name(pending.foreign)).into_owned();
+            self.log(thread, Event::Called { function, attempt: pending.attempt });
+        }
+        self.make_call(pending, thread, live)
     }
 
     fn make_call(&mut self, mut pending: PendingCall, thread: ThreadId, live: &mut Live) -> Ending {
         let PendingCall { foreign, attempt, timeout, .. } = pending;
-        let function = if self.session.is_resumable() {
-            shortened(self.foreign_name(foreign)).into_owned()
-        } else {
-            String::new()
-        };
-        self.log(thread, Event::Called { function, attempt });
         let (place, waits) = self.session.take_place();
         pending.is_queued &= waits;
         live.attempts = attempt;

@@ -54,7 +54,7 @@ const PAGES_CHECKED_MAX: i64 = 1_024;
 /// touching the pages beside.
 ///
 /// Where threads are leased, `due` of other tables than `thread` says when somebody must look at the row, and `leased` that a
-/// process has the thread until then. Elsewhere they have nothing.
+/// process has the thread until then (1), or that its call was withdrawn (2). Elsewhere they have nothing.
 ///
 /// The condition of `session_unfinished` is no `IN`: for one of more than two values SQLite builds a table whenever it
 /// writes a row. Queries repeat it word for word, as SQLite uses the index only then.

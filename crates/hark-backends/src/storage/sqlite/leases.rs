@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use hark_engine::{Held, Leases, Servers, SessionId, Stamp, StorageError, Taken, Terms, Timestamp};
+use hark_engine::{Held, Leases, Left, Servers, SessionId, Stamp, StorageError, Taken, Terms, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Shared;
@@ -45,8 +45,11 @@ struct Found {
     due: i64,
     /// The version of its record, if that is due.
     stamp: Option<Stamp>,
-    was_lost: bool,
+    left: Left,
 }
+
+/// `leased` of a thread whose call was withdrawn.
+const WITHDRAWN: i64 = 2;
 
 /// Sessions whose threads may be taken.
 const RUNS: &str = "session.server IS NULL AND session.state = 'running' AND (?2 IS NULL OR session.id = ?2)";
@@ -78,9 +81,9 @@ impl Leases for Shared {
                 let sql = "UPDATE ready SET due = ?3, leased = 1 WHERE session = ?1 AND thread = ?2";
                 connection.prepare_cached(sql)?.execute(params![session, thread, due_number(terms.until)])?;
                 if found.stamp.is_some() {
-                    set_due(connection, session, thread, None, Some(stamp), due_number(terms.until), true)?;
+                    set_due(connection, session, thread, None, Some(stamp), due_number(terms.until), Left::Lost)?;
                 }
-                taken.push(Taken { session: id, thread: number, held: found.stamp, was_lost: found.was_lost });
+                taken.push(Taken { session: id, thread: number, held: found.stamp, left: found.left });
             }
             taken.sort_by(|one: &Taken, other| (&one.session, one.thread).cmp(&(&other.session, other.thread)));
             Ok(taken)
@@ -100,11 +103,11 @@ impl Leases for Shared {
     }
 
     fn renew(&self, held: &[Held], until: Timestamp) -> Result<Vec<bool>, StorageError> {
-        self.set_all_due(held, due_number(until), true)
+        self.set_all_due(held, due_number(until), Left::Lost)
     }
 
-    fn give_back(&self, held: &[Held], now: Timestamp) -> Result<(), StorageError> {
-        self.set_all_due(held, due_number(now), false).map(drop)
+    fn give_back(&self, held: &[Held], left: Left, now: Timestamp) -> Result<(), StorageError> {
+        self.set_all_due(held, due_number(now), left).map(drop)
     }
 
     fn abandoned(&self, now: Timestamp) -> Result<Vec<SessionId>, StorageError> {
@@ -161,7 +164,7 @@ impl Shared {
                 let found = statement.query_map([server], |row| Ok((row.get(0)?, row.get(1)?)))?;
                 let threads: Vec<(i64, i64)> = found.collect::<rusqlite::Result<_>>()?;
                 for (session, thread) in threads {
-                    set_due(connection, session, thread, None, None, 1, true)?;
+                    set_due(connection, session, thread, None, None, 1, Left::Lost)?;
                 }
                 let sql = "UPDATE ready SET due = 1 WHERE session IN (SELECT number FROM session WHERE server = ?1)";
                 connection.execute(sql, [server])?;
@@ -179,7 +182,7 @@ impl Shared {
         })
     }
 
-    fn set_all_due(&self, held: &[Held], due: i64, leased: bool) -> Result<Vec<bool>, StorageError> {
+    fn set_all_due(&self, held: &[Held], due: i64, left: Left) -> Result<Vec<bool>, StorageError> {
         self.write(|connection| {
             let mut rows: BTreeMap<&SessionId, Option<i64>> = BTreeMap::new();
             let mut set = Vec::with_capacity(held.len());
@@ -195,7 +198,7 @@ impl Shared {
                     }
                 };
                 set.push(match row {
-                    Some(row) => set_due(connection, row, thread_number(*thread), Some(*stamp), None, due, leased)?,
+                    Some(row) => set_due(connection, row, thread_number(*thread), Some(*stamp), None, due, left)?,
                     None => false,
                 });
             }
@@ -216,8 +219,8 @@ fn find_due(
     let read = |row: &Row<'_>, is_record: bool| -> rusqlite::Result<((i64, i64), (SessionId, Found))> {
         let stamp: Option<i64> = if is_record { row.get(5)? } else { None };
         let stamp = stamp.and_then(|stamp| std::num::NonZeroU64::new(stamp as u64)).map(Stamp);
-        let was_lost = row.get::<_, Option<bool>>(4)?.unwrap_or(false);
-        Ok(((row.get(0)?, row.get(2)?), (session_from(row, 1)?, Found { due: row.get(3)?, stamp, was_lost })))
+        let left = left_of(row.get(4)?);
+        Ok(((row.get(0)?, row.get(2)?), (session_from(row, 1)?, Found { due: row.get(3)?, stamp, left })))
     };
     let mut all: Vec<((i64, i64), (SessionId, Found))> = Vec::new();
     for (table, number) in [("thread", "number"), ("ready", "thread")] {
@@ -238,12 +241,32 @@ fn find_due(
     for (place, (id, found)) in all {
         if let Some((_, known)) = due.get_mut(&place) {
             known.stamp = known.stamp.or(found.stamp);
-            known.was_lost |= found.was_lost;
+            if known.left == Left::Free || found.left == Left::Lost {
+                known.left = found.left;
+            }
         } else if due.len() < most {
             due.insert(place, (id, found));
         }
     }
     Ok(due)
+}
+
+/// What `leased` says of a thread from when it is due on.
+fn left_of(leased: Option<i64>) -> Left {
+    match leased {
+        None | Some(0) => Left::Free,
+        Some(WITHDRAWN) => Left::Withdrawn,
+        Some(_) => Left::Lost,
+    }
+}
+
+/// The other way round.
+fn leased_number(left: Left) -> Option<i64> {
+    match left {
+        Left::Free => None,
+        Left::Withdrawn => Some(WITHDRAWN),
+        Left::Lost => Some(1),
+    }
 }
 
 /// Changes when a thread is due, and its version if it is to have another one, if its record has this version. Answers
@@ -255,7 +278,7 @@ fn set_due(
     expected: Option<Stamp>,
     stamp: Option<Stamp>,
     due: i64,
-    leased: bool,
+    left: Left,
 ) -> rusqlite::Result<bool> {
     let sql = "SELECT due, checksum, summary FROM thread
         WHERE session = ?1 AND number = ?2 AND (?3 IS NULL OR stamp = ?3)";
@@ -271,7 +294,7 @@ fn set_due(
     };
     let sql = "UPDATE thread SET due = ?3, leased = ?4, checksum = ?5, stamp = coalesce(?6, stamp)
         WHERE session = ?1 AND number = ?2";
-    let values = params![session, thread, due, leased.then_some(true), checksum, stamp.map(stamp_number)];
+    let values = params![session, thread, due, leased_number(left), checksum, stamp.map(stamp_number)];
     connection.prepare_cached(sql)?.execute(values)?;
     Ok(true)
 }
