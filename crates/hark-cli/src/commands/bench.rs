@@ -64,7 +64,8 @@ pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
     }
     if let Some(error) = &ran.error {
         let (mut out, style) = ("the first of what was not finished:\n".to_owned(), Style::for_stderr());
-        draw_error(&error.error, &Lines::new(&program.executable().sources), style, &mut out);
+        let executable = program.executable();
+        draw_error(&error.error, executable, &Lines::new(&executable.sources), style, &mut out);
         output::tell(&out);
     }
     if let Some(status) = interruption.exit_status() {

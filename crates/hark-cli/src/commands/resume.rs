@@ -215,7 +215,8 @@ fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure>
             out.push_str(&format!("{}\n", style.paint(Paint::Dim, &state)));
         }
         let lines = Lines::new(&program.sources);
-        draw_errors(each.errors.iter().chain(&each.cancelled).map(|each| &each.error), &lines, style, &mut out);
+        let errors = each.errors.iter().chain(&each.cancelled).map(|each| &each.error);
+        draw_errors(errors, program, &lines, style, &mut out);
         output::tell(&out);
         if let Some(result) = each.result.as_ref().filter(|result| !matches!(result, Value::Null)) {
             output::write_raw(&format!("{}\n", hark_machine::text_of(result, program)))?;

@@ -186,8 +186,9 @@ fn tell_end(report: &Report, program: &Program, place: &Place, says_retry: bool)
     let style = Style::for_stderr();
     let mut out = String::new();
     if !(report.errors.is_empty() && report.cancelled.is_none()) {
-        let lines = Lines::new(&program.executable().sources);
-        draw_errors(report.errors.iter().chain(&report.cancelled).map(|each| &each.error), &lines, style, &mut out);
+        let executable = program.executable();
+        let errors = report.errors.iter().chain(&report.cancelled).map(|each| &each.error);
+        draw_errors(errors, executable, &Lines::new(&executable.sources), style, &mut out);
     }
     if report.was_taken_over {
         let id = &report.session;

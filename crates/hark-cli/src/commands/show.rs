@@ -190,7 +190,8 @@ fn drawn(
     draw_threads(threads, lines, style, &mut out);
     if !report.errors.is_empty() {
         out.push('\n');
-        draw_errors(report.errors.iter().map(|each| &each.error), lines, style, &mut out);
+        let executable = session.program().executable();
+        draw_errors(report.errors.iter().map(|each| &each.error), executable, lines, style, &mut out);
     }
     out
 }

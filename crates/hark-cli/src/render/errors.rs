@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hark_bytecode::Span;
+use hark_bytecode::{Executable, Span};
 use hark_machine::Error;
 
 use super::lines::Lines;
@@ -12,11 +12,17 @@ use super::traceback::{data_of_program, draw_error, python_traceback};
 /// So many errors that differ are shown; a report has them all.
 const DIFFERENT_MAX: usize = 20;
 
-/// Draws errors with an empty line between them; each once, with how many more there are like it.
-pub fn draw_errors<'e>(errors: impl IntoIterator<Item = &'e Error>, lines: &Lines<'_>, style: Style, out: &mut String) {
+/// Draws errors of this program with an empty line between them; each once, with how many more there are like it.
+pub fn draw_errors<'e>(
+    errors: impl IntoIterator<Item = &'e Error>,
+    program: &Executable,
+    lines: &Lines<'_>,
+    style: Style,
+    out: &mut String,
+) {
     let (mut places, mut different) = (HashMap::new(), Vec::new());
     for error in errors {
-        let place = *places.entry(Look::of(error)).or_insert_with(|| {
+        let place = *places.entry(Look::of(error, program)).or_insert_with(|| {
             different.push((error, 0_usize));
             different.len() - 1
         });
@@ -24,7 +30,7 @@ pub fn draw_errors<'e>(errors: impl IntoIterator<Item = &'e Error>, lines: &Line
     }
     for (index, (error, count)) in different.iter().take(DIFFERENT_MAX).enumerate() {
         out.push_str(if index > 0 { "\n" } else { "" });
-        draw_error(error, lines, style, out);
+        draw_error(error, program, lines, style, out);
         if *count > 1 {
             tell_more(*count - 1, "like this", style, out);
         }
@@ -72,12 +78,12 @@ struct Look<'e> {
 }
 
 impl<'e> Look<'e> {
-    fn of(error: &'e Error) -> Look<'e> {
+    fn of(error: &'e Error, program: &Executable) -> Look<'e> {
         Look {
             kind: &error.kind,
             message: &error.message,
             traceback: python_traceback(error),
-            data: data_of_program(error),
+            data: data_of_program(error, program),
             way: error.trace.iter().map(|frame| frame.span).collect(),
             omitted: error.omitted,
         }
@@ -94,7 +100,7 @@ mod tests {
     fn drawn(errors: &[Error]) -> String {
         let source = Sources::from(Source::new("x.hk", "fails(x)"));
         let mut out = String::new();
-        draw_errors(errors, &Lines::new(&source), Style::PLAIN, &mut out);
+        draw_errors(errors, &Executable::default(), &Lines::new(&source), Style::PLAIN, &mut out);
         out
     }
 

@@ -19,8 +19,8 @@ const TRACEBACK_LINE_CHARACTERS_MAX: usize = 1_000;
 /// The most that is shown of an error's data.
 const DATA_CHARACTERS_MAX: usize = 1_000;
 
-/// Draws an error, with a line break at its end.
-pub fn draw_error(error: &Error, lines: &Lines<'_>, style: Style, out: &mut String) {
+/// Draws an error of this program, with a line break at its end.
+pub fn draw_error(error: &Error, program: &Executable, lines: &Lines<'_>, style: Style, out: &mut String) {
     draw_frames(&error.trace, error.omitted, lines, style, out);
     // Of an error that was caught and raised again only the lines are known, and those stand above.
     if let Some(frame) = error.trace.last().filter(|frame| frame.span.start < frame.span.end) {
@@ -42,7 +42,7 @@ pub fn draw_error(error: &Error, lines: &Lines<'_>, style: Style, out: &mut Stri
             out.push('\n');
         }
     }
-    if let Some(data) = data_of_program(error) {
+    if let Some(data) = data_of_program(error, program) {
         style.push(out, Paint::Dim, &format!("  data: {}", escape::line(&data)));
         out.push('\n');
     }
@@ -61,9 +61,9 @@ fn hint(error: &Error) -> Option<&'static str> {
 }
 
 /// The data that the program itself gave to `error`. That of other kinds is in their messages, or Python's traceback.
-pub(super) fn data_of_program(error: &Error) -> Option<String> {
+pub(super) fn data_of_program(error: &Error, program: &Executable) -> Option<String> {
     let is_own = !matches!(error.data, Value::Null) && !matches!(&*error.kind, "python" | "deadlock");
-    is_own.then(|| short_text(&error.data, &Executable::default(), DATA_CHARACTERS_MAX))
+    is_own.then(|| short_text(&error.data, program, DATA_CHARACTERS_MAX))
 }
 
 /// What Python said, which a failed call carries as its data.
@@ -133,7 +133,7 @@ mod tests {
     fn drawn(error: &Error) -> String {
         let source = Sources::from(Source::new("x.hk", TEXT));
         let mut out = String::new();
-        draw_error(error, &Lines::new(&source), Style::PLAIN, &mut out);
+        draw_error(error, &Executable::default(), &Lines::new(&source), Style::PLAIN, &mut out);
         out
     }
 

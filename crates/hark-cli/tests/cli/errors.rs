@@ -50,6 +50,19 @@ fn a_type_error_names_its_kind() {
 }
 
 #[test]
+fn functions_in_an_errors_data_have_their_names() {
+    let program = "import(listdir, os, 1);\nfn work(x) { x }\n\
+                   fn main() { error({\"message\": \"no\", \"data\": [work, listdir, first, lambda (x) { x }]}) }";
+    let folder = Folder::with("functions_in_an_errors_data", program);
+    let data = "error: no\n  data: [<fn work>, <fn listdir>, <fn first>, <fn lambda>]\n";
+    let run = folder.hark("-q x.hk");
+    assert!(run.status == 1 && run.stderr.ends_with(data), "{run:?}");
+    let kept = folder.hark("run -q -s sqlite x.hk");
+    assert!(kept.status == 1 && kept.stderr.contains(data), "{kept:?}");
+    assert!(folder.hark("show").stdout.ends_with(data));
+}
+
+#[test]
 fn what_was_printed_before_is_not_lost() {
     let folder = Folder::with("what_was_printed_before", "fn main() { print(\"before\"); first([]) }");
     let run = folder.hark("-q x.hk");

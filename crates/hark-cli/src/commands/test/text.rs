@@ -39,10 +39,11 @@ pub fn drawn(outcome: &Outcome, style: Style) -> String {
         }
     }
     if let Some(program) = outcome.program.as_ref().filter(|_| !outcome.errors.is_empty()) {
-        let lines = Lines::new(&program.executable().sources);
+        let executable = program.executable();
+        let lines = Lines::new(&executable.sources);
         for each in &outcome.errors {
             let mut text = String::new();
-            draw_error(&each.error, &lines, style, &mut text);
+            draw_error(&each.error, executable, &lines, style, &mut text);
             indented(&mut out, &text);
         }
     }
