@@ -26,6 +26,33 @@ fn apply(f, x) { f(x) }
     assert_eq!((run.status, run.stdout.as_str()), (0, "4 passed, 0 failed\n"), "{run:#?}");
 }
 
+/// A function of Hark takes the hash as any other argument. The other attributes stay, and so do the lines.
+#[test]
+fn a_function_stands_in_for_an_import_with_keyword_arguments() {
+    let program = r#"#[priority(3)]
+#[ // as Python has them
+  kwargs
+] // #[kwargs]
+import(save, src.net, 2, keep);
+#[kwargs] #[timeout(5)] import(load, src.net, 1);
+#[kwargs] import(other, src.net, 2);
+//! stub keep with kept
+//! stub load with loaded
+//! stub other => 7
+//! main() => [["tea", {"in": "a box"}], {"from": "a box"}, 7, ["tea", null]]
+fn main() { [keep("tea", {"in": "a box"}), load({"from": "a box"}), other(1, {"a": 2}), keep("tea", null)] }
+fn kept(what, options) { [what, options] }
+fn loaded(options) { if contains(options, "slow") { sleep(60) }; options }
+//! late() breaks-kind "timeout"
+fn late() { load({"slow": true}) }
+//! line() => 18
+fn line() { try { error("here") } catch e { get(nth(get(e, "trace"), 0), "line") } }
+"#;
+    let folder = Folder::with("stubs_kwargs", program);
+    let run = folder.hark("test -q x.hk");
+    assert_eq!((run.status, run.stdout.as_str()), (0, "3 passed, 0 failed\n"), "{run:#?}");
+}
+
 #[test]
 fn a_wrong_stub_is_an_error_with_its_place() {
     let wrong = [

@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 use std::iter;
+use std::ops::Range;
 use std::sync::Arc;
 
 use hark_backends::VirtualTime;
 use hark_bytecode::{Binding, Executable, ForeignIndex, Source, Sources, Span};
-use hark_compiler::{Diagnostic, nearest};
+use hark_compiler::{Code, Diagnostic, nearest};
 use hark_engine::foreign::{Answer, CallSink};
 use hark_engine::{Call, CallError, CallId, Foreign, SessionId};
 use hark_foreign::check_arguments;
@@ -143,6 +144,30 @@ pub fn substituted(stubs: &[Line<Stub>], executable: &Executable, text: &str) ->
 }
 
 impl Substituted {
+    /// Blanks `#[kwargs]` where the compiler finds it before a function that stands for an import: a function of Hark gets the
+    /// hash as any other argument. Nothing moves by that. Answers whether there was one.
+    pub fn blank_kwargs(&mut self, compiled: &Compiled) -> bool {
+        let misplaced = compiled.diagnostics.iter().filter(|diagnostic| diagnostic.code == Code::BadAttribute);
+        let attributes: Vec<Range<usize>> = misplaced.filter_map(|each| self.attribute_around(each.span())).collect();
+        for range in &attributes {
+            let blank = |each: char| if "\r\n".contains(each) { each } else { ' ' };
+            let blanks = self.text[range.clone()].chars().map(blank).collect::<String>();
+            self.text.replace_range(range.clone(), &blanks);
+        }
+        !attributes.is_empty()
+    }
+
+    /// Where the attribute `kwargs` begins and ends whose name is there.
+    fn attribute_around(&self, name: Span) -> Option<Range<usize>> {
+        let (start, end) = (name.start as usize, name.end as usize);
+        if self.text.get(start..end)? != "kwargs" {
+            return None;
+        }
+        let begin = self.text[..start].rfind("#[")?;
+        let close = self.text[end..].find(']')?;
+        Some(begin..end + close + 1)
+    }
+
     /// Gives a program that was compiled from the text the places of the original: what stands for an import has the import's.
     pub fn restore(&self, executable: &mut Executable, original: &Source) {
         let mut sources = Sources::from(original.clone());
@@ -233,10 +258,6 @@ fn substitute<'e>(
     name: &str,
 ) -> Result<(Span, Vec<&'e str>), Complaint> {
     let foreign = &executable.foreign[index.0 as usize];
-    if foreign.attributes.kwargs {
-        let message = format!("no function can stand in for `{}`, which is imported with `#[kwargs]`", foreign.name);
-        return Err((message, Some(format!("`stub {} => VALUE` can", foreign.name))));
-    }
     let own = || {
         let own = executable.bindings.iter().filter(|(_, binding)| matches!(binding, Binding::Function(_)));
         own.map(|(name, _)| executable.name(*name))

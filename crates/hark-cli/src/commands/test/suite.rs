@@ -93,10 +93,14 @@ impl Suite {
                 suite.cases = unusable(&problems, &loaded.source);
                 return Ok(suite);
             }
-            if let Some(substituted) = stubs::substituted(&lines.stubs, original, &loaded.source.text) {
+            if let Some(mut substituted) = stubs::substituted(&lines.stubs, original, &loaded.source.text) {
                 let original = loaded.source.clone();
                 loaded.source = Source::new(&*original.path, &*substituted.text);
-                let compiled = Compiled::new(&mut loaded);
+                let mut compiled = Compiled::new(&mut loaded);
+                if substituted.blank_kwargs(&compiled) {
+                    loaded.source = Source::new(&*original.path, &*substituted.text);
+                    compiled = Compiled::new(&mut loaded);
+                }
                 loaded.source = original;
                 let problems = substituted.problems(&compiled);
                 if !problems.is_empty() {
