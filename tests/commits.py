@@ -10,6 +10,7 @@ how many commits there are and what it comes to; then once for each commit, at w
 synced, and before anyone is told. What is left is resumed. `--at N` does so at one commit only. A failure is printed with
 its commit, and its project is left. The exit status is 0 if nothing failed.
 
+tests/commits/keyed.hk is started under a key, and killed at each of its commits; then it is started once more.
 tests/commits/cancelled.hk is cancelled while it waits. Each of its threads must clean up, once. tests/commits/crowd.hk has
 thousands of threads, which nobody but a cancellation ends.
 """
@@ -177,6 +178,31 @@ def cancel_served(hark, killer, kill_at):
     return commits, done.returncode != 0, None
 
 
+def start_once(hark, killer, kill_at):
+    """Starts a session under a key, and once more. Answers the commits of the first start, whether it was killed, and what went
+    wrong."""
+    project = Project(hark, killer)
+    line = ["run", "-q", "-s", "sqlite", "--key", "once", "keyed.hk"]
+    try:
+        done = project.start(*line, kill_at=kill_at)
+        if done.returncode not in (0, -signal.SIGKILL):
+            raise Wrong(f"the start ends with {done.returncode}: {done.stderr}")
+        project.ask(*line)
+        of_key = [each for each in json.loads(project.ask("sessions", "--json")) if each["file"] == "keyed.hk"]
+        if [each["key"] for each in of_key] != ["once"]:
+            raise Wrong(f"there are {len(of_key)} sessions")
+        shown = json.loads(project.ask("show", "--json", "once"))
+        printed = [each["text"] for each in json.loads(project.ask("stdout", "--json", "once"))]
+        if (shown["status"], shown["result"], printed) != ("finished", 42, ["begun\n", "done\n"]):
+            raise Wrong(f"it is {shown['status']} with {shown['result']}, and prints {printed}")
+        commits = len((project.folder / "count").read_text())
+    except Wrong as wrong:
+        said = f"a start under a key, killed at commit {kill_at}: {wrong}\n    the project is left in {project.folder}"
+        return 0, False, said
+    project.remove()
+    return commits, done.returncode != 0, None
+
+
 def wait_until(what, holds):
     started = time.monotonic()
     while not holds():
@@ -203,8 +229,9 @@ def main():
         print(f"{commits} commits; the result is {json.dumps(expected[0])}", flush=True)
         cancelling, _, failure = cancel(hark, killer, 0)
         telling, _, other_failure = cancel_served(hark, killer, 0)
-        if failure or other_failure:
-            raise SystemExit(failure or other_failure)
+        starting, _, start_failure = start_once(hark, killer, 0)
+        if failure or other_failure or start_failure:
+            raise SystemExit(failure or other_failure or start_failure)
         moments = range(1, commits + 1) if asked.at is None else [asked.at]
         rounds = [(way, at) for way in WAYS for at in moments]
         killed, failures = 0, []
@@ -214,8 +241,10 @@ def main():
             cancelled = pool.map(lambda at: cancel(hark, killer, at)[1:], cancels)
             tells = range(1, telling + 1) if asked.at is None else [asked.at]
             told = pool.map(lambda at: cancel_served(hark, killer, at)[1:], tells)
-            rounds += [*cancels, *tells]
-            for was_killed, failure in [*played, *cancelled, *told]:
+            starts = range(1, starting + 1) if asked.at is None else [asked.at]
+            started = pool.map(lambda at: start_once(hark, killer, at)[1:], starts)
+            rounds += [*cancels, *tells, *starts]
+            for was_killed, failure in [*played, *cancelled, *told, *started]:
                 killed += was_killed
                 if failure:
                     failures.append(failure)

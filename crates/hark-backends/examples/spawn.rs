@@ -42,7 +42,7 @@ fn main() {
     );
     let begun = Instant::now();
     let arguments = vec![Value::Integer(rounds), Value::Integer(batch), Value::Integer(0)];
-    let start = Start { program: Arc::new(program), callee: Value::Function(main), arguments };
+    let start = Start::new(Arc::new(program), Value::Function(main), arguments);
     let report = engine.run(start, Arc::new(|_: &[OutputItem]| {}));
     let took = begun.elapsed();
     let threads = report.threads;

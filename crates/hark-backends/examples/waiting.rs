@@ -52,7 +52,7 @@ fn start(folder: &Path, count: usize) {
     let executable = hark_compiler::compile("waiting.hk", PROGRAM).executable.expect("the program compiles");
     let Some(Binding::Function(main)) = executable.binding("main") else { unreachable!("it has a main") };
     let program = Arc::new(Program::new(executable).expect("the program is sound"));
-    let start = Start { program, callee: Value::Function(main), arguments: Vec::new() };
+    let start = Start::new(program, Value::Function(main), Vec::new());
     let stop = Arc::new(AtomicBool::new(false));
     let server = {
         let (invoker, stop) = (invoker.clone(), stop.clone());

@@ -188,7 +188,7 @@ fn program(text: &str) -> Arc<Program> {
 
 fn start(program: &Arc<Program>) -> Start {
     let Some(Binding::Function(main)) = program.executable().binding("main") else { panic!("there is no `main`") };
-    Start { program: program.clone(), callee: Value::Function(main), arguments: Vec::new() }
+    Start::new(program.clone(), Value::Function(main), Vec::new())
 }
 
 fn result(report: &Report, program: &Program) -> String {

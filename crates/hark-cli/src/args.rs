@@ -3,6 +3,7 @@
 //! `hark FILE` means `hark run FILE`, with options on either side of FILE. So the first word that is no option decides:
 //! if it names a command it is moved to the front, else `run` is put there. The parser then has nothing to guess.
 
+mod labels;
 mod leading;
 mod negative;
 mod options;
@@ -13,6 +14,7 @@ use std::ffi::OsString;
 
 use clap::{Args as _, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use labels::*;
 pub use options::*;
 pub use program::*;
 pub use session::*;

@@ -1,5 +1,6 @@
 //! What each command does. Each answers with its exit status.
 
+mod age;
 pub mod asm;
 pub mod bench;
 pub mod cancel;

@@ -14,7 +14,7 @@ use crate::value;
 const LISTED_MAX: usize = 20;
 
 /// A call that a session can begin with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Entry {
     /// The function.
     pub callee: Value,

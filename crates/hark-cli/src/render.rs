@@ -2,6 +2,7 @@
 //!
 //! Everything is drawn into a `String`, so that it is written in one piece and tests need no terminal.
 
+pub mod columns;
 mod command_line;
 mod errors;
 pub mod escape;

@@ -14,8 +14,8 @@ use hark_backends::invoker::Threads;
 use hark_backends::invoker::processes::Processes;
 use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::{
-    CancelHandle, Engine, Foreign, Invoker, NoForeign, Observer, Options, Ports, Report, SessionId, Start, Status,
-    Storage, StorageError, SuspendAt, Whose,
+    CancelHandle, Engine, Foreign, Invoker, Keyed, Labels, NoForeign, Observer, Options, Ports, Report, SessionId,
+    Start, Status, Storage, StorageError, SuspendAt, Whose,
 };
 use hark_machine::Program;
 
@@ -37,6 +37,8 @@ pub struct Session {
     pub program: Arc<Program>,
     /// The call that it begins with.
     pub entry: Entry,
+    /// Its key and tags.
+    pub labels: Labels,
     /// Where its Python functions are.
     pub project: Project,
     /// Where it is kept.
@@ -50,41 +52,51 @@ pub struct Session {
 }
 
 impl Session {
-    /// Runs it to its end. `begun` learns its id; `observer` makes what sees its output, and may keep what stops it.
+    /// Runs it to its end, unless there is one with its key. `begun` learns its id; `observer` makes what sees its output, and
+    /// may keep what stops it.
     ///
     /// # Errors
     /// If the operating system has too little to give.
     pub fn run(
-        self,
+        &self,
         keep_output: bool,
         begun: impl FnOnce(&SessionId),
         observer: impl FnOnce(CancelHandle) -> Arc<dyn Observer>,
-    ) -> Result<Report, Failure> {
+    ) -> Result<Keyed<Report>, Failure> {
         let needs_python = !self.program.executable().foreign.is_empty();
         let options = Options { suspend_at: self.suspend_at, keep_output, ..options(&self.project) };
-        let mut serving =
-            Serving::new(&self.project, self.storage, self.invoker, needs_python, options, &self.interruption)?;
+        let (storage, invoker) = (self.storage.clone(), self.invoker.clone());
+        let mut serving = Serving::new(&self.project, storage, invoker, needs_python, options, &self.interruption)?;
         serving.attend(Whose::Own)?;
-        let cancel = serving.engine.cancel_handle();
-        let Entry { callee, arguments } = self.entry;
-        let start = Start { program: self.program, callee, arguments };
-        let report = serving.engine.run_announced(start, observer(cancel), begun);
+        let observer = observer(serving.engine.cancel_handle());
+        let report = match self.labels.key {
+            Some(_) => serving.engine.run_keyed(self.start(), observer, begun).map_err(storage::failure)?,
+            None => Keyed::New(serving.engine.run_announced(self.start(), observer, begun)),
+        };
         let ended = serving.end();
         // What fails in the session is in its report; not that the storage as a whole was lost while it waited.
-        if report.status == Status::Suspended && report.errors.is_empty() {
+        if let Keyed::New(report) = &report
+            && report.status == Status::Suspended
+            && report.errors.is_empty()
+        {
             ended?;
         }
         Ok(report)
     }
 
-    /// Writes it down for others to run.
+    /// Writes it down for others to run, unless there is one with its key.
     ///
     /// # Errors
     /// If the storage fails.
-    pub fn leave_to_others(self) -> Result<SessionId, Failure> {
-        let engine = Engine::new(Options::default(), ports(&self.project, self.storage, self.invoker, false));
-        let Entry { callee, arguments } = self.entry;
-        engine.leave_to_others(Start { program: self.program, callee, arguments }).map_err(storage::failure)
+    pub fn leave_to_others(&self) -> Result<Keyed<SessionId>, Failure> {
+        let ports = ports(&self.project, self.storage.clone(), self.invoker.clone(), false);
+        Engine::new(Options::default(), ports).leave_keyed(self.start()).map_err(storage::failure)
+    }
+
+    /// What the engine is to start.
+    pub fn start(&self) -> Start {
+        let Entry { callee, arguments } = self.entry.clone();
+        Start { program: self.program.clone(), callee, arguments, labels: self.labels.clone() }
     }
 }
 

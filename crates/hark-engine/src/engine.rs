@@ -1,15 +1,19 @@
 //! The engine: runs sessions on the ports that it is given.
 
+mod keyed;
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use hark_machine::{Program, Thread, Value, function_name, short_text};
+use sha2::{Digest, Sha256};
 
 use crate::attendant::Attendant;
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::Runner;
 use crate::journal::Journal;
+use crate::labels::Labels;
 use crate::limits::SHOWN_ARGUMENT_MAX;
 use crate::options::{Options, Whose};
 use crate::output::{Observer, OutputItem};
@@ -34,10 +38,18 @@ pub struct Start {
     pub callee: Value,
     /// That function's arguments.
     pub arguments: Vec<Value>,
+    /// By what the session is to be found.
+    pub labels: Labels,
 }
 
 impl Start {
-    fn about(&self, started: Timestamp) -> About {
+    /// A session without labels.
+    pub fn new(program: Arc<Program>, callee: Value, arguments: Vec<Value>) -> Start {
+        Start { program, callee, arguments, labels: Labels::default() }
+    }
+
+    /// What the session will be about.
+    pub fn about(&self, started: Timestamp) -> About {
         let executable = self.program.executable();
         About {
             program: self.program.hash().to_string(),
@@ -49,7 +61,15 @@ impl Start {
                 .map(|argument| short_text(argument, executable, SHOWN_ARGUMENT_MAX))
                 .collect(),
             started,
+            labels: self.labels.clone(),
+            arguments_hash: self.labels.key.is_some().then(|| self.arguments_hash()),
         }
+    }
+
+    fn arguments_hash(&self) -> String {
+        let whole = |argument| short_text(argument, self.program.executable(), usize::MAX);
+        let text = self.arguments.iter().map(whole).collect::<Vec<_>>().join(", ");
+        format!("{:x}", Sha256::digest(text))
     }
 }
 
@@ -125,21 +145,31 @@ impl Engine {
     /// The same; `begun` learns the session's id before anything of it runs, and when it is written down if it is to last.
     pub fn run_announced(&self, start: Start, observer: Arc<dyn Observer>, begun: impl FnOnce(&SessionId)) -> Report {
         let newborn = self.newborn();
-        let id = &newborn.id;
-        let session = self.begin(&newborn, start, observer, None).and_then(|session| {
-            if session.is_leased() {
-                session.follow_history();
-            }
-            session.write_start(true)?;
-            Ok(session)
-        });
-        match session {
+        match self.begin_announced(&newborn, start, observer) {
             Ok(session) => {
-                begun(id);
+                begun(&newborn.id);
                 self.finish(&session)
             }
-            Err(error) => unstarted(id, &error),
+            Err(error) => unstarted(&newborn.id, &error),
         }
+    }
+
+    fn begin_announced(
+        &self,
+        newborn: &Newborn,
+        start: Start,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Arc<Session>, StorageError> {
+        let session = self.begin(newborn, start, observer, None)?;
+        if session.is_leased() {
+            session.follow_history();
+        }
+        if let Err(error) = session.write_start(true) {
+            // It is among those that are served.
+            session.interrupt();
+            return Err(error);
+        }
+        Ok(session)
     }
 
     /// Begins a session and returns at once; `on_end` gets its report, from some worker. Someone must
@@ -170,14 +200,19 @@ impl Engine {
     /// If the storage fails, or keeps no sessions.
     pub fn leave_to_others(&self, start: Start) -> Result<SessionId, StorageError> {
         let newborn = self.newborn();
+        self.leave_newborn(&newborn, start)?;
+        Ok(newborn.id)
+    }
+
+    fn leave_newborn(&self, newborn: &Newborn, start: Start) -> Result<(), StorageError> {
         let serving = self.serving()?;
         // It is not entered among those that this engine serves: it may be taken as soon as it is released.
-        let session = self.make(&newborn, start, Arc::new(|_: &[OutputItem]| {}), None)?;
+        let session = self.make(newborn, start, Arc::new(|_: &[OutputItem]| {}), None)?;
         session.write_start(false)?;
         // From here on the session is there, and nobody would know that it is to be taken.
         serving.release(&newborn.id)?;
         serving.catalog()?.announce();
-        Ok(newborn.id)
+        Ok(())
     }
 
     /// Takes sessions that nobody serves and goes on with them, or only this one; answers which. `on_end` gets each

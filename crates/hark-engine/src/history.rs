@@ -46,6 +46,9 @@ pub enum Event {
         /// Who started it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<ThreadId>,
+        /// The function's arguments as text, shortened. Those of the first thread are in the session's summary.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        arguments: String,
     },
     /// It called a Python function.
     Called {
@@ -53,9 +56,15 @@ pub enum Event {
         function: String,
         /// Which try.
         attempt: u32,
+        /// The arguments as text, shortened.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        arguments: String,
     },
     /// The Python function returned a value.
     Returned {
+        /// The value as text, shortened.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        value: String,
         /// Which try, if not the last one that was made.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attempt: Option<u32>,
@@ -194,6 +203,11 @@ pub(crate) fn shown_wait(until: Needed, futures: &[FutureId], count: u64) -> Str
     }
 }
 
+/// The arguments of a call, behind its function; nothing if there are none, or they are not known.
+fn in_parentheses(arguments: &str) -> String {
+    if arguments.is_empty() { String::new() } else { format!("({arguments})") }
+}
+
 impl LogEntry {
     /// An item of output, as it stands in the history.
     pub fn of_output(item: OutputItem) -> LogEntry {
@@ -271,14 +285,25 @@ impl fmt::Display for Event {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Event::Printed { text, .. } => formatter.write_str(text.strip_suffix('\n').unwrap_or(text)),
-            Event::Started { function, parent: None } => write!(formatter, "started: {function}"),
-            Event::Started { function, parent: Some(parent) } => {
-                write!(formatter, "started by thread {parent}: {function}")
+            Event::Started { function, parent: None, arguments } => {
+                write!(formatter, "started: {function}{}", in_parentheses(arguments))
             }
-            Event::Called { function, attempt: 1 } => write!(formatter, "called {function}"),
-            Event::Called { function, attempt } => write!(formatter, "called {function} (try {attempt})"),
-            Event::Returned { attempt: None } => formatter.write_str("the call returned"),
-            Event::Returned { attempt: Some(attempt) } => write!(formatter, "the call returned (try {attempt})"),
+            Event::Started { function, parent: Some(parent), arguments } => {
+                write!(formatter, "started by thread {parent}: {function}{}", in_parentheses(arguments))
+            }
+            Event::Called { function, attempt: 1, arguments } => {
+                write!(formatter, "called {function}{}", in_parentheses(arguments))
+            }
+            Event::Called { function, attempt, arguments } => {
+                write!(formatter, "called {function}{}, try {attempt}", in_parentheses(arguments))
+            }
+            Event::Returned { value, attempt } => {
+                formatter.write_str("the call returned")?;
+                if !value.is_empty() {
+                    write!(formatter, " {value}")?;
+                }
+                attempt.map_or(Ok(()), |attempt| write!(formatter, " (try {attempt})"))
+            }
             Event::Raised { attempt: None } => formatter.write_str("the call raised an error"),
             Event::Raised { attempt: Some(attempt) } => write!(formatter, "the call raised an error (try {attempt})"),
             Event::TriesAgain { function, attempt, attempts, delay, message } => {

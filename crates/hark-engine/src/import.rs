@@ -10,7 +10,8 @@ use crate::commit::Commit;
 use crate::export::{self, Contents, Records};
 use crate::history::LogEntry;
 use crate::id::{SessionId, Stamp, Stamps};
-use crate::outside::{Outside, OutsideError};
+use crate::keyed;
+use crate::outside::{self, Outside, OutsideError};
 use crate::record::{Key, Record, SessionRecord, SessionState, State};
 use crate::step;
 use crate::storage::{self, Catalog, SessionStorage, Storage, StorageError};
@@ -39,6 +40,14 @@ pub enum ImportError {
     /// Another process took this one for dead, and has removed what there was of the session.
     #[error("session {0} was taken for an import that was given up, and removed; import it once more")]
     Removed(SessionId),
+    /// Another session of the storage has its key.
+    #[error("the key `{key}` is that of session {id} here")]
+    KeyTaken {
+        /// Which key.
+        key: String,
+        /// Who has it.
+        id: SessionId,
+    },
     /// The storage fails.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -80,6 +89,9 @@ pub fn import(
 ) -> Result<SessionId, ImportError> {
     let Contents { id, session, program, records, history } = exported.0;
     let catalog = storage::catalog_of(storage)?;
+    let key = session.about.labels.key.clone();
+    check_key(storage, key.as_deref(), &id)?;
+    let about = session.about.clone();
     let records_of = storage.session(&id, &program)?;
     let mut import = Import {
         id: &id,
@@ -99,10 +111,19 @@ pub fn import(
         storage.tenure().release(Some(&id))?;
         begun?;
     }
-    let written = import.write(session, records, &history);
+    // While it is still importing: if this process dies, whoever removes the session frees the key as well.
+    let is_registered = match &key {
+        Some(key) => keyed::register(storage.space(), &mut Stamps::unique(surroundings), key, &id),
+        None => Ok(true),
+    };
+    let written = match is_registered {
+        Ok(true) => import.write(session, records, &history),
+        Ok(false) => check_key(storage, key.as_deref(), &id).and(Err(ImportError::Removed(id.clone()))),
+        Err(error) => Err(error.into()),
+    };
     if let (Err(_), Some(last)) = (&written, import.last) {
         // If it cannot be removed, the next who finds it will.
-        let _ = catalog.remove(&id, last);
+        let _ = outside::remove(storage, surroundings, &id, &about, last);
     }
     // What became of the session is decided. If this fails, others find out that this process is gone.
     let _ = storage.tenure().release(Some(&id));
@@ -113,6 +134,7 @@ pub fn import(
 /// What no session can be.
 fn check(session: &SessionRecord, records: Records<'_>) -> Result<(), ImportError> {
     let damaged = |what: &str| Err(ImportError::Damaged(what.to_owned()));
+    session.about.labels.check().map_err(ImportError::Damaged)?;
     if session.state.is_in_transit() || session.state == SessionState::Moved {
         return damaged("its session is one that was moved");
     }
@@ -132,6 +154,15 @@ fn check(session: &SessionRecord, records: Records<'_>) -> Result<(), ImportErro
     Ok(())
 }
 
+/// No other session of the storage may have the key of one that is imported.
+fn check_key(storage: &dyn Storage, key: Option<&str>, id: &SessionId) -> Result<(), ImportError> {
+    let Some(key) = key else { return Ok(()) };
+    match keyed::session_of(storage.space(), key)?.filter(|known| known != id) {
+        Some(other) => Err(ImportError::KeyTaken { key: key.to_owned(), id: other }),
+        None => Ok(()),
+    }
+}
+
 /// Sees to it that the storage has no such session but one that was moved away, which this process holds then, and whose
 /// version it answers: that one is replaced. One whose import was cut off is imported anew.
 fn make_room(
@@ -145,7 +176,9 @@ fn make_room(
         match known.state {
             SessionState::Moved if storage.tenure().hold(id)? => return Ok(Some(stamp)),
             SessionState::Moved => {}
-            SessionState::Importing if !storage.tenure().is_served_elsewhere(id)? => drop(catalog.remove(id, stamp)?),
+            SessionState::Importing if !storage.tenure().is_served_elsewhere(id)? => {
+                outside::remove(storage, surroundings, id, &known.about, stamp)?;
+            }
             SessionState::Moving if !storage.tenure().is_served_elsewhere(id)? => {
                 let outside = match Outside::open(storage, surroundings, id) {
                     Ok(outside) => outside,

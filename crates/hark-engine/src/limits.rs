@@ -126,6 +126,15 @@ pub const STORAGE_PAUSE_MAX: Duration = Duration::from_millis(500);
 /// The most characters of an argument that a session's summary shows.
 pub const SHOWN_ARGUMENT_MAX: usize = 200;
 
+/// The most characters of a session's key, and of a tag's name and value.
+pub const LABEL_CHARACTERS_MAX: usize = 200;
+
+/// The most tags of a session.
+pub const TAGS_MAX: usize = 64;
+
+/// The most characters that a history shows of a call's arguments, and of its value.
+pub const SHOWN_CALL_MAX: usize = 200;
+
 /// How many times a call is made whose worker was lost, unless the options say otherwise.
 pub const MAX_TRIES: u32 = 5;
 

@@ -27,6 +27,7 @@ use crate::throttle::{self, Turnstile};
 pub(crate) use cancel::drop_threads;
 pub use moving::ExportError;
 pub use prune::prune;
+pub(crate) use prune::remove;
 pub(crate) use retry::awaited_by;
 
 /// A session that is kept, seen from outside.
@@ -178,7 +179,7 @@ impl<'a> Outside<'a> {
                 Ok(true)
             }
             SessionState::Importing if !self.storage.tenure().is_served_elsewhere(&self.id)? => {
-                self.catalog()?.remove(&self.id, stamp)?;
+                remove(self.storage, self.surroundings, &self.id, &session.about, stamp)?;
                 Ok(true)
             }
             _ => Ok(false),

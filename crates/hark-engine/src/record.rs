@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::failure::Failure;
 use crate::id::{FutureId, Stamp, ThreadId};
 use crate::invoker::TimerId;
+use crate::labels::Labels;
 use crate::leases::Terms;
 use crate::limits::THREADS_MAX;
 use crate::surroundings::Timestamp;
@@ -191,6 +192,12 @@ pub struct About {
     pub arguments: Vec<String>,
     /// When it was started.
     pub started: Timestamp,
+    /// Its key and tags.
+    #[serde(flatten)]
+    pub labels: Labels,
+    /// The hash of its whole arguments, if it has a key: who starts it again means the same ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments_hash: Option<String>,
 }
 
 /// How far a session is, as it is kept.

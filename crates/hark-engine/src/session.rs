@@ -237,7 +237,11 @@ impl Session {
     pub fn log_start(&self, commit: &mut Commit) {
         if self.is_resumable() {
             info!(session = %self.id, function = %self.about.function, "a session begins");
-            let event = crate::history::Event::Started { function: self.about.function.clone(), parent: None };
+            let event = crate::history::Event::Started {
+                function: self.about.function.clone(),
+                parent: None,
+                arguments: String::new(),
+            };
             commit.log.push(LogEntry { time: self.about.started, thread: step::FIRST, event });
         }
     }

@@ -46,6 +46,24 @@ pub fn short_text(value: &Value, executable: &Executable, characters: usize) -> 
     }
 }
 
+/// The values' texts as literals, with commas between them: so many characters, and `...` if there are more.
+pub fn short_texts(values: &[Value], executable: &Executable, characters: usize) -> String {
+    let mut text = String::new();
+    for value in values {
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        text.push_str(&short_text(value, executable, characters));
+        if text.len() > characters && text.chars().nth(characters).is_some() {
+            break;
+        }
+    }
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
 /// A value's text, for the builtin of this name.
 ///
 /// # Errors

@@ -33,7 +33,7 @@ mod wait;
 pub use builtin::{DeclaredGate, declared_gates};
 pub use caught::python_data;
 pub use closure::ClosureBody;
-pub use display::{function_name, is_too_long, literal_text, short_text, text_of};
+pub use display::{function_name, is_too_long, literal_text, short_text, short_texts, text_of};
 pub use effect::{Awaited, Cancelled, Effect, ForeignCall, Host, Take, TriesAgain, Until, Wait};
 pub use error::{Error, Retries, TraceFrame};
 pub use hash::{Entries, HashBody, Key};

@@ -3,6 +3,7 @@
 use hark_bytecode::builtins::Builtin;
 use hark_bytecode::{Executable, FunctionIndex, Instruction, Span};
 
+use crate::display::short_texts;
 use crate::effect::{Effect, Host};
 use crate::error::{Error, TraceFrame};
 use crate::interpreter::{self, Limit};
@@ -174,6 +175,18 @@ impl Thread {
                 // `_map_async` of the prelude is an internal part of `map_async`.
                 let own = function.name.strip_prefix('_').filter(|_| function.span == Span::NOWHERE);
                 own.unwrap_or(&function.name).to_owned()
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The arguments of the function that it is about to begin with, as text of so many characters at most. What the language
+    /// itself has put in front of a function's arguments is none of them.
+    pub fn shown_arguments(&self, program: &Program, characters: usize) -> String {
+        let executable = program.executable();
+        match &self.state {
+            State::Calling(callee, arguments) if std::ptr::eq(shown_callee(callee, arguments, executable), callee) => {
+                short_texts(arguments, executable, characters)
             }
             _ => String::new(),
         }

@@ -58,7 +58,7 @@ pub fn run_on(engine: &Engine, text: &str, observer: Arc<dyn Observer>) -> Ran {
     let executable = compilation.executable.unwrap_or_else(|| panic!("{:?}", compilation.diagnostics));
     let Some(Binding::Function(main)) = executable.binding("main") else { panic!("there is no `main`") };
     let program = Arc::new(Program::new(executable).expect("the program is sound"));
-    let start = Start { program: program.clone(), callee: Value::Function(main), arguments: Vec::new() };
+    let start = Start::new(program.clone(), Value::Function(main), Vec::new());
     let report = engine.run(start, observer);
     let result = report.result.as_ref().map_or_else(String::new, |value| text_of(value, program.executable()));
     Ran { report, result }

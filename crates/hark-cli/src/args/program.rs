@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::labels::LabelChoice;
 use super::options::{CallChoice, ConcurrencyChoice, ConcurrencyName, ConfigFile, StorageChoice};
 
 /// `hark run`
@@ -17,6 +18,8 @@ Examples:
   hark -q --json sums.hk        a report for programs to read
   hark sums.hk -- --not-hark    what follows `--` is an argument
   hark -s sqlite sums.hk        keep the session, so that no crash loses it: see `hark resume`
+  hark -s sqlite --key order-17 order.hk 17
+                                start it once; a second time, its result is the answer
   hark -e 'print(6 * 7)'        run the body of a function, or a program of definitions
   generate | hark -             run the program on standard input
 
@@ -38,6 +41,8 @@ pub struct Run {
     pub json: bool,
     #[command(flatten)]
     pub storage: StorageChoice,
+    #[command(flatten)]
+    pub labels: LabelChoice,
     #[command(flatten)]
     pub concurrency: ConcurrencyChoice,
     /// Start the session, print its id, and leave it to `hark worker` or `hark resume`

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::labels::Tag;
 use super::options::{ConcurrencyChoice, ConfigFile, Kept, KeptStorage};
 
 /// `hark sessions`
@@ -12,11 +13,28 @@ use super::options::{ConcurrencyChoice, ConfigFile, Kept, KeptStorage};
 Examples:
   hark sessions
   hark sessions --state broken --limit 5
+  hark sessions --since 2d --function order --argument 4711
+  hark sessions --tag customer=acme
   hark sessions --json | jq -r '.[].session'")]
 pub struct Sessions {
     /// Only those in this state
     #[arg(long, value_name = "STATE")]
     pub state: Option<StateName>,
+    /// Only those that began with this function
+    #[arg(short, long, value_name = "NAME")]
+    pub function: Option<String>,
+    /// Only those with this text in one of their arguments
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub argument: Option<String>,
+    /// Only those that were started within this time: 90s, 30m, 12h, 7d
+    #[arg(long, value_name = "AGE")]
+    pub since: Option<String>,
+    /// Only those that were started longer ago
+    #[arg(long, value_name = "AGE")]
+    pub older_than: Option<String>,
+    /// Only those with this tag, whatever its value or with this one; if it is given more than once, with all of them
+    #[arg(long = "tag", value_name = "NAME[=VALUE]", value_parser = Tag::wanted)]
+    pub tags: Vec<Tag>,
     /// So many at most
     #[arg(long, value_name = "NUMBER")]
     pub limit: Option<usize>,

@@ -34,7 +34,7 @@ pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
     let Entry { callee, arguments } = Entry::new(&executable, &wanted.call)?;
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
     let program = Arc::new(program);
-    let start = Start { program: program.clone(), callee, arguments };
+    let start = Start::new(program.clone(), callee, arguments);
     let file = storage::for_new_session(&loaded.project, &wanted.storage)?;
     let invoker = session::invoker(&loaded.project, file.as_ref(), wanted.invoker)?;
     let interruption = Interruption::default();

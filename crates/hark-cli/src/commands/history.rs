@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
 
-use hark_engine::{Event, HistoryReader, LogEntry, SessionId, ThreadId, Timestamp};
+use hark_engine::{Event, HistoryReader, LogEntry, SessionId, Summary, ThreadId, Timestamp};
 
 use super::FINISHED;
 use super::kept::Store;
@@ -74,7 +74,7 @@ fn show(kept: &Kept, id: Option<&str>, follow: bool, wanted: Wanted, form: Form)
     let summary = store.find(id)?;
     let started = summary.record.about.started;
     let read = |write: &mut dyn FnMut(&[LogEntry]) -> Result<(), Failure>| {
-        read_history(&store, &summary.id, follow, wanted, write)
+        read_history(&store, &summary, follow, wanted, write)
     };
     match form {
         Form::Json => {
@@ -110,11 +110,12 @@ fn show(kept: &Kept, id: Option<&str>, follow: bool, wanted: Wanted, form: Form)
 /// Shows what there is, and what comes if that is wanted, until the session has ended.
 fn read_history(
     store: &Store,
-    id: &SessionId,
+    summary: &Summary,
     follow: bool,
     wanted: Wanted,
     show: &mut dyn FnMut(&[LogEntry]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    let (id, arguments) = (&summary.id, summary.record.about.arguments.join(", "));
     let session = store.outside(id)?;
     let mut history = HistoryReader::new(session.records());
     let mut entries: Vec<LogEntry> = Vec::new();
@@ -123,7 +124,7 @@ fn read_history(
         let is_over = !follow || is_over(store, id)?;
         while let Some(page) = history.page().map_err(storage::failure)? {
             let is_wanted = |entry: &LogEntry| wanted != Wanted::Printed || entry.is_printed();
-            entries.extend(page.into_iter().filter(is_wanted));
+            entries.extend(page.into_iter().filter(is_wanted).map(|entry| with_arguments(entry, &arguments)));
             if matches!(wanted, Wanted::Printed | Wanted::AsItComes) {
                 show(&entries)?;
                 entries.clear();
@@ -141,6 +142,14 @@ fn read_history(
         Wanted::ByThread => entries.sort_by_key(|entry| entry.thread),
     }
     show(&entries)
+}
+
+/// The session's own arguments are in its summary alone.
+fn with_arguments(mut entry: LogEntry, of_session: &str) -> LogEntry {
+    if let Event::Started { parent: None, arguments, .. } = &mut entry.event {
+        of_session.clone_into(arguments);
+    }
+    entry
 }
 
 /// Threads are written down one after the other, each with what it did in a while. What a thread did stays in its order, even

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hark_backends::System;
 use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::outside::{Outside, OutsideError};
-use hark_engine::{About, Catalog, Filter, Listed, SessionId, SessionState, Storage, Summary, Timestamp};
+use hark_engine::{About, Catalog, Filter, Listed, SessionId, SessionState, Storage, Summary, Timestamp, session_of};
 
 use super::sessions::shown_name;
 use crate::args::{ConfigFile, KeptStorage};
@@ -53,13 +53,16 @@ impl Store {
         self.storage.catalog().ok_or_else(|| Failure::usage("this storage keeps no sessions"))
     }
 
-    /// The session whose id begins so; without an id the newest.
+    /// The session that has this key, or whose id begins so; without an id the newest.
     ///
     /// # Errors
     /// If there is none, or several.
     pub fn find(&self, id: Option<&str>) -> Result<Summary, Failure> {
+        let keyed =
+            id.map(|key| session_of(self.storage.space(), key)).transpose().map_err(storage::failure)?.flatten();
+        let named = keyed.as_ref().map(SessionId::as_str).or(id);
         let limit = if id.is_some() { SHOWN_MAX + 1 } else { 1 };
-        let filter = Filter { prefix: id.map(str::to_owned), limit: Some(limit), ..Filter::default() };
+        let filter = Filter { prefix: named.map(str::to_owned), limit: Some(limit), ..Filter::default() };
         let mut found = self.catalog()?.list(&filter).map_err(storage::failure)?;
         let (file, list) = (self.place.file(), self.place.command("sessions"));
         match (found.len(), id) {

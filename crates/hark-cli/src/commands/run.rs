@@ -1,11 +1,13 @@
 //! `hark run FILE`, or `hark FILE`
 
+mod keyed;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use hark_compiler::{Code, Diagnostic};
-use hark_engine::{Disagreement, GateKind, OutputItem, Report, SessionId, Status, Storage, SuspendAt};
+use hark_engine::{Disagreement, GateKind, Keyed, OutputItem, Report, SessionId, Status, Storage, SuspendAt};
 use hark_machine::{Program, text_of};
 
 use super::{BROKEN, FINISHED};
@@ -16,7 +18,7 @@ use crate::output::{self, Stream};
 use crate::place::Place;
 use crate::program::Compiled;
 use crate::project::{self, Loaded};
-use crate::render::{Lines, Paint, Style, draw_errors};
+use crate::render::{Lines, Paint, Style, draw_errors, escape};
 use crate::report;
 use crate::session::{self, Session};
 use crate::signals::Interruption;
@@ -52,6 +54,12 @@ pub fn run(wanted: &Run) -> Result<u8, Failure> {
     let place = Place::of(&loaded.project, wanted.storage.data_dir.as_deref());
     let folder = file.as_ref().map(|file| file.folder().to_path_buf());
     let storage = storage::or_memory(file);
+    if !wanted.labels.is_empty() && storage.catalog().is_none() {
+        let failure =
+            Failure::usage("`--key` and `--tag` need a storage that keeps sessions: in memory nobody looks for one");
+        return Err(failure.with_hint("`hark run -s sqlite FILE` keeps it in a file"));
+    }
+    let labels = wanted.labels.labels().map_err(Failure::usage)?;
     let disagreements = disagreements(&*storage, &program)?;
     if !wanted.quiet && !wanted.json {
         output::tell(&compiled.drawn_each(&disagreements, Style::for_stderr()));
@@ -60,6 +68,7 @@ pub fn run(wanted: &Run) -> Result<u8, Failure> {
     let session = Session {
         program: Arc::new(program),
         entry,
+        labels,
         storage,
         invoker,
         project: loaded.project,
@@ -67,12 +76,12 @@ pub fn run(wanted: &Run) -> Result<u8, Failure> {
         interruption: Interruption::default(),
     };
     if wanted.detach {
-        return detach(session, wanted.json);
+        return detach(&session, &place, wanted.json);
     }
     if wanted.json {
-        run_for_report(session, &compiled)
+        run_for_report(&session, &place, &compiled)
     } else {
-        run_for_people(session, folder, &place, wanted.quiet, started)
+        run_for_people(&session, folder, &place, wanted.quiet, started)
     }
 }
 
@@ -102,13 +111,19 @@ fn disagreements(storage: &dyn Storage, program: &Program) -> Result<Vec<Diagnos
 }
 
 /// Starts a session for others to run.
-fn detach(session: Session, json: bool) -> Result<u8, Failure> {
+fn detach(session: &Session, place: &Place, json: bool) -> Result<u8, Failure> {
     if session.storage.catalog().is_none() {
         let failure =
             Failure::usage("`--detach` needs a storage that keeps sessions: in memory nobody else could run it");
         return Err(failure.with_hint("`hark run -s sqlite --detach FILE` keeps it in a file"));
     }
-    let id = session.leave_to_others()?;
+    let id = match session.leave_to_others()? {
+        Keyed::New(id) => id,
+        Keyed::Known(id) => {
+            keyed::check(session, &id, place)?;
+            id
+        }
+    };
     output::write_out(&if json { format!("{{\"session\": \"{id}\"}}\n") } else { format!("{id}\n") })?;
     Ok(FINISHED)
 }
@@ -138,34 +153,51 @@ fn reject(wanted: &Run, compiled: &Compiled) -> Result<u8, Failure> {
     Err(Failure::Rejected)
 }
 
-fn run_for_report(session: Session, compiled: &Compiled) -> Result<u8, Failure> {
-    let (program, interruption) = (Arc::clone(&session.program), session.interruption.clone());
-    let report = session.run(true, |_| {}, |_| Arc::new(|_: &[OutputItem]| {}))?;
-    report::write_session(&report, program.executable(), compiled)?;
-    Ok(exit_status(&report, &interruption))
+fn run_for_report(session: &Session, place: &Place, compiled: &Compiled) -> Result<u8, Failure> {
+    let report = match session.run(true, |_| {}, |_| Arc::new(|_: &[OutputItem]| {}))? {
+        Keyed::New(report) => report,
+        Keyed::Known(id) => {
+            keyed::check(session, &id, place)?;
+            keyed::follow(session, &id, &mut |_| Ok(()))?
+        }
+    };
+    report::write_session(&report, session.program.executable(), compiled)?;
+    Ok(exit_status(&report, &session.interruption))
 }
 
 /// Output as it comes, which may wait in the folder of a kept session; then the result, or the errors; the time it took.
 fn run_for_people(
-    session: Session,
+    session: &Session,
     overflow: Option<PathBuf>,
     place: &Place,
     quiet: bool,
     started: Instant,
 ) -> Result<u8, Failure> {
-    let (program, interruption) = (Arc::clone(&session.program), session.interruption.clone());
+    let program = &session.program;
     let mut stream = None;
     let announces = !quiet && session.storage.catalog().is_some();
+    let dim = |text: String| output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &text)));
     let begun = |id: &SessionId| {
         if announces {
-            output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &format!("session {id}"))));
+            let key = session.labels.key.as_ref().map(|key| format!(", {key}")).unwrap_or_default();
+            dim(format!("session {id}{}", escape::line(&key)));
         }
     };
-    let report = session.run(false, begun, |cancel| {
+    let ran = session.run(false, begun, |cancel| {
         let to = Arc::new(Stream::new(overflow, move || cancel.cancel()));
         stream = Some(Arc::clone(&to));
         Arc::new(move |items: &[OutputItem]| items.iter().for_each(|item| to.print(&item.text)))
     })?;
+    let report = match ran {
+        Keyed::New(report) => report,
+        Keyed::Known(id) => {
+            keyed::check(session, &id, place)?;
+            if announces {
+                dim(format!("session {id} was started before under this key"));
+            }
+            keyed::follow(session, &id, &mut output::write_raw)?
+        }
+    };
     if let Some(stream) = stream {
         if let Some(result) = report.result.as_ref().filter(|result| !matches!(result, hark_machine::Value::Null)) {
             stream.print(&text_of(result, program.executable()));
@@ -173,12 +205,11 @@ fn run_for_people(
         }
         stream.close().map_err(Failure::Output)?;
     }
-    tell_end(&report, &program, place, announces);
+    tell_end(&report, program, place, announces);
     if !quiet {
-        let seconds = format!("-- {:.3} s", started.elapsed().as_secs_f64());
-        output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &seconds)));
+        dim(format!("-- {:.3} s", started.elapsed().as_secs_f64()));
     }
-    Ok(exit_status(&report, &interruption))
+    Ok(exit_status(&report, &session.interruption))
 }
 
 /// Shows each root cause once; then what can be done about it, also where a kept session is broken if `says_retry`.

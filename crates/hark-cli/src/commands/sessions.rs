@@ -1,17 +1,19 @@
 //! `hark sessions`
 
+mod filter;
+mod table;
+
 use std::io::{self, Write};
 
 use hark_backends::System;
-use hark_engine::{Filter, Listed, SessionState, Summary, Surroundings, Timestamp};
-use unicode_width::UnicodeWidthStr;
+use hark_engine::{Listed, Summary, Surroundings, Timestamp};
 
 use super::FINISHED;
-use super::kept::{Store, shown_duration, shown_state};
-use crate::args::{Sessions, StateName};
+use super::kept::{Store, shown_state};
+use crate::args::Sessions;
 use crate::failure::Failure;
 use crate::output;
-use crate::render::{Paint, Style, escape};
+use crate::render::{Style, columns, escape};
 use crate::report::{self, Json};
 use crate::storage;
 
@@ -27,7 +29,7 @@ const DAMAGED: &str = "damaged";
 /// If the storage cannot be read.
 pub fn sessions(wanted: &Sessions) -> Result<u8, Failure> {
     let (found, place) = match Store::open_or_place(&wanted.kept.storage, &wanted.kept.config)? {
-        Ok(store) => (list(&store, wanted)?, store.place),
+        Ok(store) => (filter::list(&store, wanted, System.now())?, store.place),
         Err(place) => (Vec::new(), place),
     };
     if wanted.kept.json {
@@ -36,9 +38,10 @@ pub fn sessions(wanted: &Sessions) -> Result<u8, Failure> {
         let ids = found.iter().map(|listed| listed.as_ref().map_or_else(|damaged| &damaged.id, |summary| &summary.id));
         output::write_out(&ids.map(|id| format!("{id}\n")).collect::<String>())?;
     } else if found.is_empty() {
-        output::write_out(&format!("no sessions in {}\n", place.file()))?;
+        let such = if is_filtered(wanted) { "such " } else { "" };
+        output::write_out(&format!("no {such}sessions in {}\n", place.file()))?;
     } else {
-        output::write_out(&table(&found, Style::for_stdout()))?;
+        output::write_out(&table::drawn(&found, columns::of_stdout(), Style::for_stdout()))?;
     }
     let mut status = FINISHED;
     for damaged in found.into_iter().filter_map(Result::err) {
@@ -49,66 +52,9 @@ pub fn sessions(wanted: &Sessions) -> Result<u8, Failure> {
     Ok(status)
 }
 
-fn list(store: &Store, wanted: &Sessions) -> Result<Vec<Listed>, Failure> {
-    let state = wanted.state.map(kept_state);
-    // What a session that is not over is doing is found out one by one, so that a limit can only be applied after that.
-    let looks_closer = match wanted.state {
-        Some(StateName::Running) => Some("running"),
-        Some(StateName::Suspended) => Some("suspended"),
-        Some(StateName::Cancelling) => Some("cancelling"),
-        _ => None,
-    };
-    let limit = if looks_closer.is_some() { None } else { wanted.limit };
-    let mut found = store.catalog()?.list(&Filter { state, limit, ..Filter::default() }).map_err(storage::failure)?;
-    if let Some(name) = looks_closer {
-        found.retain(|listed| listed.as_ref().map_or(true, |summary| shown_state(summary) == name));
-    }
-    found.truncate(wanted.limit.unwrap_or(usize::MAX));
-    Ok(found)
-}
-
-fn kept_state(state: StateName) -> SessionState {
-    match state {
-        StateName::Running | StateName::Suspended | StateName::Cancelling => SessionState::Running,
-        StateName::Finished => SessionState::Finished,
-        StateName::Broken => SessionState::Broken,
-        StateName::Cancelled => SessionState::Cancelled,
-        StateName::Moving => SessionState::Moving,
-        StateName::Moved => SessionState::Moved,
-        StateName::Importing => SessionState::Importing,
-    }
-}
-
-fn table(found: &[Listed], style: Style) -> String {
-    let mut rows = vec![["ID", "FUNCTION", "STATE", "THREADS", "STARTED", "TOOK"].map(str::to_owned)];
-    rows.extend(found.iter().map(|listed| {
-        let summary = match listed {
-            Ok(summary) => summary,
-            Err(damaged) => {
-                let id = escape::line(damaged.id.as_str());
-                return [&*id, "?", DAMAGED, "?", "?", "?"].map(str::to_owned);
-            }
-        };
-        let about = &summary.record.about;
-        [
-            summary.id.to_string(),
-            shown_name(&about.function),
-            shown_state(summary).to_owned(),
-            summary.threads.to_string(),
-            shown_time(about.started),
-            shown_duration(about.started, end_of(summary)),
-        ]
-    }));
-    let widths: Vec<usize> =
-        (0..6).map(|column| rows.iter().map(|row| row[column].width()).max().unwrap_or(0)).collect();
-    let mut out = String::new();
-    for (index, row) in rows.iter().enumerate() {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell}{:1$}", "", width - cell.width()));
-        let line = cells.collect::<Vec<_>>().join("  ");
-        style.push(&mut out, if index == 0 { Paint::Dim } else { Paint::Plain }, line.trim_end());
-        out.push('\n');
-    }
-    out
+/// Whether there may be sessions beside those that are wanted.
+fn is_filtered(wanted: &Sessions) -> bool {
+    wanted.state.is_some() || filter::asks_about(wanted)
 }
 
 fn end_of(summary: &Summary) -> Timestamp {
@@ -122,12 +68,6 @@ pub fn shown_name(name: &str) -> String {
         None => name.to_owned(),
     };
     escape::line(&name).into_owned()
-}
-
-/// To the second.
-fn shown_time(time: Timestamp) -> String {
-    let text = time.to_string();
-    text.split_once('.').map_or(&*text, |(seconds, _)| seconds).replace('T', " ")
 }
 
 fn write_listed<W: Write>(listed: &Listed, json: &mut Json<W>) -> io::Result<()> {
@@ -159,6 +99,15 @@ pub fn write_summary_fields<W: Write>(summary: &Summary, json: &mut Json<W>) -> 
     json.open('[')?;
     about.arguments.iter().try_for_each(|argument| json.string(argument))?;
     json.close(']')?;
+    json.key("key")?;
+    match &about.labels.key {
+        Some(key) => json.string(key)?,
+        None => json.atom("null")?,
+    }
+    json.key("tags")?;
+    json.open('{')?;
+    about.labels.tags.iter().try_for_each(|(name, value)| json.entry(name, value))?;
+    json.close('}')?;
     json.entry("file", &about.file)?;
     json.entry("state", shown_state(summary))?;
     json.entry("started", &about.started.to_string())?;

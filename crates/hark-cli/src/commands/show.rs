@@ -150,7 +150,7 @@ fn called(session: &Outside<'_>, call: Option<(hark_bytecode::ForeignIndex, u32)
 fn note(threads: &mut BTreeMap<ThreadId, Shown>, entry: LogEntry) {
     let thread = threads.entry(entry.thread).or_default();
     match entry.event {
-        Event::Started { function, parent } => (thread.function, thread.parent) = (function, parent),
+        Event::Started { function, parent, .. } => (thread.function, thread.parent) = (function, parent),
         Event::Finished => (thread.state, thread.detail) = ("finished", String::new()),
         Event::Broke { kind, message } => {
             let state = if kind == CANCELLED { CANCELLED } else { BROKEN };
@@ -178,6 +178,13 @@ fn drawn(
     field("session", summary.id.as_str());
     field("state", shown_state(summary));
     field("call", &format!("{}({})", about.function, about.arguments.join(", ")));
+    if let Some(key) = &about.labels.key {
+        field("key", key);
+    }
+    let tags: Vec<String> = about.labels.tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    if !tags.is_empty() {
+        field("tags", &tags.join(" "));
+    }
     field("file", &about.file);
     field("started", &about.started.to_string());
     if let Some(ended) = summary.record.ended {
@@ -276,7 +283,11 @@ mod tests {
         let mut threads = BTreeMap::new();
         let started = [(0, None), (1, Some(0)), (2, Some(2)), (3, Some(4)), (4, Some(3)), (5, Some(99)), (6, Some(1))];
         for (number, parent) in started {
-            let event = Event::Started { function: format!("f{number}"), parent: parent.map(ThreadId) };
+            let event = Event::Started {
+                function: format!("f{number}"),
+                parent: parent.map(ThreadId),
+                arguments: String::new(),
+            };
             note(&mut threads, LogEntry { time: Timestamp(0), thread: ThreadId(number), event });
             note(&mut threads, LogEntry { time: Timestamp(1), thread: ThreadId(number), event: Event::Finished });
         }

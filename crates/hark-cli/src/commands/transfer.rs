@@ -99,6 +99,9 @@ pub fn import(wanted: &Import) -> Result<u8, Failure> {
     let refused = |error: ImportError| match error {
         ImportError::Storage(error) => storage::failure(error),
         ImportError::Damaged(_) => Failure::usage(format!("`{}`: {error}", wanted.file.display())),
+        ImportError::KeyTaken { .. } => {
+            Failure::usage(error.to_string()).with_hint("`hark prune` forgets sessions that are over, with their keys")
+        }
         ImportError::Exists { .. } | ImportError::Removed(_) => Failure::usage(error.to_string()),
     };
     let exported = ExportedSession::read(&bytes).map_err(refused)?;

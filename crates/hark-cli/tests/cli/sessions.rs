@@ -149,7 +149,8 @@ fn a_session_is_run_and_can_be_looked_at() {
     assert_eq!(run.json()["session"], newest(&folder));
     let all = sessions(&folder);
     let names: Vec<&String> = all[0].as_object().unwrap().keys().collect();
-    assert_eq!(names, ["session", "function", "arguments", "file", "state", "started", "ended", "took", "threads"]);
+    assert_eq!(names[..5], ["session", "function", "arguments", "key", "tags"]);
+    assert_eq!(names[5..], ["file", "state", "started", "ended", "took", "threads"]);
     assert_eq!((&all[0]["function"], &all[0]["arguments"]), (&json!("add"), &json!(["\"3\"", "\"-4\""])));
     assert_eq!(
         (&all[1]["function"], &all[1]["state"], &all[1]["threads"]),
@@ -157,9 +158,10 @@ fn a_session_is_run_and_can_be_looked_at() {
     );
     let table = hark(&folder, "sessions").stdout;
     let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["ID", "FUNCTION", "STATE", "THREADS", "STARTED", "TOOK"]);
-    assert_eq!(lines[1][..4], ["[ID]", "add", "finished", "1"]);
-    assert_eq!((lines.len(), lines[2][1]), (3, "main"));
+    assert_eq!(lines[0], ["ID", "STATE", "STARTED", "TOOK", "THREADS", "CALL"]);
+    assert_eq!(lines[1][..2], ["[ID]", "finished"]);
+    assert_eq!(lines[1][6..], ["1", "add(\"3\",", "\"-4\")"]);
+    assert_eq!((lines.len(), lines[2].last()), (3, Some(&"main()")));
     // The beginning of an id is enough, if it is of one.
     let older = all[1]["session"].as_str().unwrap();
     let shown = folder.hark(&format!("show {} --json", &older[..older.len() - 1])).json();

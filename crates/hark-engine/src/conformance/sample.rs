@@ -32,5 +32,6 @@ pub fn about() -> Arc<About> {
         function: "main".into(),
         arguments: vec!["\"a\"".into()],
         started: Timestamp(5),
+        ..About::default()
     })
 }

@@ -110,7 +110,7 @@ impl LostOutput {
                 }
             }
             Event::Called { attempt, .. } => calls.entry(entry.thread).or_default().attempt = *attempt,
-            Event::Returned { attempt } | Event::Raised { attempt } => {
+            Event::Returned { attempt, .. } | Event::Raised { attempt } => {
                 if let Some(call) = calls.remove(&entry.thread) {
                     self.keep_only(entry.thread, &call, attempt.unwrap_or(call.attempt));
                 }
@@ -151,9 +151,9 @@ mod tests {
     fn left(history: &str) -> String {
         let number = |word: &str| word[1..].parse().ok();
         let event = |word: &str| match word.as_bytes()[0] {
-            b'c' => Event::Called { function: "f".into(), attempt: number(word).unwrap() },
+            b'c' => Event::Called { function: "f".into(), attempt: number(word).unwrap(), arguments: String::new() },
             b'p' => Event::Printed { text: word.into(), attempt: number(word) },
-            b'r' => Event::Returned { attempt: number(word) },
+            b'r' => Event::Returned { value: String::new(), attempt: number(word) },
             b'e' => Event::Raised { attempt: number(word) },
             _ => Event::Printed { text: word.into(), attempt: None },
         };

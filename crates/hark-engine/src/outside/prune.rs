@@ -1,7 +1,9 @@
 //! Forgetting sessions.
 
 use super::{Outside, OutsideError};
-use crate::record::SessionState;
+use crate::id::{SessionId, Stamp, Stamps};
+use crate::keyed;
+use crate::record::{About, SessionState};
 use crate::storage::{self, Filter, Storage, StorageError, Summary};
 use crate::surroundings::{Surroundings, Timestamp};
 
@@ -34,11 +36,24 @@ pub fn prune(
     let mut count = 0;
     for summary in over.chain(cut_off(SessionState::Importing)?) {
         // Not one that was retried or imported since it was listed.
-        if catalog.remove(&summary.id, summary.stamp)? {
+        if remove(storage, surroundings, &summary.id, &summary.record.about, summary.stamp)? {
             count += 1;
             super::leave_gates(storage, surroundings, &summary.id)?;
         }
     }
     catalog.remove_programs()?;
     Ok(count)
+}
+
+/// Removes a session whose summary has this version, and frees its key. Answers whether there was one.
+pub(crate) fn remove(
+    storage: &dyn Storage,
+    surroundings: &dyn Surroundings,
+    id: &SessionId,
+    about: &About,
+    stamp: Stamp,
+) -> Result<bool, StorageError> {
+    let catalog = storage::catalog_of(storage)?;
+    let key = about.labels.key.as_deref();
+    keyed::removing(storage.space(), &mut Stamps::unique(surroundings), key, id, || catalog.remove(id, stamp))
 }

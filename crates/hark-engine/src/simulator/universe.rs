@@ -103,7 +103,7 @@ impl Universe {
         let Some(Binding::Function(main)) = scenario.executable.binding("main") else { panic!("there is no `main`") };
         Arc::new_cyclic(|me| Universe {
             scenario: scenario.clone(),
-            start: Start { program, callee: Value::Function(main), arguments: Vec::new() },
+            start: Start::new(program, Value::Function(main), Vec::new()),
             world: Mutex::new(World::new(seed, disturbances, is_told)),
             engines: Mutex::default(),
             progress: Mutex::default(),

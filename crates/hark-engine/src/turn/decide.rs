@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hark_machine::{Awaited, Error, Value};
+use hark_machine::{Awaited, Error, Value, short_text};
 
 use super::cancel::cancel_started;
 use super::load::known;
@@ -11,7 +11,7 @@ use super::{Next, Worker};
 use crate::failure::Failure;
 use crate::history::{Event, LogEntry};
 use crate::id::{FutureId, ThreadId};
-use crate::limits::STEP_RECORDS_MAX;
+use crate::limits::{SHOWN_CALL_MAX, STEP_RECORDS_MAX};
 use crate::record::{FutureRecord, Key, Live, State, Status};
 use crate::session::{CallState, Over};
 use crate::step::{self, Ending, Known, Loaded};
@@ -115,8 +115,14 @@ impl Worker<'_> {
             loaded.live = Some(stamp);
         }
         let attempt = (!is_last).then_some(attempt);
-        let event = if answer.is_ok() { Event::Returned { attempt } } else { Event::Raised { attempt } };
-        self.log(loaded.thread, event);
+        if self.session.is_resumable() {
+            let executable = self.session.program().executable();
+            let event = match &answer {
+                Ok(value) => Event::Returned { value: short_text(value, executable, SHOWN_CALL_MAX), attempt },
+                Err(_) => Event::Raised { attempt },
+            };
+            self.log(loaded.thread, event);
+        }
         live.losses = 0;
         live.progress = if answer.is_ok() { None } else { progress.or_else(|| live.progress.take()) };
         answer

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hark_bytecode::{ForeignIndex, shortened};
-use hark_machine::{Awaited, Effect, Error, ForeignCall, Host, Thread, TriesAgain, Value};
+use hark_machine::{Awaited, Effect, Error, ForeignCall, Host, Thread, TriesAgain, Value, short_texts};
 
 use super::waits::{duration_of, is_plain};
 use super::{Begun, Next, Worker};
@@ -13,7 +13,9 @@ use crate::commit::Commit;
 use crate::foreign::{Call, CallId, Unwanted};
 use crate::history::{Event, LogEntry};
 use crate::id::ThreadId;
-use crate::limits::{AWAITS_PER_TURN_MAX, RESUMED_FUEL, SLEEP_MAX, TRIES_MAX, TRIES_NESTED_MAX, TURN_FUEL};
+use crate::limits::{
+    AWAITS_PER_TURN_MAX, RESUMED_FUEL, SHOWN_CALL_MAX, SLEEP_MAX, TRIES_MAX, TRIES_NESTED_MAX, TURN_FUEL,
+};
 use crate::record::{Live, PendingCall, Record, State, Status};
 use crate::session::Session;
 use crate::step::{Ending, Loaded};
@@ -43,7 +45,8 @@ impl Host for Gather<'_> {
             Ok(number) => {
                 if self.session.is_resumable() {
                     let function = shortened(&thread.function_name(self.session.program())).into_owned();
-                    let event = Event::Started { function, parent: Some(self.thread) };
+                    let arguments = thread.shown_arguments(self.session.program(), SHOWN_CALL_MAX);
+                    let event = Event::Started { function, parent: Some(self.thread), arguments };
                     self.commit.log.push(LogEntry { time: self.session.now(), thread: number, event });
                 }
                 let is_try = self.session.program().has_tries() && thread.is_try(self.session.program());
@@ -236,7 +239,9 @@ impl Worker<'_> {
     fn make_try(&mut self, pending: PendingCall, thread: ThreadId, live: &mut Live) -> Ending {
         if self.session.is_resumable() {
             let function = shortened(self.foreign_name(pending.foreign)).into_owned();
-            self.log(thread, Event::Called { function, attempt: pending.attempt });
+            let executable = self.session.program().executable();
+            let arguments = short_texts(&pending.arguments, executable, SHOWN_CALL_MAX);
+            self.log(thread, Event::Called { function, attempt: pending.attempt, arguments });
         }
         self.make_call(pending, thread, live)
     }

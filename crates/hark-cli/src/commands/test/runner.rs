@@ -185,7 +185,7 @@ impl Runner {
             let watching = thread::Builder::new().name("time limit".to_owned()).spawn_scoped(scope, watch);
             watching.map_err(|error| Failure::system("cannot start a thread", &error))?;
             let Entry { callee, arguments } = entry;
-            let start = Start { program: program.clone(), callee, arguments };
+            let start = Start::new(program.clone(), callee, arguments);
             // The session's own name is like no other: functions may take it for a key.
             let report = engine.run_announced(start, Arc::new(|_: &[OutputItem]| {}), |_| time.seed(SEED));
             drop(over);

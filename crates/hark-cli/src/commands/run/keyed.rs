@@ -1,0 +1,140 @@
+//! A session that was started before under the same key: what it prints and comes to is shown as if this command had started
+//! it, and if nobody serves it this command does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use hark_backends::System;
+use hark_engine::outside::Outside;
+use hark_engine::{
+    About, Catalog, HistoryReader, LogEntry, Observer, OutputItem, Report, SessionId, SessionRecord, SessionState,
+    Whose,
+};
+
+use crate::commands::kept::{outside_failure, shown_call};
+use crate::failure::Failure;
+use crate::place::Place;
+use crate::session::{self, Serving, Session};
+use crate::storage;
+
+/// How often a session that others run is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The most characters of a call in a message.
+const CALL_CHARACTERS_MAX: usize = 100;
+
+/// Follows a session to its end; `show` gets what it prints. Answers its report.
+///
+/// # Errors
+/// If the storage fails.
+pub fn follow(
+    session: &Session,
+    id: &SessionId,
+    show: &mut dyn FnMut(&str) -> Result<(), Failure>,
+) -> Result<Report, Failure> {
+    let catalog = catalog_of(session, id)?;
+    let outside = Outside::open(&*session.storage, &System, id).map_err(outside_failure)?;
+    let mut history = HistoryReader::new(outside.records());
+    let mut server: Option<Server> = None;
+    loop {
+        // Looked at before the history is read: what comes after that is seen in the next round.
+        let is_over = record_of(catalog, id)?.state.is_over() || server.as_ref().is_some_and(Server::has_ended);
+        while let Some(page) = history.page().map_err(storage::failure)? {
+            page.into_iter().filter_map(LogEntry::into_printed).try_for_each(|item| show(&item.text))?;
+        }
+        // One that this process serves ends by the same signal.
+        if is_over || server.is_none() && session.interruption.exit_status().is_some() {
+            break;
+        }
+        if server.is_none() && !catalog.is_served(id).map_err(storage::failure)? {
+            server = Server::start(session, id)?;
+        }
+        thread::sleep(LOOK_INTERVAL);
+    }
+    if let Some(server) = server {
+        server.end()?;
+    }
+    let is_served = catalog.is_served(id).map_err(storage::failure)?;
+    outside.report(is_served).map_err(outside_failure)
+}
+
+fn record_of(catalog: &dyn Catalog, id: &SessionId) -> Result<SessionRecord, Failure> {
+    let found = catalog.record(id).map_err(storage::failure)?;
+    found.map(|(_, record)| record).ok_or_else(|| Failure::usage(format!("session {id} was removed meanwhile")))
+}
+
+fn catalog_of<'s>(session: &'s Session, id: &SessionId) -> Result<&'s dyn Catalog, Failure> {
+    session.storage.catalog().ok_or_else(|| storage::no_session(id.as_str()))
+}
+
+/// Whether a session is what this command would have started.
+///
+/// # Errors
+/// If it is not, or went elsewhere.
+pub fn check(session: &Session, id: &SessionId, place: &Place) -> Result<(), Failure> {
+    let record = record_of(catalog_of(session, id)?, id)?;
+    let (known, own) = (&record.about, session.start().about(record.about.started));
+    let key = own.labels.key.as_deref().unwrap_or_default();
+    let call = |about: &About| shown_call(about, CALL_CHARACTERS_MAX);
+    let failure = if (&known.function, &known.arguments_hash) != (&own.function, &own.arguments_hash) {
+        let (known, own) = (call(known), call(&own));
+        Failure::usage(format!("the key `{key}` is that of a session that began with `{known}`, not `{own}`"))
+    } else if known.program != own.program {
+        let what = if known.file == own.file { "has changed since" } else { "is another program" };
+        Failure::usage(format!("the key `{key}` is that of a session of `{}`; `{}` {what}", known.file, own.file))
+    } else if record.state == SessionState::Moved {
+        return Err(Failure::usage(format!("the session with the key `{key}` was moved to another storage")));
+    } else {
+        return Ok(());
+    };
+    let show = place.command(&format!("show {key}"));
+    Err(failure.with_hint(format!("`{show}` shows that session; another one needs another key")))
+}
+
+/// An engine that serves the session, beside the thread that shows it.
+struct Server {
+    serving: Serving,
+    has_ended: Arc<AtomicBool>,
+    work: thread::JoinHandle<()>,
+}
+
+impl Server {
+    /// Takes the session; None if someone else was quicker.
+    fn start(session: &Session, id: &SessionId) -> Result<Option<Server>, Failure> {
+        let options = session::options(&session.project);
+        let (storage, invoker) = (session.storage.clone(), session.invoker.clone());
+        let mut serving =
+            Serving::new(&session.project, storage, invoker.clone(), true, options, &session.interruption)?;
+        let has_ended = Arc::new(AtomicBool::new(false));
+        let observer: Arc<dyn Observer> = Arc::new(|_: &[OutputItem]| {});
+        let on_end: Arc<dyn Fn(Report) + Send + Sync> = {
+            let (has_ended, invoker) = (has_ended.clone(), invoker.clone());
+            Arc::new(move |_| {
+                has_ended.store(true, Ordering::Release);
+                invoker.nudge();
+            })
+        };
+        if serving.engine.resume(Some(id), &observer, &on_end).map_err(storage::failure)?.is_empty() {
+            serving.end()?;
+            return Ok(None);
+        }
+        serving.attend(Whose::Own)?;
+        let ended = has_ended.clone();
+        let serve = move || invoker.serve(&ended);
+        let work = thread::Builder::new().name("serving".to_owned()).spawn(serve);
+        let work = work.map_err(|error| Failure::system("cannot start a thread", &error))?;
+        Ok(Some(Server { serving, has_ended, work }))
+    }
+
+    fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    fn end(self) -> Result<(), Failure> {
+        // A panic of it was told.
+        let _ = self.work.join();
+        self.serving.end()
+    }
+}

@@ -1,0 +1,86 @@
+//! `hark` on a terminal: a pseudo-terminal of so many columns.
+
+use std::fs::File;
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::harness::Folder;
+
+/// What goes to the terminal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// Both standard output and standard error.
+    All,
+    /// Standard error; standard output is a pipe.
+    Errors,
+}
+
+/// A command on a terminal.
+pub struct OnTerminal {
+    child: Child,
+    screen: JoinHandle<String>,
+}
+
+impl OnTerminal {
+    /// Starts a command on a terminal of so many columns.
+    pub fn start(mut command: Command, columns: u16, shown: Shown) -> OnTerminal {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        tcsetwinsize(&master, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let slave = File::from(rustix::fs::open(&name, flags, Mode::empty()).unwrap());
+        command.env("TERM", "xterm").stdin(Stdio::null()).stderr(slave.try_clone().unwrap());
+        command.stdout(if shown == Shown::All { Stdio::from(slave) } else { Stdio::null() });
+        let child = command.spawn().unwrap();
+        // It holds this side of the terminal.
+        drop(command);
+        let mut master = File::from(master);
+        let screen = thread::spawn(move || {
+            let (mut text, mut piece) = (Vec::new(), [0; 4096]);
+            // At its end a terminal is no file that ends, but one that fails.
+            while let Ok(count @ 1..) = master.read(&mut piece) {
+                text.extend(&piece[..count]);
+            }
+            String::from_utf8(text).unwrap().replace("\r\n", "\n")
+        });
+        OnTerminal { child, screen }
+    }
+
+    /// Its exit status, and all that the terminal was sent.
+    pub fn ended(mut self) -> (i32, String) {
+        let status = self.child.wait().unwrap().code().unwrap();
+        (status, self.screen.join().unwrap())
+    }
+}
+
+/// What `hark` shows on a terminal of so many columns; it must succeed.
+#[track_caller]
+pub fn shown(folder: &Folder, line: &str, columns: u16, is_colored: bool) -> String {
+    let mut command = folder.command(line.split_whitespace());
+    command.env_remove("NO_COLOR");
+    if !is_colored {
+        command.env("NO_COLOR", "1");
+    }
+    let (status, text) = OnTerminal::start(command, columns, Shown::All).ended();
+    assert_eq!(status, 0, "{text}");
+    text
+}
+
+/// The text without what colors it.
+pub fn without_color(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (code, rest) = part.split_once('m').unwrap_or_else(|| panic!("no color: {part:?}"));
+        assert!(code.bytes().all(|byte| byte.is_ascii_digit() || byte == b';'), "no color: {part:?}");
+        out.push_str(rest);
+    }
+    out
+}

@@ -1,0 +1,69 @@
+//! Starting sessions that have keys: each once, however many start it.
+
+use std::sync::Arc;
+
+use super::{Engine, Newborn, Start, unstarted};
+use crate::id::{SessionId, Stamps};
+use crate::keyed::{self, Keyed};
+use crate::output::Observer;
+use crate::report::Report;
+use crate::storage::StorageError;
+
+impl Engine {
+    /// Runs a session until it has ended, like [`run_announced`](Engine::run_announced), unless there is one that has its
+    /// key.
+    ///
+    /// # Errors
+    /// If the storage fails, or keeps no sessions.
+    pub fn run_keyed(
+        &self,
+        start: Start,
+        observer: Arc<dyn Observer>,
+        begun: impl FnOnce(&SessionId),
+    ) -> Result<Keyed<Report>, StorageError> {
+        let newborn = match self.claim_key(&start)? {
+            Keyed::New(newborn) => newborn,
+            Keyed::Known(id) => return Ok(Keyed::Known(id)),
+        };
+        match self.begin_announced(&newborn, start, observer) {
+            Ok(session) => {
+                begun(&newborn.id);
+                Ok(Keyed::New(self.finish(&session)))
+            }
+            Err(_) if self.exists(&newborn.id)? => Ok(Keyed::Known(newborn.id)),
+            Err(error) => Ok(Keyed::New(unstarted(&newborn.id, &error))),
+        }
+    }
+
+    /// Writes down a session for others to run, like [`leave_to_others`](Engine::leave_to_others), unless there is one that
+    /// has its key. Answers its id.
+    ///
+    /// # Errors
+    /// If the storage fails, or keeps no sessions.
+    pub fn leave_keyed(&self, start: Start) -> Result<Keyed<SessionId>, StorageError> {
+        let newborn = match self.claim_key(&start)? {
+            Keyed::New(newborn) => newborn,
+            Keyed::Known(id) => return Ok(Keyed::Known(id)),
+        };
+        match self.leave_newborn(&newborn, start) {
+            Ok(()) => Ok(Keyed::New(newborn.id)),
+            Err(_) if self.exists(&newborn.id)? => Ok(Keyed::Known(newborn.id)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn claim_key(&self, start: &Start) -> Result<Keyed<Newborn>, StorageError> {
+        let newborn = self.newborn();
+        let Some(key) = &start.labels.key else { return Ok(Keyed::New(newborn)) };
+        let (space, mut stamps) = (self.ports.storage.space(), Stamps::unique(&*self.ports.surroundings));
+        let claimed = keyed::claim(space, &mut stamps, key, &newborn.id, |id| self.exists(id))?;
+        Ok(match claimed {
+            Keyed::New(id) => Keyed::New(Newborn { id, ..newborn }),
+            Keyed::Known(id) => Keyed::Known(id),
+        })
+    }
+
+    fn exists(&self, id: &SessionId) -> Result<bool, StorageError> {
+        Ok(self.serving()?.catalog()?.record(id)?.is_some())
+    }
+}

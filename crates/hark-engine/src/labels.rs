@@ -1,0 +1,93 @@
+//! What whoever starts a session says of it, so that it is found again: a key of its own, and tags.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::SessionId;
+use crate::limits::{LABEL_CHARACTERS_MAX, TAGS_MAX};
+
+/// A session's key and tags.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Labels {
+    /// Names the session in its storage, in which no other has this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Says by what it is found. Any number of sessions may have the same.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Labels {
+    /// Whether all of it may be.
+    ///
+    /// # Errors
+    /// If not; the error says why.
+    pub fn check(&self) -> Result<(), String> {
+        self.key.as_deref().map_or(Ok(()), check_key)?;
+        if self.tags.len() > TAGS_MAX {
+            return Err(format!("a session may have {TAGS_MAX} tags"));
+        }
+        self.tags.iter().try_for_each(|(name, value)| check_tag(name, value))
+    }
+}
+
+/// Whether a session may have this key: it stands on command lines in place of an id, and before the slash of a future's id.
+///
+/// # Errors
+/// If not; the error says why.
+pub fn check_key(key: &str) -> Result<(), String> {
+    let is_allowed = |character: char| !character.is_whitespace() && !character.is_control() && character != '/';
+    if key.is_empty() {
+        Err("a key has at least one character".to_owned())
+    } else if key.chars().count() > LABEL_CHARACTERS_MAX {
+        Err(format!("a key has at most {LABEL_CHARACTERS_MAX} characters"))
+    } else if !key.chars().all(is_allowed) {
+        Err("a key has no spaces and no slashes".to_owned())
+    } else if key.starts_with('-') {
+        Err("a key does not begin with a dash".to_owned())
+    } else if SessionId::parse(key).is_some() {
+        Err("a key does not look like the id of a session".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a session may have this tag.
+///
+/// # Errors
+/// If not; the error says why.
+pub fn check_tag(name: &str, value: &str) -> Result<(), String> {
+    if name.is_empty() || name.contains('=') {
+        Err("a tag is `NAME=VALUE`".to_owned())
+    } else if [name, value].iter().any(|text| text.chars().count() > LABEL_CHARACTERS_MAX) {
+        Err(format!("a tag's name and value have at most {LABEL_CHARACTERS_MAX} characters each"))
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_stand_where_ids_do() {
+        for key in ["order-17", "a", "0", "Bestellung:ä", "a=b", &"k".repeat(200)] {
+            assert_eq!(check_key(key), Ok(()), "{key}");
+        }
+        let long = "k".repeat(201);
+        for key in ["", "a b", "a/b", "a\n", "-q", "01a1fd87-1c18-745c-840f-1377ec20e767", "\u{1b}[2J", &long] {
+            assert!(check_key(key).is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn labels_have_limits() {
+        let tags = |count: usize| (0..count).map(|number| (number.to_string(), String::new())).collect();
+        assert_eq!(Labels { key: None, tags: tags(64) }.check(), Ok(()));
+        assert!(Labels { key: None, tags: tags(65) }.check().is_err());
+        assert!(check_tag("", "a").is_err() && check_tag("a", &"v".repeat(201)).is_err());
+        assert_eq!(check_tag("a b", "c=d"), Ok(()));
+    }
+}
