@@ -56,6 +56,8 @@ pub enum Command {
     Sessions(Sessions),
     /// Show one session whole: its threads, what they wait for, its result and errors
     Show(OfSession),
+    /// List the promises that sessions wait for: since when, and who waits
+    Promises(Promises),
     /// Print what a session printed
     Stdout(Stdout),
     /// Print what happened in a session
@@ -187,6 +189,7 @@ impl Command {
             Command::Bench(wanted) => &wanted.config,
             Command::Sessions(wanted) => &wanted.kept.config,
             Command::Show(wanted) => &wanted.kept.config,
+            Command::Promises(wanted) => &wanted.kept.config,
             Command::Stdout(wanted) => &wanted.kept.config,
             Command::Events(wanted) => &wanted.kept.config,
             Command::Resume(wanted) | Command::Retry(wanted) => &wanted.kept.config,

@@ -4,6 +4,7 @@ mod age;
 pub mod asm;
 pub mod bench;
 pub mod cancel;
+mod changed;
 pub mod check;
 pub mod completions;
 pub mod doc;
@@ -12,6 +13,7 @@ pub mod history;
 pub mod init;
 mod kept;
 pub mod outside;
+pub mod promises;
 pub mod prune;
 pub mod resume;
 pub mod run;
@@ -20,6 +22,7 @@ pub mod show;
 pub mod sync;
 pub mod test;
 pub mod transfer;
+mod values;
 pub mod worker;
 
 /// It did what was asked.

@@ -58,6 +58,7 @@ fn main() -> ExitCode {
         Command::Sync(wanted) => commands::sync::sync(wanted),
         Command::Sessions(wanted) => commands::sessions::sessions(wanted),
         Command::Show(wanted) => commands::show::show(wanted),
+        Command::Promises(wanted) => commands::promises::promises(wanted),
         Command::Stdout(wanted) => commands::history::stdout(wanted),
         Command::Events(wanted) => commands::history::events(wanted),
         Command::Resume(wanted) => commands::resume::resume(wanted),

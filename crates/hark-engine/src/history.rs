@@ -295,7 +295,7 @@ impl fmt::Display for Event {
                 write!(formatter, "called {function}{}", in_parentheses(arguments))
             }
             Event::Called { function, attempt, arguments } => {
-                write!(formatter, "called {function}{}, try {attempt}", in_parentheses(arguments))
+                write!(formatter, "called {function}{} (try {attempt})", in_parentheses(arguments))
             }
             Event::Returned { value, attempt } => {
                 formatter.write_str("the call returned")?;

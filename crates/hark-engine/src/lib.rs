@@ -54,7 +54,7 @@ pub use commit::{Commit, Outcome, Renewal};
 pub use engine::{CancelHandle, Engine, Start};
 pub use failure::Failure;
 pub use foreign::{Call, CallError, CallEvent, CallId, CallSink, Foreign, NoForeign, Unwanted};
-pub use history::{Event, HistoryReader, LogEntry};
+pub use history::{Event, HistoryReader, LogEntry, Needed};
 pub use id::{FutureId, NoThreadId, SessionId, Stamp, ThreadId};
 pub use import::{ExportedSession, ImportError, import};
 pub use invoker::{Invoker, Runner, Seat, TimerId};

@@ -71,7 +71,24 @@ pub enum StateName {
 /// `hark show`
 #[derive(Debug, Args)]
 pub struct OfSession {
-    /// The session: the beginning of its id is enough. Without it: the newest
+    /// The session: its key, or the beginning of its id. Without it: the newest
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    #[command(flatten)]
+    pub kept: Kept,
+}
+
+/// `hark promises`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark promises                 of all sessions that are not over
+  hark promises 01a1fd87-1c     of this one
+  hark promises --json | jq -r '.[].future_id'
+
+What stands in the first column is what `hark resolve` and `hark fail` take.")]
+pub struct Promises {
+    /// The session: its key, or the beginning of its id. Without it: all that are not over
     #[arg(value_name = "ID")]
     pub id: Option<String>,
     #[command(flatten)]
@@ -85,7 +102,7 @@ Examples:
   hark cancel 01a1fd87-1c       once its threads have cleaned up
   hark cancel --now 01a1fd87-1c at once")]
 pub struct Cancel {
-    /// The session: the beginning of its id is enough
+    /// The session: its key, or the beginning of its id
     #[arg(value_name = "ID")]
     pub id: String,
     /// End it at once, so that its threads do not clean up
@@ -103,7 +120,7 @@ Examples:
   hark resume 01a1fd87-1c       with this one
   hark retry                    the newest session, from where it failed")]
 pub struct GoOn {
-    /// The session: the beginning of its id is enough. Without it: all that are unfinished (`retry`: the newest)
+    /// The session: its key, or the beginning of its id. Without it: all that are unfinished (`retry`: the newest)
     #[arg(value_name = "ID")]
     pub id: Option<String>,
     /// Show nothing but the output, the results and errors
@@ -143,7 +160,7 @@ Examples:
   hark stdout --follow          go on until the session ends
   hark stdout --raw > copy.txt  as `hark run` has printed it")]
 pub struct Stdout {
-    /// The session: the beginning of its id is enough. Without it: the newest
+    /// The session: its key, or the beginning of its id. Without it: the newest
     #[arg(value_name = "ID")]
     pub id: Option<String>,
     /// Go on as it comes, until the session ends
@@ -163,7 +180,7 @@ Examples:
   hark events                   of the newest session, thread by thread
   hark events --unified         in the order of time")]
 pub struct Events {
-    /// The session: the beginning of its id is enough. Without it: the newest
+    /// The session: its key, or the beginning of its id. Without it: the newest
     #[arg(value_name = "ID")]
     pub id: Option<String>,
     /// In the order of time, not thread by thread
@@ -238,7 +255,7 @@ Examples:
   hark export 01a1fd87-1c > session.hark     here it is moved then
   hark export 01a1fd87-1c --copy > copy.hark to look at only: two must not go on with one session")]
 pub struct Export {
-    /// The session: the beginning of its id is enough
+    /// The session: its key, or the beginning of its id
     #[arg(value_name = "ID")]
     pub id: String,
     /// Leave the session where it is

@@ -1,20 +1,25 @@
 //! `hark stdout`, `hark events`
 
+mod json;
+
 use std::collections::HashMap;
-use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
 
+use hark_engine::outside::Outside;
 use hark_engine::{Event, HistoryReader, LogEntry, SessionId, Summary, ThreadId, Timestamp};
 
-use super::FINISHED;
 use super::kept::Store;
+use super::{FINISHED, values};
 use crate::args::{self, Events, Kept};
 use crate::failure::Failure;
 use crate::output;
-use crate::render::{Paint, Style, escape};
+use crate::render::{Paint, Style, columns, escape};
 use crate::report::{self, Json};
 use crate::storage;
+
+/// A text has so many columns, however narrow the terminal.
+const TEXT_COLUMNS_MIN: usize = 20;
 
 /// How often a session that is followed is looked at.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(50);
@@ -73,22 +78,37 @@ fn show(kept: &Kept, id: Option<&str>, follow: bool, wanted: Wanted, form: Form)
     let store = Store::existing(&kept.storage, &kept.config)?;
     let summary = store.find(id)?;
     let started = summary.record.about.started;
-    let read = |write: &mut dyn FnMut(&[LogEntry]) -> Result<(), Failure>| {
+    let read = |write: &mut dyn FnMut(&[LogEntry], &Values) -> Result<(), Failure>| {
         read_history(&store, &summary, follow, wanted, write)
     };
     match form {
+        // Whoever follows reads one object after the other, and has none of a list before its end.
+        Form::Json if follow => read(&mut |entries, values| {
+            let mut out = Vec::new();
+            for entry in entries {
+                let mut json = Json::new(&mut out);
+                let value = values.get(&entry.thread).map(String::as_str);
+                json::write_entry(entry, value, &mut json)
+                    .and_then(|()| json.finish().map(drop))
+                    .map_err(Failure::Output)?;
+            }
+            output::write_raw(&String::from_utf8_lossy(&out))
+        })?,
         Form::Json => {
             let mut done = Ok(());
             report::write_list(|json| {
-                let mut write = |entries: &[LogEntry]| {
-                    write_json(entries, json).and_then(|()| json.flush()).map_err(Failure::Output)
+                let mut write = |entries: &[LogEntry], values: &Values| {
+                    let write_entry = |entry: &LogEntry| {
+                        json::write_entry(entry, values.get(&entry.thread).map(String::as_str), json)
+                    };
+                    entries.iter().try_for_each(write_entry).map_err(Failure::Output)
                 };
                 done = read(&mut write);
                 Ok(())
             })?;
             done?;
         }
-        Form::Raw => read(&mut |entries| {
+        Form::Raw => read(&mut |entries, _| {
             let printed = entries.iter().filter_map(|entry| match &entry.event {
                 Event::Printed { text, .. } => Some(text.as_str()),
                 _ => None,
@@ -96,15 +116,24 @@ fn show(kept: &Kept, id: Option<&str>, follow: bool, wanted: Wanted, form: Form)
             output::write_raw(&printed.collect::<String>())
         })?,
         Form::Lines => {
-            let style = Style::for_stdout();
-            read(&mut |entries| {
+            let lines = Lines { started, columns: columns::of_stdout(), style: Style::for_stdout() };
+            read(&mut |entries, values| {
                 let mut out = String::new();
-                entries.iter().for_each(|entry| draw(entry, started, style, &mut out));
+                entries.iter().for_each(|entry| lines.draw(entry, values.get(&entry.thread), &mut out));
                 output::write_out(&out)
             })?;
         }
     }
     Ok(FINISHED)
+}
+
+/// What threads have come to.
+type Values = HashMap<ThreadId, String>;
+
+/// The values of those threads that have finished in these entries.
+fn values_of(session: &Outside<'_>, entries: &[LogEntry]) -> Result<Values, Failure> {
+    let finished = entries.iter().filter(|entry| entry.event == Event::Finished).map(|entry| entry.thread);
+    values::of_threads(session, &finished.collect::<Vec<ThreadId>>())
 }
 
 /// Shows what there is, and what comes if that is wanted, until the session has ended.
@@ -113,7 +142,7 @@ fn read_history(
     summary: &Summary,
     follow: bool,
     wanted: Wanted,
-    show: &mut dyn FnMut(&[LogEntry]) -> Result<(), Failure>,
+    show: &mut dyn FnMut(&[LogEntry], &Values) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let (id, arguments) = (&summary.id, summary.record.about.arguments.join(", "));
     let session = store.outside(id)?;
@@ -126,7 +155,7 @@ fn read_history(
             let is_wanted = |entry: &LogEntry| wanted != Wanted::Printed || entry.is_printed();
             entries.extend(page.into_iter().filter(is_wanted).map(|entry| with_arguments(entry, &arguments)));
             if matches!(wanted, Wanted::Printed | Wanted::AsItComes) {
-                show(&entries)?;
+                show(&entries, &values_of(&session, &entries)?)?;
                 entries.clear();
             }
         }
@@ -141,7 +170,7 @@ fn read_history(
         Wanted::ByTime => entries = by_time(entries),
         Wanted::ByThread => entries.sort_by_key(|entry| entry.thread),
     }
-    show(&entries)
+    show(&entries, &values_of(&session, &entries)?)
 }
 
 /// The session's own arguments are in its summary alone.
@@ -173,39 +202,46 @@ fn is_over(store: &Store, id: &SessionId) -> Result<bool, Failure> {
     Ok(record.is_none_or(|(_, record)| record.state.is_over()))
 }
 
-/// Draws an entry; of what was printed each line, so that none can be taken for another entry.
-fn draw(entry: &LogEntry, started: Timestamp, style: Style, out: &mut String) {
-    let offset = format!("+{:.6}", entry.time.since(started).as_secs_f64());
-    let offset = style.paint(Paint::Dim, &format!("{offset:>14}"));
-    let mut draw_line = |line: &str| out.push_str(&format!("{:>6}  {offset}  {line}\n", entry.thread.to_string()));
-    match &entry.event {
-        Event::Printed { text, .. } => {
-            let text = text.strip_suffix('\n').unwrap_or(text);
-            let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-            lines.for_each(|line| draw_line(&escape::printed_line(line)));
-        }
-        event => draw_line(&escape::line(&event.to_string())),
-    }
+/// How entries are drawn.
+struct Lines {
+    /// When the session was started.
+    started: Timestamp,
+    /// The columns of the terminal; in a pipe lines have any length.
+    columns: Option<usize>,
+    style: Style,
 }
 
-fn write_json<W: Write>(entries: &[LogEntry], json: &mut Json<W>) -> io::Result<()> {
-    for entry in entries {
-        json.open('{')?;
-        json.entry("time", &entry.time.to_string())?;
-        json.entry_of("thread", entry.thread)?;
+impl Lines {
+    /// Draws an entry; of what was printed each line, so that none can be taken for another entry, and as long as it is.
+    fn draw(&self, entry: &LogEntry, value: Option<&String>, out: &mut String) {
+        let thread = format!("{:>6}", entry.thread.to_string());
+        let offset = format!("+{:.6}", entry.time.since(self.started).as_secs_f64());
+        let offset = format!("{offset:>14}");
+        // What stands before a text, with the gaps.
+        let before = thread.len() + offset.len() + 4;
+        let offset = self.style.paint(Paint::Dim, &offset);
+        let mut draw_line = |line: &str| out.push_str(&format!("{thread}  {offset}  {line}\n"));
         match &entry.event {
             Event::Printed { text, .. } => {
-                json.entry("event", "printed")?;
-                json.entry("text", text)?;
+                let text = text.strip_suffix('\n').unwrap_or(text);
+                let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+                lines.for_each(|line| draw_line(&escape::printed_line(line)));
             }
             event => {
-                json.entry("event", event.name())?;
-                json.entry("text", &event.to_string())?;
+                let text = match (event, value) {
+                    (Event::Finished, Some(value)) => format!("finished with {value}"),
+                    _ => event.to_string(),
+                };
+                let text = escape::line(&text);
+                match self.columns {
+                    Some(columns) => {
+                        draw_line(&columns::cut(&text, columns.saturating_sub(before).max(TEXT_COLUMNS_MIN)))
+                    }
+                    None => draw_line(&text),
+                }
             }
         }
-        json.close('}')?;
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `hark resume`, `hark retry`
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,16 +11,20 @@ use hark_engine::{Invoker, Observer, Options, OutputItem, Report, SessionId, Ses
 use hark_machine::Value;
 
 use super::kept::{Store, can_be_resumed, outside_failure, shown_state};
-use super::{BROKEN, FINISHED};
+use super::{BROKEN, FINISHED, changed};
 use crate::args::GoOn;
 use crate::failure::Failure;
 use crate::output::{self, Stream};
 use crate::place::Place;
+use crate::project::Project;
 use crate::render::{Lines, Paint, Style, draw_errors};
 use crate::report;
 use crate::session::{self, Serving};
 use crate::signals::Interruption;
 use crate::storage;
+
+/// The programs of so many sessions are held against their files.
+const LOOKED_AT_MAX: usize = 1_000;
 
 /// Goes on with all unfinished sessions, or one, until they have ended.
 ///
@@ -157,6 +161,9 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
         Arc::new(move |report| ends.add(report))
     };
     let resumed = serving.engine.resume(only, &observer, &on_end).map_err(storage::failure)?;
+    if !wanted.quiet && !wanted.kept.json {
+        tell_changed(&project, &*storage, &resumed);
+    }
     serving.attend(Whose::Own)?;
     ends.expect(resumed.len());
     serving.ports.invoker.serve(&ends.all);
@@ -178,6 +185,22 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
     }
     show(wanted, &store, &reports)?;
     Ok(exit_status(&reports, &interruption))
+}
+
+/// Tells, once for each program, that its files have changed since. What cannot be read is told by whoever runs it.
+fn tell_changed(project: &Project, storage: &dyn Storage, sessions: &[SessionId]) {
+    let Some(catalog) = storage.catalog() else { return };
+    let mut told = HashSet::new();
+    for id in sessions.iter().take(LOOKED_AT_MAX) {
+        let Ok(Some((_, record))) = catalog.record(id) else { continue };
+        let hash = &record.about.program;
+        if told.insert(hash.clone())
+            && let Ok(executable) = catalog.program(hash)
+            && let Some(note) = changed::note(project, &executable)
+        {
+            output::tell(&format!("{note}\n"));
+        }
+    }
 }
 
 fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure> {

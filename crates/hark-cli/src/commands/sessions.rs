@@ -38,7 +38,7 @@ pub fn sessions(wanted: &Sessions) -> Result<u8, Failure> {
         let ids = found.iter().map(|listed| listed.as_ref().map_or_else(|damaged| &damaged.id, |summary| &summary.id));
         output::write_out(&ids.map(|id| format!("{id}\n")).collect::<String>())?;
     } else if found.is_empty() {
-        let such = if is_filtered(wanted) { "such " } else { "" };
+        let such = if filter::asks_about(wanted) { "such " } else { "" };
         output::write_out(&format!("no {such}sessions in {}\n", place.file()))?;
     } else {
         output::write_out(&table::drawn(&found, columns::of_stdout(), Style::for_stdout()))?;
@@ -50,11 +50,6 @@ pub fn sessions(wanted: &Sessions) -> Result<u8, Failure> {
         status = failure.exit_status();
     }
     Ok(status)
-}
-
-/// Whether there may be sessions beside those that are wanted.
-fn is_filtered(wanted: &Sessions) -> bool {
-    wanted.state.is_some() || filter::asks_about(wanted)
 }
 
 fn end_of(summary: &Summary) -> Timestamp {
@@ -99,11 +94,7 @@ pub fn write_summary_fields<W: Write>(summary: &Summary, json: &mut Json<W>) -> 
     json.open('[')?;
     about.arguments.iter().try_for_each(|argument| json.string(argument))?;
     json.close(']')?;
-    json.key("key")?;
-    match &about.labels.key {
-        Some(key) => json.string(key)?,
-        None => json.atom("null")?,
-    }
+    json.entry_or_null("key", about.labels.key.as_deref())?;
     json.key("tags")?;
     json.open('{')?;
     about.labels.tags.iter().try_for_each(|(name, value)| json.entry(name, value))?;

@@ -3,27 +3,33 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use hark_backends::System;
 use hark_bytecode::shortened;
 use hark_engine::outside::Outside;
+use hark_engine::step::FIRST;
 use hark_engine::storage::Range;
 use hark_engine::{
-    Awaiting, Event, FutureId, HistoryReader, Key, LogEntry, Record, Report, Summary, ThreadId, ThreadStatus,
+    Awaiting, Event, FutureId, HistoryReader, Key, LogEntry, Record, Report, SessionState, Summary, Surroundings,
+    ThreadId, ThreadStatus, Timestamp,
 };
 use hark_machine::{Thread, TraceFrame};
 use serde_json::value::RawValue;
 
-use super::FINISHED;
 use super::kept::{Store, outside_failure, shown_duration, shown_state};
 use super::sessions::write_summary_fields;
+use super::{FINISHED, changed, values};
 use crate::args::OfSession;
 use crate::failure::Failure;
 use crate::output;
-use crate::render::{Lines, Paint, Style, draw_errors, escape};
+use crate::render::{Lines, Paint, Style, columns, draw_errors, escape};
 use crate::report::{self, Json};
 use crate::storage;
 
 /// The most that is shown of what a thread waits for, or broke by. An error is shown once more below, with more of it.
 const DETAIL_CHARACTERS_MAX: usize = 200;
+
+/// Arguments and values have so many columns, however narrow the terminal.
+const TEXT_COLUMNS_MIN: usize = 16;
 
 /// The state of a thread that an error has left.
 const BROKEN: &str = "broken";
@@ -35,6 +41,12 @@ const CANCELLED: &str = "cancelled";
 #[derive(Default)]
 struct Shown {
     function: String,
+    /// The function's arguments as text, shortened.
+    arguments: String,
+    /// What it came to, as text, shortened.
+    value: Option<String>,
+    /// The call that it has made last.
+    call: Option<Call>,
     parent: Option<ThreadId>,
     children: Vec<ThreadId>,
     /// "ready" (it can run, and has not begun or nobody serves it), "running", "waiting", "sleeping", "calling", "finished", "broken",
@@ -46,6 +58,34 @@ struct Shown {
     progress: Option<Box<str>>,
     /// Where it stands.
     place: Option<TraceFrame>,
+}
+
+/// A call of a Python function.
+struct Call {
+    function: String,
+    /// As text, shortened.
+    arguments: String,
+    /// Which try it is.
+    attempt: u32,
+    /// When that was made.
+    since: Timestamp,
+}
+
+impl Call {
+    /// The call, its try if it is not the first, and for how long it has been under way, unless nobody makes it now.
+    fn shown(&self, columns: usize, is_served: bool) -> String {
+        let mut text = self.function.clone();
+        if !self.arguments.is_empty() {
+            text.push_str(&format!("({})", columns::cut(&self.arguments, columns)));
+        }
+        if self.attempt > 1 {
+            text.push_str(&format!(", try {}", self.attempt));
+        }
+        if is_served {
+            text.push_str(&format!(", for {}", shown_duration(self.since, System.now())));
+        }
+        text
+    }
 }
 
 /// Shows one session whole.
@@ -69,7 +109,12 @@ pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
         })?;
         return Ok(FINISHED);
     }
-    output::write_out(&drawn(&summary, &threads, &report, &session, &lines))?;
+    let note = if summary.record.state.is_over() && summary.record.state != SessionState::Broken {
+        None
+    } else {
+        changed::note(&store.project, executable)
+    };
+    output::write_out(&drawn(&summary, &threads, &report, &session, &lines, note.as_deref()))?;
     Ok(FINISHED)
 }
 
@@ -100,6 +145,7 @@ fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<Threa
             ThreadStatus::Queued(request) => ("waiting", format!("for {}", request.gate)),
             ThreadStatus::Calling(_) => ("calling", called(session, calls)),
         };
+
         // Between its tries a call's thread sleeps.
         if matches!(live.status, ThreadStatus::Calling(_) | ThreadStatus::Sleeping(_)) {
             thread.progress = live.progress.take();
@@ -115,6 +161,19 @@ fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<Threa
     // Those that were under way when their session was ended.
     for thread in threads.values_mut().filter(|thread| thread.state.is_empty()) {
         thread.state = summary.record.state.name();
+    }
+    for thread in threads.values_mut().filter(|thread| thread.state != "calling") {
+        thread.call = None;
+    }
+    let has_finished = |number: ThreadId, thread: &Shown| number != FIRST && thread.state == "finished";
+    // That of the first one is the session's result.
+    let finished: Vec<ThreadId> =
+        threads.iter().filter(|(number, thread)| has_finished(**number, thread)).map(|(number, _)| *number).collect();
+    for (number, value) in values::of_threads(session, &finished)? {
+        threads.entry(number).or_default().value = Some(value);
+    }
+    if let Some(first) = threads.get_mut(&FIRST) {
+        first.arguments = summary.record.about.arguments.join(", ");
     }
     note_children(&mut threads);
     Ok(threads)
@@ -150,7 +209,12 @@ fn called(session: &Outside<'_>, call: Option<(hark_bytecode::ForeignIndex, u32)
 fn note(threads: &mut BTreeMap<ThreadId, Shown>, entry: LogEntry) {
     let thread = threads.entry(entry.thread).or_default();
     match entry.event {
-        Event::Started { function, parent, .. } => (thread.function, thread.parent) = (function, parent),
+        Event::Started { function, parent, arguments } => {
+            (thread.function, thread.parent, thread.arguments) = (function, parent, arguments);
+        }
+        Event::Called { function, attempt, arguments } => {
+            thread.call = Some(Call { function, arguments, attempt, since: entry.time });
+        }
         Event::Finished => (thread.state, thread.detail) = ("finished", String::new()),
         Event::Broke { kind, message } => {
             let state = if kind == CANCELLED { CANCELLED } else { BROKEN };
@@ -166,6 +230,7 @@ fn drawn(
     report: &Report,
     session: &Outside<'_>,
     lines: &Lines<'_>,
+    note: Option<&str>,
 ) -> String {
     let style = Style::for_stdout();
     let about = &summary.record.about;
@@ -186,6 +251,9 @@ fn drawn(
         field("tags", &tags.join(" "));
     }
     field("file", &about.file);
+    if let Some(note) = note {
+        field("note", note);
+    }
     field("started", &about.started.to_string());
     if let Some(ended) = summary.record.ended {
         field("ended", &format!("{ended}, after {}", shown_duration(about.started, ended)));
@@ -194,7 +262,7 @@ fn drawn(
         field("result", &hark_machine::literal_text(result, session.program().executable()));
     }
     out.push('\n');
-    draw_threads(threads, lines, style, &mut out);
+    draw_threads(threads, lines, summary.is_served, style, &mut out);
     if !report.errors.is_empty() {
         out.push('\n');
         let executable = session.program().executable();
@@ -204,7 +272,15 @@ fn drawn(
 }
 
 /// As a tree, each below the one that started it.
-fn draw_threads(threads: &BTreeMap<ThreadId, Shown>, lines: &Lines<'_>, style: Style, out: &mut String) {
+fn draw_threads(
+    threads: &BTreeMap<ThreadId, Shown>,
+    lines: &Lines<'_>,
+    is_served: bool,
+    style: Style,
+    out: &mut String,
+) {
+    // A line has one or two texts that may be long.
+    let room = columns::of_stdout().map_or(DETAIL_CHARACTERS_MAX, |columns| (columns / 3).max(TEXT_COLUMNS_MIN));
     let roots = threads.iter().filter(|(_, thread)| thread.parent.is_none());
     let mut open: Vec<(ThreadId, usize)> = roots.rev().map(|(number, _)| (*number, 0)).collect();
     while let Some((number, depth)) = open.pop() {
@@ -212,7 +288,13 @@ fn draw_threads(threads: &BTreeMap<ThreadId, Shown>, lines: &Lines<'_>, style: S
         open.extend(thread.children.iter().rev().map(|child| (*child, depth + 1)));
         out.push_str(&"  ".repeat(depth.min(20)));
         style.push(out, Paint::Strong, &format!("thread {number} {}", escape::line(&shortened(&thread.function))));
-        let detail = escape::cut(&thread.detail, DETAIL_CHARACTERS_MAX);
+        if !thread.arguments.is_empty() {
+            out.push_str(&format!("({})", escape::line(&columns::cut(&thread.arguments, room))));
+        }
+        let detail = match &thread.call {
+            Some(call) => call.shown(room, is_served).into(),
+            None => escape::cut(&thread.detail, DETAIL_CHARACTERS_MAX),
+        };
         // What others wrote is told apart; the rest goes on with the sentence.
         let separator = match thread.state {
             _ if detail.is_empty() => "",
@@ -220,6 +302,9 @@ fn draw_threads(threads: &BTreeMap<ThreadId, Shown>, lines: &Lines<'_>, style: S
             _ => " ",
         };
         out.push_str(&format!(": {}{separator}{}", thread.state, escape::line(&detail)));
+        if let Some(value) = &thread.value {
+            out.push_str(&format!(" with {}", escape::line(&columns::cut(value, room))));
+        }
         if let Some(progress) = &thread.progress {
             out.push_str(&format!(", progress {}", escape::line(&escape::cut(progress, DETAIL_CHARACTERS_MAX))));
         }
@@ -248,8 +333,22 @@ fn write_threads<W: Write>(
             None => json.entry_of("parent", "null")?,
         }
         json.entry("function", &thread.function)?;
+        json.entry("arguments", &thread.arguments)?;
         json.entry("state", thread.state)?;
         json.entry("detail", &thread.detail)?;
+        json.entry_or_null("value", thread.value.as_deref())?;
+        json.key("call")?;
+        match &thread.call {
+            Some(call) => {
+                json.open('{')?;
+                json.entry("function", &call.function)?;
+                json.entry("arguments", &call.arguments)?;
+                json.entry_of("attempt", call.attempt)?;
+                json.entry("since", &call.since.to_string())?;
+                json.close('}')?;
+            }
+            None => json.atom("null")?,
+        }
         // Whoever wrote the record may be anybody.
         let progress = thread.progress.as_deref().filter(|json| serde_json::from_str::<&RawValue>(json).is_ok());
         json.entry_of("progress", progress.unwrap_or("null"))?;
@@ -293,7 +392,7 @@ mod tests {
         }
         note_children(&mut threads);
         let (mut out, sources) = (String::new(), Sources::from(Source::new("x.hk", "")));
-        draw_threads(&threads, &Lines::new(&sources), Style::PLAIN, &mut out);
+        draw_threads(&threads, &Lines::new(&sources), false, Style::PLAIN, &mut out);
         let wanted =
             "thread 0 f0\n  thread 1 f1\n    thread 6 f6\nthread 2 f2\nthread 3 f3\n  thread 4 f4\nthread 5 f5\n";
         assert_eq!(out.replace(": finished", ""), wanted);

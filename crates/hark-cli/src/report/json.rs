@@ -21,11 +21,6 @@ impl<W: Write> Json<W> {
         Json { out, follows_value: false }
     }
 
-    /// Passes on what was written so far.
-    pub fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-
     /// Opens an object or list with `{` or `[`.
     pub fn open(&mut self, bracket: char) -> io::Result<()> {
         self.comma()?;
@@ -50,6 +45,14 @@ impl<W: Write> Json<W> {
     pub fn entry(&mut self, key: &str, value: &str) -> io::Result<()> {
         self.key(key)?;
         self.string(value)
+    }
+
+    /// A name and a string, or `null`.
+    pub fn entry_or_null(&mut self, key: &str, value: Option<&str>) -> io::Result<()> {
+        match value {
+            Some(value) => self.entry(key, value),
+            None => self.entry_of(key, "null"),
+        }
     }
 
     /// A name and a number, `true`, `false` or `null`.

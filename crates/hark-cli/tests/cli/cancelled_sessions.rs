@@ -147,7 +147,7 @@ fn a_second_command_ends_it_now() {
     assert!(second.stdout == cancelled || second.stderr.contains("it is cancelled"), "{second:?}");
     run.ended(&folder).is(1, "begun\ncleaning\n", "cancelled\n");
     let events = folder.hark("events --json").json();
-    let from_outside = events.as_array().unwrap().iter().filter(|event| event["text"] == "the session was cancelled");
+    let from_outside = events.as_array().unwrap().iter().filter(|event| event["of"] == "session");
     assert!(from_outside.count() == 1, "{events}");
 }
 

@@ -168,8 +168,8 @@ fn a_worker_that_has_nothing_to_do_follows_the_clock() {
         wait_until("a sleep", || slept().is_some());
         clock.folder.hark("cancel 0");
         let slept = slept().unwrap();
-        let until = slept["text"].as_str().unwrap().trim_start_matches("sleeps until ").to_owned();
-        (second_of_day(&until) - second_of_day(slept["time"].as_str().unwrap())).rem_euclid(24 * HOUR)
+        (second_of_day(slept["until"].as_str().unwrap()) - second_of_day(slept["time"].as_str().unwrap()))
+            .rem_euclid(24 * HOUR)
     };
     let is_by_the_clock = |length: i64| (540..=660).contains(&length);
     assert!(is_by_the_clock(sleep()));

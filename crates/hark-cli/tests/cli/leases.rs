@@ -112,7 +112,7 @@ fn the_calls_of_a_killed_worker_are_made_again() {
     folder.hark("stdout --raw").is(0, "before\nafter\n", "");
     let events = folder.hark("events -u").stdout;
     assert_eq!(events.matches("the call returned").count(), 1, "{events}");
-    assert!(events.contains("called work.once (try 2)") || events.contains("called once (try 2)"), "{events}");
+    assert!(events.contains("called once(\"stuck\") (try 2)"), "{events}");
     end(&folder, workers);
 }
 

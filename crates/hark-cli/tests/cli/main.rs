@@ -24,6 +24,7 @@ mod leases;
 mod leftovers;
 mod limits;
 mod log;
+mod looking;
 mod losses;
 mod modules;
 mod moving;

@@ -250,27 +250,53 @@ fn the_history_tells_what_happened() {
         "0 waits for thread 1",
         "0 resumed",
         "0 [\"outer\", 42]",
-        "0 finished",
+        "0 finished with 42",
         "1 started by thread 0: inner",
         "1 inner",
-        "1 called flaky",
+        "1 called flaky(\"marker\")",
         "1 called",
-        "1 the call returned",
+        "1 the call returned 41",
         "1 [\"inner\", 41]",
-        "1 finished",
+        "1 finished with 42",
     ];
     assert_eq!(of(&told("events")), events);
     let mut unified = of(&told("events --unified"));
-    assert_eq!((unified[0].as_str(), unified.last().unwrap().as_str()), ("0 started: outer", "0 finished"));
+    assert_eq!((unified[0].as_str(), unified.last().unwrap().as_str()), ("0 started: outer", "0 finished with 42"));
     unified.sort_by_key(|line| line.as_bytes()[0]);
     assert_eq!(unified, events);
     let json = folder.hark("events --json").json();
-    let names: Vec<&String> = json[0].as_object().unwrap().keys().collect();
-    assert_eq!(names, ["time", "thread", "event", "text"]);
-    assert_eq!(
-        (&json[0]["event"], &json[1]["event"], &json[1]["text"]),
-        (&json!("started"), &json!("printed"), &json!("outer\n"))
-    );
+    let fields = |event: &Value| {
+        let mut event = event.clone();
+        let time = event.as_object_mut().unwrap().remove("time").unwrap();
+        assert!(time.as_str().unwrap().ends_with('Z'));
+        event
+    };
+    let wanted = json!([
+        { "thread": 0, "event": "started", "function": "outer", "arguments": "", "parent": null },
+        { "thread": 0, "event": "printed", "text": "outer\n" },
+        {
+            "thread": 0, "event": "waited", "needed": "all", "count": 1, "futures": [{ "thread": 1 }], "until": null
+        },
+        { "thread": 0, "event": "resumed" },
+        { "thread": 0, "event": "printed", "text": "[\"outer\", 42]\n" },
+        { "thread": 0, "event": "finished", "value": "42" },
+        { "thread": 1, "event": "started", "function": "inner", "arguments": "", "parent": 0 },
+        { "thread": 1, "event": "printed", "text": "inner\n" },
+        { "thread": 1, "event": "called", "function": "flaky", "arguments": "\"marker\"", "attempt": 1 },
+        { "thread": 1, "event": "printed", "text": "called\n" },
+        { "thread": 1, "event": "returned", "value": "41", "attempt": null },
+        { "thread": 1, "event": "printed", "text": "[\"inner\", 41]\n" },
+        { "thread": 1, "event": "finished", "value": "42" },
+    ]);
+    assert_eq!(Value::Array(json.as_array().unwrap().iter().map(fields).collect()), wanted);
+    // Followed, each is a line of its own.
+    let lines = folder.hark("events --json --follow").stdout;
+    let mut followed: Vec<Value> = lines.lines().map(|line| fields(&serde_json::from_str(line).unwrap())).collect();
+    followed.sort_by_key(|event| event["thread"].as_u64());
+    assert_eq!(Value::Array(followed), wanted);
+    let shown = folder.hark("show --json").json();
+    let thread = &shown["threads"][1];
+    assert_eq!((&thread["arguments"], &thread["value"], &thread["call"]), (&json!(""), &json!("42"), &json!(null)));
 }
 
 /// A call that raised is told as that, and events of several threads in the order of time.

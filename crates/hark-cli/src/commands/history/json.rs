@@ -1,0 +1,112 @@
+//! An entry of a history as JSON: fields, and no prose.
+
+use std::io::{self, Write};
+
+use hark_engine::{Event, FutureId, Gate, GateKind, LogEntry, Needed, Timestamp};
+
+use crate::report::Json;
+
+/// Writes an entry as an object: `time`, `thread`, `event`, and what else there is to say of that event. `value` is what the
+/// thread came to, if it finished.
+pub fn write_entry<W: Write>(entry: &LogEntry, value: Option<&str>, json: &mut Json<W>) -> io::Result<()> {
+    json.open('{')?;
+    json.entry("time", &entry.time.to_string())?;
+    json.entry_of("thread", entry.thread)?;
+    json.entry("event", entry.event.name())?;
+    write_fields(&entry.event, value, json)?;
+    json.close('}')
+}
+
+fn write_fields<W: Write>(event: &Event, value: Option<&str>, json: &mut Json<W>) -> io::Result<()> {
+    match event {
+        Event::Printed { text, .. } => json.entry("text", text),
+        Event::Started { function, parent, arguments } => {
+            json.entry("function", function)?;
+            json.entry("arguments", arguments)?;
+            or_null("parent", parent.as_ref(), json)
+        }
+        Event::Called { function, attempt, arguments } => {
+            json.entry("function", function)?;
+            json.entry("arguments", arguments)?;
+            json.entry_of("attempt", attempt)
+        }
+        Event::Returned { value, attempt } => {
+            json.entry("value", value)?;
+            or_null("attempt", attempt.as_ref(), json)
+        }
+        Event::Raised { attempt } => or_null("attempt", attempt.as_ref(), json),
+        Event::TriesAgain { function, attempt, attempts, delay, message } => {
+            json.entry("function", function)?;
+            json.entry_of("attempt", attempt)?;
+            json.entry_of("attempts", attempts)?;
+            json.entry_of("delay", *delay as f64 / 1000.0)?;
+            json.entry("message", message)
+        }
+        Event::Waited { future } => write_wait(Needed::All, std::slice::from_ref(future), 1, None, json),
+        Event::Awaited { until, futures, count, deadline } => write_wait(*until, futures, *count, *deadline, json),
+        Event::Followed { future } | Event::Resolved { future } => write_future(future, json),
+        Event::FailedOutside { future, message } => {
+            write_future(future, json)?;
+            json.entry("message", message)
+        }
+        Event::Slept { until } => write_until(Some(*until), json),
+        Event::Queued { gate, until } => {
+            write_gate(gate, json)?;
+            write_until(*until, json)
+        }
+        Event::Finished => json.entry_or_null("value", value),
+        Event::Broke { kind, message } => {
+            json.entry("kind", kind)?;
+            json.entry("message", message)
+        }
+        Event::Cancelled => json.entry("of", "session"),
+        Event::Interrupted => json.entry("of", "thread"),
+        Event::Resumed | Event::Retried | Event::Stopped => Ok(()),
+    }
+}
+
+/// What is waited for: `needed` is `all` or `any`, `count` how many there are, `futures` the first of them.
+fn write_wait<W: Write>(
+    needed: Needed,
+    futures: &[FutureId],
+    count: u64,
+    until: Option<Timestamp>,
+    json: &mut Json<W>,
+) -> io::Result<()> {
+    json.entry("needed", if needed == Needed::All { "all" } else { "any" })?;
+    json.entry_of("count", count)?;
+    json.key("futures")?;
+    json.open('[')?;
+    futures.iter().try_for_each(|future| write_name(future, json))?;
+    json.close(']')?;
+    write_until(until, json)
+}
+
+fn write_future<W: Write>(future: &FutureId, json: &mut Json<W>) -> io::Result<()> {
+    json.key("future")?;
+    write_name(future, json)
+}
+
+fn write_name<W: Write>(future: &FutureId, json: &mut Json<W>) -> io::Result<()> {
+    json.open('{')?;
+    match future {
+        FutureId::Thread(thread) => json.entry_of("thread", thread)?,
+        FutureId::Promise(name) => json.entry("promise", name)?,
+    }
+    json.close('}')
+}
+
+fn write_gate<W: Write>(gate: &Gate, json: &mut Json<W>) -> io::Result<()> {
+    json.entry(if gate.kind == GateKind::Limit { "limit" } else { "rate" }, &gate.name)
+}
+
+fn write_until<W: Write>(until: Option<Timestamp>, json: &mut Json<W>) -> io::Result<()> {
+    json.entry_or_null("until", until.map(|until| until.to_string()).as_deref())
+}
+
+fn or_null<W: Write>(key: &str, value: Option<&impl std::fmt::Display>, json: &mut Json<W>) -> io::Result<()> {
+    match value {
+        Some(value) => json.entry_of(key, value),
+        None => json.entry_of(key, "null"),
+    }
+}

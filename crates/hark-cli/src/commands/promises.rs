@@ -1,0 +1,226 @@
+//! `hark promises`: what sessions wait for that something outside is to resolve.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write};
+
+use hark_backends::System;
+use hark_engine::{
+    Event, Filter, FutureId, LogEntry, Record, SessionId, SessionState, Summary, Surroundings, ThreadId, Timestamp,
+    Waiters,
+};
+use unicode_width::UnicodeWidthStr;
+
+use super::FINISHED;
+use super::kept::{Store, shown_duration};
+use crate::args::Promises;
+use crate::failure::Failure;
+use crate::output;
+use crate::render::{Paint, Style, columns, escape};
+use crate::report::{self, Json};
+use crate::storage;
+
+/// So many characters of an id are enough on a terminal.
+const SHORT_ID: usize = 18;
+
+/// So many waiting threads are named in a line.
+const SHOWN_WAITERS_MAX: usize = 3;
+
+/// The most characters of a thread's function and arguments.
+const CALL_CHARACTERS_MAX: usize = 60;
+
+/// A promise that threads wait for.
+struct Open {
+    session: SessionId,
+    key: Option<String>,
+    name: String,
+    /// Since when the first of them waits.
+    since: Option<Timestamp>,
+    waiters: Vec<Waiting>,
+}
+
+/// A thread that waits.
+struct Waiting {
+    thread: ThreadId,
+    call: String,
+    since: Option<Timestamp>,
+}
+
+/// Lists the promises that threads wait for: of one session, or of all that are not over.
+///
+/// # Errors
+/// If there is no such session, or it cannot be read.
+pub fn promises(wanted: &Promises) -> Result<u8, Failure> {
+    let (storage, config) = (&wanted.kept.storage, &wanted.kept.config);
+    let store = match wanted.id {
+        Some(_) => Store::existing(storage, config)?,
+        None => match Store::open_or_place(storage, config)? {
+            Ok(store) => store,
+            Err(place) => return nothing(wanted, place.file()),
+        },
+    };
+    let sessions = match wanted.id.as_deref() {
+        Some(id) => vec![store.find(Some(id))?],
+        None => running(&store)?,
+    };
+    let mut open = Vec::new();
+    for summary in &sessions {
+        open.extend(open_promises(&store, summary)?);
+    }
+    if open.is_empty() {
+        return nothing(wanted, store.place.file());
+    }
+    if wanted.kept.json {
+        report::write_list(|json| open.iter().try_for_each(|promise| write_promise(promise, json)))?;
+    } else {
+        output::write_out(&drawn(&open, System.now(), columns::of_stdout(), Style::for_stdout()))?;
+    }
+    Ok(FINISHED)
+}
+
+fn nothing(wanted: &Promises, file: &str) -> Result<u8, Failure> {
+    if wanted.kept.json {
+        output::write_out("[]\n")?;
+    } else {
+        let of = if wanted.id.is_some() {
+            "the session waits for no promise".to_owned()
+        } else {
+            format!("no session in {file} waits for a promise")
+        };
+        output::write_out(&format!("{of}\n"))?;
+    }
+    Ok(FINISHED)
+}
+
+fn running(store: &Store) -> Result<Vec<Summary>, Failure> {
+    let filter = Filter { state: Some(SessionState::Running), ..Filter::default() };
+    let found = store.catalog()?.list(&filter).map_err(storage::failure)?;
+    // Damaged ones are told by `hark sessions`.
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// What a session waits for, the longest wait first. All that there is of it is read: who waits for a promise stands with the
+/// promise, and since when in the history.
+fn open_promises(store: &Store, summary: &Summary) -> Result<Vec<Open>, Failure> {
+    if summary.record.state.is_over() {
+        return Ok(Vec::new());
+    }
+    let session = store.outside(&summary.id)?;
+    let everything = session.records().all().map_err(storage::failure)?;
+    let known = threads_of(&everything.history, summary);
+    let mut waits: BTreeMap<String, Vec<ThreadId>> = BTreeMap::new();
+    for record in everything.records {
+        match record {
+            Record::Future(FutureId::Promise(name), future) if future.is_pending() => {
+                let waiters = Waiters::of(&future).inline.into_iter().map(|waiter| waiter.thread);
+                waits.entry(name.to_string()).or_default().extend(waiters);
+            }
+            Record::Wait { future: FutureId::Promise(name), waiter } => {
+                waits.entry(name.to_string()).or_default().push(waiter.thread);
+            }
+            _ => {}
+        }
+    }
+    // Whoever has not been waited for, or is no more, is nobody's concern.
+    let mut open: Vec<Open> = waits
+        .into_iter()
+        .filter(|(_, threads)| !threads.is_empty())
+        .map(|(name, mut threads)| {
+            threads.sort_unstable();
+            threads.dedup();
+            let waiters = threads.into_iter().map(|thread| {
+                let (call, since) = known.get(&thread).cloned().unwrap_or_default();
+                Waiting { thread, call, since }
+            });
+            let waiters: Vec<Waiting> = waiters.collect();
+            let since = waiters.iter().filter_map(|waiting| waiting.since).min();
+            Open { session: summary.id.clone(), key: summary.record.about.labels.key.clone(), name, since, waiters }
+        })
+        .collect();
+    open.sort_by_key(|promise| promise.since);
+    Ok(open)
+}
+
+/// What each thread was started with, and when it began to wait last.
+fn threads_of(history: &[LogEntry], summary: &Summary) -> HashMap<ThreadId, (String, Option<Timestamp>)> {
+    let about = &summary.record.about;
+    let mut known: HashMap<ThreadId, (String, Option<Timestamp>)> = HashMap::new();
+    for entry in history {
+        let (call, since) = known.entry(entry.thread).or_default();
+        match &entry.event {
+            Event::Started { function, parent, arguments } => {
+                let own = about.arguments.join(", ");
+                let arguments = if parent.is_none() { &own } else { arguments };
+                let text = if arguments.is_empty() { function.clone() } else { format!("{function}({arguments})") };
+                *call = columns::cut(&text, CALL_CHARACTERS_MAX);
+            }
+            Event::Waited { .. } | Event::Awaited { .. } | Event::Followed { .. } => *since = Some(entry.time),
+            _ => {}
+        }
+    }
+    known
+}
+
+/// A line for each: what `hark resolve` takes for it, for how long it has been awaited, and who waits.
+fn drawn(open: &[Open], now: Timestamp, terminal: Option<usize>, style: Style) -> String {
+    let id = |promise: &Open| {
+        let session = match (&promise.key, terminal) {
+            (Some(key), _) => key.as_str(),
+            (None, Some(_)) => promise.session.as_str().get(..SHORT_ID).unwrap_or_default(),
+            (None, None) => promise.session.as_str(),
+        };
+        escape::line(&format!("{session}/{}", promise.name)).into_owned()
+    };
+    let since = |promise: &Open| promise.since.map_or_else(|| "?".to_owned(), |since| shown_duration(since, now));
+    let mut rows = vec![["FUTURE_ID".to_owned(), "OPEN FOR".to_owned(), "WAITED FOR BY".to_owned()]];
+    rows.extend(open.iter().map(|promise| [id(promise), since(promise), shown_waiters(&promise.waiters)]));
+    let width = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
+    let widths = [width(0), width(1)];
+    let mut out = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        let before = format!("{}  {}  ", columns::padded(&row[0], widths[0]), columns::padded(&row[1], widths[1]));
+        // What has to be typed is never cut.
+        let rest = match terminal {
+            Some(columns) => columns::cut(&row[2], columns.saturating_sub(before.width())),
+            None => row[2].clone(),
+        };
+        let line = format!("{before}{rest}");
+        style.push(&mut out, if index == 0 { Paint::Dim } else { Paint::Plain }, line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// "thread 0 main, thread 3 approve("a") and 4 more"
+fn shown_waiters(waiters: &[Waiting]) -> String {
+    let name = |waiting: &Waiting| format!("thread {} {}", waiting.thread, waiting.call).trim_end().to_owned();
+    let names: Vec<String> = waiters.iter().take(SHOWN_WAITERS_MAX).map(name).collect();
+    let more = match waiters.len().saturating_sub(SHOWN_WAITERS_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    escape::line(&format!("{}{more}", names.join(", "))).into_owned()
+}
+
+fn write_promise<W: Write>(promise: &Open, json: &mut Json<W>) -> io::Result<()> {
+    json.open('{')?;
+    json.entry("future_id", &format!("{}/{}", promise.session, promise.name))?;
+    json.entry("session", promise.session.as_str())?;
+    json.entry_or_null("key", promise.key.as_deref())?;
+    json.entry("promise", &promise.name)?;
+    write_since(promise.since, json)?;
+    json.key("waiters")?;
+    json.open('[')?;
+    for waiting in &promise.waiters {
+        json.open('{')?;
+        json.entry_of("thread", waiting.thread)?;
+        json.entry("call", &waiting.call)?;
+        write_since(waiting.since, json)?;
+        json.close('}')?;
+    }
+    json.close(']')?;
+    json.close('}')
+}
+
+fn write_since<W: Write>(since: Option<Timestamp>, json: &mut Json<W>) -> io::Result<()> {
+    json.entry_or_null("since", since.map(|since| since.to_string()).as_deref())
+}
