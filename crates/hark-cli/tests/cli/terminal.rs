@@ -11,15 +11,6 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::harness::Folder;
 
-/// What goes to the terminal.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
-    /// Both standard output and standard error.
-    All,
-    /// Standard error; standard output is a pipe.
-    Errors,
-}
-
 /// A command on a terminal.
 pub struct OnTerminal {
     child: Child,
@@ -28,7 +19,7 @@ pub struct OnTerminal {
 
 impl OnTerminal {
     /// Starts a command on a terminal of so many columns.
-    pub fn start(mut command: Command, columns: u16, shown: Shown) -> OnTerminal {
+    pub fn start(mut command: Command, columns: u16) -> OnTerminal {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -37,7 +28,7 @@ impl OnTerminal {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let slave = File::from(rustix::fs::open(&name, flags, Mode::empty()).unwrap());
         command.env("TERM", "xterm").stdin(Stdio::null()).stderr(slave.try_clone().unwrap());
-        command.stdout(if shown == Shown::All { Stdio::from(slave) } else { Stdio::null() });
+        command.stdout(slave);
         let child = command.spawn().unwrap();
         // It holds this side of the terminal.
         drop(command);
@@ -68,7 +59,7 @@ pub fn shown(folder: &Folder, line: &str, columns: u16, is_colored: bool) -> Str
     if !is_colored {
         command.env("NO_COLOR", "1");
     }
-    let (status, text) = OnTerminal::start(command, columns, Shown::All).ended();
+    let (status, text) = OnTerminal::start(command, columns).ended();
     assert_eq!(status, 0, "{text}");
     text
 }
