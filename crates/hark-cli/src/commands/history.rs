@@ -78,9 +78,7 @@ fn show(kept: &Kept, id: Option<&str>, follow: bool, wanted: Wanted, form: Form)
     let store = Store::existing(&kept.storage, &kept.config)?;
     let summary = store.find(id)?;
     let started = summary.record.about.started;
-    let read = |write: &mut dyn FnMut(&[LogEntry], &Values) -> Result<(), Failure>| {
-        read_history(&store, &summary, follow, wanted, write)
-    };
+    let read = |write: &mut Show<'_>| read_history(&store, &summary, follow, wanted, write);
     match form {
         // Whoever follows reads one object after the other, and has none of a list before its end.
         Form::Json if follow => read(&mut |entries, values| {
@@ -127,6 +125,9 @@ fn show(kept: &Kept, id: Option<&str>, follow: bool, wanted: Wanted, form: Form)
     Ok(FINISHED)
 }
 
+/// Shows some entries, with what the threads have come to that finish in them.
+type Show<'a> = dyn FnMut(&[LogEntry], &Values) -> Result<(), Failure> + 'a;
+
 /// What threads have come to.
 type Values = HashMap<ThreadId, String>;
 
@@ -142,7 +143,7 @@ fn read_history(
     summary: &Summary,
     follow: bool,
     wanted: Wanted,
-    show: &mut dyn FnMut(&[LogEntry], &Values) -> Result<(), Failure>,
+    show: &mut Show<'_>,
 ) -> Result<(), Failure> {
     let (id, arguments) = (&summary.id, summary.record.about.arguments.join(", "));
     let session = store.outside(id)?;

@@ -46,6 +46,9 @@ impl Column {
     }
 }
 
+/// Makes a table narrower.
+type GiveUp = fn(&mut Table);
+
 /// All columns but the call, which stands at the end and has what they leave.
 struct Table {
     id: Column,
@@ -99,7 +102,7 @@ impl Table {
     /// Gives up what is least needed, until the calls have enough columns; then these are cut.
     fn fit(&mut self, columns: usize) {
         // What is given up, and with how many columns for the calls it is not.
-        let gives_up: [(fn(&mut Table), usize); 6] = [
+        let gives_up: [(GiveUp, usize); 6] = [
             (|table| table.id.cells = shortened_ids(&table.id.cells), CALL_COLUMNS_WANTED),
             (Table::shorten_started, CALL_COLUMNS_WANTED),
             (|table| table.threads = None, CALL_COLUMNS_WANTED),
