@@ -1,4 +1,4 @@
-//! A program as a tree. Expressions lie in one row and refer to each other by index, so that neither walking nor
+//! The syntax tree. Expressions are stored in a vector and refer to each other by index, so that neither traversing nor
 //! freeing a deep tree needs the native stack.
 
 use std::collections::HashSet;
@@ -10,28 +10,28 @@ use hark_bytecode::{Attributes, Literal, Operator, Pattern, Span};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NodeId(pub u32);
 
-/// A whole program.
+/// A parsed file.
 #[derive(Debug, Default)]
 pub(crate) struct Program<'t> {
     pub nodes: Vec<Node<'t>>,
-    /// In the order of the text.
+    /// In source order.
     pub items: Vec<Item<'t>>,
-    /// The Hark modules that are imported, in the order of the text.
+    /// The imports of Hark modules, in source order.
     pub modules: Vec<ModuleImport<'t>>,
-    /// Names that items with mistakes in them would have bound.
+    /// Names that malformed items would have bound.
     pub presumed: HashSet<&'t str>,
-    /// Whether the rest of the text was not parsed, so that nothing can be said about names.
+    /// Whether parsing was abandoned, so that no statement about names is possible.
     pub is_cut: bool,
 }
 
-/// An expression and its place.
+/// An expression and its span.
 #[derive(Debug)]
 pub(crate) struct Node<'t> {
     pub expression: Expression<'t>,
     pub span: Span,
 }
 
-/// What stands at the top level.
+/// A top-level item.
 #[derive(Debug)]
 pub(crate) enum Item<'t> {
     Function(Function<'t>),
@@ -46,14 +46,14 @@ pub(crate) struct Function<'t> {
     pub body: Body,
     pub attributes: Attributes,
     pub span: Span,
-    /// If something in the body could not be parsed: the names that what is missing may have bound.
+    /// If part of the body could not be parsed: the names that this part may have bound.
     pub damage: Option<HashSet<&'t str>>,
 }
 
 /// `import(name, module, num_args, alias);`
 #[derive(Debug)]
 pub(crate) struct Import<'t> {
-    /// What the program calls it: the alias, if there is one.
+    /// The name in the program: the alias, if there is one.
     pub name: Name<'t>,
     pub function: &'t str,
     pub module: &'t str,
@@ -65,21 +65,22 @@ pub(crate) struct Import<'t> {
 /// `import "lib/text.hk";` or `import("lib/text.hk", alias);`
 #[derive(Debug)]
 pub(crate) struct ModuleImport<'t> {
-    /// As it is written, relative to the file that it stands in.
+    /// As written, relative to the importing file.
     pub path: Arc<str>,
     pub path_span: Span,
-    /// What the module's functions are called by: `alias.name`. Nothing if none is given, and the file's name is none.
+    /// The prefix of the module's functions, as in `alias.name`. `None` if no alias is given and the file's name is not
+    /// a valid name.
     pub alias: Option<Name<'t>>,
 }
 
-/// A name where it is written.
+/// An occurrence of a name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Name<'t> {
     pub text: &'t str,
     pub span: Span,
 }
 
-/// Expressions in a row; the last one's value counts. Empty only where a mistake was reported.
+/// A sequence of expressions; the value of the last one is the body's. Empty only after a reported error.
 pub(crate) type Body = Vec<NodeId>;
 
 /// The kinds of expressions.
@@ -87,12 +88,12 @@ pub(crate) type Body = Vec<NodeId>;
 pub(crate) enum Expression<'t> {
     Literal(Literal),
     Name(&'t str),
-    /// An operator as a function value.
+    /// An operator used as a function value.
     Operator(Operator),
     List(Vec<NodeId>),
-    /// Keys and values in turn.
+    /// Alternating keys and values.
     Hash(Vec<NodeId>),
-    /// `f(x)`; also `x |> f()`, whose left side is the first argument.
+    /// `f(x)`; also `x |> f()`, with the left side as the first argument.
     Call {
         callee: NodeId,
         arguments: Vec<NodeId>,
@@ -116,11 +117,11 @@ pub(crate) enum Expression<'t> {
     /// `[a, [b, _]] = value`
     Unpack {
         pattern: Arc<Pattern>,
-        /// In the order of the pattern, each once.
+        /// In the order of the pattern, without duplicates.
         names: Vec<Name<'t>>,
         value: NodeId,
     },
-    /// Conditions with their bodies, tried in turn.
+    /// Conditions and their bodies, tried in order.
     If {
         branches: Vec<(NodeId, Body)>,
         otherwise: Option<Body>,
@@ -142,7 +143,7 @@ impl<'t> Program<'t> {
 }
 
 impl<'t> Expression<'t> {
-    /// Adds the expressions that it consists of, in no order that matters. What is in a lambda belongs to it, too.
+    /// Appends the subexpressions, in unspecified order. The body of a lambda is included.
     pub fn add_parts(&self, parts: &mut Vec<NodeId>) {
         match self {
             Expression::Literal(_) | Expression::Name(_) | Expression::Operator(_) => {}
@@ -169,7 +170,7 @@ impl<'t> Expression<'t> {
         }
     }
 
-    /// The names that it binds; those of a lambda's parameters, too.
+    /// The names that it binds, including the parameters of a lambda.
     pub fn bound(&self) -> &[Name<'t>] {
         match self {
             Expression::Assign { name, .. } => std::slice::from_ref(name),

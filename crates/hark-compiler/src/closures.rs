@@ -1,9 +1,8 @@
-//! What lambdas take along from the functions around them, and the warnings of names that may be read before they are
-//! bound.
+//! The captures of lambdas, and warnings about names that may be read before they are bound.
 //!
-//! A lambda captures the names that it may read before it binds them itself, as far as a function around it binds them.
-//! A lambda between the two captures them, too, to pass them on. So what is captured is found from the innermost lambda
-//! outwards, and whether it is certain to be there from the outermost function inwards.
+//! A lambda captures the names that it may read before it binds them itself, provided that an enclosing function binds
+//! them. Lambdas in between capture them as well, to pass them on. So captures are found from the innermost lambda
+//! outward, and whether they are certain to be bound from the outermost function inward.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -15,18 +14,18 @@ use crate::flow::{Locals, follow};
 use crate::globals::Globals;
 use crate::limits::CAPTURES_MAX;
 
-/// What is known of a function besides its code.
+/// Information about a function that its code does not contain.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Origin {
     pub is_lambda: bool,
-    /// The variable that a lambda is assigned to where it is made.
+    /// The variable to which a lambda is assigned where it is made.
     pub variable: Option<NameIndex>,
-    /// Something in it could not be parsed.
+    /// Whether part of it could not be parsed.
     pub is_damaged: bool,
 }
 
-/// Makes closures of the lambdas that capture something: their `PUSHV` becomes `CLOSE`. `origins` has an entry for each
-/// function; a lambda stands behind the function that makes it.
+/// Turns lambdas with captures into closures: their `PUSHV` becomes `CLOSE`. `origins` has an entry for each function;
+/// a lambda comes after the function that makes it.
 pub(crate) fn close(
     executable: &mut Executable,
     origins: &[Origin],
@@ -62,7 +61,7 @@ pub(crate) fn close(
     }
 }
 
-/// The lambda that an instruction makes, if it does.
+/// The lambda made by an instruction, if any.
 fn lambda(instruction: &Instruction) -> Option<FunctionIndex> {
     match instruction {
         Instruction::PushValue(Literal::Function(index)) => Some(*index),
@@ -70,21 +69,21 @@ fn lambda(instruction: &Instruction) -> Option<FunctionIndex> {
     }
 }
 
-/// More is captured than a program may have.
+/// The program exceeds the limit on captures.
 struct TooMany;
 
-/// A function, while the lambdas in it are visited.
+/// A function whose lambdas are being visited.
 struct Visit {
     index: usize,
     locals: Locals,
-    /// The instructions that are still to be searched for lambdas.
+    /// The instructions not yet searched for lambdas.
     rest: Range<usize>,
 }
 
-/// Fills in the captures of all lambdas, each certain to be there.
+/// Fills in the captures of all lambdas, marked as certain.
 fn find_captures(executable: &mut Executable, origins: &[Origin]) -> Result<(), TooMany> {
     let mut total = 0;
-    // How many of the functions that are being visited may bind a name.
+    // The number of functions being visited that may bind a name.
     let mut binders: HashMap<NameIndex, usize> = HashMap::new();
     for index in (0..origins.len()).filter(|index| !origins[*index].is_lambda) {
         let mut visits = vec![Visit::begin(executable, index, &mut binders)];
@@ -121,7 +120,7 @@ impl Visit {
         Visit { index, locals, rest }
     }
 
-    /// What a lambda captures, when this is known of those in it.
+    /// The captures of a lambda, given those of the lambdas in it.
     fn captures(&self, executable: &Executable, is_bound_around: impl Fn(NameIndex) -> bool) -> Vec<Capture> {
         let mut captures = Vec::new();
         let mut seen = HashSet::new();
@@ -142,8 +141,8 @@ impl Visit {
     }
 }
 
-/// Finds the reads of names that a function may not have bound there, the first of each name; marks the captures of the
-/// lambdas in it that it may not have bound when it makes them.
+/// Finds the first read of each name that may be unbound there, and marks the captures that may be unbound when a
+/// lambda is made as uncertain.
 fn find_unbound(executable: &mut Executable, index: usize) -> Vec<(NameIndex, Span)> {
     let function = &executable.functions[index];
     let code = &executable.code[function.start as usize..function.end as usize];
@@ -168,7 +167,8 @@ fn find_unbound(executable: &mut Executable, index: usize) -> Vec<(NameIndex, Sp
     unbound
 }
 
-/// A lambda that seems to call itself, but calls what the program or the language has under the name.
+/// The warning about a lambda that seems to call itself but calls the program's or the language's function of that
+/// name.
 fn warning_of_another(name: &str, span: Span) -> Diagnostic {
     let message = format!("a lambda cannot call itself by its variable `{name}`: use `fn`");
     let hint = format!(

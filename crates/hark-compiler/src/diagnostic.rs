@@ -1,4 +1,4 @@
-//! What the compiler has to say to a person, as data. How it is drawn is not decided here.
+//! Diagnostics: messages about a program, as data. Rendering is up to the caller.
 
 use std::fmt;
 
@@ -6,36 +6,36 @@ use hark_bytecode::{Span, with_short_quotes};
 
 use crate::limits::DIAGNOSTICS_MAX;
 
-/// Something wrong or doubtful in a program.
+/// An error or warning about a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Which kind of mistake it is.
+    /// The kind of mistake.
     pub code: Code,
-    /// Whether the program is rejected for it.
+    /// Whether the program is rejected because of it.
     pub severity: Severity,
     /// What is wrong: lower case, no full stop.
     pub message: String,
-    /// Where: the first label is the place of the mistake. Invariant: there is at least one.
+    /// The places; the first label is the mistake itself. Invariant: there is at least one.
     pub labels: Vec<Label>,
-    /// What to do about it.
+    /// How to fix it.
     pub hint: Option<String>,
 }
 
-/// A place in the text, and what it has to do with the mistake.
+/// A place in the text and its role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
-    /// The place.
+    /// The range of the text.
     pub span: Span,
-    /// A few words for the carets; may be empty.
+    /// A short text next to the carets; may be empty.
     pub text: String,
 }
 
-/// How bad it is.
+/// The severity of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
     /// The program is rejected.
     Error,
-    /// The program runs, but may not do what is meant.
+    /// The program runs, but possibly not as intended.
     Warning,
 }
 
@@ -48,10 +48,10 @@ impl fmt::Display for Severity {
     }
 }
 
-/// Makes the enum of codes with its texts from one table.
+/// Generates the enum of codes and their texts from one table.
 macro_rules! codes {
     ($($name:ident = $text:literal,)*) => {
-        /// The kinds of mistakes. Each has a page that `hark explain` shows.
+        /// The kinds of mistakes. Each has a page shown by `hark explain`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "each has a page under docs/errors")]
         pub enum Code {
@@ -68,7 +68,7 @@ macro_rules! codes {
                 }
             }
 
-            /// The page that explains it, in Markdown.
+            /// The page with the explanation, in Markdown.
             pub fn explanation(self) -> &'static str {
                 match self {
                     $(Code::$name => include_str!(concat!("../../../docs/errors/", $text, ".md")),)*
@@ -119,7 +119,7 @@ codes! {
 }
 
 impl Code {
-    /// The code that is written so.
+    /// The code with this text.
     pub fn from_text(text: &str) -> Option<Code> {
         Code::ALL.iter().copied().find(|code| code.text().eq_ignore_ascii_case(text))
     }
@@ -132,46 +132,46 @@ impl fmt::Display for Code {
 }
 
 impl Diagnostic {
-    /// An error at this place.
+    /// An error at this span.
     pub(crate) fn error(code: Code, message: impl Into<String>, span: Span) -> Diagnostic {
         let label = Label { span, text: String::new() };
         let message = with_short_quotes(message.into());
         Diagnostic { code, severity: Severity::Error, message, labels: vec![label], hint: None }
     }
 
-    /// A warning at this place.
+    /// A warning at this span.
     pub fn warning(code: Code, message: impl Into<String>, span: Span) -> Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, message, span) }
     }
 
-    /// The same with words for its carets.
+    /// Sets the text next to the carets.
     #[must_use]
     pub(crate) fn saying(mut self, text: impl Into<String>) -> Diagnostic {
         self.labels[0].text = with_short_quotes(text.into());
         self
     }
 
-    /// The same with one more place.
+    /// Adds a label.
     #[must_use]
     pub fn with_label(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
         self.labels.push(Label { span, text: with_short_quotes(text.into()) });
         self
     }
 
-    /// The same with advice.
+    /// Sets the hint.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Diagnostic {
         self.hint = Some(with_short_quotes(hint.into()));
         self
     }
 
-    /// The place of the mistake.
+    /// The span of the mistake.
     pub fn span(&self) -> Span {
         self.labels[0].span
     }
 }
 
-/// What was found so far.
+/// Collects diagnostics.
 #[derive(Debug, Default)]
 pub(crate) struct Diagnostics {
     kept: Vec<Diagnostic>,
@@ -181,7 +181,7 @@ pub(crate) struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Adds one. Of each severity only so many are kept; the others are counted.
+    /// Adds a diagnostic. The number kept per severity is limited; the others are only counted.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.text_was_swallowed |= matches!(diagnostic.code, Code::UnterminatedString | Code::UnterminatedComment);
         let count = match diagnostic.severity {
@@ -194,7 +194,7 @@ impl Diagnostics {
         }
     }
 
-    /// How many were pushed, kept or not.
+    /// The number of diagnostics pushed, including those not kept.
     pub fn total(&self) -> usize {
         self.errors + self.warnings
     }
@@ -204,12 +204,12 @@ impl Diagnostics {
         self.errors > 0
     }
 
-    /// Whether a string or comment without an end may have swallowed something that is missing elsewhere.
+    /// Whether an unterminated string or comment may have swallowed text that is missing elsewhere.
     pub fn text_was_swallowed(&self) -> bool {
         self.text_was_swallowed
     }
 
-    /// Changes those that were pushed since there were `total`, as far as they were kept.
+    /// Modifies the diagnostics pushed since the total was `total`, as far as they were kept.
     pub fn amend_since(&mut self, total: usize, change: impl FnMut(&mut Diagnostic)) {
         let new = self.total() - total;
         let is_complete = self.kept.len() == self.total();
@@ -218,7 +218,7 @@ impl Diagnostics {
         }
     }
 
-    /// In the order of the text. The last one says how many were not kept.
+    /// The diagnostics in source order. The last one states how many were not kept.
     pub fn finish(self) -> Vec<Diagnostic> {
         let left_out = self.total() - self.kept.len();
         let mut diagnostics = self.kept;

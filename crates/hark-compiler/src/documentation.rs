@@ -1,4 +1,4 @@
-//! What the functions do that every program knows. The text is the guide's, `docs/guide/builtins`, which has a page for each
+//! The documentation of all functions that every program knows. Its text is `docs/guide/builtins`, with a page per
 //! subject:
 //!
 //! ~~~text
@@ -16,7 +16,7 @@
 //!
 //! A page documents builtins and functions of the prelude alike.
 
-/// The pages in their order.
+/// The pages, in the order of the guide.
 const PAGES: &[&str] = &[
     include_str!("../../../docs/guide/builtins/values.md"),
     include_str!("../../../docs/guide/builtins/lists.md"),
@@ -30,29 +30,29 @@ const PAGES: &[&str] = &[
     include_str!("../../../docs/guide/builtins/threads.md"),
 ];
 
-/// A page of the guide: functions that have a subject in common.
+/// A page of the guide: functions with a common subject.
 #[derive(Debug, Clone)]
 pub struct Subject {
-    /// What it is called.
+    /// The title.
     pub title: &'static str,
-    /// Its functions, in the page's order.
+    /// The functions, in the order of the page.
     pub functions: Vec<Documented>,
 }
 
-/// One function as the guide has it.
+/// The documentation of a function.
 #[derive(Debug, Clone)]
 pub struct Documented {
-    /// Its name.
+    /// The function's name.
     pub name: &'static str,
-    /// How it may be called.
+    /// The ways to call it.
     pub signatures: Vec<&'static str>,
-    /// What it does, as Markdown.
+    /// The description, in Markdown.
     pub text: String,
-    /// Calls and what they come to: `f(x) => y`, or `f(x) => error "kind"`.
+    /// Calls and their results: `f(x) => y`, or `f(x) => error "kind"`.
     pub examples: Vec<&'static str>,
 }
 
-/// All that there is to know, by subject.
+/// The documentation of all functions, by subject.
 pub fn documentation() -> Vec<Subject> {
     PAGES.iter().map(|page| subject(page)).collect()
 }
@@ -87,14 +87,14 @@ fn function(section: &'static str) -> Documented {
 }
 
 impl Documented {
-    /// What it does, in the first sentence, without Markdown's links.
+    /// The first sentence of the description, with links replaced by their text.
     pub fn summary(&self) -> String {
         let paragraph = self.plain_text().split("\n\n").next().unwrap_or_default().replace('\n', " ");
         let end = paragraph.find(". ").map_or(paragraph.len(), |end| end + 1);
         paragraph[..end].trim_end_matches(['.', ':']).to_owned()
     }
 
-    /// What it does, where a link is only its words.
+    /// The description with links replaced by their text.
     pub fn plain_text(&self) -> String {
         let (mut plain, mut rest) = (String::with_capacity(self.text.len()), self.text.as_str());
         while let Some((before, words, behind)) = link(rest) {
@@ -107,7 +107,7 @@ impl Documented {
     }
 }
 
-/// What is before the first link of a text, the link's words, and what is behind it.
+/// Splits a text at its first link: the text before, the link's text, and the text after.
 fn link(text: &str) -> Option<(&str, &str, &str)> {
     let middle = text.find("](")?;
     let (start, end) = (text[..middle].rfind('[')?, middle + text[middle..].find(')')?);
@@ -150,7 +150,7 @@ mod tests {
         }
     }
 
-    /// How many arguments a signature has.
+    /// The number of arguments in a signature.
     fn arguments(name: &str, signature: &str) -> u32 {
         let inner = signature.strip_prefix(name).and_then(|rest| rest.strip_prefix('(')?.strip_suffix(')'));
         match inner.unwrap_or_else(|| panic!("`{signature}` is no signature of `{name}`")) {

@@ -1,8 +1,8 @@
-//! Warnings of `a() + b()` where both sides do something that is seen outside: the right one runs first, which few expect.
+//! Warnings about `a() + b()` if both sides have side effects: the right side runs first, which few people expect.
 //!
-//! What is seen outside is output, and what Python functions do. A function has effects if it names something that has
-//! some. What is called through a variable is not known, and counts as harmless: the warning is for what is certain. Where
-//! both sides call the same Python function and do nothing else, as in `day(x) < day(y)`, the order hardly matters.
+//! Side effects are output and calls of Python functions. A function has effects if it mentions a name that has
+//! effects. Calls through variables are unknown and count as harmless, so that only certain cases are reported. If both
+//! sides only call the same Python function, as in `day(x) < day(y)`, the order hardly matters.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use crate::ast::{Expression, Function, Item, NodeId, Program};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::imports::{Imports, Member};
 
-/// The builtins whose effects are seen outside.
+/// The builtins with side effects.
 const BUILTINS: [&str; 2] = ["print", "signal"];
 
 /// The names of a file's functions and imports that have effects.
@@ -42,7 +42,7 @@ pub(crate) fn effectful<'t>(program: &Program<'t>, imports: &Imports<'t>) -> Has
     found
 }
 
-/// Warns of the expressions of a file whose two sides have effects.
+/// Warns about expressions of a file with effects on both sides.
 pub(crate) fn check<'t>(program: &Program<'t>, imports: &Imports<'t>, diagnostics: &mut Diagnostics) {
     if !has_candidates(program) {
         return;
@@ -54,7 +54,7 @@ pub(crate) fn check<'t>(program: &Program<'t>, imports: &Imports<'t>, diagnostic
     };
     let python: HashSet<&str> = program.items.iter().filter_map(of_python).collect();
     for item in &program.items {
-        // What has two expressions with effects has some itself.
+        // Only a function with effects can contain such an expression.
         if let Item::Function(function) = item
             && effectful.contains(function.name.text)
         {
@@ -72,13 +72,13 @@ pub(crate) fn check<'t>(program: &Program<'t>, imports: &Imports<'t>, diagnostic
     }
 }
 
-/// Whether a name that is not the file's own has effects.
+/// Whether a name from outside the file has effects.
 fn is_effect_elsewhere(name: &str, imports: &Imports<'_>) -> bool {
     BUILTINS.contains(&name)
         || matches!(imports.member(name), Some(Member::Function(_, member, _)) if imports.is_effectful(name, member))
 }
 
-/// Whether some operator has a call on both sides: most files have none, and need no closer look.
+/// Whether an operator has calls on both sides. Most files have none and need no further analysis.
 fn has_candidates(program: &Program<'_>) -> bool {
     let mut calls = vec![false; program.nodes.len()];
     let mut parts = Vec::new();
@@ -99,11 +99,11 @@ fn is_ordered(expression: &Expression<'_>) -> bool {
     matches!(expression, Expression::Binary { operator, .. } if !matches!(operator, Operator::And | Operator::Or))
 }
 
-/// The expressions of a function, each behind what it is a part of.
+/// The expressions of a function, parents before children.
 struct Named<'t> {
     order: Vec<NodeId>,
     read: Vec<&'t str>,
-    /// What the function and its lambdas bind.
+    /// The names bound by the function and its lambdas.
     bound: HashSet<&'t str>,
 }
 
@@ -124,13 +124,13 @@ impl<'t> Named<'t> {
         named
     }
 
-    /// What it names besides its own variables.
+    /// The names it reads other than its own variables.
     fn names(&self) -> impl Iterator<Item = &'t str> {
         self.read.iter().copied().filter(|name| !self.bound.contains(name))
     }
 }
 
-/// What an expression does that is seen outside.
+/// The side effects of an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effects<'t> {
     None,
@@ -155,7 +155,7 @@ fn check_function<'t>(
     effects_of: impl Fn(&'t str) -> Effects<'t>,
     diagnostics: &mut Diagnostics,
 ) {
-    // Whether an expression calls something, and what that does, if it is what it names.
+    // Whether an expression contains a call, and the effects of the names in it.
     let mut known: HashMap<u32, (bool, Effects<'t>)> = HashMap::with_capacity(order.len());
     let mut warned: HashSet<u32> = HashSet::new();
     let mut parts = Vec::new();
@@ -167,7 +167,7 @@ fn check_function<'t>(
         let effects = parts.iter().fold(Effects::None, |effects, part| effects.and(of_part(part).1));
         if is_ordered(expression) && parts.iter().all(does) && effects == Effects::Some {
             warned.insert(id.0);
-            // Of `a() + b() + c()` the innermost sum is enough.
+            // In `a() + b() + c()`, only the innermost sum is reported.
             if !parts.iter().any(|part| warned.contains(&part.0)) {
                 warn(program, expression, diagnostics);
             }

@@ -1,6 +1,6 @@
-//! Which names a function has bound at each of its instructions, whatever way led there. All jumps of generated code but
-//! the tail call of itself lead forwards, and nothing leads into the range of a handler but its start; so one pass in
-//! the order of the code sees every way.
+//! Data flow: which names are bound at each instruction of a function on every path. All jumps of generated code lead
+//! forward, except for a self tail call, and a handler's range is entered only at its start. So one pass in code order
+//! sees every path.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use hark_bytecode::{Function, Handler, Instruction, LocalSet, NameIndex};
 pub(crate) struct Locals(HashMap<NameIndex, u32>);
 
 impl Locals {
-    /// Those that this code binds, and those that are bound before it begins.
+    /// The names bound by this code, and those bound before it begins.
     pub fn of(code: &[Instruction], before: impl IntoIterator<Item = NameIndex>) -> Locals {
         let mut locals = Locals(HashMap::new());
         before.into_iter().for_each(|name| locals.add(name));
@@ -27,7 +27,7 @@ impl Locals {
         self.0.entry(name).or_insert(next);
     }
 
-    /// All of them, in no order.
+    /// All names, in unspecified order.
     pub fn names(&self) -> impl Iterator<Item = NameIndex> {
         self.0.keys().copied()
     }
@@ -37,7 +37,7 @@ impl Locals {
         self.0.contains_key(&name)
     }
 
-    /// Whether the name is bound for certain.
+    /// Whether the name is definitely bound.
     pub fn is_bound(&self, name: NameIndex, bound: &LocalSet) -> bool {
         self.0.get(&name).is_some_and(|local| bound.contains(*local))
     }
@@ -50,8 +50,8 @@ impl Locals {
     }
 }
 
-/// Calls `see` for each instruction of a function that something leads to, with its place in `code` and with what is
-/// bound before it. The code is the whole program's; at the function's start the names in `bound` are bound.
+/// Calls `see` for each reachable instruction of a function, with its index in `code` and the names bound before it.
+/// The code is the whole program's; `bound` are the names bound at the function's start.
 pub(crate) fn follow(
     code: &[Instruction],
     function: &Function,
@@ -70,7 +70,7 @@ pub(crate) fn follow(
                 None => bound = Some(other),
             }
         }
-        // Nothing comes here.
+        // Unreachable.
         let Some(now) = bound.as_mut() else { continue };
         see(at, instruction, now);
         for target in handlers.entered_at(at, instruction) {
@@ -98,11 +98,11 @@ fn meet(at_target: &mut HashMap<usize, LocalSet>, target: usize, bound: &LocalSe
     at_target.entry(target).and_modify(|known| known.intersect(bound)).or_insert_with(|| bound.clone());
 }
 
-/// The handlers of a function, as its code is followed.
+/// The handlers of a function, while its code is traversed.
 struct Handlers {
-    /// Those whose ranges begin further on, the next one last.
+    /// Handlers whose ranges begin later, the next one last.
     ahead: Vec<Handler>,
-    /// Those in whose ranges nothing can have failed yet.
+    /// Handlers in whose ranges no instruction can have failed yet.
     unreached: Vec<Handler>,
 }
 
@@ -113,8 +113,8 @@ impl Handlers {
         Handlers { ahead, unreached: Vec::new() }
     }
 
-    /// The targets of the handlers that this instruction is the first to lead to. Whatever follows it in their ranges has
-    /// the same names bound, and perhaps more: what counts is this one. A jump counts as well, because the first
+    /// The targets of the handlers for which this instruction is the first that can fail. Later instructions of the
+    /// ranges have at least the same names bound, so this one is decisive. A jump counts as well, because the first
     /// instruction to fail may lie on either side of it.
     fn entered_at(&mut self, at: usize, instruction: &Instruction) -> impl Iterator<Item = usize> {
         while let Some(next) = self.ahead.pop_if(|handler| handler.start as usize <= at) {

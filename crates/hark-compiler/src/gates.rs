@@ -1,4 +1,4 @@
-//! The limits and rates of a program, by their names: what shares a name must say the same of it.
+//! Checks the limits and rates of a program: uses of the same name must agree.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,14 +8,14 @@ use hark_bytecode::{Span, own_gate_name};
 use crate::ast::{Item, Program};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 
-/// What an attribute says of a limit or rate.
+/// The declaration of a limit or rate.
 #[derive(Clone, Copy, PartialEq)]
 enum Bound {
     Limit(u32),
     Rate(u32, f64),
 }
 
-/// All limits and rates that the files of a program have so far, and where each was met first.
+/// The limits and rates in the files compiled so far, each with its first declaration.
 #[derive(Default)]
 pub(crate) struct Gates {
     limits: HashMap<String, (Bound, Span)>,
@@ -23,7 +23,8 @@ pub(crate) struct Gates {
 }
 
 impl Gates {
-    /// Adds those of a file. `module` is the name of its module; it is empty for the main program, which has this path.
+    /// Adds those of a file. `module` is the name of its module; it is empty for the main program, whose path is
+    /// `main_path`.
     pub fn add(&mut self, program: &Program<'_>, module: &str, main_path: &str, diagnostics: &mut Diagnostics) {
         for item in &program.items {
             let attributes = match item {

@@ -1,7 +1,6 @@
-//! The tree to portable instructions.
+//! Code generation: from the syntax tree to portable instructions.
 //!
-//! What is still to be generated lies on a stack of its own, so that long chains of operators need none of the native
-//! one.
+//! Pending work is kept on an explicit stack, so that long chains of operators do not exhaust the native one.
 
 mod code;
 mod expression;
@@ -23,7 +22,7 @@ use crate::imports::Imports;
 use crate::scope::{self, Bound};
 use code::{FunctionCode, Work};
 
-/// Generates a file's program, without its sources. Mistakes are reported; then what is made must not be used.
+/// Generates the program of a file, without its sources. If errors are reported, the result must not be used.
 pub(crate) fn generate<'t>(
     program: &Program<'t>,
     imports: Rc<Imports<'t>>,
@@ -53,20 +52,20 @@ struct Generator<'t, 'p> {
     globals: Globals<'t>,
     executable: Executable,
     names: HashMap<&'t str, NameIndex>,
-    /// Lambdas that are still to be generated.
+    /// Lambdas whose code is not generated yet.
     lambdas: VecDeque<Lambda<'t, 'p>>,
-    /// The index of the next lambda that is met; they come behind all that belongs to the top level.
+    /// The index of the next lambda. Lambdas follow all top-level functions.
     next_lambda: u32,
-    /// An entry for each function of the executable.
+    /// One for each function of the executable.
     origins: Vec<Origin>,
     diagnostics: &'p mut Diagnostics,
 }
 
-/// A lambda, with what its code has to know of the functions around it.
+/// A lambda, with the information about enclosing functions that its code needs.
 struct Lambda<'t, 'p> {
     function: &'p Function<'t>,
     bound: Bound,
-    /// The variable that it is assigned to.
+    /// The variable to which it is assigned.
     variable: Option<NameIndex>,
 }
 
@@ -130,7 +129,7 @@ impl<'t, 'p> Generator<'t, 'p> {
         }
     }
 
-    /// Puts a function's code behind that of the others; its handlers count from its start.
+    /// Appends a function's code. Its handlers are relative to the start of the function.
     fn add_function(
         &mut self,
         mut function: hark_bytecode::Function,
@@ -165,7 +164,7 @@ impl<'t, 'p> Generator<'t, 'p> {
         self.generate_function(function, &function.parameters, own, bound, origin);
     }
 
-    /// A function of the top level, or a lambda, with these parameters. `own` is what a tail call of itself looks like.
+    /// Generates a top-level function or a lambda with these parameters. `own` identifies a self tail call.
     fn generate_function(
         &mut self,
         function: &'p Function<'t>,
@@ -214,7 +213,7 @@ impl<'t, 'p> Generator<'t, 'p> {
         Instruction::PushBinding(self.name(name))
     }
 
-    /// The name that a literal calls to make its value: one that the program cannot have bound.
+    /// The name that a literal calls to make its value: one that the program has not bound.
     fn constructor(&mut self, name: &'static str, unshadowed: &'static str, is_bound: bool) -> Instruction {
         let is_shadowed = is_bound || self.globals.defines(name);
         self.push_name(if is_shadowed { unshadowed } else { name })

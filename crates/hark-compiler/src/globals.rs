@@ -1,4 +1,4 @@
-//! What names mean where no function binds them: the program's functions and imports, then the builtins.
+//! The meaning of global names: the program's functions and imports, then the builtins.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -20,26 +20,26 @@ struct Definition {
     span: Span,
 }
 
-/// The fewest and the most arguments of a function.
+/// The minimum and maximum number of arguments of a function.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arity {
     pub fewest: u32,
     pub most: u32,
 }
 
-/// The names of the top level.
+/// The top-level names.
 #[derive(Debug)]
 pub(crate) struct Globals<'t> {
     imports: Rc<Imports<'t>>,
     definitions: HashMap<&'t str, Definition>,
-    /// Names whose definitions have mistakes in them: whatever uses them is not wrong for that.
+    /// Names with malformed definitions: uses of them are not reported.
     presumed: HashSet<&'t str>,
-    /// How many names were compared so far to find what may be meant.
+    /// The number of comparisons made so far for "did you mean" hints.
     comparisons: usize,
 }
 
 impl<'t> Globals<'t> {
-    /// Collects the top level's names; reports those that are defined twice.
+    /// Collects the top-level names and reports duplicates.
     pub fn collect(program: &Program<'t>, imports: Rc<Imports<'t>>, diagnostics: &mut Diagnostics) -> Globals<'t> {
         let presumed = program.presumed.clone();
         let mut globals = Globals { imports, definitions: HashMap::new(), presumed, comparisons: 0 };
@@ -56,7 +56,7 @@ impl<'t> Globals<'t> {
                 let message = format!("`{}` is defined twice", name.text);
                 let twice = Diagnostic::error(Code::DuplicateDefinition, message, name.span);
                 diagnostics.push(twice.with_label(first.span, "first defined here").with_hint("rename one of them"));
-                // Calls may mean either of them.
+                // Calls may mean either definition.
                 globals.presumed.insert(name.text);
                 continue;
             }
@@ -84,18 +84,18 @@ impl<'t> Globals<'t> {
             || matches!(self.imports.member(name), Some(Member::Function(..) | Member::Presumed))
     }
 
-    /// What is wrong with a name that stands for something in a module, if its module is known.
+    /// The error about a missing member of a module, if the module is known.
     pub fn explain_missing(&self, name: &str, span: Span) -> Option<Diagnostic> {
         self.imports.explain_missing(name, span)
     }
 
-    /// Whether the name, or the module before its first dot, belongs to a definition with a mistake.
+    /// Whether the name, or the module before its first dot, has a malformed definition.
     fn is_presumed(&self, name: &str) -> bool {
         let module = name.split_once('.').map_or(name, |(module, _)| module);
         self.presumed.contains(name) || self.presumed.contains(module)
     }
 
-    /// How many arguments what this name means takes, and where it is defined.
+    /// The number of arguments taken by the function of this name, and where it is defined.
     pub fn arity(&self, name: &str) -> Option<(Arity, Option<Span>)> {
         if self.is_presumed(name) {
             return None;
@@ -112,7 +112,7 @@ impl<'t> Globals<'t> {
         }
     }
 
-    /// The known name that is most like this one, of the program, the language and these `variables`.
+    /// The known name most similar to this one, among those of the program, the language and these `variables`.
     pub fn nearest(&mut self, name: &str, variables: &HashMap<&'t str, u32>) -> Option<&'t str> {
         self.comparisons += variables.len() + self.definitions.len();
         if self.comparisons > COMPARISONS_MAX {

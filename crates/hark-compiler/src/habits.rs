@@ -1,6 +1,6 @@
-//! Words, functions and signs that people bring along from other languages, and what Hark has instead.
+//! Keywords, functions and syntax from other languages, and their equivalents in Hark.
 
-/// What to write instead of this word.
+/// The advice for a word from another language.
 pub(crate) fn advice(word: &str) -> Option<&'static str> {
     Some(match word {
         "return" => "the value of a body is that of its last expression: leave `return` out",
@@ -50,12 +50,12 @@ pub(crate) fn advice(word: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether this word begins a definition of a variable.
+/// Whether this word declares a variable in another language.
 pub(crate) fn is_of_variables(word: &str) -> bool {
     matches!(word, "let" | "var" | "const" | "mut")
 }
 
-/// What does here what this function of Python or JavaScript does.
+/// The equivalent of this Python or JavaScript function.
 pub(crate) fn counterpart(function: &str) -> Option<&'static str> {
     Some(match function {
         "len" | "size" | "count_items" => "write `length(x)`",

@@ -1,4 +1,4 @@
-//! What the modules that a file imports offer it.
+//! The names that a file's imported modules provide.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -11,69 +11,69 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::limits::COMPARISONS_MAX;
 use crate::nearest::nearest;
 
-/// The most names that a hint lists.
+/// The maximum number of names listed in a hint.
 const LISTED_MAX: usize = 8;
 
-/// A module, counted in the order in which their files were first read; the main program is 0.
+/// A module, numbered in the order in which the files were first read; the main program is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ModuleId(pub usize);
 
-/// What a module offers to those that import it: its own functions, but those whose names begin with `_`.
+/// The exports of a module: its own functions, except those whose names begin with `_`.
 #[derive(Debug, Default)]
 pub(crate) struct Exports {
-    /// The module's file, as the user would write it.
+    /// The module's file, as a user would write it.
     path: String,
     functions: HashMap<String, Export>,
-    /// Names that it has and keeps.
+    /// Names that it defines but does not export.
     private: HashSet<String>,
     /// Names that it imports itself.
     imported: HashSet<String>,
-    /// Names that something with a mistake in it may have defined.
+    /// Names that malformed code may have defined.
     presumed: HashSet<String>,
-    /// The module could not be read to its end.
+    /// Whether parsing the module was abandoned.
     is_cut: bool,
-    /// Those of its functions that do something that is seen outside; set when the module was compiled.
+    /// Its functions with side effects; set when the module has been compiled.
     effectful: RefCell<HashSet<String>>,
 }
 
-/// A function that a module offers.
+/// An exported function.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Export {
     pub parameters: u32,
     pub span: Span,
 }
 
-/// The modules that a file imports, by the names that it gives them.
+/// The modules imported by a file, by alias.
 #[derive(Debug, Default)]
 pub(crate) struct Imports<'t> {
     modules: HashMap<&'t str, Imported>,
-    /// One has no name, which was reported: nobody knows what names were to begin with it.
+    /// Whether a module without a name was reported: any unknown name may refer to it.
     pub has_nameless: bool,
-    /// How many names were compared so far to find what may be meant.
+    /// The number of comparisons made so far for "did you mean" hints.
     comparisons: Cell<usize>,
 }
 
-/// A module that a file imports. One that could not be loaded was reported, and may offer anything.
+/// A module imported by a file. If it could not be loaded, which was reported, any member is accepted.
 #[derive(Debug, Clone)]
 pub(crate) struct Imported {
     pub module: Option<(ModuleId, Rc<Exports>)>,
-    /// Where it is given its name.
+    /// Where it is named.
     pub span: Span,
 }
 
-/// What a name means that begins with the name of a module.
+/// The meaning of a name that begins with a module's alias.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Member<'a, 'n> {
     /// This function.
     Function(ModuleId, &'n str, Export),
-    /// The module, or this name in it, has a mistake that was reported.
+    /// The module, or this member, has an error that was reported.
     Presumed,
-    /// The module of the first name offers no second one.
+    /// The module (the first name) does not export the second name.
     Missing(&'n str, &'n str, &'a Exports),
 }
 
 impl Exports {
-    /// What this file offers.
+    /// The exports of this file.
     pub fn of(program: &Program<'_>, path: &str) -> Exports {
         let mut exports = Exports { path: path.to_owned(), is_cut: program.is_cut, ..Exports::default() };
         exports.presumed = program.presumed.iter().map(|name| (*name).to_owned()).collect();
@@ -97,17 +97,17 @@ impl Exports {
         exports
     }
 
-    /// Remembers which of its functions do something that is seen outside.
+    /// Records which of its functions have side effects.
     pub fn set_effectful<'t>(&self, names: impl IntoIterator<Item = &'t str>) {
         self.effectful.borrow_mut().extend(names.into_iter().map(str::to_owned));
     }
 
-    /// The module's file, as the user would write it.
+    /// The module's file, as a user would write it.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The names of all functions that it offers.
+    /// The names of all exported functions.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.functions.keys().map(String::as_str)
     }
@@ -129,7 +129,7 @@ impl Exports {
 }
 
 impl<'t> Imports<'t> {
-    /// Adds a module under its name, unless that is taken; then gives what has it.
+    /// Adds a module under its alias; if that is taken, returns the module that has it.
     pub fn insert(&mut self, alias: &'t str, imported: Imported) -> Option<&Imported> {
         if self.modules.contains_key(alias) {
             return self.modules.get(alias);
@@ -138,8 +138,8 @@ impl<'t> Imports<'t> {
         None
     }
 
-    /// What a name means, if it begins with a module's. Since the names of modules may have dots themselves, the longest
-    /// that offers something counts.
+    /// The meaning of a name that begins with a module's alias. Aliases may contain dots, so the longest one with such
+    /// a member wins.
     pub fn member<'a, 'n>(&'a self, name: &'n str) -> Option<Member<'a, 'n>> {
         let mut missing = None;
         for (dot, _) in name.rmatch_indices('.') {
@@ -157,7 +157,7 @@ impl<'t> Imports<'t> {
         missing.or_else(|| (self.has_nameless && name.contains('.')).then_some(Member::Presumed))
     }
 
-    /// Whether this name, which means the function `member` of a module, does something that is seen outside.
+    /// Whether this name, which means the function `member` of a module, has side effects.
     pub fn is_effectful(&self, name: &str, member: &str) -> bool {
         let alias = name.strip_suffix(member).and_then(|alias| alias.strip_suffix('.'));
         let imported = alias.and_then(|alias| self.modules.get(alias));
@@ -165,7 +165,7 @@ impl<'t> Imports<'t> {
         exports.is_some_and(|(_, exports)| exports.effectful.borrow().contains(member))
     }
 
-    /// What to say of a name that a module does not offer.
+    /// The error about a name that a module does not export.
     pub fn explain_missing(&self, name: &str, span: Span) -> Option<Diagnostic> {
         let Some(Member::Missing(alias, member, exports)) = self.member(name) else { return None };
         let path = &exports.path;

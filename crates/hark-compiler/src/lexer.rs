@@ -1,4 +1,4 @@
-//! Text to tokens.
+//! The lexer: from text to tokens.
 
 mod aliases;
 mod number;
@@ -10,10 +10,10 @@ use unicode_ident::{is_xid_continue, is_xid_start};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::token::{Token, TokenKind};
 
-/// Splits a text into tokens; the last one is always `End`. `base` is the offset of the text among all files.
+/// Splits a text into tokens; the last one is always `End`. `base` is the offset of the file within the program.
 pub(crate) fn tokenize(text: &str, base: u32, diagnostics: &mut Diagnostics) -> Vec<Token> {
     let mut lexer = Lexer { text, base: base as usize, at: 0, diagnostics };
-    // A byte order mark says nothing that UTF-8 needs to know, a `#!` nothing to anybody but the system.
+    // Neither a byte order mark nor a `#!` line has a meaning in the language.
     if text.starts_with(BYTE_ORDER_MARK) {
         lexer.at = BYTE_ORDER_MARK.len_utf8();
     }
@@ -33,9 +33,9 @@ pub(crate) fn tokenize(text: &str, base: u32, diagnostics: &mut Diagnostics) -> 
 
 struct Lexer<'a> {
     text: &'a str,
-    /// The offset of the text among all files.
+    /// The offset of the file within the program.
     base: usize,
-    /// Invariant: on a character's first byte.
+    /// Invariant: at the first byte of a character.
     at: usize,
     diagnostics: &'a mut Diagnostics,
 }
@@ -76,7 +76,7 @@ impl Lexer<'_> {
         self.diagnostics.push(diagnostic);
     }
 
-    /// Reports a mistake in what was read since `start`.
+    /// Reports an error about the text read since `start`.
     fn error(&mut self, code: Code, message: impl Into<String>, start: usize) {
         self.report(Diagnostic::error(code, message, self.span_from(start)));
     }
@@ -123,7 +123,7 @@ impl Lexer<'_> {
     }
 
     fn word(&mut self, start: usize) -> TokenKind {
-        // Nearly all words are names, whose letters are bytes.
+        // Fast path: nearly all words are ASCII names.
         let rest = &self.text.as_bytes()[start..];
         let is_in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'?' | b'.');
         self.at = start + rest.iter().position(|byte| !is_in_name(byte)).unwrap_or(rest.len());
@@ -174,7 +174,7 @@ impl Lexer<'_> {
         Some(kind)
     }
 
-    /// Reports a character that begins nothing; a run of them is one mistake.
+    /// Reports characters that begin no token; a run of them is a single error.
     fn unexpected(&mut self, start: usize) -> Token {
         let first = self.advance().unwrap_or_default();
         self.skip_while(|character| character == first);
@@ -191,12 +191,12 @@ impl Lexer<'_> {
     }
 }
 
-/// Whether a word that is no keyword is a name: `[a-z_][a-zA-Z0-9_?.]*`.
+/// Whether a word that is not a keyword is a name: `[a-z_][a-zA-Z0-9_?.]*`.
 pub(crate) fn is_name(word: &str) -> bool {
     word.is_ascii() && word.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
 }
 
-/// What is said of a dot that is no part of a name.
+/// The hint for a dot that is not part of a name.
 const METHODS: &str = "there are no methods: write `f(x)`, or `x |> f()`; the value of a key is `get(x, \"key\")`";
 
 fn character_hint(character: char) -> Option<&'static str> {

@@ -1,10 +1,10 @@
-//! Text in, an [`Executable`] or diagnostics out.
+//! The compiler: from text to an [`Executable`] or diagnostics.
 //!
-//! The way of a program, and the order to read in: `lexer` (text to tokens), `parser` (tokens to `ast`),
-//! `globals` and `scope` (what names mean), `generate` (to portable instructions), `flow` (what is bound where) and
-//! `closures` (what lambdas take along). `modules` does that for each file of a program, `link` puts them together,
-//! with what they use of `prelude`. Every stage reports what is wrong as [`Diagnostic`]s and goes on, so that one run finds
-//! many mistakes. This crate is pure: it touches no file, clock or thread.
+//! The stages, in reading order: `lexer` (text to tokens), `parser` (tokens to `ast`), `globals` and `scope` (name
+//! resolution), `generate` (portable instructions), `flow` (which names are bound where) and `closures` (captures).
+//! `modules` runs them for each file of a program; `link` combines the files with the parts of `prelude` that they use.
+//! Every stage reports errors as [`Diagnostic`]s and continues, so that a single run finds many errors. This crate is
+//! pure: it touches no file, clock or thread.
 
 mod ast;
 mod closures;
@@ -34,23 +34,23 @@ pub use documentation::{Documented, Subject, documentation};
 pub use modules::{Files, LoadError, Located, Main};
 pub use nearest::nearest;
 
-/// What became of a program.
+/// The result of a compilation.
 #[derive(Debug)]
 pub struct Compilation {
-    /// The program, unless some diagnostic is an error.
+    /// The program, unless a diagnostic is an error.
     pub executable: Option<Executable>,
-    /// What is wrong or doubtful, in the order of the text.
+    /// Errors and warnings, in source order.
     pub diagnostics: Vec<Diagnostic>,
-    /// The files that were read, which the diagnostics' places are in.
+    /// The files that were read, to which the diagnostics' spans refer.
     pub sources: Sources,
 }
 
-/// Compiles the text of a program. `path` is what diagnostics and traces will call it. It can import no modules.
+/// Compiles a single-file program. `path` is its name in diagnostics and traces. Imports of modules fail.
 pub fn compile(path: &str, text: &str) -> Compilation {
     compile_with(Main { path, file: None, text }, &mut modules::NoFiles)
 }
 
-/// Compiles a program with the modules that it imports, which are among these files.
+/// Compiles a program that may import modules from `files`.
 pub fn compile_with(main: Main<'_>, files: &mut dyn Files) -> Compilation {
     modules::compile(main, files)
 }

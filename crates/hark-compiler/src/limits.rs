@@ -1,29 +1,29 @@
-//! The limits of a program's text. Each is documented in the guide and tested.
+//! The limits on program text. Each is documented in the guide and tested.
 
-/// How many files may wait for each other's imports, the main program's included. The compiler uses the native stack for
-/// them; a test shows that a thread of 2 MB has room for so many, also without optimization.
+/// The maximum depth of imports, including the main program. The compiler uses the native stack for them; a test shows
+/// that 2 MB are enough for this depth, also without optimization.
 pub const MODULES_NESTED_MAX: usize = 250;
 
-/// How deep expressions and bodies may be nested. The parser uses the native stack for them; a test shows that a
-/// thread of 2 MB has room for so many levels, also without optimization.
+/// The maximum nesting depth of expressions and bodies. The parser uses the native stack for them; a test shows that 2
+/// MB are enough for this depth, also without optimization.
 pub const NESTING_MAX: u32 = 1_000;
 
-/// The most errors, and the most warnings, that are reported. No person makes so many: it bounds what a text of nothing
-/// but mistakes costs.
+/// The maximum number of errors, and of warnings, that are reported. No person makes as many; the limit bounds the cost
+/// of garbage input.
 pub const DIAGNOSTICS_MAX: usize = 100_000;
 
-/// The most names that "did you mean" compares, all mistakes of a program together; later ones get no such hint.
+/// The maximum number of names compared for "did you mean" hints in a program; later errors get no such hint.
 pub const COMPARISONS_MAX: usize = 1_000_000;
 
-/// The most arguments of one call, items of one literal, and parameters of one function.
+/// The maximum number of arguments of a call, items of a literal, and parameters of a function.
 pub const ARGUMENTS_MAX: usize = 1 << 20;
 
-/// The most arguments of an import.
+/// The maximum number of arguments of an import.
 pub const IMPORT_ARGUMENTS_MAX: u32 = hark_bytecode::FOREIGN_ARITY_MAX;
 
-/// The longest integer, in digits. To read one takes time that grows with the square of its length.
+/// The maximum number of digits of an integer, because parsing takes quadratic time.
 pub const DIGITS_MAX: usize = 100_000;
 
-/// The most names that the lambdas of a program capture, all of them together. Lambdas between the one that reads a name
-/// and the function that binds it capture it, too: without a limit they could be many times as long as the text.
+/// The maximum number of captures of all lambdas of a program. Lambdas between the one that reads a name and the
+/// function that binds it capture it as well, so without a limit the captures could be many times as long as the text.
 pub const CAPTURES_MAX: usize = 1 << 20;

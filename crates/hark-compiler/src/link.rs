@@ -1,10 +1,10 @@
-//! One executable from the files of a program, each of which was compiled by itself, and from what they use of the
-//! prelude.
+//! The linker: combines the separately compiled files of a program, and the parts of the prelude that they use, into
+//! one executable.
 //!
-//! The main program's names stay as they are. A name that a module defines becomes the module's: `lib/text.shout`. So
-//! does any other one that the main program defines, as a module does not see that: there it is a local name, or one of
-//! the language's. The prelude's file is a module as well; but its functions have their plain names where the main
-//! program has not taken these.
+//! Names of the main program stay as they are. A name defined by a module is qualified: `lib/text.shout`. So is any
+//! other name in a module that the main program defines too, because the module cannot see that definition: there it is
+//! a local variable or a name of the language. The prelude is a module as well, but its functions keep their plain
+//! names unless the main program defines these.
 
 mod reads;
 
@@ -23,26 +23,26 @@ use reads::global_reads;
 
 const MAIN: ModuleId = ModuleId(0);
 
-/// What a lambda is called, which no other function can be.
+/// The name of lambdas, which no other function can have.
 const LAMBDA: &str = "lambda";
 
-/// One file's part of the program.
+/// The compiled form of a file.
 #[derive(Default)]
 pub(crate) struct Unit {
-    /// What stands before its functions' names: its path from the main program's folder, without `.hk`.
+    /// The prefix of its functions' names: its path from the main program's folder, without `.hk`.
     name: String,
     executable: Executable,
-    /// For each name of the executable, the module's function that it means, if it does.
+    /// For each name of the executable, the function of an imported module that it refers to, if any.
     members: Vec<Option<(ModuleId, String)>>,
 }
 
 impl Unit {
-    /// A file that has no code yet.
+    /// A file that is not compiled yet.
     pub fn new(name: String) -> Unit {
         Unit { name, ..Unit::default() }
     }
 
-    /// Takes the code of the file.
+    /// Adds the compiled code of the file.
     pub fn complete(&mut self, executable: Executable, imports: &Imports<'_>) {
         let member = |name: &Arc<str>| match imports.member(name) {
             Some(Member::Function(module, member, _)) => Some((module, member.to_owned())),
@@ -56,13 +56,13 @@ impl Unit {
         self.executable.bindings.iter().map(|(name, _)| self.executable.name(*name)).collect()
     }
 
-    /// Whether any name may be one of the prelude's.
+    /// Whether any of its names may refer to the prelude.
     fn may_use_prelude(&self) -> bool {
         self.executable.names.iter().any(|name| prelude::function(name).is_some())
     }
 }
 
-/// Puts the files of a program together, the main one first.
+/// Links the files of a program, the main one first.
 pub(crate) fn link(mut units: Vec<Unit>, sources: &Sources) -> Executable {
     let uses_prelude = units.iter().any(Unit::may_use_prelude);
     let mut executable = match units.as_mut_slice() {
@@ -81,29 +81,29 @@ pub(crate) fn link(mut units: Vec<Unit>, sources: &Sources) -> Executable {
     executable
 }
 
-/// What a name means, the same in all files.
+/// The identity of a name in the linked program.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
-    /// As it is written: the main program's, the language's, or a local one.
+    /// A name of the main program or the language, or a local variable.
     Plain(Arc<str>),
-    /// A module's own.
+    /// A name of a module.
     Of(ModuleId, Arc<str>),
 }
 
 struct Linker<'u> {
     units: &'u [Unit],
-    /// The last unit, if it is the prelude's.
+    /// The unit of the prelude, which is the last one, if it is used.
     prelude: Option<ModuleId>,
-    /// For each unit, what it defines.
+    /// The names defined by each unit.
     defined: Vec<HashSet<&'u str>>,
     indices: HashMap<Key, NameIndex>,
     keys: Vec<Key>,
-    /// The names of the prelude that something means, each where it is bound.
+    /// The functions of the prelude that are used, and the names to which they are to be bound.
     wanted: Vec<(NameIndex, &'u str)>,
     linked: Executable,
 }
 
-/// Where the parts of a unit are in the whole.
+/// The positions of a unit's parts in the linked program.
 struct Places {
     names: Vec<NameIndex>,
     functions: HashMap<FunctionIndex, FunctionIndex>,
@@ -151,7 +151,7 @@ impl<'u> Linker<'u> {
         self.bind_language(module, &all, &places.names);
     }
 
-    /// Adds some of a unit's functions, and all that it imports of Python's.
+    /// Adds some of a unit's functions, and all of its Python imports.
     fn add_functions(&mut self, module: ModuleId, wanted: &[FunctionIndex]) -> Places {
         let executable = &self.units[module.0].executable;
         let first = self.linked.functions.len() as u32;
@@ -186,8 +186,8 @@ impl<'u> Linker<'u> {
         places
     }
 
-    /// Binds what functions of a unit mean of the language by names that the main program has taken, and notes what they
-    /// mean of the prelude.
+    /// Binds names in a unit's functions that refer to builtins but are redefined by the main program, and collects
+    /// those that refer to the prelude.
     fn bind_language(&mut self, module: ModuleId, functions: &[FunctionIndex], names: &[NameIndex]) {
         let unit = &self.units[module.0];
         let reads: HashSet<NameIndex> =
@@ -207,7 +207,7 @@ impl<'u> Linker<'u> {
         }
     }
 
-    /// Adds the functions of the prelude that are wanted, and those that they need themselves.
+    /// Adds the functions of the prelude that are used, and those that they need.
     fn add_prelude(&mut self, prelude: ModuleId) {
         let executable = &self.units[prelude.0].executable;
         let functions: HashMap<&str, FunctionIndex> = executable
@@ -252,7 +252,7 @@ impl<'u> Linker<'u> {
         }
     }
 
-    /// What stands for a unit's name in the whole.
+    /// The linked name of a unit's name.
     fn name(&mut self, module: ModuleId, name: usize) -> NameIndex {
         let unit = &self.units[module.0];
         let text = &unit.executable.names[name];
@@ -275,7 +275,7 @@ impl<'u> Linker<'u> {
         })
     }
 
-    /// How traces and listings call a function.
+    /// The name of a function in traces and listings.
     fn qualified(&self, module: ModuleId, name: &Arc<str>) -> Arc<str> {
         if module == MAIN || Some(module) == self.prelude || &**name == LAMBDA {
             return name.clone();
@@ -283,8 +283,8 @@ impl<'u> Linker<'u> {
         format!("{}.{name}", self.units[module.0].name).into()
     }
 
-    /// The texts of all names, each of them once. A program may have a name such as `text.shout` of its own, besides that
-    /// of the module `text` in its folder.
+    /// The texts of all names, made unique. A program may itself use a name such as `text.shout`, besides the function
+    /// of the module `text`.
     fn texts(&self) -> Vec<Arc<str>> {
         let plain = self.keys.iter().filter_map(|key| match key {
             Key::Plain(text) => Some(text.clone()),
@@ -313,7 +313,7 @@ impl Places {
         ForeignIndex(index.0 + self.first_foreign)
     }
 
-    /// A function whose code begins at `start` in the whole.
+    /// A function relocated to `start`.
     fn function(&self, function: &Function, start: u32) -> Function {
         let capture = |capture: &Capture| Capture { name: self.names[capture.name.0 as usize], ..*capture };
         let moved = |instruction: u32| start + (instruction - function.start);
@@ -337,7 +337,7 @@ impl Places {
         }
     }
 
-    /// The same instruction in the whole; jumps are relative.
+    /// An instruction with its indexes relocated; jumps are relative.
     fn instruction(&self, instruction: &Instruction) -> Instruction {
         match instruction {
             Instruction::PushBinding(name) => Instruction::PushBinding(self.names[name.0 as usize]),

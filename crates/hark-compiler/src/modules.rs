@@ -1,5 +1,5 @@
-//! The files of a program. The main one is compiled first, and each module when it is imported for the first time; what
-//! becomes of them is put together in [`link`](crate::link).
+//! Compiles the files of a program: the main one, and each module when it is first imported. Then [`link`](crate::link)
+//! combines them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,27 +16,27 @@ use crate::limits::MODULES_NESTED_MAX;
 use crate::link::{Unit, link};
 use crate::{Compilation, effects, generate, lexer, parser};
 
-/// The files that a program may import. The compiler itself touches none.
+/// Access to the files that a program may import; the compiler itself touches none.
 pub trait Files {
-    /// The file that `importer` (nothing for the main program) means by a path.
+    /// Resolves a path in an import. `importer` is the importing file, `None` for the main program.
     ///
     /// # Errors
     /// If there is no such file.
     fn locate(&mut self, importer: Option<&str>, path: &str) -> Result<Located, LoadError>;
 
-    /// The text of a file that was located.
+    /// Reads a file that was located.
     ///
     /// # Errors
     /// If it cannot be read.
     fn read(&mut self, file: &str) -> Result<String, LoadError>;
 }
 
-/// A file that a path leads to.
+/// A resolved import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located {
-    /// Its path from the main program's folder: always the same one, by whatever ways the file can be reached.
+    /// The path from the main program's folder. It identifies the file and is the same for all ways to reach it.
     pub file: String,
-    /// Its path as the user would write it, for messages.
+    /// The path as a user would write it, for messages.
     pub shown: String,
 }
 
@@ -47,18 +47,18 @@ pub enum LoadError {
     Missing,
     /// It is a folder.
     Folder,
-    /// It is a symbolic link that leads to itself, perhaps by way of others.
+    /// It is a symbolic link in a cycle of links.
     LinkLoop,
     /// It is not UTF-8.
     NotUtf8 {
-        /// The line of the first byte that is wrong, from 1.
+        /// The line of the first invalid byte, from 1.
         line: usize,
         /// Its offset.
         offset: usize,
         /// The byte.
         byte: u8,
     },
-    /// Something else, which this text says.
+    /// Another reason, given by this text.
     Other(String),
 }
 
@@ -76,7 +76,7 @@ impl fmt::Display for LoadError {
     }
 }
 
-/// A program of one file, which can import no modules.
+/// For programs that cannot import modules.
 pub(crate) struct NoFiles;
 
 impl Files for NoFiles {
@@ -89,12 +89,12 @@ impl Files for NoFiles {
     }
 }
 
-/// The main program of a compilation.
+/// The main program.
 #[derive(Debug, Clone, Copy)]
 pub struct Main<'a> {
-    /// Its path as the user wrote it.
+    /// The path as the user gave it.
     pub path: &'a str,
-    /// Its name in its folder, as [`Files::locate`] would give it; nothing if it is no file that can be imported.
+    /// Its path from its folder, as given by [`Files::locate`]; `None` if it is not an importable file.
     pub file: Option<&'a str>,
     /// Its text.
     pub text: &'a str,
@@ -123,9 +123,9 @@ struct Build<'f> {
     diagnostics: Diagnostics,
     units: Vec<Unit>,
     gates: Gates,
-    /// The modules that were compiled, by their files; nothing for those that could not be read.
+    /// The compiled modules by file; `None` for files that could not be read.
     known: HashMap<String, Option<(ModuleId, Rc<Exports>)>>,
-    /// The files whose imports are being loaded, each imported by the one before.
+    /// The files whose imports are being loaded, each imported by the previous one.
     open: Vec<OpenFile>,
 }
 
@@ -148,7 +148,7 @@ impl Build<'_> {
         self.compile_file(open, &text, 0, String::new());
     }
 
-    /// Compiles a file, and before it what it imports.
+    /// Compiles a file after the modules that it imports.
     fn compile_file(&mut self, open: OpenFile, text: &str, base: u32, name: String) -> (ModuleId, Rc<Exports>) {
         let tokens = lexer::tokenize(text, base, &mut self.diagnostics);
         let program = parser::parse(text, base, &tokens, &mut self.diagnostics);
@@ -188,7 +188,7 @@ impl Build<'_> {
         Rc::new(imports)
     }
 
-    /// The module that an import means. If it cannot be had, that is reported.
+    /// Loads an imported module, or reports why that fails.
     fn load(&mut self, import: &ModuleImport<'_>) -> Option<(ModuleId, Rc<Exports>)> {
         let importer = self.open.last().and_then(|open| open.file.as_deref());
         let located = match self.files.locate(importer, &import.path) {
@@ -237,7 +237,7 @@ impl Build<'_> {
         Some(self.compile_file(OpenFile { file: Some(file), shown }, &text, base, name))
     }
 
-    /// The path of a file that is not there: as it is written, behind the folder of the file that it stands in.
+    /// The path of a missing file for messages: as written, relative to the importing file's folder.
     fn written(&self, import: &ModuleImport<'_>) -> String {
         let importer = self.open.last().map_or("", |open| &open.shown);
         match importer.rfind('/') {
@@ -259,14 +259,14 @@ impl Build<'_> {
         self.report(import, Code::ModuleNotLoaded, &message, shown, |refused| Diagnostic { hint, ..refused });
     }
 
-    /// The same path with `.hk`, if that leads to a file.
+    /// The same path with `.hk`, if that file exists.
     fn with_extension(&mut self, path: &str) -> Option<String> {
         let path = format!("{path}.hk");
         let importer = self.open.last().and_then(|open| open.file.as_deref());
         self.files.locate(importer, &path).is_ok().then_some(path)
     }
 
-    /// Reports a mistake at an import, with the way by which the file was reached.
+    /// Reports an error at an import, with the chain of imports that leads to it.
     fn report(
         &mut self,
         import: &ModuleImport<'_>,
@@ -279,7 +279,7 @@ impl Build<'_> {
         self.diagnostics.push(with(Diagnostic::error(code, message, import.path_span)));
     }
 
-    /// What cannot be loaded needs no name.
+    /// Reports a module whose file name is not a valid name. A module that could not be loaded needs none.
     fn report_nameless(&mut self, import: &ModuleImport<'_>, is_loaded: bool) {
         if is_loaded {
             let path = string_text(&import.path);
@@ -304,7 +304,7 @@ impl Build<'_> {
         self.diagnostics.push(twice.with_label(first.span, "first named here").with_hint(hint));
     }
 
-    /// `main.hk -> lib/a.hk -> lib/b.hk`: the files that import each other, and at last this one.
+    /// `main.hk -> lib/a.hk -> lib/b.hk`: the chain of importing files, ending with `last`.
     fn chain(&self, last: &str) -> String {
         let open = self.open.iter().map(|open| open.shown.as_str());
         let files: Vec<_> = open.chain((!last.is_empty()).then_some(last)).map(shortened).collect();

@@ -1,10 +1,9 @@
-//! "Did you mean": the known name that is most like a mistaken one.
+//! "Did you mean": finds the known name most similar to a misspelled one.
 
-/// The known name nearest to `name`, if one is near enough to be meant: at most a third of its letters differ. Of two
-/// that are equally near, the first in the order of the alphabet.
+/// The known name nearest to `name`, if at most a third of the letters differ. Ties are broken alphabetically.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let letters: Vec<char> = name.chars().take(LETTERS_MAX).collect();
-    // Any two names of one or two letters are alike.
+    // Any two names of one or two letters would be similar.
     let allowed = letters.len() / 3;
     if allowed == 0 {
         return None;
@@ -12,7 +11,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let (length, mask) = (letters.len(), letter_mask(name));
     let mut other: Vec<char> = Vec::new();
     let distances = known.into_iter().filter_map(|candidate| {
-        // Most names are far off; these two looks tell, and cost little.
+        // Two cheap tests exclude most names.
         if candidate.chars().take(LETTERS_MAX).count().abs_diff(length) > allowed
             || (letter_mask(candidate) ^ mask).count_ones() as usize > 2 * allowed
         {
@@ -26,16 +25,16 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     distances.min().map(|(_, candidate)| candidate)
 }
 
-/// Longer names are compared by their beginnings.
+/// Only this many letters of a name are compared.
 const LETTERS_MAX: usize = 64;
 
-/// A bit for each letter that occurs. Each change of a letter changes two bits at most.
+/// A bit for each letter that occurs. Changing a letter changes at most two bits.
 fn letter_mask(name: &str) -> u64 {
     name.chars().take(LETTERS_MAX).fold(0, |mask, letter| mask | 1 << (letter as u32 % 64))
 }
 
-/// How many letters must be inserted, deleted, replaced or swapped with their neighbor: the optimal string alignment
-/// distance (Damerau 1964).
+/// The number of insertions, deletions, replacements and swaps of neighbors between two names: the optimal string
+/// alignment distance (Damerau 1964).
 fn distance(left: &[char], right: &[char]) -> usize {
     let mut before: Vec<usize> = vec![0; right.len() + 1];
     let mut above: Vec<usize> = (0..=right.len()).collect();

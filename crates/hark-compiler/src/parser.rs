@@ -1,9 +1,9 @@
-//! Tokens to a tree.
+//! The parser: from tokens to the syntax tree.
 //!
-//! `parse_x` may find nothing; `expect_x` must find it. A mistake is reported where it is found; what is being parsed
-//! is given up, and parsing goes on behind the next `;`, at the `}` that closes the body, or at the next item. So that
-//! one mistake stays one error, nothing is reported twice at the same token, and what was given up leaves the names
-//! behind that it may have bound.
+//! `parse_x` may find nothing; `expect_x` must find it. An error is reported where it is found; the current construct
+//! is abandoned, and parsing continues after the next `;`, at the `}` that closes the body, or at the next item. So
+//! that one mistake causes one error, only one error is reported per token, and the names that abandoned code may have
+//! bound are recorded.
 
 mod attribute;
 mod call;
@@ -29,19 +29,19 @@ use crate::habits;
 use crate::limits::NESTING_MAX;
 use crate::token::{Token, TokenKind};
 
-/// What the body of an `if` is called.
+/// The owner of an `if` body, for messages.
 const IF: &str = "`if`";
 
-/// What the body of a `try` is called.
+/// The owner of a `try` body, for messages.
 const TRY: &str = "`try`";
 
-/// A mistake that was reported already.
+/// A syntax error that has been reported.
 #[derive(Debug)]
 struct Reported;
 
 type Parsed<T> = Result<T, Reported>;
 
-/// Parses a file, as far as it goes. `base` is its offset among all files.
+/// Parses a file, as far as possible. `base` is its offset within the program.
 pub(crate) fn parse<'t>(text: &'t str, base: u32, tokens: &[Token], diagnostics: &mut Diagnostics) -> Program<'t> {
     let mut parser = Parser {
         text,
@@ -67,26 +67,26 @@ pub(crate) fn parse<'t>(text: &'t str, base: u32, tokens: &[Token], diagnostics:
 
 struct Parser<'t, 'a> {
     text: &'t str,
-    /// The offset of the text among all files.
+    /// The offset of the file within the program.
     base: usize,
     tokens: &'a [Token],
     at: usize,
     depth: u32,
-    /// How many `{` were taken without their `}`.
+    /// The number of open `{`.
     braces: usize,
-    /// The index behind the last `}` that closed a body.
+    /// The index after the last `}` that closed a body.
     body_end: Option<usize>,
-    /// The call that a pipe led to last, unless it stands in parentheses.
+    /// The call made by the last pipe, unless it is in parentheses.
     piped: Option<NodeId>,
-    /// The token at which the last mistake was reported.
+    /// The token at which the last error was reported.
     reported_at: Option<usize>,
-    /// In the innermost function: if a statement was given up, the names that such statements assign to.
+    /// In the innermost function: the names assigned by statements that were abandoned, if any were.
     damage: Option<HashSet<&'t str>>,
-    /// The tokens that were searched for such names last.
+    /// The tokens last searched for such names.
     searched: Range<usize>,
-    /// The tokens that are names of Python's in imports, in their order.
+    /// The indexes of tokens that are Python names in imports, in order.
     python_names: Vec<usize>,
-    /// What the program calls Python's functions; nothing if an import forgot to say it.
+    /// The program's names for Python functions; `None` if the import lacks a required alias.
     aliases: HashMap<&'t str, Option<&'t str>>,
     program: Program<'t>,
     diagnostics: &'a mut Diagnostics,
@@ -110,7 +110,7 @@ impl<'t> Parser<'t, '_> {
         self.token().span
     }
 
-    /// The place of the token before.
+    /// The span of the previous token.
     fn span_before(&self) -> Span {
         self.tokens[self.at.saturating_sub(1)].span
     }
@@ -143,7 +143,7 @@ impl<'t> Parser<'t, '_> {
         found
     }
 
-    /// Whether a name that is written so comes next.
+    /// Whether the next token is the name `word`.
     fn is_at_word(&self, word: &str) -> bool {
         *self.kind() == TokenKind::Name && self.text_of(self.span()) == word
     }
@@ -158,10 +158,10 @@ impl<'t> Parser<'t, '_> {
         self.report(Diagnostic::error(code, message, span))
     }
 
-    /// Reports that something else was expected than what comes next.
+    /// Reports that the next token is not the expected one.
     fn unexpected(&mut self, wanted: &str) -> Reported {
         if self.kind().is_mistake() {
-            // The lexer has said what is wrong.
+            // The lexer has reported the error.
             return Reported;
         }
         let message = format!("expected {wanted}, but found {}", self.describe());
@@ -170,7 +170,7 @@ impl<'t> Parser<'t, '_> {
         self.report(Diagnostic { hint, ..unexpected })
     }
 
-    /// The next token, as a message names it.
+    /// A description of the next token for messages.
     fn describe(&self) -> String {
         match self.kind() {
             TokenKind::End => "the end of the program".to_owned(),
@@ -193,7 +193,7 @@ impl<'t> Parser<'t, '_> {
         Err(self.unexpected(wanted))
     }
 
-    /// The end of something that was opened.
+    /// Expects the token that closes a bracket.
     fn expect_close(&mut self, kind: &TokenKind, symbol: &str, opened: Span) -> Parsed<Span> {
         if self.is_at(kind) {
             return Ok(self.advance());
@@ -217,7 +217,7 @@ impl<'t> Parser<'t, '_> {
         NodeId((self.program.nodes.len() - 1) as u32)
     }
 
-    /// Goes a level deeper, if there is room for it.
+    /// Parses something one level deeper, if the nesting limit allows it.
     fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth >= NESTING_MAX {
             return Err(self.refuse_depth());
@@ -228,7 +228,7 @@ impl<'t> Parser<'t, '_> {
         parsed
     }
 
-    /// `{ a; b; c }`, with what it belongs to for messages.
+    /// Parses `{ a; b; c }`. `owner` names the construct in messages.
     fn expect_body(&mut self, owner: &str) -> Parsed<Body> {
         if !self.is_at(&TokenKind::OpenBrace) {
             let before = self.diagnostics.total();
@@ -257,7 +257,7 @@ impl<'t> Parser<'t, '_> {
                     holds_function = true;
                     self.refuse_nested_function();
                 }
-                // The function inside was none, then: the `}` before it is what is missing, and that was said.
+                // Then the `fn` was not a nested function: the `}` before it is missing, which has been reported.
                 TokenKind::End | TokenKind::Fn if holds_function => return Err(Reported),
                 TokenKind::End | TokenKind::Fn => return Err(self.refuse_unclosed_body(owner, open)),
                 TokenKind::Else if owner == IF && !self.is_behind_semicolon() => {
@@ -291,7 +291,7 @@ impl<'t> Parser<'t, '_> {
         Ok(body)
     }
 
-    /// An expression and its `;`, where one is needed.
+    /// Parses an expression and its `;`, where one is required.
     fn expect_statement(&mut self) -> Parsed<NodeId> {
         let statement = match self.kind() {
             TokenKind::If => self.expect_if()?,
@@ -303,7 +303,7 @@ impl<'t> Parser<'t, '_> {
             TokenKind::Semicolon => {
                 self.advance();
             }
-            // The body has something to say about these.
+            // `expect_body` handles these tokens.
             TokenKind::CloseBrace | TokenKind::End | TokenKind::Fn | TokenKind::Else => {}
             kind if kind.is_mistake() => return Err(Reported),
             TokenKind::Name if self.is_at_catch() => {}

@@ -1,5 +1,5 @@
-//! The functions of the prelude that are written in Hark, in `prelude.hk`. A program that uses none of them does not pay
-//! for them: their names are in a table here, and the file is only compiled when one is called for.
+//! The prelude: functions of the language that are written in Hark, in `prelude.hk`. A program that uses none of them
+//! pays nothing: their names are in a table here, and the file is compiled only when one is used.
 
 use std::rc::Rc;
 
@@ -9,12 +9,13 @@ use crate::diagnostic::Diagnostics;
 use crate::imports::Imports;
 use crate::{generate, lexer, parser};
 
-/// What the names of builtins begin with in `prelude.hk` that no program can name.
+/// The prefix in `prelude.hk` of builtins that no program can name.
 pub(crate) const NATIVE: &str = "native.";
 
 const TEXT: &str = include_str!("prelude.hk");
 
-/// The names of all functions, with the fewest and the most arguments, sorted by name. A test compares them with the file.
+/// The names of all functions, with their minimum and maximum number of arguments, sorted by name. A test compares them
+/// with the file.
 const FUNCTIONS: [(&str, u32, u32); 13] = [
     ("all?", 2, 2),
     ("any?", 2, 2),
@@ -31,14 +32,14 @@ const FUNCTIONS: [(&str, u32, u32); 13] = [
     ("update", 3, 3),
 ];
 
-/// The fewest and the most arguments of the function of this name, if there is one.
+/// The minimum and maximum number of arguments of this function, if it exists.
 pub(crate) fn arity(name: &str) -> Option<(u32, u32)> {
     let found = FUNCTIONS.binary_search_by_key(&name, |(name, ..)| name).ok()?;
     let (_, fewest, most) = FUNCTIONS[found];
     Some((fewest, most))
 }
 
-/// The functions that attributes call, by names that no program can have. In the file they begin with `_`.
+/// The functions called by attributes, under names that no program can use. In the file they begin with `_`.
 const OF_ATTRIBUTES: [(&str, &str); 4] =
     [(RETRY, "_retry"), (RETRY_CALL, "_retry_call"), (WITHIN, "_within"), (ATTEMPT, "_attempt")];
 
@@ -51,10 +52,10 @@ pub(crate) const RETRY_CALL: &str = "%retry_call";
 /// Runs a function with `#[timeout]` only.
 pub(crate) const WITHIN: &str = "%within";
 
-/// Runs a function's body for one try of a retry.
+/// Runs a function's body for one attempt of a retry.
 pub(crate) const ATTEMPT: &str = "%attempt";
 
-/// What the file calls the function of this name, if there is one.
+/// The name in the file of this function, if it exists.
 pub(crate) fn function(name: &str) -> Option<&str> {
     let of_attribute = OF_ATTRIBUTES.iter().find(|(known, _)| *known == name);
     of_attribute.map(|(_, function)| *function).or_else(|| arity(name).map(|_| name))
@@ -70,7 +71,7 @@ pub(crate) fn compiled() -> Executable {
     let mut diagnostics = Diagnostics::default();
     let tokens = lexer::tokenize(TEXT, 0, &mut diagnostics);
     let mut program = parser::parse(TEXT, 0, &tokens, &mut diagnostics);
-    // The builtins that only this file can name.
+    // The builtins that only this file can use.
     program.presumed.insert(NATIVE.trim_end_matches('.'));
     let executable = generate::generate(&program, Rc::new(Imports::default()), &mut diagnostics);
     debug_assert_eq!(diagnostics.total(), 0, "{:?}", diagnostics.finish());

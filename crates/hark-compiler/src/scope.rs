@@ -1,7 +1,7 @@
-//! What is wrong with the names of a function and of the lambdas in it: parameters that are doubled, names that mean
-//! nothing, wrong numbers of arguments, variables that nobody reads.
+//! Checks the names in a function and its lambdas: duplicate parameters, unknown names, wrong numbers of arguments,
+//! unused variables.
 //!
-//! A lambda may use the names that the functions around it bind. Which values it gets is decided in
+//! A lambda may use names bound by enclosing functions. Which values it gets is decided in
 //! [`closures`](crate::closures).
 
 use std::collections::HashMap;
@@ -13,18 +13,18 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::globals::{Arity, Globals};
 use crate::habits;
 
-/// What the code of a function and its lambdas has to beware of.
+/// Names bound by a function or its lambdas that affect its code.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Bound {
-    /// One of them binds `list`.
+    /// Whether one of them binds `list`.
     pub list: bool,
-    /// One of them binds `hash`.
+    /// Whether one of them binds `hash`.
     pub hash: bool,
-    /// The function binds its own name.
+    /// Whether the function binds its own name.
     pub itself: bool,
 }
 
-/// Checks a function of the top level, and all lambdas in it.
+/// Checks a top-level function and all lambdas in it.
 pub(crate) fn check<'t>(
     globals: &mut Globals<'t>,
     program: &Program<'t>,
@@ -41,7 +41,7 @@ pub(crate) fn check<'t>(
         is_damaged: false,
         bound: Bound::default(),
     };
-    // A lambda is looked at while the variables of all functions around it are known.
+    // A lambda is checked while the variables of all enclosing functions are in scope.
     let mut work = vec![Work::Enter(function)];
     while let Some(next) = work.pop() {
         match next {
@@ -63,7 +63,7 @@ pub(crate) fn check<'t>(
 
 enum Work<'t, 'p> {
     Enter(&'p Function<'t>),
-    /// The function has been looked at; so many variables are those of the functions around it.
+    /// The function is done; `variables` is the number of variables of the enclosing functions.
     Leave {
         variables: usize,
     },
@@ -73,37 +73,37 @@ struct Checker<'t, 'p, 'a> {
     globals: &'a mut Globals<'t>,
     program: &'p Program<'t>,
     diagnostics: &'a mut Diagnostics,
-    /// Those of the functions that are entered, the innermost function's last.
+    /// The variables of the functions being checked, the innermost function's last.
     variables: Vec<Variable<'t>>,
-    /// For each name, the innermost variable that has it.
+    /// The innermost variable of each name.
     visible: HashMap<&'t str, u32>,
     unused: Vec<(Name<'t>, Kind)>,
-    /// Something could not be parsed, so that nobody knows what is used.
+    /// Whether a part could not be parsed, so that unused variables are unknown.
     is_damaged: bool,
     bound: Bound,
 }
 
-/// A name that a function binds.
+/// A variable of a function.
 struct Variable<'t> {
-    /// Where it is bound first.
+    /// The first binding.
     name: Name<'t>,
     kind: Kind,
     is_read: bool,
-    /// The variable of a function around that has the same name.
+    /// The variable of the same name in an enclosing function.
     outer: Option<u32>,
 }
 
-/// By what a variable is bound.
+/// How a variable is bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Parameter,
     Assignment,
     Pattern,
-    /// A `catch`, or something that could not be parsed.
+    /// By a `catch`, or by code that could not be parsed.
     Other,
 }
 
-/// What a name that is read is there for.
+/// The role of a name that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Value,
@@ -113,7 +113,7 @@ enum Role {
     Key,
 }
 
-/// What a function's names are used for, in the order of a walk.
+/// The uses of names in a function, in traversal order.
 #[derive(Default)]
 struct Uses<'t, 'p> {
     bound: Vec<(Name<'t>, Kind)>,
@@ -123,7 +123,7 @@ struct Uses<'t, 'p> {
 }
 
 impl<'t, 'p> Checker<'t, 'p, '_> {
-    /// Looks at a function; answers the lambdas in it.
+    /// Checks a function and returns the lambdas in it.
     fn enter(&mut self, function: &'p Function<'t>) -> Vec<&'p Function<'t>> {
         check_parameters(function, self.diagnostics);
         let uses = Uses::collect(self.program, &function.body);
@@ -152,7 +152,7 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
         uses.lambdas
     }
 
-    /// Binds a name in the function whose variables begin at `first`.
+    /// Binds a name in the function whose variables start at `first`.
     fn bind(&mut self, first: usize, name: Name<'t>, kind: Kind) {
         let outer = self.visible.get(name.text).copied();
         if let Some(known) = outer.filter(|known| *known as usize >= first) {
@@ -166,8 +166,8 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
         self.variables.push(Variable { name, kind, is_read: false, outer });
     }
 
-    /// A read may get the value of a function further out, as long as those further in have bound none: all of these
-    /// variables are of use. A parameter always has a value.
+    /// A read may get the value from an enclosing function if the inner ones have not bound the name yet, so all these
+    /// variables count as used. A parameter is always bound.
     fn read(&mut self, name: Name<'t>, role: Role) {
         let next = self.visible.get(name.text).copied();
         if next.is_none() && !self.globals.knows(name.text) {
@@ -200,7 +200,7 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
         self.diagnostics.push(Diagnostic { hint, ..unknown });
     }
 
-    /// What else may have been meant by a name that means nothing.
+    /// A hint for an unknown name.
     fn advice(&mut self, name: &'t str, role: Role) -> Option<String> {
         if role == Role::Key {
             return Some(format!("a key is an expression, and a text stands in quotes: `{{\"{name}\": ...}}`"));
@@ -210,7 +210,7 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
         }
         if let Some((object, member)) = name.split_once('.') {
             if let Some(variable) = self.visible.get(object).copied() {
-                // It was meant to be read.
+                // The name was meant to read this variable.
                 self.mark_read(Some(variable));
                 return Some(self.advice_on_member(object, member, role));
             }
@@ -223,7 +223,7 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
         nearest.map(|nearest| format!("did you mean `{nearest}`?"))
     }
 
-    /// `object.member`, where there is an `object`.
+    /// A hint for `object.member`, if `object` exists.
     fn advice_on_member(&self, object: &str, member: &str, role: Role) -> String {
         if role == Role::Callee {
             if let Some(counterpart) = habits::counterpart(member) {
@@ -237,7 +237,7 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
         format!("a `.` is a part of a name here: the value of a key is `{value}`")
     }
 
-    /// Warns of `order.state = "paid"`, which leaves the hash `order` as it is.
+    /// Warns about `order.state = "paid"`, which does not change the hash `order`.
     fn doubt_dot(&mut self, name: Name<'t>) {
         let Some((object, key)) = name.text.split_once('.') else { return };
         let Some(variable) = self.visible.get(object).copied() else { return };
@@ -255,7 +255,7 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
         self.diagnostics.push(doubt.with_hint(hint));
     }
 
-    /// Warns of `{count: 1}`, whose key is the function.
+    /// Warns about `{count: 1}`, whose key is the function `count`.
     fn doubt_key(&mut self, name: Name<'t>) {
         if self.globals.arity(name.text).is_some() {
             let message = format!("the function `{}` cannot be a key: making this hash will fail", name.text);
@@ -264,7 +264,7 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
         }
     }
 
-    /// Where a callee is certain, so is the number of arguments that it takes.
+    /// Checks the number of arguments, if the callee is certain.
     fn check_call(&mut self, call: NodeId) {
         let node = self.program.node(call);
         let Expression::Call { callee, arguments, .. } = &node.expression else { return };
@@ -285,7 +285,7 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
         });
     }
 
-    /// Forgets a function's variables; those that nobody has read are remembered.
+    /// Removes a function's variables, and records the unused ones.
     fn leave(&mut self, variables: usize) {
         for variable in self.variables.drain(variables..).rev() {
             match variable.outer {
@@ -315,7 +315,7 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
 }
 
 impl<'t, 'p> Uses<'t, 'p> {
-    /// Looks at all expressions of a body, in no order that matters; lambdas are found, but not entered.
+    /// Visits all expressions of a body, in unspecified order. Lambdas are collected, but not entered.
     fn collect(program: &'p Program<'t>, body: &Body) -> Uses<'t, 'p> {
         let mut uses = Uses::default();
         let mut open: Vec<NodeId> = body.clone();
@@ -364,7 +364,7 @@ impl<'t, 'p> Uses<'t, 'p> {
         uses
     }
 
-    /// Takes a name with its role; anything else is still to be looked at.
+    /// Records a name with its role; other expressions are queued.
     fn meet(&mut self, program: &'p Program<'t>, id: NodeId, role: Role, open: &mut Vec<NodeId>) {
         let node = program.node(id);
         match node.expression {
@@ -374,7 +374,7 @@ impl<'t, 'p> Uses<'t, 'p> {
     }
 }
 
-/// How many arguments are wanted, in words.
+/// The expected number of arguments, in words.
 fn arguments_text(arity: Arity) -> String {
     let counted = |count: u32| if count == 1 { "1 argument".to_owned() } else { format!("{count} arguments") };
     match (arity.fewest, arity.most) {

@@ -1,18 +1,18 @@
-//! The words of a program.
+//! The tokens of a program.
 
 use std::sync::Arc;
 
 use hark_bytecode::{Operator, Span};
 use num_bigint::BigInt;
 
-/// A word and its place.
+/// A token and its span.
 #[derive(Debug, Clone)]
 pub(crate) struct Token {
     pub kind: TokenKind,
     pub span: Span,
 }
 
-/// What a word is.
+/// The kind of a token.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum TokenKind {
     Name,
@@ -44,21 +44,21 @@ pub(crate) enum TokenKind {
     Colon,
     /// `#[`
     OpenAttribute,
-    /// A word that cannot be a name of the program, such as `Image`. An import may speak of a Python function by it;
-    /// anywhere else it is a mistake, which the parser reports when it has seen everything.
+    /// A word that is not a valid name, such as `Image`. In an import it may be a Python name; anywhere else it is an
+    /// error, which is reported after parsing.
     Word,
-    /// Where the lexer has already reported a mistake. It may stand for a value.
+    /// Text for which the lexer has reported an error. It is accepted in place of a value.
     Mistake,
     End,
 }
 
 impl TokenKind {
-    /// Whether a mistake is reported here by someone else: nothing is said about what comes next.
+    /// Whether an error is reported here elsewhere, so that the parser reports none.
     pub fn is_mistake(&self) -> bool {
         matches!(self, TokenKind::Mistake | TokenKind::Word)
     }
 
-    /// The keyword that is written so.
+    /// The keyword with this text.
     pub fn keyword(text: &str) -> Option<TokenKind> {
         Some(match text {
             "fn" => TokenKind::Fn,

@@ -38,7 +38,7 @@ pub fn literal_text(value: &Value, executable: &Executable) -> String {
 pub fn short_text(value: &Value, executable: &Executable, characters: usize) -> String {
     let bytes_max = characters.saturating_mul(4);
     let mut writing = Writing { text: String::new(), bytes_max, decimal_bits_max: SHORTENED_BITS_MAX, executable };
-    // An error only means that the text was cut behind the wanted characters.
+    // An error only means that the text was cut after the wanted characters.
     let _ = writing.value(value);
     match writing.text.char_indices().nth(characters) {
         Some((end, _)) => format!("{}...", &writing.text[..end]),

@@ -27,8 +27,8 @@ pub enum Effect {
     Sleep(Value),
     /// It cancels a thread, the threads it has started, or a promise, and continues with `null`.
     Cancel(Cancelled),
-    /// It acquires a limit or rate. The answer says whether it has newly acquired it: a limit that it already holds is
-    /// enough.
+    /// It acquires a limit or rate. The answer is `true` if it has, `false` if it already holds the limit, and `null` if
+    /// the time to wait is over.
     Take(Take),
     /// It has used up its fuel.
     OutOfFuel,

@@ -1,11 +1,11 @@
-//! The code of one function while it is made: instructions, labels, handlers, and what is still to be done.
+//! The code of a function under construction: instructions, labels, handlers and pending work.
 
 use hark_bytecode::{Handler, Instruction, Literal, Span};
 
 use crate::ast::{Body, NodeId, Program};
 use crate::scope::Bound;
 
-/// What is still to be done, the next thing on top.
+/// A unit of pending work. The last one on the stack is done first.
 pub(super) enum Work {
     Node {
         id: NodeId,
@@ -13,14 +13,14 @@ pub(super) enum Work {
     },
     Emit(Instruction, Span),
     Jump(JumpKind, Label, Span),
-    /// A jump to the function's start, with so many arguments on the stack.
+    /// A jump to the function's start, with this many arguments on the stack.
     Repeat(u32, Span),
     Place(Label),
-    /// What comes next is the body of a `try`,
+    /// The body of a `try` begins.
     BeginTry,
-    /// which ends here,
+    /// The body of a `try` ends.
     EndTry,
-    /// and this is where its errors go.
+    /// The handler of a `try` begins.
     BeginCatch,
 }
 
@@ -35,7 +35,7 @@ pub(super) enum JumpKind {
 #[derive(Clone, Copy)]
 pub(super) struct Label(usize);
 
-/// Where a label is, and how high the stack is there, as soon as this is known.
+/// The position of a label and the stack height there, once known.
 #[derive(Clone, Copy, Default)]
 struct Target {
     at: Option<usize>,
@@ -43,24 +43,24 @@ struct Target {
 }
 
 pub(super) struct FunctionCode<'t> {
-    /// The name that a tail call of itself uses, and the number of its arguments.
+    /// The name that identifies a self tail call, and the number of its arguments.
     pub own: Option<(&'t str, usize)>,
     pub bound: Bound,
     pub code: Vec<Instruction>,
     pub spans: Vec<Span>,
-    /// Their instructions are counted from the function's start.
+    /// Relative to the function's start.
     pub handlers: Vec<Handler>,
     pub work: Vec<Work>,
-    /// How many values are on the stack.
+    /// The current height of the stack.
     height: u32,
     labels: Vec<Target>,
     jumps: Vec<(usize, Label)>,
-    /// For each `try` whose body is being generated: where the body begins, and how high the stack was there.
+    /// For each `try` whose body is being generated: its start, and the stack height there.
     tries: Vec<(u32, u32)>,
 }
 
 impl<'t> FunctionCode<'t> {
-    /// A function without code yet, with its arguments on the stack.
+    /// The code of a function that begins with its arguments on the stack.
     pub fn new(own: Option<(&'t str, usize)>, bound: Bound, parameters: usize) -> FunctionCode<'t> {
         FunctionCode {
             own,
@@ -115,11 +115,11 @@ impl<'t> FunctionCode<'t> {
         self.emit(jump, span);
     }
 
-    /// Calls itself in tail position.
+    /// Emits a self tail call.
     pub fn repeat(&mut self, arguments: u32, span: Span) {
         let distance = -(self.code.len() as i32) - 1;
         self.emit(Instruction::Jump(distance), span);
-        // Nothing comes here; it is counted as if there were the call's value.
+        // Unreachable from here; the height is set as if the call had returned.
         self.height = self.height - arguments + 1;
     }
 
@@ -132,7 +132,7 @@ impl<'t> FunctionCode<'t> {
         self.handlers.push(Handler { start, end: self.code.len() as u32, target: 0, height });
     }
 
-    /// Directly behind the body of the `try` and the jump that follows it.
+    /// Must follow the body of the `try` and the jump after it.
     pub fn begin_catch(&mut self) {
         let handler = self.handlers.last_mut().expect("the body of a `try` has just ended");
         handler.target = self.code.len() as u32;
@@ -149,7 +149,7 @@ impl<'t> FunctionCode<'t> {
         items.iter().rev().for_each(|item| self.push_value(*item));
     }
 
-    /// The expressions of a body, of which only the last one's value stays.
+    /// Schedules the expressions of a body; only the last one's value is kept.
     pub fn push_body(&mut self, body: &Body, is_tail: bool, program: &Program<'_>) {
         let Some((last, others)) = body.split_last() else {
             self.work.push(Work::Emit(Instruction::PushValue(Literal::Null), Span::default()));
@@ -162,7 +162,7 @@ impl<'t> FunctionCode<'t> {
         }
     }
 
-    /// The conditions in turn, then the last body, then the others from the innermost to the outermost.
+    /// Schedules the conditions in order, then the last body, then the others from the innermost to the outermost.
     pub fn push_if(
         &mut self,
         branches: &[(NodeId, Body)],

@@ -1,4 +1,4 @@
-//! What each kind of expression becomes.
+//! The code of each kind of expression.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::{Generator, Lambda};
 use crate::ast::{Body, Expression, Function, Name, NodeId};
 
 impl<'t, 'p> Generator<'t, 'p> {
-    /// Puts what a node needs onto the stack of work, the last thing first.
+    /// Schedules the work for a node. As a stack, the last step is pushed first.
     pub(super) fn generate_node(&mut self, body: &mut FunctionCode<'t>, id: NodeId, is_tail: bool) {
         let program = self.program;
         let node = program.node(id);
@@ -50,7 +50,7 @@ impl<'t, 'p> Generator<'t, 'p> {
                 let is_and = *operator == Operator::And;
                 let kind = if is_and { JumpKind::And } else { JumpKind::Or };
                 let end = body.label();
-                // What is left when the left side does not decide is the right side, which must be a boolean too.
+                // If the left side does not decide, the result is the right side, which must be a boolean as well.
                 body.work.push(Work::Place(end));
                 body.work.push(Work::Emit(Instruction::Call(2), span));
                 body.work.push(Work::Emit(push, span));
@@ -77,7 +77,7 @@ impl<'t, 'p> Generator<'t, 'p> {
             Expression::Try { body: tried, name, handler } => {
                 self.generate_catch(body, *name, handler, is_tail, span);
                 body.work.push(Work::EndTry);
-                // Its last call must come back, because its error is to be caught.
+                // Not in tail position: its last call must return here, so that its error can be caught.
                 body.push_body(tried, false, program);
                 body.work.push(Work::BeginTry);
             }
@@ -113,7 +113,7 @@ impl<'t, 'p> Generator<'t, 'p> {
         }
     }
 
-    /// What is to be done when the value is on the stack.
+    /// Schedules the bindings after the value is on the stack.
     fn generate_unpack(&mut self, body: &mut FunctionCode<'t>, pattern: &Arc<Pattern>, names: &[Name<'t>], span: Span) {
         for name in names.iter().rev() {
             let index = self.name(name.text);
@@ -123,7 +123,7 @@ impl<'t, 'p> Generator<'t, 'p> {
         body.work.push(Work::Emit(Instruction::Unpack(Arc::clone(pattern)), span));
     }
 
-    /// What is to be done behind the body of a `try`.
+    /// Schedules the handler after the body of a `try`.
     fn generate_catch(
         &mut self,
         body: &mut FunctionCode<'t>,
@@ -144,7 +144,7 @@ impl<'t, 'p> Generator<'t, 'p> {
         body.work.push(Work::Jump(JumpKind::Always, end, span));
     }
 
-    /// A lambda, whose own code comes later.
+    /// Emits a lambda; its own code is generated later.
     fn generate_lambda(
         &mut self,
         body: &mut FunctionCode<'t>,
@@ -160,7 +160,7 @@ impl<'t, 'p> Generator<'t, 'p> {
     }
 }
 
-/// How a call is to be made.
+/// How a call is made.
 #[derive(Clone, Copy)]
 struct Call {
     is_async: bool,

@@ -1,13 +1,14 @@
-//! What stands for a function or import with `#[retry]`, `#[timeout]`, `#[limit]` or `#[rate]`: a *wrapper*.
+//! Wrappers: the functions that callers see if a function or import has `#[retry]`, `#[timeout]`, `#[limit]` or
+//! `#[rate]`.
 //!
-//! With `#[retry]`, and for a function with `#[timeout]`, it gives what is to be tried, and the attributes' values, to the
-//! prelude. A function is three then. The wrapper has its name and parameters. The *guard* is what a thread of its own
-//! runs for each try: it calls the *body*, which is as it is written, but for the parameters, which it captures. The guard
-//! gives the body's value in a list of one, as a Future would be awaited otherwise. With `#[retry]` it also cancels what a
-//! body that fails has started.
+//! With `#[retry]`, and for a function with `#[timeout]`, the wrapper passes the callee and the attributes' values to
+//! the prelude. A function then becomes three. The *wrapper* has its name and parameters. The *guard* runs in a thread
+//! of its own for each attempt and calls the *body*, which is the code as written, with the parameters as captures. The
+//! guard returns the body's value in a list, because a Future would be awaited otherwise. With `#[retry]` it also
+//! cancels the threads that a failed body has started.
 //!
-//! Else the wrapper takes the place that is needed, calls the body or import itself, and gives the place back. Where an
-//! error leaves it, the place goes with its record.
+//! Otherwise the wrapper acquires the limit, calls the body or import itself, and releases the limit. If an error
+//! leaves the wrapper, the limit is released together with its record.
 
 use hark_bytecode::{
     Attributes, ForeignIndex, Function, FunctionIndex, Instruction, Literal, NameIndex, Passing, Span,
@@ -22,10 +23,10 @@ use crate::scope::Bound;
 /// The name of an import's arguments in its wrapper.
 const ARGUMENTS: &str = "%arguments";
 
-/// What a wrapper remembers of its place: whether it has taken one.
+/// The variable of a wrapper that stores whether it has acquired the limit.
 const PLACE: &str = "%place";
 
-/// Whether these attributes take a wrapper.
+/// Whether these attributes need a wrapper.
 pub(super) fn is_needed(attributes: &Attributes) -> bool {
     attributes.retry.is_some() || attributes.timeout_seconds.is_some() || has_gates(attributes)
 }
@@ -34,12 +35,12 @@ fn has_gates(attributes: &Attributes) -> bool {
     attributes.limit.is_some() || attributes.rate.is_some()
 }
 
-/// Whether each try of a function has a thread of its own.
+/// Whether each attempt of a function runs in a thread of its own.
 fn has_tries(attributes: &Attributes) -> bool {
     attributes.retry.is_some() || attributes.timeout_seconds.is_some()
 }
 
-/// How many functions an item becomes, without the lambdas in it.
+/// The number of functions generated for an item, not counting its lambdas.
 pub(super) fn functions_of(item: &Item<'_>) -> u32 {
     match item {
         Item::Function(function) if has_tries(&function.attributes) => 3,
@@ -50,7 +51,7 @@ pub(super) fn functions_of(item: &Item<'_>) -> u32 {
 }
 
 impl<'t, 'p> Generator<'t, 'p> {
-    /// The wrapper of a function that has this index, its guard if it needs one, and its body.
+    /// Generates the wrapper of a function, at this index, then its guard if needed, and its body.
     pub(super) fn wrap_function(&mut self, function: &'p ast::Function<'t>, bound: Bound, index: FunctionIndex) {
         let attributes = &function.attributes;
         let inner = FunctionIndex(index.0 + 1);
@@ -77,14 +78,14 @@ impl<'t, 'p> Generator<'t, 'p> {
             self.add_guard(function, FunctionIndex(inner.0 + 1), origin);
             self.generate_function(function, &[], None, bound, origin);
         } else {
-            // A tail call of itself needs no second place, but is one more start of a rate.
+            // A self tail call keeps the limit already acquired, but must count as another start for a rate.
             let repeats = attributes.rate.is_none() && !bound.itself;
             let own = repeats.then_some((function.name.text, function.parameters.len()));
             self.generate_function(function, &function.parameters, own, bound, origin);
         }
     }
 
-    /// What the thread of a try runs.
+    /// Generates the guard, which runs in the thread of an attempt.
     fn add_guard(&mut self, function: &ast::Function<'t>, body: FunctionIndex, origin: Origin) {
         let body = Instruction::PushValue(Literal::Function(body));
         let mut code = match &function.attributes.retry {
@@ -96,7 +97,7 @@ impl<'t, 'p> Generator<'t, 'p> {
         self.add_native(Function { is_try: true, ..guard }, code, origin);
     }
 
-    /// The wrapper of an import.
+    /// Generates the wrapper of an import.
     pub(super) fn wrap_import(&mut self, import: &Import<'t>, foreign: ForeignIndex) {
         let attributes = &import.attributes;
         let arguments = self.name(ARGUMENTS);
@@ -120,7 +121,7 @@ impl<'t, 'p> Generator<'t, 'p> {
         self.add_native(wrapper, code, Origin::default());
     }
 
-    /// A call in the place that it needs. `own` has the name of what has none.
+    /// Surrounds calls with acquiring and releasing the limit and rate. `own` identifies those without a name.
     fn push_in_place(
         &mut self,
         attributes: &Attributes,
@@ -151,13 +152,13 @@ impl<'t, 'p> Generator<'t, 'p> {
         }
     }
 
-    /// Takes the arguments of a call from the stack, the last one first.
+    /// Pops the arguments of a call into parameters, the last one first.
     fn bound(&self, parameters: &[NameIndex]) -> Vec<Instruction> {
         parameters.iter().rev().flat_map(|name| [Instruction::Bind(*name), Instruction::Pop]).collect()
     }
 
-    /// Pushes what the prelude has to know, and answers which of its functions is to have it: all of a retry's arguments, the
-    /// timeout and the gates as a list, or the last two only.
+    /// Pushes the policy for the prelude and returns the function that takes it. For a retry, the policy is a list of
+    /// its arguments, the timeout and the gates; otherwise only of the last two.
     fn push_policy(&mut self, attributes: &Attributes, code: &mut Vec<Instruction>) -> &'static str {
         let timeout = seconds(attributes.timeout_seconds);
         let Some(retry) = &attributes.retry else {
@@ -180,8 +181,8 @@ impl<'t, 'p> Generator<'t, 'p> {
         RETRY
     }
 
-    /// Pushes a list of the limit's name and number, the rate's, and its time; or null if there is neither. Instead of a
-    /// name there is `true` for that of the function or import, and null for what there is not.
+    /// Pushes a list of the limit's name and count, the rate's name and count, and the rate's period; null if there is
+    /// neither. A name of `true` means that of the function or import; missing values are null.
     fn push_gates(&mut self, attributes: &Attributes, code: &mut Vec<Instruction>) {
         if !has_gates(attributes) {
             code.push(Instruction::PushValue(Literal::Null));
@@ -206,7 +207,7 @@ impl<'t, 'p> Generator<'t, 'p> {
         code.extend([self.push_name("[]"), Instruction::Call(names.len() as u32)]);
     }
 
-    /// Adds what is no function of the text.
+    /// Adds a function that is not in the program text.
     fn add_native(&mut self, function: Function, code: Vec<Instruction>, origin: Origin) {
         let spans = vec![Span::NOWHERE; code.len()];
         self.add_function(function, code, spans, Vec::new());

@@ -1,7 +1,7 @@
-//! The aliases of characters, which `\N{...}` takes like their names: `LINE FEED`, `NBSP`. From Unicode's
-//! `NameAliases.txt`, version 16; the library that knows the names finds only some of the aliases.
+//! The aliases of characters, such as `LINE FEED` and `NBSP`, which `\N{...}` accepts like names. From Unicode's
+//! `NameAliases.txt`, version 16; the library for names knows only some of the aliases.
 
-/// The character that has this alias, written in any case.
+/// The character with this alias, in any case.
 pub(super) fn alias(name: &str) -> Option<char> {
     let name = name.to_ascii_uppercase();
     let index = ALIASES.binary_search_by(|(alias, _)| (*alias).cmp(&name)).ok()?;

@@ -1,4 +1,4 @@
-//! Numbers: `42`, `1_000`, `0xff`, `1.5`, `1.`, `.5`, `1e10`. As in Python, a `_` may stand between two digits.
+//! Number literals: `42`, `1_000`, `0xff`, `1.5`, `1.`, `.5`, `1e10`. As in Python, `_` is allowed between digits.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::limits::DIGITS_MAX;
 use crate::token::TokenKind;
 
-/// What stands for a number with a mistake in it, so that the mistake has no consequences: it fits wherever a number
-/// does, also in an attribute.
+/// The value of a malformed number. It is valid wherever a number is, also in attributes, so that it causes no further
+/// errors.
 const STAND_IN: TokenKind = TokenKind::Integer(1);
 
 impl Lexer<'_> {
@@ -41,7 +41,7 @@ impl Lexer<'_> {
         }
         let text = without_underscores(&self.text[start..self.at]);
         if is_float {
-            // Rust's grammar of floats holds all of ours.
+            // Rust's float syntax is a superset of ours.
             return text.parse().map_or(STAND_IN, TokenKind::Float);
         }
         if text.len() > 1 && text.starts_with('0') {
@@ -58,7 +58,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// The base that the prefix of an integer names, if there is one.
+    /// The base given by the prefix of an integer, if any.
     fn radix(&self) -> Option<u32> {
         match self.text.as_bytes().get(self.at..self.at + 2)? {
             [b'0', b'x' | b'X'] => Some(16),
@@ -72,7 +72,7 @@ impl Lexer<'_> {
     fn integer_with_prefix(&mut self, radix: u32, start: usize) -> TokenKind {
         self.at += 2;
         let first = self.at;
-        // Behind the prefix a `_` may stand, too.
+        // A `_` may also follow the prefix.
         if self.peek() == Some('_') && self.peek_second().is_some_and(|second| second.is_digit(radix)) {
             self.advance();
         }
@@ -92,7 +92,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// Skips digits, and each `_` between two of them.
+    /// Skips digits, and single `_` between them.
     fn skip_digits(&mut self, radix: u32) {
         self.skip_while(|character| character.is_digit(radix));
         while self.peek() == Some('_') && self.peek_second().is_some_and(|second| second.is_digit(radix)) {
@@ -101,7 +101,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// What sticks to a number was meant as a part of it: reports that, if there is something.
+    /// Reports characters attached to a number, such as a suffix.
     fn refuse_appendage(&mut self, start: usize) -> Option<TokenKind> {
         let end = self.at;
         self.skip_while(|character| character.is_alphanumeric() || matches!(character, '_' | '.' | '?'));
@@ -113,7 +113,7 @@ impl Lexer<'_> {
         Some(STAND_IN)
     }
 
-    /// Whether an `e` with digits follows, and so belongs to the number.
+    /// Whether an `e` with digits follows, which is part of the number.
     fn has_exponent(&self) -> bool {
         let mut rest = self.text[self.at..].chars();
         if !matches!(rest.next(), Some('e' | 'E')) {

@@ -1,4 +1,4 @@
-//! Strings, with Python's escapes.
+//! String literals, with Python's escapes.
 
 use super::Lexer;
 use super::aliases::alias;
@@ -46,7 +46,7 @@ impl Lexer<'_> {
             'f' => text.push('\u{c}'),
             'v' => text.push('\u{b}'),
             '\\' | '"' | '\'' => text.push(kind),
-            // As in Python, a line break behind a backslash is not there.
+            // As in Python, a backslash at the end of a line continues it.
             '\n' => {}
             '\r' => {
                 if self.peek() == Some('\n') {
@@ -100,7 +100,7 @@ impl Lexer<'_> {
         Some(value)
     }
 
-    /// Two that belong together are one mistake, and what they mean is known.
+    /// Reports a surrogate. A pair of them is a single error, and the hint shows the character it means.
     fn surrogate(&mut self, high: u32, start: usize) {
         let after = self.at;
         let mut hint = "write the character itself, or one `\\U` escape with eight digits".to_owned();
@@ -136,12 +136,12 @@ impl Lexer<'_> {
     }
 }
 
-/// The character of this name or alias, in any case, as Python finds it.
+/// The character with this name or alias, in any case, as in Python.
 fn named_character(name: &str) -> Option<char> {
     if let Some(character) = alias(name) {
         return Some(character);
     }
-    // The library finds names also where spaces are missing or doubled; Python does not.
+    // The library ignores missing and doubled spaces in names; Python does not.
     let character = unicode_names2::character(name)?;
     let official = unicode_names2::name(character)?.to_string();
     official.eq_ignore_ascii_case(name).then_some(character)

@@ -1,4 +1,4 @@
-//! What a function needs from outside itself.
+//! The dependencies of a function.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use hark_bytecode::{Executable, FunctionIndex, Instruction, Literal, NameIndex};
 
 use crate::flow::{Locals, follow};
 
-/// The names that a function reads where it may not have bound them itself.
+/// The global names that a function may read, because it may not have bound them itself.
 pub(super) fn global_reads(executable: &Executable, function: FunctionIndex) -> HashSet<NameIndex> {
     let function = &executable.functions[function.0 as usize];
     let code = &executable.code[function.start as usize..function.end as usize];

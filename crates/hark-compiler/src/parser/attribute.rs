@@ -1,4 +1,4 @@
-//! `#[...]`: how a call is to be run.
+//! Attributes: `#[...]`.
 
 mod retry;
 
@@ -16,7 +16,7 @@ const USAGE: &str = "attributes are written as in `#[retry(attempts: 5)]`, `#[ti
 
 const NAMES: [&str; 8] = ["retry", "timeout", "limit", "rate", "priority", "memory", "pool", "kwargs"];
 
-/// The longest time that an attribute may speak of, in seconds: 31 years.
+/// The longest duration in an attribute, in seconds: 31 years.
 const SECONDS_MAX: f64 = 1e9;
 
 /// An argument of an attribute.
@@ -34,7 +34,7 @@ enum ArgumentValue {
     List(Vec<(ArgumentValue, Span)>),
 }
 
-/// The least that a time may be.
+/// The lower bound of a duration.
 #[derive(Clone, Copy)]
 enum Least {
     Zero,
@@ -42,7 +42,7 @@ enum Least {
 }
 
 impl<'t> Parser<'t, '_> {
-    /// All attributes before an item.
+    /// Parses all attributes before an item.
     pub(super) fn expect_attributes(&mut self) -> Parsed<Attributes> {
         let mut attributes = Attributes::default();
         let mut seen: Vec<Name<'t>> = Vec::new();
@@ -65,7 +65,7 @@ impl<'t> Parser<'t, '_> {
                 continue;
             }
             seen.push(name);
-            // A bad attribute is reported; its item is parsed all the same.
+            // A bad attribute is reported, but its item is still parsed.
             if self.apply(&mut attributes, name, &arguments).is_ok() {
                 self.doubt_effect(name);
             }
@@ -96,7 +96,7 @@ impl<'t> Parser<'t, '_> {
         Ok(attributes)
     }
 
-    /// Warns of an attribute that asks for a place to run, as everything runs on this computer.
+    /// Warns about attributes that select where a call runs, because everything runs on this computer.
     fn doubt_effect(&mut self, name: Name<'t>) {
         let hint = match name.text {
             "memory" => "to bound how much memory is in use, bound how many calls run at once: `#[limit(2)]`",
@@ -107,7 +107,7 @@ impl<'t> Parser<'t, '_> {
         self.diagnostics.push(Diagnostic::warning(Code::NoEffect, message, name.span).with_hint(hint));
     }
 
-    /// What stands between an attribute's name and the end that `opened` has.
+    /// Parses the arguments of an attribute, up to the end of the brackets at `opened`.
     fn expect_attribute_arguments(&mut self, opened: Span) -> Parsed<Vec<Argument<'t>>> {
         let mut arguments = Vec::new();
         if self.is_at(&TokenKind::OpenParenthesis) {
@@ -154,7 +154,7 @@ impl<'t> Parser<'t, '_> {
             TokenKind::Float(value) if is_negative => ArgumentValue::Float(-value),
             TokenKind::Integer(value) => ArgumentValue::Integer(value),
             TokenKind::Float(value) => ArgumentValue::Float(value),
-            // So that what is wrong is said of the attribute's argument.
+            // Out of range, so that the error is reported for the attribute's argument.
             TokenKind::BigInteger(_) => ArgumentValue::Float(f64::INFINITY),
             TokenKind::String(value) if !is_negative => ArgumentValue::String(value),
             TokenKind::True if !is_negative => ArgumentValue::Boolean(true),
@@ -247,7 +247,8 @@ impl<'t> Parser<'t, '_> {
         self.bad(name.span, &format!("`{}` needs {usage}", name.text))
     }
 
-    /// The arguments with these labels; the first may stand without its own, and must if that is empty.
+    /// Sorts arguments by these labels. The first argument may be written without its label, and must be if the label
+    /// is empty.
     fn arguments<'a, const COUNT: usize>(
         &mut self,
         name: Name<'t>,

@@ -1,4 +1,4 @@
-//! Calls: of any value, in a thread of their own (`async`), and by the pipe (`|>`).
+//! Calls: direct, in a thread of their own (`async`), and through pipes (`|>`).
 
 use hark_bytecode::{LINE_BREAKS, Literal, Span};
 
@@ -8,11 +8,12 @@ use crate::ast::{Expression, NodeId};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::token::TokenKind;
 
-/// Longer pieces of a program are not repeated in hints.
+/// Longer code is not repeated in hints.
 const QUOTED_BYTES_MAX: usize = 80;
 
 impl<'t> Parser<'t, '_> {
-    /// A value, and the calls of it: `nth(functions, 0)(1)(2)`. A `(` after the `}` of a body begins something else.
+    /// Parses a value and calls of it: `nth(functions, 0)(1)(2)`. A `(` after the `}` of a body begins a new
+    /// expression.
     pub(super) fn expect_call(&mut self) -> Parsed<NodeId> {
         let mut value = self.expect_primary()?;
         while self.is_at(&TokenKind::OpenParenthesis) && self.body_end != Some(self.at) {
@@ -29,13 +30,13 @@ impl<'t> Parser<'t, '_> {
         Ok(self.add(Expression::Call { callee, arguments, is_async: false }, span))
     }
 
-    /// Whether a line break stands between the token before and the next one.
+    /// Whether there is a line break between the previous token and the next one.
     pub(super) fn is_on_new_line(&self) -> bool {
         let between = Span { start: self.span_before().end, end: self.span().start };
         self.text_of(between).contains(LINE_BREAKS)
     }
 
-    /// Warns of a `(` that calls something, but was hardly meant to.
+    /// Warns about a `(` that forms a call but was probably not meant to.
     fn doubt_call(&mut self, callee: NodeId) {
         let what = match &self.program.node(callee).expression {
             Expression::Name(_) => return,
@@ -60,7 +61,7 @@ impl<'t> Parser<'t, '_> {
         self.diagnostics.push(doubt.with_hint("a call is written `f(x)`; separate expressions with `;`"));
     }
 
-    /// Warns of a `(` that looks like a call, but follows the `}` of a body.
+    /// Warns about a `(` that looks like a call but follows the `}` of a body.
     pub(super) fn doubt_separation(&mut self) {
         if *self.kind() == TokenKind::OpenParenthesis && !self.is_on_new_line() {
             let message = "this `(` begins an expression of its own: after the `}` of a body it is never a call";
@@ -134,10 +135,10 @@ impl<'t> Parser<'t, '_> {
         self.report(bad)
     }
 
-    /// The operand that an expression of operators begins with.
+    /// The leftmost operand of an expression.
     fn leftmost(&self, mut node: NodeId) -> NodeId {
         while let Expression::Binary { left, .. } = self.program.node(node).expression {
-            // Parentheses begin before what is in them.
+            // Parentheses begin before their content.
             if self.span_of(left).start != self.span_of(node).start {
                 break;
             }
@@ -171,7 +172,7 @@ impl<'t> Parser<'t, '_> {
             text if text.len() <= QUOTED_BYTES_MAX => text,
             _ => example,
         };
-        // What stands behind `await` or `async` begins after the word and a space.
+        // The operand of `await` or `async` begins after the keyword and a space.
         let call_behind = |word: &str| Span { start: end.start + word.len() as u32, end: end.end };
         let hint = match &self.program.node(right).expression {
             Expression::Await(_) => {

@@ -1,4 +1,4 @@
-//! `try { a } catch e { b }`. `try` and `catch` are words of the language only here; elsewhere they are names.
+//! `try { a } catch e { b }`. `try` and `catch` are keywords only in this position; elsewhere they are names.
 
 use super::{Parsed, Parser, TRY};
 use crate::ast::{Expression, Name, NodeId};
@@ -6,12 +6,12 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::token::TokenKind;
 
 impl<'t> Parser<'t, '_> {
-    /// Whether a `try` comes next: the word before a `{`.
+    /// Whether a `try` expression comes next: the word before a `{`.
     pub(super) fn is_at_try(&self) -> bool {
         *self.kind_ahead(1) == TokenKind::OpenBrace && self.is_at_word("try")
     }
 
-    /// Whether a `catch` comes next, and not something that is named so.
+    /// Whether a `catch` clause comes next, and not a variable of that name.
     pub(super) fn is_at_catch(&self) -> bool {
         let is_named = *self.kind_ahead(1) == TokenKind::Name && *self.kind_ahead(2) == TokenKind::OpenBrace;
         (is_named || *self.kind_ahead(1) == TokenKind::OpenBrace) && self.is_at_word("catch")
@@ -42,7 +42,7 @@ impl<'t> Parser<'t, '_> {
             });
             return Err(reported);
         }
-        // Behind one `;` too many, it goes on as if there were none.
+        // If there is only a superfluous `;`, report it and continue as if it were absent.
         let bad = Diagnostic::error(Code::UnexpectedToken, format!("expected {wanted}, but found `;`"), self.span());
         let is_separated =
             *self.kind_ahead(1) == TokenKind::Name && self.text_of(self.tokens[self.at + 1].span) == "catch";
@@ -55,7 +55,7 @@ impl<'t> Parser<'t, '_> {
         Ok(())
     }
 
-    /// A `catch` that follows no `try` is read to its end, so that nothing in it is reported twice.
+    /// Parses a `catch` without a `try` to its end, so that nothing in it is reported again.
     #[cold]
     pub(super) fn refuse_lonely_catch(&mut self) {
         let lonely = Diagnostic::error(Code::UnexpectedToken, "`catch` without a `try` before it", self.span());
@@ -68,7 +68,7 @@ impl<'t> Parser<'t, '_> {
         drop(read);
     }
 
-    /// The name that the error gets, if it gets one.
+    /// The name of the caught error, if given.
     fn expect_error_name(&mut self) -> Parsed<Option<Name<'t>>> {
         if self.is_at(&TokenKind::OpenBrace) {
             return Ok(None);

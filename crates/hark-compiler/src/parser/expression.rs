@@ -7,7 +7,8 @@ use crate::ast::{Expression, Name, NodeId};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::token::TokenKind;
 
-/// How tightly operators bind, loosest first: `async` `=` `|>` `||` `&&` `== !=` `<= >=` `< >` `!` `+ -` `* / %` `await`.
+/// The precedence of operators, loosest first: `async` `=` `|>` `||` `&&` `== !=` `<= >=` `< >` `!` `+ -` `* / %`
+/// `await`.
 pub(super) mod precedence {
     pub const ANY: u8 = 0;
     pub const ASSIGN: u8 = 2;
@@ -64,7 +65,7 @@ impl<'t> Parser<'t, '_> {
         }
     }
 
-    /// An expression of operators that bind at least so tightly.
+    /// Parses an expression of operators with at least this precedence.
     pub(super) fn expect_operand(&mut self, least: u8) -> Parsed<NodeId> {
         self.deeper(|parser| parser.expect_operand_here(least))
     }
@@ -137,7 +138,7 @@ impl<'t> Parser<'t, '_> {
         }
     }
 
-    /// An operator where a whole value is expected: `fold(+, l, 0)`.
+    /// Parses an operator used as a value: `fold(+, l, 0)`.
     pub(super) fn parse_operator_value(&mut self) -> Option<NodeId> {
         let TokenKind::Operator(operator) = *self.kind() else { return None };
         let stands_alone = matches!(
@@ -176,7 +177,7 @@ impl<'t> Parser<'t, '_> {
         }
     }
 
-    /// A minus before a number belongs to it.
+    /// Adds a unary operator. A minus before a number is part of the literal.
     fn add_unary(&mut self, operator: Operator, operand: NodeId, start: Span) -> NodeId {
         let span = start.to(self.span_of(operand));
         let negated = match &self.program.node(operand).expression {

@@ -1,5 +1,5 @@
-//! What is written as in another language: where parsing fails, the tokens around tell which construct was meant, and the
-//! hint says what Hark has instead.
+//! Syntax from other languages: where parsing fails, the surrounding tokens reveal which construct was meant, and the
+//! hint gives the equivalent in Hark.
 
 use hark_bytecode::Operator;
 
@@ -9,24 +9,24 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::habits;
 use crate::token::TokenKind;
 
-/// Longer pieces of a program are not repeated in hints.
+/// Longer code is not repeated in hints.
 const QUOTED_BYTES_MAX: usize = 40;
 
-/// So many tokens before and behind a mistake are looked at: a text of nothing but mistakes is no more work for it.
+/// The number of tokens examined on either side of an error, which bounds the cost of garbage input.
 const SEARCHED_MAX: usize = 64;
 
 impl<'t> Parser<'t, '_> {
-    /// The kind of the token before the next one.
+    /// The kind of the previous token.
     fn kind_before(&self) -> Option<&TokenKind> {
         self.at.checked_sub(1).map(|before| &self.tokens[before].kind)
     }
 
-    /// Whether nothing stands between the token before and the next one.
+    /// Whether there is no space between the previous token and the next one.
     pub(super) fn is_adjacent(&self) -> bool {
         self.at > 0 && self.span_before().end == self.span().start
     }
 
-    /// What was meant by the next token, which cannot stand here.
+    /// A hint for the next token, which is not valid here.
     #[cold]
     pub(super) fn foreign_hint(&self) -> Option<String> {
         let text = self.text_of(self.span());
@@ -74,7 +74,7 @@ impl<'t> Parser<'t, '_> {
         false
     }
 
-    /// What was meant by the token behind a parameter that neither `,` nor `)` is.
+    /// A hint for a token after a parameter that is neither `,` nor `)`.
     #[cold]
     pub(super) fn parameter_hint(&self) -> Option<&'static str> {
         Some(match self.kind() {
@@ -86,7 +86,7 @@ impl<'t> Parser<'t, '_> {
         })
     }
 
-    /// What was meant by what stands in the place of a body's `{`.
+    /// A hint for a token where the `{` of a body is expected.
     #[cold]
     pub(super) fn body_hint(&self, owner: &str) -> Option<String> {
         if self.begins_expression()
@@ -108,7 +108,7 @@ impl<'t> Parser<'t, '_> {
         Some(hint.to_owned())
     }
 
-    /// What was meant by two expressions side by side, the first of which ends at the token before.
+    /// A hint for two adjacent expressions, the first of which ends at the previous token.
     #[cold]
     pub(super) fn side_by_side_hint(&self) -> Option<String> {
         let text = self.text_of(self.span());
@@ -164,7 +164,7 @@ impl<'t> Parser<'t, '_> {
         })
     }
 
-    /// Whether an `else` follows this `if` in the same statement, and no body: `1 if c else 2`.
+    /// Whether an `else` follows this `if` in the same statement, without a body: `1 if c else 2`.
     fn is_choice(&self) -> bool {
         for token in self.tokens[self.at..].iter().take(SEARCHED_MAX) {
             match token.kind {
@@ -176,7 +176,7 @@ impl<'t> Parser<'t, '_> {
         false
     }
 
-    /// `from module import name`: the imports that it would be.
+    /// Reports `from module import name`; the hint gives the equivalent imports.
     pub(super) fn refuse_python_import(&mut self) -> Parsed<()> {
         let is_one = self.is_at_word("from")
             && matches!(self.kind_ahead(1), TokenKind::Name | TokenKind::Word)

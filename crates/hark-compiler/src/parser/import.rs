@@ -1,5 +1,5 @@
-//! Imports of Python functions. What Python calls them and their modules is any name of Python's; what the program
-//! calls them is one of its own names.
+//! Imports of Python functions. The names of the function and its module are arbitrary Python names; the alias is a
+//! name of the program.
 
 use hark_bytecode::Attributes;
 
@@ -12,7 +12,7 @@ use crate::token::TokenKind;
 
 const USAGE: &str = "an import is written `import(name, module, num_args)` or `import(name, module, num_args, alias)`";
 
-/// What stands between an import's parentheses.
+/// The parts of an import between its parentheses.
 struct Parts<'t> {
     function: Name<'t>,
     module: Name<'t>,
@@ -44,7 +44,7 @@ impl<'t> Parser<'t, '_> {
         Ok(Import { name, function, module, arity, attributes, span })
     }
 
-    /// The `;` behind an import.
+    /// Expects the `;` after an import.
     pub(super) fn expect_import_end(&mut self) -> Parsed<()> {
         match self.kind() {
             TokenKind::Semicolon | TokenKind::End => {}
@@ -58,7 +58,7 @@ impl<'t> Parser<'t, '_> {
         Ok(())
     }
 
-    /// What Python calls it can be no name of the program, and no other one is given.
+    /// Reports an import without an alias whose Python name is not a valid name.
     fn refuse_nameless(&mut self, parts: &Parts<'t>) -> Reported {
         let Parts { function, module, arity, .. } = parts;
         let message = format!("`{}` cannot be a name of this program", function.text);
@@ -125,7 +125,7 @@ impl<'t> Parser<'t, '_> {
     }
 }
 
-/// A name for this Python function that a program may use: `HTTPServer.start_All` becomes `start_all`.
+/// Derives a valid name from that of a Python function: `HTTPServer.start_All` becomes `start_all`.
 pub(super) fn alias_of(function: &str) -> String {
     let last = function.rsplit('.').next().unwrap_or(function);
     let letters: Vec<char> = last.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect();

@@ -1,4 +1,4 @@
-//! What stands at the top level: functions and imports.
+//! Top-level items: functions and imports.
 
 use hark_bytecode::{Attributes, Span};
 
@@ -9,7 +9,7 @@ use crate::habits;
 use crate::token::{Token, TokenKind};
 
 impl<'t> Parser<'t, '_> {
-    /// All items up to the end.
+    /// Parses all items of the file.
     pub(super) fn parse_items(&mut self) {
         loop {
             match self.kind() {
@@ -27,7 +27,7 @@ impl<'t> Parser<'t, '_> {
         }
     }
 
-    /// What an item with a mistake would have bound is not unknown elsewhere.
+    /// Abandons a malformed item and records the names that it would have bound, so that their uses are not reported.
     fn give_up_item(&mut self, start: usize) {
         if self.at == start {
             self.advance();
@@ -88,7 +88,7 @@ impl<'t> Parser<'t, '_> {
         let message = format!("only `fn` and `import` can stand at the top level, but found {found}");
         let misplaced = Diagnostic::error(Code::TopLevel, message, span);
         if *self.kind_ahead(1) == TokenKind::Word && habits::advice(self.text_of(span)).is_some() {
-            // `class Order`: that the name is none is no second mistake.
+            // `class Order`: do not also report that the class name is not a valid name.
             self.python_names.push(self.at + 1);
         }
         let is_variable = habits::is_of_variables(self.text_of(span)) || *self.kind_ahead(1) == TokenKind::Assign;
@@ -125,7 +125,7 @@ impl<'t> Parser<'t, '_> {
         let around = self.damage.take();
         let body = self.expect_body(&owner);
         let mut damage = std::mem::replace(&mut self.damage, around);
-        // A function with a mistake in its body is a function all the same: its calls are not wrong.
+        // A function with an error in its body still exists, so calls of it are not reported.
         let body = match body {
             Ok(body) => body,
             Err(Reported) if self.at == first => return Err(Reported),

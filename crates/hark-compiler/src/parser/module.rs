@@ -10,11 +10,11 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::lexer::is_name;
 use crate::token::TokenKind;
 
-/// How the files of modules end.
+/// The file extension of modules.
 const EXTENSION: &str = ".hk";
 
 impl<'t> Parser<'t, '_> {
-    /// Whether the import of a Hark module comes next: its path is a string, which nothing of Python's is.
+    /// Whether the import of a Hark module comes next: its path is a string, unlike anything in a Python import.
     pub(super) fn is_at_module_import(&self) -> bool {
         let is_string = |count| matches!(self.kind_ahead(count), TokenKind::String(_));
         let is_call = *self.kind_ahead(1) == TokenKind::OpenParenthesis;
@@ -64,7 +64,7 @@ impl<'t> Parser<'t, '_> {
         Ok((path, self.advance()))
     }
 
-    /// What a module is called by its file's name, if that is a name.
+    /// The module's name derived from its file name, if that is a valid name.
     fn own_name(&self, path: &str, span: Span) -> Option<Name<'t>> {
         let written = self.text_of(span);
         let inside = written.get(1..written.len() - 1).filter(|inside| *inside == path)?;

@@ -1,4 +1,4 @@
-//! The left side of `=`: what may stand there, and what is said of what may not.
+//! The left side of `=`: valid patterns, and errors about invalid ones.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::diagnostic::{Code, Diagnostic};
 const PATTERN: &str = "a pattern holds only names, `_` and lists of these: `[a, [b, _]] = value`";
 
 impl<'t> Parser<'t, '_> {
-    /// A list was parsed, and an `=` follows: the list is a pattern.
+    /// Converts a list that is followed by `=` to a pattern.
     pub(super) fn expect_pattern(&mut self, list: NodeId) -> Parsed<(Arc<Pattern>, Vec<Name<'t>>)> {
         let mut parts = Vec::new();
         let mut names: Vec<Name<'t>> = Vec::new();
@@ -67,7 +67,7 @@ impl<'t> Parser<'t, '_> {
         self.report(bad.with_hint(hint))
     }
 
-    /// The left side of `=` is neither a name nor a list.
+    /// Reports a left side of `=` that is neither a name nor a list.
     #[cold]
     pub(super) fn refuse_assignment(&mut self, left: NodeId) -> Reported {
         let span = self.span_of(left);
@@ -84,7 +84,7 @@ impl<'t> Parser<'t, '_> {
         self.report(bad.with_hint("get its values one by one: `a = get(h, \"a\")`"))
     }
 
-    /// A pattern where a parameter's name should be.
+    /// Reports a pattern in place of a parameter's name.
     #[cold]
     pub(super) fn refuse_parameter_pattern(&mut self) -> Reported {
         let message = format!("a parameter is a name, but found {}", self.describe());

@@ -1,4 +1,4 @@
-//! What is said about the larger mistakes, and where parsing goes on after them.
+//! Error recovery: reports structural errors, and finds the place to continue parsing.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::{Code, Diagnostic, NESTING_MAX, NodeId, Parsed, Parser, Reported, Spa
 use crate::ast::Expression;
 
 impl<'t> Parser<'t, '_> {
-    /// The rest of the text is left alone: where so deep a thing ends is anybody's guess.
+    /// Abandons the file: the end of a construct this deep cannot be found reliably.
     #[cold]
     pub(super) fn refuse_depth(&mut self) -> Reported {
         let message = format!("this is nested more than {NESTING_MAX} levels deep");
@@ -28,20 +28,20 @@ impl<'t> Parser<'t, '_> {
         self.report(unclosed.with_label(place, "expected `}` before this"))
     }
 
-    /// Whether the next token stands at the very beginning of a line. An `fn` that does belongs to the top level, and
-    /// the body before it lacks its `}`; one that does not is meant to be nested.
+    /// Whether the next token is at the very beginning of a line. Such an `fn` is a top-level function, and the body
+    /// before it lacks its `}`; any other `fn` is a nested function.
     pub(super) fn begins_line(&self) -> bool {
         let before = &self.text[..self.span().start as usize - self.base];
         before.chars().next_back().is_none_or(|last| last == BYTE_ORDER_MARK || LINE_BREAKS.contains(&last))
     }
 
-    /// Whether a function begins here: not where `fn` was meant as a name, or is the mistake that was reported last.
+    /// Whether a function begins here, unless `fn` was meant as a name or caused the last reported error.
     fn begins_function(&self) -> bool {
         let is_named = *self.kind_ahead(1) == TokenKind::Name && self.reported_at != Some(self.at);
         self.is_at(&TokenKind::Fn) && (is_named || self.begins_line())
     }
 
-    /// A function inside a body is read to its end, so that nothing in it is reported twice.
+    /// Parses a function inside a body to its end, so that nothing in it is reported again.
     #[cold]
     pub(super) fn refuse_nested_function(&mut self) {
         if !self.begins_function() {
@@ -58,7 +58,7 @@ impl<'t> Parser<'t, '_> {
         drop(self.deeper(|parser| parser.expect_function(Default::default())));
     }
 
-    /// What follows an expression is neither its `;` nor the end of the body.
+    /// Reports an expression that is followed by neither `;` nor the end of the body.
     #[cold]
     pub(super) fn refuse_continuation(&mut self, statement: NodeId, ends_with_body: bool) -> Parsed<()> {
         if let Expression::Name("try") = self.program.node(statement).expression {
@@ -118,10 +118,10 @@ impl<'t> Parser<'t, '_> {
         Ok(())
     }
 
-    /// Skips the rest of a statement that has a mistake in it, and remembers the names that it may have bound.
+    /// Abandons a statement with an error, and records the names that it may have bound.
     pub(super) fn give_up_statement(&mut self, start: usize, braces: usize) {
         self.skip_statement(braces);
-        // A statement around one that was given up may be given up, too: its tokens are searched once all the same.
+        // An enclosing statement may be abandoned as well, but its tokens are searched only once.
         let end = self.at;
         let inner = match start <= self.searched.start && self.searched.end <= end {
             true => self.searched.clone(),
@@ -132,8 +132,8 @@ impl<'t> Parser<'t, '_> {
         self.searched = start..end;
     }
 
-    /// `braces` were open before the statement. What it has opened is closed first, but where the mistake is found at
-    /// a `;`, a `}` is more likely to be missing.
+    /// `braces` is the number of open braces before the statement. Braces opened by the statement are closed first,
+    /// except when the error is at a `;`: then a `}` is more likely to be missing.
     fn skip_statement(&mut self, braces: usize) {
         let braces = if self.is_at(&TokenKind::Semicolon) { self.braces } else { braces };
         loop {
@@ -151,7 +151,7 @@ impl<'t> Parser<'t, '_> {
         }
     }
 
-    /// Skips to the end of the innermost `{`.
+    /// Skips to the end of the innermost block.
     pub(super) fn skip_braces(&mut self) {
         let around = self.braces.saturating_sub(1);
         while self.braces > around
@@ -162,7 +162,7 @@ impl<'t> Parser<'t, '_> {
         }
     }
 
-    /// Whether an `else` stands behind the `};` of an `if`, where no `;` may stand.
+    /// Whether an `else` follows the `};` of an `if`, where `;` is not allowed.
     pub(super) fn is_behind_semicolon(&self) -> bool {
         let before = self.tokens[..self.at].last_chunk::<2>();
         before.is_some_and(|[end, last]| end.kind == TokenKind::CloseBrace && last.kind == TokenKind::Semicolon)
@@ -178,7 +178,7 @@ impl<'t> Parser<'t, '_> {
         self.braces = self.braces.saturating_sub(1);
     }
 
-    /// Skips to where the next item may begin.
+    /// Skips to a possible start of the next item.
     pub(super) fn skip_to_item(&mut self) {
         let mut open = 0u32;
         loop {
@@ -195,10 +195,10 @@ impl<'t> Parser<'t, '_> {
         }
     }
 
-    /// The names that these tokens may bind: by `=`, alone or in a list or hash, or as those of errors.
+    /// The names that these tokens may bind: by `=`, alone or in a list or hash, or in a `catch`.
     pub(super) fn bound_in(&self, tokens: Range<usize>) -> Vec<&'t str> {
         let mut bound = Vec::new();
-        // The names in brackets so far, and how many there were at each bracket that is open.
+        // The names in brackets so far, and their number at each open bracket.
         let (mut listed, mut open) = (Vec::new(), Vec::new());
         let tokens = &self.tokens[tokens];
         for (at, token) in tokens.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Values: literals, names, lists, hashes, and the forms that have bodies.
+//! Values: literals, names, lists, hashes, and expressions with bodies.
 
 use hark_bytecode::{Attributes, Literal, Span};
 
@@ -68,8 +68,8 @@ impl<'t> Parser<'t, '_> {
         }
         let close = self.advance();
         self.piped = self.piped.filter(|pipe| *pipe != inner);
-        // The parentheses count as a part of it in messages. A name keeps its own place, which is what it is looked up
-        // and reported by.
+        // In messages, parentheses count as part of the expression. A name keeps its own span, by which it is looked up
+        // and reported.
         if !matches!(self.program.node(inner).expression, Expression::Name(_)) {
             self.program.nodes[inner.0 as usize].span = open.to(close);
         }
@@ -90,7 +90,7 @@ impl<'t> Parser<'t, '_> {
         self.report(Diagnostic { hint, ..unclosed })
     }
 
-    /// Values with commas between, up to the closing token, which is taken too.
+    /// Parses comma-separated values up to and including the closing token.
     pub(super) fn expect_list(&mut self, close: &TokenKind, symbol: &str, open: Span) -> Parsed<Vec<NodeId>> {
         let mut items = Vec::new();
         while !self.is_at(close) {

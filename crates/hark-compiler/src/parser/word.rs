@@ -1,7 +1,7 @@
-//! Words that cannot be names of the program. In an import they may be Python's; anywhere else each is a mistake.
+//! Words that are not valid names. In an import they may be Python names; anywhere else each is an error.
 //!
-//! They are reported when everything was parsed, because it is known only then which of them are Python's names, and
-//! what the program calls the functions that they mean.
+//! They are reported after parsing, because only then is it known which of them are Python names, and which aliases the
+//! program has for them.
 
 use unicode_ident::{is_xid_continue, is_xid_start};
 
@@ -12,7 +12,7 @@ use crate::habits;
 use crate::token::TokenKind;
 
 impl<'t> Parser<'t, '_> {
-    /// A name of Python's, which may be a word or a keyword here.
+    /// Expects a Python name, which may be a word or a keyword of Hark.
     pub(super) fn expect_python_name(&mut self, wanted: &str) -> Parsed<Name<'t>> {
         let span = self.span();
         let text = self.text_of(span);
@@ -24,7 +24,7 @@ impl<'t> Parser<'t, '_> {
         }
         let is_word = self.is_at(&TokenKind::Word);
         if is_word && !is_python_name(text) {
-            // What is wrong with it is told among the words.
+            // The error itself is reported with the words.
             return Err(self.unexpected(wanted));
         }
         if is_word {
@@ -38,7 +38,7 @@ impl<'t> Parser<'t, '_> {
         Ok(Name { text: self.text_of(span), span })
     }
 
-    /// Reports the words that are nobody's names.
+    /// Reports the words that are not Python names.
     pub(super) fn report_words(&mut self) {
         let mut python_names = std::mem::take(&mut self.python_names).into_iter().peekable();
         for (at, token) in self.tokens.iter().enumerate().filter(|(_, token)| token.kind == TokenKind::Word) {
@@ -48,7 +48,7 @@ impl<'t> Parser<'t, '_> {
             let word = self.text_of(token.span);
             let hint = match self.aliases.get(word) {
                 Some(Some(alias)) => format!("the import names it `{alias}`"),
-                // That the import gives it no name has been said.
+                // The missing alias has been reported at the import.
                 Some(None) => continue,
                 None => match at.checked_sub(1).map(|before| self.text_of(self.tokens[before].span)) {
                     // `raise ValueError("x")`
@@ -66,7 +66,7 @@ impl<'t> Parser<'t, '_> {
     }
 }
 
-/// Whether these are Python identifiers, with dots between.
+/// Whether a text consists of Python identifiers separated by dots.
 fn is_python_name(text: &str) -> bool {
     text.split('.').all(|part| {
         let mut characters = part.chars();

@@ -1,9 +1,9 @@
-//! What the compiler says about programs that are wrong: which mistake, where, and nothing else.
+//! Diagnostics of incorrect programs: the right error at the right place, and no others.
 
 use hark_compiler::limits::DIAGNOSTICS_MAX;
 use hark_compiler::{Severity, compile};
 
-/// Each mistake as `code line:column message`, then its hint.
+/// Each diagnostic as `code line:column message`, followed by its hint.
 fn diagnostics(text: &str) -> Vec<String> {
     let source = hark_bytecode::Source::new("test.hk", text);
     let compilation = compile("test.hk", text);
@@ -21,7 +21,7 @@ fn check(text: &str, expected: &[&str]) {
     assert_eq!(diagnostics(text), expected, "{text}");
 }
 
-/// Checks the hint of the first mistake.
+/// Checks the hint of the first diagnostic.
 #[track_caller]
 fn hint(text: &str, expected: &str) {
     let compilation = compile("test.hk", text);
@@ -147,7 +147,7 @@ fn attributes() {
     check("#[priority(1)] #[priority(2)] fn f() { 1 }", &["HK0020 1:18 the attribute `priority` is given twice"]);
 }
 
-/// Each alone before a function: where it is wrong, and why.
+/// Bad attributes, each before a function: the column and the message.
 #[track_caller]
 fn bad_attribute_values() {
     for (attribute, column, message) in [
@@ -200,7 +200,7 @@ fn what_shares_a_limit_or_rate_agrees_on_it() {
         "#[rate(10, per: 1)] import(g, m, 1); #[rate(10, per: 2)] import(g, m, 1, h);",
         &["HK0034 1:40 the rate `m.g` is 10 per 2 s here, but 10 per 1 s elsewhere"],
     );
-    // The names that these have by themselves.
+    // The default names of these.
     check(
         "#[limit(1)] fn f() { 1 }\n#[limit(2, name: \"test.f\")] fn g() { 1 }",
         &["HK0034 2:3 the limit `test.f` is 2 here, but 1 elsewhere"],
@@ -219,7 +219,7 @@ fn a_python_name_needs_a_name_here() {
     check("import(Item.load, shapes, 2,);", &["HK0026 1:8 `Item.load` cannot be a name of this program"]);
     check("import(null, sql, 2);", &["HK0026 1:8 `null` cannot be a name of this program"]);
     hint("import(Item.load, shapes, 2);", "give it another one: `import(Item.load, shapes, 2, load)`");
-    // What the program calls by Python's name is the same mistake, or one with an answer.
+    // A use of the Python name is the same error, or one that is answered by a hint.
     check("import(Area, shapes, 2); fn f() { Area(1, 2) }", &["HK0026 1:8 `Area` cannot be a name of this program"]);
     let called = "import(Area, shapes, 2, area); fn f() { Area(1, 2) }";
     check(called, &["HK0001 1:41 `Area` cannot be a name"]);
@@ -245,7 +245,7 @@ fn calls_of_anything() {
     check("fn f(x) { try { x } catch { f }(2) }", &[&format!("HK0029 1:32 {separate}")]);
     check("fn f() { [lambda (x) { x }(2)] }", &["HK0010 1:27 expected `,` or `]`, but found `(`"]);
     hint("fn f() { [lambda (x) { x }(2)] }", "to call the lambda, put it into parentheses: `(lambda (x) { ... })(1)`");
-    // How many arguments a callee takes is known of a name only.
+    // The number of arguments is known only for callees that are names.
     check("fn f() { (lambda (x) { x })() }", &[]);
     check("fn f(a) { (f)() }", &["HK0013 1:12 `f` takes 1 argument, but is called with 0"]);
 }
@@ -279,7 +279,7 @@ fn errors_are_caught() {
         &["HK0006 1:33 a statement that begins with `try` ends at its last `}`, but `+` follows"],
     );
     check("fn f(x) { y = try { x } catch { 1 } + 2; y }", &[]);
-    // What has failed may have been anything before the first thing that can fail.
+    // The failure may have happened before the first instruction that can fail.
     check("fn f() { try { x = 1; f(); y = 2 } catch { x } }", &["HK0018 1:28 `y` is never read"]);
     check("fn f() { try { f(); y = 2 } catch { y } }", &["HK0019 1:37 `y` may be read before it is assigned"]);
     check(
@@ -316,18 +316,18 @@ fn lambdas_use_the_names_around_them() {
         "fn f() { l = lambda (x) { l(x) }; l(1) }",
         &["HK0031 1:27 a lambda cannot call itself by its variable `l`: use `fn`"],
     );
-    // It then is that of the program or the language, which is hardly what is meant.
+    // Then it refers to the program's or the language's function, which is probably not intended.
     let itself = "a lambda cannot call itself by its variable";
     check("fn l(x) { x } fn f() { l = lambda (x) { l(x) }; l(1) }", &[&format!("HK0031 1:41 {itself} `l`: use `fn`")]);
     check("fn f() { sum = lambda (x) { sum(x) }; sum(1) }", &[&format!("HK0031 1:29 {itself} `sum`: use `fn`")]);
     check("fn l(x) { x } fn f() { g = lambda (x) { l(x) }; l = g; l(1) }", &[]);
     check("fn f() { l = 1; l = lambda (x) { l + x }; l(1) }", &[]);
-    // Its own variable hides the one around it from when it is assigned.
+    // A variable of the lambda hides the outer one from its assignment on.
     check("fn f(a) { lambda () { b = a; a = 2; a + b } }", &[]);
     check("fn f() { a = 1; lambda () { a = 2; a } }", &[]);
     check("fn f() { a = 1; lambda (a) { a } }", &["HK0018 1:10 `a` is never read"]);
     check("fn f() { lambda (c) { if c { a = 1 } a } }", &["HK0019 1:38 `a` may be read before it is assigned"]);
-    // What is called may be a variable around, whatever the program's function takes.
+    // The callee may be an outer variable, regardless of the program's function of that name.
     check("fn l(x) { x } fn f(l) { lambda () { l(1, 2) } }", &[]);
     check(
         "fn l(x) { x } fn f() { lambda () { l(1, 2) } }",

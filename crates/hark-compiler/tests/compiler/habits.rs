@@ -1,9 +1,9 @@
-//! What is written as in another language is one mistake, whose hint says what Hark has instead; and what is legal, but means
-//! something else than it seems to.
+//! Syntax of other languages causes a single error, whose hint shows the equivalent in Hark. Valid code that probably
+//! does not mean what it seems to causes a warning.
 
 use hark_compiler::compile;
 
-/// The only diagnostic of a program: its code and message, and its hint.
+/// Checks the only diagnostic of a program: its code and message, and its hint.
 #[track_caller]
 fn check(cases: &[(&str, &str, &str)]) {
     for (text, expected, hint) in cases {

@@ -1,4 +1,4 @@
-//! What the compiler writes, as `hark asm` shows it.
+//! Generated code, as shown by `hark asm`.
 
 use hark_bytecode::Listing;
 use hark_compiler::compile;
@@ -10,7 +10,7 @@ fn listing(text: &str) -> String {
     Listing(&executable).to_string()
 }
 
-/// The instructions of a function's body, a line each, without their numbers.
+/// The instructions of a function's body, one per line, without numbers.
 fn body(text: &str) -> String {
     let listing = listing(text);
     let lines = listing.lines().skip_while(|line| !line.contains(";; #0:")).skip(1);
@@ -19,7 +19,7 @@ fn body(text: &str) -> String {
     code.map(|line| line[10..].split_whitespace().collect::<Vec<_>>().join(" ") + "\n").collect()
 }
 
-/// What the listing says of the functions before their code.
+/// The notes in the listing above the functions' code.
 fn notes(text: &str) -> Vec<String> {
     listing(text).lines().filter_map(|line| line.strip_prefix(" | ;;   ").map(str::to_owned)).collect()
 }
@@ -194,7 +194,7 @@ fn a_try_has_a_range_and_a_height() {
     );
     assert!(body("fn f(x) { try { x } catch e { 1 } }").ends_with("PUSHB x\nJUMP 3\nBIND e\nPOP\nPUSHV 1\nRETURN\n"));
     assert!(body("fn f(x) { try { x } catch { 1 } }").ends_with("PUSHB x\nJUMP 2\nPOP\nPUSHV 1\nRETURN\n"));
-    // The height is right behind jumps, too.
+    // The stack height is also right after jumps.
     let heights =
         |text: &str| notes(text).iter().map(|note| note.rsplit(' ').next().unwrap().to_owned()).collect::<String>();
     assert_eq!(heights("fn f(x) { [x, if x { 1 } else { try { 2 } catch { 3 } }, try { 4 } catch { 5 }] }"), "12");
@@ -240,16 +240,16 @@ fn a_lambda_that_captures_something_is_closed() {
     assert_eq!(captured("fn f() { g = lambda () { a }; a = 1; g() + a }"), ["a?"]);
     assert_eq!(captured("fn f() { try { a = f() } catch e { e } lambda () { [a, e] } }"), ["a?", "e?"]);
     assert_eq!(captured("fn f() { try { f() } catch e { lambda () { e } } }"), ["e"]);
-    // Those between pass it on, unless they have bound their own.
+    // Lambdas in between pass it on, unless they have bound their own.
     assert_eq!(captured("fn f(a) { lambda () { lambda () { a } } }"), ["a", "a"]);
     assert_eq!(captured("fn f(a) { lambda () { a = 1; lambda () { a } } }"), ["a"]);
     assert_eq!(captured("fn f(a) { lambda () { g = lambda () { a }; a = 1; g() + a } }"), ["a", "a"]);
     assert_eq!(captured("fn f() { lambda () { g = lambda () { a }; a = 1; g() + a } }"), ["a?"]);
-    // What two lambdas beside each other bind is nothing to either.
+    // Sibling lambdas do not see each other's variables.
     assert_eq!(captured("fn f() { lambda () { length = 1; length }; lambda () { length([]) } }"), [""; 0]);
-    // A literal makes its value whatever the names around mean.
+    // A literal makes its value regardless of the surrounding names.
     assert_eq!(captured("fn f(list, hash) { list; hash; lambda () { [1, {2: 3}] } }"), [""; 0]);
-    // Behind what never ends, nothing is missing.
+    // No code is required after an infinite loop.
     assert_eq!(captured("fn f(c) { try { 1 } catch e { if c { a = 1 } lambda () { a } } }"), ["a"]);
 }
 

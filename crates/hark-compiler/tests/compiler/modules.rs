@@ -1,4 +1,4 @@
-//! Programs of several files: what their names mean, and what is said of files and names that are wrong.
+//! Programs of several files: name resolution, and errors about files and names.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use hark_bytecode::{Executable, Listing};
 use hark_compiler::limits::MODULES_NESTED_MAX;
 use hark_compiler::{Compilation, Files, LoadError, Located, Main, compile_with};
 
-/// Files in memory; a file whose text begins with `-> ` is a link to the one named behind that.
+/// Files in memory; a text of the form `-> file` makes a link to that file.
 struct Memory<'a> {
     files: BTreeMap<&'a str, &'a str>,
-    /// The files that were read, in this order.
+    /// The files read, in order.
     read: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ impl Files for Memory<'_> {
     }
 }
 
-/// Compiles `main` with the other files; answers the files that were read, too.
+/// Compiles `main` with the other files; also returns the files that were read.
 fn compiled(main: &str, others: &[(&str, &str)]) -> (Compilation, Vec<String>) {
     let mut files = Memory { files: others.iter().copied().collect(), read: Vec::new() };
     files.files.insert("main.hk", main);
@@ -64,7 +64,7 @@ fn executable(main: &str, others: &[(&str, &str)]) -> Executable {
     executable
 }
 
-/// The listing's lines of one function's code.
+/// The lines of the listing for a function's code.
 fn code(executable: &Executable, label: &str) -> Vec<String> {
     let listing = Listing(executable).to_string();
     let lines = listing.lines().skip_while(|line| *line != format!(" | ;; {label}:")).skip(1);
@@ -78,7 +78,7 @@ fn bindings(executable: &Executable) -> Vec<String> {
     executable.bindings.iter().map(binding).collect()
 }
 
-/// Checks each mistake, as `code file:line:column message`, and the hint of the first one.
+/// Checks all diagnostics, as `code file:line:column message`, and the hint of the first one.
 #[track_caller]
 fn check(main: &str, others: &[(&str, &str)], expected: &[&str], hint: &str) {
     let (compilation, _) = compiled(main, others);
@@ -162,7 +162,7 @@ fn a_name_with_a_dot_that_is_bound_is_a_variable() {
     assert_eq!(code(&executable, "#0:main"), ["PUSHV 1", "BIND m.g", "POP", "PUSHB m.g", "RETURN"]);
     assert_eq!(code(&executable, "#1:other"), ["BIND m.f", "POP", "PUSHB m.f", "RETURN"]);
     assert!(code(&executable, "#2:third").contains(&"BIND m.f".to_owned()));
-    // The main program's `t.f` is no more the module `t.hk` than anything else that happens to be called so.
+    // The main program's `t.f` is not a member of the module `t.hk`.
     let main = "import(\"t.hk\", u);\nfn t.f() { 1 }\nfn main() { t.f() + u.f() }";
     let executable = self::executable(main, &[("t.hk", "fn f() { g() } fn g() { 2 }")]);
     let expected = ["PUSHB ./t.f", "CALL 0", "PUSHB t.f", "CALL 0", "PUSHB +", "CALL 2", "RETURN"];
@@ -216,7 +216,7 @@ fn circles() {
     check("import \"a.hk\"; fn main() { a.f() }", &[a, b], &[round], hint);
 }
 
-/// Files that each import the next one.
+/// A chain of files that import each other.
 fn row(count: usize) -> Vec<(String, String)> {
     (1..=count)
         .map(|at| (format!("m{at}.hk"), format!("import \"m{}.hk\"; fn f() {{ m{}.f() }}", at + 1, at + 1)))
@@ -346,7 +346,6 @@ fn a_mistake_in_a_module_is_one_mistake() {
     assert!(messages[0].starts_with(&broken[..12]), "{messages:?}");
 }
 
-/// The names of all functions, in the order of the code.
 #[test]
 fn files_that_disagree_about_a_limit() {
     check(
@@ -366,7 +365,7 @@ fn only_what_is_used_of_the_prelude_is_in_the_program() {
     assert_eq!(functions("fn main() { print(1) }", &[]), ["main"]);
     assert_eq!(functions("fn main() { map([1], print) }", &[]), ["main", "map", "_map"]);
     assert_eq!(functions("fn main() { f = sort_by; f([1], print) }", &[]), ["main", "_map", "sort_by"]);
-    // Names that the function binds itself mean nothing else, unless it may not have bound them yet.
+    // Variables of the function hide other names, unless they may still be unbound.
     assert_eq!(functions("fn main() { count = 1; count }", &[]), ["main"]);
     assert_eq!(functions("fn main(find) { find(1) }", &[]), ["main"]);
     assert_eq!(functions("fn main(c) { if c { find = 1 } find }", &[]), ["main", "find", "_find"]);

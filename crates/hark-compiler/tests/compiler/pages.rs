@@ -1,4 +1,4 @@
-//! The pages under `docs/errors`: each shows a program that has the mistake it speaks of.
+//! The pages under `docs/errors`: the example on each page causes the error that the page describes.
 
 use hark_compiler::{Code, compile};
 
@@ -22,8 +22,8 @@ fn every_code_has_a_page() {
 
 #[test]
 fn every_example_has_its_mistake_and_no_other() {
-    // So deep an example is hard to read; the robustness tests have it. What is wrong with Python functions is found where
-    // these are known, by `hark check`; a circle takes more than one file.
+    // An example with such nesting would be unreadable; the robustness tests have one. Errors about Python functions
+    // are found by `hark check`, and a cycle takes several files.
     let elsewhere = [Code::TooDeep, Code::PythonMissing, Code::PythonArguments, Code::CircularImport];
     for code in Code::ALL.iter().filter(|code| !elsewhere.contains(code)) {
         let found: Vec<Code> = compile("page.hk", example(code.explanation()))

@@ -1,5 +1,5 @@
-//! The programs of `tests/programs`, as far as the compiler has to do with them: what is to run compiles, what is to
-//! be rejected is, with the texts, places and number of errors that its `//!` lines ask for.
+//! The programs of `tests/programs`, as far as the compiler is concerned: valid programs compile, and invalid ones are
+//! rejected with the messages, places and number of errors given by their `//!` lines.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use hark_bytecode::{Executable, Source};
 use hark_compiler::{Compilation, Diagnostic, Severity, compile};
 
-/// All programs in one of the folders.
+/// All programs in a folder.
 pub(crate) fn programs(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/programs").join(folder);
     let mut paths: Vec<PathBuf> =
@@ -27,12 +27,12 @@ fn errors(compilation: &Compilation) -> Vec<&Diagnostic> {
     compilation.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).collect()
 }
 
-/// The texts in quotes of an expectation. They hold no quotes themselves.
+/// The quoted texts of an expectation, which contain no quotes themselves.
 fn quoted(text: &str) -> Vec<&str> {
     text.split('"').skip(1).step_by(2).collect()
 }
 
-/// What is wrong with an expectation, if anything is.
+/// The reason why an expectation is not met, if it is not.
 fn failure(expectation: &str, source: &Source, errors: &[&Diagnostic]) -> Option<String> {
     let (kind, rest) = expectation.split_once(' ')?;
     let is_met = match kind {

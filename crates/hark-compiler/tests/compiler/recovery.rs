@@ -1,10 +1,10 @@
-//! One mistake is one error, and what stands behind it is still looked at: each program here has a mistake of syntax,
-//! and below it a name that means nothing, to see that the parser found its way back.
+//! A mistake causes a single error, and parsing continues after it: each program has a syntax error followed by an
+//! unknown name, which must be reported too.
 
 use hark_bytecode::Source;
 use hark_compiler::compile;
 
-/// Checks that there are just two errors: this one, given as `line:column message`, and the unknown name.
+/// Checks that there are exactly two errors: this one, given as `line:column message`, and the unknown name.
 #[track_caller]
 fn check(text: &str, expected: &str) {
     let text = format!("{text}\nfn behind() {{ nowhere }}\n");

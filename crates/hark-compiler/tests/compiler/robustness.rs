@@ -1,4 +1,4 @@
-//! Whatever the text, the compiler answers soon and does not panic; what it accepts is sound.
+//! For arbitrary text, the compiler finishes soon and does not panic; programs that it accepts are well-formed.
 
 use hark_bytecode::Executable;
 use hark_compiler::limits::{ARGUMENTS_MAX, CAPTURES_MAX, DIAGNOSTICS_MAX, DIGITS_MAX, NESTING_MAX};
@@ -6,7 +6,7 @@ use hark_compiler::{Code, Severity, compile};
 
 use super::programs::{programs, read};
 
-/// Checks what must hold of any text.
+/// Checks the properties that hold for any text.
 fn check(text: &str) {
     let compilation = compile("test.hk", text);
     let is_error = |diagnostic: &hark_compiler::Diagnostic| diagnostic.severity == Severity::Error;
@@ -22,7 +22,7 @@ fn check(text: &str) {
     }
 }
 
-/// A small generator of numbers that are as good as random (SplitMix64).
+/// A small pseudo-random generator (SplitMix64).
 struct Random(u64);
 
 impl Random {
@@ -103,7 +103,7 @@ fn any_soup_of_words() {
     }
 }
 
-/// Some letters, such as U+037A, can stand in no word; the lexer once stood still before them.
+/// Some letters, such as U+037A, cannot be part of a word; the lexer once looped forever at them.
 #[test]
 fn any_letter() {
     let letters = ('\u{80}'..=char::MAX).filter(|letter| letter.is_alphanumeric());
@@ -165,7 +165,7 @@ fn any_bytes_to_the_decoder() {
         let mut damaged = bytes.clone();
         let at = random.below(damaged.len());
         damaged[at] = random.below(256) as u8;
-        // The checksum is made to fit again, so that the content itself is what is looked at.
+        // Correct the checksum, so that the content itself is examined.
         let content = damaged.len() - 4;
         let sum = crc32fast::hash(&damaged[..content]).to_le_bytes();
         damaged[content..].copy_from_slice(&sum);
@@ -175,7 +175,7 @@ fn any_bytes_to_the_decoder() {
     }
 }
 
-/// Nests a text so often, on a thread of 2 MB, and answers what the compiler says.
+/// Nests a text this many times, on a thread of 2 MB, and returns the diagnostics' codes.
 fn nested(open: &str, inner: &str, close: &str, times: usize) -> Vec<Code> {
     let text = format!("fn f(a) {{ {}{inner}{} }}", open.repeat(times), close.repeat(times));
     let compile_it = move || {
@@ -186,7 +186,7 @@ fn nested(open: &str, inner: &str, close: &str, times: usize) -> Vec<Code> {
     thread.spawn(compile_it).expect("a thread can be started").join().expect("it does not panic")
 }
 
-/// What can be nested, and how many levels each costs.
+/// Constructs that can be nested, and how many levels each counts as.
 const NESTED: [(&str, &str, &str, usize); 18] = [
     ("(", "1", ")", 1),
     ("[", "1", "]", 1),
@@ -230,7 +230,7 @@ fn openings_without_ends_are_few_mistakes() {
         assert_eq!(counts(open), (1, 1), "`{open}`");
     }
     assert_eq!(counts("/*"), (2, 2));
-    // Each of these is a mistake of its own, as far as it is read.
+    // Each of these is a separate error, as far as the text is read.
     assert_eq!(counts("#["), (20_000, 2));
     assert_eq!(counts("import("), (10_000, 1));
     assert_eq!(counts("\""), (1, 10_000));
@@ -238,7 +238,7 @@ fn openings_without_ends_are_few_mistakes() {
     assert_eq!(nested("(", "", "", 1_000_000), [Code::TooDeep]);
 }
 
-/// Chains cost no depth, neither here nor in what is generated.
+/// Chains do not count as nesting, neither in the parser nor in the generated code.
 #[test]
 fn long_chains() {
     let chain = |start: &str, link: &str| check(&format!("fn f(a) {{ {start}{} }}", link.repeat(100_000)));
@@ -257,7 +257,7 @@ fn long_chains() {
     check(&format!("fn f(l) {{ try {{ {} = f() }} catch e {{ [e, {}] }} }}", names.join(" = f(); "), names.join(", ")));
 }
 
-/// Lambdas between the one that reads a name and the function that binds it capture it, too.
+/// Lambdas between the one that reads a name and the function that binds it capture it as well.
 #[test]
 fn captures_are_limited() {
     let names: Vec<String> = (0..10_000).map(|number| format!("v{number}")).collect();
@@ -285,7 +285,7 @@ fn long_programs() {
     check(&format!("fn f() {{ {assignments} }}"));
 }
 
-/// Each of these once took time that grew with the square of its length: minutes, where now it is a second or two.
+/// Each of these once took quadratic time: minutes instead of a second or two.
 #[test]
 fn many_of_a_kind() {
     let many = |count: usize, one: &dyn Fn(usize) -> String| -> String { (0..count).map(one).collect() };

@@ -9,10 +9,10 @@ use super::argument::{integer, number_text, wrong_type};
 use crate::error::Error;
 use crate::value::Value;
 
-/// No float has a digit behind this one.
+/// No float has more decimal places than this.
 const DIGITS_MAX: i64 = 323;
 
-/// No float has more digits before the point.
+/// No float has more digits before the decimal point.
 const DIGITS_MIN: i64 = -308;
 
 pub(super) fn floor(value: &Value) -> Result<Value> {
@@ -47,8 +47,8 @@ pub(super) fn whole(name: &str, from: f64, rounded: f64) -> Result<Value> {
     })
 }
 
-/// A number rounded to this many digits behind the point; if that is negative, to a power of ten. An integer stays an
-/// integer, and a float a float.
+/// A number rounded to this many digits after the decimal point; if that is negative, to a power of ten. An integer
+/// stays an integer, and a float a float.
 pub(super) fn round_to(value: &Value, digits: &Value) -> Result<Value> {
     if !matches!(value, Value::Integer(_) | Value::BigInteger(_) | Value::Float(_)) {
         return Err(wrong_type("round", "a number", value));

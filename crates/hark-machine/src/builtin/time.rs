@@ -88,7 +88,7 @@ impl Rest<'_> {
         if marks.contains(first) { self.number(digits) } else { None }
     }
 
-    /// Digits behind a point, as microseconds. Digits after the sixth are ignored, as in Python.
+    /// Digits after a decimal point, as microseconds. Digits after the sixth are ignored, as in Python.
     fn fraction(&mut self) -> Option<i64> {
         let digits = self.0[1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         let fraction = &self.0[1..=digits];

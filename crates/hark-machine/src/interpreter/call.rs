@@ -67,7 +67,7 @@ pub(super) fn begin(thread: &mut Thread, program: &Program, host: &mut impl Host
     }
 }
 
-/// Copies a closure's captures into its window, behind the parameters.
+/// Copies a closure's captures into its window, after the parameters.
 #[inline]
 pub(super) fn bind_captures(mut window: Window, code: &Code, closure: &ClosureBody) {
     for (local, captured) in (code.parameters..).zip(closure.captures()) {

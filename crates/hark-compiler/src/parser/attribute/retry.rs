@@ -8,7 +8,7 @@ use crate::parser::{Parsed, Parser};
 
 const LABELS: [&str; 8] = ["attempts", "backoff", "factor", "max_backoff", "jitter", "on", "except", "deadline"];
 
-/// The kinds of errors after which nothing is tried again, whatever the program says.
+/// The kinds of errors that are never retried.
 const NEVER_AGAIN: [&str; 2] = ["cancelled", "deadlock"];
 
 impl<'t> Parser<'t, '_> {
@@ -62,7 +62,7 @@ impl<'t> Parser<'t, '_> {
         Err(self.bad(argument.span, "`factor` must be a number, at least 1"))
     }
 
-    /// The kinds and Python classes of errors.
+    /// A list of error kinds and Python classes.
     fn error_names(&mut self, argument: &Argument<'t>, label: &str) -> Parsed<Vec<String>> {
         let ArgumentValue::List(items) = &argument.value else {
             let message = format!("`{label}` must be a list of strings, as in `{label}: [\"timeout\", \"OSError\"]`");

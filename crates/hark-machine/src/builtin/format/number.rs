@@ -14,7 +14,7 @@ use crate::limits::DECIMAL_BITS_MAX;
 use crate::number;
 use crate::value::Value;
 
-/// The maximum number of nonzero digits of a float behind the point.
+/// The maximum number of nonzero digits of a float after the decimal point.
 const FRACTION_DIGITS_MAX: usize = 1074;
 
 /// The maximum number of significant digits of a float.
@@ -165,7 +165,7 @@ impl Specification {
     }
 
     /// A number with this many significant digits, with an exponent if it is very large or small. `margin` is 1 if a
-    /// number without an exponent always has a digit behind its point, which takes one of the digits.
+    /// number without an exponent always has a digit after the decimal point, which takes one of the digits.
     fn general(&self, value: f64, precision: usize, mark: char, margin: i32) -> String {
         let (digits, exponent) = scientific(value, precision - 1);
         let most = i32::try_from(precision).unwrap_or(i32::MAX);
@@ -220,7 +220,7 @@ impl Specification {
     }
 }
 
-/// A float with this many digits behind the point.
+/// A float with this many digits after the decimal point.
 fn fixed(value: f64, precision: usize) -> String {
     let written = precision.min(FRACTION_DIGITS_MAX);
     let mut digits = format!("{value:.written$}");
@@ -228,7 +228,7 @@ fn fixed(value: f64, precision: usize) -> String {
     digits
 }
 
-/// The digits of a float as `d.ddd`, with this many behind the point, and the exponent.
+/// The digits of a float as `d.ddd`, with this many after the decimal point, and the exponent.
 fn scientific(value: f64, precision: usize) -> (String, i32) {
     let written = precision.min(DIGITS_MAX);
     let text = format!("{value:.written$e}");
