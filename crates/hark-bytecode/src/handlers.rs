@@ -43,7 +43,7 @@ impl HandlerIndex {
         for (index, handler) in handlers.iter().enumerate().rev() {
             let is_in_body = u64::from(handler.start) >= body && handler.target < function.end;
             if !is_in_body || handler.start >= handler.end || handler.target < handler.end {
-                return bad("a handler has no proper range");
+                return bad("a handler has an invalid range");
             }
             while let Some(outer) = around.last().filter(|outer| handlers[**outer as usize].start >= handler.end) {
                 edges.push((handlers[*outer as usize].start, Some(*outer)));

@@ -30,7 +30,7 @@ impl Pattern {
         let mut missing: u64 = 1;
         for (index, part) in parts.iter().enumerate() {
             if missing == 0 || index == 0 && !matches!(part, PatternPart::List(_)) {
-                return Err(ExecutableError("a pattern is no list".into()));
+                return Err(ExecutableError("a pattern is not a list".into()));
             }
             missing -= 1;
             if let PatternPart::List(length) = part {

@@ -34,7 +34,7 @@ impl Executable {
         let mut next = 0;
         for function in &self.functions {
             if function.start != next || function.end <= function.start || function.end as usize > self.code.len() {
-                return bad(format!("function {} has no proper place in the code", function.name));
+                return bad(format!("function {} has an invalid range in the code", function.name));
             }
             next = function.end;
             let captured = function.captures.iter().map(|capture| &capture.name);
@@ -76,7 +76,7 @@ impl Executable {
             Instruction::PushValue(Literal::Function(index))
                 if !self.functions[index.0 as usize].captures.is_empty() =>
             {
-                bad("a function that captures something is no literal")
+                bad("a function with captures cannot be a literal")
             }
             Instruction::PushValue(Literal::Foreign(index)) if index.0 as usize >= self.foreign.len() => {
                 bad("no such import")

@@ -21,7 +21,7 @@ pub enum WireError {
         at: usize,
     },
     /// The input does not begin with the magic of this kind of document.
-    #[error("it is no {0}")]
+    #[error("it is not a valid {0}")]
     NotThis(&'static str),
     /// It was written by a later version.
     #[error("it has format version {found}, and this release reads up to {known}; use a newer one")]
@@ -32,7 +32,7 @@ pub enum WireError {
         known: u8,
     },
     /// The checksum does not match the content.
-    #[error("its checksum does not fit: it was damaged")]
+    #[error("its checksum does not match: it was damaged")]
     Checksum,
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn close(
         let message = format!("the lambdas of this program capture more than {CAPTURES_MAX} names altogether");
         let span = executable.functions.last().map_or(Span::default(), |function| function.span);
         let large = Diagnostic::error(Code::TooLarge, message, span);
-        diagnostics.push(large.with_hint("nest fewer lambdas, or give them what they need as arguments"));
+        diagnostics.push(large.with_hint("nest fewer lambdas, or pass them values as arguments"));
         return;
     }
     for (index, origin) in origins.iter().enumerate() {
@@ -172,7 +172,7 @@ fn find_unbound(executable: &mut Executable, index: usize) -> Vec<(NameIndex, Sp
 fn warning_of_another(name: &str, span: Span) -> Diagnostic {
     let message = format!("a lambda cannot call itself by its variable `{name}`: use `fn`");
     let hint = format!(
-        "this `{name}` is that of the program or the language: choose another name, for an `fn` at the top level"
+        "this `{name}` is the function of the program or the language: define an `fn` with another name at the top level"
     );
     Diagnostic::warning(Code::NotCaptured, message, span).with_hint(hint)
 }
@@ -182,15 +182,17 @@ fn warning(executable: &Executable, index: usize, origin: Origin, name: NameInde
     let text = executable.name(name);
     if is_captured && origin.variable == Some(name) {
         let message = format!("a lambda cannot call itself by its variable `{text}`: use `fn`");
-        let hint = format!("define `fn {text}` at the top level; a lambda keeps only what is bound before it is made");
+        let hint = format!(
+            "define `fn {text}` at the top level; a lambda captures only values that are bound before it is made"
+        );
         return Diagnostic::warning(Code::NotCaptured, message, span).with_hint(hint);
     }
     if is_captured {
         let message = format!("`{text}` may not be bound yet when this lambda is made");
-        let hint = format!("assign `{text}` before the lambda, which keeps the values that names have when it is made");
+        let hint = format!("assign `{text}` before the lambda, which captures the values of names when it is made");
         return Diagnostic::warning(Code::NotCaptured, message, span).with_hint(hint);
     }
     let message = format!("`{text}` may be read before it is assigned");
-    let hint = format!("assign `{text}` on every way that leads here");
+    let hint = format!("assign `{text}` on every path that leads here");
     Diagnostic::warning(Code::MaybeUnbound, message, span).with_hint(hint)
 }

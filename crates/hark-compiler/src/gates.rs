@@ -65,7 +65,8 @@ fn note(
         let disagreement = Diagnostic::error(Code::LimitDisagreement, message, span)
             .saying(bound.to_string())
             .with_label(*first_span, first.to_string());
-        let hint = format!("what shares a name shares the {kind}: give it the same numbers, or another name");
+        let hint =
+            format!("declarations with the same name share the {kind}: give them the same numbers, or different names");
         diagnostics.push(disagreement.with_hint(hint));
     }
 }

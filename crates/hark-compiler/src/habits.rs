@@ -18,15 +18,17 @@ pub(crate) fn advice(word: &str) -> Option<&'static str> {
             "a function is `fn name(x) { ... }`, a function value `lambda (x) { ... }`"
         }
         "class" | "struct" | "enum" | "type" | "interface" => {
-            "there are no classes: what belongs together is kept in a hash, `{\"name\": \"tea\"}`; those of Python are imported"
+            "there are no classes: keep related values in a hash, `{\"name\": \"tea\"}`; Python classes are imported"
         }
         "this" | "self" | "new" | "super" => {
-            "there are no objects with methods: a function gets what it needs as arguments"
+            "there are no objects with methods: pass the data to a function as arguments"
         }
         "throw" | "raise" => "an error is raised by a call: `error(message)`",
         "except" => "an error is caught by `catch`: `try { ... } catch e { ... }`",
-        "finally" => "there is no `finally`: what is to follow in both cases stands behind the whole `try`",
-        "with" | "using" | "defer" => "nothing is closed by itself: do that in a Python function, or after a `try`",
+        "finally" => "there is no `finally`: put code for both cases after the whole `try`",
+        "with" | "using" | "defer" => {
+            "nothing is closed automatically: close it in a Python function, or after a `try`"
+        }
         "elif" | "elsif" | "elseif" => "write `else if`",
         "unless" => "write `if !c { ... }`",
         "match" | "switch" | "case" | "when" => {
@@ -36,12 +38,12 @@ pub(crate) fn advice(word: &str) -> Option<&'static str> {
         "or" => "write `||`",
         "not" => "write `!`",
         "is" => "write `==`",
-        "import" => "an import stands at the top level",
+        "import" => "an import is written at the top level",
         "from" | "require" | "include" | "use" => {
             "a Python function is imported by `import(name, module, num_args);`, a file of Hark by `import \"lib/text.hk\";`"
         }
         "nil" | "none" | "undefined" | "pass" => "write `null`",
-        "yield" => "there are no generators: give a list, or start a thread with `async f(x)`",
+        "yield" => "there are no generators: return a list, or start a thread with `async f(x)`",
         "del" | "delete" => "values do not change: `remove(h, key)` gives a hash without the key",
         "global" | "nonlocal" | "static" => {
             "there are no variables outside of functions: pass the value as an argument"
@@ -64,7 +66,7 @@ pub(crate) fn counterpart(function: &str) -> Option<&'static str> {
         "dict" => "a hash is written `{\"key\": value}`; of pairs, `from_items(pairs)` makes one",
         "tuple" => "a list is written `[a, b]`",
         "println" | "echo" | "puts" | "printf" | "console.log" | "console.error" | "logging.info" => {
-            "write `print(x)`; of several values, `print(format(\"{} {}\", a, b))`"
+            "write `print(x)`; for several values, `print(format(\"{} {}\", a, b))`"
         }
         "input" => "a program gets the arguments of its command line: `fn main(name) { ... }`",
         "open" => "read and write files in a Python function: `import(read, src.files, 1);`",

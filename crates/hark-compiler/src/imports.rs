@@ -171,7 +171,7 @@ impl<'t> Imports<'t> {
         let path = &exports.path;
         let unknown = |message: String| Diagnostic::error(Code::UnknownName, message, span);
         if exports.private.contains(member) {
-            let hint = "what begins with `_` can only be used in its own file";
+            let hint = "names that begin with `_` can only be used in their own file";
             return Some(unknown(format!("`{member}` is private to `{path}`")).with_hint(hint));
         }
         if exports.imported.contains(member.split('.').next().unwrap_or(member)) {

@@ -207,7 +207,7 @@ fn character_hint(character: char) -> Option<&'static str> {
         '@' => "attributes are written `#[retry(attempts: 3)]`, before an `fn` or `import`",
         '.' => "lists are joined by `+`, hashes by `merge(a, b)`",
         '#' => "comments begin with `//`, attributes with `#[`",
-        '\u{201c}' | '\u{201d}' | '\u{2018}' | '\u{2019}' | '`' => "strings stand in `\"` or `'`",
+        '\u{201c}' | '\u{201d}' | '\u{2018}' | '\u{2019}' | '`' => "strings are written in `\"` or `'`",
         '\u{a0}' | '\u{2007}' | '\u{202f}' | '\u{200b}' | '\u{feff}' => "it looks like a space: write a plain one",
         _ => return None,
     })

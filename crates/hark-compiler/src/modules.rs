@@ -203,7 +203,7 @@ impl Build<'_> {
         }
         if self.open.iter().any(|open| open.file.as_ref() == Some(&located.file)) {
             self.report(import, Code::CircularImport, "circular import", &located.shown, |circular| {
-                circular.with_hint("move what they all need into a module that imports none of them")
+                circular.with_hint("move the shared code into a module that imports none of them")
             });
             return None;
         }
@@ -250,7 +250,7 @@ impl Build<'_> {
         let hint = match error {
             LoadError::Missing => match self.with_extension(&import.path) {
                 Some(path) => Some(format!("did you mean {}?", string_text(&path))),
-                None => Some("the path is relative to the file that the import stands in".to_owned()),
+                None => Some("the path is relative to the importing file".to_owned()),
             },
             LoadError::NotUtf8 { .. } => Some("save the file with the encoding UTF-8".to_owned()),
             _ => None,

@@ -186,7 +186,7 @@ impl<'t> Parser<'t, '_> {
         }
         let text = self.text_of(self.span());
         if *kind == TokenKind::Name && TokenKind::keyword(text).is_some() {
-            let message = format!("expected {wanted}, but `{text}` is a word of the language");
+            let message = format!("expected {wanted}, but `{text}` is a reserved word");
             let reserved = Diagnostic::error(Code::ReservedWord, message, self.span());
             return Err(self.report(reserved.with_hint("choose another name")));
         }

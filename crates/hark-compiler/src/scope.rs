@@ -203,7 +203,7 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
     /// A hint for an unknown name.
     fn advice(&mut self, name: &'t str, role: Role) -> Option<String> {
         if role == Role::Key {
-            return Some(format!("a key is an expression, and a text stands in quotes: `{{\"{name}\": ...}}`"));
+            return Some(format!("a key is an expression, and a string is written in quotes: `{{\"{name}\": ...}}`"));
         }
         if let Some(advice) = habits::advice(name).or_else(|| habits::counterpart(name)) {
             return Some(advice.to_owned());
@@ -227,14 +227,14 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
     fn advice_on_member(&self, object: &str, member: &str, role: Role) -> String {
         if role == Role::Callee {
             if let Some(counterpart) = habits::counterpart(member) {
-                return format!("a `.` is a part of a name here: {counterpart}");
+                return format!("a `.` is part of the name here: {counterpart}");
             }
             let is_single = self.globals.arity(member).is_none_or(|(arity, _)| arity.fewest <= 1);
             let others = if is_single { "" } else { ", ..." };
-            return format!("a `.` is a part of a name here: a function is called like `{member}({object}{others})`");
+            return format!("a `.` is part of the name here: a function is called like `{member}({object}{others})`");
         }
         let value = member.split('.').fold(object.to_owned(), |object, key| format!("get({object}, \"{key}\")"));
-        format!("a `.` is a part of a name here: the value of a key is `{value}`")
+        format!("a `.` is part of the name here: the value of a key is `{value}`")
     }
 
     /// Warns about `order.state = "paid"`, which does not change the hash `order`.
@@ -260,7 +260,8 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
         if self.globals.arity(name.text).is_some() {
             let message = format!("the function `{}` cannot be a key: making this hash will fail", name.text);
             let doubt = Diagnostic::warning(Code::FunctionAsKey, message, name.span);
-            self.diagnostics.push(doubt.with_hint(format!("a text stands in quotes: `{{\"{}\": ...}}`", name.text)));
+            self.diagnostics
+                .push(doubt.with_hint(format!("a string is written in quotes: `{{\"{}\": ...}}`", name.text)));
         }
     }
 

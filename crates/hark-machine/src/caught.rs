@@ -147,7 +147,7 @@ pub(crate) fn raised_again(error: &HashBody) -> Option<Error> {
     let kind = match get("kind") {
         None | Some(Value::Null) => "error",
         Some(Value::String(kind)) if kind.as_str() == DEADLOCK => {
-            let what = "a deadlock is of the whole session, and no thread can raise one";
+            let what = "a deadlock concerns the whole session, so no thread can raise one";
             return Some(Error::of_value(format!("`error` got the kind \"{DEADLOCK}\", but {what}")));
         }
         Some(Value::String(kind)) => kind.as_str(),

@@ -24,7 +24,7 @@ fn a_damaged_session_hides_no_other() {
     assert_eq!(database(&folder).execute(change, [&new]), Ok(1));
     let said = format!(
         "error: the storage failed: `[FOLDER]/.hark/hark.db`: the summary of session {new}: \
-         a record cannot be read: its checksum does not fit: it was damaged\n"
+         a record cannot be read: its checksum does not match: it was damaged\n"
     );
     let list = folder.hark("sessions --json");
     assert_eq!((list.status, list.stderr.as_str()), (1, said.as_str()));
@@ -41,7 +41,7 @@ fn a_damaged_session_hides_no_other() {
     let resumed = folder.hark("resume");
     assert_eq!((resumed.status, resumed.stdout.as_str()), (1, "a\n1\n"), "{resumed:?}");
     assert!(resumed.stderr.contains(&format!("session {old} finished")), "{resumed:?}");
-    assert!(resumed.stderr.contains("its checksum does not fit"), "{resumed:?}");
+    assert!(resumed.stderr.contains("its checksum does not match"), "{resumed:?}");
     assert_eq!(folder.hark("prune --older-than 0s").stdout, "removed 1 session\n");
 }
 

@@ -62,7 +62,7 @@ impl Lexer<'_> {
                 text.push('\\');
                 text.push(other);
                 let span = self.span_from(start);
-                let message = format!("`\\{}` is no escape and stays as it is written", other.escape_debug());
+                let message = format!("`\\{}` is not an escape sequence and is kept as written", other.escape_debug());
                 let unknown = Diagnostic::warning(Code::UnknownEscape, message, span);
                 self.report(unknown.with_hint("write `\\\\` for a backslash"));
             }
@@ -115,7 +115,7 @@ impl Lexer<'_> {
             }
         }
         let span = self.span_from(start);
-        self.report(Diagnostic::error(Code::BadEscape, "a surrogate is no character", span).with_hint(hint));
+        self.report(Diagnostic::error(Code::BadEscape, "a surrogate is not a character", span).with_hint(hint));
     }
 
     fn named(&mut self, start: usize, text: &mut String) {

@@ -75,15 +75,15 @@ impl<'t> Parser<'t, '_> {
             && !self.is_at_word("import")
             && !self.kind().is_mistake()
         {
-            let message = format!("the attribute `{}` belongs to nothing", last.text);
+            let message = format!("the attribute `{}` is not followed by a function or import", last.text);
             let lonely = Diagnostic::error(Code::BadAttribute, message, last.span);
             let lonely = lonely.with_label(self.span(), "expected `fn` or `import` here");
-            return Err(self.report(lonely.with_hint("attributes stand before an `fn` or `import`")));
+            return Err(self.report(lonely.with_hint("attributes are written before an `fn` or `import`")));
         }
         if let Some(last) = seen.last()
             && self.is_at_module_import()
         {
-            let message = format!("the attribute `{}` cannot stand before the import of a module", last.text);
+            let message = format!("the attribute `{}` is not allowed before the import of a module", last.text);
             let misplaced = Diagnostic::error(Code::BadAttribute, message, last.span);
             self.report(misplaced.with_hint("attributes belong to functions: write it before one, in the module"));
         }
@@ -116,7 +116,7 @@ impl<'t> Parser<'t, '_> {
             self.expect_close(&TokenKind::CloseParenthesis, ")", open)?;
         }
         if self.is_at(&TokenKind::Comma) {
-            let message = "each attribute stands in brackets of its own";
+            let message = "each attribute needs its own brackets";
             let joined = Diagnostic::error(Code::BadAttribute, message, self.span()).with_label(opened, "opened here");
             return Err(self.report(joined.with_hint("for example `#[limit(10)] #[rate(100, per: 60)]`")));
         }

@@ -56,7 +56,7 @@ impl<'t> Parser<'t, '_> {
             }
             _ => return,
         };
-        let message = format!("{what} is no function, so that this call will fail");
+        let message = format!("{what} is not a function, so this call will fail");
         let doubt = Diagnostic::warning(Code::DoubtfulCall, message, self.span_of(callee));
         self.diagnostics.push(doubt.with_hint("a call is written `f(x)`; separate expressions with `;`"));
     }
@@ -64,7 +64,7 @@ impl<'t> Parser<'t, '_> {
     /// Warns about a `(` that looks like a call but follows the `}` of a body.
     pub(super) fn doubt_separation(&mut self) {
         if *self.kind() == TokenKind::OpenParenthesis && !self.is_on_new_line() {
-            let message = "this `(` begins an expression of its own: after the `}` of a body it is never a call";
+            let message = "this `(` begins a new expression: after the `}` of a body it is never a call";
             let doubt = Diagnostic::warning(Code::DoubtfulCall, message, self.span());
             let hint = "to call the function, put it into parentheses: `(lambda (x) { ... })(1)`";
             self.diagnostics.push(doubt.with_hint(hint));
@@ -105,7 +105,7 @@ impl<'t> Parser<'t, '_> {
 
     #[cold]
     fn refuse_async_pipe(&mut self, pipe: NodeId, span: Span) -> Reported {
-        let message = "`async` before a pipe does not say which of its calls is to be started";
+        let message = "`async` before a pipe does not say which of its calls to start";
         let text = self.text_of(self.span_of(pipe));
         let hint = match text.len() {
             0..=QUOTED_BYTES_MAX => format!("to start the last one, write `async ({text})`"),

@@ -49,7 +49,7 @@ impl<'t> Parser<'t, '_> {
         if !is_separated {
             return Err(self.report(bad.with_hint("an error that is not caught needs no `try`")));
         }
-        self.report(bad.with_hint("no `;` stands between the `}` of a `try` and its `catch`"));
+        self.report(bad.with_hint("there must be no `;` between the `}` of a `try` and its `catch`"));
         self.advance();
         self.advance();
         Ok(())
@@ -78,7 +78,7 @@ impl<'t> Parser<'t, '_> {
             && *self.kind_ahead(2) == TokenKind::CloseParenthesis;
         if is_parenthesized {
             let name = self.text_of(self.tokens[self.at + 1].span);
-            let message = "the name of an error stands without parentheses";
+            let message = "the name of an error is written without parentheses";
             let bad = Diagnostic::error(Code::UnexpectedToken, message, self.span());
             self.report(bad.with_hint(format!("write `catch {name} {{ ... }}`")));
             self.advance();

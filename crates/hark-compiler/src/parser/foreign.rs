@@ -38,19 +38,19 @@ impl<'t> Parser<'t, '_> {
                 "a power is `pow(a, b)`"
             }
             (Some(TokenKind::Operator(Operator::Add)), TokenKind::Operator(Operator::Add)) if self.is_adjacent() => {
-                "a variable is counted up by `x = x + 1`"
+                "to increment a variable, write `x = x + 1`"
             }
             (Some(TokenKind::Operator(Operator::Less)), TokenKind::Operator(Operator::Greater)) => "write `!=`",
             (
                 Some(TokenKind::Operator(Operator::Less | Operator::Greater)),
                 TokenKind::Operator(Operator::Less | Operator::Greater),
-            ) => "there are no operators on bits: `pow(2, n)` times a number shifts it",
+            ) => "there are no bitwise operators: to shift a number, multiply it by `pow(2, n)`",
             (Some(TokenKind::OpenParenthesis | TokenKind::Comma), TokenKind::Operator(Operator::Multiply)) => {
                 "a call lists its arguments; a function that takes any number of values gets a list"
             }
             (Some(TokenKind::Lambda), _) => "a function value is written `lambda (x) { x + 1 }`",
             (_, TokenKind::Name) if text == "for" && self.is_inside_brackets() => {
-                "a list is made from another by `map(items, lambda (x) { ... })`, and `filter` chooses from one"
+                "to make a list from another, write `map(items, lambda (x) { ... })`; `filter` selects items"
             }
             (_, TokenKind::If) => "a choice is written `if c { a } else { b }`",
             (_, TokenKind::Else) => "a choice is written `if c { a } else { b }`",
@@ -97,13 +97,13 @@ impl<'t> Parser<'t, '_> {
         }
         let hint = match (self.kind(), self.kind_ahead(1)) {
             (TokenKind::Operator(Operator::Subtract), TokenKind::Operator(Operator::Greater)) => {
-                "what a function gives is written without a type"
+                "the return type of a function is not written"
             }
             (TokenKind::Assign, TokenKind::Operator(Operator::Greater)) => {
-                "the body stands in `{` and `}`, without `=>`"
+                "the body is written in `{` and `}`, without `=>`"
             }
-            _ if owner == IF => "the body stands in braces: `if c { a } else { b }`",
-            _ => "the body stands in `{` and `}`",
+            _ if owner == IF => "the body is written in braces: `if c { a } else { b }`",
+            _ => "the body is written in `{` and `}`",
         };
         Some(hint.to_owned())
     }
@@ -114,7 +114,9 @@ impl<'t> Parser<'t, '_> {
         let text = self.text_of(self.span());
         if matches!(self.kind(), TokenKind::Name) && matches!(text, "and" | "or" | "is" | "in" | "not") {
             return match text {
-                "in" | "not" => Some("whether a list, a text or a hash has something: `contains(x, y)`".to_owned()),
+                "in" | "not" => {
+                    Some("to test whether a list, string or hash contains something, write `contains(x, y)`".to_owned())
+                }
                 _ => habits::advice(text).map(str::to_owned),
             };
         }
@@ -130,7 +132,7 @@ impl<'t> Parser<'t, '_> {
         let name = self.text_of(self.span_before());
         if matches!(self.kind(), TokenKind::String(_)) && self.is_adjacent() {
             return Some(match name {
-                "f" => "text with values in it is made by `format(\"{} and {}\", x, y)`".to_owned(),
+                "f" => "to put values into a string, write `format(\"{} and {}\", x, y)`".to_owned(),
                 "r" => "a backslash in a string is written `\\\\`".to_owned(),
                 "b" | "rb" | "br" => "bytes are made in a Python function: Hark has strings".to_owned(),
                 _ => return self.call_hint(name),
@@ -186,7 +188,7 @@ impl<'t> Parser<'t, '_> {
             return Ok(());
         }
         let module = self.text_of(self.tokens[self.at + 1].span);
-        let bad = Diagnostic::error(Code::BadImport, "a Python function is not imported so", self.span());
+        let bad = Diagnostic::error(Code::BadImport, "a Python function is not imported like this", self.span());
         let name = self.tokens.get(self.at + 3).map_or("", |name| self.text_of(name.span));
         let hint = match self.kind_ahead(3) {
             _ if name.len() + module.len() > QUOTED_BYTES_MAX => "import(name, module, 1);".to_owned(),

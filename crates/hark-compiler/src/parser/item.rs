@@ -94,7 +94,7 @@ impl<'t> Parser<'t, '_> {
         let is_variable = habits::is_of_variables(self.text_of(span)) || *self.kind_ahead(1) == TokenKind::Assign;
         Err(self.report(
             misplaced.with_hint(match self.kind() {
-                TokenKind::CloseBrace => "there is no `{` that this would close",
+                TokenKind::CloseBrace => "there is no open `{` to close",
                 TokenKind::Name if is_variable => {
                     "there are no variables outside of functions: write `fn name() { value }`, and call it by `name()`"
                 }

@@ -54,16 +54,16 @@ impl<'t> Parser<'t, '_> {
         let node = self.program.node(part);
         let (what, hint) = match node.expression {
             Expression::Hash(_) => {
-                ("a hash", "`=` takes only lists apart: get a value of a hash with `get(h, \"key\")`")
+                ("a hash", "`=` can only destructure lists: get a value of a hash with `get(h, \"key\")`")
             }
             Expression::Literal(_) => ("a literal", "to compare values, write `==`; `_` stands for any value"),
             Expression::Call { .. } => ("a call", PATTERN),
             Expression::Assign { .. } | Expression::Unpack { .. } => {
-                ("an assignment", "a pattern has no default values: assign them behind it")
+                ("an assignment", "a pattern has no default values: assign them after it")
             }
             _ => ("an expression", PATTERN),
         };
-        let bad = Diagnostic::error(Code::BadAssignment, format!("{what} cannot stand in a pattern"), node.span);
+        let bad = Diagnostic::error(Code::BadAssignment, format!("{what} is not allowed in a pattern"), node.span);
         self.report(bad.with_hint(hint))
     }
 
@@ -80,7 +80,7 @@ impl<'t> Parser<'t, '_> {
 
     #[cold]
     pub(super) fn refuse_hash_pattern(&mut self, span: Span) -> Reported {
-        let bad = Diagnostic::error(Code::BadAssignment, "a hash cannot be taken apart by `=`", span);
+        let bad = Diagnostic::error(Code::BadAssignment, "a hash cannot be destructured by `=`", span);
         self.report(bad.with_hint("get its values one by one: `a = get(h, \"a\")`"))
     }
 
@@ -89,6 +89,6 @@ impl<'t> Parser<'t, '_> {
     pub(super) fn refuse_parameter_pattern(&mut self) -> Reported {
         let message = format!("a parameter is a name, but found {}", self.describe());
         let bad = Diagnostic::error(Code::UnexpectedToken, message, self.span());
-        self.report(bad.with_hint("give it a name, and take it apart in the body: `[a, b] = pair`"))
+        self.report(bad.with_hint("give it a name, and destructure it in the body: `[a, b] = pair`"))
     }
 }

@@ -45,7 +45,7 @@ impl<'t> Parser<'t, '_> {
         let (message, hint) = match *self.kind() {
             TokenKind::Else => (
                 "`else` without an `if` before it".to_owned(),
-                "no `;` stands between the `}` of an `if` and its `else`",
+                "there must be no `;` between the `}` of an `if` and its `else`",
             ),
             TokenKind::Operator(operator) => {
                 let message = format!("`{}` needs a value on its left", operator.symbol());
@@ -112,7 +112,7 @@ impl<'t> Parser<'t, '_> {
         if count <= ARGUMENTS_MAX {
             return Ok(());
         }
-        let message = format!("these are {count} in a row, and {ARGUMENTS_MAX} is the most");
+        let message = format!("{count} is too many here: at most {ARGUMENTS_MAX} are allowed");
         let large = Diagnostic::error(Code::TooLarge, message, open.to(self.span_before()));
         Err(self.report(large.with_hint("read large data at run time, for example with a Python function")))
     }

@@ -72,7 +72,7 @@ fn hints_say_what_to_do() {
     hint("fn f(x) { async (f(1) + 2) + 3 }", "`async f(x)` starts `f(x)` in a new thread");
     hint("fn f() { async f }", "write `async f()` to call it");
     hint("fn f() { lenght([1]) }", "did you mean `length`?");
-    hint("fn f(x) { x.upper() }", "a `.` is a part of a name here: a function is called like `upper(x)`");
+    hint("fn f(x) { x.upper() }", "a `.` is part of the name here: a function is called like `upper(x)`");
     hint("fn f(x) { x[0] }", "an item of a list is `nth(l, 0)`, that of a hash `get(h, \"key\")`");
     hint("fn f(x) { x == True }", "did you mean `true`?");
     hint("fn f(x) { x ? 1 : 2 }", "a choice is written `if c { a } else { b }`");
@@ -101,7 +101,7 @@ fn warnings_do_not_reject() {
     check("fn f() { x = 1; 2 }", &["HK0018 1:10 `x` is never read"]);
     check("fn f(c) { if c { x = 1 }; x }", &["HK0019 1:27 `x` may be read before it is assigned"]);
     check("fn f(c) { if c { x = 1 } else { x = 2 }; x }", &[]);
-    check(r#"fn f() { "\d" }"#, &["HK0023 1:11 `\\d` is no escape and stays as it is written"]);
+    check(r#"fn f() { "\d" }"#, &["HK0023 1:11 `\\d` is not an escape sequence and is kept as written"]);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn text() {
     check("fn f() { 1x }", &["HK0005 1:10 `1x` is not a number"]);
     check("fn f() { \"abc }\nfn g() { 1 }", &["HK0002 1:10 this string has no end"]);
     check("fn f() { 1 } /* x", &["HK0003 1:14 this comment has no end"]);
-    check(r#"fn f() { "\ud800" }"#, &["HK0004 1:11 a surrogate is no character"]);
+    check(r#"fn f() { "\ud800" }"#, &["HK0004 1:11 a surrogate is not a character"]);
     check("fn f() { 1 @ 2 }", &["HK0001 1:12 the character `@` means nothing here"]);
 }
 
@@ -140,8 +140,8 @@ fn attributes() {
     check("#[timeout(-1)] fn f() { 1 }", &["HK0020 1:11 `timeout` must be a number of seconds, more than 0"]);
     bad_attribute_values();
     check("#[kwargs] import(f, m, 1); #[timeout(1)] #[kwargs] import(g, m, 0);", &[]);
-    check("#[limit(10), rate(9, per: 1)] fn f() { 1 }", &["HK0020 1:12 each attribute stands in brackets of its own"]);
-    check("#[kwargs, timeout(1)] import(f, m, 1);", &["HK0020 1:9 each attribute stands in brackets of its own"]);
+    check("#[limit(10), rate(9, per: 1)] fn f() { 1 }", &["HK0020 1:12 each attribute needs its own brackets"]);
+    check("#[kwargs, timeout(1)] import(f, m, 1);", &["HK0020 1:9 each attribute needs its own brackets"]);
     check("#[kwargs] fn f() { 1 }", &["HK0020 1:3 `kwargs` belongs to imports only"]);
     check("#[kwargs(1)] import(f, m, 1);", &["HK0020 1:10 `kwargs` has no arguments: write `#[kwargs]`"]);
     check("#[priority(1)] #[priority(2)] fn f() { 1 }", &["HK0020 1:18 the attribute `priority` is given twice"]);
@@ -160,9 +160,9 @@ fn bad_attribute_values() {
         ("retry(factor: 0.5)", 17, "`factor` must be a number, at least 1"),
         ("retry(jitter: 1)", 17, "`jitter` must be `true` or `false`"),
         ("retry(on: \"x\")", 13, "`on` must be a list of strings, as in `on: [\"timeout\", \"OSError\"]`"),
-        ("retry(on: [])", 13, "`on` is empty, so that nothing would be tried again"),
-        ("retry(on: [\"timeout\", \"cancelled\"])", 25, "errors of kind `cancelled` are never tried again"),
-        ("retry(on: [\"deadlock\"])", 14, "errors of kind `deadlock` are never tried again"),
+        ("retry(on: [])", 13, "`on` is empty, so nothing would be retried"),
+        ("retry(on: [\"timeout\", \"cancelled\"])", 25, "errors of kind `cancelled` are never retried"),
+        ("retry(on: [\"deadlock\"])", 14, "errors of kind `deadlock` are never retried"),
         ("retry(except: [1])", 18, "each item of `except` must be a string: the kind of an error, or a Python class"),
         ("retry(on: [[\"x\"]])", 14, "expected a string, but found `[`"),
         ("retry(attempts: true)", 19, "`attempts` must be an integer from 1 to 4294967295"),
@@ -192,7 +192,7 @@ fn bad_attribute_values() {
 fn what_shares_a_limit_or_rate_agrees_on_it() {
     let limits = "#[limit(10, name: \"a\")] fn f() { 1 }\n#[limit(5, name: \"a\")] import(g, m, 1);";
     check(limits, &["HK0034 2:3 the limit `a` is 5 here, but 10 elsewhere"]);
-    hint(limits, "what shares a name shares the limit: give it the same numbers, or another name");
+    hint(limits, "declarations with the same name share the limit: give them the same numbers, or different names");
     let diagnostic = compile("test.hk", limits).diagnostics.remove(0);
     let places: Vec<_> = diagnostic.labels.iter().map(|label| (label.span.start, label.text.as_str())).collect();
     assert_eq!(places, [(39, "5"), (2, "10")]);
@@ -234,12 +234,12 @@ fn a_python_name_needs_a_name_here() {
 fn calls_of_anything() {
     check("fn f(h) { get(h, \"f\")(3); nth(h, 0)(1)(2); (lambda (x) { x })(2); (h)(1) }", &[]);
     check("fn f(h) { h\n(1) }", &[]);
-    check("fn f() { 5(1) }", &["HK0029 1:10 a number is no function, so that this call will fail"]);
-    check("fn f() { [f](1) }", &["HK0029 1:10 a list is no function, so that this call will fail"]);
-    check("fn f() { {1: f}(1) }", &["HK0029 1:10 a hash is no function, so that this call will fail"]);
+    check("fn f() { 5(1) }", &["HK0029 1:10 a number is not a function, so this call will fail"]);
+    check("fn f() { [f](1) }", &["HK0029 1:10 a list is not a function, so this call will fail"]);
+    check("fn f() { {1: f}(1) }", &["HK0029 1:10 a hash is not a function, so this call will fail"]);
     check("fn f(x) { print(x)\n(x + 1) }", &["HK0029 2:1 this `(` calls the value of the expression before it"]);
     check("fn f(x) { if x { 1 }\n(x) }", &[]);
-    let separate = "this `(` begins an expression of its own: after the `}` of a body it is never a call";
+    let separate = "this `(` begins a new expression: after the `}` of a body it is never a call";
     check("fn f() { lambda (x) { x }(2) }", &[&format!("HK0029 1:26 {separate}")]);
     check("fn f() { g = lambda (x) { x }(2); g }", &[&format!("HK0029 1:30 {separate}")]);
     check("fn f(x) { try { x } catch { f }(2) }", &[&format!("HK0029 1:32 {separate}")]);
@@ -262,14 +262,17 @@ fn errors_are_caught() {
     hint("fn f(x) { try { x } }", "write `catch e { ... }`, or `catch { ... }` if the error does not matter");
     check("fn f(x) { try { x }; x }", &[&format!("HK0006 1:20 {expected} `;`")]);
     check("fn f(x) { try { x }; catch e { e } }", &[&format!("HK0006 1:20 {expected} `;`")]);
-    hint("fn f(x) { try { x }; catch e { e } }", "no `;` stands between the `}` of a `try` and its `catch`");
+    hint("fn f(x) { try { x }; catch e { e } }", "there must be no `;` between the `}` of a `try` and its `catch`");
     check("fn f(x) { try { x } except e { e } }", &[&format!("HK0006 1:21 {expected} `except`")]);
     hint("fn f(x) { try { x } except e { e } }", "an error is caught by `catch`: `try { ... } catch e { ... }`");
-    check("fn f(x) { try { x } catch (e) { e } }", &["HK0006 1:27 the name of an error stands without parentheses"]);
+    check(
+        "fn f(x) { try { x } catch (e) { e } }",
+        &["HK0006 1:27 the name of an error is written without parentheses"],
+    );
     hint("fn f(x) { try { x } catch (e) { e } }", "write `catch e { ... }`");
     check(
         "fn f(x) { try { x } catch if { x } }",
-        &["HK0025 1:27 expected a name for the error, or `{`, but `if` is a word of the language"],
+        &["HK0025 1:27 expected a name for the error, or `{`, but `if` is a reserved word"],
     );
     check("fn f(x) { try { x } catch e: { x } }", &["HK0006 1:28 expected `{` and the body of `catch`, but found `:`"]);
     check("fn f(x) { try { x catch e { e } }", &["HK0010 1:19 expected `}` before this `catch`"]);
@@ -342,18 +345,18 @@ fn lists_are_taken_apart() {
     check("fn f(l) { [a, b] = l; a }", &["HK0018 1:15 `b` is never read"]);
     hint("fn f(l) { [a, b] = l; a }", "write `_` in its place");
     check("fn f(l) { [a, [b, a]] = l; a + b }", &["HK0017 1:19 the pattern binds `a` twice"]);
-    check("fn f(l) { [a, 1] = l; a }", &["HK0017 1:15 a literal cannot stand in a pattern"]);
-    check("fn f(l) { [a, f(a)] = l; a }", &["HK0017 1:15 a call cannot stand in a pattern"]);
-    check("fn f(l) { [a, a + 1] = l; a }", &["HK0017 1:15 an expression cannot stand in a pattern"]);
-    check("fn f(l) { [a, b = 1] = l; a + b }", &["HK0017 1:15 an assignment cannot stand in a pattern"]);
-    check("fn f(l) { [a, {\"b\": b}] = l; a }", &["HK0017 1:15 a hash cannot stand in a pattern"]);
-    check("fn f(l) { {\"b\": b} = l; b }", &["HK0017 1:11 a hash cannot be taken apart by `=`"]);
-    check("fn f(l) { {a, b} = l; a + b }", &["HK0017 1:11 a hash cannot be taken apart by `=`"]);
-    check("fn f(l) { {b} = l; b }", &["HK0017 1:11 a hash cannot be taken apart by `=`"]);
+    check("fn f(l) { [a, 1] = l; a }", &["HK0017 1:15 a literal is not allowed in a pattern"]);
+    check("fn f(l) { [a, f(a)] = l; a }", &["HK0017 1:15 a call is not allowed in a pattern"]);
+    check("fn f(l) { [a, a + 1] = l; a }", &["HK0017 1:15 an expression is not allowed in a pattern"]);
+    check("fn f(l) { [a, b = 1] = l; a + b }", &["HK0017 1:15 an assignment is not allowed in a pattern"]);
+    check("fn f(l) { [a, {\"b\": b}] = l; a }", &["HK0017 1:15 a hash is not allowed in a pattern"]);
+    check("fn f(l) { {\"b\": b} = l; b }", &["HK0017 1:11 a hash cannot be destructured by `=`"]);
+    check("fn f(l) { {a, b} = l; a + b }", &["HK0017 1:11 a hash cannot be destructured by `=`"]);
+    check("fn f(l) { {b} = l; b }", &["HK0017 1:11 a hash cannot be destructured by `=`"]);
     check("fn f(l) { x = {l, 1}; x }", &["HK0006 1:17 expected `:` after the key of a hash, but found `,`"]);
     check("fn f([a, b]) { a + b }", &["HK0006 1:6 a parameter is a name, but found `[`"]);
     check("fn f() { lambda ({a}) { a } }", &["HK0006 1:18 a parameter is a name, but found `{`"]);
-    hint("fn f([a, b]) { a + b }", "give it a name, and take it apart in the body: `[a, b] = pair`");
+    hint("fn f([a, b]) { a + b }", "give it a name, and destructure it in the body: `[a, b] = pair`");
     check("fn f(l) { a, b = l; a + b }", &["HK0006 1:12 expected `;` or `}` after an expression, but found `,`"]);
     hint("fn f(l) { a, b = l; a + b }", "a list is made by `[a, b]`, and taken apart by `[a, b] = value`");
     check("fn f(l) { [a, b] += l; l }", &["HK0017 1:19 there is no `+=`"]);
@@ -378,7 +381,7 @@ fn pipes() {
     check("fn f(x) { x |> lambda (y) { y } }", &[&format!("HK0030 1:16 {call}")]);
     check("fn f(x) { x |> if x { f }() }", &[&format!("HK0030 1:16 {call}")]);
     check("fn f(x) { x |> 1 }", &[&format!("HK0030 1:16 {call}")]);
-    let start = "`async` before a pipe does not say which of its calls is to be started";
+    let start = "`async` before a pipe does not say which of its calls to start";
     check("fn f(x) { async x |> f() }", &[&format!("HK0030 1:11 {start}")]);
     hint("fn f(x) { async x |> f() }", "to start the last one, write `async (x |> f())`");
     check("fn f(x) { await async f(x) |> f() }", &[&format!("HK0030 1:17 {start}")]);

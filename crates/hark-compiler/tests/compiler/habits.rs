@@ -20,22 +20,22 @@ fn constructs_of_other_languages() {
         (
             r#"fn main() { x = {"a": 1}; x.a }"#,
             "HK0012 nothing named `x.a` is known here",
-            r#"a `.` is a part of a name here: the value of a key is `get(x, "a")`"#,
+            r#"a `.` is part of the name here: the value of a key is `get(x, "a")`"#,
         ),
         (
             r#"fn main() { x = {"a": 1}; x.a.b }"#,
             "HK0012 nothing named `x.a.b` is known here",
-            r#"a `.` is a part of a name here: the value of a key is `get(get(x, "a"), "b")`"#,
+            r#"a `.` is part of the name here: the value of a key is `get(get(x, "a"), "b")`"#,
         ),
         (
             "fn main() { x = 1; x.append(2) }",
             "HK0012 nothing named `x.append` is known here",
-            "a `.` is a part of a name here: a function is called like `append(x, ...)`",
+            "a `.` is part of the name here: a function is called like `append(x, ...)`",
         ),
         (
             "fn main() { x = 1; x.strip() }",
             "HK0012 nothing named `x.strip` is known here",
-            "a `.` is a part of a name here: write `trim(s)`",
+            "a `.` is part of the name here: write `trim(s)`",
         ),
         ("fn main() { x = 1; len(x) }", "HK0012 nothing named `len` is known here", "write `length(x)`"),
         ("fn main() { str(1) }", "HK0012 nothing named `str` is known here", "write `to_string(x)`"),
@@ -43,17 +43,17 @@ fn constructs_of_other_languages() {
         (
             r#"fn main() { x = 1; f"a{x}" }"#,
             "HK0007 expected `;` after this expression",
-            r#"text with values in it is made by `format("{} and {}", x, y)`"#,
+            r#"to put values into a string, write `format("{} and {}", x, y)`"#,
         ),
         (
             r#"fn main() { print(f"a") }"#,
             "HK0010 expected `,` or `)`, but found a string",
-            r#"text with values in it is made by `format("{} and {}", x, y)`"#,
+            r#"to put values into a string, write `format("{} and {}", x, y)`"#,
         ),
         (
             "fn main() { {a: 1} }",
             "HK0012 nothing named `a` is known here",
-            r#"a key is an expression, and a text stands in quotes: `{"a": ...}`"#,
+            r#"a key is an expression, and a string is written in quotes: `{"a": ...}`"#,
         ),
         (
             r#"fn main() { print "x" }"#,
@@ -83,12 +83,12 @@ fn constructs_of_other_languages() {
         (
             "fn main() { xs = [1]; [x * 2 for x in xs] }",
             "HK0010 expected `,` or `]`, but found `for`",
-            "a list is made from another by `map(items, lambda (x) { ... })`, and `filter` chooses from one",
+            "to make a list from another, write `map(items, lambda (x) { ... })`; `filter` selects items",
         ),
         (
             "fn main() { xs = [1]; sum(x * 2 for x in xs) }",
             "HK0010 expected `,` or `)`, but found `for`",
-            "a list is made from another by `map(items, lambda (x) { ... })`, and `filter` chooses from one",
+            "to make a list from another, write `map(items, lambda (x) { ... })`; `filter` selects items",
         ),
         (
             "@retry\nfn main() { 1 }",
@@ -128,7 +128,7 @@ fn constructs_of_other_languages() {
         (
             "fn main() => 3",
             "HK0006 expected `{` and the body of `main`, but found `=`",
-            "the body stands in `{` and `}`, without `=>`",
+            "the body is written in `{` and `}`, without `=>`",
         ),
         ("fn main() { 2 ** 3 }", "HK0006 `*` needs a value on its left", "a power is `pow(a, b)`"),
         (
@@ -143,17 +143,17 @@ fn constructs_of_other_languages() {
         ),
         (
             "from x import y;",
-            "HK0011 a Python function is not imported so",
+            "HK0011 a Python function is not imported like this",
             "with the number of its arguments: `import(y, x, 1);`",
         ),
         (
             "from x import y, z as w\nfn main() { y(1) }",
-            "HK0011 a Python function is not imported so",
+            "HK0011 a Python function is not imported like this",
             "with the number of its arguments: `import(y, x, 1);`",
         ),
         (
             "from src.a import B\nfn main() { 1 }",
-            "HK0011 a Python function is not imported so",
+            "HK0011 a Python function is not imported like this",
             "with the number of its arguments: `import(B, src.a, 1, b);`",
         ),
         (
@@ -224,18 +224,18 @@ fn constructs_of_other_languages() {
         (
             "fn main() { x = 1; x++; x }",
             "HK0006 `+` needs a value on its left",
-            "a variable is counted up by `x = x + 1`",
+            "to increment a variable, write `x = x + 1`",
         ),
         ("fn main() { x = null; x is null }", "HK0007 expected `;` after this expression", "write `==`"),
         (
             "fn main() { x = [1]; 1 in x }",
             "HK0007 expected `;` after this expression",
-            "whether a list, a text or a hash has something: `contains(x, y)`",
+            "to test whether a list, string or hash contains something, write `contains(x, y)`",
         ),
         (
             "fn main() { x = [1]; if 1 in x { 2 } }",
             "HK0006 expected `{` and the body of `if`, but found `in`",
-            "whether a list, a text or a hash has something: `contains(x, y)`",
+            "to test whether a list, string or hash contains something, write `contains(x, y)`",
         ),
         (
             "fn main() { x = 1; if x > 0 and x < 2 { 2 } }",
@@ -246,7 +246,7 @@ fn constructs_of_other_languages() {
         (
             "class A { }",
             "HK0008 only `fn` and `import` can stand at the top level, but found `class`",
-            r#"there are no classes: what belongs together is kept in a hash, `{"name": "tea"}`; those of Python are imported"#,
+            r#"there are no classes: keep related values in a hash, `{"name": "tea"}`; Python classes are imported"#,
         ),
         (
             "fn main() { x: int = 1; x }",
@@ -257,17 +257,17 @@ fn constructs_of_other_languages() {
         (
             "fn main() -> int { 1 }",
             "HK0006 expected `{` and the body of `main`, but found `-`",
-            "what a function gives is written without a type",
+            "the return type of a function is not written",
         ),
         (
             "fn main() { if (true) 1 else 2 }",
             "HK0006 expected `{` and the body of `if`, but found `1`",
-            "the body stands in braces: `if c { a } else { b }`",
+            "the body is written in braces: `if c { a } else { b }`",
         ),
         (
             "fn main() { if true: 1 }",
             "HK0006 expected `{` and the body of `if`, but found `:`",
-            "the body stands in braces: `if c { a } else { b }`",
+            "the body is written in braces: `if c { a } else { b }`",
         ),
         (
             "fn main() { assert 1 == 1 }",
@@ -290,13 +290,13 @@ fn constructs_of_other_languages() {
         (
             "fn main() { 1 << 2 }",
             "HK0006 `<` needs a value on its left",
-            "there are no operators on bits: `pow(2, n)` times a number shifts it",
+            "there are no bitwise operators: to shift a number, multiply it by `pow(2, n)`",
         ),
         ("fn main() { time.sleep(3) }", "HK0012 nothing named `time.sleep` is known here", "did you mean `sleep`?"),
         (
             r#"fn main() { console.log("x") }"#,
             "HK0012 nothing named `console.log` is known here",
-            r#"write `print(x)`; of several values, `print(format("{} {}", a, b))`"#,
+            r#"write `print(x)`; for several values, `print(format("{} {}", a, b))`"#,
         ),
         ("fn main() { json.dumps(1) }", "HK0012 nothing named `json.dumps` is known here", "write `json_encode(x)`"),
         ("fn main() { math.floor(1.5) }", "HK0012 nothing named `math.floor` is known here", "did you mean `floor`?"),
@@ -336,22 +336,22 @@ fn what_is_legal_but_means_something_else() {
         (
             "fn main() { {count: 1} }",
             "HK0038 the function `count` cannot be a key: making this hash will fail",
-            r#"a text stands in quotes: `{"count": ...}`"#,
+            r#"a string is written in quotes: `{"count": ...}`"#,
         ),
         (
             "fn main() { print(1) + print(2) }",
             "HK0037 both sides of `+` have effects, and the right one runs first",
-            "name the values in the order in which they are to be made: `x = a(); y = b(); x + y`",
+            "assign the values in the intended order: `x = a(); y = b(); x + y`",
         ),
         (
             "fn a() { print(1) } fn b() { a() }\nfn main() { a() + b() + a() }",
             "HK0037 both sides of `+` have effects, and the right one runs first",
-            "name the values in the order in which they are to be made: `x = a(); y = b(); x + y`",
+            "assign the values in the intended order: `x = a(); y = b(); x + y`",
         ),
         (
             "import(p, m, 1); import(q, m, 1);\nfn main() { p(1) + 2 * q(2) }",
             "HK0037 both sides of `+` have effects, and the right one runs first",
-            "name the values in the order in which they are to be made: `x = a(); y = b(); x + y`",
+            "assign the values in the intended order: `x = a(); y = b(); x + y`",
         ),
     ]);
 }

@@ -186,7 +186,7 @@ fn each_module_is_compiled_once() {
 #[test]
 fn files_that_cannot_be_loaded() {
     let missing = "HK0032 main.hk:1:8 the module `src/no.hk` does not exist (src/main.hk -> src/no.hk)";
-    let relative = "the path is relative to the file that the import stands in";
+    let relative = "the path is relative to the importing file";
     check("import \"no.hk\"; fn main() { no.f(1) }", &[], &[missing], relative);
     let main = "import \"a.hk\"; fn main() { a.f() }";
     let inner = "HK0032 lib/b.hk:1:8 the module `src/lib/../no.hk` does not exist (src/main.hk -> src/a.hk -> src/lib/b.hk -> \
@@ -208,7 +208,7 @@ fn files_that_cannot_be_loaded() {
 
 #[test]
 fn circles() {
-    let hint = "move what they all need into a module that imports none of them";
+    let hint = "move the shared code into a module that imports none of them";
     let itself = "HK0033 main.hk:1:8 circular import (src/main.hk -> src/main.hk)";
     check("import \"main.hk\";", &[], &[itself], hint);
     let round = "HK0033 b.hk:1:8 circular import (src/main.hk -> src/a.hk -> src/b.hk -> src/a.hk)";
@@ -303,7 +303,7 @@ fn modules_need_names_that_programs_can_use() {
         &[other],
         "`import(\"text-util.hk\", name);` gives it another name",
     );
-    let misplaced = "HK0020 main.hk:1:3 the attribute `retry` cannot stand before the import of a module";
+    let misplaced = "HK0020 main.hk:1:3 the attribute `retry` is not allowed before the import of a module";
     let hint = "attributes belong to functions: write it before one, in the module";
     check("#[retry(3)] import(\"if.hk\", i);", &others, &[misplaced], hint);
 }
@@ -317,7 +317,11 @@ fn a_module_offers_its_own_functions() {
         ("t.shuot(1)", "there is no function `shuot` in `src/t.hk`", "did you mean `t.shout`?"),
         ("t.zzz", "there is no function `zzz` in `src/t.hk`", "it offers `list.of`, `shout`"),
         ("none.x(1)", "there is no function `x` in `src/none.hk`", "it offers no functions"),
-        ("t._help()", "`_help` is private to `src/t.hk`", "what begins with `_` can only be used in its own file"),
+        (
+            "t._help()",
+            "`_help` is private to `src/t.hk`",
+            "names that begin with `_` can only be used in their own file",
+        ),
         ("t.dumps(1)", "`dumps` is not a function of `src/t.hk`, which only imports it", "import it here, too"),
         ("t.b.g()", "`b.g` is not a function of `src/t.hk`, which only imports it", "import it here, too"),
     ];
@@ -352,7 +356,7 @@ fn files_that_disagree_about_a_limit() {
         "import \"lib/pay.hk\";\n#[limit(3, name: \"lib/pay.charge\")] fn main() { pay.charge(1) }",
         &[("lib/pay.hk", "#[limit(10)] fn charge(x) { x }")],
         &["HK0034 lib/pay.hk:1:3 the limit `lib/pay.charge` is 10 here, but 3 elsewhere"],
-        "what shares a name shares the limit: give it the same numbers, or another name",
+        "declarations with the same name share the limit: give them the same numbers, or different names",
     );
 }
 

@@ -33,9 +33,9 @@ fn in_an_expression() {
     check("fn f(x) { x += 1; x }", "1:14 there is no `+=`");
     check("fn f(x) { y = 1 @ 2; x + y }", "1:17 the character `@` means nothing here");
     check("fn f(x) { y = 1.2.3; x + y }", "1:15 `1.2.3` is not a number");
-    check("fn f(x) { [x, 5] = x; [y, z] = [1]; y + z }", "1:15 a literal cannot stand in a pattern");
+    check("fn f(x) { [x, 5] = x; [y, z] = [1]; y + z }", "1:15 a literal is not allowed in a pattern");
     check("fn f(x) { [y, [z, _]] = x + ; y + z }", "1:29 expected an expression, but found `;`");
-    check("fn f(x) { {y, z} = x; y + z }", "1:11 a hash cannot be taken apart by `=`");
+    check("fn f(x) { {y, z} = x; y + z }", "1:11 a hash cannot be destructured by `=`");
     check("fn f(x) { x |> f; y = 1; y }", "1:16 the right side of `|>` must be a call");
     check("fn f(x) { y = x |> await f(); y }", "1:20 the right side of `|>` must be a call");
 }
@@ -89,7 +89,7 @@ fn in_a_try() {
     check("fn f(x) { try { x = ; y = 2 } catch e { e }; y }", "1:21 expected an expression, but found `;`");
     check("fn f(x) { try { x } catch e { x = ; e }; e }", "1:35 expected an expression, but found `;`");
     check("fn f(x) { try { y = 1 } e { x } y }", "1:25 expected `catch` after the block of `try`, but found `e`");
-    check("fn f(x) { try { x } catch (e) { e } x }", "1:27 the name of an error stands without parentheses");
+    check("fn f(x) { try { x } catch (e) { e } x }", "1:27 the name of an error is written without parentheses");
     check("fn f(x) {\n  try { x\n", "2:7 the body of `try` has no end");
     check("fn f(x) { catch e { x + e } }", "1:11 `catch` without a `try` before it");
 }
@@ -104,7 +104,7 @@ fn in_an_import() {
 
 #[test]
 fn where_fn_is_no_function() {
-    let reserved = "is a word of the language";
+    let reserved = "is a reserved word";
     check("fn fn() { 1 }", &format!("1:4 expected the name of the function, but `fn` {reserved}"));
     check("fn fn fn() { 1 }", &format!("1:4 expected the name of the function, but `fn` {reserved}"));
     check("fn fn", &format!("1:4 expected the name of the function, but `fn` {reserved}"));

@@ -36,7 +36,7 @@ pub(crate) fn set(hash: &mut Value, key: &mut Value, value: &mut Value) -> Resul
 /// The hash of alternating keys and values.
 pub(super) fn hash(items: &mut [Value]) -> Result<Value> {
     if !items.len().is_multiple_of(2) {
-        return Err(Error::new("arity", "`hash` takes keys and values in turn, but the last key has no value"));
+        return Err(Error::new("arity", "`hash` takes alternating keys and values, but the last key has no value"));
     }
     for key in items.iter().step_by(2) {
         check_key("hash", key)?;

@@ -156,7 +156,11 @@ fn damage_is_noticed_and_named() {
         let mut damaged = good.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
         let said = refused(&damaged);
-        let wanted = if bit < 32 { "it is no thread's snapshot" } else { "its checksum does not fit: it was damaged" };
+        let wanted = if bit < 32 {
+            "it is not a valid thread's snapshot"
+        } else {
+            "its checksum does not match: it was damaged"
+        };
         assert_eq!(said, format!("the thread's snapshot cannot be read: {wanted}"), "bit {bit}");
     }
     for length in 0..good.len() {

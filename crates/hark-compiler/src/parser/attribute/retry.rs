@@ -37,7 +37,7 @@ impl<'t> Parser<'t, '_> {
         if let Some(on) = on {
             let names = self.error_names(on, "on")?;
             if names.is_empty() {
-                return Err(self.bad(on.span, "`on` is empty, so that nothing would be tried again"));
+                return Err(self.bad(on.span, "`on` is empty, so nothing would be retried"));
             }
             retry.on = Some(names);
         }
@@ -72,7 +72,7 @@ impl<'t> Parser<'t, '_> {
         for (item, span) in items {
             match item {
                 ArgumentValue::String(name) if label == "on" && NEVER_AGAIN.contains(&&**name) => {
-                    return Err(self.bad(*span, &format!("errors of kind `{name}` are never tried again")));
+                    return Err(self.bad(*span, &format!("errors of kind `{name}` are never retried")));
                 }
                 ArgumentValue::String(name) if !name.is_empty() => names.push(name.to_string()),
                 _ => {

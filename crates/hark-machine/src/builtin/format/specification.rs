@@ -197,13 +197,13 @@ fn number(text: &str) -> Result<(usize, &str)> {
 
 #[cold]
 pub(super) fn bad(format: &str) -> Error {
-    Error::of_value(format!("`format` got {}, which is no format", quoted(format)))
+    Error::of_value(format!("`format` got {}, which is not a valid format", quoted(format)))
 }
 
 /// The error of a valid format that does not apply to this value.
 #[cold]
 pub(super) fn unfit(format: &str, what: &str) -> Error {
-    Error::of_value(format!("`format` got {}, which is no format for {what}", quoted(format)))
+    Error::of_value(format!("`format` got {}, which is not a valid format for {what}", quoted(format)))
 }
 
 pub(super) fn unfit_for(format: &str, value: &Value) -> Error {

@@ -84,7 +84,7 @@ impl<'t> Reader<'t> {
                     return if self.at == self.text.len() {
                         Ok(value)
                     } else {
-                        Err(self.fault("unexpected text behind the value"))
+                        Err(self.fault("unexpected text after the value"))
                     };
                 };
                 match self.put(value, top)? {
@@ -213,7 +213,7 @@ impl<'t> Reader<'t> {
         }
         match integer_from(text) {
             IntegerText::Integer(value) => Ok(value),
-            IntegerText::TooLong => Err(self.too_large("an integer has more digits than are read".to_owned())),
+            IntegerText::TooLong => Err(self.too_large("an integer has too many digits".to_owned())),
             IntegerText::Other => Err(self.fault("expected a number")),
         }
     }

@@ -129,7 +129,7 @@ fn write_atom(value: &Value, json: &mut String) -> Result<()> {
         }
         Value::Float(value) => json.push_str(&float_text(*value)),
         Value::Object(object) => write_object(object.json(), json),
-        other => return Err(wrong_type("json_encode", "what JSON has", other)),
+        other => return Err(wrong_type("json_encode", "a value that JSON can represent", other)),
     }
     Ok(())
 }
