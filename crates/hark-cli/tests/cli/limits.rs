@@ -54,7 +54,7 @@ fn processes_of_a_storage_are_served_in_order_and_a_dead_one_gives_its_place_bac
     let third = served(&folder, &c);
     wait_until("the third one in the queue", || queued(&folder) == 2);
     let shown = folder.hark(&format!("show {c}")).stdout;
-    assert!(shown.contains("thread 0 hold: waiting for a place of `gate`, in hold at x.hk:3\n"), "{shown}");
+    assert!(shown.contains("thread 0 hold(\"c\"): waiting for a place of `gate`, in hold at x.hk:3\n"), "{shown}");
 
     first.signal("KILL");
     drop(first);
