@@ -134,9 +134,9 @@ class Streams:
         self.objects = tuple(map(vars(sys).get, _NAMES))
 
     def restore(self):
-        os.dup2(self.pipe, 1)
+        self.restore_descriptor(self.pipe, 1)
         if self.errors is not None:
-            os.dup2(self.errors, 2)
+            self.restore_descriptor(self.errors, 2)
         try:
             are_same = _objects_of(vars(sys)) == self.objects
         except KeyError:
@@ -149,6 +149,13 @@ class Streams:
             self.replace(sys.stdin, open(0, closefd=False))
         if _is_closed(sys.stderr):
             self.replace(sys.stderr, open(2, "w", buffering=1, errors="backslashreplace", closefd=False))
+
+    @staticmethod
+    def restore_descriptor(kept, number):
+        os.dup2(kept, number)
+        # The flag belongs to the pipe, and so to all who write to it.
+        if not os.get_blocking(kept):
+            os.set_blocking(kept, True)
 
     def replace(self, former, stream):
         self.objects = tuple(stream if each is former else each for each in self.objects)

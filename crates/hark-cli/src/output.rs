@@ -1,10 +1,12 @@
 //! Standard output and standard error, without the panics of `println!`.
 
 mod overflow;
+mod patient;
 mod stream;
 
 use std::io::{self, Write};
 
+use patient::Patient;
 pub use stream::Stream;
 
 use crate::failure::Failure;
@@ -23,7 +25,7 @@ pub fn write_out(text: &str) -> Result<(), Failure> {
 /// # Errors
 /// If nobody reads it, or the disk is full.
 pub fn write_raw(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
+    let mut out = Patient(io::stdout().lock());
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Output)
 }
 
@@ -34,7 +36,7 @@ pub fn tell(text: &str) {
 
 /// The same with a text that others have painted, and escaped.
 pub fn tell_drawn(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    let _ = Patient(io::stderr().lock()).write_all(text.as_bytes());
 }
 
 /// A message as it is told.

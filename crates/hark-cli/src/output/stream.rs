@@ -17,6 +17,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::overflow::Overflow;
+use super::patient::Patient;
 
 /// How long items gather, if they are few.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -40,9 +41,9 @@ enum Target {
 impl Target {
     fn open(self) -> Box<dyn Write> {
         match self {
-            Target::Output => Box::new(io::stdout().lock()),
+            Target::Output => Box::new(Patient(io::stdout().lock())),
             // Not locked: others tell something between two messages.
-            Target::Errors => Box::new(io::stderr()),
+            Target::Errors => Box::new(Patient(io::stderr())),
         }
     }
 }

@@ -103,7 +103,10 @@ impl LostOutput {
     fn note(&mut self, calls: &mut HashMap<ThreadId, Call>, position: u64, entry: &LogEntry) {
         match &entry.event {
             Event::Printed { attempt: Some(attempt), .. } => {
-                let pieces = &mut calls.entry(entry.thread).or_default().pieces;
+                let call = calls.entry(entry.thread).or_default();
+                // Its beginning may stand before what was read.
+                call.attempt = call.attempt.max(*attempt);
+                let pieces = &mut call.pieces;
                 match pieces.iter_mut().find(|pieces| pieces.attempt == *attempt) {
                     Some(pieces) => pieces.last = position,
                     None => pieces.push(Pieces { attempt: *attempt, first: position, last: position }),
@@ -173,6 +176,8 @@ mod tests {
         assert_eq!(left("c1 p1 p1 c2 p2 r1 x"), "p1 p1 x");
         assert_eq!(left("c1 p1 r x c2 p2 r"), "p1 x p2", "a call that failed was retried");
         assert_eq!(left("c1 p1 c2 p2 e c1 p1 e1"), "p2 p1");
+        assert_eq!(left("p2 p2 r x"), "p2 p2 x", "it had begun before what is read");
+        assert_eq!(left("p1 c2 p2 r x"), "p2 x");
     }
 
     #[test]

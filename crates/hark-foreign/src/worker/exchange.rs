@@ -57,24 +57,41 @@ struct Ready {
     output: bool,
 }
 
+/// Ends the exchange if the call's time is over.
+fn check_time(end: &mut Option<Instant>, is_slow: &mut dyn FnMut() -> Position) -> Result<(), Broken> {
+    if end.is_some_and(|end| Instant::now() >= end) {
+        if is_slow() == Position::There {
+            return Err(Broken::TimedOut);
+        }
+        // Its answer is on its way, or its time has not begun.
+        *end = Some(Instant::now() + SILENT_TIME_MAX);
+    }
+    Ok(())
+}
+
 impl Worker {
     /// Waits for the reply, until a time if there is one; what comes meanwhile is handed on if it takes its time.
     pub(super) fn receive_reply(
         &mut self,
-        end: Option<Instant>,
+        mut end: Option<Instant>,
         heard: &mut Heard,
         events: &mut dyn FnMut(CallEvent),
         is_slow: &mut dyn FnMut() -> Position,
     ) -> Result<Reply, Broken> {
         loop {
             if self.connection.receive()? == Received::NothingYet {
-                self.await_reply(end, heard, events, is_slow)?;
+                self.await_reply(&mut end, heard, events, is_slow)?;
             }
             let Some(json) = protocol::progress(self.connection.message()) else { break };
             heard.progress.note(json);
             self.connection.clear();
             is_slow();
+            // Progress that comes all the time must not hide the call's end, nor its output.
+            check_time(&mut end, is_slow)?;
             if Instant::now() >= heard.next_look() {
+                if self.connection.receive_at_once()? == Received::NothingYet {
+                    self.read_pending(&mut heard.printed)?;
+                }
                 self.look(heard, events);
             }
         }
@@ -124,7 +141,7 @@ impl Worker {
     /// Waits for a message that takes its time.
     fn await_reply(
         &mut self,
-        mut end: Option<Instant>,
+        end: &mut Option<Instant>,
         heard: &mut Heard,
         events: &mut dyn FnMut(CallEvent),
         is_slow: &mut dyn FnMut() -> Position,
@@ -141,13 +158,7 @@ impl Worker {
             if ready.output {
                 self.read_chunk(&mut heard.printed)?;
             }
-            if end.is_some_and(|end| Instant::now() >= end) {
-                if is_slow() == Position::There {
-                    return Err(Broken::TimedOut);
-                }
-                // Its answer is on its way, or its time has not begun.
-                end = Some(Instant::now() + SILENT_TIME_MAX);
-            }
+            check_time(end, is_slow)?;
             if Instant::now() >= next_look {
                 // What it has sent before its end is read first.
                 if heard.has_ended {

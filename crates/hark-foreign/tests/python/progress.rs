@@ -33,6 +33,19 @@ fn the_last_is_heard_whatever_becomes_of_the_call() {
     }
 }
 
+/// What comes without a pause hides neither the call's end nor what it prints.
+#[test]
+fn a_call_that_says_it_all_the_time_is_heard_and_times_out() {
+    let pool = PythonPool::new(config(1));
+    let timeout = Some(std::time::Duration::from_secs(1));
+    let mut printed = 0;
+    let result = pool.call_blocking(&Call { timeout, ..call("progress.for_ever", vec![]) }, &mut |event| {
+        printed += usize::from(matches!(event, CallEvent::Printed(_)));
+    });
+    assert_eq!(&*failed(result.unwrap_err()).kind, "timeout");
+    assert!(printed >= 2, "its output came {printed} times");
+}
+
 #[test]
 fn the_next_try_can_read_it() {
     let pool = PythonPool::new(config(1));

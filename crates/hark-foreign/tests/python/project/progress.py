@@ -15,6 +15,14 @@ def says(count, how):
         os._exit(1)
 
 
+def for_ever():
+    number = 0
+    while True:
+        print(number)
+        hark.progress(number)
+        number += 1
+
+
 def before():
     return hark.last_progress()
 
