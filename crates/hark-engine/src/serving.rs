@@ -9,6 +9,7 @@ mod gates;
 mod leases;
 mod programs;
 mod server;
+mod sessions;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,12 +41,13 @@ use awaited::Awaited;
 pub(crate) use awaited::Waiter;
 use leases::Holding;
 use programs::Programs;
+use sessions::Sessions;
 
 /// The sessions that one engine serves.
 pub(crate) struct Serving {
     options: Options,
     ports: Ports,
-    sessions: Mutex<HashMap<SessionId, Entered>>,
+    sessions: Sessions,
     programs: Mutex<Programs>,
     /// Sessions whose ends someone waits for, in memory or not.
     awaited: Awaited,
@@ -72,13 +74,6 @@ pub(crate) struct Serving {
     me: Weak<Serving>,
 }
 
-/// A session under way.
-struct Entered {
-    session: Arc<Session>,
-    /// It was begun here by someone who waits for its end, so that it is not parked.
-    is_held: bool,
-}
-
 impl Serving {
     pub fn new(options: Options, ports: Ports, upstream: Option<Arc<dyn Upstream>>) -> Arc<Serving> {
         let holding = Holding::of(&ports);
@@ -86,7 +81,7 @@ impl Serving {
             options,
             ports,
             holding,
-            sessions: Mutex::default(),
+            sessions: Sessions::default(),
             programs: Mutex::default(),
             awaited: Awaited::default(),
             places: CallPlaces::default(),
@@ -148,8 +143,7 @@ impl Serving {
         if session.has_gates() {
             self.note_gates();
         }
-        let entered = Entered { session: session.clone(), is_held: true };
-        lock(&self.sessions).insert(session.id().clone(), entered);
+        self.sessions.begin(session);
     }
 
     /// Completes the cancellations of sessions that are in memory here, and that were left half-way by who has begun them.
@@ -224,27 +218,15 @@ impl Serving {
     /// Goes on with a session that was claimed, if it is one that can run. It is held, by one activity, so that it does not
     /// come to rest before all is begun.
     pub fn take(&self, id: &SessionId) -> Result<Option<Arc<Session>>, StorageError> {
-        let entered = |sessions: &HashMap<SessionId, Entered>| {
-            sessions.get(id).map(|entered| {
-                entered.session.add_activity(1);
-                entered.session.clone()
-            })
-        };
-        if let Some(session) = entered(&lock(&self.sessions)) {
+        if let Some(session) = self.sessions.get_active(id, 1) {
             return Ok(Some(session));
         }
         let Some(record) = self.running(id)? else { return Ok(None) };
-        let session = self.make(id, record)?;
-        let mut sessions = lock(&self.sessions);
-        if let Some(session) = entered(&sessions) {
-            return Ok(Some(session));
-        }
-        if let Some(waiter) = self.awaited.get(id) {
-            waiter.watch(&session);
-        }
-        session.add_activity(1);
-        sessions.insert(id.clone(), Entered { session: session.clone(), is_held: false });
-        drop(sessions);
+        let session = self.sessions.open(self.make(id, record)?, |session| {
+            if let Some(waiter) = self.awaited.get(id) {
+                waiter.watch(session);
+            }
+        });
         self.look_interrupted(&session);
         Ok(Some(session))
     }
@@ -376,12 +358,7 @@ impl Serving {
 
     /// Others may have taken over all sessions but these.
     pub fn give_up_all_but(&self, left: &HashSet<SessionId>) {
-        let sessions: Vec<Arc<Session>> = lock(&self.sessions)
-            .values()
-            .filter(|entered| !left.contains(entered.session.id()))
-            .map(|entered| entered.session.clone())
-            .collect();
-        for session in sessions {
+        for session in self.sessions.all().into_iter().filter(|session| !left.contains(session.id())) {
             if let Err(error) = session.look_taken_over() {
                 session.fail_storage(&error);
             }
@@ -407,9 +384,7 @@ impl Serving {
     /// Leaves all sessions as they are, and those that are opened later.
     pub fn interrupt(&self) {
         self.is_interrupted.store(true, Ordering::SeqCst);
-        let sessions: Vec<Arc<Session>> =
-            lock(&self.sessions).values().map(|entered| entered.session.clone()).collect();
-        sessions.iter().for_each(|session| session.interrupt());
+        self.sessions.all().iter().for_each(|session| session.interrupt());
         self.suspend_awaited();
     }
 
@@ -419,7 +394,7 @@ impl Serving {
 
     /// A session, if it is in memory.
     fn open_session(&self, id: &SessionId) -> Option<Arc<Session>> {
-        lock(&self.sessions).get(id).map(|entered| entered.session.clone())
+        self.sessions.get(id)
     }
 }
 

@@ -51,7 +51,7 @@ impl Serving {
     /// Whether nothing is under way, and no thread goes on at a later time.
     fn has_no_timers(&self, now: Timestamp) -> Result<bool, StorageError> {
         let last = Timestamp(u64::MAX);
-        Ok(lock(&self.sessions).is_empty() && self.servers()?.due(now, now, last)?.next.is_none())
+        Ok(self.sessions.is_empty() && self.servers()?.due(now, now, last)?.next.is_none())
     }
 
     /// Has the threads run that were woken and have no hints yet. Those that this server has woken have hints, but get

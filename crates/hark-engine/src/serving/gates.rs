@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
-use super::{Serving, lock};
+use super::Serving;
 use crate::deadlock::{self, Looking};
 use crate::id::{SessionId, Stamps, ThreadId};
 use crate::record::{Record, Status};
@@ -51,7 +51,7 @@ impl Serving {
     /// If a session has all places of a limit, and those who have them wait for others of it that wait for places, the first of these
     /// is told: it looks for itself, and fails.
     fn look_for_deadlock(&self, id: &SessionId) -> Result<(), StorageError> {
-        let is_active = lock(&self.sessions).get(id).is_some_and(|entered| entered.session.is_active());
+        let is_active = self.sessions.get(id).is_some_and(|session| session.is_active());
         let is_elsewhere = self.lease().is_none() && self.servers()?.is_served_elsewhere(id)?;
         if is_active || self.upstream.is_some() || is_elsewhere || !self.is_served(id)? {
             return Ok(());

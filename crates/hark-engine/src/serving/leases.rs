@@ -4,12 +4,11 @@
 mod holding;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use tracing::{debug, warn};
 
 use super::agenda::by_session;
-use super::{Serving, lock};
+use super::Serving;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::leases::{Held, Leases, Left, Taken, Terms};
 use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX};
@@ -37,8 +36,7 @@ impl Serving {
 
     /// How many threads have hints here or call functions.
     pub(super) fn in_hand(&self) -> usize {
-        let in_hand: u64 = lock(&self.sessions).values().map(|entered| entered.session.activity()).sum();
-        usize::try_from(in_hand).unwrap_or(usize::MAX)
+        usize::try_from(self.sessions.activity()).unwrap_or(usize::MAX)
     }
 
     /// Takes threads that are due, as many as there is room for, of all sessions or only of those that someone here waits
@@ -136,23 +134,15 @@ impl Serving {
     fn waited_for(&self) -> Vec<SessionId> {
         // In an order, so that a simulated run can be replayed.
         let mut all: BTreeSet<SessionId> = self.awaited.ids().into_iter().collect();
-        let sessions = lock(&self.sessions);
-        all.extend(sessions.iter().filter(|(_, entered)| entered.is_held).map(|(id, _)| id.clone()));
+        all.extend(self.sessions.held());
         all.into_iter().collect()
-    }
-
-    fn open_sessions(&self) -> Vec<Arc<Session>> {
-        let mut open: Vec<Arc<Session>> =
-            lock(&self.sessions).values().map(|entered| entered.session.clone()).collect();
-        open.sort_unstable_by(|one, other| one.id().cmp(other.id()));
-        open
     }
 
     /// Renews the leases of all threads that are held. What is done here for those that other processes have taken is stopped.
     pub fn renew_leases(&self) -> Result<(), StorageError> {
         let Some(holding) = &self.holding else { return Ok(()) };
         let mut held = Vec::new();
-        for session in self.open_sessions() {
+        for session in self.sessions.all() {
             let of_session = session.holds.all().into_iter();
             held.extend(of_session.map(|(thread, stamp)| Held { session: session.id().clone(), thread, stamp }));
         }
@@ -174,7 +164,7 @@ impl Serving {
         }
         let now = self.steady_now();
         let made_before = Timestamp(now.0.saturating_sub(QUEUE_TIME_MAX.as_micros() as u64));
-        for session in self.open_sessions() {
+        for session in self.sessions.all() {
             let withdrawn = session.withdraw_calls(made_before);
             if withdrawn.is_empty() {
                 continue;
@@ -193,7 +183,7 @@ impl Serving {
     /// Sees what other processes have done to the sessions that are in memory here, or whose ends someone waits for: they may
     /// be over, and threads that call functions may have been cancelled.
     pub fn look_at_others(&self) -> Result<(), StorageError> {
-        for session in self.open_sessions() {
+        for session in self.sessions.all() {
             let id = session.id();
             if let Some((_, record)) = self.catalog()?.record(id)? {
                 session.set_ended(record.state);

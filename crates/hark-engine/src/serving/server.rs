@@ -1,13 +1,12 @@
 //! What a session asks of who serves it, answered.
 
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tracing::warn;
 
-use super::{Entered, Serving, lock};
+use super::{Serving, lock};
 use crate::calls::CallPlace;
 use crate::commit::{Commit, Outcome};
 use crate::id::{SessionId, Stamps, ThreadId};
@@ -47,20 +46,13 @@ impl Server for Serving {
     }
 
     fn park(&self, id: &SessionId) {
-        let mut sessions = lock(&self.sessions);
-        let is_idle = |entered: &Entered| !entered.is_held && !entered.session.is_active();
-        let parked = match sessions.entry(id.clone()) {
-            Entry::Occupied(entry) if is_idle(entry.get()) => Some(entry.remove()),
-            _ => None,
-        };
-        drop(sessions);
-        drop(parked);
+        self.sessions.park(id);
     }
 
     fn leave(&self, id: &SessionId) -> bool {
-        let left = lock(&self.sessions).remove(id);
+        let is_held = self.sessions.remove(id);
         let is_awaited = self.awaited.remove(id).is_some();
-        is_awaited || left.is_some_and(|entered| entered.is_held)
+        is_awaited || is_held
     }
 
     fn note_failure(&self, id: &SessionId, error: StorageError) {
@@ -129,8 +121,7 @@ impl Server for Serving {
     }
 
     fn is_served(&self, id: &SessionId) -> Result<bool, StorageError> {
-        let is_open = lock(&self.sessions).get(id).is_some_and(|entered| !entered.session.is_over());
-        if is_open {
+        if self.sessions.get(id).is_some_and(|session| !session.is_over()) {
             return Ok(true);
         }
         if self.lease().is_some() {
@@ -142,16 +133,14 @@ impl Server for Serving {
     }
 
     fn let_in(&self, id: &SessionId, threads: &[ThreadId]) -> Result<(), StorageError> {
-        if self.upstream.is_none() {
-            let sessions = lock(&self.sessions);
-            let open = sessions.get(id).map(|entered| entered.session.clone()).filter(|session| !session.is_over());
-            if let Some(session) = open {
-                // Counted under the lock, so that it is not parked.
-                session.add_activity(threads.len() as u64);
-                drop(sessions);
+        if self.upstream.is_none()
+            && let Some(session) = self.sessions.get_active(id, threads.len() as u64)
+        {
+            if !session.is_over() {
                 session.invoke(threads);
                 return Ok(());
             }
+            session.remove_activity(threads.len() as u64);
         }
         let Some((_, record)) = self.ask(id, |catalog| catalog.record(id))? else { return Ok(()) };
         if record.state != SessionState::Running {
