@@ -282,6 +282,10 @@ impl<'a> Worker<'a> {
             if let Some(until) = live.status.time().filter(|_| !loaded.lacks_place) {
                 self.session.note_early(until);
             }
+            if loaded.ready.is_some() && matches!(live.status, Status::Calling(_)) {
+                // It may have been woken because the session is over, and nobody would look again before the call is.
+                self.session.look_closed()?;
+            }
             self.leave_if_overtaken(&loaded)?;
             return Ok(self.nothing_to_do());
         }

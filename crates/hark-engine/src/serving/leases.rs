@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use tracing::{debug, warn};
 
-use super::agenda::by_session;
 use super::Serving;
+use super::agenda::by_session;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::leases::{Held, Leases, Left, Taken, Terms};
 use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX};

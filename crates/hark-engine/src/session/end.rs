@@ -138,7 +138,7 @@ impl Session {
     }
 
     /// Ends the session here if its record says that it is over. Answers whether there is one.
-    pub(super) fn look_closed(&self) -> Result<bool, StorageError> {
+    pub fn look_closed(&self) -> Result<bool, StorageError> {
         let mut found = Vec::new();
         self.records.read(&[Key::Session], &mut found)?;
         let Some(Some(Versioned { record: Record::Session(session), .. })) = found.pop() else { return Ok(false) };
