@@ -62,6 +62,8 @@ pub enum Command {
     Stdout(Stdout),
     /// Print what happened in a session
     Events(Events),
+    /// Draw when each thread of a session ran, called, waited and slept
+    Timeline(Timeline),
     /// Go on with unfinished sessions
     Resume(GoOn),
     /// End a session, once its threads have cleaned up
@@ -190,6 +192,7 @@ impl Command {
             Command::Sessions(wanted) => &wanted.kept.config,
             Command::Show(wanted) => &wanted.kept.config,
             Command::Promises(wanted) => &wanted.kept.config,
+            Command::Timeline(wanted) => &wanted.kept.config,
             Command::Stdout(wanted) => &wanted.kept.config,
             Command::Events(wanted) => &wanted.kept.config,
             Command::Resume(wanted) | Command::Retry(wanted) => &wanted.kept.config,

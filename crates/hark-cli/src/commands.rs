@@ -21,6 +21,7 @@ pub mod sessions;
 pub mod show;
 pub mod sync;
 pub mod test;
+pub mod timeline;
 pub mod transfer;
 mod values;
 pub mod worker;

@@ -61,6 +61,7 @@ fn main() -> ExitCode {
         Command::Promises(wanted) => commands::promises::promises(wanted),
         Command::Stdout(wanted) => commands::history::stdout(wanted),
         Command::Events(wanted) => commands::history::events(wanted),
+        Command::Timeline(wanted) => commands::timeline::timeline(wanted),
         Command::Resume(wanted) => commands::resume::resume(wanted),
         Command::Retry(wanted) => commands::resume::retry(wanted),
         Command::Cancel(wanted) => commands::cancel::cancel(wanted),

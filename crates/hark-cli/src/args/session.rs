@@ -193,6 +193,31 @@ pub struct Events {
     pub kept: Kept,
 }
 
+/// `hark timeline`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hark timeline                 of the newest session
+  hark timeline --follow        drawn anew until the session ends
+  hark timeline --limit 1000 > chart.txt")]
+pub struct Timeline {
+    /// The session: its key, or the beginning of its id. Without it: the newest
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    /// Draw it again and again on the terminal, until the session ends; in a pipe, draw it then
+    #[arg(long)]
+    pub follow: bool,
+    /// So many threads at most, those first that have not ended
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = at_least_one)]
+    pub limit: usize,
+    #[command(flatten)]
+    pub kept: Kept,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "it must be a whole number above 0".to_owned())
+}
+
 /// `hark resolve`
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -14,6 +14,12 @@ pub fn of_stdout() -> Option<usize> {
     io::stdout().is_terminal().then(|| columns_of(io::stdout()))
 }
 
+/// How many rows standard output has; None if it is no terminal, or one that does not tell.
+pub fn rows_of_stdout() -> Option<usize> {
+    let told = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_row));
+    Some(told).filter(|rows| *rows > 0 && io::stdout().is_terminal())
+}
+
 fn columns_of(terminal: impl AsFd) -> usize {
     let told = rustix::termios::tcgetwinsize(terminal).map_or(0, |size| usize::from(size.ws_col));
     let named = || env::var("COLUMNS").ok().and_then(|text| text.parse().ok());

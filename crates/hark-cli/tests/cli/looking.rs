@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Beside, Folder, wait_until};
-use crate::terminal::shown;
+use crate::terminal::{OnTerminal, shown, without_color};
 
 const PROGRAM: &str = r#"import(fetch, lib, 1);
 fn main(a) {
@@ -117,4 +117,43 @@ fn calls_are_shown_with_arguments_and_since_when() {
     }
     let over = folder.hark("show").stdout;
     assert!(over.contains("  thread 1 calls(\"one\"): finished with \"SLOW\"\n") && !over.contains(note), "{over}");
+}
+
+#[test]
+fn a_timeline_fits_the_terminal_and_follows() {
+    let folder = folder("a_timeline_fits");
+    let run = begun(&folder);
+    for columns in [60_u16, 80, 200] {
+        let plain = shown(&folder, "timeline job", columns, false);
+        assert!(plain.lines().all(|line| line.chars().count() <= usize::from(columns)), "{columns}\n{plain}");
+        assert!(plain.contains('█') && plain.contains('▒') && plain.contains('─'), "{plain}");
+        assert!(plain.lines().any(|line| line.starts_with("1 calls(\"one")), "{plain}");
+        // A bar for each of the 25 threads.
+        let first = |line: &&str| line.starts_with(|character: char| character.is_ascii_digit());
+        assert_eq!(plain.lines().filter(first).count(), 25, "{plain}");
+        let colored = shown(&folder, "timeline job", columns, true);
+        assert!(colored.contains("\x1b[1;36m▒"), "{colored}");
+        assert_eq!(without_color(&colored).lines().count(), plain.lines().count());
+    }
+    let few = folder.hark("timeline job --limit 2").stdout;
+    assert!(few.contains("\nand 23 more threads; `--limit` shows more\n"), "{few}");
+    let lanes = folder.hark("timeline job --json").json();
+    assert_eq!((lanes.as_array().unwrap().len(), &lanes[1]["call"]), (25, &json!("calls(\"one\")")));
+    assert_eq!(lanes[2]["awaited"], json!([{ "promise": "approval/x" }, { "promise": "timeout/x" }]));
+    let kinds = lanes[1]["stretches"].as_array().unwrap().iter().map(|stretch| &stretch["kind"]);
+    assert_eq!(kinds.collect::<Vec<_>>(), ["run", "call", "run", "call"]);
+    // Followed, it is drawn over itself, and at last as the session has ended.
+    let mut command = folder.command(["timeline", "job", "--follow"]);
+    command.env("NO_COLOR", "1");
+    let follower = OnTerminal::start(command, 80);
+    for name in ["approval/x", "approval/y", "door/1"] {
+        folder.run(["resolve", &format!("job/{name}"), "1"]).succeeds();
+    }
+    folder.write("go", "");
+    assert_eq!(run.ended(&folder).status, 0);
+    let (status, text) = follower.ended();
+    let last = text.rsplit("\x1b[J").next().unwrap();
+    assert_eq!((status, last), (0, shown(&folder, "timeline job", 80, false).as_str()));
+    assert_eq!(folder.hark("timeline --limit 0").status, 2);
+    assert_eq!(folder.hark("timeline nobody").status, 2);
 }

@@ -1,0 +1,185 @@
+//! A timeline in a terminal's columns: a bar for each thread below an axis of time.
+
+use hark_engine::{FutureId, Timestamp};
+use unicode_width::UnicodeWidthStr;
+
+use super::lanes::{End, Kind, Lane, Stretch};
+use crate::render::{Paint, Style, columns, escape};
+
+/// The share of a line that names threads may have: one of so many columns.
+const NAME_SHARE: usize = 4;
+
+/// What a thread has waited for has one of so many columns at most.
+const AWAITED_SHARE: usize = 5;
+
+/// A bar has so many columns, however narrow the terminal.
+const BAR_COLUMNS_MIN: usize = 10;
+
+/// What is shown, and when it begins and ends.
+pub struct Chart<'a> {
+    pub lanes: &'a [Lane],
+    pub from: Timestamp,
+    pub to: Timestamp,
+    /// How many threads more there are.
+    pub omitted: usize,
+}
+
+impl Chart<'_> {
+    /// Draws it in so many columns.
+    pub fn drawn(&self, width: usize, style: Style) -> String {
+        let names: Vec<String> = self.lanes.iter().map(name_of).collect();
+        let awaited: Vec<String> = self.lanes.iter().map(awaited_of).collect();
+        let widest = |texts: &[String]| texts.iter().map(|text| text.width()).max().unwrap_or(0);
+        let name_columns = widest(&names).min(width / NAME_SHARE).max(1);
+        let awaited_columns = widest(&awaited).min(width / AWAITED_SHARE);
+        let taken = name_columns + awaited_columns + 4;
+        let bar_columns = width.saturating_sub(taken).max(BAR_COLUMNS_MIN);
+        let mut out = String::new();
+        let axis = format!("{}  {}", " ".repeat(name_columns), self.axis(bar_columns));
+        style.push(&mut out, Paint::Dim, axis.trim_end());
+        out.push('\n');
+        for ((lane, name), awaited) in self.lanes.iter().zip(&names).zip(&awaited) {
+            out.push_str(&columns::padded(name, name_columns));
+            out.push_str("  ");
+            let bar = self.bar(lane, bar_columns);
+            let awaited = columns::cut(awaited, awaited_columns);
+            let is_last = awaited.is_empty();
+            push_bar(if is_last { bar.trim_end() } else { &bar }, style, &mut out);
+            if !is_last {
+                out.push_str("  ");
+                style.push(&mut out, Paint::Dim, &awaited);
+            }
+            out.push('\n');
+        }
+        if self.omitted > 0 {
+            let noun = if self.omitted == 1 { "thread" } else { "threads" };
+            out.push_str(&format!("and {} more {noun}; `--limit` shows more\n", self.omitted));
+        }
+        for line in legend(width) {
+            style.push(&mut out, Paint::Dim, &line);
+            out.push('\n');
+        }
+        out
+    }
+
+    /// The times, each where its number begins.
+    fn axis(&self, columns: usize) -> String {
+        let seconds = self.to.since(self.from).as_secs_f64();
+        let mut out = String::new();
+        for column in (0..columns).step_by((columns / 4).max(10)) {
+            let label = shown_seconds(seconds * column as f64 / columns as f64);
+            if column + label.width() <= columns {
+                out.push_str(&" ".repeat(column - out.width()));
+                out.push_str(&label);
+            }
+        }
+        out
+    }
+
+    /// What the thread was about in each column: for the most of its time, but a call or a run is never left out for a wait.
+    fn bar(&self, lane: &Lane, columns: usize) -> String {
+        let whole = self.to.since(self.from).as_micros().max(1);
+        let column_of = |time: Timestamp| (time.since(self.from).as_micros() * columns as u128 / whole) as usize;
+        let mut cells = vec![' '; columns];
+        let is_seen = |stretch: &&Stretch| stretch.from < stretch.to || lane.stretches.len() == 1;
+        for stretch in lane.stretches.iter().filter(is_seen) {
+            let first = column_of(stretch.from).min(columns - 1);
+            let end = column_of(stretch.to).clamp(first + 1, columns);
+            for cell in &mut cells[first..end] {
+                if rank(letter(stretch.kind)) >= rank(*cell) {
+                    *cell = letter(stretch.kind);
+                }
+            }
+        }
+        if let (End::Broken | End::Cancelled, Some((_, end))) = (lane.end, lane.span()) {
+            let at = column_of(end).saturating_sub(1).min(columns - 1);
+            cells[at] = if lane.end == End::Broken { BROKEN } else { CANCELLED };
+        }
+        cells.into_iter().collect()
+    }
+}
+
+const BROKEN: char = '✗';
+const CANCELLED: char = '×';
+
+/// What stands for each in a bar. They differ without color, too.
+fn letter(kind: Kind) -> char {
+    match kind {
+        Kind::Run => '█',
+        Kind::Call => '▒',
+        Kind::Sleep => '·',
+        Kind::Wait => '─',
+    }
+}
+
+/// Where several share a column, the greatest is seen.
+fn rank(letter: char) -> u8 {
+    match letter {
+        ' ' => 0,
+        '·' => 1,
+        '─' => 2,
+        '█' => 3,
+        _ => 4,
+    }
+}
+
+fn push_bar(bar: &str, style: Style, out: &mut String) {
+    let paint = |letter: char| match letter {
+        '─' | '·' => Paint::Dim,
+        '▒' => Paint::Hint,
+        BROKEN => Paint::Error,
+        CANCELLED => Paint::Warning,
+        _ => Paint::Plain,
+    };
+    let mut rest = bar;
+    while let Some(first) = rest.chars().next() {
+        let end =
+            rest.char_indices().find(|(_, letter)| paint(*letter) != paint(first)).map_or(rest.len(), |(at, _)| at);
+        style.push(out, paint(first), &rest[..end]);
+        rest = &rest[end..];
+    }
+}
+
+fn legend(width: usize) -> Vec<String> {
+    let parts = ["█ runs", "▒ calls Python", "─ waits", "· sleeps", "✗ broken", "× cancelled", "→ has waited for"];
+    let mut lines = vec![String::new()];
+    for part in parts {
+        let last = lines.last().map_or(0, |line| line.width());
+        if last > 0 && last + 3 + part.width() > width {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            let gap = if line.is_empty() { "" } else { "   " };
+            line.push_str(&format!("{gap}{part}"));
+        }
+    }
+    lines
+}
+
+fn name_of(lane: &Lane) -> String {
+    escape::line(&format!("{} {}", lane.thread, lane.call)).into_owned()
+}
+
+/// "→ 1, 2, door/1"; what it waits for now is told first.
+fn awaited_of(lane: &Lane) -> String {
+    let name = |future: &FutureId| match future {
+        FutureId::Thread(thread) => thread.to_string(),
+        FutureId::Promise(name) => name.to_string(),
+    };
+    let before = lane.awaited.iter().filter(|future| !lane.awaits.contains(future));
+    let names: Vec<String> = lane.awaits.iter().chain(before).map(name).collect();
+    if names.is_empty() { String::new() } else { escape::line(&format!("→ {}", names.join(", "))).into_owned() }
+}
+
+/// A time since the start, as short as it can be told from its neighbors.
+fn shown_seconds(seconds: f64) -> String {
+    match seconds {
+        0.0 => "0".to_owned(),
+        ..1.0 => format!("{:.0} ms", seconds * 1e3),
+        ..10.0 => format!("{seconds:.1} s"),
+        ..120.0 => format!("{seconds:.0} s"),
+        ..7_200.0 => format!("{:.0} min", seconds / 60.0),
+        ..172_800.0 => format!("{:.1} h", seconds / 3_600.0),
+        _ => format!("{:.1} d", seconds / 86_400.0),
+    }
+}

@@ -1,0 +1,208 @@
+//! What a timeline is made of: for each thread what it was about, and from when to when.
+
+use std::collections::BTreeMap;
+
+use hark_engine::{Event, FutureId, LogEntry, ThreadId, Timestamp};
+
+/// What a thread is about for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It runs, or could.
+    Run,
+    /// It calls a Python function.
+    Call,
+    /// It sleeps.
+    Sleep,
+    /// It waits for Futures, or for a place of a limit.
+    Wait,
+}
+
+/// A stretch of time in which a thread is about one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    pub kind: Kind,
+    pub from: Timestamp,
+    /// Where the thread is about it still, the end of what is shown.
+    pub to: Timestamp,
+    /// What it calls or waits for.
+    pub what: String,
+}
+
+/// How a thread ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It has not.
+    Open,
+    Finished,
+    Broken,
+    Cancelled,
+}
+
+/// A thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    pub thread: ThreadId,
+    pub parent: Option<ThreadId>,
+    /// Its function, and the arguments as text.
+    pub call: String,
+    /// In the order of time, without gaps.
+    pub stretches: Vec<Stretch>,
+    pub end: End,
+    /// The threads and promises that it has waited for, each once.
+    pub awaited: Vec<FutureId>,
+    /// What it waits for now.
+    pub awaits: Vec<FutureId>,
+}
+
+impl Lane {
+    fn new(thread: ThreadId) -> Lane {
+        Lane {
+            thread,
+            parent: None,
+            call: String::new(),
+            stretches: Vec::new(),
+            end: End::Open,
+            awaited: Vec::new(),
+            awaits: Vec::new(),
+        }
+    }
+
+    /// When it was started, and when it stopped or what is shown ends.
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        Some((self.stretches.first()?.from, self.stretches.last()?.to))
+    }
+
+    /// From now on it is about this.
+    fn begin(&mut self, kind: Kind, at: Timestamp, what: String) {
+        let at = self.stop(at);
+        self.awaits.clear();
+        self.stretches.push(Stretch { kind, from: at, to: at, what });
+    }
+
+    /// What it is about ends. Answers when: no earlier than it began, should the clock have been set back.
+    fn stop(&mut self, at: Timestamp) -> Timestamp {
+        match self.stretches.last_mut() {
+            Some(last) => {
+                last.to = last.from.max(at);
+                last.to
+            }
+            None => at,
+        }
+    }
+
+    fn wait(&mut self, at: Timestamp, futures: &[FutureId], count: u64) {
+        let names: Vec<String> = futures.iter().map(FutureId::to_string).collect();
+        let more = match count.saturating_sub(futures.len() as u64) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        self.begin(Kind::Wait, at, format!("{}{more}", names.join(", ")));
+        self.awaits = futures.to_vec();
+        for future in futures {
+            if !self.awaited.contains(future) {
+                self.awaited.push(future.clone());
+            }
+        }
+    }
+
+    fn note(&mut self, entry: &LogEntry) {
+        let at = entry.time;
+        match &entry.event {
+            Event::Started { function, parent, arguments } => {
+                self.parent = *parent;
+                self.call = if arguments.is_empty() { function.clone() } else { format!("{function}({arguments})") };
+                self.begin(Kind::Run, at, String::new());
+            }
+            Event::Called { function, arguments, .. } => self.begin(Kind::Call, at, format!("{function}({arguments})")),
+            Event::Slept { until } => self.begin(Kind::Sleep, at, format!("until {until}")),
+            Event::TriesAgain { .. } | Event::Returned { .. } | Event::Raised { .. } | Event::Resumed => {
+                self.begin(Kind::Run, at, String::new());
+            }
+            Event::Waited { future } | Event::Followed { future } => self.wait(at, std::slice::from_ref(future), 1),
+            Event::Awaited { futures, count, .. } => self.wait(at, futures, *count),
+            Event::Queued { gate, .. } => self.begin(Kind::Wait, at, gate.to_string()),
+            Event::Retried => {
+                self.end = End::Open;
+                self.begin(Kind::Run, at, String::new());
+            }
+            Event::Finished => self.finish(End::Finished, at),
+            Event::Broke { kind, .. } if kind == "cancelled" => self.finish(End::Cancelled, at),
+            Event::Broke { .. } => self.finish(End::Broken, at),
+            Event::Printed { .. }
+            | Event::Resolved { .. }
+            | Event::FailedOutside { .. }
+            | Event::Cancelled
+            | Event::Interrupted
+            | Event::Stopped => {}
+        }
+    }
+
+    fn finish(&mut self, end: End, at: Timestamp) {
+        self.stop(at);
+        self.awaits.clear();
+        self.end = end;
+    }
+}
+
+/// The threads of a session in the order of their numbers.
+#[derive(Debug, Default)]
+pub struct Lanes(BTreeMap<ThreadId, Lane>);
+
+impl Lanes {
+    /// Takes note of what has happened next. Events from outside are no thread's.
+    pub fn note(&mut self, entry: &LogEntry) {
+        self.0.entry(entry.thread).or_insert_with(|| Lane::new(entry.thread)).note(entry);
+    }
+
+    /// The threads, as they are at this time: what has not ended by then goes on until then.
+    pub fn until(&self, end: Timestamp) -> Vec<Lane> {
+        let mut lanes: Vec<Lane> = self.0.values().filter(|lane| !lane.stretches.is_empty()).cloned().collect();
+        for lane in lanes.iter_mut().filter(|lane| lane.end == End::Open) {
+            lane.stop(end);
+        }
+        lanes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(thread: u64, time: u64, event: Event) -> LogEntry {
+        LogEntry { time: Timestamp(time), thread: ThreadId(thread), event }
+    }
+
+    fn started(function: &str, parent: Option<u64>) -> Event {
+        Event::Started { function: function.to_owned(), parent: parent.map(ThreadId), arguments: String::new() }
+    }
+
+    #[test]
+    fn a_thread_is_about_one_thing_after_the_other() {
+        let mut lanes = Lanes::default();
+        let called = Event::Called { function: "f".to_owned(), attempt: 1, arguments: "1".to_owned() };
+        for each in [
+            entry(0, 0, started("main", None)),
+            entry(1, 10, started("work", Some(0))),
+            entry(0, 20, Event::Waited { future: ThreadId(1).into() }),
+            entry(1, 30, called),
+            entry(1, 50, Event::Returned { value: String::new(), attempt: None }),
+            // The clock was set back.
+            entry(1, 40, Event::Finished),
+            entry(0, 60, Event::Resumed),
+        ] {
+            lanes.note(&each);
+        }
+        let shown = lanes.until(Timestamp(100));
+        let kinds = |lane: &Lane| -> Vec<(Kind, u64, u64)> {
+            lane.stretches.iter().map(|stretch| (stretch.kind, stretch.from.0, stretch.to.0)).collect()
+        };
+        assert_eq!(kinds(&shown[0]), [(Kind::Run, 0, 20), (Kind::Wait, 20, 60), (Kind::Run, 60, 100)]);
+        assert_eq!(kinds(&shown[1]), [(Kind::Run, 10, 30), (Kind::Call, 30, 50), (Kind::Run, 50, 50)]);
+        assert_eq!((shown[0].end, shown[1].end, shown[1].parent), (End::Open, End::Finished, Some(ThreadId(0))));
+        assert_eq!(
+            (shown[0].awaited.as_slice(), shown[0].awaits.len()),
+            ([FutureId::Thread(ThreadId(1))].as_slice(), 0)
+        );
+        assert_eq!(shown[1].stretches[1].what, "f(1)");
+    }
+}
