@@ -96,7 +96,7 @@ fn listed_arguments(json: &str) -> Result<Vec<Value>, Failure> {
     match value::of_option(json)?.as_list() {
         Some(list) => Ok(list.iter().cloned().collect()),
         None => Err(Failure::usage("`--args` needs a JSON list of all arguments")
-            .with_hint("a single argument stands in brackets, too: `--args '[5]'`")),
+            .with_hint("a single argument is written in brackets, too: `--args '[5]'`")),
     }
 }
 

@@ -250,7 +250,7 @@ pub struct Doc {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hark explain HK0012\n  hark explain timeout")]
 pub struct Explain {
-    /// The code that stands in brackets after `error`, or the kind of an error at run time
+    /// The code that is shown in brackets after `error`, or the kind of an error at run time
     #[arg(value_name = "TOPIC")]
     pub topic: String,
 }

@@ -33,7 +33,7 @@ pub fn explain(wanted: &Explain) -> Result<u8, Failure> {
     let Some(page) = code.or_else(kind) else {
         let kinds = KINDS.map(|(kind, _)| kind).join(", ");
         let hint = format!(
-            "a code stands in brackets after `error` or `warning`, such as HK0012; the kinds of errors at run time are {kinds}"
+            "a code is shown in brackets after `error` or `warning`, such as HK0012; the kinds of errors at run time are {kinds}"
         );
         return Err(Failure::usage(format!("there is no error code or kind `{}`", wanted.topic)).with_hint(hint));
     };

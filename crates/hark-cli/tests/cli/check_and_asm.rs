@@ -134,7 +134,7 @@ fn every_code_that_is_shown_is_explained() {
         2,
         "",
         "error: there is no error code or kind `HK9999`\n\
-         hint: a code stands in brackets after `error` or `warning`, such as HK0012; the kinds of errors at run time are \
+         hint: a code is shown in brackets after `error` or `warning`, such as HK0012; the kinds of errors at run time are \
          error, type, arity, name, index, value, zero, stack, limit, python, timeout, cancelled, worker_lost, deadlock\n",
     );
 }

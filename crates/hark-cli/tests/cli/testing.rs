@@ -151,6 +151,14 @@ fn a_line_that_cannot_be_read_is_an_error_with_its_place() {
 }
 
 #[test]
+fn a_promise_is_settled_once() {
+    let text = "//! resolve a/1 => 5\n//! fail a/1 \"x\"\n//! main() => 5\nfn main() { await future(\"a\", \"1\") }\n";
+    let run = Folder::with("testing_settled", text).hark("test x.hk");
+    assert!(run.stdout.contains("`a/1` is settled already, in line 1") && run.stdout.contains("x.hk:2"), "{run:#?}");
+    assert_eq!(run.status, 1);
+}
+
+#[test]
 fn programs_may_be_expected_to_be_rejected() {
     let folder = Folder::new("testing_rejected");
     folder.write("a.hk", "//! rejected \"nope\"\n//! rejected-at 4\n//! rejected-times 1\nfn main() { nope() }\n");

@@ -56,8 +56,8 @@ impl<'t> Reader<'t> {
             "rejected-at" => lines.rejected.push(self.line(self.rejected_at(rest)?)),
             "rejected-times" => lines.rejected.push(self.line(Rejection::Times(self.count(rest)?))),
             "stub" => lines.stubs.push(self.line(self.stub(rest)?)),
-            "resolve" => lines.settled.push(self.line(self.resolved(rest)?)),
-            "fail" => lines.settled.push(self.line(self.failed(rest)?)),
+            "resolve" => self.settle(lines, self.resolved(rest)?)?,
+            "fail" => self.settle(lines, self.failed(rest)?)?,
             // Cases run straight, and in memory.
             "only" if matches!(rest, "straight" | "in memory") => {}
             "only" => return Err(self.mistake("`only` is followed by `straight` or `in memory`", rest)),
@@ -145,6 +145,16 @@ impl<'t> Reader<'t> {
             return Err(self.mistake(message, text));
         };
         Ok(Stub { name: name.to_owned(), name_span: self.span(name), act })
+    }
+
+    /// A promise is settled once and for all.
+    fn settle(&self, lines: &mut Lines, settled: Settled) -> Read<()> {
+        if let Some(first) = lines.settled.iter().find(|line| line.content.promise == settled.promise) {
+            let message = format!("`{}` is settled already, in line {}", settled.promise, first.number);
+            return Err(self.mistake(message, self.text));
+        }
+        lines.settled.push(self.line(settled));
+        Ok(())
     }
 
     fn resolved(&self, text: &str) -> Read<Settled> {
