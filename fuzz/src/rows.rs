@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hark_engine::SessionId;
+use hark_engine::{FutureId, Key, SessionId, ThreadId};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
@@ -12,14 +12,31 @@ use crate::document::{Document, sealed, unsealed};
 /// How many bytes tell of one change.
 pub const CHANGE_BYTES: usize = 8;
 
-/// A table, the columns that say which row is meant, whose row it is, and what its checksum is of, in this order.
+/// A table, the columns that are changed, whose row it is, and how a row is sealed, if it is.
 struct Table {
     name: &'static str,
     session: &'static str,
     columns: &'static [&'static str],
-    sealed: &'static [&'static str],
-    /// The summary or content whose end is in the checksum.
-    end: &'static str,
+    /// The key of a row, from what follows the session's number in that of the table, and the summary or content whose end is in the
+    /// checksum.
+    seal: Option<(KeyOf, &'static str)>,
+}
+
+type KeyOf = fn(&Value) -> Key;
+
+fn thread(value: &Value) -> ThreadId {
+    match value {
+        Value::Integer(number) => ThreadId(*number as u64),
+        _ => ThreadId(0),
+    }
+}
+
+fn promise(value: &Value) -> Key {
+    let name = match value {
+        Value::Text(name) => name.as_str(),
+        _ => "",
+    };
+    Key::Future(FutureId::Promise(name.into()))
 }
 
 const TABLES: [Table; 9] = [
@@ -27,41 +44,36 @@ const TABLES: [Table; 9] = [
         name: "session",
         session: "number",
         columns: &["stamp", "state", "ended", "server", "summary"],
-        sealed: &["id", "state", "ended"],
-        end: "summary",
+        seal: Some((|_| Key::Session, "summary")),
     },
     Table {
         name: "thread",
         session: "session",
         columns: &["number", "stamp", "due", "summary", "content"],
-        sealed: &["session", "number", "due"],
-        end: "summary",
+        seal: Some((|value| Key::Live(thread(value)), "summary")),
     },
     Table {
         name: "broken",
         session: "session",
         columns: &["thread", "stamp", "summary", "content"],
-        sealed: &["session", "thread"],
-        end: "summary",
+        seal: Some((|value| Key::Broken(thread(value)), "summary")),
     },
     Table {
         name: "unawaited",
         session: "session",
         columns: &["thread", "stamp", "content"],
-        sealed: &["session", "thread"],
-        end: "content",
+        seal: Some((|value| Key::Unawaited(thread(value)), "content")),
     },
     Table {
         name: "promise",
         session: "session",
         columns: &["name", "stamp", "content"],
-        sealed: &["session", "name"],
-        end: "content",
+        seal: Some((promise, "content")),
     },
-    Table { name: "ready", session: "session", columns: &["thread", "stamp"], sealed: &[], end: "" },
-    Table { name: "wait", session: "session", columns: &["future", "thread", "stamp"], sealed: &[], end: "" },
-    Table { name: "todo", session: "session", columns: &["future", "stamp"], sealed: &[], end: "" },
-    Table { name: "log", session: "(place >> 33)", columns: &["entries"], sealed: &[], end: "" },
+    Table { name: "ready", session: "session", columns: &["thread", "stamp"], seal: None },
+    Table { name: "wait", session: "session", columns: &["future", "thread", "stamp", "summary"], seal: None },
+    Table { name: "todo", session: "session", columns: &["future", "stamp"], seal: None },
+    Table { name: "log", session: "(place >> 33)", columns: &["entries"], seal: None },
 ];
 
 /// Makes the changes, all of them to rows of one session, and answers which.
@@ -142,41 +154,27 @@ fn changed(random: &mut Random, old: &Value) -> Value {
     }
 }
 
-/// Gives the row the checksum that fits it, as `seal.rs` does.
+/// Gives the row the checksum that fits it, as the engine does.
 fn mend_row(connection: &Connection, table: &Table, is_key: &str, key: &[Value]) -> rusqlite::Result<()> {
-    if table.sealed.is_empty() {
-        return Ok(());
-    }
-    let Table { name, sealed, end, .. } = table;
+    let Some((key_of, end)) = table.seal else { return Ok(()) };
+    let name = table.name;
     let mut parameters = vec![Value::Null];
     parameters.extend(key.iter().cloned());
-    let columns = format!("{}, {end}", sealed.join(", "));
-    let sql = format!("SELECT {columns} FROM {name} WHERE {is_key} AND ?1 IS NULL");
-    let values: Option<Vec<Value>> = connection
-        .query_row(&sql, params_from_iter(&parameters), |row| (0..=sealed.len()).map(|at| row.get(at)).collect())
-        .optional()?;
-    let Some(values) = values else { return Ok(()) };
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(name.as_bytes());
-    hasher.update(&[0]);
-    for value in &values[..sealed.len()] {
-        match value {
-            Value::Text(text) => {
-                hasher.update(text.as_bytes());
-                hasher.update(&[0]);
-            }
-            Value::Integer(number) => {
-                hasher.update(&[1]);
-                hasher.update(&number.to_le_bytes());
-            }
-            _ => hasher.update(&[0; 9]),
-        }
-    }
-    let bytes = match &values[sealed.len()] {
+    let id: Option<String> =
+        connection.query_row("SELECT id FROM session WHERE number = ?1", [&key[0]], |row| row.get(0)).optional()?;
+    let sql = format!("SELECT {end} FROM {name} WHERE {is_key} AND ?1 IS NULL");
+    let sealed: Option<Value> =
+        connection.query_row(&sql, params_from_iter(&parameters), |row| row.get(0)).optional()?;
+    let (Some(id), Some(sealed)) = (id, sealed) else { return Ok(()) };
+    let bytes = match &sealed {
         Value::Text(text) => text.as_bytes(),
         Value::Blob(bytes) => bytes,
         _ => &[],
     };
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(id.as_bytes());
+    hasher.update(&[0]);
+    hasher.update(&key_of(key.last().unwrap_or(&Value::Null)).encode());
     hasher.update(&bytes[bytes.len().saturating_sub(16)..]);
     parameters[0] = Value::Integer(i64::from(hasher.finalize() as i32));
     let sql = format!("UPDATE {name} SET checksum = ?1 WHERE {is_key}");

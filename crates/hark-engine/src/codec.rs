@@ -5,6 +5,8 @@
 //! it keeps, and a session that goes on with another thread's number is worse than none.
 
 mod content;
+pub(crate) mod parts;
+pub(crate) mod row;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -15,6 +17,7 @@ use hark_machine::SnapshotError;
 pub use content::{
     failure, failure_content, future, future_content, interest_byte, interest_of, live, live_content, read_waiter,
 };
+pub(crate) use text::live_summary_with;
 pub use text::{
     live_from_summary, live_summary, log_from_text, log_text, session_from_summary, session_summary, started_from_text,
     started_text, summary_with_progress,
@@ -38,6 +41,17 @@ pub enum CodecError {
     /// A number in it is larger than any that is ever written.
     #[error("a record cannot be read: {0} out of range")]
     OutOfRange(&'static str),
+    /// It is compressed or encrypted in a way that this release does not know.
+    #[error("a record is written in codec {codec} with key {key}; use the release that wrote it, or a later one")]
+    UnknownCodec {
+        /// The codec's number.
+        codec: u8,
+        /// Its key's.
+        key: u32,
+    },
+    /// A mailbox has signals, which this release does not know.
+    #[error("a mailbox has signals, which this release does not know; use the release that wrote it, or a later one")]
+    UnknownMailbox,
 }
 
 /// A thread's number.

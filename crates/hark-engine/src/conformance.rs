@@ -11,3 +11,5 @@ mod storage;
 pub use invoker::check_invoker;
 pub use leases::check_leases;
 pub use storage::check_storage;
+#[cfg(test)]
+pub(crate) use storage::every_kind;

@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use crate::id::{SessionId, Stamp, ThreadId};
+use crate::record::Due;
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
@@ -63,6 +64,26 @@ pub enum Left {
     Withdrawn,
     /// Its process was lost: it was not renewed.
     Lost,
+}
+
+impl Left {
+    /// As the record of a thread says it that is due.
+    pub fn of(due: Due) -> Left {
+        match due {
+            Due::At(_) | Due::AtTakeover => Left::Free,
+            Due::Withdrawn(_) => Left::Withdrawn,
+            Due::Leased(_) => Left::Lost,
+        }
+    }
+
+    /// When such a thread is due that is left to others at this time.
+    pub fn due(self, time: Timestamp) -> Due {
+        match self {
+            Left::Free => Due::At(time),
+            Left::Withdrawn => Due::Withdrawn(time),
+            Left::Lost => Due::Leased(time),
+        }
+    }
 }
 
 /// What a storage knows of threads that are leased. No session of it has a server.

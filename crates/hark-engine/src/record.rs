@@ -309,6 +309,8 @@ pub enum Due {
     AtTakeover,
     /// A process holds the thread until then, unless it renews its lease. After that the process was lost.
     Leased(Timestamp),
+    /// At this time; the function that the thread calls has not begun, as its call was taken back before.
+    Withdrawn(Timestamp),
 }
 
 /// A Future's state, unless nobody knows of it.
@@ -345,6 +347,17 @@ impl Record {
 }
 
 impl SessionState {
+    /// All that there are.
+    pub const ALL: [SessionState; 7] = [
+        SessionState::Running,
+        SessionState::Finished,
+        SessionState::Broken,
+        SessionState::Cancelled,
+        SessionState::Moving,
+        SessionState::Moved,
+        SessionState::Importing,
+    ];
+
     /// Whether no thread of it will run any more, here.
     pub fn is_over(self) -> bool {
         match self {

@@ -6,20 +6,17 @@
 
 mod catalog;
 mod change;
-mod chunks;
 mod clock;
 mod database;
 mod dying;
 mod group;
 mod in_place;
-mod kept;
 mod leases;
 mod numbers;
 mod pickles;
 mod private;
 mod readers;
 mod row;
-mod seal;
 mod server;
 mod servers;
 mod session;
@@ -28,22 +25,24 @@ mod space;
 mod wal;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hark_engine::{Catalog, SessionId, SessionStorage, Space, Storage, StorageError, Tenure};
+use hark_engine::rows::{Part, RowChange};
+use hark_engine::{Catalog, Encoded, SessionId, SessionStorage, Space, Storage, StorageError, Tenure};
 use hark_machine::Program;
+use hark_machine::limits::FILE_BYTES_MIN;
 
+use catalog::SqliteRows;
 use change::Owner;
 use database::Database;
 use group::Group;
 pub use group::Work;
-use kept::Cache;
 use leases::Leasing;
 use numbers::Numbers;
-use pickles::{HeldPickles, UNNEEDED_SECONDS};
+use pickles::UNNEEDED_SECONDS;
 use server::Server;
-use session::SqliteSession;
 
 /// The file's name in its folder.
 pub const FILE_NAME: &str = "hark.db";
@@ -55,16 +54,16 @@ pub const LEASE: Duration = Duration::from_secs(10);
 /// Keeps sessions in one file of a folder.
 pub struct SqliteStorage {
     shared: Arc<Shared>,
+    /// The same as a storage of records; made when it is needed first.
+    encoded: OnceLock<Encoded>,
 }
 
 /// What sessions, catalog and committers share.
 struct Shared {
     database: Database,
     group: Group,
-    /// Threads as they were written last.
-    kept: Arc<Cache>,
-    /// The pickles that this process holds.
-    pickles: HeldPickles,
+    /// This process has seen large pickles, so that files may be left to be removed.
+    has_pickle_files: AtomicBool,
     folder: PathBuf,
     lease: Duration,
     /// This process's place among those who serve the file; made when it is needed first.
@@ -123,14 +122,14 @@ impl SqliteStorage {
             shared: Arc::new(Shared {
                 database,
                 group,
-                kept: Arc::default(),
-                pickles: HeldPickles::default(),
+                has_pickle_files: AtomicBool::new(false),
                 folder,
                 lease,
                 server,
                 serves,
                 leases: None,
             }),
+            encoded: OnceLock::new(),
         })
     }
 
@@ -179,6 +178,10 @@ impl SqliteStorage {
         folder.join(FILE_NAME).exists()
     }
 
+    fn encoded(&self) -> &Encoded {
+        self.encoded.get_or_init(|| Encoded::new(Arc::new(SqliteRows(self.shared.clone()))))
+    }
+
     /// How much work the commits were so far.
     pub fn work(&self) -> Work {
         self.shared.group.work()
@@ -187,7 +190,7 @@ impl SqliteStorage {
 
 impl Storage for SqliteStorage {
     fn session(&self, id: &SessionId, program: &Arc<Program>) -> Result<Arc<dyn SessionStorage>, StorageError> {
-        Ok(Arc::new(SqliteSession::new(self.shared.clone(), id.clone(), program.clone())))
+        self.encoded().session(id, program)
     }
 
     fn space(&self) -> &dyn Space {
@@ -195,11 +198,11 @@ impl Storage for SqliteStorage {
     }
 
     fn catalog(&self) -> Option<&dyn Catalog> {
-        Some(&*self.shared)
+        self.encoded().catalog()
     }
 
     fn tenure(&self) -> Tenure<'_> {
-        if self.shared.leases.is_some() { Tenure::Leases(&*self.shared) } else { Tenure::Servers(&*self.shared) }
+        self.encoded().tenure()
     }
 
     fn scratch_folder(&self) -> Option<&Path> {
@@ -213,9 +216,17 @@ impl Shared {
         self.group.between(|connection| drop(pickles::remove_files(connection, seconds)));
     }
 
+    /// A change that names large pickles makes files of them.
+    fn note_pickle_files(&self, change: &RowChange) {
+        let is_large = |part: &Part| matches!(part, Part::Pickle(pickle) if pickle.length() >= FILE_BYTES_MIN);
+        if change.parts.iter().filter_map(|change| change.part.as_ref()).any(is_large) {
+            self.has_pickle_files.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// The same after a commit, which has left none where there are no large pickles.
     fn remove_unneeded_files(&self) {
-        if self.pickles.has_files() {
+        if self.has_pickle_files.load(Ordering::Relaxed) {
             self.remove_pickle_files(UNNEEDED_SECONDS);
         }
     }

@@ -85,6 +85,11 @@ fn is_zero_32(number: &u32) -> bool {
 
 /// What a thread is about, as JSON.
 pub fn live_summary(live: &Live) -> String {
+    live_summary_with(live, live.progress.as_deref())
+}
+
+/// The same with this progress.
+pub(crate) fn live_summary_with(live: &Live, progress: Option<&str>) -> String {
     let status = match &live.status {
         Status::Runnable => StatusText::Runnable,
         Status::Waiting(awaited) => StatusText::Waiting { future: awaited.into() },
@@ -104,7 +109,7 @@ pub fn live_summary(live: &Live) -> String {
         status,
         calls: live.calls,
         attempts: live.attempts,
-        progress: live.progress.clone(),
+        progress: progress.map(Into::into),
         losses: live.losses,
         parent: live.parent,
         started: live.started.clone(),

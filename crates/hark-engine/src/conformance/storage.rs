@@ -99,7 +99,8 @@ fn started() -> Started {
     started
 }
 
-fn every_kind() -> Vec<Record> {
+/// A record of each kind.
+pub(crate) fn every_kind() -> Vec<Record> {
     let failure = Failure::new(Error::new("error", "x"), ThreadId(3), Timestamp(4));
     vec![
         Record::Session(Box::new(session_record())),

@@ -11,8 +11,8 @@ use crate::history::{Event, LostOutput};
 use crate::id::{FutureId, SessionId, ThreadId};
 use crate::record::{FutureRecord, Key, Record, SessionState, Waiters};
 use crate::report::{Report, Status, root_causes};
+use crate::rows::RowRange;
 use crate::step;
-use crate::storage::Range;
 
 /// What a program prints where something begins that is to be cleaned up, where it ends, and where it has been cleaned up
 /// because its thread was cancelled; what it is follows.
@@ -52,6 +52,7 @@ impl Universe {
             }
             world.check_leftovers(&id, self.program())?;
             world.check_gates(&id)?;
+            world.disk.check_parts(&id)?;
             world.check_history(&id)?;
             for report in world.reports.iter().filter(|report| report.session == id) {
                 self.check_report(report, &ended)?;
@@ -72,8 +73,8 @@ impl Universe {
             Some(Record::Future(_, FutureRecord::Failed(failure))) => format!("failed: {}", failure.error.message),
             _ => "nothing".to_owned(),
         };
-        let mut scan = |range| world.disk.scan(id, &range, usize::MAX, program, None).map(|(records, _)| records);
-        let failures = scan(Range::Unawaited).map_err(damaged)?.into_iter().filter_map(|record| match record {
+        let scan = |range| world.disk.records(id, &range, program);
+        let failures = scan(RowRange::Unawaited).map_err(damaged)?.into_iter().filter_map(|record| match record {
             Record::Unawaited(_, failure) => Some(*failure),
             _ => None,
         });
@@ -81,7 +82,7 @@ impl Universe {
         let mut errors: Vec<String> =
             errors.iter().map(|error| format!("{}: {}", error.error.kind, error.error.message)).collect();
         errors.sort();
-        let broken = scan(Range::Broken).map_err(damaged)?.len();
+        let broken = scan(RowRange::Broken).map_err(damaged)?.len();
         let mut printed: BTreeMap<ThreadId, Vec<String>> = BTreeMap::new();
         let history = world.disk.history(id);
         let lost = LostOutput::of(&history);

@@ -84,9 +84,9 @@ impl Universe {
             }
             world.tell(|| format!("{number} does {act:?}"));
         }
-        let storage = DiskStorage { universe: self.shared(), number };
+        let storage = DiskStorage::of(self.shared(), number);
         let surroundings = self.surroundings();
-        let done = Outside::open(&storage, &*surroundings, id).and_then(|outside| match act {
+        let done = Outside::open(&*storage, &*surroundings, id).and_then(|outside| match act {
             Act::Resolve(promise, value) => outside.resolve(promise, Value::Integer(value)).map(|_| ()),
             Act::Fail(promise, message) => outside.fail(promise, message).map(|_| ()),
             Act::Retry => outside.retry(),

@@ -13,7 +13,7 @@ use crate::output::{Observer, OutputItem};
 use crate::outside::{ExportError, Outside, OutsideError, prune};
 use crate::record::SessionState;
 use crate::report::{Report, Status};
-use crate::storage::StorageError;
+use crate::storage::{self, Storage, StorageError};
 use crate::surroundings::Timestamp;
 
 /// What a promise is failed with.
@@ -101,7 +101,7 @@ impl Universe {
     }
 
     fn carry_out(&self, command: Command, number: Number) -> Result<&'static str, String> {
-        let storage = DiskStorage { universe: self.shared(), number };
+        let storage = &*DiskStorage::of(self.shared(), number);
         let surroundings = self.surroundings();
         match command {
             Command::Start => {
@@ -123,7 +123,7 @@ impl Universe {
                 let file = self.world().files.first().cloned();
                 let file = file.unwrap_or_default();
                 let read = ExportedSession::read(&file);
-                return match read.and_then(|session| import(session, &storage, &*surroundings)) {
+                return match read.and_then(|session| import(session, storage, &*surroundings)) {
                     Ok(_) => Ok("done"),
                     Err(ImportError::Exists { state, .. }) if state.is_in_transit() => Ok("busy"),
                     Err(ImportError::Exists { .. }) => Ok("exists"),
@@ -132,7 +132,7 @@ impl Universe {
             }
             Command::Prune => {
                 // All that has ended.
-                return match prune(&storage, &*surroundings, (Timestamp(u64::MAX), Timestamp(u64::MAX))) {
+                return match prune(storage, &*surroundings, (Timestamp(u64::MAX), Timestamp(u64::MAX))) {
                     // How many it removes tells how far others are.
                     Ok(_) => Ok("pruned"),
                     Err(error) => Err(error.to_string()),
@@ -144,7 +144,7 @@ impl Universe {
         if command == Command::Resume {
             return self.resume(&id, number);
         }
-        let done = Outside::open(&storage, &*surroundings, &id).and_then(|session| {
+        let done = Outside::open(storage, &*surroundings, &id).and_then(|session| {
             let (promise, value) = pairs::value();
             match command {
                 Command::Resolve => session.resolve(promise, value).map(|_| ())?,
@@ -160,7 +160,7 @@ impl Universe {
                 }
 
                 Command::Export => return self.export(&session, number),
-                _ => return self.show(&session, &storage, &id),
+                _ => return self.show(&session, storage, &id),
             }
             Ok("done")
         });
@@ -206,11 +206,11 @@ impl Universe {
     }
 
     /// A report must tell the truth, whatever is under way. Whether someone serves the session is no part of it here.
-    fn show(&self, session: &Outside<'_>, storage: &DiskStorage, id: &SessionId) -> Result<&'static str, OutsideError> {
-        let served = crate::storage::Storage::tenure(storage).is_served_elsewhere(id)?;
+    fn show(&self, session: &Outside<'_>, storage: &dyn Storage, id: &SessionId) -> Result<&'static str, OutsideError> {
+        let served = storage.tenure().is_served_elsewhere(id)?;
         let report = session.report(served)?;
         let is_storage = |error: &crate::report::SessionError| &*error.error.kind == "storage";
-        if report.errors.iter().any(is_storage) && crate::storage::Catalog::record(storage, id)?.is_some() {
+        if report.errors.iter().any(is_storage) && storage::catalog_of(storage)?.record(id)?.is_some() {
             self.world().faults.push(format!("a report has a storage error: {report:?}"));
         }
         if report.status == Status::Finished && report.result.is_none() {

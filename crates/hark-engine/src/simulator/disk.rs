@@ -1,19 +1,22 @@
-//! What is kept when all servers die: records, encoded as any durable storage does.
+//! What is kept when all servers die: rows, as any storage keeps them that lasts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use hark_machine::{Apart, NoPickles, Program};
+use hark_machine::{Pickle, PickleHash, PickleSource, Program};
 
 use super::chance::Chance;
 use super::world::Number;
-use crate::codec;
-use crate::commit::{Commit, Outcome, Renewal};
+use crate::codec::row::{self, Sealer};
+use crate::codec::{self, parts};
+use crate::commit::Outcome;
 use crate::foreign::CallId;
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
-use crate::record::{Due, Key, Record, SessionRecord, SessionState, Status, Versioned, Waiter};
+use crate::record::{Due, Key, Record, SessionRecord, SessionState, Status, Versioned};
+use crate::rows::{AllRows, Part, PartChange, PartName, Row, RowChange, RowRange};
 use crate::space::{SpaceCommit, SpaceKey, SpaceRecord};
-use crate::storage::{Everything, Range, StorageError};
+use crate::storage::StorageError;
 
 #[derive(Debug, Default, Clone)]
 pub(super) struct Disk {
@@ -35,21 +38,13 @@ pub(super) struct Disk {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Kept {
     pub rows: BTreeMap<Key, Row>,
-    /// What each commit logged, in JSON.
+    /// Parts of contents, and how many contents name them.
+    parts: BTreeMap<PartName, (i64, Part)>,
+    /// The pages of its history.
     pub log: Vec<String>,
     pub server: Option<Number>,
     /// Servers that were only suspected when the session was taken from them, and may still write to it.
     pub former: BTreeSet<Number>,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Row {
-    pub stamp: Stamp,
-    pub due: Option<Due>,
-    /// What the summary of a session says, as its state is asked for more often than anything else.
-    state: Option<SessionState>,
-    summary: String,
-    content: Vec<u8>,
 }
 
 /// A commit that has not returned.
@@ -64,46 +59,18 @@ pub(super) struct InFlight {
     seen: usize,
 }
 
-/// A commit on its way to the disk, by this process.
+/// A change on its way to the disk, by this process.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
     pub session: SessionId,
-    by: Number,
-    stamp: Stamp,
-    expect: Vec<(Key, Option<Stamp>)>,
-    pub put: Vec<(Key, Row)>,
-    pub delete: Vec<Key>,
-    renew: Option<Renewal>,
-    /// What it logs, in JSON.
-    log: Option<String>,
+    pub by: Number,
+    pub rows: RowChange,
 }
 
 impl Disk {
-    /// What a commit comes to on the disk.
-    pub fn change(&self, id: &SessionId, by: Number, commit: &Commit, program: &Program) -> Change {
-        let row = |record: &Record| {
-            let mut row = encode(record, commit.stamp, program);
-            if self.is_leased {
-                row.due = commit.due(record);
-            }
-            (record.key(), row)
-        };
-        let log = || serde_json::to_string(&commit.log).expect("an entry is JSON");
-        Change {
-            session: id.clone(),
-            by,
-            stamp: commit.stamp,
-            expect: commit.expect.clone(),
-            put: commit.fresh.iter().chain(&commit.put).map(row).collect(),
-            delete: commit.delete.clone(),
-            renew: commit.renew.clone(),
-            log: (!commit.log.is_empty()).then(log),
-        }
-    }
-
     /// Makes a change that comes late, and whose process has heard no more of it.
     pub fn make_late(&mut self, change: Change) -> Outcome {
-        let stamp = change.stamp;
+        let stamp = change.rows.stamp;
         let outcome = self.make(change);
         self.in_flight.retain(|in_flight| in_flight.stamp != stamp);
         outcome
@@ -111,8 +78,10 @@ impl Disk {
 
     /// Makes a change, and keeps it in flight if it is done.
     pub fn make(&mut self, change: Change) -> Outcome {
-        let Change { session: id, by, stamp, expect, put, delete, renew, log } = change;
-        let is_new = expect.iter().any(|(key, stamp)| *key == Key::Session && stamp.is_none());
+        let Change { session: id, by, rows } = change;
+        let is_new = rows.begins();
+        let RowChange { stamp, expect, fresh, put, delete, renew, parts, history, .. } = rows;
+        let put: Vec<(Key, Row)> = fresh.into_iter().chain(put).collect();
         let writes_session = put.iter().any(|(key, _)| *key == Key::Session);
         match self.sessions.get(&id) {
             Some(_) if is_new => return Outcome::Conflict,
@@ -121,7 +90,8 @@ impl Disk {
             }
             _ => {}
         }
-        let is_imported = put.iter().any(|(_, row)| row.state == Some(SessionState::Importing));
+        let listings = put.iter().filter_map(|(_, row)| row.listing.as_ref());
+        let is_imported = listings.into_iter().any(|listing| listing.state == SessionState::Importing.name());
         let server = (!self.is_leased || is_imported).then_some(by);
         let kept = self.sessions.entry(id.clone()).or_insert_with(|| Kept { server, ..Kept::default() });
         let is_as_expected = |(key, stamp): &(Key, Option<Stamp>)| kept.rows.get(key).map(|row| row.stamp) == *stamp;
@@ -136,37 +106,42 @@ impl Disk {
             let removed = kept.rows.remove(&key);
             before.push((key, removed));
         }
-        if let Some(renewal) = &renew
-            && let key = Key::Live(renewal.thread)
-            && let Some(row) = kept.rows.get_mut(&key)
+        if let Some(renewal) = renew
+            && let Some(row) = kept.rows.get_mut(&renewal.key)
         {
             let mut renewed = Row { stamp, ..row.clone() };
-            if renewal.progress.is_some() {
-                renewed.summary = codec::summary_with_progress(&row.summary, renewal).expect("it was written");
+            if let Some((summary, seal)) = renewal.summary {
+                (renewed.summary, renewed.seal) = (summary, seal);
             }
-            before.push((key, Some(std::mem::replace(row, renewed))));
+            before.push((renewal.key, Some(std::mem::replace(row, renewed))));
         }
-        kept.log.extend(log);
+        kept.count(parts);
+        kept.log.extend(history);
         self.changes += 1;
         self.in_flight.push(InFlight { by, stamp, session: id, before, seen: 0 });
         Outcome::Done
     }
 
-    pub fn read(&self, id: &SessionId, key: &Key, program: &Program) -> Result<Option<Versioned>, StorageError> {
-        let Some(row) = self.sessions.get(id).and_then(|kept| kept.rows.get(key)) else { return Ok(None) };
-        Ok(Some(Versioned { stamp: row.stamp, record: decode(key, row, program)? }))
+    /// A row, if it is there.
+    pub fn row(&self, id: &SessionId, key: &Key) -> Option<&Row> {
+        self.sessions.get(id)?.rows.get(key)
     }
 
-    /// The records of a range. With chance, the last changes of a commit that has not returned may not be seen yet;
+    /// The bytes of a part, if it is there.
+    pub fn part(&self, id: &SessionId, name: &PartName) -> Option<Vec<u8>> {
+        let (_, part) = self.sessions.get(id)?.parts.get(name)?;
+        Some(part.bytes().expect("it is in memory").into_owned())
+    }
+
+    /// The rows of a range. With chance, the last changes of a commit that has not returned may not be seen yet;
     /// answers whether that made a difference.
     pub fn scan(
         &mut self,
         id: &SessionId,
-        range: &Range,
+        range: &RowRange,
         limit: usize,
-        program: &Program,
         weakly: Option<&mut Chance>,
-    ) -> Result<(Vec<Record>, bool), StorageError> {
+    ) -> (Vec<(Key, Row)>, bool) {
         if let Some(chance) = weakly {
             for commit in self.in_flight.iter_mut().filter(|commit| commit.session == *id) {
                 commit.seen += chance.index(commit.before.len() - commit.seen + 1);
@@ -174,12 +149,12 @@ impl Disk {
         } else {
             self.in_flight.iter_mut().for_each(|commit| commit.seen = commit.before.len());
         }
-        let Some(kept) = self.sessions.get(id) else { return Ok((Vec::new(), false)) };
-        let within = kept.rows.iter().filter(|(key, _)| is_within(range, key));
+        let Some(kept) = self.sessions.get(id) else { return (Vec::new(), false) };
+        let within = kept.rows.iter().filter(|(key, _)| range.contains(key));
         let mut shown: BTreeMap<&Key, &Row> = within.collect();
         let mut is_weak = false;
         for commit in self.in_flight.iter().filter(|commit| commit.session == *id) {
-            for (key, before) in commit.before[commit.seen..].iter().filter(|(key, _)| is_within(range, key)) {
+            for (key, before) in commit.before[commit.seen..].iter().filter(|(key, _)| range.contains(key)) {
                 // What was written since is seen.
                 if shown.get(key).is_some_and(|row| row.stamp != commit.stamp) {
                     continue;
@@ -191,21 +166,50 @@ impl Disk {
                 }
             }
         }
-        if *range == Range::Crowds {
-            let mut seen = BTreeSet::new();
-            shown.retain(|key, _| matches!(key, Key::Wait { future, .. } if seen.insert(future)));
-        }
-        let records = shown.into_iter().take(limit).map(|(key, row)| {
-            let record = decode(key, row, program)?;
-            Ok(match record {
-                Record::Live(thread, mut live) => {
-                    let _ = live.state.take();
-                    Record::Live(thread, live)
-                }
-                record => record,
-            })
+        let rows = shown.into_iter().take(limit);
+        let found = rows.map(|(key, row)| (key.clone(), Row { content: Vec::new(), ..row.clone() }));
+        (found.collect(), is_weak)
+    }
+
+    /// A record, as its session reads it.
+    pub fn read(&self, id: &SessionId, key: &Key, program: &Program) -> Result<Option<Versioned>, StorageError> {
+        let Some(row) = self.row(id, key) else { return Ok(None) };
+        Ok(Some(Versioned { stamp: row.stamp, record: self.decode(id, key, row, program)? }))
+    }
+
+    /// All records of a range, with what they have in their contents.
+    pub fn records(&self, id: &SessionId, range: &RowRange, program: &Program) -> Result<Vec<Record>, StorageError> {
+        let rows = self.sessions.get(id).into_iter().flat_map(|kept| &kept.rows);
+        rows.filter(|(key, _)| range.contains(key)).map(|(key, row)| self.decode(id, key, row, program)).collect()
+    }
+
+    fn decode(&self, id: &SessionId, key: &Key, row: &Row, program: &Program) -> Result<Record, StorageError> {
+        let whole = parts::is_in_parts(&row.content).then(|| {
+            let names = parts::names(&row.content);
+            let pieces = names.iter().filter(|name| matches!(name, PartName::Piece(_)));
+            let pieces: Vec<Vec<u8>> = pieces.filter_map(|name| self.part(id, name)).collect();
+            parts::whole(&row.content, pieces.iter().map(Vec::as_slice))
         });
-        Ok((records.collect::<Result<_, StorageError>>()?, is_weak))
+        let pickles = KeptPickles { disk: self, id };
+        Ok(row::decode(key, row, whole.as_deref(), &Sealer::new(id), program, &pickles)?)
+    }
+
+    /// Whether each part that a row names is there, and counted at least as often as it is named.
+    pub fn check_parts(&self, id: &SessionId) -> Result<(), String> {
+        let Some(kept) = self.sessions.get(id) else { return Ok(()) };
+        let mut named: BTreeMap<PartName, i64> = BTreeMap::new();
+        for row in kept.rows.values() {
+            for name in parts::names(&row.content) {
+                *named.entry(name).or_default() += 1;
+            }
+        }
+        for (name, uses) in named {
+            let counted = kept.parts.get(&name).map_or(0, |(count, _)| *count);
+            if counted < uses {
+                return Err(format!("{name:?} is named {uses} times and counted {counted} times"));
+            }
+        }
+        Ok(())
     }
 
     /// Whether a thread waits for this try of a call, and not for a later one.
@@ -217,21 +221,18 @@ impl Disk {
     }
 
     pub fn state(&self, id: &SessionId) -> Option<SessionState> {
-        self.row(id)?.state
+        let listing = self.row(id, &Key::Session)?.listing.as_ref()?;
+        SessionState::ALL.into_iter().find(|state| state.name() == listing.state)
     }
 
     /// Whether the session's record is there with this stamp.
     pub fn is_unchanged(&self, id: &SessionId, stamp: Stamp) -> bool {
-        self.row(id).is_some_and(|row| row.stamp == stamp)
-    }
-
-    fn row(&self, id: &SessionId) -> Option<&Row> {
-        self.sessions.get(id)?.rows.get(&Key::Session)
+        self.row(id, &Key::Session).is_some_and(|row| row.stamp == stamp)
     }
 
     pub fn record(&self, id: &SessionId) -> Option<(Stamp, SessionRecord)> {
-        let row = self.row(id)?;
-        Some((row.stamp, serde_json::from_str(&row.summary).expect("a summary is JSON")))
+        let row = self.row(id, &Key::Session)?;
+        Some((row.stamp, codec::session_from_summary(&row.summary).expect("it was written")))
     }
 
     /// Changes the space.
@@ -262,6 +263,7 @@ impl Disk {
     pub fn clear(&mut self, id: &SessionId) {
         if let Some(kept) = self.sessions.get_mut(id) {
             kept.rows.retain(|key, _| *key == Key::Session);
+            kept.parts.clear();
             kept.log.clear();
         }
         self.changes += 1;
@@ -269,18 +271,16 @@ impl Disk {
         self.in_flight.retain(|commit| commit.session != *id);
     }
 
-    pub fn all(&self, id: &SessionId, program: &Program) -> Result<Everything, StorageError> {
-        let ((_, session), kept) = self.record(id).zip(self.sessions.get(id)).ok_or(StorageError::Gone)?;
-        let others = kept.rows.iter().filter(|(key, _)| **key != Key::Session);
-        let records = others.map(|(key, row)| decode(key, row, program)).collect::<Result<_, _>>()?;
-        let history = self.history(id).into_iter().map(|(_, entry)| entry).collect();
-        Ok(Everything { session, records, history })
+    pub fn all(&self, id: &SessionId) -> AllRows {
+        let Some(kept) = self.sessions.get(id) else { return AllRows::default() };
+        let rows = kept.rows.iter().map(|(key, row)| (key.clone(), row.clone())).collect();
+        AllRows { rows, history: kept.log.clone() }
     }
 
     pub fn history(&self, id: &SessionId) -> Vec<(u64, LogEntry)> {
         let log = self.sessions.get(id).map(|kept| &kept.log[..]).unwrap_or_default();
         let entries = log.iter().zip(1..).flat_map(|(text, position)| {
-            let entries: Vec<LogEntry> = serde_json::from_str(text).expect("an entry is JSON");
+            let entries = codec::log_from_text(text).expect("it was written");
             entries.into_iter().map(move |entry| (position, entry))
         });
         entries.collect()
@@ -300,7 +300,7 @@ impl Disk {
     pub fn threads_due(&self, id: &SessionId, is_due: impl Fn(Due) -> bool) -> BTreeSet<ThreadId> {
         let rows = self.sessions.get(id).into_iter().flat_map(|kept| &kept.rows);
         let threads = rows.filter_map(|(key, row)| match key {
-            Key::Live(thread) if row.due.is_some_and(&is_due) => Some(*thread),
+            Key::Live(thread) if due_of(row).is_some_and(&is_due) => Some(*thread),
             _ => None,
         });
         threads.collect()
@@ -317,57 +317,33 @@ impl Disk {
     }
 }
 
-fn is_within(range: &Range, key: &Key) -> bool {
-    match (range, key) {
-        (Range::Live(from), Key::Live(thread)) => thread >= from,
-        (Range::Waiters(awaited), Key::Wait { future, .. }) => future == awaited,
-        (Range::Crowds, Key::Wait { .. })
-        | (Range::Todos, Key::Todo(_))
-        | (Range::Cascades, Key::Cascade(_))
-        | (Range::Unawaited, Key::Unawaited(_))
-        | (Range::Broken, Key::Broken(_)) => true,
-        _ => false,
+impl Kept {
+    fn count(&mut self, changes: Vec<PartChange>) {
+        for PartChange { name, uses, part } in changes {
+            if let Some(part) = part {
+                self.parts.entry(name).or_insert((0, part));
+            }
+            if let Some((count, _)) = self.parts.get_mut(&name) {
+                *count += uses;
+            }
+        }
+        self.parts.retain(|_, (count, _)| *count > 0);
     }
 }
 
-fn encode(record: &Record, stamp: Stamp, program: &Program) -> Row {
-    let (mut due, mut state, mut summary, mut content) = (None, None, String::new(), Vec::new());
-    match record {
-        Record::Session(session) => {
-            state = Some(session.state);
-            summary = serde_json::to_string(session).expect("a summary is JSON");
-        }
-        Record::Live(_, live) | Record::Broken(_, live) => {
-            due = live.due();
-            summary = codec::live_summary(live);
-            content = codec::live_content(live, program, &mut Apart::nothing());
-        }
-        Record::Future(_, future) => content = codec::future_content(future, &mut Apart::nothing()),
-        Record::Unawaited(_, failure) => content = codec::failure_content(failure, &mut Apart::nothing()),
-        Record::Wait { waiter, .. } => content.push(codec::interest_byte(waiter.interest)),
-        Record::Cascade(_, started) => summary = codec::started_text(started),
-        Record::Ready(_) | Record::Cancel(_) | Record::Todo(_) => {}
-    }
-    Row { stamp, due, state, summary, content }
+/// When someone must look at a row.
+pub(super) fn due_of(row: &Row) -> Option<Due> {
+    row.due.map(|due| due.due().expect("it was written"))
 }
 
-fn decode(key: &Key, row: &Row, program: &Program) -> Result<Record, StorageError> {
-    let live = || codec::live(&row.summary, &row.content, program, &NoPickles);
-    Ok(match key.clone() {
-        Key::Session => Record::Session(serde_json::from_str(&row.summary).map_err(codec::CodecError::from)?),
-        Key::Live(thread) => Record::Live(thread, live()?),
-        Key::Broken(thread) => Record::Broken(thread, live()?),
-        Key::Ready(thread) => Record::Ready(thread),
-        Key::Cancel(thread) => Record::Cancel(thread),
-        Key::Cascade(thread) => Record::Cascade(thread, codec::started_from_text(&row.summary)?),
-        Key::Future(future) => Record::Future(future, codec::future(&row.content, program, &NoPickles)?),
-        Key::Wait { future, waiter } => {
-            let interest = row.content.first().and_then(|byte| codec::interest_of(*byte)).expect("it was written");
-            Record::Wait { future, waiter: Waiter { thread: waiter, interest } }
-        }
-        Key::Todo(future) => Record::Todo(future),
-        Key::Unawaited(thread) => {
-            Record::Unawaited(thread, Box::new(codec::failure(&row.content, program, &NoPickles)?))
-        }
-    })
+/// The pickles of a session.
+struct KeptPickles<'a> {
+    disk: &'a Disk,
+    id: &'a SessionId,
+}
+
+impl PickleSource for KeptPickles<'_> {
+    fn find(&self, hash: &PickleHash) -> Option<Arc<Pickle>> {
+        self.disk.part(self.id, &PartName::Pickle(*hash)).map(|bytes| Arc::new(Pickle::new(bytes)))
+    }
 }

@@ -56,9 +56,9 @@ impl World {
     /// Whether a change, which is no thread's step, cancels threads of a session in which nothing is to be cancelled any more: they
     /// may have been retried since.
     fn is_stray_cancellation(&self, change: &Change) -> bool {
-        let mut keys = change.put.iter().map(|(key, _)| key).chain(&change.delete);
+        let mut keys = change.rows.written().map(|(key, _)| key).chain(&change.rows.delete);
         let is_step = keys.any(|key| matches!(key, Key::Live(_) | Key::Session));
-        let cancels = change.put.iter().any(|(key, _)| matches!(key, Key::Cancel(_)));
+        let cancels = change.rows.written().any(|(key, _)| matches!(key, Key::Cancel(_)));
         let kept = self.disk.sessions.get(&change.session);
         let is_cascading = kept.is_some_and(|kept| kept.rows.keys().any(|key| matches!(key, Key::Cascade(_))));
         let record = self.disk.record(&change.session);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::disk::due_of;
 use super::storage::DiskStorage;
 use super::universe::{Holding, LEASE};
 use super::world::{Health, Number, World};
@@ -66,7 +67,7 @@ impl Leases for DiskStorage {
                 }
                 let is_half_way = world.disk.record(id).is_some_and(|(_, record)| record.is_half_way());
                 let is_left = kept.rows.iter().any(|(key, row)| {
-                    matches!(key, Key::Todo(_) | Key::Cascade(_)) && row.due.is_some_and(|due| due <= Due::At(now))
+                    matches!(key, Key::Todo(_) | Key::Cascade(_)) && due_of(row).is_some_and(|due| due <= Due::At(now))
                 });
                 is_half_way || is_left || !kept.rows.keys().any(|key| matches!(key, Key::Live(_)))
             };
@@ -108,7 +109,7 @@ impl World {
                     Key::Ready(thread) => (*thread, None),
                     _ => continue,
                 };
-                let (due, was_lost) = match row.due {
+                let (due, was_lost) = match due_of(row) {
                     Some(Due::At(due)) if due <= terms.now => (due, false),
                     Some(Due::Leased(due)) if due <= terms.now => (due, true),
                     _ => continue,
@@ -140,10 +141,10 @@ impl World {
             self.count.lapses += u64::from(*left == Left::Lost);
             let Some(kept) = self.disk.sessions.get_mut(session) else { continue };
             if let Some(row) = kept.rows.get_mut(&Key::Ready(*thread)) {
-                row.due = Some(Due::Leased(terms.until));
+                row.due = Some(Due::Leased(terms.until).into());
             }
             if let Some(row) = kept.rows.get_mut(&Key::Live(*thread)).filter(|_| held.is_some()) {
-                row.due = Some(Due::Leased(terms.until));
+                row.due = Some(Due::Leased(terms.until).into());
                 row.stamp = stamp;
             }
         }
@@ -200,7 +201,7 @@ impl World {
         let row = row.filter(|row| row.stamp == held.stamp);
         let is_held = row.is_some();
         if let Some(row) = row {
-            row.due = Some(due);
+            row.due = Some(due.into());
         }
         is_held
     }

@@ -18,8 +18,8 @@ use super::{Scenario, Shared};
 use crate::history::Event;
 use crate::id::{SessionId, ThreadId};
 use crate::record::{FutureRecord, Key, Record, SessionState};
+use crate::rows::RowRange;
 use crate::step;
-use crate::storage::Range;
 
 /// The promise that the program waits for.
 const PROMISE: &str = "p/1";
@@ -337,10 +337,10 @@ impl Universe {
             return Ok(outcome);
         }
         outcome.result = future(read(&world, Key::Future(step::FIRST.into()))?);
-        let mut scan = |range| world.disk.scan(&id, &range, usize::MAX, &program, None).map(|(found, _)| found);
-        outcome.live = scan(Range::Live(step::FIRST)).map_err(damaged)?.len();
-        outcome.broken = scan(Range::Broken).map_err(damaged)?.len();
-        let errors: BTreeSet<String> = scan(Range::Unawaited)
+        let scan = |range| world.disk.records(&id, &range, &program);
+        outcome.live = scan(RowRange::Live(step::FIRST)).map_err(damaged)?.len();
+        outcome.broken = scan(RowRange::Broken).map_err(damaged)?.len();
+        let errors: BTreeSet<String> = scan(RowRange::Unawaited)
             .map_err(damaged)?
             .into_iter()
             .filter_map(|record| match record {
@@ -384,8 +384,8 @@ impl Universe {
 impl World {
     /// Of a session whose threads were cancelled: all have stopped, and each has cleaned up.
     fn check_cleaned_up(&mut self, id: &SessionId, program: &Program) -> Result<(), String> {
-        let live = self.disk.scan(id, &Range::Live(step::FIRST), usize::MAX, program, None);
-        if live.is_ok_and(|(live, _)| !live.is_empty()) {
+        let live = self.disk.records(id, &RowRange::Live(step::FIRST), program);
+        if live.is_ok_and(|live| !live.is_empty()) {
             return Err("it is cancelled, and has threads".to_owned());
         }
         let mut printed: BTreeMap<ThreadId, Vec<String>> = BTreeMap::new();

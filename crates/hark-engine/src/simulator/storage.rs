@@ -5,22 +5,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hark_bytecode::Executable;
-use hark_machine::Program;
-
 use super::Shared;
+use super::disk::{Change, due_of};
 use super::late::Late;
 use super::universe::Holding;
 use super::world::{Health, Number, World};
-use crate::commit::{Commit, Outcome};
-use crate::history::LogEntry;
+use crate::codec;
+use crate::commit::Outcome;
+use crate::encoded::Encoded;
 use crate::id::{SessionId, Stamp, ThreadId};
-use crate::record::{Due, Key, Record, SessionRecord, Versioned};
+use crate::record::{Due, Key};
+use crate::rows::{
+    AllRows, Listing, Lookup, PartName, Row, RowChange, RowRange, RowStorage, SessionEntry, SessionRows,
+};
 use crate::servers::{Agenda, Claimed, Servers, Unattended, Woken};
 use crate::space::{Space, SpaceCommit, SpaceKey, SpaceRecord};
-use crate::storage::{
-    self, Catalog, Everything, Filter, Listed, SessionStorage, Storage, StorageError, Summary, Tenure,
-};
+use crate::storage::{Filter, Storage, StorageError, Tenure};
 use crate::surroundings::Timestamp;
 
 /// The disk, as this process reaches it.
@@ -33,32 +33,14 @@ struct DiskSession {
     universe: Shared,
     number: Number,
     id: SessionId,
-    program: Arc<Program>,
     /// Where numbers are reserved in memory.
     next_thread: OnceLock<AtomicU64>,
 }
 
-impl Storage for DiskStorage {
-    fn session(&self, id: &SessionId, program: &Arc<Program>) -> Result<Arc<dyn SessionStorage>, StorageError> {
-        Ok(Arc::new(DiskSession {
-            universe: self.universe.clone(),
-            number: self.number,
-            id: id.clone(),
-            program: program.clone(),
-            next_thread: OnceLock::new(),
-        }))
-    }
-
-    fn space(&self) -> &dyn Space {
-        self
-    }
-
-    fn catalog(&self) -> Option<&dyn Catalog> {
-        Some(self)
-    }
-
-    fn tenure(&self) -> Tenure<'_> {
-        if self.universe.world().disk.is_leased { Tenure::Leases(self) } else { Tenure::Servers(self) }
+impl DiskStorage {
+    /// The disk as a storage of records.
+    pub fn of(universe: Shared, number: Number) -> Arc<dyn Storage> {
+        Arc::new(Encoded::new(Arc::new(DiskStorage { universe, number })))
     }
 }
 
@@ -104,57 +86,46 @@ impl Space for DiskStorage {
     }
 }
 
-impl SessionStorage for DiskSession {
-    fn read(&self, keys: &[Key], found: &mut Vec<Option<Versioned>>) -> Result<(), StorageError> {
-        let read = self.universe.request(self.number, Holding::Nothing, |world| {
-            keys.iter().map(|key| world.disk.read(&self.id, key, &self.program)).collect::<Result<Vec<_>, _>>()
-        })??;
-        found.extend(read);
-        Ok(())
+impl SessionRows for DiskSession {
+    fn read(&self, keys: &[Lookup<'_>]) -> Result<Vec<Option<Row>>, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            keys.iter().map(|lookup| world.disk.row(&self.id, lookup.key).cloned()).collect()
+        })
     }
 
-    fn scan(&self, range: storage::Range, limit: usize) -> Result<Vec<Record>, StorageError> {
+    fn scan(&self, range: &RowRange, limit: usize) -> Result<Vec<(Key, Row)>, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
             let cases = world.disturbances.weak_scan;
             let is_weak = world.happens(cases);
             let World { disk, chance, .. } = world;
             let weakly = is_weak.then_some(chance);
-            let (records, was_weak) = disk.scan(&self.id, &range, limit, &self.program, weakly)?;
+            let (rows, was_weak) = disk.scan(&self.id, range, limit, weakly);
             world.count.weak_scans += u64::from(was_weak);
-            world.tell(|| format!("{} scans {range:?}: {}, a part {was_weak}", self.number, records.len()));
-            Ok(records)
-        })?
+            world.tell(|| format!("{} scans {range:?}: {}, a part {was_weak}", self.number, rows.len()));
+            rows
+        })
     }
 
-    fn commit(&self, commit: &mut Commit) -> Result<Outcome, StorageError> {
-        let stamp = commit.stamp;
+    fn commit(&self, rows: RowChange) -> Result<Outcome, StorageError> {
+        let stamp = rows.stamp;
         let answer = self.universe.request(self.number, Holding::Nothing, |world| {
             let server = world.disk.sessions.get(&self.id).and_then(|kept| kept.server);
             // With leases it is not known who has the session when a commit is made.
-            if commit.by_server && !world.disturbances.has_leases && server.is_some_and(|server| server != self.number)
-            {
+            if rows.by_server && !world.disturbances.has_leases && server.is_some_and(|server| server != self.number) {
                 return Err(StorageError::TakenOver);
             }
+            let change = Change { session: self.id.clone(), by: self.number, rows };
             let cases = world.disturbances.unknown;
             let is_lost = world.happens(cases);
             if is_lost && world.chance.per_mille(500) {
                 world.count.unknown += 1;
                 world.tell(|| format!("{} commits, does not: unknown", self.number));
-                world.may_come_late(|disk| {
-                    Late::OfSession(Box::new(disk.change(&self.id, self.number, commit, &self.program)))
-                });
+                world.may_come_late(|_| Late::OfSession(Box::new(change)));
                 return Ok(Outcome::Unknown);
             }
-            let change = world.disk.change(&self.id, self.number, commit, &self.program);
+            let summary = if world.is_told { summary(&change) } else { String::new() };
             let outcome = world.disk.make(change);
-            world.tell(|| {
-                format!(
-                    "{} commits in {} {}: {outcome:?}, lost {is_lost}",
-                    self.number,
-                    &self.id.as_str()[32..],
-                    summary(commit)
-                )
-            });
+            world.tell(|| format!("{} commits in {summary}: {outcome:?}, lost {is_lost}", self.number));
             world.count.conflicts += u64::from(outcome == Outcome::Conflict);
             if is_lost && outcome == Outcome::Done {
                 world.count.unknown += 1;
@@ -163,20 +134,12 @@ impl SessionStorage for DiskSession {
             Ok(outcome)
         });
         self.universe.world().disk.in_flight.retain(|commit| commit.stamp != stamp);
-        let outcome = answer??;
-        if outcome == Outcome::Done {
-            commit.fresh.clear();
-            commit.put.clear();
-            commit.delete.clear();
-            commit.expect.clear();
-            commit.renew = None;
-        }
-        Ok(outcome)
+        answer?
     }
 
-    fn reserve(&self, count: u64) -> Result<ThreadId, StorageError> {
+    fn reserve(&self, count: u64) -> Result<u64, StorageError> {
         if let Some(next) = self.next_thread.get() {
-            return Ok(ThreadId(next.fetch_add(count, Ordering::Relaxed)));
+            return Ok(next.fetch_add(count, Ordering::Relaxed));
         }
         self.universe.request(self.number, Holding::Locks, |world| {
             let known = world.disk.count_threads(&self.id);
@@ -186,72 +149,97 @@ impl SessionStorage for DiskSession {
                 if count > 0 {
                     world.disk.next_threads.insert(self.id.clone(), first + count);
                 }
-                return ThreadId(first);
+                return first;
             }
-            let next = self.next_thread.get_or_init(|| AtomicU64::new(known));
-            ThreadId(next.fetch_add(count, Ordering::Relaxed))
+            self.next_thread.get_or_init(|| AtomicU64::new(known)).fetch_add(count, Ordering::Relaxed)
         })
     }
 
-    fn all(&self) -> Result<Everything, StorageError> {
-        self.universe.request(self.number, Holding::Nothing, |world| world.disk.all(&self.id, &self.program))?
-    }
-
-    fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, LogEntry)>, StorageError> {
+    fn parts(&self, names: &[PartName]) -> Result<Vec<Option<Vec<u8>>>, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
-            let end = after.saturating_add(limit as u64);
-            let history = world.disk.history(&self.id).into_iter();
-            history.filter(|(position, _)| *position > after && *position <= end).collect()
+            names.iter().map(|name| world.disk.part(&self.id, name)).collect()
         })
+    }
+
+    fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, String)>, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| {
+            let log = world.disk.sessions.get(&self.id).map(|kept| &kept.log[..]).unwrap_or_default();
+            let pages = (1..).zip(log).skip_while(|(position, _)| *position <= after);
+            pages.take(limit).map(|(position, page)| (position, page.clone())).collect()
+        })
+    }
+
+    fn all(&self) -> Result<AllRows, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| world.disk.all(&self.id))
     }
 }
 
 /// What a commit changes, for who reads what happened.
-fn summary(commit: &Commit) -> String {
-    let put: Vec<String> = commit.fresh.iter().chain(&commit.put).map(text_of_record).collect();
-    let log: Vec<String> = commit.log.iter().map(|entry| format!("{}: {}", entry.thread, entry.event)).collect();
-    format!("put {put:?} delete {:?} log {log:?}", commit.delete)
+fn summary(Change { session, rows, .. }: &Change) -> String {
+    let text_of_row = |(key, row): &(Key, Row)| match key {
+        Key::Session => row.listing.as_ref().map(|listing| listing.state.to_string()).unwrap_or_default(),
+        Key::Live(thread) => {
+            let status = codec::live_from_summary(&row.summary).map(|live| live.status);
+            format!("live {thread} {status:?}")
+        }
+        Key::Future(future) => future.to_string(),
+        other => format!("{other:?}"),
+    };
+    let put: Vec<String> = rows.written().map(text_of_row).collect();
+    let entries = rows.history.iter().filter_map(|page| codec::log_from_text(page).ok()).flatten();
+    let log: Vec<String> = entries.map(|entry| format!("{}: {}", entry.thread, entry.event)).collect();
+    format!("{} put {put:?} delete {:?} log {log:?}", &session.as_str()[32..], rows.delete)
 }
 
-fn text_of_record(record: &Record) -> String {
-    match record {
-        Record::Session(session) => session.state.name().to_owned(),
-        Record::Live(thread, live) => format!("live {thread} {:?}", live.status),
-        Record::Future(future, _) => format!("{future}"),
-        other => format!("{:?}", other.key()),
+impl RowStorage for DiskStorage {
+    fn name(&self) -> String {
+        "the disk".to_owned()
     }
-}
 
-impl Catalog for DiskStorage {
-    fn put_program(&self, hash: &str, executable: &Executable) -> Result<(), StorageError> {
+    fn session(&self, id: &SessionId) -> Result<Arc<dyn SessionRows>, StorageError> {
+        let (universe, id) = (self.universe.clone(), id.clone());
+        Ok(Arc::new(DiskSession { universe, number: self.number, id, next_thread: OnceLock::new() }))
+    }
+
+    fn space(&self) -> &dyn Space {
+        self
+    }
+
+    fn tenure(&self) -> Tenure<'_> {
+        if self.universe.world().disk.is_leased { Tenure::Leases(self) } else { Tenure::Servers(self) }
+    }
+
+    fn is_alone(&self) -> bool {
+        !self.universe.world().disk.is_leased
+    }
+
+    fn put_program(&self, hash: &str, program: &[u8]) -> Result<(), StorageError> {
         self.universe.request(self.number, Holding::Locks, |world| {
-            world.disk.programs.insert(hash.to_owned(), executable.encode());
+            world.disk.programs.insert(hash.to_owned(), program.to_vec());
         })
     }
 
-    fn program(&self, hash: &str) -> Result<Executable, StorageError> {
-        let content =
-            self.universe.request(self.number, Holding::Locks, |world| world.disk.programs.get(hash).cloned());
-        let damaged = || StorageError::Permanent(format!("the program {hash} cannot be read"));
-        Executable::decode(&content?.ok_or_else(damaged)?).map_err(|_| damaged())
+    fn program(&self, hash: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        self.universe.request(self.number, Holding::Locks, |world| world.disk.programs.get(hash).cloned())
     }
 
-    fn record(&self, id: &SessionId) -> Result<Option<(Stamp, SessionRecord)>, StorageError> {
-        self.universe.request(self.number, Holding::Nothing, |world| world.disk.record(id))
+    fn summary(&self, id: &SessionId) -> Result<Option<Row>, StorageError> {
+        self.universe.request(self.number, Holding::Nothing, |world| world.disk.row(id, &Key::Session).cloned())
     }
 
-    fn list(&self, filter: &Filter) -> Result<Vec<Listed>, StorageError> {
+    fn sessions(&self, filter: &Filter) -> Result<Vec<SessionEntry>, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
-            let summaries = world.sessions().into_iter().rev().filter_map(|id| {
-                let (stamp, record) = world.disk.record(&id)?;
-                let is_wanted = filter.state.is_none_or(|state| state == record.state)
-                    && filter.ended_outside.is_none_or(|(before, after)| {
-                        record.ended.is_some_and(|ended| ended <= before || ended > after)
-                    });
+            let entries = world.sessions().into_iter().rev().filter_map(|id| {
+                let row = world.disk.row(&id, &Key::Session)?.clone();
+                let Listing { state, ended } = row.listing.as_ref()?;
+                let is_wanted = filter.state.is_none_or(|wanted| wanted.name() == *state)
+                    && filter
+                        .ended_outside
+                        .is_none_or(|(before, after)| ended.is_some_and(|ended| ended <= before || ended > after));
                 let (is_served, threads) = (world.is_served(&id), world.disk.count_threads(&id));
-                is_wanted.then_some(Ok(Summary { id, record, stamp, is_served, threads }))
+                is_wanted.then_some(SessionEntry { id, row: Ok(row), threads, is_served })
             });
-            summaries.take(filter.limit.unwrap_or(usize::MAX)).collect()
+            entries.take(filter.limit.unwrap_or(usize::MAX)).collect()
         })
     }
 
@@ -420,7 +408,7 @@ impl World {
             let is_over = self.disk.state(&id).is_none_or(|state| state.is_over());
             // One that has only begun may be on its way to others, and nothing can be due in it.
             let has_begun = kept.log.len() > 1;
-            let times = kept.rows.values().filter_map(|row| match row.due {
+            let times = kept.rows.values().filter_map(|row| match due_of(row) {
                 Some(Due::At(time)) if time > now && time < horizon => Some(time),
                 _ => None,
             });

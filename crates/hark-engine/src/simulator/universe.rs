@@ -9,6 +9,7 @@ use hark_bytecode::Binding;
 use hark_machine::{Program, Value};
 
 use super::client::Progress;
+use super::disk::due_of;
 use super::seat::{Hints, Worker};
 use super::storage::DiskStorage;
 use super::world::{Disturbances, Health, Hint, Number, Process, World};
@@ -443,7 +444,7 @@ impl Universe {
     pub fn add_engine(&self, number: Number) -> Arc<Engine> {
         let universe = self.shared();
         let ports = Ports {
-            storage: Arc::new(DiskStorage { universe: universe.clone(), number }),
+            storage: DiskStorage::of(universe.clone(), number),
             invoker: Arc::new(Hints { universe: universe.clone(), number }),
             foreign: foreign::of_server(universe, number),
             surroundings: self.surroundings(),
@@ -552,13 +553,13 @@ impl World {
         let sessions = self.disk.sessions.iter().filter(|(id, _)| runs(id));
         let mut rows = sessions.flat_map(|(_, kept)| &kept.rows);
         let is_due = |due| matches!(due, Due::At(time) | Due::Leased(time) if time <= self.now);
-        rows.any(|(key, row)| matches!(key, Key::Live(_) | Key::Ready(_)) && row.due.is_some_and(is_due))
+        rows.any(|(key, row)| matches!(key, Key::Live(_) | Key::Ready(_)) && due_of(row).is_some_and(is_due))
     }
 
     /// The first time after this one at which a thread goes on.
     pub fn next_due(&self, after: Timestamp) -> Option<Timestamp> {
         let rows = self.disk.sessions.values().flat_map(|kept| kept.rows.values());
-        let times = rows.filter_map(|row| match row.due {
+        let times = rows.filter_map(|row| match due_of(row) {
             // Those whose times have come were looked at, and may wait for something else.
             Some(Due::At(time) | Due::Leased(time)) if time > after => Some(time),
             _ => None,

@@ -1,67 +1,95 @@
-//! What the file knows beyond single sessions.
+//! What the file knows beyond the rows of single sessions.
 
 use std::collections::HashMap;
-use std::num::NonZeroU64;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use hark_bytecode::Executable;
-use hark_engine::{
-    Catalog, DamagedSession, Filter, Listed, SessionId, SessionRecord, SessionState, Stamp, StorageError, Summary,
-    Timestamp,
-};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use hark_engine::rows::{Row, RowStorage, SessionEntry, SessionRows};
+use hark_engine::{Filter, SessionId, SessionState, Space, Stamp, StorageError, Tenure, Timestamp};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::Shared;
 use super::change::stamp_number;
 use super::database::{PLACED, TABLES, next_thread, places, session_number};
-use super::row::SessionRow;
-use super::{pickles, server};
+use super::row::{session_from, session_row_from};
+use super::session::SqliteSession;
+use super::{Shared, pickles, server};
 
-impl Catalog for Shared {
-    fn put_program(&self, hash: &str, executable: &Executable) -> Result<(), StorageError> {
-        let content = executable.encode();
+/// The file as a storage of rows.
+pub(super) struct SqliteRows(pub Arc<Shared>);
+
+fn is_running(row: &rusqlite::Result<Row>) -> bool {
+    let listing = row.as_ref().ok().and_then(|row| row.listing.as_ref());
+    listing.is_some_and(|listing| listing.state == SessionState::Running.name())
+}
+
+impl RowStorage for SqliteRows {
+    fn name(&self) -> String {
+        format!("`{}`", self.0.database.path().display())
+    }
+
+    fn session(&self, id: &SessionId) -> Result<Arc<dyn SessionRows>, StorageError> {
+        Ok(Arc::new(SqliteSession::new(self.0.clone(), id.clone())))
+    }
+
+    fn space(&self) -> &dyn Space {
+        &*self.0
+    }
+
+    fn tenure(&self) -> Tenure<'_> {
+        if self.0.leases.is_some() { Tenure::Leases(&*self.0) } else { Tenure::Servers(&*self.0) }
+    }
+
+    /// Of a supervisor's workers, or where threads are leased, another one may run the threads.
+    fn is_alone(&self) -> bool {
+        self.0.serves.is_none() && self.0.leases.is_none()
+    }
+
+    fn scratch_folder(&self) -> Option<&Path> {
+        Some(&self.0.folder)
+    }
+
+    fn put_program(&self, hash: &str, program: &[u8]) -> Result<(), StorageError> {
         // What is there under the hash of this program is this program, or damage.
-        if self.read(|connection| program_content(connection, hash))?.as_ref() != Some(&content) {
-            self.write(|connection| {
-                connection.execute("REPLACE INTO program VALUES (?1, ?2)", params![hash, content])
+        if self.program(hash)?.as_deref() != Some(program) {
+            self.0.write(|connection| {
+                connection.execute("REPLACE INTO program VALUES (?1, ?2)", params![hash, program])
             })?;
         }
         Ok(())
     }
 
-    fn program(&self, hash: &str) -> Result<Executable, StorageError> {
-        let content = self.read(|connection| program_content(connection, hash))?;
-        let damaged = |why: &str| StorageError::Permanent(format!("the program {hash} {why}"));
-        let content = content.ok_or_else(|| damaged("is missing"))?;
-        let executable = Executable::decode(&content).map_err(|error| damaged(&format!("cannot be read: {error}")))?;
-        if executable.hash().to_string() != hash {
-            return Err(damaged("is another one by its content"));
-        }
-        Ok(executable)
+    fn program(&self, hash: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        self.0.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT content FROM program WHERE hash = ?1")?;
+            statement.query_row([hash], |row| row.get(0)).optional()
+        })
     }
 
-    fn record(&self, id: &SessionId) -> Result<Option<(Stamp, SessionRecord)>, StorageError> {
-        let found = self.read(|connection| {
-            let sql = "SELECT id, state, ended, checksum, summary, stamp FROM session WHERE id = ?1";
-            let found = |row: &Row<'_>| Ok((row.get(5)?, SessionRow::read(row, 0)?));
-            connection.prepare_cached(sql)?.query_row([id.as_str()], found).optional()
+    fn summary(&self, id: &SessionId) -> Result<Option<Row>, StorageError> {
+        // Another row may be found by its id.
+        let found = self.0.read(|connection| {
+            let sql = "SELECT id, stamp, state, ended, checksum, summary FROM session WHERE id = ?1";
+            let mut statement = connection.prepare_cached(sql)?;
+            statement.query_row([id.as_str()], |row| Ok((session_from(row, 0)?, session_row_from(row, 1)?))).optional()
         })?;
-        if found.is_none() {
-            self.check_absence(id.as_str())?;
+        match found {
+            Some((found, row)) if found == *id => Ok(Some(row)),
+            Some(_) => Err(self.0.database.damaged()),
+            None => self.0.check_absence(id.as_str()).map(|()| None),
         }
-        found.map(|(stamp, row)| Ok((self.stamp_of(stamp)?, self.record_of(&row)?))).transpose()
     }
 
-    fn list(&self, filter: &Filter) -> Result<Vec<Listed>, StorageError> {
+    fn sessions(&self, filter: &Filter) -> Result<Vec<SessionEntry>, StorageError> {
         struct Found {
-            row: SessionRow,
+            id: SessionId,
+            row: rusqlite::Result<Row>,
             server: Option<i64>,
-            stamp: i64,
             threads: i64,
         }
-        let found: Vec<Found> = self.read(|connection| {
+        let found: Vec<Found> = self.0.read(|connection| {
             let sql = format!(
-                "SELECT id, state, ended, checksum, summary, server, stamp, {}
+                "SELECT id, stamp, state, ended, checksum, summary, server, {}
                 FROM session
                 WHERE id >= ?1 AND id < ?1 || 'g' AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR ended <= ?3 OR ended > ?5)
                 ORDER BY id DESC LIMIT ?4",
@@ -72,38 +100,35 @@ impl Catalog for Shared {
             let ended = |time: Timestamp| i64::try_from(time.0).unwrap_or(i64::MAX);
             let (before, after) = filter.ended_outside.map(|(before, after)| (ended(before), ended(after))).unzip();
             let limit = filter.limit.map_or(-1, |limit| limit as i64);
-            let found = |row: &Row<'_>| {
-                let number = |column| row.get(column).unwrap_or_default();
-                let (server, stamp, threads) = (row.get(5).unwrap_or_default(), number(6), number(7));
-                Ok(Found { row: SessionRow::read(row, 0)?, server, stamp, threads })
+            let found = |row: &rusqlite::Row<'_>| {
+                Ok(Found {
+                    id: session_from(row, 0)?,
+                    row: session_row_from(row, 1),
+                    server: row.get(6).unwrap_or_default(),
+                    threads: row.get(7).unwrap_or_default(),
+                })
             };
             connection.prepare_cached(&sql)?.query_map(params![prefix, state, before, limit, after], found)?.collect()
         })?;
         if let Some(prefix) = filter.prefix.as_deref().filter(|_| found.is_empty() && filter.limit != Some(0)) {
-            self.check_absence(prefix)?;
+            self.0.check_absence(prefix)?;
         }
+        let shared = &self.0;
         let mut alive: HashMap<i64, bool> = HashMap::new();
-        let is_anyone_there = self.leases.is_some() && (self.server.get().is_some() || self.has_others());
-        let summaries = found.into_iter().map(|found| {
-            let id = found.row.id.clone();
-            let record = self.record_of(&found.row).and_then(|record| Ok((record, self.stamp_of(found.stamp)?)));
-            let (record, stamp) = match record {
-                Ok(record) => record,
-                Err(error) => return Err(DamagedSession { id, error }),
+        let is_anyone_there = shared.leases.is_some() && (shared.server.get().is_some() || shared.has_others());
+        let entries = found.into_iter().map(|Found { id, row, server, threads }| {
+            let is_served = match server {
+                Some(server) => *alive.entry(server).or_insert_with(|| shared.is_alive(server)),
+                None => is_anyone_there && is_running(&row),
             };
-            let is_served = !record.state.is_over()
-                && match found.server {
-                    Some(server) => *alive.entry(server).or_insert_with(|| self.is_alive(server)),
-                    None => is_anyone_there && record.state == SessionState::Running,
-                };
-            let threads = record.threads.unwrap_or(u64::try_from(found.threads).unwrap_or_default());
-            Ok(Summary { id, record, stamp, is_served, threads })
+            let row = row.map_err(|_| shared.database.damaged());
+            SessionEntry { id, row, threads: u64::try_from(threads).unwrap_or_default(), is_served }
         });
-        Ok(summaries.collect())
+        Ok(entries.collect())
     }
 
     fn wait_for_news(&self, at_most: Duration) -> bool {
-        match self.server() {
+        match self.0.server() {
             Ok(server) => server.wait(at_most),
             Err(_) => {
                 std::thread::sleep(at_most);
@@ -113,44 +138,47 @@ impl Catalog for Shared {
     }
 
     fn ring(&self) {
-        if let Some(server) = self.server.get() {
+        if let Some(server) = self.0.server.get() {
             server.ring();
         }
     }
 
     fn announce(&self) {
-        server::announce(&self.folder);
+        server::announce(&self.0.folder);
     }
 
     fn remove(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError> {
-        self.write(|connection| {
-            let Some(number) = row_as_judged(connection, id, expected)? else { return Ok(false) };
-            remove_records(connection, number)?;
-            connection.prepare_cached("DELETE FROM session WHERE number = ?1")?.execute([number])?;
-            Ok(true)
-        })
-        .inspect(|_| self.remove_pickle_files(0))
+        self.0
+            .write(|connection| {
+                let Some(number) = row_as_judged(connection, id, expected)? else { return Ok(false) };
+                remove_records(connection, number)?;
+                connection.prepare_cached("DELETE FROM session WHERE number = ?1")?.execute([number])?;
+                Ok(true)
+            })
+            .inspect(|_| self.0.remove_pickle_files(0))
     }
 
     fn remove_programs(&self) -> Result<(), StorageError> {
         // A session that is being started has its program put beside it if that is gone. With a summary that cannot be
         // read the list has a NULL, with which no program is outside of it.
-        self.write(|connection| {
-            let sql = "DELETE FROM program WHERE hash NOT IN (
+        self.0
+            .write(|connection| {
+                let sql = "DELETE FROM program WHERE hash NOT IN (
                 SELECT CASE WHEN json_valid(summary) THEN json_extract(summary, '$.program') END FROM session)";
-            connection.execute(sql, [])?;
-            pickles::remove_strays(connection)
-        })
-        .map(drop)
+                connection.execute(sql, [])?;
+                pickles::remove_strays(connection)
+            })
+            .map(drop)
     }
 
     fn clear(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError> {
-        self.write(|connection| {
-            let Some(number) = row_as_judged(connection, id, expected)? else { return Ok(false) };
-            remove_records(connection, number)?;
-            Ok(true)
-        })
-        .inspect(|_| self.remove_pickle_files(0))
+        self.0
+            .write(|connection| {
+                let Some(number) = row_as_judged(connection, id, expected)? else { return Ok(false) };
+                remove_records(connection, number)?;
+                Ok(true)
+            })
+            .inspect(|_| self.0.remove_pickle_files(0))
     }
 }
 
@@ -175,12 +203,6 @@ fn remove_records(connection: &Connection, number: i64) -> rusqlite::Result<()> 
     Ok(())
 }
 
-/// What is kept of a program.
-fn program_content(connection: &Connection, hash: &str) -> rusqlite::Result<Option<Vec<u8>>> {
-    let mut statement = connection.prepare_cached("SELECT content FROM program WHERE hash = ?1")?;
-    statement.query_row([hash], |row| row.get(0)).optional()
-}
-
 impl Shared {
     pub(super) fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StorageError> {
         self.database.read(|connection| read(connection).map_err(|error| self.database.error(&error)))
@@ -202,17 +224,6 @@ impl Shared {
             Some(()) => Err(self.database.damaged()),
             None => Ok(()),
         }
-    }
-
-    fn record_of(&self, row: &SessionRow) -> Result<SessionRecord, StorageError> {
-        row.record().map_err(|error| {
-            let path = self.database.path().display();
-            StorageError::Permanent(format!("`{path}`: the summary of session {}: {error}", row.id))
-        })
-    }
-
-    fn stamp_of(&self, number: i64) -> Result<Stamp, StorageError> {
-        NonZeroU64::new(number as u64).map(Stamp).ok_or_else(|| self.database.damaged())
     }
 
     pub(super) fn is_alive(&self, server: i64) -> bool {

@@ -1,26 +1,16 @@
-//! A commit as rows, made where the commit is, and carried out by whoever leads its group.
+//! A change of a session's rows, carried out by whoever leads its group.
 
-use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use hark_engine::limits::APART_BYTES_MIN;
-use hark_engine::{
-    Commit, Due, FutureId, Key, LogEntry, Outcome, Record, Renewal, SessionId, SessionState, Stamp, StorageError,
-    ThreadId, Timestamp, Waiter, codec,
-};
-use hark_machine::{Apart, Pickle, Program};
+use hark_engine::rows::{DueNumber, KeptProgram, Listing, Part, PartName, Row, RowChange};
+use hark_engine::{FutureId, Key, Outcome, SessionId, SessionState, Stamp, StorageError};
 use rusqlite::types::{FromSql, ToSql, ToSqlOutput};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
-use super::chunks::{self, Content};
-use super::database::{DUE_AT_TAKEOVER, PLACE_BITS, SESSIONS_MAX, places, session_number};
-use super::kept::ThreadSize;
+use super::database::{PLACE_BITS, SESSIONS_MAX, places, session_number};
+use super::pickles;
 use super::row::thread_number;
-use super::seal;
-
-/// How much output is in one row of the log at most, unless it is one text.
-const LOG_ROW_BYTES: usize = 1 << 20;
 
 /// The number of a session's row, once it is known to be written; 0 before.
 pub(super) type RowNumber = Arc<AtomicI64>;
@@ -43,42 +33,14 @@ macro_rules! at {
         }
     };
 }
-pub(super) use at;
-
 const _: () = assert!(PLACE_BITS == 33, "`at!` has the number in its text");
 
-/// The rows that a commit expects, writes and deletes.
+/// A change on its way to the file.
 pub(super) struct Change {
     session: SessionId,
     row: RowNumber,
-    /// Whose session it is. None where threads are leased.
     owner: Owner,
-    /// Nobody else may have the session.
-    by_server: bool,
-    stamp: Stamp,
-    expect: Vec<(Key, Option<Stamp>)>,
-    put: Vec<Row>,
-    delete: Vec<Key>,
-    /// A thread that gets the stamp and stays as it is.
-    renew: Option<Renewal>,
-    /// JSON arrays, each a row.
-    log: Vec<String>,
-    /// The program, if the session begins with this.
-    program: Option<Arc<Program>>,
-}
-
-/// A row that is written.
-enum Row {
-    Session { state: &'static str, ended: Option<i64>, summary: String },
-    Thread { number: ThreadId, due: DueColumns, summary: String, content: Content },
-    Ready(ThreadId, DueColumns),
-    Cancel(ThreadId),
-    Cascade { thread: ThreadId, due: DueColumns, started: String },
-    Future { name: FutureId, content: Content },
-    Wait { future: FutureId, waiter: Waiter },
-    Todo(FutureId, DueColumns),
-    Unawaited { thread: ThreadId, content: Content },
-    Broken { thread: ThreadId, summary: String, content: Content },
+    rows: RowChange,
 }
 
 /// A Future's name as SQLite keeps it.
@@ -99,26 +61,14 @@ pub(super) fn stamp_number(stamp: Stamp) -> i64 {
 }
 
 /// When someone must look at a row, as SQLite keeps it.
-#[derive(Clone, Copy, Default)]
-struct DueColumns {
-    due: Option<i64>,
-    leased: Option<bool>,
+pub(super) fn due_number(due: impl Into<DueNumber>) -> i64 {
+    // It has 63 bits.
+    due.into().get() as i64
 }
 
-impl From<Option<Due>> for DueColumns {
-    fn from(due: Option<Due>) -> DueColumns {
-        match due {
-            Some(Due::At(time)) => DueColumns { due: Some(due_number(time)), leased: None },
-            Some(Due::AtTakeover) => DueColumns { due: Some(DUE_AT_TAKEOVER), leased: None },
-            Some(Due::Leased(until)) => DueColumns { due: Some(due_number(until)), leased: Some(true) },
-            None => DueColumns::default(),
-        }
-    }
-}
-
-/// A time at which a row is due. What is due at a takeover comes before all times.
-pub(super) fn due_number(time: Timestamp) -> i64 {
-    i64::try_from(time.0).unwrap_or(i64::MAX).max(1)
+/// A seal as SQLite keeps it: as a number of 32 bits with a sign it takes four bytes in the file.
+fn seal_number(seal: u32) -> i64 {
+    i64::from(seal as i32)
 }
 
 /// For whom a process writes to sessions.
@@ -150,51 +100,8 @@ impl Owner {
 }
 
 impl Change {
-    pub fn new(session: &SessionId, row: &RowNumber, owner: Owner, commit: &Commit, program: &Arc<Program>) -> Change {
-        let due = |record: &Record| match record {
-            _ if matches!(owner, Owner::OfAll(_)) => commit.due(record),
-            Record::Live(_, live) => live.due(),
-            _ => None,
-        };
-        let rows = commit.fresh.iter().chain(&commit.put).map(|record| row_of(record, due(record).into(), program));
-        let log = parts_of(&commit.log).map(codec::log_text).collect();
-        let begins = commit.expect.iter().any(|(key, stamp)| *key == Key::Session && stamp.is_none());
-        Change {
-            session: session.clone(),
-            row: row.clone(),
-            owner,
-            by_server: commit.by_server,
-            stamp: commit.stamp,
-            expect: commit.expect.clone(),
-            put: rows.collect(),
-            delete: commit.delete.clone(),
-            renew: commit.renew.clone(),
-            log,
-            program: begins.then(|| program.clone()),
-        }
-    }
-
-    /// How long the threads are that it writes, in their order.
-    pub fn thread_sizes(&self) -> Vec<ThreadSize> {
-        let sizes = self.put.iter().filter_map(|row| match row {
-            Row::Thread { content, .. } => {
-                let pickles = content.pickles().iter().map(|pickle| pickle.length()).sum();
-                Some(ThreadSize { bytes: content.length(), pickles })
-            }
-            _ => None,
-        });
-        sizes.collect()
-    }
-
-    /// The pickles that its rows name.
-    pub fn pickles(&self) -> impl Iterator<Item = &Arc<Pickle>> {
-        self.put.iter().flat_map(|row| match row {
-            Row::Thread { content, .. }
-            | Row::Future { content, .. }
-            | Row::Unawaited { content, .. }
-            | Row::Broken { content, .. } => content.pickles(),
-            _ => &[],
-        })
+    pub fn new(session: &SessionId, row: &RowNumber, owner: Owner, rows: RowChange) -> Change {
+        Change { session: session.clone(), row: row.clone(), owner, rows }
     }
 
     /// Makes the change within a transaction, if all is as it expects.
@@ -202,7 +109,7 @@ impl Change {
     /// # Errors
     /// If the database fails. Within it is what becomes of this change alone.
     pub fn make(&self, connection: &Connection) -> rusqlite::Result<Result<Outcome, StorageError>> {
-        if self.by_server
+        if self.rows.by_server
             && let Some(row) = self.known_row(connection)?
         {
             let sql = "SELECT server FROM session WHERE number = ?1";
@@ -214,14 +121,18 @@ impl Change {
                 None => return Ok(Err(StorageError::Gone)),
             }
         }
-        if self.expect.is_empty() && !self.put.is_empty() && !self.is_there(connection)? {
+        if self.rows.expect.is_empty() && self.writes() && !self.is_there(connection)? {
             return Ok(Err(StorageError::Gone));
         }
         self.make_expected(connection).map(Ok)
     }
 
+    fn writes(&self) -> bool {
+        self.rows.written().next().is_some()
+    }
+
     fn make_expected(&self, connection: &Connection) -> rusqlite::Result<Outcome> {
-        let is_new = self.program.is_some();
+        let is_new = self.rows.program.is_some();
         if is_new {
             // Nothing else can be there of a session that is not.
             if self.find_row(connection)?.is_some() {
@@ -229,46 +140,76 @@ impl Change {
             }
         } else {
             let row = self.known_row(connection)?;
-            for (key, stamp) in &self.expect {
+            for (key, stamp) in &self.rows.expect {
                 let found = row.map(|row| stamp_of(connection, row, key)).transpose()?.flatten();
                 if found != stamp.map(stamp_number) {
                     return Ok(Outcome::Conflict);
                 }
             }
         }
-        let session = self.put.iter().find(|row| matches!(row, Row::Session { .. }));
+        let session = self.rows.written().find(|(key, _)| *key == Key::Session);
         let mut row = if is_new { None } else { self.known_row(connection)? };
-        if let Some(Row::Session { state, ended, summary }) = session {
-            row = Some(self.write_session(connection, row, state, *ended, summary)?);
+        if let Some((_, session)) = session {
+            row = Some(self.write_session(connection, row, session)?);
         }
         let Some(row) = row else {
             // Only what writes nothing can speak of a session that is not there.
-            return Ok(if self.put.is_empty() { Outcome::Done } else { Outcome::Conflict });
+            return Ok(if self.writes() { Outcome::Conflict } else { Outcome::Done });
         };
-        for each in &self.put {
-            self.write(connection, row, each)?;
+        for (key, each) in self.rows.written() {
+            self.write(connection, row, key, each)?;
         }
         if !is_new {
-            for key in &self.delete {
+            for key in &self.rows.delete {
                 delete(connection, row, key)?;
             }
         }
-        if let Some(renewal) = &self.renew {
-            let number = thread_number(renewal.thread);
-            let sql = "UPDATE thread SET stamp = ?3 WHERE session = ?1 AND number = ?2";
-            connection.prepare_cached(sql)?.execute(params![row, number, stamp_number(self.stamp)])?;
-            if renewal.progress.is_some() {
-                put_progress(connection, row, number, renewal)?;
+        self.renew(connection, row)?;
+        for change in &self.rows.parts {
+            match (&change.name, &change.part) {
+                (PartName::Piece(hash), Some(Part::Piece(piece))) => {
+                    let sql = "INSERT INTO piece VALUES (?1, ?2, ?3, ?4)
+                        ON CONFLICT DO UPDATE SET uses = uses + excluded.uses";
+                    connection.prepare_cached(sql)?.execute(params![row, hash, change.uses, piece])?;
+                }
+                (PartName::Piece(hash), _) => {
+                    let sql = "UPDATE piece SET uses = uses + ?3 WHERE session = ?1 AND hash = ?2";
+                    connection.prepare_cached(sql)?.execute(params![row, hash, change.uses])?;
+                    let sql = "DELETE FROM piece WHERE session = ?1 AND hash = ?2 AND uses <= 0";
+                    connection.prepare_cached(sql)?.execute(params![row, hash])?;
+                }
+                (PartName::Pickle(_), Some(Part::Pickle(pickle))) => {
+                    pickles::count_in(connection, row, pickle, change.uses)?;
+                }
+                (PartName::Pickle(hash), _) => pickles::count_out(connection, row, *hash, change.uses)?,
             }
         }
-        for entries in &self.log {
+        for page in &self.rows.history {
             // As a SELECT it would go through a temporary table, as it reads the table that it writes.
             let next = "INSERT INTO log VALUES (
                 (SELECT coalesce(max(place), ?1) + 1 FROM log WHERE place > ?1 AND place < ?2), ?3)";
             let places = places(row);
-            connection.prepare_cached(next)?.execute(params![places.start, places.end, entries])?;
+            connection.prepare_cached(next)?.execute(params![places.start, places.end, page])?;
         }
         Ok(Outcome::Done)
+    }
+
+    fn renew(&self, connection: &Connection, session: i64) -> rusqlite::Result<()> {
+        let Some(renewal) = &self.rows.renew else { return Ok(()) };
+        let Key::Live(thread) = renewal.key else { return Ok(()) };
+        let (number, stamp) = (thread_number(thread), stamp_number(self.rows.stamp));
+        let changed = match &renewal.summary {
+            Some((summary, seal)) => {
+                let sql =
+                    "UPDATE thread SET stamp = ?3, checksum = ?4, summary = ?5 WHERE session = ?1 AND number = ?2";
+                connection.prepare_cached(sql)?.execute(params![session, number, stamp, seal_number(*seal), summary])
+            }
+            None => {
+                let sql = "UPDATE thread SET stamp = ?3 WHERE session = ?1 AND number = ?2";
+                connection.prepare_cached(sql)?.execute(params![session, number, stamp])
+            }
+        };
+        changed.map(drop)
     }
 
     /// Whether the session, if it was written once, still is, for changes that expect nothing of it.
@@ -288,214 +229,91 @@ impl Change {
         find_row(connection, &self.session)
     }
 
-    fn write_session(
-        &self,
-        connection: &Connection,
-        row: Option<i64>,
-        state: &str,
-        ended: Option<i64>,
-        summary: &str,
-    ) -> rusqlite::Result<i64> {
-        let stamp = stamp_number(self.stamp);
-        let id = self.session.as_str();
-        let checksum = seal::of_session(id, state, ended, summary);
-        let Some(row) = row else {
+    fn write_session(&self, connection: &Connection, number: Option<i64>, row: &Row) -> rusqlite::Result<i64> {
+        let (id, stamp, checksum) = (self.session.as_str(), stamp_number(row.stamp), seal_number(row.seal));
+        let (state, ended) = match &row.listing {
+            Some(Listing { state, ended }) => (&**state, ended.map(|time| time.0 as i64)),
+            None => ("", None),
+        };
+        let Some(number) = number else {
             let insert = "INSERT INTO session (id, stamp, state, ended, server, checksum, summary)
                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE ?8 IS NULL OR EXISTS (SELECT 1 FROM program WHERE hash = ?8)";
-            let hash = self.program.as_ref().map(|program| program.hash().to_string());
+            let hash = self.rows.program.as_ref().map(KeptProgram::hash);
             let server = self.owner.of_new_session(state);
-            let values = params![id, stamp, state, ended, server, checksum, summary, hash];
+            let values = params![id, stamp, state, ended, server, checksum, row.summary, hash];
             if connection.prepare_cached(insert)?.execute(values)? == 0 {
                 // It was there when the session was prepared, and nobody had another one of it.
                 self.put_program(connection)?;
                 connection.prepare_cached(insert)?.execute(values)?;
             }
-            let row = connection.last_insert_rowid();
-            return if row < SESSIONS_MAX { Ok(row) } else { move_to_gap(connection, row) };
+            let number = connection.last_insert_rowid();
+            return if number < SESSIONS_MAX { Ok(number) } else { move_to_gap(connection, number) };
         };
         let update = "UPDATE session SET stamp = ?2, state = ?3, ended = ?4, checksum = ?5, summary = ?6
             WHERE number = ?1";
-        connection.prepare_cached(update)?.execute(params![row, stamp, state, ended, checksum, summary])?;
-        Ok(row)
+        connection.prepare_cached(update)?.execute(params![number, stamp, state, ended, checksum, row.summary])?;
+        Ok(number)
     }
 
     fn put_program(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let Some(program) = &self.program else { return Ok(()) };
-        let content = program.executable().encode();
+        let Some(program) = &self.rows.program else { return Ok(()) };
         let insert = "INSERT INTO program VALUES (?1, ?2)";
-        connection.prepare_cached(insert)?.execute(params![program.hash().to_string(), content]).map(drop)
+        connection.prepare_cached(insert)?.execute(params![program.hash(), program.bytes()]).map(drop)
     }
 
-    fn write(&self, connection: &Connection, session: i64, row: &Row) -> rusqlite::Result<()> {
-        let stamp = stamp_number(self.stamp);
+    fn write(&self, connection: &Connection, session: i64, key: &Key, row: &Row) -> rusqlite::Result<()> {
+        let Row { summary, content, .. } = row;
+        let (stamp, due, seal) = (stamp_number(row.stamp), row.due.map(due_number), seal_number(row.seal));
         let prepare = |sql: &str| -> rusqlite::Result<CachedStatement<'_>> { connection.prepare_cached(sql) };
-        match row {
-            Row::Session { .. } => 0,
-            Row::Thread { number, due, summary, content } => {
-                content.replace(connection, session, kept(connection, session, &Key::Live(*number))?)?;
-                let number = thread_number(*number);
-                prepare("INSERT INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET
+        match key {
+            Key::Session => 0,
+            Key::Live(thread) => prepare(
+                "INSERT INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET
                     stamp = excluded.stamp, due = excluded.due, checksum = excluded.checksum, summary = excluded.summary,
-                    content = excluded.content, leased = excluded.leased")?.execute(params![
-                    session,
-                    number,
-                    stamp,
-                    due.due,
-                    seal::of_thread(session, number, due.due, summary),
-                    summary,
-                    content.row(),
-                    due.leased
-                ])?
-            }
-            Row::Ready(thread, DueColumns { due, leased }) => {
-                prepare("REPLACE INTO ready VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
-                    session,
-                    thread_number(*thread),
-                    stamp,
-                    due,
-                    leased
-                ])?
-            }
-            Row::Cancel(thread) => prepare("REPLACE INTO cancel VALUES (?1, ?2, ?3)")?.execute(params![
+                    content = excluded.content",
+            )?
+            .execute(params![session, thread_number(*thread), stamp, due, seal, summary, content])?,
+            Key::Ready(thread) => prepare("REPLACE INTO ready VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+                session,
+                thread_number(*thread),
+                stamp,
+                due
+            ])?,
+            Key::Cancel(thread) => prepare("REPLACE INTO cancel VALUES (?1, ?2, ?3)")?.execute(params![
                 session,
                 thread_number(*thread),
                 stamp
             ])?,
-            Row::Cascade { thread, due, started } => {
-                let thread = thread_number(*thread);
-                let checksum = seal::of_cascade(session, thread, started);
-                prepare("REPLACE INTO cascade VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-                    .execute(params![session, thread, stamp, checksum, started, due.due])?
-            }
-            Row::Future { name, content } => {
-                content.replace(connection, session, kept(connection, session, &Key::Future(name.clone()))?)?;
+            Key::Cascade(thread) => prepare("REPLACE INTO cascade VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+                session,
+                thread_number(*thread),
+                stamp,
+                seal,
+                summary,
+                due
+            ])?,
+            Key::Future(name) => {
                 let sql = match name {
                     FutureId::Thread(_) => "REPLACE INTO future VALUES ((?1 << 33) + ?2, ?3, ?4, ?5)",
                     FutureId::Promise(_) => "REPLACE INTO promise VALUES (?1, ?2, ?3, ?4, ?5)",
                 };
-                prepare(sql)?.execute(params![
-                    session,
-                    Name(name),
-                    stamp,
-                    seal::of_future(session, name, content.row()),
-                    content.row()
-                ])?
+                prepare(sql)?.execute(params![session, Name(name), stamp, seal, content])?
             }
-            Row::Wait { future, waiter } => {
-                prepare("REPLACE INTO wait VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
-                    session,
-                    Name(future),
-                    thread_number(waiter.thread),
-                    stamp,
-                    codec::interest_byte(waiter.interest)
-                ])?
+            Key::Wait { future, waiter } => prepare("REPLACE INTO wait VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(
+                params![session, Name(future), thread_number(*waiter), stamp, summary],
+            )?,
+            Key::Todo(future) => {
+                prepare("REPLACE INTO todo VALUES (?1, ?2, ?3, ?4)")?.execute(params![session, Name(future), stamp, due])?
             }
-            Row::Todo(future, due) => prepare("REPLACE INTO todo VALUES (?1, ?2, ?3, ?4)")?.execute(params![
-                session,
-                Name(future),
-                stamp,
-                due.due
-            ])?,
-            Row::Unawaited { thread, content } => {
-                content.replace(connection, session, kept(connection, session, &Key::Unawaited(*thread))?)?;
-                let thread = thread_number(*thread);
-                let checksum = seal::of_unawaited(session, thread, content.row());
-                prepare("REPLACE INTO unawaited VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
-                    session,
-                    thread,
-                    stamp,
-                    checksum,
-                    content.row()
-                ])?
-            }
-            Row::Broken { thread, summary, content } => {
-                content.replace(connection, session, kept(connection, session, &Key::Broken(*thread))?)?;
-                let thread = thread_number(*thread);
-                prepare("REPLACE INTO broken VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
-                    session,
-                    thread,
-                    stamp,
-                    seal::of_broken(session, thread, summary),
-                    summary,
-                    content.row()
-                ])?
-            }
+            Key::Unawaited(thread) => prepare("REPLACE INTO unawaited VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(
+                params![session, thread_number(*thread), stamp, seal, content],
+            )?,
+            Key::Broken(thread) => prepare("REPLACE INTO broken VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(
+                params![session, thread_number(*thread), stamp, seal, summary, content],
+            )?,
         };
         Ok(())
     }
-}
-
-/// Writes into a thread's summary how far its call says that it is. A damaged one stays as it is, for who reads it.
-fn put_progress(connection: &Connection, session: i64, number: i64, renewal: &Renewal) -> rusqlite::Result<()> {
-    let sql = "SELECT due, checksum, summary FROM thread WHERE session = ?1 AND number = ?2";
-    let (due, checksum, summary): (Option<i64>, i64, String) = connection
-        .prepare_cached(sql)?
-        .query_row(params![session, number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    if checksum != seal::of_thread(session, number, due, &summary) {
-        return Ok(());
-    }
-    let Ok(summary) = codec::summary_with_progress(&summary, renewal) else { return Ok(()) };
-    let sql = "UPDATE thread SET checksum = ?3, summary = ?4 WHERE session = ?1 AND number = ?2";
-    let checksum = seal::of_thread(session, number, due, &summary);
-    connection.prepare_cached(sql)?.execute(params![session, number, checksum, summary]).map(drop)
-}
-
-/// The entries of a log in parts that are read at a time, none of them much longer than this.
-fn parts_of(log: &[LogEntry]) -> impl Iterator<Item = &[LogEntry]> {
-    let mut left = log;
-    iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = |entry: &&LogEntry| {
-            bytes += entry.printed_bytes();
-            bytes <= LOG_ROW_BYTES
-        };
-        let count = left.iter().take_while(fits).count().max(1).min(left.len());
-        let part;
-        (part, left) = left.split_at(count);
-        (!part.is_empty()).then_some(part)
-    })
-}
-
-fn row_of(record: &Record, due: DueColumns, program: &Program) -> Row {
-    match record {
-        Record::Session(session) => Row::Session {
-            state: session.state.name(),
-            ended: session.ended.map(|time| time.0 as i64),
-            summary: codec::session_summary(session),
-        },
-        Record::Live(number, live) => Row::Thread {
-            number: *number,
-            due,
-            summary: codec::live_summary(live),
-            content: content_of(|apart| codec::live_content(live, program, apart)),
-        },
-        Record::Ready(thread) => Row::Ready(*thread, due),
-        Record::Cancel(thread) => Row::Cancel(*thread),
-        Record::Cascade(thread, started) => {
-            Row::Cascade { thread: *thread, due, started: codec::started_text(started) }
-        }
-        Record::Future(name, future) => {
-            let content = content_of(|apart| codec::future_content(future, apart));
-            Row::Future { name: name.clone(), content }
-        }
-        Record::Wait { future, waiter } => Row::Wait { future: future.clone(), waiter: *waiter },
-        Record::Todo(future) => Row::Todo(future.clone(), due),
-        Record::Unawaited(thread, failure) => {
-            Row::Unawaited { thread: *thread, content: content_of(|apart| codec::failure_content(failure, apart)) }
-        }
-        Record::Broken(thread, live) => Row::Broken {
-            thread: *thread,
-            summary: codec::live_summary(live),
-            content: content_of(|apart| codec::live_content(live, program, apart)),
-        },
-    }
-}
-
-/// A content whose larger pickles are kept by themselves.
-fn content_of(write: impl FnOnce(&mut Apart) -> Vec<u8>) -> Content {
-    let mut apart = Apart::from_bytes(APART_BYTES_MIN);
-    let bytes = write(&mut apart);
-    Content::new(bytes, apart.into_found())
 }
 
 /// The row of a session.
@@ -524,23 +342,17 @@ pub(super) fn stamp_of(connection: &Connection, session: i64, key: &Key) -> rusq
     first_of(&mut bound(connection, at!("SELECT stamp FROM ", key), session, key)?)
 }
 
-/// The content of a row that may be in pieces, if it exists.
-fn kept(connection: &Connection, session: i64, key: &Key) -> rusqlite::Result<Option<Vec<u8>>> {
-    match key {
-        Key::Live(_) | Key::Future(_) | Key::Unawaited(_) | Key::Broken(_) => {
-            first_of(&mut bound(connection, at!("SELECT content FROM ", key), session, key)?)
-        }
-        _ => Ok(None),
-    }
-}
-
 fn delete(connection: &Connection, session: i64, key: &Key) -> rusqlite::Result<()> {
-    chunks::remove(connection, session, kept(connection, session, key)?)?;
     bound(connection, at!("DELETE FROM ", key), session, key)?.raw_execute().map(drop)
 }
 
 /// A statement about a record's row, as `at!` gives it, with what it is to be bound to.
-fn bound<'a>(connection: &'a Connection, sql: &str, session: i64, key: &Key) -> rusqlite::Result<CachedStatement<'a>> {
+pub(super) fn bound<'a>(
+    connection: &'a Connection,
+    sql: &str,
+    session: i64,
+    key: &Key,
+) -> rusqlite::Result<CachedStatement<'a>> {
     let mut statement = connection.prepare_cached(sql)?;
     statement.raw_bind_parameter(1, session)?;
     match key {

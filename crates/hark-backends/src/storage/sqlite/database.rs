@@ -30,10 +30,6 @@ const BUSY_LOOKS: i32 = 10_000;
 const BUSY_WAIT: Duration = Duration::from_micros(100);
 const BUSY_WAIT_MAX: Duration = Duration::from_millis(1);
 
-/// `due` of what is to be looked at when its session is taken up by another server. It is before all times, so that the
-/// index of times need not have it.
-pub(super) const DUE_AT_TAKEOVER: i64 = 0;
-
 /// A commit writes every page that it touches, and most touch few bytes of several: small pages make small commits.
 const PAGE_BYTES: i32 = 1_024;
 
@@ -47,14 +43,14 @@ const CHECKPOINT_PAGES_MAX: i32 = 16_000;
 /// A file of up to so many pages is looked through when it is opened, if nobody serves it. That takes some 2 ms.
 const PAGES_CHECKED_MAX: i64 = 1_024;
 
-/// `checksum` is of a row's own columns (see [`super::seal`]); summaries, contents and entries have theirs.
+/// `checksum` is the seal of the row, as the engine makes it; summaries, contents and entries have their own. `due` is a
+/// [`DueNumber`](hark_engine::rows::DueNumber): 0, before all times, is what is due at a takeover, which no index needs to have.
 ///
 /// A Future's name is the number of the thread whose value it has, or the text of a promise's name. Rows of `future` and
 /// `log` come one after the other, with a key that is one number, a *place*, as SQLite appends to such a table without
 /// touching the pages beside.
 ///
-/// Where threads are leased, `due` of other tables than `thread` says when somebody must look at the row, and `leased` that a
-/// process has the thread until then (1), or that its call was withdrawn (2). Elsewhere they have nothing.
+/// Other tables than `thread` have a `due` only where threads are leased.
 ///
 /// The condition of `session_unfinished` is no `IN`: for one of more than two values SQLite builds a table whenever it
 /// writes a row. Queries repeat it word for word, as SQLite uses the index only then.
@@ -66,11 +62,10 @@ const SCHEMA: &str = "
     CREATE INDEX session_unfinished ON session (server) WHERE (state = 'running' OR state = 'moving' OR state = 'importing');
     CREATE TABLE thread (
         session INTEGER, number INTEGER, stamp INTEGER NOT NULL, due INTEGER, checksum INTEGER NOT NULL, summary TEXT NOT NULL,
-        content BLOB NOT NULL, leased INTEGER, PRIMARY KEY (session, number)) WITHOUT ROWID;
+        content BLOB NOT NULL, PRIMARY KEY (session, number)) WITHOUT ROWID;
     CREATE INDEX thread_due ON thread (due) WHERE due > 0;
     CREATE TABLE ready (
-        session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, due INTEGER, leased INTEGER, PRIMARY KEY (session, thread))
-        WITHOUT ROWID;
+        session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, due INTEGER, PRIMARY KEY (session, thread)) WITHOUT ROWID;
     CREATE INDEX ready_due ON ready (due) WHERE due > 0;
     CREATE TABLE cancel (
         session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, PRIMARY KEY (session, thread)) WITHOUT ROWID;
@@ -83,7 +78,7 @@ const SCHEMA: &str = "
         session INTEGER, name TEXT, stamp INTEGER NOT NULL, checksum INTEGER NOT NULL, content BLOB NOT NULL,
         PRIMARY KEY (session, name)) WITHOUT ROWID;
     CREATE TABLE wait (
-        session INTEGER, future, thread INTEGER, stamp INTEGER NOT NULL, interest INTEGER NOT NULL,
+        session INTEGER, future, thread INTEGER, stamp INTEGER NOT NULL, summary TEXT NOT NULL,
         PRIMARY KEY (session, future, thread)) WITHOUT ROWID;
     CREATE TABLE todo (
         session INTEGER, future, stamp INTEGER NOT NULL, due INTEGER, PRIMARY KEY (session, future)) WITHOUT ROWID;

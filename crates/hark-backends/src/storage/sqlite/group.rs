@@ -65,12 +65,6 @@ impl Group {
         }
     }
 
-    /// Makes a change, together with others.
-    pub fn commit(&self, database: &Database, change: Change) -> Result<Outcome, StorageError> {
-        let answer = self.commit_all(database, vec![change]).pop();
-        answer.expect("there is an answer for each change")
-    }
-
     /// Makes changes, together with others. There is an answer for each of them.
     pub fn commit_all(&self, database: &Database, changes: Vec<Change>) -> Vec<Answer> {
         let request = Arc::new(Request {

@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use hark_engine::{Held, Leases, Left, Servers, SessionId, Stamp, StorageError, Taken, Terms, Timestamp};
+use hark_engine::rows::DueNumber;
+use hark_engine::{Due, Held, Leases, Left, Servers, SessionId, Stamp, StorageError, Taken, Terms, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Shared;
 use super::change::{due_number, stamp_number};
 use super::numbers::Numbers;
 use super::row::{session_from, thread_number, thread_of};
-use super::{seal, server};
+use super::server;
 
 /// What a process has that leases threads.
 pub(super) struct Leasing {
@@ -42,14 +43,11 @@ impl Leasing {
 
 /// A thread that is due.
 struct Found {
-    due: i64,
+    due: DueNumber,
     /// The version of its record, if that is due.
     stamp: Option<Stamp>,
     left: Left,
 }
-
-/// `leased` of a thread whose call was withdrawn.
-const WITHDRAWN: i64 = 2;
 
 /// Sessions whose threads may be taken.
 const RUNS: &str = "session.server IS NULL AND session.state = 'running' AND (?2 IS NULL OR session.id = ?2)";
@@ -78,10 +76,11 @@ impl Leases for Shared {
             for ((session, thread), (id, found)) in find_due(connection, only, terms, most)? {
                 // A row with a number that no thread has is found by who runs its session to the end.
                 let Some(number) = thread_of(thread) else { continue };
-                let sql = "UPDATE ready SET due = ?3, leased = 1 WHERE session = ?1 AND thread = ?2";
-                connection.prepare_cached(sql)?.execute(params![session, thread, due_number(terms.until)])?;
+                let sql = "UPDATE ready SET due = ?3 WHERE session = ?1 AND thread = ?2";
+                let until = due_number(Due::Leased(terms.until));
+                connection.prepare_cached(sql)?.execute(params![session, thread, until])?;
                 if found.stamp.is_some() {
-                    set_due(connection, session, thread, None, Some(stamp), due_number(terms.until), Left::Lost)?;
+                    set_due(connection, session, thread, None, Some(stamp), until)?;
                 }
                 taken.push(Taken { session: id, thread: number, held: found.stamp, left: found.left });
             }
@@ -94,20 +93,20 @@ impl Leases for Shared {
         self.read(|connection| {
             let first = |table: &str| -> rusqlite::Result<Option<i64>> {
                 let sql = format!("SELECT min(due) FROM {table} WHERE due > 0 AND due > ?1 AND due < ?2");
-                let times = params![due_number(now), due_number(horizon)];
+                let times = params![due_number(DueNumber::last_at(now)), due_number(Due::At(horizon))];
                 connection.prepare_cached(&sql)?.query_row(times, |row| row.get(0))
             };
             let next = first("thread")?.into_iter().chain(first("ready")?).min();
-            Ok(next.map(|due| Timestamp(due.unsigned_abs())))
+            Ok(next.map(|due| DueNumber::new(due.unsigned_abs()).time()))
         })
     }
 
     fn renew(&self, held: &[Held], until: Timestamp) -> Result<Vec<bool>, StorageError> {
-        self.set_all_due(held, due_number(until), Left::Lost)
+        self.set_all_due(held, Due::Leased(until))
     }
 
     fn give_back(&self, held: &[Held], left: Left, now: Timestamp) -> Result<(), StorageError> {
-        self.set_all_due(held, due_number(now), left).map(drop)
+        self.set_all_due(held, left.due(now)).map(drop)
     }
 
     fn abandoned(&self, now: Timestamp) -> Result<Vec<SessionId>, StorageError> {
@@ -121,7 +120,10 @@ impl Leases for Shared {
                     OR EXISTS (SELECT 1 FROM todo WHERE session = session.number AND due <= ?1)
                     OR EXISTS (SELECT 1 FROM cascade WHERE session = session.number AND due <= ?1)
                     OR NOT EXISTS (SELECT 1 FROM thread WHERE session = session.number))";
-            connection.prepare_cached(sql)?.query_map([due_number(now)], |row| session_from(row, 0))?.collect()
+            connection
+                .prepare_cached(sql)?
+                .query_map([due_number(DueNumber::last_at(now))], |row| session_from(row, 0))?
+                .collect()
         })
     }
 
@@ -156,23 +158,21 @@ impl Shared {
             return Ok(());
         }
         self.write(|connection| {
+            // What they had at hand was lost with them, and all else is to be looked at.
+            let lost = due_number(Due::Leased(Timestamp(1)));
+            let at_once = due_number(Due::At(Timestamp(1)));
             for server in &dead {
-                let sql =
-                    "SELECT thread.session, thread.number FROM thread JOIN session ON thread.session = session.number
-                    WHERE session.server = ?1 AND thread.due = 0";
-                let mut statement = connection.prepare_cached(sql)?;
-                let found = statement.query_map([server], |row| Ok((row.get(0)?, row.get(1)?)))?;
-                let threads: Vec<(i64, i64)> = found.collect::<rusqlite::Result<_>>()?;
-                for (session, thread) in threads {
-                    set_due(connection, session, thread, None, None, 1, Left::Lost)?;
-                }
-                let sql = "UPDATE ready SET due = 1 WHERE session IN (SELECT number FROM session WHERE server = ?1)";
-                connection.execute(sql, [server])?;
-                for table in ["todo", "cascade"] {
+                for (table, due, which) in [
+                    ("thread", lost, "due = 0 AND"),
+                    ("ready", at_once, ""),
+                    ("todo", at_once, ""),
+                    ("cascade", at_once, ""),
+                ] {
                     let sql = format!(
-                        "UPDATE {table} SET due = 1 WHERE session IN (SELECT number FROM session WHERE server = ?1)"
+                        "UPDATE {table} SET due = ?2
+                        WHERE {which} session IN (SELECT number FROM session WHERE server = ?1)"
                     );
-                    connection.execute(&sql, [server])?;
+                    connection.execute(&sql, params![server, due])?;
                 }
                 let sql = "UPDATE session SET server = NULL
                     WHERE (state = 'running' OR state = 'moving' OR state = 'importing') AND server = ?1";
@@ -182,7 +182,7 @@ impl Shared {
         })
     }
 
-    fn set_all_due(&self, held: &[Held], due: i64, left: Left) -> Result<Vec<bool>, StorageError> {
+    fn set_all_due(&self, held: &[Held], due: Due) -> Result<Vec<bool>, StorageError> {
         self.write(|connection| {
             let mut rows: BTreeMap<&SessionId, Option<i64>> = BTreeMap::new();
             let mut set = Vec::with_capacity(held.len());
@@ -198,7 +198,7 @@ impl Shared {
                     }
                 };
                 set.push(match row {
-                    Some(row) => set_due(connection, row, thread_number(*thread), Some(*stamp), None, due, left)?,
+                    Some(row) => set_due(connection, row, thread_number(*thread), Some(*stamp), None, due_number(due))?,
                     None => false,
                 });
             }
@@ -217,21 +217,22 @@ fn find_due(
 ) -> rusqlite::Result<BTreeMap<(i64, i64), (SessionId, Found)>> {
     let limit = i64::try_from(most).unwrap_or(i64::MAX);
     let read = |row: &Row<'_>, is_record: bool| -> rusqlite::Result<((i64, i64), (SessionId, Found))> {
-        let stamp: Option<i64> = if is_record { row.get(5)? } else { None };
+        let stamp: Option<i64> = if is_record { row.get(4)? } else { None };
         let stamp = stamp.and_then(|stamp| std::num::NonZeroU64::new(stamp as u64)).map(Stamp);
-        let left = left_of(row.get(4)?);
-        Ok(((row.get(0)?, row.get(2)?), (session_from(row, 1)?, Found { due: row.get(3)?, stamp, left })))
+        let due = DueNumber::new(row.get::<_, i64>(3)? as u64);
+        let left = due.due().map_or(Left::Free, Left::of);
+        Ok(((row.get(0)?, row.get(2)?), (session_from(row, 1)?, Found { due, stamp, left })))
     };
     let mut all: Vec<((i64, i64), (SessionId, Found))> = Vec::new();
     for (table, number) in [("thread", "number"), ("ready", "thread")] {
         // `CROSS JOIN` has SQLite go through what is due, in its order, and not through all sessions.
         let sql = format!(
-            "SELECT {table}.session, session.id, {table}.{number}, {table}.due, {table}.leased, {table}.stamp
+            "SELECT {table}.session, session.id, {table}.{number}, {table}.due, {table}.stamp
             FROM {table} CROSS JOIN session ON {table}.session = session.number
             WHERE due > 0 AND due <= ?1 AND {RUNS} ORDER BY due LIMIT ?3"
         );
         let mut statement = connection.prepare_cached(&sql)?;
-        let values = params![due_number(terms.now), only, limit];
+        let values = params![due_number(DueNumber::last_at(terms.now)), only, limit];
         for found in statement.query_map(values, |row| read(row, table == "thread"))? {
             all.push(found?);
         }
@@ -251,26 +252,8 @@ fn find_due(
     Ok(due)
 }
 
-/// What `leased` says of a thread from when it is due on.
-fn left_of(leased: Option<i64>) -> Left {
-    match leased {
-        None | Some(0) => Left::Free,
-        Some(WITHDRAWN) => Left::Withdrawn,
-        Some(_) => Left::Lost,
-    }
-}
-
-/// The other way round.
-fn leased_number(left: Left) -> Option<i64> {
-    match left {
-        Left::Free => None,
-        Left::Withdrawn => Some(WITHDRAWN),
-        Left::Lost => Some(1),
-    }
-}
-
 /// Changes when a thread is due, and its version if it is to have another one, if its record has this version. Answers
-/// whether it has. What is damaged stays so, for who reads it.
+/// whether it has.
 fn set_due(
     connection: &Connection,
     session: i64,
@@ -278,23 +261,9 @@ fn set_due(
     expected: Option<Stamp>,
     stamp: Option<Stamp>,
     due: i64,
-    left: Left,
 ) -> rusqlite::Result<bool> {
-    let sql = "SELECT due, checksum, summary FROM thread
-        WHERE session = ?1 AND number = ?2 AND (?3 IS NULL OR stamp = ?3)";
-    let values = params![session, thread, expected.map(stamp_number)];
-    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-    let found: Option<(Option<i64>, i64, String)> =
-        connection.prepare_cached(sql)?.query_row(values, read).optional()?;
-    let Some((old, checksum, summary)) = found else { return Ok(false) };
-    let checksum = if checksum == seal::of_thread(session, thread, old, &summary) {
-        seal::of_thread(session, thread, Some(due), &summary)
-    } else {
-        !seal::of_thread(session, thread, Some(due), &summary)
-    };
-    let sql = "UPDATE thread SET due = ?3, leased = ?4, checksum = ?5, stamp = coalesce(?6, stamp)
-        WHERE session = ?1 AND number = ?2";
-    let values = params![session, thread, due, leased_number(left), checksum, stamp.map(stamp_number)];
-    connection.prepare_cached(sql)?.execute(values)?;
-    Ok(true)
+    let sql = "UPDATE thread SET due = ?3, stamp = coalesce(?5, stamp)
+        WHERE session = ?1 AND number = ?2 AND (?4 IS NULL OR stamp = ?4)";
+    let values = params![session, thread, due, expected.map(stamp_number), stamp.map(stamp_number)];
+    Ok(connection.prepare_cached(sql)?.execute(values)? > 0)
 }

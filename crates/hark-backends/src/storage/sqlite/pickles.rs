@@ -8,16 +8,14 @@
 //! removes the row enters the file among those to be removed, in the same transaction; after that nothing can name it, as
 //! no name is given twice. A process that dies in between leaves a file too many, which [`remove_strays`] finds.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use hark_machine::limits::FILE_BYTES_MIN;
-use hark_machine::{Pickle, PickleHash, PickleSource};
+use hark_machine::{Pickle, PickleHash};
 use rusqlite::{Connection, OptionalExtension, ffi, params};
 
 use super::private;
@@ -28,81 +26,29 @@ pub(super) const FOLDER: &str = "pickles";
 /// How long a file stays that is not needed any more: whoever looks at the session may have read its row just before.
 pub(super) const UNNEEDED_SECONDS: i64 = 10;
 
-/// So many pickles are remembered before those that nobody holds any more are forgotten.
-const FORGOTTEN_MIN: usize = 64;
-
-/// The pickles that this process holds, so that none of them is read again.
-#[derive(Default)]
-pub(super) struct HeldPickles {
-    by_hash: Mutex<HashMap<PickleHash, Weak<Pickle>>>,
-    /// Whether there was a large one among them, so that files may be left to be removed.
-    has_files: AtomicBool,
+/// The bytes of a pickle of a session, if they can be read, and whether they are in a file.
+pub(super) fn read(
+    connection: &Connection,
+    session: i64,
+    hash: PickleHash,
+) -> rusqlite::Result<Option<(Option<Vec<u8>>, bool)>> {
+    let sql = "SELECT file, content FROM pickle LEFT JOIN pickle_content USING (session, hash)
+        WHERE session = ?1 AND hash = ?2";
+    let found: Option<(Option<String>, Option<Vec<u8>>)> = connection
+        .prepare_cached(sql)?
+        .query_row(params![session, hash.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(found.map(|(file, content)| match file {
+        Some(file) => (fs::read(folder_of(connection).join(file)).ok(), true),
+        None => (content, false),
+    }))
 }
 
-impl HeldPickles {
-    pub fn find(&self, hash: &PickleHash) -> Option<Arc<Pickle>> {
-        self.by_hash.lock().unwrap_or_else(PoisonError::into_inner).get(hash)?.upgrade()
-    }
-
-    pub fn add(&self, pickle: &Arc<Pickle>) {
-        if pickle.length() >= FILE_BYTES_MIN {
-            self.has_files.store(true, Ordering::Relaxed);
-        }
-        let mut held = self.by_hash.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.len() >= FORGOTTEN_MIN && held.len() == held.capacity() {
-            held.retain(|_, pickle| pickle.strong_count() > 0);
-        }
-        held.insert(pickle.hash(), Arc::downgrade(pickle));
-    }
-
-    pub fn has_files(&self) -> bool {
-        self.has_files.load(Ordering::Relaxed)
-    }
-}
-
-/// The pickles of a session in the file.
-pub(super) struct StoredPickles<'a> {
-    pub connection: &'a Connection,
-    pub session: i64,
-    pub held: &'a HeldPickles,
-}
-
-impl StoredPickles<'_> {
-    fn read(&self, hash: &PickleHash) -> rusqlite::Result<Option<Vec<u8>>> {
-        let sql = "SELECT file, content FROM pickle LEFT JOIN pickle_content USING (session, hash)
-            WHERE session = ?1 AND hash = ?2";
-        let found: Option<(Option<String>, Option<Vec<u8>>)> = self
-            .connection
-            .prepare_cached(sql)?
-            .query_row(params![self.session, hash.0], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        Ok(found.and_then(|(file, content)| match file {
-            Some(file) => fs::read(folder_of(self.connection).join(file)).ok(),
-            None => content,
-        }))
-    }
-}
-
-impl PickleSource for StoredPickles<'_> {
-    /// What cannot be read, or has another hash, is as good as missing.
-    fn find(&self, hash: &PickleHash) -> Option<Arc<Pickle>> {
-        if let Some(held) = self.held.find(hash) {
-            return Some(held);
-        }
-        let pickle = Arc::new(Pickle::new(self.read(hash).ok()??));
-        if pickle.hash() != *hash {
-            return None;
-        }
-        self.held.add(&pickle);
-        Some(pickle)
-    }
-}
-
-/// One more content names this pickle. It is written if it is the first.
-pub(super) fn count_in(connection: &Connection, session: i64, pickle: &Pickle) -> rusqlite::Result<()> {
+/// So many more contents name this pickle. It is written if it is not there.
+pub(super) fn count_in(connection: &Connection, session: i64, pickle: &Pickle, uses: i64) -> rusqlite::Result<()> {
     let hash = pickle.hash().0;
-    let sql = "UPDATE pickle SET uses = uses + 1 WHERE session = ?1 AND hash = ?2";
-    if connection.prepare_cached(sql)?.execute(params![session, hash])? > 0 {
+    let sql = "UPDATE pickle SET uses = uses + ?3 WHERE session = ?1 AND hash = ?2";
+    if connection.prepare_cached(sql)?.execute(params![session, hash, uses])? > 0 {
         return Ok(());
     }
     let file = if pickle.length() >= FILE_BYTES_MIN {
@@ -114,16 +60,16 @@ pub(super) fn count_in(connection: &Connection, session: i64, pickle: &Pickle) -
         None
     };
     connection
-        .prepare_cached("INSERT INTO pickle VALUES (?1, ?2, 1, ?3)")?
-        .execute(params![session, hash, file])
+        .prepare_cached("INSERT INTO pickle VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![session, hash, uses, file])
         .map(drop)
 }
 
-/// One content less names this pickle. It is removed if that was the last.
-pub(super) fn count_out(connection: &Connection, session: i64, hash: PickleHash) -> rusqlite::Result<()> {
-    let sql = "UPDATE pickle SET uses = uses - 1 WHERE session = ?1 AND hash = ?2 RETURNING uses";
+/// So many fewer contents name this pickle, a negative number. It is removed if these were the last.
+pub(super) fn count_out(connection: &Connection, session: i64, hash: PickleHash, uses: i64) -> rusqlite::Result<()> {
+    let sql = "UPDATE pickle SET uses = uses + ?3 WHERE session = ?1 AND hash = ?2 RETURNING uses";
     let left: Option<i64> =
-        connection.prepare_cached(sql)?.query_row(params![session, hash.0], |row| row.get(0)).optional()?;
+        connection.prepare_cached(sql)?.query_row(params![session, hash.0, uses], |row| row.get(0)).optional()?;
     if left.is_some_and(|left| left <= 0) {
         for sql in [
             "DELETE FROM pickle WHERE session = ?1 AND hash = ?2",

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::num::NonZeroU64;
 
+use hark_engine::rows::DueNumber;
 use hark_engine::{Agenda, Claimed, Servers, SessionId, Stamp, StorageError, ThreadId, Timestamp, Unattended, Woken};
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::change::Owner;
-use super::database::DUE_AT_TAKEOVER;
+use super::change::{Owner, due_number};
 use super::row::{session_from, thread_from, thread_of};
 use super::{Shared, server};
 
@@ -27,9 +27,9 @@ const SERVERS: &str = "
     SELECT NULL WHERE ?2 IS NULL AND EXISTS (
         SELECT 1 FROM session WHERE (state = 'running' OR state = 'moving' OR state = 'importing') AND server IS NULL)";
 
-/// A time as `due` has it. What is due at a takeover comes before all times.
-fn time_number(time: Timestamp) -> i64 {
-    i64::try_from(time.0).unwrap_or(i64::MAX)
+/// The greatest `due` of what is due at this time.
+fn last_at(time: Timestamp) -> i64 {
+    due_number(DueNumber::last_at(time))
 }
 
 impl Servers for Shared {
@@ -89,7 +89,7 @@ impl Servers for Shared {
                     OR EXISTS (SELECT 1 FROM thread WHERE session = session.number AND due <= ?2)
                     OR NOT EXISTS (SELECT 1 FROM thread WHERE session = session.number))";
             let mut statement = connection.prepare_cached(sql)?;
-            statement.query_map(params![me, time_number(now)], |row| session_from(row, 0))?.collect()
+            statement.query_map(params![me, last_at(now)], |row| session_from(row, 0))?.collect()
         })?;
         Ok(claimed.iter().filter(|claimed| active.contains(&claimed.session)).cloned().collect())
     }
@@ -200,7 +200,7 @@ impl Servers for Shared {
                 UNION SELECT ready.thread, 0 FROM ready JOIN session ON ready.session = session.number WHERE session.id = ?1
                 ORDER BY 1";
             let mut statement = connection.prepare_cached(sql)?;
-            let parameters = params![session.as_str(), time_number(now), DUE_AT_TAKEOVER];
+            let parameters = params![session.as_str(), last_at(now), due_number(DueNumber::AT_TAKEOVER)];
             statement.query_map(parameters, |row| Ok((thread_from(row, 0)?, row.get(1)?)))?.collect()
         })?;
         let mut unattended = Unattended::default();
@@ -221,11 +221,11 @@ impl Servers for Shared {
                     WHERE due > 0 AND due > ?2 AND due <= ?3 AND session.server = ?1 AND session.state = 'running'
                 ORDER BY due";
             let mut statement = connection.prepare_cached(sql)?;
-            let mut rows = statement.query(params![me, time_number(after), time_number(horizon)])?;
+            let mut rows = statement.query(params![me, last_at(after), last_at(horizon)])?;
             while let Some(row) = rows.next()? {
-                let due = Timestamp(row.get::<_, i64>(2)? as u64);
-                if due > now {
-                    agenda.next = Some(due);
+                let due = DueNumber::new(row.get::<_, i64>(2)? as u64);
+                if due > DueNumber::last_at(now) {
+                    agenda.next = Some(due.time());
                     break;
                 }
                 // A row with a number that no thread has is found by who runs its session to the end.

@@ -1,4 +1,4 @@
-//! One session's records.
+//! One session's rows.
 
 mod read;
 
@@ -7,48 +7,42 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use hark_engine::limits::LOCAL_COMMIT_RECORDS_MAX;
-use hark_engine::storage::{Range, reserved};
-use hark_engine::{
-    Commit, Everything, Key, LogEntry, Outcome, Record, SessionId, SessionState, SessionStorage, StorageError,
-    ThreadId, Versioned,
-};
-use hark_machine::Program;
+use hark_engine::rows::{AllRows, Lookup, PartName, Row, RowChange, RowRange, SessionRows};
+use hark_engine::{Key, Outcome, SessionId, SessionState, StorageError};
 use rusqlite::Connection;
 
 use super::Shared;
-use super::change::{Change, RowNumber, find_row};
+use super::change::{Change, Owner, RowNumber, find_row};
 use super::database::next_thread;
-use super::kept::{KeptThreads, ThreadSize};
 use super::numbers::Numbers;
-use super::pickles::StoredPickles;
-use super::row::{Fault, is_damage, name_of};
-use read::read_history;
+use super::row::is_damage;
 
 pub(super) struct SqliteSession {
     shared: Arc<Shared>,
     id: SessionId,
-    program: Arc<Program>,
     row: RowNumber,
-    kept: KeptThreads,
     next_thread: OnceLock<AtomicU64>,
     /// Where threads are leased: the shared numbers are known to be beyond those in the database.
     is_counted: AtomicBool,
 }
 
 impl SqliteSession {
-    pub fn new(shared: Arc<Shared>, id: SessionId, program: Arc<Program>) -> SqliteSession {
-        let (row, kept, next_thread) = (RowNumber::default(), KeptThreads::new(shared.kept.clone()), OnceLock::new());
-        SqliteSession { shared, id, program, row, kept, next_thread, is_counted: AtomicBool::new(false) }
+    pub fn new(shared: Arc<Shared>, id: SessionId) -> SqliteSession {
+        let (row, next_thread) = (RowNumber::default(), OnceLock::new());
+        SqliteSession { shared, id, row, next_thread, is_counted: AtomicBool::new(false) }
     }
 
     /// Reads something of this session, if it exists.
-    fn query<T: Default>(&self, query: impl FnOnce(&Connection, i64) -> Result<T, Fault>) -> Result<T, StorageError> {
+    fn query<T: Default>(
+        &self,
+        query: impl FnOnce(&Connection, i64) -> rusqlite::Result<T>,
+    ) -> Result<T, StorageError> {
         self.shared.database.read(|connection| {
-            let found = self.row(connection).map_err(Fault::from).and_then(|row| match row {
+            let found = self.row(connection).and_then(|row| match row {
                 Some(row) => query(connection, row),
                 None => Ok(T::default()),
             });
-            found.map_err(|fault| self.error(fault))
+            found.map_err(|error| self.error(&error))
         })
     }
 
@@ -62,14 +56,8 @@ impl SqliteSession {
         Ok(found)
     }
 
-    fn error(&self, fault: Fault) -> StorageError {
-        match fault {
-            Fault::Sqlite(error) if is_damage(&error) => self.damaged("a record", &error),
-            Fault::Sqlite(error) => self.shared.database.error(&error),
-            Fault::Record(error) => self.damaged("a record", &error),
-            Fault::History(error) => self.damaged("the history", &error),
-            Fault::At(key, error) => self.damaged(&name_of(&key), &error),
-        }
+    fn error(&self, error: &rusqlite::Error) -> StorageError {
+        if is_damage(error) { self.damaged("a record", error) } else { self.shared.database.error(error) }
     }
 
     fn damaged(&self, what: &str, error: &dyn Error) -> StorageError {
@@ -77,14 +65,27 @@ impl SqliteSession {
         StorageError::Permanent(format!("`{path}`: {what} of session {}: {error}", self.id))
     }
 
-    /// The session's pickles, for who decodes what names them.
-    fn pickles<'a>(&'a self, connection: &'a Connection, session: i64) -> StoredPickles<'a> {
-        StoredPickles { connection, session, held: &self.shared.pickles }
+    fn owner(&self, changes: &[RowChange]) -> Result<Owner, StorageError> {
+        if self.shared.leases.is_some() && changes.iter().any(imports) {
+            // So that others see that this process is at it.
+            self.shared.server()?;
+        }
+        self.shared.owner()
     }
 
-    /// What this process has just written need not be read.
-    fn hold_pickles(&self, change: &Change) {
-        change.pickles().for_each(|pickle| self.shared.pickles.add(pickle));
+    /// Makes changes, together with those of others.
+    fn make(&self, changes: Vec<RowChange>) -> Vec<Result<Outcome, StorageError>> {
+        let owner = match self.owner(&changes) {
+            Ok(owner) => owner,
+            Err(error) => return changes.iter().map(|_| Err(error.clone())).collect(),
+        };
+        changes.iter().for_each(|change| self.shared.note_pickle_files(change));
+        let change = |rows| Change::new(&self.id, &self.row, owner, rows);
+        let outcomes = self.shared.group.commit_all(&self.shared.database, changes.into_iter().map(change).collect());
+        if outcomes.contains(&Ok(Outcome::Done)) {
+            self.shared.remove_unneeded_files();
+        }
+        outcomes
     }
 
     /// One past the greatest number that any record names.
@@ -106,97 +107,50 @@ impl SqliteSession {
 
     /// Reserves numbers where any process may start threads of the session. What the file says may be older than the database,
     /// after a power cut.
-    fn reserve_of_all(&self, numbers: &Numbers, row: i64, count: u64) -> Result<ThreadId, StorageError> {
+    fn reserve_of_all(&self, numbers: &Numbers, row: i64, count: u64) -> Result<u64, StorageError> {
         if count > 0 && !self.is_counted.swap(true, Ordering::AcqRel) {
             numbers.reserve(row, 0, || self.count_threads())?;
         }
-        reserved(numbers.reserve(row, count, || self.count_threads())?, count)
+        numbers.reserve(row, count, || self.count_threads())
     }
 
     /// Reserves numbers where several processes start threads of the session.
-    fn reserve_together(&self, numbers: &Numbers, count: u64) -> Result<ThreadId, StorageError> {
+    fn reserve_together(&self, numbers: &Numbers, count: u64) -> Result<u64, StorageError> {
         let row = self.known_row()?.ok_or(StorageError::Gone)?;
-        reserved(numbers.reserve(row, count, || self.count_threads())?, count)
+        numbers.reserve(row, count, || self.count_threads())
     }
 }
 
-impl SessionStorage for SqliteSession {
-    fn read(&self, keys: &[Key], found: &mut Vec<Option<Versioned>>) -> Result<(), StorageError> {
-        // Of a supervisor's workers, or where threads are leased, another one may have run the thread since.
-        let is_alone = self.shared.serves.is_none() && self.shared.leases.is_none();
-        if let Some(fresh) = is_alone.then(|| self.kept.take_fresh(keys)).flatten() {
-            found.push(Some(fresh));
-            found.extend(keys[1..].iter().map(|_| None));
-            return Ok(());
-        }
-        let read = self.query(|connection, session| {
-            keys.iter().map(|key| self.read_one(connection, session, key)).collect::<Result<Vec<_>, _>>()
+impl SessionRows for SqliteSession {
+    fn read(&self, keys: &[Lookup<'_>]) -> Result<Vec<Option<Row>>, StorageError> {
+        let mut found: Vec<Option<Row>> = self.query(|connection, session| {
+            keys.iter().map(|lookup| read::read_one(connection, session, lookup)).collect()
         })?;
-        let missing = keys.len() - read.len();
-        found.extend(read);
-        found.extend((0..missing).map(|_| None));
-        Ok(())
+        found.resize_with(keys.len(), || None);
+        Ok(found)
     }
 
-    fn scan(&self, range: Range, limit: usize) -> Result<Vec<Record>, StorageError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.query(|connection, session| self.scan_range(connection, session, &range, limit))
+    fn scan(&self, range: &RowRange, limit: usize) -> Result<Vec<(Key, Row)>, StorageError> {
+        self.query(|connection, session| read::scan(connection, session, range, limit))
     }
 
-    fn all(&self) -> Result<Everything, StorageError> {
-        self.query(|connection, session| self.read_all(connection, session))?.ok_or(StorageError::Gone)
+    fn crowds(&self, limit: usize) -> Result<Vec<(Key, Row)>, StorageError> {
+        self.query(|connection, session| read::crowds(connection, session, limit))
     }
 
-    fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, LogEntry)>, StorageError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.query(|connection, session| read_history(connection, session, after, limit))
+    fn commit(&self, change: RowChange) -> Result<Outcome, StorageError> {
+        self.make(vec![change]).pop().expect("there is an outcome for each change")
     }
 
-    fn commit(&self, commit: &mut Commit) -> Result<Outcome, StorageError> {
-        if self.shared.leases.is_some() && imports(commit) {
-            // So that others see that this process is at it.
-            self.shared.server()?;
-        }
-        let owner = self.shared.owner()?;
-        let change = Change::new(&self.id, &self.row, owner, commit, &self.program);
-        let sizes = change.thread_sizes();
-        self.hold_pickles(&change);
-        let outcome = self.shared.group.commit(&self.shared.database, change)?;
-        if outcome == Outcome::Done {
-            self.shared.remove_unneeded_files();
-            self.kept.keep(commit, &sizes);
-        }
-        Ok(outcome)
-    }
-
-    fn commit_all(&self, commits: &mut [&mut Commit]) -> Vec<Result<Outcome, StorageError>> {
-        let owner = match self.shared.owner() {
-            Ok(owner) => owner,
-            Err(error) => return commits.iter().map(|_| Err(error.clone())).collect(),
-        };
-        let change = |commit: &&mut Commit| Change::new(&self.id, &self.row, owner, commit, &self.program);
-        let changes: Vec<Change> = commits.iter().map(change).collect();
-        changes.iter().for_each(|change| self.hold_pickles(change));
-        let sizes: Vec<Vec<ThreadSize>> = changes.iter().map(Change::thread_sizes).collect();
-        let outcomes = self.shared.group.commit_all(&self.shared.database, changes);
-        for ((commit, sizes), outcome) in commits.iter_mut().zip(&sizes).zip(&outcomes) {
-            if *outcome == Ok(Outcome::Done) {
-                self.kept.keep(commit, sizes);
-            }
-        }
-        self.shared.remove_unneeded_files();
-        outcomes
+    fn commit_all(&self, changes: Vec<RowChange>) -> Vec<Result<Outcome, StorageError>> {
+        self.make(changes)
     }
 
     fn commit_records_max(&self) -> usize {
         LOCAL_COMMIT_RECORDS_MAX
     }
 
-    fn note_woken(&self, threads: &[ThreadId]) {
-        self.kept.note_woken(threads);
-    }
-
-    fn reserve(&self, count: u64) -> Result<ThreadId, StorageError> {
+    fn reserve(&self, count: u64) -> Result<u64, StorageError> {
         if let Some(supervision) = &self.shared.serves {
             return self.reserve_together(&supervision.numbers, count);
         }
@@ -216,13 +170,33 @@ impl SessionStorage for SqliteSession {
             // Others may have started some.
             next.fetch_max(self.count_threads()?, Ordering::Relaxed);
         }
-        reserved(next.fetch_add(count, Ordering::Relaxed), count)
+        Ok(next.fetch_add(count, Ordering::Relaxed))
+    }
+
+    fn parts(&self, names: &[PartName]) -> Result<Vec<Option<Vec<u8>>>, StorageError> {
+        let mut found: Vec<Option<Vec<u8>>> = self.query(|connection, session| {
+            names.iter().map(|name| read::part(&self.shared, connection, session, name)).collect()
+        })?;
+        found.resize_with(names.len(), || None);
+        Ok(found)
+    }
+
+    fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, String)>, StorageError> {
+        let found = self.query(|connection, session| read::history(connection, session, after, limit))?;
+        match found.1 {
+            // None is ever removed. A scan ends before a row whose key is damaged; this comes from the other end.
+            Some(last) => Err(self.damaged("the history", &read::CutOff::at(last))),
+            None => Ok(found.0),
+        }
+    }
+
+    fn all(&self) -> Result<AllRows, StorageError> {
+        self.query(read::all)
     }
 }
 
-/// Whether a commit is one of an import.
-fn imports(commit: &Commit) -> bool {
-    let is_import =
-        |record: &Record| matches!(record, Record::Session(session) if session.state == SessionState::Importing);
-    commit.put.iter().any(is_import)
+/// Whether a change is one of an import.
+fn imports(change: &RowChange) -> bool {
+    let listings = change.written().filter_map(|(_, row)| row.listing.as_ref());
+    listings.into_iter().any(|listing| listing.state == SessionState::Importing.name())
 }

@@ -8,13 +8,21 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Shared;
 use super::change::stamp_number;
-use super::seal;
+
+/// The checksum of a record: SQLite notices no wrong bit.
+fn seal(key: &[u8], content: &[u8]) -> i64 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&key.len().to_le_bytes());
+    hasher.update(key);
+    hasher.update(content);
+    i64::from(hasher.finalize())
+}
 
 /// A record from the columns `key, stamp, checksum, content`.
 fn record_from(row: &Row<'_>) -> rusqlite::Result<(SpaceKey, SpaceRecord)> {
     let (key, stamp, checksum, content): (SpaceKey, i64, i64, Vec<u8>) =
         (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-    let is_whole = checksum == seal::of_space(&key, &content);
+    let is_whole = checksum == seal(&key, &content);
     match NonZeroU64::new(stamp as u64).filter(|_| is_whole) {
         Some(stamp) => Ok((key, SpaceRecord { stamp: Stamp(stamp), content })),
         None => Err(rusqlite::Error::IntegralValueOutOfRange(1, stamp)),
@@ -65,7 +73,7 @@ fn make(connection: &Connection, commit: &SpaceCommit) -> rusqlite::Result<Outco
     }
     let mut statement = connection.prepare_cached("REPLACE INTO space VALUES (?1, ?2, ?3, ?4)")?;
     for (key, content) in &commit.put {
-        let checksum = seal::of_space(key, content);
+        let checksum = seal(key, content);
         statement.execute(params![key, stamp_number(commit.stamp), checksum, content])?;
     }
     let mut statement = connection.prepare_cached("DELETE FROM space WHERE key = ?1")?;

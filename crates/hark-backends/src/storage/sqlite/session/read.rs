@@ -1,304 +1,256 @@
-//! Records read from their rows.
+//! Rows as they stand in the tables.
 
-use hark_bytecode::wire::WireError;
+use std::fmt;
+use std::sync::atomic::Ordering;
+
 use hark_engine::limits::THREADS_MAX;
-use hark_engine::storage::Range;
-use hark_engine::{Everything, FutureId, Key, Live, LogEntry, Record, Stamp, ThreadId, Versioned, codec};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use hark_engine::rows::{AllRows, Lookup, PartName, Row, RowRange};
+use hark_engine::{FutureId, Key};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
-use super::SqliteSession;
-use crate::storage::sqlite::change::{Name, at, stamp_number, stamp_of};
-use crate::storage::sqlite::chunks::whole;
+use crate::storage::sqlite::Shared;
+use crate::storage::sqlite::change::{Name, bound, stamp_number, stamp_of};
 use crate::storage::sqlite::database::{PLACE_BITS, places};
-use crate::storage::sqlite::row::{
-    Fault, SessionRow, check, future_from, row_parts, thread_from, thread_number, waiter_from,
-};
-use crate::storage::sqlite::seal;
+use crate::storage::sqlite::pickles;
+use crate::storage::sqlite::row::{future_from, row_from, session_row_from, text_from, thread_from};
 
-impl SqliteSession {
-    pub(super) fn read_one(
-        &self,
-        connection: &Connection,
-        session: i64,
-        key: &Key,
-    ) -> Result<Option<Versioned>, Fault> {
-        self.read_rows_of(connection, session, key).map_err(|fault| fault.at(key))
-    }
-
-    fn read_rows_of(&self, connection: &Connection, session: i64, key: &Key) -> Result<Option<Versioned>, Fault> {
-        let program = &*self.program;
-        let stamp_and = |sql: &str, number: &dyn rusqlite::ToSql, columns: usize| {
-            let mut statement = connection.prepare_cached(sql)?;
-            statement.query_row(params![session, number], |row| row_parts(row, columns)).optional()
-        };
-        let found = match key {
-            Key::Session => {
-                let sql = "SELECT stamp, id, state, ended, checksum, summary FROM session WHERE number = ?1";
-                let mut statement = connection.prepare_cached(sql)?;
-                let found = statement.query_row([session], |row| Ok((row.get(0)?, SessionRow::read(row, 1)?)));
-                let Some((stamp, row)) = found.optional()? else { return Ok(None) };
-                (stamp, Record::Session(Box::new(row.record()?)))
-            }
-            Key::Live(thread) => {
-                let Some((stamp, live)) = self.read_live(connection, session, *thread)? else { return Ok(None) };
-                (stamp, Record::Live(*thread, live))
-            }
-            Key::Future(name) => {
-                let sql = at!("SELECT stamp, checksum, content FROM ", key);
-                let Some((stamp, checksum, mut parts)) = stamp_and(sql, &Name(name), 1)? else { return Ok(None) };
-                check(checksum, seal::of_future(session, name, &parts[0]))?;
-                let content = whole(connection, session, parts.swap_remove(0))?;
-                (
-                    stamp,
-                    Record::Future(name.clone(), codec::future(&content, program, &self.pickles(connection, session))?),
-                )
-            }
-            Key::Unawaited(thread) => {
-                let sql = at!("SELECT stamp, checksum, content FROM ", key);
-                let number = thread_number(*thread);
-                let Some((stamp, checksum, mut parts)) = stamp_and(sql, &number, 1)? else { return Ok(None) };
-                check(checksum, seal::of_unawaited(session, number, &parts[0]))?;
-                let content = whole(connection, session, parts.swap_remove(0))?;
-                let failure = codec::failure(&content, program, &self.pickles(connection, session))?;
-                (stamp, Record::Unawaited(*thread, Box::new(failure)))
-            }
-            Key::Broken(thread) => {
-                let sql = at!("SELECT stamp, checksum, summary, content FROM ", key);
-                let number = thread_number(*thread);
-                let Some((stamp, checksum, mut parts)) = stamp_and(sql, &number, 2)? else { return Ok(None) };
-                let content = whole(connection, session, parts.swap_remove(1))?;
-                let summary = String::from_utf8_lossy(&parts[0]);
-                check(checksum, seal::of_broken(session, number, &summary))?;
-                (
-                    stamp,
-                    Record::Broken(
-                        *thread,
-                        codec::live(&summary, &content, program, &self.pickles(connection, session))?,
-                    ),
-                )
-            }
-            Key::Wait { future, waiter } => {
-                let sql = at!("SELECT stamp, thread, interest FROM ", key);
-                let mut statement = connection.prepare_cached(sql)?;
-                let values = params![session, Name(future), thread_number(*waiter)];
-                let found = statement.query_row(values, |row| Ok((row.get(0)?, waiter_from(row, 1)?)));
-                let Some((stamp, waiter)) = found.optional()? else { return Ok(None) };
-                (stamp, Record::Wait { future: future.clone(), waiter })
-            }
-            Key::Cascade(thread) => {
-                let sql = at!("SELECT stamp, checksum, started FROM ", key);
-                let number = thread_number(*thread);
-                let Some((stamp, checksum, parts)) = stamp_and(sql, &number, 1)? else { return Ok(None) };
-                let started = String::from_utf8_lossy(&parts[0]);
-                check(checksum, seal::of_cascade(session, number, &started))?;
-                (stamp, Record::Cascade(*thread, codec::started_from_text(&started)?))
-            }
-            Key::Ready(_) | Key::Cancel(_) | Key::Todo(_) => {
-                let Some(stamp) = stamp_of(connection, session, key)? else { return Ok(None) };
-                let record = match key.clone() {
-                    Key::Ready(thread) => Record::Ready(thread),
-                    Key::Cancel(thread) => Record::Cancel(thread),
-                    Key::Todo(future) => Record::Todo(future),
-                    _ => return Ok(None),
-                };
-                (stamp, record)
-            }
-        };
-        let (stamp, record) = found;
-        let stamp = std::num::NonZeroU64::new(stamp as u64).map(Stamp).ok_or(WireError::Checksum);
-        Ok(Some(Versioned { stamp: stamp.map_err(codec::CodecError::from)?, record }))
-    }
-
-    /// A thread: as it was kept in memory, if that is what the file has.
-    fn read_live(
-        &self,
-        connection: &Connection,
-        session: i64,
-        thread: ThreadId,
-    ) -> Result<Option<(i64, Box<Live>)>, Fault> {
-        if let Some((kept, live)) = self.kept.take(thread) {
-            match stamp_of(connection, session, &Key::Live(thread))? {
-                Some(stamp) if stamp == stamp_number(kept) => return Ok(Some((stamp, live))),
-                None => return Ok(None),
-                Some(_) => {}
-            }
+/// What `row_from` reads of each table, and where the row is.
+fn select(key: &Key) -> &'static str {
+    match key {
+        Key::Session => "SELECT stamp, state, ended, checksum, summary FROM session WHERE number = ?1",
+        Key::Live(_) => "SELECT stamp, due, checksum, summary, content FROM thread WHERE session = ?1 AND number = ?2",
+        Key::Ready(_) => "SELECT stamp, due, 0, '', x'' FROM ready WHERE session = ?1 AND thread = ?2",
+        Key::Cancel(_) => "SELECT stamp, NULL, 0, '', x'' FROM cancel WHERE session = ?1 AND thread = ?2",
+        Key::Cascade(_) => "SELECT stamp, due, checksum, started, x'' FROM cascade WHERE session = ?1 AND thread = ?2",
+        Key::Future(FutureId::Thread(_)) => {
+            "SELECT stamp, NULL, checksum, '', content FROM future WHERE place = (?1 << 33) + ?2"
         }
-        let sql = "SELECT stamp, checksum, summary, content, due FROM thread WHERE session = ?1 AND number = ?2";
-        let mut statement = connection.prepare_cached(sql)?;
-        let number = thread_number(thread);
-        let read = |row: &Row<'_>| Ok((row_parts(row, 2)?, row.get(4)?));
-        let found = statement.query_row(params![session, number], read).optional()?;
-        let Some(((stamp, checksum, mut parts), due)) = found else { return Ok(None) };
-        let content = whole(connection, session, parts.swap_remove(1))?;
-        let summary = String::from_utf8_lossy(&parts[0]);
-        check(checksum, seal::of_thread(session, number, due, &summary))?;
-        Ok(Some((stamp, codec::live(&summary, &content, &self.program, &self.pickles(connection, session))?)))
-    }
-
-    pub(super) fn scan_range(
-        &self,
-        connection: &Connection,
-        session: i64,
-        range: &Range,
-        limit: i64,
-    ) -> Result<Vec<Record>, Fault> {
-        let mut found = Vec::new();
-        match range {
-            Range::Live(from) => {
-                let sql = "SELECT number, summary, checksum, due FROM thread WHERE session = ?1 AND number >= ?2 ORDER BY number LIMIT ?3";
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query(params![session, from.0.min(THREADS_MAX) as i64, limit])?;
-                while let Some(row) = rows.next()? {
-                    let (thread, summary) = (thread_from(row, 0)?, row.get_ref(1)?.as_str().unwrap_or_default());
-                    let live = check(row.get(2)?, seal::of_thread(session, row.get(0)?, row.get(3)?, summary))
-                        .and_then(|()| codec::live_from_summary(summary));
-                    found.push(Record::Live(thread, live.map_err(|error| Fault::At(Key::Live(thread), error))?));
-                }
-            }
-            Range::Waiters(future) => {
-                let sql =
-                    "SELECT thread, interest FROM wait WHERE session = ?1 AND future = ?2 ORDER BY thread LIMIT ?3";
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query(params![session, Name(future), limit])?;
-                while let Some(row) = rows.next()? {
-                    found.push(Record::Wait { future: future.clone(), waiter: waiter_from(row, 0)? });
-                }
-            }
-            Range::Crowds => {
-                // The waiters between are skipped: there may be very many.
-                let sql = "WITH RECURSIVE crowd (future) AS (
-                        SELECT min(future) FROM wait WHERE session = ?1
-                        UNION ALL
-                        SELECT (SELECT min(future) FROM wait WHERE session = ?1 AND future > crowd.future)
-                        FROM crowd WHERE crowd.future IS NOT NULL)
-                    SELECT wait.future, wait.thread, wait.interest FROM crowd JOIN wait
-                        ON wait.session = ?1 AND wait.future = crowd.future AND wait.thread =
-                            (SELECT min(thread) FROM wait WHERE session = ?1 AND wait.future = crowd.future)
-                    WHERE crowd.future IS NOT NULL LIMIT ?2";
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query(params![session, limit])?;
-                while let Some(row) = rows.next()? {
-                    found.push(Record::Wait { future: future_from(row, 0)?, waiter: waiter_from(row, 1)? });
-                }
-            }
-            Range::Todos => {
-                let sql = "SELECT future FROM todo WHERE session = ?1 ORDER BY future LIMIT ?2";
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query(params![session, limit])?;
-                while let Some(row) = rows.next()? {
-                    found.push(Record::Todo(future_from(row, 0)?));
-                }
-            }
-            Range::Cascades => {
-                let sql = "SELECT thread, started, checksum FROM cascade WHERE session = ?1 ORDER BY thread LIMIT ?2";
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query(params![session, limit])?;
-                while let Some(row) = rows.next()? {
-                    let (thread, text) = (thread_from(row, 0)?, row.get_ref(1)?.as_str().unwrap_or_default());
-                    let started = check(row.get(2)?, seal::of_cascade(session, row.get(0)?, text))
-                        .and_then(|()| codec::started_from_text(text))
-                        .map_err(|error| Fault::At(Key::Cascade(thread), error))?;
-                    found.push(Record::Cascade(thread, started));
-                }
-            }
-            Range::Unawaited => {
-                let sql = "SELECT thread, content, checksum FROM unawaited WHERE session = ?1 ORDER BY thread LIMIT ?2";
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query(params![session, limit])?;
-                while let Some(row) = rows.next()? {
-                    let (thread, content) = (thread_from(row, 0)?, row.get_ref(1)?.as_blob().unwrap_or_default());
-                    check(row.get(2)?, seal::of_unawaited(session, row.get(0)?, content))
-                        .map_err(|error| Fault::At(Key::Unawaited(thread), error))?;
-                    let content = whole(connection, session, content.to_vec())?;
-                    let failure = codec::failure(&content, &self.program, &self.pickles(connection, session))
-                        .map_err(|error| Fault::At(Key::Unawaited(thread), error))?;
-                    found.push(Record::Unawaited(thread, Box::new(failure)));
-                }
-            }
-            Range::Broken => {
-                let sql = "SELECT thread, summary, checksum FROM broken WHERE session = ?1 ORDER BY thread LIMIT ?2";
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query(params![session, limit])?;
-                while let Some(row) = rows.next()? {
-                    let (thread, summary) = (thread_from(row, 0)?, row.get_ref(1)?.as_str().unwrap_or_default());
-                    let live = check(row.get(2)?, seal::of_broken(session, row.get(0)?, summary))
-                        .and_then(|()| codec::live_from_summary(summary));
-                    found.push(Record::Broken(thread, live.map_err(|error| Fault::At(Key::Broken(thread), error))?));
-                }
-            }
+        Key::Future(FutureId::Promise(_)) => {
+            "SELECT stamp, NULL, checksum, '', content FROM promise WHERE session = ?1 AND name = ?2"
         }
-        Ok(found)
-    }
-
-    /// All that there is of the session.
-    pub(super) fn read_all(&self, connection: &Connection, session: i64) -> Result<Option<Everything>, Fault> {
-        let Some(Versioned { record: Record::Session(summary), .. }) =
-            self.read_one(connection, session, &Key::Session)?
-        else {
-            return Ok(None);
-        };
-        let mut keys = Vec::new();
-        let mut add = |sql: &str, key: &dyn Fn(&Row<'_>) -> rusqlite::Result<Key>| -> Result<(), Fault> {
-            let mut statement = connection.prepare(sql)?;
-            let mut rows = statement.query([session])?;
-            while let Some(row) = rows.next()? {
-                keys.push(key(row)?);
-            }
-            Ok(())
-        };
-        let future = |row: &Row<'_>| future_from(row, 0);
-        add("SELECT number FROM thread WHERE session = ?1", &|row| thread_from(row, 0).map(Key::Live))?;
-        add("SELECT thread FROM ready WHERE session = ?1", &|row| thread_from(row, 0).map(Key::Ready))?;
-        add("SELECT thread FROM cancel WHERE session = ?1", &|row| thread_from(row, 0).map(Key::Cancel))?;
-        add("SELECT thread FROM cascade WHERE session = ?1", &|row| thread_from(row, 0).map(Key::Cascade))?;
-        let next = 1_i64 << PLACE_BITS;
-        let sql = format!("SELECT place % {next} FROM future WHERE place >= ?1 * {next} AND place < (?1 + 1) * {next}");
-        add(&sql, &|row| future(row).map(Key::Future))?;
-        add("SELECT name FROM promise WHERE session = ?1", &|row| future(row).map(Key::Future))?;
-        add("SELECT future, thread FROM wait WHERE session = ?1", &|row| {
-            Ok(Key::Wait { future: future(row)?, waiter: thread_from(row, 1)? })
-        })?;
-        add("SELECT future FROM todo WHERE session = ?1", &|row| future(row).map(Key::Todo))?;
-        add("SELECT thread FROM unawaited WHERE session = ?1", &|row| thread_from(row, 0).map(Key::Unawaited))?;
-        add("SELECT thread FROM broken WHERE session = ?1", &|row| thread_from(row, 0).map(Key::Broken))?;
-        let read = |key: &Key| match self.read_one(connection, session, key)? {
-            Some(found) => Ok(found.record),
-            None => Err(Fault::At(key.clone(), WireError::Checksum.into())),
-        };
-        let records = keys.iter().map(read).collect::<Result<_, _>>()?;
-        let history = read_history(connection, session, 0, i64::MAX)?.into_iter().map(|(_, entry)| entry).collect();
-        Ok(Some(Everything { session: *summary, records, history }))
+        Key::Wait { .. } => {
+            "SELECT stamp, NULL, 0, summary, x'' FROM wait WHERE session = ?1 AND future = ?2 AND thread = ?3"
+        }
+        Key::Todo(_) => "SELECT stamp, due, 0, '', x'' FROM todo WHERE session = ?1 AND future = ?2",
+        Key::Unawaited(_) => {
+            "SELECT stamp, NULL, checksum, '', content FROM unawaited WHERE session = ?1 AND thread = ?2"
+        }
+        Key::Broken(_) => {
+            "SELECT stamp, NULL, checksum, summary, content FROM broken WHERE session = ?1 AND thread = ?2"
+        }
     }
 }
 
-/// What happened after this position, in so many commits at most.
-pub(super) fn read_history(
+/// A row, if it exists; only its version, if that is known.
+pub(super) fn read_one(
+    connection: &Connection,
+    session: i64,
+    Lookup { key, known }: &Lookup<'_>,
+) -> rusqlite::Result<Option<Row>> {
+    if let Some(known) = known {
+        match stamp_of(connection, session, key)? {
+            None => return Ok(None),
+            Some(stamp) if stamp == stamp_number(*known) => return Ok(Some(Row::of_version(*known))),
+            Some(_) => {}
+        }
+    }
+    let mut statement = bound(connection, select(key), session, key)?;
+    let mut rows = statement.raw_query();
+    let Some(row) = rows.next()? else { return Ok(None) };
+    if **key == Key::Session { session_row_from(row, 0).map(Some) } else { row_from(row, 0).map(Some) }
+}
+
+/// The rows of a query, whose key this makes from the first columns; so many are these.
+fn rows(
+    connection: &Connection,
+    sql: &str,
+    values: &[&dyn ToSql],
+    columns: usize,
+    key: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<Key>,
+) -> rusqlite::Result<Vec<(Key, Row)>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_map(values, |row| Ok((key(row)?, row_from(row, columns)?)))?.collect()
+}
+
+fn wait_from(row: &rusqlite::Row<'_>) -> rusqlite::Result<Key> {
+    Ok(Key::Wait { future: future_from(row, 0)?, waiter: thread_from(row, 1)? })
+}
+
+pub(super) fn scan(
+    connection: &Connection,
+    session: i64,
+    range: &RowRange,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Key, Row)>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let thread = |row: &rusqlite::Row<'_>| thread_from(row, 0);
+    match range {
+        RowRange::Live(from) => {
+            let from = from.0.min(THREADS_MAX) as i64;
+            let sql = "SELECT number, stamp, due, checksum, summary, x'' FROM thread
+                WHERE session = ?1 AND number >= ?2 ORDER BY number LIMIT ?3";
+            rows(connection, sql, params![session, from, limit], 1, |row| thread(row).map(Key::Live))
+        }
+        RowRange::Waiters(future) => {
+            let sql = "SELECT future, thread, stamp, NULL, 0, summary, x'' FROM wait
+                WHERE session = ?1 AND future = ?2 ORDER BY thread LIMIT ?3";
+            rows(connection, sql, params![session, Name(future), limit], 2, wait_from)
+        }
+        RowRange::AllWaiters => {
+            let sql = "SELECT future, thread, stamp, NULL, 0, summary, x'' FROM wait
+                WHERE session = ?1 ORDER BY future, thread LIMIT ?2";
+            rows(connection, sql, params![session, limit], 2, wait_from)
+        }
+        RowRange::WaitersAfter(future) => {
+            let sql = "SELECT future, thread, stamp, NULL, 0, summary, x'' FROM wait
+                WHERE session = ?1 AND future > ?2 ORDER BY future, thread LIMIT ?3";
+            rows(connection, sql, params![session, Name(future), limit], 2, wait_from)
+        }
+        RowRange::Todos => {
+            let sql = "SELECT future, stamp, due, 0, '', x'' FROM todo WHERE session = ?1 ORDER BY future LIMIT ?2";
+            rows(connection, sql, params![session, limit], 1, |row| future_from(row, 0).map(Key::Todo))
+        }
+        RowRange::Cascades => {
+            let sql = "SELECT thread, stamp, due, checksum, started, x'' FROM cascade
+                WHERE session = ?1 ORDER BY thread LIMIT ?2";
+            rows(connection, sql, params![session, limit], 1, |row| thread(row).map(Key::Cascade))
+        }
+        RowRange::Unawaited => {
+            let sql = "SELECT thread, stamp, NULL, checksum, '', x'' FROM unawaited
+                WHERE session = ?1 ORDER BY thread LIMIT ?2";
+            rows(connection, sql, params![session, limit], 1, |row| thread(row).map(Key::Unawaited))
+        }
+        RowRange::Broken => {
+            let sql = "SELECT thread, stamp, NULL, checksum, summary, x'' FROM broken
+                WHERE session = ?1 ORDER BY thread LIMIT ?2";
+            rows(connection, sql, params![session, limit], 1, |row| thread(row).map(Key::Broken))
+        }
+    }
+}
+
+/// Of each Future that has waiters, the first. The waiters between are skipped: there may be very many.
+pub(super) fn crowds(connection: &Connection, session: i64, limit: usize) -> rusqlite::Result<Vec<(Key, Row)>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let sql = "WITH RECURSIVE crowd (future) AS (
+            SELECT min(future) FROM wait WHERE session = ?1
+            UNION ALL
+            SELECT (SELECT min(future) FROM wait WHERE session = ?1 AND future > crowd.future)
+            FROM crowd WHERE crowd.future IS NOT NULL)
+        SELECT wait.future, wait.thread, wait.stamp, NULL, 0, wait.summary, x'' FROM crowd JOIN wait
+            ON wait.session = ?1 AND wait.future = crowd.future AND wait.thread =
+                (SELECT min(thread) FROM wait WHERE session = ?1 AND wait.future = crowd.future)
+        WHERE crowd.future IS NOT NULL LIMIT ?2";
+    rows(connection, sql, params![session, limit], 2, wait_from)
+}
+
+/// The bytes of a part, if it is there.
+pub(super) fn part(
+    shared: &Shared,
+    connection: &Connection,
+    session: i64,
+    name: &PartName,
+) -> rusqlite::Result<Option<Vec<u8>>> {
+    match name {
+        PartName::Piece(hash) => {
+            let sql = "SELECT content FROM piece WHERE session = ?1 AND hash = ?2";
+            connection.prepare_cached(sql)?.query_row(params![session, hash], |row| row.get(0)).optional()
+        }
+        PartName::Pickle(hash) => {
+            let Some((bytes, is_file)) = pickles::read(connection, session, *hash)? else { return Ok(None) };
+            if is_file {
+                shared.has_pickle_files.store(true, Ordering::Relaxed);
+            }
+            Ok(bytes)
+        }
+    }
+}
+
+/// The history has an entry of this position that a scan does not find.
+#[derive(Debug)]
+pub(super) struct CutOff(u64);
+
+impl CutOff {
+    pub fn at(position: u64) -> CutOff {
+        CutOff(position)
+    }
+}
+
+impl fmt::Display for CutOff {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "it is damaged before entry {}", self.0)
+    }
+}
+
+impl std::error::Error for CutOff {}
+
+/// The pages after this position, so many at most. With them, the last position that there is, if they should go to that and do
+/// not.
+#[allow(clippy::type_complexity, reason = "pages, and what is wrong with them")]
+pub(super) fn history(
     connection: &Connection,
     session: i64,
     after: u64,
-    limit: i64,
-) -> Result<Vec<(u64, LogEntry)>, Fault> {
+    limit: usize,
+) -> rusqlite::Result<(Vec<(u64, String)>, Option<u64>)> {
     let sql = "SELECT place, entries FROM log WHERE place > ?1 AND place < ?2 ORDER BY place LIMIT ?3";
     let mut statement = connection.prepare_cached(sql)?;
     let places = places(session);
     let first = places.start.saturating_add_unsigned(after).min(places.end);
-    let mut rows = statement.query(params![first, places.end, limit])?;
-    let mut found = Vec::new();
-    let (mut last, mut count) = (after, 0);
-    while let Some(row) = rows.next()? {
+    let read = |row: &rusqlite::Row<'_>| {
         let position = (row.get::<_, i64>(0)? - places.start) as u64;
-        let text = row.get_ref(1)?.as_str().unwrap_or_default();
-        let entries = check(position as i64, last as i64 + 1).and_then(|()| codec::log_from_text(text));
-        found.extend(entries.map_err(Fault::History)?.into_iter().map(|entry| (position, entry)));
-        (last, count) = (position, count + 1);
+        Ok((position, text_from(row, 1)?))
+    };
+    let values = params![first, places.end, i64::try_from(limit).unwrap_or(i64::MAX)];
+    let found = statement.query_map(values, read)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    if found.len() == limit {
+        return Ok((found, None));
     }
-    // None is ever removed. A scan ends before a row whose key is damaged; this comes from the other end.
-    if count < limit {
-        let sql = "SELECT max(place) FROM log WHERE place > ?1 AND place < ?2";
-        let greatest: Option<i64> =
-            connection.prepare_cached(sql)?.query_row([places.start, places.end], |row| row.get(0))?;
-        let greatest = greatest.map_or(0, |place| place - places.start);
-        check(greatest.max(last as i64), last as i64).map_err(Fault::History)?;
-    }
-    Ok(found)
+    let sql = "SELECT max(place) FROM log WHERE place > ?1 AND place < ?2";
+    let greatest: Option<i64> =
+        connection.prepare_cached(sql)?.query_row([places.start, places.end], |row| row.get(0))?;
+    let greatest = greatest.map_or(0, |place| (place - places.start) as u64);
+    let last = found.last().map_or(after, |(position, _)| *position);
+    Ok((found, (greatest > last).then_some(greatest)))
+}
+
+/// All rows of the session, and all of its history.
+pub(super) fn all(connection: &Connection, session: i64) -> rusqlite::Result<AllRows> {
+    let Some(own) = read_one(connection, session, &Lookup { key: &Key::Session, known: None })? else {
+        return Ok(AllRows::default());
+    };
+    let mut all = vec![(Key::Session, own)];
+    let mut add = |sql: &str, columns: usize, key: &dyn Fn(&rusqlite::Row<'_>) -> rusqlite::Result<Key>| {
+        rows(connection, sql, params![session], columns, key).map(|rows| all.extend(rows))
+    };
+    let future = |row: &rusqlite::Row<'_>| future_from(row, 0);
+    let thread = |row: &rusqlite::Row<'_>| thread_from(row, 0);
+    add("SELECT number, stamp, due, checksum, summary, content FROM thread WHERE session = ?1", 1, &|row| {
+        thread(row).map(Key::Live)
+    })?;
+    add("SELECT thread, stamp, due, 0, '', x'' FROM ready WHERE session = ?1", 1, &|row| thread(row).map(Key::Ready))?;
+    add("SELECT thread, stamp, NULL, 0, '', x'' FROM cancel WHERE session = ?1", 1, &|row| {
+        thread(row).map(Key::Cancel)
+    })?;
+    add("SELECT thread, stamp, due, checksum, started, x'' FROM cascade WHERE session = ?1", 1, &|row| {
+        thread(row).map(Key::Cascade)
+    })?;
+    let next = 1_i64 << PLACE_BITS;
+    let sql = format!(
+        "SELECT place % {next}, stamp, NULL, checksum, '', content FROM future
+        WHERE place >= ?1 * {next} AND place < (?1 + 1) * {next}"
+    );
+    add(&sql, 1, &|row| future(row).map(Key::Future))?;
+    add("SELECT name, stamp, NULL, checksum, '', content FROM promise WHERE session = ?1", 1, &|row| {
+        future(row).map(Key::Future)
+    })?;
+    add("SELECT future, thread, stamp, NULL, 0, summary, x'' FROM wait WHERE session = ?1", 2, &wait_from)?;
+    add("SELECT future, stamp, due, 0, '', x'' FROM todo WHERE session = ?1", 1, &|row| future(row).map(Key::Todo))?;
+    add("SELECT thread, stamp, NULL, checksum, '', content FROM unawaited WHERE session = ?1", 1, &|row| {
+        thread(row).map(Key::Unawaited)
+    })?;
+    add("SELECT thread, stamp, NULL, checksum, summary, content FROM broken WHERE session = ?1", 1, &|row| {
+        thread(row).map(Key::Broken)
+    })?;
+    let (history, _) = history(connection, session, 0, usize::MAX)?;
+    Ok(AllRows { rows: all, history: history.into_iter().map(|(_, page)| page).collect() })
 }

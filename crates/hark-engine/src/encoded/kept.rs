@@ -1,5 +1,5 @@
 //! Threads as they were written last, so that whoever has written one need not decode it. A version that is not the
-//! file's is never used.
+//! storage's is never used.
 //!
 //! All sessions of a process share one budget. A thread stays until it is read, so that those that wait for long would come
 //! to fill it: they make room for others. Threads that wait for their turns do not, as of many that come in a row each
@@ -10,15 +10,18 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hark_engine::{Commit, FutureId, Key, Live, Record, Renewal, Stamp, ThreadId, ThreadStatus, Versioned};
+use crate::codec;
+use crate::commit::{Commit, Renewal};
+use crate::id::{FutureId, Stamp, ThreadId};
+use crate::record::{Key, Live, Record, Status, Versioned};
 
-/// The most bytes that the kept threads of a process have in the file, with [`THREAD_BYTES`] for each.
+/// The most bytes that the kept threads of a process have in the storage, with [`THREAD_BYTES`] for each.
 const BYTES_MAX: usize = 64 << 20;
 
 /// The most bytes of the pickles that they name. What several name is counted for each.
 const PICKLE_BYTES_MAX: usize = 256 << 20;
 
-/// What a thread takes in memory beside what it has in the file.
+/// What a thread takes in memory beside what it has in the storage.
 const THREAD_BYTES: usize = 1_000;
 
 /// A thread that was kept for so long makes room for others.
@@ -64,7 +67,7 @@ struct Place {
     since: Instant,
 }
 
-/// How many bytes of a thread there are in the file, and of the pickles that it names.
+/// How many bytes of a thread there are in the storage, and of the pickles that it names.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ThreadSize {
     pub bytes: usize,
@@ -92,7 +95,7 @@ impl KeptThreads {
         KeptThreads { cache, session }
     }
 
-    /// What a step of a thread begins with that was started from here: without a look at the file, it is known that the
+    /// What a step of a thread begins with that was started from here: without a look at the storage, it is known that the
     /// others of these keys, which are its own, have no records. Only for whoever runs all threads of the session: another
     /// one may have run this.
     pub fn take_fresh(&self, keys: &[Key]) -> Option<Versioned> {
@@ -111,11 +114,18 @@ impl KeptThreads {
         Some(Versioned { stamp, record: Record::Live(*thread, live) })
     }
 
-    /// A thread, and the version that it is. What else there is of it is read from the file.
+    /// A thread, and the version that it is. What else there is of it is read from the storage.
     pub fn take(&self, thread: ThreadId) -> Option<(Stamp, Box<Live>)> {
         let mut state = self.cache.lock();
         state.sessions.get_mut(&self.session)?.in_hand.remove(&thread);
         state.take(self.session, thread).map(|kept| (kept.stamp, kept.live))
+    }
+
+    /// The summary of a thread that is kept in this version, with this progress.
+    pub fn summary_with(&self, thread: ThreadId, version: Stamp, progress: &str) -> Option<String> {
+        let state = self.cache.lock();
+        let kept = state.sessions.get(&self.session)?.kept.get(&thread)?;
+        (kept.stamp == version).then(|| codec::live_summary_with(&kept.live, Some(progress)))
     }
 
     /// Others have written into the mailboxes of these threads.
@@ -125,7 +135,26 @@ impl KeptThreads {
         }
     }
 
-    /// Keeps the threads of a commit that is done. These are their lengths in the file: of the fresh ones, then of those
+    /// A commit is in conflict, or it is not known what became of it: of the threads that it is about there may be something in the
+    /// storage that nobody here knows.
+    pub fn note_doubtful(&self, commit: &Commit) {
+        let mut state = self.cache.lock();
+        let Some(threads) = state.sessions.get_mut(&self.session) else { return };
+        for (key, _) in &commit.expect {
+            if let Key::Live(thread) | Key::Ready(thread) | Key::Future(FutureId::Thread(thread)) = key {
+                threads.note_written(*thread);
+            }
+        }
+        for record in commit.fresh.iter().chain(&commit.put) {
+            if let Record::Live(thread, _) | Record::Ready(thread) | Record::Future(FutureId::Thread(thread), _) =
+                record
+            {
+                threads.note_written(*thread);
+            }
+        }
+    }
+
+    /// Keeps the threads of a commit that is done. These are their lengths in the storage: of the fresh ones, then of those
     /// that it put.
     pub fn keep(&self, commit: &mut Commit, sizes: &[ThreadSize]) {
         let (stamp, since) = (commit.stamp, Instant::now());
@@ -144,10 +173,7 @@ impl KeptThreads {
                     let was_fresh = threads.in_hand.remove(&thread).unwrap_or(is_new || begins);
                     let waits = matches!(
                         live.status,
-                        ThreadStatus::Waiting(_)
-                            | ThreadStatus::Awaiting(_)
-                            | ThreadStatus::Following(_)
-                            | ThreadStatus::Queued(_)
+                        Status::Waiting(_) | Status::Awaiting(_) | Status::Following(_) | Status::Queued(_)
                     );
                     let is_fresh = was_fresh && !waits;
                     let kept = Kept { stamp, live, size, number: 0, is_fresh };
@@ -203,7 +229,7 @@ impl Cache {
 }
 
 impl Threads {
-    /// There is something of this thread in the file that its own steps have not written.
+    /// There is something of this thread in the storage that its own steps have not written.
     fn note_written(&mut self, thread: ThreadId) {
         self.in_hand.entry(thread).and_modify(|is_fresh| *is_fresh = false);
         self.kept.entry(thread).and_modify(|kept| kept.is_fresh = false);
@@ -270,12 +296,13 @@ fn is_there(sessions: &HashMap<u64, Threads>, place: &Place) -> bool {
 mod tests {
     use std::num::NonZeroU64;
 
-    use hark_engine::{FutureRecord, Timestamp};
     use hark_machine::{Awaited, Thread, Value};
 
     use super::*;
+    use crate::record::FutureRecord;
+    use crate::surroundings::Timestamp;
 
-    /// Keeps this thread, which has so many bytes in the file.
+    /// Keeps this thread, which has so many bytes in the storage.
     fn keep(session: &KeptThreads, thread: u64, bytes: usize) {
         let mut commit = Commit::new(Stamp(NonZeroU64::MIN));
         commit.put.push(Record::Live(ThreadId(thread), Live::new(Thread::new(Value::Null, Vec::new()))));
@@ -333,23 +360,27 @@ mod tests {
             session.keep(&mut commit, &[ThreadSize { bytes: 10, pickles: 0 }; 2]);
         };
         let takes = || session.take_fresh(&keys).is_some();
-        keep(vec![live(ThreadStatus::Runnable)], vec![]);
+        keep(vec![live(Status::Runnable)], vec![]);
         assert!(takes());
-        keep(vec![], vec![live(ThreadStatus::Sleeping(Timestamp(5)))]);
+        keep(vec![], vec![live(Status::Sleeping(Timestamp(5)))]);
         assert!(takes(), "it has slept");
         keep(vec![], vec![Record::Future(thread.into(), FutureRecord::AwaitedBy(ThreadId(0)))]);
-        keep(vec![], vec![live(ThreadStatus::Sleeping(Timestamp(6)))]);
+        keep(vec![], vec![live(Status::Sleeping(Timestamp(6)))]);
         assert!(!takes(), "someone waits for it since it was taken");
         assert!(session.take(thread).is_some());
-        keep(vec![live(ThreadStatus::Runnable)], vec![]);
+        keep(vec![live(Status::Runnable)], vec![]);
         keep(vec![], vec![Record::Ready(thread)]);
         assert!(!takes(), "it was woken");
-        keep(vec![live(ThreadStatus::Runnable)], vec![live(ThreadStatus::Calling(1))]);
+        keep(vec![live(Status::Runnable)], vec![live(Status::Calling(1))]);
         session.note_woken(&[thread]);
         assert!(!takes(), "another process has woken it");
         assert!(session.take(thread).is_some());
-        keep(vec![live(ThreadStatus::Waiting(Awaited::Thread(3)))], vec![]);
+        keep(vec![live(Status::Waiting(Awaited::Thread(3)))], vec![]);
         assert!(!takes(), "it waits for what others may do");
+        keep(vec![live(Status::Calling(1))], vec![]);
+        let expect = vec![(Key::Live(thread), Some(Stamp(NonZeroU64::MIN)))];
+        session.note_doubtful(&Commit { expect, ..Commit::new(Stamp(NonZeroU64::MAX)) });
+        assert!(!takes(), "a commit has written it whose answer was lost");
     }
 
     #[test]

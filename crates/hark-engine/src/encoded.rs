@@ -1,0 +1,143 @@
+//! A storage of rows as a storage of records: encodes and decodes, cuts large contents into parts and counts who names them,
+//! seals rows, and keeps what it has just written, so that whoever has written a thread need not read it.
+
+mod kept;
+mod pickles;
+mod session;
+mod used;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hark_bytecode::Executable;
+use hark_machine::Program;
+
+use crate::codec::row::{Sealer, decode_session};
+use crate::id::{SessionId, Stamp};
+use crate::record::SessionRecord;
+use crate::rows::{Row, RowStorage, SessionEntry};
+use crate::space::Space;
+use crate::storage::{Catalog, DamagedSession, Filter, Listed, SessionStorage, Storage, StorageError, Summary, Tenure};
+use kept::Cache;
+use pickles::HeldPickles;
+use session::EncodedSession;
+
+/// A storage whose rows another one keeps.
+pub struct Encoded {
+    shared: Arc<Shared>,
+}
+
+/// What sessions share.
+struct Shared {
+    storage: Arc<dyn RowStorage>,
+    /// Threads as they were written last.
+    kept: Arc<Cache>,
+    /// The pickles that this process holds.
+    pickles: HeldPickles,
+}
+
+impl Encoded {
+    /// Keeps records as rows of this storage.
+    pub fn new(storage: Arc<dyn RowStorage>) -> Encoded {
+        Encoded { shared: Arc::new(Shared { storage, kept: Arc::default(), pickles: HeldPickles::default() }) }
+    }
+
+    fn rows(&self) -> &dyn RowStorage {
+        &*self.shared.storage
+    }
+
+    /// The record in a session's own row.
+    fn decode(&self, id: &SessionId, row: &Row) -> Result<SessionRecord, StorageError> {
+        let decoded = decode_session(row, &Sealer::new(id));
+        decoded.map_err(|error| self.shared.damaged(id, "the summary", &error))
+    }
+}
+
+impl Shared {
+    fn damaged(&self, id: &SessionId, what: &str, error: &dyn std::error::Error) -> StorageError {
+        StorageError::Permanent(format!("{}: {what} of session {id}: {error}", self.storage.name()))
+    }
+}
+
+impl Storage for Encoded {
+    fn session(&self, id: &SessionId, program: &Arc<Program>) -> Result<Arc<dyn SessionStorage>, StorageError> {
+        let rows = self.rows().session(id)?;
+        Ok(Arc::new(EncodedSession::new(self.shared.clone(), rows, id.clone(), program.clone())))
+    }
+
+    fn space(&self) -> &dyn Space {
+        self.rows().space()
+    }
+
+    fn catalog(&self) -> Option<&dyn Catalog> {
+        Some(self)
+    }
+
+    fn tenure(&self) -> Tenure<'_> {
+        self.rows().tenure()
+    }
+
+    fn scratch_folder(&self) -> Option<&Path> {
+        self.rows().scratch_folder()
+    }
+}
+
+impl Catalog for Encoded {
+    fn put_program(&self, hash: &str, executable: &Executable) -> Result<(), StorageError> {
+        self.rows().put_program(hash, &executable.encode())
+    }
+
+    fn program(&self, hash: &str) -> Result<Executable, StorageError> {
+        let damaged = |why: &str| StorageError::Permanent(format!("the program {hash} {why}"));
+        let content = self.rows().program(hash)?.ok_or_else(|| damaged("is missing"))?;
+        let executable = Executable::decode(&content).map_err(|error| damaged(&format!("cannot be read: {error}")))?;
+        if executable.hash().to_string() != hash {
+            return Err(damaged("is another one by its content"));
+        }
+        Ok(executable)
+    }
+
+    fn record(&self, id: &SessionId) -> Result<Option<(Stamp, SessionRecord)>, StorageError> {
+        let found = self.rows().summary(id)?;
+        found.map(|row| Ok((row.stamp, self.decode(id, &row)?))).transpose()
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Vec<Listed>, StorageError> {
+        let summary = |SessionEntry { id, row, threads, is_served }| match row
+            .and_then(|row| Ok((row.stamp, self.decode(&id, &row)?)))
+        {
+            Ok((stamp, record)) => {
+                let is_served = is_served && !record.state.is_over();
+                let threads = record.threads.unwrap_or(threads);
+                Ok(Summary { id, record, stamp, is_served, threads })
+            }
+            Err(error) => Err(DamagedSession { id, error }),
+        };
+        Ok(self.rows().sessions(filter)?.into_iter().map(summary).collect())
+    }
+
+    fn wait_for_news(&self, at_most: Duration) -> bool {
+        self.rows().wait_for_news(at_most)
+    }
+
+    fn ring(&self) {
+        self.rows().ring();
+    }
+
+    fn announce(&self) {
+        self.rows().announce();
+    }
+
+    fn remove(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError> {
+        self.rows().remove(id, expected)
+    }
+
+    fn remove_programs(&self) -> Result<(), StorageError> {
+        self.rows().remove_programs()
+    }
+
+    fn clear(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError> {
+        self.rows().clear(id, expected)
+    }
+}

@@ -1,0 +1,281 @@
+//! The records of one session, kept as rows.
+
+mod write;
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use hark_bytecode::wire::WireError;
+use hark_machine::Program;
+
+use super::Shared;
+use super::kept::KeptThreads;
+use super::pickles::StoredPickles;
+use super::used::UsedParts;
+use crate::codec::row::{self, Sealer};
+use crate::codec::{self, CodecError, parts};
+use crate::commit::{Commit, Outcome};
+use crate::history::LogEntry;
+use crate::id::{FutureId, SessionId, Stamp, ThreadId};
+use crate::record::{FutureRecord, Key, Live, Record, Versioned};
+use crate::rows::{AllRows, Lookup, PartName, Row, RowRange, SessionRows};
+use crate::storage::{Everything, Range, SessionStorage, StorageError, Tenure, reserved};
+use write::{Notes, Written};
+
+/// How many times all of a session is read that changes meanwhile.
+const READS_MAX: usize = 5;
+
+pub(super) struct EncodedSession {
+    shared: Arc<Shared>,
+    rows: Arc<dyn SessionRows>,
+    id: SessionId,
+    program: Arc<Program>,
+    sealer: Sealer,
+    kept: KeptThreads,
+    used: UsedParts,
+    /// Nobody else runs threads of the sessions that this process serves.
+    is_alone: bool,
+    is_leased: bool,
+}
+
+/// Why a row cannot be decoded.
+enum Fault {
+    Codec(CodecError),
+    Storage(StorageError),
+}
+
+impl From<CodecError> for Fault {
+    fn from(error: CodecError) -> Fault {
+        Fault::Codec(error)
+    }
+}
+
+impl From<StorageError> for Fault {
+    fn from(error: StorageError) -> Fault {
+        Fault::Storage(error)
+    }
+}
+
+impl EncodedSession {
+    pub fn new(
+        shared: Arc<Shared>,
+        rows: Arc<dyn SessionRows>,
+        id: SessionId,
+        program: Arc<Program>,
+    ) -> EncodedSession {
+        let kept = KeptThreads::new(shared.kept.clone());
+        let sealer = Sealer::new(&id);
+        let is_alone = shared.storage.is_alone();
+        let is_leased = matches!(shared.storage.tenure(), Tenure::Leases(_));
+        EncodedSession { shared, rows, id, program, sealer, kept, used: UsedParts::default(), is_alone, is_leased }
+    }
+
+    fn damaged(&self, what: &str, error: &dyn std::error::Error) -> StorageError {
+        self.shared.damaged(&self.id, what, error)
+    }
+
+    fn damaged_record(&self, key: &Key, error: &CodecError) -> StorageError {
+        self.damaged(&name_of(key), error)
+    }
+
+    /// The record of a row. One whose parts are gone was written over since it was read, or is damaged.
+    fn decode(&self, key: &Key, mut row: Row) -> Result<Option<Versioned>, StorageError> {
+        loop {
+            let error = match self.decode_once(key, &row) {
+                Ok(record) => return Ok(Some(Versioned { stamp: row.stamp, record })),
+                Err(Fault::Storage(error)) => return Err(error),
+                Err(Fault::Codec(error)) => error,
+            };
+            if !parts::is_in_parts(&row.content) {
+                return Err(self.damaged_record(key, &error));
+            }
+            match self.rows.read(&[Lookup { key, known: None }])?.pop().flatten() {
+                Some(now) if now.stamp == row.stamp => return Err(self.damaged_record(key, &error)),
+                Some(now) => row = now,
+                None => return Ok(None),
+            }
+        }
+    }
+
+    fn decode_once(&self, key: &Key, row: &Row) -> Result<Record, Fault> {
+        let names = if parts::is_in_parts(&row.content) { parts::names(&row.content) } else { Vec::new() };
+        let whole = if names.is_empty() { None } else { Some(self.whole(row, &names)?) };
+        let pickles = StoredPickles { rows: &*self.rows, held: &self.shared.pickles, failure: RefCell::default() };
+        let decoded = row::decode(key, row, whole.as_deref(), &self.sealer, &self.program, &pickles);
+        if let Some(failure) = pickles.failure.into_inner() {
+            return Err(failure.into());
+        }
+        let record = decoded?;
+        if may_be_replaced(&record) {
+            self.used.note(key, row.stamp, names);
+        }
+        Ok(record)
+    }
+
+    /// A content that was cut. A piece that is missing leaves a gap, which the content's checksum tells.
+    fn whole(&self, row: &Row, names: &[PartName]) -> Result<Vec<u8>, StorageError> {
+        let pieces: Vec<PartName> = names.iter().filter(|name| matches!(name, PartName::Piece(_))).copied().collect();
+        let found = if pieces.is_empty() { Vec::new() } else { self.rows.parts(&pieces)? };
+        Ok(parts::whole(&row.content, found.iter().flatten().map(Vec::as_slice)))
+    }
+
+    fn decode_summary(&self, key: &Key, row: &Row) -> Result<Record, StorageError> {
+        row::decode_summary(key, row, &self.sealer).map_err(|error| self.damaged_record(key, &error))
+    }
+
+    fn decode_page(&self, text: &str) -> Result<Vec<LogEntry>, StorageError> {
+        codec::log_from_text(text).map_err(|error| self.damaged("the history", &error))
+    }
+
+    fn decode_all(&self, all: &AllRows) -> Result<Everything, Fault> {
+        let mut session = None;
+        let mut records = Vec::with_capacity(all.rows.len());
+        for (key, row) in &all.rows {
+            match self.decode_once(key, row) {
+                Ok(Record::Session(record)) => session = Some(*record),
+                Ok(record) => records.push(record),
+                // What names parts may have been written over since.
+                Err(Fault::Codec(error)) if parts::is_in_parts(&row.content) => return Err(error.into()),
+                Err(Fault::Codec(error)) => return Err(self.damaged_record(key, &error).into()),
+                Err(error) => return Err(error),
+            }
+        }
+        let pages = all.history.iter().map(|page| self.decode_page(page));
+        let history = pages.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+        Ok(Everything { session: session.ok_or(StorageError::Gone)?, records, history })
+    }
+}
+
+impl SessionStorage for EncodedSession {
+    fn read(&self, keys: &[Key], found: &mut Vec<Option<Versioned>>) -> Result<(), StorageError> {
+        if let Some(fresh) = self.is_alone.then(|| self.kept.take_fresh(keys)).flatten() {
+            found.push(Some(fresh));
+            found.extend(keys[1..].iter().map(|_| None));
+            return Ok(());
+        }
+        let take = |key: &Key| match key {
+            Key::Live(thread) => self.kept.take(*thread),
+            _ => None,
+        };
+        let kept: Vec<Option<(Stamp, Box<Live>)>> = keys.iter().map(take).collect();
+        let lookup = |(key, kept): (_, &Option<(Stamp, _)>)| Lookup { key, known: kept.as_ref().map(|kept| kept.0) };
+        let lookups: Vec<Lookup<'_>> = keys.iter().zip(&kept).map(lookup).collect();
+        for ((key, kept), row) in keys.iter().zip(kept).zip(self.rows.read(&lookups)?) {
+            found.push(match (key, row, kept) {
+                (_, None, _) => None,
+                // It is as it was kept in memory.
+                (Key::Live(thread), Some(row), Some((stamp, live))) if row.stamp == stamp => {
+                    Some(Versioned { stamp, record: Record::Live(*thread, live) })
+                }
+                (key, Some(row), _) => self.decode(key, row)?,
+            });
+        }
+        Ok(())
+    }
+
+    fn scan(&self, range: Range, limit: usize) -> Result<Vec<Record>, StorageError> {
+        let rows = match range {
+            Range::Live(from) => self.rows.scan(&RowRange::Live(from), limit)?,
+            Range::Waiters(future) => self.rows.scan(&RowRange::Waiters(future), limit)?,
+            Range::Crowds => self.rows.crowds(limit)?,
+            Range::Todos => self.rows.scan(&RowRange::Todos, limit)?,
+            Range::Cascades => self.rows.scan(&RowRange::Cascades, limit)?,
+            Range::Broken => self.rows.scan(&RowRange::Broken, limit)?,
+            Range::Unawaited => {
+                // Of these there is nothing without their contents.
+                let keys: Vec<Key> =
+                    self.rows.scan(&RowRange::Unawaited, limit)?.into_iter().map(|(key, _)| key).collect();
+                let mut found = Vec::with_capacity(keys.len());
+                self.read(&keys, &mut found)?;
+                return Ok(found.into_iter().flatten().map(|found| found.record).collect());
+            }
+        };
+        rows.iter().map(|(key, row)| self.decode_summary(key, row)).collect()
+    }
+
+    fn commit(&self, commit: &mut Commit) -> Result<Outcome, StorageError> {
+        let Some(Written { change, notes }) = self.encode(commit)? else { return Ok(Outcome::Conflict) };
+        let outcome = self.rows.commit(change);
+        self.note(commit, notes, &outcome);
+        outcome
+    }
+
+    fn commit_all(&self, commits: &mut [&mut Commit]) -> Vec<Result<Outcome, StorageError>> {
+        let mut changes = Vec::with_capacity(commits.len());
+        let notes: Vec<Result<Option<Notes>, StorageError>> = commits
+            .iter()
+            .map(|commit| {
+                let Some(Written { change, notes }) = self.encode(commit)? else { return Ok(None) };
+                changes.push(change);
+                Ok(Some(notes))
+            })
+            .collect();
+        let mut outcomes = self.rows.commit_all(changes).into_iter();
+        let mut end = |commit: &mut Commit, notes: Result<Option<Notes>, StorageError>| {
+            let Some(notes) = notes? else { return Ok(Outcome::Conflict) };
+            let outcome = outcomes.next().expect("there is an outcome for each change");
+            self.note(commit, notes, &outcome);
+            outcome
+        };
+        commits.iter_mut().zip(notes).map(|(commit, notes)| end(commit, notes)).collect()
+    }
+
+    fn commit_records_max(&self) -> usize {
+        self.rows.commit_records_max()
+    }
+
+    fn note_woken(&self, threads: &[ThreadId]) {
+        self.kept.note_woken(threads);
+    }
+
+    fn reserve(&self, count: u64) -> Result<ThreadId, StorageError> {
+        reserved(self.rows.reserve(count)?, count)
+    }
+
+    fn all(&self) -> Result<Everything, StorageError> {
+        let mut reads = 0;
+        loop {
+            reads += 1;
+            return match self.decode_all(&self.rows.all()?) {
+                Ok(all) => Ok(all),
+                Err(Fault::Storage(error)) => Err(error),
+                Err(Fault::Codec(_)) if reads < READS_MAX => continue,
+                Err(Fault::Codec(error)) => Err(self.damaged("a record", &error)),
+            };
+        }
+    }
+
+    fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, LogEntry)>, StorageError> {
+        let mut found = Vec::new();
+        let mut last = after;
+        for (position, text) in self.rows.history(after, limit)? {
+            // None is ever removed.
+            if position != last + 1 {
+                return Err(self.damaged("the history", &CodecError::from(WireError::Checksum)));
+            }
+            last = position;
+            found.extend(self.decode_page(&text)?.into_iter().map(|entry| (position, entry)));
+        }
+        Ok(found)
+    }
+}
+
+/// Whether a record may be written over, or removed, while its session lasts. What a Future is resolved with stays.
+fn may_be_replaced(record: &Record) -> bool {
+    !matches!(record, Record::Future(_, FutureRecord::Resolved(_)))
+}
+
+/// What a message calls it.
+fn name_of(key: &Key) -> String {
+    match key {
+        Key::Session => "the summary".to_owned(),
+        Key::Live(thread) | Key::Ready(thread) | Key::Cancel(thread) | Key::Cascade(thread) => {
+            format!("thread {thread}")
+        }
+        Key::Future(future) | Key::Wait { future, .. } | Key::Todo(future) => match future {
+            FutureId::Thread(thread) => format!("the Future of thread {thread}"),
+            FutureId::Promise(_) => future.to_string(),
+        },
+        Key::Unawaited(thread) | Key::Broken(thread) => format!("the failure of thread {thread}"),
+    }
+}
