@@ -5,6 +5,7 @@ use crate::id::{Stamp, ThreadId};
 use crate::leases::Terms;
 use crate::record::{Due, Key, Live, Record};
 use crate::storage::{SessionStorage, StorageError};
+use crate::surroundings::Timestamp;
 
 /// One change of a session's records.
 ///
@@ -32,6 +33,8 @@ pub struct Commit {
     /// Since when, and until when, the process that makes it holds the threads that it keeps, where threads are leased. A
     /// commit without terms leaves all that it writes to others at once.
     pub terms: Option<Terms>,
+    /// Until when the process has the session for itself that it moves, where threads are leased.
+    pub until: Option<Timestamp>,
     /// The threads that the process goes on with, and has hints for. All others that are to run are left to whoever comes.
     pub kept: Vec<ThreadId>,
 }
@@ -70,6 +73,7 @@ impl Commit {
             fresh: Vec::new(),
             log: Vec::new(),
             terms: None,
+            until: None,
             kept: Vec::new(),
         }
     }
@@ -88,6 +92,7 @@ impl Commit {
         self.renew = None;
         self.fresh.clear();
         self.log.clear();
+        self.until = None;
         self.kept.clear();
     }
 
@@ -99,6 +104,7 @@ impl Commit {
             Record::Ready(thread) if self.kept.contains(thread) => Some(Due::Leased(terms.until)),
             Record::Ready(_) => Some(Due::At(terms.now)),
             // Whoever writes it down begins with it at once.
+            Record::Session(_) => self.until.map(Due::Leased),
             Record::Todo(_) | Record::Cascade(..) => Some(Due::At(terms.until)),
             _ => None,
         }

@@ -2,6 +2,7 @@
 //! seals rows, and keeps what it has just written, so that whoever has written a thread need not read it.
 
 mod kept;
+mod leases;
 mod pickles;
 mod session;
 mod used;
@@ -16,7 +17,7 @@ use hark_machine::Program;
 use crate::codec::row::{Sealer, decode_session};
 use crate::id::{SessionId, Stamp};
 use crate::record::SessionRecord;
-use crate::rows::{Row, RowStorage, SessionEntry};
+use crate::rows::{Row, RowStorage, RowTenure, SessionEntry};
 use crate::space::Space;
 use crate::storage::{Catalog, DamagedSession, Filter, Listed, SessionStorage, Storage, StorageError, Summary, Tenure};
 use kept::Cache;
@@ -75,7 +76,11 @@ impl Storage for Encoded {
     }
 
     fn tenure(&self) -> Tenure<'_> {
-        self.rows().tenure()
+        match self.rows().tenure() {
+            RowTenure::Servers(servers) => Tenure::Servers(servers),
+            RowTenure::Leases(leases) => Tenure::Leases(leases),
+            RowTenure::Due(_) => Tenure::Leases(self),
+        }
     }
 
     fn scratch_folder(&self) -> Option<&Path> {

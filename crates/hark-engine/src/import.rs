@@ -96,6 +96,8 @@ pub fn import(
     let mut import = Import {
         id: &id,
         catalog,
+        storage,
+        surroundings,
         records: &*records_of,
         stamps: Stamps::unique(surroundings),
         unfinished: SessionRecord { state: SessionState::Importing, ended: None, before_move: None, ..session.clone() },
@@ -171,15 +173,16 @@ fn make_room(
     storage: &dyn Storage,
     surroundings: &dyn Surroundings,
 ) -> Result<Option<Stamp>, ImportError> {
+    let now = || surroundings.steady_now();
     loop {
         let Some((stamp, known)) = catalog.record(id)? else { return Ok(None) };
         match known.state {
-            SessionState::Moved if storage.tenure().hold(id)? => return Ok(Some(stamp)),
+            SessionState::Moved if storage.tenure().hold(id, now())? => return Ok(Some(stamp)),
             SessionState::Moved => {}
-            SessionState::Importing if !storage.tenure().is_served_elsewhere(id)? => {
+            SessionState::Importing if !storage.tenure().is_served_elsewhere(id, now())? => {
                 outside::remove(storage, surroundings, id, &known.about, stamp)?;
             }
-            SessionState::Moving if !storage.tenure().is_served_elsewhere(id)? => {
+            SessionState::Moving if !storage.tenure().is_served_elsewhere(id, now())? => {
                 let outside = match Outside::open(storage, surroundings, id) {
                     Ok(outside) => outside,
                     Err(OutsideError::Storage(error)) => return Err(error.into()),
@@ -212,6 +215,8 @@ fn some_records(records: &mut Records<'_>) -> Result<Vec<Record>, ImportError> {
 struct Import<'a> {
     id: &'a SessionId,
     catalog: &'a dyn Catalog,
+    storage: &'a dyn Storage,
+    surroundings: &'a dyn Surroundings,
     records: &'a dyn SessionStorage,
     stamps: Stamps<'a>,
     /// The session's record until all is there.
@@ -266,6 +271,9 @@ impl Import<'_> {
         let mut commit = Commit::new(self.stamps.next());
         // What is there already must be held by this process.
         commit.by_server = self.last.is_some();
+        if self.unfinished.state == SessionState::Importing {
+            commit.until = self.storage.tenure().move_until(self.surroundings.steady_now());
+        }
         commit.expect.push((Key::Session, self.last));
         commit.put.push(Record::Session(Box::new(self.unfinished.clone())));
         commit.fresh = fresh;

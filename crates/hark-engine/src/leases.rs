@@ -136,7 +136,7 @@ pub trait Leases: Send + Sync {
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn hold(&self, id: &SessionId) -> Result<bool, StorageError>;
+    fn hold(&self, id: &SessionId, now: Timestamp) -> Result<bool, StorageError>;
 
     /// See [`Tenure::release`](crate::Tenure::release).
     ///
@@ -148,5 +148,5 @@ pub trait Leases: Send + Sync {
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError>;
+    fn is_served_elsewhere(&self, id: &SessionId, now: Timestamp) -> Result<bool, StorageError>;
 }

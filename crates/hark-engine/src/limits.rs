@@ -181,6 +181,10 @@ pub const QUEUE_TIME_SHORT: Duration = Duration::from_millis(100);
 /// A call that has waited for so long is left to other processes, and the queue begins anew.
 pub const QUEUE_TIME_MAX: Duration = Duration::from_millis(500);
 
+/// How long a process has a session for itself that it exports or imports, where threads are leased. After that others take it for
+/// lost, and what it does is undone.
+pub const MOVE_TIME_MAX: Duration = Duration::from_secs(600);
+
 /// How often a process looks at most what others have done to the sessions that it has in memory. Without news it looks once in
 /// [`NEWS_WAIT_MAX`].
 pub const OTHERS_LOOK_PAUSE: Duration = Duration::from_millis(100);

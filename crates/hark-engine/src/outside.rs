@@ -171,14 +171,14 @@ impl<'a> Outside<'a> {
                 self.finish_cancel()?;
                 Ok(true)
             }
-            SessionState::Moving if !self.storage.tenure().is_served_elsewhere(&self.id)? => {
+            SessionState::Moving if !self.is_served_elsewhere()? => {
                 let mut commit = Commit::new(self.stamps().next());
                 step::undo_move(stamp, session, &mut commit);
                 // If it was not done, someone else has, or the next look will.
                 let _ = self.records.commit(&mut commit)?;
                 Ok(true)
             }
-            SessionState::Importing if !self.storage.tenure().is_served_elsewhere(&self.id)? => {
+            SessionState::Importing if !self.is_served_elsewhere()? => {
                 remove(self.storage, self.surroundings, &self.id, &session.about, stamp)?;
                 Ok(true)
             }
@@ -254,6 +254,10 @@ impl<'a> Outside<'a> {
     /// Removes what the session has at the gates of limits and rates. Those who serve others let the next ones in.
     fn leave_gates(&self) -> Result<(), StorageError> {
         leave_gates(self.storage, self.surroundings, &self.id)
+    }
+
+    fn is_served_elsewhere(&self) -> Result<bool, StorageError> {
+        self.storage.tenure().is_served_elsewhere(&self.id, self.surroundings.steady_now())
     }
 
     fn announce(&self) -> Result<(), StorageError> {

@@ -18,10 +18,12 @@ use hark_machine::{Pickle, PickleHash, Program};
 
 use crate::commit::Outcome;
 use crate::id::{SessionId, Stamp};
+use crate::leases::Leases;
 use crate::limits::COMMIT_RECORDS_MAX;
 use crate::record::Key;
+use crate::servers::Servers;
 use crate::space::Space;
-use crate::storage::{Filter, StorageError, Tenure};
+use crate::storage::{Filter, StorageError};
 use crate::surroundings::Timestamp;
 pub use bytes::RowError;
 pub use due::DueNumber;
@@ -251,6 +253,78 @@ pub struct SessionEntry {
     pub is_served: bool,
 }
 
+/// How the threads of a storage's sessions come by the process that runs them.
+pub enum RowTenure<'a> {
+    /// A session is served by one process at a time.
+    Servers(&'a dyn Servers),
+    /// Threads are leased, and the engine does all that there is to that.
+    Due(&'a dyn DueRows),
+    /// Threads are leased, in a way of the storage's own.
+    Leases(&'a dyn Leases),
+}
+
+/// Which rows are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DueKind {
+    /// Threads and their mailboxes.
+    Threads,
+    /// What others go on with if it is left: [`Key::Todo`] and [`Key::Cascade`].
+    Leftovers,
+}
+
+/// A row that is due, without its content.
+#[derive(Debug, Clone)]
+pub struct DueRow {
+    /// Its session.
+    pub session: SessionId,
+    /// Its key.
+    pub key: Key,
+    /// The row.
+    pub row: Row,
+}
+
+/// When a row is due from now on.
+#[derive(Debug, Clone)]
+pub struct SetDue {
+    /// Its session.
+    pub session: SessionId,
+    /// Its key.
+    pub key: Key,
+    /// The version that it must still have.
+    pub expected: Stamp,
+    /// The version that it gets, if that is another one.
+    pub stamp: Option<Stamp>,
+    /// When it is due, if ever.
+    pub due: Option<DueNumber>,
+}
+
+/// A storage whose threads are leased: what is due is the queue. Two verbs are all that it takes.
+pub trait DueRows: Send + Sync {
+    /// How long a process may be still before others take the threads that it holds.
+    fn lease(&self) -> Duration;
+
+    /// The rows of this kind, of all sessions or only of this one, that are due after the one number and not after the other, the
+    /// earliest first, `limit` at most. The answer may lag behind what has been written: each row's version is compared when something
+    /// is made of it.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn due(
+        &self,
+        kind: DueKind,
+        only: Option<&SessionId>,
+        after: DueNumber,
+        until: DueNumber,
+        limit: usize,
+    ) -> Result<Vec<DueRow>, StorageError>;
+
+    /// Changes when rows are due, each by itself and only if it has the version that is expected. Answers of each whether it had.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged. Some may have been changed.
+    fn set_due(&self, changes: &[SetDue]) -> Result<Vec<bool>, StorageError>;
+}
+
 /// Keeps the rows of many sessions.
 pub trait RowStorage: Send + Sync {
     /// What messages call it.
@@ -266,7 +340,7 @@ pub trait RowStorage: Send + Sync {
     fn space(&self) -> &dyn Space;
 
     /// How threads come by the process that runs them.
-    fn tenure(&self) -> Tenure<'_>;
+    fn tenure(&self) -> RowTenure<'_>;
 
     /// Whether nobody but this process runs threads of the sessions that it serves. Then the engine need not ask of threads that it
     /// has just started whether others have written anything about them.

@@ -13,7 +13,7 @@ use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
 use crate::leases::Leases;
-use crate::limits::{COMMIT_RECORDS_MAX, THREADS_MAX};
+use crate::limits::{COMMIT_RECORDS_MAX, MOVE_TIME_MAX, THREADS_MAX};
 use crate::record::{FutureRecord, Key, Record, SessionRecord, SessionState, Versioned, Waiter};
 use crate::servers::Servers;
 use crate::space::Space;
@@ -62,12 +62,17 @@ impl Tenure<'_> {
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    pub fn hold(&self, id: &SessionId) -> Result<bool, StorageError> {
+    pub fn hold(&self, id: &SessionId, now: Timestamp) -> Result<bool, StorageError> {
         match self {
             Tenure::Process => Ok(false),
             Tenure::Servers(servers) => servers.hold(id),
-            Tenure::Leases(leases) => leases.hold(id),
+            Tenure::Leases(leases) => leases.hold(id, now),
         }
+    }
+
+    /// Until when a session that is moved from now on is this process's, where others cannot see whether it lives.
+    pub(crate) fn move_until(&self, now: Timestamp) -> Option<Timestamp> {
+        matches!(self, Tenure::Leases(_)).then(|| now.after(MOVE_TIME_MAX))
     }
 
     /// Gives up this session, or all that this process has, for others to take.
@@ -86,11 +91,11 @@ impl Tenure<'_> {
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    pub fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError> {
+    pub fn is_served_elsewhere(&self, id: &SessionId, now: Timestamp) -> Result<bool, StorageError> {
         match self {
             Tenure::Process => Ok(false),
             Tenure::Servers(servers) => servers.is_served_elsewhere(id),
-            Tenure::Leases(leases) => leases.is_served_elsewhere(id),
+            Tenure::Leases(leases) => leases.is_served_elsewhere(id, now),
         }
     }
 }

@@ -18,8 +18,8 @@ use crate::commit::{Commit, Outcome};
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
 use crate::record::{FutureRecord, Key, Live, Record, Versioned};
-use crate::rows::{AllRows, Lookup, PartName, Row, RowRange, SessionRows};
-use crate::storage::{Everything, Range, SessionStorage, StorageError, Tenure, reserved};
+use crate::rows::{AllRows, Lookup, PartName, Row, RowRange, RowTenure, SessionRows};
+use crate::storage::{Everything, Range, SessionStorage, StorageError, reserved};
 use write::{Notes, Written};
 
 /// How many times all of a session is read that changes meanwhile.
@@ -66,7 +66,7 @@ impl EncodedSession {
         let kept = KeptThreads::new(shared.kept.clone());
         let sealer = Sealer::new(&id);
         let is_alone = shared.storage.is_alone();
-        let is_leased = matches!(shared.storage.tenure(), Tenure::Leases(_));
+        let is_leased = !matches!(shared.storage.tenure(), RowTenure::Servers(_));
         EncodedSession { shared, rows, id, program, sealer, kept, used: UsedParts::default(), is_alone, is_leased }
     }
 

@@ -41,7 +41,7 @@ impl Outside<'_> {
             if session.state == SessionState::Moved {
                 return write(&self.read_all()?).map_err(ExportError::Write);
             }
-            if !self.storage.tenure().hold(&self.id)? {
+            if !self.storage.tenure().hold(&self.id, self.surroundings.steady_now())? {
                 return Err(self.refusal()?.into());
             }
             match self.mark() {
@@ -72,9 +72,7 @@ impl Outside<'_> {
     /// As for [`export`](Outside::export).
     pub fn export_copy<E>(&self, write: impl FnOnce(&[u8]) -> Result<(), E>) -> Result<(), ExportError<E>> {
         let (_, session) = self.read_settled()?;
-        if session.state.is_in_transit()
-            || session.state == SessionState::Running && self.storage.tenure().is_served_elsewhere(&self.id)?
-        {
+        if session.state.is_in_transit() || session.state == SessionState::Running && self.is_served_elsewhere()? {
             return Err(self.refusal()?.into());
         }
         write(&self.read_all()?).map_err(ExportError::Write)
@@ -96,6 +94,7 @@ impl Outside<'_> {
             }
             // Only if nobody else holds the session meanwhile.
             commit.by_server = true;
+            commit.until = self.storage.tenure().move_until(self.surroundings.steady_now());
             step::begin_move(stamp, session, commit);
             Ok(())
         })

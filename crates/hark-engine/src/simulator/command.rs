@@ -207,7 +207,7 @@ impl Universe {
 
     /// A report must tell the truth, whatever is under way. Whether someone serves the session is no part of it here.
     fn show(&self, session: &Outside<'_>, storage: &dyn Storage, id: &SessionId) -> Result<&'static str, OutsideError> {
-        let served = storage.tenure().is_served_elsewhere(id)?;
+        let served = storage.tenure().is_served_elsewhere(id, self.surroundings().steady_now())?;
         let report = session.report(served)?;
         let is_storage = |error: &crate::report::SessionError| &*error.error.kind == "storage";
         if report.errors.iter().any(is_storage) && storage::catalog_of(storage)?.record(id)?.is_some() {

@@ -75,7 +75,7 @@ impl Leases for DiskStorage {
         })
     }
 
-    fn hold(&self, id: &SessionId) -> Result<bool, StorageError> {
+    fn hold(&self, id: &SessionId, _: Timestamp) -> Result<bool, StorageError> {
         Servers::hold(self, id)
     }
 
@@ -83,7 +83,7 @@ impl Leases for DiskStorage {
         Servers::release(self, only)
     }
 
-    fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError> {
+    fn is_served_elsewhere(&self, id: &SessionId, _: Timestamp) -> Result<bool, StorageError> {
         Servers::is_served_elsewhere(self, id)
     }
 }

@@ -16,11 +16,11 @@ use crate::encoded::Encoded;
 use crate::id::{SessionId, Stamp, ThreadId};
 use crate::record::{Due, Key};
 use crate::rows::{
-    AllRows, Listing, Lookup, PartName, Row, RowChange, RowRange, RowStorage, SessionEntry, SessionRows,
+    AllRows, Listing, Lookup, PartName, Row, RowChange, RowRange, RowStorage, RowTenure, SessionEntry, SessionRows,
 };
 use crate::servers::{Agenda, Claimed, Servers, Unattended, Woken};
 use crate::space::{Space, SpaceCommit, SpaceKey, SpaceRecord};
-use crate::storage::{Filter, Storage, StorageError, Tenure};
+use crate::storage::{Filter, Storage, StorageError};
 use crate::surroundings::Timestamp;
 
 /// The disk, as this process reaches it.
@@ -205,8 +205,8 @@ impl RowStorage for DiskStorage {
         self
     }
 
-    fn tenure(&self) -> Tenure<'_> {
-        if self.universe.world().disk.is_leased { Tenure::Leases(self) } else { Tenure::Servers(self) }
+    fn tenure(&self) -> RowTenure<'_> {
+        if self.universe.world().disk.is_leased { RowTenure::Leases(self) } else { RowTenure::Servers(self) }
     }
 
     fn is_alone(&self) -> bool {

@@ -558,8 +558,10 @@ impl World {
 
     /// The first time after this one at which a thread goes on.
     pub fn next_due(&self, after: Timestamp) -> Option<Timestamp> {
-        let rows = self.disk.sessions.values().flat_map(|kept| kept.rows.values());
-        let times = rows.filter_map(|row| match due_of(row) {
+        let rows = self.disk.sessions.values().flat_map(|kept| &kept.rows);
+        // Until when a session is moved is no time at which a thread goes on.
+        let of_threads = rows.filter(|(key, _)| **key != Key::Session);
+        let times = of_threads.filter_map(|(_, row)| match due_of(row) {
             // Those whose times have come were looked at, and may wait for something else.
             Some(Due::At(time) | Due::Leased(time)) if time > after => Some(time),
             _ => None,

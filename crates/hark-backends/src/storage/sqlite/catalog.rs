@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hark_engine::rows::{Row, RowStorage, SessionEntry, SessionRows};
-use hark_engine::{Filter, SessionId, SessionState, Space, Stamp, StorageError, Tenure, Timestamp};
+use hark_engine::rows::{Row, RowStorage, RowTenure, SessionEntry, SessionRows};
+use hark_engine::{Filter, SessionId, SessionState, Space, Stamp, StorageError, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::change::stamp_number;
@@ -36,8 +36,8 @@ impl RowStorage for SqliteRows {
         &*self.0
     }
 
-    fn tenure(&self) -> Tenure<'_> {
-        if self.0.leases.is_some() { Tenure::Leases(&*self.0) } else { Tenure::Servers(&*self.0) }
+    fn tenure(&self) -> RowTenure<'_> {
+        if self.0.leases.is_some() { RowTenure::Leases(&*self.0) } else { RowTenure::Servers(&*self.0) }
     }
 
     /// Of a supervisor's workers, or where threads are leased, another one may run the threads.

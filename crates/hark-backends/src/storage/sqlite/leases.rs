@@ -127,7 +127,7 @@ impl Leases for Shared {
         })
     }
 
-    fn hold(&self, id: &SessionId) -> Result<bool, StorageError> {
+    fn hold(&self, id: &SessionId, _: Timestamp) -> Result<bool, StorageError> {
         Servers::hold(self, id)
     }
 
@@ -135,7 +135,7 @@ impl Leases for Shared {
         Servers::release(self, only)
     }
 
-    fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError> {
+    fn is_served_elsewhere(&self, id: &SessionId, _: Timestamp) -> Result<bool, StorageError> {
         Servers::is_served_elsewhere(self, id)
     }
 }

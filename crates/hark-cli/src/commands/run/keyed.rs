@@ -10,7 +10,7 @@ use hark_backends::System;
 use hark_engine::outside::Outside;
 use hark_engine::{
     About, Catalog, HistoryReader, LogEntry, Observer, OutputItem, Report, SessionId, SessionRecord, SessionState,
-    Whose,
+    Surroundings, Whose,
 };
 
 use crate::commands::kept::{outside_failure, shown_call};
@@ -48,7 +48,9 @@ pub fn follow(
         if is_over || server.is_none() && session.interruption.exit_status().is_some() {
             break;
         }
-        if server.is_none() && !session.storage.tenure().is_served_elsewhere(id).map_err(storage::failure)? {
+        if server.is_none()
+            && !session.storage.tenure().is_served_elsewhere(id, System.steady_now()).map_err(storage::failure)?
+        {
             server = Server::start(session, id)?;
         }
         thread::sleep(LOOK_INTERVAL);
@@ -56,7 +58,7 @@ pub fn follow(
     if let Some(server) = server {
         server.end()?;
     }
-    let is_served = session.storage.tenure().is_served_elsewhere(id).map_err(storage::failure)?;
+    let is_served = session.storage.tenure().is_served_elsewhere(id, System.steady_now()).map_err(storage::failure)?;
     outside.report(is_served).map_err(outside_failure)
 }
 
