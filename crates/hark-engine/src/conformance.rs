@@ -3,6 +3,7 @@
 //! A suite panics with what is wrong. A new backend calls it and adds nothing.
 
 mod invoker;
+mod kept;
 mod leases;
 pub(crate) mod sample;
 mod space;

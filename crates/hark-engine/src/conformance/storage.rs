@@ -39,6 +39,9 @@ pub fn check_storage(make: &dyn Fn() -> Arc<dyn Storage>) {
         check(&Suite { storage, records });
     }
     super::space::check_space(make);
+    if make().catalog().is_some() {
+        super::kept::check_kept(make);
+    }
 }
 
 struct Suite {
