@@ -93,15 +93,3 @@ fn wrong_settings_are_errors() {
     folder.write("hark.toml", "[project\n");
     assert!(folder.hark("x.hk").stderr.contains("--> hark.toml:1:9\n"));
 }
-
-/// The result is shown like what was printed, so that a program that ends with `print` would show it twice.
-#[test]
-fn the_program_of_the_readme_shows_each_line_once() {
-    let folder = Folder::new("the_program_of_the_readme");
-    let readme = include_str!("../../../../README.md");
-    let tea = readme.lines().find(|line| line.starts_with("fn main() { print(\"the water boils\")")).unwrap();
-    assert!(tea.contains("sleep(180)"));
-    folder.write("tea.hk", tea.replace("sleep(180)", "sleep(0)"));
-    folder.hark("-q tea.hk").is(0, "the water boils\nthe tea is ready\n", "");
-    assert!(readme.contains(" finished\nthe tea is ready\n"), "that is how `hark resume` tells it");
-}
