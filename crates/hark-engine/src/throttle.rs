@@ -30,7 +30,8 @@ pub(crate) use change::{Change, Operation, Priority, Turnstile};
 pub(crate) use disagreement::place_of;
 pub use disagreement::{Disagreement, disagreements};
 pub(crate) use look::{
-    Look, entries_of, entry_of, forget, gates, has_regained, holders, is_full_of, is_held_elsewhere, is_queued, tend,
+    Look, entries_of, entry_of, forget, gates, has_regained, holders, is_full_of, is_held_elsewhere, is_queued,
+    sessions, tend,
 };
 pub use places::Places;
 

@@ -1,6 +1,5 @@
 //! The gates of limits and rates, seen to by a server: whoever waits there for what was lost goes on.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use super::Serving;
@@ -63,16 +62,6 @@ impl Serving {
             Some(thread) => self.let_in(id, &[thread]),
             None => Ok(()),
         }
-    }
-
-    /// The sessions that have something at some gate, whether this server has had any of them or not.
-    pub(super) fn sessions_at_gates(&self) -> Result<BTreeSet<SessionId>, StorageError> {
-        let mut sessions = BTreeSet::new();
-        let space = self.ports.storage.space();
-        for (gate, _) in throttle::gates(space)? {
-            sessions.extend(throttle::holders(space, &gate)?.into_iter().map(|holder| holder.session));
-        }
-        Ok(sessions)
     }
 
     /// Those of a session that were let in and do not know it, as whoever was to tell them was lost, are told.

@@ -19,6 +19,7 @@ use crate::session::Session;
 use crate::step;
 use crate::storage::{Filter, StorageError, Tenure};
 use crate::surroundings::Timestamp;
+use crate::throttle;
 pub(super) use holding::Holding;
 
 impl Serving {
@@ -242,7 +243,7 @@ impl Serving {
 
     /// Removes the places of threads whose processes were lost before they gave them back, and of sessions that are over.
     fn reconcile_gates(&self) -> Result<(), StorageError> {
-        for id in self.sessions_at_gates()? {
+        for id in throttle::sessions(self.ports.storage.space())? {
             match self.catalog()?.record(&id)? {
                 Some((_, record)) if record.state == SessionState::Running => {
                     self.make(&id, record)?.reconcile_gates()?;

@@ -85,6 +85,10 @@ pub(super) fn entry(holder: &Holder, gate: &Gate) -> SpaceKey {
     key
 }
 
+pub(super) fn all_entries() -> Range<SpaceKey> {
+    beginning(vec![AREA, ENTRIES])
+}
+
 pub(super) fn entries(session: &SessionId) -> Range<SpaceKey> {
     let mut start = vec![AREA, ENTRIES];
     push_session(&mut start, session);

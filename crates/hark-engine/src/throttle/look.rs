@@ -1,6 +1,6 @@
 //! Looking at gates: what a thread has there, what a session has, and who holds places that nobody needs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::change::{Change, Operation, Turnstile, decoded, read_one};
 use super::head::Head;
@@ -53,6 +53,22 @@ pub(crate) fn entries_of(space: &dyn Space, session: &SessionId) -> Result<Vec<(
         found.push((holder, gate, decoded::<Entry>(&record)?.number));
     }
     Ok(found)
+}
+
+/// The sessions that have something at some gate, by one look for each.
+pub(crate) fn sessions(space: &dyn Space) -> Result<BTreeSet<SessionId>, StorageError> {
+    let mut sessions = BTreeSet::new();
+    let mut left = key::all_entries();
+    while let Some((mut key, _)) = space.scan(left.clone(), 1)?.pop() {
+        if let Some((holder, _)) = key::read_holder(key::body(&key)) {
+            left.start = key::entries(&holder.session).end;
+            sessions.insert(holder.session);
+        } else {
+            key.push(0);
+            left.start = key;
+        }
+    }
+    Ok(sessions)
 }
 
 /// All gates where someone is, or waits to be, and how many wait.
