@@ -330,8 +330,8 @@ class Round:
             thread, event = each["thread"], each["event"]
             if event == "called":
                 under_way[thread] = under_way.get(thread, 0) + 1
-                if under_way[thread] > 1 and f"(try {under_way[thread]})" not in each["text"]:
-                    raise Wrong(f"thread {thread}: {each['text']} is try {under_way[thread]}")
+                if under_way[thread] > 1 and each["attempt"] != under_way[thread]:
+                    raise Wrong(f"thread {thread}: {each} is try {under_way[thread]}")
             elif event in ("returned", "raised") and not under_way.pop(thread, 0):
                 raise Wrong(f"thread {thread}: an answer to no call")
             elif event == "finished" and under_way.get(thread):
