@@ -53,6 +53,7 @@ fn call(function: &str, argument: Value) -> Call {
         attempt: 1,
         timeout: None,
         priority: 0,
+        rate: None,
         unwanted: Default::default(),
     }
 }

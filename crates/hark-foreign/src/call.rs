@@ -5,6 +5,8 @@ use std::time::Duration;
 use hark_engine::{CallError, Unwanted};
 use hark_machine::{Error, Value};
 
+use crate::queue::Rate;
+
 /// A call that is to be made.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -28,6 +30,8 @@ pub struct Call {
     pub timeout: Option<Duration>,
     /// Of calls that wait those with a higher one go first.
     pub priority: i32,
+    /// How many calls like it may begin within a time.
+    pub rate: Option<Rate>,
     /// Becomes true, for ever, when nobody wants the answer any more.
     pub unwanted: Unwanted,
 }

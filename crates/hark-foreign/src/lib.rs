@@ -28,5 +28,6 @@ mod worker;
 pub use call::{Call, described};
 pub use interpreter::{Interpreter, Origin};
 pub use pool::{PicklePlace, PythonConfig, PythonPool};
+pub use queue::Rate;
 pub use requirements::package_of;
 pub use values::check_arguments;

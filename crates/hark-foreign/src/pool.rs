@@ -59,6 +59,7 @@ pub enum PicklePlace {
 /// Runs calls in worker processes, which are started when they are needed and end with it.
 pub struct PythonPool {
     shared: Arc<Shared>,
+    is_in_virtual_time: bool,
 }
 
 struct Shared {
@@ -125,7 +126,19 @@ impl PythonPool {
             changed: Condvar::new(),
             queue: Queue::new(workers_max),
         };
-        PythonPool { shared: Arc::new(shared) }
+        PythonPool { shared: Arc::new(shared), is_in_virtual_time: false }
+    }
+
+    /// The same pool for sessions whose time jumps: calls begin as soon as there is a worker, as their rates mean another time.
+    #[must_use]
+    pub fn in_virtual_time(mut self) -> PythonPool {
+        self.is_in_virtual_time = true;
+        self
+    }
+
+    /// Whether calls of a rate are spaced.
+    pub(crate) fn spaces_calls(&self) -> bool {
+        !self.is_in_virtual_time
     }
 
     /// How many calls run at a time.
@@ -141,7 +154,15 @@ impl PythonPool {
     pub fn call_blocking(&self, call: &Call, events: &mut dyn FnMut(CallEvent)) -> Result<Value, CallError> {
         let number = self.shared.enter(call, true);
         // A call that is cancelled before its turn is not made.
-        let turn = self.shared.queue.wait_for_turn(call.priority, || self.shared.is_cancelled(number));
+        let is_cancelled = || self.shared.is_cancelled(number);
+        let mut turn = self.shared.queue.wait_for_turn(call.priority, is_cancelled);
+        while turn.is_some()
+            && let Some(until) = self.shared.queue.pace(call)
+        {
+            drop(turn);
+            self.shared.queue.wait_until(until, is_cancelled);
+            turn = self.shared.queue.wait_for_turn(call.priority, is_cancelled);
+        }
         let result = self.shared.carry_out_blocking(number, call, events);
         drop(turn);
         result

@@ -1,5 +1,7 @@
 //! The engine's port: its calls become those of the pool.
 
+use std::time::Duration;
+
 use hark_bytecode::Executable;
 use hark_engine::foreign::{Answer, CallSink, Foreign};
 use hark_engine::{Call as EngineCall, CallError, CallEvent, CallId, SessionId};
@@ -7,10 +9,11 @@ use hark_machine::{Error, Value};
 
 use crate::call::Call;
 use crate::pool::PythonPool;
+use crate::queue::Rate;
 
 impl Foreign for PythonPool {
     fn call(&self, executable: &Executable, call: EngineCall, events: CallSink, answer: Answer) {
-        match of_engine(executable, call) {
+        match self.of_engine(executable, call) {
             Ok(call) => PythonPool::call(self, call, events, answer),
             Err(error) => answer(Err(error.into())),
         }
@@ -22,7 +25,7 @@ impl Foreign for PythonPool {
         call: EngineCall,
         events: &mut dyn FnMut(CallEvent),
     ) -> Result<Value, CallError> {
-        PythonPool::call_blocking(self, &of_engine(executable, call)?, events)
+        PythonPool::call_blocking(self, &self.of_engine(executable, call)?, events)
     }
 
     fn calls_at_a_time(&self) -> usize {
@@ -46,23 +49,36 @@ impl Foreign for PythonPool {
     }
 }
 
-fn of_engine(executable: &Executable, call: EngineCall) -> Result<Call, Error> {
-    let index = call.foreign.0;
-    let foreign = executable
-        .foreign
-        .get(index as usize)
-        .ok_or_else(|| Error::of_python("NoImport", format!("the program has no import number {index}")))?;
-    Ok(Call {
-        module: foreign.module.to_string(),
-        function: foreign.function.to_string(),
-        name: foreign.name.to_string(),
-        takes_keywords: foreign.attributes.kwargs,
-        arguments: call.arguments,
-        progress: call.progress,
-        id: call.id.to_string(),
-        attempt: call.attempt,
-        timeout: call.timeout,
-        priority: call.priority,
-        unwanted: call.unwanted,
-    })
+impl PythonPool {
+    fn of_engine(&self, executable: &Executable, call: EngineCall) -> Result<Call, Error> {
+        let index = call.foreign.0;
+        let foreign = executable
+            .foreign
+            .get(index as usize)
+            .ok_or_else(|| Error::of_python("NoImport", format!("the program has no import number {index}")))?;
+        let rate = foreign.attributes.rate.as_ref().filter(|_| self.spaces_calls());
+        Ok(Call {
+            module: foreign.module.to_string(),
+            function: foreign.function.to_string(),
+            name: foreign.name.to_string(),
+            takes_keywords: foreign.attributes.kwargs,
+            arguments: call.arguments,
+            progress: call.progress,
+            id: call.id.to_string(),
+            attempt: call.attempt,
+            timeout: call.timeout,
+            priority: call.priority,
+            rate: rate.map(|rate| rate_of(rate, foreign)),
+            unwanted: call.unwanted,
+        })
+    }
+}
+
+fn rate_of(rate: &hark_bytecode::Rate, foreign: &hark_bytecode::Foreign) -> Rate {
+    let own = || format!("{}.{}", foreign.module, foreign.function);
+    Rate {
+        name: rate.name.clone().unwrap_or_else(own),
+        count: rate.count as usize,
+        per: Duration::try_from_secs_f64(rate.per_seconds).unwrap_or(Duration::MAX),
+    }
 }

@@ -8,10 +8,12 @@
 //! knows where these are, and takes them back for whoever is before them or has nothing to do.
 
 mod line;
+mod pace;
 
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
 use hark_engine::{CallError, CallSink};
 use hark_machine::Value;
@@ -22,6 +24,8 @@ use crate::limits::QUEUE_THREAD_IDLE_MAX;
 
 pub use line::Placed;
 use line::{Line, Waiting};
+use pace::Pacer;
+pub use pace::Rate;
 
 /// Takes what a call came to.
 pub type Done = Box<dyn FnOnce(Result<Value, CallError>) + Send>;
@@ -50,12 +54,39 @@ pub struct Queue {
 
 struct State {
     line: Line,
+    /// What is spaced, as its rate says.
+    pacer: Pacer,
     /// What is sent ahead to each worker.
     workers: Vec<Weak<Ahead>>,
     turns: usize,
     threads: usize,
     idle_threads: usize,
     is_closed: bool,
+}
+
+impl State {
+    /// A call is about to begin. Answers until when it must wait instead, if it must.
+    fn pace(&mut self, call: &Call) -> Option<Instant> {
+        let rate = call.rate.as_ref()?;
+        self.pacer.begin(rate, Instant::now())
+    }
+
+    /// Lets jobs wait in the line again whose time has come. Answers when the next one's does.
+    fn release_due(&mut self) -> Option<Instant> {
+        self.pacer.next_release()?;
+        let now = Instant::now();
+        while let Some(placed) = self.pacer.release(Some(now)) {
+            self.line.put(placed);
+        }
+        self.pacer.next_release()
+    }
+
+    /// The same of all jobs: who looks for one finds it in the line, and none begins early.
+    fn release_all(&mut self) {
+        while let Some(placed) = self.pacer.release(None) {
+            self.line.put(placed);
+        }
+    }
 }
 
 /// A caller's turn, until it is dropped.
@@ -77,7 +108,8 @@ impl Queue {
     /// Nobody waits, and there are so many turns.
     pub fn new(turns_max: usize) -> Queue {
         let (line, turns) = (Line::default(), turns_max);
-        let state = State { line, workers: Vec::new(), turns, threads: 0, idle_threads: 0, is_closed: false };
+        let (pacer, workers) = (Pacer::default(), Vec::new());
+        let state = State { line, pacer, workers, turns, threads: 0, idle_threads: 0, is_closed: false };
         Queue {
             turns_max,
             state: Mutex::new(state),
@@ -225,27 +257,33 @@ impl Queue {
 
     fn pop(&self, mut state: MutexGuard<'_, State>, stays: bool) -> Option<Job> {
         loop {
+            let release = state.release_due();
             if state.turns > 0 && state.line.first().is_none() {
                 self.take_back(&mut state, |_| true);
             }
             if state.turns > 0
                 && let Some(placed) = state.line.pop_job(|_| true)
             {
+                if let Some(until) = state.pace(&placed.job.call) {
+                    state.pacer.hold(until, placed);
+                    continue;
+                }
                 state.turns -= 1;
                 self.hand_on(&state);
                 return Some(*placed.job);
             }
             self.hand_on(&state);
-            if state.is_closed || (state.line.jobs == 0 && !stays) {
+            let has_jobs = state.line.jobs > 0 || release.is_some();
+            if state.is_closed || !(has_jobs || stays) {
                 state.threads -= 1;
                 return None;
             }
             state.idle_threads += 1;
-            let (woken, waited) =
-                self.for_threads.wait_timeout(state, QUEUE_THREAD_IDLE_MAX).unwrap_or_else(PoisonError::into_inner);
+            let time = release.map_or(QUEUE_THREAD_IDLE_MAX, |until| until.saturating_duration_since(Instant::now()));
+            let (woken, waited) = self.for_threads.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle_threads -= 1;
-            if waited.timed_out() && state.line.jobs == 0 {
+            if waited.timed_out() && state.line.jobs == 0 && state.pacer.next_release().is_none() {
                 state.threads -= 1;
                 return None;
             }
@@ -273,6 +311,24 @@ impl Queue {
         }
     }
 
+    /// A caller that has its turn is about to begin this call. Answers until when it must wait instead, if it must.
+    pub fn pace(&self, call: &Call) -> Option<Instant> {
+        call.rate.as_ref()?;
+        self.lock().pace(call)
+    }
+
+    /// Waits until then, or until the caller is cancelled.
+    pub fn wait_until(&self, until: Instant, is_cancelled: impl Fn() -> bool) {
+        let mut state = self.lock();
+        while !state.is_closed && !is_cancelled() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.for_callers.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     /// Callers may have been cancelled.
     pub fn notice_cancelled(&self) {
         let state = self.lock();
@@ -283,6 +339,7 @@ impl Queue {
     /// Takes out the jobs of a session.
     pub fn remove_session(&self, session: &str) -> Vec<Job> {
         let mut state = self.lock();
+        state.release_all();
         let is_meant = |job: &Job| job.call.session() == session;
         self.cancel_ahead(&mut state, is_meant);
         let removed = state.line.remove_jobs(is_meant);
@@ -293,6 +350,7 @@ impl Queue {
     /// Takes out the job of a call, which is cancelled.
     pub fn remove_call(&self, id: &str) -> Option<Job> {
         let mut state = self.lock();
+        state.release_all();
         self.cancel_ahead(&mut state, |job| job.call.id == id);
         let removed = state.line.remove_call(id);
         self.hand_on(&state);
@@ -302,6 +360,7 @@ impl Queue {
     /// Takes out the job of a call that is to be made elsewhere, if it has not begun.
     pub fn withdraw_call(&self, id: &str) -> Option<Job> {
         let mut state = self.lock();
+        state.release_all();
         self.take_back(&mut state, |job| job.call.id == id);
         let removed = state.line.remove_call(id);
         self.hand_on(&state);
@@ -319,6 +378,7 @@ impl Queue {
     pub fn close(&self) -> Vec<Job> {
         let mut state = self.lock();
         state.is_closed = true;
+        state.release_all();
         self.for_threads.notify_all();
         self.for_callers.notify_all();
         for ahead in self.with_calls_ahead(&state) {
@@ -360,6 +420,7 @@ mod tests {
             attempt: 1,
             timeout: None,
             priority,
+            rate: None,
             unwanted: Default::default(),
         };
         Job { call, events: Box::new(|_| ()), done: Box::new(|_| ()) }

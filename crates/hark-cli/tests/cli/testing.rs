@@ -377,3 +377,10 @@ fn starts_late() { since = now(); [begin(since), try { soon(since) } catch e { g
     let run = folder.hark("test -q x.hk");
     assert!(run.is_passed(5), "{run:?}");
 }
+
+#[test]
+fn a_rate_of_python_calls_means_the_time_that_jumps() {
+    let text = "#[rate(1, per: 3600)]\nimport(sqrt, math, 1);\n//! main() => [1.0, 2.0, 3.0]\nfn main() { map([1, 4, 9], sqrt) }\n";
+    let run = Folder::with("testing_rates", text).hark("test -q x.hk");
+    assert!(run.stdout.ends_with("1 passed, 0 failed\n"), "{run:#?}");
+}

@@ -315,7 +315,7 @@ impl Shared {
     }
 }
 
-/// Whether a call's message is small, so that it may be sent ahead.
+/// Whether a call may be sent ahead: its message is small, and it may begin at any time.
 fn is_small(call: &Call) -> bool {
     let bytes = |atom: &Value| match atom {
         Value::String(text) => text.as_str().len() as u64,
@@ -324,5 +324,6 @@ fn is_small(call: &Call) -> bool {
         Value::Object(_) => u64::MAX,
         _ => 8,
     };
-    call.arguments.iter().all(|argument| !is_larger(argument, AHEAD_BYTES_MAX, 8, bytes))
+    // The queue must know when one of a rate begins.
+    call.rate.is_none() && call.arguments.iter().all(|argument| !is_larger(argument, AHEAD_BYTES_MAX, 8, bytes))
 }

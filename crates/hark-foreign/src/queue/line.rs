@@ -32,6 +32,13 @@ pub struct Line {
     next: u64,
 }
 
+impl Placed {
+    /// Its place.
+    pub fn rank(&self) -> Rank {
+        self.rank
+    }
+}
+
 impl Line {
     /// Adds a job.
     pub fn push_job(&mut self, job: Job) {

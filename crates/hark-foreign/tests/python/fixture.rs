@@ -41,6 +41,7 @@ pub fn call(target: &str, arguments: Vec<Value>) -> Call {
         attempt: 1,
         timeout: None,
         priority: 0,
+        rate: None,
         unwanted: Default::default(),
     }
 }

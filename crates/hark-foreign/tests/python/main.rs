@@ -14,5 +14,6 @@ mod modules;
 mod objects;
 mod output;
 mod progress;
+mod rates;
 mod values;
 mod workers;

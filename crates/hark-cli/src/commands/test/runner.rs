@@ -219,7 +219,8 @@ impl Runner {
         }
         let folder = suite.project.folder.clone();
         let pool = || -> Arc<dyn Foreign> {
-            Arc::new(python::pool(&suite.project, PicklePlace::Temporary, python::workers_max(&suite.project)))
+            let workers = python::workers_max(&suite.project);
+            Arc::new(python::pool(&suite.project, PicklePlace::Temporary, workers).in_virtual_time())
         };
         self.pools.entry(folder).or_insert_with(pool).clone()
     }
