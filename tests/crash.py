@@ -92,8 +92,11 @@ def kill_all(process, workers_first, pause):
         kill(group)
         time.sleep(pause)
     process.wait()
-    # Those that were started meanwhile.
-    kill(others_of(process.pid))
+    # Those that were started meanwhile. One that was forked and was not yet another program has what the first process had
+    # open, its lock above all, until it is gone.
+    while left := others_of(process.pid):
+        kill(left)
+        time.sleep(0.001)
 
 
 def workers_of(supervisor):
