@@ -416,15 +416,18 @@ impl Database {
             return exhausted;
         }
         let code = error.sqlite_error_code();
-        let is_busy = matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
+        // A process that is stopped while it opens the log holds a lock that others wait for in vain: SQLite calls that a failure
+        // of the locking protocol.
+        let is_busy = matches!(
+            code,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed)
+        );
         // A connection that is opened later finds no file, or an empty log.
         if !is_busy && let Err(removed) = self.check_in_place() {
             return removed;
         }
         match code {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                StorageError::Transient(format!("`{path}` is locked by another process"))
-            }
+            _ if is_busy => StorageError::Transient(format!("`{path}` is locked by another process")),
             Some(ErrorCode::DiskFull) => {
                 StorageError::Exhausted(format!("the disk is full, so `{path}` cannot be written to"))
             }
