@@ -110,7 +110,7 @@ fn write_lane<W: Write>(lane: &Lane, json: &mut Json<W>) -> io::Result<()> {
     )?;
     json.key("awaited")?;
     json.open('[')?;
-    for future in &lane.awaited {
+    for future in &lane.waited_for {
         json.open('{')?;
         match future {
             FutureId::Thread(thread) => json.entry_of("thread", thread)?,

@@ -160,14 +160,14 @@ fn name_of(lane: &Lane) -> String {
     escape::line(&format!("{} {}", lane.thread, lane.call)).into_owned()
 }
 
-/// "→ 1, 2, door/1"; what it waits for now is told first.
+/// "→ 1, 2, door/1": the Futures that block the thread come first, then those that it has waited for before.
 fn awaited_of(lane: &Lane) -> String {
     let name = |future: &FutureId| match future {
         FutureId::Thread(thread) => thread.to_string(),
         FutureId::Promise(name) => name.to_string(),
     };
-    let before = lane.awaited.iter().filter(|future| !lane.awaits.contains(future));
-    let names: Vec<String> = lane.awaits.iter().chain(before).map(name).collect();
+    let before = lane.waited_for.iter().filter(|future| !lane.blocked_on.contains(future));
+    let names: Vec<String> = lane.blocked_on.iter().chain(before).map(name).collect();
     if names.is_empty() { String::new() } else { escape::line(&format!("→ {}", names.join(", "))).into_owned() }
 }
 

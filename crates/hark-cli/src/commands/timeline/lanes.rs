@@ -48,10 +48,10 @@ pub struct Lane {
     /// In the order of time, without gaps.
     pub stretches: Vec<Stretch>,
     pub end: End,
-    /// The threads and promises that it has waited for, each once.
-    pub awaited: Vec<FutureId>,
-    /// What it waits for now.
-    pub awaits: Vec<FutureId>,
+    /// All Futures that the thread has ever waited for, each once.
+    pub waited_for: Vec<FutureId>,
+    /// The Futures that block the thread at the end of the chart.
+    pub blocked_on: Vec<FutureId>,
 }
 
 impl Lane {
@@ -62,8 +62,8 @@ impl Lane {
             call: String::new(),
             stretches: Vec::new(),
             end: End::Open,
-            awaited: Vec::new(),
-            awaits: Vec::new(),
+            waited_for: Vec::new(),
+            blocked_on: Vec::new(),
         }
     }
 
@@ -75,7 +75,7 @@ impl Lane {
     /// From now on it is about this.
     fn begin(&mut self, kind: Kind, at: Timestamp, what: String) {
         let at = self.stop(at);
-        self.awaits.clear();
+        self.blocked_on.clear();
         self.stretches.push(Stretch { kind, from: at, to: at, what });
     }
 
@@ -97,10 +97,10 @@ impl Lane {
             more => format!(" and {more} more"),
         };
         self.begin(Kind::Wait, at, format!("{}{more}", names.join(", ")));
-        self.awaits = futures.to_vec();
+        self.blocked_on = futures.to_vec();
         for future in futures {
-            if !self.awaited.contains(future) {
-                self.awaited.push(future.clone());
+            if !self.waited_for.contains(future) {
+                self.waited_for.push(future.clone());
             }
         }
     }
@@ -139,7 +139,7 @@ impl Lane {
 
     fn finish(&mut self, end: End, at: Timestamp) {
         self.stop(at);
-        self.awaits.clear();
+        self.blocked_on.clear();
         self.end = end;
     }
 }
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(kinds(&shown[1]), [(Kind::Run, 10, 30), (Kind::Call, 30, 50), (Kind::Run, 50, 50)]);
         assert_eq!((shown[0].end, shown[1].end, shown[1].parent), (End::Open, End::Finished, Some(ThreadId(0))));
         assert_eq!(
-            (shown[0].awaited.as_slice(), shown[0].awaits.len()),
+            (shown[0].waited_for.as_slice(), shown[0].blocked_on.len()),
             ([FutureId::Thread(ThreadId(1))].as_slice(), 0)
         );
         assert_eq!(shown[1].stretches[1].what, "f(1)");
