@@ -12,7 +12,6 @@ use std::thread;
 use hark_backends::System;
 use hark_backends::invoker::Threads;
 use hark_backends::invoker::processes::Processes;
-use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::{
     CancelHandle, Engine, Foreign, Invoker, Keyed, Labels, NoForeign, Observer, Options, Ports, Report, SessionId,
     Start, Status, Storage, StorageError, SuspendAt, Whose,
@@ -29,7 +28,7 @@ use crate::project::Project;
 use crate::python;
 use crate::render::Style;
 use crate::signals::Interruption;
-use crate::storage;
+use crate::storage::{self, Kept};
 
 /// A session that is to be run.
 pub struct Session {
@@ -136,15 +135,11 @@ pub fn options(project: &Project) -> Options {
 ///
 /// # Errors
 /// If there is none.
-pub fn invoker(
-    project: &Project,
-    file: Option<&Arc<SqliteStorage>>,
-    name: ConcurrencyName,
-) -> Result<Arc<dyn Invoker>, Failure> {
+pub fn invoker(project: &Project, kept: Option<&Kept>, name: ConcurrencyName) -> Result<Arc<dyn Invoker>, Failure> {
     if name == ConcurrencyName::Threads {
         return Ok(Arc::new(Threads::as_wide_as_the_cores()));
     }
-    let Some(file) = file else {
+    let Some(kept) = kept else {
         let failure = Failure::usage("`-c processes` needs a storage that processes can share, and memory is none");
         return Err(failure.with_hint("`-s sqlite -c processes` keeps sessions in a file"));
     };
@@ -152,6 +147,7 @@ pub fn invoker(
         let failure = Failure::usage("`-c processes` cannot be used with `tenure = \"threads\"`");
         return Err(failure.with_hint("each `hark worker` is a process that runs threads of any session"));
     }
+    let Kept::Sqlite(file) = kept;
     let server = file.server_number().map_err(storage::failure)?;
     let program = env::current_exe()
         .map_err(|error| Failure::usage(format!("this program's own file cannot be found: {error}")))?;

@@ -1,9 +1,11 @@
 //! Where a project's sessions are kept.
 
+use std::fmt;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hark_backends::storage::sqlite::SqliteStorage;
+use hark_backends::storage::sqlite::{SqliteStorage, Work};
 use hark_engine::{MemoryStorage, SessionId, Storage, StorageError};
 
 use crate::args::{KeptStorage, StorageChoice, StorageName};
@@ -12,14 +14,90 @@ use crate::failure::Failure;
 use crate::project::Project;
 use crate::trust;
 
+/// A storage whose sessions outlive this process.
+#[derive(Clone)]
+pub enum Kept {
+    /// A file in a folder.
+    Sqlite(Arc<SqliteStorage>),
+}
+
+/// Where a storage is that outlives this process.
+pub enum Address {
+    /// A file in this folder.
+    Folder(PathBuf),
+}
+
+impl Address {
+    /// Opens it, as the project's settings want it used.
+    ///
+    /// # Errors
+    /// If that cannot be done.
+    pub fn open(&self, project: &Project) -> Result<Kept, Failure> {
+        match self {
+            Address::Folder(folder) => open_file(project, folder),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Folder(folder) => folder.display().fmt(formatter),
+        }
+    }
+}
+
+impl Kept {
+    /// For an engine.
+    pub fn shared(&self) -> Arc<dyn Storage> {
+        match self {
+            Kept::Sqlite(file) => file.clone(),
+        }
+    }
+
+    /// The folder for output of its sessions that cannot be shown yet.
+    pub fn folder(&self) -> PathBuf {
+        match self {
+            Kept::Sqlite(file) => file.folder().to_path_buf(),
+        }
+    }
+
+    /// Whether it is still what it was when it was opened: nobody has moved the file away, for example.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn check_in_place(&self) -> Result<(), StorageError> {
+        match self {
+            Kept::Sqlite(file) => file.check_in_place(),
+        }
+    }
+
+    /// What this process has asked of it so far.
+    pub fn work(&self) -> Work {
+        match self {
+            Kept::Sqlite(file) => file.work(),
+        }
+    }
+}
+
+impl Deref for Kept {
+    type Target = dyn Storage;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Kept::Sqlite(file) => &**file,
+        }
+    }
+}
+
 /// The storage that a session is started in: what the command line says, else `hark.toml`, else memory. None is memory.
 ///
 /// # Errors
 /// If it cannot be opened.
-pub fn for_new_session(project: &Project, asked: &StorageChoice) -> Result<Option<Arc<SqliteStorage>>, Failure> {
+pub fn for_new_session(project: &Project, asked: &StorageChoice) -> Result<Option<Kept>, Failure> {
     match asked.name.or(project.settings.storage).unwrap_or(StorageName::Memory) {
         StorageName::Memory => Ok(None),
-        StorageName::Sqlite => open(project, &data_dir(project, asked.data_dir.as_deref())?).map(Some),
+        StorageName::Sqlite => open_file(project, &data_dir(project, asked.data_dir.as_deref())?).map(Some),
     }
 }
 
@@ -27,28 +105,25 @@ pub fn for_new_session(project: &Project, asked: &StorageChoice) -> Result<Optio
 ///
 /// # Errors
 /// If it cannot be opened.
-pub fn open(project: &Project, folder: &Path) -> Result<Arc<SqliteStorage>, Failure> {
+fn open_file(project: &Project, folder: &Path) -> Result<Kept, Failure> {
     let file = SqliteStorage::open(folder).map_err(failure)?;
     let file = file.with_lease(project.settings.lease);
-    Ok(Arc::new(match project.settings.tenure {
+    Ok(Kept::Sqlite(Arc::new(match project.settings.tenure {
         Tenure::Sessions => file,
         Tenure::Threads => file.with_leased_threads(),
-    }))
+    })))
 }
 
 /// A storage for an engine.
-pub fn or_memory(file: Option<Arc<SqliteStorage>>) -> Arc<dyn Storage> {
-    match file {
-        Some(file) => file,
-        None => Arc::<MemoryStorage>::default(),
-    }
+pub fn or_memory(kept: Option<&Kept>) -> Arc<dyn Storage> {
+    kept.map_or_else(|| Arc::<MemoryStorage>::default() as Arc<dyn Storage>, Kept::shared)
 }
 
 /// The storage that sessions are looked for in: the file in the folder that the command line names, else in `data_dir`. None if nothing was ever kept there.
 ///
 /// # Errors
 /// If it cannot be opened, or keeps no sessions.
-pub fn of_kept_sessions(project: &Project, asked: &KeptStorage) -> Result<Option<Arc<SqliteStorage>>, Failure> {
+pub fn of_kept_sessions(project: &Project, asked: &KeptStorage) -> Result<Option<Kept>, Failure> {
     if asked.name == Some(StorageName::Memory) {
         return Err(Failure::usage("sessions in memory end with their process, so there are none to look for"));
     }
@@ -56,18 +131,18 @@ pub fn of_kept_sessions(project: &Project, asked: &KeptStorage) -> Result<Option
     if !SqliteStorage::exists(&folder) {
         return Ok(None);
     }
-    open(project, &folder).map(Some)
+    open_file(project, &folder).map(Some)
 }
 
-/// The folder whose sessions a worker serves; they may still be to come.
+/// Where the sessions are that a worker serves, or into which one is imported. There need not be any yet.
 ///
 /// # Errors
 /// If sessions are not to last.
-pub fn folder_to_serve(project: &Project, asked: &KeptStorage) -> Result<PathBuf, Failure> {
+pub fn address(project: &Project, asked: &KeptStorage) -> Result<Address, Failure> {
     if asked.name == Some(StorageName::Memory) {
         return Err(Failure::usage("sessions in memory end with their process, so a worker cannot serve them"));
     }
-    data_dir(project, asked.data_dir.as_deref())
+    data_dir(project, asked.data_dir.as_deref()).map(Address::Folder)
 }
 
 /// There is no such session.

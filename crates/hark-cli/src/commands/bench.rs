@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hark_backends::storage::sqlite::{SqliteStorage, Work};
+use hark_backends::storage::sqlite::Work;
 use hark_engine::{Engine, Report, SessionError, Start, Status, Whose};
 use hark_machine::Program;
 
@@ -22,7 +22,7 @@ use crate::render::{Lines, Style, draw_error};
 use crate::report;
 use crate::session::{self, Serving};
 use crate::signals::Interruption;
-use crate::storage;
+use crate::storage::{self, Kept};
 
 /// Starts sessions of a program, so many at a time, and reports how fast they ran.
 ///
@@ -35,24 +35,24 @@ pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
     let program = Arc::new(program);
     let start = Start::new(program.clone(), callee, arguments);
-    let file = storage::for_new_session(&loaded.project, &wanted.storage)?;
-    let invoker = session::invoker(&loaded.project, file.as_ref(), wanted.invoker)?;
+    let kept = storage::for_new_session(&loaded.project, &wanted.storage)?;
+    let invoker = session::invoker(&loaded.project, kept.as_ref(), wanted.invoker)?;
     let interruption = Interruption::default();
     let mut serving = Serving::new(
         &loaded.project,
-        storage::or_memory(file.clone()),
+        storage::or_memory(kept.as_ref()),
         invoker,
         true,
         session::options(&loaded.project),
         &interruption,
     )?;
     serving.attend(Whose::Own)?;
-    let before = Usage::now(file.as_deref());
+    let before = Usage::now(kept.as_ref());
     let begun = Instant::now();
     let ran = run(&serving, &start, wanted);
     let took = begun.elapsed();
     serving.end()?;
-    let used = Usage::now(file.as_deref()).since(&before);
+    let used = Usage::now(kept.as_ref()).since(&before);
     let figures = Figures::new(&ran, took, used);
     if wanted.json {
         figures.write_json()?
@@ -168,7 +168,7 @@ struct Usage {
 }
 
 impl Usage {
-    fn now(file: Option<&SqliteStorage>) -> Usage {
+    fn now(kept: Option<&Kept>) -> Usage {
         let me = process::id();
         let own = CpuSeconds::of(me).unwrap_or_default();
         Usage {
@@ -176,7 +176,7 @@ impl Usage {
             workers_cpu: own.ended_children + workers_of(me),
             bytes_written: number_in("/proc/self/io", "write_bytes:").unwrap_or(0),
             memory_peak: number_in("/proc/self/status", "VmHWM:").unwrap_or(0) * 1024,
-            work: file.map(SqliteStorage::work).unwrap_or_default(),
+            work: kept.map(Kept::work).unwrap_or_default(),
         }
     }
 

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hark_engine::outside::{Outside, OutsideError};
-use hark_engine::{Observer, OutputItem, Report, SessionId, SessionState, Status, Storage, Whose};
+use hark_engine::{Observer, OutputItem, Report, SessionId, SessionState, Status, Whose};
 
 use super::FINISHED;
 use super::kept::{Store, outside_failure};
@@ -109,10 +109,9 @@ fn wait_for_end(store: &Store, id: &SessionId, interruption: &Interruption) -> R
 
 /// Runs the session's threads to their ends, unless another process is quicker.
 fn serve(store: &Store, id: &SessionId, until: Instant, interruption: &Interruption) -> Result<(), Failure> {
-    let kept: Arc<dyn Storage> = store.storage.clone();
     let invoker = session::invoker(&store.project, Some(&store.storage), ConcurrencyName::Threads)?;
     let options = session::options(&store.project);
-    let mut serving = Serving::new(&store.project, kept, invoker, true, options, interruption)?;
+    let mut serving = Serving::new(&store.project, store.storage.shared(), invoker, true, options, interruption)?;
     let has_ended = Arc::new(AtomicBool::new(false));
     let end = {
         let (has_ended, invoker) = (has_ended.clone(), serving.ports.invoker.clone());

@@ -1,18 +1,15 @@
 //! What the commands on kept sessions begin with.
 
-use std::sync::Arc;
-
 use hark_backends::System;
-use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::outside::{Outside, OutsideError};
-use hark_engine::{About, Catalog, Filter, Listed, SessionId, SessionState, Storage, Summary, Timestamp, session_of};
+use hark_engine::{About, Catalog, Filter, Listed, SessionId, SessionState, Summary, Timestamp, session_of};
 
 use super::sessions::shown_name;
 use crate::args::{ConfigFile, KeptStorage};
 use crate::failure::Failure;
 use crate::place::Place;
 use crate::project::{self, Project};
-use crate::storage;
+use crate::storage::{self, Kept};
 
 /// So many sessions are named where an id may mean several.
 const SHOWN_MAX: usize = 5;
@@ -20,7 +17,7 @@ const SHOWN_MAX: usize = 5;
 /// A project and the storage of its sessions.
 pub struct Store {
     pub project: Project,
-    pub storage: Arc<SqliteStorage>,
+    pub storage: Kept,
     pub place: Place,
 }
 

@@ -140,8 +140,7 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
     let Store { project, storage, place } = store;
     let options = Options { keep_output: wanted.kept.json, ..session::options(&project) };
     let invoker = session::invoker(&project, Some(&storage), wanted.concurrency.name)?;
-    let kept: Arc<dyn Storage> = storage.clone();
-    let mut serving = Serving::new(&project, kept, invoker, true, options, &interruption)?;
+    let mut serving = Serving::new(&project, storage.shared(), invoker, true, options, &interruption)?;
     let ends = Arc::new(Ends {
         reports: Mutex::default(),
         expected: Mutex::default(),
@@ -149,7 +148,7 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
         invoker: serving.ports.invoker.clone(),
     });
     let cancel = serving.engine.cancel_handle();
-    let stream = Arc::new(Stream::new(Some(storage.folder().to_path_buf()), move || cancel.cancel()));
+    let stream = Arc::new(Stream::new(Some(storage.folder()), move || cancel.cancel()));
     let observer: Arc<dyn Observer> = if wanted.kept.json {
         Arc::new(|_: &[OutputItem]| {})
     } else {

@@ -22,7 +22,7 @@ use crate::render::{Lines, Paint, Style, draw_errors, escape};
 use crate::report;
 use crate::session::{self, Session};
 use crate::signals::Interruption;
-use crate::storage;
+use crate::storage::{self, Kept};
 
 /// Compiles a program, calls a function, and shows what came of it.
 ///
@@ -49,11 +49,11 @@ pub fn run(wanted: &Run) -> Result<u8, Failure> {
     }
     let entry = Entry::new(&executable, &wanted.call)?;
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
-    let file = storage::for_new_session(&loaded.project, &wanted.storage)?;
-    let invoker = session::invoker(&loaded.project, file.as_ref(), wanted.concurrency.name)?;
+    let kept = storage::for_new_session(&loaded.project, &wanted.storage)?;
+    let invoker = session::invoker(&loaded.project, kept.as_ref(), wanted.concurrency.name)?;
     let place = Place::of(&loaded.project, wanted.storage.data_dir.as_deref());
-    let folder = file.as_ref().map(|file| file.folder().to_path_buf());
-    let storage = storage::or_memory(file);
+    let folder = kept.as_ref().map(Kept::folder);
+    let storage = storage::or_memory(kept.as_ref());
     if !wanted.labels.is_empty() && storage.catalog().is_none() {
         let failure =
             Failure::usage("`--key` and `--tag` need a storage that keeps sessions: in memory nobody looks for one");

@@ -95,7 +95,7 @@ fn write(bytes: &[u8]) -> io::Result<()> {
 pub fn import(wanted: &Import) -> Result<u8, Failure> {
     let bytes = read(&wanted.file)?;
     let project = project::load_here(wanted.config.path.as_deref())?;
-    let folder = storage::folder_to_serve(&project, &wanted.storage)?;
+    let address = storage::address(&project, &wanted.storage)?;
     let refused = |error: ImportError| match error {
         ImportError::Storage(error) => storage::failure(error),
         ImportError::Damaged(_) => Failure::usage(format!("`{}`: {error}", wanted.file.display())),
@@ -110,7 +110,7 @@ pub fn import(wanted: &Import) -> Result<u8, Failure> {
     if can_ask && !wanted.yes && !agrees()? {
         return Err(Failure::undone("the session was not imported"));
     }
-    let kept = storage::open(&project, &folder)?;
+    let kept = address.open(&project)?;
     let id = import_session(exported, &*kept, &System).map_err(refused)?;
     output::write_out(&format!("{id}\n"))?;
     Ok(FINISHED)

@@ -12,7 +12,7 @@ use std::thread;
 
 use hark_backends::invoker::processes::{self, Supervisor, work};
 use hark_backends::storage::sqlite::SqliteStorage;
-use hark_engine::{Engine, Shortage, Storage, Whose};
+use hark_engine::{Engine, Shortage, Whose};
 
 use super::FINISHED;
 use crate::args::{Worker, WorkerProcess};
@@ -30,14 +30,13 @@ use crate::storage;
 /// If the storage cannot be opened.
 pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
     let project = project::load_here(wanted.config.path.as_deref())?;
-    let folder = storage::folder_to_serve(&project, &wanted.storage)?;
-    let file = storage::open(&project, &folder)?;
-    let invoker = session::invoker(&project, Some(&file), wanted.concurrency.name)?;
-    let storage: Arc<dyn Storage> = file;
+    let address = storage::address(&project, &wanted.storage)?;
+    let kept = address.open(&project)?;
+    let invoker = session::invoker(&project, Some(&kept), wanted.concurrency.name)?;
     let mut serving =
-        Serving::new(&project, storage, invoker, true, session::options(&project), &Interruption::default())?;
+        Serving::new(&project, kept.shared(), invoker, true, session::options(&project), &Interruption::default())?;
     if !wanted.quiet {
-        let text = format!("serving {}; Ctrl-C stops it", escape::line(&folder.to_string_lossy()));
+        let text = format!("serving {}; Ctrl-C stops it", escape::line(&address.to_string()));
         output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &text)));
     }
     serving.engine.set_journal(Arc::new(journal::Log { messages: serving.messages(), quiet: wanted.quiet }));
