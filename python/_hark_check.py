@@ -1,15 +1,15 @@
-"""Looks whether imported functions exist and what arguments they take, by parsing; no module is loaded.
+"""Checks by parsing whether imported functions exist and which arguments they take; no module is loaded.
 
-Whatever cannot be known that way is not judged: the answer is `{}` then. A question is `{"module", "function"}`; else its
+Whatever cannot be known by parsing is left open: the answer is then `{}`. A question is `{"module", "function"}`. Any other
 answer has one of
 
-    "no_module"      the first part of the module's name that is not there
-    "no_function"    the name that is missing, and "owner", what has it not
-    "not_callable"   the type of what it is
-    "bad_syntax"     what is wrong in a module of the project, and where
-    "signature"      see `_signature`, and where it is defined
+    "no_module"      the first part of the module's name that does not exist
+    "no_function"    the missing name, and "owner", the module or class without it
+    "not_callable"   the name of its type
+    "bad_syntax"     the syntax error in a module of the project, and its place
+    "signature"      see `_signature`, and the place of the definition
 
-and "near", a name that may have been meant.
+and possibly "near", a name that may have been meant.
 """
 import ast
 import warnings
@@ -17,19 +17,19 @@ import warnings
 from _hark_check_find import UNKNOWABLE, Finder
 from _hark_check_scope import Scope
 
-# How many names stand for each other, and modules for modules.
+# The maximum number of names and modules that refer to each other in a chain.
 HOPS_MAX = 20
 FILE_BYTES_MAX = 5_000_000
 
-# A module that has one of these may have names that no statement shows.
+# A module with one of these in its text may have names that no statement shows.
 DYNAMIC = ("globals()", "exec(", "vars()", "locals()", "sys.modules")
 
-# What every module has.
+# The attributes that every module has.
 MODULE_NAMES = {"__name__", "__doc__", "__file__", "__dict__", "__loader__", "__package__", "__path__", "__spec__"}
 
 
 class Missing(Exception):
-    """A name that something has not, certainly."""
+    """A name that its owner certainly does not have."""
 
     def __init__(self, name, owner, near):
         self.answer = {"no_function": name, "owner": owner, "near": near}
@@ -41,7 +41,7 @@ class BadSyntax(Exception):
 
 
 class Module:
-    """A module that was parsed."""
+    """A parsed module."""
 
     def __init__(self, found):
         self.name, self.file, self.paths = found.name, found.file, found.paths
@@ -72,7 +72,7 @@ class Class:
         self.described = "`%s`" % name
         bases = [base for base in node.bases if not (isinstance(base, ast.Name) and base.id == "object")]
         self.is_plain = not (bases or node.keywords or node.decorator_list)
-        # `Class.name = ...` may stand anywhere.
+        # `Class.name = ...` may be anywhere in the module.
         self.is_dynamic = not self.is_plain or "setattr(" + node.name in self.scope.text
 
 
@@ -97,7 +97,7 @@ class Checker:
             return {}
 
     def find(self, name):
-        """The module; else an answer, or nothing if nothing can be said."""
+        """The module; otherwise an answer, or None if it is unknown."""
         parts = name.split(".")
         found, whole = self.finder.top(parts[0]), parts[0]
         if found is None:
@@ -128,7 +128,7 @@ class Checker:
         return self.modules[key]
 
     def attribute(self, owner, name, path, hops):
-        """What a module or class has under this name, or None if that cannot be known."""
+        """The meaning of an attribute of a module or class, or None if it is unknown."""
         if not isinstance(owner, (Module, Class)) or hops > HOPS_MAX:
             return None
         nodes = owner.scope.names.get(name)
@@ -139,7 +139,7 @@ class Checker:
         return self.meaning(owner, nodes[0], path, hops + 1)
 
     def leaves(self, module, star, name):
-        """Whether it is certain that `from ... import *` does not bind this name as well."""
+        """Whether `from ... import *` certainly does not bind this name as well."""
         level, module_name, _ = star
         other = self.imported(module, level, module_name)
         return bool(other) and name not in other.scope.names and not other.scope.stars and not other.is_dynamic
@@ -161,7 +161,7 @@ class Checker:
         return bool(module.paths) and self.finder.in_folders("%s.%s" % (module.name, name), module.paths) is not None
 
     def meaning(self, owner, what, path, hops):
-        """What is bound: a Module, a Class, a function's node, the type's name of a value, or None."""
+        """The meaning of a binding: a Module, a Class, a function's node and owner, the name of a value's type, or None."""
         module = owner.module if isinstance(owner, Class) else owner
         if isinstance(what, tuple):
             level, module_name, name = what
@@ -173,7 +173,7 @@ class Checker:
             try:
                 return self.attribute(imported, name, path, hops)
             except Missing:
-                # The import fails, which is not the program's mistake.
+                # The import itself fails, which is not a mistake in the Hark program.
                 return None
         if isinstance(what, ast.ClassDef):
             return Class(what, module, path)
@@ -192,7 +192,7 @@ class Checker:
         return _type_of_literal(what)
 
     def imported(self, module, level, name):
-        """The module that a statement of another one imports, if it can be parsed."""
+        """The module that an import statement refers to, if it can be parsed."""
         if level:
             parts = module.name.split(".")
             parts = parts[: len(parts) - level + (module.paths is not None)]
@@ -201,7 +201,7 @@ class Checker:
         return found if isinstance(found, Module) else None
 
     def judge(self, what):
-        """The answer about what a function's name means."""
+        """The answer for the meaning of a function's name."""
         if isinstance(what, Module):
             return {"not_callable": "module"}
         if isinstance(what, str):
@@ -229,7 +229,7 @@ class Checker:
 
 
 def _signature(node, module, skipped, name=None):
-    """How many arguments go by position, and what else is needed."""
+    """The arguments that a function takes, its text, and its place."""
     args = node.args
     only_by_position = len(args.posonlyargs)
     positional = [*args.posonlyargs, *args.args]

@@ -1,8 +1,8 @@
-"""Where a worker would find modules, found without running anything of them.
+"""Finds modules where a worker would find them, without running any of their code.
 
-Works in an interpreter that was started with -I -S -B. The folders are put together as `site` would. Code that `site` would
-run, in `.pth` files and modules that customize it, is only read: if it changes where modules are found, one that is not
-found here may be one that it brings.
+Works in an interpreter that was started with -I -S -B. The search path is composed as `site` would. Code that `site` would
+run, in `.pth` files and customization modules, is only read: if it changes how modules are found, a module that is not
+found here may still exist.
 """
 import os
 import re
@@ -10,31 +10,31 @@ import site
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
 
-# Files that run code at every start and bring no modules.
+# Files that run code at every start and add no modules.
 HARMLESS = {"distutils-precedence.pth", "_virtualenv.pth", "a1_coverage.pth"}
 
-# What code has in it that changes where modules are found.
+# Signs of code that changes where modules are found.
 CHANGES = ("sys.path", "meta_path", "path_hooks", "addsitedir", "sys.modules", "ModuleType")
 
 IMPORTED = re.compile(r"\b(?:import|from)\s+([A-Za-z_]\w*)")
 
 
 class Unknowable:
-    """A module of which nothing can be said without running it: written in C, packed, or brought by a hook."""
+    """A module that is unknown without running it: written in C, in an archive, or provided by a hook."""
 
 
 UNKNOWABLE = Unknowable()
 
 
 class Found:
-    """A module with its source, or without one if it is only a folder; `paths` is where its submodules are, if it is a package."""
+    """A module with its source file, or None for a namespace package; `paths` are the folders of a package's submodules."""
 
     def __init__(self, name, file, paths):
         self.name, self.file, self.paths = name, file, paths
 
 
 class Finder:
-    """Looks into the same folders in the same order as `_hark_modules.ProjectModules` has a worker do."""
+    """Searches the same folders, in the same order, as a worker does because of `_hark_modules.ProjectModules`."""
 
     def __init__(self, own_folders):
         self.own = [os.path.abspath(folder) for folder in own_folders]
@@ -67,7 +67,7 @@ class Finder:
                         self.others.append(os.path.join(folder, line))
 
     def may_change_paths(self, name):
-        """Whether a module does when it is loaded, as far as its text shows."""
+        """Whether loading this module may change where modules are found, as far as its text shows."""
         if self.in_folders(name, self.standard) is not None and "customize" not in name:
             return False
         found = self.in_folders(name, self.others)
@@ -75,7 +75,7 @@ class Finder:
         return found is UNKNOWABLE or any(change in text for change in CHANGES)
 
     def top(self, name):
-        """A module without a dot in its name: found, UNKNOWABLE, or None if there is none."""
+        """A top-level module: Found, UNKNOWABLE, or None if it does not exist."""
         if name in sys.builtin_module_names or name in ("hark", "__main__") or name.startswith("_hark_"):
             return UNKNOWABLE
         found = self.in_folders(name, self.folders)
@@ -105,7 +105,7 @@ class Finder:
         return Found(name, None, portions) if portions else None
 
     def is_own(self, file):
-        """Whether it is the project's, and not of a package that is installed inside of it."""
+        """Whether the file belongs to the project, not to a package installed inside the project's folder."""
         is_inside = any(file.startswith(os.path.join(folder, "")) for folder in self.own)
         return is_inside and not any(os.sep + name + os.sep in file for name in ("site-packages", "dist-packages"))
 
@@ -126,13 +126,13 @@ class Finder:
 
 
 def _site_folders():
-    """The folders of installed packages, as `site` has them in this interpreter and its virtual environment."""
+    """The folders of installed packages, as `site` finds them for this interpreter and its virtual environment."""
     environment = _environment()
     bases = list(dict.fromkeys((sys.base_prefix, sys.base_exec_prefix)))
     if not environment:
         return site.getsitepackages(bases) + [site.getusersitepackages()]
     folder, has_system = environment
-    # Debian's `site` looks whether it is in an environment.
+    # Debian's `site` checks whether it is in an environment.
     sys.prefix = sys.exec_prefix = folder
     folders = site.getsitepackages([folder])
     if has_system:
@@ -142,7 +142,7 @@ def _site_folders():
 
 
 def _environment():
-    """The folder of the virtual environment, and whether it has the system's packages, too."""
+    """The folder of the virtual environment, and whether it includes the system's packages."""
     near = os.path.dirname(os.path.abspath(sys.executable or "python"))
     for folder in (near, os.path.dirname(near)):
         text = _text_of(os.path.join(folder, "pyvenv.cfg"))

@@ -1,10 +1,10 @@
-"""What the statements of a module or class bind, as far as they show it."""
+"""The names that the statements of a module or class bind, as far as the syntax shows."""
 import ast
 
 
 class Scope:
-    """For each name, what it is bound to: a definition, an expression, what is imported as (level, module, name), or None if
-    that cannot be known. A name that is bound more than once has several.
+    """For each name, its bindings: a definition, an expression, an import as (level, module, name), or None if the value is
+    unknown. A name that is bound more than once has several.
     """
 
     def __init__(self, body, text):
@@ -41,7 +41,7 @@ class Scope:
                 self.collect_others(statement)
 
     def collect_others(self, statement):
-        """Blocks, and whatever else may bind a name."""
+        """Collects from blocks and from all other syntax that may bind a name."""
         for field, value in ast.iter_fields(statement):
             if field in ("body", "orelse", "finalbody") and isinstance(value, list):
                 self.collect(value)
@@ -58,7 +58,7 @@ class Scope:
                     self.bind_all(each)
 
     def bind_all(self, part):
-        """Every name that is stored to in an expression or pattern, to something unknown."""
+        """Binds every name that an expression or pattern assigns, to an unknown value."""
         for node in ast.walk(part) if isinstance(part, ast.AST) else ():
             if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
                 self.bind(node.id, None)

@@ -1,7 +1,7 @@
-"""The environment of a worker, which a call may change and the next one gets back.
+"""The environment variables of a worker, which are restored after a call has changed them.
 
-`os.environ` changes it by `os.putenv` and `os.unsetenv`. These are replaced here, and note what is changed: that costs
-nothing where nothing is, and finds what `os.environ` does not know of.
+`os.environ` changes them with `os.putenv` and `os.unsetenv`. Both are replaced here by functions that record what changes:
+this costs nothing if nothing changes, and also finds changes that `os.environ` does not know about.
 """
 import functools
 import os
@@ -29,7 +29,8 @@ class Environment:
 
     def save(self):
         self.object = os.environ
-        # The bytes behind it. A module may have put something there that has none, and is left alone.
+        # The bytes behind `os.environ`. A module may have replaced it with an object without them, which is then left
+        # alone.
         self.values = dict(getattr(os.environ, "_data", ()))
         self.changed.clear()
 

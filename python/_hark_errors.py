@@ -1,4 +1,4 @@
-"""What went wrong in a call, as texts: the exception's type, its own text, and a traceback of the user's frames."""
+"""The error of a call, as texts: the exception's type, its message, and a traceback of the user's frames."""
 import itertools
 import os
 import sys
@@ -7,17 +7,17 @@ from _hark_modules import import_standard
 from _hark_objects import text_of
 from _hark_values import CONTAINERS, TooLarge, encode, name_of_type
 
-# What longer texts are cut to; their ends stay.
+# Longer texts are shortened in the middle.
 TEXT_LENGTH_MAX = 10_000
 TRACEBACK_LENGTH_MAX = 100_000
 
-# Of an argument that would make all take more bytes only the type is told.
+# Beyond this total size, only the types of further arguments are sent.
 ARGUMENTS_LENGTH_MAX = 40_000
 
-# Bases further up are left out.
+# The number of classes, counted from the exception's own, that are sent.
 CLASSES_MAX = 100
 
-# What else programs call some exceptions.
+# Other names that programs use for some exceptions.
 _OTHER_NAMES = {
     "builtins.OSError": ["builtins.IOError", "builtins.EnvironmentError", "socket.error"],
     "builtins.TimeoutError": ["asyncio.TimeoutError", "concurrent.futures.TimeoutError", "socket.timeout"],
@@ -27,7 +27,7 @@ _OWN_FILES = ("<hark>/", "<frozen importlib")
 
 
 def texts_of(error):
-    """(type, text, traceback) of any exception, also of one that resists."""
+    """(type, text, traceback) of any exception, even if its methods raise."""
     try:
         kind = str(name_of_type(type(error)))
     except BaseException:
@@ -35,7 +35,7 @@ def texts_of(error):
     try:
         text = str(error)
     except BaseException:
-        text = "(its text cannot be had: its `__str__` raised an exception too)"
+        text = "(no text: its `__str__` raised an exception)"
     try:
         traceback = _traceback_of(error)
     except BaseException:
@@ -44,8 +44,8 @@ def texts_of(error):
 
 
 def arguments_of(error):
-    """The exception's `args` as the bytes of a list: long texts cut, and what is no value of Hark as a text that says what it
-    is."""
+    """The exception's `args` as the bytes of a list. Long texts are shortened; an argument that is not a Hark value is replaced
+    by a description."""
     try:
         arguments = tuple(error.args)
     except BaseException:
@@ -57,7 +57,7 @@ def arguments_of(error):
             size += _length_of(argument, size)
             kept.append(argument)
         except BaseException as error:
-            # An object, too large, or of a type that resists.
+            # An object, too large, or of a type whose methods raise.
             try:
                 argument = _shown(argument, has_text=not isinstance(error, TooLarge))
                 size += _length_of(argument, size)
@@ -72,8 +72,8 @@ def _length_of(argument, size):
 
 
 def _shown(item, has_text):
-    """`<datetime.date 2026-11-26>`, as Hark shows an object; only its type where that has no short text. That of a list may take
-    long to make."""
+    """`<datetime.date 2026-11-26>`, as Hark shows an object; only its type if it has no short text. Containers are never
+    converted to text, because that may take long."""
     kind, text = str(name_of_type(type(item))), None
     if has_text and not isinstance(item, CONTAINERS):
         text = text_of(item)
@@ -81,8 +81,8 @@ def _shown(item, has_text):
 
 
 def classes_of(error, hark):
-    """What a retry has to know, as the bytes of a list: the names of the exception's class and its bases, and in how many
-    seconds it asks to be tried again, or None."""
+    """Information for retries, as the bytes of a list: the names of the exception's class and its bases, and the delay in
+    seconds that it asks for, or None."""
     try:
         names = []
         for each in type(error).__mro__[:CLASSES_MAX]:
@@ -103,7 +103,7 @@ def shortened(text, length_max):
 
 
 def print_traceback(error):
-    """For a process that has no other way to tell."""
+    """Prints a traceback, for a process that has no other way to report an error."""
     sys.stderr.write(texts_of(error)[2])
     sys.stderr.flush()
 
@@ -126,7 +126,7 @@ def _traceback_of(error):
 
 
 def _users_frames(stack):
-    """Without the worker's own frames, and those of the machinery that loads modules and runs coroutines for it."""
+    """The stack without the worker's own frames and those of `importlib` and `asyncio` directly below them."""
     frames = [frame for frame in stack if not frame.filename.startswith(_OWN_FILES)]
     if len(frames) == len(stack):
         return frames

@@ -1,35 +1,35 @@
-"""The event loop of a worker, one for all of its life: a client or a semaphore that a module keeps works in the next call."""
+"""The event loop of a worker, the same for its whole life, so that a client or semaphore kept by a module works in later calls."""
 import sys
 
 from _hark_modules import import_standard
 
-# How long the tasks that a call leaves behind may take to end when they are cancelled.
+# How long cancelled tasks that a call leaves behind may take to end.
 CANCEL_SECONDS = 1.0
 
-# How often tasks are cancelled that others, being cancelled, start.
+# How often tasks are cancelled again, because cancelled tasks may start others.
 CANCEL_ROUNDS = 3
 
 
 class Unsettled(Exception):
-    """Tasks that a call left behind do not end."""
+    """Tasks that a call has left behind do not end."""
 
 
 class EventLoop:
     def __init__(self):
         self.loop = None
-        # Tasks of modules, which were there before any call.
+        # Tasks of modules, which existed before any call.
         self.kept = frozenset()
         self.settings = ()
 
     def prepare(self):
-        """To be called when modules were loaded: they may use `asyncio.get_event_loop()` in their functions."""
+        """Must be called after modules were loaded: their functions may use `asyncio.get_event_loop()`."""
         if "asyncio" in sys.modules:
             self.open()
             self.kept = frozenset(sys.modules["asyncio"].all_tasks(self.loop))
             self.settings = _settings_of(self.loop)
 
     def open(self):
-        """Makes it the current one, also if the user's code has run, closed or set another."""
+        """Makes it the current loop, even if the user's code has run, closed or set another one."""
         asyncio = import_standard("asyncio")
         if self.loop is None or self.loop.is_closed() or self.loop.is_running():
             self.loop = _current(asyncio) or asyncio.new_event_loop()
@@ -41,7 +41,7 @@ class EventLoop:
         return self.loop.run_until_complete(_waited(awaitable))
 
     def settle(self):
-        """Ends the tasks that a call has left, lest they go on in the next one, and puts back how the loop is set."""
+        """Ends the tasks that a call has left, so that they do not run in the next one, and restores the loop's settings."""
         if self.loop is None:
             return
         self.open()
@@ -59,7 +59,7 @@ class EventLoop:
     async def cancel_left(self):
         asyncio = sys.modules["asyncio"]
         me = {asyncio.current_task()}
-        # Some only have to be finished, such as the end of a generator.
+        # Some only need to be finished, such as closing a generator.
         await asyncio.sleep(0)
         for _ in range(CANCEL_ROUNDS):
             left = self.left() - me
@@ -70,7 +70,7 @@ class EventLoop:
             ended, _ = await asyncio.wait(left, timeout=CANCEL_SECONDS)
             for task in ended:
                 if not task.cancelled() and task.exception():
-                    text = "exception in a task that a call of Hark left behind, when it was cancelled"
+                    text = "exception in a cancelled task that a call from Hark has left behind"
                     self.loop.call_exception_handler({"message": text, "exception": task.exception(), "task": task})
         if self.left() - me:
             raise Unsettled
@@ -89,7 +89,7 @@ async def _waited(awaitable):
 
 
 def _current(asyncio):
-    """The one that the user's code has made already, if it is there and free."""
+    """The loop that the user's code has already created, if it is free."""
     try:
         loop = asyncio.get_event_loop()
     except (RuntimeError, DeprecationWarning):

@@ -1,4 +1,4 @@
-"""The project's modules: where Python finds them, how they are loaded, and whether their files have changed since."""
+"""The project's modules: finding them, loading them, and noticing that their files have changed."""
 import _thread
 import importlib
 import marshal
@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from _imp import source_hash
-from importlib._bootstrap_external import MAGIC_NUMBER, cache_from_source  # `importlib.util` takes long to load.
+from importlib._bootstrap_external import MAGIC_NUMBER, cache_from_source  # `importlib.util` is slow to load.
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
     EXTENSION_SUFFIXES,
@@ -19,34 +19,35 @@ from importlib.machinery import (
 )
 from types import CodeType, ModuleType
 
-# How often a worker looks whether modules have changed, at most.
+# The minimum interval between checks whether modules have changed.
 LOOK_SECONDS = 0.2
 
-# Two edits of a file within this time may leave it with one and the same time of change: that is as exact as the file
-# systems that are in use.
+# Two edits of a file within this time may leave it with the same modification time: the coarsest resolution of common
+# file systems.
 TIME_STEP_NS = 2 * 10**9
 
-# The head of a .pyc file that is valid for one text of the source, whatever the file's time; see PEP 552.
+# The flags of a .pyc file that is valid for one text of the source, whatever the file's time; see PEP 552.
 _CHECKED_BY_HASH = (0b11).to_bytes(4, "little")
 _HEAD_LENGTH = 16
 _HASH_KEY = int.from_bytes(MAGIC_NUMBER, "little")
 
-# Folders of installed packages, which may lie inside of the project.
+# Folders of installed packages, which may be inside the project.
 _PACKAGE_FOLDERS = tuple(os.sep + name + os.sep for name in ("site-packages", "dist-packages"))
 
 _standard_path = list(sys.path)
 
-# What was loaded from there so far.
+# The modules loaded from there so far.
 _standard = {}
 _importing = _thread.RLock()
 
 
 def import_standard(name):
-    """A module of the standard library, also when the project has put a folder before it on `sys.path`."""
+    """A module of the standard library, even if the project has put a folder before it on `sys.path`."""
     module = _standard.get(name)
     if module is not None:
         return module
-    # Threads of a function's may come here at the same time, and one that is being loaded is in `sys.modules` already.
+    # Threads of a function may come here at the same time, and a module that is being loaded is already in
+    # `sys.modules`.
     with _importing:
         path = sys.path[:]
         sys.path[:] = _standard_path
@@ -59,15 +60,15 @@ def import_standard(name):
 
 class ProjectModules:
     def __init__(self):
-        # The project's folders, each with a separator at its end, and those inside of them that are not the project's.
+        # The project's folders, with a trailing separator, and those inside them that do not belong to the project.
         self.folders = ()
         self.foreign_folders = ()
         # The name of `python_src` as a package, if it is one.
         self.package = ""
-        # What was loaded from which file, and under which name.
+        # The state of each loaded file, and the name under which it was loaded.
         self.files = {}
         self.names = {}
-        # What is to be told about them.
+        # Warnings about them.
         self.warnings = []
         self.began = time.time()
         self.next_look = 0
@@ -75,8 +76,8 @@ class ProjectModules:
     def enter(self, project, python_src):
         """Puts the project's folders on `sys.path`.
 
-        They come after the standard library: its modules import each other by names such as `token` and `email`, which a
-        project may have too. They come before installed packages.
+        They come after the standard library, whose modules import each other by names that a project may also use, such as
+        `token` and `email`. They come before installed packages.
         """
         own = list(dict.fromkeys(map(os.path.normpath, (project, python_src))))
         real = set(map(os.path.realpath, own))
@@ -98,7 +99,7 @@ class ProjectModules:
                 sys.meta_path.insert(at, _SourcePackage(parts[0], own[0]))
 
     def is_projects(self, path):
-        """Whether a file, or a folder with a separator at its end, is the project's own."""
+        """Whether a file, or a folder with a trailing separator, belongs to the project."""
         return (
             path.startswith(self.folders)
             and not path.startswith(self.foreign_folders)
@@ -106,7 +107,7 @@ class ProjectModules:
         )
 
     def finder_of(self, path):
-        """For `sys.path_hooks`: what finds modules in one of the project's folders."""
+        """For `sys.path_hooks`: the finder for one of the project's folders."""
         if not os.path.isdir(path) or not self.is_projects(os.path.join(path, "")):
             raise ImportError("not a folder of the project", path=path)
         return FileFinder(
@@ -117,11 +118,11 @@ class ProjectModules:
         )
 
     def note_name(self, name, path):
-        """A module is loaded under this name. A file that is loaded twice is two modules, with variables of their own."""
+        """Records that a module is loaded under this name, and warns if its file is already loaded under another one."""
         known = self.names.setdefault(os.path.realpath(path), name)
         if known != name and known in sys.modules:
             self.warnings.append(
-                "the file `%s` is loaded twice, as `%s` and as `%s`, and each has its own variables; import it by one name"
+                "the file `%s` is loaded twice, as `%s` and as `%s`, and each has its own variables; import it under one name"
                 % (path, known, name)
             )
 
@@ -144,15 +145,15 @@ class ProjectModules:
             if known is not None:
                 return known.has_changed(found, path)
         except OSError:
-            # It may come back; until then this is what there is.
+            # It may come back; until then the loaded module stays valid.
             return False
-        # Something else loaded it: an extension, or one in an archive.
+        # Loaded by other means: an extension, or a module in an archive.
         self.files[path] = _LoadedFile(found, None)
-        # One with a time that is still to come would be new for ever.
+        # A modification time in the future would count as new for ever.
         return self.began < found.st_mtime <= time.time()
 
     def hint_about_shadow(self, module):
-        """A continuation of a message about what a module lacks, if the project has another one of its name."""
+        """A hint for a message that a module lacks a name, if the project has another module with the same name."""
         name = getattr(module, "__name__", None) if isinstance(module, ModuleType) else None
         if not isinstance(name, str) or self.is_projects(str(_file_of(module))):
             return ""
@@ -165,18 +166,18 @@ class ProjectModules:
         return ""
 
     def hint_about_import(self, error):
-        """The same for an exception that says so."""
+        """The same for an exception."""
         try:
             if isinstance(error, ImportError):
                 return self.hint_about_shadow(sys.modules.get(error.name))
             return self.hint_about_shadow(getattr(error, "obj", None)) if isinstance(error, AttributeError) else ""
         except Exception:
-            # The exception has attributes of its own making.
+            # The exception's attributes may behave in any way.
             return ""
 
 
 class _SourcePackage:
-    """For `sys.meta_path`: `src.x` is the project's, also if an installed package is named `src`."""
+    """For `sys.meta_path`: `src.x` is a module of the project, even if an installed package is named `src`."""
 
     def __init__(self, name, project):
         self.name = name
@@ -186,16 +187,16 @@ class _SourcePackage:
         return PathFinder.find_spec(name, self.path, target) if name == self.name else None
 
     def invalidate_caches(self):
-        """There are none but those of `PathFinder`."""
+        """Does nothing: it uses only the caches of `PathFinder`."""
 
 
 class _LoadedFile:
-    """A file as it was when a module was loaded from it."""
+    """The state of a file when a module was loaded from it."""
 
     def __init__(self, found, source):
         self.state = _state_of(found)
         self.source_hash = None if source is None else source_hash(_HASH_KEY, source)
-        # Until when an edit may leave the file with the same state.
+        # Until this time, an edit may leave the file with the same state.
         self.settled = max(found.st_mtime_ns, found.st_ctime_ns) + TIME_STEP_NS
 
     def has_changed(self, found, path):
@@ -215,8 +216,8 @@ class _LoadedFile:
 class _Loader(SourceFileLoader):
     """Loads a module of the project.
 
-    Python takes a .pyc file for valid if it has the source's size, and its time in whole seconds: two edits in a second
-    may be taken for one. This one reads the source always, and goes by its hash.
+    Python considers a .pyc file valid if it has recorded the source's size and its time in whole seconds, so it can miss the
+    second of two edits in a second. This loader always reads the source and compares its hash.
     """
 
     def __init__(self, name, path, project):
@@ -247,7 +248,7 @@ class _Loader(SourceFileLoader):
             code = marshal.loads(memoryview(data)[_HEAD_LENGTH:]) if data.startswith(head) else None
         except (OSError, EOFError, ValueError, TypeError):
             return None
-        # The folder may have been moved since.
+        # The folder may have been moved since the code was compiled.
         return code if isinstance(code, CodeType) and code.co_filename == path else None
 
 
@@ -259,7 +260,7 @@ def _cached_path(path):
 
 
 def _is_standard(folder):
-    """Whether this entry of `sys.path` is the standard library's."""
+    """Whether this entry of `sys.path` belongs to the standard library."""
     return folder == os.path.dirname(os.__file__) or os.path.basename(folder) == "lib-dynload"
 
 
@@ -268,7 +269,7 @@ def _state_of(found):
 
 
 def _stat(path):
-    """Of a file, or of the archive that it is in."""
+    """The state of a file, or of the archive that contains it."""
     while True:
         try:
             return os.stat(path)
@@ -277,7 +278,7 @@ def _stat(path):
 
 
 def _file_of(module):
-    """Without a question to the module itself, which may load others for an answer."""
+    """Reads `__file__` without `__getattr__` of the module, which may load other modules."""
     try:
         return object.__getattribute__(module, "__dict__").get("__file__")
     except AttributeError:

@@ -1,27 +1,27 @@
-"""Objects: values of Python that Hark has no kind of its own for. They are pickled when they leave a call, and read again
-for each call that they are given to.
+"""Objects: Python values without a Hark type of their own. They are pickled when they leave a call, and unpickled for each call
+that gets them as arguments.
 """
 import struct
 
 from _hark_pickles import Pickle, PickleFile, joined, load, write_file
 from _hark_values import Refused, TooLarge, name_of_type
 
-# A pickle's text is shown if it is short, and so is the pickle.
+# The text of an object is shown if both the text and the pickle are short.
 SHOWN_PICKLE_MAX = 4_096
 SHOWN_TEXT_MAX = 40
 
-# Pickles from this size on go over in files. Hark has the same number, as `FILE_BYTES_MIN`.
+# Pickles of at least this size are passed in files. Hark has the same constant, `FILE_BYTES_MIN`.
 FILE_BYTES_MIN = 1 << 20
 
 _tagged_number = struct.Struct("<cI").pack
 
 
 class UnreadableObject(Exception):
-    """An argument that cannot be made from its pickle again; the text says which and why, `kind` what it is of."""
+    """An argument that cannot be unpickled; the text says which one and why, and names its type."""
 
     def __init__(self, shown, kind, why):
         super().__init__(
-            "its argument %s: it cannot be made again from its pickle: %s; bring back what `%s` was when it was pickled"
+            "its argument %s: it cannot be unpickled: %s; restore the definition of `%s` that was used when it was pickled"
             % (shown, why, kind)
         )
 
@@ -30,12 +30,12 @@ class Found:
     """An object of a result."""
 
     def __init__(self, item, pickle):
-        # With the object, so that no other one gets its id.
+        # Keeps the object alive, so that its id stays unique.
         self.item = item
         self.pickle = pickle
         self.type = name_of_type(type(item))
         self.text = text_of(item) if pickle.size < SHOWN_PICKLE_MAX else None
-        # Where its pickle is: behind the message, unless it is put elsewhere.
+        # The place of its pickle: after the message, unless it is put elsewhere.
         self.place = b"\0"
 
 
@@ -47,7 +47,7 @@ class Pickles:
         self.numbers = {}
 
     def add(self, item, bytes_max):
-        """What stands for an object in the result, and how many bytes it takes with its pickle."""
+        """The encoding of an object in the result, and its size including the pickle."""
         number = self.numbers.get(id(item))
         if number is not None:
             return _tagged_number(b"O", number), 5
@@ -64,7 +64,7 @@ class Pickles:
         return _tagged_number(b"O", number), 5 + pickle.size
 
     def put_large(self, given, files):
-        """Puts large pickles into files, but for those of arguments that are as they were."""
+        """Puts large pickles into files, except those of unchanged arguments."""
         for found in self.found:
             if found.pickle.size < FILE_BYTES_MIN:
                 continue
@@ -77,7 +77,7 @@ class Pickles:
                 found.place = b"\1" + number.to_bytes(4, "little")
 
     def announced(self):
-        """What is said of each before the result."""
+        """The descriptions of the objects, which precede the result."""
         for found in self.found:
             yield b"O" + bytes([found.text is not None])
             yield from map(_sized, (found.type, "" if found.text is None else found.text))
@@ -85,12 +85,12 @@ class Pickles:
             yield found.place
 
     def parts(self):
-        """What follows the message: the other pickles, one after another."""
+        """The pickles that follow the message, in order."""
         return joined(part for found in self.found if found.place == b"\0" for part in found.pickle.stream)
 
 
 class Given:
-    """The objects of a call's arguments. Pickles that follow the message are read at once."""
+    """The objects of a call's arguments. Pickles that follow the message are read immediately."""
 
     def __init__(self, table, read):
         self.pickles = []
@@ -106,7 +106,7 @@ class Given:
             self.pickles.append([shown.decode(), kind.decode(), None if file else read(length)])
 
     def make(self, number):
-        """Each object is made once: the function may change it."""
+        """Unpickles an object. Each occurrence has its own number, so this happens once per number."""
         shown, kind, pickle = self.pickles[number]
         self.pickles[number] = None
         file = self.files[number]
@@ -118,7 +118,7 @@ class Given:
             raise UnreadableObject(shown, kind, _told(error)) from None
 
     def find(self, pickle):
-        """The number of the object whose file holds this pickle."""
+        """The number of the object whose file contains this pickle, or None."""
         for number, file in enumerate(self.files):
             if file and file.holds(pickle):
                 return number
@@ -126,14 +126,14 @@ class Given:
 
 
 class Files:
-    """The files that this worker writes."""
+    """The files written by this worker."""
 
     def __init__(self, path_start):
         self.path_start = path_start
         self.count = 0
 
     def write(self, pickle):
-        """The number of a new file. There is none if that is impossible: the pickle goes over all the same."""
+        """Writes a new file and returns its number. Returns None if that fails: the pickle is then sent over the connection."""
         if not self.path_start:
             return None
         self.count += 1
@@ -145,7 +145,7 @@ class Files:
 
 
 def text_of(item):
-    """An object's own text, if its class has one and it is short."""
+    """An object's text, if its class defines one and it is short."""
     kind = type(item)
     if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
         return None

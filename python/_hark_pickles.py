@@ -1,9 +1,9 @@
-"""What objects are written down as, and the files that large ones are in.
+"""The pickles of objects, and the files of large ones.
 
-A pickle is a stream of pickle's protocol 5. Where a large array is in it, its memory is no part of the stream but lies
-behind it, so that a file can be mapped and the array is used where it lies, without being read or copied:
+A pickle is a stream of pickle's protocol 5. The memory of a large array is not part of the stream but follows it, so that a
+file can be mapped into memory and the array used in place, without being read or copied:
 
-    HkPb, how many buffers (4 bytes), length of the stream (8 bytes), lengths of the buffers (8 bytes each), the stream,
+    HkPb, number of buffers (4 bytes), length of the stream (8 bytes), lengths of the buffers (8 bytes each), the stream,
     the buffers, each at a multiple of 64
 """
 import os
@@ -21,12 +21,12 @@ ALIGNMENT = 64
 # Parts of a pickle up to this length are joined before they are sent; longer ones are not copied.
 JOINED_MAX = 1 << 16
 
-# How much of a file is compared at a time: it stays in the processor's cache.
+# How much of a file is compared at a time: it fits the processor's cache.
 COMPARED_AT_A_TIME = 1 << 18
 
 
 class Pickle:
-    """An object's pickle, in parts. A large array is not copied: it is written before anything else can change it."""
+    """An object's pickle, in parts. A large array is not copied, because it is written before other code can change it."""
 
     def __init__(self, item):
         self.size = 0
@@ -42,7 +42,7 @@ class Pickle:
                 self.write(buffer)
 
     def is_in_stream(self, buffer):
-        """What becomes of an array's memory."""
+        """Whether a buffer becomes part of the stream."""
         try:
             data = buffer.raw()
         except BufferError:
@@ -53,32 +53,32 @@ class Pickle:
         return False
 
     def write(self, data):
-        """Takes a part."""
+        """Appends a part of the stream, for the pickler."""
         data = memoryview(data.raw() if hasattr(data, "raw") else data)
         self.stream.append(data)
         self.size += data.nbytes
 
     def parts(self):
-        """All of it, in parts that are not too small."""
+        """The whole pickle, with small parts joined."""
         return joined(self.stream)
 
 
 class PickleFile:
-    """A file with a pickle in it, which nothing changes."""
+    """A file with a pickle, which never changes."""
 
     def __init__(self, path, size):
         self.path = path
         self.size = size
 
     def load(self):
-        """The object. Its arrays are pages of the file, until something writes to them: then they are copies."""
+        """Unpickles the object. Its arrays are pages of the file, which are copied when they are written to."""
         file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             mmap = import_standard("mmap")
             try:
                 data = mmap.mmap(file, self.size, access=mmap.ACCESS_COPY)
             except OSError:
-                # A process has so many maps and open files only.
+                # The number of maps and open files per process is limited.
                 data = bytearray(self.size)
                 _read_into(file, memoryview(data))
         finally:
@@ -86,7 +86,7 @@ class PickleFile:
         return load(memoryview(data))
 
     def holds(self, pickle):
-        """Whether it is this pickle that the file has."""
+        """Whether the file contains this pickle."""
         if self.size != pickle.size:
             return False
         file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
@@ -98,7 +98,7 @@ class PickleFile:
                     expected = part[at : at + COMPARED_AT_A_TIME]
                     found = whole if len(expected) == len(whole) else bytearray(len(expected))
                     _read_into(file, memoryview(found))
-                    # In this order, as a view compares each of its bytes as an object.
+                    # The bytearray must be on the left: a memoryview compares each byte as an object.
                     if not found == expected:
                         return False
             return True
@@ -107,7 +107,7 @@ class PickleFile:
 
 
 def write_file(path, pickle):
-    """Writes a new file. There is none if that fails."""
+    """Writes a new file, or leaves none if that fails."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         for part in pickle.parts():
@@ -120,7 +120,7 @@ def write_file(path, pickle):
 
 
 def load(data):
-    """An object from its pickle, which is in memory that the object may have for itself."""
+    """Unpickles an object. The object may keep and change the memory of its pickle."""
     if bytes(data[:4]) != MAGIC:
         return import_standard("_pickle").loads(data)
     _, count, length = _head.unpack_from(data)
@@ -136,7 +136,7 @@ def load(data):
 
 
 def joined(parts):
-    """The same bytes in fewer parts."""
+    """The same bytes with small parts joined."""
     small, size = [], 0
     for part in parts:
         if part.nbytes > JOINED_MAX:
@@ -155,7 +155,7 @@ def joined(parts):
 
 
 def write_all(file, data):
-    """Writes all of it. Mostly that is one call."""
+    """Writes all of the data, usually with a single call."""
     sent = os.write(file, data)
     if sent < len(data):
         view = memoryview(data)

@@ -1,7 +1,7 @@
-"""What of its process a call may change, and how the next call gets it back.
+"""The state of the process that a call may change, and restoring it for the next call.
 
-Loading a module is part of setting a worker up: what that changes stays, such as a recursion limit that a module raises.
-What a function changes ends with its call. `docs/guide/python.md` lists what is put back and what is not.
+Loading a module is part of preparing a worker: changes that it makes are kept, such as a higher recursion limit. Changes
+that a function makes end with its call. `docs/guide/python.md` lists what is restored and what is not.
 """
 import _locale
 import _operator
@@ -17,7 +17,7 @@ _locale_of_start = _locale.setlocale(_locale.LC_ALL, None)
 
 
 class _Setting:
-    """What reads it, what sets it, and what has it: of a module that is not loaded, it is as at first."""
+    """A setting: how to read and write it, its module, and its value (`first`) as long as the module is not loaded."""
 
     def __init__(self, read, write, module="sys", first=None):
         self.read, self.write, self.module, self.first = read, write, module, first
@@ -47,13 +47,13 @@ _SETTINGS = [
 if hasattr(sys, "set_int_max_str_digits"):
     _SETTINGS.append(_Setting(sys.get_int_max_str_digits, sys.set_int_max_str_digits))
 
-# What `sys` has that a call may replace.
+# The attributes of `sys` that a call may replace.
 _HOOKS = ("argv", "excepthook", "displayhook", "breakpointhook", "unraisablehook")
 _hooks_of = _operator.itemgetter(*_HOOKS)
 
 
 class Process:
-    """The state in which every call finds its process."""
+    """The state of the process that every call finds."""
 
     def __init__(self):
         self.folder = None
@@ -62,7 +62,7 @@ class Process:
         self.save()
 
     def save(self):
-        """Takes the state as it is for the one that each call is to find."""
+        """Saves the current state as the one that every call must find."""
         self.signals.save()
         self.environment.save()
         self.save_settings()
@@ -81,30 +81,30 @@ class Process:
         self.modules = len(sys.modules)
 
     def save_folder(self):
-        """As an open descriptor: then it does not matter what becomes of its name."""
+        """Saves the folder as an open descriptor, so that it may be renamed or removed."""
         former, self.folder = self.folder, None
         try:
             opened = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
             self.folder = private_copy(opened)
             os.close(opened)
         except OSError:
-            # It may not be read. Then a call that leaves it is not brought back.
+            # It may not be readable. Then the worker does not return to it after a call that has left it.
             pass
         if former is not None:
             os.close(former)
 
     def close_copies(self):
-        """In a process that was forked from the worker."""
+        """For a process that was forked from the worker."""
         if self.folder is not None:
             os.close(self.folder)
 
     def enter_context(self):
-        """In a call's own context: `decimal` keeps its settings in an object, which the copied context shares."""
+        """Must run in the call's own context. A copied context shares the object with `decimal`'s settings, so it is copied here."""
         if self.decimal is not None:
             self.decimal.setcontext(self.decimal.getcontext().copy())
 
     def restore(self):
-        """Raises what stands in its way: a worker that cannot be restored is to end."""
+        """Restores the state. If it raises, the worker must end."""
         if self.folder is not None:
             os.fchdir(self.folder)
         os.umask(self.umask)

@@ -1,14 +1,15 @@
-"""What to say of a value that Hark has not: where it is, what it is, and what to return instead."""
+"""Messages about values that Hark does not support: their place, their type, and what to return instead."""
 from _hark_values import CONTAINERS, INTEGER_BITS_MAX, name_of_type
 
-# The most that is shown of a long key, and of a long way to a value: its beginning and its end.
+# The maximum length of a key, and of the path to a value, in messages. Of a longer path, the beginning and the end are
+# shown.
 KEY_LENGTH_MAX = 40
 STEPS_MAX = 8
 
 _AS_LIST = "return `list(x)`"
-_OF_PYTHON = "return what it gives, or its name"
+_OF_PYTHON = "return its result, or its name"
 
-# Of what cannot be pickled, by the name of the type or of one that it is derived from, without loading any module.
+# Remedies for values that cannot be pickled, by the name of their type or of a base type, without loading any module.
 _REMEDIES = {
     "memoryview": "return `bytes(x)`",
     "generator": _AS_LIST,
@@ -22,7 +23,7 @@ _REMEDIES = {
     "_io._IOBase": "return `x.read()`, or the path",
 }
 
-# By what the type has, the first that fits.
+# Remedies by an attribute of the type; the first match counts.
 _REMEDIES_BY_ATTRIBUTE = [
     ("__dataclass_fields__", "return `dataclasses.asdict(x)`"),
     ("__attrs_attrs__", "return `attrs.asdict(x)`"),
@@ -32,34 +33,34 @@ _REMEDIES_BY_ATTRIBUTE = [
     ("__dict__", "return a dict of what the program needs of it"),
 ]
 
-_REMEDY_OF_ANY = "return a string, a number, a list or a dict that says the same"
+_REMEDY_OF_ANY = "return the same information as a string, number, list or dict"
 
 
 def told(refused):
-    """What follows "the function returned"."""
+    """The message after "the function returned"."""
     what, remedy = _described(refused.culprit, refused.is_key, refused.why)
     steps = _steps_to(refused.value, refused.culprit, refused.is_key)
     if not steps:
-        which = "which no Hark value can be" if not refused.why else "so that it is no value of Hark"
+        which = "which is not a valid Hark value" if not refused.why else "so it is not a valid Hark value"
         return "%s, %s: %s" % (what, which, remedy)
     if len(steps) > STEPS_MAX:
         half = STEPS_MAX // 2
         steps[half:-half] = ["... %d levels ..." % (len(steps) - STEPS_MAX)]
-    return "what no Hark value can be: %s is %s: %s" % (", ".join(steps), what, remedy)
+    return "a value that Hark does not support: %s is %s: %s" % (", ".join(steps), what, remedy)
 
 
 def _described(culprit, is_key, why):
-    """What it is, and the remedy."""
+    """The description of a value, and the remedy."""
     if isinstance(culprit, str):
         surrogate = next((each for each in culprit if "\ud800" <= each <= "\udfff"), "\ud800")
         return "a string with the lone surrogate U+%04X" % ord(surrogate), 'return `x.encode("utf-8", "replace").decode()`'
     if isinstance(culprit, int):
-        return "an int of %d bits (Hark's have at most %d)" % (culprit.bit_length(), INTEGER_BITS_MAX), "return `hex(x)`"
+        return "an int of %d bits (the maximum is %d)" % (culprit.bit_length(), INTEGER_BITS_MAX), "return `hex(x)`"
     if is_key:
         what = repr(culprit) if culprit is None or isinstance(culprit, float) else _with_article(culprit)
         return what, "keys are strings and numbers, such as `%s`" % ("int(x)" if _is_integer(culprit) else "str(x)")
     if isinstance(culprit, CONTAINERS):
-        return "a %s that holds itself" % _container_name(culprit), "return a copy that does not"
+        return "a %s that contains itself" % _container_name(culprit), "return a copy that does not"
     return "%s, which cannot be pickled (%s)" % (_with_article(culprit), why), _remedy(type(culprit))
 
 
@@ -77,7 +78,7 @@ def _remedy(kind):
 
 
 def _steps_to(value, culprit, is_key):
-    """The way to it in the order of the encoding, in words; another thread may have changed the value since."""
+    """The path to a value in words, in the order of encoding. It is empty if another thread has changed the value since."""
     if not isinstance(value, CONTAINERS):
         return []
     steps, open_ids, open_children = [], [id(value)], [_children(value)]
@@ -103,7 +104,7 @@ def _steps_to(value, culprit, is_key):
 
 
 def _children(container):
-    """What is in it, each with the words for its place and whether it is a key."""
+    """The items of a container, each with its place in words and whether it is a key."""
     name = _container_name(container)
     if isinstance(container, (list, tuple)):
         for index, item in enumerate(container):

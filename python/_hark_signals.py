@@ -1,14 +1,14 @@
-"""Signals and timers of a worker, which a call may change and the next one gets back.
+"""Signals and timers of a worker, which are restored after a call has changed them.
 
-They are not looked at after each call, which would cost as much as all the rest: whoever changes them from Python is
-noticed. `signal.signal` and `signal.pthread_sigmask` call those of `_signal`, which are replaced here; alarms and timers are
-replaced in both. What code in C does to signals by itself is not noticed.
+Reading them after each call would cost as much as the rest of the call, so changes made from Python are detected instead.
+`signal.signal` and `signal.pthread_sigmask` call functions of `_signal`, which are replaced here; alarms and timers are
+replaced in both modules. Changes made directly by C code are not detected.
 """
 import _signal
 import functools
 import signal
 
-# Without those for real time, which nobody uses.
+# Without real-time signals, which are hardly ever used.
 _SIGNALS = [int(each) for each in signal.valid_signals() if each < 32 and each not in (signal.SIGKILL, signal.SIGSTOP)]
 
 IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
@@ -38,20 +38,20 @@ class Signals:
         self.mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
         self.wakeup = _signal.set_wakeup_fd(-1)
         _signal.set_wakeup_fd(self.wakeup)
-        # One that comes again and again serves more than a call, such as a profiler.
+        # A repeating timer is meant for more than one call, such as that of a profiler.
         self.ends_alarm = not _signal.getitimer(_signal.ITIMER_REAL)[1]
         self.timers = [each for each in (_signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF) if not _signal.getitimer(each)[1]]
-        # An alarm that is set already ends with the first call.
+        # An alarm that is already set ends with the first call.
         self.have_changed = self.ends_alarm and _signal.getitimer(_signal.ITIMER_REAL)[0] > 0
 
     def disarm(self):
-        """At once when a function has returned: an alarm's handler may raise, or there is none and it kills."""
+        """Must be called as soon as a function has returned: an alarm would run a handler that may raise, or kill the process."""
         if self.have_changed and self.ends_alarm:
             _signal.alarm(0)
 
     def restore(self):
         _signal.set_wakeup_fd(self.wakeup)
-        # Timers of processor time are of no use without a handler.
+        # Timers of processor time are useless without a handler.
         for each in self.timers:
             _signal.setitimer(each, 0)
         for number, handler in zip(_SIGNALS, self.handlers):
@@ -62,7 +62,7 @@ class Signals:
 
 
 def reset():
-    """Whoever started Hark may have ignored or blocked some: a shell does so in the background, `nohup`, a test runner."""
+    """Resets signals that were ignored or blocked when Hark was started: by `nohup`, a test runner, or a shell in the background."""
     for number in signal.valid_signals():
         if signal.getsignal(number) == signal.SIG_IGN and number not in IGNORED_BY_PYTHON:
             signal.signal(number, signal.SIG_DFL)

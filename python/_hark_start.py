@@ -1,7 +1,7 @@
-"""What a worker's interpreter is given with `-c`: takes the worker's modules from its standard input and runs them.
+"""The program that a worker's interpreter gets with `-c`: reads the worker's modules from standard input and runs them.
 
-Nothing has to be installed, and `__main__` gets one name. The compiled code is kept in a file if there is a folder for
-it: compiling takes a quarter of the time that a worker needs to start.
+Nothing has to be installed, and `__main__` gets only one name. The compiled code is kept in a file if there is a folder for
+it: compiling would take a quarter of a worker's start time.
 """
 
 
@@ -31,7 +31,7 @@ def _hark_start():
         try:
             with open(path, "rb") as file:
                 data = file.read()
-            # A damaged one might be taken for code.
+            # A damaged file could be mistaken for code.
             if data[:12] == MAGIC_NUMBER + _imp.source_hash(0, data[12:]):
                 return marshal.loads(memoryview(data)[12:])
         except (OSError, ValueError, EOFError, TypeError):
@@ -45,17 +45,17 @@ def _hark_start():
                     file.write(MAGIC_NUMBER + _imp.source_hash(0, data) + data)
                 os.replace(new, path)
             except (OSError, ValueError):
-                # A full disk, or a name that Python cannot write down, costs time only.
+                # A full disk, or a name that Python cannot encode, only costs time.
                 pass
         return codes
 
-    # What lies in the current folder must not stand for the modules that the worker itself needs.
+    # Files in the current folder must not shadow the modules that the worker itself needs.
     if sys.path and sys.path[0] == "":
         del sys.path[0]
-    # The worker moves its socket away; whatever becomes of that, it can be told here what went wrong.
+    # The worker moves its socket away. This copy is for reporting errors in any case.
     connection = os.dup(0)
     try:
-        # The folder, the name of a module, its source, the name of the next one, and so on.
+        # The folder, then the name and source of each module.
         folder, *parts = take(int.from_bytes(take(4), "little")).decode("utf-8", "surrogateescape").split("\0")
         for name, code in zip(parts[::2], compiled(folder, parts)):
             module = type(sys)(name)
@@ -64,7 +64,7 @@ def _hark_start():
             exec(code, module.__dict__)
         worker = sys.modules["_hark_worker"].Worker()
     except (OSError, MemoryError) as error:
-        # The system is short of something. This is an answer too: U and the number of the error.
+        # A resource has run out. This is an answer too: U and the errno.
         number = getattr(error, "errno", None) or errno.ENOMEM
         os.write(connection, b"\5\0\0\0U" + number.to_bytes(4, "little"))
         sys.exit(1)

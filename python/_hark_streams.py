@@ -1,4 +1,4 @@
-"""The standard streams of a worker: descriptors 0 to 2 and Python's objects for them, which every call finds in order."""
+"""The standard streams of a worker: descriptors 0 to 2 and Python's objects for them. They are restored for every call."""
 import _operator
 import _thread
 import errno
@@ -10,10 +10,10 @@ import termios
 
 from _hark_values import type_name
 
-# Outside of the descriptors that programs use by number, if the process may have so many.
+# Outside the range of descriptors that programs use by number, if the process may have so many.
 PRIVATE_DESCRIPTORS_MIN = 100, 20, 3
 
-# How many there are, as the system writes it down.
+# The answer of FIONREAD for an empty pipe.
 _NO_BYTES = bytes(4)
 
 _NAMES = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
@@ -21,17 +21,17 @@ _objects_of = _operator.itemgetter(*_NAMES)
 
 
 class _Unclosed(io.BufferedWriter):
-    """Takes part of any number of text streams, and does not close when one of them is thrown away."""
+    """Can be shared by several text streams, and does not close when one of them is discarded."""
 
     def close(self):
         self.flush()
 
 
 class Output(io.TextIOWrapper):
-    """Standard output that holds nothing back, so that its order with what child processes write is right.
+    """Standard output without buffering, so that its order relative to the output of child processes is right.
 
-    While there are several threads, each one's text is held back until its line is complete or flushed, as on a terminal:
-    `print` writes a line in parts, and lines of different threads must not mix.
+    While there are several threads, the text of each thread is held back until its line is complete or flushed, as on a
+    terminal: `print` writes a line in parts, and lines of different threads must not mix.
     """
 
     def __init__(self, *arguments, **options):
@@ -39,14 +39,14 @@ class Output(io.TextIOWrapper):
         self.forget_parts()
 
     def forget_parts(self):
-        # In a signal handler the thread that prints may print once more.
+        # Reentrant, because a signal handler may print while its thread is printing.
         self.lock = _thread.RLock()
-        # Each thread's part of a line, in a list of its own; the number of a thread may be another one's next.
+        # The incomplete line of each thread, as a list of one text. Not keyed by thread id, because ids are reused.
         self.parts = []
         self.own = _thread._local()
 
     def take_part(self):
-        """What is held back of this thread's text, in a list."""
+        """The incomplete line of this thread, as a list of one text."""
         try:
             return self.own.part
         except AttributeError:
@@ -70,7 +70,7 @@ class Output(io.TextIOWrapper):
         return len(text)
 
     def flush(self):
-        """What this thread has written."""
+        """Flushes the text of this thread."""
         with self.lock:
             if self.parts:
                 part = self.take_part()
@@ -79,7 +79,7 @@ class Output(io.TextIOWrapper):
             super().flush()
 
     def flush_all(self):
-        """What any thread has written."""
+        """Flushes the text of all threads."""
         if not self.parts:
             super().flush()
             return
@@ -92,7 +92,8 @@ class Output(io.TextIOWrapper):
 
 class Streams:
     def __init__(self):
-        # Copies, from which a call's successor gets the descriptors again: an empty input, the pipe, Hark's own errors.
+        # Copies from which the descriptors are restored after a call: an empty input, the pipe, Hark's own standard
+        # error.
         empty = os.open(os.devnull, os.O_RDONLY)
         os.dup2(empty, 0)
         os.close(empty)
@@ -102,19 +103,19 @@ class Streams:
         except OSError as error:
             if error.errno != errno.EBADF:
                 raise
-            # Hark itself has none.
+            # Hark itself has no standard error.
             self.errors = None
         self.output = sys.stdout = sys.__stdout__ = _new_output()
         self.save()
 
     def close_copies(self):
-        """In a process that was forked from the worker."""
+        """For a process that was forked from the worker."""
         for each in (self.empty, self.pipe, self.errors):
             if each is not None:
                 os.close(each)
 
     def flush(self):
-        """Now all that was printed lies in the pipe."""
+        """Writes all output to the pipe."""
         found = vars(sys).get("stdout")
         if found is not self.output:
             _succeeds(lambda: found.flush())
@@ -127,7 +128,7 @@ class Streams:
             self.replace(former, self.output)
 
     def hold_output(self):
-        """Whether there is something in the pipe that Hark has not read."""
+        """Whether the pipe holds output that Hark has not read."""
         return fcntl.ioctl(self.pipe, termios.FIONREAD, _NO_BYTES) != _NO_BYTES
 
     def save(self):
@@ -140,7 +141,7 @@ class Streams:
         try:
             are_same = _objects_of(vars(sys)) == self.objects
         except KeyError:
-            # One was deleted.
+            # An attribute was deleted.
             are_same = False
         if not are_same:
             vars(sys).update(zip(_NAMES, self.objects))
@@ -153,7 +154,7 @@ class Streams:
     @staticmethod
     def restore_descriptor(kept, number):
         os.dup2(kept, number)
-        # The flag belongs to the pipe, and so to all who write to it.
+        # The flag belongs to the pipe, and so affects all processes that write to it.
         if not os.get_blocking(kept):
             os.set_blocking(kept, True)
 
@@ -165,12 +166,12 @@ class Streams:
 
 
 def private_copy(descriptor):
-    """The same under a number that programs do not use, which child processes do not get."""
+    """A copy with a number that programs do not use, which child processes do not inherit."""
     for least in PRIVATE_DESCRIPTORS_MIN:
         try:
             return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, least)
         except OSError as error:
-            # The process may have fewer.
+            # The limit of the process may be lower.
             if error.errno not in (errno.EINVAL, errno.EMFILE) or least == PRIVATE_DESCRIPTORS_MIN[-1]:
                 raise
 

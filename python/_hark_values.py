@@ -1,6 +1,6 @@
-"""Values as bytes, for both directions; `crates/hark-foreign/src/values.rs` is the other side.
+"""The encoding of values, in both directions; `crates/hark-foreign/src/values.rs` is the other side.
 
-A value is a tag and what belongs to it, all little-endian:
+A value is a tag followed by its contents, all little-endian:
 
     N T F                 null, true, false
     i <8 bytes>           an integer of 64 bits
@@ -10,9 +10,9 @@ A value is a tag and what belongs to it, all little-endian:
     l <count> values      a list
     q, e <count> <bytes>  a list of 64-bit integers, of floats
     d <count> values      a dict: key, value, key, value
-    O <number>            an object: which of those that the message has
+    O <number>            an object: its index among those of the message
 
-Lengths and counts have four bytes. Nothing here recurses: nesting is limited by memory only.
+Lengths and counts have four bytes. Nothing here is recursive: nesting is limited only by memory.
 """
 import struct
 import sys
@@ -20,26 +20,26 @@ from _collections_abc import Mapping
 from array import array
 from itertools import islice
 
-# Lists from this length on are looked at for whether they hold numbers of one type only.
+# Lists of at least this length are checked for numbers of a single type, which are packed.
 PACKED_LENGTH_MIN = 16
 
-# The most lists and dicts of an encoded value. One that lies in another many times, at many levels, is small in memory and
-# in bytes, but takes its time.
+# The maximum number of lists and dicts in an encoded value. A container that occurs many times at many levels is small
+# in memory and in bytes, but encoding it takes long.
 CONTAINERS_MAX = 50_000_000
 
-# How many are encoded before all are counted.
+# How many of them are encoded before all are counted.
 CONTAINERS_UNMEASURED = 100_000
 
-# The most characters of a text that fits in any case.
+# Texts up to this length always fit.
 SHORT_LENGTH_MAX = 1000
 
-# How many parts of an encoded value are joined at a time: each alone takes several times the memory of its bytes.
+# How many parts of an encoded value are joined at a time: separate parts take several times their size in memory.
 PARTS_JOINED = 1 << 14
 
-# The most bits of an integer that Hark has.
+# The maximum number of bits of an integer in Hark.
 INTEGER_BITS_MAX = 16_777_216
 
-# What lists and hashes are made from.
+# The types that become lists and hashes.
 CONTAINERS = (list, tuple, dict, Mapping)
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -53,8 +53,8 @@ _tagged_count = struct.Struct("<cI").pack
 
 
 class Refused(Exception):
-    """A result that Hark has no value for, because of something in it: a value, or a dict's key. It may be one that cannot be
-    pickled; then `why` says so.
+    """A result that is not a valid Hark value because of `culprit`, a value in it or a dict's key. If it cannot be pickled, `why`
+    says so.
     """
 
     def __init__(self, culprit, is_key=False, why=""):
@@ -65,15 +65,15 @@ class Refused(Exception):
 
 
 class TooLarge(Exception):
-    """A result that has more bytes than it may, or more lists and dicts."""
+    """A result with too many bytes, or too many lists and dicts."""
 
 
 class RefusedArgument(Exception):
-    """An argument that Python has no value for; the text says what it is."""
+    """An argument that has no Python equivalent; the text describes it."""
 
 
 def decode(data, at, objects=None):
-    """The value that begins at this index; `objects` gives an object by its number."""
+    """Decodes the value that begins at this index; `objects` returns an object by its number."""
     open_lists = []
     items, missing, is_dict = [], 1, False
     while True:
@@ -130,18 +130,18 @@ def decode(data, at, objects=None):
 def _dict_of(items):
     result = dict(zip(items[::2], items[1::2]))
     if 2 * len(result) != len(items):
-        # Hark tells 1 from true; a dict would silently lose one of them.
-        raise RefusedArgument("a hash whose keys are one and the same in Python, such as `1` and `true`")
+        # In Hark, 1 and true are different keys; a dict would silently lose one of them.
+        raise RefusedArgument("a hash with keys that are equal in Python, such as `1` and `true`")
     return result
 
 
 def encode(value, bytes_max, objects=None):
-    """The bytes of a value, in parts. What is of no type of Hark's is an object, if there are `objects` for it to be added to.
+    """The bytes of a value, in parts. A value without a Hark type is added to `objects`, if given.
 
-    Raises Refused if it is none that Hark has, and TooLarge as soon as it is clear that it has more than `bytes_max`
-    bytes: until then it has needed about as much memory.
+    Raises Refused if it is not a valid Hark value, and TooLarge as soon as it is clear that it has more than `bytes_max`
+    bytes; until then it has used about as much memory.
     """
-    # Most results are one of these.
+    # Most results are of these types.
     kind = type(value)
     if kind is int and INT64_MIN <= value <= INT64_MAX:
         return [_tagged_integer(b"i", value)]
@@ -160,11 +160,11 @@ def encode(value, bytes_max, objects=None):
 def _encode(value, bytes_max, objects=None):
     joined, parts = [], []
     add = parts.append
-    # What is left of the limit after what was joined, and after the long parts that were added since. Short ones, of nine
-    # bytes at most, count when they are joined.
+    # The rest of the limit after the joined parts, and after the long parts that were added since. Short parts, of at
+    # most nine bytes, are counted when they are joined.
     room_joined = room = bytes_max
     containers = 0
-    # The containers that the current one lies in: what is left of them, and their ids, to find cycles.
+    # The containers around the current one: their remaining items, and their ids, to find cycles.
     outer, open_ids, current = [], set(), None
     items = iter((value,))
     while True:
@@ -243,11 +243,11 @@ def _encode(value, bytes_max, objects=None):
 
 
 def _measure(value):
-    """Raises TooLarge if there are more lists and dicts in a value than may be: each counts where it occurs, and is looked at
-    once.
+    """Raises TooLarge if a value contains too many lists and dicts. Each is counted as often as it occurs, but visited
+    only once.
     """
     counts = {}
-    # What is open: its id, what is left of it, and how many were counted in it.
+    # The open containers: id, remaining items, and the count so far.
     path = [[id(value), iter(_opened(value)[1]), 1]]
     while path:
         top = path[-1]
@@ -256,7 +256,7 @@ def _measure(value):
                 continue
             count = counts.get(id(item))
             if count is None:
-                # If it lies in itself, that is found where it is encoded.
+                # A cycle is found when it is encoded.
                 counts[id(item)] = 0
                 path.append([id(item), iter(_opened(item)[1]), 1])
                 break
@@ -271,7 +271,7 @@ def _measure(value):
 
 
 def _opened(item):
-    """The tag of a list, tuple or mapping, and what is in it, copied, since other threads may change it."""
+    """The tag of a list, tuple or mapping, and a copy of its items, because other threads may change it."""
     if not isinstance(item, (list, tuple)):
         pairs = list(item.items())
         return b"d", [each for key, value in pairs for each in (_key(key), value)]
@@ -280,7 +280,7 @@ def _opened(item):
 
 
 def _packed(inner, room):
-    """Numbers of one type: the head and the bytes, if that is what these are."""
+    """The head and the bytes of a list of numbers of a single type; None for other lists."""
     kinds = set(map(type, inner))
     if kinds != {int} and kinds != {float}:
         return None
@@ -296,7 +296,7 @@ def _packed(inner, room):
 
 
 def _key(key):
-    """A key as Hark has it."""
+    """The key in Hark."""
     found = key if isinstance(key, (str, int, float)) else plain_value(key)
     if found is None or isinstance(found, float) and found != found:
         raise Refused(key, is_key=True)
@@ -304,7 +304,7 @@ def _key(key):
 
 
 def _other(item, bytes_max, objects):
-    """The bytes of a value of any other type, and how many they are with what follows the message."""
+    """The bytes of a value of any other type, and their number including the pickle."""
     base = plain_value(item)
     if base is None:
         if objects is None:
@@ -318,8 +318,8 @@ def _other(item, bytes_max, objects):
 
 
 def plain_value(item):
-    """A value of Hark's own types that this one stands for, if there is one: a subclass counts as its base, and a number as
-    what Python's abstract classes say that it is. (A fraction is a real number too, but no float is the same.)
+    """The value of a Hark type that this value stands for, or None: an instance of a subclass counts as one of its base, and a
+    number as an int or float according to Python's abstract classes. (A fraction is a real number, but no float equals it.)
     """
     if isinstance(item, int):
         return int.__int__(item)
@@ -329,7 +329,7 @@ def plain_value(item):
         return str.__str__(item)
     if name_of_type(type(item)) in ("numpy.bool", "numpy.bool_"):
         return bool(item)
-    # Whatever is registered as a number has loaded this module.
+    # Registering a number type loads this module.
     numbers = sys.modules.get("numbers")
     if numbers is not None:
         if isinstance(item, numbers.Integral):
@@ -351,7 +351,7 @@ def type_name(value):
 
 
 def name_of_type(kind):
-    """A type's name as Python's own messages show it."""
+    """A type's name, as in Python's own messages."""
     if kind.__module__ in ("builtins", "__main__"):
         return kind.__qualname__
     return "%s.%s" % (kind.__module__, kind.__qualname__)

@@ -1,51 +1,51 @@
-"""A worker: takes calls of Python functions from Hark, one after the other, and answers each.
+"""A worker: reads calls of Python functions from Hark, one after another, and answers each.
 
-A message is its length in four bytes, a byte that says what it is, and its fields; all numbers are little-endian. A call
-comes without its length through the inbox, a socket that keeps messages apart, unless it is too large for that.
+A message is its length in four bytes, a tag byte, and its fields; all numbers are little-endian. A call has no length and
+comes through the inbox, a socket that preserves message boundaries, unless it is too large for it.
 `crates/hark-foreign/src/protocol.rs` is the other side.
 
     to the worker     H  version (2 bytes), project, python_src,
                          the folder of the module `hark`, origin,
-                         what the paths of its files begin with,
-                         and the inbox as a descriptor                 begins
+                         the path prefix of its files,
+                         and the inbox as a descriptor                 starts the worker
                       C  its number, attempt, lengths of id, target,
                          progress and objects (4 bytes each), id,
                          target, progress, arguments, objects
-                      A  the same                                      is a call, sent while others may be under way
-                      B  its number                                    is a call that comes over the connection
-                      G  (without a length)                            goes on: what the call has printed is read
+                      A  the same                                      is a call, sent while the worker may be busy
+                      B  its number                                    announces a call over the connection
+                      G  (without a length)                            says that the call's output was read
     from the worker   H  version (2 bytes), text: the Python version   is ready
-                      U  errno (4 bytes)                               cannot start: the system refused something
-                      P  progress                                      is so far with the call, which goes on
-                      S                                                does not make the call, and ends: it has old modules
+                      U  errno (4 bytes)                               cannot start: a resource has run out
+                      P  progress                                      reports the progress of the call
+                      S                                                ends without making the call: its modules are outdated
                       R  value                                         the call's result
                       E  type, traceback, message, missing,
                          a list of arguments and classes               the call's error
                       L  message                                       the call's result is too large
-                      W  text, and one of these three from its tag on    a warning besides
-                      F  one of these three from its tag on              the pipe is not empty: G comes before the call
-                                                                       that was sent already
+                      W  text, and one of these three from its tag on    a warning
+                      F  one of these three from its tag on              the pipe is not empty: G must come before
+                                                                       a call that was sent ahead is begun
                       O  whether it has a text (1 byte), type, text,
-                         length of its pickle, where that is,
+                         length and place of its pickle,
                          and one of these                               an object of the result
 
-An object of a call is the length of its pickle, its text form, its type, and the path of the file that its pickle is in.
-Of a result, a 0 says that the pickle follows the message, a 1 that it is in this worker's file with this number (4 bytes),
-which now belongs to Hark, and a 2 that it is that of the call's object with this number. Pickles that follow a message are
-in the same order, without anything between them.
+An object of a call is the length of its pickle, its text form, its type, and the path of the file with its pickle. The place
+of a pickle in a result is 0 for "after the message", 1 for this worker's file with this number (4 bytes), which then belongs
+to Hark, and 2 for the pickle of the call's object with this number. Pickles that follow a message are in the same order,
+without separators.
 
-*progress* is JSON: how far the tries of a call say that it is, or nothing.
+*progress* is JSON, the last progress that a try of the call has reported, or empty.
 
-A text has its length in four bytes before it. *origin* says how the interpreter was chosen. A target is module, function,
-the program's own name for it, and `keywords` if a last argument that is a hash is keyword arguments, with NULs between.
-*missing* is the module that was not found, if that is what went wrong.
+A text has a length prefix of four bytes. *origin* says how the interpreter was chosen. A target is the module, the function,
+the function's name in the program, and `keywords` if a hash as last argument means keyword arguments, separated by NULs.
+*missing* is the module that was not found, if that is the error.
 
-The other messages go over a socket that is descriptor 0 at first and moved away at once; 0 then is empty. Descriptor 1 is a
-pipe from the beginning, so what any code or child process writes is output of the call. All of it is in the pipe before
+The other messages go over a socket. It starts as descriptor 0 and is moved away at once; 0 is then empty. Descriptor 1 is a
+pipe from the start, so anything written by any code or child process is output of the call. All of it is in the pipe before
 the answer is sent.
 
-The parent process is a guard (`crates/hark-foreign/src/guard.rs`): it ends this process, and whatever that has started,
-when Hark is gone or wants it gone. So nothing here watches for that.
+The parent process is a guard (`crates/hark-foreign/src/guard.rs`): it ends this process, and all processes that it has
+started, when Hark is gone or dismisses it. So nothing here watches for that.
 """
 import _socket
 import _thread
@@ -71,13 +71,13 @@ VERSION = 2
 CALL_HEAD = struct.Struct("<BIIIIII")
 MESSAGE_LENGTH_MAX = 2**30
 PROGRESS_LENGTH_MAX = 4_096
-# Of the message with a result, R takes a byte.
+# A byte less than a message, for the tag R.
 RESULT_LENGTH_MAX = MESSAGE_LENGTH_MAX - 1
 READ_LENGTH = 16_384
 
 
 class NotCallable(Exception):
-    """There is no such function; the text says why, after the function's name."""
+    """The function cannot be called. The text says why, and follows the function's name."""
 
     def __init__(self, text, missing_module=""):
         super().__init__(text)
@@ -90,7 +90,7 @@ class Worker:
         self.streams = Streams()
         self.modules = ProjectModules()
         self.functions = {}
-        # What was read beyond a message: the beginning of the pickles that follow it.
+        # Bytes that were read beyond a message: the beginning of the pickles that follow it.
         self.ahead = b""
         self.is_forked = False
         signals.reset()
@@ -98,23 +98,23 @@ class Worker:
         sys.argv[:] = [""]
         self.process = Process()
         self.loop = EventLoop()
-        # How far the call is, as JSON.
+        # The last progress of the call, as JSON.
         self.progress = b""
-        # Other threads of the function's may say that, too, but not once its answer is on its way.
+        # Other threads of the function may report progress as well, but not after the answer.
         self.telling = _thread.RLock()
-        # Of the result that is written.
+        # The objects of the result that is being encoded.
         self.objects = Pickles()
-        # Whether a call has left something that cannot be put back.
+        # Whether a call has left changes that cannot be undone.
         self.is_unclean = False
-        # Whether Hark still has to read what the last call has printed.
+        # Whether Hark must still read the output of the last call.
         self.has_output = False
 
     def forget_hark(self):
-        """In a process that the user's code forked: it must not answer in this one's place."""
+        """For a process that the user's code has forked: it must not answer in place of the worker."""
         self.streams.output.forget_parts()
         if not self.is_forked:
             self.is_forked = True
-            # Another thread may have held it.
+            # Another thread may have held the lock.
             self.telling = _thread.RLock()
             os.close(self.connection)
             os.close(self.inbox)
@@ -124,11 +124,11 @@ class Worker:
     # Messages
 
     def receive(self):
-        """A message without its length, or nothing when Hark is gone."""
+        """A message without its length, empty if Hark is gone."""
         return self.receive_from(os.read(self.connection, READ_LENGTH))
 
     def receive_with_inbox(self):
-        """The same for the message with which the inbox comes."""
+        """The same for the message that comes with the inbox."""
         connection = _socket.socket(fileno=self.connection)
         data, others, _, _ = connection.recvmsg(READ_LENGTH, _socket.CMSG_SPACE(struct.calcsize("i")))
         connection.detach()
@@ -164,7 +164,7 @@ class Worker:
         return bytes(view[4:])
 
     def receive_behind(self, length):
-        """So many bytes that follow a message."""
+        """Bytes that follow a message."""
         if not length:
             return b""
         whole = bytearray(length)
@@ -190,7 +190,7 @@ class Worker:
                 self.serve()
                 self.loop.close()
         except (BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
-            # Hark is gone, or wants this worker gone.
+            # Hark is gone, or has dismissed this worker.
             pass
 
     def begin(self):
@@ -199,7 +199,7 @@ class Worker:
             return False
         version = int.from_bytes(data[1:3], "little")
         if data[:1] != b"H" or version != VERSION:
-            sys.exit("hark speaks version %d of the worker's protocol, this worker version %d" % (version, VERSION))
+            sys.exit("hark uses version %d of the worker's protocol, this worker version %d" % (version, VERSION))
         project, at = _take(data, 3)
         python_src, at = _take(data, at)
         package, at = _take(data, at)
@@ -209,7 +209,7 @@ class Worker:
         self.python = "Python %s (`%s`, %s)" % (sys.version.split()[0], sys.executable or "?", origin.decode())
         if package:
             sys.path.insert(0, os.fsdecode(package))
-        # Before the project's folders are on the path. What has no folder was loaded with the worker.
+        # Before the project's folders are on the path. Without a folder, the module was loaded with the worker.
         self.hark = importlib.import_module("hark")
         self.hark._tell_progress = self.tell_progress
         self.hark._read_progress = self.last_progress
@@ -230,12 +230,12 @@ class Worker:
                 if not data:
                     return
             elif data[0] != 67:  # C
-                sys.exit("hark sent a message that this worker does not know")
+                sys.exit("hark sent an unknown message")
             if self.is_unclean or self.modules.is_stale():
                 self.send(b"S")
                 return
             answer = self.answer(data)
-            # Else what the next call prints would be taken for this one's.
+            # Otherwise the output of the next call would be mistaken for output of this one.
             self.has_output = self.streams.hold_output()
             if self.has_output:
                 answer = b"F" + answer
@@ -246,13 +246,13 @@ class Worker:
                 self.objects = Pickles()
             else:
                 self.send(answer)
-            # When it is sent, so that nobody waits for it.
+            # After the answer is sent, so that nobody waits for it.
             self.clean_up()
 
     # Calls
 
     def answer(self, data):
-        """Makes a call. Whatever it does, there is an answer, and in this process only."""
+        """Makes a call. There is always exactly one answer, even if the function raises or forks."""
         _, _, attempt, id_length, target_length, progress_length, table_length = CALL_HEAD.unpack_from(data)
         at = CALL_HEAD.size + id_length
         call = data[CALL_HEAD.size : at], attempt
@@ -260,7 +260,7 @@ class Worker:
         at += target_length
         self.progress = data[at : at + progress_length] if progress_length else b""
         at += progress_length
-        # Before anything can fail: the next message comes behind them.
+        # Before anything can fail, because the next message comes after them.
         given = Given(data[len(data) - table_length :], self.receive_behind) if table_length else None
         try:
             function = self.functions.get(target) or self.load(target)
@@ -287,14 +287,14 @@ class Worker:
                 self.hark._call = None
 
     def tell_progress(self, value):
-        # In a process that the function forked there is no way to tell it.
+        # A forked process has no connection to report it.
         if self.is_forked:
             return
         data = _json(value)
         if len(data) > PROGRESS_LENGTH_MAX:
             raise ValueError("progress is at most %d bytes of JSON, not %d" % (PROGRESS_LENGTH_MAX, len(data)))
         with self.telling:
-            # After the call nobody listens.
+            # Ignored after the call.
             if self.hark._call is not None:
                 self.progress = data
                 self.send(b"P" + data)
@@ -303,7 +303,7 @@ class Worker:
         return import_standard("json").loads(self.progress) if self.progress else None
 
     def make_call(self, function, data, at, given):
-        """The encoded result. What pickles objects is the user's code, too, and runs in the same context."""
+        """The encoded result. Pickling also runs user code, so it happens in the same context."""
         self.process.enter_context()
         try:
             result = function(*decode(data, at, given and given.make))
@@ -327,7 +327,7 @@ class Worker:
             self.is_unclean = True
 
     def clean_up(self):
-        """Lets the next call find the process as this one has."""
+        """Restores the state of the process for the next call."""
         try:
             self.streams.restore()
             self.process.restore()
@@ -335,7 +335,7 @@ class Worker:
             self.is_unclean = True
 
     def load(self, target):
-        """Finds a function. What loading its module changes of the process, stays."""
+        """Finds a function. Changes to the process made by loading its module are kept."""
         function = self.look_up(target)
         self.loop.prepare()
         self.streams.save()
@@ -363,7 +363,7 @@ class Worker:
             function, path = inner, path + "." + name
             described = "`%s`" % path
         if not callable(function):
-            text = "it is no function, but a value of type %s" % type_name(function)
+            text = "it is not callable, but a value of type %s" % type_name(function)
             raise NotCallable(text)
         if keywords:
             function = _with_keywords(function)
@@ -371,7 +371,7 @@ class Worker:
         return function
 
     def attribute_of(self, owner, name):
-        """An attribute. Of a package, a module in it is one too, whether anything has imported it yet or not."""
+        """An attribute. A submodule counts as an attribute of its package, even if it has not been imported yet."""
         try:
             return getattr(owner, name)
         except AttributeError:
@@ -391,13 +391,13 @@ class Worker:
         except ModuleNotFoundError as error:
             if not _is_or_holds(error.name, name):
                 raise
-        # Its file may be younger than what Python remembers of the folder.
+        # Its file may be newer than Python's cached listing of the folder.
         importlib.invalidate_caches()
         return importlib.import_module(name)
 
     def texts_of_failure(self, target, error):
-        """Type, traceback and message about what a call raised, and the module that is missing if that is why. The first
-        two are empty if no user's code raised it.
+        """The type, traceback and message of a call's error, and the missing module if that is the error. The first two are
+        empty if no user code raised it.
         """
         described = _described(target)
         if isinstance(error, NotCallable):
@@ -417,7 +417,7 @@ class Worker:
         return kind, traceback, message, missing
 
     def end_fork(self, error):
-        """The end of a process that the user's code forked and that came back from the call."""
+        """Ends a process that the user's code has forked and that has returned from the call."""
         status = 0
         if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
             status = error.code or 0
@@ -431,12 +431,12 @@ class Worker:
 
 
 def _json(value):
-    """A value as JSON; numbers of other kinds, such as numpy's, count as what they stand for."""
+    """A value as JSON. Numbers of other types, such as numpy's, count as ints and floats."""
 
     def plain(other):
         found = plain_value(other)
         if found is None:
-            raise TypeError("progress is a value that JSON has, not a %s" % type_name(other))
+            raise TypeError("progress must be a JSON value, not a %s" % type_name(other))
         return found
 
     text = import_standard("json").dumps(value, ensure_ascii=False, allow_nan=False, default=plain)
@@ -450,12 +450,12 @@ def _described(target):
 
 
 def _spelled_as_python_does(text):
-    """Python takes identifiers that look the same for the same: `é` is one character or two."""
+    """Normalizes identifiers as Python does: `é` may be one character or two."""
     return text if text.isascii() else import_standard("unicodedata").normalize("NFKC", text)
 
 
 def _with_keywords(function):
-    """What an import with `#[kwargs]` calls."""
+    """The function that an import with `#[kwargs]` calls."""
 
     def call(*arguments):
         if not arguments or not isinstance(arguments[-1], dict):
@@ -470,7 +470,7 @@ def _with_keywords(function):
 
 
 def _is_or_holds(name, module_name):
-    """Whether this is the name of the module, or of a package that it is in."""
+    """Whether this is the name of the module or of a package that contains it."""
     return name is not None and (module_name + ".").startswith(name + ".")
 
 
@@ -478,7 +478,7 @@ def _nearest(name, owner):
     try:
         near = import_standard("difflib").get_close_matches(name, [each for each in dir(owner) if not each.startswith("__")], 1)
     except Exception:
-        # `dir` asks the owner.
+        # `dir` may run user code.
         return ""
     return "; did you mean `%s`?" % near[0] if near else ""
 

@@ -81,7 +81,7 @@ def unfit():
 """
 
 EXPECTED = "[2026, 3]\n[42, [1, 4, 9], true, 1, 2]\nrefused\n"
-REFUSED = 'returned what no Hark value can be: key "a" of the dict, item 2 of the list is a function, which cannot be pickled'
+REFUSED = 'returned a value that Hark does not support: key "a" of the dict, item 2 of the list is a function, which cannot be pickled'
 
 
 def main():

@@ -1,13 +1,13 @@
-"""What a Python function can ask about the call that Hark makes of it: `import hark`.
+"""Information about the current call from Hark, for the called function: `import hark`.
 
-A worker takes one call at a time, so the call is a global of the process: coroutines and threads of the function see it
-too. While a module is loaded there is no call, so that a module does not keep what is true of its first call only.
+A worker makes one call at a time, so the call is a global of the process: coroutines and threads of the function see it
+too. While a module is loaded there is no call, so that a module cannot keep values that hold only for its first call.
 
-Outside of Hark there is no call either; `hark.testing` sets one.
+Outside Hark there is no call either; `hark.testing` sets one.
 """
 from __future__ import annotations
 
-# As in `typing`, whose import would make each worker's start longer.
+# As in `typing`; importing it would make each worker's start slower.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
@@ -16,13 +16,13 @@ __all__ = ["BadRetry", "Fatal", "Retry", "attempt", "call_id", "last_progress", 
 
 
 class Fatal(Exception):
-    """Raised by a function, it ends the tries of `#[retry]`: another one would fail as well."""
+    """Raise this in a function to end the tries of `#[retry]`, because another try would fail as well."""
 
 
 class Retry(Exception):
-    """Raised by a function that `#[retry]` stands before, it asks for the next try in so many seconds.
+    """Raise this in a function with `#[retry]` to ask for the next try after a number of seconds.
 
-    Without `after` that comes by the backoff. There are no more tries than the program allows.
+    Without `after`, the delay follows the backoff. The program's limit on tries still applies.
     """
 
     def __init__(self, message: str = "asked to be tried again", *, after: float | None = None) -> None:
@@ -32,47 +32,47 @@ class Retry(Exception):
             except (TypeError, ValueError, OverflowError):
                 is_time = False
             if not is_time:
-                raise BadRetry(f"`after` of hark.Retry is a number of seconds from 0 to {_AFTER_MAX:.0f}, not {after!r}")
+                raise BadRetry(f"`after` of hark.Retry must be a number of seconds from 0 to {_AFTER_MAX:.0f}, not {after!r}")
         super().__init__(message)
         self.after = after
 
 
 class BadRetry(Fatal, ValueError):
-    """What a wrong `after` of `Retry` raises. It ends the tries, so that the mistake is seen and not tried again."""
+    """Raised by `Retry` for an invalid `after`. It ends the tries, so that the mistake is reported instead of retried."""
 
 
-# The longest time that `Retry` can ask for, in seconds: 31 years.
+# The longest delay that `Retry` can ask for, in seconds: 31 years.
 _AFTER_MAX = 1e9
 
-# The id and the attempt of the current call. The worker sets it, or `hark.testing`.
+# The id and the attempt of the current call. Set by the worker or by `hark.testing`.
 _call: tuple[bytes, int] | None = None
 
-# What tells how far the current call is, and what reads that. They are set likewise.
+# Functions to report and to read the progress of the current call. Set in the same way.
 _tell_progress: Callable[[Any], None] = lambda value: None
 _read_progress: Callable[[], Any] = lambda: None
 
 
 def call_id() -> str:
-    """The call's id: the same over all tries of this call, and no other call's."""
+    """The call's id: the same for all tries of this call, and different from that of any other call."""
     return _current("call_id")[0].decode()
 
 
 def attempt() -> int:
-    """Which try of the call this is, from 1."""
+    """The number of this try, from 1."""
     return _current("attempt")[1]
 
 
 def progress(value: Any) -> None:
-    """Says how far the call is, with any value that JSON has: `hark show` shows it, and a later try can read it.
+    """Reports the progress of the call, as any JSON value: `hark show` shows it, and a later try can read it.
 
-    It may be said as often as there is something to say: it is written down now and then, and when the call ends.
+    It may be called as often as useful: the progress is saved from time to time, and when the call ends.
     """
     _current("progress")
     _tell_progress(value)
 
 
 def last_progress() -> Any:
-    """How far the call is, as it or a try before it has said last; None if none has."""
+    """The last progress that this or an earlier try of the call has reported; None if there is none."""
     _current("last_progress")
     return _read_progress()
 
@@ -96,7 +96,7 @@ def _current(asked: str) -> tuple[bytes, int]:
     call = _call
     if call is None:
         raise RuntimeError(
-            f"hark.{asked}() has an answer only while a function runs that Hark called; "
-            "in tests hark.testing.call() stands in for that"
+            f"hark.{asked}() can be used only while a function called by Hark is running; "
+            "in tests, use hark.testing.call()"
         )
     return call

@@ -1,4 +1,4 @@
-"""Stands in for Hark in the tests of Python functions that ask about their call.
+"""Stands in for Hark in tests of Python functions that use `hark`.
 
     with hark.testing.call(attempt=2):
         assert charge(order) == "already charged"
@@ -20,16 +20,16 @@ __all__ = ["call"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-# The calls that are open, the innermost last; the first item is what was there before them.
+# The open calls, the innermost last; the first item is the value of `hark._call` before them.
 _open: list[tuple[bytes, int] | None] = []
 
-# How far the open calls are, as JSON; the same places.
+# The progress of the open calls, as JSON, at the same indexes.
 _progress: list[str] = []
 
-# What told progress before the first of them.
+# The functions of `hark` for progress before the first of them.
 _before: list[Callable[..., Any]] = []
 
-# The highest number so far of a session's thread.
+# The highest call number so far of each session's thread.
 _numbers: dict[tuple[str, int], int] = {}
 
 
@@ -47,22 +47,22 @@ def call(
     attempt: int = 1,
     last_progress: Any = None,
 ) -> Callable[..., Any] | _Call:
-    """While it is open, the functions of `hark` answer as in this call. `with` gives the call's id.
+    """While it is open, the functions of `hark` answer as in this call. `with` returns the call's id.
 
-    `number` counts the thread's calls; with `session_id` and `thread` it makes the id. Without a `number` each `with`, and
-    each run of a decorated function, is another call: it gets the number after the highest that the thread has had.
+    `number` counts the thread's calls; together with `session_id` and `thread` it makes the id. Without a `number`, each
+    `with` and each run of a decorated function is a new call: its number is one more than the thread's highest so far.
 
-    `last_progress` is how far a try before this one has said that the call is.
+    `last_progress` is the progress that an earlier try of the call has reported.
 
-    It decorates functions of all kinds, also without parentheses. For coroutines and generators it is open from when their
-    body begins until it ends. Calls may be nested: at the end of the inner one the outer one goes on.
+    It decorates functions of all kinds, with or without parentheses. For coroutines and generators it is open from the
+    start of their body until its end. Calls may be nested: when the inner one ends, the outer one continues.
     """
     made = _Call(session_id, thread, number, attempt, last_progress)
     return made if function is None else made(function)
 
 
 class _Call:
-    """What `call` returns: a context manager and decorator that can be used more than once."""
+    """The result of `call`: a reusable context manager and decorator."""
 
     def __init__(self, session_id: str, thread: int, number: int | None, attempt: int, last_progress: Any) -> None:
         _check("session_id", session_id, str)
@@ -71,7 +71,7 @@ class _Call:
             _check("number", number, int)
         _check("attempt", attempt, int)
         if not session_id:
-            raise ValueError("a session has an id")
+            raise ValueError("session_id must not be empty")
         if thread < 0 or attempt < 1 or (number is not None and number < 1):
             raise ValueError("threads count from 0, calls and attempts from 1")
         self._thread = (session_id, thread)
@@ -90,7 +90,7 @@ class _Call:
 
     def __call__(self, function: _Function) -> _Function:
         if isinstance(function, type) or not callable(function):
-            raise TypeError(f"hark.testing.call decorates functions, and its arguments have names; {function!r} is neither")
+            raise TypeError(f"hark.testing.call takes a function to decorate, or keyword arguments, not {function!r}")
         held: Callable[..., Any]
         if inspect.iscoroutinefunction(function):
 
@@ -149,7 +149,7 @@ class _Call:
         try:
             yield call_id
         finally:
-            # Coroutines and generators need not end in the order in which they began.
+            # Coroutines and generators may end in another order than they began.
             place = _place_of(current)
             del _open[place], _progress[place]
             hark._call = _open[-1]

@@ -1,4 +1,4 @@
-"""The module `hark` where Hark is not: there is no call until a test sets one."""
+"""The module `hark` outside Hark: there is no call until a test sets one."""
 from __future__ import annotations
 
 import asyncio
@@ -19,12 +19,12 @@ def told() -> tuple[str, int, str, int]:
 class Outside(unittest.TestCase):
     def test_there_is_no_call(self) -> None:
         for ask in (hark.call_id, hark.attempt, hark.session_id, hark.thread, hark.last_progress):
-            told = r"hark.%s\(\) has an answer only while .* hark.testing.call\(\)" % ask.__name__
+            told = r"hark.%s\(\) can be used only while .* hark.testing.call\(\)" % ask.__name__
             with self.assertRaisesRegex(RuntimeError, told):
                 ask()
 
     def test_progress_belongs_to_its_call(self) -> None:
-        with self.assertRaisesRegex(RuntimeError, r"hark.progress\(\) has an answer only while"):
+        with self.assertRaisesRegex(RuntimeError, r"hark.progress\(\) can be used only while"):
             hark.progress(1)
         with hark.testing.call(attempt=2, last_progress={"page": 3}):
             self.assertEqual(hark.last_progress(), {"page": 3})
@@ -186,7 +186,7 @@ class Outside(unittest.TestCase):
             with self.assertRaisesRegex(TypeError, wanted):
                 call(**named)
         for no_function in ("session", int):
-            with self.assertRaisesRegex(TypeError, "decorates functions"):
+            with self.assertRaisesRegex(TypeError, "takes a function to decorate"):
                 call(no_function)
 
 

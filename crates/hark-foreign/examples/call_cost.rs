@@ -69,5 +69,5 @@ fn measure(pool: &PythonPool, what: &str, function: &str, argument: Value) {
     let call = call(function, argument);
     let begin = Instant::now();
     make(pool, &call);
-    println!("there and back, {what}: {:.0} ms", begin.elapsed().as_secs_f64() * 1e3);
+    println!("round trip, {what}: {:.0} ms", begin.elapsed().as_secs_f64() * 1e3);
 }

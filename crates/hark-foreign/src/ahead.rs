@@ -1,9 +1,9 @@
-//! Calls that are sent to a worker while it is still busy with the ones before, so that it need not wait for Hark between two
-//! of them.
+//! Sending calls ahead: calls are sent to a worker while it is still busy with earlier ones, so that it does not idle
+//! between two calls.
 //!
-//! Until the worker reads such a call it can be taken back (`worker/inbox.rs`), which everyone does who has a reason: a worker
-//! is idle, a call with a higher priority comes, nobody wants the answer any more, the call before takes its time, the worker
-//! is lost. Then it waits in the line again, at its old place.
+//! Until the worker reads such a call, it can be taken back (`worker/inbox.rs`). This happens when another worker is
+//! idle, when a call with a higher priority arrives, when the call is cancelled, when the current call takes long, or
+//! when the worker is lost. The call then waits in the queue again, at its old position.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use crate::protocol::{self, Delivery, LENGTH_BYTES};
 use crate::queue::{Job, Placed};
 use crate::worker::Inbox;
 
-/// The calls that are sent ahead to one worker.
+/// The calls sent ahead to one worker.
 pub struct Ahead {
     inbox: Arc<Inbox>,
     sent: Mutex<Sent>,
@@ -21,55 +21,55 @@ pub struct Ahead {
 
 #[derive(Default)]
 struct Sent {
-    /// In the order in which they were sent, which is the one in which the worker makes them and answers.
+    /// In the order of sending. The worker makes and answers them in the same order.
     calls: VecDeque<SentCall>,
     /// The number of the last message.
     number: u32,
-    /// The worker is to be ended, and nothing is sent any more.
+    /// Whether the worker is about to be ended, so that nothing more may be sent.
     is_closed: bool,
     request: Vec<u8>,
 }
 
-/// A call that was sent ahead.
+/// A call sent ahead.
 pub struct SentCall {
-    /// Its message's number.
+    /// The number of its message.
     pub number: u32,
-    /// The call.
+    /// The call and its position in the queue.
     pub placed: Placed,
-    /// It was cancelled after it had begun.
+    /// Whether it was cancelled after it had begun.
     pub is_cancelled: bool,
 }
 
-/// Where a worker is, seen from the call that is said to be under way there.
+/// The position of a worker relative to the call that Hark considers to be under way there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Position {
-    /// It makes that call, and nothing else is to follow.
+    /// It is making that call, and no later call is left in its inbox.
     There,
-    /// It has not read that call yet, and what follows cannot be taken back.
+    /// It has not read that call yet, so later calls cannot be taken back.
     Before,
-    /// It has begun a call that follows, and so answered that one.
+    /// It has begun a later call, so it has already answered that one.
     Beyond,
 }
 
 impl Ahead {
-    /// Nothing is sent to the worker with this inbox.
+    /// No calls sent ahead to the worker with this inbox.
     pub fn new(inbox: Arc<Inbox>) -> Ahead {
         Ahead { inbox, sent: Mutex::default() }
     }
 
-    /// The number of the next message, which is sent by the caller. Nothing may have been sent ahead.
+    /// The number for the next message, which the caller sends itself. No calls may be sent ahead at that point.
     pub fn next_number(&self) -> u32 {
         let mut sent = self.lock();
         sent.is_closed = false;
         sent.next_number()
     }
 
-    /// How many calls are sent and have not come up.
+    /// The number of calls sent ahead that are not under way yet.
     pub fn len(&self) -> usize {
         self.lock().calls.len()
     }
 
-    /// Sends these calls. Gives those back that cannot be sent, which are the last ones.
+    /// Sends these calls. Returns those that could not be sent, which are always the last ones.
     pub fn send(&self, calls: Vec<Placed>) -> Vec<Placed> {
         let mut sent = self.lock();
         let mut calls = calls.into_iter();
@@ -83,31 +83,31 @@ impl Ahead {
         Vec::new()
     }
 
-    /// The call that the worker comes to next, which is under way from now on.
+    /// Takes the call that the worker makes next. From now on it is under way.
     pub fn next(&self) -> Option<SentCall> {
         self.lock().calls.pop_front()
     }
 
-    /// Takes back all that has not begun, and says where the worker is.
+    /// Takes back all calls that have not begun, and returns the worker's position.
     pub fn take_back(&self) -> (Vec<Placed>, Position) {
         self.lock().take_back(&self.inbox)
     }
 
-    /// The same, and nothing is sent ahead until the worker is idle again.
+    /// Like [`take_back`](Ahead::take_back), but also sends nothing ahead until the worker is idle again.
     pub fn close(&self) -> (Vec<Placed>, Position) {
         let mut sent = self.lock();
         sent.is_closed = true;
         sent.take_back(&self.inbox)
     }
 
-    /// Takes back all that a worker has not begun that is gone.
+    /// Takes back all calls that a lost worker had not begun.
     pub fn abandon(&self) -> Vec<Placed> {
         let mut sent = self.lock();
         sent.is_closed = true;
         sent.drain(&self.inbox)
     }
 
-    /// Notes that those calls are cancelled that have begun and have not come up.
+    /// Marks as cancelled the matching calls that have begun but are not under way yet for Hark.
     pub fn cancel(&self, is_meant: impl Fn(&Job) -> bool) {
         self.lock()
             .calls
@@ -121,7 +121,7 @@ impl Ahead {
         self.lock().calls.iter().map(|call| call.placed.job.call.priority.into()).min()
     }
 
-    /// Whether one of the calls is like this.
+    /// Whether any of the calls matches.
     pub fn has(&self, is_meant: impl Fn(&Job) -> bool) -> bool {
         self.lock().calls.iter().any(|call| is_meant(&call.placed.job))
     }
@@ -138,13 +138,14 @@ impl Sent {
     }
 
     fn send(&mut self, inbox: &Inbox, placed: &Placed) -> bool {
-        // Who cancels it looks for it here when this is set.
+        // Cancelling sets `unwanted` before it searches for the call here, so a call that is not sent now is not
+        // missed.
         if self.is_closed || placed.job.call.unwanted.is_set() {
             return false;
         }
         let mut request = std::mem::take(&mut self.request);
         let number = self.next_number();
-        // What is refused is to be so when it comes up.
+        // A call that cannot be encoded is refused when its turn comes, not here.
         let is_whole = protocol::call(&placed.job.call, &mut request, |_| ()).is_ok_and(|objects| objects.is_empty());
         protocol::address(&mut request, Delivery::Ahead, number);
         let message = request.get(LENGTH_BYTES..).unwrap_or_default();
@@ -157,7 +158,8 @@ impl Sent {
         if self.calls.is_empty() {
             return (Vec::new(), Position::There);
         }
-        // What the caller takes for under way could not be put before the others again.
+        // The call that Hark considers to be under way is still unread. Messages taken back from behind it could not be
+        // queued behind it again.
         if inbox.first().is_some_and(|first| self.calls.iter().all(|call| call.number != first)) {
             return (Vec::new(), Position::Before);
         }

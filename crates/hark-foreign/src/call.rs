@@ -1,4 +1,4 @@
-//! One call of a Python function, as the pool takes it.
+//! A call of a Python function, as the pool takes it.
 
 use std::time::Duration;
 
@@ -7,36 +7,36 @@ use hark_machine::{Error, Value};
 
 use crate::queue::Rate;
 
-/// A call that is to be made.
+/// A call to make.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// The Python module, dotted.
     pub module: String,
     /// The attribute of that module, dotted.
     pub function: String,
-    /// What the program calls it.
+    /// The function's name in the program.
     pub name: String,
-    /// Whether a last argument that is a hash is keyword arguments.
+    /// Whether a hash as last argument means keyword arguments.
     pub takes_keywords: bool,
     /// The arguments.
     pub arguments: Vec<Value>,
-    /// How far the tries before it said that the call is, as JSON.
+    /// The last progress that earlier tries reported, as JSON.
     pub progress: Option<String>,
-    /// The call's name, which stays the same over its tries. What stands before the first `/` is the session.
+    /// The call's id, the same for all its tries. The part before the first `/` is the session.
     pub id: String,
-    /// Which try, from 1.
+    /// The number of the try, from 1.
     pub attempt: u32,
-    /// How long it may run, from when a worker takes it.
+    /// The time limit, counted from when a worker takes the call.
     pub timeout: Option<Duration>,
-    /// Of calls that wait those with a higher one go first.
+    /// Waiting calls with a higher priority go first.
     pub priority: i32,
-    /// How many calls like it may begin within a time.
+    /// How many calls with this rate may begin within its period.
     pub rate: Option<Rate>,
-    /// Becomes true, for ever, when nobody wants the answer any more.
+    /// Set, permanently, when the result is no longer wanted.
     pub unwanted: Unwanted,
 }
 
-/// How messages name a Python function that the program calls `name`.
+/// How messages name a Python function that is called `name` in the program.
 pub fn described(name: &str, module: &str, function: &str) -> String {
     let whole = format!("{module}.{function}");
     if name == function || name == whole { format!("`{whole}`") } else { format!("`{name}` (`{whole}`)") }
@@ -48,29 +48,30 @@ impl Call {
         described(&self.name, &self.module, &self.function)
     }
 
-    /// Whose call it is.
+    /// The session that makes the call.
     pub fn session(&self) -> &str {
         session_of(&self.id)
     }
 
-    /// An error of kind `python` that begins with the function, with this in place of an exception's class.
+    /// An error of kind `python` whose message begins with the function. `type_name` stands in for the class of an
+    /// exception.
     pub fn failure(&self, type_name: &str, problem: &str) -> Error {
         Error::of_python(type_name, format!("{} {problem}", self.described()))
     }
 
-    /// It could not be made, as something has run out.
+    /// The call could not be made because a resource has run out.
     pub fn not_made(&self, why: &str) -> CallError {
         CallError::NotMade(format!("cannot call {}: {why}", self.described()))
     }
 
-    /// The error of a call that ran for longer than it may.
+    /// The error of a call that exceeded its time limit.
     pub fn timed_out(&self) -> Error {
         let seconds = self.timeout.unwrap_or_default().as_secs_f64();
         let unit = if seconds == 1.0 { "second" } else { "seconds" };
         Error::new("timeout", format!("{} did not end within {seconds} {unit}", self.described()))
     }
 
-    /// The error of a call that was given up from this side.
+    /// The error of a call cancelled by Hark.
     pub fn cancelled(&self) -> Error {
         Error::new("cancelled", format!("the call of {} was cancelled", self.described()))
     }

@@ -1,5 +1,5 @@
-//! Looks whether Python functions exist, and what arguments they take, without running anything of theirs: the interpreter
-//! only parses, and in isolation. The other side is `python/_hark_check.py`.
+//! Checks that Python functions exist and which arguments they take, without running any user code: the interpreter
+//! only parses, in isolated mode. The other side is `python/_hark_check.py`.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::interpreter::{self, Interpreter};
 use crate::limits::CHECK_TIME_MAX;
 
-/// What the interpreter runs: it gets the modules and the questions from its standard input.
+/// The program for the interpreter. It reads the modules and questions from its standard input.
 const START: &str = "
 import json, sys
 given = json.loads(sys.stdin.buffer.read())
@@ -40,100 +40,100 @@ pub struct Question<'a> {
     pub function: &'a str,
 }
 
-/// What is known of a function.
+/// What is known about a function.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// There is no such module.
+    /// The module does not exist.
     NoModule {
-        /// The first part of its name that is not there.
+        /// The first part of its name that does not exist.
         no_module: String,
         /// A module that may have been meant.
         near: Option<String>,
     },
-    /// The module is there, and the function is not.
+    /// The module exists, but the function does not.
     NoFunction {
-        /// The name that is missing.
+        /// The missing name.
         no_function: String,
-        /// What has it not, in words.
+        /// The module or class without that name, in words.
         owner: String,
         /// A name that may have been meant.
         near: Option<String>,
     },
-    /// It cannot be called.
+    /// It is not callable.
     NotCallable {
         /// The name of its type.
         not_callable: String,
     },
     /// A module of the project cannot be parsed.
     BadSyntax {
-        /// What is wrong.
+        /// The syntax error.
         bad_syntax: String,
-        /// In which file.
+        /// The file.
         file: String,
-        /// In which line, from 1.
+        /// The line, from 1.
         line: u32,
     },
-    /// It takes these arguments.
+    /// Its signature is known.
     Known {
-        /// How many of them, and which.
+        /// The arguments that it takes.
         signature: Signature,
-        /// Its name and parameters.
+        /// Its name and parameters, as text.
         text: String,
-        /// Where it is defined.
+        /// The file that defines it.
         file: String,
-        /// In which line, from 1.
+        /// The line, from 1.
         line: u32,
     },
-    /// Nothing can be said without running something.
+    /// Unknown without running code.
     Unknown {},
 }
 
-/// What arguments a function takes.
+/// The arguments that a function takes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Signature {
-    /// How many have no default, of those that may go by position.
+    /// The number of parameters without a default, among those that may be passed by position.
     pub fewest: u32,
-    /// How many go by position at most, if that is limited.
+    /// The largest number of positional arguments, if it is limited.
     pub most: Option<u32>,
-    /// Those that may go by position.
+    /// The parameters that may be passed by position.
     pub names: Vec<String>,
-    /// How many of these may not go by keyword: the first ones.
+    /// How many of `names`, from the front, may not be passed by keyword.
     pub only_by_position: u32,
-    /// Those that may go by keyword only.
+    /// The parameters that may be passed by keyword only.
     pub keywords: Vec<String>,
-    /// Those of them that have no default.
+    /// Those of `keywords` without a default.
     pub needed_keywords: Vec<String>,
-    /// Whether keywords are taken that are none of these names.
+    /// Whether arbitrary keywords are accepted (`**kwargs`).
     pub any_keyword: bool,
 }
 
 impl Signature {
-    /// How many must go by position.
+    /// How many arguments must be passed by position.
     pub fn fewest_by_position(&self) -> u32 {
         self.fewest.min(self.only_by_position)
     }
 
-    /// Those that may go by position or by keyword.
+    /// The parameters that may be passed by position or by keyword.
     pub fn by_either(&self) -> &[String] {
         self.names.get(self.only_by_position as usize..).unwrap_or_default()
     }
 
-    /// Whether an argument may go by this keyword.
+    /// Whether an argument may be passed by this keyword.
     pub fn takes_keyword(&self, name: &str) -> bool {
         self.any_keyword || self.by_either().iter().chain(&self.keywords).any(|taken| taken == name)
     }
 
-    /// Whether any argument may go by keyword.
+    /// Whether any argument may be passed by keyword.
     pub fn takes_keywords(&self) -> bool {
         self.any_keyword || !self.by_either().is_empty() || !self.keywords.is_empty()
     }
 }
 
-/// Answers each question. Modules are looked for in these folders first, then where the interpreter has its own.
+/// Answers each question. Modules are searched for in these folders first, then where the interpreter finds its own.
 ///
 /// # Errors
-/// If the interpreter does not answer; why, for people.
+/// If the interpreter does not answer. The text says why, for the user.
 pub fn look(interpreter: &Interpreter, folders: &[&Path], questions: &[Question<'_>]) -> Result<Vec<Answer>, String> {
     let unusable = |problem: &str| {
         let Interpreter { path, origin } = interpreter;
@@ -145,10 +145,10 @@ pub fn look(interpreter: &Interpreter, folders: &[&Path], questions: &[Question<
     let answered = ask(&interpreter.path, &request(folders, questions)).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => unusable("does not exist"),
         io::ErrorKind::TimedOut => unusable(&format!("did not answer within {} seconds", CHECK_TIME_MAX.as_secs())),
-        _ => unusable(&format!("cannot be asked: {error}")),
+        _ => unusable(&format!("cannot be run: {error}")),
     })?;
     let answers: Option<Vec<Answer>> = serde_json::from_slice(&answered).ok();
-    answers.filter(|answers| answers.len() == questions.len()).ok_or_else(|| unusable("is no Python that works"))
+    answers.filter(|answers| answers.len() == questions.len()).ok_or_else(|| unusable("is not a working Python"))
 }
 
 fn request(folders: &[&Path], questions: &[Question<'_>]) -> Vec<u8> {
@@ -163,7 +163,7 @@ fn ask(interpreter: &Path, request: &[u8]) -> io::Result<Vec<u8>> {
     command.args(["-I", "-S", "-B", "-c", START]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn()?;
     if let Some(mut pipe) = child.stdin.take() {
-        // What does not read is no Python: it is found out by the answer that it does not give.
+        // A program that does not read this is not Python; the missing answer shows that.
         let _ = pipe.write_all(request);
     }
     let (sender, receiver) = mpsc::channel();
@@ -171,12 +171,12 @@ fn ask(interpreter: &Path, request: &[u8]) -> io::Result<Vec<u8>> {
         thread::Builder::new().name("hark-check".into()).spawn(move || {
             let mut answer = Vec::new();
             let read = pipe.read_to_end(&mut answer);
-            // Nobody listens any more if it took too long.
+            // After a timeout, the receiver is gone.
             let _ = sender.send(read.map(|_| answer));
         })?;
     }
     let answered = receiver.recv_timeout(CHECK_TIME_MAX);
-    // It has ended, or is to.
+    // It has ended or must end now.
     let _ = child.kill();
     child.wait()?;
     answered.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?

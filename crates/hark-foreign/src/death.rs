@@ -1,4 +1,4 @@
-//! The end of worker processes: waiting for it, seeing to it, and telling it.
+//! The end of worker processes: waiting for it, forcing it, and describing it.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
@@ -10,17 +10,17 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::limits::KILL_TIMEOUT;
 
-// They are the same on every Unix.
+// These numbers are the same on every Unix.
 const SIGHUP: i32 = 1;
 const SIGINT: i32 = 2;
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
-/// How often a process that is to end is looked at.
+/// The interval between checks whether a process has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// A worker's process, which several may want to end: the keeper of its guard, which ends as the worker does when all that
-/// the worker has started is gone.
+/// The process of a worker, which several threads may want to end. It is the keeper above the worker's guard; it ends
+/// in the same way as the worker, once all processes that the worker started are gone.
 #[derive(Debug, Clone)]
 pub struct Process(Arc<Mutex<Keeper>>);
 
@@ -31,27 +31,27 @@ struct Keeper {
 }
 
 impl Process {
-    /// The worker above which this child is.
+    /// The worker whose keeper is this child.
     pub fn new(child: Child) -> Process {
         Process(Arc::new(Mutex::new(Keeper { child, status: None })))
     }
 
-    /// How it ended, if it has.
+    /// The exit status, if it has ended.
     pub fn status(&self) -> Option<ExitStatus> {
         self.with(Keeper::look)
     }
 
-    /// Has it killed at once, and all that it has started. Its end is still to be waited for.
+    /// Kills the worker and all processes that it has started. Does not wait for their end.
     pub fn kill(&self) {
         self.with(|keeper| {
             if keeper.look().is_none() {
-                // An error says that it has ended.
+                // An error means that it has already ended.
                 let _ = kill_process(Pid::from_child(&keeper.child), Signal::TERM);
             }
         });
     }
 
-    /// Waits for its end, and has it killed after this time.
+    /// Waits for its end. Kills it after this time.
     pub fn wait_or_kill(&self, time_max: Duration) -> Option<ExitStatus> {
         self.wait(time_max).or_else(|| {
             self.kill();
@@ -83,7 +83,7 @@ impl Keeper {
         self.status
     }
 
-    /// The keeper does not do its work: something keeps it from running, such as a debugger.
+    /// Kills a keeper that does not do its work because something stops it, such as a debugger.
     fn end(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
             let _ = self.child.kill();
@@ -93,13 +93,13 @@ impl Keeper {
     }
 }
 
-/// Whether it was ended from outside, by a signal that nothing sends to itself by accident: by the system, short of memory,
-/// or by whoever ends all of Hark.
+/// Whether it was ended from outside, by a signal that a process does not send to itself by accident: by the system
+/// when memory is short, or by whoever ends all of Hark.
 pub fn was_told_to_end(status: Option<ExitStatus>) -> bool {
     status.and_then(|status| status.signal()).is_some_and(|signal| [SIGHUP, SIGINT, SIGKILL, SIGTERM].contains(&signal))
 }
 
-/// Whether it was killed. Nothing does that to itself.
+/// Whether it was killed by SIGKILL, which a process does not send to itself.
 pub fn was_killed(status: Option<ExitStatus>) -> bool {
     status.and_then(|status| status.signal()) == Some(SIGKILL)
 }
@@ -107,14 +107,14 @@ pub fn was_killed(status: Option<ExitStatus>) -> bool {
 /// How a process ended.
 #[derive(Debug, Clone)]
 pub struct End {
-    /// What stands in place of an exception's class: "exit", "SIGKILL".
+    /// A stand-in for the class of an exception: "exit", "SIGKILL".
     pub name: &'static str,
     /// "with exit status 3", "by signal 9 (SIGKILL)".
     pub described: String,
 }
 
 impl End {
-    /// The end of a process with this status, if that is known.
+    /// The end of a process with this status, if the status is known.
     pub fn of(status: Option<ExitStatus>) -> End {
         let name = match status.and_then(|status| status.signal()) {
             Some(signal) => signal_name(signal).unwrap_or("signal"),
@@ -137,7 +137,7 @@ pub fn describe(status: Option<ExitStatus>) -> String {
     }
 }
 
-/// Those whose numbers are the same on every Unix.
+/// Only signals whose numbers are the same on every Unix.
 fn signal_name(signal: i32) -> Option<&'static str> {
     Some(match signal {
         1 => "SIGHUP",

@@ -1,19 +1,20 @@
-//! The processes between Hark and a worker's Python, which see to it that nothing is left running.
+//! The processes between Hark and a worker's Python. They make sure that no process is left running.
 //!
-//! A worker in the middle of a long C call hears nothing, and what it starts may leave its process group, its session and
-//! its parent. So a guard stands above it: a small process with one thread, which is the *subreaper* of all that the worker
-//! starts. Whoever loses its parent there becomes the guard's child, however it was detached. The guard ends all of them
-//! when Python has ended, when Hark tells it to (`SIGTERM`), or when Hark is gone, which it sees at the socket that it
-//! shares with Python. Then it ends in the way that Python did. It leads a session without a terminal.
+//! A worker in a long C call does not react to anything, and processes that it starts may leave its process group, its
+//! session and their parent. Therefore a *guard* stands above it: a small process with one thread, which is the
+//! *subreaper* of everything that the worker starts. A process that loses its parent there becomes a child of the
+//! guard, however it was detached. The guard ends all of them when Python has ended, when Hark tells it to (`SIGTERM`),
+//! or when Hark is gone, which shows at the socket that the guard shares with Python. Then the guard exits with
+//! Python's exit status. It leads a session without a terminal.
 //!
-//! A function may take its parent for something else and kill it. So the guard has a *keeper* above it, which is Hark's
-//! child: a subreaper too, which gets all that a killed guard leaves, and kills it. (Hark itself could not tell these from
-//! children of its own that it knows nothing of: those of other modules, of a shell that became Hark.) Should the keeper be
-//! killed, the guard is told to end, and should the guard be, Python is killed with it (`PR_SET_PDEATHSIG`). That is asked
-//! for by the child itself, which for Python's process is a run of this program that then becomes Python. Only if guard
-//! and keeper are killed at once is nobody left.
+//! A function may mistake the guard for something else and kill it. Therefore the guard has a *keeper* above it, a
+//! child of Hark and also a subreaper: it inherits all processes that a killed guard leaves, and kills them. (Hark
+//! itself could not tell these from unrelated children: those of other modules, or those of a shell that became Hark by
+//! `exec`.) If the keeper is killed, the guard receives a signal to end; if the guard is killed, Python is killed with
+//! it (`PR_SET_PDEATHSIG`). Each child must ask for this signal itself, so Python's process starts as this program,
+//! which then becomes Python. Only if guard and keeper are killed at the same moment can processes be left running.
 //!
-//! Systems other than Linux have no subreapers. There what is ended is Python's process group.
+//! Systems other than Linux have no subreapers. There, Python's process group is ended instead.
 
 mod children;
 mod subreaper;
@@ -33,42 +34,41 @@ use signal_hook::low_level::emulate_default_handler;
 use crate::protocol;
 use subreaper::{News, Subreaper};
 
-/// What comes first on the command line of a keeper, before the interpreter.
+/// The first argument of a keeper; the interpreter follows.
 const KEEP: &str = "--keep-guard";
 
-/// What comes first on the command line of a guard, before its keeper's number and the interpreter.
+/// The first argument of a guard; the pid of its keeper and the interpreter follow.
 const GUARD: &str = "--guard-python";
 
-/// What comes first on the command line of a process that is to become Python, before its guard's number and the
-/// interpreter.
+/// The first argument of a process that becomes Python; the pid of its guard and the interpreter follow.
 const BECOME: &str = "--become-python";
 
-/// What the processes are called where they are listed. `pkill hark` is to end Hark alone: these then do their work. Two
-/// names, so that killing one kind by its name leaves the other.
+/// The names of the processes in process lists. `pkill hark` must end Hark alone; guard and keeper then clean up. The
+/// two names differ so that killing one kind by name leaves the other.
 const KEEPER_NAME: &CStr = c"process-keeper";
 const GUARD_NAME: &CStr = c"process-guard";
 
-/// How long Python may go on when Hark is gone or has dismissed it, and how long those whom it has left behind may take to
-/// end when they are told to.
+/// How long Python may continue after Hark is gone or has dismissed it, and how long the processes that it leaves
+/// behind may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How long a guard may take for its work, with both graces in it, until the keeper does it.
+/// How long a guard may take, including both grace periods, before the keeper takes over.
 const GUARD_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// The exit status of a process that could not become Python, as shells have it.
+/// The exit status of a process that could not become Python; shells use the same one.
 const NOT_STARTED: u8 = 127;
 
 const START: &str = include_str!("../../../python/_hark_start.py");
 
-/// The command that starts a keeper, a guard and Python. The program must call [`run_if_asked`] first of all.
+/// The command that starts a keeper, a guard and Python. The program must call [`run_if_asked`] before anything else.
 pub(crate) fn command(program: &OsStr, interpreter: &OsStr) -> Command {
     let mut command = named(program, KEEPER_NAME);
     command.arg(KEEP).arg(interpreter);
     command
 }
 
-/// Does the work of a keeper or a guard if this process was started for it. A program that uses a
-/// [`PythonPool`](crate::PythonPool) calls this first, as the pool starts that program once more for each worker.
+/// Does the work of a keeper or a guard if this process was started as one. A program that uses a
+/// [`PythonPool`](crate::PythonPool) calls this first, because the pool starts that program again for each worker.
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut arguments = env::args_os().skip(1);
     let role = arguments.next()?;
@@ -83,7 +83,7 @@ pub fn run_if_asked() -> Option<ExitCode> {
     Some(done(if role == GUARD { guard(parent, &interpreter) } else { become_python(parent, &interpreter) }))
 }
 
-/// Ends this process: as its child ended, or telling Hark why there is no Python.
+/// Ends this process: with the status of its child, or after telling Hark why Python could not be started.
 fn done(result: io::Result<Option<WaitStatus>>) -> ExitCode {
     match result {
         Ok(status) => end_like(status),
@@ -94,7 +94,7 @@ fn done(result: io::Result<Option<WaitStatus>>) -> ExitCode {
     }
 }
 
-/// Waits until the guard has ended, or has had its time to, and kills whatever is left.
+/// Waits until the guard has ended or its time is up, and kills whatever is left.
 fn keep(interpreter: &OsStr) -> io::Result<Option<WaitStatus>> {
     let mut subreaper = Subreaper::new(KEEPER_NAME)?;
     subreaper.start(child_command(GUARD_NAME, GUARD, interpreter))?;
@@ -111,14 +111,14 @@ fn keep(interpreter: &OsStr) -> io::Result<Option<WaitStatus>> {
             subreaper.signal_child(Signal::TERM);
             until.get_or_insert_with(|| Instant::now() + GUARD_TIME_MAX);
         }
-        // The guard has seen it too.
+        // The guard notices this as well.
         if let News::HungUp = subreaper.wait_for_news(until, until.is_none()) {
             until = Some(Instant::now() + GUARD_TIME_MAX);
         }
     }
 }
 
-/// Waits until Python has ended, or has to, and ends whatever is left: gently at first, if Python has ended by itself.
+/// Waits until Python has ended or must end, and ends whatever is left: gently at first, if Python has ended by itself.
 fn guard(keeper: Pid, interpreter: &OsStr) -> io::Result<Option<WaitStatus>> {
     let mut subreaper = Subreaper::new(GUARD_NAME)?;
     if !end_with(keeper, Signal::TERM)? {
@@ -134,7 +134,7 @@ fn guard(keeper: Pid, interpreter: &OsStr) -> io::Result<Option<WaitStatus>> {
     Ok(subreaper.status())
 }
 
-/// Waits until Python ends or has to.
+/// Waits until Python has ended or must end.
 fn watch(subreaper: &mut Subreaper) {
     let mut until = None;
     loop {
@@ -149,7 +149,7 @@ fn watch(subreaper: &mut Subreaper) {
     }
 }
 
-/// Tells those to end whom Python has left; answers whether all of them have.
+/// Sends SIGTERM to the processes that Python has left. Returns whether all of them have ended.
 fn end_gently(subreaper: &mut Subreaper) -> bool {
     let until = Instant::now() + GRACE;
     let mut told = Vec::new();
@@ -170,7 +170,7 @@ fn become_python(guard: Pid, interpreter: &OsStr) -> io::Result<Option<WaitStatu
     Ok(None)
 }
 
-/// Has the system send this process a signal when its parent ends; answers whether that still is its parent.
+/// Asks the system to send this process a signal when its parent ends. Returns whether that parent is still alive.
 fn end_with(parent: Pid, signal: Signal) -> io::Result<bool> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(signal))?;
@@ -179,7 +179,7 @@ fn end_with(parent: Pid, signal: Signal) -> io::Result<bool> {
     Ok(getppid() == Some(parent))
 }
 
-/// The command that starts this program once more, as a child that knows who its parent is.
+/// The command that starts this program again, as a child that is told the pid of its parent.
 fn child_command(name: &CStr, role: &str, interpreter: &OsStr) -> Command {
     let mut command = named(&own_program(), name);
     command.arg(role).arg(std::process::id().to_string()).arg(interpreter);
@@ -192,29 +192,30 @@ fn named(program: &OsStr, name: &CStr) -> Command {
     command
 }
 
-/// Tells Hark that there is no Python.
+/// Tells Hark why Python could not be started.
 fn report(error: &io::Error) {
     if let Ok(socket) = io::stdin().as_fd().try_clone_to_owned() {
-        // It fails if Hark is gone.
+        // This fails if Hark is gone.
         let _ = UnixStream::from(socket).write_all(&protocol::unstarted(error));
     }
 }
 
-/// Ends this process as that one ended.
+/// Ends this process with the status of its child.
 fn end_like(status: Option<WaitStatus>) -> ExitCode {
     let signal = status.and_then(WaitStatus::terminating_signal);
     if let Some(signal) = signal {
-        // Python has left its own, if it is to.
+        // If a core dump is wanted, Python has already left its own.
         #[cfg(target_os = "linux")]
         let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-        // It returns if the signal has no name.
+        // This returns if the signal is unknown.
         let _ = emulate_default_handler(signal);
     }
     let code = status.and_then(WaitStatus::exit_status).or(signal.map(|signal| 128 + signal));
     ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(NOT_STARTED))
 }
 
-/// The file of this program, also where it has been replaced by another since: what to start again.
+/// The executable file of this program, to start it again. On Linux this also works if the file has been replaced
+/// since.
 pub fn own_program() -> OsString {
     if cfg!(target_os = "linux") {
         return "/proc/self/exe".into();

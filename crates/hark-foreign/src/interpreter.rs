@@ -1,18 +1,18 @@
-//! Which Python is used, and what to say if it cannot be.
+//! The choice of the Python interpreter, and messages if it cannot be used.
 
 use std::env;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The file in a virtual environment by which `hark sync` knows its own. It holds the setting `python` that the
-/// environment was made for, or nothing.
+/// The file that marks a virtual environment as made by `hark sync`. It contains the setting `python` for which the
+/// environment was made, or nothing.
 const SYNC_MARK: &str = ".hark-sync";
 
 /// The folder of a project's own virtual environment.
 const OWN_ENVIRONMENT: &str = ".venv";
 
-/// A Python interpreter, and why it is this one.
+/// A Python interpreter and how it was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interpreter {
     /// A path, or the name of a program on `PATH`.
@@ -24,13 +24,13 @@ pub struct Interpreter {
 /// How an interpreter was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// The settings name it.
+    /// By the settings.
     Setting,
-    /// A virtual environment is active.
+    /// It belongs to the active virtual environment.
     ActiveEnvironment,
-    /// The project has a virtual environment.
+    /// It belongs to the project's virtual environment.
     OwnEnvironment,
-    /// Nothing says otherwise.
+    /// By default.
     Default,
 }
 
@@ -46,8 +46,8 @@ impl fmt::Display for Origin {
 }
 
 impl Interpreter {
-    /// The interpreter of a project: that of the `.venv` which `hark sync` made for these settings, else the one that is
-    /// configured, else that of the active virtual environment, of any other `.venv`, or `python3`.
+    /// The interpreter of a project: the one of the `.venv` that `hark sync` made for these settings; else the
+    /// configured one; else the one of the active virtual environment or of any other `.venv`; else `python3`.
     pub fn find(configured: Option<&Path>, project: &Path) -> Interpreter {
         let environment = own_environment(project);
         let own = interpreter_in(&environment);
@@ -66,7 +66,7 @@ impl Interpreter {
         Interpreter { path, origin }
     }
 
-    /// The interpreter that a virtual environment of the project is made from.
+    /// The interpreter from which a virtual environment of the project is made.
     pub fn base(configured: Option<&Path>, project: &Path) -> Interpreter {
         match configured {
             Some(configured) => Interpreter { path: configured_path(configured, project), origin: Origin::Setting },
@@ -75,7 +75,7 @@ impl Interpreter {
     }
 }
 
-/// The folder of a project's own virtual environment, whether there is one or not.
+/// The folder of a project's own virtual environment, which may not exist.
 pub fn own_environment(project: &Path) -> PathBuf {
     project.join(OWN_ENVIRONMENT)
 }
@@ -85,8 +85,8 @@ pub fn interpreter_in(environment: &Path) -> PathBuf {
     environment.join("bin").join("python")
 }
 
-/// The setting `python` for which `hark sync` made this virtual environment, empty if there was none; nothing if it did
-/// not make it, or not all of it.
+/// The setting `python` for which `hark sync` made this virtual environment, empty if there was none. `None` if it did
+/// not make the environment or did not finish.
 pub fn synced_for(environment: &Path) -> Option<String> {
     fs::read_to_string(environment.join(SYNC_MARK)).ok()
 }
@@ -103,7 +103,7 @@ fn setting_of(configured: Option<&Path>) -> &Path {
     configured.unwrap_or(Path::new(""))
 }
 
-/// A name without a folder is looked for on `PATH`.
+/// A name without a folder is searched for on `PATH`.
 fn configured_path(configured: &Path, project: &Path) -> PathBuf {
     if is_name(configured) { configured.to_path_buf() } else { project.join(configured) }
 }
@@ -112,7 +112,7 @@ fn is_name(interpreter: &Path) -> bool {
     interpreter.components().count() == 1 && !interpreter.has_root()
 }
 
-/// Why this cannot be started, as far as looking at it tells.
+/// The reason why it cannot be started, as far as its metadata shows.
 pub fn obvious_problem(interpreter: &Path) -> Option<&'static str> {
     match interpreter.metadata() {
         Err(_) if is_name(interpreter) => None,
@@ -122,7 +122,7 @@ pub fn obvious_problem(interpreter: &Path) -> Option<&'static str> {
     }
 }
 
-/// The whole of a message about an interpreter that cannot be used.
+/// The complete message about an unusable interpreter.
 pub fn unusable(interpreter: &Path, problem: &str) -> String {
     format!(
         "the Python interpreter `{}` {problem}; set `python` in hark.toml to one of Python 3.8 or later, or activate a \

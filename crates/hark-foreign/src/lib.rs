@@ -1,9 +1,9 @@
-//! Calls Python functions in worker processes of the user's own interpreter.
+//! Calls Python functions in worker processes that run the user's own interpreter.
 //!
-//! The order to read in: what a [`Call`] is and how the engine's port becomes one, the [`PythonPool`] that lends workers to
-//! calls, a worker (its start, an exchange with it, what it prints), the guard above it, the messages and values that go
-//! over, and which interpreter is used. The other side of the protocol is in the folder `python`. Python never runs inside this
-//! process, and no OS thread or process is started before a call needs it.
+//! Suggested reading order: a [`Call`] and how the engine's port creates one, the [`PythonPool`] that lends workers to
+//! calls, a worker (its start, an exchange with it, its output), the guard above it, the protocol's messages and
+//! values, and the choice of the interpreter. The other side of the protocol is in the folder `python`. Python never
+//! runs inside this process, and no OS thread or process is started before a call needs it.
 
 mod ahead;
 mod call;

@@ -2,73 +2,75 @@
 
 use std::time::Duration;
 
-/// The most bytes of one message, so of a call's arguments or its result.
+/// The maximum size of a message, and so of a call's arguments or its result.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 30;
 
-/// The most bytes of a call's message that goes through a worker's inbox, as the worker reads it; larger ones go over its
+/// The maximum size of a call's message in a worker's inbox, without its length. Larger messages go over the worker's
 /// connection.
 pub const INBOX_MESSAGE_BYTES_MAX: usize = 1 << 14;
 
-/// How large the arguments may be of a call that is sent ahead, so that its message certainly goes through the inbox.
+/// The maximum size of the arguments of a call that is sent ahead, such that its message certainly fits the inbox.
 pub const AHEAD_BYTES_MAX: u64 = 1 << 12;
 
-/// How many calls are sent ahead to a worker at most. They are few, as each waits for those before it.
+/// How many calls are sent ahead to a worker at most. Few, because each waits for the ones before it.
 pub const CALLS_AHEAD_MAX: usize = 16;
 
-/// How long the calls before may take of a worker to which some are sent ahead.
+/// Calls are sent ahead only to a worker whose last call took at most this time.
 pub const SHORT_CALL_TIME: Duration = Duration::from_millis(2);
 
-/// How long an interpreter may take until it answers, unless the pool is told another time. On a machine that does much
-/// else, or from a disk that is far away, it takes many times what is usual.
+/// How long an interpreter may take to answer, unless the pool is given another time. On a busy machine or a slow
+/// network disk, starting takes many times longer than usual.
 pub const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a worker's start may keep others from starting when there are as many as cores. A start is work for a core, and
-/// two that share one are both ready late; but one that waits for a disk should not hold up the rest.
+/// How long a starting worker may delay others when as many as there are cores are starting. A start keeps a core busy,
+/// and two starts that share a core are both late; but one that waits for a disk should not hold up the rest.
 pub const START_TURN: Duration = Duration::from_millis(150);
 
 /// How many descriptors of this process a worker needs while it starts.
 pub const FILES_OF_WORKER: usize = 8;
 
-/// How many descriptors others in this process may need: the storage, signals, standard input and output.
+/// How many descriptors the rest of this process may need: the storage, signals, standard input and output.
 pub const FILES_OF_OTHERS: usize = 40;
 
-/// How long a shortage of processes, descriptors or memory may last where no worker runs, until the call is given up.
+/// How long a shortage of processes, descriptors or memory may last before the call is given up, if no worker is
+/// running.
 pub const SHORTAGE_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// How long a call waits for a worker that comes back, until it tries once more to start one.
+/// How long a call waits for a worker to come back before it tries again to start one.
 pub const SHORTAGE_WAIT: Duration = Duration::from_millis(200);
 
-/// How long a call may run until its output is read while it runs.
+/// How long a call runs before its output is read while it runs.
 pub const SILENT_TIME_MAX: Duration = Duration::from_millis(10);
 
-/// How long a worker that has answered is taken to be alive.
+/// How long a worker is assumed to be alive after it has answered.
 pub const TRUSTED_TIME: Duration = Duration::from_millis(5);
 
-/// How often a longer call's output is handed on.
+/// The interval at which the output of a longer call is handed on.
 pub const OUTPUT_INTERVAL: Duration = Duration::from_millis(40);
 
-/// How often it is handed on at most how far a longer call says that it is. Each time costs a kept session a commit.
+/// The minimum interval at which the progress of a call is handed on. Each time costs a durable session a commit.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How much of a longer call's output is read at a time: what a pipe holds.
+/// How much output of a longer call is read at a time: the capacity of a pipe.
 pub const PIPE_CHUNK_BYTES: usize = 1 << 16;
 
-/// How long a worker's end is waited for, which its guard sees to in half of that, before the keeper is told to see to it.
+/// How long to wait for the end of a worker before its keeper is told to enforce it. The guard does so in half of this
+/// time.
 pub const END_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a keeper has to have a worker killed before it is killed itself.
+/// How long a keeper may take to kill a worker before the keeper itself is killed.
 pub const KILL_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// How long a thread that runs queued calls stays when there are none.
+/// How long a thread that runs queued calls stays idle before it ends.
 pub const QUEUE_THREAD_IDLE_MAX: Duration = Duration::from_secs(5);
 
-/// What a worker's buffer for messages may keep between calls.
+/// The maximum capacity that a worker's message buffer keeps between calls.
 pub const BUFFER_BYTES_KEPT: usize = 1 << 20;
 
-/// How long the error of a call is held back whose process was ended from outside. Whoever ends everything, as a service
-/// manager does, may come to this process next, and then the call is to be made again, not to have failed.
+/// How long the error of a call is held back after its process was ended from outside. A service manager that ends all
+/// processes may end this one next; then the call should be made again instead of being recorded as failed.
 pub const KILLED_WAIT: Duration = Duration::from_millis(300);
 
-/// How long an interpreter may take to look at the functions that a program imports: some ten milliseconds, unless the
-/// machine does much else.
+/// How long an interpreter may take to check the functions that a program imports. Usually some ten milliseconds, but
+/// more on a busy machine.
 pub const CHECK_TIME_MAX: Duration = Duration::from_secs(120);

@@ -1,9 +1,10 @@
-//! The folder in which Python finds the module `hark`.
+//! The folder where Python finds the module `hark`.
 //!
-//! A worker needs no file for it, but processes that a function starts import it like any other module: those of
-//! `multiprocessing`, executors, linters. So it is written once for each build of Hark, to the user's cache or else to the
-//! folder for temporary files. Where neither can be written to, workers have the module all the same, and other processes
-//! do not. A folder that another build has left is removed when a new one is made, once nobody has used it for a month. Workers keep their own compiled code in the same folder, which makes their start shorter.
+//! Workers do not need it as a file, but processes started by functions import it like any other module: those of
+//! `multiprocessing`, executors, linters. So each build of Hark writes it once, to the user's cache or else to the
+//! folder for temporary files. If neither is writable, workers still have the module, but other processes do not. When
+//! a build creates its folder, it removes the folders of other builds that have not been used for a month. Workers also
+//! keep their compiled code in the folder, which makes them start faster.
 
 use std::env;
 use std::fs::{self, DirBuilder, FileTimes, OpenOptions};
@@ -17,7 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::process::geteuid;
 
-/// The module itself, for a worker that has no folder to load it from.
+/// The source of the module, for a worker without a folder to load it from.
 pub const MODULE: &str = include_str!("../../../python/hark/__init__.py");
 
 const FILES: [(&str, &str); 3] = [
@@ -26,21 +27,21 @@ const FILES: [(&str, &str); 3] = [
     ("py.typed", include_str!("../../../python/hark/py.typed")),
 ];
 
-/// What the folders' names begin with.
+/// The prefix of the folders' names.
 const NAME_START: &str = "python-";
 
-/// A folder that no worker was started from for so long is most likely of use to nobody. If it is after all, the next worker
-/// that is started makes it again.
+/// After this time without a started worker, a folder is considered unused. If it is needed later, the next worker
+/// creates it again.
 const UNUSED_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How often the use of a folder is noted, at most.
+/// The minimum interval at which the use of a folder is recorded.
 const NOTED_EVERY: Duration = Duration::from_secs(24 * 3600);
 
-/// Access for others that a folder must not grant whose files are run.
+/// The permissions that a folder with executed files must not have.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
-/// A folder for `sys.path` with the package and no other module, if one can be had. It is one for workers that consist of
-/// these modules, and their sources.
+/// A folder for `sys.path` that contains this package and no other module, if one can be created. Its name depends on
+/// the sources of the package and of these modules, which make up a worker.
 pub fn folder(modules: &[(&str, &str)]) -> Option<PathBuf> {
     let mut hasher = DefaultHasher::new();
     (FILES, modules).hash(&mut hasher);
@@ -48,11 +49,11 @@ pub fn folder(modules: &[(&str, &str)]) -> Option<PathBuf> {
     places().iter().find_map(|place| provide(place, &name).ok())
 }
 
-/// Where it may be written, the best first.
+/// The possible parent folders, the best first.
 fn places() -> Vec<PathBuf> {
     let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
-    // With `sudo`, the home may be another user's, who should not find files of root in it.
+    // With `sudo`, the home may belong to another user, who should not find files of root in it.
     let cache = cache.filter(|folder| owner_of_existing(folder) == Some(geteuid().as_raw()));
     cache.map(|folder| folder.join("hark")).into_iter().chain([temporary_place()]).collect()
 }
@@ -61,22 +62,22 @@ fn temporary_place() -> PathBuf {
     env::temp_dir().join(format!("hark-{}", geteuid().as_raw()))
 }
 
-/// A folder among the temporary files that only this user can change.
+/// A folder for temporary files that only this user can change.
 ///
 /// # Errors
-/// If there cannot be one.
+/// If it cannot be created.
 pub fn temporary_folder() -> io::Result<PathBuf> {
     let place = temporary_place();
     make_private(&place)?;
     Ok(place)
 }
 
-/// Who owns the folder, or the nearest one above it that exists.
+/// The owner of the folder, or of its nearest existing ancestor.
 fn owner_of_existing(folder: &Path) -> Option<u32> {
     folder.ancestors().find_map(|each| each.metadata().ok()).map(|found| found.uid())
 }
 
-/// Makes a folder, unless it is there, and sees to it that others cannot change it.
+/// Creates a folder unless it exists, and checks that others cannot change it.
 fn make_private(place: &Path) -> io::Result<()> {
     make_folder(place)?;
     let found = place.symlink_metadata()?;
@@ -105,7 +106,7 @@ fn provide(place: &Path, name: &str) -> io::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Sets the folder's time. Nothing depends on it but how long the folder stays.
+/// Updates the folder's modification time. Only its removal depends on this.
 fn note_use(folder: &Path) {
     if age(folder).is_none_or(|age| age > NOTED_EVERY) {
         let now = FileTimes::new().set_modified(SystemTime::now());
@@ -113,13 +114,13 @@ fn note_use(folder: &Path) {
     }
 }
 
-/// Removes the folders of other builds that nobody uses. What cannot be removed stays.
+/// Removes unused folders of other builds. Errors are ignored.
 fn remove_unused(place: &Path, own: &str) {
     let Ok(found) = fs::read_dir(place) else { return };
     for entry in found.flatten() {
         let name = entry.file_name();
         let is_other = name.to_str().is_some_and(|name| name.starts_with(NAME_START) && name != own);
-        // Of the entry itself: what a symbolic link leads to is not ours.
+        // The type of the entry itself: the target of a symbolic link is not ours.
         if is_other
             && entry.file_type().is_ok_and(|kind| kind.is_dir())
             && age(&entry.path()).is_some_and(|age| age > UNUSED_MAX)
@@ -129,7 +130,7 @@ fn remove_unused(place: &Path, own: &str) {
     }
 }
 
-/// How long ago the folder's time was set; none if that is still to come.
+/// How long ago the folder was last used; `None` if its time is in the future.
 fn age(folder: &Path) -> Option<Duration> {
     SystemTime::now().duration_since(folder.symlink_metadata().ok()?.modified().ok()?).ok()
 }
@@ -138,7 +139,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Other processes see the file complete or not at all.
+/// Writes a file such that other processes see it complete or not at all.
 fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -191,7 +192,7 @@ mod tests {
         // A process of that build begins.
         provide(&place, "python-used").unwrap();
         set_age(&new, 29 * day);
-        assert!(old.exists(), "nothing is removed while nothing is made");
+        assert!(old.exists(), "nothing is removed unless a folder is created");
         provide(&place, "python-next").unwrap();
         assert!(!old.exists());
         assert!(used.exists() && new.exists() && kept.exists() && link.is_symlink());

@@ -1,4 +1,4 @@
-//! The workers that there are, who has one, and who waits for one.
+//! The pool of workers and the calls that have one or wait for one.
 
 mod calls;
 mod lending;
@@ -24,39 +24,39 @@ use crate::worker::Worker;
 
 use calls::CallUnderWay;
 
-/// Which Python is to run, and what it finds there.
+/// The Python to run and its files.
 #[derive(Debug, Clone)]
 pub struct PythonConfig {
-    /// The interpreter; else that of the active virtual environment, of the project's `.venv`, or `python3`. A relative
-    /// path begins at the project.
+    /// The interpreter. By default that of the active virtual environment or of the project's `.venv`, or `python3`. A
+    /// relative path starts at the project.
     pub interpreter: Option<PathBuf>,
-    /// The project's folder; modules in it can be imported.
+    /// The project's folder, whose modules can be imported.
     pub project: PathBuf,
     /// Another folder of modules.
     pub python_src: PathBuf,
-    /// The file that lists the packages that the project needs.
+    /// The file that lists the project's packages.
     pub requirements: PathBuf,
-    /// Where the pickles of large objects are while this process has them.
+    /// The place for the pickles of large objects while this process has them.
     pub pickles: PicklePlace,
-    /// How many workers run at a time; one at least. Where a process may have few files open, there are fewer.
+    /// The maximum number of workers, at least 1. There are fewer if the limit on open files is too low.
     pub workers: usize,
-    /// The program that is started as the guard of each worker, and the guard's keeper: one that begins with
+    /// The program that is started as the guard of each worker and as the guard's keeper. It must begin with
     /// [`run_if_asked`](crate::guard::run_if_asked).
     pub guard: OsString,
-    /// Takes what is to be told to the user and no call's error, once each.
+    /// Receives warnings for the user that belong to no call's error. Each is sent once.
     pub warn: fn(&str),
 }
 
-/// Where large pickles are while a process has them.
+/// The place for large pickles while a process has them.
 #[derive(Debug, Clone)]
 pub enum PicklePlace {
-    /// Among the user's temporary files.
+    /// In the user's folder for temporary files.
     Temporary,
     /// In this folder, which only the user can change.
     Folder(PathBuf),
 }
 
-/// Runs calls in worker processes, which are started when they are needed and end with it.
+/// Runs calls in worker processes. They are started on demand and end with the pool.
 pub struct PythonPool {
     shared: Arc<Shared>,
     is_in_virtual_time: bool,
@@ -70,34 +70,34 @@ struct Shared {
     guard: OsString,
     pickles: PicklePlace,
     workers_max: usize,
-    /// How many workers start at a time, unless they are slow at it.
+    /// How many workers may start at the same time, unless they are slow.
     starting_max: usize,
     start_time_max: Duration,
     warn: fn(&str),
     state: Mutex<State>,
-    /// A worker was started, came back or was lost, or a call was cancelled.
+    /// Notified when a worker was started, came back or was lost, or when a call was cancelled.
     changed: Condvar,
     queue: Queue,
 }
 
 #[derive(Default)]
 struct State {
-    /// The one that worked last comes last, and is taken first: it is the warmest.
+    /// A stack: the worker used last is the warmest, and is taken first.
     idle: Vec<Worker>,
-    /// Idle, busy and starting ones.
+    /// The number of workers: idle, busy and starting.
     workers: usize,
-    /// When those that are starting began to.
+    /// When each of the starting workers began to start.
     starting: Vec<Instant>,
     /// Calls that have a worker or wait for one.
     calls: HashMap<u64, CallUnderWay>,
     calls_begun: u64,
-    /// How many threads wait for a change. Telling nobody costs a system call, too.
+    /// The number of threads that wait for a change. Notifying costs a system call even if there are none.
     waiting: usize,
-    /// What was warned of: each worker that loads a module finds the same.
+    /// The warnings given so far: each worker that loads a module finds the same ones.
     warnings: HashSet<String>,
-    /// The folder for pickles, made with the first worker. There is none where that is impossible, and after the end.
+    /// The folder for pickles, created with the first worker. `None` if it cannot be created, and after the end.
     scratch: Option<Arc<Scratch>>,
-    /// There is to be no such folder any more.
+    /// Whether no such folder may be created any more.
     has_no_files: bool,
     is_closed: bool,
 }
@@ -108,7 +108,7 @@ impl PythonPool {
         PythonPool::with_start_timeout(config, START_TIMEOUT)
     }
 
-    /// A pool whose interpreter has this time to answer.
+    /// A pool whose interpreter must answer within this time.
     pub fn with_start_timeout(config: PythonConfig, start_time_max: Duration) -> PythonPool {
         let workers_max = config.workers.min(workers_possible()).max(1);
         let shared = Shared {
@@ -129,31 +129,32 @@ impl PythonPool {
         PythonPool { shared: Arc::new(shared), is_in_virtual_time: false }
     }
 
-    /// The same pool for sessions whose time jumps: calls begin as soon as there is a worker, as their rates mean another time.
+    /// The same pool for sessions in virtual time: calls begin as soon as there is a worker, because rates refer to the
+    /// virtual clock.
     #[must_use]
     pub fn in_virtual_time(mut self) -> PythonPool {
         self.is_in_virtual_time = true;
         self
     }
 
-    /// Whether calls of a rate are spaced.
+    /// Whether calls with a rate are spaced.
     pub(crate) fn spaces_calls(&self) -> bool {
         !self.is_in_virtual_time
     }
 
-    /// How many calls run at a time.
+    /// The maximum number of calls at the same time.
     pub fn workers_max(&self) -> usize {
         self.shared.workers_max
     }
 
-    /// Makes a call on this OS thread, with an idle worker or a new one; waits for its turn if all are busy. `events` gets
-    /// everything that comes of the call before this returns.
+    /// Makes a call on this OS thread, with an idle worker or a new one; waits if all are busy. `events` receives all
+    /// events of the call before this returns.
     ///
     /// # Errors
-    /// What the function raised, or why it could not be called.
+    /// The exception raised by the function, or the reason why it could not be called.
     pub fn call_blocking(&self, call: &Call, events: &mut dyn FnMut(CallEvent)) -> Result<Value, CallError> {
         let number = self.shared.enter(call, true);
-        // A call that is cancelled before its turn is not made.
+        // A call that is cancelled while it waits is not made.
         let is_cancelled = || self.shared.is_cancelled(number);
         let mut turn = self.shared.queue.wait_for_turn(call.priority, is_cancelled);
         while turn.is_some()
@@ -168,14 +169,14 @@ impl PythonPool {
         result
     }
 
-    /// Begins a call and returns at once, unless the system has no more threads: then this one makes the call. `done` is
-    /// called exactly once, after all of `events`.
+    /// Begins a call and returns at once, unless the system cannot start another thread: then this one makes the call.
+    /// `done` is called exactly once, after all `events`.
     pub fn call(&self, call: Call, events: CallSink, done: Done) {
         if !self.shared.queue.push(Job { call, events, done }) {
             return;
         }
         if !self.shared.start_thread() {
-            // There can be no more threads. One that waits is better than a call that is not made.
+            // No thread can be started. Blocking this one is better than not making the call.
             let mut job = self.shared.queue.first_waiting_job();
             while let Some(one) = job {
                 self.shared.carry_out(one);
@@ -184,25 +185,25 @@ impl PythonPool {
         }
     }
 
-    /// Ends the calls of a session: those under way with their workers, those that wait without having begun.
+    /// Ends the calls of a session: those under way together with their workers, and those still waiting.
     pub fn cancel_session(&self, session: &str) {
         cancel_jobs(self.shared.queue.remove_session(session));
         self.shared.cancel_under_way(|_, id| session_of(id) == session);
     }
 
-    /// Ends a call: with its worker if it is under way, else it does not begin.
+    /// Ends a call: together with its worker if it is under way; otherwise it does not begin.
     pub fn cancel_call(&self, id: &str) {
         cancel_jobs(self.shared.queue.remove_call(id));
         self.shared.cancel_under_way(|_, known| known == id);
     }
 
-    /// Takes back a call that waits for others, which is never answered then. Answers whether it did.
+    /// Takes back a call that has not begun, which is then never answered. Returns whether it was taken back.
     pub fn withdraw_call(&self, id: &str) -> bool {
         self.shared.queue.withdraw_call(id).is_some() || self.shared.withdraw_without_worker(id)
     }
 
-    /// Removes the folder for pickles, with what is in it; there will be no other. Workers end with this process, and are not
-    /// waited for.
+    /// Removes the folder for pickles and its files; no other one will be created. Workers end with this process and
+    /// are not waited for.
     pub fn remove_files(&self) {
         let mut state = self.shared.lock();
         state.has_no_files = true;
@@ -224,7 +225,7 @@ impl PythonPool {
         let scratch = state.scratch.take();
         self.shared.changed.notify_all();
         drop(state);
-        // All are told before the first is waited for.
+        // All are told to end before the first is waited for.
         idle.iter().for_each(Worker::dismiss);
         drop((idle, scratch));
     }
@@ -243,20 +244,20 @@ fn cancel_jobs(jobs: impl IntoIterator<Item = Job>) {
     }
 }
 
-/// How many workers' descriptors this process may have.
+/// The number of workers that the limit on open files allows.
 fn workers_possible() -> usize {
     let files =
         getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
     files.saturating_sub(FILES_OF_OTHERS) / FILES_OF_WORKER
 }
 
-/// Where the current folder is not to be had, the path is as good as it gets.
+/// Falls back to the given path if the current folder is unknown.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 impl Shared {
-    /// Starts a thread that makes the calls of jobs; answers whether that was possible.
+    /// Starts a thread that runs jobs. Returns whether it could be started.
     fn start_thread(self: &Arc<Self>) -> bool {
         let shared = self.clone();
         let started = thread::Builder::new().name("hark-python".into()).spawn(move || {

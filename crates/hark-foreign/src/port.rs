@@ -1,4 +1,4 @@
-//! The engine's port: its calls become those of the pool.
+//! Implements the engine's port: converts its calls into those of the pool.
 
 use std::time::Duration;
 

@@ -1,15 +1,15 @@
-//! Turns the bytes that a call prints into texts: whole lines while it runs, and all of them at its end.
+//! Converts the bytes that a call prints into text: whole lines while it runs, and everything at its end.
 
 use std::str;
 
 /// A longer line is handed on in parts.
 const LINE_BYTES_MAX: usize = 1 << 16;
 
-/// What a call printed and nobody has seen yet.
+/// Output of a call that has not been handed on.
 #[derive(Debug, Default)]
 pub struct Printed {
     bytes: Vec<u8>,
-    /// Whether nothing was added since the last look: then what is there of a line is shown, such as a progress bar.
+    /// Whether nothing was added since the last look. Then an incomplete line is shown as well, such as a progress bar.
     is_quiet: bool,
 }
 
@@ -20,7 +20,7 @@ impl Printed {
         self.is_quiet = false;
     }
 
-    /// Hands on the whole lines; or the beginning of one, if it stood there at the last look already.
+    /// Hands on complete lines, or an incomplete one that was already there at the last look.
     pub fn hand_on_lines(&mut self, output: &mut dyn FnMut(String)) {
         let end = match self.bytes.iter().rposition(|byte| *byte == b'\n') {
             Some(index) => index + 1,
@@ -46,7 +46,7 @@ impl Printed {
     }
 }
 
-/// The length without a character at the end of which only a part has come.
+/// The length without an incomplete character at the end.
 fn complete_characters(bytes: &[u8]) -> usize {
     match str::from_utf8(bytes) {
         Err(error) if error.error_len().is_none() => error.valid_up_to(),

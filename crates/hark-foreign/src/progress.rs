@@ -1,4 +1,4 @@
-//! How far a call says that it is, until that is handed on: now and then while the call runs, and at its end.
+//! The progress that a call reports. It is handed on from time to time while the call runs, and at its end.
 
 use std::time::Instant;
 
@@ -6,21 +6,21 @@ use hark_engine::CallEvent;
 
 use crate::limits::PROGRESS_INTERVAL;
 
-/// What a call said last.
+/// The last progress of a call.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// As JSON, if nobody knows of it yet.
+    /// As JSON, if it has not been handed on.
     json: Option<String>,
     handed_on: Option<Instant>,
 }
 
 impl Progress {
-    /// The call says this.
+    /// Records what the call reports.
     pub fn note(&mut self, json: String) {
         self.json = Some(json);
     }
 
-    /// Hands on what is new, unless that was done a moment ago.
+    /// Hands on new progress, unless some was handed on a moment ago.
     pub fn hand_on(&mut self, events: &mut dyn FnMut(CallEvent)) {
         if self.handed_on.is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL)
             && let Some(json) = self.json.take()
@@ -30,7 +30,7 @@ impl Progress {
         }
     }
 
-    /// Hands on what is new, as the call is over.
+    /// Hands on new progress, because the call is over.
     pub fn hand_on_last(self, events: &mut dyn FnMut(CallEvent)) {
         if let Some(json) = self.json {
             events(CallEvent::Progress { json, is_over: true });

@@ -1,4 +1,4 @@
-//! The messages between Hark and a worker; `python/_hark_worker.py` is the other side and describes them.
+//! The messages between Hark and a worker. `python/_hark_worker.py` is the other side and describes them.
 
 use std::ffi::OsStr;
 use std::io;
@@ -13,24 +13,26 @@ use crate::interpreter::Origin;
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::values::{self, DecodeError, Reader, Refused};
 
-/// The protocol's version. Both sides are always of one build; it guards against an interpreter that runs another.
+/// The version of the protocol. Both sides always come from the same build; this protects against an interpreter that
+/// runs something else.
 pub const VERSION: u16 = 2;
 
-/// The bytes of a message's length.
+/// The size of a message's length.
 pub const LENGTH_BYTES: usize = 4;
 
-/// The bytes of a call's message that say whose it is: what kind of message, and the call's number.
+/// The size of the head of a call's message: its tag and the call's number.
 pub const INBOX_HEAD_BYTES: usize = 5;
 
-/// What tells a worker that has left output in its pipe that this is read, so that it may begin what was sent ahead.
+/// Tells a worker that left output in its pipe that the output was read, so that it may begin a call that was sent
+/// ahead.
 pub const OUTPUT_IS_READ: &[u8] = b"G";
 
-/// How a call comes to a worker.
+/// The state of a worker when it is sent a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     /// The worker is idle.
     Idle,
-    /// It may still be busy with a call before this one.
+    /// The worker may still be busy with an earlier call.
     Ahead,
 }
 
@@ -43,58 +45,58 @@ impl Delivery {
     }
 }
 
-/// What a worker says instead of making a call: modules of the project have changed since it loaded them, so that another
-/// worker is to make it.
+/// The answer of a worker that does not make the call because modules of the project have changed since it loaded them.
+/// Another worker must make the call.
 pub const STALE: &[u8] = b"S";
 
-/// What a worker answers [`hello`].
+/// The answer to [`hello`].
 #[derive(Debug)]
 pub enum Greeting {
-    /// It is ready.
+    /// The worker is ready.
     Ready,
-    /// The system refused something that it needs to start.
+    /// The system refused a resource that the worker needs to start.
     Unstarted(io::Error),
 }
 
-/// What a worker answers a call.
+/// The answer to a call.
 #[derive(Debug)]
 pub struct Reply {
-    /// What the user is to be told besides.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
-    /// The pipe may hold output of the call. Until that is read the worker begins no other one.
+    /// Whether the pipe may hold output of the call. The worker begins no other call until it is read.
     pub has_output: bool,
-    /// What the call came to.
+    /// The outcome of the call.
     pub outcome: Outcome,
 }
 
-/// What a call came to.
+/// The outcome of a call.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It returned this.
+    /// It returned this value.
     Returned(Value),
-    /// It returned what cannot be read, and why.
+    /// It returned a value that cannot be decoded, for this reason.
     Unreadable(String),
-    /// It returned what is too large, which this says for people.
+    /// It returned a value that is too large, with a message for the user.
     TooLarge(String),
-    /// It raised.
+    /// It raised an exception.
     Raised(Raised),
 }
 
-/// What went wrong in Python.
+/// An exception in Python.
 #[derive(Debug)]
 pub struct Raised {
-    /// For people, with the function's name.
+    /// The message for the user, with the function's name.
     pub message: String,
-    /// A hash of the exception's type, its arguments and the traceback, or null if no user's code raised.
+    /// A hash of the exception's type, arguments and traceback, or null if no user code raised it.
     pub data: Value,
-    /// What a retry has to know of its class: see [`hark_machine::Error::with_classes`].
+    /// The classes of the exception, for retries: see [`hark_machine::Error::with_classes`].
     pub classes: Value,
-    /// The module that Python has not found, if that is what is wrong.
+    /// The module that Python did not find, if that is the problem.
     pub missing_module: Option<String>,
 }
 
-/// The first message to a worker. The folder of the module `hark` is empty if the worker has that already, what the
-/// paths of its files begin with if it is to write none.
+/// The first message to a worker. `package` is the folder of the module `hark`, empty if the worker already has that
+/// module. `files` is the prefix of the files that the worker writes, empty if it must write none.
 pub fn hello(project: &Path, python_src: &Path, package: &Path, origin: Origin, files: &Path) -> Vec<u8> {
     let mut bytes = begin(b'H');
     bytes.extend_from_slice(&VERSION.to_le_bytes());
@@ -106,42 +108,42 @@ pub fn hello(project: &Path, python_src: &Path, package: &Path, origin: Origin, 
     bytes
 }
 
-/// What an object is that a result has, before its pickle has come.
+/// An object of a result whose pickle has not been received yet.
 #[derive(Debug)]
 pub struct Announced {
     type_name: String,
     text: Option<String>,
-    /// How long its pickle is.
+    /// The length of its pickle.
     pub length: usize,
-    /// Where that is.
+    /// The place of its pickle.
     pub place: Place,
 }
 
-/// Where a worker has left the pickle of an object.
+/// The place where a worker has left the pickle of an object.
 #[derive(Debug)]
 pub enum Place {
-    /// It follows the message.
+    /// After the message.
     Behind,
-    /// In the worker's file with this number.
+    /// The worker's file with this number.
     File(usize),
-    /// It is the one of the call's object with this number.
+    /// The pickle of the object with this number among the call's arguments.
     Given(usize),
 }
 
 impl Announced {
-    /// The object, with its pickle.
+    /// The object with its pickle.
     pub fn with(self, pickle: std::sync::Arc<Pickle>) -> Value {
         Value::Object(Arc::new(ObjectBody::new(self.type_name, self.text, pickle)))
     }
 }
 
-/// Writes a call into `bytes`. Of these objects, the pickles that `provide` puts into no file have to follow it, in their
-/// order.
+/// Writes a call into `bytes`. Returns the objects of its arguments. The pickles that `provide` has not put into a file
+/// must follow the message, in order.
 pub fn call(call: &Call, bytes: &mut Vec<u8>, provide: impl Fn(&Pickle)) -> Result<Vec<Arc<ObjectBody>>, Refused> {
     bytes.clear();
     bytes.extend_from_slice(&[0; LENGTH_BYTES]);
     bytes.push(Delivery::Idle.tag());
-    // For its number.
+    // Space for its number.
     bytes.extend_from_slice(&[0; LENGTH_BYTES]);
     let keywords = if call.takes_keywords { "keywords" } else { "" };
     let target = [&*call.module, "\0", &*call.function, "\0", &*call.name, "\0", keywords];
@@ -176,14 +178,14 @@ pub fn call(call: &Call, bytes: &mut Vec<u8>, provide: impl Fn(&Pickle)) -> Resu
     Ok(objects)
 }
 
-/// Says in a call's message which one it is, and how it comes.
+/// Sets the number of a call's message and its delivery.
 pub fn address(message: &mut [u8], delivery: Delivery, number: u32) {
     if let Some(head) = message.get_mut(LENGTH_BYTES..).and_then(|body| body.first_chunk_mut()) {
         *head = inbox_head(delivery.tag(), number);
     }
 }
 
-/// Tells a worker that a call is too large for its inbox, and comes over its connection.
+/// Tells a worker that a call is too large for its inbox and follows over its connection.
 pub fn large(number: u32) -> [u8; INBOX_HEAD_BYTES] {
     inbox_head(b'B', number)
 }
@@ -193,12 +195,12 @@ fn inbox_head(tag: u8, number: u32) -> [u8; INBOX_HEAD_BYTES] {
     [tag, first, second, third, fourth]
 }
 
-/// The number of the call whose message begins like this.
+/// The number of the call whose message has this head.
 pub fn number_of([_, number @ ..]: [u8; INBOX_HEAD_BYTES]) -> u32 {
     u32::from_le_bytes(number)
 }
 
-/// What a guard says in the place of a Python that cannot be started.
+/// The message of a guard that could not start Python.
 pub fn unstarted(error: &io::Error) -> Vec<u8> {
     let mut bytes = begin(b'U');
     bytes.extend_from_slice(&error.raw_os_error().unwrap_or_default().to_le_bytes());
@@ -206,31 +208,31 @@ pub fn unstarted(error: &io::Error) -> Vec<u8> {
     bytes
 }
 
-/// Reads the answer to [`hello`].
+/// Decodes the answer to [`hello`].
 ///
 /// # Errors
-/// If it is none.
+/// If it is invalid.
 pub fn decode_greeting(message: &[u8]) -> Result<Greeting, DecodeError> {
     let mut reader = Reader(message);
     match reader.array()? {
         [b'U'] => Ok(Greeting::Unstarted(io::Error::from_raw_os_error(i32::from_le_bytes(reader.array()?)))),
         [b'H'] => match u16::from_le_bytes(reader.array()?) {
             VERSION => Ok(Greeting::Ready),
-            version => Err(DecodeError(format!("it speaks version {version} of the protocol, not {VERSION}"))),
+            version => Err(DecodeError(format!("its protocol has version {version}, not {VERSION}"))),
         },
         [tag] => Err(no_message(tag)),
     }
 }
 
-/// How far the call says that it is, if that is what a worker's message is about.
+/// The progress of the call, if this message of a worker reports any.
 pub fn progress(message: &[u8]) -> Option<String> {
     message.strip_prefix(b"P").map(|json| String::from_utf8_lossy(json).into_owned())
 }
 
-/// The objects that a worker's answer has, whose pickles follow it.
+/// The objects of a worker's answer, whose pickles follow it.
 ///
 /// # Errors
-/// If it is none.
+/// If it is invalid.
 pub fn announced(message: &[u8]) -> Result<Vec<Announced>, DecodeError> {
     let mut reader = Reader(message);
     let mut objects = Vec::new();
@@ -251,15 +253,15 @@ fn read_announced(reader: &mut Reader<'_>) -> Result<Announced, DecodeError> {
         [0] => Place::Behind,
         [1] => Place::File(reader.count()?),
         [2] => Place::Given(reader.count()?),
-        [tag] => return Err(DecodeError(format!("an object's pickle has no place {tag}"))),
+        [tag] => return Err(DecodeError(format!("an object's pickle has the unknown place {tag}"))),
     };
     Ok(Announced { type_name, text: (has_text == 1).then_some(text), length, place })
 }
 
-/// Reads a worker's answer to a call, which has these objects.
+/// Decodes a worker's answer to a call, which has these objects.
 ///
 /// # Errors
-/// If it is none.
+/// If it is invalid.
 pub fn decode_reply(message: &[u8], objects: &[Value]) -> Result<Reply, DecodeError> {
     let mut reader = Reader(message);
     for _ in objects {
@@ -286,7 +288,7 @@ pub fn decode_reply(message: &[u8], objects: &[Value]) -> Result<Reply, DecodeEr
 }
 
 fn no_message(tag: u8) -> DecodeError {
-    DecodeError(format!("there is no message {tag}"))
+    DecodeError(format!("the message has the unknown tag {tag}"))
 }
 
 fn decode_raised(reader: &mut Reader<'_>) -> Result<Raised, DecodeError> {
@@ -311,7 +313,7 @@ fn begin(tag: u8) -> Vec<u8> {
     bytes
 }
 
-/// Writes the length in its place. Who sends a message looks at its length first.
+/// Writes the length into its place. Senders check first that the length fits.
 fn finish(bytes: &mut [u8]) {
     let count = length(bytes.len() - LENGTH_BYTES);
     if let Some(place) = bytes.first_chunk_mut() {

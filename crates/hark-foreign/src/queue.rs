@@ -1,11 +1,11 @@
-//! Calls that wait for a turn: there are as many turns as workers, and a call has one from when it may take a worker until it
-//! is over. So no call that waits is in anybody's hands, and one that comes later with a higher priority goes before it.
+//! The queue of calls that wait for a turn. There are as many turns as workers, and a call has a turn from when it may
+//! take a worker until it is over. So a waiting call is held by no thread, and a later one with a higher priority goes
+//! first.
+//! Calls that no caller's thread waits for are *jobs*. They are run by OS threads, at most as many as there are turns.
+//! A *caller* makes its call itself, and waits in the same order.
 //!
-//! Calls that nobody waits for on a thread of their own are *jobs*: OS threads, as many as turns at most, make them one after
-//! the other. A *caller* makes its call itself, and waits in the same order.
-//!
-//! A thread whose calls are short takes the next ones out of the line and sends them to its worker ahead (`ahead.rs`). The queue
-//! knows where these are, and takes them back for whoever is before them or has nothing to do.
+//! A thread whose calls are short takes the next ones out of the queue and sends them ahead to its worker (`ahead.rs`).
+//! The queue knows which workers these are, and takes the calls back for a call of higher priority or an idle thread.
 
 mod line;
 mod pace;
@@ -27,10 +27,10 @@ use line::{Line, Waiting};
 use pace::Pacer;
 pub use pace::Rate;
 
-/// Takes what a call came to.
+/// Receives the result of a call.
 pub type Done = Box<dyn FnOnce(Result<Value, CallError>) + Send>;
 
-/// A call and who learns of it.
+/// A call and the receivers of its events and result.
 pub struct Job {
     pub call: Call,
     pub events: CallSink,
@@ -40,23 +40,24 @@ pub struct Job {
 /// Higher than any priority.
 const NOTHING_SENT: i64 = i64::MAX;
 
-/// The calls that wait, and how many turns there are left.
+/// The waiting calls and the free turns.
 pub struct Queue {
     turns_max: usize,
     state: Mutex<State>,
-    /// A job may be the first, and there may be a turn for it; or there will be no more jobs.
+    /// Notified when the first in line may be a job and there may be a turn for it, or when the queue is closed.
     for_threads: Condvar,
-    /// A caller may be the first, and there may be a turn for it; or it may be cancelled.
+    /// Notified when the first in line may be a caller and there may be a turn for it, or when a caller may be
+    /// cancelled.
     for_callers: Condvar,
-    /// No call that is sent ahead has a lower priority than this; [`NOTHING_SENT`] if there is none.
+    /// A lower bound of the priorities of all calls sent ahead; [`NOTHING_SENT`] if there are none.
     lowest_sent: AtomicI64,
 }
 
 struct State {
     line: Line,
-    /// What is spaced, as its rate says.
+    /// Spaces the calls that have a rate.
     pacer: Pacer,
-    /// What is sent ahead to each worker.
+    /// The calls sent ahead to each worker.
     workers: Vec<Weak<Ahead>>,
     turns: usize,
     threads: usize,
@@ -65,13 +66,13 @@ struct State {
 }
 
 impl State {
-    /// A call is about to begin. Answers until when it must wait instead, if it must.
+    /// Registers the start of a call. If the call must wait, returns until when instead.
     fn pace(&mut self, call: &Call) -> Option<Instant> {
         let rate = call.rate.as_ref()?;
         self.pacer.begin(rate, Instant::now())
     }
 
-    /// Lets jobs wait in the line again whose time has come. Answers when the next one's does.
+    /// Puts the jobs whose time has come back into the line. Returns the time of the next one.
     fn release_due(&mut self) -> Option<Instant> {
         self.pacer.next_release()?;
         let now = Instant::now();
@@ -81,7 +82,7 @@ impl State {
         self.pacer.next_release()
     }
 
-    /// The same of all jobs: who looks for one finds it in the line, and none begins early.
+    /// Puts all jobs of the pacer back into the line, where they can be searched. None begins early because of this.
     fn release_all(&mut self) {
         while let Some(placed) = self.pacer.release(None) {
             self.line.put(placed);
@@ -97,7 +98,7 @@ impl Drop for Turn<'_> {
         let mut state = self.0.lock();
         state.turns += 1;
         if state.line.first().is_none() && self.0.has_sent() && state.idle_threads > 0 {
-            // It takes back what waits for others.
+            // That thread takes back calls that were sent ahead.
             self.0.for_threads.notify_one();
         }
         self.0.hand_on(&state);
@@ -105,7 +106,7 @@ impl Drop for Turn<'_> {
 }
 
 impl Queue {
-    /// Nobody waits, and there are so many turns.
+    /// An empty queue with this number of turns.
     pub fn new(turns_max: usize) -> Queue {
         let (line, turns) = (Line::default(), turns_max);
         let (pacer, workers) = (Pacer::default(), Vec::new());
@@ -119,15 +120,15 @@ impl Queue {
         }
     }
 
-    /// There is a new worker, and calls may be sent ahead to it.
+    /// Registers a new worker, to which calls may be sent ahead.
     pub fn add_worker(&self, ahead: &Arc<Ahead>) {
         let mut state = self.lock();
         state.workers.retain(|each| each.strong_count() > 0);
         state.workers.push(Arc::downgrade(ahead));
     }
 
-    /// Adds a job. True says that a thread is needed for it, which is counted already; false, if it is refused, comes
-    /// with the job answered.
+    /// Adds a job. Returns true if the caller must start a thread for it; that thread is already counted. A closed
+    /// queue refuses the job, answers it and returns false.
     pub fn push(&self, job: Job) -> bool {
         let mut state = self.lock();
         if state.is_closed {
@@ -145,24 +146,24 @@ impl Queue {
         self.needs_thread(&mut state)
     }
 
-    /// Whether a thread is needed for what waits, which is counted already.
+    /// Whether a new thread is needed for the waiting jobs. If so, it is already counted.
     fn needs_thread(&self, state: &mut State) -> bool {
         let needs_thread = state.line.jobs > state.idle_threads && state.threads < self.turns_max;
         state.threads += usize::from(needs_thread);
         needs_thread
     }
 
-    /// The thread that was counted could not be started.
+    /// Uncounts a thread that could not be started.
     pub fn forget_thread(&self) {
         self.lock().threads -= 1;
     }
 
-    /// The workers to which something is sent ahead.
+    /// The workers that have calls sent ahead to them.
     fn with_calls_ahead(&self, state: &State) -> Vec<Arc<Ahead>> {
         if !self.has_sent() {
             return Vec::new();
         }
-        // Before the look: what is sent after it is noted after this.
+        // Before the search, so that calls sent after it are recorded after this.
         self.lowest_sent.store(NOTHING_SENT, Ordering::SeqCst);
         let mut found = Vec::new();
         for ahead in state.workers.iter().filter_map(Weak::upgrade) {
@@ -174,7 +175,7 @@ impl Queue {
         found
     }
 
-    /// Whether something may be sent ahead.
+    /// Whether calls may have been sent ahead.
     fn has_sent(&self) -> bool {
         self.lowest_sent.load(Ordering::SeqCst) != NOTHING_SENT
     }
@@ -183,15 +184,15 @@ impl Queue {
         self.lowest_sent.fetch_min(priority, Ordering::SeqCst);
     }
 
-    /// Jobs were sent ahead, this the lowest of their priorities. Answers whether someone has come meanwhile who is before them
-    /// or could make them.
+    /// Records that jobs were sent ahead, with the lowest of their priorities. Returns whether a call of higher
+    /// priority, or a free turn, has appeared meanwhile.
     pub fn has_come_too_late(&self, priority: i64) -> bool {
         let state = self.lock();
         self.note_sent(priority);
         state.turns > 0 || state.line.first().is_some_and(|((Reverse(first), _), _)| i64::from(first) > priority)
     }
 
-    /// Takes back what has not begun of what was sent ahead to workers that were sent a job like this. Answers which they are.
+    /// Takes back the calls that have not begun from all workers that were sent a matching job. Returns these workers.
     fn take_back(&self, state: &mut State, is_meant: impl Fn(&Job) -> bool) -> Vec<Arc<Ahead>> {
         let mut workers = self.with_calls_ahead(state);
         workers.retain(|ahead| ahead.has(&is_meant));
@@ -201,8 +202,8 @@ impl Queue {
         workers
     }
 
-    /// The first jobs, to be sent ahead to a worker: at most so many, and no more than its share; none if another one could make
-    /// them. Those behind one that is not to be sent like this are not either.
+    /// Takes the first jobs, to send them ahead to a worker: at most `most` and not more than the worker's share; none
+    /// if there is a free turn. Stops at the first job that does not match.
     pub fn pop_ahead(&self, most: usize, is_meant: impl Fn(&Call) -> bool) -> Vec<Placed> {
         let mut state = self.lock();
         if state.is_closed || state.turns > 0 {
@@ -218,7 +219,7 @@ impl Queue {
         popped
     }
 
-    /// Puts jobs into their places again. Answers as [`push`](Queue::push) does.
+    /// Puts jobs back in their places. Returns the same as [`push`](Queue::push).
     pub fn put_back(&self, jobs: Vec<Placed>) -> bool {
         if jobs.is_empty() {
             return false;
@@ -229,22 +230,23 @@ impl Queue {
         self.needs_thread(&mut state)
     }
 
-    /// The first job for a new thread, when it is its turn; none says that the thread is to end, and is not counted any more.
+    /// Waits for the first job of a new thread. After `None` the thread must end; it is no longer counted.
     pub fn first_job(&self) -> Option<Job> {
         self.pop(self.lock(), true)
     }
 
-    /// The next job for a thread whose last one is over.
+    /// Waits for the next job of a thread whose last one is over.
     pub fn next_job(&self) -> Option<Job> {
         self.pop(self.lock_with_turn(), true)
     }
 
-    /// The first job for a thread that stands in for one that could not be started, and waits for no jobs to come.
+    /// The first job for a caller's thread that stands in for one that could not be started. It does not wait for new
+    /// jobs.
     pub fn first_waiting_job(&self) -> Option<Job> {
         self.pop(self.lock(), false)
     }
 
-    /// The next job for such a thread whose last one is over.
+    /// The next job for such a thread.
     pub fn next_waiting_job(&self) -> Option<Job> {
         self.pop(self.lock_with_turn(), false)
     }
@@ -290,7 +292,7 @@ impl Queue {
         }
     }
 
-    /// Waits for a caller's turn. There is none for one that is cancelled meanwhile, which is asked after each
+    /// Waits for a caller's turn. Returns `None` if the caller is cancelled meanwhile, which is checked after each
     /// [`notice_cancelled`](Queue::notice_cancelled).
     pub fn wait_for_turn(&self, priority: i32, is_cancelled: impl Fn() -> bool) -> Option<Turn<'_>> {
         let mut state = self.lock();
@@ -311,13 +313,13 @@ impl Queue {
         }
     }
 
-    /// A caller that has its turn is about to begin this call. Answers until when it must wait instead, if it must.
+    /// A caller that has its turn is about to begin this call. If the call must wait, returns until when instead.
     pub fn pace(&self, call: &Call) -> Option<Instant> {
         call.rate.as_ref()?;
         self.lock().pace(call)
     }
 
-    /// Waits until then, or until the caller is cancelled.
+    /// Waits until this time, or until the caller is cancelled.
     pub fn wait_until(&self, until: Instant, is_cancelled: impl Fn() -> bool) {
         let mut state = self.lock();
         while !state.is_closed && !is_cancelled() {
@@ -329,14 +331,14 @@ impl Queue {
         }
     }
 
-    /// Callers may have been cancelled.
+    /// Lets waiting callers check whether they are cancelled.
     pub fn notice_cancelled(&self) {
         let state = self.lock();
         self.for_callers.notify_all();
         drop(state);
     }
 
-    /// Takes out the jobs of a session.
+    /// Removes the jobs of a session.
     pub fn remove_session(&self, session: &str) -> Vec<Job> {
         let mut state = self.lock();
         state.release_all();
@@ -347,7 +349,7 @@ impl Queue {
         removed
     }
 
-    /// Takes out the job of a call, which is cancelled.
+    /// Removes the job of a cancelled call.
     pub fn remove_call(&self, id: &str) -> Option<Job> {
         let mut state = self.lock();
         state.release_all();
@@ -357,7 +359,7 @@ impl Queue {
         removed
     }
 
-    /// Takes out the job of a call that is to be made elsewhere, if it has not begun.
+    /// Removes the job of a call that is to be made elsewhere, unless it has begun.
     pub fn withdraw_call(&self, id: &str) -> Option<Job> {
         let mut state = self.lock();
         state.release_all();
@@ -367,14 +369,14 @@ impl Queue {
         removed
     }
 
-    /// Takes back what was sent ahead and is cancelled. What has begun of it is cancelled when it comes up.
+    /// Takes back the matching calls that were sent ahead. Those that have begun are marked as cancelled.
     fn cancel_ahead(&self, state: &mut State, is_meant: impl Fn(&Job) -> bool) {
         for ahead in self.take_back(state, &is_meant) {
             ahead.cancel(&is_meant);
         }
     }
 
-    /// Takes no more jobs, and gives back those that wait.
+    /// Closes the queue and returns the waiting jobs.
     pub fn close(&self) -> Vec<Job> {
         let mut state = self.lock();
         state.is_closed = true;
@@ -387,7 +389,7 @@ impl Queue {
         state.line.remove_jobs(|_| true)
     }
 
-    /// Tells those whose turn it may be.
+    /// Notifies whoever may have the next turn.
     fn hand_on(&self, state: &State) {
         match state.line.first() {
             Some((_, Waiting::Job(_))) if state.turns > 0 && state.idle_threads > 0 => self.for_threads.notify_one(),
@@ -456,7 +458,7 @@ mod tests {
                 }
                 drop(queue.lock_with_turn());
             });
-            // However long the thread has waited with that job in sight, it has not taken it.
+            // The thread has had the job in sight for a while, but has not taken it.
             wait_for_line(&queue, 4);
             while queue.lock().idle_threads == 0 {
                 thread::yield_now();
@@ -486,9 +488,9 @@ mod tests {
             assert!(cancelled.join().unwrap());
             drop(first);
             assert!(waits.join().unwrap());
-            // All turns are back.
+            // All turns are free again.
             assert!(queue.wait_for_turn(0, || true).is_some());
-            // What waits at the end is told so.
+            // Waiting callers learn that the queue was closed.
             let last = queue.wait_for_turn(0, || false);
             let ended = scope.spawn(|| queue.wait_for_turn(0, || false).is_none());
             wait_for_line(&queue, 1);

@@ -1,13 +1,14 @@
-//! Which package of a requirements file brings a module: what `pip` calls a package is often not what is imported.
+//! Finds the package of a requirements file that contains a module. The names of packages and of their modules often
+//! differ.
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How many files may include each other.
+/// The maximum number of files that include each other.
 const FILES_MAX: usize = 100;
 
-/// Packages that are imported under another name than their own, modules first. A `*` at the end stands for anything.
+/// Packages whose modules have another name: the module, then the packages. A trailing `*` matches any suffix.
 const RENAMED: &[(&str, &[&str])] = &[
     ("attr", &["attrs"]),
     ("azure", &["azure-*"]),
@@ -61,13 +62,13 @@ const RENAMED: &[(&str, &[&str])] = &[
     ("zmq", &["pyzmq"]),
 ];
 
-/// What the file, and those that it includes, list as the package of this module, as it is written there. A file that
-/// cannot be read lists nothing.
+/// The package of this module that the file, or a file that it includes, lists, as written there. A file that cannot be
+/// read counts as empty.
 pub fn package_of(module: &str, file: &Path) -> Option<String> {
     let packages = packages(file);
     let top = module.split('.').next().unwrap_or(module);
     let renamed = RENAMED.iter().find(|(name, _)| *name == top).map_or(&[][..], |(_, packages)| packages);
-    // `google.cloud.storage` is of `google-cloud-storage` rather than of `google-auth`.
+    // `google.cloud.storage` belongs to `google-cloud-storage` rather than to `google-auth`.
     let prefixes = module.match_indices('.').map(|(at, _)| at).chain([module.len()]).rev();
     let whole = prefixes.map(|end| normalized(&module[..end]));
     let named = normalized(top);
@@ -85,7 +86,7 @@ pub fn package_of(module: &str, file: &Path) -> Option<String> {
     None
 }
 
-/// The names of all packages that are listed.
+/// The names of all listed packages.
 fn packages(file: &Path) -> Vec<String> {
     let mut packages = Vec::new();
     let (mut open, mut seen) = (vec![file.to_path_buf()], HashSet::new());
@@ -111,7 +112,7 @@ enum Entry<'a> {
     Other,
 }
 
-/// What a line lists. The name of a package from a path or an address is guessed from its end.
+/// Parses a line. For a path or URL, the package's name is guessed from its end.
 fn entry(line: &str) -> Entry<'_> {
     let line = match line.find(" #").or(line.starts_with('#').then_some(0)) {
         Some(comment) => &line[..comment],
@@ -149,7 +150,7 @@ fn beside(file: &Path, other: &str) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).join(other)
 }
 
-/// The form in which names of packages are compared (PEP 503).
+/// The normalized form of package names, for comparison (PEP 503).
 fn normalized(name: &str) -> String {
     let parts = name.split(['-', '_', '.']).filter(|part| !part.is_empty());
     parts.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("-")

@@ -1,8 +1,9 @@
-//! The folder where the pickles of large objects are files, so that workers write and read them and nothing goes through this
-//! process.
+//! The folder for the pickles of large objects. Workers read and write these files directly, so their contents do not
+//! pass through this process.
 //!
-//! A file belongs to one [`Pickle`](hark_machine::Pickle) and goes with it, the folder with the pool and the last of its files.
-//! A process that is killed leaves its folder behind. Whoever makes the next one beside it removes it: nobody holds its lock.
+//! Each file belongs to one [`Pickle`](hark_machine::Pickle) and is removed with it; the folder is removed with the
+//! pool and the last of its files. A process that is killed leaves its folder behind. The next process that creates a
+//! folder beside it removes it, because its lock is free.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -14,30 +15,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hark_machine::PickleFile;
 
-/// What the folders' names begin with.
+/// The prefix of the folders' names.
 const NAME_START: &str = "pickles-";
 
-/// What the names of files begin with that no worker writes to any more.
+/// The prefix of files that no worker writes to any more.
 const TAKEN_START: &str = "taken-";
 
-/// How often a folder is made once more that another process has removed before it was locked.
+/// How often creating a folder is attempted if other processes remove it before it is locked.
 const TRIES: u32 = 5;
 
-/// A folder of this process's own.
+/// A folder that belongs to this process.
 #[derive(Debug)]
 pub struct Scratch {
     folder: PathBuf,
-    /// As long as it is open, the folder is in use.
+    /// Locked as long as the folder is in use.
     _lock: File,
-    /// Of workers and files.
+    /// The next number of a worker or file.
     numbers: AtomicU64,
 }
 
 impl Scratch {
-    /// Makes a folder in this one, which only this user can have changed.
+    /// Creates a folder inside `parent`, which only this user can change.
     ///
     /// # Errors
-    /// If that cannot be, or the file system has no locks. Objects go over without files then.
+    /// If it cannot be created, or the file system does not support locks. Objects are then sent without files.
     pub fn new(parent: &Path) -> io::Result<Scratch> {
         remove_abandoned(parent);
         let mut tries = 0;
@@ -52,12 +53,12 @@ impl Scratch {
         }
     }
 
-    /// The part of a new worker.
+    /// The files of a new worker.
     pub fn for_worker(self: &Arc<Self>) -> WorkerFiles {
         WorkerFiles { scratch: self.clone(), worker: self.next_number() }
     }
 
-    /// Removes it before those who use it are gone.
+    /// Removes the folder although it may still be in use.
     pub fn remove(&self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
@@ -73,7 +74,7 @@ impl Drop for Scratch {
     }
 }
 
-/// What a worker writes, and is given to read.
+/// The files that a worker writes or is given to read.
 #[derive(Debug)]
 pub struct WorkerFiles {
     scratch: Arc<Scratch>,
@@ -81,15 +82,15 @@ pub struct WorkerFiles {
 }
 
 impl WorkerFiles {
-    /// What the paths begin with of the files that it writes; then comes a file's number.
+    /// The path prefix of the files that the worker writes; the number of the file follows.
     pub fn path_start(&self) -> PathBuf {
         self.scratch.folder.join(self.name_start())
     }
 
-    /// Takes the file with this number. It has so many bytes.
+    /// Takes over the worker's file with this number, which must have this length.
     ///
     /// # Errors
-    /// If there is no such file.
+    /// If there is no such file, or its length differs.
     pub fn take(&self, number: usize, length: usize) -> io::Result<Box<dyn PickleFile>> {
         let file = self.new_file();
         fs::rename(self.scratch.folder.join(format!("{}{number}", self.name_start())), &file.path)?;
@@ -99,17 +100,17 @@ impl WorkerFiles {
         Ok(Box::new(file))
     }
 
-    /// Writes a file that it can read.
+    /// Writes a file for the worker to read.
     ///
     /// # Errors
-    /// If that fails, as on a full disk. Then there is none.
+    /// If that fails, for example because the disk is full. No file is left then.
     pub fn write(&self, bytes: &[u8]) -> io::Result<Box<dyn PickleFile>> {
         let file = self.new_file();
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file.path)?.write_all(bytes)?;
         Ok(Box::new(file))
     }
 
-    /// Removes what it has left, as it is gone.
+    /// Removes the files that a lost worker has left.
     pub fn remove_left(&self) {
         let start = self.name_start();
         for entry in fs::read_dir(&self.scratch.folder).into_iter().flatten().flatten() {
@@ -132,7 +133,7 @@ impl WorkerFiles {
 #[derive(Debug)]
 struct ScratchFile {
     path: PathBuf,
-    /// The folder stays as long as this.
+    /// Keeps the folder as long as this file.
     #[expect(dead_code, reason = "it is there to be dropped after the file")]
     scratch: Arc<Scratch>,
 }
@@ -153,13 +154,13 @@ impl Drop for ScratchFile {
     }
 }
 
-/// A new folder and its lock, unless another process has taken it for an abandoned one.
+/// A new folder and its lock, unless another process has removed it as abandoned.
 fn make(parent: &Path) -> io::Result<Option<(PathBuf, File)>> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let folder = parent.join(format!("{NAME_START}{}-{number}", process::id()));
     match DirBuilder::new().mode(0o700).create(&folder) {
-        // One that an earlier process with this number has left.
+        // An earlier process with this pid has left it.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
         made => made?,
     }
@@ -174,7 +175,7 @@ fn make(parent: &Path) -> io::Result<Option<(PathBuf, File)>> {
     Ok((found == Some(lock.metadata()?.ino())).then_some((folder, lock)))
 }
 
-/// Removes the folders whose processes are gone.
+/// Removes the folders of processes that have ended.
 fn remove_abandoned(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let is_scratch = entry.file_name().to_str().is_some_and(|name| name.starts_with(NAME_START));

@@ -1,6 +1,6 @@
-//! Values as bytes, for both directions; `python/_hark_values.py` is the other side and describes the format.
+//! The encoding of values, in both directions. `python/_hark_values.py` is the other side and describes the format.
 //!
-//! Nothing here recurses: nesting is limited by memory only.
+//! Nothing here is recursive: nesting is limited only by memory.
 
 mod decode;
 mod encode;

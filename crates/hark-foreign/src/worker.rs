@@ -1,13 +1,13 @@
-//! A worker process, its start and its answers to calls.
+//! A worker process: its start and its answers to calls.
 //!
-//! What is started here is the keeper of the worker's guard (`guard.rs`); they start Python and end with it. Python's
-//! descriptor 0 is a socket for messages, which it moves away at once; 1 is a pipe that takes what it prints; 2 is this
-//! process's own standard error. It has a session of its own, so that Ctrl-C at a terminal reaches Hark alone, and nothing can
-//! ask there for a password. It ends when the socket does.
+//! The process started here is the keeper of the worker's guard (`guard.rs`), which starts Python and ends with it.
+//! Python's descriptor 0 is a socket for messages, which Python moves to another descriptor at once; 1 is a pipe for
+//! its output; 2 is the standard error of this process. Python has a session of its own, so that Ctrl-C at a terminal
+//! reaches only Hark, and nothing can ask for a password there. It ends when the socket is closed.
 //!
-//! A call that is over soon costs one message there and one back; what it printed lies in the pipe when it has answered.
-//! What a longer call prints is read while it runs. Messages there go through an inbox, from which they can be taken back; only
-//! large ones go over the socket.
+//! A short call costs one message in each direction; its output is in the pipe when the answer arrives. The output of a
+//! longer call is read while it runs. Calls are sent through an inbox, from which they can be taken back; only large
+//! ones go over the socket.
 
 mod connection;
 mod exchange;
@@ -46,39 +46,40 @@ pub struct Worker {
     inbox: Shared<Inbox>,
     ahead: Shared<Ahead>,
     process: Process,
-    /// The pipe that it prints to.
+    /// The pipe for its output.
     pipe: File,
     request: Vec<u8>,
-    /// The number of the call that was begun last.
+    /// The number of the last call that was begun.
     number: u32,
-    /// So many calls may be sent ahead to it, by how long the last ones took.
+    /// How many calls may be sent ahead to it, derived from how long the last ones took.
     ahead_max: usize,
-    /// The objects that it was given.
+    /// The objects among the arguments of the current call.
     given: Vec<Arc<ObjectBody>>,
-    /// It waits to be told that its output is read before it begins what was sent ahead.
+    /// Whether it waits for a message that its output was read before it begins a call that was sent ahead.
     awaits_reading: bool,
-    /// Where the pickles of large objects are, if there is a place for them.
+    /// The place for the pickles of large objects, if there is one.
     files: Option<WorkerFiles>,
-    /// What it has warned of since somebody asked.
+    /// Its warnings since [`take_warnings`](Worker::take_warnings) was last called.
     warnings: Vec<String>,
-    /// When it last did.
+    /// When it last answered.
     answered: Instant,
 }
 
 /// Why a call has no answer.
 #[derive(Debug)]
 pub enum Fault {
-    /// It was not made, because of its arguments.
+    /// The call was not made, because of its arguments.
     Refused(Refused),
-    /// It was not made, because the worker had ended before it took it, or ends now because it has old modules.
+    /// The call was not made: the worker had ended before it took the call, or it ends now because its modules are
+    /// outdated.
     NotBegun,
-    /// The worker ended, in this way.
+    /// The worker has ended in this way.
     Died(End),
-    /// The worker was ended from outside, by whomever: this is how.
+    /// The worker was ended from outside in this way.
     Killed(End),
-    /// It ran for longer than it may, and the worker was ended.
+    /// The call exceeded its time limit, and the worker was ended.
     TimedOut,
-    /// The worker answered what is no answer.
+    /// The worker sent an invalid answer.
     Confused(String),
 }
 
@@ -90,13 +91,13 @@ impl Fault {
 }
 
 impl Worker {
-    /// Its process.
+    /// The process.
     pub fn process(&self) -> &Process {
         &self.process
     }
 
-    /// Whether it runs. One that has answered just now is not looked at: that would cost a system call, and if it has ended
-    /// since, the next call is not begun there.
+    /// Whether it is alive. A worker that has answered a moment ago is not checked, because that would cost a system
+    /// call. If it has ended since, the next call does not begin there, so nothing is lost.
     pub fn seems_alive(&self) -> bool {
         self.answered.elapsed() < TRUSTED_TIME || self.is_alive()
     }
@@ -111,17 +112,17 @@ impl Worker {
         self.connection.close();
     }
 
-    /// What it has warned of since the last time.
+    /// The warnings since the last call of this method.
     pub fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
 
-    /// The calls that are sent to it while it is busy.
+    /// The calls sent ahead to it.
     pub fn ahead(&self) -> &Shared<Ahead> {
         &self.ahead
     }
 
-    /// How many more calls may be sent to it now. They are sent several at a time.
+    /// How many more calls may be sent ahead to it now. They are sent in batches.
     pub fn room_ahead(&self) -> usize {
         if self.ahead_max == 0 {
             return 0;
@@ -130,15 +131,15 @@ impl Worker {
         if count <= self.ahead_max / 2 { self.ahead_max - count } else { 0 }
     }
 
-    /// A call has taken this time.
+    /// Records how long a call has taken.
     pub fn note_time(&mut self, time: Duration) {
         self.ahead_max = if time > SHORT_CALL_TIME { 0 } else { (2 * self.ahead_max + 1).min(CALLS_AHEAD_MAX) };
     }
 
-    /// Sends it a call, as it is idle.
+    /// Sends a call to an idle worker.
     ///
     /// # Errors
-    /// If the call cannot be made, or the worker takes no more.
+    /// If the call cannot be made, or the worker accepts no more calls.
     pub fn begin(&mut self, call: &Call) -> Result<(), Fault> {
         self.number = self.ahead.next_number();
         self.awaits_reading = false;
@@ -167,18 +168,18 @@ impl Worker {
         self.connection.send(&self.request, behind)
     }
 
-    /// The call that was sent ahead with this number is the one under way now.
+    /// Makes the call that was sent ahead with this number the one under way.
     pub fn go_on(&mut self, number: u32) {
         self.number = number;
         self.given.clear();
         if std::mem::take(&mut self.awaits_reading) {
-            // It fails if the worker has ended, as will be seen.
+            // This fails if the worker has ended, which is noticed later.
             let _ = self.connection.send(protocol::OUTPUT_IS_READ, std::iter::empty());
         }
     }
 
-    /// Waits for the answer to the call that was begun. All that comes of the call is handed on before this returns. While the
-    /// call takes its time, `is_slow` is called now and then; it says where the worker is.
+    /// Waits for the answer to the call under way. All events of the call are handed on before this returns. While the
+    /// call takes long, `is_slow` is called from time to time; it returns the position of the worker.
     ///
     /// # Errors
     /// If there is no answer.
@@ -218,11 +219,11 @@ impl Worker {
         outcome
     }
 
-    /// Waits for the process's end and takes its last output; answers how it ended.
+    /// Waits for the end of the process, reads its last output and returns how it ended.
     fn bury(&mut self, printed: &mut Printed) -> Fault {
         self.connection.close();
         let status = self.process.wait_or_kill(END_TIMEOUT);
-        // If there is no more, there is none.
+        // If this fails, there is no more output.
         let _ = self.read_pending(printed);
         let end = End::of(status);
         if let Some(files) = &self.files {
@@ -232,7 +233,7 @@ impl Worker {
     }
 }
 
-/// Puts the pickle of a large object into a file, if it is in none. If that fails, it goes over without.
+/// Writes the pickle of a large object to a file, unless it is in one. If that fails, it is sent over the connection.
 fn provide_file(pickle: &Pickle, files: Option<&WorkerFiles>) {
     if pickle.file().is_none()
         && let Some(bytes) = pickle.bytes_in_memory().filter(|bytes| bytes.len() >= FILE_BYTES_MIN)

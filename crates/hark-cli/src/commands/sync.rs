@@ -175,6 +175,6 @@ fn version_of(interpreter: &PathBuf) -> Result<Version, String> {
     let mut parts = text.split('.').map(str::parse);
     match (parts.next(), parts.next()) {
         (Some(Ok(major)), Some(Ok(minor))) if output.status.success() => Ok(Version { major, minor, text }),
-        _ => Err("is no Python that works".to_owned()),
+        _ => Err("is not a working Python".to_owned()),
     }
 }

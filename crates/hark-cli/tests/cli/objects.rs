@@ -163,7 +163,7 @@ fn an_object_whose_class_is_gone_waits_for_it() {
     folder.write("go", "");
     folder.write("src/lib.py", LIBRARY.replace("Table", "Frame"));
     let run = folder.hark("resume -q");
-    let said = "`lib.waits` cannot be given its argument <lib.Table 2.0 MB>: it cannot be made again from its pickle: \
+    let said = "`lib.waits` cannot be given its argument <lib.Table 2.0 MB>: it cannot be unpickled: \
                 AttributeError: ";
     assert!(run.status == 1 && run.stderr.contains(said) && run.stderr.contains("--> x.hk:7:"), "{run:?}");
     folder.write("src/lib.py", LIBRARY);

@@ -58,7 +58,7 @@ fn a_wrong_time_for_the_next_try_is_an_error_where_it_is_said() {
     assert_eq!(lines.len(), 7, "{run:?}");
     for (line, after) in lines.iter().zip(shown) {
         let begin = format!(
-            "[1, \"`lib.wrong` raised hark.BadRetry: `after` of hark.Retry is a number of seconds from 0 to 1000000000, not {after}"
+            "[1, \"`lib.wrong` raised hark.BadRetry: `after` of hark.Retry must be a number of seconds from 0 to 1000000000, not {after}"
         );
         assert!(line.starts_with(&begin) && line.ends_with("\"hark.BadRetry\", true]"), "{line}");
     }

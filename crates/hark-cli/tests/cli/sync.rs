@@ -120,7 +120,7 @@ fn what_is_needed_first_is_said() {
     for (python, problem) in [
         ("./old", "`[FOLDER]/./old` (from `python` in hark.toml) is Python 3.7.9"),
         ("nowhere", "`nowhere` (from `python` in hark.toml) does not exist"),
-        ("/bin/true", "`/bin/true` (from `python` in hark.toml) is no Python that works"),
+        ("/bin/true", "`/bin/true` (from `python` in hark.toml) is not a working Python"),
     ] {
         folder.write("hark.toml", format!("[project]\npython = '{python}'\npython_requirements = 'needs.txt'\n"));
         hark(&folder, "sync").is(2, "", &format!("error: the Python interpreter {problem}\n{hint}"));

@@ -297,7 +297,7 @@ fn calls_that_a_stub_answers_are_those_that_python_could_be_given() {
 //! stub named breaks "OSError: gone"
 //! passes() => 1
 fn passes() { plain("a") }
-//! with_function() breaks "`nowhere.plain` cannot be given what Python has not: argument 1, item 0 of the list is a function"
+//! with_function() breaks "`nowhere.plain` cannot be given a value that Python does not have: argument 1, item 0 of the list is a function"
 //! with_function() breaks-kind "type"
 fn with_function() { plain([passes]) }
 //! with_future() breaks-kind "type"

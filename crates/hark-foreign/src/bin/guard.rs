@@ -1,4 +1,4 @@
-//! A guard of Python workers as a program of its own, for the tests and examples of this crate.
+//! The guard of Python workers as a separate program, for the tests and examples of this crate.
 
 use std::process::ExitCode;
 

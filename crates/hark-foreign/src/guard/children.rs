@@ -1,14 +1,14 @@
-//! Signals to what is left of a worker.
+//! Sending signals to the processes that a worker leaves.
 
 use rustix::process::{Pid, Signal};
 
-/// Sends a signal to the children that there are now and that have not been told it, those too that became this process's
-/// when their parents ended. None of their numbers can become another process's before the child is reaped here.
+/// Sends a signal to each current child that has not received it, including those that became children of this process
+/// when their parents ended. A pid cannot be reused before its process is reaped here.
 #[cfg(target_os = "linux")]
 pub fn signal_children(_python: Pid, signal: Signal, told: &mut Vec<Pid>) {
     for child in children() {
         if !told.contains(&child) {
-            // An error says that it is another user's, or has ended.
+            // An error means that the process belongs to another user or has ended.
             let _ = rustix::process::kill_process(child, signal);
             told.push(child);
         }
@@ -24,7 +24,7 @@ fn children() -> Vec<Pid> {
     numbers.filter(|process| parent(*process).is_some_and(|parent| parent == me)).collect()
 }
 
-/// The number of a process's parent: the second field after its name, which stands in parentheses and may hold any.
+/// The parent of a process: the second field after its name, which is in parentheses and may itself contain some.
 #[cfg(target_os = "linux")]
 fn parent(process: Pid) -> Option<String> {
     let status = std::fs::read(format!("/proc/{}/stat", process.as_raw_nonzero())).ok()?;
@@ -33,11 +33,11 @@ fn parent(process: Pid) -> Option<String> {
     fields.split_whitespace().nth(1).map(str::to_owned)
 }
 
-/// Where nobody gets the children of others, the signal goes to the process group that Python leads.
+/// Without subreapers, the signal goes to the process group that Python leads.
 #[cfg(not(target_os = "linux"))]
 pub fn signal_children(python: Pid, signal: Signal, told: &mut Vec<Pid>) {
     if !told.contains(&python) {
-        // An error says that nothing is left in it.
+        // An error means that the group is empty.
         let _ = rustix::process::kill_process_group(python, signal);
         told.push(python);
     }

@@ -1,4 +1,4 @@
-//! A process with one child, which becomes the parent of all below it that lose theirs.
+//! A process with one child that becomes the parent of all orphaned descendants.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,34 +15,34 @@ use signal_hook::low_level::pipe;
 
 use super::children::signal_children;
 
-/// How long it tries to kill what does not end.
+/// How long it tries to kill processes that do not end.
 const KILL_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// How often it looks again at what it is killing: a process that loses its parent may be one more.
+/// The interval between attempts to kill: processes that lose their parent may be added.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// This process as a subreaper.
 pub struct Subreaper {
     child: Option<Child>,
-    /// How the child ended, once it has. It is reaped with all others.
+    /// The exit status of the child, once it has ended. It is reaped together with all others.
     status: Option<WaitStatus>,
-    /// A byte comes for each signal.
+    /// Receives a byte for each signal.
     signals: UnixStream,
     is_told_to_end: Arc<AtomicBool>,
 }
 
-/// What has been waited for.
+/// The reason why a wait has ended.
 pub enum News {
-    /// Some signal has come.
+    /// A signal has arrived.
     Signal,
     /// Hark is gone, or has dismissed the worker.
     HungUp,
-    /// Nothing, for as long as it waited.
+    /// The time is up.
     None,
 }
 
 impl Subreaper {
-    /// Makes this process one, which leads a session and is listed by this name.
+    /// Makes this process a subreaper, which leads a session and has this name in process lists.
     ///
     /// # Errors
     /// If the system refuses.
@@ -50,7 +50,7 @@ impl Subreaper {
         setsid()?;
         #[cfg(target_os = "linux")]
         {
-            // Best effort: it only helps those who look at a list of processes.
+            // Best effort: the name only helps people who look at a list of processes.
             let _ = rustix::thread::set_name(name);
             rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         }
@@ -60,8 +60,8 @@ impl Subreaper {
         signal_hook::flag::register(SIGTERM, is_told_to_end.clone())?;
         let (signals, theirs) = UnixStream::pair()?;
         signals.set_nonblocking(true)?;
-        // Those that a terminal or a service manager sends to everyone are Hark's to answer. With handlers here, the child
-        // has them as the system gives them, whatever Hark was started with.
+        // Signals that a terminal or a service manager sends to all processes are handled by Hark. Handlers, unlike
+        // ignored signals, are not inherited, so the child starts with the default actions, however Hark was started.
         for signal in [SIGCHLD, SIGTERM, SIGHUP, SIGINT, SIGQUIT] {
             pipe::register(signal, theirs.try_clone()?)?;
         }
@@ -71,23 +71,23 @@ impl Subreaper {
     /// Starts the child.
     ///
     /// # Errors
-    /// If there can be none.
+    /// If it cannot be started.
     pub fn start(&mut self, mut command: Command) -> io::Result<()> {
         self.child = Some(command.spawn()?);
         Ok(())
     }
 
-    /// How the child ended, if it has.
+    /// The exit status of the child, if it has ended.
     pub fn status(&self) -> Option<WaitStatus> {
         self.status
     }
 
-    /// Whether somebody has sent SIGTERM to this process.
+    /// Whether this process has received SIGTERM.
     pub fn is_told_to_end(&self) -> bool {
         self.is_told_to_end.load(Ordering::Relaxed)
     }
 
-    /// Takes the status of those processes that have ended; answers whether others are left.
+    /// Reaps the processes that have ended. Returns whether others are left.
     pub fn reap(&mut self) -> bool {
         loop {
             match wait(WaitOptions::NOHANG) {
@@ -102,12 +102,12 @@ impl Subreaper {
     /// Sends a signal to the child alone.
     pub fn signal_child(&self, signal: Signal) {
         if let (Some(child), None) = (self.child(), self.status) {
-            // Until it is reaped here its number is no other's; an error says that it has ended.
+            // A pid cannot be reused before its process is reaped here. An error means that it has ended.
             let _ = rustix::process::kill_process(child, signal);
         }
     }
 
-    /// Sends a signal to everyone who has not been told it.
+    /// Sends a signal to each process that has not received it.
     pub fn signal_all(&self, signal: Signal, told: &mut Vec<Pid>) {
         if let Some(child) = self.child() {
             signal_children(child, signal, told);
@@ -123,11 +123,11 @@ impl Subreaper {
         }
     }
 
-    /// Waits for a signal, and also for Hark to hang up if that is wanted, until a time comes.
+    /// Waits for a signal, or optionally for Hark to hang up, until a time.
     pub fn wait_for_news(&mut self, until: Option<Instant>, and_hang_up: bool) -> News {
         let input = io::stdin();
         let socket: BorrowedFd<'_> = input.as_fd();
-        // Without events, hanging up is all that it is looked at for.
+        // Without requested events, `poll` reports only that the other end has hung up.
         let mut watched =
             [PollFd::new(&self.signals, PollFlags::IN), PollFd::from_borrowed_fd(socket, PollFlags::empty())];
         let watched = if and_hang_up { &mut watched[..] } else { &mut watched[..1] };
@@ -136,7 +136,7 @@ impl Subreaper {
         match poll(watched, timeout.as_ref()) {
             Ok(0) => News::None,
             Ok(_) if watched.get(1).is_some_and(|socket| !socket.revents().is_empty()) => News::HungUp,
-            // A signal may interrupt the wait before its byte is seen.
+            // A signal may interrupt the wait before its byte arrives.
             _ => {
                 let _ = (&self.signals).read(&mut [0; 64]);
                 News::Signal

@@ -1,4 +1,4 @@
-//! Calls under way: from a call's turn to its answer, and how it is cancelled meanwhile.
+//! Calls under way: from a call's turn to its answer, and cancelling it in between.
 
 use std::sync::Arc;
 use std::thread;
@@ -22,23 +22,23 @@ use crate::worker::{Fault, Worker};
 /// A call that has a worker or waits for one.
 pub(super) struct CallUnderWay {
     pub id: String,
-    /// Somebody waits for its answer on the OS thread that makes it.
+    /// Whether a caller waits for the answer on the OS thread that makes the call.
     pub is_blocking: bool,
-    /// It has a worker, or one is started for it.
+    /// Whether it has a worker, or one is being started for it.
     pub has_begun: bool,
     pub is_cancelled: bool,
     worker: Option<Place>,
 }
 
-/// Where a call is made.
+/// The worker that makes a call.
 struct Place {
     process: Process,
-    /// None while the worker starts.
+    /// `None` while the worker starts.
     ahead: Option<Arc<Ahead>>,
 }
 
 impl CallUnderWay {
-    /// It is made by this process.
+    /// Assigns the call to this process.
     pub fn run_in(&mut self, process: &Process, ahead: Option<&Arc<Ahead>>) {
         if self.is_cancelled && ahead.is_none() {
             process.kill();
@@ -46,7 +46,7 @@ impl CallUnderWay {
         self.worker = Some(Place { process: process.clone(), ahead: ahead.cloned() });
     }
 
-    /// Ends it with its worker, whatever else that has to do.
+    /// Cancels the call and ends its worker, even if other calls were sent ahead to it.
     pub fn kill(&mut self) {
         self.is_cancelled = true;
         if let Some(place) = &self.worker {
@@ -55,19 +55,19 @@ impl CallUnderWay {
     }
 }
 
-/// How a call comes to a worker, and what that worker has to do after it.
+/// How a call reaches a worker, and which call that worker makes next.
 #[derive(Default)]
 struct Route {
-    /// The worker that it was sent to already, with this number.
+    /// The worker to which the call was sent ahead, and the number of its message.
     sent: Option<(Worker, u32)>,
-    /// Calls that follow it in the line may be sent ahead to its worker, as this thread makes them then.
+    /// Whether later calls of the queue may be sent ahead to the worker. This thread then makes them.
     sends_ahead: bool,
-    /// The worker, and the call that it has come to next.
+    /// The worker, and the call that it makes next.
     following: Option<(Worker, SentCall)>,
 }
 
 impl Shared {
-    /// Makes a call on this thread, which waits for it. It is not withdrawn.
+    /// Makes a call whose caller waits for it. Such a call is never withdrawn.
     pub(super) fn carry_out_blocking(
         self: &Arc<Self>,
         number: u64,
@@ -77,7 +77,7 @@ impl Shared {
         self.run(number, call, events, &mut Route::default()).unwrap_or_else(|| Err(call.cancelled().into()))
     }
 
-    /// Makes the call of a job, and of those that were sent to its worker meanwhile.
+    /// Makes the call of a job, and then the calls that were sent ahead to its worker meanwhile.
     pub(super) fn carry_out(self: &Arc<Self>, job: Job) {
         let mut route = Route { sends_ahead: true, ..Route::default() };
         let mut next = Some((job, false));
@@ -96,7 +96,7 @@ impl Shared {
         }
     }
 
-    /// Makes a call whose turn it is. None if it was withdrawn.
+    /// Makes a call whose turn it is. `None` if it was withdrawn.
     fn run(
         self: &Arc<Self>,
         number: u64,
@@ -105,7 +105,8 @@ impl Shared {
         route: &mut Route,
     ) -> Option<Result<Value, CallError>> {
         let mut result = self.attempt(call, events, number, route);
-        // An idle worker may end at any time, so all of them may have; a new one that ends is no accident.
+        // Idle workers may end at any time, so possibly all of them have. If a new one ends as well, that is no
+        // coincidence.
         for _ in 0..self.workers_max {
             if !matches!(result, Ok(Err(Fault::NotBegun))) {
                 break;
@@ -172,12 +173,12 @@ impl Shared {
         Ok(outcome)
     }
 
-    /// A call is to be made, or was sent ahead and comes up.
+    /// Registers a call that is about to be made, or that was sent ahead and is next.
     pub(super) fn enter(&self, call: &Call, is_blocking: bool) -> u64 {
         let mut state = self.lock();
         state.calls_begun += 1;
         let number = state.calls_begun;
-        // Under the lock: a session is over, or a call unwanted, before that is cancelled here.
+        // Read under the lock: `unwanted` is set before the call is cancelled here, so one of the two sees the other.
         let is_cancelled = call.unwanted.is_set();
         let id = call.id.clone();
         let under_way = CallUnderWay { id, is_blocking, has_begun: false, is_cancelled, worker: None };
@@ -189,12 +190,12 @@ impl Shared {
         self.lock().calls.get(&number).is_none_or(|call| call.is_cancelled)
     }
 
-    /// Answers whether the call was cancelled. None if it was withdrawn.
+    /// Removes a call and returns whether it was cancelled. `None` if it was withdrawn.
     fn leave(&self, number: u64) -> Option<bool> {
         self.lock().calls.remove(&number).map(|call| call.is_cancelled)
     }
 
-    /// A call that was sent ahead is the one under way in its worker.
+    /// Makes a call that was sent ahead the one under way in its worker.
     fn take_up(self: &Arc<Self>, number: u64, worker: &Worker) {
         let mut state = self.lock();
         let is_closed = state.is_closed;
@@ -209,7 +210,7 @@ impl Shared {
         }
     }
 
-    /// Sends the first calls of the line to a worker that is busy with a short one.
+    /// Sends the next calls of the queue to a worker that is busy with a short one.
     fn send_ahead(self: &Arc<Self>, worker: &Worker) {
         let room = worker.room_ahead();
         if room == 0 {
@@ -218,36 +219,36 @@ impl Shared {
         let jobs = self.queue.pop_ahead(room, is_small);
         let Some(lowest) = jobs.iter().map(|placed| placed.job.call.priority.into()).min() else { return };
         let mut back = worker.ahead().send(jobs);
-        // While they were in nobody's sight.
+        // A call may have arrived while these were neither in the queue nor with the worker.
         if self.queue.has_come_too_late(lowest) {
             back.extend(worker.ahead().take_back().0);
         }
         self.put_back(back);
     }
 
-    /// The call with this number takes its time: those behind it are not to wait for that.
+    /// The call with this number takes long: calls sent ahead should not wait for it.
     fn take_back_ahead(self: &Arc<Self>, number: u64, ahead: &Ahead) -> Position {
         let (jobs, position) = ahead.take_back();
         self.put_back(jobs);
-        // Who cancelled it may have come before the worker had read it.
+        // A cancellation may have come before the worker had read the call.
         if position == Position::There {
             self.kill_if_cancelled(number);
         }
         position
     }
 
-    /// Lets jobs wait in the line again.
+    /// Puts jobs back into the queue.
     fn put_back(self: &Arc<Self>, jobs: Vec<Placed>) {
         if self.queue.put_back(jobs) && !self.start_thread() {
-            // Others come to them.
+            // Other threads will run them.
             self.queue.forget_thread();
         }
     }
 
-    /// The call with this number is answered, or will not be. Answers what the worker has come to next.
+    /// The call with this number is answered or lost. Returns the call that the worker makes next.
     fn give_back(self: &Arc<Self>, worker: Worker, number: u64, is_lost: bool) -> Option<(Worker, SentCall)> {
         let mut state = self.lock();
-        // From here on, cancelling the call must not end the worker, which may have another one's call next.
+        // From here on, cancelling the call must not end the worker, which may make another call next.
         let is_cancelled = state.calls.get_mut(&number).is_none_or(|call| {
             call.worker = None;
             call.is_cancelled
@@ -267,7 +268,7 @@ impl Shared {
         None
     }
 
-    /// Cancels calls under way, by their numbers and ids.
+    /// Cancels the calls under way that match by number and id.
     pub(super) fn cancel_under_way(self: &Arc<Self>, is_meant: impl Fn(u64, &str) -> bool) {
         let mut state = self.lock();
         let mut meant = Vec::new();
@@ -281,7 +282,7 @@ impl Shared {
         self.queue.notice_cancelled();
     }
 
-    /// Ends a cancelled call with its worker, unless that has come to another one meanwhile.
+    /// Ends a cancelled call with its worker, unless the worker is already making another call.
     fn end_call(self: &Arc<Self>, number: u64) {
         let ahead = self.lock().calls.get(&number).and_then(|call| call.worker.as_ref()?.ahead.clone());
         let position = ahead.map_or(Position::There, |ahead| {
@@ -300,10 +301,10 @@ impl Shared {
         }
     }
 
-    /// Takes back a call that is to be made next, but that has no worker yet.
+    /// Takes back a call that is to be made next but has no worker yet.
     pub(super) fn withdraw_without_worker(&self, id: &str) -> bool {
         let mut state = self.lock();
-        // An earlier try of it may be under way as well.
+        // An earlier try of the call may be under way as well.
         let last = state.calls.iter().filter(|(_, call)| call.id == id).max_by_key(|(number, _)| **number);
         let Some(number) = last.filter(|(_, call)| !call.has_begun && !call.is_blocking).map(|(number, _)| *number)
         else {
@@ -320,10 +321,10 @@ fn is_small(call: &Call) -> bool {
     let bytes = |atom: &Value| match atom {
         Value::String(text) => text.as_str().len() as u64,
         Value::BigInteger(big) => big.bits() / 8,
-        // It may be too large for what it is sent through, and is the worker's to read at leisure.
+        // It may be too large for the inbox, and the worker should read it when it is ready.
         Value::Object(_) => u64::MAX,
         _ => 8,
     };
-    // The queue must know when one of a rate begins.
+    // The queue must know when a call with a rate begins.
     call.rate.is_none() && call.arguments.iter().all(|argument| !is_larger(argument, AHEAD_BYTES_MAX, 8, bytes))
 }

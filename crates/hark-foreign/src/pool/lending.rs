@@ -1,4 +1,4 @@
-//! Which worker a call gets: an idle one, a new one, or the next that comes back.
+//! Assigning a worker to a call: an idle one, a new one, or the next one that comes back.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::package;
 use crate::scratch::Scratch;
 use crate::worker::{self, Plan, StartError, Worker};
 
-/// Why a call has no worker.
+/// Why a call gets no worker.
 pub(super) enum NoWorker {
     Cancelled,
     Unusable(String),
@@ -19,10 +19,10 @@ pub(super) enum NoWorker {
 }
 
 impl State {
-    /// Counts a worker that is to be started now.
+    /// Counts a worker that is about to start.
     ///
     /// # Errors
-    /// If as many others are starting: after this time there is a turn for it, or earlier, when one of them is ready.
+    /// If too many others are starting: the time to wait. It may be shorter, if one of them is ready earlier.
     fn begin_start(&mut self, at_a_time: usize) -> Result<Instant, Duration> {
         let now = Instant::now();
         let left = |begun: &Instant| START_TURN.checked_sub(now.duration_since(*begun)).filter(|time| !time.is_zero());
@@ -48,7 +48,8 @@ impl State {
 impl Shared {
     /// A worker for this call: an idle one, a new one, or the next that comes back.
     ///
-    /// If the computer has too little for a new one, one that comes back will do. Where there is none, the shortage may pass.
+    /// If resources are too short for a new worker, one that comes back will do. If there is none, the shortage may
+    /// pass.
     pub(super) fn lend(&self, number: u64) -> Result<Worker, NoWorker> {
         let begun = Instant::now();
         loop {
@@ -143,7 +144,7 @@ impl Shared {
         state.scratch.clone()
     }
 
-    /// Keeps a worker for the next call that needs one.
+    /// Keeps a worker for the next call.
     pub(super) fn keep(&self, worker: Worker) {
         let mut state = self.lock();
         if state.is_closed {
@@ -160,7 +161,7 @@ impl Shared {
         }
     }
 
-    /// Ends a worker. Another one may be started.
+    /// Ends a worker, so that another one may be started.
     pub(super) fn end(&self, worker: Worker) {
         self.lock().workers -= 1;
         drop(worker);

@@ -5,35 +5,36 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Job;
 
-/// Where a call is in the order: those with a higher priority come first, else those that came first.
+/// The position of a call in the order: by priority, highest first, then by arrival.
 pub type Rank = (Reverse<i32>, u64);
 
-/// A job and its place in the line.
+/// A job and its position in the line.
 pub struct Placed {
     rank: Rank,
     /// The job.
     pub job: Box<Job>,
 }
 
-/// Who waits.
+/// An entry of the line.
 pub enum Waiting {
     Job(Box<Job>),
     Caller,
 }
 
-/// Calls in their order. One of many can be taken out without a look at the others.
+/// Calls in order. One of them can be removed without searching the others.
 #[derive(Default)]
 pub struct Line {
     by_rank: BTreeMap<Rank, Waiting>,
-    /// How many of them are jobs.
+    /// The number of jobs among them.
     pub jobs: usize,
-    /// The rank of the last try of each job's call; one before it is left to run, as it is not the one that is cancelled.
+    /// The rank of the last try of each job's call. An earlier try is left to run, because a cancellation never refers
+    /// to it.
     ranks: HashMap<String, Rank>,
     next: u64,
 }
 
 impl Placed {
-    /// Its place.
+    /// The position.
     pub fn rank(&self) -> Rank {
         self.rank
     }
@@ -46,7 +47,7 @@ impl Line {
         self.put(Placed { rank, job: Box::new(job) });
     }
 
-    /// Puts a job in its place, where it may have been before.
+    /// Inserts a job at its position, where it may have been before.
     pub fn put(&mut self, Placed { rank, job }: Placed) {
         if self.ranks.get(&job.call.id).is_none_or(|other| other.1 < rank.1) {
             self.ranks.insert(job.call.id.clone(), rank);
@@ -62,7 +63,7 @@ impl Line {
         rank
     }
 
-    /// A caller waits no longer.
+    /// Removes a caller that no longer waits.
     pub fn remove_caller(&mut self, rank: Rank) {
         self.by_rank.remove(&rank);
     }
@@ -72,12 +73,12 @@ impl Line {
         (Reverse(priority), self.next)
     }
 
-    /// Who comes first.
+    /// The first entry.
     pub fn first(&self) -> Option<(Rank, &Waiting)> {
         self.by_rank.first_key_value().map(|(rank, waiting)| (*rank, waiting))
     }
 
-    /// Takes out the first of all, if that is a job like this.
+    /// Removes the first entry, if it is a matching job.
     pub fn pop_job(&mut self, is_meant: impl Fn(&Job) -> bool) -> Option<Placed> {
         match self.first()? {
             (rank, Waiting::Job(job)) if is_meant(job) => self.remove_job(rank),
@@ -94,13 +95,13 @@ impl Line {
         Some(Placed { rank, job })
     }
 
-    /// Takes out the job of the last try of a call.
+    /// Removes the job of the last try of a call.
     pub fn remove_call(&mut self, id: &str) -> Option<Job> {
         let rank = *self.ranks.get(id)?;
         self.remove_job(rank).map(|placed| *placed.job)
     }
 
-    /// Takes out all jobs like this.
+    /// Removes all matching jobs.
     pub fn remove_jobs(&mut self, is_meant: impl Fn(&Job) -> bool) -> Vec<Job> {
         let meant = |waiting: &Waiting| matches!(waiting, Waiting::Job(job) if is_meant(job));
         let ranks: Vec<Rank> =
@@ -108,7 +109,7 @@ impl Line {
         ranks.into_iter().filter_map(|rank| self.remove_job(rank)).map(|placed| *placed.job).collect()
     }
 
-    /// How many calls wait.
+    /// The number of waiting calls.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.by_rank.len()

@@ -1,8 +1,8 @@
-//! When calls of a rate may begin.
+//! The times at which calls with a rate may begin.
 //!
-//! The engine admits as many calls of a rate as may start within its period. An admitted call that finds every worker busy waits
-//! here, so calls that were admitted over a long time could all begin at once when a worker becomes free. The queue therefore
-//! spaces them again.
+//! The engine admits as many calls as the rate allows within its period. But admitted calls that find all workers busy
+//! wait here, so calls admitted over a long time could all begin at once when a worker becomes free. Therefore the
+//! queue spaces them again.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -12,15 +12,15 @@ use super::line::{Placed, Rank};
 /// The rate of a call's import.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rate {
-    /// Calls of the same name share it.
+    /// Calls with the same name share the rate.
     pub name: String,
-    /// How many may begin within the period; at least 1.
+    /// The number of calls that may begin within the period, at least 1.
     pub count: usize,
     /// The period.
     pub per: Duration,
 }
 
-/// Remembers which calls of each rate have begun within its period, and keeps those that must wait for that.
+/// Records when calls of each rate began within its period, and keeps the jobs that must wait.
 #[derive(Default)]
 pub struct Pacer {
     begun: HashMap<String, VecDeque<Instant>>,
@@ -28,7 +28,7 @@ pub struct Pacer {
 }
 
 impl Pacer {
-    /// A call of this rate is about to begin. Answers until when it must wait instead, if it must.
+    /// Registers the start of a call with this rate. If the call must wait, returns until when instead.
     pub fn begin(&mut self, rate: &Rate, now: Instant) -> Option<Instant> {
         let begun = self.begun.entry(rate.name.clone()).or_default();
         while begun.front().is_some_and(|first| now.duration_since(*first) >= rate.per) {
@@ -42,17 +42,17 @@ impl Pacer {
         first.checked_add(rate.per)
     }
 
-    /// Keeps a job until then.
+    /// Keeps a job until this time.
     pub fn hold(&mut self, until: Instant, placed: Placed) {
         self.held.insert((until, placed.rank()), placed);
     }
 
-    /// The first time at which a job is to be released.
+    /// The earliest time at which a job is released.
     pub fn next_release(&self) -> Option<Instant> {
         self.held.first_key_value().map(|((until, _), _)| *until)
     }
 
-    /// Releases a job whose time has come; without a time, any.
+    /// Releases a job whose time has come; without a time, any job.
     pub fn release(&mut self, now: Option<Instant>) -> Option<Placed> {
         let entry = self.held.first_entry().filter(|entry| now.is_none_or(|now| entry.key().0 <= now))?;
         Some(entry.remove())

@@ -1,35 +1,35 @@
-//! The value that bytes are.
+//! Decoding values.
 
 use hark_machine::limits::INTEGER_BITS_MAX;
 use hark_machine::{HashBody, Key, Value};
 use num_bigint::BigInt;
 use triomphe::Arc;
 
-/// The most elements that a list gets room for before they have come.
+/// The largest capacity that a list gets before its elements are read.
 const CAPACITY_MAX: usize = 4096;
 
-/// Why bytes are no value.
+/// Why bytes are not a valid value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError(pub String);
 
-/// A container that is not complete yet.
+/// An incomplete container.
 enum Open {
     List(Vec<Value>, usize),
     Hash(HashBody, usize, Option<Key>),
 }
 
-/// Reads bytes from their front.
+/// Reads bytes from the front.
 pub struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// So many bytes.
+    /// The next `count` bytes.
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or_else(|| damaged("it ends too early"))?;
         self.0 = rest;
         Ok(taken)
     }
 
-    /// As many bytes as an array has.
+    /// The next bytes, as an array.
     pub fn array<const COUNT: usize>(&mut self) -> Result<[u8; COUNT], DecodeError> {
         self.take(COUNT)?.try_into().map_err(|_| damaged("it ends too early"))
     }
@@ -39,17 +39,17 @@ impl<'a> Reader<'a> {
         Ok(u32::from_le_bytes(self.array()?) as usize)
     }
 
-    /// A text with its length before it.
+    /// A text with a length prefix.
     pub fn text(&mut self) -> Result<&'a str, DecodeError> {
         let length = self.count()?;
         std::str::from_utf8(self.take(length)?).map_err(|_| damaged("a text is not UTF-8"))
     }
 }
 
-/// The value that the bytes are, which name these objects by their numbers.
+/// Decodes a value, which refers to these objects by number.
 ///
 /// # Errors
-/// If they are none, or there are more.
+/// If the bytes are not a valid value, or if bytes follow it.
 pub fn decode(bytes: &[u8], objects: &[Value]) -> Result<Value, DecodeError> {
     let mut reader = Reader(bytes);
     let mut open: Vec<Open> = Vec::new();
@@ -67,7 +67,7 @@ pub fn decode(bytes: &[u8], objects: &[Value]) -> Result<Value, DecodeError> {
         loop {
             match open.last_mut() {
                 None if reader.0.is_empty() => return Ok(value),
-                None => return Err(damaged("something follows it")),
+                None => return Err(damaged("it has trailing bytes")),
                 Some(container) => put(container, value)?,
             }
             match close_full(&mut open) {
@@ -93,16 +93,16 @@ fn begin_decoding(reader: &mut Reader<'_>, objects: &[Value]) -> Result<Started,
         b'f' => Value::Float(f64::from_le_bytes(reader.array()?)),
         b's' => Value::string(reader.text()?),
         b'I' => big_integer(reader)?,
-        b'O' => objects.get(reader.count()?).cloned().ok_or_else(|| damaged("it names no object"))?,
+        b'O' => objects.get(reader.count()?).cloned().ok_or_else(|| damaged("it refers to an unknown object"))?,
         b'q' => Value::list(numbers(reader, |bytes| Value::Integer(i64::from_le_bytes(bytes)))?),
         b'e' => Value::list(numbers(reader, |bytes| Value::Float(f64::from_le_bytes(bytes)))?),
         b'l' => {
             let count = reader.count()?;
-            // What damaged bytes claim is not believed far.
+            // A count in damaged bytes may be far too large.
             return Ok(Started::Open(Open::List(Vec::with_capacity(count.min(CAPACITY_MAX)), count)));
         }
         b'd' => return Ok(Started::Open(Open::Hash(HashBody::default(), reader.count()?, None))),
-        _ => return Err(damaged(&format!("there is no tag {tag}"))),
+        _ => return Err(damaged(&format!("it has the unknown tag {tag}"))),
     }))
 }
 
@@ -121,7 +121,7 @@ fn numbers(reader: &mut Reader<'_>, value: fn([u8; 8]) -> Value) -> Result<Vec<V
     Ok(chunks.iter().map(|chunk| value(*chunk)).collect())
 }
 
-/// The innermost container, if it has everything.
+/// Closes the innermost container if it is complete.
 fn close_full(open: &mut Vec<Open>) -> Option<Value> {
     let is_full = match open.last()? {
         Open::List(_, missing) | Open::Hash(_, missing, _) => *missing == 0,
@@ -142,7 +142,7 @@ fn put(container: &mut Open, value: Value) -> Result<(), DecodeError> {
             *missing -= 1;
         }
         Open::Hash(body, missing, key) => match key.take() {
-            None => *key = Some(Key::new(value).map_err(|_| damaged("a key is no key"))?),
+            None => *key = Some(Key::new(value).map_err(|_| damaged("a key has an invalid type"))?),
             Some(key) => {
                 body.insert(key, value);
                 *missing -= 1;

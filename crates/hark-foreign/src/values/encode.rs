@@ -1,47 +1,48 @@
-//! A call's arguments as bytes, and what to say where that cannot be.
+//! Encoding a call's arguments, and the errors of arguments that cannot be encoded.
 
 use hark_machine::{Entries, Error, List, ObjectBody, Value, is_larger};
 use triomphe::Arc;
 
 use crate::limits::MESSAGE_BYTES_MAX;
 
-/// The most that is shown of a long key, and of a long way to a value: its beginning and its end.
+/// The maximum length of a key, and of the path to a value, in messages. Of a longer path, the beginning and the end
+/// are shown.
 const KEY_LENGTH_MAX: usize = 40;
 const STEPS_MAX: usize = 8;
 
-/// Lists from this length on are looked at for whether they hold numbers of one type only.
+/// Lists of at least this length are checked for numbers of a single type, which are packed.
 const PACKED_LENGTH_MIN: usize = 16;
 
-/// Arguments are written so far before they are measured.
+/// Arguments are measured only after this many bytes have been written.
 const MEASURED_BYTES_MIN: usize = 1 << 20;
 
-/// Why arguments cannot go over.
+/// Why arguments cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
-    /// There is a value of this type among them: a function or Future.
+    /// They contain a value of this type: a function or Future.
     Type {
-        /// Its type.
+        /// The name of the type.
         name: &'static str,
-        /// Where it is, in words.
+        /// The place of the value, in words.
         place: String,
     },
-    /// They take more bytes than a message has.
+    /// They are larger than a message may be.
     TooLarge,
 }
 
-/// What is left to encode of an open container.
+/// The part of an open container that is not encoded yet.
 enum Rest<'a> {
     List(List<'a>, usize),
-    /// With the key that is encoded now.
+    /// With the key of the entry that is being encoded.
     Hash(Entries<'a>, Option<&'a Value>),
 }
 
-/// Adds a call's arguments, as a list. Of an object that is only its number among `objects`, to which it is added: it may be
-/// there several times, as the function gets one of its own for each place.
+/// Appends a call's arguments as a list. An object is encoded as its index in `objects`, to which it is appended. The
+/// same object may be appended several times, because the function gets a separate copy for each occurrence.
 ///
 /// # Errors
-/// If there is a function or Future among them, however deep, or they are too large. A value may be in many places, so they
-/// can be far larger than they are in memory: this gives up before it has needed much.
+/// If there is a function or Future at any depth, or if the arguments are too large. A value that occurs in many places
+/// can be far larger encoded than in memory; this gives up before it has used much memory.
 pub fn encode_arguments(
     arguments: &[Value],
     bytes: &mut Vec<u8>,
@@ -76,11 +77,11 @@ pub fn encode_arguments(
     Ok(())
 }
 
-/// A value of a type that Python has not: its name.
+/// A value of a type that Python does not have: the type's name.
 struct Unfit(&'static str);
 
 impl Unfit {
-    /// The refusal of an argument, in which these containers are open.
+    /// The refusal of an argument, given the open containers.
     fn at(&self, argument: usize, open: &[Rest<'_>]) -> Refused {
         let mut steps = vec![format!("argument {}", argument + 1)];
         steps.extend(open.iter().map(|rest| match rest {
@@ -109,7 +110,7 @@ fn shown(key: &Value) -> String {
     }
 }
 
-/// Whether a value needs more bytes than a message has.
+/// Whether a value is larger than a message may be.
 fn is_too_large(value: &Value) -> bool {
     let bytes = |atom: &Value| match atom {
         Value::Integer(_) | Value::Float(_) => 8,
@@ -136,7 +137,7 @@ fn next<'a>(rest: &mut Rest<'a>) -> Option<(Option<&'a Value>, &'a Value)> {
     }
 }
 
-/// Adds a value; of a container only its head, and answers what is in it.
+/// Appends a value. Of a container, appends only the head and returns the contents.
 fn begin<'a>(
     value: &'a Value,
     bytes: &mut Vec<u8>,
@@ -200,16 +201,17 @@ fn sized(tag: u8, content: &[u8], bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(content);
 }
 
-/// A length that needs more than its four bytes makes a message that is refused as too long.
+/// A length of more than four bytes leads to a message that is refused as too large.
 fn head(tag: u8, length: usize, bytes: &mut Vec<u8>) {
     bytes.push(tag);
     bytes.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
 }
 
-/// Looks whether a Python function can be given these arguments, without calling it. `described` is how messages name it.
+/// Checks whether these arguments can be passed to a Python function, without calling it. `described` names the
+/// function in messages.
 ///
 /// # Errors
-/// What the call would raise that has them.
+/// The error that a call with these arguments would raise.
 pub fn check_arguments(described: &str, arguments: &[Value], takes_keywords: bool) -> Result<(), Error> {
     encode_arguments(arguments, &mut Vec::new(), &mut Vec::new())
         .map_err(|refused| refused_arguments(described, refused))?;
@@ -227,15 +229,17 @@ pub fn check_arguments(described: &str, arguments: &[Value], takes_keywords: boo
     Ok(())
 }
 
-/// The error of arguments that cannot go over.
+/// The error of arguments that cannot be sent.
 pub fn refused_arguments(described: &str, refused: Refused) -> Error {
     match refused {
         Refused::Type { name, place } => {
             let hint = if name == "future" { ": `await` it first" } else { "" };
-            Error::of_type(format!("{described} cannot be given what Python has not: {place} is a {name}{hint}"))
+            Error::of_type(format!(
+                "{described} cannot be given a value that Python does not have: {place} is a {name}{hint}"
+            ))
         }
         Refused::TooLarge => Error::limit(format!(
-            "{described} cannot be given arguments that are so large: a call has at most {MESSAGE_BYTES_MAX} bytes"
+            "{described} cannot be given arguments this large: a call may have at most {MESSAGE_BYTES_MAX} bytes"
         )),
     }
 }

@@ -1,5 +1,5 @@
-//! The socket to a worker: messages with their length before them, and pickles behind a message that names their lengths.
-//! Most exchanges are one write and one read.
+//! The socket to a worker: messages with a length prefix, and pickles after a message that contains their lengths. Most
+//! exchanges take one write and one read.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
@@ -14,43 +14,44 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlag
 use crate::limits::{BUFFER_BYTES_KEPT, MESSAGE_BYTES_MAX};
 use crate::protocol::LENGTH_BYTES;
 
-/// How much is read at a time.
+/// The maximum number of bytes per read.
 const CHUNK_BYTES: usize = 1 << 16;
 
 /// Hark's end of a socket.
 pub struct Connection {
     stream: UnixStream,
-    /// What has come and was not cleared: the message that is awaited, and maybe a part of what follows it.
+    /// The received bytes that were not cleared: the current message, possibly incomplete, and possibly a part of what
+    /// follows it.
     incoming: Vec<u8>,
     chunk: Box<[u8]>,
 }
 
-/// What waiting for a message came to.
+/// The result of waiting for a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received {
-    /// There is one.
+    /// A message has arrived.
     Message,
-    /// It takes longer than one had patience.
+    /// None has arrived within the timeout.
     NothingYet,
 }
 
 impl Connection {
-    /// Over this socket.
+    /// A connection over this socket.
     pub fn new(stream: UnixStream) -> Connection {
         Connection { stream, incoming: Vec::new(), chunk: vec![0; CHUNK_BYTES].into() }
     }
 
-    /// The socket, to be waited for together with others.
+    /// The socket, for polling it together with others.
     pub fn stream(&self) -> &UnixStream {
         &self.stream
     }
 
-    /// How long [`Connection::receive`] waits.
+    /// Sets how long [`Connection::receive`] waits.
     pub fn set_patience(&self, time: Duration) -> io::Result<()> {
         self.stream.set_read_timeout(Some(time))
     }
 
-    /// Sends a message that has its length before it, and what follows it.
+    /// Sends a message with its length prefix, and the bytes that follow it.
     pub fn send<'a>(&mut self, message: &'a [u8], behind: impl Iterator<Item = &'a [u8]>) -> io::Result<()> {
         let mut slices: Vec<IoSlice<'_>> = std::iter::once(message).chain(behind).map(IoSlice::new).collect();
         let mut left = &mut slices[..];
@@ -65,7 +66,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a message together with a descriptor, which the other side gets a copy of.
+    /// Sends a message together with a descriptor, which is duplicated to the other side.
     pub fn send_with(&mut self, message: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<()> {
         let descriptors = [descriptor];
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
@@ -75,15 +76,15 @@ impl Connection {
         self.send(message.get(count..).unwrap_or_default(), std::iter::empty())
     }
 
-    /// Waits for a message, but not for ever.
+    /// Waits for a message, up to the timeout.
     ///
     /// # Errors
-    /// If the worker is gone, or sends more than a message may have.
+    /// If the worker is gone, or the message is too large.
     pub fn receive(&mut self) -> io::Result<Received> {
         self.receive_by(|stream, chunk| (&mut &*stream).read(chunk))
     }
 
-    /// The same without waiting.
+    /// Receives a message without waiting.
     ///
     /// # Errors
     /// As above.
@@ -108,7 +109,8 @@ impl Connection {
         }
     }
 
-    /// Reads so many bytes that follow the message that was cleared, however long they take: their sender does nothing else.
+    /// Reads bytes that follow the message that was cleared. Waits without limit, because their sender does nothing
+    /// else meanwhile.
     ///
     /// # Errors
     /// If the worker is gone.
@@ -129,26 +131,26 @@ impl Connection {
         Ok(bytes)
     }
 
-    /// The message that was received, without its length.
+    /// The received message, without its length.
     pub fn message(&self) -> &[u8] {
         let end = self.message_end().ok().flatten().unwrap_or_default();
         self.incoming.get(LENGTH_BYTES..end).unwrap_or_default()
     }
 
-    /// Forgets the message that was received.
+    /// Removes the received message from the buffer.
     pub fn clear(&mut self) {
         let end = self.message_end().ok().flatten().unwrap_or_default();
         self.incoming.drain(..end);
         self.incoming.shrink_to(BUFFER_BYTES_KEPT);
     }
 
-    /// Ends it on both sides.
+    /// Shuts down both directions.
     pub fn close(&self) {
-        // It fails if the worker has gone already.
+        // This fails if the worker is already gone.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    /// Where the message ends, if all of it is here.
+    /// The end of the message, if it is complete.
     fn message_end(&self) -> io::Result<Option<usize>> {
         let Some(length) = self.incoming.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
         let length = u32::from_le_bytes(*length) as usize;

@@ -1,4 +1,4 @@
-//! How the reply to a call comes, and what comes before it.
+//! Receiving the reply to a call, and its output and progress before that.
 
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use crate::progress::Progress;
 use crate::protocol::{self, Announced, Place, Reply};
 use crate::values::DecodeError;
 
-/// What goes wrong in an exchange.
+/// Why an exchange has failed.
 pub(super) enum Broken {
-    /// The worker did not take the request, or not all of it.
+    /// The worker did not read the request, or not all of it.
     Unsent,
     Connection,
     TimedOut,
@@ -29,48 +29,48 @@ pub(super) enum Broken {
 
 impl From<io::Error> for Broken {
     fn from(error: io::Error) -> Broken {
-        // A socket whose other end goes with something unread in it is reset; otherwise it only ends.
+        // If the other end is closed while it has unread data, the connection is reset; otherwise it just ends.
         if error.kind() == io::ErrorKind::ConnectionReset { Broken::Unsent } else { Broken::Connection }
     }
 }
 
-/// What has come of a call before its reply.
+/// What was received of a call before its reply.
 #[derive(Default)]
 pub(super) struct Heard {
     pub printed: Printed,
     pub progress: Progress,
     next_look: Option<Instant>,
-    /// The worker had ended at the last look.
+    /// Whether the worker had ended at the last look.
     has_ended: bool,
 }
 
 impl Heard {
-    /// When that is handed on, and looked whether the worker lives. A call that is over soon does not ask for the time.
+    /// The next time to hand on events and to check that the worker is alive. A short call does not read the clock.
     fn next_look(&mut self) -> Instant {
         *self.next_look.get_or_insert_with(|| Instant::now() + OUTPUT_INTERVAL)
     }
 }
 
-/// What there is to read.
+/// What can be read.
 struct Ready {
     reply: bool,
     output: bool,
 }
 
-/// Ends the exchange if the call's time is over.
+/// Fails if the call has exceeded its time limit.
 fn check_time(end: &mut Option<Instant>, is_slow: &mut dyn FnMut() -> Position) -> Result<(), Broken> {
     if end.is_some_and(|end| Instant::now() >= end) {
         if is_slow() == Position::There {
             return Err(Broken::TimedOut);
         }
-        // Its answer is on its way, or its time has not begun.
+        // Its answer is on its way, or the call has not begun.
         *end = Some(Instant::now() + SILENT_TIME_MAX);
     }
     Ok(())
 }
 
 impl Worker {
-    /// Waits for the reply, until a time if there is one; what comes meanwhile is handed on if it takes its time.
+    /// Waits for the reply, at most until `end`. The events of a longer call are handed on meanwhile.
     pub(super) fn receive_reply(
         &mut self,
         mut end: Option<Instant>,
@@ -86,7 +86,7 @@ impl Worker {
             heard.progress.note(json);
             self.connection.clear();
             is_slow();
-            // Progress that comes all the time must not hide the call's end, nor its output.
+            // Continuous progress messages must not hide the time limit or the output.
             check_time(&mut end, is_slow)?;
             if Instant::now() >= heard.next_look() {
                 if self.connection.receive_at_once()? == Received::NothingYet {
@@ -114,7 +114,7 @@ impl Worker {
         protocol::decode_reply(&message, &objects).map_err(Broken::Message)
     }
 
-    /// The pickle of an object that a reply has. What a function passes on as it was given it is kept once.
+    /// The pickle of an object in a reply. If the function returns an object that it was given, the pickle is shared.
     fn take_pickle(&mut self, announced: &Announced) -> Result<Arc<Pickle>, Broken> {
         let confused = |problem: String| Broken::Message(DecodeError(problem));
         match &announced.place {
@@ -126,7 +126,7 @@ impl Worker {
             }
             Place::Given(number) => {
                 let same = self.given.get(*number).map(|object| object.pickle().clone());
-                same.ok_or_else(|| confused("it names no object of the call".to_owned()))
+                same.ok_or_else(|| confused("it refers to an unknown object of the call".to_owned()))
             }
             Place::File(number) => {
                 let files = self.files.as_ref().ok_or_else(|| confused("it has no folder for pickles".to_owned()))?;
@@ -138,7 +138,7 @@ impl Worker {
         }
     }
 
-    /// Waits for a message that takes its time.
+    /// Waits for a message that takes long.
     fn await_reply(
         &mut self,
         end: &mut Option<Instant>,
@@ -150,8 +150,8 @@ impl Worker {
         loop {
             let next_look = heard.next_look();
             let ready = self.wait(end.map_or(next_look, |end| end.min(next_look)))?;
-            // When there is a reply, the output may be that of the next call. While there is none, what is in the pipe keeps the
-            // worker from beginning that.
+            // When there is a reply, the output may belong to the next call. While there is none, output left in the
+            // pipe keeps the worker from beginning the next call.
             if (ready.reply || ready.output) && self.connection.receive_at_once()? == Received::Message {
                 return Ok(());
             }
@@ -160,7 +160,7 @@ impl Worker {
             }
             check_time(end, is_slow)?;
             if Instant::now() >= next_look {
-                // What it has sent before its end is read first.
+                // Messages that it sent before its end are read first.
                 if heard.has_ended {
                     return Err(Broken::Connection);
                 }
@@ -170,7 +170,7 @@ impl Worker {
         }
     }
 
-    /// Hands on what has come of a call that goes on.
+    /// Hands on the events of a call that continues.
     fn look(&self, heard: &mut Heard, events: &mut dyn FnMut(CallEvent)) {
         heard.printed.hand_on_lines(&mut |text| events(CallEvent::Printed(text)));
         heard.progress.hand_on(events);
@@ -178,7 +178,7 @@ impl Worker {
         heard.next_look = Some(Instant::now() + OUTPUT_INTERVAL);
     }
 
-    /// Waits for a reply or output, until a time comes.
+    /// Waits for a reply or output, until a time.
     fn wait(&self, until: Instant) -> io::Result<Ready> {
         let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).ok();
         let mut watched =
@@ -192,7 +192,7 @@ impl Worker {
         }
     }
 
-    /// Reads some of what the pipe holds, which is something.
+    /// Reads part of the pipe's contents. The pipe must not be empty.
     fn read_chunk(&self, printed: &mut Printed) -> io::Result<()> {
         let mut chunk = [0; PIPE_CHUNK_BYTES];
         match (&self.pipe).read(&mut chunk) {
@@ -203,7 +203,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Reads what lies in the pipe if that is output of the call with this reply: all that has not been read before.
+    /// Reads what is left in the pipe, if it is output of the call with this reply.
     pub(super) fn read_output_of(&mut self, reply: Reply, printed: &mut Printed) -> Result<Reply, Broken> {
         if reply.has_output {
             self.read_pending(printed)?;
@@ -212,7 +212,7 @@ impl Worker {
         Ok(reply)
     }
 
-    /// Reads what lies in the pipe. When the worker has ended, that is the rest of its output.
+    /// Reads what is left in the pipe. If the worker has ended, that is the rest of its output.
     pub(super) fn read_pending(&self, printed: &mut Printed) -> Result<(), Broken> {
         let count = usize::try_from(ioctl_fionread(&self.pipe).map_err(io::Error::from)?).unwrap_or_default();
         if count > 0 {

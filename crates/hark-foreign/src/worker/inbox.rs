@@ -1,6 +1,7 @@
-//! The socket on which a worker takes its calls, one message each. Both of its ends are open in this process: a message that
-//! the worker has not read can be taken back here, even while the worker is busy or gone, and the system sees to it that each
-//! message is read once. So what is still there has not begun, and nothing else has to be agreed on.
+//! The socket from which a worker reads its calls, one message each. Both ends are open in this process, so a message
+//! that the worker has not read can be taken back here, even while the worker is busy or gone. The system ensures that
+//! each message is read only once. So a call whose message is still there has not begun, and no other coordination is
+//! needed.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,8 +12,8 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 use crate::limits::INBOX_MESSAGE_BYTES_MAX;
 use crate::protocol;
 
-/// A socket that keeps messages apart. Only where there are these does its reader see that the writer is gone; elsewhere its
-/// guard ends it.
+/// A socket that preserves message boundaries. Only with `SEQPACKET` does the reader notice that the writer is gone;
+/// elsewhere the guard ends the worker.
 const KIND: SocketType = if cfg!(target_os = "linux") { SocketType::SEQPACKET } else { SocketType::DGRAM };
 
 /// Both ends of the socket.
@@ -23,7 +24,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// A socket of its own, which no child process inherits.
+    /// A new socket, which child processes do not inherit.
     pub fn new() -> io::Result<Inbox> {
         #[cfg(target_os = "linux")]
         let flags = SocketFlags::CLOEXEC;
@@ -42,7 +43,7 @@ impl Inbox {
         self.theirs.as_fd()
     }
 
-    /// Sends a message, unless it is too long or there is no room.
+    /// Sends a message, unless it is too long or the buffer is full.
     pub fn send(&self, message: &[u8]) -> io::Result<()> {
         loop {
             match send(&self.ours, message, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
@@ -53,22 +54,22 @@ impl Inbox {
         }
     }
 
-    /// The number of the call whose message comes first, if there is one.
+    /// The number of the call whose message is first, if there is one.
     pub fn first(&self) -> Option<u32> {
         let mut head = [0; protocol::INBOX_HEAD_BYTES];
         self.receive(&mut head, RecvFlags::PEEK).then(|| protocol::number_of(head))
     }
 
-    /// Takes the first message back; answers the number of its call. None if the worker has read all.
+    /// Takes back the first message and returns the number of its call. `None` if the worker has read all.
     pub fn take_back(&self) -> Option<u32> {
         let mut head = [0; protocol::INBOX_HEAD_BYTES];
         self.receive(&mut head, RecvFlags::empty()).then(|| protocol::number_of(head))
     }
 
-    /// The worker ends when it comes to this.
+    /// Empties the inbox and sends a message that tells the worker to end.
     pub fn send_end(&self) {
         while self.take_back().is_some() {}
-        // It fails if there is no memory; the worker is ended by its guard then.
+        // This fails if memory is short; the guard then ends the worker.
         let _ = self.send(&[]);
     }
 

@@ -1,5 +1,5 @@
-//! How a worker is started: the interpreter gets a short program as its argument, takes the rest from its standard
-//! input and answers. Of files it needs none.
+//! Starting a worker: the interpreter gets a short program as its argument, reads the rest from its standard input, and
+//! answers. It needs no files.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -27,7 +27,7 @@ use crate::scratch::{Scratch, WorkerFiles};
 use crate::values::DecodeError;
 use crate::{guard, package};
 
-/// The modules of a worker, each after those that it imports.
+/// The modules of a worker, each after the modules that it imports.
 const MODULES: [(&str, &str); 12] = [
     ("_hark_modules", include_str!("../../../../python/_hark_modules.py")),
     ("_hark_values", include_str!("../../../../python/_hark_values.py")),
@@ -43,10 +43,10 @@ const MODULES: [(&str, &str); 12] = [
     ("_hark_worker", include_str!("../../../../python/_hark_worker.py")),
 ];
 
-/// What a worker is to run.
+/// What a worker needs to start.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan<'a> {
-    /// The program that becomes the worker's guard, and its keeper.
+    /// The program that becomes the worker's guard and its keeper.
     pub guard: &'a OsStr,
     /// The interpreter.
     pub interpreter: &'a Path,
@@ -54,27 +54,27 @@ pub struct Plan<'a> {
     pub origin: Origin,
     /// A folder whose modules can be imported.
     pub project: &'a Path,
-    /// Another one.
+    /// Another such folder.
     pub python_src: &'a Path,
     /// The folder for large pickles, if there is one.
     pub scratch: Option<&'a Arc<Scratch>>,
-    /// How long it may take to answer.
+    /// The time limit for its answer.
     pub time_max: Duration,
 }
 
-/// Why there is no worker, for people.
+/// Why there is no worker, for the user.
 #[derive(Debug)]
 pub enum StartError {
-    /// This interpreter is none that works.
+    /// The interpreter does not work.
     Unusable(String),
-    /// Something has run out.
+    /// A resource has run out.
     Short(String),
 }
 
-/// Starts a worker and waits until it is ready. `spawned` gets its process before that.
+/// Starts a worker and waits until it is ready. `spawned` receives its process before that.
 ///
 /// # Errors
-/// If the interpreter cannot be started, or is none.
+/// If the interpreter cannot be started or does not work.
 pub fn start(plan: Plan<'_>, spawned: impl FnOnce(&Process)) -> Result<Worker, StartError> {
     let unusable = |problem: &str| StartError::Unusable(interpreter::unusable(plan.interpreter, problem));
     if let Some(problem) = interpreter::obvious_problem(plan.interpreter) {
@@ -95,7 +95,7 @@ pub fn start(plan: Plan<'_>, spawned: impl FnOnce(&Process)) -> Result<Worker, S
         Err(NoGreeting::Silence) => {
             worker.process.kill();
             let seconds = plan.time_max.as_secs_f64();
-            Err(unusable(&format!("did not answer as Python does within {seconds} seconds")))
+            Err(unusable(&format!("gave no valid answer within {seconds} seconds")))
         }
         Err(NoGreeting::End) => {
             worker.connection.close();
@@ -111,7 +111,7 @@ pub fn start(plan: Plan<'_>, spawned: impl FnOnce(&Process)) -> Result<Worker, S
                     "the Python interpreter `{interpreter}` has too little memory: {end}; {remedy}"
                 )));
             }
-            Err(unusable(&format!("is no Python that works: {end}")))
+            Err(unusable(&format!("is not a working Python: {end}")))
         }
     }
 }
@@ -120,8 +120,8 @@ fn short(shortage: Shortage) -> StartError {
     StartError::Short(format!("no Python process can be started: {shortage}; {}", shortage.remedy()))
 }
 
-/// Whether it may have ended so early because memory ran out: the system kills then, and an interpreter whose memory is
-/// limited ends in many ways.
+/// Whether memory may have run out when it ended so early: the system kills processes then, and an interpreter with
+/// limited memory may end in many ways.
 fn may_lack_memory(status: Option<ExitStatus>) -> bool {
     let is_limited = |resource| getrlimit(resource).current.is_some();
     let has_failed = status.is_none_or(|status| !status.success());
@@ -178,7 +178,7 @@ fn greet(worker: &mut Worker, plan: Plan<'_>) -> Result<Greeting, NoGreeting> {
     let files = worker.files.as_ref().map(WorkerFiles::path_start).unwrap_or_default();
     let package = package.unwrap_or_default();
     let hello = protocol::hello(plan.project, plan.python_src, &package, plan.origin, &files);
-    // If it has ended already, it may have said why.
+    // If it has already ended, it may have sent the reason.
     let _ = worker.connection.send(&sources, std::iter::empty());
     let _ = worker.connection.send_with(&hello, worker.inbox.theirs());
     while worker.connection.receive()? == Received::NothingYet {
@@ -191,7 +191,7 @@ fn greet(worker: &mut Worker, plan: Plan<'_>) -> Result<Greeting, NoGreeting> {
     Ok(greeting)
 }
 
-/// The folder for compiled code, the modules' names and sources, with NULs between, and the length of it all before. Where
+/// The folder for compiled code and the modules' names and sources, separated by NUL bytes, with a length prefix. If
 /// there is no folder, `hark` is one of the modules.
 fn sources(package: Option<&Path>) -> Vec<u8> {
     let mut text = package.map_or_else(Vec::new, |folder| folder.as_os_str().as_bytes().to_vec());

@@ -1,5 +1,4 @@
-//! Calls that are sent to a worker while it is busy with short ones: each is made once, or not at all, whatever becomes of the
-//! others.
+//! Calls sent ahead to a busy worker: each is made at most once, whatever happens to the other calls.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -15,7 +14,7 @@ use hark_machine::{Error, Value};
 
 use crate::fixture::{PATIENCE, begin, call, config, failed, folder, string, text, value, wait_for};
 
-/// A pool whose workers are all busy until [`Gate::open`], so that what is called meanwhile waits in the line.
+/// A pool whose workers are all busy until [`Gate::open`], so that later calls wait in the queue.
 struct Gate {
     pool: PythonPool,
     folder: PathBuf,
@@ -50,7 +49,7 @@ impl Gate {
         }
     }
 
-    /// A call that leaves its name in the file `notes`.
+    /// A call that writes its name to the file `notes`.
     fn note(&self, name: &str, what: &str) -> Call {
         let path = self.path("notes");
         let arguments = [path.to_str().unwrap(), name, what].map(Value::string);
@@ -79,10 +78,10 @@ fn noted(path: &Path) -> HashMap<String, usize> {
 }
 
 fn answer(receiver: &Receiver<Result<Value, Error>>) -> Result<String, Error> {
-    receiver.recv_timeout(PATIENCE).expect("it is never answered").map(|value| text(&value))
+    receiver.recv_timeout(PATIENCE).expect("the call was not answered").map(|value| text(&value))
 }
 
-/// On a machine that does much else no call may be short, so that none is followed: then it is tried again.
+/// On a busy machine no call may count as short, so that none is sent ahead. Then this tries again.
 #[test]
 fn the_next_call_is_there_before_the_last_one_is_over() {
     let is_seen = (0..200).any(|_| {
@@ -122,7 +121,7 @@ fn what_is_printed_is_the_calls_that_has_printed_it() {
     let mut printed = HashMap::<i32, String>::new();
     let mut answered = HashSet::new();
     for (number, text) in receiver {
-        assert!(!answered.contains(&number), "output comes before the answer");
+        assert!(!answered.contains(&number), "output came after the answer");
         match text {
             Some(text) => printed.entry(number).or_default().push_str(&text),
             None => {
@@ -247,12 +246,12 @@ fn those_behind_a_call_that_dies_or_takes_too_long_are_made_once() {
     let mut notes = gate.notes();
     for (index, what) in whats.iter().enumerate() {
         let times = notes.remove(&index.to_string()).unwrap_or_default();
-        // Where the machine is busy its time may be over before it does anything.
+        // On a busy machine, its time may be over before it does anything.
         assert!(times == 1 || *what == "sleeps" && times == 0, "{index}: {times} times");
     }
 }
 
-/// Some of the calls are cancelled, some taken back, from another thread while they are made. No other one is touched by that.
+/// Some calls are cancelled and some withdrawn from another thread while calls are made. The others are not affected.
 #[test]
 fn calls_are_cancelled_and_taken_back_at_any_moment() {
     for workers in [1, 2] {
@@ -266,8 +265,8 @@ fn calls_are_cancelled_and_taken_back_at_any_moment() {
             let taken_back = &mut taken_back;
             scope.spawn(move || {
                 for index in (0..count).step_by(30) {
-                    // About when it comes up.
-                    wait_for("those before it are made", || noted(&path).len() + 12 >= index);
+                    // About when its turn comes.
+                    wait_for("the calls before it are made", || noted(&path).len() + 12 >= index);
                     pool.cancel_call(&format!("noted/{index}/1"));
                     for other in index + 3..index + 10 {
                         if pool.withdraw_call(&format!("noted/{other}/1")) {
@@ -277,7 +276,7 @@ fn calls_are_cancelled_and_taken_back_at_any_moment() {
                     if taken_back.len() > count / 2 {
                         break;
                     }
-                    // Those that are gone count as made.
+                    // Cancelled and withdrawn calls count as made.
                     let gone = taken_back.iter().chain(std::iter::once(&index));
                     let lines: String = gone.map(|index| format!("gone {index}\n")).collect();
                     let mut file = fs::OpenOptions::new().append(true).create(true).open(&path).unwrap();
@@ -292,11 +291,11 @@ fn calls_are_cancelled_and_taken_back_at_any_moment() {
         for (index, result) in results.into_iter().enumerate() {
             let times = notes.get(&index.to_string()).copied().unwrap_or_default();
             if taken_back.contains(&index) {
-                assert!(matches!(result, Err(RecvTimeoutError::Disconnected)), "{index} was taken back");
-                assert_eq!(times, 0, "{index} was taken back");
+                assert!(matches!(result, Err(RecvTimeoutError::Disconnected)), "{index} was withdrawn");
+                assert_eq!(times, 0, "{index} was withdrawn");
                 continue;
             }
-            match result.expect("it is never answered").map(|value| text(&value)) {
+            match result.expect("the call was not answered").map(|value| text(&value)) {
                 Ok(name) => assert_eq!((name, times), (format!("\"{index}\""), 1)),
                 Err(error) => {
                     assert_eq!((index % 30, &*error.kind), (0, "cancelled"), "{index}: {}", error.message);
@@ -327,7 +326,7 @@ fn a_pool_is_shut_down_while_calls_are_ahead() {
     }
 }
 
-/// Whoever makes a call on their own thread waits no longer for those that are sent ahead than for others.
+/// A caller with its own thread does not wait longer for calls sent ahead than for other calls.
 #[test]
 fn a_blocking_call_comes_in_between() {
     let mut gate = Gate::new("ahead-blocking", 1);

@@ -1,4 +1,5 @@
-//! What a function can ask about its call: `import hark`. The project has a `hark.py` of its own, which is not meant.
+//! The information about its call that a function can get with `import hark`. The project has its own `hark.py`, which
+//! is not used.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,8 +9,7 @@ use hark_machine::Error;
 
 use crate::fixture::{PATIENCE, call, config, error, failed, shown, text};
 
-const REFUSAL: &str =
-    "has an answer only while a function runs that Hark called; in tests hark.testing.call() stands in for that";
+const REFUSAL: &str = "can be used only while a function called by Hark is running; in tests, use hark.testing.call()";
 
 fn made(pool: &PythonPool, target: &str, id: &str, attempt: u32) -> Result<String, Error> {
     let call = Call { id: id.into(), attempt, ..call(target, vec![]) };
@@ -62,14 +62,14 @@ fn outside_of_a_call_there_is_no_answer() {
     assert_eq!(shown("asks.at_load", vec![]), format!("\"hark.call_id() {REFUSAL}\""));
     let pool = PythonPool::new(config(1));
     made(&pool, "asks.leaves_a_thread_behind", "s/1/1", 1).unwrap();
-    // The worker has nothing to do now, and the thread that was left behind learns it.
+    // The worker is idle now, and the thread that was left behind is refused an answer.
     let end = Instant::now() + PATIENCE;
     let told = loop {
         let told = made(&pool, "asks.told_between_calls", "s/1/2", 1).unwrap();
         if told != "[]" {
             break told;
         }
-        assert!(Instant::now() < end, "it is never told");
+        assert!(Instant::now() < end, "the thread was never refused");
         thread::sleep(Duration::from_millis(2));
     };
     assert_eq!(told, format!("[\"hark.thread() {REFUSAL}\"]"));

@@ -1,4 +1,4 @@
-//! What is known of Python functions without running anything.
+//! Information about Python functions that is found without running code.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -97,7 +97,7 @@ fn project(name: &str) -> PathBuf {
     folder
 }
 
-/// What is said, in short: `plain(a, b, c=...) 2-3`.
+/// A short form of the answer: `plain(a, b, c=...) 2-3`.
 fn short(answer: &Answer) -> String {
     let near = |near: &Option<String>| near.as_ref().map_or(String::new(), |near| format!(", but {near}"));
     match answer {
@@ -222,7 +222,7 @@ fn names_are_followed_through_modules() {
         ("spaces.leave:f", "no module spaces.leave, but spaces.leaf"),
         ("pgk:own", "no module pgk, but pkg"),
         ("pkg.part.deep:f", "no module pkg.part.deep"),
-        // A standard module goes before the project's of its name.
+        // A module of the standard library takes precedence over one of the project with the same name.
         ("json:only_here", "the Python module `json` has no only_here"),
         ("src.json:only_there", "only_there() 0-0"),
         ("textwrap:dedent", "dedent(text) 1-1"),
@@ -231,7 +231,7 @@ fn names_are_followed_through_modules() {
     check("check-modules", &expected);
 }
 
-/// The packages of a virtual environment are those of the project, and `.pth` files lead to more.
+/// The packages of a virtual environment belong to the project, and `.pth` files may add more.
 #[test]
 fn an_environment_has_its_own_packages() {
     let project = project("check-environment");
@@ -250,7 +250,7 @@ fn an_environment_has_its_own_packages() {
     let functions = ["installed:f", "editable:g", "pip:main", "unheard_of:f"];
     let expected = ["f(a) 1-1", "g(a, b) 2-2", "no module pip", "no module unheard_of"];
     assert_eq!(answers(&project, &interpreter, &functions), expected);
-    // A hook may find anything.
+    // An import hook may find anything.
     fs::write(packages.join("hook.pth"), "import finder; finder.install()\n").unwrap();
     fs::write(packages.join("finder.py"), "import sys\ndef install(): sys.meta_path.append(None)\n").unwrap();
     assert_eq!(answers(&project, &interpreter, &functions), ["f(a) 1-1", "g(a, b) 2-2", "?", "?"]);
@@ -284,6 +284,6 @@ fn what_is_no_interpreter_is_named() {
         assert_eq!(asked(path), named(path, "does not exist"));
     }
     assert_eq!(asked("/usr"), named("/usr", "is a folder"));
-    assert_eq!(asked("/bin/true"), named("/bin/true", "is no Python that works"));
-    assert_eq!(asked("/bin/cat"), named("/bin/cat", "is no Python that works"));
+    assert_eq!(asked("/bin/true"), named("/bin/true", "is not a working Python"));
+    assert_eq!(asked("/bin/cat"), named("/bin/cat", "is not a working Python"));
 }

@@ -1,4 +1,4 @@
-//! Every call finds its worker as the one before has found it.
+//! Every call finds its worker in the same state as the call before it.
 
 use hark_foreign::PythonPool;
 use hark_machine::Value;
@@ -16,7 +16,7 @@ fn what_a_call_changes_of_its_process_is_put_back() {
     let state = made(&pool, "clean.state", vec![]);
     let Value::Hash(fields) = &state else { panic!("no hash") };
     let field = |name: &str| text(fields.get(&Value::string(name)).unwrap());
-    // What loading the module has changed is there.
+    // Changes made while the module was loaded are kept.
     assert_eq!((field("recursion"), field("precision")), ("1234".into(), "30".into()));
     assert!(field("environment").ends_with(r#", null, "1"]"#));
     let kinds = made(&pool, "clean.kinds", vec![]);

@@ -1,4 +1,4 @@
-//! What goes wrong in Python, and how it is told.
+//! Errors in Python and their messages.
 
 use hark_bytecode::Executable;
 use hark_foreign::{PythonConfig, PythonPool};
@@ -47,7 +47,7 @@ fn no_exception_gets_by() {
     let raised = [
         ("interrupt", "raised KeyboardInterrupt"),
         ("exit", "raised SystemExit: 3"),
-        ("rude", "raised calls.Rude: (its text cannot be had"),
+        ("rude", "raised calls.Rude: (no text: its `__str__` raised"),
         ("surrogate", "raised ValueError: \\ud800"),
         ("recursion", "raised RecursionError: maximum recursion depth"),
         ("signal", "raised KeyboardInterrupt"),
@@ -75,7 +75,7 @@ fn an_alias_is_named_with_what_it_means() {
     assert_eq!(&*error.message, "`other` (`calls.raises`) raised ValueError: text");
 }
 
-/// The message without the interpreter that it names.
+/// The message without the interpreter.
 #[track_caller]
 pub fn without_python(message: &str) -> String {
     let (before, rest) = message.split_once(" in Python 3.").unwrap_or_else(|| panic!("{message}"));
@@ -104,7 +104,7 @@ fn what_is_missing_is_named_with_the_interpreter() {
         assert_eq!((&*error.kind, &*without_python(&error.message)), ("python", told));
     }
     let error = error("calls.not_callable", vec![]);
-    assert_eq!(&*error.message, "cannot call `calls.not_callable`: it is no function, but a value of type int");
+    assert_eq!(&*error.message, "cannot call `calls.not_callable`: it is not callable, but a value of type int");
 }
 
 #[test]

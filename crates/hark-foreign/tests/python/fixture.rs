@@ -1,4 +1,4 @@
-//! What the tests share: a pool over the folder `project`, and calls of it.
+//! Shared by the tests: a pool over the folder `project`, and calls to it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use hark_foreign::{Call, PicklePlace, PythonConfig, PythonPool};
 use hark_machine::{Error, HashBody, Key, Value};
 use triomphe::Arc;
 
-/// Long enough for anything here, on any machine.
+/// Long enough for every wait here, on any machine.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
 static SHARED: LazyLock<PythonPool> = LazyLock::new(|| PythonPool::new(config(4)));
@@ -28,7 +28,7 @@ pub fn config(workers: usize) -> PythonConfig {
 }
 
 pub fn call(target: &str, arguments: Vec<Value>) -> Call {
-    // An attribute of an attribute needs a colon before it: `calls:Class.method`.
+    // A nested attribute needs a colon before it: `calls:Class.method`.
     let (module, function) = target.split_once(':').or_else(|| target.rsplit_once('.')).unwrap();
     Call {
         module: module.into(),
@@ -46,7 +46,7 @@ pub fn call(target: &str, arguments: Vec<Value>) -> Call {
     }
 }
 
-/// A call in a pool of several; what it printed, too.
+/// Makes a call in a shared pool. Returns its result and its output.
 pub fn printed(target: &str, arguments: Vec<Value>) -> (Result<Value, Error>, String) {
     printed_in(&SHARED, target, arguments)
 }
@@ -57,7 +57,7 @@ pub fn printed_in(pool: &PythonPool, target: &str, arguments: Vec<Value>) -> (Re
     (result.map_err(failed), output)
 }
 
-/// What this says that was printed.
+/// The text that an event says was printed.
 pub fn printed_by(event: CallEvent) -> String {
     match event {
         CallEvent::Printed(text) => text,
@@ -65,7 +65,7 @@ pub fn printed_by(event: CallEvent) -> String {
     }
 }
 
-/// The error of a call; one that could not be made fails the test.
+/// The error of a call. A call that could not be made fails the test.
 pub fn failed(error: CallError) -> Error {
     match error {
         CallError::Failed(error) => error,
@@ -73,10 +73,10 @@ pub fn failed(error: CallError) -> Error {
     }
 }
 
-/// Begins a call; its answer comes here.
+/// Begins a call; its result arrives at the receiver.
 pub fn begin(pool: &PythonPool, call: Call) -> mpsc::Receiver<Result<Value, Error>> {
     let (sender, receiver) = mpsc::channel();
-    // Whoever does not listen any more is not told.
+    // The receiver may be gone.
     let done = Box::new(move |result: Result<Value, CallError>| drop(sender.send(result.map_err(failed))));
     pool.call(call, Box::new(|_| ()), done);
     receiver
@@ -90,7 +90,7 @@ pub fn error(target: &str, arguments: Vec<Value>) -> Error {
     printed(target, arguments).0.expect_err("the call has a value")
 }
 
-/// The value in Hark's own text form.
+/// The value as Hark shows it.
 pub fn shown(target: &str, arguments: Vec<Value>) -> String {
     text(&value(target, arguments))
 }
@@ -134,7 +134,7 @@ pub fn string(text: &str) -> Vec<Value> {
     vec![Value::string(text)]
 }
 
-/// A new folder of this test's own.
+/// A new folder for this test.
 pub fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
@@ -154,11 +154,11 @@ pub fn is_running(pid: &str) -> bool {
     stat.is_ok_and(|stat| ![") Z ", ") X "].iter().any(|ended| stat.contains(ended)))
 }
 
-/// A program that can be run.
+/// An executable script.
 pub fn script(folder: &Path, name: &str, body: &str) -> PathBuf {
     let path = folder.join(name);
-    // Written by another process: a file that this one writes may be open in a child that another test starts meanwhile, and
-    // then it cannot be run.
+    // Written by another process: a file that this one has open for writing may be inherited by a child that another
+    // test starts at the same time, and then it cannot be executed.
     let write = r#"printf '#!/bin/sh\n%s\n' "$1" > "$2" && chmod +x "$2""#;
     let written = Command::new("sh").args(["-c", write, "sh", body]).arg(&path).status().unwrap();
     assert!(written.success());

@@ -1,4 +1,4 @@
-//! Interpreters that are none.
+//! Interpreters that do not work.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use hark_machine::Value;
 
 use crate::fixture::{PATIENCE, call, config, failed, folder, printed_in, script, text};
 
-/// What is wrong with an interpreter that ends, however slowly.
+/// The problem with an interpreter that ends, however slowly.
 fn problem(interpreter: &Path) -> String {
     problem_within(interpreter, PATIENCE)
 }
@@ -31,7 +31,7 @@ fn what_is_no_interpreter_is_named() {
     assert_eq!(problem(Path::new("no-such-python-3")), "does not exist");
     assert_eq!(problem(Path::new("/usr")), "is a folder");
     assert!(problem(Path::new("/etc/passwd")).starts_with("cannot be started: Permission denied"));
-    let ended = "is no Python that works: it ended with exit status 0 before it answered";
+    let ended = "is not a working Python: it ended with exit status 0 before it answered";
     assert_eq!(problem(Path::new("/bin/true")), ended);
     assert_eq!(problem(Path::new("/bin/cat")), ended.replace("status 0", "status 1"));
 }
@@ -42,10 +42,10 @@ fn what_does_not_answer_is_given_up() {
     for (name, body) in [("silent", "exec sleep 600"), ("mute", "exec cat > /dev/null")] {
         let interpreter = script(&folder, name, body);
         let told = problem_within(&interpreter, Duration::from_millis(300));
-        assert_eq!(told, "did not answer as Python does within 0.3 seconds");
+        assert_eq!(told, "gave no valid answer within 0.3 seconds");
     }
     let echo = script(&folder, "echo", "exec cat <&0 >&0");
-    assert!(problem(&echo).starts_with("is no Python that works: it ended "), "{}", problem(&echo));
+    assert!(problem(&echo).starts_with("is not a working Python: it ended "), "{}", problem(&echo));
     fs::remove_dir_all(folder).unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! What functions start ends with their worker, however it was started and however that ends.
+//! Processes started by functions end with their worker, however they were started and however the worker ends.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use hark_machine::{Error, Value};
 
 use crate::fixture::{begin, call, config, folder, is_running, printed_in, string, wait_for};
 
-/// The ways in which `calls.starts_family` starts processes, and the worker itself, which comes last.
+/// The ways in which `calls.starts_family` starts processes. The last entry is the worker itself.
 const MEMBERS: [&str; 9] =
     ["child", "grandchild", "group", "session", "stubborn", "timeout", "nameless", "daemon", "worker"];
 
-/// Processes that a call has started, by their names.
+/// The processes that a call has started, by name.
 struct Family {
     folder: PathBuf,
     members: Vec<(&'static str, String)>,
@@ -44,7 +44,7 @@ impl Family {
         fs::remove_dir_all(self.folder).unwrap();
     }
 
-    /// The same where nobody has to be waited for.
+    /// Checks the same without waiting for any process.
     fn has_ended(self) {
         for (name, pid) in &self.members {
             assert!(!is_running(pid), "{name} runs");
@@ -101,7 +101,7 @@ fn what_was_started_by_a_module_that_is_old_now_ends_with_it() {
     fs::remove_dir_all(folder).unwrap();
 }
 
-/// What the next tests start as a process of its own; as a test it does nothing.
+/// The next tests start this as a separate process; as a test it does nothing.
 #[test]
 fn hold_a_family() {
     let Some(folder) = std::env::var_os("HARK_TEST_FOLDER") else { return };
@@ -129,7 +129,8 @@ fn nothing_is_left_when_the_owner_is_killed_whatever_it_does() {
     }
 }
 
-/// A function may take its parent, or the parent's, for something else; a guard that is killed leaves all of its children.
+/// A function may mistake its parent, or its parent's parent, for another process. A guard that is killed leaves all
+/// its children.
 #[test]
 fn nothing_is_left_when_a_function_kills_a_process_above_it() {
     for victim in ["guard", "keeper"] {

@@ -1,4 +1,4 @@
-//! Calls of real Python functions, in workers of the `python3` that is installed.
+//! Calls of real Python functions, in workers that run the installed `python3`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 

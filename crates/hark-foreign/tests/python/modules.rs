@@ -1,4 +1,4 @@
-//! Which modules are found, and that they are those that the files hold now.
+//! Finding modules, and reloading them when their files change.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,11 +40,11 @@ impl Project {
         }
     }
 
-    /// Calls until it says this.
+    /// Calls until the result is this one.
     fn comes_to_say(&self, target: &str, awaited: &str) {
         let end = Instant::now() + PATIENCE;
         while self.said(target) != awaited {
-            assert!(Instant::now() < end, "it says {}", self.said(target));
+            assert!(Instant::now() < end, "the result is {}", self.said(target));
             thread::sleep(Duration::from_millis(2));
         }
     }
@@ -110,7 +110,7 @@ fn what_the_standard_library_hides_is_told() {
     );
     let told = project.said("src.wants.f");
     assert!(told.contains("ImportError: cannot import name 'issue' from 'token'") && told.ends_with(&remedy), "{told}");
-    // Older releases do not say which module it was.
+    // Older releases do not name the module.
     let version = project.said("platform.python_version");
     if !version.starts_with("\"3.8") && !version.starts_with("\"3.9") {
         let told = project.said("src.asks.ask");
@@ -181,7 +181,7 @@ fn the_code_of_workers_is_kept_and_mended() {
         let files = kept();
         assert!(!files.is_empty());
         files.iter().for_each(|file| fs::write(file, damage).unwrap());
-        // Tests of another process that have the same folder may be damaging it meanwhile.
+        // Concurrent tests in other processes share the folder and may damage it at the same time.
         wait_for("a file is mended", || {
             assert_eq!(kept().len(), files.len());
             files.iter().any(|file| fs::read(file).unwrap() != damage)
@@ -200,7 +200,8 @@ fn a_module_that_was_edited_within_its_second_is_loaded_anew() {
             ("src/package/inner.py", "def value(): return 1\n"),
         ],
     );
-    // Of the same length, and one after the other as fast as can be: two of them may have the same time.
+    // All texts have the same length and are written as fast as possible: two of them may have the same modification
+    // time.
     for number in 2..6 {
         project.write("src/a.py", &format!("def value(): return {number}\n"));
         project.comes_to_say("src.a.value", &number.to_string());
@@ -209,7 +210,7 @@ fn a_module_that_was_edited_within_its_second_is_loaded_anew() {
     }
 }
 
-/// Python itself goes by the time in whole seconds, and by the size.
+/// Python itself compares only the modification time in whole seconds and the size.
 #[test]
 fn compiled_code_of_another_text_is_not_used() {
     let writes = "import sys\nsys.dont_write_bytecode = False\ndef f(): return 0\n";
@@ -222,7 +223,7 @@ fn compiled_code_of_another_text_is_not_used() {
     project.write("src/a.py", "def value(): return 2\n");
     fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
     project.comes_to_say("src.a.value", "2");
-    // And what is compiled by others is not, either.
+    // Code compiled by other programs is not used either.
     let script = "import os, py_compile, sys; p = sys.argv[1]; py_compile.compile(p, doraise=True); \
                   t = os.stat(p).st_mtime_ns; s = open(p).read().replace('2', '3'); open(p, 'w').write(s); \
                   os.utime(p, ns=(t, t))";
@@ -266,6 +267,6 @@ fn a_file_that_is_loaded_under_two_names_is_warned_of_once() {
 fn warning(file: &Path) -> String {
     let file = file.display();
     format!(
-        "the file `{file}` is loaded twice, as `m` and as `src.m`, and each has its own variables; import it by one name"
+        "the file `{file}` is loaded twice, as `m` and as `src.m`, and each has its own variables; import it under one name"
     )
 }

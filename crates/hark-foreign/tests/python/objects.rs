@@ -1,4 +1,4 @@
-//! Values of Python that Hark has no kind of its own for.
+//! Python values without a Hark type of their own.
 
 use std::fs;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ fn what_raises_when_it_is_written_is_told_with_its_place() {
         (&*error.kind, &*error.message),
         (
             "python",
-            "`unlike.unwritable` returned what no Hark value can be: key \"k\" of the dict, item 0 of the list is a \
+            "`unlike.unwritable` returned a value that Hark does not support: key \"k\" of the dict, item 0 of the list is a \
              unlike.Unwritable, which cannot be pickled (ArithmeticError: not to be written): return a dict of \
              what the program needs of it"
         )
@@ -55,12 +55,12 @@ fn what_raises_when_it_is_read_is_told_with_its_type() {
     assert_eq!(&*error.kind, "python");
     let told = "`unlike.same` cannot be given its argument <unlike.Unreadable ";
     assert!(error.message.starts_with(told), "{}", error.message);
-    let why = "it cannot be made again from its pickle: LookupError: not here any more; bring back what \
-               `unlike.Unreadable` was when it was pickled";
+    let why = "it cannot be unpickled: LookupError: not here any more; restore the definition of \
+               `unlike.Unreadable` that was used when it was pickled";
     assert!(error.message.ends_with(why), "{}", error.message);
 }
 
-/// A call that is refused leaves nothing of its objects behind for the next.
+/// The objects of a refused call do not affect the next call.
 #[test]
 fn the_worker_goes_on_after_objects_that_cannot_be_read() {
     let pool = PythonPool::new(config(1));
@@ -87,7 +87,7 @@ fn what_is_passed_on_unchanged_is_there_once() {
     }
 }
 
-/// Neither what the module goes on to do with a value, nor what a call does with it, changes it for others.
+/// Neither what the module does with a value later, nor what a call does with it, changes it for others.
 #[test]
 fn each_call_gets_an_object_as_it_was() {
     let pool = PythonPool::new(config(1));
@@ -96,7 +96,7 @@ fn each_call_gets_an_object_as_it_was() {
     let second = call("unlike.grow", vec![Value::Integer(3)]);
     assert!(first != second);
     for _ in 0..2 {
-        // In two places there are two.
+        // Two occurrences are two objects.
         let lengths = call("unlike.change", vec![Value::list(vec![first.clone(), second.clone(), first.clone()])]);
         assert_eq!(text(&lengths), "[3, 3, 4]");
     }
@@ -104,7 +104,7 @@ fn each_call_gets_an_object_as_it_was() {
 
 const LARGE: i64 = 3_000_000;
 
-/// The memory of a large array is mapped from a file. Whoever writes to it has pages of its own.
+/// A large array is a memory-mapped file; a process that writes to it gets private pages.
 #[test]
 fn a_large_array_is_changed_for_its_call_alone() {
     let pool = PythonPool::new(config(2));
@@ -128,7 +128,7 @@ fn a_large_array_is_changed_for_its_call_alone() {
     assert_eq!(text(&call("unlike.read", vec![parts[2].clone(), Value::Integer(0)])), "[2999999, 7]");
 }
 
-/// What a worker has written is there as long as somebody has it, also when the worker and the pool are gone.
+/// A file written by a worker exists as long as a value refers to it, even after the worker and the pool are gone.
 #[test]
 fn files_of_pickles_go_with_the_last_value() {
     let folder = folder("pickles");
@@ -151,7 +151,7 @@ fn files_of_pickles_go_with_the_last_value() {
     fs::remove_dir(folder).unwrap();
 }
 
-/// Where no file can be written, objects go over all the same.
+/// If no file can be written, objects are sent over the socket.
 #[test]
 fn without_a_folder_large_objects_go_over_the_socket() {
     let nowhere = PicklePlace::Folder("/nowhere".into());

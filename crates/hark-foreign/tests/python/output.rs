@@ -1,4 +1,4 @@
-//! What Python functions print.
+//! The output of Python functions.
 
 use std::collections::HashSet;
 use std::fs;
@@ -37,7 +37,7 @@ fn more_than_a_pipe_holds_is_no_problem() {
 #[test]
 fn output_of_a_long_call_comes_while_it_runs() {
     let folder = folder("output-while-it-runs");
-    // A whole line, and one that does not go on: a progress bar.
+    // A complete line, and one that is never completed: a progress bar.
     for (name, printed) in [("line", "early\n"), ("bar", "50%")] {
         let seen = folder.join(name);
         let arguments = [printed, seen.to_str().unwrap()].map(Value::string);
@@ -49,13 +49,13 @@ fn output_of_a_long_call_comes_while_it_runs() {
                 fs::write(&seen, "").unwrap();
             },
         );
-        assert!(matches!(result, Ok(Value::Boolean(true))), "it is not seen before the call's end");
+        assert!(matches!(result, Ok(Value::Boolean(true))), "it was not seen before the call's end");
         assert_eq!(texts, [printed]);
     }
     fs::remove_dir_all(folder).unwrap();
 }
 
-/// `print` writes a line in parts, between which other threads run.
+/// `print` writes a line in parts; other threads may run in between.
 #[test]
 fn threads_print_whole_lines() {
     let (result, output) = printed("calls.prints_in_threads", vec![Value::Integer(8), Value::Integer(500)]);
@@ -79,7 +79,7 @@ fn a_part_of_a_line_that_is_flushed_is_seen_though_there_are_threads() {
         assert_eq!(printed_by(event), "part");
         fs::write(&seen, "").unwrap();
     });
-    assert!(matches!(result, Ok(Value::Boolean(true))), "it is not seen before the call's end");
+    assert!(matches!(result, Ok(Value::Boolean(true))), "it was not seen before the call's end");
     fs::remove_dir_all(folder).unwrap();
 }
 

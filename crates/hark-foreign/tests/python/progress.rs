@@ -1,4 +1,4 @@
-//! How far calls say that they are.
+//! The progress that calls report.
 
 use hark_engine::CallEvent;
 use hark_foreign::{Call, PythonPool};
@@ -6,13 +6,13 @@ use hark_machine::{Error, Value};
 
 use super::fixture::{call, config, failed, string, text};
 
-/// What a call comes to, and what is heard of how far it is. The last is heard at the call's end, or before it, where
-/// it was handed on already: which of them, is a matter of time.
+/// The result of a call, and the progress that it reported. The last one arrives at the call's end, or earlier if it
+/// was already handed on; this depends on time.
 fn said(pool: &PythonPool, call: &Call) -> (Result<String, Error>, Vec<String>) {
     let (mut heard, mut over) = (Vec::new(), false);
     let result = pool.call_blocking(call, &mut |event| {
         if let CallEvent::Progress { json, is_over } = event {
-            assert!(!over, "something is heard after the call's end");
+            assert!(!over, "progress was reported after the call's end");
             over = is_over;
             heard.push(json);
         }
@@ -33,7 +33,7 @@ fn the_last_is_heard_whatever_becomes_of_the_call() {
     }
 }
 
-/// What comes without a pause hides neither the call's end nor what it prints.
+/// Continuous progress hides neither the call's end nor its output.
 #[test]
 fn a_call_that_says_it_all_the_time_is_heard_and_times_out() {
     let pool = PythonPool::new(config(1));
@@ -58,7 +58,7 @@ fn the_next_try_can_read_it() {
     assert_eq!(before(None), "null");
 }
 
-/// A long call is heard of while it runs.
+/// The progress of a long call is reported while it runs.
 #[test]
 fn it_is_heard_while_the_call_runs() {
     let pool = PythonPool::new(config(1));
@@ -70,12 +70,12 @@ fn it_is_heard_while_the_call_runs() {
         heard.push(event);
         std::fs::write(&seen, "").unwrap();
     });
-    assert!(matches!(result, Ok(Value::Boolean(true))), "it is not heard before the call's end");
+    assert!(matches!(result, Ok(Value::Boolean(true))), "it was not reported before the call's end");
     assert_eq!(heard, [CallEvent::Progress { json: "0.5".into(), is_over: false }]);
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// Threads of the function's and processes that it forks say nothing that is taken for something else.
+/// Progress from threads and forked processes of the function is not mixed up with other messages.
 #[test]
 fn whoever_says_it_the_messages_stay_whole() {
     let pool = PythonPool::new(config(1));
@@ -83,7 +83,7 @@ fn whoever_says_it_the_messages_stay_whole() {
         let (result, heard) = said(&pool, &call("progress.in_threads", vec![]));
         assert_eq!(result.unwrap_or_else(|error| panic!("{}", error.message)), "\"done\"");
         assert!(!heard.is_empty());
-        // What goes on speaks for the next call then.
+        // Threads that continue then report for the next call.
         assert!(said(&pool, &call("progress.before", vec![])).0.is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! Calls of a rate, which begin no faster than that, however long they have waited for a worker.
+//! Calls with a rate never begin faster than the rate allows, however long they have waited for a worker.
 
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,6 @@ fn a_call_that_is_held_keeps_no_worker_and_can_be_cancelled() {
     for answer in [cancelled, session] {
         assert_eq!(&*answer.recv_timeout(PATIENCE).unwrap().unwrap_err().kind, "cancelled");
     }
-    assert!(withdrawn.recv_timeout(PATIENCE).is_err(), "it is made elsewhere");
+    assert!(withdrawn.recv_timeout(PATIENCE).is_err(), "a withdrawn call has no answer");
     pool.shutdown();
 }

@@ -1,4 +1,4 @@
-//! What goes over to Python and comes back.
+//! Values on their way to Python and back.
 
 use hark_bytecode::FunctionIndex;
 use hark_foreign::PythonPool;
@@ -7,7 +7,7 @@ use num_bigint::BigInt;
 
 use crate::fixture::{config, error, hash, printed, printed_in, shown, string, text, value};
 
-/// This comes back as it went.
+/// The value comes back unchanged.
 fn survives(sent: Value) {
     assert_eq!(text(&value("calls.echo", vec![sent.clone()])), text(&sent));
 }
@@ -110,8 +110,8 @@ fn lists_nest_as_deep_as_one_likes() {
 fn a_value_in_two_places_is_no_cycle() {
     assert_eq!(shown("calls.shared", vec![]), "[[1], [1]]");
     let error = error("calls.cyclic", vec![]);
-    let told = "`calls.cyclic` returned what no Hark value can be: item 1 of the list, key \"again\" of the dict is a list that \
-                holds itself: return a copy that does not";
+    let told = "`calls.cyclic` returned a value that Hark does not support: item 1 of the list, key \"again\" of the dict is a list that \
+                contains itself: return a copy that does not";
     assert_eq!(&*error.message, told);
     assert_eq!(&*error.kind, "python");
 }
@@ -125,7 +125,7 @@ fn large_texts_come_back() {
     assert!(matches!(back, Ok(Value::Integer(100_000_000))));
 }
 
-/// Parts were counted once, so this took 5 GB and minutes before it was refused.
+/// Shared parts used to be counted once, so that this took 5 GB and minutes before it was refused.
 #[test]
 fn what_is_too_large_is_refused_before_it_takes_memory() {
     for what in ["texts", "wide characters", "integers", "large integers"] {
@@ -140,7 +140,7 @@ fn what_is_too_large_is_refused_before_it_takes_memory() {
     }
 }
 
-/// It took minutes until it was refused.
+/// It used to take minutes before it was refused.
 #[test]
 fn what_is_too_large_for_sharing_itself_is_refused_at_once() {
     let pool = PythonPool::new(config(1));
@@ -149,7 +149,7 @@ fn what_is_too_large_for_sharing_itself_is_refused_at_once() {
         let error = error("calls.shares_itself", arguments(60));
         assert_eq!(&*error.kind, "limit", "{kind}");
         assert!(error.message.ends_with(", and 50000000 lists and dicts"), "{kind}: {}", error.message);
-        // Too few to be counted, and enough.
+        // Small enough not to be counted.
         for levels in [15, 17] {
             printed_in(&pool, "calls.shares_itself", arguments(levels)).0.unwrap();
         }
@@ -161,20 +161,20 @@ fn results_that_cannot_be_pickled_are_refused() {
     let refused = [
         (
             "generator",
-            "a generator, which cannot be pickled (TypeError: cannot pickle 'generator' object), so that it is no value of \
-             Hark: return `list(x)`",
+            "a generator, which cannot be pickled (TypeError: cannot pickle 'generator' object), so it is not a valid \
+             Hark value: return `list(x)`",
         ),
         (
             "async generator",
-            "an async_generator, which cannot be pickled (TypeError: cannot pickle 'async_generator' object), so that it is \
-             no value of Hark: return `[each async for each in x]`",
+            "an async_generator, which cannot be pickled (TypeError: cannot pickle 'async_generator' object), so it is \
+             not a valid Hark value: return `[each async for each in x]`",
         ),
         (
             "surrogate",
-            "a string with the lone surrogate U+D800, which no Hark value can be: return \
+            "a string with the lone surrogate U+D800, which is not a valid Hark value: return \
              `x.encode(\"utf-8\", \"replace\").decode()`",
         ),
-        ("huge", "an int of 16777217 bits (Hark's have at most 16777216), which no Hark value can be: return `hex(x)`"),
+        ("huge", "an int of 16777217 bits (the maximum is 16777216), which is not a valid Hark value: return `hex(x)`"),
     ];
     for (what, named) in refused {
         let error = error("calls.unusual", string(what));
@@ -183,7 +183,7 @@ fn results_that_cannot_be_pickled_are_refused() {
     }
 }
 
-/// What is said of a generator.
+/// The description of a generator.
 const GENERATOR: &str =
     "a generator, which cannot be pickled (TypeError: cannot pickle 'generator' object): return `list(x)`";
 
@@ -218,14 +218,14 @@ fn what_is_refused_in_a_result_is_told_with_its_place_and_a_remedy() {
         ),
         (
             "strange key",
-            r#"key "a\n\x1b[1m\"\\aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"... of the dict is a _thread.lock, which cannot be pickled (TypeError: cannot pickle '_thread.lock' object): return a string, a number, a list or a dict that says the same"#,
+            r#"key "a\n\x1b[1m\"\\aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"... of the dict is a _thread.lock, which cannot be pickled (TypeError: cannot pickle '_thread.lock' object): return the same information as a string, number, list or dict"#,
         ),
         ("twice", &format!("item 1 of the list, item 1 of the list is {GENERATOR}")),
         ("mapping", &format!(r#"key "a" of the mapping, key "b" of the mapping is {GENERATOR}"#)),
     ];
     for (what, told) in refused {
         let error = error("calls.unusual", string(what));
-        let expected = format!("`calls.unusual` returned what no Hark value can be: {told}");
+        let expected = format!("`calls.unusual` returned a value that Hark does not support: {told}");
         assert_eq!((&*error.kind, &*error.message), ("python", &*expected));
     }
 }
@@ -243,17 +243,17 @@ fn functions_and_futures_are_no_arguments() {
     ];
     for (sent, told) in refused {
         let error = error("calls.echo", vec![sent]);
-        let expected = format!("`calls.echo` cannot be given what Python has not: {told}");
+        let expected = format!("`calls.echo` cannot be given a value that Python does not have: {told}");
         assert_eq!((&*error.kind, &*error.message), ("type", &*expected));
     }
 }
 
 #[test]
 fn arguments_that_are_too_large_are_refused_before_they_take_memory() {
-    // Written down, this is 100 TB.
+    // Encoded, this is 100 TB.
     let many = |item: Value| Value::list(vec![item; 10_000]);
     let error = error("calls.echo", vec![many(many(Value::string("x".repeat(1_000_000))))]);
-    let told = "`calls.echo` cannot be given arguments that are so large: a call has at most 1073741824 bytes";
+    let told = "`calls.echo` cannot be given arguments this large: a call may have at most 1073741824 bytes";
     assert_eq!((&*error.kind, &*error.message), ("limit", told));
 }
 
@@ -261,5 +261,5 @@ fn arguments_that_are_too_large_are_refused_before_they_take_memory() {
 fn keys_that_python_cannot_tell_apart_are_refused() {
     let keys = hash(vec![(Value::Integer(1), Value::Null), (Value::Boolean(true), Value::Null)]);
     let error = error("calls.echo", vec![keys]);
-    assert!(error.message.contains("cannot be given a hash whose keys are one and the same"), "{}", error.message);
+    assert!(error.message.contains("cannot be given a hash with keys that are equal in Python"), "{}", error.message);
 }

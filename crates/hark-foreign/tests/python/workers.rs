@@ -1,4 +1,4 @@
-//! The processes: how many there are, how long they live, what they are like.
+//! The worker processes: their number, lifetime and state.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::fixture::{
     text, value, wait_for,
 };
 
-/// Begins a call that writes its process's number to a file, and waits for that.
+/// Begins a call that writes its pid to a file, and waits for that file.
 fn begin_sleeping(pool: &PythonPool, id: &str, file: &Path) -> (String, mpsc::Receiver<Result<Value, Error>>) {
     let path = file.to_str().unwrap();
     let sleeping = Call { id: id.into(), ..call("calls.writes_pid_and_sleeps", string(path)) };
@@ -44,7 +44,7 @@ fn a_module_that_has_changed_is_loaded_anew() {
     assert_eq!(said(), old);
     write("def word(): return 'quite new'\n");
     wait_for("the new one", || said() == "\"quite new\"");
-    // What is gone may come back.
+    // A deleted module may come back.
     fs::remove_file(folder.join("changing.py")).unwrap();
     thread::sleep(Duration::from_millis(250));
     assert_eq!(said(), "\"quite new\"");
@@ -107,7 +107,7 @@ fn output_comes_before_the_answer() {
     assert_eq!(receiver.iter().collect::<Vec<_>>(), ["text", "null"]);
 }
 
-/// A call waits for those before it with the same priority, and for all with a higher one.
+/// A call waits for earlier ones with the same priority, and for all with a higher one.
 #[test]
 fn who_waits_for_a_worker_has_it_in_the_order_of_priorities() {
     let folder = folder("priorities");
@@ -158,7 +158,7 @@ fn cancelling_a_call_ends_it_and_no_others() {
     let queued = begin(&pool, Call { id: "session/2/1".into(), ..call("calls.pid", vec![]) });
     let last = begin(&pool, Call { id: "session/3/1".into(), ..call("calls.pid", vec![]) });
     pool.cancel_call("session/2/1");
-    assert_eq!(&*queued.recv().unwrap().unwrap_err().kind, "cancelled", "it has waited, while both workers were busy");
+    assert_eq!(&*queued.recv().unwrap().unwrap_err().kind, "cancelled", "it waited because both workers were busy");
     pool.cancel_call("session/0/1");
     assert_eq!(&*first.recv().unwrap().unwrap_err().kind, "cancelled");
     assert!(!is_running(&first_pid) && is_running(&second_pid));
@@ -177,8 +177,8 @@ fn a_call_that_waits_can_be_taken_back() {
     let queued = begin(&pool, Call { id: "session/1/1".into(), ..call("calls.pid", vec![]) });
     let last = begin(&pool, Call { id: "session/2/1".into(), ..call("calls.pid", vec![]) });
     assert!(pool.withdraw_call("session/1/1"));
-    assert!(queued.recv().is_err(), "it has no answer");
-    assert!(!pool.withdraw_call("session/1/1"), "it is not there any more");
+    assert!(queued.recv().is_err(), "a withdrawn call has no answer");
+    assert!(!pool.withdraw_call("session/1/1"), "it is no longer there");
     assert!(!pool.withdraw_call("session/0/1") && is_running(&pid), "it has begun");
     pool.cancel_call("session/0/1");
     assert_eq!(&*first.recv().unwrap().unwrap_err().kind, "cancelled");
@@ -186,7 +186,7 @@ fn a_call_that_waits_can_be_taken_back() {
     fs::remove_dir_all(folder).unwrap();
 }
 
-/// The call that is next waits in a thread of its own for the worker that someone else's blocking call has.
+/// The next call waits in its own thread for the worker that a blocking call of another caller is using.
 #[test]
 fn a_call_that_is_next_can_be_taken_back() {
     let folder = folder("withdraw_next");
@@ -201,7 +201,7 @@ fn a_call_that_is_next_can_be_taken_back() {
     let last = begin(&pool, Call { id: "session/2/1".into(), ..call("calls.pid", vec![]) });
     assert!(!pool.withdraw_call("session/0/1"), "it has begun");
     assert!(pool.withdraw_call("session/1/1"));
-    assert!(next.recv().is_err(), "it has no answer");
+    assert!(next.recv().is_err(), "a withdrawn call has no answer");
     fs::write(&end, "").unwrap();
     assert!(last.recv().unwrap().is_ok() && blocking.join().unwrap());
     fs::remove_dir_all(folder).unwrap();
@@ -216,15 +216,15 @@ fn a_call_may_run_for_its_time_only() {
     };
     let error = failed(pool.call_blocking(&sleeping(600.0, 0.05), &mut |_| ()).unwrap_err());
     assert_eq!((&*error.kind, &*error.message), ("timeout", "`calls.sleeps` did not end within 0.05 seconds"));
-    // The time for which a call waits for a worker does not count: the second one waits for longer than it may run. That may
-    // be too short for it where the machine is slow.
+    // The time that a call waits for a worker does not count: the second call waits longer than its time limit. On a
+    // slow machine the limit may be too short for the call itself.
     let is_answered = [0.5, 2.0, 8.0].into_iter().any(|timeout| {
         let first = begin(&pool, sleeping(timeout + 0.1, 600.0));
         let second = begin(&pool, sleeping(0.0, timeout));
         assert!(first.recv().unwrap().is_ok());
         second.recv().unwrap().is_ok()
     });
-    assert!(is_answered, "the wait has counted");
+    assert!(is_answered, "the wait was counted");
     assert!(pool.call_blocking(&sleeping(0.0, f64::from(u32::MAX)), &mut |_| ()).is_ok());
 }
 
@@ -238,8 +238,8 @@ fn a_call_that_comes_after_its_session_was_cancelled_is_not_made() {
     assert_eq!(&*begin(&pool, late).recv().unwrap().unwrap_err().kind, "cancelled");
 }
 
-/// A worker takes some 60 ms to start: the call is cancelled in the queue, before there is a process, while it starts, and
-/// while the function runs.
+/// A worker takes some 60 ms to start. So the call is cancelled in the queue, before there is a process, while it
+/// starts, and while the function runs.
 #[test]
 fn a_call_is_cancelled_at_any_moment() {
     let pool = PythonPool::new(config(2));
@@ -252,7 +252,7 @@ fn a_call_is_cancelled_at_any_moment() {
         let session = delay.to_string();
         pool.cancel_session(&session);
         pool.cancel_session(&session);
-        let answer = receiver.recv_timeout(PATIENCE).expect("it is never answered");
+        let answer = receiver.recv_timeout(PATIENCE).expect("the call was not answered");
         let error = answer.unwrap_err();
         assert_eq!((&*error.kind, &*error.message), ("cancelled", "the call of `calls.sleeps` was cancelled"));
     }
@@ -267,7 +267,7 @@ fn a_pool_is_shut_down_at_any_moment() {
         thread::sleep(Duration::from_millis(delay));
         drop(pool);
         for receiver in answers {
-            let answer = receiver.recv_timeout(PATIENCE).expect("it is never answered");
+            let answer = receiver.recv_timeout(PATIENCE).expect("the call was not answered");
             assert_eq!(&*answer.unwrap_err().kind, "cancelled");
         }
     }
@@ -352,13 +352,13 @@ fn a_thousand_calls_take_far_less_than_a_minute() {
         }
         begin.elapsed()
     };
-    // A few hundredths of a second are usual, and a wait of 60 ms in each call would be seen. A machine that runs tests is busy:
-    // the best of several counts.
+    // Usually this takes a few hundredths of a second; a wait of 60 ms per call would show. The machine may be busy, so
+    // the best of several attempts counts.
     let is_fast = (0..5).any(|_| time_of_calls() < Duration::from_secs(60));
-    assert!(is_fast, "each time it took longer");
+    assert!(is_fast, "every attempt took longer");
 }
 
-/// A guard that says that there are too many processes as long as there is a file `short`.
+/// A guard that reports too many processes as long as the file `short` exists.
 fn short_guard(folder: &Path) -> PathBuf {
     let real = config(1).guard;
     let body = format!(
@@ -381,7 +381,8 @@ fn a_call_that_cannot_be_made_is_nobodys_fault() {
     let told =
         "cannot call `calls.pid`: no Python process can be started: there are as many processes and threads as may be";
     assert!(why.starts_with(told), "{why}");
-    // It may pass meanwhile: within two seconds, for which a busy machine may stop this test.
+    // The shortage may pass in the meantime, if that is within two seconds; a busy machine may stop this test for
+    // longer.
     let is_made = (0..20).any(|_| {
         fs::write(folder.join("short"), "").unwrap();
         let (sender, receiver) = mpsc::channel();
@@ -405,7 +406,7 @@ fn where_no_more_workers_can_be_started_those_that_there_are_will_do() {
     wait_for("the first call begins", || begun.exists());
     fs::write(folder.join("short"), "").unwrap();
     let second = begin(&pool, call("calls.add", vec![Value::Integer(1)]));
-    // As long as there is a worker, no time is too long.
+    // As long as there is a worker, a call waits without limit.
     thread::sleep(Duration::from_millis(2500));
     assert!(second.try_recv().is_err());
     fs::write(&go, "").unwrap();

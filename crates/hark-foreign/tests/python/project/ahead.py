@@ -1,4 +1,4 @@
-"""Short calls, of which a worker is sent several ahead."""
+"""Short calls, several of which are sent ahead to a worker."""
 import os
 import select
 import signal
@@ -10,7 +10,7 @@ import hark
 
 
 def notes(path, name):
-    """Leaves a line in a file for each time that it is called."""
+    """Appends a line to a file on each call."""
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(file, (name + "\n").encode())
     os.close(file)
@@ -27,7 +27,7 @@ def notes_and(path, name, what):
 
 
 def prints(name):
-    """In ways of which Hark sees the pipe only."""
+    """Prints in ways that Hark notices only at the pipe."""
     kind = int(name) % 5
     if kind == 0:
         print(name, end="")
@@ -46,6 +46,6 @@ def tells(name):
 
 
 def sees_the_next(seconds):
-    """Whether the next call is there already, while this one runs."""
+    """Whether the next call has arrived while this one runs."""
     worker = hark._tell_progress.__self__
     return bool(select.select([worker.inbox], [], [], seconds)[0])

@@ -58,7 +58,7 @@ def raises():
 
 
 def leaves_a_thread_behind():
-    """It asks again and again, until there is no call: what it is told then is what `told_between_calls` returns."""
+    """Starts a thread that asks until there is no call. `told_between_calls` returns the error that it gets then."""
     asking = threading.Thread(target=ask_until_refused, daemon=True)
     asking.start()
 

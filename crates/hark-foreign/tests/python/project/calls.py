@@ -109,7 +109,7 @@ def numbers(count):
 
 
 def repeated(what):
-    """What is small in memory and large when it is written down."""
+    """A value that is small in memory and large when encoded."""
     return {
         "texts": lambda: ["x" * 100_000_000] * 50,
         "wide characters": lambda: ["\u2603" * 10_000_000] * 50,
@@ -186,7 +186,7 @@ class Rude(Exception):
 
 
 class Custom(Exception):
-    """One that cannot be made again from what it shows."""
+    """An exception that cannot be reconstructed from its arguments."""
 
     def __init__(self, code, text):
         super().__init__(text)
@@ -285,7 +285,7 @@ def prints_much(lines):
 
 
 def prints_until_seen(text, path):
-    """Goes on when there is a file, which says that what was printed was seen."""
+    """Continues when the file exists, which says that the output was seen."""
     print(text, end="")
     return awaits_file(path)
 
@@ -305,7 +305,7 @@ def awaits_file(path):
 
 
 def prints_in_threads(threads, lines):
-    """Lines that each take several writes, and one at the end that is not complete."""
+    """Prints lines that take several writes each, and an incomplete one at the end."""
 
     def work(number):
         for line in range(lines):
@@ -320,7 +320,7 @@ def prints_in_threads(threads, lines):
 
 
 def prints_a_part_while_a_thread_runs(path):
-    """Goes on when the part was seen, which is flushed."""
+    """Flushes a part of a line, and continues when it was seen."""
     done = threading.Event()
     other = threading.Thread(target=done.wait)
     other.start()
@@ -363,7 +363,7 @@ def reads_input():
 
 
 def forks():
-    """The child comes back from this call too; it must not answer."""
+    """The child also returns from this call; it must not answer."""
     child = os.fork()
     if child == 0:
         print("child")
@@ -400,9 +400,9 @@ def writes_pid_and_sleeps(path):
 
 
 def starts_family(folder, what):
-    """Starts processes in all ways in which they may get away; each writes its number to a file with its name.
+    """Starts processes in all ways in which they may escape. Each writes its pid to a file with its name.
 
-    Then returns, sleeps, or does what no Python thread gets in between of.
+    Then returns, sleeps, or runs code that no other Python thread can interrupt.
     """
     sleeps = 'echo $$ > %s/%s.new; mv %s/%s.new %s/%s; exec sleep 600'
 
@@ -433,7 +433,7 @@ def starts_family(folder, what):
 
 
 def write_whole(path, text):
-    """Nobody sees the file before it is complete."""
+    """Makes the file visible only when it is complete."""
     with open(path + ".new", "w") as file:
         file.write(text)
     os.rename(path + ".new", path)
@@ -445,7 +445,7 @@ def meets(folder, me, other):
 
 
 def asks(how):
-    """Ends at once, as nobody is there to answer."""
+    """Ends at once, because there is no one to answer."""
     if how == "getpass":
         return getpass.getpass(stream=open(os.devnull, "w"))
     if how == "terminal":
@@ -458,7 +458,7 @@ def status_of_child():
 
 
 def signals():
-    """What is ignored or blocked."""
+    """The ignored and the blocked signals."""
     ignored = [each.name for each in signal.valid_signals() if signal.getsignal(each) == signal.SIG_IGN]
     return [sorted(ignored), sorted(each.name for each in signal.pthread_sigmask(signal.SIG_BLOCK, []))]
 

@@ -1,4 +1,4 @@
-"""Functions that leave their process in disorder, and one that tells what it is like."""
+"""Functions that change the state of their process, and one that returns this state."""
 import _signal
 import contextvars
 import decimal
@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 
-# Part of loading the module: it stays.
+# Part of loading the module: these changes are kept.
 sys.setrecursionlimit(1234)
 decimal.getcontext().prec = 30
 os.environ["SET_WHEN_LOADED"] = "1"
@@ -90,7 +90,8 @@ def deafen():
 DISORDER = {
     "folder": leave_folder,
     "recursion": lambda: sys.setrecursionlimit(300),
-    # Far from due, as a busy machine may stop this process for a while before the call is over: `state` shows timers that run.
+    # Far from due, because a busy machine may stop this process for a while before the call ends. `state` shows running
+    # timers.
     "alarm": lambda: [signal.signal(signal.SIGALRM, handler), signal.setitimer(signal.ITIMER_REAL, 600, 600)],
     "deadly alarm": lambda: signal.setitimer(signal.ITIMER_REAL, 600),
     "profile": lambda: [signal.signal(signal.SIGPROF, handler), signal.setitimer(signal.ITIMER_PROF, 100)],

@@ -1,2 +1,2 @@
-"""A module of the project that is named like the one that Hark gives to workers, which wins."""
+"""A module of the project with the same name as Hark's, which takes precedence."""
 raise ImportError("the project's own `hark`")

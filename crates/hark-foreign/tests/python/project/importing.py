@@ -1,4 +1,4 @@
-"""Looks for the module `hark` as others do."""
+"""Imports the module `hark` as other programs do."""
 import importlib
 import importlib.util
 import multiprocessing

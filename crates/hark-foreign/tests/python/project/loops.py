@@ -1,4 +1,4 @@
-"""Coroutines that share what lives in an event loop."""
+"""Coroutines that share objects of an event loop."""
 import asyncio
 
 limit = None
@@ -6,7 +6,7 @@ later = []
 
 
 async def in_turn():
-    """With a semaphore that a call before this one has made."""
+    """Uses a semaphore that an earlier call has created."""
     global limit
     limit = limit or asyncio.Semaphore(1)
     await asyncio.gather(waits(), waits())
@@ -97,7 +97,7 @@ async def refuses_to_end():
 
 
 async def taken():
-    """What was left since the last time, while other tasks have their turn."""
+    """Returns what tasks have left since the last call, after letting other tasks run."""
     await asyncio.sleep(0.005)
     found, later[:] = later[:], []
     return [each for index, each in enumerate(found) if each != found[index - 1] or index == 0]

@@ -1,4 +1,4 @@
-"""Functions that say how far they are."""
+"""Functions that report their progress."""
 import os
 import threading
 import time
@@ -36,7 +36,7 @@ def until_seen(path):
 
 
 def in_threads():
-    """They go on after the call, and a forked process says it too."""
+    """The threads continue after the call, and a forked process reports progress as well."""
 
     def go_on():
         for number in range(2_000):

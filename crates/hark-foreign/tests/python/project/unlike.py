@@ -1,4 +1,4 @@
-"""Values that Hark has no kind of its own for."""
+"""Values without a Hark type of their own."""
 import array
 import collections
 import dataclasses
@@ -36,7 +36,7 @@ class Unprintable(Plain):
 
 
 def objects():
-    """Each that is an object, with its text form."""
+    """Objects with their text forms."""
     return [
         [{1}, "<set {1}>"],
         [frozenset(), "<frozenset frozenset()>"],
@@ -65,7 +65,7 @@ def objects():
 
 
 def as_they_were(found):
-    """What came back as something else."""
+    """The values that came back changed."""
     same = lambda one, other: type(one) is type(other) and (one == other or repr(one) == repr(other))
     return [repr(one) for one, (other, _) in zip(found, objects()) if not same(one, other)]
 
@@ -130,7 +130,7 @@ KEPT = {1}
 
 
 def grow(x):
-    """A value that the module goes on to change."""
+    """Returns a value that the module changes later."""
     KEPT.add(x)
     return KEPT
 
@@ -150,7 +150,7 @@ def length(x):
 
 
 class Table:
-    """What an array of numpy is to `pickle`: its memory is given as it is, without a copy."""
+    """Pickles like a numpy array: its memory is passed on without a copy."""
 
     def __init__(self, data):
         self.data = data
@@ -164,7 +164,7 @@ def table(size):
 
 
 def write(found, at, value):
-    """Changes what it is given, and returns it."""
+    """Changes its argument and returns it."""
     memoryview(found.data)[at] = value
     return found
 
@@ -174,7 +174,7 @@ def read(found, at):
 
 
 def twice(found):
-    """It in two places, and a part of it."""
+    """Its argument twice, and a part of it."""
     return [found, found, Table(memoryview(found.data)[:-1])]
 
 
