@@ -1,4 +1,4 @@
-//! Measures the start of a thread and the wait for it: a million times, a thousand at a time.
+//! Measures starting a thread and awaiting it: a million times, in batches of a thousand.
 //!
 //! `cargo run --release -p hark-backends --example spawn [ROUNDS] [BATCH] [WORKERS]`
 

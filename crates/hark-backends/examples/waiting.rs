@@ -1,12 +1,14 @@
-//! Starts sessions that wait for a promise, and measures how soon one goes on that is resolved by another process.
+//! Starts sessions that wait for a promise, and measures how soon a session continues after another process has
+//! resolved it.
 //!
 //!     cargo build --release -p hark-backends --features sqlite --example waiting
-//!     waiting FOLDER start COUNT      starts so many sessions, each of which waits for a promise of its own
-//!     waiting FOLDER resolve COUNT    resolves the promises of so many, one after the other
+//! waiting FOLDER start COUNT      starts sessions that each wait for a promise of their own
+//! waiting FOLDER resolve COUNT    resolves the promises of that many sessions, one after another
 //!
-//! Between the two somebody serves the sessions: `hark worker`, in the project whose `data_dir` FOLDER is. So what that process
-//! takes is what serving costs, and nothing of what starting did. `resolve` prints the time from the end of the commit that
-//! resolves to the end of the session, in microseconds, a line for each; `benches/durable.py` runs all of it.
+//! In between, start a server: `hark worker`, in the project whose `data_dir` is FOLDER. The resources used by that
+//! process are the cost of serving, without the cost of starting. `resolve` prints a line for each session: the time in
+//! microseconds from the end of the commit that resolves its promise to the end of the session. `benches/durable.py`
+//! runs all of this.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,7 +40,7 @@ fn main() {
     }
 }
 
-/// Starts sessions that wait, and leaves them.
+/// Starts sessions that wait, and releases them.
 fn start(folder: &Path, count: usize) {
     let storage = Arc::new(SqliteStorage::open(folder).expect("the file can be opened"));
     let invoker = Arc::new(Threads::as_wide_as_the_cores());
@@ -70,7 +72,7 @@ fn start(folder: &Path, count: usize) {
     engine.release().expect("the sessions can be left");
 }
 
-/// Resolves what sessions wait for, and sees them end.
+/// Resolves the promises that sessions wait for, and waits until the sessions end.
 fn resolve(folder: &Path, count: usize) {
     let storage = SqliteStorage::open(folder).expect("the file can be opened");
     let catalog = storage.catalog().expect("it keeps sessions");
@@ -83,12 +85,12 @@ fn resolve(folder: &Path, count: usize) {
             catalog.record(session).is_ok_and(|record| record.is_some_and(|(_, record)| record.state.is_over()))
         });
         println!("{}", committed.elapsed().as_micros());
-        // The next one is not to find the server awake from this one.
+        // Otherwise the server would still be awake for the next session.
         thread::sleep(Duration::from_millis(2));
     }
 }
 
-/// Whether a session's only thread has come to its `await` on the disk.
+/// Whether the session's only thread has reached its `await`, according to the storage.
 fn thread_waits(storage: &dyn Storage, session: &SessionId) -> bool {
     let (Some(catalog), Tenure::Servers(servers)) = (storage.catalog(), storage.tenure()) else { return false };
     catalog.record(session).is_ok_and(|record| record.is_some())

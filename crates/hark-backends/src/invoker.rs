@@ -1,4 +1,4 @@
-//! What it means to get a thread run.
+//! Invokers: ways to get threads run.
 
 #[cfg(feature = "processes")]
 pub mod processes;

@@ -1,4 +1,4 @@
-//! Hark's ports implemented, a module each. What they must hold to is told by the engine's conformance suites.
+//! Implementations of Hark's ports, each in its own module. The engine's conformance suites define their contracts.
 
 pub mod invoker;
 pub mod storage;

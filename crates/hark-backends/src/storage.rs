@@ -1,4 +1,4 @@
-//! Where sessions are kept.
+//! Storages for sessions.
 
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

@@ -1,4 +1,4 @@
-//! Time, chance and environment of the computer that this runs on.
+//! The computer's clocks, randomness and environment.
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher, RandomState};
@@ -8,18 +8,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hark_engine::{Surroundings, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 
-/// The system's clocks, its random numbers, and the process's environment. A process has one steady time, however many of these.
+/// The system's clocks, its random numbers, and the process's environment. All values share the process's single steady
+/// time.
 #[derive(Debug, Clone, Copy)]
 pub struct System;
 
-/// How many microseconds lie between the machine's start and 1970, in this process's steady time. That of all processes
-/// can be told from it, as they have the start in common.
+/// The microseconds from 1970 to the machine's start, according to this process's steady time. It determines the steady
+/// time, because all processes share the machine's start.
 static STEADY_OFFSET: AtomicI64 = AtomicI64::new(NOT_SET);
 
 const NOT_SET: i64 = i64::MIN;
 
 impl System {
-    /// The offset of this process's steady time, for a process that is to have the same.
+    /// The offset of this process's steady time, for a process that must use the same.
     pub fn steady_offset() -> i64 {
         match STEADY_OFFSET.load(Ordering::Relaxed) {
             NOT_SET => {
@@ -31,7 +32,7 @@ impl System {
         }
     }
 
-    /// Takes over another process's steady time.
+    /// Adopts the steady time of another process.
     pub fn set_steady_offset(offset: i64) {
         STEADY_OFFSET.store(offset, Ordering::Relaxed);
     }
@@ -39,7 +40,7 @@ impl System {
 
 impl Surroundings for System {
     fn now(&self) -> Timestamp {
-        // A clock that is set before 1970 shows its beginning.
+        // A clock that is set to before 1970 counts as 1970.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
     }
@@ -73,14 +74,15 @@ impl Surroundings for System {
     }
 }
 
-/// 64 bits of the operating system's entropy. They are not kept in a buffer: a clone of the machine would have it, too.
+/// 64 bits of the operating system's entropy. They are not buffered, because a clone of a virtual machine would share
+/// the buffer.
 pub(crate) fn random() -> u64 {
-    // A system without such a source has still the keys of the standard library's hashes.
+    // A system without such a source still has the keys of the standard library's hash maps.
     getrandom::u64().unwrap_or_else(|_| RandomState::new().hash_one(SystemTime::now()))
 }
 
-/// How long ago the machine was started, including the time for which it slept. The clock of `Instant` leaves that out, so
-/// that a `sleep` over a night with the lid closed would take until the next evening.
+/// The time since the machine's start, including the time that it slept. `Instant` excludes it, so a `sleep` over a
+/// night with the lid closed would last until the next evening.
 pub(crate) fn since_boot() -> Duration {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     const CLOCK: ClockId = ClockId::Boottime;
@@ -110,7 +112,7 @@ mod tests {
         let (begun, steady) = (Instant::now(), System.steady_now());
         std::thread::sleep(Duration::from_millis(5));
         let passed = System.steady_now().since(steady);
-        // Both times are in whole microseconds, so that there may be one more between them than has passed.
+        // Both times are in whole microseconds, so their difference may exceed the elapsed time by one.
         let passed_max = begun.elapsed() + Duration::from_micros(1);
         assert!(passed >= Duration::from_millis(5) && passed <= passed_max, "{passed:?}");
     }

@@ -1,9 +1,9 @@
-//! Time that jumps: for tests of programs, in which a week of sleeps takes no time.
+//! Virtual time for tests of programs, in which a week of sleeps takes no time.
 //!
-//! One OS thread runs all threads, in the order in which they were invoked. When none can run the clock jumps to the next
-//! timer, unless something real is under way, such as a call of Python: then time passes as it does in the world, so that
-//! a timeout of that call comes when it should. So the same program takes the same way each time, as long as nothing real is
-//! part of it.
+//! A single OS thread runs all threads, in the order in which they were invoked. When none can run, the clock jumps to
+//! the next timer, unless something real is in progress, such as a Python call: then time passes as in the real world,
+//! so that a timeout of that call fires when it should. So a program runs the same way each time, as long as nothing
+//! real is part of it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
@@ -15,45 +15,45 @@ use hark_engine::{Invoker, Runner, Seat, Sequence, Surroundings, ThreadId, Timer
 
 use crate::surroundings::System;
 
-/// A clock, and what runs threads by it.
+/// A virtual clock, and the invoker that runs threads by it.
 pub struct VirtualTime {
     state: Mutex<State>,
-    /// Told of more to run, of the end of something real, and of nudges.
+    /// Notified of new work, of the end of something real, and of nudges.
     changed: Condvar,
-    /// Called, once, when the clock would jump beyond this time.
+    /// Called once, instead of a jump of the clock beyond this time.
     horizon: Mutex<Option<Horizon>>,
 }
 
-/// A time, and what is to happen before the clock passes it.
+/// A time, and the action before the clock passes it.
 type Horizon = (Timestamp, Box<dyn FnOnce() + Send>);
 
 struct State {
-    /// What the clock shows, or showed when something real began.
+    /// The clock's time, or its time when something real began.
     now: Timestamp,
-    /// When that was, as long as anything real is under way.
+    /// When that was, if something real is in progress.
     real_since: Option<Instant>,
-    /// How many things are.
+    /// How many real things are in progress.
     real: usize,
     queue: VecDeque<(Arc<dyn Runner>, ThreadId)>,
     timers: BTreeMap<TimerId, (Arc<dyn Runner>, ThreadId)>,
-    /// How many timers there ever were.
+    /// The number of timers created so far.
     timers_made: u64,
-    /// Where random numbers come from; nobody can guess them before there is one.
+    /// The source of random numbers. Without one they are unpredictable.
     chance: Option<Sequence>,
 }
 
-/// What a worker does next.
+/// The next action of the worker.
 enum Next {
     Run(Arc<dyn Runner>, Vec<ThreadId>),
     Jump(Timestamp),
     Stop,
 }
 
-/// Something real is under way until this is dropped.
+/// Marks something real as in progress until it is dropped.
 pub struct RealTime(Arc<VirtualTime>);
 
 impl VirtualTime {
-    /// A clock that shows this.
+    /// A clock that starts at this time.
     pub fn new(start: Timestamp) -> VirtualTime {
         let state = State {
             now: start,
@@ -67,17 +67,17 @@ impl VirtualTime {
         VirtualTime { state: Mutex::new(state), changed: Condvar::new(), horizon: Mutex::default() }
     }
 
-    /// From here on random numbers are the same each time.
+    /// Makes random numbers reproducible from here on.
     pub fn seed(&self, seed: u64) {
         self.lock().chance = Some(Sequence::new(seed));
     }
 
-    /// Has this called before the clock jumps beyond a time, so that what sleeps for ever can be ended.
+    /// Calls `act` before the clock jumps beyond a time, so that a program that sleeps for ever can be ended.
     pub fn on_horizon(&self, horizon: Timestamp, act: impl FnOnce() + Send + 'static) {
         *self.horizon.lock().unwrap_or_else(PoisonError::into_inner) = Some((horizon, Box::new(act)));
     }
 
-    /// Something real begins.
+    /// Marks that something real begins.
     pub fn begin_real(self: &Arc<Self>) -> RealTime {
         let mut state = self.lock();
         state.real += 1;
@@ -89,7 +89,7 @@ impl VirtualTime {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for something to do. If there is nothing but timers, that is a jump to the first.
+    /// Waits for work. If there are only timers, returns a jump to the first one.
     fn next(&self, done: &AtomicBool) -> Next {
         let mut state = self.lock();
         loop {
@@ -112,7 +112,7 @@ impl VirtualTime {
         }
     }
 
-    /// Lets the clock jump, unless something real has begun meanwhile.
+    /// Moves the clock forward, unless something real has begun meanwhile.
     fn jump(&self, to: Timestamp) {
         let passed = self.horizon.lock().unwrap_or_else(PoisonError::into_inner).take_if(|(horizon, _)| *horizon < to);
         if let Some((_, act)) = passed {
@@ -143,7 +143,7 @@ impl State {
         self.real_since.map_or(self.now, |since| self.now.after(since.elapsed()))
     }
 
-    /// Puts the threads whose time has come behind the others.
+    /// Appends the threads whose time has come to the queue.
     fn release_due(&mut self) {
         let now = self.now();
         while let Some(first) = self.timers.first_entry().filter(|first| at(*first.key()) <= now) {
@@ -152,7 +152,7 @@ impl State {
         }
     }
 
-    /// The next threads, of one runner.
+    /// The next threads of a single runner.
     fn take(&mut self) -> Option<(Arc<dyn Runner>, Vec<ThreadId>)> {
         let (runner, first) = self.queue.pop_front()?;
         let at_most = runner.threads_at_a_time();
@@ -167,8 +167,9 @@ impl State {
     }
 }
 
-/// A program sees times as floats, whose difference may be less than was slept by some tenths of a microsecond. No clock of
-/// the world is that exact, and programs count on it. What floats have exactly, such as whole seconds, stays exact.
+/// Adds a microsecond to delays that floats may not represent exactly. A program sees times as floats, whose difference
+/// could otherwise be some tenths of a microsecond less than it slept. No real clock is that exact, and programs rely
+/// on it. Delays that floats represent exactly, such as whole seconds, stay exact.
 fn never_short(delay: Duration) -> Duration {
     /// A 64th of a second.
     const EXACT_MICROSECONDS: u128 = 15_625;
@@ -176,7 +177,7 @@ fn never_short(delay: Duration) -> Duration {
     if is_exact { delay } else { delay.saturating_add(Duration::from_micros(1)) }
 }
 
-/// When a timer is due: its time counts as a [`Timestamp`] does.
+/// The due time of a timer, whose duration counts from the same origin as a [`Timestamp`].
 fn at(timer: TimerId) -> Timestamp {
     Timestamp(u64::try_from(timer.0.as_micros()).unwrap_or(u64::MAX))
 }
@@ -236,7 +237,7 @@ impl Invoker for VirtualTime {
     }
 
     fn nudge(&self) {
-        // With the lock, so that whoever is about to wait for it has not looked yet or waits already.
+        // With the lock, so that a waiting thread either has not checked yet or is already waiting.
         drop(self.lock());
         self.changed.notify_all();
     }
@@ -256,7 +257,7 @@ impl Invoker for VirtualTime {
     }
 }
 
-/// The one worker's place.
+/// The slot of the single worker.
 struct VirtualSeat<'a> {
     time: &'a VirtualTime,
     runner: &'a Arc<dyn Runner>,
@@ -270,7 +271,7 @@ impl Seat for VirtualSeat<'_> {
     fn invoke_after(&mut self, thread: ThreadId, delay: Duration) -> Option<TimerId> {
         let mut state = self.time.lock();
         let at = Duration::from_micros(state.now().0).checked_add(never_short(delay))?;
-        // A time that cannot be told never comes.
+        // A time that cannot be represented never comes.
         if at > Duration::from_micros(Timestamp::MAX.0) {
             return None;
         }
@@ -285,7 +286,7 @@ impl Seat for VirtualSeat<'_> {
         disarmed.is_some()
     }
 
-    // Who waits itself would keep others from running.
+    // Blocking would keep all other threads from running.
     fn begin_blocking(&mut self) -> bool {
         false
     }

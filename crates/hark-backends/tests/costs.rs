@@ -1,4 +1,4 @@
-//! What kept sessions cost, counted and not timed: hints, commits, threads that are written again.
+//! The costs of durable sessions, counted instead of timed: hints, commits, and threads that are written again.
 #![cfg(feature = "sqlite")]
 
 use std::fs;
@@ -23,7 +23,7 @@ use hark_engine::{
 };
 use hark_machine::{Program, Value, text_of};
 
-/// A folder that is removed in the end.
+/// A folder that is removed at the end.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -42,7 +42,7 @@ impl Drop for Folder {
     }
 }
 
-/// A pool of threads that counts the hints that come from outside of its workers: from the agenda, and from who wakes many.
+/// A pool that counts the hints from outside of its workers: from the agenda, and from steps that wake many threads.
 struct Counting {
     pool: Threads,
     hints: AtomicUsize,
@@ -71,7 +71,7 @@ impl Invoker for Counting {
     }
 }
 
-/// A file that counts the sessions that are opened.
+/// A storage that counts how many sessions are opened.
 struct Opened {
     file: Arc<SqliteStorage>,
     count: AtomicUsize,
@@ -96,7 +96,7 @@ impl Storage for Opened {
     }
 }
 
-/// A process that serves sessions in a folder.
+/// A process that serves the sessions in a folder.
 struct Served {
     engine: Arc<Engine>,
     storage: Arc<SqliteStorage>,
@@ -111,7 +111,7 @@ impl Served {
         Served::with(folder, 2, Arc::new(NoForeign))
     }
 
-    /// One with so many workers, which calls these functions.
+    /// A server with this number of workers and these foreign functions.
     fn with(folder: &Folder, width: usize, foreign: Arc<dyn Foreign>) -> Served {
         let storage = Arc::new(SqliteStorage::open(&folder.0).expect("the file can be made"));
         let invoker = Arc::new(Counting { pool: Threads::new(width), hints: AtomicUsize::new(0) });
@@ -127,13 +127,13 @@ impl Served {
         Served { engine, storage, opened, invoker, stop, attendant: Some(thread::spawn(attend)) }
     }
 
-    /// Runs `main()`, and answers its value.
+    /// Runs `main()` and returns its value.
     fn run(&self, program: &Arc<Program>) -> String {
         let report = self.engine.run(start(program), Arc::new(|_: &[OutputItem]| {}));
         result(&report, program)
     }
 
-    /// Takes all sessions, and works on them; answers their reports, as they come.
+    /// Claims all sessions and works on them. Returns their reports, which are added as the sessions end.
     fn resume(&self) -> Arc<Mutex<Vec<Report>>> {
         let reports = Arc::<Mutex<Vec<Report>>>::default();
         let ended = reports.clone();
@@ -144,7 +144,7 @@ impl Served {
         reports
     }
 
-    /// Works until this holds.
+    /// Works until the condition holds.
     fn wait_until(&self, holds: impl Fn(&Served) -> bool + Sync) {
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -159,7 +159,7 @@ impl Served {
         });
     }
 
-    /// How many threads of a session wait for a Future with records of their own.
+    /// The number of threads of a session that wait for the Future `go/1` with their own `wait` records.
     fn waiters(&self, id: &SessionId, program: &Arc<Program>) -> usize {
         let records = self.storage.session(id, program).expect("the file is whole");
         let future = FutureId::Promise("go/1".into());
@@ -196,12 +196,12 @@ fn result(report: &Report, program: &Program) -> String {
     report.result.as_ref().map_or_else(String::new, |value| text_of(value, program.executable()))
 }
 
-/// Starts so many threads of `each(f)` and adds up their values.
+/// Starts `n` threads of `each(f)`, and adds up their values.
 const MANY: &str = "
     fn start(n, f, all) { if n == 0 { all } else { start(n - 1, f, append(all, async each(f))) } }
     fn total(all, sum) { if nullp(all) { sum } else { total(rest(all), sum + await first(all)) } }";
 
-/// A look at the agenda named every thread again that was due and had not had its turn yet.
+/// A look at the agenda used to name again every due thread that had not had its turn yet.
 #[test]
 fn a_thread_that_is_due_gets_few_hints() {
     const THREADS: usize = 3_000;
@@ -210,11 +210,11 @@ fn a_thread_that_is_due_gets_few_hints() {
     let folder = Folder::new();
     let served = Served::new(&folder);
     assert_eq!(served.run(&program), THREADS.to_string());
-    // One for its time, and one more if that had been looked at before its step was on the disk.
+    // One hint for its due time, and one more if the agenda was read before the thread's step was on disk.
     assert!(served.hints() <= 2 * THREADS + 100, "{} hints for {THREADS} threads", served.hints());
 }
 
-/// Each answer had the thread leave the waiters of all that were left, and each wait enter it again.
+/// Each answer used to remove the thread from the waiters of all remaining Futures, and each wait added it again.
 #[test]
 fn any_of_many_futures_again_and_again_costs_no_square() {
     const THREADS: u64 = 3_000;
@@ -230,7 +230,7 @@ fn any_of_many_futures_again_and_again_costs_no_square() {
     assert!(commits <= 4 * THREADS, "{commits} commits for {THREADS} threads");
 }
 
-/// A waiter beyond the sixteenth was loaded and written again at each restart.
+/// A waiter beyond the sixteenth used to be loaded and written again at each restart.
 #[test]
 fn a_restart_writes_no_waiter_again() {
     const THREADS: usize = 200;
@@ -244,7 +244,7 @@ fn a_restart_writes_no_waiter_again() {
         let reports = served.resume();
         served.wait_until(|served| served.waiters(&id, &program) == THREADS - 16);
         drop(served);
-        assert_eq!(reports.lock().unwrap().len(), 0, "it waits");
+        assert_eq!(reports.lock().unwrap().len(), 0, "they all wait");
         id
     };
     let served = Served::new(&folder);
@@ -260,7 +260,7 @@ fn a_restart_writes_no_waiter_again() {
     assert!(commits <= THREADS as u64 * 3 / 2, "{commits} commits");
 }
 
-/// Whoever resumes all sessions waits for their ends, and has those in memory in which something happens.
+/// A process that resumes all sessions waits for their ends, but loads only those in which something happens.
 #[test]
 fn sessions_that_wait_are_resumed_without_being_opened() {
     const SESSIONS: usize = 60;
@@ -289,7 +289,7 @@ fn sessions_that_wait_are_resumed_without_being_opened() {
     served.wait_until(|_| reports.lock().unwrap().len() >= 2);
     let ended = std::mem::take(&mut *reports.lock().unwrap());
     assert_eq!(ended.len(), 2);
-    // Reports come in no certain order.
+    // Reports come in no fixed order.
     let end_of = |id: &SessionId| ended.iter().find(|report| report.session == *id).expect("it has ended");
     assert_eq!(result(end_of(&ids[3]), &program), "7");
     assert_eq!(end_of(&ids[4]).status, Status::Cancelled);
@@ -300,7 +300,7 @@ fn sessions_that_wait_are_resumed_without_being_opened() {
     assert!(left.iter().all(|report| report.status == Status::Suspended && report.errors.is_empty()));
 }
 
-/// An index or a query that needs a table of its own each time costs a new session a tenth of its time.
+/// An index or a query that builds a temporary table each time costs a new session a tenth of its time.
 #[test]
 fn a_new_session_needs_no_temporary_table() {
     let folder = Folder::new();
@@ -314,7 +314,7 @@ fn a_new_session_needs_no_temporary_table() {
     assert!(!operations.iter().any(|operation| operation == "OpenEphemeral"), "{operations:?}");
 }
 
-/// A commit takes twice as long where the log grows, so that of a small file is not to grow for long.
+/// A commit takes twice as long while the log grows, so the log of a small file must not grow for long.
 #[test]
 fn the_log_of_a_small_file_is_used_again_early() {
     let program = program(
@@ -336,7 +336,7 @@ fn the_log_of_a_small_file_is_used_again_early() {
     assert!(log < 8 << 20 && file < 4 << 20, "{log} bytes of log and {file} of the file");
 }
 
-/// Functions of which none answers before so many are called.
+/// A function that answers no call before `count` calls have been made.
 struct Together {
     count: usize,
     answers: Mutex<Vec<Answer>>,
@@ -357,7 +357,7 @@ impl Foreign for Together {
     fn cancel_call(&self, _: &CallId) {}
 }
 
-/// Each thread has a step that begins its call and one that ends with its result.
+/// Each thread has one step that begins its call and one that ends with its result.
 #[test]
 fn the_results_of_calls_that_end_together_share_a_commit() {
     const CALLS: usize = 400;

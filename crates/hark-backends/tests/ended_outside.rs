@@ -1,4 +1,4 @@
-//! A session that runs is ended by another process, which dies half-way.
+//! A running session is ended by another process, which dies halfway.
 #![cfg(feature = "sqlite")]
 
 use std::fs;
@@ -19,7 +19,7 @@ use hark_engine::{
 };
 use hark_machine::{Error, Program};
 
-/// Answers calls when their session is cancelled. Tells of each which session has made it.
+/// Answers calls when their session is cancelled. Reports the session of each call.
 struct Silent {
     begun: Mutex<mpsc::Sender<SessionId>>,
     unanswered: Mutex<Vec<Answer>>,
@@ -39,7 +39,8 @@ impl Foreign for Silent {
     fn cancel_call(&self, _call: &CallId) {}
 }
 
-/// Its threads are still there then, and the call of the first one goes on. Nobody tells whoever runs it a second time.
+/// The session's threads still exist then, and the call of the first one continues. The process that runs it is not
+/// told a second time.
 #[test]
 fn whoever_runs_it_sees_that_it_is_cancelled() {
     let folder = std::env::temp_dir().join(format!("hark-ended-outside-{}", std::process::id()));
@@ -87,7 +88,7 @@ fn whoever_runs_it_sees_that_it_is_cancelled() {
         }
     }
     catalog.ring();
-    let status = status.recv_timeout(Duration::from_secs(60)).expect("it has learned that its session is over");
+    let status = status.recv_timeout(Duration::from_secs(60)).expect("it notices that its session is over");
     assert_eq!(status, Status::Cancelled);
     runner.join().unwrap();
     stop.store(true, Ordering::Release);

@@ -1,4 +1,4 @@
-//! Foreign calls, as the engine makes them: a stand-in for Python answers.
+//! Foreign calls made by the engine; a stand-in for Python answers.
 
 mod support;
 
@@ -13,8 +13,8 @@ use hark_engine::{Call, CallId, Foreign, OutputItem, SessionId, Status};
 use hark_machine::{Error, Value};
 use support::{MODES, Run, run_on};
 
-/// Answers calls: `echo` with its argument, `fail` with an error, `meet` when two calls of it are under way, `say`
-/// after it has printed, `hang` when the session is cancelled.
+/// Answers calls: `echo` with its argument, `fail` with an error, `meet` when two calls of it are in progress, `say`
+/// after printing, `hang` when the session is cancelled.
 #[derive(Default)]
 struct Stand {
     waiting: Mutex<Vec<(Value, Answer)>>,
@@ -108,7 +108,7 @@ fn two_calls_run_at_once() {
 
 #[test]
 fn a_thread_may_call_while_another_waits_for_its_answer() {
-    // The first waits in a worker of its own, if the engine lets it, when the second comes with a timer.
+    // If the engine permits it, the first call blocks a worker, when the second one comes after a timer.
     check("fn late() { sleep(0.005); meet(2) } fn main() { a = async late(); b = meet(1); b + await a }", "3");
 }
 

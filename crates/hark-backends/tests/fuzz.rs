@@ -1,4 +1,4 @@
-//! The fuzz targets on sessions, briefly. To fuzz in earnest, see ARCHITECTURE.md.
+//! The fuzz targets for sessions, run briefly. For serious fuzzing, see ARCHITECTURE.md.
 #![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see their helpers")]
 
@@ -16,7 +16,7 @@ use std::env;
 
 use damage::{Random, Told, fuzz};
 
-/// So many damaged seeds, or as many as the variable says.
+/// The number of damaged seeds, unless the variable sets another one.
 fn times(usual: u64) -> u64 {
     env::var("HARK_FUZZ_TIMES").ok().and_then(|times| times.parse().ok()).unwrap_or(usual)
 }

@@ -1,4 +1,4 @@
-//! A session from someone else, with numbers in it that no session of ours has, does nothing to others.
+//! An imported session from another source, with numbers that no session here has, does not affect others.
 #![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see their helpers")]
 
@@ -16,7 +16,7 @@ use hark_engine::limits::THREADS_MAX;
 use hark_engine::outside::Outside;
 use hark_engine::{ExportedSession, Filter, ImportError, SessionId, Storage, import};
 
-/// A folder that is gone after the test.
+/// A folder that is removed after the test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -34,7 +34,7 @@ impl Drop for Folder {
     }
 }
 
-/// The exports of sessions of all kinds, written by an earlier release.
+/// Exports of sessions of all kinds, written by an earlier release.
 fn exports(test: &str) -> Vec<Vec<u8>> {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hark-cli/tests/golden/v1/hark.db");
     let folder = Folder::new(&format!("{test}_exports"));
@@ -64,7 +64,8 @@ fn imported(storage: &SqliteStorage, bytes: &[u8]) -> Result<SessionId, ImportEr
     import(ExportedSession::read(bytes)?, storage, &System)
 }
 
-/// A document as it is if it is changed nowhere is the same, so that these tests change what they mean to change.
+/// Reading and writing an unchanged document yields the same bytes, so the tests below change only what they mean to
+/// change.
 #[test]
 fn an_export_is_taken_apart_and_put_together() {
     for export in exports("an_export_is_taken_apart") {
@@ -74,8 +75,8 @@ fn an_export_is_taken_apart_and_put_together() {
     }
 }
 
-/// Each number of each session is set to some that are too large. What is not refused changes nothing of the session
-/// before it and of the one after it, whose Futures have the keys that follow.
+/// Sets each number of each session to values that are too large. What is accepted does not change the sessions before
+/// and after it, whose Futures have the adjacent keys.
 #[test]
 fn a_number_out_of_range_is_refused_or_harmless() {
     let folder = Folder::new("a_number_out_of_range");
@@ -104,20 +105,20 @@ fn a_number_out_of_range_is_refused_or_harmless() {
             }
         }
     }
-    // Only when a thread failed, and how many frames its trace leaves out, are numbers that may be so large, to some extent: that
-    // makes five for each of the failures that there are.
+    // Only the time of a thread's failure, and the number of frames omitted from its trace, may be large, within
+    // limits. That makes five numbers per failure.
     assert!(refused > 900 && accepted <= 5 * 8, "{refused} were refused and {accepted} accepted");
     assert!(exported(&storage, &before) == *first);
 }
 
-/// The same session under another id.
+/// The same session with another id.
 fn with_another_id(export: &[u8]) -> Vec<u8> {
     let mut document = Document::read(export).unwrap();
     document.parts[0] = Part::Text(b"00000000-0000-7000-8000-000000000001".to_vec());
     document.write()
 }
 
-/// Sessions of a program would run what an import has under that program's hash.
+/// Otherwise, sessions of a program would run the code that an import has stored under that program's hash.
 #[test]
 fn a_program_has_its_own_hash() {
     let folder = Folder::new("a_program_has_its_own_hash");

@@ -1,4 +1,4 @@
-//! Every invoker against the suite for all invokers.
+//! Runs the conformance suite for invokers on every invoker.
 
 use std::sync::Arc;
 

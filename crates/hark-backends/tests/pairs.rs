@@ -1,6 +1,7 @@
-//! Commands that meet on one session: see `hark_engine::simulator::check_pair`.
+//! Pairs of commands on the same session: see `hark_engine::simulator::check_pair`.
 //!
-//! Every request of each command is interrupted, or every so many of those of a server. `HARK_PAIRS=1` tries them all.
+//! Every request of each command is interrupted; of a server, every n-th request. With `HARK_PAIRS=1`, all of them are
+//! tried.
 
 use hark_engine::limits::CANCEL_GRACE;
 use hark_engine::simulator::{COMMANDS, Command, Meeting, SETUPS, Scenario, check_pair};
@@ -24,8 +25,8 @@ fn scenario() -> Scenario {
     Scenario { executable, acts: Vec::new(), max_tries: 5, cancel_grace: CANCEL_GRACE }
 }
 
-/// One command as the first, with all others as the second, whatever the session is: where sessions have servers, and where
-/// threads are leased.
+/// Tests one command as the first and all others as the second, for every kind of session, with servers and with leased
+/// threads.
 #[track_caller]
 fn check(first: Command) {
     let scenario = scenario();

@@ -1,4 +1,4 @@
-//! Whole sessions: threads, Futures, failures and ends, in memory, on a pool of OS threads.
+//! Whole sessions in memory, on a pool of OS threads: threads, Futures, failures and ends.
 
 mod support;
 
@@ -219,7 +219,7 @@ fn output_comes_in_the_order_of_cause_and_effect() {
         let engine = Run { workers: 4, suspend_at, ..Run::default() }.engine(false);
         let ran = run_on(&engine, text, Arc::new(observer));
         assert_eq!(*seen.lock().unwrap(), expected);
-        assert!(ran.report.output.is_empty(), "it was not to be kept");
+        assert!(ran.report.output.is_empty(), "it was not meant to be kept");
     }
 }
 
@@ -233,7 +233,7 @@ fn output_tells_time_and_thread() {
 
 const ENDLESS: &str = "fn spin(n) { spin(n + 1) }";
 
-/// Cancels a program when it prints, and gives its report.
+/// Cancels a program when it prints, and returns its report.
 fn cancel_when_it_prints(text: &str, suspend_at: SuspendAt, workers: usize) -> Ran {
     let engine = Run { workers, suspend_at, ..Run::default() }.engine(true);
     let handle = engine.cancel_handle();
@@ -288,7 +288,7 @@ fn a_session_is_cancelled_from_another_os_thread() {
         let ran = run_on(&engine, &text, Arc::new(observer));
         canceller.join().unwrap();
         assert_eq!(ran.report.status, Status::Cancelled);
-        // What the handle cancels, it cancels for good.
+        // The handle cancels an engine for good.
         let ran = run_on(&engine, "fn main() { 1 }", Arc::new(|_: &[OutputItem]| {}));
         assert_eq!(ran.report.status, Status::Cancelled);
     }
@@ -309,8 +309,8 @@ fn an_engine_runs_sessions_at_once() {
     });
 }
 
-/// The children of a first thread that stops at once may all stop before its worker has looked whether any is left. They
-/// could not know that they were the last, and the session was taken for a deadlock.
+/// If the first thread stops at once, its children may all stop before its worker has checked whether any is left. None
+/// of them noticed that it was the last, and the session was mistaken for a deadlock.
 #[test]
 fn a_session_whose_last_threads_stop_together_ends() {
     let text = "fn one() { 1 } fn wait(f) { await f }
@@ -324,7 +324,8 @@ fn a_session_whose_last_threads_stop_together_ends() {
 
 #[test]
 fn who_is_woken_goes_before_those_of_a_lower_priority() {
-    // The last to run wakes the gates, each of which wakes one that waits for it: the one of the lowest priority first.
+    // The last thread to run wakes the gates. Each gate wakes a thread that waits for it: the one with the lowest
+    // priority first.
     let program = "
         #[priority(-9)] fn last() { 0 }
         #[priority(9)] fn gate(future) { await future }

@@ -1,4 +1,4 @@
-//! The file is a storage like any other, and keeps what it was given.
+//! The SQLite file passes the conformance suite for storages, and keeps its contents.
 #![cfg(feature = "sqlite")]
 
 use std::fs;
@@ -17,7 +17,7 @@ use hark_machine::{Program, Thread, Value};
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// A folder that nobody has used.
+/// A folder that does not exist yet.
 fn folder() -> PathBuf {
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("hark-sqlite-{}-{number}", std::process::id()));
@@ -53,7 +53,8 @@ fn the_file_is_a_storage_whose_threads_are_leased() {
     }
 }
 
-/// Whoever has started a thread keeps it in memory; another worker of the same supervisor may have run it since.
+/// A worker keeps threads that it has started in memory, but another worker of the same supervisor may have run them
+/// since.
 #[test]
 fn a_worker_sees_what_another_one_has_written() {
     let folder = folder();
@@ -83,7 +84,7 @@ fn a_worker_sees_what_another_one_has_written() {
     fs::remove_dir_all(folder).unwrap();
 }
 
-/// A server looks once a second without being told, but does not have to: it hears of each change from outside.
+/// A server checks once a second, but does not rely on it: each change from outside is announced.
 #[test]
 fn who_changes_a_session_from_outside_tells_its_server() {
     let folder = folder();
@@ -107,7 +108,7 @@ fn who_changes_a_session_from_outside_tells_its_server() {
     fs::remove_dir_all(folder).unwrap();
 }
 
-/// Whoever prepares a session has put its program there, and `hark prune` may come before the session does.
+/// The program is stored when the session is prepared, and `hark prune` may run before the session is written.
 #[test]
 fn a_program_goes_with_its_last_session_and_comes_with_the_next() {
     let folder = folder();

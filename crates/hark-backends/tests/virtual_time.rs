@@ -1,4 +1,4 @@
-//! Time that jumps, and when it does not.
+//! Virtual time: when the clock jumps, and when it does not.
 
 mod support;
 
@@ -17,7 +17,7 @@ use support::{Ran, run_on};
 
 const START: Timestamp = Timestamp(1_700_000_000_000_000);
 
-/// Functions in real time: a call of `first` is under way until one of `second` is made.
+/// Functions that run in real time: a call of `first` is in progress until `second` is called.
 struct Slow {
     time: Arc<VirtualTime>,
     first: Mutex<Option<(Call, Answer, RealTime)>>,
@@ -41,7 +41,7 @@ impl Foreign for Slow {
     fn cancel_call(&self, _: &CallId) {}
 }
 
-/// What a program comes to, and where its clock stands then.
+/// The outcome of a program, and the virtual time that has passed.
 fn run(text: &str) -> (Ran, Duration) {
     let time = Arc::new(VirtualTime::new(START));
     let ports = Ports {

@@ -1,11 +1,12 @@
-//! Invocation by processes of this machine: a supervisor, and workers that share only the storage with it.
+//! Invocation by processes on this machine: a supervisor, and workers that share only the storage with it.
 //!
-//! The supervisor sends hints to the worker that has the fewest, but those for a thread that some worker has in its hands
-//! to that one. It remembers what each has not settled. When a worker ends, whatever the reason, another takes its place
-//! and all that is given out again; what it had committed stays, what it had not never happened. One that says nothing for
-//! as long as a *lease* is ended.
+//! The supervisor sends each hint to the worker that already holds the thread, otherwise to the worker with the fewest
+//! hints. It remembers which hints each worker has not settled. When a worker ends for any reason, another one takes
+//! its place and its hints are sent again; steps that it had committed stay, others never happened. A worker that sends
+//! nothing for the length of a *lease* is killed.
 //!
-//! Messages are lines of JSON on a socket that is the worker's standard input; an empty line says that a worker lives.
+//! Messages are lines of JSON on a socket, which is the worker's standard input. An empty line is a heartbeat of the
+//! worker.
 
 mod worker;
 
@@ -29,22 +30,21 @@ use tracing::{info, warn};
 use crate::surroundings::System;
 pub use worker::{Supervisor, work};
 
-/// A worker that ends sooner has a fault that another one would have, too.
+/// A worker that ends sooner than this probably has a fault that its successor would have as well.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
 
-/// After so many such ends one after the other the sessions are given up.
+/// After this many such ends in a row, the sessions are assigned up.
 const SHORT_LIVES_MAX: u32 = 20;
 
-/// How long it is waited where a worker cannot be started for lack of something, and there is no other, until it is tried
-/// again.
+/// The delay before the next attempt to start a worker if resources are short and there is no other worker.
 const SHORTAGE_WAIT: Duration = Duration::from_millis(100);
 
-/// How long no worker is started in the place of one for which something was lacking, as long as there are others.
+/// How long no replacement is started for a worker that lacked a resource, as long as there are other workers.
 const SHORTAGE_TIME: Duration = Duration::from_secs(5);
 
 const SHORTAGES: [Shortage; 4] = [Shortage::Files, Shortage::SystemFiles, Shortage::Processes, Shortage::Memory];
 
-/// The exit status of a worker that cannot begin because this has run out.
+/// The exit status of a worker that cannot start because this resource has run out.
 pub fn exit_status(shortage: Shortage) -> u8 {
     match shortage {
         Shortage::Files => 71,
@@ -54,23 +54,23 @@ pub fn exit_status(shortage: Shortage) -> u8 {
     }
 }
 
-/// What a supervisor tells a worker.
+/// A message from the supervisor to a worker.
 #[derive(Debug, Serialize, Deserialize)]
-enum Down {
-    /// Run these threads. The worker that had the lost ones of them is gone. Timers go by the supervisor's time.
+enum ToWorker {
+    /// Run these threads. The previous worker of the `lost` ones has died. Timers use the supervisor's steady time.
     Run { session: String, threads: Vec<ThreadId>, lost: Vec<ThreadId>, steady_offset: i64 },
     /// The session is over.
     Forget { session: String },
 }
 
-/// What a worker tells its supervisor.
+/// A message from a worker to its supervisor.
 #[derive(Debug, Serialize, Deserialize)]
-struct Up {
+struct ToSupervisor {
     session: String,
     told: Told,
 }
 
-/// Starts the worker of this index, with this socket as its standard input.
+/// Starts the worker with this index, with this socket as its standard input.
 pub type Spawn = Box<dyn Fn(usize, UnixStream) -> io::Result<Child> + Send + Sync>;
 
 /// Worker processes.
@@ -83,43 +83,44 @@ struct Shared {
     width: usize,
     lease: Duration,
     state: Mutex<State>,
-    /// Someone's `done` may have become true.
+    /// Notified when the `done` of a caller of `serve` may have become true.
     nudged: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     workers: Vec<Option<Worker>>,
-    /// Those of which workers have hints.
-    sessions: HashMap<SessionId, Given>,
+    /// The sessions that workers have hints for.
+    sessions: HashMap<SessionId, Assigned>,
     short_lives: u32,
-    /// No worker is started before that, if there is one.
+    /// If set, no worker is started before this time.
     wait_until: Option<Instant>,
     is_closed: bool,
 }
 
-/// A session whose threads workers run.
-struct Given {
+/// A session whose threads are run by workers.
+struct Assigned {
     session: Arc<dyn Supervised>,
-    held: HashMap<ThreadId, Held>,
+    held: HashMap<ThreadId, InHand>,
 }
 
-/// A thread that a worker has in its hands.
-struct Held {
+/// A thread assigned to a worker.
+struct InHand {
     worker: usize,
-    /// How many hints for it are not settled.
+    /// The number of unsettled hints for it.
     hints: u64,
 }
 
-/// A worker as the supervisor sees it.
+/// A worker, from the supervisor's point of view.
 struct Worker {
-    /// Lines for it; a thread writes them, so that who has something to say never waits.
+    /// Lines to send. A separate thread writes them, so that senders never block.
     lines: Sender<String>,
     hints: u64,
 }
 
 impl Processes {
-    /// So many workers; they are started when there is something to run, and ended when they say nothing for so long.
+    /// An invoker with this number of workers. They are started on demand, and killed when they send nothing for the
+    /// length of the lease.
     pub fn new(width: usize, lease: Duration, spawn: Spawn) -> Processes {
         let width = width.max(1);
         let state = Mutex::new(State { workers: (0..width).map(|_| None).collect(), ..State::default() });
@@ -131,7 +132,7 @@ impl Drop for Processes {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.is_closed = true;
-        // Their sockets close, at which they end.
+        // This closes their sockets, so they end.
         state.workers.iter_mut().for_each(|worker| *worker = None);
     }
 }
@@ -176,7 +177,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives hints to workers; each stands for so many.
+    /// Sends hints to workers. Each entry stands for a number of equal hints.
     fn send(self: &Arc<Self>, session: &Arc<dyn Supervised>, hints: impl Iterator<Item = (ThreadId, u64)>) {
         let mut state = self.lock();
         if state.is_closed {
@@ -184,16 +185,16 @@ impl Shared {
         }
         let State { workers, sessions, wait_until, .. } = &mut *state;
         let starts = wait_until.take_if(|until| *until <= Instant::now()).is_some() || wait_until.is_none();
-        let new = || Given { session: session.clone(), held: HashMap::new() };
-        let given = sessions.entry(session.id().clone()).or_insert_with(new);
-        if !Arc::ptr_eq(&given.session, session) {
-            // That one is over, and this is the same session, opened again.
-            mem::replace(given, new()).relieve(workers);
+        let new = || Assigned { session: session.clone(), held: HashMap::new() };
+        let assigned = sessions.entry(session.id().clone()).or_insert_with(new);
+        if !Arc::ptr_eq(&assigned.session, session) {
+            // The earlier run of the session is over; the same session was opened again.
+            mem::replace(assigned, new()).relieve(workers);
         }
         let mut lists: Vec<Vec<ThreadId>> = (0..self.width).map(|_| Vec::new()).collect();
         for (thread, count) in hints {
             let held =
-                given.held.entry(thread).or_insert_with(|| Held { worker: least_busy(workers, starts), hints: 0 });
+                assigned.held.entry(thread).or_insert_with(|| InHand { worker: least_busy(workers, starts), hints: 0 });
             held.hints += count;
             if workers[held.worker].is_none() {
                 match self.start(held.worker) {
@@ -217,7 +218,7 @@ impl Shared {
             if let Some(worker) = worker.as_ref().filter(|_| !threads.is_empty()) {
                 let lost = session.take_lost(&threads);
                 let (session, steady_offset) = (session.id().to_string(), System::steady_offset());
-                worker.tell(&Down::Run { session, threads, lost, steady_offset });
+                worker.tell(&ToWorker::Run { session, threads, lost, steady_offset });
             }
         }
     }
@@ -227,14 +228,14 @@ impl Shared {
         self.forget(session);
     }
 
-    /// Starts a worker, and the threads that speak and listen to it.
+    /// Starts a worker, and the threads that write to it and read from it.
     fn start(self: &Arc<Self>, index: usize) -> io::Result<Worker> {
         let (lines, receiver) = mpsc::channel();
         let shared = self.clone();
         spawn_thread(move || {
             let begun = Instant::now();
             let ended = shared.supervise(index, receiver);
-            shared.bury(index, begun.elapsed() < SHORT_LIFE, ended.err());
+            shared.handle_end(index, begun.elapsed() < SHORT_LIFE, ended.err());
         })?;
         Ok(Worker { lines, hints: 0 })
     }
@@ -242,7 +243,7 @@ impl Shared {
     /// Runs a worker until it ends.
     ///
     /// # Errors
-    /// If it has not begun.
+    /// If it could not start.
     fn supervise(self: &Arc<Self>, index: usize, lines: Receiver<String>) -> Result<(), StorageError> {
         let spawn = || -> io::Result<(UnixStream, UnixStream, Child)> {
             let (ours, theirs) = UnixStream::pair()?;
@@ -256,13 +257,13 @@ impl Shared {
                     break;
                 }
             }
-            // The supervisor has nothing more to say to this worker.
+            // This fails if the worker has already closed the socket.
             let _ = writer.shutdown(Shutdown::Both);
         });
         if writing.is_ok() {
             self.listen(index, ours);
         }
-        // It may have closed its socket and still live.
+        // It may have closed its socket and still be alive.
         let _ = child.kill();
         let status = child.wait().map_err(|error| unstarted(&error))?;
         if !self.lock().is_closed {
@@ -281,10 +282,10 @@ impl Shared {
             if line.is_empty() {
                 continue;
             }
-            let Ok(Up { session, told }) = serde_json::from_str(&line) else { return };
+            let Ok(ToSupervisor { session, told }) = serde_json::from_str(&line) else { return };
             let id = SessionId::from_text(&session);
             let mut state = self.lock();
-            let Some(session) = state.sessions.get(&id).map(|given| given.session.clone()) else { continue };
+            let Some(session) = state.sessions.get(&id).map(|assigned| assigned.session.clone()) else { continue };
             let is_heard = match &told {
                 Told::Settled(thread, count) => state.settle(index, &id, *thread, *count),
                 _ => true,
@@ -297,23 +298,23 @@ impl Shared {
             if is_over {
                 self.forget(&session);
             } else {
-                // Dropped without the lock.
+                // Dropped without holding the lock.
                 let idle = self.lock().take_idle(&id);
                 drop(idle);
             }
         }
     }
 
-    /// A worker has ended, or could not be started, with this error: what it had is given to others.
-    fn bury(self: &Arc<Self>, index: usize, lived_shortly: bool, error: Option<StorageError>) {
+    /// Handles the end of a worker, or its failure to start: passes its hints on to others.
+    fn handle_end(self: &Arc<Self>, index: usize, was_short_lived: bool, error: Option<StorageError>) {
         let mut state = self.lock();
         state.workers[index] = None;
         let is_short = matches!(error, Some(StorageError::Exhausted(_)));
         if is_short && state.workers.iter().any(Option::is_some) {
-            // They will do.
+            // The other workers will do.
             state.wait_until = Some(Instant::now() + SHORTAGE_TIME);
         } else {
-            state.short_lives = if lived_shortly { state.short_lives + 1 } else { 0 };
+            state.short_lives = if was_short_lived { state.short_lives + 1 } else { 0 };
         }
         let gives_up = state.short_lives > SHORT_LIVES_MAX;
         if is_short && !gives_up && state.wait_until.is_none() {
@@ -325,14 +326,14 @@ impl Shared {
             return;
         }
         let mut lost = Vec::new();
-        for given in state.sessions.values_mut() {
-            let hints: Vec<(ThreadId, u64)> = given
+        for assigned in state.sessions.values_mut() {
+            let hints: Vec<(ThreadId, u64)> = assigned
                 .held
                 .extract_if(|_, held| held.worker == index)
                 .map(|(thread, held)| (thread, held.hints))
                 .collect();
             if !hints.is_empty() {
-                lost.push((given.session.clone(), hints));
+                lost.push((assigned.session.clone(), hints));
             }
         }
         drop(state);
@@ -342,7 +343,7 @@ impl Shared {
                 self.give_up(&session, error.clone().unwrap_or_else(why));
                 continue;
             }
-            // One that was never there has lost nothing.
+            // A worker that never ran has lost nothing.
             if error.is_none() {
                 session.clone().lose_worker(&hints.iter().map(|(thread, _)| *thread).collect::<Vec<_>>());
             }
@@ -350,28 +351,28 @@ impl Shared {
         }
     }
 
-    /// A session is over.
+    /// Removes a session that is over.
     fn forget(&self, session: &Arc<dyn Supervised>) {
         let mut state = self.lock();
         let id = session.id();
-        if state.sessions.get(id).is_none_or(|given| !Arc::ptr_eq(&given.session, session)) {
+        if state.sessions.get(id).is_none_or(|assigned| !Arc::ptr_eq(&assigned.session, session)) {
             return;
         }
         let State { workers, sessions, .. } = &mut *state;
         let forgotten = sessions.remove(id);
-        if let Some(given) = &forgotten {
-            given.relieve(workers);
+        if let Some(assigned) = &forgotten {
+            assigned.relieve(workers);
         }
         for worker in workers.iter().flatten() {
-            worker.tell(&Down::Forget { session: id.to_string() });
+            worker.tell(&ToWorker::Forget { session: id.to_string() });
         }
         drop(state);
         drop(forgotten);
     }
 }
 
-impl Given {
-    /// Nothing of it is expected from workers any more.
+impl Assigned {
+    /// Subtracts its unsettled hints from the workers' counts.
     fn relieve(&self, workers: &mut [Option<Worker>]) {
         for held in self.held.values() {
             if let Some(worker) = &mut workers[held.worker] {
@@ -382,15 +383,16 @@ impl Given {
 }
 
 impl State {
-    /// A worker has carried out so many hints. Answers whether they were given to it.
+    /// A worker has settled `count` hints. Returns whether they were assigned to it.
     fn settle(&mut self, index: usize, session: &SessionId, thread: ThreadId, count: u64) -> bool {
-        let Some(given) = self.sessions.get_mut(session) else { return false };
-        let Some(held) = given.held.get_mut(&thread).filter(|held| held.worker == index && held.hints >= count) else {
+        let Some(assigned) = self.sessions.get_mut(session) else { return false };
+        let Some(held) = assigned.held.get_mut(&thread).filter(|held| held.worker == index && held.hints >= count)
+        else {
             return false;
         };
         held.hints -= count;
         if held.hints == 0 {
-            given.held.remove(&thread);
+            assigned.held.remove(&thread);
         }
         if let Some(worker) = &mut self.workers[index] {
             worker.hints = worker.hints.saturating_sub(count);
@@ -398,14 +400,14 @@ impl State {
         true
     }
 
-    /// A session of which no worker has a hint may have been parked.
-    fn take_idle(&mut self, session: &SessionId) -> Option<Given> {
-        let is_idle = self.sessions.get(session).is_some_and(|given| given.held.is_empty());
+    /// Removes the session if no worker has a hint for it: it may have been parked.
+    fn take_idle(&mut self, session: &SessionId) -> Option<Assigned> {
+        let is_idle = self.sessions.get(session).is_some_and(|assigned| assigned.held.is_empty());
         if is_idle { self.sessions.remove(session) } else { None }
     }
 }
 
-/// The worker with the fewest hints, and if none is to be started, of those that there are, if there are any.
+/// The worker with the fewest hints. If none may be started, prefers those that exist.
 fn least_busy(workers: &[Option<Worker>], starts: bool) -> usize {
     let burden = |index: &usize| match &workers[*index] {
         Some(worker) => (false, worker.hints),
@@ -418,12 +420,12 @@ fn exhausted(shortage: Shortage) -> StorageError {
     StorageError::Exhausted(format!("no worker process can be started: {shortage}; {}", shortage.remedy()))
 }
 
-/// What a worker that could not begin lacks, as its exit status says.
+/// The shortage reported by the exit status of a worker that could not start.
 fn shortage_of(status: ExitStatus) -> Option<Shortage> {
     SHORTAGES.into_iter().find(|shortage| status.code() == Some(i32::from(exit_status(*shortage))))
 }
 
-/// There can be no worker.
+/// The error of a worker that cannot be started.
 fn unstarted(error: &io::Error) -> StorageError {
     match Shortage::of(error) {
         Some(shortage) => exhausted(shortage),
@@ -436,8 +438,8 @@ fn spawn_thread(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
 }
 
 impl Worker {
-    /// One that has ended hears nothing; what it had is given to another.
-    fn tell(&self, down: &Down) {
+    /// Sends a message. If the worker has ended, its hints will be passed on, so errors are ignored.
+    fn tell(&self, down: &ToWorker) {
         if let Ok(mut line) = serde_json::to_string(down) {
             line.push('\n');
             let _ = self.lines.send(line);

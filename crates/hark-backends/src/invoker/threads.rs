@@ -1,11 +1,12 @@
-//! Invocation by OS threads of this process: a pool as wide as the cores.
+//! Invocation by OS threads of this process: a pool with one worker per core.
 //!
-//! Hints wait in one queue, in order; workers take them in chunks, so that its lock is seldom asked for. Whoever serves
-//! a session is a worker too, and others are started only when there is more to run than it has taken: a program of one
-//! thread runs in the process's first OS thread alone. A worker without work is parked, until the first timer at most.
+//! Hints wait in one ordered queue. Workers take them in chunks, so that its lock is rarely contended. The caller of
+//! `serve` is a worker too; others are started only if there is more work than it has taken. So a program with one
+//! thread runs entirely on the process's first OS thread. An idle worker is parked, at most until the first timer.
 //!
-//! A worker that waits for a storage steps aside, and another takes its place; so many wait at once, and what they wait for
-//! can be done for all of them together. When it comes back there may be one worker too many, who parks.
+//! A worker that waits for a storage steps aside, and another one takes its place. So many workers can wait at once,
+//! and the storage can handle their requests together. When a worker comes back, there may be one too many; one of them
+//! then parks.
 
 mod queue;
 mod seat;
@@ -23,8 +24,8 @@ use seat::{PoolSeat, aside_max};
 
 use crate::surroundings::since_boot;
 
-/// How long a worker waits for a timer at most before it looks at the time. Waiting stops while the computer sleeps, and
-/// timers do not.
+/// The maximum time that a worker waits for a timer before it checks the clock. Waiting stops while the computer
+/// sleeps, but timers do not.
 const TIMER_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// A pool of OS threads.
@@ -37,9 +38,10 @@ pub struct Threads {
 struct Pool {
     width: usize,
     aside_max: usize,
-    /// How many workers have nothing to do or could still be started. Only a hint: it is read without the lock.
+    /// How many more workers could be active: idle, or not started yet. Only a hint, because it is read without the
+    /// lock.
     spare: AtomicUsize,
-    /// How many timers there ever were.
+    /// The number of timers created so far.
     timers: AtomicU64,
     state: Mutex<State>,
 }
@@ -47,18 +49,18 @@ struct Pool {
 #[derive(Default)]
 struct State {
     queue: Queue,
-    /// The parked workers, the one that parked last at the end: it is the quickest to wake.
+    /// The parked workers, as a stack: the last one that parked is the quickest to wake.
     idle: Vec<thread::Thread>,
-    /// How many workers there are, those who serve included.
+    /// The number of workers, including callers of `serve`.
     workers: usize,
-    /// How many of them wait for something outside, and so do not count for the width.
+    /// How many of them are blocked by something outside, and so do not count towards the width.
     blocked: usize,
     closed: bool,
-    /// What a worker panicked with, for whoever serves.
+    /// The payload of a worker's panic, for a caller of `serve`.
     panic: Option<Box<dyn Any + Send>>,
 }
 
-/// Someone to help with what is in the queue.
+/// A worker that can help with the queue.
 enum Helper {
     None,
     Parked(thread::Thread),
@@ -66,7 +68,7 @@ enum Helper {
 }
 
 impl Threads {
-    /// A pool of so many workers, none of them started yet.
+    /// A pool with this number of workers, none of which is started yet.
     pub fn new(width: usize) -> Threads {
         let width = width.max(1);
         let state = Mutex::new(State::default());
@@ -81,7 +83,7 @@ impl Threads {
         }
     }
 
-    /// A pool as wide as the computer's cores.
+    /// A pool with one worker per core.
     pub fn as_wide_as_the_cores() -> Threads {
         Threads::new(thread::available_parallelism().map_or(1, usize::from))
     }
@@ -91,7 +93,7 @@ impl Drop for Threads {
     fn drop(&mut self) {
         let mut state = self.pool.lock();
         state.closed = true;
-        // Not joined: one of them may wait for something outside.
+        // They are not joined, because one of them may be blocked by something outside.
         state.idle.drain(..).for_each(|worker| worker.unpark());
     }
 }
@@ -142,17 +144,17 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Someone who can take what is in the queue, if there is anything.
+    /// A worker that can take hints from the queue, if there are any.
     fn helper(&self, state: &mut State) -> Helper {
         if state.queue.is_empty() || state.closed { Helper::None } else { self.anyone(state) }
     }
 
-    /// Someone who has nothing to do.
+    /// A worker that has nothing to do.
     fn anyone(&self, state: &mut State) -> Helper {
         let room = state.active() < self.width;
         let helper = match state.idle.pop_if(|_| room) {
             Some(worker) => Helper::Parked(worker),
-            // Before anyone serves there is nobody to report to, and whoever comes to serve takes the work itself.
+            // Before anyone serves, there is no one to report to; the first caller of `serve` takes the work itself.
             None if state.workers > 0 && room => {
                 state.workers += 1;
                 Helper::New
@@ -167,7 +169,7 @@ impl Pool {
         self.spare.store(self.width.saturating_sub(state.active()), Ordering::Relaxed);
     }
 
-    /// Has the helper come. Called without the lock, as this takes its time.
+    /// Wakes or starts the helper. Must be called without the lock, because this takes a while.
     fn summon(self: &Arc<Self>, helper: Helper) {
         match helper {
             Helper::None => {}
@@ -176,14 +178,14 @@ impl Pool {
                 let pool = self.clone();
                 let started = thread::Builder::new().name("hark-worker".into()).spawn(move || pool.live());
                 if started.is_err() {
-                    // The system has no thread left for us. Those that there are do the work.
+                    // The system cannot start another thread. The existing workers will do the work.
                     self.lock().workers -= 1;
                 }
             }
         }
     }
 
-    /// The life of a worker that was started.
+    /// The main function of a worker that was started by the pool.
     fn live(self: Arc<Self>) {
         let panic = catch_unwind(AssertUnwindSafe(|| self.work(None))).err();
         let mut state = self.lock();
@@ -195,7 +197,7 @@ impl Pool {
         self.count_spare(&state);
     }
 
-    /// Runs what is in the queue until `done`, or if nobody waits for that, until the pool is closed.
+    /// Runs hints from the queue until `done` is set; without `done`, until the pool is closed.
     fn work(self: &Arc<Self>, done: Option<&AtomicBool>) {
         let mut chunk = Chunk::default();
         let mut state = self.lock();
@@ -206,7 +208,7 @@ impl Pool {
             if state.queue.has_timers() {
                 state.queue.release_due(since_boot());
             }
-            // Someone who waited is back: the last to finish leaves the place.
+            // A worker that stepped aside has come back: the first one that finishes parks.
             let is_too_many = state.active() > self.width;
             if is_too_many || !state.queue.take(self.width, &mut chunk) {
                 state = self.park(state);
@@ -234,7 +236,7 @@ impl Pool {
         }
     }
 
-    /// Waits until someone wakes this worker, or a timer is due.
+    /// Waits until this worker is woken or a timer is due.
     fn park<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         let me = thread::current();
         let id = me.id();
@@ -252,7 +254,7 @@ impl Pool {
         state
     }
 
-    /// Arms timers. Parked workers wait for the one that was first until now, so that one must know of an earlier one.
+    /// Arms timers. Parked workers wait for the previously first timer, so one is woken for an earlier one.
     fn arm(&self, state: &mut State, timers: Vec<Timer>) {
         for timer in timers {
             let earlier = state.queue.first_timer().is_none_or(|first| timer.id.0 < first);
@@ -265,7 +267,7 @@ impl Pool {
 }
 
 impl State {
-    /// How many workers run threads now, or are about to.
+    /// The number of workers that run threads now or are about to.
     fn active(&self) -> usize {
         (self.workers - self.blocked).saturating_sub(self.idle.len())
     }

@@ -1,8 +1,8 @@
-//! Sessions in one SQLite file.
+//! A storage in a single SQLite file.
 //!
-//! Write-ahead log, `synchronous=FULL`: a commit that has returned is on the disk. Commits of many threads that are ready
-//! together share one transaction and one fsync (`group`). Whoever serves sessions holds a lock that the system frees at
-//! its death, and listens on a socket for what other processes write (`server`).
+//! Write-ahead log, `synchronous=FULL`: a commit that has returned is on disk. Commits of several threads that are
+//! ready at the same time share one transaction and one fsync (`group`). A process that serves sessions holds a lock
+//! that the system releases when the process dies, and listens on a socket for news from other processes (`server`).
 
 mod catalog;
 mod change;
@@ -44,44 +44,43 @@ use numbers::Numbers;
 use pickles::UNNEEDED_SECONDS;
 use server::Server;
 
-/// The file's name in its folder.
+/// The name of the file in its folder.
 pub const FILE_NAME: &str = "hark.db";
 
-/// How long a process may be still, unless it is said, before others take over its sessions. That it is gone they notice
-/// at once.
+/// The default time that a process may stall before others take over its sessions. If it ends, they notice at once.
 pub const LEASE: Duration = Duration::from_secs(10);
 
-/// Keeps sessions in one file of a folder.
+/// A storage in a single file in a folder.
 pub struct SqliteStorage {
     shared: Arc<Shared>,
-    /// The same as a storage of records; made when it is needed first.
+    /// The storage of records on top of the rows, created on demand.
     encoded: OnceLock<Encoded>,
 }
 
-/// What sessions, catalog and committers share.
+/// Shared by sessions, catalog and committers.
 struct Shared {
     database: Database,
     group: Group,
-    /// This process has seen large pickles, so that files may be left to be removed.
+    /// Whether this process has seen large pickles, so that files may have to be removed.
     has_pickle_files: AtomicBool,
     folder: PathBuf,
     lease: Duration,
-    /// This process's place among those who serve the file; made when it is needed first.
+    /// This process as a server of the file, created on demand.
     server: OnceLock<Server>,
-    /// For a process that runs threads for a server: which, and what numbers of threads are taken from together.
+    /// For a process that runs threads for a server: that server, and the numbers of its threads.
     serves: Option<Supervision>,
-    /// How it leases threads, if it does.
+    /// How threads are leased, if they are.
     leases: Option<Leasing>,
 }
 
-/// What a process has that runs threads for a server.
+/// The server for which this process runs threads, and the source of thread numbers.
 struct Supervision {
     server: i64,
     numbers: Numbers,
 }
 
 impl SqliteStorage {
-    /// Opens the file for a process that runs threads for this server, together with others.
+    /// Opens the file for a process that runs threads for this server, together with other processes.
     ///
     /// # Errors
     /// As for [`SqliteStorage::open`].
@@ -89,25 +88,25 @@ impl SqliteStorage {
         let path = folder.join(FILE_NAME);
         if !server::has_server(folder, server) {
             let path = path.display();
-            return Err(StorageError::Permanent(format!("`{path}` is not the file of server {server:x} any more")));
+            return Err(StorageError::Permanent(format!("`{path}` is no longer the file of server {server:x}")));
         }
         let database = Database::open(&path)?;
         let numbers = server::numbers(folder, server)?;
         SqliteStorage::with(folder, database, Some(Supervision { server, numbers }))
     }
 
-    /// This process's number among those who serve the file.
+    /// The number of this process among the servers of the file.
     ///
     /// # Errors
-    /// If it cannot be had.
+    /// If it cannot be registered.
     pub fn server_number(&self) -> Result<i64, StorageError> {
         self.shared.server_number()
     }
 
-    /// Opens the file in this folder; both are made if they do not exist.
+    /// Opens the file in this folder. Creates both if they do not exist.
     ///
     /// # Errors
-    /// If they cannot be made, opened or written to, or the file is no database of this release.
+    /// If they cannot be created, opened or written to, or if the file is not a database of this release.
     pub fn open(folder: &Path) -> Result<SqliteStorage, StorageError> {
         SqliteStorage::with(folder, Database::open(&folder.join(FILE_NAME))?, None)
     }
@@ -133,8 +132,8 @@ impl SqliteStorage {
         })
     }
 
-    /// The same; this process's sessions may be taken over when it has been still for so long. It must not have been used
-    /// before.
+    /// Sets how long this process may stall before its sessions are taken over. Must be called before the storage is
+    /// used.
     #[must_use]
     pub fn with_lease(mut self, lease: Duration) -> SqliteStorage {
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
@@ -143,27 +142,27 @@ impl SqliteStorage {
         self
     }
 
-    /// The same; threads are leased, so that any process with this file runs threads of any session. It must not have been
-    /// used before.
+    /// Leases threads, so that any process with this file may run threads of any session. Must be called before the
+    /// storage is used.
     #[must_use]
     pub fn with_leased_threads(mut self) -> SqliteStorage {
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
             shared.leases = Some(Leasing::new(&shared.folder, shared.lease));
-            // Without, leases are as exact as the clocks were when the processes began.
+            // If this fails, leases are only as exact as the clocks were when the processes started.
             let _ = clock::share(&shared.folder);
         }
         self
     }
 
-    /// Whether nothing can be written here: the folder is read-only.
+    /// Whether nothing can be written because the folder is read-only.
     pub fn is_still(&self) -> bool {
         self.shared.database.is_still()
     }
 
-    /// Sees to it that nobody has removed the file, or put another one in its place.
+    /// Checks that the file was not removed or replaced.
     ///
     /// # Errors
-    /// If someone has.
+    /// If it was.
     pub fn check_in_place(&self) -> Result<(), StorageError> {
         self.shared.check_in_place()
     }
@@ -182,7 +181,7 @@ impl SqliteStorage {
         self.encoded.get_or_init(|| Encoded::new(Arc::new(SqliteRows(self.shared.clone()))))
     }
 
-    /// How much work the commits were so far.
+    /// The amount of work of all commits so far.
     pub fn work(&self) -> Work {
         self.shared.group.work()
     }
@@ -211,12 +210,12 @@ impl Storage for SqliteStorage {
 }
 
 impl Shared {
-    /// Removes the files of large pickles that nothing has named for so many seconds. What fails is done another time.
+    /// Removes the files of large pickles that have been unused for this many seconds. Failures are retried later.
     fn remove_pickle_files(&self, seconds: i64) {
         self.group.between(|connection| drop(pickles::remove_files(connection, seconds)));
     }
 
-    /// A change that names large pickles makes files of them.
+    /// Records that a change refers to large pickles, which are stored as files.
     fn note_pickle_files(&self, change: &RowChange) {
         let is_large = |part: &Part| matches!(part, Part::Pickle(pickle) if pickle.length() >= FILE_BYTES_MIN);
         if change.parts.iter().filter_map(|change| change.part.as_ref()).any(is_large) {
@@ -224,14 +223,14 @@ impl Shared {
         }
     }
 
-    /// The same after a commit, which has left none where there are no large pickles.
+    /// Removes unneeded files after a commit, unless there have been no large pickles.
     fn remove_unneeded_files(&self) {
         if self.has_pickle_files.load(Ordering::Relaxed) {
             self.remove_pickle_files(UNNEEDED_SECONDS);
         }
     }
 
-    /// For whom this process writes to sessions.
+    /// The server on whose behalf this process writes to sessions.
     fn owner(&self) -> Result<Owner, StorageError> {
         match self.leases {
             Some(_) => Ok(Owner::OfAll(self.server.get().map(Server::number))),
@@ -239,7 +238,7 @@ impl Shared {
         }
     }
 
-    /// The number of the server that this process is, or runs threads for.
+    /// The number of the server that this process is, or for which it runs threads.
     fn server_number(&self) -> Result<i64, StorageError> {
         match &self.serves {
             Some(supervision) => Ok(supervision.server),
@@ -247,7 +246,7 @@ impl Shared {
         }
     }
 
-    /// Sees to it that file and lock are where others look for them.
+    /// Checks that file and lock are where others look for them.
     fn check_in_place(&self) -> Result<(), StorageError> {
         match self.server.get() {
             Some(server) if !server.is_in_place() => Err(self.database.removed()),

@@ -1,4 +1,5 @@
-//! Sessions and threads that are cancelled: each cleans up what it has begun, once, whoever dies meanwhile.
+//! Sessions and threads that are cancelled: each cleans up what it has begun, exactly once, whichever process dies
+//! meanwhile.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use hark_engine::simulator::{Act, Scenario, is_late};
 
 use super::{check, check_scenario, check_with, scenario};
 
-/// Does work, and says what becomes of it.
+/// Does work and prints what happens to it.
 const CLEANS: &str = "
     import(echo, outside, 1);
     fn cleans(name, work) {
@@ -25,7 +26,7 @@ fn all_threads_of_a_session() {
     check(100, &text, &[Act::Cancel, Act::CancelNow], "62");
 }
 
-/// Cleaning up may itself take its time, and start threads.
+/// Cleaning up may itself take time and start threads.
 #[test]
 fn threads_that_clean_up_for_long() {
     let text = format!(
@@ -37,7 +38,7 @@ fn threads_that_clean_up_for_long() {
     check(200, &text, &[Act::Cancel], "15");
 }
 
-/// Whatever a thread waits for.
+/// With every kind of wait.
 #[test]
 fn threads_that_wait() {
     let text = format!(
@@ -55,7 +56,7 @@ fn threads_that_wait() {
     check(200, &text, &[Act::Resolve("p/1", 1), Act::Resolve("q/1", 1), Act::Cancel], "25");
 }
 
-/// In tries, within limits of time and number, and in elements that are worked on together.
+/// With retries, timeouts, limits, and elements that are processed concurrently.
 #[test]
 fn threads_of_the_prelude() {
     let text = format!(
@@ -72,7 +73,7 @@ fn threads_of_the_prelude() {
     check_with(200, 1_000_000, &text, &[Act::Cancel], "16");
 }
 
-/// A try works in the place of its call, and may go on a while longer than that. Nobody keeps the place after that.
+/// A try holds its call's place, and may run a while longer than the call. The place must be free after that.
 #[test]
 fn tries_in_a_place() {
     let text = format!(
@@ -87,7 +88,7 @@ fn tries_in_a_place() {
     check(200, &text, &[], "10");
 }
 
-/// A session that goes on by a retry is cancelled at any moment, too.
+/// A session that continues after a retry can be cancelled at any moment, too.
 #[test]
 fn sessions_that_are_retried() {
     let text = format!(
@@ -100,8 +101,8 @@ fn sessions_that_are_retried() {
     check(300, &text, &[Act::Retry, Act::Cancel], "6");
 }
 
-/// A retry comes right after threads were cancelled that had not stopped then. What was on its way at that time cancels none of
-/// them once more.
+/// A retry comes right after threads were cancelled that had not stopped yet. The pending cancellation must not cancel
+/// any of them again.
 #[test]
 fn threads_that_were_cancelled_are_retried() {
     let text = format!(
@@ -112,13 +113,14 @@ fn threads_that_were_cancelled_are_retried() {
         fn kind(f) {{ try {{ await f }} catch e {{ get(e, \"kind\") }} }}
         fn main() {{ p = promise(); q = promise(); f = async branch(p, q); kind(p); kind(q); cancel(f); kind(f) }}"
     );
-    // Whatever the clock shows, none is stopped.
+    // Long enough that no thread is stopped, whatever the clock shows.
     let cancel_grace = Duration::from_secs(1_000_000_000);
     let scenario = Scenario { cancel_grace, ..scenario(1_000_000, &text, &[Act::Retry]) };
     check_scenario(600, is_late, &scenario, "cancelled");
 }
 
-/// A thread cancels others: twice, with what these have started, and with the promise that they wait for.
+/// A thread cancels others: twice, together with the threads that they have started, and together with the promise that
+/// they wait for.
 #[test]
 fn threads_that_a_program_cancels() {
     let text = format!(

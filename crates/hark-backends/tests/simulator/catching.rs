@@ -1,8 +1,8 @@
-//! Errors that are caught: of Futures, of calls, and of waits that end at a time.
+//! Errors that are caught: of Futures, of calls, and of waits with a deadline.
 
 use super::{Act, check, check_with};
 
-/// Who catches the failure of another thread has dealt with it, whenever that failed, and goes on to wait.
+/// Catching the failure of another thread handles it, whenever it happened, and the catching thread continues to wait.
 #[test]
 fn failures_of_threads_that_are_caught() {
     let text = "
@@ -15,7 +15,7 @@ fn failures_of_threads_that_are_caught() {
     check(80, text, &[Act::Resolve("mail/1", 50)], "502307");
 }
 
-/// The error goes through several threads, is caught, raised again and caught once more.
+/// The error passes through several threads, is caught, raised again and caught once more.
 #[test]
 fn errors_that_are_raised_again() {
     let text = "
@@ -52,7 +52,7 @@ fn calls_that_are_caught() {
     check(80, text, &[], "223");
 }
 
-/// Only what failed uncaught is done again.
+/// Only uncaught failures are retried.
 #[test]
 fn caught_failures_and_a_retry() {
     let text = "
@@ -66,7 +66,7 @@ fn caught_failures_and_a_retry() {
     check(80, text, &[Act::Retry], "1408");
 }
 
-/// A thread that caught one failure and then broke of another one goes on behind its `try`.
+/// A thread that caught one failure and then broke because of another one continues after its `try`.
 #[test]
 fn a_retry_behind_a_try() {
     let text = "
@@ -89,10 +89,10 @@ fn promises_whose_failures_are_caught() {
     check(80, text, &[Act::Fail("mail/1", "no mail")], "no mail, no mail, no mail, no mail");
 }
 
-/// Deadlines that pass, and one that does not.
+/// Deadlines that expire, and one that does not.
 #[test]
 fn waits_that_end_at_a_time_and_are_caught() {
-    // Each wait is longer than the one before: the clock may be set back by an hour under the sleep.
+    // Each wait is longer than the previous one, because the clock may be set back by an hour during the sleep.
     let text = "
         fn leaf(n) { sleep(n); n }
         fn late(f, n) { try { await_for(f, n) } catch e { print(get(e, \"kind\")); 100 } }
@@ -103,7 +103,7 @@ fn waits_that_end_at_a_time_and_are_caught() {
     check(80, text, &[Act::Resolve("mail/1", 7)], "313");
 }
 
-/// Closures take Futures, and a handler's error, to other threads.
+/// Closures carry Futures, and a handler's error, to other threads.
 #[test]
 fn closures_that_wait_in_other_threads() {
     let text = "
@@ -115,7 +115,7 @@ fn closures_that_wait_in_other_threads() {
     check(80, text, &[Act::Resolve("mail/1", 10)], "61");
 }
 
-/// Threads that can run while the server is lost by another one's call have done nothing: they are not given up with it.
+/// Ready threads have done nothing when another thread's call kills the server, so they are not given up.
 #[test]
 fn a_call_that_kills_is_caught() {
     let text = "

@@ -1,10 +1,10 @@
-//! Limits and rates, over all sessions and servers: `solo` must never be called twice at a time.
+//! Limits and rates across all sessions and servers: `solo` must never run twice at the same time.
 
 use hark_engine::simulator::Act;
 
 use super::{check_undisturbed, check_with, scenario};
 
-/// Nothing is lost for good by a worker that dies.
+/// High enough that dying workers never cause a failure.
 const TRIES: u32 = 1_000_000;
 
 #[test]
@@ -15,7 +15,7 @@ fn calls_in_threads_of_their_own() {
     check_with(150, TRIES, text, &[], "[1, 2, 3]");
 }
 
-/// A thread that holds a place needs no second one, may wait with it, and is cancelled with it.
+/// A thread that holds a place needs no second one, may wait while holding it, and may be cancelled.
 #[test]
 fn places_are_held_over_waits() {
     let text = "
@@ -26,7 +26,8 @@ fn places_are_held_over_waits() {
     check_with(60, TRIES, text, &[Act::CancelNow], "[1, 2, 3]");
 }
 
-/// Whoever ends with a place gives it back, also by failing, and by an error that is caught outside of it.
+/// A thread that ends while it holds a place gives it back, even if it fails, or if an error leaves the function and is
+/// caught outside.
 #[test]
 fn errors_give_places_back() {
     let text = "
@@ -46,7 +47,7 @@ fn starts_of_a_rate() {
     check_with(80, TRIES, text, &[], "[1, 2, 3, 4, 5]");
 }
 
-/// Each try has the place of the call, in a thread of its own.
+/// Each try holds the call's place, in a thread of its own.
 #[test]
 fn tries_in_the_place_of_their_call() {
     let text = "
@@ -59,8 +60,8 @@ fn tries_in_the_place_of_their_call() {
     check_with(100, TRIES, text, &[], "[1, 2, 3, 4]");
 }
 
-/// A thread that waits for one that waits for its place is a deadlock, which nobody catches; also of a session that is parked.
-/// A server that dies would give the place away, and end it.
+/// A thread that waits for a thread that waits for its place is deadlocked, which cannot be caught; this also holds for
+/// a parked session. A dying server would free the place and end the deadlock, so this test runs undisturbed.
 #[test]
 fn deadlocks() {
     let text = "

@@ -1,9 +1,9 @@
-//! Whole sessions on the engine in a world that a seed decides; see `hark_engine::simulator`.
+//! Whole sessions on the engine in a simulated world that depends on a seed; see `hark_engine::simulator`.
 //!
-//! Each test runs its program with some hundreds of seeds. A failing one is replayed, with all that happens told, by
+//! Each test runs its program with some hundreds of seeds. To replay a failing seed with a log of all events, use
 //! `HARK_SIMULATOR_SEED=17 cargo test --profile ci -p hark-backends --test simulator NAME -- --exact --nocapture`.
-//! With `HARK_SIMULATOR_SEEDS=1000000` each test runs so many seeds, with `HARK_SIMULATOR_FIRST=5000` from this one on, and
-//! with `HARK_SIMULATOR_LEASES=1` only those in whose worlds threads are leased.
+//! With `HARK_SIMULATOR_SEEDS=1000000` each test runs that many seeds, with `HARK_SIMULATOR_FIRST=5000` starting from
+//! this one, and with `HARK_SIMULATOR_LEASES=1` only those whose worlds lease threads.
 
 mod cancelling;
 mod catching;
@@ -26,7 +26,7 @@ pub(crate) fn check_with(seeds: u64, max_tries: u32, text: &str, acts: &[Act], r
     check_scenario(seeds, |_| true, &scenario(max_tries, text, acts), result);
 }
 
-/// Runs a scenario with so many seeds of those that are meant.
+/// Runs a scenario with a number of seeds among those that match.
 #[track_caller]
 pub(crate) fn check_scenario(seeds: u64, is_meant: fn(u64) -> bool, scenario: &Scenario, result: &str) {
     let expected = check_undisturbed(scenario, result);
@@ -52,14 +52,14 @@ pub(crate) fn check_scenario(seeds: u64, is_meant: fn(u64) -> bool, scenario: &S
     }
 }
 
-/// A program, and what is done to its sessions.
+/// A program, and the actions on its sessions.
 pub(crate) fn scenario(max_tries: u32, text: &str, acts: &[Act]) -> Scenario {
     let compilation = hark_compiler::compile("simulated.hk", text);
     let executable = compilation.executable.unwrap_or_else(|| panic!("{:?}", compilation.diagnostics));
     Scenario { executable, acts: acts.to_vec(), max_tries, cancel_grace: CANCEL_GRACE }
 }
 
-/// What a scenario comes to where nothing goes wrong.
+/// Checks the outcome of a scenario when nothing goes wrong, and returns it.
 #[track_caller]
 pub(crate) fn check_undisturbed(scenario: &Scenario, result: &str) -> Ended {
     let acts = scenario.acts.iter().copied().filter(|act| !matches!(act, Act::Cancel | Act::CancelNow)).collect();

@@ -1,4 +1,4 @@
-//! Objects that functions make and others are given: whoever has one has all of it, whatever was lost meanwhile.
+//! Objects that functions create and others receive: each holder has the whole object, whatever was lost meanwhile.
 
 use super::check;
 

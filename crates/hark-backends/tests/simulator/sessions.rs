@@ -24,8 +24,8 @@ fn a_chain_of_calls() {
     check(1_000, text, &[], "30");
 }
 
-/// What a call prints is written down while it runs, each text by itself. The texts of the try that counts are all there,
-/// once and in order, and of other tries there is nothing.
+/// The output of a running call is saved text by text. The texts of the try that counts are complete, without
+/// duplicates and in order; other tries leave none.
 #[test]
 fn calls_that_print_much() {
     let text = "
@@ -52,7 +52,7 @@ fn sleeps() {
     check(1_000, text, &[], "3601");
 }
 
-/// A thread whose time has been looked at is not looked at again: none may slip through, whatever the clock does.
+/// A thread is checked only once for each due time, so none may be missed, whatever the clock does.
 #[test]
 fn threads_that_sleep_again_and_again() {
     let text = "
@@ -121,7 +121,7 @@ fn sessions_that_are_retried() {
     check(1_000, text, &[Act::Retry], "3");
 }
 
-/// A thread that came to its end with a Future that has failed, or fails later, follows it again.
+/// A thread that ended with a Future that has failed, or fails later, follows it again.
 #[test]
 fn retried_threads_that_had_returned_futures() {
     let text = "
@@ -134,7 +134,7 @@ fn retried_threads_that_had_returned_futures() {
     check(1_000, text, &[Act::Retry], "1");
 }
 
-/// The first thread fails with an error of its own, another one by a call after a sleep, many at once.
+/// The first thread fails with its own error, another one in a call after a sleep, and many at once.
 #[test]
 fn retries_of_all_kinds() {
     let text = "
@@ -210,7 +210,8 @@ fn a_thousand_children_of_one_step() {
     check(8, text, &[], "5");
 }
 
-/// The last of the many who wait for a promise may be woken twice, the second time when they wait for the next one already.
+/// The last of the many waiters of a promise may be woken twice, the second time when it already waits for the next
+/// one.
 #[test]
 fn many_who_wait_for_one_promise_after_another() {
     let text = "

@@ -1,8 +1,8 @@
-//! Waits for many Futures, for any of them, and until a time.
+//! Waits for many Futures, for any of them, and with a deadline.
 
 use super::{Act, check};
 
-/// More than one commit has room for: the thread enters itself among the waiters in several.
+/// More than fit into a commit: the thread adds itself to their waiters in several commits.
 #[test]
 fn all_of_many_futures() {
     let text = "
@@ -24,7 +24,7 @@ fn some_of_a_few_futures() {
     check(60, text, &[], "415");
 }
 
-/// The Futures come in any order; each that has come is waited for no more.
+/// The Futures are resolved in any order; the thread no longer waits for those that are resolved.
 #[test]
 fn any_of_those_that_are_left() {
     let text = "
@@ -38,7 +38,7 @@ fn any_of_those_that_are_left() {
     check(60, text, &[], "105");
 }
 
-/// A thread that asks the same Futures again and again is among their waiters once, and not at all in the end.
+/// A thread that waits for the same Futures repeatedly is among their waiters once, and in the end not at all.
 #[test]
 fn any_of_the_same_futures_again_and_again() {
     let text = "
@@ -51,8 +51,8 @@ fn any_of_the_same_futures_again_and_again() {
     check(60, text, &[], "231");
 }
 
-/// More than a commit has room for: the thread stays among the waiters of those for which it waits again, and leaves the
-/// others, some on the way, many at its end, or where it waits for all that are left.
+/// More than fit into a commit: the thread stays among the waiters of Futures for which it waits again. It leaves the
+/// others: some at once, many at its end, or when it waits for all remaining ones.
 #[test]
 fn any_of_many_futures_again_and_again() {
     let text = "
@@ -79,7 +79,7 @@ fn waits_that_end_at_a_time() {
     check(60, text, &[], "6");
 }
 
-/// Deadlines that pass on more Futures than a commit has room for: the thread leaves all of their waiters, and comes again.
+/// Deadlines for more Futures than fit into a commit: the thread leaves all their waiters, and joins them again.
 #[test]
 fn waits_for_many_futures_that_end_at_a_time() {
     let text = "
@@ -91,7 +91,7 @@ fn waits_for_many_futures_that_end_at_a_time() {
     check(60, text, &[Act::Resolve("go/1", 3)], "780307");
 }
 
-/// More threads than a Future's record names wait for it again and again, until a time.
+/// More threads than a Future's record can list wait for it repeatedly, with a deadline.
 #[test]
 fn many_who_wait_for_the_same_future_until_a_time() {
     let text = "
@@ -125,7 +125,7 @@ fn a_failure_among_many() {
     check(60, text, &[], "failed: no");
 }
 
-/// More wait for the same Futures than their records name: some need the values, others hear of failures only.
+/// More threads wait for the same Futures than their records can list: some need the values, others only the failures.
 #[test]
 fn many_who_wait_for_the_same_futures() {
     let text = "

@@ -11,10 +11,10 @@ use hark_engine::{
 };
 use hark_machine::{Program, Value, text_of};
 
-/// All ways to suspend threads.
+/// All ways of suspending threads.
 pub const MODES: [SuspendAt; 3] = [SuspendAt::Never, SuspendAt::Effects, SuspendAt::Instructions { seed: 1 }];
 
-/// How a program is run.
+/// The options for running a program.
 pub struct Run {
     pub workers: usize,
     pub suspend_at: SuspendAt,
@@ -27,7 +27,7 @@ impl Default for Run {
     }
 }
 
-/// What a session came to, with its result as text.
+/// The outcome of a session, with its result as text.
 pub struct Ran {
     pub report: Report,
     pub result: String,
@@ -65,7 +65,7 @@ pub fn run_on(engine: &Engine, text: &str, observer: Arc<dyn Observer>) -> Ran {
 }
 
 impl Ran {
-    /// What was printed.
+    /// The output.
     pub fn printed(&self) -> String {
         self.report.output.iter().map(|item| item.text.as_str()).collect()
     }

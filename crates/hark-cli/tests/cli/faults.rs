@@ -54,7 +54,7 @@ fn refused(folder: &Folder, message: &str) {
 fn a_file_that_is_no_database() {
     let folder = folder("a_file_that_is_no_database");
     folder.write(".hark/hark.db", "Dear diary, today I wrote a text that is much longer than any header. ".repeat(20));
-    refused(&folder, "the storage failed: `[FOLDER]/.hark/hark.db` is no database, or a damaged one");
+    refused(&folder, "the storage failed: `[FOLDER]/.hark/hark.db` is not a database, or is damaged");
 }
 
 #[test]
@@ -64,12 +64,12 @@ fn a_database_of_another_program() {
     let connection = Connection::open(database(&folder)).unwrap();
     connection.execute_batch("CREATE TABLE session (id); INSERT INTO session VALUES (1);").unwrap();
     connection.close().unwrap();
-    refused(&folder, "the storage failed: `[FOLDER]/.hark/hark.db` is a database, but not one of Hark's");
+    refused(&folder, "the storage failed: `[FOLDER]/.hark/hark.db` is a database, but not a Hark database");
     let connection = Connection::open(database(&folder)).unwrap();
     connection.pragma_update(None, "application_id", 0x0bad).unwrap();
     connection.execute_batch("DROP TABLE session;").unwrap();
     connection.close().unwrap();
-    refused(&folder, "the storage failed: `[FOLDER]/.hark/hark.db` is a database, but not one of Hark's");
+    refused(&folder, "the storage failed: `[FOLDER]/.hark/hark.db` is a database, but not a Hark database");
 }
 
 #[test]

@@ -139,8 +139,8 @@ fn links_among_the_kept_files_are_not_followed() {
         fs::create_dir_all(link.parent().unwrap()).unwrap();
         symlink(folder.path().join("elsewhere"), &link).unwrap();
         let said = format!(
-            "error: the storage failed: `[FOLDER]/.hark/{name}` is a symbolic link, and Hark follows none there; \
-             `data_dir` may be one\n"
+            "error: the storage failed: `[FOLDER]/.hark/{name}` is a symbolic link, which Hark does not follow there; only \
+             `data_dir` itself may be one\n"
         );
         for line in ["run -s sqlite x.hk", "worker", "import copy", "sessions", "sessions --data-dir .hark"] {
             // Without a file there are no sessions to list, and a link that leads nowhere is no file.

@@ -1,4 +1,4 @@
-//! The worker's side.
+//! The worker's side of the connection.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -9,21 +9,21 @@ use std::time::Duration;
 use hark_engine::remote::{Told, Upstream};
 use hark_engine::{Engine, SessionId};
 
-use super::{Down, Up};
+use super::{ToSupervisor, ToWorker};
 use crate::surroundings::System;
 
-/// The supervisor, as a worker speaks to it.
+/// The worker's connection to its supervisor.
 pub struct Supervisor {
     socket: Mutex<UnixStream>,
 }
 
 impl Supervisor {
-    /// At the other end of this socket.
+    /// A supervisor at the other end of this socket.
     pub fn new(socket: UnixStream) -> Supervisor {
         Supervisor { socket: Mutex::new(socket) }
     }
 
-    /// Says that this process lives, four times in the time after which it would be believed dead.
+    /// Sends heartbeats, four per lease, until the supervisor is gone.
     pub fn keep_up(&self, lease: Duration) {
         while self.write("\n").is_ok() {
             thread::sleep(lease / 4);
@@ -37,28 +37,28 @@ impl Supervisor {
 
 impl Upstream for Supervisor {
     fn tell(&self, session: &SessionId, told: Told) {
-        let up = Up { session: session.to_string(), told };
+        let up = ToSupervisor { session: session.to_string(), told };
         if let Ok(mut line) = serde_json::to_string(&up) {
             line.push('\n');
-            // If it is gone, so will this process be.
+            // This fails if the supervisor is gone; this process will then end as well.
             let _ = self.write(&line);
         }
     }
 }
 
-/// Does what the supervisor says, until it is gone.
+/// Carries out the supervisor's messages until the supervisor is gone.
 pub fn work(engine: &Engine, upstream: &dyn Upstream, socket: UnixStream) {
     for line in BufReader::new(socket).lines() {
         let Ok(line) = line else { return };
         match serde_json::from_str(&line) {
-            Ok(Down::Run { session, threads, lost, steady_offset }) => {
+            Ok(ToWorker::Run { session, threads, lost, steady_offset }) => {
                 System::set_steady_offset(steady_offset);
                 let session = SessionId::from_text(&session);
                 if let Err(error) = engine.run_threads(&session, &threads, &lost) {
                     upstream.tell(&session, Told::Failed(error));
                 }
             }
-            Ok(Down::Forget { session }) => engine.forget(&SessionId::from_text(&session)),
+            Ok(ToWorker::Forget { session }) => engine.forget(&SessionId::from_text(&session)),
             Err(_) => return,
         }
     }

@@ -1,4 +1,4 @@
-//! What is to be run, in order, and what is to be run later.
+//! The queue of hints, and the timers.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
@@ -8,34 +8,34 @@ use std::time::Duration;
 
 use hark_engine::{Runner, Seat, ThreadId, TimerId};
 
-/// Hints in the order of their priorities and then in which they came, and timers.
+/// Hints, ordered by priority and then by arrival, and timers.
 #[derive(Default)]
 pub(super) struct Queue {
-    /// By priority, the highest first. There are few of them, and they stay.
+    /// By priority, highest first. There are few levels, and they are never removed.
     levels: BTreeMap<Reverse<i32>, Line>,
-    /// How many threads there are in all of them.
+    /// The total number of threads in all levels.
     length: usize,
     timers: BTreeMap<TimerId, Timer>,
 }
 
-/// Hints of one priority, in the order in which they came.
+/// Hints with the same priority, in order of arrival.
 type Line = VecDeque<Batch>;
 
-/// Threads of one runner, next to each other in the queue.
+/// Adjacent threads of the same runner in the queue.
 struct Batch {
     runner: Arc<dyn Runner>,
     threads: VecDeque<ThreadId>,
 }
 
-/// A thread that is to be run at a time.
+/// A thread to run at a certain time.
 pub(super) struct Timer {
-    /// When, since the machine's start, and which.
+    /// The time since the machine's start, and a unique number.
     pub id: TimerId,
     pub runner: Arc<dyn Runner>,
     pub thread: ThreadId,
 }
 
-/// What a worker has taken.
+/// The threads that a worker has taken.
 #[derive(Default)]
 pub(super) struct Chunk {
     priority: i32,
@@ -48,7 +48,7 @@ impl Queue {
         self.length == 0
     }
 
-    /// Puts threads at the end of those of their priority.
+    /// Appends threads to the others of their priority.
     pub fn push(&mut self, runner: &Arc<dyn Runner>, threads: impl IntoIterator<Item = ThreadId>) {
         if runner.has_priorities() {
             for thread in threads {
@@ -75,7 +75,8 @@ impl Queue {
         }
     }
 
-    /// Puts the threads of a chunk back that had no turn, all but so many, to be the next of their priority.
+    /// Puts back the threads of a chunk after the first `count`, which have had their turn. They are next in their
+    /// priority.
     pub fn give_back(&mut self, chunk: &Chunk, count: usize) {
         let Some((runner, left)) = chunk.runner.as_ref().zip(chunk.threads.get(count..)) else { return };
         if left.is_empty() {
@@ -91,7 +92,7 @@ impl Queue {
         }
     }
 
-    /// Takes the next threads of one runner, fewer when there are fewer, so that all workers get some. Answers whether
+    /// Takes the next threads of one runner, fewer if the queue is short, so that all workers get some. Returns whether
     /// there were any.
     pub fn take(&mut self, workers: usize, chunk: &mut Chunk) -> bool {
         chunk.threads.clear();
@@ -126,7 +127,7 @@ impl Queue {
         self.timers.insert(timer.id, timer);
     }
 
-    /// Forgets a timer; gives it, if there was one. Its reference is to be dropped without the lock.
+    /// Removes a timer and returns it, if it exists. The caller must drop it without holding the lock.
     pub fn disarm(&mut self, timer: TimerId) -> Option<Timer> {
         self.timers.remove(&timer)
     }
@@ -139,7 +140,8 @@ impl Queue {
         }
     }
 
-    /// Removes all of a runner; gives its references, to be dropped without the lock.
+    /// Removes all threads and timers of a runner. Returns its references, which must be dropped without holding the
+    /// lock.
     pub fn forget(&mut self, runner: &Arc<dyn Runner>) -> Vec<Arc<dyn Runner>> {
         let mut forgotten = Vec::new();
         for batches in self.levels.values_mut() {
@@ -159,7 +161,7 @@ impl Queue {
 }
 
 impl Chunk {
-    /// Runs the threads, and answers how many had their turn.
+    /// Runs the threads and returns how many of them had their turn.
     pub fn run(&self, seat: &mut dyn Seat) -> usize {
         self.runner.as_ref().map_or(0, |runner| runner.run(&self.threads, seat)).min(self.threads.len())
     }

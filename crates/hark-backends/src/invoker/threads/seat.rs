@@ -1,4 +1,4 @@
-//! A worker's place in the pool, while it runs threads.
+//! A worker's slot in the pool, while it runs threads.
 
 use std::mem;
 use std::sync::Arc;
@@ -12,21 +12,23 @@ use super::queue::{Chunk, Timer};
 use super::{Helper, Pool};
 use crate::surroundings::since_boot;
 
-/// The most workers that wait for a storage with their places taken. Each has an OS thread.
+/// The maximum number of workers that have stepped aside to wait for a storage. Each of them has an OS thread.
 const ASIDE_MAX: usize = 64;
 
-/// Of the processes and threads that a user may have, these are one in so many: others want some too, Python above all.
+/// These workers may use one in this many of the processes and threads that the user may have; others need some too,
+/// Python above all.
 const PROCESSES_PER_ASIDE: u64 = 16;
 
-/// How many workers may wait for a storage here.
+/// How many workers may step aside on this system.
 pub(super) fn aside_max() -> usize {
     let processes = getrlimit(Resource::Nproc).current;
     let possible = processes.map(|processes| usize::try_from(processes / PROCESSES_PER_ASIDE).unwrap_or(ASIDE_MAX));
     possible.map_or(ASIDE_MAX, |possible| possible.min(ASIDE_MAX))
 }
 
-/// What is invoked is held back until the worker comes to the queue again, as it may well be the one to take it: a
-/// thread that awaits what it has just started goes on without another worker's being woken.
+/// The slot of a pool's worker. Invoked threads are held back until the worker returns to the queue, because it will
+/// probably take them itself: a thread that awaits a thread that it has just started continues without waking another
+/// worker.
 pub(super) struct PoolSeat<'a> {
     pool: &'a Arc<Pool>,
     runner: Option<&'a Arc<dyn Runner>>,
@@ -40,12 +42,12 @@ impl<'a> PoolSeat<'a> {
         PoolSeat { pool, runner: chunk.runner.as_ref(), invoked: Vec::new(), timers: Vec::new(), is_aside: false }
     }
 
-    /// What was held back.
+    /// The threads and timers that were held back.
     pub fn left(self) -> (Vec<ThreadId>, Vec<Timer>) {
         (self.invoked, self.timers)
     }
 
-    /// Gives away what was held back.
+    /// Shares the threads that were held back with other workers.
     fn share(&mut self) {
         let Some(runner) = self.runner else { return };
         let mut state = self.pool.lock();
@@ -65,7 +67,7 @@ impl Seat for PoolSeat<'_> {
     }
 
     fn invoke_after(&mut self, thread: ThreadId, delay: Duration) -> Option<TimerId> {
-        // A time that the system cannot tell never comes.
+        // A time that the system cannot represent never comes.
         let at = since_boot().checked_add(delay)?;
         let id = TimerId(at, self.pool.timers.fetch_add(1, Ordering::Relaxed));
         self.timers.push(Timer { id, runner: self.runner?.clone(), thread });
@@ -89,7 +91,7 @@ impl Seat for PoolSeat<'_> {
         }
         state.blocked += 1;
         self.pool.count_spare(&state);
-        // Someone must watch the timers.
+        // Another worker must watch the timers.
         let helper = if state.queue.has_timers() { self.pool.anyone(&mut state) } else { Helper::None };
         drop(state);
         self.pool.summon(helper);

@@ -1,4 +1,4 @@
-//! What the file knows beyond the rows of single sessions.
+//! The catalog: queries and changes that concern more than the rows of a single session.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -40,7 +40,8 @@ impl RowStorage for SqliteRows {
         if self.0.leases.is_some() { RowTenure::Leases(&*self.0) } else { RowTenure::Servers(&*self.0) }
     }
 
-    /// Of a supervisor's workers, or where threads are leased, another one may run the threads.
+    /// A supervisor's workers are not alone, and neither are processes that lease threads: another one may run the
+    /// thread.
     fn is_alone(&self) -> bool {
         self.0.serves.is_none() && self.0.leases.is_none()
     }
@@ -50,7 +51,7 @@ impl RowStorage for SqliteRows {
     }
 
     fn put_program(&self, hash: &str, program: &[u8]) -> Result<(), StorageError> {
-        // What is there under the hash of this program is this program, or damage.
+        // If something else is stored under this hash, it is damaged.
         if self.program(hash)?.as_deref() != Some(program) {
             self.0.write(|connection| {
                 connection.execute("REPLACE INTO program VALUES (?1, ?2)", params![hash, program])
@@ -67,7 +68,7 @@ impl RowStorage for SqliteRows {
     }
 
     fn summary(&self, id: &SessionId) -> Result<Option<Row>, StorageError> {
-        // Another row may be found by its id.
+        // A damaged index may find another session's row by this id.
         let found = self.0.read(|connection| {
             let sql = "SELECT id, stamp, state, ended, checksum, summary FROM session WHERE id = ?1";
             let mut statement = connection.prepare_cached(sql)?;
@@ -159,8 +160,8 @@ impl RowStorage for SqliteRows {
     }
 
     fn remove_programs(&self) -> Result<(), StorageError> {
-        // A session that is being started has its program put beside it if that is gone. With a summary that cannot be
-        // read the list has a NULL, with which no program is outside of it.
+        // A session that is being started adds its program again if it was removed. If a summary cannot be read, the
+        // subquery contains NULL, so no program counts as outside of it and none is removed.
         self.0
             .write(|connection| {
                 let sql = "DELETE FROM program WHERE hash NOT IN (
@@ -182,14 +183,14 @@ impl RowStorage for SqliteRows {
     }
 }
 
-/// The row of a session, if its summary has this version.
+/// The row number of a session, if its summary has this version.
 fn row_as_judged(connection: &Connection, id: &SessionId, expected: Stamp) -> rusqlite::Result<Option<i64>> {
     let sql = "SELECT number FROM session WHERE id = ?1 AND stamp = ?2";
     let judged = params![id.as_str(), stamp_number(expected)];
     connection.query_row(sql, judged, |row| session_number(row.get(0)?)).optional()
 }
 
-/// Removes all records of a session but its summary.
+/// Removes all records of a session except its summary.
 fn remove_records(connection: &Connection, number: i64) -> rusqlite::Result<()> {
     for table in TABLES {
         let sql = format!("DELETE FROM {table} WHERE session = ?1");
@@ -213,7 +214,7 @@ impl Shared {
         self.group.alone(&self.database, write)
     }
 
-    /// A session that is not found by its id may have another one in the index of ids than in its row.
+    /// Reports damage if the index of ids does not find a session whose row has a matching id.
     fn check_absence(&self, prefix: &str) -> Result<(), StorageError> {
         let differ = self.read(|connection| {
             let sql = "SELECT 1 FROM session NOT INDEXED WHERE substr(id, 1, length(?1)) = ?1

@@ -1,4 +1,4 @@
-//! A change of a session's rows, carried out by whoever leads its group.
+//! A change of a session's rows, carried out by the leader of its group.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,10 +12,10 @@ use super::database::{PLACE_BITS, SESSIONS_MAX, places, session_number};
 use super::pickles;
 use super::row::thread_number;
 
-/// The number of a session's row, once it is known to be written; 0 before.
+/// The number of a session's row once it is known, 0 before.
 pub(super) type RowNumber = Arc<AtomicI64>;
 
-/// A statement about the row of a record: this, and where the row is.
+/// A statement about the row of a record: a verb, followed by the table and the condition.
 macro_rules! at {
     ($verb:literal, $key:expr) => {
         match $key {
@@ -35,7 +35,7 @@ macro_rules! at {
 }
 const _: () = assert!(PLACE_BITS == 33, "`at!` has the number in its text");
 
-/// A change on its way to the file.
+/// A change that is about to be written.
 pub(super) struct Change {
     session: SessionId,
     row: RowNumber,
@@ -43,7 +43,7 @@ pub(super) struct Change {
     rows: RowChange,
 }
 
-/// A Future's name as SQLite keeps it.
+/// A Future's name, as stored in SQLite.
 pub(super) struct Name<'a>(pub &'a FutureId);
 
 impl ToSql for Name<'_> {
@@ -55,34 +55,34 @@ impl ToSql for Name<'_> {
     }
 }
 
-/// A stamp as SQLite keeps it.
+/// A stamp, as stored in SQLite.
 pub(super) fn stamp_number(stamp: Stamp) -> i64 {
     stamp.0.get() as i64
 }
 
-/// When someone must look at a row, as SQLite keeps it.
+/// A due time, as stored in SQLite.
 pub(super) fn due_number(due: impl Into<DueNumber>) -> i64 {
-    // It has 63 bits.
+    // A due number has 63 bits.
     due.into().get() as i64
 }
 
-/// A seal as SQLite keeps it: as a number of 32 bits with a sign it takes four bytes in the file.
+/// A seal, as stored in SQLite: a signed 32-bit number takes at most four bytes in the file.
 fn seal_number(seal: u32) -> i64 {
     i64::from(seal as i32)
 }
 
-/// For whom a process writes to sessions.
+/// On whose behalf a process writes to sessions.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Owner {
-    /// For this server, which is the process itself or its supervisor.
+    /// A server: this process or its supervisor.
     Server(i64),
-    /// For whoever serves the file, as threads are leased. A session has a server only while it is exported or imported: the
-    /// number of this process, if it does that.
+    /// All servers of the file, because threads are leased. A session then has a server only while it is exported or
+    /// imported. The number is that of this process, if it is a server.
     OfAll(Option<i64>),
 }
 
 impl Owner {
-    /// Whether it may go on with a session that has this server.
+    /// Whether it may write to a session with this server.
     fn may_write(self, server: Option<i64>) -> bool {
         match self {
             Owner::Server(me) => server == Some(me),
@@ -90,7 +90,7 @@ impl Owner {
         }
     }
 
-    /// The server of a session that begins with this state.
+    /// The server of a new session in this state.
     fn of_new_session(self, state: &str) -> Option<i64> {
         match self {
             Owner::Server(me) => Some(me),
@@ -104,10 +104,10 @@ impl Change {
         Change { session: session.clone(), row: row.clone(), owner, rows }
     }
 
-    /// Makes the change within a transaction, if all is as it expects.
+    /// Makes the change within a transaction, if its expectations hold.
     ///
     /// # Errors
-    /// If the database fails. Within it is what becomes of this change alone.
+    /// If the database fails. The inner result concerns only this change.
     pub fn make(&self, connection: &Connection) -> rusqlite::Result<Result<Outcome, StorageError>> {
         if self.rows.by_server
             && let Some(row) = self.known_row(connection)?
@@ -134,7 +134,7 @@ impl Change {
     fn make_expected(&self, connection: &Connection) -> rusqlite::Result<Outcome> {
         let is_new = self.rows.program.is_some();
         if is_new {
-            // Nothing else can be there of a session that is not.
+            // A new session has no other records, so its own row is all that has to be checked.
             if self.find_row(connection)?.is_some() {
                 return Ok(Outcome::Conflict);
             }
@@ -153,7 +153,7 @@ impl Change {
             row = Some(self.write_session(connection, row, session)?);
         }
         let Some(row) = row else {
-            // Only what writes nothing can speak of a session that is not there.
+            // Only a change that writes nothing may refer to a session that does not exist.
             return Ok(if self.writes() { Outcome::Conflict } else { Outcome::Done });
         };
         for (key, each) in self.rows.written() {
@@ -185,7 +185,7 @@ impl Change {
             }
         }
         for page in &self.rows.history {
-            // As a SELECT it would go through a temporary table, as it reads the table that it writes.
+            // Written as a SELECT, this would use a temporary table, because it reads the table that it writes.
             let next = "INSERT INTO log VALUES (
                 (SELECT coalesce(max(place), ?1) + 1 FROM log WHERE place > ?1 AND place < ?2), ?3)";
             let places = places(row);
@@ -212,7 +212,7 @@ impl Change {
         changed.map(drop)
     }
 
-    /// Whether the session, if it was written once, still is, for changes that expect nothing of it.
+    /// Whether the session still exists if it was ever written. For changes without expectations.
     fn is_there(&self, connection: &Connection) -> rusqlite::Result<bool> {
         let Some(row) = self.known_row(connection)? else { return Ok(true) };
         connection.prepare_cached("SELECT 1 FROM session WHERE number = ?1")?.exists([row])
@@ -242,7 +242,7 @@ impl Change {
             let server = self.owner.of_new_session(state);
             let values = params![id, stamp, state, ended, server, checksum, row.summary, hash];
             if connection.prepare_cached(insert)?.execute(values)? == 0 {
-                // It was there when the session was prepared, and nobody had another one of it.
+                // The program existed when the session was prepared, and was removed because no other session uses it.
                 self.put_program(connection)?;
                 connection.prepare_cached(insert)?.execute(values)?;
             }
@@ -316,7 +316,7 @@ impl Change {
     }
 }
 
-/// The row of a session.
+/// The number of a session's row.
 pub(super) fn find_row(connection: &Connection, session: &SessionId) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached("SELECT number FROM session WHERE id = ?1")?
@@ -324,7 +324,7 @@ pub(super) fn find_row(connection: &Connection, session: &SessionId) -> rusqlite
         .optional()
 }
 
-/// So many sessions were made that their numbers have run out. There are some of sessions that were removed.
+/// Moves a session into a gap left by removed sessions, because the numbers have run out.
 fn move_to_gap(connection: &Connection, row: i64) -> rusqlite::Result<i64> {
     let sql = "SELECT min(number) + 1 FROM session AS before
         WHERE NOT EXISTS (SELECT 1 FROM session WHERE number = before.number + 1)";
@@ -346,7 +346,7 @@ fn delete(connection: &Connection, session: i64, key: &Key) -> rusqlite::Result<
     bound(connection, at!("DELETE FROM ", key), session, key)?.raw_execute().map(drop)
 }
 
-/// A statement about a record's row, as `at!` gives it, with what it is to be bound to.
+/// Prepares a statement about a record's row, as generated by `at!`, and binds the key.
 pub(super) fn bound<'a>(
     connection: &'a Connection,
     sql: &str,

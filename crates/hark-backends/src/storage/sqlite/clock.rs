@@ -1,8 +1,9 @@
-//! One steady time for all processes that lease threads of a file.
+//! A common steady time for all processes that lease threads of a file.
 //!
-//! Each process's steady time begins with what the clock shows when it starts. If the clock was set between the starts of two,
-//! each would take the other's leases for ones that have run out, or that never do. So the first one since the machine's start
-//! writes its offset down, and the others take it over: `servers/shared.clock` has the machine's boot id and the offset.
+//! The steady time of a process starts with the clock's time at its start. If the clock is set between the starts of
+//! two processes, each could consider the other's leases expired, or never expired. So the first process since the
+//! machine's start saves its offset, and the others adopt it: `servers/shared.clock` contains the machine's boot id and
+//! the offset.
 
 use std::fs;
 use std::io;
@@ -14,10 +15,10 @@ use crate::surroundings::System;
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// So much of the file is read at most.
+/// The maximum number of bytes read from the file.
 const BYTES_MAX: usize = 128;
 
-/// Gives this process the steady time that others of this folder have, or them its own.
+/// Adopts the steady time of the other processes of this folder, or saves this process's offset for them.
 pub(super) fn share(folder: &Path) -> io::Result<()> {
     let boot = fs::read_to_string(BOOT_ID)?;
     let folder = folder.join(server::FOLDER);
@@ -44,7 +45,7 @@ fn text_of(boot: &str, offset: i64) -> String {
     format!("{} {offset}\n", boot.trim())
 }
 
-/// The offset that was written down since the machine was started last.
+/// The saved offset, if it was saved since the machine's last start.
 fn offset_in(text: &str, boot: &str) -> Option<i64> {
     let (known, offset) = text.strip_suffix('\n')?.split_once(' ')?;
     offset.parse().ok().filter(|_| known == boot.trim())
@@ -59,7 +60,7 @@ mod tests {
         let text = text_of("one\n", -5_000_000);
         assert_eq!(offset_in(&text, "one\n"), Some(-5_000_000));
         assert_eq!(offset_in(&text, "other\n"), None);
-        assert_eq!(offset_in(&text[..text.len() - 2], "one\n"), None, "it was cut off");
+        assert_eq!(offset_in(&text[..text.len() - 2], "one\n"), None, "it is incomplete");
         assert_eq!(offset_in("", "one\n"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The file: its schema, its connections, and what can be wrong with it.
+//! The file: its schema, its connections, and checks for damage.
 
 use std::fs;
 use std::io;
@@ -18,42 +18,43 @@ use super::readers::Readers;
 use super::row::is_damage;
 use super::{FILE_NAME, private, server, shortage, wal};
 
-/// What tells a file of ours: "Hark" in ASCII.
+/// Identifies files of Hark: "Hark" in ASCII.
 const APPLICATION_ID: i32 = 0x4861_726b;
 
-/// The version of the schema. Later releases read earlier ones.
+/// The version of the schema. Later releases read earlier versions.
 const SCHEMA_VERSION: i32 = 1;
 
-/// How often a commit looks whether other processes have finished theirs: some ten seconds in all. Theirs take less than
-/// a millisecond, so that SQLite's own waits would be too long.
+/// How often a commit checks whether other processes have finished theirs: some ten seconds in total. A commit takes
+/// less than a millisecond, so SQLite's own waits would be too long.
 const BUSY_LOOKS: i32 = 10_000;
 const BUSY_WAIT: Duration = Duration::from_micros(100);
 const BUSY_WAIT_MAX: Duration = Duration::from_millis(1);
 
-/// A commit writes every page that it touches, and most touch few bytes of several: small pages make small commits.
+/// A commit writes every page that it touches, and most commits touch a few bytes of several pages. So small pages make
+/// small commits.
 const PAGE_BYTES: i32 = 1_024;
 
-/// After so many pages the log is carried over into the file, each page once however often it was written, and used again
-/// from its beginning. That should be soon, as a commit takes twice as long where the log grows: the file system writes its
-/// own journal as well. But it costs a write of each page that has changed, which are more in a larger file: so it is as many
-/// as the file has, within these bounds.
+/// After this many pages, the log is checkpointed: each changed page is copied into the file once, and the log is
+/// reused from its beginning. Checkpoints should be frequent, because a commit takes twice as long while the log grows:
+/// the file system writes its own journal as well. But each checkpoint writes all changed pages, and a larger file has
+/// more of them. So the number is the file's number of pages, within these bounds.
 const CHECKPOINT_PAGES_MIN: i32 = 4_000;
 const CHECKPOINT_PAGES_MAX: i32 = 16_000;
 
-/// A file of up to so many pages is looked through when it is opened, if nobody serves it. That takes some 2 ms.
+/// A file with at most this many pages is checked when it is opened, if it has no server. This takes some 2 ms.
 const PAGES_CHECKED_MAX: i64 = 1_024;
 
-/// `checksum` is the seal of the row, as the engine makes it; summaries, contents and entries have their own. `due` is a
-/// [`DueNumber`](hark_engine::rows::DueNumber): 0, before all times, is what is due at a takeover, which no index needs to have.
+/// `checksum` is the seal of the row, computed by the engine; summaries, contents and entries contain their own. `due`
+/// is a [`DueNumber`](hark_engine::rows::DueNumber). 0, before all times, means due at a takeover; such rows need no
+/// index.
 ///
-/// A Future's name is the number of the thread whose value it has, or the text of a promise's name. Rows of `future` and
-/// `log` come one after the other, with a key that is one number, a *place*, as SQLite appends to such a table without
-/// touching the pages beside.
+/// A Future's name is the number of its thread, or the text of a promise's name. `future` and `log` have a single
+/// number as key, a *place*, because SQLite appends to such a table without touching neighboring pages.
 ///
-/// Other tables than `thread` have a `due` only where threads are leased.
+/// Tables other than `thread` use `due` only if threads are leased.
 ///
-/// The condition of `session_unfinished` is no `IN`: for one of more than two values SQLite builds a table whenever it
-/// writes a row. Queries repeat it word for word, as SQLite uses the index only then.
+/// The condition of `session_unfinished` does not use `IN`: for more than two values SQLite would build a temporary
+/// table for every written row. Queries must repeat the condition verbatim, because SQLite uses the index only then.
 const SCHEMA: &str = "
     CREATE TABLE program (hash TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE session (
@@ -102,7 +103,7 @@ const SCHEMA: &str = "
     CREATE TABLE log (place INTEGER PRIMARY KEY, entries TEXT NOT NULL);
 ";
 
-/// The tables with a session's records that have its number.
+/// The tables of a session's records that have its number as a column.
 pub(super) const TABLES: [&str; 12] = [
     "thread",
     "ready",
@@ -118,34 +119,36 @@ pub(super) const TABLES: [&str; 12] = [
     "pickle_content",
 ];
 
-/// The tables with a session's records that have a place.
+/// The tables of a session's records that have a place as key.
 pub(super) const PLACED: [&str; 2] = ["future", "log"];
 
-/// How many bits of a place are the number of a thread, or of a commit: a file that had more would be larger than a disk.
+/// The number of bits of a place that are the number of a thread or of a commit. A file with more of them would exceed
+/// any disk.
 pub(super) const PLACE_BITS: u32 = 33;
 
-/// The number that no session's reaches, which is the rest of a place.
+/// The upper bound of session numbers, which are the other bits of a place.
 pub(super) const SESSIONS_MAX: i64 = 1 << (i64::BITS - 1 - PLACE_BITS);
 
 const _: () = assert!(1 << PLACE_BITS == THREADS_MAX, "a thread's number is the rest of its Future's place");
 
-/// The number of a session's row, which is at least 1.
+/// Checks the number of a session's row, which is at least 1.
 ///
 /// # Errors
-/// If it is one that no session gets.
+/// If it is out of range.
 pub(super) fn session_number(number: i64) -> rusqlite::Result<i64> {
     let is_possible = (1..SESSIONS_MAX).contains(&number);
     is_possible.then_some(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number))
 }
 
-/// Where a session's rows are in a table whose rows have a place.
+/// The range of a session's rows in a table with places.
 pub(super) fn places(session: i64) -> Range<i64> {
-    // Beyond, they would be another session's.
+    // Beyond this, the places would belong to another session.
     assert!((1..SESSIONS_MAX).contains(&session), "no session has the number {session}");
     session << PLACE_BITS..(session + 1) << PLACE_BITS
 }
 
-/// One past the greatest number of a session's threads, as an expression in which the session's number is this one.
+/// An SQL expression for one more than the greatest thread number of a session, given an expression for the session's
+/// number.
 pub(super) fn next_thread(session: &str) -> String {
     format!(
         "max(coalesce((SELECT max(thread.number) FROM thread
@@ -156,7 +159,7 @@ pub(super) fn next_thread(session: &str) -> String {
     )
 }
 
-/// What to say of a file that others have removed, or put another one in its place.
+/// The error for a file that was removed or replaced by others.
 fn removed(path: &Path) -> StorageError {
     StorageError::Permanent(format!("`{}` was removed or replaced while it was in use", path.display()))
 }
@@ -165,12 +168,12 @@ fn length_of(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |file| file.len())
 }
 
-/// Another process may have been quicker.
+/// Ignores that another process has already created the file.
 fn unless_there(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
 }
 
-/// A path for SQLite's form of addresses.
+/// A path, escaped for SQLite's URIs.
 fn encoded(path: &Path) -> String {
     let byte = |byte: &u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => char::from(*byte).to_string(),
@@ -179,29 +182,29 @@ fn encoded(path: &Path) -> String {
     path.as_os_str().as_bytes().iter().map(byte).collect()
 }
 
-/// Waits a little, unless it was often enough.
+/// Waits a little. Returns false after too many attempts.
 fn wait_while_busy(looks: i32) -> bool {
     std::thread::sleep((BUSY_WAIT * looks.unsigned_abs().saturating_add(1)).min(BUSY_WAIT_MAX));
     looks < BUSY_LOOKS
 }
 
-/// The file, and connections for reading it.
+/// The file, and connections for reading.
 pub(super) struct Database {
     path: PathBuf,
-    /// The files that are in use, once a connection keeps them open.
+    /// The files in use, once a connection keeps them open.
     open_files: OpenFiles,
-    /// The folder cannot be written to, and the file has no log: nobody changes it.
+    /// Whether the folder cannot be written to and the file has no log, so that nobody changes it.
     is_still: bool,
     readers: Readers,
 }
 
 impl Database {
-    /// Opens the file, or makes it.
+    /// Opens the file, or creates it.
     pub fn open(path: &Path) -> Result<Database, StorageError> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let make = |result: io::Result<()>| {
             result.map_err(|error| {
-                StorageError::Permanent(format!("the folder `{}` cannot be made: {error}", folder.display()))
+                StorageError::Permanent(format!("the folder `{}` cannot be created: {error}", folder.display()))
             })
         };
         make(private::make_folder(folder))?;
@@ -218,15 +221,15 @@ impl Database {
         };
         database.check_files(is_served)?;
         if !path.exists() {
-            // Before there is a file: who finds that need not ask.
+            // Before the file is created: a process that finds the file need not sync the folder's name.
             make(private::sync_name(folder))?;
-            // SQLite gives its other files the same mode.
+            // SQLite creates its other files with the same mode.
             make(private::make_file(path).map(drop).or_else(unless_there))?;
         }
         private::narrow_all(folder, FILE_NAME, server::FOLDER);
         database.is_still = length_of(&log_path(path)) == 0 && access(folder, Access::WRITE_OK).is_err();
         let mut connection = database.connect_writer()?;
-        // What is refused is left as it is, its log too.
+        // If opening fails, the file must stay unchanged, including its log.
         let keep_log = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         keep_log.map_err(|error| database.error(&error))?;
         database.prepare(&mut connection)?;
@@ -236,50 +239,51 @@ impl Database {
         Ok(database)
     }
 
-    /// Whether nothing can be written to it.
+    /// Whether nothing can be written to the file.
     pub fn is_still(&self) -> bool {
         self.is_still
     }
 
     /// Remembers which files are in use. This connection must stay open as long as they are.
     pub fn note_files(&mut self, connection: &Connection) -> Result<(), StorageError> {
-        // From its first look at the file on, it keeps the log open, and nobody may tidy that up.
+        // Its first query opens the log, which then stays open and is not removed by others.
         let look = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
         look.map_err(|error| self.error(&error))?;
         self.open_files = OpenFiles::of(&self.path, self.is_still);
         Ok(())
     }
 
-    /// Sees to it that the files still have their names: what is written to one that was removed is nowhere.
+    /// Checks that the files still have their names: data written to a removed file is lost.
     pub fn check_in_place(&self) -> Result<(), StorageError> {
         self.open_files.find_removed().map_or(Ok(()), |path| Err(removed(path)))
     }
 
-    /// After how many pages the log is to be carried over now.
+    /// The number of log pages after which the next checkpoint is due.
     pub fn checkpoint_pages(&self) -> i32 {
         let pages = self.open_files.database_bytes() / PAGE_BYTES as u64;
         i32::try_from(pages)
             .map_or(CHECKPOINT_PAGES_MAX, |pages| pages.clamp(CHECKPOINT_PAGES_MIN, CHECKPOINT_PAGES_MAX))
     }
 
-    /// What to say when it was the server's lock that was removed.
+    /// The error for a removed server's lock.
     pub fn removed(&self) -> StorageError {
         removed(self.open_files.find_removed().unwrap_or(&self.path))
     }
 
-    /// Refuses what SQLite would take for nothing, or for less than it was, and would write over.
+    /// Refuses files that SQLite would consider empty, or shorter than they were, and would overwrite.
     fn check_files(&self, is_served: bool) -> Result<(), StorageError> {
         let path = self.path.display();
         let log = log_path(&self.path);
-        // In this order: the file has its first page before it has a log.
+        // In this order, because the file gets its first page before it has a log.
         let has_log = length_of(&log) > 0;
         let why = match length_of(&self.path) {
             0 if has_log => {
                 format!("`{path}` is missing or empty, but its log `{path}-wal` is not; nothing was changed")
             }
-            // SQLite takes it for an empty one.
-            1 => format!("`{path}` is no database, or a damaged one"),
-            // Those who serve it had a look, and what they write is not to be taken for damage.
+            // SQLite considers such a file empty.
+            1 => format!("`{path}` is not a database, or is damaged"),
+            // If it is served, its server has already checked the log, and ongoing writes must not be mistaken for
+            // damage.
             _ if has_log && !is_served => match wal::is_damaged(&log) {
                 Ok(false) => return Ok(()),
                 Ok(true) => format!("the log `{path}-wal` is damaged before its end; nothing was changed"),
@@ -293,8 +297,8 @@ impl Database {
         Err(StorageError::Permanent(why))
     }
 
-    /// Looks through a file that is not large: a wrong bit in what finds rows hides some of them, which is no error when
-    /// they are looked for.
+    /// Checks a file that is not large. A wrong bit in an index can hide rows, which would not be noticed as an error
+    /// when they are looked up.
     fn check_structure(&self, connection: &Connection) -> Result<(), StorageError> {
         let check = || -> rusqlite::Result<Option<String>> {
             let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
@@ -318,7 +322,7 @@ impl Database {
         &self.path
     }
 
-    /// Makes the schema, or checks that it is one we know.
+    /// Creates the schema, or checks that its version is supported.
     fn prepare(&self, connection: &mut Connection) -> Result<(), StorageError> {
         let version = |connection: &Connection| -> rusqlite::Result<(i32, i32, i64)> {
             let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -326,7 +330,7 @@ impl Database {
             let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
             Ok((application, version, tables))
         };
-        // In one transaction: another process may be making the schema.
+        // In one transaction, because another process may be creating the schema.
         let now = |connection: &mut Connection| connection.transaction().and_then(|moment| version(&moment));
         let mut found = now(connection).map_err(|error| self.error(&error))?;
         if found == (0, 0, 0) {
@@ -334,7 +338,7 @@ impl Database {
                 connection.pragma_update(None, "page_size", PAGE_BYTES)?;
                 connection.pragma_update(None, "journal_mode", "wal")?;
                 let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-                // Another process may have been quicker.
+                // Another process may have been faster.
                 if version(&transaction)? == (0, 0, 0) {
                     transaction.execute_batch(SCHEMA)?;
                     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -352,11 +356,11 @@ impl Database {
                 "`{path}` has format version {version}, and this release knows version {SCHEMA_VERSION}; \
                  use the release that wrote it, or a later one"
             ))),
-            _ => Err(StorageError::Permanent(format!("`{path}` is a database, but not one of Hark's"))),
+            _ => Err(StorageError::Permanent(format!("`{path}` is a database, but not a Hark database"))),
         }
     }
 
-    /// A connection that writes.
+    /// A connection for writing.
     pub fn connect_writer(&self) -> Result<Connection, StorageError> {
         let connect = || -> rusqlite::Result<Connection> {
             let connection = self.connect()?;
@@ -370,7 +374,7 @@ impl Database {
         connect().map_err(|error| self.error(&error))
     }
 
-    /// Reads, from one moment's state.
+    /// Reads from a single snapshot of the database.
     pub fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StorageError>) -> Result<T, StorageError> {
         let connection = self.readers.lend(|| self.connect_reader()).map_err(|error| self.error(&error))?;
         let begun = connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([]));
@@ -383,8 +387,8 @@ impl Database {
         result
     }
 
-    /// A connection; one that reads may have to write as well, to the index of the log. It never makes a file: one that is
-    /// gone was removed.
+    /// A connection. Even one for reading may have to write, to the index of the log. It never creates the file: a
+    /// missing file was removed.
     fn connect(&self) -> rusqlite::Result<Connection> {
         if self.is_still {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -403,12 +407,12 @@ impl Database {
         Ok(connection)
     }
 
-    /// What to say of a damage that is not one session's.
+    /// The error for damage that does not concern a single session.
     pub fn damaged(&self) -> StorageError {
         StorageError::Permanent(format!("`{}` is damaged; nothing was changed", self.path.display()))
     }
 
-    /// What an error of SQLite means to the user.
+    /// The meaning of an SQLite error for the user.
     pub fn error(&self, error: &rusqlite::Error) -> StorageError {
         let path = self.path.display();
         let permanent = |why: &str| StorageError::Permanent(format!("`{path}` {why}"));
@@ -416,13 +420,13 @@ impl Database {
             return exhausted;
         }
         let code = error.sqlite_error_code();
-        // A process that is stopped while it opens the log holds a lock that others wait for in vain: SQLite calls that a failure
-        // of the locking protocol.
+        // A process that is stopped while it opens the log holds a lock that others wait for in vain. SQLite reports
+        // that as a failure of the locking protocol.
         let is_busy = matches!(
             code,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed)
         );
-        // A connection that is opened later finds no file, or an empty log.
+        // If the file was removed, a connection opened later finds no file, or an empty log.
         if !is_busy && let Err(removed) = self.check_in_place() {
             return removed;
         }
@@ -431,12 +435,12 @@ impl Database {
             Some(ErrorCode::DiskFull) => {
                 StorageError::Exhausted(format!("the disk is full, so `{path}` cannot be written to"))
             }
-            Some(ErrorCode::NotADatabase) => permanent("is no database, or a damaged one"),
+            Some(ErrorCode::NotADatabase) => permanent("is not a database, or is damaged"),
             Some(ErrorCode::DatabaseCorrupt) => self.damaged(),
             None if is_damage(error) => self.damaged(),
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => permanent("cannot be written to"),
             Some(ErrorCode::CannotOpen) => permanent("cannot be opened"),
-            Some(ErrorCode::TooBig) => permanent("cannot keep a step that makes or prints more than 1 GB at a time"),
+            Some(ErrorCode::TooBig) => permanent("cannot store a step that creates or prints more than 1 GB at a time"),
             _ => permanent(&format!("cannot be used: {error}")),
         }
     }

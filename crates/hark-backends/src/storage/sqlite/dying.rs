@@ -1,19 +1,19 @@
-//! Processes that were killed and are not gone yet.
+//! Detects processes that were killed but have not ended yet.
 //!
-//! A process that has much memory takes a while to die, and holds its locks until then: it looks alive, and does nothing
-//! any more. Linux tells of it in `/proc`; elsewhere nobody is known to be dying.
+//! A process with much memory takes a while to end, and holds its locks until then: it seems alive but does nothing any
+//! more. Linux shows this in `/proc`; on other systems no process is considered dying.
 
 use std::fs;
 
-/// The process has begun to exit.
+/// The flag of a process that has begun to exit.
 const EXITING: u64 = 0x4;
 
 /// The bit of SIGKILL in a set of signals.
 const KILL: u64 = 1 << 8;
 
-/// Whether this process has been killed, or exits.
+/// Whether this process was killed or is exiting.
 pub(super) fn is_dying(process: u32) -> bool {
-    // In this order: the signal is no longer pending once it exits.
+    // In this order: the signal is no longer pending once the process exits.
     is_killed(process) || is_exiting(process)
 }
 
@@ -27,7 +27,8 @@ fn is_killed(process: u32) -> bool {
 
 fn is_exiting(process: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // The second field, the name, is in parentheses and may have anything in it. State is the third, flags are the ninth.
+    // The second field, the name, is in parentheses and may contain any character. The state is the third field, the
+    // flags are the ninth.
     let mut fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ');
     let is_gone = matches!(fields.next(), Some("Z" | "X"));
     let flags = fields.nth(5).and_then(|flags| flags.parse::<u64>().ok());
@@ -46,10 +47,10 @@ mod tests {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         assert!(!is_dying(child.id()));
         child.kill().unwrap();
-        // Between the signal's end and the beginning of its own it may be stopped.
+        // Between receiving the signal and beginning to exit, it may be descheduled.
         let mut looks = 0..60_000;
         while cfg!(target_os = "linux") && !is_dying(child.id()) {
-            assert!(looks.next().is_some(), "it is never dying");
+            assert!(looks.next().is_some(), "it was never dying");
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
         child.wait().unwrap();

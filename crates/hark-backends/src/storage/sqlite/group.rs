@@ -1,7 +1,8 @@
-//! Group commit: changes that are ready together share one transaction, and so one fsync.
+//! Group commit: changes that are ready at the same time share one transaction, and so one fsync.
 //!
-//! Who comes first leads: it carries out what waits, its own change included, while others queue up behind it; then one of
-//! these leads. There is no thread of its own for it, so that a lone commit costs no switch.
+//! The first committer becomes the leader: it carries out all waiting changes including its own, while others queue up
+//! behind it; then one of those becomes the leader. There is no dedicated thread, so a single commit costs no context
+//! switch.
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
@@ -15,7 +16,7 @@ use tracing::trace;
 use super::change::Change;
 use super::database::Database;
 
-/// The most changes of one transaction.
+/// The maximum number of changes in a transaction.
 const GROUP_MAX: usize = 512;
 
 pub(super) struct Group {
@@ -23,7 +24,7 @@ pub(super) struct Group {
     queue: Mutex<Queue>,
     changes: AtomicU64,
     transactions: AtomicU64,
-    /// After how many pages SQLite carries its log over, as it was told last.
+    /// The number of log pages per checkpoint that SQLite was last configured with.
     checkpoint_pages: AtomicI32,
 }
 
@@ -33,24 +34,24 @@ struct Queue {
     has_leader: bool,
 }
 
-/// Changes that someone waits for.
+/// The changes of a waiting committer.
 struct Request {
     changes: Mutex<Vec<Change>>,
     answers: Mutex<Option<Vec<Answer>>>,
-    /// It is this one's turn to lead.
+    /// Whether this request's thread must become the leader.
     leads: AtomicBool,
     thread: Thread,
 }
 
-/// What becomes of a change.
+/// The result of a change.
 type Answer = Result<Outcome, StorageError>;
 
-/// How much was written so far.
+/// The amount of work so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Work {
-    /// Changes.
+    /// The number of changes.
     pub commits: u64,
-    /// Transactions, each of them one fsync.
+    /// The number of transactions, each with one fsync.
     pub fsyncs: u64,
 }
 
@@ -65,7 +66,7 @@ impl Group {
         }
     }
 
-    /// Makes changes, together with others. There is an answer for each of them.
+    /// Makes changes, together with those of others. There is one answer per change.
     pub fn commit_all(&self, database: &Database, changes: Vec<Change>) -> Vec<Answer> {
         let request = Arc::new(Request {
             changes: Mutex::new(changes),
@@ -92,7 +93,7 @@ impl Group {
         }
     }
 
-    /// Something of its own, not together with others.
+    /// Runs a transaction that is not shared with others.
     pub fn alone<T>(
         &self,
         database: &Database,
@@ -111,7 +112,7 @@ impl Group {
         result
     }
 
-    /// Something that is no part of a transaction of another one's.
+    /// Runs something outside of any transaction.
     pub fn between(&self, tidy: impl FnOnce(&Connection)) {
         tidy(&lock(&self.writer));
     }
@@ -120,7 +121,7 @@ impl Group {
         Work { commits: self.changes.load(Ordering::Relaxed), fsyncs: self.transactions.load(Ordering::Relaxed) }
     }
 
-    /// Makes the changes that wait, and has the next one lead.
+    /// Makes the waiting changes, and then makes the next committer the leader.
     fn lead(&self, database: &Database) {
         let writer = lock(&self.writer);
         let mut queue = lock(&self.queue);
@@ -155,16 +156,17 @@ impl Group {
         }
     }
 
-    /// Has SQLite carry the log over as it suits the file, which may have grown.
+    /// Adapts the checkpoint interval to the size of the file.
     fn adapt_checkpoints(&self, writer: &Connection, database: &Database) {
         let pages = database.checkpoint_pages();
         if self.checkpoint_pages.swap(pages, Ordering::Relaxed) != pages {
-            // Without, it does so a little earlier or later.
+            // If this fails, checkpoints only come a little earlier or later.
             let _ = writer.pragma_update(None, "wal_autocheckpoint", pages);
         }
     }
 
-    /// Makes these changes, each as it is possible: what is wrong with one of them is not to be the others' fault.
+    /// Makes these changes. If a transaction fails permanently, makes each of them alone, so that one does not fail
+    /// because of another.
     fn make(&self, writer: &Connection, database: &Database, changes: &[Change]) -> Vec<Answer> {
         self.transactions.fetch_add(1, Ordering::Relaxed);
         trace!(changes = changes.len(), "a transaction");
@@ -201,7 +203,7 @@ fn end(writer: &Connection) -> rusqlite::Result<()> {
     writer.prepare_cached("COMMIT")?.execute([]).map(drop)
 }
 
-/// After some errors SQLite has done so already.
+/// Rolls back. After some errors, SQLite has already done so.
 fn roll_back(writer: &Connection) {
     let _ = writer.execute_batch("ROLLBACK");
 }

@@ -1,21 +1,21 @@
-//! Whether the database's files still have their names while they are in use.
+//! Checks whether the database's files still have their names while they are in use.
 //!
-//! What is written to a file that was removed, or whose name another file has taken, is lost once it is closed. That goes
-//! for the log as for the file itself. Processes that have different indexes of the log do not see each other's locks, and
-//! write over each other's pages.
+//! Data written to a removed or replaced file is lost when the file is closed. This applies to the log as well as to
+//! the database. Processes with different indexes of the log do not see each other's locks and overwrite each other's
+//! pages.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
 
-/// What the names of the log and of its index end with.
+/// The suffixes of the log and its index.
 const LOG_ENDINGS: [&str; 2] = ["-wal", "-shm"];
 
-/// Device and inode: they tell a file from any other that exists at the same time, and one that is open exists.
+/// Device and inode. They identify a file among all existing ones, and an open file exists.
 type Identity = Option<(u64, u64)>;
 
-/// The files that a process has open.
+/// The files that this process has open.
 #[derive(Default)]
 pub(super) struct OpenFiles {
     /// The database comes first.
@@ -24,8 +24,8 @@ pub(super) struct OpenFiles {
 }
 
 impl OpenFiles {
-    /// The database that is open, and unless it is still, its log and the log's index, which SQLite keeps open from a
-    /// connection's first look at the database on.
+    /// The open database, its log and the log's index, which SQLite keeps open from a connection's first query on. If
+    /// the database is still, it has neither.
     pub fn of(path: &Path, is_still: bool) -> OpenFiles {
         let beside: &[&str] = if is_still { &[] } else { &LOG_ENDINGS };
         let paths = [path.to_path_buf()].into_iter().chain(beside.iter().map(|ending| with_ending(path, ending)));
@@ -45,13 +45,13 @@ impl OpenFiles {
         removed.map(|(_, (path, _))| path.as_path())
     }
 
-    /// How long the database was at the last look, without what is still in its log.
+    /// The size of the database at the last check, without the contents of its log.
     pub fn database_bytes(&self) -> u64 {
         self.database_bytes.load(Ordering::Relaxed)
     }
 }
 
-/// The name of the log that belongs to this database.
+/// The path of this database's log.
 pub(super) fn log_path(path: &Path) -> PathBuf {
     with_ending(path, LOG_ENDINGS[0])
 }
@@ -62,8 +62,8 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(path)
 }
 
-/// Which file has this name, and how long it is. Its times are not asked for: the system would have to give the next write
-/// a time of its own, and the sync after that would have to write it down.
+/// The identity and size of the file with this name. Does not query its times: the system would then have to give the
+/// next write a distinct time, which the next sync would have to write to disk.
 fn look_at(path: &Path) -> Option<((u64, u64), u64)> {
     let wanted = StatxFlags::INO | StatxFlags::SIZE;
     let file = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, wanted).ok()?;

@@ -1,8 +1,8 @@
-//! Threads that are leased: any process that serves the file runs threads of any session.
+//! Leased threads: any process that serves the file may run threads of any session.
 //!
-//! No session has a server then. One that has another process's number in its row is being exported or imported, or was
-//! served before threads were leased; it is adopted when that process is dead. Whoever holds a lock on a server's file serves
-//! all sessions, so that one lives as long as any of these processes does.
+//! A session then has no server, unless it is being exported or imported, or was served before threads were leased;
+//! such a session is adopted when its server is dead. A process with a lock on a server's file serves all sessions, so
+//! they are served as long as any of these processes is alive.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use super::numbers::Numbers;
 use super::row::{session_from, thread_number, thread_of};
 use super::server;
 
-/// What a process has that leases threads.
+/// The state of a process that leases threads.
 pub(super) struct Leasing {
     pub lease: Duration,
     folder: PathBuf,
@@ -31,7 +31,7 @@ impl Leasing {
         Leasing { lease, folder: folder.to_path_buf(), numbers: OnceLock::new() }
     }
 
-    /// The numbers of threads, as all processes reserve them.
+    /// The source of thread numbers, shared by all processes.
     pub fn numbers(&self) -> Result<&Numbers, StorageError> {
         if let Some(numbers) = self.numbers.get() {
             return Ok(numbers);
@@ -44,12 +44,12 @@ impl Leasing {
 /// A thread that is due.
 struct Found {
     due: DueNumber,
-    /// The version of its record, if that is due.
+    /// The version of its record, if the record is due.
     stamp: Option<Stamp>,
     left: Left,
 }
 
-/// Sessions whose threads may be taken.
+/// The condition for sessions whose threads may be taken.
 const RUNS: &str = "session.server IS NULL AND session.state = 'running' AND (?2 IS NULL OR session.id = ?2)";
 
 impl Leases for Shared {
@@ -64,17 +64,17 @@ impl Leases for Shared {
         stamp: Stamp,
         most: usize,
     ) -> Result<Vec<Taken>, StorageError> {
-        // From here on this process is among those who serve the file.
+        // From here on this process counts as a server of the file.
         self.server()?;
         let only = only.map(SessionId::as_str);
-        // Most looks find nothing, and need not write for that.
+        // Most attempts find nothing, and should not need a write transaction.
         if self.read(|connection| find_due(connection, only, terms, 1))?.is_empty() {
             return Ok(Vec::new());
         }
         self.write(|connection| {
             let mut taken = Vec::new();
             for ((session, thread), (id, found)) in find_due(connection, only, terms, most)? {
-                // A row with a number that no thread has is found by who runs its session to the end.
+                // A row with an invalid thread number is found by the process that runs its session to the end.
                 let Some(number) = thread_of(thread) else { continue };
                 let sql = "UPDATE ready SET due = ?3 WHERE session = ?1 AND thread = ?2";
                 let until = due_number(Due::Leased(terms.until));
@@ -112,7 +112,7 @@ impl Leases for Shared {
     fn abandoned(&self, now: Timestamp) -> Result<Vec<SessionId>, StorageError> {
         self.adopt()?;
         self.read(|connection| {
-            // What the summary says is not asked for more often than once in a lease.
+            // This runs at most once per lease, so it may search the text of the summaries.
             let sql = "SELECT id FROM session
                 WHERE (state = 'running' OR state = 'moving' OR state = 'importing') AND server IS NULL AND (
                     state != 'running'
@@ -141,12 +141,12 @@ impl Leases for Shared {
 }
 
 impl Shared {
-    /// Whether another process lives that serves the file.
+    /// Whether another process that serves the file is alive.
     pub(super) fn has_others(&self) -> bool {
         server::any_other_lives(&self.folder, self.server.get().map(server::Server::number))
     }
 
-    /// Takes over what dead processes have served alone. What they had at hand is due at once.
+    /// Takes over sessions of dead servers. The threads that these were running are due at once.
     fn adopt(&self) -> Result<(), StorageError> {
         let servers: Vec<i64> = self.read(|connection| {
             let sql = "SELECT DISTINCT server FROM session
@@ -158,7 +158,7 @@ impl Shared {
             return Ok(());
         }
         self.write(|connection| {
-            // What they had at hand was lost with them, and all else is to be looked at.
+            // The threads that were being run were lost with the server. Everything else must be checked.
             let lost = due_number(Due::Leased(Timestamp(1)));
             let at_once = due_number(Due::At(Timestamp(1)));
             for server in &dead {
@@ -207,7 +207,7 @@ impl Shared {
     }
 }
 
-/// The first threads that are due: of each its session's row and number, the session's id, and what is due of it.
+/// The first due threads: for each its session's row, its number, the session's id and the due record.
 #[allow(clippy::type_complexity, reason = "a row of a query")]
 fn find_due(
     connection: &Connection,
@@ -225,7 +225,7 @@ fn find_due(
     };
     let mut all: Vec<((i64, i64), (SessionId, Found))> = Vec::new();
     for (table, number) in [("thread", "number"), ("ready", "thread")] {
-        // `CROSS JOIN` has SQLite go through what is due, in its order, and not through all sessions.
+        // `CROSS JOIN` makes SQLite iterate over due rows in order instead of over all sessions.
         let sql = format!(
             "SELECT {table}.session, session.id, {table}.{number}, {table}.due, {table}.stamp
             FROM {table} CROSS JOIN session ON {table}.session = session.number
@@ -252,8 +252,8 @@ fn find_due(
     Ok(due)
 }
 
-/// Changes when a thread is due, and its version if it is to have another one, if its record has this version. Answers
-/// whether it has.
+/// Changes the due time of a thread, and its version if a new one is given, provided that its record has the expected
+/// version. Returns whether it has.
 fn set_due(
     connection: &Connection,
     session: i64,

@@ -1,9 +1,9 @@
-//! Thread numbers where several processes start threads of one session.
+//! Thread numbers for sessions in which several processes start threads.
 //!
-//! They are in a file beside the server's lock, `servers/NUMBER.threads`: at eight times the number of a session's row, one
-//! past the last number that was reserved. It need not outlive the server, as whoever takes the session over sees in the
-//! database which numbers are in use; so it is never synced. Kept in the database they would be commits without a sync
-//! there, after which a power cut leaves what looks like damage.
+//! They are in a file beside the server's lock, `servers/NUMBER.threads`. At eight times the number of a session's row
+//! is the next free number. The file need not outlive the server, because its successor finds the numbers in use in the
+//! database; so it is never synced. In the database, the numbers would be commits without a sync, which look like
+//! damage after a power cut.
 
 use std::fs::File;
 use std::io;
@@ -17,33 +17,33 @@ use super::private;
 
 const NUMBER_BYTES: u64 = 8;
 
-/// The numbers of all sessions of a server, as one of its worker processes reaches them.
+/// The numbers of all sessions of a server, as seen by one of its worker processes.
 pub(super) struct Numbers(Mutex<File>);
 
 impl Numbers {
-    /// In this file, which is made if it does not exist.
+    /// Opens this file, or creates it.
     pub fn open(path: &Path) -> io::Result<Numbers> {
         let file = match private::make_file(path) {
-            // The server's other workers have it, too.
+            // The server's other workers use it too.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => private::open_to_write(path)?,
             made => made?,
         };
         Ok(Numbers(Mutex::new(file)))
     }
 
-    /// Reserves so many numbers of the session in this row, and gives the first. `used` tells one past the greatest that
-    /// the database has; it is asked at first, and by whoever reserves none.
+    /// Reserves `count` numbers for the session in this row, and returns the first. `used` returns the next free number
+    /// according to the database; it is called the first time, and if `count` is 0.
     pub fn reserve(
         &self,
         row: i64,
         count: u64,
         used: impl FnOnce() -> Result<u64, StorageError>,
     ) -> Result<u64, StorageError> {
-        // The lock is the process's, so its threads take turns before.
+        // The file lock belongs to the process, so its threads must take turns first.
         let file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         file.lock().map_err(failed)?;
         let reserved = reserve(&file, row, count, used);
-        // It goes with the process at the latest.
+        // The lock is released at the latest when the process ends.
         let _ = file.unlock();
         reserved
     }
@@ -95,9 +95,9 @@ mod tests {
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
         assert_eq!(numbers.iter().copied().collect::<BTreeSet<u64>>(), (0..2_000).map(|n| 7 + 2 * n).collect());
-        assert_eq!(processes[0].reserve(4, 1, || Ok(0)), Ok(0), "another session's");
+        assert_eq!(processes[0].reserve(4, 1, || Ok(0)), Ok(0), "another session has its own numbers");
         assert_eq!(processes[1].reserve(4, 1, || unreachable!()), Ok(1));
-        assert_eq!(processes[1].reserve(4, 0, || Ok(9)), Ok(9), "others have started some");
+        assert_eq!(processes[1].reserve(4, 0, || Ok(9)), Ok(9), "other processes have started some");
         assert_eq!(processes[0].reserve(4, 1, || unreachable!()), Ok(9));
         fs::remove_file(&path).unwrap();
     }

@@ -1,12 +1,13 @@
-//! The pickles of objects, each kept once for a session under its hash, and counted by the contents that name it.
+//! The pickles of objects. Each is kept once per session under its hash, with a count of the contents that refer to it.
 //!
-//! A count changes whenever a content comes or goes that names the pickle, so counts stand apart from the bytes: SQLite
-//! writes a row as a whole. A large pickle is a file beside the database, which would write it twice. Its worker has written
-//! the file; here it gets a second name, within the transaction that names it first.
+//! A count changes whenever a content that refers to the pickle is added or removed. Counts are in a separate table
+//! from the bytes, because SQLite always writes whole rows. A large pickle is a file beside the database, which would
+//! write it twice. A worker has written the file; here it gets a second name, within the transaction that first refers
+//! to it.
 //!
-//! **Invariant: a file is there as long as its row.** It has its name, and is on the disk, before the row is committed. What
-//! removes the row enters the file among those to be removed, in the same transaction; after that nothing can name it, as
-//! no name is given twice. A process that dies in between leaves a file too many, which [`remove_strays`] finds.
+//! **Invariant: the file exists as long as its row.** It has its name, and is on disk, before the row is committed.
+//! Deleting the row records the file as removable in the same transaction; after that nothing can refer to it, because
+//! names are never reused. A process that dies in between leaves a stray file, which [`remove_strays`] finds.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -20,13 +21,13 @@ use rusqlite::{Connection, OptionalExtension, ffi, params};
 
 use super::private;
 
-/// The folder with the files, beside the database. Folders whose names begin so are of processes that run Python.
+/// The folder of the files, beside the database. Folders with this prefix belong to processes that run Python.
 pub(super) const FOLDER: &str = "pickles";
 
-/// How long a file stays that is not needed any more: whoever looks at the session may have read its row just before.
+/// How long an unneeded file is kept, because a reader of the session may just have read its row.
 pub(super) const UNNEEDED_SECONDS: i64 = 10;
 
-/// The bytes of a pickle of a session, if they can be read, and whether they are in a file.
+/// The bytes of a session's pickle if they can be read, and whether they are in a file.
 pub(super) fn read(
     connection: &Connection,
     session: i64,
@@ -44,7 +45,7 @@ pub(super) fn read(
     }))
 }
 
-/// So many more contents name this pickle. It is written if it is not there.
+/// Adds references to a pickle. Writes the pickle if it does not exist.
 pub(super) fn count_in(connection: &Connection, session: i64, pickle: &Pickle, uses: i64) -> rusqlite::Result<()> {
     let hash = pickle.hash().0;
     let sql = "UPDATE pickle SET uses = uses + ?3 WHERE session = ?1 AND hash = ?2";
@@ -65,7 +66,7 @@ pub(super) fn count_in(connection: &Connection, session: i64, pickle: &Pickle, u
         .map(drop)
 }
 
-/// So many fewer contents name this pickle, a negative number. It is removed if these were the last.
+/// Removes references to a pickle (`uses` is negative). Removes the pickle with its last reference.
 pub(super) fn count_out(connection: &Connection, session: i64, hash: PickleHash, uses: i64) -> rusqlite::Result<()> {
     let sql = "UPDATE pickle SET uses = uses + ?3 WHERE session = ?1 AND hash = ?2 RETURNING uses";
     let left: Option<i64> =
@@ -81,8 +82,8 @@ pub(super) fn count_out(connection: &Connection, session: i64, hash: PickleHash,
     Ok(())
 }
 
-/// Removes the files whose rows have been gone for so many seconds, outside of any transaction. What cannot be removed stays
-/// for the next time.
+/// Removes the files whose rows have been gone for this many seconds. Must be called outside of transactions. Files
+/// that cannot be removed are kept for the next time.
 pub(super) fn remove_files(connection: &Connection, seconds: i64) -> rusqlite::Result<()> {
     let removed: Vec<String> = connection
         .prepare_cached("SELECT file FROM pickle_removed WHERE since <= unixepoch() - ?1")?
@@ -98,8 +99,8 @@ pub(super) fn remove_files(connection: &Connection, seconds: i64) -> rusqlite::R
     Ok(())
 }
 
-/// Removes the files that no row names, which processes have left that died. It is called within a transaction that writes: nobody
-/// else is about to enter one.
+/// Removes files without a row, left by processes that died. Must be called within a write transaction, so that no
+/// other process is about to insert a row.
 pub(super) fn remove_strays(connection: &Connection) -> rusqlite::Result<()> {
     let folder = folder_of(connection);
     let Ok(found) = fs::read_dir(&folder) else { return Ok(()) };
@@ -115,7 +116,7 @@ pub(super) fn remove_strays(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Makes a file of a pickle that stays; answers its name.
+/// Creates a permanent file for a pickle and returns its name.
 fn keep_file(folder: &Path, pickle: &Pickle) -> io::Result<String> {
     if !folder.is_dir() {
         private::make_folder(folder)?;
@@ -131,7 +132,7 @@ fn keep_file(folder: &Path, pickle: &Pickle) -> io::Result<String> {
 }
 
 fn keep_at(path: &Path, pickle: &Pickle) -> io::Result<()> {
-    // Across file systems there is no second name, and then it is copied.
+    // There are no hard links across file systems; then the file is copied.
     if pickle.file().is_some_and(|file| fs::hard_link(file.path(), path).is_ok()) {
         return File::open(path)?.sync_all();
     }
@@ -145,7 +146,7 @@ fn folder_of(connection: &Connection) -> PathBuf {
     file.with_file_name(FOLDER)
 }
 
-/// As SQLite says it of its own file.
+/// Converts the error to the one that SQLite would report for its own file.
 fn failed(error: io::Error) -> rusqlite::Error {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

@@ -1,5 +1,5 @@
-//! The folder that sessions are kept in, and the files in it, are their owner's alone: they hold arguments, values and what
-//! was printed. Whoever may open a file of a database may also lock it, and so stop everyone.
+//! The data folder and its files are private to their owner: they contain arguments, values and output. Also, anyone
+//! who may open a database file may lock it, and so block all others.
 
 use std::fs::{self, DirBuilder, DirEntry, File, OpenOptions, Permissions};
 use std::io;
@@ -16,7 +16,7 @@ const FILE_MODE: u32 = 0o600;
 const OTHERS: u32 = 0o077;
 const NO_LINK: i32 = OFlags::NOFOLLOW.bits() as i32;
 
-/// Makes a folder if there is none, and has its name on the disk: what is written into it later would be lost with it.
+/// Creates a folder if it does not exist. Its name must be on disk, or later files in it would be lost.
 pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
@@ -26,16 +26,16 @@ pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
         make_folder(parent)?;
     }
     match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
-        // Whatever the umask leaves of the mode.
+        // Regardless of the umask.
         Ok(()) => fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE))?,
-        // Another process may have been quicker. What is no folder, such as a pipe, is not to be opened.
+        // Another process may have been faster. Anything but a folder, such as a pipe, must not be opened.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
         Err(error) => return Err(error),
     }
     Ok(())
 }
 
-/// Has the name of this folder on the disk.
+/// Syncs the name of this folder to disk.
 pub(super) fn sync_name(folder: &Path) -> io::Result<()> {
     let folder = fs::canonicalize(folder)?;
     match folder.parent() {
@@ -44,25 +44,25 @@ pub(super) fn sync_name(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes an empty file that did not exist, to be read and written.
+/// Creates an empty file for reading and writing. Fails if it exists.
 pub(super) fn make_file(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)?;
     file.set_permissions(Permissions::from_mode(FILE_MODE))?;
     Ok(file)
 }
 
-/// Opens a file to be read, unless it is a symbolic link.
+/// Opens a file for reading, unless it is a symbolic link.
 pub(super) fn open_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(NO_LINK).open(path)
 }
 
-/// Opens a file to be read and written, unless it is a symbolic link.
+/// Opens a file for reading and writing, unless it is a symbolic link.
 pub(super) fn open_to_write(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(NO_LINK).open(path)
 }
 
-/// What is wrong with something that neither Hark nor SQLite would have put where they have their files. Whoever put a
-/// symbolic link there wants another file to be read or written; a pipe would be waited for without end.
+/// A message about a file that neither Hark nor SQLite would have created in this place. With a symbolic link, an
+/// attacker could have another file read or written; opening a pipe would block for ever.
 pub(super) fn find_intruder(folder: &Path, file_name: &str, inner: &str) -> Option<String> {
     let inside = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
     let of_database = inside(folder).filter_map(|entry| {
@@ -79,7 +79,7 @@ pub(super) fn find_intruder(folder: &Path, file_name: &str, inner: &str) -> Opti
     of_database.chain(of_servers).next()
 }
 
-/// What may have a name.
+/// The file types that are allowed for a name.
 enum Kind {
     File,
     Folder,
@@ -87,13 +87,15 @@ enum Kind {
 }
 
 impl Kind {
-    /// Why this is not of the kind, unless it is.
+    /// The reason why the entry has a wrong type, if it has.
     fn why_not(self, entry: &DirEntry) -> Option<String> {
         let found = entry.file_type().ok()?;
         let path = entry.path();
         let path = path.display();
         if found.is_symlink() {
-            return Some(format!("`{path}` is a symbolic link, and Hark follows none there; `data_dir` may be one"));
+            return Some(format!(
+                "`{path}` is a symbolic link, which Hark does not follow there; only `data_dir` itself may be one"
+            ));
         }
         match self {
             Kind::File => (!found.is_file()).then(|| format!("`{path}` is not a regular file")),
@@ -104,23 +106,23 @@ impl Kind {
     }
 }
 
-/// Gives a file, such as a socket, that was made otherwise the same mode.
+/// Makes a file private that was created by other means, such as a socket.
 pub(super) fn make_private(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(FILE_MODE))
 }
 
-/// Takes from others what they may do with a file or folder that is this user's.
+/// Removes the permissions of others on a file or folder that belongs to this user.
 pub(super) fn narrow(path: &Path) {
     let Ok(found) = fs::symlink_metadata(path) else { return };
     let is_ours = found.uid() == geteuid().as_raw() && !found.is_symlink();
     if is_ours && found.mode() & OTHERS != 0 {
-        // On a disk that is read-only nothing can be done about it.
+        // Nothing can be done on a read-only disk.
         let _ = fs::set_permissions(path, Permissions::from_mode(found.mode() & 0o7777 & !OTHERS));
     }
 }
 
-/// Narrows the folder, the files whose names begin so, and whatever is in the folders of that kind. A folder that has other
-/// files, too, is not Hark's alone, and stays as wide as it is.
+/// Narrows the permissions of the folder, of the files with this prefix, and of the files in the folder `inner`. A
+/// folder that also contains other files is not only Hark's, and is left as it is.
 pub(super) fn narrow_all(folder: &Path, file_name: &str, inner: &str) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let mut is_ours_alone = true;

@@ -1,17 +1,18 @@
-//! The connections for reading: as many as there are threads that read, but no more than this process's descriptors allow.
+//! Connections for reading: one per reading thread, within the limit on this process's descriptors.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 use rustix::process::{Resource, getrlimit};
 
-/// A connection has two descriptors. Of those that the process may have, connections are one in so many.
+/// A connection has two descriptors. At most one connection is opened per this many descriptors that the process may
+/// have.
 const FILES_PER_READER: u64 = 10;
 
 /// Lends connections.
 pub(super) struct Readers {
     state: Mutex<State>,
-    /// One came back, or was lost.
+    /// Notified when a connection was returned or lost.
     returned: Condvar,
     count_max: usize,
 }
@@ -19,7 +20,7 @@ pub(super) struct Readers {
 #[derive(Default)]
 struct State {
     idle: Vec<Connection>,
-    /// Those that are lent too.
+    /// Including lent connections.
     count: usize,
 }
 
@@ -30,7 +31,7 @@ impl Readers {
         Readers { state: Mutex::default(), returned: Condvar::new(), count_max }
     }
 
-    /// One that is idle, or a new one, or the next that comes back. Who has one must not ask for another.
+    /// An idle connection, a new one, or the next one returned. A caller that has one must not ask for another.
     pub fn lend(&self, connect: impl FnOnce() -> rusqlite::Result<Connection>) -> rusqlite::Result<Connection> {
         let mut state = self.lock();
         loop {
@@ -47,7 +48,7 @@ impl Readers {
         connect().inspect_err(|_| self.take_back(None))
     }
 
-    /// Takes back one that was lent, or nothing if it is of no use.
+    /// Takes back a connection, or `None` if it is unusable.
     pub fn take_back(&self, connection: Option<Connection>) {
         let mut state = self.lock();
         match connection {

@@ -1,4 +1,4 @@
-//! What rows say, and what can be wrong with them.
+//! Reading rows, and detecting damaged ones.
 
 use std::num::NonZeroU64;
 
@@ -8,7 +8,7 @@ use hark_engine::{FutureId, NoThreadId, SessionId, Stamp, ThreadId, Timestamp};
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
-/// A row from the columns `stamp, due, checksum, summary, content`, which begin with this one.
+/// A row from the columns `stamp, due, checksum, summary, content`, starting at `first`.
 pub(super) fn row_from(row: &Row<'_>, first: usize) -> rusqlite::Result<rows::Row> {
     let due: Option<i64> = row.get(first + 1)?;
     Ok(rows::Row {
@@ -24,8 +24,8 @@ pub(super) fn row_from(row: &Row<'_>, first: usize) -> rusqlite::Result<rows::Ro
     })
 }
 
-/// A session's own row from the columns `stamp, state, ended, checksum, summary`, which begin with this one. Only its version must be
-/// sound: where other columns are not what they should be it has no listing, so that its record is found damaged.
+/// A session's own row from the columns `stamp, state, ended, checksum, summary`, starting at `first`. Only its version
+/// must be valid: if another column is not, the row has no listing, so its record counts as damaged.
 pub(super) fn session_row_from(row: &Row<'_>, first: usize) -> rusqlite::Result<rows::Row> {
     let ended: rusqlite::Result<Option<i64>> = row.get(first + 2);
     let seal = seal_from(row, first + 3);
@@ -57,36 +57,36 @@ fn seal_from(row: &Row<'_>, column: usize) -> rusqlite::Result<u32> {
     Ok(seal as u32)
 }
 
-/// A text, whatever is wrong with it.
+/// A text, even if it is not valid.
 pub(super) fn text_from(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
     let bytes = row.get_ref(column)?.as_bytes().unwrap_or_default();
     Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// A session's id, whatever is wrong with it: what hinders this session only must not hinder others.
+/// A session's id, even if it is not valid: damage to one session must not affect others.
 pub(super) fn session_from(row: &Row<'_>, column: usize) -> rusqlite::Result<SessionId> {
     text_from(row, column).map(|id| SessionId::from_text(&id))
 }
 
-/// A thread's number as SQLite keeps it.
+/// A thread's number, as stored in SQLite.
 pub(super) fn thread_number(thread: ThreadId) -> i64 {
-    // The place of a Future with a greater number would be that of another session's.
+    // The place of a Future with a greater number would belong to another session.
     assert!(thread.0 < THREADS_MAX, "{}", NoThreadId(thread.0));
     thread.0 as i64
 }
 
-/// The thread with this number, if there can be one.
+/// The thread with this number, if it is valid.
 pub(super) fn thread_of(number: i64) -> Option<ThreadId> {
     u64::try_from(number).ok().and_then(|number| ThreadId::try_from(number).ok())
 }
 
-/// A thread's number in this column.
+/// A thread's number from this column.
 pub(super) fn thread_from(row: &Row<'_>, column: usize) -> rusqlite::Result<ThreadId> {
     let number = row.get(column)?;
     thread_of(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
 
-/// A Future's name in this column.
+/// A Future's name from this column.
 pub(super) fn future_from(row: &Row<'_>, column: usize) -> rusqlite::Result<FutureId> {
     Ok(match row.get_ref(column)? {
         ValueRef::Integer(_) => FutureId::Thread(thread_from(row, column)?),
@@ -94,7 +94,7 @@ pub(super) fn future_from(row: &Row<'_>, column: usize) -> rusqlite::Result<Futu
     })
 }
 
-/// Whether what is wrong is what a row says.
+/// Whether the error is caused by the contents of a row.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
     matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..))

@@ -1,9 +1,9 @@
-//! Who serves the file: a lock for each server, which the system frees at its process's death, and a socket on which
+//! The servers of the file. Each has a lock, which the system releases when its process dies, and a socket on which
 //! others tell it that there is news.
 //!
-//! `servers/NUMBER.lock` and `servers/NUMBER.socket`, beside the database. In the lock is the time until which the server
-//! is believed to live: one that is stopped, or swapped out for ever, holds its lock but does not renew this *lease*. The
-//! process's id follows, by which one tells that it was killed and is not gone yet.
+//! `servers/NUMBER.lock` and `servers/NUMBER.socket` are beside the database. The lock contains the time until which
+//! the server is assumed to be alive: a stopped server, or one that is swapped out for ever, keeps its lock but does
+//! not renew this *lease*. The process's id follows, to detect that the process was killed but has not ended yet.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -26,39 +26,39 @@ use crate::surroundings::random;
 
 pub(super) const FOLDER: &str = "servers";
 
-/// What another process tells a server, and what a server tells itself.
+/// The messages of other processes to a server, and of a server to itself.
 const NEWS: [u8; 1] = [1];
 const OWN_RING: [u8; 1] = [2];
 
-/// How often a server looks without being told, if it has no socket.
+/// How often a server without a socket checks for news.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How often, and how many times, it is looked whether a turn has come: five seconds in all.
+/// The interval and number of attempts to get a turn: five seconds in total.
 const TURN_INTERVAL: Duration = Duration::from_millis(1);
 const TURN_LOOKS: u32 = 5_000;
 
-/// How often, and for how long, it is looked whether a process that was killed is gone.
+/// The interval and duration of the wait for the end of a killed process.
 const DEATH_INTERVAL: Duration = Duration::from_millis(2);
 const DEATH_MAX: Duration = Duration::from_secs(60);
 
-/// One who serves the file.
+/// A server of the file.
 pub(super) struct Server {
     number: i64,
     folder: PathBuf,
-    /// None where the system has no such sockets, or the path to it is too long for one.
+    /// `None` if the system has no such sockets, or the path is too long for one.
     socket: Option<UnixDatagram>,
     renewal: Renewal,
 }
 
-/// The thread that holds a server's lock and renews its lease, as long as this lives.
+/// The thread that holds a server's lock and renews its lease, as long as this value exists.
 struct Renewal {
-    /// It was renewed too late.
+    /// Whether it was renewed too late.
     has_lapsed: Arc<AtomicBool>,
     thread: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl Renewal {
-    /// Writes the lease down four times before it would end.
+    /// Renews the lease four times before it would expire.
     fn new(lock: File, lease: Duration) -> io::Result<Renewal> {
         renew(&lock, lease)?;
         lock.write_all_at(&process::id().to_le_bytes(), PROCESS_AT)?;
@@ -68,7 +68,8 @@ impl Renewal {
         let renewing = move || {
             let mut renewed = monotonic();
             while ended.recv_timeout(lease / 4) == Err(RecvTimeoutError::Timeout) {
-                // If the disk is full its length is the same; else others will take the sessions over, which does no harm.
+                // A full disk is no problem, because the length does not change. After any other failure, others take
+                // over the sessions, which is harmless.
                 let _ = renew(&lock, lease);
                 let now = monotonic();
                 if now.saturating_sub(renewed) >= lease {
@@ -84,7 +85,7 @@ impl Renewal {
     fn end(&mut self) {
         if let Some((end, thread)) = self.thread.take() {
             drop(end);
-            // A panic of it was told.
+            // A panic has already been reported.
             let _ = thread.join();
         }
     }
@@ -97,8 +98,7 @@ impl Drop for Renewal {
 }
 
 impl Server {
-    /// Takes a place among those who serve this folder, for as long as it lives and is never still for longer than its
-    /// lease.
+    /// Registers a server of this folder. It is one until it is dropped, or stalls for longer than its lease.
     pub fn new(folder: &Path, lease: Duration) -> Result<Server, StorageError> {
         let _turn = turn(folder);
         let folder = folder.join(FOLDER);
@@ -106,7 +106,7 @@ impl Server {
             private::make_folder(&folder)?;
             remove_dead(&folder);
             loop {
-                // Positive, for its name.
+                // Positive, because it becomes part of a file name.
                 let number = (random() >> 1) as i64;
                 let file = match private::make_file(&lock_path(&folder, number)) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
@@ -131,34 +131,34 @@ impl Server {
         })
     }
 
-    /// Its number, which no other has.
+    /// Its unique number.
     pub fn number(&self) -> i64 {
         self.number
     }
 
-    /// Whether its lock is where others look for it.
+    /// Whether its lock still has its name.
     pub fn is_in_place(&self) -> bool {
         is_known(&self.folder, self.number)
     }
 
-    /// Whether it was still for longer than its lease since this was asked last.
+    /// Whether it has stalled for longer than its lease since the last call.
     pub fn has_lapsed(&self) -> bool {
         self.renewal.has_lapsed.swap(false, Ordering::AcqRel)
     }
 
-    /// Waits until someone tells it that there is news. Answers whether another process has some, as far as it can tell.
+    /// Waits until someone announces news. Returns whether another process may have news.
     pub fn wait(&self, at_most: Duration) -> bool {
         let Some(socket) = &self.socket else {
             thread::sleep(at_most.min(POLL_INTERVAL));
             return true;
         };
-        // A wait of nothing would be one for ever.
+        // A timeout of zero would mean no timeout.
         let at_most = at_most.max(Duration::from_micros(1));
         let mut byte = [0];
         let mut has_news = false;
         if socket.set_read_timeout(Some(at_most)).and_then(|()| socket.recv(&mut byte)).is_ok() {
             has_news = byte != OWN_RING;
-            // All that has come is one piece of news.
+            // All messages so far are the same piece of news.
             let _ = socket.set_nonblocking(true);
             while socket.recv(&mut byte).is_ok() {
                 has_news |= byte != OWN_RING;
@@ -176,15 +176,15 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It would keep the lock.
+        // The thread would keep the lock.
         self.renewal.end();
         remove(&self.folder, self.number);
     }
 }
 
-/// A turn among those who look at the file without serving it, and those who begin to serve it: so nobody takes for damage
-/// what another one is just writing, and one of them makes it. It ends when this is dropped. Who would have to wait for very
-/// long, because someone was stopped in its turn, goes on without.
+/// Takes a turn among processes that check the file without serving it and those that start to serve it. So no process
+/// mistakes ongoing writes for damage, and only one creates the file. The turn ends when the value is dropped. If it
+/// would take very long, because a process was stopped during its turn, the caller continues without.
 pub(super) fn turn(folder: &Path) -> Option<File> {
     let folder = File::open(folder).ok()?;
     for _ in 0..TURN_LOOKS {
@@ -197,7 +197,7 @@ pub(super) fn turn(folder: &Path) -> Option<File> {
     None
 }
 
-/// Tells all who serve this folder that there is news.
+/// Tells all servers of this folder that there is news.
 pub(super) fn announce(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder.join(FOLDER)) else { return };
     for entry in entries.flatten() {
@@ -208,12 +208,12 @@ pub(super) fn announce(folder: &Path) {
     }
 }
 
-/// Whether this server lives, and has not been still until its lease ended. What a dead one left is removed.
+/// Whether this server is alive and its lease has not expired. Removes the files of a dead one.
 pub(super) fn is_alive(folder: &Path, number: i64) -> bool {
     let folder = folder.join(FOLDER);
     let file = match private::open_file(&lock_path(&folder, number)) {
         Ok(file) => file,
-        // Who cannot look, for want of descriptors or whatever else, must not take its sessions.
+        // If this fails for another reason, such as too few descriptors, its sessions must not be taken over.
         Err(error) => return error.kind() != io::ErrorKind::NotFound,
     };
     match file.try_lock_shared() {
@@ -226,12 +226,12 @@ pub(super) fn is_alive(folder: &Path, number: i64) -> bool {
     }
 }
 
-/// Whether there is, or was, a server of this number in this folder.
+/// Whether this folder has, or had, a server with this number.
 pub(super) fn has_server(folder: &Path, number: i64) -> bool {
     is_known(&folder.join(FOLDER), number)
 }
 
-/// The thread numbers that a server's worker processes share.
+/// The thread numbers shared by the worker processes of a server.
 pub(super) fn numbers(folder: &Path, number: i64) -> Result<Numbers, StorageError> {
     let path = numbers_path(&folder.join(FOLDER), number);
     Numbers::open(&path).map_err(|error| {
@@ -240,7 +240,7 @@ pub(super) fn numbers(folder: &Path, number: i64) -> Result<Numbers, StorageErro
     })
 }
 
-/// The thread numbers that all processes share which serve this folder.
+/// The thread numbers shared by all processes that serve this folder.
 pub(super) fn shared_numbers(folder: &Path) -> Result<Numbers, StorageError> {
     let folder = folder.join(FOLDER);
     let path = folder.join("shared.threads");
@@ -250,7 +250,7 @@ pub(super) fn shared_numbers(folder: &Path) -> Result<Numbers, StorageError> {
     })
 }
 
-/// Whether a server of this folder lives, other than this one.
+/// Whether another server of this folder is alive.
 pub(super) fn any_other_lives(folder: &Path, me: Option<i64>) -> bool {
     let Ok(entries) = fs::read_dir(folder.join(FOLDER)) else { return false };
     let numbers = entries.flatten().filter_map(|entry| {
@@ -262,15 +262,15 @@ pub(super) fn any_other_lives(folder: &Path, me: Option<i64>) -> bool {
     others.into_iter().any(|number| is_alive(folder, number))
 }
 
-/// Whether any server of this folder lives. One that was killed is waited for.
+/// Whether any server of this folder is alive. Waits for killed processes to end.
 pub(super) fn is_any_alive(folder: &Path) -> bool {
     let Ok(entries) = fs::read_dir(folder.join(FOLDER)) else { return false };
     let is_lock = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "lock");
-    // All of them: there may be a dying one behind one that lives.
+    // Checks all of them: there may be a dying one behind a live one.
     entries.flatten().map(|entry| entry.path()).filter(is_lock).filter(|path| is_held(path)).count() > 0
 }
 
-/// Whether a process that is not about to end holds this lock.
+/// Whether this lock is held by a process that is not about to end.
 fn is_held(path: &Path) -> bool {
     let file = match private::open_file(path) {
         Ok(file) => file,
@@ -288,7 +288,7 @@ fn is_held(path: &Path) -> bool {
     false
 }
 
-/// Removes what servers left that are no more.
+/// Removes the files of dead servers.
 fn remove_dead(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -299,34 +299,34 @@ fn remove_dead(folder: &Path) {
             && let Ok(file) = private::open_file(&path)
             && file.try_lock_shared().is_ok()
         {
-            // Under the lock, so that a server that has just made its file sees that it is gone.
+            // While holding the lock, so that a server that has just created the file notices its removal.
             remove(folder, number);
         }
     }
 }
 
-/// Where in a lock the process's id is.
+/// The offset of the process's id in a lock file.
 const PROCESS_AT: u64 = 8;
 
-/// Writes down until when a server is believed to live.
+/// Writes the time until which a server is assumed to be alive.
 fn renew(lock: &File, lease: Duration) -> io::Result<()> {
     let until = monotonic() + lease;
     lock.write_all_at(&u64::try_from(until.as_millis()).unwrap_or(u64::MAX).to_le_bytes(), 0)
 }
 
-/// Whether a lease has ended. One that was never written has not: the server has just come.
+/// Whether a lease has expired. A lease that was never written has not: the server has just started.
 fn has_run_out(lock: &File) -> bool {
     let mut until = [0; 8];
     lock.read_exact_at(&mut until, 0).is_ok() && u128::from(u64::from_le_bytes(until)) < monotonic().as_millis()
 }
 
-/// The time on a clock that is the same for all processes, and that stands still while the computer sleeps.
+/// The time of a clock that is shared by all processes and stops while the computer sleeps.
 fn monotonic() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// A message more does no harm where one waits, so a full socket is told enough.
+/// Sends a message. If the socket is full, messages are already waiting, so errors are ignored.
 fn tell(socket: &Path, what: [u8; 1]) {
     if let Ok(sender) = UnixDatagram::unbound() {
         let _ = sender.set_nonblocking(true);

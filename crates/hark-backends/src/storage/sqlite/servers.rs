@@ -1,4 +1,4 @@
-//! Which process serves which session, and what is to be done in those that this one serves.
+//! Which process serves which session, and the work that is due in the sessions of this process.
 
 use std::collections::HashSet;
 use std::num::NonZeroU64;
@@ -11,10 +11,10 @@ use super::change::{Owner, due_number};
 use super::row::{session_from, thread_from, thread_of};
 use super::{Shared, server};
 
-/// So many sessions are looked at all together.
-const MANY: usize = 32;
+/// From this number of claims on, a single query replaces looking at each session.
+const BATCH_CLAIMS_MIN: usize = 32;
 
-/// The servers that sessions under way have, without a look at each of these.
+/// The distinct servers of unfinished sessions, found without visiting each session.
 const SERVERS: &str = "
     WITH RECURSIVE known (server) AS (
         SELECT min(server) FROM session WHERE (state = 'running' OR state = 'moving' OR state = 'importing')
@@ -27,7 +27,7 @@ const SERVERS: &str = "
     SELECT NULL WHERE ?2 IS NULL AND EXISTS (
         SELECT 1 FROM session WHERE (state = 'running' OR state = 'moving' OR state = 'importing') AND server IS NULL)";
 
-/// The greatest `due` of what is due at this time.
+/// The greatest `due` number at this time.
 fn last_at(time: Timestamp) -> i64 {
     due_number(DueNumber::last_at(time))
 }
@@ -53,11 +53,11 @@ impl Servers for Shared {
         if free.is_empty() {
             return Ok(Vec::new());
         }
-        // All of them or none: who is told of none of them does not serve those that it has.
+        // All or none: after an error the caller serves none of them.
         let mut claimed = self.write(|connection| {
             let mut claimed = Vec::new();
             for server in &free {
-                // Whoever was quicker has put its own number there.
+                // A faster process has already put its own number there.
                 let sql = "UPDATE session SET server = ?1
                     WHERE (state = 'running' OR state = 'moving' OR state = 'importing')
                     AND server IS ?3 AND (?2 IS NULL OR id = ?2)
@@ -75,11 +75,11 @@ impl Servers for Shared {
 
     fn active(&self, claimed: &[Claimed], now: Timestamp) -> Result<Vec<Claimed>, StorageError> {
         let Some(me) = self.server.get().map(server::Server::number) else { return Ok(claimed.to_vec()) };
-        if claimed.len() < MANY {
+        if claimed.len() < BATCH_CLAIMS_MIN {
             return Ok(claimed.to_vec());
         }
         let active: HashSet<SessionId> = self.read(|connection| {
-            // One without threads has still to be ended, and a move or import that was cut off to be settled.
+            // A session without threads must still be ended; an interrupted move or import must be completed.
             let sql = "SELECT id FROM session WHERE (state = 'running' OR state = 'moving' OR state = 'importing')
                     AND server = ?1 AND (
                     state != 'running'
@@ -109,7 +109,8 @@ impl Servers for Shared {
         let Some(me) = self.server.get().map(server::Server::number) else { return Ok(()) };
         let only = only.map(SessionId::as_str);
         self.write(|connection| {
-            // Of all, those that are over keep theirs: it hears first when one of them is retried.
+            // If all are released, finished sessions keep their server, which then learns first if one of them is
+            // retried.
             let sql = match only {
                 Some(_) => "UPDATE session SET server = NULL WHERE server = ?1 AND id = ?2",
                 None => {
@@ -120,7 +121,7 @@ impl Servers for Shared {
             connection.execute(sql, params![me, only])
         })?;
         if only.is_none() {
-            // Worker processes may have left some, too.
+            // Worker processes may have left some as well.
             self.remove_pickle_files(0);
         }
         Ok(())
@@ -215,7 +216,7 @@ impl Servers for Shared {
         let Some(me) = self.server.get().map(server::Server::number) else { return Ok(Agenda::default()) };
         let mut agenda = Agenda::default();
         self.read(|connection| {
-            // `CROSS JOIN` has SQLite go through what is due, in its order, and not through all sessions.
+            // `CROSS JOIN` makes SQLite iterate over due rows in order instead of over all sessions.
             let sql =
                 "SELECT session.id, thread.number, due FROM thread CROSS JOIN session ON thread.session = session.number
                     WHERE due > 0 AND due > ?2 AND due <= ?3 AND session.server = ?1 AND session.state = 'running'
@@ -228,7 +229,7 @@ impl Servers for Shared {
                     agenda.next = Some(due.time());
                     break;
                 }
-                // A row with a number that no thread has is found by who runs its session to the end.
+                // A row with an invalid thread number is found by the process that runs its session to the end.
                 if let Some(thread) = thread_of(row.get(1)?) {
                     agenda.now.push((session_from(row, 0)?, thread));
                 }
@@ -260,7 +261,7 @@ impl Servers for Shared {
 }
 
 impl Shared {
-    /// The server of a session that is not over, if it has one, and whether it runs.
+    /// The server of an unfinished session, if it has one, and whether the session is running.
     fn server_of(&self, id: &SessionId) -> Result<Option<(Option<i64>, bool)>, StorageError> {
         self.read(|connection| {
             let sql = "SELECT server, state = 'running' FROM session

@@ -1,4 +1,4 @@
-//! One session's rows.
+//! The rows of a single session.
 
 mod read;
 
@@ -22,7 +22,7 @@ pub(super) struct SqliteSession {
     id: SessionId,
     row: RowNumber,
     next_thread: OnceLock<AtomicU64>,
-    /// Where threads are leased: the shared numbers are known to be beyond those in the database.
+    /// With leased threads: whether the shared numbers are known to be above those in the database.
     is_counted: AtomicBool,
 }
 
@@ -32,7 +32,7 @@ impl SqliteSession {
         SqliteSession { shared, id, row, next_thread, is_counted: AtomicBool::new(false) }
     }
 
-    /// Reads something of this session, if it exists.
+    /// Runs a query about this session. Returns the default value if the session does not exist.
     fn query<T: Default>(
         &self,
         query: impl FnOnce(&Connection, i64) -> rusqlite::Result<T>,
@@ -67,13 +67,13 @@ impl SqliteSession {
 
     fn owner(&self, changes: &[RowChange]) -> Result<Owner, StorageError> {
         if self.shared.leases.is_some() && changes.iter().any(imports) {
-            // So that others see that this process is at it.
+            // So that others see that this process is importing it.
             self.shared.server()?;
         }
         self.shared.owner()
     }
 
-    /// Makes changes, together with those of others.
+    /// Makes changes, together with those of other committers.
     fn make(&self, changes: Vec<RowChange>) -> Vec<Result<Outcome, StorageError>> {
         let owner = match self.owner(&changes) {
             Ok(owner) => owner,
@@ -88,7 +88,7 @@ impl SqliteSession {
         outcomes
     }
 
-    /// One past the greatest number that any record names.
+    /// One more than the greatest thread number in any record.
     fn count_threads(&self) -> Result<u64, StorageError> {
         self.query(|connection, session| {
             let sql = format!("SELECT {}", next_thread("?1"));
@@ -97,7 +97,7 @@ impl SqliteSession {
         })
     }
 
-    /// The number of the session's row, if it is written.
+    /// The number of the session's row, if it has been written.
     fn known_row(&self) -> Result<Option<i64>, StorageError> {
         match self.row.load(Ordering::Acquire) {
             0 => self.query(|_, row| Ok(Some(row))),
@@ -105,8 +105,8 @@ impl SqliteSession {
         }
     }
 
-    /// Reserves numbers where any process may start threads of the session. What the file says may be older than the database,
-    /// after a power cut.
+    /// Reserves numbers for a session in which any process may start threads. After a power cut, the file may be older
+    /// than the database.
     fn reserve_of_all(&self, numbers: &Numbers, row: i64, count: u64) -> Result<u64, StorageError> {
         if count > 0 && !self.is_counted.swap(true, Ordering::AcqRel) {
             numbers.reserve(row, 0, || self.count_threads())?;
@@ -114,7 +114,7 @@ impl SqliteSession {
         numbers.reserve(row, count, || self.count_threads())
     }
 
-    /// Reserves numbers where several processes start threads of the session.
+    /// Reserves numbers for a session in which several processes start threads.
     fn reserve_together(&self, numbers: &Numbers, count: u64) -> Result<u64, StorageError> {
         let row = self.known_row()?.ok_or(StorageError::Gone)?;
         numbers.reserve(row, count, || self.count_threads())
@@ -167,7 +167,7 @@ impl SessionRows for SqliteSession {
             }
         };
         if count == 0 {
-            // Others may have started some.
+            // Other processes may have started some.
             next.fetch_max(self.count_threads()?, Ordering::Relaxed);
         }
         Ok(next.fetch_add(count, Ordering::Relaxed))
@@ -184,7 +184,7 @@ impl SessionRows for SqliteSession {
     fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, String)>, StorageError> {
         let found = self.query(|connection, session| read::history(connection, session, after, limit))?;
         match found.1 {
-            // None is ever removed. A scan ends before a row whose key is damaged; this comes from the other end.
+            // Entries are never removed. A scan stops at a row with a damaged key; `last` was found from the other end.
             Some(last) => Err(self.damaged("the history", &read::CutOff::at(last))),
             None => Ok(found.0),
         }
@@ -195,7 +195,7 @@ impl SessionRows for SqliteSession {
     }
 }
 
-/// Whether a change is one of an import.
+/// Whether a change belongs to an import.
 fn imports(change: &RowChange) -> bool {
     let listings = change.written().filter_map(|(_, row)| row.listing.as_ref());
     listings.into_iter().any(|listing| listing.state == SessionState::Importing.name())

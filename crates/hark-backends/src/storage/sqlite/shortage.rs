@@ -1,4 +1,4 @@
-//! What has run out, where the file cannot be used for that.
+//! Detects errors caused by exhausted resources.
 
 use std::fs::File;
 use std::io;
@@ -7,15 +7,16 @@ use std::path::Path;
 use hark_engine::{Shortage, StorageError};
 use rusqlite::ErrorCode;
 
-/// How many descriptors SQLite may need at once to open the file: for it, its log and the log's index, and for the folder.
+/// How many descriptors SQLite may need at once to open the file: for the file, its log, the log's index, and the
+/// folder.
 const FILES_OF_CONNECTION: usize = 4;
 
-/// What this error of the system means for a file: that something has run out, or what `otherwise` says.
+/// The meaning of a system error for a file: an exhausted resource, or else the error made by `otherwise`.
 pub(super) fn of_io(path: &Path, error: &io::Error, otherwise: impl FnOnce() -> StorageError) -> StorageError {
     Shortage::of(error).map_or_else(otherwise, |shortage| exhausted(path, shortage))
 }
 
-/// The same for an error of SQLite. It does not tell why it cannot open a file, so that is tried.
+/// The same for an SQLite error. SQLite does not report why it could not open a file, so this tries to open it.
 pub(super) fn of_sqlite(path: &Path, error: &rusqlite::Error) -> Option<StorageError> {
     let shortage = match error.sqlite_error_code()? {
         ErrorCode::OutOfMemory => Shortage::Memory,

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::Shared;
 use super::change::stamp_number;
 
-/// The checksum of a record: SQLite notices no wrong bit.
+/// The checksum of a record, because SQLite does not notice wrong bits.
 fn seal(key: &[u8], content: &[u8]) -> i64 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&key.len().to_le_bytes());
@@ -62,7 +62,7 @@ impl Shared {
     }
 }
 
-/// Makes a change within a transaction, if all is as it expects.
+/// Makes a change within a transaction, if its expectations hold.
 fn make(connection: &Connection, commit: &SpaceCommit) -> rusqlite::Result<Outcome> {
     let mut statement = connection.prepare_cached("SELECT stamp FROM space WHERE key = ?1")?;
     for (key, expected) in &commit.expect {

@@ -1,9 +1,9 @@
-//! The write-ahead log beside the file, looked at before SQLite opens it.
+//! A check of the write-ahead log before SQLite opens it.
 //!
-//! After a crash SQLite takes the log up to the first place that does not fit its checksums, and forgets the rest: that is
-//! right for the end of a commit that was cut off, and silent if the log is damaged before its end. Whole commits that
-//! follow such a place tell the one from the other: one that is on the disk was made when all before it was there. For
-//! the format see <https://sqlite.org/fileformat2.html#the_write_ahead_log>.
+//! After a crash, SQLite reads the log up to the first frame with a wrong checksum, and ignores the rest. This is right
+//! for an incomplete last commit, but it hides damage before the end of the log. Complete commits after such a frame
+//! distinguish the two: a commit was written to disk only after everything before it. For the format see
+//! <https://sqlite.org/fileformat2.html#the_write_ahead_log>.
 
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -13,17 +13,17 @@ use super::private;
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
 
-/// The header's first word; its last bit tells the order of bytes in checksums.
+/// The header's first word; its last bit is the byte order of the checksums.
 const MAGIC: u32 = 0x377f_0682;
 
 const PAGE_BYTES_MAX: u32 = 65_536;
 
-/// A commit that was cut off may leave one that is whole behind it, of a process that died before it could say so. Two in
-/// a row it does not, as every commit is on the disk before the next one is written: there is no connection that does not
-/// sync.
+/// An interrupted commit may be followed by one complete commit, of a process that died before it could announce it. It
+/// is never followed by two, because every commit is on disk before the next one is written, and every connection
+/// syncs.
 const COMMITS_AS_PROOF: u32 = 2;
 
-/// After so many frames of an earlier use of the log, there are no others.
+/// After this many frames of an earlier use of the log in a row, no others follow.
 const FOREIGN_FRAMES_MAX: u32 = 256;
 
 /// Whether the log is damaged before its end.
@@ -32,14 +32,14 @@ const FOREIGN_FRAMES_MAX: u32 = 256;
 /// If it cannot be read.
 pub(super) fn is_damaged(log: &Path) -> io::Result<bool> {
     match (look(log)?, look(log)?) {
-        // Another process may be writing. What followed a place at the first look was written after it, so that at the
-        // second look the place is whole, or it is damaged.
+        // Another process may be writing. The frames after a place were written after it, so by the second check the
+        // place itself is complete, unless it is damaged.
         (Some(first), Some(second)) => Ok(first == second),
         _ => Ok(false),
     }
 }
 
-/// Where a log is damaged.
+/// The place of the damage in a log.
 #[derive(PartialEq, Eq)]
 struct Damage {
     header: [u8; HEADER_BYTES],
@@ -61,13 +61,13 @@ fn find_damage(mut log: impl Read) -> io::Result<Option<Damage>> {
     }
     let mut frame_header = [0; FRAME_HEADER_BYTES];
     let Some(Start { order, page_bytes, salt, sums }) = Start::read(&header) else {
-        // SQLite writes the header to the disk before anything else.
+        // SQLite writes the header to disk before anything else.
         let is_alone = !fill(&mut log, &mut frame_header)?;
         return Ok((!is_alone).then_some(Damage { header, frame: 0 }));
     };
     let mut page = vec![0; page_bytes];
     let mut previous = sums;
-    // The first frame that does not fit, and how many commits in a row came after it.
+    // The first invalid frame, and the number of consecutive valid commits after it.
     let mut broken_at = None;
     let (mut commits, mut foreign) = (0, 0);
     for frame in 0.. {
@@ -76,7 +76,7 @@ fn find_damage(mut log: impl Read) -> io::Result<Option<Damage>> {
         }
         let is_of_this_use = frame_header[8..16] == salt;
         let sums = order.add(order.add(previous, &frame_header[..8]), &page);
-        // In whatever order the bytes are summed up, the sums themselves are written in one.
+        // Whatever the byte order of the checksummed data, the checksums themselves are big-endian.
         let written = Sums(word(&frame_header, 16), word(&frame_header, 20));
         let fits = is_of_this_use && sums == written;
         previous = written;
@@ -96,7 +96,7 @@ fn find_damage(mut log: impl Read) -> io::Result<Option<Damage>> {
     Ok(None)
 }
 
-/// What a log's header says.
+/// The contents of a log's header.
 struct Start {
     order: Order,
     page_bytes: usize,
@@ -105,7 +105,7 @@ struct Start {
 }
 
 impl Start {
-    /// None if it is damaged.
+    /// `None` if it is damaged.
     fn read(header: &[u8; HEADER_BYTES]) -> Option<Start> {
         let order = match word(header, 0) {
             MAGIC => Order::LittleEndian,
@@ -124,7 +124,7 @@ impl Start {
     }
 }
 
-/// A checksum of SQLite's, which goes on from the frame before.
+/// SQLite's checksum, which continues from frame to frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Sums(u32, u32);
 
@@ -150,7 +150,7 @@ impl Order {
     }
 }
 
-/// The big-endian word at this place of a header, which has it.
+/// The big-endian word at this offset of a header.
 fn word(header: &[u8], at: usize) -> u32 {
     match header.get(at..at + 4) {
         Some(&[a, b, c, d]) => u32::from_be_bytes([a, b, c, d]),
@@ -158,7 +158,7 @@ fn word(header: &[u8], at: usize) -> u32 {
     }
 }
 
-/// Reads so many bytes; false if there are fewer.
+/// Fills the buffer; returns false if there are fewer bytes.
 fn fill(log: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     match log.read_exact(bytes) {
         Ok(()) => Ok(true),
@@ -171,7 +171,7 @@ fn fill(log: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
 mod tests {
     use super::*;
 
-    /// A log of commits, each of three frames, of pages that are all the same.
+    /// A log of commits with three frames each; each page is filled with a single byte.
     fn log(commits: usize) -> Vec<u8> {
         let mut log = Vec::new();
         for word in [MAGIC, 3_007_000, 512, 0, 0xabcd, 0x1234] {
@@ -234,8 +234,8 @@ mod tests {
         assert_eq!(damaged_at(&now), None);
     }
 
-    /// A process that is killed between its commit and the word to others that it is made leaves a commit that these
-    /// overwrite, and of which an end may be left.
+    /// A process that is killed after its commit but before announcing it leaves a commit that others overwrite,
+    /// possibly not completely.
     #[test]
     fn one_commit_that_was_overwritten_is_no_damage() {
         let frame_bytes = FRAME_HEADER_BYTES + 512;

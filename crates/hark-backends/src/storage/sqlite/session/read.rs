@@ -1,4 +1,4 @@
-//! Rows as they stand in the tables.
+//! Reading rows from the tables.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use crate::storage::sqlite::database::{PLACE_BITS, places};
 use crate::storage::sqlite::pickles;
 use crate::storage::sqlite::row::{future_from, row_from, session_row_from, text_from, thread_from};
 
-/// What `row_from` reads of each table, and where the row is.
+/// The query for `row_from` on the table of this key.
 fn select(key: &Key) -> &'static str {
     match key {
         Key::Session => "SELECT stamp, state, ended, checksum, summary FROM session WHERE number = ?1",
@@ -41,7 +41,7 @@ fn select(key: &Key) -> &'static str {
     }
 }
 
-/// A row, if it exists; only its version, if that is known.
+/// A row, if it exists. If the caller knows its current version, only that version.
 pub(super) fn read_one(
     connection: &Connection,
     session: i64,
@@ -60,7 +60,7 @@ pub(super) fn read_one(
     if **key == Key::Session { session_row_from(row, 0).map(Some) } else { row_from(row, 0).map(Some) }
 }
 
-/// The rows of a query, whose key this makes from the first columns; so many are these.
+/// The rows of a query. `key` makes their keys from the first `columns` columns.
 fn rows(
     connection: &Connection,
     sql: &str,
@@ -128,7 +128,7 @@ pub(super) fn scan(
     }
 }
 
-/// Of each Future that has waiters, the first. The waiters between are skipped: there may be very many.
+/// The first waiter of each Future that has any. The other waiters are skipped, because there may be very many.
 pub(super) fn crowds(connection: &Connection, session: i64, limit: usize) -> rusqlite::Result<Vec<(Key, Row)>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let sql = "WITH RECURSIVE crowd (future) AS (
@@ -143,7 +143,7 @@ pub(super) fn crowds(connection: &Connection, session: i64, limit: usize) -> rus
     rows(connection, sql, params![session, limit], 2, wait_from)
 }
 
-/// The bytes of a part, if it is there.
+/// The bytes of a part, if it exists.
 pub(super) fn part(
     shared: &Shared,
     connection: &Connection,
@@ -165,7 +165,7 @@ pub(super) fn part(
     }
 }
 
-/// The history has an entry of this position that a scan does not find.
+/// The history has an entry at this position that a scan does not find.
 #[derive(Debug)]
 pub(super) struct CutOff(u64);
 
@@ -177,14 +177,13 @@ impl CutOff {
 
 impl fmt::Display for CutOff {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "it is damaged before entry {}", self.0)
+        write!(formatter, "damaged before entry {}", self.0)
     }
 }
 
 impl std::error::Error for CutOff {}
 
-/// The pages after this position, so many at most. With them, the last position that there is, if they should go to that and do
-/// not.
+/// Up to `limit` pages after this position. If the scan ended before the last existing position, also that position.
 #[allow(clippy::type_complexity, reason = "pages, and what is wrong with them")]
 pub(super) fn history(
     connection: &Connection,
@@ -213,7 +212,7 @@ pub(super) fn history(
     Ok((found, (greatest > last).then_some(greatest)))
 }
 
-/// All rows of the session, and all of its history.
+/// All rows of the session, and its whole history.
 pub(super) fn all(connection: &Connection, session: i64) -> rusqlite::Result<AllRows> {
     let Some(own) = read_one(connection, session, &Lookup { key: &Key::Session, known: None })? else {
         return Ok(AllRows::default());
