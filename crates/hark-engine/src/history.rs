@@ -11,6 +11,7 @@ use crate::id::{FutureId, ThreadId};
 use crate::output::OutputItem;
 use crate::surroundings::Timestamp;
 use crate::throttle::Gate;
+pub(crate) use reader::HistoryPosition;
 pub use reader::HistoryReader;
 #[cfg(feature = "simulator")]
 pub(crate) use reader::LostOutput;

@@ -111,6 +111,10 @@ impl SessionStorage for PatientRecords {
     fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, LogEntry)>, StorageError> {
         self.ask(|records| records.history(after, limit))
     }
+
+    fn history_settled(&self) -> u64 {
+        self.records.history_settled()
+    }
 }
 
 #[cfg(test)]

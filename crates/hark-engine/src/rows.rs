@@ -226,11 +226,18 @@ pub trait SessionRows: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn parts(&self, names: &[PartName]) -> Result<Vec<Option<Vec<u8>>>, StorageError>;
 
-    /// The pages of the history after this position, `limit` at most, each with its own position: 1 for the first page, and so on.
+    /// The pages of the history after this position, in order, `limit` at most, each with its own position. The storage decides
+    /// on positions: greater than 0, each of its own, and of what follows from another change greater than that one's.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, String)>, StorageError>;
+
+    /// A position up to which no page can appear from now on. A storage that many machines write to decides on a page's position
+    /// some time before it can be read.
+    fn history_settled(&self) -> u64 {
+        u64::MAX
+    }
 
     /// All that there is of the session, as it is in one moment. It is asked of sessions that nobody runs; of one that is not there,
     /// there is nothing.

@@ -247,7 +247,10 @@ impl Serving {
     pub fn note_taken(&self, session: &Session, was_lost: bool) -> Result<(), StorageError> {
         if let Some(journal) = self.journal.get() {
             // All that a thread does is in the history, behind the session's start.
-            let has_begun = was_lost || !session.records().history(1, 1)?.is_empty();
+            let has_begun = was_lost || {
+                let pages = session.records().history(0, 2)?;
+                pages.first().map(|(first, _)| first) != pages.last().map(|(last, _)| last)
+            };
             // A leased thread is taken again after each wait.
             if has_begun && !was_lost && self.lease().is_some() {
                 return Ok(());

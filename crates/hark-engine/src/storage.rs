@@ -156,14 +156,20 @@ pub trait SessionStorage: Send + Sync {
         Err(StorageError::Permanent("it keeps no sessions".into()))
     }
 
-    /// What happened in the session after this position, `limit` commits at most, with the position of each entry's
-    /// commit: 1 for the first commit that has entries, and so on. Storages that do not outlive the session keep nothing of it.
+    /// What happened in the session after this position, `limit` commits at most, in the order of their positions,
+    /// with the position of each entry's commit: greater than 0, and greater than those of the commits that it follows from. Storages that do not outlive the session keep nothing of it.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, LogEntry)>, StorageError> {
         let _ = (after, limit);
         Ok(Vec::new())
+    }
+
+    /// A position up to which no commit can appear in the history from now on: see
+    /// [`SessionRows::history_settled`](crate::rows::SessionRows::history_settled).
+    fn history_settled(&self) -> u64 {
+        u64::MAX
     }
 }
 

@@ -4,7 +4,7 @@
 //! again, and the pieces of the lost try are still there: nothing of a history is ever removed. Whoever reads it leaves
 //! them out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{Event, LogEntry};
 use crate::id::ThreadId;
@@ -14,9 +14,29 @@ use crate::storage::{SessionStorage, StorageError};
 /// A session's history, from its beginning.
 pub struct HistoryReader<'a> {
     records: &'a dyn SessionStorage,
-    after: u64,
+    position: HistoryPosition,
+    /// The pass over the pages that is under way.
+    pass: Option<Pass>,
     /// Known from the first piece on that was read.
     lost: Option<LostOutput>,
+}
+
+/// Up to where a history was read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HistoryPosition {
+    /// All pages up to this position were read, and none can appear there any more.
+    settled: u64,
+    /// The positions beyond that of pages that were read.
+    seen: BTreeSet<u64>,
+}
+
+/// A pass over the pages from the settled position on.
+#[derive(Debug, Clone, Copy)]
+struct Pass {
+    /// The last page that was read.
+    after: u64,
+    /// Up to this position no page can appear behind the pass.
+    bound: u64,
 }
 
 /// Where a history has the output of tries that do not count.
@@ -45,17 +65,17 @@ struct Call {
 impl<'a> HistoryReader<'a> {
     /// Reads the history of these records.
     pub fn new(records: &'a dyn SessionStorage) -> HistoryReader<'a> {
-        HistoryReader::after(records, 0)
+        HistoryReader::after(records, HistoryPosition::default())
     }
 
     /// The same of what comes after this position.
-    pub(crate) fn after(records: &'a dyn SessionStorage, after: u64) -> HistoryReader<'a> {
-        HistoryReader { records, after, lost: None }
+    pub(crate) fn after(records: &'a dyn SessionStorage, position: HistoryPosition) -> HistoryReader<'a> {
+        HistoryReader { records, position, pass: None, lost: None }
     }
 
     /// Up to where it was read.
-    pub(crate) fn position(&self) -> u64 {
-        self.after
+    pub(crate) fn position(&self) -> &HistoryPosition {
+        &self.position
     }
 
     /// What came next; none if there is nothing more yet. Of a call that is not over, only the output of its last try is
@@ -64,10 +84,25 @@ impl<'a> HistoryReader<'a> {
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     pub fn page(&mut self) -> Result<Option<Vec<LogEntry>>, StorageError> {
-        let before = self.after;
-        let page = self.records.history(before, HISTORY_PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(None) };
-        self.after = *last;
+        let (before, page) = loop {
+            let Pass { after, bound } = self.pass.unwrap_or_else(|| Pass {
+                after: self.position.settled,
+                // Asked before the pages are: those that appear meanwhile may be missed.
+                bound: self.records.history_settled(),
+            });
+            let mut page = self.records.history(after, HISTORY_PAGE)?;
+            let Some((last, _)) = page.last() else {
+                self.pass = None;
+                return Ok(None);
+            };
+            let last = *last;
+            page.retain(|(position, _)| !self.position.seen.contains(position));
+            self.position.note(&page, last.min(bound));
+            self.pass = Some(Pass { after: last, bound });
+            if !page.is_empty() {
+                break (after, page);
+            }
+        };
         if self.lost.is_none() && page.iter().any(|(_, entry)| entry.piece_of().is_some()) {
             self.lost = Some(LostOutput::find(self.records, before)?);
         }
@@ -75,6 +110,16 @@ impl<'a> HistoryReader<'a> {
             |position: u64, entry: &LogEntry| self.lost.as_ref().is_some_and(|lost| lost.contains(position, entry));
         let entries = page.into_iter().filter(|(position, entry)| !is_lost(*position, entry));
         Ok(Some(entries.map(|(_, entry)| entry).collect()))
+    }
+}
+
+impl HistoryPosition {
+    /// These pages were read, and all up to the one that is settled.
+    fn note(&mut self, page: &[(u64, LogEntry)], settled: u64) {
+        self.settled = self.settled.max(settled);
+        let settled = self.settled;
+        self.seen.retain(|position| *position > settled);
+        self.seen.extend(page.iter().map(|(position, _)| *position).filter(|position| *position > settled));
     }
 }
 
@@ -146,8 +191,81 @@ impl LostOutput {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
+    use crate::commit::{Commit, Outcome};
+    use crate::record::{Key, Record, Versioned};
+    use crate::storage::{Everything, Range};
     use crate::surroundings::Timestamp;
+
+    /// A history whose pages appear out of order.
+    #[derive(Default)]
+    struct LateHistory {
+        pages: Mutex<Vec<u64>>,
+        settled: AtomicU64,
+    }
+
+    impl SessionStorage for LateHistory {
+        fn read(&self, _: &[Key], _: &mut Vec<Option<Versioned>>) -> Result<(), StorageError> {
+            Ok(())
+        }
+
+        fn scan(&self, _: Range, _: usize) -> Result<Vec<Record>, StorageError> {
+            Ok(Vec::new())
+        }
+
+        fn commit(&self, _: &mut Commit) -> Result<Outcome, StorageError> {
+            Ok(Outcome::Conflict)
+        }
+
+        fn reserve(&self, _: u64) -> Result<ThreadId, StorageError> {
+            Err(StorageError::Gone)
+        }
+
+        fn all(&self) -> Result<Everything, StorageError> {
+            Err(StorageError::Gone)
+        }
+
+        fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, LogEntry)>, StorageError> {
+            let mut pages = self.pages.lock().unwrap().clone();
+            pages.sort_unstable();
+            let event = |position: &u64| Event::Printed { text: position.to_string(), attempt: None };
+            let entry = |position| LogEntry { time: Timestamp(0), thread: ThreadId(0), event: event(position) };
+            Ok(pages.iter().filter(|page| **page > after).take(limit).map(|page| (*page, entry(page))).collect())
+        }
+
+        fn history_settled(&self) -> u64 {
+            self.settled.load(Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn a_page_that_appears_late_is_read_once_in_its_place() {
+        let history = LateHistory::default();
+        let mut position = HistoryPosition::default();
+        let mut read = |pages: &[u64], settled: u64| -> Vec<String> {
+            history.pages.lock().unwrap().extend(pages);
+            history.settled.store(settled, Ordering::Relaxed);
+            let mut reader = HistoryReader::after(&history, position.clone());
+            let mut texts = Vec::new();
+            while let Some(page) = reader.page().unwrap() {
+                texts.extend(page.iter().filter_map(|entry| entry.printed()).map(|item| item.text.to_owned()));
+            }
+            position = reader.position().clone();
+            texts
+        };
+        assert_eq!(read(&[10, 30], 5), ["10", "30"]);
+        assert_eq!(read(&[], 5), [""; 0]);
+        assert_eq!(read(&[20, 40], 15), ["20", "40"], "one of them has appeared before what was read");
+        assert_eq!(read(&[35], 40), ["35"]);
+        assert_eq!(read(&[50], u64::MAX), ["50"]);
+        let many: Vec<u64> = (51..1000).rev().collect();
+        assert_eq!(read(&many, 60).len(), many.len(), "they come in several pages");
+        assert_eq!(read(&[], u64::MAX), [""; 0]);
+        assert_eq!((position.settled, position.seen.len()), (999, 0), "what is settled is not remembered");
+    }
 
     /// What is left of a history of one thread: `c2` is its second try, `p2` a piece of its output, `r` its end, `r1` one
     /// that is the first try's, `e` and `e1` an end with an error, and anything else is printed by the thread.

@@ -6,7 +6,7 @@ use super::calls::Piece;
 use super::{Session, Try, lock};
 use crate::commit::{Commit, Outcome, Renewal};
 use crate::foreign::CallEvent;
-use crate::history::{HistoryReader, LogEntry};
+use crate::history::{HistoryPosition, HistoryReader, LogEntry};
 use crate::id::{Stamp, ThreadId};
 use crate::output::{Observer, OutputItem};
 use crate::record::Key;
@@ -19,7 +19,7 @@ pub(super) struct Output {
     /// Empty unless output is kept.
     pub kept: Vec<OutputItem>,
     /// Up to where the history was shown, where threads may run in other processes as well.
-    pub followed: Option<u64>,
+    pub followed: Option<HistoryPosition>,
 }
 
 impl Session {
@@ -118,7 +118,7 @@ impl Session {
 
     /// Shows from now on what the session prints in whatever process, as its history has it.
     pub fn follow_history(&self) {
-        lock(&self.output).followed = Some(0);
+        lock(&self.output).followed = Some(HistoryPosition::default());
     }
 
     /// Shows what has come to the history, if that is followed.
@@ -127,14 +127,14 @@ impl Session {
     }
 
     fn show_rest(&self, output: &mut Output) -> Result<(), StorageError> {
-        let Some(position) = output.followed else { return Ok(()) };
+        let Some(position) = output.followed.clone() else { return Ok(()) };
         let mut history = HistoryReader::after(&*self.records, position);
         while let Some(page) = history.page()? {
             let items: Vec<OutputItem> = page.into_iter().filter_map(LogEntry::into_printed).collect();
             if !items.is_empty() {
                 output.observer.output(&items);
             }
-            output.followed = Some(history.position());
+            output.followed = Some(history.position().clone());
         }
         Ok(())
     }

@@ -184,9 +184,13 @@ impl SessionRows for SqliteSession {
     fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, String)>, StorageError> {
         let found = self.query(|connection, session| read::history(connection, session, after, limit))?;
         match found.1 {
-            // Entries are never removed. A scan stops at a row with a damaged key; `last` was found from the other end.
+            // A scan stops at a row with a damaged key; `last` was found from the other end.
             Some(last) => Err(self.damaged("the history", &read::CutOff::at(last))),
-            None => Ok(found.0),
+            // Entries are never removed, so positions have no gaps.
+            None => match (after + 1..).zip(&found.0).find(|(expected, (position, _))| expected != position) {
+                Some((expected, _)) => Err(self.damaged("the history", &read::CutOff::at(expected))),
+                None => Ok(found.0),
+            },
         }
     }
 
