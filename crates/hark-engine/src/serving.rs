@@ -178,10 +178,10 @@ impl Serving {
         };
         session.add_activity(threads.len() as u64);
         if self.upstream.is_some() {
-            session.given.add(threads);
+            session.in_hand.add_hints(threads);
         }
         if !lost.is_empty() {
-            session.orphans.add(lost);
+            session.in_hand.note_lost(lost);
             session.note_taken_up();
         }
         // Whoever woke them from outside may have been lost before all were woken. A supervisor must hear of these before it
@@ -281,7 +281,7 @@ impl Serving {
         }
         session.add_activity((interrupted.len() + due.len()) as u64);
         if was_lost {
-            session.orphans.add(&interrupted);
+            session.in_hand.note_lost(&interrupted);
         }
         session.invoke(&interrupted);
         session.invoke(&due);

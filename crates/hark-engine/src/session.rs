@@ -1,12 +1,8 @@
 //! A session under way, as all workers share it.
 
-mod busy;
-mod calls;
 mod end;
 mod gates;
-mod given;
-mod holds;
-mod orphans;
+mod in_hand;
 mod output;
 mod priorities;
 mod supervised;
@@ -40,14 +36,11 @@ use crate::step;
 use crate::storage::{SessionStorage, StorageError};
 use crate::surroundings::Timestamp;
 use crate::suspend::{SuspendAt, Suspensions};
-pub(crate) use busy::{Busy, Paused, Taken};
-pub(crate) use calls::{CallState, Calls, Over, Try};
 use end::End;
 pub(crate) use end::OnEnd;
 pub(crate) use gates::{Neighbors, by_session};
-pub(crate) use given::Given;
-pub(crate) use holds::Holds;
-pub(crate) use orphans::Orphans;
+pub(crate) use in_hand::calls::{CallState, Over, Try};
+pub(crate) use in_hand::{Paused, ThreadsInHand, TurnEnd, TurnStart};
 use output::Output;
 pub(crate) use priorities::Priorities;
 
@@ -67,13 +60,7 @@ pub(crate) struct Session {
     unwritten: Mutex<Option<Box<Live>>>,
     /// Its own record, as the first thread has read it last while the session ran. It may be another one by now.
     record: Mutex<Option<(Stamp, SessionRecord)>>,
-    pub calls: Calls,
-    pub busy: Busy,
-    pub given: Given,
-    /// Threads whose worker was lost.
-    pub orphans: Orphans,
-    /// The threads that this process holds, where they are leased.
-    pub holds: Holds,
+    pub in_hand: ThreadsInHand,
     pub priorities: Priorities,
     /// How long it holds them, where they are leased.
     lease: Option<Duration>,
@@ -174,11 +161,7 @@ impl Session {
             output: Mutex::new(Output { observer, kept: Vec::new(), followed: None }),
             unwritten: Mutex::default(),
             record: Mutex::default(),
-            calls: Calls::default(),
-            busy: Busy::default(),
-            given: Given::default(),
-            orphans: Orphans::default(),
-            holds: Holds::default(),
+            in_hand: ThreadsInHand::default(),
             priorities: Priorities::default(),
             lease: server.as_ref().and_then(|server| server.lease()),
             was_taken_over: AtomicBool::new(false),
@@ -216,7 +199,7 @@ impl Session {
         commit.terms = self.terms();
         if goes_on && self.is_leased() {
             commit.kept.push(step::FIRST);
-            self.holds.add([step::FIRST], commit.stamp);
+            self.in_hand.hold(step::FIRST, commit.stamp);
         }
         let mut may_have_happened = false;
         loop {
@@ -305,14 +288,17 @@ impl Session {
 
     /// The threads that this process holds, where they are leased.
     pub fn held(&self) -> Vec<Held> {
-        let of_session = self.holds.all().into_iter();
-        of_session.map(|(thread, stamp)| Held { session: self.id.clone(), thread, stamp }).collect()
+        self.in_hand
+            .held()
+            .into_iter()
+            .map(|(thread, stamp)| Held { session: self.id.clone(), thread, stamp })
+            .collect()
     }
 
     /// Another process has a thread that this one has held.
     pub fn lose_hold(&self, thread: ThreadId, stamp: Stamp) {
         warn!(session = %self.id, thread = thread.0, "another process has taken a thread");
-        if self.calls.supersede(thread, stamp) {
+        if self.in_hand.lose(thread, stamp) {
             self.cancel_call(thread);
         }
     }
@@ -462,7 +448,7 @@ impl Session {
 
     /// Stops the foreign call of a thread, if one is under way. Its answer comes as always.
     pub fn cancel_call(&self, thread: ThreadId) {
-        if let Some(number) = self.calls.cancel(thread) {
+        if let Some(number) = self.in_hand.cancel_call(thread) {
             self.ports.foreign.cancel_call(&CallId { session: self.id.clone(), thread, number });
         }
     }
@@ -492,7 +478,7 @@ impl Session {
             Err(CallError::NotMade(why)) => Err(Error::of_python("NoProcess", why)),
             Err(CallError::Failed(error)) => Err(error),
         };
-        let since = self.calls.answer(thread, made, answer);
+        let since = self.in_hand.answer(thread, made, answer);
         if let Some(server) = self.server.as_ref().filter(|_| self.is_leased())
             && let Some(since) = since
         {
@@ -505,12 +491,10 @@ impl Session {
     /// are held no longer; answers with which versions they were.
     pub fn withdraw_calls(&self, made_before: Timestamp) -> Vec<Held> {
         let mut withdrawn = Vec::new();
-        for (thread, number, stamp) in self.calls.made_before(made_before) {
+        for (thread, number, stamp) in self.in_hand.made_before(made_before) {
             let session = self.id.clone();
             if self.ports.foreign.withdraw(&CallId { session: session.clone(), thread, number }) {
-                // In this order: a thread that is held and whose call is unknown would be given its call again.
-                self.holds.remove_version(thread, stamp);
-                self.calls.forget(thread, number);
+                self.in_hand.withdraw(thread, number, stamp);
                 withdrawn.push(Held { session, thread, stamp });
             }
         }

@@ -30,7 +30,7 @@ use crate::limits::{
 };
 use crate::record::{Key, Live, Record, Status, Versioned};
 use crate::remote::{Supervised, Told};
-use crate::session::{Paused, Session, Taken};
+use crate::session::{Paused, Session, TurnEnd, TurnStart};
 use crate::step::{self, Ending, Loaded, Plan};
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
@@ -207,23 +207,17 @@ impl<'a> Worker<'a> {
         if !self.session.is_resumable() {
             return self.whole_turn(thread, None);
         }
-        let paused = match self.session.busy.take(thread) {
-            Taken::New => None,
-            Taken::Paused(paused) => Some(paused),
-            // The hint counts until that turn: else the session would look idle while it is still to come.
-            Taken::Elsewhere => return Ok(Pace::Short),
-            Taken::Hinted => return Ok(self.nothing_to_do()),
+        let (start, hints) = match self.session.upstream() {
+            Some(_) => self.session.in_hand.begin_supervised_turn(thread),
+            None => (self.session.in_hand.begin_turn(thread), 0),
         };
-        let is_supervised = self.session.upstream().is_some();
-        let given = if is_supervised { self.session.given.before(thread) } else { 0 };
-        if is_supervised && given == 0 {
-            // The turn before has carried this hint out as well. The supervisor may have parked the session since, and
-            // would not hear what comes of another one.
-            if self.session.busy.leave(thread) {
-                self.seat.invoke(&[thread]);
-            }
-            return Ok(self.nothing_to_do());
-        }
+        let paused = match start {
+            TurnStart::Load => None,
+            TurnStart::Resume(paused) => Some(paused),
+            // The hint counts until that turn: else the session would look idle while it is still to come.
+            TurnStart::Deferred => return Ok(Pace::Short),
+            TurnStart::Covered => return Ok(self.nothing_to_do()),
+        };
         let mut pace = self.whole_turn(thread, paused);
         if matches!(pace, Ok(Pace::Counted)) {
             // Nothing comes between that and its run: else it would be counted in vain if another thread's call or step is
@@ -232,18 +226,19 @@ impl<'a> Worker<'a> {
         }
         match pace {
             Ok(Pace::Paused) => return pace,
-            Ok(Pace::Batched) => self.batch.note_given(given),
-            _ => self.leave(thread, given, &pace),
+            Ok(Pace::Batched) => self.batch.note_hints(hints),
+            _ => self.end_turn(thread, hints, &pace),
         }
         pace
     }
 
-    /// Gives a thread away after its turn.
-    fn leave(&mut self, thread: ThreadId, given: u64, pace: &Result<Pace, StorageError>) {
-        if self.session.busy.leave(thread) {
-            self.seat.invoke(&[thread]);
-        } else if given > 0 && matches!(pace, Ok(Pace::Short)) && !self.session.calls.is_under_way(thread) {
-            self.settle(thread, given);
+    /// Gives a thread away after its turn, which carries out this many hints of the supervisor.
+    fn end_turn(&mut self, thread: ThreadId, hints: u64, pace: &Result<Pace, StorageError>) {
+        let settled = if matches!(pace, Ok(Pace::Short)) { hints } else { 0 };
+        match self.session.in_hand.end_turn(thread, settled) {
+            TurnEnd::Again => self.seat.invoke(&[thread]),
+            TurnEnd::Settled => self.report_settled(thread, settled),
+            TurnEnd::Idle => {}
         }
     }
 
@@ -276,7 +271,7 @@ impl<'a> Worker<'a> {
         // One that was taken for nothing is not to be held any longer.
         let is_let_go = self.session.is_leased()
             && !matches!(live.status, Status::Calling(_))
-            && self.session.holds.has(loaded.thread, loaded.live);
+            && self.session.in_hand.holds(loaded.thread, loaded.live);
         if matches!(next, Next::End(Ending::Stays)) && has_nothing_new && self.session.is_resumable() && !is_let_go {
             // It is written down as it is, and so is that nobody has woken it.
             if let Some(until) = live.status.time().filter(|_| !loaded.lacks_place) {
@@ -382,10 +377,10 @@ impl<'a> Worker<'a> {
         let mut live = self.commit.take_back(gathered).unwrap_or_else(|| Live::without_state(Status::Runnable));
         if !self.reload(&mut loaded)? {
             if let Some(stamp) = loaded.live {
-                self.session.holds.remove_version(loaded.thread, stamp);
+                self.session.in_hand.let_go_of(loaded.thread, stamp);
             }
             self.leave_if_overtaken(&loaded)?;
-            if self.session.holds.has_any(loaded.thread) {
+            if self.session.in_hand.holds_any(loaded.thread) {
                 // This process has taken it again, as it was still for longer than a lease, and looked at it when this turn
                 // was under way. This hint has led to one more.
                 self.seat.invoke(&[loaded.thread]);
@@ -426,10 +421,7 @@ impl<'a> Worker<'a> {
             fence.renew = Some(Renewal { thread, progress: None });
             if fence.make_known(session.records(), &Key::Live(thread))? {
                 loaded.live = Some(fence.stamp);
-                session.calls.note_taken(thread, stamp, fence.stamp);
-                if session.holds.has(thread, Some(stamp)) {
-                    session.holds.add([thread], fence.stamp);
-                }
+                session.in_hand.note_version(thread, stamp, fence.stamp);
             } else {
                 is_done = self.commit.has_happened(session.records(), witness)?;
             }
@@ -460,7 +452,7 @@ impl<'a> Worker<'a> {
 
     /// Whether something has come for a thread since it was loaded, if it is time to look for that.
     fn has_news(&mut self, loaded: &Loaded) -> Result<bool, StorageError> {
-        if !self.session.busy.is_time_to_look(loaded.thread, self.session.steady_now()) {
+        if !self.session.in_hand.is_time_to_look(loaded.thread, self.session.steady_now()) {
             return Ok(false);
         }
         let [ready] = self.read([Key::Ready(loaded.thread)])?;
@@ -471,15 +463,14 @@ impl<'a> Worker<'a> {
         let thread = loaded.thread;
         let (fresh, log) = (mem::take(&mut self.commit.fresh), mem::take(&mut self.commit.log));
         let paused = Paused { loaded, live, fresh, log, shown: self.shown, since };
-        self.session.busy.pause(thread, Box::new(paused));
+        self.session.in_hand.pause(thread, Box::new(paused));
         // This hint is carried out, and has led to one more.
         self.seat.invoke(&[thread]);
         Pace::Paused
     }
 
     /// Tells the supervisor that these hints are carried out.
-    fn settle(&self, thread: ThreadId, count: u64) {
-        self.session.given.settle(thread, count);
+    fn report_settled(&self, thread: ThreadId, count: u64) {
         // Of one that is over here the supervisor knows; it may have begun to count anew.
         if let Some(upstream) = self.session.upstream().filter(|_| !self.session.is_over()) {
             upstream.tell(self.session.id(), Told::Settled(thread, count));

@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::Serving;
 use super::agenda::by_session;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
-use crate::leases::{Held, Leases, Left, Taken, Terms};
+use crate::leases::{Leases, Left, Taken, Terms};
 use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX};
 use crate::outside::leave_gates;
 use crate::record::{Key, SessionState};
@@ -90,21 +90,15 @@ impl Serving {
             self.end_awaited(id);
             return self.forget_wakes(id, &threads);
         };
-        for (thread, before) in taken.iter().filter_map(|taken| Some((taken.thread, taken.held?))) {
-            session.calls.note_taken(thread, before, stamp);
-            session.holds.add([thread], stamp);
-        }
-        let with = |left: Left| taken.iter().filter(move |taken| taken.left == left).map(|taken| taken.thread);
-        with(Left::Withdrawn).for_each(|thread| session.holds.note_withdrawn(thread, stamp));
-        let lost: Vec<ThreadId> = with(Left::Lost).collect();
+        session.in_hand.note_taken(taken, stamp);
+        let lost = taken.iter().filter(|taken| taken.left == Left::Lost).count();
         debug!(session = %id, threads = threads.len(), "threads are taken");
-        if !lost.is_empty() {
-            warn!(session = %id, threads = lost.len(), "the process was lost that held threads");
+        if lost > 0 {
+            warn!(session = %id, threads = lost, "the process was lost that held threads");
         }
         if threads.contains(&step::FIRST) {
-            self.note_taken(&session, !lost.is_empty())?;
+            self.note_taken(&session, lost > 0)?;
         }
-        session.orphans.add(&lost);
         session.add_activity(threads.len() as u64);
         session.invoke(&threads);
         session.remove_activity(1);
@@ -144,8 +138,7 @@ impl Serving {
         let Some(holding) = &self.holding else { return Ok(()) };
         let mut held = Vec::new();
         for session in self.sessions.all() {
-            let of_session = session.holds.all().into_iter();
-            held.extend(of_session.map(|(thread, stamp)| Held { session: session.id().clone(), thread, stamp }));
+            held.append(&mut session.held());
         }
         let renewed = if held.is_empty() { Vec::new() } else { self.leases()?.renew(&held, self.terms().until)? };
         let not_renewed = held.into_iter().zip(renewed).filter(|(_, is_renewed)| !is_renewed).map(|(held, _)| held);
@@ -190,7 +183,7 @@ impl Serving {
                 session.set_ended(record.state);
             }
             session.show_history()?;
-            let calling = session.calls.threads();
+            let calling = session.in_hand.calling();
             if session.is_over() || calling.is_empty() {
                 continue;
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::calls::Piece;
+use super::in_hand::calls::Piece;
 use super::{Session, Try, lock};
 use crate::commit::{Commit, Outcome, Renewal};
 use crate::foreign::CallEvent;
@@ -71,7 +71,7 @@ impl Session {
             CallEvent::Printed(text) => self.print(thread, made, text),
             CallEvent::Progress { json, is_over } => {
                 let goes_on = !is_over && self.is_resumable();
-                let piece = self.calls.note_progress(thread, made, json.into(), goes_on);
+                let piece = self.in_hand.note_progress(thread, made, json.into(), goes_on);
                 self.keep_piece(thread, made, piece);
             }
         }
@@ -81,7 +81,7 @@ impl Session {
     fn print(&self, thread: ThreadId, made: Try, text: String) {
         let item = OutputItem { time: self.now(), thread, text };
         let piece_bytes = self.options.output_piece_bytes;
-        let piece = if self.is_resumable() { self.calls.print(made, &item, piece_bytes) } else { None };
+        let piece = if self.is_resumable() { self.in_hand.print(made, &item, piece_bytes) } else { None };
         self.show(&mut lock(&self.output), &mut vec![item]);
         self.keep_piece(thread, made, piece);
     }
@@ -91,12 +91,7 @@ impl Session {
         // Of a session that is over here the call will be made again, and of one that is over nobody wants to know.
         if let Some(piece) = piece.filter(|_| !self.is_over()) {
             match self.write_piece(thread, made, piece) {
-                Ok(stamp) => {
-                    self.calls.note_piece(thread, made, stamp);
-                    if let Some(stamp) = stamp.filter(|_| self.is_leased()) {
-                        self.holds.add([thread], stamp);
-                    }
-                }
+                Ok(stamp) => self.in_hand.note_piece(thread, made, stamp),
                 Err(error) => self.fail_storage(&error),
             }
         }

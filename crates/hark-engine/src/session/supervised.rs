@@ -16,7 +16,7 @@ impl Supervised for Session {
 
     fn lose_worker(self: Arc<Self>, threads: &[ThreadId]) {
         warn!(session = %self.id, threads = threads.len(), "the worker process was lost that had threads");
-        self.orphans.add(threads);
+        self.in_hand.note_lost(threads);
         // It may have been lost between a commit and what follows from that.
         self.add_activity(1);
         let taken = self.server.as_ref().map_or(Ok(()), |server| server.take_up_lost(&self.id));
@@ -26,7 +26,7 @@ impl Supervised for Session {
     }
 
     fn take_lost(&self, threads: &[ThreadId]) -> Vec<ThreadId> {
-        threads.iter().copied().filter(|thread| self.orphans.take(*thread)).collect()
+        threads.iter().copied().filter(|thread| self.in_hand.take_loss(*thread)).collect()
     }
 
     fn hear(self: Arc<Self>, told: Told) {

@@ -18,13 +18,12 @@ impl Worker<'_> {
     /// Does what the plan of a committed step says.
     pub(super) fn act(&mut self, thread: ThreadId, ending: &Ending) -> Result<Pace, StorageError> {
         if self.session.is_leased() {
-            self.session.holds.remove(thread);
-            self.session.holds.add(self.plan.holds.drain(..), self.commit.stamp);
+            self.session.in_hand.hold_after_step(thread, self.plan.holds.drain(..), self.commit.stamp);
         }
         if let Some(begun) = &self.call {
             // While the thread is still this worker's: another one would take the call for one whose worker was lost.
             let since = if self.session.is_leased() { self.session.steady_now() } else { Timestamp(0) };
-            self.session.calls.begin(&begun.call, self.commit.stamp, since);
+            self.session.in_hand.begin_call(&begun.call, self.commit.stamp, since);
         }
         let timer = self.plan.timer;
         // A durable timer is no activity: its session may be parked until then.

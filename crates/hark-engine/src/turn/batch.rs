@@ -32,7 +32,7 @@ struct Step {
     awaits: u32,
     since: Timestamp,
     /// How many hints of the supervisor it carries out.
-    given: u64,
+    hints: u64,
 }
 
 impl Batch {
@@ -51,9 +51,9 @@ impl Batch {
     }
 
     /// How many hints the step that came last carries out.
-    pub fn note_given(&mut self, given: u64) {
+    pub fn note_hints(&mut self, hints: u64) {
         if let Some(step) = self.steps.last_mut() {
-            step.given = given;
+            step.hints = hints;
         }
     }
 }
@@ -70,7 +70,7 @@ impl Worker<'_> {
             shown: self.shown,
             awaits: self.awaits,
             since,
-            given: 0,
+            hints: 0,
         });
         Pace::Batched
     }
@@ -89,10 +89,10 @@ impl Worker<'_> {
         let outcomes = self.session.commit_all(&mut commits);
         self.seat.step_back();
         for (step, outcome) in steps.into_iter().zip(outcomes) {
-            let (thread, given) = (step.decided.loaded.thread, step.given);
+            let (thread, hints) = (step.decided.loaded.thread, step.hints);
             let mut pace = self.end_step(step, outcome);
             if !matches!(pace, Ok(Pace::Paused)) {
-                self.leave(thread, given, &pace);
+                self.end_turn(thread, hints, &pace);
             }
             if let Ok(Pace::Called(begun)) = pace {
                 self.session.call(begun.call, begun.place);

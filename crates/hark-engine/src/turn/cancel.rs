@@ -95,8 +95,8 @@ impl Worker<'_> {
                     self.commit.log.remove(place);
                 }
             } else {
-                match self.session.calls.take(thread, number) {
-                    CallState::UnderWay => {
+                match self.session.in_hand.take_call(thread, number) {
+                    CallState::InFlight => {
                         self.session.cancel_call(thread);
                         return Ok(Next::End(Ending::Stays));
                     }

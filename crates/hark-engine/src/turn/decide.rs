@@ -42,7 +42,7 @@ impl Worker<'_> {
             loaded.lacks_place = true;
             return Ok(Some(Next::End(Ending::Stays)));
         }
-        let was_lost = self.session.orphans.take(loaded.thread);
+        let was_lost = self.session.in_hand.take_loss(loaded.thread);
         let next = match interruption {
             Some(interruption) => self.interrupt(loaded, live, interruption)?,
             None => self.by_status(loaded, live, was_lost)?,
@@ -70,9 +70,9 @@ impl Worker<'_> {
                 Next::Run
             }
             Status::Queued(_) => self.look_in_queue(loaded, live)?,
-            Status::Calling(number) => match self.session.calls.take(loaded.thread, *number) {
+            Status::Calling(number) => match self.session.in_hand.take_call(loaded.thread, *number) {
                 CallState::Over(over) => self.take_answer(loaded, live, over),
-                CallState::UnderWay => Next::End(Ending::Stays),
+                CallState::InFlight => Next::End(Ending::Stays),
                 CallState::Unknown => self.call_again(loaded, live, was_lost),
             },
         })

@@ -11,13 +11,13 @@ impl Worker<'_> {
     /// others have made it since, and the session may have been retried.
     pub(super) fn give_up_old_call(&mut self, loaded: &Loaded, live: &Live) -> Result<(), StorageError> {
         let Status::Calling(number) = live.status else { return Ok(()) };
-        let Some(stamp) = self.session.calls.stamp(loaded.thread, number) else { return Ok(()) };
+        let Some(stamp) = self.session.in_hand.call_version(loaded.thread, number) else { return Ok(()) };
         if loaded.live == Some(stamp) {
             return Ok(());
         }
         // A piece of its output may have been written since the thread was loaded.
         let [found] = self.read([Key::Live(loaded.thread)])?;
-        let is_as_before = self.session.calls.stamp(loaded.thread, number) == Some(stamp);
+        let is_as_before = self.session.in_hand.call_version(loaded.thread, number) == Some(stamp);
         if is_as_before && found.is_none_or(|found| found.stamp != stamp) {
             self.session.lose_hold(loaded.thread, stamp);
         }
@@ -28,16 +28,16 @@ impl Worker<'_> {
     pub(super) fn is_anothers(&mut self, loaded: &Loaded, live: &Live) -> bool {
         let thread = loaded.thread;
         let is_called_here =
-            matches!(live.status, Status::Calling(number) if self.session.calls.is_ours(thread, number));
+            matches!(live.status, Status::Calling(number) if self.session.in_hand.is_own_call(thread, number));
         let is_ours = loaded.live.is_none()
             || !live.status.is_in_hand()
             || is_called_here
-            || self.session.holds.has(thread, loaded.live);
+            || self.session.in_hand.holds(thread, loaded.live);
         if let Status::Calling(number) = live.status
             && !is_ours
         {
             // What this process had made of it before nobody wants any more.
-            let _ = self.session.calls.take(thread, number);
+            let _ = self.session.in_hand.take_call(thread, number);
         }
         !is_ours
     }

@@ -163,7 +163,7 @@ impl Worker<'_> {
     pub(super) fn not_live(&mut self, thread: ThreadId) -> Result<Pace, StorageError> {
         if self.session.is_resumable() {
             if self.session.is_leased() {
-                self.session.holds.remove(thread);
+                self.session.in_hand.let_go(thread);
             }
             self.session.forget_wake(thread, &mut self.commit)?;
             let [session] = self.read([Key::Session])?;

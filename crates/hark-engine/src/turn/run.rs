@@ -215,7 +215,7 @@ impl Worker<'_> {
     pub(super) fn call_again(&mut self, loaded: &Loaded, live: &mut Live, was_lost: bool) -> Next {
         let Some(pending) = live.call.take() else { return Next::End(Ending::Stays) };
         let mut pending = *pending;
-        if self.session.holds.is_withdrawn(loaded.thread, loaded.live) {
+        if self.session.in_hand.is_withdrawn(loaded.thread, loaded.live) {
             // This try has not begun, and the history tells of it already.
             return Next::End(self.make_call(pending, loaded.thread, live));
         }

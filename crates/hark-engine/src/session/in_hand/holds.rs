@@ -1,0 +1,130 @@
+//! The threads that this process holds, where threads are leased.
+
+use super::{InHand, ThreadsInHand};
+use crate::id::{Stamp, ThreadId};
+use crate::leases::{Left, Taken};
+
+/// The right to run a thread while its record has a version.
+pub(super) struct Hold {
+    /// The version that this process has taken or written. Any other version says that another process has taken the thread.
+    pub stamp: Stamp,
+    /// The previous holder has withdrawn the thread's call before it began, so the same try is still to be made.
+    is_withdrawn: bool,
+}
+
+impl InHand {
+    fn is_held_as(&self, stamp: Stamp) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.stamp == stamp)
+    }
+
+    /// The thread's record has got another version, by this process.
+    fn note_version(&mut self, before: Stamp, stamp: Stamp) {
+        if let Some(call) = self.call.as_mut().filter(|call| call.stamp == before) {
+            call.stamp = stamp;
+        }
+        if let Some(hold) = self.hold.as_mut().filter(|hold| hold.stamp == before) {
+            hold.stamp = stamp;
+        }
+    }
+}
+
+impl ThreadsInHand {
+    /// Holds a thread that this process has just written for the first time.
+    pub fn hold(&self, thread: ThreadId, stamp: Stamp) {
+        self.lock().entry(thread).or_default().hold = Some(Hold { stamp, is_withdrawn: false });
+    }
+
+    /// A step of this thread was committed: from now on this process holds these threads with the commit's version, and the
+    /// thread itself only if it is one of them.
+    pub fn hold_after_step(&self, thread: ThreadId, held: impl IntoIterator<Item = ThreadId>, stamp: Stamp) {
+        self.let_go(thread);
+        for held in held {
+            self.hold(held, stamp);
+        }
+    }
+
+    /// This process has taken these threads with this version. It may have held some of them already, for longer than its
+    /// lease.
+    pub fn note_taken(&self, taken: &[Taken], stamp: Stamp) {
+        for Taken { thread, held, left, .. } in taken {
+            if let Some(before) = *held {
+                let mut threads = self.lock();
+                let entry = threads.entry(*thread).or_default();
+                entry.note_version(before, stamp);
+                entry.hold = Some(Hold { stamp, is_withdrawn: *left == Left::Withdrawn });
+            }
+        }
+        let lost = taken.iter().filter(|taken| taken.left == Left::Lost);
+        self.note_lost(&lost.map(|taken| taken.thread).collect::<Vec<_>>());
+    }
+
+    /// This process has given the thread's record another version.
+    pub fn note_version(&self, thread: ThreadId, before: Stamp, stamp: Stamp) {
+        self.change(thread, |entry| entry.note_version(before, stamp));
+    }
+
+    /// Whether the previous holder has withdrawn the call of a thread whose record has this version.
+    pub fn is_withdrawn(&self, thread: ThreadId, stamp: Option<Stamp>) -> bool {
+        let threads = self.lock();
+        let hold = threads.get(&thread).and_then(|entry| entry.hold.as_ref());
+        hold.is_some_and(|hold| hold.is_withdrawn && Some(hold.stamp) == stamp)
+    }
+
+    /// Whether this process holds a thread whose record has this version.
+    pub fn holds(&self, thread: ThreadId, stamp: Option<Stamp>) -> bool {
+        stamp.is_some_and(|stamp| self.lock().get(&thread).is_some_and(|entry| entry.is_held_as(stamp)))
+    }
+
+    /// Whether this process holds a thread, with whatever version.
+    pub fn holds_any(&self, thread: ThreadId) -> bool {
+        self.lock().get(&thread).is_some_and(|entry| entry.hold.is_some())
+    }
+
+    /// All threads that this process holds, with their versions.
+    pub fn held(&self) -> Vec<(ThreadId, Stamp)> {
+        let threads = self.lock();
+        threads.iter().filter_map(|(thread, entry)| Some((*thread, entry.hold.as_ref()?.stamp))).collect()
+    }
+
+    /// The thread waits, has stopped, or belongs to another process.
+    pub fn let_go(&self, thread: ThreadId) {
+        self.change(thread, |entry| entry.hold = None);
+    }
+
+    /// The same, unless the thread is held with another version by now.
+    pub fn let_go_of(&self, thread: ThreadId, stamp: Stamp) {
+        self.change(thread, |entry| {
+            if entry.is_held_as(stamp) {
+                entry.hold = None;
+            }
+        });
+    }
+
+    /// Another process has taken a thread that this one held with this version. Answers whether this process is making its
+    /// call, which is to be stopped.
+    pub fn lose(&self, thread: ThreadId, stamp: Stamp) -> bool {
+        let lose = |entry: &mut InHand| {
+            // While a piece of output is written, the version may be changing from here.
+            if entry.call.as_ref().is_some_and(|call| call.is_writing) {
+                return false;
+            }
+            if entry.is_held_as(stamp) {
+                entry.hold = None;
+            }
+            entry.call.as_mut().filter(|call| call.stamp == stamp).map(|call| call.supersede()).is_some()
+        };
+        self.change(thread, lose).unwrap_or(false)
+    }
+
+    /// Takes back the call of a thread, which has not begun, and lets the thread go.
+    pub fn withdraw(&self, thread: ThreadId, number: u64, stamp: Stamp) {
+        self.change(thread, |entry| {
+            if entry.is_held_as(stamp) {
+                entry.hold = None;
+            }
+            if entry.call.as_ref().is_some_and(|call| call.made.number == number) {
+                entry.call = None;
+            }
+        });
+    }
+}
