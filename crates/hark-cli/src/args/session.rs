@@ -199,7 +199,8 @@ pub struct Events {
 Examples:
   hark timeline                 of the newest session
   hark timeline --follow        drawn anew until the session ends
-  hark timeline --limit 1000 > chart.txt")]
+  hark timeline --limit 1000 > chart.txt
+  hark timeline -o chart.html   a page for the browser: zoom, search, details")]
 pub struct Timeline {
     /// The session: its key, or the beginning of its id. Without it: the newest
     #[arg(value_name = "ID")]
@@ -207,9 +208,12 @@ pub struct Timeline {
     /// Draw it again and again on the terminal, until the session ends; in a pipe, draw it then
     #[arg(long)]
     pub follow: bool,
-    /// So many threads at most, those first that have not ended
-    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = at_least_one)]
-    pub limit: usize,
+    /// So many threads at most, those first that have not ended: 100, or 20,000 with `-o`
+    #[arg(long, value_name = "NUMBER", value_parser = at_least_one)]
+    pub limit: Option<usize>,
+    /// Write it to this file as a page for the browser, which needs nothing else; `-` is standard output
+    #[arg(short, long, value_name = "FILE.html", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["follow", "json"])]
+    pub output: Option<PathBuf>,
     #[command(flatten)]
     pub kept: Kept,
 }

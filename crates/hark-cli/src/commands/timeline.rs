@@ -1,29 +1,37 @@
 //! `hark timeline`: when each thread of a session was about what.
 
 mod chart;
+mod json;
 mod lanes;
+mod page;
 
 use std::collections::HashSet;
-use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
 
 use hark_backends::System;
-use hark_engine::{Event, FutureId, HistoryReader, LogEntry, Summary, Surroundings, ThreadId};
+use hark_engine::{Event, HistoryReader, LogEntry, Summary, Surroundings, ThreadId};
 
-use super::FINISHED;
 use super::kept::Store;
+use super::{FINISHED, values};
 use crate::args;
 use crate::failure::Failure;
 use crate::output;
 use crate::render::{Style, columns, escape};
-use crate::report::{self, Json};
+use crate::report;
 use crate::storage;
 use chart::Chart;
-use lanes::{End, Kind, Lane, Lanes};
+use lanes::{End, Lane, Lanes};
+use page::Page;
 
 /// The columns of a timeline that is not for a terminal.
 const COLUMNS_IN_PIPE: usize = 100;
+
+/// So many threads are drawn, unless another number is asked for.
+const THREADS_SHOWN: usize = 100;
+
+/// So many threads are in a page, unless another number is asked for: a browser shows them without delay.
+const THREADS_IN_PAGE: usize = 20_000;
 
 /// The lines around the bars: the axis, the legend, how many more there are, and the shell's next one.
 const OTHER_LINES: usize = 6;
@@ -52,13 +60,22 @@ pub fn timeline(wanted: &args::Timeline) -> Result<u8, Failure> {
         }
         let end = record.ended.unwrap_or_else(|| System.now());
         let all = lanes.until(end);
-        if wanted.kept.json {
+        if let Some(path) = &wanted.output {
+            let chosen = chosen(&all, wanted.limit.unwrap_or(THREADS_IN_PAGE));
+            let finished: Vec<ThreadId> =
+                chosen.iter().filter(|lane| lane.end == End::Finished).map(|lane| lane.thread).collect();
+            let results = values::of_threads(&session, &finished)?;
+            let omitted = all.len() - chosen.len();
+            let summary = Summary { record, ..store.find(Some(summary.id.as_str()))? };
+            Page { summary: &summary, lanes: &chosen, results: &results, to: end, omitted }.write(path)?;
+        } else if wanted.kept.json {
             if is_last {
-                report::write_list(|json| all.iter().try_for_each(|lane| write_lane(lane, json)))?;
+                report::write_list(|json| all.iter().try_for_each(|lane| json::write_lane(lane, json)))?;
             }
         } else if is_last || columns::of_stdout().is_some() {
             let rows = columns::rows_of_stdout().filter(|_| wanted.follow && !is_last);
-            let most = rows.map_or(wanted.limit, |rows| rows.saturating_sub(OTHER_LINES).clamp(1, wanted.limit));
+            let limit = wanted.limit.unwrap_or(THREADS_SHOWN);
+            let most = rows.map_or(limit, |rows| rows.saturating_sub(OTHER_LINES).clamp(1, limit));
             let chosen = chosen(&all, most);
             let omitted = all.len() - chosen.len();
             let chart = Chart { lanes: &chosen, from: summary.record.about.started, to: end, omitted };
@@ -91,60 +108,9 @@ fn chosen(all: &[Lane], most: usize) -> Vec<Lane> {
     all.iter().filter(|lane| kept.contains(&lane.thread)).cloned().collect()
 }
 
-fn write_lane<W: Write>(lane: &Lane, json: &mut Json<W>) -> io::Result<()> {
-    json.open('{')?;
-    json.entry_of("thread", lane.thread)?;
-    match lane.parent {
-        Some(parent) => json.entry_of("parent", parent)?,
-        None => json.entry_of("parent", "null")?,
-    }
-    json.entry("call", &lane.call)?;
-    json.entry(
-        "end",
-        match lane.end {
-            End::Open => "open",
-            End::Finished => "finished",
-            End::Broken => "broken",
-            End::Cancelled => "cancelled",
-        },
-    )?;
-    json.key("awaited")?;
-    json.open('[')?;
-    for future in &lane.waited_for {
-        json.open('{')?;
-        match future {
-            FutureId::Thread(thread) => json.entry_of("thread", thread)?,
-            FutureId::Promise(name) => json.entry("promise", name)?,
-        }
-        json.close('}')?;
-    }
-    json.close(']')?;
-    json.key("stretches")?;
-    json.open('[')?;
-    for stretch in &lane.stretches {
-        json.open('{')?;
-        json.entry("kind", name_of(stretch.kind))?;
-        json.entry("from", &stretch.from.to_string())?;
-        json.entry("to", &stretch.to.to_string())?;
-        json.entry("what", &stretch.what)?;
-        json.close('}')?;
-    }
-    json.close(']')?;
-    json.close('}')
-}
-
-fn name_of(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Run => "run",
-        Kind::Call => "call",
-        Kind::Sleep => "sleep",
-        Kind::Wait => "wait",
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use hark_engine::Timestamp;
+    use hark_engine::{FutureId, Timestamp};
 
     use super::*;
 
@@ -189,6 +155,23 @@ mod tests {
         ];
         let text = drawn(70, Style::PLAIN);
         assert_eq!(text.lines().take(5).collect::<Vec<&str>>(), expected, "{text}");
+    }
+
+    #[test]
+    fn the_mark_of_an_end_is_the_last_of_a_bar() {
+        let mut lanes = Lanes::default();
+        let mut note = |micros: u64, event: Event| {
+            lanes.note(&LogEntry { time: Timestamp(micros), thread: ThreadId(0), event });
+        };
+        note(0, Event::Started { function: "f".to_owned(), parent: None, arguments: String::new() });
+        note(10, Event::Called { function: "g".to_owned(), attempt: 1, arguments: String::new() });
+        note(6_000_000, Event::Raised { attempt: None });
+        note(6_000_010, Event::Broke { kind: "python".to_owned(), message: "no".to_owned() });
+        let lanes = lanes.until(Timestamp(10_000_000));
+        let chart = Chart { lanes: &lanes, from: Timestamp(0), to: Timestamp(10_000_000), omitted: 0 };
+        let text = chart.drawn(70, Style::PLAIN);
+        assert!(text.lines().any(|line| line.ends_with("▒▒✗")), "{text}");
+        assert_eq!(lanes[0].error.as_deref(), Some("python: no"));
     }
 
     #[test]

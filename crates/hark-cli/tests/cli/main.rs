@@ -30,6 +30,7 @@ mod modules;
 mod moving;
 mod objects;
 mod owners;
+mod pages;
 mod projects;
 mod python;
 mod reports;

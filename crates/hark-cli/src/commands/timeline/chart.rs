@@ -3,7 +3,7 @@
 use hark_engine::{FutureId, Timestamp};
 use unicode_width::UnicodeWidthStr;
 
-use super::lanes::{End, Kind, Lane, Stretch};
+use super::lanes::{End, Kind, Lane};
 use crate::render::{Paint, Style, columns, escape};
 
 /// The share of a line that names threads may have: one of so many columns.
@@ -81,8 +81,7 @@ impl Chart<'_> {
         let whole = self.to.since(self.from).as_micros().max(1);
         let column_of = |time: Timestamp| (time.since(self.from).as_micros() * columns as u128 / whole) as usize;
         let mut cells = vec![' '; columns];
-        let is_seen = |stretch: &&Stretch| stretch.from < stretch.to || lane.stretches.len() == 1;
-        for stretch in lane.stretches.iter().filter(is_seen) {
+        for stretch in lane.stretches.iter().filter(|stretch| stretch.is_seen(lane)) {
             let first = column_of(stretch.from).min(columns - 1);
             let end = column_of(stretch.to).clamp(first + 1, columns);
             for cell in &mut cells[first..end] {
@@ -91,9 +90,8 @@ impl Chart<'_> {
                 }
             }
         }
-        if let (End::Broken | End::Cancelled, Some((_, end))) = (lane.end, lane.span()) {
-            let at = column_of(end).saturating_sub(1).min(columns - 1);
-            cells[at] = if lane.end == End::Broken { BROKEN } else { CANCELLED };
+        if let (End::Broken | End::Cancelled, Some(last)) = (lane.end, cells.iter().rposition(|cell| *cell != ' ')) {
+            cells[last] = if lane.end == End::Broken { BROKEN } else { CANCELLED };
         }
         cells.into_iter().collect()
     }

@@ -26,6 +26,17 @@ pub struct Stretch {
     pub to: Timestamp,
     /// What it calls or waits for.
     pub what: String,
+    /// The Futures that it waits for, the first of them if there are many.
+    pub futures: Vec<FutureId>,
+    /// How many more Futures it waits for.
+    pub more: u64,
+}
+
+impl Stretch {
+    /// Whether there is anything to see of it: it took time, or is all that there is of its thread.
+    pub fn is_seen(&self, lane: &Lane) -> bool {
+        self.from < self.to || lane.stretches.len() == 1
+    }
 }
 
 /// How a thread ended.
@@ -48,6 +59,8 @@ pub struct Lane {
     /// In the order of time, without gaps.
     pub stretches: Vec<Stretch>,
     pub end: End,
+    /// The error that it ended with, if it broke or was cancelled.
+    pub error: Option<String>,
     /// All Futures that the thread has ever waited for, each once.
     pub waited_for: Vec<FutureId>,
     /// The Futures that block the thread at the end of the chart.
@@ -62,21 +75,17 @@ impl Lane {
             call: String::new(),
             stretches: Vec::new(),
             end: End::Open,
+            error: None,
             waited_for: Vec::new(),
             blocked_on: Vec::new(),
         }
-    }
-
-    /// When it was started, and when it stopped or what is shown ends.
-    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
-        Some((self.stretches.first()?.from, self.stretches.last()?.to))
     }
 
     /// From now on it is about this.
     fn begin(&mut self, kind: Kind, at: Timestamp, what: String) {
         let at = self.stop(at);
         self.blocked_on.clear();
-        self.stretches.push(Stretch { kind, from: at, to: at, what });
+        self.stretches.push(Stretch { kind, from: at, to: at, what, futures: Vec::new(), more: 0 });
     }
 
     /// What it is about ends. Answers when: no earlier than it began, should the clock have been set back.
@@ -92,11 +101,12 @@ impl Lane {
 
     fn wait(&mut self, at: Timestamp, futures: &[FutureId], count: u64) {
         let names: Vec<String> = futures.iter().map(FutureId::to_string).collect();
-        let more = match count.saturating_sub(futures.len() as u64) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        self.begin(Kind::Wait, at, format!("{}{more}", names.join(", ")));
+        let more = count.saturating_sub(futures.len() as u64);
+        let shown_more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        self.begin(Kind::Wait, at, format!("{}{shown_more}", names.join(", ")));
+        if let Some(stretch) = self.stretches.last_mut() {
+            (stretch.futures, stretch.more) = (futures.to_vec(), more);
+        }
         self.blocked_on = futures.to_vec();
         for future in futures {
             if !self.waited_for.contains(future) {
@@ -122,12 +132,14 @@ impl Lane {
             Event::Awaited { futures, count, .. } => self.wait(at, futures, *count),
             Event::Queued { gate, .. } => self.begin(Kind::Wait, at, gate.to_string()),
             Event::Retried => {
-                self.end = End::Open;
+                (self.end, self.error) = (End::Open, None);
                 self.begin(Kind::Run, at, String::new());
             }
             Event::Finished => self.finish(End::Finished, at),
-            Event::Broke { kind, .. } if kind == "cancelled" => self.finish(End::Cancelled, at),
-            Event::Broke { .. } => self.finish(End::Broken, at),
+            Event::Broke { kind, message } => {
+                self.error = Some(format!("{kind}: {message}"));
+                self.finish(if kind == "cancelled" { End::Cancelled } else { End::Broken }, at);
+            }
             Event::Printed { .. }
             | Event::Resolved { .. }
             | Event::FailedOutside { .. }

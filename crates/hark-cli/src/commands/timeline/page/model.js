@@ -1,0 +1,110 @@
+// The session that the page shows, as it is embedded in it, and what follows from that: trees, links, texts to search.
+//
+// All times are microseconds since the session was started.
+
+/** What a thread may be about, from what is most worth seeing to the least. */
+const KINDS = { call: "calls Python", run: "runs", wait: "waits", sleep: "sleeps" };
+
+const ENDS = { open: "unfinished", broken: "broken", cancelled: "cancelled", finished: "finished" };
+
+/** Reads the embedded data. */
+function readSession() {
+  const session = JSON.parse(document.getElementById("data").textContent);
+  session.span = Math.max(session.to, 1);
+  session.threads.forEach(complete);
+  session.byNumber = new Map(session.threads.map((thread) => [thread.thread, thread]));
+  link(session);
+  growTree(session);
+  return session;
+}
+
+/** Names the parts of a thread's stretches, and says when it began and ended. */
+function complete(thread) {
+  thread.stretches = thread.stretches.map(([kind, from, to, what, futures = [], more = 0]) => ({ kind, from, to, what, futures, more }));
+  thread.from = thread.stretches[0].from;
+  thread.to = thread.stretches.at(-1).to;
+  const bracket = thread.call.indexOf("(");
+  thread.name = bracket < 0 ? thread.call : thread.call.slice(0, bracket);
+  thread.arguments = bracket < 0 ? "" : thread.call.slice(bracket);
+  const calls = new Set(thread.stretches.map((stretch) => stretch.what));
+  thread.text = [thread.call, thread.result, thread.error, ...calls].join("\n").toLowerCase();
+  thread.waits = [];
+  thread.waiters = [];
+}
+
+/** Who waits for whom, and during which stretch. */
+function link(session) {
+  for (const thread of session.threads) {
+    for (const stretch of thread.stretches) {
+      for (const future of stretch.futures) {
+        const awaited = typeof future === "number" ? session.byNumber.get(future) : undefined;
+        thread.waits.push({ stretch, awaited, future });
+        awaited?.waiters.push({ stretch, waiter: thread });
+      }
+    }
+  }
+}
+
+/** Sorts the threads so that each follows the one that started it, and says how deep it is. */
+function growTree(session) {
+  const roots = [];
+  for (const thread of session.threads) {
+    thread.children = [];
+    const parent = session.byNumber.get(thread.parent);
+    // The data may be anybody's: a parent with a larger number would make a circle.
+    thread.above = parent && parent.thread < thread.thread ? parent : undefined;
+    if (thread.above) thread.above.children.push(thread);
+    else roots.push(thread);
+    thread.depth = thread.above ? thread.above.depth + 1 : 0;
+  }
+  session.tree = [];
+  const open = roots.reverse();
+  while (open.length > 0) {
+    const thread = open.pop();
+    session.tree.push(thread);
+    for (let index = thread.children.length - 1; index >= 0; index--) open.push(thread.children[index]);
+  }
+}
+
+/** The threads in an order, of those that `wanted` lets pass. */
+function ordered(session, order, wanted) {
+  const threads = session.tree.filter(wanted);
+  if (order === "start") threads.sort((one, other) => one.from - other.from || one.thread - other.thread);
+  if (order === "duration") threads.sort((one, other) => lasted(other) - lasted(one) || one.thread - other.thread);
+  return threads;
+}
+
+function lasted(thread) {
+  return thread.to - thread.from;
+}
+
+/** Whether a thread has all words of a search in its texts; a number means the thread of that number as well. */
+function matcher(search) {
+  const words = search.toLowerCase().split(/\s+/).filter(Boolean);
+  const fits = (thread, word) => thread.text.includes(word) || word === `${thread.thread}` || word === `#${thread.thread}`;
+  return (thread) => words.every((word) => fits(thread, word));
+}
+
+/** The first stretch that ends at or after a time. Stretches are sorted, and there may be very many. */
+function firstAt(stretches, time) {
+  let low = 0;
+  let high = stretches.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (stretches[middle].to < time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** What the thread is about at a time; `slack` helps to hit what is narrow. */
+function stretchAt(thread, time, slack) {
+  let best;
+  for (let index = firstAt(thread.stretches, time - slack); index < thread.stretches.length; index++) {
+    const stretch = thread.stretches[index];
+    if (stretch.from > time + slack) break;
+    if (stretch.from <= time && time < stretch.to) return stretch;
+    best ??= stretch;
+  }
+  return best;
+}
