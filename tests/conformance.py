@@ -6,6 +6,9 @@
 tests/programs/README.md describes the lines. With several `--args` everything is run once with each of them, all side by
 side, as some compute and some wait for the disk. Failures are printed as they are found, then `N passed, N failed` for
 each; the exit status is 0 if nothing failed.
+
+For a binary that keeps sessions without being asked to, `--folder-in VARIABLE` says which environment variable names the folder:
+each run gets a new one. `--without FILE:FUNCTION` leaves out what would take too long.
 """
 import argparse
 import json
@@ -18,12 +21,15 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 SECONDS_MAX = 300
+# Folders of which nothing is to last are made in memory, if that can be.
+MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 
 # What a program has whose threads are to be in time for something: on a busy machine they may not be, so it is tried again.
 # `hark test` runs the same programs in time that jumps, and only once.
@@ -67,11 +73,14 @@ def runs_of(path, left_out):
     return [*calls.values(), *([rejected] if rejected.expected else [])]
 
 
-def execute(hark, run, options, environment):
+def execute(hark, run, options, environment, folder_in=None):
     """The exit status of a run and the JSON object that it printed."""
     command = [hark, "run", run.path.name, "-f", run.function, "--json", *options, "--", *run.arguments]
     try:
-        done = subprocess.run(command, cwd=run.path.parent, env=environment, capture_output=True, timeout=SECONDS_MAX)
+        with tempfile.TemporaryDirectory(dir=MEMORY) if folder_in else nullcontext() as folder:
+            if folder_in:
+                environment = {**environment, folder_in: folder}
+            done = subprocess.run(command, cwd=run.path.parent, env=environment, capture_output=True, timeout=SECONDS_MAX)
     except subprocess.TimeoutExpired:
         return None, {"status": f"no answer in {SECONDS_MAX} s"}
     try:
@@ -145,10 +154,10 @@ def holds(verb, text, code, report):
             return rejected and len(mistakes) == int(text)
 
 
-def failures_of(hark, run, options, environment):
+def failures_of(hark, run, options, environment, folder_in=None):
     """What a run does not do as expected, as text."""
     for left in reversed(range(TRIES_MAX if TIMED.search(run.path.read_text()) else 1)):
-        code, report = execute(hark, run, options, environment)
+        code, report = execute(hark, run, options, environment, folder_in)
         shown = f"    got exit {code}: {json.dumps(report, ensure_ascii=False)[:600]}"
         failures = [f"{run.name()} {verb} {text}\n{shown}" for verb, text in run.expected if not holds(verb, text, code, report)]
         if not failures:
@@ -175,20 +184,21 @@ def copied(place, folder):
 class Mode:
     """All runs with some options of hark."""
 
-    def __init__(self, text, places, folder):
+    def __init__(self, text, places, folder, folder_in, without):
         self.name, self.options, self.failed = f"{text}: " if text else "", shlex.split(text), 0
         folder.mkdir()
-        lasting = "sqlite" in self.options
-        left_out = [STRAIGHT] * ("--suspend-at" in self.options) + [IN_MEMORY] * lasting
+        lasting, self.folder_in = "sqlite" in self.options, folder_in
+        left_out = [STRAIGHT] * ("--suspend-at" in self.options) + [IN_MEMORY] * (lasting or bool(folder_in))
         # What is kept of the sessions goes into the programs' folder, so that is one that goes, too.
         places = [copied(place, folder / "programs") for place in places] if lasting else places
-        self.runs = [run for path in programs_in(places) for run in runs_of(path, left_out)]
+        runs = [run for path in programs_in(places) for run in runs_of(path, left_out)]
+        self.runs = [run for run in runs if f"{run.path.name}:{run.function}" not in without]
         self.total = sum(len(run.expected) for run in self.runs)
         # Some Python functions leave marks in files; they go with the folder.
         self.environment = {**os.environ, "TMPDIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def failures_of(self, hark, run):
-        return failures_of(hark, run, self.options, self.environment)
+        return failures_of(hark, run, self.options, self.environment, self.folder_in)
 
 
 def main():
@@ -196,11 +206,16 @@ def main():
     parser.add_argument("hark", type=Path, help="the binary")
     parser.add_argument("places", type=Path, nargs="*", default=[PROGRAMS], help="programs, or folders of them")
     parser.add_argument("--args", action="append", help="more options for hark, as one text")
+    parser.add_argument("--folder-in", metavar="VARIABLE", help="the environment variable that names where sessions are kept")
+    parser.add_argument("--without", metavar="FILE:FUNCTION", action="append", default=[], help="not to be called")
     parser.add_argument("--jobs", type=int, default=4, help="how many runs at a time")
     asked = parser.parse_args()
     hark = str(asked.hark.resolve())
     with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(asked.jobs) as pool:
-        modes = [Mode(text, asked.places, Path(temporary, str(number))) for number, text in enumerate(asked.args or [""])]
+        modes = [
+            Mode(text, asked.places, Path(temporary, str(number)), asked.folder_in, asked.without)
+            for number, text in enumerate(asked.args or [""])
+        ]
         # A run of each mode in turn.
         each = [(mode, run) for runs in zip_longest(*(mode.runs for mode in modes)) for mode, run in zip(modes, runs) if run]
         for (mode, run), failures in zip(each, pool.map(lambda pair: pair[0].failures_of(hark, pair[1]), each)):

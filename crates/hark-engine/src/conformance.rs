@@ -5,12 +5,14 @@
 mod invoker;
 mod kept;
 mod leases;
+mod remote;
 pub(crate) mod sample;
 mod space;
 mod storage;
 
 pub use invoker::check_invoker;
 pub use leases::check_leases;
+pub use remote::{Supervisor, check_remote_invoker};
 pub use storage::check_storage;
 #[cfg(test)]
 pub(crate) use storage::every_kind;

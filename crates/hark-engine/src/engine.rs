@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use hark_machine::{Program, Thread, Value, function_name, short_text};
 use sha2::{Digest, Sha256};
 
+use crate::assignment::Assignment;
 use crate::attendant::Attendant;
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::Runner;
@@ -108,6 +109,25 @@ impl Engine {
     pub fn for_supervisor(options: Options, ports: Ports, upstream: Arc<dyn Upstream>) -> Engine {
         let serving = Some(Serving::new(options.clone(), ports.clone(), Some(upstream)));
         Engine { options, ports, serving, cancelling: Arc::default(), neighbors: Arc::default() }
+    }
+
+    /// An engine that runs threads which other processes hand over, and leaves all that these start or wake to others: for a process
+    /// that is started for one thread. Their storage leases threads, and the invoker runs them in this process.
+    pub fn for_assigned(options: Options, ports: Ports) -> Engine {
+        let serving = Some(Serving::of_assigned(options.clone(), ports.clone()));
+        Engine { options, ports, serving, cancelling: Arc::default(), neighbors: Arc::default() }
+    }
+
+    /// Runs a thread that another process has handed over, until it waits for something or has stopped, and what it called is over.
+    /// Meanwhile someone must [`attend`](Engine::attend): the lease is to be renewed, and the call to be stopped if the thread is
+    /// cancelled.
+    ///
+    /// # Errors
+    /// If the storage fails, or keeps no sessions. Then the thread goes on elsewhere when its lease has run out.
+    pub fn run_assigned(&self, assignment: &Assignment) -> Result<(), StorageError> {
+        let is_at_rest = self.serving()?.run_assigned(assignment)?;
+        self.ports.invoker.serve(&is_at_rest);
+        Ok(())
     }
 
     /// Runs these threads of a session for the supervisor; the worker that had the lost ones of them is gone.

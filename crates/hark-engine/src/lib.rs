@@ -5,6 +5,7 @@
 //! [`foreign`], then what drives a thread's turn, a session, and the [`Engine`]. Clock, chance and OS threads come
 //! from outside through the ports. The feature `simulator` adds a world in which all of them come from a seed.
 
+mod assignment;
 mod attendant;
 mod calls;
 pub mod codec;
@@ -52,6 +53,7 @@ mod throttle;
 mod timetable;
 mod turn;
 
+pub use assignment::{Assignment, NoAssignment};
 pub use commit::{Commit, Outcome, Renewal};
 pub use encoded::Encoded;
 pub use engine::{CancelHandle, Engine, Start};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::assignment::Assignment;
 use crate::id::{SessionId, ThreadId};
 use crate::output::OutputItem;
 use crate::storage::StorageError;
@@ -50,6 +51,9 @@ pub trait Supervised: Send + Sync {
     fn lose_worker(self: Arc<Self>, threads: &[ThreadId]);
     /// Those of these threads, which are given to a worker now, whose last one is gone.
     fn take_lost(&self, threads: &[ThreadId]) -> Vec<ThreadId>;
+    /// Where threads are leased: hands these threads over, each to a process of its own, and says what that must know. When the process
+    /// has ended, that is told as [`Told::Settled`], with a count of 1: only then it is known that there is room for another one.
+    fn assign(&self, threads: &[ThreadId]) -> Vec<Assignment>;
     /// A worker has told this.
     fn hear(self: Arc<Self>, told: Told);
 }

@@ -71,12 +71,29 @@ pub(crate) struct Serving {
     journal: OnceLock<Arc<dyn Journal>>,
     /// How the threads are held, where they are leased.
     holding: Option<Holding>,
+    /// Of a process that only runs what others hand over: no session is left in memory.
+    is_at_rest: Arc<AtomicBool>,
     me: Weak<Serving>,
 }
 
 impl Serving {
     pub fn new(options: Options, ports: Ports, upstream: Option<Arc<dyn Upstream>>) -> Arc<Serving> {
         let holding = Holding::of(&ports);
+        Serving::holding(options, ports, upstream, holding)
+    }
+
+    /// Serves only threads that other processes have handed over.
+    pub fn of_assigned(options: Options, ports: Ports) -> Arc<Serving> {
+        let holding = Holding::of_assigned(&ports);
+        Serving::holding(options, ports, None, holding)
+    }
+
+    fn holding(
+        options: Options,
+        ports: Ports,
+        upstream: Option<Arc<dyn Upstream>>,
+        holding: Option<Holding>,
+    ) -> Arc<Serving> {
         Arc::new_cyclic(|me| Serving {
             options,
             ports,
@@ -94,6 +111,7 @@ impl Serving {
             has_gates: AtomicBool::new(false),
             upstream,
             journal: OnceLock::new(),
+            is_at_rest: Arc::default(),
             me: me.clone(),
         })
     }

@@ -17,18 +17,19 @@ use crate::failure::{self, Failure};
 use crate::output::{self, Stream};
 use crate::place::Place;
 use crate::program::Compiled;
-use crate::project::{self, Loaded};
+use crate::project::{self, Loaded, Project};
 use crate::render::{Lines, Paint, Style, draw_errors, escape};
 use crate::report;
 use crate::session::{self, Session};
 use crate::signals::Interruption;
 use crate::storage::{self, Kept};
+use crate::{OpenPlatform, Platform};
 
 /// Compiles a program, calls a function, and shows what came of it.
 ///
 /// # Errors
 /// If it cannot begin, or standard output cannot be written to.
-pub fn run(wanted: &Run) -> Result<u8, Failure> {
+pub fn run(wanted: &Run, platform: Option<&OpenPlatform>) -> Result<u8, Failure> {
     let started = Instant::now();
     let config = wanted.config.path.as_deref();
     if wanted.call.json.as_deref() == Some("-") && wanted.file.as_deref().is_some_and(|file| file.as_os_str() == "-") {
@@ -49,11 +50,11 @@ pub fn run(wanted: &Run) -> Result<u8, Failure> {
     }
     let entry = Entry::new(&executable, &wanted.call)?;
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
-    let kept = storage::for_new_session(&loaded.project, &wanted.storage)?;
-    let invoker = session::invoker(&loaded.project, kept.as_ref(), wanted.concurrency.name)?;
     let place = Place::of(&loaded.project, wanted.storage.data_dir.as_deref());
-    let folder = kept.as_ref().map(Kept::folder);
-    let storage = storage::or_memory(kept.as_ref());
+    let (Platform { storage, invoker }, folder) = match platform {
+        Some(open) => (open(&loaded.project.folder).map_err(Failure::Storage)?, None),
+        None => own_platform(&loaded.project, wanted)?,
+    };
     if !wanted.labels.is_empty() && storage.catalog().is_none() {
         let failure =
             Failure::usage("`--key` and `--tag` need a storage that keeps sessions: in memory nobody looks for one");
@@ -83,6 +84,14 @@ pub fn run(wanted: &Run) -> Result<u8, Failure> {
     } else {
         run_for_people(&session, folder, &place, wanted.quiet, started)
     }
+}
+
+/// What the command line and `hark.toml` say, and the folder of a file that sessions are kept in.
+fn own_platform(project: &Project, wanted: &Run) -> Result<(Platform, Option<PathBuf>), Failure> {
+    let kept = storage::for_new_session(project, &wanted.storage)?;
+    let invoker = session::invoker(project, kept.as_ref(), wanted.concurrency.name)?;
+    let folder = kept.as_ref().map(Kept::folder);
+    Ok((Platform { storage: storage::or_memory(kept.as_ref()), invoker }, folder))
 }
 
 /// The program that a text on the command line means: its definitions, or else a function `main` with this body.

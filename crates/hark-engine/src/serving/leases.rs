@@ -4,11 +4,14 @@
 mod holding;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::{debug, warn};
 
 use super::Serving;
 use super::agenda::by_session;
+use crate::assignment::Assignment;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::leases::{Leases, Left, Taken, Terms};
 use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX};
@@ -43,7 +46,9 @@ impl Serving {
     /// Takes threads that are due, as many as there is room for, of all sessions or only of those that someone here waits
     /// for. Answers when more will be due.
     pub fn take_threads(&self, takes_all: bool) -> Result<Timestamp, StorageError> {
-        let Some(holding) = &self.holding else { return Ok(Timestamp::MAX) };
+        let Some(holding) = self.holding.as_ref().filter(|holding| !holding.takes_none) else {
+            return Ok(Timestamp::MAX);
+        };
         let now = self.steady_now();
         self.timetable.begin_look(now);
         let room = self.room();
@@ -105,6 +110,24 @@ impl Serving {
         Ok(())
     }
 
+    /// Has a thread run that another process has handed over. Answers what becomes true when nothing is left of it here.
+    pub fn run_assigned(&self, assignment: &Assignment) -> Result<Arc<AtomicBool>, StorageError> {
+        let Assignment { session, thread, held, left } = assignment.clone();
+        self.is_at_rest.store(false, Ordering::Release);
+        let stamp = held.unwrap_or_else(|| Stamps::unique(&*self.ports.surroundings).next());
+        self.run_taken(&session.clone(), &[Taken { session, thread, held, left }], stamp)?;
+        self.note_rest();
+        Ok(self.is_at_rest.clone())
+    }
+
+    /// If no session is left in memory, whoever serves threads that were handed over has nothing more to do.
+    pub(super) fn note_rest(&self) {
+        if self.holding.as_ref().is_some_and(|holding| holding.takes_none) && self.sessions.is_empty() {
+            self.is_at_rest.store(true, Ordering::Release);
+            self.ports.invoker.nudge();
+        }
+    }
+
     /// The sessions that are not over, or this one if it is not.
     pub fn unfinished(&self, only: Option<&SessionId>) -> Result<Vec<SessionId>, StorageError> {
         let catalog = self.catalog()?;
@@ -152,7 +175,9 @@ impl Serving {
 
     /// Leaves threads to others whose calls have waited here for others for too long. Answers when to look again.
     pub fn leave_waiting_calls(&self) -> Result<Timestamp, StorageError> {
-        let Some(holding) = &self.holding else { return Ok(Timestamp::MAX) };
+        let Some(holding) = self.holding.as_ref().filter(|holding| !holding.takes_none) else {
+            return Ok(Timestamp::MAX);
+        };
         if !holding.is_beyond(self.in_hand()) {
             return Ok(Timestamp::MAX);
         }
@@ -209,6 +234,10 @@ impl Serving {
 
     /// Does what lost processes have left to be done, and what no thread does.
     pub fn finish_abandoned(&self) -> Result<(), StorageError> {
+        if self.holding.as_ref().is_some_and(|holding| holding.takes_none) {
+            // That is for those who take threads.
+            return Ok(());
+        }
         for id in self.leases()?.abandoned(self.steady_now())? {
             // Also of one that is in memory: what a command has left half-way in it is settled.
             let is_running = self.running(&id)?.is_some();

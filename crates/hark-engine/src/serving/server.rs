@@ -47,10 +47,12 @@ impl Server for Serving {
 
     fn park(&self, id: &SessionId) {
         self.sessions.park(id);
+        self.note_rest();
     }
 
     fn leave(&self, id: &SessionId) -> bool {
         let is_held = self.sessions.remove(id);
+        self.note_rest();
         let is_awaited = self.awaited.remove(id).is_some();
         is_awaited || is_held
     }

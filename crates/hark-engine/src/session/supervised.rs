@@ -5,9 +5,23 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::{Session, lock};
+use crate::assignment::Assignment;
 use crate::id::{SessionId, ThreadId};
 use crate::record::SessionState;
 use crate::remote::{Supervised, Told};
+
+impl Session {
+    /// A process has ended that had one of its threads. What that has done is in the storage, and nobody else tells of it: the session may
+    /// be over, and what the process has left may be due soon.
+    fn note_left(&self) {
+        if let Err(error) = self.look_closed() {
+            self.fail_storage(&error);
+        }
+        if let Some(server) = &self.server {
+            server.note_due(self.steady_now());
+        }
+    }
+}
 
 impl Supervised for Session {
     fn id(&self) -> &SessionId {
@@ -29,13 +43,26 @@ impl Supervised for Session {
         threads.iter().copied().filter(|thread| self.in_hand.take_loss(*thread)).collect()
     }
 
+    fn assign(&self, threads: &[ThreadId]) -> Vec<Assignment> {
+        let assignment = |thread: &ThreadId| {
+            let (held, left) = self.in_hand.hand_over(*thread);
+            Assignment { session: self.id.clone(), thread: *thread, held, left }
+        };
+        threads.iter().map(assignment).collect()
+    }
+
     fn hear(self: Arc<Self>, told: Told) {
         match told {
             Told::Invoke(threads) => {
                 self.add_activity(threads.len() as u64);
                 self.invoke(&threads);
             }
-            Told::Settled(_, count) => self.remove_activity(count),
+            Told::Settled(_, count) => {
+                if self.is_leased() {
+                    self.note_left();
+                }
+                self.remove_activity(count);
+            }
             Told::Due(thread, until) => {
                 if self.note_due(thread, until) {
                     self.add_activity(1);

@@ -18,6 +18,8 @@ use crate::storage::Tenure;
 /// How many threads a process holds, and for how long.
 pub(in crate::serving) struct Holding {
     pub lease: Duration,
+    /// It only gets threads from other processes.
+    pub takes_none: bool,
     /// So many can go on at a time.
     at_a_time: usize,
     /// So many more may wait for these.
@@ -34,17 +36,30 @@ impl Holding {
     pub fn of(ports: &Ports) -> Option<Holding> {
         let Tenure::Leases(leases) = ports.storage.tenure() else { return None };
         let (at_a_time, queued_max) = match ports.foreign.calls_at_a_time() {
+            // Each is another process's from then on.
+            _ if ports.invoker.is_remote() => (ports.invoker.width(), 0),
             usize::MAX => (ports.invoker.width() * HELD_PER_WORKER, 0),
             calls => (calls.clamp(1, CALLS_HELD_MAX), CALLS_QUEUED_MAX),
         };
-        Some(Holding {
-            lease: leases.lease(),
+        Some(Holding::with(leases.lease(), at_a_time, queued_max))
+    }
+
+    /// How threads are held by a process that takes none: it gets them from others, and leaves all that it starts or wakes.
+    pub fn of_assigned(ports: &Ports) -> Option<Holding> {
+        let Tenure::Leases(leases) = ports.storage.tenure() else { return None };
+        Some(Holding { takes_none: true, ..Holding::with(leases.lease(), 0, 0) })
+    }
+
+    fn with(lease: Duration, at_a_time: usize, queued_max: usize) -> Holding {
+        Holding {
+            lease,
+            takes_none: false,
             at_a_time,
             queued: AtomicUsize::new(0),
             queued_max,
             wants_more: AtomicBool::new(true),
             doubtful: Mutex::default(),
-        })
+        }
     }
 
     /// The process takes threads until it has so many.
@@ -103,14 +118,7 @@ mod tests {
 
     #[test]
     fn the_queue_is_as_long_as_calls_are_short() {
-        let holding = Holding {
-            lease: Duration::from_secs(1),
-            at_a_time: 2,
-            queued: AtomicUsize::new(0),
-            queued_max: 3,
-            wants_more: AtomicBool::new(false),
-            doubtful: Mutex::default(),
-        };
+        let holding = Holding::with(Duration::from_secs(1), 2, 3);
         assert_eq!(holding.most(), 2);
         holding.note_answered(QUEUE_TIME_SHORT * 2);
         assert_eq!(holding.most(), 2);

@@ -100,6 +100,18 @@ impl ThreadsInHand {
         });
     }
 
+    /// Hands a thread over to another process: answers the version with which this one held it, if it did, and what the holder before
+    /// has left.
+    pub fn hand_over(&self, thread: ThreadId) -> (Option<Stamp>, Left) {
+        let hold = self.change(thread, |entry| entry.hold.take()).flatten();
+        let left = match &hold {
+            _ if self.take_loss(thread) => Left::Lost,
+            Some(hold) if hold.is_withdrawn => Left::Withdrawn,
+            _ => Left::Free,
+        };
+        (hold.map(|hold| hold.stamp), left)
+    }
+
     /// Another process has taken a thread that this one held with this version. Answers whether this process is making its
     /// call, which is to be stopped.
     pub fn lose(&self, thread: ThreadId, stamp: Stamp) -> bool {

@@ -10,9 +10,8 @@ use std::io::{self, Write};
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use hark_engine::rows::{
     AllRows, DueKind, DueNumber, DueRow, DueRows, Lookup, PartChange, PartName, Row, RowChange, RowRange, RowStorage,
@@ -32,14 +31,23 @@ const PAGE: u8 = b'h';
 /// One past the last thread number that was reserved.
 const NUMBER: &[u8] = b"n";
 
-/// How soon a process looks what others have done.
-const LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// How soon a process looks whether others have news.
+const LOOK_PAUSE: Duration = Duration::from_millis(10);
 
 /// A folder of files.
 #[derive(Clone)]
 pub struct Files {
     folder: PathBuf,
     lease: Duration,
+    news: Arc<News>,
+}
+
+/// What this process has heard of the others: each that has news makes the file `news` longer.
+#[derive(Default)]
+struct News {
+    /// How long the file was when it was looked at last, and whether this process has rung since.
+    heard: Mutex<(u64, bool)>,
+    rung: Condvar,
 }
 
 /// One session's file.
@@ -54,7 +62,7 @@ impl Files {
         for part in ["sessions", "programs"] {
             fs::create_dir_all(folder.join(part))?;
         }
-        Ok(Files { folder: folder.to_path_buf(), lease })
+        Ok(Files { folder: folder.to_path_buf(), lease, news: Arc::default() })
     }
 
     fn session_path(&self, id: &SessionId) -> PathBuf {
@@ -333,13 +341,31 @@ impl RowStorage for Files {
     }
 
     fn wait_for_news(&self, at_most: Duration) -> bool {
-        thread::sleep(at_most.min(LOOK_PAUSE));
-        true
+        let until = Instant::now() + at_most;
+        let mut heard = self.news.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let length = fs::metadata(self.folder.join("news")).map_or(0, |news| news.len());
+            let (has_news, has_rung) = (length != heard.0, heard.1);
+            *heard = (length, false);
+            let left = until.saturating_duration_since(Instant::now());
+            if has_news || has_rung || left.is_zero() {
+                return has_news;
+            }
+            let waited = self.news.rung.wait_timeout(heard, left.min(LOOK_PAUSE));
+            heard = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
-    fn ring(&self) {}
+    fn ring(&self) {
+        self.news.heard.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.news.rung.notify_all();
+    }
 
-    fn announce(&self) {}
+    fn announce(&self) {
+        // If that fails they look a little later.
+        let news = File::options().create(true).append(true).open(self.folder.join("news"));
+        let _ = news.and_then(|mut news| news.write_all(b"!"));
+    }
 }
 
 impl DueRows for Files {

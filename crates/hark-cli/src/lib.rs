@@ -1,0 +1,150 @@
+//! The command line `hark`: here everything is put together.
+//!
+//! It is a library so that a program for another platform is short: [`run_on`] is `hark run` with a storage and an invoker that are
+//! not among Hark's own.
+//!
+//! The order to read in: `args` (the command line), `project` (the files that it means), `program` (compiling them),
+//! `commands`, `session` (which puts machine, engine and ports together), and below them `render` (for people) and
+//! `report` (for programs).
+
+mod args;
+mod commands;
+mod config;
+mod entry;
+mod failure;
+mod log;
+mod modules;
+mod output;
+mod place;
+mod process;
+mod program;
+mod project;
+mod python;
+mod render;
+mod report;
+mod session;
+mod signals;
+mod storage;
+mod trust;
+mod value;
+
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use hark_engine::{Invoker, Storage};
+
+use args::Command;
+use failure::Failure;
+use render::Style;
+
+/// What keeps sessions, and what runs their threads.
+pub struct Platform {
+    /// What it means to keep a value.
+    pub storage: Arc<dyn Storage>,
+    /// What it means to get a thread run.
+    pub invoker: Arc<dyn Invoker>,
+}
+
+/// Opens a platform for the project in this folder, or says why that is impossible.
+pub type OpenPlatform = dyn Fn(&Path) -> Result<Platform, String>;
+
+/// Does what the command line of this process says.
+pub fn main() -> ExitCode {
+    main_with(None)
+}
+
+/// The same, for the command `run` and those that need no storage: sessions are kept on this platform, and run there.
+pub fn run_on(platform: &OpenPlatform) -> ExitCode {
+    main_with(Some(platform))
+}
+
+fn main_with(platform: Option<&OpenPlatform>) -> ExitCode {
+    if let Some(status) = hark_foreign::guard::run_if_asked() {
+        return status;
+    }
+    if let Some(status) = process::run_as_first() {
+        return status;
+    }
+    process::prepare();
+    let command = match args::parse(env::args_os().collect()) {
+        Ok(command) => command,
+        Err(error) => return explain_command_line(error),
+    };
+    if let Some(choice) = command.log()
+        && let Err(failure) = log::start(choice)
+    {
+        return ExitCode::from(explain_failure(failure, &command));
+    }
+    let done = do_command(&command, platform);
+    ExitCode::from(done.unwrap_or_else(|failure| explain_failure(failure, &command)))
+}
+
+fn do_command(command: &Command, platform: Option<&OpenPlatform>) -> Result<u8, Failure> {
+    match command {
+        Command::Run(wanted) => commands::run::run(wanted, platform),
+        Command::Asm(wanted) => commands::asm::asm(wanted),
+        Command::Check(wanted) => commands::check::check(wanted),
+        Command::Test(wanted) => commands::test::test(wanted),
+        Command::Init(wanted) => commands::init::init(wanted),
+        Command::Sync(wanted) => commands::sync::sync(wanted),
+        Command::Doc(wanted) => commands::doc::doc(wanted),
+        Command::Explain(wanted) => commands::explain::explain(wanted),
+        Command::Completions(wanted) => commands::completions::completions(wanted),
+        // The parser has answered it.
+        Command::Help(_) => Ok(commands::FINISHED),
+        Command::Version => {
+            output::write_out(concat!("hark ", env!("CARGO_PKG_VERSION"), "\n")).map(|()| commands::FINISHED)
+        }
+        // They would look for sessions where `hark` keeps them.
+        _ if platform.is_some() => Err(Failure::usage("this program can only `run`, on a platform of its own")),
+        Command::Sessions(wanted) => commands::sessions::sessions(wanted),
+        Command::Show(wanted) => commands::show::show(wanted),
+        Command::Promises(wanted) => commands::promises::promises(wanted),
+        Command::Stdout(wanted) => commands::history::stdout(wanted),
+        Command::Events(wanted) => commands::history::events(wanted),
+        Command::Timeline(wanted) => commands::timeline::timeline(wanted),
+        Command::Resume(wanted) => commands::resume::resume(wanted),
+        Command::Retry(wanted) => commands::resume::retry(wanted),
+        Command::Cancel(wanted) => commands::cancel::cancel(wanted),
+        Command::Resolve(wanted) => commands::outside::resolve(wanted),
+        Command::Fail(wanted) => commands::outside::fail(wanted),
+        Command::Worker(wanted) => commands::worker::worker(wanted),
+        Command::Export(wanted) => commands::transfer::export(wanted),
+        Command::Import(wanted) => commands::transfer::import(wanted),
+        Command::Prune(wanted) => commands::prune::prune(wanted),
+        Command::Bench(wanted) => commands::bench::bench(wanted),
+        Command::WorkerProcess(wanted) => commands::worker::worker_process(wanted),
+    }
+}
+
+/// Says why a command could not do its work, in the form that was asked for; answers the exit status.
+fn explain_failure(failure: Failure, command: &Command) -> u8 {
+    let mut failure = failure;
+    if let Some(file) = command.reported_file().filter(|_| failure.is_refusal())
+        && let Err(worse) = report::write_refused(&failure, &file)
+    {
+        failure = worse;
+    }
+    output::tell(&failure.drawn(Style::for_stderr()));
+    failure.exit_status()
+}
+
+/// Prints help, the version, or what is wrong with the command line.
+fn explain_command_line(error: clap::Error) -> ExitCode {
+    let status = u8::try_from(error.exit_code()).unwrap_or(2);
+    if error.use_stderr() {
+        output::tell_drawn(&render::draw_command_line(error, Style::for_stderr()));
+        return ExitCode::from(status);
+    }
+    // Nothing in it is the user's.
+    match error.print() {
+        Ok(()) => ExitCode::from(status),
+        Err(fault) => {
+            let failure = Failure::Output(fault);
+            output::tell(&failure.drawn(Style::for_stderr()));
+            ExitCode::from(failure.exit_status())
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Threads that one process hands over to another one to run, where threads are leased.
+//!
+//! The process that has taken a thread, or has started or woken it and kept it, need not run it: the lease is the thread's, and
+//! whoever knows the version of its record holds it. An assignment says all that the next process must know; it is a short text, so
+//! that it fits into an argument of a command, an event or a message. One that is lost costs time: its lease runs out. One that
+//! comes twice, or late, does no harm: the version fences.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::str::FromStr;
+
+use crate::id::{SessionId, Stamp, ThreadId};
+use crate::leases::Left;
+
+/// A thread that another process is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// Its session.
+    pub session: SessionId,
+    /// The thread.
+    pub thread: ThreadId,
+    /// The version with which it is held. One that waits, and was woken, is held by nobody.
+    pub held: Option<Stamp>,
+    /// What the process that held it before the one that hands it over has left.
+    pub left: Left,
+}
+
+/// A text that is no assignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is no assignment of a thread")]
+pub struct NoAssignment;
+
+const LEFT: [(Left, &str); 3] = [(Left::Free, "free"), (Left::Withdrawn, "withdrawn"), (Left::Lost, "lost")];
+
+impl fmt::Display for Assignment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Assignment { session, thread, held, left } = self;
+        let held = held.map_or(0, |stamp| stamp.0.get());
+        let left = LEFT.iter().find(|(known, _)| known == left).map_or("free", |(_, name)| name);
+        write!(formatter, "{session}/{thread}/{held}/{left}")
+    }
+}
+
+impl FromStr for Assignment {
+    type Err = NoAssignment;
+
+    fn from_str(text: &str) -> Result<Assignment, NoAssignment> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let [session, thread, held, left] = parts[..] else { return Err(NoAssignment) };
+        let thread: u64 = thread.parse().map_err(|_| NoAssignment)?;
+        let held: u64 = held.parse().map_err(|_| NoAssignment)?;
+        Ok(Assignment {
+            session: SessionId::parse(session).ok_or(NoAssignment)?,
+            thread: ThreadId::try_from(thread).map_err(|_| NoAssignment)?,
+            held: NonZeroU64::new(held).map(Stamp),
+            left: LEFT.iter().find(|(_, name)| *name == left).ok_or(NoAssignment)?.0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::surroundings::Timestamp;
+
+    #[test]
+    fn an_assignment_is_a_text() {
+        let session = SessionId::new(Timestamp(1_000_000), 7);
+        for (held, left) in
+            [(NonZeroU64::new(u64::MAX), Left::Lost), (None, Left::Free), (NonZeroU64::new(1), Left::Withdrawn)]
+        {
+            let assignment = Assignment { session: session.clone(), thread: ThreadId(12), held: held.map(Stamp), left };
+            assert_eq!(assignment.to_string().parse(), Ok(assignment));
+        }
+        let text = format!("{session}/12/0/free");
+        assert!(text.parse::<Assignment>().is_ok());
+        for bad in
+            ["", "/12/0/free", &text[1..], &text[..text.len() - 1], &format!("{text}/1"), &text.replace("12", "-1")]
+        {
+            assert_eq!(bad.parse::<Assignment>(), Err(NoAssignment), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Hark on a platform of its own: sessions in plain files, and a process for each thread that runs.
+//!
+//! These two modules are all that a platform has to implement; `main.rs` puts them together.
+
+pub mod invoker;
+pub mod storage;

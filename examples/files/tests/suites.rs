@@ -1,0 +1,77 @@
+//! The storage of plain files against the suites for all storages, and the invoker of processes against that for its kind.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hark_backends::System;
+use hark_engine::conformance::{Supervisor, check_leases, check_remote_invoker, check_storage};
+use hark_engine::{Assignment, Encoded, Storage};
+use hark_on_files::invoker::Processes;
+use hark_on_files::storage::Files;
+
+/// A folder that nobody has used. In memory, if that can be: files are written very often.
+fn folder() -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let memory = Path::new("/dev/shm");
+    let parent = if memory.is_dir() { memory.to_path_buf() } else { env::temp_dir() };
+    let folder = parent.join(format!("hark-files-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+    let _ = fs::remove_dir_all(&folder);
+    folder
+}
+
+/// Empty storages, whose folders go with this.
+struct Storages {
+    lease: Duration,
+    made: Mutex<Vec<PathBuf>>,
+}
+
+impl Storages {
+    fn of_lease(seconds: u64) -> Storages {
+        Storages { lease: Duration::from_secs(seconds), made: Mutex::default() }
+    }
+
+    fn make(&self) -> Arc<dyn Storage> {
+        let folder = folder();
+        self.made.lock().unwrap().push(folder.clone());
+        Arc::new(Encoded::new(Arc::new(Files::open(&folder, self.lease).unwrap())))
+    }
+
+    fn last_folder(&self) -> PathBuf {
+        self.made.lock().unwrap().last().unwrap().clone()
+    }
+}
+
+impl Drop for Storages {
+    fn drop(&mut self) {
+        for folder in self.made.get_mut().unwrap() {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}
+
+#[test]
+fn a_folder_of_plain_files_is_a_storage_whose_threads_are_leased() {
+    let storages = Storages::of_lease(10);
+    check_storage(&|| storages.make());
+    check_leases(&|| storages.make());
+}
+
+#[test]
+fn a_process_for_each_thread_is_an_invoker() {
+    let storages = Storages::of_lease(1);
+    check_remote_invoker(&|| {
+        let (storage, folder) = (storages.make(), storages.last_folder());
+        let command = move |assignment: &Assignment| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_hark-on-files"));
+            command.arg("thread").arg(&folder).arg(&folder).arg(assignment.to_string());
+            command
+        };
+        let invoker = Arc::new(Processes::new(4, Box::new(command)));
+        Supervisor { storage, invoker, surroundings: Arc::new(System) }
+    });
+}
