@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Kills `hark` at random moments, resumes its session until that has ended, and checks that nothing is lost or done twice.
+"""Kills `hark` at random moments, resumes its session until it has ended, and checks that nothing is lost or done twice.
 
     crash.py HARK [--rounds N] [--seed S] [--jobs N] [--function NAME] [--calls threads|processes|leases]
 
-A round runs one function of tests/crash/program.hk on SQLite, with threads or with processes. Everything is killed with
-SIGKILL some times, Python's workers included, or one worker process of a supervisor, which has to go on with another one;
-while it is run, resumed or served by `hark worker`, and while promises are resolved from outside. With `leases` three workers
-share the session's threads, and each of them is killed, told to end, or stopped for longer than its lease and continued. Then
-the session must have ended with the right result, each line of output must be there once, and each Python call must have
-one recorded result. A failure is printed with its round's seed; `--seed S --rounds 1` makes the same choices again, though
-not at the same nanosecond. The exit status is 0 if nothing failed.
+A round runs one function of tests/crash/program.hk on SQLite, with threads or with processes. Several times either everything
+is killed with SIGKILL, including Python's workers, or only a worker process of a supervisor, which must replace it; while the
+session is started, resumed or served by `hark worker`, and while promises are resolved from outside. With `leases`, three
+workers share the session's threads, and each of them is killed, terminated, or stopped for longer than its lease and
+continued. Finally the session must have ended with the right result, each line of output must exist once, and each Python
+call must have one recorded result. A failure is printed with its round's seed; `--seed S --rounds 1` repeats the same choices,
+though not at the same nanosecond. The exit status is 0 if nothing failed.
 """
 import argparse
 import collections
@@ -28,27 +28,27 @@ from pathlib import Path
 
 PROGRAM = Path(__file__).resolve().parent / "crash"
 SECONDS_MAX = 300
-# A call whose worker is lost for the fifth time fails.
+# A call fails when its worker is lost for the fifth time.
 LOSSES_MAX = 4
-# Who runs the threads.
+# What runs the threads.
 WAYS = [[], ["-c", "processes"]]
-# How many share them where they are leased, and for how many seconds.
+# The number of workers that share leased threads, and the lease in seconds.
 SHARING = 3
 LEASE = 1
 
 
 class Wrong(Exception):
-    """Something is not as it must be."""
+    """An expectation does not hold."""
 
 
 def nodes(path, depth):
-    """The nodes of the tree that `tree` walks."""
+    """The nodes of the tree walked by `tree`."""
     yield ["node", path]
     for n in (3, 2, 1) if depth else ():
         yield from nodes([*path, n], depth - 1)
 
 
-# For each function: its output and its result, given what the promises came to and what the Python calls answered.
+# For each function: its output and result, given the values of the promises and the results of the Python calls.
 EXPECTED = {
     "tree": lambda values, token: (list(nodes([], 3)), 40),
     "chain": lambda values, token: (
@@ -80,27 +80,27 @@ EXPECTED = {
     "busy": lambda values, token: ([[name, n] for name in ("one", "two") for n in range(1, 2501)], 5000),
 }
 PROMISES = {"doors": ["promise", "door/1", "door/2"], "mixed": ["gate/1"], "guarded": ["hatch/1"]}
-# How many calls give an answer, a value or an error.
+# The number of calls that return a value or raise an error.
 CALLS = {"chain": 8, "mixed": 10, "limited": 6, "guarded": 3}
 
 
 def kill_all(process, workers_first, pause):
-    """Kills a process and all others of its session: Hark's Python workers are in process groups of their own. Whoever
-    kills everything says nothing of the order, nor that it happens at one moment."""
+    """Kills a process and all others of its OS session: Hark's Python workers are in their own process groups. A system that
+    kills everything guarantees neither an order nor simultaneity."""
     workers = others_of(process.pid)
     for group in (workers, [process.pid]) if workers_first else ([process.pid], workers):
         kill(group)
         time.sleep(pause)
     process.wait()
-    # Those that were started meanwhile. One that was forked and was not yet another program has what the first process had
-    # open, its lock above all, until it is gone.
+    # Also those started meanwhile. A forked child that has not yet executed another program holds the open files of its
+    # parent, above all its lock, until it is gone.
     while left := others_of(process.pid):
         kill(left)
         time.sleep(0.001)
 
 
 def workers_of(supervisor):
-    """The worker processes of a supervisor that live. What they have forked, to become a Python, still has their name."""
+    """The live worker processes of a supervisor. A child forked to become Python still has their name, but another parent."""
     found = []
     for each in others_of(supervisor):
         try:
@@ -122,7 +122,7 @@ def kill(processes):
 
 
 def others_of(session):
-    """The processes of a session, but for its first."""
+    """The processes of a session, except its leader."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != session:
@@ -141,7 +141,7 @@ def said_by(process):
 
 
 class Round:
-    """One session, from its start to the end that it must come to."""
+    """A session, from its start to its expected end."""
 
     def __init__(self, hark, folder, seed, function=None, losses=None, pace=None, ways=WAYS):
         self.hark, self.folder, self.chance, self.ways = hark, folder, random.Random(seed), ways
@@ -150,14 +150,14 @@ class Round:
         self.pace = pace or {}
         self.kills, self.story = 0, []
         self.environment = {**os.environ, "CRASH_CALLS": str(folder / "calls"), "PYTHONDONTWRITEBYTECODE": "1"}
-        # What the promises came to, and what has been tried.
+        # The values of the promises, and what has been tried.
         self.values, self.tried = {}, set()
         shutil.copytree(PROGRAM, folder, dirs_exist_ok=True)
 
     def start(self, *words):
-        """Starts `hark` as the first process of a session."""
+        """Starts `hark` as the leader of an OS session."""
         self.story.append(" ".join(["hark", *words]))
-        # Not a pipe: nobody reads while it runs.
+        # Not a pipe, because it is not read while the process runs.
         said = tempfile.TemporaryFile(dir=self.folder)
         process = subprocess.Popen(
             [self.hark, *words], cwd=self.folder, env=self.environment, start_new_session=True,
@@ -167,7 +167,7 @@ class Round:
         return process
 
     def ask(self, *words, status=0):
-        """What `hark` prints, as JSON."""
+        """The output of `hark`, as JSON."""
         try:
             done = subprocess.run([self.hark, *words, "--json"], cwd=self.folder, env=self.environment,
                                   stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS_MAX)
@@ -178,7 +178,7 @@ class Round:
         return json.loads(done.stdout)
 
     def session(self):
-        """The session's summary, if it was begun."""
+        """The session's summary, if it has begun."""
         found = self.ask("sessions")
         if len(found) > 1:
             raise Wrong(f"there are {len(found)} sessions: {found}")
@@ -205,7 +205,7 @@ class Round:
         return [*self.chance.choice([["resume"], ["resume", "--json"], ["resume", session["session"]], ["worker"]]), *how]
 
     def attend(self, process):
-        """Lets a process run until it ends or its time has come."""
+        """Lets a process run until it ends or is to be killed."""
         begun = time.monotonic()
         end = self.end_of_patience()
         resolve_at = begun + self.chance.uniform(0, 0.1)
@@ -238,7 +238,7 @@ class Round:
         return time.monotonic() + self.chance.uniform(0, 1.1 * self.pace.get(self.function, 0.3))
 
     def kill_worker(self, process, after):
-        """Kills a worker process, if there is one and it may be: its supervisor goes on."""
+        """Kills a worker process, if there is one and losses are left. Its supervisor continues."""
         if not self.losses_left or "processes" not in process.args or self.chance.random() < 0.4:
             return False
         workers = workers_of(process.pid)
@@ -251,7 +251,7 @@ class Round:
         return True
 
     def kill(self, process, after):
-        # A call whose Python worker is killed first is made again at once, and lost again with Hark.
+        # If the Python workers are killed first, a call is repeated at once, and lost again with Hark.
         workers_first = self.losses_left >= 2 and self.chance.random() < 0.3
         self.losses_left -= 2 if workers_first else 1
         self.kills += 1
@@ -259,7 +259,7 @@ class Round:
         kill_all(process, workers_first, self.chance.choice([0, 0, 0.001, 0.005]))
 
     def resolve_some(self):
-        """Resolves a promise, as two would do it at once: one of them is told that it came too late."""
+        """Resolves a promise with two concurrent commands: one of them must report that it was too late."""
         session = self.session()
         left = [each for each in PROMISES[self.function] if each not in self.values]
         if session is None or session["state"] not in ("running", "suspended") or not left:
@@ -282,9 +282,9 @@ class Round:
             raise Wrong(f"of two who resolve `{promise}`, one must be the first: {statuses} {said}")
         self.values[promise] = ("left", "right")[statuses.index(0)]
         told = said[statuses.index(2)]
-        # With the last promise the session may come to its end before the second one looks.
+        # After the last promise the session may end before the second command reads it.
         is_over = len(left) == 1 and "its session is finished" in told
-        if not is_over and f'has a value already: "{self.values[promise]}"' not in told:
+        if not is_over and f'already has a value: "{self.values[promise]}"' not in told:
             raise Wrong(f"the second is not told the first value, {self.values[promise]}: {said}")
 
     def check(self, session):
@@ -299,7 +299,7 @@ class Round:
             call = json.loads(line)
             made[json.dumps(call["key"])].append(call["token"])
         printed = [json.loads(each["text"]) for each in self.ask("stdout", session)]
-        # Which of a call's answers counts is seen in the output.
+        # The output shows which result of a call was used.
         for line in printed:
             if line[0] in ("chain", "refused", "out"):
                 answered[json.dumps(line[:2])] = line[2]
@@ -310,10 +310,10 @@ class Round:
             counts = collections.Counter(map(json.dumps, printed))
             counts.subtract(map(json.dumps, output))
             wrong = {line: count for line, count in counts.items() if count}
-            raise Wrong(f"lines of output that are there too often, or too rarely: {wrong}")
+            raise Wrong(f"lines of output that are missing, or printed too often: {wrong}")
         shown = self.ask("show", session)
         if shown["status"] != "finished" or shown["result"] != result or shown["errors"]:
-            raise Wrong(f"the result is to be {result}: {shown['status']} {shown['result']} {shown['errors']}")
+            raise Wrong(f"the result must be {result}: {shown['status']} {shown['result']} {shown['errors']}")
         self.check_calls(session, made, answered)
 
     def check_calls(self, session, made, answered):
@@ -327,22 +327,22 @@ class Round:
             raise Wrong(f"more calls were made than begun: {dict(made)}, {dict(count)}")
         for key, answer in answered.items():
             if answer not in made[key]:
-                raise Wrong(f"{key}: nobody answered {answer}, but {made[key]}")
+                raise Wrong(f"{key}: the answer {answer} is not among {made[key]}")
         under_way = {}
         for each in events:
             thread, event = each["thread"], each["event"]
             if event == "called":
                 under_way[thread] = under_way.get(thread, 0) + 1
                 if under_way[thread] > 1 and each["attempt"] != under_way[thread]:
-                    raise Wrong(f"thread {thread}: {each} is try {under_way[thread]}")
+                    raise Wrong(f"thread {thread}: {each} must be attempt {under_way[thread]}")
             elif event in ("returned", "raised") and not under_way.pop(thread, 0):
-                raise Wrong(f"thread {thread}: an answer to no call")
+                raise Wrong(f"thread {thread}: an answer without a call")
             elif event == "finished" and under_way.get(thread):
-                raise Wrong(f"thread {thread}: an end before its call's")
+                raise Wrong(f"thread {thread}: it ended before its call")
 
 
 class Shared(Round):
-    """A session whose threads are leased by several workers, which come and go."""
+    """A session whose threads are leased by several workers, which are stopped and replaced."""
 
     def play(self):
         (self.folder / "hark.toml").write_text(
@@ -371,14 +371,14 @@ class Shared(Round):
             self.workers.append(self.start("worker", "-q"))
 
     def end(self, worker):
-        """Tells a worker to end, which may be stopped."""
+        """Terminates a worker, even if it is stopped."""
         worker.send_signal(signal.SIGCONT)
         worker.terminate()
         if worker.wait(SECONDS_MAX) != 0:
             raise Wrong(f"a worker ends with {worker.returncode}: {said_by(worker)}")
 
     def disturb(self):
-        """Does something to some worker again and again, until the session is over."""
+        """Repeatedly disturbs a random worker until the session is over."""
         deadline = time.monotonic() + SECONDS_MAX
         next_time = time.monotonic()
         while self.session()["state"] in ("running", "suspended"):
@@ -420,7 +420,7 @@ class Shared(Round):
 
 
 def stop_between_commits(worker, file):
-    """Stops a worker that is not in the middle of a commit: the file would be locked for as long as it is stopped."""
+    """Stops a worker while it is not committing: the file would stay locked while it is stopped."""
     with contextlib.closing(sqlite3.connect(file, timeout=0.1, isolation_level=None)) as database:
         deadline = time.monotonic() + SECONDS_MAX
         while time.monotonic() < deadline:
@@ -449,7 +449,7 @@ def is_still(process):
 
 
 def play(hark, seed, pace, function, ways):
-    """A round; answers how many times it was killed, and what went wrong."""
+    """Plays a round. Returns the number of kills, and the failure."""
     folder = Path(tempfile.mkdtemp(prefix="hark-crash-"))
     played = (Round if ways else Shared)(hark, folder, seed, function, pace=pace, ways=ways)
     try:
@@ -464,7 +464,7 @@ def play(hark, seed, pace, function, ways):
 
 
 def measure(hark):
-    """How long each function takes here when nobody disturbs it."""
+    """The duration of each function on this machine, undisturbed."""
     pace = {}
     for function in EXPECTED:
         with tempfile.TemporaryDirectory(prefix="hark-crash-") as folder:
@@ -480,9 +480,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, help="the first round's; each further round has the next number")
     parser.add_argument("--jobs", type=int, default=3, help="how many rounds at a time")
-    parser.add_argument("--function", choices=sorted(EXPECTED), help="what each round runs; by default any of them")
+    parser.add_argument("--function", choices=sorted(EXPECTED), help="the function to run; by default a random one")
     parser.add_argument("--calls", choices=["threads", "processes", "leases"],
-                        help="who runs the threads; by default threads and processes, in turn")
+                        help="what runs the threads; by default threads or processes, at random")
     asked = parser.parse_args()
     hark, first = str(asked.hark.resolve()), asked.seed if asked.seed is not None else random.randrange(10**9)
     ways = {None: WAYS, "threads": WAYS[:1], "processes": WAYS[1:], "leases": None}[asked.calls]

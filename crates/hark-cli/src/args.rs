@@ -1,7 +1,8 @@
-//! The command line: what may stand on it, and what stands on this one.
+//! The command line: its grammar, and the parsed command.
 //!
-//! `hark FILE` means `hark run FILE`, with options on either side of FILE. So the first word that is no option decides:
-//! if it names a command it is moved to the front, else `run` is put there. The parser then has nothing to guess.
+//! `hark FILE` means `hark run FILE`, with options on either side of FILE. So the first word that is not an option
+//! decides: if it is the name of a command, it is moved to the front, otherwise `run` is inserted there. This leaves no
+//! ambiguity to the parser.
 
 mod labels;
 mod leading;
@@ -30,70 +31,70 @@ pub use session::*;
     disable_help_subcommand = true
 )]
 pub struct Cli {
-    /// What to do.
+    /// The command, if one is given.
     #[command(subcommand)]
     pub command: Option<Command>,
     #[command(flatten)]
     run: Run,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a program on this computer (the same as `hark FILE`)
     Run(Run),
     /// Print a program's bytecode
     Asm(Asm),
-    /// Print everything that is wrong with a program, without running it
+    /// Report all errors and warnings of a program, without running it
     Check(Check),
-    /// Run the cases of programs: their `//!` lines, and functions named `test_...`
+    /// Run the test cases of programs: their `//!` lines, and functions named `test_...`
     Test(Test),
-    /// Make a new project in this folder: hark.toml, service.hk, src, requirements.txt, .gitignore
+    /// Create a new project in this folder: hark.toml, service.hk, src, requirements.txt, .gitignore
     Init(Init),
-    /// Make the project's Python environment, .venv, from its requirements.txt
+    /// Create the project's Python environment, .venv, from its requirements.txt
     Sync(Sync),
-    /// List the sessions that are kept
+    /// List the stored sessions
     Sessions(Sessions),
-    /// Show one session whole: its threads, what they wait for, its result and errors
+    /// Show a session in detail: its threads, what they wait for, its result and errors
     Show(OfSession),
-    /// List the promises that sessions wait for: since when, and who waits
+    /// List the promises that sessions wait for, since when, and the waiting threads
     Promises(Promises),
-    /// Print what a session printed
+    /// Print the output of a session
     Stdout(Stdout),
-    /// Print what happened in a session
+    /// Print the history of a session
     Events(Events),
     /// Draw when each thread of a session ran, called, waited and slept
     Timeline(Timeline),
-    /// Go on with unfinished sessions
+    /// Continue unfinished sessions
     Resume(GoOn),
     /// End a session, once its threads have cleaned up
     Cancel(Cancel),
-    /// Have a broken session go on from where it failed
+    /// Continue a broken session from where it failed
     Retry(GoOn),
-    /// Give a promise its value
+    /// Resolve a promise with a value
     Resolve(Resolve),
     /// Fail a promise
     Fail(Fail),
-    /// Serve all sessions until it is told to stop
+    /// Serve all sessions until stopped
     Worker(Worker),
-    /// Take a session out of its storage, as a file on standard output
+    /// Move a session out of its storage, to a file on standard output
     Export(Export),
-    /// Put a session from a file into a storage
+    /// Import a session from a file into a storage
     Import(Import),
-    /// Forget sessions that ended long ago
+    /// Delete sessions that ended long ago
     Prune(Prune),
     /// Measure how fast sessions of a program run
     Bench(Bench),
     /// Run threads for a supervisor
     #[command(hide = true)]
     WorkerProcess(WorkerProcess),
-    /// Show what a builtin does, or list them all
+    /// Show the documentation of a builtin, or list all builtins
     Doc(Doc),
-    /// Explain an error code, or a kind of error at run time
+    /// Explain an error code, or a kind of runtime error
     Explain(Explain),
     /// Print a completion script for a shell
     Completions(Completions),
-    /// Print help, of a command if one is named
+    /// Print help, or the help of a command
     Help(Help),
     /// Print the version
     Version,
@@ -104,16 +105,16 @@ Examples:
   hark hello.hk                 run main() of hello.hk
   hark sums.hk -f add 3 4       run add(\"3\", \"4\")
   hark                          run the project in this folder (see hark.toml)
-  hark -s sqlite hello.hk       keep the session in a file, so that no crash loses it
-  hark resume                   go on with all unfinished sessions
-  hark -e '6 * 7'               run a line of a program
-  hark check hello.hk           look for mistakes, run nothing
+  hark -s sqlite hello.hk       keep the session in a file, so that it survives a crash
+  hark resume                   continue all unfinished sessions
+  hark -e '6 * 7'               run a program given as text
+  hark check hello.hk           check for mistakes without running it
   hark COMMAND -h               more about a command";
 
-/// Reads a command line, the program's own name first.
+/// Parses a command line, which starts with the program's own name.
 ///
 /// # Errors
-/// If it is a wrong one, or asks for help or the version; the error knows what to print and how to exit.
+/// If it is invalid, or asks for help or the version. The error contains the text to print and the exit status.
 pub fn parse(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
     let mut command = match parse_run(&arguments) {
         Some(run) => Command::Run(run),
@@ -127,7 +128,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
     }
 }
 
-/// `hark help COMMAND` is `hark COMMAND -h`, which the parser answers by an error that is none.
+/// `hark help COMMAND` is `hark COMMAND -h`, for which the parser returns help as an error.
 fn help(wanted: &Help) -> Result<Command, clap::Error> {
     let mut line: Vec<OsString> = vec!["hark".into()];
     if let Some(command) = &wanted.command {
@@ -144,8 +145,8 @@ fn help(wanted: &Help) -> Result<Command, clap::Error> {
     parse_any(line)
 }
 
-/// Reads a line that runs a program. To define all other commands as well takes a good part of a short program's time, so
-/// that is left to a line that may mean one of them, or is a wrong one.
+/// Parses a command line that runs a program. Defining all other commands takes a considerable part of a short
+/// program's run time, so that is done only if the line may contain one of them or is invalid.
 fn parse_run(arguments: &[OsString]) -> Option<Run> {
     let is_command = |word: &OsString| word.to_str().is_some_and(|word| word != "run" && Command::has_subcommand(word));
     if arguments.iter().skip(1).any(is_command) {
@@ -155,7 +156,7 @@ fn parse_run(arguments: &[OsString]) -> Option<Run> {
     let mut definition = clap::Command::new("hark").disable_help_subcommand(true).subcommand(run);
     let matches = read(arguments.to_vec(), &mut definition).ok()?;
     let run = Run::from_arg_matches(matches.subcommand_matches("run")?).ok()?;
-    // A line is read once in a process, and to free all that its definition is made of would take longer than to read it.
+    // This happens once per process, and freeing the definition would take longer than parsing.
     std::mem::forget(definition);
     Some(run)
 }
@@ -174,13 +175,13 @@ fn read(arguments: Vec<OsString>, definition: &mut clap::Command) -> Result<clap
     definition.try_get_matches_from_mut(arguments)
 }
 
-/// The parser, as completions describe it.
+/// The parser. Shell completions are generated from it as well.
 pub fn definition() -> clap::Command {
     Cli::command()
 }
 
 impl Command {
-    /// What is to be told of the work, if there is some.
+    /// The log options of the command, if it has any.
     pub fn log(&self) -> Option<&LogChoice> {
         let config = match self {
             Command::Run(wanted) => &wanted.config,
@@ -214,7 +215,7 @@ impl Command {
         Some(&config.log)
     }
 
-    /// The file whose report is wanted as JSON, if one is.
+    /// The file whose report is wanted as JSON, if any.
     pub fn reported_file(&self) -> Option<String> {
         let (json, file) = match self {
             Command::Run(wanted) => (wanted.json, wanted.file.as_ref()),
@@ -226,7 +227,7 @@ impl Command {
     }
 }
 
-/// The command that was probably meant by a file that does not exist.
+/// The command that was probably meant, if a file of this name does not exist.
 pub fn nearest_command(word: &str) -> Option<String> {
     let definition = definition();
     let known = definition.get_subcommands().filter(|command| !command.is_hide_set());
@@ -242,7 +243,7 @@ mod tests {
         parse(words.collect()).unwrap_or_else(|error| panic!("{line}: {error}"))
     }
 
-    /// File, function, arguments.
+    /// The file, the function and the arguments.
     fn run(line: &str) -> (String, String, Vec<OsString>) {
         let Command::Run(run) = parsed(line) else { panic!("{line} is not `run`") };
         (run.file.unwrap_or_default().display().to_string(), run.call.function, run.call.words)
@@ -315,7 +316,7 @@ mod tests {
         assert!(matches!(parsed("version"), Command::Version));
     }
 
-    /// Whatever can be read without the other commands is read as with them.
+    /// Each line that can be parsed without the other commands gives the same result as with them.
     #[test]
     fn a_run_is_read_the_same_without_the_other_commands() {
         let lines = [

@@ -1,4 +1,4 @@
-//! What each command does. Each answers with its exit status.
+//! The commands. Each returns its exit status.
 
 mod age;
 pub mod asm;
@@ -26,9 +26,9 @@ pub mod transfer;
 mod values;
 pub mod worker;
 
-/// It did what was asked.
+/// The command succeeded.
 pub const FINISHED: u8 = 0;
-/// An error left a thread.
+/// A thread of the session failed.
 pub const BROKEN: u8 = 1;
-/// The program is rejected, or the command line is a wrong one.
+/// The program was rejected, or the command line is invalid.
 pub const REJECTED: u8 = 2;

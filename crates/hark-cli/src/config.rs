@@ -1,4 +1,4 @@
-//! `hark.toml`: the settings there are, and reading them.
+//! `hark.toml`: the existing settings, and reading them.
 
 mod read;
 mod template;
@@ -16,40 +16,40 @@ pub use template::template;
 
 /// The name of the settings file. Its folder is a project.
 pub const FILE_NAME: &str = "hark.toml";
-/// The most Python workers that may be asked for.
+/// The maximum number of Python workers.
 pub const WORKERS_MAX: u32 = 1000;
-/// The longest lease, in seconds.
+/// The maximum lease, in seconds.
 pub const LEASE_MAX: u32 = 86_400;
-/// The most tries that may be asked for.
+/// The maximum number of tries.
 pub const MAX_TRIES_MAX: u32 = 1_000_000;
 
-/// The longest time that cancelled threads may be given, in seconds: a day.
+/// The maximum time for a cancelled thread to clean up, in seconds: a day.
 pub const CANCEL_GRACE_MAX: u32 = 86_400;
 
-/// What `hark.toml` says, or the defaults. Paths are as written, relative to the project.
+/// The settings in `hark.toml`, or the defaults. Paths are as written, relative to the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The program that `hark` without FILE runs.
+    /// The program that `hark` runs if no file is given.
     pub hark_file: PathBuf,
-    /// Where the program's Python modules are.
+    /// The folder of the program's Python modules.
     pub python_src: PathBuf,
-    /// The file that lists the Python packages that the program needs.
+    /// The file that lists the Python packages needed by the program.
     pub python_requirements: PathBuf,
-    /// The interpreter to use, if it is not to be looked for.
+    /// The Python interpreter, if it is configured.
     pub python: Option<PathBuf>,
     /// The folder of Hark's own data.
     pub data_dir: PathBuf,
-    /// Where sessions are kept unless the command line says.
+    /// The storage of sessions if the command line does not say.
     pub storage: Option<StorageName>,
-    /// How many Python workers may run at a time, if the default is not wanted.
+    /// The maximum number of Python workers, if configured.
     pub workers: Option<u32>,
-    /// How long a process may be still before others take over its sessions.
+    /// How long a process may be unresponsive before others take over its sessions.
     pub lease: Duration,
-    /// Which processes run a session.
+    /// Which processes may run a session.
     pub tenure: Tenure,
-    /// How many times the worker of a call or step is lost before that fails.
+    /// How often the worker of a call or step may be lost before the call or step fails.
     pub max_tries: u32,
-    /// How long a cancelled thread may go on before it is stopped.
+    /// How long a cancelled thread may clean up before it is stopped.
     pub cancel_grace: Duration,
 }
 
@@ -71,19 +71,19 @@ impl Default for Settings {
     }
 }
 
-/// Which processes run a session.
+/// Which processes may run a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tenure {
-    /// One at a time.
+    /// One process at a time.
     Sessions,
-    /// Each of its threads has one at a time.
+    /// Several processes: each of its threads is run by one at a time.
     Threads,
 }
 
 /// The names of [`Tenure`].
 const TENURES: [(&str, Tenure); 2] = [("sessions", Tenure::Sessions), ("threads", Tenure::Threads)];
 
-/// What a setting's value has to be.
+/// The kind of value a setting takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
@@ -93,7 +93,7 @@ enum Kind {
     Tenure,
     /// A whole number from 1 to the limit.
     Count(u32),
-    /// A setting of the Python Hark for deployments, which this one leaves alone.
+    /// A deployment setting of the Python implementation of Hark, which is ignored here.
     Inherited,
 }
 
@@ -103,9 +103,9 @@ struct Setting {
     section: &'static str,
     key: &'static str,
     kind: Kind,
-    /// What is used without it, as TOML, or an example where nothing is.
+    /// The default as TOML, or an example if there is no default.
     default: &'static str,
-    /// What it is for, a comment line each.
+    /// The description, as lines of a comment.
     about: &'static [&'static str],
 }
 
@@ -117,30 +117,28 @@ const SETTINGS: &[Setting] = &[
         key: "hark_file",
         kind: Kind::Text,
         default: "\"service.hk\"",
-        about: &["The program that `hark` runs when no file is named."],
+        about: &["The program that `hark` runs if no file is given."],
     },
     Setting {
         section: "project",
         key: "python_src",
         kind: Kind::Text,
         default: "\"src\"",
-        about: &["The folder of Python modules. They can be imported, and so can those of the project's folder."],
+        about: &["The folder of Python modules that can be imported, in addition to those in the project's folder."],
     },
     Setting {
         section: "project",
         key: "data_dir",
         kind: Kind::Text,
         default: "\".hark\"",
-        about: &["Where Hark keeps its own data: sessions, if they are to last."],
+        about: &["The folder of Hark's own data, such as stored sessions."],
     },
     Setting {
         section: "project",
         key: "storage",
         kind: Kind::Storage,
         default: "\"memory\"",
-        about: &[
-            "Where sessions are kept: \"memory\", or \"sqlite\" for one file in data_dir, so that no crash loses them.",
-        ],
+        about: &["Where sessions are kept: \"memory\", or \"sqlite\" for a file in data_dir, which survives a crash."],
     },
     Setting {
         section: "project",
@@ -148,7 +146,7 @@ const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
         default: "\"requirements.txt\"",
         about: &[
-            "The file that lists the Python packages that the program needs. `hark sync` installs them into .venv.",
+            "The file that lists the Python packages needed by the program. `hark sync` installs them into .venv.",
         ],
     },
     Setting {
@@ -157,8 +155,8 @@ const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
         default: "\"python3\"",
         about: &[
-            "The Python interpreter: a program's name, or a path. `hark sync` makes .venv from it, whose interpreter is used",
-            "from then on. Without either it is the one of the active virtual environment, else that of any other .venv, else",
+            "The Python interpreter: a program's name, or a path. `hark sync` creates .venv from it, and from then on the",
+            "interpreter in .venv is used. Default: the one of the active virtual environment, else of any other .venv, else",
             "python3.",
         ],
     },
@@ -171,8 +169,8 @@ const SETTINGS: &[Setting] = &[
         kind: Kind::Count(WORKERS_MAX),
         default: "4",
         about: &[
-            "How many calls of Python functions run at a time, each in a process of its own. Without this setting:",
-            "twice the number of processor cores, at least 4.",
+            "The maximum number of concurrent calls of Python functions, each in its own process. Default: twice the",
+            "number of processor cores, at least 4.",
         ],
     },
     Setting {
@@ -181,8 +179,8 @@ const SETTINGS: &[Setting] = &[
         kind: Kind::Count(LEASE_MAX),
         default: "10",
         about: &[
-            "How many seconds a process may be still before others take over its sessions. That it has ended they",
-            "notice at once.",
+            "The number of seconds a process may be unresponsive before others take over its sessions. If it has ended,",
+            "they notice at once.",
         ],
     },
     Setting {
@@ -191,8 +189,8 @@ const SETTINGS: &[Setting] = &[
         kind: Kind::Tenure,
         default: "\"sessions\"",
         about: &[
-            "What a process serves: \"sessions\", each whole, so that several `hark worker` share the sessions; or \"threads\",",
-            "so that they run the threads of one session together.",
+            "What a process serves: \"sessions\", so that several `hark worker` share the sessions; or \"threads\", so that they",
+            "run the threads of one session together.",
         ],
     },
     Setting {
@@ -201,8 +199,8 @@ const SETTINGS: &[Setting] = &[
         kind: Kind::Count(MAX_TRIES_MAX),
         default: "5",
         about: &[
-            "How many times a call of a Python function, or a step of a thread, is tried whose process is lost each time.",
-            "Then it fails, with an error of kind \"worker_lost\".",
+            "How often the process that runs a call of a Python function, or a step of a thread, may be lost. Then the",
+            "call or step fails, with an error of kind \"worker_lost\".",
         ],
     },
     Setting {
@@ -210,7 +208,7 @@ const SETTINGS: &[Setting] = &[
         key: "cancel_grace",
         kind: Kind::Count(CANCEL_GRACE_MAX),
         default: "10",
-        about: &["How many seconds a cancelled thread has to clean up, until it is stopped."],
+        about: &["The number of seconds a cancelled thread may clean up before it is stopped."],
     },
     inherited("instance", "policy_file"),
     inherited("instance", "extra_layers"),

@@ -1,4 +1,4 @@
-//! Which function a command line asks for, and with what.
+//! The function called by a command line, and its arguments.
 
 use std::ffi::OsString;
 
@@ -10,31 +10,31 @@ use crate::args::CallChoice;
 use crate::failure::Failure;
 use crate::value;
 
-/// The most names that a message lists.
+/// The maximum number of names listed in a message.
 const LISTED_MAX: usize = 20;
 
-/// A call that a session can begin with.
+/// A call that starts a session.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// The function.
     pub callee: Value,
-    /// Its arguments. The words of a command line are strings.
+    /// Its arguments. Words of the command line are strings.
     pub arguments: Vec<Value>,
 }
 
 impl Entry {
-    /// Looks up the function, and counts its arguments.
+    /// Looks up the function and checks the number of arguments.
     ///
     /// # Errors
-    /// If there is none, or it takes others.
+    /// If the function does not exist, or takes a different number of arguments.
     pub fn new(executable: &Executable, wanted: &CallChoice) -> Result<Entry, Failure> {
         let CallChoice { words, json, function } = wanted;
-        // Without the function nobody asks about its arguments.
+        // A missing function is reported before invalid arguments.
         binding_of(executable, function)?;
         let arguments = match (json, words.first()) {
             (Some(_), Some(word)) => {
                 let word = word.to_string_lossy();
-                return Err(Failure::usage(format!("`--args` says what the arguments are, but `{word}` is one, too")));
+                return Err(Failure::usage(format!("the argument `{word}` conflicts with `--args`")));
             }
             (Some(json), None) => listed_arguments(json)?,
             (None, _) => words.iter().enumerate().map(argument).collect::<Result<Vec<Value>, Failure>>()?,
@@ -42,10 +42,10 @@ impl Entry {
         Entry::with_values(executable, function, arguments)
     }
 
-    /// The same with arguments that are values already.
+    /// Like `new`, with arguments that are already values.
     ///
     /// # Errors
-    /// If there is none, or it takes others.
+    /// If the function does not exist, or takes a different number of arguments.
     pub fn with_values(executable: &Executable, function: &str, arguments: Vec<Value>) -> Result<Entry, Failure> {
         let binding = binding_of(executable, function)?;
         let callee = match binding {
@@ -91,12 +91,12 @@ fn argument((index, word): (usize, &OsString)) -> Result<Value, Failure> {
     }
 }
 
-/// The arguments that `--args` lists.
+/// The arguments listed by `--args`.
 fn listed_arguments(json: &str) -> Result<Vec<Value>, Failure> {
     match value::of_option(json)?.as_list() {
         Some(list) => Ok(list.iter().cloned().collect()),
         None => Err(Failure::usage("`--args` needs a JSON list of all arguments")
-            .with_hint("a single argument is written in brackets, too: `--args '[5]'`")),
+            .with_hint("a single argument also needs brackets: `--args '[5]'`")),
     }
 }
 
@@ -105,19 +105,19 @@ fn no_function(executable: &Executable, function: &str) -> Failure {
     let names: Vec<&str> = own.map(|(name, _)| executable.name(*name)).collect();
     let failure = Failure::usage(format!("there is no function `{function}` in {}", executable.sources.main_path()));
     if names.is_empty() {
-        return failure.with_hint("there are no functions in it at all");
+        return failure.with_hint("it does not define any functions");
     }
     let near = nearest(function, names.iter().copied());
     let question = near.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
     failure.with_hint(format!("{question}the functions are: {}", listed(&names)))
 }
 
-/// Whether the main program itself defines this, and no module.
+/// Whether the main file defines this, not a module.
 fn is_of_main(executable: &Executable, binding: Binding) -> bool {
     file_of(executable, binding) == Some(0)
 }
 
-/// Whether a file of the program defines this, and not the language.
+/// Whether a file of the program defines this, not the language.
 fn is_of_program(executable: &Executable, binding: Binding) -> bool {
     file_of(executable, binding).is_some()
 }

@@ -1,4 +1,4 @@
-//! Why a command could not do its work, for the person who asked for it.
+//! The failures of commands, as shown to the user.
 
 use std::io;
 
@@ -7,58 +7,58 @@ use hark_engine::Shortage;
 
 use crate::render::{Count, Label, Lines, Notice, Paint, Severity, Style, draw_notice, escape};
 
-/// A problem with a file that is not a program: a setting, say.
+/// A problem in a file that is not a program, such as a settings file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
     /// What is wrong.
     pub message: String,
-    /// Where.
+    /// The place.
     pub span: Span,
     /// What to do next.
     pub hint: Option<String>,
 }
 
-/// Why a command ended early.
+/// The reason why a command ended early.
 #[derive(Debug)]
 pub enum Failure {
-    /// The command line, or a file that it names, is of no use.
+    /// The command line is invalid, or a file that it names cannot be used.
     Usage {
         /// What is wrong.
         message: String,
         /// What to do next.
         hint: Option<String>,
     },
-    /// What was asked for was tried and failed.
+    /// The action was attempted and failed.
     Undone {
         /// What is wrong.
         message: String,
         /// What to do next.
         hint: Option<String>,
     },
-    /// A settings file is wrong; one of these at least is an error.
+    /// The settings file is invalid: at least one of the problems is an error.
     Settings(Source, Vec<Problem>),
-    /// The program was rejected, which has been said already.
+    /// The program was rejected; its diagnostics have already been printed.
     Rejected,
     /// The storage cannot be used.
     Storage(String),
-    /// Standard output takes nothing more.
+    /// Standard output cannot be written to.
     Output(io::Error),
 }
 
 impl Failure {
-    /// A failure that only has a message.
+    /// A usage failure without a hint.
     pub fn usage(message: impl Into<String>) -> Failure {
         Failure::Usage { message: message.into(), hint: None }
     }
 
-    /// What was asked for was tried and failed.
+    /// A failed action, without a hint.
     pub fn undone(message: impl Into<String>) -> Failure {
         Failure::Undone { message: message.into(), hint: None }
     }
 
-    /// The operating system refused something that this process needs.
+    /// The operating system refused a resource that this process needs.
     pub fn system(what: &str, error: &io::Error) -> Failure {
         match Shortage::of(error) {
             Some(shortage) => Failure::undone(format!("{what}: {shortage}")).with_hint(shortage.remedy()),
@@ -66,7 +66,7 @@ impl Failure {
         }
     }
 
-    /// The same with what to do next.
+    /// Adds a hint.
     #[must_use]
     pub fn with_hint(self, text: impl Into<String>) -> Failure {
         match self {
@@ -76,12 +76,12 @@ impl Failure {
         }
     }
 
-    /// Whether the session could not begin, for a reason that a report has not given yet.
+    /// Whether the session could not begin, for a reason that no report has given yet.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Failure::Usage { .. } | Failure::Undone { .. } | Failure::Settings(..) | Failure::Storage(_))
     }
 
-    /// What it says in one line, for a report.
+    /// The message as one line, for a report.
     pub fn message(&self) -> String {
         match self {
             Failure::Usage { message, .. } | Failure::Undone { message, .. } | Failure::Storage(message) => {
@@ -96,17 +96,17 @@ impl Failure {
         }
     }
 
-    /// The exit status that tells a script.
+    /// The exit status.
     pub fn exit_status(&self) -> u8 {
         match self {
-            // Whoever reads has seen enough: `hark ... | head -1`.
+            // The reader has seen enough, as in `hark ... | head -1`.
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Failure::Output(_) | Failure::Storage(_) | Failure::Undone { .. } => 1,
             Failure::Usage { .. } | Failure::Settings(..) | Failure::Rejected => 2,
         }
     }
 
-    /// How it is shown; nothing if there is nothing more to say.
+    /// The printed form; empty if there is nothing left to say.
     pub fn drawn(&self, style: Style) -> String {
         let mut out = String::new();
         match self {
@@ -135,7 +135,7 @@ fn draw_message(message: &str, hint: Option<&str>, style: Style, out: &mut Strin
     }
 }
 
-/// Draws these problems with a file, and how many they are.
+/// Draws the problems of a file, and their number.
 pub fn draw_problems(source: &Source, problems: &[Problem], style: Style, out: &mut String) {
     let sources = Sources::from(source.clone());
     let lines = Lines::new(&sources);

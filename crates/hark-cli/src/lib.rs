@@ -1,11 +1,11 @@
-//! The command line `hark`: here everything is put together.
+//! The command line `hark`, which connects all parts.
 //!
-//! It is a library so that a program for another platform is short: [`run_on`] is `hark run` with a storage and an invoker that are
-//! not among Hark's own.
+//! It is a library so that a program for another platform can be short: [`run_on`] is `hark run` with another storage
+//! and invoker.
 //!
-//! The order to read in: `args` (the command line), `project` (the files that it means), `program` (compiling them),
-//! `commands`, `session` (which puts machine, engine and ports together), and below them `render` (for people) and
-//! `report` (for programs).
+//! A reading order: `args` (the command line), `project` (its files), `program` (compiling them), `commands`, `session`
+//! (which connects machine, engine and ports), and below them `render` (output for people) and `report` (output for
+//! programs).
 
 mod args;
 mod commands;
@@ -39,23 +39,24 @@ use args::Command;
 use failure::Failure;
 use render::Style;
 
-/// What keeps sessions, and what runs their threads.
+/// The storage of sessions, and the invoker of their threads.
 pub struct Platform {
-    /// What it means to keep a value.
+    /// Stores the sessions.
     pub storage: Arc<dyn Storage>,
-    /// What it means to get a thread run.
+    /// Runs their threads.
     pub invoker: Arc<dyn Invoker>,
 }
 
-/// Opens a platform for the project in this folder, or says why that is impossible.
+/// Opens the platform of the project in this folder. The error is a message.
 pub type OpenPlatform = dyn Fn(&Path) -> Result<Platform, String>;
 
-/// Does what the command line of this process says.
+/// Runs the command line of this process.
 pub fn main() -> ExitCode {
     main_with(None)
 }
 
-/// The same, for the command `run` and those that need no storage: sessions are kept on this platform, and run there.
+/// Like `main`, for a custom platform, which stores and runs the sessions. Of the commands that need a storage, only
+/// `run` is supported.
 pub fn run_on(platform: &OpenPlatform) -> ExitCode {
     main_with(Some(platform))
 }
@@ -92,12 +93,12 @@ fn do_command(command: &Command, platform: Option<&OpenPlatform>) -> Result<u8, 
         Command::Doc(wanted) => commands::doc::doc(wanted),
         Command::Explain(wanted) => commands::explain::explain(wanted),
         Command::Completions(wanted) => commands::completions::completions(wanted),
-        // The parser has answered it.
+        // The parser has handled it.
         Command::Help(_) => Ok(commands::FINISHED),
         Command::Version => {
             output::write_out(concat!("hark ", env!("CARGO_PKG_VERSION"), "\n")).map(|()| commands::FINISHED)
         }
-        // They would look for sessions where `hark` keeps them.
+        // These would search Hark's own storage for sessions.
         _ if platform.is_some() => Err(Failure::usage("this program can only `run`, on a platform of its own")),
         Command::Sessions(wanted) => commands::sessions::sessions(wanted),
         Command::Show(wanted) => commands::show::show(wanted),
@@ -119,7 +120,7 @@ fn do_command(command: &Command, platform: Option<&OpenPlatform>) -> Result<u8, 
     }
 }
 
-/// Says why a command could not do its work, in the form that was asked for; answers the exit status.
+/// Reports why a command failed, in the requested form. Returns the exit status.
 fn explain_failure(failure: Failure, command: &Command) -> u8 {
     let mut failure = failure;
     if let Some(file) = command.reported_file().filter(|_| failure.is_refusal())
@@ -131,14 +132,14 @@ fn explain_failure(failure: Failure, command: &Command) -> u8 {
     failure.exit_status()
 }
 
-/// Prints help, the version, or what is wrong with the command line.
+/// Prints help, the version, or an error in the command line.
 fn explain_command_line(error: clap::Error) -> ExitCode {
     let status = u8::try_from(error.exit_code()).unwrap_or(2);
     if error.use_stderr() {
         output::tell_drawn(&render::draw_command_line(error, Style::for_stderr()));
         return ExitCode::from(status);
     }
-    // Nothing in it is the user's.
+    // Help and version contain no user input, so nothing must be escaped.
     match error.print() {
         Ok(()) => ExitCode::from(status),
         Err(fault) => {

@@ -1,6 +1,7 @@
-//! What Hark tells of its own work: the events of the engine, the storage and the Python pool, on standard error.
+//! Logs Hark's own work to standard error: the events of the engine, the storage and the Python pool.
 //!
-//! Without a level nobody listens, and an event costs a comparison. Programs' output is no part of it.
+//! Without a log level there is no subscriber, and an event costs one comparison. The output of programs is never
+//! logged.
 
 use std::env;
 use std::io;
@@ -12,17 +13,17 @@ use tracing::level_filters::LevelFilter;
 use crate::args::{LogChoice, LogFormat, LogLevel};
 use crate::failure::Failure;
 
-/// The variables that say the same as the options. Worker processes get them from their supervisor.
+/// The environment variables that correspond to the options. A supervisor also sets them for its workers.
 const LEVEL: &str = "HARK_LOG";
 const FORMAT: &str = "HARK_LOG_FORMAT";
 
-/// What is told here, and how.
+/// The level and format in use.
 static STARTED: OnceLock<(LogLevel, LogFormat)> = OnceLock::new();
 
-/// Has events told from now on as the options say, or else the environment. Called once.
+/// Starts logging as configured by the options, or else by the environment. Called once.
 ///
 /// # Errors
-/// If the environment says something else.
+/// If a variable of the environment has an invalid value.
 pub fn start(choice: &LogChoice) -> Result<(), Failure> {
     let Some(level) = choice.level.map_or_else(|| of_environment(LEVEL), |level| Ok(Some(level)))? else {
         return Ok(());
@@ -41,7 +42,7 @@ pub fn start(choice: &LogChoice) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The variables for a process that does a part of this one's work, so that it tells what this one does.
+/// The variables that make a child process log like this one.
 pub fn environment() -> Vec<(&'static str, String)> {
     STARTED.get().map_or_else(Vec::new, |(level, format)| vec![(LEVEL, name(*level)), (FORMAT, name(*format))])
 }
@@ -61,7 +62,7 @@ fn name<T: ValueEnum>(value: T) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// What a variable says; nothing if it is not there, or empty.
+/// The value of a variable; None if it is unset or empty.
 fn of_environment<T: ValueEnum>(variable: &str) -> Result<Option<T>, Failure> {
     let Some(text) = env::var_os(variable).filter(|text| !text.is_empty()) else { return Ok(None) };
     let text = text.to_string_lossy();

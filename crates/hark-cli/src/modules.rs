@@ -1,7 +1,7 @@
-//! The files that a program imports, as the compiler asks for them.
+//! Loads the files that a program imports, for the compiler.
 //!
-//! A module is known by its path from the main program's folder, both with all symbolic links followed: so each is
-//! compiled once, by whatever ways it is reached, and what it imports is looked for where it really is.
+//! A module is identified by its path relative to the main program's folder, both without symbolic links. So each
+//! module is compiled once, no matter how it is reached, and its imports are resolved relative to its real place.
 
 use std::collections::HashMap;
 use std::env;
@@ -16,18 +16,18 @@ use rustix::io::Errno;
 /// The modules of a program.
 #[derive(Debug)]
 pub struct Modules {
-    /// The main program's folder. Canonical.
+    /// The folder of the main program, canonical.
     folder: PathBuf,
-    /// The same as the user wrote it, if it can be reached so.
+    /// The folder as the user wrote it, if it leads to the same folder.
     shown_folder: Option<PathBuf>,
-    /// The main program's name in its folder; nothing if it is no file.
+    /// The name of the main program in its folder; None if it is not a file.
     main: Option<String>,
-    /// Where the files are that were located.
+    /// The paths of the located files.
     paths: HashMap<String, PathBuf>,
 }
 
 impl Modules {
-    /// The modules of the program that this path leads to.
+    /// The modules of the program at this path.
     pub fn of(program: &Path) -> Modules {
         let Some(real) = fs::canonicalize(program).ok().filter(|real| real.is_file()) else {
             return Modules::of_no_file();
@@ -42,13 +42,13 @@ impl Modules {
         Modules { folder, shown_folder, main, paths: HashMap::new() }
     }
 
-    /// The modules of a program that is no file, such as a pipe: they are where the user is.
+    /// The modules of a program that is not a file, such as a pipe: they are in the current folder.
     pub fn of_no_file() -> Modules {
         let folder = env::current_dir().and_then(fs::canonicalize).unwrap_or_default();
         Modules { folder, shown_folder: Some(PathBuf::new()), main: None, paths: HashMap::new() }
     }
 
-    /// What the main program's file is known by, if it is one.
+    /// The identifier of the main program's file, if it is a file.
     pub fn main(&self) -> Option<String> {
         self.main.clone()
     }
@@ -80,7 +80,7 @@ impl Files for Modules {
     fn read(&mut self, file: &str) -> Result<String, LoadError> {
         let path = self.paths.get(file).ok_or(LoadError::Missing)?;
         if !path.is_file() {
-            return Err(LoadError::Other("it is no regular file".to_owned()));
+            return Err(LoadError::Other("it is not a regular file".to_owned()));
         }
         String::from_utf8(fs::read(path).map_err(refusal)?).map_err(|error| {
             let offset = error.utf8_error().valid_up_to();
@@ -93,7 +93,7 @@ impl Files for Modules {
 
 fn refusal(error: io::Error) -> LoadError {
     match error.kind() {
-        // `file.hk/other.hk` is as little there as anything else.
+        // `file.hk/other.hk` is missing like any other file.
         ErrorKind::NotFound | ErrorKind::NotADirectory => LoadError::Missing,
         ErrorKind::IsADirectory => LoadError::Folder,
         _ if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => LoadError::LinkLoop,
@@ -101,14 +101,14 @@ fn refusal(error: io::Error) -> LoadError {
     }
 }
 
-/// The way from a folder to a file, both canonical.
+/// The relative path from a folder to a file, both canonical.
 fn relative(folder: &Path, file: &Path) -> PathBuf {
     let common = folder.components().zip(file.components()).take_while(|(left, right)| left == right).count();
     let up = folder.components().skip(common).map(|_| Component::ParentDir);
     up.chain(file.components().skip(common)).collect()
 }
 
-/// The shortest name of a file that says it from here, for messages.
+/// The path of a file relative to the current folder if it is inside, for messages.
 pub fn from_current_folder(path: &Path) -> PathBuf {
     let current = env::current_dir().and_then(fs::canonicalize).ok();
     let inside = current.and_then(|folder| path.strip_prefix(folder).ok().map(Path::to_path_buf));

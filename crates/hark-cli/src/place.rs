@@ -1,5 +1,5 @@
-//! How a command is written so that it finds a project and its sessions from the current folder: what Hark tells people to
-//! type works where it is printed.
+//! Writes commands so that they find a project and its sessions from the current folder: suggested commands work where
+//! they are printed.
 
 use std::path::{Path, PathBuf};
 
@@ -8,19 +8,19 @@ use hark_backends::storage::sqlite::FILE_NAME;
 use crate::modules::from_current_folder;
 use crate::project::{self, Project};
 
-/// Where a project and its sessions are, seen from the current folder.
+/// The place of a project and its sessions, relative to the current folder.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// What stands before a command: nothing, or `cd FOLDER && `.
+    /// The prefix of a command: empty, or `cd FOLDER && `.
     before: String,
-    /// The options that stand behind it.
+    /// The options to append.
     behind: String,
-    /// The file with the sessions, as it is shown.
+    /// The file with the sessions, for messages.
     file: String,
 }
 
 impl Place {
-    /// The place of a project, whose sessions are in the folder that the command line has named, if it has.
+    /// The place of a project. Its sessions are in `data_dir` if the command line gives one.
     pub fn of(project: &Project, data_dir: Option<&Path>) -> Place {
         let (mut before, mut behind) = (String::new(), String::new());
         if let Some(config) = &project.config {
@@ -37,7 +37,7 @@ impl Place {
         Place { before, behind, file: from_current_folder(&folder.join(FILE_NAME)).display().to_string() }
     }
 
-    /// The command line that does this here, such as `resume ID`.
+    /// The command line for this command here, such as `resume ID`.
     pub fn command(&self, words: &str) -> String {
         format!("{}hark {words}{}", self.before, self.behind)
     }
@@ -48,7 +48,7 @@ impl Place {
     }
 }
 
-/// A path as a shell reads it.
+/// A path, quoted for a shell.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |letter: char| letter.is_alphanumeric() || "_./-+@%:,=".contains(letter);

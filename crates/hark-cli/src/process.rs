@@ -1,5 +1,5 @@
-//! What this process is started with and should not depend on: signals that are ignored, few files that may be open, its
-//! place as the first process of a container.
+//! Makes this process independent of how it was started: of ignored signals, a low limit of open files, and its role as
+//! the first process of a container.
 
 mod first;
 
@@ -13,23 +13,24 @@ use signal_hook::flag;
 
 pub use first::run_as_first;
 
-/// As many files as programs with `select` can deal with, which Python functions may start: they inherit this limit.
+/// The number of open files that programs with `select` can handle. Python functions may start such programs, which
+/// inherit this limit.
 const OPEN_FILES_WANTED: u64 = 1024;
 
-/// Puts right what can be put right.
+/// Corrects what can be corrected.
 pub fn prepare() {
-    // With an error it stays as it was, which is enough for most.
+    // On an error the state remains unchanged, which is usually sufficient.
     let _ = heed_children();
     let _ = allow_open_files();
 }
 
-/// Whoever started this process may have had `SIGCHLD` ignored. Then children leave no exit status. A signal that has a
-/// handler here is as the system gives it in those who are started from here.
+/// The parent of this process may have ignored `SIGCHLD`; children would then leave no exit status. A signal with a
+/// handler is reset to its default in child processes.
 fn heed_children() -> io::Result<()> {
     flag::register(SIGCHLD, Arc::new(AtomicBool::new(false))).map(drop)
 }
 
-/// Has as many files open as are wanted, if only the soft limit forbids that.
+/// Raises the soft limit of open files to the wanted number, if the hard limit allows it.
 fn allow_open_files() -> io::Result<()> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.map_or(OPEN_FILES_WANTED, |maximum| maximum.min(OPEN_FILES_WANTED));

@@ -1,4 +1,4 @@
-//! A program as the commands use it: compiled, or rejected with its diagnostics.
+//! A compiled program, or the diagnostics of a rejected one.
 
 use std::io::{self, Write};
 
@@ -11,10 +11,10 @@ use crate::project::Loaded;
 use crate::render::{Count, Label, Lines, Notice, Paint, Severity, Style, draw_notice};
 use crate::report::Json;
 
-/// What the compiler made of a program.
+/// The result of compiling a program.
 #[derive(Debug, Default)]
 pub struct Compiled {
-    /// Nothing if it was rejected.
+    /// None if the program was rejected.
     pub executable: Option<Executable>,
     /// Errors and warnings, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
@@ -31,16 +31,16 @@ impl Compiled {
         Compiled { executable, diagnostics, sources }
     }
 
-    /// Adds diagnostics that others have found, in their places.
+    /// Adds diagnostics found elsewhere, sorted by position.
     pub fn add(&mut self, diagnostics: Vec<Diagnostic>) {
         self.diagnostics.extend(diagnostics);
         self.diagnostics.sort_by_key(|diagnostic| diagnostic.span().start);
     }
 
-    /// The executable, with the diagnostics told to the user, or the failure that the program is rejected.
+    /// The executable. Prints the diagnostics.
     ///
     /// # Errors
-    /// If there is none.
+    /// If the program was rejected.
     pub fn into_executable(self) -> Result<Executable, Failure> {
         self.tell(Style::for_stderr());
         self.executable.ok_or(Failure::Rejected)
@@ -57,24 +57,24 @@ impl Compiled {
         said.collect()
     }
 
-    /// Shows the diagnostics, if there are any.
+    /// Prints the diagnostics, if there are any.
     pub fn tell(&self, style: Style) {
         if !self.diagnostics.is_empty() {
             output::tell(&format!("{}{}\n", self.drawn(style), style.paint(Paint::Dim, &self.count().text())));
         }
     }
 
-    /// How many errors and warnings there are.
+    /// The numbers of errors and warnings.
     pub fn count(&self) -> Count {
         Count::of(self.diagnostics.iter().map(severity_of))
     }
 
-    /// The diagnostics as a terminal shows them.
+    /// The diagnostics, drawn for a terminal.
     pub fn drawn(&self, style: Style) -> String {
         self.drawn_each(&self.diagnostics, style)
     }
 
-    /// These diagnostics of the program as a terminal shows them.
+    /// These diagnostics of the program, drawn for a terminal.
     pub fn drawn_each(&self, diagnostics: &[Diagnostic], style: Style) -> String {
         if diagnostics.is_empty() {
             return String::new();
@@ -128,7 +128,7 @@ impl Compiled {
     }
 }
 
-/// Writes where a label begins and ends; the end is exclusive.
+/// Writes the start and the exclusive end of a label.
 fn write_place<W: Write>(label: Label<'_>, lines: &Lines<'_>, json: &mut Json<W>) -> io::Result<()> {
     let (start, end) = (lines.location(label.span.start), lines.location(label.span.end));
     json.entry("file", start.file)?;

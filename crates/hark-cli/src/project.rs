@@ -1,4 +1,4 @@
-//! The project that a program belongs to: its folder, its settings, its text.
+//! The project of a program: its folder, settings and source text.
 
 use std::env;
 use std::fs;
@@ -16,10 +16,10 @@ use crate::modules::{Modules, from_current_folder};
 use crate::render::Severity;
 use crate::trust;
 
-/// The largest program, in bytes: places in it are 32-bit numbers.
+/// The maximum size of a program in bytes: positions are 32-bit numbers.
 const SOURCE_BYTES_MAX: usize = u32::MAX as usize;
 
-/// What stands for standard input in the place of a file.
+/// Denotes standard input in place of a file.
 const STANDARD_INPUT: &str = "-";
 
 /// A project's folder and settings.
@@ -27,16 +27,16 @@ const STANDARD_INPUT: &str = "-";
 pub struct Project {
     /// Canonical.
     pub folder: PathBuf,
-    /// What `hark.toml` says.
+    /// The settings in `hark.toml`.
     pub settings: Settings,
-    /// The settings file that was named, if one was.
+    /// The settings file given with `--config`, if any.
     pub config: Option<PathBuf>,
-    /// What is odd about `hark.toml`, with its text.
+    /// The warnings about `hark.toml`, with its text.
     pub warnings: Option<(Source, Vec<Problem>)>,
 }
 
 impl Project {
-    /// The shortest name of a file that says it in this project, for messages.
+    /// The path of a file relative to this project if it is inside, for messages.
     pub fn shortened<'a>(&self, file: &'a str) -> std::path::Display<'a> {
         let file = Path::new(file);
         file.strip_prefix(&self.folder).unwrap_or(file).display()
@@ -46,18 +46,18 @@ impl Project {
 /// A program and its project.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The program's text, under the name that the user gave.
+    /// The source text, with the path given by the user.
     pub source: Source,
-    /// The modules that it may import.
+    /// The modules available to it.
     pub modules: Modules,
     /// The project.
     pub project: Project,
 }
 
-/// Finds the project of the current folder, for a command that needs no program.
+/// The project of the current folder, for a command without a program.
 ///
 /// # Errors
-/// If its settings cannot be read or are wrong.
+/// If its settings cannot be read or are invalid.
 pub fn load_here(config: Option<&Path>) -> Result<Project, Failure> {
     open_project(&current_folder()?, config)
 }
@@ -65,15 +65,15 @@ pub fn load_here(config: Option<&Path>) -> Result<Project, Failure> {
 /// The project of a folder.
 ///
 /// # Errors
-/// If its settings cannot be read or are wrong.
+/// If its settings cannot be read or are invalid.
 pub fn load_at(folder: &Path, config: Option<&Path>) -> Result<Project, Failure> {
     open_project(folder, config)
 }
 
-/// Finds and reads the program that a command line names, and its project.
+/// Finds and reads the program given on the command line, and its project.
 ///
 /// # Errors
-/// If there is none, or one of the files cannot be read or is wrong.
+/// If there is no program, or one of the files cannot be read or is invalid.
 pub fn load(file: Option<&Path>, config: Option<&Path>) -> Result<Loaded, Failure> {
     let Some(file) = file else {
         let project = open_project(&current_folder()?, config)?;
@@ -89,26 +89,26 @@ pub fn load(file: Option<&Path>, config: Option<&Path>) -> Result<Loaded, Failur
         let text = from_standard_input()?;
         return load_text("<stdin>", text, config);
     }
-    // The program first: if it cannot be read, nobody asks about settings.
+    // An unreadable program is reported before invalid settings.
     let source = read_source(file)?;
     let folder = match fs::canonicalize(file) {
         Ok(path) => path.parent().map(Path::to_path_buf).unwrap_or_default(),
-        // What is no file of its own, such as `/dev/stdin`, belongs to where the user is.
+        // A program without a real path, such as a pipe in `/dev/stdin`, belongs to the current folder.
         Err(_) => current_folder()?,
     };
     Ok(Loaded { source, modules: Modules::of(file), project: open_project(&folder, config)? })
 }
 
-/// A program that is in no file, in the project of the current folder. Its modules are where the user is.
+/// A program that is not in a file, in the project of the current folder. Its modules are in the current folder.
 ///
 /// # Errors
-/// If the settings cannot be read or are wrong.
+/// If the settings cannot be read or are invalid.
 pub fn load_text(name: &str, text: String, config: Option<&Path>) -> Result<Loaded, Failure> {
     let project = open_project(&current_folder()?, config)?;
     Ok(Loaded { source: Source::new(name, text), modules: Modules::of_no_file(), project })
 }
 
-/// The folder of the project that commands mean here which name no program.
+/// The folder of the project used by commands that name no program.
 pub fn folder_here() -> Option<PathBuf> {
     let here = current_folder().ok()?;
     let project = here.ancestors().find(|folder| folder.join(config::FILE_NAME).is_file());
@@ -125,7 +125,7 @@ fn from_standard_input() -> Result<String, Failure> {
 fn no_program(project: &Project) -> Failure {
     let file = project.settings.hark_file.display();
     Failure::usage(format!("no FILE given, and there is no `{file}` in {}", project.folder.display()))
-        .with_hint("`hark FILE` runs a program, `hark init` makes a new project, `hark -h` shows what else there is")
+        .with_hint("`hark FILE` runs a program, `hark init` creates a new project, `hark -h` shows all commands")
 }
 
 fn open_project(folder: &Path, config: Option<&Path>) -> Result<Project, Failure> {
@@ -150,7 +150,7 @@ fn open_project(folder: &Path, config: Option<&Path>) -> Result<Project, Failure
     Ok(Project { folder: folder.to_path_buf(), settings: Settings::default(), config: None, warnings: None })
 }
 
-/// The interpreter in a project's own virtual environment is used without being asked for.
+/// Checks the owner of a project's own virtual environment, because its interpreter is used without being asked for.
 fn check_environment(folder: &Path) -> Result<(), Failure> {
     let remedy = "remove it, or name the project's settings with `--config` if you trust its owner";
     trust::check_owner(&interpreter::own_environment(folder), remedy)
@@ -212,14 +212,15 @@ fn is_folder(path: &Path) -> Failure {
 
 fn current_folder() -> Result<PathBuf, Failure> {
     let current = env::current_dir().and_then(fs::canonicalize);
-    current.map_err(|error| Failure::usage(format!("the current folder is gone: {}", lower(&error.to_string()))))
+    current
+        .map_err(|error| Failure::usage(format!("the current folder no longer exists: {}", lower(&error.to_string()))))
 }
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// The operating system begins its messages with a capital letter; ours go on with them.
+/// Messages of the operating system begin with a capital letter; here they continue a sentence.
 fn lower(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map(|first| first.to_lowercase().chain(characters).collect()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Where a project's Python functions are.
+//! The Python workers of a project.
 
 use std::thread;
 
@@ -9,16 +9,16 @@ use crate::output;
 use crate::project::Project;
 use crate::render::{Paint, Style};
 
-/// The fewest workers that run at a time, unless the settings say otherwise.
+/// The minimal default for the number of workers.
 const WORKERS_DEFAULT_MIN: usize = 4;
 
-/// How many workers a project has at a time, all in all.
+/// The total number of Python workers of a project.
 pub fn workers_max(project: &Project) -> usize {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     project.settings.workers.map_or((2 * cores).max(WORKERS_DEFAULT_MIN), |workers| workers as usize)
 }
 
-/// A pool of so many of a project's Python workers; none is started before it is needed.
+/// A pool of at most this many Python workers. They are started when needed.
 pub fn pool(project: &Project, pickles: PicklePlace, workers: usize) -> PythonPool {
     let settings = &project.settings;
     PythonPool::new(PythonConfig {
@@ -33,7 +33,7 @@ pub fn pool(project: &Project, pickles: PicklePlace, workers: usize) -> PythonPo
     })
 }
 
-/// Where workers write large pickles that this storage may keep.
+/// The folder for large pickles that this storage may keep.
 pub fn place_of_pickles(storage: &dyn Storage) -> PicklePlace {
     storage.scratch_folder().map_or(PicklePlace::Temporary, |folder| PicklePlace::Folder(folder.to_owned()))
 }

@@ -1,6 +1,6 @@
-//! What people read on a terminal: diagnostics, tracebacks, and the source they point at.
+//! Output for people: diagnostics, tracebacks and source excerpts.
 //!
-//! Everything is drawn into a `String`, so that it is written in one piece and tests need no terminal.
+//! Everything is drawn into a `String`, so that it is written in one piece and can be tested without a terminal.
 
 pub mod columns;
 mod command_line;

@@ -1,6 +1,6 @@
-//! `--json`: what happened, for programs to read.
+//! `--json`: machine-readable reports.
 //!
-//! One object, always with the same names: `session`, `status`, `result`, `output`, `errors`, `diagnostics`.
+//! A report is one object with always the same names: `session`, `status`, `result`, `output`, `errors`, `diagnostics`.
 
 mod json;
 mod value;
@@ -28,7 +28,7 @@ pub fn write_session(report: &Report, executable: &Executable, compiled: &Compil
     })
 }
 
-/// Writes what a session came to: all of the object but its diagnostics.
+/// Writes the fields of a report except `diagnostics`.
 pub fn write_report<W: Write>(report: &Report, executable: &Executable, json: &mut Json<W>) -> io::Result<()> {
     json.entry("session", report.session.as_str())?;
     json.entry("status", &report.status.to_string())?;
@@ -41,7 +41,7 @@ pub fn write_report<W: Write>(report: &Report, executable: &Executable, json: &m
     write_errors(&report.errors, executable, json)
 }
 
-/// The diagnostics of a program that was compiled before.
+/// Writes empty diagnostics, for a program that was compiled before.
 pub fn write_no_diagnostics<W: Write>(json: &mut Json<W>) -> io::Result<()> {
     json.key("diagnostics")?;
     json.open('[')?;
@@ -66,7 +66,7 @@ pub fn write_output<W: Write>(items: &[OutputItem], json: &mut Json<W>) -> io::R
 pub fn write_errors<W: Write>(errors: &[SessionError], executable: &Executable, json: &mut Json<W>) -> io::Result<()> {
     json.key("errors")?;
     json.open('[')?;
-    // Most sessions have none, and then nobody needs to know where lines begin.
+    // Most sessions have no errors, and do not need the line offsets.
     if !errors.is_empty() {
         let lines = Lines::new(&executable.sources);
         errors.iter().try_for_each(|error| write_error(error, executable, &lines, json))?;
@@ -104,7 +104,7 @@ fn write_error<W: Write>(
     json.close('}')
 }
 
-/// Reports a program that was rejected.
+/// Reports a rejected program.
 ///
 /// # Errors
 /// If standard output cannot be written to.
@@ -115,7 +115,7 @@ pub fn write_rejected(compiled: &Compiled) -> Result<(), Failure> {
     })
 }
 
-/// Reports a session that could not begin: a file that cannot be read, a function that does not exist.
+/// Reports a session that could not begin, for example because a file cannot be read or a function does not exist.
 ///
 /// # Errors
 /// If standard output cannot be written to.
@@ -179,7 +179,7 @@ pub fn write_list(
     write_between('[', ']', items)
 }
 
-/// Writes one object to standard output.
+/// Writes an object to standard output.
 ///
 /// # Errors
 /// If standard output cannot be written to.
@@ -202,7 +202,7 @@ fn write_between(
         .map_err(Failure::Output)
 }
 
-/// A value as its JSON reads again, if that is not nested too deeply for a person's eyes.
+/// Converts a value to JSON and back. None if it is nested too deeply for the reader.
 pub fn json_of(value: &hark_machine::Value, executable: &Executable) -> Option<hark_machine::Value> {
     let mut json = Json::new(Vec::new());
     write_value(value, executable, &mut json).ok()?;

@@ -1,4 +1,4 @@
-//! A session on this computer: machine, engine and ports put together.
+//! Sessions on this computer, run by a machine, an engine and their ports.
 
 use std::env;
 use std::os::fd::OwnedFd;
@@ -30,32 +30,32 @@ use crate::render::Style;
 use crate::signals::Interruption;
 use crate::storage::{self, Kept};
 
-/// A session that is to be run.
+/// A session to run.
 pub struct Session {
     /// The program.
     pub program: Arc<Program>,
-    /// The call that it begins with.
+    /// The call that starts it.
     pub entry: Entry,
     /// Its key and tags.
     pub labels: Labels,
-    /// Where its Python functions are.
+    /// The project of its Python functions.
     pub project: Project,
-    /// Where it is kept.
+    /// Its storage.
     pub storage: Arc<dyn Storage>,
-    /// What runs its threads.
+    /// Runs its threads.
     pub invoker: Arc<dyn Invoker>,
-    /// Where threads are suspended for the sake of it.
+    /// Where threads are suspended, for tests.
     pub suspend_at: SuspendAt,
-    /// Learns which signal came, if one did.
+    /// Knows which signal has arrived, if any.
     pub interruption: Interruption,
 }
 
 impl Session {
-    /// Runs it to its end, unless there is one with its key. `begun` learns its id; `observer` makes what sees its output, and
-    /// may keep what stops it.
+    /// Runs the session to its end, unless one with its key exists. `begun` is called with its id. `observer` creates
+    /// the observer of its output, and may keep the handle that cancels it.
     ///
     /// # Errors
-    /// If the operating system has too little to give.
+    /// If the operating system has too few resources.
     pub fn run(
         &self,
         keep_output: bool,
@@ -73,7 +73,7 @@ impl Session {
             None => Keyed::New(serving.engine.run_announced(self.start(), observer, begun)),
         };
         let ended = serving.end();
-        // What fails in the session is in its report; not that the storage as a whole was lost while it waited.
+        // A session's own failure is in its report, but the loss of the whole storage while it waited is not.
         if let Keyed::New(report) = &report
             && report.status == Status::Suspended
             && report.errors.is_empty()
@@ -83,7 +83,7 @@ impl Session {
         Ok(report)
     }
 
-    /// Writes it down for others to run, unless there is one with its key.
+    /// Stores the session for other processes to run, unless one with its key exists.
     ///
     /// # Errors
     /// If the storage fails.
@@ -92,7 +92,7 @@ impl Session {
         Engine::new(Options::default(), ports).leave_keyed(self.start()).map_err(storage::failure)
     }
 
-    /// What the engine is to start.
+    /// The start for the engine.
     pub fn start(&self) -> Start {
         let Entry { callee, arguments } = self.entry.clone();
         Start { program: self.program.clone(), callee, arguments, labels: self.labels.clone() }
@@ -110,38 +110,38 @@ pub fn ports(project: &Project, storage: Arc<dyn Storage>, invoker: Arc<dyn Invo
     Ports { storage, invoker, foreign, surroundings: Arc::new(System) }
 }
 
-/// The ports of one of a supervisor's worker processes, which has so many of the project's Python workers.
+/// The ports of a supervisor's worker process with this many Python workers.
 pub fn ports_of_worker(project: &Project, storage: Arc<dyn Storage>, python_workers: usize) -> Ports {
     let foreign = Arc::new(python::pool(project, python::place_of_pickles(&*storage), python_workers));
     Ports { storage, invoker: Arc::new(Threads::new(1)), foreign, surroundings: Arc::new(System) }
 }
 
-/// The worker processes of a supervisor, and how many of the project's Python workers each of them has: a process for each
-/// core, unless there are fewer Python workers, as a thread's calls are made from the process that runs it.
+/// The number of Python workers of each worker process of a supervisor. There is a process per core, but not more than
+/// Python workers, because a thread's calls are made by the process that runs it.
 fn worker_processes(project: &Project) -> Vec<usize> {
     let python_workers = python::workers_max(project);
     let count = thread::available_parallelism().map_or(1, usize::from).min(python_workers);
     (0..count).map(|index| python_workers / count + usize::from(index < python_workers % count)).collect()
 }
 
-/// How the project's settings want sessions run.
+/// The engine's options from the project's settings.
 pub fn options(project: &Project) -> Options {
     let Settings { max_tries, cancel_grace, .. } = &project.settings;
     let (max_tries, cancel_grace) = (*max_tries, *cancel_grace);
     Options { max_tries, cancel_grace, ..Options::default() }
 }
 
-/// What runs threads. Processes need a storage that they can share.
+/// The invoker with this name. Processes need a storage that they can share.
 ///
 /// # Errors
-/// If there is none.
+/// If the storage cannot be shared.
 pub fn invoker(project: &Project, kept: Option<&Kept>, name: ConcurrencyName) -> Result<Arc<dyn Invoker>, Failure> {
     if name == ConcurrencyName::Threads {
         return Ok(Arc::new(Threads::as_wide_as_the_cores()));
     }
     let Some(kept) = kept else {
-        let failure = Failure::usage("`-c processes` needs a storage that processes can share, and memory is none");
-        return Err(failure.with_hint("`-s sqlite -c processes` keeps sessions in a file"));
+        let failure = Failure::usage("`-c processes` needs a storage that processes can share; memory is not shared");
+        return Err(failure.with_hint("`-s sqlite -c processes` keeps the sessions in a file"));
     };
     if project.settings.tenure == Tenure::Threads {
         let failure = Failure::usage("`-c processes` cannot be used with `tenure = \"threads\"`");
@@ -171,32 +171,32 @@ pub fn invoker(project: &Project, kept: Option<&Kept>, name: ConcurrencyName) ->
         if let Some(config) = &config {
             command.arg("--config").arg(config);
         }
-        // Its own process group, so that Ctrl-C at a terminal reaches the supervisor alone.
+        // In its own process group, so that Ctrl-C at a terminal reaches only the supervisor.
         command.stdin(Stdio::from(OwnedFd::from(socket))).stdout(Stdio::null()).process_group(0);
         command.spawn()
     };
     Ok(Arc::new(Processes::new(width, project.settings.lease, Box::new(spawn))))
 }
 
-/// An engine at work, and the OS thread that looks after its durable sessions, if they are durable.
+/// A running engine, and the OS thread that sweeps its sessions if they are stored.
 pub struct Serving {
     /// The engine.
     pub engine: Arc<Engine>,
-    /// What runs its threads.
+    /// Its ports.
     pub ports: Ports,
     /// Becomes true at a signal.
     pub interrupted: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     attendant: Option<thread::JoinHandle<Result<(), StorageError>>>,
-    /// What the attendant tells: on a terminal that is stopped nobody reads it, and sessions are not to wait for that.
+    /// Messages of the attendant. They are not written directly, because sessions must not wait for a stopped terminal.
     messages: Arc<Stream>,
 }
 
 impl Serving {
-    /// An engine on these ports, which stops at a signal.
+    /// An engine with these ports, which stops at a signal.
     ///
     /// # Errors
-    /// If the operating system has too little to give.
+    /// If the operating system has too few resources.
     pub fn new(
         project: &Project,
         storage: Arc<dyn Storage>,
@@ -220,10 +220,10 @@ impl Serving {
         Ok(Serving { engine, ports, interrupted, stop: Arc::default(), attendant: None, messages })
     }
 
-    /// Has an OS thread look after durable sessions. If it cannot, serving ends as at a signal.
+    /// Starts an OS thread that sweeps stored sessions. If the storage fails, serving ends as after a signal.
     ///
     /// # Errors
-    /// If the operating system has no thread to give.
+    /// If the thread cannot be started.
     pub fn attend(&mut self, whose: Whose) -> Result<(), Failure> {
         if self.ports.storage.catalog().is_some() {
             let (engine, stop) = (self.engine.clone(), self.stop.clone());
@@ -248,35 +248,35 @@ impl Serving {
         Ok(())
     }
 
-    /// Where messages go that nothing is to wait for.
+    /// The stream for messages that must not delay sessions.
     pub fn messages(&self) -> Arc<Stream> {
         self.messages.clone()
     }
 
-    /// Gives up what is left, for others to take.
+    /// Releases the remaining sessions, for other processes to take.
     ///
     /// # Errors
-    /// If the storage failed, so that it could not be looked after.
+    /// If the storage failed while the engine was serving.
     pub fn end(mut self) -> Result<(), Failure> {
         self.stop.store(true, Ordering::Release);
         if let Some(catalog) = self.ports.storage.catalog() {
             catalog.ring();
         }
-        // It may be in the middle of a look; a panic of it was told.
+        // It may still be sweeping. The panic hook has already reported a panic.
         let attended = self.attendant.take().and_then(|attendant| attendant.join().ok()).unwrap_or(Ok(()));
-        // If that fails, others find out that this process is gone.
+        // If the release fails, other processes notice that this one has ended.
         let _ = self.engine.release();
         self.ports.foreign.leave_nothing();
-        // If nobody listens, there is nobody to tell that either.
+        // An error of standard error itself cannot be reported.
         let _ = self.messages.close();
         attended.map_err(storage::failure)
     }
 }
 
-/// What is told of a session that cannot go on.
+/// The message for a session that cannot continue.
 fn failure_of(session: &SessionId, error: &StorageError) -> Failure {
     Failure::Storage(match error {
-        StorageError::Transient(_) => format!("session {session} waits until its storage answers: {error}"),
-        _ => format!("session {session} cannot go on: {error}"),
+        StorageError::Transient(_) => format!("session {session} is waiting for its storage: {error}"),
+        _ => format!("session {session} cannot continue: {error}"),
     })
 }

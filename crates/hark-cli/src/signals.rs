@@ -1,4 +1,4 @@
-//! Ctrl-C, and being told to end.
+//! Ctrl-C and termination signals.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
@@ -9,26 +9,26 @@ use std::thread;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
-/// The exit status of what a signal ended is this and the signal's number.
+/// The exit status after a signal is this plus the signal's number.
 pub const EXIT_STATUS_BASE: i32 = 128;
 
-/// Whether a signal has come.
+/// Knows whether a signal has arrived.
 #[derive(Debug, Clone, Default)]
 pub struct Interruption {
-    /// The exit status that says by which signal; 0 if there was none.
+    /// The exit status for the signal; 0 if none has arrived.
     status: Arc<AtomicUsize>,
 }
 
 impl Interruption {
-    /// The exit status to end with, if a signal has come.
+    /// The exit status to use if a signal has arrived.
     pub fn exit_status(&self) -> Option<u8> {
         u8::try_from(self.status.load(Ordering::SeqCst)).ok().filter(|status| *status > 0)
     }
 
-    /// Calls this at the first signal; the second ends the process at once.
+    /// Calls `on_signal` at the first signal. The second signal ends the process at once.
     ///
     /// # Errors
-    /// If the operating system has no more handles to give.
+    /// If the operating system has too few resources.
     pub fn watch(&self, on_signal: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let (mut ours, theirs) = UnixStream::pair()?;
         let is_second = Arc::new(AtomicBool::new(false));
@@ -38,7 +38,7 @@ impl Interruption {
             flag::register_usize(signal, Arc::clone(&self.status), exit_status(signal) as usize)?;
             low_level::pipe::register(signal, theirs.try_clone()?)?;
         }
-        // The thread sleeps until a signal comes, or the process ends.
+        // The thread sleeps until a signal arrives or the process ends.
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             if matches!(ours.read(&mut [0]), Ok(1)) {
                 on_signal();

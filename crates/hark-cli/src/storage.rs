@@ -1,4 +1,4 @@
-//! Where a project's sessions are kept.
+//! The storages of a project's sessions.
 
 use std::fmt;
 use std::ops::Deref;
@@ -21,17 +21,17 @@ pub enum Kept {
     Sqlite(Arc<SqliteStorage>),
 }
 
-/// Where a storage is that outlives this process.
+/// The place of a storage that outlives this process.
 pub enum Address {
     /// A file in this folder.
     Folder(PathBuf),
 }
 
 impl Address {
-    /// Opens it, as the project's settings want it used.
+    /// Opens it, with the project's settings.
     ///
     /// # Errors
-    /// If that cannot be done.
+    /// If it cannot be opened.
     pub fn open(&self, project: &Project) -> Result<Kept, Failure> {
         match self {
             Address::Folder(folder) => open_file(project, folder),
@@ -48,31 +48,31 @@ impl fmt::Display for Address {
 }
 
 impl Kept {
-    /// For an engine.
+    /// The storage, for an engine.
     pub fn shared(&self) -> Arc<dyn Storage> {
         match self {
             Kept::Sqlite(file) => file.clone(),
         }
     }
 
-    /// The folder for output of its sessions that cannot be shown yet.
+    /// The folder for output that cannot be written yet.
     pub fn folder(&self) -> PathBuf {
         match self {
             Kept::Sqlite(file) => file.folder().to_path_buf(),
         }
     }
 
-    /// Whether it is still what it was when it was opened: nobody has moved the file away, for example.
+    /// Checks that the storage has not been replaced since it was opened, for example by moving the file away.
     ///
     /// # Errors
-    /// If it is not.
+    /// If it has been replaced.
     pub fn check_in_place(&self) -> Result<(), StorageError> {
         match self {
             Kept::Sqlite(file) => file.check_in_place(),
         }
     }
 
-    /// What this process has asked of it so far.
+    /// The work done by this process so far.
     pub fn work(&self) -> Work {
         match self {
             Kept::Sqlite(file) => file.work(),
@@ -90,7 +90,7 @@ impl Deref for Kept {
     }
 }
 
-/// The storage that a session is started in: what the command line says, else `hark.toml`, else memory. None is memory.
+/// The storage of a new session: from the command line, else from `hark.toml`, else memory, which is None.
 ///
 /// # Errors
 /// If it cannot be opened.
@@ -101,7 +101,7 @@ pub fn for_new_session(project: &Project, asked: &StorageChoice) -> Result<Optio
     }
 }
 
-/// The file in this folder, as the project's settings want it used.
+/// Opens the file in this folder, with the project's settings.
 ///
 /// # Errors
 /// If it cannot be opened.
@@ -114,18 +114,19 @@ fn open_file(project: &Project, folder: &Path) -> Result<Kept, Failure> {
     })))
 }
 
-/// A storage for an engine.
+/// The storage for an engine: this one, or new memory.
 pub fn or_memory(kept: Option<&Kept>) -> Arc<dyn Storage> {
     kept.map_or_else(|| Arc::<MemoryStorage>::default() as Arc<dyn Storage>, Kept::shared)
 }
 
-/// The storage that sessions are looked for in: the file in the folder that the command line names, else in `data_dir`. None if nothing was ever kept there.
+/// The storage searched for sessions: the file in the folder given on the command line, else in `data_dir`. None if
+/// nothing has ever been stored there.
 ///
 /// # Errors
-/// If it cannot be opened, or keeps no sessions.
+/// If it cannot be opened, or is memory.
 pub fn of_kept_sessions(project: &Project, asked: &KeptStorage) -> Result<Option<Kept>, Failure> {
     if asked.name == Some(StorageName::Memory) {
-        return Err(Failure::usage("sessions in memory end with their process, so there are none to look for"));
+        return Err(Failure::usage("sessions in memory end with their process, so none can be found"));
     }
     let folder = data_dir(project, asked.data_dir.as_deref())?;
     if !SqliteStorage::exists(&folder) {
@@ -134,10 +135,10 @@ pub fn of_kept_sessions(project: &Project, asked: &KeptStorage) -> Result<Option
     open_file(project, &folder).map(Some)
 }
 
-/// Where the sessions are that a worker serves, or into which one is imported. There need not be any yet.
+/// The place of the storage that a worker serves, or a session is imported into. It need not exist yet.
 ///
 /// # Errors
-/// If sessions are not to last.
+/// If it is memory.
 pub fn address(project: &Project, asked: &KeptStorage) -> Result<Address, Failure> {
     if asked.name == Some(StorageName::Memory) {
         return Err(Failure::usage("sessions in memory end with their process, so a worker cannot serve them"));
@@ -145,26 +146,26 @@ pub fn address(project: &Project, asked: &KeptStorage) -> Result<Address, Failur
     data_dir(project, asked.data_dir.as_deref()).map(Address::Folder)
 }
 
-/// There is no such session.
+/// The failure that a session does not exist.
 pub fn no_session(id: &str) -> Failure {
-    Failure::usage(format!("there is no session `{id}`")).with_hint("`hark sessions` shows those that there are")
+    Failure::usage(format!("there is no session `{id}`")).with_hint("`hark sessions` lists the existing ones")
 }
 
-/// What went wrong in the storage, for the user.
+/// The failure for an error of the storage.
 pub fn failure(error: StorageError) -> Failure {
     Failure::Storage(error.to_string())
 }
 
-/// The id of a session that a text begins with, and what follows it after a slash.
+/// The session id at the beginning of a text, and the rest after a slash.
 pub fn split_future_id(text: &str) -> Option<(SessionId, &str)> {
     text.split_once('/').map(|(session, rest)| (SessionId::from_text(session), rest))
 }
 
-/// The folder that sessions are kept in. One that the command line names may be anybody's.
+/// The folder of the stored sessions. The owner of a folder given on the command line is not checked.
 fn data_dir(project: &Project, named: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(named) = named {
         return std::path::absolute(named)
-            .map_err(|error| Failure::usage(format!("`{}` is no folder: {error}", named.display())));
+            .map_err(|error| Failure::usage(format!("`{}` is not a folder: {error}", named.display())));
     }
     let folder = project.folder.join(&project.settings.data_dir);
     trust::check_kept(&folder)?;

@@ -1,8 +1,8 @@
-//! Whose files Hark goes by. Settings choose the interpreter, and a session that is kept is a program that is run: one
-//! that another user has put in the way would run as this user.
+//! Checks who owns the files that Hark uses. Settings choose the interpreter, and a stored session is a program to run:
+//! if another user had put one there, it would run as this user.
 //!
-//! As git does with repositories, Hark trusts what belongs to the user or to root. Under `sudo` the user is also whoever
-//! called it. Everything else has to be named on the command line.
+//! Like git with repositories, Hark trusts files that belong to the user or to root. Under `sudo`, the user who called
+//! it is trusted as well. All other files must be named on the command line.
 
 use std::env;
 use std::fs::{self, Metadata};
@@ -14,21 +14,21 @@ use crate::failure::Failure;
 
 const ROOT: u32 = 0;
 
-/// What is in the folder of kept sessions.
+/// The files in the folder of stored sessions.
 const KEPT: [&str; 4] = ["hark.db", "hark.db-wal", "hark.db-shm", "servers"];
 
-/// Refuses a file or folder that neither this user nor root has put there. What does not exist is nobody's. `remedy` says
-/// what to do if it is meant.
+/// Refuses a file or folder that belongs neither to this user nor to root. A missing one is accepted. `remedy` says
+/// what to do if it is trusted.
 ///
 /// # Errors
-/// If it belongs to another user, or is a symbolic link that does.
+/// If it belongs to another user, or is a symbolic link of another user.
 pub fn check_owner(path: &Path, remedy: &str) -> Result<(), Failure> {
-    // Of the link, then of what it leads to.
+    // First the link itself, then its target.
     for found in [fs::symlink_metadata(path), fs::metadata(path)] {
         match found {
             Ok(found) if !is_trusted(&found) => return Err(foreign(path, found.uid(), remedy)),
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Failure::usage(format!("`{}` cannot be looked at: {error}", path.display())));
+                return Err(Failure::usage(format!("`{}` cannot be accessed: {error}", path.display())));
             }
             _ => {}
         }
@@ -36,10 +36,10 @@ pub fn check_owner(path: &Path, remedy: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses a folder of kept sessions that another user could have filled.
+/// Refuses a folder of stored sessions that another user could have filled.
 ///
 /// # Errors
-/// If that is so.
+/// If the folder, or a file in it, belongs to another user.
 pub fn check_kept(folder: &Path) -> Result<(), Failure> {
     let remedy = format!("if you trust its owner, name the folder: `--data-dir {}`", folder.display());
     check_owner(folder, &remedy)?;
@@ -52,7 +52,7 @@ fn is_trusted(file: &Metadata) -> bool {
     owner == ROOT || owner == me || (me == ROOT && sudo_user() == Some(owner))
 }
 
-/// Who has called `sudo`, for whom root works.
+/// The user who called `sudo`.
 fn sudo_user() -> Option<u32> {
     env::var("SUDO_UID").ok()?.parse().ok()
 }
@@ -60,11 +60,11 @@ fn sudo_user() -> Option<u32> {
 fn foreign(path: &Path, owner: u32, remedy: &str) -> Failure {
     let name = name_of(owner).map(|name| format!(" ({name})")).unwrap_or_default();
     let message =
-        format!("`{}` belongs to another user, {owner}{name}, who could have you run anything", path.display());
+        format!("`{}` belongs to another user, {owner}{name}, who could make you run any code", path.display());
     Failure::usage(message).with_hint(remedy)
 }
 
-/// The name of a user that this computer knows.
+/// The name of a user of this computer.
 fn name_of(user: u32) -> Option<String> {
     let known = fs::read_to_string("/etc/passwd").ok()?;
     known.lines().find_map(|line| {

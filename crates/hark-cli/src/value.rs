@@ -1,7 +1,7 @@
-//! Values that the command line gives as JSON.
+//! Values given as JSON on the command line.
 //!
-//! The text is read here, and its strings and numbers by `serde_json`: integers are as long as one likes, and `NaN`,
-//! `Infinity` and `-Infinity` may stand wherever a number may, as where Hark and Python write JSON.
+//! The structure is parsed here, strings and numbers by `serde_json`. Integers may have any size, and `NaN`, `Infinity`
+//! and `-Infinity` are numbers, as in the JSON written by Hark and Python.
 
 use std::io;
 
@@ -12,16 +12,16 @@ use triomphe::Arc;
 
 use crate::failure::Failure;
 
-/// How deep lists and objects may nest.
+/// The maximum nesting depth of lists and objects.
 const DEPTH_MAX: u32 = 128;
 
-/// So many characters of a text that is no JSON are shown.
+/// The maximum number of characters shown of an invalid text.
 const SHOWN_MAX: usize = 60;
 
-/// The value that a JSON text means.
+/// Parses a JSON value.
 ///
 /// # Errors
-/// If it is no JSON.
+/// If it is not valid JSON.
 pub fn from_json(text: &str) -> Result<Value, Failure> {
     let text = text.trim();
     let mut reader = Reader { text, at: 0 };
@@ -36,15 +36,15 @@ pub fn from_json(text: &str) -> Result<Value, Failure> {
         let before = text.get(..reader.at).unwrap_or(text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Failure::usage(format!("`{shown}` is no JSON: {problem} at line {line} column {column}"))
+        Failure::usage(format!("`{shown}` is not valid JSON: {problem} at line {line} column {column}"))
             .with_hint("a string needs quotes of its own: '\"text\"'")
     })
 }
 
-/// The value that a word of the command line means: JSON, or `-`, with which that comes from standard input.
+/// The value of an option: JSON, or `-` to read the JSON from standard input.
 ///
 /// # Errors
-/// If it is no JSON, or standard input cannot be read.
+/// If it is not valid JSON, or standard input cannot be read.
 pub fn of_option(word: &str) -> Result<Value, Failure> {
     if word != "-" {
         return from_json(word);
@@ -53,20 +53,20 @@ pub fn of_option(word: &str) -> Result<Value, Failure> {
     from_json(&read.map_err(|error| Failure::usage(format!("standard input cannot be read: {error}")))?)
 }
 
-/// The value that a text begins with, and what follows it.
+/// Parses the JSON value at the beginning of a text, and returns it with the rest.
 ///
 /// # Errors
-/// If it begins with no JSON; the message says why.
+/// If the text does not begin with a JSON value; the message says why.
 pub fn leading_json(text: &str) -> Result<(Value, &str), String> {
     let mut reader = Reader { text, at: 0 };
     let value = reader.value(DEPTH_MAX)?;
     Ok((value, reader.rest()))
 }
 
-/// A text under way.
+/// A text being parsed.
 struct Reader<'t> {
     text: &'t str,
-    /// What was read, in bytes. Invariant: on a boundary of characters.
+    /// The number of bytes read. Invariant: a character boundary.
     at: usize,
 }
 
@@ -81,14 +81,14 @@ impl<'t> Reader<'t> {
     }
 
     fn inside(&self, depth: u32) -> Result<u32, String> {
-        depth.checked_sub(1).ok_or_else(|| "it nests too deeply".to_owned())
+        depth.checked_sub(1).ok_or_else(|| "it is nested too deeply".to_owned())
     }
 
     fn object(&mut self, depth: u32) -> Result<Value, String> {
         let mut body = HashBody::default();
         self.items(b'}', |reader| {
             if reader.next() != Some(b'"') {
-                return Err("expected a key, which is a string".to_owned());
+                return Err("expected a string as the key".to_owned());
             }
             let key = reader.string()?;
             if reader.next() != Some(b':') {
@@ -113,7 +113,7 @@ impl<'t> Reader<'t> {
         Ok(Value::list(items))
     }
 
-    /// What stands between brackets, with commas between.
+    /// Parses items separated by commas, up to the closing bracket.
     fn items(&mut self, close: u8, mut item: impl FnMut(&mut Self) -> Result<(), String>) -> Result<(), String> {
         self.at += 1;
         if self.next() == Some(close) {
@@ -133,7 +133,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The next byte that is no white space, which is not read yet.
+    /// The next byte that is not white space, without consuming it.
     fn next(&mut self) -> Option<u8> {
         let rest = self.rest();
         self.at += rest.len() - rest.trim_start_matches([' ', '\t', '\n', '\r']).len();
@@ -146,13 +146,13 @@ impl<'t> Reader<'t> {
         while let Some(byte) = bytes.get(end).filter(|byte| **byte != b'"') {
             end += if *byte == b'\\' { 2 } else { 1 };
         }
-        let text = self.rest().get(..=end).ok_or("a string does not end")?;
-        let string = serde_json::from_str(text).map_err(|_| "a string with a wrong escape or a line break in it")?;
+        let text = self.rest().get(..=end).ok_or("a string is not terminated")?;
+        let string = serde_json::from_str(text).map_err(|_| "a string contains an invalid escape or a line break")?;
         self.at += text.len();
         Ok(string)
     }
 
-    /// A number, or what has a name.
+    /// A number, or a named value.
     fn word(&mut self) -> Result<Value, String> {
         let rest = self.rest();
         let is_part = |character: char| character.is_ascii_alphanumeric() || matches!(character, '+' | '-' | '.');
@@ -176,7 +176,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// A number as JSON spells it: Rust's own parsers take more.
+/// A number in JSON syntax: Rust's own parsers accept more.
 fn number_of(text: &str) -> Result<Value, String> {
     serde_json::from_str::<&RawValue>(text).map_err(|_| "expected a value")?;
     match text.parse::<BigInt>() {
@@ -250,7 +250,7 @@ mod tests {
             assert!(read(text).is_err(), "{text:?}");
         }
         let said = read("[1,\n é]").unwrap_err();
-        assert!(said.ends_with("is no JSON: expected a value at line 2 column 2"), "{said}");
+        assert!(said.ends_with("is not valid JSON: expected a value at line 2 column 2"), "{said}");
     }
 
     #[test]
@@ -266,6 +266,6 @@ mod tests {
         assert!(read(&format!("{}{}", "[".repeat(128), "]".repeat(128))).is_ok());
         assert!(read(&format!("{}1{}", "[".repeat(129), "]".repeat(129))).is_err());
         let said = read(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))).unwrap_err();
-        assert!(said.contains("nests too deeply"), "{}", &said[said.len() - 100..]);
+        assert!(said.contains("nested too deeply"), "{}", &said[said.len() - 100..]);
     }
 }

@@ -125,7 +125,7 @@ pub fn obvious_problem(interpreter: &Path) -> Option<&'static str> {
 /// The complete message about an unusable interpreter.
 pub fn unusable(interpreter: &Path, problem: &str) -> String {
     format!(
-        "the Python interpreter `{}` {problem}; set `python` in hark.toml to one of Python 3.8 or later, or activate a \
+        "the Python interpreter `{}` {problem}; set `python` in hark.toml to a Python of version 3.8 or later, or activate a \
          virtual environment",
         interpreter.display()
     )

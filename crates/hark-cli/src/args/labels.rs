@@ -1,4 +1,4 @@
-//! What is said of a session so that it is found again: its key and tags.
+//! Labels by which a session can be found again: its key and tags.
 
 use clap::Args;
 use hark_engine::{Labels, check_key, check_tag};
@@ -8,15 +8,15 @@ use hark_engine::{Labels, check_key, check_tag};
 pub struct Tag {
     /// Its name.
     pub name: String,
-    /// Its value, if that is said.
+    /// Its value, if given.
     pub value: Option<String>,
 }
 
 impl Tag {
-    /// Reads `NAME=VALUE`, for a session that is started.
+    /// Parses `NAME=VALUE`, the tag of a new session.
     ///
     /// # Errors
-    /// If the text is no tag.
+    /// If the text is not a valid tag.
     pub fn given(text: &str) -> Result<Tag, String> {
         let Some((name, value)) = text.split_once('=') else {
             return Err(format!("a tag has a name and a value: `--tag {text}=VALUE`"));
@@ -25,10 +25,10 @@ impl Tag {
         Ok(Tag { name: name.to_owned(), value: Some(value.to_owned()) })
     }
 
-    /// Reads `NAME` or `NAME=VALUE`, for sessions that are looked for.
+    /// Parses `NAME` or `NAME=VALUE`, a tag to search for.
     ///
     /// # Errors
-    /// If the text is neither.
+    /// If the text is not valid.
     pub fn wanted(text: &str) -> Result<Tag, String> {
         match text.split_once('=') {
             Some(_) => Tag::given(text),
@@ -44,10 +44,10 @@ fn key(text: &str) -> Result<String, String> {
     check_key(text).map(|()| text.to_owned())
 }
 
-/// The labels of a session that is started.
+/// The labels of a new session.
 #[derive(Debug, Args)]
 pub struct LabelChoice {
-    /// Start the session under this name of your own, once: if there is one, its result is the answer. Commands take it for an ID
+    /// Start the session under a name of your own, only once: if it exists already, print its result. Commands accept the key as an ID
     #[arg(long, value_name = "KEY", value_parser = key)]
     pub key: Option<String>,
     /// Tag the session, so that `hark sessions --tag` finds it; may be given more than once
@@ -56,12 +56,12 @@ pub struct LabelChoice {
 }
 
 impl LabelChoice {
-    /// Whether nothing is said.
+    /// Whether no labels are given.
     pub fn is_empty(&self) -> bool {
         self.key.is_none() && self.tags.is_empty()
     }
 
-    /// The labels that are asked for.
+    /// The requested labels.
     ///
     /// # Errors
     /// If there are too many.

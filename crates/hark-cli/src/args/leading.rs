@@ -1,8 +1,8 @@
-//! What stands before the command, which may be left out.
+//! Options before the command, which itself may be omitted.
 
 use std::ffi::{OsStr, OsString};
 
-/// Puts the command first; `run` if a file stands in its place, or nothing.
+/// Puts the command first. If there is none, inserts `run`.
 pub(super) fn with_command_first(mut arguments: Vec<OsString>, definition: &clap::Command) -> Vec<OsString> {
     let options = leading_options(arguments.get(1..).unwrap_or_default(), definition);
     let first = options + 1;
@@ -18,7 +18,7 @@ pub(super) fn with_command_first(mut arguments: Vec<OsString>, definition: &clap
     arguments
 }
 
-/// How many words, options and their values, stand before the first that is neither.
+/// The number of leading words that are options or their values.
 fn leading_options(words: &[OsString], definition: &clap::Command) -> usize {
     let mut count = 0;
     while let Some(word) = words.get(count) {
@@ -30,20 +30,20 @@ fn leading_options(words: &[OsString], definition: &clap::Command) -> usize {
     count.min(words.len())
 }
 
-/// Whether a word is an option whose value is the word after it.
+/// Whether a word is an option whose value is the next word.
 pub(super) fn takes_next_word(option: &OsStr, definition: &clap::Command) -> bool {
     let Some(option) = option.to_str() else { return false };
     if let Some(long) = option.strip_prefix("--") {
         return takes_value(definition, |known| known.get_long() == Some(long));
     }
-    // In `-qf`, `f` is the last one; in `-fmain`, its value follows at once.
+    // In `-qf`, the value of `f` is the next word; in `-fmain`, the value follows directly.
     let Some(letters) = option.strip_prefix('-') else { return false };
     let mut letters = letters.chars();
     letters.find(|letter| takes_value(definition, |known| known.get_short() == Some(*letter))).is_some()
         && letters.next().is_none()
 }
 
-/// Whether such an option has a value, in whatever command.
+/// Whether a matching option of any command has a value.
 fn takes_value(definition: &clap::Command, is_meant: impl Fn(&clap::Arg) -> bool) -> bool {
     let mut options = definition.get_subcommands().flat_map(clap::Command::get_arguments);
     options.any(|known| !known.is_positional() && is_meant(known) && known.get_action().takes_values())

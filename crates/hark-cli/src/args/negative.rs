@@ -1,7 +1,6 @@
-//! Negative numbers among a program's arguments, which the parser would take for options: `-.5`, `-inf`, `-1_000`.
+//! Negative numbers among a program's arguments, which the parser would mistake for options: `-.5`, `-inf`, `-1_000`.
 //!
-//! They are marked before it reads them, and unmarked afterwards. The mark is a byte that no word of a command line can
-//! have.
+//! They are marked before parsing and unmarked afterwards. The mark is a byte that cannot occur in a command line.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,10 +10,10 @@ use super::leading::takes_next_word;
 
 const MARK: u8 = 0;
 
-/// The commands whose arguments are a program's.
+/// The commands that take arguments for a program.
 const COMMANDS: [&str; 2] = ["run", "bench"];
 
-/// Marks those after the command. What stands behind `--`, or is an option's value, is no option to anyone.
+/// Marks negative numbers after the command, except after `--` and where they are the value of an option.
 pub(super) fn mark(arguments: &mut [OsString], definition: &clap::Command) {
     if !arguments.get(1).is_some_and(|command| COMMANDS.iter().any(|known| command == known)) {
         return;
@@ -31,7 +30,7 @@ pub(super) fn mark(arguments: &mut [OsString], definition: &clap::Command) {
     }
 }
 
-/// Takes the marks off.
+/// Removes the marks.
 pub(super) fn unmark(command: &mut Command) {
     let (file, arguments) = match command {
         Command::Run(run) => (&mut run.file, &mut run.call.words),
@@ -49,7 +48,7 @@ fn without_mark(word: &OsStr) -> OsString {
     OsStr::from_bytes(bytes.strip_prefix(&[MARK]).unwrap_or(bytes)).to_owned()
 }
 
-/// Whether it begins like a number, as no option does, or is one without digits.
+/// Whether the word starts like a negative number, which no option does, or is a special number such as `-inf`.
 fn is_negative(word: &OsStr) -> bool {
     match word.as_bytes() {
         [b'-', b'.', digit, ..] | [b'-', digit, ..] if digit.is_ascii_digit() => true,

@@ -1,51 +1,51 @@
-//! Options that several commands have.
+//! Options that are shared by several commands.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-/// Where sessions are kept.
+/// The storages for sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum StorageName {
-    /// In this process, for as long as it runs.
+    /// Memory of this process, lost when it ends.
     Memory,
-    /// In one file, `hark.db` in the project's data_dir.
+    /// A file, `hark.db` in the project's data_dir.
     Sqlite,
 }
 
-/// The storage that is asked for, for a session that is started.
+/// The requested storage of a new session.
 #[derive(Debug, Args)]
 pub struct StorageChoice {
-    /// Where the session is kept. Without it: `storage` of hark.toml, else memory
+    /// Where to keep the session. Default: `storage` in hark.toml, else memory
     #[arg(id = "storage", short = 's', long = "storage", value_name = "STORAGE")]
     pub name: Option<StorageName>,
-    /// Where the file with kept sessions is. Without it: `data_dir` of hark.toml, else .hark
+    /// The folder of the file with stored sessions. Default: `data_dir` in hark.toml, else .hark
     #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     pub data_dir: Option<PathBuf>,
 }
 
-/// The storage that is asked for, by a command on sessions that are kept.
+/// The requested storage, for commands on stored sessions.
 #[derive(Debug, Args)]
 pub struct KeptStorage {
     /// Where the sessions are kept: `sqlite`, whatever hark.toml says. `memory` is refused: sessions there end with their process
     #[arg(id = "storage", short = 's', long = "storage", value_name = "STORAGE")]
     pub name: Option<StorageName>,
-    /// Where the file with kept sessions is. Without it: `data_dir` of hark.toml, else .hark
+    /// The folder of the file with stored sessions. Default: `data_dir` in hark.toml, else .hark
     #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     pub data_dir: Option<PathBuf>,
 }
 
-/// What runs a session's threads.
+/// The invokers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ConcurrencyName {
-    /// Threads of this process, as many as the machine has cores.
+    /// Threads of this process, one per core of the machine.
     Threads,
-    /// Processes of this machine, which share the storage.
+    /// Processes on this machine that share the storage.
     Processes,
 }
 
-/// The invoker that is asked for.
+/// The requested invoker.
 #[derive(Debug, Args)]
 pub struct ConcurrencyChoice {
     /// What runs the sessions' threads
@@ -53,68 +53,68 @@ pub struct ConcurrencyChoice {
     pub name: ConcurrencyName,
 }
 
-/// Which function is called, and with what.
+/// The function to call and its arguments.
 #[derive(Debug, Args)]
 pub struct CallChoice {
-    /// Arguments of the function; it gets them as strings
+    /// Arguments of the function, passed as strings
     #[arg(value_name = "ARG")]
     pub words: Vec<OsString>,
-    /// The arguments as a JSON list, for those that are no strings; `-` reads it from standard input
+    /// The arguments as a JSON list, if they are not strings; `-` reads it from standard input
     #[arg(id = "args", long = "args", value_name = "JSON", conflicts_with = "words")]
     pub json: Option<String>,
-    /// The function to call: one of the program's or an import
+    /// The function to call: a function of the program or an import
     #[arg(short, long, value_name = "FUNCTION", default_value = "main")]
     pub function: String,
 }
 
-/// How much is told of what Hark does itself: this, and all that is more urgent.
+/// The level of Hark's own log: events of this or higher severity are logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
     /// Nothing.
     Off,
-    /// What should not be.
+    /// Errors.
     Error,
-    /// What was lost, and is done again.
+    /// Losses, after which work is done again.
     Warn,
-    /// What begins and ends.
+    /// The begin and end of sessions and processes.
     Info,
-    /// Each step and call.
+    /// Steps and calls.
     Debug,
-    /// Each transaction.
+    /// Transactions.
     Trace,
 }
 
-/// The form in which it is told.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// Lines for people.
+    /// Human-readable lines.
     Text,
-    /// An object in each line.
+    /// A JSON object per line.
     Json,
 }
 
-/// What is told of what Hark does itself.
+/// The options of Hark's own log.
 #[derive(Debug, Args)]
 pub struct LogChoice {
-    /// Tell on standard error what Hark does itself. Without it: the environment's HARK_LOG, else off
+    /// Log Hark's own work on standard error. Default: the environment variable HARK_LOG, else off
     #[arg(id = "log", long = "log", value_name = "LEVEL")]
     pub level: Option<LogLevel>,
-    /// In which form. Without it: HARK_LOG_FORMAT, else text
+    /// The format of the log. Default: HARK_LOG_FORMAT, else text
     #[arg(id = "log_format", long = "log-format", value_name = "FORMAT")]
     pub format: Option<LogFormat>,
 }
 
-/// Which `hark.toml` is meant, and what is told of the work.
+/// The settings file to use, and the log options.
 #[derive(Debug, Args)]
 pub struct ConfigFile {
-    /// The settings to use instead of the nearest hark.toml; its folder is the project
+    /// Use this settings file instead of the nearest hark.toml; its folder is the project
     #[arg(long = "config", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub path: Option<PathBuf>,
     #[command(flatten)]
     pub log: LogChoice,
 }
 
-/// Where kept sessions are looked for, and how they are shown.
+/// Where stored sessions are searched for, and how they are shown.
 #[derive(Debug, Args)]
 pub struct Kept {
     #[command(flatten)]

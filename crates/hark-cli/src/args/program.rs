@@ -14,18 +14,18 @@ use super::options::{CallChoice, ConcurrencyChoice, ConcurrencyName, ConfigFile,
 Examples:
   hark hello.hk                 run main()
   hark sums.hk -f add 3 -4      run add(\"3\", \"-4\")
-  hark sums.hk --args '[1, {}]' run main(1, {}); arguments that are no strings
-  hark -q --json sums.hk        a report for programs to read
-  hark sums.hk -- --not-hark    what follows `--` is an argument
-  hark -s sqlite sums.hk        keep the session, so that no crash loses it: see `hark resume`
+  hark sums.hk --args '[1, {}]' run main(1, {}): arguments that are not strings
+  hark -q --json sums.hk        a machine-readable report
+  hark sums.hk -- --not-hark    everything after `--` is an argument
+  hark -s sqlite sums.hk        keep the session, so that it survives a crash: see `hark resume`
   hark -s sqlite --key order-17 order.hk 17
-                                start it once; a second time, its result is the answer
+                                start it once; the second time, print its result
   hark -e 'print(6 * 7)'        run the body of a function, or a program of definitions
   generate | hark -             run the program on standard input
 
-Exit status: 0 finished, 1 broken, 2 rejected or a wrong command line, 130 or 143 interrupted.")]
+Exit status: 0 finished, 1 broken, 2 rejected or an invalid command line, 130 or 143 interrupted.")]
 pub struct Run {
-    /// The program; `-` is standard input. Without it: `hark_file` of hark.toml
+    /// The program; `-` is standard input. Default: `hark_file` in hark.toml
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: Option<PathBuf>,
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub struct Run {
     /// The program itself, in place of FILE: definitions, or else the body of `main`
     #[arg(short = 'e', long = "execute", value_name = "TEXT", allow_hyphen_values = true)]
     pub text: Option<String>,
-    /// Print only what the program prints, and its result
+    /// Print only the program's output and its result
     #[arg(short, long)]
     pub quiet: bool,
     /// Print one JSON object: status, result, output, errors, diagnostics
@@ -50,16 +50,16 @@ pub struct Run {
     pub detach: bool,
     #[command(flatten)]
     pub config: ConfigFile,
-    /// Write down, drop and read back each thread wherever it may stop (for tests of Hark itself)
+    /// Save, drop and reload each thread wherever it may stop (for tests of Hark itself)
     #[arg(long, hide = true, value_name = "WHERE")]
     pub suspend_at: Option<SuspendAt>,
-    /// What `--suspend-at instructions` draws its places from
+    /// The random seed of `--suspend-at instructions`
     #[arg(long, hide = true, value_name = "NUMBER", default_value_t = 0)]
     pub seed: u64,
 }
 
 impl Run {
-    /// With `-e` there is no FILE: what stands in its place is the first argument.
+    /// With `-e` there is no FILE: the word in its place is the first argument.
     pub fn with_text_as_program(mut self) -> Run {
         if self.text.is_some()
             && let Some(first) = self.file.take()
@@ -70,12 +70,12 @@ impl Run {
     }
 }
 
-/// Where threads are suspended for the sake of it.
+/// Where threads are suspended, for tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SuspendAt {
     /// At each effect.
     Effects,
-    /// After each instruction; past the first 10,000, and if threads are large, after some.
+    /// After each instruction; after some of them beyond the first 10,000, or if threads are large.
     Instructions,
 }
 
@@ -86,7 +86,7 @@ Examples:
   hark asm hello.hk
   hark asm hello.hk --json | jq '.functions[].name'")]
 pub struct Asm {
-    /// The program. Without it: `hark_file` of hark.toml
+    /// The program. Default: `hark_file` in hark.toml
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: Option<PathBuf>,
     /// Print one JSON object
@@ -101,21 +101,21 @@ pub struct Asm {
 #[command(after_help = "\
 Examples:
   hark check hello.hk
-  hark check *.hk lib/*.hk      all of them; the exit status is that of the worst
+  hark check *.hk lib/*.hk      all of these; the exit status is the worst one
   hark check --json hello.hk | jq '.diagnostics[].message'
 
 Exit status: 0 if the program can run, 2 if it is rejected.")]
 pub struct Check {
-    /// The programs; `-` is standard input. Without any: `hark_file` of hark.toml
+    /// The programs; `-` is standard input. Default: `hark_file` in hark.toml
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
-    /// Print one JSON object; of several programs a list, each with its `file`
+    /// Print one JSON object; for several programs a list of objects with their `file`
     #[arg(long)]
     pub json: bool,
-    /// Print no last line that counts them
+    /// Do not print the last line, which counts them
     #[arg(short, long)]
     pub quiet: bool,
-    /// Do not look whether imported Python functions exist, and start no Python
+    /// Do not check imported Python functions, and do not start Python
     #[arg(long)]
     pub no_python: bool,
     #[command(flatten)]
@@ -126,47 +126,47 @@ pub struct Check {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  hark test                     the cases of all programs of the project
-  hark test shop.hk lib         those of a file, and of all in a folder
-  hark test -k refund           those with `refund` in their names
+  hark test                     the cases of all programs in the project
+  hark test shop.hk lib         those of a file and of a folder
+  hark test -k refund           those with `refund` in their name
 
 A case is a line `//! f(1) => 2` of a program, or a function `test_...` without parameters.
 
-Exit status: 0 all passed, 1 one failed, 2 a wrong command line, or there is nothing to test.")]
+Exit status: 0 all passed, 1 one failed, 2 an invalid command line, or nothing to test.")]
 pub struct Test {
-    /// Programs, and folders of them. Without any: all programs of the project
+    /// Programs, and folders of programs. Default: all programs in the project
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     pub files: Vec<PathBuf>,
-    /// Only the cases that have this in `FILE: NAME`
+    /// Run only the cases that contain this text in `FILE: NAME`
     #[arg(short = 'k', long = "filter", value_name = "SUBSTRING")]
     pub filter: Option<String>,
-    /// Print which cases there are, and run none
+    /// List the cases without running them
     #[arg(long)]
     pub list: bool,
-    /// Print only the cases that failed, and how many
+    /// Print only the failed cases and the summary
     #[arg(short, long)]
     pub quiet: bool,
-    /// Stop after the first case that failed
+    /// Stop after the first failed case
     #[arg(long)]
     pub fail_fast: bool,
-    /// How long a case may take, in real time
+    /// The time limit of a case, in real time
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub timeout: Duration,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Also write the results to this file, as JUnit's XML
+    /// Also write the results to this file, as JUnit XML
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub junit: Option<PathBuf>,
     #[command(flatten)]
     pub config: ConfigFile,
 }
 
-/// A time of more than nothing.
+/// A duration greater than zero.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
     let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.ok_or_else(|| "it must be a number of seconds above 0".to_owned())
+    duration.ok_or_else(|| "must be a number of seconds greater than 0".to_owned())
 }
 
 /// `hark init`
@@ -176,10 +176,10 @@ Examples:
   hark init                     in this folder
   hark init shop && cd shop && hark")]
 pub struct Init {
-    /// The folder; it is made if there is none
+    /// The folder; it is created if it does not exist
     #[arg(value_name = "FOLDER", default_value = ".", value_hint = clap::ValueHint::DirPath)]
     pub folder: PathBuf,
-    /// Print only what went wrong
+    /// Print only errors
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -188,17 +188,17 @@ pub struct Init {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  hark sync                     make .venv, or bring it up to date
-  hark sync --clear             make it anew
+  hark sync                     create .venv, or update it
+  hark sync --clear             create it again
 
-It uses `uv` if that is installed, else Python's own `venv` and `pip`.
+It uses `uv` if it is installed, otherwise Python's own `venv` and `pip`.
 
-Exit status: 0 .venv has what is listed, 1 a package cannot be installed, 2 no requirements or no Python that works.")]
+Exit status: 0 all packages are installed, 1 a package cannot be installed, 2 no requirements or no working Python.")]
 pub struct Sync {
-    /// Make .venv anew, also if there is one
+    /// Create .venv again, even if it exists
     #[arg(long)]
     pub clear: bool,
-    /// Print only what went wrong
+    /// Print only errors
     #[arg(short, long)]
     pub quiet: bool,
     #[command(flatten)]
@@ -212,9 +212,9 @@ Examples:
   hark bench hello.hk -s sqlite --sessions 1000 --concurrency 32
   hark bench sums.hk -f add 3 4 --json
 
-The sessions stay where they are kept, as any others.")]
+The sessions stay in their storage, like any others.")]
 pub struct Bench {
-    /// The program. Without it: `hark_file` of hark.toml
+    /// The program. Default: `hark_file` in hark.toml
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: Option<PathBuf>,
     #[command(flatten)]
@@ -222,7 +222,7 @@ pub struct Bench {
     /// How many sessions to run
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     pub sessions: u64,
-    /// How many of them at a time
+    /// How many of them to run at a time
     #[arg(long = "concurrency", value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub at_a_time: u64,
     /// What runs the sessions' threads
@@ -241,7 +241,7 @@ pub struct Bench {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hark doc\n  hark doc slice")]
 pub struct Doc {
-    /// The builtin that is to be shown
+    /// The builtin to show
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
 }
@@ -250,7 +250,7 @@ pub struct Doc {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hark explain HK0012\n  hark explain timeout")]
 pub struct Explain {
-    /// The code that is shown in brackets after `error`, or the kind of an error at run time
+    /// The code shown in brackets after `error`, or the kind of a runtime error
     #[arg(value_name = "TOPIC")]
     pub topic: String,
 }
@@ -263,7 +263,7 @@ Examples:
   hark completions zsh > ~/.zfunc/_hark
   hark completions fish > ~/.config/fish/completions/hark.fish")]
 pub struct Completions {
-    /// Which shell
+    /// The shell
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
 }

@@ -1,4 +1,4 @@
-//! Commands about sessions that are kept.
+//! Commands on stored sessions.
 
 use std::path::PathBuf;
 
@@ -17,61 +17,61 @@ Examples:
   hark sessions --tag customer=acme
   hark sessions --json | jq -r '.[].session'")]
 pub struct Sessions {
-    /// Only those in this state
+    /// Only sessions in this state
     #[arg(long, value_name = "STATE")]
     pub state: Option<StateName>,
-    /// Only those that began with this function
+    /// Only sessions that started with this function
     #[arg(short, long, value_name = "NAME")]
     pub function: Option<String>,
-    /// Only those with this text in one of their arguments
+    /// Only sessions with this text in one of their arguments
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub argument: Option<String>,
-    /// Only those that were started within this time: 90s, 30m, 12h, 7d
+    /// Only sessions started within this time: 90s, 30m, 12h, 7d
     #[arg(long, value_name = "AGE")]
     pub since: Option<String>,
-    /// Only those that were started longer ago
+    /// Only sessions started before this time
     #[arg(long, value_name = "AGE")]
     pub older_than: Option<String>,
-    /// Only those with this tag, whatever its value or with this one; if it is given more than once, with all of them
+    /// Only sessions with this tag, with any value or with this one; may be repeated to require several tags
     #[arg(long = "tag", value_name = "NAME[=VALUE]", value_parser = Tag::wanted)]
     pub tags: Vec<Tag>,
-    /// So many at most
+    /// List at most this many
     #[arg(long, value_name = "NUMBER")]
     pub limit: Option<usize>,
-    /// Print nothing but their ids, one a line
+    /// Print only ids, one per line
     #[arg(short, long, conflicts_with = "json")]
     pub quiet: bool,
     #[command(flatten)]
     pub kept: Kept,
 }
 
-/// The states that a session can be in.
+/// The states of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum StateName {
-    /// Someone serves it.
+    /// It is being served.
     Running,
-    /// It is unfinished, and nobody serves it.
+    /// It is unfinished and not being served.
     Suspended,
-    /// It came to its end.
+    /// It has finished.
     Finished,
-    /// An error left one of its threads.
+    /// One of its threads failed with an uncaught error.
     Broken,
-    /// `hark cancel` has told its threads to stop, and not all have.
+    /// `hark cancel` has told its threads to stop, but not all have stopped.
     Cancelling,
-    /// It was ended from outside.
+    /// It was cancelled.
     Cancelled,
-    /// It is being written to a file.
+    /// It is being exported to a file.
     Moving,
-    /// It is in another storage now.
+    /// It was moved to another storage.
     Moved,
-    /// It is being read from a file, or that was cut off.
+    /// It is being imported from a file, or the import was interrupted.
     Importing,
 }
 
 /// `hark show`
 #[derive(Debug, Args)]
 pub struct OfSession {
-    /// The session: its key, or the beginning of its id. Without it: the newest
+    /// The session: its key, or a prefix of its id. Default: the newest
     #[arg(value_name = "ID")]
     pub id: Option<String>,
     #[command(flatten)]
@@ -82,13 +82,13 @@ pub struct OfSession {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  hark promises                 of all sessions that are not over
+  hark promises                 of all unfinished sessions
   hark promises 01a1fd87-1c     of this one
   hark promises --json | jq -r '.[].future_id'
 
-What stands in the first column is what `hark resolve` and `hark fail` take.")]
+The first column is the argument of `hark resolve` and `hark fail`.")]
 pub struct Promises {
-    /// The session: its key, or the beginning of its id. Without it: all that are not over
+    /// The session: its key, or a prefix of its id. Default: all unfinished sessions
     #[arg(value_name = "ID")]
     pub id: Option<String>,
     #[command(flatten)]
@@ -102,10 +102,10 @@ Examples:
   hark cancel 01a1fd87-1c       once its threads have cleaned up
   hark cancel --now 01a1fd87-1c at once")]
 pub struct Cancel {
-    /// The session: its key, or the beginning of its id
+    /// The session: its key, or a prefix of its id
     #[arg(value_name = "ID")]
     pub id: String,
-    /// End it at once, so that its threads do not clean up
+    /// End it immediately, without letting its threads clean up
     #[arg(long)]
     pub now: bool,
     #[command(flatten)]
@@ -116,14 +116,14 @@ pub struct Cancel {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  hark resume                   go on with all unfinished sessions, until they have ended
-  hark resume 01a1fd87-1c       with this one
-  hark retry                    the newest session, from where it failed")]
+  hark resume                   continue all unfinished sessions until they have ended
+  hark resume 01a1fd87-1c       continue this one
+  hark retry                    continue the newest session from where it failed")]
 pub struct GoOn {
-    /// The session: its key, or the beginning of its id. Without it: all that are unfinished (`retry`: the newest)
+    /// The session: its key, or a prefix of its id. Default: all unfinished sessions (`retry`: the newest)
     #[arg(value_name = "ID")]
     pub id: Option<String>,
-    /// Show nothing but the output, the results and errors
+    /// Print only output, results and errors
     #[arg(long, short)]
     pub quiet: bool,
     #[command(flatten)]
@@ -132,19 +132,19 @@ pub struct GoOn {
     pub kept: Kept,
 }
 
-/// What a worker process of a supervisor is told.
+/// The options of a supervisor's worker process.
 #[derive(Debug, Args)]
 pub struct WorkerProcess {
     /// The project's folder
     #[arg(long)]
     pub project: PathBuf,
-    /// The folder with the kept sessions
+    /// The folder with the stored sessions
     #[arg(long)]
     pub data_dir: PathBuf,
-    /// The number of the server that it works for
+    /// The number of the server for which it works
     #[arg(long)]
     pub server: i64,
-    /// How many Python functions it calls at a time
+    /// The number of its Python workers
     #[arg(long)]
     pub python_workers: usize,
     #[command(flatten)]
@@ -157,16 +157,16 @@ pub struct WorkerProcess {
 Examples:
   hark stdout                   of the newest session
   hark stdout 01a1fd87-1c       of this one
-  hark stdout --follow          go on until the session ends
-  hark stdout --raw > copy.txt  as `hark run` has printed it")]
+  hark stdout --follow          keep printing until the session ends
+  hark stdout --raw > copy.txt  as `hark run` would print it")]
 pub struct Stdout {
-    /// The session: its key, or the beginning of its id. Without it: the newest
+    /// The session: its key, or a prefix of its id. Default: the newest
     #[arg(value_name = "ID")]
     pub id: Option<String>,
-    /// Go on as it comes, until the session ends
+    /// Print new output as it arrives, until the session ends
     #[arg(long)]
     pub follow: bool,
-    /// Print what it printed and nothing else, as it is: what is no text for a terminal, too
+    /// Print only the output, unchanged, even if it is not safe for a terminal
     #[arg(long, conflicts_with = "json")]
     pub raw: bool,
     #[command(flatten)]
@@ -178,15 +178,15 @@ pub struct Stdout {
 #[command(after_help = "\
 Examples:
   hark events                   of the newest session, thread by thread
-  hark events --unified         in the order of time")]
+  hark events --unified         in order of time")]
 pub struct Events {
-    /// The session: its key, or the beginning of its id. Without it: the newest
+    /// The session: its key, or a prefix of its id. Default: the newest
     #[arg(value_name = "ID")]
     pub id: Option<String>,
-    /// In the order of time, not thread by thread
+    /// In order of time instead of thread by thread
     #[arg(short, long)]
     pub unified: bool,
-    /// Go on as it comes, until the session ends
+    /// Print new events as they arrive, until the session ends
     #[arg(long)]
     pub follow: bool,
     #[command(flatten)]
@@ -198,20 +198,20 @@ pub struct Events {
 #[command(after_help = "\
 Examples:
   hark timeline                 of the newest session
-  hark timeline --follow        drawn anew until the session ends
+  hark timeline --follow        redraw until the session ends
   hark timeline --limit 1000 > chart.txt
   hark timeline -o chart.html   a page for the browser: zoom, search, details")]
 pub struct Timeline {
-    /// The session: its key, or the beginning of its id. Without it: the newest
+    /// The session: its key, or a prefix of its id. Default: the newest
     #[arg(value_name = "ID")]
     pub id: Option<String>,
-    /// Draw it again and again on the terminal, until the session ends; in a pipe, draw it then
+    /// Redraw it on the terminal until the session ends; in a pipe, draw it at the end
     #[arg(long)]
     pub follow: bool,
-    /// So many threads at most, those first that have not ended: 100, or 20,000 with `-o`
+    /// Draw at most this many threads, preferring those that have not ended. Default: 100, or 20,000 with `-o`
     #[arg(long, value_name = "NUMBER", value_parser = at_least_one)]
     pub limit: Option<usize>,
-    /// Write it to this file as a page for the browser, which needs nothing else; `-` is standard output
+    /// Write it to this file, as a self-contained page for the browser; `-` is standard output
     #[arg(short, long, value_name = "FILE.html", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["follow", "json"])]
     pub output: Option<PathBuf>,
     #[command(flatten)]
@@ -219,7 +219,7 @@ pub struct Timeline {
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "it must be a whole number above 0".to_owned())
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "must be a positive integer".to_owned())
 }
 
 /// `hark resolve`
@@ -229,7 +229,7 @@ Examples:
   hark resolve 01a1fd87-.../promise/51ab... '{\"approved\": true}'
   hark resolve 01a1fd87-.../mail/17 '\"sent\"'     what future(\"mail\", 17) waits for")]
 pub struct Resolve {
-    /// What `future_id` gave, or SESSION/NAME/ID
+    /// The result of `future_id`, or SESSION/NAME/ID
     #[arg(value_name = "FUTURE_ID")]
     pub future: String,
     /// The value; `-` reads it from standard input
@@ -245,10 +245,10 @@ pub struct Resolve {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hark fail 01a1fd87-.../mail/17 'nobody answered'")]
 pub struct Fail {
-    /// What `future_id` gave, or SESSION/NAME/ID
+    /// The result of `future_id`, or SESSION/NAME/ID
     #[arg(value_name = "FUTURE_ID")]
     pub future: String,
-    /// The error's message
+    /// The error message
     #[arg(value_name = "MESSAGE", allow_hyphen_values = true)]
     pub message: String,
     #[command(flatten)]
@@ -264,7 +264,7 @@ Examples:
   hark worker                   in the project's folder; Ctrl-C stops it
   hark worker -q 2>> failures.log
 
-It logs a line when a session starts, goes on after another process has left it, and ends.")]
+It logs a line when a session starts, resumes after another process has left it, and ends.")]
 pub struct Worker {
     #[command(flatten)]
     pub storage: KeptStorage,
@@ -272,7 +272,7 @@ pub struct Worker {
     pub config: ConfigFile,
     #[command(flatten)]
     pub concurrency: ConcurrencyChoice,
-    /// Log only what went wrong
+    /// Log only failures
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -281,13 +281,13 @@ pub struct Worker {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  hark export 01a1fd87-1c > session.hark     here it is moved then
-  hark export 01a1fd87-1c --copy > copy.hark to look at only: two must not go on with one session")]
+  hark export 01a1fd87-1c > session.hark     move it; it is then gone here
+  hark export 01a1fd87-1c --copy > copy.hark for inspection only: a session must not be continued twice")]
 pub struct Export {
-    /// The session: its key, or the beginning of its id
+    /// The session: its key, or a prefix of its id
     #[arg(value_name = "ID")]
     pub id: String,
-    /// Leave the session where it is
+    /// Keep the session in its storage
     #[arg(long)]
     pub copy: bool,
     #[command(flatten)]
@@ -300,10 +300,10 @@ pub struct Export {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hark import session.hark && hark resume")]
 pub struct Import {
-    /// What `hark export` wrote; `-` is standard input
+    /// The file written by `hark export`; `-` is standard input
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: PathBuf,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
     #[command(flatten)]
@@ -316,7 +316,7 @@ pub struct Import {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hark prune --older-than 7d")]
 pub struct Prune {
-    /// Sessions that ended so long ago: 90s, 30m, 12h, 7d
+    /// Delete sessions that ended longer ago than this: 90s, 30m, 12h, 7d
     #[arg(long, value_name = "AGE")]
     pub older_than: String,
     #[command(flatten)]

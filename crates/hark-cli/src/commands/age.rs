@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 
-/// The age that a text means.
+/// Parses an age.
 ///
 /// # Errors
-/// If it means none.
+/// If the text is not a valid age.
 pub fn parse(text: &str) -> Result<Duration, Failure> {
-    let wrong = || Failure::usage(format!("`{text}` is no age")).with_hint("an age is a number and s, m, h or d: `7d`");
+    let wrong = || {
+        Failure::usage(format!("`{text}` is not a valid age")).with_hint("an age is a number and s, m, h or d: `7d`")
+    };
     let unit = text.chars().last().ok_or_else(wrong)?;
     let seconds: u64 = match unit {
         's' => 1,

@@ -94,7 +94,7 @@ fn write_function<W: Write>(
     json.entry("name", &function.name)?;
     json.entry("label", &function.label(index))?;
     match function.span {
-        // The language's own.
+        // A function of the prelude has no source.
         Span::NOWHERE => json.entry_of("file", "null")?,
         span => json.entry("file", lines.location(span.start).file)?,
     }

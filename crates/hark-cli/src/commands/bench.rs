@@ -24,7 +24,7 @@ use crate::session::{self, Serving};
 use crate::signals::Interruption;
 use crate::storage::{self, Kept};
 
-/// Starts sessions of a program, so many at a time, and reports how fast they ran.
+/// Starts sessions of a program, `at_a_time` of them concurrently, and reports how fast they ran.
 ///
 /// # Errors
 /// If the program cannot be run, or the storage cannot be opened.
@@ -63,7 +63,7 @@ pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
         return Err(storage::failure(failure));
     }
     if let Some(error) = &ran.error {
-        let (mut out, style) = ("the first of what was not finished:\n".to_owned(), Style::for_stderr());
+        let (mut out, style) = ("the first error:\n".to_owned(), Style::for_stderr());
         let executable = program.executable();
         draw_error(&error.error, executable, &Lines::new(&executable.sources), style, &mut out);
         output::tell(&out);
@@ -74,18 +74,18 @@ pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
     Ok(if ran.unfinished == 0 { FINISHED } else { BROKEN })
 }
 
-/// What came of the sessions.
+/// The combined results of the sessions.
 #[derive(Default)]
 struct Ran {
     latencies: Vec<Duration>,
     threads: u64,
     unfinished: u64,
-    /// What broke the first session that was not finished.
+    /// The error of the first session that failed.
     error: Option<SessionError>,
     failure: Option<hark_engine::StorageError>,
 }
 
-/// Sessions under way.
+/// The sessions being run.
 struct Course {
     engine: Arc<Engine>,
     invoker: Arc<dyn hark_engine::Invoker>,
@@ -108,7 +108,7 @@ fn run(serving: &Serving, start: &Start, wanted: &Bench) -> Ran {
         done: AtomicBool::new(false),
         interrupted: serving.interrupted.clone(),
     });
-    // Held, so that an early end is not taken for the last one.
+    // Held until all first sessions have begun, so that the end of a fast one is not taken for the last.
     course.under_way.fetch_add(1, Ordering::AcqRel);
     (0..wanted.at_a_time.min(wanted.sessions)).for_each(|_| course.begin_one());
     course.end_one();
@@ -118,7 +118,7 @@ fn run(serving: &Serving, start: &Start, wanted: &Bench) -> Ran {
 }
 
 impl Course {
-    /// Begins the next session, if there is one left.
+    /// Starts the next session, if any is left.
     fn begin_one(self: &Arc<Self>) {
         let next = |left: u64| left.checked_sub(1);
         if self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).is_err() {
@@ -157,7 +157,7 @@ impl Course {
     }
 }
 
-/// What this process has used, and of CPU time its workers, as the system counts it.
+/// The resources used by this process, and the CPU time of its workers, as counted by the system.
 #[derive(Default)]
 struct Usage {
     cpu: f64,
@@ -194,7 +194,7 @@ impl Usage {
     }
 }
 
-/// CPU time of a process: utime and stime, cutime and cstime of proc(5).
+/// The CPU time of a process: utime and stime, cutime and cstime of proc(5).
 #[derive(Default)]
 struct CpuSeconds {
     itself: f64,
@@ -203,7 +203,7 @@ struct CpuSeconds {
 
 impl CpuSeconds {
     fn of(process: u32) -> Option<CpuSeconds> {
-        /// The unit of the fields, which Linux fixes for all architectures that matter here.
+        /// The unit of the fields. It is the same for all Linux architectures that Hark supports.
         const TICKS_PER_SECOND: f64 = 100.0;
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
         let fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(4);
@@ -216,7 +216,8 @@ impl CpuSeconds {
     }
 }
 
-/// Seconds of the processes below this one that have not ended: idle workers stay until the end of all.
+/// The CPU seconds of this process's running descendants: idle workers stay until the end, so they are not yet counted
+/// as ended children.
 fn workers_of(process: u32) -> f64 {
     let Ok(tasks) = fs::read_dir(format!("/proc/{process}/task")) else { return 0.0 };
     let children = tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
@@ -232,7 +233,7 @@ fn number_in(file: &str, name: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// What is reported.
+/// The reported figures.
 struct Figures {
     sessions: usize,
     unfinished: u64,
@@ -265,7 +266,7 @@ impl Figures {
     fn table(&self) -> String {
         let rate = |count: f64| format!("{:.0}", count / self.seconds);
         let rows = [
-            ("sessions", format!("{}, {} of them not finished", self.sessions, self.unfinished)),
+            ("sessions", format!("{}, {} of them unfinished", self.sessions, self.unfinished)),
             ("took", format!("{:.3} s", self.seconds)),
             ("sessions per second", rate(self.sessions as f64)),
             ("threads per second", rate(self.threads as f64)),

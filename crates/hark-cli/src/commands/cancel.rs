@@ -1,7 +1,8 @@
 //! `hark cancel`
 //!
-//! All threads of the session are cancelled, so that they can clean up. Whoever serves the session runs them meanwhile; if
-//! nobody does, this process. What is left of it when their time is over is ended at once, as `--now` does.
+//! Cancels all threads of the session, so that they can clean up. The process that serves the session runs them
+//! meanwhile; if there is none, this process does. When their time is over, the session is ended at once, as with
+//! `--now`.
 
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,16 +26,16 @@ use crate::storage;
 /// How long a session may take to end after the time in which its threads may clean up.
 const END_TIME: Duration = Duration::from_secs(2);
 
-/// How often to look whether another process has ended it.
+/// How often to check whether another process has ended the session.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// After so long a person is told what the command waits for.
+/// After this time, a message on the terminal says what the command waits for.
 const TELL_AFTER: Duration = Duration::from_secs(1);
 
 /// Ends a session.
 ///
 /// # Errors
-/// If there is none, or it is over.
+/// If the session does not exist, or is over.
 pub fn cancel(wanted: &Cancel) -> Result<u8, Failure> {
     let store = Store::existing(&wanted.kept.storage, &wanted.kept.config)?;
     let id = store.find(Some(&wanted.id))?.id;
@@ -47,7 +48,7 @@ pub fn cancel(wanted: &Cancel) -> Result<u8, Failure> {
         wait_for_end(&store, &id, &interruption)?;
         if let Some(status) = interruption.exit_status() {
             let again = store.place.command(&format!("cancel {id}"));
-            output::tell(&format!("session {id} is cancelling; `{again}` goes on with that\n"));
+            output::tell(&format!("session {id} is cancelling; `{again}` continues\n"));
             return Ok(status);
         }
         end_rest(&session, &id)?;
@@ -69,11 +70,11 @@ fn refused(error: OutsideError, id: &SessionId) -> Failure {
     }
 }
 
-/// Ends what has not ended by itself.
+/// Ends a session whose threads have not ended by themselves.
 fn end_rest(session: &Outside<'_>, id: &SessionId) -> Result<(), Failure> {
     match session.cancel_now() {
         Ok(()) => {
-            output::tell("it did not end in time: what was left of its cleaning up was not done\n");
+            output::tell("it did not end in time; the rest of its cleanup was skipped\n");
             Ok(())
         }
         Err(OutsideError::WrongState(SessionState::Cancelled)) => Ok(()),
@@ -81,7 +82,7 @@ fn end_rest(session: &Outside<'_>, id: &SessionId) -> Result<(), Failure> {
     }
 }
 
-/// Waits until the session has ended, or had the time for that, or a signal comes.
+/// Waits until the session has ended, its time is over, or a signal arrives.
 fn wait_for_end(store: &Store, id: &SessionId, interruption: &Interruption) -> Result<(), Failure> {
     let grace = store.project.settings.cancel_grace;
     let until = Instant::now() + grace + END_TIME;
@@ -107,7 +108,7 @@ fn wait_for_end(store: &Store, id: &SessionId, interruption: &Interruption) -> R
     Ok(())
 }
 
-/// Runs the session's threads to their ends, unless another process is quicker.
+/// Runs the session's threads to their ends, unless another process has taken it first.
 fn serve(store: &Store, id: &SessionId, until: Instant, interruption: &Interruption) -> Result<(), Failure> {
     let invoker = session::invoker(&store.project, Some(&store.storage), ConcurrencyName::Threads)?;
     let options = session::options(&store.project);
@@ -132,7 +133,7 @@ fn serve(store: &Store, id: &SessionId, until: Instant, interruption: &Interrupt
             end();
         })
     };
-    // What they print is kept.
+    // The output is stored with the session.
     let observer: Arc<dyn Observer> = Arc::new(|_: &[OutputItem]| {});
     let resumed = serving.engine.resume(Some(id), &observer, &on_end).map_err(storage::failure)?;
     if !resumed.is_empty() {
@@ -146,13 +147,14 @@ fn serve(store: &Store, id: &SessionId, until: Instant, interruption: &Interrupt
     }
     serving.end()?;
     match failure.get() {
-        Some(why) => Err(Failure::undone(format!("session {id} cannot go on: {why}"))
-            .with_hint(format!("`{}` ends it as it is", store.place.command(&format!("cancel --now {id}"))))),
+        Some(why) => Err(Failure::undone(format!("session {id} cannot continue: {why}"))
+            .with_hint(format!("`{}` ends it at once", store.place.command(&format!("cancel --now {id}"))))),
         None => Ok(()),
     }
 }
 
-/// Does something after this time, unless what this answers is dropped before. The thread that waits for it ends with the process.
+/// Calls `what` after this time, unless the returned sender is dropped before. The waiting thread ends with the
+/// process.
 fn alarm(after: Duration, what: impl FnOnce() + Send + 'static) -> Result<Sender<()>, Failure> {
     let (disarm, disarmed) = mpsc::channel();
     let wait = move || {

@@ -1,4 +1,5 @@
-//! Whether the files of a session's program have changed since it was started: it goes on with those that it had.
+//! Checks whether the files of a session's program have changed since it was started. The session keeps its original
+//! program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,20 +8,20 @@ use hark_bytecode::{Executable, Source};
 
 use crate::project::Project;
 
-/// What is said of a session whose program has changed, if it has.
+/// A note for a session whose program has changed, if it has.
 pub fn note(project: &Project, executable: &Executable) -> Option<String> {
     let file = first_changed(project, executable)?;
-    Some(format!("{file} has changed since the session was started, which goes on with the program as it was"))
+    Some(format!("{file} has changed since the session was started; the session keeps its original program"))
 }
 
-/// The first file of a program that is another one now. One that is gone, or was none, has not changed.
+/// The first file of a program whose text has changed. A missing file, or a program that had no file, does not count.
 fn first_changed<'e>(project: &Project, executable: &'e Executable) -> Option<&'e str> {
     let mut files = executable.sources.files().iter().map(|file| &file.source);
     files.find(|source| is_changed(project, source)).map(|source| &*source.path)
 }
 
 fn is_changed(project: &Project, source: &Source) -> bool {
-    // The path is as it was written where the session was started: here, or in the project.
+    // The path is relative to the folder where the session was started: this one, or the project's.
     let written = Path::new(&*source.path);
     let name = written.file_name().map(PathBuf::from);
     let candidates =

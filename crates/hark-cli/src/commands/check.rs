@@ -16,10 +16,10 @@ use crate::project::{self, Loaded};
 use crate::render::{Paint, Style, escape};
 use crate::report::{self, Json};
 
-/// Shows everything that is wrong with programs. What one of them has to do with hinders none of the others.
+/// Reports all errors and warnings of programs. A program that cannot be read does not prevent the check of the others.
 ///
 /// # Errors
-/// If the only one cannot be read, or standard output cannot be written to.
+/// If the only program cannot be read, or standard output cannot be written to.
 pub fn check(wanted: &Check) -> Result<u8, Failure> {
     let files: Vec<Option<&Path>> = match &*wanted.files {
         [] => vec![None],
@@ -55,7 +55,7 @@ pub fn check(wanted: &Check) -> Result<u8, Failure> {
     Ok(status)
 }
 
-/// A program that was looked at.
+/// A program that has been checked.
 struct Checked {
     loaded: Loaded,
     compiled: Compiled,
@@ -76,7 +76,7 @@ impl Checked {
         if self.compiled.executable.is_some() { FINISHED } else { REJECTED }
     }
 
-    /// What is odd about the settings, and wrong with the program, unless that is wanted as JSON.
+    /// Prints the warnings about the settings, and the program's diagnostics unless they are wanted as JSON.
     fn tell(&self, wanted: &Check) {
         let style = Style::for_stderr();
         if let Some((source, problems)) = &self.loaded.project.warnings {
@@ -102,7 +102,7 @@ impl Checked {
     }
 }
 
-/// One that cannot be read has its reason in the place of its diagnostics.
+/// A program that cannot be read has an `error` instead of diagnostics.
 fn write_one_of_many<W: Write>(file: &Path, checked: &Result<Checked, String>, json: &mut Json<W>) -> io::Result<()> {
     json.open('{')?;
     json.entry("file", &file.display().to_string())?;

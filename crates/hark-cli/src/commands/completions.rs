@@ -7,10 +7,10 @@ use crate::args::{self, Completions};
 use crate::failure::Failure;
 use crate::output;
 
-/// The command that lists the ids of sessions, the newest first.
+/// The command that lists the ids of sessions, newest first.
 const IDS: &str = "sessions --quiet --limit 100 2>/dev/null";
 
-/// Prints the script that makes a shell complete `hark`'s command lines.
+/// Prints a completion script for a shell.
 ///
 /// # Errors
 /// If standard output cannot be written to.
@@ -29,14 +29,14 @@ pub fn completions(wanted: &Completions) -> Result<u8, Failure> {
     Ok(FINISHED)
 }
 
-/// The commands that take the id of a session.
+/// The commands that take a session's id.
 fn commands_on_sessions(definition: &clap::Command) -> Vec<&str> {
     let takes_id = |command: &&clap::Command| command.get_positionals().any(|argument| argument.get_id() == "id");
     definition.get_subcommands().filter(takes_id).map(clap::Command::get_name).collect()
 }
 
-/// The generated function is called by one that adds the ids; `$1` is the command's own name, `$2` the word that is
-/// completed, `$3` the one before.
+/// Wraps the generated function in one that adds the ids. `$1` is the command's own name, `$2` the word being
+/// completed, `$3` the word before it.
 fn with_sessions_in_bash(script: &str, commands: &[&str]) -> String {
     let commands = commands.join("|");
     let function = format!(
@@ -56,7 +56,7 @@ fn with_sessions_in_bash(script: &str, commands: &[&str]) -> String {
     format!("{function}{}", script.replace("complete -F _hark ", "complete -F _hark_and_sessions "))
 }
 
-/// The description of a positional argument ends with what completes it.
+/// In zsh, the description of a positional argument ends with the name of its completer.
 fn with_sessions_in_zsh(script: &str) -> String {
     let mut out = String::with_capacity(script.len() + 256);
     for (index, line) in script.lines().enumerate() {
@@ -65,7 +65,7 @@ fn with_sessions_in_zsh(script: &str) -> String {
             Some(described) => out.push_str(&format!("{described}:_hark_sessions' \\\n")),
             None => out.push_str(&format!("{line}\n")),
         }
-        // Behind `#compdef hark`.
+        // After `#compdef hark`.
         if index == 0 {
             let ids = format!("ids=(${{(f)\"$(hark {IDS})\"}})");
             out.push_str(&format!("\n_hark_sessions() {{\n    local -a ids\n    {ids}\n    compadd -a ids\n}}\n"));

@@ -10,13 +10,13 @@ use crate::args::Doc;
 use crate::failure::Failure;
 use crate::output;
 
-/// A signature in the list of all is filled up to so many characters.
+/// The width of the signatures in the list of all builtins.
 const SIGNATURE_WIDTH: usize = 30;
 
-/// Prints what a function does that every program knows; without a name, a list of them all.
+/// Prints the documentation of a builtin; without a name, a list of all builtins.
 ///
 /// # Errors
-/// If there is no such function, or standard output cannot be written to.
+/// If there is no such builtin, or standard output cannot be written to.
 pub fn doc(wanted: &Doc) -> Result<u8, Failure> {
     let subjects = documentation();
     let Some(name) = &wanted.name else {
@@ -27,7 +27,7 @@ pub fn doc(wanted: &Doc) -> Result<u8, Failure> {
     let Some(function) = functions().find(|function| function.name == name) else {
         let hint = match nearest(name, functions().map(|function| function.name)) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => "`hark doc` lists all that there are".to_owned(),
+            None => "`hark doc` lists all builtins".to_owned(),
         };
         return Err(Failure::usage(format!("there is no builtin `{}`", shortened(name))).with_hint(hint));
     };
@@ -46,7 +46,7 @@ fn list(subjects: &[Subject]) -> String {
         }
         text.push('\n');
     }
-    text + "`hark doc NAME` says more about one of them.\n"
+    text + "`hark doc NAME` shows the documentation of one of them.\n"
 }
 
 fn page(function: &Documented) -> String {

@@ -5,7 +5,7 @@ use crate::args::Explain;
 use crate::failure::Failure;
 use crate::output;
 
-/// The kinds of errors at run time, each with its page.
+/// The kinds of runtime errors with their pages.
 const KINDS: [(&str, &str); 14] = [
     ("error", include_str!("../../../../docs/errors/kinds/error.md")),
     ("type", include_str!("../../../../docs/errors/kinds/type.md")),
@@ -23,7 +23,7 @@ const KINDS: [(&str, &str); 14] = [
     ("deadlock", include_str!("../../../../docs/errors/kinds/deadlock.md")),
 ];
 
-/// Prints what an error code or a kind of error means, an example, and what helps.
+/// Prints the explanation of an error code or a kind of error, with an example and a remedy.
 ///
 /// # Errors
 /// If there is no such code or kind, or standard output cannot be written to.
@@ -33,7 +33,7 @@ pub fn explain(wanted: &Explain) -> Result<u8, Failure> {
     let Some(page) = code.or_else(kind) else {
         let kinds = KINDS.map(|(kind, _)| kind).join(", ");
         let hint = format!(
-            "a code is shown in brackets after `error` or `warning`, such as HK0012; the kinds of errors at run time are {kinds}"
+            "a code is shown in brackets after `error` or `warning`, such as HK0012; the kinds of runtime errors are {kinds}"
         );
         return Err(Failure::usage(format!("there is no error code or kind `{}`", wanted.topic)).with_hint(hint));
     };

@@ -18,30 +18,30 @@ use crate::render::{Paint, Style, columns, escape};
 use crate::report::{self, Json};
 use crate::storage;
 
-/// A text has so many columns, however narrow the terminal.
+/// The minimal width of a text, however narrow the terminal.
 const TEXT_COLUMNS_MIN: usize = 20;
 
-/// How often a session that is followed is looked at.
+/// How often a followed session is checked for new entries.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Which entries of a history are shown, and in which order.
+/// The entries of a history to show, and their order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
-    /// What was printed, in the order in which it was written down.
+    /// Only output, in the order in which it was recorded.
     Printed,
-    /// All, as it is written down.
+    /// All entries, in the order in which they were recorded.
     AsItComes,
-    /// All, in the order of time.
+    /// All entries, in order of time.
     ByTime,
     ByThread,
 }
 
-/// How it is shown.
+/// The output format.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// Each line with its thread and time.
     Lines,
-    /// Nothing but the text, as it is.
+    /// Only the text, unchanged.
     Raw,
     Json,
 }
@@ -52,7 +52,7 @@ impl Form {
     }
 }
 
-/// Prints what a session printed: thread, time since the start, text.
+/// Prints the output of a session: thread, time since the start, text.
 ///
 /// # Errors
 /// If there is no such session, or it cannot be read.
@@ -61,7 +61,7 @@ pub fn stdout(wanted: &args::Stdout) -> Result<u8, Failure> {
     show(&wanted.kept, wanted.id.as_deref(), wanted.follow, Wanted::Printed, form)
 }
 
-/// Prints what happened in a session.
+/// Prints the history of a session.
 ///
 /// # Errors
 /// If there is no such session, or it cannot be read.
@@ -80,7 +80,7 @@ fn show(kept: &Kept, id: Option<&str>, follow: bool, wanted: Wanted, form: Form)
     let started = summary.record.about.started;
     let read = |write: &mut Show<'_>| read_history(&store, &summary, follow, wanted, write);
     match form {
-        // Whoever follows reads one object after the other, and has none of a list before its end.
+        // A list could not be parsed before its end, so a follower gets one object after the other.
         Form::Json if follow => read(&mut |entries, values| {
             let mut out = Vec::new();
             for entry in entries {
@@ -125,19 +125,19 @@ fn show(kept: &Kept, id: Option<&str>, follow: bool, wanted: Wanted, form: Form)
     Ok(FINISHED)
 }
 
-/// Shows some entries, with what the threads have come to that finish in them.
+/// Shows entries; the values are the results of the threads that finish in them.
 type Show<'a> = dyn FnMut(&[LogEntry], &Values) -> Result<(), Failure> + 'a;
 
-/// What threads have come to.
+/// The results of threads.
 type Values = HashMap<ThreadId, String>;
 
-/// The values of those threads that have finished in these entries.
+/// The results of the threads that finish in these entries.
 fn values_of(session: &Outside<'_>, entries: &[LogEntry]) -> Result<Values, Failure> {
     let finished = entries.iter().filter(|entry| entry.event == Event::Finished).map(|entry| entry.thread);
     values::of_threads(session, &finished.collect::<Vec<ThreadId>>())
 }
 
-/// Shows what there is, and what comes if that is wanted, until the session has ended.
+/// Shows the recorded entries and, with `follow`, new ones until the session has ended.
 fn read_history(
     store: &Store,
     summary: &Summary,
@@ -150,7 +150,7 @@ fn read_history(
     let mut history = HistoryReader::new(session.records());
     let mut entries: Vec<LogEntry> = Vec::new();
     loop {
-        // Looked at before the history is read: what comes after that is seen in the next round.
+        // Checked before the history is read: entries added after the check are read in the next round.
         let is_over = !follow || is_over(store, id)?;
         while let Some(page) = history.page().map_err(storage::failure)? {
             let is_wanted = |entry: &LogEntry| wanted != Wanted::Printed || entry.is_printed();
@@ -174,7 +174,7 @@ fn read_history(
     show(&entries, &values_of(&session, &entries)?)
 }
 
-/// The session's own arguments are in its summary alone.
+/// The arguments of the session's own function are stored only in its summary.
 fn with_arguments(mut entry: LogEntry, of_session: &str) -> LogEntry {
     if let Event::Started { parent: None, arguments, .. } = &mut entry.event {
         of_session.clone_into(arguments);
@@ -182,8 +182,8 @@ fn with_arguments(mut entry: LogEntry, of_session: &str) -> LogEntry {
     entry
 }
 
-/// Threads are written down one after the other, each with what it did in a while. What a thread did stays in its order, even
-/// if the clock was set back meanwhile.
+/// Entries are recorded thread by thread, a batch at a time. A thread's own entries keep their order, even if the clock
+/// was set back meanwhile.
 fn by_time(entries: Vec<LogEntry>) -> Vec<LogEntry> {
     let mut latest: HashMap<ThreadId, Timestamp> = HashMap::new();
     let mut timed: Vec<(Timestamp, LogEntry)> = entries
@@ -203,22 +203,23 @@ fn is_over(store: &Store, id: &SessionId) -> Result<bool, Failure> {
     Ok(record.is_none_or(|(_, record)| record.state.is_over()))
 }
 
-/// How entries are drawn.
+/// How entries are drawn as lines.
 struct Lines {
     /// When the session was started.
     started: Timestamp,
-    /// The columns of the terminal; in a pipe lines have any length.
+    /// The width of the terminal; None in a pipe, where lines are not cut.
     columns: Option<usize>,
     style: Style,
 }
 
 impl Lines {
-    /// Draws an entry; of what was printed each line, so that none can be taken for another entry, and as long as it is.
+    /// Draws an entry. Printed text is split into lines, so that no line can be mistaken for another entry, and is not
+    /// cut.
     fn draw(&self, entry: &LogEntry, value: Option<&String>, out: &mut String) {
         let thread = format!("{:>6}", entry.thread.to_string());
         let offset = format!("+{:.6}", entry.time.since(self.started).as_secs_f64());
         let offset = format!("{offset:>14}");
-        // What stands before a text, with the gaps.
+        // The columns before the text, gaps included.
         let before = thread.len() + offset.len() + 4;
         let offset = self.style.paint(Paint::Dim, &offset);
         let mut draw_line = |line: &str| out.push_str(&format!("{thread}  {offset}  {line}\n"));

@@ -12,10 +12,10 @@ use crate::output;
 
 const PROGRAM: &str = include_str!("init/service.hk");
 const PYTHON: &str = include_str!("init/__init__.py");
-const REQUIREMENTS: &str = "# The Python packages that the program needs, one a line. `hark sync` installs them.\n";
-const IGNORED: &str = "# What Hark and Python leave behind\n.hark/\n.venv/\n__pycache__/\n";
+const REQUIREMENTS: &str = "# The Python packages that the program needs, one per line. `hark sync` installs them.\n";
+const IGNORED: &str = "# Files that Hark and Python create\n.hark/\n.venv/\n__pycache__/\n";
 
-/// Makes the files of a new project; those that are there are kept.
+/// Creates the files of a new project; existing files are kept.
 ///
 /// # Errors
 /// If a file cannot be written.
@@ -42,7 +42,7 @@ pub fn init(wanted: &Init) -> Result<u8, Failure> {
     Ok(FINISHED)
 }
 
-/// Writes a file unless it exists; answers whether it did.
+/// Writes a file unless it exists. Returns whether it was written.
 fn create(path: &Path, text: &str) -> Result<bool, Failure> {
     let failed = |error: std::io::Error| Failure::usage(format!("`{}` cannot be written: {error}", path.display()));
     if let Some(folder) = path.parent() {

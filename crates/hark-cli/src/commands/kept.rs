@@ -1,4 +1,4 @@
-//! What the commands on kept sessions begin with.
+//! Opening a storage and finding its sessions, for the commands on stored sessions.
 
 use hark_backends::System;
 use hark_engine::outside::{Outside, OutsideError};
@@ -11,7 +11,7 @@ use crate::place::Place;
 use crate::project::{self, Project};
 use crate::storage::{self, Kept};
 
-/// So many sessions are named where an id may mean several.
+/// The maximum number of sessions listed for an ambiguous id.
 const SHOWN_MAX: usize = 5;
 
 /// A project and the storage of its sessions.
@@ -22,12 +22,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens it; None if nothing was ever kept there.
+    /// Opens it. Returns None if nothing has ever been stored there.
     pub fn open(choice: &KeptStorage, config: &ConfigFile) -> Result<Option<Store>, Failure> {
         Store::open_or_place(choice, config).map(Result::ok)
     }
 
-    /// Opens it; if nothing was ever kept there, answers where it would be.
+    /// Opens it. If nothing has ever been stored there, returns its place.
     pub fn open_or_place(choice: &KeptStorage, config: &ConfigFile) -> Result<Result<Store, Place>, Failure> {
         let project = project::load_here(config.path.as_deref())?;
         let found = storage::of_kept_sessions(&project, choice)?;
@@ -38,7 +38,7 @@ impl Store {
         })
     }
 
-    /// The same where there must be sessions.
+    /// Like `open`, but fails if there are no sessions.
     pub fn existing(choice: &KeptStorage, config: &ConfigFile) -> Result<Store, Failure> {
         Store::open_or_place(choice, config)?.map_err(|place| {
             Failure::usage(format!("there are no sessions: there is no file `{}`", place.file()))
@@ -47,13 +47,13 @@ impl Store {
     }
 
     pub fn catalog(&self) -> Result<&dyn Catalog, Failure> {
-        self.storage.catalog().ok_or_else(|| Failure::usage("this storage keeps no sessions"))
+        self.storage.catalog().ok_or_else(|| Failure::usage("this storage does not keep sessions"))
     }
 
-    /// The session that has this key, or whose id begins so; without an id the newest.
+    /// The session with this key or id prefix; without one, the newest.
     ///
     /// # Errors
-    /// If there is none, or several.
+    /// If there is no such session, or there are several.
     pub fn find(&self, id: Option<&str>) -> Result<Summary, Failure> {
         let keyed =
             id.map(|key| session_of(self.storage.space(), key)).transpose().map_err(storage::failure)?.flatten();
@@ -67,24 +67,24 @@ impl Store {
             (0, None) => Err(Failure::usage(format!("there are no sessions in `{file}`"))
                 .with_hint("`hark run -s sqlite FILE` starts one")),
             (0, Some(id)) => Err(Failure::usage(format!("there is no session `{id}` in `{file}`"))
-                .with_hint(format!("`{list}` shows those that there are"))),
+                .with_hint(format!("`{list}` lists the existing ones"))),
             (_, id) => {
                 let more = if found.len() > SHOWN_MAX { "\n..." } else { "" };
                 let shown: String = found.iter().take(SHOWN_MAX).map(shown_among_several).collect();
                 let id = id.unwrap_or_default();
-                Err(Failure::usage(format!("more than one session's id begins with `{id}`:{shown}{more}"))
-                    .with_hint(format!("give more of it; `{list}` shows them all")))
+                Err(Failure::usage(format!("several session ids begin with `{id}`:{shown}{more}"))
+                    .with_hint(format!("give more characters of the id; `{list}` shows all sessions")))
             }
         }
     }
 
-    /// A session, to be seen or changed from outside.
+    /// A session, to read or change from outside.
     pub fn outside(&self, id: &SessionId) -> Result<Outside<'_>, Failure> {
         Outside::open(&*self.storage, &System, id).map_err(outside_failure)
     }
 }
 
-/// A session that an id may mean, on a line of its own.
+/// A line for one of several matching sessions.
 fn shown_among_several(listed: &Listed) -> String {
     match listed {
         Ok(summary) => {
@@ -95,7 +95,7 @@ fn shown_among_several(listed: &Listed) -> String {
     }
 }
 
-/// What could not be done, for the user.
+/// The message for an error of an access from outside.
 pub fn outside_failure(error: OutsideError) -> Failure {
     match error {
         OutsideError::NoSession(id) => storage::no_session(id.as_str()),
@@ -104,8 +104,8 @@ pub fn outside_failure(error: OutsideError) -> Failure {
     }
 }
 
-/// The state of a session as it is shown: one that is to end is cancelling, one that runs but is served by nobody is
-/// suspended, and one whose export was cut off is what it was before.
+/// The displayed state of a session: a running one is "cancelling" if it has been cancelled and "suspended" if it is
+/// not being served; one whose export was interrupted has the state from before.
 pub fn shown_state(summary: &Summary) -> &'static str {
     match state_of(summary) {
         SessionState::Running if summary.record.cancelling.is_some() => "cancelling",
@@ -114,7 +114,7 @@ pub fn shown_state(summary: &Summary) -> &'static str {
     }
 }
 
-/// Whether a session is unfinished, and nobody serves it.
+/// Whether a session is unfinished and not being served.
 pub fn can_be_resumed(summary: &Summary) -> bool {
     state_of(summary) == SessionState::Running && !summary.is_served
 }
@@ -126,12 +126,12 @@ fn state_of(summary: &Summary) -> SessionState {
     }
 }
 
-/// The call that a session began with, with so many characters at most.
+/// The call that started a session, shortened to this many characters.
 pub fn shown_call(about: &About, characters_max: usize) -> String {
     shortened(&format!("{}({})", about.function, about.arguments.join(", ")), characters_max)
 }
 
-/// A text with so many characters at most; if it is longer, the last one is an ellipsis.
+/// A text, shortened to this many characters, the last of which is an ellipsis.
 pub fn shortened(text: &str, characters_max: usize) -> String {
     if text.chars().nth(characters_max).is_none() {
         return text.to_owned();
@@ -139,7 +139,7 @@ pub fn shortened(text: &str, characters_max: usize) -> String {
     text.chars().take(characters_max.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// How long it was from one time to another, in a form that people read.
+/// The time between two timestamps, human-readable.
 pub fn shown_duration(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.since(from).as_secs_f64();
     match seconds {

@@ -17,19 +17,19 @@ use crate::render::escape;
 use crate::storage;
 use crate::value;
 
-/// So many characters of a value are shown in a message.
+/// The maximum number of characters of a value in a message.
 const SHOWN_VALUE_MAX: usize = 200;
 
-/// So many promises that a session waits for are named in a message.
+/// The maximum number of awaited promises named in a message.
 const SHOWN_PROMISES_MAX: usize = 5;
 
-/// Of so many threads it is looked up for what they wait.
+/// The maximum number of threads searched for awaited promises.
 const SEARCHED_THREADS_MAX: usize = 1_000;
 
-/// Gives a promise its value.
+/// Resolves a promise with a value.
 ///
 /// # Errors
-/// If the value is no JSON, or the promise has a value.
+/// If the value is not valid JSON, or the promise is already settled.
 pub fn resolve(wanted: &Resolve) -> Result<u8, Failure> {
     let value = value::of_option(&wanted.value)?;
     let store = Store::existing(&wanted.storage, &wanted.config)?;
@@ -39,7 +39,7 @@ pub fn resolve(wanted: &Resolve) -> Result<u8, Failure> {
 /// Fails a promise.
 ///
 /// # Errors
-/// If the promise has a value.
+/// If the promise is already settled.
 pub fn fail(wanted: &Fail) -> Result<u8, Failure> {
     let store = Store::existing(&wanted.storage, &wanted.config)?;
     settle(&store, &wanted.future, |session, promise| session.fail(promise, &wanted.message))
@@ -52,16 +52,16 @@ fn settle(
 ) -> Result<u8, Failure> {
     let Some((session, promise)) = storage::split_future_id(future).filter(|(_, promise)| promise.contains('/')) else {
         let failure = Failure::usage(format!("`{future}` is not the id of a future"));
-        return Err(failure.with_hint("it is what `future_id` gives, or SESSION/NAME/ID for `future(NAME, ID)`"));
+        return Err(failure.with_hint("it is the result of `future_id`, or SESSION/NAME/ID for `future(NAME, ID)`"));
     };
     let id: SessionId = match store.catalog()?.record(&session).map_err(storage::failure)? {
         Some(_) => session,
-        // The beginning of an id is enough here, too.
+        // It may also be the prefix of an id.
         None => store.find(Some(session.as_str()))?.id,
     };
     let session = store.outside(&id)?;
     if !settle(&session, promise).map_err(|error| refused(error, &session, future))? {
-        // The promise is settled, whether or not this can be found out.
+        // The promise is settled; a failure of this lookup does not matter.
         let others = promises_in_demand(&session).unwrap_or_default();
         if !others.is_empty() {
             let others = others.iter().map(|name| format!("`{}`", escape::line(name))).collect::<Vec<_>>().join(", ");
@@ -71,7 +71,7 @@ fn settle(
     Ok(FINISHED)
 }
 
-/// The first promises that threads wait for: where a name is a mistake, one of them was meant.
+/// The first promises that threads wait for: if the name was mistyped, one of them was probably meant.
 fn promises_in_demand(session: &Outside<'_>) -> Result<BTreeSet<Arc<str>>, StorageError> {
     let live = session.records().scan(Range::Live(ThreadId(0)), SEARCHED_THREADS_MAX)?;
     let waits =
@@ -94,12 +94,12 @@ fn refused(error: OutsideError, session: &Outside<'_>, future: &str) -> Failure 
             let executable = session.program().executable();
             Failure::usage(match first {
                 FutureRecord::Failed(failure) => {
-                    format!("`{future}` has failed already: {}", failure.error.message)
+                    format!("`{future}` has already failed: {}", failure.error.message)
                 }
                 FutureRecord::Resolved(value) => {
-                    format!("`{future}` has a value already: {}", short_text(&value, executable, SHOWN_VALUE_MAX))
+                    format!("`{future}` already has a value: {}", short_text(&value, executable, SHOWN_VALUE_MAX))
                 }
-                _ => format!("`{future}` is resolved already"),
+                _ => format!("`{future}` is already resolved"),
             })
         }
         OutsideError::WrongState(state) => {

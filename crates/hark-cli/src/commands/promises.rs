@@ -1,4 +1,4 @@
-//! `hark promises`: what sessions wait for that something outside is to resolve.
+//! `hark promises`: the pending promises that sessions wait for.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
@@ -19,13 +19,13 @@ use crate::render::{Paint, Style, columns, escape};
 use crate::report::{self, Json};
 use crate::storage;
 
-/// So many characters of an id are enough on a terminal.
+/// The number of characters of an id shown on a terminal.
 const SHORT_ID: usize = 18;
 
-/// So many waiting threads are named in a line.
+/// The maximum number of waiting threads named in a line.
 const SHOWN_WAITERS_MAX: usize = 3;
 
-/// The most characters of a thread's function and arguments.
+/// The maximum number of characters of a thread's function and arguments.
 const CALL_CHARACTERS_MAX: usize = 60;
 
 /// A promise that threads wait for.
@@ -33,19 +33,19 @@ struct Open {
     session: SessionId,
     key: Option<String>,
     name: String,
-    /// Since when the first of them waits.
+    /// When the first of the threads began to wait.
     since: Option<Timestamp>,
     waiters: Vec<Waiting>,
 }
 
-/// A thread that waits.
+/// A waiting thread.
 struct Waiting {
     thread: ThreadId,
     call: String,
     since: Option<Timestamp>,
 }
 
-/// Lists the promises that threads wait for: of one session, or of all that are not over.
+/// Lists the promises that threads wait for, of one session or of all unfinished ones.
 ///
 /// # Errors
 /// If there is no such session, or it cannot be read.
@@ -82,7 +82,7 @@ fn nothing(wanted: &Promises, file: &str) -> Result<u8, Failure> {
         output::write_out("[]\n")?;
     } else {
         let of = if wanted.id.is_some() {
-            "the session waits for no promise".to_owned()
+            "the session is not waiting for a promise".to_owned()
         } else {
             format!("no session in {file} waits for a promise")
         };
@@ -94,12 +94,12 @@ fn nothing(wanted: &Promises, file: &str) -> Result<u8, Failure> {
 fn running(store: &Store) -> Result<Vec<Summary>, Failure> {
     let filter = Filter { state: Some(SessionState::Running), ..Filter::default() };
     let found = store.catalog()?.list(&filter).map_err(storage::failure)?;
-    // Damaged ones are told by `hark sessions`.
+    // `hark sessions` reports damaged ones.
     Ok(found.into_iter().flatten().collect())
 }
 
-/// What a session waits for, the longest wait first. All that there is of it is read: who waits for a promise stands with the
-/// promise, and since when in the history.
+/// The promises that a session waits for, the longest wait first. This reads the whole session: the waiting threads are
+/// recorded with the promise, the time of the wait in the history.
 fn open_promises(store: &Store, summary: &Summary) -> Result<Vec<Open>, Failure> {
     if summary.record.state.is_over() {
         return Ok(Vec::new());
@@ -120,7 +120,7 @@ fn open_promises(store: &Store, summary: &Summary) -> Result<Vec<Open>, Failure>
             _ => {}
         }
     }
-    // Whoever has not been waited for, or is no more, is nobody's concern.
+    // Omits promises that no thread waits for.
     let mut open: Vec<Open> = waits
         .into_iter()
         .filter(|(_, threads)| !threads.is_empty())
@@ -140,7 +140,7 @@ fn open_promises(store: &Store, summary: &Summary) -> Result<Vec<Open>, Failure>
     Ok(open)
 }
 
-/// What each thread was started with, and when it began to wait last.
+/// For each thread, its call and when it last began to wait.
 fn threads_of(history: &[LogEntry], summary: &Summary) -> HashMap<ThreadId, (String, Option<Timestamp>)> {
     let about = &summary.record.about;
     let mut known: HashMap<ThreadId, (String, Option<Timestamp>)> = HashMap::new();
@@ -160,7 +160,7 @@ fn threads_of(history: &[LogEntry], summary: &Summary) -> HashMap<ThreadId, (Str
     known
 }
 
-/// A line for each: what `hark resolve` takes for it, for how long it has been awaited, and who waits.
+/// A line per promise: the argument for `hark resolve`, how long it has been awaited, and the waiting threads.
 fn drawn(open: &[Open], now: Timestamp, terminal: Option<usize>, style: Style) -> String {
     let id = |promise: &Open| {
         let session = match (&promise.key, terminal) {
@@ -178,7 +178,7 @@ fn drawn(open: &[Open], now: Timestamp, terminal: Option<usize>, style: Style) -
     let mut out = String::new();
     for (index, row) in rows.iter().enumerate() {
         let before = format!("{}  {}  ", columns::padded(&row[0], widths[0]), columns::padded(&row[1], widths[1]));
-        // What has to be typed is never cut.
+        // The id is never cut, because it must be typed.
         let rest = match terminal {
             Some(columns) => columns::cut(&row[2], columns.saturating_sub(before.width())),
             None => row[2].clone(),

@@ -12,10 +12,10 @@ use crate::failure::Failure;
 use crate::output;
 use crate::storage;
 
-/// Forgets sessions that ended before a time, and imports that were cut off; and programs that no session has any more.
+/// Deletes sessions that ended before a time, interrupted imports, and programs that no session uses any more.
 ///
 /// # Errors
-/// If the age makes no sense, or the storage cannot be written to.
+/// If the age is invalid, or the storage cannot be written to.
 pub fn prune(wanted: &Prune) -> Result<u8, Failure> {
     let age = age::parse(&wanted.older_than)?;
     let mut count = 0;
@@ -30,8 +30,8 @@ pub fn prune(wanted: &Prune) -> Result<u8, Failure> {
     Ok(FINISHED)
 }
 
-/// The time from so long ago until so far ahead. What ended after that ended under a clock that was wrong by more than the
-/// age, and would else stay until the right one gets there.
+/// The time from `age` ago to `age` ahead. A session that seems to have ended later than that ended under a wrong
+/// clock; it would otherwise stay until the correct clock has caught up.
 fn around(now: Timestamp, age: Duration) -> (Timestamp, Timestamp) {
     (Timestamp(0).after(now.since(Timestamp(0)).saturating_sub(age)), now.after(age))
 }

@@ -23,13 +23,13 @@ use crate::session::{self, Serving};
 use crate::signals::Interruption;
 use crate::storage;
 
-/// The programs of so many sessions are held against their files.
+/// The maximum number of sessions whose programs are compared with their files.
 const LOOKED_AT_MAX: usize = 1_000;
 
-/// Goes on with all unfinished sessions, or one, until they have ended.
+/// Continues all unfinished sessions, or one, until they have ended.
 ///
 /// # Errors
-/// If there is no such session, or someone else serves it.
+/// If there is no such session, or another process serves it.
 pub fn resume(wanted: &GoOn) -> Result<u8, Failure> {
     let store = match Store::open_or_place(&wanted.kept.storage, &wanted.kept.config)? {
         Ok(store) => store,
@@ -53,7 +53,7 @@ pub fn resume(wanted: &GoOn) -> Result<u8, Failure> {
     go_on(wanted, store, only.as_ref())
 }
 
-/// Has a broken session go on from where its broken threads failed.
+/// Continues a broken session from where its broken threads failed.
 ///
 /// # Errors
 /// If there is no such session, or it is not broken.
@@ -78,7 +78,7 @@ pub fn retry(wanted: &GoOn) -> Result<u8, Failure> {
     go_on(wanted, store, Some(&summary.id))
 }
 
-/// The worker that serves the session has been told.
+/// The worker that serves the session has been notified.
 fn leave_to_worker(wanted: &GoOn, id: &SessionId) -> Result<u8, Failure> {
     if wanted.kept.json {
         report::write_list(|json| {
@@ -88,7 +88,7 @@ fn leave_to_worker(wanted: &GoOn, id: &SessionId) -> Result<u8, Failure> {
             json.close('}')
         })?;
     } else if !wanted.quiet {
-        output::write_out(&format!("a worker goes on with {id}\n"))?;
+        output::write_out(&format!("a worker continues {id}\n"))?;
     }
     Ok(FINISHED)
 }
@@ -105,7 +105,7 @@ fn nothing(wanted: &GoOn, place: &Place) -> Result<u8, Failure> {
     Ok(FINISHED)
 }
 
-/// The sessions' reports, as they come.
+/// Collects the sessions' reports.
 struct Ends {
     reports: Mutex<Vec<Report>>,
     expected: Mutex<Option<usize>>,
@@ -170,7 +170,7 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
     stream.close().map_err(Failure::Output)?;
     let mut reports = std::mem::take(&mut *ends.reports.lock().unwrap_or_else(PoisonError::into_inner));
     reports.sort_by(|one, other| one.session.cmp(&other.session));
-    // What fails in a session is in its report; not that the storage as a whole was lost while it waited.
+    // A session's own failure is in its report, but the loss of the whole storage while it waited is not.
     if reports.iter().any(|report| report.status == Status::Suspended && report.errors.is_empty()) {
         ended?;
     }
@@ -179,14 +179,14 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
     }
     let store = Store { project, storage, place };
     if let Some(id) = only.filter(|_| reports.is_empty()) {
-        // A worker was quicker.
+        // A worker has taken it first.
         return leave_to_worker(wanted, id);
     }
     show(wanted, &store, &reports)?;
     Ok(exit_status(&reports, &interruption))
 }
 
-/// Tells, once for each program, that its files have changed since. What cannot be read is told by whoever runs it.
+/// Reports, once per program, that its files have changed. Programs that cannot be read are reported when they are run.
 fn tell_changed(project: &Project, storage: &dyn Storage, sessions: &[SessionId]) {
     let Some(catalog) = storage.catalog() else { return };
     let mut told = HashSet::new();
@@ -225,11 +225,11 @@ fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure>
         if !wanted.quiet {
             let more = match each.status {
                 Status::Suspended => {
-                    format!("; `{}` goes on with it", store.place.command(&format!("resume {}", each.session)))
+                    format!("; `{}` continues it", store.place.command(&format!("resume {}", each.session)))
                 }
                 Status::Broken => {
                     let retry = store.place.command(&format!("retry {}", each.session));
-                    format!("; `{retry}` goes on from where it failed, with the program as it was")
+                    format!("; `{retry}` continues from where it failed, with its original program")
                 }
                 _ => String::new(),
             };
@@ -247,7 +247,7 @@ fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure>
     Ok(())
 }
 
-/// The program of each session. Of one that cannot be read, only that is told.
+/// The program of each session; an empty one if it cannot be read, which its report tells.
 fn programs_of(store: &Store, reports: &[Report]) -> Vec<Rc<Executable>> {
     let mut known: HashMap<String, Rc<Executable>> = HashMap::new();
     let mut program = |report: &Report| {

@@ -25,10 +25,10 @@ use crate::signals::Interruption;
 use crate::storage::{self, Kept};
 use crate::{OpenPlatform, Platform};
 
-/// Compiles a program, calls a function, and shows what came of it.
+/// Compiles a program, calls a function, and shows the outcome.
 ///
 /// # Errors
-/// If it cannot begin, or standard output cannot be written to.
+/// If the program cannot be started, or standard output cannot be written to.
 pub fn run(wanted: &Run, platform: Option<&OpenPlatform>) -> Result<u8, Failure> {
     let started = Instant::now();
     let config = wanted.config.path.as_deref();
@@ -56,9 +56,10 @@ pub fn run(wanted: &Run, platform: Option<&OpenPlatform>) -> Result<u8, Failure>
         None => own_platform(&loaded.project, wanted)?,
     };
     if !wanted.labels.is_empty() && storage.catalog().is_none() {
-        let failure =
-            Failure::usage("`--key` and `--tag` need a storage that keeps sessions: in memory nobody looks for one");
-        return Err(failure.with_hint("`hark run -s sqlite FILE` keeps it in a file"));
+        let failure = Failure::usage(
+            "`--key` and `--tag` need a storage that keeps sessions: one in memory cannot be found again",
+        );
+        return Err(failure.with_hint("`hark run -s sqlite FILE` keeps the session in a file"));
     }
     let labels = wanted.labels.labels().map_err(Failure::usage)?;
     let disagreements = disagreements(&*storage, &program)?;
@@ -86,7 +87,7 @@ pub fn run(wanted: &Run, platform: Option<&OpenPlatform>) -> Result<u8, Failure>
     }
 }
 
-/// What the command line and `hark.toml` say, and the folder of a file that sessions are kept in.
+/// The platform chosen by the command line and `hark.toml`, and the folder of the stored sessions, if they are in a file.
 fn own_platform(project: &Project, wanted: &Run) -> Result<(Platform, Option<PathBuf>), Failure> {
     let kept = storage::for_new_session(project, &wanted.storage)?;
     let invoker = session::invoker(project, kept.as_ref(), wanted.concurrency.name)?;
@@ -94,7 +95,7 @@ fn own_platform(project: &Project, wanted: &Run) -> Result<(Platform, Option<Pat
     Ok((Platform { storage: storage::or_memory(kept.as_ref()), invoker }, folder))
 }
 
-/// The program that a text on the command line means: its definitions, or else a function `main` with this body.
+/// The program given as text on the command line: definitions, or else the body of `main`.
 fn program_of(text: &str) -> String {
     let first = text.trim_start();
     let is_definition =
@@ -102,7 +103,7 @@ fn program_of(text: &str) -> String {
     if is_definition { text.to_owned() } else { format!("fn main() {{ {text} }}") }
 }
 
-/// Where other programs of this storage have said something else of limits and rates that the program shares with them.
+/// Warnings for limits and rates that other programs of this storage define differently.
 fn disagreements(storage: &dyn Storage, program: &Program) -> Result<Vec<Diagnostic>, Failure> {
     let found = hark_engine::disagreements(storage.space(), program.executable()).map_err(storage::failure)?;
     let warnings = found.into_iter().map(|found| {
@@ -114,17 +115,17 @@ fn disagreements(storage: &dyn Storage, program: &Program) -> Result<Vec<Diagnos
         let elsewhere = if place.is_empty() { "in another program".to_owned() } else { format!("at {place}") };
         let message = format!("the {kind} `{}` is {bound} here, but {other} {elsewhere}", gate.name);
         let warning = Diagnostic::warning(Code::LimitDisagreement, message, span);
-        warning.with_hint("the number of the program that was started last counts, for all of them")
+        warning.with_hint("the number given by the program that was started last applies to all of them")
     });
     Ok(warnings.collect())
 }
 
-/// Starts a session for others to run.
+/// Starts a session for other processes to run.
 fn detach(session: &Session, place: &Place, json: bool) -> Result<u8, Failure> {
     if session.storage.catalog().is_none() {
         let failure =
-            Failure::usage("`--detach` needs a storage that keeps sessions: in memory nobody else could run it");
-        return Err(failure.with_hint("`hark run -s sqlite --detach FILE` keeps it in a file"));
+            Failure::usage("`--detach` needs a storage that keeps sessions: no other process can run one in memory");
+        return Err(failure.with_hint("`hark run -s sqlite --detach FILE` keeps the session in a file"));
     }
     let id = match session.leave_to_others()? {
         Keyed::New(id) => id,
@@ -174,7 +175,8 @@ fn run_for_report(session: &Session, place: &Place, compiled: &Compiled) -> Resu
     Ok(exit_status(&report, &session.interruption))
 }
 
-/// Output as it comes, which may wait in the folder of a kept session; then the result, or the errors; the time it took.
+/// Shows output as it arrives (buffered in the folder of a stored session if necessary), then the result or the errors,
+/// and the elapsed time.
 fn run_for_people(
     session: &Session,
     overflow: Option<PathBuf>,
@@ -202,7 +204,7 @@ fn run_for_people(
         Keyed::Known(id) => {
             keyed::check(session, &id, place)?;
             if announces {
-                dim(format!("session {id} was started before under this key"));
+                dim(format!("session {id} was already started under this key"));
             }
             keyed::follow(session, &id, &mut output::write_raw)?
         }
@@ -221,7 +223,7 @@ fn run_for_people(
     Ok(exit_status(&report, &session.interruption))
 }
 
-/// Shows each root cause once; then what can be done about it, also where a kept session is broken if `says_retry`.
+/// Shows each root cause once, then how to continue; for a broken session, only if `says_retry`.
 fn tell_end(report: &Report, program: &Program, place: &Place, says_retry: bool) {
     let style = Style::for_stderr();
     let mut out = String::new();
@@ -233,18 +235,18 @@ fn tell_end(report: &Report, program: &Program, place: &Place, says_retry: bool)
     if report.was_taken_over {
         let id = &report.session;
         let stdout = place.command(&format!("stdout {id}"));
-        out.push_str(&format!("another process has gone on with it; `{stdout}` has all that it printed\n"));
+        out.push_str(&format!("another process has taken it over; `{stdout}` prints all of its output\n"));
     }
     match report.status {
         Status::Cancelled => out.push_str("cancelled\n"),
         Status::Suspended if !report.was_taken_over => {
             let resume = place.command(&format!("resume {}", report.session));
-            out.push_str(&format!("suspended; `{resume}` goes on with it\n"));
+            out.push_str(&format!("suspended; `{resume}` continues it\n"));
         }
-        // One that its storage refused has not begun.
+        // A session that its storage refused was never started.
         Status::Broken if says_retry && report.errors.iter().any(|each| &*each.error.kind != "storage") => {
             let retry = place.command(&format!("retry {}", report.session));
-            out.push_str(&format!("broken; `{retry}` goes on from where it failed, with the program as it was\n"));
+            out.push_str(&format!("broken; `{retry}` continues from where it failed, with its original program\n"));
         }
         _ => {}
     }

@@ -17,13 +17,13 @@ use crate::render::{Style, columns, escape};
 use crate::report::{self, Json};
 use crate::storage;
 
-/// The most characters of a function's name in the list.
+/// The maximum number of characters of a function's name in the list.
 const NAME_CHARACTERS_MAX: usize = 60;
 
 /// The state of a session whose summary cannot be read.
 const DAMAGED: &str = "damaged";
 
-/// Lists sessions, the newest first. Those that are damaged are told one by one, and are in the exit status.
+/// Lists sessions, newest first. Damaged ones are reported individually and make the exit status that of an error.
 ///
 /// # Errors
 /// If the storage cannot be read.
@@ -56,7 +56,7 @@ fn end_of(summary: &Summary) -> Timestamp {
     summary.record.ended.unwrap_or_else(|| System.now())
 }
 
-/// A function's name, which may be a stranger's: in one line, and not a very long one.
+/// A function's name, escaped and shortened, because it may be of any length and content.
 pub fn shown_name(name: &str) -> String {
     let name = match name.char_indices().nth(NAME_CHARACTERS_MAX) {
         Some((end, _)) => format!("{}...", &name[..end]),
@@ -86,7 +86,7 @@ fn write_summary<W: Write>(summary: &Summary, json: &mut Json<W>) -> io::Result<
     json.close('}')
 }
 
-/// Writes what a session is about and how far it is.
+/// Writes a session's description and progress.
 pub fn write_summary_fields<W: Write>(summary: &Summary, json: &mut Json<W>) -> io::Result<()> {
     let about = &summary.record.about;
     json.entry("function", &about.function)?;

@@ -25,38 +25,38 @@ use crate::render::{Lines, Paint, Style, columns, draw_errors, escape};
 use crate::report::{self, Json};
 use crate::storage;
 
-/// The most that is shown of what a thread waits for, or broke by. An error is shown once more below, with more of it.
+/// The maximum length of a thread's detail: its wait or error. Errors are shown in full below the threads.
 const DETAIL_CHARACTERS_MAX: usize = 200;
 
-/// Arguments and values have so many columns, however narrow the terminal.
+/// The minimal width of arguments and values, however narrow the terminal.
 const TEXT_COLUMNS_MIN: usize = 16;
 
-/// The state of a thread that an error has left.
+/// The state of a thread that failed with an error.
 const BROKEN: &str = "broken";
 
-/// The state of a thread that ended with the error of its cancellation.
+/// The state of a thread that ended because it was cancelled.
 const CANCELLED: &str = "cancelled";
 
-/// One thread, as far as it is known.
+/// What is known of a thread.
 #[derive(Default)]
 struct Shown {
     function: String,
     /// The function's arguments as text, shortened.
     arguments: String,
-    /// What it came to, as text, shortened.
+    /// The thread's result as text, shortened.
     value: Option<String>,
-    /// The call that it has made last.
+    /// Its last call.
     call: Option<Call>,
     parent: Option<ThreadId>,
     children: Vec<ThreadId>,
-    /// "ready" (it can run, and has not begun or nobody serves it), "running", "waiting", "sleeping", "calling", "finished", "broken",
-    /// "cancelled".
+    /// "ready" (it can run, but has not begun or is not being served), "running", "waiting", "sleeping", "calling",
+    /// "finished", "broken" or "cancelled".
     state: &'static str,
-    /// What it waits for, and such.
+    /// Details about the state, such as what the thread waits for.
     detail: String,
-    /// How far its call says that it is, as JSON.
+    /// The last progress reported by its call, as JSON.
     progress: Option<Box<str>>,
-    /// Where it stands.
+    /// The current position of the thread.
     place: Option<TraceFrame>,
 }
 
@@ -65,14 +65,14 @@ struct Call {
     function: String,
     /// As text, shortened.
     arguments: String,
-    /// Which try it is.
+    /// The number of the attempt.
     attempt: u32,
-    /// When that was made.
+    /// When the attempt began.
     since: Timestamp,
 }
 
 impl Call {
-    /// The call, its try if it is not the first, and for how long it has been under way, unless nobody makes it now.
+    /// The call, the attempt if it is not the first, and how long it has been running, if the session is being served.
     fn shown(&self, columns: usize, is_served: bool) -> String {
         let mut text = self.function.clone();
         if !self.arguments.is_empty() {
@@ -88,10 +88,10 @@ impl Call {
     }
 }
 
-/// Shows one session whole.
+/// Shows a session in detail.
 ///
 /// # Errors
-/// If there is none, or it cannot be read.
+/// If there is no such session, or it cannot be read.
 pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
     let store = Store::existing(&wanted.kept.storage, &wanted.kept.config)?;
     let summary = store.find(wanted.id.as_deref())?;
@@ -134,7 +134,7 @@ fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<Threa
         let thread = threads.entry(number).or_default();
         let calls = live.call.as_ref().map(|call| (call.foreign, call.attempt));
         let state = live.state.take();
-        // Which of them have a worker at this moment, that nobody has written down.
+        // The storage does not record which threads have a worker at this moment.
         let may_run = summary.is_served && state.as_ref().is_some_and(Thread::has_begun);
         (thread.state, thread.detail) = match &live.status {
             ThreadStatus::Runnable => (if may_run { "running" } else { "ready" }, String::new()),
@@ -146,7 +146,7 @@ fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<Threa
             ThreadStatus::Calling(_) => ("calling", called(session, calls)),
         };
 
-        // Between its tries a call's thread sleeps.
+        // Between two attempts of a call the thread sleeps.
         if matches!(live.status, ThreadStatus::Calling(_) | ThreadStatus::Sleeping(_)) {
             thread.progress = live.progress.take();
         }
@@ -158,7 +158,7 @@ fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<Threa
             thread.place = state.stack(session.program(), number.0).0.pop();
         }
     }
-    // Those that were under way when their session was ended.
+    // Threads that were running when their session was ended.
     for thread in threads.values_mut().filter(|thread| thread.state.is_empty()) {
         thread.state = summary.record.state.name();
     }
@@ -166,7 +166,7 @@ fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<Threa
         thread.call = None;
     }
     let has_finished = |number: ThreadId, thread: &Shown| number != FIRST && thread.state == "finished";
-    // That of the first one is the session's result.
+    // The first thread's value is shown as the session's result.
     let finished: Vec<ThreadId> =
         threads.iter().filter(|(number, thread)| has_finished(**number, thread)).map(|(number, _)| *number).collect();
     for (number, value) in values::of_threads(session, &finished)? {
@@ -179,8 +179,8 @@ fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<Threa
     Ok(threads)
 }
 
-/// Puts each thread below the one that started it. Who wrote the records may be anybody: a parent that is not there, or has
-/// no smaller number, is none, so that this makes trees.
+/// Adds each thread to its parent's children. Records may be forged, so a missing parent, or one with a number that is
+/// not smaller, is ignored; this guarantees trees.
 fn note_children(threads: &mut BTreeMap<ThreadId, Shown>) {
     let started: Vec<(ThreadId, ThreadId)> =
         threads.iter().filter_map(|(number, thread)| Some((thread.parent?, *number))).collect();
@@ -271,7 +271,7 @@ fn drawn(
     out
 }
 
-/// As a tree, each below the one that started it.
+/// Draws the threads as a tree, each below its parent.
 fn draw_threads(
     threads: &BTreeMap<ThreadId, Shown>,
     lines: &Lines<'_>,
@@ -279,7 +279,7 @@ fn draw_threads(
     style: Style,
     out: &mut String,
 ) {
-    // A line has one or two texts that may be long.
+    // A line has up to two long texts.
     let room = columns::of_stdout().map_or(DETAIL_CHARACTERS_MAX, |columns| (columns / 3).max(TEXT_COLUMNS_MIN));
     let roots = threads.iter().filter(|(_, thread)| thread.parent.is_none());
     let mut open: Vec<(ThreadId, usize)> = roots.rev().map(|(number, _)| (*number, 0)).collect();
@@ -295,7 +295,7 @@ fn draw_threads(
             Some(call) => call.shown(room, is_served).into(),
             None => escape::cut(&thread.detail, DETAIL_CHARACTERS_MAX),
         };
-        // What others wrote is told apart; the rest goes on with the sentence.
+        // An error message is set off by a colon; other details continue the sentence.
         let separator = match thread.state {
             _ if detail.is_empty() => "",
             BROKEN | CANCELLED => ": ",
@@ -349,7 +349,7 @@ fn write_threads<W: Write>(
             }
             None => json.atom("null")?,
         }
-        // Whoever wrote the record may be anybody.
+        // The record may be forged, so the JSON is validated.
         let progress = thread.progress.as_deref().filter(|json| serde_json::from_str::<&RawValue>(json).is_ok());
         json.entry_of("progress", progress.unwrap_or("null"))?;
         json.key("place")?;

@@ -1,4 +1,4 @@
-//! `hark sync`: the project's virtual environment, made from its requirements file.
+//! `hark sync`: creates the project's virtual environment from its requirements file.
 
 mod complaint;
 mod tool;
@@ -17,13 +17,13 @@ use crate::output;
 use crate::project::{self, Project};
 use tool::{Ended, Tools};
 
-/// The oldest Python that workers run on, as major and minor version.
+/// The oldest Python supported by the workers, as major and minor version.
 const PYTHON_MIN: (u32, u32) = (3, 8);
 
-/// Makes `.venv`, or brings it up to date.
+/// Creates `.venv`, or updates it.
 ///
 /// # Errors
-/// If there is no requirements file, no Python that works, or a package cannot be installed.
+/// If there is no requirements file or no working Python, or a package cannot be installed.
 pub fn sync(wanted: &Sync) -> Result<u8, Failure> {
     let project = project::load_here(wanted.config.path.as_deref())?;
     let requirements = &project.settings.python_requirements;
@@ -42,10 +42,10 @@ pub fn sync(wanted: &Sync) -> Result<u8, Failure> {
 fn no_requirements(project: &Project) -> Failure {
     let file = project.settings.python_requirements.display();
     Failure::usage(format!("there is no `{file}` in {}", project.folder.display()))
-        .with_hint("list the packages in it, one a line; `python_requirements` in hark.toml names another file")
+        .with_hint("list the packages in it, one per line; `python_requirements` in hark.toml names another file")
 }
 
-/// Two at a time would undo each other's work. The lock ends with the process.
+/// Prevents two concurrent runs in one project. The lock ends with the process.
 fn take_turn(folder: &Path) -> Result<File, Failure> {
     let failed = |error: io::Error| Failure::usage(format!("{} cannot be locked: {error}", folder.display()));
     let lock = File::open(folder).map_err(failed)?;
@@ -60,7 +60,7 @@ fn take_turn(folder: &Path) -> Result<File, Failure> {
     Ok(lock)
 }
 
-/// One run of the command. Its steps answer an exit status if a signal has ended them.
+/// One run of the command. A step that is interrupted by a signal returns the exit status.
 struct Syncing<'a> {
     wanted: &'a Sync,
     project: &'a Project,
@@ -77,19 +77,19 @@ impl Syncing<'_> {
         }
         let environment = interpreter::own_environment(&self.project.folder);
         if self.must_be_made(&environment, &version)? {
-            self.say(&format!("making .venv with Python {} ({})", version.text, base.origin))?;
+            self.say(&format!("creating .venv with Python {} ({})", version.text, base.origin))?;
             if let Some(status) = self.make(&base, &environment)? {
                 return Ok(Some(status));
             }
         }
         let file = self.project.settings.python_requirements.display();
-        self.say(&format!("installing what {file} lists, with {}", self.tools.name()))?;
+        self.say(&format!("installing the packages of {file} with {}", self.tools.name()))?;
         if let Some(status) = self.install(&environment, &version)? {
             return Ok(Some(status));
         }
         interpreter::mark_synced(&environment, configured)
             .map_err(|error| Failure::undone(format!("`.venv` cannot be written to: {error}")))?;
-        self.say(".venv is up to date, and `hark` uses it")?;
+        self.say(".venv is up to date; `hark` uses it")?;
         Ok(None)
     }
 
@@ -97,28 +97,28 @@ impl Syncing<'_> {
         if self.wanted.quiet { Ok(()) } else { output::write_out(&format!("{text}\n")) }
     }
 
-    /// Whether there is no virtual environment, or none that is worth keeping. One that `hark sync` has not made is not
-    /// thrown away unasked.
+    /// Whether the virtual environment must be created. An unusable one that was not created by `hark sync` is an
+    /// error, not deleted.
     fn must_be_made(&self, environment: &Path, version: &Version) -> Result<bool, Failure> {
         if self.wanted.clear || fs::symlink_metadata(environment).is_err() {
             return Ok(true);
         }
         let problem = match version_of(&interpreter::interpreter_in(environment)) {
             Ok(found) if (found.major, found.minor) == (version.major, version.minor) => return Ok(false),
-            Ok(found) => format!("has Python {}, and the project wants {}", found.text, version.text),
-            Err(problem) => format!("has no Python that works: it {problem}"),
+            Ok(found) => format!("has Python {}, but the project needs {}", found.text, version.text),
+            Err(problem) => format!("has no working Python: it {problem}"),
         };
         if interpreter::synced_for(environment).is_some() {
             return Ok(true);
         }
-        Err(Failure::usage(format!("`.venv` {problem}")).with_hint("`hark sync --clear` makes it anew"))
+        Err(Failure::usage(format!("`.venv` {problem}")).with_hint("`hark sync --clear` creates it again"))
     }
 
     fn make(&self, base: &Interpreter, environment: &Path) -> Result<Option<u8>, Failure> {
         let is_new = fs::symlink_metadata(environment).is_err();
         let ended = self.tools.run(self.tools.making(&base.path, environment))?;
         if !matches!(ended, Ended::Well) && is_new {
-            // Half an environment would only be in the way. It may not even have been begun.
+            // Remove the incomplete environment, if there is one.
             let _ = fs::remove_dir_all(environment);
         }
         match ended {
@@ -145,7 +145,7 @@ impl Syncing<'_> {
 fn unusable(interpreter: &Interpreter, problem: &str) -> Failure {
     let Interpreter { path, origin } = interpreter;
     Failure::usage(format!("the Python interpreter `{}` ({origin}) {problem}", path.display()))
-        .with_hint("set `python` in hark.toml to one of Python 3.8 or later")
+        .with_hint("set `python` in hark.toml to a Python of version 3.8 or later")
 }
 
 /// A version of Python.
@@ -158,7 +158,7 @@ struct Version {
 /// Asks an interpreter for its version.
 ///
 /// # Errors
-/// Why it does not answer, as words that follow its name.
+/// The reason why there is no version, as words to follow the interpreter's name.
 fn version_of(interpreter: &PathBuf) -> Result<Version, String> {
     if let Some(problem) = interpreter::obvious_problem(interpreter) {
         return Err(problem.to_owned());

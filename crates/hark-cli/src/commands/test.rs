@@ -1,7 +1,8 @@
-//! `hark test`: the cases of programs.
+//! `hark test`: runs the test cases of programs.
 //!
-//! `lines` reads what a program's `//!` lines say, `suite` compiles it and finds its cases, `stubs` and `promises` put
-//! something in the place of the world, `runner` runs a case, `verdict` compares, and `text`, `junit` and this file show.
+//! `lines` parses the `//!` lines of a program, `suite` compiles it and collects its cases, `stubs` and `promises`
+//! replace the outside world, `runner` runs a case, `verdict` compares, and `text`, `junit` and this file print the
+//! results.
 
 mod files;
 mod junit;
@@ -29,10 +30,10 @@ use crate::report::{self, Json};
 use runner::{Outcome, Runner};
 use suite::Suite;
 
-/// Runs the cases that are asked for, and shows how they went.
+/// Runs the selected cases and prints the results.
 ///
 /// # Errors
-/// If there are none, a file cannot be read or written, or settings are wrong.
+/// If there are no cases, a file cannot be read or written, or the settings are invalid.
 pub fn test(wanted: &Test) -> Result<u8, Failure> {
     let begun = Instant::now();
     let paths = match wanted.files.as_slice() {
@@ -74,7 +75,7 @@ pub fn test(wanted: &Test) -> Result<u8, Failure> {
     Ok(interrupted.unwrap_or(if failed == 0 { FINISHED } else { BROKEN }))
 }
 
-/// Runs all cases, one after another, unless one fails and that is enough, or a signal comes.
+/// Runs the cases one after another, until one fails with `--fail-fast`, or a signal arrives.
 fn run(suites: &[Suite], wanted: &Test) -> Result<(Vec<Outcome>, Option<u8>), Failure> {
     let mut runner = Runner::new(wanted.timeout)?;
     let mut outcomes = Vec::new();

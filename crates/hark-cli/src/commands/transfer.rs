@@ -23,10 +23,10 @@ use crate::project;
 use crate::render::escape;
 use crate::storage;
 
-/// Takes a session out of its storage, as a file on standard output.
+/// Moves a session out of its storage, to a file on standard output.
 ///
 /// # Errors
-/// If there is none, someone runs it, or it cannot be written.
+/// If there is no such session, a process serves it, or it cannot be written.
 pub fn export(wanted: &Export) -> Result<u8, Failure> {
     if !wanted.copy {
         check_output()?;
@@ -37,14 +37,14 @@ pub fn export(wanted: &Export) -> Result<u8, Failure> {
     let exported = if wanted.copy { session.export_copy(write) } else { session.export(write) };
     exported.map_err(|error| match error {
         ExportError::Write(error) => Failure::Storage(format!(
-            "session {id} cannot be written to standard output: {error}; the session stays here"
+            "session {id} cannot be written to standard output: {error}; it remains in its storage"
         )),
         ExportError::Changed => Failure::Storage(format!(
-            "session {id} was changed by another process, which took this one for dead; it stays here, and what was \
-             written is not to be used"
+            "session {id} was changed by another process, which believed this one dead; it remains in its storage, and the \
+             exported file must not be used"
         )),
         ExportError::Refused(OutsideError::Served) => {
-            Failure::usage(format!("session {id} is running")).with_hint("stop what runs it first")
+            Failure::usage(format!("session {id} is running")).with_hint("stop the process that runs it first")
         }
         ExportError::Refused(OutsideError::WrongState(state)) => {
             Failure::usage(format!("session {id} {}", state.predicate()))
@@ -54,7 +54,7 @@ pub fn export(wanted: &Export) -> Result<u8, Failure> {
     Ok(FINISHED)
 }
 
-/// Refuses a standard output that would not keep what is written to it, before anything is done.
+/// Refuses, before anything is done, a standard output that would not keep what is written to it.
 fn check_output() -> Result<(), Failure> {
     let out = io::stdout();
     let refuse = |why: &str| {
@@ -67,18 +67,18 @@ fn check_output() -> Result<(), Failure> {
     let file = out.as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());
     match file {
         Err(_) => return refuse("standard output is closed"),
-        // A closed one is this to us.
-        Ok(file) if file.file_type().is_char_device() => return refuse("standard output keeps nothing"),
+        // If it was closed at the start, Rust's runtime has replaced it with /dev/null.
+        Ok(file) if file.file_type().is_char_device() => return refuse("standard output does not keep data"),
         Ok(_) => {}
     }
-    // A pipe that nobody reads any more.
+    // A pipe without a reader.
     let mut polled = [PollFd::new(&out, PollFlags::OUT)];
     let is_broken =
         poll(&mut polled, Some(&Timespec::default())).is_ok() && polled[0].revents().contains(PollFlags::ERR);
     if is_broken { refuse("nobody reads standard output") } else { Ok(()) }
 }
 
-/// Writes to standard output. A file there is on the disk then.
+/// Writes to standard output. If that is a file, syncs it to the disk.
 fn write(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)?;
@@ -87,11 +87,11 @@ fn write(bytes: &[u8]) -> io::Result<()> {
     if file.metadata()?.is_file() { file.sync_all() } else { Ok(()) }
 }
 
-/// Puts a session from a file into a storage, where it can be resumed. That runs its program: the user learns which
-/// functions of Python this calls, and is asked, if there is a terminal to ask on.
+/// Imports a session from a file into a storage, where it can be resumed. Resuming runs its program, so the user is
+/// shown the Python functions that it calls and, if there is a terminal, asked for confirmation.
 ///
 /// # Errors
-/// If the file is damaged, the session is there already, or the user does not want it.
+/// If the file is damaged, the session already exists, or the user declines.
 pub fn import(wanted: &Import) -> Result<u8, Failure> {
     let bytes = read(&wanted.file)?;
     let project = project::load_here(wanted.config.path.as_deref())?;
@@ -100,7 +100,7 @@ pub fn import(wanted: &Import) -> Result<u8, Failure> {
         ImportError::Storage(error) => storage::failure(error),
         ImportError::Damaged(_) => Failure::usage(format!("`{}`: {error}", wanted.file.display())),
         ImportError::KeyTaken { .. } => {
-            Failure::usage(error.to_string()).with_hint("`hark prune` forgets sessions that are over, with their keys")
+            Failure::usage(error.to_string()).with_hint("`hark prune` deletes sessions that are over, with their keys")
         }
         ImportError::Exists { .. } | ImportError::Removed(_) => Failure::usage(error.to_string()),
     };
@@ -116,7 +116,7 @@ pub fn import(wanted: &Import) -> Result<u8, Failure> {
     Ok(FINISHED)
 }
 
-/// The functions of Python that a session may call, by their modules. Nothing if there are none.
+/// The Python functions that a session may call, by module. Empty if there are none.
 fn what_it_calls(id: &SessionId, executable: &Executable) -> String {
     let mut modules: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for foreign in &executable.foreign {
@@ -125,7 +125,7 @@ fn what_it_calls(id: &SessionId, executable: &Executable) -> String {
     if modules.is_empty() {
         return String::new();
     }
-    let mut out = format!("session {id} calls these functions of Python, with arguments of its own:\n");
+    let mut out = format!("session {id} calls these Python functions, with arguments that it chooses itself:\n");
     for (module, functions) in modules {
         let functions: Vec<_> = functions.into_iter().map(escape::line).collect();
         out.push_str(&format!("  {}: {}\n", escape::line(module), functions.join(", ")));
@@ -134,7 +134,7 @@ fn what_it_calls(id: &SessionId, executable: &Executable) -> String {
 }
 
 fn agrees() -> Result<bool, Failure> {
-    output::tell("to go on with it is to run its program, as you. import it? [y/N] ");
+    output::tell("continuing it means running its program with your permissions; import it? [y/N] ");
     let mut answer = String::new();
     io::stdin()
         .read_line(&mut answer)

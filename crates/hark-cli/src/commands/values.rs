@@ -1,4 +1,4 @@
-//! What threads came to, which histories do not say: it is the value of their Futures.
+//! The results of threads. They are not in the history, but are the values of the threads' Futures.
 
 use std::collections::HashMap;
 
@@ -9,13 +9,13 @@ use hark_machine::{Value, short_text};
 use crate::failure::Failure;
 use crate::storage;
 
-/// The most characters of a value.
+/// The maximum number of characters of a value.
 pub const VALUE_CHARACTERS_MAX: usize = 200;
 
-/// So many values are read at a time.
+/// The number of values read per request.
 const READ_MAX: usize = 500;
 
-/// The values of those of these threads that have one other than `null`, as text, shortened.
+/// The values, as shortened text, of those of these threads that have a value other than `null`.
 ///
 /// # Errors
 /// If the storage fails.

@@ -1,4 +1,4 @@
-//! `hark worker`, and the processes that a supervisor starts.
+//! `hark worker`, and the processes started by a supervisor.
 
 mod journal;
 
@@ -24,7 +24,7 @@ use crate::session::{self, Serving};
 use crate::signals::Interruption;
 use crate::storage;
 
-/// Serves all sessions until it is told to stop.
+/// Serves all sessions until stopped.
 ///
 /// # Errors
 /// If the storage cannot be opened.
@@ -46,7 +46,7 @@ pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
     Ok(FINISHED)
 }
 
-/// Runs threads for the supervisor at the other end of the standard input, until it is gone.
+/// Runs threads for the supervisor at the other end of standard input, until that has ended.
 ///
 /// # Errors
 /// If the storage cannot be opened.
@@ -65,13 +65,13 @@ pub fn worker_process(wanted: &WorkerProcess) -> Result<u8, Failure> {
     let started = named().spawn(move || living.keep_up(lease)).and_then(|_| {
         named().spawn(move || {
             work(&engine, &*upstream, listening);
-            // Nothing that is under way will be heard of.
+            // The results of running calls would be lost.
             foreign.leave_nothing();
             process::exit(0);
         })
     });
     if let Err(error) = started {
-        // What has run out the supervisor tells, once for all workers.
+        // The supervisor reports the shortage once for all workers.
         return match Shortage::of(&error) {
             Some(shortage) => Ok(processes::exit_status(shortage)),
             None => Err(Failure::system("cannot start a thread", &error)),

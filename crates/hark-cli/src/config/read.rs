@@ -1,4 +1,4 @@
-//! Reading `hark.toml`, with everything that is wrong in it at once.
+//! Reads `hark.toml`, reporting all its errors at once.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::args::StorageName;
 use crate::failure::Problem;
 use crate::render::Severity;
 
-/// What a settings file says, and what is wrong with it. What is wrong keeps its default.
+/// Reads the settings and their problems. An invalid setting keeps its default.
 pub fn read_settings(source: &Source) -> (Settings, Vec<Problem>) {
     let (document, faults) = DeTable::parse_recoverable(&source.text);
     let mut reader = Reader { settings: Settings::default(), problems: Vec::new() };
@@ -22,7 +22,7 @@ pub fn read_settings(source: &Source) -> (Settings, Vec<Problem>) {
         let span = fault.span().map_or(Span::default(), |span| Span::new(span.start, span.end));
         reader.error(span, fault.message().to_owned());
     }
-    // What the parser made of a faulty text would only be misunderstood.
+    // The table parsed from an invalid text would cause misleading errors.
     if reader.problems.is_empty() {
         for (section, entries) in document.get_ref() {
             reader.read_section(section.get_ref(), span_of(section), entries);
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
     use crate::config::Tenure;
 
-    /// The settings and, a line each, `severity line:column message (hint)`.
+    /// The settings, and a line per problem: `severity line:column message (hint)`.
     fn read(text: &str) -> (Settings, Vec<String>) {
         let source = Source::new("hark.toml", text);
         let (settings, problems) = read_settings(&source);

@@ -1,10 +1,10 @@
-//! The `hark.toml` of a new project: every setting, commented out, with its default.
+//! The `hark.toml` of a new project: every setting with its default, commented out.
 
 use super::{Kind, SECTIONS, SETTINGS};
 
 /// The text of a new settings file.
 pub fn template() -> String {
-    let mut text = String::from("# Settings of this Hark project. What is commented out has its default.\n");
+    let mut text = String::from("# Settings of this Hark project. Commented settings have the shown defaults.\n");
     for section in SECTIONS {
         let mut settings =
             SETTINGS.iter().filter(|setting| setting.section == section && setting.kind != Kind::Inherited).peekable();

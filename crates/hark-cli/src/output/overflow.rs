@@ -1,4 +1,4 @@
-//! Output that has no room in memory, in a file without a name: what came first is taken first.
+//! A queue of output that does not fit in memory, in an unnamed file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -6,20 +6,20 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::process;
 
-/// So much is taken at a time.
+/// The number of bytes taken at a time.
 const CHUNK_BYTES: u64 = 1 << 18;
 
-/// Bytes that wait in a file, which is made when it is first needed.
+/// Bytes that wait in a file, which is created when first needed.
 pub(super) struct Overflow {
     folder: PathBuf,
     file: Option<File>,
-    /// The bytes from here to there are in the file and not taken.
+    /// The bytes from `taken` to `written` are in the file.
     taken: u64,
     written: u64,
 }
 
 impl Overflow {
-    /// In a file of this folder.
+    /// A queue in a file of this folder.
     pub fn new(folder: PathBuf) -> Overflow {
         Overflow { folder, file: None, taken: 0, written: 0 }
     }
@@ -28,7 +28,7 @@ impl Overflow {
         self.taken == self.written
     }
 
-    /// Adds bytes. If that fails, nothing is added.
+    /// Appends bytes. If that fails, nothing is appended.
     pub fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
@@ -39,7 +39,7 @@ impl Overflow {
         Ok(())
     }
 
-    /// Takes the first bytes.
+    /// Takes the oldest bytes.
     pub fn take(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         let count = (self.written - self.taken).min(CHUNK_BYTES);
@@ -54,7 +54,7 @@ impl Overflow {
     }
 }
 
-/// A file that only this process can reach, and that is gone with it.
+/// A file that only this process can reach, and that vanishes when it ends.
 fn unnamed_file(path: &PathBuf) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
     fs::remove_file(path)?;

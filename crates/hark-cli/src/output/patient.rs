@@ -1,14 +1,15 @@
-//! Writing where others may have asked for writes that do not wait.
+//! Writing to a stream that may be in non-blocking mode.
 //!
-//! The flag `O_NONBLOCK` belongs to what is open, not to a process: any process that shares our standard output, say a Python
-//! function or a program that it starts, may set it. A write that finds no room fails then, and its text would be lost.
+//! The flag `O_NONBLOCK` belongs to the open file, not to a process: any process that shares our standard output, such
+//! as a Python function or a program started by it, may set it. A write to a full pipe then fails, and its text would
+//! be lost.
 
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-/// A writer that waits for room, whatever the flag says.
+/// A writer that waits for space, whatever the flag says.
 pub struct Patient<W>(pub W);
 
 impl<W: Write + AsFd> Patient<W> {

@@ -1,12 +1,13 @@
-//! What a session prints, on its way to standard output: soon, but not with a system call for each item. And what is told
-//! of sessions under way, on its way to standard error.
+//! Streams that write the output of sessions to standard output soon, but without a system call for each item, and
+//! messages about running sessions to standard error.
 //!
-//! A thread of its own writes. It writes the first item at once and then, every few milliseconds, what has gathered
-//! since. So a person sees what is printed as it comes, and a million items cost few writes. The thread begins with
-//! the first item, as many programs print nothing.
+//! A dedicated thread writes. It writes the first item at once and then, every few milliseconds, all that has been
+//! collected since. So output appears as it is printed, and a million items cost few writes. The thread starts with the
+//! first item, because many programs print nothing.
 //!
-//! Nobody may read: a terminal is stopped by Ctrl-S, a pipe is full. A program in memory waits then. Sessions that are kept
-//! go on, as the reader is not to hold up what others may wait for: what has no room in memory waits in a file.
+//! The reader may stop reading: a terminal is stopped with Ctrl-S, a pipe is full. A program in memory then waits.
+//! Stored sessions continue, because the reader must not delay others who may wait for them: output that does not fit
+//! in memory waits in a file.
 
 use std::env;
 use std::io::{self, Write};
@@ -19,19 +20,19 @@ use std::time::Duration;
 use super::overflow::Overflow;
 use super::patient::Patient;
 
-/// How long items gather, if they are few.
+/// How long a few items are collected.
 const PAUSE: Duration = Duration::from_millis(2);
-/// So much is written without waiting for more.
+/// From this many bytes on, output is written without waiting for more.
 const ENOUGH_BYTES: usize = 64 * 1024;
-/// So much is on its way in memory. More waits in a file, or whoever prints waits.
+/// The maximum number of bytes waiting in memory. More wait in a file, or the printing thread waits.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Where a session's output goes.
+/// The output of a session.
 pub struct Stream {
     shared: Arc<Shared>,
 }
 
-/// What a stream leads to.
+/// The destination of a stream.
 #[derive(Clone, Copy)]
 enum Target {
     Output,
@@ -42,7 +43,7 @@ impl Target {
     fn open(self) -> Box<dyn Write> {
         match self {
             Target::Output => Box::new(Patient(io::stdout().lock())),
-            // Not locked: others tell something between two messages.
+            // Not locked, so that others can print between two messages.
             Target::Errors => Box::new(Patient(io::stderr())),
         }
     }
@@ -51,18 +52,18 @@ impl Target {
 struct Shared {
     target: Target,
     state: Mutex<State>,
-    /// Something for the writer: the first item, enough of them, or the end.
+    /// Signals the writer: the first item, enough items, or the end.
     filled: Condvar,
-    /// Something for those who print: room again.
+    /// Signals printing threads that there is space again.
     emptied: Condvar,
-    /// Told once if the target takes no more.
+    /// Called once if the target cannot be written to.
     on_failure: Box<dyn Fn() + Send + Sync>,
 }
 
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
-    /// What comes after that.
+    /// The output that follows `waiting`.
     overflow: Option<Overflow>,
     is_closed: bool,
     failure: Option<io::Error>,
@@ -71,13 +72,14 @@ struct State {
 }
 
 impl Stream {
-    /// A stream to standard output. If that takes no more, `on_failure` is called, and what else is printed is lost. If the
-    /// reader is far behind, output waits in a file of the folder `overflow`; without one, whoever prints waits.
+    /// A stream to standard output. If that cannot be written to, `on_failure` is called, and further output is lost.
+    /// If the reader is far behind, output waits in a file in the folder `overflow`; without one, the printing thread
+    /// waits.
     pub fn new(overflow: Option<PathBuf>, on_failure: impl Fn() + Send + Sync + 'static) -> Stream {
         Stream::to(Target::Output, overflow, Box::new(on_failure))
     }
 
-    /// A stream to standard error, for whoever must not wait until its messages are read.
+    /// A stream to standard error, for callers that must not wait for its reader.
     pub fn of_messages() -> Stream {
         Stream::to(Target::Errors, Some(env::temp_dir()), Box::new(|| {}))
     }
@@ -94,7 +96,7 @@ impl Stream {
         }
     }
 
-    /// Prints this. Where it may not wait in a file, or cannot, it waits here if the reader is far behind.
+    /// Prints a text. If the reader is far behind and the text cannot wait in a file, this waits.
     pub fn print(&self, text: &str) {
         let mut state = self.shared.lock();
         if state.writer.is_none() {
@@ -102,7 +104,7 @@ impl Stream {
             let writing = move || shared.write_until_closed(&mut shared.target.open());
             match thread::Builder::new().name("hark-output".to_owned()).spawn(writing) {
                 Ok(writer) => state.writer = Some(writer),
-                // Without it, whoever prints waits for the reader.
+                // Without a writer thread, the caller waits for the reader.
                 Err(_) => return self.shared.write_now(state, text),
             }
         }
@@ -122,10 +124,10 @@ impl Stream {
         }
     }
 
-    /// Waits until everything printed is written.
+    /// Waits until everything has been written.
     ///
     /// # Errors
-    /// If something could not be.
+    /// If something could not be written.
     pub fn close(&self) -> io::Result<()> {
         let mut state = self.shared.lock();
         state.is_closed = true;
@@ -142,7 +144,7 @@ impl Stream {
 }
 
 impl State {
-    /// Whether more can wait in memory: what is in the file comes first.
+    /// Whether more can wait in memory: not while older output waits in the file.
     fn has_room(&self) -> bool {
         self.waiting.len() < WAITING_BYTES_MAX && self.overflow.as_ref().is_none_or(Overflow::is_empty)
     }
@@ -162,7 +164,7 @@ impl Shared {
         }
     }
 
-    /// Nothing more can be written.
+    /// Records that nothing more can be written.
     fn fail(&self, mut state: MutexGuard<'_, State>, error: io::Error) {
         state.failure = Some(error);
         state.has_failed = true;
@@ -191,7 +193,7 @@ impl Shared {
         }
     }
 
-    /// Waits for something to write and takes it; answers false at the end.
+    /// Waits for output and takes it. Returns false at the end.
     fn take(&self, chunk: &mut Vec<u8>) -> io::Result<bool> {
         let state = self.lock();
         let empty = |state: &mut State| state.waiting.is_empty() && state.has_room() && !state.is_closed;
@@ -221,7 +223,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts writes; fails when it has taken so many bytes.
+    /// Counts writes; fails beyond this number of bytes.
     struct Sink {
         taken: Vec<u8>,
         writes: usize,
@@ -243,7 +245,8 @@ mod tests {
         }
     }
 
-    /// Prints these from another thread into a sink with so much room; answers it, the close's result, the failures.
+    /// Prints numbers from another thread into a sink of this size. Returns the sink, the result of closing, and the
+    /// number of failures.
     fn printed(count: usize, room: usize) -> (Sink, io::Result<()>, usize) {
         static FAILURES: AtomicUsize = AtomicUsize::new(0);
         let before = FAILURES.load(Ordering::SeqCst);

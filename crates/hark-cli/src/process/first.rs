@@ -1,8 +1,9 @@
 //! Hark as the first process of a container.
 //!
-//! The first process is the parent of all whose own parent has ended, and has to reap them; and a signal that it does not
-//! expect does nothing to it. Both would be in the way everywhere in this program. So the first process starts it once
-//! more, passes signals on to that, reaps, and ends as that does. What is still there then is ended by the system.
+//! The first process becomes the parent of all orphaned processes and must reap them, and a signal without a handler
+//! has no effect on it. Both would affect this whole program. So the first process starts the program again as a child,
+//! passes signals on to it, reaps orphans, and exits with the child's status. The system then kills the remaining
+//! processes.
 
 use std::env;
 use std::io::{self, IsTerminal, Read};
@@ -32,8 +33,8 @@ const PASSED_ON: [(i32, Signal); 6] = [
     (SIGUSR2, Signal::USR2),
 ];
 
-/// Runs this program in a process of its own, if this is a container's first one; answers how it ended. If there can be no
-/// other process, the first one has to do.
+/// If this is the first process of a container, runs the program in a child and returns its exit status. If no child
+/// can be started, the first process runs the program itself.
 pub fn run_as_first() -> Option<ExitCode> {
     if process::id() != FIRST {
         return None;
@@ -44,9 +45,9 @@ pub fn run_as_first() -> Option<ExitCode> {
 
 struct First {
     hark: Pid,
-    /// A byte comes for each signal.
+    /// Receives a byte for each signal.
     signals: UnixStream,
-    /// Those of [`PASSED_ON`] that have come.
+    /// The signals of [`PASSED_ON`] that have arrived.
     come: [Arc<AtomicBool>; PASSED_ON.len()],
     _child: Child,
 }
@@ -65,7 +66,7 @@ impl First {
         if let Some(name) = arguments.next() {
             command.arg0(name);
         }
-        // With a process group of its own it gets Ctrl-C once, from the terminal.
+        // In its own process group the child gets Ctrl-C only once, from the terminal.
         let child = command.args(arguments).process_group(0).spawn()?;
         let hark = Pid::from_child(&child);
         let (input, output, errors) = (io::stdin(), io::stdout(), io::stderr());
@@ -74,7 +75,7 @@ impl First {
             (output.as_fd(), output.is_terminal()),
             (errors.as_fd(), errors.is_terminal()),
         ] {
-            // It fails if it is the terminal of others, who then have it.
+            // This fails if the terminal belongs to another session.
             if is_terminal && tcsetpgrp(stream, hark).is_ok() {
                 break;
             }
@@ -89,7 +90,7 @@ impl First {
             }
             for ((_, signal), has_come) in PASSED_ON.iter().zip(&self.come) {
                 if has_come.swap(false, Ordering::Relaxed) {
-                    // An error says that it has ended.
+                    // It fails only if the child has ended.
                     let _ = kill_process(self.hark, *signal);
                 }
             }
@@ -98,7 +99,7 @@ impl First {
         }
     }
 
-    /// Takes the status of everyone who has ended; answers Hark's.
+    /// Reaps all ended processes. Returns the child's status if it has ended.
     fn reap(&self) -> Option<WaitStatus> {
         loop {
             match wait(WaitOptions::NOHANG) {

@@ -1,4 +1,4 @@
-//! Fitting text into a terminal's columns.
+//! Fits text into the width of a terminal.
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -6,15 +6,15 @@ use std::os::fd::AsFd;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The columns of a terminal that does not tell how many it has.
+/// The width of a terminal that does not report one.
 const COLUMNS: usize = 80;
 
-/// How many columns standard output has; None if it is no terminal.
+/// The width of standard output; None if it is not a terminal.
 pub fn of_stdout() -> Option<usize> {
     io::stdout().is_terminal().then(|| columns_of(io::stdout()))
 }
 
-/// How many rows standard output has; None if it is no terminal, or one that does not tell.
+/// The height of standard output; None if it is not a terminal, or does not report one.
 pub fn rows_of_stdout() -> Option<usize> {
     let told = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_row));
     Some(told).filter(|rows| *rows > 0 && io::stdout().is_terminal())
@@ -26,7 +26,7 @@ fn columns_of(terminal: impl AsFd) -> usize {
     Some(told).filter(|told| *told > 0).or_else(named).filter(|columns| *columns > 0).unwrap_or(COLUMNS)
 }
 
-/// A text in so many columns at most; if it needs more, its end is an ellipsis.
+/// A text, cut to this width; a cut text ends with an ellipsis.
 pub fn cut(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
@@ -47,7 +47,7 @@ pub fn cut(text: &str, columns: usize) -> String {
     out
 }
 
-/// A text in exactly so many columns: cut, or with spaces behind it.
+/// A text of exactly this width: cut, or padded with spaces.
 pub fn padded(text: &str, columns: usize) -> String {
     let mut out = cut(text, columns);
     let missing = columns.saturating_sub(out.width());

@@ -1,4 +1,4 @@
-//! What the parser says about a wrong command line. It repeats the user's words, which a script may have taken from anywhere.
+//! Errors in the command line. They repeat the user's words, which may come from an untrusted source.
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue};
@@ -6,10 +6,10 @@ use clap::error::{ContextKind, ContextValue};
 use super::escape;
 use super::style::Style;
 
-/// What the parser paints with: the end of a paint, bold, underlined, red, green, yellow.
+/// The codes used by the parser: reset, bold, underlined, red, green, yellow.
 const CODES: [&str; 6] = ["\x1b[0m", "\x1b[1m", "\x1b[4m", "\x1b[31m", "\x1b[32m", "\x1b[33m"];
 
-/// Draws an error of the parser in the parser's own way, but for the words that it repeats.
+/// Draws an error of the parser in the parser's own form, with the user's words escaped.
 pub fn draw_command_line(mut error: clap::Error, style: Style) -> String {
     let words: Vec<String> = error.context().filter_map(|(_, value)| word(value)).collect();
     let context: Vec<(ContextKind, ContextValue)> =
@@ -25,7 +25,7 @@ pub fn draw_command_line(mut error: clap::Error, style: Style) -> String {
     }
 }
 
-/// A word of the user's, if that is what it is.
+/// The value if it is a word of the user.
 fn word(value: &ContextValue) -> Option<String> {
     match value {
         ContextValue::String(text) => Some(text.clone()),
@@ -40,15 +40,15 @@ fn escaped(kind: ContextKind, value: &ContextValue, words: &[String]) -> Context
         ContextValue::Strings(texts) => {
             ContextValue::Strings(texts.iter().map(|text| escape::line(text).into_owned()).collect())
         }
-        // How the command is used has several lines, and no words of the user.
+        // The usage has several lines, and contains no words of the user.
         ContextValue::StyledStr(text) if kind != ContextKind::Usage => ContextValue::StyledStr(tip(text)),
         ContextValue::StyledStrs(texts) => ContextValue::StyledStrs(texts.iter().map(tip).collect()),
         other => other.clone(),
     }
 }
 
-/// A tip is one line, painted already, in which the words may stand once more: with codes of their own they would seem to
-/// be painted, too.
+/// Escapes the user's words in a tip, which is a single, already painted line. Escape sequences in the words would
+/// otherwise pass as the parser's own paint.
 fn escaped_tip(tip: &StyledStr, words: &[String]) -> StyledStr {
     let text = words.iter().fold(tip.ansi().to_string(), |text, word| text.replace(&**word, &escape::line(word)));
     StyledStr::from(escape::whole_with(&text, &CODES).into_owned())

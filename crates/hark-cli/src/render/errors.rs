@@ -1,4 +1,4 @@
-//! The errors of a session: those that differ in nothing but the thread are shown once.
+//! The errors of a session. Errors that differ only in the thread are shown once.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,10 @@ use super::lines::Lines;
 use super::style::{Paint, Style};
 use super::traceback::{data_of_program, draw_error, python_traceback};
 
-/// So many errors that differ are shown; a report has them all.
+/// The maximum number of different errors shown; a report has them all.
 const DIFFERENT_MAX: usize = 20;
 
-/// Draws errors of this program with an empty line between them; each once, with how many more there are like it.
+/// Draws the errors of a program, separated by empty lines; equal ones once, with their number.
 pub fn draw_errors<'e>(
     errors: impl IntoIterator<Item = &'e Error>,
     program: &Executable,
@@ -66,7 +66,7 @@ fn with_commas(count: usize) -> String {
     text
 }
 
-/// What is seen of an error, but for its threads.
+/// The visible parts of an error, without the thread numbers.
 #[derive(PartialEq, Eq, Hash)]
 struct Look<'e> {
     kind: &'e str,

@@ -1,45 +1,45 @@
-//! What others wrote, made fit for a terminal: names, messages and paths may hold escape sequences, line breaks that forge
-//! a line, and marks that turn the direction of the text around.
+//! Escapes foreign text for a terminal: names, messages and paths may contain escape sequences, line breaks that forge
+//! a line, and marks that change the direction of text.
 //!
-//! Everything that is shown goes through here, except what the program itself prints. What is very long is cut, too:
-//! `--json` has the whole of it.
+//! All output goes through here, except the output of the program itself. Very long texts are also cut; `--json` has
+//! them in full.
 
 use std::borrow::Cow;
 
 use super::style;
 
-/// The most characters of a name or a message that are shown.
+/// The maximum number of characters shown of a name or message.
 const TEXT_CHARACTERS_MAX: usize = 4_000;
 
-/// What begins the lines of a text after the first one, so that none is taken for a line of ours.
+/// The indentation of all lines of a text but the first, so that they cannot pass for lines of Hark itself.
 const INDENT: &str = "  ";
 
-/// Whether a terminal would obey it, or show the text around it as something else than it is.
+/// Whether a terminal would interpret the character, or the text around it would look different from what it is.
 pub fn is_harmful(character: char) -> bool {
     matches!(
         character,
-        // Marks of direction, ends of lines and paragraphs, and letters that nobody sees.
+        // Direction marks, line and paragraph separators, and invisible characters.
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}'
     ) || character.is_control()
 }
 
-/// A text within a line: a name, a path.
+/// Escapes text within a line, such as a name or a path.
 pub fn line(text: &str) -> Cow<'_, str> {
     cut_and_escaped(text, |_| false)
 }
 
-/// A line that a program has printed, in which a tab is none of ours to judge. It is shown whole, however long it is.
+/// Escapes a line printed by a program. Tabs remain, and the line is not cut.
 pub fn printed_line(text: &str) -> Cow<'_, str> {
     escaped(text, |character| character == '\t')
 }
 
-/// A text that may have several lines: a message.
+/// Escapes a text that may have several lines, such as a message.
 pub fn lines(text: &str) -> Cow<'_, str> {
     let text = cut_and_escaped(text, |character| matches!(character, '\n' | '\t'));
     if text.contains('\n') { Cow::Owned(text.replace('\n', &format!("\n{INDENT}"))) } else { text }
 }
 
-/// The beginning of a text, and how much more of it there is.
+/// The beginning of a text, and the number of omitted characters.
 pub fn cut(text: &str, characters_max: usize) -> Cow<'_, str> {
     match text.char_indices().nth(characters_max) {
         Some((end, _)) => {
@@ -51,13 +51,12 @@ pub fn cut(text: &str, characters_max: usize) -> Cow<'_, str> {
     }
 }
 
-/// A whole text that is about to be shown, with our own colors in it. This is the last look at it, for what was not escaped
-/// where it was put in.
+/// A complete output text, with our own colors in it. This is the last check, for parts that were not escaped before.
 pub fn whole(text: &str, is_colored: bool) -> Cow<'_, str> {
     whole_with(text, if is_colored { &style::CODES } else { &[] })
 }
 
-/// The same for a text with these codes in it, and no others.
+/// The same for a text that may contain these codes only.
 pub fn whole_with<'a>(text: &'a str, codes: &[&str]) -> Cow<'a, str> {
     let is_kept = |character: char| matches!(character, '\n' | '\t');
     if codes.is_empty() {

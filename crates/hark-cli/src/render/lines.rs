@@ -1,22 +1,22 @@
-//! Where the lines of a program's files are, so that many places in them can be found fast.
+//! The line offsets of a program's files, for finding many positions fast.
 
 use std::cell::OnceCell;
 
 use hark_bytecode::{LINE_BREAKS, Location, Source, Sources, Span, line_starts};
 
-/// Code points are counted once for every so many bytes; a column then costs at most two blocks to find, however long
-/// its line.
+/// Code points are counted once per block of this many bytes; finding a column then scans at most two blocks, however
+/// long its line.
 const BLOCK: usize = 1024;
 
-/// The files of a program, each with where its lines begin.
+/// The files of a program, with their line offsets.
 #[derive(Debug)]
 pub struct Lines<'a> {
     sources: &'a Sources,
-    /// As many as there are files. Each is read when a place in it is asked for.
+    /// One per file. Each is computed when a position in it is requested.
     files: Vec<OnceCell<FileLines<'a>>>,
 }
 
-/// A place for people.
+/// A human-readable position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place<'a> {
     /// The file's name, as the user would write it.
@@ -27,23 +27,23 @@ pub struct Place<'a> {
     pub column: u32,
 }
 
-/// One file and where its lines begin. Offsets are those within the file.
+/// A file and its line offsets. All offsets are relative to the file.
 #[derive(Debug)]
 pub struct FileLines<'a> {
     source: &'a Source,
-    /// The offset of each line's first byte. Invariant: ascending, and has one at least.
+    /// The offset of each line's first byte. Invariant: ascending, with at least one element.
     starts: Vec<u32>,
-    /// How many code points stand before each block.
+    /// The number of code points before each block.
     characters: Vec<u32>,
 }
 
 impl<'a> Lines<'a> {
-    /// Reads nothing yet.
+    /// Creates the lines without reading the files.
     pub fn new(sources: &'a Sources) -> Lines<'a> {
         Lines { sources, files: sources.files().iter().map(|_| OnceCell::new()).collect() }
     }
 
-    /// The place of a byte offset over all files. One beyond a file means its end.
+    /// The position of a byte offset in all files. An offset beyond a file means the end of the file.
     pub fn location(&self, offset: u32) -> Place<'a> {
         match self.in_file(Span { start: offset, end: offset }) {
             Some((index, span)) => {
@@ -55,14 +55,14 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The file that a span begins in, and the span there; nothing if there are no files.
+    /// The file where a span begins, and the span relative to it; None if there are no files.
     pub fn in_file(&self, span: Span) -> Option<(usize, Span)> {
         let index = self.sources.index_at(span.start)?;
         let start = self.sources.files()[index].start;
         Some((index, Span { start: span.start - start, end: span.end.max(span.start) - start }))
     }
 
-    /// A file, by an index that [`in_file`](Lines::in_file) gave.
+    /// A file, by an index returned by [`in_file`](Lines::in_file).
     pub fn file(&self, index: usize) -> &FileLines<'a> {
         self.files[index].get_or_init(|| FileLines::new(&self.sources.files()[index].source))
     }
@@ -97,9 +97,9 @@ impl<'a> FileLines<'a> {
         offset
     }
 
-    /// The place of a byte offset. An offset beyond the text means its end.
+    /// The position of a byte offset. An offset beyond the text means its end.
     pub fn location(&self, offset: u32) -> Location {
-        // What stands before the first line belongs to it.
+        // A byte order mark before the first line belongs to it.
         let offset = self.boundary(offset).max(self.start(1));
         let line = self.starts.partition_point(|start| *start as usize <= offset);
         let start = self.start(line);
@@ -137,7 +137,7 @@ impl<'a> FileLines<'a> {
     }
 }
 
-/// How many code points begin in these bytes.
+/// The number of code points that begin in these bytes.
 fn begun_in(bytes: &[u8]) -> u32 {
     bytes.iter().filter(|byte| (**byte as i8) >= -0x40).count() as u32
 }

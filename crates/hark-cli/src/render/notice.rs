@@ -1,4 +1,4 @@
-//! A diagnostic as the terminal shows it: what is wrong, where, what to do next.
+//! A diagnostic on a terminal: the message, the place, the hint.
 
 use hark_bytecode::Span;
 
@@ -16,7 +16,7 @@ pub enum Severity {
     Warning,
 }
 
-/// A place in the source and what is to be said there.
+/// A place in the source and a text about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Label<'a> {
     /// The place.
@@ -25,16 +25,16 @@ pub struct Label<'a> {
     pub text: &'a str,
 }
 
-/// Something to tell a person about a place in a file.
+/// A message about a place in a file.
 #[derive(Debug, Clone)]
 pub struct Notice<'a> {
     /// How bad it is.
     pub severity: Severity,
-    /// The code that `hark explain` knows; may be empty.
+    /// The code for `hark explain`; may be empty.
     pub code: String,
     /// What is wrong.
     pub message: &'a str,
-    /// Where; the first is the place itself.
+    /// The places; the first is the primary one.
     pub labels: Vec<Label<'a>>,
     /// What to do next.
     pub hint: Option<&'a str>,

@@ -1,6 +1,6 @@
-//! Source lines with carets under the places that a notice speaks of.
+//! Source lines with carets under the places of a notice.
 //!
-//! A line is cut to what fits around its places, and only that much of it is looked at: a line may have 50 MB.
+//! A line is cut around its places, and only the shown part is read: a line may have 50 MB.
 
 use hark_bytecode::Span;
 use unicode_width::UnicodeWidthChar;
@@ -10,11 +10,11 @@ use super::lines::{FileLines, Lines};
 use super::notice::Label;
 use super::style::{Paint, Style};
 
-/// The most characters of a line that are shown.
+/// The maximum number of characters shown of a line.
 const SHOWN_CHARACTERS_MAX: usize = 140;
-/// How many characters before a place are shown, if its line has to be cut.
+/// The number of characters before a place in a line that has to be cut.
 const LEAD_CHARACTERS: usize = 40;
-/// What stands where a line was cut.
+/// Marks a cut.
 const CUT: &str = "...";
 const TAB_WIDTH: usize = 4;
 
@@ -29,8 +29,8 @@ struct Mark<'a> {
     is_primary: bool,
 }
 
-/// Draws `--> file:line:column` of the first label, then every line of that file that has a place, in the order of the
-/// text; then the same, with `:::`, of each other file that has places.
+/// Draws `--> file:line:column` of the first label, then each line of that file that has labels, in the order of the
+/// text; then the same, with `:::`, for each other file.
 pub fn draw_places(labels: &[Label<'_>], lines: &Lines<'_>, paint: Paint, style: Style, out: &mut String) {
     let marked = marked_files(labels, lines);
     let last_line = |marked: &Marked<'_>| marked.marks.last().map_or(0, |mark| mark.line);
@@ -45,15 +45,15 @@ pub fn draw_places(labels: &[Label<'_>], lines: &Lines<'_>, paint: Paint, style:
     }
 }
 
-/// A file with its places, in the order of the text.
+/// A file with its marks, in the order of the text.
 struct Marked<'a> {
     file: usize,
-    /// Where the first of its labels begins.
+    /// The start of its first label.
     first: u32,
     marks: Vec<Mark<'a>>,
 }
 
-/// The files that labels are in, that of the first label first.
+/// The files of the labels. The file of the first label comes first.
 fn marked_files<'a>(labels: &[Label<'a>], lines: &Lines<'_>) -> Vec<Marked<'a>> {
     let mut marked: Vec<Marked<'a>> = Vec::new();
     for (index, label) in labels.iter().enumerate() {
@@ -83,14 +83,14 @@ fn draw_marks(marks: &[Mark<'_>], lines: &FileLines<'_>, gutter: Gutter, paint: 
     }
 }
 
-/// The line that a place begins in, cut and made printable as it would be drawn.
+/// The line where a span begins, cut and escaped as it would be drawn.
 pub fn excerpt(span: Span, lines: &Lines<'_>) -> String {
     let Some((file, span)) = lines.in_file(span) else { return String::new() };
     let lines = lines.file(file);
     Excerpt::new(&[mark_of(&Label { span, text: "" }, true, lines)], lines).shown
 }
 
-/// A place that goes on over several lines is marked to the end of its first one.
+/// A label that spans several lines is marked to the end of its first line.
 fn mark_of<'a>(label: &Label<'a>, is_primary: bool, lines: &FileLines<'_>) -> Mark<'a> {
     let line = lines.location(label.span.start).line as usize;
     let (line_start, line_end) = lines.range(line);
@@ -99,7 +99,7 @@ fn mark_of<'a>(label: &Label<'a>, is_primary: bool, lines: &FileLines<'_>) -> Ma
     Mark { line, start, end, text: label.text, is_primary }
 }
 
-/// How many of these marks, one at least, stand in the first one's line and so near that one excerpt shows them.
+/// The number of marks, at least one, that are in the line of the first one and near enough for one excerpt.
 fn how_many_fit(marks: &[Mark<'_>], lines: &FileLines<'_>) -> usize {
     let Some(first) = marks.first() else { return 0 };
     let (start, end) = lines.range(first.line);
@@ -124,11 +124,11 @@ impl Gutter {
     }
 }
 
-/// The part of a line that is shown, made printable.
+/// The shown part of a line, made printable.
 struct Excerpt<'a> {
     marks: &'a [Mark<'a>],
     shown: String,
-    /// For each mark, the first column under it and the one after the last.
+    /// The start and end column of each mark.
     columns: Vec<(usize, usize)>,
 }
 
@@ -156,7 +156,7 @@ impl<'a> Excerpt<'a> {
         if end < line_end {
             shown.push_str(CUT);
         }
-        // What begins or ends beyond the excerpt is marked up to its end.
+        // Marks that reach beyond the excerpt end with it.
         for (first, past) in &mut columns {
             *first = (*first).min(column);
             *past = (*past).min(column).max(*first + 1);
@@ -172,7 +172,7 @@ impl<'a> Excerpt<'a> {
         self.draw_texts(gutter, paint, out);
     }
 
-    /// The row of carets, with the last place's text behind it.
+    /// Draws the row of carets, followed by the text of the last mark.
     fn draw_carets(&self, gutter: Gutter, paint: Paint, out: &mut String) {
         gutter.push(out, "");
         out.push(' ');
@@ -193,7 +193,7 @@ impl<'a> Excerpt<'a> {
         out.push('\n');
     }
 
-    /// The texts of the other places, a row each, from right to left.
+    /// Draws the texts of the other marks, a row each, from right to left.
     fn draw_texts(&self, gutter: Gutter, paint: Paint, out: &mut String) {
         for index in (0..self.marks.len() - 1).rev().filter(|index| !self.marks[*index].text.is_empty()) {
             gutter.push(out, "");
@@ -216,7 +216,7 @@ impl<'a> Excerpt<'a> {
     }
 }
 
-/// What stands under one column. The primary one wins where places overlap.
+/// The caret under a column. The primary one wins where marks overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Caret {
     None,
@@ -242,7 +242,7 @@ fn paint_of(mark: &Mark<'_>, primary: Paint) -> Paint {
     if mark.is_primary { primary } else { Paint::Hint }
 }
 
-/// Writes down where each mark begins and ends, when the excerpt has come that far.
+/// Records the columns of the marks that begin or end at this offset.
 fn note_columns(marks: &[Mark<'_>], columns: &mut [(usize, usize)], at: usize, column: usize) {
     for (mark, (first, past)) in marks.iter().zip(columns) {
         if mark.start == at {
@@ -254,14 +254,14 @@ fn note_columns(marks: &[Mark<'_>], columns: &mut [(usize, usize)], at: usize, c
     }
 }
 
-/// Adds a character as it can be shown on one line; answers how many columns it takes.
+/// Adds a character in printable form and returns its width.
 fn push_printable(out: &mut String, character: char) -> usize {
     match character {
         '\t' => {
             out.push_str(&" ".repeat(TAB_WIDTH));
             TAB_WIDTH
         }
-        // As wide as it is in the text, so that columns can be counted.
+        // One column wide, so that columns can still be counted.
         harmful if is_harmful(harmful) => {
             out.push('\u{fffd}');
             1
@@ -279,12 +279,12 @@ fn push_printable(out: &mut String, character: char) -> usize {
     }
 }
 
-/// The offset so many characters before `from`, but not before `start`.
+/// The offset `characters` before `from`, but not before `start`.
 fn backward(lines: &FileLines<'_>, start: usize, from: usize, characters: usize) -> usize {
     lines.text(start, from).char_indices().rev().take(characters).last().map_or(from, |(at, _)| start + at)
 }
 
-/// The offset so many characters after `from`, but not after `end`.
+/// The offset `characters` after `from`, but not after `end`.
 fn forward(lines: &FileLines<'_>, from: usize, end: usize, characters: usize) -> usize {
     lines.text(from, end).char_indices().nth(characters).map_or(end, |(at, _)| from + at)
 }
@@ -296,7 +296,7 @@ mod tests {
     use super::*;
     use crate::render::{Notice, Severity, draw_notice};
 
-    /// Draws an error at the pieces of the text given with their labels.
+    /// Draws an error with these labels.
     fn drawn(text: &str, places: &[(Span, &str)], style: Style) -> String {
         drawn_of(&Sources::from(Source::new("service.hk", text)), places, style)
     }

@@ -1,35 +1,35 @@
-//! Color, and when to use it. Color never carries meaning alone.
+//! Colors. They never carry meaning on their own.
 
 use std::env;
 use std::io::{self, IsTerminal};
 
-/// What a stretch of text is, and so how it is painted.
+/// The role of a piece of text, which determines its color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paint {
-    /// As it is.
+    /// No color.
     Plain,
-    /// An error's name and its carets.
+    /// The word `error`, and its carets.
     Error,
-    /// A warning's name and its carets.
+    /// The word `warning`, and its carets.
     Warning,
-    /// A hint's name and the carets of second places.
+    /// The word `hint`, and the carets of secondary places.
     Hint,
-    /// What the eye should find first.
+    /// Text that the eye should find first.
     Strong,
     /// Frames, line numbers, times.
     Dim,
-    /// An instruction's name in a listing.
+    /// The name of an instruction in a listing.
     Instruction,
 }
 
-/// Whether to color at all.
+/// Whether colors are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
     colored: bool,
 }
 
 impl Style {
-    /// For what is no terminal.
+    /// Without colors.
     pub const PLAIN: Style = Style { colored: false };
     #[cfg(test)]
     pub const COLORED: Style = Style { colored: true };
@@ -44,12 +44,12 @@ impl Style {
         Style { colored: io::stderr().is_terminal() && allowed() }
     }
 
-    /// Whether paint has an effect.
+    /// Whether colors are used.
     pub fn is_colored(self) -> bool {
         self.colored
     }
 
-    /// Adds the text in this paint.
+    /// Appends text in this paint.
     pub fn push(self, out: &mut String, paint: Paint, text: &str) {
         if !self.colored || text.is_empty() || paint == Paint::Plain {
             out.push_str(text);
@@ -68,13 +68,13 @@ impl Style {
     }
 }
 
-/// <https://no-color.org>: any value but the empty one.
+/// Colors are disabled by any non-empty value (<https://no-color.org>).
 fn allowed() -> bool {
     env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// All codes that a text of ours may have in it.
+/// All codes that our own output may contain.
 pub(super) const CODES: [&str; 7] = [
     END,
     code(Paint::Error),
@@ -85,7 +85,7 @@ pub(super) const CODES: [&str; 7] = [
     code(Paint::Instruction),
 ];
 
-/// What ends a color.
+/// Ends a color.
 const END: &str = "\x1b[0m";
 
 const fn code(paint: Paint) -> &'static str {

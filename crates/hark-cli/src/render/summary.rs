@@ -1,8 +1,8 @@
-//! The last line: how much there was.
+//! The last line of a command's output, with the numbers of errors and warnings.
 
 use super::notice::Severity;
 
-/// How many errors and warnings were shown.
+/// The numbers of errors and warnings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Count {
     /// Errors.
@@ -12,7 +12,7 @@ pub struct Count {
 }
 
 impl Count {
-    /// Counts these.
+    /// Counts these severities.
     pub fn of(severities: impl Iterator<Item = Severity>) -> Count {
         severities.fold(Count::default(), |mut count, severity| {
             match severity {

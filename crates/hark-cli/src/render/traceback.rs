@@ -1,4 +1,4 @@
-//! An error that a program ran into: the way there through its threads, the place, the message.
+//! A runtime error: the calls that led to it through its threads, the place, the message.
 
 use hark_bytecode::{Executable, Span, shortened};
 use hark_machine::{Error, TraceFrame, Value, short_text};
@@ -9,24 +9,24 @@ use super::notice::Label;
 use super::snippet::{draw_places, excerpt};
 use super::style::{Paint, Style};
 
-/// Of a longer trace only so many frames are shown at its beginning, and at its end.
+/// The number of frames shown at the beginning and at the end of a longer trace.
 const FRAMES_AT_EACH_END: usize = 10;
 
-/// The most that is shown of what Python says. Hark's workers send no more; a session from elsewhere may have any text.
+/// The maximum length of a Python traceback. Hark's workers send no more, but an imported session may have any text.
 const TRACEBACK_CHARACTERS_MAX: usize = 101_000;
-/// The most that is shown of one of its lines: the last one repeats the message.
+/// The maximum length of a line of it: the last one repeats the message.
 const TRACEBACK_LINE_CHARACTERS_MAX: usize = 1_000;
-/// The most that is shown of an error's data.
+/// The maximum length of an error's data.
 const DATA_CHARACTERS_MAX: usize = 1_000;
 
-/// Draws an error of this program, with a line break at its end.
+/// Draws an error of this program. Ends with a line break.
 pub fn draw_error(error: &Error, program: &Executable, lines: &Lines<'_>, style: Style, out: &mut String) {
     draw_frames(&error.trace, error.omitted, lines, style, out);
-    // Of an error that was caught and raised again only the lines are known, and those stand above.
+    // Frames from before an error was caught and raised again have no span, only a line, which is shown above.
     if let Some(frame) = error.trace.last().filter(|frame| frame.span.start < frame.span.end) {
         draw_places(&[Label { span: frame.span, text: "" }], lines, Paint::Error, style, out);
     }
-    // "error" is the kind of errors that have no other.
+    // "error" is the default kind.
     let title = if &*error.kind == "error" {
         "error".to_owned()
     } else {
@@ -52,21 +52,21 @@ pub fn draw_error(error: &Error, program: &Executable, lines: &Lines<'_>, style:
     }
 }
 
-/// What to do about an error of which that is known.
+/// A hint for an error, if there is one.
 fn hint(error: &Error) -> Option<&'static str> {
     let waits_for_promise = &*error.kind == "deadlock" && error.data.as_list().is_some_and(|names| !names.is_empty());
     waits_for_promise.then_some(
-        "with `hark run -s sqlite` the session is kept and waits, and `hark resolve` gives a promise its value from outside",
+        "with `hark run -s sqlite` the session is stored and waits, and `hark resolve` resolves a promise from outside",
     )
 }
 
-/// The data that the program itself gave to `error`. That of other kinds is in their messages, or Python's traceback.
+/// The data that the program gave to `error`. The data of other kinds is in their messages, or in Python's traceback.
 pub(super) fn data_of_program(error: &Error, program: &Executable) -> Option<String> {
     let is_own = !matches!(error.data, Value::Null) && !matches!(&*error.kind, "python" | "deadlock");
     is_own.then(|| short_text(&error.data, program, DATA_CHARACTERS_MAX))
 }
 
-/// What Python said, which a failed call carries as its data.
+/// Python's traceback, which a failed call has in its data.
 pub(super) fn python_traceback(error: &Error) -> Option<&str> {
     if &*error.kind != "python" {
         return None;
@@ -89,7 +89,7 @@ fn draw_frames(frames: &[TraceFrame], omitted: u64, lines: &Lines<'_>, style: St
     let (head, tail) = if left_out > 0 {
         (&frames[..FRAMES_AT_EACH_END], &frames[FRAMES_AT_EACH_END + left_out..])
     } else {
-        // The machine keeps as many frames of each end, so what it left out was in the middle.
+        // The machine keeps the same number of frames at both ends, so the omitted ones were in the middle.
         frames.split_at(frames.len() / 2)
     };
     head.iter().for_each(|frame| draw_frame(frame, lines, style, out));

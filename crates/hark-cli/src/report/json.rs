@@ -1,22 +1,22 @@
-//! Writing JSON piece by piece.
+//! Writes JSON incrementally.
 //!
-//! Nothing is gathered first: a report may hold a million output items, and a value may be nested a million deep, so
-//! neither a tree of it nor recursion over it would do.
+//! Nothing is collected first: a report may contain a million output items, and a value may be nested a million levels
+//! deep, so neither a tree nor recursion is possible.
 
 use std::io::{self, Write};
 
 use hark_bytecode::float_text;
 
-/// A JSON text under way. The caller opens and closes what it writes in order.
+/// A JSON text being written. The caller must open and close brackets in order.
 #[derive(Debug)]
 pub struct Json<W> {
     out: W,
-    /// Whether a comma has to stand before what comes next.
+    /// Whether a comma is needed before the next value.
     follows_value: bool,
 }
 
 impl<W: Write> Json<W> {
-    /// A text that goes there.
+    /// A text written to `out`.
     pub fn new(out: W) -> Json<W> {
         Json { out, follows_value: false }
     }
@@ -28,7 +28,7 @@ impl<W: Write> Json<W> {
         write!(self.out, "{bracket}")
     }
 
-    /// Closes it with `}` or `]`.
+    /// Closes an object or list with `}` or `]`.
     pub fn close(&mut self, bracket: char) -> io::Result<()> {
         self.follows_value = true;
         write!(self.out, "{bracket}")
@@ -68,7 +68,7 @@ impl<W: Write> Json<W> {
         write!(self.out, "{value}")
     }
 
-    /// A float, with the tokens of Python's `json` for what JSON has none for.
+    /// A float. Values that JSON cannot represent are written like Python's `json` does.
     pub fn float(&mut self, value: f64) -> io::Result<()> {
         if value.is_finite() {
             self.atom(float_text(value))

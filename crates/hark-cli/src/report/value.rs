@@ -1,4 +1,4 @@
-//! Values of the language as JSON.
+//! Hark values as JSON.
 
 use std::io::{self, Write};
 
@@ -8,17 +8,16 @@ use hark_machine::{Entries, List, Value, is_too_long, literal_text, short_text};
 
 use super::Json;
 
-/// What is still to be written of the containers that are open.
+/// The remaining items of an open container.
 enum Open<'a> {
     List(List<'a>, usize),
-    /// An object, as all keys are strings.
+    /// A hash as an object, because all keys are strings.
     Object(Entries<'a>),
-    /// A list of `[key, value]` pairs, and whether one has begun.
+    /// A hash as a list of `[key, value]` pairs, and whether a pair is open.
     Pairs(Entries<'a>, bool),
 }
 
-/// Writes a value. Nesting has no limit; a value that is too long to be written whole becomes an object that has the
-/// beginning of its text.
+/// Writes a value. Nesting has no limit. A value that is too long becomes an object with the beginning of its text.
 pub fn write_value<W: Write>(value: &Value, executable: &Executable, json: &mut Json<W>) -> io::Result<()> {
     if is_too_long(value) {
         json.open('{')?;
@@ -63,7 +62,7 @@ pub fn write_value<W: Write>(value: &Value, executable: &Executable, json: &mut 
     Ok(())
 }
 
-/// Writes an atom, or a container's beginning.
+/// Writes an atom, or opens a container.
 fn begin<'a, W: Write>(
     value: &'a Value,
     executable: &Executable,

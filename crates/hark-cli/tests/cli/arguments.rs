@@ -1,4 +1,4 @@
-//! Which function is called, and with what.
+//! Which function is called, and its arguments.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -43,12 +43,12 @@ fn arguments_may_be_values_of_json() {
     folder.run_with_input(["x.hk", "-q", "-f", "f", "--args", "-"], " [[true]]\n").is(0, "[true]\n", "");
     folder.run_with_input(["-", "-q", "--args", "[5]"], "fn main(x) { x + 1 }").is(0, "6\n", "");
     let refused = [
-        (&["x.hk", "--args", "[1"][..], "`[1` is no JSON: expected `,` or `]` at line 1 column 3"),
+        (&["x.hk", "--args", "[1"][..], "`[1` is not valid JSON: expected `,` or `]` at line 1 column 3"),
         (&["x.hk", "--args", "5"], "`--args` needs a JSON list of all arguments"),
         (&["x.hk", "--args", "[5]"], "`main(x, y)` takes 2 arguments, but 1 was given"),
         (&["-", "--args", "-"], "both the program and its arguments are to be read from standard input"),
         (&["x.hk", "a", "--args", "[5]"], "the argument '[ARG]...' cannot be used with '--args <JSON>'"),
-        (&["-e", "1", "x.hk", "--args", "[5]"], "`--args` says what the arguments are, but `x.hk` is one, too"),
+        (&["-e", "1", "x.hk", "--args", "[5]"], "the argument `x.hk` conflicts with `--args`"),
     ];
     for (words, message) in refused {
         let said = folder.run_with_input(words, "");
@@ -78,7 +78,7 @@ fn a_missing_function_lists_those_there_are() {
     folder.hark("none.hk").is(
         2,
         "",
-        "error: there is no function `main` in none.hk\nhint: there are no functions in it at all\n",
+        "error: there is no function `main` in none.hk\nhint: it does not define any functions\n",
     );
     let many: String = (0..25).map(|number| format!("fn f{number}() {{ 1 }}\n")).collect();
     folder.write("many.hk", many);
@@ -122,7 +122,7 @@ fn help_comes_with_examples() {
 #[test]
 fn help_is_as_wide_as_the_terminal() {
     let folder = Folder::new("help_is_as_wide_as_the_terminal");
-    // Examples and what is one word stay whole.
+    // Examples and single words are never wrapped.
     let options = |columns: &str| {
         let help = folder.filtered(folder.command(["help", "sessions"]).env("COLUMNS", columns).output().unwrap());
         let (options, _) = help.stdout.split_once("Examples:").unwrap();

@@ -1,4 +1,4 @@
-//! Files that are no programs, and programs that are no good. None may hang, panic or overflow a stack.
+//! Files that are not programs, and invalid programs. None may hang, panic or overflow a stack.
 
 use crate::harness::{Folder, Run};
 
@@ -37,7 +37,7 @@ fn an_empty_program_is_fine_but_cannot_run() {
     assert_eq!(folder.hark("x.hk").status, 2);
 }
 
-/// It is rejected, with a drawing that fits a screen.
+/// The program is rejected, and the drawing fits on a screen.
 #[track_caller]
 fn is_rejected(run: &Run) {
     assert_eq!((run.status, run.stdout.as_str()), (2, ""));
@@ -87,7 +87,7 @@ fn many_mistakes_are_all_shown() {
     let folder = Folder::with("many_mistakes_are_all_shown", &"fn f() { x } ".repeat(20_000));
     let run = folder.hark("check --json x.hk");
     assert_eq!(run.status, 2);
-    // Each `x`, and each `f` but the first.
+    // Every `x`, and every `f` except the first.
     assert_eq!(run.json()["diagnostics"].as_array().unwrap().len(), 39_999);
     let run = folder.hark("x.hk");
     assert_eq!(run.status, 2);

@@ -1,4 +1,4 @@
-//! What becomes of threads that are cancelled, where that needs time, Python, a setting or a session that is kept.
+//! Cancelled threads, in cases that need time, Python, a setting or a stored session.
 
 use std::time::Instant;
 
@@ -6,10 +6,10 @@ use serde_json::json;
 
 use crate::harness::{Folder, PATIENCE};
 
-/// Both ways to run it: in memory, and kept.
+/// Both ways to run a program: in memory, and stored.
 const WAYS: [&str; 2] = ["run -q x.hk", "run -q -s sqlite x.hk"];
 
-/// The result of each way, which must come soon.
+/// The result of each way. Both must end soon.
 fn results(folder: &Folder, function: &str) -> Vec<serde_json::Value> {
     let results = WAYS.iter().map(|way| {
         let begun = Instant::now();
@@ -38,7 +38,8 @@ fn what_goes_on_for_too_long_is_stopped() {
     let events = folder.hark("events --json").json();
     let of_thread = events.as_array().unwrap().iter().filter(|event| event["thread"] == 1);
     let names: Vec<&str> = of_thread.filter_map(|event| event["event"].as_str()).collect();
-    // It may have been cancelled just before it slept, and may have had no turn in its second on a busy machine.
+    // The thread may have been cancelled just before its sleep, or, on a busy machine, may not have run within its
+    // second.
     let others: Vec<&str> = names.into_iter().filter(|name| *name != "slept").collect();
     assert_eq!(others, ["started", "cancelled", "stopped", "broke"], "{events}");
 }
@@ -99,7 +100,7 @@ fn a_retried_session_begins_cancelled_elements_anew() {
     }
 }
 
-/// In a time that jumps, so that the ten seconds that a cancelled thread has take none.
+/// In virtual time, so that the ten seconds granted to a cancelled thread pass at once.
 #[test]
 fn what_a_thread_starts_to_clean_up_is_cancelled_when_it_is_stopped() {
     let program = r#"//! main() => "cancelled"

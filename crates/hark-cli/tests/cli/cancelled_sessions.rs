@@ -1,10 +1,10 @@
-//! `hark cancel`: whatever a session is about, its threads clean up and it ends; `--now` ends it as it is.
+//! `hark cancel`: the threads of any session clean up, and it ends; `--now` ends it at once.
 
 use serde_json::json;
 
 use crate::harness::{Beside, Folder, wait_until};
 
-/// Each function prints or makes a file when it is where it is to be cancelled, and has something to clean up.
+/// Each function prints or creates a file when it is ready to be cancelled, and cleans up.
 const PROGRAM: &str = r#"
 import(nap, lib, 1);
 import(wait_for, lib, 1);
@@ -28,7 +28,7 @@ const LIB: &str = "import os, time\n\
     def nap(begun):\n    open(begun, 'w').close()\n    time.sleep(3600)\n\
     def wait_for(name):\n    while not os.path.exists(name):\n        time.sleep(0.01)\n";
 
-/// A folder with that program. Whoever does not get on with its cleaning up is not stopped, if there is no setting for it.
+/// A folder with the program. The grace period is long, so that no thread is stopped unless a test sets a shorter one.
 fn folder(test: &str, cancel_grace: u32) -> Folder {
     let folder = Folder::with(test, PROGRAM);
     folder.write("lib.py", LIB);
@@ -54,7 +54,7 @@ fn states(folder: &Folder) -> Vec<String> {
     shown["threads"].as_array().unwrap().iter().map(thread).collect()
 }
 
-/// Starts a session for others to run; answers its id.
+/// Starts a session for other processes, and returns its id.
 fn detach(folder: &Folder, function: &str) -> String {
     folder.hark(&format!("run -s sqlite --detach x.hk -f {function}")).stdout.trim().to_owned()
 }
@@ -64,7 +64,7 @@ fn its_threads_clean_up() {
     let folder = folder("its_threads_clean_up", 3600);
     let run = Beside::start(&folder, "run -s sqlite -q x.hk -f tree");
     wait_for_line(&folder, "begun");
-    // A thread that has not begun has nothing to clean up.
+    // A thread that has not begun would have nothing to clean up.
     wait_until("both sleep", || states(&folder) == ["sleeping", "sleeping"]);
     let id = shown(&folder)["session"].as_str().unwrap().to_owned();
     folder.hark("cancel 0").is(0, &format!("cancelled {id}\n"), "");
@@ -91,7 +91,7 @@ fn its_first_call_of_python_is_stopped() {
 #[test]
 fn one_that_nobody_serves_is_served_by_the_command() {
     let folder = folder("one_that_nobody_serves", 3600);
-    // It has not begun: there is nothing to clean up.
+    // A session that has not begun has nothing to clean up.
     let id = detach(&folder, "waits");
     folder.hark("cancel --json 0").is(0, &format!("{{\"session\": \"{id}\", \"state\": \"cancelled\"}}\n"), "");
     assert_eq!((printed(&folder), states(&folder)), (vec![], vec!["cancelled".to_owned()]));
@@ -117,7 +117,7 @@ fn an_interrupted_command_leaves_it_cancelling() {
     cancel.wait_for_handler();
     assert_eq!((&shown(&folder)["state"], &shown(&folder)["status"]), (&json!("cancelling"), &json!("cancelling")));
     cancel.signal("INT");
-    let said = format!("session {id} is cancelling; `hark cancel {id}` goes on with that\n");
+    let said = format!("session {id} is cancelling; `hark cancel {id}` continues\n");
     cancel.ended(&folder).is(130, "", &said);
     let listed = folder.hark("sessions --json --state cancelling").json();
     assert_eq!((listed.as_array().unwrap().len(), &listed[0]["state"]), (1, &json!("cancelling")));
@@ -142,7 +142,7 @@ fn a_second_command_ends_it_now() {
     let cancelled = format!("cancelled {id}\n");
     folder.hark("cancel --now 0").is(0, &cancelled, "");
     first.ended(&folder).is(0, &cancelled, "");
-    // It may have begun only now.
+    // It may have begun only now, after the session's end.
     let second = second.ended(&folder);
     assert!(second.stdout == cancelled || second.stderr.contains("it is cancelled"), "{second:?}");
     run.ended(&folder).is(1, "begun\ncleaning\n", "cancelled\n");
@@ -196,17 +196,17 @@ fn what_does_not_stop_is_stopped() {
     assert_eq!((&shown(&folder)["state"], states(&folder)), (&json!("cancelled"), vec!["cancelled".to_owned()]));
 }
 
-/// What a thread starts while it cleans up is not cancelled, and has no longer than the session has.
+/// A thread started by the cleanup is not cancelled, and has only the remaining time of the session.
 #[test]
 fn what_is_started_in_cleaning_up_is_ended_with_the_session() {
     let folder = folder("what_is_started_in_cleaning_up", 1);
-    let said = "it did not end in time: what was left of its cleaning up was not done\n";
+    let said = "it did not end in time; the rest of its cleanup was skipped\n";
     let run = Beside::start(&folder, "run -s sqlite -q x.hk -f leaves_one");
     wait_for_line(&folder, "begun");
     let cancelled = folder.hark("cancel 0");
     assert_eq!((cancelled.status, &*cancelled.stderr), (0, said));
     assert_eq!(run.ended(&folder).stderr, "cancelled\n");
-    // The same where the command itself serves the session.
+    // The same when the command itself serves the session.
     let id = detach(&folder, "leaves_one");
     let worker = Beside::start(&folder, "worker -q");
     wait_for_line(&folder, "begun");
@@ -222,7 +222,7 @@ fn there_must_be_one() {
     let none = "error: there are no sessions: there is no file `.hark/hark.db`\n\
                 hint: `hark run -s sqlite FILE` starts one\n";
     folder.hark("cancel 0").is(2, "", none);
-    // Which one is never guessed.
+    // The session must be named; it is never guessed.
     let unnamed = folder.hark("cancel");
     assert!(unnamed.status == 2 && unnamed.stderr.contains("not provided:\n  <ID>\n"), "{unnamed:?}");
     detach(&folder, "main");
@@ -232,7 +232,7 @@ fn there_must_be_one() {
     }
 }
 
-/// One that was cancelled goes on with that elsewhere.
+/// A cancelled session continues its cleanup in another storage.
 #[test]
 fn one_that_is_moved_goes_on_with_its_cleaning_up() {
     let folder = folder("one_that_is_moved_goes_on", 3600);

@@ -134,7 +134,7 @@ fn every_code_that_is_shown_is_explained() {
         2,
         "",
         "error: there is no error code or kind `HK9999`\n\
-         hint: a code is shown in brackets after `error` or `warning`, such as HK0012; the kinds of errors at run time are \
+         hint: a code is shown in brackets after `error` or `warning`, such as HK0012; the kinds of runtime errors are \
          error, type, arity, name, index, value, zero, stack, limit, python, timeout, cancelled, worker_lost, deadlock\n",
     );
 }
@@ -143,21 +143,21 @@ fn every_code_that_is_shown_is_explained() {
 fn each_kind_of_error_is_explained_by_a_program_that_raises_it() {
     let folder = Folder::with("each_kind_of_error_is_explained", "");
     let hint = folder.hark("explain HK9999").stderr;
-    let (_, kinds) = hint.trim_end().rsplit_once("run time are ").unwrap();
+    let (_, kinds) = hint.trim_end().rsplit_once("runtime errors are ").unwrap();
     for kind in kinds.split(", ") {
         let page = folder.hark(&format!("explain {kind}"));
         assert_eq!((page.status, page.stderr.as_str()), (0, ""));
         assert!(page.stdout.starts_with(&format!("# {kind}: ")), "{page:?}");
         assert!(page.stdout.contains("\n## What to do\n"), "{page:?}");
         let Some((_, example)) = page.stdout.split_once("```hark\n") else {
-            // No program makes the computer fail.
+            // A program cannot lose its own worker.
             assert_eq!(kind, "worker_lost");
             continue;
         };
         folder.write("x.hk", example.split_once("```").unwrap().0);
         let report = folder.hark("run --json x.hk").json();
         let found: Vec<_> = report["errors"].as_array().unwrap().iter().map(|error| &error["kind"]).collect();
-        // A session does not break where one is caught: its result says which it was.
+        // A session does not break if the error is caught: its result then is the kind.
         let found = if found.is_empty() { vec![&report["result"]] } else { found };
         assert_eq!(found, [kind], "{report}");
     }
@@ -174,7 +174,7 @@ fn builtins_are_documented() {
     assert!(one.stdout.starts_with("slice(x, from)\nslice(x, from, to)\n\n"), "{one:?}");
     assert!(one.stdout.contains("\n  slice([1, 2, 3, 4], 1, 3) => [2, 3]\n"), "{one:?}");
     folder.hark("doc slise").is(2, "", "error: there is no builtin `slise`\nhint: did you mean `slice`?\n");
-    let lists = "error: there is no builtin `main.hk`\nhint: `hark doc` lists all that there are\n";
+    let lists = "error: there is no builtin `main.hk`\nhint: `hark doc` lists all builtins\n";
     folder.hark("doc main.hk").is(2, "", lists);
 }
 

@@ -1,4 +1,4 @@
-//! What `hark check` says about Python functions that a program imports.
+//! The warnings of `hark check` about imported Python functions.
 
 use crate::harness::Folder;
 
@@ -20,7 +20,7 @@ fn warnings(folder: &Folder, line: &str) -> Vec<String> {
     let told = report["diagnostics"].as_array().unwrap().iter().map(|each| {
         assert_eq!(each["severity"], "warning");
         let [code, message, hint] = ["code", "message", "hint"].map(|key| each[key].as_str().unwrap_or_default());
-        let hint = hint.split(", and in the folders").next().unwrap();
+        let hint = hint.split(" and in the folders").next().unwrap();
         let text = format!("{code} {}:{} {message} ({hint})", each["line"], each["column"]);
         text.replace(&folder.path().display().to_string(), "[FOLDER]")
     });
@@ -41,9 +41,9 @@ fn what_is_missing_is_warned_about() {
     let expected = [
         "HK0027 2:1 the Python module `lib` has no `aera` (did you mean `area`?)",
         "HK0027 3:1 there is no Python module `lob` (did you mean `lib`?)",
-        "HK0027 4:1 `lib.number` is no function, but a value of type int ()",
+        "HK0027 4:1 `lib.number` is not callable, but a value of type int ()",
         "HK0027 5:1 there is no Python module `yaml_of_old` (`requirements.txt` lists `yaml-of-old`, and `hark sync` installs it)",
-        "HK0027 6:1 there is no Python module `src.lib.part` (it was looked for in the project)",
+        "HK0027 6:1 there is no Python module `src.lib.part` (it was searched for in the project)",
     ];
     let test = folder("what_is_missing_is_warned_about", program);
     test.write("requirements.txt", "yaml-of-old\n");
@@ -76,7 +76,7 @@ fn arguments_are_held_against_the_definition() {
     check("arguments_are_held_against_the_definition", program, &expected);
 }
 
-/// What a hash in the program's text gives by keyword is known, and what any other value gives is not.
+/// The keywords of a hash literal are known, those of any other value are not.
 #[test]
 fn keyword_arguments_are_held_against_the_definition() {
     let lib = "def opt(a, *, k): pass\ndef two(a, b): pass\ndef first(a, /, b=1, **more): pass\n";
@@ -118,7 +118,7 @@ fn a_warning_has_its_place_and_changes_no_status() {
     assert!(run.status == 0 && run.stderr.starts_with(told), "{run:?}");
     assert!(run.stderr.contains("\n   |   ^^^^^^^\n"), "{run:?}");
     assert!(run.stderr.ends_with("x.hk: 1 warning\n"), "{run:?}");
-    // A run says nothing of the kind, and nothing is looked at in a program that is rejected.
+    // `hark run` does not check this, and a rejected program is not checked.
     assert!(!folder.hark("x.hk").stderr.contains("HK0028"));
     folder.write("x.hk", "import(aera, lib, 2);\nfn main() { nope }\n");
     assert!(!folder.hark("check x.hk").stderr.contains("HK0027"));
@@ -129,13 +129,13 @@ fn without_an_interpreter_it_says_so_once() {
     let folder =
         folder("without_an_interpreter_it_says_so", "import(area, lib, 2);\nimport(f, lib, 1);\nfn main() { 1 }\n");
     folder.write("hark.toml", "[project]\npython = 'nowhere'\n");
-    let expected = "HK0027 1:1 the imported functions were not looked at: the Python interpreter `nowhere` (from `python` in \
-                    hark.toml) does not exist (set `python` in hark.toml; `--no-python` leaves this out)";
+    let expected = "HK0027 1:1 the imported functions were not checked: the Python interpreter `nowhere` (from `python` in \
+                    hark.toml) does not exist (set `python` in hark.toml; `--no-python` skips this check)";
     assert_eq!(warnings(&folder, "check --json x.hk"), [expected]);
     assert_eq!(warnings(&folder, "check --json --no-python x.hk"), Vec::<String>::new());
 }
 
-/// The pages' examples have the mistakes that they speak of.
+/// The examples in the pages cause the warnings that the pages explain.
 #[test]
 fn the_pages_examples_are_warned_about() {
     let folder = Folder::new("the_pages_examples_are_warned_about");

@@ -1,4 +1,4 @@
-//! Clocks that are set while sessions are under way. The library of `faketime` shows `hark` another clock.
+//! Clock changes while sessions are running. The library of `faketime` provides the fake clock.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -19,7 +19,7 @@ fn cleans() {
 "#;
 
 const HOUR: i64 = 3_600;
-/// Far less than an hour, and more than a short sleep takes on any machine.
+/// Much less than an hour, and more than a short sleep takes on any machine.
 const A_WHILE: Duration = Duration::from_secs(300);
 
 /// A folder whose clock can be set.
@@ -29,10 +29,10 @@ struct Clock {
 }
 
 impl Clock {
-    /// None, which is told, where the library is missing.
+    /// None, with a message, if the library is missing.
     fn new(test: &str) -> Option<Clock> {
         let Some(library) = library() else {
-            // Not with `eprintln`, of which one hears only when a test fails.
+            // Not `eprintln`, whose output is shown only if the test fails.
             let _ = writeln!(std::io::stderr(), "skipped: {test} needs the package `faketime`");
             return None;
         };
@@ -43,9 +43,9 @@ impl Clock {
         Some(clock)
     }
 
-    /// Sets it so many seconds ahead.
+    /// Sets the clock this many seconds ahead.
     fn set(&self, seconds: i64) {
-        // In one go: someone may be reading it.
+        // Atomically, because a process may be reading the file.
         self.folder.write("clock.new", format!("{seconds:+}"));
         fs::rename(self.folder.path().join("clock.new"), self.folder.path().join("clock")).unwrap();
     }
@@ -57,7 +57,7 @@ impl Clock {
         command
     }
 
-    /// Starts a session, which sleeps when this returns.
+    /// Starts a session. It is sleeping when this returns.
     fn start(&self, line: &str) -> Sleeper {
         let since = Instant::now();
         let mut child = self.command(line).stdout(Stdio::piped()).spawn().unwrap();
@@ -76,7 +76,7 @@ struct Sleeper {
 }
 
 impl Sleeper {
-    /// How long it slept, and took to begin.
+    /// Waits until it wakes. Returns the duration since its start.
     fn wakes(mut self) -> Duration {
         let mut last = String::new();
         self.stdout.read_line(&mut last).unwrap();
@@ -131,7 +131,7 @@ fn across_a_restart_the_clock_counts() {
     assert!(begun.elapsed() < A_WHILE);
 }
 
-/// How long nobody runs a session is no part of the time that its threads have to clean up.
+/// The time in which no process runs the session does not count as cleanup time.
 #[test]
 fn who_cleans_up_has_time_when_the_session_is_resumed() {
     for lost in [true, false] {
@@ -156,12 +156,12 @@ fn who_cleans_up_has_time_when_the_session_is_resumed() {
     }
 }
 
-/// A process that started with a wrong clock keeps no timers by it once it has seen the right one, and none is under way.
+/// A process that started with a wrong clock must not set timers by it after the clock was corrected, once it is idle.
 #[test]
 fn a_worker_that_has_nothing_to_do_follows_the_clock() {
     let Some(clock) = Clock::new("clock_of_a_worker") else { return };
     let mut worker = clock.command("worker -q").spawn().unwrap();
-    // How far the end of a sleep is from when it began, as the clock shows both, without parts of seconds.
+    // The duration of a sleep, from its start to its planned end in clock time, in whole seconds.
     let sleep = || {
         clock.folder.hark("run -s sqlite --detach -f long x.hk");
         let slept = || events(&clock.folder).into_iter().find(|event| event["event"] == "slept");
@@ -174,7 +174,7 @@ fn a_worker_that_has_nothing_to_do_follows_the_clock() {
     let is_by_the_clock = |length: i64| (540..=660).contains(&length);
     assert!(is_by_the_clock(sleep()));
     clock.set(HOUR);
-    // It follows when it looks and has nothing to do, which it must be given time for: on a busy machine more.
+    // It adopts the new clock when it sweeps while idle, for which it needs time: on a busy machine more.
     let mut idle = Duration::from_secs(2);
     wait_until("a sleep by the new clock", || {
         thread::sleep(idle);
@@ -189,7 +189,7 @@ fn events(folder: &Folder) -> Vec<serde_json::Value> {
     folder.hark("events --json").json().as_array().unwrap().clone()
 }
 
-/// Of a time as `hark` shows it.
+/// The seconds since midnight, of a time as printed by `hark`.
 fn second_of_day(time: &str) -> i64 {
     let part = |at: usize| time[at..at + 2].parse::<i64>().unwrap();
     part(11) * HOUR + part(14) * 60 + part(17)

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::harness::{Beside, Folder, wait_until};
 
-/// Starts `hark` as the first process of its own, where that can be had.
+/// Starts `hark` as the first process of a PID namespace, if namespaces are available.
 fn in_container(folder: &Folder, words: &str) -> Option<Command> {
     let mut unshare = Command::new("unshare");
     unshare.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).stdin(Stdio::null());
@@ -13,7 +13,7 @@ fn in_container(folder: &Folder, words: &str) -> Option<Command> {
         println!("skipped: there are no containers here");
         return None;
     }
-    // It has a child already that it knows nothing of.
+    // It inherits a child that it does not know.
     unshare.args(["sh", "-c", "sleep 0.1 & exec \"$0\" \"$@\""]);
     unshare.arg(env!("CARGO_BIN_EXE_hark")).args(words.split_whitespace()).current_dir(folder.path());
     Some(unshare)
@@ -33,7 +33,7 @@ fn it_reaps_those_whose_parents_have_ended() {
          if len(states) < 6: return states.count('Z')\n        time.sleep(0.01)\n    return states\n",
     );
     let Some(mut command) = in_container(&folder, "-q x.hk") else { return };
-    // The first process, the one that it has started, the keeper, the guard and Python are left.
+    // What remains is the first process, its child, the keeper, the guard and Python.
     folder.filtered(command.output().unwrap()).is(0, "0\n", "");
 }
 

@@ -1,4 +1,4 @@
-//! The folder that sessions are kept in: who may look into it, and what if it is removed while somebody uses it.
+//! The data folder: its permissions, and its removal while it is in use.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -19,11 +19,11 @@ fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-/// What is in the folder, with its mode, and that of the folder.
+/// The modes of the folder and of everything in it.
 fn modes(folder: &Path) -> Vec<(String, u32)> {
     let mut found = vec![(folder.file_name().unwrap().to_string_lossy().into_owned(), mode(folder))];
     for entry in fs::read_dir(folder).unwrap().flatten() {
-        // What is removed meanwhile was the process's that looked into it.
+        // A file may vanish meanwhile: it belonged to the `hark` that was run to look at the session.
         match fs::symlink_metadata(entry.path()) {
             Ok(about) if about.is_dir() => found.extend(modes(&entry.path())),
             Ok(about) => {
@@ -80,7 +80,7 @@ fn what_was_wider_is_narrowed() {
     is_private(&data);
 }
 
-/// `data_dir` may be a folder that has other things as well, which are for others to see.
+/// `data_dir` may be a folder with other files, which other users may read.
 #[test]
 fn a_folder_of_others_stays_as_it_is() {
     let folder = Folder::with("private_in_a_shared_folder", PROGRAM);
@@ -92,7 +92,7 @@ fn a_folder_of_others_stays_as_it_is() {
     assert_eq!(mode(&folder.path().join("servers")), 0o700);
 }
 
-/// It has ended with this message. What it printed may be kept, but not be shown yet, when its folder goes.
+/// The process ended with this message. Its output may be stored, but not yet printed, when the folder is removed.
 #[track_caller]
 fn has_noticed(run: Run, name: &str) {
     assert!(["", "asleep\n"].contains(&run.stdout.as_str()), "{run:?}");
@@ -103,7 +103,7 @@ fn removed(name: &str) -> String {
     format!("error: the storage failed: `[FOLDER]/.hark/{name}` was removed or replaced while it was in use\n")
 }
 
-/// Starts this, removes something from its folder, and waits for its end.
+/// Starts a command, removes something from its folder, and waits for its end.
 fn ended_by(test: &str, line: &str, is_begun: impl Fn(&Folder) -> bool, remove: impl Fn(&Folder)) -> Run {
     let folder = Folder::with(&format!("removed_under_{test}"), PROGRAM);
     let running = Beside::start(&folder, line);
@@ -112,10 +112,10 @@ fn ended_by(test: &str, line: &str, is_begun: impl Fn(&Folder) -> bool, remove: 
     running.ended(&folder)
 }
 
-/// Removes the folder in one go: nobody sees a part of it.
+/// Removes the folder atomically, so that no process sees a part of it.
 fn remove_folder(folder: &Folder) {
     fs::rename(folder.path().join(".hark"), folder.path().join("gone")).unwrap();
-    // A process may be making a file in there.
+    // A process may be creating a file in it.
     wait_until("its end", || fs::remove_dir_all(folder.path().join("gone")).is_ok());
 }
 
@@ -146,8 +146,8 @@ fn a_folder_that_was_made_again_is_another_one() {
     has_noticed(ended_by("run_again", "run -q -s sqlite -f nap x.hk", has_printed, again), "hark.db");
 }
 
-/// What is written to a log without a name is lost at the next crash, and two processes with different indexes of the log
-/// write over each other's pages.
+/// Data written to an unlinked log is lost at the next crash, and two processes with different indexes of the log
+/// overwrite each other's pages.
 #[test]
 fn each_file_that_is_removed_or_replaced_is_noticed() {
     for name in ["hark.db", "hark.db-wal", "hark.db-shm"] {
@@ -163,7 +163,7 @@ fn each_file_that_is_removed_or_replaced_is_noticed() {
     }
 }
 
-/// It takes a while to die, and holds its lock until then.
+/// A process of this size takes a while to die, and holds its lock until then.
 #[test]
 fn a_large_session_is_resumed_right_after_its_process_was_killed() {
     let folder = Folder::with("right_after_the_kill", PROGRAM);

@@ -1,4 +1,4 @@
-//! What a broken session looks like.
+//! How the errors of a session are shown.
 
 use crate::harness::Folder;
 
@@ -90,14 +90,14 @@ fn a_deadlock_says_who_waits_for_what() {
     let run = folder.hark("-q x.hk");
     assert_eq!(run.status, 1);
     assert!(run.stderr.contains("deadlock") && run.stderr.contains("no-1"), "{}", run.stderr);
-    assert!(run.stderr.contains("\nhint: with `hark run -s sqlite` the session is kept and waits"), "{}", run.stderr);
+    assert!(run.stderr.contains("\nhint: with `hark run -s sqlite` the session is stored and waits"), "{}", run.stderr);
     let report = folder.hark("--json x.hk").json();
     assert_eq!(report["errors"][0]["data"], serde_json::json!(["approval/no-1"]));
     folder.write("x.hk", "fn main() { list = [promise()]; f = async g(first(list)); await f }\nfn g(f) { await f }\n");
     assert!(folder.hark("x.hk").stderr.contains("hint: with `hark run -s sqlite`"));
 }
 
-/// A terminal gets the beginning, programs get all.
+/// On a terminal long texts are cut; reports contain all of them.
 #[test]
 fn what_is_very_long_is_cut() {
     let program = "import(fails, src.long, 1);\n\
@@ -149,7 +149,7 @@ fn an_error_of_kind_cancelled_is_shown_and_breaks_nothing() {
     assert!(resumed.status == 0 && resumed.stderr.ends_with("error[cancelled]: no more\n"), "{resumed:?}");
 }
 
-/// Its trace tells of lines, so that nothing within them is marked.
+/// Its trace contains only lines, so no carets are shown.
 #[test]
 fn an_error_that_is_raised_again_is_shown_with_its_lines() {
     let program = "fn bad(l) { 1 + first(l) }\nfn main() {\n  try { bad([]) } catch e { error(e) }\n}\n";
@@ -159,7 +159,7 @@ fn an_error_that_is_raised_again_is_shown_with_its_lines() {
     folder.hark("-q x.hk").is(1, "", expected);
 }
 
-/// An error that is raised again after the last try shows the place in its line, as any other does.
+/// An error that is raised again after the last attempt still shows its exact place.
 #[test]
 fn retries_lose_no_place() {
     let program = "#[retry(attempts: 2, backoff: 0)]\nfn twice(x) {\n  y = x + 1; error(\"bad\")\n}\nfn main() { twice(1) }\n\

@@ -1,4 +1,4 @@
-//! Nothing that a stranger has named or written is obeyed by the terminal, or forges a line.
+//! Foreign names and texts can neither control the terminal nor forge a line.
 
 use std::fs;
 
@@ -6,10 +6,11 @@ use crate::document::{Document, Part};
 use crate::golden::golden;
 use crate::harness::{Folder, Run};
 
-/// A window's title, a cleared screen, a C1 control, a turned direction, and a line that looks like one of ours.
+/// A window title, a cleared screen, a C1 control character, a changed text direction, and a line that looks like
+/// Hark's own.
 const NASTY: &str = "x\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}1m\u{202e}\r\nerror: forged";
 
-/// Nothing but text, and no line that was forged.
+/// The output contains only text, and no forged line.
 #[track_caller]
 fn is_harmless(run: &Run) {
     for text in [&run.stdout, &run.stderr] {
@@ -38,7 +39,7 @@ fn what_python_says() {
     for line in ["x.hk", "x.hk -f odd", "run -s sqlite x.hk", "show", "events"] {
         is_harmless(&folder.hark(line));
     }
-    // What programs read is as it was.
+    // Machine-readable output is unchanged.
     let report = folder.hark("x.hk --json").json();
     assert!(report["errors"][0]["message"].as_str().unwrap().contains(NASTY), "{report}");
 }
@@ -73,7 +74,7 @@ fn a_source() {
     is_harmless(&folder.hark("check x.hk"));
 }
 
-/// A function's name with a line break would be one more row of the list.
+/// A line break in a function's name would forge a row of the list.
 #[test]
 fn a_session_from_someone_else() {
     let folder = Folder::new("a_session_with_a_nasty_name");
@@ -98,7 +99,7 @@ fn a_session_from_someone_else() {
     assert_eq!(folder.hark("sessions").stdout.lines().count(), 2);
 }
 
-/// Each line of what was printed has its thread and its time, and none of it moves the cursor; `--raw` is as it was.
+/// Each printed line is shown with its thread and time, and cannot move the cursor; `--raw` is unchanged.
 #[test]
 fn what_was_printed() {
     let folder = Folder::with(

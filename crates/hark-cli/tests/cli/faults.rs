@@ -1,4 +1,4 @@
-//! What may be wrong with the place where sessions are kept: a clear error, no panic, nothing overwritten.
+//! Faults of the storage: each causes a clear error, no panic, and nothing is overwritten.
 
 use std::fs;
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ fn database(folder: &Folder) -> PathBuf {
     folder.path().join(".hark/hark.db")
 }
 
-/// All of these commands fail with this message, and change nothing.
+/// All commands fail with this message and change nothing.
 #[track_caller]
 fn refused(folder: &Folder, message: &str) {
     let before = fs::read(database(folder)).unwrap();
@@ -102,17 +102,17 @@ fn a_locked_file() {
     folder.hark("run -s sqlite -q x.hk").is(0, "one\n1\n", "");
     let connection = Connection::open(database(&folder)).unwrap();
     connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    // Looking is not kept from anyone.
+    // Reading is still possible.
     assert_eq!(folder.hark("sessions --json").json().as_array().unwrap().len(), 1);
-    // It has waited for ten seconds.
+    // The command has waited for ten seconds.
     let said = "error: the storage does not answer: `[FOLDER]/.hark/hark.db` is locked by another process\n";
     folder.hark("run -s sqlite --detach x.hk").is(1, "", said);
     connection.execute_batch("ROLLBACK").unwrap();
     assert_eq!(folder.hark("sessions --json").json().as_array().unwrap().len(), 1, "a session that never began");
 }
 
-/// Runs shell commands on a small disk of their own, which is mounted at the folder `disk` for them alone. Nothing, if
-/// that may not be done here.
+/// Runs shell commands with a small disk of their own, mounted at the folder `disk` for them alone. None if that is not
+/// permitted here.
 fn on_a_disk(folder: &Folder, script: &str) -> Option<Run> {
     folder.write("disk/here", "");
     let mount = "mount -t tmpfs -o size=256k,mode=755 tmpfs disk || exit 99\ncp x.hk disk\ncd disk\n";
@@ -156,7 +156,7 @@ fn a_full_disk() {
 
 #[test]
 fn a_read_only_folder() {
-    // As `run` leaves it, with its log; and closed by whoever looked at it last.
+    // With the log, as left by `run`; and closed by the last reader.
     for (name, before) in [("left", ""), ("closed", "hark sessions > /dev/null\n[ -e .hark/hark.db-wal ] && exit 5\n")]
     {
         let folder = folder(&format!("a_read_only_folder_{name}"));
@@ -182,7 +182,7 @@ fn a_read_only_folder() {
     }
 }
 
-/// What is kept of a session that waits for a promise, after its process was killed: the file, its log, the session's id.
+/// A session that waits for a promise, after its process was killed: the file, its log, and the session's id.
 struct Waiting {
     file: Vec<u8>,
     log: Vec<u8>,
@@ -201,7 +201,7 @@ impl Waiting {
         Waiting { file: fs::read(database(folder)).unwrap(), log, id }
     }
 
-    /// With all that the log has in the file.
+    /// With the log checkpointed into the file.
     fn in_one_file(folder: &Folder) -> Waiting {
         let Waiting { id, .. } = Waiting::new(folder);
         let connection = Connection::open(database(folder)).unwrap();
@@ -210,7 +210,7 @@ impl Waiting {
         Waiting { file: fs::read(database(folder)).unwrap(), log: Vec::new(), id }
     }
 
-    /// Puts this in the place of what is kept.
+    /// Replaces the stored files with these.
     fn put(&self, folder: &Folder) {
         fs::create_dir_all(folder.path().join(".hark")).unwrap();
         let _ = fs::remove_file(folder.path().join(".hark/hark.db-shm"));
@@ -221,7 +221,7 @@ impl Waiting {
         }
     }
 
-    /// Whether what is kept is still this.
+    /// Whether the stored files are still these.
     fn is_there(&self, folder: &Folder) -> bool {
         fs::read(database(folder)).unwrap() == self.file && fs::read(log(folder)).unwrap_or_default() == self.log
     }
@@ -231,10 +231,11 @@ fn log(folder: &Folder) -> PathBuf {
     folder.path().join(".hark/hark.db-wal")
 }
 
-/// What is wrong with what is kept, if nothing is.
+/// The label of the undamaged state.
 const WHOLE: &str = "whole";
 
-/// Runs `hark`, which must say so if it does not do it. One that waits for what does not come is interrupted.
+/// Runs `hark`, which must either succeed or report an error. If it waits for something that never arrives, it is
+/// interrupted.
 #[track_caller]
 fn told(folder: &Folder, words: &[&str], what: &str) -> Run {
     let mut child = folder.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -254,8 +255,7 @@ fn told(folder: &Folder, words: &[&str], what: &str) -> Run {
     run
 }
 
-/// Resolves and resumes a session of what is kept, which is damaged. What comes of it must be right, or an error that
-/// says so.
+/// Resolves and resumes the session in damaged files. The result must be right, or an error must be reported.
 #[track_caller]
 fn right_or_refused(folder: &Folder, waiting: &Waiting, what: &str) -> bool {
     waiting.put(folder);
@@ -265,7 +265,7 @@ fn right_or_refused(folder: &Folder, waiting: &Waiting, what: &str) -> bool {
         assert!(waiting.is_there(folder), "{what}: it was written to");
         return false;
     }
-    // What was not resolved would be waited for.
+    // An unresolved promise would be awaited forever.
     let resumed = if resolved.status == 0 { told(folder, &["resume", "--json"], what) } else { resolved };
     let shown = told(folder, &["show", id, "--json"], what);
     let printed = told(folder, &["stdout", id, "--json"], what);
@@ -285,7 +285,7 @@ fn right_or_refused(folder: &Folder, waiting: &Waiting, what: &str) -> bool {
     true
 }
 
-/// Different numbers below a limit, the same each time.
+/// Different pseudo-random numbers below a limit, the same in each run.
 fn places(limit: usize, count: usize) -> impl Iterator<Item = usize> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     std::iter::repeat_with(move || {
@@ -316,11 +316,11 @@ fn a_truncated_file() {
         assert!(!right_or_refused(&folder, &cut, &format!("the first {length} bytes")));
         assert!(cut.is_there(&folder), "the first {length} bytes: they were written to");
     }
-    // What is missing is read as zeros, which may be what was there.
+    // Missing bytes are read as zeros, which may be their actual values.
     right_or_refused(&folder, &cut(whole - 1), "all but a byte");
 }
 
-/// SQLite removed such a log, which had all that was written.
+/// SQLite deletes a log whose database file is missing, and the log contains all the data.
 #[test]
 fn a_log_without_its_file() {
     let folder = folder("a_log_without_its_file");
@@ -338,13 +338,13 @@ fn a_log_without_its_file() {
     assert!(!database(&folder).exists() && fs::read(log(&folder)).unwrap() == waiting.log);
 }
 
-/// SQLite takes a log up to its first wrong bit, and goes on from there as if what came later had never been.
+/// SQLite reads a log up to the first damaged frame, and ignores the rest as if it had never been written.
 #[test]
 fn a_log_with_a_wrong_bit() {
     let folder = folder("a_log_with_a_wrong_bit");
     let waiting = Waiting::new(&folder);
     assert!(right_or_refused(&folder, &waiting, WHOLE));
-    // From the last commits on it may be one that was cut off.
+    // After the last commits, a damaged frame looks like an interrupted one.
     let certain = waiting.log.len() / 2;
     let head = [0, 8, 16, 24, 32, 40, 48, 56];
     for place in head.into_iter().chain(places(certain, 30)) {
@@ -361,7 +361,7 @@ fn a_log_with_a_wrong_bit() {
     }
 }
 
-/// A log that ends early is what a power cut leaves: what is kept is as it was at some moment before.
+/// A truncated log is what a power cut leaves: the state is that of an earlier moment.
 #[test]
 fn a_truncated_log() {
     let folder = folder("a_truncated_log");
@@ -375,8 +375,8 @@ fn a_truncated_log() {
 
 #[test]
 fn a_text_with_a_wrong_bit() {
-    // Not at random places, most of which are empty: in all that can be read as text, which is where no index or length
-    // gives a damage away.
+    // Not at random positions, most of which are empty, but in readable text, where no index or length reveals the
+    // damage.
     let folder = folder("a_text_with_a_wrong_bit");
     let waiting = Waiting::in_one_file(&folder);
     let texts = [
@@ -395,11 +395,11 @@ fn a_text_with_a_wrong_bit() {
             damaged += usize::from(!right_or_refused(&folder, &wrong, &format!("{text}: byte {place}")));
         }
     }
-    // Some are in what was left behind when a row was moved.
+    // Some are in stale copies left behind when a row was moved.
     assert!(damaged > 10, "only {damaged} were noticed");
 }
 
-/// Where it is does not depend on the day: the file is one that is never changed.
+/// The positions do not vary from run to run, because a fixed file is used.
 #[test]
 fn a_file_with_a_wrong_bit() {
     let folder = folder("a_file_with_a_wrong_bit");
@@ -443,7 +443,8 @@ fn a_file_with_a_wrong_bit() {
     assert!(refused > 15, "only {refused} were refused");
 }
 
-/// Each of a session's records, in turn, with a wrong bit: that is said, and the record stays as it is until it is mended.
+/// Damages each record of a session in turn: the damage is reported, and the record is left unchanged until it is
+/// repaired.
 #[test]
 fn a_record_with_a_wrong_bit() {
     let folder = folder("a_record_with_a_wrong_bit");
@@ -499,7 +500,7 @@ fn a_record_with_a_wrong_bit() {
         assert_eq!(folder.hark(&format!("show {id}")).status, 0, "{what}");
     }
     connection.close().unwrap();
-    // All is as it was.
+    // Everything is as before.
     let looks = fs::read_to_string(golden("v1", "looks.txt")).unwrap();
     let (line, expected) = looks.split("$ hark ").nth(1).unwrap().split_once('\n').unwrap();
     assert_eq!(folder.hark(line).stdout, expected);

@@ -1,4 +1,4 @@
-//! What was written once is read for ever: see `tests/golden`.
+//! Data written by any version stays readable: see `tests/golden`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::harness::Folder;
 
 const VERSIONS: [&str; 1] = ["v1"];
 
-/// What the program's `kinds()` gives, as text.
+/// The result of the program's `kinds()`, as text.
 const KINDS: &str = r#"[null, true, false, 0, -1, 9223372036854775807, 1267650600228229401496703205376, -1000000000000000000000000000000, 0.1, -1.5e+300, "", "text", "Grüße, 世界, 🦀, \x00\n\t\"", [1, 2], [[1, 2], [[1, 2]]], [], {}, {"b": 1, "a": {"deep": [null]}, 1: "one", true: "yes", 2.5: "half"}, "#;
 
 pub fn golden(version: &str, file: &str) -> PathBuf {
@@ -38,7 +38,7 @@ fn shown(folder: &Folder, id: &str) -> Json {
     folder.hark(&format!("show --json {id}")).json()
 }
 
-/// What a session has printed, in the order of lines.
+/// The sorted output of a session.
 fn printed(folder: &Folder, id: &str) -> Vec<String> {
     let lines = folder.hark(&format!("stdout --json {id}")).json();
     let text = |line: &Json| line["text"].as_str().unwrap().trim_end().to_owned();
@@ -141,7 +141,7 @@ fn sessions_go_on_to_their_ends() {
         assert_eq!(shown(&folder, &ids["cancelling"])["state"], "cancelled");
         assert_eq!(printed(&folder, &ids["cancelling"]), ["clean", "cleaning up", "until it is cancelled"]);
 
-        // What had been printed is not printed again.
+        // Earlier output is not printed again.
         assert_eq!(printed(&folder, &ids["named"]), ["[\"opened\", 41]", "at the door"]);
         assert_eq!(printed(&folder, &ids["asleep"]), ["asleep", "rested"]);
         let mut numbers: Vec<u64> =
@@ -173,18 +173,18 @@ fn an_exported_session_goes_on_elsewhere() {
         folder.hark(&format!("resolve {id}/arrival/1 5")).succeeds();
         folder.hark("resume").is(0, "unpacked\n[5, 5050, [42, 2, 1, 7]]\n", &format!("session {id} finished\n"));
         assert_eq!(printed(&folder, &id), ["packed", "unpacked"]);
-        // And it may come back.
+        // It may also be imported again.
         let back = copy("an_exported_session_comes_back", version);
         back.write("session.hark", fs::read(golden(version, "session.hark")).unwrap());
         let calls = format!(
-            "session {id} calls these functions of Python, with arguments of its own:\n  lib: held\n  os: listdir\n"
+            "session {id} calls these Python functions, with arguments that it chooses itself:\n  lib: held\n  os: listdir\n"
         );
         back.hark("import session.hark").is(0, &format!("{id}\n"), &calls);
         assert_eq!(shown(&back, &id)["status"], "suspended");
     }
 }
 
-/// Nothing happens outside of the thread.
+/// A thread that has no effects.
 struct Nowhere;
 
 impl Host for Nowhere {

@@ -1,4 +1,4 @@
-//! A folder for each test, and `hark` run in it.
+//! Test folders, and running `hark` in them.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,12 +7,12 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A folder that only one test uses.
+/// A folder for a single test.
 pub struct Folder {
     path: PathBuf,
 }
 
-/// What a run of `hark` came to.
+/// The outcome of a run of `hark`.
 #[derive(Debug)]
 pub struct Run {
     pub status: i32,
@@ -29,7 +29,7 @@ impl Folder {
         Folder { path: path.canonicalize().unwrap() }
     }
 
-    /// A folder with one program in it, `x.hk`.
+    /// A folder with one program, `x.hk`.
     pub fn with(test: &str, program: &str) -> Folder {
         let folder = Folder::new(test);
         folder.write("x.hk", program);
@@ -46,8 +46,8 @@ impl Folder {
         fs::write(path, text).unwrap();
     }
 
-    /// Writes a file that can be run. Another process does it: a file that this one writes may be open in a child that
-    /// another test starts meanwhile, and then it cannot be run.
+    /// Writes an executable file, through another process. If this process wrote it, a child started by another test
+    /// might inherit the open file, which then could not be executed.
     pub fn write_script(&self, name: &str, text: &str) {
         let path = self.path.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -59,14 +59,14 @@ impl Folder {
         fs::read_to_string(self.path.join(name)).unwrap()
     }
 
-    /// `hark` in this folder, ready to be started.
+    /// A command that runs `hark` in this folder.
     pub fn command(&self, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hark"));
         command.current_dir(&self.path).args(words).env_remove("VIRTUAL_ENV").stdin(Stdio::null());
         command
     }
 
-    /// Runs `hark` with the words of this line.
+    /// Runs `hark` with the words in a line.
     #[track_caller]
     pub fn hark(&self, line: &str) -> Run {
         self.run(line.split_whitespace())
@@ -78,7 +78,7 @@ impl Folder {
         self.filtered(self.command(words).output().unwrap())
     }
 
-    /// The same with this on standard input.
+    /// Like `run`, with this text on standard input.
     #[track_caller]
     pub fn run_with_input(&self, words: impl IntoIterator<Item = impl AsRef<OsStr>>, input: &str) -> Run {
         self.write("input", input);
@@ -86,7 +86,7 @@ impl Folder {
         self.filtered(self.command(words).stdin(input).output().unwrap())
     }
 
-    /// Takes the time and this folder's name out of what was printed.
+    /// Replaces the elapsed time and this folder's name in the output.
     pub fn filtered(&self, output: Output) -> Run {
         let text = |bytes: &[u8]| {
             let text = String::from_utf8_lossy(bytes).replace(&self.path.display().to_string(), "[FOLDER]");
@@ -105,13 +105,13 @@ fn without_time(line: &str) -> &str {
 }
 
 impl Run {
-    /// Nothing went wrong, whatever it said.
+    /// Checks that the run succeeded.
     #[track_caller]
     pub fn succeeds(&self) {
         assert_eq!(self.status, 0, "{self:?}");
     }
 
-    /// Holds it against exit status, standard output and standard error.
+    /// Checks the exit status, standard output and standard error.
     #[track_caller]
     pub fn is(&self, status: i32, stdout: &str, stderr: &str) {
         assert_eq!(self.stdout, stdout, "standard output; {self:#?}");
@@ -126,10 +126,10 @@ impl Run {
     }
 }
 
-/// Long enough for anything here, on any machine.
+/// Long enough for any step on any machine.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A `hark` that goes on beside the test, and is killed with it.
+/// A `hark` that runs concurrently with the test, and is killed with it.
 pub struct Beside(Option<Child>);
 
 impl Beside {
@@ -149,7 +149,7 @@ impl Beside {
         self.0.as_ref().unwrap().id()
     }
 
-    /// Waits until an interrupt ends it as it wants to end: before that, it would be killed by it.
+    /// Waits until the process handles an interrupt: before that, an interrupt would kill it.
     #[track_caller]
     pub fn wait_for_handler(&self) {
         const INTERRUPT: u64 = 1 << 1;
@@ -179,11 +179,11 @@ impl Drop for Beside {
     }
 }
 
-/// Stops processes while none of them is in the middle of a commit: the file would be locked for as long as they are stopped.
+/// Stops processes at a moment when none of them is committing: the file would stay locked while they are stopped.
 pub fn stop_between_commits(folder: &Folder, processes: &[u32]) {
     let file = rusqlite::Connection::open(folder.path().join(".hark/hark.db")).unwrap();
     file.busy_timeout(Duration::from_millis(100)).unwrap();
-    // One that was stopped for long may have been replaced and be gone.
+    // A process that was stopped for long may have been replaced.
     let signal = |name: &str| {
         for process in processes {
             let _ = signal(name, *process);
@@ -200,26 +200,26 @@ pub fn stop_between_commits(folder: &Folder, processes: &[u32]) {
     });
 }
 
-/// Whether all threads of a process are stopped, or have ended.
+/// Whether all threads of a process are stopped or have ended.
 fn is_still(process: u32) -> bool {
     let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let mut stats = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
     stats.all(|stat| [") T ", ") Z ", ") X "].iter().any(|state| stat.contains(state)))
 }
 
-/// Sends a signal, and answers whether there was such a process.
+/// Sends a signal. Returns whether the process exists.
 fn signal(name: &str, process: u32) -> bool {
     let mut kill = Command::new("kill");
     kill.args([&format!("-{name}"), &process.to_string()]).stderr(Stdio::null()).status().unwrap().success()
 }
 
-/// Whether there is a process of this number that has not ended.
+/// Whether a process with this id is running.
 pub fn is_running(process: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"));
     stat.is_ok_and(|stat| ![") Z ", ") X "].iter().any(|ended| stat.contains(ended)))
 }
 
-/// Looks until it is so.
+/// Polls until the condition holds.
 #[track_caller]
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();

@@ -1,4 +1,4 @@
-//! Sessions that are found again: by a key of one's own, by tags, and by what they are about.
+//! Finding sessions by a key, by tags, and by their description.
 
 use std::fs::File;
 
@@ -22,7 +22,7 @@ fn state(folder: &Folder, id: &str) -> String {
     folder.run(["show", "--json", id]).json()["state"].as_str().unwrap().to_owned()
 }
 
-/// However many start it at once, and whoever is killed.
+/// No matter how many processes start it at once, and which are killed.
 #[test]
 fn a_key_starts_one_session() {
     let folder = Folder::with("a_key_starts_one_session", PROGRAM);
@@ -30,7 +30,7 @@ fn a_key_starts_one_session() {
     let runs: Vec<Beside> = (0..4).map(|_| start()).collect();
     wait_until("the session", || ids(&folder, "sessions -q").len() == 1 && state(&folder, "order-17") == "running");
     wait_until("its line", || folder.hark("stdout --raw order-17").stdout == "order 17\n");
-    // The one that serves it is among them, and another one goes on with it. All show the same.
+    // The serving process is among the killed ones, and another one takes over. All print the same.
     let (killed, left) = runs.split_at(2);
     killed.iter().for_each(|run| run.signal("KILL"));
     folder.run(["resolve", "order-17/door/1", "\"in\""]).succeeds();
@@ -41,14 +41,14 @@ fn a_key_starts_one_session() {
     }
     let session = ids(&folder, "sessions -q");
     assert_eq!(session.len(), 1);
-    // Once it is over, its result is the answer.
-    let before = format!("session {} was started before under this key\n-- [TIME]\n", session[0]);
+    // Once the session is over, its result is printed.
+    let before = format!("session {} was already started under this key\n-- [TIME]\n", session[0]);
     folder.hark("run -s sqlite --key order-17 x.hk 17").is(0, "order 17\nopen\nin\n", &before);
     let report = folder.hark("run -s sqlite --json --key order-17 x.hk 17").json();
     assert_eq!((&report["session"], &report["result"]), (&json!(session[0]), &json!("in")));
     assert_eq!(report["output"][1]["text"], "open\n");
     assert_eq!(ids(&folder, "run -s sqlite --detach --key order-17 x.hk 17"), session);
-    // Wherever an id stands.
+    // A key can be used in place of an id.
     for line in ["show", "stdout", "events", "export --copy"] {
         folder.hark(&format!("{line} order-17")).succeeds();
     }
@@ -62,27 +62,28 @@ fn a_key_starts_one_session() {
 fn a_key_is_of_one_call() {
     let folder = Folder::with("a_key_is_of_one_call", PROGRAM);
     folder.hark("run -q -s sqlite --key k x.hk -f quick 1").is(0, "quick\n1\n", "");
-    let hint = "hint: `hark show k` shows that session; another one needs another key\n";
+    let hint = "hint: `hark show k` shows that session; a new session needs a different key\n";
     for (line, own) in [("-f quick 2", "quick(\"2\")"), ("1", "main(\"1\")"), ("-f quick --args [1]", "quick(1)")] {
         for how in ["", "--detach"] {
-            let said =
-                format!("error: the key `k` is that of a session that began with `quick(\"1\")`, not `{own}`\n{hint}");
+            let said = format!(
+                "error: the key `k` belongs to a session that was started with `quick(\"1\")`, not `{own}`\n{hint}"
+            );
             folder.hark(&format!("run -s sqlite {how} --key k x.hk {line}")).is(2, "", &said);
         }
     }
-    // A program is another one with any other text.
+    // A program with a different text is a different program.
     folder.write("x.hk", format!("{PROGRAM}// more\n"));
-    let said = format!("error: the key `k` is that of a session of `x.hk`; `x.hk` has changed since\n{hint}");
+    let said = format!("error: the key `k` belongs to a session of `x.hk`; `x.hk` has changed since\n{hint}");
     folder.hark("run -s sqlite --key k x.hk -f quick 1").is(2, "", &said);
     folder.write("x.hk", PROGRAM);
-    // A broken one stays so, until it is retried.
+    // A broken session stays broken until it is retried.
     let broken = folder.hark("run -q -s sqlite --key b x.hk -f bad");
     let again = folder.hark("run -q -s sqlite --key b x.hk -f bad");
     assert_eq!((broken.status, &broken.stderr), (1, &again.stderr));
     assert_eq!(ids(&folder, "sessions -q").len(), 2);
 }
 
-/// A key goes with its session: when that is forgotten, and where it is moved.
+/// A key shares the fate of its session: it is deleted and moved with it.
 #[test]
 fn a_key_goes_with_its_session() {
     let folder = Folder::with("a_key_goes_with_its_session", PROGRAM);
@@ -92,7 +93,7 @@ fn a_key_goes_with_its_session() {
     folder.hark("show k").is(
         2,
         "",
-        "error: there is no session `k` in `.hark/hark.db`\nhint: `hark sessions` shows those that there are\n",
+        "error: there is no session `k` in `.hark/hark.db`\nhint: `hark sessions` lists the existing ones\n",
     );
     let second = ids(&folder, "run -s sqlite --detach --key k x.hk -f quick 2");
     assert_ne!(first, second);
@@ -103,7 +104,7 @@ fn a_key_goes_with_its_session() {
     let moved = "error: the session with the key `k` was moved to another storage\n";
     folder.hark("run -s sqlite --key k x.hk -f quick 2").is(2, "", moved);
     let said = format!(
-        "error: the key `k` is that of session {} here\nhint: `hark prune` forgets sessions that are over, with their keys\n",
+        "error: the key `k` is that of session {} here\nhint: `hark prune` deletes sessions that are over, with their keys\n",
         taken[0]
     );
     other.hark("import session").is(2, "", &said);
@@ -125,15 +126,15 @@ fn labels_that_are_none() {
     );
     wrong("run --tag =x x.hk", "invalid value '=x' for '--tag <NAME=VALUE>': a tag is `NAME=VALUE`");
     wrong("run --key a/b x.hk", "invalid value 'a/b' for '--key <KEY>': a key has no spaces and no slashes");
-    let memory = "error: `--key` and `--tag` need a storage that keeps sessions: in memory nobody looks for one\n\
-                  hint: `hark run -s sqlite FILE` keeps it in a file\n";
+    let memory = "error: `--key` and `--tag` need a storage that keeps sessions: one in memory cannot be found again\n\
+                  hint: `hark run -s sqlite FILE` keeps the session in a file\n";
     folder.hark("run --tag a=b x.hk 1").is(2, "", memory);
     folder.hark("run --key a x.hk 1").is(2, "", memory);
     folder.hark("run -s sqlite --detach x.hk -f quick 1").succeeds();
     folder.hark("sessions --since soon").is(
         2,
         "",
-        "error: `soon` is no age\nhint: an age is a number and s, m, h or d: `7d`\n",
+        "error: `soon` is not a valid age\nhint: an age is a number and s, m, h or d: `7d`\n",
     );
 }
 
@@ -174,7 +175,7 @@ fn sessions_are_found_by_what_they_are_about() {
     assert!(folder.hark(&format!("show {acme}")).stdout.contains("\ntags     customer=acme urgent=\n"));
 }
 
-/// As wide as the terminal at most, and whole in a pipe.
+/// At most as wide as the terminal, and complete in a pipe.
 #[test]
 fn the_table_fits_the_terminal() {
     let folder = Folder::with("the_table_fits", PROGRAM);
@@ -184,7 +185,7 @@ fn the_table_fits_the_terminal() {
     }
     for columns in [60_u16, 80, 200] {
         let plain = shown(&folder, "sessions", columns, false);
-        // How wide a column is depends on how long the sessions have taken by now.
+        // The widths of the columns depend on how long the sessions have been running.
         let heads_of = |text: &str| -> Vec<String> {
             text.lines().next().unwrap().split_whitespace().map(str::to_owned).collect()
         };

@@ -1,4 +1,4 @@
-//! Threads that are leased: several workers run those of one session, and are lost, or still for too long.
+//! Leased threads: several workers run the threads of one session, and are lost or unresponsive.
 
 use std::fs::{self, File};
 use std::process::Stdio;
@@ -19,7 +19,7 @@ fn branch(n) { all = map(range(8), lambda (i) { async leaf(n * 8 + i) }); sum(aw
 fn tree() { sum(await map(range(12), lambda (i) { async branch(i) })) }
 "#;
 
-/// `meet` returns once as many calls of it are under way as it is told; `once` never returns the first time.
+/// `meet` returns when the given number of its calls are in flight; `once` never returns the first time.
 const WORK: &str = r#"import os, time, uuid
 def meet(n):
     os.makedirs("met", exist_ok=True)
@@ -64,7 +64,7 @@ fn end(folder: &Folder, workers: Vec<Beside>) {
     workers.into_iter().for_each(|worker| worker.ended(folder).is(0, "", ""));
 }
 
-/// Each worker makes one call at a time, so that three calls are under way at once only if three workers make them.
+/// Each worker makes one call at a time, so three calls are in flight at once only with three workers.
 #[test]
 fn workers_run_threads_of_one_session_together() {
     let folder = folder("workers_run_threads_of_one_session");
@@ -75,7 +75,8 @@ fn workers_run_threads_of_one_session_together() {
     end(&folder, workers);
 }
 
-/// Whoever has started the session in the foreground sees what its threads print, and its end, wherever they run.
+/// The process that started the session in the foreground shows the output of its threads, and its end, wherever they
+/// run.
 #[test]
 fn whoever_runs_a_session_is_helped_by_workers() {
     let folder = folder("whoever_runs_a_session_is_helped");
@@ -84,8 +85,8 @@ fn whoever_runs_a_session_is_helped_by_workers() {
     end(&folder, workers);
 }
 
-/// A worker with short calls takes many threads at a time, whose calls wait there for each other. Those that wait for long
-/// are left to others: here each of two calls waits for the other.
+/// A worker with short calls takes many threads at a time, whose calls queue there. Threads that have to wait for long
+/// are left to other workers: here, two calls wait for each other.
 #[test]
 fn calls_that_wait_for_long_are_left_to_others() {
     let folder = folder("calls_that_wait_for_long");
@@ -116,7 +117,7 @@ fn the_calls_of_a_killed_worker_are_made_again() {
     end(&folder, workers);
 }
 
-/// A worker that was still for longer than its lease finds that another one has its thread, and what it does counts no more.
+/// A worker that was stopped for longer than its lease finds its thread taken over, and its results are discarded.
 #[test]
 fn a_worker_that_was_still_disturbs_nobody() {
     let folder = folder("a_worker_that_was_still");
@@ -137,7 +138,7 @@ fn a_worker_that_was_still_disturbs_nobody() {
     assert_eq!(events.matches("the call returned").count(), 1, "{events}");
 }
 
-/// Workers are killed, or told to stop, while others take what they leave.
+/// Workers are killed or stopped, while others take over their threads.
 #[test]
 fn workers_that_come_and_go_lose_nothing() {
     let folder = folder("workers_that_come_and_go");
@@ -160,7 +161,7 @@ fn workers_that_come_and_go_lose_nothing() {
     wait_until("the end", || is_finished(&folder));
     assert_eq!(result(&folder), (0..96).sum::<i32>().to_string());
     end(&folder, workers);
-    // However often a call was made, it has one result.
+    // No matter how often a call was made, it has one result.
     assert_eq!(folder.hark("events -u").stdout.matches("the call returned").count(), 192);
 }
 
@@ -183,18 +184,18 @@ fn a_session_that_was_moved_comes_back() {
     end(&folder, vec![worker]);
 }
 
-/// Each of two workers sees that the other one serves the file, and not that it has anything to do with the export.
+/// Each of two workers sees only that the other one is alive, not that neither takes part in the export.
 #[test]
 fn a_killed_export_is_taken_back_by_workers() {
     let folder = folder("a_killed_export_is_taken_back");
     let session = start(&folder, "later", &[]);
     let big = format!("\"{}\"", "x".repeat(120_000));
     folder.run(["resolve", &format!("{session}/other/1"), &big]).succeeds();
-    // A writer that comes to a stop in the middle: nobody reads, and the session is larger than a pipe.
+    // A stalled writer: nobody reads, and the session is larger than a pipe.
     let mut exporter = folder.command(["export", &session]).stdout(Stdio::piped()).spawn().unwrap();
     wait_until("the session is being moved", || state(&folder) == "moving");
     let workers: Vec<Beside> = (0..2).map(|_| Beside::start(&folder, "worker -q")).collect();
-    // Each makes one call at a time, so that both have begun.
+    // Each makes one call at a time, so both have begun.
     let other = start(&folder, "together", &["2"]);
     wait_until("another session", || folder.run(["show", "--json", &other]).json()["status"] == "finished");
     exporter.kill().unwrap();

@@ -1,12 +1,12 @@
-//! Nothing that Python has started is left, however `hark` and its processes end.
+//! No process started by Python survives, however `hark` and its processes end.
 
 use std::fs;
 use std::process::Command;
 
 use crate::harness::{Beside, Folder, is_running, wait_until};
 
-/// A call that is in the middle of a long computation in C, and has a child in a session of its own. Their numbers
-/// and the guard's are in a file named for the try.
+/// A call in a long computation in C, with a child in its own session. Their process ids and the guard's are in a file
+/// named after the attempt.
 fn folder(test: &str) -> Folder {
     let folder = Folder::with(test, "import(spin, lib, 0);\nfn main() { spin() }\n");
     folder.write(
@@ -20,7 +20,7 @@ fn folder(test: &str) -> Folder {
     folder
 }
 
-/// The processes of a try, once they run.
+/// The processes of an attempt, once they run.
 fn processes(folder: &Folder, attempt: u32) -> [String; 3] {
     let file = folder.path().join(format!("try{attempt}"));
     wait_until("the call", || file.exists());
@@ -33,7 +33,7 @@ fn parent(process: &str) -> String {
     status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned()
 }
 
-/// Whether this process ignores SIGHUP, as those that it starts do then.
+/// Whether this process ignores SIGHUP; its children then inherit that.
 fn ignores_hangups() -> bool {
     const HANGUP: u64 = 1;
     let status = fs::read_to_string("/proc/self/status").unwrap();

@@ -1,5 +1,5 @@
-//! Limits that the processes of a storage share: who waits, in which order, what a dead process leaves, and programs that
-//! disagree.
+//! Limits shared by the processes of a storage: the queue and its order, the places of dead processes, and programs
+//! that define them differently.
 
 use std::fs::File;
 
@@ -10,14 +10,14 @@ const PROGRAM: &str = r#"
 fn hold(name) { print("in"); await future("door", 1); print("past"); await future("door", 2); print("out"); name }
 "#;
 
-/// Starts a session for others; answers its id.
+/// Starts a session for other processes, and returns its id.
 fn detached(folder: &Folder, name: &str) -> String {
     let run = folder.hark(&format!("run -s sqlite --detach x.hk -f hold {name}"));
     assert_eq!((run.status, run.stderr.as_str()), (0, ""));
     run.stdout.trim_end().to_owned()
 }
 
-/// Takes a session up in a process of its own.
+/// Resumes a session in its own process.
 fn served(folder: &Folder, id: &str) -> Beside {
     Beside::start(folder, &format!("resume {id}"))
 }
@@ -31,12 +31,12 @@ fn printed(folder: &Folder, id: &str) -> String {
     items.as_array().unwrap().iter().map(|item| item["text"].as_str().unwrap()).collect()
 }
 
-/// How many are in the queues of limits.
+/// The number of requests in the queues of limits.
 fn queued(folder: &Folder) -> usize {
     records(folder, "lq")
 }
 
-/// How many records of limits have keys that begin so.
+/// The number of limit records whose keys have this prefix.
 fn records(folder: &Folder, prefix: &str) -> usize {
     let file = rusqlite::Connection::open(folder.path().join(".hark/hark.db")).unwrap();
     let query = "SELECT count(*) FROM space WHERE substr(key, 1, 2) = CAST(? AS BLOB)";
@@ -59,7 +59,7 @@ fn processes_of_a_storage_are_served_in_order_and_a_dead_one_gives_its_place_bac
     first.signal("KILL");
     drop(first);
     wait_until("the second one in", || printed(&folder, &b) == "in\n");
-    // Who had a place needs it to go on, and comes before all others.
+    // The former holder needs its place to continue, so it comes before all others.
     let first = served(&folder, &a);
     opens_door(&folder, &a, 1);
     wait_until("the first one back in the queue", || queued(&folder) == 2);
@@ -79,7 +79,7 @@ fn processes_of_a_storage_are_served_in_order_and_a_dead_one_gives_its_place_bac
     }
 }
 
-/// Whether or not any of its calls asks for a place.
+/// Even if none of its calls requests a place.
 #[test]
 fn the_number_of_the_program_that_was_started_last_counts_from_its_start() {
     let folder = Folder::with("newest_number_counts", PROGRAM);
@@ -92,7 +92,7 @@ fn the_number_of_the_program_that_was_started_last_counts_from_its_start() {
     folder.write("y.hk", roomier);
     assert_eq!(folder.hark("run -s sqlite -q y.hk").stdout, "1\n");
     wait_until("the second one in", || printed(&folder, &b) == "in\n");
-    // One that is only written down for others was started, too.
+    // A detached session counts as started, too.
     let c = folder.hark("run -s sqlite --detach x.hk -f hold c").stdout.trim_end().to_owned();
     for id in [&a, &b] {
         opens_door(&folder, id, 1);
@@ -118,7 +118,7 @@ fn worker_processes_have_no_more_python_workers_than_the_setting_says() {
         "import(alone, src.alone, 1);\nfn main() { length(map_async(range(12), alone)) }\n",
     );
     folder.write("hark.toml", "[python]\nworkers = 1\n");
-    // Two at the same time would find each other's folder.
+    // Two concurrent calls would find each other's folder.
     let alone = "import os, time\ndef alone(x):\n    os.mkdir('here')\n    time.sleep(0.05)\n    os.rmdir('here')\n";
     folder.write("src/alone.py", alone);
     for concurrency in ["threads", "processes"] {
@@ -143,19 +143,19 @@ fn programs_that_disagree_are_told() {
   --> x.hk:1:3
  1 | #[limit(5, name: \"gate\")]
    |   ^^^^^
-hint: the number of the program that was started last counts, for all of them
+hint: the number given by the program that was started last applies to all of them
 
 warning[HK0034]: the rate `time.sleep` is 3 per 60 s here, but 2 per 60 s at other.hk:4
   --> x.hk:3:3
 ";
     assert!(told.starts_with(warnings), "{told}");
-    // From now on they go by this program, and what it says may change while nobody goes by it.
+    // From now on the limits are those of this program, and may be changed while no session uses them.
     folder.write("x.hk", program(6).replace("rate(3", "rate(2"));
     let told = folder.hark("run -s sqlite x.hk").stderr;
     assert!(told.starts_with("session "), "{told}");
     let report = folder.hark("run -s sqlite --json other.hk").json();
     assert_eq!(report["diagnostics"][0]["message"], "the limit `gate` is 10 here, but 6 at x.hk:1", "{report}");
-    // While someone has a place it is told all the same.
+    // The disagreement is reported even while a place is held.
     folder.write("x.hk", PROGRAM);
     let id = detached(&folder, "a");
     let holder = served(&folder, &id);
@@ -166,7 +166,7 @@ warning[HK0034]: the rate `time.sleep` is 3 per 60 s here, but 2 per 60 s at oth
     drop(holder);
 }
 
-/// Whoever holds a place, or waits for one, leaves it here and queues again there.
+/// Holders and waiters leave their places here, and queue again in the new storage.
 #[test]
 fn sessions_that_hold_and_wait_for_places_are_moved() {
     let folder = Folder::with("moved_with_places", PROGRAM);
@@ -187,7 +187,7 @@ fn sessions_that_hold_and_wait_for_places_are_moved() {
         other.hark("import session").is(0, &format!("{id}\n"), "");
     }
     assert_eq!(["lt", "lq", "lh"].map(|prefix| records(&folder, prefix)), [0; 3]);
-    // Nobody has the place here until the first one is served.
+    // No session holds the place here until the first one is served.
     let waiter = served(&other, &b);
     wait_until("the place for who waited", || printed(&other, &b) == "in\n");
     let holder = served(&other, &a);

@@ -1,4 +1,4 @@
-//! What Hark tells of its own work, and that it tells nothing unasked.
+//! The log of Hark's own work, which is off by default.
 
 use crate::harness::{Folder, Run};
 
@@ -27,7 +27,7 @@ fn steps_are_told_on_standard_error() {
     let ends = |line: &str| line.contains("a session has ended here") && line.contains("end=\"finished\"");
     assert!(run.stderr.contains("a session begins") && run.stderr.lines().any(ends), "{}", run.stderr);
     assert!(!run.stderr.contains("TRACE"), "{}", run.stderr);
-    // What is less urgent is left out, and the option stands above the environment.
+    // Events below the level are omitted, and the option overrides the environment.
     let run = run_with(&folder, &[("HARK_LOG", "trace")], "--log info -q -s sqlite x.hk");
     assert!(run.stderr.contains("INFO") && !run.stderr.contains("DEBUG"), "{}", run.stderr);
     let run = run_with(&folder, &[("HARK_LOG", "trace")], "-q -s sqlite x.hk");
@@ -51,7 +51,7 @@ fn worker_processes_tell_what_their_supervisor_does() {
     let run = folder.hark("run -q -s sqlite -c processes --log debug x.hk");
     assert_eq!((run.status, &*run.stdout), (0, "said\n7\n"), "{}", run.stderr);
     assert!(run.stderr.contains("a worker process is started"), "{}", run.stderr);
-    // Threads run in workers alone.
+    // Only workers run threads.
     assert!(run.stderr.contains("a step is committed"), "{}", run.stderr);
 }
 

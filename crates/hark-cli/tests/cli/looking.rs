@@ -1,4 +1,4 @@
-//! What is seen of a session under way: its calls, the promises it waits for, and that its program has changed.
+//! Inspecting a running session: its calls, its awaited promises, and changes of its program.
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ fn folder(test: &str) -> Folder {
     folder
 }
 
-/// The session runs, with all of its threads waiting or calling.
+/// A running session, whose threads are all waiting or calling.
 fn begun(folder: &Folder) -> Beside {
     let mut run = Beside::start(folder, "run -q -s sqlite --key job x.hk one");
     wait_until("its threads wait", || {
@@ -67,12 +67,12 @@ fn promises_are_listed_with_who_waits_for_them() {
         assert!(fitted.lines().all(|line| line.chars().count() <= usize::from(columns)), "{fitted}");
         assert_eq!(fitted.lines().count(), 6, "{fitted}");
     }
-    // What it prints is what `resolve` takes.
+    // Its output is valid input of `resolve`.
     for line in text.lines().skip(1) {
         folder.run(["resolve", line.split_whitespace().next().unwrap(), "1"]).succeeds();
     }
     folder.hark("promises").is(0, "no session in .hark/hark.db waits for a promise\n", "");
-    folder.hark("promises job").is(0, "the session waits for no promise\n", "");
+    folder.hark("promises job").is(0, "the session is not waiting for a promise\n", "");
     folder.write("go", "");
     assert_eq!(run.ended(&folder).status, 0);
 }
@@ -91,11 +91,11 @@ fn calls_are_shown_with_arguments_and_since_when() {
         (&json!("fetch"), &json!("\"slow\""), &json!(1))
     );
     assert!(call["since"].as_str().unwrap().ends_with('Z'));
-    // Killed in the middle, it is the next try, and counts from then.
+    // After a kill, it is the next attempt, and its time starts again.
     run.signal("KILL");
     drop(run);
     folder.write("x.hk", format!("{PROGRAM}// changed\n"));
-    let note = "x.hk has changed since the session was started, which goes on with the program as it was";
+    let note = "x.hk has changed since the session was started; the session keeps its original program";
     assert!(folder.hark("show").stdout.contains(&format!("\nnote     {note}\n")));
     folder.hark("export job --copy").succeeds();
     let resumed = Beside::start(&folder, "resume job");
@@ -142,7 +142,7 @@ fn a_timeline_fits_the_terminal_and_follows() {
     assert_eq!(lanes[2]["awaited"], json!([{ "promise": "approval/x" }, { "promise": "timeout/x" }]));
     let kinds = lanes[1]["stretches"].as_array().unwrap().iter().map(|stretch| &stretch["kind"]);
     assert_eq!(kinds.collect::<Vec<_>>(), ["run", "call", "run", "call"]);
-    // Followed, it is drawn over itself, and at last as the session has ended.
+    // With `--follow` the timeline is redrawn in place, and finally shows the ended session.
     let mut command = folder.command(["timeline", "job", "--follow"]);
     command.env("NO_COLOR", "1");
     let follower = OnTerminal::start(command, 80);

@@ -1,4 +1,5 @@
-//! Processes that are lost, or still for too long: others go on, and what they are lost by is given up.
+//! Processes that are lost or unresponsive: others take over, and calls that repeatedly kill their process are given
+//! up.
 
 use std::fs;
 use std::thread;
@@ -38,7 +39,7 @@ fn is_finished(folder: &Folder) -> bool {
     folder.hark("show --json").json()["status"] == "finished"
 }
 
-/// Lets the session come to its end, which it does not before, so that it is under way however slow the machine is.
+/// Lets the session end. It does not end before that, so it is running however slow the machine is.
 fn get_up(folder: &Folder) {
     let session = folder.hark("show --json").json()["session"].as_str().unwrap().to_owned();
     folder.run(["resolve", &format!("{session}/bed/1"), "\"rested\""]).succeeds();
@@ -55,10 +56,10 @@ fn who_is_still_for_too_long_loses_its_sessions() {
     wait_until("the end", || is_finished(&folder));
     worker.signal("TERM");
     worker.ended(&folder).is(0, "", "");
-    // It goes on as if nothing had been, and does not disturb.
+    // It continues unaware, but does no harm.
     still.signal("CONT");
     let run = still.ended(&folder);
-    let said = "another process has gone on with it; `hark stdout ";
+    let said = "another process has taken it over; `hark stdout ";
     assert!(run.stderr.contains(said) || run.stderr.contains("another process has taken the session over"), "{run:?}");
     assert_eq!(printed(&folder), count_down());
 }
@@ -91,7 +92,7 @@ fn children(process: u32) -> Vec<u32> {
 #[test]
 fn a_step_whose_process_is_lost_each_time_is_given_up() {
     let folder = folder("a_step_whose_process_is_lost", "max_tries = 3");
-    // It is written down once in two seconds, and that is progress.
+    // Progress is saved every two seconds, and counts as progress.
     let killed_within = Duration::from_millis(500);
     let run = Beside::start(&folder, "run -s sqlite -q x.hk -f busy");
     wait_until("the first line", || printed(&folder) == ["busy"]);
@@ -106,7 +107,7 @@ fn a_step_whose_process_is_lost_each_time_is_given_up() {
     while session().0 == "running" {
         let (_, last_server) = session();
         let mut resumed = Beside::start(&folder, "resume -q");
-        // On a busy machine it takes a while to begin, and to end.
+        // On a busy machine the process takes a while to begin and to end.
         wait_until("the session is taken up", || resumed.has_ended() || session().1 != last_server);
         thread::sleep(killed_within);
         kills += u32::from(!resumed.has_ended());
@@ -162,8 +163,8 @@ fn calls_that_wait_for_a_python_process_are_not_given_up() {
     folder.run(["resolve", &format!("{session}/begun/1"), "null"]).succeeds();
     wait_until("all calls", || folder.hark("events --unified").stdout.matches("called").count() == 6);
     run.signal("KILL");
-    // Two threads make the calls again, so that some of the others may be quicker. Those that waited each time are not
-    // known to have begun, and their losses do not count; this one's does.
+    // Two threads make the calls again, so some others may overtake this one. Calls that only waited have not begun, so
+    // their losses do not count; this one's do.
     let resumed = Beside::start(&folder, "resume -q");
     wait_until("the second try", || begun().matches("deadly").count() == 2);
     let answered = begun().matches("mild").count();
@@ -189,7 +190,7 @@ fn a_retry_is_no_loss() {
     folder.hark("retry -q").is(0, "there\n", "");
 }
 
-/// What a call prints is in the file while it runs; and of a try that was lost nothing is left.
+/// The output of a call is stored while it runs, and the output of a lost attempt is discarded.
 #[test]
 fn what_a_call_prints_is_kept_in_pieces() {
     const LINES: usize = 8_000;
@@ -220,7 +221,7 @@ fn what_a_call_prints_is_kept_in_pieces() {
     }
 }
 
-/// A try that was cut off has not failed: it is made again, and is none of those that `attempts` allows.
+/// An interrupted attempt has not failed: it is repeated, and does not count as one of the `attempts`.
 #[test]
 fn a_try_that_is_cut_off_is_made_again() {
     let program = "#[retry(attempts: 3, backoff: 0)]\nimport(flaky, lib, 0);\n\

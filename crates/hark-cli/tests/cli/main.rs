@@ -1,4 +1,4 @@
-//! The built `hark`, run as a user runs it: exit status, standard output and standard error are compared.
+//! Runs the built `hark` like a user, and compares exit status, standard output and standard error.
 
 #![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see their helpers")]
 

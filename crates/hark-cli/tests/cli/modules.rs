@@ -1,4 +1,4 @@
-//! Programs of several files, as they lie on a disk.
+//! Programs of several files on disk.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,7 +16,7 @@ fn every_message_names_the_file_as_the_user_would_write_it() {
     let run = folder.hark("app/main.hk");
     assert!(run.stderr.contains(trace), "{}", run.stderr);
     assert!(run.stderr.contains("  --> common/util.hk:1:14\n 1 | fn fail(x) { nth([x], 9) }"), "{}", run.stderr);
-    // From within the project, and by a path through a link.
+    // From within the project, and through a symbolic link.
     let within = folder.command(["main.hk"]).current_dir(folder.path().join("app")).output().unwrap();
     let stderr = String::from_utf8(within.stderr).unwrap();
     assert!(stderr.contains("thread 0, lib/text.hk:4, in lib/text.shout"), "{stderr}");
@@ -61,7 +61,7 @@ fn files_that_cannot_be_read() {
         ("dangling.hk", "does not exist"),
         ("latin.hk/x.hk", "does not exist"),
         (".", "is a folder, not a file"),
-        ("/dev/null", "cannot be read: it is no regular file"),
+        ("/dev/null", "cannot be read: it is not a regular file"),
     ];
     for (path, why) in cases {
         folder.write("main.hk", format!("import(\"{path}\", x);\nfn main() {{ x.f(1) }}\n"));

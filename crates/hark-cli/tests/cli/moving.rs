@@ -1,4 +1,4 @@
-//! Sessions that are moved from one storage to another.
+//! Moving sessions from one storage to another.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -40,17 +40,17 @@ fn what_was_moved_can_be_taken_once_more() {
         other.run(["resolve", &format!("{id}/door/1"), "3"]).succeeds();
         other.hark("resume -q").is(0, "[\"twice\", 4]\n11\n", "");
     }
-    // It comes back, which loses nothing.
+    // Moving it back loses nothing.
     folder.hark("import second").is(0, &format!("{id}\n"), "");
     assert_eq!(state(&folder), "suspended");
     folder.hark("import second").is(2, "", &format!("error: session {id} is here already, and it is not over\n"));
 }
 
-/// What is acknowledged while a session is written would not be in the file, so it is refused.
+/// A change acknowledged during an export would be missing in the file, so it is refused.
 #[test]
 fn nothing_is_changed_while_a_session_is_moved() {
     let (folder, id) = started("nothing_is_changed");
-    // A writer that comes to a stop in the middle: nobody reads, and the session is larger than a pipe.
+    // A stalled writer: nobody reads, and the session is larger than a pipe.
     let big = format!("\"{}\"", "x".repeat(120_000));
     folder.run(["resolve", &format!("{id}/other/1"), &big]).succeeds();
     let mut exporter = folder.command(["export", "0"]).stdout(Stdio::piped()).spawn().unwrap();
@@ -70,7 +70,7 @@ fn nothing_is_changed_while_a_session_is_moved() {
     assert_eq!((exporter.wait().unwrap().code(), state(&folder).as_str()), (Some(0), "moved"));
 }
 
-/// An export that is killed has not happened.
+/// A killed export has no effect.
 #[test]
 fn a_killed_export_is_taken_back() {
     let (folder, id) = started("a_killed_export");
@@ -95,7 +95,7 @@ fn a_session_stays_that_nobody_takes() {
     let expected = "error: nobody reads standard output: a session that is moved there would be lost\n";
     assert!(said.starts_with(expected), "{said}");
     assert_eq!((output.status.code(), state(&folder).as_str()), (Some(2), "suspended"));
-    // One that stops reading later.
+    // A reader that stops later.
     let big = format!("\"{}\"", "x".repeat(120_000));
     folder.run(["resolve", &format!("{id}/other/1"), &big]).succeeds();
     let mut exporter = folder.command(["export", "0"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -104,12 +104,12 @@ fn a_session_stays_that_nobody_takes() {
     let output = exporter.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     let expected = format!("error: session {id} cannot be written to standard output: ");
-    assert!(said.starts_with(&expected) && said.ends_with("; the session stays here\n"), "{said}");
+    assert!(said.starts_with(&expected) && said.ends_with("; it remains in its storage\n"), "{said}");
     assert_eq!((output.status.code(), state(&folder).as_str()), (Some(1), "suspended"));
     assert_eq!((export(&folder, "export --copy 0", "copy"), state(&folder).as_str()), (0, "suspended"));
 }
 
-/// Runs `hark` on a terminal, on which this is typed once it asks; answers its status and what the terminal shows.
+/// Runs `hark` on a terminal, and types a text once it asks. Returns the exit status and the terminal's content.
 fn on_a_terminal(folder: &Folder, typed: &str, line: &str) -> (i32, String) {
     let script = "import os, pty, sys\n\
         pid, terminal = pty.fork()\n\
@@ -138,9 +138,9 @@ fn who_imports_learns_what_may_be_called_and_is_asked() {
     let id = folder.hark("run -s sqlite --detach x.hk").stdout.trim().to_owned();
     assert_eq!(export(&folder, "export 0", "file"), 0);
     let calls = format!(
-        "session {id} calls these functions of Python, with arguments of its own:\n  os: popen, system\n  src.bank: charge\n"
+        "session {id} calls these Python functions, with arguments that it chooses itself:\n  os: popen, system\n  src.bank: charge\n"
     );
-    let question = "to go on with it is to run its program, as you. import it? [y/N] ";
+    let question = "continuing it means running its program with your permissions; import it? [y/N] ";
     for (typed, imported) in [("n", false), ("", false), ("yes please", false), ("y", true), ("YES", true)] {
         let other = Folder::new("who_imports_learns_elsewhere");
         std::fs::copy(folder.path().join("file"), other.path().join("file")).unwrap();
@@ -152,6 +152,6 @@ fn who_imports_learns_what_may_be_called_and_is_asked() {
     std::fs::copy(folder.path().join("file"), other.path().join("file")).unwrap();
     let (status, shown) = on_a_terminal(&other, "n", "import --yes file");
     assert!(status == 0 && !shown.contains("[y/N]"), "{shown}");
-    // Where there is no terminal nobody can be asked.
+    // Without a terminal there is no question.
     folder.hark("import file").is(0, &format!("{id}\n"), &calls);
 }

@@ -1,4 +1,4 @@
-//! Objects of Python in sessions that are kept: where their pickles are, and when they go.
+//! Python objects in stored sessions: where their pickles are stored, and when they are deleted.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -48,13 +48,13 @@ fn folder(test: &str) -> Folder {
     folder
 }
 
-/// The files of pickles that are kept.
+/// The stored pickle files.
 fn kept(folder: &Folder) -> Vec<PathBuf> {
     let found = fs::read_dir(folder.path().join(".hark/pickles"));
     found.into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
 }
 
-/// How many folders processes that have ended have left, empty or not.
+/// The number of folders left by ended processes, empty or not.
 fn left(folder: &Folder) -> usize {
     let entries = fs::read_dir(folder.path().join(".hark")).unwrap().map(|entry| entry.unwrap());
     entries.filter(|entry| entry.file_name().to_str().unwrap().starts_with("pickles-")).count()
@@ -72,7 +72,7 @@ fn a_large_pickle_is_a_file_as_long_as_it_is_needed() {
     assert_eq!((files.len(), left(&folder)), (1, 0));
     assert!(fs::metadata(&files[0]).unwrap().len() > 2_000_000);
     assert!(fs::metadata(folder.path().join(".hark/hark.db")).unwrap().len() < 1_000_000);
-    // One that a process has left which died within a transaction.
+    // A stray file of a process that died during a transaction.
     fs::write(folder.path().join(".hark/pickles/0123"), "stray").unwrap();
     assert_eq!(folder.hark("prune --older-than 0s").status, 0);
     assert!(kept(&folder).is_empty());
@@ -106,7 +106,7 @@ fn an_exported_session_has_its_objects_with_it() {
     let file = File::create(other.path().join("x.session")).unwrap();
     assert!(folder.command(["export", "0"]).stdout(file).status().unwrap().success());
     other.write("go", "");
-    // Here it could be taken once more.
+    // It is still retryable here.
     assert_eq!(kept(&folder).len(), 1);
     let run = other.hark("import --yes x.session");
     assert_eq!((run.status, kept(&other).len()), (0, 1), "{run:?}");
@@ -124,7 +124,7 @@ fn a_session_that_is_cancelled_keeps_no_objects() {
     assert_eq!((kept(&folder).len(), left(&folder)), (0, 0));
 }
 
-/// The error is kept whole, though nobody awaits it.
+/// The error is stored completely, although it is never awaited.
 #[test]
 fn an_error_may_have_an_object() {
     let folder = folder("objects_error");

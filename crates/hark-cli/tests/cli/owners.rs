@@ -1,4 +1,4 @@
-//! Files that another user has put in the way are not gone by, unless the command line names them.
+//! Files of another user are not used unless the command line names them.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{chown, lchown, symlink};
@@ -7,10 +7,10 @@ use std::process::Command;
 
 use crate::harness::{Folder, Run};
 
-/// A user that is nobody's here.
+/// A user id that does not exist here.
 const STRANGER: u32 = 61_234;
 
-/// Gives a file to the stranger, and answers whether that may be done here.
+/// Gives a file to the stranger. Returns whether that is permitted here.
 fn give_away(path: &Path) -> bool {
     let is_given = lchown(path, Some(STRANGER), None).is_ok();
     if !is_given {
@@ -22,12 +22,12 @@ fn give_away(path: &Path) -> bool {
 #[track_caller]
 fn is_refused(run: &Run, file: &str, remedy: &str) {
     let said = format!(
-        "error: `[FOLDER]/{file}` belongs to another user, {STRANGER}, who could have you run anything\nhint: {remedy}\n"
+        "error: `[FOLDER]/{file}` belongs to another user, {STRANGER}, who could make you run any code\nhint: {remedy}\n"
     );
     assert_eq!((run.status, run.stdout.as_str(), run.stderr.as_str()), (2, "", said.as_str()), "{run:?}");
 }
 
-/// It would choose the interpreter.
+/// The settings could choose the interpreter.
 #[test]
 fn settings_of_another_user() {
     let folder = Folder::with("settings_of_another_user", "fn main() { 1 }\n");
@@ -42,12 +42,12 @@ fn settings_of_another_user() {
         is_refused(&folder.hark(line), "hark.toml", remedy);
     }
     folder.hark("-q x.hk --config hark.toml").is(0, "1\n", "");
-    // Under `sudo`, its caller is the user.
+    // Under `sudo`, the caller counts as the user.
     let run = folder.filtered(folder.command(["-q", "x.hk"]).env("SUDO_UID", STRANGER.to_string()).output().unwrap());
     run.is(0, "1\n", "");
     let run = folder.filtered(folder.command(["-q", "x.hk"]).env("SUDO_UID", "1").output().unwrap());
     is_refused(&run, "hark.toml", remedy);
-    // A link of the stranger's to a file of ours is the stranger's.
+    // A link owned by the stranger counts as the stranger's, even if its target is ours.
     fs::rename(&settings, folder.path().join("other.toml")).unwrap();
     chown(folder.path().join("other.toml"), Some(0), None).unwrap();
     symlink("other.toml", &settings).unwrap();
@@ -56,7 +56,7 @@ fn settings_of_another_user() {
     is_refused(&folder.hark("-q x.hk"), "hark.toml", remedy);
 }
 
-/// Whatever is unfinished in it would be run by `hark resume`.
+/// `hark resume` would run all its unfinished sessions.
 #[test]
 fn sessions_of_another_user() {
     for file in ["", "/hark.db", "/hark.db-wal", "/servers"] {
@@ -71,7 +71,7 @@ fn sessions_of_another_user() {
         for line in ["resume", "sessions", "worker", "run -s sqlite x.hk", "show", "resolve a/b/c 1", "import x.hk"] {
             is_refused(&folder.hark(line), &given, remedy);
         }
-        // A program in memory has nothing to do with it.
+        // A program in memory does not use the folder.
         folder.hark("-q x.hk").is(0, "1\n", "");
         folder.hark("resume -q --data-dir .hark").is(0, "1\n", "");
         folder.hark("run -q -s sqlite -c processes x.hk --data-dir .hark").is(0, "1\n", "");
@@ -89,7 +89,7 @@ fn an_environment_of_another_user() {
     }
 }
 
-/// A pipe would be waited for without end.
+/// Opening a pipe would block forever.
 #[test]
 fn what_is_no_regular_file_is_refused() {
     let file = "is not a regular file";
@@ -121,7 +121,7 @@ fn what_is_no_regular_file_is_refused() {
     );
     let folder = Folder::with("a_pipe_as_the_folder", "fn main() { 1 }\n");
     assert!(Command::new("mkfifo").arg(folder.path().join(".hark")).status().unwrap().success());
-    let said = "error: `[FOLDER]/.hark/hark.db` cannot be looked at: Not a directory (os error 20)\n";
+    let said = "error: `[FOLDER]/.hark/hark.db` cannot be accessed: Not a directory (os error 20)\n";
     folder.hark("run -s sqlite x.hk").is(2, "", said);
 }
 
@@ -143,12 +143,12 @@ fn links_among_the_kept_files_are_not_followed() {
              `data_dir` itself may be one\n"
         );
         for line in ["run -s sqlite x.hk", "worker", "import copy", "sessions", "sessions --data-dir .hark"] {
-            // Without a file there are no sessions to list, and a link that leads nowhere is no file.
+            // Without a file there are no sessions to list, and a dangling link is not a file.
             folder.hark(line).is(1, "", &said);
         }
         assert_eq!(folder.read("elsewhere"), "");
     }
-    // The folder itself may be elsewhere.
+    // The folder itself may be a link.
     let folder = Folder::with("a_link_to_the_folder", "fn main() { 1 }\n");
     fs::create_dir(folder.path().join("large")).unwrap();
     symlink("large", folder.path().join(".hark")).unwrap();

@@ -1,4 +1,4 @@
-//! Where a project is, and its settings.
+//! Finding a project, and its settings.
 
 use std::fs;
 
@@ -66,7 +66,7 @@ fn nothing_to_run_says_what_could_be_done() {
         2,
         "",
         "error: no FILE given, and there is no `service.hk` in [FOLDER]\n\
-         hint: `hark FILE` runs a program, `hark init` makes a new project, `hark -h` shows what else there is\n",
+         hint: `hark FILE` runs a program, `hark init` creates a new project, `hark -h` shows all commands\n",
     );
 }
 

@@ -1,4 +1,4 @@
-//! Python functions, through the whole of `hark`.
+//! Python functions, called through the complete `hark`.
 
 use std::process::Command;
 
@@ -63,7 +63,7 @@ fn an_import_may_name_an_attribute_of_an_attribute() {
     assert!(run.stderr.contains("); did you mean `price`?\n"), "{}", run.stderr);
 }
 
-/// A file `struct.py` in the current folder kept workers from starting.
+/// A file `struct.py` in the current folder prevented workers from starting.
 #[test]
 fn files_named_like_pythons_own_modules_do_no_harm() {
     let program = "import(twice, lib, 1);\nimport(nothing, lib, 0);\nimport(fails, lib, 0);\nfn main() { twice(2) }\n";
@@ -106,7 +106,7 @@ fn the_virtual_environment_of_the_project_is_used() {
     folder.hark("-q x.hk").is(0, "setting\n", "");
 }
 
-/// A parent that wants no word of its children hands that down. Then processes leave no exit status.
+/// A parent that ignores SIGCHLD passes this on, and then child processes leave no exit status.
 #[test]
 fn it_does_not_matter_whether_children_were_ignored() {
     let folder = Folder::with("children_ignored", "import(dies, lib, 0);\nfn main() { dies() }\n");
@@ -122,7 +122,7 @@ fn it_does_not_matter_whether_children_were_ignored() {
     assert!(run.stderr.contains("`lib.dies` did not return: its Python process ended with exit status 7"), "{run:?}");
 }
 
-/// Whether something else has imported the module before makes no difference.
+/// This does not depend on whether another import has loaded the module before.
 #[test]
 fn a_module_of_a_package_is_an_attribute_of_it() {
     let program = "import(t.f, src, 0, a);\nimport(g, src.u, 0, b);\nimport(missing.f, src, 0, c);\n\
@@ -140,7 +140,8 @@ fn a_module_of_a_package_is_an_attribute_of_it() {
     assert!(said("needs").contains("No module named 'nowhere_at_all'"), "{}", said("needs"));
 }
 
-/// It is durable while the call goes on: whoever looks sees it, and the call that is made again after a crash has it.
+/// Progress is durable while the call is running: `hark show` shows it, and the repeated call after a crash receives
+/// it.
 #[test]
 fn how_far_a_call_is_survives_a_crash() {
     let folder = Folder::with("progress", "import(work, lib, 0);\nfn main() { work() }\n");
@@ -165,7 +166,7 @@ fn how_far_a_call_is_survives_a_crash() {
     assert!(progress().is_null());
 }
 
-/// What it printed before is kept, also if the call is over at once.
+/// Its earlier output is stored, even if the call returns immediately.
 #[test]
 fn a_short_call_that_says_how_far_it_is_keeps_its_output() {
     let folder = Folder::with("progress_and_output", "import(work, lib, 0);\nfn main() { work() }\n");

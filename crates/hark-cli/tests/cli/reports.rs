@@ -64,7 +64,7 @@ fn warnings_stand_among_the_diagnostics() {
     folder.hark("-q x.hk").is(0, "2\n", "");
 }
 
-/// Runs `fn main() { value }` and answers what stands as its result in the report.
+/// The result in the report of `fn main() { value }`.
 fn result_of(folder: &Folder, value: &str) -> String {
     folder.write("x.hk", format!("fn main() {{ {value} }}\nfn seven() {{ 7 }}\n"));
     let run = folder.hark("x.hk --json");

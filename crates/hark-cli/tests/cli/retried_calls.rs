@@ -1,4 +1,4 @@
-//! `#[retry]` before Python functions: what these raise decides about the next try.
+//! `#[retry]` before Python functions: the raised exception decides about the next attempt.
 
 use crate::harness::Folder;
 
@@ -47,7 +47,7 @@ fn what_a_function_raises_decides_within_what_the_program_allows() {
     folder.hark("run -q x.hk").is(0, "3\n1\n3\n1\n1\n1\n", "");
 }
 
-/// A mistake is not tried again: the next try might not make it, and then nobody would see it.
+/// This programming error is not retried: the next attempt might not make it, and it would remain hidden.
 #[test]
 fn a_wrong_time_for_the_next_try_is_an_error_where_it_is_said() {
     let folder = Folder::with("retried_calls_wrong", PROGRAM);

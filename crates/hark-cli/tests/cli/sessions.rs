@@ -1,4 +1,4 @@
-//! Sessions that are kept: started, left, looked at, resumed, retried, cancelled, and resolved from outside.
+//! Stored sessions: started, detached, inspected, resumed, retried, cancelled, and resolved from outside.
 
 use std::process::Command;
 use std::thread;
@@ -42,7 +42,7 @@ fn sessions(folder: &Folder) -> Vec<Value> {
     run.json().as_array().unwrap().clone()
 }
 
-/// The newest session's id.
+/// The id of the newest session.
 fn newest(folder: &Folder) -> String {
     sessions(folder)[0]["session"].as_str().unwrap().to_owned()
 }
@@ -51,7 +51,7 @@ fn state(folder: &Folder) -> String {
     sessions(folder).first().map_or(String::new(), |session| session["state"].as_str().unwrap().to_owned())
 }
 
-/// What the newest session has printed.
+/// The output of the newest session.
 fn printed(folder: &Folder) -> Vec<String> {
     let run = folder.hark("stdout --json");
     if run.status != 0 {
@@ -60,20 +60,20 @@ fn printed(folder: &Folder) -> Vec<String> {
     run.json().as_array().unwrap().iter().map(|each| each["text"].as_str().unwrap().trim_end().to_owned()).collect()
 }
 
-/// Puts `[ID]` for the newest session's id.
+/// Replaces the newest session's id with `[ID]`.
 fn without_id(folder: &Folder, run: Run) -> Run {
     let id = newest(folder);
     Run { status: run.status, stdout: run.stdout.replace(&id, "[ID]"), stderr: run.stderr.replace(&id, "[ID]") }
 }
 
-/// Runs `hark` with the words of a line, and puts `[ID]` for the newest session's id.
+/// Runs `hark` with the words of a line, and replaces the newest session's id with `[ID]`.
 #[track_caller]
 fn hark(folder: &Folder, line: &str) -> Run {
     let run = folder.hark(line);
     without_id(folder, run)
 }
 
-/// Starts a session for others.
+/// Starts a session for other processes.
 fn detach(folder: &Folder, line: &str) -> String {
     let run = folder.hark(&format!("run -s sqlite --detach x.hk {line}"));
     assert_eq!((run.status, run.stderr.as_str()), (0, ""));
@@ -104,7 +104,7 @@ fn where_nothing_is_kept() {
     ] {
         folder.hark(line).is(2, "", none);
     }
-    let hint = "hint: `hark sessions` shows those that there are\n";
+    let hint = "hint: `hark sessions` lists the existing ones\n";
     folder.hark("resume 01").is(2, "", "error: there is no session `01`: there is no file `.hark/hark.db`\n");
     assert!(!folder.path().join(".hark").exists(), "looking made a database");
     // A database without sessions.
@@ -122,7 +122,7 @@ fn where_nothing_is_kept() {
 #[test]
 fn memory_keeps_nothing() {
     let folder = folder("memory_keeps_nothing");
-    let said = "error: sessions in memory end with their process, so there are none to look for\n";
+    let said = "error: sessions in memory end with their process, so none can be found\n";
     for line in ["sessions -s memory", "show -s memory", "resume -s memory", "prune -s memory --older-than 1d"] {
         folder.hark(line).is(2, "", said);
     }
@@ -134,8 +134,8 @@ fn memory_keeps_nothing() {
     folder.hark("run --detach x.hk").is(
         2,
         "",
-        "error: `--detach` needs a storage that keeps sessions: in memory nobody else could run it\n\
-         hint: `hark run -s sqlite --detach FILE` keeps it in a file\n",
+        "error: `--detach` needs a storage that keeps sessions: no other process can run one in memory\n\
+         hint: `hark run -s sqlite --detach FILE` keeps the session in a file\n",
     );
 }
 
@@ -162,7 +162,7 @@ fn a_session_is_run_and_can_be_looked_at() {
     assert_eq!(lines[1][..2], ["[ID]", "finished"]);
     assert_eq!(lines[1][6..], ["1", "add(\"3\",", "\"-4\")"]);
     assert_eq!((lines.len(), lines[2].last()), (3, Some(&"main()")));
-    // The beginning of an id is enough, if it is of one.
+    // A unique prefix of an id is enough.
     let older = all[1]["session"].as_str().unwrap();
     let shown = folder.hark(&format!("show {} --json", &older[..older.len() - 1])).json();
     assert_eq!((&shown["session"], &shown["result"]), (&json!(older), &json!(1)));
@@ -170,11 +170,11 @@ fn a_session_is_run_and_can_be_looked_at() {
     let lines = [format!("  {newer} add, finished\n"), format!("  {older} main, finished\n")];
     let several = |told: &str| {
         let rest = lines.iter().fold(told.to_owned(), |rest, line| rest.replacen(line.as_str(), "", 1));
-        rest == "error: more than one session's id begins with `0`:\n\
-                 hint: give more of it; `hark sessions` shows them all\n"
+        rest == "error: several session ids begin with `0`:\n\
+                 hint: give more characters of the id; `hark sessions` shows all sessions\n"
     };
     let none = "error: there is no session `zzz` in `.hark/hark.db`\n\
-                hint: `hark sessions` shows those that there are\n";
+                hint: `hark sessions` lists the existing ones\n";
     for command in ["show", "stdout", "events", "cancel", "retry", "resume", "export --copy"] {
         let run = folder.hark(&format!("{command} 0"));
         assert!(run.status == 2 && run.stdout.is_empty() && several(&run.stderr), "{run:?}");
@@ -289,7 +289,7 @@ fn the_history_tells_what_happened() {
         { "thread": 1, "event": "finished", "value": "42" },
     ]);
     assert_eq!(Value::Array(json.as_array().unwrap().iter().map(fields).collect()), wanted);
-    // Followed, each is a line of its own.
+    // With `--follow`, each entry is on its own line.
     let lines = folder.hark("events --json --follow").stdout;
     let mut followed: Vec<Value> = lines.lines().map(|line| fields(&serde_json::from_str(line).unwrap())).collect();
     followed.sort_by_key(|event| event["thread"].as_u64());
@@ -299,7 +299,7 @@ fn the_history_tells_what_happened() {
     assert_eq!((&thread["arguments"], &thread["value"], &thread["call"]), (&json!(""), &json!("42"), &json!(null)));
 }
 
-/// A call that raised is told as that, and events of several threads in the order of time.
+/// A raised call is shown as such, and events of several threads in order of time.
 #[test]
 fn the_history_tells_what_raised_and_when() {
     let folder = folder("the_history_tells_what_raised");
@@ -327,7 +327,7 @@ fn a_session_that_nobody_serves_yet_is_ready() {
     assert_eq!(folder.hark("show --json").json()["threads"][0]["state"], "ready");
 }
 
-/// Only where a session is started can it be in memory.
+/// Only commands that start a session accept memory as storage.
 #[test]
 fn the_help_says_where_sessions_are_kept() {
     let folder = folder("the_help_on_storages");
@@ -339,7 +339,7 @@ fn the_help_says_where_sessions_are_kept() {
     for command in ["run", "bench"] {
         let help = folder.hark(&format!("{command} -h")).stdout;
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(help.contains("`storage` of hark.toml, else memory"), "{help}");
+        assert!(help.contains("`storage` in hark.toml, else memory"), "{help}");
     }
 }
 
@@ -362,13 +362,13 @@ fn a_followed_session_is_told_as_it_goes_on() {
 fn ctrl_c_leaves_a_session_that_can_be_resumed() {
     for (signal, status) in [("INT", 130), ("TERM", 143)] {
         let folder = folder(&format!("ctrl_c_leaves_{signal}"));
-        // One sleeps and one waits, so that no time passes in vain however slow the machine is.
+        // One session sleeps and one waits, so the test is not slower on a slow machine than necessary.
         for (call, thread_state, line) in [("sleeps 600", "sleeping", 8), ("named", "waiting", 10)] {
             let run = Beside::start(&folder, &format!("run -s sqlite -q x.hk -f {call}"));
             wait_until("the first line", || state(&folder) == "running" && printed(&folder) == ["ready"]);
             run.signal(signal);
             let run = without_id(&folder, run.ended(&folder));
-            run.is(status, "ready\n", "suspended; `hark resume [ID]` goes on with it\n");
+            run.is(status, "ready\n", "suspended; `hark resume [ID]` continues it\n");
             assert_eq!(state(&folder), "suspended");
             let shown = folder.hark("show --json").json();
             let thread = &shown["threads"][0];
@@ -400,7 +400,7 @@ fn an_interrupted_report_says_so() {
         (run.status, &run.json()["status"], &run.json()["output"][0]["text"]),
         (130, &json!("suspended"), &json!("ready\n"))
     );
-    // A report has the whole output of its session.
+    // A report contains the whole output of its session.
     folder.run(["resolve", &format!("{}/door/1", newest(&folder)), "5"]).succeeds();
     let resumed = folder.hark("resume --json");
     let reports = resumed.json();
@@ -413,7 +413,7 @@ fn an_interrupted_report_says_so() {
 #[test]
 fn a_sleep_goes_on_while_nobody_serves_it() {
     let folder = folder("a_sleep_goes_on");
-    // Where the machine is slow it sleeps for longer, until all that is to be seen happens within that time.
+    // On a slow machine it sleeps longer, until all that has to be observed happens within that time.
     let was_seen = (0..5).any(|power| {
         let seconds = 2 << power;
         detach(&folder, &format!("-f sleeps {seconds}"));
@@ -429,7 +429,7 @@ fn a_sleep_goes_on_while_nobody_serves_it() {
         thread::sleep(Duration::from_secs(seconds));
         let started = Instant::now();
         hark(&folder, "resume").is(0, "done\n5\n", "session [ID] finished\n");
-        // Its time has come while nobody looked.
+        // Its sleep ended while no process served it.
         started.elapsed() < Duration::from_secs(seconds)
     });
     assert!(was_seen, "it slept anew each time");
@@ -444,7 +444,7 @@ fn a_worker_finishes_what_was_left_to_it() {
     assert_eq!(detached, json!({ "session": newest(&folder) }));
     let worker = Beside::start(&folder, "worker");
     wait_until("the end", || sessions(&folder).iter().all(|session| session["state"] == "finished"));
-    // One that comes while it serves.
+    // A session that is started while the worker is running.
     let bad = detach(&folder, "-f bad");
     wait_until("the end of the next", || state(&folder) == "broken");
     worker.signal("INT");
@@ -458,7 +458,7 @@ fn a_worker_finishes_what_was_left_to_it() {
     assert_eq!(folder.hark("show --json").json()["errors"][0]["kind"], "index");
 }
 
-/// What a worker has logged of a session, without its time and id.
+/// A worker's log lines about a session, without times and ids.
 fn logged(stderr: &str, id: &str) -> Vec<String> {
     let of_session = stderr.lines().filter_map(|line| line.split_once(&format!("Z {id} ")));
     let without_duration = |(time, text): (&str, &str)| {
@@ -470,7 +470,7 @@ fn logged(stderr: &str, id: &str) -> Vec<String> {
     of_session.map(without_duration).collect()
 }
 
-/// Quietly, and of a session that another process has left, and of threads that workers share.
+/// With `--quiet`, for a session left by another process, and for threads shared by workers.
 #[test]
 fn a_worker_logs_what_matters() {
     let folder = folder("a_worker_logs_what_matters");
@@ -521,7 +521,7 @@ fn a_session_is_served_by_one() {
     assert_eq!(state(&folder), "running");
     folder.run(["resolve", &format!("{id}/door/1"), "\"by run\""]).succeeds();
     run.ended(&folder).is(0, "ready\nby run\n", "");
-    // What is killed is free at once.
+    // A session whose process was killed can be resumed at once.
     let run = Beside::start(&folder, "run -s sqlite -q x.hk -f named");
     wait_until("the next one's line", || printed(&folder) == ["ready"] && newest(&folder) != id);
     run.signal("KILL");
@@ -565,8 +565,8 @@ fn a_promise_is_resolved_once_and_for_all() {
     folder.run(["resolve", &future, "{\"a\": [1, 2.5, null]}"]).succeeds();
     let run = run.ended(&folder);
     run.is(0, &format!("{future}\n[\"got\", {{\"a\": [1, 2.5, null]}}]\n7\n"), "");
-    // Also after its session has ended, and whether it is resolved or failed again.
-    let said = format!("error: `{future}` has a value already: {{\"a\": [1, 2.5, null]}}\n");
+    // Even after its session has ended, and whether it is resolved or failed again.
+    let said = format!("error: `{future}` already has a value: {{\"a\": [1, 2.5, null]}}\n");
     folder.run(["resolve", &future, "2"]).is(2, "", &said);
     folder.run(["fail", &future, "no"]).is(2, "", &said);
     let never = format!("{id}/never/1");
@@ -580,7 +580,7 @@ fn a_promise_may_be_resolved_before_it_is_awaited() {
     let id = detach(&folder, "-f late");
     folder.run(["resolve", &format!("{}/door/1", &id[..id.len() - 1]), "\"early\""]).succeeds();
     let future = format!("{id}/door/1");
-    folder.run(["resolve", &future, "2"]).is(2, "", &format!("error: `{future}` has a value already: \"early\"\n"));
+    folder.run(["resolve", &future, "2"]).is(2, "", &format!("error: `{future}` already has a value: \"early\"\n"));
     hark(&folder, "resume").is(0, "ready\nearly\n", "session [ID] finished\n");
 }
 
@@ -593,7 +593,7 @@ fn a_promise_may_fail() {
     folder.run(["fail", &future, "nobody answered"]).is(0, "", "");
     let run = run.ended(&folder);
     assert!(run.status == 1 && run.stderr.ends_with("error: nobody answered\n"), "{run:?}");
-    let said = format!("error: `{future}` has failed already: nobody answered\n");
+    let said = format!("error: `{future}` has already failed: nobody answered\n");
     folder.run(["fail", &future, "again"]).is(2, "", &said);
     folder.run(["resolve", &future, "1"]).is(2, "", &said);
 }
@@ -631,14 +631,14 @@ fn what_is_no_future_id_or_no_json_is_refused() {
     for text in ["x", "x/y", ""] {
         let said = format!(
             "error: `{text}` is not the id of a future\n\
-             hint: it is what `future_id` gives, or SESSION/NAME/ID for `future(NAME, ID)`\n"
+             hint: it is the result of `future_id`, or SESSION/NAME/ID for `future(NAME, ID)`\n"
         );
         folder.run(["resolve", text, "1"]).is(2, "", &said);
         folder.run(["fail", text, "1"]).is(2, "", &said);
     }
     for text in ["", "x", "{", "1 2"] {
         let run = folder.run(["resolve", "a/b/c", text]);
-        assert!(run.status == 2 && run.stderr.starts_with(&format!("error: `{text}` is no JSON: ")), "{run:?}");
+        assert!(run.status == 2 && run.stderr.starts_with(&format!("error: `{text}` is not valid JSON: ")), "{run:?}");
     }
 }
 
@@ -656,11 +656,11 @@ fn a_session_is_cancelled_wherever_it_runs() {
     without_id(&folder, again).is(2, "", said);
     hark(&folder, "retry").is(2, "", "error: session [ID] is cancelled\nhint: only a broken session can be retried\n");
     assert_eq!(folder.hark("show --json").json()["status"], "cancelled");
-    // One that nobody serves.
+    // A session that is not being served.
     let id = detach(&folder, "-f many");
     let cancelled = folder.hark(&format!("cancel --json {id}")).json();
     assert_eq!(cancelled, json!({ "session": id, "state": "cancelled" }));
-    // One of a worker, with many threads.
+    // A session served by a worker, with many threads.
     let id = detach(&folder, "-f many");
     let worker = Beside::start(&folder, "worker -q");
     wait_until("the first line", || printed(&folder) == ["ready"]);
@@ -676,7 +676,7 @@ fn a_broken_session_goes_on_from_where_it_failed() {
     let folder = folder("a_broken_session_goes_on");
     let run = folder.hark("run -s sqlite -q x.hk -f outer");
     assert!(run.status == 1 && run.stderr.contains("ValueError: not yet"), "{run:?}");
-    // As often as one likes: it was not lost, it raised.
+    // Any number of times: the call was not lost, it raised.
     for _ in 0..6 {
         let run = folder.hark("retry");
         assert_eq!((run.status, run.stdout.as_str()), (1, "called\n"), "{run:?}");
@@ -754,7 +754,7 @@ fn sessions_are_listed_by_state() {
     folder.hark("sessions --state moved").is(0, "no sessions in .hark/hark.db\n", "");
     assert_eq!(folder.hark("sessions --state odd").status, 2);
     assert_eq!(folder.hark("sessions --limit x").status, 2);
-    // Only what is over is forgotten.
+    // Only sessions that are over are deleted.
     folder.hark("prune --older-than 1h").is(0, "removed 0 sessions\n", "");
     folder.hark("prune --older-than 0s").is(0, "removed 4 sessions\n", "");
     assert_eq!(ids(""), ["many", "late", "sleeps"]);
@@ -762,7 +762,7 @@ fn sessions_are_listed_by_state() {
     folder.hark("prune --older-than soon").is(
         2,
         "",
-        "error: `soon` is no age\nhint: an age is a number and s, m, h or d: `7d`\n",
+        "error: `soon` is not a valid age\nhint: an age is a number and s, m, h or d: `7d`\n",
     );
     drop(run);
 }
@@ -797,7 +797,7 @@ fn a_bench_has_figures() {
     }
     let table = folder.hark("bench x.hk --sessions 3 -f bad");
     assert!(
-        table.status == 1 && table.stdout.starts_with("sessions               3, 3 of them not finished\n"),
+        table.status == 1 && table.stdout.starts_with("sessions               3, 3 of them unfinished\n"),
         "{table:?}"
     );
     assert_eq!(folder.hark("bench x.hk --sessions 0").status, 2);
@@ -824,7 +824,7 @@ fn a_bench_is_interrupted() {
     }
 }
 
-/// The threads of `map_async` are those of the functions that they call.
+/// The threads of `map_async` are named after the called functions.
 #[test]
 fn threads_of_the_prelude_are_named_after_what_they_call() {
     let program = "import(sqrt, math, 1);\nfn double(x) { x * 2 }\nfn main() { map_async([1, 2], double, 1); map_async([-1], sqrt, 1) }\n";
@@ -837,7 +837,7 @@ fn threads_of_the_prelude_are_named_after_what_they_call() {
     assert!(!folder.hark("events").stdout.contains("_map_async"));
 }
 
-/// What Hark tells people to type finds the session from where they are.
+/// The commands that Hark suggests find the session from the current folder.
 #[test]
 fn a_command_that_is_printed_works_where_it_is_printed() {
     let folder = Folder::new("a_command_that_is_printed");
@@ -865,7 +865,7 @@ fn a_command_that_is_printed_works_where_it_is_printed() {
         running.signal("INT");
         let ended = running.ended(&folder);
         let told = ended.stderr.lines().find_map(|line| line.strip_prefix("suspended; `")).unwrap();
-        let told = told.strip_suffix("` goes on with it").unwrap();
+        let told = told.strip_suffix("` continues it").unwrap();
         let id = told.split_whitespace().find(|word| word.len() == 36).unwrap();
         assert_eq!(told.replace(id, "ID"), expected);
         let real = told.replace("[FOLDER]", &folder.path().display().to_string());
@@ -900,7 +900,7 @@ fn a_broken_session_says_what_goes_on_with_it() {
     let folder = Folder::with("a_broken_session_says", "fn main() { first([]) }");
     let run = folder.hark("-s sqlite x.hk");
     let id = folder.hark("sessions -q").stdout.trim().to_owned();
-    let advice = format!("broken; `hark retry {id}` goes on from where it failed, with the program as it was\n");
+    let advice = format!("broken; `hark retry {id}` continues from where it failed, with its original program\n");
     assert!(run.stderr.contains(&advice), "{}", run.stderr);
     let retry = folder.hark("retry");
     assert!(retry.stderr.contains(&advice), "{}", retry.stderr);

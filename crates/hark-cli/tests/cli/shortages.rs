@@ -1,4 +1,4 @@
-//! What becomes of sessions when something has run out.
+//! Sessions when a resource is exhausted.
 
 use std::process::Command;
 
@@ -16,10 +16,10 @@ fn folder(test: &str) -> Folder {
     folder
 }
 
-/// Runs `hark` as a process that may have so many files open.
+/// Runs `hark` with this limit of open files.
 fn with_files(folder: &Folder, files: u32, line: &str) -> Run {
     let mut command = Command::new("bash");
-    // Not those that were open already where the tests were started.
+    // Without the files that were already open when the tests were started.
     let close = "for file in /proc/self/fd/*; do file=${file##*/}; [ $file -le 2 ] || eval \"exec $file>&-\"; done";
     command.args(["-c", &format!("{close}; ulimit -n {files} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_hark")]);
     command.args(line.split_whitespace()).current_dir(folder.path()).env_remove("VIRTUAL_ENV");
@@ -42,7 +42,7 @@ fn sixty_four_open_files_are_enough() {
     assert_eq!(folder.hark("sessions").stdout.matches("finished").count(), 7);
 }
 
-/// It was a broken session, for a Python "that does not work".
+/// This used to break the session, with the message that Python "does not work".
 #[test]
 fn a_session_that_lacks_files_is_suspended_and_goes_on() {
     for (options, what) in [
@@ -53,7 +53,7 @@ fn a_session_that_lacks_files_is_suspended_and_goes_on() {
             "error[exhausted]: {what} can be started: this process has as many files open as it may; raise the limit with \
              `ulimit -n`\nsuspended; `hark resume "
         );
-        // Files enough to begin, and too few for that. How many those are, differs with what else is looked at meanwhile.
+        // Enough files to start, but too few to continue. The exact number depends on what else is open at the time.
         let try_with = |files| {
             let folder = folder("no_files");
             let run = with_files(&folder, files, options);

@@ -1,4 +1,4 @@
-//! What comes from someone else, or was damaged, does no harm to what is beside it.
+//! Foreign or damaged data does not harm the data beside it.
 
 use rusqlite::{Connection, params};
 
@@ -6,7 +6,7 @@ use crate::harness::Folder;
 
 const PROGRAM: &str = "fn main(x) { print(x); await future(\"go\", x) }\n";
 
-/// A folder with two suspended sessions, and their ids, the older one first.
+/// A folder with two suspended sessions, and their ids, oldest first.
 fn two_sessions(test: &str) -> (Folder, [String; 2]) {
     let folder = Folder::with(test, PROGRAM);
     let ids = ["a", "b"].map(|argument| folder.hark(&format!("run -s sqlite --detach x.hk {argument}")).stdout);
@@ -34,7 +34,7 @@ fn a_damaged_session_hides_no_other() {
     let list = folder.hark("sessions");
     assert_eq!((list.status, list.stderr.as_str()), (1, said.as_str()));
     assert!(list.stdout.contains(&format!("{new}  damaged ")), "{list:?}");
-    // Neither does it keep others from anything.
+    // It does not affect other sessions either.
     folder.hark("show").is(1, "", &said);
     assert_eq!(folder.hark(&format!("show {old}")).status, 0);
     folder.run(["resolve", &format!("{old}/go/a"), "1"]).succeeds();
@@ -45,7 +45,7 @@ fn a_damaged_session_hides_no_other() {
     assert_eq!(folder.hark("prune --older-than 0s").stdout, "removed 1 session\n");
 }
 
-/// One past it is no number for SQLite.
+/// A greater number cannot be stored in SQLite.
 #[test]
 fn a_thread_with_the_greatest_number_breaks_its_own_session_only() {
     let (folder, [old, new]) = two_sessions("a_thread_with_the_greatest_number");
@@ -61,7 +61,7 @@ fn a_thread_with_the_greatest_number_breaks_its_own_session_only() {
     assert_eq!((resumed.status, resumed.stdout.as_str()), (1, "a\n1\n"), "{resumed:?}");
 }
 
-/// A program that was put there under another one's hash is not run, and the right one takes its place.
+/// A program stored under the hash of another program is not run, and the right one replaces it.
 #[test]
 fn a_program_that_is_another_one_is_not_run() {
     let (folder, [old, _]) = two_sessions("a_program_that_is_another_one");
@@ -72,7 +72,7 @@ fn a_program_that_is_another_one_is_not_run() {
     let resumed = folder.hark("resume");
     assert!(resumed.status == 1 && resumed.stdout.is_empty(), "{resumed:?}");
     assert!(resumed.stderr.contains("is another one by its content"), "{resumed:?}");
-    // Whoever has the program brings it.
+    // Starting the original program stores it again.
     let id = folder.hark("run -s sqlite --detach x.hk c").stdout.trim_end().to_owned();
     for (id, argument) in [(&old, "a"), (&id, "c")] {
         folder.run(["resolve", &format!("{id}/go/{argument}"), "1"]).succeeds();

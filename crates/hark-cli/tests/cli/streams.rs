@@ -1,4 +1,4 @@
-//! Standard output that comes as it is printed, closes early or is full, and Ctrl-C.
+//! Standard output that is streamed, closed early or full, and Ctrl-C.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -33,7 +33,7 @@ fn a_million_prints_are_complete_and_in_order() {
     assert!(run.stdout == expected, "something is lost or out of order");
 }
 
-/// Runs a program that goes on printing, reads one line, closes the pipe, and then writes a file `closed`.
+/// Runs a program that keeps printing, reads one line, closes the pipe, and then writes a file `closed`.
 fn close_early(folder: &Folder, words: &[&str]) -> (Option<i32>, String) {
     let mut child = folder.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
@@ -56,7 +56,7 @@ fn a_closed_pipe_ends_quietly() {
     assert_eq!(close_early(&folder, &["asm", "x.hk"]), (Some(0), String::new()));
 }
 
-/// Nobody reads what it prints, far more than a pipe and the memory for it hold; its session is over all the same.
+/// Nobody reads its output, which exceeds the pipe and the memory buffer; the session ends nevertheless.
 #[test]
 fn a_kept_session_does_not_wait_for_its_reader() {
     let program = "fn count(n, line) { if n == 0 { null } else { print(line); count(n - 1, line) } }\n\
@@ -98,7 +98,7 @@ fn a_full_disk_is_an_error() {
     }
 }
 
-/// A Python function that returns when there is a file.
+/// A Python function that returns when a file exists.
 const WAIT_FOR: &str = "import os, time\ndef wait_for(path):\n    end = time.monotonic() + 300\n    \
                         while not os.path.exists(path) and time.monotonic() < end:\n        time.sleep(0.01)\n";
 
@@ -121,7 +121,7 @@ fn what_python_started_ends_with_hark() {
         let pid = folder.read("pid");
         wait_until(&format!("{case}: its end"), || !is_running(pid.trim()));
     };
-    // It has half a second to end by itself, which may be too short for it on a busy machine.
+    // Python has half a second to exit by itself, which may be too short on a busy machine.
     wait_until("Python ends by itself", || {
         folder.hark("-q x.hk -f ending").is(0, "", "");
         has_ended("ending");
@@ -144,14 +144,14 @@ fn signal(child: &Child, name: &str) {
     assert!(sent.success());
 }
 
-/// Starts this function, waits for its first line, and sends a signal; answers the status and what else it said.
+/// Starts a function, waits for its first line, and sends a signal. Returns the exit status and the remaining output.
 fn interrupted(folder: &Folder, words: &[&str], name: &str) -> (Option<i32>, String, String) {
     let mut command = folder.command(words);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     if words.contains(&"--json") {
-        // Nothing comes before the end.
+        // Nothing is printed before the end.
         wait_for_file(folder, "begun");
     } else {
         stdout.read_line(&mut line).unwrap();
@@ -185,7 +185,7 @@ fn ctrl_c_cancels_the_session() {
     assert_eq!(interrupted(&folder, &["x.hk", "-q", "-f", "sleeping"], "TERM").0, Some(143));
 }
 
-/// As on a terminal that is stopped by Ctrl-S.
+/// Like on a terminal stopped by Ctrl-S.
 #[test]
 fn messages_that_nobody_reads_hold_up_no_session() {
     let folder = Folder::with("messages_that_nobody_reads", "fn bad() { sleep(600) }\nfn good() { 1 }\n");
@@ -197,7 +197,7 @@ fn messages_that_nobody_reads_hold_up_no_session() {
     let mut command = folder.command(["worker", "-q"]);
     command.stdout(Stdio::null()).stderr(writer);
     let mut worker = command.spawn().unwrap();
-    // Its command has the other end of the pipe.
+    // The command holds the other end of the pipe.
     drop(command);
     wait_until("it is taken up", || {
         let claimed = "SELECT server IS NOT NULL FROM session";
@@ -208,11 +208,11 @@ fn messages_that_nobody_reads_hold_up_no_session() {
     assert!(Command::new("kill").arg(worker.id().to_string()).status().unwrap().success());
     let mut said = String::new();
     BufReader::new(reader).read_to_string(&mut said).unwrap();
-    assert!(said.contains("cannot go on"), "{}", &said[said.len().saturating_sub(300)..]);
+    assert!(said.contains("cannot continue"), "{}", &said[said.len().saturating_sub(300)..]);
     assert!(worker.wait().unwrap().success());
 }
 
-/// Fills a pipe, so that whoever writes to it waits.
+/// Fills a pipe, so that the next write to it blocks.
 fn fill(pipe: &io::PipeWriter) {
     let mut writer = pipe.try_clone().unwrap();
     rustix::io::ioctl_fionbio(pipe, true).unwrap();

@@ -1,4 +1,4 @@
-//! `hark sync`: a virtual environment from the requirements file, without any network.
+//! `hark sync`: a virtual environment from the requirements file, without a network.
 
 use std::fs;
 use std::process::Command;
@@ -7,7 +7,7 @@ use crate::harness::{Beside, Folder, Run, wait_until};
 
 const PROGRAM: &str = "import(who, lib, 0);\nfn main() { who() }\n";
 
-/// Makes a wheel by hand: building one would need packages from elsewhere.
+/// Creates a wheel by hand: building one would need packages from the network.
 const MAKE_WHEEL: &str = "
 import sys, zipfile
 name, version, text = sys.argv[1:]
@@ -19,7 +19,7 @@ with zipfile.ZipFile('%s-%s-py3-none-any.whl' % (name, version), 'w') as wheel:
     wheel.writestr(info + 'RECORD', '')
 ";
 
-/// A project with a program that needs the package `greeting`, and a `PATH` that has `python3` and nothing else.
+/// A project with a program that needs the package `greeting`, and a `PATH` with only `python3`.
 fn project(test: &str) -> Folder {
     let folder = Folder::with(test, PROGRAM);
     folder.write("src/lib.py", "def who():\n    import greeting, sys\n    return [greeting.WHO, sys.prefix]\n");
@@ -63,42 +63,42 @@ fn an_environment_is_made_and_used() {
     let first = hark(&folder, "sync");
     assert_eq!(first.status, 0, "{first:?}");
     let lines: Vec<&str> = first.stdout.lines().collect();
-    assert!(lines[0].starts_with("making .venv with Python 3.") && lines[0].ends_with(" (`python3` on `PATH`)"));
-    let rest = ["installing what requirements.txt lists, with pip", ".venv is up to date, and `hark` uses it"];
+    assert!(lines[0].starts_with("creating .venv with Python 3.") && lines[0].ends_with(" (`python3` on `PATH`)"));
+    let rest = ["installing the packages of requirements.txt with pip", ".venv is up to date; `hark` uses it"];
     assert_eq!(lines[1..], rest);
     let used = "[\"one\", \"[FOLDER]/.venv\"]\n";
     hark(&folder, "-q x.hk").is(0, used, "");
-    // It goes before an environment that happens to be active.
+    // It takes precedence over an active environment.
     let active = command(&folder, "-q x.hk").env("VIRTUAL_ENV", folder.path().join("nowhere")).output().unwrap();
     folder.filtered(active).is(0, used, "");
 
-    // Once more there is nothing to do.
+    // A second run has nothing to do.
     let again = hark(&folder, "sync");
     assert_eq!((again.status, again.stdout.lines().collect::<Vec<_>>()), (0, rest.to_vec()), "{again:?}");
     folder.write("requirements.txt", "--no-index\n--find-links .\ngreeting>1\n");
     hark(&folder, "sync -q").is(0, "", "");
     hark(&folder, "-q x.hk").is(0, &used.replace("one", "two"), "");
 
-    // What cannot be installed leaves what is there as it is.
+    // A failed installation leaves the environment unchanged.
     for (text, gist, hint) in [
         ("--no-index\ngreeting==9", "No matching distribution found for greeting==9", "there is no such package, or "),
-        ("no such thing", "Invalid requirement", "a line of `requirements.txt` names a package: "),
+        ("no such thing", "Invalid requirement", "a line of `requirements.txt` must name a package: "),
         (
             "--index-url http://127.0.0.1:1/simple\nnothing_like_it",
             "No matching distribution found for nothing_like_it",
-            "the packages' index cannot be reached",
+            "the package index cannot be reached",
         ),
     ] {
         folder.write("requirements.txt", format!("{text}\n"));
         let failed = hark(&folder, "sync -q");
-        let told = format!("error: what `requirements.txt` lists cannot be installed: {gist}");
+        let told = format!("error: the packages of `requirements.txt` cannot be installed: {gist}");
         assert!(failed.status == 1 && failed.stderr.starts_with(&told), "{text}: {failed:?}");
         assert!(failed.stderr.contains(&format!("\nhint: {hint}")), "{text}: {failed:?}");
     }
     hark(&folder, "-q x.hk").is(0, &used.replace("one", "two"), "");
 }
 
-/// The list of packages that `hark init` writes is empty.
+/// The requirements file written by `hark init` lists no packages.
 #[test]
 fn a_new_project_can_be_synced() {
     let folder = project("a_new_project_can_be_synced");
@@ -112,11 +112,11 @@ fn a_new_project_can_be_synced() {
 fn what_is_needed_first_is_said() {
     let folder = project("what_is_needed_first_is_said");
     let no_file = "error: there is no `requirements.txt` in [FOLDER]\n\
-                   hint: list the packages in it, one a line; `python_requirements` in hark.toml names another file\n";
+                   hint: list the packages in it, one per line; `python_requirements` in hark.toml names another file\n";
     hark(&folder, "sync").is(2, "", no_file);
     folder.write("needs.txt", "");
     folder.write_script("old", "#!/bin/sh\necho 3.7.9\n");
-    let hint = "hint: set `python` in hark.toml to one of Python 3.8 or later\n";
+    let hint = "hint: set `python` in hark.toml to a Python of version 3.8 or later\n";
     for (python, problem) in [
         ("./old", "`[FOLDER]/./old` (from `python` in hark.toml) is Python 3.7.9"),
         ("nowhere", "`nowhere` (from `python` in hark.toml) does not exist"),
@@ -126,15 +126,15 @@ fn what_is_needed_first_is_said() {
         hark(&folder, "sync").is(2, "", &format!("error: the Python interpreter {problem}\n{hint}"));
     }
     assert!(!folder.path().join(".venv").exists());
-    // An environment that is somebody else's is not thrown away.
+    // An environment that `hark sync` did not create is not deleted.
     folder.write("hark.toml", "[project]\npython_requirements = 'needs.txt'\n");
     folder.write_script(".venv/bin/python", "#!/bin/sh\necho 3.7.9\n");
     let run = hark(&folder, "sync");
-    assert!(run.status == 2 && run.stderr.starts_with("error: `.venv` has Python 3.7.9, and the project wants 3."));
-    assert!(run.stderr.ends_with("\nhint: `hark sync --clear` makes it anew\n"), "{run:?}");
+    assert!(run.status == 2 && run.stderr.starts_with("error: `.venv` has Python 3.7.9, but the project needs 3."));
+    assert!(run.stderr.ends_with("\nhint: `hark sync --clear` creates it again\n"), "{run:?}");
 }
 
-/// A stand-in for `uv` that writes down what it is told, and makes an environment of a kind.
+/// A stand-in for `uv` that records its arguments, and creates a minimal environment.
 const UV: &str = "#!/bin/sh
 echo \"$PWD: $*\" >> \"${0%/*}/../told\"
 case \"$1\" in
@@ -152,7 +152,7 @@ fn uv_is_used_if_it_is_there() {
     folder.write("hark.toml", "[project]\npython = 'python3'\n");
     let run = hark(&folder, "sync");
     assert_eq!((run.status, run.stderr.as_str()), (0, ""));
-    assert!(run.stdout.contains("\ninstalling what requirements.txt lists, with uv\n"), "{run:?}");
+    assert!(run.stdout.contains("\ninstalling the packages of requirements.txt with uv\n"), "{run:?}");
     let told = folder.read("told").replace(&folder.path().display().to_string(), "[FOLDER]");
     let expected = [
         "--version",
@@ -162,7 +162,7 @@ fn uv_is_used_if_it_is_there() {
     assert_eq!(told, expected.map(|line| format!("[FOLDER]: {line}\n")).concat());
     folder.write("src/lib.py", "import os\ndef who(): return 1\n");
     hark(&folder, "-q x.hk").is(0, "1\n", "");
-    // Whatever `python` says, the environment that was made for it is used; for another setting it is not.
+    // The environment created for a setting of `python` is used with that setting only.
     assert_eq!(folder.read(".venv/.hark-sync"), "python3");
     folder.write("hark.toml", "[project]\npython = 'nowhere'\n");
     assert!(hark(&folder, "-q x.hk").stderr.contains("the Python interpreter `nowhere` does not exist"));
@@ -177,7 +177,7 @@ fn a_signal_ends_the_tool_too() {
     let beside = Beside::start_command(command(&folder, "sync"));
     wait_until("the installation", || folder.path().join("waiting").exists());
     beside.signal("TERM");
-    // Its pipes close when the tool is gone, too.
+    // Its pipes are closed when the tool has ended, too.
     let run = beside.ended(&folder);
     assert_eq!((run.status, run.stderr.as_str()), (143, ""), "{run:?}");
     assert!(!folder.path().join(".venv/.hark-sync").exists());

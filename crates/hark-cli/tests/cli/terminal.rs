@@ -1,4 +1,4 @@
-//! `hark` on a terminal: a pseudo-terminal of so many columns.
+//! `hark` on a pseudo-terminal.
 
 use std::fs::File;
 use std::io::Read;
@@ -18,7 +18,7 @@ pub struct OnTerminal {
 }
 
 impl OnTerminal {
-    /// Starts a command on a terminal of so many columns.
+    /// Starts a command on a terminal of this width.
     pub fn start(mut command: Command, columns: u16) -> OnTerminal {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
@@ -30,12 +30,12 @@ impl OnTerminal {
         command.env("TERM", "xterm").stdin(Stdio::null()).stderr(slave.try_clone().unwrap());
         command.stdout(slave);
         let child = command.spawn().unwrap();
-        // It holds this side of the terminal.
+        // The command holds this side of the terminal.
         drop(command);
         let mut master = File::from(master);
         let screen = thread::spawn(move || {
             let (mut text, mut piece) = (Vec::new(), [0; 4096]);
-            // At its end a terminal is no file that ends, but one that fails.
+            // Reading from a terminal whose other side is closed fails instead of returning an end of file.
             while let Ok(count @ 1..) = master.read(&mut piece) {
                 text.extend(&piece[..count]);
             }
@@ -44,14 +44,14 @@ impl OnTerminal {
         OnTerminal { child, screen }
     }
 
-    /// Its exit status, and all that the terminal was sent.
+    /// The exit status, and everything written to the terminal.
     pub fn ended(mut self) -> (i32, String) {
         let status = self.child.wait().unwrap().code().unwrap();
         (status, self.screen.join().unwrap())
     }
 }
 
-/// What `hark` shows on a terminal of so many columns; it must succeed.
+/// The output of a successful `hark` on a terminal of this width.
 #[track_caller]
 pub fn shown(folder: &Folder, line: &str, columns: u16, is_colored: bool) -> String {
     let mut command = folder.command(line.split_whitespace());
@@ -64,7 +64,7 @@ pub fn shown(folder: &Folder, line: &str, columns: u16, is_colored: bool) -> Str
     text
 }
 
-/// The text without what colors it.
+/// The text without color codes.
 pub fn without_color(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let mut out = parts.next().unwrap_or_default().to_owned();

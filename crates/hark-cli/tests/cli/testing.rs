@@ -1,4 +1,4 @@
-//! `hark test`: its cases, its clock, what it prints and writes.
+//! `hark test`: its cases, its clock, its output and files.
 
 use std::process::Command;
 
@@ -91,10 +91,10 @@ fn what_does_not_end_is_stopped() {
     let program = "//! sleeps() => 1\nfn sleeps() { sleep(86400); sleeps() }\n//! ends() => 1\nfn ends() { 1 }\n";
     let folder = Folder::with("testing_what_does_not_end", program);
     let said =
-        "FAILED  x.hk:1  sleeps()\n        after 100 years of its own time it had not ended\n1 passed, 1 failed\n";
+        "FAILED  x.hk:1  sleeps()\n        it did not end within 100 years of virtual time\n1 passed, 1 failed\n";
     folder.hark("test -q x.hk --timeout 600").is(1, said, "");
     folder.write("x.hk", "//! runs() => 1\nfn runs() { runs() }\n");
-    let said = "FAILED  x.hk:1  runs()\n        it took longer than 0.5 s, and was stopped (`--timeout`)\n0 passed, 1 failed\n";
+    let said = "FAILED  x.hk:1  runs()\n        it was stopped after 0.5 s (see `--timeout`)\n0 passed, 1 failed\n";
     folder.hark("test -q x.hk --timeout 0.5").is(1, said, "");
     assert_eq!(folder.hark("test x.hk --timeout 0").status, 2);
 }
@@ -120,16 +120,16 @@ fn each_run_takes_the_same_way() {
 #[test]
 fn a_line_that_cannot_be_read_is_an_error_with_its_place() {
     let wrong = [
-        ("//! main() gives 4", "`gives` is nothing that can be expected of a call"),
+        ("//! main() gives 4", "`gives` is not an expectation of a call"),
         ("//! main() print \"a\"", "did you mean `prints`?"),
-        ("//! main() => 1 + 1", "something to compute"),
+        ("//! main() => 1 + 1", "but an expression"),
         ("//! main() => yes", "is neither JSON nor a literal of Hark"),
-        ("//! main(", "behind the call"),
-        ("//! main(x) => 1", "the arguments are no values"),
-        ("//! main() prints 4", "a text in quotes is needed here"),
-        ("//! main() errors many", "a number is needed here"),
+        ("//! main(", "after the call"),
+        ("//! main(x) => 1", "the arguments are not a list of values"),
+        ("//! main() prints 4", "expected a text in quotes"),
+        ("//! main() errors many", "expected a number"),
         ("//! main() traces [1]", "pairs `[THREAD, TEXT]`"),
-        ("//! a comment", "this line is none that `hark test` can read"),
+        ("//! a comment", "`hark test` does not understand this line"),
         ("//! rejectd \"x\"", "did you mean `rejected`?"),
         ("//! rejected-at x", "a place is a line"),
         ("//! only on sqlite", "`only` is followed by"),
@@ -145,7 +145,7 @@ fn a_line_that_cannot_be_read_is_an_error_with_its_place() {
         let run = folder.hark("test x.hk");
         assert!(run.stdout.contains(message) && run.stdout.contains("x.hk:2"), "{line}: {run:#?}");
         assert!(run.stdout.ends_with("0 passed, 1 failed\n") && run.status == 1, "{run:#?}");
-        // They are comments to anyone else.
+        // For everything else they are comments.
         assert_eq!(folder.hark("check x.hk").status, 0);
     }
 }
@@ -154,7 +154,7 @@ fn a_line_that_cannot_be_read_is_an_error_with_its_place() {
 fn a_promise_is_settled_once() {
     let text = "//! resolve a/1 => 5\n//! fail a/1 \"x\"\n//! main() => 5\nfn main() { await future(\"a\", \"1\") }\n";
     let run = Folder::with("testing_settled", text).hark("test x.hk");
-    assert!(run.stdout.contains("`a/1` is settled already, in line 1") && run.stdout.contains("x.hk:2"), "{run:#?}");
+    assert!(run.stdout.contains("`a/1` is already settled in line 1") && run.stdout.contains("x.hk:2"), "{run:#?}");
     assert_eq!(run.status, 1);
 }
 
@@ -246,7 +246,7 @@ fn results_are_json_and_xml_too() {
 
 #[test]
 fn a_file_is_compiled_once_for_all_of_its_cases() {
-    // Some seconds to compile, so that a hundred times would be seen.
+    // Takes some seconds to compile, so that compiling it a hundred times would be noticed.
     let mut program: String = (0..20_000).map(|n| format!("fn f{n}(x) {{ x + {n} }}\n")).collect();
     (0..100).for_each(|n| program.push_str(&format!("//! f{n}(1) => {}\n", n + 1)));
     let folder = Folder::with("testing_compiled_once", &program);
@@ -257,13 +257,13 @@ fn a_file_is_compiled_once_for_all_of_its_cases() {
 }
 
 impl crate::harness::Run {
-    /// Whether so many cases passed and none failed, which is all that was said.
+    /// Whether this many cases passed, none failed, and nothing else was printed.
     fn is_passed(&self, count: usize) -> bool {
         self.status == 0 && self.stdout == format!("{count} passed, 0 failed\n")
     }
 }
 
-/// An object has no literal; its text may have a size in it that is another one with another Python.
+/// An object has no literal; its text may contain a size that depends on the Python version.
 #[test]
 fn objects_are_expected_by_their_text_or_what_json_says_of_them() {
     let program = r#"import(date, datetime, 3);
@@ -314,7 +314,7 @@ fn keywords() { named("a", {"b": 2}) }
     assert!(run.is_passed(6), "{run:?}");
 }
 
-/// Nobody has written the function that is compiled in an import's place.
+/// The function compiled in place of an import is not in the source.
 #[test]
 fn errors_with_a_function_for_an_import_show_the_program_as_it_is() {
     let program = "import(p, nowhere, 2);
@@ -331,13 +331,13 @@ fn q(x, y) { y }
           --> x.hk:5:3
          5 |   p(1)
            |   ^^^^
-        hint: calls of an import that a function stands in for have all of its arguments
+        hint: calls of an import that is replaced by a function must have all its arguments
 0 passed, 1 failed
 ";
     folder.hark("test -q x.hk").is(1, said, "");
     folder.write("x.hk", format!("#[kwargs] {program}"));
     folder.hark("test -q x.hk").is(1, said, "");
-    // What the compiler warns of are places of the program, too.
+    // The compiler's warnings also refer to the original program.
     folder.write(
         "x.hk",
         "import(p, nowhere, 1); fn unused() { a = 1; 2 }\n//! stub p with q\n//! q(1) warns \"`a`\"\nfn q(x) { x }\n",
@@ -345,7 +345,7 @@ fn q(x, y) { y }
     assert!(folder.hark("test -q x.hk").is_passed(1));
 }
 
-/// Where nothing happens between two arrivals, it is certain who comes first.
+/// The order is certain, because other work is done between two arrivals.
 #[test]
 fn limits_and_rates_are_served_in_order_also_in_time_that_jumps() {
     let program = r#"//! in_order() => [1, 2, 3]

@@ -1,4 +1,4 @@
-//! `hark test`: what stands in for Python functions and for people.
+//! `hark test`: stubs for Python functions and for people.
 
 use crate::harness::Folder;
 
@@ -26,7 +26,7 @@ fn apply(f, x) { f(x) }
     assert_eq!((run.status, run.stdout.as_str()), (0, "4 passed, 0 failed\n"), "{run:#?}");
 }
 
-/// A function of Hark takes the hash as any other argument. The other attributes stay, and so do the lines.
+/// A Hark function takes the hash as an ordinary argument. The other attributes and the line numbers do not change.
 #[test]
 fn a_function_stands_in_for_an_import_with_keyword_arguments() {
     let program = r#"#[priority(3)]
@@ -56,16 +56,26 @@ fn line() { try { error("here") } catch e { get(nth(get(e, "trace"), 0), "line")
 #[test]
 fn a_wrong_stub_is_an_error_with_its_place() {
     let wrong = [
-        ("stub fetsh => 1", "the program imports no Python function `fetsh`", "x.hk:3:10", "did you mean `fetch`?"),
-        ("stub main => 1", "the program imports no Python function `main`", "x.hk:3:10", "its imports are fetch, save"),
+        (
+            "stub fetsh => 1",
+            "the program does not import a Python function `fetsh`",
+            "x.hk:3:10",
+            "did you mean `fetch`?",
+        ),
+        (
+            "stub main => 1",
+            "the program does not import a Python function `main`",
+            "x.hk:3:10",
+            "its imports are fetch, save",
+        ),
         ("stub fetch with fak", "there is no function `fak` in this file", "x.hk:3:21", "did you mean `fake`?"),
         (
             "stub save with fake",
             "`fake` takes 1 argument, but `save` is imported with 2",
             "x.hk:3:20",
-            "as many arguments",
+            "the same number of parameters",
         ),
-        ("stub fetch => 1\n//! stub fetch => 2", "there is a stub for `fetch` already, in line 3", "x.hk:4:5", ""),
+        ("stub fetch => 1\n//! stub fetch => 2", "`fetch` already has a stub in line 3", "x.hk:4:5", ""),
     ];
     for (line, message, place, hint) in wrong {
         let program = format!(
@@ -122,14 +132,14 @@ fn python_is_called_where_no_stub_stands_and_only_then_started() {
     );
     let run = folder.hark("test -q x.hk");
     assert_eq!((run.status, run.stdout.as_str()), (0, "3 passed, 0 failed\n"), "{run:#?}");
-    // An interpreter that is none is only noticed by those who call it.
+    // An invalid interpreter is noticed only when a function is called.
     folder.write("hark.toml", "[project]\npython = '/nowhere/python'\n");
     let run = folder.hark("test -q x.hk -k other");
     assert_eq!((run.status, run.stdout.as_str()), (0, "1 passed, 0 failed\n"), "{run:#?}");
     assert_eq!(folder.hark("test -q x.hk -k main").status, 1);
 }
 
-/// Where a function stands for an import, traces show the program as it is written, also behind the import and in its modules.
+/// With a function in place of an import, traces show the original program, also after the import and in its modules.
 #[test]
 fn traces_show_no_text_of_stubs() {
     let program = "//! stub fetch with fake\n//! stub load with failing\n//! main() => 1\n//! loads() => 1\n\

@@ -1,4 +1,4 @@
-//! Chance that a seed decides.
+//! Pseudo-random numbers from a seed.
 
 /// SplitMix64.
 pub struct Chance(u64);

@@ -1,5 +1,5 @@
-//! A disk that promises no more than it must: what was written to a file is there for certain after a sync of that file,
-//! a name after a sync of its folder. Of what came since, any part may be there after a power cut, in units of a sector.
+//! A disk that gives only the minimal guarantees: file content is durable after a sync of the file, and a name after a
+//! sync of its folder. Of later changes, any part may survive a power cut, in units of a sector.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -13,21 +13,21 @@ const SECTOR_BYTES: usize = 512;
 #[derive(Default)]
 pub struct Disk {
     files: Vec<File>,
-    /// The names as processes see them, and as they are on the disk for certain.
+    /// The names as processes see them, and the durable ones.
     names: BTreeMap<PathBuf, usize>,
     certain_names: BTreeMap<PathBuf, usize>,
-    /// What was done with names since their folders were synced.
+    /// The changes of names since their folders were synced.
     renamings: Vec<(usize, PathBuf, Option<usize>)>,
-    /// When a thread's sync began, and of which file.
+    /// For each thread, when its sync began, and of which file.
     syncs: HashMap<u32, (usize, Option<usize>)>,
-    /// How many entries there were.
+    /// The number of entries so far.
     now: usize,
 }
 
 #[derive(Default, Clone)]
 struct File {
     certain: Vec<u8>,
-    /// What was done since the last sync.
+    /// The changes since the last sync.
     changes: Vec<(usize, Change)>,
 }
 
@@ -85,7 +85,7 @@ impl Disk {
         }
     }
 
-    /// Writes a state that the disk may have now below a folder, in the place of the project.
+    /// Writes a possible state of the disk to a folder, in place of the project.
     pub fn write(&self, project: &Path, folder: &Path, chance: &mut Chance) {
         let mut names = self.certain_names.clone();
         let kept = chance.one_of(&[0, 1, 100, 500, 900, 999, 1_000]);
@@ -96,7 +96,7 @@ impl Disk {
         }
         for (name, file) in &names {
             let Some(parent) = name.parent().filter(|parent| *parent == project || names.contains_key(*parent)) else {
-                // Its folder is not there.
+                // Its folder does not exist.
                 continue;
             };
             let place = |path: &Path| folder.join(path.strip_prefix(project).unwrap());
@@ -129,7 +129,7 @@ impl File {
 }
 
 impl Change {
-    /// Does it to those sectors that are wanted.
+    /// Applies a write to the wanted sectors.
     fn apply(&self, content: &mut Vec<u8>, mut wanted: impl FnMut(usize) -> bool) {
         match self {
             Change::Cut(length) => {

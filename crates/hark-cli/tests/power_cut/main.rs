@@ -1,7 +1,7 @@
-//! Power cuts: what several processes write is recorded, and put together again as any disk may have it after a power cut.
-//! Nothing that was acknowledged may be missing, and nothing may be refused.
+//! Power cuts: records the writes of several processes, and reconstructs the states that a disk may have after a power
+//! cut. No acknowledged change may be missing, and no state may be refused.
 //!
-//! `HARK_POWER_CUTS` says how many states are tried. A failing one is left where its message says.
+//! `HARK_POWER_CUTS` sets the number of states. A failing one is left at the path in its message.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "the lint's exception for tests does not see their helpers")]
@@ -55,7 +55,7 @@ impl Project {
         let (record, recorder) = (root.join("record"), root.join("recorder.so"));
         fs::write(&record, "").unwrap();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/power_cut/recorder.c");
-        // The compiler that SQLite was built with.
+        // The compiler with which SQLite was built.
         let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
         let mut compile = Command::new(compiler);
         compile.args(["-O1", "-shared", "-fPIC", "-o"]).args([&recorder, &source]).arg("-ldl");
@@ -81,13 +81,13 @@ impl Project {
         self.command(line).stdout(Stdio::null()).spawn().unwrap()
     }
 
-    /// A command that prints nothing has ended well, and with that it has said something.
+    /// Records an acknowledgement by a command that prints nothing: it ended successfully.
     fn acknowledge(&self, text: &str) {
         let mut record = OpenOptions::new().append(true).open(&self.record).unwrap();
         record.write_all(&record::acknowledgement(text)).unwrap();
     }
 
-    /// What it takes to look is recorded, too: who opens a database makes its log if nobody else has it open.
+    /// These reads are recorded, too: opening a database creates its log if no other process has it open.
     fn wait_for_state(&self, session: &str, state: &str) {
         let begun = Instant::now();
         loop {
@@ -101,7 +101,7 @@ impl Project {
     }
 }
 
-/// Sessions in several processes, one after another and at the same time, ended and killed.
+/// Sessions in several processes, sequential and concurrent, ended and killed.
 fn record_sessions(project: &Project) -> Vec<Entry> {
     project.hark("run -q -s sqlite -c processes x.hk first");
     project.hark("run -q -s sqlite x.hk second");
@@ -114,14 +114,14 @@ fn record_sessions(project: &Project) -> Vec<Entry> {
     project.hark("run -q -s sqlite -c processes x.hk fifth");
     beside.wait().unwrap();
     project.wait_for_state(&waits, "finished");
-    // It leaves its log, of which others make use.
+    // It leaves its log, which other processes use.
     worker.kill().unwrap();
     worker.wait().unwrap();
     project.hark("run -q -s sqlite x.hk sixth");
     record::read(&project.record, &project.folder)
 }
 
-/// What is wrong with a state, in sight of what was acknowledged before.
+/// Checks a state against the earlier acknowledgements.
 fn check(folder: &Path, acknowledged: &[String]) -> Result<(), String> {
     let data = folder.join(".hark");
     let mut lines = HashSet::new();
@@ -166,7 +166,7 @@ fn check(folder: &Path, acknowledged: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// Tries so many states of moments that are spread over the whole.
+/// Tries this many states, at moments spread over the whole recording.
 fn try_states(entries: &[Entry], project: &Path, scratch: &Path, seed: u64, states: usize) -> Result<(), String> {
     const STATES_OF_A_MOMENT: usize = 4;
     let mut chance = Chance::new(seed);
@@ -199,7 +199,7 @@ fn try_states(entries: &[Entry], project: &Path, scratch: &Path, seed: u64, stat
     Ok(())
 }
 
-/// A state as it was before it was opened.
+/// Copies a state before it is opened.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().flatten() {
@@ -212,10 +212,10 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Tries this many states on some threads, and tells what was wrong, at most one thing of each thread.
+/// Tries this many states on several threads. Returns at most one failure per thread.
 fn try_all(entries: &[Entry], project: &Path, states: usize) -> Vec<String> {
     const THREADS: usize = 2;
-    // In memory if there is such a folder: there is nothing to be lost.
+    // In memory if there is such a folder, because durability does not matter here.
     let memory = Path::new("/dev/shm");
     let root = if memory.is_dir() { memory } else { Path::new(env!("CARGO_TARGET_TMPDIR")) };
     let root = root.join(format!("hark-power-cut-{}", std::process::id()));
@@ -241,7 +241,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_refused() {
     let entries = record_sessions(&project);
     let wrong = try_all(&entries, &project.folder, states);
     assert!(wrong.is_empty(), "{} entries: {wrong:#?}", entries.len());
-    // On a disk that lies about syncs much would be lost: the states are hard enough to show it.
+    // On a disk that ignores syncs, much would be lost; the states must be hard enough to show that.
     let lies: Vec<Entry> = entries.into_iter().filter(|entry| !is_sync_of_a_file(entry)).collect();
     let lost = try_all(&lies, &project.folder, 200);
     assert!(!lost.is_empty(), "nobody needs to sync");

@@ -1,9 +1,9 @@
-//! What was recorded: the entries that `recorder.c` describes.
+//! The recording: the entries described in `recorder.c`.
 
 use std::fs;
 use std::path::Path;
 
-/// Something that a process did.
+/// An action of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     Made(String),
@@ -17,7 +17,7 @@ pub enum Entry {
 
 const HEAD_BYTES: usize = 19;
 
-/// Reads what was recorded of the database's files and folders in this project.
+/// Reads the recorded actions on the database's files and folders in this project.
 pub fn read(record: &Path, project: &Path) -> Vec<Entry> {
     let bytes = fs::read(record).unwrap();
     let mut rest = bytes.as_slice();
@@ -48,7 +48,7 @@ pub fn read(record: &Path, project: &Path) -> Vec<Entry> {
     entries
 }
 
-/// The index of the log and the servers' files are made anew after a power cut.
+/// The index of the log and the files of servers are created anew after a power cut.
 fn is_kept(path: &str, project: &Path) -> bool {
     let path = Path::new(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -57,7 +57,7 @@ fn is_kept(path: &str, project: &Path) -> bool {
         || path == project.join(".hark")
 }
 
-/// An entry of the test's own: what was acknowledged other than by printing.
+/// An entry of the test itself: an acknowledgement other than by output.
 pub fn acknowledgement(text: &str) -> Vec<u8> {
     let mut entry = vec![b'P', 0, 0];
     entry.extend(u32::try_from(text.len()).unwrap().to_le_bytes());

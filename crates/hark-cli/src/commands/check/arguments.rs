@@ -1,4 +1,4 @@
-//! Whether the arguments of imports and calls are those that a Python function takes.
+//! Checks whether the arguments of imports and calls match the signature of the Python function.
 
 use hark_bytecode::{Foreign, Span};
 use hark_compiler::{Code, Diagnostic};
@@ -7,12 +7,12 @@ use hark_foreign::check::Signature;
 use super::calls::{Call, Last};
 use super::python::Import;
 
-/// Of each import one mistake at most: its calls can only be judged if it is right itself.
+/// At most one warning about an import: its calls can be judged only if the import itself is right.
 pub fn about_arguments(import: &Import<'_>, signature: &Signature) -> Vec<Diagnostic> {
     let Foreign { module, function, arity, attributes, .. } = import.foreign;
     let whole = format!("`{module}.{function}`");
     let wrong = |message: String, span: Span| Diagnostic::warning(Code::PythonArguments, message, span);
-    // A hash at the end may be keyword arguments, and any number of them.
+    // A hash at the end may hold any number of keyword arguments.
     let (by_position, fewest) = match attributes.kwargs {
         true => (arity.saturating_sub(1), signature.fewest_by_position()),
         false => (*arity, signature.fewest),
@@ -36,14 +36,14 @@ pub fn about_arguments(import: &Import<'_>, signature: &Signature) -> Vec<Diagno
     told.collect()
 }
 
-/// What is certainly wrong with a call.
+/// What is certainly wrong with a call, if anything.
 fn mistake(call: &Call<'_>, kwargs: bool, signature: &Signature) -> Option<String> {
     let count = call.count;
     let is_wrong_number = match &call.last {
         _ if !kwargs => count < signature.fewest,
         Last::Hash(keywords) => return mistake_of_keywords(count - 1, keywords, signature),
         Last::NoHash => count < signature.fewest || is_too_many(count, signature),
-        // It may be a hash, and then be any keyword arguments.
+        // It may be a hash with any keyword arguments.
         Last::Unknown => count < signature.fewest_by_position() || is_too_many(count - 1, signature),
     };
     if is_wrong_number {
@@ -79,7 +79,7 @@ fn is_too_many(count: u32, signature: &Signature) -> bool {
     signature.most.is_some_and(|most| count > most)
 }
 
-/// How many arguments are taken, in words.
+/// The number of accepted arguments, in words.
 fn arguments(fewest: u32, most: Option<u32>) -> String {
     let counted = |count: u32| if count == 1 { "1 argument".to_owned() } else { format!("{count} arguments") };
     match most {

@@ -1,4 +1,4 @@
-//! The calls of a program's code, with as much of their arguments as is certain before it runs.
+//! The calls in a program's code, with all that is certain about their arguments without running it.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -6,30 +6,30 @@ use std::ops::Range;
 use hark_bytecode::builtins::Builtin;
 use hark_bytecode::{Executable, Function, Global, Instruction, Literal, NameIndex, Span};
 
-/// A call of a name that its function does not bind itself.
+/// A call of a name that the calling function does not bind itself.
 pub struct Call<'a> {
-    /// What is called.
+    /// The called name.
     pub name: NameIndex,
-    /// With how many arguments.
+    /// The number of arguments.
     pub count: u32,
-    /// The last of them.
+    /// What is known of the last argument.
     pub last: Last<'a>,
-    /// Where it stands.
+    /// The position in the source.
     pub span: Span,
 }
 
-/// What is certain of a call's last argument.
+/// What is certain about a call's last argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Last<'a> {
-    /// There is none, or it is no hash.
+    /// There are no arguments, or the last is not a hash.
     NoHash,
     /// A hash with these keys.
     Hash(Vec<&'a str>),
-    /// Nothing.
+    /// Nothing is certain.
     Unknown,
 }
 
-/// All such calls of a function.
+/// All calls in a function.
 pub fn calls<'a>(
     executable: &'a Executable,
     globals: &[Option<Global>],
@@ -50,7 +50,7 @@ pub fn calls<'a>(
     })
 }
 
-/// A function's code, read backward where no jump leads in or out.
+/// A function's code, read backward through straight-line code only.
 struct Straight<'a> {
     code: &'a [Instruction],
     bound: HashSet<NameIndex>,
@@ -77,7 +77,7 @@ impl<'a> Straight<'a> {
         straight
     }
 
-    /// The last argument, whose code ends before `end`.
+    /// The last argument; its code ends before `end`.
     fn last(&self, end: usize, globals: &[Option<Global>]) -> Option<Last<'a>> {
         let value = self.value_before(end)?;
         match &self.code[value.clone()] {
@@ -91,7 +91,7 @@ impl<'a> Straight<'a> {
         }
     }
 
-    /// The keys of a hash, whose keys and values end before `end`, if all of them are strings in the program's text.
+    /// The keys of a hash whose entries end before `end`, if all of them are string literals.
     fn keys(&self, mut end: usize, count: u32) -> Option<Vec<&'a str>> {
         let mut keys = Vec::new();
         for _ in 0..count / 2 {
@@ -104,12 +104,12 @@ impl<'a> Straight<'a> {
         Some(keys)
     }
 
-    /// The instructions that push one value, and end before `end`.
+    /// The instructions before `end` that push one value.
     fn value_before(&self, end: usize) -> Option<Range<usize>> {
         let mut start = end;
         let mut missing = 1_u64;
         while missing > 0 {
-            // Whoever jumps to the instruction behind this one has pushed something else.
+            // A jump to `start` means that another path may have pushed a different value.
             if self.targets.contains(&start) {
                 return None;
             }

@@ -1,4 +1,4 @@
-//! What `hark check` says about the Python functions that a program imports.
+//! The warnings of `hark check` about imported Python functions.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::arguments::about_arguments;
 use super::calls::{Call, calls};
 use crate::project::Project;
 
-/// Warnings about imports, and calls of them, that cannot work. Nothing of Python's is run.
+/// Warnings about imports that cannot work, and about their calls. No Python code of the project is run.
 pub fn warnings(executable: &Executable, project: &Project) -> Vec<Diagnostic> {
     let imports = imports(executable);
     let Some(first) = imports.first() else { return Vec::new() };
@@ -27,8 +27,8 @@ pub fn warnings(executable: &Executable, project: &Project) -> Vec<Diagnostic> {
             imports.iter().zip(&answers).flat_map(about).collect()
         }
         Err(problem) => {
-            let message = format!("the imported functions were not looked at: {problem}");
-            let hint = "set `python` in hark.toml; `--no-python` leaves this out";
+            let message = format!("the imported functions were not checked: {problem}");
+            let hint = "set `python` in hark.toml; `--no-python` skips this check";
             vec![Diagnostic::warning(Code::PythonMissing, message, first.span).with_hint(hint)]
         }
     }
@@ -36,11 +36,11 @@ pub fn warnings(executable: &Executable, project: &Project) -> Vec<Diagnostic> {
 
 /// An import and its calls.
 pub struct Import<'a> {
-    /// What it imports.
+    /// The imported function.
     pub foreign: &'a Foreign,
-    /// Where it stands.
+    /// The position in the source.
     pub span: Span,
-    /// Its calls, as far as they are certain.
+    /// The calls that certainly call this import.
     pub calls: Vec<Call<'a>>,
 }
 
@@ -88,7 +88,7 @@ fn about(import: &Import<'_>, answer: &Answer, project: &Project, interpreter: &
                     format!("`{file}` lists `{package}`, and `hark sync` installs it")
                 }
                 (None, None) => {
-                    format!("it was looked for in the project, and in the folders of `{}` ({origin})", path.display())
+                    format!("it was searched for in the project and in the folders of `{}` ({origin})", path.display())
                 }
             };
             vec![missing(format!("there is no Python module `{no_module}`")).with_hint(hint)]
@@ -101,7 +101,7 @@ fn about(import: &Import<'_>, answer: &Answer, project: &Project, interpreter: &
             }]
         }
         Answer::NotCallable { not_callable } => {
-            let message = format!("`{module}.{function}` is no function, but a value of type {not_callable}");
+            let message = format!("`{module}.{function}` is not callable, but a value of type {not_callable}");
             vec![missing(message)]
         }
         Answer::BadSyntax { bad_syntax, file, line } => {

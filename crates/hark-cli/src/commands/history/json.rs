@@ -1,4 +1,4 @@
-//! An entry of a history as JSON: fields, and no prose.
+//! History entries as JSON: structured fields without prose.
 
 use std::io::{self, Write};
 
@@ -6,8 +6,8 @@ use hark_engine::{Event, FutureId, Gate, GateKind, LogEntry, Needed, Timestamp};
 
 use crate::report::Json;
 
-/// Writes an entry as an object: `time`, `thread`, `event`, and what else there is to say of that event. `value` is what the
-/// thread came to, if it finished.
+/// Writes an entry as an object: `time`, `thread`, `event` and the fields of that event. `value` is the thread's
+/// result, if it finished.
 pub fn write_entry<W: Write>(entry: &LogEntry, value: Option<&str>, json: &mut Json<W>) -> io::Result<()> {
     json.open('{')?;
     json.entry("time", &entry.time.to_string())?;
@@ -65,7 +65,7 @@ fn write_fields<W: Write>(event: &Event, value: Option<&str>, json: &mut Json<W>
     }
 }
 
-/// What is waited for: `needed` is `all` or `any`, `count` how many there are, `futures` the first of them.
+/// A wait: `needed` is `all` or `any`, `count` the number of futures, `futures` the first of them.
 fn write_wait<W: Write>(
     needed: Needed,
     futures: &[FutureId],

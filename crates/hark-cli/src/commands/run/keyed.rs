@@ -1,5 +1,5 @@
-//! A session that was started before under the same key: what it prints and comes to is shown as if this command had started
-//! it, and if nobody serves it this command does.
+//! A session that was already started under the same key. Its output and result are shown as if this command had
+//! started it; if no process serves it, this command does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,13 +19,13 @@ use crate::place::Place;
 use crate::session::{self, Serving, Session};
 use crate::storage;
 
-/// How often a session that others run is looked at.
+/// How often a session served by another process is checked.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The most characters of a call in a message.
+/// The maximum number of characters of a call in a message.
 const CALL_CHARACTERS_MAX: usize = 100;
 
-/// Follows a session to its end; `show` gets what it prints. Answers its report.
+/// Follows a session to its end, passing its output to `show`, and returns its report.
 ///
 /// # Errors
 /// If the storage fails.
@@ -39,12 +39,12 @@ pub fn follow(
     let mut history = HistoryReader::new(outside.records());
     let mut server: Option<Server> = None;
     loop {
-        // Looked at before the history is read: what comes after that is seen in the next round.
+        // Checked before the history is read: output added after the check is read in the next round.
         let is_over = record_of(catalog, id)?.state.is_over() || server.as_ref().is_some_and(Server::has_ended);
         while let Some(page) = history.page().map_err(storage::failure)? {
             page.into_iter().filter_map(LogEntry::into_printed).try_for_each(|item| show(&item.text))?;
         }
-        // One that this process serves ends by the same signal.
+        // A session served by this process is ended by the same signal.
         if is_over || server.is_none() && session.interruption.exit_status().is_some() {
             break;
         }
@@ -71,10 +71,10 @@ fn catalog_of<'s>(session: &'s Session, id: &SessionId) -> Result<&'s dyn Catalo
     session.storage.catalog().ok_or_else(|| storage::no_session(id.as_str()))
 }
 
-/// Whether a session is what this command would have started.
+/// Checks that a session is the one this command would have started.
 ///
 /// # Errors
-/// If it is not, or went elsewhere.
+/// If it is not, or has been moved to another storage.
 pub fn check(session: &Session, id: &SessionId, place: &Place) -> Result<(), Failure> {
     let record = record_of(catalog_of(session, id)?, id)?;
     let (known, own) = (&record.about, session.start().about(record.about.started));
@@ -82,20 +82,20 @@ pub fn check(session: &Session, id: &SessionId, place: &Place) -> Result<(), Fai
     let call = |about: &About| shown_call(about, CALL_CHARACTERS_MAX);
     let failure = if (&known.function, &known.arguments_hash) != (&own.function, &own.arguments_hash) {
         let (known, own) = (call(known), call(&own));
-        Failure::usage(format!("the key `{key}` is that of a session that began with `{known}`, not `{own}`"))
+        Failure::usage(format!("the key `{key}` belongs to a session that was started with `{known}`, not `{own}`"))
     } else if known.program != own.program {
-        let what = if known.file == own.file { "has changed since" } else { "is another program" };
-        Failure::usage(format!("the key `{key}` is that of a session of `{}`; `{}` {what}", known.file, own.file))
+        let what = if known.file == own.file { "has changed since" } else { "is a different program" };
+        Failure::usage(format!("the key `{key}` belongs to a session of `{}`; `{}` {what}", known.file, own.file))
     } else if record.state == SessionState::Moved {
         return Err(Failure::usage(format!("the session with the key `{key}` was moved to another storage")));
     } else {
         return Ok(());
     };
     let show = place.command(&format!("show {key}"));
-    Err(failure.with_hint(format!("`{show}` shows that session; another one needs another key")))
+    Err(failure.with_hint(format!("`{show}` shows that session; a new session needs a different key")))
 }
 
-/// An engine that serves the session, beside the thread that shows it.
+/// An engine that serves the session while this thread shows it.
 struct Server {
     serving: Serving,
     has_ended: Arc<AtomicBool>,
@@ -103,7 +103,7 @@ struct Server {
 }
 
 impl Server {
-    /// Takes the session; None if someone else was quicker.
+    /// Takes the session. Returns None if another process has taken it first.
     fn start(session: &Session, id: &SessionId) -> Result<Option<Server>, Failure> {
         let options = session::options(&session.project);
         let (storage, invoker) = (session.storage.clone(), session.invoker.clone());
@@ -135,7 +135,7 @@ impl Server {
     }
 
     fn end(self) -> Result<(), Failure> {
-        // A panic of it was told.
+        // The panic hook has already reported a panic of the thread.
         let _ = self.work.join();
         self.serving.end()
     }

@@ -1,4 +1,4 @@
-//! Which sessions `hark sessions` lists.
+//! The filters of `hark sessions`.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use crate::commands::kept::{Store, shown_state};
 use crate::failure::Failure;
 use crate::storage;
 
-/// The sessions that are wanted, the newest first. A damaged one fits if nothing is asked of what it is about.
+/// The matching sessions, newest first. A damaged one matches only if no filter needs its description.
 ///
 /// # Errors
-/// If the storage cannot be read, or an age is none.
+/// If the storage cannot be read, or an age is invalid.
 pub fn list(store: &Store, wanted: &Sessions, now: Timestamp) -> Result<Vec<Listed>, Failure> {
     let ages = Ages::of(wanted)?;
     let state = wanted.state.map(kept_state);
     let is_looser = wanted.state.and_then(shown_name).is_some() || asks_about(wanted);
-    // What the storage does not judge is found out one by one, so that a limit can only be applied after that.
+    // The storage cannot apply these filters, so the limit is applied after them.
     let limit = if is_looser { None } else { wanted.limit };
     let mut found = store.catalog()?.list(&Filter { state, limit, ..Filter::default() }).map_err(storage::failure)?;
     if let Some(name) = wanted.state.and_then(shown_name) {
@@ -35,7 +35,7 @@ pub fn list(store: &Store, wanted: &Sessions, now: Timestamp) -> Result<Vec<List
     Ok(found)
 }
 
-/// Whether a session is said to be one of several things by its state in the storage, and by which name it is meant.
+/// The displayed name of a state that shares its stored state with others.
 fn shown_name(state: StateName) -> Option<&'static str> {
     match state {
         StateName::Running => Some("running"),
@@ -57,7 +57,7 @@ fn kept_state(state: StateName) -> SessionState {
     }
 }
 
-/// Whether something is asked of what the sessions are about.
+/// Whether a filter needs the sessions' descriptions.
 pub fn asks_about(wanted: &Sessions) -> bool {
     let Sessions { function, argument, since, older_than, tags, .. } = wanted;
     function.is_some() || argument.is_some() || since.is_some() || older_than.is_some() || !tags.is_empty()
@@ -73,7 +73,7 @@ fn fits(about: &About, wanted: &Sessions) -> bool {
         && wanted.tags.iter().all(has_tag)
 }
 
-/// How long ago a session was started.
+/// The range of a session's age, from its start.
 struct Ages {
     at_most: Option<Duration>,
     at_least: Option<Duration>,

@@ -1,4 +1,4 @@
-//! The table of `hark sessions`: whole in a pipe, and fitted into the columns of a terminal.
+//! The table of `hark sessions`: complete in a pipe, fitted to the width of a terminal.
 
 use hark_engine::{Listed, Timestamp};
 use unicode_width::UnicodeWidthStr;
@@ -7,27 +7,27 @@ use super::{DAMAGED, end_of};
 use crate::commands::kept::{shown_call, shown_duration, shown_state};
 use crate::render::{Paint, Style, columns, escape};
 
-/// The most characters of a call in a pipe.
+/// The maximum number of characters of a call in a pipe.
 const CALL_CHARACTERS_MAX: usize = 200;
 
-/// So many characters of an id tell sessions apart that were not started in the same microsecond.
+/// The number of characters that distinguish ids of sessions not started in the same microsecond.
 const SHORT_ID: usize = 18;
 
-/// Where the calls have fewer columns, others are given up for them: those that are needed least, those that are needed
-/// more, and the time of the start.
+/// If the calls have fewer columns than these, other columns are dropped: below this one the least important, below the
+/// next one more, and below the last one the start time.
 const CALL_COLUMNS_WANTED: usize = 20;
 /// See [`CALL_COLUMNS_WANTED`].
 const CALL_COLUMNS_ENOUGH: usize = 14;
-/// See [`CALL_COLUMNS_WANTED`]. No call has less, however narrow the terminal.
+/// See [`CALL_COLUMNS_WANTED`]. A call has at least this many columns, however narrow the terminal.
 const CALL_COLUMNS_MIN: usize = 10;
 
-/// Keys that have to be cut keep so many columns.
+/// The width of keys that have to be cut.
 const KEY_COLUMNS_MAX: usize = 12;
 
-/// What stands between two columns.
+/// The space between two columns.
 const GAP: &str = "  ";
 
-/// A column, with its title first.
+/// A column; its first cell is the title.
 struct Column {
     cells: Vec<String>,
 }
@@ -46,10 +46,10 @@ impl Column {
     }
 }
 
-/// Makes a table narrower.
+/// A way to make a table narrower.
 type GiveUp = fn(&mut Table);
 
-/// All columns but the call, which stands at the end and has what they leave.
+/// All columns. The call is the last one and takes the remaining width.
 struct Table {
     id: Column,
     key: Option<Column>,
@@ -60,7 +60,7 @@ struct Table {
     call: Column,
 }
 
-/// Draws the table, in so many columns if it is for a terminal.
+/// Draws the table, for a terminal of this width or for a pipe.
 pub fn drawn(found: &[Listed], terminal: Option<usize>, style: Style) -> String {
     let mut table = Table::new(found);
     if let Some(columns) = terminal {
@@ -99,9 +99,9 @@ impl Table {
         }
     }
 
-    /// Gives up what is least needed, until the calls have enough columns; then these are cut.
+    /// Drops the least important columns until the calls have enough width, then cuts the calls.
     fn fit(&mut self, columns: usize) {
-        // What is given up, and with how many columns for the calls it is not.
+        // Each step, and the width of the calls from which it is not necessary.
         let gives_up: [(GiveUp, usize); 6] = [
             (|table| table.id.cells = shortened_ids(&table.id.cells), CALL_COLUMNS_WANTED),
             (Table::shorten_started, CALL_COLUMNS_WANTED),
@@ -129,7 +129,7 @@ impl Table {
         [Some(id), key.as_ref(), Some(state), started.as_ref(), took.as_ref(), threads.as_ref()].into_iter().flatten()
     }
 
-    /// How many columns stand before the calls.
+    /// The total width of the columns before the calls.
     fn others_width(&self) -> usize {
         self.others().map(|column| column.width() + GAP.len()).sum()
     }
@@ -150,7 +150,7 @@ impl Table {
     }
 }
 
-/// The beginnings of the ids, so long that they differ.
+/// Id prefixes, just long enough to differ.
 fn shortened_ids(ids: &[String]) -> Vec<String> {
     let beginning = |id: &String, length: usize| id.get(..length).unwrap_or(id).to_owned();
     let differ = |length: &usize| {

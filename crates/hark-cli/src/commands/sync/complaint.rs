@@ -1,5 +1,5 @@
-//! What `uv`, `venv` and `pip` complain about, in words that say what to do. Their messages are no interface: what is not
-//! recognized is passed on as it is.
+//! Translates the error messages of `uv`, `venv` and `pip` into hints. Their output is not a stable interface, so
+//! unknown messages are passed on unchanged.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ enum Cause {
     Disk,
 }
 
-/// What tells the causes, in small letters. The first that is found counts: without a network `pip` also says that it has
+/// Lowercase texts that identify each cause. The first match counts: without a network, `pip` also reports that it has
 /// found nothing.
 const SIGNS: &[(Cause, &[&str])] = &[
     (Cause::Disk, &["no space left on device", "disk quota exceeded", "read-only file system"]),
@@ -61,39 +61,39 @@ const SIGNS: &[(Cause, &[&str])] = &[
     ),
 ];
 
-/// The failure of a tool that was to install a file's packages and said this.
+/// The failure of the installation of a file's packages, from the tool's output.
 pub fn of_installing(said: &str, requirements: &Path, version: &str) -> Failure {
     let file = requirements.display();
     let lower = said.to_lowercase();
     let found = SIGNS.iter().find(|(_, signs)| signs.iter().any(|sign| lower.contains(sign)));
     let failure = Failure::undone(match gist(said) {
-        Some(gist) => format!("what `{file}` lists cannot be installed: {gist}"),
-        None => format!("what `{file}` lists cannot be installed"),
+        Some(gist) => format!("the packages of `{file}` cannot be installed: {gist}"),
+        None => format!("the packages of `{file}` cannot be installed"),
     });
     let hint = match found.map(|(cause, _)| cause) {
         Some(Cause::Network) => {
-            "the packages' index cannot be reached: look at the network, and run `hark sync` again".into()
+            "the package index cannot be reached: check the network, then run `hark sync` again".into()
         }
         Some(Cause::BadRequirement) => {
-            format!("a line of `{file}` names a package: `name`, `name==1.2`, `name>=1,<2` or `./folder`")
+            format!("a line of `{file}` must name a package: `name`, `name==1.2`, `name>=1,<2` or `./folder`")
         }
         Some(Cause::OtherPython) => {
             format!("it does not work with Python {version}: choose another one with `python` in hark.toml")
         }
         Some(Cause::NotFound) => format!("there is no such package, or no such version for Python {version}"),
-        Some(Cause::Conflict) => "these packages do not go together: allow other versions of them".into(),
-        Some(Cause::Build) => "the package has to be compiled, and that failed".into(),
-        Some(Cause::Disk) => "make room, and run `hark sync` again".into(),
+        Some(Cause::Conflict) => "these packages conflict: allow other versions of them".into(),
+        Some(Cause::Build) => "the package must be compiled, and that failed".into(),
+        Some(Cause::Disk) => "free some disk space, then run `hark sync` again".into(),
         None => return failure,
     };
     failure.with_hint(hint)
 }
 
-/// The failure of a tool that was to make a virtual environment and said this.
+/// The failure of the creation of a virtual environment, from the tool's output.
 pub fn of_making(said: &str, base: &Interpreter) -> Failure {
     let failure = Failure::undone(match gist(said) {
-        Some(gist) => format!("`.venv` cannot be made: {gist}"),
-        None => "`.venv` cannot be made".to_owned(),
+        Some(gist) => format!("`.venv` cannot be created: {gist}"),
+        None => "`.venv` cannot be created".to_owned(),
     });
     let lower = said.to_lowercase();
     if lower.contains("ensurepip") || lower.contains("no module named venv") {
@@ -105,14 +105,14 @@ pub fn of_making(said: &str, base: &Interpreter) -> Failure {
     failure
 }
 
-/// The line that says it: the first that calls itself an error, else the last one. Some need the next one.
+/// The most informative line: the first marked as an error, otherwise the last. Some are joined with the next line.
 fn gist(said: &str) -> Option<String> {
     let is_frame = |letter: char| letter.is_whitespace() || ('\u{2500}'..'\u{25ff}').contains(&letter);
     let lines = said.lines().map(|line| line.trim_matches(is_frame)).filter(|line| !line.is_empty());
     let lines: Vec<&str> = lines.collect();
     let marks = ["ERROR: ", "Error: ", "error: ", "× "];
     let marked = |line: &str| marks.iter().find_map(|mark| line.strip_prefix(mark)).map(|text| text.trim().to_owned());
-    // Of two errors for one reason, `pip` lists all versions there are in the other one.
+    // `pip` prints two errors here, and the other one lists all existing versions.
     if let Some(line) = lines.iter().find(|line| line.contains("No matching distribution")) {
         return marked(line);
     }
@@ -131,7 +131,7 @@ fn gist(said: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// The message and the hint about what was said.
+    /// The message and the hint for this output of a tool.
     fn told(said: &str) -> (String, String) {
         match of_installing(said, Path::new("requirements.txt"), "3.11.7") {
             Failure::Undone { message, hint } => (message, hint.unwrap_or_default()),
@@ -148,13 +148,13 @@ mod tests {
                  ERROR: Could not find a version that satisfies the requirement foo (from versions: none)\n\
                  ERROR: No matching distribution found for foo\n",
                 "No matching distribution found for foo",
-                "the packages' index cannot be reached",
+                "the package index cannot be reached",
             ),
             (
                 "error: Request failed after 3 retries\n  Caused by: Failed to fetch: `https://example.com/simple/foo/`\n  \
                  Caused by: error sending request for url\n  Caused by: dns error\n",
                 "Request failed after 3 retries: Failed to fetch: `https://example.com/simple/foo/`",
-                "the packages' index cannot be reached",
+                "the package index cannot be reached",
             ),
             (
                 "ERROR: Could not find a version that satisfies the requirement foo==9 (from versions: 1)\n",
@@ -174,7 +174,7 @@ mod tests {
             (
                 "ERROR: Invalid requirement: 'foo=1': Expected end or semicolon (from line 1 of requirements.txt)\n",
                 "Invalid requirement: 'foo=1': Expected end or semicolon (from line 1 of requirements.txt)",
-                "a line of `requirements.txt` names a package",
+                "a line of `requirements.txt` must name a package",
             ),
             (
                 "ERROR: Ignored the following versions that require a different python version: 2 Requires-Python >=3.13\n",
@@ -184,20 +184,20 @@ mod tests {
             (
                 "ERROR: ResolutionImpossible: for help visit\n",
                 "ResolutionImpossible: for help visit",
-                "these packages do not",
+                "these packages conflict",
             ),
             (
                 "error: No solution found when resolving dependencies\n  cause: Because a depends on c<1 and b on c>1\n",
                 "No solution found when resolving dependencies: Because a depends on c<1 and b on c>1",
-                "these packages do not go together",
+                "these packages conflict",
             ),
             ("Something else\n\nthe last line\n", "the last line", ""),
         ];
         for (said, gist, hint) in cases {
             let (message, advice) = told(said);
-            assert_eq!(message, format!("what `requirements.txt` lists cannot be installed: {gist}"));
+            assert_eq!(message, format!("the packages of `requirements.txt` cannot be installed: {gist}"));
             assert!(advice.starts_with(hint) && advice.is_empty() == hint.is_empty(), "{said}: {advice}");
         }
-        assert_eq!(told("").0, "what `requirements.txt` lists cannot be installed");
+        assert_eq!(told("").0, "the packages of `requirements.txt` cannot be installed");
     }
 }

@@ -1,4 +1,5 @@
-//! What makes a virtual environment and installs packages: `uv` if there is one, else Python's own `venv` and `pip`.
+//! The tools that create a virtual environment and install packages: `uv` if it is installed, otherwise Python's own
+//! `venv` and `pip`.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -10,30 +11,30 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::failure::Failure;
 use crate::signals::Interruption;
 
-/// How much of the end of what a tool says is kept, to find out what went wrong.
+/// The size of the kept tail of a tool's output, from which errors are explained.
 const SAID_BYTES_MAX: usize = 1 << 16;
 
 /// How a tool's run ended.
 pub enum Ended {
     Well,
-    /// With this on its standard error.
+    /// With an error, and this on standard error.
     Badly(String),
-    /// A signal came; this is the exit status that says so.
+    /// By a signal; this is the exit status for it.
     Interrupted(u8),
 }
 
-/// The tools, and where they work.
+/// The tools, and their working folder.
 pub struct Tools {
     has_uv: bool,
     folder: PathBuf,
     quiet: bool,
     interruption: Interruption,
-    /// The process that is told when a signal comes.
+    /// The process to which a signal is passed on.
     running: Arc<Mutex<Option<Pid>>>,
 }
 
 impl Tools {
-    /// Those that this computer has.
+    /// The tools of this computer.
     ///
     /// # Errors
     /// If signals cannot be watched for.
@@ -44,7 +45,7 @@ impl Tools {
         let told: Arc<Mutex<Option<Pid>>> = running.clone();
         let watched = interruption.watch(move || {
             if let Some(process) = *told.lock().unwrap_or_else(PoisonError::into_inner) {
-                // It may have ended by itself.
+                // The process may have ended already.
                 let _ = kill_process(process, Signal::TERM);
             }
         });
@@ -52,12 +53,12 @@ impl Tools {
         Ok(Tools { has_uv, folder: folder.to_path_buf(), quiet, interruption, running })
     }
 
-    /// What installs packages.
+    /// The name of the installing tool.
     pub fn name(&self) -> &'static str {
         if self.has_uv { "uv" } else { "pip" }
     }
 
-    /// Makes an environment from this interpreter; what was there before goes.
+    /// The command that creates an environment from this interpreter, replacing an existing one.
     pub fn making(&self, base: &Path, environment: &Path) -> Command {
         if self.has_uv {
             let mut uv = Command::new("uv");
@@ -69,7 +70,7 @@ impl Tools {
         venv
     }
 
-    /// Installs what a requirements file lists into an environment: one command after the other.
+    /// The commands that install the packages of a requirements file into an environment, to be run in this order.
     pub fn installing(&self, python: &Path, requirements: &Path) -> Vec<Command> {
         if self.has_uv {
             let mut uv = Command::new("uv");
@@ -88,13 +89,13 @@ impl Tools {
         commands
     }
 
-    /// An environment that `uv` made has none.
+    /// Whether the environment has pip, which those created by `uv` lack.
     fn has_pip(&self, python: &Path) -> bool {
         let asked = Command::new(python).args(["-m", "pip", "--version"]).stdin(Stdio::null()).output();
         asked.is_ok_and(|output| output.status.success())
     }
 
-    /// Runs a tool to its end. What it says is passed on to standard error, unless nothing is to be said.
+    /// Runs a tool to its end. Its output is passed on to standard error, unless `quiet` is set.
     ///
     /// # Errors
     /// If it cannot be started.
@@ -102,7 +103,7 @@ impl Tools {
         let name = command.get_program().display().to_string();
         let failed = |error: io::Error| Failure::undone(format!("`{name}` cannot be run: {error}"));
         command.current_dir(&self.folder).stdin(Stdio::null()).stderr(Stdio::piped());
-        // An active environment is not meant, nor a Python that would have to be fetched first.
+        // Ignore an active environment, and do not download a Python.
         command.env_remove("VIRTUAL_ENV").env_remove("PYTHONHOME").env("UV_PYTHON_DOWNLOADS", "never");
         command.stdout(if self.quiet { Stdio::null() } else { Stdio::from(io::stderr()) });
         if let Some(status) = self.interruption.exit_status() {
@@ -120,7 +121,7 @@ impl Tools {
         })
     }
 
-    /// A signal that came before there was anybody to tell is told now.
+    /// Also passes on a signal that arrived before the process was started.
     fn set_running(&self, process: Pid) {
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
         if self.interruption.exit_status().is_some() {
@@ -128,13 +129,13 @@ impl Tools {
         }
     }
 
-    /// Reads what a child says on its standard error until that ends; answers the last of it.
+    /// Passes on a child's standard error until it ends. Returns the last part.
     fn pass_on(&self, child: &mut Child) -> String {
         let (mut said, mut chunk) = (Vec::new(), [0; 4096]);
         if let Some(pipe) = &mut child.stderr {
             while let Ok(count @ 1..) = pipe.read(&mut chunk) {
                 if !self.quiet {
-                    // If nobody listens, there is nobody to tell that either.
+                    // An error of standard error itself cannot be reported.
                     let _ = io::stderr().write_all(&chunk[..count]);
                 }
                 said.extend_from_slice(&chunk[..count]);

@@ -1,18 +1,18 @@
-//! Which programs have something to test.
+//! Finds the programs to test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 
-/// What a folder has in it that is a virtual environment.
+/// The file that marks a folder as a virtual environment.
 const ENVIRONMENT_MARK: &str = "pyvenv.cfg";
 
-/// The programs that these paths name: a file is one, and a folder has those in it and below it, in the order of their
-/// names. Hidden folders and virtual environments are left out.
+/// The programs at these paths: files, and the programs in folders and their subfolders, sorted by name. Hidden folders
+/// and virtual environments are skipped.
 ///
 /// # Errors
-/// If there is no such path, or a folder cannot be read.
+/// If a path does not exist, or a folder cannot be read.
 pub fn programs(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     for path in paths {
@@ -32,7 +32,7 @@ fn add_folder(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
     let mut inside = Vec::new();
     for entry in fs::read_dir(folder).map_err(unread)? {
         let entry = entry.map_err(unread)?;
-        // A link to a folder may lead round in a circle.
+        // Symbolic links are not followed: they may form a cycle.
         inside.push((entry.file_name(), entry.file_type().map_err(unread)?.is_dir()));
     }
     inside.sort();

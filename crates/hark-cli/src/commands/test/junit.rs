@@ -1,4 +1,4 @@
-//! The results of cases as JUnit's XML, which build servers read.
+//! The results as JUnit XML, which build servers read.
 
 use std::path::Path;
 use std::{fs, io};
@@ -18,7 +18,7 @@ pub fn write(path: &Path, outcomes: &[Outcome]) -> Result<(), Failure> {
     fs::write(path, drawn(outcomes)).map_err(failed)
 }
 
-/// A suite for each file.
+/// The XML document, with a suite per file.
 fn drawn(outcomes: &[Outcome]) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     out.push_str(&format!("<testsuites name=\"hark\" {}>\n", counts(outcomes)));
@@ -66,7 +66,7 @@ fn draw_case(outcome: &Outcome, out: &mut String) {
     out.push_str("    </testcase>\n");
 }
 
-/// A text as XML may have it, in an element as in an attribute. What XML has no form for is shown as an escape.
+/// Escapes a text for an element or an attribute. Characters that XML cannot represent are shown as escapes.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -75,7 +75,7 @@ fn escaped(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            // Else an attribute would have a space there, and a reader of lines one line break.
+            // Unescaped, these would be normalized to spaces in an attribute, and `\r\n` to one line break.
             '\n' => out.push_str("&#10;"),
             '\r' => out.push_str("&#13;"),
             '\t' => out.push_str("&#9;"),

@@ -1,4 +1,4 @@
-//! What the `//!` lines of a program say: calls and what is expected of them, and what stands in for the world.
+//! The `//!` lines of a program: calls with their expected outcomes, and replacements of the outside world.
 
 mod reader;
 
@@ -9,119 +9,119 @@ use crate::failure::Problem;
 use crate::render::Severity;
 use reader::{Mistake, Reader};
 
-/// What the lines of one program say.
+/// The content of a program's `//!` lines.
 #[derive(Debug, Default)]
 pub struct Lines {
-    /// The calls, in the order of their first lines, each with all that is expected of it.
+    /// The calls, in the order of their first lines, each with all its expectations.
     pub calls: Vec<CallLines>,
-    /// What is expected of the compiler, if the program is to be rejected.
+    /// The expected compile errors, if the program must be rejected.
     pub rejected: Vec<Line<Rejection>>,
-    /// What stands in for imports.
+    /// The stubs of imports.
     pub stubs: Vec<Line<Stub>>,
-    /// Promises that somebody outside has settled.
+    /// Promises that are settled from the start.
     pub settled: Vec<Line<Settled>>,
-    /// Lines that cannot be read.
+    /// The errors of malformed lines.
     pub problems: Vec<Problem>,
 }
 
-/// What a line says, and where.
+/// The content of a line, and its place.
 #[derive(Debug)]
 pub struct Line<T> {
-    /// What it says.
+    /// The parsed content.
     pub content: T,
     /// The line's number, from 1.
     pub number: u32,
-    /// Where it says that.
+    /// The position of the line.
     pub span: Span,
-    /// How it says that.
+    /// The text of the line.
     pub text: String,
 }
 
-/// A call of a function of the program, and what is expected of it.
+/// A call of a function of the program, and the expected outcome.
 #[derive(Debug)]
 pub struct CallLines {
-    /// The function.
+    /// The name of the function.
     pub function: String,
-    /// What it is called with.
+    /// Its arguments.
     pub arguments: Vec<Value>,
-    /// The call as it is written.
+    /// The call as written.
     pub text: String,
-    /// The number of that line.
+    /// The number of its first line.
     pub number: u32,
-    /// One at least.
+    /// At least one expectation.
     pub expected: Vec<Line<Expectation>>,
 }
 
-/// What is expected of a call.
+/// An expected outcome of a call.
 #[derive(Debug)]
 pub enum Expectation {
     /// It finishes with this value.
     Result(Value),
-    /// All that it prints.
+    /// It prints this text in total.
     Prints(String),
-    /// The lines that it prints, in any order.
+    /// It prints these lines, in any order.
     PrintsAnyOrder(Vec<String>),
-    /// What it prints: by which thread, and the text.
+    /// It prints these texts: the number of the thread, and the text.
     PrintsFrom(Vec<(u64, String)>),
-    /// It breaks, and one error's message has all of these texts.
+    /// It breaks, and the message of one error contains all of these texts.
     Breaks(Vec<String>),
     /// It breaks with an error of this kind.
     BreaksKind(String),
-    /// It breaks with so many errors.
+    /// It breaks with this many errors.
     Errors(usize),
-    /// It breaks with an error of this trace: threads and functions.
+    /// It breaks with an error that has this trace: threads and functions.
     Traces(Vec<(u64, String)>),
-    /// The compiler warns with all of these texts.
+    /// The compiler issues a warning that contains all of these texts.
     Warns(Vec<String>),
-    /// The compiler has nothing to say.
+    /// The compiler issues no warning.
     Silent,
 }
 
-/// What is expected of a program that is rejected.
+/// An expectation about the rejection of a program.
 #[derive(Debug)]
 pub enum Rejection {
-    /// One error's message has all of these texts.
+    /// The message of one error contains all of these texts.
     Says(Vec<String>),
-    /// One error is at this line, and column if that is said.
+    /// One error is at this line, and at this column if given.
     At(u32, Option<u32>),
-    /// There are so many errors.
+    /// There are this many errors.
     Times(usize),
 }
 
-/// What stands in for an import.
+/// A stub of an import.
 #[derive(Debug)]
 pub struct Stub {
-    /// The import, as the program calls it.
+    /// The name of the import in the program.
     pub name: String,
-    /// Where it is named.
+    /// The position of the name.
     pub name_span: Span,
-    /// What it does instead.
+    /// What it does when called.
     pub act: Act,
 }
 
-/// What a stub does.
+/// The action of a stub.
 #[derive(Debug)]
 pub enum Act {
-    /// It gives this value.
+    /// Returns this value.
     Give(Value),
-    /// It raises an exception, of this class if one is said.
+    /// Raises an exception, of this class if given.
     Raise { class: Option<String>, message: String },
-    /// It calls a function of the program.
+    /// Calls a function of the program.
     Call { function: String, span: Span },
 }
 
-/// What somebody outside has done to a promise.
+/// A promise that is settled from the start.
 #[derive(Debug)]
 pub struct Settled {
     /// The promise: `name/id`.
     pub promise: String,
-    /// Its value, or the message that it failed with.
+    /// Its value, or the error message.
     pub outcome: Result<Value, String>,
 }
 
 const MARK: &str = "//!";
 
-/// Reads the lines of a program.
+/// Parses the `//!` lines of a program.
 pub fn read_lines(source: &Source) -> Lines {
     let mut lines = Lines::default();
     let starts: Vec<usize> = line_starts(&source.text).collect();

@@ -1,4 +1,4 @@
-//! Values as `//!` lines write them: as JSON, or as literals of Hark.
+//! Values in `//!` lines, written as JSON or as Hark literals.
 
 use hark_bytecode::{Executable, Instruction};
 use hark_compiler::{Severity, compile};
@@ -7,10 +7,10 @@ use triomphe::Arc;
 
 use crate::value::{from_json, leading_json};
 
-/// The value that a text means.
+/// Parses a value.
 ///
 /// # Errors
-/// If it means none; the message says why.
+/// If the text is not a value; the message says why.
 pub fn value_of(text: &str) -> Result<Value, String> {
     match from_json(text) {
         Ok(value) => Ok(value),
@@ -18,24 +18,23 @@ pub fn value_of(text: &str) -> Result<Value, String> {
     }
 }
 
-/// The values that stand one after another in a text, or, with commas between, in brackets: a call's arguments.
+/// Parses JSON values that follow each other in a text.
 ///
 /// # Errors
-/// As [`value_of`].
+/// If a part of the text is not valid JSON.
 pub fn values_of(text: &str) -> Result<Vec<Value>, String> {
     let (mut values, mut rest) = (Vec::new(), text.trim());
     while !rest.is_empty() {
-        let (value, behind) = leading_json(rest).map_err(|problem| format!("`{rest}` is no JSON: {problem}"))?;
+        let (value, behind) = leading_json(rest).map_err(|problem| format!("`{rest}` is not valid JSON: {problem}"))?;
         values.push(value);
         rest = behind.trim_start();
     }
     Ok(values)
 }
 
-/// The value of a literal. With one that is none comes what the compiler says of it, if that says more than that it is no
-/// JSON.
+/// Parses a Hark literal. The error is the compiler's message, or None if it would add nothing to the JSON error.
 fn hark_literal(text: &str) -> Result<Value, Option<String>> {
-    // The line break ends a comment behind the literal.
+    // The line break ends a comment after the literal.
     let compilation = compile("", &format!("fn main() {{ {text}\n}}"));
     let Some(executable) = compilation.executable else {
         let mut errors = compilation.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
@@ -44,10 +43,10 @@ fn hark_literal(text: &str) -> Result<Value, Option<String>> {
         return Err(said);
     };
     folded(&executable)
-        .ok_or_else(|| Some(format!("`{text}` is neither JSON nor a literal of Hark, but something to compute")))
+        .ok_or_else(|| Some(format!("`{text}` is neither JSON nor a literal of Hark, but an expression")))
 }
 
-/// What a program gives that does nothing but put a literal together.
+/// The value of a program that only constructs a literal.
 fn folded(executable: &Executable) -> Option<Value> {
     let mut stack: Vec<Value> = Vec::new();
     if executable.functions.len() != 1 {

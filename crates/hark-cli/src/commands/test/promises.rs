@@ -1,4 +1,4 @@
-//! Memory in which promises are settled already when a session begins.
+//! Memory storage in which some promises are already settled when a session begins.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use hark_machine::{Error, Program};
 
 use super::lines::{Line, Settled};
 
-/// Keeps the session of a case.
+/// Stores the session of a case.
 pub struct Settling {
-    /// Where it is.
+    /// The underlying storage.
     pub memory: MemoryStorage,
-    /// What is settled in it.
+    /// The promises to settle.
     pub settled: Arc<Vec<Line<Settled>>>,
-    /// Where failures have their time from.
+    /// The clock for the times of failures.
     pub surroundings: Arc<dyn Surroundings>,
 }
 
@@ -43,7 +43,7 @@ impl Storage for Settling {
         }
         match records.commit(&mut commit)? {
             Outcome::Done => Ok(records),
-            Outcome::Conflict | Outcome::Unknown => Err(StorageError::Permanent("it is no new session".into())),
+            Outcome::Conflict | Outcome::Unknown => Err(StorageError::Permanent("the session already exists".into())),
         }
     }
 }

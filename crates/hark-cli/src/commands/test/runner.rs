@@ -1,4 +1,4 @@
-//! Runs cases: each in a session of its own in memory, with a clock of its own.
+//! Runs cases, each in its own session in memory, with its own virtual clock.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -25,30 +25,30 @@ use crate::python;
 use crate::session;
 use crate::signals::Interruption;
 
-/// How far a case's clock goes: who sleeps longer will sleep for ever.
+/// The time limit of a case on its virtual clock: a thread that sleeps longer would never wake.
 const YEARS_MAX: u64 = 100;
 const YEAR: Duration = Duration::from_secs(31_557_600);
 
-/// What `random()` and `uuid()` begin with in each case, so that it runs the same way each time.
+/// The random seed of each case, so that `random()` and `uuid()` repeat their values in every run.
 const SEED: u64 = 0;
 
-/// What a case came to.
+/// The outcome of a case.
 pub struct Outcome {
     /// The program's path.
     pub file: String,
     /// The case's name.
     pub name: String,
-    /// The line where it is written.
+    /// The line of the case.
     pub line: u32,
-    /// How long it took, in real time.
+    /// The duration, in real time.
     pub seconds: f64,
-    /// What is not as expected.
+    /// The expectations that were not met.
     pub faults: Vec<Fault>,
-    /// Why it could not be run, or not to its end.
+    /// Why the case could not be run, or not to its end.
     pub problem: Option<String>,
-    /// What it printed.
+    /// The output.
     pub output: Vec<OutputItem>,
-    /// What broke it.
+    /// The errors of the session.
     pub errors: Vec<SessionError>,
     /// The program, if it ran.
     pub program: Option<Arc<Program>>,
@@ -57,13 +57,13 @@ pub struct Outcome {
 /// Runs cases one after another.
 pub struct Runner {
     timeout: Duration,
-    /// The Python workers of each project.
+    /// The Python workers of each project, by its folder.
     pools: HashMap<PathBuf, Arc<dyn Foreign>>,
     interruption: Interruption,
     current: Arc<Mutex<Option<CancelHandle>>>,
 }
 
-/// Why a case was stopped.
+/// The reasons for which a case was stopped.
 #[derive(Default)]
 struct Stops {
     took_too_long: AtomicBool,
@@ -78,10 +78,10 @@ impl Outcome {
 }
 
 impl Runner {
-    /// A runner that gives each case so much time.
+    /// A runner with this time limit per case.
     ///
     /// # Errors
-    /// If the operating system has too little to give.
+    /// If the operating system has too few resources.
     pub fn new(timeout: Duration) -> Result<Runner, Failure> {
         let interruption = Interruption::default();
         let current: Arc<Mutex<Option<CancelHandle>>> = Arc::default();
@@ -95,7 +95,7 @@ impl Runner {
         Ok(Runner { timeout, pools: HashMap::new(), interruption, current })
     }
 
-    /// The exit status that says by which signal it was interrupted.
+    /// The exit status for the signal that has interrupted the run, if any.
     pub fn interrupted(&self) -> Option<u8> {
         self.interruption.exit_status()
     }
@@ -103,7 +103,7 @@ impl Runner {
     /// Runs a case.
     ///
     /// # Errors
-    /// If the operating system has too little to give.
+    /// If the operating system has too few resources.
     pub fn run(&mut self, suite: &Suite, case: &Case) -> Result<Outcome, Failure> {
         let begun = Instant::now();
         let mut outcome = Outcome {
@@ -139,7 +139,7 @@ impl Runner {
                 self.run_session(suite, program, entry, judge, &mut outcome)?;
             }
             (What::Call(_) | What::Function(_), None) => {
-                outcome.problem = Some("the program is rejected, so that nothing of it can be called".to_owned());
+                outcome.problem = Some("the program is rejected, so its functions cannot be called".to_owned());
             }
         }
         outcome.seconds = begun.elapsed().as_secs_f64();
@@ -154,7 +154,7 @@ impl Runner {
         judge: impl FnOnce(&Report) -> Vec<Fault>,
         outcome: &mut Outcome,
     ) -> Result<(), Failure> {
-        // A whole second, so that times are easy to compare.
+        // A whole second makes times easy to compare.
         let start = Timestamp(System.now().0 / 1_000_000 * 1_000_000);
         let time = Arc::new(VirtualTime::new(start));
         let python = self.python(suite, program);
@@ -186,7 +186,7 @@ impl Runner {
             watching.map_err(|error| Failure::system("cannot start a thread", &error))?;
             let Entry { callee, arguments } = entry;
             let start = Start::new(program.clone(), callee, arguments);
-            // The session's own name is like no other: functions may take it for a key.
+            // The session's id still differs in each run, because functions may use it as a key.
             let report = engine.run_announced(start, Arc::new(|_: &[OutputItem]| {}), |_| time.seed(SEED));
             drop(over);
             Ok(report)
@@ -194,9 +194,9 @@ impl Runner {
         self.set_current(None);
         outcome.program = Some(program.clone());
         outcome.problem = if stops.slept_too_long.load(Ordering::SeqCst) {
-            Some(format!("after {YEARS_MAX} years of its own time it had not ended"))
+            Some(format!("it did not end within {YEARS_MAX} years of virtual time"))
         } else if stops.took_too_long.load(Ordering::SeqCst) {
-            Some(format!("it took longer than {} s, and was stopped (`--timeout`)", self.timeout.as_secs_f64()))
+            Some(format!("it was stopped after {} s (see `--timeout`)", self.timeout.as_secs_f64()))
         } else if self.interrupted().is_some() {
             Some("it was interrupted".to_owned())
         } else {
@@ -212,7 +212,7 @@ impl Runner {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = handle;
     }
 
-    /// Who calls the Python functions of a program; the workers of a project go from case to case.
+    /// Calls the Python functions of a program. All cases of a project share its workers.
     fn python(&mut self, suite: &Suite, program: &Program) -> Arc<dyn Foreign> {
         if program.executable().foreign.is_empty() {
             return Arc::new(NoForeign);

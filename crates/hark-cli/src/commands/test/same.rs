@@ -1,22 +1,23 @@
-//! When a value is the one that was expected.
+//! Compares a value with the expected one.
 
 use hark_bytecode::Executable;
 use hark_machine::{HashBody, ObjectBody, Value, literal_text};
 
 use crate::report;
 
-/// What JSON has an object of Python under.
+/// The key of a Python object in JSON.
 const OBJECT_KEY: &str = "$object";
 
-/// Whether a session's value is the expected one: itself, or as JSON has it, which knows no functions and no keys but strings.
+/// Whether a session's value is the expected one, either itself or in its JSON form, which has no functions and only
+/// string keys.
 pub fn is_expected(wanted: &Value, got: &Value, executable: &Executable) -> bool {
     same(wanted, got, executable)
         || report::json_of(got, executable).is_some_and(|json| same(wanted, &json, executable))
 }
 
-/// Equality that tells 4 from 4.0 and -0.0 from 0.0, minds the order of keys, and has nan equal itself. What no literal is written
-/// for is its text form, and an object of Python also what its JSON says. It goes no deeper than the expected value, which is
-/// written in a line.
+/// Strict equality: distinguishes 4 from 4.0 and -0.0 from 0.0, respects the order of keys, and regards nan as equal to
+/// itself. A value without a literal is compared by its text form; a Python object also by its JSON description. The
+/// recursion is limited by the depth of the expected value, which is written in a line.
 fn same(wanted: &Value, got: &Value, executable: &Executable) -> bool {
     let same = |wanted, got| same(wanted, got, executable);
     match (wanted, got) {
@@ -49,7 +50,7 @@ fn has_no_literal(value: &Value) -> bool {
     matches!(value.type_name(), "function" | "future" | "object")
 }
 
-/// Whether this is `{"$object": {...}}` with nothing in it that is not so of the object.
+/// Whether this is `{"$object": {...}}`, and all its entries are true of the object.
 fn is_described(object: &ObjectBody, wanted: &HashBody) -> bool {
     let Some(Value::Hash(wanted)) = wanted.get(&Value::string(OBJECT_KEY)).filter(|_| wanted.len() == 1) else {
         return false;
@@ -63,19 +64,19 @@ fn is_described(object: &ObjectBody, wanted: &HashBody) -> bool {
     })
 }
 
-/// Whether these are the same arguments, which literals were written for.
+/// Whether two argument lists, both from literals, are the same.
 pub fn all_same(some: &[Value], others: &[Value]) -> bool {
     let none = Executable::default();
     some.len() == others.len() && some.iter().zip(others).all(|(one, other)| same(one, other, &none))
 }
 
-/// Whether only the order of keys tells an expected value from another.
+/// Whether the expected value differs only in the order of keys.
 pub fn differs_in_order(wanted: &Value, got: &Value) -> bool {
     let is_same = same(wanted, got, &Executable::default());
     wanted == got && wanted.type_name() == got.type_name() && !is_same && same_types(wanted, got)
 }
 
-/// Whether two equal values have numbers of the same types in the same places of lists. Hashes are taken as they are.
+/// Whether two equal values have the same number types at the same places in lists. Hashes are not compared further.
 fn same_types(wanted: &Value, got: &Value) -> bool {
     match (wanted.as_list(), got.as_list()) {
         (Some(wanted), Some(got)) => wanted.iter().zip(got.iter()).all(|(wanted, got)| same_types(wanted, got)),

@@ -1,7 +1,8 @@
-//! What stands in for a program's imports.
+//! Stubs of a program's imports.
 //!
-//! A stub that gives a value or raises takes the place of the Python function alone: what attributes do around its calls
-//! happens as ever. One that calls a function of the program is compiled as a function, with the import's name and attributes.
+//! A stub that returns a value or raises an exception replaces only the Python function: the import's attributes still
+//! apply to its calls. A stub that calls a function of the program is compiled as a function with the import's name and
+//! attributes.
 
 use std::collections::HashMap;
 use std::iter;
@@ -21,10 +22,10 @@ use crate::failure::Problem;
 use crate::program::Compiled;
 use crate::render::Severity;
 
-/// Calls that stubs answer, by import.
+/// The replies of stubs, by import.
 pub type Answers = HashMap<ForeignIndex, Reply>;
 
-/// What a stub answers.
+/// The reply of a stub.
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// A value.
@@ -34,7 +35,7 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// What a call gets that Python could be given.
+    /// The reply to a call, after checking that Python could receive its arguments.
     fn to(&self, executable: &Executable, call: &Call) -> Result<Value, Error> {
         let foreign = &executable.foreign[call.foreign.0 as usize];
         let described = hark_foreign::described(&foreign.name, &foreign.module, &foreign.function);
@@ -46,13 +47,14 @@ impl Reply {
     }
 }
 
-/// The functions outside as a case finds them: stubs, and Python for the rest. While Python is at work, real time passes.
+/// The foreign functions of a case: stubs, and Python for the rest. While Python works, the virtual clock advances with
+/// real time.
 pub struct Stubbed {
-    /// What is answered here.
+    /// The replies of the stubs.
     pub answers: Arc<Answers>,
-    /// Who answers the rest.
+    /// Calls the other functions.
     pub python: Arc<dyn Foreign>,
-    /// The case's clock.
+    /// The clock of the case.
     pub time: Arc<VirtualTime>,
 }
 
@@ -64,7 +66,7 @@ impl Foreign for Stubbed {
                 let real = self.time.begin_real();
                 let answer: Answer = Box::new(move |outcome| {
                     answer(outcome);
-                    // Its thread is to run before the clock jumps.
+                    // Released last, so that the thread runs before the clock jumps.
                     drop(real);
                 });
                 self.python.call(executable, call, events, answer);
@@ -89,7 +91,7 @@ impl Foreign for Stubbed {
     }
 }
 
-/// What is wrong with stubs for the imports of a program, whatever it is.
+/// The errors in stubs for the imports of a program.
 pub fn problems(stubs: &[Line<Stub>], executable: &Executable) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut known: HashMap<ForeignIndex, u32> = HashMap::new();
@@ -100,7 +102,7 @@ pub fn problems(stubs: &[Line<Stub>], executable: &Executable) -> Vec<Problem> {
             continue;
         };
         if let Some(first) = known.insert(index, line.number) {
-            let message = format!("there is a stub for `{}` already, in line {first}", stub.name);
+            let message = format!("`{}` already has a stub in line {first}", stub.name);
             problems.push(Problem { severity: Severity::Error, message, span: line.span, hint: None });
         } else if let Act::Call { function, span } = &stub.act
             && let Err((message, hint)) = substitute(executable, index, function)
@@ -111,23 +113,23 @@ pub fn problems(stubs: &[Line<Stub>], executable: &Executable) -> Vec<Problem> {
     problems
 }
 
-/// A program in which functions stand for the imports whose stubs call one.
+/// A program in which functions replace the imports whose stubs call a function.
 pub struct Substituted {
-    /// Its text.
+    /// Its source text.
     pub text: String,
-    /// Where the imports stand in the original text, in order, and how long what stands for each of them is.
+    /// The spans of these imports in the original text, in order, and the lengths of their replacements.
     places: Vec<(Span, u32)>,
 }
 
-/// Puts functions in the place of the imports whose stubs call one. An import's attributes stay, so that they act around the
-/// function. None if there is no such stub.
+/// Replaces the imports whose stubs call a function with functions, which keep the attributes of the imports. Returns
+/// None if there is no such stub.
 pub fn substituted(stubs: &[Line<Stub>], executable: &Executable, text: &str) -> Option<Substituted> {
     let place = |line: &Line<Stub>| {
         let Act::Call { function, .. } = &line.content.act else { return None };
         let index = import_of(executable, &line.content.name)?;
         let (span, parameters) = substitute(executable, index, function).ok()?;
         let parameters = parameters.join(", ");
-        // Lines stay where they are.
+        // Keep the line breaks, so that line numbers do not change.
         let breaks = text.get(span.start as usize..span.end as usize)?.chars().filter(|each| "\r\n".contains(*each));
         let breaks: String = breaks.collect();
         Some((span, format!("fn {}({parameters}) {{ {function}({parameters}) }}{breaks}", line.content.name)))
@@ -135,7 +137,7 @@ pub fn substituted(stubs: &[Line<Stub>], executable: &Executable, text: &str) ->
     let mut functions: Vec<(Span, String)> = stubs.iter().filter_map(place).collect();
     functions.sort_by_key(|(span, _)| span.start);
     let mut substituted = Substituted { text: text.to_owned(), places: Vec::new() };
-    // From the last to the first, so that no place moves before its turn.
+    // Replace from the last to the first, so that the remaining offsets stay valid.
     for (span, function) in functions.iter().rev() {
         substituted.text.replace_range(span.start as usize..span.end as usize, function);
         substituted.places.insert(0, (*span, u32::try_from(function.len()).ok()?));
@@ -144,8 +146,8 @@ pub fn substituted(stubs: &[Line<Stub>], executable: &Executable, text: &str) ->
 }
 
 impl Substituted {
-    /// Blanks `#[kwargs]` where the compiler finds it before a function that stands for an import: a function of Hark gets the
-    /// hash as any other argument. Nothing moves by that. Answers whether there was one.
+    /// Blanks each `#[kwargs]` that the compiler rejects before a function that replaces an import: a Hark function
+    /// takes the hash as an ordinary argument. Offsets do not change. Returns whether there was one.
     pub fn blank_kwargs(&mut self, compiled: &Compiled) -> bool {
         let misplaced = compiled.diagnostics.iter().filter(|diagnostic| diagnostic.code == Code::BadAttribute);
         let attributes: Vec<Range<usize>> = misplaced.filter_map(|each| self.attribute_around(each.span())).collect();
@@ -157,7 +159,7 @@ impl Substituted {
         !attributes.is_empty()
     }
 
-    /// Where the attribute `kwargs` begins and ends whose name is there.
+    /// The range of the attribute `kwargs` whose name is at this span.
     fn attribute_around(&self, name: Span) -> Option<Range<usize>> {
         let (start, end) = (name.start as usize, name.end as usize);
         if self.text.get(start..end)? != "kwargs" {
@@ -168,11 +170,12 @@ impl Substituted {
         Some(begin..end + close + 1)
     }
 
-    /// Gives a program that was compiled from the text the places of the original: what stands for an import has the import's.
+    /// Gives a program compiled from the substituted text the spans of the original; the code of a replacement gets the
+    /// span of its import.
     pub fn restore(&self, executable: &mut Executable, original: &Source) {
         let mut sources = Sources::from(original.clone());
         for file in executable.sources.files().iter().skip(1) {
-            // They have fitted behind the longer text, or this one is the longer, and places are not shown.
+            // These files usually fit after the original text as well; if one does not, its places are not shown.
             let _ = sources.push(file.source.clone());
         }
         executable.sources = sources;
@@ -184,7 +187,7 @@ impl Substituted {
         of_imports.chain(of_functions).chain(&mut executable.spans).for_each(|span| *span = self.original(*span));
     }
 
-    /// What the compiler says against the text, though not against the original: calls that leave out arguments.
+    /// The compile errors that exist only in the substituted text: calls that omit arguments.
     pub fn problems(&self, compiled: &Compiled) -> Vec<Problem> {
         let errors =
             compiled.diagnostics.iter().filter(|diagnostic| diagnostic.severity == hark_compiler::Severity::Error);
@@ -192,7 +195,7 @@ impl Substituted {
             severity: Severity::Error,
             message: error.message.clone(),
             span: self.original(error.span()),
-            hint: Some("calls of an import that a function stands in for have all of its arguments".to_owned()),
+            hint: Some("calls of an import that is replaced by a function must have all its arguments".to_owned()),
         };
         errors.map(problem).collect()
     }
@@ -201,7 +204,7 @@ impl Substituted {
         if span == Span::NOWHERE {
             return span;
         }
-        // How much longer the text has become before this place.
+        // The growth of the text before this place.
         let mut longer = 0;
         for (import, length) in &self.places {
             let begin = i64::from(import.start) + longer;
@@ -218,7 +221,7 @@ impl Substituted {
     }
 }
 
-/// What other stubs answer for the imports of a program.
+/// The replies of the stubs that do not call a function.
 pub fn answers(stubs: &[Line<Stub>], executable: &Executable) -> Answers {
     let answer = |line: &Line<Stub>| {
         let index = import_of(executable, &line.content.name)?;
@@ -231,7 +234,7 @@ pub fn answers(stubs: &[Line<Stub>], executable: &Executable) -> Answers {
     stubs.iter().filter_map(answer).collect()
 }
 
-/// The import that the program calls so.
+/// The import with this name in the program.
 fn import_of(executable: &Executable, name: &str) -> Option<ForeignIndex> {
     let place = executable.foreign.iter().position(|foreign| &*foreign.name == name)?;
     u32::try_from(place).ok().map(ForeignIndex)
@@ -241,17 +244,17 @@ fn no_import(executable: &Executable, stub: &Stub) -> Problem {
     let names: Vec<&str> = executable.foreign.iter().map(|foreign| &*foreign.name).collect();
     let hint = match nearest(&stub.name, names.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None if names.is_empty() => "it imports no Python functions at all".to_owned(),
+        None if names.is_empty() => "it does not import any Python functions".to_owned(),
         None => format!("its imports are {}", names.join(", ")),
     };
-    let message = format!("the program imports no Python function `{}`", stub.name);
+    let message = format!("the program does not import a Python function `{}`", stub.name);
     Problem { severity: Severity::Error, message, span: stub.name_span, hint: Some(hint) }
 }
 
-/// What is wrong, and what to do about it.
+/// The message and the hint of a problem.
 type Complaint = (String, Option<String>);
 
-/// Where an import stands that a function is called instead of, and that function's parameters.
+/// The span of an import to be replaced with a function, and the function's parameters.
 fn substitute<'e>(
     executable: &'e Executable,
     index: ForeignIndex,
@@ -274,14 +277,17 @@ fn substitute<'e>(
             foreign.name,
             counted(foreign.arity as usize)
         );
-        return Err((message, Some("what stands in for an import takes as many arguments".to_owned())));
+        return Err((
+            message,
+            Some("a function that replaces an import must have the same number of parameters".to_owned()),
+        ));
     }
     let import = executable.functions.iter().find(|function| function.foreign == Some(index));
     match import.filter(|import| executable.sources.index_at(import.span.start) == Some(0)) {
         Some(import) => Ok((import.span, parameters.iter().map(|name| executable.name(*name)).collect())),
         None => {
             let message = format!("`{}` is imported by another file", foreign.name);
-            Err((message, Some("a function stands in only for imports of its own file".to_owned())))
+            Err((message, Some("a function can replace only imports of its own file".to_owned())))
         }
     }
 }
@@ -290,7 +296,7 @@ fn counted(count: usize) -> String {
     format!("{count} argument{}", if count == 1 { "" } else { "s" })
 }
 
-/// What a Python function's exception would be to the program.
+/// The error that a Python function's exception would be for the program.
 fn raised(executable: &Executable, index: ForeignIndex, class: Option<&str>, message: &str) -> Reply {
     let foreign = &executable.foreign[index.0 as usize];
     let class = class.unwrap_or("Exception");

@@ -1,4 +1,4 @@
-//! A program with its cases: compiled once, whatever it has of them.
+//! A program with its cases. It is compiled once for all of them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,54 +13,54 @@ use crate::program::Compiled;
 use crate::project::{self, Project};
 use crate::render::{self, Style};
 
-/// How functions are named that are tests.
+/// The prefix of the names of test functions.
 const TEST_PREFIX: &str = "test_";
 
 /// A program and its cases.
 pub struct Suite {
     /// The program's path, as the user would write it.
     pub file: String,
-    /// The project that it belongs to.
+    /// The project of the program.
     pub project: Project,
-    /// What the compiler said.
+    /// The result of the compilation.
     pub compiled: Compiled,
     /// The program, if it was not rejected.
     pub program: Option<Arc<Program>>,
-    /// What stubs answer.
+    /// The replies of stubs.
     pub answers: Arc<Answers>,
-    /// The promises that are settled.
+    /// The promises that are settled from the start.
     pub settled: Arc<Vec<Line<Settled>>>,
-    /// What is to be run, in the order of the text.
+    /// The cases, in the order of the text.
     pub cases: Vec<Case>,
 }
 
-/// One thing to test.
+/// A case.
 pub struct Case {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// The line where it is written, from 1.
+    /// Its line, from 1.
     pub line: u32,
-    /// What it is.
+    /// What it tests.
     pub what: What,
 }
 
-/// What a case is.
+/// What a case tests.
 pub enum What {
-    /// A call that `//!` lines are about.
+    /// A call in `//!` lines.
     Call(CallLines),
-    /// A function that must return.
+    /// A function, which must return.
     Function(String),
-    /// The compiler rejects the program.
+    /// The rejection of the program.
     Rejected(Vec<Line<Rejection>>),
-    /// The file cannot be tested, as this text says.
+    /// Nothing: the file cannot be tested, for this reason.
     Unusable(String),
 }
 
 impl Suite {
-    /// Reads a program and finds its cases.
+    /// Loads a program and collects its cases.
     ///
     /// # Errors
-    /// If the file cannot be read, or its project's settings are wrong.
+    /// If the file cannot be read, or the settings of its project are invalid.
     pub fn load(path: &Path, config: Option<&Path>) -> Result<Suite, Failure> {
         let mut loaded = project::load(Some(path), config)?;
         let lines = lines::read_lines(&loaded.source);
@@ -147,12 +147,12 @@ impl Suite {
     }
 }
 
-/// A case that fails for each problem.
+/// A failing case for each problem.
 fn unusable(problems: &[Problem], source: &Source) -> Vec<Case> {
     let case = |problem: &Problem| {
         let mut text = String::new();
         draw_problems(source, std::slice::from_ref(problem), Style::for_stdout(), &mut text);
-        // It is counted with the others.
+        // Omit the last line, which counts the errors.
         let end = text.trim_end().rfind('\n').map_or(0, |end| end + 1);
         text.truncate(end);
         let line = source.location(problem.span.start).line;
@@ -161,7 +161,7 @@ fn unusable(problems: &[Problem], source: &Source) -> Vec<Case> {
     problems.iter().map(case).collect()
 }
 
-/// The functions of the main file that are tests, with their lines.
+/// The test functions in the main file, with their lines.
 fn tests(executable: &Executable) -> Vec<(String, u32)> {
     let lines = render::Lines::new(&executable.sources);
     let is_test = |(name, binding): &(hark_bytecode::NameIndex, Binding)| {

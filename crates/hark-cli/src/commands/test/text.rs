@@ -1,16 +1,16 @@
-//! The results of cases, for people.
+//! The results of cases as text.
 
 use super::runner::Outcome;
 use super::verdict::printed;
 use crate::render::{Lines, Paint, Style, draw_error, escape};
 
-/// How far what belongs to a case is indented.
+/// The indentation of a case's details.
 const INDENT: &str = "        ";
 
-/// So many characters of what a case printed are shown.
+/// The maximum number of characters shown of a case's output.
 const PRINTED_MAX: usize = 10_000;
 
-/// A line that says how a case went, and below it what was wrong.
+/// A line with the result of a case, followed by the faults.
 pub fn drawn(outcome: &Outcome, style: Style) -> String {
     let mut out = String::new();
     if outcome.is_passed() {
@@ -50,12 +50,12 @@ pub fn drawn(outcome: &Outcome, style: Style) -> String {
     out
 }
 
-/// How a case is named in lists: where it is, and what it is called.
+/// The name of a case in lists: its place and name.
 pub fn place_and_name(file: &str, line: u32, name: &str) -> String {
     escape::line(&format!("{file}:{line}  {name}")).into_owned()
 }
 
-/// How many passed and failed.
+/// The numbers of passed and failed cases.
 pub fn count(passed: usize, failed: usize) -> String {
     format!("{passed} passed, {failed} failed")
 }
@@ -69,7 +69,7 @@ fn part(out: &mut String, style: Style, title: &str, text: &str) {
     }
 }
 
-/// A text that is drawn already.
+/// Indents a text that is already drawn.
 fn indented(out: &mut String, text: &str) {
     for line in text.trim_end().lines() {
         out.push_str(format!("{INDENT}{line}").trim_end());

@@ -1,4 +1,4 @@
-//! What a case came to, and where that is not what was expected.
+//! Compares the outcome of a case with the expectations.
 
 use hark_bytecode::Executable;
 use hark_compiler::Severity;
@@ -9,21 +9,21 @@ use super::lines::{Expectation, Line, Rejection};
 use super::same::{differs_in_order, is_expected};
 use crate::program::Compiled;
 
-/// So many characters of a value are shown.
+/// The maximum number of characters shown of a value.
 const SHOWN_MAX: usize = 2_000;
 
-/// Something that is not as expected.
+/// An expectation that was not met.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The line that expects it, from 1.
+    /// The line of the expectation, from 1.
     pub line: u32,
-    /// What is expected.
+    /// The expectation.
     pub expected: String,
-    /// What came instead.
+    /// The actual outcome.
     pub got: String,
 }
 
-/// Looks whether a call came to what is expected of it.
+/// Checks the expectations of a call.
 pub fn of_call(
     expected: &[Line<Expectation>],
     report: &Report,
@@ -39,7 +39,7 @@ pub fn of_call(
     expected.iter().filter_map(fault).collect()
 }
 
-/// Looks whether a call returned.
+/// Checks that a call returned.
 pub fn of_function(line: u32, report: &Report, executable: &Executable) -> Vec<Fault> {
     if report.status == Status::Finished {
         return Vec::new();
@@ -48,10 +48,10 @@ pub fn of_function(line: u32, report: &Report, executable: &Executable) -> Vec<F
     vec![Fault { line, expected: "returns".to_owned(), got }]
 }
 
-/// Looks whether a program was rejected for what is expected.
+/// Checks that a program was rejected as expected.
 pub fn of_rejection(expected: &[Line<Rejection>], file: &str, compiled: &Compiled, is_rejected: bool) -> Vec<Fault> {
     let errors = compiled.said(Severity::Error);
-    // What is expected does not depend on where the tests are started: files may be named as from the program's folder.
+    // Expected messages may name files relative to the program's folder, so that they do not depend on the current folder.
     let folder = file.rfind('/').map_or("", |end| &file[..=end]);
     let from_folder = |message: &str| if folder.is_empty() { message.to_owned() } else { message.replace(folder, "") };
     let holds = |rejection: &Rejection| match rejection {
@@ -106,21 +106,21 @@ fn holds(expectation: &Expectation, shown: &Shown<'_>, compiled: &Compiled) -> b
     }
 }
 
-/// What a case did, as a person reads it.
+/// Describes what happened in a case.
 struct Shown<'a> {
     report: &'a Report,
     executable: &'a Executable,
 }
 
 impl Shown<'_> {
-    /// What came instead of what was expected.
+    /// The actual outcome that corresponds to an expectation.
     fn instead(&self, expectation: &Expectation, compiled: &Compiled) -> String {
         match expectation {
             Expectation::Result(wanted) => {
                 let end = self.end();
                 let result = self.report.result.as_ref();
                 let only_order = result.is_some_and(|result| differs_in_order(wanted, result));
-                if only_order { format!("{end}, with its keys in another order") } else { end }
+                if only_order { format!("{end}, with its keys in a different order") } else { end }
             }
             Expectation::Prints(_) | Expectation::PrintsAnyOrder(_) => {
                 format!("prints {}", self.text(&Value::string(printed(&self.report.output))))
@@ -143,7 +143,7 @@ impl Shown<'_> {
                 let warnings = compiled.said(Severity::Warning);
                 let warnings = warnings.iter().map(|(message, line, _)| format!("line {line} warns: {message}"));
                 let warnings: Vec<String> = warnings.collect();
-                if warnings.is_empty() { "no warning at all".to_owned() } else { warnings.join("\n") }
+                if warnings.is_empty() { "no warnings".to_owned() } else { warnings.join("\n") }
             }
             Expectation::Breaks(_) | Expectation::BreaksKind(_) | Expectation::Errors(_) | Expectation::Traces(_) => {
                 self.end()
@@ -181,7 +181,7 @@ impl Shown<'_> {
     }
 }
 
-/// All that was printed.
+/// The complete output.
 pub fn printed(output: &[OutputItem]) -> String {
     output.iter().map(|item| item.text.as_str()).collect()
 }

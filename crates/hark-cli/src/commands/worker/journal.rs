@@ -1,4 +1,4 @@
-//! What a worker logs: a line when a session starts, goes on and ends.
+//! The log of a worker: a line when a session starts, resumes or ends.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use crate::commands::kept::{shown_call, shown_duration};
 use crate::output::{self, Stream};
 use crate::render::{Paint, Style, escape};
 
-/// The most characters of a call, and of an error's message, in a line of the log.
+/// The maximum number of characters of a call, and of an error's message, in a line.
 const TEXT_CHARACTERS_MAX: usize = 200;
 
-/// Logs to standard error, without waiting for whoever reads it.
+/// Logs to standard error, without waiting for the reader.
 pub struct Log {
-    /// Where the lines go.
+    /// The stream for the lines.
     pub messages: Arc<Stream>,
     /// Whether only failures are logged.
     pub quiet: bool,
@@ -30,7 +30,7 @@ impl Journal for Log {
     }
 }
 
-/// Time, id, what has happened to which call, how long it took, and the error.
+/// A line of the log: time, id, what happened to which call, how long it took, and the error.
 fn line(now: Timestamp, session: &SessionId, about: &About, milestone: &Milestone<'_>, style: Style) -> String {
     let call = escape::line(&shown_call(about, TEXT_CHARACTERS_MAX)).into_owned();
     let mut out = String::new();
@@ -51,7 +51,7 @@ fn line(now: Timestamp, session: &SessionId, about: &About, milestone: &Mileston
     out
 }
 
-/// The first error of a broken session, and how many more there are.
+/// The first error of a broken session, and the number of further ones.
 fn error_of(report: &Report) -> String {
     let Some(first) = report.errors.first() else { return String::new() };
     let error = &first.error;
@@ -64,7 +64,7 @@ fn error_of(report: &Report) -> String {
     format!(": {}{more}", escape::line(&text))
 }
 
-/// To the second.
+/// A time, to the second.
 fn seconds(time: Timestamp) -> String {
     let text = time.to_string();
     text.split_once('.').map_or_else(|| text.clone(), |(seconds, _)| format!("{seconds}Z"))

@@ -1,4 +1,4 @@
-//! Reads one `//!` line.
+//! Parses a single `//!` line.
 
 use std::ops::Range;
 
@@ -10,26 +10,26 @@ use super::{Act, CallLines, Expectation, Line, Lines, Rejection, Settled, Stub};
 use crate::commands::test::literal::{value_of, values_of};
 use crate::commands::test::same::all_same;
 
-/// Those that stand behind a call. One that another begins with comes after it.
+/// The verbs after a call. A verb that is a prefix of another one comes after it.
 const CALL_VERBS: [&str; 10] =
     ["=>", "prints-any-order", "prints-from", "prints", "breaks-kind", "breaks", "errors", "traces", "warns", "silent"];
 
-/// The words that a line may begin with that is about no call.
+/// The first words of lines that are not about a call.
 const WORDS: [&str; 7] = ["rejected", "rejected-at", "rejected-times", "only", "stub", "resolve", "fail"];
 
-/// Why a line cannot be read, and which part of it.
+/// The reason why a line is malformed, and the faulty part.
 pub(super) struct Mistake {
     pub message: String,
-    /// In what stands behind the mark.
+    /// Relative to the text after the mark.
     pub range: Range<usize>,
     pub hint: Option<String>,
 }
 
-/// One line.
+/// A line.
 pub(super) struct Reader<'t> {
-    /// What stands behind the mark.
+    /// The text after the mark.
     pub text: &'t str,
-    /// Where that begins in the file.
+    /// The offset of `text` in the file.
     pub at: usize,
     /// The line's number, from 1.
     pub number: u32,
@@ -38,7 +38,7 @@ pub(super) struct Reader<'t> {
 type Read<T> = Result<T, Box<Mistake>>;
 
 impl<'t> Reader<'t> {
-    /// Enters what the line says.
+    /// Parses the line and adds its content.
     pub fn read(&self, lines: &mut Lines) -> Read<()> {
         if let Some(call) = self.call()? {
             let same =
@@ -58,7 +58,7 @@ impl<'t> Reader<'t> {
             "stub" => lines.stubs.push(self.line(self.stub(rest)?)),
             "resolve" => self.settle(lines, self.resolved(rest)?)?,
             "fail" => self.settle(lines, self.failed(rest)?)?,
-            // Cases run straight, and in memory.
+            // Cases always run without suspension, and in memory.
             "only" if matches!(rest, "straight" | "in memory") => {}
             "only" => return Err(self.mistake("`only` is followed by `straight` or `in memory`", rest)),
             _ => return Err(self.unknown(word)),
@@ -70,14 +70,14 @@ impl<'t> Reader<'t> {
         Line { content, number: self.number, span: self.span(self.text), text: self.text.to_owned() }
     }
 
-    /// A call and what is expected of it, if the line is about one.
+    /// A call and its expectation, if the line is about a call.
     fn call(&self) -> Read<Option<CallLines>> {
         let Some((function, behind)) = self.text.split_once('(') else { return Ok(None) };
         let is_name_part = |character: char| character.is_ascii_alphanumeric() || "_?./".contains(character);
         if function.is_empty() || !function.chars().all(is_name_part) {
             return Ok(None);
         }
-        // A verb may stand within an argument, too; then what is before it is no list of values.
+        // A verb may also occur within an argument; the text before it is then not a list of values.
         let mut first_problem = None;
         for (close, _) in behind.match_indices(')') {
             let after = behind[close + 1..].trim_start();
@@ -94,7 +94,9 @@ impl<'t> Reader<'t> {
                     return Ok(Some(CallLines { function, arguments, text, number, expected: vec![expected] }));
                 }
                 Err(_) => {
-                    first_problem.get_or_insert_with(|| self.mistake("the arguments are no values", &behind[..close]));
+                    first_problem.get_or_insert_with(|| {
+                        self.mistake("the arguments are not a list of values", &behind[..close])
+                    });
                 }
             }
         }
@@ -113,7 +115,7 @@ impl<'t> Reader<'t> {
             "traces" => Expectation::Traces(self.pairs(wanted)?),
             "warns" => Expectation::Warns(self.texts(wanted)?),
             _ if matches!(wanted, "" | "null") => Expectation::Silent,
-            _ => return Err(self.mistake("nothing stands behind `silent`", wanted)),
+            _ => return Err(self.mistake("nothing may follow `silent`", wanted)),
         })
     }
 
@@ -147,10 +149,10 @@ impl<'t> Reader<'t> {
         Ok(Stub { name: name.to_owned(), name_span: self.span(name), act })
     }
 
-    /// A promise is settled once and for all.
+    /// A promise can be settled only once.
     fn settle(&self, lines: &mut Lines, settled: Settled) -> Read<()> {
         if let Some(first) = lines.settled.iter().find(|line| line.content.promise == settled.promise) {
-            let message = format!("`{}` is settled already, in line {}", settled.promise, first.number);
+            let message = format!("`{}` is already settled in line {}", settled.promise, first.number);
             return Err(self.mistake(message, self.text));
         }
         lines.settled.push(self.line(settled));
@@ -162,7 +164,7 @@ impl<'t> Reader<'t> {
             Some((promise, value)) if promise.contains('/') => {
                 Ok(Settled { promise: promise.trim().to_owned(), outcome: Ok(self.value(value)?) })
             }
-            _ => Err(self.mistake("a promise gets its value by `resolve NAME/ID => VALUE`", text)),
+            _ => Err(self.mistake("a promise is resolved with `resolve NAME/ID => VALUE`", text)),
         }
     }
 
@@ -172,7 +174,7 @@ impl<'t> Reader<'t> {
                 let message = self.string(&text[promise.len()..])?;
                 Ok(Settled { promise: promise.trim().to_owned(), outcome: Err(message) })
             }
-            _ => Err(self.mistake("a promise fails by `fail NAME/ID \"MESSAGE\"`", text)),
+            _ => Err(self.mistake("a promise is failed with `fail NAME/ID \"MESSAGE\"`", text)),
         }
     }
 
@@ -186,18 +188,20 @@ impl<'t> Reader<'t> {
     fn string(&self, text: &str) -> Read<String> {
         match self.value(text)?.as_str() {
             Some(string) => Ok(string.to_owned()),
-            None => Err(self.mistake("a text in quotes is needed here", text)),
+            None => Err(self.mistake("expected a text in quotes", text)),
         }
     }
 
     fn texts(&self, text: &str) -> Read<Vec<String>> {
         let values = values_of(text).map_err(|problem| self.mistake(problem, text))?;
         let texts: Option<Vec<String>> = values.iter().map(|value| value.as_str().map(str::to_owned)).collect();
-        texts.filter(|texts| !texts.is_empty()).ok_or_else(|| self.mistake("texts in quotes are needed here", text))
+        texts
+            .filter(|texts| !texts.is_empty())
+            .ok_or_else(|| self.mistake("expected one or more texts in quotes", text))
     }
 
     fn count(&self, text: &str) -> Read<usize> {
-        text.parse().map_err(|_| self.mistake("a number is needed here", text))
+        text.parse().map_err(|_| self.mistake("expected a number", text))
     }
 
     /// Pairs of a thread's number and a text.
@@ -211,16 +215,15 @@ impl<'t> Reader<'t> {
             }
         };
         let pairs = value.as_list().and_then(|list| list.iter().map(pair).collect());
-        pairs.ok_or_else(|| self.mistake("a list is needed here, of pairs `[THREAD, TEXT]`", text))
+        pairs.ok_or_else(|| self.mistake("expected a list of pairs `[THREAD, TEXT]`", text))
     }
 
     fn no_verb(&self, behind: &str) -> Box<Mistake> {
         let after = behind.rsplit_once(')').map_or("", |(_, after)| after.trim());
         let word = after.split_whitespace().next().unwrap_or_default();
-        let mut mistake =
-            self.mistake("behind the call, `=> VALUE`, `prints TEXT` or `breaks TEXT` is missing", self.text);
+        let mut mistake = self.mistake("expected `=> VALUE`, `prints TEXT` or `breaks TEXT` after the call", self.text);
         if !word.is_empty() {
-            mistake = self.mistake(format!("`{word}` is nothing that can be expected of a call"), word);
+            mistake = self.mistake(format!("`{word}` is not an expectation of a call"), word);
         }
         let near = nearest(word, CALL_VERBS);
         mistake.hint = Some(match near {
@@ -231,7 +234,7 @@ impl<'t> Reader<'t> {
     }
 
     fn unknown(&self, word: &str) -> Box<Mistake> {
-        let mut mistake = self.mistake("this line is none that `hark test` can read", self.text);
+        let mut mistake = self.mistake("`hark test` does not understand this line", self.text);
         mistake.hint = Some(match nearest(word, WORDS) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "a case is `//! f(1) => 2`; a comment begins with `//` alone".to_owned(),
@@ -251,7 +254,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Where a part of a text begins in it; its beginning if it is no part.
+/// The offset of a part within a text; 0 if it is not a part of it.
 fn offset_in(whole: &str, part: &str) -> usize {
     let offset = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     if offset <= whole.len() { offset } else { 0 }
@@ -261,13 +264,13 @@ fn is_first_word(text: &str, word: &str) -> bool {
     behind_word(text, word).is_some()
 }
 
-/// What stands behind this word, if the text begins with it.
+/// The text after this word, if the text begins with the word.
 fn behind_word<'t>(text: &'t str, word: &str) -> Option<&'t str> {
     let behind = text.strip_prefix(word)?;
     (behind.is_empty() || behind.starts_with(char::is_whitespace)).then(|| behind.trim())
 }
 
-/// `ValueError: no tea` names the exception's class before its text.
+/// In `ValueError: no tea`, the text is preceded by the class of the exception.
 fn class_and_message(text: String) -> (Option<String>, String) {
     let is_class = |name: &str| {
         let last = name.rsplit('.').next().unwrap_or_default();
