@@ -4,8 +4,9 @@
     compare.py [--hark PATH] [--only ROW ...] [--runs N] [--json]
 
 A time is the user and system CPU time of the whole process on one core, the median of 5 runs, in which the languages
-take turns (one that takes longer than 3 seconds has one turn only); for `threads` and `hello` it is wall time, and `threads` may use every core. A memory is the largest resident
-size. Hark is compared with Lua 5.4, or with CPython where the table says so, or with another program of its own. All must print the same.
+take turns (one that takes longer than 3 seconds runs only once); for `threads` and `hello` it is wall time, and `threads`
+may use every core. Memory is the maximum resident set size. Hark is compared with Lua 5.4, or with CPython where the table
+says so, or with another program of its own. All must print the same.
 """
 import argparse
 import ctypes
@@ -29,7 +30,7 @@ SECONDS_FOR_ONE_TURN = 3
 
 @dataclass
 class Row:
-    """One line of the table: what is measured, and what is asked."""
+    """A row of the table: the program and its targets."""
 
     program: str
     title: str
@@ -48,7 +49,7 @@ class Row:
         return self.unit[2:] if self.unit.startswith("x ") else None
 
     def file(self, name, ending):
-        """The program that a language, or Hark for comparison, runs; none if it has none."""
+        """The program for a language, or Hark's own reference program; None if there is none."""
         path = PROGRAMS / (name if name.endswith(".hk") else f"{self.program}.{ending}")
         return path if path.exists() else None
 
@@ -78,18 +79,18 @@ ROWS = [
 
 
 def languages(hark):
-    """What can be run here: a language's name, its command, and how its programs' names end."""
+    """The languages installed here: name, command, and file extension of the programs."""
     known = [("Hark", [str(hark), "-q"], "hk")]
     for name, command, ending in (("Lua", "lua5.4", "lua"), ("LuaJIT", "luajit", "lua"), ("Node", "node", "js")):
         if path := shutil.which(command):
             known.append((name, [path], ending))
-    # The interpreter that runs this file: a name on the path may be a script that looks for one, which takes time.
+    # The interpreter that runs this file: the `python3` on the path may be a wrapper script, which takes time.
     known.insert(2 if known[1:2] and known[1][0] == "Lua" else 1, ("CPython", [sys.executable], "py"))
     return known
 
 
 def available_cores(count):
-    """The first so many cores that this process may use."""
+    """The first `count` cores available to this process."""
     return set(sorted(ALL_CORES)[:count])
 
 
@@ -97,7 +98,7 @@ ALL_CORES = os.sched_getaffinity(0)
 
 
 def finish(pid, command, output):
-    """Waits for a process; returns what it printed and what it used."""
+    """Waits for a process; returns its output and resource usage."""
     _, status, usage = os.wait4(pid, 0)
     output.seek(0)
     text = output.read().decode(errors="replace").strip()
@@ -107,7 +108,7 @@ def finish(pid, command, output):
 
 
 def measure_time(command, wall):
-    """What a command printed, and the seconds that it took."""
+    """The output of a command, and its duration in seconds."""
     with tempfile.TemporaryFile() as output:
         actions = [(os.POSIX_SPAWN_DUP2, output.fileno(), 1)]
         begin = time.perf_counter()
@@ -118,10 +119,10 @@ def measure_time(command, wall):
 
 
 def measure_memory(command):
-    """What a command printed, and its largest resident size in MB.
+    """The output of a command, and its maximum resident set size in MB.
 
-    Linux counts the memory of the process that called `exec` as the new one's, and ours is larger than many a
-    measured one. So a small shell starts the command and ends (by `exec`, so that it cannot reap it), and the orphan
+    Linux attributes the memory of the process that called `exec` to the new process, and ours is larger than many measured
+    ones. So a small shell starts the command and exits (through `exec`, so that it cannot reap the command), and the orphan
     becomes our own child.
     """
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -133,7 +134,7 @@ def measure_memory(command):
 
 
 def measure(row, peers, runs):
-    """Each language's median for a row; the languages take turns."""
+    """The median of each language for a row. The languages take turns."""
     if row.reference() and row.reference().endswith(".hk"):
         peers = [*peers, (row.reference(), peers[0][1], "hk")]
     peers = [(name, command + [str(file)]) for name, command, ending in peers if (file := row.file(name, ending))]
@@ -153,7 +154,7 @@ def measure(row, peers, runs):
 
 
 def judge(row, medians, hello):
-    """What is compared with what is asked: a ratio, or an amount. None if the reference is not installed."""
+    """The figure to compare with the targets: a ratio, or an amount. None if the reference is not installed."""
     value = medians["Hark"]
     if row.reference():
         return value / medians[row.reference()] if row.reference() in medians else None
@@ -191,7 +192,7 @@ def table(results):
 
 
 def find_hark(asked):
-    """The binary: as asked, else the release build, else the one on the path."""
+    """The binary: the given one, else the release build, else the one on the path."""
     for path in [asked, FOLDER.parent / "target/release/hark", shutil.which("hark")]:
         if path and Path(path).exists():
             return Path(path).resolve()

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Measures what sessions on SQLite cost, and prints a table with what is asked of each figure.
+"""Measures the cost of sessions on SQLite, and prints a table of the figures with their targets.
 
     durable.py [--hark PATH] [--waiting PATH] [--profile NAME] [--only ROW ...] [--runs N] [--quick] [--json]
 
-Hark is built if need be. Each row has a folder of its own, with a new file, on the disk of the folder `target`. A figure
-is the median of 3 runs; those of `naps`, `any_left`, `waiters`, `output`, `waiting`, `resolve`, `state` and `age` are of one. Python is the interpreter that runs
-this; `workers` is at its default, but for `crash`, which has 32. CPU time is that of the whole command, Python's workers and
-their start included. `--quick` takes small sizes, to see that everything works; nothing is asked of its figures.
+Hark is built if necessary. Each row uses a new folder, with a new file, on the disk of the folder `target`. A figure is the
+median of 3 runs; those of `naps`, `any_left`, `waiters`, `output`, `waiting`, `resolve`, `state` and `age` are from a single
+run. Python is the interpreter that runs this script; `workers` has its default, except for `crash`, which has 32. CPU time is
+that of the whole command, including Python's workers and their start. `--quick` uses small sizes, to check that everything
+works; its figures have no targets.
 """
 import argparse
 import ctypes
@@ -29,12 +30,12 @@ PROGRAMS = FOLDER / "programs/durable"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", FOLDER.parent / "target")).resolve()
 PR_SET_CHILD_SUBREAPER = 36
 SECONDS_MAX = 900
-KILLED_WORKERS = 32  # as crash.toml says
+KILLED_WORKERS = 32  # as in crash.toml
 
 
 @dataclass
 class Size:
-    """How much is measured."""
+    """The sizes of the benchmarks."""
 
     sessions: int = 1000
     at_once: int = 20000  # sessions, 32 at a time
@@ -59,12 +60,12 @@ QUICK = Size(sessions=50, at_once=200, threads=100, crashed=16, waiting=500, res
 
 @dataclass
 class Figure:
-    """One line of the table: a value, and what is asked of it."""
+    """A row of the table: a figure and its targets."""
 
     title: str
     unit: str
     value: float
-    at_least: float = None  # the worst that will do, and what is hoped for
+    at_least: float = None  # the worst acceptable value, and the goal
     aim: float = None
     more_is_better: bool = False
     note: str = ""
@@ -83,7 +84,7 @@ class Failed(Exception):
 
 
 class Bench:
-    """Where it is measured, and what is started and removed for that."""
+    """The folder of the measurements, and the processes started for them."""
 
     def __init__(self, hark, waiting, runs, size):
         self.hark, self.waiting, self.runs, self.size = str(hark), str(waiting), runs, size
@@ -91,19 +92,19 @@ class Bench:
         TARGET.mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="durable-", dir=TARGET))
         self.environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-        # So that Python's workers, should they outlive Hark, are ours, with the CPU time that they took.
+        # Adopt Python's workers that outlive Hark, to count their CPU time.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
     def project(self):
-        """A new folder with the programs, and no sessions."""
+        """A new folder with the programs, without sessions."""
         project = Path(shutil.copytree(PROGRAMS, tempfile.mkdtemp(dir=self.folder), dirs_exist_ok=True))
         for settings in project.glob("*.toml"):
             settings.write_text(settings.read_text().replace("PYTHON", sys.executable))
         return project
 
     def start(self, project, *words):
-        """Starts `hark` in a session of its own, which its Python workers share."""
-        # Not a pipe: nobody reads while it runs.
+        """Starts `hark` in its own OS session, which its Python workers share."""
+        # Not a pipe, because it is not read while the process runs.
         said = tempfile.TemporaryFile(dir=self.folder)
         process = subprocess.Popen([self.hark, *words], cwd=project, env=self.environment, start_new_session=True,
                                    stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT)
@@ -112,7 +113,7 @@ class Bench:
         return process
 
     def end(self, process, how=signal.SIGTERM):
-        """Ends what was started, and waits for all of its session."""
+        """Ends a process, and waits for all processes of its session."""
         for pid in [process.pid] if how == signal.SIGTERM else [process.pid, *others_of(process.pid)]:
             send(pid, how)
         process.wait(SECONDS_MAX)
@@ -123,7 +124,7 @@ class Bench:
         self.started.remove(process)
 
     def finish(self, process):
-        """What a command printed."""
+        """Waits for a command and returns its output."""
         status = process.wait(SECONDS_MAX)
         process.said.seek(0)
         said = process.said.read().decode(errors="replace")
@@ -136,7 +137,7 @@ class Bench:
         return self.finish(self.start(project, *words))
 
     def bench(self, project, program, *words, sessions, at_a_time=1, kind="threads"):
-        """The figures of `hark bench`, and the CPU seconds of all that it started."""
+        """The figures of `hark bench`, and the CPU seconds of all its processes."""
         before = os.times()
         report = self.run(project, "bench", program, "-s", "sqlite", "-c", kind, "--json", "--sessions", str(sessions),
                           "--concurrency", str(at_a_time), *words)
@@ -165,7 +166,7 @@ def send(pid, number):
 
 
 def others_of(session):
-    """The processes of a session, but for its first."""
+    """The processes of a session, except its leader."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != session:
@@ -188,7 +189,7 @@ def reap():
 
 
 def in_status(pid, name):
-    """Bytes that /proc says a process has."""
+    """A size in bytes, from the status of a process in /proc."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(name + ":"):
             return int(line.split()[1]) * 1024
@@ -203,11 +204,11 @@ def wait_until(holds, what, seconds=SECONDS_MAX, pause=0.01):
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
-            raise Failed(f"waited for {seconds} s, in vain: {what}")
+            raise Failed(f"waited {seconds} s in vain for: {what}")
         time.sleep(pause)
 
 
-# The rows. Each gives its figures.
+# The rows. Each yields its figures.
 
 
 def noop(bench, kind="threads"):
@@ -232,7 +233,7 @@ def steps(bench, kind="threads"):
 
 
 def steps_commits(bench):
-    """10 Python steps in a row, in units of eleven commits of nothing else"""
+    """10 Python steps in a row, in units of eleven bare commits"""
     ratios = []
     for _ in range(bench.runs):
         project = bench.project()
@@ -297,7 +298,7 @@ def threads(bench, kind="threads"):
 
 
 def cpu_against_half(bench, program, count, kind):
-    """The CPU seconds of one session with this argument, and a note of what half as much costs."""
+    """The CPU seconds of one session with this argument, and a note with the cost of half the size."""
     half, whole = (
         bench.bench(bench.project(), program, str(each), sessions=1, kind=kind)["all_cpu_seconds"] for each in (count // 2, count)
     )
@@ -311,7 +312,7 @@ def limited(bench):
     yield Figure(f"{bench.size.threads:,} threads with a limit of 10", "/s", bench.median(rate), more_is_better=True)
 
 
-SHARING = 3  # Workers, with so many Python processes each.
+SHARING = 3  # workers, with SHARED_PYTHONS Python processes each
 SHARED_PYTHONS = 2
 
 
@@ -320,7 +321,7 @@ def shared(bench):
     sides = [serve_shared(bench, 1, SHARING * SHARED_PYTHONS),
              serve_shared(bench, SHARING, SHARED_PYTHONS, '[sessions]\ntenure = "threads"\n')]
     seconds = [[], []]
-    # They take turns, so that whatever else this computer does falls on both. The first time Python starts.
+    # They take turns, so that other load on this computer affects both. The first round, which starts Python, is discarded.
     for run in range(bench.runs + 1):
         for times, (project, _) in zip(seconds, sides):
             times += [seconds_of(bench, project, "shared.hk", str(bench.size.threads))][:run]
@@ -334,14 +335,14 @@ def shared(bench):
 
 
 def serve_shared(bench, workers, pythons, settings=""):
-    """A folder that so many workers serve, with so many Python processes each."""
+    """A folder served by this many workers, with this many Python processes each."""
     project = bench.project()
     (project / "hark.toml").write_text((project / "hark.toml").read_text() + f"[python]\nworkers = {pythons}\n{settings}")
     return project, [bench.start(project, "worker", "-q") for _ in range(workers)]
 
 
 def seconds_of(bench, project, *words):
-    """How long a session took that workers have run, as its history has it."""
+    """The duration of a session run by workers, according to its history."""
     session = bench.run(project, "run", "--detach", *words).strip()
     is_over = "SELECT state = 'finished' FROM session WHERE id = ?"
     wait_until(lambda: holds_in_file(project, is_over, session), "the session's end", pause=0.05)
@@ -357,7 +358,7 @@ def naps(bench, kind="threads"):
 
 
 def any_left(bench, kind="threads"):
-    """5,000 threads, any of those that are left awaited again and again"""
+    """5,000 threads, repeatedly awaiting any of those that are left"""
     seconds, note = cpu_against_half(bench, "any.hk", bench.size.any, kind)
     yield Figure(f"CPU for any of {bench.size.any:,} threads, until none is left", "s", seconds, 5.0, note=note)
 
@@ -365,7 +366,7 @@ def any_left(bench, kind="threads"):
 def waiters(bench):
     """100,000 threads that wait for one promise"""
     project, count = bench.project(), bench.size.waiters
-    # Those beyond the sixteenth have records of their own.
+    # The waiters beyond the sixteenth have their own records.
     waits = "SELECT (SELECT count(*) FROM wait) + 16 >= ? AND (SELECT summary FROM thread WHERE number = 0) LIKE '%wait%'"
     server = bench.start(project, "run", "-q", "-s", "sqlite", "crowd.hk", str(count))
     wait_until(lambda: holds_in_file(project, waits, count), "all threads wait", pause=0.2)
@@ -374,7 +375,7 @@ def waiters(bench):
     time.sleep(2)
     seconds, written = cpu_seconds(server.pid), bytes_written(server.pid)
     bench.end(server)
-    yield Figure(f"CPU for taking up a session in which {count:,} threads wait", "s", seconds, 0.2)
+    yield Figure(f"CPU for resuming a session in which {count:,} threads wait", "s", seconds, 0.2)
     yield Figure("the same: written", "MB", written / 1e6, 1)
     session = json.loads(bench.run(project, "sessions", "--json"))[0]["session"]
     begun = time.monotonic()
@@ -434,7 +435,7 @@ def crash(bench):
 
 
 def crash_once(bench):
-    """The seconds from the restart until all was done, how many steps ran twice, how many calls were in flight."""
+    """The seconds from the restart until everything was done, the number of steps that ran twice, and the number of calls in flight."""
     project = bench.project()
     calls = project / "calls"
     calls.touch()
@@ -445,8 +446,8 @@ def crash_once(bench):
     half = bench.size.crashed * 10 // 2
     wait_until(lambda: calls.read_bytes().count(b"\n") >= half, "half of the steps", pause=0.002)
     bench.end(server, signal.SIGKILL)
-    # Those that were begun and have no result on the disk: one that waits for its commit is among them, though its worker
-    # has the next already.
+    # The calls that had begun and have no durable result. A call whose commit is pending counts, although its worker may
+    # already have the next call.
     recorded = sum(event["event"] == "returned" for session in sessions
                    for event in json.loads(bench.run(project, "events", session, "--json")))
     in_flight = len(calls.read_text().split()) - recorded
@@ -469,7 +470,7 @@ def resume(bench):
     server = bench.start(project, "resume", "-q")
     wait_until(lambda: "[]" == bench.run(project, "sessions", "--state", "suspended", "--limit", "1", "--json").strip(),
                "all are taken", pause=0.1)
-    # It looks at what it has taken.
+    # Give it time to sweep the sessions it has taken.
     time.sleep(2)
     seconds, memory = cpu_seconds(server.pid), in_status(server.pid, "VmHWM")
     bench.end(server, signal.SIGKILL)
@@ -499,25 +500,25 @@ def resolve(bench):
 
 
 def crowd_of(bench, count):
-    """A folder with so many sessions that wait."""
+    """A folder with this many waiting sessions."""
     project = bench.project()
     subprocess.run([bench.waiting, project / ".hark", "start", str(count)], check=True, timeout=SECONDS_MAX)
     return project
 
 
 def resolve_some(bench, project):
-    """The microseconds that each took."""
+    """The sorted latencies, in microseconds."""
     command = [bench.waiting, project / ".hark", "resolve", str(bench.size.resolved)]
     lines = subprocess.run(command, check=True, timeout=SECONDS_MAX, stdout=subprocess.PIPE, text=True).stdout
     return sorted(int(line) for line in lines.split())
 
 
 def serve(bench, project, measure):
-    """What can be measured while a worker, which has just been started, serves the folder's sessions."""
+    """The result of `measure` while a newly started worker serves the folder's sessions."""
     server = bench.start(project, "worker", "-q")
     wait_until(lambda: "[]" == bench.run(project, "sessions", "--state", "suspended", "--limit", "1", "--json").strip(),
                "the worker takes the sessions", pause=0.1)
-    # It looks at what it has taken.
+    # Give it time to sweep the sessions it has taken.
     time.sleep(2)
     measured = measure(server)
     bench.end(server)
@@ -555,7 +556,7 @@ def crowd(bench):
     bench.bench(full, "noop.hk", "7", sessions=count, at_a_time=32)
     for program, words, title in (("noop.hk", ["7"], "noop"), ("steps.hk", [], "10 Python steps")):
         samples = {project: [] for project in (empty, crowded, full)}
-        # They take turns, so that whatever else this computer does falls on all.
+        # They take turns, so that other load on this computer affects all.
         for _ in range(3 * bench.runs):
             for project, times in samples.items():
                 times.append(bench.bench(project, program, *words, sessions=bench.size.sessions // 4)["latency_p50_seconds"])
@@ -571,14 +572,14 @@ IN_PROCESSES = [noop, noop_32, steps, steps_32, threads, naps]
 
 
 def figures(bench, row):
-    """A row's figures; those of `-c processes` have nothing to reach."""
+    """The figures of a row; those of `-c processes` have no targets."""
     yield from row(bench)
     for figure in row(bench, "processes") if row in IN_PROCESSES else ():
         yield replace(figure, title="  with -c processes", at_least=None, aim=None)
 
 
 def disk(folder):
-    """Milliseconds that a write of 4 KB with fdatasync takes there, p50 and p99: nothing that commits is faster."""
+    """The milliseconds of a write of 4 KB with fdatasync in this folder, p50 and p99: no commit can be faster."""
     times = []
     with tempfile.NamedTemporaryFile(dir=folder, buffering=0) as file:
         os.posix_fallocate(file.fileno(), 0, 4096 * 500)
@@ -610,7 +611,7 @@ def table(results):
 
 
 def built(hark, waiting, profile):
-    """The binary, and the example that starts sessions which wait. What was not given is built, which may take a while."""
+    """The binary, and the example that starts waiting sessions. Those not given are built, which may take a while."""
     for given in (hark, waiting):
         if given and not Path(given).exists():
             raise SystemExit(f"no binary at {given}")
@@ -626,11 +627,11 @@ def main():
     names = {row.__name__: row for row in ROWS}
     parser.add_argument("--hark", help="the binary (default: it is built)")
     parser.add_argument("--waiting", help="the example of hark-backends that starts sessions (default: it is built)")
-    parser.add_argument("--profile", default="release", help="the profile of what is built (default: release)")
+    parser.add_argument("--profile", default="release", help="the profile of the builds (default: release)")
     parser.add_argument("--only", nargs="+", choices=names, metavar="ROW", default=list(names),
                         help="only these: " + "; ".join(f"{name} ({row.__doc__})" for name, row in names.items()))
     parser.add_argument("--runs", type=int, default=3, help="runs of each program (default: 3)")
-    parser.add_argument("--quick", action="store_true", help="small sizes and one run, to see that all works")
+    parser.add_argument("--quick", action="store_true", help="small sizes and one run, to check that everything works")
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

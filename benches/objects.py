@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Measures what it costs to pass a data frame of 100 MB on through five Python functions, against plain Python that pickles
-it once.
+"""Measures the cost of passing a data frame of 100 MB through five Python functions, against plain Python that pickles it
+once.
 
     objects.py [--hark PATH] [--python PATH] [--runs N]
 
-The interpreter needs pandas; without it nothing is measured. Times are the medians of what both print, from before the frame
-is made until the last function has returned it, so that neither the start of Python nor the import of pandas is in them.
+The interpreter needs pandas; without it nothing is measured. The times are medians of the times that both print, from before
+the frame is created until the last function has returned it. So they include neither the start of Python nor the import of
+pandas.
 """
 import argparse
 import os

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Holds which crate may use which: the arrows of ARCHITECTURE.md, read from `cargo metadata`; and within the engine which of the
-modules on top may use which, read from their imports."""
+"""Checks which crate may use which: the arrows of ARCHITECTURE.md, against `cargo metadata`; and, within the engine, which of
+the top-level modules may use which, against their imports."""
 import json
 import re
 import subprocess
@@ -15,12 +15,12 @@ MAY_USE = {
     "hark-foreign": {"hark-engine", "hark-machine", "hark-bytecode"},
     "hark-cli": {"hark-bytecode", "hark-compiler", "hark-machine", "hark-engine", "hark-backends", "hark-foreign"},
 }
-# Modules of the engine, of which each may use those before it.
+# Modules of the engine. Each may use those of the earlier groups.
 ENGINE_FLOORS = [["server"], ["session"], ["turn", "serving"], ["attendant"], ["engine"]]
 
 
 def wrong_imports(source):
-    """The imports of these modules that lead up, or to a neighbor."""
+    """The imports of a module from its own or a later group."""
     above = []
     for floor in reversed(ENGINE_FLOORS):
         for module in floor:
@@ -40,7 +40,7 @@ def main():
         if name not in MAY_USE:
             wrong.append(f"{name} is not among the crates of tests/arrows.py")
             continue
-        # What only tests need is free: they may look at the whole way of a program.
+        # Dependencies of tests are not restricted.
         uses = {each["name"] for each in package["dependencies"] if each["kind"] is None and each["name"].startswith("hark-")}
         wrong += [f"{name} may not use {other}" for other in sorted(uses - MAY_USE[name])]
     wrong += wrong_imports(root / "crates/hark-engine/src")

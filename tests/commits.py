@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Kills `hark` at each commit of one program in turn, resumes its session, and checks that it comes to the same each time.
-Then kills `hark cancel` at each commit by which it ends a session, and goes on with that: with a second `hark cancel`, or, where a
-session has so many threads that telling them takes several commits, with the process that serves it.
+"""Kills `hark` at each commit of a program in turn, resumes its session, and checks that the outcome is always the same.
+Then kills `hark cancel` at each commit of a cancellation, and continues it: with a second `hark cancel`, or, if the session
+has so many threads that cancelling them takes several commits, with the process that serves it.
 
     commits.py HARK [--at N] [--jobs N]
 
-The program is tests/commits/program.hk, which uses as many features as there are. It is run once undisturbed, which tells
-how many commits there are and what it comes to; then once for each commit, at which its process is killed: after the log was
-synced, and before anyone is told. What is left is resumed. `--at N` does so at one commit only. A failure is printed with
-its commit, and its project is left. The exit status is 0 if nothing failed.
+The program is tests/commits/program.hk, which uses as many features as possible. It is first run undisturbed, which gives the
+number of commits and the expected outcome; then once per commit, at which its process is killed: after the log was synced,
+and before the commit is acknowledged. Then the session is resumed. `--at N` tests one commit only. A failure is printed with
+its commit, and its project is kept. The exit status is 0 if nothing failed.
 
-tests/commits/keyed.hk is started under a key, and killed at each of its commits; then it is started once more.
-tests/commits/cancelled.hk is cancelled while it waits. Each of its threads must clean up, once. tests/commits/crowd.hk has
-thousands of threads, which nobody but a cancellation ends.
+tests/commits/keyed.hk is started under a key, and killed at each of its commits; then it is started again.
+tests/commits/cancelled.hk is cancelled while it waits. Each of its threads must clean up exactly once. tests/commits/crowd.hk
+has thousands of threads, which end only when cancelled.
 """
 import argparse
 import collections
@@ -29,18 +29,18 @@ from pathlib import Path
 
 PROGRAM = Path(__file__).resolve().parent / "commits"
 SECONDS_MAX = 300
-# Who runs the threads. Of several processes one is killed, a worker process mostly, and its supervisor goes on.
+# What runs the threads. Of several processes only one is killed, usually a worker process, and its supervisor continues.
 WAYS = [[], ["-c", "processes"]]
-# How many threads of the program that is cancelled say that they have begun.
+# The number of threads of cancelled.hk that report their start.
 CANCELLED_THREADS = 8
 
 
 class Wrong(Exception):
-    """Something is not as it must be."""
+    """An expectation does not hold."""
 
 
 class Project:
-    """A copy of the program, whose session is about to run."""
+    """A copy of the program, with a session that is ready to run."""
 
     def __init__(self, hark, killer, program="program.hk"):
         self.hark, self.killer = hark, killer
@@ -51,7 +51,7 @@ class Project:
         self.ask("resolve", f"{self.session}/door/1", '"open"')
 
     def start(self, *words, kill_at=None):
-        """A command, and what it has said when it has ended."""
+        """Runs a command to its end."""
         environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
         if kill_at is not None:
             environment |= {"LD_PRELOAD": str(self.killer), "KILL_AT": str(kill_at)}
@@ -71,19 +71,19 @@ class Project:
         return done.stdout
 
     def outcome(self):
-        """What the session has come to: its result, and the lines that Hark has printed. Python's are printed once by each try."""
+        """The outcome of the session: its result, and the lines printed by Hark. Python's lines are printed once per attempt."""
         shown = json.loads(self.ask("show", "--json", self.session))
         if shown["status"] != "finished":
             raise Wrong(f"the session is {shown['status']}: {shown['errors']}")
         lines = [line["text"] for line in self.printed()]
-        # The end of such a line may come by itself, where Python was held up before it.
+        # The line break may be a separate item, if Python was delayed before it.
         return shown["result"], collections.Counter(line for line in lines if line.strip() and not line.startswith("double"))
 
     def printed(self):
         return json.loads(self.ask("stdout", "--json", self.session))
 
     def wait(self):
-        """Has its threads run until they wait, and nobody serve it then."""
+        """Lets its threads run until they wait, then stops serving it."""
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         server = subprocess.Popen([self.hark, "resume", "-q"], cwd=self.folder, **silent)
         wait_until("its threads begin", lambda: len(self.printed()) >= CANCELLED_THREADS)
@@ -98,7 +98,7 @@ class Project:
 
 
 def resume(project, way, kill_at):
-    """Goes on until it is over or was killed; answers whether a process was."""
+    """Resumes until the session is over or a process was killed. Returns whether one was."""
     done = project.start("resume", "-q", *way, kill_at=kill_at)
     if done.returncode not in (0, -signal.SIGKILL):
         raise Wrong(f"`resume` ends with {done.returncode}: {done.stderr}")
@@ -106,7 +106,7 @@ def resume(project, way, kill_at):
 
 
 def play(hark, killer, way, kill_at, expected):
-    """Answers whether it was killed, and what went wrong."""
+    """Returns whether it was killed, and the failure."""
     project = Project(hark, killer)
     try:
         was_killed = resume(project, way, kill_at)
@@ -122,7 +122,7 @@ def play(hark, killer, way, kill_at, expected):
 
 
 def cancel(hark, killer, kill_at):
-    """Answers at how many commits it could be killed, whether it was, and what went wrong."""
+    """Returns the number of commits at which it can be killed, whether it was, and the failure."""
     project = Project(hark, killer, "cancelled.hk")
     try:
         project.wait()
@@ -149,10 +149,10 @@ def cancel(hark, killer, kill_at):
 
 
 def cancel_served(hark, killer, kill_at):
-    """The same of a session that is served, and that nobody cancels a second time once it is being cancelled."""
+    """The same for a session that is being served. There is no second `hark cancel` once the cancellation is durable."""
     project = Project(hark, killer, "crowd.hk")
     project.ask("cancel", "--now", project.session)
-    # Who has begun a session keeps it in memory.
+    # The process that starts a session keeps it in memory.
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     server = subprocess.Popen([hark, "run", "-q", "-s", "sqlite", "crowd.hk"], cwd=project.folder, **silent)
     try:
@@ -164,7 +164,7 @@ def cancel_served(hark, killer, kill_at):
         if done.returncode not in (0, -signal.SIGKILL):
             raise Wrong(f"`cancel` ends with {done.returncode}: {done.stderr}")
         if project.state() == "running":
-            # The commit at which it was killed is not seen by others.
+            # The first commit of the cancellation was not made.
             project.ask("cancel", project.session)
         wait_until("it is cancelled", lambda: project.state() == "cancelled")
         commits = len((project.folder / "count").read_text())
@@ -179,8 +179,8 @@ def cancel_served(hark, killer, kill_at):
 
 
 def start_once(hark, killer, kill_at):
-    """Starts a session under a key, and once more. Answers the commits of the first start, whether it was killed, and what went
-    wrong."""
+    """Starts a session under a key twice. Returns the number of commits of the first start, whether it was killed, and the
+    failure."""
     project = Project(hark, killer)
     line = ["run", "-q", "-s", "sqlite", "--key", "once", "keyed.hk"]
     try:
@@ -207,7 +207,7 @@ def wait_until(what, holds):
     started = time.monotonic()
     while not holds():
         if time.monotonic() - started > SECONDS_MAX:
-            raise Wrong(f"it never comes to that: {what}")
+            raise Wrong(f"waited in vain for: {what}")
         time.sleep(0.05)
 
 
@@ -215,7 +215,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("hark", type=Path, help="the binary")
     parser.add_argument("--at", type=int, help="the only commit to be killed at")
-    parser.add_argument("--jobs", type=int, default=4, help="how many are played at a time")
+    parser.add_argument("--jobs", type=int, default=4, help="how many to run at a time")
     asked = parser.parse_args()
     hark = str(asked.hark.resolve())
     with tempfile.TemporaryDirectory() as built:

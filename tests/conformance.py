@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Runs the programs of tests/programs with a `hark` binary and checks what their `//!` lines say.
+"""Runs the programs of tests/programs with a `hark` binary and checks the expectations in their `//!` lines.
 
     conformance.py HARK [FILE-OR-FOLDER ...] [--args "MORE HARK OPTIONS"]... [--jobs N]
 
-tests/programs/README.md describes the lines. With several `--args` everything is run once with each of them, all side by
-side, as some compute and some wait for the disk. Failures are printed as they are found, then `N passed, N failed` for
+tests/programs/README.md describes the lines. With several `--args`, everything is run once with each of them, concurrently,
+because some runs compute and some wait for the disk. Failures are printed as they are found, then `N passed, N failed` for
 each; the exit status is 0 if nothing failed.
 
-For a binary that keeps sessions without being asked to, `--folder-in VARIABLE` says which environment variable names the folder:
-each run gets a new one. `--without FILE:FUNCTION` leaves out what would take too long.
+For a binary that stores sessions by default, `--folder-in VARIABLE` names the environment variable for its folder: each run gets
+a new one. `--without FILE:FUNCTION` skips a run that would take too long.
 """
 import argparse
 import json
@@ -28,11 +28,11 @@ from pathlib import Path
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 SECONDS_MAX = 300
-# Folders of which nothing is to last are made in memory, if that can be.
+# Temporary folders are created in memory, if possible.
 MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 
-# What a program has whose threads are to be in time for something: on a busy machine they may not be, so it is tried again.
-# `hark test` runs the same programs in time that jumps, and only once.
+# Matches programs that depend on timing: on a busy machine they may be late, so failures are retried.
+# `hark test` runs the same programs in virtual time, and only once.
 TIMED = re.compile(r"\b(sleep|await_for)\b|#\[ ?(timeout|retry|rate)\b")
 TRIES_MAX = 3
 
@@ -45,7 +45,7 @@ IN_MEMORY = "//! only in memory"
 
 @dataclass
 class Run:
-    """One call of a program, and everything expected of it."""
+    """A call of a program, and its expectations."""
 
     path: Path
     function: str
@@ -57,7 +57,7 @@ class Run:
 
 
 def runs_of(path, left_out):
-    """The runs that a program's `//!` lines ask for; none if one of these lines is among them."""
+    """The runs requested by a program's `//!` lines; none if one of the `left_out` lines is among them."""
     calls, rejected = {}, Run(path, "main", ())
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if line in (STRAIGHT, IN_MEMORY):
@@ -74,7 +74,7 @@ def runs_of(path, left_out):
 
 
 def execute(hark, run, options, environment, folder_in=None):
-    """The exit status of a run and the JSON object that it printed."""
+    """The exit status of a run and its JSON report."""
     command = [hark, "run", run.path.name, "-f", run.function, "--json", *options, "--", *run.arguments]
     try:
         with tempfile.TemporaryDirectory(dir=MEMORY) if folder_in else nullcontext() as folder:
@@ -91,7 +91,7 @@ def execute(hark, run, options, environment, folder_in=None):
 
 
 def same(wanted, got):
-    """Equality that tells 4 from 4.0, true from 1 and -0.0 from 0.0, minds the order of keys, and has nan equal itself."""
+    """Strict equality: distinguishes 4 from 4.0, true from 1 and -0.0 from 0.0, respects the order of keys, and regards nan as equal to itself."""
     if type(wanted) is not type(got):
         return False
     if isinstance(wanted, list):
@@ -104,7 +104,7 @@ def same(wanted, got):
 
 
 def values_in(text):
-    """The JSON values that stand one after another in a text."""
+    """The JSON values that follow each other in a text."""
     decoder, values, at = json.JSONDecoder(), [], 0
     while at < len(text):
         value, at = decoder.raw_decode(text, at)
@@ -155,7 +155,7 @@ def holds(verb, text, code, report):
 
 
 def failures_of(hark, run, options, environment, folder_in=None):
-    """What a run does not do as expected, as text."""
+    """The expectations that a run does not meet, as text."""
     for left in reversed(range(TRIES_MAX if TIMED.search(run.path.read_text()) else 1)):
         code, report = execute(hark, run, options, environment, folder_in)
         shown = f"    got exit {code}: {json.dumps(report, ensure_ascii=False)[:600]}"
@@ -174,7 +174,7 @@ def programs_in(places):
 
 
 def copied(place, folder):
-    """A program or a folder of them, in another folder."""
+    """A copy of a program, or of a folder of programs, in another folder."""
     programs = place if place.is_dir() else place.parent
     copy = folder / programs.resolve().name
     shutil.copytree(programs, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".hark"))
@@ -182,19 +182,19 @@ def copied(place, folder):
 
 
 class Mode:
-    """All runs with some options of hark."""
+    """All runs with certain options of hark."""
 
     def __init__(self, text, places, folder, folder_in, without):
         self.name, self.options, self.failed = f"{text}: " if text else "", shlex.split(text), 0
         folder.mkdir()
         lasting, self.folder_in = "sqlite" in self.options, folder_in
         left_out = [STRAIGHT] * ("--suspend-at" in self.options) + [IN_MEMORY] * (lasting or bool(folder_in))
-        # What is kept of the sessions goes into the programs' folder, so that is one that goes, too.
+        # The stored sessions go into the programs' folder, so use a temporary copy of it.
         places = [copied(place, folder / "programs") for place in places] if lasting else places
         runs = [run for path in programs_in(places) for run in runs_of(path, left_out)]
         self.runs = [run for run in runs if f"{run.path.name}:{run.function}" not in without]
         self.total = sum(len(run.expected) for run in self.runs)
-        # Some Python functions leave marks in files; they go with the folder.
+        # Some Python functions create marker files; they are deleted with the folder.
         self.environment = {**os.environ, "TMPDIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def failures_of(self, hark, run):

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Runs the examples with a `hark` binary and checks what they show.
+"""Runs the examples with a `hark` binary and checks their output.
 
     examples.py HARK [--python PYTHON]
 
-PYTHON is the interpreter of a virtual environment that has the examples' requirements (Pillow, pandas); without it,
-`fractals` and `sales` are tried with whatever Python Hark finds, and left out with a message if that has not what they need.
-Failures are printed, then `N passed, N failed`; the exit status is 0 if nothing failed.
+PYTHON is the interpreter of a virtual environment with the examples' requirements (Pillow, pandas); without it, `fractals` and
+`sales` use the Python that Hark finds, and are skipped with a message if it lacks the packages. Failures are printed, then
+`N passed, N failed`; the exit status is 0 if nothing failed.
 """
 import argparse
 import csv
@@ -23,14 +23,14 @@ FRACTALS = ["mandelbrot", "julia", "burning_ship", "fern", "sierpinski"]
 
 
 class Examples:
-    """The binary, the environment of its runs, and what was found."""
+    """The binary, the environment of its runs, and the numbers of passed and failed checks."""
 
     def __init__(self, hark, python):
         self.hark, self.python = hark, python or "python3"
         self.passed = self.failed = 0
         self.environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
         if python:
-            # Not `resolve`: the environment's interpreter is a link to the one it was made with.
+            # Not `resolve`: the environment's interpreter is a link to the one it was created with.
             self.environment["VIRTUAL_ENV"] = str(Path(python).absolute().parent.parent)
 
     def run(self, *arguments, folder=ROOT):
@@ -46,7 +46,7 @@ class Examples:
 
 
 def block_after(text, command):
-    """What a README shows below `$ command`."""
+    """The text below `$ command` in a README."""
     lines = text.split(f"    $ {command}\n", 1)[1].splitlines()
     end = next((at for at, line in enumerate(lines) if line and not line.startswith("    ")), len(lines))
     return "\n".join(line[4:] for line in lines[:end]).strip("\n")
@@ -90,10 +90,10 @@ def wordcount(examples):
 
 
 def lacks(examples, example, module):
-    """Whether an example is to be left out."""
+    """Whether an example must be skipped because a module is missing."""
     is_there = subprocess.run([examples.python, "-c", f"import {module}"], capture_output=True).returncode == 0
     if not is_there:
-        print(f"{example}: left out, as there is no {module} (pass --python)", file=sys.stderr)
+        print(f"{example}: skipped, because {module} is missing (pass --python)", file=sys.stderr)
     return not is_there
 
 
@@ -126,7 +126,7 @@ def sales(examples):
 
 
 def tested(examples):
-    """Those that have cases, in which functions stand in for the world."""
+    """The examples with test cases, in which stubs replace the outside world."""
     for name, cases in (("approval", 6), ("saga", 4), ("poller", 4), ("sales", 3)):
         done = examples.run("test", "-q", "--timeout", "300", folder=EXAMPLES / name)
         examples.check(f"{name}: hark test", done.returncode == 0 and done.stdout == f"{cases} passed, 0 failed\n", done)

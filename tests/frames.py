@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Passes NumPy's values and pandas' data frames through a program, in memory and kept, through a crash and a move.
+"""Passes NumPy's values and pandas' data frames through a program, in memory and stored, through a crash and a move.
 
     frames.py HARK [--python PYTHON]
 
-PYTHON is the interpreter of a virtual environment that has NumPy and pandas; if the one that Hark finds has not, nothing is
-done, with a message. The program is tests/frames/program.hk. What it comes to is known here, and must be the same in each way of
-running it; after that no pickle may be left. Failures are printed; the exit status is 0 if nothing failed.
+PYTHON is the interpreter of a virtual environment with NumPy and pandas; if the one that Hark finds lacks them, the test is
+skipped with a message. The program is tests/frames/program.hk. Its result must be the expected one in each way of running it,
+and afterwards no pickle may be left. Failures are printed; the exit status is 0 if nothing failed.
 """
 import argparse
 import json
@@ -48,7 +48,7 @@ EXPECTED = {
 
 
 class Wrong(Exception):
-    """Something is not as it must be."""
+    """An expectation does not hold."""
 
 
 class Project:
@@ -69,7 +69,7 @@ class Project:
         return done.stdout
 
     def begin(self):
-        """Starts the program, and comes back when it waits in a call that has a large frame."""
+        """Starts the program, and returns when it waits in a call with a large frame."""
         (self.folder / "gate").touch()
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         command = [self.hark, "run", "-q", "-s", "sqlite", "program.hk"]
@@ -86,7 +86,7 @@ class Project:
         return len(list(folder.iterdir())) if folder.exists() else 0
 
     def close(self):
-        """Nothing is kept of a session that has ended with a plain value."""
+        """Checks that a session that ended with a plain value left no pickles."""
         if self.pickles():
             raise Wrong(f"{self.pickles()} pickles are left")
         shutil.rmtree(self.folder)
@@ -95,7 +95,7 @@ class Project:
 def check(result):
     found = json.loads(result)
     if found != EXPECTED:
-        raise Wrong(f"it comes to {result}\n    and not to {json.dumps(EXPECTED)}")
+        raise Wrong(f"the result is {result}\n    and not {json.dumps(EXPECTED)}")
 
 
 def straight(project):
@@ -108,7 +108,7 @@ def killed(project):
     process.kill()
     process.wait()
     if not project.pickles():
-        raise Wrong("the frame that the call has is not kept")
+        raise Wrong("the frame of the call is not stored")
     (project.folder / "gate").unlink()
     check(project.run("resume", "-q"))
 
@@ -124,7 +124,7 @@ def moved(project):
     other.run("import", "session")
     check(other.run("resume", "-q"))
     other.close()
-    # Where it was, it keeps what it had until it is removed.
+    # Its old storage keeps its pickles until it is pruned.
     project.run("prune", "--older-than", "0s")
 
 
@@ -137,7 +137,7 @@ def main():
     if asked.python:
         environment["VIRTUAL_ENV"] = str(Path(asked.python).absolute().parent.parent)
     if subprocess.run([asked.python or "python3", "-c", "import numpy, pandas"], capture_output=True).returncode != 0:
-        print("left out, as there is no NumPy or pandas (pass --python)", file=sys.stderr)
+        print("skipped, because NumPy or pandas is missing (pass --python)", file=sys.stderr)
         return
     failures = 0
     for way in (straight, killed, moved):

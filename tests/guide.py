@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Runs the examples of the guide, the README and the CHANGELOG: guide.py HARK [PAGE...]
 
-Each ```hark block that has `//!` lines is a program as tests/programs/README.md describes; any other one must compile. Those of
+Each ```hark block with `//!` lines is a program as described in tests/programs/README.md; any other one must compile. Those of
 testing.md and of the pages in coming-from, and those with stubs or promises, are tested by `hark test`. A word after the
-language, as in ```hark orders.hk or ```python src/bank.py, is the file to save the block in, in a folder that the page has
-for itself. What a block ```console run shows as typed is typed there, into a new shell, and must print what is below it; `...` stands for
-anything. A line `BODY => VALUE` of a block ```examples is a function's body and what it gives, as a literal of Hark's;
-`BODY => error "KIND"` is one that raises.
+language, as in ```hark orders.hk or ```python src/bank.py, is the file to save the block in, in a folder for each page. The
+commands in a block ```console run are typed into a new shell, and must print the text below them; `...` stands for anything. A
+line `BODY => VALUE` in a block ```examples is a function's body and its result, as a literal of Hark;
+`BODY => error "KIND"` is a body that raises.
 """
 import json
 import os
@@ -23,23 +23,23 @@ import conformance
 
 BLOCK = re.compile(r"^```(hark|python|console|examples)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECONDS_MAX = 300
-# What only `hark test` knows.
+# Lines known only to `hark test`.
 TESTED = re.compile(r"^//! (stub|resolve|fail|test_)", re.MULTILINE)
-# What the shell prints between two commands, so that one's output can be told from the next one's.
+# Printed by the shell between two commands, to separate their outputs.
 MARK = "=== next ==="
-# What a page has that kills what it runs.
+# Marks a page that kills its programs after some time.
 TIMED = "$ timeout -s KILL"
-# A shell that is no terminal's says more of a process that was killed than one that is.
+# A non-interactive shell prints more about a killed process than an interactive one.
 KILLED = re.compile(r"^\S*bash: line \d+: +\d+ Killed.*$", re.MULTILINE)
 
 
 def is_tested(page, text):
-    """Whether `hark test` runs a program of a page: those of coming-from wait for days, or get arguments that no command line has."""
+    """Whether a page's program is run by `hark test`: those of coming-from wait for days, or have arguments that a command line cannot give."""
     return page.stem == "testing" or page.parent.name == "coming-from" or TESTED.search(text) is not None
 
 
 def failures_of(hark, path, is_tested):
-    """How many things a program claims, and what of it does not hold."""
+    """The number of expectations in a program, and the failures."""
     if is_tested:
         command = [hark, "test", "-q", "--timeout", str(SECONDS_MAX), path]
         done = subprocess.run(command, cwd=path.parent, capture_output=True, text=True, timeout=SECONDS_MAX)
@@ -56,7 +56,7 @@ RAISES = re.compile(r'error "(\w+)"')
 
 
 def failures_of_examples(hark, path, text):
-    """The same of lines that say what a function's body comes to."""
+    """The same for lines with a function's body and its result."""
     examples = [line.rpartition(" => ")[::2] for line in text.splitlines()]
     functions = [f"fn example_{number}() {{ {body} }}\n" for number, (body, _) in enumerate(examples)]
     raising = [RAISES.fullmatch(value) for _, value in examples]
@@ -82,7 +82,7 @@ def failures_of_examples(hark, path, text):
 
 
 def failures_of_console(hark, folder, text):
-    """The same of what is typed into a shell."""
+    """The same for commands typed into a shell."""
     commands = [command.partition("\n")[::2] for command in ("\n" + text).split("\n$ ")[1:]]
     script = "".join(f"{command}\nprintf '%s\\n' '{MARK}'\n" for command, _ in commands)
     hidden = folder / ".path"
@@ -90,7 +90,7 @@ def failures_of_console(hark, folder, text):
     if not (hidden / "hark").exists():
         (hidden / "hark").symlink_to(hark)
     environment = {**os.environ, "PATH": f"{hidden}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"}
-    # In a session of its own, so that nothing that it started outlives it, whatever becomes of it.
+    # In its own OS session, so that no process started by it survives.
     shell = subprocess.Popen(["bash", "-c", script + "kill $(jobs -p) 2>/dev/null\n"], cwd=folder, env=environment,
                              text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                              start_new_session=True)
@@ -109,8 +109,8 @@ def failures_of_console(hark, folder, text):
 
 
 def failures_of_page(hark, page):
-    """The same of a page. One that kills something after some seconds shows what was done by then, which on a busy machine may
-    be less: it is tried again."""
+    """The same for a page. A page that kills a program after some seconds shows what was done by then, which may be less on a
+    busy machine: its failures are retried."""
     for left in reversed(range(conformance.TRIES_MAX if TIMED in page.read_text() else 1)):
         total, failed = failures_of_blocks(hark, page)
         if not failed:
@@ -121,7 +121,7 @@ def failures_of_page(hark, page):
 
 
 def failures_of_blocks(hark, page):
-    """The same of a page's blocks, in a new folder."""
+    """The same for a page's blocks, in a new folder."""
     total, failed = 0, []
     with tempfile.TemporaryDirectory() as folder:
         for number, (language, name, text) in enumerate(BLOCK.findall(page.read_text()), 1):
@@ -148,7 +148,7 @@ def main():
     pages = [root / "README.md", root / "CHANGELOG.md", *sorted((root / "docs" / "guide").rglob("*.md"))]
     pages = [Path(page).resolve() for page in sys.argv[2:]] or pages
     total, failed = 0, 0
-    # The pages have nothing to do with each other, and mostly wait.
+    # The pages are independent of each other, and mostly wait.
     with ThreadPoolExecutor(4) as pool:
         for count, failures in pool.map(lambda page: failures_of_page(hark, page), pages):
             total += count

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Hark's Python side with each release of Python that is installed: tests/pythons.py HARK [--venv FOLDER]
+"""Tests Hark's Python side with each installed release of Python: tests/pythons.py HARK [--venv FOLDER]
 
-Each runs a program whose functions use what differs between releases (event loops, start methods, loaders), and the tests
-of the module `hark` outside of Hark. With --venv, a virtual environment to install into, the module is also installed
-there and checked by mypy. What cannot be tried on this machine is said.
+Each runs a program whose functions use features that differ between releases (event loops, start methods, loaders), and the
+tests of the module `hark` outside of Hark. With --venv, a virtual environment to install into, the module is also installed
+there and checked by mypy. A message says what cannot be tested on this machine.
 """
 import argparse
 import os
@@ -108,7 +108,7 @@ def main():
 
 
 def interpreter(release):
-    """The interpreter itself, not what stands for it on PATH."""
+    """The interpreter itself, not a wrapper on PATH."""
     command = ["python" + release, "-c", "import sys; print(sys.executable)"]
     folders = sorted(pathlib.Path.home().glob(".pyenv/versions/%s.*/bin" % release))
     for tool in [command, *([str(folder / command[0]), *command[1:]] for folder in folders)]:
@@ -142,9 +142,9 @@ def check_version():
 
 
 def check_package(python):
-    """Installs the package, and checks it and what uses it."""
+    """Installs the package, and checks it and a user of it."""
     with tempfile.TemporaryDirectory() as folder:
-        # A copy, since setuptools leaves things behind.
+        # A copy, because setuptools creates files in it.
         shutil.copytree(ROOT / "python", pathlib.Path(folder) / "python")
         run([python, "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", "./python"], folder)
         user = pathlib.Path(folder) / "test_user.py"
@@ -153,7 +153,7 @@ def check_package(python):
         if subprocess.run([python, "-c", "import mypy"], stderr=subprocess.DEVNULL).returncode:
             print("skipped: mypy is not installed in %s" % python.parent.parent)
             return
-        # Installed it counts as typed; and by itself it is free of mistakes.
+        # The installed package counts as typed, and its source has no type errors.
         run([python, "-m", "mypy", "--strict", "--cache-dir", folder, user], folder)
         run([python, "-m", "mypy", "--strict", "--cache-dir", folder, ROOT / "python/hark"], folder)
     print("the package: ok")

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Builds Hark's wheel for this computer, and runs a program with Python in it from a fresh virtual environment that has nothing
-but the wheel: tests/wheel.py MATURIN [--profile ci]
+"""Builds Hark's wheel for this computer, and runs a program with Python functions from a fresh virtual environment that
+contains only the wheel: tests/wheel.py MATURIN [--profile ci]
 
-What it builds is what `pip install .` builds, with another profile.
+It builds the same wheel as `pip install .`, with a different profile.
 """
 import argparse
 import subprocess

@@ -1,4 +1,4 @@
-//! Any changes to the rows of a file of sessions.
+//! Makes any changes to the rows of a file of sessions.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

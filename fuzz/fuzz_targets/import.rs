@@ -1,4 +1,4 @@
-//! Any bytes to `hark import`, and what comes of the session.
+//! Feeds any bytes to `hark import`, and runs the session.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

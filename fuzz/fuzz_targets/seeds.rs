@@ -1,4 +1,4 @@
-//! Writes the texts and bytes that fuzzing begins with into `corpus/`, a folder for each target.
+//! Writes the seeds into `corpus/`, in a folder for each target.
 
 use std::fs;
 use std::io;

@@ -1,6 +1,6 @@
-//! Damage, the same each time: a generator of numbers, what it does to bytes, and a run of a target on damaged seeds.
+//! Reproducible damage: a random number generator, mutations of bytes, and a loop that runs a target on damaged seeds.
 
-/// A small generator of numbers that are as good as random (SplitMix64).
+/// A small pseudo-random number generator (SplitMix64).
 pub struct Random(pub u64);
 
 impl Random {
@@ -17,7 +17,7 @@ impl Random {
     }
 }
 
-/// Bytes that mean something as a length, an index, a tag or a float.
+/// Bytes with a special meaning as a length, an index, a tag or a float.
 const TELLING: &[&[u8]] = &[
     &[0],
     &[1],
@@ -30,7 +30,7 @@ const TELLING: &[&[u8]] = &[
     &[0, 0, 0, 0, 0, 0, 0xf8, 0x7f],
 ];
 
-/// Damages some bytes: a bit, a byte, a length, a piece of another seed, an end that is missing.
+/// Damages some bytes: flips a bit, changes a byte or length, inserts a piece of another seed, or truncates.
 pub fn damage(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
     for _ in 0..=random.below(3) {
         if bytes.is_empty() {
@@ -65,7 +65,7 @@ pub fn damage(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
     }
 }
 
-/// Gives a target its seeds, then so many damaged ones.
+/// Runs a target on its seeds, then on this many damaged ones.
 pub fn fuzz(target: &str, seeds: &[Vec<u8>], times: u64, body: impl Fn(&[u8])) {
     assert!(!seeds.is_empty(), "{target} has no seeds");
     seeds.iter().for_each(|seed| body(seed));
@@ -79,11 +79,11 @@ pub fn fuzz(target: &str, seeds: &[Vec<u8>], times: u64, body: impl Fn(&[u8])) {
     }
 }
 
-/// Says which damage it was, if the body panics.
+/// Prints which damage it was, if the body panics.
 pub struct Told<'a> {
-    /// Of what.
+    /// The name of the target.
     pub target: &'a str,
-    /// What the generator began with.
+    /// The seed of the generator.
     pub number: u64,
 }
 

@@ -1,9 +1,9 @@
-//! An exported session taken apart, down to its inner documents, so that a piece of it can be changed and all lengths
-//! and checksums around it fit again.
+//! Parses an exported session into its parts, including the inner documents, so that a part can be changed and all
+//! enclosing lengths and checksums are recomputed.
 
 use hark_bytecode::wire::{Reader, WireError, Writer};
 
-/// The kinds of documents that an exported session is made of.
+/// The kinds of documents in an exported session.
 mod magic {
     pub const SESSION: [u8; 4] = *b"HkSe";
     pub const LIVE: [u8; 4] = *b"HkLi";
@@ -11,7 +11,7 @@ mod magic {
     pub const FAILURE: [u8; 4] = *b"HkEr";
 }
 
-/// A sealed document, and what it consists of.
+/// A sealed document and its parts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     magic: [u8; 4],
@@ -19,28 +19,28 @@ pub struct Document {
     pub parts: Vec<Part>,
 }
 
-/// A piece of a document.
+/// A part of a document.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Part {
-    /// A byte: a kind, a flag.
+    /// A byte, such as a kind or a flag.
     Byte(u8),
     /// An integer.
     Number(u64),
-    /// A text with its length.
+    /// A length-prefixed text.
     Text(Vec<u8>),
-    /// A text with its length that ends with its own checksum, which is not part of this.
+    /// A length-prefixed text that ends with its own checksum. The checksum is not included here.
     SealedText(String),
-    /// A document with its length.
+    /// A length-prefixed document.
     Document(Document),
-    /// What is not taken apart any further.
+    /// Bytes that are not parsed any further.
     Raw(Vec<u8>),
 }
 
 impl Document {
-    /// Takes an exported session apart.
+    /// Parses an exported session.
     ///
     /// # Errors
-    /// If it is none.
+    /// If it is not an exported session.
     pub fn read(bytes: &[u8]) -> Result<Document, WireError> {
         let Some((content, _)) = bytes.split_last_chunk::<4>().filter(|(content, _)| content.len() >= 5) else {
             return Err(WireError::Truncated(bytes.len()));
@@ -60,7 +60,7 @@ impl Document {
         Ok(Document { magic, version: head[4], parts })
     }
 
-    /// Puts it together again.
+    /// Encodes the document.
     pub fn write(&self) -> Vec<u8> {
         let mut writer = Writer::new();
         for part in &self.parts {
@@ -76,7 +76,7 @@ impl Document {
         writer.seal(self.magic, self.version)
     }
 
-    /// How many pieces it has, those of inner documents included.
+    /// The number of parts, including those of inner documents.
     pub fn count(&self) -> usize {
         let count = |part: &Part| match part {
             Part::Document(document) => document.count(),
@@ -85,7 +85,7 @@ impl Document {
         self.parts.iter().map(count).sum()
     }
 
-    /// The piece with this number.
+    /// The part with this number.
     pub fn part_mut(&mut self, mut number: usize) -> Option<&mut Part> {
         for part in &mut self.parts {
             match part {
@@ -104,7 +104,7 @@ impl Document {
     }
 }
 
-/// A text of JSON with its checksum as its last entry.
+/// A JSON text with its checksum as the last entry.
 pub fn sealed(text: &str) -> String {
     let checksum = format!("{:08x}", crc32fast::hash(text.as_bytes()));
     match (text.strip_suffix(']'), text.strip_suffix('}')) {
@@ -114,7 +114,7 @@ pub fn sealed(text: &str) -> String {
     }
 }
 
-/// The same without its checksum.
+/// A JSON text without its checksum.
 pub fn unsealed(text: &str) -> String {
     if let Some((open, _)) = text.rsplit_once(",\"checksum\":\"") {
         return format!("{open}}}");

@@ -1,6 +1,6 @@
-//! What must hold of anything that a stranger gives to Hark: the bodies of the fuzz targets, and what fuzzing begins with.
-//! The tests hold the same bodies to some thousand damaged seeds (the machine's those of `programs`, the backends' those of
-//! `sessions`), so nothing here uses libFuzzer.
+//! Properties that must hold for all untrusted input: the bodies of the fuzz targets, and their seeds. The tests run
+//! the same bodies on some thousand damaged seeds (those of `programs` in hark-machine, those of `sessions` in
+//! hark-backends), so nothing here depends on libFuzzer.
 
 pub mod damage;
 pub mod document;

@@ -1,7 +1,7 @@
-//! What must hold of any text given to the compiler and of any bytes given to the decoders of executables and snapshots.
+//! Properties of any text given to the compiler, and of any bytes given to the decoders of executables and snapshots.
 //!
-//! A document's checksum keeps nearly all damage out. So each body reads its bytes twice: as they are, and with the
-//! checksum mended.
+//! A checksum would reject nearly all damaged documents. So each body decodes its bytes twice: unchanged, and with a
+//! corrected checksum.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,18 +10,18 @@ use std::sync::{Arc, OnceLock};
 use hark_bytecode::{Executable, FunctionIndex};
 use hark_machine::{Effect, Form, Host, ObjectBody, Pickle, Program, Thread, Value};
 
-/// How many instructions are run of what could be read. So few that no value can double itself to a gigabyte.
+/// The number of instructions to run after decoding. It is so small that no value can grow to a gigabyte by doubling.
 const INSTRUCTIONS: u64 = 40;
 
-/// The program whose threads' snapshots are damaged: something of everything that a record may hold.
+/// The program whose thread snapshots are damaged. It uses everything that a snapshot may contain.
 const PROGRAM: &str = include_str!("snapshot.hk");
 
-/// Any text to the compiler: it does not panic, and what compiles is sound.
+/// Compiles any text: this does not panic, and the result is sound.
 pub fn compile(text: &str) {
     let compilation = hark_compiler::compile("test.hk", text);
     for label in compilation.diagnostics.iter().flat_map(|diagnostic| &diagnostic.labels) {
         let (start, end) = (label.span.start as usize, label.span.end as usize);
-        assert!(text.get(start..end).is_some(), "{label:?} is no place in the text");
+        assert!(text.get(start..end).is_some(), "{label:?} is not within the text");
     }
     let errors = compilation.diagnostics.iter().filter(|each| each.severity == hark_compiler::Severity::Error);
     assert_eq!(compilation.executable.is_none(), errors.count() > 0, "it compiles or has an error");
@@ -32,7 +32,7 @@ pub fn compile(text: &str) {
     }
 }
 
-/// Any bytes to the decoder of executables: it does not panic, and neither does the machine with what was decoded.
+/// Decodes any bytes as an executable: neither the decoder nor the machine running the result panics.
 pub fn executable(bytes: &[u8]) {
     for bytes in [bytes, &mend(bytes)] {
         if let Ok(executable) = Executable::decode(bytes) {
@@ -42,7 +42,7 @@ pub fn executable(bytes: &[u8]) {
     }
 }
 
-/// Any bytes to the decoder of snapshots: it does not panic, and what was decoded can be written again and run.
+/// Decodes any bytes as a snapshot: this does not panic, and the result can be encoded again and run.
 pub fn snapshot(bytes: &[u8]) {
     for bytes in [bytes, &mend(bytes)] {
         let Ok(mut thread) = Thread::restore(bytes, program()) else { continue };
@@ -63,14 +63,15 @@ pub fn snapshot(bytes: &[u8]) {
     }
 }
 
-/// What was decoded is encoded the same for ever. (Executables are not compared themselves, as nan is not itself.)
+/// A decoded executable has a stable encoding. (The executables themselves cannot be compared, because nan is not equal
+/// to itself.)
 fn check_encoding(executable: &Executable) {
     let bytes = executable.encode();
     let again = Executable::decode(&bytes).expect("what was encoded can be decoded");
     assert_eq!(again.encode(), bytes);
 }
 
-/// Calls each function for a moment, in both forms of its code; that lowers it, which proves the code to be safe.
+/// Runs each function briefly, in both forms of its code; this lowers the code, which checks its safety.
 fn run_each_function(executable: &Executable) {
     for form in [Form::Fused, Form::Plain] {
         let Ok(program) = Program::with_form(executable.clone(), form) else { return };
@@ -87,7 +88,7 @@ fn run_each_function(executable: &Executable) {
     }
 }
 
-/// The document with a checksum that fits.
+/// The document with a correct checksum.
 pub fn mend(bytes: &[u8]) -> Vec<u8> {
     let content = bytes.len().saturating_sub(4);
     let mut mended = bytes[..content].to_vec();
@@ -95,7 +96,7 @@ pub fn mend(bytes: &[u8]) -> Vec<u8> {
     mended
 }
 
-/// The program that snapshots belong to.
+/// The program of the snapshots.
 pub fn program() -> &'static Program {
     static KNOWN: OnceLock<Program> = OnceLock::new();
     KNOWN.get_or_init(|| {
@@ -105,8 +106,8 @@ pub fn program() -> &'static Program {
     })
 }
 
-/// What fuzzing begins with, for each target: the programs of `tests/programs`, their executables, and snapshots of a
-/// thread at each of its instructions.
+/// The seeds of each target: the programs of `tests/programs`, their executables, and snapshots of a thread at each of
+/// its instructions.
 pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 3] {
     let texts: Vec<String> = programs().iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
     let compiled = texts.iter().filter_map(|text| hark_compiler::compile("test.hk", text).executable);
@@ -116,7 +117,7 @@ pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 3] {
     [("compile", texts), ("executable", executables), ("snapshot", snapshots())]
 }
 
-/// Snapshots of one run of the program, each once.
+/// The distinct snapshots of one run of the program.
 fn snapshots() -> Vec<Vec<u8>> {
     let Some(main) = program().executable().functions.iter().position(|function| &*function.name == "main") else {
         return Vec::new();
@@ -147,7 +148,7 @@ fn snapshots() -> Vec<Vec<u8>> {
     snapshots
 }
 
-/// The programs of `tests/programs`, good and bad, by name.
+/// The programs of `tests/programs`, valid and rejected, sorted by name.
 fn programs() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().find(|folder| folder.join("tests/programs").is_dir());
     let folder = root.expect("the repository has programs").join("tests/programs");
@@ -161,9 +162,9 @@ fn programs() -> Vec<PathBuf> {
     paths
 }
 
-/// A host that keeps nothing.
+/// A host without storage.
 pub struct Nowhere {
-    /// How many threads were started.
+    /// The number of threads started.
     pub threads: u64,
 }
 

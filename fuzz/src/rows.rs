@@ -1,4 +1,4 @@
-//! Changes to the rows of one session in a file, of which nothing but their meaning tells.
+//! Semantic changes to the rows of one session in a file: lengths and checksums remain correct.
 
 use std::path::Path;
 
@@ -9,16 +9,16 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use crate::damage::{Random, damage};
 use crate::document::{Document, sealed, unsealed};
 
-/// How many bytes tell of one change.
+/// The number of bytes that describe a change.
 pub const CHANGE_BYTES: usize = 8;
 
-/// A table, the columns that are changed, whose row it is, and how a row is sealed, if it is.
+/// A table, its columns that are changed, its column with the session's number, and how its rows are sealed.
 struct Table {
     name: &'static str,
     session: &'static str,
     columns: &'static [&'static str],
-    /// The key of a row, from what follows the session's number in that of the table, and the summary or content whose end is in the
-    /// checksum.
+    /// The key of a row, from the part of its primary key after the session's number, and the column whose end is
+    /// covered by the checksum.
     seal: Option<(KeyOf, &'static str)>,
 }
 
@@ -76,7 +76,7 @@ const TABLES: [Table; 9] = [
     Table { name: "log", session: "(place >> 33)", columns: &["entries"], seal: None },
 ];
 
-/// Makes the changes, all of them to rows of one session, and answers which.
+/// Makes the changes, all of them to rows of one session. Returns that session.
 pub fn change(file: &Path, changes: &[u8]) -> Option<SessionId> {
     let connection = Connection::open(file).ok()?;
     let mut changes = changes.chunks_exact(CHANGE_BYTES);
@@ -86,7 +86,7 @@ pub fn change(file: &Path, changes: &[u8]) -> Option<SessionId> {
     let picked = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
     let (session, id) = connection.query_row(sql, [usize::from(first[0]) % count], picked).ok()?;
     for bytes in std::iter::once(first).chain(changes) {
-        // What the file does not allow is not changed.
+        // Changes that violate a constraint are skipped.
         let _ = change_row(&connection, session, bytes);
     }
     Some(SessionId::from_text(&id))
@@ -118,7 +118,7 @@ fn change_row(connection: &Connection, session: i64, bytes: &[u8]) -> rusqlite::
     let mut values = vec![new.clone()];
     values.extend(key.iter().cloned());
     connection.execute(&format!("UPDATE {name} SET {column} = ?1 WHERE {is_key}"), params_from_iter(&values))?;
-    // The row may have another key now.
+    // The change may have been to the key.
     let key: Vec<Value> =
         keys.iter().zip(key).map(|(each, old)| if each == column { new.clone() } else { old }).collect();
     mend_row(connection, table, &is_key, &key)
@@ -154,7 +154,7 @@ fn changed(random: &mut Random, old: &Value) -> Value {
     }
 }
 
-/// Gives the row the checksum that fits it, as the engine does.
+/// Corrects the checksum of the row, computed as in the engine.
 fn mend_row(connection: &Connection, table: &Table, is_key: &str, key: &[Value]) -> rusqlite::Result<()> {
     let Some((key_of, end)) = table.seal else { return Ok(()) };
     let name = table.name;

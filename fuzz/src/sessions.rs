@@ -1,5 +1,5 @@
-//! What must hold of any file that is imported, and of any rows of a file of sessions: nothing panics or hangs, and other
-//! sessions are as they were.
+//! Properties of any imported file, and of any rows in a file of sessions: nothing panics or hangs, and other sessions
+//! are unchanged.
 
 use std::collections::VecDeque;
 use std::env;
@@ -21,15 +21,15 @@ use crate::damage::{Random, damage};
 use crate::document::{Document, Part};
 use crate::rows;
 
-/// How many times threads of a session get a turn.
+/// The maximum number of turns of a session's threads.
 const TURNS: usize = 50;
 
-/// The id that a session gets beside the others.
+/// The id of the session that follows the others in the file.
 const NEIGHBOR: &str = "00000000-0000-7000-8000-000000000001";
 
-/// Any bytes to `hark import`: as they are, and with all checksums within them mended. What is taken is looked at and run
-/// for a while. The sessions before and after it, whose keys are next to its own, stay as they are. Answers whether it was
-/// taken.
+/// Imports any bytes: unchanged, and with all inner checksums corrected. An accepted session is inspected and run for a
+/// while. The sessions before and after it, whose keys are adjacent to its own, must not change. Returns whether it was
+/// accepted.
 pub fn import(bytes: &[u8]) -> bool {
     let mut is_taken = false;
     static PLACE: OnceLock<Mutex<SqliteStorage>> = OnceLock::new();
@@ -58,8 +58,8 @@ pub fn import(bytes: &[u8]) -> bool {
     is_taken
 }
 
-/// Any changes to the rows of one session, with the checksums within and of the rows mended. That session may be refused;
-/// all others are as they were. Answers whether the file was taken.
+/// Makes any changes to the rows of one session, with corrected checksums. That session may be refused; all others must
+/// be unchanged. Returns whether the file was accepted.
 pub fn database(changes: &[u8]) -> bool {
     let mut is_taken = false;
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -87,7 +87,7 @@ pub fn database(changes: &[u8]) -> bool {
     is_taken
 }
 
-/// What fuzzing begins with, for each target: sessions of all kinds, and changes of a few rows.
+/// The seeds of each target: sessions of all kinds, and changes of a few rows.
 pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 2] {
     let changes = (0..64).map(|number| {
         let mut random = Random(number);
@@ -96,7 +96,7 @@ pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 2] {
     [("import", exports().to_vec()), ("database", changes.collect())]
 }
 
-/// Changes some parts of an exported session, each of which may lie deep within it, so that all around them fits.
+/// Changes some parts of an exported session, possibly nested ones, keeping lengths and checksums correct.
 pub fn forge(random: &mut Random, export: &[u8]) -> Vec<u8> {
     let Ok(mut document) = Document::read(export) else { return export.to_vec() };
     for _ in 0..=random.below(3) {
@@ -123,7 +123,7 @@ pub fn forge(random: &mut Random, export: &[u8]) -> Vec<u8> {
     document.write()
 }
 
-/// The sessions of a file that an earlier release wrote.
+/// The sessions in a file written by an earlier release.
 fn exports() -> &'static [Vec<u8>] {
     static EXPORTS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     EXPORTS.get_or_init(|| {
@@ -143,7 +143,7 @@ fn golden() -> Vec<u8> {
     fs::read(file).expect("the repository has a file of sessions")
 }
 
-/// A folder that is empty. In memory, if that can be: it is written to very often.
+/// An empty folder, in memory if possible, because it is written very often.
 fn scratch(name: &str) -> PathBuf {
     let memory = Path::new("/dev/shm");
     let parent = if memory.is_dir() { memory.to_path_buf() } else { env::temp_dir() };
@@ -167,7 +167,7 @@ fn take(storage: &SqliteStorage, bytes: &[u8]) -> Option<SessionId> {
     hark_engine::import(exported, storage, &Still::default()).ok()
 }
 
-/// The same session under another id.
+/// The session with a different id.
 fn renamed(export: &[u8], id: &str) -> Vec<u8> {
     let mut document = Document::read(export).expect("a seed is whole");
     document.parts[0] = Part::Text(id.into());
@@ -193,7 +193,7 @@ fn remove(storage: &SqliteStorage, id: &SessionId) {
     }
 }
 
-/// Reads all that `hark show` shows.
+/// Reads everything shown by `hark show`.
 fn look(storage: &SqliteStorage, id: &SessionId) -> Result<(), StorageError> {
     let surroundings = Still::default();
     let outside = match Outside::open(storage, &surroundings, id) {
@@ -204,7 +204,7 @@ fn look(storage: &SqliteStorage, id: &SessionId) -> Result<(), StorageError> {
     outside.records().all().map(drop)
 }
 
-/// Goes on with the session for some turns.
+/// Continues the session for some turns.
 fn run(storage: &SqliteStorage, id: &SessionId) {
     let folder = storage.folder().to_path_buf();
     let Ok(storage) = SqliteStorage::open(&folder) else { return };
@@ -221,12 +221,12 @@ fn run(storage: &SqliteStorage, id: &SessionId) {
     let _ = engine.resume(Some(id), &observer, &on_end);
     invoker.serve(&AtomicBool::new(false));
     let _ = engine.release();
-    // Sessions know their engine and their invoker, and would stay with these for ever.
+    // Sessions hold their engine and their invoker, and would keep both alive forever.
     engine.forget(id);
     invoker.hints.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }
 
-/// An invoker that gives so many turns and no more.
+/// An invoker that gives a limited number of turns.
 struct Few {
     hints: Mutex<VecDeque<(Arc<dyn Runner>, ThreadId)>>,
     left: AtomicU64,
@@ -285,7 +285,7 @@ impl Seat for Place<'_> {
     fn step_back(&mut self) {}
 }
 
-/// A world in which time passes only while somebody waits for it.
+/// Surroundings in which time passes only while someone waits.
 #[derive(Default)]
 struct Still {
     microseconds: AtomicU64,

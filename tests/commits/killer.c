@@ -1,7 +1,7 @@
 /* Counts the commits of a process, which are the syncs of its database's log, and kills it before one of them returns.
 
-   It is loaded into `hark` before the C library (LD_PRELOAD). $KILL_AT says which: 0 is none. Of several processes only the
-   first that comes to it is killed, which makes $KILLED_FILE. A letter is added to $COUNT_FILE for each commit of all. */
+   It is loaded into `hark` with LD_PRELOAD. $KILL_AT is the number of the commit; 0 means none. Of several processes, only the
+   first to reach it is killed; it creates $KILLED_FILE. Each commit of any process appends a character to $COUNT_FILE. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Stands in front of a DynamoDB server, counts what is asked of it, and injects the faults that no emulator shows.
+"""A proxy of a DynamoDB server that counts requests and injects the faults that no emulator simulates.
 
     proxy.py --server HOST:PORT [--port N] [--seed S] [--rate R] [--faults NAME,...] [--index-delay SECONDS] [--hold-at N]
 
 It prints `listening on 127.0.0.1:PORT`, and serves until it is ended. A share R of all requests meets a fault, chosen by the seed:
 
-    conflict    a write is refused with TransactionConflict, as another transaction has one of its items at this moment
+    conflict    a write is refused with TransactionConflict, because another transaction is using one of its items
     throttle    ProvisionedThroughputExceededException, ThrottlingException or RequestLimitExceeded
     broken      InternalServerError (500) or a gateway's 503, before anything has happened
-    partial     of a batch only a part is done, and the rest comes back as UnprocessedItems or UnprocessedKeys
-    cut         the connection is closed before the request has reached the server
-    lost        the request is done, and the connection is closed instead of an answer
-    late        the connection is closed, and the request reaches the server some time later: often after its repetition
+    partial     only a part of a batch is processed; the rest is returned as UnprocessedItems or UnprocessedKeys
+    cut         the connection is closed before the request reaches the server
+    lost        the request is processed, but the connection is closed without an answer
+    late        the connection is closed, and the request reaches the server later, often after its repetition
 
 Queries of an index leave out items that were written in the last `--index-delay` seconds, as an index follows its table
 with a delay. After `--hold-at N` writes, the next ones are held (neither forwarded nor answered) until `POST /go`, so that a
@@ -19,10 +19,10 @@ writer can be killed or stopped at exactly that point.
 
     GET /counts     a JSON object: `requests` by API call, `faults` by kind, `held`, `items`, `hottest` (the items with the most
                     writes), `largest` (bytes of the largest request)
-    POST /reset     forgets the counts
-    POST /go        forwards what is held, and holds nothing more
+    POST /reset     resets the counts
+    POST /go        forwards the held requests, and holds no more
 
-A client says nothing of a proxy but its address as endpoint. Neither this proxy nor the emulators check signatures.
+A client only needs the proxy's address as its endpoint. Neither this proxy nor the emulators check signatures.
 """
 import argparse
 import asyncio
@@ -33,9 +33,9 @@ import time
 
 WRITES = {"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"}
 FAULTS = ["conflict", "throttle", "broken", "partial", "cut", "lost", "late"]
-# The names of errors have this before them.
+# The prefix of error names.
 NAMESPACE = "com.amazonaws.dynamodb.v20120810#"
-# A late request reaches the server after so many seconds.
+# The minimal and maximal delay of a late request, in seconds.
 LATE = (0.05, 2.0)
 
 
@@ -44,7 +44,7 @@ class Cut(Exception):
 
 
 def written(call, body):
-    """The table and the key's or item's attributes of each item that a request writes or checks; and whether it is a write."""
+    """For each item that a request writes or checks: the table, the attributes of its key or the item, and whether it is written."""
     if call == "TransactWriteItems":
         for entry in body["TransactItems"]:
             for kind, part in entry.items():
@@ -59,12 +59,12 @@ def written(call, body):
 
 
 def error(name, message, status=400, **more):
-    """The answer of a server that refuses a request."""
+    """An error response."""
     return status, json.dumps({"__type": NAMESPACE + name, "message": message, "Message": message, **more}).encode()
 
 
 def conflict(call, body, chance):
-    """Another transaction has one of the items."""
+    """The error that another transaction is using one of the items."""
     if call == "TransactWriteItems":
         reasons = [{"Code": "None"} for _ in body["TransactItems"]]
         reasons[chance.randrange(len(reasons))] = {"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"}
@@ -75,7 +75,7 @@ def conflict(call, body, chance):
 
 
 def throttled(chance):
-    """There were too many requests."""
+    """The error that there were too many requests."""
     name, message = chance.choice([
         ("ProvisionedThroughputExceededException", "The level of configured provisioned throughput for the table was exceeded"),
         ("ThrottlingException", "Rate of requests exceeds the allowed throughput"),
@@ -85,14 +85,14 @@ def throttled(chance):
 
 
 def broken(chance):
-    """The service does not work at this moment."""
+    """The error that the service is unavailable."""
     if chance.random() < 0.5:
         return error("InternalServerError", "Internal server error", 500)
     return 503, b"<html><body>Service Unavailable</body></html>"
 
 
 def split(requested, is_get, chance):
-    """A batch's `RequestItems` in two parts: what is done, and what comes back."""
+    """Splits a batch's `RequestItems` into a processed and an unprocessed part."""
     parts = ({}, {})
     for table, entries in requested.items():
         for entry in entries["Keys"] if is_get else entries:
@@ -105,7 +105,7 @@ def split(requested, is_get, chance):
 
 
 async def read_message(reader):
-    """The first line, headers and body of a request or an answer; nothing at the connection's end."""
+    """The first line, headers and body of a request or a response; None at the end of the connection."""
     first = await reader.readline()
     if not first:
         return None
@@ -125,7 +125,7 @@ async def read_message(reader):
 
 
 class Server:
-    """The server behind, with connections that are used again."""
+    """The server behind the proxy, with pooled connections."""
 
     def __init__(self, address):
         self.host, _, port = address.rpartition(":")
@@ -133,7 +133,7 @@ class Server:
         self.idle = []
 
     async def ask(self, headers, body):
-        """The status and body of the server's answer."""
+        """The status and body of the server's response."""
         while True:
             is_new = not self.idle
             reader, writer = self.idle.pop() if self.idle else await asyncio.open_connection(self.host, self.port, limit=2**20)
@@ -150,7 +150,7 @@ class Server:
                 writer.close()
                 if is_new:
                     raise Cut
-                continue  # It had closed a connection that was idle.
+                continue  # The server has closed an idle connection.
             if answer[1].get("connection", "").lower() == "close":
                 writer.close()
             else:
@@ -159,7 +159,7 @@ class Server:
 
 
 class Proxy:
-    """What the proxy knows."""
+    """The state of the proxy."""
 
     def __init__(self, given):
         self.server = Server(given.server)
@@ -177,7 +177,7 @@ class Proxy:
         self.writes, self.held, self.seen_writes, self.largest = collections.Counter(), 0, 0, 0
 
     def counts(self):
-        """What `GET /counts` answers."""
+        """The response to `GET /counts`."""
         return {
             "requests": dict(self.requests), "faults": dict(self.injected), "held": self.held,
             "items": len(self.writes), "largest": self.largest,
@@ -185,7 +185,7 @@ class Proxy:
         }
 
     def name_of(self, table, attributes):
-        """An item, by its key."""
+        """The name of an item, from its table and key."""
         return " ".join([table, *(next(iter(attributes[name].values())) for name in self.key_names if name in attributes)])
 
     def choose(self, call):
@@ -198,7 +198,7 @@ class Proxy:
         return fault
 
     async def forward(self, call, headers, raw):
-        """Asks the server, and keeps in mind what has been written."""
+        """Forwards a request to the server, and records the written items."""
         if call in WRITES:
             now = time.monotonic()
             for table, attributes, is_write in written(call, json.loads(raw)):
@@ -216,7 +216,7 @@ class Proxy:
             pass
 
     def without_new(self, table, answer):
-        """The answer of an index that does not know the newest writes yet."""
+        """The response of an index without the newest writes."""
         answer = json.loads(answer)
         oldest = time.monotonic() - self.index_delay
         items = [item for item in answer.get("Items", ())
@@ -227,7 +227,7 @@ class Proxy:
         return json.dumps(answer).encode()
 
     async def answer(self, headers, raw):
-        """The status and body of the answer to a request."""
+        """The status and body of the response to a request."""
         call = headers.get("x-amz-target", "?").rpartition(".")[2]
         self.requests[call] += 1
         self.largest = max(self.largest, len(raw))
@@ -263,7 +263,7 @@ class Proxy:
         return status, answer
 
     async def answer_in_part(self, call, headers, body):
-        """The status and body of the answer to a batch of which only a part is done."""
+        """The status and body of the response to a partially processed batch."""
         is_get = call == "BatchGetItem"
         done, rest = split(body["RequestItems"], is_get, self.chance)
         answer = {"Responses": {}} if is_get else {}
@@ -281,7 +281,7 @@ class Proxy:
         return 200, json.dumps(answer).encode()
 
     async def control(self, method, path):
-        """The answer to a request that is meant for the proxy itself."""
+        """The response to a request to the proxy itself."""
         if (method, path) == ("GET", "/counts"):
             return 200, json.dumps(self.counts()).encode()
         if (method, path) == ("POST", "/reset"):
@@ -314,7 +314,7 @@ class Proxy:
 async def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", required=True, metavar="HOST:PORT")
-    parser.add_argument("--port", type=int, default=0, help="to listen on (default: any that is free)")
+    parser.add_argument("--port", type=int, default=0, help="the port to listen on (default: any free port)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, default=0.0, help="the share of requests that meet a fault")
     parser.add_argument("--faults", type=lambda text: text.split(","), default=FAULTS, help=",".join(FAULTS))

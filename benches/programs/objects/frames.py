@@ -1,4 +1,4 @@
-"""A data frame of 100 MB that five functions pass on."""
+"""A data frame of 100 MB, passed through five functions."""
 import numpy
 import pandas
 

@@ -1,4 +1,4 @@
-"""What `pass.hk` does, in plain Python, which pickles the frame once: in memory, or to a file that is on the disk then."""
+"""The same as `pass.hk` in plain Python, which pickles the frame once: in memory, or to a file, with fsync."""
 import os
 import pickle
 import sys

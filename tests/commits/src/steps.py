@@ -1,4 +1,4 @@
-"""What the program calls. Each answers the same when it is called again."""
+"""The functions called by the program. Each returns the same result when it is called again."""
 import datetime
 
 import hark
@@ -18,7 +18,7 @@ def refuse(n):
 
 
 def unready(n):
-    """Fails in its first two tries, whoever makes them: a call's tries are counted where they are written down."""
+    """Fails in its first two attempts, in any process: the attempts of a call are counted in the storage."""
     if hark.attempt() < 3:
         raise hark.Retry("not yet", after=0.01)
     return n

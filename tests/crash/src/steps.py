@@ -1,4 +1,4 @@
-"""What the program calls: each call leaves a line in a file, whatever becomes of its answer."""
+"""The functions called by the program: each call appends a line to a file, even if its result is lost."""
 import json
 import os
 import random

@@ -24,7 +24,7 @@ def array(length):
 
 
 def plus(values, other):
-    # It may change what it is given.
+    # A function may modify its arguments.
     values += other
     return values
 

@@ -22,7 +22,7 @@ def described(table):
 
 
 def gated(table):
-    """Waits at a gate, if there is one: so that what is about can be killed, or moved."""
+    """Waits while there is a gate file, so that the session can be killed or moved."""
     if os.path.exists("gate"):
         open("begun", "w").close()
         while os.path.exists("gate"):

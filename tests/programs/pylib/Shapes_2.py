@@ -1,4 +1,4 @@
-"""Names that no Hark program could have itself."""
+"""Names that are not valid in a Hark program."""
 
 
 class Area(int):

@@ -1,4 +1,4 @@
-"""Python functions that the programs call."""
+"""The Python functions called by the programs."""
 import asyncio
 import collections
 import enum
@@ -117,7 +117,7 @@ def keys():
 
 
 def unusual(what):
-    """Results that are no Hark values."""
+    """Results that are not Hark values."""
     return {
         "deep": [1, {"a": [(n for n in [1])]}],
         "none key": {None: 1},
@@ -160,7 +160,7 @@ class Money:
 
 
 class Closed:
-    """One that lets itself be written, and not be read."""
+    """An object that can be pickled, but not unpickled."""
 
     def __setstate__(self, state):
         raise RuntimeError("closed for ever")
@@ -245,7 +245,7 @@ def mark(session):
 
 
 def dies_once(session):
-    """Dies at the first call; a second one would return."""
+    """Dies at the first call; a second call would return."""
     if mark(session).exists():
         return "called again"
     mark(session).touch()
@@ -317,7 +317,7 @@ def length(value):
 
 
 def goes_on(wanted):
-    """One step further with each try."""
+    """Gets one step further with each attempt."""
     done = hark.last_progress() or 0
     if done == wanted:
         return done

@@ -1,4 +1,4 @@
-"""The Python functions that the programs call."""
+"""The Python functions called by the programs."""
 import os
 import time
 
@@ -10,7 +10,7 @@ def step(x):
 
 
 def slow_step(x):
-    """Takes 20 ms, and leaves a line that says which call this is."""
+    """Takes 20 ms, and appends the id of the call to a file."""
     calls = os.open(os.environ["DURABLE_CALLS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(calls, (hark.call_id() + "\n").encode())
     os.close(calls)
