@@ -1,0 +1,148 @@
+//! Sessions in a table of DynamoDB, or of any server that speaks its API.
+//!
+//! Threads are leased, so that one session runs on many machines. What a table looks like is told in `layout`, how a change becomes
+//! calls in `commit`. The engine calls synchronously; the client, and the runtime that waits for its answers, are made when they are
+//! needed first.
+
+mod api;
+mod batches;
+mod bell;
+mod catalog;
+mod clock;
+mod commit;
+mod counts;
+mod due;
+mod error;
+mod history;
+mod item;
+mod layout;
+mod pack;
+mod parts;
+mod requests;
+mod session;
+mod settings;
+mod space;
+mod table;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hark_engine::{Catalog, Encoded, SessionId, SessionStorage, Space, Storage, StorageError, Tenure};
+use hark_machine::Program;
+
+use api::Api;
+use batches::Batches;
+use bell::Bell;
+use catalog::DynamoRows;
+use clock::Clock;
+pub use counts::DynamoCounts;
+pub use settings::{DynamoSettings, LEASE, TABLE};
+pub use table::{Created, Finding};
+
+/// Keeps sessions in a table.
+pub struct DynamoStorage {
+    shared: Arc<Shared>,
+    encoded: Encoded,
+}
+
+/// What sessions and catalog share.
+struct Shared {
+    api: Api,
+    clock: Clock,
+    batches: Batches,
+    bell: Bell,
+    /// The programs that this process has written.
+    programs: Mutex<HashSet<String>>,
+}
+
+impl DynamoStorage {
+    /// A table that is used like this. Nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// If no table can have this name.
+    pub fn open(settings: DynamoSettings) -> Result<DynamoStorage, StorageError> {
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-.".contains(letter);
+        if !(3..=255).contains(&settings.table.len()) || !settings.table.chars().all(is_plain) {
+            return Err(StorageError::Permanent(format!(
+                "`{}` is no name for a table: it has 3 to 255 letters, digits and `_-.`",
+                settings.table
+            )));
+        }
+        let shared = Arc::new(Shared {
+            api: Api::new(settings),
+            clock: Clock::default(),
+            batches: Batches::default(),
+            bell: Bell::default(),
+            programs: Mutex::default(),
+        });
+        let encoded = Encoded::new(Arc::new(DynamoRows(shared.clone())));
+        Ok(DynamoStorage { shared, encoded })
+    }
+
+    /// Makes the table unless it is there, and waits until it can be used.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn create_table(&self) -> Result<Created, StorageError> {
+        self.shared.api.wait(self.shared.create_table())
+    }
+
+    /// Looks at all that sessions need: the table, its indexes, the clock, and each call.
+    ///
+    /// # Errors
+    /// If not even a client can be made.
+    pub fn check(&self) -> Result<Vec<Finding>, StorageError> {
+        self.shared.api.wait(async { Ok(self.shared.check().await) })
+    }
+
+    /// What was asked of DynamoDB so far.
+    pub fn counts(&self) -> DynamoCounts {
+        self.shared.api.counter().counts()
+    }
+}
+
+impl Shared {
+    fn has_program(&self, hash: &str) -> bool {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner).contains(hash)
+    }
+
+    fn note_program(&self, hash: &str) {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner).insert(hash.to_owned());
+    }
+
+    /// When all that there is of a session expires, if it does, in seconds since 1970.
+    fn expires(&self, id: &SessionId) -> Option<u64> {
+        let ttl = self.api.settings().ttl?;
+        Some(started(id)? + ttl.as_secs())
+    }
+}
+
+/// When a session was started, in seconds since 1970: the first 48 bits of its id are milliseconds.
+fn started(id: &SessionId) -> Option<u64> {
+    let (high, low) = (id.as_str().get(..8)?, id.as_str().get(9..13)?);
+    let milliseconds = u64::from_str_radix(high, 16).ok()? << 16 | u64::from_str_radix(low, 16).ok()?;
+    Some(milliseconds / 1_000)
+}
+
+impl Storage for DynamoStorage {
+    fn session(&self, id: &SessionId, program: &Arc<Program>) -> Result<Arc<dyn SessionStorage>, StorageError> {
+        self.encoded.session(id, program)
+    }
+
+    fn space(&self) -> &dyn Space {
+        &*self.shared
+    }
+
+    fn catalog(&self) -> Option<&dyn Catalog> {
+        self.encoded.catalog()
+    }
+
+    fn tenure(&self) -> Tenure<'_> {
+        self.encoded.tenure()
+    }
+
+    fn scratch_folder(&self) -> Option<&Path> {
+        None
+    }
+}

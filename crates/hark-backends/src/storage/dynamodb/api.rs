@@ -1,0 +1,222 @@
+//! The client, made when it is needed first, and how calls are tried again.
+//!
+//! The engine calls synchronously; a small runtime beside it waits for the network. The SDK's own retries are off: what may have
+//! happened is not to be repeated by somebody who does not know what it was.
+
+use std::error::Error;
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use aws_config::{AppName, BehaviorVersion, Region};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::tls;
+use hark_engine::StorageError;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use super::counts::Counter;
+use super::error::{Failed, Verdict, text, verdict};
+use super::settings::DynamoSettings;
+use crate::surroundings::random;
+
+/// How long one try may take.
+const TRY_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long connecting may take.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// How long a call is tried again. Its caller, which knows how long it wants to wait, may make it once more.
+pub(super) const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Pauses between tries: drawn between nothing and a bound, which doubles from the first of these to the second.
+const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_millis(640);
+
+/// How many calls of one request are under way at a time.
+pub(super) const WIDTH: usize = 16;
+
+/// OS threads that wait for the network.
+const RUNTIME_THREADS: usize = 2;
+
+#[derive(Clone)]
+pub(super) struct Api(Arc<Inner>);
+
+struct Inner {
+    settings: DynamoSettings,
+    connected: OnceLock<Result<Connected, StorageError>>,
+    counter: Counter,
+}
+
+struct Connected {
+    runtime: Runtime,
+    client: Client,
+}
+
+impl Api {
+    pub fn new(settings: DynamoSettings) -> Api {
+        Api(Arc::new(Inner { settings, connected: OnceLock::new(), counter: Counter::default() }))
+    }
+
+    pub fn settings(&self) -> &DynamoSettings {
+        &self.0.settings
+    }
+
+    pub fn table(&self) -> &str {
+        &self.0.settings.table
+    }
+
+    pub fn counter(&self) -> &Counter {
+        &self.0.counter
+    }
+
+    /// Waits for what is done with the client.
+    pub fn wait<T>(&self, request: impl Future<Output = Result<T, StorageError>>) -> Result<T, StorageError> {
+        self.connected()?.runtime.block_on(request)
+    }
+
+    pub fn client(&self) -> Result<&Client, StorageError> {
+        Ok(&self.connected()?.client)
+    }
+
+    fn connected(&self) -> Result<&Connected, StorageError> {
+        self.0.connected.get_or_init(|| connect(&self.0.settings)).as_ref().map_err(Clone::clone)
+    }
+
+    /// Makes a call until it has an answer, for so long at most. `is_retryable` says of a refusal whether it is only one for now.
+    pub async fn call<O, E, F>(
+        &self,
+        name: &'static str,
+        patience: Duration,
+        is_retryable: fn(&E) -> bool,
+        send: impl Fn() -> F + Send,
+    ) -> Result<O, Failed<E>>
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+        F: Future<Output = Result<O, SdkError<E, HttpResponse>>> + Send,
+    {
+        let (begun, mut in_doubt, mut bound, mut tries) = (Instant::now(), false, PAUSE, 0);
+        loop {
+            self.counter().note_call(name, tries > 0);
+            tries += 1;
+            let error = match send().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let verdict = match (&error, verdict(&error)) {
+                (SdkError::ServiceError(service), Verdict::Callers) if is_retryable(service.err()) => Verdict::Again,
+                (_, verdict) => verdict,
+            };
+            match (verdict, error) {
+                (Verdict::Callers, SdkError::ServiceError(service)) => {
+                    return Err(Failed::Refused { error: service.into_err(), in_doubt });
+                }
+                (Verdict::Again | Verdict::AgainInDoubt, error) => {
+                    in_doubt |= verdict == Verdict::AgainInDoubt;
+                    let (pause, error) = (drawn_below(bound), text(name, self.table(), &error));
+                    if begun.elapsed() + pause > patience {
+                        return Err(Failed::Lost { error: StorageError::Transient(error), in_doubt });
+                    }
+                    debug!(call = name, tries, error, "a call is made again");
+                    tokio::time::sleep(pause).await;
+                    bound = (bound * 2).min(PAUSE_MAX);
+                }
+                (_, error) => {
+                    let error = StorageError::Permanent(text(name, self.table(), &error));
+                    return Err(Failed::Lost { error, in_doubt });
+                }
+            }
+        }
+    }
+
+    /// Does these together, some at a time; their answers are in their order.
+    pub async fn all<T, F>(requests: impl IntoIterator<Item = F>) -> Result<Vec<T>, StorageError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StorageError>> + Send + 'static,
+    {
+        let mut requests = requests.into_iter().enumerate();
+        let (mut running, mut answers) = (JoinSet::new(), Vec::new());
+        loop {
+            while running.len() < WIDTH {
+                let Some((index, request)) = requests.next() else { break };
+                running.spawn(async move { (index, request.await) });
+            }
+            match running.join_next().await {
+                None => break,
+                Some(Ok((index, answer))) => answers.push((index, answer?)),
+                Some(Err(error)) => return Err(StorageError::Transient(error.to_string())),
+            }
+        }
+        answers.sort_by_key(|(index, _)| *index);
+        Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+    }
+}
+
+/// Where the environment says that the service is.
+const ENDPOINT_VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"];
+
+/// Whether a server is on this machine. Such a one takes any credentials, and is not to be asked for with none.
+fn is_local(endpoint: &str) -> bool {
+    let host = endpoint.split_once("://").map_or(endpoint, |(_, host)| host);
+    ["127.0.0.1", "localhost", "[::1]"].iter().any(|local| host.starts_with(local))
+}
+
+fn has_credentials() -> bool {
+    ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"].iter().any(|name| std::env::var_os(name).is_some())
+}
+
+fn drawn_below(bound: Duration) -> Duration {
+    Duration::from_micros(random() % (bound.as_micros() as u64 + 1))
+}
+
+fn connect(settings: &DynamoSettings) -> Result<Connected, StorageError> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .thread_name("dynamodb")
+        .enable_all()
+        .build()
+        .map_err(|error| StorageError::Transient(format!("cannot start threads for the network: {error}")))?;
+    let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+    let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
+    let timeouts =
+        TimeoutConfig::builder().connect_timeout(CONNECT_TIME_MAX).operation_attempt_timeout(TRY_TIME_MAX).build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::disabled());
+    if let Ok(name) = AppName::new("hark") {
+        loader = loader.app_name(name);
+    }
+    if let Some(profile) = &settings.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = &settings.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    let loaded = runtime.block_on(loader.load());
+    let mut config = aws_sdk_dynamodb::config::Builder::from(&loaded);
+    let named = || ENDPOINT_VARIABLES.iter().find_map(|name| std::env::var(name).ok());
+    let endpoint = settings.endpoint.clone().or_else(named);
+    if let Some(endpoint) = &endpoint {
+        config = config.endpoint_url(endpoint);
+        if is_local(endpoint) && settings.profile.is_none() && !has_credentials() {
+            config = config.credentials_provider(Credentials::new("local", "local", None, None, "local"));
+        }
+    }
+    if loaded.region().is_none() {
+        if endpoint.is_none() {
+            return Err(StorageError::Permanent(
+                "no AWS region is set: set AWS_REGION, or `region` in [storage.dynamodb] of hark.toml".into(),
+            ));
+        }
+        // It is part of a signature, which a server at an address of its own does not compare with a region.
+        config = config.region(Region::new("us-east-1"));
+    }
+    Ok(Connected { runtime, client: Client::from_conf(config.build()) })
+}

@@ -1,0 +1,81 @@
+//! Commits that are too large for one transaction.
+//!
+//! Their new rows, to which nothing refers yet, are written first and name their *batch*. The transaction that follows commits the
+//! batch: from then on they exist. Until then readers leave them out. Whoever finds rows of a batch that nobody has committed in
+//! time first aborts the batch, so that a slow writer's transaction fails, and deletes them then.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use hark_engine::{SessionId, Stamp, StorageError};
+
+use super::api::Api;
+use super::item::{Item, number, number_of, stamp_of};
+use super::layout::{ItemKey, batch_key};
+use super::requests::{Expression, Written};
+
+/// The batch's attribute that says what became of it.
+const FATE: &str = "n";
+const ABORTED: u64 = 0;
+const COMMITTED: u64 = 1;
+
+/// What is known of batches.
+#[derive(Default)]
+pub(super) struct Batches(Mutex<HashMap<ItemKey, bool>>);
+
+/// What a transaction puts to commit a batch, on the condition that it has no fate yet.
+pub(super) fn committed(id: &SessionId, batch: Stamp) -> Item {
+    fate(id, batch, COMMITTED)
+}
+
+fn fate(id: &SessionId, batch: Stamp, fate: u64) -> Item {
+    let mut item = batch_key(id, batch).item();
+    item.insert(FATE.to_owned(), number(fate));
+    item
+}
+
+impl Batches {
+    /// Leaves out the items that do not exist: their batches are not committed.
+    pub async fn existing(&self, api: &Api, id: &SessionId, mut items: Vec<Item>) -> Result<Vec<Item>, StorageError> {
+        let batch = |item: &Item| stamp_of(item, "b").map(|batch| batch_key(id, batch));
+        let batches: HashSet<ItemKey> = items.iter().filter_map(batch).collect();
+        if batches.is_empty() {
+            return Ok(items);
+        }
+        let mut fates = HashMap::new();
+        for key in &batches {
+            fates.extend(self.known(key).map(|is_committed| (key.clone(), is_committed)));
+        }
+        let unknown: Vec<ItemKey> = batches.into_iter().filter(|key| !fates.contains_key(key)).collect();
+        for (key, item) in api.get_all(&unknown).await? {
+            let is_committed = number_of(&item, FATE) == Some(COMMITTED);
+            self.note(key.clone(), is_committed);
+            fates.insert(key, is_committed);
+        }
+        items.retain(|item| batch(item).is_none_or(|key| fates.get(&key) == Some(&true)));
+        Ok(items)
+    }
+
+    /// Sees to it that a batch is not committed from now on. Answers whether that was possible: it may be committed already.
+    pub async fn abort(&self, api: &Api, id: &SessionId, batch: Stamp) -> Result<bool, StorageError> {
+        let condition = Expression::new("attribute_not_exists(p)", []);
+        match api.put(fate(id, batch, ABORTED), Some(condition)).await? {
+            Written::Done(_) => Ok(true),
+            Written::Refused { found, .. } => Ok(found.is_some_and(|found| number_of(&found, FATE) == Some(ABORTED))),
+            Written::Unknown => Ok(false),
+        }
+    }
+
+    fn known(&self, key: &ItemKey) -> Option<bool> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+    }
+
+    fn note(&self, key: ItemKey, is_committed: bool) {
+        const KNOWN_MAX: usize = 10_000;
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(key, is_committed);
+    }
+}

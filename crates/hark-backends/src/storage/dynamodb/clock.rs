@@ -1,0 +1,79 @@
+//! Positions of the history: a hybrid logical clock.
+//!
+//! A position is the time in microseconds and ten random bits. Within a process positions only grow. A row carries the greatest
+//! position that its writer knew, and whoever reads the row goes on from there, so that what follows from something has a greater
+//! position than that, whatever the machines' clocks say.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hark_engine::{Surroundings, Timestamp};
+
+use crate::surroundings::{System, random};
+
+const RANDOM_BITS: u32 = 10;
+
+/// A position was decided on at most so long before its page can be read; a commit that takes longer gets another one.
+pub(super) const POSITION_TIME_MAX: Duration = Duration::from_millis(2_000);
+
+/// The history is settled up to so long ago: the longest time of a commit, and as much for clocks that differ.
+const SETTLED_AFTER: Duration = Duration::from_millis(4_000);
+
+/// A clock that is further ahead than this is wrong, and is not followed.
+const AHEAD_MAX: Duration = Duration::from_secs(300);
+
+#[derive(Debug, Default)]
+pub(super) struct Clock(AtomicU64);
+
+impl Clock {
+    /// The next position.
+    pub fn next(&self) -> u64 {
+        let drawn = position_at(System.now()) | (random() & ((1 << RANDOM_BITS) - 1));
+        let later = |last: u64| Some(drawn.max(last + 1));
+        match self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, later) {
+            Ok(last) | Err(last) => drawn.max(last + 1),
+        }
+    }
+
+    /// The greatest position that this process knows.
+    pub fn last(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Another process knew this position.
+    pub fn note(&self, position: u64) {
+        if position > self.last() && position <= position_at(System.now().after(AHEAD_MAX)) {
+            self.0.fetch_max(position, Ordering::AcqRel);
+        }
+    }
+}
+
+/// See [`SessionRows::history_settled`](hark_engine::rows::SessionRows::history_settled).
+pub(super) fn settled() -> u64 {
+    let now = System.now().0;
+    position_at(Timestamp(now.saturating_sub(SETTLED_AFTER.as_micros() as u64)))
+}
+
+fn position_at(time: Timestamp) -> u64 {
+    time.0.min(u64::MAX >> (RANDOM_BITS + 1)) << RANDOM_BITS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_grow_and_follow_what_is_known() {
+        let (one, other) = (Clock::default(), Clock::default());
+        let first = one.next();
+        let ahead = first + (60_000_000 << RANDOM_BITS);
+        other.note(ahead);
+        let second = other.next();
+        assert!(second > ahead && other.next() > second);
+        other.note(first);
+        assert!(other.next() > ahead, "it never goes back");
+        one.note(first + (86_400_000_000 << RANDOM_BITS));
+        assert!(one.next() < ahead, "a clock that is a day ahead is wrong");
+        assert!(settled() < first);
+    }
+}

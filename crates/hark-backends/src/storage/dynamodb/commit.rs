@@ -1,0 +1,306 @@
+//! A change as calls: one write under a condition, or one transaction.
+//!
+//! What a transaction has no room for is written before it: new rows, which name their batch (see [`batches`](super::batches)), and
+//! pieces of pages. Counts of parts go up before and down after.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem, Update};
+use hark_engine::rows::{Row, RowChange, RowRenewal};
+use hark_engine::{Key, Outcome, Stamp, StorageError};
+use tracing::debug;
+
+use super::api::{Api, PATIENCE};
+use super::batches;
+use super::clock::POSITION_TIME_MAX;
+use super::history::Pages;
+use super::item::{Item, number, row_item, size_of, stamp, stamp_of, text};
+use super::layout::{ItemKey, batch_key, row_key};
+use super::parts;
+use super::requests::{Expression, Transacted, Written, mistake};
+use super::session::Session;
+use crate::surroundings::random;
+
+/// The most items of a transaction.
+const ITEMS_MAX: usize = 100;
+/// The most bytes that are put into one, of which DynamoDB allows 4 MB.
+const BYTES_MAX: usize = 3 << 20;
+
+/// What is done to an item.
+#[derive(Debug, Clone)]
+pub(super) enum Deed {
+    Put(Item),
+    Update(Expression),
+    Delete,
+    Check,
+}
+
+/// What must be true of an item.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Expected {
+    Version(Stamp),
+    Absent,
+    /// The session's own row, of which only that it is there.
+    There,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Action {
+    pub key: ItemKey,
+    pub deed: Deed,
+    pub expected: Option<Expected>,
+}
+
+impl Action {
+    fn condition(&self) -> Option<Expression> {
+        Some(match self.expected? {
+            Expected::Version(version) => Expression::new("v = :e", [(":e", stamp(version))]),
+            Expected::Absent => Expression::new("attribute_not_exists(p)", []),
+            Expected::There => Expression::new("attribute_exists(p)", []),
+        })
+    }
+
+    fn size(&self) -> usize {
+        match &self.deed {
+            Deed::Put(item) => size_of(item),
+            _ => 200,
+        }
+    }
+
+    /// Makes a change of one item.
+    pub async fn write(&self, api: &Api, writer: Stamp) -> Result<Outcome, StorageError> {
+        let written = match &self.deed {
+            Deed::Put(item) => api.put(item.clone(), self.condition()).await?,
+            Deed::Delete => api.delete(&self.key, self.condition()).await?,
+            Deed::Update(update) => {
+                let (mut update, condition) = (update.clone(), self.condition());
+                let condition = condition.map(|Expression { text, values }| {
+                    update.values.extend(values);
+                    text
+                });
+                api.update(&self.key, update, condition.as_deref(), PATIENCE).await?
+            }
+            Deed::Check => return Err(StorageError::Permanent("a check alone is no write".into())),
+        };
+        Ok(match written {
+            Written::Done(_) => Outcome::Done,
+            // An earlier try of this call was answered too late.
+            Written::Refused { in_doubt: false, .. } => Outcome::Conflict,
+            Written::Refused { found: Some(found), .. } if stamp_of(&found, "v") == Some(writer) => Outcome::Done,
+            Written::Refused { .. } | Written::Unknown => Outcome::Unknown,
+        })
+    }
+
+    pub fn transacted(&self, table: &str) -> Result<TransactWriteItem, StorageError> {
+        let (condition, values) = match self.condition() {
+            Some(Expression { text, values }) => (Some(text), Some(values).filter(|values| !values.is_empty())),
+            None => (None, None),
+        };
+        let key = Some(self.key.item());
+        let item = TransactWriteItem::builder();
+        Ok(match &self.deed {
+            Deed::Put(put) => {
+                let put = Put::builder().table_name(table).set_item(Some(put.clone()));
+                let put = put.set_condition_expression(condition).set_expression_attribute_values(values);
+                item.put(put.build().map_err(mistake)?)
+            }
+            Deed::Update(update) => {
+                let mut all = update.values.clone();
+                all.extend(values.into_iter().flatten());
+                let update = Update::builder().table_name(table).set_key(key).update_expression(&update.text);
+                let update = update.set_condition_expression(condition).set_expression_attribute_values(Some(all));
+                item.update(update.build().map_err(mistake)?)
+            }
+            Deed::Delete => {
+                let delete = Delete::builder().table_name(table).set_key(key).set_condition_expression(condition);
+                item.delete(delete.set_expression_attribute_values(values).build().map_err(mistake)?)
+            }
+            Deed::Check => {
+                let check = ConditionCheck::builder().table_name(table).set_key(key);
+                let check = check.set_condition_expression(condition).set_expression_attribute_values(values);
+                item.condition_check(check.build().map_err(mistake)?)
+            }
+        }
+        .build())
+    }
+}
+
+/// A change as it is carried out.
+struct Plan {
+    stamp: Stamp,
+    actions: Vec<Action>,
+    /// New rows that are written before.
+    staged: Vec<Item>,
+    pages: Pages,
+    /// Nothing is expected, so that a session that is not there is gone.
+    expects_nothing: bool,
+}
+
+/// Makes a change.
+pub(super) async fn commit(session: &Arc<Session>, change: RowChange) -> Result<Outcome, StorageError> {
+    let shared = &session.shared;
+    if let Some(program) = &change.program {
+        shared.keep_program(&program.hash(), || program.bytes()).await?;
+    }
+    session.cover(&change).await?;
+    let (ups, downs): (Vec<_>, Vec<_>) = change.parts.iter().cloned().partition(|part| part.uses > 0);
+    let up = |part| {
+        let session = session.clone();
+        async move {
+            let expires = session.shared.expires(&session.id);
+            parts::count_up(session.api(), &session.id, &session.known_parts, &part, expires).await
+        }
+    };
+    Api::all(ups.iter().cloned().map(up)).await?;
+    let outcome = plan(session, change).carry_out(session).await;
+    let unused: Vec<_> = match outcome {
+        Ok(Outcome::Done) => downs.into_iter().map(|part| (part.name, part.uses)).collect(),
+        // It may have happened, so that what it names must stay.
+        Ok(Outcome::Unknown) => Vec::new(),
+        Ok(Outcome::Conflict) | Err(_) => ups.into_iter().map(|part| (part.name, -part.uses)).collect(),
+    };
+    let down = |(name, uses)| {
+        let session = session.clone();
+        async move {
+            parts::count_down(session.api(), &session.id, &session.known_parts, &name, uses).await;
+            Ok(())
+        }
+    };
+    Api::all(unused.into_iter().map(down)).await?;
+    outcome
+}
+
+fn plan(session: &Session, change: RowChange) -> Plan {
+    let id = &session.id;
+    let expires = session.shared.expires(id);
+    let position = session.shared.clock.last();
+    let item_of = |key: &Key, row: &Row| {
+        let mut item = row_item(id, key, row);
+        item.insert("t".to_owned(), number(position));
+        item.extend(expires.map(|expires| ("x".to_owned(), number(expires))));
+        item.extend(row_key(id, key).item());
+        item
+    };
+    let mut expected: HashMap<Key, Expected> = HashMap::with_capacity(change.expect.len());
+    for (key, version) in &change.expect {
+        expected.insert(key.clone(), version.map_or(Expected::Absent, Expected::Version));
+    }
+    let writes_session = change.written().any(|(key, _)| *key == Key::Session);
+    let writes = change.written().next().is_some() || !change.history.is_empty();
+    let expects_there = change.expect.iter().any(|(_, version)| version.is_some());
+    let mut actions = Vec::new();
+    let mut act = |key: &Key, deed| {
+        let expected = expected.remove(key);
+        actions.push(Action { key: row_key(id, key), deed, expected });
+    };
+    change.put.iter().for_each(|(key, row)| act(key, Deed::Put(item_of(key, row))));
+    change.delete.iter().for_each(|key| act(key, Deed::Delete));
+    if let Some(RowRenewal { key, summary }) = &change.renew {
+        let mut update = Expression::new("SET v = :v, t = :t", [(":v", stamp(change.stamp)), (":t", number(position))]);
+        if let Some((summary, seal)) = summary {
+            update.text.push_str(", s = :s, q = :q");
+            update.values.insert(":s".to_owned(), text(summary));
+            update.values.insert(":q".to_owned(), number((*seal).into()));
+        }
+        act(key, Deed::Update(update));
+    }
+    for (key, expected) in expected {
+        actions.push(Action { key: row_key(id, &key), deed: Deed::Check, expected: Some(expected) });
+    }
+    if writes && !writes_session && !expects_there {
+        let key = row_key(id, &Key::Session);
+        match actions.iter_mut().find(|action| action.key == key) {
+            // It deletes the session's row, or expects that there is none.
+            Some(action) => action.expected = action.expected.or(Some(Expected::There)),
+            None => actions.push(Action { key, deed: Deed::Check, expected: Some(Expected::There) }),
+        }
+    }
+    let pages = Pages::new(id, change.stamp, &change.history, expires);
+    let fresh: Vec<(ItemKey, Item)> =
+        change.fresh.iter().map(|(key, row)| (row_key(id, key), item_of(key, row))).collect();
+    let size: usize = actions.iter().map(Action::size).chain(fresh.iter().map(|(_, item)| size_of(item))).sum();
+    let mut staged = Vec::new();
+    if actions.len() + fresh.len() + pages.len() <= ITEMS_MAX && size <= BYTES_MAX - (1 << 20) {
+        let put = |(key, item)| Action { key, deed: Deed::Put(item), expected: None };
+        actions.extend(fresh.into_iter().map(put));
+    } else if !fresh.is_empty() {
+        for (_, mut item) in fresh {
+            item.insert("b".to_owned(), stamp(change.stamp));
+            staged.push(item);
+        }
+        let mut item = batches::committed(id, change.stamp);
+        item.extend(expires.map(|expires| ("x".to_owned(), number(expires))));
+        let expected = Some(Expected::Absent);
+        actions.push(Action { key: batch_key(id, change.stamp), deed: Deed::Put(item), expected });
+    }
+    Plan { stamp: change.stamp, actions, staged, pages, expects_nothing: change.expect.is_empty() }
+}
+
+impl Plan {
+    async fn carry_out(mut self, session: &Session) -> Result<Outcome, StorageError> {
+        if self.actions.len() + self.pages.len() > ITEMS_MAX {
+            let text = format!("a commit changes {} items, of which {ITEMS_MAX} are possible", self.actions.len());
+            return Err(StorageError::Permanent(text));
+        }
+        let is_staged = !self.staged.is_empty();
+        let staged: Vec<ItemKey> = self.staged.iter().filter_map(ItemKey::of).collect();
+        let mut before = std::mem::take(&mut self.staged);
+        before.append(&mut self.pages.pieces);
+        if !before.is_empty() {
+            session.api().put_all(before).await?;
+        }
+        let outcome = match (&self.actions[..], self.pages.is_empty()) {
+            ([], true) => return Ok(Outcome::Done),
+            ([action], true) if !matches!(action.deed, Deed::Check) => action.write(session.api(), self.stamp).await,
+            _ => self.transact(session).await,
+        };
+        if is_staged && matches!(outcome, Ok(Outcome::Conflict) | Err(_)) {
+            // What an earlier try has left on the way must not commit them any more.
+            let api = session.api();
+            if session.shared.batches.abort(api, &session.id, self.stamp).await.unwrap_or(false)
+                && let Err(error) = api.delete_all(staged).await
+            {
+                debug!(%error, "rows of a commit that did not happen are left");
+            }
+        }
+        outcome
+    }
+
+    async fn transact(&self, session: &Session) -> Result<Outcome, StorageError> {
+        let (api, begun) = (session.api(), Instant::now());
+        let fixed = self.actions.iter().map(|action| action.transacted(api.table()));
+        let fixed = fixed.collect::<Result<Vec<_>, _>>()?;
+        loop {
+            let mut items = fixed.clone();
+            for item in self.pages.at(&session.id, self.stamp, || session.shared.clock.next()) {
+                let key = ItemKey::of(&item).ok_or_else(|| mistake("a page has no key"))?;
+                let page = Action { key, deed: Deed::Put(item), expected: Some(Expected::Absent) };
+                items.push(page.transacted(api.table())?);
+            }
+            let token = format!("{:016x}{:016x}", self.stamp.0, random());
+            let patience = if self.pages.is_empty() { PATIENCE } else { POSITION_TIME_MAX };
+            match api.transact(items, token, patience).await {
+                Ok(Transacted::Done) => return Ok(Outcome::Done),
+                Ok(Transacted::Unknown) => return Ok(Outcome::Unknown),
+                Ok(Transacted::Refused { in_doubt: true, .. }) => return Ok(Outcome::Unknown),
+                Ok(Transacted::Refused { failed, .. }) => {
+                    let failed: Vec<&Action> = failed.iter().filter_map(|index| self.actions.get(*index)).collect();
+                    if failed.is_empty() {
+                        // Other pages have these positions.
+                        continue;
+                    }
+                    let is_gone = |action: &&Action| matches!(action.expected, Some(Expected::There));
+                    if self.expects_nothing && failed.iter().any(is_gone) {
+                        return Err(StorageError::Gone);
+                    }
+                    return Ok(Outcome::Conflict);
+                }
+                // It did not happen, and gets other positions.
+                Err(StorageError::Transient(_)) if begun.elapsed() < PATIENCE && !self.pages.is_empty() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

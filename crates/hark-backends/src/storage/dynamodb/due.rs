@@ -1,0 +1,142 @@
+//! Rows that somebody must look at: an index that has only these, spread over shards. It may be late, which only delays.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hark_engine::rows::{DueKind, DueNumber, DueRow, DueRows, SetDue};
+use hark_engine::{SessionId, Stamp, StorageError, Surroundings};
+use tracing::debug;
+
+use super::Shared;
+use super::api::{Api, PATIENCE};
+use super::catalog::DynamoRows;
+use super::item::{Item, damaged, key_of, number, row_of, stamp, stamp_of, text, text_of};
+use super::layout::{DUE_INDEX, DUE_SHARDS, ItemKey, PARTITION, due_partition, due_shard, row_key, session_of};
+use super::requests::{Expression, Written};
+use crate::surroundings::System;
+
+/// A row of a batch that nobody has committed for so long was left by a writer that is gone.
+const ORPHAN_AGE: Duration = Duration::from_secs(60);
+
+impl DueRows for DynamoRows {
+    fn lease(&self) -> Duration {
+        self.0.api.settings().lease
+    }
+
+    fn due(
+        &self,
+        kind: DueKind,
+        only: Option<&SessionId>,
+        after: DueNumber,
+        until: DueNumber,
+        limit: usize,
+    ) -> Result<Vec<DueRow>, StorageError> {
+        if after >= until || limit == 0 {
+            return Ok(Vec::new());
+        }
+        let shard = |shard| {
+            let keys = Expression::new(
+                "k = :k AND d BETWEEN :a AND :b",
+                [(":k", text(due_shard(kind, shard))), (":a", number(after.get() + 1)), (":b", number(until.get()))],
+            );
+            let filter = only.map(|only| {
+                Expression::new(format!("begins_with({PARTITION}, :s)"), [(":s", text(format!("{only}#")))])
+            });
+            let api = self.0.api.clone();
+            async move { api.query_index(DUE_INDEX, keys, filter, true, limit).await }
+        };
+        let items = self.0.api.wait(Api::all((0..DUE_SHARDS).map(shard)))?;
+        let items = items.into_iter().flatten().collect();
+        let mut found = self.0.api.wait(self.0.due_rows(items))?;
+        found.sort_by_key(|found| found.row.due);
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn set_due(&self, changes: &[SetDue]) -> Result<Vec<bool>, StorageError> {
+        let set = |change: &SetDue| {
+            let (api, change) = (self.0.api.clone(), change.clone());
+            async move { set_due(&api, &change).await }
+        };
+        self.0.api.wait(Api::all(changes.iter().map(set)))
+    }
+}
+
+impl Shared {
+    /// The rows of the index that exist.
+    async fn due_rows(&self, items: Vec<Item>) -> Result<Vec<DueRow>, StorageError> {
+        let mut sessions: BTreeMap<SessionId, Vec<Item>> = BTreeMap::new();
+        for item in items {
+            let session = text_of(&item, PARTITION).and_then(session_of).ok_or_else(|| damaged(&item))?;
+            sessions.entry(session).or_default().push(item);
+        }
+        let mut found = Vec::new();
+        for (session, items) in sessions {
+            let (staged, mut rows): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| item.contains_key("b"));
+            if !staged.is_empty() {
+                let existing = self.batches.existing(&self.api, &session, staged.clone()).await?;
+                if existing.len() < staged.len() {
+                    self.remove_orphans(&session, &staged, &existing).await?;
+                }
+                rows.extend(existing);
+            }
+            for item in rows {
+                found.push(DueRow { session: session.clone(), key: key_of(&item)?, row: row_of(&item)? });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes the rows that a lost writer has left, once their batch cannot be committed any more.
+    async fn remove_orphans(
+        &self,
+        session: &SessionId,
+        staged: &[Item],
+        existing: &[Item],
+    ) -> Result<(), StorageError> {
+        let exist: Vec<Option<ItemKey>> = existing.iter().map(ItemKey::of).collect();
+        for item in staged.iter().filter(|item| !exist.contains(&ItemKey::of(item))) {
+            let (Some(batch), Some(key)) = (stamp_of(item, "b"), ItemKey::of(item)) else { continue };
+            let is_old = row_of(item)?.due.is_some_and(|due| System.now() > due.time().after(ORPHAN_AGE));
+            if is_old && self.batches.abort(&self.api, session, batch).await? {
+                debug!(%session, "a row that a lost process has left is removed");
+                let condition = Expression::new("b = :b", [(":b", stamp(batch))]);
+                self.api.delete(&key, Some(condition)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn set_due(api: &Api, SetDue { session, key, expected, stamp: new, due }: &SetDue) -> Result<bool, StorageError> {
+    let mut update = match due {
+        Some(due) => {
+            let mut update = Expression::new("SET d = :d", [(":d", number(due.get()))]);
+            if let Some(partition) = due_partition(session, key) {
+                update.text.push_str(", k = :k");
+                update.values.insert(":k".to_owned(), text(partition));
+            }
+            update
+        }
+        None => Expression::new("REMOVE d, k", []),
+    };
+    if let Some(new) = new {
+        update.text = match due {
+            Some(_) => format!("{}, v = :v", update.text),
+            None => format!("SET v = :v {}", update.text),
+        };
+        update.values.insert(":v".to_owned(), stamp(*new));
+    }
+    update.values.insert(":e".to_owned(), stamp(*expected));
+    Ok(match api.update(&row_key(session, key), update, Some("v = :e"), PATIENCE).await? {
+        Written::Done(_) => true,
+        Written::Refused { found, in_doubt } => in_doubt && is_of(found.as_ref(), *new),
+        // What may have been leased is found again when that has run out.
+        Written::Unknown => false,
+    })
+}
+
+/// Whether an earlier try was the one that changed the item.
+fn is_of(found: Option<&Item>, new: Option<Stamp>) -> bool {
+    new.is_some() && found.and_then(|found| stamp_of(found, "v")) == new
+}

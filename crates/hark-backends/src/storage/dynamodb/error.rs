@@ -1,0 +1,129 @@
+//! What DynamoDB's errors mean: whether a call is worth another try, whether it may have happened, and what to tell.
+
+use std::error::Error;
+use std::fmt::Write;
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use hark_engine::StorageError;
+
+/// Why a call has no answer.
+#[derive(Debug)]
+pub(super) enum Failed<E> {
+    /// The service says no, for a reason that its caller deals with. `in_doubt` says that an earlier try may have happened.
+    Refused { error: E, in_doubt: bool },
+    /// It was given up.
+    Lost { error: StorageError, in_doubt: bool },
+}
+
+/// What becomes of a try that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It did not happen, and may work if it is tried again.
+    Again,
+    /// The same, but it may have happened.
+    AgainInDoubt,
+    /// Its caller knows what that means.
+    Callers,
+    /// It will not work.
+    Never,
+}
+
+impl<E> Failed<E> {
+    /// For callers that know no reasons.
+    pub fn into_error(self, name: &str, table: &str) -> StorageError
+    where
+        E: ProvideErrorMetadata,
+    {
+        match self {
+            Failed::Lost { error, .. } => error,
+            Failed::Refused { error, .. } => StorageError::Permanent(refusal(name, table, &error)),
+        }
+    }
+}
+
+pub(super) fn verdict<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Verdict {
+    match error {
+        SdkError::ServiceError(service) => {
+            let status = service.raw().status().as_u16();
+            match service.err().code() {
+                Some("ConditionalCheckFailedException" | "TransactionCanceledException" | "ResourceInUseException") => {
+                    Verdict::Callers
+                }
+                Some(
+                    "ProvisionedThroughputExceededException"
+                    | "ThrottlingException"
+                    | "Throttling"
+                    | "RequestLimitExceeded"
+                    | "TransactionConflictException"
+                    | "LimitExceededException",
+                ) => Verdict::Again,
+                Some("TransactionInProgressException" | "InternalServerError" | "ServiceUnavailable") => {
+                    Verdict::AgainInDoubt
+                }
+                _ if status >= 500 => Verdict::AgainInDoubt,
+                _ => Verdict::Never,
+            }
+        }
+        SdkError::ConstructionFailure(_) => Verdict::Never,
+        SdkError::DispatchFailure(failure)
+            if failure.is_user()
+                || failure.as_connector_error().is_some_and(|error| lacks_credentials(&chain(error))) =>
+        {
+            Verdict::Never
+        }
+        _ => Verdict::AgainInDoubt,
+    }
+}
+
+/// What is told of a try that failed.
+pub(super) fn text<E>(name: &str, table: &str, error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    if let SdkError::ServiceError(service) = error {
+        return refusal(name, table, service.err());
+    }
+    let mut text = format!("{name} on table `{table}`: {}", chain(error));
+    if lacks_credentials(&text) {
+        text.push_str(
+            "; no credentials were found for AWS: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, \
+             or log in with `aws sso login`",
+        );
+    }
+    text
+}
+
+/// An error with its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn lacks_credentials(text: &str) -> bool {
+    text.contains("redentials") || text.contains("identity")
+}
+
+fn refusal(name: &str, table: &str, error: &impl ProvideErrorMetadata) -> String {
+    let code = error.code().unwrap_or("an unknown error");
+    let mut text = format!("{name} on table `{table}`: {code}");
+    if let Some(message) = error.message() {
+        let _ = write!(text, ": {message}");
+    }
+    text.push_str(match code {
+        "ResourceNotFoundException" => "; `hark storage init` makes the table",
+        "AccessDeniedException" => {
+            "; the credentials do not allow this call: `hark storage check` lists what is needed"
+        }
+        "UnrecognizedClientException" | "InvalidSignatureException" | "ExpiredTokenException" => {
+            "; AWS does not accept the credentials, or the clock of this machine is wrong"
+        }
+        _ => "",
+    });
+    text
+}

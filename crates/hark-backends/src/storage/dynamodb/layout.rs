@@ -1,0 +1,194 @@
+//! Where things are in the table.
+//!
+//! | partition `p` | sort key `r` | item |
+//! |---|---|---|
+//! | SESSION`#`BUCKET | the key's bytes | a row; bucket 0 has the session's own, and those of promises |
+//! | SESSION`#0` | 0, 0 | the next thread number |
+//! | SESSION`#0` | 0, 1, stamp | a batch: whether rows that were written before their commit are valid |
+//! | SESSION`#h`SHARD | 0, position | a page of the history |
+//! | SESSION`#h`SHARD | 1, stamp, page, piece | a piece of a large page |
+//! | SESSION`#p`SHARD | part | a part and its count |
+//! | SESSION`#p`SHARD | part, 255, nonce, piece | a piece of a large part |
+//! | `space` | 1, key | a record of the space |
+//! | `program#`HASH | piece | a program |
+//! | `removing` | SESSION | a session whose removal has begun |
+//!
+//! A session's threads are spread over partitions, 64 neighbors in each, so that no partition's throughput bounds a large
+//! fan-out; after [`BUCKETS`] they begin anew. Two indexes: `due`, sparse, by kind and shard in the order of due times; and
+//! `listing`, by whether it is over and shard in the order of ids, which is that of their starts.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use hark_engine::rows::{DueKind, PartName};
+use hark_engine::{FutureId, Key, SessionId, SessionState, Stamp};
+
+/// The partition key's name.
+pub(super) const PARTITION: &str = "p";
+/// The sort key's name.
+pub(super) const SORT: &str = "r";
+
+pub(super) const DUE_INDEX: &str = "due";
+pub(super) const LISTING_INDEX: &str = "listing";
+
+/// How many threads are neighbors in a partition.
+const THREADS_TOGETHER: u64 = 64;
+/// How many partitions a session's threads have at most.
+pub(super) const BUCKETS: u64 = 64;
+/// How many partitions a session's history has.
+pub(super) const HISTORY_SHARDS: u64 = 4;
+/// How many partitions a session's parts have.
+pub(super) const PART_SHARDS: u64 = 8;
+/// How many partitions the index of due rows has for each kind.
+pub(super) const DUE_SHARDS: u64 = 8;
+/// How many partitions the index of sessions has for those that are over, and for the others.
+pub(super) const LISTING_SHARDS: u64 = 8;
+
+pub(super) const COUNTER: [u8; 2] = [0, 0];
+pub(super) const SPACE: &str = "space";
+pub(super) const REMOVING: &str = "removing";
+
+const BATCH: [u8; 2] = [0, 1];
+const PAGE: u8 = 0;
+const PAGE_PIECE: u8 = 1;
+const PART_PIECE: u8 = 255;
+
+/// An item's key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct ItemKey {
+    pub partition: String,
+    pub sort: Vec<u8>,
+}
+
+/// The bucket of a row.
+fn bucket_of(key: &Key) -> u64 {
+    let number = match key {
+        Key::Session => 0,
+        Key::Live(thread)
+        | Key::Ready(thread)
+        | Key::Cancel(thread)
+        | Key::Cascade(thread)
+        | Key::Unawaited(thread)
+        | Key::Broken(thread) => thread.0,
+        Key::Future(future) | Key::Todo(future) | Key::Wait { future, .. } => match future {
+            FutureId::Thread(thread) => thread.0,
+            FutureId::Promise(_) => 0,
+        },
+    };
+    number / THREADS_TOGETHER % BUCKETS
+}
+
+/// How many buckets there are where this thread number is the next one.
+pub(super) fn buckets_before(next: u64) -> u64 {
+    next.div_ceil(THREADS_TOGETHER).clamp(1, BUCKETS)
+}
+
+pub(super) fn row_key(id: &SessionId, key: &Key) -> ItemKey {
+    ItemKey { partition: bucket(id, bucket_of(key)), sort: key.encode() }
+}
+
+pub(super) fn bucket(id: &SessionId, number: u64) -> String {
+    format!("{id}#{number}")
+}
+
+pub(super) fn counter_key(id: &SessionId) -> ItemKey {
+    ItemKey { partition: bucket(id, 0), sort: COUNTER.to_vec() }
+}
+
+pub(super) fn batch_key(id: &SessionId, batch: Stamp) -> ItemKey {
+    ItemKey { partition: bucket(id, 0), sort: [&BATCH[..], &batch.0.get().to_be_bytes()].concat() }
+}
+
+pub(super) fn history_partition(id: &SessionId, shard: u64) -> String {
+    format!("{id}#h{shard}")
+}
+
+/// The place of a page that a commit of this stamp writes.
+pub(super) fn page_key(id: &SessionId, stamp: Stamp, position: u64) -> ItemKey {
+    let partition = history_partition(id, stamp.0.get() % HISTORY_SHARDS);
+    ItemKey { partition, sort: page_sort(position) }
+}
+
+pub(super) fn page_sort(position: u64) -> Vec<u8> {
+    [&[PAGE][..], &position.to_be_bytes()].concat()
+}
+
+/// The piece of a large page, the numbers of which are the page's in its commit and its own.
+pub(super) fn page_piece_key(id: &SessionId, stamp: Stamp, page: u32, piece: u32) -> ItemKey {
+    let partition = history_partition(id, stamp.0.get() % HISTORY_SHARDS);
+    let parts = [&[PAGE_PIECE][..], &stamp.0.get().to_be_bytes(), &page.to_be_bytes(), &piece.to_be_bytes()];
+    ItemKey { partition, sort: parts.concat() }
+}
+
+pub(super) fn part_partition(id: &SessionId, shard: u64) -> String {
+    format!("{id}#p{shard}")
+}
+
+pub(super) fn part_key(id: &SessionId, name: &PartName) -> ItemKey {
+    let (kind, hash) = match name {
+        PartName::Piece(hash) => (0, &hash[..]),
+        PartName::Pickle(hash) => (1, &hash.0[..]),
+    };
+    let shard = u64::from(hash.first().copied().unwrap_or(0)) % PART_SHARDS;
+    ItemKey { partition: part_partition(id, shard), sort: [&[kind], hash].concat() }
+}
+
+pub(super) fn part_piece_key(id: &SessionId, name: &PartName, nonce: u64, piece: u32) -> ItemKey {
+    let ItemKey { partition, sort } = part_key(id, name);
+    ItemKey { partition, sort: [&sort[..], &[PART_PIECE], &nonce.to_be_bytes(), &piece.to_be_bytes()].concat() }
+}
+
+pub(super) fn program_key(hash: &str, piece: u32) -> ItemKey {
+    ItemKey { partition: format!("program#{hash}"), sort: piece.to_be_bytes().to_vec() }
+}
+
+pub(super) fn removing_key(id: &SessionId) -> ItemKey {
+    ItemKey { partition: REMOVING.to_owned(), sort: id.as_str().as_bytes().to_vec() }
+}
+
+/// All partitions that may have something of a session with this next thread number.
+pub(super) fn partitions(id: &SessionId, next: u64) -> Vec<String> {
+    let rows = (0..buckets_before(next)).map(|number| bucket(id, number));
+    let history = (0..HISTORY_SHARDS).map(|shard| history_partition(id, shard));
+    rows.chain(history).chain((0..PART_SHARDS).map(|shard| part_partition(id, shard))).collect()
+}
+
+/// The partition of the index of due rows that has this row.
+pub(super) fn due_partition(id: &SessionId, key: &Key) -> Option<String> {
+    let kind = match key {
+        Key::Live(_) | Key::Ready(_) => DueKind::Threads,
+        Key::Todo(_) | Key::Cascade(_) => DueKind::Leftovers,
+        _ => return None,
+    };
+    // A thread and its mailbox have the same.
+    Some(due_shard(kind, hash_of(&(id.as_str(), bucket_of(key))) % DUE_SHARDS))
+}
+
+pub(super) fn due_shard(kind: DueKind, shard: u64) -> String {
+    let letter = match kind {
+        DueKind::Threads => 't',
+        DueKind::Leftovers => 'l',
+    };
+    format!("{letter}{shard}")
+}
+
+/// The partition of the index of sessions that has this one.
+pub(super) fn listing_partition(id: &SessionId, state: &str) -> String {
+    let is_over = SessionState::ALL.into_iter().find(|known| known.name() == state).is_none_or(SessionState::is_over);
+    listing_shard(is_over, hash_of(&id.as_str()) % LISTING_SHARDS)
+}
+
+pub(super) fn listing_shard(is_over: bool, shard: u64) -> String {
+    format!("{}{shard}", if is_over { 'o' } else { 'r' })
+}
+
+fn hash_of(value: &impl Hash) -> u64 {
+    // Only a row's own index entry depends on it, so that it may be another one in another release.
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The session in the name of a partition of rows.
+pub(super) fn session_of(partition: &str) -> Option<SessionId> {
+    partition.split_once('#').and_then(|(id, _)| SessionId::parse(id))
+}

@@ -1,0 +1,270 @@
+//! One session's rows.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hark_engine::rows::{AllRows, Lookup, PartName, Row, RowChange, RowRange, SessionRows};
+use hark_engine::{FutureId, Key, Outcome, SessionId, StorageError, ThreadId};
+
+use super::api::{Api, PATIENCE};
+use super::batches::Batches;
+use super::item::{Item, damaged, key_of, number, number_of, row_of};
+use super::layout::{ItemKey, bucket, buckets_before, counter_key, row_key};
+use super::parts::KnownParts;
+use super::requests::{Expression, Within, Written};
+use super::{Shared, clock, commit, history, parts};
+
+/// What a scan reads of a row: all but its content.
+const SCANNED: &str = "p, r, v, t, q, s, d, b";
+
+#[derive(Clone)]
+pub(super) struct DynamoSession(pub Arc<Session>);
+
+/// What is known of a session.
+pub(super) struct Session {
+    pub shared: Arc<Shared>,
+    pub id: SessionId,
+    /// The next thread number is this one, or greater; 0 if none is known to be reserved.
+    next: AtomicU64,
+    pub known_parts: KnownParts,
+}
+
+impl DynamoSession {
+    pub fn new(shared: Arc<Shared>, id: SessionId) -> DynamoSession {
+        DynamoSession(Arc::new(Session { shared, id, next: AtomicU64::new(0), known_parts: KnownParts::default() }))
+    }
+}
+
+impl Session {
+    pub fn api(&self) -> &Api {
+        &self.shared.api
+    }
+
+    fn batches(&self) -> &Batches {
+        &self.shared.batches
+    }
+
+    /// The row of an item, which tells how late it is elsewhere.
+    fn row(&self, item: &Item) -> Result<Row, StorageError> {
+        if let Some(position) = number_of(item, "t") {
+            self.shared.clock.note(position);
+        }
+        row_of(item)
+    }
+
+    async fn read(&self, keys: &[(Key, ItemKey)]) -> Result<Vec<Option<Row>>, StorageError> {
+        let wanted: Vec<ItemKey> = keys.iter().map(|(_, key)| key.clone()).collect();
+        let mut found = self.api().get_all(&wanted).await?;
+        if found.values().any(|item| item.contains_key("b")) {
+            let items = self.batches().existing(self.api(), &self.id, found.into_values().collect()).await?;
+            found = items.into_iter().filter_map(|item| Some((ItemKey::of(&item)?, item))).collect();
+        }
+        wanted.iter().map(|key| found.get(key).map(|item| self.row(item)).transpose()).collect()
+    }
+
+    /// The rows of a range in all buckets, in the order of their keys, so many at most.
+    async fn scan(&self, range: &RowRange, limit: usize) -> Result<Vec<(Key, Row)>, StorageError> {
+        let bounds = range.bounds();
+        let within = |number| Within {
+            partition: bucket(&self.id, number),
+            from: bounds.start.clone(),
+            to: bounds.end.clone(),
+            attributes: Some(SCANNED),
+            limit,
+        };
+        let buckets = match range {
+            RowRange::Waiters(future) => {
+                // They are all in one.
+                let key = row_key(&self.id, &Key::Wait { future: future.clone(), waiter: ThreadId(0) });
+                let within = Within { partition: key.partition, ..within(0) };
+                return self.rows(self.api().query(within).await?).await;
+            }
+            _ => buckets_before(self.next_number().await?),
+        };
+        let query = |number| {
+            let (api, within) = (self.api().clone(), within(number));
+            async move { api.query(within).await }
+        };
+        let items = Api::all((0..buckets).map(query)).await?.into_iter().flatten().collect();
+        let mut rows = self.rows(items).await?;
+        rows.sort_by(|(one, _), (other, _)| one.cmp(other));
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
+    async fn rows(&self, items: Vec<Item>) -> Result<Vec<(Key, Row)>, StorageError> {
+        let items = self.batches().existing(self.api(), &self.id, items).await?;
+        items.iter().map(|item| Ok((key_of(item)?, self.row(item)?))).collect()
+    }
+
+    /// The next thread number. Without a counter no thread but the first one has rows.
+    pub async fn next_number(&self) -> Result<u64, StorageError> {
+        let first = ThreadId(0);
+        let rows = [Key::Live(first), Key::Future(FutureId::Thread(first)), Key::Broken(first)];
+        let counter = counter_key(&self.id);
+        let mut keys = vec![counter.clone()];
+        if self.next.load(Ordering::Acquire) == 0 {
+            keys.extend(rows.iter().map(|key| row_key(&self.id, key)));
+        }
+        let found = self.api().get_all(&keys).await?;
+        let next = match found.get(&counter) {
+            Some(item) => number_of(item, "n").ok_or_else(|| damaged(item))?,
+            None => u64::from(!found.is_empty()),
+        };
+        if found.contains_key(&counter) {
+            self.next.fetch_max(next, Ordering::AcqRel);
+        }
+        Ok(next)
+    }
+
+    async fn reserve(&self, count: u64) -> Result<u64, StorageError> {
+        if count == 0 {
+            return self.next_number().await;
+        }
+        let key = counter_key(&self.id);
+        let mut add = Expression::new("SET n = n + :c", [(":c", number(count))]);
+        let mut condition = Some("attribute_exists(n)");
+        // Its first thread may have no row yet: then the session is not written either, and others know nothing of it.
+        if self.next.load(Ordering::Acquire) == 0 {
+            let base = self.next_number().await?;
+            add = self.counter_from(base, count);
+            condition = None;
+        }
+        loop {
+            match self.api().update(&key, add, condition, PATIENCE).await? {
+                Written::Done(after) => {
+                    let next = after.as_ref().and_then(|after| number_of(after, "n"));
+                    let next = next.ok_or_else(|| StorageError::Permanent("UpdateItem answers no number".into()))?;
+                    self.next.fetch_max(next, Ordering::AcqRel);
+                    return Ok(next.saturating_sub(count));
+                }
+                Written::Refused { .. } => {
+                    // What there was of the session was removed.
+                    self.next.store(0, Ordering::Release);
+                    add = self.counter_from(self.next_number().await?, count);
+                    condition = None;
+                }
+                Written::Unknown => {
+                    let text = format!("UpdateItem on table `{}` was not answered", self.api().table());
+                    return Err(StorageError::Transient(text));
+                }
+            }
+        }
+    }
+
+    fn counter_from(&self, base: u64, count: u64) -> Expression {
+        let mut add =
+            Expression::new("SET n = if_not_exists(n, :base) + :c", [(":base", number(base)), (":c", number(count))]);
+        if let Some(expires) = self.shared.expires(&self.id) {
+            add.text.push_str(", x = :x");
+            add.values.insert(":x".to_owned(), number(expires));
+        }
+        add
+    }
+
+    /// New rows have these numbers, which others may have reserved: an import's come with their session.
+    pub async fn cover(&self, change: &RowChange) -> Result<(), StorageError> {
+        let number_of_key = |(key, _): &(Key, Row)| match key {
+            Key::Live(thread) | Key::Broken(thread) | Key::Future(FutureId::Thread(thread)) => Some(thread.0),
+            _ => None,
+        };
+        let Some(greatest) = change.fresh.iter().filter_map(number_of_key).max() else { return Ok(()) };
+        if greatest == 0 || greatest < self.next.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut update = Expression::new("SET n = :n", [(":n", number(greatest + 1))]);
+        if let Some(expires) = self.shared.expires(&self.id) {
+            update.text.push_str(", x = :x");
+            update.values.insert(":x".to_owned(), number(expires));
+        }
+        let condition = Some("attribute_not_exists(n) OR n < :n");
+        match self.api().update(&counter_key(&self.id), update, condition, PATIENCE).await? {
+            Written::Done(_) => drop(self.next.fetch_max(greatest + 1, Ordering::AcqRel)),
+            Written::Refused { found, .. } => {
+                let next = found.as_ref().and_then(|found| number_of(found, "n")).unwrap_or(greatest + 1);
+                self.next.fetch_max(next, Ordering::AcqRel);
+            }
+            Written::Unknown => {
+                let text = format!("UpdateItem on table `{}` was not answered", self.api().table());
+                return Err(StorageError::Transient(text));
+            }
+        }
+        Ok(())
+    }
+
+    async fn all(&self) -> Result<AllRows, StorageError> {
+        let next = self.next_number().await?;
+        let query = |number| {
+            let within = Within {
+                partition: bucket(&self.id, number),
+                from: vec![0],
+                to: vec![u8::MAX],
+                attributes: None,
+                limit: usize::MAX,
+            };
+            let api = self.api().clone();
+            async move { api.query(within).await }
+        };
+        let items = Api::all((0..buckets_before(next)).map(query)).await?;
+        // Beside rows there are the counter and the batches.
+        let is_row = |item: &Item| item.contains_key("q");
+        let rows = self.rows(items.into_iter().flatten().filter(is_row).collect()).await?;
+        if rows.is_empty() {
+            return Ok(AllRows::default());
+        }
+        let history = history::read(self.api(), &self.id, 0, usize::MAX).await?;
+        Ok(AllRows { rows, history: history.into_iter().map(|(_, page)| page).collect() })
+    }
+}
+
+impl SessionRows for DynamoSession {
+    fn read(&self, keys: &[Lookup<'_>]) -> Result<Vec<Option<Row>>, StorageError> {
+        let session = &self.0;
+        let wanted: Vec<(Key, ItemKey)> =
+            keys.iter().map(|lookup| (lookup.key.clone(), row_key(&session.id, lookup.key))).collect();
+        session.api().wait(session.read(&wanted))
+    }
+
+    fn scan(&self, range: &RowRange, limit: usize) -> Result<Vec<(Key, Row)>, StorageError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        self.0.api().wait(self.0.scan(range, limit))
+    }
+
+    fn commit(&self, change: RowChange) -> Result<Outcome, StorageError> {
+        self.0.api().wait(commit::commit(&self.0, change))
+    }
+
+    fn commit_all(&self, changes: Vec<RowChange>) -> Vec<Result<Outcome, StorageError>> {
+        let count = changes.len();
+        let change = |change| {
+            let session = self.0.clone();
+            async move { Ok(commit::commit(&session, change).await) }
+        };
+        match self.0.api().wait(Api::all(changes.into_iter().map(change))) {
+            Ok(outcomes) => outcomes,
+            Err(error) => (0..count).map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    fn reserve(&self, count: u64) -> Result<u64, StorageError> {
+        self.0.api().wait(self.0.reserve(count))
+    }
+
+    fn parts(&self, names: &[PartName]) -> Result<Vec<Option<Vec<u8>>>, StorageError> {
+        self.0.api().wait(parts::read(self.0.api(), &self.0.id, names))
+    }
+
+    fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, String)>, StorageError> {
+        self.0.api().wait(history::read(self.0.api(), &self.0.id, after, limit))
+    }
+
+    fn history_settled(&self) -> u64 {
+        clock::settled()
+    }
+
+    fn all(&self) -> Result<AllRows, StorageError> {
+        self.0.api().wait(self.0.all())
+    }
+}

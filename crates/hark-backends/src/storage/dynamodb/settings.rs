@@ -1,0 +1,32 @@
+//! How a table is reached and used.
+
+use std::time::Duration;
+
+/// How long a process may be still, unless it is said, before others take the threads that it holds.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+/// The table's name, unless it is said.
+pub const TABLE: &str = "hark";
+
+/// How a table is reached and used. What is not said here is found in the ways of every AWS SDK: environment, profiles, roles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DynamoSettings {
+    /// The table's name.
+    pub table: String,
+    /// Where the service is: for servers other than AWS.
+    pub endpoint: Option<String>,
+    /// The AWS region.
+    pub region: Option<String>,
+    /// The profile of `~/.aws` to use.
+    pub profile: Option<String>,
+    /// How long after its start a session is removed, whatever its state.
+    pub ttl: Option<Duration>,
+    /// How long a process may be still before others take the threads that it holds.
+    pub lease: Duration,
+}
+
+impl Default for DynamoSettings {
+    fn default() -> DynamoSettings {
+        DynamoSettings { table: TABLE.to_owned(), endpoint: None, region: None, profile: None, ttl: None, lease: LEASE }
+    }
+}
