@@ -181,7 +181,7 @@ async function movesByKeys(tool) {
   assert.equal(await page.evaluate(() => document.activeElement.textContent), "main");
   await tool.isAccessible("the details");
   await page.keyboard.press("Escape");
-  assert.ok(await page.locator("#details").isHidden());
+  await page.locator("#details").waitFor({ state: "hidden" });
   assert.equal(await page.evaluate(() => document.activeElement.id), "names");
   await page.keyboard.press("0");
 }
@@ -192,7 +192,8 @@ async function searches(tool) {
   await page.keyboard.press("/");
   await page.keyboard.type(threads === 10 ? "RESERVE" : "(7,");
   await tool.becomes("#count", threads === 10 ? `3 of ${all} threads` : `48 of ${all} threads`);
-  assert.ok((await page.locator("#names mark").count()) > 0, "what was found is marked");
+  // What was found is marked.
+  await page.locator("#names mark").first().waitFor();
   await page.keyboard.press("Escape");
   await tool.becomes("#count", `${all} threads`);
   await page.locator("#ends [data-end=broken]").click();
@@ -217,11 +218,12 @@ async function showsDetails(tool, picture) {
   assert.equal(await page.title(), 'main("1001") · Hark timeline');
   assert.match(await page.locator("#thread-6").innerText(), /שלום עולם, مرحبا بالعالم/);
   await page.locator("#thread-2").click();
-  assert.ok(await page.locator("#thread-0.is-related").isVisible(), "who waits is marked");
+  // Who waits is marked.
+  await page.locator("#thread-0.is-related").waitFor();
   await picture("-details");
   await page.locator("#details .chip", { hasText: "0 main" }).first().click();
   await tool.becomes("#details h2", "main");
-  assert.equal(await page.locator("#names .is-related").count(), 4);
+  await page.waitForFunction(() => document.querySelectorAll("#names .is-related").length === 4);
   await page.keyboard.press("Escape");
   await page.mouse.move(0, 0);
 }
@@ -276,7 +278,7 @@ async function helps(tool) {
   await page.locator("#help[open]").waitFor();
   await tool.isAccessible("the help");
   await page.keyboard.press("Escape");
-  assert.ok(await page.locator("#help").isHidden());
+  await page.locator("#help").waitFor({ state: "hidden" });
 }
 
 browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });

@@ -13,6 +13,7 @@ pub mod history;
 pub mod init;
 mod kept;
 pub mod outside;
+mod progress;
 pub mod promises;
 pub mod prune;
 pub mod resume;

@@ -2,6 +2,7 @@
 
 mod overflow;
 mod patient;
+pub mod status;
 mod stream;
 
 use std::io::{self, Write};
@@ -26,7 +27,8 @@ pub fn write_out(text: &str) -> Result<(), Failure> {
 /// If the reader has gone, or the disk is full.
 pub fn write_raw(text: &str) -> Result<(), Failure> {
     let mut out = Patient(io::stdout().lock());
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Output)
+    let bytes = text.as_bytes();
+    status::beside(bytes, || out.write_all(bytes).and_then(|()| out.flush())).map_err(Failure::Output)
 }
 
 /// Prints a message to standard error. Errors are ignored, because they could not be reported.

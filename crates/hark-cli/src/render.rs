@@ -17,6 +17,6 @@ pub use command_line::draw_command_line;
 pub use errors::draw_errors;
 pub use lines::Lines;
 pub use notice::{Label, Notice, Severity, draw_notice};
-pub use style::{Paint, Style};
+pub use style::{Paint, Style, terminal_is_dumb};
 pub use summary::Count;
 pub use traceback::draw_error;

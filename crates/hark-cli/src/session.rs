@@ -51,15 +51,15 @@ pub struct Session {
 }
 
 impl Session {
-    /// Runs the session to its end, unless one with its key exists. `begun` is called with its id. `observer` creates
-    /// the observer of its output, and may keep the handle that cancels it.
+    /// Runs the session to its end, unless one with its key exists. `begun` is called with its id and the engine that runs it.
+    /// `observer` creates the observer of its output, and may keep the handle that cancels it.
     ///
     /// # Errors
     /// If the operating system has too few resources.
     pub fn run(
         &self,
         keep_output: bool,
-        begun: impl FnOnce(&SessionId),
+        begun: impl FnOnce(&SessionId, &Arc<Engine>),
         observer: impl FnOnce(CancelHandle) -> Arc<dyn Observer>,
     ) -> Result<Keyed<Report>, Failure> {
         let needs_python = !self.program.executable().foreign.is_empty();
@@ -68,6 +68,7 @@ impl Session {
         let mut serving = Serving::new(&self.project, storage, invoker, needs_python, options, &self.interruption)?;
         serving.attend(Whose::Own)?;
         let observer = observer(serving.engine.cancel_handle());
+        let begun = |id: &SessionId| begun(id, &serving.engine);
         let report = match self.labels.key {
             Some(_) => serving.engine.run_keyed(self.start(), observer, begun).map_err(storage::failure)?,
             None => Keyed::New(serving.engine.run_announced(self.start(), observer, begun)),
@@ -214,6 +215,8 @@ impl Serving {
             told.store(true, Ordering::Release);
             cancel.cancel();
             invoker.nudge();
+            // Last, because it blocks while the terminal is stopped.
+            output::status::hide();
         });
         watched.map_err(|error| Failure::system("cannot watch for signals", &error))?;
         let messages = Arc::new(Stream::of_messages());

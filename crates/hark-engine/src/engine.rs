@@ -19,7 +19,7 @@ use crate::limits::SHOWN_ARGUMENT_MAX;
 use crate::options::{Options, Whose};
 use crate::output::{Observer, OutputItem};
 use crate::ports::Ports;
-use crate::record::About;
+use crate::record::{About, Record};
 use crate::remote::Upstream;
 use crate::report::{Report, Status};
 use crate::server::Server;
@@ -27,7 +27,7 @@ use crate::servers::Claimed;
 use crate::serving::{Serving, Waiter};
 use crate::session::{Neighbors, OnEnd, Parts, Session};
 use crate::step;
-use crate::storage::StorageError;
+use crate::storage::{Range, StorageError};
 use crate::surroundings::Timestamp;
 
 /// A session that is to be started.
@@ -310,6 +310,17 @@ impl Engine {
     /// If the storage fails.
     pub fn release(&self) -> Result<(), StorageError> {
         self.ports.storage.tenure().release(None)
+    }
+
+    /// The live threads of a session in memory, without their states, at most `limit` of them. Empty if this engine does not run
+    /// the session. The threads of a kept session are read from its storage.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn live_threads(&self, id: &SessionId, limit: usize) -> Result<Vec<Record>, StorageError> {
+        let sessions: Vec<Arc<Session>> = self.cancelling.lock().iter().filter_map(Weak::upgrade).collect();
+        let session = sessions.iter().find(|session| session.id() == id);
+        session.map_or(Ok(Vec::new()), |session| session.records().scan(Range::Live(step::FIRST), limit))
     }
 
     fn newborn(&self) -> Newborn {

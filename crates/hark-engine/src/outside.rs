@@ -117,6 +117,11 @@ impl<'a> Outside<'a> {
         &*self.records
     }
 
+    /// The records alone, which may outlive this.
+    pub fn into_records(self) -> Arc<dyn SessionStorage> {
+        self.records
+    }
+
     /// All that it came to so far. One that is not over is *cancelling* if it is to end, else *running* if someone serves it,
     /// else *suspended*; one whose move was cut off is what it was before.
     ///

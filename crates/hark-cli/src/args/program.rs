@@ -36,6 +36,9 @@ pub struct Run {
     /// Print only the program's output and its result
     #[arg(short, long)]
     pub quiet: bool,
+    /// Show no status line on the terminal
+    #[arg(long)]
+    pub no_progress: bool,
     /// Print one JSON object: status, result, output, errors, diagnostics
     #[arg(long)]
     pub json: bool,

@@ -126,6 +126,9 @@ pub struct GoOn {
     /// Print only output, results and errors
     #[arg(long, short)]
     pub quiet: bool,
+    /// Show no status line on the terminal
+    #[arg(long)]
+    pub no_progress: bool,
     #[command(flatten)]
     pub concurrency: ConcurrencyChoice,
     #[command(flatten)]

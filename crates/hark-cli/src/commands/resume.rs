@@ -5,12 +5,14 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hark_backends::System;
 use hark_bytecode::Executable;
-use hark_engine::outside::OutsideError;
+use hark_engine::outside::{Outside, OutsideError};
 use hark_engine::{Invoker, Observer, Options, OutputItem, Report, SessionId, SessionState, Status, Storage, Whose};
 use hark_machine::Value;
 
 use super::kept::{Store, can_be_resumed, outside_failure, shown_state};
+use super::progress::{Progress, SESSIONS_MAX, Watched};
 use super::{BROKEN, FINISHED, changed};
 use crate::args::GoOn;
 use crate::failure::Failure;
@@ -138,6 +140,7 @@ impl Ends {
 fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Failure> {
     let interruption = Interruption::default();
     let Store { project, storage, place } = store;
+    let mut progress = Progress::prepare(!wanted.quiet && !wanted.kept.json && !wanted.no_progress);
     let options = Options { keep_output: wanted.kept.json, ..session::options(&project) };
     let invoker = session::invoker(&project, Some(&storage), wanted.concurrency.name)?;
     let mut serving = Serving::new(&project, storage.shared(), invoker, true, options, &interruption)?;
@@ -164,9 +167,12 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
         tell_changed(&project, &*storage, &resumed);
     }
     serving.attend(Whose::Own)?;
+    let (shared, watched) = (storage.shared(), resumed.clone());
+    progress.watch(move || Some(watch(&*shared, &watched)));
     ends.expect(resumed.len());
     serving.ports.invoker.serve(&ends.all);
     let ended = serving.end();
+    drop(progress);
     stream.close().map_err(Failure::Output)?;
     let mut reports = std::mem::take(&mut *ends.reports.lock().unwrap_or_else(PoisonError::into_inner));
     reports.sort_by(|one, other| one.session.cmp(&other.session));
@@ -184,6 +190,13 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
     }
     show(wanted, &store, &reports)?;
     Ok(exit_status(&reports, &interruption))
+}
+
+/// Opens the first of these sessions for the status line. Sessions that cannot be opened are left out.
+fn watch(storage: &dyn Storage, sessions: &[SessionId]) -> Watched {
+    let some = sessions.iter().take(SESSIONS_MAX);
+    let opened = some.filter_map(|id| Outside::open(storage, &System, id).ok());
+    Watched::kept(opened.map(Outside::into_records).collect(), sessions.len())
 }
 
 /// Reports, once per program, that its files have changed. Programs that cannot be read are reported when they are run.

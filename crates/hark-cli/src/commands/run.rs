@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hark_compiler::{Code, Diagnostic};
-use hark_engine::{Disagreement, GateKind, Keyed, OutputItem, Report, SessionId, Status, Storage, SuspendAt};
+use hark_engine::{Disagreement, Engine, GateKind, Keyed, OutputItem, Report, SessionId, Status, Storage, SuspendAt};
 use hark_machine::{Program, text_of};
 
+use super::progress::{Progress, Watched};
 use super::{BROKEN, FINISHED};
 use crate::args::{self, Run};
 use crate::entry::Entry;
@@ -83,7 +84,8 @@ pub fn run(wanted: &Run, platform: Option<&OpenPlatform>) -> Result<u8, Failure>
     if wanted.json {
         run_for_report(&session, &place, &compiled)
     } else {
-        run_for_people(&session, folder, &place, wanted.quiet, started)
+        let progress = Progress::prepare(!wanted.quiet && !wanted.no_progress);
+        run_for_people(&session, folder, &place, wanted.quiet, progress, started)
     }
 }
 
@@ -164,7 +166,7 @@ fn reject(wanted: &Run, compiled: &Compiled) -> Result<u8, Failure> {
 }
 
 fn run_for_report(session: &Session, place: &Place, compiled: &Compiled) -> Result<u8, Failure> {
-    let report = match session.run(true, |_| {}, |_| Arc::new(|_: &[OutputItem]| {}))? {
+    let report = match session.run(true, |_, _| {}, |_| Arc::new(|_: &[OutputItem]| {}))? {
         Keyed::New(report) => report,
         Keyed::Known(id) => {
             keyed::check(session, &id, place)?;
@@ -182,13 +184,15 @@ fn run_for_people(
     overflow: Option<PathBuf>,
     place: &Place,
     quiet: bool,
+    mut progress: Progress,
     started: Instant,
 ) -> Result<u8, Failure> {
     let program = &session.program;
     let mut stream = None;
     let announces = !quiet && session.storage.catalog().is_some();
     let dim = |text: String| output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &text)));
-    let begun = |id: &SessionId| {
+    let begun = |id: &SessionId, engine: &Arc<Engine>| {
+        watch(&mut progress, session, id, Some(engine));
         if announces {
             let key = session.labels.key.as_ref().map(|key| format!(", {key}")).unwrap_or_default();
             dim(format!("session {id}{}", escape::line(&key)));
@@ -206,9 +210,11 @@ fn run_for_people(
             if announces {
                 dim(format!("session {id} was already started under this key"));
             }
+            watch(&mut progress, session, &id, None);
             keyed::follow(session, &id, &mut output::write_raw)?
         }
     };
+    drop(progress);
     if let Some(stream) = stream {
         if let Some(result) = report.result.as_ref().filter(|result| !matches!(result, hark_machine::Value::Null)) {
             stream.print(&text_of(result, program.executable()));
@@ -221,6 +227,16 @@ fn run_for_people(
         dim(format!("-- {:.3} s", started.elapsed().as_secs_f64()));
     }
     Ok(exit_status(&report, &session.interruption))
+}
+
+/// Shows the state of the session in the status line. A kept session is read from its storage, one in memory through its engine.
+fn watch(progress: &mut Progress, session: &Session, id: &SessionId, engine: Option<&Arc<Engine>>) {
+    let (storage, program, id) = (session.storage.clone(), session.program.clone(), id.clone());
+    let engine = engine.cloned();
+    progress.watch(move || match storage.catalog() {
+        Some(_) => Some(Watched::kept(vec![storage.session(&id, &program).ok()?], 1)),
+        None => Some(Watched::in_memory(engine?, id)),
+    });
 }
 
 /// Shows each root cause once, then how to continue; for a broken session, only if `says_retry`.

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use super::overflow::Overflow;
 use super::patient::Patient;
+use super::status;
 
 /// How long a few items are collected.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -45,6 +46,15 @@ impl Target {
             Target::Output => Box::new(Patient(io::stdout().lock())),
             // Not locked, so that others can print between two messages.
             Target::Errors => Box::new(Patient(io::stderr())),
+        }
+    }
+
+    /// Writes all bytes. The status line is kept out of the way; for standard error its relay does that.
+    fn write(self, out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+        let mut write = || out.write_all(bytes).and_then(|()| out.flush());
+        match self {
+            Target::Output => status::beside(bytes, write),
+            Target::Errors => write(),
         }
     }
 }
@@ -158,7 +168,7 @@ impl Shared {
     fn write_now(&self, state: MutexGuard<'_, State>, text: &str) {
         let mut out = self.target.open();
         if !state.has_failed
-            && let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
+            && let Err(error) = self.target.write(&mut out, text.as_bytes())
         {
             self.fail(state, error);
         }
@@ -183,7 +193,7 @@ impl Shared {
                 Ok(false) => return,
                 Err(error) => return self.fail(self.lock(), error),
             }
-            if let Err(error) = out.write_all(&chunk).and_then(|()| out.flush()) {
+            if let Err(error) = self.target.write(out, &chunk) {
                 return self.fail(self.lock(), error);
             }
             if chunk.len() < ENOUGH_BYTES {

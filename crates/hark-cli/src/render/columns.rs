@@ -11,7 +11,7 @@ const COLUMNS: usize = 80;
 
 /// The width of standard output; None if it is not a terminal.
 pub fn of_stdout() -> Option<usize> {
-    io::stdout().is_terminal().then(|| columns_of(io::stdout()))
+    io::stdout().is_terminal().then(|| of_terminal(io::stdout()))
 }
 
 /// The height of standard output; None if it is not a terminal, or does not report one.
@@ -20,7 +20,8 @@ pub fn rows_of_stdout() -> Option<usize> {
     Some(told).filter(|rows| *rows > 0 && io::stdout().is_terminal())
 }
 
-fn columns_of(terminal: impl AsFd) -> usize {
+/// How many columns a terminal has.
+pub fn of_terminal(terminal: impl AsFd) -> usize {
     let told = rustix::termios::tcgetwinsize(terminal).map_or(0, |size| usize::from(size.ws_col));
     let named = || env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     Some(told).filter(|told| *told > 0).or_else(named).filter(|columns| *columns > 0).unwrap_or(COLUMNS)

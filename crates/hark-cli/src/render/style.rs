@@ -70,8 +70,12 @@ impl Style {
 
 /// Colors are disabled by any non-empty value (<https://no-color.org>).
 fn allowed() -> bool {
-    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        && env::var_os("TERM").is_none_or(|term| term != "dumb")
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && !terminal_is_dumb()
+}
+
+/// Whether the terminal takes nothing but text.
+pub fn terminal_is_dumb() -> bool {
+    env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// All codes that our own output may contain.
