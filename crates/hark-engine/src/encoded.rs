@@ -15,6 +15,7 @@ use hark_bytecode::Executable;
 use hark_machine::Program;
 
 use crate::codec::row::{Sealer, decode_session};
+use crate::dispatch::{Dispatcher, Hint};
 use crate::id::{SessionId, Stamp};
 use crate::record::SessionRecord;
 use crate::rows::{Row, RowStorage, RowTenure, SessionEntry};
@@ -88,6 +89,13 @@ impl Storage for Encoded {
     }
 }
 
+impl Dispatcher for Encoded {
+    /// Whoever serves the storage looks at what is due.
+    fn dispatch(&self, _session: &SessionId, _hints: &[Hint]) {
+        self.rows().announce();
+    }
+}
+
 impl Catalog for Encoded {
     fn put_program(&self, hash: &str, executable: &Executable) -> Result<(), StorageError> {
         self.rows().put_program(hash, &executable.encode())
@@ -128,10 +136,6 @@ impl Catalog for Encoded {
 
     fn ring(&self) {
         self.rows().ring();
-    }
-
-    fn announce(&self) {
-        self.rows().announce();
     }
 
     fn remove(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError> {

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::assignment::Assignment;
 use crate::attendant::Attendant;
+use crate::dispatch::Hint;
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::Runner;
 use crate::journal::Journal;
@@ -231,7 +232,7 @@ impl Engine {
         session.write_start(false)?;
         // From here on the session is there, and nobody would know that it is to be taken.
         serving.release(&newborn.id)?;
-        serving.catalog()?.announce();
+        serving.catalog()?.dispatch(&newborn.id, &[Hint::now(step::FIRST)]);
         Ok(())
     }
 

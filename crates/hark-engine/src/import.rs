@@ -129,7 +129,7 @@ pub fn import(
     }
     // What became of the session is decided. If this fails, others find out that this process is gone.
     let _ = storage.tenure().release(Some(&id));
-    catalog.announce();
+    catalog.dispatch(&id, &[]);
     written.map(|()| id)
 }
 

@@ -12,6 +12,7 @@ pub mod codec;
 mod commit;
 pub mod conformance;
 mod deadlock;
+mod dispatch;
 mod encoded;
 mod engine;
 mod export;
@@ -55,6 +56,7 @@ mod turn;
 
 pub use assignment::{Assignment, NoAssignment};
 pub use commit::{Commit, Outcome, Renewal};
+pub use dispatch::{Dispatcher, Hint};
 pub use encoded::Encoded;
 pub use engine::{CancelHandle, Engine, Start};
 pub use failure::Failure;

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use hark_machine::Program;
 
 use crate::commit::{Commit, Outcome};
-use crate::id::{SessionId, Stamp, Stamps};
+use crate::dispatch::Hint;
+use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::record::{Cancelling, FutureRecord, Key, Record, SessionRecord, SessionState, Versioned};
 use crate::report::{Report, Status};
 use crate::step;
@@ -265,8 +266,10 @@ impl<'a> Outside<'a> {
         self.storage.tenure().is_served_elsewhere(&self.id, self.surroundings.steady_now())
     }
 
-    fn announce(&self) -> Result<(), StorageError> {
-        self.catalog()?.announce();
+    /// See [`Dispatcher`](crate::Dispatcher).
+    fn dispatch(&self, threads: &[ThreadId]) -> Result<(), StorageError> {
+        let hints: Vec<Hint> = threads.iter().copied().map(Hint::now).collect();
+        self.catalog()?.dispatch(&self.id, &hints);
         Ok(())
     }
 }

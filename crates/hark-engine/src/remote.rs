@@ -1,59 +1,54 @@
 //! Threads that run in other processes, on the same storage.
 //!
 //! A *supervisor* serves the sessions; its *workers* run their threads and share nothing with it but the storage. The
-//! supervisor gives hints down. A worker goes on with a thread by itself as long as it has it in its hands (a foreign call
-//! under way is in its hands); all that concerns others it passes up: hints for other threads, what was printed, times,
-//! ends. A worker that dies has committed what it had committed; the hints that it had not settled go to another one.
+//! supervisor sends hints down. A worker keeps a thread until it waits or stops; a call in flight stays with the worker that made
+//! it. Everything that concerns other threads or other processes goes up, as hints and as reports. When a worker dies, what it
+//! had committed stays, and its unsettled hints go to another worker.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::assignment::Assignment;
+use crate::dispatch::{Dispatcher, Hint};
 use crate::id::{SessionId, ThreadId};
 use crate::output::OutputItem;
 use crate::storage::StorageError;
-use crate::surroundings::Timestamp;
 
-/// What a worker tells its supervisor, in order.
+/// What a worker reports to its supervisor, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Told {
-    /// These threads are to be run.
-    Invoke(Vec<ThreadId>),
-    /// The worker has this thread no longer, and has carried out so many hints for it. What followed from them was told
-    /// before.
+pub enum WorkerReport {
+    /// The worker no longer has this thread, and has carried out this many hints for it. The hints that followed from them were
+    /// sent before.
     Settled(ThreadId, u64),
-    /// This thread goes on at this time.
-    Due(ThreadId, Timestamp),
-    /// Some thread that goes on at this time was looked at too early.
-    Early(Timestamp),
     /// A thread has learned that it is cancelled.
     Interrupted,
-    /// This was printed.
+    /// The session printed this.
     Printed(Vec<OutputItem>),
     /// The session is over, as its record says.
     Ended,
-    /// The storage does not work, for this reason.
+    /// The storage does not let the session go on.
     Failed(StorageError),
 }
 
-/// Where a worker tells what happened.
-pub trait Upstream: Send + Sync {
-    /// This happened in the session.
-    fn tell(&self, session: &SessionId, told: Told);
+/// The supervisor, as a worker sees it. It runs the threads that a worker sends hints for.
+pub trait Upstream: Dispatcher {
+    /// Reports on a session.
+    fn report(&self, session: &SessionId, report: WorkerReport);
 }
 
-/// A session as a supervisor's invoker knows it.
+/// A session, as the supervisor's invoker sees it.
 pub trait Supervised: Send + Sync {
     /// Its id.
     fn id(&self) -> &SessionId;
     /// The worker that had these threads is gone. They will be given to others; what else it may have left undone is done.
     fn lose_worker(self: Arc<Self>, threads: &[ThreadId]);
-    /// Those of these threads, which are given to a worker now, whose last one is gone.
-    fn take_lost(&self, threads: &[ThreadId]) -> Vec<ThreadId>;
-    /// Where threads are leased: hands these threads over, each to a process of its own, and says what that must know. When the process
-    /// has ended, that is told as [`Told::Settled`], with a count of 1: only then it is known that there is room for another one.
+    /// Hands these threads over to another process, and says what that must know: of a thread whose previous worker died, that it is
+    /// lost, so that the loss is counted. Where threads are leased, each goes to a process of its own. When that has ended, it is reported as [`WorkerReport::Settled`] with a count of 1: only then it is known that there
+    /// is room for another one.
     fn assign(&self, threads: &[ThreadId]) -> Vec<Assignment>;
-    /// A worker has told this.
-    fn hear(self: Arc<Self>, told: Told);
+    /// A worker has sent these hints.
+    fn take_hints(self: Arc<Self>, hints: &[Hint]);
+    /// A worker has sent this report.
+    fn take_report(self: Arc<Self>, report: WorkerReport);
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::calls::CallPlace;
+use crate::dispatch::Hint;
 use crate::id::{SessionId, ThreadId};
 use crate::leases::Held;
 use crate::record::About;
@@ -54,11 +55,8 @@ pub(crate) trait Server: Send + Sync {
     /// The worker process was lost that had threads of this session.
     fn take_up_lost(&self, id: &SessionId) -> Result<(), StorageError>;
 
-    /// A thread goes on at this time. Answers whether that is now.
+    /// A thread goes on at this time. Answers whether it is to be run now.
     fn note_due(&self, until: Timestamp) -> bool;
-
-    /// A thread whose time comes then was looked at too early.
-    fn note_early(&self, until: Timestamp);
 
     /// A thread of a session has learned that it is cancelled.
     fn note_interrupted(&self, id: &SessionId);
@@ -84,6 +82,6 @@ pub(crate) trait Server: Send + Sync {
     /// A session is given up here: others may take these threads, which were held.
     fn give_back(&self, held: Vec<Held>);
 
-    /// There are threads for other processes to take, or a session's end for them to see.
-    fn announce(&self);
+    /// See [`Dispatcher`](crate::Dispatcher).
+    fn dispatch(&self, id: &SessionId, hints: &[Hint]);
 }

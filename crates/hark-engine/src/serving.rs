@@ -29,7 +29,7 @@ use crate::outside::{Outside, drop_threads};
 use crate::patience::patiently;
 use crate::ports::Ports;
 use crate::record::{SessionRecord, SessionState};
-use crate::remote::{Told, Upstream};
+use crate::remote::{Upstream, WorkerReport};
 use crate::server::Server;
 use crate::servers::{self, Servers, Unattended};
 use crate::session::{Parts, Session};
@@ -189,7 +189,7 @@ impl Serving {
     ) -> Result<Option<Arc<Session>>, StorageError> {
         let Some(session) = self.take(id)? else {
             if let Some(upstream) = &self.upstream {
-                upstream.tell(id, Told::Ended);
+                upstream.report(id, WorkerReport::Ended);
             }
             self.end_awaited(id);
             return self.forget_wakes(id, threads).map(|()| None);

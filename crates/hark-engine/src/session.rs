@@ -19,6 +19,7 @@ use tracing::{debug, info, warn};
 use crate::calls::CallPlace;
 use crate::commit::{Commit, Outcome};
 use crate::deadlock;
+use crate::dispatch::Hint;
 use crate::failure::Failure;
 use crate::foreign::{Call, CallError, CallId};
 use crate::history::LogEntry;
@@ -29,7 +30,7 @@ use crate::options::Options;
 use crate::output::Observer;
 use crate::ports::Ports;
 use crate::record::{About, Live, SessionRecord, SessionState};
-use crate::remote::{Told, Upstream};
+use crate::remote::{Upstream, WorkerReport};
 use crate::sequence::Sequence;
 use crate::server::Server;
 use crate::step;
@@ -279,10 +280,10 @@ impl Session {
         self.server.as_ref().map_or(0, |server| server.room())
     }
 
-    /// There are threads for other processes to take, or its end for them to see.
-    pub fn announce(&self) {
+    /// Tells other processes of threads that are for them to run, or, without any, that there is news.
+    pub fn dispatch(&self, hints: &[Hint]) {
         if let Some(server) = &self.server {
-            server.announce();
+            server.dispatch(&self.id, hints);
         }
     }
 
@@ -397,7 +398,12 @@ impl Session {
             && (knows || self.records.reserve(0)? == ThreadId(1)))
     }
 
-    /// Whom to tell what concerns others than the thread that runs, if that is in another process.
+    /// Whether a supervisor in another process decides where its threads run.
+    pub fn is_supervised(&self) -> bool {
+        self.upstream().is_some()
+    }
+
+    /// The supervisor, if there is one.
     pub fn upstream(&self) -> Option<&dyn Upstream> {
         self.server.as_ref()?.upstream()
     }
@@ -549,10 +555,10 @@ impl Session {
         }
     }
 
-    /// A thread goes on at this time, for which a timer is kept with its record. Answers whether that is now.
+    /// A thread goes on at this time, for which a timer is kept with its record. Answers whether it is to be run now.
     pub fn note_due(&self, thread: ThreadId, until: Timestamp) -> bool {
         if let Some(upstream) = self.upstream() {
-            upstream.tell(&self.id, Told::Due(thread, until));
+            upstream.dispatch(&self.id, &[Hint::at(thread, until)]);
             return false;
         }
         self.server.as_ref().is_some_and(|server| server.note_due(until))
@@ -561,18 +567,9 @@ impl Session {
     /// A thread has learned that it is cancelled. Whoever cancels the session may be lost before all are told.
     pub fn note_interrupted(&self) {
         if let Some(upstream) = self.upstream() {
-            upstream.tell(&self.id, Told::Interrupted);
+            upstream.report(&self.id, WorkerReport::Interrupted);
         } else if let Some(server) = &self.server {
             server.note_interrupted(&self.id);
-        }
-    }
-
-    /// A thread that goes on at this time was looked at too early.
-    pub fn note_early(&self, until: Timestamp) {
-        if let Some(upstream) = self.upstream() {
-            upstream.tell(&self.id, Told::Early(until));
-        } else if let Some(server) = &self.server {
-            server.note_early(until);
         }
     }
 }

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use hark_machine::{Awaited, Value, Wait};
 
 use crate::commit::Commit;
+use crate::dispatch::Hint;
 use crate::failure::Failure;
 use crate::history::{Event, LogEntry};
 use crate::id::{FutureId, Stamp, ThreadId};
@@ -198,8 +199,8 @@ pub struct Plan {
     pub look_again: Vec<FutureId>,
     /// Where threads are leased: those that the process holds from this commit on.
     pub holds: Vec<ThreadId>,
-    /// Where threads are leased: there are some for others to take.
-    pub offers: bool,
+    /// Threads to be run by other processes.
+    pub offered: Vec<Hint>,
 }
 
 impl Plan {
@@ -210,10 +211,10 @@ impl Plan {
         invoke.clear();
         (*timer, *ended, *queue, *wake_rest_of) = (None, None, None, None);
         (*call, *look_for_end, *wake_rest, *cascade) = (false, false, false, false);
-        let Plan { look_again, holds, offers, .. } = self;
+        let Plan { look_again, holds, offered, .. } = self;
         look_again.clear();
         holds.clear();
-        *offers = false;
+        offered.clear();
     }
 
     /// Where threads are leased: this process goes on with the thread whose step it is, if that goes on, and with so many
@@ -221,16 +222,24 @@ impl Plan {
     pub fn share(&mut self, own: Option<ThreadId>, room: usize, commit: &mut Commit) {
         let own = own.filter(|own| self.call || self.invoke.contains(own));
         let mut left = room;
-        let all = self.invoke.len();
-        self.invoke.retain(|thread| {
-            let is_kept = Some(*thread) == own || left > 0;
-            left -= usize::from(is_kept && Some(*thread) != own);
+        self.offer_unless(|thread| {
+            let is_kept = Some(thread) == own || left > 0;
+            left -= usize::from(is_kept && Some(thread) != own);
             is_kept
         });
-        self.offers = self.invoke.len() < all;
         commit.kept.clear();
         commit.kept.extend(own.into_iter().chain(self.invoke.iter().copied()));
         self.holds = commit.kept.iter().copied().filter(|kept| Some(*kept) == own || starts(commit, *kept)).collect();
+    }
+
+    /// In a supervisor's worker: the supervisor decides where all other threads run.
+    pub fn offer_all_but(&mut self, own: Option<ThreadId>) {
+        self.offer_unless(|thread| Some(thread) == own);
+    }
+
+    fn offer_unless(&mut self, mut is_kept: impl FnMut(ThreadId) -> bool) {
+        let Plan { invoke, offered, .. } = self;
+        offered.extend(invoke.extract_if(.., |thread| !is_kept(*thread)).map(Hint::now));
     }
 }
 

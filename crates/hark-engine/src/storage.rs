@@ -10,6 +10,7 @@ use hark_machine::Program;
 use serde::{Deserialize, Serialize};
 
 use crate::commit::{Commit, Outcome};
+use crate::dispatch::Dispatcher;
 use crate::history::LogEntry;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
 use crate::leases::Leases;
@@ -173,8 +174,9 @@ pub trait SessionStorage: Send + Sync {
     }
 }
 
-/// What a durable storage knows beyond single sessions: which there are, their programs, and whether there is news.
-pub trait Catalog: Send + Sync {
+/// What a durable storage knows beyond single sessions: which there are, their programs, and whether there is news. Hints
+/// reach the processes that serve the storage.
+pub trait Catalog: Dispatcher {
     /// Keeps a program under its hash.
     ///
     /// # Errors
@@ -205,9 +207,6 @@ pub trait Catalog: Send + Sync {
 
     /// Ends this server's own wait for news.
     fn ring(&self);
-
-    /// Tells all who serve this storage that there is news.
-    fn announce(&self);
 
     /// Removes all that is kept of a session, if its summary still has this version: a session that was over may have been
     /// retried or imported since. Answers whether it was removed.

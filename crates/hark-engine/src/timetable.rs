@@ -6,8 +6,8 @@
 //!
 //! - Its step is committed when its time has been looked at already: [`Timetable::note`] says so, and whoever noted it
 //!   has it run.
-//! - It was named, and then had its turn before its time, because the clock was set back: [`Timetable::note_early`]
-//!   takes back that this time was looked at.
+//! - It was named, and then had its turn before its time, because the clock was set back: when its time is noted again,
+//!   that this time was looked at is taken back.
 //! - The clock stands before the last look: what has been seen since is forgotten.
 //! - Its session is taken up from another server: whoever takes it up asks for all that is due in it, up to
 //!   [`Timetable::seen`] at least.
@@ -41,22 +41,19 @@ pub(crate) enum Noted {
 
 impl Timetable {
     /// A thread goes on at this time, as its record says by now.
-    pub fn note(&self, until: Timestamp) -> Noted {
+    pub fn note(&self, until: Timestamp, now: Timestamp) -> Noted {
         let mut times = self.lock();
         if until <= times.seen {
-            return Noted::Passed;
+            if until <= now {
+                return Noted::Passed;
+            }
+            times.seen = Timestamp(until.0.saturating_sub(1));
         }
         if until < times.next {
             times.next = until;
             return Noted::First;
         }
         Noted::Later
-    }
-
-    /// A thread that goes on at this time was looked at too early.
-    pub fn note_early(&self, until: Timestamp) {
-        let mut times = self.lock();
-        times.seen = times.seen.min(Timestamp(until.0.saturating_sub(1)));
     }
 
     /// Up to which time there was a look.
@@ -109,16 +106,16 @@ mod tests {
         let table = Timetable::default();
         table.begin_look(Timestamp(10));
         assert_eq!(table.end_look(None), Timestamp(10 + SECOND));
-        assert_eq!(table.note(Timestamp(11 + SECOND)), Noted::Later);
+        assert_eq!(table.note(Timestamp(11 + SECOND), Timestamp(10)), Noted::Later);
     }
 
     #[test]
     fn what_is_noted_late_is_told() {
         let table = Timetable::default();
         table.begin_look(Timestamp(10));
-        assert_eq!(table.note(Timestamp(10)), Noted::Passed);
-        assert_eq!(table.note(Timestamp(20)), Noted::First);
-        assert_eq!(table.note(Timestamp(20)), Noted::Later);
+        assert_eq!(table.note(Timestamp(10), Timestamp(10)), Noted::Passed);
+        assert_eq!(table.note(Timestamp(20), Timestamp(10)), Noted::First);
+        assert_eq!(table.note(Timestamp(20), Timestamp(10)), Noted::Later);
         assert_eq!(table.end_look(Some(Timestamp(25))), Timestamp(20));
     }
 
@@ -128,7 +125,7 @@ mod tests {
         table.begin_look(Timestamp(100));
         assert_eq!(table.begin_look(Timestamp(40)), Timestamp(40));
         assert_eq!(table.begin_look(Timestamp(100)), Timestamp(40));
-        table.note_early(Timestamp(70));
+        assert_eq!(table.note(Timestamp(70), Timestamp(50)), Noted::First);
         assert_eq!(table.begin_look(Timestamp(110)), Timestamp(69));
     }
 

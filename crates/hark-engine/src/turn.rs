@@ -29,7 +29,7 @@ use crate::limits::{
     THREADS_AT_A_TIME,
 };
 use crate::record::{Key, Live, Record, Status, Versioned};
-use crate::remote::{Supervised, Told};
+use crate::remote::{Supervised, WorkerReport};
 use crate::session::{Paused, Session, TurnEnd, TurnStart};
 use crate::step::{self, Ending, Loaded, Plan};
 use crate::storage::StorageError;
@@ -207,9 +207,10 @@ impl<'a> Worker<'a> {
         if !self.session.is_resumable() {
             return self.whole_turn(thread, None);
         }
-        let (start, hints) = match self.session.upstream() {
-            Some(_) => self.session.in_hand.begin_supervised_turn(thread),
-            None => (self.session.in_hand.begin_turn(thread), 0),
+        let (start, hints) = if self.session.is_supervised() {
+            self.session.in_hand.begin_supervised_turn(thread)
+        } else {
+            (self.session.in_hand.begin_turn(thread), 0)
         };
         let paused = match start {
             TurnStart::Load => None,
@@ -275,7 +276,7 @@ impl<'a> Worker<'a> {
         if matches!(next, Next::End(Ending::Stays)) && has_nothing_new && self.session.is_resumable() && !is_let_go {
             // It is written down as it is, and so is that nobody has woken it.
             if let Some(until) = live.status.time().filter(|_| !loaded.lacks_place) {
-                self.session.note_early(until);
+                self.note_time(loaded.thread, until);
             }
             if loaded.ready.is_some() && matches!(live.status, Status::Calling(_)) {
                 // It may have been woken because the session is over, and nobody would look again before the call is.
@@ -473,7 +474,7 @@ impl<'a> Worker<'a> {
     fn report_settled(&self, thread: ThreadId, count: u64) {
         // Of one that is over here the supervisor knows; it may have begun to count anew.
         if let Some(upstream) = self.session.upstream().filter(|_| !self.session.is_over()) {
-            upstream.tell(self.session.id(), Told::Settled(thread, count));
+            upstream.report(self.session.id(), WorkerReport::Settled(thread, count));
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
-use hark_engine::remote::Told;
+use hark_engine::remote::WorkerReport;
 use hark_engine::{Assignment, Invoker, Runner, ThreadId};
 
 /// The command that runs a thread.
@@ -35,7 +35,7 @@ impl Invoker for Processes {
             thread::spawn(move || {
                 // However it ended, and if it was never started: what it has not done is due when its lease runs out.
                 let _ = command.status();
-                session.hear(Told::Settled(assignment.thread, 1));
+                session.take_report(WorkerReport::Settled(assignment.thread, 1));
             });
         }
     }

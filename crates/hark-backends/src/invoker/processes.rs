@@ -22,8 +22,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hark_engine::remote::{Supervised, Told};
-use hark_engine::{Invoker, Runner, SessionId, Shortage, StorageError, ThreadId};
+use hark_engine::remote::{Supervised, WorkerReport};
+use hark_engine::{Hint, Invoker, Left, Runner, SessionId, Shortage, StorageError, ThreadId};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
@@ -67,7 +67,13 @@ enum ToWorker {
 #[derive(Debug, Serialize, Deserialize)]
 struct ToSupervisor {
     session: String,
-    told: Told,
+    message: Message,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Message {
+    Hints(Vec<Hint>),
+    Report(WorkerReport),
 }
 
 /// Starts the worker with this index, with this socket as its standard input.
@@ -216,7 +222,9 @@ impl Shared {
         }
         for (worker, threads) in workers.iter().zip(lists) {
             if let Some(worker) = worker.as_ref().filter(|_| !threads.is_empty()) {
-                let lost = session.take_lost(&threads);
+                let assigned = session.assign(&threads).into_iter();
+                let lost = assigned.filter(|assigned| assigned.left == Left::Lost).map(|assigned| assigned.thread);
+                let lost: Vec<ThreadId> = lost.collect();
                 let (session, steady_offset) = (session.id().to_string(), System::steady_offset());
                 worker.tell(&ToWorker::Run { session, threads, lost, steady_offset });
             }
@@ -224,7 +232,7 @@ impl Shared {
     }
 
     fn give_up(&self, session: &Arc<dyn Supervised>, why: StorageError) {
-        session.clone().hear(Told::Failed(why));
+        session.clone().take_report(WorkerReport::Failed(why));
         self.forget(session);
     }
 
@@ -282,18 +290,20 @@ impl Shared {
             if line.is_empty() {
                 continue;
             }
-            let Ok(ToSupervisor { session, told }) = serde_json::from_str(&line) else { return };
+            let Ok(ToSupervisor { session, message }) = serde_json::from_str(&line) else { return };
             let id = SessionId::from_text(&session);
             let mut state = self.lock();
             let Some(session) = state.sessions.get(&id).map(|assigned| assigned.session.clone()) else { continue };
-            let is_heard = match &told {
-                Told::Settled(thread, count) => state.settle(index, &id, *thread, *count),
+            let is_heard = match &message {
+                Message::Report(WorkerReport::Settled(thread, count)) => state.settle(index, &id, *thread, *count),
                 _ => true,
             };
             drop(state);
-            let is_over = matches!(told, Told::Ended | Told::Failed(_));
-            if is_heard {
-                session.clone().hear(told);
+            let is_over = matches!(message, Message::Report(WorkerReport::Ended | WorkerReport::Failed(_)));
+            match message {
+                _ if !is_heard => {}
+                Message::Hints(hints) => session.clone().take_hints(&hints),
+                Message::Report(report) => session.clone().take_report(report),
             }
             if is_over {
                 self.forget(&session);

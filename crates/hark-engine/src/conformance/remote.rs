@@ -15,7 +15,7 @@ use crate::id::{SessionId, ThreadId};
 use crate::invoker::{Invoker, Runner};
 use crate::options::{Options, Whose};
 use crate::ports::Ports;
-use crate::remote::{Supervised, Told};
+use crate::remote::{Supervised, WorkerReport};
 use crate::report::Status;
 use crate::storage::Storage;
 use crate::surroundings::Surroundings;
@@ -147,7 +147,7 @@ impl Invoker for Forgetful {
 /// The process was lost before it began.
 fn lose(session: Arc<dyn Supervised>, thread: ThreadId) {
     assert_eq!(session.assign(&[thread]).len(), 1);
-    thread::spawn(move || session.hear(Told::Settled(thread, 1)));
+    thread::spawn(move || session.take_report(WorkerReport::Settled(thread, 1)));
 }
 
 fn lost_hints_cost_time_alone(supervisor: Supervisor) {

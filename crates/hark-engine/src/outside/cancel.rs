@@ -37,7 +37,7 @@ impl Outside<'_> {
         if self.read_session()?.1.cancelling == Some(Cancelling::Begun) {
             self.finish_cancel()?;
         }
-        self.announce()?;
+        self.dispatch(&[])?;
         Ok(())
     }
 
@@ -94,7 +94,7 @@ impl Outside<'_> {
             drop_threads(&*self.records, &mut self.stamps())?;
             self.leave_gates()?;
         }
-        self.announce()?;
+        self.dispatch(&[])?;
         set.map(drop)
     }
 }

@@ -62,7 +62,7 @@ impl Outside<'_> {
         }
         // What became of the session is decided. If this fails, others find out that this process is gone.
         let _ = self.storage.tenure().release(Some(&self.id));
-        self.announce()?;
+        self.dispatch(&[])?;
         moved
     }
 

@@ -44,7 +44,7 @@ impl Outside<'_> {
             })?;
         }
         self.finish_retry()?;
-        self.announce()?;
+        self.dispatch(&[])?;
         Ok(())
     }
 

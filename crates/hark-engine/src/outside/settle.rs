@@ -64,10 +64,9 @@ impl Outside<'_> {
             }
         }
         // Whoever serves the session can begin before the last of many is woken.
-        self.announce()?;
+        self.dispatch(&plan.invoke)?;
         if plan.wake_rest {
             self.wake_rest(&future, &mut stamps)?;
-            self.announce()?;
         }
         Ok(was_awaited)
     }
@@ -81,7 +80,9 @@ impl Outside<'_> {
             step::wake_batch(future, &waiters, outcome, &mut commit, &mut plan);
             match self.records.commit(&mut commit)? {
                 Outcome::Done if waiters.is_empty() => return Ok(()),
-                Outcome::Done | Outcome::Unknown => {}
+                Outcome::Done => self.dispatch(&plan.invoke)?,
+                // It is made again.
+                Outcome::Unknown => {}
                 Outcome::Conflict => outcome = storage::outcome_of(&*self.records, future)?,
             }
         }

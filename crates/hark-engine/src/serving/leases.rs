@@ -12,6 +12,7 @@ use tracing::{debug, warn};
 use super::Serving;
 use super::agenda::by_session;
 use crate::assignment::Assignment;
+use crate::dispatch::Hint;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::leases::{Leases, Left, Taken, Terms};
 use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX};
@@ -192,7 +193,8 @@ impl Serving {
             debug!(session = %session.id(), threads = withdrawn.len(), "calls that waited too long are left to others");
             // If that fails, others take them when the leases have run out.
             let given_back = self.leases()?.give_back(&withdrawn, Left::Withdrawn, now);
-            session.announce();
+            let hints: Vec<Hint> = withdrawn.iter().map(|held| Hint::now(held.thread)).collect();
+            session.dispatch(&hints);
             session.remove_activity(withdrawn.len() as u64);
             given_back?;
         }

@@ -9,6 +9,7 @@ use tracing::warn;
 use super::{Serving, lock};
 use crate::calls::CallPlace;
 use crate::commit::{Commit, Outcome};
+use crate::dispatch::Hint;
 use crate::id::{SessionId, Stamps, ThreadId};
 use crate::journal::Milestone;
 use crate::leases::{Held, Left};
@@ -100,7 +101,7 @@ impl Server for Serving {
     }
 
     fn note_due(&self, until: Timestamp) -> bool {
-        let noted = self.timetable.note(until);
+        let noted = self.timetable.note(until, self.steady_now());
         let is_leased = self.lease().is_some();
         if (noted == Noted::First || is_leased && noted == Noted::Passed)
             && let Ok(catalog) = self.catalog()
@@ -116,10 +117,6 @@ impl Server for Serving {
         if self.lease().is_none() {
             lock(&self.interrupted).entry(id.clone()).or_insert_with(|| self.steady_now());
         }
-    }
-
-    fn note_early(&self, until: Timestamp) {
-        self.timetable.note_early(until);
     }
 
     fn is_served(&self, id: &SessionId) -> Result<bool, StorageError> {
@@ -157,7 +154,8 @@ impl Server for Serving {
             records.commit(&mut commit)
         };
         while self.ask(id, |_| wake())? == Outcome::Unknown {}
-        self.catalog()?.announce();
+        let hints: Vec<Hint> = threads.iter().copied().map(Hint::now).collect();
+        self.catalog()?.dispatch(id, &hints);
         Ok(())
     }
 
@@ -187,16 +185,19 @@ impl Server for Serving {
     fn give_back(&self, held: Vec<Held>) {
         // If that fails, others take them when the leases have run out.
         if let Tenure::Leases(leases) = self.ports.storage.tenure()
-            && !held.is_empty()
+            && let Some(session) = held.first().map(|held| &held.session)
             && leases.give_back(&held, Left::Free, self.steady_now()).is_ok()
         {
-            self.announce();
+            let hints: Vec<Hint> = held.iter().map(|held| Hint::now(held.thread)).collect();
+            self.dispatch(session, &hints);
         }
     }
 
-    fn announce(&self) {
-        if let Ok(catalog) = self.catalog() {
-            catalog.announce();
+    fn dispatch(&self, id: &SessionId, hints: &[Hint]) {
+        if let Some(upstream) = &self.upstream {
+            upstream.dispatch(id, hints);
+        } else if let Ok(catalog) = self.catalog() {
+            catalog.dispatch(id, hints);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::id::Stamps;
 use crate::invoker::Runner;
 use crate::output::Observer;
 use crate::record::{Key, Record, SessionState, Versioned};
-use crate::remote::Told;
+use crate::remote::WorkerReport;
 use crate::report::{Report, SessionError, Status};
 use crate::step;
 use crate::storage::{Range, StorageError};
@@ -176,7 +176,7 @@ impl Session {
         self.is_ended_here.store(true, Ordering::Release);
         self.set_ended(state);
         if self.is_leased() {
-            self.announce();
+            self.dispatch(&[]);
         }
     }
 
@@ -290,10 +290,10 @@ impl Session {
     fn tell_end(&self) {
         let Some(upstream) = self.upstream() else { return };
         match self.end.get() {
-            Some(End::Storage(error)) => upstream.tell(&self.id, Told::Failed(error.clone())),
+            Some(End::Storage(error)) => upstream.report(&self.id, WorkerReport::Failed(error.clone())),
             // Then the supervisor is the one who wants no more of it.
             Some(End::Interrupted) | None => {}
-            Some(_) => upstream.tell(&self.id, Told::Ended),
+            Some(_) => upstream.report(&self.id, WorkerReport::Ended),
         }
     }
 

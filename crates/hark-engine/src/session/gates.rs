@@ -7,10 +7,10 @@ use hark_machine::{Error, declared_gates};
 
 use super::{Session, lock};
 use crate::deadlock::{self, Looking};
+use crate::dispatch::Hint;
 use crate::id::{SessionId, ThreadId};
 use crate::patience::patiently;
 use crate::record::{Key, Record, Status};
-use crate::remote::Told;
 use crate::step;
 use crate::storage::{Range, StorageError};
 use crate::throttle::{
@@ -195,7 +195,7 @@ impl Session {
     /// These threads of it were let in.
     pub fn run_let_in(&self, threads: &[ThreadId]) {
         if let Some(upstream) = self.upstream() {
-            upstream.tell(&self.id, Told::Invoke(threads.to_vec()));
+            upstream.dispatch(&self.id, &threads.iter().copied().map(Hint::now).collect::<Vec<_>>());
         } else {
             self.add_activity(threads.len() as u64);
             self.invoke(threads);

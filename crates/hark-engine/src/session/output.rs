@@ -10,7 +10,7 @@ use crate::history::{HistoryPosition, HistoryReader, LogEntry};
 use crate::id::{Stamp, ThreadId};
 use crate::output::{Observer, OutputItem};
 use crate::record::Key;
-use crate::remote::Told;
+use crate::remote::WorkerReport;
 use crate::storage::StorageError;
 
 /// Who sees what is printed, and what is kept of it.
@@ -141,7 +141,7 @@ impl Session {
             return;
         }
         if let Some(upstream) = self.upstream() {
-            upstream.tell(&self.id, Told::Printed(std::mem::take(items)));
+            upstream.report(&self.id, WorkerReport::Printed(std::mem::take(items)));
             return;
         }
         if self.is_over() && !self.is_resumable() {

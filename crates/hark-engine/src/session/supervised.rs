@@ -6,9 +6,10 @@ use tracing::warn;
 
 use super::{Session, lock};
 use crate::assignment::Assignment;
+use crate::dispatch::Hint;
 use crate::id::{SessionId, ThreadId};
 use crate::record::SessionState;
-use crate::remote::{Supervised, Told};
+use crate::remote::{Supervised, WorkerReport};
 
 impl Session {
     /// A process has ended that had one of its threads. What that has done is in the storage, and nobody else tells of it: the session may
@@ -39,10 +40,6 @@ impl Supervised for Session {
         }
     }
 
-    fn take_lost(&self, threads: &[ThreadId]) -> Vec<ThreadId> {
-        threads.iter().copied().filter(|thread| self.in_hand.take_loss(*thread)).collect()
-    }
-
     fn assign(&self, threads: &[ThreadId]) -> Vec<Assignment> {
         let assignment = |thread: &ThreadId| {
             let (held, left) = self.in_hand.hand_over(*thread);
@@ -51,29 +48,27 @@ impl Supervised for Session {
         threads.iter().map(assignment).collect()
     }
 
-    fn hear(self: Arc<Self>, told: Told) {
-        match told {
-            Told::Invoke(threads) => {
-                self.add_activity(threads.len() as u64);
-                self.invoke(&threads);
-            }
-            Told::Settled(_, count) => {
+    fn take_hints(self: Arc<Self>, hints: &[Hint]) {
+        let is_now = |hint: &Hint| hint.not_before.is_none_or(|until| self.note_due(hint.thread, until));
+        let now: Vec<ThreadId> = hints.iter().copied().filter(is_now).map(|hint| hint.thread).collect();
+        if !now.is_empty() {
+            self.add_activity(now.len() as u64);
+            self.invoke(&now);
+        }
+    }
+
+    fn take_report(self: Arc<Self>, report: WorkerReport) {
+        match report {
+            WorkerReport::Settled(_, count) => {
                 if self.is_leased() {
                     self.note_left();
                 }
                 self.remove_activity(count);
             }
-            Told::Due(thread, until) => {
-                if self.note_due(thread, until) {
-                    self.add_activity(1);
-                    self.invoke(&[thread]);
-                }
-            }
-            Told::Early(until) => self.note_early(until),
-            Told::Interrupted => self.note_interrupted(),
-            Told::Printed(mut items) => self.show(&mut lock(&self.output), &mut items),
-            Told::Failed(error) => self.fail_storage(&error),
-            Told::Ended => match self.look_closed() {
+            WorkerReport::Interrupted => self.note_interrupted(),
+            WorkerReport::Printed(mut items) => self.show(&mut lock(&self.output), &mut items),
+            WorkerReport::Failed(error) => self.fail_storage(&error),
+            WorkerReport::Ended => match self.look_closed() {
                 // Then it was broken, and someone has retried it since.
                 Ok(_) if !self.is_over() => self.set_ended(SessionState::Broken),
                 Ok(_) => {}

@@ -8,7 +8,6 @@ use super::{Pace, Worker};
 use crate::commit::Outcome;
 use crate::id::{FutureId, Stamp, ThreadId};
 use crate::record::{Key, Record, Started, Versioned, Waiter};
-use crate::remote::Told;
 use crate::step::{self, Ending};
 use crate::storage::{self, Range, StorageError};
 use crate::surroundings::Timestamp;
@@ -28,18 +27,14 @@ impl Worker<'_> {
         let timer = self.plan.timer;
         // A durable timer is no activity: its session may be parked until then.
         let timers = usize::from(timer.is_some() && !self.session.is_resumable());
-        self.count(self.own_hints(thread) + timers + usize::from(self.plan.call));
+        self.count(self.plan.invoke.len() + timers + usize::from(self.plan.call));
         if self.counts_loss {
             // This hint is carried out at once.
             self.plan.invoke.retain(|invoked| *invoked != thread);
         }
-        self.hand_out(thread);
-        if self.plan.offers {
-            debug!(session = %self.session.id(), thread = thread.0, "threads are left to other processes");
-            self.session.announce();
-        }
+        self.hand_out();
         match timer {
-            Some(until) if self.session.is_resumable() => self.note_time(thread, until, ending),
+            Some(until) if self.session.is_resumable() => self.note_time(thread, until),
             Some(until) => drop(self.seat.invoke_after(thread, until.since(self.session.steady_now()))),
             None => {}
         }
@@ -88,36 +83,22 @@ impl Worker<'_> {
         })
     }
 
-    /// The thread goes on at this time, as its record says by now.
-    fn note_time(&mut self, thread: ThreadId, until: Timestamp, ending: &Ending) {
-        if matches!(ending, Ending::Stays) {
-            // Whoever kept the time may have done so with another clock.
-            self.session.note_early(until);
-        } else if self.session.note_due(thread, until) {
+    /// The thread goes on at this time, as its record says. The time may have been noted before, with another clock.
+    pub(super) fn note_time(&mut self, thread: ThreadId, until: Timestamp) {
+        if self.session.note_due(thread, until) {
             self.session.add_activity(1);
             self.seat.invoke(&[thread]);
         }
     }
 
-    /// How many of the plan's hints this process carries out: for a supervisor only those for the thread itself.
-    fn own_hints(&self, thread: ThreadId) -> usize {
-        match self.session.upstream() {
-            Some(_) => self.plan.invoke.iter().filter(|invoked| **invoked == thread).count(),
-            None => self.plan.invoke.len(),
-        }
-    }
-
-    /// Gives the plan's hints to whoever carries them out.
-    fn hand_out(&mut self, thread: ThreadId) {
-        if let Some(upstream) = self.session.upstream() {
-            let (own, others): (Vec<ThreadId>, Vec<ThreadId>) =
-                self.plan.invoke.iter().partition(|invoked| **invoked == thread);
-            if !others.is_empty() {
-                upstream.tell(self.session.id(), Told::Invoke(others));
-            }
-            self.seat.invoke(&own);
-        } else if !self.plan.invoke.is_empty() {
+    /// Has this worker's invoker run the plan's threads that this process keeps, and dispatches hints for the others.
+    fn hand_out(&mut self) {
+        if !self.plan.invoke.is_empty() {
             self.seat.invoke(&self.plan.invoke);
+        }
+        if !self.plan.offered.is_empty() {
+            debug!(session = %self.session.id(), threads = self.plan.offered.len(), "threads are left to other processes");
+            self.session.dispatch(&self.plan.offered);
         }
     }
 
@@ -185,17 +166,10 @@ impl Worker<'_> {
         Ok(true)
     }
 
-    /// Gives the plan's hints, which were not counted yet, to whoever carries them out.
+    /// The same for threads that are not counted yet.
     fn hand_out_more(&mut self) {
-        if let Some(upstream) = self.session.upstream() {
-            upstream.tell(self.session.id(), Told::Invoke(self.plan.invoke.clone()));
-        } else if !self.plan.invoke.is_empty() {
-            self.session.add_activity(self.plan.invoke.len() as u64);
-            self.seat.invoke(&self.plan.invoke);
-        }
-        if self.plan.offers {
-            self.session.announce();
-        }
+        self.session.add_activity(self.plan.invoke.len() as u64);
+        self.hand_out();
     }
 
     /// Cancels the threads that this one had started, as its step has written down, some with each commit. Each does the

@@ -42,8 +42,12 @@ impl Worker<'_> {
         !is_ours
     }
 
-    /// Where threads are leased: decides which of those that this commit has run this process goes on with.
+    /// Decides which of the threads that this commit makes runnable this process keeps. The others are offered to other
+    /// processes: by the worker of a supervisor all but the thread itself; where threads are leased all that there is no room for.
     pub(super) fn share(&mut self, own: Option<ThreadId>) {
+        if self.session.is_supervised() {
+            return self.plan.offer_all_but(own);
+        }
         let Some(terms) = self.session.terms() else { return };
         self.commit.terms = Some(terms);
         let room = if self.plan.invoke.is_empty() { 0 } else { self.session.room() };

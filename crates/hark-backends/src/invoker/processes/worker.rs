@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use hark_engine::remote::{Told, Upstream};
-use hark_engine::{Engine, SessionId};
+use hark_engine::remote::{Upstream, WorkerReport};
+use hark_engine::{Dispatcher, Engine, Hint, SessionId};
 
-use super::{ToSupervisor, ToWorker};
+use super::{Message, ToSupervisor, ToWorker};
 use crate::surroundings::System;
 
 /// The worker's connection to its supervisor.
@@ -33,16 +33,26 @@ impl Supervisor {
     fn write(&self, line: &str) -> io::Result<()> {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes())
     }
-}
 
-impl Upstream for Supervisor {
-    fn tell(&self, session: &SessionId, told: Told) {
-        let up = ToSupervisor { session: session.to_string(), told };
-        if let Ok(mut line) = serde_json::to_string(&up) {
+    fn send(&self, session: &SessionId, message: Message) {
+        let message = ToSupervisor { session: session.to_string(), message };
+        if let Ok(mut line) = serde_json::to_string(&message) {
             line.push('\n');
             // This fails if the supervisor is gone; this process will then end as well.
             let _ = self.write(&line);
         }
+    }
+}
+
+impl Dispatcher for Supervisor {
+    fn dispatch(&self, session: &SessionId, hints: &[Hint]) {
+        self.send(session, Message::Hints(hints.to_vec()));
+    }
+}
+
+impl Upstream for Supervisor {
+    fn report(&self, session: &SessionId, report: WorkerReport) {
+        self.send(session, Message::Report(report));
     }
 }
 
@@ -55,7 +65,7 @@ pub fn work(engine: &Engine, upstream: &dyn Upstream, socket: UnixStream) {
                 System::set_steady_offset(steady_offset);
                 let session = SessionId::from_text(&session);
                 if let Err(error) = engine.run_threads(&session, &threads, &lost) {
-                    upstream.tell(&session, Told::Failed(error));
+                    upstream.report(&session, WorkerReport::Failed(error));
                 }
             }
             Ok(ToWorker::Forget { session }) => engine.forget(&SessionId::from_text(&session)),

@@ -1,0 +1,39 @@
+//! The port for hints between processes: after a commit, the threads that it has made runnable are looked at soon.
+//!
+//! Whoever makes a thread runnable and does not run it itself dispatches a hint: a process that leases threads and has no room for
+//! more, a worker process of a supervisor, and commands such as `hark resolve` from outside. A hint may be lost, duplicated
+//! or late. The records say what is to be done; a hint only says that it is worth looking now.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{SessionId, ThreadId};
+use crate::surroundings::Timestamp;
+
+/// "Look at this thread."
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hint {
+    /// The thread.
+    pub thread: ThreadId,
+    /// There is nothing to do for it before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+}
+
+impl Hint {
+    /// Looks at a thread now.
+    pub fn now(thread: ThreadId) -> Hint {
+        Hint { thread, not_before: None }
+    }
+
+    /// Looks at a thread at this time.
+    pub fn at(thread: ThreadId, time: Timestamp) -> Hint {
+        Hint { thread, not_before: Some(time) }
+    }
+}
+
+/// Reaches the processes that run threads.
+pub trait Dispatcher: Send + Sync {
+    /// Sends hints for threads of a session to the process that runs them, or to those that may. Without any hints it says that
+    /// something else has happened to the session: it has begun, ended, or was moved.
+    fn dispatch(&self, session: &SessionId, hints: &[Hint]);
+}
