@@ -16,7 +16,7 @@ MAY_USE = {
     "hark-cli": {"hark-bytecode", "hark-compiler", "hark-machine", "hark-engine", "hark-backends", "hark-foreign"},
 }
 # Modules of the engine. Each may use those of the earlier groups.
-ENGINE_FLOORS = [["server"], ["session"], ["turn", "serving"], ["attendant"], ["engine"]]
+ENGINE_FLOORS = [["server"], ["session"], ["turn", "serving"], ["sweeper"], ["engine"]]
 
 
 def wrong_imports(source):

@@ -13,8 +13,8 @@ use std::time::Duration;
 use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::outside::Outside;
 use hark_engine::{
-    Engine, ExportedSession, Filter, Invoker, NoForeign, Observer, Options, OutputItem, Ports, Report, Runner, Seat,
-    SessionId, Storage, StorageError, Surroundings, ThreadId, TimerId, Timestamp,
+    Engine, ExportedSession, Filter, Invoker, NoForeign, Observer, Options, OutputItem, Ports, Report, Runner,
+    SessionId, Storage, StorageError, Surroundings, ThreadId, TimerId, Timestamp, WorkerSlot,
 };
 
 use crate::damage::{Random, damage};
@@ -261,7 +261,7 @@ struct Place<'a> {
     runner: &'a Arc<dyn Runner>,
 }
 
-impl Seat for Place<'_> {
+impl WorkerSlot for Place<'_> {
     fn invoke(&mut self, threads: &[ThreadId]) {
         self.invoker.invoke(self.runner, threads);
     }

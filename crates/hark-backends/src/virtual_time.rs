@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hark_engine::{Invoker, Runner, Seat, Sequence, Surroundings, ThreadId, TimerId, Timestamp};
+use hark_engine::{Invoker, Runner, Sequence, Surroundings, ThreadId, TimerId, Timestamp, WorkerSlot};
 
 use crate::surroundings::System;
 
@@ -263,7 +263,7 @@ struct VirtualSeat<'a> {
     runner: &'a Arc<dyn Runner>,
 }
 
-impl Seat for VirtualSeat<'_> {
+impl WorkerSlot for VirtualSeat<'_> {
     fn invoke(&mut self, threads: &[ThreadId]) {
         self.time.lock().queue.extend(threads.iter().map(|thread| (self.runner.clone(), *thread)));
     }

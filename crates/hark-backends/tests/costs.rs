@@ -18,8 +18,8 @@ use hark_engine::outside::Outside;
 use hark_engine::storage::Range;
 use hark_engine::{
     Call, CallId, CallSink, Catalog, Engine, Foreign, FutureId, Invoker, NoForeign, Observer, Options, OutputItem,
-    Ports, Report, Runner, SessionId, SessionStorage, Space, Start, Status, Storage, StorageError, Tenure, ThreadId,
-    Timestamp, Unattended, Whose,
+    Ports, Report, Runner, Scope, SessionId, SessionStorage, Space, Start, Status, Storage, StorageError, Tenure,
+    ThreadId, Timestamp, Unattended,
 };
 use hark_machine::{Program, Value, text_of};
 
@@ -103,7 +103,7 @@ struct Served {
     opened: Arc<Opened>,
     invoker: Arc<Counting>,
     stop: Arc<AtomicBool>,
-    attendant: Option<thread::JoinHandle<()>>,
+    sweeper: Option<thread::JoinHandle<()>>,
 }
 
 impl Served {
@@ -122,9 +122,9 @@ impl Served {
         let stop = Arc::new(AtomicBool::new(false));
         let (attended, stopped) = (engine.clone(), stop.clone());
         let attend = move || {
-            attended.attend(Whose::Own, &stopped, &|id, error| panic!("{id}: {error}")).expect("the file is whole")
+            attended.attend(Scope::Own, &stopped, &|id, error| panic!("{id}: {error}")).expect("the file is whole")
         };
-        Served { engine, storage, opened, invoker, stop, attendant: Some(thread::spawn(attend)) }
+        Served { engine, storage, opened, invoker, stop, sweeper: Some(thread::spawn(attend)) }
     }
 
     /// Runs `main()` and returns its value.
@@ -175,7 +175,7 @@ impl Drop for Served {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
         self.storage.catalog().expect("it keeps sessions").ring();
-        let _ = self.attendant.take().map(thread::JoinHandle::join);
+        let _ = self.sweeper.take().map(thread::JoinHandle::join);
         self.engine.release().expect("the file is whole");
     }
 }

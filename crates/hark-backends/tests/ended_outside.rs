@@ -14,8 +14,8 @@ use hark_backends::storage::sqlite::SqliteStorage;
 use hark_bytecode::{Binding, Executable};
 use hark_engine::foreign::Answer;
 use hark_engine::{
-    Call, CallId, CallSink, Commit, Engine, Foreign, Key, Labels, Options, Outcome, OutputItem, Ports, Record,
-    SessionId, SessionRecord, SessionState, Stamp, Start, Status, Storage, Surroundings, ThreadId, Whose,
+    Call, CallId, CallSink, Commit, Engine, Foreign, Key, Labels, Options, Outcome, OutputItem, Ports, Record, Scope,
+    SessionId, SessionRecord, SessionState, Stamp, Start, Status, Storage, Surroundings, ThreadId,
 };
 use hark_machine::{Error, Program};
 
@@ -69,7 +69,7 @@ fn whoever_runs_it_sees_that_it_is_cancelled() {
     let (ended, status) = mpsc::channel();
     let stop = Arc::new(AtomicBool::new(false));
     let (attended, stopped) = (engine.clone(), stop.clone());
-    let attendant = thread::spawn(move || attended.attend(Whose::Own, &stopped, &|_, _| {}).unwrap());
+    let sweeper = thread::spawn(move || attended.attend(Scope::Own, &stopped, &|_, _| {}).unwrap());
     let running = engine.clone();
     let runner = thread::spawn(move || ended.send(running.run(start, Arc::new(|_: &[OutputItem]| {})).status).unwrap());
     calls.recv().unwrap();
@@ -92,6 +92,6 @@ fn whoever_runs_it_sees_that_it_is_cancelled() {
     assert_eq!(status, Status::Cancelled);
     runner.join().unwrap();
     stop.store(true, Ordering::Release);
-    attendant.join().unwrap();
+    sweeper.join().unwrap();
     fs::remove_dir_all(&folder).unwrap();
 }

@@ -13,8 +13,8 @@ use hark_backends::System;
 use hark_backends::invoker::Threads;
 use hark_backends::invoker::processes::Processes;
 use hark_engine::{
-    CancelHandle, Engine, Foreign, Invoker, Keyed, Labels, NoForeign, Observer, Options, Ports, Report, SessionId,
-    Start, Status, Storage, StorageError, SuspendAt, Whose,
+    CancelHandle, Engine, Foreign, Invoker, Keyed, Labels, NoForeign, Observer, Options, Ports, Report, Scope,
+    SessionId, Start, Status, Storage, StorageError, SuspendAt,
 };
 use hark_machine::Program;
 
@@ -66,7 +66,7 @@ impl Session {
         let options = Options { suspend_at: self.suspend_at, keep_output, ..options(&self.project) };
         let (storage, invoker) = (self.storage.clone(), self.invoker.clone());
         let mut serving = Serving::new(&self.project, storage, invoker, needs_python, options, &self.interruption)?;
-        serving.attend(Whose::Own)?;
+        serving.attend(Scope::Own)?;
         let observer = observer(serving.engine.cancel_handle());
         let begun = |id: &SessionId| begun(id, &serving.engine);
         let report = match self.labels.key {
@@ -188,8 +188,8 @@ pub struct Serving {
     /// Becomes true at a signal.
     pub interrupted: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
-    attendant: Option<thread::JoinHandle<Result<(), StorageError>>>,
-    /// Messages of the attendant. They are not written directly, because sessions must not wait for a stopped terminal.
+    sweeper: Option<thread::JoinHandle<Result<(), StorageError>>>,
+    /// Messages of the sweeper. They are not written directly, because sessions must not wait for a stopped terminal.
     messages: Arc<Stream>,
 }
 
@@ -220,14 +220,14 @@ impl Serving {
         });
         watched.map_err(|error| Failure::system("cannot watch for signals", &error))?;
         let messages = Arc::new(Stream::of_messages());
-        Ok(Serving { engine, ports, interrupted, stop: Arc::default(), attendant: None, messages })
+        Ok(Serving { engine, ports, interrupted, stop: Arc::default(), sweeper: None, messages })
     }
 
     /// Starts an OS thread that sweeps stored sessions. If the storage fails, serving ends as after a signal.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn attend(&mut self, whose: Whose) -> Result<(), Failure> {
+    pub fn attend(&mut self, scope: Scope) -> Result<(), Failure> {
         if self.ports.storage.catalog().is_some() {
             let (engine, stop) = (self.engine.clone(), self.stop.clone());
             let (interrupted, invoker) = (self.interrupted.clone(), self.ports.invoker.clone());
@@ -236,7 +236,7 @@ impl Serving {
                 let tell = |session: &SessionId, error: &StorageError| {
                     messages.print(&output::told(&failure_of(session, error).drawn(Style::for_stderr())));
                 };
-                let attended = engine.attend(whose, &stop, &tell);
+                let attended = engine.attend(scope, &stop, &tell);
                 if attended.is_err() {
                     interrupted.store(true, Ordering::Release);
                     engine.cancel_handle().cancel();
@@ -244,9 +244,9 @@ impl Serving {
                 }
                 attended
             };
-            let attendant = thread::Builder::new().name("attendant".to_owned()).spawn(attend);
-            let attendant = attendant.map_err(|error| Failure::system("cannot start a thread", &error))?;
-            self.attendant = Some(attendant);
+            let sweeper = thread::Builder::new().name("sweeper".to_owned()).spawn(attend);
+            let sweeper = sweeper.map_err(|error| Failure::system("cannot start a thread", &error))?;
+            self.sweeper = Some(sweeper);
         }
         Ok(())
     }
@@ -266,7 +266,7 @@ impl Serving {
             catalog.ring();
         }
         // It may still be sweeping. The panic hook has already reported a panic.
-        let attended = self.attendant.take().and_then(|attendant| attendant.join().ok()).unwrap_or(Ok(()));
+        let attended = self.sweeper.take().and_then(|sweeper| sweeper.join().ok()).unwrap_or(Ok(()));
         // If the release fails, other processes notice that this one has ended.
         let _ = self.engine.release();
         self.ports.foreign.leave_nothing();

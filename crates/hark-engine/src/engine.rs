@@ -10,14 +10,13 @@ use hark_machine::{Program, Thread, Value, function_name, short_text};
 use sha2::{Digest, Sha256};
 
 use crate::assignment::Assignment;
-use crate::attendant::Attendant;
 use crate::dispatch::Hint;
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::Runner;
 use crate::journal::Journal;
 use crate::labels::Labels;
 use crate::limits::SHOWN_ARGUMENT_MAX;
-use crate::options::{Options, Whose};
+use crate::options::{Options, Scope};
 use crate::output::{Observer, OutputItem};
 use crate::ports::Ports;
 use crate::record::{About, Record};
@@ -30,6 +29,7 @@ use crate::session::{Neighbors, OnEnd, Parts, Session};
 use crate::step;
 use crate::storage::{Range, StorageError};
 use crate::surroundings::Timestamp;
+use crate::sweeper::Sweeper;
 
 /// A session that is to be started.
 #[derive(Clone)]
@@ -288,12 +288,12 @@ impl Engine {
     /// If the storage as a whole will not work.
     pub fn attend(
         &self,
-        whose: Whose,
+        scope: Scope,
         stop: &AtomicBool,
         on_failure: &dyn Fn(&SessionId, &StorageError),
     ) -> Result<(), StorageError> {
         match &self.serving {
-            Some(serving) => Attendant::new(serving, whose == Whose::All, on_failure).attend(stop),
+            Some(serving) => Sweeper::new(serving, scope == Scope::All, on_failure).attend(stop),
             None => Ok(()),
         }
     }

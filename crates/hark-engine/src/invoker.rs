@@ -15,7 +15,7 @@ use crate::remote::Supervised;
 pub trait Runner: Send + Sync {
     /// Gives each of these threads a turn, in order, and answers how many had one. The others are handed back because
     /// a turn was long, and go to other workers if there are any.
-    fn run(&self, threads: &[ThreadId], seat: &mut dyn Seat) -> usize;
+    fn run(&self, threads: &[ThreadId], slot: &mut dyn WorkerSlot) -> usize;
 
     /// How many threads a worker should take at a time, at most. Few, if a turn ends with a wait for the storage: what is
     /// written together with it is what other workers have run.
@@ -42,20 +42,20 @@ pub trait Runner: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimerId(pub Duration, pub u64);
 
-/// A worker's place, as a runner sees it. What it is asked to invoke comes after what is in the queue already.
-pub trait Seat {
-    /// Have these threads run.
+/// A worker's slot in its invoker, as a session sees it while the worker runs its threads.
+pub trait WorkerSlot {
+    /// Queues these threads, behind what is already in the queue.
     fn invoke(&mut self, threads: &[ThreadId]);
-    /// Have this thread run when so much time has passed. None if that is too much.
+    /// Queues this thread after a delay. None if the delay is too long for a timer.
     fn invoke_after(&mut self, thread: ThreadId, delay: Duration) -> Option<TimerId>;
-    /// Forget this timer, if it has not run its thread yet; answers whether that is so.
+    /// Removes a timer. Returns whether it had not fired.
     fn disarm(&mut self, timer: TimerId) -> bool;
-    /// The worker would like to wait for something outside. If nothing is lost by it, answers true, and another
-    /// worker takes its place until [`Seat::end_blocking`].
+    /// The worker would like to wait for something outside. If nothing is lost by that, returns true, and another worker takes
+    /// this slot until [`WorkerSlot::end_blocking`].
     fn begin_blocking(&mut self) -> bool;
     /// The worker is back.
     fn end_blocking(&mut self);
-    /// The worker is about to wait for a storage: until [`Seat::step_back`] another one takes its place.
+    /// The worker is about to wait for a storage: until [`WorkerSlot::step_back`] another one takes this slot.
     fn step_aside(&mut self);
     /// The worker goes on.
     fn step_back(&mut self);

@@ -31,7 +31,7 @@ impl Terms {
 
 /// A thread that a process holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldThread {
     /// Its session.
     pub session: SessionId,
     /// The thread.
@@ -115,14 +115,14 @@ pub trait Leases: Send + Sync {
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn renew(&self, held: &[Held], until: Timestamp) -> Result<Vec<bool>, StorageError>;
+    fn renew(&self, held: &[HeldThread], until: Timestamp) -> Result<Vec<bool>, StorageError>;
 
     /// Leaves threads, whose records still have these versions, to others from this time on: as free ones, or with their calls
     /// withdrawn. Who takes them next learns which.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
-    fn give_back(&self, held: &[Held], left: Left, now: Timestamp) -> Result<(), StorageError>;
+    fn give_back(&self, held: &[HeldThread], left: Left, now: Timestamp) -> Result<(), StorageError>;
 
     /// Sessions that are not over and in which something is to be done that no thread does: to wake or cancel others, as is
     /// written down and due, to end a session without threads, or to go on with what a command has begun and perhaps left half-way

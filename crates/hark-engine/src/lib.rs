@@ -6,7 +6,6 @@
 //! from outside through the ports. The feature `simulator` adds a world in which all of them come from a seed.
 
 mod assignment;
-mod attendant;
 mod calls;
 pub mod codec;
 mod commit;
@@ -50,6 +49,7 @@ pub mod step;
 pub mod storage;
 mod surroundings;
 mod suspend;
+mod sweeper;
 mod throttle;
 mod timetable;
 mod turn;
@@ -64,13 +64,13 @@ pub use foreign::{Call, CallError, CallEvent, CallId, CallSink, Foreign, NoForei
 pub use history::{Event, HistoryReader, LogEntry, Needed};
 pub use id::{FutureId, NoThreadId, SessionId, Stamp, ThreadId};
 pub use import::{ExportedSession, ImportError, import};
-pub use invoker::{Invoker, Runner, Seat, TimerId};
+pub use invoker::{Invoker, Runner, TimerId, WorkerSlot};
 pub use journal::{Journal, Milestone};
 pub use keyed::{Keyed, session_of};
 pub use labels::{Labels, check_key, check_tag};
-pub use leases::{Held, Leases, Left, Taken, Terms};
+pub use leases::{HeldThread, Leases, Left, Taken, Terms};
 pub use memory::MemoryStorage;
-pub use options::{Options, Whose};
+pub use options::{Options, Scope};
 pub use output::{Observer, OutputItem};
 pub use ports::Ports;
 pub use record::{

@@ -32,11 +32,11 @@ impl Default for Options {
     }
 }
 
-/// Which sessions an engine looks after.
+/// Which sessions an engine's sweeper cares for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
-    /// Those that it has begun or was told to resume.
+pub enum Scope {
+    /// The sessions that the engine has begun or was told to resume.
     Own,
-    /// Also every other that nobody serves.
+    /// Also all sessions that no server serves.
     All,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::calls::CallPlace;
 use crate::dispatch::Hint;
 use crate::id::{SessionId, ThreadId};
-use crate::leases::Held;
+use crate::leases::HeldThread;
 use crate::record::About;
 use crate::remote::Upstream;
 use crate::report::Report;
@@ -80,7 +80,7 @@ pub(crate) trait Server: Send + Sync {
     fn note_answered(&self, after: Duration);
 
     /// A session is given up here: others may take these threads, which were held.
-    fn give_back(&self, held: Vec<Held>);
+    fn give_back(&self, held: Vec<HeldThread>);
 
     /// See [`Dispatcher`](crate::Dispatcher).
     fn dispatch(&self, id: &SessionId, hints: &[Hint]);

@@ -39,7 +39,7 @@ use crate::timetable::Timetable;
 use agenda::Hinted;
 use awaited::Awaited;
 pub(crate) use awaited::Waiter;
-use leases::Holding;
+use leases::Capacity;
 use programs::Programs;
 use sessions::Sessions;
 
@@ -70,7 +70,7 @@ pub(crate) struct Serving {
     /// Who logs when sessions begin and end, if someone does.
     journal: OnceLock<Arc<dyn Journal>>,
     /// How the threads are held, where they are leased.
-    holding: Option<Holding>,
+    capacity: Option<Capacity>,
     /// Of a process that only runs what others hand over: no session is left in memory.
     is_at_rest: Arc<AtomicBool>,
     me: Weak<Serving>,
@@ -78,26 +78,26 @@ pub(crate) struct Serving {
 
 impl Serving {
     pub fn new(options: Options, ports: Ports, upstream: Option<Arc<dyn Upstream>>) -> Arc<Serving> {
-        let holding = Holding::of(&ports);
-        Serving::holding(options, ports, upstream, holding)
+        let capacity = Capacity::of(&ports);
+        Serving::capacity(options, ports, upstream, capacity)
     }
 
     /// Serves only threads that other processes have handed over.
     pub fn of_assigned(options: Options, ports: Ports) -> Arc<Serving> {
-        let holding = Holding::of_assigned(&ports);
-        Serving::holding(options, ports, None, holding)
+        let capacity = Capacity::of_assigned(&ports);
+        Serving::capacity(options, ports, None, capacity)
     }
 
-    fn holding(
+    fn capacity(
         options: Options,
         ports: Ports,
         upstream: Option<Arc<dyn Upstream>>,
-        holding: Option<Holding>,
+        capacity: Option<Capacity>,
     ) -> Arc<Serving> {
         Arc::new_cyclic(|me| Serving {
             options,
             ports,
-            holding,
+            capacity,
             sessions: Sessions::default(),
             programs: Mutex::default(),
             awaited: Awaited::default(),

@@ -25,7 +25,7 @@ use crate::foreign::{Call, CallError, CallId};
 use crate::history::LogEntry;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::invoker::Runner;
-use crate::leases::{Held, Terms};
+use crate::leases::{HeldThread, Terms};
 use crate::options::Options;
 use crate::output::Observer;
 use crate::ports::Ports;
@@ -288,11 +288,11 @@ impl Session {
     }
 
     /// The threads that this process holds, where they are leased.
-    pub fn held(&self) -> Vec<Held> {
+    pub fn held(&self) -> Vec<HeldThread> {
         self.in_hand
             .held()
             .into_iter()
-            .map(|(thread, stamp)| Held { session: self.id.clone(), thread, stamp })
+            .map(|(thread, stamp)| HeldThread { session: self.id.clone(), thread, stamp })
             .collect()
     }
 
@@ -495,13 +495,13 @@ impl Session {
 
     /// Where threads are leased: takes back the calls that were made before this time and still wait for others. Their threads
     /// are held no longer; answers with which versions they were.
-    pub fn withdraw_calls(&self, made_before: Timestamp) -> Vec<Held> {
+    pub fn withdraw_calls(&self, made_before: Timestamp) -> Vec<HeldThread> {
         let mut withdrawn = Vec::new();
         for (thread, number, stamp) in self.in_hand.made_before(made_before) {
             let session = self.id.clone();
             if self.ports.foreign.withdraw(&CallId { session: session.clone(), thread, number }) {
                 self.in_hand.withdraw(thread, number, stamp);
-                withdrawn.push(Held { session, thread, stamp });
+                withdrawn.push(HeldThread { session, thread, stamp });
             }
         }
         withdrawn

@@ -34,7 +34,7 @@ mod foreign;
 mod late;
 mod leases;
 mod pairs;
-mod seat;
+mod slot;
 mod storage;
 mod universe;
 mod world;

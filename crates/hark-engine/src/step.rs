@@ -33,7 +33,7 @@ use crate::record::{
 };
 use crate::surroundings::Timestamp;
 use crate::throttle::{Request, Token};
-use crate::turn::Held;
+use crate::turn::AnsweredWait;
 pub use cancels::{CancelledPromise, Cancels, Interruption, cancel_batch};
 pub use touches::Touches;
 pub(crate) use waiters::starts;
@@ -59,7 +59,7 @@ pub struct Loaded {
     /// Its wait ends with this, whatever it waits for.
     pub interruption: Option<Box<Interruption>>,
     /// Futures of a wait that has its answer by now.
-    pub(crate) held: Option<Box<Held>>,
+    pub(crate) held: Option<Box<AnsweredWait>>,
     /// Futures of which this step changes who waits for them.
     pub touches: Touches,
     /// Failed Futures, awaited by nobody before, that it awaited in this step.

@@ -23,7 +23,7 @@ use crate::commit::{Commit, Gathered, Outcome, Renewal};
 use crate::foreign::Call;
 use crate::history::LogEntry;
 use crate::id::{Stamps, ThreadId};
-use crate::invoker::{Runner, Seat};
+use crate::invoker::{Runner, WorkerSlot};
 use crate::limits::{
     DURABLE_THREADS_AT_A_TIME, GATHERED_TIME_MAX, PAUSED_FRESH_MAX, PAUSED_LOG_MAX, PAUSED_OUTPUT_MAX, STEP_TIME_MAX,
     THREADS_AT_A_TIME,
@@ -36,12 +36,12 @@ use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 use batch::Batch;
 use scratch::Scratch;
-pub(crate) use waits::Held;
+pub(crate) use waits::AnsweredWait;
 
 /// One worker of a session, with the memory that it uses again from turn to turn.
 pub(crate) struct Worker<'a> {
     session: &'a Session,
-    seat: &'a mut dyn Seat,
+    slot: &'a mut dyn WorkerSlot,
     commit: Commit,
     plan: Plan,
     stamps: Stamps<'a>,
@@ -111,8 +111,8 @@ enum Pace {
 }
 
 impl Runner for Session {
-    fn run(&self, threads: &[ThreadId], seat: &mut dyn Seat) -> usize {
-        Worker::new(self, seat).run(threads)
+    fn run(&self, threads: &[ThreadId], slot: &mut dyn WorkerSlot) -> usize {
+        Worker::new(self, slot).run(threads)
     }
 
     fn threads_at_a_time(&self) -> usize {
@@ -133,11 +133,11 @@ impl Runner for Session {
 }
 
 impl<'a> Worker<'a> {
-    pub fn new(session: &'a Session, seat: &'a mut dyn Seat) -> Worker<'a> {
+    pub fn new(session: &'a Session, slot: &'a mut dyn WorkerSlot) -> Worker<'a> {
         let Scratch { commit, plan, found, loaded } = Scratch::take();
         Worker {
             session,
-            seat,
+            slot,
             commit,
             plan,
             stamps: session.stamps(),
@@ -190,9 +190,9 @@ impl<'a> Worker<'a> {
                 Pace::Batched => return Ok(!self.batch.ends_with_long_turn()),
                 Pace::Long | Pace::Paused | Pace::Counted => return Ok(false),
                 // Where threads are leased a call may be withdrawn, which nobody may wait for.
-                Pace::Called(begun) if is_last && !self.session.is_leased() && self.seat.begin_blocking() => {
+                Pace::Called(begun) if is_last && !self.session.is_leased() && self.slot.begin_blocking() => {
                     self.session.call_blocking(begun.call, begun.place);
-                    self.seat.end_blocking();
+                    self.slot.end_blocking();
                 }
                 Pace::Called(begun) => {
                     self.session.call(begun.call, begun.place);
@@ -237,7 +237,7 @@ impl<'a> Worker<'a> {
     fn end_turn(&mut self, thread: ThreadId, hints: u64, pace: &Result<Pace, StorageError>) {
         let settled = if matches!(pace, Ok(Pace::Short)) { hints } else { 0 };
         match self.session.in_hand.end_turn(thread, settled) {
-            TurnEnd::Again => self.seat.invoke(&[thread]),
+            TurnEnd::Again => self.slot.invoke(&[thread]),
             TurnEnd::Settled => self.report_settled(thread, settled),
             TurnEnd::Idle => {}
         }
@@ -384,7 +384,7 @@ impl<'a> Worker<'a> {
             if self.session.in_hand.holds_any(loaded.thread) {
                 // This process has taken it again, as it was still for longer than a lease, and looked at it when this turn
                 // was under way. This hint has led to one more.
-                self.seat.invoke(&[loaded.thread]);
+                self.slot.invoke(&[loaded.thread]);
                 return Ok(Concluded::Over(Pace::Short));
             }
             return Ok(Concluded::Over(self.nothing_to_do()));
@@ -398,9 +398,9 @@ impl<'a> Worker<'a> {
         if !self.session.is_resumable() {
             return self.session.commit(&mut self.commit, 0);
         }
-        self.seat.step_aside();
+        self.slot.step_aside();
         let outcome = self.session.commit(&mut self.commit, self.shown);
-        self.seat.step_back();
+        self.slot.step_back();
         match outcome? {
             Outcome::Unknown => self.settle_unknown(loaded),
             outcome => Ok(outcome),
@@ -466,7 +466,7 @@ impl<'a> Worker<'a> {
         let paused = Paused { loaded, live, fresh, log, shown: self.shown, since };
         self.session.in_hand.pause(thread, Box::new(paused));
         // This hint is carried out, and has led to one more.
-        self.seat.invoke(&[thread]);
+        self.slot.invoke(&[thread]);
         Pace::Paused
     }
 

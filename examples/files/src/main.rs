@@ -15,7 +15,7 @@ use std::time::Duration;
 use hark_backends::System;
 use hark_backends::invoker::Threads;
 use hark_cli::Platform;
-use hark_engine::{Assignment, Encoded, Engine, Options, Ports, Storage, StorageError, Whose};
+use hark_engine::{Assignment, Encoded, Engine, Options, Ports, Storage, StorageError, Scope};
 use hark_foreign::{PicklePlace, PythonConfig, PythonPool, guard};
 use hark_on_files::invoker::Processes;
 use hark_on_files::storage::Files;
@@ -88,9 +88,9 @@ fn run_thread(project: &Path, folder: &Path, assignment: &OsStr) -> Result<(), S
     };
     let foreign = ports.foreign.clone();
     let engine = Arc::new(Engine::for_assigned(Options::default(), ports));
-    let attendant = engine.clone();
+    let sweeper = engine.clone();
     // It renews the lease, and ends with this process.
-    thread::spawn(move || attendant.attend(Whose::Own, &AtomicBool::new(false), &|_, _| {}));
+    thread::spawn(move || sweeper.attend(Scope::Own, &AtomicBool::new(false), &|_, _| {}));
     let done = engine.run_assigned(&assignment);
     foreign.leave_nothing();
     done

@@ -9,7 +9,7 @@
 //! then parks.
 
 mod queue;
-mod seat;
+mod slot;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use hark_engine::{Invoker, Runner, ThreadId};
 use queue::{Chunk, Queue, Timer};
-use seat::{PoolSeat, aside_max};
+use slot::{PoolSeat, aside_max};
 
 use crate::surroundings::since_boot;
 
@@ -217,9 +217,9 @@ impl Pool {
             let helper = self.helper(&mut state);
             drop(state);
             self.summon(helper);
-            let mut seat = PoolSeat::new(self, &chunk);
-            let count = chunk.run(&mut seat);
-            let (invoked, timers) = seat.left();
+            let mut slot = PoolSeat::new(self, &chunk);
+            let count = chunk.run(&mut slot);
+            let (invoked, timers) = slot.left();
             state = self.lock();
             state.queue.give_back(&chunk, count);
             if let Some(runner) = &chunk.runner {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hark_backends::storage::sqlite::Work;
-use hark_engine::{Engine, Report, SessionError, Start, Status, Whose};
+use hark_engine::{Engine, Report, Scope, SessionError, Start, Status};
 use hark_machine::Program;
 
 use super::{BROKEN, FINISHED};
@@ -46,7 +46,7 @@ pub fn bench(wanted: &Bench) -> Result<u8, Failure> {
         session::options(&loaded.project),
         &interruption,
     )?;
-    serving.attend(Whose::Own)?;
+    serving.attend(Scope::Own)?;
     let before = Usage::now(kept.as_ref());
     let begun = Instant::now();
     let ran = run(&serving, &start, wanted);

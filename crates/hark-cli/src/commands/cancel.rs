@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hark_engine::outside::{Outside, OutsideError};
-use hark_engine::{Observer, OutputItem, Report, SessionId, SessionState, Status, Whose};
+use hark_engine::{Observer, OutputItem, Report, Scope, SessionId, SessionState, Status};
 
 use super::FINISHED;
 use super::kept::{Store, outside_failure};
@@ -137,7 +137,7 @@ fn serve(store: &Store, id: &SessionId, until: Instant, interruption: &Interrupt
     let observer: Arc<dyn Observer> = Arc::new(|_: &[OutputItem]| {});
     let resumed = serving.engine.resume(Some(id), &observer, &on_end).map_err(storage::failure)?;
     if !resumed.is_empty() {
-        serving.attend(Whose::Own)?;
+        serving.attend(Scope::Own)?;
         let cancel = serving.engine.cancel_handle();
         let _alarm = alarm(until.saturating_duration_since(Instant::now()), move || {
             cancel.cancel();

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hark_backends::System;
 use hark_bytecode::Executable;
 use hark_engine::outside::{Outside, OutsideError};
-use hark_engine::{Invoker, Observer, Options, OutputItem, Report, SessionId, SessionState, Status, Storage, Whose};
+use hark_engine::{Invoker, Observer, Options, OutputItem, Report, Scope, SessionId, SessionState, Status, Storage};
 use hark_machine::Value;
 
 use super::kept::{Store, can_be_resumed, outside_failure, shown_state};
@@ -166,7 +166,7 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
     if !wanted.quiet && !wanted.kept.json {
         tell_changed(&project, &*storage, &resumed);
     }
-    serving.attend(Whose::Own)?;
+    serving.attend(Scope::Own)?;
     let (shared, watched) = (storage.shared(), resumed.clone());
     progress.watch(move || Some(watch(&*shared, &watched)));
     ends.expect(resumed.len());

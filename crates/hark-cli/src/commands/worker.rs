@@ -12,7 +12,7 @@ use std::thread;
 
 use hark_backends::invoker::processes::{self, Supervisor, work};
 use hark_backends::storage::sqlite::SqliteStorage;
-use hark_engine::{Engine, Shortage, Whose};
+use hark_engine::{Engine, Scope, Shortage};
 
 use super::FINISHED;
 use crate::args::{Worker, WorkerProcess};
@@ -40,7 +40,7 @@ pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
         output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &text)));
     }
     serving.engine.set_journal(Arc::new(journal::Log { messages: serving.messages(), quiet: wanted.quiet }));
-    serving.attend(Whose::All)?;
+    serving.attend(Scope::All)?;
     serving.ports.invoker.serve(&serving.interrupted);
     serving.end()?;
     Ok(FINISHED)

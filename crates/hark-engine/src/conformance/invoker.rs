@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::id::ThreadId;
-use crate::invoker::{Invoker, Runner, Seat};
+use crate::invoker::{Invoker, Runner, WorkerSlot};
 
 /// Checks an invoker. `make` gives an unused one of at least two workers each time.
 ///
@@ -29,7 +29,7 @@ pub fn check_invoker(make: &dyn Fn() -> Arc<dyn Invoker>) {
     }
 }
 
-type Act = dyn Fn(ThreadId, &mut dyn Seat) + Send + Sync;
+type Act = dyn Fn(ThreadId, &mut dyn WorkerSlot) + Send + Sync;
 
 /// Counts the turns of each thread, and does what a check wants done in them.
 struct Counter {
@@ -47,7 +47,7 @@ impl Counter {
     fn new(
         invoker: &Arc<dyn Invoker>,
         expected: usize,
-        act: impl Fn(ThreadId, &mut dyn Seat) + Send + Sync + 'static,
+        act: impl Fn(ThreadId, &mut dyn WorkerSlot) + Send + Sync + 'static,
     ) -> Counter {
         Counter {
             turns: Mutex::default(),
@@ -81,10 +81,10 @@ impl Runner for Counter {
         self.at_a_time
     }
 
-    fn run(&self, threads: &[ThreadId], seat: &mut dyn Seat) -> usize {
+    fn run(&self, threads: &[ThreadId], slot: &mut dyn WorkerSlot) -> usize {
         let count = threads.len().min(self.at_a_time);
         for thread in &threads[..count] {
-            (self.act)(*thread, seat);
+            (self.act)(*thread, slot);
             let mut turns = self.turns();
             *turns.entry(*thread).or_default() += 1;
             let all = turns.len() == self.expected;
@@ -110,15 +110,15 @@ fn every_hint_arrives(invoker: &Arc<dyn Invoker>) {
 
 fn what_is_invoked_within_arrives(invoker: &Arc<dyn Invoker>) {
     // A tree: thread n invokes 2n + 1 and 2n + 2.
-    let act = |thread: ThreadId, seat: &mut dyn Seat| {
+    let act = |thread: ThreadId, slot: &mut dyn WorkerSlot| {
         let children: Vec<ThreadId> = ids(2 * thread.0 + 1..2 * thread.0 + 3);
-        seat.invoke(&children[..children.iter().filter(|child| child.0 < 5_000).count()]);
+        slot.invoke(&children[..children.iter().filter(|child| child.0 < 5_000).count()]);
     };
     Counter::new(invoker, 5_000, act).check(&ids(0..1));
     // A chain, one at a time.
-    let act = |thread: ThreadId, seat: &mut dyn Seat| {
+    let act = |thread: ThreadId, slot: &mut dyn WorkerSlot| {
         if thread.0 < 4_999 {
-            seat.invoke(&[ThreadId(thread.0 + 1)]);
+            slot.invoke(&[ThreadId(thread.0 + 1)]);
         }
     };
     Counter::new(invoker, 5_000, act).check(&ids(0..1));
@@ -152,24 +152,24 @@ fn timers_are_not_early(invoker: &Arc<dyn Invoker>) {
     let begun = Instant::now();
     let order = Arc::new(Mutex::new(Vec::new()));
     let (seen, disarmed) = (order.clone(), Mutex::new(None));
-    let act = move |thread: ThreadId, seat: &mut dyn Seat| match thread.0.checked_sub(1) {
+    let act = move |thread: ThreadId, slot: &mut dyn WorkerSlot| match thread.0.checked_sub(1) {
         None => {
             for (index, delay) in DELAYS.iter().enumerate() {
-                seat.invoke_after(ThreadId(index as u64 + 1), Duration::from_millis(*delay));
+                slot.invoke_after(ThreadId(index as u64 + 1), Duration::from_millis(*delay));
             }
             // Those that never come: one is too late, one is disarmed at once, and one by another turn.
-            assert_eq!(seat.invoke_after(ThreadId(99), Duration::MAX), None);
-            let timer = seat.invoke_after(ThreadId(98), Duration::ZERO).expect("it is a time");
-            assert!(seat.disarm(timer) && !seat.disarm(timer));
+            assert_eq!(slot.invoke_after(ThreadId(99), Duration::MAX), None);
+            let timer = slot.invoke_after(ThreadId(98), Duration::ZERO).expect("it is a time");
+            assert!(slot.disarm(timer) && !slot.disarm(timer));
             // Long enough for another turn to come before it, on any machine.
-            let timer = seat.invoke_after(ThreadId(97), Duration::from_secs(600));
+            let timer = slot.invoke_after(ThreadId(97), Duration::from_secs(600));
             *disarmed.lock().unwrap_or_else(PoisonError::into_inner) = timer;
         }
         Some(index) => {
             let delay = Duration::from_millis(DELAYS[index as usize]);
             assert!(begun.elapsed() >= delay, "a timer of {delay:?} was early");
             if let Some(timer) = disarmed.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                assert!(seat.disarm(timer));
+                assert!(slot.disarm(timer));
             }
             seen.lock().unwrap_or_else(PoisonError::into_inner).push(delay.as_millis());
         }
@@ -181,7 +181,7 @@ fn timers_are_not_early(invoker: &Arc<dyn Invoker>) {
 fn workers_work_at_once(invoker: &Arc<dyn Invoker>) {
     // Neither thread's turn ends before the other's has begun.
     let both = Barrier::new(2);
-    let act = move |_: ThreadId, _: &mut dyn Seat| {
+    let act = move |_: ThreadId, _: &mut dyn WorkerSlot| {
         both.wait();
     };
     Counter::new(invoker, 2, act).check(&ids(0..2));
@@ -190,13 +190,13 @@ fn workers_work_at_once(invoker: &Arc<dyn Invoker>) {
 /// A worker may block again and again, and what it waits for may be what another worker does.
 fn who_blocks_gives_up_the_place(invoker: &Arc<dyn Invoker>) {
     const THREADS: u64 = 100;
-    let act = move |thread: ThreadId, seat: &mut dyn Seat| {
+    let act = move |thread: ThreadId, slot: &mut dyn WorkerSlot| {
         let next = ThreadId(thread.0 + 1);
-        if seat.begin_blocking() {
-            seat.end_blocking();
+        if slot.begin_blocking() {
+            slot.end_blocking();
         }
         if next.0 < THREADS {
-            seat.invoke(&[next]);
+            slot.invoke(&[next]);
         }
     };
     Counter::new(invoker, THREADS as usize, act).check(&ids(0..1));
@@ -206,16 +206,16 @@ fn who_blocks_gives_up_the_place(invoker: &Arc<dyn Invoker>) {
 /// A worker that blocks is woken by what another does in its place.
 fn check_block_until_other_runs(invoker: &Arc<dyn Invoker>) {
     let other_has_run = Arc::new(AtomicBool::new(false));
-    let act = move |thread: ThreadId, seat: &mut dyn Seat| {
+    let act = move |thread: ThreadId, slot: &mut dyn WorkerSlot| {
         if thread.0 == 1 {
             return other_has_run.store(true, Ordering::Release);
         }
-        seat.invoke_after(ThreadId(1), Duration::from_millis(1));
-        if seat.begin_blocking() {
+        slot.invoke_after(ThreadId(1), Duration::from_millis(1));
+        if slot.begin_blocking() {
             while !other_has_run.load(Ordering::Acquire) {
                 thread::yield_now();
             }
-            seat.end_blocking();
+            slot.end_blocking();
         }
     };
     Counter::new(invoker, 2, act).check(&ids(0..1));

@@ -11,7 +11,7 @@ use hark_machine::{Awaited, Thread, Value};
 use super::sample::{about, program};
 use crate::commit::{Commit, Outcome};
 use crate::id::{SessionId, Stamp, ThreadId};
-use crate::leases::{Held, Leases, Left, Taken, Terms};
+use crate::leases::{HeldThread, Leases, Left, Taken, Terms};
 use crate::record::{Key, Live, Record, SessionRecord, SessionState, Status};
 use crate::step::FIRST;
 use crate::storage::{SessionStorage, Storage, Tenure};
@@ -96,8 +96,8 @@ impl Suite {
         Taken { session: self.id.clone(), thread: ThreadId(thread), held: held.map(stamp), left }
     }
 
-    fn held(&self, thread: u64, number: u64) -> Held {
-        Held { session: self.id.clone(), thread: ThreadId(thread), stamp: stamp(number) }
+    fn held(&self, thread: u64, number: u64) -> HeldThread {
+        HeldThread { session: self.id.clone(), thread: ThreadId(thread), stamp: stamp(number) }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::engine::{Engine, Start};
 use crate::foreign::NoForeign;
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::{Invoker, Runner};
-use crate::options::{Options, Whose};
+use crate::options::{Options, Scope};
 use crate::ports::Ports;
 use crate::remote::{Supervised, WorkerReport};
 use crate::report::Status;
@@ -58,21 +58,21 @@ impl Supervisor {
     }
 
     /// Does this while someone looks after sessions.
-    fn attended<T>(&self, whose: Whose, act: impl FnOnce(&Engine) -> T) -> T {
+    fn attended<T>(&self, scope: Scope, act: impl FnOnce(&Engine) -> T) -> T {
         let (engine, stop) = (self.engine(), AtomicBool::new(false));
         let fails = |session: &SessionId, error: &_| panic!("session {session} cannot go on: {error}");
-        thread::scope(|scope| {
-            let attendant = scope.spawn(|| engine.attend(whose, &stop, &fails));
+        thread::scope(|threads| {
+            let sweeper = threads.spawn(|| engine.attend(scope, &stop, &fails));
             let done = act(&engine);
             stop.store(true, Ordering::Release);
             self.storage.catalog().expect("it keeps sessions").ring();
-            attendant.join().expect("the attendant does not panic").expect("the storage works");
+            sweeper.join().expect("the sweeper does not panic").expect("the storage works");
             done
         })
     }
 
     fn check_tree(&self) {
-        let report = self.attended(Whose::Own, |engine| engine.run(tree(DEPTH), Arc::new(|_: &[_]| {})));
+        let report = self.attended(Scope::Own, |engine| engine.run(tree(DEPTH), Arc::new(|_: &[_]| {})));
         assert_eq!(report.status, Status::Finished, "{:?}", report.errors);
         assert_eq!(report.result, Some(Value::Integer(1 << DEPTH)));
     }
@@ -96,7 +96,7 @@ fn many_sessions_run_at_once(supervisor: Supervisor) {
         let (_, record) = catalog.record(id).expect("the storage works").expect("the session is there");
         record.state.is_over()
     };
-    supervisor.attended(Whose::All, |_| {
+    supervisor.attended(Scope::All, |_| {
         while !sessions.iter().all(is_over) {
             supervisor.surroundings.pause(Duration::from_millis(10));
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Encoded;
 use crate::id::{SessionId, Stamp, ThreadId};
-use crate::leases::{Held, Leases, Left, Taken, Terms};
+use crate::leases::{HeldThread, Leases, Left, Taken, Terms};
 use crate::record::{Due, Key, SessionState};
 use crate::rows::{DueKind, DueNumber, DueRow, DueRows, Row, RowRange, RowTenure, SetDue};
 use crate::storage::{Filter, StorageError};
@@ -162,11 +162,11 @@ impl Leases for Encoded {
         Ok(next.map(DueNumber::time))
     }
 
-    fn renew(&self, held: &[Held], until: Timestamp) -> Result<Vec<bool>, StorageError> {
+    fn renew(&self, held: &[HeldThread], until: Timestamp) -> Result<Vec<bool>, StorageError> {
         self.due_rows()?.set_due(&changes_of(held, Due::Leased(until)))
     }
 
-    fn give_back(&self, held: &[Held], left: Left, now: Timestamp) -> Result<(), StorageError> {
+    fn give_back(&self, held: &[HeldThread], left: Left, now: Timestamp) -> Result<(), StorageError> {
         self.due_rows()?.set_due(&changes_of(held, left.due(now))).map(drop)
     }
 
@@ -210,8 +210,8 @@ impl Leases for Encoded {
     }
 }
 
-fn changes_of(held: &[Held], due: Due) -> Vec<SetDue> {
-    let change = |held: &Held| SetDue {
+fn changes_of(held: &[HeldThread], due: Due) -> Vec<SetDue> {
+    let change = |held: &HeldThread| SetDue {
         session: held.session.clone(),
         key: Key::Live(held.thread),
         expected: held.stamp,

@@ -1,7 +1,7 @@
 //! Serving sessions whose threads are leased: taking threads, keeping them, leaving them to others, and seeing what other
 //! processes have done.
 
-mod holding;
+mod capacity;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::step;
 use crate::storage::{Filter, StorageError, Tenure};
 use crate::surroundings::Timestamp;
 use crate::throttle;
-pub(super) use holding::Holding;
+pub(super) use capacity::Capacity;
 
 impl Serving {
     fn leases(&self) -> Result<&dyn Leases, StorageError> {
@@ -47,15 +47,15 @@ impl Serving {
     /// Takes threads that are due, as many as there is room for, of all sessions or only of those that someone here waits
     /// for. Answers when more will be due.
     pub fn take_threads(&self, takes_all: bool) -> Result<Timestamp, StorageError> {
-        let Some(holding) = self.holding.as_ref().filter(|holding| !holding.takes_none) else {
+        let Some(capacity) = self.capacity.as_ref().filter(|capacity| !capacity.takes_none) else {
             return Ok(Timestamp::MAX);
         };
         let now = self.steady_now();
         self.timetable.begin_look(now);
         let room = self.room();
         // A few at a time would cost as many changes of the storage.
-        let mut left = if room * 2 >= holding.most() { room } else { 0 };
-        holding.begin_taking();
+        let mut left = if room * 2 >= capacity.most() { room } else { 0 };
+        capacity.begin_taking();
         if takes_all {
             left = left.saturating_sub(self.take_some(None, left)?);
         } else {
@@ -64,7 +64,7 @@ impl Serving {
             }
         }
         if left > 0 {
-            holding.note_all_taken();
+            capacity.note_all_taken();
         } else {
             // It may have got room since it was asked.
             self.note_room();
@@ -123,7 +123,7 @@ impl Serving {
 
     /// If no session is left in memory, whoever serves threads that were handed over has nothing more to do.
     pub(super) fn note_rest(&self) {
-        if self.holding.as_ref().is_some_and(|holding| holding.takes_none) && self.sessions.is_empty() {
+        if self.capacity.as_ref().is_some_and(|capacity| capacity.takes_none) && self.sessions.is_empty() {
             self.is_at_rest.store(true, Ordering::Release);
             self.ports.invoker.nudge();
         }
@@ -159,14 +159,14 @@ impl Serving {
 
     /// Renews the leases of all threads that are held. What is done here for those that other processes have taken is stopped.
     pub fn renew_leases(&self) -> Result<(), StorageError> {
-        let Some(holding) = &self.holding else { return Ok(()) };
+        let Some(capacity) = &self.capacity else { return Ok(()) };
         let mut held = Vec::new();
         for session in self.sessions.all() {
             held.append(&mut session.held());
         }
         let renewed = if held.is_empty() { Vec::new() } else { self.leases()?.renew(&held, self.terms().until)? };
         let not_renewed = held.into_iter().zip(renewed).filter(|(_, is_renewed)| !is_renewed).map(|(held, _)| held);
-        for held in holding.note_doubtful(not_renewed.collect()) {
+        for held in capacity.note_doubtful(not_renewed.collect()) {
             if let Some(session) = self.open_session(&held.session) {
                 session.lose_hold(held.thread, held.stamp);
             }
@@ -176,10 +176,10 @@ impl Serving {
 
     /// Leaves threads to others whose calls have waited here for others for too long. Answers when to look again.
     pub fn leave_waiting_calls(&self) -> Result<Timestamp, StorageError> {
-        let Some(holding) = self.holding.as_ref().filter(|holding| !holding.takes_none) else {
+        let Some(capacity) = self.capacity.as_ref().filter(|capacity| !capacity.takes_none) else {
             return Ok(Timestamp::MAX);
         };
-        if !holding.is_beyond(self.in_hand()) {
+        if !capacity.is_beyond(self.in_hand()) {
             return Ok(Timestamp::MAX);
         }
         let now = self.steady_now();
@@ -189,7 +189,7 @@ impl Serving {
             if withdrawn.is_empty() {
                 continue;
             }
-            holding.note_withdrawn();
+            capacity.note_withdrawn();
             debug!(session = %session.id(), threads = withdrawn.len(), "calls that waited too long are left to others");
             // If that fails, others take them when the leases have run out.
             let given_back = self.leases()?.give_back(&withdrawn, Left::Withdrawn, now);
@@ -236,7 +236,7 @@ impl Serving {
 
     /// Does what lost processes have left to be done, and what no thread does.
     pub fn finish_abandoned(&self) -> Result<(), StorageError> {
-        if self.holding.as_ref().is_some_and(|holding| holding.takes_none) {
+        if self.capacity.as_ref().is_some_and(|capacity| capacity.takes_none) {
             // That is for those who take threads.
             return Ok(());
         }

@@ -12,7 +12,7 @@ use crate::commit::{Commit, Outcome};
 use crate::dispatch::Hint;
 use crate::id::{SessionId, Stamps, ThreadId};
 use crate::journal::Milestone;
-use crate::leases::{Held, Left};
+use crate::leases::{HeldThread, Left};
 use crate::patience::PatientRecords;
 use crate::record::{About, Record, SessionState};
 use crate::remote::Upstream;
@@ -160,16 +160,16 @@ impl Server for Serving {
     }
 
     fn lease(&self) -> Option<Duration> {
-        self.holding.as_ref().map(|holding| holding.lease)
+        self.capacity.as_ref().map(|capacity| capacity.lease)
     }
 
     fn room(&self) -> usize {
-        self.holding.as_ref().map_or(0, |holding| holding.most().saturating_sub(self.in_hand()))
+        self.capacity.as_ref().map_or(0, |capacity| capacity.most().saturating_sub(self.in_hand()))
     }
 
     fn note_room(&self) {
-        let Some(holding) = &self.holding else { return };
-        if holding.takes_more(self.in_hand())
+        let Some(capacity) = &self.capacity else { return };
+        if capacity.takes_more(self.in_hand())
             && let Ok(catalog) = self.catalog()
         {
             catalog.ring();
@@ -177,12 +177,12 @@ impl Server for Serving {
     }
 
     fn note_answered(&self, after: Duration) {
-        if let Some(holding) = &self.holding {
-            holding.note_answered(after);
+        if let Some(capacity) = &self.capacity {
+            capacity.note_answered(after);
         }
     }
 
-    fn give_back(&self, held: Vec<Held>) {
+    fn give_back(&self, held: Vec<HeldThread>) {
         // If that fails, others take them when the leases have run out.
         if let Tenure::Leases(leases) = self.ports.storage.tenure()
             && let Some(session) = held.first().map(|held| &held.session)

@@ -10,10 +10,10 @@ use crate::session::Session;
 
 /// The sessions under way in one engine.
 #[derive(Default)]
-pub(super) struct Sessions(Mutex<HashMap<SessionId, Entered>>);
+pub(super) struct Sessions(Mutex<HashMap<SessionId, OpenSession>>);
 
 /// A session under way.
-struct Entered {
+struct OpenSession {
     session: Arc<Session>,
     /// It was begun here by someone who waits for its end, so that it is not parked.
     is_held: bool,
@@ -22,7 +22,7 @@ struct Entered {
 impl Sessions {
     /// Enters a session that begins, and whose end someone waits for.
     pub fn begin(&self, session: &Arc<Session>) {
-        let entered = Entered { session: session.clone(), is_held: true };
+        let entered = OpenSession { session: session.clone(), is_held: true };
         self.lock().insert(session.id().clone(), entered);
     }
 
@@ -38,7 +38,7 @@ impl Sessions {
             Entry::Vacant(entry) => {
                 prepare(&session);
                 session.add_activity(1);
-                entry.insert(Entered { session: session.clone(), is_held: false });
+                entry.insert(OpenSession { session: session.clone(), is_held: false });
                 session
             }
         }
@@ -59,7 +59,7 @@ impl Sessions {
 
     /// Drops a session in which nothing happens, unless someone waits for its end.
     pub fn park(&self, id: &SessionId) {
-        let is_idle = |entered: &Entered| !entered.is_held && !entered.session.is_active();
+        let is_idle = |entered: &OpenSession| !entered.is_held && !entered.session.is_active();
         let parked = match self.lock().entry(id.clone()) {
             Entry::Occupied(entry) if is_idle(entry.get()) => Some(entry.remove()),
             _ => None,
@@ -97,7 +97,7 @@ impl Sessions {
         self.lock().is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Entered>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, OpenSession>> {
         lock(&self.0)
     }
 }

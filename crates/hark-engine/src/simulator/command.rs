@@ -8,7 +8,7 @@ use super::universe::Universe;
 use super::world::{Health, Number, Process};
 use crate::id::SessionId;
 use crate::import::{ExportedSession, ImportError, import};
-use crate::options::Whose;
+use crate::options::Scope;
 use crate::output::{Observer, OutputItem};
 use crate::outside::{ExportError, Outside, OutsideError, prune};
 use crate::record::SessionState;
@@ -113,11 +113,11 @@ impl Universe {
             Command::Run => {
                 let engine = self.add_engine(number);
                 let begun = engine.submit(self.start(), |_| {});
-                return begun.map_err(|error| error.to_string()).map(|_| self.serve(number, Whose::Own));
+                return begun.map_err(|error| error.to_string()).map(|_| self.serve(number, Scope::Own));
             }
             Command::Worker => {
                 self.add_engine(number);
-                return Ok(self.serve(number, Whose::All));
+                return Ok(self.serve(number, Scope::All));
             }
             Command::Import => {
                 let file = self.world().files.first().cloned();
@@ -181,7 +181,7 @@ impl Universe {
         let observer: Arc<dyn Observer> = Arc::new(|_: &[OutputItem]| {});
         let on_end: Arc<dyn Fn(Report) + Send + Sync> = Arc::new(|_| {});
         let resumed = engine.resume(Some(id), &observer, &on_end);
-        resumed.map_err(|error| error.to_string()).map(|_| self.serve(number, Whose::Own))
+        resumed.map_err(|error| error.to_string()).map(|_| self.serve(number, Scope::Own))
     }
 
     /// The file is one that others may import only once the session is moved.
@@ -221,7 +221,7 @@ impl Universe {
     }
 
     /// Serves until nothing happens any more, and gives up what it has, as at Ctrl-C.
-    fn serve(&self, number: Number, whose: Whose) -> &'static str {
+    fn serve(&self, number: Number, scope: Scope) -> &'static str {
         let mut idle = 0;
         while idle < LOOKS && self.world().health(number) != Health::Dead {
             if self.work(number) {
@@ -229,7 +229,7 @@ impl Universe {
                 continue;
             }
             let changes = self.world().disk.changes;
-            self.attend(number, whose);
+            self.attend(number, scope);
             let mut world = self.world();
             if let Some(due) = world.next_due(world.now) {
                 world.now = world.now.max(due);

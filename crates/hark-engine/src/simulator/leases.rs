@@ -8,7 +8,7 @@ use super::storage::DiskStorage;
 use super::universe::{Holding, LEASE};
 use super::world::{Health, Number, World};
 use crate::id::{SessionId, Stamp, ThreadId};
-use crate::leases::{Held, Leases, Left, Taken, Terms};
+use crate::leases::{HeldThread, Leases, Left, Taken, Terms};
 use crate::record::{Due, Key, SessionState};
 use crate::servers::Servers;
 use crate::storage::StorageError;
@@ -38,14 +38,14 @@ impl Leases for DiskStorage {
         self.universe.request(self.number, Holding::Nothing, |world| world.next_due(now).filter(|due| *due < horizon))
     }
 
-    fn renew(&self, held: &[Held], until: Timestamp) -> Result<Vec<bool>, StorageError> {
+    fn renew(&self, held: &[HeldThread], until: Timestamp) -> Result<Vec<bool>, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
             let renewed = held.iter().map(|held| world.set_due(held, Due::Leased(until))).collect();
             world.loses_answer().map(|()| renewed)
         })?
     }
 
-    fn give_back(&self, held: &[Held], left: Left, now: Timestamp) -> Result<(), StorageError> {
+    fn give_back(&self, held: &[HeldThread], left: Left, now: Timestamp) -> Result<(), StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
             for held in held {
                 if world.set_due(held, Due::At(now)) && left == Left::Withdrawn {
@@ -126,7 +126,7 @@ impl World {
         let taken: Vec<Taken> = found
             .into_iter()
             .map(|((session, thread), Found { held, was_lost, .. })| {
-                let is_this = |withdrawn: &Held| {
+                let is_this = |withdrawn: &HeldThread| {
                     withdrawn.session == session && withdrawn.thread == thread && Some(withdrawn.stamp) == held
                 };
                 let left = match self.withdrawn.iter().any(is_this) {
@@ -195,7 +195,7 @@ impl World {
     }
 
     /// Changes when a thread is due whose record has this version. Answers whether it has.
-    fn set_due(&mut self, held: &Held, due: Due) -> bool {
+    fn set_due(&mut self, held: &HeldThread, due: Due) -> bool {
         let kept = self.disk.sessions.get_mut(&held.session);
         let row = kept.and_then(|kept| kept.rows.get_mut(&Key::Live(held.thread)));
         let row = row.filter(|row| row.stamp == held.stamp);

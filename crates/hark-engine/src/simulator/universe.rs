@@ -10,14 +10,14 @@ use hark_machine::{Program, Value};
 
 use super::client::Progress;
 use super::disk::due_of;
-use super::seat::{Hints, Worker};
+use super::slot::{Hints, Worker};
 use super::storage::DiskStorage;
 use super::world::{Disturbances, Health, Hint, Number, Process, World};
 use super::{Scenario, Shared, foreign};
 use crate::engine::{Engine, Start};
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::Runner;
-use crate::options::{Options, Whose};
+use crate::options::{Options, Scope};
 use crate::output::{Observer, OutputItem};
 use crate::ports::Ports;
 use crate::record::{Due, Key, SessionState};
@@ -277,7 +277,7 @@ impl Universe {
             self.new_server();
         }
         for &server in &servers {
-            self.attend(server, Whose::All);
+            self.attend(server, Scope::All);
         }
         if let Some(&server) = servers.first()
             && self.wants_session()
@@ -310,7 +310,7 @@ impl Universe {
         match action {
             Action::Hint(number) => self.carry_out_hint(number),
             Action::Answer(number) => self.carry_out_answer(number),
-            Action::Attend(number) => self.attend(number, Whose::All),
+            Action::Attend(number) => self.attend(number, Scope::All),
             Action::Outside(id, index) => self.try_act(&id, index),
             Action::Clock => self.world().pass_time(),
             Action::Begin(number) => self.begin(number),
@@ -379,7 +379,7 @@ impl Universe {
     }
 
     /// A server takes what nobody serves, if it is one that does, and looks at its agenda once.
-    pub fn attend(&self, number: Number, whose: Whose) {
+    pub fn attend(&self, number: Number, scope: Scope) {
         let Some(running) = lock(&self.engines).get(&number).cloned() else { return };
         let can_attend =
             |process: &&mut Process| process.held == 0 && !process.attends && process.health != Health::Dead;
@@ -392,7 +392,7 @@ impl Universe {
         let tell = |id: &SessionId, error: &StorageError| {
             self.world().tell(|| format!("{number} cannot go on with {}: {error}", &id.as_str()[32..]));
         };
-        let _ = running.engine.attend(whose, &running.stop, &tell);
+        let _ = running.engine.attend(scope, &running.stop, &tell);
         if let Some(process) = self.world().processes.get_mut(&number) {
             process.attends = false;
         }

@@ -10,7 +10,7 @@ use super::pairs::Script;
 use crate::foreign::{Answer, CallId, CallSink};
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::Runner;
-use crate::leases::Held;
+use crate::leases::HeldThread;
 use crate::report::Report;
 use crate::surroundings::Timestamp;
 
@@ -43,7 +43,7 @@ pub(super) struct World {
     /// Those of them that were written since it was last asked.
     pub exported: Vec<Vec<u8>>,
     /// The threads that were given back because their calls had not begun.
-    pub withdrawn: Vec<Held>,
+    pub withdrawn: Vec<HeldThread>,
     /// Commits that are still on their way, though nobody hears of them any more.
     pub late: Vec<OnItsWay>,
     /// What those who waited for a session's end were told.

@@ -18,7 +18,7 @@ struct World {
 }
 
 /// A thread that some worker has loaded.
-struct Held {
+struct AnsweredWait {
     loaded: Loaded,
     live: Box<Live>,
     commit: Commit,
@@ -59,7 +59,7 @@ impl World {
         self.read(Key::Ready(ThreadId(thread))).is_some()
     }
 
-    fn load(&mut self, thread: u64) -> Held {
+    fn load(&mut self, thread: u64) -> AnsweredWait {
         let id = ThreadId(thread);
         let Some(Versioned { stamp, record: Record::Live(_, live) }) = self.read(Key::Live(id)) else {
             panic!("thread {thread} is not live");
@@ -75,11 +75,11 @@ impl World {
         let own = self.future(thread);
         let is_cancelled = ready.is_some() && self.read(Key::Cancel(id)).is_some();
         let loaded = Loaded { live: Some(stamp), ready, own, is_cancelled, first, ..Loaded::nothing(id, false) };
-        Held { loaded, live, commit: Commit::new(self.stamps.next()) }
+        AnsweredWait { loaded, live, commit: Commit::new(self.stamps.next()) }
     }
 
-    fn commit(&mut self, held: Held, ending: &Ending) -> Result<Plan, Box<Held>> {
-        let Held { loaded, live, mut commit } = held;
+    fn commit(&mut self, held: AnsweredWait, ending: &Ending) -> Result<Plan, Box<AnsweredWait>> {
+        let AnsweredWait { loaded, live, mut commit } = held;
         let mut plan = Plan::default();
         let gathered = commit.gathered();
         step(&loaded, ending, live, Timestamp(1), &mut commit, &mut plan);
@@ -88,7 +88,7 @@ impl World {
             Outcome::Done => Ok(plan),
             _ => {
                 let live = commit.take_back(gathered).unwrap_or_else(new_live);
-                Err(Box::new(Held { loaded, live, commit }))
+                Err(Box::new(AnsweredWait { loaded, live, commit }))
             }
         }
     }

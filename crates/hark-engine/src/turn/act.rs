@@ -35,7 +35,7 @@ impl Worker<'_> {
         self.hand_out();
         match timer {
             Some(until) if self.session.is_resumable() => self.note_time(thread, until),
-            Some(until) => drop(self.seat.invoke_after(thread, until.since(self.session.steady_now()))),
+            Some(until) => drop(self.slot.invoke_after(thread, until.since(self.session.steady_now()))),
             None => {}
         }
         for future in mem::take(&mut self.plan.look_again) {
@@ -87,14 +87,14 @@ impl Worker<'_> {
     pub(super) fn note_time(&mut self, thread: ThreadId, until: Timestamp) {
         if self.session.note_due(thread, until) {
             self.session.add_activity(1);
-            self.seat.invoke(&[thread]);
+            self.slot.invoke(&[thread]);
         }
     }
 
     /// Has this worker's invoker run the plan's threads that this process keeps, and dispatches hints for the others.
     fn hand_out(&mut self) {
         if !self.plan.invoke.is_empty() {
-            self.seat.invoke(&self.plan.invoke);
+            self.slot.invoke(&self.plan.invoke);
         }
         if !self.plan.offered.is_empty() {
             debug!(session = %self.session.id(), threads = self.plan.offered.len(), "threads are left to other processes");

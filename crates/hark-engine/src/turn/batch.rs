@@ -85,9 +85,9 @@ impl Worker<'_> {
         }
         let mut commits: Vec<(&mut Commit, usize)> =
             steps.iter_mut().map(|step| (&mut step.commit, step.shown)).collect();
-        self.seat.step_aside();
+        self.slot.step_aside();
         let outcomes = self.session.commit_all(&mut commits);
-        self.seat.step_back();
+        self.slot.step_back();
         for (step, outcome) in steps.into_iter().zip(outcomes) {
             let (thread, hints) = (step.decided.loaded.thread, step.hints);
             let mut pace = self.end_step(step, outcome);

@@ -10,7 +10,7 @@
 //! of its worker, and what follows may be done in any number of commits, and twice. The same holds when the wait is over and
 //! the thread leaves the waiters of many Futures: what has woken it is there until the step is committed.
 
-mod held;
+mod answered;
 mod settle;
 
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use crate::record::{Awaiting, FutureRecord, Interest, Key, Live, State, Status, 
 use crate::step::{self, Ending, Known, Loaded, Touch, Wanted};
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
-pub(crate) use held::Held;
+pub(crate) use answered::AnsweredWait;
 use settle::Dealt;
 
 /// How many Futures are read at a time.
@@ -283,13 +283,13 @@ impl Worker<'_> {
         self.disarm(live);
         if let Some(deadline) = deadline.filter(|_| !self.session.is_resumable()) {
             self.session.add_activity(1);
-            live.timer = self.seat.invoke_after(thread, deadline.since(self.session.steady_now()));
+            live.timer = self.slot.invoke_after(thread, deadline.since(self.session.steady_now()));
         }
     }
 
     pub(super) fn disarm(&mut self, live: &mut Live) {
         if let Some(timer) = live.timer.take()
-            && self.seat.disarm(timer)
+            && self.slot.disarm(timer)
         {
             // Not the last: this hint is being carried out.
             self.session.remove_activity(1);
@@ -325,7 +325,7 @@ fn hold(loaded: &mut Loaded, wait: &Wait, seen: Vec<Seen>) {
     let is_to_leave = is_entered && !seen.iter().all(Seen::is_done);
     if loaded.held.is_none() && (is_to_leave || given.is_some() && seen.len() >= HELD_MIN) {
         let futures = wait.futures.iter().map(FutureId::from).collect();
-        loaded.held = Some(Box::new(Held::new(futures, seen, is_entered)));
+        loaded.held = Some(Box::new(AnsweredWait::new(futures, seen, is_entered)));
     }
     if let Some(held) = &mut loaded.held
         && let Some(given) = given.and_then(|given| wait.futures.get(given))

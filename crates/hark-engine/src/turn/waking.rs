@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Worker;
 use crate::commit::{Commit, Outcome};
 use crate::id::{FutureId, ThreadId};
-use crate::invoker::{Seat, TimerId};
+use crate::invoker::{TimerId, WorkerSlot};
 use crate::record::{FutureRecord, Key, Record};
 use crate::session::Session;
 use crate::storage::{Range, StorageError};
@@ -13,8 +13,8 @@ use crate::storage::{Range, StorageError};
 impl Session {
     /// Wakes those who wait for a Future with records of their own.
     pub fn wake_rest(&self, future: &FutureId) -> Result<(), StorageError> {
-        let mut seat = NoSeat(self);
-        Worker::new(self, &mut seat).wake_rest(future)
+        let mut slot = NoSlot(self);
+        Worker::new(self, &mut slot).wake_rest(future)
     }
 
     /// Wakes those whose waking was begun, and cancels those whose cancellation was.
@@ -26,8 +26,8 @@ impl Session {
         }
         for cascade in self.records().scan(Range::Cascades, usize::MAX)? {
             if let Record::Cascade(thread, _) = cascade {
-                let mut seat = NoSeat(self);
-                Worker::new(self, &mut seat).cascade(thread)?;
+                let mut slot = NoSlot(self);
+                Worker::new(self, &mut slot).cascade(thread)?;
             }
         }
         Ok(())
@@ -64,9 +64,9 @@ impl Session {
 }
 
 /// Where hints go that no worker gives.
-struct NoSeat<'a>(&'a Session);
+struct NoSlot<'a>(&'a Session);
 
-impl Seat for NoSeat<'_> {
+impl WorkerSlot for NoSlot<'_> {
     fn invoke(&mut self, threads: &[ThreadId]) {
         self.0.invoke(threads);
     }

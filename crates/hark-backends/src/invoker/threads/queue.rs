@@ -6,7 +6,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hark_engine::{Runner, Seat, ThreadId, TimerId};
+use hark_engine::{Runner, ThreadId, TimerId, WorkerSlot};
 
 /// Hints, ordered by priority and then by arrival, and timers.
 #[derive(Default)]
@@ -162,8 +162,8 @@ impl Queue {
 
 impl Chunk {
     /// Runs the threads and returns how many of them had their turn.
-    pub fn run(&self, seat: &mut dyn Seat) -> usize {
-        self.runner.as_ref().map_or(0, |runner| runner.run(&self.threads, seat)).min(self.threads.len())
+    pub fn run(&self, slot: &mut dyn WorkerSlot) -> usize {
+        self.runner.as_ref().map_or(0, |runner| runner.run(&self.threads, slot)).min(self.threads.len())
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use hark_engine::rows::DueNumber;
-use hark_engine::{Due, Held, Leases, Left, Servers, SessionId, Stamp, StorageError, Taken, Terms, Timestamp};
+use hark_engine::{Due, HeldThread, Leases, Left, Servers, SessionId, Stamp, StorageError, Taken, Terms, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Shared;
@@ -101,11 +101,11 @@ impl Leases for Shared {
         })
     }
 
-    fn renew(&self, held: &[Held], until: Timestamp) -> Result<Vec<bool>, StorageError> {
+    fn renew(&self, held: &[HeldThread], until: Timestamp) -> Result<Vec<bool>, StorageError> {
         self.set_all_due(held, Due::Leased(until))
     }
 
-    fn give_back(&self, held: &[Held], left: Left, now: Timestamp) -> Result<(), StorageError> {
+    fn give_back(&self, held: &[HeldThread], left: Left, now: Timestamp) -> Result<(), StorageError> {
         self.set_all_due(held, left.due(now)).map(drop)
     }
 
@@ -182,11 +182,11 @@ impl Shared {
         })
     }
 
-    fn set_all_due(&self, held: &[Held], due: Due) -> Result<Vec<bool>, StorageError> {
+    fn set_all_due(&self, held: &[HeldThread], due: Due) -> Result<Vec<bool>, StorageError> {
         self.write(|connection| {
             let mut rows: BTreeMap<&SessionId, Option<i64>> = BTreeMap::new();
             let mut set = Vec::with_capacity(held.len());
-            for Held { session, thread, stamp } in held {
+            for HeldThread { session, thread, stamp } in held {
                 let row = match rows.get(session) {
                     Some(row) => *row,
                     None => {

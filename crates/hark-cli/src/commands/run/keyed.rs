@@ -9,8 +9,8 @@ use std::time::Duration;
 use hark_backends::System;
 use hark_engine::outside::Outside;
 use hark_engine::{
-    About, Catalog, HistoryReader, LogEntry, Observer, OutputItem, Report, SessionId, SessionRecord, SessionState,
-    Surroundings, Whose,
+    About, Catalog, HistoryReader, LogEntry, Observer, OutputItem, Report, Scope, SessionId, SessionRecord,
+    SessionState, Surroundings,
 };
 
 use crate::commands::kept::{outside_failure, shown_call};
@@ -122,7 +122,7 @@ impl Server {
             serving.end()?;
             return Ok(None);
         }
-        serving.attend(Whose::Own)?;
+        serving.attend(Scope::Own)?;
         let ended = has_ended.clone();
         let serve = move || invoker.serve(&ended);
         let work = thread::Builder::new().name("serving".to_owned()).spawn(serve);

@@ -1,25 +1,25 @@
-//! Looking after sessions whose threads are leased: all that is due is taken by whoever has room for it.
+//! The sweeper where threads are leased: it takes due threads while its process has room, and renews the leases of those it holds.
 
 use std::time::Duration;
 
-use super::Attendant;
+use super::Sweeper;
 use crate::limits::{NEWS_WAIT_MAX, OTHERS_LOOK_PAUSE};
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
-/// What is done when.
+/// When each kind of work is done next.
 #[derive(Default)]
 pub(super) struct Rounds {
-    /// The leases are renewed then.
+    /// The next renewal of leases.
     renewal: Timestamp,
-    /// It is looked then for what lost processes have left.
+    /// The next search for work that lost processes have left.
     sweep: Timestamp,
-    /// What others have done was looked at then.
+    /// The last look at what other processes have done.
     looked: Timestamp,
 }
 
-impl Attendant<'_> {
-    /// Looks at everything; answers when the next look is to be taken.
+impl Sweeper<'_> {
+    /// One look at everything. Returns the time of the next one.
     pub(super) fn look_at_leases(&mut self, rounds: &mut Rounds, lease: Duration) -> Result<Timestamp, StorageError> {
         let now = self.serving.steady_now();
         if is_time(rounds.renewal, now, lease / 3) {
@@ -44,7 +44,7 @@ impl Attendant<'_> {
     }
 }
 
-/// Whether a time has come. A clock that was set back is not waited for: no time is further away than this.
+/// Whether a time has come. It is never further away than `at_most`, unless the clock was set back; then it counts as come.
 fn is_time(at: Timestamp, now: Timestamp, at_most: Duration) -> bool {
     now >= at || at.since(now) > at_most
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hark_engine::{Runner, Seat, ThreadId, TimerId};
+use hark_engine::{Runner, ThreadId, TimerId, WorkerSlot};
 use rustix::process::{Resource, getrlimit};
 
 use super::queue::{Chunk, Timer};
@@ -58,7 +58,7 @@ impl<'a> PoolSeat<'a> {
     }
 }
 
-impl Seat for PoolSeat<'_> {
+impl WorkerSlot for PoolSeat<'_> {
     fn invoke(&mut self, threads: &[ThreadId]) {
         self.invoked.extend_from_slice(threads);
         if self.invoked.len() > 1 && self.pool.spare.load(Ordering::Relaxed) > 0 {

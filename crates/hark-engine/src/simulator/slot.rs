@@ -8,7 +8,7 @@ use super::Shared;
 use super::universe::Holding;
 use super::world::{Health, Hint, Number};
 use crate::id::ThreadId;
-use crate::invoker::{Invoker, Runner, Seat, TimerId};
+use crate::invoker::{Invoker, Runner, TimerId, WorkerSlot};
 
 /// The hints of one server.
 pub(super) struct Hints {
@@ -58,7 +58,7 @@ impl Invoker for Hints {
     }
 }
 
-impl Seat for Worker<'_> {
+impl WorkerSlot for Worker<'_> {
     fn invoke(&mut self, threads: &[ThreadId]) {
         self.hints.push(self.runner, threads);
         self.hints.pause();

@@ -22,7 +22,7 @@ const GAP_MAX: usize = 8;
 
 /// The Futures of a wait that has its answer.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct AnsweredWait {
     /// Each once, in the order of the wait. What was seen of one without a value holds until another commit has come before
     /// the step's: then it is not known.
     futures: Vec<(FutureId, Option<Seen>)>,
@@ -32,12 +32,12 @@ pub(crate) struct Held {
     is_entered: bool,
 }
 
-impl Held {
+impl AnsweredWait {
     /// Of a thread that is not among the waiters it is only known which Futures are done.
-    pub fn new(futures: Vec<FutureId>, seen: Vec<Seen>, is_entered: bool) -> Held {
+    pub fn new(futures: Vec<FutureId>, seen: Vec<Seen>, is_entered: bool) -> AnsweredWait {
         let keep = |seen: Seen| (is_entered || seen.is_done()).then_some(seen);
         let futures = futures.into_iter().zip(seen.into_iter().map(keep)).collect();
-        Held { futures, places: HashMap::new(), is_entered }
+        AnsweredWait { futures, places: HashMap::new(), is_entered }
     }
 
     /// The place of a Future, which mostly follows this one.

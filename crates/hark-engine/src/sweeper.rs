@@ -1,8 +1,8 @@
-//! Looking after the sessions of a durable storage: those whose time has come go on, and those that nobody serves are
-//! taken.
+//! The sweeper of a durable storage: resumes sessions whose timers have fired or whose threads have mail, and takes over
+//! sessions that no server serves.
 //!
-//! A session that the storage does not let go on keeps no other from it. It is told of; one that may go on later is taken
-//! up again until it does.
+//! A session that the storage does not let go on does not hold up the others. The failure is reported; if it may be temporary,
+//! the session is taken up again until it goes on.
 
 mod leases;
 
@@ -18,25 +18,25 @@ use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 use leases::Rounds;
 
-/// What one OS thread does that looks after sessions.
-pub(crate) struct Attendant<'a> {
+/// The work of the OS thread that sweeps.
+pub(crate) struct Sweeper<'a> {
     serving: &'a Serving,
     takes_all: bool,
     on_failure: &'a dyn Fn(&SessionId, &StorageError),
-    /// Sessions that this server has got, and that are still to be taken up.
+    /// Sessions that this server has claimed and not yet taken up.
     claimed: Vec<Claimed>,
-    /// Sessions for which something had run out, and when they are tried again.
+    /// Sessions that failed for lack of some resource, and when each is tried again.
     postponed: Vec<(Timestamp, Claimed)>,
-    /// What was told last of sessions that failed.
-    told: HashMap<SessionId, StorageError>,
-    /// Another process may have woken threads since the last look at their mailboxes.
+    /// The last error that was reported of each session.
+    reported: HashMap<SessionId, StorageError>,
+    /// Another process may have written to mailboxes since the last look at them.
     has_news: bool,
     mailboxes: Pacing,
 }
 
-/// When the mailboxes are looked at: at news from other processes, and once in a while, because news may be lost. A look
-/// shows all of those whose threads have not had their turns yet, which may be very many, so that looks take a small share
-/// of the time at most.
+/// When the mailboxes are read: on news from other processes, and once a second, because news may be lost. Reading returns all
+/// mailboxes whose threads have not had their turns yet. There may be very many, so reading is limited to a small share of
+/// the time.
 #[derive(Debug, Default)]
 struct Pacing {
     not_before: Timestamp,
@@ -45,7 +45,7 @@ struct Pacing {
 
 impl Pacing {
     fn is_time(&self, now: Timestamp, has_news: bool) -> bool {
-        // A clock that was set back is not waited for.
+        // If the clock was set back, these times are too far away.
         let is_allowed = now >= self.not_before || self.not_before.since(now) > NEWS_WAIT_MAX;
         is_allowed && (has_news || now >= self.at_latest || self.at_latest.since(now) > NEWS_WAIT_MAX)
     }
@@ -56,39 +56,39 @@ impl Pacing {
     }
 }
 
-impl<'a> Attendant<'a> {
+impl<'a> Sweeper<'a> {
     pub fn new(
         serving: &'a Serving,
         takes_all: bool,
         on_failure: &'a dyn Fn(&SessionId, &StorageError),
-    ) -> Attendant<'a> {
-        Attendant {
+    ) -> Sweeper<'a> {
+        Sweeper {
             serving,
             takes_all,
             on_failure,
             claimed: Vec::new(),
             postponed: Vec::new(),
-            told: HashMap::new(),
+            reported: HashMap::new(),
             has_news: true,
             mailboxes: Pacing::default(),
         }
     }
 
-    /// Looks when there is news, when a time comes, and once in a while, until it is stopped.
+    /// Looks on news, when a timer fires and once a second, until `stop` is set.
     ///
     /// # Errors
-    /// If the storage as a whole will not work.
+    /// If the storage as a whole does not work.
     pub fn attend(self, stop: &AtomicBool) -> Result<(), StorageError> {
         match self.serving.lease() {
             Some(lease) => {
                 let mut rounds = Rounds::default();
-                self.keep_looking(stop, |attendant| attendant.look_at_leases(&mut rounds, lease))
+                self.keep_looking(stop, |sweeper| sweeper.look_at_leases(&mut rounds, lease))
             }
-            None => self.keep_looking(stop, Attendant::look),
+            None => self.keep_looking(stop, Sweeper::look),
         }
     }
 
-    /// Takes such looks until it is stopped; each answers when the next one is to be taken.
+    /// Repeats a look until `stop` is set. Each look returns the time of the next one.
     fn keep_looking(
         mut self,
         stop: &AtomicBool,
@@ -108,7 +108,7 @@ impl<'a> Attendant<'a> {
         Ok(())
     }
 
-    /// Looks at everything; answers when the next look is to be taken.
+    /// One look at everything. Returns the time of the next one.
     fn look(&mut self) -> Result<Timestamp, StorageError> {
         self.look_for_sessions()?;
         self.serving.finish_cancellations();
@@ -123,7 +123,7 @@ impl<'a> Attendant<'a> {
         Ok(if self.has_news { next.min(self.mailboxes.not_before) } else { next })
     }
 
-    /// Takes what nobody serves.
+    /// Takes sessions that no server serves.
     fn look_for_sessions(&mut self) -> Result<(), StorageError> {
         let servers = self.serving.servers()?;
         if let Some(left) = servers.left_after_lapse()? {
@@ -138,7 +138,7 @@ impl<'a> Attendant<'a> {
         if self.claimed.is_empty() {
             return Ok(());
         }
-        // If that cannot be told, they may all be.
+        // If the storage cannot tell which are active, all may be.
         let claimed = std::mem::take(&mut self.claimed);
         let active = servers.active(&claimed, self.serving.seen()).unwrap_or(claimed);
         for claimed in active {
@@ -157,15 +157,15 @@ impl<'a> Attendant<'a> {
         Ok(())
     }
 
-    /// Tells what failed; answers whether something may be tried again.
+    /// Reports failures. Returns whether something may be tried again.
     fn note_failures(&mut self) -> bool {
         for (id, error) in self.serving.take_waits() {
-            self.tell(&id, &error);
+            self.report(&id, &error);
         }
         for (id, error) in self.serving.take_failures() {
-            self.tell(&id, &error);
+            self.report(&id, &error);
             if self.takes_all && matches!(error, StorageError::Transient(_)) {
-                // Whoever looks next for sessions that nobody serves takes it.
+                // The next server that looks for unserved sessions takes it.
                 if self.serving.release(&id).is_err() {
                     self.claimed.push(Claimed { session: id, was_lost: false });
                 }
@@ -177,11 +177,11 @@ impl<'a> Attendant<'a> {
         !self.claimed.is_empty()
     }
 
-    /// Tells an error of a session, unless it was the last one that was told of it.
-    fn tell(&mut self, id: &SessionId, error: &StorageError) {
-        if self.told.get(id) != Some(error) {
+    /// Reports an error of a session, unless it is the one that was reported last.
+    fn report(&mut self, id: &SessionId, error: &StorageError) {
+        if self.reported.get(id) != Some(error) {
             (self.on_failure)(id, error);
-            self.told.insert(id.clone(), error.clone());
+            self.reported.insert(id.clone(), error.clone());
         }
     }
 }
