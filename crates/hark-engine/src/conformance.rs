@@ -6,6 +6,7 @@ mod invoker;
 mod kept;
 mod leases;
 mod remote;
+mod rows;
 pub(crate) mod sample;
 mod space;
 mod storage;
@@ -13,6 +14,7 @@ mod storage;
 pub use invoker::check_invoker;
 pub use leases::check_leases;
 pub use remote::{Supervisor, check_remote_invoker};
+pub use rows::check_rows;
 pub use storage::check_storage;
 #[cfg(test)]
 pub(crate) use storage::every_kind;

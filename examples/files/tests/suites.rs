@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hark_backends::System;
-use hark_engine::conformance::{Supervisor, check_leases, check_remote_invoker, check_storage};
+use hark_engine::conformance::{Supervisor, check_leases, check_remote_invoker, check_rows, check_storage};
+use hark_engine::rows::RowStorage;
 use hark_engine::{Assignment, Encoded, Storage};
 use hark_on_files::invoker::Processes;
 use hark_on_files::storage::Files;
@@ -35,10 +36,14 @@ impl Storages {
         Storages { lease: Duration::from_secs(seconds), made: Mutex::default() }
     }
 
-    fn make(&self) -> Arc<dyn Storage> {
+    fn make_rows(&self) -> Arc<dyn RowStorage> {
         let folder = folder();
         self.made.lock().unwrap().push(folder.clone());
-        Arc::new(Encoded::new(Arc::new(Files::open(&folder, self.lease).unwrap())))
+        Arc::new(Files::open(&folder, self.lease).unwrap())
+    }
+
+    fn make(&self) -> Arc<dyn Storage> {
+        Arc::new(Encoded::new(self.make_rows()))
     }
 
     fn last_folder(&self) -> PathBuf {
@@ -57,6 +62,7 @@ impl Drop for Storages {
 #[test]
 fn a_folder_of_plain_files_is_a_storage_whose_threads_are_leased() {
     let storages = Storages::of_lease(10);
+    check_rows(&|| storages.make_rows());
     check_storage(&|| storages.make());
     check_leases(&|| storages.make());
 }

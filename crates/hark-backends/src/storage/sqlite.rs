@@ -264,3 +264,42 @@ impl Shared {
         Ok(self.server.get_or_init(|| server))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicU64;
+    use std::{env, fs, process};
+
+    use hark_engine::conformance::check_rows;
+    use hark_engine::rows::RowStorage;
+
+    use super::*;
+
+    fn check(open: impl Fn(&Path) -> SqliteStorage) {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let made = Mutex::new(Vec::new());
+        check_rows(&|| -> Arc<dyn RowStorage> {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            // In memory, if that can be: very many changes are written.
+            let memory = Path::new("/dev/shm");
+            let parent = if memory.is_dir() { memory.to_path_buf() } else { env::temp_dir() };
+            let folder = parent.join(format!("hark-rows-{}-{number}", process::id()));
+            let _ = fs::remove_dir_all(&folder);
+            let storage = open(&folder);
+            let rows = Arc::new(SqliteRows(storage.shared.clone()));
+            made.lock().unwrap().push((folder, storage));
+            rows
+        });
+        for (folder, storage) in made.into_inner().unwrap() {
+            drop(storage);
+            fs::remove_dir_all(folder).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_file_is_a_storage_of_rows() {
+        check(|folder| SqliteStorage::open(folder).unwrap());
+        check(|folder| SqliteStorage::open(folder).unwrap().with_leased_threads());
+    }
+}

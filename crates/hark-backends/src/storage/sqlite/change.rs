@@ -214,7 +214,7 @@ impl Change {
 
     /// Whether the session still exists if it was ever written. For changes without expectations.
     fn is_there(&self, connection: &Connection) -> rusqlite::Result<bool> {
-        let Some(row) = self.known_row(connection)? else { return Ok(true) };
+        let Some(row) = self.known_row(connection)? else { return Ok(false) };
         connection.prepare_cached("SELECT 1 FROM session WHERE number = ?1")?.exists([row])
     }
 
