@@ -6,7 +6,8 @@ testing.md and of the pages in coming-from, and those with stubs or promises, ar
 language, as in ```hark orders.hk or ```python src/bank.py, is the file to save the block in, in a folder for each page. The
 commands in a block ```console run are typed into a new shell, and must print the text below them; `...` stands for anything. A
 line `BODY => VALUE` in a block ```examples is a function's body and its result, as a literal of Hark;
-`BODY => error "KIND"` is a body that raises.
+`BODY => error "KIND"` is a body that raises. A block ```rust PATH is an excerpt of that file of the repository, with any
+indentation.
 """
 import json
 import os
@@ -21,7 +22,8 @@ from pathlib import Path
 
 import conformance
 
-BLOCK = re.compile(r"^```(hark|python|console|examples)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(hark|python|console|examples|rust)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).resolve().parent.parent
 SECONDS_MAX = 300
 # Lines known only to `hark test`.
 TESTED = re.compile(r"^//! (stub|resolve|fail|test_)", re.MULTILINE)
@@ -108,6 +110,13 @@ def failures_of_console(hark, folder, text):
     return len(commands), failures
 
 
+def failures_of_excerpt(path, text):
+    """The same for an excerpt: its lines must follow each other in the file."""
+    lines, wanted = ([line.strip() for line in each.splitlines()] for each in (path.read_text(), text))
+    is_there = any(lines[at : at + len(wanted)] == wanted for at in range(len(lines)))
+    return 1, [] if is_there else [f"{path} does not contain:\n{text}"]
+
+
 def failures_of_page(hark, page):
     """The same for a page. A page that kills a program after some seconds shows what was done by then, which may be less on a
     busy machine: its failures are retried."""
@@ -129,6 +138,8 @@ def failures_of_blocks(hark, page):
             count, failures = 0, []
             if language == "examples":
                 count, failures = failures_of_examples(hark, path, text)
+            elif language == "rust":
+                count, failures = failures_of_excerpt(ROOT / name, text)
             elif language == "console":
                 if name == "run":
                     count, failures = failures_of_console(hark, Path(folder), text)
@@ -144,8 +155,7 @@ def failures_of_blocks(hark, page):
 
 def main():
     hark = str(Path(sys.argv[1]).resolve())
-    root = Path(__file__).resolve().parent.parent
-    pages = [root / "README.md", root / "CHANGELOG.md", *sorted((root / "docs" / "guide").rglob("*.md"))]
+    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs" / "guide").rglob("*.md"))]
     pages = [Path(page).resolve() for page in sys.argv[2:]] or pages
     total, failed = 0, 0
     # The pages are independent of each other, and mostly wait.
