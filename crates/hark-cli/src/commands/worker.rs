@@ -14,6 +14,7 @@ use hark_backends::invoker::processes::{self, Supervisor, work};
 use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::{Engine, Scope, Shortage};
 
+use self::journal::{Log, Programs};
 use super::FINISHED;
 use crate::args::{Worker, WorkerProcess};
 use crate::failure::Failure;
@@ -29,7 +30,7 @@ use crate::storage;
 /// # Errors
 /// If the storage cannot be opened.
 pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
-    let project = project::load_here(wanted.config.path.as_deref())?;
+    let project = Arc::new(project::load_here(wanted.config.path.as_deref())?);
     let address = storage::address(&project, &wanted.storage)?;
     let kept = address.open(&project)?;
     let invoker = session::invoker(&project, Some(&kept), wanted.concurrency.name)?;
@@ -39,7 +40,8 @@ pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
         let text = format!("serving {}; Ctrl-C stops it", escape::line(&address.to_string()));
         output::tell(&format!("{}\n", Style::for_stderr().paint(Paint::Dim, &text)));
     }
-    serving.engine.set_journal(Arc::new(journal::Log { messages: serving.messages(), quiet: wanted.quiet }));
+    let programs = Programs::new(project, kept.shared());
+    serving.engine.set_journal(Arc::new(Log { messages: serving.messages(), quiet: wanted.quiet, programs }));
     serving.attend(Scope::All)?;
     serving.ports.invoker.serve(&serving.interrupted);
     serving.end()?;

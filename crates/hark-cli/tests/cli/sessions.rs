@@ -479,12 +479,15 @@ fn a_worker_logs_what_matters() {
     wait_until("the first line", || printed(&folder) == ["ready"]);
     run.signal("KILL");
     drop(run);
+    folder.write("x.hk", format!("{}// changed\n", folder.read("x.hk")));
     let worker = Beside::start(&folder, "worker");
     wait_until("the worker", || state(&folder) == "running");
     folder.run(["resolve", &format!("{left}/door/1"), "7"]).succeeds();
     wait_until("the end", || state(&folder) == "finished");
     worker.signal("TERM");
-    assert_eq!(logged(&worker.ended(&folder).stderr, &left), ["resumed named()", "finished named() after [TIME]"]);
+    let note = "x.hk has changed since the session was started; the session keeps its original program";
+    let expected = [&format!("resumed named(); {note}"), "finished named() after [TIME]"];
+    assert_eq!(logged(&worker.ended(&folder).stderr, &left), expected);
     for tenure in ["sessions", "threads"] {
         folder.write("hark.toml", format!("[sessions]\ntenure = \"{tenure}\"\n"));
         let (worker, quiet) = (Beside::start(&folder, "worker"), "worker -q");

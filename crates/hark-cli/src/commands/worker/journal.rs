@@ -1,12 +1,16 @@
 //! The log of a worker: a line when a session starts, resumes or ends.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hark_backends::System;
-use hark_engine::{About, Journal, Milestone, Report, SessionId, Status, Surroundings, Timestamp};
+use hark_bytecode::Executable;
+use hark_engine::{About, Journal, Milestone, Report, SessionId, Status, Storage, Surroundings, Timestamp};
 
+use crate::commands::changed;
 use crate::commands::kept::{shown_call, shown_duration};
 use crate::output::{self, Stream};
+use crate::project::Project;
 use crate::render::{Paint, Style, escape};
 
 /// The maximum number of characters of a call, and of an error's message, in a line.
@@ -18,20 +22,58 @@ pub struct Log {
     pub messages: Arc<Stream>,
     /// Whether only failures are logged.
     pub quiet: bool,
+    /// The programs of sessions that another process has left.
+    pub programs: Programs,
 }
 
 impl Journal for Log {
     fn note(&self, session: &SessionId, about: &About, milestone: &Milestone<'_>) {
         let is_failure = matches!(milestone, Milestone::Ended(report) if report.status == Status::Broken);
         if is_failure || !self.quiet {
-            let text = line(System.now(), session, about, milestone, Style::for_stderr());
+            let is_resumed = matches!(milestone, Milestone::Resumed);
+            let change = is_resumed.then(|| self.programs.change_of(about)).flatten();
+            let text = line(System.now(), session, about, milestone, change.as_deref(), Style::for_stderr());
             self.messages.print(&output::told(&text));
         }
     }
 }
 
-/// A line of the log: time, id, what happened to which call, how long it took, and the error.
-fn line(now: Timestamp, session: &SessionId, about: &About, milestone: &Milestone<'_>, style: Style) -> String {
+/// Programs, to be compared with the files of the project as they are now.
+pub struct Programs {
+    project: Arc<Project>,
+    storage: Arc<dyn Storage>,
+    /// By their hashes: many sessions may have the same one.
+    known: Mutex<HashMap<String, Arc<Executable>>>,
+}
+
+impl Programs {
+    /// The programs of a project's sessions in this storage.
+    pub fn new(project: Arc<Project>, storage: Arc<dyn Storage>) -> Programs {
+        Programs { project, storage, known: Mutex::default() }
+    }
+
+    /// A note if the files of a session's program have changed. A program that cannot be read is reported when it is run.
+    fn change_of(&self, about: &About) -> Option<String> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains_key(&about.program) {
+            let executable = self.storage.catalog()?.program(&about.program).ok()?;
+            known.insert(about.program.clone(), Arc::new(executable));
+        }
+        let executable = known.get(&about.program)?.clone();
+        drop(known);
+        changed::note(&self.project, &executable)
+    }
+}
+
+/// A line of the log: time, id, what happened to which call, how long it took, the error, and whether the program has changed.
+fn line(
+    now: Timestamp,
+    session: &SessionId,
+    about: &About,
+    milestone: &Milestone<'_>,
+    change: Option<&str>,
+    style: Style,
+) -> String {
     let call = escape::line(&shown_call(about, TEXT_CHARACTERS_MAX)).into_owned();
     let mut out = String::new();
     style.push(&mut out, Paint::Dim, &format!("{} ", seconds(now)));
@@ -46,6 +88,9 @@ fn line(now: Timestamp, session: &SessionId, about: &About, milestone: &Mileston
             out.push_str(&format!(" {call} after {}", shown_duration(about.started, now)));
             out.push_str(&error_of(report));
         }
+    }
+    if let Some(change) = change {
+        out.push_str(&format!("; {}", escape::line(change)));
     }
     out.push('\n');
     out
@@ -86,8 +131,9 @@ mod tests {
             started: Timestamp(1_795_774_296_000_000),
             ..About::default()
         };
-        let at =
-            |milestone: &Milestone<'_>| line(Timestamp(1_795_774_298_310_000), &id, &about, milestone, Style::PLAIN);
+        let at = |milestone: &Milestone<'_>| {
+            line(Timestamp(1_795_774_298_310_000), &id, &about, milestone, None, Style::PLAIN)
+        };
         let before = "2026-11-27T10:11:38Z 01a1fd87-1c18-745c-840f-1377ec20e767";
         assert_eq!(at(&Milestone::Started), format!("{before} started order(\"a\", 3)\n"));
         assert_eq!(at(&Milestone::Resumed), format!("{before} resumed order(\"a\", 3)\n"));
