@@ -14,7 +14,7 @@ mod summary;
 mod traceback;
 
 pub use command_line::draw_command_line;
-pub use errors::draw_errors;
+pub use errors::{draw_errors, with_commas};
 pub use lines::Lines;
 pub use notice::{Label, Notice, Severity, draw_notice};
 pub use style::{Paint, Style, terminal_is_dumb};

@@ -53,8 +53,8 @@ fn tell_more(count: usize, what: &str, style: Style, out: &mut String) {
     out.push('\n');
 }
 
-/// "4,999"
-fn with_commas(count: usize) -> String {
+/// The number with a comma between thousands: "4,999".
+pub fn with_commas(count: usize) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -4,7 +4,7 @@ use hark_engine::Timestamp;
 
 use super::look::{Facts, Wait};
 use crate::commands::kept::shown_duration;
-use crate::render::escape;
+use crate::render::{escape, with_commas};
 
 /// "12 threads · 3 calls · thread 4 has waited 12 s for future `approval/1001`"; empty if there are no threads.
 pub fn text(facts: &Facts) -> String {
@@ -13,7 +13,7 @@ pub fn text(facts: &Facts) -> String {
     }
     let counted = |count: usize, noun: &str| {
         let (plus, end) = (if facts.is_more { "+" } else { "" }, if count == 1 && !facts.is_more { "" } else { "s" });
-        format!("{count}{plus} {noun}{end}")
+        format!("{}{plus} {noun}{end}", with_commas(count))
     };
     let mut parts = Vec::new();
     if facts.sessions > 1 {
@@ -65,6 +65,6 @@ mod tests {
         let sleeping = Facts { calls: 0, wakes: Some(Timestamp(300_000_000)), ..facts() };
         assert_eq!(text(&sleeping), "12 threads · sleeps for 1 min 40 s");
         let many = Facts { sessions: 100, threads: 10_000, is_more: true, ..facts() };
-        assert_eq!(text(&many), "100+ sessions · 10000+ threads · 3+ calls");
+        assert_eq!(text(&many), "100+ sessions · 10,000+ threads · 3+ calls");
     }
 }

@@ -7,7 +7,7 @@ use hark_engine::FutureId;
 use super::lanes::{End, Kind, Lane};
 use crate::report::Json;
 
-/// Writes a thread as an object.
+/// Writes a thread as a JSON object.
 pub fn write_lane<W: Write>(lane: &Lane, json: &mut Json<W>) -> io::Result<()> {
     json.open('{')?;
     json.entry_of("thread", lane.thread)?;
@@ -42,7 +42,7 @@ pub fn write_lane<W: Write>(lane: &Lane, json: &mut Json<W>) -> io::Result<()> {
     json.close('}')
 }
 
-/// How a thread has ended.
+/// The name of how a thread ended.
 pub fn name_of_end(end: End) -> &'static str {
     match end {
         End::Open => "open",
@@ -52,7 +52,7 @@ pub fn name_of_end(end: End) -> &'static str {
     }
 }
 
-/// What a thread is about.
+/// The name of a kind of stretch.
 pub fn name_of_kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Run => "run",

@@ -1,8 +1,8 @@
-//! A timeline as a page for the browser: one file with data, style and script in it, which asks for nothing from outside.
+//! A timeline as a page for the browser: a single file with data, style and script, without external requests.
 //!
-//! The script is a module of several files, put together here. What may run and how it may look is in the page's own
-//! policy: the hashes of this script and this style, and nothing else. The data are JSON, which no browser runs; in it
-//! no `<` is left, so that no text can end the element that it stands in.
+//! The script is one module, joined here from several files. The page's content security policy allows only this script and
+//! this style, by their hashes. The data are JSON, which a browser does not run. Every `<` in them is escaped, so that no text
+//! can close the element they are in.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -39,23 +39,23 @@ const SCRIPT: [&str; 11] = [
     include_str!("page/main.js"),
 ];
 
-/// The most characters of the session's call.
+/// The maximum number of characters of the session's call.
 const CALL_CHARACTERS_MAX: usize = 300;
 
-/// A session and what its threads were about.
+/// A session and its threads.
 pub struct Page<'a> {
     pub summary: &'a Summary,
     pub lanes: &'a [Lane],
-    /// What threads came to, as text.
+    /// The results of threads, as text.
     pub results: &'a HashMap<ThreadId, String>,
-    /// When what is shown ends.
+    /// The end of the time shown.
     pub to: Timestamp,
-    /// How many threads more there are.
+    /// How many more threads there are.
     pub omitted: usize,
 }
 
 impl Page<'_> {
-    /// Writes it to a file, in place of what is there; `-` is standard output.
+    /// Writes the page to a file, replacing its contents. `-` is standard output.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -76,7 +76,7 @@ impl Page<'_> {
     fn text(&self) -> io::Result<String> {
         let mut data = Json::new(Vec::new());
         self.write_data(&mut data)?;
-        // It stands in strings only, where it may be written so.
+        // `<` occurs only in strings, where it may be escaped.
         let data = String::from_utf8_lossy(&data.finish()?).trim_end().replace('<', "\\u003c");
         let script = SCRIPT.join("\n");
         let policy = format!(
@@ -88,7 +88,7 @@ impl Page<'_> {
         let mut out = String::with_capacity(PAGE.len() + STYLE.len() + script.len() + data.len());
         let mut rest = PAGE;
         for (name, text) in [("policy", &*policy), ("style", STYLE), ("data", &data), ("script", &script)] {
-            // Only what stands in the page itself is replaced, not what is put in.
+            // A placeholder is replaced only in the template, never in inserted text.
             let Some((before, behind)) = rest.split_once(&format!("{{{{{name}}}}}")) else { continue };
             out.push_str(before);
             out.push_str(text);
@@ -143,7 +143,7 @@ impl Page<'_> {
         json.close('}')
     }
 
-    /// A list, as there are very many: kind, from, to, what; and for a wait the Futures, and how many more there are.
+    /// Writes a stretch as a list, because there are many: kind, from, to, what; for a wait also its Futures, and how many more.
     fn write_stretch<W: Write>(&self, stretch: &Stretch, json: &mut Json<W>) -> io::Result<()> {
         json.open('[')?;
         json.string(name_of_kind(stretch.kind))?;
@@ -170,7 +170,7 @@ impl Page<'_> {
     }
 }
 
-/// A text of others: what would hide or turn around the text beside it is seen; it may have lines.
+/// Escapes characters that could hide or reorder text. Line breaks stay.
 fn shown(text: &str) -> Cow<'_, str> {
     if text.chars().any(escape::is_harmful) {
         let lines: Vec<Cow<'_, str>> = text.split('\n').map(escape::printed_line).collect();
@@ -179,7 +179,7 @@ fn shown(text: &str) -> Cow<'_, str> {
     Cow::Borrowed(text)
 }
 
-/// How a policy names a script or a style.
+/// The source expression that allows a script or style in a policy.
 fn hash(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(text)))
 }
@@ -189,13 +189,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_policy_names_what_is_in_the_page() {
+    fn a_policy_allows_a_text_by_its_hash() {
         // What `printf 'alert(1)' | openssl dgst -sha256 -binary | base64` prints.
         assert_eq!(hash("alert(1)"), "sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI=");
     }
 
     #[test]
-    fn what_hides_text_is_seen() {
+    fn characters_that_hide_text_are_escaped() {
         assert_eq!(shown("a\n\tb\u{202e}c\u{2028}\0"), "a\n\tb\\u{202e}c\\u{2028}\\x00");
         assert!(matches!(shown("שלום"), Cow::Borrowed(_)));
     }

@@ -1,4 +1,4 @@
-// The bars: a row for each thread in sight, and the links between those that wait for each other.
+// The bars: a row for each visible thread, and the links between threads that wait for each other.
 
 const ROW = 28;
 const BAR = 16;
@@ -31,7 +31,7 @@ class Bars {
     }
     for (let index = first; index < last; index++) {
       const thread = rows[index];
-      // Of many links those of the chosen thread are to be seen: the others step back.
+      // Threads without a link to the selected one are dimmed.
       const isAside = focus === page.selected && page.related.size > 0 && thread !== focus && !page.related.has(thread);
       context.globalAlpha = isAside ? 0.45 : 1;
       this.drawThread(context, thread, index * ROW - scrollTop + (ROW - BAR) / 2);
@@ -45,7 +45,7 @@ class Bars {
     const { view } = page;
     let [pixel, rank] = [-1, 0];
     const stretches = thread.stretches;
-    // In the margins some of what is beside the view is seen.
+    // The margins show a little of the time outside the view.
     const beside = (view.to - view.from) * (MARGIN / surface.room);
     for (let index = firstAt(stretches, view.from - beside); index < stretches.length; index++) {
       const { kind, from, to, what } = stretches[index];
@@ -53,7 +53,7 @@ class Bars {
       if (to <= from && stretches.length > 1) continue;
       const left = Math.max(surface.x(view, from), -20);
       const right = Math.min(surface.x(view, to), surface.width + 20);
-      // Where many share a pixel, the one most worth seeing is drawn.
+      // If several stretches share a pixel, only the most important one is drawn.
       const isThin = right - left < 1;
       if (isThin && Math.floor(left) === pixel && RANK[kind] <= rank) continue;
       [pixel, rank] = isThin ? [Math.floor(left), RANK[kind]] : [-1, 0];
@@ -89,12 +89,12 @@ class Bars {
     }
   }
 
-  /** What tells a call from a run without color. */
+  /** Stripes distinguish a call from a run without color. */
   drawStripes(context, left, width, top) {
     context.save();
     context.clip();
     context.beginPath();
-    // They belong to the screen, so that they are still while the bar is moved.
+    // Their positions are fixed to the screen, so that they do not flicker while the bar moves.
     for (let x = Math.floor((left - BAR) / 9) * 9; x < left + width + BAR; x += 9) {
       context.moveTo(x, top + BAR);
       context.lineTo(x + BAR * 0.7, top);
@@ -114,7 +114,7 @@ class Bars {
     const text = fitted(context, what, room);
     const width = context.measureText(text).width;
     if (kind === "call") {
-      // No stripes behind letters.
+      // Plain background behind the text.
       context.fillStyle = colors.call;
       context.beginPath();
       context.roundRect(from - 3, top + 2, width + 6, BAR - 4, 3);
@@ -124,7 +124,7 @@ class Bars {
     context.fillText(text, from, top + BAR / 2 + 0.5);
   }
 
-  /** How it ended: a mark at its end, or a bar that fades where it goes on. */
+  /** A mark for how the thread ended, or an arrow if it has not. */
   drawEnd(context, thread, top) {
     const { surface, page } = this;
     const x = surface.x(page.view, thread.to);
@@ -158,7 +158,7 @@ class Bars {
     context.stroke();
   }
 
-  /** From each thread that waits a line to those that it waits for. */
+  /** Draws an arrow from each waiting thread to those it waits for. */
   drawLinks(context, focus, first, last) {
     const { page } = this;
     context.strokeStyle = page.colors.link;
@@ -196,7 +196,7 @@ class Bars {
   }
 }
 
-/** The text, cut to a width. Most letters are as wide as a digit, so little is measured. */
+/** The text, cut to a width. The width of a digit is a good first guess for the length, so few texts are measured. */
 function fitted(context, text, room) {
   const most = Math.floor(room / context.measureText("0").width);
   if (text.length <= most && context.measureText(text).width <= room) return text;

@@ -1,11 +1,11 @@
-// Canvases: sharp on any screen, in the colors of the page.
+// Canvases with one pixel per device pixel, in the colors of the page.
 
 const COLORS = [
   "page", "surface", "line", "control-line", "text", "muted", "accent", "chosen", "hover", "run", "call", "call-stripe",
   "on-call", "wait", "sleep", "broken", "cancelled", "on-mark", "link",
 ];
 
-/** The page's colors as they are now; a variable itself would say both the light and the dark one. */
+/** The current colors. A variable's own value would contain both the light and the dark color. */
 function palette() {
   const probe = document.body.appendChild(document.createElement("i"));
   const out = {};
@@ -17,17 +17,17 @@ function palette() {
   return out;
 }
 
-/** What is left free on both sides, so that marks at the ends are whole. */
+/** The margin on both sides, so that marks at the ends are not cut off. */
 const MARGIN = 12;
 
-/** A canvas that has a pixel for each of the screen's. */
+/** A canvas at the resolution of the screen. */
 class Surface {
   constructor(id) {
     this.canvas = document.getElementById(id);
     this.context = this.canvas.getContext("2d");
   }
 
-  /** Begins a drawing: clears it, after its size was set anew if that has changed. */
+  /** Starts a drawing: adapts the size if necessary and clears the canvas. */
   begin() {
     const ratio = devicePixelRatio || 1;
     this.width = this.canvas.clientWidth;
@@ -41,23 +41,23 @@ class Surface {
     return this.context;
   }
 
-  /** The pixels that a view takes. */
+  /** The width of a view in pixels. */
   get room() {
     return Math.max(this.canvas.clientWidth - 2 * MARGIN, 1);
   }
 
-  /** Where a time is. */
+  /** The position of a time. */
   x(view, time) {
     return MARGIN + ((time - view.from) / (view.to - view.from)) * this.room;
   }
 
-  /** The time at a place. */
+  /** The time at a position. */
   time(view, x) {
     return view.from + ((x - MARGIN) / this.room) * (view.to - view.from);
   }
 }
 
-/** The axis of time: round times, and a line for each. */
+/** Draws the time axis: a tick and a label for each round time. */
 function drawAxis(surface, view, colors) {
   const context = surface.begin();
   context.font = "11px ui-monospace, Menlo, Consolas, monospace";

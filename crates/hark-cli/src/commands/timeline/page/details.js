@@ -1,6 +1,6 @@
-// What there is to know of one thread, beside the chart.
+// The details of one thread, in a panel beside the chart.
 
-/** The most stretches and links that are listed. */
+/** At most this many stretches and links are listed. */
 const LISTED = 200;
 
 class Details {
@@ -13,7 +13,7 @@ class Details {
     return !this.element.hidden;
   }
 
-  /** Shows a thread; with `focus`, whoever uses a keyboard goes on there. */
+  /** Shows a thread. With `focus`, the keyboard focus moves to its heading. */
   show(thread, focus) {
     this.element.hidden = false;
     this.element.scrollTop = 0;
@@ -58,7 +58,7 @@ class Details {
     ];
   }
 
-  /** Threads, and promises by their names, each once. */
+  /** A section with a chip for each thread or promise. */
   links(title, all, more = 0) {
     const each = [...new Set(all)];
     const omitted = more + Math.max(each.length - LISTED, 0);
@@ -74,7 +74,7 @@ class Details {
   }
 }
 
-/** How many Futures a thread has waited for at once beyond those that are named: an event names the first few. */
+/** How many more Futures a thread has waited for at once: an event names only the first few. */
 function unnamed(thread) {
   return thread.stretches.reduce((most, { more }) => Math.max(most, more), 0);
 }
@@ -88,11 +88,11 @@ function section(title, content) {
 }
 
 function block(text, className = "") {
-  // It may be long enough to scroll, and is to be reached by keyboard then.
+  // A long text scrolls, and must then be reachable by keyboard.
   return make("pre", { dir: "auto", tabIndex: text.length > 400 ? 0 : -1, className }, [text]);
 }
 
-/** How much of its time the thread was about what. */
+/** A bar with the share of time spent in each kind of stretch. */
 function shares(thread) {
   const sums = sumsOf(thread);
   const parts = Object.keys(KINDS).filter((kind) => sums[kind] > 0);

@@ -1,9 +1,9 @@
-// Mouse, touch and keyboard.
+// Mouse, touch and keyboard input.
 
-/** How far a pointer may move and still mean a click. */
+/** How far a pointer may move during a click. */
 const CLICK_SLACK = 4;
 
-/** Drags, pinches, wheels and clicks on the bars. */
+/** Handles dragging, pinching, wheel and clicks on the bars. */
 function watchBars(page) {
   const { surface } = page.bars;
   const canvas = surface.canvas;
@@ -33,7 +33,7 @@ function watchBars(page) {
       canvas.classList.add("is-dragged");
       page.hideTip();
       page.view.pan((-dx / surface.room) * (page.view.to - page.view.from));
-      // A finger scrolls by itself.
+      // For touch, the browser scrolls.
       if (event.pointerType === "mouse") page.scroll.scrollTop -= dy;
     }
   });
@@ -52,7 +52,7 @@ function watchBars(page) {
   }
 }
 
-/** A wheel scrolls the threads; with Ctrl, as a pinch on a touchpad, it zooms; with Shift or sideways it moves in time. */
+/** The wheel scrolls the threads. With Ctrl (a touchpad pinch) it zooms, sideways or with Shift it moves in time. */
 function wheel(page, surface, event) {
   const unit = event.deltaMode === 1 ? 20 : 1;
   const length = page.view.to - page.view.from;
@@ -68,7 +68,7 @@ function wheel(page, surface, event) {
   }
 }
 
-/** A drag over an axis zooms to what it covers; over the activity, it can take what is in view with it. */
+/** Dragging over an axis zooms to the covered range. Dragging the range in view within the activity moves it. */
 function watchRange(page, surface, axis) {
   const { canvas } = surface;
   let drag;
@@ -106,7 +106,7 @@ function watchRange(page, surface, axis) {
   });
 }
 
-/** Keys of the list of threads, and those that work everywhere but where text is typed. */
+/** Handles the keys of the list, and those that work everywhere except in text fields. */
 function watchKeys(page) {
   const far = Math.floor(page.scroll.clientHeight / ROW) - 1;
   const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: far, PageUp: -far, Home: -Infinity, End: Infinity };
@@ -120,7 +120,7 @@ function watchKeys(page) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
     if (event.key === "Escape") return page.escape(event);
-    // There, keys write, choose or scroll.
+    // In these elements, keys type, choose or scroll.
     if (event.target.closest("input, select") || (event.target.closest("pre, .table") && event.key.startsWith("Arrow"))) return;
     const length = page.view.to - page.view.from;
     const actions = {

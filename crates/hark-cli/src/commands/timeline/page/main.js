@@ -1,11 +1,11 @@
-// Puts the page together: the facts about the session, the buttons and fields, the colors.
+// Sets up the page: the facts about the session, the controls and the colors.
 
-/** Presses one of several buttons. */
+/** Sets which of several buttons is pressed. */
 function press(selector, isPressed) {
   for (const button of document.querySelectorAll(selector)) button.setAttribute("aria-pressed", `${isPressed(button)}`);
 }
 
-/** The session's name, state and facts. */
+/** Shows the session's name, state and facts. */
 function describe(session) {
   document.title = `${session.call} · Hark timeline`;
   document.getElementById("call").textContent = session.call;
@@ -24,7 +24,7 @@ function describe(session) {
     session.omitted > 0 ? `${counted(session.omitted, "thread")} left out; --limit takes more in` : "";
 }
 
-/** The buttons that choose among threads by how they ended, as far as there are such. */
+/** Adds a filter button for each way that threads have ended. */
 function offerEnds(page) {
   const { threads } = page.session;
   const group = document.getElementById("ends");
@@ -43,7 +43,7 @@ function offerEnds(page) {
   }
 }
 
-/** Chart or table. */
+/** Shows the chart or the table. */
 function show(page, isTable) {
   document.getElementById("chart").hidden = isTable;
   document.getElementById("table").hidden = !isTable;
@@ -54,7 +54,7 @@ function show(page, isTable) {
   page.resized();
 }
 
-/** Light, dark, or as the system has it. It is remembered where the browser lets a file remember anything. */
+/** Switches between light, dark and the colors of the system. */
 function chooseTheme(page, theme) {
   if (theme === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
@@ -69,11 +69,11 @@ function watchTheme(page) {
   for (const button of document.querySelectorAll("[data-theme-choice]")) {
     button.addEventListener("click", () => {
       chooseTheme(page, button.dataset.themeChoice);
-      try { localStorage.setItem(THEME, button.dataset.themeChoice); } catch { /* It is not remembered. */ }
+      try { localStorage.setItem(THEME, button.dataset.themeChoice); } catch { /* Some browsers allow no storage for local files. */ }
     });
   }
   let remembered;
-  try { remembered = localStorage.getItem(THEME); } catch { /* Nothing is remembered. */ }
+  try { remembered = localStorage.getItem(THEME); } catch { /* As above. */ }
   chooseTheme(page, ["light", "dark"].includes(remembered) ? remembered : "system");
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     page.colors = palette();
@@ -81,7 +81,7 @@ function watchTheme(page) {
   });
 }
 
-/** Buttons, fields and lists. */
+/** Connects the controls. */
 function watchControls(page) {
   const on = (id, event, action) => document.getElementById(id).addEventListener(event, action);
   on("search", "input", (event) => {

@@ -1,8 +1,8 @@
-// The session that the page shows, as it is embedded in it, and what follows from that: trees, links, texts to search.
+// The session shown by the page: reads the embedded data and derives trees, links and searchable text from them.
 //
-// All times are microseconds since the session was started.
+// All times are microseconds since the start of the session.
 
-/** What a thread may be about, from what is most worth seeing to the least. */
+/** The kinds of stretches, most important first. */
 const KINDS = { call: "calls Python", run: "runs", wait: "waits", sleep: "sleeps" };
 
 const ENDS = { open: "unfinished", broken: "broken", cancelled: "cancelled", finished: "finished" };
@@ -18,7 +18,7 @@ function readSession() {
   return session;
 }
 
-/** Names the parts of a thread's stretches, and says when it began and ended. */
+/** Turns the lists of a thread into objects, and adds derived fields. */
 function complete(thread) {
   thread.stretches = thread.stretches.map(([kind, from, to, what, futures = [], more = 0]) => ({ kind, from, to, what, futures, more }));
   thread.from = thread.stretches[0].from;
@@ -32,7 +32,7 @@ function complete(thread) {
   thread.waiters = [];
 }
 
-/** Who waits for whom, and during which stretch. */
+/** Links each waiting thread with those it waits for. */
 function link(session) {
   for (const thread of session.threads) {
     for (const stretch of thread.stretches) {
@@ -45,13 +45,13 @@ function link(session) {
   }
 }
 
-/** Sorts the threads so that each follows the one that started it, and says how deep it is. */
+/** Sorts the threads into a tree: each comes after its parent, with its depth. */
 function growTree(session) {
   const roots = [];
   for (const thread of session.threads) {
     thread.children = [];
     const parent = session.byNumber.get(thread.parent);
-    // The data may be anybody's: a parent with a larger number would make a circle.
+    // The data may be manipulated: a parent with a larger number could create a cycle.
     thread.above = parent && parent.thread < thread.thread ? parent : undefined;
     if (thread.above) thread.above.children.push(thread);
     else roots.push(thread);
@@ -66,7 +66,7 @@ function growTree(session) {
   }
 }
 
-/** The threads in an order, of those that `wanted` lets pass. */
+/** The threads that pass `wanted`, in this order. */
 function ordered(session, order, wanted) {
   const threads = session.tree.filter(wanted);
   if (order === "start") threads.sort((one, other) => one.from - other.from || one.thread - other.thread);
@@ -78,14 +78,14 @@ function lasted(thread) {
   return thread.to - thread.from;
 }
 
-/** Whether a thread has all words of a search in its texts; a number means the thread of that number as well. */
+/** A predicate for threads that contain all words of a search. A number also matches the thread number. */
 function matcher(search) {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const fits = (thread, word) => thread.text.includes(word) || word === `${thread.thread}` || word === `#${thread.thread}`;
   return (thread) => words.every((word) => fits(thread, word));
 }
 
-/** The first stretch that ends at or after a time. Stretches are sorted, and there may be very many. */
+/** The index of the first stretch that ends at or after a time, by binary search. */
 function firstAt(stretches, time) {
   let low = 0;
   let high = stretches.length;
@@ -97,7 +97,7 @@ function firstAt(stretches, time) {
   return low;
 }
 
-/** What the thread is about at a time; `slack` helps to hit what is narrow. */
+/** The stretch of a thread at a time. `slack` makes narrow stretches easier to hit. */
 function stretchAt(thread, time, slack) {
   let best;
   for (let index = firstAt(thread.stretches, time - slack); index < thread.stretches.length; index++) {

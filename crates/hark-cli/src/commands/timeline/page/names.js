@@ -1,4 +1,4 @@
-// The names beside the bars: a list for the keyboard and for screen readers. Only the rows in sight are elements.
+// The names beside the bars: a list box for keyboard and screen readers. Only visible rows are elements.
 
 class Names {
   constructor(page) {
@@ -53,14 +53,14 @@ class Names {
     return row;
   }
 
-  /** Forgets what was drawn, as names look different now. */
+  /** Removes all rows, because names will look different. */
   clear() {
     this.element.replaceChildren();
     this.rows.clear();
   }
 }
 
-/** An element. Texts become text nodes: whatever is in them, it is never markup. */
+/** Creates an element. Strings become text nodes and are never parsed as markup. */
 function make(name, properties = {}, children = []) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
@@ -71,12 +71,12 @@ function make(name, properties = {}, children = []) {
   return element;
 }
 
-/** A text in an element of its own, with what was searched for marked in it. */
+/** A text in an element, with the first match of the search marked. */
 function marked(text, search, element) {
   if (!text) return [];
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const lower = text.toLowerCase();
-  // Of a few letters the small form is longer, and places would be wrong.
+  // Lowercasing changes the length of some letters, which would shift positions.
   const word = lower.length === text.length ? words.find((each) => lower.includes(each)) : undefined;
   if (!word) return [make(element, {}, [text])];
   const at = lower.indexOf(word);

@@ -1,4 +1,4 @@
-// The activity of the whole session, and which part of it is in view.
+// The activity of the whole session, with the range in view.
 
 class Overview {
   constructor(page) {
@@ -46,7 +46,7 @@ class Overview {
   }
 }
 
-/** How many threads are about what in each column: the share of its time that they spend with it. */
+/** The average number of threads in each kind of stretch, for each column. */
 function countActivity(threads, span, columns) {
   const layers = new Map(Object.keys(KINDS).map((kind) => [kind, new Float64Array(columns + 2)]));
   for (const thread of threads) {
@@ -65,7 +65,7 @@ function countActivity(threads, span, columns) {
   return { layers, most };
 }
 
-/** Notes a stretch by where its share of a column changes; `sumUp` makes counts of it, however long stretches are. */
+/** Adds a stretch as two changes, at its ends, so that the cost does not depend on its length. `sumUp` turns changes into counts. */
 function addStretch(changes, from, to, columns) {
   const edge = (at, amount) => {
     const column = Math.min(Math.floor(at), columns);

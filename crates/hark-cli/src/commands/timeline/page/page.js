@@ -1,4 +1,4 @@
-// What the page knows: which threads are shown and chosen, what is in view, and when all of it is drawn.
+// The state of the page: which threads are shown and selected, the range in view, and when to draw.
 
 class Page {
   constructor(session) {
@@ -23,12 +23,12 @@ class Page {
     return this.scroll.scrollTop;
   }
 
-  /** The thread whose links are shown. */
+  /** The thread whose links are drawn. */
   get focus() {
     return this.hovered ?? this.selected;
   }
 
-  /** Has everything drawn with the next frame. */
+  /** Draws everything in the next frame. */
   changed() {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = undefined;
@@ -49,7 +49,7 @@ class Page {
     document.getElementById("zoom-in").disabled = view.to - view.from <= view.least;
   }
 
-  /** Chooses the rows anew, after the search, the order or the filter was changed. */
+  /** Updates the rows after the search, the order or the filter has changed. */
   filter() {
     const fits = matcher(this.search);
     this.rows = ordered(this.session, this.order, (thread) => (!this.end || thread.end === this.end) && fits(thread));
@@ -66,7 +66,7 @@ class Page {
     this.table.rewind();
   }
 
-  /** Finds out anew which threads have links with the one that is in focus. */
+  /** Updates the set of threads that have links with the focused one. */
   relate() {
     const { focus } = this;
     this.related = new Set(focus ? [...focus.waits.map(({ awaited }) => awaited), ...focus.waiters.map(({ waiter }) => waiter)] : []);
@@ -79,14 +79,14 @@ class Page {
     this.changed();
   }
 
-  /** The thread of a row in sight. */
+  /** The thread of the visible row at a position. */
   threadAt(y) {
     return this.rows[Math.floor((y + this.scrollTop) / ROW)];
   }
 
-  /** Selects a thread and brings it in sight; shows its details if they are wanted, or open. */
+  /** Selects a thread and scrolls to it. Shows its details if wanted, or already open. */
   choose(thread, details, focus = false) {
-    // What a search has left out is shown again if it is asked for.
+    // A link may lead to a thread that the search hides.
     if (!this.rowOf.has(thread)) this.reset();
     this.selected = thread;
     const top = this.rowOf.get(thread) * ROW;
@@ -125,7 +125,7 @@ class Page {
     (this.table.element.hidden ? this.names.element : this.table.element).focus({ preventScroll: true });
   }
 
-  /** Takes back the last thing: the details, then the search, then the selection. */
+  /** Closes the details, then clears the search, then the selection. */
   escape(event) {
     if (this.details.isOpen) this.details.close();
     else if (event.target.id === "search" || this.search || this.end) {
@@ -137,7 +137,7 @@ class Page {
     }
   }
 
-  /** A pointer is here, or nowhere. */
+  /** Handles the position of the pointer; without `event`, it has left. */
   point(event) {
     const thread = event && this.threadAt(event.offsetY);
     if (thread !== this.hovered) {
@@ -165,7 +165,7 @@ class Page {
     this.tip.hidden = true;
   }
 
-  /** Shows which range a drag covers by now. */
+  /** Shows the range covered by a drag; without arguments, none. */
   showRange(from, to, surface) {
     this.range = surface && { from, to, surface, view: surface === this.axis ? { ...this.view } : { from: 0, to: this.session.span } };
     this.changed();

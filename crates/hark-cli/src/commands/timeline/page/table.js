@@ -1,6 +1,6 @@
-// The same threads as a table, for those who cannot see bars, or want to read and copy.
+// The threads as a table: an alternative for screen readers, and for reading and copying.
 
-/** So many rows are on a page: a table of thousands would take seconds to appear. */
+/** The number of rows on a page. A table of thousands of rows would take seconds to appear. */
 const PAGE = 200;
 
 class Table {
@@ -10,7 +10,7 @@ class Table {
     this.first = 0;
   }
 
-  /** Begins with the first page again. */
+  /** Returns to the first page. */
   rewind() {
     this.first = 0;
     this.draw();

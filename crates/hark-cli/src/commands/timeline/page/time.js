@@ -1,6 +1,6 @@
-// Times as text, and the part of the session's time that is in view.
+// Formatting of times, and the range of time in view.
 
-/** A duration, as short as people say it. */
+/** A duration in a short form. */
 function shownDuration(microseconds) {
   const seconds = microseconds / 1e6;
   const whole = (value) => Math.floor(value);
@@ -13,7 +13,7 @@ function shownDuration(microseconds) {
   return `${whole(seconds / 86400)} d ${whole((seconds / 3600) % 24)} h`;
 }
 
-/** A number with so many significant digits at most. */
+/** A number with at most this many significant digits. */
 function trimmed(value, digits) {
   return digits === 0 ? `${Math.round(value)}` : `${Number(value.toPrecision(digits))}`;
 }
@@ -29,7 +29,7 @@ const STEPS = [
   ...[1, 2, 7, 14, 30, 90, 365, 730, 1825, 3650].map((step) => step * 86400 * SECOND),
 ];
 
-/** The round times in view, each with its text, so that there are about `count`. */
+/** Round times in view with their labels, at most about `count`. */
 function ticks(view, count) {
   const step = STEPS.find((each) => (view.to - view.from) / each <= count) ?? STEPS.at(-1);
   const out = [];
@@ -39,7 +39,7 @@ function ticks(view, count) {
   return out;
 }
 
-/** A time since the start, with as many digits as tell it from its neighbors. */
+/** A time since the start, with enough digits to distinguish neighboring ticks. */
 function tickText(time, step) {
   if (time === 0) return "0";
   const seconds = time / SECOND;
@@ -60,7 +60,7 @@ function digitsOf(step) {
   return Math.max(0, Math.ceil(-Math.log10(step) - 1e-9));
 }
 
-/** The time in view. It never leaves the session. */
+/** The range of time in view, always within the session. */
 class View {
   constructor(span, changed) {
     this.span = span;
@@ -68,7 +68,7 @@ class View {
     [this.from, this.to] = [0, span];
   }
 
-  /** The least that can be in view. */
+  /** The shortest range that can be in view. */
   get least() {
     return Math.min(this.span, 20);
   }
@@ -84,7 +84,7 @@ class View {
     this.changed();
   }
 
-  /** Shows more or less time, with one moment staying where it is. */
+  /** Zooms around a time that keeps its position. */
   zoom(factor, around = (this.from + this.to) / 2) {
     const length = Math.min(Math.max((this.to - this.from) * factor, this.least), this.span);
     const before = (around - this.from) / (this.to - this.from);
@@ -97,7 +97,7 @@ class View {
     this.set(from, from + length);
   }
 
-  /** Goes there in a few frames, unless whoever looks wants no motion. */
+  /** Moves to a range in an animation, unless the user prefers reduced motion. */
   glide(from, to) {
     cancelAnimationFrame(this.frame);
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return this.set(from, to);
