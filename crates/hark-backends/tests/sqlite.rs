@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hark_backends::System;
 use hark_backends::storage::sqlite::SqliteStorage;
-use hark_engine::conformance::{check_leases, check_storage};
+use hark_engine::conformance::{check_leases, check_servers, check_storage};
 use hark_engine::outside::Outside;
 use hark_engine::{About, Commit, Key, Live, Outcome, Record, SessionId, Stamp, Storage, ThreadId, Timestamp, step};
 use hark_machine::{Program, Thread, Value};
@@ -32,6 +32,19 @@ fn the_file_is_a_storage() {
         let folder = folder();
         made.lock().unwrap().push(folder.clone());
         Arc::new(SqliteStorage::open(&folder).unwrap())
+    });
+    for folder in made.into_inner().unwrap() {
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+#[test]
+fn the_file_is_a_storage_whose_sessions_have_servers() {
+    let made = std::sync::Mutex::new(Vec::new());
+    check_servers(&|| {
+        let folder = folder();
+        made.lock().unwrap().push(folder.clone());
+        [(); 2].map(|()| -> Arc<dyn Storage> { Arc::new(SqliteStorage::open(&folder).unwrap()) })
     });
     for folder in made.into_inner().unwrap() {
         fs::remove_dir_all(folder).unwrap();

@@ -8,6 +8,7 @@ mod leases;
 mod remote;
 mod rows;
 pub(crate) mod sample;
+mod servers;
 mod space;
 mod storage;
 
@@ -15,6 +16,7 @@ pub use invoker::check_invoker;
 pub use leases::check_leases;
 pub use remote::{Supervisor, check_remote_invoker};
 pub use rows::check_rows;
+pub use servers::check_servers;
 pub use storage::check_storage;
 #[cfg(test)]
 pub(crate) use storage::every_kind;
