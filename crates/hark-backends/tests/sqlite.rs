@@ -12,8 +12,11 @@ use hark_backends::System;
 use hark_backends::storage::sqlite::SqliteStorage;
 use hark_engine::conformance::{check_leases, check_servers, check_storage};
 use hark_engine::outside::Outside;
-use hark_engine::{About, Commit, Key, Live, Outcome, Record, SessionId, Stamp, Storage, ThreadId, Timestamp, step};
-use hark_machine::{Program, Thread, Value};
+use hark_engine::{
+    About, Commit, FutureId, Key, Left, Live, Outcome, Record, SessionId, Stamp, Storage, Surroundings, Tenure, Terms,
+    ThreadId, ThreadStatus, Timestamp, step,
+};
+use hark_machine::{Awaited, Program, Thread, Value};
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
@@ -64,6 +67,43 @@ fn the_file_is_a_storage_whose_threads_are_leased() {
     for folder in made.into_inner().unwrap() {
         fs::remove_dir_all(folder).unwrap();
     }
+}
+
+/// A session that was released by a process without leases belongs to nobody. When threads are leased from then on, all that
+/// was to be done in it is due: the thread that could run, the mailbox of one that waits, and the waking of many.
+#[test]
+fn what_a_process_without_leases_has_released_is_taken() {
+    let folder = folder();
+    let executable = hark_compiler::compile("x.hk", "fn main() { 1 }").executable.unwrap();
+    let program = Arc::new(Program::new(executable).unwrap());
+    let id = SessionId::new(Timestamp(1), 7);
+    let waiting = ThreadId(1);
+    {
+        let storage = SqliteStorage::open(&folder).unwrap();
+        let about = About { program: program.hash().to_string(), ..About::default() };
+        storage.catalog().unwrap().put_program(&about.program, program.executable()).unwrap();
+        let records = storage.session(&id, &program).unwrap();
+        let live = || Live::new(Thread::new(Value::Null, Vec::new()));
+        let mut begin = Commit::new(Stamp(NonZeroU64::new(1).unwrap()));
+        step::start(&about.into(), live(), &mut begin);
+        let mut waits = live();
+        waits.status = ThreadStatus::Waiting(Awaited::Promise("mail/1".into()));
+        begin.fresh.push(Record::Live(waiting, waits));
+        begin.fresh.push(Record::Ready(waiting));
+        begin.fresh.push(Record::Todo(FutureId::Promise("mail/1".into())));
+        assert_eq!(records.commit(&mut begin), Ok(Outcome::Done));
+        storage.tenure().release(None).unwrap();
+    }
+    let storage = SqliteStorage::open(&folder).unwrap().with_leased_threads();
+    let Tenure::Leases(leases) = storage.tenure() else { panic!("its threads are not leased") };
+    let now = System.steady_now();
+    assert_eq!(leases.abandoned(now), Ok(vec![id.clone()]));
+    let terms = Terms { now, until: now.after(leases.lease()) };
+    let taken = leases.take(None, terms, Stamp(NonZeroU64::new(2).unwrap()), 9).unwrap();
+    let taken: Vec<_> = taken.iter().map(|taken| (taken.session.clone(), taken.thread, taken.left)).collect();
+    assert_eq!(taken, [(id.clone(), step::FIRST, Left::Free), (id.clone(), waiting, Left::Free)]);
+    drop(storage);
+    fs::remove_dir_all(folder).unwrap();
 }
 
 /// A worker keeps threads that it has started in memory, but another worker of the same supervisor may have run them

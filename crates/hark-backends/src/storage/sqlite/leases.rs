@@ -146,7 +146,7 @@ impl Shared {
         server::any_other_lives(&self.folder, self.server.get().map(server::Server::number))
     }
 
-    /// Takes over sessions of dead servers. The threads that these were running are due at once.
+    /// Takes over sessions of dead servers, and sessions that a server released that did not lease threads.
     fn adopt(&self) -> Result<(), StorageError> {
         let servers: Vec<i64> = self.read(|connection| {
             let sql = "SELECT DISTINCT server FROM session
@@ -154,29 +154,28 @@ impl Shared {
             connection.prepare_cached(sql)?.query_map([], |row| row.get(0))?.collect()
         })?;
         let dead: Vec<i64> = servers.into_iter().filter(|server| !self.is_alive(*server)).collect();
-        if dead.is_empty() {
+        let released: Vec<i64> = self.read(|connection| {
+            let sql = "SELECT number FROM session
+                WHERE (state = 'running' OR state = 'moving' OR state = 'importing') AND server IS NULL AND (
+                    EXISTS (SELECT 1 FROM thread WHERE session = session.number AND due = 0)
+                    OR EXISTS (SELECT 1 FROM ready WHERE session = session.number AND due IS NULL)
+                    OR EXISTS (SELECT 1 FROM todo WHERE session = session.number AND due IS NULL)
+                    OR EXISTS (SELECT 1 FROM cascade WHERE session = session.number AND due IS NULL))";
+            connection.prepare_cached(sql)?.query_map([], |row| row.get(0))?.collect()
+        })?;
+        if dead.is_empty() && released.is_empty() {
             return Ok(());
         }
         self.write(|connection| {
-            // The threads that were being run were lost with the server. Everything else must be checked.
-            let lost = due_number(Due::Leased(Timestamp(1)));
-            let at_once = due_number(Due::At(Timestamp(1)));
+            // The threads that a dead server was running were lost with it.
             for server in &dead {
-                for (table, due, which) in [
-                    ("thread", lost, "due = 0 AND"),
-                    ("ready", at_once, ""),
-                    ("todo", at_once, ""),
-                    ("cascade", at_once, ""),
-                ] {
-                    let sql = format!(
-                        "UPDATE {table} SET due = ?2
-                        WHERE {which} session IN (SELECT number FROM session WHERE server = ?1)"
-                    );
-                    connection.execute(&sql, params![server, due])?;
-                }
+                set_rest_due(connection, "server", *server, Due::Leased(Timestamp(1)))?;
                 let sql = "UPDATE session SET server = NULL
                     WHERE (state = 'running' OR state = 'moving' OR state = 'importing') AND server = ?1";
                 connection.execute(sql, [server])?;
+            }
+            for session in &released {
+                set_rest_due(connection, "number", *session, Due::At(Timestamp(1)))?;
             }
             Ok(())
         })
@@ -250,6 +249,24 @@ fn find_due(
         }
     }
     Ok(due)
+}
+
+/// Makes due at once what has no time in the sessions of which this column has this value: the threads that can run, as this
+/// says, and everything else that must be checked.
+fn set_rest_due(connection: &Connection, column: &str, value: i64, threads: Due) -> rusqlite::Result<()> {
+    let at_once = due_number(Due::At(Timestamp(1)));
+    for (table, due, which) in [
+        ("thread", due_number(threads), "due = 0 AND"),
+        ("ready", at_once, ""),
+        ("todo", at_once, ""),
+        ("cascade", at_once, ""),
+    ] {
+        let sql = format!(
+            "UPDATE {table} SET due = ?2 WHERE {which} session IN (SELECT number FROM session WHERE {column} = ?1)"
+        );
+        connection.execute(&sql, params![value, due])?;
+    }
+    Ok(())
 }
 
 /// Changes the due time of a thread, and its version if a new one is given, provided that its record has the expected
