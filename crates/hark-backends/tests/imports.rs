@@ -129,6 +129,6 @@ fn a_program_has_its_own_hash() {
     let (begin, rest) = text.split_once("\"program\":\"").unwrap();
     *summary = format!("{begin}\"program\":\"{}{}", "0".repeat(64), &rest[64..]).into_bytes();
     let error = imported(&storage, &forged.write()).unwrap_err();
-    assert_eq!(error.to_string(), "the file cannot be read: its program has another hash than it says");
+    assert_eq!(error.to_string(), "the file cannot be read: the hash of its program is wrong");
     assert!(storage.catalog().unwrap().list(&Filter::default()).unwrap().is_empty());
 }

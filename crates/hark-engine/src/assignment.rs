@@ -1,9 +1,10 @@
-//! Threads that one process hands over to another one to run, where threads are leased.
+//! Handing threads over to another process, where threads are leased.
 //!
-//! The process that has taken a thread, or has started or woken it and kept it, need not run it: the lease is the thread's, and
-//! whoever knows the version of its record holds it. An assignment says all that the next process must know; it is a short text, so
-//! that it fits into an argument of a command, an event or a message. One that is lost costs time: its lease runs out. One that
-//! comes twice, or late, does no harm: the version fences.
+//! The process that has taken a thread, or has started or woken it and kept it, need not run it: the lease belongs to
+//! the thread, and is held by whoever knows the version of its record. An assignment contains all that the next process
+//! must know. It is a short text, so that it fits into a command line argument, an event or a message. A lost
+//! assignment costs only time, until its lease expires. A duplicate or late one does no harm, because the version
+//! fences it off.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -15,19 +16,19 @@ use crate::leases::Left;
 /// A thread that another process is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
-    /// Its session.
+    /// The thread's session.
     pub session: SessionId,
     /// The thread.
     pub thread: ThreadId,
-    /// The version with which it is held. One that waits, and was woken, is held by nobody.
+    /// The version with which it is held. None for a waiting thread that was woken, which no process holds.
     pub held: Option<Stamp>,
-    /// What the process that held it before the one that hands it over has left.
+    /// What happened to the process that held it before the one that hands it over.
     pub left: Left,
 }
 
-/// A text that is no assignment.
+/// The error for a text that is not an assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is no assignment of a thread")]
+#[error("this is not an assignment of a thread")]
 pub struct NoAssignment;
 
 const LEFT: [(Left, &str); 3] = [(Left::Free, "free"), (Left::Withdrawn, "withdrawn"), (Left::Lost, "lost")];

@@ -1,23 +1,23 @@
-//! How many foreign calls an engine makes at the time.
+//! Counts the foreign calls of an engine.
 
 use std::sync::Arc;
 
-/// Counts the calls under way of all sessions of an engine.
+/// Counts the calls in flight of all sessions of an engine.
 #[derive(Default)]
 pub(crate) struct CallPlaces(Arc<()>);
 
-/// A call's place among those under way, until it is dropped.
+/// The place of a call among those in flight, until dropped.
 pub(crate) struct CallPlace(Arc<()>);
 
 impl CallPlaces {
-    /// One more call is to be made.
+    /// Takes a place for another call.
     pub fn take(&self) -> CallPlace {
         CallPlace(self.0.clone())
     }
 }
 
 impl CallPlace {
-    /// How many places are taken, this one included.
+    /// The number of taken places, including this one.
     pub fn taken(&self) -> usize {
         Arc::strong_count(&self.0) - 1
     }

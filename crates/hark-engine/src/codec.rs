@@ -1,8 +1,8 @@
-//! Records written down, for storages that keep bytes.
+//! The encoding of records, for storages that store bytes.
 //!
-//! What people may want to look at is JSON: a session's summary, what a thread is about, what happened. The rest is
-//! compact: snapshots and values as the machine writes them. Each has its checksum: SQLite notices no wrong bit in what
-//! it keeps, and a session that goes on with another thread's number is worse than none.
+//! Data that people may want to read is JSON: the summaries of sessions and threads, and the history. The rest is
+//! compact: snapshots and values in the machine's encoding. Everything has a checksum: SQLite does not detect flipped
+//! bits, and a session that continues with the wrong thread number is worse than a lost one.
 
 mod content;
 pub(crate) mod parts;
@@ -26,40 +26,40 @@ pub use text::{
 use crate::id::ThreadId;
 use crate::storage::StorageError;
 
-/// Why kept bytes are no record.
+/// The error of stored bytes that are not a record.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
     /// The bytes are damaged.
     #[error("a record cannot be read: {0}")]
     Wire(#[from] WireError),
-    /// The machine cannot read its part.
+    /// The machine cannot decode its part.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
-    /// The text is no JSON, or other JSON.
+    /// The text is not JSON, or not the expected JSON.
     #[error("a summary cannot be read: {0}")]
     Summary(#[from] serde_json::Error),
-    /// A number in it is larger than any that is ever written.
+    /// A number exceeds the maximum that is ever written.
     #[error("a record cannot be read: {0} out of range")]
     OutOfRange(&'static str),
-    /// It is compressed or encrypted in a way that this release does not know.
+    /// It is compressed or encrypted with a codec that this release does not know.
     #[error("a record is written in codec {codec} with key {key}; use the release that wrote it, or a later one")]
     UnknownCodec {
-        /// The codec's number.
+        /// The number of the codec.
         codec: u8,
-        /// Its key's.
+        /// The number of its key.
         key: u32,
     },
-    /// A mailbox has signals, which this release does not know.
+    /// A mailbox contains signals, which this release does not know.
     #[error("a mailbox has signals, which this release does not know; use the release that wrote it, or a later one")]
     UnknownMailbox,
 }
 
-/// A thread's number.
+/// Reads a thread's number.
 pub(crate) fn read_thread(reader: &mut Reader<'_>) -> Result<ThreadId, WireError> {
     ThreadId::try_from(reader.unsigned()?).map_err(|_| reader.invalid("a thread's number"))
 }
 
-/// A number up to this one.
+/// Checks that a number is within a limit.
 fn bounded<T: PartialOrd>(number: T, most: T, what: &'static str) -> Result<T, CodecError> {
     if number <= most { Ok(number) } else { Err(CodecError::OutOfRange(what)) }
 }

@@ -1,4 +1,4 @@
-//! What a step changes, all of it or nothing.
+//! The atomic changes of a step.
 
 use crate::history::LogEntry;
 use crate::id::{Stamp, ThreadId};
@@ -7,61 +7,64 @@ use crate::record::{Due, Key, Live, Record};
 use crate::storage::{SessionStorage, StorageError};
 use crate::surroundings::Timestamp;
 
-/// One change of a session's records.
+/// A change of a session's records.
 ///
-/// `expect`, `put` and `delete` stay few whatever a program does; `fresh` holds any number of new records that nothing
-/// refers to before the commit. The same commit is used again for a worker's next step, for its memory's sake.
+/// `expect`, `put` and `delete` are small, whatever a program does; `fresh` contains any number of new records that
+/// nothing refers to before the commit. A worker reuses the commit for its next step, to reuse its memory.
 #[derive(Debug)]
 pub struct Commit {
-    /// The version of all that this writes.
+    /// The version of all written records.
     pub stamp: Stamp,
-    /// It is a step's, which only the session's server may make. A storage that knows that another one has the session
-    /// answers [`StorageError::TakenOver`]; the versions alone see to it that no harm is done where it does not know.
+    /// Whether this is the commit of a step, which only the session's server may make. A storage that knows that
+    /// another server has the session returns [`StorageError::TakenOver`]; where it does not know, the versions alone
+    /// prevent harm.
     pub by_server: bool,
-    /// The versions that must still be there; `None` is for a record that must not exist.
+    /// The expected versions. None means that the record must not exist.
     pub expect: Vec<(Key, Option<Stamp>)>,
-    /// Records to write, over what there is.
+    /// Records to write, replacing existing ones.
     pub put: Vec<Record>,
-    /// Records to remove, if they exist.
+    /// Records to delete, if they exist.
     pub delete: Vec<Key>,
-    /// A thread whose record, which must be expected, gets this version and stays as it is, but for its progress.
+    /// A thread whose record, which must be expected, gets the new version but remains unchanged, except for its
+    /// progress.
     pub renew: Option<Renewal>,
     /// New records.
     pub fresh: Vec<Record>,
-    /// What happened.
+    /// History entries.
     pub log: Vec<LogEntry>,
-    /// Since when, and until when, the process that makes it holds the threads that it keeps, where threads are leased. A
-    /// commit without terms leaves all that it writes to others at once.
+    /// The period for which the committing process holds the threads that it keeps, where threads are leased. A commit
+    /// without terms leaves all that it writes to other processes immediately.
     pub terms: Option<Terms>,
-    /// Until when the process has the session for itself that it moves, where threads are leased.
+    /// The time until which the process has the moved session for itself, where threads are leased.
     pub until: Option<Timestamp>,
-    /// The threads that the process goes on with, and has hints for. All others that are to run are left to whoever comes.
+    /// The threads that the process continues to run, and has hints for. All others that are due are left to any
+    /// process.
     pub kept: Vec<ThreadId>,
 }
 
-/// What is written of a thread whose call goes on.
+/// The update of a thread whose call continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renewal {
-    /// Which one.
+    /// The thread.
     pub thread: ThreadId,
-    /// How far its call says that it is, unless that is as it was.
+    /// The new progress of its call, if it has changed.
     pub progress: Option<Box<str>>,
 }
 
-/// What became of a commit.
+/// The outcome of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Outcome {
-    /// It is done; the records have been moved out of it.
+    /// It is done. The records have been moved out of the commit.
     Done,
-    /// Something is not as expected. Nothing has happened, and the commit is as it was.
+    /// An expectation does not hold. Nothing has happened, and the commit is unchanged.
     Conflict,
-    /// The answer was lost; whether it happened can be seen by its stamp. Only storages that copy records answer so.
+    /// The answer was lost; the stamp shows whether it happened. Only storages that copy the records return this.
     Unknown,
 }
 
 impl Commit {
-    /// A commit that changes nothing yet.
+    /// A commit without changes.
     pub fn new(stamp: Stamp) -> Commit {
         Commit {
             stamp,
@@ -78,12 +81,12 @@ impl Commit {
         }
     }
 
-    /// The same for steps.
+    /// A commit of a step.
     pub fn of_server(stamp: Stamp) -> Commit {
         Commit { by_server: true, ..Commit::new(stamp) }
     }
 
-    /// Begins anew, with another stamp.
+    /// Clears the commit, for another stamp.
     pub fn reset(&mut self, stamp: Stamp) {
         self.stamp = stamp;
         self.expect.clear();
@@ -96,29 +99,30 @@ impl Commit {
         self.kept.clear();
     }
 
-    /// When someone must look at a record that this commit writes, where threads are leased.
+    /// When the record must be looked at, where threads are leased.
     pub fn due(&self, record: &Record) -> Option<Due> {
         let terms = self.terms.unwrap_or(Terms::AT_ONCE);
         match record {
             Record::Live(thread, live) => live.due_on(terms, self.kept.contains(thread), self.rechecks(*thread)),
             Record::Ready(thread) if self.kept.contains(thread) => Some(Due::Leased(terms.until)),
             Record::Ready(_) => Some(Due::At(terms.now)),
-            // Whoever writes it down begins with it at once.
+            // The process that writes it starts it at once.
             Record::Session(_) => self.until.map(Due::Leased),
             Record::Todo(_) | Record::Cascade(..) => Some(Due::At(terms.until)),
             _ => None,
         }
     }
 
-    /// Whether this thread waits from now on with a record of its own for a Future that may be done by the time of this commit.
+    /// Whether this thread begins to wait, with a record of its own, for a Future that may already be done at the time
+    /// of this commit.
     fn rechecks(&self, thread: ThreadId) -> bool {
         self.put.iter().any(|record| matches!(record, Record::Wait { waiter, .. } if waiter.thread == thread))
     }
 
-    /// Makes this commit until it is known whether it has happened. What witnesses that is as in [`Commit::has_happened`].
+    /// Makes this commit, and repeats it until the outcome is known. For the witness see [`Commit::has_happened`].
     ///
-    /// One whose answer was lost may be carried out later, as long as what it expects is there: it is only known not to happen
-    /// any more if the version of a record has changed that it expects.
+    /// A commit whose answer was lost may be carried out later, while its expectations hold. It is known not to happen
+    /// only if a record that it expects has changed its version.
     pub(crate) fn make_known(&mut self, records: &dyn SessionStorage, witness: &Key) -> Result<bool, StorageError> {
         let mut may_have_happened = false;
         loop {
@@ -130,16 +134,16 @@ impl Commit {
         }
     }
 
-    /// Whether this commit, whose answer was lost, has happened. The witness is a record that it writes, and that nobody
-    /// else can have written since.
+    /// Whether this commit, whose answer was lost, has happened. The witness is a record that it writes, and that no
+    /// other commit can have written since.
     pub(crate) fn has_happened(&self, records: &dyn SessionStorage, witness: Key) -> Result<bool, StorageError> {
         let mut found = Vec::with_capacity(1);
         records.read(&[witness], &mut found)?;
         Ok(found.pop().flatten().is_some_and(|found| found.stamp == self.stamp))
     }
 
-    /// Takes back what a step has decided, but for what its run has gathered (new threads, output). Gives the thread
-    /// back, if the step wanted it written.
+    /// Removes the decisions of a step, but not what its run has produced (new threads, output). Returns the thread, if
+    /// the step would have written it.
     pub fn take_back(&mut self, gathered: Gathered) -> Option<Box<Live>> {
         self.expect.clear();
         self.delete.clear();
@@ -152,13 +156,13 @@ impl Commit {
         })
     }
 
-    /// How much the run has gathered so far.
+    /// What the run has produced so far.
     pub fn gathered(&self) -> Gathered {
         Gathered { fresh: self.fresh.len(), log: self.log.len() }
     }
 }
 
-/// What stays when a step is decided again: the first of the fresh records, and of the log's entries.
+/// What remains when a step is decided again: the number of fresh records and of log entries.
 #[derive(Debug, Clone, Copy)]
 pub struct Gathered {
     fresh: usize,

@@ -1,4 +1,4 @@
-//! A session in which nothing can happen any more, though threads wait.
+//! Deadlocks: sessions in which all threads wait and nothing can happen any more.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::space::Space;
 use crate::storage::{Range, SessionStorage, StorageError};
 use crate::throttle::{self, Gate, GateKind, Holder, Request};
 
-/// The error of a deadlock: what the first threads wait for, and where the very first of them stands. Its data are the names of
-/// the promises among that, which somebody outside could resolve if the session were kept.
+/// The error of a deadlock: what the first threads wait for, and the position of the very first. Its data are the names
+/// of the awaited promises, which could be resolved from outside if the session were stored.
 pub(crate) fn describe(records: &dyn SessionStorage, program: &Program) -> Result<SessionError, StorageError> {
     let (first, mut error) = explain(records)?;
     let thread = first.unwrap_or(ThreadId(0));
@@ -27,12 +27,12 @@ pub(crate) fn describe(records: &dyn SessionStorage, program: &Program) -> Resul
     Ok(SessionError { thread, error })
 }
 
-/// The error that the first thread in a queue has for all of them. Its trace comes with the thread that raises it.
+/// The error that the first queued thread raises for all of them. The thread adds its trace.
 pub(crate) fn error_in(records: &dyn SessionStorage) -> Result<Error, StorageError> {
     explain(records).map(|(_, error)| error)
 }
 
-/// What threads wait for, and the first of these threads.
+/// What the threads wait for, and the first of them.
 fn explain(records: &dyn SessionStorage) -> Result<(Option<ThreadId>, Error), StorageError> {
     let live = records.scan(Range::Live(ThreadId(0)), usize::MAX)?;
     let live_threads: Vec<(ThreadId, &Live)> = live.iter().filter_map(thread_of).collect();
@@ -56,24 +56,24 @@ fn explain(records: &dyn SessionStorage) -> Result<(Option<ThreadId>, Error), St
     Ok((first, Error::new("deadlock", message(waiting)).with_data(Value::list(promises))))
 }
 
-/// Who looks for a deadlock.
+/// The perspective of the check for deadlocks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Looking {
-    /// A session in memory, in which nothing happens. To read a thread's record there is to take the thread, so that one that
-    /// awaits more Futures than its record names is not asked which, and taken to be in no such deadlock.
+    /// A session in memory, in which nothing happens. Reading a thread's record there would take the thread, so a
+    /// thread that awaits more Futures than its record names is not examined, and never counts as deadlocked.
     InMemory,
-    /// A thread of a kept session, which has its turn.
+    /// A thread of a stored session, during its turn.
     Thread(ThreadId),
-    /// The server of a kept session.
+    /// The server of a stored session.
     Server,
 }
 
-/// Looks whether no thread of a session can go on, and nothing outside can change that: all of them wait for each other,
-/// or for places of limits that only they have. Answers the first thread in a queue then.
+/// Checks whether no thread of a session can continue, and nothing outside can change that: all wait for each other, or
+/// for places of limits held only by them. Returns the first queued thread in that case.
 ///
-/// The records are not read at one time. But a thread that was seen to wait goes on only after what it waits for has
-/// changed: after a thread has stopped that was seen later to be live, or has given up a place that it was seen later to
-/// have. Of those who have gone on, none can have been the first.
+/// The records are not read atomically. But a thread that was seen waiting continues only after what it waits for has
+/// changed: after a thread has stopped that was later seen live, or has given up a place that it was later seen to
+/// hold. Among the threads that continued, none could have been the first.
 pub(crate) fn find(
     records: &dyn SessionStorage,
     space: &dyn Space,
@@ -140,14 +140,14 @@ pub(crate) fn find(
     Ok(Some(first))
 }
 
-/// A wait that only threads can end, as far as its record says.
+/// Whether only threads can end this wait, as far as its record says.
 fn is_stuck(awaiting: &Awaiting) -> bool {
     awaiting.deadline.is_none()
         && awaiting.is_entered
         && awaiting.futures.iter().all(|future| matches!(future, Awaited::Thread(_)))
 }
 
-/// Whether all Futures that a thread awaits are threads'. Its record names the first few only.
+/// Whether all Futures awaited by a thread are threads'. Its record names only the first few.
 fn awaits_threads(records: &dyn SessionStorage, thread: ThreadId, program: &Program) -> Result<bool, StorageError> {
     let mut found = Vec::with_capacity(1);
     records.read(&[Key::Live(thread)], &mut found)?;
@@ -156,7 +156,7 @@ fn awaits_threads(records: &dyn SessionStorage, thread: ThreadId, program: &Prog
     Ok(!awaited.is_empty() && awaited.iter().all(|future| matches!(future, Awaited::Thread(_))))
 }
 
-/// Whether some of these threads are to be looked at, or will be.
+/// Whether any of these threads will be woken.
 fn are_woken(records: &dyn SessionStorage, threads: &[ThreadId], looking: Looking) -> Result<bool, StorageError> {
     if !records.scan(Range::Todos, 1)?.is_empty() || !records.scan(Range::Cascades, 1)?.is_empty() {
         return Ok(true);
@@ -199,7 +199,7 @@ fn thread_of(record: &Record) -> Option<(ThreadId, &Live)> {
     }
 }
 
-/// ", which thread 0 has", of a limit's places.
+/// The text ", which thread 0 has", about the places of a limit.
 fn holders_text(threads: &[(ThreadId, &Live)], gate: &Gate) -> String {
     let has = |(_, live): &&(ThreadId, &Live)| live.places.iter().any(|place| place.name == gate.name);
     let holders: Vec<String> = threads.iter().filter(has).map(|(thread, _)| thread.to_string()).collect();

@@ -1,5 +1,6 @@
-//! A storage of rows as a storage of records: encodes and decodes, cuts large contents into parts and counts who names them,
-//! seals rows, and keeps what it has just written, so that whoever has written a thread need not read it.
+//! Implements a storage of records on top of a storage of rows: encodes and decodes records, splits large contents into
+//! parts and counts references to them, seals rows, and caches what it has just written, so that the writer of a thread
+//! need not read it again.
 
 mod kept;
 mod leases;
@@ -25,22 +26,22 @@ use kept::Cache;
 use pickles::HeldPickles;
 use session::EncodedSession;
 
-/// A storage whose rows another one keeps.
+/// A storage whose rows are stored by another one.
 pub struct Encoded {
     shared: Arc<Shared>,
 }
 
-/// What sessions share.
+/// The state shared by sessions.
 struct Shared {
     storage: Arc<dyn RowStorage>,
-    /// Threads as they were written last.
+    /// Threads as last written.
     kept: Arc<Cache>,
-    /// The pickles that this process holds.
+    /// The pickles held by this process.
     pickles: HeldPickles,
 }
 
 impl Encoded {
-    /// Keeps records as rows of this storage.
+    /// Stores records as rows of this storage.
     pub fn new(storage: Arc<dyn RowStorage>) -> Encoded {
         Encoded { shared: Arc::new(Shared { storage, kept: Arc::default(), pickles: HeldPickles::default() }) }
     }
@@ -106,7 +107,7 @@ impl Catalog for Encoded {
         let content = self.rows().program(hash)?.ok_or_else(|| damaged("is missing"))?;
         let executable = Executable::decode(&content).map_err(|error| damaged(&format!("cannot be read: {error}")))?;
         if executable.hash().to_string() != hash {
-            return Err(damaged("is another one by its content"));
+            return Err(damaged("has a different content"));
         }
         Ok(executable)
     }

@@ -1,4 +1,4 @@
-//! The engine: runs sessions on the ports that it is given.
+//! The engine: runs sessions on the given ports.
 
 mod keyed;
 
@@ -31,16 +31,16 @@ use crate::storage::{Range, StorageError};
 use crate::surroundings::Timestamp;
 use crate::sweeper::Sweeper;
 
-/// A session that is to be started.
+/// A session to start.
 #[derive(Clone)]
 pub struct Start {
     /// Its program.
     pub program: Arc<Program>,
-    /// The function that its first thread calls.
+    /// The function called by its first thread.
     pub callee: Value,
-    /// That function's arguments.
+    /// The arguments of that function.
     pub arguments: Vec<Value>,
-    /// By what the session is to be found.
+    /// Its key and tags.
     pub labels: Labels,
 }
 
@@ -50,7 +50,7 @@ impl Start {
         Start { program, callee, arguments, labels: Labels::default() }
     }
 
-    /// What the session will be about.
+    /// The description of the session.
     pub fn about(&self, started: Timestamp) -> About {
         let executable = self.program.executable();
         About {
@@ -81,7 +81,7 @@ pub struct Engine {
     ports: Ports,
     serving: Option<Arc<Serving>>,
     cancelling: Arc<Cancelling>,
-    /// The sessions in memory that have limits.
+    /// The sessions in memory that use limits.
     neighbors: Arc<Neighbors>,
 }
 
@@ -99,7 +99,7 @@ struct Cancelling {
 }
 
 impl Engine {
-    /// An engine on these ports.
+    /// An engine with these ports.
     pub fn new(options: Options, ports: Ports) -> Engine {
         let is_durable = ports.storage.catalog().is_some();
         let serving = is_durable.then(|| Serving::new(options.clone(), ports.clone(), None));
@@ -112,29 +112,30 @@ impl Engine {
         Engine { options, ports, serving, cancelling: Arc::default(), neighbors: Arc::default() }
     }
 
-    /// An engine that runs threads which other processes hand over, and leaves all that these start or wake to others: for a process
-    /// that is started for one thread. Their storage leases threads, and the invoker runs them in this process.
+    /// An engine that runs threads handed over by other processes, and leaves all threads that these start or wake to
+    /// others: for a process started for a single thread. The storage must lease threads, and the invoker must run them
+    /// in this process.
     pub fn for_assigned(options: Options, ports: Ports) -> Engine {
         let serving = Some(Serving::of_assigned(options.clone(), ports.clone()));
         Engine { options, ports, serving, cancelling: Arc::default(), neighbors: Arc::default() }
     }
 
-    /// Runs a thread that another process has handed over, until it waits for something or has stopped, and what it called is over.
-    /// Meanwhile someone must [`attend`](Engine::attend): the lease is to be renewed, and the call to be stopped if the thread is
-    /// cancelled.
+    /// Runs a thread handed over by another process, until it waits or has stopped and its call has ended. Meanwhile
+    /// [`attend`](Engine::attend) must be running, to renew the lease and to stop the call if the thread is cancelled.
     ///
     /// # Errors
-    /// If the storage fails, or keeps no sessions. Then the thread goes on elsewhere when its lease has run out.
+    /// If the storage fails, or does not store sessions. Then the thread continues elsewhere when its lease has
+    /// expired.
     pub fn run_assigned(&self, assignment: &Assignment) -> Result<(), StorageError> {
         let is_at_rest = self.serving()?.run_assigned(assignment)?;
         self.ports.invoker.serve(&is_at_rest);
         Ok(())
     }
 
-    /// Runs these threads of a session for the supervisor; the worker that had the lost ones of them is gone.
+    /// Runs threads of a session for the supervisor. The worker of the `lost` ones has ended.
     ///
     /// # Errors
-    /// If the storage fails, or keeps no sessions.
+    /// If the storage fails, or does not store sessions.
     pub fn run_threads(
         &self,
         session: &SessionId,
@@ -144,26 +145,26 @@ impl Engine {
         self.serving()?.wake(session, threads, lost).map(drop)
     }
 
-    /// The supervisor wants no more of a session.
+    /// The supervisor needs a session no more.
     pub fn forget(&self, session: &SessionId) {
         if let Some(serving) = &self.serving {
             serving.forget(session);
         }
     }
 
-    /// What stops the sessions of this engine: those that run and those that would be started later. In memory they
-    /// are cancelled, in a durable storage left as they are.
+    /// A handle that stops the sessions of this engine, both running and future ones. In memory they are cancelled; in
+    /// a durable storage they remain unfinished.
     pub fn cancel_handle(&self) -> CancelHandle {
         CancelHandle { cancelling: self.cancelling.clone(), serving: self.serving.clone() }
     }
 
-    /// Runs a session, until it has ended. The calling OS thread works on it, alone as long as there is only one thread
-    /// to run.
+    /// Runs a session to its end. The calling OS thread works on it, alone while there is only one thread to run.
     pub fn run(&self, start: Start, observer: Arc<dyn Observer>) -> Report {
         self.run_announced(start, observer, |_| {})
     }
 
-    /// The same; `begun` learns the session's id before anything of it runs, and when it is written down if it is to last.
+    /// Like `run`; `begun` is called with the session's id before anything of it runs, and after it is written if it is
+    /// durable.
     pub fn run_announced(&self, start: Start, observer: Arc<dyn Observer>, begun: impl FnOnce(&SessionId)) -> Report {
         let newborn = self.newborn();
         match self.begin_announced(&newborn, start, observer) {
@@ -186,15 +187,15 @@ impl Engine {
             session.follow_history();
         }
         if let Err(error) = session.write_start(true) {
-            // It is among those that are served.
+            // It was registered as served.
             session.interrupt();
             return Err(error);
         }
         Ok(session)
     }
 
-    /// Begins a session and returns at once; `on_end` gets its report, from some worker. Someone must
-    /// [`serve`](crate::Invoker::serve).
+    /// Starts a session and returns at once; a worker calls `on_end` with its report. [`serve`](crate::Invoker::serve)
+    /// must be running.
     ///
     /// # Errors
     /// If the storage fails.
@@ -215,10 +216,10 @@ impl Engine {
         Ok(newborn.id)
     }
 
-    /// Writes down a session for others to run.
+    /// Stores a session for other processes to run.
     ///
     /// # Errors
-    /// If the storage fails, or keeps no sessions.
+    /// If the storage fails, or does not store sessions.
     pub fn leave_to_others(&self, start: Start) -> Result<SessionId, StorageError> {
         let newborn = self.newborn();
         self.leave_newborn(&newborn, start)?;
@@ -227,20 +228,20 @@ impl Engine {
 
     fn leave_newborn(&self, newborn: &Newborn, start: Start) -> Result<(), StorageError> {
         let serving = self.serving()?;
-        // It is not entered among those that this engine serves: it may be taken as soon as it is released.
+        // It is not registered as served by this engine, because it may be taken as soon as it is released.
         let session = self.make(newborn, start, Arc::new(|_: &[OutputItem]| {}), None)?;
         session.write_start(false)?;
-        // From here on the session is there, and nobody would know that it is to be taken.
+        // The session now exists; release and announce it, so that a process takes it.
         serving.release(&newborn.id)?;
         serving.catalog()?.dispatch(&newborn.id, &[Hint::now(step::FIRST)]);
         Ok(())
     }
 
-    /// Takes sessions that nobody serves and goes on with them, or only this one; answers which. `on_end` gets each
-    /// one's report, also of those that cannot go on because what is kept of them is damaged.
+    /// Takes sessions that are not being served, or only this one, and continues them. Returns their ids. `on_end` gets
+    /// the report of each, including those that cannot continue because they are damaged.
     ///
     /// # Errors
-    /// If the storage fails, or keeps no sessions.
+    /// If the storage fails, or does not store sessions.
     pub fn resume(
         &self,
         only: Option<&SessionId>,
@@ -250,7 +251,7 @@ impl Engine {
         let serving = self.serving()?;
         let waiter = Waiter { observer: observer.clone(), on_end: on_end.clone() };
         if serving.lease().is_some() {
-            // Their threads are taken as all that are due.
+            // Their threads are taken like all due threads.
             let unfinished = serving.unfinished(only)?;
             serving.wait_for(unfinished.iter().cloned(), &waiter);
             return Ok(unfinished);
@@ -259,7 +260,7 @@ impl Engine {
         let mut resumed: Vec<SessionId> = claimed.iter().map(|claimed| claimed.session.clone()).collect();
         serving.wait_for(resumed.iter().cloned(), &waiter);
         let mut gone = HashSet::new();
-        // The others are opened when they are woken, or their times come.
+        // The other sessions are opened when they are woken or due.
         for Claimed { session: id, was_lost } in serving.servers()?.active(&claimed, serving.seen())? {
             if self.cancelling.requested.load(Ordering::SeqCst) {
                 break;
@@ -281,11 +282,11 @@ impl Engine {
         Ok(resumed)
     }
 
-    /// Looks after sessions until it is stopped: sees to it that those go on whose time has come, or that were woken from
-    /// outside. `on_failure` learns of those that nobody waits for, and that the storage does not let go on.
+    /// Sweeps sessions until stopped: continues those that are due or were woken from outside. `on_failure` is called
+    /// for sessions that the storage does not let continue and that have no waiting caller.
     ///
     /// # Errors
-    /// If the storage as a whole will not work.
+    /// If the storage as a whole fails.
     pub fn attend(
         &self,
         scope: Scope,
@@ -298,14 +299,14 @@ impl Engine {
         }
     }
 
-    /// Has this log when the sessions that the engine serves begin and end.
+    /// Sets a journal, which logs when the served sessions begin and end.
     pub fn set_journal(&self, journal: Arc<dyn Journal>) {
         if let Some(serving) = &self.serving {
             serving.set_journal(journal);
         }
     }
 
-    /// Gives up all sessions, for others to take.
+    /// Releases all sessions, for other processes to take.
     ///
     /// # Errors
     /// If the storage fails.
@@ -331,7 +332,7 @@ impl Engine {
     }
 
     fn serving(&self) -> Result<&Arc<Serving>, StorageError> {
-        self.serving.as_ref().ok_or_else(|| StorageError::Permanent("it keeps no sessions".into()))
+        self.serving.as_ref().ok_or_else(|| StorageError::Permanent("it does not store sessions".into()))
     }
 
     fn begin(
@@ -349,7 +350,7 @@ impl Engine {
             Some(serving) => serving.enter(&session),
             None => self.cancelling.enter(&session),
         }
-        // Looked at after the session is in a list: whoever cancels sets it before looking there.
+        // Checked after the session is in a list: `cancel` sets the flag before it reads the lists.
         if self.cancelling.requested.load(Ordering::SeqCst) {
             session.interrupt();
         }
@@ -369,7 +370,7 @@ impl Engine {
                 serving.keep_program(&about.program, &start.program)?;
                 about
             }
-            // Nobody will read of it.
+            // It will not be read.
             None => About::default(),
         };
         let about = Arc::new(about);
@@ -390,7 +391,7 @@ impl Engine {
         };
         let session = Session::new(parts, first)?;
         match &self.serving {
-            // Before it is written down: if that fails, nobody goes by a number that counts no longer.
+            // Announced before the session is written, so that no session runs with outdated limits.
             Some(_) => session.announce_bounds()?,
             None if session.has_gates() => self.neighbors.enter(&session),
             None => {}
@@ -405,24 +406,24 @@ impl Engine {
         self.ports.invoker.serve(session.over());
         self.ports.invoker.forget(&runner);
         self.cancelling.leave(session);
-        // What cannot be read now, `hark stdout` will show.
+        // On an error, `hark stdout` can still show the output.
         let _ = session.show_history();
         session.report()
     }
 }
 
-/// What a session has before it begins.
+/// The id of a session that has not begun.
 struct Newborn {
     id: SessionId,
-    /// A random number for its stamps, which costs nothing together with that of its id.
+    /// A random number for its stamps, drawn together with that of its id, which is free.
     drawn: u64,
 }
 
 impl CancelHandle {
-    /// Threads stop at the end of their turns, and [`Engine::run`] returns.
+    /// Stops the threads at the end of their turns, so that [`Engine::run`] returns.
     pub fn cancel(&self) {
         self.cancelling.requested.store(true, Ordering::SeqCst);
-        // Whoever learns of its session's end leaves the list.
+        // Collected first, because a session whose end is noticed leaves the list.
         let sessions: Vec<Arc<Session>> = self.cancelling.lock().iter().filter_map(Weak::upgrade).collect();
         sessions.iter().for_each(|session| session.interrupt());
         if let Some(serving) = &self.serving {

@@ -1,12 +1,12 @@
-//! A session as one file, to be taken from one storage to another.
+//! The file format of an exported session.
 //!
 //! A sealed document of kind `HkSe`, version 1:
 //!
 //! ```text
 //! id, summary (JSON), program (an encoded executable)
-//! pickles   how many, and of each: its bytes; records name them by their hashes
-//! records   how many, and of each: its kind, its key, its content
-//! history   how many entries, and each as JSON
+//! pickles   count, and for each: its bytes; records reference them by their hashes
+//! records   count, and for each: its kind, its key, its content
+//! history   count, and each entry as JSON
 //! ```
 
 use std::collections::HashMap;
@@ -53,7 +53,7 @@ impl From<WireError> for ImportError {
     }
 }
 
-/// Writes a session down, all that there is of it.
+/// Encodes a complete session.
 ///
 /// # Errors
 /// If the pickle of an object cannot be read.
@@ -66,7 +66,7 @@ pub(crate) fn write(
     let Everything { records, history, .. } = everything;
     let mut writer = Writer::new();
     writer.string(id.as_str());
-    // What is in these can always be written as JSON.
+    // These types can always be serialized as JSON.
     writer.string(&serde_json::to_string(session).unwrap_or_default());
     writer.bytes(&program.executable().encode());
     let (mut written, mut apart) = (Writer::new(), Apart::from_bytes(APART_BYTES_MIN));
@@ -83,7 +83,7 @@ pub(crate) fn write(
     Ok(writer.seal(MAGIC, VERSION))
 }
 
-/// A session that was read from a file.
+/// A session read from a file.
 pub(crate) struct Contents<'a> {
     pub id: SessionId,
     pub session: SessionRecord,
@@ -92,8 +92,8 @@ pub(crate) struct Contents<'a> {
     pub history: Vec<LogEntry>,
 }
 
-/// The records of a session in a file. They are read one after another: a few bytes may stand for a thread that takes
-/// hundreds of megabytes, and a file may have many of these.
+/// The records of a session in a file. They are read one by one: a few bytes may represent a thread that takes hundreds
+/// of megabytes, and a file may contain many of these.
 #[derive(Clone)]
 pub(crate) struct Records<'a> {
     reader: Reader<'a>,
@@ -102,7 +102,7 @@ pub(crate) struct Records<'a> {
     pickles: Arc<Pickles>,
 }
 
-/// The larger pickles of a file, each once however many records have it.
+/// The larger pickles of a file, each once, no matter how many records reference it.
 struct Pickles(HashMap<PickleHash, Arc<Pickle>>);
 
 impl PickleSource for Pickles {
@@ -120,20 +120,20 @@ impl Iterator for Records<'_> {
     }
 }
 
-/// Reads a session that was written down.
+/// Reads an exported session.
 ///
 /// # Errors
-/// If the bytes are no session, or a damaged one.
+/// If the bytes are not an exported session, or are damaged.
 pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, ImportError> {
     let (mut reader, _) = Reader::open(bytes, "exported session", MAGIC, VERSION)?;
     let id = reader.string()?;
-    let id = SessionId::parse(id).ok_or_else(|| ImportError::Damaged(format!("`{id}` is no session's id")))?;
+    let id = SessionId::parse(id).ok_or_else(|| ImportError::Damaged(format!("`{id}` is not the id of a session")))?;
     let session: SessionRecord = serde_json::from_str(reader.string()?).map_err(CodecError::from)?;
     let executable = Executable::decode(reader.bytes()?).map_err(|error| ImportError::Damaged(error.to_string()))?;
     let program = Program::new(executable).map_err(|error| ImportError::Damaged(error.to_string()))?;
-    // Sessions of the program with that hash would get this one.
+    // It would otherwise replace the program with that hash, for all its sessions.
     if program.hash().to_string() != session.about.program {
-        return Err(ImportError::Damaged("its program has another hash than it says".to_owned()));
+        return Err(ImportError::Damaged("the hash of its program is wrong".to_owned()));
     }
     let program = Arc::new(program);
     let pickles = (0..reader.count()?)
@@ -158,7 +158,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, ImportError> {
 
 fn write_record(writer: &mut Writer, record: &Record, program: &Program, apart: &mut Apart) {
     match record {
-        // It stands at the front.
+        // It is written at the beginning of the file.
         Record::Session(_) => {}
         Record::Live(thread, live) => {
             writer.byte(kind::LIVE);

@@ -1,4 +1,4 @@
-//! Why a thread broke, and by whose fault.
+//! The failure of a thread, and its root cause.
 
 use hark_machine::Error;
 
@@ -6,38 +6,38 @@ use crate::id::ThreadId;
 use crate::limits::TRACE_FRAMES_MAX;
 use crate::surroundings::Timestamp;
 
-/// The error that broke a thread.
+/// The failure of a thread.
 #[derive(Debug, Clone)]
 pub struct Failure {
     /// The error, with the trace through the threads that awaited it.
     pub error: Error,
-    /// The thread where it was raised first: all failures of one root are one fault, reported once.
+    /// The thread where the error was first raised. Failures with the same root are one fault, reported once.
     pub root: ThreadId,
-    /// When this thread failed. Within a process later failures have later times.
+    /// When this thread failed. Within a process, later failures have later times.
     pub at: Timestamp,
-    /// Someone waited for it already. Else there is a record that it is unawaited, until someone awaits it.
+    /// Whether it has been awaited. If not, there is a record that it is unawaited, until it is.
     pub is_awaited: bool,
 }
 
 impl Failure {
-    /// The failure of a thread by an error that it raised itself, or was given by another one and did not catch.
+    /// The failure of a thread by an error that it raised itself, or received from another thread and did not catch.
     pub fn new(error: Error, thread: ThreadId, at: Timestamp) -> Failure {
         let root = error.trace.last().map_or(thread, |frame| ThreadId(frame.thread));
         Failure { error: shortened(error), root, at, is_awaited: false }
     }
 
-    /// Whether it makes its session broken if nobody awaits it.
+    /// Whether it breaks its session if it is never awaited.
     pub fn breaks(&self) -> bool {
         &*self.error.kind != "cancelled"
     }
 
-    /// How many activation records the error came through.
+    /// The number of activation records through which the error was raised.
     pub fn depth(&self) -> u64 {
         self.error.trace.len() as u64 + self.error.omitted
     }
 }
 
-/// Leaves frames out of a trace's middle. Without a limit a failure that breaks a chain of threads would cost the
+/// Omits frames in the middle of a trace. Without a limit, a failure that breaks a chain of threads would cost the
 /// square of its length.
 fn shortened(mut error: Error) -> Error {
     let excess = error.trace.len().saturating_sub(TRACE_FRAMES_MAX);

@@ -1,4 +1,4 @@
-//! The port to functions that run elsewhere: Python.
+//! The port to functions that run elsewhere, which means Python.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +10,14 @@ use hark_machine::{Error, Value};
 
 use crate::id::{SessionId, ThreadId};
 
-/// The name of a call, which stays the same over its tries, so that the callee can be idempotent with it.
+/// The name of a call. It is the same for all its attempts, so that the callee can be idempotent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CallId {
-    /// Whose session.
+    /// The session.
     pub session: SessionId,
-    /// The thread that calls.
+    /// The calling thread.
     pub thread: ThreadId,
-    /// Which of its calls, from 1.
+    /// The number of the thread's call, from 1.
     pub number: u64,
 }
 
@@ -27,30 +27,31 @@ impl fmt::Display for CallId {
     }
 }
 
-/// One try of a call.
+/// An attempt of a call.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// The call's name.
     pub id: CallId,
-    /// Which try of it, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// Which of the program's imports.
+    /// The called import of the program.
     pub foreign: ForeignIndex,
-    /// The arguments: no functions or Futures among them.
+    /// The arguments, which contain no functions or Futures.
     pub arguments: Vec<Value>,
-    /// How far the tries before it said that the call is, as JSON.
+    /// The last progress reported by the earlier attempts, as JSON.
     pub progress: Option<String>,
-    /// How long it may run, from when a process begins it: without the time for which it waits for one. When it is over
-    /// the call is stopped, with an error of kind `"timeout"`.
+    /// The time limit, counted from when a process begins the call, without the time in the queue. At the limit the
+    /// call is stopped, with an error of kind `"timeout"`.
     pub timeout: Option<Duration>,
-    /// Of calls that wait for a process those with a higher one go first.
+    /// Among waiting calls, those with a higher priority go first.
     pub priority: i32,
-    /// Whether somebody still wants its answer.
+    /// Whether the result is still wanted.
     pub unwanted: Unwanted,
 }
 
-/// Whether a call is not to begin any more, because its session is over or it was cancelled. It becomes true before
-/// [`Foreign::cancel`] or [`Foreign::cancel_call`] is called, so that a call that begins at the same time is not missed.
+/// Whether a call must not begin any more, because its session is over or it was cancelled. It is set before
+/// [`Foreign::cancel`] or [`Foreign::cancel_call`] is called, so that a call that begins at the same moment is not
+/// missed.
 #[derive(Debug, Clone, Default)]
 pub struct Unwanted {
     session: Arc<AtomicBool>,
@@ -58,46 +59,46 @@ pub struct Unwanted {
 }
 
 impl Unwanted {
-    /// Of a call of a session that is over when this flag is set.
+    /// For a call of a session that is over when this flag is set.
     pub fn new(session_is_over: Arc<AtomicBool>) -> Unwanted {
         Unwanted { session: session_is_over, call: Arc::default() }
     }
 
-    /// The call is cancelled.
+    /// Marks the call as cancelled.
     pub fn cancel(&self) {
         self.call.store(true, Ordering::Release);
     }
 
-    /// Whether nobody wants the call's answer.
+    /// Whether the result is no longer wanted.
     pub fn is_set(&self) -> bool {
         self.session.load(Ordering::Acquire) || self.call.load(Ordering::Acquire)
     }
 }
 
-/// What comes of a call before its answer.
+/// An event of a call before its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallEvent {
     /// The function printed this.
     Printed(String),
-    /// The function said how far it is: at most [`PROGRESS_BYTES_MAX`](crate::limits::PROGRESS_BYTES_MAX) of JSON. While the call goes
-    /// on each of these is written down, so that there are to be few.
+    /// The function reported progress: at most [`PROGRESS_BYTES_MAX`](crate::limits::PROGRESS_BYTES_MAX) bytes of JSON.
+    /// During the call each report is written to the storage, so there should be few.
     Progress {
         /// The JSON.
         json: String,
-        /// Whether the call is over: its answer comes next, and this is written down with it.
+        /// Whether the call is over. Its result follows, and the progress is written together with it.
         is_over: bool,
     },
 }
 
-/// Takes what comes of a call before its answer.
+/// Receives the events of a call before its result.
 pub type CallSink = Box<dyn FnMut(CallEvent) + Send>;
 
-/// Why a call has no value.
+/// The reason why a call has no value.
 #[derive(Debug)]
 pub enum CallError {
-    /// The function raised, or cannot be called: an error of the program's, without a trace.
+    /// The function raised an exception, or cannot be called: an error of the program, without a trace.
     Failed(Error),
-    /// It could not be made for lack of something, as this text says, so that nobody is to blame. It can be made later.
+    /// The call could not be made because a resource is exhausted, as this text says. It can be made later.
     NotMade(String),
 }
 
@@ -107,19 +108,20 @@ impl From<Error> for CallError {
     }
 }
 
-/// Takes what a call came to.
+/// Receives the result of a call.
 pub type Answer = Box<dyn FnOnce(Result<Value, CallError>) + Send>;
 
-/// Calls functions that run elsewhere.
+/// Calls foreign functions.
 pub trait Foreign: Send + Sync {
-    /// Begins a call and returns at once, if it can. `answer` is called exactly once, from any thread, after all of `events`.
+    /// Starts a call, and returns at once if possible. `answer` is called exactly once, from any OS thread, after all
+    /// `events`.
     fn call(&self, executable: &Executable, call: Call, events: CallSink, answer: Answer);
 
-    /// Makes a call and returns when it is over. The engine prefers it where nothing else can run, because handing an
-    /// answer from one OS thread to another costs more than a trivial function.
+    /// Makes a call and returns its result. The engine prefers this if nothing else can run, because passing a result
+    /// from one OS thread to another costs more than a trivial function.
     ///
     /// # Errors
-    /// What the function raised, or why it could not be called.
+    /// The exception raised by the function, or the reason why it could not be called.
     fn call_blocking(
         &self,
         executable: &Executable,
@@ -132,7 +134,7 @@ pub trait Foreign: Send + Sync {
         }
         let (sender, receiver) = mpsc::channel();
         let before = sender.clone();
-        // A failed send means that nobody listens any more, which cannot be before the answer.
+        // A send fails only after the result was received.
         self.call(
             executable,
             call,
@@ -145,30 +147,30 @@ pub trait Foreign: Send + Sync {
                 Event::Answered(answer) => return answer,
             }
         }
-        Err(Error::of_python("CallLost", "the call was given up without an answer").into())
+        Err(Error::of_python("CallLost", "the call was dropped without an answer").into())
     }
 
-    /// How many calls are made at a time. Others wait until one of these is over.
+    /// The maximum number of concurrent calls. Further calls wait.
     fn calls_at_a_time(&self) -> usize {
         usize::MAX
     }
 
-    /// The session is cancelled: its calls under way, blocking ones too, are to end soon, with any answer.
+    /// The session is cancelled: its calls in flight, including blocking ones, should end soon, with any result.
     fn cancel(&self, session: &SessionId);
 
-    /// This call is cancelled: if it is under way or waits, it is to end soon, with any answer.
+    /// This call is cancelled: if it is in flight or waits, it should end soon, with any result.
     fn cancel_call(&self, call: &CallId);
 
-    /// Takes back a call that has not begun: then its answer will never come. Answers whether that is so.
+    /// Withdraws a call that has not begun. Returns whether it was withdrawn, in which case its result never arrives.
     fn withdraw(&self, _call: &CallId) -> bool {
         false
     }
 
-    /// The process is about to end, and nobody wants answers or reads their objects any more: nothing is to stay on the disk.
+    /// The process is about to end and needs no results or objects any more: nothing should remain on the disk.
     fn leave_nothing(&self) {}
 }
 
-/// An engine without foreign functions, for programs that import none.
+/// The foreign functions of programs that import none.
 #[derive(Debug, Clone, Copy)]
 pub struct NoForeign;
 

@@ -1,4 +1,4 @@
-//! What happened in a session: what it printed, and what its threads did, in the order of the commits.
+//! The history of a session: its output and the events of its threads, in the order of the commits.
 
 mod reader;
 
@@ -16,35 +16,35 @@ pub use reader::HistoryReader;
 #[cfg(feature = "simulator")]
 pub(crate) use reader::LostOutput;
 
-/// One thing that happened.
+/// An entry of a history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogEntry {
-    /// When.
+    /// The time.
     pub time: Timestamp,
-    /// To which thread.
+    /// The thread.
     pub thread: ThreadId,
-    /// What.
+    /// The event.
     #[serde(flatten)]
     pub event: Event,
 }
 
-/// What may happen to a thread.
+/// An event of a thread.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event {
-    /// It printed this, line end included.
+    /// It printed this text, including the line end.
     Printed {
         /// The text.
         text: String,
-        /// A call has printed it, in this try, and was under way when it was written down.
+        /// The attempt, if a call printed this and was still in flight when it was written.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attempt: Option<u32>,
     },
-    /// It was started, by itself as the session's first thread or by another one.
+    /// It was started, either as the session's first thread or by another thread.
     Started {
-        /// Which function it calls.
+        /// The called function.
         function: String,
-        /// Who started it.
+        /// The thread that started it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<ThreadId>,
         /// The function's arguments as text, shortened. Those of the first thread are in the session's summary.
@@ -53,9 +53,9 @@ pub enum Event {
     },
     /// It called a Python function.
     Called {
-        /// What the program calls it.
+        /// The name in the program.
         function: String,
-        /// Which try.
+        /// The number of the attempt.
         attempt: u32,
         /// The arguments as text, shortened.
         #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -66,68 +66,68 @@ pub enum Event {
         /// The value as text, shortened.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         value: String,
-        /// Which try, if not the last one that was made.
+        /// The attempt, if it was not the last one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attempt: Option<u32>,
     },
-    /// The call ended with an error: the Python function raised an exception, for one.
+    /// The call ended with an error, for example an exception of the Python function.
     Raised {
-        /// Which try, if not the last one that was made.
+        /// The attempt, if it was not the last one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attempt: Option<u32>,
     },
-    /// A call of it has failed, and is tried again.
+    /// A call has failed, and will be retried.
     #[serde(rename = "tries again")]
     TriesAgain {
-        /// What the program calls it.
+        /// The name in the program.
         function: String,
-        /// Which try comes next, from 2.
+        /// The number of the next attempt, from 2.
         attempt: u32,
-        /// How many there are at most.
+        /// The maximum number of attempts.
         attempts: u32,
-        /// In how many milliseconds.
+        /// The delay in milliseconds.
         delay: u64,
-        /// What the error says.
+        /// The message of the error.
         message: String,
     },
     /// It waits for a Future.
     Waited {
-        /// Which.
+        /// The Future.
         future: FutureId,
     },
-    /// It waits for several Futures, or until a time.
+    /// It waits for several Futures, or with a deadline.
     Awaited {
         /// How many of them it needs.
         until: Needed,
         /// The first of them.
         futures: Vec<FutureId>,
-        /// How many there are.
+        /// The number of Futures.
         count: u64,
-        /// Until then.
+        /// The deadline.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline: Option<Timestamp>,
     },
-    /// It came to its end with a Future, whose value will be its own.
+    /// It ended with a Future, whose value becomes its own.
     Followed {
-        /// Which.
+        /// The Future.
         future: FutureId,
     },
     /// It sleeps.
     Slept {
-        /// Until then.
+        /// The wake-up time.
         until: Timestamp,
     },
-    /// It waits for a place of a limit, or a start of a rate.
+    /// It waits at a limit or a rate.
     Queued {
-        /// Which.
+        /// The limit or rate.
         gate: Gate,
-        /// Until then, if it is the next one.
+        /// When it may start, if it is the next one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
     },
-    /// It goes on after it waited or slept.
+    /// It continues after waiting or sleeping.
     Resumed,
-    /// It came to its end.
+    /// It finished.
     Finished,
     /// It failed.
     Broke {
@@ -136,36 +136,37 @@ pub enum Event {
         /// The error's message.
         message: String,
     },
-    /// It goes on from where it had failed.
+    /// It continues from where it failed.
     Retried,
-    /// Someone outside gave a promise of its session its value. Of this and what follows, the thread is the first one.
+    /// A promise of its session was resolved from outside. For this and the following events, the thread is the first
+    /// one.
     Resolved {
-        /// Which.
+        /// The promise.
         future: FutureId,
     },
-    /// Someone outside failed a promise of its session.
+    /// A promise of its session was failed from outside.
     #[serde(rename = "failed")]
     FailedOutside {
-        /// Which.
+        /// The promise.
         future: FutureId,
-        /// With this.
+        /// The message of the error.
         message: String,
     },
-    /// Someone outside ended its session.
+    /// Its session was ended from outside.
     Cancelled,
     /// It was cancelled, and an error is raised in it.
     Interrupted,
-    /// It was cancelled, and has gone on for longer than it may: it is stopped.
+    /// It was cancelled and exceeded its grace period, so it is stopped.
     Stopped,
 }
 
-/// How many of some Futures a thread needs.
+/// How many of several Futures a thread needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Needed {
     /// All of them.
     All,
-    /// One.
+    /// One of them.
     Any,
 }
 
@@ -187,7 +188,7 @@ impl From<Needed> for Until {
     }
 }
 
-/// "thread 3", "any of 5 futures (thread 1, thread 2, future `a` and 2 more)".
+/// The text "thread 3", or "any of 5 futures (thread 1, thread 2, future `a` and 2 more)".
 pub(crate) fn shown_wait(until: Needed, futures: &[FutureId], count: u64) -> String {
     let names: Vec<String> = futures.iter().map(FutureId::to_string).collect();
     let names = names.join(", ");
@@ -204,29 +205,29 @@ pub(crate) fn shown_wait(until: Needed, futures: &[FutureId], count: u64) -> Str
     }
 }
 
-/// The arguments of a call, behind its function; nothing if there are none, or they are not known.
+/// The arguments of a call in parentheses; empty if there are none, or they are unknown.
 fn in_parentheses(arguments: &str) -> String {
     if arguments.is_empty() { String::new() } else { format!("({arguments})") }
 }
 
 impl LogEntry {
-    /// An item of output, as it stands in the history.
+    /// The entry for an item of output.
     pub fn of_output(item: OutputItem) -> LogEntry {
         LogEntry { time: item.time, thread: item.thread, event: Event::Printed { text: item.text, attempt: None } }
     }
 
-    /// Whether something was printed.
+    /// Whether the entry is output.
     pub fn is_printed(&self) -> bool {
         matches!(self.event, Event::Printed { .. })
     }
 
-    /// A part of what this try of a call prints.
+    /// The entry for output of this attempt of a call that is in flight.
     pub(crate) fn of_piece(item: OutputItem, attempt: u32) -> LogEntry {
         let event = Event::Printed { text: item.text, attempt: Some(attempt) };
         LogEntry { time: item.time, thread: item.thread, event }
     }
 
-    /// Of which try of a call this is output, if it was written down while that was under way.
+    /// The attempt of the call that printed this, if it was written while the call was in flight.
     pub(crate) fn piece_of(&self) -> Option<u32> {
         match self.event {
             Event::Printed { attempt, .. } => attempt,
@@ -234,7 +235,7 @@ impl LogEntry {
         }
     }
 
-    /// How long the text is that was printed.
+    /// The length of the printed text.
     pub fn printed_bytes(&self) -> usize {
         match &self.event {
             Event::Printed { text, .. } => text.len(),
@@ -242,12 +243,12 @@ impl LogEntry {
         }
     }
 
-    /// What was printed, if that is what happened.
+    /// The output, if the entry is output.
     pub fn printed(&self) -> Option<OutputItem> {
         self.is_printed().then(|| self.clone()).and_then(LogEntry::into_printed)
     }
 
-    /// What was printed, if that is what happened.
+    /// The output, if the entry is output.
     pub fn into_printed(self) -> Option<OutputItem> {
         match self.event {
             Event::Printed { text, .. } => Some(OutputItem { time: self.time, thread: self.thread, text }),
@@ -257,7 +258,7 @@ impl LogEntry {
 }
 
 impl Event {
-    /// Its name.
+    /// The name of the event.
     pub fn name(&self) -> &'static str {
         match self {
             Event::Printed { .. } => "printed",
@@ -333,7 +334,7 @@ impl fmt::Display for Event {
             }
             Event::Cancelled => formatter.write_str("the session was cancelled"),
             Event::Interrupted => formatter.write_str("was cancelled"),
-            Event::Stopped => formatter.write_str("was stopped, as it went on for too long after it was cancelled"),
+            Event::Stopped => formatter.write_str("was stopped, because it did not end in time after it was cancelled"),
         }
     }
 }

@@ -11,42 +11,42 @@ use crate::limits::THREADS_MAX;
 use crate::sequence::Sequence;
 use crate::surroundings::{Surroundings, Timestamp};
 
-/// The name of a session: a UUID whose order is that of time (version 7).
+/// The id of a session: a UUID of version 7, which is ordered by time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(Arc<str>);
 
-/// The number of a thread in its session, and of the Future of its value: the first is 0, a child's is greater than
-/// its parent's.
+/// The number of a thread in its session, and of the Future of its value. The first is 0, and a child's number is
+/// greater than its parent's.
 ///
-/// Invariant: below [`THREADS_MAX`], which holds for whatever is decoded or reserved.
+/// Invariant: less than [`THREADS_MAX`], which is checked when decoding and reserving.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u64")]
 pub struct ThreadId(pub u64);
 
-/// A number that no thread of any session has.
+/// The error of a number that is out of range for a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is no thread's number")]
+#[error("{0} is not a thread number")]
 pub struct NoThreadId(pub u64);
 
 /// The name of a Future within its session.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FutureId {
-    /// That of this thread's value.
+    /// The Future of this thread's value.
     Thread(ThreadId),
-    /// One that something outside resolves: `name/id`.
+    /// A promise, which is resolved from outside: `name/id`.
     Promise(Arc<str>),
 }
 
-/// The random id of a commit, and so the version of every record that it wrote.
+/// The random id of a commit, which becomes the version of every record that it writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(pub NonZeroU64);
 
 impl SessionId {
-    /// The id of a session that is started at this time; 62 random bits tell it from others of the same microsecond.
+    /// The id of a session started at this time; 62 random bits distinguish it from others of the same microsecond.
     ///
-    /// The twelve bits behind the milliseconds are a fraction of one (RFC 9562, section 6.2, method 3), so that sessions
-    /// are in the order in which they were started, however many there are.
+    /// The twelve bits after the milliseconds are a fraction of a millisecond (RFC 9562, section 6.2, method 3), so
+    /// that ids are in the order in which the sessions were started, however many there are.
     pub fn new(now: Timestamp, random: u64) -> SessionId {
         let milliseconds = (now.0 / 1_000) & 0xffff_ffff_ffff;
         let fraction = (now.0 % 1_000) * 0x1000 / 1_000;
@@ -63,13 +63,13 @@ impl SessionId {
         SessionId(text.into())
     }
 
-    /// An id from somewhere else, if it is one: 36 hexadecimal digits and dashes.
+    /// Parses an untrusted id of 36 hexadecimal digits and dashes.
     pub fn parse(text: &str) -> Option<SessionId> {
         let is_id = text.len() == 36 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'));
         is_id.then(|| SessionId::from_text(text))
     }
 
-    /// The id that a storage kept.
+    /// An id read from a storage.
     pub fn from_text(text: &str) -> SessionId {
         SessionId(text.into())
     }
@@ -125,29 +125,29 @@ impl fmt::Display for ThreadId {
     }
 }
 
-/// Makes stamps.
+/// Generates stamps.
 pub(crate) struct Stamps<'a>(Source<'a>);
 
 enum Source<'a> {
-    /// For records that outlive the process: drawn one by one, as a machine that is cloned would go on with the same
+    /// For records that outlive the process: drawn one by one, because a cloned virtual machine would continue the same
     /// sequence in both copies.
     Surroundings { surroundings: &'a dyn Surroundings, drawn: Option<NonZeroU64> },
-    /// For records in memory, which nobody else will see.
+    /// For records in memory, which no other process sees.
     Sequence(Sequence),
 }
 
 impl<'a> Stamps<'a> {
-    /// Stamps that no other process makes, nor a copy of this one.
+    /// Stamps that no other process generates, not even a copy of this one.
     pub fn unique(surroundings: &'a dyn Surroundings) -> Stamps<'a> {
         Stamps::unique_from(surroundings, None)
     }
 
-    /// The same; the first is this, if it was drawn already.
+    /// Like `unique`; the first stamp is `drawn`, if given.
     pub fn unique_from(surroundings: &'a dyn Surroundings, drawn: Option<NonZeroU64>) -> Stamps<'a> {
         Stamps(Source::Surroundings { surroundings, drawn })
     }
 
-    /// Stamps that differ from one another.
+    /// Stamps that are different from each other.
     pub fn of_seed(seed: u64) -> Stamps<'static> {
         Stamps(Source::Sequence(Sequence::new(seed)))
     }

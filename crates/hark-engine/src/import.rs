@@ -1,8 +1,8 @@
-//! A session from a file, put into a storage.
+//! Importing a session from a file into a storage.
 //!
-//! The first commit makes the session, as one that is *importing*; each further one expects the one before, so that only
-//! this import writes to it; the last one gives the session the state that it had. If the process dies, whoever finds the
-//! session removes it: the file is still there.
+//! The first commit creates the session in the state *importing*; each further one expects the one before, so that only
+//! this import writes to it; the last one restores the session's state. If the process dies, the next one to find the
+//! session removes it: the file still exists.
 
 use hark_machine::Program;
 
@@ -17,35 +17,35 @@ use crate::step;
 use crate::storage::{self, Catalog, SessionStorage, Storage, StorageError};
 use crate::surroundings::Surroundings;
 
-/// The most records that one commit of an import writes.
+/// The maximum number of records per commit.
 const RECORDS_PER_COMMIT: usize = 500;
 
-/// With so many registers of its threads, 16 MB, a commit of an import has no more records.
+/// A commit ends when its threads have this many registers in total, which is 16 MB.
 const REGISTERS_PER_COMMIT: usize = 1 << 20;
 
-/// Why a file cannot be imported.
+/// The reason why a file cannot be imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The bytes are no session, or a damaged one.
+    /// The bytes are not an exported session, or are damaged.
     #[error("the file cannot be read: {0}")]
     Damaged(String),
-    /// The storage has this session.
-    #[error("session {id} is here already, and it {}", state.predicate())]
+    /// The storage already contains this session.
+    #[error("session {id} already exists here, and it {}", state.predicate())]
     Exists {
-        /// Which.
+        /// The id of the session.
         id: SessionId,
-        /// How far it is.
+        /// Its state.
         state: SessionState,
     },
-    /// Another process took this one for dead, and has removed what there was of the session.
-    #[error("session {0} was taken for an import that was given up, and removed; import it once more")]
+    /// Another process believed this one dead, and removed the partial session.
+    #[error("session {0} was removed, because another process believed its import to be abandoned; import it again")]
     Removed(SessionId),
-    /// Another session of the storage has its key.
-    #[error("the key `{key}` is that of session {id} here")]
+    /// Another session in the storage has its key.
+    #[error("the key `{key}` belongs to session {id} here")]
     KeyTaken {
-        /// Which key.
+        /// The key.
         key: String,
-        /// Who has it.
+        /// The session that has it.
         id: SessionId,
     },
     /// The storage fails.
@@ -53,21 +53,21 @@ pub enum ImportError {
     Storage(#[from] StorageError),
 }
 
-/// A session in a file, which was found to be whole.
+/// A validated session in a file.
 pub struct ExportedSession<'a>(Contents<'a>);
 
 impl<'a> ExportedSession<'a> {
-    /// Reads it.
+    /// Reads and validates a file.
     ///
     /// # Errors
-    /// If the bytes are no session, or a damaged one.
+    /// If the bytes are not an exported session, or are damaged.
     pub fn read(bytes: &'a [u8]) -> Result<ExportedSession<'a>, ImportError> {
         let contents = export::read(bytes)?;
         check(&contents.session, contents.records.clone())?;
         Ok(ExportedSession(contents))
     }
 
-    /// Which it is.
+    /// Its id.
     pub fn id(&self) -> &SessionId {
         &self.0.id
     }
@@ -78,10 +78,10 @@ impl<'a> ExportedSession<'a> {
     }
 }
 
-/// Puts a session from a file into a storage, where it can be taken up.
+/// Imports a session from a file into a storage, where it can be resumed.
 ///
 /// # Errors
-/// If the session is there already, or the storage fails.
+/// If the session already exists, or the storage fails.
 pub fn import(
     exported: ExportedSession<'_>,
     storage: &dyn Storage,
@@ -113,7 +113,7 @@ pub fn import(
         storage.tenure().release(Some(&id))?;
         begun?;
     }
-    // While it is still importing: if this process dies, whoever removes the session frees the key as well.
+    // Registered while it is still importing: if this process dies, removing the session frees the key as well.
     let is_registered = match &key {
         Some(key) => keyed::register(storage.space(), &mut Stamps::unique(surroundings), key, &id),
         None => Ok(true),
@@ -124,21 +124,21 @@ pub fn import(
         Err(error) => Err(error.into()),
     };
     if let (Err(_), Some(last)) = (&written, import.last) {
-        // If it cannot be removed, the next who finds it will.
+        // If this fails, the next process to find it removes it.
         let _ = outside::remove(storage, surroundings, &id, &about, last);
     }
-    // What became of the session is decided. If this fails, others find out that this process is gone.
+    // The outcome is decided. If the release fails, other processes notice that this one has ended.
     let _ = storage.tenure().release(Some(&id));
     catalog.dispatch(&id, &[]);
     written.map(|()| id)
 }
 
-/// What no session can be.
+/// Rejects sessions in impossible states.
 fn check(session: &SessionRecord, records: Records<'_>) -> Result<(), ImportError> {
     let damaged = |what: &str| Err(ImportError::Damaged(what.to_owned()));
     session.about.labels.check().map_err(ImportError::Damaged)?;
     if session.state.is_in_transit() || session.state == SessionState::Moved {
-        return damaged("its session is one that was moved");
+        return damaged("its session was moved to another storage");
     }
     let (mut first, mut lives) = (false, false);
     for record in records {
@@ -148,15 +148,15 @@ fn check(session: &SessionRecord, records: Records<'_>) -> Result<(), ImportErro
         }
     }
     if session.state == SessionState::Running && !session.retrying && first == session.first_stopped {
-        return damaged("its session's first thread is missing, or there though it has stopped");
+        return damaged("the first thread of its session is missing, or exists although it has stopped");
     }
     if session.state.is_over() && session.state != SessionState::Cancelled && lives {
-        return damaged("its session is over and has threads");
+        return damaged("its session is over, but has threads");
     }
     Ok(())
 }
 
-/// No other session of the storage may have the key of one that is imported.
+/// Checks that no other session in the storage has the key of the imported one.
 fn check_key(storage: &dyn Storage, key: Option<&str>, id: &SessionId) -> Result<(), ImportError> {
     let Some(key) = key else { return Ok(()) };
     match keyed::session_of(storage.space(), key)?.filter(|known| known != id) {
@@ -165,8 +165,8 @@ fn check_key(storage: &dyn Storage, key: Option<&str>, id: &SessionId) -> Result
     }
 }
 
-/// Sees to it that the storage has no such session but one that was moved away, which this process holds then, and whose
-/// version it answers: that one is replaced. One whose import was cut off is imported anew.
+/// Makes sure that the storage does not contain the session, except as a moved one, which is replaced: this process
+/// then holds it, and its version is returned. A session whose import was interrupted is imported again.
 fn make_room(
     id: &SessionId,
     catalog: &dyn Catalog,
@@ -195,7 +195,7 @@ fn make_room(
     }
 }
 
-/// As many of the next records as one commit writes.
+/// As many of the next records as fit in a commit.
 fn some_records(records: &mut Records<'_>) -> Result<Vec<Record>, ImportError> {
     let (mut some, mut registers) = (Vec::new(), 0);
     while some.len() < RECORDS_PER_COMMIT && registers < REGISTERS_PER_COMMIT {
@@ -211,7 +211,7 @@ fn some_records(records: &mut Records<'_>) -> Result<Vec<Record>, ImportError> {
     Ok(some)
 }
 
-/// An import under way.
+/// A running import.
 struct Import<'a> {
     id: &'a SessionId,
     catalog: &'a dyn Catalog,
@@ -219,15 +219,16 @@ struct Import<'a> {
     surroundings: &'a dyn Surroundings,
     records: &'a dyn SessionStorage,
     stamps: Stamps<'a>,
-    /// The session's record until all is there.
+    /// The session's record until the import is complete.
     unfinished: SessionRecord,
-    /// The last commit, which the next one expects. At first that which moved the session away, if it was here before.
+    /// The last commit, which the next one expects. Initially the commit that moved the session away, if it was here
+    /// before.
     last: Option<Stamp>,
 }
 
 impl Import<'_> {
-    /// Says that the session is being imported, in place of what there was of it. Answers whether that was possible: someone
-    /// else may have been quicker.
+    /// Marks the session as being imported, replacing a moved one. Returns whether that was possible; another process
+    /// may have been faster.
     fn begin(&mut self) -> Result<bool, ImportError> {
         let replaces = self.last.is_some();
         match self.commit(Vec::new(), &[]) {
@@ -265,11 +266,11 @@ impl Import<'_> {
         if self.commit(fresh, log)? { Ok(()) } else { Err(ImportError::Removed(self.id.clone())) }
     }
 
-    /// Writes these, and the session's record with them: by its version the next commit, and one whose answer was lost,
-    /// is told from others. Answers whether the session was as the last commit has left it.
+    /// Writes records together with the session's record, whose version identifies this commit to the next one and if
+    /// its answer is lost. Returns whether the session was unchanged since the last commit.
     fn commit(&mut self, fresh: Vec<Record>, log: &[LogEntry]) -> Result<bool, StorageError> {
         let mut commit = Commit::new(self.stamps.next());
-        // What is there already must be held by this process.
+        // An existing session must be held by this process.
         commit.by_server = self.last.is_some();
         if self.unfinished.state == SessionState::Importing {
             commit.until = self.storage.tenure().move_until(self.surroundings.steady_now());

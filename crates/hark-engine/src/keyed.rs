@@ -1,30 +1,30 @@
-//! The sessions that have keys, as records of the space: under a key stands the id of its session.
+//! The index of sessions by their keys, in the storage's space: the record of a key contains the id of its session.
 //!
-//! Whoever starts a session under a key first puts that record, unless there is one, and then makes the session with the id
-//! that stands there, unless there is one. Both are atomic, so that of any number that start it at once one makes the session
-//! and all others find it; and if one dies in between, the next makes it.
+//! Starting a session with a key first creates that record, unless it exists, and then creates the session with the id
+//! in the record, unless it exists. Both are atomic, so that of any number of concurrent starts one creates the session
+//! and all others find it; and if one dies in between, the next one creates it.
 //!
-//! Whoever removes a session reads the key's record before, and removes it after, unless it has changed: it was written anew
-//! by someone who had found the session gone, and has made another one with its id.
+//! Removing a session reads the key's record before, and removes it after, unless it has changed: then it was rewritten
+//! by a start that found the session gone, and has created another one with the same id.
 
 use crate::commit::Outcome;
 use crate::id::{SessionId, Stamp, Stamps};
 use crate::space::{Space, SpaceCommit, SpaceKey, SpaceRecord};
 use crate::storage::StorageError;
 
-/// What the keys of these records begin with.
+/// The prefix of the keys of these records.
 const AREA: u8 = b'k';
 
-/// What was found under a key.
+/// The result of starting a session with a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Keyed<T> {
-    /// Nothing: this came of starting the session.
+    /// There was no session with the key; this is the result of starting it.
     New(T),
-    /// A session that was started before, or by somebody else at the same time.
+    /// The session with the key, which was started before or concurrently.
     Known(SessionId),
 }
 
-/// The id of the session that has this key, or is about to be made.
+/// The id of the session that has this key, or is about to be created.
 ///
 /// # Errors
 /// If the storage fails.
@@ -32,8 +32,8 @@ pub fn session_of(space: &dyn Space, key: &str) -> Result<Option<SessionId>, Sto
     Ok(read(space, &key_of(key))?.map(|record| named_by(&record)))
 }
 
-/// Takes the key for a session. Answers the id that this is to be made with; or the session that has the key, as `exists`
-/// says of its id.
+/// Claims a key for a session. Returns the id to create it with, or the existing session that has the key; `exists`
+/// checks an id.
 pub(crate) fn claim(
     space: &dyn Space,
     stamps: &mut Stamps<'_>,
@@ -48,7 +48,8 @@ pub(crate) fn claim(
             None => id.clone(),
             Some(record) => match named_by(record) {
                 known if exists(&known)? => return Ok(Keyed::Known(known)),
-                // Its maker died, or is about to make it, or it was removed just now. It is written anew in sight of that.
+                // Its creator died or is about to create it, or it was just removed. Rewriting the record lets a
+                // concurrent removal notice.
                 unmade => unmade,
             },
         };
@@ -58,7 +59,7 @@ pub(crate) fn claim(
     }
 }
 
-/// Puts a session under a key that is there already. Answers false if another one has the key.
+/// Registers an existing session under a key. Returns false if another session has the key.
 pub(crate) fn register(
     space: &dyn Space,
     stamps: &mut Stamps<'_>,
@@ -75,7 +76,7 @@ pub(crate) fn register(
     }
 }
 
-/// Removes a session, as `remove` does, which answers whether it did, and then frees its key.
+/// Removes a session through `remove`, which returns whether it did, and then frees its key.
 pub(crate) fn removing(
     space: &dyn Space,
     stamps: &mut Stamps<'_>,
@@ -90,7 +91,7 @@ pub(crate) fn removing(
         let mut commit = SpaceCommit::new(stamps.next());
         commit.expect.push((key.clone(), Some(record.stamp)));
         commit.delete.push(key);
-        // One whose answer was lost has happened or will not hurt: it is undone by nobody but who takes the key anew.
+        // A lost answer does no harm: whether or not the record was removed, a new session can take the key.
         let _ = space.commit(&commit)?;
     }
     Ok(is_removed)
@@ -108,7 +109,7 @@ fn named_by(record: &SpaceRecord) -> SessionId {
     SessionId::from_text(&String::from_utf8_lossy(&record.content))
 }
 
-/// Answers whether the record was as expected, and is written now.
+/// Writes the record if it is as expected. Returns whether it was.
 fn put(
     space: &dyn Space,
     stamp: Stamp,
@@ -144,7 +145,7 @@ mod tests {
         let storage = MemoryStorage::default();
         assert_eq!(session_of(storage.space(), "order"), Ok(None));
         assert_eq!(claimed(&storage, 1, "a", &[]), Keyed::New(id("a")));
-        // The first one has died before it made the session, or is late: both make the same one.
+        // The first start died before it created the session, or is late: both create the same one.
         assert_eq!(claimed(&storage, 2, "b", &[]), Keyed::New(id("a")));
         assert_eq!(claimed(&storage, 3, "c", &["a"]), Keyed::Known(id("a")));
         assert_eq!(session_of(storage.space(), "order"), Ok(Some(id("a"))));
@@ -156,11 +157,11 @@ mod tests {
         let space = storage.space();
         claimed(&storage, 1, "a", &[]);
         let mut stamps = Stamps::of_seed(2);
-        // Another session, and one that could not be removed.
+        // A different session, and a failed removal.
         assert_eq!(removing(space, &mut stamps, Some("order"), &id("b"), || Ok(true)), Ok(true));
         assert_eq!(removing(space, &mut stamps, Some("order"), &id("a"), || Ok(false)), Ok(false));
         assert_eq!(session_of(space, "order"), Ok(Some(id("a"))));
-        // It is made anew right after it was removed.
+        // It is created again right after its removal.
         let made = Cell::new(None);
         let remove = || {
             made.set(Some(claimed(&storage, 3, "c", &[])));

@@ -1,4 +1,4 @@
-//! What whoever starts a session says of it, so that it is found again: a key of its own, and tags.
+//! The labels of a session, by which it can be found: a unique key, and tags.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ use crate::limits::{LABEL_CHARACTERS_MAX, TAGS_MAX};
 /// A session's key and tags.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Labels {
-    /// Names the session in its storage, in which no other has this key.
+    /// A name of the session that is unique in its storage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Says by what it is found. Any number of sessions may have the same.
+    /// Tags by which it can be found. Several sessions may have the same.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
 }
 
 impl Labels {
-    /// Whether all of it may be.
+    /// Checks the labels.
     ///
     /// # Errors
-    /// If not; the error says why.
+    /// If they are invalid; the message says why.
     pub fn check(&self) -> Result<(), String> {
         self.key.as_deref().map_or(Ok(()), check_key)?;
         if self.tags.len() > TAGS_MAX {
@@ -32,10 +32,10 @@ impl Labels {
     }
 }
 
-/// Whether a session may have this key: it stands on command lines in place of an id, and before the slash of a future's id.
+/// Checks a key. It is used on command lines in place of an id, and before the slash of a future's id.
 ///
 /// # Errors
-/// If not; the error says why.
+/// If it is invalid; the message says why.
 pub fn check_key(key: &str) -> Result<(), String> {
     let is_allowed = |character: char| !character.is_whitespace() && !character.is_control() && character != '/';
     if key.is_empty() {
@@ -53,10 +53,10 @@ pub fn check_key(key: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a session may have this tag.
+/// Checks a tag.
 ///
 /// # Errors
-/// If not; the error says why.
+/// If it is invalid; the message says why.
 pub fn check_tag(name: &str, value: &str) -> Result<(), String> {
     if name.is_empty() || name.contains('=') {
         Err("a tag is `NAME=VALUE`".to_owned())

@@ -1,12 +1,12 @@
-//! The port to a storage whose threads are leased, so that one session runs in many processes at once.
+//! The port to a storage that leases threads, so that one session can run in many processes at once.
 //!
-//! There is no server of a session. A thread that can run is *held* by one process at a time: the one that has taken it, or
-//! has started or woken it and kept it. Its record says until when ([`Due::Leased`](crate::Due)); the process renews that
-//! while the thread waits for its turn there or calls a function. What is due is the queue: threads to run, timers, and what
-//! lost processes held.
+//! Sessions have no servers. A runnable thread is *held* by one process at a time: the one that has taken it, or has
+//! started or woken it and kept it. The thread's record contains the end of the lease ([`Due::Leased`](crate::Due));
+//! the process renews it while the thread waits for its turn there or calls a function. The due records are the queue:
+//! runnable threads, timers, and threads of lost processes.
 //!
-//! **Invariant: a lease decides only how long others wait.** The version of a thread's record fences: taking a thread gives it
-//! another one, so that a process that was still for longer than its lease finds its commits in conflict.
+//! **Invariant: a lease decides only how long others wait.** The version of a thread's record fences: taking a thread
+//! changes its version, so the commits of a process that was unresponsive for longer than its lease conflict.
 
 use std::time::Duration;
 
@@ -15,59 +15,58 @@ use crate::record::Due;
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
-/// On what terms a process keeps threads.
+/// The terms on which a process keeps threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// Now: what others are to take is due from now on.
+    /// The current time, from which all that is left to others is due.
     pub now: Timestamp,
-    /// Until then it holds what it keeps.
+    /// The end of its lease on what it keeps.
     pub until: Timestamp,
 }
 
 impl Terms {
-    /// Everything is due before all times.
+    /// Everything is due immediately.
     pub(crate) const AT_ONCE: Terms = Terms { now: Timestamp(1), until: Timestamp(1) };
 }
 
-/// A thread that a process holds.
+/// A thread held by a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldThread {
     /// Its session.
     pub session: SessionId,
     /// The thread.
     pub thread: ThreadId,
-    /// The version of its record that the process has taken or written.
+    /// The version of its record, taken or written by the process.
     pub stamp: Stamp,
 }
 
-/// A thread that was taken.
+/// A taken thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
     /// Its session.
     pub session: SessionId,
     /// The thread.
     pub thread: ThreadId,
-    /// The version that its record had, if it was due: this process holds the thread, with the version of the taking. Else
-    /// only its mailbox was due.
+    /// The previous version of its record, if that was due: this process now holds the thread, with the version of the
+    /// taking. None if only its mailbox was due.
     pub held: Option<Stamp>,
-    /// What the process that held it before has left.
+    /// What happened to the process that held it before.
     pub left: Left,
 }
 
-/// What becomes of a thread that a process holds no longer.
+/// Why a thread is no longer held by a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
-    /// It was free, or was given back in the middle of what it is about.
+    /// It was free, or was given back.
     Free,
-    /// The function that it calls has not begun: the call was taken back before, so that it is the same try that is still to be
-    /// made.
+    /// The call of its function had not begun and was withdrawn, so the same attempt is still to be made.
     Withdrawn,
-    /// Its process was lost: it was not renewed.
+    /// Its process was lost: the lease was not renewed.
     Lost,
 }
 
 impl Left {
-    /// As the record of a thread says it that is due.
+    /// As encoded in the record of a due thread.
     pub fn of(due: Due) -> Left {
         match due {
             Due::At(_) | Due::AtTakeover => Left::Free,
@@ -76,7 +75,7 @@ impl Left {
         }
     }
 
-    /// When such a thread is due that is left to others at this time.
+    /// The due entry of a thread that is left to others at this time.
     pub fn due(self, time: Timestamp) -> Due {
         match self {
             Left::Free => Due::At(time),
@@ -86,17 +85,17 @@ impl Left {
     }
 }
 
-/// What a storage knows of threads that are leased. No session of it has a server.
+/// The leases of a storage. None of its sessions has a server.
 pub trait Leases: Send + Sync {
-    /// How long a process may be still before others take the threads that it holds.
+    /// How long a process may be unresponsive before others take its threads.
     fn lease(&self) -> Duration;
 
-    /// Takes threads that are due: those whose records are, and those whose mailboxes are, the earliest first, `most` at most,
-    /// of sessions that run, or of this one only. In one atomic change the records get this version, and they and the
-    /// mailboxes, whose versions stay, are leased until then.
+    /// Takes due threads, of running sessions or only of this one: those with due records and those with due mailboxes,
+    /// earliest first, at most `most`. In an atomic change their records get this version, and the records and
+    /// mailboxes (whose versions do not change) are leased until `terms.until`.
     ///
     /// # Errors
-    /// If the storage cannot be reached or is damaged; then nothing was taken, or it will be due again.
+    /// If the storage cannot be reached or is damaged; then nothing was taken, or it will become due again.
     fn take(
         &self,
         only: Option<&SessionId>,
@@ -111,21 +110,22 @@ pub trait Leases: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn next_due(&self, now: Timestamp, horizon: Timestamp) -> Result<Option<Timestamp>, StorageError>;
 
-    /// Leases threads until then whose records still have these versions, which stay. Answers of each whether it has.
+    /// Renews the leases of threads whose records still have these versions, which do not change. Returns for each
+    /// whether it was renewed.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn renew(&self, held: &[HeldThread], until: Timestamp) -> Result<Vec<bool>, StorageError>;
 
-    /// Leaves threads, whose records still have these versions, to others from this time on: as free ones, or with their calls
-    /// withdrawn. Who takes them next learns which.
+    /// Gives back threads whose records still have these versions, either as free or with withdrawn calls. The next
+    /// process to take them is told which.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn give_back(&self, held: &[HeldThread], left: Left, now: Timestamp) -> Result<(), StorageError>;
 
-    /// Sessions that are not over and in which something is to be done that no thread does: to wake or cancel others, as is
-    /// written down and due, to end a session without threads, or to go on with what a command has begun and perhaps left half-way
+    /// Unfinished sessions with work that belongs to no thread: waking or cancelling others, as recorded and due;
+    /// ending a session without threads; or completing an interrupted command
     /// ([`SessionRecord::is_half_way`](crate::SessionRecord::is_half_way)).
     ///
     /// # Errors

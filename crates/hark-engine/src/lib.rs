@@ -1,9 +1,9 @@
 //! Runs sessions: threads that start others, wait for Futures, sleep, call Python, and end.
 //!
-//! The order to read in: the ids and records, the [`Commit`] and the [`storage`] port with the in-memory reference,
-//! [`step`] (every rule about Futures, continuations and ends, as a pure function), the ports [`invoker`] and
-//! [`foreign`], then what drives a thread's turn, a session, and the [`Engine`]. Clock, chance and OS threads come
-//! from outside through the ports. The feature `simulator` adds a world in which all of them come from a seed.
+//! A reading order: the ids and records, the [`Commit`] and the [`storage`] port with the in-memory reference, [`step`]
+//! (all rules about Futures, continuations and ends, as pure functions), the ports [`invoker`] and [`foreign`], then
+//! what drives a thread's turn, a session, and the [`Engine`]. Clock, randomness and OS threads are provided through
+//! the ports. The feature `simulator` adds a world in which all of them are derived from a seed.
 
 mod assignment;
 mod calls;

@@ -1,8 +1,7 @@
-//! The storage in memory: the reference for all others.
+//! The storage in memory, which is the reference for all others.
 //!
-//! Threads are numbered densely, so that their records stand in pages of 64 by number; a page has a lock of its own.
-//! The few records of other kinds stand in ordered maps. Nothing is encoded, and a thread's state is moved out to who
-//! reads it.
+//! Threads are numbered densely, so their records are in pages of 64, each with its own lock. The few records of other
+//! kinds are in ordered maps. Nothing is encoded, and a thread's state is moved out to its reader.
 
 mod pages;
 mod space;
@@ -23,7 +22,7 @@ use pages::{Page, Pages};
 use space::MemorySpace;
 use table::Table;
 
-/// Keeps sessions for as long as someone holds them.
+/// Stores sessions for as long as they are referenced.
 #[derive(Debug, Default, Clone)]
 pub struct MemoryStorage {
     space: Arc<MemorySpace>,
@@ -45,12 +44,12 @@ struct MemorySession {
     /// Lock order: the table, then pages by their number.
     table: Mutex<Table>,
     next_thread: AtomicU64,
-    /// No thread before this one is live. Threads stop for good and new ones have greater numbers, so that looking for
-    /// a live thread need not begin anew each time.
+    /// No thread before this one is live. Threads stop for good and new ones have greater numbers, so the search for a
+    /// live thread need not start from the beginning each time.
     first_live: AtomicU64,
 }
 
-/// Where a record stands.
+/// The place of a record.
 enum Home {
     Page(u64),
     Table,
@@ -65,16 +64,16 @@ fn home(key: &Key) -> Home {
     }
 }
 
-/// The locks that a commit holds: those of all its records.
+/// The locks held by a commit: those of all its records.
 struct Locked<'a> {
     table: Option<MutexGuard<'a, Table>>,
-    /// Invariant: sorted by number. Two at most, but where many threads are started or woken.
+    /// Invariant: sorted by number. At most two, unless many threads are started or woken.
     pages: Vec<(u64, MutexGuard<'a, Page>)>,
 }
 
 impl SessionStorage for MemorySession {
     fn read(&self, keys: &[Key], found: &mut Vec<Option<Versioned>>) -> Result<(), StorageError> {
-        // Keys of one page next to each other are read under one lock.
+        // Adjacent keys of the same page are read under one lock.
         let mut held: Option<(u64, MutexGuard<'_, Page>)> = None;
         for key in keys {
             match home(key) {
@@ -139,7 +138,7 @@ impl MemorySession {
         for home in others.chain(put) {
             match home {
                 Home::Table => table = true,
-                // Records of one page mostly follow each other.
+                // Records of a page are mostly adjacent.
                 Home::Page(number) if numbers.last() == Some(&number) => {}
                 Home::Page(number) => numbers.push(number),
             }
@@ -223,7 +222,7 @@ impl Locked<'_> {
     }
 }
 
-/// Locks. A panic elsewhere leaves nothing half done here, as no step of a change can panic.
+/// Locks a mutex, ignoring poisoning: no step of a change can panic, so nothing is half done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

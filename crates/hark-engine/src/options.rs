@@ -1,22 +1,22 @@
-//! What an engine is told of how to run sessions.
+//! The options of an engine.
 
 use std::time::Duration;
 
 use crate::limits::{CANCEL_GRACE, MAX_TRIES, OUTPUT_PIECE_BYTES};
 use crate::suspend::SuspendAt;
 
-/// How sessions are to be run.
+/// How sessions are run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where threads are suspended for no reason but to test it.
+    /// Where threads are suspended, for tests.
     pub suspend_at: SuspendAt,
-    /// Whether reports hold what was printed. Without it a program may print any amount.
+    /// Whether reports contain the output. Without it, a program may print any amount.
     pub keep_output: bool,
-    /// How many times the worker of a call or step is lost before that fails.
+    /// How often the worker of a call or step may be lost before the call or step fails.
     pub max_tries: u32,
-    /// How long a cancelled thread may go on before it is stopped.
+    /// How long a cancelled thread may continue before it is stopped.
     pub cancel_grace: Duration,
-    /// How much a call may have printed until that is written down while the call goes on.
+    /// The number of bytes printed by a call after which they are written while it continues.
     pub output_piece_bytes: usize,
 }
 
@@ -32,11 +32,11 @@ impl Default for Options {
     }
 }
 
-/// Which sessions an engine's sweeper cares for.
+/// Which sessions an engine sweeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// The sessions that the engine has begun or was told to resume.
+    /// Those that it has started or resumed.
     Own,
-    /// Also all sessions that no server serves.
+    /// Also all others that are not being served.
     All,
 }

@@ -5,20 +5,20 @@ use serde::{Deserialize, Serialize};
 use crate::id::ThreadId;
 use crate::surroundings::Timestamp;
 
-/// One text that a session printed.
+/// A text printed by a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputItem {
-    /// When.
+    /// The time.
     pub time: Timestamp,
-    /// Which thread.
+    /// The thread.
     pub thread: ThreadId,
-    /// What, its line end included.
+    /// The text, including its line end.
     pub text: String,
 }
 
-/// Sees a session's output as it is committed, in that order, one batch at a time.
+/// Receives the output of a session in batches, in the order in which it is committed.
 pub trait Observer: Send + Sync {
-    /// This was printed.
+    /// These items were printed.
     fn output(&self, items: &[OutputItem]);
 }
 

@@ -1,9 +1,9 @@
-//! What is done to a session from outside of its threads: by a person, or by another program.
+//! Commands on sessions from outside their threads, by a person or another program.
 //!
-//! Each command is one or more commits, between any two of which its process may die. So a change is either one commit
-//! that expects the session's record as it was read, or begins with one that says in that record what is under way
-//! (*retrying*, *cancelling*, *moving*, *importing*). Whoever finds such a record, and its process gone, completes the change or
-//! takes it back (`Outside::recover`).
+//! Each command consists of one or more commits, between which its process may die. So a change is either a single
+//! commit that expects the session's record as it was read, or begins with one that marks the change in that record
+//! (*retrying*, *cancelling*, *moving*, *importing*). The next process to find such a mark without its process
+//! completes the change or undoes it (`Outside::recover`).
 
 mod cancel;
 mod moving;
@@ -31,7 +31,7 @@ pub use prune::prune;
 pub(crate) use prune::remove;
 pub(crate) use retry::awaited_by;
 
-/// A session that is kept, seen from outside.
+/// A stored session, seen from outside.
 pub struct Outside<'a> {
     storage: &'a dyn Storage,
     surroundings: &'a dyn Surroundings,
@@ -41,27 +41,27 @@ pub struct Outside<'a> {
     records: Arc<dyn SessionStorage>,
 }
 
-/// Why something cannot be done to a session.
+/// The reason why a command on a session is not possible.
 #[derive(Debug, thiserror::Error)]
 pub enum OutsideError {
-    /// The storage keeps no such session.
+    /// The storage does not contain the session.
     #[error("there is no session `{0}`")]
     NoSession(SessionId),
-    /// The session is not in a state for it.
+    /// The session is in the wrong state.
     #[error("the session {}", .0.predicate())]
     WrongState(SessionState),
     /// Another process runs the session.
     #[error("the session is running")]
     Served,
-    /// The Future has its value or error already: this one.
-    #[error("the future is resolved already")]
+    /// The Future already has this value or error.
+    #[error("the future is already resolved")]
     AlreadyDone(FutureRecord),
     /// The storage does not work.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
-/// Removes what a session has at the gates of limits and rates, which may be gone.
+/// Removes the entries of a session, which may be gone, at the gates of limits and rates.
 pub(crate) fn leave_gates(
     storage: &dyn Storage,
     surroundings: &dyn Surroundings,
@@ -76,7 +76,7 @@ impl<'a> Outside<'a> {
     /// Opens a session.
     ///
     /// # Errors
-    /// If there is none, or the storage fails.
+    /// If it does not exist, or the storage fails.
     pub fn open(
         storage: &'a dyn Storage,
         surroundings: &'a dyn Surroundings,
@@ -91,7 +91,7 @@ impl<'a> Outside<'a> {
         Ok(Outside::with_records(storage, surroundings, id, record, program, records))
     }
 
-    /// The same where all of that is known.
+    /// Like `open`, with everything already known.
     pub(crate) fn with_records(
         storage: &'a dyn Storage,
         surroundings: &'a dyn Surroundings,
@@ -103,7 +103,7 @@ impl<'a> Outside<'a> {
         Outside { storage, surroundings, id: id.clone(), record, program, records }
     }
 
-    /// Its summary, as it was when it was opened.
+    /// Its summary when it was opened.
     pub fn record(&self) -> &SessionRecord {
         &self.record
     }
@@ -118,22 +118,21 @@ impl<'a> Outside<'a> {
         &*self.records
     }
 
-    /// The records alone, which may outlive this.
+    /// Only the records, which may outlive this value.
     pub fn into_records(self) -> Arc<dyn SessionStorage> {
         self.records
     }
 
-    /// All that it came to so far. One that is not over is *cancelling* if it is to end, else *running* if someone serves it,
-    /// else *suspended*; one whose move was cut off is what it was before.
+    /// A report of the session so far. An unfinished session is *cancelling* if it was cancelled, else *running* if it
+    /// is being served, else *suspended*; a session whose move was interrupted has its state from before.
     ///
     /// # Errors
-    /// If there is no such session any more, or its summary cannot be read. What else cannot be read is an error in the
-    /// report.
+    /// If the session no longer exists, or its summary cannot be read. Other unreadable data is an error in the report.
     pub fn report(&self, is_served: bool) -> Result<Report, OutsideError> {
         let mut known = self.read_session()?;
         loop {
             let report = self.report_of(&known.1, is_served);
-            // What was read after the summary may be of a session that is something else by now.
+            // The session may have changed while it was read; then read it again.
             let now = self.read_session()?;
             if now.0 == known.0 {
                 return Ok(report);
@@ -165,8 +164,8 @@ impl<'a> Outside<'a> {
         report
     }
 
-    /// Settles what a process has left half-way that is gone: an export is taken back, an import removed, a retry or a
-    /// cancellation completed. Answers whether anything was; if not, the process lives, or there is nothing.
+    /// Completes or undoes what an ended process has left midway: undoes an export, removes an import, completes a
+    /// retry or a cancellation. Returns whether there was anything; if not, the process is alive, or there is nothing.
     pub(crate) fn recover(&self, stamp: Stamp, session: &SessionRecord) -> Result<bool, StorageError> {
         match session.state {
             SessionState::Running if session.retrying => {
@@ -180,7 +179,7 @@ impl<'a> Outside<'a> {
             SessionState::Moving if !self.is_served_elsewhere()? => {
                 let mut commit = Commit::new(self.stamps().next());
                 step::undo_move(stamp, session, &mut commit);
-                // If it was not done, someone else has, or the next look will.
+                // If it was not done, another process did it, or the next attempt will.
                 let _ = self.records.commit(&mut commit)?;
                 Ok(true)
             }
@@ -192,8 +191,8 @@ impl<'a> Outside<'a> {
         }
     }
 
-    /// Changes the session's record: `decide` says how, in sight of what it is, and is asked again if that has changed
-    /// meanwhile. Answers the version that was written.
+    /// Changes the session's record. `decide` gets the current record, and is called again if it has changed meanwhile.
+    /// Returns the written version.
     fn change(
         &self,
         decide: impl FnMut(Stamp, &SessionRecord, &mut Commit) -> Result<(), OutsideError>,
@@ -201,14 +200,14 @@ impl<'a> Outside<'a> {
         self.change_as_read(|| self.read_settled(), decide)
     }
 
-    /// The same of a record that is read like this.
+    /// The same, with a custom function to read the record.
     fn change_as_read(
         &self,
         read: impl Fn() -> Result<(Stamp, SessionRecord), OutsideError>,
         mut decide: impl FnMut(Stamp, &SessionRecord, &mut Commit) -> Result<(), OutsideError>,
     ) -> Result<Stamp, OutsideError> {
         let mut stamps = self.stamps();
-        // Each may be carried out later than the next one is tried.
+        // A commit without an answer may be carried out after the next one was tried.
         let mut unanswered = Vec::new();
         loop {
             let (stamp, session) = read()?;
@@ -226,7 +225,7 @@ impl<'a> Outside<'a> {
         }
     }
 
-    /// The session's record, with nothing that was left half-way by a process that is gone.
+    /// The session's record, after completing what an ended process has left midway.
     fn read_settled(&self) -> Result<(Stamp, SessionRecord), OutsideError> {
         loop {
             let (stamp, session) = self.read_session()?;
@@ -257,7 +256,8 @@ impl<'a> Outside<'a> {
         storage::catalog_of(self.storage)
     }
 
-    /// Removes what the session has at the gates of limits and rates. Those who serve others let the next ones in.
+    /// Removes the session's entries at the gates of limits and rates. The servers of other sessions then let the next
+    /// ones in.
     fn leave_gates(&self) -> Result<(), StorageError> {
         leave_gates(self.storage, self.surroundings, &self.id)
     }

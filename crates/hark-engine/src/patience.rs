@@ -1,8 +1,8 @@
-//! Waiting for a storage that does not answer for the moment.
+//! Waiting for a storage that is temporarily unresponsive.
 //!
-//! A session under way has what no record has: a thread in the middle of its step, the answer of a call, calls that are
-//! being made. To give it up because another process holds the file's lock would make calls twice. So its requests are
-//! made again, for minutes, before it is given up.
+//! A running session has state that is in no record: a thread in the middle of its step, the result of a call, calls in
+//! flight. Giving it up because another process holds the file's lock would repeat calls. So its requests are retried
+//! for minutes before it is given up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,8 +15,8 @@ use crate::record::{Key, Record, Versioned};
 use crate::storage::{Everything, Range, SessionStorage, StorageError};
 use crate::surroundings::Surroundings;
 
-/// Makes a request until it is answered, for as long as a session is worth it and nobody has given it up. `tell` is
-/// called with the first error, if there is one.
+/// Makes a request until it is answered, unless that takes too long or the session was given up. `tell` is called with
+/// the first error.
 pub(crate) fn patiently<T>(
     surroundings: &dyn Surroundings,
     is_given_up: &AtomicBool,
@@ -46,13 +46,13 @@ pub(crate) fn patiently<T>(
     }
 }
 
-/// The records of a session under way.
+/// The records of a running session.
 pub(crate) struct PatientRecords {
     pub records: Arc<dyn SessionStorage>,
     pub surroundings: Arc<dyn Surroundings>,
-    /// The session was given up: nobody waits for its requests any more.
+    /// The session was given up, so its requests need not be answered any more.
     pub is_given_up: Arc<AtomicBool>,
-    /// Learns that a request has to wait.
+    /// Called when a request has to wait.
     pub tell: Box<dyn Fn(&StorageError) + Send + Sync>,
 }
 
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use crate::surroundings::Timestamp;
 
-    /// Time passes only in pauses.
+    /// Surroundings in which time passes only in pauses.
     #[derive(Default)]
     struct Paused(Mutex<Timestamp>);
 

@@ -1,4 +1,4 @@
-//! What an engine stands on: all that it knows of the world it reaches through these.
+//! The ports of an engine, through which it accesses the outside world.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use crate::surroundings::Surroundings;
 /// The ports of an engine.
 #[derive(Clone)]
 pub struct Ports {
-    /// What it means to keep a value.
+    /// Stores the sessions.
     pub storage: Arc<dyn Storage>,
-    /// What it means to get a thread run.
+    /// Runs their threads.
     pub invoker: Arc<dyn Invoker>,
-    /// How Python functions are called.
+    /// Calls Python functions.
     pub foreign: Arc<dyn Foreign>,
-    /// Time and chance.
+    /// Time and randomness.
     pub surroundings: Arc<dyn Surroundings>,
 }

@@ -1,6 +1,7 @@
-//! What a storage keeps of a session: typed records under keys.
+//! The records of a session: typed values under keys.
 //!
-//! The memory keeps records as they are, live threads included; a durable storage encodes them (see [`crate::codec`]).
+//! The memory storage keeps records as they are, including live threads; a durable storage encodes them (see
+//! [`crate::codec`]).
 
 mod started;
 mod waiting;
@@ -24,38 +25,40 @@ use crate::throttle::{HeldPlace, Places, Request, Token};
 pub use started::Started;
 pub use waiting::{Awaiting, Interest, Waiter, Waiters};
 
-/// The name of a record within its session. Records of a kind are in the order of their numbers.
+/// The key of a record within its session. Records of a kind are ordered by their numbers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// The session's summary.
     Session,
-    /// Exists exactly while the thread has not stopped. Only the thread's own step writes it (its parent's creates it).
+    /// Exists while the thread has not stopped. Only the thread's own step writes it (and its parent's, which creates
+    /// it).
     Live(ThreadId),
-    /// *Look at this thread*: put blindly by anyone, removed by the thread's step if it has not changed since.
+    /// *Look at this thread*: written blindly by any process, deleted by the thread's step if it is unchanged.
     Ready(ThreadId),
-    /// *This thread is cancelled*: put blindly by anyone, together with `Ready`, and removed by the step of the thread that
-    /// takes note of it. As both come together, who expects `Ready` unchanged need not look here.
+    /// *This thread is cancelled*: written blindly by any process, together with `Ready`, and deleted by the thread's
+    /// step that handles it. Because both are written together, a step that expects `Ready` unchanged need not check
+    /// it.
     Cancel(ThreadId),
-    /// Threads that this one had started when it was cancelled, and that are still to be cancelled.
+    /// Threads started by this one before it was cancelled, which must be cancelled as well.
     Cascade(ThreadId),
-    /// A Future. Absent: pending, and nobody waits.
+    /// A Future. If absent, it is pending without waiters.
     Future(FutureId),
-    /// A waiter that the Future's own record has no room for.
+    /// A waiter that did not fit in the Future's own record.
     Wait {
-        /// What it waits for.
+        /// The Future.
         future: FutureId,
-        /// Who waits.
+        /// The waiting thread.
         waiter: ThreadId,
     },
-    /// Waiters of this Future that are still to be woken.
+    /// This Future has waiters that must still be woken.
     Todo(FutureId),
-    /// A failed Future that nobody has awaited yet.
+    /// A failed Future that has not been awaited.
     Unawaited(ThreadId),
-    /// A thread as it was when it failed, from where it can be retried.
+    /// A thread in its state at the failure, from where it can be retried.
     Broken(ThreadId),
 }
 
-/// The content of a record. Every variant belongs to the key of its name.
+/// The content of a record. Each variant belongs to the key of the same name.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "see `Key`")]
 pub enum Record {
@@ -83,27 +86,27 @@ pub struct Versioned {
 /// A session's summary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRecord {
-    /// What it is about, which never changes.
+    /// Its description, which never changes.
     #[serde(flatten)]
     pub about: Arc<About>,
-    /// How far it is.
+    /// Its state.
     pub state: SessionState,
     /// Whether the first thread has stopped.
     pub first_stopped: bool,
-    /// It was broken and is being retried: threads that failed are still to be put back. Whoever opens the session does
-    /// that first, so that none of them runs before all of them can.
+    /// It was broken and is being retried: some failed threads must still be put back. This is completed before the
+    /// session is opened, so that no thread runs before all of them can.
     #[serde(default, skip_serializing_if = "is_false")]
     pub retrying: bool,
-    /// All of its threads were cancelled from outside. It ends as cancelled, whatever they come to.
+    /// Its threads were cancelled from outside. It ends as cancelled, whatever the outcome of its threads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelling: Option<Cancelling>,
     /// When all of its threads had stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
-    /// How many threads it had started when it was cancelled, as their records are gone.
+    /// The number of threads it had started when it was cancelled, because their records are deleted.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "count_of_threads")]
     pub threads: Option<u64>,
-    /// What it was before it was moved to another storage. Only sessions that are *moving* or *moved* have it.
+    /// Its state before it was moved to another storage. Only set for sessions that are *moving* or *moved*.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before_move: Option<BeforeMove>,
 }
@@ -113,20 +116,20 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// How far the cancellation of a session's threads is.
+/// The progress of the cancellation of a session's threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Cancelling {
-    /// Some threads are still to be told.
+    /// Some threads must still be cancelled.
     Begun,
     /// All of them are cancelled.
     Told,
 }
 
-/// What a session was before it was moved.
+/// The state of a session before it was moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BeforeMove {
-    /// How far it was.
+    /// Its state.
     pub state: SessionState,
     /// When all of its threads had stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,21 +144,21 @@ fn count_of_threads<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 }
 
 impl SessionRecord {
-    /// Whether a command is at it that takes several commits. If its process is gone, whoever finds the session goes on with
-    /// that, or takes it back.
+    /// Whether a command with several commits is in progress. If its process has ended, the next one to find the
+    /// session completes or undoes it.
     pub fn is_half_way(&self) -> bool {
         let is_changed = self.retrying || self.cancelling == Some(Cancelling::Begun);
         self.state.is_in_transit() || self.state == SessionState::Running && is_changed
     }
 
-    /// What it was before it was moved, or is, if it was not.
+    /// The record before the move, or unchanged if it is not moved.
     pub fn as_before_move(&self) -> SessionRecord {
         let BeforeMove { state, ended } =
             self.before_move.clone().unwrap_or(BeforeMove { state: self.state, ended: self.ended });
         SessionRecord { state, ended, before_move: None, ..self.clone() }
     }
 
-    /// What it is once all of its threads have stopped; `breaks` says whether there is a failure that nobody dealt with.
+    /// The state once all its threads have stopped; `breaks` says whether there is an unhandled failure.
     pub fn state_at_end(&self, breaks: bool) -> SessionState {
         match (self.cancelling, breaks) {
             (Some(_), _) => SessionState::Cancelled,
@@ -164,7 +167,7 @@ impl SessionRecord {
         }
     }
 
-    /// A session that has just begun.
+    /// A session that has just started.
     pub fn new(about: Arc<About>) -> SessionRecord {
         SessionRecord {
             about,
@@ -179,157 +182,157 @@ impl SessionRecord {
     }
 }
 
-/// What a session is about.
+/// The description of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
     /// The hash of its program, in hexadecimal digits.
     pub program: String,
     /// The program's file.
     pub file: String,
-    /// The function that it began with.
+    /// The function that it started with.
     pub function: String,
-    /// The function's arguments, as text.
+    /// The arguments of the function, as text.
     pub arguments: Vec<String>,
     /// When it was started.
     pub started: Timestamp,
     /// Its key and tags.
     #[serde(flatten)]
     pub labels: Labels,
-    /// The hash of its whole arguments, if it has a key: who starts it again means the same ones.
+    /// The hash of the complete arguments, if it has a key: a second start must have the same ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments_hash: Option<String>,
 }
 
-/// How far a session is, as it is kept.
+/// The state of a session, as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SessionState {
     /// It has threads that have not stopped.
     Running,
-    /// All its threads came to their ends.
+    /// All its threads finished.
     Finished,
-    /// All its threads have stopped, and there are failures that nobody dealt with.
+    /// All its threads have stopped, and there are unhandled failures.
     Broken,
     /// It was ended from outside.
     Cancelled,
-    /// It is being written to a file. If the process that does so dies, the session goes back to what it was.
+    /// It is being exported to a file. If that process dies, the session returns to its previous state.
     Moving,
     /// It was moved to another storage.
     Moved,
-    /// It is being read from a file. Only the import's own commits change it; if its process dies, it is removed.
+    /// It is being imported from a file. Only the import's own commits change it; if its process dies, it is deleted.
     Importing,
 }
 
 /// A thread that has not stopped.
 #[derive(Debug)]
 pub struct Live {
-    /// What it is about.
+    /// Its status.
     pub status: Status,
-    /// Where it stands.
+    /// The state of its execution.
     pub state: State,
-    /// How many foreign calls it has begun.
+    /// The number of foreign calls it has started.
     pub calls: u64,
-    /// How many tries of the last of them it has begun.
+    /// The number of attempts of the last call.
     pub attempts: u32,
-    /// The foreign call under way, for who must make it again. Only sessions that can be taken up again have it.
+    /// The foreign call in flight, for a process that must repeat it. Only set in durable sessions.
     pub call: Option<Box<PendingCall>>,
-    /// How far the last of them said that it is, as JSON, unless it has returned.
+    /// The last progress of the last call, as JSON, unless the call has returned.
     pub progress: Option<Box<str>>,
-    /// How many times its worker was lost since it last got on.
+    /// How often its worker was lost since its last progress.
     pub losses: u32,
-    /// Which thread has started it; the first thread is its own parent.
+    /// The thread that started it; the first thread is its own parent.
     pub parent: ThreadId,
-    /// Which threads it has started.
+    /// The threads it has started.
     pub started: Started,
-    /// When it is stopped if it has not stopped by then. Only threads that were cancelled have it.
+    /// When it is stopped, if it has not stopped by itself. Only set for cancelled threads.
     pub stops: Option<Timestamp>,
-    /// The limits' places that it has, or that count for it.
+    /// The places of limits that it holds, or that count for it.
     pub places: Places,
     /// The timer that ends its wait, in memory.
     pub(crate) timer: Option<TimerId>,
-    /// Where it is to be suspended for no reason but to test it.
+    /// Where it is suspended, for tests.
     pub(crate) suspensions: Option<Box<Suspensions>>,
 }
 
-/// A foreign call that has no recorded result.
+/// A foreign call without a recorded result.
 #[derive(Debug, Clone)]
 pub struct PendingCall {
-    /// Which import.
+    /// The called import.
     pub foreign: ForeignIndex,
     /// Its arguments.
     pub arguments: Vec<Value>,
-    /// How long one try may run, in seconds.
+    /// The time limit of an attempt, in seconds.
     pub timeout: Option<f64>,
-    /// Which try it is, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// As many calls as are made at a time were under way each time that it was to be made: it may never have begun.
+    /// Each time it was to be made, the maximum number of calls was already in flight: it may never have begun.
     pub is_queued: bool,
 }
 
-/// The thread itself. A memory gives it away to who reads its record, and to nobody else until it is put back: a
-/// thread is run by one worker at a time, and copying it would cost more than its turn.
+/// The state of a thread's execution. The memory storage gives it to the reader of its record, and to no other until it
+/// is put back: a thread is run by one worker at a time, and copying it would cost more than its turn.
 ///
-/// Invariant: a thread is [`Ended`](State::Ended) exactly if its status is [`Following`](Status::Following), and none that
-/// is [`Away`](State::Away) is written down.
+/// Invariant: a thread is [`Ended`](State::Ended) exactly if its status is [`Following`](Status::Following), and an
+/// [`Away`](State::Away) thread is never encoded.
 #[derive(Debug)]
 pub enum State {
-    /// Here it is.
+    /// The thread.
     Present(Thread),
-    /// It came to its end and only follows a Future: there is nothing left of it to run.
+    /// It has ended, and only follows a Future: there is nothing left to run.
     Ended,
-    /// It is not in this record: another worker runs it, or the record is part of a scan.
+    /// It is not in this record: a worker is running it, or the record is from a scan.
     Away,
 }
 
-/// What a live thread is about.
+/// The status of a live thread.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Status {
     /// It can run.
     Runnable,
-    /// It needs a Future's value.
+    /// It waits for a Future's value.
     Waiting(Awaited),
-    /// It needs values of several Futures, or one until a time: which ones it tells when it is run.
+    /// It waits for several Futures, or with a deadline. Running it shows which Futures.
     Awaiting(Box<Awaiting>),
-    /// It came to its end with a Future as its value, which its own Future follows.
+    /// It ended with a Future as its value, which its own Future follows.
     Following(Awaited),
-    /// It goes on at a time. The value of the `sleep` is the thread's already.
+    /// It sleeps until this time. The result of the `sleep` is already in its state.
     Sleeping(Timestamp),
-    /// A foreign call is under way: which of its calls.
+    /// A foreign call with this number is in flight.
     Calling(u64),
-    /// It needs a place of a limit, or a start of a rate.
+    /// It waits for a place of a limit, or a start of a rate.
     Queued(Box<Request>),
 }
 
-/// When someone must look at a record.
+/// When a record must be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Due {
     /// At this time.
     At(Timestamp),
-    /// When its session is taken up after a worker was lost: until then, whoever serves the session knows of it.
+    /// When its session is taken over after a worker was lost: until then, the server of the session knows about it.
     AtTakeover,
-    /// A process holds the thread until then, unless it renews its lease. After that the process was lost.
+    /// A process holds the thread until this time, unless it renews its lease. After that, the process was lost.
     Leased(Timestamp),
-    /// At this time; the function that the thread calls has not begun, as its call was taken back before.
+    /// At this time; the thread's call had not begun when it was withdrawn.
     Withdrawn(Timestamp),
 }
 
-/// A Future's state, unless nobody knows of it.
+/// The state of a Future.
 #[derive(Debug, Clone)]
 pub enum FutureRecord {
     /// It has a value.
     Resolved(Value),
     /// Its thread failed.
     Failed(Arc<Failure>),
-    /// It has none yet, and this thread waits.
+    /// It is pending, and this thread waits.
     AwaitedBy(ThreadId),
-    /// It has none yet, and this thread waits for its error only.
+    /// It is pending, and this thread waits for its error only.
     WatchedBy(ThreadId),
-    /// It has none yet, and these wait, or nobody does any more.
+    /// It is pending, and these threads wait; or it was awaited, but no thread waits any more.
     AwaitedByMany(Arc<Waiters>),
 }
 
 impl Record {
-    /// The key that it is kept under.
+    /// Its key.
     pub fn key(&self) -> Key {
         match self {
             Record::Session(_) => Key::Session,
@@ -347,7 +350,7 @@ impl Record {
 }
 
 impl SessionState {
-    /// All that there are.
+    /// All states.
     pub const ALL: [SessionState; 7] = [
         SessionState::Running,
         SessionState::Finished,
@@ -358,7 +361,7 @@ impl SessionState {
         SessionState::Importing,
     ];
 
-    /// Whether no thread of it will run any more, here.
+    /// Whether no thread will run here any more.
     pub fn is_over(self) -> bool {
         match self {
             SessionState::Finished | SessionState::Broken | SessionState::Cancelled | SessionState::Moved => true,
@@ -366,13 +369,13 @@ impl SessionState {
         }
     }
 
-    /// Whether a process is about to move it from one storage to another. If that process dies, others settle what is
-    /// to become of the session.
+    /// Whether a process is moving it from one storage to another. If that process dies, another one completes or
+    /// undoes the move.
     pub fn is_in_transit(self) -> bool {
         matches!(self, SessionState::Moving | SessionState::Importing)
     }
 
-    /// Why nothing can be done to a session in this state, as the end of "the session ...".
+    /// The reason why a session in this state cannot be changed, to complete "the session ...".
     pub fn predicate(self) -> &'static str {
         match self {
             SessionState::Running => "is not over",
@@ -400,7 +403,7 @@ impl SessionState {
 }
 
 impl Live {
-    /// What a scan shows of a thread.
+    /// A thread as shown by a scan.
     pub fn without_state(status: Status) -> Box<Live> {
         Live::boxed(status, State::Away)
     }
@@ -428,18 +431,18 @@ impl Live {
         Live::boxed(Status::Runnable, State::Present(thread))
     }
 
-    /// Whether some worker has it: where records are not copied, this is what it leaves.
+    /// Whether a worker has it: storages that do not copy records leave this behind.
     pub(crate) fn is_away(&self) -> bool {
         matches!(self.state, State::Away)
     }
 
-    /// It came to its end with this Future.
+    /// Ends the thread with this Future.
     pub(crate) fn follow(&mut self, awaited: Awaited) {
         self.status = Status::Following(awaited);
         self.state = State::Ended;
     }
 
-    /// Its foreign call is over.
+    /// Ends its foreign call.
     pub(crate) fn leave_call(&mut self) {
         self.call = None;
         if matches!(self.status, Status::Calling(_)) {
@@ -447,7 +450,7 @@ impl Live {
         }
     }
 
-    /// The requests by which it has places or queues for them.
+    /// The requests with which it holds places or queues for them.
     #[inline]
     pub(crate) fn tokens(&self) -> Vec<Token> {
         if self.places.is_empty() && !matches!(self.status, Status::Queued(_)) {
@@ -461,7 +464,7 @@ impl Live {
         own.map(HeldPlace::token).chain(queued).collect()
     }
 
-    /// When someone must look at it, if ever. A thread that waits for a Future is woken by who resolves that.
+    /// When it must be looked at, if ever. A thread that waits for a Future is woken when that is resolved.
     pub fn due(&self) -> Option<Due> {
         match &self.status {
             Status::Queued(_) => Some(earliest(self.status.time(), self.stops).map_or(Due::AtTakeover, Due::At)),
@@ -470,14 +473,14 @@ impl Live {
         }
     }
 
-    /// The same where threads are leased, on these terms. `kept` says whether the process that writes it goes on with it,
-    /// `rechecks` whether that has still to look whether what it waits for is done already.
+    /// The same where threads are leased, on these terms. `kept` says whether the committing process continues to run
+    /// it, `rechecks` whether it must still check if the awaited Future is already done.
     pub(crate) fn due_on(&self, terms: Terms, kept: bool, rechecks: bool) -> Option<Due> {
         let time = earliest(self.status.time(), self.stops);
         match &self.status {
             status if status.is_in_hand() && kept => Some(Due::Leased(terms.until)),
             status if status.is_in_hand() => Some(Due::At(terms.now)),
-            // Whoever is to enter it in the queue may be lost before.
+            // The process that will enter it in the queue may be lost before.
             Status::Queued(request) if request.until.is_none() => earliest(time, Some(terms.until)).map(Due::At),
             _ if rechecks => earliest(time, Some(terms.until)).map(Due::At),
             _ => time.map(Due::At),
@@ -486,8 +489,8 @@ impl Live {
 }
 
 impl Status {
-    /// Whether the thread goes on, or is at work elsewhere, without anything from outside: where threads are leased only the
-    /// process that holds it may run it.
+    /// Whether the thread continues, or is busy elsewhere, without any event from outside: where threads are leased,
+    /// only the process that holds it may run it.
     pub fn is_in_hand(&self) -> bool {
         match self {
             Status::Runnable | Status::Calling(_) => true,
@@ -496,7 +499,7 @@ impl Status {
         }
     }
 
-    /// When the thread goes on at the latest, if there is a time.
+    /// The time when the thread continues at the latest, if there is one.
     pub fn time(&self) -> Option<Timestamp> {
         match self {
             Status::Sleeping(until) => Some(*until),
@@ -507,13 +510,13 @@ impl Status {
     }
 }
 
-/// The earlier of two times, if there is one.
+/// The earlier of two times.
 pub(crate) fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
     one.into_iter().chain(other).min()
 }
 
 impl State {
-    /// Takes the thread out, if it is here.
+    /// Takes the thread out, if it is present.
     pub fn take(&mut self) -> Option<Thread> {
         match std::mem::replace(self, State::Away) {
             State::Present(thread) => Some(thread),
@@ -523,12 +526,12 @@ impl State {
 }
 
 impl FutureRecord {
-    /// Whether it has neither value nor error.
+    /// Whether it has neither a value nor an error.
     pub fn is_pending(&self) -> bool {
         matches!(self, FutureRecord::AwaitedBy(_) | FutureRecord::WatchedBy(_) | FutureRecord::AwaitedByMany(_))
     }
 
-    /// Whether a thread waits for its value or error.
+    /// Whether a thread waits for it.
     pub fn is_awaited(&self) -> bool {
         match self {
             FutureRecord::AwaitedBy(_) | FutureRecord::WatchedBy(_) => true,
@@ -538,5 +541,5 @@ impl FutureRecord {
     }
 }
 
-// A program may start many millions of threads, and their Futures stay.
+// A program may start many millions of threads, whose Futures remain.
 const _: () = assert!(std::mem::size_of::<FutureRecord>() <= 16);

@@ -1,4 +1,4 @@
-//! What a session came to.
+//! Reports of sessions.
 
 use std::fmt;
 
@@ -12,26 +12,26 @@ use crate::record::{FutureRecord, Key, Record, Versioned};
 use crate::step;
 use crate::storage::{Range, SessionStorage, StorageError};
 
-/// How a session ended, or stands.
+/// The status of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Every thread came to its end, or what it failed with was dealt with.
+    /// All threads finished, or their failures were handled.
     Finished,
-    /// Some thread failed and nothing dealt with it.
+    /// A thread failed, and the failure was not handled.
     Broken,
     /// It was ended from outside.
     Cancelled,
-    /// It is not over, and someone serves it.
+    /// It is unfinished and being served.
     Running,
-    /// It was left unfinished and can be taken up again.
+    /// It is unfinished, not being served, and can be resumed.
     Suspended,
-    /// All of its threads were cancelled from outside, and some have not stopped.
+    /// Its threads were cancelled from outside, but some have not stopped.
     Cancelling,
-    /// It is being written to a file.
+    /// It is being exported to a file.
     Moving,
     /// It was moved to another storage.
     Moved,
-    /// It is being read from a file, or that was cut off.
+    /// It is being imported from a file, or the import was interrupted.
     Importing,
 }
 
@@ -51,38 +51,38 @@ impl fmt::Display for Status {
     }
 }
 
-/// One root cause of a broken session.
+/// A root cause of a broken session.
 #[derive(Debug, Clone)]
 pub struct SessionError {
-    /// The thread that raised it.
+    /// The thread that raised the error.
     pub thread: ThreadId,
-    /// The error, with the longest way that it took through those who awaited it, the outermost frame first.
+    /// The error, with its longest trace through awaiting threads, outermost frame first.
     pub error: Error,
 }
 
-/// What a session came to.
+/// A report of a session.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// The session.
     pub session: SessionId,
-    /// How it ended, or stands.
+    /// Its status.
     pub status: Status,
     /// The value of its first thread, if it finished.
     pub result: Option<Value>,
-    /// What it printed, if that was to be kept.
+    /// Its output, if it was to be kept.
     pub output: Vec<OutputItem>,
-    /// Why it is broken: one entry for each root cause, in the order of their threads.
+    /// The root causes, ordered by thread.
     pub errors: Vec<SessionError>,
-    /// The error of kind `cancelled` that its first thread ended with, which does not make it broken.
+    /// The error of kind `cancelled` with which its first thread ended, which does not break it.
     pub cancelled: Option<SessionError>,
-    /// How many threads it started, the first included.
+    /// The number of started threads, including the first.
     pub threads: u64,
-    /// Another process has gone on with it, so that its observer has not seen all that it printed.
+    /// Another process has taken over the session, so the observer has not received all of its output.
     pub was_taken_over: bool,
 }
 
 impl Report {
-    /// A session that finished, without its output.
+    /// A report of a finished session, without its output.
     pub(crate) fn finished(id: &SessionId, result: Value) -> Report {
         Report { result: Some(result), ..Report::empty(id, Status::Finished) }
     }
@@ -100,8 +100,8 @@ impl Report {
         }
     }
 
-    /// What the records say of a session, but for its output; `status` is what is known better, such as that nobody runs
-    /// it any more.
+    /// A report from a session's records, without its output. `status` overrides what the records say, for example that
+    /// the session is not being served.
     pub(crate) fn of_records(id: &SessionId, records: &dyn SessionStorage, status: Option<Status>) -> Report {
         let mut report = Report::empty(id, status.unwrap_or(Status::Finished));
         if let Err(error) = report.fill(records, status) {
@@ -137,7 +137,7 @@ impl Report {
         Ok(())
     }
 
-    /// Adds what the session's history has of its output.
+    /// Adds the output from the session's history.
     pub(crate) fn read_output(&mut self, records: &dyn SessionStorage) -> Result<(), StorageError> {
         let mut history = HistoryReader::new(records);
         while let Some(page) = history.page()? {
@@ -146,7 +146,7 @@ impl Report {
         Ok(())
     }
 
-    /// A session that nobody can serve, as its records cannot be read.
+    /// A session that cannot be served, because its records cannot be read.
     pub(crate) fn unserved(id: &SessionId, error: &StorageError) -> Report {
         let mut report = Report::empty(id, Status::Suspended);
         report.add_storage_error(error);
@@ -160,7 +160,7 @@ impl Report {
     }
 }
 
-/// One error for each root: of the failures that nobody awaited, the one with the longest trace.
+/// One error per root: of the unawaited failures, the one with the longest trace.
 pub(crate) fn root_causes(unawaited: impl IntoIterator<Item = Failure>) -> Vec<SessionError> {
     let mut longest: std::collections::BTreeMap<ThreadId, Failure> = std::collections::BTreeMap::new();
     for failure in unawaited {

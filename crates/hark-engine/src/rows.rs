@@ -1,8 +1,8 @@
-//! The byte port: what a storage that lasts has to do. It says no more than "these keys, these bytes, these versions".
+//! The byte port: the interface of a durable storage, in terms of keys, bytes and versions only.
 //!
-//! The engine encodes records, cuts large contents into parts, seals each row with a checksum, and keeps what it has just
-//! written ([`Encoded`](crate::Encoded)); a backend compares versions and stores bytes. So no backend can get a rule wrong that is not
-//! about storing.
+//! The engine encodes records, splits large contents into parts, seals each row with a checksum, and caches what it has
+//! just written ([`Encoded`](crate::Encoded)); a backend compares versions and stores bytes. So a backend cannot
+//! violate a rule that is not about storing.
 
 mod bytes;
 mod due;
@@ -30,26 +30,26 @@ pub use due::DueNumber;
 pub use key::KeyError;
 pub use range::RowRange;
 
-/// What is kept under a key.
+/// A row: the value of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Its version: the commit that wrote or renewed it.
+    /// The version: the stamp of the commit that wrote or renewed it.
     pub stamp: Stamp,
-    /// When someone must look at it, if ever. Rows without are in no index of due rows.
+    /// When it must be looked at, if ever. Rows without it are not in the index of due rows.
     pub due: Option<DueNumber>,
-    /// The checksum over key, summary and content, which the engine makes and checks. It does not cover `stamp` and `due`, so that
-    /// these can be changed alone.
+    /// The checksum over key, summary and content, which the engine computes and checks. It does not cover `stamp` and
+    /// `due`, so these can be changed separately.
     pub seal: u32,
-    /// What sessions are listed by; only [`Key::Session`] has it.
+    /// The fields by which sessions are listed; only set for [`Key::Session`].
     pub listing: Option<Listing>,
-    /// A short text. Scans show it.
+    /// A short text, included in scans.
     pub summary: String,
-    /// At most some 17 KB, or the names of the parts of a content that is larger: 16 bytes for each 40 KB of it. Scans leave it
-    /// out.
+    /// At most some 17 KB; for a larger content, the names of its parts, which are 16 bytes per 40 KB. Not included in
+    /// scans.
     pub content: Vec<u8>,
 }
 
-/// What sessions are listed by.
+/// The fields by which sessions are listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
     /// The name of its state.
@@ -67,91 +67,92 @@ pub enum PartName {
     Pickle(PickleHash),
 }
 
-/// Bytes that the contents of several rows of one session may name. They never change.
+/// Bytes that the contents of several rows of a session may reference. They never change.
 #[derive(Debug, Clone)]
 pub enum Part {
-    /// A piece of a large content: 128 KB at most.
+    /// A piece of a large content, of at most 128 KB.
     Piece(Vec<u8>),
-    /// The pickle of an object, of any size. A large one may be a file already, of which a storage that keeps files takes a link.
+    /// The pickle of an object, of any size. A large one may already be a file, which a storage with files can link.
     Pickle(Arc<Pickle>),
 }
 
-/// How many more, or fewer, contents name a part after a change.
+/// A change of a part's reference count.
 #[derive(Debug, Clone)]
 pub struct PartChange {
-    /// Which one.
+    /// The name of the part.
     pub name: PartName,
-    /// So many more.
+    /// The difference.
     pub uses: i64,
-    /// The part itself, wherever there are more.
+    /// The part itself, if the difference is positive.
     pub part: Option<Part>,
 }
 
-/// A row to be read.
+/// A row to read.
 #[derive(Debug, Clone, Copy)]
 pub struct Lookup<'a> {
     /// Its key.
     pub key: &'a Key,
-    /// The version that the reader has already. Of a row that still has it nothing but the version is needed.
+    /// The version that the reader already has. If the row still has it, only the version is needed.
     pub known: Option<Stamp>,
 }
 
-/// One change of a session's rows, all of it or nothing.
+/// An atomic change of a session's rows.
 #[derive(Debug, Clone)]
 pub struct RowChange {
-    /// The version of all that it writes.
+    /// The version of all written rows.
     pub stamp: Stamp,
-    /// Only where sessions have servers: it is answered with [`StorageError::TakenOver`] if another one has the session.
+    /// Only where sessions have servers: fails with [`StorageError::TakenOver`] if another server has the session.
     pub by_server: bool,
-    /// The versions that must still be there; `None` is for a row that must not exist.
+    /// The expected versions. None means that the row must not exist.
     pub expect: Vec<(Key, Option<Stamp>)>,
-    /// New rows, to which nothing refers before the change: any number. A storage that cannot write so many at a time may write
-    /// them before the others, if nobody sees them when the change does not happen.
+    /// Any number of new rows, to which nothing refers before the change. A storage that cannot write so many
+    /// atomically may write them before the others, if they remain invisible when the change is not made.
     pub fresh: Vec<(Key, Row)>,
-    /// Rows to write, over what there is.
+    /// Rows to write, replacing existing ones.
     pub put: Vec<(Key, Row)>,
-    /// Rows to remove, if they exist.
+    /// Rows to delete, if they exist.
     pub delete: Vec<Key>,
-    /// A row, which is expected, that gets the change's stamp and stays as it is, but for its summary.
+    /// An expected row that gets the change's stamp but remains unchanged, except for its summary.
     pub renew: Option<RowRenewal>,
-    /// How the use of parts changes, each name once. A part is kept from the first use on and until the last one has gone.
+    /// The changes of reference counts, each name once. A part is stored from its first reference until the last one is
+    /// removed.
     ///
-    /// **A count is never too low.** A storage that cannot count so many in the same moment counts up before the change, and down
-    /// after it is done; what a crash leaves then is too high, and goes with the session.
+    /// **A count is never too low.** A storage that cannot update so many counts atomically increments before the
+    /// change, and decrements after it; counts that a crash leaves too high are deleted with the session.
     pub parts: Vec<PartChange>,
-    /// Pages of the history, to be appended in this order.
+    /// Pages of the history, to append in this order.
     pub history: Vec<String>,
-    /// The program of a session that begins with this change, which expects that there is no [`Key::Session`]. It must be there
-    /// afterwards.
+    /// The program of a session that begins with this change, which then expects that [`Key::Session`] does not exist.
+    /// The program must be stored afterwards.
     pub program: Option<KeptProgram>,
 }
 
-/// What is renewed of a row.
+/// The renewal of a row.
 #[derive(Debug, Clone)]
 pub struct RowRenewal {
-    /// Which one.
+    /// The key.
     pub key: Key,
-    /// Its summary and its seal, if they become others.
+    /// The new summary and seal, if they change.
     pub summary: Option<(String, u32)>,
 }
 
-/// A program that is to be kept.
+/// A program to store.
 #[derive(Debug, Clone)]
 pub struct KeptProgram(pub(crate) Arc<Program>);
 
 impl KeptProgram {
-    /// The name that it is kept under.
+    /// The name under which it is stored.
     pub fn hash(&self) -> String {
         self.0.hash().to_string()
     }
 
-    /// What is kept of it.
+    /// Its bytes.
     pub fn bytes(&self) -> Vec<u8> {
         self.0.executable().encode()
     }
 }
 
-/// All rows of a session, and all of its history.
+/// All rows of a session, and its complete history.
 #[derive(Debug, Clone, Default)]
 pub struct AllRows {
     /// The rows, with their contents.
@@ -160,30 +161,30 @@ pub struct AllRows {
     pub history: Vec<String>,
 }
 
-/// Keeps the rows of one session.
+/// Stores the rows of a session.
 pub trait SessionRows: Send + Sync {
-    /// Reads rows, each by itself; answers an entry for each, in their order.
+    /// Reads rows, each independently. Returns an entry for each, in their order.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn read(&self, keys: &[Lookup<'_>]) -> Result<Vec<Option<Row>>, StorageError>;
 
-    /// The first rows of a range, in the order of their keys, `limit` at most, without their contents. It sees every change that had
-    /// returned before the scan began, and may see a part of one that is under way: what that writes before what it removes, and
-    /// no less than a scan before.
+    /// The first rows of a range in key order, at most `limit`, without their contents. It includes every change that
+    /// returned before the scan began, and may include a part of one that is in progress: writes before deletes, and no
+    /// less than an earlier scan.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn scan(&self, range: &RowRange, limit: usize) -> Result<Vec<(Key, Row)>, StorageError>;
 
-    /// Of each Future that has rows of waiters, the first of these, in their order, `limit` at most.
+    /// For each Future with waiter rows, the first of them; in order, at most `limit`.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn crowds(&self, limit: usize) -> Result<Vec<(Key, Row)>, StorageError> {
         let mut found: Vec<(Key, Row)> = Vec::new();
         while found.len() < limit {
-            // The waiters between are skipped: there may be very many.
+            // Skip the other waiters, which may be very many.
             let range = match found.last() {
                 Some((Key::Wait { future, .. }, _)) => RowRange::WaitersAfter(future.clone()),
                 _ => RowRange::AllWaiters,
@@ -194,92 +195,93 @@ pub trait SessionRows: Send + Sync {
         Ok(found)
     }
 
-    /// Makes the change, all of it or nothing.
+    /// Makes the change atomically.
     ///
-    /// A change of a session that is not there, and does not begin with it, is [`StorageError::Gone`] if it expects nothing, else
-    /// in conflict; one that writes nothing is done.
+    /// A change of a session that does not exist, and does not begin with it, fails with [`StorageError::Gone`] if it
+    /// expects nothing, and conflicts otherwise; one that writes nothing succeeds.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged; then nothing has happened.
     fn commit(&self, change: RowChange) -> Result<Outcome, StorageError>;
 
-    /// Makes several changes, each as if it were alone.
+    /// Makes several changes, each independently.
     fn commit_all(&self, changes: Vec<RowChange>) -> Vec<Result<Outcome, StorageError>> {
         changes.into_iter().map(|change| self.commit(change)).collect()
     }
 
-    /// How many rows that others may know a change may touch: 32 at least.
+    /// The maximum number of shared rows in a change: at least 32.
     fn commit_records_max(&self) -> usize {
         COMMIT_RECORDS_MAX
     }
 
-    /// Reserves so many thread numbers and gives the first. They are greater than all that were reserved before, and than those
-    /// of all threads and Futures that have rows.
+    /// Reserves this many thread numbers and returns the first. They are greater than all numbers reserved before, and
+    /// than those of all existing rows of threads and Futures.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn reserve(&self, count: u64) -> Result<u64, StorageError>;
 
-    /// The bytes of these parts, where they are there.
+    /// The bytes of these parts, if they exist.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn parts(&self, names: &[PartName]) -> Result<Vec<Option<Vec<u8>>>, StorageError>;
 
-    /// The pages of the history after this position, in order, `limit` at most, each with its own position. The storage decides
-    /// on positions: greater than 0, each of its own, and of what follows from another change greater than that one's.
+    /// The pages of the history after this position, in order, at most `limit`, with their positions. The storage
+    /// determines the positions: they are greater than 0 and unique, and a change that follows from another one has a
+    /// greater position.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn history(&self, after: u64, limit: usize) -> Result<Vec<(u64, String)>, StorageError>;
 
-    /// A position up to which no page can appear from now on. A storage that many machines write to decides on a page's position
-    /// some time before it can be read.
+    /// A position up to which no further page can appear. A storage written by many machines assigns a page's position
+    /// some time before it becomes readable.
     fn history_settled(&self) -> u64 {
         u64::MAX
     }
 
-    /// All that there is of the session, as it is in one moment. It is asked of sessions that nobody runs; of one that is not there,
-    /// there is nothing.
+    /// The complete session as of one moment. Only called for sessions that are not running; empty if the session does
+    /// not exist.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn all(&self) -> Result<AllRows, StorageError>;
 }
 
-/// A session of a list.
+/// An entry in a list of sessions.
 #[derive(Debug)]
 pub struct SessionEntry {
-    /// Its id, as far as that can be trusted.
+    /// Its id, which may be damaged.
     pub id: SessionId,
-    /// Its own row, or why that cannot be read.
+    /// Its own row, or the error of reading it.
     pub row: Result<Row, StorageError>,
-    /// How many threads it has started.
+    /// The number of threads it has started.
     pub threads: u64,
-    /// Whether someone serves it now, if it is not over.
+    /// Whether it is being served, if it is not over.
     pub is_served: bool,
 }
 
-/// How the threads of a storage's sessions come by the process that runs them.
+/// How threads are assigned to the processes that run them.
 pub enum RowTenure<'a> {
     /// A session is served by one process at a time.
     Servers(&'a dyn Servers),
-    /// Threads are leased, and the engine does all that there is to that.
+    /// Threads are leased, with the leases implemented by the engine.
     Due(&'a dyn DueRows),
-    /// Threads are leased, in a way of the storage's own.
+    /// Threads are leased, with the leases implemented by the storage.
     Leases(&'a dyn Leases),
 }
 
-/// Which rows are asked for.
+/// A kind of due rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DueKind {
     /// Threads and their mailboxes.
     Threads,
-    /// What others go on with if it is left: [`Key::Todo`] and [`Key::Cascade`].
+    /// Unfinished work for any process: [`Key::Todo`] and [`Key::Cascade`].
     Leftovers,
 }
 
-/// A row that is due, without its content.
+/// A due row, without its content.
 #[derive(Debug, Clone)]
 pub struct DueRow {
     /// Its session.
@@ -290,29 +292,29 @@ pub struct DueRow {
     pub row: Row,
 }
 
-/// When a row is due from now on.
+/// A change of when a row is due.
 #[derive(Debug, Clone)]
 pub struct SetDue {
     /// Its session.
     pub session: SessionId,
     /// Its key.
     pub key: Key,
-    /// The version that it must still have.
+    /// The expected version.
     pub expected: Stamp,
-    /// The version that it gets, if that is another one.
+    /// The new version, if it changes.
     pub stamp: Option<Stamp>,
-    /// When it is due, if ever.
+    /// The new time, if any.
     pub due: Option<DueNumber>,
 }
 
-/// A storage whose threads are leased: what is due is the queue. Two verbs are all that it takes.
+/// A storage that leases threads: its due rows are the queue. Two operations are sufficient.
 pub trait DueRows: Send + Sync {
-    /// How long a process may be still before others take the threads that it holds.
+    /// How long a process may be unresponsive before others take its threads.
     fn lease(&self) -> Duration;
 
-    /// The rows of this kind, of all sessions or only of this one, that are due after the one number and not after the other, the
-    /// earliest first, `limit` at most. The answer may lag behind what has been written: each row's version is compared when something
-    /// is made of it.
+    /// The rows of this kind, in all sessions or only this one, that are due after `after` and not after `until`,
+    /// earliest first, at most `limit`. The result may be outdated: the version of each row is compared when it is
+    /// changed.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
@@ -325,16 +327,17 @@ pub trait DueRows: Send + Sync {
         limit: usize,
     ) -> Result<Vec<DueRow>, StorageError>;
 
-    /// Changes when rows are due, each by itself and only if it has the version that is expected. Answers of each whether it had.
+    /// Changes when rows are due, each independently and only if it has the expected version. Returns for each whether
+    /// it was changed.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged. Some may have been changed.
     fn set_due(&self, changes: &[SetDue]) -> Result<Vec<bool>, StorageError>;
 }
 
-/// Keeps the rows of many sessions.
+/// Stores the rows of many sessions.
 pub trait RowStorage: Send + Sync {
-    /// What messages call it.
+    /// Its name in messages.
     fn name(&self) -> String;
 
     /// The rows of one session, new or known.
@@ -343,36 +346,36 @@ pub trait RowStorage: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn session(&self, id: &SessionId) -> Result<Arc<dyn SessionRows>, StorageError>;
 
-    /// The rows that belong to no session.
+    /// The rows that do not belong to a session.
     fn space(&self) -> &dyn Space;
 
-    /// How threads come by the process that runs them.
+    /// How threads are assigned to the processes that run them.
     fn tenure(&self) -> RowTenure<'_>;
 
-    /// Whether nobody but this process runs threads of the sessions that it serves. Then the engine need not ask of threads that it
-    /// has just started whether others have written anything about them.
+    /// Whether only this process runs threads of the sessions that it serves. Then the engine need not check whether
+    /// others have written to the threads it has just started.
     fn is_alone(&self) -> bool {
         false
     }
 
-    /// The folder in which the files of large pickles are best made, so that links of them can be kept.
+    /// The best folder for the files of large pickles, so that they can be linked into the storage.
     fn scratch_folder(&self) -> Option<&Path> {
         None
     }
 
-    /// Keeps a program under its hash.
+    /// Stores a program under its hash.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn put_program(&self, hash: &str, program: &[u8]) -> Result<(), StorageError>;
 
-    /// The program with this hash, if it is there.
+    /// The program with this hash, if it exists.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn program(&self, hash: &str) -> Result<Option<Vec<u8>>, StorageError>;
 
-    /// Removes the programs that no session has, but for those of sessions that begin in this moment.
+    /// Deletes the programs that no session uses, except those of sessions that are just being started.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
@@ -386,37 +389,37 @@ pub trait RowStorage: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn summary(&self, id: &SessionId) -> Result<Option<Row>, StorageError>;
 
-    /// The sessions that fit, by their own rows' listings, the newest first.
+    /// The matching sessions, by the listings of their own rows, newest first.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn sessions(&self, filter: &Filter) -> Result<Vec<SessionEntry>, StorageError>;
 
-    /// Removes all that is kept of a session, if its own row has this version. Answers whether it had.
+    /// Deletes all rows of a session, if its own row has this version. Returns whether it had.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn remove(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError>;
 
-    /// Removes all that is kept of a session but its own row, under the same condition.
+    /// Deletes all rows of a session except its own, on the same condition.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn clear(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError>;
 
-    /// Waits for news from another process or from [`ring`](RowStorage::ring), so long at most. Answers whether another process may
-    /// have some.
+    /// Waits for news from another process or from [`ring`](RowStorage::ring), at most this long. Returns whether
+    /// another process may have news.
     fn wait_for_news(&self, at_most: Duration) -> bool;
 
-    /// Ends this process's own wait for news.
+    /// Ends a wait for news in this process.
     fn ring(&self);
 
-    /// Tells all processes that serve this storage that there is news. Without, they look once a second.
+    /// Notifies all processes that serve this storage of news. Otherwise they check once a second.
     fn announce(&self);
 }
 
 impl Row {
-    /// What is answered of a row that still has the version that its reader knows.
+    /// The reply for a row that still has the version known to the reader.
     pub fn of_version(stamp: Stamp) -> Row {
         Row { stamp, due: None, seal: 0, listing: None, summary: String::new(), content: Vec::new() }
     }
@@ -446,12 +449,12 @@ impl Part {
 }
 
 impl RowChange {
-    /// Whether a session begins with it.
+    /// Whether the change begins a session.
     pub fn begins(&self) -> bool {
         self.expect.iter().any(|(key, stamp)| *key == Key::Session && stamp.is_none())
     }
 
-    /// All rows that it writes.
+    /// All written rows.
     pub fn written(&self) -> impl Iterator<Item = &(Key, Row)> {
         self.fresh.iter().chain(&self.put)
     }

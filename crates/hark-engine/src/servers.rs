@@ -1,7 +1,7 @@
-//! The port to a storage whose sessions have servers, each one at most.
+//! The port to a storage whose sessions are each served by at most one server.
 //!
-//! A *server* is one opened storage: it serves the sessions that it has claimed or started, until it is closed or its
-//! process ends. It keeps in memory what it knows of them, so that a storage is only asked what others have done.
+//! A *server* is an open storage: it serves the sessions that it has claimed or started, until it is closed or its
+//! process ends. It keeps their state in memory, so it reads the storage only for the changes of others.
 
 use std::collections::HashSet;
 
@@ -9,20 +9,18 @@ use crate::id::{SessionId, Stamp, ThreadId};
 use crate::storage::{Storage, StorageError, Tenure};
 use crate::surroundings::Timestamp;
 
-/// Who serves which session, and what is to be done in those that this process serves.
+/// The servers of sessions, and the work in the sessions served by this process.
 pub trait Servers: Send + Sync {
-    /// Takes sessions that run, or are in transit, and that nobody serves, or only this one; answers those that were taken,
-    /// the oldest first.
-    /// A storage that can only suspect that a server is dead answers a session that was taken from one a second time, when
-    /// that one can write no more: nobody else knows what it did last.
+    /// Claims sessions that are running or in transit and not being served, or only this one. Returns the claimed ones,
+    /// oldest first. A storage that can only suspect that a server is dead returns a session claimed from it a second
+    /// time, once that server can no longer write, because its last writes were unknown before.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn claim(&self, only: Option<&SessionId>) -> Result<Vec<Claimed>, StorageError>;
 
-    /// Of sessions that were just claimed, at least those in which something is to be done before something outside
-    /// happens or a time comes that is later than this. A storage that can tell leaves the others out: there may be very
-    /// many of them.
+    /// Of newly claimed sessions, at least those that have work to do before an event from outside or a time after
+    /// `now`. A storage that can tell omits the others, which may be very many.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
@@ -31,33 +29,34 @@ pub trait Servers: Send + Sync {
         Ok(claimed.to_vec())
     }
 
-    /// Makes this server the session's, whatever state that is in, unless another one that lives runs or moves it. Answers
-    /// whether it did. For who moves a session: when this process dies, others see that nobody serves it.
+    /// Makes this the session's server, in any state of the session, unless another live server runs or moves it.
+    /// Returns whether it did. Used for moving a session: if this process dies, others see that it is not being served.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn hold(&self, id: &SessionId) -> Result<bool, StorageError>;
 
-    /// Whether a server that lives, and is not this one, has this session, which is not over.
+    /// Whether another live server has this session, which is not over.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn is_served_elsewhere(&self, id: &SessionId) -> Result<bool, StorageError>;
 
-    /// Whether another server was the last that had this session, which may be over. Never where threads are leased.
+    /// Whether another server was the last to have this session, which may be over. Always false where threads are
+    /// leased.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn was_taken_over(&self, id: &SessionId) -> Result<bool, StorageError>;
 
-    /// Whether a server that lives, perhaps this one, has this session, which is not over.
+    /// Whether a live server, possibly this one, has this session, which is not over.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn is_served(&self, id: &SessionId) -> Result<bool, StorageError>;
 
-    /// If this server was still for longer than its lease since this was asked last, so that others may have taken over
-    /// sessions: those that it still has.
+    /// If this server was unresponsive for longer than its lease since the last call, so that others may have taken
+    /// over sessions: the sessions that it still has.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
@@ -65,14 +64,14 @@ pub trait Servers: Send + Sync {
         Ok(None)
     }
 
-    /// Gives up this session, or all that this server has.
+    /// Releases this session, or all sessions of this server.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn release(&self, only: Option<&SessionId>) -> Result<(), StorageError>;
 
-    /// Nobody serves a session that has ended, unless its last server still lives: whoever goes on with it must not think
-    /// that its worker was lost.
+    /// Removes the server of an ended session, unless it is still alive, so that the next server does not assume that
+    /// its worker was lost.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
@@ -81,28 +80,28 @@ pub trait Servers: Send + Sync {
         Ok(())
     }
 
-    /// Which threads of this session someone must look at when it is taken up.
+    /// The threads of this session that must be looked at when it is taken over.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn unattended(&self, session: &SessionId, now: Timestamp) -> Result<Unattended, StorageError>;
 
-    /// Which threads of this server's sessions have a time after the one and not after the other, in the order of the
-    /// sessions, and when the next one's time comes, if that is before `horizon`.
+    /// The threads of this server's sessions that are due after `after` and not after `now`, ordered by session, and
+    /// the next due time, if it is before `horizon`.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn due(&self, after: Timestamp, now: Timestamp, horizon: Timestamp) -> Result<Agenda, StorageError>;
 
-    /// Which threads of this server's sessions have something in their mailboxes, in the order of the sessions. Most of
-    /// them are known to this server, which has woken them itself.
+    /// The threads of this server's sessions with something in their mailboxes, ordered by session. Most of them are
+    /// known to this server, which has woken them itself.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn woken(&self) -> Result<Vec<Woken>, StorageError>;
 }
 
-/// The servers of a storage whose sessions have some.
+/// The servers of the storage, if its sessions have servers.
 pub(crate) fn servers_of(storage: &dyn Storage) -> Result<&dyn Servers, StorageError> {
     match storage.tenure() {
         Tenure::Servers(servers) => Ok(servers),
@@ -110,12 +109,12 @@ pub(crate) fn servers_of(storage: &dyn Storage) -> Result<&dyn Servers, StorageE
     }
 }
 
-/// What is to be done in a session that is taken up: threads in the order of their numbers.
+/// The threads to look at when a session is taken over, in the order of their numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unattended {
-    /// Those that a lost worker may have had: what is due at a takeover, and what was woken.
+    /// Threads that a lost worker may have had: those due at a takeover, and woken ones.
     pub interrupted: Vec<ThreadId>,
-    /// Those whose time has come by now.
+    /// Threads that are due by now.
     pub due: Vec<ThreadId>,
 }
 
@@ -130,20 +129,20 @@ pub struct Woken {
     pub stamp: Stamp,
 }
 
-/// What is to be looked at.
+/// The threads to look at.
 #[derive(Debug, Default)]
 pub struct Agenda {
-    /// Now.
+    /// Threads that are due.
     pub now: Vec<(SessionId, ThreadId)>,
-    /// When there will be more.
+    /// When the next ones are due.
     pub next: Option<Timestamp>,
 }
 
-/// A session that a server has taken.
+/// A claimed session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
     /// The session.
     pub session: SessionId,
-    /// Its last server did not give it up, but was lost.
+    /// Its last server did not release it, but was lost.
     pub was_lost: bool,
 }

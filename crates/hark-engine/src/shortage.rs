@@ -1,9 +1,9 @@
-//! What a computer can run out of, and what to do then.
+//! Exhausted resources of a computer, and the remedies.
 
 use std::fmt;
 use std::io;
 
-/// Something of which there is too little. Nothing is wrong with what was tried: later it may work.
+/// An exhausted resource. The failed operation was valid, and may succeed later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shortage {
     /// File descriptors of this process.
@@ -17,9 +17,10 @@ pub enum Shortage {
 }
 
 impl Shortage {
-    /// What the operating system's error says is short, where files were opened, or processes or threads started.
+    /// The resource that is exhausted according to an error of the operating system, from opening a file or starting a
+    /// process or thread.
     pub fn of(error: &io::Error) -> Option<Shortage> {
-        // They are the same on every Unix.
+        // These numbers are the same on every Unix.
         const ENFILE: i32 = 23;
         const EMFILE: i32 = 24;
         match (error.raw_os_error(), error.kind()) {
@@ -31,13 +32,13 @@ impl Shortage {
         }
     }
 
-    /// What to do about it.
+    /// The remedy.
     pub fn remedy(self) -> &'static str {
         match self {
             Shortage::Files => "raise the limit with `ulimit -n`",
-            Shortage::SystemFiles => "close some, or have the computer allow more",
+            Shortage::SystemFiles => "close some, or raise the limit of the computer",
             Shortage::Processes => "end some, or raise the limit: `ulimit -u`, or that of the container",
-            Shortage::Memory => "end something, or raise the limit: `ulimit -v`, or that of the container",
+            Shortage::Memory => "end some processes, or raise the limit: `ulimit -v`, or that of the container",
         }
     }
 }
@@ -45,9 +46,9 @@ impl Shortage {
 impl fmt::Display for Shortage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Shortage::Files => "this process has as many files open as it may",
-            Shortage::SystemFiles => "as many files are open on this computer as may be",
-            Shortage::Processes => "there are as many processes and threads as may be",
+            Shortage::Files => "this process has reached its limit of open files",
+            Shortage::SystemFiles => "this computer has reached its limit of open files",
+            Shortage::Processes => "the limit of processes and threads has been reached",
             Shortage::Memory => "there is too little memory",
         })
     }

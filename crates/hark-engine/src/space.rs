@@ -1,7 +1,7 @@
-//! Records that belong to no session: what all sessions of a storage share.
+//! Records shared by all sessions of a storage.
 //!
-//! A space is an ordered map from byte strings to byte strings, each with a version. Whoever keeps records in it begins
-//! their keys with a byte of its own: [limits](crate::throttle) do.
+//! A space is an ordered map from byte strings to versioned byte strings. Each use of it has its own key prefix, for
+//! example [limits](crate::throttle).
 
 use std::ops::Range;
 
@@ -9,10 +9,10 @@ use crate::commit::Outcome;
 use crate::id::Stamp;
 use crate::storage::StorageError;
 
-/// The name of a record. Keys are ordered by their bytes.
+/// The key of a record. Keys are ordered by their bytes.
 pub type SpaceKey = Vec<u8>;
 
-/// A record and its version: the commit that wrote it.
+/// A record and its version: the stamp of the commit that wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpaceRecord {
     /// The version.
@@ -21,35 +21,35 @@ pub struct SpaceRecord {
     pub content: Vec<u8>,
 }
 
-/// One change of a space, all of it or nothing.
+/// An atomic change of a space.
 #[derive(Debug, Clone)]
 pub struct SpaceCommit {
-    /// The version of all that this writes.
+    /// The version of all written records.
     pub stamp: Stamp,
-    /// The versions that must still be there; `None` is for a record that must not exist.
+    /// The expected versions. None means that the record must not exist.
     pub expect: Vec<(SpaceKey, Option<Stamp>)>,
-    /// Records to write, over what there is.
+    /// Records to write, replacing existing ones.
     pub put: Vec<(SpaceKey, Vec<u8>)>,
-    /// Records to remove, if they exist. None of them is put.
+    /// Records to delete, if they exist. None of them is also written.
     pub delete: Vec<SpaceKey>,
 }
 
-/// Keeps records that belong to no session.
+/// Stores records that do not belong to a session.
 pub trait Space: Send + Sync {
-    /// Reads these keys, each by itself; answers an entry for each, in their order.
+    /// Reads these keys, each independently. Returns an entry for each, in their order.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn read(&self, keys: &[SpaceKey]) -> Result<Vec<Option<SpaceRecord>>, StorageError>;
 
-    /// The first records of a range, in key order, `limit` at most. It sees every commit that had returned before the scan
-    /// began, and may see a part of one that is under way.
+    /// The first records of a range in key order, at most `limit`. It includes every commit that returned before the
+    /// scan began, and may include a part of one that is in progress.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn scan(&self, range: Range<SpaceKey>, limit: usize) -> Result<Vec<(SpaceKey, SpaceRecord)>, StorageError>;
 
-    /// Makes the change, all of it or nothing.
+    /// Makes the change atomically.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged; then nothing has happened.
@@ -57,7 +57,7 @@ pub trait Space: Send + Sync {
 }
 
 impl SpaceCommit {
-    /// A commit that changes nothing yet.
+    /// A commit without changes.
     pub fn new(stamp: Stamp) -> SpaceCommit {
         SpaceCommit { stamp, expect: Vec::new(), put: Vec::new(), delete: Vec::new() }
     }

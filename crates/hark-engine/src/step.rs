@@ -1,18 +1,20 @@
-//! One durable step, decided: what a thread's run changes. Every rule about Futures, continuations and ends is here.
+//! Decides a durable step: the changes made by a thread's run. All rules about Futures, continuations and ends are
+//! here.
 //!
-//! The functions are pure: from what was loaded and what the run came to they make a [`Commit`] and a [`Plan`] of what
-//! to do once it is committed. Losing what the plan says is harmless where records tell what is still to be done.
+//! The functions are pure: from the loaded records and the outcome of the run they make a [`Commit`] and a [`Plan`] of
+//! what to do after it. Losing the plan does no harm, because records say what is still to be done.
 //!
-//! - **`live/n` is written by thread n's own step only.** Whoever wakes a thread puts `ready/n`; a step expects
-//!   `ready/n` to be as it was loaded. So a wake during the run that it wakes makes the commit conflict, and the step is
-//!   decided again, in sight of what the wake was for.
-//! - **A waiter and its entry among the Future's continuations travel in one commit**, which expects the Future as it
-//!   was read. So do a result, the Future it resolves, and the waking. Of a racing pair one conflicts and looks again.
-//! - **A Future that follows another is a thread that waits with nothing left to do.** Its record stays until the other
-//!   has a value, then it takes a step, in which its own waiters are woken. So chains cost a step a link, many may
-//!   follow one, and nothing recurses.
-//! - **A step writes what it creates no later than what it removes**, and a child's number is greater than its
-//!   parent's: who sees no live thread, having looked in the order of their numbers, knows that none will come.
+//! - **`live/n` is written only by thread n's own step.** A thread is woken by writing `ready/n`, and a step expects
+//!   `ready/n` to be unchanged since it was loaded. So a wake during the thread's run makes the commit conflict, and the
+//!   step is decided again, with knowledge of the cause of the wake.
+//! - **The status of a waiter and its registration at the Future are written in one commit**, which expects the Future
+//!   as it was read. The same applies to a result, the Future it resolves, and the waking of waiters. If the two race,
+//!   one of them conflicts and reads again.
+//! - **A Future that follows another one is a thread that waits with nothing left to run.** Its record remains until the
+//!   other Future has a value; then it takes a step, which wakes its own waiters. So a chain costs one step per link,
+//!   many Futures may follow the same one, and nothing recurses.
+//! - **A step writes what it creates no later than it deletes what it removes**, and a child's number is greater than
+//!   its parent's: a scan in the order of thread numbers that finds no live thread proves that there will be none.
 
 mod cancels;
 mod touches;
@@ -39,7 +41,7 @@ pub use touches::Touches;
 pub(crate) use waiters::starts;
 pub use waiters::{Touch, Wanted, wake_batch};
 
-/// What was loaded of a thread.
+/// The loaded records of a thread.
 #[derive(Debug)]
 pub struct Loaded {
     /// The thread.
@@ -48,40 +50,41 @@ pub struct Loaded {
     pub live: Option<Stamp>,
     /// The version of its mailbox, if there is something in it.
     pub ready: Option<Stamp>,
-    /// Its own Future, if someone waits for it.
+    /// Its own Future, if it has a record.
     pub own: Option<Known>,
-    /// What it waited for when it was loaded, if that was not just one Future. It stands there until it has an answer.
+    /// What it waited for when it was loaded, if that is several Futures or has a deadline. Remains until it has an
+    /// answer.
     pub awaiting: Option<Box<Awaiting>>,
-    /// Whether it is cancelled, and its record does not say so yet.
+    /// Whether it is cancelled, but its record does not say so yet.
     pub is_cancelled: bool,
-    /// What it cancels with this step.
+    /// What it cancels in this step.
     pub cancels: Option<Box<Cancels>>,
-    /// Its wait ends with this, whatever it waits for.
+    /// Ends its wait with this error, whatever it waits for.
     pub interruption: Option<Box<Interruption>>,
-    /// Futures of a wait that has its answer by now.
+    /// The Futures of a wait that has its answer by now.
     pub(crate) held: Option<Box<AnsweredWait>>,
-    /// Futures of which this step changes who waits for them.
+    /// Futures whose waiters this step changes.
     pub touches: Touches,
-    /// Failed Futures, awaited by nobody before, that it awaited in this step.
+    /// Failed Futures that it was the first to await, in this step.
     pub heard: Vec<ThreadId>,
-    /// The Future that it had waited for, and found done without having been woken: its record among the waiters, if it
-    /// has one, is still there.
+    /// A Future that it waited for and found done without having been woken: its waiter record, if there is one, must
+    /// be deleted.
     pub found_done: Option<FutureId>,
-    /// The requests by which it had places or queued for them, and of these, those that it needs no more.
+    /// The requests with which it held places or queued for them, and those of them that it no longer needs.
     pub tokens: Vec<Token>,
     /// See `tokens`.
     pub given_back: Vec<Token>,
-    /// It has lost a place that it needs before it goes on, and queues for it. All else stays as it is.
+    /// It has lost a place that it needs to continue, and queues for it. Nothing else changes.
     pub lacks_place: bool,
-    /// What only the session's first thread has to know.
+    /// Data of the session's first thread only.
     pub first: Option<Box<First>>,
-    /// Whether the session can be taken up again when its worker is lost. Only then is more kept of it than it needs to
-    /// go on: what happened, and threads that failed.
+    /// Whether the session can be resumed if its worker is lost. Only then are more records kept than necessary to
+    /// continue: the history, and failed threads.
     pub is_resumable: bool,
 }
 
 impl Loaded {
-    /// Nothing yet of this thread.
+    /// Empty data of this thread.
     pub fn nothing(thread: ThreadId, is_resumable: bool) -> Loaded {
         Loaded {
             thread,
@@ -110,28 +113,28 @@ impl Loaded {
         promise.is_some_and(|promise| promise.future == *future)
     }
 
-    /// How many records a commit touches for what the step has gathered of other threads and Futures.
+    /// The number of records in the commit for changes of other threads and Futures.
     pub fn records(&self) -> usize {
         let cancels = self.cancels.as_ref().map_or(0, |cancels| cancels.records());
         cancels + self.heard.len() + self.touches.records()
     }
 }
 
-/// What the session's first thread knows beyond the others: with it the session begins, and often ends.
+/// Data of the session's first thread, which begins the session and often ends it.
 #[derive(Debug)]
 pub struct First {
-    /// What the session is about.
+    /// The description of the session.
     pub about: Arc<About>,
     /// The session's record and its version. None if it is not written yet.
     pub session: Option<(Stamp, SessionRecord)>,
-    /// That record is from an earlier turn. The step expects that it is still the same, as a session that was cancelled
-    /// must not go on.
+    /// Whether the record is from an earlier turn. The step then expects that it is unchanged, because a cancelled
+    /// session must not continue.
     pub is_remembered: bool,
-    /// Whether no other thread was ever started: then its end is the session's.
+    /// Whether no other thread was ever started: then its end is the end of the session.
     pub is_alone: bool,
 }
 
-/// A Future's record as it was read.
+/// A Future's record, as read.
 #[derive(Debug, Clone)]
 pub struct Known {
     /// Its version.
@@ -140,73 +143,72 @@ pub struct Known {
     pub record: FutureRecord,
 }
 
-/// What a thread's run came to.
+/// The outcome of a thread's run.
 #[derive(Debug, Clone)]
 pub enum Ending {
     /// Its turn is over.
     Yielded,
-    /// It was looked at too early: what it waits for has not come. It stays as it is.
+    /// It was looked at too early: what it waits for has not happened. Nothing changes.
     Stays,
-    /// It came to its end with this value, which is no Future.
+    /// It finished with this value, which is not a Future.
     Finished(Value),
-    /// It came to its end with an error.
+    /// It failed with an error.
     Failed(Arc<Failure>),
-    /// It needs the value of a Future that has none: this is its record, if there is one.
+    /// It waits for a pending Future, which may have this record.
     Waits(Awaited, Option<Known>),
-    /// It needs more of these Futures than have values. It is to be looked at again if it is not entered among the waiters of
-    /// all of them.
+    /// It waits for several Futures. It must be looked at again if it is not registered as a waiter of all of them.
     Awaits {
-        /// What it is about from now on.
+        /// Its new status.
         awaiting: Box<Awaiting>,
-        /// What it has asked for.
+        /// Its request.
         wait: Box<Wait>,
-        /// The wait begins with this.
+        /// Whether the wait begins with this step.
         is_new: bool,
     },
-    /// It came to its end with a Future that has no value: this is its record, if there is one.
+    /// It ended with a pending Future, which may have this record.
     Follows(Awaited, Option<Known>),
-    /// It goes on at a time.
+    /// It sleeps until this time.
     Sleeps(Timestamp),
-    /// It has begun a foreign call: which of its calls.
+    /// It has begun the foreign call with this number.
     Calls(u64),
     /// It needs a place of a limit, or a start of a rate.
     Queues(Box<Request>),
 }
 
-/// What to do once a step is committed.
+/// What to do after the commit of a step.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// Threads to have run: new ones, then those woken, then the thread itself.
+    /// Threads to run: new ones, then woken ones, then the thread itself.
     pub invoke: Vec<ThreadId>,
-    /// The thread goes on at this time.
+    /// The thread continues at this time.
     pub timer: Option<Timestamp>,
-    /// The foreign call is to be made.
+    /// The foreign call must be made.
     pub call: bool,
-    /// The session has ended with this step, as this.
+    /// The session has ended with this step, in this state.
     pub ended: Option<SessionState>,
-    /// The thread is to enter the queue for this.
+    /// The thread must enter the queue for this.
     pub queue: Option<Box<Request>>,
     /// The thread has stopped, and may be the last one.
     pub look_for_end: bool,
-    /// More may wait for the thread's Future than the commit has woken.
+    /// The thread's Future may have more waiters than the commit has woken.
     pub wake_rest: bool,
-    /// More may wait for this promise, which it has cancelled.
+    /// The promise that it has cancelled may have more waiters.
     pub wake_rest_of: Option<FutureId>,
-    /// There are threads that it has started to be cancelled.
+    /// Threads that it has started must be cancelled.
     pub cascade: bool,
-    /// The thread waits with records of its own for these Futures, which must be read once more: their resolvers may have
-    /// looked for such records before there were these.
+    /// The thread waits for these Futures with its own records. They must be read once more: their resolvers may have
+    /// looked for such records before these existed.
     pub look_again: Vec<FutureId>,
-    /// Where threads are leased: those that the process holds from this commit on.
+    /// Where threads are leased: the threads held by the process from this commit on.
     pub holds: Vec<ThreadId>,
     /// Threads to be run by other processes.
     pub offered: Vec<Hint>,
 }
 
 impl Plan {
-    /// Begins anew.
+    /// Clears the plan.
     pub fn clear(&mut self) {
-        // Field by field, as it is done for each step.
+        // Field by field, because this is done for each step.
         let Plan { invoke, timer, call, ended, queue, look_for_end, wake_rest, wake_rest_of, cascade, .. } = self;
         invoke.clear();
         (*timer, *ended, *queue, *wake_rest_of) = (None, None, None, None);
@@ -217,8 +219,8 @@ impl Plan {
         offered.clear();
     }
 
-    /// Where threads are leased: this process goes on with the thread whose step it is, if that goes on, and with so many
-    /// others. The rest of those to be run are left to whoever comes.
+    /// Where threads are leased: this process continues with the thread of the step, if that continues, and with up to
+    /// `room` others. The remaining threads to run are left to any process.
     pub fn share(&mut self, own: Option<ThreadId>, room: usize, commit: &mut Commit) {
         let own = own.filter(|own| self.call || self.invoke.contains(own));
         let mut left = room;
@@ -243,7 +245,7 @@ impl Plan {
     }
 }
 
-/// Decides what a run changes. `commit` holds already what the run gathered: new threads and output.
+/// Decides the changes of a run. `commit` already contains what the run has collected: new threads and output.
 pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, commit: &mut Commit, plan: &mut Plan) {
     plan.clear();
     if loaded.is_resumable
@@ -260,7 +262,7 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
     if !has_ended && let Some(First { session: Some((stamp, _)), is_remembered: true, .. }) = loaded.first.as_deref() {
         commit.expect.push((Key::Session, Some(*stamp)));
     }
-    // A cancelled thread whose call under way is being stopped takes note of that when the call is over.
+    // A cancelled thread whose call is being stopped handles the cancellation when the call is over.
     if loaded.ready.is_some() && (!loaded.is_cancelled || live.stops.is_some() || has_ended) {
         commit.delete.push(Key::Ready(loaded.thread));
         if loaded.is_cancelled {
@@ -288,7 +290,7 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
             go_on(loaded, live, Status::Runnable, commit);
         }
         Ending::Stays => {
-            // Whoever kept the time may have done so with another clock.
+            // The timer may have been set by a different clock.
             plan.timer = live.status.time().filter(|_| is_timed(loaded, &live.status));
             commit.put.push(Record::Live(loaded.thread, live));
         }
@@ -297,7 +299,7 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
             go_on(loaded, live, Status::Sleeping(*until), commit);
         }
         Ending::Queues(request) => {
-            // In memory a deadline's timer is armed before.
+            // In memory, the timer of a deadline was armed before.
             plan.timer = if loaded.is_resumable { earliest(request.until, request.deadline) } else { request.until };
             plan.queue = request.until.is_none().then(|| request.clone());
             go_on(loaded, live, Status::Queued(request.clone()), commit);
@@ -329,8 +331,8 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
             if !is_awaited && failure.breaks() {
                 commit.put.push(Record::Unawaited(loaded.thread, Box::new(Failure::clone(failure))));
             }
-            // A retry goes on from there. An endless recursion's stack is too large to keep, and would only end so again;
-            // and what was cancelled is not to go on.
+            // A retry continues from there. The stack of an endless recursion is too large to keep, and would only
+            // overflow again; and a cancelled thread must not continue.
             if loaded.is_resumable && !matches!(&*failure.error.kind, "stack" | "cancelled") {
                 commit.put.push(Record::Broken(loaded.thread, live));
             }
@@ -349,13 +351,13 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
     }
 }
 
-/// Whether a timer is to be armed after the commit for a thread with this status. In memory a wait's timer is armed before,
-/// and kept with the thread, so that whoever ends the wait can disarm it.
+/// Whether a timer must be armed after the commit for a thread with this status. In memory, a wait's timer is armed
+/// before, and stored with the thread, so that it can be disarmed when the wait ends.
 fn is_timed(loaded: &Loaded, status: &Status) -> bool {
     loaded.is_resumable || matches!(status, Status::Sleeping(_))
 }
 
-/// The thread stays, with this status, until the Future is done.
+/// The thread remains, with this status, until the Future is done.
 fn wait(
     loaded: &Loaded,
     mut live: Box<Live>,
@@ -370,7 +372,7 @@ fn wait(
     commit.put.push(Record::Live(loaded.thread, live));
 }
 
-/// The thread stays, with this status.
+/// The thread remains, with this status.
 fn go_on(loaded: &Loaded, mut live: Box<Live>, status: Status, commit: &mut Commit) {
     live.status = status;
     commit.put.push(Record::Live(loaded.thread, live));
@@ -386,7 +388,7 @@ fn stop(loaded: &Loaded, done: FutureRecord, now: Timestamp, commit: &mut Commit
     commit.delete.push(Key::Live(thread));
     let woke = waiters::wake(loaded, has_failed, commit, plan);
     let Some(first) = &loaded.first else {
-        // One that was woken is live and will look in its turn. It may do so before this commit returns, and then not
+        // A woken thread is live and will check in its turn. It may do so before this commit returns, and then not
         // see all of it, unless the storage is in memory.
         plan.look_for_end = !woke || loaded.is_resumable;
         return;
@@ -400,20 +402,20 @@ fn stop(loaded: &Loaded, done: FutureRecord, now: Timestamp, commit: &mut Commit
     };
     let end = session.state_at_end(breaks);
     plan.ended = first.is_alone.then_some(end);
-    // The first thread must look itself, as the others did not know yet that it has stopped.
+    // The first thread must check itself, because the others did not know that it has stopped.
     plan.look_for_end = !first.is_alone;
     let (state, ended) = if first.is_alone { (end, Some(now)) } else { (SessionState::Running, None) };
     let retrying = session.retrying && !first.is_alone;
     put_session(SessionRecord { state, first_stopped: true, retrying, ended, ..session }, commit);
 }
 
-/// A commit has one record of the session at most.
+/// Puts the session's record, replacing one that is already in the commit.
 fn put_session(session: SessionRecord, commit: &mut Commit) {
     commit.put.retain(|record| !matches!(record, Record::Session(_)));
     commit.put.push(Record::Session(Box::new(session)));
 }
 
-/// What a step's end is in the session's history.
+/// The entry of a step's end in the history.
 fn event(ending: &Ending) -> Option<Event> {
     Some(match ending {
         Ending::Finished(_) => Event::Finished,
@@ -437,7 +439,7 @@ fn event(ending: &Ending) -> Option<Event> {
 /// The session's first thread.
 pub const FIRST: ThreadId = ThreadId(0);
 
-/// The records that a session begins with, if it does so without a step.
+/// The records of a session that begins without a step.
 pub fn start(about: &Arc<About>, live: Box<Live>, commit: &mut Commit) {
     begin(about, commit);
     commit.fresh.push(Record::Live(FIRST, live));
@@ -448,13 +450,14 @@ fn begin(about: &Arc<About>, commit: &mut Commit) {
     put_session(SessionRecord::new(about.clone()), commit);
 }
 
-/// The end of a session whose threads have all stopped.
+/// Ends a session whose threads have all stopped.
 pub fn end(stamp: Stamp, session: &SessionRecord, state: SessionState, now: Timestamp, commit: &mut Commit) {
     commit.expect.push((Key::Session, Some(stamp)));
     put_session(SessionRecord { state, retrying: false, ended: Some(now), ..session.clone() }, commit);
 }
 
-/// Someone outside cancels all threads of a session. They are told with this commit, or in further ones, as they may be many.
+/// Cancels all threads of a session from outside. They are cancelled with this commit or in further ones, because they
+/// may be many.
 pub fn begin_cancel(stamp: Stamp, session: &SessionRecord, how_far: Cancelling, now: Timestamp, commit: &mut Commit) {
     if session.cancelling.is_none() {
         commit.log.push(LogEntry { time: now, thread: FIRST, event: Event::Cancelled });
@@ -463,41 +466,41 @@ pub fn begin_cancel(stamp: Stamp, session: &SessionRecord, how_far: Cancelling, 
     put_session(SessionRecord { cancelling: Some(how_far), ..session.clone() }, commit);
 }
 
-/// All of its threads are told.
+/// All threads of the session are cancelled.
 pub fn end_cancel(stamp: Stamp, session: &SessionRecord, commit: &mut Commit) {
     commit.expect.push((Key::Session, Some(stamp)));
     put_session(SessionRecord { cancelling: Some(Cancelling::Told), ..session.clone() }, commit);
 }
 
-/// Someone outside wants no more of a session, which has started so many threads.
+/// Ends a session from outside. It has started this many threads.
 pub fn cancel(stamp: Stamp, session: &SessionRecord, threads: u64, now: Timestamp, commit: &mut Commit) {
     if session.cancelling.is_none() {
         commit.log.push(LogEntry { time: now, thread: FIRST, event: Event::Cancelled });
     }
     end(stamp, &SessionRecord { threads: Some(threads), ..session.clone() }, SessionState::Cancelled, now, commit);
-    // Whoever serves the session looks at this thread, and sees that there is nothing more to do.
+    // Makes the server of the session look at this thread, and notice that the session is over.
     commit.put.push(Record::Ready(FIRST));
 }
 
-/// A session that nobody runs is about to be written to a file. From here on nothing of it changes.
+/// Marks a session that is not running as being exported. From here on it does not change.
 pub fn begin_move(stamp: Stamp, session: &SessionRecord, commit: &mut Commit) {
     commit.expect.push((Key::Session, Some(stamp)));
     let before_move = Some(BeforeMove { state: session.state, ended: session.ended });
     put_session(SessionRecord { state: SessionState::Moving, ended: None, before_move, ..session.clone() }, commit);
 }
 
-/// It was not written after all: it is again what it was. `session` is its record while it is moving.
+/// Undoes a move. `session` is the record of the moving session.
 pub fn undo_move(stamp: Stamp, session: &SessionRecord, commit: &mut Commit) {
     commit.expect.push((Key::Session, Some(stamp)));
     put_session(session.as_before_move(), commit);
 }
 
-/// It was written, and is in another storage now. Here all of it stays as it was, and can be taken there again.
+/// Ends a move. All records remain here, so that the session can be exported again.
 pub fn end_move(stamp: Stamp, session: &SessionRecord, now: Timestamp, commit: &mut Commit) {
     end(stamp, session, SessionState::Moved, now, commit);
 }
 
-/// What resolves or fails a Future from outside, which must be pending: `known` is its record, if it has one.
+/// Resolves or fails a Future from outside, which must be pending: `known` is its record, if it has one.
 pub fn resolve(
     future: &FutureId,
     known: Option<&Known>,
@@ -520,8 +523,8 @@ pub fn resolve(
     waiters::wake_waiters(future, known.map(|known| &known.record), has_failed, commit, plan);
 }
 
-/// A broken session goes on. Its failed threads are put back in further commits, as they may be many; until
-/// [`end_retry`] its record says so, and nobody runs any of them.
+/// Reopens a broken session. Its failed threads are put back in further commits, because they may be many; until
+/// [`end_retry`] its record says so, and none of them runs.
 pub fn begin_retry(stamp: Stamp, session: &SessionRecord, commit: &mut Commit) {
     commit.expect.push((Key::Session, Some(stamp)));
     let state = SessionState::Running;
@@ -534,8 +537,8 @@ pub fn end_retry(stamp: Stamp, session: &SessionRecord, first_stopped: bool, com
     put_session(SessionRecord { first_stopped, retrying: false, ..session.clone() }, commit);
 }
 
-/// A thread that had failed goes on from there: its Future is pending again, and awaited if it was. `future` is its
-/// record's version; the commit expects the session as it is while it is being retried.
+/// Puts back a failed thread: its Future is pending again, and still counts as awaited if it was. `future` is the
+/// version of its record. The commit must expect the record of the session that is being retried.
 pub fn retry(
     thread: ThreadId,
     live: Box<Live>,
@@ -558,7 +561,7 @@ pub fn retry(
     commit.log.push(LogEntry { time: now, thread, event: Event::Retried });
 }
 
-/// A session that goes on has lost its first thread, which has neither a record nor a result: it ends, broken.
+/// Breaks a running session that has lost its first thread: there is neither a record of it nor a result.
 pub fn end_without_threads(
     stamp: Stamp,
     session: &SessionRecord,

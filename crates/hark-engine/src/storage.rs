@@ -1,4 +1,4 @@
-//! The port to what keeps sessions.
+//! The port to the storage of sessions.
 
 use std::fmt;
 use std::path::Path;
@@ -20,46 +20,47 @@ use crate::servers::Servers;
 use crate::space::Space;
 use crate::surroundings::Timestamp;
 
-/// Keeps sessions.
+/// Stores sessions.
 pub trait Storage: Send + Sync {
-    /// The records of one session of this program, new or known.
+    /// The records of a session of this program, which may be new.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn session(&self, id: &SessionId, program: &Arc<Program>) -> Result<Arc<dyn SessionStorage>, StorageError>;
 
-    /// The records that belong to no session. They last as long as the sessions do.
+    /// The records that belong to no session. They last as long as the sessions.
     fn space(&self) -> &dyn Space;
 
-    /// What there is beyond single sessions, if sessions outlive those who run them.
+    /// Operations beyond single sessions. None if sessions do not outlive their process.
     fn catalog(&self) -> Option<&dyn Catalog> {
         None
     }
 
-    /// How threads come by the process that runs them.
+    /// How the processes of this storage divide up the threads.
     fn tenure(&self) -> Tenure<'_> {
         Tenure::Process
     }
 
-    /// The folder in which the files of large pickles are best made, so that it can keep them as they are.
+    /// The preferred folder for the files of large pickles, so that the storage can adopt them without copying.
     fn scratch_folder(&self) -> Option<&Path> {
         None
     }
 }
 
-/// How the threads of a storage's sessions come by the process that runs them.
+/// How the processes of a storage divide up the threads of its sessions.
 pub enum Tenure<'a> {
-    /// A session lives and dies with the process that has begun it.
+    /// A session lives and dies with the process that started it.
     Process,
-    /// A session is served by one process at a time; others learn of its death at once, or by its silence.
+    /// A session is served by one process at a time. Others detect its death at once, or by its silence.
     Servers(&'a dyn Servers),
-    /// Each thread is held by one process at a time, for as long as its lease: one session runs in many processes at once.
+    /// Each thread is held by one process at a time, for the time of its lease. A session can run in many processes at
+    /// once.
     Leases(&'a dyn Leases),
 }
 
 impl Tenure<'_> {
-    /// Reserves the session for this process, whatever state it is in, unless others may be running it. Answers whether it
-    /// did. For who moves a session: when this process dies, others see that nobody has it.
+    /// Reserves the session for this process, in any state, unless other processes may be running it. Returns whether
+    /// it succeeded. Used to move sessions: when this process dies, others see that no process has the session.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
@@ -71,12 +72,13 @@ impl Tenure<'_> {
         }
     }
 
-    /// Until when a session that is moved from now on is this process's, where others cannot see whether it lives.
+    /// The time until which this process has a session that it begins to move, where others cannot see whether the
+    /// process is alive.
     pub(crate) fn move_until(&self, now: Timestamp) -> Option<Timestamp> {
         matches!(self, Tenure::Leases(_)).then(|| now.after(MOVE_TIME_MAX))
     }
 
-    /// Gives up this session, or all that this process has, for others to take.
+    /// Releases this session, or all sessions of this process, for others to take.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
@@ -88,7 +90,7 @@ impl Tenure<'_> {
         }
     }
 
-    /// Whether a process that lives, and is not this one, may run or move this session, which is not over.
+    /// Whether another live process may be running or moving this unfinished session.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
@@ -101,64 +103,64 @@ impl Tenure<'_> {
     }
 }
 
-/// Keeps the records of one session.
+/// Stores the records of a session.
 pub trait SessionStorage: Send + Sync {
-    /// Reads these keys, each by itself; adds an entry for each to `found`, in their order.
+    /// Reads each of these keys independently, and adds an entry for each to `found`, in order.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn read(&self, keys: &[Key], found: &mut Vec<Option<Versioned>>) -> Result<(), StorageError>;
 
-    /// The first records of a range, in key order, `limit` at most. Threads come without their state. It sees every
-    /// commit that had returned before the scan began, and may see a part of one that is under way: what that writes
-    /// before what it removes, and no less than a scan before.
+    /// The first records of a range, in key order, at most `limit`. Threads come without their state. The scan sees
+    /// every commit that returned before the scan began. It may see a part of a concurrent commit, but writes before
+    /// deletions, and never less than an earlier scan.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn scan(&self, range: Range, limit: usize) -> Result<Vec<Record>, StorageError>;
 
-    /// Makes the change, all of it or nothing. If it is done, its records have been moved out; what it logged may be
-    /// left in it.
+    /// Makes the change atomically. If it is done, its records have been moved out; log entries may remain in it.
     ///
     /// # Errors
-    /// If the storage cannot be reached or is damaged; then nothing has happened.
+    /// If the storage cannot be reached or is damaged; in that case nothing has happened.
     fn commit(&self, commit: &mut Commit) -> Result<Outcome, StorageError>;
 
-    /// Makes several changes, each as if it were alone: one that is not as expected is not the others' fault. A storage
-    /// for which that is cheaper than one after the other makes them together.
+    /// Makes several independent changes: a conflict in one does not affect the others. A storage for which that is
+    /// cheaper makes them together.
     fn commit_all(&self, commits: &mut [&mut Commit]) -> Vec<Result<Outcome, StorageError>> {
         commits.iter_mut().map(|commit| self.commit(commit)).collect()
     }
 
-    /// How many records that others may know a commit may touch: 32 at least. A storage for which more are no burden says
-    /// how many it takes, so that work that goes on over many commits takes few.
+    /// The maximum number of records per commit that other processes may know, at least 32. A storage that can handle
+    /// more returns a greater number, so that work that is split into many commits needs fewer.
     fn commit_records_max(&self) -> usize {
         COMMIT_RECORDS_MAX
     }
 
-    /// Another process has put something into the mailboxes of these threads, as a look at the agenda has shown: what the
-    /// storage holds of them in memory tells nothing of that.
+    /// A sweep has shown that another process wrote to the mailboxes of these threads: cached state of the threads is
+    /// out of date in this respect.
     fn note_woken(&self, threads: &[ThreadId]) {
         let _ = threads;
     }
 
-    /// Reserves so many thread numbers and gives the first. They are greater than all that were reserved before.
+    /// Reserves a number of thread numbers and returns the first. They are greater than all that were reserved before.
     ///
     /// # Errors
-    /// If the storage cannot be reached or is damaged, or the session would have more threads than it may (see
+    /// If the storage cannot be reached or is damaged, or the session would exceed its maximum number of threads (see
     /// [`reserved`]).
     fn reserve(&self, count: u64) -> Result<ThreadId, StorageError>;
 
-    /// All that there is of the session, as it is in one moment.
+    /// A consistent snapshot of everything in the session.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged, or does not outlive the session.
     fn all(&self) -> Result<Everything, StorageError> {
-        Err(StorageError::Permanent("it keeps no sessions".into()))
+        Err(StorageError::Permanent("it does not store sessions".into()))
     }
 
-    /// What happened in the session after this position, `limit` commits at most, in the order of their positions,
-    /// with the position of each entry's commit: greater than 0, and greater than those of the commits that it follows from. Storages that do not outlive the session keep nothing of it.
+    /// The history of the session after this position, at most `limit` commits, in the order of their positions. Each
+    /// entry comes with the position of its commit, which is greater than 0, and greater than those of the commits that
+    /// it follows from. Empty for storages that do not outlive the session.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
@@ -167,17 +169,17 @@ pub trait SessionStorage: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// A position up to which no commit can appear in the history from now on: see
+    /// A position up to which no further commits can appear in the history: see
     /// [`SessionRows::history_settled`](crate::rows::SessionRows::history_settled).
     fn history_settled(&self) -> u64 {
         u64::MAX
     }
 }
 
-/// What a durable storage knows beyond single sessions: which there are, their programs, and whether there is news. Hints
-/// reach the processes that serve the storage.
+/// The operations of a durable storage beyond single sessions: listing them, their programs, and news. Hints reach the
+/// processes that serve the storage.
 pub trait Catalog: Dispatcher {
-    /// Keeps a program under its hash.
+    /// Stores a program under its hash.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
@@ -186,37 +188,37 @@ pub trait Catalog: Dispatcher {
     /// The program with this hash.
     ///
     /// # Errors
-    /// If there is none, or the storage cannot be reached or is damaged.
+    /// If there is no such program, or the storage cannot be reached or is damaged.
     fn program(&self, hash: &str) -> Result<Executable, StorageError>;
 
-    /// A session's summary and its version, if the session exists.
+    /// A session's summary with its version, if the session exists.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn record(&self, id: &SessionId) -> Result<Option<(Stamp, SessionRecord)>, StorageError>;
 
-    /// The sessions that fit, the newest first. One that is damaged hides no other.
+    /// The sessions that match, newest first. A damaged one does not hide others.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn list(&self, filter: &Filter) -> Result<Vec<Listed>, StorageError>;
 
-    /// Waits for news from another process or from [`ring`](Catalog::ring), so long at most. Answers whether another
-    /// process may have some.
+    /// Waits for news from another process, for [`ring`](Catalog::ring), or until a timeout. Returns whether another
+    /// process may have news.
     fn wait_for_news(&self, at_most: Duration) -> bool;
 
-    /// Ends this server's own wait for news.
+    /// Ends the wait for news of this server.
     fn ring(&self);
 
-    /// Removes all that is kept of a session, if its summary still has this version: a session that was over may have been
-    /// retried or imported since. Answers whether it was removed.
+    /// Deletes everything of a session, if its summary still has this version: a finished session may have been retried
+    /// or imported since. Returns whether it was deleted.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn remove(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError>;
 
-    /// Removes the programs that no session has. One that is being started at this moment keeps its program: a session and
-    /// its program come into the storage together.
+    /// Deletes the programs that no session uses. A session that is being started keeps its program, because both are
+    /// written in the same commit.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
@@ -224,25 +226,26 @@ pub trait Catalog: Dispatcher {
         Ok(())
     }
 
-    /// Removes all that is kept of a session but its summary, under the same condition.
+    /// Deletes everything of a session except its summary, under the same condition.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn clear(&self, id: &SessionId, expected: Stamp) -> Result<bool, StorageError>;
 }
 
-/// The catalog of a storage that keeps sessions.
+/// The catalog of a storage that stores sessions.
 pub(crate) fn catalog_of(storage: &dyn Storage) -> Result<&dyn Catalog, StorageError> {
-    storage.catalog().ok_or_else(|| StorageError::Permanent("it keeps no sessions".into()))
+    storage.catalog().ok_or_else(|| StorageError::Permanent("it does not store sessions".into()))
 }
 
-/// How many threads one commit wakes or drops: two records each, and a few more.
+/// The number of threads that one commit wakes or removes: each takes two records, and a few records are needed for
+/// other purposes.
 pub(crate) fn wakes_per_commit(records: &dyn SessionStorage) -> usize {
     (records.commit_records_max() - 8) / 2
 }
 
-/// The version of a Future that is done, and whether it has failed. One that is not done, as its thread is retried, may fail
-/// yet.
+/// The version of a completed Future, and whether it has failed. A Future that is pending because its thread is being
+/// retried may still fail.
 pub(crate) fn outcome_of(
     records: &dyn SessionStorage,
     future: &FutureId,
@@ -254,7 +257,7 @@ pub(crate) fn outcome_of(
     Ok((found.as_ref().map(|found| found.stamp), !found.as_ref().is_some_and(is_resolved)))
 }
 
-/// Those who wait for a Future with records of their own, as many as one commit wakes.
+/// The waiters of a Future that have waiter records, as many as one commit wakes.
 pub(crate) fn some_waiters(records: &dyn SessionStorage, future: &FutureId) -> Result<Vec<Waiter>, StorageError> {
     let waits = records.scan(Range::Waiters(future.clone()), wakes_per_commit(records))?;
     let waiter = |record| match record {
@@ -264,99 +267,99 @@ pub(crate) fn some_waiters(records: &dyn SessionStorage, future: &FutureId) -> R
     Ok(waits.into_iter().filter_map(waiter).collect())
 }
 
-/// The answer of [`SessionStorage::reserve`] where so many numbers from this one on are free.
+/// The result of [`SessionStorage::reserve`] for a storage whose first free number is known.
 ///
 /// # Errors
-/// If there are fewer.
+/// If there are not enough numbers.
 pub fn reserved(first: u64, count: u64) -> Result<ThreadId, StorageError> {
     match first.checked_add(count) {
         Some(end) if end <= THREADS_MAX => Ok(ThreadId(first)),
-        _ => Err(StorageError::Permanent(format!("a session may have {THREADS_MAX} threads, and this one wants more"))),
+        _ => Err(StorageError::Permanent(format!("this session exceeds the maximum of {THREADS_MAX} threads"))),
     }
 }
 
-/// All that there is of a session.
+/// Everything in a session.
 #[derive(Debug)]
 pub struct Everything {
     /// Its summary.
     pub session: SessionRecord,
     /// Its other records.
     pub records: Vec<Record>,
-    /// What happened.
+    /// The history.
     pub history: Vec<LogEntry>,
 }
 
-/// Which sessions are wanted.
+/// The criteria for listing sessions.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Those whose id begins so.
+    /// Only those whose id has this prefix.
     pub prefix: Option<String>,
-    /// Those in this state.
+    /// Only those in this state.
     pub state: Option<SessionState>,
-    /// Those that ended at the first of these times or before, or after the second.
+    /// Only those that ended at or before the first time, or after the second.
     pub ended_outside: Option<(Timestamp, Timestamp)>,
-    /// So many at most.
+    /// The maximum number of sessions.
     pub limit: Option<usize>,
 }
 
-/// A session of a list, or why it cannot be shown.
+/// A listed session, or why it cannot be shown.
 pub type Listed = Result<Summary, DamagedSession>;
 
 /// A session whose summary cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DamagedSession {
-    /// Its id, if that can be trusted.
+    /// Its id, as far as it can be trusted.
     pub id: SessionId,
-    /// What is wrong with it.
+    /// The error.
     pub error: StorageError,
 }
 
-/// A session as a list shows it.
+/// A listed session.
 #[derive(Debug, Clone)]
 pub struct Summary {
     /// Its id.
     pub id: SessionId,
-    /// What is kept of it.
+    /// Its summary record.
     pub record: SessionRecord,
-    /// That record's version.
+    /// The version of that record.
     pub stamp: Stamp,
-    /// Whether someone serves it now.
+    /// Whether it is being served.
     pub is_served: bool,
-    /// How many threads it has started.
+    /// The number of threads that it has started.
     pub threads: u64,
 }
 
 /// A range of keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Range {
-    /// The threads that have not stopped, from this one on.
+    /// The threads that have not stopped, starting with this one.
     Live(ThreadId),
-    /// The waiters of this Future that have records of their own.
+    /// The waiters of this Future that have waiter records.
     Waiters(FutureId),
-    /// Of each Future that has such waiters, the first.
+    /// The first such waiter of each Future.
     Crowds,
-    /// The Futures whose waiters are still to be woken.
+    /// The Futures whose waiters must still be woken.
     Todos,
-    /// The threads whose own are still to be cancelled.
+    /// The threads whose started threads must still be cancelled.
     Cascades,
-    /// The failures that nobody has awaited.
+    /// The failures that have not been awaited.
     Unawaited,
     /// The threads that failed and can be retried.
     Broken,
 }
 
-/// Why a storage could not do what it was asked.
+/// The reason why a storage operation failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StorageError {
-    /// It may work if it is tried again.
+    /// The operation may succeed if it is retried.
     Transient(String),
-    /// It will not.
+    /// A retry will not help.
     Permanent(String),
-    /// Another server has taken the session over, as this one's lease had run out.
+    /// Another server has taken the session over, because the lease of this one had expired.
     TakenOver,
-    /// The session is no longer there.
+    /// The session no longer exists.
     Gone,
-    /// It is not the storage: the computer has run out of something that the session needs to go on, as this says.
+    /// Not an error of the storage: the computer has exhausted a resource that the session needs, as the text says.
     Exhausted(String),
 }
 
@@ -367,10 +370,10 @@ impl fmt::Display for StorageError {
             StorageError::Permanent(why) => write!(formatter, "the storage failed: {why}"),
             StorageError::Exhausted(why) => formatter.write_str(why),
             StorageError::TakenOver => formatter.write_str(
-                "another process has taken the session over, as this one did nothing until its lease ran out",
+                "another process has taken over the session, because this one was inactive until its lease expired",
             ),
             StorageError::Gone => {
-                formatter.write_str("the session is no longer in its storage: someone has removed it")
+                formatter.write_str("the session is no longer in its storage, because it was removed")
             }
         }
     }

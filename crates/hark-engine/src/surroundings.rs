@@ -1,4 +1,5 @@
-//! What the engine may know of the world: time, chance and the environment, so that a simulator can own them.
+//! The environment of the engine: time, randomness and environment variables, behind a trait that a simulator can
+//! implement.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -8,40 +9,40 @@ use serde::{Deserialize, Serialize};
 
 /// A time: microseconds since the beginning of 1970, UTC.
 ///
-/// What is decoded is never after [`Timestamp::MAX`], as storages keep times in 64 bits with a sign.
+/// Decoded times are never after [`Timestamp::MAX`], because storages use signed 64-bit numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u64")]
 pub struct Timestamp(pub u64);
 
-/// A time after the last that can be kept.
+/// The error for a time after the last that can be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} microseconds is no time")]
+#[error("{0} microseconds is not a valid time")]
 pub struct NoTime(pub u64);
 
-/// Gives the time, chance and the environment.
+/// Provides time, randomness and environment variables.
 ///
-/// There are two times. The *clock* is what people, programs and histories go by; it may be set, forwards or back, at any
-/// moment. *Steady* time begins with what the clock shows when the process starts, and then passes evenly, also while the
-/// computer sleeps: timers go by it, so that setting the clock neither stretches nor cuts what is under way. Timers are kept
-/// in steady time. So another process takes them for times of its own, which began with another look at the clock: across
-/// restarts the clock counts.
+/// There are two kinds of time. The *clock* is used for people, programs and histories; it can be set, forwards or
+/// back, at any moment. *Steady* time starts with the clock's time when the process starts, and then advances evenly,
+/// also while the computer sleeps. Timers use steady time, so that setting the clock neither stretches nor shortens
+/// them. Timers are stored in steady time, and another process, whose steady time started with another reading of the
+/// clock, takes them for its own: across restarts, the clock counts.
 pub trait Surroundings: Send + Sync {
-    /// What the clock shows.
+    /// The clock's time.
     fn now(&self) -> Timestamp;
     /// Steady time.
     fn steady_now(&self) -> Timestamp;
-    /// Steady time may begin anew with what the clock shows: no timer of this process is under way. Without this a
-    /// process that started with a wrong clock would keep timers in times that no later process understands.
+    /// Allows steady time to restart with the clock's time, because no timer of this process is running. Otherwise a
+    /// process that started with a wrong clock would store timers in times that no later process understands.
     fn follow_clock(&self) {}
-    /// Waits for so long.
+    /// Waits for this duration.
     fn pause(&self, duration: Duration);
-    /// 64 bits that nobody can guess, and that no copy of this process, or of its machine, will get.
+    /// 64 random bits that cannot be guessed, and that no copy of this process or of its machine will generate.
     fn random(&self) -> u64;
-    /// Two such numbers, for what they cost together.
+    /// Two such numbers; cheaper than two calls.
     fn random_pair(&self) -> [u64; 2] {
         [self.random(), self.random()]
     }
-    /// What an environment variable of this process says, if there is one of this name. There may be no environment.
+    /// The value of an environment variable of this process. A simulated process may have none.
     fn environment(&self, _name: &str) -> Option<OsString> {
         None
     }
@@ -51,14 +52,14 @@ impl Timestamp {
     /// The last time that can be kept, in the year 294247.
     pub const MAX: Timestamp = Timestamp(i64::MAX as u64);
 
-    /// The time so much later, or the last there is.
+    /// The time later by this duration, at most [`Timestamp::MAX`].
     #[must_use]
     pub fn after(self, duration: Duration) -> Timestamp {
         let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         Timestamp(self.0.saturating_add(microseconds).min(Timestamp::MAX.0))
     }
 
-    /// How long it is from `earlier` until this time; nothing if it is not later.
+    /// The duration since `earlier`; zero if that is later.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
@@ -84,8 +85,8 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Year, month and day of a day that is counted from 1970-01-01. Years are taken to begin in March, so that the leap
-/// day is a year's last; an era has 400 of them.
+/// Converts a day, counted from 1970-01-01, to year, month and day. Years are taken to begin in March, so that the leap
+/// day is the last of its year. An era has 400 years.
 fn date_of(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let era = shifted / 146_097;

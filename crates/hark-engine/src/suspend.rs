@@ -1,46 +1,48 @@
-//! Suspending threads where nothing asks for it: writing them down, dropping them, reading them back.
+//! Suspends threads in additional places: encodes them, drops them, and decodes them again.
 //!
-//! A debugging option, with which every program also tests that a thread is wholly data.
+//! This is a debugging option. With it, every program also tests that the state of a thread is fully serializable.
 
 use hark_machine::{Apart, Effect, Error, Host, Program, Thread};
 
 use crate::limits::{TURN_FUEL, TURN_INSTRUCTIONS};
 use crate::sequence::Sequence;
 
-/// Where threads are suspended.
+/// The places where threads are suspended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SuspendAt {
-    /// Nowhere: they stay in memory.
+    /// Nowhere: threads stay in memory.
     Never,
-    /// Before each turn, and at every effect that ends one.
+    /// Before each turn, and at every effect that ends a turn.
     Effects,
-    /// After every one of a thread's first 10,000 instructions, then at random ones; more seldom if it is large.
+    /// After each of the first 10,000 instructions of a thread, then after random ones; less often if the thread is
+    /// large.
     Instructions {
-        /// What the random places are drawn from, together with the thread's number.
+        /// The seed of the random places, which also depend on the thread's number.
         seed: u64,
     },
 }
 
-/// Instructions of a thread after each of which it is suspended.
+/// The number of instructions of a thread after each of which it is suspended.
 const EVERY_INSTRUCTION: u64 = 10_000;
 
-/// Past those the mean gap is 1 + p / 2,000 after p more instructions. So the first 1,000 suspensions take some 1,300
-/// instructions, and ten million take 17,000 suspensions.
+/// After these, the mean gap is 1 + p / 2,000 after p more instructions. So the next 1,000 suspensions take about 1,300
+/// instructions, and ten million instructions have about 17,000 suspensions.
 const GAP_GROWTH: u64 = 2_000;
 
-/// Once a thread has written so much, it is suspended more seldom the larger it is: a suspension must be paid for by as
-/// many instructions as it writes units of [`PAID_BYTES`]. A thread of 400 bytes gets through its first 10,000
-/// instructions before; of one whose stack grows by a record every few instructions, the first thousand or so are enough.
+/// After a thread has written this many bytes, larger threads are suspended less often: between two suspensions there
+/// are as many instructions as the thread has units of [`PAID_BYTES`]. A thread of 400 bytes completes its first 10,000
+/// instructions before; for a thread whose stack grows by a record every few instructions, it is about the first
+/// thousand.
 const UNPAID_BYTES: u64 = 4_000_000;
 const PAID_BYTES: u64 = 16;
 
-/// How far a thread's suspensions between instructions have come.
+/// The progress of a thread's suspensions between instructions.
 #[derive(Debug)]
 pub(crate) struct Suspensions {
     random: Sequence,
-    /// How many instructions it has run.
+    /// The number of executed instructions.
     instructions: u64,
-    /// The size of its last snapshot, and of all of them.
+    /// The size of its last snapshot, and the total size of all.
     last_bytes: u64,
     total_bytes: u64,
 }
@@ -51,7 +53,7 @@ impl Suspensions {
         Suspensions { random, instructions: 0, last_bytes: 0, total_bytes: 0 }
     }
 
-    /// How many instructions to run until the next suspension.
+    /// The number of instructions until the next suspension.
     fn gap(&mut self) -> u64 {
         let past = self.instructions.saturating_sub(EVERY_INSTRUCTION);
         let widest = 1 + 2 * past / GAP_GROWTH;
@@ -59,14 +61,14 @@ impl Suspensions {
         if self.total_bytes <= UNPAID_BYTES { gap } else { gap.max(self.last_bytes / PAID_BYTES) }
     }
 
-    /// The thread was suspended, which took so many bytes.
+    /// Records a suspension that took this many bytes.
     fn note(&mut self, bytes: u64) {
         self.last_bytes = bytes;
         self.total_bytes += bytes;
     }
 }
 
-/// Runs a thread for a turn, suspended where it is to be.
+/// Runs a thread for a turn, and suspends it at the chosen places.
 pub(crate) fn run(
     thread: &mut Thread,
     program: &Program,
@@ -93,7 +95,7 @@ pub(crate) fn run(
     }
 }
 
-/// Runs a thread that is suspended at the effect that ends its turn.
+/// Runs a thread for a turn, and suspends it at the effect that ends the turn.
 fn run_written(thread: &mut Thread, program: &Program, host: &mut impl Host) -> Effect {
     let effect = thread.run(program, TURN_FUEL, host);
     if matches!(effect, Effect::Finished(_) | Effect::Failed(_)) {
@@ -105,7 +107,7 @@ fn run_written(thread: &mut Thread, program: &Program, host: &mut impl Host) -> 
     }
 }
 
-/// Writes a thread down, drops it and reads it back; answers how many bytes it took.
+/// Encodes a thread, drops it and decodes it again. Returns its size in bytes.
 pub(crate) fn rewrite(thread: &mut Thread, program: &Program) -> Result<u64, Box<Error>> {
     let mut in_files = Apart::nothing();
     let bytes = thread.snapshot_without(program, &mut in_files);
@@ -119,7 +121,7 @@ pub(crate) fn rewrite(thread: &mut Thread, program: &Program) -> Result<u64, Box
 mod tests {
     use super::*;
 
-    /// How often a thread of this size is suspended within so many instructions.
+    /// The number of suspensions of a thread of this size within this many instructions.
     fn suspensions_within(instructions: u64, bytes: u64) -> u64 {
         let mut suspensions = Suspensions::new(1, 0);
         let mut times = 0;

@@ -1,8 +1,8 @@
-//! The sweeper of a durable storage: resumes sessions whose timers have fired or whose threads have mail, and takes over
-//! sessions that no server serves.
+//! The sweeper of a durable storage: continues sessions whose threads are due or were woken, and takes over sessions
+//! that are not being served.
 //!
-//! A session that the storage does not let go on does not hold up the others. The failure is reported; if it may be temporary,
-//! the session is taken up again until it goes on.
+//! A session that the storage does not let continue does not delay the others. The failure is reported; if it may be
+//! temporary, the session is retried until it continues.
 
 mod leases;
 
@@ -23,20 +23,20 @@ pub(crate) struct Sweeper<'a> {
     serving: &'a Serving,
     takes_all: bool,
     on_failure: &'a dyn Fn(&SessionId, &StorageError),
-    /// Sessions that this server has claimed and not yet taken up.
+    /// Sessions that this server has claimed but not yet resumed.
     claimed: Vec<Claimed>,
-    /// Sessions that failed for lack of some resource, and when each is tried again.
+    /// Sessions that failed because a resource was exhausted, and when to retry them.
     postponed: Vec<(Timestamp, Claimed)>,
-    /// The last error that was reported of each session.
+    /// The last reported error of each session.
     reported: HashMap<SessionId, StorageError>,
-    /// Another process may have written to mailboxes since the last look at them.
+    /// Whether another process may have woken threads since the mailboxes were last read.
     has_news: bool,
     mailboxes: Pacing,
 }
 
-/// When the mailboxes are read: on news from other processes, and once a second, because news may be lost. Reading returns all
-/// mailboxes whose threads have not had their turns yet. There may be very many, so reading is limited to a small share of
-/// the time.
+/// When the mailboxes are read: on news from other processes, and once a second, because news may be lost. Reading
+/// returns the mailboxes of all woken threads that have not had their turn. There may be very many, so reading is limited
+/// to a small share of the time.
 #[derive(Debug, Default)]
 struct Pacing {
     not_before: Timestamp,
@@ -74,10 +74,10 @@ impl<'a> Sweeper<'a> {
         }
     }
 
-    /// Looks on news, when a timer fires and once a second, until `stop` is set.
+    /// Sweeps on news, when a thread is due, and once a second, until `stop` is set.
     ///
     /// # Errors
-    /// If the storage as a whole does not work.
+    /// If the storage as a whole fails.
     pub fn attend(self, stop: &AtomicBool) -> Result<(), StorageError> {
         match self.serving.lease() {
             Some(lease) => {
@@ -88,7 +88,7 @@ impl<'a> Sweeper<'a> {
         }
     }
 
-    /// Repeats a look until `stop` is set. Each look returns the time of the next one.
+    /// Repeats `look` until `stop` is set. It returns the time of the next one.
     fn keep_looking(
         mut self,
         stop: &AtomicBool,
@@ -108,7 +108,7 @@ impl<'a> Sweeper<'a> {
         Ok(())
     }
 
-    /// One look at everything. Returns the time of the next one.
+    /// Sweeps everything. Returns the time of the next sweep.
     fn look(&mut self) -> Result<Timestamp, StorageError> {
         self.look_for_sessions()?;
         self.serving.finish_cancellations();
@@ -123,7 +123,7 @@ impl<'a> Sweeper<'a> {
         Ok(if self.has_news { next.min(self.mailboxes.not_before) } else { next })
     }
 
-    /// Takes sessions that no server serves.
+    /// Takes the sessions that are not being served.
     fn look_for_sessions(&mut self) -> Result<(), StorageError> {
         let servers = self.serving.servers()?;
         if let Some(left) = servers.left_after_lapse()? {
@@ -138,7 +138,7 @@ impl<'a> Sweeper<'a> {
         if self.claimed.is_empty() {
             return Ok(());
         }
-        // If the storage cannot tell which are active, all may be.
+        // If the active ones cannot be determined, treat all as active.
         let claimed = std::mem::take(&mut self.claimed);
         let active = servers.active(&claimed, self.serving.seen()).unwrap_or(claimed);
         for claimed in active {
@@ -157,7 +157,7 @@ impl<'a> Sweeper<'a> {
         Ok(())
     }
 
-    /// Reports failures. Returns whether something may be tried again.
+    /// Reports failures. Returns whether something can be retried.
     fn note_failures(&mut self) -> bool {
         for (id, error) in self.serving.take_waits() {
             self.report(&id, &error);
@@ -165,7 +165,7 @@ impl<'a> Sweeper<'a> {
         for (id, error) in self.serving.take_failures() {
             self.report(&id, &error);
             if self.takes_all && matches!(error, StorageError::Transient(_)) {
-                // The next server that looks for unserved sessions takes it.
+                // The next sweep for sessions that are not being served takes it.
                 if self.serving.release(&id).is_err() {
                     self.claimed.push(Claimed { session: id, was_lost: false });
                 }
@@ -177,7 +177,7 @@ impl<'a> Sweeper<'a> {
         !self.claimed.is_empty()
     }
 
-    /// Reports an error of a session, unless it is the one that was reported last.
+    /// Reports an error of a session, unless it was already the last one reported.
     fn report(&mut self, id: &SessionId, error: &StorageError) {
         if self.reported.get(id) != Some(error) {
             (self.on_failure)(id, error);

@@ -1,16 +1,19 @@
-//! Limits and rates: who waits for a place, who has one, and who is next, over all sessions of a storage.
+//! Limits and rates: the queues for places, and the places held, across all sessions of a storage.
 //!
-//! A *gate* is a limit or a rate of some name. All of its records in the [space](crate::space) change together with its
-//! head, which every change expects as it was read: so of two at the same time one begins anew, and no rule needs more.
+//! A *gate* is a limit or a rate with a name. All of its records in the [space](crate::space) are changed together with
+//! its head, and each change expects the version of the head that it has read. So of two concurrent changes, one starts
+//! over, and no other synchronization is needed.
 //!
-//! - **A thread says first in its session that it queues, then it enters the queue.** If its process dies in between,
-//!   whoever takes the session up looks at the thread, and it enters then. To enter twice changes nothing.
-//! - **A place is given back after the step that does without it.** Entries whose threads do not want them any more are
-//!   removed when their session is taken up, and before it ends.
-//! - **A place, and one in the queue, counts only while its session is served.** Who finds a gate full removes the holds of
-//!   sessions that nobody serves, and takes their entries out of the queue. Whoever takes such a session up enters its
-//!   threads again where they were, and one that has lost its place queues for it, before all others, when it is looked at.
-//!   It makes each entry its own first, so that a removal that was decided before is in conflict.
+//! - **A thread is first recorded as queued in its session, then entered into the queue.** If its process dies in
+//!   between, the process that resumes the session looks at the thread and enters it then. Entering it twice has no
+//!   effect.
+//! - **A place is released after the step that no longer needs it.** Entries that their threads no longer need are
+//!   removed when their session is resumed, and before it ends.
+//! - **Places and queue entries count only while their session is being served.** A process that finds a gate full
+//!   removes the holds of sessions that are not being served, and takes their entries out of the queue. A process that
+//!   resumes such a session enters its threads again at their old positions; a thread that has lost its place is queued
+//!   for it in front of all others when it is looked at. The process first claims each entry, so that a removal decided
+//!   earlier conflicts.
 
 mod change;
 mod disagreement;
@@ -35,31 +38,31 @@ pub(crate) use look::{
 };
 pub use places::Places;
 
-/// What a gate bounds.
+/// The kind of bound of a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GateKind {
-    /// How many are within.
+    /// Bounds the number of concurrent holders.
     Limit,
-    /// How many start within a time.
+    /// Bounds the number of starts within a period.
     Rate,
 }
 
-/// A limit or a rate, by its name.
+/// A limit or a rate, identified by its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Gate {
-    /// What it bounds.
+    /// Its kind.
     pub kind: GateKind,
     /// Its name.
     pub name: Arc<str>,
 }
 
-/// How many a gate lets through.
+/// The bound of a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {
-    /// So many, 1 at least.
+    /// The number of holders or starts, at least 1.
     pub count: u64,
-    /// Of a rate: within so many microseconds.
+    /// For a rate: the period in microseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub per: u64,
 }
@@ -69,39 +72,41 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// What a thread queues for.
+/// A thread's request, for which it is queued.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// The gate.
     pub gate: Gate,
-    /// What the thread's program says of it.
+    /// The bound declared by the thread's program.
     pub bound: Bound,
-    /// Higher ones go first.
+    /// Requests with higher priority go first.
     pub priority: i32,
-    /// Which of the thread's requests it is.
+    /// The number of this request among those of the thread.
     pub number: u64,
-    /// How many activation records the thread has that asks for it.
+    /// The number of activation records of the requesting thread.
     pub depth: u64,
-    /// The thread may start then, and waits for that only.
+    /// If set, the thread was granted a start at this time, and only waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// From this time on the thread does without it.
+    /// The time after which the thread does without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
 }
 
-/// A limit's place that a thread has.
+/// A place of a limit that is held by a thread.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldPlace {
     /// The limit's name.
     pub name: Arc<str>,
-    /// How many places there are, as the thread's program says.
+    /// The number of places declared by the thread's program.
     pub count: u64,
-    /// By which of its holder's requests it got it.
+    /// The number of the holder's request by which it got the place.
     pub number: u64,
-    /// How many activation records the thread had then. If an error leaves the last of these, the place is given back.
+    /// The number of activation records of the thread at that time. If an error unwinds the last of these, the place is
+    /// released.
     pub depth: u64,
-    /// Whose place it is, if the thread is one try of a call that another one makes, and which counts for its tries, too.
+    /// If the thread is a try of a call that another thread makes: the thread that holds the place, which also counts
+    /// for the tries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lender: Option<ThreadId>,
 }
@@ -113,14 +118,14 @@ pub(crate) struct Holder {
     pub thread: ThreadId,
 }
 
-/// What the space has of a thread at a gate.
+/// The entry of a thread at a gate, in the space.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
-    /// By which of its requests.
+    /// The number of the thread's request.
     pub number: u64,
-    /// Who has the session in memory, and has made the entry its own.
+    /// The process that has the session in memory, and has claimed the entry.
     pub owner: u64,
-    /// It had a place by this request before, and has lost it.
+    /// Whether the thread had a place by this request before, and has lost it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_again: bool,
     #[serde(flatten)]
@@ -130,28 +135,28 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub(crate) enum EntryState {
-    /// It is in the queue, or was taken out of it as nobody serves its session.
+    /// In the queue; or taken out of it (`away`), because the session is not being served.
     Queued { rank: u64, ticket: u64, away: bool },
-    /// It has a place, or may start at this time.
+    /// The thread holds a place, or may start at this time.
     Held {
         from: Timestamp,
-        /// It had lost its place, and has not looked since it got it again.
+        /// Whether the thread had lost its place, and has not looked since it regained it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         regained: bool,
     },
 }
 
-/// One request of a thread, by which it has a place or queues for one.
+/// Identifies a thread's request, by which it has or waits for a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// At which gate.
+    /// The gate.
     pub gate: Gate,
-    /// Which.
+    /// The number of the request.
     pub number: u64,
 }
 
 impl Gate {
-    /// What a thread asks for, and how many there are of it.
+    /// The gate that a thread asks for, and its bound.
     pub(crate) fn of(take: Take) -> (Gate, Bound) {
         let Take { name, count, per, .. } = take;
         let kind = if per.is_some() { GateKind::Rate } else { GateKind::Limit };
@@ -159,31 +164,31 @@ impl Gate {
         (Gate { kind, name }, Bound { count, per })
     }
 
-    /// The limit of this name.
+    /// The limit with this name.
     pub fn limit(name: Arc<str>) -> Gate {
         Gate { kind: GateKind::Limit, name }
     }
 }
 
 impl Request {
-    /// The request by which it queues.
+    /// The token of the request.
     pub fn token(&self) -> Token {
         Token { gate: self.gate.clone(), number: self.number }
     }
 }
 
 impl HeldPlace {
-    /// The request by which its holder has it.
+    /// The token of the request by which it is held.
     pub fn token(&self) -> Token {
         Token { gate: Gate::limit(self.name.clone()), number: self.number }
     }
 
-    /// The same place, for a try of a call that this thread makes.
+    /// The same place, for a try of a call made by this thread.
     pub(crate) fn lent_by(&self, thread: ThreadId) -> HeldPlace {
         HeldPlace { lender: self.lender.or(Some(thread)), ..self.clone() }
     }
 
-    /// What its holder asks for that has lost it.
+    /// The request of a holder that has lost the place.
     pub(crate) fn request(&self) -> Request {
         let (gate, bound) = (Gate::limit(self.name.clone()), Bound { count: self.count, per: 0 });
         Request { gate, bound, priority: 0, number: self.number, depth: self.depth, until: None, deadline: None }

@@ -1,16 +1,16 @@
-//! Up to which time a server has looked at its agenda, and when it is to look next.
+//! Tracks up to which time a server has read its agenda, and when to read it next.
 //!
-//! A look names the threads that have become due since the one before, and nothing else: most of those that it named
-//! are still in the invoker's queue, with the times that made them due still in their records. Four things could make a
-//! thread slip through, and each has its remedy:
+//! A sweep reports only the threads that have become due since the previous one: most of the earlier ones are still in
+//! the invoker's queue, and their records still contain the times that made them due. There are four ways in which a
+//! thread could be missed, each with a remedy:
 //!
-//! - Its step is committed when its time has been looked at already: [`Timetable::note`] says so, and whoever noted it
-//!   has it run.
-//! - It was named, and then had its turn before its time, because the clock was set back: when its time is noted again,
-//!   that this time was looked at is taken back.
-//! - The clock stands before the last look: what has been seen since is forgotten.
-//! - Its session is taken up from another server: whoever takes it up asks for all that is due in it, up to
-//!   [`Timetable::seen`] at least.
+//! - Its step is committed when its time was already swept: [`Timetable::note`] returns this, and the caller runs the
+//!   thread.
+//! - It was reported, and then had its turn before its time, because the clock was set back: when its time is noted
+//!   again, the time is marked as not swept.
+//! - The clock is before the previous sweep: the later time counts as not swept.
+//! - Its session is taken over from another server: the new one asks for everything due in the session, at least up to
+//!   [`Timetable::seen`].
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -22,25 +22,25 @@ pub(crate) struct Timetable(Mutex<Times>);
 
 #[derive(Debug, Default)]
 struct Times {
-    /// What is due up to here has been named, or is noted by those who commit it.
+    /// Everything due up to this time has been reported, or is noted by the committing worker.
     seen: Timestamp,
-    /// When the next look is taken, at the latest.
+    /// The time of the next sweep, at the latest.
     next: Timestamp,
 }
 
-/// What a thread's time means for whoever looks after the agenda.
+/// The meaning of a thread's time for the sweeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Noted {
-    /// It has been looked at already: nobody will name this thread.
+    /// It was already swept: no sweep will report this thread.
     Passed,
-    /// It comes before the next look, so that one is to be taken earlier.
+    /// It is before the next sweep, which must be earlier.
     First,
-    /// A look that is to come will name it.
+    /// A later sweep will report it.
     Later,
 }
 
 impl Timetable {
-    /// A thread goes on at this time, as its record says by now.
+    /// A thread is due at this time, and its record says so.
     pub fn note(&self, until: Timestamp, now: Timestamp) -> Noted {
         let mut times = self.lock();
         if until <= times.seen {
@@ -56,12 +56,12 @@ impl Timetable {
         Noted::Later
     }
 
-    /// Up to which time there was a look.
+    /// The time up to which the agenda was swept.
     pub fn seen(&self) -> Timestamp {
         self.lock().seen
     }
 
-    /// Begins a look; answers after which time it looks. What is noted from here on it may not see.
+    /// Begins a sweep, and returns the time after which it reads. It may not see what is noted from now on.
     pub fn begin_look(&self, now: Timestamp) -> Timestamp {
         let mut times = self.lock();
         let after = times.seen.min(now);
@@ -69,14 +69,14 @@ impl Timetable {
         after
     }
 
-    /// Ends a look that has found this time to be the next; answers when to look again.
+    /// Ends a sweep that has found the next due time. Returns the time of the next sweep.
     pub fn end_look(&self, next: Option<Timestamp>) -> Timestamp {
         let mut times = self.lock();
         times.next = next.map_or(times.next, |next| next.min(times.next));
         times.next
     }
 
-    /// What is due after this time has not all been named.
+    /// Not everything that is due after this time was reported.
     pub fn look_again(&self, after: Timestamp) {
         let mut times = self.lock();
         times.seen = times.seen.min(after);

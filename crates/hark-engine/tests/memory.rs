@@ -1,4 +1,4 @@
-//! The storage in memory against the suite for all storages.
+//! Runs the suite for all storages on the storage in memory.
 
 use std::sync::Arc;
 

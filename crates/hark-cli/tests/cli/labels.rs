@@ -104,7 +104,7 @@ fn a_key_goes_with_its_session() {
     let moved = "error: the session with the key `k` was moved to another storage\n";
     folder.hark("run -s sqlite --key k x.hk -f quick 2").is(2, "", moved);
     let said = format!(
-        "error: the key `k` is that of session {} here\nhint: `hark prune` deletes sessions that are over, with their keys\n",
+        "error: the key `k` belongs to session {} here\nhint: `hark prune` deletes sessions that are over, with their keys\n",
         taken[0]
     );
     other.hark("import session").is(2, "", &said);

@@ -43,7 +43,7 @@ fn what_was_moved_can_be_taken_once_more() {
     // Moving it back loses nothing.
     folder.hark("import second").is(0, &format!("{id}\n"), "");
     assert_eq!(state(&folder), "suspended");
-    folder.hark("import second").is(2, "", &format!("error: session {id} is here already, and it is not over\n"));
+    folder.hark("import second").is(2, "", &format!("error: session {id} already exists here, and it is not over\n"));
 }
 
 /// A change acknowledged during an export would be missing in the file, so it is refused.

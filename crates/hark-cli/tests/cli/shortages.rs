@@ -50,7 +50,7 @@ fn a_session_that_lacks_files_is_suspended_and_goes_on() {
         ("run -s sqlite -c processes -q x.hk", "no worker process"),
     ] {
         let said = format!(
-            "error[exhausted]: {what} can be started: this process has as many files open as it may; raise the limit with \
+            "error[exhausted]: {what} can be started: this process has reached its limit of open files; raise the limit with \
              `ulimit -n`\nsuspended; `hark resume "
         );
         // Enough files to start, but too few to continue. The exact number depends on what else is open at the time.

@@ -1,4 +1,4 @@
-//! What only the machine reads, in bytes: snapshots, values and failures.
+//! Machine-readable content in bytes: snapshots, values and failures.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ const FAILURE_MAGIC: [u8; 4] = *b"HkEr";
 const LIVE_MAGIC: [u8; 4] = *b"HkLi";
 const VERSION: u8 = 1;
 
-/// A thread's state, and its call under way.
+/// A thread's state, and its call in flight.
 pub fn live_content(live: &Live, program: &Program, apart: &mut Apart) -> Vec<u8> {
     let mut writer = Writer::new();
     match &live.state {
@@ -45,10 +45,10 @@ pub fn live_content(live: &Live, program: &Program, apart: &mut Apart) -> Vec<u8
     writer.seal(LIVE_MAGIC, VERSION)
 }
 
-/// A thread from its summary and content.
+/// Decodes a thread from its summary and content.
 ///
 /// # Errors
-/// If they are damaged, or not of this program, or a pickle is missing.
+/// If they are damaged or belong to another program, or a pickle is missing.
 pub fn live(
     summary: &str,
     content: &[u8],
@@ -78,7 +78,7 @@ pub fn live(
     Ok(live)
 }
 
-/// A Future.
+/// Encodes a Future.
 pub fn future_content(future: &FutureRecord, apart: &mut Apart) -> Vec<u8> {
     let mut writer = Writer::new();
     match future {
@@ -111,10 +111,10 @@ pub fn future_content(future: &FutureRecord, apart: &mut Apart) -> Vec<u8> {
     writer.seal(FUTURE_MAGIC, VERSION)
 }
 
-/// A Future from its content.
+/// Decodes a Future.
 ///
 /// # Errors
-/// If it is damaged, or not of this program.
+/// If it is damaged or belongs to another program.
 pub fn future(content: &[u8], program: &Program, pickles: &dyn PickleSource) -> Result<FutureRecord, CodecError> {
     let (mut reader, _) = Reader::open(content, "Future", FUTURE_MAGIC, VERSION)?;
     let future = match reader.byte()? {
@@ -137,7 +137,7 @@ pub fn future(content: &[u8], program: &Program, pickles: &dyn PickleSource) -> 
     Ok(future)
 }
 
-/// One who waits for a Future.
+/// Reads a waiter of a Future.
 ///
 /// # Errors
 /// If it is damaged.
@@ -147,7 +147,7 @@ pub fn read_waiter(reader: &mut Reader<'_>) -> Result<Waiter, WireError> {
     Ok(Waiter { thread, interest })
 }
 
-/// What a waiter waits for, as a number.
+/// Encodes what a waiter waits for.
 pub fn interest_byte(interest: Interest) -> u8 {
     match interest {
         Interest::Outcome => 0,
@@ -155,7 +155,7 @@ pub fn interest_byte(interest: Interest) -> u8 {
     }
 }
 
-/// What a waiter waits for, if this is such a number.
+/// Decodes what a waiter waits for; None for an unknown number.
 pub fn interest_of(byte: u8) -> Option<Interest> {
     match byte {
         0 => Some(Interest::Outcome),
@@ -164,17 +164,17 @@ pub fn interest_of(byte: u8) -> Option<Interest> {
     }
 }
 
-/// A failure.
+/// Encodes a failure.
 pub fn failure_content(failure: &Failure, apart: &mut Apart) -> Vec<u8> {
     let mut writer = Writer::new();
     write_failure(&mut writer, failure, apart);
     writer.seal(FAILURE_MAGIC, VERSION)
 }
 
-/// A failure from its content.
+/// Decodes a failure.
 ///
 /// # Errors
-/// If it is damaged, or not of this program.
+/// If it is damaged or belongs to another program.
 pub fn failure(content: &[u8], program: &Program, pickles: &dyn PickleSource) -> Result<Failure, CodecError> {
     let (mut reader, _) = Reader::open(content, "failure", FAILURE_MAGIC, VERSION)?;
     let failure = read_failure(&mut reader, program, pickles)?;

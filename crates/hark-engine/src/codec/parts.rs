@@ -1,11 +1,13 @@
-//! Large contents, cut where their bytes say so. Each part is kept once for a session.
+//! Large contents, split at content-defined boundaries. Each part is stored once per session.
 //!
-//! A thread's state is written with each of its steps, and most of a large one is as it was. Its bytes are cut by
-//! content-defined chunking (a gear hash, as in FastCDC, Xia et al. 2016), so that what is inserted or removed moves the
-//! cuts beside it only. A piece is named by its hash. The larger pickles in a content are not part of its bytes: it names them.
+//! A thread's state is written with each of its steps, and most of a large state does not change. Its bytes are split
+//! by content-defined chunking (a gear hash, as in FastCDC, Xia et al. 2016), so that an insertion or deletion moves
+//! only the adjacent cuts. A piece is named by its hash. Larger pickles are not part of the bytes, but referenced by
+//! their hashes.
 //!
-//! A content that is kept begins with four bytes that tell its form. Beside the documents of [`super::content`] and `HkPc` here, there
-//! is room for others: `HkCo` is followed by the number of a codec and of a key (a byte and four bytes), for contents that are compressed or encrypted.
+//! A stored content begins with four bytes that identify its form. Besides the documents of [`super::content`] and
+//! `HkPc` here, the form `HkCo` is reserved for compressed or encrypted contents: it is followed by the numbers of a
+//! codec (one byte) and of a key (four bytes).
 
 use std::sync::Arc;
 
@@ -15,21 +17,21 @@ use sha2::{Digest, Sha256};
 use super::CodecError;
 use crate::rows::{Part, PartName};
 
-/// Contents up to this length are kept whole.
+/// Contents up to this length are not split.
 const WHOLE_MAX: usize = 16 * 1024;
 
 const PIECE_MIN: usize = 8 * 1024;
 const PIECE_MAX: usize = 128 * 1024;
 
-/// A cut is made where these bits of the gear hash are all zero: every 32 KB on average.
+/// A cut is made where these bits of the gear hash are all zero, which is every 32 KB on average.
 const CUT_MASK: u64 = 0x7fff << 49;
 
-/// So much of the end stands in the row itself: a thread's activation records come last in its state, and change with
-/// every step.
+/// This many bytes at the end stay in the row itself: a thread's activation records are at the end of its state, and
+/// change with every step.
 const TAIL: usize = 1_024;
 
-/// What a content begins with that has pieces or pickles; then come how many pieces and how many pickles there are (4 bytes
-/// each), their hashes, and the tail.
+/// The start of a content with pieces or pickles. It is followed by the number of pieces and the number of pickles (4
+/// bytes each), their hashes, and the tail.
 const MAGIC: [u8; 4] = *b"HkPc";
 
 const HEAD: usize = 12;
@@ -38,24 +40,24 @@ const HASH_BYTES: usize = 16;
 
 const PICKLE_HASH_BYTES: usize = 32;
 
-/// What a content begins with that is written in another codec than these.
+/// The start of a content in an unknown codec.
 const CODEC_MAGIC: [u8; 4] = *b"HkCo";
 
-/// A content as it is kept.
+/// A content in stored form.
 #[derive(Debug, Default)]
 pub struct Content {
-    /// What stands in the row: all of it, or the hashes of its pieces and pickles.
+    /// The bytes in the row: the whole content, or the hashes of its pieces and pickles and the tail.
     pub row: Vec<u8>,
-    /// What it names. A piece that it has twice is there twice.
+    /// The referenced parts. A piece that occurs twice is listed twice.
     pub parts: Vec<(PartName, Part)>,
-    /// How long it is, without its pickles, and how long these are.
+    /// The length of the content without its pickles, and the length of these.
     pub bytes: usize,
     /// See `bytes`.
     pub pickle_bytes: usize,
 }
 
 impl Content {
-    /// These bytes, which name these pickles, each once.
+    /// Encodes bytes that reference these pickles, each listed once.
     pub fn new(bytes: Vec<u8>, pickles: Vec<Arc<Pickle>>) -> Content {
         let length = bytes.len();
         let is_whole = length <= WHOLE_MAX;
@@ -87,7 +89,7 @@ impl Content {
     }
 }
 
-/// The parts that a kept content names; a piece that it has twice is there twice.
+/// The parts referenced by a stored content. A piece that occurs twice is listed twice.
 pub fn names(row: &[u8]) -> Vec<PartName> {
     let (count, pickles) = counts(row);
     let named = row.get(HEAD..).unwrap_or_default();
@@ -101,7 +103,7 @@ pub fn names(row: &[u8]) -> Vec<PartName> {
     pieces.chain(named.iter().take(pickles).map(|hash| PartName::Pickle(PickleHash(*hash)))).collect()
 }
 
-/// A kept content as it was before it was cut, from its pieces in their order.
+/// The original bytes of a stored content, from its pieces in order.
 pub fn whole<'a>(row: &[u8], pieces: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut bytes = pieces.collect::<Vec<_>>().concat();
     let (pieces, pickles) = counts(row);
@@ -110,15 +112,15 @@ pub fn whole<'a>(row: &[u8], pieces: impl Iterator<Item = &'a [u8]>) -> Vec<u8> 
     bytes
 }
 
-/// Whether a kept content names parts.
+/// Whether a stored content references parts.
 pub fn is_in_parts(row: &[u8]) -> bool {
     row.starts_with(&MAGIC)
 }
 
-/// Sees to it that a kept content is in no codec that this release does not know.
+/// Checks that a stored content does not use an unknown codec.
 ///
 /// # Errors
-/// If it is.
+/// If it does.
 pub fn check_codec(row: &[u8]) -> Result<(), CodecError> {
     let Some(rest) = row.strip_prefix(&CODEC_MAGIC) else { return Ok(()) };
     let codec = rest.first().copied().unwrap_or_default();
@@ -126,7 +128,7 @@ pub fn check_codec(row: &[u8]) -> Result<(), CodecError> {
     Err(CodecError::UnknownCodec { codec, key: u32::from_le_bytes(key) })
 }
 
-/// How many pieces and how many pickles a kept content names.
+/// The numbers of pieces and pickles in a stored content.
 fn counts(row: &[u8]) -> (usize, usize) {
     let head = row.strip_prefix(&MAGIC).unwrap_or_default();
     match head.first_chunk::<8>() {
@@ -137,7 +139,7 @@ fn counts(row: &[u8]) -> (usize, usize) {
     }
 }
 
-/// Where the first piece of these bytes ends.
+/// The end of the first piece of these bytes.
 fn cut(bytes: &[u8]) -> usize {
     let end = bytes.len().min(PIECE_MAX);
     let mut hash = 0_u64;
@@ -150,8 +152,8 @@ fn cut(bytes: &[u8]) -> usize {
     end
 }
 
-/// Random numbers (SplitMix64), one for each byte. They are part of the format: others would cut elsewhere, which costs
-/// only space.
+/// A random number (SplitMix64) for each byte. They are part of the format: different numbers would cut at different
+/// places, which costs only space.
 const GEAR: [u64; 256] = {
     let mut gear = [0; 256];
     let mut state = 0_u64;

@@ -1,15 +1,15 @@
-//! Records as rows: what of them stands in the summary, what in the content, and the seal over both.
+//! Records as rows: what is in the summary, what in the content, and the seal over both.
 //!
 //! | record | summary | content |
 //! |---|---|---|
 //! | session | JSON | |
-//! | live, broken | JSON, without the state | state and call under way |
+//! | live, broken | JSON, without the state | state and call in flight |
 //! | cascade | JSON | |
-//! | wait | `0` or `1`: what the waiter wants to hear of | |
+//! | wait | `0` or `1`: what the waiter waits for | |
 //! | Future, unawaited | | value or failure |
 //! | ready, cancel, todo | | |
 //!
-//! A mailbox has room for signals: what `ready` has as its content a later release will know.
+//! A mailbox may contain signals in a later release; then `ready` has a content.
 
 use std::borrow::Cow;
 
@@ -23,16 +23,17 @@ use crate::limits::APART_BYTES_MIN;
 use crate::record::{Due, Key, Live, Record, SessionRecord, Waiter};
 use crate::rows::{Listing, Part, PartName, Row};
 
-/// So many bytes at the end of a summary or content have its own checksum.
+/// The number of bytes at the end of a summary or content that contain its own checksum.
 const END_BYTES: usize = 16;
 
-/// Makes and checks the seals of a session's rows. Storages need not notice a wrong bit, and one in a key makes a thread's state
-/// another thread's, or one Future's value another's. The end of summary or content is part of a seal, so that these are this row's.
+/// Creates and checks the seals of a session's rows. Storages may not detect flipped bits, and a flipped bit in a key
+/// would assign a thread's state, or a Future's value, to another one. The end of the summary or content is part of the
+/// seal, which binds it to the row's key.
 #[derive(Debug, Clone)]
 pub struct Sealer(crc32fast::Hasher);
 
 impl Sealer {
-    /// For the rows of this session.
+    /// A sealer for the rows of this session.
     pub fn new(session: &SessionId) -> Sealer {
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(session.as_str().as_bytes());
@@ -40,7 +41,7 @@ impl Sealer {
         Sealer(hasher)
     }
 
-    /// The seal of a row. Rows that are nothing but their keys, or little more, have none.
+    /// The seal of a row. Rows that consist of little more than their keys have none.
     pub fn seal(&self, key: &Key, summary: &str, content: &[u8]) -> u32 {
         if matches!(key, Key::Ready(_) | Key::Cancel(_) | Key::Wait { .. } | Key::Todo(_)) {
             return 0;
@@ -62,15 +63,15 @@ impl Sealer {
     }
 }
 
-/// A record as a row, and the parts that it names.
+/// A record as a row, and the parts that it references.
 pub struct EncodedRow {
     /// Its key.
     pub key: Key,
-    /// What is kept.
+    /// The row to store.
     pub row: Row,
-    /// The parts. A piece that it has twice is there twice.
+    /// The parts. A piece that occurs twice is listed twice.
     pub parts: Vec<(PartName, Part)>,
-    /// How long the content is, without its pickles, and how long these are.
+    /// The length of the content without its pickles, and the length of these.
     pub bytes: usize,
     /// See `bytes`.
     pub pickle_bytes: usize,
@@ -108,7 +109,7 @@ pub fn encode(record: &Record, due: Option<Due>, stamp: Stamp, sealer: &Sealer, 
     }
 }
 
-/// A content whose larger pickles are kept by themselves.
+/// A content whose larger pickles are stored separately.
 fn content_of(write: impl FnOnce(&mut Apart) -> Vec<u8>) -> Content {
     let mut apart = Apart::from_bytes(APART_BYTES_MIN);
     let bytes = write(&mut apart);
@@ -119,10 +120,10 @@ fn listing_of(session: &SessionRecord) -> Listing {
     Listing { state: Cow::Borrowed(session.state.name()), ended: session.ended }
 }
 
-/// The record of a row whose content is whole, as [`parts::whole`] makes it; without, the content stands in the row.
+/// Decodes a row. `whole` is the content assembled by [`parts::whole`]; None if it is in the row itself.
 ///
 /// # Errors
-/// If it is damaged, or not of this program, or a pickle is missing.
+/// If it is damaged or belongs to another program, or a pickle is missing.
 pub fn decode(
     key: &Key,
     row: &Row,
@@ -145,8 +146,8 @@ pub fn decode(
     })
 }
 
-/// The record of a row of which only the summary is there: a thread comes without its state. Rows that have none are not
-/// decoded so.
+/// Decodes a row from its summary only: a thread comes without its state. Rows without a summary cannot be decoded this
+/// way.
 ///
 /// # Errors
 /// If it is damaged.
@@ -176,7 +177,7 @@ pub fn decode_summary(key: &Key, row: &Row, sealer: &Sealer) -> Result<Record, C
         Key::Ready(_) => return Err(CodecError::UnknownMailbox),
         Key::Cancel(thread) => Record::Cancel(*thread),
         Key::Todo(future) => Record::Todo(future.clone()),
-        // Of these there is nothing without their contents.
+        // These records consist only of their contents.
         Key::Future(_) | Key::Unawaited(_) => return Err(WireError::Checksum.into()),
     })
 }
@@ -238,7 +239,7 @@ mod tests {
         assert!(!is_read("a", &Key::Live(ThreadId(2)), &row), "another thread's");
         assert!(!is_read("a", &Key::Broken(ThreadId(1)), &row), "another kind's");
         let leased = Row { due: Some(Due::Leased(Timestamp(9)).into()), ..row.clone() };
-        assert!(is_read("a", &key, &leased), "who has it is no part of the seal");
+        assert!(is_read("a", &key, &leased), "the lease is not part of the seal");
     }
 
     #[test]

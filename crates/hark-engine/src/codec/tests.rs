@@ -1,4 +1,4 @@
-//! What is decoded has no number that nothing of ours has.
+//! Decoding rejects numbers beyond the maximum that is ever written.
 
 use hark_bytecode::{Executable, ForeignIndex};
 use hark_machine::{Apart, NoPickles, Program, Thread, Value};
@@ -8,7 +8,7 @@ use crate::limits::{COUNT_MAX, THREADS_MAX, TRIES_MAX};
 use crate::record::{Live, PendingCall, Status};
 use crate::surroundings::Timestamp;
 
-/// Each is read with the greatest number that there may be, and refused with the next one.
+/// Checks that the greatest allowed number is accepted, and the next one refused.
 #[track_caller]
 fn bounded(greatest: u64, text: impl Fn(u64) -> String, read: impl Fn(&str) -> bool) {
     let sealed = |number| sealed(&serde_json::from_str::<serde_json::Value>(&text(number)).unwrap());

@@ -1,6 +1,6 @@
-//! What people may want to look at, in JSON: sessions and threads in short, and what happened.
+//! Human-readable data as JSON: the summaries of sessions and threads, and the history.
 //!
-//! Each text has its checksum as its last entry.
+//! The last entry of each text is its checksum.
 
 use hark_bytecode::wire::WireError;
 use hark_machine::Awaited;
@@ -18,7 +18,7 @@ use crate::record::{Awaiting, Live, SessionRecord, Started, Status};
 use crate::surroundings::Timestamp;
 use crate::throttle::{HeldPlace, Places, Request};
 
-/// What a thread is about, in JSON.
+/// A thread's status, in JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 enum StatusText {
@@ -31,7 +31,7 @@ enum StatusText {
     Queued { request: Request },
 }
 
-/// What a thread waits for, in JSON.
+/// A wait for several Futures, in JSON.
 #[derive(Serialize, Deserialize)]
 struct AwaitingText {
     until: Needed,
@@ -42,7 +42,7 @@ struct AwaitingText {
     entered: bool,
 }
 
-/// A thread's summary in JSON.
+/// A thread's summary, in JSON.
 #[derive(Serialize, Deserialize)]
 struct LiveText {
     #[serde(flatten)]
@@ -83,12 +83,12 @@ fn is_zero_32(number: &u32) -> bool {
     *number == 0
 }
 
-/// What a thread is about, as JSON.
+/// A thread's summary, as JSON.
 pub fn live_summary(live: &Live) -> String {
     live_summary_with(live, live.progress.as_deref())
 }
 
-/// The same with this progress.
+/// Like `live_summary`, with this progress.
 pub(crate) fn live_summary_with(live: &Live, progress: Option<&str>) -> String {
     let status = match &live.status {
         Status::Runnable => StatusText::Runnable,
@@ -121,7 +121,7 @@ pub(crate) fn live_summary_with(live: &Live, progress: Option<&str>) -> String {
     sealed(&text)
 }
 
-/// The summary of a thread whose call says how far it is.
+/// The summary of a thread with the progress of its call.
 ///
 /// # Errors
 /// If the text is damaged.
@@ -131,12 +131,12 @@ pub fn summary_with_progress(summary: &str, renewal: &Renewal) -> Result<String,
     Ok(sealed(&text))
 }
 
-/// Threads that are to be cancelled, as JSON.
+/// Threads to cancel, as JSON.
 pub fn started_text(started: &Started) -> String {
     sealed(started)
 }
 
-/// Threads that are to be cancelled, from their JSON.
+/// Threads to cancel, from their JSON.
 ///
 /// # Errors
 /// If the text is damaged.
@@ -159,10 +159,10 @@ pub fn session_from_summary(summary: &str) -> Result<SessionRecord, CodecError> 
     unsealed(summary)
 }
 
-/// What happened to which thread, and when, in microseconds from a start.
+/// An entry: the microseconds since a start, the thread, and the event.
 type Happened<E> = (i64, ThreadId, E);
 
-/// What happened, as JSON: the time of the first entry, then them all.
+/// History entries as JSON: the time of the first, then all of them.
 pub fn log_text(log: &[LogEntry]) -> String {
     let start = log.first().map_or(Timestamp(0), |entry| entry.time);
     let since = |time: Timestamp| time.0.wrapping_sub(start.0) as i64;
@@ -171,7 +171,7 @@ pub fn log_text(log: &[LogEntry]) -> String {
     sealed(&(start, happened))
 }
 
-/// What happened, from its JSON.
+/// History entries, from their JSON.
 ///
 /// # Errors
 /// If the text is damaged.
@@ -184,9 +184,9 @@ pub fn log_from_text(text: &str) -> Result<Vec<LogEntry>, CodecError> {
     happened.into_iter().map(entry).collect()
 }
 
-/// An object or list as JSON, with its checksum as its last entry.
+/// An object or list as JSON, with its checksum as the last entry.
 pub(super) fn sealed<T: Serialize + ?Sized>(content: &T) -> String {
-    // Nothing that is written here can fail to be JSON.
+    // All types used here can be serialized.
     let mut text = serde_json::to_string(content).unwrap_or_default();
     let checksum = format!("{:08x}", crc32fast::hash(text.as_bytes()));
     match text.pop() {

@@ -1,9 +1,9 @@
-//! Threads as they were written last, so that whoever has written one need not decode it. A version that is not the
-//! storage's is never used.
+//! A cache of threads as last written, so that their writer need not decode them. A cached version is used only if it
+//! is still the one in the storage.
 //!
-//! All sessions of a process share one budget. A thread stays until it is read, so that those that wait for long would come
-//! to fill it: they make room for others. Threads that wait for their turns do not, as of many that come in a row each
-//! would drive out the one that is needed next.
+//! All sessions of a process share a budget. A thread stays in the cache until it is read, so threads that wait for
+//! long would fill it; these make room for others. Threads that wait for their turns do not: in a long sequence, each
+//! would evict the one needed next.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -15,23 +15,23 @@ use crate::commit::{Commit, Renewal};
 use crate::id::{FutureId, Stamp, ThreadId};
 use crate::record::{Key, Live, Record, Status, Versioned};
 
-/// The most bytes that the kept threads of a process have in the storage, with [`THREAD_BYTES`] for each.
+/// The maximum number of bytes of all cached threads in the storage, plus [`THREAD_BYTES`] for each.
 const BYTES_MAX: usize = 64 << 20;
 
-/// The most bytes of the pickles that they name. What several name is counted for each.
+/// The maximum number of bytes of the pickles they reference. A shared pickle is counted for each thread.
 const PICKLE_BYTES_MAX: usize = 256 << 20;
 
-/// What a thread takes in memory beside what it has in the storage.
+/// The memory of a thread in addition to its bytes in the storage.
 const THREAD_BYTES: usize = 1_000;
 
-/// A thread that was kept for so long makes room for others.
+/// After this time, a cached thread makes room for others.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// The kept threads of all sessions of a process.
+/// The cached threads of all sessions of a process.
 #[derive(Default)]
 pub(super) struct Cache(Mutex<State>);
 
-/// The kept threads of one session, which are dropped with it.
+/// The cached threads of a session, which are dropped with it.
 pub(super) struct KeptThreads {
     cache: Arc<Cache>,
     session: u64,
@@ -40,14 +40,14 @@ pub(super) struct KeptThreads {
 #[derive(Default)]
 struct State {
     sessions: HashMap<u64, Threads>,
-    /// How many sessions, and how many threads, there ever were.
+    /// The numbers of sessions and threads ever seen.
     session_count: u64,
     thread_count: u64,
-    /// How many threads there are, and what they take.
+    /// The number of cached threads, and their sizes.
     threads: usize,
     bytes: usize,
     pickles: usize,
-    /// All of them in the order in which they came, and some that are there no more.
+    /// The threads in the order of insertion, including some that are no longer cached.
     order: VecDeque<Place>,
 }
 
@@ -55,11 +55,11 @@ struct State {
 #[derive(Default)]
 struct Threads {
     kept: HashMap<ThreadId, Kept>,
-    /// Those that a worker has, which knows of them what [`Kept::is_fresh`] says; whether that still holds.
+    /// The threads held by a worker, with their freshness; see [`Kept::is_fresh`].
     in_hand: HashMap<ThreadId, bool>,
 }
 
-/// Where a thread is kept, if it still is that one.
+/// The place of a cached thread, valid as long as its number matches.
 struct Place {
     session: u64,
     thread: ThreadId,
@@ -67,7 +67,7 @@ struct Place {
     since: Instant,
 }
 
-/// How many bytes of a thread there are in the storage, and of the pickles that it names.
+/// The bytes of a thread in the storage, and of the pickles it references.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ThreadSize {
     pub bytes: usize,
@@ -79,14 +79,13 @@ struct Kept {
     live: Box<Live>,
     size: ThreadSize,
     number: u64,
-    /// It was started from here, and nothing is known to have been written since of what wakes it or waits for it. If others
-    /// have done so, its step finds out when it is committed, or the next look at the agenda tells. Of one that waits for a
-    /// Future nothing like it is known.
+    /// The thread was started by this process, and no other writes are known to its mailbox or its Future. If there are
+    /// any, its next commit or the next sweep notices. Never true for a thread that waits for a Future.
     is_fresh: bool,
 }
 
 impl KeptThreads {
-    /// None yet.
+    /// An empty set.
     pub fn new(cache: Arc<Cache>) -> KeptThreads {
         let mut state = cache.lock();
         state.session_count += 1;
@@ -95,9 +94,9 @@ impl KeptThreads {
         KeptThreads { cache, session }
     }
 
-    /// What a step of a thread begins with that was started from here: without a look at the storage, it is known that the
-    /// others of these keys, which are its own, have no records. Only for whoever runs all threads of the session: another
-    /// one may have run this.
+    /// A thread this process has just started, without reading the storage: the other keys, which must be its own
+    /// mailbox and Future, cannot have records yet. Only valid for the process that runs all threads of the session,
+    /// because another process may have run this one.
     pub fn take_fresh(&self, keys: &[Key]) -> Option<Versioned> {
         let [Key::Live(thread), others @ ..] = keys else { return None };
         let is_its_own = |key: &Key| match key {
@@ -114,29 +113,29 @@ impl KeptThreads {
         Some(Versioned { stamp, record: Record::Live(*thread, live) })
     }
 
-    /// A thread, and the version that it is. What else there is of it is read from the storage.
+    /// Takes a thread with its version. The rest must be read from the storage.
     pub fn take(&self, thread: ThreadId) -> Option<(Stamp, Box<Live>)> {
         let mut state = self.cache.lock();
         state.sessions.get_mut(&self.session)?.in_hand.remove(&thread);
         state.take(self.session, thread).map(|kept| (kept.stamp, kept.live))
     }
 
-    /// The summary of a thread that is kept in this version, with this progress.
+    /// The summary of a thread cached in this version, with new progress.
     pub fn summary_with(&self, thread: ThreadId, version: Stamp, progress: &str) -> Option<String> {
         let state = self.cache.lock();
         let kept = state.sessions.get(&self.session)?.kept.get(&thread)?;
         (kept.stamp == version).then(|| codec::live_summary_with(&kept.live, Some(progress)))
     }
 
-    /// Others have written into the mailboxes of these threads.
+    /// Other processes have written to the mailboxes of these threads.
     pub fn note_woken(&self, woken: &[ThreadId]) {
         if let Some(threads) = self.cache.lock().sessions.get_mut(&self.session) {
             woken.iter().for_each(|thread| threads.note_written(*thread));
         }
     }
 
-    /// A commit is in conflict, or it is not known what became of it: of the threads that it is about there may be something in the
-    /// storage that nobody here knows.
+    /// A commit has failed with a conflict, or its outcome is unknown: the storage may contain unknown changes of its
+    /// threads.
     pub fn note_doubtful(&self, commit: &Commit) {
         let mut state = self.cache.lock();
         let Some(threads) = state.sessions.get_mut(&self.session) else { return };
@@ -154,13 +153,13 @@ impl KeptThreads {
         }
     }
 
-    /// Keeps the threads of a commit that is done. These are their lengths in the storage: of the fresh ones, then of those
-    /// that it put.
+    /// Caches the threads of a completed commit. `sizes` are their sizes in the storage: first of the fresh ones, then
+    /// of the put ones.
     pub fn keep(&self, commit: &mut Commit, sizes: &[ThreadSize]) {
         let (stamp, since) = (commit.stamp, Instant::now());
         let begins = commit.expect.contains(&(Key::Session, None));
         let mut sizes = sizes.iter().copied();
-        // Dropped without the lock: a thread may be large.
+        // Dropped without holding the lock, because a thread may be large.
         let mut dropped = Vec::new();
         let mut state = self.cache.lock();
         let fresh = commit.fresh.drain(..).map(|record| (record, true));
@@ -229,7 +228,7 @@ impl Cache {
 }
 
 impl Threads {
-    /// There is something of this thread in the storage that its own steps have not written.
+    /// The storage contains something about this thread that its own steps have not written.
     fn note_written(&mut self, thread: ThreadId) {
         self.in_hand.entry(thread).and_modify(|is_fresh| *is_fresh = false);
         self.kept.entry(thread).and_modify(|kept| kept.is_fresh = false);
@@ -272,7 +271,7 @@ impl State {
         }
     }
 
-    /// The thread that was kept for the longest time, if that is long.
+    /// Takes the oldest thread, if it has been cached for long.
     fn take_waiting(&mut self, now: Instant) -> Option<Kept> {
         loop {
             let place = self.order.front()?;
@@ -302,7 +301,7 @@ mod tests {
     use crate::record::FutureRecord;
     use crate::surroundings::Timestamp;
 
-    /// Keeps this thread, which has so many bytes in the storage.
+    /// Caches a thread of this size.
     fn keep(session: &KeptThreads, thread: u64, bytes: usize) {
         let mut commit = Commit::new(Stamp(NonZeroU64::MIN));
         commit.put.push(Record::Live(ThreadId(thread), Live::new(Thread::new(Value::Null, Vec::new()))));
@@ -344,7 +343,7 @@ mod tests {
         assert!(!has(&one, 0) && has(&one, 1) && has(&other, 0));
     }
 
-    /// A thread goes on from memory until something is written from here of what wakes it or waits for it.
+    /// A thread is continued from memory until this process writes to its mailbox or Future.
     #[test]
     fn a_thread_is_fresh_until_others_write_of_it() {
         let session = KeptThreads::new(Arc::default());

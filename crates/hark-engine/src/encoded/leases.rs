@@ -1,5 +1,5 @@
-//! Leases over a storage that can say which rows are due: taking threads, renewing and giving back what is held, and finding what
-//! was left.
+//! Leases on top of a storage that can list due rows: taking threads, renewing and giving back held ones, and finding
+//! what was left.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,16 +12,16 @@ use crate::rows::{DueKind, DueNumber, DueRow, DueRows, Row, RowRange, RowTenure,
 use crate::storage::{Filter, StorageError};
 use crate::surroundings::Timestamp;
 
-/// A thread that is due, as it was found.
+/// A due thread.
 #[derive(Default)]
 struct Found {
-    /// The versions of its record and its mailbox, where these are due.
+    /// The versions of its record and its mailbox, if these are due.
     live: Option<Stamp>,
     ready: Option<Stamp>,
     left: Option<Left>,
 }
 
-/// What may be done with the threads of a session.
+/// The status of a session, which decides about its due threads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Runs,
@@ -47,7 +47,7 @@ impl Encoded {
         })
     }
 
-    /// Whether a process has this session for itself, or some thread of it.
+    /// Whether a process holds this session or any thread of it.
     fn is_held(&self, id: &SessionId, now: Timestamp) -> Result<bool, StorageError> {
         let Some(own) = self.rows().summary(id)? else { return Ok(false) };
         match state_of(&own) {
@@ -83,7 +83,7 @@ impl Leases for Encoded {
     ) -> Result<Vec<Taken>, StorageError> {
         let rows = self.due_rows()?;
         let until = DueNumber::last_at(terms.now);
-        // A thread and its mailbox are one.
+        // A thread and its mailbox are two rows, but one thread.
         let due = rows.due(DueKind::Threads, only, DueNumber::AT_TAKEOVER, until, most.saturating_mul(2))?;
         let mut found: BTreeMap<(SessionId, ThreadId), Found> = BTreeMap::new();
         for DueRow { session, key, row } in due {
@@ -93,7 +93,7 @@ impl Leases for Encoded {
                 continue;
             }
             let one = found.entry(place).or_default();
-            // Whichever of the two says that something was left.
+            // Use the one of the two that says that something was left.
             let left = row.due.and_then(|due| due.due().ok()).map_or(Left::Free, Left::of);
             if one.left.is_none_or(|known| known == Left::Free) || left == Left::Lost {
                 one.left = Some(left);
@@ -117,7 +117,7 @@ impl Leases for Encoded {
             let (due, stamp) = match standing {
                 Standing::Runs => (Some(Due::Leased(terms.until)), Some(stamp)),
                 Standing::InTransit => (Some(Due::At(terms.until)), None),
-                // What is left of it is in nobody's way.
+                // Remnants of a finished session must not be found again.
                 Standing::Over => (None, None),
             };
             let mut change = |key, expected: &Option<Stamp>, stamp| {
@@ -177,7 +177,7 @@ impl Leases for Encoded {
         let mut abandoned = Vec::new();
         for state in [SessionState::Running, SessionState::Moving, SessionState::Importing] {
             for entry in self.rows().sessions(&Filter { state: Some(state), ..Filter::default() })? {
-                // Whoever opens one whose summary is damaged says so.
+                // A damaged summary is reported when the session is opened.
                 let Ok(row) = entry.row else { continue };
                 let is_abandoned = if state == SessionState::Running {
                     let is_half_way = self.decode(&entry.id, &row).is_ok_and(|record| record.is_half_way());
@@ -200,7 +200,7 @@ impl Leases for Encoded {
         Ok(self.rows().summary(id)?.is_some() && !self.is_held(id, now)?)
     }
 
-    /// The record that ends a move gives the session up.
+    /// The record that ends a move releases the session.
     fn release(&self, _: Option<&SessionId>) -> Result<(), StorageError> {
         Ok(())
     }

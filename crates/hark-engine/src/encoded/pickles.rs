@@ -1,4 +1,4 @@
-//! The pickles that this process holds, so that none of them is read again.
+//! The pickles held by this process, so that they are not read again.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use hark_machine::{Pickle, PickleHash, PickleSource};
 use crate::rows::{PartName, SessionRows};
 use crate::storage::StorageError;
 
-/// So many pickles are remembered before those that nobody holds any more are forgotten.
+/// The minimal number of entries before those of dropped pickles are removed.
 const FORGOTTEN_MIN: usize = 64;
 
 #[derive(Default)]
@@ -29,16 +29,16 @@ impl HeldPickles {
     }
 }
 
-/// The pickles of a session, for whoever decodes what names them.
+/// Reads the pickles of a session during decoding.
 pub(super) struct StoredPickles<'a> {
     pub rows: &'a dyn SessionRows,
     pub held: &'a HeldPickles,
-    /// Why one of them was not found, if the storage has failed.
+    /// The error of the storage, if that is why a pickle was not found.
     pub failure: RefCell<Option<StorageError>>,
 }
 
 impl PickleSource for StoredPickles<'_> {
-    /// One that has another hash is as good as missing.
+    /// A pickle with the wrong hash counts as missing.
     fn find(&self, hash: &PickleHash) -> Option<Arc<Pickle>> {
         if let Some(held) = self.held.find(hash) {
             return Some(held);

@@ -1,4 +1,4 @@
-//! The records of one session, kept as rows.
+//! The records of a session, stored as rows.
 
 mod write;
 
@@ -21,7 +21,7 @@ use crate::rows::{AllRows, Lookup, PartName, Row, RowRange, RowTenure, SessionRo
 use crate::storage::{Everything, Range, SessionStorage, StorageError, reserved};
 use write::{Notes, Written};
 
-/// How many times all of a session is read that changes meanwhile.
+/// How often everything is read again if the session changes meanwhile.
 const READS_MAX: usize = 5;
 
 pub(super) struct EncodedSession {
@@ -32,12 +32,12 @@ pub(super) struct EncodedSession {
     sealer: Sealer,
     kept: KeptThreads,
     used: UsedParts,
-    /// Nobody else runs threads of the sessions that this process serves.
+    /// No other process runs threads of the sessions served by this process.
     is_alone: bool,
     is_leased: bool,
 }
 
-/// Why a row cannot be decoded.
+/// The reason why a row cannot be decoded.
 enum Fault {
     Codec(CodecError),
     Storage(StorageError),
@@ -77,7 +77,7 @@ impl EncodedSession {
         self.damaged(&name_of(key), error)
     }
 
-    /// The record of a row. One whose parts are gone was written over since it was read, or is damaged.
+    /// Decodes a row. If its parts are missing, it was overwritten since it was read, or is damaged.
     fn decode(&self, key: &Key, mut row: Row) -> Result<Option<Versioned>, StorageError> {
         loop {
             let error = match self.decode_once(key, &row) {
@@ -111,7 +111,7 @@ impl EncodedSession {
         Ok(record)
     }
 
-    /// A content that was cut. A piece that is missing leaves a gap, which the content's checksum tells.
+    /// Assembles a split content. A missing piece leaves a gap, which the content's checksum reveals.
     fn whole(&self, row: &Row, names: &[PartName]) -> Result<Vec<u8>, StorageError> {
         let pieces: Vec<PartName> = names.iter().filter(|name| matches!(name, PartName::Piece(_))).copied().collect();
         let found = if pieces.is_empty() { Vec::new() } else { self.rows.parts(&pieces)? };
@@ -133,7 +133,7 @@ impl EncodedSession {
             match self.decode_once(key, row) {
                 Ok(Record::Session(record)) => session = Some(*record),
                 Ok(record) => records.push(record),
-                // What names parts may have been written over since.
+                // A row with parts may have been overwritten since it was read.
                 Err(Fault::Codec(error)) if parts::is_in_parts(&row.content) => return Err(error.into()),
                 Err(Fault::Codec(error)) => return Err(self.damaged_record(key, &error).into()),
                 Err(error) => return Err(error),
@@ -162,7 +162,7 @@ impl SessionStorage for EncodedSession {
         for ((key, kept), row) in keys.iter().zip(kept).zip(self.rows.read(&lookups)?) {
             found.push(match (key, row, kept) {
                 (_, None, _) => None,
-                // It is as it was kept in memory.
+                // The cached version is current.
                 (Key::Live(thread), Some(row), Some((stamp, live))) if row.stamp == stamp => {
                     Some(Versioned { stamp, record: Record::Live(*thread, live) })
                 }
@@ -181,7 +181,7 @@ impl SessionStorage for EncodedSession {
             Range::Cascades => self.rows.scan(&RowRange::Cascades, limit)?,
             Range::Broken => self.rows.scan(&RowRange::Broken, limit)?,
             Range::Unawaited => {
-                // Of these there is nothing without their contents.
+                // These records consist only of their contents.
                 let keys: Vec<Key> =
                     self.rows.scan(&RowRange::Unawaited, limit)?.into_iter().map(|(key, _)| key).collect();
                 let mut found = Vec::with_capacity(keys.len());
@@ -257,12 +257,12 @@ impl SessionStorage for EncodedSession {
     }
 }
 
-/// Whether a record may be written over, or removed, while its session lasts. What a Future is resolved with stays.
+/// Whether a record may be overwritten or deleted during its session. The value of a Future stays.
 fn may_be_replaced(record: &Record) -> bool {
     !matches!(record, Record::Future(_, FutureRecord::Resolved(_)))
 }
 
-/// What a message calls it.
+/// The name of a record in messages.
 fn name_of(key: &Key) -> String {
     match key {
         Key::Session => "the summary".to_owned(),

@@ -1,4 +1,5 @@
-//! Which parts the rows name that this process has read or written, so that a change tells how their use changes.
+//! The parts referenced by the rows that this process has read or written, to compute the changes of their reference
+//! counts.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,28 +10,29 @@ use crate::id::Stamp;
 use crate::record::Key;
 use crate::rows::PartName;
 
-/// Of each row the version that is known, and the parts that it names.
+/// For each row, the known version and its parts.
 type Rows = HashMap<Key, (Stamp, Box<[PartName]>)>;
 
-/// The rows of one session that name parts and may be written over or removed yet. Most sessions have none.
+/// The rows of a session that reference parts and may be overwritten or deleted. Most sessions have none.
 #[derive(Default)]
 pub(super) struct UsedParts {
     rows: Mutex<Rows>,
-    /// How many there are, so that the lock is not needed where there are none.
+    /// The number of rows; avoids the lock if there are none.
     count: AtomicUsize,
 }
 
-/// What is written over, or removed.
+/// The row that a commit overwrites or deletes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Replaced {
-    /// A row with these parts, if any.
+    /// A row with these parts, possibly none.
     Known(Box<[PartName]>),
-    /// Perhaps a row that nobody here knows.
+    /// Possibly a row unknown to this process.
     Unknown,
 }
 
 impl UsedParts {
-    /// Remembers which parts a row names in this version. What a Future is resolved with stays, and need not be remembered.
+    /// Records the parts that a row references in this version. The value of a Future never changes, so it need not be
+    /// recorded.
     pub fn note(&self, key: &Key, stamp: Stamp, names: Vec<PartName>) {
         if names.is_empty() && self.count.load(Ordering::Acquire) == 0 {
             return;
@@ -44,7 +46,7 @@ impl UsedParts {
         self.count.store(rows.len(), Ordering::Release);
     }
 
-    /// Which parts the row names that this commit writes over, or removes, under this key.
+    /// The parts of the row that this commit overwrites or deletes under this key.
     pub fn replaced_by(&self, commit: &Commit, key: &Key) -> Replaced {
         let expected = |key: &Key| commit.expect.iter().find(|(known, _)| known == key).map(|(_, stamp)| *stamp);
         match expected(key) {
@@ -54,13 +56,13 @@ impl UsedParts {
                     return Replaced::Known(Box::default());
                 }
                 match self.lock().get(key) {
-                    // Whoever expects a version has read or written it here; one with parts was noted then.
+                    // An expected version was read or written by this process, which recorded it if it has parts.
                     None => Replaced::Known(Box::default()),
                     Some((known, names)) if *known == stamp => Replaced::Known(names.clone()),
                     Some(_) => Replaced::Unknown,
                 }
             }
-            // A thread that lives has not failed.
+            // A live thread has no failure record.
             None => match key {
                 Key::Broken(thread) | Key::Unawaited(thread) if expected(&Key::Live(*thread)).flatten().is_some() => {
                     Replaced::Known(Box::default())
@@ -70,7 +72,7 @@ impl UsedParts {
         }
     }
 
-    /// The row of a commit that is done and renewed it has another version.
+    /// A completed commit has renewed the row, which now has another version.
     pub fn renew(&self, key: &Key, stamp: Stamp) {
         if self.count.load(Ordering::Acquire) > 0
             && let Some((known, _)) = self.lock().get_mut(key)

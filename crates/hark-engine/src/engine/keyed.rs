@@ -1,4 +1,4 @@
-//! Starting sessions that have keys: each once, however many start it.
+//! Starting sessions with keys: each is started only once, no matter how many processes try.
 
 use std::sync::Arc;
 
@@ -10,11 +10,10 @@ use crate::report::Report;
 use crate::storage::StorageError;
 
 impl Engine {
-    /// Runs a session until it has ended, like [`run_announced`](Engine::run_announced), unless there is one that has its
-    /// key.
+    /// Runs a session to its end, like [`run_announced`](Engine::run_announced), unless a session with its key exists.
     ///
     /// # Errors
-    /// If the storage fails, or keeps no sessions.
+    /// If the storage fails, or does not store sessions.
     pub fn run_keyed(
         &self,
         start: Start,
@@ -35,11 +34,11 @@ impl Engine {
         }
     }
 
-    /// Writes down a session for others to run, like [`leave_to_others`](Engine::leave_to_others), unless there is one that
-    /// has its key. Answers its id.
+    /// Stores a session for other processes to run, like [`leave_to_others`](Engine::leave_to_others), unless a session
+    /// with its key exists. Returns its id.
     ///
     /// # Errors
-    /// If the storage fails, or keeps no sessions.
+    /// If the storage fails, or does not store sessions.
     pub fn leave_keyed(&self, start: Start) -> Result<Keyed<SessionId>, StorageError> {
         let newborn = match self.claim_key(&start)? {
             Keyed::New(newborn) => newborn,

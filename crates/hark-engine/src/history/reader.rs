@@ -1,8 +1,7 @@
-//! Reading a history in pages, without the output of tries whose results do not count.
+//! Reads a history in pages, without the output of lost attempts.
 //!
-//! What a call prints is written down in pieces while it runs. If its process is lost, the call is made again and prints
-//! again, and the pieces of the lost try are still there: nothing of a history is ever removed. Whoever reads it leaves
-//! them out.
+//! The output of a call is written in pieces while it runs. If its process is lost, the call is repeated and prints
+//! again, but the pieces of the lost attempt remain, because entries of a history are never removed. Readers omit them.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,41 +10,41 @@ use crate::id::ThreadId;
 use crate::limits::HISTORY_PAGE;
 use crate::storage::{SessionStorage, StorageError};
 
-/// A session's history, from its beginning.
+/// Reads a session's history from the beginning.
 pub struct HistoryReader<'a> {
     records: &'a dyn SessionStorage,
     position: HistoryPosition,
-    /// The pass over the pages that is under way.
+    /// The current pass over the pages.
     pass: Option<Pass>,
-    /// Known from the first piece on that was read.
+    /// Determined when the first piece is read.
     lost: Option<LostOutput>,
 }
 
-/// Up to where a history was read.
+/// The position up to which a history has been read.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HistoryPosition {
-    /// All pages up to this position were read, and none can appear there any more.
+    /// All pages up to this position were read, and no further ones can appear there.
     settled: u64,
-    /// The positions beyond that of pages that were read.
+    /// The positions of the pages read beyond that.
     seen: BTreeSet<u64>,
 }
 
-/// A pass over the pages from the settled position on.
+/// A pass over the pages after the settled position.
 #[derive(Debug, Clone, Copy)]
 struct Pass {
-    /// The last page that was read.
+    /// The last read page.
     after: u64,
-    /// Up to this position no page can appear behind the pass.
+    /// Up to this position, no page can appear behind the pass.
     bound: u64,
 }
 
-/// Where a history has the output of tries that do not count.
+/// The output of lost attempts in a history.
 #[derive(Debug, Default)]
 pub(crate) struct LostOutput {
     lost: HashMap<ThreadId, Vec<Pieces>>,
 }
 
-/// The pieces of one try: from which position of the history to which.
+/// The pieces of an attempt: the first and last position in the history.
 #[derive(Debug, Clone, Copy)]
 struct Pieces {
     attempt: u32,
@@ -53,33 +52,33 @@ struct Pieces {
     last: u64,
 }
 
-/// A thread's call under way.
+/// A thread's call in flight.
 #[derive(Default)]
 struct Call {
-    /// The last try that was begun.
+    /// The last attempt that has begun.
     attempt: u32,
-    /// What each try has printed so far.
+    /// The output of each attempt so far.
     pieces: Vec<Pieces>,
 }
 
 impl<'a> HistoryReader<'a> {
-    /// Reads the history of these records.
+    /// A reader of the history of these records.
     pub fn new(records: &'a dyn SessionStorage) -> HistoryReader<'a> {
         HistoryReader::after(records, HistoryPosition::default())
     }
 
-    /// The same of what comes after this position.
+    /// A reader of what follows this position.
     pub(crate) fn after(records: &'a dyn SessionStorage, position: HistoryPosition) -> HistoryReader<'a> {
         HistoryReader { records, position, pass: None, lost: None }
     }
 
-    /// Up to where it was read.
+    /// The position up to which it has been read.
     pub(crate) fn position(&self) -> &HistoryPosition {
         &self.position
     }
 
-    /// What came next; none if there is nothing more yet. Of a call that is not over, only the output of its last try is
-    /// shown; what is read while it goes on may still prove to be lost.
+    /// The next entries; None if there are none yet. For a call that is not over, only the output of its last attempt
+    /// is included; output read during a call may turn out to be lost later.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
@@ -87,7 +86,7 @@ impl<'a> HistoryReader<'a> {
         let (before, page) = loop {
             let Pass { after, bound } = self.pass.unwrap_or_else(|| Pass {
                 after: self.position.settled,
-                // Asked before the pages are: those that appear meanwhile may be missed.
+                // Read before the pages, because pages that appear meanwhile may be missed.
                 bound: self.records.history_settled(),
             });
             let mut page = self.records.history(after, HISTORY_PAGE)?;
@@ -114,7 +113,7 @@ impl<'a> HistoryReader<'a> {
 }
 
 impl HistoryPosition {
-    /// These pages were read, and all up to the one that is settled.
+    /// Records that these pages were read, and all pages up to the settled position.
     fn note(&mut self, page: &[(u64, LogEntry)], settled: u64) {
         self.settled = self.settled.max(settled);
         let settled = self.settled;
@@ -136,7 +135,7 @@ impl LostOutput {
         Ok(lost)
     }
 
-    /// The same for a whole history.
+    /// The lost output in a whole history.
     #[cfg(any(test, feature = "simulator"))]
     pub fn of(history: &[(u64, LogEntry)]) -> LostOutput {
         let (mut lost, mut calls) = (LostOutput::default(), HashMap::new());
@@ -149,7 +148,7 @@ impl LostOutput {
         match &entry.event {
             Event::Printed { attempt: Some(attempt), .. } => {
                 let call = calls.entry(entry.thread).or_default();
-                // Its beginning may stand before what was read.
+                // The call may have begun before the pages that were read.
                 call.attempt = call.attempt.max(*attempt);
                 let pieces = &mut call.pieces;
                 match pieces.iter_mut().find(|pieces| pieces.attempt == *attempt) {
@@ -167,7 +166,7 @@ impl LostOutput {
         }
     }
 
-    /// Of calls that are not over, the last try counts.
+    /// For calls that are not over, the last attempt counts.
     fn end(&mut self, calls: HashMap<ThreadId, Call>) {
         for (thread, call) in calls {
             self.keep_only(thread, &call, call.attempt);
@@ -181,7 +180,7 @@ impl LostOutput {
         }
     }
 
-    /// Whether this entry is to be left out.
+    /// Whether this entry is to be omitted.
     pub fn contains(&self, position: u64, entry: &LogEntry) -> bool {
         let Some(attempt) = entry.piece_of() else { return false };
         let is_within = |pieces: &Pieces| pieces.attempt == attempt && (pieces.first..=pieces.last).contains(&position);
@@ -264,11 +263,12 @@ mod tests {
         let many: Vec<u64> = (51..1000).rev().collect();
         assert_eq!(read(&many, 60).len(), many.len(), "they come in several pages");
         assert_eq!(read(&[], u64::MAX), [""; 0]);
-        assert_eq!((position.settled, position.seen.len()), (999, 0), "what is settled is not remembered");
+        assert_eq!((position.settled, position.seen.len()), (999, 0), "settled positions are not kept");
     }
 
-    /// What is left of a history of one thread: `c2` is its second try, `p2` a piece of its output, `r` its end, `r1` one
-    /// that is the first try's, `e` and `e1` an end with an error, and anything else is printed by the thread.
+    /// The remaining output in the history of a thread: `c2` is its second attempt, `p2` a piece of its output, `r` its
+    /// end, `r1` the end of the first attempt, `e` and `e1` an end with an error. Anything else is printed by the
+    /// thread.
     fn left(history: &str) -> String {
         let number = |word: &str| word[1..].parse().ok();
         let event = |word: &str| match word.as_bytes()[0] {

@@ -1,4 +1,4 @@
-//! The records of threads in memory, 64 threads a page.
+//! The records of threads in memory, in pages of 64 threads.
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -8,7 +8,7 @@ use crate::record::{FutureRecord, Key, Live, Record, Status, Versioned};
 
 const ROWS: u64 = 64;
 
-/// Pages by number. They never move, so that finding one takes no lock: each group is twice as large as the one before.
+/// Pages by number. They never move, so finding one needs no lock: each group is twice as large as the one before.
 #[derive(Debug)]
 pub(super) struct Pages {
     groups: [OnceLock<Box<[Mutex<Page>]>>; 64],
@@ -18,7 +18,7 @@ pub(super) struct Pages {
 #[derive(Debug, Default)]
 pub(super) struct Page {
     futures: Vec<Option<FutureRow>>,
-    /// Freed when all 64 have stopped, as the Futures of stopped threads stay and should be all that does.
+    /// Freed when all 64 have stopped, because only the Futures of stopped threads must remain.
     lives: Vec<LiveRow>,
     live_count: u64,
 }
@@ -33,17 +33,17 @@ struct FutureRow {
 struct LiveRow {
     /// The version of `live/n`, while it exists.
     stamp: Option<Stamp>,
-    /// The version of `ready/n`, while it exists. It is of use only to a live thread, and goes with it.
+    /// The version of `ready/n`, while it exists. Only a live thread needs it, and it is deleted with the thread.
     ready: Option<Stamp>,
     /// The version of `cancel/n`, likewise.
     cancel: Option<Stamp>,
-    /// Who has started it.
+    /// The thread that started it.
     parent: ThreadId,
-    /// Given away while a worker runs the thread.
+    /// Absent while a worker runs the thread.
     live: Option<Box<Live>>,
 }
 
-/// The page that a thread's records are in.
+/// The page of a thread's records.
 pub(super) fn page_of(thread: ThreadId) -> u64 {
     thread.0 / ROWS
 }
@@ -64,9 +64,9 @@ impl Default for Pages {
 }
 
 impl Pages {
-    /// Locks a page, which is made if it is new.
+    /// Locks a page, creating it if necessary.
     pub fn lock(&self, number: u64) -> MutexGuard<'_, Page> {
-        // Group g has 2^g pages, and begins with page 2^g - 1.
+        // Group g has 2^g pages, starting with page 2^g - 1.
         let group = (number + 1).ilog2();
         let pages = self.groups[group as usize].get_or_init(|| (0..1_u64 << group).map(|_| Mutex::default()).collect());
         let index = (number + 1 - (1 << group)) as usize;
@@ -111,7 +111,7 @@ impl Page {
                 row.parent = live.parent;
                 row.live = Some(live);
             }
-            // A thread that has stopped needs no waking, and its row may be gone.
+            // A stopped thread need not be woken, and its row may be gone.
             Record::Ready(thread) => {
                 if let Some(row) = self.lives.get_mut(row_of(thread)).filter(|row| row.stamp.is_some()) {
                     row.ready = Some(stamp);
@@ -190,7 +190,7 @@ impl Page {
     }
 }
 
-/// The row with this index, which may be new.
+/// The row with this index, created if necessary.
 fn row_at<T: Default>(rows: &mut Vec<T>, index: usize) -> &mut T {
     if rows.len() <= index {
         rows.resize_with(index + 1, T::default);

@@ -1,4 +1,4 @@
-//! The space in memory: one map under one lock.
+//! The space in memory: a map with a single lock.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! The records in memory that are not a thread's or its Future's own. There are few of them.
+//! The records in memory that belong neither to a thread nor to its Future. There are few of them.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -15,7 +15,7 @@ pub(super) struct Table {
     todos: BTreeMap<FutureId, Stamp>,
     cascades: BTreeMap<ThreadId, (Stamp, Started)>,
     unawaited: BTreeMap<ThreadId, (Stamp, Box<Failure>)>,
-    /// Threads that failed, without their states: nobody can take up a session in memory again.
+    /// Failed threads without their states, because a session in memory cannot be retried.
     broken: BTreeMap<ThreadId, Stamp>,
 }
 

@@ -1,4 +1,4 @@
-//! Ending a session.
+//! Cancelling a session.
 
 use super::{Outside, OutsideError};
 use crate::commit::{Commit, Outcome};
@@ -8,11 +8,11 @@ use crate::step::{self, Plan};
 use crate::storage::{Range, SessionStorage, StorageError, wakes_per_commit};
 
 impl Outside<'_> {
-    /// Cancels all threads of the session, which may clean up then; it ends as cancelled. Somebody has to run them. One that
-    /// is cancelled already stays so.
+    /// Cancels all threads of the session, which may then clean up; the session ends as cancelled. A process must run
+    /// them. Has no effect if it was already cancelled.
     ///
     /// # Errors
-    /// If it is over already or being moved, or the storage fails.
+    /// If it is already over or being moved, or the storage fails.
     pub fn cancel(&self) -> Result<(), OutsideError> {
         let mut plan = Plan::default();
         self.change(|stamp, session, commit| {
@@ -20,13 +20,13 @@ impl Outside<'_> {
                 return Err(OutsideError::WrongState(session.state));
             }
             if session.retrying {
-                // The threads that it puts back are to be cancelled, too. With that the record is another one.
+                // The threads of the retry must be cancelled, too. This changes the record.
                 self.finish_retry()?;
             }
             let is_told = session.cancelling == Some(Cancelling::Told);
             let threads = if is_told { Vec::new() } else { self.live_from(step::FIRST)? };
-            // Most often there are few, and then there is nothing between the two that can be cut off. Else whoever serves the
-            // session learns of it by the first ones.
+            // If there are few, all are cancelled in one atomic commit. Otherwise the server of the session is notified
+            // by the first ones.
             let at_once = wakes_per_commit(&*self.records) - 1;
             let are_few = threads.len() <= at_once;
             step::cancel_batch(&threads[..threads.len().min(at_once)], commit, &mut plan);
@@ -41,13 +41,13 @@ impl Outside<'_> {
         Ok(())
     }
 
-    /// Cancels the threads of a session of which some are still to be told, some with each commit. It ends, because a child's
-    /// number is greater than its parent's. What a thread starts meanwhile is cancelled with that thread.
+    /// Cancels the remaining threads of a session, some with each commit. This terminates, because a child's number is
+    /// greater than its parent's. Threads started meanwhile are cancelled together with their parent.
     pub(super) fn finish_cancel(&self) -> Result<(), StorageError> {
         let (mut stamps, mut plan) = (self.stamps(), Plan::default());
         let records = &*self.records;
         let mut from = step::FIRST;
-        // After a conflict or a lost answer, the session's record tells.
+        // The session's record shows the outcome of a conflict or a lost answer.
         while let Some(Versioned { stamp, record: Record::Session(session) }) = self.read(Key::Session)? {
             if session.state != SessionState::Running || session.cancelling != Some(Cancelling::Begun) {
                 break;
@@ -69,17 +69,17 @@ impl Outside<'_> {
         Ok(())
     }
 
-    /// As many threads from this one on as one commit cancels.
+    /// The first threads from this one on, as many as one commit cancels.
     fn live_from(&self, from: ThreadId) -> Result<Vec<ThreadId>, StorageError> {
         let live = self.records.scan(Range::Live(from), wakes_per_commit(&*self.records))?;
         let thread = |record: &Record| if let Record::Live(thread, _) = record { Some(*thread) } else { None };
         Ok(live.iter().filter_map(thread).collect())
     }
 
-    /// Ends the session at once: none of its threads goes on.
+    /// Ends the session at once: none of its threads continues.
     ///
     /// # Errors
-    /// If it is over already or being moved, or the storage fails.
+    /// If it is already over or being moved, or the storage fails.
     pub fn cancel_now(&self) -> Result<(), OutsideError> {
         let set = self.change(|stamp, session, commit| {
             if session.state != SessionState::Running {
@@ -89,7 +89,7 @@ impl Outside<'_> {
             step::cancel(stamp, session, threads, self.surroundings.now(), commit);
             Ok(())
         });
-        // Whoever cancelled it before may have died before its threads were gone.
+        // An earlier cancellation may have died before it removed the threads.
         if matches!(set, Ok(_) | Err(OutsideError::WrongState(SessionState::Cancelled))) {
             drop_threads(&*self.records, &mut self.stamps())?;
             self.leave_gates()?;
@@ -99,14 +99,14 @@ impl Outside<'_> {
     }
 }
 
-/// Removes the threads of a session that was cancelled. It ends, because a child's number is greater than its parent's.
+/// Removes the threads of a cancelled session. This terminates, because a child's number is greater than its parent's.
 pub(crate) fn drop_threads(records: &dyn SessionStorage, stamps: &mut Stamps<'_>) -> Result<(), StorageError> {
     loop {
         let mut found = Vec::new();
         records.read(&[Key::Session], &mut found)?;
         let Some(Some(Versioned { stamp, record: Record::Session(session) })) = found.pop() else { return Ok(()) };
         if session.state != SessionState::Cancelled {
-            // It was removed, and an older copy of it has been imported since.
+            // It was removed, and an older copy of it was imported.
             return Ok(());
         }
         let live = records.scan(Range::Live(step::FIRST), wakes_per_commit(records) * 2 / 3)?;

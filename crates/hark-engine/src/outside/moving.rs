@@ -1,8 +1,8 @@
-//! Writing a session to a file, and moving it away with that.
+//! Exporting a session to a file, and moving it away.
 //!
-//! A session that is moved is marked first, then read and written, and last marked as moved. While it is *moving* nobody
-//! can change it, so that the file has all that was ever acknowledged. If it cannot be written, or the process dies, it is
-//! again what it was before.
+//! Moving first marks the session, then reads and writes it, and finally marks it as moved. While it is *moving*, it
+//! cannot be changed, so the file contains everything that was ever acknowledged. If it cannot be written, or the
+//! process dies, the session returns to its previous state.
 
 use super::{Outside, OutsideError};
 use crate::export;
@@ -11,15 +11,15 @@ use crate::record::{SessionRecord, SessionState};
 use crate::step;
 use crate::storage::StorageError;
 
-/// Why a session was not exported.
+/// The reason why a session was not exported.
 #[derive(Debug)]
 pub enum ExportError<E> {
-    /// It is not in a state for it, or the storage fails.
+    /// It is in the wrong state, or the storage fails.
     Refused(OutsideError),
-    /// It could not be written. It is as it was.
+    /// It could not be written. The session is unchanged.
     Write(E),
-    /// While it was written, another process took this one for dead, and has changed the session. It stays here, and what
-    /// was written is not to be used.
+    /// During the export, another process believed this one dead, and has changed the session. It remains in its
+    /// storage, and the written data must not be used.
     Changed,
 }
 
@@ -30,11 +30,11 @@ impl<E, T: Into<OutsideError>> From<T> for ExportError<E> {
 }
 
 impl Outside<'_> {
-    /// Writes all that there is of the session, for [`import`](crate::import()), and moves it away: here it is over. One that
-    /// was moved before is written as it was then. `write` must have it for certain when it returns.
+    /// Writes the complete session, for [`import`](crate::import()), and marks it as moved, which means over here. A
+    /// session that was already moved is written again. `write` must have stored the data durably when it returns.
     ///
     /// # Errors
-    /// If the session is running or on its way already, it cannot be written, or the storage fails.
+    /// If the session is running or already being moved, it cannot be written, or the storage fails.
     pub fn export<E>(&self, write: impl FnOnce(&[u8]) -> Result<(), E>) -> Result<(), ExportError<E>> {
         let marked = loop {
             let (_, session) = self.read_settled()?;
@@ -48,7 +48,7 @@ impl Outside<'_> {
                 Ok(marked) => break marked,
                 Err(error) => {
                     self.storage.tenure().release(Some(&self.id))?;
-                    // Someone else has just moved it.
+                    // Another process has just moved it.
                     if !matches!(error, OutsideError::WrongState(SessionState::Moved)) {
                         return Err(error.into());
                     }
@@ -57,16 +57,16 @@ impl Outside<'_> {
         };
         let moved = self.move_out(marked, write);
         if moved.is_ok() {
-            // What is left if this fails does no harm, as nobody serves the session.
+            // A failure does no harm, because the session is not being served.
             let _ = self.leave_gates();
         }
-        // What became of the session is decided. If this fails, others find out that this process is gone.
+        // The outcome is decided. If the release fails, other processes notice that this one has ended.
         let _ = self.storage.tenure().release(Some(&self.id));
         self.dispatch(&[])?;
         moved
     }
 
-    /// Writes a copy of a session that nobody runs. The session stays.
+    /// Writes a copy of a session that is not running. The session remains.
     ///
     /// # Errors
     /// As for [`export`](Outside::export).
@@ -78,7 +78,7 @@ impl Outside<'_> {
         write(&self.read_all()?).map_err(ExportError::Write)
     }
 
-    /// Why it cannot be held.
+    /// The reason why it cannot be held.
     fn refusal(&self) -> Result<OutsideError, OutsideError> {
         Ok(match self.read_session()?.1.state {
             SessionState::Running => OutsideError::Served,
@@ -86,13 +86,13 @@ impl Outside<'_> {
         })
     }
 
-    /// Marks it as one that is being moved. Answers the version that says so.
+    /// Marks the session as being moved. Returns the version of its record.
     fn mark(&self) -> Result<Stamp, OutsideError> {
         self.change(|stamp, session, commit| {
             if session.state.is_in_transit() || session.state == SessionState::Moved {
                 return Err(OutsideError::WrongState(session.state));
             }
-            // Only if nobody else holds the session meanwhile.
+            // Fails if another process holds the session meanwhile.
             commit.by_server = true;
             commit.until = self.storage.tenure().move_until(self.surroundings.steady_now());
             step::begin_move(stamp, session, commit);
@@ -107,7 +107,7 @@ impl Outside<'_> {
                 step::end_move(stamp, session, self.surroundings.now(), commit);
             }),
             failed => {
-                // If it was taken back already, the better.
+                // It may already have been undone by another process.
                 let undone = self.end_move(marked, step::undo_move);
                 failed??;
                 undone
@@ -115,13 +115,13 @@ impl Outside<'_> {
         }
     }
 
-    /// Ends a move that was marked with this stamp.
+    /// Ends a move whose mark has this stamp.
     fn end_move<E>(
         &self,
         marked: Stamp,
         decide: impl Fn(Stamp, &SessionRecord, &mut crate::commit::Commit),
     ) -> Result<(), ExportError<E>> {
-        // It was left by nobody: this is the process that moves it.
+        // Not `read_settled`: this process itself is moving the session, so nothing must be recovered.
         let changed = self.change_as_read(
             || self.read_session(),
             |stamp, session, commit| {
@@ -139,7 +139,7 @@ impl Outside<'_> {
         }
     }
 
-    /// The session as a file, as it was before it was moved.
+    /// The exported session, in its state before the move.
     fn read_all(&self) -> Result<Vec<u8>, OutsideError> {
         let everything = self.records.all()?;
         let written = export::write(&self.id, &everything.session.as_before_move(), &self.program, &everything);

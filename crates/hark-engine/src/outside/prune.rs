@@ -1,4 +1,4 @@
-//! Forgetting sessions.
+//! Deleting sessions.
 
 use super::{Outside, OutsideError};
 use crate::id::{SessionId, Stamp, Stamps};
@@ -7,12 +7,12 @@ use crate::record::{About, SessionState};
 use crate::storage::{self, Filter, Storage, StorageError, Summary};
 use crate::surroundings::{Surroundings, Timestamp};
 
-/// Removes the sessions that are over and ended at the first of these times or before, or after the second, and the imports
-/// that were cut off; answers how many. Those that are damaged stay, for whoever can mend them. Programs that no session has
-/// any more go as well.
+/// Deletes the sessions that are over and ended no later than the first of these times, or after the second, and
+/// interrupted imports. Returns their number. Damaged sessions remain, so that they can be repaired. Programs that no
+/// session uses any more are deleted as well.
 ///
 /// # Errors
-/// If the storage fails. Some may have been removed.
+/// If the storage fails. Some sessions may have been deleted.
 pub fn prune(
     storage: &dyn Storage,
     surroundings: &dyn Surroundings,
@@ -23,7 +23,7 @@ pub fn prune(
         let found = catalog.list(&Filter { state: Some(state), ..Filter::default() })?;
         Ok(found.into_iter().flatten().filter(|summary| !summary.is_served).collect())
     };
-    // One whose export was cut off may have been over before.
+    // A session whose export was interrupted may be over.
     for Summary { id, .. } in cut_off(SessionState::Moving)? {
         match Outside::open(storage, surroundings, &id).and_then(|session| session.read_settled()) {
             Ok(_) | Err(OutsideError::NoSession(_)) => {}
@@ -35,7 +35,7 @@ pub fn prune(
     let over = over.into_iter().flatten().filter(|summary| summary.record.state.is_over());
     let mut count = 0;
     for summary in over.chain(cut_off(SessionState::Importing)?) {
-        // Not one that was retried or imported since it was listed.
+        // Does nothing if it was retried or imported since it was listed.
         if remove(storage, surroundings, &summary.id, &summary.record.about, summary.stamp)? {
             count += 1;
             super::leave_gates(storage, surroundings, &summary.id)?;
@@ -45,7 +45,7 @@ pub fn prune(
     Ok(count)
 }
 
-/// Removes a session whose summary has this version, and frees its key. Answers whether there was one.
+/// Deletes a session whose summary has this version, and frees its key. Returns whether it existed.
 pub(crate) fn remove(
     storage: &dyn Storage,
     surroundings: &dyn Surroundings,

@@ -1,14 +1,14 @@
-//! Having a broken session go on from where its threads failed.
+//! Retrying a broken session: its threads continue from where they failed.
 //!
-//! The threads that go on are those whose failures nobody awaited, and those whose failures made them fail: a thread that
-//! failed at an `await` stands there still, and when it is run it tells what it awaits. A failure that was caught is over
-//! and done with.
+//! The threads that continue are those with unawaited failures, and those whose failures caused them: a thread that
+//! failed at an `await` is still at that place, and running it for one instruction shows what it awaits. A failure that
+//! was caught is not retried.
 //!
-//! The first commit opens the session again and says in its record that it is *being retried*; then its failed threads are
-//! put back, some with each commit, one that others have failed by before those; the last commit says that all are. Until
-//! then none of them runs, not even where the session is in memory still: one that went on early could meet another one's
-//! error, which is still there. If the retry's process dies, whoever opens the session next finds those that are left in
-//! the same way.
+//! The first commit reopens the session and marks it as *being retried*; further commits put back its failed threads,
+//! some with each commit, causes before the threads that failed because of them; the last commit removes the mark.
+//! Until then none of them runs, even if the session is still in memory: a thread that continued early could meet the
+//! error of another one, which still exists. If the process of the retry dies, the next one to open the session finds
+//! the remaining threads in the same way.
 
 use std::collections::HashSet;
 
@@ -23,15 +23,15 @@ use crate::step;
 use crate::storage::{Range, StorageError, Tenure};
 
 impl Outside<'_> {
-    /// Has a broken session go on from where its broken threads failed. Somebody has to take it up then.
+    /// Prepares a broken session to continue from where its threads failed. A process must then resume it.
     ///
     /// # Errors
     /// If it is not broken, or the storage fails.
     pub fn retry(&self) -> Result<(), OutsideError> {
         let (_, session) = self.read_settled()?;
-        // One that was cut off is completed.
+        // An interrupted retry is completed.
         if !session.retrying {
-            // Before the session goes on: whoever takes it up must not think that its worker was lost.
+            // Done before the session is reopened, so that its next server does not assume that its worker was lost.
             if let Tenure::Servers(servers) = self.storage.tenure() {
                 servers.forget_dead_server(&self.id)?;
             }
@@ -48,7 +48,7 @@ impl Outside<'_> {
         Ok(())
     }
 
-    /// Puts back what is left of the failed threads of a session that is being retried.
+    /// Puts back the remaining failed threads of a session that is being retried.
     pub(super) fn finish_retry(&self) -> Result<(), StorageError> {
         let mut stamps = self.stamps();
         let order = self.failed_threads()?;
@@ -58,7 +58,7 @@ impl Outside<'_> {
                 return Err(StorageError::Gone);
             };
             if session.state != SessionState::Running || !session.retrying {
-                // Someone else was quicker, or has cancelled it.
+                // Another process was faster, or has cancelled it.
                 return Ok(());
             }
             let mut commit = Commit::new(stamps.next());
@@ -72,20 +72,20 @@ impl Outside<'_> {
                     self.put_back(*thread, &mut commit)?;
                 }
             }
-            // After a conflict or a lost answer, the next look tells what is left of these.
+            // After a conflict or a lost answer, the next round reads what is left of these.
             if self.records.commit(&mut commit)? == Outcome::Done {
                 left = rest;
             }
         }
     }
 
-    /// The threads that are to go on, those that others have failed by before these.
+    /// The threads to continue; causes come before the threads that failed because of them.
     fn failed_threads(&self) -> Result<Vec<ThreadId>, StorageError> {
         let mut seen = HashSet::new();
         let mut order = Vec::new();
         for unawaited in self.records.scan(Range::Unawaited, usize::MAX)? {
             let Record::Unawaited(thread, _) = unawaited else { continue };
-            // Of each thread whether those that it has failed by are in the order already.
+            // For each thread, whether its causes are already in the order.
             let mut open = vec![(thread, false)];
             while let Some((thread, is_due)) = open.pop() {
                 if is_due {
@@ -101,7 +101,7 @@ impl Outside<'_> {
         Ok(order)
     }
 
-    /// Which failed threads a thread awaits, where it stands.
+    /// The failed threads that a thread awaits at its current place.
     fn failed_by(&self, live: Live) -> Result<Vec<ThreadId>, StorageError> {
         let awaited = match (live.status, live.state) {
             (Status::Following(awaited), _) => vec![awaited],
@@ -135,7 +135,7 @@ impl Outside<'_> {
                 }
                 step::retry(thread, broken, future, was_awaited, self.surroundings.now(), commit);
             }
-            // One that lives cannot have failed: only a damaged file says so.
+            // A live thread cannot have failed: the file is damaged.
             Some(_) => commit.delete.push(Key::Broken(thread)),
             None => {}
         }
@@ -143,7 +143,7 @@ impl Outside<'_> {
     }
 }
 
-/// The Futures that a thread awaits where it stands.
+/// The Futures that a thread awaits at its current place.
 pub(crate) fn awaited_by(mut thread: Thread, program: &Program) -> Vec<Awaited> {
     match thread.run_instructions(program, 1, &mut Nowhere) {
         Effect::Await(wait) => wait.futures.into_vec(),
@@ -151,7 +151,7 @@ pub(crate) fn awaited_by(mut thread: Thread, program: &Program) -> Vec<Awaited> 
     }
 }
 
-/// What a thread does that is only asked where it stands.
+/// The host of a thread that is only run to see what it awaits.
 struct Nowhere;
 
 impl Host for Nowhere {

@@ -13,18 +13,18 @@ use crate::step::{self, Known, Plan};
 use crate::storage::{self, StorageError};
 
 impl Outside<'_> {
-    /// Gives a promise its value, once and for all. Answers whether a thread has waited for it.
+    /// Resolves a promise, which can be done only once. Returns whether a thread was waiting for it.
     ///
     /// # Errors
-    /// If it has one, the session is over or being moved, or the storage fails.
+    /// If it is already settled, the session is over or being moved, or the storage fails.
     pub fn resolve(&self, promise: &str, value: Value) -> Result<bool, OutsideError> {
         self.settle(promise, FutureRecord::Resolved(value))
     }
 
-    /// Fails a promise, once and for all. Answers whether a thread has waited for it.
+    /// Fails a promise, which can be done only once. Returns whether a thread was waiting for it.
     ///
     /// # Errors
-    /// If it is done already, the session is over or being moved, or the storage fails.
+    /// If it is already settled, the session is over or being moved, or the storage fails.
     pub fn fail(&self, promise: &str, message: &str) -> Result<bool, OutsideError> {
         let failure = Failure::new(Error::new("error", message), step::FIRST, self.surroundings.steady_now());
         self.settle(promise, FutureRecord::Failed(Arc::new(failure)))
@@ -34,12 +34,12 @@ impl Outside<'_> {
         let future = FutureId::Promise(promise.into());
         let mut stamps = self.stamps();
         let mut plan = Plan::default();
-        // Each may be carried out later than the next one is tried.
+        // A commit without an answer may be carried out after the next one was tried.
         let mut unanswered = Vec::new();
         let mut was_awaited = false;
         loop {
             let known = match self.read(Key::Future(future.clone()))? {
-                // The answer was lost, but not what it was about.
+                // The answer was lost, but the commit was made.
                 Some(Versioned { stamp, .. }) if unanswered.contains(&stamp) => break,
                 Some(Versioned { record: Record::Future(_, record), .. }) if !record.is_pending() => {
                     return Err(OutsideError::AlreadyDone(record));
@@ -53,7 +53,7 @@ impl Outside<'_> {
                 return Err(OutsideError::WrongState(session.state));
             }
             let mut commit = Commit::new(stamps.next());
-            // Not to be done to a session that ends, or is moved, in this moment: nobody would ever see it.
+            // Fails if the session ends or is moved at this moment, because the result would never be seen.
             commit.expect.push((Key::Session, Some(session_stamp)));
             let now = self.surroundings.now();
             step::resolve(&future, known.as_ref(), done.clone(), now, &mut commit, &mut plan);
@@ -63,7 +63,7 @@ impl Outside<'_> {
                 Outcome::Unknown => unanswered.push(commit.stamp),
             }
         }
-        // Whoever serves the session can begin before the last of many is woken.
+        // Dispatched before the rest, so that the server can begin before the last of many waiters is woken.
         self.dispatch(&plan.invoke)?;
         if plan.wake_rest {
             self.wake_rest(&future, &mut stamps)?;

@@ -1,18 +1,18 @@
-//! Which threads a thread has started, for its cancellation.
+//! The threads started by a thread, for its cancellation.
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::ThreadId;
 use crate::limits::STARTED_RANGES_MAX;
 
-/// The numbers of the threads that a thread has started: ranges, first and last, in order. Beyond a few of them neighbours
-/// are joined, so that there may be threads of others among them.
+/// The numbers of the threads that a thread has started, as ordered ranges from first to last. If there are too many
+/// ranges, neighbours are joined, so they may include threads of others.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Started(Vec<(ThreadId, ThreadId)>);
 
 impl Started {
-    /// Adds a thread, whose number is greater than all before.
+    /// Adds a thread, whose number must be greater than all before.
     pub fn add(&mut self, thread: ThreadId) {
         match self.0.last_mut() {
             Some((_, last)) if last.0 + 1 == thread.0 => *last = thread,
@@ -23,7 +23,7 @@ impl Started {
         }
     }
 
-    /// Joins the two ranges with the fewest numbers between them.
+    /// Joins the two ranges with the smallest gap.
     fn join_nearest(&mut self) {
         let gaps = self.0.windows(2).map(|pair| pair[1].0.0.saturating_sub(pair[0].1.0));
         if let Some((index, _)) = gaps.enumerate().min_by_key(|(_, gap)| *gap) {
@@ -32,22 +32,22 @@ impl Started {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many ranges there are.
+    /// The number of ranges.
     pub fn ranges(&self) -> usize {
         self.0.len()
     }
 
-    /// The first number from this one on that may be one of them.
+    /// The first number from this one on that may be included.
     pub fn next_from(&self, from: ThreadId) -> Option<ThreadId> {
         self.0.iter().find(|(_, last)| *last >= from).map(|(first, _)| (*first).max(from))
     }
 
-    /// Whether this may be one of them.
+    /// Whether this thread may be included.
     pub fn contains(&self, thread: ThreadId) -> bool {
         self.next_from(thread) == Some(thread)
     }

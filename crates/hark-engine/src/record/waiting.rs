@@ -1,4 +1,4 @@
-//! Who waits for a pending Future, and what a thread that waits for several is about.
+//! The waiters of a pending Future, and waits for several Futures.
 
 use std::fmt;
 
@@ -10,62 +10,63 @@ use crate::id::{FutureId, ThreadId};
 use crate::limits::SHOWN_FUTURES_MAX;
 use crate::surroundings::Timestamp;
 
-/// What a waiter wants to know of a Future.
+/// What a waiter waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interest {
-    /// Its value or its error.
+    /// The Future's value or error.
     Outcome,
-    /// Its error. Whoever needs the values of many waits for that of one of them, and must hear of each one's failure.
+    /// The Future's error. A thread that needs the values of many Futures waits for the value of one of them, but must
+    /// be notified of a failure of each.
     Failure,
 }
 
-/// One who waits for a Future.
+/// A waiter of a Future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiter {
-    /// Who.
+    /// The waiting thread.
     pub thread: ThreadId,
-    /// For what.
+    /// What it waits for.
     pub interest: Interest,
 }
 
-/// The continuations of a pending Future.
+/// The waiters of a pending Future.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Waiters {
-    /// Those that came first, each thread once.
+    /// The first waiters, each thread once.
     pub inline: Vec<Waiter>,
-    /// There may be more, each with a record of its own. Never unset.
+    /// There may be more, with their own records. Never unset.
     pub crowded: bool,
 }
 
-/// What a thread waits for, if that is not just one Future.
+/// A wait for several Futures, or with a deadline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Awaiting {
-    /// The first of the Futures, for people.
+    /// The first of the Futures, for display.
     pub futures: Vec<Awaited>,
-    /// How many they are.
+    /// The number of Futures.
     pub count: u64,
-    /// How many of them it needs.
+    /// How many of them are needed.
     pub until: Until,
-    /// When the wait fails, if it has no answer before. It stays what it was when the wait began.
+    /// When the wait times out. It does not change after the wait began.
     pub deadline: Option<Timestamp>,
-    /// Whether it is entered among the waiters of all of them. Until then it is to be looked at again.
+    /// Whether the thread is registered as a waiter of all of them. Until then it must be looked at again.
     pub is_entered: bool,
 }
 
 impl Waiter {
-    /// One who waits for whatever becomes of a Future.
+    /// A waiter for the outcome of a Future.
     pub fn of_outcome(thread: ThreadId) -> Waiter {
         Waiter { thread, interest: Interest::Outcome }
     }
 
-    /// Whether it is to hear of a Future that is done: of a value, or of a failure.
+    /// Whether it is woken when the Future is done: with a failure or a value.
     pub fn is_to_hear(self, has_failed: bool) -> bool {
         has_failed || self.interest == Interest::Outcome
     }
 }
 
 impl Waiters {
-    /// Those of this Future.
+    /// The waiters of this Future.
     pub fn of(record: &FutureRecord) -> Waiters {
         let one = |thread: ThreadId, interest| Waiters { inline: vec![Waiter { thread, interest }], crowded: false };
         match record {
@@ -88,12 +89,12 @@ impl From<Waiters> for FutureRecord {
 }
 
 impl FutureRecord {
-    /// It has none yet, and nobody waits, but someone has awaited it: its failure is dealt with.
+    /// A pending Future without waiters that has been awaited: its failure is not reported.
     pub fn awaited() -> FutureRecord {
         Waiters::default().into()
     }
 
-    /// For what this thread waits, if it is among those that the record itself knows to wait.
+    /// What this thread waits for, if the record itself lists it as a waiter.
     pub fn interest_of(&self, thread: ThreadId) -> Option<Interest> {
         match self {
             FutureRecord::AwaitedBy(waiter) => (*waiter == thread).then_some(Interest::Outcome),
@@ -105,14 +106,14 @@ impl FutureRecord {
         }
     }
 
-    /// Whether some who wait may have records of their own.
+    /// Whether some waiters may have their own records.
     pub fn is_crowded(&self) -> bool {
         matches!(self, FutureRecord::AwaitedByMany(waiters) if waiters.crowded)
     }
 }
 
 impl Awaiting {
-    /// What a thread is about that begins this wait.
+    /// The status of a thread that begins this wait.
     pub fn new(wait: &Wait, deadline: Option<Timestamp>, is_entered: bool) -> Awaiting {
         let futures = wait.futures.iter().take(SHOWN_FUTURES_MAX).cloned().collect();
         Awaiting { futures, count: wait.futures.len() as u64, until: wait.until, deadline, is_entered }
@@ -120,7 +121,7 @@ impl Awaiting {
 }
 
 impl fmt::Display for Awaiting {
-    /// "thread 3", "any of 5 futures (thread 1, thread 2, future `a` and 2 more)". The deadline is left out.
+    /// "thread 3", "any of 5 futures (thread 1, thread 2, future `a` and 2 more)". The deadline is omitted.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let futures: Vec<FutureId> = self.futures.iter().map(FutureId::from).collect();
         formatter.write_str(&shown_wait(self.until.into(), &futures, self.count))

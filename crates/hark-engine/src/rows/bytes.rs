@@ -1,7 +1,7 @@
-//! A row as one string of bytes, for storages that keep one value under a key.
+//! A row as a single byte string, for storages that store one value per key.
 //!
-//! The stamp, then fields, each with a number before it: 1 due, 2 seal, 3 listing, 4 summary, 5 content; and a 0. Fields of later
-//! releases (where a thread can run, its priority) have other numbers.
+//! The encoding is the stamp, then numbered fields (1 due, 2 seal, 3 listing, 4 summary, 5 content), and a 0. Fields of
+//! later releases (where a thread can run, its priority) will have other numbers.
 
 use std::borrow::Cow;
 use std::num::NonZeroU64;
@@ -23,13 +23,13 @@ const LISTING: u8 = 3;
 const SUMMARY: u8 = 4;
 const CONTENT: u8 = 5;
 
-/// Why bytes are no row.
+/// The error of bytes that are not a row.
 #[derive(Debug, thiserror::Error)]
 pub enum RowError {
     /// They are damaged.
     #[error("a row cannot be read: {0}")]
     Wire(#[from] WireError),
-    /// It has more than this release knows.
+    /// The row has a field that this release does not know.
     #[error("a row has field {0}, which this release does not know; use the release that wrote it, or a later one")]
     UnknownField(u8),
 }
@@ -41,7 +41,7 @@ impl From<RowError> for StorageError {
 }
 
 impl Row {
-    /// The row as bytes.
+    /// Encodes the row.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer::new();
         writer.unsigned(self.stamp.0.get());
@@ -69,10 +69,10 @@ impl Row {
         writer.seal(MAGIC, VERSION)
     }
 
-    /// The row from its bytes.
+    /// Decodes a row.
     ///
     /// # Errors
-    /// If they are damaged, or of a later release.
+    /// If the bytes are damaged, or from a later release.
     pub fn from_bytes(bytes: &[u8]) -> Result<Row, RowError> {
         let (mut reader, _) = Reader::open(bytes, "row", MAGIC, VERSION)?;
         let stamp = NonZeroU64::new(reader.unsigned()?).ok_or_else(|| reader.invalid("a version"))?;

@@ -1,4 +1,4 @@
-//! When someone must look at a row, as one number.
+//! The time when a row must be looked at, as a single number.
 
 use hark_bytecode::wire::WireError;
 
@@ -6,15 +6,15 @@ use crate::codec::CodecError;
 use crate::record::Due;
 use crate::surroundings::Timestamp;
 
-/// When someone must look at a row: a number in whose order rows are due. It has a parity bit, so that a wrong bit in it is
-/// noticed, and fits into 63 bits.
+/// The time when a row must be looked at, as a number that orders the due rows. It contains a parity bit, which detects
+/// a flipped bit, and fits into 63 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DueNumber(u64);
 
-/// The greatest time, of 60 bits: 36,000 years in microseconds.
+/// The maximum time, of 60 bits: 36,000 years in microseconds.
 const TIME_MAX: u64 = (1 << 60) - 1;
 
-/// The bits behind the time: what is due then, and the parity of all others.
+/// The bits after the time: the kind, and the parity of all others.
 const KIND: u64 = 6;
 const LEASED: u64 = 2;
 const WITHDRAWN: u64 = 4;
@@ -22,33 +22,33 @@ const PARITY: u64 = 1;
 const FLAG_BITS: u32 = 3;
 
 impl DueNumber {
-    /// Before all times: what is looked at when its session is taken up by another server.
+    /// Before all times: rows to look at when their session is taken over.
     pub const AT_TAKEOVER: DueNumber = DueNumber(0);
 
-    /// As a storage keeps it.
+    /// The stored number.
     pub fn get(self) -> u64 {
         self.0
     }
 
-    /// From what a storage has kept.
+    /// From a stored number.
     pub fn new(number: u64) -> DueNumber {
         DueNumber(number)
     }
 
-    /// The greatest number of what is due at this time.
+    /// The greatest number at this time.
     pub fn last_at(time: Timestamp) -> DueNumber {
         DueNumber(time.0.min(TIME_MAX) << FLAG_BITS | KIND | PARITY)
     }
 
-    /// The time, whatever else is wrong with it.
+    /// The time, even if the number is otherwise damaged.
     pub fn time(self) -> Timestamp {
         Timestamp(self.0 >> FLAG_BITS)
     }
 
-    /// What it says.
+    /// Decodes the number.
     ///
     /// # Errors
-    /// If there is a wrong bit in it.
+    /// If it contains a flipped bit.
     pub fn due(self) -> Result<Due, CodecError> {
         if self == DueNumber::AT_TAKEOVER {
             return Ok(Due::AtTakeover);
@@ -66,7 +66,7 @@ impl DueNumber {
 }
 
 fn bits_of(time: Timestamp) -> u64 {
-    // The first time of all is no time: that is before all of them.
+    // Zero is reserved for `AT_TAKEOVER`, which is before all times.
     time.0.clamp(1, TIME_MAX) << FLAG_BITS
 }
 

@@ -1,4 +1,4 @@
-//! Keys as bytes whose order is that of the keys, for storages that know no others.
+//! Keys encoded as bytes in the same order, for storages that only support byte keys.
 //!
 //! | first byte | key | then |
 //! |---|---|---|
@@ -13,21 +13,21 @@
 //! | 8 | unawaited | thread |
 //! | 9 | broken | thread |
 //!
-//! A thread is its number in 8 bytes, the highest first. A Future is a 0 and its thread, or a 1 and its promise's name, in which
-//! a byte 0 is followed by 255, and which ends with two bytes 0. Other first bytes are of later releases: what sessions publish
-//! will have one.
+//! A thread is its number in 8 bytes, big-endian. A Future is a 0 and its thread, or a 1 and the promise's name, in
+//! which a byte 0 is followed by 255, and which ends with two bytes 0. Other first bytes are reserved for later
+//! releases, for example for values published by sessions.
 
 use crate::id::{FutureId, ThreadId};
 use crate::record::Key;
 
-/// Bytes that are no key.
+/// The error of bytes that are not a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// Of a kind that this release does not know.
+    /// A kind that this release does not know.
     #[error("a record of kind {0}, which this release does not know; use the release that wrote it, or a later one")]
     Unknown(u8),
-    /// Of none.
-    #[error("these bytes are no record's key")]
+    /// Not a key at all.
+    #[error("these bytes are not the key of a record")]
     Damaged,
 }
 
@@ -36,7 +36,7 @@ const OF_PROMISE: u8 = 1;
 const ESCAPE: u8 = 255;
 
 impl Key {
-    /// The key as bytes.
+    /// Encodes the key.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(20);
         bytes.push(self.kind());
@@ -57,10 +57,10 @@ impl Key {
         bytes
     }
 
-    /// The key from its bytes.
+    /// Decodes a key.
     ///
     /// # Errors
-    /// If they are none.
+    /// If the bytes are not a key.
     pub fn decode(bytes: &[u8]) -> Result<Key, KeyError> {
         let (kind, mut rest) = bytes.split_first().ok_or(KeyError::Damaged)?;
         let key = match kind {
@@ -79,7 +79,7 @@ impl Key {
         if rest.is_empty() { Ok(key) } else { Err(KeyError::Damaged) }
     }
 
-    /// The first byte of all keys of its kind.
+    /// The first byte of all keys of this kind.
     pub(super) fn kind(&self) -> u8 {
         match self {
             Key::Session => 0,

@@ -1,4 +1,4 @@
-//! Ranges of rows, each of which is one range of keys as well.
+//! Ranges of rows, each of which is also a range of keys.
 
 use std::ops::Range;
 
@@ -9,26 +9,26 @@ use crate::record::Key;
 /// A range of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowRange {
-    /// The threads that have not stopped, from this one on.
+    /// The live threads from this one on.
     Live(ThreadId),
-    /// The waiters of this Future that have rows of their own.
+    /// The waiters of this Future that have their own rows.
     Waiters(FutureId),
-    /// Those of all Futures.
+    /// The waiters of all Futures.
     AllWaiters,
-    /// Those of the Futures that come after this one.
+    /// The waiters of the Futures after this one.
     WaitersAfter(FutureId),
-    /// The Futures whose waiters are still to be woken.
+    /// The Futures with waiters that must still be woken.
     Todos,
-    /// The threads whose own are still to be cancelled.
+    /// The threads whose started threads must still be cancelled.
     Cascades,
-    /// The failures that nobody has awaited.
+    /// The unawaited failures.
     Unawaited,
-    /// The threads that failed and can be retried.
+    /// The failed threads that can be retried.
     Broken,
 }
 
 impl RowRange {
-    /// Whether a key is within.
+    /// Whether the range contains a key.
     pub fn contains(&self, key: &Key) -> bool {
         match (self, key) {
             (RowRange::Live(from), Key::Live(thread)) => thread >= from,
@@ -43,7 +43,7 @@ impl RowRange {
         }
     }
 
-    /// The same for keys as bytes ([`Key::encode`]).
+    /// The range of encoded keys ([`Key::encode`]).
     pub fn bounds(&self) -> Range<Vec<u8>> {
         let first = ThreadId(0);
         let all_from = |key: Key| {
@@ -68,12 +68,12 @@ impl RowRange {
     }
 }
 
-/// Where the keys of this Future's waiters begin, and where they end.
+/// The start and end of the keys of this Future's waiters.
 fn waiters_of(future: &FutureId) -> (Vec<u8>, Vec<u8>) {
     let mut start = vec![Key::Wait { future: future.clone(), waiter: ThreadId(0) }.kind()];
     write_future(future, &mut start);
     let mut end = start.clone();
-    // No thread's number begins with this byte.
+    // The number of a thread never begins with this byte.
     end.push(u8::MAX);
     (start, end)
 }

@@ -1,7 +1,7 @@
-//! What a step cancels: threads, a promise, and what its thread has started.
+//! What a step cancels: threads, a promise, and the threads started by its thread.
 //!
-//! Threads and promises that the program names are few, and go with the step's own commit. What a thread has started may be
-//! many: the commit only writes down that they are to be cancelled, which is done in commits of their own.
+//! Threads and promises named by the program are few, and are part of the step's own commit. The threads started by a
+//! thread may be many: the commit only records that they must be cancelled, which is done in separate commits.
 
 use std::collections::BTreeSet;
 use std::mem;
@@ -17,45 +17,45 @@ use crate::id::{FutureId, ThreadId};
 use crate::limits::WAITERS_INLINE_MAX;
 use crate::record::{FutureRecord, Key, Record, Started};
 
-/// What a thread cancels with a step.
+/// What a thread cancels in a step.
 #[derive(Debug, Default)]
 pub struct Cancels {
-    /// These threads.
+    /// Threads named by the program.
     pub threads: BTreeSet<ThreadId>,
-    /// This promise.
+    /// A promise.
     pub promise: Option<CancelledPromise>,
-    /// Threads that it has started.
+    /// The threads that it has started.
     pub started: Option<Started>,
 }
 
 /// A promise that a step cancels.
 #[derive(Debug)]
 pub struct CancelledPromise {
-    /// Which.
+    /// The promise.
     pub future: FutureId,
-    /// Its record as it was read, if it has one.
+    /// Its record as read, if it has one.
     pub known: Option<Known>,
-    /// What it fails with.
+    /// The failure.
     pub failure: Arc<Failure>,
 }
 
-/// The end of what a cancelled thread was about.
+/// The interruption of a cancelled thread.
 #[derive(Debug)]
 pub struct Interruption {
-    /// Of kind `"cancelled"`.
+    /// The error of kind `"cancelled"`.
     pub error: Error,
-    /// The thread is stopped, in place of having the error raised.
+    /// Whether the thread is stopped, instead of raising the error in it.
     pub stops: bool,
 }
 
 impl Cancels {
-    /// How many records a commit touches for it.
+    /// The number of records in the commit.
     pub(super) fn records(&self) -> usize {
         let promise = if self.promise.is_some() { WAITERS_INLINE_MAX + 2 } else { 0 };
         2 * self.threads.len() + usize::from(self.started.is_some()) + promise
     }
 
-    /// Adds it to the commit of this thread's step.
+    /// Adds these changes to the commit of this thread's step.
     pub(super) fn apply(&self, thread: ThreadId, commit: &mut Commit, plan: &mut Plan) {
         if let Some(started) = &self.started {
             commit.put.push(Record::Cascade(thread, started.clone()));
@@ -65,7 +65,7 @@ impl Cancels {
             let is_new = starts(commit, thread);
             cancel_thread(thread, commit, plan);
             if is_new {
-                // It is invoked as a new thread already.
+                // It is already invoked as a new thread.
                 plan.invoke.pop();
             }
         }
@@ -85,8 +85,8 @@ fn cancel_thread(thread: ThreadId, commit: &mut Commit, plan: &mut Plan) {
     wake_one(thread, commit, plan);
 }
 
-/// Cancels some threads: it is harmless if that is done twice, or if they have come to their ends. But a thread may be retried
-/// later, so that the commit must expect the record that says that they are to be cancelled: else it might come late.
+/// Cancels threads. This is harmless if done twice, or if they have ended. But a thread may be retried later, so the
+/// commit must expect the record that says that they must be cancelled: otherwise it might come late.
 pub fn cancel_batch(threads: &[ThreadId], commit: &mut Commit, plan: &mut Plan) {
     plan.clear();
     threads.iter().for_each(|thread| cancel_thread(*thread, commit, plan));

@@ -11,21 +11,21 @@ use crate::record::{Due, Interest, Record, Started, State, Versioned, Waiter, Wa
 use crate::storage::{Range, SessionStorage, Storage};
 use crate::{MemoryStorage, Timestamp};
 
-/// A storage with threads, and steps under way on it.
+/// A session's storage, with threads whose steps the tests make.
 struct World {
     records: Arc<dyn SessionStorage>,
     stamps: Stamps<'static>,
 }
 
-/// A thread that some worker has loaded.
-struct AnsweredWait {
+/// A thread that a worker has loaded.
+struct LoadedThread {
     loaded: Loaded,
     live: Box<Live>,
     commit: Commit,
 }
 
 impl World {
-    /// With so many runnable threads.
+    /// Creates a session with this number of runnable threads.
     fn new(threads: u64) -> World {
         let records = MemoryStorage::default().session(&SessionId::new(Timestamp(0), 0), &program()).unwrap();
         let mut world = World { records, stamps: Stamps::of_seed(1) };
@@ -59,7 +59,7 @@ impl World {
         self.read(Key::Ready(ThreadId(thread))).is_some()
     }
 
-    fn load(&mut self, thread: u64) -> AnsweredWait {
+    fn load(&mut self, thread: u64) -> LoadedThread {
         let id = ThreadId(thread);
         let Some(Versioned { stamp, record: Record::Live(_, live) }) = self.read(Key::Live(id)) else {
             panic!("thread {thread} is not live");
@@ -75,11 +75,11 @@ impl World {
         let own = self.future(thread);
         let is_cancelled = ready.is_some() && self.read(Key::Cancel(id)).is_some();
         let loaded = Loaded { live: Some(stamp), ready, own, is_cancelled, first, ..Loaded::nothing(id, false) };
-        AnsweredWait { loaded, live, commit: Commit::new(self.stamps.next()) }
+        LoadedThread { loaded, live, commit: Commit::new(self.stamps.next()) }
     }
 
-    fn commit(&mut self, held: AnsweredWait, ending: &Ending) -> Result<Plan, Box<AnsweredWait>> {
-        let AnsweredWait { loaded, live, mut commit } = held;
+    fn commit(&mut self, held: LoadedThread, ending: &Ending) -> Result<Plan, Box<LoadedThread>> {
+        let LoadedThread { loaded, live, mut commit } = held;
         let mut plan = Plan::default();
         let gathered = commit.gathered();
         step(&loaded, ending, live, Timestamp(1), &mut commit, &mut plan);
@@ -88,15 +88,15 @@ impl World {
             Outcome::Done => Ok(plan),
             _ => {
                 let live = commit.take_back(gathered).unwrap_or_else(new_live);
-                Err(Box::new(AnsweredWait { loaded, live, commit }))
+                Err(Box::new(LoadedThread { loaded, live, commit }))
             }
         }
     }
 
-    /// A step that nobody disturbs.
+    /// Makes a step without interference.
     fn step(&mut self, thread: u64, ending: &Ending) -> Plan {
         let held = self.load(thread);
-        self.commit(held, ending).ok().expect("nobody disturbs this step")
+        self.commit(held, ending).ok().expect("nothing interferes with this step")
     }
 
     fn waits(&mut self, thread: u64, future: u64) -> Plan {
@@ -108,14 +108,14 @@ impl World {
         Ending::Waits(Awaited::Thread(future), self.future(future))
     }
 
-    /// A step of a thread that is to be something to Futures from then on, and then waits for them or goes on.
+    /// Makes a step that changes the thread's relation to Futures, and then waits for them or continues.
     fn touches(&mut self, thread: u64, futures: &[(u64, Wanted)], ending: &Ending) -> Plan {
         let mut held = self.load(thread);
         for (future, wanted) in futures {
             let touch = Touch { known: self.future(*future), wanted: *wanted, is_new: false, has_record: false };
             held.loaded.touches.insert(ThreadId(*future).into(), touch);
         }
-        self.commit(held, ending).ok().expect("nobody disturbs this step")
+        self.commit(held, ending).ok().expect("nothing interferes with this step")
     }
 
     fn unawaited(&self) -> Vec<Key> {
@@ -157,7 +157,7 @@ fn a_resolver_wakes_who_waits() {
     assert_eq!(world.waits(0, 1).invoke, ids(&[]));
     let plan = world.step(1, &finished(7));
     assert_eq!(plan.invoke, ids(&[0]));
-    assert!(!plan.look_for_end, "who was woken will look");
+    assert!(!plan.look_for_end, "the woken thread will look");
     assert!(world.is_ready(0) && !world.is_live(1));
     assert_value(world.future(1), 7);
     let plan = world.step(0, &finished(8));
@@ -171,7 +171,7 @@ fn a_waiter_that_loses_the_race_sees_the_value() {
     let waiter = world.load(0);
     let waiting = world.waiting(1);
     let plan = world.step(1, &finished(7));
-    assert!(plan.look_for_end && plan.invoke.is_empty(), "the resolver knows of no waiter");
+    assert!(plan.look_for_end && plan.invoke.is_empty(), "the resolver does not know of the waiter");
     let waiter = world.commit(waiter, &waiting).expect_err("the Future has changed");
     assert_value(world.future(1), 7);
     assert!(world.commit(*waiter, &finished(8)).is_ok());
@@ -192,15 +192,15 @@ fn a_resolver_that_loses_the_race_sees_the_waiter() {
 fn a_wake_during_the_run_that_it_wakes_is_not_lost() {
     let mut world = World::new(3);
     world.waits(0, 1);
-    // Someone looks at thread 0 too early. While it is held, its Future is resolved.
+    // A worker loads thread 0 too early. While it holds the thread, the Future is resolved.
     let mut held = world.load(0);
     assert!(matches!(held.live.status, Status::Waiting(Awaited::Thread(1))));
     let plan = world.step(1, &finished(7));
     assert_eq!(plan.invoke, ids(&[0]));
-    // The hint of that finds the thread away.
+    // The worker that follows the hint does not find the thread's state.
     let hinted = world.load(0);
     assert!(matches!(hinted.live.state, State::Away));
-    held = *world.commit(held, &Ending::Stays).expect_err("something is in the mailbox");
+    held = *world.commit(held, &Ending::Stays).expect_err("the mailbox is not empty");
     held.loaded.ready = world.read(Key::Ready(ThreadId(0))).map(|ready| ready.stamp);
     assert!(held.loaded.ready.is_some());
     assert!(world.commit(held, &finished(8)).is_ok());
@@ -265,7 +265,7 @@ fn many_may_wait_for_one_future() {
     assert!(world.read(Key::Todo(ThreadId(WAITERS).into())).is_none());
 }
 
-/// Answers whether all are woken.
+/// Returns whether all have been woken.
 fn wake_some(world: &mut World, future: u64, woken: &mut Vec<ThreadId>) -> bool {
     let waits = world.records.scan(Range::Waiters(ThreadId(future).into()), 12).unwrap();
     let waiters: Vec<Waiter> = waits
@@ -290,14 +290,15 @@ fn wake_some(world: &mut World, future: u64, woken: &mut Vec<ThreadId>) -> bool 
 fn a_waiter_beyond_the_sixteenth_is_seen_or_sees() {
     let mut world = World::new(20);
     (0..17).for_each(|waiter| drop(world.waits(waiter, 19)));
-    // It has read the Future as pending; its resolver commits and looks for waiters; only then the waiter commits.
+    // The thread has read the Future as pending. Its resolver commits and reads the waiters. Only then the thread
+    // commits.
     let waiting = world.waiting(19);
     let late = world.load(17);
     assert!(world.step(19, &finished(7)).wake_rest);
     let mut woken = Vec::new();
     while !wake_some(&mut world, 19, &mut woken) {}
     assert_eq!(woken, ids(&[16]));
-    let plan = world.commit(late, &waiting).ok().expect("a crowded Future is not expected to stay as it is");
+    let plan = world.commit(late, &waiting).ok().expect("the version of a crowded Future is not expected");
     assert_eq!(plan.look_again, [ThreadId(19).into()]);
     assert_value(world.future(19), 7);
 }
@@ -318,7 +319,7 @@ fn two_threads_may_return_the_same_future() {
     for follower in [0, 1] {
         let ending = world.following(2);
         world.step(follower, &ending);
-        assert!(world.is_live(follower), "it has not stopped before its Future has a value");
+        assert!(world.is_live(follower), "it stops only when its Future has a value");
     }
     assert_eq!(world.step(2, &finished(7)).invoke, ids(&[0, 1]));
     for follower in [0, 1] {
@@ -365,7 +366,7 @@ fn a_failure_that_someone_waits_for_is_awaited() {
     assert!(world.records.scan(Range::Unawaited, 9).unwrap().is_empty());
     let cancelled = Failure::new(Error::new("cancelled", "x"), ThreadId(2), Timestamp(1));
     world.step(2, &Ending::Failed(Arc::new(cancelled)));
-    assert!(world.records.scan(Range::Unawaited, 9).unwrap().is_empty(), "nobody asks for one that was cancelled");
+    assert!(world.records.scan(Range::Unawaited, 9).unwrap().is_empty(), "a cancelled thread need not be awaited");
 }
 
 #[test]
@@ -390,7 +391,7 @@ fn a_retried_thread_is_awaited_if_it_was() {
 const WATCHES: Wanted = Wanted::Entered(Interest::Failure);
 const WAITS: Wanted = Wanted::Entered(Interest::Outcome);
 
-/// A thread that waits for these Futures.
+/// The ending of a thread that begins to wait for these Futures.
 fn awaits(futures: &[u64], until: Until, deadline: Option<u64>, is_entered: bool) -> Ending {
     let futures = futures.iter().copied().map(Awaited::Thread).collect();
     let wait = Wait { futures, until, at_once: false, timeout: None };
@@ -402,7 +403,7 @@ fn awaits(futures: &[u64], until: Until, deadline: Option<u64>, is_entered: bool
 fn who_needs_all_hears_of_one_value_and_of_every_failure() {
     let mut world = World::new(4);
     world.touches(0, &[(1, WATCHES), (2, WATCHES), (3, WAITS)], &awaits(&[1, 2, 3], Until::All, None, true));
-    assert!(world.step(1, &finished(1)).invoke.is_empty(), "it waits for another one's value");
+    assert!(world.step(1, &finished(1)).invoke.is_empty(), "it waits for the value of another");
     assert_eq!(world.step(2, &failed(2)).invoke, ids(&[0]));
     assert!(world.unawaited().is_empty());
     assert_eq!(world.step(3, &finished(3)).invoke, ids(&[0]));
@@ -417,8 +418,8 @@ fn a_future_of_which_another_value_is_wanted_has_its_waiter_once() {
     assert_eq!(world.step(1, &finished(1)).invoke, ids(&[0]));
 }
 
-/// However often a thread asks for a Future for a while, it is there once, and it leaves nothing but the mark that the
-/// Future was awaited.
+/// A thread that repeatedly begins and stops waiting for a Future is registered once, and finally leaves only the mark
+/// that the Future was awaited.
 #[test]
 fn who_waits_no_more_leaves_the_waiters() {
     for crowd in [0, 3, 20] {
@@ -493,7 +494,8 @@ fn a_wait_that_is_not_entered_is_looked_at_again() {
     let mut world = World::new(2);
     let mut held = world.load(0);
     held.loaded.is_resumable = true;
-    let plan = world.commit(held, &awaits(&[1], Until::Any, Some(9), true)).ok().expect("nobody disturbs this step");
+    let plan =
+        world.commit(held, &awaits(&[1], Until::Any, Some(9), true)).ok().expect("nothing interferes with this step");
     assert_eq!((plan.invoke, plan.timer), (ids(&[]), Some(Timestamp(9))));
     assert_eq!(world.load(0).live.due(), Some(Due::At(Timestamp(9))));
 }
@@ -535,16 +537,16 @@ fn a_cancel_is_taken_once_by_the_step_of_its_thread() {
     let running = world.load(2);
     let mut canceller = world.load(1);
     canceller.loaded.cancels = cancels(&[2]);
-    let plan = world.commit(canceller, &finished(1)).ok().expect("nobody disturbs this step");
+    let plan = world.commit(canceller, &finished(1)).ok().expect("nothing interferes with this step");
     assert_eq!(plan.invoke, [ThreadId(2)]);
     assert!(world.read(Key::Cancel(ThreadId(2))).is_some());
     assert!(world.commit(running, &finished(2)).is_err(), "it was cancelled during its run");
     let held = world.load(2);
     assert!(held.loaded.is_cancelled);
-    let _ = world.commit(held, &Ending::Stays).ok().expect("nobody disturbs this step");
-    assert!(world.load(2).loaded.is_cancelled, "a call of it is being stopped: it takes note when that is over");
+    let _ = world.commit(held, &Ending::Stays).ok().expect("nothing interferes with this step");
+    assert!(world.load(2).loaded.is_cancelled, "its call is being stopped: it is cancelled when that is done");
     let held = world.load(2);
-    let _ = world.commit(held, &failed(2)).ok().expect("nobody disturbs this step");
+    let _ = world.commit(held, &failed(2)).ok().expect("nothing interferes with this step");
     assert!(world.read(Key::Cancel(ThreadId(2))).is_none() && !world.is_ready(2) && !world.is_live(2));
 }
 
@@ -557,7 +559,7 @@ fn a_step_in_sight_of_an_older_record_of_the_session_is_made_again() {
         held
     };
     let held = remembering(&mut world);
-    assert!(world.commit(held, &Ending::Yielded).is_ok(), "it is still the same");
+    assert!(world.commit(held, &Ending::Yielded).is_ok(), "the record has not changed");
     let held = remembering(&mut world);
     let Some((stamp, session)) = held.loaded.first.as_ref().unwrap().session.clone() else { panic!("it has begun") };
     let mut cancel = Commit::new(world.stamps.next());
@@ -573,7 +575,7 @@ fn a_new_thread_can_be_cancelled_by_the_step_that_starts_it() {
     let mut held = world.load(0);
     held.commit.fresh.push(Record::Live(ThreadId(1), new_live()));
     held.loaded.cancels = cancels(&[1]);
-    let plan = world.commit(held, &Ending::Yielded).ok().expect("nobody disturbs this step");
+    let plan = world.commit(held, &Ending::Yielded).ok().expect("nothing interferes with this step");
     assert_eq!(plan.invoke, [ThreadId(1), ThreadId(0)], "it is invoked once");
     assert!(world.load(1).loaded.is_cancelled);
 }
@@ -585,7 +587,7 @@ fn what_a_thread_has_started_is_cancelled_as_work_of_its_own() {
     started.add(ThreadId(5));
     let mut held = world.load(1);
     held.loaded.cancels = Some(Box::new(Cancels { started: Some(started.clone()), ..Cancels::default() }));
-    let plan = world.commit(held, &failed(1)).ok().expect("nobody disturbs this step");
+    let plan = world.commit(held, &failed(1)).ok().expect("nothing interferes with this step");
     assert!(plan.cascade);
     let found = world.read(Key::Cascade(ThreadId(1)));
     assert!(matches!(found, Some(Versioned { record: Record::Cascade(_, kept), .. }) if kept == started));
@@ -605,7 +607,7 @@ fn a_cancelled_promise_fails_for_those_who_wait() {
     let mut held = world.load(0);
     let promise_cancelled = Some(CancelledPromise { future: promise.clone(), known, failure });
     held.loaded.cancels = Some(Box::new(Cancels { promise: promise_cancelled, ..Cancels::default() }));
-    let plan = world.commit(held, &Ending::Yielded).ok().expect("nobody disturbs this step");
+    let plan = world.commit(held, &Ending::Yielded).ok().expect("nothing interferes with this step");
     assert_eq!(plan.invoke, [ThreadId(1), ThreadId(0)]);
     let found = world.read(Key::Future(promise));
     assert!(matches!(found, Some(Versioned { record: Record::Future(_, FutureRecord::Failed(_)), .. })));
@@ -617,7 +619,7 @@ fn a_cancelled_thread_is_looked_at_when_its_time_is_up() {
     let ending = world.waiting(2);
     let mut held = world.load(1);
     held.live.stops = Some(Timestamp(7));
-    let plan = world.commit(held, &ending).ok().expect("nobody disturbs this step");
+    let plan = world.commit(held, &ending).ok().expect("nothing interferes with this step");
     assert_eq!(plan.timer, Some(Timestamp(7)));
     let Some(Versioned { record: Record::Live(_, live), .. }) = world.read(Key::Live(ThreadId(1))) else { panic!() };
     assert_eq!(live.due(), Some(crate::record::Due::At(Timestamp(7))));

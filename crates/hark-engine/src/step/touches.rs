@@ -1,42 +1,42 @@
-//! The Futures of which a step changes who waits for them, and how many records that makes.
+//! The Futures whose waiters a step changes, and the number of records that this affects.
 
 use std::collections::BTreeMap;
 
 use super::Touch;
 use crate::id::{FutureId, ThreadId};
 
-/// What a thread's step changes of others' Futures.
+/// The changes of a step to the waiters of other threads' Futures.
 #[derive(Debug)]
 pub struct Touches {
     thread: ThreadId,
-    /// Most steps change none.
+    /// None for most steps, which change none.
     of: Option<BTreeMap<FutureId, Touch>>,
-    /// How many records these are. A step that gathers many asks for that each time that there may be one more.
+    /// The number of affected records. It is cached because a step that collects many touches asks for it each time.
     records: usize,
 }
 
 impl Touches {
-    /// None yet, for a step of this thread.
+    /// An empty set, for a step of this thread.
     pub fn new(thread: ThreadId) -> Touches {
         Touches { thread, of: None, records: 0 }
     }
 
-    /// How many records that others may know this touches.
+    /// The number of touched records that other processes may know.
     pub fn records(&self) -> usize {
         self.records
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.of.as_ref().is_none_or(BTreeMap::is_empty)
     }
 
-    /// Whether the step changes who waits for this Future.
+    /// Whether the step changes the waiters of this Future.
     pub fn contains(&self, future: &FutureId) -> bool {
         self.of.as_ref().is_some_and(|of| of.contains_key(future))
     }
 
-    /// Changes who waits for this Future; gives what was to be done to it before.
+    /// Adds a change of this Future's waiters. Returns the previous change of the same Future.
     pub fn insert(&mut self, future: FutureId, touch: Touch) -> Option<Touch> {
         self.records += touch.records(self.thread);
         let before = self.of.get_or_insert_default().insert(future, touch);
@@ -44,24 +44,24 @@ impl Touches {
         before
     }
 
-    /// Changes who waits for these Futures.
+    /// Adds changes of the waiters of these Futures.
     pub fn extend(&mut self, touches: impl IntoIterator<Item = (FutureId, Touch)>) {
         touches.into_iter().for_each(|(future, touch)| drop(self.insert(future, touch)));
     }
 
-    /// Leaves this Future as it is.
+    /// Removes the change of this Future.
     pub fn remove(&mut self, future: &FutureId) {
         let before = self.of.as_mut().and_then(|of| of.remove(future));
         self.forget(before.as_ref());
     }
 
-    /// Takes all of them out, in the order of the Futures.
+    /// Takes all changes, ordered by Future.
     pub fn take(&mut self) -> BTreeMap<FutureId, Touch> {
         self.records = 0;
         self.of.take().unwrap_or_default()
     }
 
-    /// All of them, in the order of the Futures.
+    /// All changes, ordered by Future.
     pub fn iter(&self) -> impl Iterator<Item = (&FutureId, &Touch)> {
         self.of.iter().flatten()
     }

@@ -1,4 +1,4 @@
-//! Who waits for a Future, and their waking.
+//! The waiters of Futures: registering, removing and waking them.
 
 use hark_machine::Awaited;
 
@@ -8,37 +8,39 @@ use crate::id::{FutureId, Stamp, ThreadId};
 use crate::limits::WAITERS_INLINE_MAX;
 use crate::record::{FutureRecord, Interest, Key, Record, Waiter, Waiters};
 
-/// What a thread is to be to a Future without a value from a step on.
+/// The relation of a thread to a pending Future after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// One who has awaited it, so that its failure is dealt with.
+    /// It has awaited the Future, so the failure of the Future is handled.
     Awaited,
-    /// One who waits for it.
+    /// It waits for the Future.
     Entered(Interest),
-    /// One who waits no more.
+    /// It no longer waits for the Future.
     Left,
 }
 
-/// A Future of which a step changes who waits for it.
+/// A Future whose waiters a step changes.
 #[derive(Debug, Clone)]
 pub struct Touch {
-    /// The Future's record as it was read, if it has one.
+    /// The Future's record as read, if it has one.
     pub known: Option<Known>,
-    /// What the thread is to be to it.
+    /// The thread's relation to the Future after the step.
     pub wanted: Wanted,
-    /// Its thread is started by this very step, so that nobody else can know of it.
+    /// Whether the Future's thread is started by this same step, so that no other thread can know of it.
     pub is_new: bool,
-    /// If the thread is not among the waiters that the record knows, it has a record of its own that says what is wanted.
+    /// Whether the thread already has its own waiter record with this interest. Relevant only if the Future's record
+    /// does not list the thread.
     pub has_record: bool,
 }
 
-/// What has to be changed for that.
+/// The changes of records for a touch.
 enum Edit {
-    /// The Future's record becomes this.
+    /// Write the Future's record.
     Put(FutureRecord),
-    /// The thread gets a record of its own. The Future's becomes this, if it does not say yet that there are such records.
+    /// Write a waiter record for the thread, and the Future's record if it does not yet say that there are waiter
+    /// records.
     Wait(Interest, Option<FutureRecord>),
-    /// The thread's own record goes.
+    /// Delete the thread's waiter record.
     Unwait,
 }
 
@@ -87,12 +89,12 @@ impl Touch {
         }
     }
 
-    /// Whether the thread is what it is to be already.
+    /// Whether the thread already has the wanted relation.
     pub(crate) fn changes_nothing(&self, thread: ThreadId) -> bool {
         self.edit(thread).is_none()
     }
 
-    /// How many records that others may know this touches.
+    /// The number of touched records that other processes may know.
     pub fn records(&self, thread: ThreadId) -> usize {
         match self.edit(thread) {
             None => 0,
@@ -103,7 +105,7 @@ impl Touch {
         }
     }
 
-    /// Makes the change. A Future for which the thread gets a record of its own is to be looked at again.
+    /// Makes the change. If the thread gets a waiter record, the Future must be read again afterwards.
     pub(crate) fn apply(&self, thread: ThreadId, future: &FutureId, commit: &mut Commit, plan: &mut Plan) {
         let stamp = self.known.as_ref().map(|known| known.stamp);
         match self.edit(thread) {
@@ -126,7 +128,7 @@ impl Touch {
     }
 }
 
-/// Enters a waiter among the continuations of a Future that has no value.
+/// Registers a waiter of a pending Future.
 pub(super) fn register(
     waiter: ThreadId,
     awaited: &Awaited,
@@ -141,7 +143,7 @@ pub(super) fn register(
         commit.fresh.push(Record::Future(future, FutureRecord::AwaitedBy(waiter)));
         return;
     }
-    // One that has been done since it was read makes the commit conflict.
+    // If the Future was completed after it was read, the commit conflicts.
     let known = known.filter(|known| known.record.is_pending());
     let Some(known) = known else {
         commit.expect.push((Key::Future(future.clone()), None));
@@ -153,9 +155,9 @@ pub(super) fn register(
     touch.apply(waiter, &future, commit, plan);
 }
 
-/// Whether this commit starts the thread. Then nobody else can know of its Future yet.
+/// Whether this commit starts the thread. In that case no other thread can know of its Future yet.
 pub(crate) fn starts(commit: &Commit, thread: ThreadId) -> bool {
-    // The new threads stand in the order of their numbers.
+    // The new threads are ordered by number.
     commit
         .fresh
         .binary_search_by_key(&thread, |record| match record {
@@ -165,13 +167,13 @@ pub(crate) fn starts(commit: &Commit, thread: ThreadId) -> bool {
         .is_ok()
 }
 
-/// Wakes those who wait for the thread's Future, which has a value now or has failed, as many as its record names. Answers
+/// Wakes the waiters that are listed in the record of the thread's Future, which now has a value or has failed. Returns
 /// whether there were any.
 pub(super) fn wake(loaded: &Loaded, has_failed: bool, commit: &mut Commit, plan: &mut Plan) -> bool {
     wake_waiters(&loaded.thread.into(), loaded.own.as_ref().map(|own| &own.record), has_failed, commit, plan)
 }
 
-/// Wakes those who wait for a Future, which has a value now or has failed, as many as its record names. Answers whether
+/// Wakes the waiters that are listed in the record of a Future that now has a value or has failed. Returns whether
 /// there were any.
 pub(super) fn wake_waiters(
     future: &FutureId,
@@ -204,9 +206,9 @@ pub(super) fn wake_one(waiter: ThreadId, commit: &mut Commit, plan: &mut Plan) {
     plan.invoke.push(waiter);
 }
 
-/// Wakes some of those who wait with records of their own for a Future that has a value now or has failed, in this version of
-/// its record; with none left, the work is done. If the Future's thread is retried, a commit of this that comes late does
-/// nothing.
+/// Wakes some of the waiters that have waiter records, for a Future that now has a value or has failed, in this version
+/// of its record. If no waiters are left, the work is done. If the Future's thread was retried meanwhile, the commit
+/// does nothing.
 pub fn wake_batch(
     future: &FutureId,
     waiters: &[Waiter],

@@ -1,4 +1,5 @@
-//! The sweeper where threads are leased: it takes due threads while its process has room, and renews the leases of those it holds.
+//! The sweeper where threads are leased: it takes due threads while its process has room, and renews the leases of the
+//! held ones.
 
 use std::time::Duration;
 
@@ -7,19 +8,19 @@ use crate::limits::{NEWS_WAIT_MAX, OTHERS_LOOK_PAUSE};
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
-/// When each kind of work is done next.
+/// The times of periodic work.
 #[derive(Default)]
 pub(super) struct Rounds {
-    /// The next renewal of leases.
+    /// When to renew the leases.
     renewal: Timestamp,
-    /// The next search for work that lost processes have left.
+    /// When to sweep for what lost processes have left.
     sweep: Timestamp,
-    /// The last look at what other processes have done.
+    /// When the changes of other processes were last read.
     looked: Timestamp,
 }
 
 impl Sweeper<'_> {
-    /// One look at everything. Returns the time of the next one.
+    /// Sweeps everything. Returns the time of the next sweep.
     pub(super) fn look_at_leases(&mut self, rounds: &mut Rounds, lease: Duration) -> Result<Timestamp, StorageError> {
         let now = self.serving.steady_now();
         if is_time(rounds.renewal, now, lease / 3) {
@@ -44,7 +45,8 @@ impl Sweeper<'_> {
     }
 }
 
-/// Whether a time has come. It is never further away than `at_most`, unless the clock was set back; then it counts as come.
+/// Whether a time has come. It is never further away than `at_most`, unless the clock was set back; in that case it
+/// counts as having come.
 fn is_time(at: Timestamp, now: Timestamp, at_most: Duration) -> bool {
     now >= at || at.since(now) > at_most
 }

@@ -1,4 +1,4 @@
-//! One change of a gate: who comes, who goes, and who is let in by that.
+//! Changes of a gate: threads enter and leave, and others are let in as a result.
 
 use std::collections::{BTreeMap, HashMap, hash_map};
 
@@ -12,21 +12,21 @@ use crate::space::{Space, SpaceCommit, SpaceKey, SpaceRecord};
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
-/// What is done to a gate.
+/// An operation on a gate.
 #[derive(Debug, Clone)]
 pub(crate) enum Operation {
-    /// This thread queues, by its request of this number; or, if it had queued or been let in, it still is.
+    /// Queues this thread, by its request of this number. No effect if it is already queued or let in.
     Enter { holder: Holder, number: u64, priority: Priority, owner: u64 },
-    /// It does not need what it has by this request any more.
+    /// The thread no longer needs what it has by this request.
     Leave { holder: Holder, number: u64 },
-    /// Nobody serves its session. Its entry had this version when that was found out.
+    /// The thread's session is not being served. `seen` is the version of its entry when that was found out.
     Abandon { holder: Holder, seen: Stamp },
 }
 
-/// Who goes first.
+/// The priority in a queue.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Priority {
-    /// Who had a place already.
+    /// The thread already had a place.
     Front,
     Of(i32),
 }
@@ -35,36 +35,36 @@ pub(crate) enum Priority {
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub gate: Gate,
-    /// What a program says of it, and when the session of that began.
+    /// The bound declared by a program, and when the session of that program began.
     pub bound: Option<(Bound, Timestamp)>,
     pub operations: Vec<Operation>,
-    /// Whether those are let in for whom there is room.
+    /// Whether to let in the threads for which there is room.
     pub serves: bool,
 }
 
-/// What a gate's changes are made with.
+/// Makes changes of gates.
 pub(crate) struct Turnstile<'a> {
     pub space: &'a dyn Space,
     pub stamps: Stamps<'a>,
-    /// The time that timers go by.
+    /// The current time for timers.
     pub now: &'a dyn Fn() -> Timestamp,
-    /// Whether someone who lives serves a session.
+    /// Whether a session is being served by a live process.
     pub is_served: &'a dyn Fn(&SessionId) -> Result<bool, StorageError>,
-    /// Where the program whose threads come says how many a gate lets through.
+    /// The place in the program of the entering threads that declares the bound of the gate.
     pub place: &'a dyn Fn(&Gate) -> String,
-    /// Those who were let in, and perhaps some that were not. They are to be told also if a change is not answered, and is
-    /// made again.
+    /// The threads that were let in, possibly including some that were not. They must be notified even if the outcome
+    /// of a change is unknown and it is made again.
     pub let_in: Vec<Holder>,
-    /// Those who have left that had lost their places before. What waits for these in their stead is to be told.
+    /// The threads that left after they had lost their places. Those that wait in their stead must be notified.
     pub left_again: Vec<Holder>,
 }
 
-/// A gate's records as they were read, with what is changed.
+/// The records of a gate as read, with the pending changes.
 struct Draft<'a> {
     gate: &'a Gate,
     head: Head,
     entries: HashMap<SpaceKey, Option<(Stamp, Entry)>>,
-    /// The queue's first rows; all of them unless it says up to where.
+    /// The first rows of the queue; all of them if `known_up_to` is None.
     queue: BTreeMap<SpaceKey, Holder>,
     known_up_to: Option<SpaceKey>,
     rows: BTreeMap<SpaceKey, Option<Vec<u8>>>,
@@ -80,7 +80,7 @@ pub(super) fn read_one(space: &dyn Space, key: SpaceKey) -> Result<Option<SpaceR
 }
 
 impl<'a> Turnstile<'a> {
-    /// One that nobody has gone through yet.
+    /// A turnstile that has made no changes.
     pub fn new(
         space: &'a dyn Space,
         stamps: Stamps<'a>,
@@ -91,7 +91,7 @@ impl<'a> Turnstile<'a> {
         Turnstile { space, stamps, now, is_served, place, let_in: Vec::new(), left_again: Vec::new() }
     }
 
-    /// Makes a change, and lets in whom it can. Answers what became of the threads that entered, in the order of the
+    /// Makes a change, and lets in threads if possible. Returns the states of the entered threads, in the order of the
     /// operations.
     pub fn make(&mut self, change: &Change) -> Result<Vec<EntryState>, StorageError> {
         loop {
@@ -106,7 +106,7 @@ impl<'a> Turnstile<'a> {
                     head
                 }
                 (None, Some((bound, since))) => Head::new(bound, since, (self.place)(&change.gate)),
-                // Nobody has ever been here.
+                // Nothing was ever entered at this gate.
                 (None, None) => return Ok(Vec::new()),
             };
             let before = head.clone();
@@ -145,14 +145,14 @@ impl<'a> Turnstile<'a> {
                     return Ok(entered);
                 }
                 Outcome::Conflict => {}
-                // What is done twice changes nothing.
+                // Repeating a change has no effect.
                 Outcome::Unknown => self.let_in.append(&mut let_in),
             }
         }
     }
 
-    /// Lets in the first of the queue while there is room. Who is not served is taken out of the queue. Answers whether
-    /// there may be more.
+    /// Lets in the first threads of the queue while there is room. Threads whose sessions are not being served are
+    /// taken out of the queue. Returns whether there may be more.
     fn serve(&self, draft: &mut Draft<'_>, now: Timestamp, let_in: &mut Vec<Holder>) -> Result<bool, StorageError> {
         let mut served: HashMap<SessionId, bool> = HashMap::new();
         let mut looked_at = 0;
@@ -163,7 +163,7 @@ impl<'a> Turnstile<'a> {
                 return Ok(true);
             }
             looked_at += 1;
-            // A scan may have shown what is not there any more.
+            // A scan may show rows that no longer exist.
             let Some((entry, rank, ticket)) = draft.queued_entry(self.space, &holder, &row)? else {
                 draft.queue.remove(&row);
                 draft.rows.insert(row, None);
@@ -220,7 +220,7 @@ impl<'a> Draft<'a> {
             head,
         };
         if change.serves && draft.head.queued > 0 {
-            // Those who may be let in, and those of this change who may stand before them.
+            // Threads that can be let in, and those of this change that may come before them.
             let room = match change.gate.kind {
                 GateKind::Limit => draft.head.bound.count.saturating_sub(draft.head.held),
                 GateKind::Rate => draft.head.bound.count,
@@ -246,7 +246,7 @@ impl<'a> Draft<'a> {
                 let known = self.entry(holder);
                 match known {
                     Some((_, entry)) if entry.number == *number => self.claim(holder, entry, *priority, *owner),
-                    // An old process asks for what the thread has had and given back.
+                    // An old process asks for something that the thread had and gave back.
                     Some((_, entry)) if entry.number > *number => {}
                     known => {
                         if let Some((_, entry)) = known {
@@ -278,11 +278,11 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// A thread that is known here has its session in this memory now.
+    /// Claims the entry of a known thread, whose session is now in the memory of this process.
     fn claim(&mut self, holder: &Holder, entry: Entry, priority: Priority, owner: u64) {
         let had_place = matches!(priority, Priority::Front);
         match entry.state {
-            // Someone who did not know that it had a place has had it queue like all others.
+            // A process that did not know that the thread had a place has queued it normally.
             EntryState::Queued { rank, ticket, away } if had_place && rank != FRONT => {
                 if !away {
                     self.unqueue(&key::queued(self.gate, rank, ticket));
@@ -349,14 +349,14 @@ impl<'a> Draft<'a> {
         self.entries.insert(key, None);
     }
 
-    /// The first of the queue, as far as it is known.
+    /// The first row of the queue, if it is known.
     fn first(&self) -> Option<(SpaceKey, Holder)> {
         let (row, holder) = self.queue.first_key_value()?;
         let is_known = self.known_up_to.as_ref().is_none_or(|last| row <= last);
         is_known.then(|| (row.clone(), holder.clone()))
     }
 
-    /// The entry of a thread that stands in this row of the queue.
+    /// The entry of the thread in this row of the queue.
     fn queued_entry(
         &mut self,
         space: &dyn Space,

@@ -1,4 +1,4 @@
-//! Programs that share a limit or rate and say different things of it.
+//! Programs that share a limit or rate, but declare different bounds.
 
 use hark_bytecode::{Executable, Span};
 use hark_machine::declared_gates;
@@ -9,23 +9,23 @@ use super::{Bound, Gate, key};
 use crate::space::Space;
 use crate::storage::StorageError;
 
-/// What a program says of a limit or rate, where another one has said otherwise.
+/// A declared bound of a limit or rate that differs from the one in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disagreement {
     /// The limit or rate.
     pub gate: Gate,
     /// The program's attribute.
     pub span: Span,
-    /// What it says.
+    /// Its bound.
     pub bound: Bound,
-    /// What the other one says.
+    /// The bound in force.
     pub other: Bound,
-    /// Where that does: a file and a line. Empty if that is not known.
+    /// Where that is declared: a file and a line. Empty if unknown.
     pub place: String,
 }
 
-/// Where a program that is to be run will change what others have said of limits and rates. A number that was changed in
-/// the same file is none, unless calls that go by the old one are under way.
+/// The declarations of a program about to run that will change bounds of limits and rates. A number that was changed
+/// within the same file is not reported, unless the old one is in use.
 ///
 /// # Errors
 /// If the storage cannot be read.
@@ -53,7 +53,7 @@ pub fn disagreements(space: &dyn Space, executable: &Executable) -> Result<Vec<D
     Ok(found)
 }
 
-/// Where a program says how many a gate lets through.
+/// Where a program declares the bound of a gate.
 pub(crate) fn place_of(gate: &Gate, executable: &Executable) -> String {
     let declared = declared_gates(executable).into_iter().find(|declared| Gate::of(declared.take.clone()).0 == *gate);
     declared.map_or_else(String::new, |declared| place_at(declared.span, executable))

@@ -1,4 +1,4 @@
-//! What a gate knows of itself: how many it lets through, how many are within, and who started lately.
+//! The head record of a gate: its bound, the number of holders, and recent starts.
 
 use std::time::Duration;
 
@@ -8,23 +8,24 @@ use super::Bound;
 use crate::limits::RATE_STARTS_MAX;
 use crate::surroundings::Timestamp;
 
-/// A gate's own record.
+/// The head record of a gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head {
     pub bound: Bound,
-    /// When the session began whose program says so: the newest program's number counts.
+    /// When the session began whose program declared the bound. The newest program counts.
     pub since: Timestamp,
-    /// Where that program says so: a file and a line.
+    /// Where that program declares it: a file and a line.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub place: String,
-    /// The next ticket of those who come.
+    /// The next ticket.
     pub next: u64,
-    /// How many are within.
+    /// The number of threads that are let in.
     pub held: u64,
-    /// How many are in the queue.
+    /// The number of threads in the queue.
     pub queued: u64,
-    /// Of a rate: times, and how many started then, the oldest first. If too many may start to tell them apart, those within
-    /// the same short time are taken to have started with the last of them, so that never more start than may.
+    /// For a rate: times and the number of starts at each, oldest first. If the bound is too large to store each start,
+    /// all starts within a short interval are counted at the time of the last of them, so that the bound is never
+    /// exceeded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub starts: Vec<(Timestamp, u64)>,
 }
@@ -34,7 +35,7 @@ impl Head {
         Head { bound, since, place, next: 1, held: 0, queued: 0, starts: Vec::new() }
     }
 
-    /// A program says so, of a session that began then.
+    /// Notes that a program of a session that began at this time declares this bound.
     pub fn note_bound(&mut self, bound: Bound, since: Timestamp, place: impl FnOnce() -> String) {
         if since < self.since {
             return;
@@ -50,7 +51,7 @@ impl Head {
         self.next - 1
     }
 
-    /// Lets one in, if there is room. Answers when that one may start.
+    /// Lets one thread in, if there is room. Returns when it may start.
     pub fn enter(&mut self, now: Timestamp) -> Option<Timestamp> {
         if self.bound.per == 0 {
             let has_room = self.held < self.bound.count;
@@ -69,7 +70,8 @@ impl Head {
         Some(start)
     }
 
-    /// One goes, who may have had to wait until this time. Who has not started yet will not.
+    /// One thread leaves. `from` is the time at which it was allowed to start; if that is in the future, its start does
+    /// not count.
     pub fn leave(&mut self, from: Timestamp, now: Timestamp) {
         self.held = self.held.saturating_sub(1);
         if from > now
@@ -84,11 +86,11 @@ impl Head {
         Duration::from_micros(self.bound.per)
     }
 
-    /// When the next one may start; none as long as the last one has not: there is never more than one start ahead. Where
-    /// nobody is within, the last one has started, by another clock.
+    /// When the next thread may start. None while the last one has not started: at most one start is planned ahead. If
+    /// no thread is within, the last one has started by another clock.
     fn next_start(&mut self, now: Timestamp) -> Option<Timestamp> {
         let latest = now.after(self.per());
-        // A clock that was set back must not stop everything.
+        // A clock that was set back must not block everything.
         self.starts.iter_mut().for_each(|(time, _)| *time = (*time).min(latest));
         if self.held > 0 && self.starts.last().is_some_and(|(time, _)| *time > now) {
             return None;
@@ -146,13 +148,13 @@ mod tests {
         for _ in 0..50 {
             let start = head.enter(now).unwrap();
             starts.push(start);
-            // The next one comes a little after that one has begun.
+            // The next one comes a little after this one has started.
             now = start.after(Duration::from_secs(7));
         }
         for window in starts.windows(4) {
             assert!(window[3].since(window[0]) >= Duration::from_secs(60), "{window:?}");
         }
-        assert_eq!(starts[3].since(starts[0]), Duration::from_secs(60), "nobody waits for longer than needed");
+        assert_eq!(starts[3].since(starts[0]), Duration::from_secs(60), "no thread waits longer than needed");
     }
 
     #[test]
@@ -174,7 +176,7 @@ mod tests {
         head.leave(next, now);
         assert_eq!(head.enter(now), Some(next));
         head.leave(next, next);
-        assert_ne!(head.enter(next), Some(next), "that one had begun");
+        assert_ne!(head.enter(next), Some(next), "it had started");
     }
 
     #[test]
@@ -200,7 +202,10 @@ mod tests {
         assert!(head.starts.len() as u64 <= RATE_STARTS_MAX + 1, "{}", head.starts.len());
         let start = head.enter(Timestamp(now.0 + many * gap)).unwrap();
         let earliest = now.after(Duration::from_secs(1_000));
-        assert!(start >= earliest, "never too early");
-        assert!(start.since(earliest) <= Duration::from_secs(1_000) / RATE_STARTS_MAX as u32, "and little too late");
+        assert!(start >= earliest, "not too early");
+        assert!(
+            start.since(earliest) <= Duration::from_secs(1_000) / RATE_STARTS_MAX as u32,
+            "and only a little too late"
+        );
     }
 }

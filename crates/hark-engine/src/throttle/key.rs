@@ -1,4 +1,4 @@
-//! The keys of gates' records, in the space's order: heads; queues by rank and ticket; holds; a session's entries.
+//! The keys of gates' records, in the order of the space: heads; queues by rank and ticket; holds; entries by session.
 
 use std::ops::Range;
 
@@ -6,17 +6,17 @@ use super::{Gate, GateKind, Holder};
 use crate::id::{SessionId, ThreadId};
 use crate::space::SpaceKey;
 
-/// What all keys of limits begin with.
+/// The first byte of all keys of limits and rates.
 const AREA: u8 = b'l';
 const HEADS: u8 = b'g';
 const QUEUES: u8 = b'q';
 const HOLDS: u8 = b'h';
 const ENTRIES: u8 = b't';
 
-/// The rank of those who had a place already. All others come behind.
+/// The rank of threads that already had a place. All others come after them.
 pub(super) const FRONT: u64 = 0;
 
-/// The place of a priority in a queue's order: lower ranks go first.
+/// The rank of a priority: lower ranks go first.
 pub(super) fn rank_of(priority: i32) -> u64 {
     (i64::from(i32::MAX) - i64::from(priority)) as u64 + 1
 }
@@ -36,7 +36,7 @@ fn push_gate(key: &mut SpaceKey, gate: &Gate) {
     key.extend(gate.name.as_bytes());
 }
 
-/// All keys that begin so. None of ours ends with the greatest byte.
+/// All keys with this prefix, which must not end with byte 255.
 fn beginning(prefix: SpaceKey) -> Range<SpaceKey> {
     let mut end = prefix.clone();
     if let Some(last) = end.last_mut() {
@@ -73,7 +73,7 @@ pub(super) fn hold(gate: &Gate, holder: &Holder) -> SpaceKey {
 pub(super) fn holds(gate: &Gate) -> Range<SpaceKey> {
     let start = with_gate(HOLDS, gate);
     let mut end = start.clone();
-    // Sessions' ids are letters, digits and dashes.
+    // Session ids consist of letters, digits and dashes.
     end.push(0xff);
     start..end
 }
@@ -100,13 +100,13 @@ fn push_session(key: &mut SpaceKey, session: &SessionId) {
     key.extend(session.as_str().as_bytes());
 }
 
-/// A holder's own bytes, which are a queue row's and a hold's content, too.
+/// The encoding of a holder, which is also the content of a row in the queue.
 pub(super) fn push_holder(key: &mut SpaceKey, holder: &Holder) {
     push_session(key, &holder.session);
     key.extend(holder.thread.0.to_be_bytes());
 }
 
-/// The holder at the beginning of these bytes, and what follows.
+/// Decodes the holder at the beginning of these bytes. Also returns the rest.
 pub(super) fn read_holder(bytes: &[u8]) -> Option<(Holder, &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (session, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
@@ -115,7 +115,7 @@ pub(super) fn read_holder(bytes: &[u8]) -> Option<(Holder, &[u8])> {
     Some((Holder { session, thread: ThreadId(u64::from_be_bytes(*thread)) }, rest))
 }
 
-/// The gate that these bytes are.
+/// Decodes a gate.
 pub(super) fn read_gate(bytes: &[u8]) -> Option<Gate> {
     let (kind, rest) = bytes.split_first()?;
     let kind = match kind {
@@ -127,7 +127,7 @@ pub(super) fn read_gate(bytes: &[u8]) -> Option<Gate> {
     Some(Gate { kind, name: std::str::from_utf8(name).ok()?.into() })
 }
 
-/// What stands behind the two bytes with which every key begins.
+/// The key without the two bytes that every key begins with.
 pub(super) fn body(key: &[u8]) -> &[u8] {
     key.get(2..).unwrap_or_default()
 }

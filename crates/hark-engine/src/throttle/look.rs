@@ -1,4 +1,4 @@
-//! Looking at gates: what a thread has there, what a session has, and who holds places that nobody needs.
+//! Queries about gates: what a thread or a session has there, and who holds places that are no longer needed.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,20 +11,20 @@ use crate::space::Space;
 use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
-/// What a thread has at a gate.
+/// The state of a thread at a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// Nothing that this process has made its own.
+    /// It has no entry that this process has claimed.
     Unknown,
-    /// It has to wait.
+    /// It must wait.
     Queued,
-    /// It is let in.
+    /// It is let in, and may start at this time.
     Held(Timestamp),
-    /// It had lost its place, has it again, and has not looked since.
+    /// It had lost its place, has regained it, and has not looked since.
     Regained,
 }
 
-/// What a thread has at a gate by its request of this number, as this owner knows it.
+/// The state of a thread's request at a gate, for this owner.
 pub(crate) fn entry_of(
     space: &dyn Space,
     holder: &Holder,
@@ -44,7 +44,7 @@ pub(crate) fn entry_of(
     })
 }
 
-/// What there is of a session: threads, gates, and the numbers of the requests.
+/// The entries of a session: threads, gates, and the numbers of the requests.
 pub(crate) fn entries_of(space: &dyn Space, session: &SessionId) -> Result<Vec<(Holder, Gate, u64)>, StorageError> {
     let mut found = Vec::new();
     for (key, record) in space.scan(key::entries(session), usize::MAX)? {
@@ -55,7 +55,7 @@ pub(crate) fn entries_of(space: &dyn Space, session: &SessionId) -> Result<Vec<(
     Ok(found)
 }
 
-/// The sessions that have something at some gate, by one look for each.
+/// The sessions that have entries at any gate, with one scan per session.
 pub(crate) fn sessions(space: &dyn Space) -> Result<BTreeSet<SessionId>, StorageError> {
     let mut sessions = BTreeSet::new();
     let mut left = key::all_entries();
@@ -71,7 +71,7 @@ pub(crate) fn sessions(space: &dyn Space) -> Result<BTreeSet<SessionId>, Storage
     Ok(sessions)
 }
 
-/// All gates where someone is, or waits to be, and how many wait.
+/// All gates with holders or queued threads, and the number of the latter.
 pub(crate) fn gates(space: &dyn Space) -> Result<Vec<(Gate, u64)>, StorageError> {
     let mut gates = Vec::new();
     for (key, record) in space.scan(key::heads(), usize::MAX)? {
@@ -82,19 +82,19 @@ pub(crate) fn gates(space: &dyn Space) -> Result<Vec<(Gate, u64)>, StorageError>
     Ok(gates)
 }
 
-/// Who is within, as many as are looked at together.
+/// The holders of a gate, at most as many as are checked together.
 pub(crate) fn holders(space: &dyn Space, gate: &Gate) -> Result<Vec<Holder>, StorageError> {
     let holds = space.scan(key::holds(gate), GATE_HOLDS_MAX)?;
     Ok(holds.iter().filter_map(|(key, _)| holder_of(gate, key)).collect())
 }
 
-/// Whether a thread has got a place again and has not looked since.
+/// Whether a thread has regained a place and has not looked since.
 pub(crate) fn has_regained(space: &dyn Space, holder: &Holder, gate: &Gate) -> Result<bool, StorageError> {
     let entry: Option<Entry> = read_one(space, key::entry(holder, gate))?.as_ref().map(decoded).transpose()?;
     Ok(entry.is_some_and(|entry| matches!(entry.state, EntryState::Held { regained: true, .. })))
 }
 
-/// Whether a thread is in the queue, by this request of it.
+/// Whether a thread is in the queue by this request.
 pub(crate) fn is_queued(space: &dyn Space, holder: &Holder, token: &Token) -> Result<bool, StorageError> {
     let entry: Option<Entry> = read_one(space, key::entry(holder, &token.gate))?.as_ref().map(decoded).transpose()?;
     Ok(entry.is_some_and(|entry| {
@@ -102,7 +102,7 @@ pub(crate) fn is_queued(space: &dyn Space, holder: &Holder, token: &Token) -> Re
     }))
 }
 
-/// Whether all places of a limit are taken, and all by such holders.
+/// Whether all places of a limit are taken by holders that satisfy a predicate.
 pub(crate) fn is_full_of(
     space: &dyn Space,
     gate: &Gate,
@@ -115,7 +115,7 @@ pub(crate) fn is_full_of(
     Ok(are_such && holds.len() as u64 >= head.held)
 }
 
-/// Whether a thread of another session is within.
+/// Whether a thread of another session is let in.
 pub(crate) fn is_held_elsewhere(space: &dyn Space, gate: &Gate, session: &SessionId) -> Result<bool, StorageError> {
     let holds = space.scan(key::holds(gate), usize::MAX)?;
     Ok(holds.iter().any(|(key, _)| holder_of(gate, key).is_some_and(|holder| holder.session != *session)))
@@ -126,7 +126,7 @@ fn holder_of(gate: &Gate, key: &[u8]) -> Option<Holder> {
     key::read_holder(key.get(prefix..)?).map(|(holder, _)| holder)
 }
 
-/// Lets in whom it can, and if there is no room, removes those who have places and are in sessions that nobody serves.
+/// Lets in threads if possible. If there is no room, removes holders whose sessions are not being served.
 pub(crate) fn tend(turnstile: &mut Turnstile<'_>, gate: &Gate) -> Result<(), StorageError> {
     let serve = |operations| Change { gate: gate.clone(), bound: None, operations, serves: true };
     turnstile.make(&serve(Vec::new()))?;
@@ -135,7 +135,7 @@ pub(crate) fn tend(turnstile: &mut Turnstile<'_>, gate: &Gate) -> Result<(), Sto
         return Ok(());
     }
     let holders = holders(turnstile.space, gate)?;
-    // Their versions first: who makes an entry its own in the meantime gives it another one.
+    // Read the versions first: a process that claims an entry in the meantime changes its version.
     let keys: Vec<_> = holders.iter().map(|holder| key::entry(holder, gate)).collect();
     let seen: Vec<Option<Stamp>> =
         turnstile.space.read(&keys)?.into_iter().map(|record| record.map(|record| record.stamp)).collect();
@@ -160,7 +160,7 @@ pub(crate) fn tend(turnstile: &mut Turnstile<'_>, gate: &Gate) -> Result<(), Sto
     Ok(())
 }
 
-/// Removes all that there is of a session, and lets others in, unless someone else is to see to that.
+/// Removes all entries of a session. If `serves`, lets in other threads.
 pub(crate) fn forget(turnstile: &mut Turnstile<'_>, session: &SessionId, serves: bool) -> Result<(), StorageError> {
     let mut of_gates: HashMap<Gate, Vec<Operation>> = HashMap::new();
     for (holder, gate, number) in entries_of(turnstile.space, session)? {

@@ -378,8 +378,7 @@ fn a_call_that_cannot_be_made_is_nobodys_fault() {
     fs::write(folder.join("short"), "").unwrap();
     let error = pool.call_blocking(&call("calls.pid", vec![]), &mut |_| ()).unwrap_err();
     let CallError::NotMade(why) = error else { panic!("{error:?}") };
-    let told =
-        "cannot call `calls.pid`: no Python process can be started: there are as many processes and threads as may be";
+    let told = "cannot call `calls.pid`: no Python process can be started: the limit of processes and threads has been reached";
     assert!(why.starts_with(told), "{why}");
     // The shortage may pass in the meantime, if that is within two seconds; a busy machine may stop this test for
     // longer.

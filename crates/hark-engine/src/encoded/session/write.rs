@@ -1,4 +1,4 @@
-//! A commit as a change of rows.
+//! Encodes commits as changes of rows.
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -14,24 +14,24 @@ use crate::record::{Due, Key, Record};
 use crate::rows::{KeptProgram, Lookup, Part, PartChange, PartName, RowChange, RowRange, RowRenewal};
 use crate::storage::StorageError;
 
-/// How much output is on one page of the history at most, unless it is one text.
+/// The maximum number of bytes of output on a page of the history, unless it is a single text.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// A commit as it is written.
+/// An encoded commit.
 pub(super) struct Written {
     pub change: RowChange,
     pub notes: Notes,
 }
 
-/// What is remembered of a commit when it is done.
+/// What to remember of a commit when it is done.
 pub(super) struct Notes {
-    /// How large the threads are: the fresh ones, then those that it puts.
+    /// The sizes of its threads: first of the fresh ones, then of the put ones.
     sizes: Vec<ThreadSize>,
-    /// Which parts the rows name that may be written over again.
+    /// The parts referenced by those of its rows that may be overwritten.
     named: Vec<(Key, Vec<PartName>)>,
 }
 
-/// How the use of parts changes.
+/// The changes of the reference counts of parts.
 #[derive(Default)]
 struct Uses(BTreeMap<PartName, (i64, Option<Part>)>);
 
@@ -55,7 +55,7 @@ impl Uses {
 }
 
 impl EncodedSession {
-    /// What this commit writes. None if it is in conflict, as is known already.
+    /// Encodes a commit. None if it is already known to conflict.
     pub(super) fn encode(&self, commit: &Commit) -> Result<Option<Written>, StorageError> {
         let renew = match &commit.renew {
             Some(renewal) => match self.encode_renewal(commit, renewal)? {
@@ -92,7 +92,7 @@ impl EncodedSession {
             }
             for (name, part) in parts {
                 if let Part::Pickle(pickle) = &part {
-                    // What this process has just written need not be read.
+                    // A pickle written by this process need not be read again.
                     self.shared.pickles.add(pickle);
                 }
                 uses.add(name, part);
@@ -114,8 +114,8 @@ impl EncodedSession {
         }
     }
 
-    /// Counts the parts of the rows out that a change writes over or removes. Rows that nobody here knows are read; one that names
-    /// parts must not become another one until the change is made.
+    /// Decrements the reference counts of the parts of overwritten or deleted rows. Unknown rows are read; a row with
+    /// parts must then not change until the commit.
     fn count_out(&self, commit: &Commit, change: &mut RowChange, uses: &mut Uses) -> Result<(), StorageError> {
         let replaced = change.put.iter().map(|(key, _)| key).chain(&change.delete);
         let mut unknown = Vec::new();
@@ -139,7 +139,7 @@ impl EncodedSession {
         Ok(())
     }
 
-    /// None if another version is there than the one that the commit expects.
+    /// None if the version in the storage is not the one expected by the commit.
     fn encode_renewal(&self, commit: &Commit, renewal: &Renewal) -> Result<Option<RowRenewal>, StorageError> {
         let key = Key::Live(renewal.thread);
         let Some(progress) = renewal.progress.as_deref() else { return Ok(Some(RowRenewal { key, summary: None })) };
@@ -151,7 +151,7 @@ impl EncodedSession {
                 let found = self.rows.scan(&RowRange::Live(renewal.thread), 1)?.pop();
                 let found = found.filter(|(found, row)| *found == key && Some(row.stamp) == expected);
                 let Some((_, row)) = found else { return Ok(None) };
-                // A damaged one stays as it is, for whoever reads it.
+                // A damaged summary remains unchanged; its reader will report it.
                 let is_whole = self.sealer.seal(&key, &row.summary, &[]) == row.seal;
                 is_whole.then(|| codec::summary_with_progress(&row.summary, renewal).ok()).flatten()
             }
@@ -163,7 +163,7 @@ impl EncodedSession {
         Ok(Some(RowRenewal { key, summary }))
     }
 
-    /// Remembers what came of a commit.
+    /// Records the outcome of a commit.
     pub(super) fn note(&self, commit: &mut Commit, notes: Notes, outcome: &Result<Outcome, StorageError>) {
         match outcome {
             Ok(Outcome::Done) => self.note_done(commit, notes),
@@ -190,7 +190,7 @@ fn may_name_parts(key: &Key) -> bool {
     matches!(key, Key::Live(_) | Key::Broken(_) | Key::Future(_) | Key::Unawaited(_))
 }
 
-/// The entries of a log in pages that are read at a time, none of them much longer than this.
+/// The entries of a log as pages, which are read one at a time. Their size is limited.
 fn pages_of(log: &[LogEntry]) -> impl Iterator<Item = &[LogEntry]> {
     let mut left = log;
     iter::from_fn(move || {
