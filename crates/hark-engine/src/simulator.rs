@@ -1,29 +1,29 @@
-//! Runs whole sessions on the real engine in a world that a seed decides: who works when, who dies, which answers are
-//! lost, what the clock shows. A session must end there as it does where nothing happens.
+//! Runs complete sessions on the real engine in a simulated world that is controlled by a seed: the order of work,
+//! deaths of processes, lost answers, the clock. A session must end with the same result as without disturbances.
 //!
-//! Everything runs on one OS thread, so that a seed always leads to the same run. Whatever else may happen at a point
-//! happens *inside* of the request that stands there: before and after each request to the storage, other workers
-//! of the same server, other servers and processes from outside may do any number of things, up to taking the session
-//! over, before the request goes on. So a writer is paused there, and finds a changed world when it wakes.
+//! Everything runs on one OS thread, so that a seed always produces the same run. Concurrent events happen *inside* a
+//! request: before and after each request to the storage, other workers of the same server, other servers and outside
+//! processes may do any number of things, up to taking over the session, before the request continues. So a writer is
+//! paused there, and finds the world changed when it continues.
 //!
-//! What may happen:
+//! The possible disturbances:
 //!
-//! - **A server dies**, before or after a request: that request and all later ones fail, and have no effect but what
-//!   they had had. With it die its hints, its timers and the answers of its calls. *That is what a lost hint is*: within
-//!   a living process none is lost, and what a dead one knew is found in the storage by who takes its sessions over.
-//! - **A server is only suspected** of being dead: others take its sessions while it goes on for a while.
-//! - **The answer of a commit is lost**, whether it happened or not. Where threads are leased it may happen later, up to some
-//!   number of requests.
-//! - **A request is refused** for the moment, and may be made again.
+//! - **A server dies**, before or after a request: that request and all later ones fail and have no further effect. Its
+//!   hints, its timers and the results of its calls are lost. *This is the only way to lose a hint*: a live process
+//!   loses none, and the process that takes over the sessions of a dead one finds everything it needs in the storage.
+//! - **A server is wrongly suspected** of being dead: others take its sessions, while it continues for some time.
+//! - **The answer of a commit is lost**, whether or not it happened. Where threads are leased, it may still happen
+//!   after a number of further requests.
+//! - **A request is refused** temporarily, and can be retried.
 //! - **A scan shows a part** of a commit that has not returned.
-//! - **Threads are leased** in some worlds, so that one session runs on several servers at once: leases run out while those who
-//!   hold the threads live, and what they do then must come to nothing.
-//! - **Hints come twice**: the agenda names threads that nobody has to look at.
+//! - **Threads are leased** in some worlds, so that one session runs on several servers at once: leases expire while
+//!   the holders of the threads are alive, whose further work must then have no effect.
+//! - **Extra hints**: the agenda names threads that need not be looked at.
 //! - **The clock jumps**, forward and back.
-//! - **Calls are slow**: their answers come in any order, or never, if the server dies.
-//! - **Someone outside** resolves, cancels and retries at any time, and may die while doing it.
+//! - **Calls are slow**: their results come in any order, or never, if the server dies.
+//! - **Outside processes** resolve, cancel and retry at any time, and may die while doing it.
 //!
-//! In the end all disturbances stop, and then the sessions must come to their ends by themselves.
+//! Finally all disturbances stop, and then the sessions must end by themselves.
 
 mod chance;
 mod check;
@@ -53,21 +53,22 @@ use universe::Universe;
 pub use world::Count;
 use world::Disturbances;
 
-/// A program, and what is done to its sessions from outside.
+/// A program, and the actions on its sessions from outside.
 #[derive(Debug, Clone)]
 pub struct Scenario {
-    /// The program; a session calls its `main()`. Its imports may be `echo`, `solo` (never two at a time), `say` and `chat` (which print), `fail`, `unready`
-    /// (which fails until [`Act::Retry`]) and `poison` (which kills its server).
+    /// The program. A session calls its `main()`. Its imports can be `echo`, `solo` (never called concurrently), `say`
+    /// and `chat` (which print), `fail`, `unready` (which fails until [`Act::Retry`]) and `poison` (which kills its
+    /// server).
     pub executable: Executable,
-    /// What is done to each session from outside, once.
+    /// The outside actions on each session, each done once.
     pub acts: Vec<Act>,
-    /// How many times a call is made whose worker was lost. Few only where that is to be seen.
+    /// How often a call is made if its worker is lost. Only small in tests of this limit.
     pub max_tries: u32,
-    /// How long a cancelled thread may go on.
+    /// How long a cancelled thread may continue.
     pub cancel_grace: Duration,
 }
 
-/// Runs a scenario without any disturbance.
+/// Runs a scenario without disturbances.
 ///
 /// # Errors
 /// If its session does not end.
@@ -75,10 +76,10 @@ pub fn undisturbed(scenario: &Scenario) -> Result<Ended, String> {
     run(scenario, 0, Disturbances::none(), None, false).map(|(ended, _)| ended)
 }
 
-/// Runs a scenario as this seed wants it, and compares what it comes to with the undisturbed run.
+/// Runs a scenario with this seed, and compares the outcome with the undisturbed run.
 ///
 /// # Errors
-/// What is wrong.
+/// A description of the fault.
 pub fn simulate(scenario: &Scenario, seed: u64, expected: &Ended) -> Result<Count, String> {
     run(scenario, seed, Disturbances::of_seed(seed), Some(expected), false).map(|(_, count)| count)
 }
@@ -88,16 +89,16 @@ pub fn is_leased(seed: u64) -> bool {
     Disturbances::of_seed(seed).is_by_thread
 }
 
-/// Whether many commits come much later than their answers are lost, in the world of this seed.
+/// Whether many commits happen long after their answers are lost, in the world of this seed.
 pub fn is_late(seed: u64) -> bool {
     let Disturbances { unknown, late, .. } = Disturbances::of_seed(seed);
     unknown >= 100 && late >= 20
 }
 
-/// The same, and writes to the standard error what happens.
+/// Like `simulate`, but logs to standard error.
 ///
 /// # Errors
-/// What is wrong.
+/// A description of the fault.
 pub fn replay(scenario: &Scenario, seed: u64, expected: &Ended) -> Result<Count, String> {
     run(scenario, seed, Disturbances::of_seed(seed), Some(expected), true).map(|(_, count)| count)
 }
@@ -114,7 +115,7 @@ fn run(
         universe.run()?;
         universe.check(expected)
     }));
-    // What a panic has left locked nobody uses any more.
+    // After a panic, locks may be held, so the universe is leaked.
     if ran.is_ok() {
         universe.close();
     }
@@ -126,5 +127,5 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
-/// What all parts of a simulation hold.
+/// The state shared by all parts of a simulation.
 type Shared = Arc<Universe>;

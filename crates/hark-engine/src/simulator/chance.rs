@@ -1,4 +1,4 @@
-//! Chance that a seed decides.
+//! Random numbers from a seed.
 
 use crate::sequence::Sequence;
 
@@ -7,7 +7,7 @@ pub(super) struct Chance(Sequence);
 
 impl Chance {
     pub fn new(seed: u64) -> Chance {
-        // Neighboring seeds are to have nothing in common.
+        // Hashed, so that neighbouring seeds are unrelated.
         Chance(Sequence::new(Sequence::new(seed).next()))
     }
 
@@ -15,7 +15,7 @@ impl Chance {
         self.0.next()
     }
 
-    /// A number below this one, which is not 0.
+    /// A number less than `end`, which must not be 0.
     pub fn below(&mut self, end: u64) -> u64 {
         self.bits() % end
     }
@@ -24,7 +24,7 @@ impl Chance {
         self.below(length as u64) as usize
     }
 
-    /// True in so many of 1,000 cases.
+    /// True with this probability, in thousandths.
     pub fn per_mille(&mut self, cases: u64) -> bool {
         cases > 0 && self.below(1_000) < cases
     }

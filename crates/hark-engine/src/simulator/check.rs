@@ -1,4 +1,4 @@
-//! What must hold in the end.
+//! The conditions that must hold at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,31 +14,31 @@ use crate::report::{Report, Status, root_causes};
 use crate::rows::RowRange;
 use crate::step;
 
-/// What a program prints where something begins that is to be cleaned up, where it ends, and where it has been cleaned up
-/// because its thread was cancelled; what it is follows.
+/// The prefixes that a program prints at the start of an operation that needs cleaning up, at its end, and after
+/// cleaning up because its thread was cancelled. The name of the operation follows.
 const BEGUN: &str = "in ";
 const ENDED: &str = "out ";
 const CLEANED: &str = "clean ";
 
-/// What a session came to, without what may differ: times, and the numbers of threads.
+/// The outcome of a session, without what may differ: times and thread numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
-    /// How it ended.
+    /// Its final state.
     pub state: SessionState,
     /// The value of its first thread, or its error.
     pub result: String,
-    /// What each thread printed, in no order of threads.
+    /// The output of each thread, sorted by content.
     pub printed: Vec<Vec<String>>,
-    /// The errors that nobody dealt with.
+    /// The unhandled errors.
     pub errors: Vec<String>,
-    /// The foreign calls that were made, whatever number of times.
+    /// The foreign calls that were made, each once.
     pub calls: Vec<String>,
-    /// How many threads failed and are kept as they were.
+    /// The number of failed threads that are kept for a retry.
     pub broken: usize,
 }
 
 impl Universe {
-    /// Compares what all sessions came to with what is expected, and looks for what must not be there.
+    /// Compares the outcomes of all sessions with the expected one, and checks for leftovers.
     pub(super) fn check(&self, expected: Option<&Ended>) -> Result<(Ended, Count), String> {
         let mut world = self.world();
         if let Some(fault) = world.faults.first() {
@@ -99,7 +99,7 @@ impl Universe {
         let calls: BTreeMap<String, &str> = world
             .calls
             .iter()
-            // Who is lost before each try of a call has never made it.
+            // A call whose worker is lost before each attempt is never made.
             .filter(|made| made.id.session == *id && !made.what.starts_with("poison"))
             .map(|made| (made.id.to_string(), made.what.as_str()))
             .collect();
@@ -121,7 +121,7 @@ impl Universe {
                     None => return Err(format!("{line:?} was printed too often")),
                 }
             }
-            // One that was to be retried may have failed before.
+            // A session to be retried may have failed before.
             let may_fail = acts.contains(&Act::Retry);
             if let Some(error) = ended.errors.iter().find(|error| !may_fail && !expected.errors.contains(error)) {
                 return Err(format!("it has an error of its own: {error}"));
@@ -132,7 +132,7 @@ impl Universe {
         Err(format!("it came to\n  {ended:?}\nand not to\n  {expected:?}"))
     }
 
-    /// What a report says must be so.
+    /// Checks that a report agrees with the outcome.
     fn check_report(&self, report: &Report, ended: &Ended) -> Result<(), String> {
         let executable = self.program().executable();
         let result = report.result.as_ref().map(|value| text_of(value, executable));
@@ -151,7 +151,8 @@ impl Universe {
     }
 }
 
-/// What begins with [`BEGUN`] in a thread comes to an end, once: by itself or, if the thread is cancelled, by cleaning up.
+/// Checks that each operation that begins with [`BEGUN`] in a thread ends exactly once: normally or, if the thread is
+/// cancelled, by cleaning up.
 pub(super) fn check_cleaning(lines: &[String], may_be_cut_off: bool) -> Result<(), String> {
     for name in lines.iter().filter_map(|line| line.strip_prefix(BEGUN)) {
         let ends = [ENDED, CLEANED].map(|end| lines.iter().filter(|line| line.strip_prefix(end) == Some(name)).count());
@@ -167,7 +168,7 @@ pub(super) fn check_cleaning(lines: &[String], may_be_cut_off: bool) -> Result<(
 }
 
 impl World {
-    /// Whether a session has been ended as it was, so that its threads did not stop by themselves.
+    /// Whether a session was ended at once, so that its threads did not stop by themselves.
     pub(super) fn was_cut_off(&self, id: &SessionId) -> bool {
         let record = self.disk.record(id).map(|(_, record)| record);
         record.is_some_and(|record| record.state == SessionState::Cancelled && record.threads.is_some())
@@ -175,12 +176,13 @@ impl World {
 
     fn check_leftovers(&self, id: &SessionId, program: &Program) -> Result<(), String> {
         let Some(kept) = self.disk.sessions.get(id) else { return Ok(()) };
-        // Who would remove them is dead, and nobody takes a session that is over.
+        // The process that would remove them is dead, and a finished session is not taken over.
         let may_be_woken = self.is_lost(kept.server);
-        // Nobody looks for what a thread that was dropped had waited for.
+        // Waits of a removed thread are not cleaned up.
         let may_wait = self.was_cut_off(id);
         let may_live = may_wait && may_be_woken;
-        // Whoever was to wake the many who waited for a Future may be lost, while other Futures have let all of them go on.
+        // The process that was to wake the many waiters of a Future may be lost, while other Futures have let all of
+        // them continue.
         let was_lost = self.count.deaths > 0;
         let is_done = |future: &FutureId| {
             let found = self.disk.read(id, &Key::Future(future.clone()), program).ok().flatten();
@@ -189,7 +191,7 @@ impl World {
         let is_left = |key: &&Key| match key {
             Key::Live(_) => !may_live,
             Key::Ready(_) | Key::Cancel(_) => !may_be_woken,
-            // Whoever was to cancel them may be lost, while they have come to their ends by themselves.
+            // The process that was to cancel them may be lost, while they have ended by themselves.
             Key::Cascade(_) => !was_lost,
             Key::Wait { future, .. } | Key::Todo(future) => !(may_wait || was_lost && is_done(future)),
             _ => false,
@@ -210,10 +212,11 @@ impl World {
         Ok(())
     }
 
-    /// Nothing of a session that is over is left at the gates of limits and rates.
+    /// Checks that a finished session leaves nothing at the gates of limits and rates.
     fn check_gates(&self, id: &SessionId) -> Result<(), String> {
-        // Where sessions have servers, one that was only suspected may write there when all is over, and a thread may come there
-        // while its session is being cancelled. Nobody serves the session then, so that it is in nobody's way.
+        // Where sessions have servers, a wrongly suspected one may write there after the end, and a thread may arrive
+        // there while its session is being cancelled. The session is then not being served, so its entries do not block
+        // others.
         let is_cancelled = || self.disk.record(id).is_some_and(|(_, record)| record.state == SessionState::Cancelled);
         if !self.disk.is_leased && (self.count.suspicions > 0 || is_cancelled()) {
             return Ok(());
@@ -225,7 +228,8 @@ impl World {
         if left.is_empty() { Ok(()) } else { Err(format!("it is left at gates: {left:?}")) }
     }
 
-    /// Every thread starts once and stops once, but for being retried; the tries of a call count up.
+    /// Checks that every thread starts once and stops once, apart from retries, and that the attempts of a call are
+    /// counted.
     fn check_history(&self, id: &SessionId) -> Result<(), String> {
         #[derive(Default)]
         struct Seen {
@@ -272,7 +276,8 @@ impl World {
         Ok(())
     }
 
-    /// No try of a call is made twice, a call is always the same, and is made again only where someone was lost.
+    /// Checks that no attempt of a call is made twice, that a call is always the same, and that it is only repeated if
+    /// a process was lost.
     fn check_calls(&self) -> Result<(), String> {
         let mut tries = BTreeSet::new();
         let mut whats: BTreeMap<String, &str> = BTreeMap::new();
@@ -283,7 +288,7 @@ impl World {
             }
             let losses = self.count.deaths + self.count.suspicions + self.count.lapses;
             if made.attempt > 1 && losses == 0 && self.repaired.is_empty() {
-                return Err(format!("{} was called again and nobody was lost", made.what));
+                return Err(format!("{} was called again although no process was lost", made.what));
             }
             if *whats.entry(id.clone()).or_insert(&made.what) != made.what {
                 return Err(format!("{id} is two calls: {} and {}", whats[&id], made.what));

@@ -1,4 +1,4 @@
-//! What is done to sessions from outside: by processes that serve nothing, and that may die as well.
+//! Actions on sessions from outside, by processes that serve nothing, and that may die as well.
 
 use super::storage::DiskStorage;
 use super::universe::Universe;
@@ -9,28 +9,28 @@ use crate::record::SessionState;
 use crate::storage::StorageError;
 use hark_machine::Value;
 
-/// What someone outside does to a session.
+/// An action on a session from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
-    /// Gives this promise this value.
+    /// Resolves this promise with this value.
     Resolve(&'static str, i64),
     /// Fails this promise with this message.
     Fail(&'static str, &'static str),
-    /// Repairs what was not ready and retries, once the session is broken.
+    /// Repairs `unready` and retries, once the session is broken.
     Retry,
     /// Cancels all of its threads, which clean up.
     Cancel,
-    /// Ends it as it is.
+    /// Ends it at once.
     CancelNow,
 }
 
-/// How far an act is.
+/// The progress of an act.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Progress {
     pub is_done: bool,
-    /// Someone is at it.
+    /// A process is doing it.
     is_busy: bool,
-    /// Whoever tried died, and cannot tell how far it came.
+    /// It was tried before, possibly by a process that died midway.
     was_tried: bool,
 }
 
@@ -45,7 +45,7 @@ impl Universe {
             for (index, act) in self.scenario().acts.iter().enumerate() {
                 let known = progress.get(&(id.clone(), index)).copied().unwrap_or_default();
                 let is_time = *act != Act::Retry || state == Some(SessionState::Broken) || known.was_tried;
-                // The late answer of an old try may break it again.
+                // A late result of an old attempt may break it again.
                 let is_again = *act == Act::Retry && state == Some(SessionState::Broken) && world.count.suspicions > 0;
                 if (!known.is_done || is_again) && !known.is_busy && is_time {
                     possible.push((id.clone(), index));
@@ -55,18 +55,18 @@ impl Universe {
         possible
     }
 
-    /// Whether all is done to this session that was to be.
+    /// Whether all acts on this session are done.
     pub(super) fn is_all_done_to(&self, id: &SessionId) -> bool {
         let progress = self.progress();
         let is_cancelled = self.world().disk.state(id) == Some(SessionState::Cancelled);
         let is_done = |(index, act): (usize, &Act)| {
-            // One that was cancelled before it broke is never retried.
+            // A session that was cancelled before it broke is never retried.
             is_cancelled && *act == Act::Retry || progress.get(&(id.clone(), index)).is_some_and(|known| known.is_done)
         };
         self.scenario().acts.iter().enumerate().all(is_done)
     }
 
-    /// Tries an act, in a process of its own.
+    /// Tries an act, in a separate process.
     pub(super) fn try_act(&self, id: &SessionId, index: usize) {
         let act = self.scenario().acts[index];
         let was_tried = {
@@ -101,7 +101,7 @@ impl Universe {
             Ok(()) | Err(OutsideError::WrongState(_)) => true,
             Err(OutsideError::AlreadyDone(_)) if was_tried => true,
             Err(OutsideError::Storage(_)) if has_died => false,
-            // Whoever tried does so again.
+            // It is tried again.
             Err(OutsideError::Storage(StorageError::Transient(_))) => false,
             Err(error) => {
                 world.faults.push(format!("{act:?}: {error}"));

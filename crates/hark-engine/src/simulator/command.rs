@@ -1,4 +1,4 @@
-//! What a person may do to a session, each in a process of its own, from its beginning to its end.
+//! The commands of a user on a session, each run to its end in a separate process.
 
 use std::sync::Arc;
 
@@ -16,23 +16,23 @@ use crate::report::{Report, Status};
 use crate::storage::{self, Storage, StorageError};
 use crate::surroundings::Timestamp;
 
-/// What a promise is failed with.
+/// The message of a failed promise.
 pub(super) const FAILED: &str = "no mail";
 
-/// How often a server looks for what has become due before it ends.
+/// How often a server sweeps before it ends.
 const LOOKS: u32 = 3;
 
 /// A command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "they are the commands of their names")]
 pub enum Command {
-    /// Writes a session down for others to run.
+    /// Stores a session for others to run.
     Start,
     Run,
     Worker,
     Resume,
     Retry,
-    /// A retry that leaves it to others to go on with the session.
+    /// A retry that leaves the session to others.
     Reopen,
     /// Cancels the threads and leaves it to others to run them.
     Cancel,
@@ -45,7 +45,7 @@ pub enum Command {
     Show,
 }
 
-/// The commands that may meet.
+/// The commands that are combined.
 pub const COMMANDS: [Command; 12] = [
     Command::Run,
     Command::Worker,
@@ -61,7 +61,7 @@ pub const COMMANDS: [Command; 12] = [
     Command::Show,
 ];
 
-/// The answer of a command where there is no session.
+/// The result of a command if there is no session.
 fn nothing_done(command: Command) -> &'static str {
     match command {
         Command::Show => "shown",
@@ -71,12 +71,12 @@ fn nothing_done(command: Command) -> &'static str {
 }
 
 impl Universe {
-    /// Runs a command to its end, in a process of its own that is interrupted as the script says. Answers how it went.
+    /// Runs a command to its end, in a separate process that is interrupted as the script says. Returns its result.
     pub(super) fn command(&self, command: Command, script: Option<Script>) -> String {
         let number = self.new_number();
         {
             let mut world = self.world();
-            // Where threads are leased, whoever runs threads serves all sessions.
+            // Where threads are leased, every process that runs threads serves all sessions.
             let serves = world.disk.is_leased
                 && matches!(command, Command::Run | Command::Worker | Command::Resume | Command::Retry);
             world.processes.insert(number, Process { serves, ..Process::default() });
@@ -88,7 +88,7 @@ impl Universe {
         let answer = self.carry_out(command, number);
         let mut world = self.world();
         let has_died = world.health(number) == Health::Dead;
-        // It is gone, and so is what it held.
+        // The process has ended, which releases what it held.
         world.processes.remove(&number);
         match answer {
             _ if has_died => "died".to_owned(),
@@ -131,9 +131,9 @@ impl Universe {
                 };
             }
             Command::Prune => {
-                // All that has ended.
+                // Everything that has ended.
                 return match prune(storage, &*surroundings, (Timestamp(u64::MAX), Timestamp(u64::MAX))) {
-                    // How many it removes tells how far others are.
+                    // The number of removed sessions depends on the progress of other processes.
                     Ok(_) => Ok("pruned"),
                     Err(error) => Err(error.to_string()),
                 };
@@ -153,7 +153,7 @@ impl Universe {
                 Command::CancelNow => session.cancel_now()?,
                 Command::Retry | Command::Reopen => {
                     if session.record().as_before_move().state == SessionState::Broken {
-                        // What was wrong is put right first.
+                        // The cause of the failure is repaired first.
                         self.world().repaired.insert(id.clone());
                     }
                     session.retry()?;
@@ -184,7 +184,7 @@ impl Universe {
         resumed.map_err(|error| error.to_string()).map(|_| self.serve(number, Scope::Own))
     }
 
-    /// The file is one that others may import only once the session is moved.
+    /// Exports a session. The file can be imported only after the session is moved.
     fn export(&self, session: &Outside<'_>, number: Number) -> Result<&'static str, OutsideError> {
         let mut file = Vec::new();
         let exported = session.export(|bytes| {
@@ -205,7 +205,7 @@ impl Universe {
         }
     }
 
-    /// A report must tell the truth, whatever is under way. Whether someone serves the session is no part of it here.
+    /// Checks that a report is correct at any time. Whether the session is being served is not checked here.
     fn show(&self, session: &Outside<'_>, storage: &dyn Storage, id: &SessionId) -> Result<&'static str, OutsideError> {
         let served = storage.tenure().is_served_elsewhere(id, self.surroundings().steady_now())?;
         let report = session.report(served)?;
@@ -216,11 +216,11 @@ impl Universe {
         if report.status == Status::Finished && report.result.is_none() {
             self.world().faults.push(format!("a report says finished, without a result: {report:?}"));
         }
-        // When it was asked is seen in the answer; that it is one of those that there may be was seen above.
+        // The result must not depend on when the report was made; that its status is valid was checked above.
         Ok("shown")
     }
 
-    /// Serves until nothing happens any more, and gives up what it has, as at Ctrl-C.
+    /// Serves until nothing happens any more, and then releases everything, as on Ctrl-C.
     fn serve(&self, number: Number, scope: Scope) -> &'static str {
         let mut idle = 0;
         while idle < LOOKS && self.world().health(number) != Health::Dead {
@@ -238,13 +238,13 @@ impl Universe {
         }
         if let Some(engine) = self.remove_engine(number) {
             engine.cancel_handle().cancel();
-            // One that has died cannot.
+            // A dead process cannot.
             let _ = engine.release();
         }
         "served"
     }
 
-    /// Carries out a hint or an answer. Answers whether there was one.
+    /// Handles a hint or the result of a call. Returns whether there was one.
     fn work(&self, number: Number) -> bool {
         let (has_hints, is_calling) = match self.world().processes.get(&number) {
             Some(process) => (!process.hints.is_empty(), !process.under_way.is_empty()),

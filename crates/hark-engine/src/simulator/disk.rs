@@ -1,4 +1,4 @@
-//! What is kept when all servers die: rows, as any storage keeps them that lasts.
+//! The data that survives when all servers die: rows, as in any durable storage.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,26 +24,26 @@ pub(super) struct Disk {
     pub sessions: BTreeMap<SessionId, Kept>,
     /// Records that belong to no session.
     pub space: BTreeMap<SpaceKey, SpaceRecord>,
-    /// The next thread numbers, where they are reserved in the storage.
+    /// The next thread numbers, if they are reserved in the storage.
     pub next_threads: BTreeMap<SessionId, u64>,
-    /// Commits that have happened and not returned yet.
+    /// Commits that have happened, but not returned.
     pub in_flight: Vec<InFlight>,
-    /// How many commits were done.
+    /// The number of completed commits.
     pub changes: u64,
     /// Whether threads are leased.
     pub is_leased: bool,
 }
 
-/// A session that is kept.
+/// A stored session.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Kept {
     pub rows: BTreeMap<Key, Row>,
-    /// Parts of contents, and how many contents name them.
+    /// Parts of contents, with their reference counts.
     parts: BTreeMap<PartName, (i64, Part)>,
     /// The pages of its history.
     pub log: Vec<String>,
     pub server: Option<Number>,
-    /// Servers that were only suspected when the session was taken from them, and may still write to it.
+    /// Servers that were wrongly suspected when the session was taken from them, and that may still write to it.
     pub former: BTreeSet<Number>,
 }
 
@@ -53,13 +53,13 @@ pub(super) struct InFlight {
     pub by: Number,
     pub stamp: Stamp,
     session: SessionId,
-    /// What was there before it, in the order in which scans come to see it: what it writes, then what it removes.
+    /// The previous rows, in the order in which scans begin to see the changes: first writes, then deletes.
     before: Vec<(Key, Option<Row>)>,
-    /// How many of these changes some scan has seen. A later one sees no less.
+    /// The number of these changes that a scan has seen. Later scans see at least these.
     seen: usize,
 }
 
-/// A change on its way to the disk, by this process.
+/// A change by this process that is on its way to the disk.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
     pub session: SessionId,
@@ -68,7 +68,7 @@ pub(super) struct Change {
 }
 
 impl Disk {
-    /// Makes a change that comes late, and whose process has heard no more of it.
+    /// Makes a delayed change, whose answer is already lost.
     pub fn make_late(&mut self, change: Change) -> Outcome {
         let stamp = change.rows.stamp;
         let outcome = self.make(change);
@@ -122,19 +122,19 @@ impl Disk {
         Outcome::Done
     }
 
-    /// A row, if it is there.
+    /// A row, if it exists.
     pub fn row(&self, id: &SessionId, key: &Key) -> Option<&Row> {
         self.sessions.get(id)?.rows.get(key)
     }
 
-    /// The bytes of a part, if it is there.
+    /// The bytes of a part, if it exists.
     pub fn part(&self, id: &SessionId, name: &PartName) -> Option<Vec<u8>> {
         let (_, part) = self.sessions.get(id)?.parts.get(name)?;
         Some(part.bytes().expect("it is in memory").into_owned())
     }
 
-    /// The rows of a range. With chance, the last changes of a commit that has not returned may not be seen yet;
-    /// answers whether that made a difference.
+    /// The rows of a range. If `weakly` is given, the last changes of a commit that has not returned may be invisible.
+    /// Also returns whether that made a difference.
     pub fn scan(
         &mut self,
         id: &SessionId,
@@ -155,7 +155,7 @@ impl Disk {
         let mut is_weak = false;
         for commit in self.in_flight.iter().filter(|commit| commit.session == *id) {
             for (key, before) in commit.before[commit.seen..].iter().filter(|(key, _)| range.contains(key)) {
-                // What was written since is seen.
+                // Later writes are visible.
                 if shown.get(key).is_some_and(|row| row.stamp != commit.stamp) {
                     continue;
                 }
@@ -171,13 +171,13 @@ impl Disk {
         (found.collect(), is_weak)
     }
 
-    /// A record, as its session reads it.
+    /// A record, as read by its session.
     pub fn read(&self, id: &SessionId, key: &Key, program: &Program) -> Result<Option<Versioned>, StorageError> {
         let Some(row) = self.row(id, key) else { return Ok(None) };
         Ok(Some(Versioned { stamp: row.stamp, record: self.decode(id, key, row, program)? }))
     }
 
-    /// All records of a range, with what they have in their contents.
+    /// All records of a range, including their contents.
     pub fn records(&self, id: &SessionId, range: &RowRange, program: &Program) -> Result<Vec<Record>, StorageError> {
         let rows = self.sessions.get(id).into_iter().flat_map(|kept| &kept.rows);
         rows.filter(|(key, _)| range.contains(key)).map(|(key, row)| self.decode(id, key, row, program)).collect()
@@ -194,7 +194,7 @@ impl Disk {
         Ok(row::decode(key, row, whole.as_deref(), &Sealer::new(id), program, &pickles)?)
     }
 
-    /// Whether each part that a row names is there, and counted at least as often as it is named.
+    /// Checks that each part referenced by a row exists, with a sufficient reference count.
     pub fn check_parts(&self, id: &SessionId) -> Result<(), String> {
         let Some(kept) = self.sessions.get(id) else { return Ok(()) };
         let mut named: BTreeMap<PartName, i64> = BTreeMap::new();
@@ -212,7 +212,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Whether a thread waits for this try of a call, and not for a later one.
+    /// Whether a thread waits for this attempt of a call, and not for a later one.
     pub fn awaits(&self, call: &CallId, attempt: u32) -> bool {
         let kept = self.sessions.get(&call.session);
         let row = kept.and_then(|kept| kept.rows.get(&Key::Live(call.thread)));
@@ -225,7 +225,7 @@ impl Disk {
         SessionState::ALL.into_iter().find(|state| state.name() == listing.state)
     }
 
-    /// Whether the session's record is there with this stamp.
+    /// Whether the session's record exists with this stamp.
     pub fn is_unchanged(&self, id: &SessionId, stamp: Stamp) -> bool {
         self.row(id, &Key::Session).is_some_and(|row| row.stamp == stamp)
     }
@@ -251,7 +251,7 @@ impl Disk {
         Outcome::Done
     }
 
-    /// Removes all that is kept of a session.
+    /// Deletes everything of a session.
     pub fn remove(&mut self, id: &SessionId) {
         self.changes += 1;
         self.sessions.remove(id);
@@ -259,7 +259,7 @@ impl Disk {
         self.in_flight.retain(|commit| commit.session != *id);
     }
 
-    /// The same, but for its summary.
+    /// Deletes everything of a session except its summary.
     pub fn clear(&mut self, id: &SessionId) {
         if let Some(kept) = self.sessions.get_mut(id) {
             kept.rows.retain(|key, _| *key == Key::Session);
@@ -286,7 +286,7 @@ impl Disk {
         entries.collect()
     }
 
-    /// One past the greatest thread number that any record names.
+    /// One more than the greatest thread number in any record.
     pub fn count_threads(&self, id: &SessionId) -> u64 {
         let Some(kept) = self.sessions.get(id) else { return 0 };
         let numbers = kept.rows.keys().map(|key| match key {
@@ -331,7 +331,7 @@ impl Kept {
     }
 }
 
-/// When someone must look at a row.
+/// When a row must be looked at.
 pub(super) fn due_of(row: &Row) -> Option<Due> {
     row.due.map(|due| due.due().expect("it was written"))
 }

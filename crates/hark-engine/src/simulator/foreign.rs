@@ -1,4 +1,5 @@
-//! Foreign functions as the simulator knows them: pure, but for one that has to be repaired first and one that kills.
+//! The foreign functions of the simulator. They are pure, except for one that must be repaired first and one that kills
+//! its server.
 
 use std::sync::Arc;
 
@@ -11,19 +12,20 @@ use super::world::{Health, Made, Number, Solo, UnderWay, World};
 use crate::foreign::{Answer, Call, CallError, CallEvent, CallId, CallSink, Foreign};
 use crate::id::SessionId;
 
-/// Where threads are leased, a server takes no more than so many whose calls it makes, and those for which others leave room.
+/// The maximum number of concurrent calls of a server, where threads are leased. It takes only a few more threads whose
+/// calls must wait.
 const CALLS_AT_A_TIME: usize = 2;
 
-/// The type of the objects that functions make.
+/// The type of the objects made by functions.
 const THING: &str = "outside.Thing";
 
-/// Large enough that a record has it once, however often it is in it.
+/// Large enough that the pickle is stored separately.
 const THING_REPEATED: usize = 1_000;
 
-/// What a foreign call comes to.
+/// The result of a foreign call.
 pub(super) type Result = std::result::Result<Value, Error>;
 
-/// What functions do, as this server calls them.
+/// The functions, as called by this server.
 pub(super) struct Functions {
     pub universe: Shared,
     pub number: Number,
@@ -43,7 +45,7 @@ impl Foreign for Functions {
         if self.universe.world().disk.is_leased { CALLS_AT_A_TIME } else { usize::MAX }
     }
 
-    /// Whether a call has begun chance decides here.
+    /// Whether the call has begun is decided at random.
     fn withdraw(&self, call: &CallId) -> bool {
         let mut world = self.universe.world();
         let withdrawn = world.withdraw(self.number, call);
@@ -70,12 +72,12 @@ impl Foreign for Functions {
         self.universe.world().solos.retain(|solo| solo.by != self.number || solo.id.session != *session);
     }
 
-    // What is under way ends in its time.
+    // Calls in flight end by themselves.
     fn cancel_call(&self, _call: &CallId) {}
 }
 
 impl Functions {
-    /// Begins a call, if the server lives. Answers what it will come to.
+    /// Begins a call, if the server is alive. Returns its later result.
     fn begin(&self, executable: &Executable, call: Call) -> Option<Result> {
         let name = executable.foreign.get(call.foreign.0 as usize).map_or("?", |foreign| &*foreign.name);
         let argument = call.arguments.first().cloned().unwrap_or_default();
@@ -101,19 +103,20 @@ impl Functions {
     }
 }
 
-/// Which try of which call it is, if that is one of `solo`.
+/// The call and its attempt, if it is a call of `solo`.
 fn solo_of(executable: &Executable, call: &Call) -> Option<(CallId, u32)> {
     let foreign = executable.foreign.get(call.foreign.0 as usize)?;
     (&*foreign.name == "solo").then(|| (call.id.clone(), call.attempt))
 }
 
 impl World {
-    /// A call of `solo` begins. Among servers that live, and are not taken for dead, there must be no other that its thread
+    /// Begins a call of `solo`. No other live server, which is not suspected, may be making such a call that its thread
     /// still waits for.
     fn begin_solo(&mut self, by: Number, (id, attempt): (CallId, u32)) {
         let lives = |world: &World, number| world.health(number) == Health::Alive;
         let counts = |solo: &&Solo| lives(self, solo.by) && self.disk.awaits(&solo.id, solo.attempt);
-        // Whoever was still for longer than its lease may make one that another process has made again by then.
+        // A process that was unresponsive for longer than its lease may make a call that another process has repeated
+        // meanwhile.
         if lives(self, by)
             && self.disk.awaits(&id, attempt)
             && let Some(Solo { by: other, .. }) = self.solos.iter().find(counts)
@@ -123,7 +126,7 @@ impl World {
         self.solos.push(Solo { by, id, attempt });
     }
 
-    /// Forgets a call that waits for others, as if nobody had made it. None if it has begun.
+    /// Forgets a waiting call, as if it had not been made. None if it has begun.
     fn withdraw(&mut self, number: Number, id: &CallId) -> Option<UnderWay> {
         let under_way = &mut self.processes.get_mut(&number)?.under_way;
         let place = under_way.iter().position(|call| call.id == *id)?;
@@ -138,7 +141,7 @@ impl World {
         Some(withdrawn)
     }
 
-    /// A call of `solo` is over.
+    /// A call of `solo` has ended.
     pub(super) fn end_solo(&mut self, number: Number, ended: Option<&(CallId, u32)>) {
         let Some((id, attempt)) = ended else { return };
         let is_this = |solo: &Solo| solo.by == number && solo.id == *id && solo.attempt == *attempt;
@@ -161,14 +164,14 @@ fn outcome(name: &str, argument: Value, is_repaired: bool) -> Result {
     }
 }
 
-/// An object, whose pickle has its text many times.
+/// An object whose pickle contains its text many times.
 fn thing(argument: &Value) -> Value {
     let text = text_of(argument, &Executable::default());
     let pickle = Arc::new(Pickle::new(text.repeat(THING_REPEATED).into_bytes()));
     Value::object(ObjectBody::new(THING, Some(text), pickle))
 }
 
-/// The text of such an object, if its pickle is what it was.
+/// The text of such an object, if its pickle is unchanged.
 fn looked_at(argument: &Value) -> Option<Value> {
     let Value::Object(object) = argument else { return None };
     let text = object.text().filter(|_| object.type_name() == THING)?;
@@ -180,7 +183,7 @@ fn events_of(outcome: &Result) -> impl Iterator<Item = CallEvent> {
     texts_printed(outcome).into_iter().map(CallEvent::Printed)
 }
 
-/// What a call prints: `say` says what it answers, and `chat` says it three times.
+/// The output of a call: `say` prints its result once, and `chat` three times.
 pub(super) fn texts_printed(outcome: &Result) -> Vec<String> {
     let Some(said) = outcome.as_ref().ok().and_then(Value::as_str) else { return Vec::new() };
     match said.split_once(' ') {
@@ -191,7 +194,7 @@ pub(super) fn texts_printed(outcome: &Result) -> Vec<String> {
 }
 
 impl UnderWay {
-    /// The call is over.
+    /// Ends a call.
     pub fn end(self) {
         let UnderWay { mut events, answer, outcome, .. } = self;
         events_of(&outcome).for_each(&mut events);

@@ -1,4 +1,4 @@
-//! Commits whose answers were lost, and that are carried out some requests later, if what they expect is there then.
+//! Commits whose answers were lost, and that happen some requests later, if their expectations hold then.
 
 use super::disk::{Change, Disk};
 use super::world::World;
@@ -6,23 +6,23 @@ use crate::commit::Outcome;
 use crate::record::Key;
 use crate::space::SpaceCommit;
 
-/// What is still to be carried out.
+/// A delayed commit.
 #[derive(Debug)]
 pub(super) enum Late {
     OfSession(Box<Change>),
     OfSpace(SpaceCommit),
 }
 
-/// When that is.
+/// A delayed commit and its time.
 #[derive(Debug)]
 pub(super) struct OnItsWay {
-    /// After so many requests.
+    /// The number of requests after which it happens.
     at: u64,
     late: Late,
 }
 
 impl World {
-    /// A commit's answer is lost before it happened: it may happen later.
+    /// Records that the answer of a commit was lost before it happened, so that it may happen later.
     pub fn may_come_late(&mut self, late: impl FnOnce(&Disk) -> Late) {
         let at_most = self.disturbances.late;
         if at_most > 0 && self.chance.per_mille(500) {
@@ -32,7 +32,7 @@ impl World {
         }
     }
 
-    /// Carries out what has come by now. Whose process has died meanwhile makes no difference.
+    /// Makes the commits that are due. It does not matter whether their processes have died meanwhile.
     pub fn carry_out_late(&mut self) {
         let now = self.count.requests;
         for OnItsWay { late, .. } in self.late.extract_if(.., |late| late.at <= now).collect::<Vec<_>>() {
@@ -53,8 +53,8 @@ impl World {
         }
     }
 
-    /// Whether a change, which is no thread's step, cancels threads of a session in which nothing is to be cancelled any more: they
-    /// may have been retried since.
+    /// Whether a change, which is not a step, cancels threads of a session without a pending cancellation: the threads
+    /// may have been retried meanwhile.
     fn is_stray_cancellation(&self, change: &Change) -> bool {
         let mut keys = change.rows.written().map(|(key, _)| key).chain(&change.rows.delete);
         let is_step = keys.any(|key| matches!(key, Key::Live(_) | Key::Session));

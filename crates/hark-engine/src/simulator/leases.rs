@@ -1,4 +1,4 @@
-//! Threads that are leased, on the simulated disk.
+//! Leased threads on the simulated disk.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -88,7 +88,7 @@ impl Leases for DiskStorage {
     }
 }
 
-/// A thread that is due.
+/// A due thread.
 struct Found {
     due: Timestamp,
     held: Option<Stamp>,
@@ -156,7 +156,7 @@ impl World {
         taken
     }
 
-    /// Sessions that a dead process was exporting or importing are nobody's any more.
+    /// Releases the sessions that a dead process was exporting or importing.
     fn adopt(&mut self) {
         for id in self.sessions() {
             let is_over = self.disk.state(&id).is_none_or(|state| state.is_over());
@@ -170,7 +170,7 @@ impl World {
         }
     }
 
-    /// The answer of what was just done may be lost.
+    /// May lose the answer of the last operation.
     fn loses_answer(&mut self) -> Result<(), StorageError> {
         let cases = self.disturbances.unknown;
         if self.happens(cases) {
@@ -181,7 +181,7 @@ impl World {
         Ok(())
     }
 
-    /// Threads that nobody has to look at may come with what was taken.
+    /// Adds threads that need not be looked at to the taken ones.
     fn add_extra_hints(&mut self, taken: &mut Vec<Taken>) {
         let cases = self.disturbances.extra_hint;
         for session in self.sessions() {
@@ -194,7 +194,7 @@ impl World {
         }
     }
 
-    /// Changes when a thread is due whose record has this version. Answers whether it has.
+    /// Changes when a thread is due, if its record has this version. Returns whether it has.
     fn set_due(&mut self, held: &HeldThread, due: Due) -> bool {
         let kept = self.disk.sessions.get_mut(&held.session);
         let row = kept.and_then(|kept| kept.rows.get_mut(&Key::Live(held.thread)));
@@ -206,7 +206,7 @@ impl World {
         is_held
     }
 
-    /// Whether a server lives that may run threads of this session, other than this one.
+    /// Whether another live server may run threads of this session.
     pub(super) fn serves_by_thread(&self, id: &SessionId, but: Option<Number>) -> bool {
         if self.disk.state(id) != Some(SessionState::Running) {
             let server = self.disk.sessions.get(id).and_then(|kept| kept.server);

@@ -1,9 +1,9 @@
-//! Two commands at the same time on one session: each is paused or killed at each of its requests, while the other one
-//! runs. What comes of it must be what comes of one of them after the other.
+//! Two concurrent commands on one session: the first is paused or killed at each of its requests, while the second
+//! runs. The outcome must be that of running them one after the other.
 //!
-//! A paused command goes on when the other one has ended. It and its result count, and the session in the end. The other
-//! one may also be refused because the session is busy; then nothing of it may be seen. Of a killed command nobody
-//! hears: it may have happened or not, but not by half.
+//! A paused command continues when the other one has ended. Both results count, as well as the final session. The
+//! second one may also be refused because the session is busy, and must then have no effect. The result of a killed
+//! command is unknown: it may have happened or not, but not partially.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,20 +24,20 @@ use crate::step;
 /// The promise that the program waits for.
 const PROMISE: &str = "p/1";
 
-/// What a session is when the two commands begin.
+/// The state of the session when the two commands begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Setup {
-    /// There is none. There is a file of one that waits.
+    /// There is no session, but a file of a waiting one.
     Nothing,
-    /// It was started, and nobody has run it.
+    /// It was started, but has not run.
     Started,
-    /// It waits for a promise, and nobody serves it.
+    /// It waits for a promise, and is not being served.
     Waiting,
-    /// Its promise has a value, and nobody has gone on with it.
+    /// Its promise has a value, but it has not continued.
     Resolved,
     /// Several of its threads have failed.
     Broken,
-    /// It came to its end.
+    /// It has finished.
     Finished,
     /// It waits, and was moved away.
     Moved,
@@ -47,18 +47,18 @@ pub enum Setup {
 pub const SETUPS: [Setup; 7] =
     [Setup::Nothing, Setup::Started, Setup::Waiting, Setup::Resolved, Setup::Broken, Setup::Finished, Setup::Moved];
 
-/// What interrupts a command at one of its requests.
+/// The interruption of a command at one of its requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Interruption {
     Pause,
     Kill,
 }
 
-/// The command that comes in between, where it does.
+/// The second command, and when it runs.
 pub(super) struct Script {
-    /// Whom it interrupts; known when that begins.
+    /// The interrupted process, once it has begun.
     process: Option<Number>,
-    /// At which of its pauses.
+    /// The number of the pause at which it is interrupted.
     at: u64,
     passed: u64,
     interruption: Interruption,
@@ -66,12 +66,12 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// From here on the interrupted process is known.
+    /// Sets the interrupted process, if it is not set.
     pub fn begin(&mut self, number: Number) {
         self.process.get_or_insert(number);
     }
 
-    /// Whether the process has come to where it is interrupted.
+    /// Whether the process has reached the point of the interruption.
     pub fn is_due(&mut self, number: Number) -> bool {
         if self.process != Some(number) {
             return false;
@@ -81,7 +81,7 @@ impl Script {
     }
 }
 
-/// What a session came to, as far as it must not depend on who did what when.
+/// The outcome of a session, as far as it must not depend on the timing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Outcome {
     state: Option<&'static str>,
@@ -91,14 +91,14 @@ struct Outcome {
     errors: Vec<String>,
     live: usize,
     broken: usize,
-    /// Where it was moved to.
+    /// The session in the storage to which it was moved.
     elsewhere: Option<Box<Outcome>>,
 }
 
-/// The answers of the two commands and what came of it.
+/// The results of the two commands, and the outcome.
 type Observed = (String, String, Outcome);
 
-/// What one pair is allowed to come to.
+/// The allowed outcomes of a pair.
 struct Allowed {
     first: Command,
     second: Command,
@@ -107,29 +107,30 @@ struct Allowed {
     second_alone: Observed,
 }
 
-/// Two commands that meet.
+/// Two concurrent commands.
 #[derive(Debug, Clone, Copy)]
 pub struct Meeting {
-    /// On a session like this.
+    /// The initial state of the session.
     pub setup: Setup,
-    /// The one that is interrupted.
+    /// The interrupted command.
     pub first: Command,
-    /// The one that comes in between.
+    /// The command that runs during the interruption.
     pub second: Command,
     /// Whether threads are leased, and sessions have no servers.
     pub is_leased: bool,
 }
 
-/// Tries two commands that meet in all ways; every `stride`-th request only. Answers how many ways there were.
+/// Tries two concurrent commands with all interruptions at every `stride`-th request. Returns the number of tried
+/// interruptions.
 ///
 /// # Errors
-/// What is wrong, with the way in which it came about.
+/// The fault, and how it came about.
 pub fn check_pair(scenario: &Scenario, meeting: Meeting, stride: u64) -> Result<u64, String> {
     let Meeting { setup, first, second, is_leased } = meeting;
     let pair = Pair { scenario, meeting };
     let mut in_order = vec![pair.one_by_one(&[first, second])?, pair.turned(pair.one_by_one(&[second, first])?)];
     if first == Command::Retry {
-        // It is two commands: from the first one on it is as any other that serves the session.
+        // A retry consists of two commands: after reopening the session, it serves it like any other process.
         let (_, second, outcome) = pair.one_by_one(&[Command::Reopen, second, Command::Resume])?;
         in_order.push(("served".to_owned(), second, outcome));
     }
@@ -168,7 +169,7 @@ impl Pair<'_> {
         Ok(universe)
     }
 
-    /// Of commands in the other order, the answers in this one.
+    /// Swaps the results of commands that were run in the other order.
     fn turned(&self, (second, first, outcome): Observed) -> Observed {
         (first, second, outcome)
     }
@@ -182,7 +183,7 @@ impl Pair<'_> {
         Ok((answer(0), answer(1), outcome.map_err(|error| format!("{:?}: {commands:?}: {error}", self.meeting))?))
     }
 
-    /// Nothing if the first command ends before it is interrupted.
+    /// None if the first command ends before it is interrupted.
     fn interrupted(&self, interruption: Interruption, at: u64) -> Result<Option<Observed>, String> {
         let universe = self.universe()?;
         let script = Script { process: None, at, passed: 0, interruption, then: self.meeting.second };
@@ -203,13 +204,13 @@ impl Pair<'_> {
 impl Allowed {
     fn check(&self, interruption: Interruption, observed: &Observed) -> Result<(), String> {
         let (first, second, outcome) = observed;
-        // One retry that meets another one helps it.
+        // Two concurrent retries help each other.
         let is_same = |one: &str, other: &str| {
             let helps = self.first == self.second && self.first == Command::Retry;
             one == other || helps && matches!((one, other), ("served", "refused") | ("refused", "served"))
         };
         let is_seen = |(_, answer, came_to): &Observed| is_same(answer, second) && came_to == outcome;
-        // A removal leaves alone what is not as it was when it was judged.
+        // A removal spares a session that has changed since it was checked.
         let removes_nothing = self.first == Command::Prune && is_seen(&self.second_alone);
         let has_nothing_to_do = matches!(&**second, "busy" | "pruned" | "served" | "shown");
         let is_alone = has_nothing_to_do && *outcome == self.first_alone.2;
@@ -221,7 +222,7 @@ impl Allowed {
             }
             Interruption::Kill => {
                 is_alone || is_seen(&self.second_alone) || self.in_order.iter().any(is_seen)
-                    // What was moved away from here is in the file.
+                    // A moved session is still in the file.
                     || self.first == Command::Import && outcome.state.is_none()
             }
         };
@@ -237,7 +238,7 @@ impl fmt::Display for Allowed {
 }
 
 impl Universe {
-    /// Interrupts a process, if it has come to that point.
+    /// Interrupts a process, if it has reached that point.
     pub(super) fn interject(&self, number: Number) {
         let script = {
             let mut world = self.world();
@@ -255,7 +256,7 @@ impl Universe {
 
     fn prepare(&self, setup: Setup) -> Result<(), String> {
         use Command::{Export, Import, Prune, Resolve, Retry, Start, Worker};
-        // Each has been in a file, and come back.
+        // Each session was exported and imported before.
         let steps: &[Command] = match setup {
             Setup::Nothing => &[Start, Worker, Export, Prune],
             Setup::Started => &[Start, Export, Import],
@@ -276,7 +277,7 @@ impl Universe {
         Ok(())
     }
 
-    /// What came of it all, once a worker has done what was left to do; and that the session can go on.
+    /// The outcome after a worker has completed the remaining work. Also checks that the session can continue.
     fn observe(&self) -> Result<Outcome, String> {
         self.command(Command::Worker, None);
         let mut outcome = self.outcome()?;
@@ -333,7 +334,7 @@ impl Universe {
             world.check_cleaned_up(&id, &program)?;
         }
         if matches!(state, SessionState::Cancelled | SessionState::Moved) {
-            // How far it came before depends on when it was; and of one that was moved the file tells more.
+            // Its progress depends on the timing; and the outcome of a moved session is that of the file.
             return Ok(outcome);
         }
         outcome.result = future(read(&world, Key::Future(step::FIRST.into()))?);
@@ -358,7 +359,7 @@ impl Universe {
         Ok(outcome)
     }
 
-    /// A session that is not over comes to its end when it is given what it waits for.
+    /// Checks that an unfinished session ends when its promise is resolved.
     fn check_goes_on(&self, outcome: &Outcome) -> Result<(), String> {
         if !matches!(outcome.state, Some("running" | "broken")) || outcome.promise == super::command::FAILED {
             return Ok(());
@@ -375,14 +376,14 @@ impl Universe {
         Ok(())
     }
 
-    /// The session that the commands are about.
+    /// The session of the commands.
     pub(super) fn newest(&self) -> Option<SessionId> {
         self.world().sessions().pop()
     }
 }
 
 impl World {
-    /// Of a session whose threads were cancelled: all have stopped, and each has cleaned up.
+    /// Checks that all threads of a cancelled session have stopped, and that each has cleaned up.
     fn check_cleaned_up(&mut self, id: &SessionId, program: &Program) -> Result<(), String> {
         let live = self.disk.records(id, &RowRange::Live(step::FIRST), program);
         if live.is_ok_and(|live| !live.is_empty()) {
@@ -402,7 +403,7 @@ fn promise() -> crate::id::FutureId {
     crate::id::FutureId::Promise(PROMISE.into())
 }
 
-/// The value that the promise is given.
+/// The value of the promise.
 pub(super) fn value() -> (&'static str, Value) {
     (PROMISE, Value::Integer(5))
 }

@@ -1,4 +1,4 @@
-//! The invoker port: hints wait until chance picks them.
+//! The invoker port: hints wait until they are picked at random.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,7 +16,7 @@ pub(super) struct Hints {
     pub number: Number,
 }
 
-/// A worker of one server. There are as many as requests are paused, and one more.
+/// A worker of one server. There is one for each paused request, and one more.
 pub(super) struct Worker<'a> {
     pub hints: Hints,
     pub runner: &'a Arc<dyn Runner>,
@@ -30,9 +30,9 @@ impl Hints {
         }
     }
 
-    /// Others may come in here.
+    /// A point at which other processes may act.
     fn pause(&self) {
-        // Whether the server is still there its next request will tell.
+        // If the server has died, its next request will fail.
         let _ = self.universe.pause(self.number, Holding::Nothing);
     }
 }
@@ -46,7 +46,7 @@ impl Invoker for Hints {
         2
     }
 
-    /// Sessions are submitted, and nobody waits for them.
+    /// Sessions are submitted, so there is no caller that waits.
     fn serve(&self, _done: &AtomicBool) {}
 
     fn nudge(&self) {}

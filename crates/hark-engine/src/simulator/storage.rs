@@ -1,4 +1,4 @@
-//! The storage port on the simulated disk, as one process sees it.
+//! The storage port on the simulated disk, as seen by one process.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +23,7 @@ use crate::space::{Space, SpaceCommit, SpaceKey, SpaceRecord};
 use crate::storage::{Filter, Storage, StorageError};
 use crate::surroundings::Timestamp;
 
-/// The disk, as this process reaches it.
+/// The disk, as accessed by a process.
 pub(super) struct DiskStorage {
     pub universe: Shared,
     pub number: Number,
@@ -33,7 +33,7 @@ struct DiskSession {
     universe: Shared,
     number: Number,
     id: SessionId,
-    /// Where numbers are reserved in memory.
+    /// The next thread number, if numbers are reserved in memory.
     next_thread: OnceLock<AtomicU64>,
 }
 
@@ -110,7 +110,7 @@ impl SessionRows for DiskSession {
         let stamp = rows.stamp;
         let answer = self.universe.request(self.number, Holding::Nothing, |world| {
             let server = world.disk.sessions.get(&self.id).and_then(|kept| kept.server);
-            // With leases it is not known who has the session when a commit is made.
+            // Where threads are leased, the owner of the session is unknown at a commit.
             if rows.by_server && !world.disturbances.has_leases && server.is_some_and(|server| server != self.number) {
                 return Err(StorageError::TakenOver);
             }
@@ -144,7 +144,7 @@ impl SessionRows for DiskSession {
         self.universe.request(self.number, Holding::Locks, |world| {
             let known = world.disk.count_threads(&self.id);
             if world.disturbances.has_leases || world.disk.is_leased {
-                // Who only asks may do so while the session is still being imported.
+                // A process may only read the number while the session is still being imported.
                 let first = world.disk.next_threads.get(&self.id).copied().unwrap_or(0).max(known);
                 if count > 0 {
                     world.disk.next_threads.insert(self.id.clone(), first + count);
@@ -174,7 +174,7 @@ impl SessionRows for DiskSession {
     }
 }
 
-/// What a commit changes, for who reads what happened.
+/// A summary of a commit for the log.
 fn summary(Change { session, rows, .. }: &Change) -> String {
     let text_of_row = |(key, row): &(Key, Row)| match key {
         Key::Session => row.listing.as_ref().map(|listing| listing.state.to_string()).unwrap_or_default(),
@@ -243,7 +243,7 @@ impl RowStorage for DiskStorage {
         })
     }
 
-    /// One look at the agenda is enough at a time.
+    /// Ends after one sweep of the agenda.
     fn wait_for_news(&self, _at_most: Duration) -> bool {
         self.universe.stop_attending(self.number);
         true
@@ -354,8 +354,8 @@ impl Servers for DiskStorage {
 }
 
 impl World {
-    /// The sessions that run and whose server is lost. One that was taken from a server that was only suspected is
-    /// answered once more when that can write no more: nobody else knows what it did last.
+    /// The running sessions whose server is lost. A session that was taken from a wrongly suspected server is returned
+    /// once more when that can no longer write, because its last writes were unknown before.
     fn claim(&mut self, me: Number, only: Option<&SessionId>) -> Vec<Claimed> {
         if self.health(me) != Health::Alive {
             return Vec::new();
@@ -383,7 +383,7 @@ impl World {
         claimed
     }
 
-    /// Gives a session to a server. One that it is taken from, and that may still write, is remembered.
+    /// Gives a session to a server. A previous server that may still write is recorded.
     fn change_server(&mut self, id: &SessionId, me: Number) {
         let former = self.disk.sessions.get(id).and_then(|kept| kept.server);
         let former = former.filter(|former| *former != me && self.health(*former) == Health::Suspected);
@@ -406,7 +406,7 @@ impl World {
         for id in self.sessions() {
             let Some(kept) = self.disk.sessions.get(&id).filter(|kept| kept.server == Some(me)) else { continue };
             let is_over = self.disk.state(&id).is_none_or(|state| state.is_over());
-            // One that has only begun may be on its way to others, and nothing can be due in it.
+            // A session that has only just begun may be on its way to others, and nothing can be due in it.
             let has_begun = kept.log.len() > 1;
             let times = kept.rows.values().filter_map(|row| match due_of(row) {
                 Some(Due::At(time)) if time > now && time < horizon => Some(time),

@@ -1,4 +1,4 @@
-//! What goes on: requests, who comes in between, and what happens next.
+//! The course of a simulation: requests, interruptions, and what happens next.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,23 +25,23 @@ use crate::report::Report;
 use crate::storage::StorageError;
 use crate::surroundings::{Surroundings, Timestamp};
 
-/// How many requests may be paused within each other.
+/// The maximum number of nested paused requests.
 const DEPTH_MAX: usize = 4;
-/// After so many looks at everything with nothing to be found, nothing more will come.
+/// The run has ended after this many sweeps that find nothing.
 const IDLE_ROUNDS_MAX: u32 = 20;
-/// How long a process holds a thread, where threads are leased.
+/// The duration of leases, where threads are leased.
 pub(super) const LEASE: Duration = Duration::from_secs(10);
-/// No run is as long as this.
+/// The maximum number of actions in a run.
 const ACTIONS_MAX: u64 = 200_000;
 
-/// One simulation.
+/// A simulation.
 pub(super) struct Universe {
     scenario: Scenario,
     start: Start,
     world: Mutex<World>,
     engines: Mutex<BTreeMap<Number, Running>>,
     progress: Mutex<BTreeMap<(SessionId, usize), Progress>>,
-    /// Sessions that were begun and may not be written down yet.
+    /// Sessions that were started, but may not have been written.
     begun: Mutex<Vec<(Number, SessionId)>>,
     numbers: AtomicU64,
     me: Weak<Universe>,
@@ -53,16 +53,16 @@ struct Running {
     stop: Arc<AtomicBool>,
 }
 
-/// What the engine may hold while it makes a request.
+/// What the engine may hold during a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holding {
-    /// Other workers of the server can go on.
+    /// Nothing: other workers of the server can continue.
     Nothing,
-    /// They would wait for this request.
+    /// Locks: other workers may wait for this request.
     Locks,
 }
 
-/// What may happen next.
+/// The next action.
 enum Action {
     Hint(Number),
     Answer(Number),
@@ -73,7 +73,7 @@ enum Action {
     NewServer,
 }
 
-/// Time and chance of all processes.
+/// Time and randomness of all processes.
 struct Sky(Shared);
 
 impl Surroundings for Sky {
@@ -83,7 +83,7 @@ impl Surroundings for Sky {
         world.now
     }
 
-    /// In a simulation the clock jumps under timers as well: that is what restarts see.
+    /// In a simulation, the clock also jumps for running timers, which is what happens at restarts.
     fn steady_now(&self) -> Timestamp {
         self.now()
     }
@@ -146,7 +146,7 @@ impl Universe {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Makes a request of a process, with whatever happens before and after it.
+    /// Makes a request of a process, with possible events before and after it.
     pub fn request<T>(
         &self,
         number: Number,
@@ -170,7 +170,7 @@ impl Universe {
         Ok(answer)
     }
 
-    /// A point at which a process may die, or others may come in between.
+    /// A point at which a process may die, or others may act.
     pub fn pause(&self, number: Number, holding: Holding) -> Result<(), StorageError> {
         self.interject(number);
         let (lost, length) = {
@@ -212,9 +212,9 @@ impl Universe {
         }
     }
 
-    /// Lets things happen until all sessions have ended and nothing more comes of it.
+    /// Performs actions until all sessions have ended and nothing more happens.
     pub fn run(&self) -> Result<(), String> {
-        // A thread that polls may do so right after each look.
+        // A polling thread may become due right after each sweep.
         let (mut idle, mut changes) = (0, 0);
         for _ in 0..ACTIONS_MAX {
             self.bury();
@@ -222,7 +222,7 @@ impl Universe {
                 let seen = self.world().now;
                 self.look_everywhere();
                 let before = std::mem::replace(&mut changes, self.world().disk.changes);
-                // Leases that were taken before the clock was set back run for long.
+                // Leases taken before the clock was set back are very long.
                 let waits = self.world().disk.is_leased && self.world().now.since(seen) > Duration::from_millis(10);
                 idle = if self.has_work() || before != changes || waits { 0 } else { idle + 1 };
                 if idle == IDLE_ROUNDS_MAX {
@@ -240,7 +240,7 @@ impl Universe {
         world.processes.values().any(|process| !process.hints.is_empty() || !process.under_way.is_empty())
     }
 
-    /// Sessions have begun, have ended, and all was done to them.
+    /// Whether all sessions have begun and ended, and all acts were done.
     fn is_done(&self) -> bool {
         let world = self.world();
         let (sessions, wanted) = (world.sessions(), world.disturbances.sessions);
@@ -250,7 +250,7 @@ impl Universe {
         ended && sessions.len() as u64 >= wanted && sessions.iter().all(|id| self.is_all_done_to(id))
     }
 
-    /// Removes what is left of dead servers; those that were only suspected are dead in the end.
+    /// Removes dead servers; at the end, suspected ones are killed as well.
     fn bury(&self) {
         let mut lost = Vec::new();
         let mut world = self.world();
@@ -269,7 +269,7 @@ impl Universe {
         drop((lost, dead));
     }
 
-    /// All servers look at their agendas, people outside do what they have to, and time passes.
+    /// All servers sweep, outside processes act, and time passes.
     fn look_everywhere(&self) {
         let begun = self.world().now;
         let servers: Vec<Number> = lock(&self.engines).keys().copied().collect();
@@ -292,19 +292,19 @@ impl Universe {
         let mut world = self.world();
         let have_looked = !servers.is_empty() && servers.iter().all(|server| world.health(*server) == Health::Alive);
         if has_work || !have_looked || is_awaited {
-            // Those who wait for a far time are to see what comes of it first, what people outside still have to do, and who
-            // serves next what the dead have left.
+            // Time must not pass yet: first the effects of a timeout, the remaining outside acts and the takeover from
+            // dead servers must be processed.
             return;
         }
-        // Where threads are leased, whatever is due is taken by the next look.
+        // Where threads are leased, everything due is taken by the next sweep.
         let is_left = world.disk.is_leased && world.is_any_due();
-        // What has become due since the look began, the next one finds.
+        // The next sweep finds what became due since this one began.
         if let Some(due) = world.next_due(begun).filter(|_| !is_left) {
             world.now = world.now.max(due);
         }
     }
 
-    /// One thing happens.
+    /// Performs one action.
     fn act(&self) {
         let Some(action) = self.choose() else { return };
         match action {
@@ -357,7 +357,7 @@ impl Universe {
         None
     }
 
-    /// Has some worker of a server carry out one hint or a few.
+    /// Lets a worker of a server handle one or a few hints.
     pub fn carry_out_hint(&self, number: Number) {
         let Some((runner, threads)) = self.world().take_hints(number) else { return };
         let hints = Hints { universe: self.shared(), number };
@@ -369,7 +369,7 @@ impl Universe {
         }
     }
 
-    /// Has one call of a server come to its end.
+    /// Ends a call of a server.
     pub fn carry_out_answer(&self, number: Number) {
         let answer = self.world().take_answer(number);
         if let Some(answer) = answer {
@@ -378,7 +378,7 @@ impl Universe {
         }
     }
 
-    /// A server takes what nobody serves, if it is one that does, and looks at its agenda once.
+    /// Lets a server take sessions that are not being served, if `scope` says so, and sweep once.
     pub fn attend(&self, number: Number, scope: Scope) {
         let Some(running) = lock(&self.engines).get(&number).cloned() else { return };
         let can_attend =
@@ -388,7 +388,7 @@ impl Universe {
             None => return,
         }
         running.stop.store(false, Ordering::Relaxed);
-        // A storage that fails is one of this world's, and whoever is not served is found by others.
+        // Storage failures are simulated, and sessions that are not being served are found by other servers.
         let tell = |id: &SessionId, error: &StorageError| {
             self.world().tell(|| format!("{number} cannot go on with {}: {error}", &id.as_str()[32..]));
         };
@@ -411,7 +411,7 @@ impl Universe {
         ((world.disk.sessions.len() + begun.len()) as u64) < world.disturbances.sessions
     }
 
-    /// Begins a session, which this server runs or leaves to others.
+    /// Starts a session, which this server runs or leaves to others.
     fn begin(&self, number: Number) {
         let Some(running) = lock(&self.engines).get(&number).cloned() else { return };
         let leaves = self.world().chance.per_mille(500);
@@ -425,7 +425,7 @@ impl Universe {
         let mut world = self.world();
         match begun {
             Ok(id) => lock(&self.begun).push((number, id)),
-            // Whoever starts a session hears at once that the storage does not answer.
+            // A failure of the storage is returned to the caller of a start.
             Err(StorageError::Transient(_)) => {}
             Err(error) if world.health(number) != Health::Dead => world.faults.push(format!("a start: {error}")),
             Err(_) => {}
@@ -434,13 +434,13 @@ impl Universe {
 
     fn note_report(&self, number: Number, report: Report) {
         let mut world = self.world();
-        // A process that is dead tells nobody.
+        // A dead process reports nothing.
         if world.health(number) != Health::Dead {
             world.reports.push(report);
         }
     }
 
-    /// An engine for this process.
+    /// Creates an engine for this process.
     pub fn add_engine(&self, number: Number) -> Arc<Engine> {
         let universe = self.shared();
         let ports = Ports {
@@ -449,7 +449,7 @@ impl Universe {
             foreign: foreign::of_server(universe, number),
             surroundings: self.surroundings(),
         };
-        // Whatever a call prints is written down at once.
+        // The output of calls is written immediately.
         let Scenario { max_tries, cancel_grace, .. } = self.scenario;
         let options = Options { max_tries, cancel_grace, output_piece_bytes: 1, ..Options::default() };
         let engine = Arc::new(Engine::new(options, ports));
@@ -475,12 +475,12 @@ impl Universe {
             let observer: Arc<dyn Observer> = Arc::new(|_: &[OutputItem]| {});
             let on_end: Arc<dyn Fn(Report) + Send + Sync> =
                 Arc::new(move |report| universe.note_report(number, report));
-            // An error says that it has died.
+            // An error means that it has died.
             let _ = engine.resume(None, &observer, &on_end);
         }
     }
 
-    /// Lets go of everything, as all parts hold each other.
+    /// Drops everything, because the parts reference each other.
     pub fn close(&self) {
         let engines = std::mem::take(&mut *lock(&self.engines));
         let processes = std::mem::take(&mut self.world().processes);
@@ -498,7 +498,7 @@ impl World {
         }
     }
 
-    /// Hints for one session, one or a few.
+    /// Takes one or a few hints for one session.
     fn take_hints(&mut self, number: Number) -> Option<(Arc<dyn Runner>, Vec<ThreadId>)> {
         let World { processes, chance, .. } = self;
         let hints = &mut processes.get_mut(&number)?.hints;
@@ -537,7 +537,7 @@ impl World {
         self.now.0 += self.chance.below(500_000);
     }
 
-    /// What is there when nothing happens any more.
+    /// A description of the remaining state when nothing happens any more.
     fn describe(&self) -> String {
         let sessions = self.disk.sessions.iter().map(|(id, kept)| {
             let state = self.disk.state(id);
@@ -547,7 +547,7 @@ impl World {
         format!("nothing happens any more:{}", sessions.collect::<String>())
     }
 
-    /// Whether the time of some thread of a session that runs has come.
+    /// Whether any thread of a running session is due.
     fn is_any_due(&self) -> bool {
         let runs = |id| self.disk.state(id) == Some(SessionState::Running);
         let sessions = self.disk.sessions.iter().filter(|(id, _)| runs(id));
@@ -556,13 +556,13 @@ impl World {
         rows.any(|(key, row)| matches!(key, Key::Live(_) | Key::Ready(_)) && due_of(row).is_some_and(is_due))
     }
 
-    /// The first time after this one at which a thread goes on.
+    /// The first time after this one at which a thread is due.
     pub fn next_due(&self, after: Timestamp) -> Option<Timestamp> {
         let rows = self.disk.sessions.values().flat_map(|kept| &kept.rows);
-        // Until when a session is moved is no time at which a thread goes on.
+        // The due time of a session that is being moved does not belong to a thread.
         let of_threads = rows.filter(|(key, _)| **key != Key::Session);
         let times = of_threads.filter_map(|(_, row)| match due_of(row) {
-            // Those whose times have come were looked at, and may wait for something else.
+            // Threads that were due before were looked at, and may wait for something else.
             Some(Due::At(time) | Due::Leased(time)) if time > after => Some(time),
             _ => None,
         });

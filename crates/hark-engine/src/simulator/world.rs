@@ -1,4 +1,4 @@
-//! All that there is in a simulation beside the engines: the disk, the clock, who is alive, and what is still to happen.
+//! The state of a simulation besides the engines: the disk, the clock, the processes, and pending events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::leases::HeldThread;
 use crate::report::Report;
 use crate::surroundings::Timestamp;
 
-/// The number of a server, or of a process that only does something from outside.
+/// The number of a server, or of an outside process.
 pub(super) type Number = u64;
 
 pub(super) struct World {
@@ -24,43 +24,44 @@ pub(super) struct World {
     pub disk: Disk,
     pub processes: BTreeMap<Number, Process>,
     pub calls: Vec<Made>,
-    /// The sessions for which the functions that did not work have been repaired.
+    /// The sessions for which `unready` has been repaired.
     pub repaired: BTreeSet<SessionId>,
     pub count: Count,
-    /// How many requests are paused within each other.
+    /// The number of nested paused requests.
     pub depth: usize,
     pub is_told: bool,
-    /// Calls of `solo` under way.
+    /// Calls of `solo` in flight.
     pub solos: Vec<Solo>,
-    /// What went wrong on the way.
+    /// Faults found during the run.
     pub faults: Vec<String>,
     /// A command that interrupts another one.
     pub script: Option<Script>,
-    /// What that one answered.
+    /// The result of that command.
     pub interjected: Option<String>,
     /// Files that can be imported.
     pub files: Vec<Vec<u8>>,
-    /// Those of them that were written since it was last asked.
+    /// The files exported since this was last read.
     pub exported: Vec<Vec<u8>>,
-    /// The threads that were given back because their calls had not begun.
+    /// Threads that were given back because their calls had not begun.
     pub withdrawn: Vec<HeldThread>,
-    /// Commits that are still on their way, though nobody hears of them any more.
+    /// Commits that may still happen, although their answers are lost.
     pub late: Vec<OnItsWay>,
-    /// What those who waited for a session's end were told.
+    /// The reports of ended sessions.
     pub reports: Vec<Report>,
 }
 
-/// A process: what it has in memory is lost with it.
+/// A process. Its memory is lost when it dies.
 #[derive(Default)]
 pub(super) struct Process {
     pub health: Health,
     pub hints: Vec<Hint>,
     pub under_way: Vec<UnderWay>,
-    /// Requests that are paused while the engine may hold a lock. Nothing else of this process can go on then.
+    /// The number of paused requests during which the engine may hold a lock. Nothing else can happen in this process
+    /// meanwhile.
     pub held: u32,
-    /// Its agenda is being looked at.
+    /// Whether its agenda is being swept.
     pub attends: bool,
-    /// It is a server.
+    /// Whether it is a server.
     pub serves: bool,
 }
 
@@ -68,7 +69,7 @@ pub(super) struct Process {
 pub(super) enum Health {
     #[default]
     Alive,
-    /// Others take it for dead, and take its sessions.
+    /// Other processes consider it dead, and take its sessions.
     Suspected,
     Dead,
 }
@@ -78,18 +79,18 @@ pub(super) struct Hint {
     pub thread: ThreadId,
 }
 
-/// A foreign call that will be answered.
+/// A foreign call in flight.
 pub(super) struct UnderWay {
     pub id: CallId,
     pub attempt: u32,
     pub events: CallSink,
     pub answer: Answer,
-    /// It is this try of a call of `solo`.
+    /// The call and its attempt, if it is a call of `solo`.
     pub solo: Option<(CallId, u32)>,
     pub outcome: super::foreign::Result,
 }
 
-/// One try of a call of `solo`.
+/// An attempt of a call of `solo`.
 pub(super) struct Solo {
     pub by: Number,
     pub id: CallId,
@@ -101,11 +102,11 @@ pub(super) struct Solo {
 pub(super) struct Made {
     pub id: CallId,
     pub attempt: u32,
-    /// What is called, with what.
+    /// The function and its argument.
     pub what: String,
 }
 
-/// How much has happened.
+/// Statistics of a run.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Count {
     /// Requests to the storage.
@@ -116,28 +117,28 @@ pub struct Count {
     pub suspicions: u64,
     /// Commits whose answer was lost.
     pub unknown: u64,
-    /// Of these, commits that were carried out later.
+    /// Of these, commits that happened later.
     pub late: u64,
-    /// Requests that were refused, and could be made again.
+    /// Refused requests.
     pub transient: u64,
-    /// Commits that were in conflict.
+    /// Conflicting commits.
     pub conflicts: u64,
-    /// Requests that were paused.
+    /// Paused requests.
     pub pauses: u64,
     /// Scans that showed a part of a commit.
     pub weak_scans: u64,
-    /// Threads whose leases had run out.
+    /// Threads whose leases had expired.
     pub lapses: u64,
-    /// Hints for nothing.
+    /// Extra hints.
     pub extra_hints: u64,
-    /// Calls that were left to others before they began.
+    /// Calls that were withdrawn before they began.
     pub withdrawn_calls: u64,
-    /// Calls that were made again.
+    /// Repeated calls.
     pub repeated_calls: u64,
 }
 
-/// What may happen, in cases of 1,000. A seed has its own mix, and many have little of most: what one kind of
-/// disturbance hides another mix shows.
+/// The probabilities of disturbances, in thousandths. Each seed has its own mix, and many have low values for most: one
+/// kind of disturbance may hide a fault that another mix reveals.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Disturbances {
     pub death: u64,
@@ -145,24 +146,24 @@ pub(super) struct Disturbances {
     pub unknown: u64,
     pub transient: u64,
     pub pause: u64,
-    /// How many things happen in a pause at most.
+    /// The maximum number of actions in a pause.
     pub pause_length: u64,
     pub weak_scan: u64,
     pub extra_hint: u64,
     pub clock_jump: u64,
     pub servers: u64,
     pub sessions: u64,
-    /// After so many requests nothing of this happens any more.
+    /// The number of requests after which all disturbances end.
     pub until: u64,
-    /// Servers are known to be dead only by what they do not do (*leases*), so that one who lives may be suspected; and
-    /// thread numbers are reserved in the storage. Else a server's death is known (*locks*), and numbers are reserved in
-    /// its memory, as on one machine.
+    /// If true, servers are considered dead when they are unresponsive (*leases*), so a live one may be suspected, and
+    /// thread numbers are reserved in the storage. Otherwise a server's death is detected reliably (*locks*), and
+    /// numbers are reserved in its memory, as on one machine.
     pub has_leases: bool,
     /// Sessions have no servers: each thread is leased, and any process may run it.
     pub is_by_thread: bool,
-    /// The time passes for longer than a lease.
+    /// Time advances by more than a lease.
     pub lapse: u64,
-    /// After so many requests at most a commit whose answer was lost may still be carried out.
+    /// The maximum number of requests after which a commit whose answer was lost may still happen.
     pub late: u64,
 }
 
@@ -189,7 +190,7 @@ impl Disturbances {
     }
 
     pub fn of_seed(seed: u64) -> Disturbances {
-        // Apart from what happens later, so that one more kind of disturbance does not change all runs.
+        // A separate sequence, so that another kind of disturbance does not change all runs.
         let mut chance = Chance::new(seed ^ 0x5eed);
         let mut some = |values: &[u64]| values[chance.index(values.len())];
         let tenure = some(&[0, 1, 2]);
@@ -240,12 +241,12 @@ impl World {
         }
     }
 
-    /// Whether nothing is disturbed any more.
+    /// Whether disturbances have ended.
     pub fn is_calm(&self) -> bool {
         self.count.requests >= self.disturbances.until
     }
 
-    /// Whether a disturbance happens now that does in so many of 1,000 cases.
+    /// Whether a disturbance with this probability, in thousandths, happens now.
     pub fn happens(&mut self, cases: u64) -> bool {
         !self.is_calm() && self.chance.per_mille(cases)
     }
@@ -254,14 +255,14 @@ impl World {
         self.processes.get(&number).map_or(Health::Dead, |process| process.health)
     }
 
-    /// Ends a process; what it had in memory is handed back, as dropping it may look at the world.
+    /// Kills a process. Returns its memory, because dropping it may access the world.
     pub fn kill(&mut self, number: Number) -> Option<Process> {
         if self.health(number) == Health::Dead {
             return None;
         }
         self.count.deaths += 1;
         self.tell(|| format!("{number} dies"));
-        // Whoever takes over comes later than that.
+        // The process that takes over comes later than these commits.
         self.disk.in_flight.retain(|commit| commit.by != number);
         let process = self.processes.get_mut(&number)?;
         let lost = std::mem::take(process);
@@ -281,7 +282,7 @@ impl World {
         server.is_none_or(|server| self.health(server) != Health::Alive)
     }
 
-    /// A session that exists.
+    /// All sessions.
     pub fn sessions(&self) -> Vec<SessionId> {
         self.disk.sessions.keys().cloned().collect()
     }
