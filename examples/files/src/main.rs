@@ -15,7 +15,7 @@ use std::time::Duration;
 use hark_backends::System;
 use hark_backends::invoker::Threads;
 use hark_cli::Platform;
-use hark_engine::{Assignment, Encoded, Engine, Options, Ports, Storage, StorageError, Scope};
+use hark_engine::{Assignment, Encoded, Engine, Options, Ports, Scope, Storage, StorageError};
 use hark_foreign::{PicklePlace, PythonConfig, PythonPool, guard};
 use hark_on_files::invoker::Processes;
 use hark_on_files::storage::Files;
