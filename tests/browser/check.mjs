@@ -169,6 +169,8 @@ async function movesByKeys(tool) {
   assert.equal(await place(), "3");
   await page.keyboard.press("ArrowUp");
   assert.equal(await active(), "thread-1");
+  await page.keyboard.press("PageDown");
+  assert.ok(Number(await place()) > 2, "a page is more than a row");
   await page.keyboard.press("End");
   assert.equal(await place(), `${threads}`);
   assert.ok((await page.locator("#names [role=option]").count()) <= 60, "only rows in sight are elements");
@@ -256,7 +258,14 @@ async function isTable(tool) {
   if (threads > 200) {
     await page.locator(".pages button", { hasText: "Next" }).click();
     await tool.becomes("#table caption", `Threads 201 to 400 of ${threads.toLocaleString("en")}`);
+    assert.equal(await page.evaluate(() => document.activeElement.id), "table");
   }
+  // Details open from the table, and give the focus back to it.
+  await page.locator("#table tbody button").first().click();
+  await page.locator("#details h2").waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator("#details").waitFor({ state: "hidden" });
+  assert.equal(await page.evaluate(() => document.activeElement.id), "table");
 }
 
 async function changesColors(tool, theme) {

@@ -77,7 +77,8 @@ fn the_line_makes_room_for_all_that_is_printed() {
 fn makes_room(columns: u16, is_colored: bool) {
     let folder = folder(&format!("the_line_makes_room_{columns}_{is_colored}"));
     let run = started(&folder, "run -s sqlite --key job x.hk", columns, is_colored);
-    let at = run.wait_for("3 threads · 1 call · thread ", 0);
+    // On a slow machine the first lines may come before the promise is waited for.
+    let at = run.wait_for(" s for future", 0);
     folder.write("print", "");
     // The line is drawn again after each of them.
     let ends = ["printed\n", "told\n", "told by a child\n"].map(|printed| run.wait_for(printed, 0));

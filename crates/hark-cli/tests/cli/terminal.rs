@@ -53,7 +53,10 @@ impl OnTerminal {
 
     /// Everything written to the terminal so far.
     pub fn sent(&self) -> String {
-        String::from_utf8_lossy(&self.sent.lock().unwrap()).replace("\r\n", "\n")
+        let sent = self.sent.lock().unwrap();
+        // The last character, or the last line end, may be there in part only.
+        let whole = sent.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        whole.strip_suffix('\r').unwrap_or(whole).replace("\r\n", "\n")
     }
 
     /// Waits until `text` was written to the terminal, after its first `behind` bytes. Returns how many bytes were written by then.

@@ -108,11 +108,18 @@ function watchRange(page, surface, axis) {
 
 /** Handles the keys of the list, and those that work everywhere except in text fields. */
 function watchKeys(page) {
-  const far = Math.floor(page.scroll.clientHeight / ROW) - 1;
-  const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: far, PageUp: -far, Home: -Infinity, End: Infinity };
+  const screenful = () => Math.max(Math.floor(page.scroll.clientHeight / ROW) - 1, 1);
+  const moves = {
+    ArrowDown: () => 1,
+    ArrowUp: () => -1,
+    PageDown: () => screenful(),
+    PageUp: () => -screenful(),
+    Home: () => -Infinity,
+    End: () => Infinity,
+  };
   page.names.element.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
-    if (event.key in moves) page.move(moves[event.key]);
+    if (event.key in moves) page.move(moves[event.key]());
     else if (event.key === "Enter" || event.key === " ") page.selected && page.details.show(page.selected, true);
     else return;
     event.preventDefault();
