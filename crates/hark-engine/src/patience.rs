@@ -104,6 +104,10 @@ impl SessionStorage for PatientRecords {
         self.ask(|records| records.reserve(count))
     }
 
+    fn reserve_first(&self) -> Result<ThreadId, StorageError> {
+        self.ask(|records| records.reserve_first())
+    }
+
     fn all(&self) -> Result<Everything, StorageError> {
         self.ask(|records| records.all())
     }

@@ -221,13 +221,21 @@ pub trait SessionRows: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn reserve(&self, count: u64) -> Result<u64, StorageError>;
 
+    /// Reserves the first thread number, 0, for a session that this process is about to begin, with an id that was never used.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn reserve_first(&self) -> Result<u64, StorageError> {
+        self.reserve(1)
+    }
+
     /// The bytes of these parts, if they exist.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn parts(&self, names: &[PartName]) -> Result<Vec<Option<Vec<u8>>>, StorageError>;
 
-    /// The pages of the history after this position, in order, at most `limit`, with their positions. The storage
+    /// The pages of the history after this position, in order, `limit` of them unless there are fewer, with their positions. The storage
     /// determines the positions: they are greater than 0 and unique, and a change that follows from another one has a
     /// greater position.
     ///

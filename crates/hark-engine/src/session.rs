@@ -125,7 +125,7 @@ pub(crate) struct Parts {
 impl Session {
     /// A session that has not begun; nothing is written before its first step.
     pub fn new(parts: Parts, first: Thread) -> Result<Arc<Session>, StorageError> {
-        parts.records.reserve(1)?;
+        parts.records.reserve_first()?;
         let session = Session::with(parts, 1, false);
         let live = session.live(step::FIRST, first);
         *lock(&session.unwritten) = Some(live);

@@ -150,6 +150,15 @@ pub trait SessionStorage: Send + Sync {
     /// [`reserved`]).
     fn reserve(&self, count: u64) -> Result<ThreadId, StorageError>;
 
+    /// Reserves the first number for a session that this process is about to begin: see
+    /// [`SessionRows::reserve_first`](crate::rows::SessionRows::reserve_first).
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn reserve_first(&self) -> Result<ThreadId, StorageError> {
+        self.reserve(1)
+    }
+
     /// A consistent snapshot of everything in the session.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hark_engine::rows::RowStorage;
 use hark_engine::{Catalog, Encoded, SessionId, SessionStorage, Space, Storage, StorageError, Tenure};
 use hark_machine::Program;
 
@@ -94,6 +95,11 @@ impl DynamoStorage {
     /// If not even a client can be made.
     pub fn check(&self) -> Result<Vec<Finding>, StorageError> {
         self.shared.api.wait(async { Ok(self.shared.check().await) })
+    }
+
+    /// The table as a storage of rows.
+    pub fn rows(&self) -> Arc<dyn RowStorage> {
+        Arc::new(DynamoRows(self.shared.clone()))
     }
 
     /// What was asked of DynamoDB so far.

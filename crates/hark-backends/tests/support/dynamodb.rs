@@ -1,6 +1,7 @@
 //! A server that speaks DynamoDB's API.
 
 use std::env;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -66,7 +67,8 @@ impl Server {
     /// A storage on this server's table, which may not exist.
     pub fn open(&self, table: &str) -> DynamoStorage {
         let (endpoint, region) = (Some(self.endpoint.clone()), Some("us-east-1".to_owned()));
-        let lease = Duration::from_secs(10);
+        // So long that none is renewed while a test runs.
+        let lease = Duration::from_secs(600);
         let settings = DynamoSettings { table: table.to_owned(), endpoint, region, lease, ..DynamoSettings::default() };
         DynamoStorage::open(settings).expect("its table has a name")
     }
@@ -78,11 +80,71 @@ fn program() -> Option<PathBuf> {
     named.or_else(|| installed.exists().then_some(installed))
 }
 
-/// A storage on a new table.
-pub fn storage(server: &Server) -> DynamoStorage {
+/// A new table's name, and a storage on it.
+pub fn new_table(server: &Server) -> (String, DynamoStorage) {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let storage = server.open(&format!("hark-{}-{number}", std::process::id()));
+    let name = format!("hark-{}-{number}", std::process::id());
+    let storage = server.open(&name);
     storage.create_table().expect("a table can be made");
-    storage
+    (name, storage)
+}
+
+/// The project's proxy in front of a server, which injects faults and ends with this value.
+pub struct Proxy {
+    server: Server,
+    address: String,
+}
+
+impl Proxy {
+    /// Starts one with these options.
+    pub fn start(server: &Server, options: &[&str]) -> Proxy {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/dynamodb/proxy.py");
+        let target = server.endpoint.trim_start_matches("http://");
+        let mut command = Command::new("python3");
+        command.arg(script).args(["--keys", "p,r", "--server", target]).args(options).stdout(Stdio::piped());
+        let mut process = command.spawn().expect("the proxy can be started");
+        let mut line = String::new();
+        let output = process.stdout.take().expect("its output is read");
+        BufReader::new(output).read_line(&mut line).expect("it says where it listens");
+        let address = line.trim().trim_start_matches("listening on ").to_owned();
+        Proxy { server: Server { endpoint: format!("http://{address}"), process: Some(process) }, address }
+    }
+
+    /// A storage behind the proxy.
+    pub fn open(&self, table: &str) -> DynamoStorage {
+        self.server.open(table)
+    }
+
+    /// Whether it holds a write that is neither carried out nor answered.
+    pub fn holds(&self) -> bool {
+        let counts = self.ask("GET /counts");
+        let held = counts.split_once("\"held\": ").and_then(|(_, rest)| rest.chars().next());
+        held.unwrap_or_else(|| panic!("it counts what it holds: {counts}")) != '0'
+    }
+
+    /// Lets through what it holds, and holds no more.
+    pub fn release(&self) {
+        self.ask("POST /go");
+    }
+
+    fn ask(&self, what: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).expect("the proxy listens");
+        let request = format!("{what} HTTP/1.1\r\nHost: proxy\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("the proxy can be asked");
+        // It keeps the connection open.
+        let (mut answer, mut length) = (BufReader::new(stream), 0);
+        loop {
+            let mut line = String::new();
+            answer.read_line(&mut line).expect("the proxy answers");
+            match line.trim().split_once(": ") {
+                Some(("content-length", value)) => length = value.parse().expect("it is a number"),
+                None if line.trim().is_empty() => break,
+                _ => {}
+            }
+        }
+        let mut body = vec![0; length];
+        answer.read_exact(&mut body).expect("the proxy answers");
+        String::from_utf8(body).expect("it answers text")
+    }
 }

@@ -231,6 +231,10 @@ impl SessionStorage for EncodedSession {
         reserved(self.rows.reserve(count)?, count)
     }
 
+    fn reserve_first(&self) -> Result<ThreadId, StorageError> {
+        reserved(self.rows.reserve_first()?, 1)
+    }
+
     fn all(&self) -> Result<Everything, StorageError> {
         let mut reads = 0;
         loop {

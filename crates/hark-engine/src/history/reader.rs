@@ -36,6 +36,8 @@ struct Pass {
     after: u64,
     /// Up to this position, no page can appear behind the pass.
     bound: u64,
+    /// There was no more when it was read.
+    is_over: bool,
 }
 
 /// The output of lost attempts in a history.
@@ -84,20 +86,22 @@ impl<'a> HistoryReader<'a> {
     /// If the storage cannot be reached or is damaged.
     pub fn page(&mut self) -> Result<Option<Vec<LogEntry>>, StorageError> {
         let (before, page) = loop {
-            let Pass { after, bound } = self.pass.unwrap_or_else(|| Pass {
+            let Pass { after, bound, is_over } = self.pass.unwrap_or_else(|| Pass {
                 after: self.position.settled,
                 // Read before the pages, because pages that appear meanwhile may be missed.
                 bound: self.records.history_settled(),
+                is_over: false,
             });
-            let mut page = self.records.history(after, HISTORY_PAGE)?;
+            let mut page = if is_over { Vec::new() } else { self.records.history(after, HISTORY_PAGE)? };
             let Some((last, _)) = page.last() else {
                 self.pass = None;
                 return Ok(None);
             };
             let last = *last;
+            let commits = page.chunk_by(|(one, _), (other, _)| one == other).count();
             page.retain(|(position, _)| !self.position.seen.contains(position));
             self.position.note(&page, last.min(bound));
-            self.pass = Some(Pass { after: last, bound });
+            self.pass = Some(Pass { after: last, bound, is_over: commits < HISTORY_PAGE });
             if !page.is_empty() {
                 break (after, page);
             }

@@ -54,8 +54,17 @@ struct Inner {
 }
 
 struct Connected {
-    runtime: Runtime,
+    /// Until this is dropped, which may be in one of its own threads: by a request that was given up.
+    runtime: Option<Runtime>,
     client: Client,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Api {
@@ -77,7 +86,7 @@ impl Api {
 
     /// Waits for what is done with the client.
     pub fn wait<T>(&self, request: impl Future<Output = Result<T, StorageError>>) -> Result<T, StorageError> {
-        self.connected()?.runtime.block_on(request)
+        self.connected()?.runtime.as_ref().expect("it has not been dropped").block_on(request)
     }
 
     pub fn client(&self) -> Result<&Client, StorageError> {
@@ -103,6 +112,7 @@ impl Api {
         let (begun, mut in_doubt, mut bound, mut tries) = (Instant::now(), false, PAUSE, 0);
         loop {
             self.counter().note_call(name, tries > 0);
+            debug!(call = name, "DynamoDB is asked");
             tries += 1;
             let error = match send().await {
                 Ok(answer) => return Ok(answer),
@@ -218,5 +228,5 @@ fn connect(settings: &DynamoSettings) -> Result<Connected, StorageError> {
         // It is part of a signature, which a server at an address of its own does not compare with a region.
         config = config.region(Region::new("us-east-1"));
     }
-    Ok(Connected { runtime, client: Client::from_conf(config.build()) })
+    Ok(Connected { runtime: Some(runtime), client: Client::from_conf(config.build()) })
 }

@@ -8,9 +8,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use hark_engine::{SessionId, Stamp, StorageError};
+use tracing::debug;
 
 use super::api::Api;
-use super::item::{Item, number, number_of, stamp_of};
+use super::item::{Item, number, number_of, stamp, stamp_of};
 use super::layout::{ItemKey, batch_key};
 use super::requests::{Expression, Written};
 
@@ -32,6 +33,18 @@ fn fate(id: &SessionId, batch: Stamp, fate: u64) -> Item {
     let mut item = batch_key(id, batch).item();
     item.insert(FATE.to_owned(), number(fate));
     item
+}
+
+/// Removes rows of a batch that was aborted. What fails is left: it does not exist for anybody.
+pub(super) async fn remove(api: &Api, keys: &[ItemKey], batch: Stamp) {
+    let remove = |key: &ItemKey| {
+        let (api, key) = (api.clone(), key.clone());
+        let condition = Expression::new("b = :b", [(":b", stamp(batch))]);
+        async move { api.delete(&key, Some(condition)).await.map(drop) }
+    };
+    if let Err(error) = Api::all(keys.iter().map(remove)).await {
+        debug!(%error, "rows of a commit that did not happen are left");
+    }
 }
 
 impl Batches {

@@ -4,16 +4,15 @@
 //! pieces of pages. Counts of parts go up before and down after.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Instant;
 
 use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use hark_engine::rows::{Row, RowChange, RowRenewal};
-use hark_engine::{Key, Outcome, Stamp, StorageError};
-use tracing::debug;
+use hark_engine::{Key, Outcome, SessionId, Stamp, StorageError};
 
 use super::api::{Api, PATIENCE};
-use super::batches;
 use super::clock::POSITION_TIME_MAX;
 use super::history::Pages;
 use super::item::{Item, number, row_item, size_of, stamp, stamp_of, text};
@@ -21,12 +20,16 @@ use super::layout::{ItemKey, batch_key, row_key};
 use super::parts;
 use super::requests::{Expression, Transacted, Written, mistake};
 use super::session::Session;
+use super::{Shared, batches};
 use crate::surroundings::random;
 
 /// The most items of a transaction.
 const ITEMS_MAX: usize = 100;
 /// The most bytes that are put into one, of which DynamoDB allows 4 MB.
 const BYTES_MAX: usize = 3 << 20;
+
+/// How often rows are staged in places where an earlier try has left others.
+const STAGE_TRIES: usize = 3;
 
 /// What is done to an item.
 #[derive(Debug, Clone)]
@@ -60,6 +63,11 @@ impl Action {
             Expected::Absent => Expression::new("attribute_not_exists(p)", []),
             Expected::There => Expression::new("attribute_exists(p)", []),
         })
+    }
+
+    /// Whether it is one write that cannot happen twice, however late it is.
+    pub fn is_write_under_condition(&self) -> bool {
+        self.expected.is_some() && !matches!(self.deed, Deed::Check)
     }
 
     fn size(&self) -> usize {
@@ -131,8 +139,10 @@ impl Action {
 struct Plan {
     stamp: Stamp,
     actions: Vec<Action>,
-    /// New rows that are written before.
+    /// New rows that are written before: there are too many for the transaction.
     staged: Vec<Item>,
+    /// When the batch of these expires.
+    expires: Option<u64>,
     pages: Pages,
     /// Nothing is expected, so that a session that is not there is gone.
     expects_nothing: bool,
@@ -225,47 +235,110 @@ fn plan(session: &Session, change: RowChange) -> Plan {
     if actions.len() + fresh.len() + pages.len() <= ITEMS_MAX && size <= BYTES_MAX - (1 << 20) {
         let put = |(key, item)| Action { key, deed: Deed::Put(item), expected: None };
         actions.extend(fresh.into_iter().map(put));
-    } else if !fresh.is_empty() {
-        for (_, mut item) in fresh {
-            item.insert("b".to_owned(), stamp(change.stamp));
-            staged.push(item);
-        }
-        let mut item = batches::committed(id, change.stamp);
-        item.extend(expires.map(|expires| ("x".to_owned(), number(expires))));
-        let expected = Some(Expected::Absent);
-        actions.push(Action { key: batch_key(id, change.stamp), deed: Deed::Put(item), expected });
+    } else {
+        staged.extend(fresh.into_iter().map(|(_, item)| item));
     }
-    Plan { stamp: change.stamp, actions, staged, pages, expects_nothing: change.expect.is_empty() }
+    Plan { stamp: change.stamp, actions, staged, expires, pages, expects_nothing: change.expect.is_empty() }
+}
+
+/// Writes rows that exist when their batch is committed. Answers whether it could: there may be others in their places.
+///
+/// They are written in transactions, whose tokens see to it that none of them is written again when it may be gone already.
+async fn stage(session: &Session, batch: Stamp, mut rows: Vec<Item>) -> Result<bool, StorageError> {
+    rows.iter_mut().for_each(|row| drop(row.insert("b".to_owned(), stamp(batch))));
+    let (mut chunks, mut chunk, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for row in rows {
+        let size = size_of(&row);
+        if chunk.len() == ITEMS_MAX || bytes + size > BYTES_MAX && !chunk.is_empty() {
+            chunks.push(std::mem::take(&mut chunk));
+            bytes = 0;
+        }
+        bytes += size;
+        chunk.push(row);
+    }
+    chunks.push(chunk);
+    let write = |chunk: Vec<Item>| {
+        let (shared, id) = (session.shared.clone(), session.id.clone());
+        async move { stage_some(&shared, &id, chunk).await }
+    };
+    Ok(Api::all(chunks.into_iter().map(write)).await?.into_iter().all(|is_done| is_done))
+}
+
+async fn stage_some(shared: &Shared, id: &SessionId, rows: Vec<Item>) -> Result<bool, StorageError> {
+    let api = &shared.api;
+    let mut actions = Vec::with_capacity(rows.len());
+    for row in rows {
+        let key = ItemKey::of(&row).ok_or_else(|| mistake("a row has no key"))?;
+        actions.push(Action { key, deed: Deed::Put(row), expected: Some(Expected::Absent) });
+    }
+    let items = actions.iter().map(|action| action.transacted(api.table())).collect::<Result<Vec<_>, _>>()?;
+    for _ in 0..STAGE_TRIES {
+        let token = format!("{:016x}{:016x}", random(), random());
+        match api.transact(items.clone(), token, PATIENCE).await? {
+            Transacted::Done => return Ok(true),
+            Transacted::Unknown | Transacted::Refused { in_doubt: true, .. } => {
+                let text = format!("TransactWriteItems on table `{}` was not answered", api.table());
+                return Err(StorageError::Transient(text));
+            }
+            Transacted::Refused { failed, .. } => {
+                // Rows that an earlier try has left make room for these.
+                let places: Vec<ItemKey> =
+                    failed.iter().filter_map(|index| actions.get(*index)).map(|action| action.key.clone()).collect();
+                for (key, found) in api.get_all(&places).await? {
+                    let Some(left) = stamp_of(&found, "b") else { return Ok(false) };
+                    if !shared.batches.abort(api, id, left).await? {
+                        return Ok(false);
+                    }
+                    batches::remove(api, &[key], left).await;
+                }
+            }
+        }
+    }
+    Ok(false)
 }
 
 impl Plan {
     async fn carry_out(mut self, session: &Session) -> Result<Outcome, StorageError> {
-        if self.actions.len() + self.pages.len() > ITEMS_MAX {
+        if self.actions.len() + self.pages.len() + usize::from(!self.staged.is_empty()) > ITEMS_MAX {
             let text = format!("a commit changes {} items, of which {ITEMS_MAX} are possible", self.actions.len());
             return Err(StorageError::Permanent(text));
         }
-        let is_staged = !self.staged.is_empty();
-        let staged: Vec<ItemKey> = self.staged.iter().filter_map(ItemKey::of).collect();
-        let mut before = std::mem::take(&mut self.staged);
-        before.append(&mut self.pages.pieces);
-        if !before.is_empty() {
-            session.api().put_all(before).await?;
+        let pieces = std::mem::take(&mut self.pages.pieces);
+        if !pieces.is_empty() {
+            session.api().put_all(pieces).await?;
         }
-        let outcome = match (&self.actions[..], self.pages.is_empty()) {
-            ([], true) => return Ok(Outcome::Done),
-            ([action], true) if !matches!(action.deed, Deed::Check) => action.write(session.api(), self.stamp).await,
-            _ => self.transact(session).await,
+        let staged = std::mem::take(&mut self.staged);
+        if staged.is_empty() {
+            return self.finish(session).await;
+        }
+        // One of its own for each try: a write of an earlier one that is late belongs to a batch that was aborted.
+        let batch = Stamp(NonZeroU64::MIN | random());
+        let mut item = batches::committed(&session.id, batch);
+        item.extend(self.expires.map(|expires| ("x".to_owned(), number(expires))));
+        let key = batch_key(&session.id, batch);
+        self.actions.push(Action { key, deed: Deed::Put(item), expected: Some(Expected::Absent) });
+        let keys: Vec<ItemKey> = staged.iter().filter_map(ItemKey::of).collect();
+        let outcome = match stage(session, batch, staged).await {
+            Ok(true) => self.finish(session).await,
+            Ok(false) => Ok(Outcome::Conflict),
+            Err(error) => Err(error),
         };
-        if is_staged && matches!(outcome, Ok(Outcome::Conflict) | Err(_)) {
+        if matches!(outcome, Ok(Outcome::Conflict) | Err(_)) {
             // What an earlier try has left on the way must not commit them any more.
-            let api = session.api();
-            if session.shared.batches.abort(api, &session.id, self.stamp).await.unwrap_or(false)
-                && let Err(error) = api.delete_all(staged).await
-            {
-                debug!(%error, "rows of a commit that did not happen are left");
+            let (api, batches) = (session.api(), &session.shared.batches);
+            if batches.abort(api, &session.id, batch).await.unwrap_or(false) {
+                batches::remove(api, &keys, batch).await;
             }
         }
         outcome
+    }
+
+    async fn finish(&self, session: &Session) -> Result<Outcome, StorageError> {
+        match (&self.actions[..], self.pages.is_empty()) {
+            ([], true) => Ok(Outcome::Done),
+            ([action], true) if action.is_write_under_condition() => action.write(session.api(), self.stamp).await,
+            _ => self.transact(session).await,
+        }
     }
 
     async fn transact(&self, session: &Session) -> Result<Outcome, StorageError> {

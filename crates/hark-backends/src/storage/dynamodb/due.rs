@@ -7,12 +7,12 @@ use hark_engine::rows::{DueKind, DueNumber, DueRow, DueRows, SetDue};
 use hark_engine::{SessionId, Stamp, StorageError, Surroundings};
 use tracing::debug;
 
-use super::Shared;
 use super::api::{Api, PATIENCE};
 use super::catalog::DynamoRows;
 use super::item::{Item, damaged, key_of, number, row_of, stamp, stamp_of, text, text_of};
 use super::layout::{DUE_INDEX, DUE_SHARDS, ItemKey, PARTITION, due_partition, due_shard, row_key, session_of};
 use super::requests::{Expression, Written};
+use super::{Shared, batches};
 use crate::surroundings::System;
 
 /// A row of a batch that nobody has committed for so long was left by a writer that is gone.
@@ -95,13 +95,17 @@ impl Shared {
         existing: &[Item],
     ) -> Result<(), StorageError> {
         let exist: Vec<Option<ItemKey>> = existing.iter().map(ItemKey::of).collect();
+        let mut left: BTreeMap<Stamp, Vec<ItemKey>> = BTreeMap::new();
         for item in staged.iter().filter(|item| !exist.contains(&ItemKey::of(item))) {
             let (Some(batch), Some(key)) = (stamp_of(item, "b"), ItemKey::of(item)) else { continue };
-            let is_old = row_of(item)?.due.is_some_and(|due| System.now() > due.time().after(ORPHAN_AGE));
-            if is_old && self.batches.abort(&self.api, session, batch).await? {
-                debug!(%session, "a row that a lost process has left is removed");
-                let condition = Expression::new("b = :b", [(":b", stamp(batch))]);
-                self.api.delete(&key, Some(condition)).await?;
+            if row_of(item)?.due.is_some_and(|due| System.now() > due.time().after(ORPHAN_AGE)) {
+                left.entry(batch).or_default().push(key);
+            }
+        }
+        for (batch, keys) in left {
+            if self.batches.abort(&self.api, session, batch).await? {
+                debug!(%session, rows = keys.len(), "rows that a lost process has left are removed");
+                batches::remove(&self.api, &keys, batch).await;
             }
         }
         Ok(())

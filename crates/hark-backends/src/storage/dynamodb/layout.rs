@@ -35,7 +35,7 @@ const THREADS_TOGETHER: u64 = 64;
 /// How many partitions a session's threads have at most.
 pub(super) const BUCKETS: u64 = 64;
 /// How many partitions a session's history has.
-pub(super) const HISTORY_SHARDS: u64 = 4;
+pub(super) const HISTORY_SHARDS: u64 = 2;
 /// How many partitions a session's parts have.
 pub(super) const PART_SHARDS: u64 = 8;
 /// How many partitions the index of due rows has for each kind.

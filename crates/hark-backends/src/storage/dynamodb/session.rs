@@ -1,7 +1,8 @@
 //! One session's rows.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use hark_engine::rows::{AllRows, Lookup, PartName, Row, RowChange, RowRange, SessionRows};
 use hark_engine::{FutureId, Key, Outcome, SessionId, StorageError, ThreadId};
@@ -26,12 +27,33 @@ pub(super) struct Session {
     pub id: SessionId,
     /// The next thread number is this one, or greater; 0 if none is known to be reserved.
     next: AtomicU64,
+    /// This process is about to begin it with the first thread, so that there is no counter yet.
+    begins: AtomicBool,
     pub known_parts: KnownParts,
+    foreseen: Mutex<Option<Foreseen>>,
 }
+
+/// What was read with the first thread, whose step reads it next: the session's own row, and its next thread number. Both are as
+/// they were when that was read; a step that goes by them expects the versions of thread and session.
+struct Foreseen {
+    at: Instant,
+    own: Option<Item>,
+    next: Option<u64>,
+}
+
+/// How long that is used.
+const FORESEEN_TIME_MAX: Duration = Duration::from_millis(500);
 
 impl DynamoSession {
     pub fn new(shared: Arc<Shared>, id: SessionId) -> DynamoSession {
-        DynamoSession(Arc::new(Session { shared, id, next: AtomicU64::new(0), known_parts: KnownParts::default() }))
+        DynamoSession(Arc::new(Session {
+            shared,
+            id,
+            next: AtomicU64::new(0),
+            begins: AtomicBool::new(false),
+            known_parts: KnownParts::default(),
+            foreseen: Mutex::default(),
+        }))
     }
 }
 
@@ -53,13 +75,45 @@ impl Session {
     }
 
     async fn read(&self, keys: &[(Key, ItemKey)]) -> Result<Vec<Option<Row>>, StorageError> {
+        if let [(Key::Session, _)] = keys
+            && let Some(Foreseen { at, own: Some(own), next }) = self.take_foreseen()
+        {
+            *self.foreseen() = Some(Foreseen { at, own: None, next });
+            return Ok(vec![Some(self.row(&own)?)]);
+        }
         let wanted: Vec<ItemKey> = keys.iter().map(|(_, key)| key.clone()).collect();
-        let mut found = self.api().get_all(&wanted).await?;
+        let first = keys.iter().find(|(key, _)| *key == Key::Live(ThreadId(0))).map(|(_, key)| key);
+        let foresees = first.is_some() && keys.len() > 1 && !keys.iter().any(|(key, _)| *key == Key::Session);
+        let (own, counter) = (row_key(&self.id, &Key::Session), counter_key(&self.id));
+        let mut all = wanted.clone();
+        if foresees {
+            all.extend([own.clone(), counter.clone()]);
+        }
+        let mut found = self.api().get_all(&all).await?;
+        if foresees {
+            let (own, counter) = (found.remove(&own), found.remove(&counter));
+            let is_there = first.is_some_and(|first| found.contains_key(first));
+            let next = match &counter {
+                Some(counter) => number_of(counter, "n"),
+                // It is the only one.
+                None => is_there.then_some(1),
+            };
+            *self.foreseen() = Some(Foreseen { at: Instant::now(), own, next });
+        }
         if found.values().any(|item| item.contains_key("b")) {
             let items = self.batches().existing(self.api(), &self.id, found.into_values().collect()).await?;
             found = items.into_iter().filter_map(|item| Some((ItemKey::of(&item)?, item))).collect();
         }
         wanted.iter().map(|key| found.get(key).map(|item| self.row(item)).transpose()).collect()
+    }
+
+    fn foreseen(&self) -> MutexGuard<'_, Option<Foreseen>> {
+        self.foreseen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is foreseen, once.
+    fn take_foreseen(&self) -> Option<Foreseen> {
+        self.foreseen().take().filter(|foreseen| foreseen.at.elapsed() < FORESEEN_TIME_MAX)
     }
 
     /// The rows of a range in all buckets, in the order of their keys, so many at most.
@@ -103,13 +157,14 @@ impl Session {
         let rows = [Key::Live(first), Key::Future(FutureId::Thread(first)), Key::Broken(first)];
         let counter = counter_key(&self.id);
         let mut keys = vec![counter.clone()];
-        if self.next.load(Ordering::Acquire) == 0 {
+        let begins = self.begins.load(Ordering::Acquire);
+        if self.next.load(Ordering::Acquire) == 0 && !begins {
             keys.extend(rows.iter().map(|key| row_key(&self.id, key)));
         }
         let found = self.api().get_all(&keys).await?;
         let next = match found.get(&counter) {
             Some(item) => number_of(item, "n").ok_or_else(|| damaged(item))?,
-            None => u64::from(!found.is_empty()),
+            None => u64::from(begins || !found.is_empty()),
         };
         if found.contains_key(&counter) {
             self.next.fetch_max(next, Ordering::AcqRel);
@@ -118,15 +173,19 @@ impl Session {
     }
 
     async fn reserve(&self, count: u64) -> Result<u64, StorageError> {
+        let foreseen = self.take_foreseen().and_then(|foreseen| foreseen.next);
         if count == 0 {
-            return self.next_number().await;
+            return match foreseen {
+                Some(next) => Ok(next),
+                None => self.next_number().await,
+            };
         }
         let key = counter_key(&self.id);
         let mut add = Expression::new("SET n = n + :c", [(":c", number(count))]);
         let mut condition = Some("attribute_exists(n)");
         // Its first thread may have no row yet: then the session is not written either, and others know nothing of it.
         if self.next.load(Ordering::Acquire) == 0 {
-            let base = self.next_number().await?;
+            let base = if self.begins.load(Ordering::Acquire) { 1 } else { self.next_number().await? };
             add = self.counter_from(base, count);
             condition = None;
         }
@@ -141,6 +200,7 @@ impl Session {
                 Written::Refused { .. } => {
                     // What there was of the session was removed.
                     self.next.store(0, Ordering::Release);
+                    self.begins.store(false, Ordering::Release);
                     add = self.counter_from(self.next_number().await?, count);
                     condition = None;
                 }
@@ -233,10 +293,12 @@ impl SessionRows for DynamoSession {
     }
 
     fn commit(&self, change: RowChange) -> Result<Outcome, StorageError> {
+        self.0.take_foreseen();
         self.0.api().wait(commit::commit(&self.0, change))
     }
 
     fn commit_all(&self, changes: Vec<RowChange>) -> Vec<Result<Outcome, StorageError>> {
+        self.0.take_foreseen();
         let count = changes.len();
         let change = |change| {
             let session = self.0.clone();
@@ -250,6 +312,11 @@ impl SessionRows for DynamoSession {
 
     fn reserve(&self, count: u64) -> Result<u64, StorageError> {
         self.0.api().wait(self.0.reserve(count))
+    }
+
+    fn reserve_first(&self) -> Result<u64, StorageError> {
+        self.0.begins.store(true, Ordering::Release);
+        Ok(0)
     }
 
     fn parts(&self, names: &[PartName]) -> Result<Vec<Option<Vec<u8>>>, StorageError> {

@@ -80,7 +80,7 @@ impl Space for Shared {
         let api = &self.api;
         match &actions[..] {
             [] => Ok(Outcome::Done),
-            [action] if !matches!(action.deed, Deed::Check) => api.wait(action.write(api, commit.stamp)),
+            [action] if action.is_write_under_condition() => api.wait(action.write(api, commit.stamp)),
             _ => {
                 let items = actions.iter().map(|action| action.transacted(api.table())).collect::<Result<_, _>>()?;
                 let token = format!("{:016x}{:016x}", commit.stamp.0, random());
