@@ -23,7 +23,7 @@ use hark_engine::conformance::{check_leases, check_storage};
 use hark_engine::storage::Range;
 use hark_engine::{
     Commit, Engine, Event, FutureId, FutureRecord, Invoker, Key, Live, LogEntry, NoForeign, Options, Outcome, Ports,
-    Record, SessionId, Stamp, Start, Storage, Surroundings, Tenure, Terms, ThreadId, Timestamp, Whose, step,
+    Record, Scope, SessionId, Stamp, Start, Storage, Surroundings, Tenure, Terms, ThreadId, Timestamp, step,
 };
 use hark_machine::{ObjectBody, Pickle, Program, Thread, Value, text_of};
 use server::{Proxy, Server, new_table};
@@ -61,7 +61,7 @@ fn a_table_is_made_once_and_is_as_it_must_be() {
 }
 
 fn stamp(number: u64) -> Stamp {
-    Stamp(NonZeroU64::new(number).unwrap())
+    Stamp(NonZeroU64::new(number).expect("a stamp is not 0"))
 }
 
 fn live() -> Box<Live> {
@@ -140,7 +140,7 @@ fn taken(storage: &DynamoStorage) -> u64 {
     let Tenure::Leases(leases) = storage.tenure() else { panic!("its threads are leased") };
     let now = System.now();
     let terms = Terms { now, until: now.after(Duration::from_secs(10)) };
-    leases.take(None, terms, stamp(99), 1_000).unwrap().len() as u64
+    leases.take(None, terms, stamp(99), 1_000).expect("threads can be taken").len() as u64
 }
 
 #[test]
@@ -220,7 +220,7 @@ impl Served {
         let stop = Arc::new(AtomicBool::new(false));
         let (attended, stopped) = (engine.clone(), stop.clone());
         let attend = move || {
-            attended.attend(Whose::Own, &stopped, &|id, error| panic!("{id}: {error}")).expect("the server answers")
+            attended.attend(Scope::Own, &stopped, &|id, error| panic!("{id}: {error}")).expect("the server answers")
         };
         Served { engine, storage, invoker, stop, attendant: attends.then(|| thread::spawn(attend)) }
     }
@@ -230,7 +230,8 @@ impl Served {
         let program = program(text);
         let Some(Binding::Function(main)) = program.executable().binding("main") else { panic!("there is no `main`") };
         // The program itself is written once.
-        self.storage.catalog().unwrap().put_program(&program.hash().to_string(), program.executable()).unwrap();
+        let catalog = self.storage.catalog().expect("it keeps sessions");
+        catalog.put_program(&program.hash().to_string(), program.executable()).expect("it can be kept");
         let before = self.calls();
         let start = Start::new(program.clone(), Value::Function(main), Vec::new());
         let (ended, report) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None)));
