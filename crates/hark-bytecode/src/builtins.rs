@@ -125,6 +125,7 @@ builtins! {
     FutureId "future_id" 1 1,
     Call "%call" 4 4,
     WaitFor "%wait_for" 2 2,
+    FirstDone "%first_done" 1 1,
     Raise "%raise" 1 1,
     GiveUp "%give_up" 1 1,
     TimedOut "%timed_out" 2 2,

@@ -72,6 +72,12 @@ pub enum Event {
     },
     /// The call ended with an error, for example an exception of the Python function.
     Raised {
+        /// The error's kind.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        kind: String,
+        /// The error's message, shortened.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        message: String,
         /// The attempt, if it was not the last one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attempt: Option<u32>,
@@ -174,7 +180,7 @@ impl From<Until> for Needed {
     fn from(until: Until) -> Needed {
         match until {
             Until::All => Needed::All,
-            Until::Any => Needed::Any,
+            Until::Any | Until::One => Needed::Any,
         }
     }
 }
@@ -306,8 +312,15 @@ impl fmt::Display for Event {
                 }
                 attempt.map_or(Ok(()), |attempt| write!(formatter, " (try {attempt})"))
             }
-            Event::Raised { attempt: None } => formatter.write_str("the call raised an error"),
-            Event::Raised { attempt: Some(attempt) } => write!(formatter, "the call raised an error (try {attempt})"),
+            Event::Raised { kind, message, attempt } => {
+                formatter.write_str("the call raised an error")?;
+                match (kind.is_empty(), attempt) {
+                    (true, None) => Ok(()),
+                    (true, Some(attempt)) => write!(formatter, " (try {attempt})"),
+                    (false, None) => write!(formatter, " ({kind}): {message}"),
+                    (false, Some(attempt)) => write!(formatter, " ({kind}, try {attempt}): {message}"),
+                }
+            }
             Event::TriesAgain { function, attempt, attempts, delay, message } => {
                 let seconds = *delay as f64 / 1000.0;
                 write!(formatter, "tries {function} again ({attempt} of {attempts}) in {seconds} s: {message}")

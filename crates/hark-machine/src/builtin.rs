@@ -183,6 +183,7 @@ pub(crate) fn call(
 
         (B::Call, arguments) => return flow::call(arguments, executable),
         (B::WaitFor, [future, seconds]) => return flow::wait_for(future, seconds),
+        (B::FirstDone, [threads]) => return flow::first_done(threads),
         (B::Raise | B::GiveUp, [error]) => return Err(flow::raise(error)),
         (B::TimedOut, [function, seconds]) => flow::timed_out(function, seconds, executable),
         (B::TriesAgain, arguments) => flow::tries_again(arguments, executable, host)?,

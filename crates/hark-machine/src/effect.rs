@@ -15,7 +15,8 @@ use crate::value::Value;
 /// answer asks again.
 #[derive(Debug)]
 pub enum Effect {
-    /// It finished with this value. (If that is a Future, the thread's own Future follows it.)
+    /// It finished with this value. If that is a Future, the thread's own Future follows it, unless the thread is an
+    /// attempt of another thread's call ([`Thread::is_try`]).
     Finished(Value),
     /// It broke with this error.
     Failed(Box<Error>),
@@ -48,8 +49,8 @@ pub struct Take {
 }
 
 /// What a thread waits for. The answer for `All` is the value of a single Future, or a list of the values of several,
-/// in their order. The answer for `Any` is a list of a Future's index and its value, or `null` if none has a value and
-/// either `at_once` is set or the timeout has passed. An answer may also be the error of a failed Future or an error of
+/// in their order. The answer for `Any` and `One` is a list of a Future's index and its value, or `null` if none has a value
+/// and either `at_once` is set or the timeout has passed. An answer may also be the error of a failed Future or an error of
 /// kind `"timeout"`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wait {
@@ -77,6 +78,8 @@ pub enum Until {
     All,
     /// One has a value, or all have failed.
     Any,
+    /// One has a value or has failed.
+    One,
 }
 
 /// A Future that a thread waits for.

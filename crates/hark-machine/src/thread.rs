@@ -1,7 +1,7 @@
 //! The whole state of a thread, as data. None of it lives on the native stack.
 
 use hark_bytecode::builtins::Builtin;
-use hark_bytecode::{Executable, FunctionIndex, Instruction, Span};
+use hark_bytecode::{FunctionIndex, Instruction, Span};
 
 use crate::display::short_texts;
 use crate::effect::{Effect, Host};
@@ -167,27 +167,22 @@ impl Thread {
     pub fn function_name(&self, program: &Program) -> String {
         let executable = program.executable();
         match (&self.state, self.records.first()) {
-            (State::Calling(callee, arguments), _) => {
-                crate::display::function_name(shown_callee(callee, arguments, executable), executable).to_owned()
-            }
-            (_, Some(record)) => {
-                let function = &executable.functions[program.function_of(record.code).0 as usize];
-                // `_map_async` of the prelude is an internal part of `map_async`.
-                let own = function.name.strip_prefix('_').filter(|_| function.span == Span::NOWHERE);
-                own.unwrap_or(&function.name).to_owned()
-            }
+            (State::Calling(callee, _), _) => crate::display::function_name(callee, executable).to_owned(),
+            (_, Some(record)) => executable.functions[program.function_of(record.code).0 as usize].name.to_string(),
             _ => String::new(),
         }
     }
 
-    /// The arguments of the function that it is about to begin with, as text of so many characters at most. What the language
-    /// itself has put in front of a function's arguments is none of them.
+    /// The arguments of the function that it is about to begin with, as text of so many characters at most. Those of an
+    /// attempt of another thread's call are its captures.
     pub fn shown_arguments(&self, program: &Program, characters: usize) -> String {
         let executable = program.executable();
         match &self.state {
-            State::Calling(callee, arguments) if std::ptr::eq(shown_callee(callee, arguments, executable), callee) => {
-                short_texts(arguments, executable, characters)
+            State::Calling(Value::Closure(closure), _) if self.is_try(program) => {
+                let arguments: Vec<Value> = closure.captures().iter().flatten().cloned().collect();
+                short_texts(&arguments, executable, characters)
             }
+            State::Calling(_, arguments) => short_texts(arguments, executable, characters),
             _ => String::new(),
         }
     }
@@ -200,8 +195,7 @@ impl Thread {
             let span = self.started_at.and_then(|instruction| executable.spans.get(instruction as usize));
             span.copied().unwrap_or_default()
         };
-        if let State::Calling(callee, arguments) = &self.state {
-            let callee = shown_callee(callee, arguments, executable);
+        if let State::Calling(callee, _) = &self.state {
             let function = crate::display::function_name(callee, executable).into();
             let span = match callee {
                 Value::Function(index) => executable.functions.get(index.0 as usize).map(|function| function.span),
@@ -248,17 +242,6 @@ impl Thread {
         let (outer, rest) = records.split_at(outer);
         let inner = rest.iter().enumerate().rev().filter(is_shown).nth(nth).map_or(0, |(at, _)| at);
         (outer, &rest[inner..])
-    }
-}
-
-/// The function by which a new thread is known: a prelude function that runs another function in a thread of its own
-/// takes it as the first argument.
-fn shown_callee<'a>(callee: &'a Value, arguments: &'a [Value], executable: &Executable) -> &'a Value {
-    let Value::Function(function) = callee else { return callee };
-    let is_of_prelude = executable.functions[function.0 as usize].span == Span::NOWHERE;
-    match arguments.first() {
-        Some(called @ (Value::Function(_) | Value::Closure(_) | Value::Foreign(_))) if is_of_prelude => called,
-        _ => callee,
     }
 }
 

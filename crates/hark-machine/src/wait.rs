@@ -36,13 +36,13 @@ pub(crate) fn all(value: &Value, timeout: Option<f64>) -> Option<Wait> {
     (!futures.is_empty()).then_some(Wait { futures, until: Until::All, at_once: false, timeout })
 }
 
-/// What `any(items)` waits for, if there is a Future among the items. All of them count as awaited, even if a plain
-/// value is available at once.
-pub(crate) fn any(items: &Value) -> Option<Wait> {
+/// What a thread waits for that needs any of these items, if there is a Future among them. All of them count as awaited,
+/// even if a plain value is available at once.
+pub(crate) fn any(items: &Value, until: Until) -> Option<Wait> {
     let list = items.as_list()?;
     let futures: SmallVec<_> = each_once(list.iter().filter_map(awaited).collect()).into();
     let at_once = list.iter().any(|item| awaited(item).is_none());
-    (!futures.is_empty()).then_some(Wait { futures, until: Until::Any, at_once, timeout: None })
+    (!futures.is_empty()).then_some(Wait { futures, until, at_once, timeout: None })
 }
 
 /// Removes duplicates. Threads in ascending order, which is how most programs start and keep them, have none.
@@ -60,7 +60,7 @@ fn each_once(mut futures: Vec<Awaited>) -> Vec<Awaited> {
 /// # Errors
 /// If the answer does not fit the wait, which is a fault of the platform.
 pub(crate) fn any_answered(items: &Value, answer: &Value) -> Result<Value, Error> {
-    let (Some(list), Some(wait)) = (items.as_list(), any(items)) else { return Err(unfit()) };
+    let (Some(list), Some(wait)) = (items.as_list(), any(items, Until::Any)) else { return Err(unfit()) };
     let plain = list.iter().position(|item| awaited(item).is_none());
     let found = match answer.as_list().as_ref().map(|answer| (answer.get(0), answer.get(1))) {
         Some((Some(Value::Integer(index)), Some(value))) => {

@@ -165,7 +165,7 @@ mod tests {
         };
         note(0, Event::Started { function: "f".to_owned(), parent: None, arguments: String::new() });
         note(10, Event::Called { function: "g".to_owned(), attempt: 1, arguments: String::new() });
-        note(6_000_000, Event::Raised { attempt: None });
+        note(6_000_000, Event::Raised { kind: "python".to_owned(), message: "x".to_owned(), attempt: None });
         note(6_000_010, Event::Broke { kind: "python".to_owned(), message: "no".to_owned() });
         let lanes = lanes.until(Timestamp(10_000_000));
         let chart = Chart { lanes: &lanes, from: Timestamp(0), to: Timestamp(10_000_000), omitted: 0 };

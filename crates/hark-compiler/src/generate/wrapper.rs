@@ -3,9 +3,8 @@
 //!
 //! With `#[retry]`, and for a function with `#[timeout]`, the wrapper passes the callee and the attributes' values to
 //! the prelude. A function then becomes three. The *wrapper* has its name and parameters. The *guard* runs in a thread
-//! of its own for each attempt and calls the *body*, which is the code as written, with the parameters as captures. The
-//! guard returns the body's value in a list, because a Future would be awaited otherwise. With `#[retry]` it also
-//! cancels the threads that a failed body has started.
+//! of its own for each attempt and calls the *body*, which is the code as written, with the parameters as captures. With
+//! `#[retry]` the guard also cancels the threads that a failed body has started.
 //!
 //! Otherwise the wrapper acquires the limit, calls the body or import itself, and releases the limit. If an error
 //! leaves the wrapper, the limit is released together with its record.
@@ -88,11 +87,16 @@ impl<'t, 'p> Generator<'t, 'p> {
     /// Generates the guard, which runs in the thread of an attempt.
     fn add_guard(&mut self, function: &ast::Function<'t>, body: FunctionIndex, origin: Origin) {
         let body = Instruction::PushValue(Literal::Function(body));
-        let mut code = match &function.attributes.retry {
-            Some(_) => vec![body, self.push_name(ATTEMPT)],
-            None => vec![body, Instruction::Call(0), self.push_name("[]")],
-        };
-        code.extend([Instruction::Call(1), Instruction::Return]);
+        // Reading each parameter makes it a capture, also if the body does not use it: so the captures are the arguments.
+        let parameters = function.parameters.iter();
+        let mut code: Vec<Instruction> =
+            parameters.flat_map(|name| [Instruction::PushBinding(self.name(name.text)), Instruction::Pop]).collect();
+        code.push(body);
+        match &function.attributes.retry {
+            Some(_) => code.extend([self.push_name(ATTEMPT), Instruction::Call(1)]),
+            None => code.push(Instruction::Call(0)),
+        }
+        code.push(Instruction::Return);
         let guard = wrapping(function.name.text, function.span, &Attributes::default());
         self.add_native(Function { is_try: true, ..guard }, code, origin);
     }

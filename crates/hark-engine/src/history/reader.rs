@@ -161,7 +161,7 @@ impl LostOutput {
                 }
             }
             Event::Called { attempt, .. } => calls.entry(entry.thread).or_default().attempt = *attempt,
-            Event::Returned { attempt, .. } | Event::Raised { attempt } => {
+            Event::Returned { attempt, .. } | Event::Raised { attempt, .. } => {
                 if let Some(call) = calls.remove(&entry.thread) {
                     self.keep_only(entry.thread, &call, attempt.unwrap_or(call.attempt));
                 }
@@ -279,7 +279,7 @@ mod tests {
             b'c' => Event::Called { function: "f".into(), attempt: number(word).unwrap(), arguments: String::new() },
             b'p' => Event::Printed { text: word.into(), attempt: number(word) },
             b'r' => Event::Returned { value: String::new(), attempt: number(word) },
-            b'e' => Event::Raised { attempt: number(word) },
+            b'e' => Event::Raised { kind: String::new(), message: String::new(), attempt: number(word) },
             _ => Event::Printed { text: word.into(), attempt: None },
         };
         let entry = |word| LogEntry { time: Timestamp(0), thread: ThreadId(3), event: event(word) };

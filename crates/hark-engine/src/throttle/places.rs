@@ -28,6 +28,11 @@ impl Places {
         self.0.as_ref().map_or(0, |asked| asked.nested)
     }
 
+    /// Whether the thread is an attempt of another thread's call.
+    pub fn is_try(&self) -> bool {
+        self.nested() > 0
+    }
+
     /// The number of the thread's requests for a place of a limit or a start of a rate.
     pub fn requests(&self) -> u64 {
         self.0.as_ref().map_or(0, |asked| asked.requests)

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use hark_bytecode::shortened;
 use hark_machine::{Awaited, Error, Value, short_text};
 
 use super::cancel::cancel_started;
@@ -119,7 +120,10 @@ impl Worker<'_> {
             let executable = self.session.program().executable();
             let event = match &answer {
                 Ok(value) => Event::Returned { value: short_text(value, executable, SHOWN_CALL_MAX), attempt },
-                Err(_) => Event::Raised { attempt },
+                Err(error) => {
+                    let (kind, message) = (error.kind.to_string(), shortened(&error.message).into_owned());
+                    Event::Raised { kind, message, attempt }
+                }
             };
             self.log(loaded.thread, event);
         }

@@ -163,7 +163,8 @@ impl Worker<'_> {
         live: &mut Live,
     ) -> Result<Next, StorageError> {
         let ending = match effect {
-            Effect::Finished(value) => match followed(&value) {
+            // The value of an attempt is for the thread that made it, which returns it as its own call's value.
+            Effect::Finished(value) => match followed(&value).filter(|_| !live.places.is_try()) {
                 Some(awaited) => {
                     live.follow(awaited.clone());
                     return self.follow(loaded, live, awaited);

@@ -94,7 +94,7 @@ impl Worker<'_> {
                 let is_over = deadline.is_some_and(|deadline| deadline <= now);
                 is_over.then(|| match wait.until {
                     Until::All => Err(timeout_error(wait.timeout.unwrap_or(0.0))),
-                    Until::Any => Ok(Value::Null),
+                    Until::Any | Until::One => Ok(Value::Null),
                 })
             });
             let undo = self.want(loaded, &wait, &seen, answer.is_some(), &mut dealt);
@@ -178,7 +178,7 @@ impl Worker<'_> {
                     let own = record.and_then(|record| record.interest_of(loaded.thread));
                     let interest = match wait.until {
                         Until::All if dealt.chosen != Some(index) => Interest::Failure,
-                        Until::All | Until::Any => Interest::Outcome,
+                        Until::All | Until::Any | Until::One => Interest::Outcome,
                     };
                     // It may have a record of its own from before this step, or from a wait that ended within it.
                     let may_have_record = is_crowded && (loaded.awaiting.is_some() || loaded.touches.contains(&future));
@@ -196,7 +196,7 @@ impl Worker<'_> {
                     // The records of those who were entered before say what they must, but for the one that is chosen now.
                     let has_record = match dealt.entered.get(&future) {
                         Some(known) => *known == interest,
-                        None => was_entered && (wait.until == Until::Any || interest == Interest::Failure),
+                        None => was_entered && (wait.until != Until::All || interest == Interest::Failure),
                     };
                     let touch = Touch { known: known.clone(), wanted, is_new: *is_new, has_record };
                     if touch.changes_nothing(loaded.thread) && !loaded.touches.contains(&future) {
@@ -319,7 +319,7 @@ impl Undo {
 fn hold(loaded: &mut Loaded, wait: &Wait, seen: Vec<Seen>) {
     let is_entered = loaded.awaiting.as_ref().is_some_and(|awaiting| awaiting.is_entered);
     let given = match wait.until {
-        Until::Any => seen.iter().position(|seen| matches!(seen, Seen::Resolved(_))),
+        Until::Any | Until::One => seen.iter().position(|seen| matches!(seen, Seen::Resolved(_))),
         Until::All => None,
     };
     let is_to_leave = is_entered && !seen.iter().all(Seen::is_done);
@@ -377,6 +377,11 @@ fn answer_of(wait: &Wait, seen: &[Seen]) -> Option<Result<Value, Error>> {
             let last = failures.collect::<Option<Vec<_>>>()?.into_iter().max_by_key(|failure| failure.at)?;
             Some(Err(last.error.clone()))
         }
+        Until::One => seen.iter().enumerate().find_map(|(index, seen)| match seen {
+            Seen::Resolved(value) => Some(Ok(Value::list(vec![Value::Integer(index as i64), value.clone()]))),
+            Seen::Failed(failure) => Some(Err(failure.error.clone())),
+            Seen::Pending { .. } => None,
+        }),
     }
 }
 
@@ -439,6 +444,13 @@ mod tests {
         assert_eq!(shown(Until::Any, false, &failures), "b", "the one that failed last");
         assert_eq!(shown(Until::Any, true, &failures), "null");
         assert_eq!(shown(Until::Any, true, &[pending(), pending()]), "null");
+    }
+
+    #[test]
+    fn one_needs_a_value_or_a_failure() {
+        assert_eq!(shown(Until::One, false, &[pending(), value(7), failed("a", 1)]), "Integer(1) Integer(7)");
+        assert_eq!(shown(Until::One, false, &[pending(), failed("a", 9), value(7)]), "a", "the first in order");
+        assert_eq!(shown(Until::One, false, &[pending(), pending()]), "waits");
     }
 
     #[test]

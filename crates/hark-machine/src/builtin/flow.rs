@@ -42,6 +42,12 @@ pub(super) fn waited(answer: &Value) -> Value {
     value.map_or(Value::Null, |value| Value::list(vec![value]))
 }
 
+/// `native.first_done(threads)`: the index and value of a Future in a list, once one has a value or has failed. If it has
+/// failed, its error is raised.
+pub(super) fn first_done(threads: &Value) -> Result<Outcome> {
+    wait::any(threads, Until::One).map(Outcome::Wait).ok_or_else(|| wrong_type("%first_done", "futures", threads))
+}
+
 /// `native.raise(error)`: raises a caught error with all its internal details.
 pub(super) fn raise(error: &Value) -> Error {
     let raised = if let Value::Hash(error) = error { caught::raised_with_details(error) } else { None };

@@ -5,7 +5,7 @@ use hark_bytecode::builtins::Builtin;
 use super::argument::wrong_type;
 use super::control::seconds_of;
 use super::{Outcome, Result, first, flow, is_empty};
-use crate::effect::{Awaited, Cancelled};
+use crate::effect::{Awaited, Cancelled, Until};
 use crate::error::Error;
 use crate::value::Value;
 use crate::wait;
@@ -14,7 +14,7 @@ pub(super) fn any(items: &Value) -> Result<Outcome> {
     if items.as_list().is_none() {
         return Err(wrong_type("any", "a list", items));
     }
-    match wait::any(items) {
+    match wait::any(items, Until::Any) {
         Some(wait) => Ok(Outcome::Wait(wait)),
         None if is_empty(items) => Err(Error::of_value("`any`: the list is empty")),
         None => Ok(Outcome::Value(Value::list(vec![Value::Integer(0), first(items)?]))),
@@ -40,7 +40,7 @@ pub(super) fn cancel(future: &Value) -> Result<Outcome> {
 /// The result of a builtin that waited, from the answer.
 pub(crate) fn answered(builtin: Builtin, arguments: &[Value], answer: Value) -> Result<Value> {
     match (builtin, arguments) {
-        (Builtin::Any, [items]) => wait::any_answered(items, &answer),
+        (Builtin::Any | Builtin::FirstDone, [items]) => wait::any_answered(items, &answer),
         (Builtin::AwaitFor, [value, _]) => wait::all_answered(value, answer),
         (Builtin::WaitFor, _) => Ok(flow::waited(&answer)),
         _ => Ok(answer),

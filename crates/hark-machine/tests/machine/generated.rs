@@ -94,6 +94,11 @@ impl World<'_> {
         match wait.until {
             Until::All => self.all(&futures, wait.timeout == Some(0.0)),
             Until::Any => self.any(&futures, wait.at_once),
+            Until::One => {
+                let index = futures.iter().position(|other| self.known.contains_key(other)).unwrap_or(0);
+                let with_index = |value| Value::list(vec![Value::Integer(index as i64), value]);
+                Some(self.finish(futures[index])?.map(with_index))
+            }
         }
     }
 

@@ -34,7 +34,11 @@ fn write_fields<W: Write>(event: &Event, value: Option<&str>, json: &mut Json<W>
             json.entry("value", value)?;
             or_null("attempt", attempt.as_ref(), json)
         }
-        Event::Raised { attempt } => or_null("attempt", attempt.as_ref(), json),
+        Event::Raised { kind, message, attempt } => {
+            json.entry("kind", kind)?;
+            json.entry("message", message)?;
+            or_null("attempt", attempt.as_ref(), json)
+        }
         Event::TriesAgain { function, attempt, attempts, delay, message } => {
             json.entry("function", function)?;
             json.entry_of("attempt", attempt)?;
