@@ -187,6 +187,7 @@ fn warn(program: &Program<'_>, expression: &Expression<'_>, diagnostics: &mut Di
     let message = format!("both sides of `{}` have effects, and the right one runs first", operator.symbol());
     let doubt = Diagnostic::warning(Code::OrderOfEffects, message, program.node(*right).span).saying("runs first");
     let doubt = doubt.with_label(program.node(*left).span, "runs second");
-    let hint = "assign the values in the intended order: `x = a(); y = b(); x + y`";
+    let sum = format!("x {} y", operator.symbol());
+    let hint = format!("assign the values in the intended order: `x = a(); y = b(); {sum}`");
     diagnostics.push(doubt.with_hint(hint));
 }

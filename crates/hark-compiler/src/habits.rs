@@ -52,6 +52,17 @@ pub(crate) fn advice(word: &str) -> Option<&'static str> {
     })
 }
 
+/// The equivalent of a string with this prefix.
+pub(crate) fn string_prefix(prefix: &str) -> Option<&'static str> {
+    Some(match prefix.to_lowercase().as_str() {
+        "f" | "rf" | "fr" | "t" => "to put values into a string, write `format(\"{} and {}\", x, y)`",
+        "r" => "a backslash in a string is written `\\\\`",
+        "b" | "rb" | "br" => "bytes are made in a Python function: Hark has strings",
+        "u" => "every string is Unicode: leave the letter out",
+        _ => return None,
+    })
+}
+
 /// Whether this word declares a variable in another language.
 pub(crate) fn is_of_variables(word: &str) -> bool {
     matches!(word, "let" | "var" | "const" | "mut")
@@ -101,7 +112,7 @@ pub(crate) fn counterpart(function: &str) -> Option<&'static str> {
         "time.time" | "datetime.now" | "datetime.datetime.now" => "write `now()`, or `format_time(now())`",
         "uuid.uuid4" => "write `uuid()`",
         "random.random" => "write `random()`",
-        "os.getenv" | "os.environ.get" | "getenv" => "write `env(name)`",
+        "os.getenv" | "os.environ" | "os.environ.get" | "getenv" | "process.env" => "write `env(name)`",
         "asyncio.gather" | "gather" => {
             "`await` of a list waits for all of its Futures: `await [async f(1), async f(2)]`"
         }

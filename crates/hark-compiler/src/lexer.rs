@@ -180,8 +180,15 @@ impl Lexer<'_> {
         self.skip_while(|character| character == first);
         let message = format!("the character `{}` means nothing here", first.escape_debug());
         let before = self.text[..start].chars().next_back();
+        let after = self.text[start + first.len_utf8()..].chars().next();
         let hint = match first {
             '.' if before.is_some_and(|before| matches!(before, ')' | ']' | '}' | '"' | '\'')) => Some(METHODS),
+            '\\' if after.is_none_or(|after| LINE_BREAKS.contains(&after)) => {
+                Some("an expression may continue on the next line without a sign")
+            }
+            '?' if after == Some('?') => {
+                Some("a value in place of `null` is chosen by `if x == null { y } else { x }`")
+            }
             _ => character_hint(first),
         };
         let hint = hint.map(str::to_owned);
@@ -204,6 +211,7 @@ fn character_hint(character: char) -> Option<&'static str> {
         '&' => "did you mean `&&`?",
         '|' => "did you mean `||` or `|>`?",
         '?' => "a choice is written `if c { a } else { b }`",
+        '\\' => "a function value is written `lambda (x) { ... }`",
         '@' => "attributes are written `#[retry(attempts: 3)]`, before an `fn` or `import`",
         '.' => "lists are joined by `+`, hashes by `merge(a, b)`",
         '#' => "comments begin with `//`, attributes with `#[`",

@@ -205,7 +205,8 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
         if role == Role::Key {
             return Some(format!("a key is an expression, and a string is written in quotes: `{{\"{name}\": ...}}`"));
         }
-        if let Some(advice) = habits::advice(name).or_else(|| habits::counterpart(name)) {
+        let (word, function) = (habits::advice(name), habits::counterpart(name));
+        if let Some(advice) = if role == Role::Callee { function.or(word) } else { word.or(function) } {
             return Some(advice.to_owned());
         }
         if let Some((object, member)) = name.split_once('.') {
@@ -229,12 +230,15 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
             if let Some(counterpart) = habits::counterpart(member) {
                 return format!("a `.` is part of the name here: {counterpart}");
             }
+            let (object, member) = match member.rsplit_once('.') {
+                Some((keys, member)) => (value_of_keys(object, keys), member),
+                None => (object.to_owned(), member),
+            };
             let is_single = self.globals.arity(member).is_none_or(|(arity, _)| arity.fewest <= 1);
             let others = if is_single { "" } else { ", ..." };
             return format!("a `.` is part of the name here: a function is called like `{member}({object}{others})`");
         }
-        let value = member.split('.').fold(object.to_owned(), |object, key| format!("get({object}, \"{key}\")"));
-        format!("a `.` is part of the name here: the value of a key is `{value}`")
+        format!("a `.` is part of the name here: the value of a key is `{}`", value_of_keys(object, member))
     }
 
     /// Warns about `order.state = "paid"`, which does not change the hash `order`.
@@ -279,7 +283,10 @@ impl<'t, 'p> Checker<'t, 'p, '_> {
             return;
         }
         let message = format!("`{name}` takes {}, but is called with {count}", arguments_text(arity));
-        let wrong = Diagnostic::error(Code::ArgumentCount, message, node.span).saying("called here");
+        let mut wrong = Diagnostic::error(Code::ArgumentCount, message, node.span).saying("called here");
+        if name == "print" && count > 1 {
+            wrong.hint = habits::counterpart("println").map(str::to_owned);
+        }
         self.diagnostics.push(match defined {
             Some(span) => wrong.with_label(span, "defined here"),
             None => wrong,
@@ -396,4 +403,9 @@ fn check_parameters(function: &Function<'_>, diagnostics: &mut Diagnostics) {
             diagnostics.push(twice.with_label(first, "the first one").with_hint("rename one of them"));
         }
     }
+}
+
+/// What reads a key of an object, or a key of that, and so on: `get(get(x, "a"), "b")` for `x` and `a.b`.
+fn value_of_keys(object: &str, keys: &str) -> String {
+    keys.split('.').fold(object.to_owned(), |object, key| format!("get({object}, \"{key}\")"))
 }

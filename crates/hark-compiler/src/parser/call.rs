@@ -74,7 +74,9 @@ impl<'t> Parser<'t, '_> {
     /// `async f(x)`
     pub(super) fn expect_async(&mut self) -> Parsed<NodeId> {
         let start = self.advance();
-        if !self.begins_expression() && !self.kind().is_mistake() {
+        // A hash cannot be called, and a body is none here.
+        let is_brace = self.is_at(&TokenKind::OpenBrace);
+        if is_brace || !self.begins_expression() && !self.kind().is_mistake() {
             return Err(self.refuse_async_of_nothing(start));
         }
         let operand = self.expect_operand(precedence::ANY)?;

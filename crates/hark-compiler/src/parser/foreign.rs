@@ -1,13 +1,13 @@
 //! Syntax from other languages: where parsing fails, the surrounding tokens reveal which construct was meant, and the
 //! hint gives the equivalent in Hark.
 
-use hark_bytecode::Operator;
+use hark_bytecode::{Operator, Span};
 
 use super::import::alias_of;
 use super::{IF, Parsed, Parser, Reported};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::habits;
-use crate::token::TokenKind;
+use crate::token::{Token, TokenKind};
 
 /// Longer code is not repeated in hints.
 const QUOTED_BYTES_MAX: usize = 40;
@@ -15,9 +15,13 @@ const QUOTED_BYTES_MAX: usize = 40;
 /// The number of tokens examined on either side of an error, which bounds the cost of garbage input.
 const SEARCHED_MAX: usize = 64;
 
+pub(super) const FUNCTION_VALUE: &str = "a function value is written `lambda (x) { ... }`";
+
+const CHOICE: &str = "a choice is written `if c { a } else { b }`";
+
 impl<'t> Parser<'t, '_> {
     /// The kind of the previous token.
-    fn kind_before(&self) -> Option<&TokenKind> {
+    pub(super) fn kind_before(&self) -> Option<&TokenKind> {
         self.at.checked_sub(1).map(|before| &self.tokens[before].kind)
     }
 
@@ -31,9 +35,7 @@ impl<'t> Parser<'t, '_> {
     pub(super) fn foreign_hint(&self) -> Option<String> {
         let text = self.text_of(self.span());
         let hint = match (self.kind_before(), self.kind()) {
-            (Some(TokenKind::Assign), TokenKind::Operator(Operator::Greater)) if self.is_adjacent() => {
-                "a function value is written `lambda (x) { ... }`"
-            }
+            (Some(TokenKind::Assign), TokenKind::Operator(Operator::Greater)) if self.is_adjacent() => FUNCTION_VALUE,
             (Some(TokenKind::Operator(Operator::Multiply)), TokenKind::Operator(Operator::Multiply)) => {
                 "a power is `pow(a, b)`"
             }
@@ -48,16 +50,49 @@ impl<'t> Parser<'t, '_> {
             (Some(TokenKind::OpenParenthesis | TokenKind::Comma), TokenKind::Operator(Operator::Multiply)) => {
                 "a call lists its arguments; a function that takes any number of values gets a list"
             }
+            (Some(TokenKind::OpenParenthesis), TokenKind::CloseParenthesis) if self.is_arrow_ahead(1) => FUNCTION_VALUE,
+            (Some(TokenKind::CloseParenthesis), TokenKind::OpenBrace) if self.word_of_function().is_some() => {
+                FUNCTION_VALUE
+            }
             (Some(TokenKind::Lambda), _) => "a function value is written `lambda (x) { x + 1 }`",
             (_, TokenKind::Name) if text == "for" && self.is_inside_brackets() => {
                 "to make a list from another, write `map(items, lambda (x) { ... })`; `filter` selects items"
             }
-            (_, TokenKind::If) => "a choice is written `if c { a } else { b }`",
-            (_, TokenKind::Else) => "a choice is written `if c { a } else { b }`",
+            (_, TokenKind::If | TokenKind::Else) => CHOICE,
             (_, TokenKind::Name) => return habits::advice(text).map(str::to_owned),
             _ => return None,
         };
         Some(hint.to_owned())
+    }
+
+    /// Whether `=>` follows after this many tokens.
+    fn is_arrow_ahead(&self, tokens: usize) -> bool {
+        *self.kind_ahead(tokens) == TokenKind::Assign
+            && *self.kind_ahead(tokens + 1) == TokenKind::Operator(Operator::Greater)
+    }
+
+    /// Whether the next token is in the parameters of `(a, b) => ...`.
+    pub(super) fn is_before_arrow(&self) -> bool {
+        let is_parameter = |token: &Token| matches!(token.kind, TokenKind::Name | TokenKind::Comma);
+        let parameters =
+            self.tokens[self.at..].iter().take(SEARCHED_MAX).take_while(|token| is_parameter(token)).count();
+        *self.kind_ahead(parameters) == TokenKind::CloseParenthesis && self.is_arrow_ahead(parameters + 1)
+    }
+
+    /// Where the previous token ends the parameters of `function (a, b)`, the first word.
+    pub(super) fn word_of_function(&self) -> Option<Span> {
+        let mut depth = 0u32;
+        let before = self.tokens[..self.at].iter().rev().take(SEARCHED_MAX);
+        let mut outer = before.skip_while(|token| {
+            match token.kind {
+                TokenKind::CloseParenthesis => depth += 1,
+                TokenKind::OpenParenthesis => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth > 0
+        });
+        let word = outer.nth(1).filter(|word| word.kind == TokenKind::Name)?;
+        matches!(self.text_of(word.span), "function" | "def" | "func" | "fun").then_some(word.span)
     }
 
     fn is_inside_brackets(&self) -> bool {
@@ -112,31 +147,39 @@ impl<'t> Parser<'t, '_> {
     #[cold]
     pub(super) fn side_by_side_hint(&self) -> Option<String> {
         let text = self.text_of(self.span());
-        if matches!(self.kind(), TokenKind::Name) && matches!(text, "and" | "or" | "is" | "in" | "not") {
-            return match text {
-                "in" | "not" => {
-                    Some("to test whether a list, string or hash contains something, write `contains(x, y)`".to_owned())
+        if matches!(self.kind(), TokenKind::Name) && matches!(text, "and" | "or" | "is" | "in" | "not" | "then") {
+            let next = self.tokens.get(self.at + 1).map_or("", |next| self.text_of(next.span));
+            let hint = match (text, next) {
+                ("is", "not") => "write `!=`",
+                ("not", "in") => {
+                    "to test whether a list, string or hash does not contain something, write `!contains(x, y)`"
                 }
-                _ => habits::advice(text).map(str::to_owned),
+                ("in" | "not", _) => {
+                    "to test whether a list, string or hash contains something, write `contains(x, y)`"
+                }
+                ("then", _) => CHOICE,
+                _ => return habits::advice(text).map(str::to_owned),
             };
+            return Some(hint.to_owned());
         }
         if self.is_on_new_line() {
             return None;
         }
         if *self.kind() == TokenKind::If && self.is_choice() {
-            return Some("a choice is written `if c { a } else { b }`".to_owned());
+            return Some(CHOICE.to_owned());
+        }
+        if let (Some(TokenKind::String(before)), TokenKind::String(next)) = (self.kind_before(), self.kind())
+            && self.is_adjacent()
+            && (before.is_empty() || next.is_empty())
+        {
+            return Some("there are no strings in three quotes: a line break in a string is `\\n`".to_owned());
         }
         if self.kind_before() != Some(&TokenKind::Name) {
             return None;
         }
         let name = self.text_of(self.span_before());
         if matches!(self.kind(), TokenKind::String(_)) && self.is_adjacent() {
-            return Some(match name {
-                "f" => "to put values into a string, write `format(\"{} and {}\", x, y)`".to_owned(),
-                "r" => "a backslash in a string is written `\\\\`".to_owned(),
-                "b" | "rb" | "br" => "bytes are made in a Python function: Hark has strings".to_owned(),
-                _ => return self.call_hint(name),
-            });
+            return habits::string_prefix(name).map(str::to_owned).or_else(|| self.call_hint(name));
         }
         let is_argument = matches!(
             self.kind(),

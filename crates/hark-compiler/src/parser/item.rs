@@ -44,8 +44,12 @@ impl<'t> Parser<'t, '_> {
         let named = skipped.windows(2).filter(|pair| pair[0].kind == TokenKind::Fn && pair[1].kind == TokenKind::Name);
         let names: Vec<&str> = named.map(|pair| self.text_of(pair[1].span)).collect();
         self.program.presumed.extend(names);
-        // `def f(x): ...`
-        if let [word, name, ..] = skipped
+        // `def f(x): ...`, `async def f(x): ...`
+        let definition = match skipped {
+            [first, rest @ ..] if first.kind == TokenKind::Async => rest,
+            _ => skipped,
+        };
+        if let [word, name, ..] = definition
             && name.kind == TokenKind::Name
             && habits::advice(self.text_of(word.span)).is_some()
         {
@@ -85,6 +89,7 @@ impl<'t> Parser<'t, '_> {
             return Err(Reported);
         }
         let (found, span) = (self.describe(), self.span());
+        let next = self.tokens.get(self.at + 1).map_or("", |next| self.text_of(next.span));
         let message = format!("only `fn` and `import` can stand at the top level, but found {found}");
         let misplaced = Diagnostic::error(Code::TopLevel, message, span);
         if *self.kind_ahead(1) == TokenKind::Word && habits::advice(self.text_of(span)).is_some() {
@@ -98,6 +103,8 @@ impl<'t> Parser<'t, '_> {
                 TokenKind::Name if is_variable => {
                     "there are no variables outside of functions: write `fn name() { value }`, and call it by `name()`"
                 }
+                TokenKind::Async => habits::advice(next)
+                    .unwrap_or("put it into the body of a function, for example `fn main() { ... }`"),
                 _ => habits::advice(self.text_of(span))
                     .unwrap_or("put it into the body of a function, for example `fn main() { ... }`"),
             }),

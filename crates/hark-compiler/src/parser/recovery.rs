@@ -66,6 +66,13 @@ impl<'t> Parser<'t, '_> {
             let bad = Diagnostic::error(Code::UnexpectedToken, message, self.span());
             return Err(self.report(bad.with_hint("write `try { ... } catch e { ... }`")));
         }
+        if self.is_at(&TokenKind::OpenBrace)
+            && let Some(word) = self.word_of_function()
+        {
+            let text = self.text_of(word);
+            let foreign = Diagnostic::error(Code::UnknownName, format!("nothing named `{text}` is known here"), word);
+            return Err(self.report(foreign.with_hint(habits::advice(text).unwrap_or_default())));
+        }
         if !self.begins_expression() {
             if ends_with_body && matches!(self.kind(), TokenKind::Operator(_) | TokenKind::Assign | TokenKind::Pipe) {
                 let is_try = matches!(self.program.node(statement).expression, Expression::Try { .. });

@@ -2,6 +2,7 @@
 
 use hark_bytecode::{Attributes, Literal, Span};
 
+use super::foreign::FUNCTION_VALUE;
 use super::{IF, Parsed, Parser, Reported};
 use crate::ast::{Expression, Function, Name, NodeId};
 use crate::diagnostic::{Code, Diagnostic};
@@ -55,7 +56,7 @@ impl<'t> Parser<'t, '_> {
                 (message, "an operator alone is a value only as an argument, a list item or the right side of `=`")
             }
             TokenKind::Pipe => ("`|>` needs a value on its left".to_owned(), "`x |> f(y)` is the call `f(x, y)`"),
-            _ => ("a function cannot be defined here".to_owned(), "a function value is written `lambda (x) { ... }`"),
+            _ => ("a function cannot be defined here".to_owned(), FUNCTION_VALUE),
         };
         self.report(Diagnostic::error(Code::UnexpectedToken, message, span).with_hint(hint))
     }
@@ -84,6 +85,7 @@ impl<'t> Parser<'t, '_> {
         let message = format!("expected `)`, but found {}", self.describe());
         let unclosed = Diagnostic::error(Code::Unclosed, message, self.span()).with_label(open, "opened here");
         let hint = match self.kind() {
+            TokenKind::Comma if self.is_before_arrow() => Some(FUNCTION_VALUE.to_owned()),
             TokenKind::Comma => Some("a list is written `[a, b]`".to_owned()),
             _ => self.foreign_hint().or_else(|| self.side_by_side_hint()),
         };
@@ -121,7 +123,13 @@ impl<'t> Parser<'t, '_> {
         let open = self.advance();
         let mut items = Vec::new();
         while !self.is_at(&TokenKind::CloseBrace) {
-            let key = self.expect_expression()?;
+            let before = self.diagnostics.total();
+            let key = self.expect_expression();
+            if key.is_err() && (self.is_at(&TokenKind::Assign) || self.kind_before() == Some(&TokenKind::Assign)) {
+                let hint = "a `:` stands between a key and its value: `{\"a\": 1}`";
+                self.diagnostics.amend_since(before, |mistake| mistake.hint = Some(hint.to_owned()));
+            }
+            let key = key?;
             if !self.is_at(&TokenKind::Colon) {
                 return Err(self.refuse_hash(open));
             }

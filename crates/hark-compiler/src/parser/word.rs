@@ -57,12 +57,21 @@ impl<'t> Parser<'t, '_> {
                     {
                         habits::advice(before).unwrap_or_default().to_owned()
                     }
+                    _ if self.is_string_after(at) => {
+                        habits::string_prefix(word).map_or_else(|| hint(word), str::to_owned)
+                    }
                     _ => hint(word),
                 },
             };
             let message = format!("`{word}` cannot be a name");
             self.diagnostics.push(Diagnostic::error(Code::UnexpectedCharacter, message, token.span).with_hint(hint));
         }
+    }
+
+    /// Whether a string follows this token without a space.
+    fn is_string_after(&self, at: usize) -> bool {
+        let (token, next) = (&self.tokens[at], self.tokens.get(at + 1));
+        next.is_some_and(|next| matches!(next.kind, TokenKind::String(_)) && next.span.start == token.span.end)
     }
 }
 

@@ -16,7 +16,77 @@ fn check(cases: &[(&str, &str, &str)]) {
 
 #[test]
 fn constructs_of_other_languages() {
+    let value = "a function value is written `lambda (x) { ... }`";
+    let function = "a function is `fn name(x) { ... }`, a function value `lambda (x) { ... }`";
+    let choice = "a choice is written `if c { a } else { b }`";
+    let text = r#"to put values into a string, write `format("{} and {}", x, y)`"#;
+    let quotes = "there are no strings in three quotes: a line break in a string is `\\n`";
+    let colon = r#"a `:` stands between a key and its value: `{"a": 1}`"#;
+    let thread = "`async f(x)` starts `f(x)` in a new thread";
     check(&[
+        ("fn main() { f = (a, b) => a + b; f(1, 2) }", "HK0010 expected `)`, but found `,`", value),
+        ("fn main() { map([1], (x, y) => { x }) }", "HK0010 expected `)`, but found `,`", value),
+        ("fn main() { f = () => 1; f() }", "HK0006 expected an expression, but found `)`", value),
+        ("fn main() { f = \\a -> a; f(1) }", "HK0001 the character `\\\\` means nothing here", value),
+        ("fn main() { map([1], function (a) { a }) }", "HK0010 expected `,` or `)`, but found `{`", value),
+        ("fn main() { f = function (a) { a }; f(1) }", "HK0012 nothing named `function` is known here", function),
+        ("fn main() { f = def (a, b) { a }; f(1) }", "HK0012 nothing named `def` is known here", function),
+        (
+            "async def f(): pass\nfn main() { f() }",
+            "HK0008 only `fn` and `import` can stand at the top level, but found `async`",
+            function,
+        ),
+        ("fn main() { async fn f() { 1 } }", "HK0016 `async` needs a call after it, but found `fn`", thread),
+        ("fn main() { async { 1 } }", "HK0016 `async` needs a call after it, but found `{`", thread),
+        (
+            "fn main(c) { y = if c then 1 else 2; y }",
+            "HK0006 expected `{` and the body of `if`, but found `then`",
+            choice,
+        ),
+        (
+            "fn main(c) { if c is not null { 1 } }",
+            "HK0006 expected `{` and the body of `if`, but found `is`",
+            "write `!=`",
+        ),
+        ("fn main(c) { c is not null }", "HK0007 expected `;` after this expression", "write `!=`"),
+        ("fn main(c) { c is null }", "HK0007 expected `;` after this expression", "write `==`"),
+        (
+            "fn main(c) { 1 not in c }",
+            "HK0007 expected `;` after this expression",
+            "to test whether a list, string or hash does not contain something, write `!contains(x, y)`",
+        ),
+        (r#"fn main() { {"a" => 1} }"#, "HK0017 only a name or a list of names can be assigned to", colon),
+        (r#"fn main() { {"a" = 1} }"#, "HK0017 only a name or a list of names can be assigned to", colon),
+        (
+            "fn main() { c = 1; type(c) }",
+            "HK0012 nothing named `type` is known here",
+            r#"write `type_of(x)`, which gives `"string"`, `"list"` and the like"#,
+        ),
+        (r#"fn main() { rf"a" }"#, "HK0007 expected `;` after this expression", text),
+        (r#"fn main() { F"a" }"#, "HK0001 `F` cannot be a name", text),
+        (
+            r#"fn main() { u"a" }"#,
+            "HK0007 expected `;` after this expression",
+            "every string is Unicode: leave the letter out",
+        ),
+        (r#"fn main() { """a""" }"#, "HK0007 expected `;` after this expression", quotes),
+        ("fn main() { print('''a''') }", "HK0010 expected `,` or `)`, but found a string", quotes),
+        (
+            "fn main() { a = 1; a ?? 1 }",
+            "HK0001 the character `?` means nothing here",
+            "a value in place of `null` is chosen by `if x == null { y } else { x }`",
+        ),
+        (
+            "fn main() { c = {}; c.x.y() }",
+            "HK0012 nothing named `c.x.y` is known here",
+            r#"a `.` is part of the name here: a function is called like `y(get(c, "x"))`"#,
+        ),
+        (
+            "fn main() { x = 1; print(x, 1) }",
+            "HK0013 `print` takes 1 argument, but is called with 2",
+            r#"write `print(x)`; for several values, `print(format("{} {}", a, b))`"#,
+        ),
+        ("fn main() { os.environ }", "HK0012 nothing named `os.environ` is known here", "write `env(name)`"),
         (
             r#"fn main() { x = {"a": 1}; x.a }"#,
             "HK0012 nothing named `x.a` is known here",
@@ -337,6 +407,11 @@ fn what_is_legal_but_means_something_else() {
             "fn main() { {count: 1} }",
             "HK0038 the function `count` cannot be a key: making this hash will fail",
             r#"a string is written in quotes: `{"count": ...}`"#,
+        ),
+        (
+            "fn main() { print(1) < print(2) }",
+            "HK0037 both sides of `<` have effects, and the right one runs first",
+            "assign the values in the intended order: `x = a(); y = b(); x < y`",
         ),
         (
             "fn main() { print(1) + print(2) }",
