@@ -24,14 +24,14 @@ impl Place {
     pub fn of(project: &Project, data_dir: Option<&Path>) -> Place {
         let (mut before, mut behind) = (String::new(), String::new());
         if let Some(config) = &project.config {
-            behind.push_str(&format!(" --config {}", quoted(&from_current_folder(config))));
+            behind.push_str(&format!(" --config {}", quoted_path(&from_current_folder(config))));
         } else if project::folder_here().is_none_or(|here| here != project.folder) {
-            before.push_str(&format!("cd {} && ", quoted(&from_current_folder(&project.folder))));
+            before.push_str(&format!("cd {} && ", quoted_path(&from_current_folder(&project.folder))));
         }
         let named = data_dir.map(|named| std::path::absolute(named).unwrap_or_else(|_| named.to_path_buf()));
         if let Some(named) = &named {
             let shown = if before.is_empty() { from_current_folder(named) } else { named.clone() };
-            behind.push_str(&format!(" --data-dir {}", quoted(&shown)));
+            behind.push_str(&format!(" --data-dir {}", quoted_path(&shown)));
         }
         let folder: PathBuf = named.unwrap_or_else(|| project.folder.join(&project.settings.data_dir));
         Place { before, behind, file: from_current_folder(&folder.join(FILE_NAME)).display().to_string() }
@@ -48,25 +48,71 @@ impl Place {
     }
 }
 
-/// A path, quoted for a shell.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
+/// A path as a shell reads it. One that begins with `-` would be taken for an option.
+pub fn quoted_path(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let before = if bytes.starts_with(b"-") { "./" } else { "" };
+    match path.to_str() {
+        Some(text) => quoted(&format!("{before}{text}")),
+        None => format!("$'{before}{}'", bytes.iter().map(|byte| ansi_c(*byte)).collect::<String>()),
+    }
+}
+
+/// A text as a shell reads it.
+pub fn quoted(text: &str) -> String {
     let is_plain = |letter: char| letter.is_alphanumeric() || "_./-+@%:,=".contains(letter);
     if !text.is_empty() && text.chars().all(is_plain) {
-        return text;
+        return text.to_owned();
+    }
+    if text.chars().any(char::is_control) {
+        return format!("$'{}'", text.bytes().map(ansi_c).collect::<String>());
     }
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// A byte within `$'...'`.
+fn ansi_c(byte: u8) -> String {
+    match byte {
+        b'\'' | b'\\' => format!("\\{}", char::from(byte)),
+        b' '..=b'~' => char::from(byte).to_string(),
+        _ => format!("\\x{byte:02x}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::process::Command;
+
     use super::*;
 
     #[test]
-    fn paths_are_quoted_where_a_shell_would_take_them_apart() {
-        assert_eq!(quoted(Path::new("tea/a-b_c.d")), "tea/a-b_c.d");
-        assert_eq!(quoted(Path::new("my tea")), "'my tea'");
-        assert_eq!(quoted(Path::new("it's")), r"'it'\''s'");
-        assert_eq!(quoted(Path::new("$HOME")), "'$HOME'");
+    fn only_what_a_shell_would_take_apart_is_quoted() {
+        assert_eq!(quoted("tea/a-b_c.d"), "tea/a-b_c.d");
+        assert_eq!(quoted("my tea"), "'my tea'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted_path(Path::new("tea")), "tea");
+        assert_eq!(quoted_path(Path::new("-dash")), "./-dash");
+        assert_eq!(quoted_path(Path::new(OsStr::from_bytes(b"t\xffa\\b"))), r"$'t\xffa\\b'");
+    }
+
+    /// The beginning of every word that is printed for a shell comes back as it was.
+    #[test]
+    fn a_shell_reads_back_what_was_quoted() {
+        let texts =
+            ["", "a;b", "$HOME", "it's", "*", "`id`", "#h", "~", "a\nb", "\u{1}", "a\\'\n", "ü €", "-x", "!!", "a=b"];
+        let bytes: [&[u8]; 3] = [b"\xff", b"-\xfe '", b"a\xc3"];
+        let read = |word: &str| {
+            let output = Command::new("bash").args(["-c", &format!("printf %s {word}")]).output().unwrap();
+            output.stdout
+        };
+        for text in texts.into_iter().filter(|text| !text.starts_with('-')) {
+            assert_eq!(read(&quoted(text)), text.as_bytes(), "{text:?}");
+        }
+        for path in texts.map(str::as_bytes).into_iter().chain(bytes).filter(|path| !path.is_empty()) {
+            let back = read(&quoted_path(Path::new(OsStr::from_bytes(path))));
+            assert_eq!(back.strip_prefix(b"./").unwrap_or(&back), path, "{path:?}");
+        }
     }
 }

@@ -66,8 +66,12 @@ impl LabelChoice {
     /// # Errors
     /// If there are too many.
     pub fn labels(&self) -> Result<Labels, String> {
-        let tags = self.tags.iter().map(|tag| (tag.name.clone(), tag.value.clone().unwrap_or_default()));
-        let labels = Labels { key: self.key.clone(), tags: tags.collect() };
+        let mut labels = Labels { key: self.key.clone(), ..Labels::default() };
+        for tag in &self.tags {
+            if labels.tags.insert(tag.name.clone(), tag.value.clone().unwrap_or_default()).is_some() {
+                return Err(format!("the tag `{}` is given twice", tag.name));
+            }
+        }
         labels.check()?;
         Ok(labels)
     }

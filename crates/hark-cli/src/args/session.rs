@@ -23,7 +23,7 @@ pub struct Sessions {
     /// Only sessions that started with this function
     #[arg(short, long, value_name = "NAME")]
     pub function: Option<String>,
-    /// Only sessions with this text in one of their arguments
+    /// Only sessions with this text in one of their arguments (in its first 200 characters)
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub argument: Option<String>,
     /// Only sessions started within this time: 90s, 30m, 12h, 7d

@@ -9,6 +9,7 @@ use crate::args::Init;
 use crate::config;
 use crate::failure::Failure;
 use crate::output;
+use crate::place::quoted_path;
 
 const PROGRAM: &str = include_str!("init/service.hk");
 const PYTHON: &str = include_str!("init/__init__.py");
@@ -21,6 +22,9 @@ const IGNORED: &str = "# Files that Hark and Python create\n.hark/\n.venv/\n__py
 /// If a file cannot be written.
 pub fn init(wanted: &Init) -> Result<u8, Failure> {
     let folder = &wanted.folder;
+    if folder.exists() && !folder.is_dir() {
+        return Err(Failure::usage(format!("`{}` is not a folder", folder.display())));
+    }
     let settings = config::template();
     let files = [
         (config::FILE_NAME, settings.as_str()),
@@ -36,7 +40,7 @@ pub fn init(wanted: &Init) -> Result<u8, Failure> {
     }
     if !wanted.quiet {
         let here = folder.as_os_str() == ".";
-        let place = if here { String::new() } else { format!("cd {} && ", folder.display()) };
+        let place = if here { String::new() } else { format!("cd {} && ", quoted_path(folder)) };
         output::write_out(&format!("{said}\nnext: {place}hark\n"))?;
     }
     Ok(FINISHED)

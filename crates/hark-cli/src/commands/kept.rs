@@ -53,8 +53,14 @@ impl Store {
     /// The session with this key or id prefix; without one, the newest.
     ///
     /// # Errors
-    /// If there is no such session, or there are several.
+    /// If there is no such session, or there are several. An empty id is refused, although every id begins with it: it
+    /// comes from an unset variable of a shell.
     pub fn find(&self, id: Option<&str>) -> Result<Summary, Failure> {
+        if id == Some("") {
+            let list = self.place.command("sessions");
+            return Err(Failure::usage("the id of the session is empty")
+                .with_hint(format!("is a variable of the shell not set? `{list}` lists the existing ids")));
+        }
         let keyed =
             id.map(|key| session_of(self.storage.space(), key)).transpose().map_err(storage::failure)?.flatten();
         let named = keyed.as_ref().map(SessionId::as_str).or(id);

@@ -1,12 +1,13 @@
 //! `hark resolve`, `hark fail`
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use hark_engine::outside::{Outside, OutsideError};
 use hark_engine::storage::{Range, StorageError};
-use hark_engine::{FutureId, FutureRecord, Record, SessionId, ThreadId, ThreadStatus};
-use hark_machine::short_text;
+use hark_engine::{FutureId, FutureRecord, Key, Record, SessionId, ThreadId, ThreadStatus, Versioned};
+use hark_machine::{Awaited, short_text};
 
 use super::FINISHED;
 use super::kept::{Store, outside_failure};
@@ -62,30 +63,70 @@ fn settle(
     let session = store.outside(&id)?;
     if !settle(&session, promise).map_err(|error| refused(error, &session, future))? {
         // The promise is settled; a failure of this lookup does not matter.
-        let others = promises_in_demand(&session).unwrap_or_default();
-        if !others.is_empty() {
-            let others = others.iter().map(|name| format!("`{}`", escape::line(name))).collect::<Vec<_>>().join(", ");
-            output::tell(&format!("no thread waits for `{promise}` yet; the session waits for {others}\n"));
-        }
+        let others = Demand::of(&session).unwrap_or_default();
+        output::tell(&format!("no thread waits for `{}` yet{others}\n", escape::line(promise)));
     }
     Ok(FINISHED)
 }
 
-/// The first promises that threads wait for: if the name was mistyped, one of them was probably meant.
-fn promises_in_demand(session: &Outside<'_>) -> Result<BTreeSet<Arc<str>>, StorageError> {
-    let live = session.records().scan(Range::Live(ThreadId(0)), SEARCHED_THREADS_MAX)?;
-    let waits =
-        live.into_iter().filter_map(|record| if let Record::Live(_, live) = record { Some(live.status) } else { None });
-    let awaited = waits.flat_map(|status| match status {
-        ThreadStatus::Waiting(awaited) | ThreadStatus::Following(awaited) => vec![awaited],
-        ThreadStatus::Awaiting(awaiting) => awaiting.futures.clone(),
-        _ => Vec::new(),
-    });
-    let promises = awaited.filter_map(|awaited| match FutureId::from(&awaited) {
-        FutureId::Promise(name) => Some(name),
-        FutureId::Thread(_) => None,
-    });
-    Ok(promises.take(SHOWN_PROMISES_MAX).collect())
+/// The open promises that threads wait for: if the name was mistyped, one of them was probably meant.
+#[derive(Default)]
+struct Demand {
+    names: Vec<Arc<str>>,
+    /// Whether there may be others, as a thread waits for more Futures than its record names.
+    is_partial: bool,
+}
+
+impl Demand {
+    fn of(session: &Outside<'_>) -> Result<Demand, StorageError> {
+        let live = session.records().scan(Range::Live(ThreadId(0)), SEARCHED_THREADS_MAX)?;
+        let (mut awaited, mut is_partial) = (Vec::new(), live.len() == SEARCHED_THREADS_MAX);
+        for record in live {
+            let Record::Live(_, live) = record else { continue };
+            match live.status {
+                ThreadStatus::Waiting(future) | ThreadStatus::Following(future) => awaited.push(future),
+                ThreadStatus::Awaiting(awaiting) => {
+                    let is_for_promises = matches!(awaiting.futures.last(), Some(Awaited::Promise(_)));
+                    is_partial |= is_for_promises && awaiting.count > awaiting.futures.len() as u64;
+                    awaited.extend(awaiting.futures);
+                }
+                _ => {}
+            }
+        }
+        let promises: BTreeSet<Arc<str>> = awaited
+            .iter()
+            .filter_map(|awaited| match FutureId::from(awaited) {
+                FutureId::Promise(name) => Some(name),
+                FutureId::Thread(_) => None,
+            })
+            .collect();
+        // Of a wait for several, some may be settled.
+        let keys: Vec<Key> = promises.iter().map(|name| Key::Future(FutureId::Promise(name.clone()))).collect();
+        let mut found = Vec::with_capacity(keys.len());
+        session.records().read(&keys, &mut found)?;
+        let is_open = |found: &Option<Versioned>| match found {
+            Some(Versioned { record: Record::Future(_, future), .. }) => future.is_pending(),
+            _ => true,
+        };
+        let open = promises.into_iter().zip(&found).filter(|(_, found)| is_open(found));
+        Ok(Demand { names: open.map(|(name, _)| name).collect(), is_partial })
+    }
+}
+
+impl fmt::Display for Demand {
+    /// "; the session waits for `a/1`, `b/2` and 3 more", or nothing.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.names.is_empty() {
+            return Ok(());
+        }
+        let shown = self.names.iter().take(SHOWN_PROMISES_MAX).map(|name| format!("`{}`", escape::line(name)));
+        write!(formatter, "; the session waits for {}", shown.collect::<Vec<_>>().join(", "))?;
+        match self.names.len().saturating_sub(SHOWN_PROMISES_MAX) {
+            _ if self.is_partial => formatter.write_str(" and others"),
+            0 => Ok(()),
+            more => write!(formatter, " and {more} more"),
+        }
+    }
 }
 
 fn refused(error: OutsideError, session: &Outside<'_>, future: &str) -> Failure {

@@ -102,7 +102,8 @@ fn program_of(text: &str) -> String {
     let first = text.trim_start();
     let is_definition =
         ["fn ", "fn\n", "import ", "import(", "#[", "//", "/*"].iter().any(|begin| first.starts_with(begin));
-    if is_definition { text.to_owned() } else { format!("fn main() {{ {text} }}") }
+    // The line break ends a comment at the end of the text.
+    if is_definition { text.to_owned() } else { format!("fn main() {{ {text}\n}}") }
 }
 
 /// Warnings for limits and rates that other programs of this storage define differently.

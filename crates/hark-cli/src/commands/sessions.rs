@@ -38,7 +38,8 @@ pub fn sessions(wanted: &Sessions) -> Result<u8, Failure> {
         let ids = found.iter().map(|listed| listed.as_ref().map_or_else(|damaged| &damaged.id, |summary| &summary.id));
         output::write_out(&ids.map(|id| format!("{id}\n")).collect::<String>())?;
     } else if found.is_empty() {
-        let such = if filter::asks_about(wanted) { "such " } else { "" };
+        let such =
+            if filter::asks_about(wanted) || wanted.state.is_some() || wanted.limit == Some(0) { "such " } else { "" };
         output::write_out(&format!("no {such}sessions in {}\n", place.file()))?;
     } else {
         output::write_out(&table::drawn(&found, columns::of_stdout(), Style::for_stdout()))?;

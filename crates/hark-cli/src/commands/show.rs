@@ -114,7 +114,12 @@ pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
     } else {
         changed::note(&store.project, executable)
     };
-    output::write_out(&drawn(&summary, &threads, &report, &session, &lines, note.as_deref()))?;
+    let mut out = drawn(&summary, &threads, &report, &session, &lines, note.as_deref());
+    if summary.record.state == SessionState::Broken {
+        let retry = store.place.command(&format!("retry {}", summary.id));
+        out.push_str(&format!("\nbroken; `{retry}` continues from where it failed, with its original program\n"));
+    }
+    output::write_out(&out)?;
     Ok(FINISHED)
 }
 
@@ -165,10 +170,9 @@ fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<Threa
     for thread in threads.values_mut().filter(|thread| thread.state != "calling") {
         thread.call = None;
     }
-    let has_finished = |number: ThreadId, thread: &Shown| number != FIRST && thread.state == "finished";
     // The first thread's value is shown as the session's result.
     let finished: Vec<ThreadId> =
-        threads.iter().filter(|(number, thread)| has_finished(**number, thread)).map(|(number, _)| *number).collect();
+        threads.iter().filter(|(_, thread)| thread.state == "finished").map(|(number, _)| *number).collect();
     for (number, value) in values::of_threads(session, &finished)? {
         threads.entry(number).or_default().value = Some(value);
     }

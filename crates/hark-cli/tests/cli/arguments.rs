@@ -151,6 +151,7 @@ fn a_program_may_be_an_argument() {
     let folder = Folder::new("a_program_may_be_an_argument");
     folder.run(["-q", "-e", "6 * 7"]).is(0, "42\n", "");
     folder.run(["-q", "-e", "-1"]).is(0, "-1\n", "");
+    folder.run(["-q", "-e", "6 // seven"]).is(0, "6\n", "");
     folder.run(["-q", "-e", "print(1); 2"]).is(0, "1\n2\n", "");
     folder.run(["-q", "-e", "fn main(a, b) { b + a }", "x", "y"]).is(0, "yx\n", "");
     folder.run(["-q", "-e", "// two\nfn main() { 2 }"]).is(0, "2\n", "");

@@ -129,6 +129,8 @@ fn labels_that_are_none() {
     let memory = "error: `--key` and `--tag` need a storage that keeps sessions: one in memory cannot be found again\n\
                   hint: `hark run -s sqlite FILE` keeps the session in a file\n";
     folder.hark("run --tag a=b x.hk 1").is(2, "", memory);
+    let twice = "error: the tag `a` is given twice\n";
+    folder.hark("run -s sqlite -q --tag a=1 --tag a=2 x.hk 1").is(2, "", twice);
     folder.hark("run --key a x.hk 1").is(2, "", memory);
     folder.hark("run -s sqlite --detach x.hk -f quick 1").succeeds();
     folder.hark("sessions --since soon").is(

@@ -12,6 +12,11 @@ fn a_new_project_runs() {
     folder.hark("-q").is(0, "HELLO, WORLD!\nHELLO, HARK!\n", "");
     folder.hark("check").is(0, "", "service.hk: no errors\n");
     assert!(folder.read("hark.toml").contains("\n# hark_file = \"service.hk\"\n"));
+    // A folder whose name looks like an option, or that is a file.
+    let dashed = folder.run(["init", "--", "-x y"]);
+    assert!(dashed.stdout.ends_with("\nnext: cd './-x y' && hark\n"), "{dashed:?}");
+    folder.write("plain", "");
+    folder.hark("init plain").is(2, "", "error: `plain` is not a folder\n");
     folder.hark("init one/two").is(0, &format!("{said}\nnext: cd one/two && hark\n"), "");
     assert!(folder.path().join("one/two/src/__init__.py").is_file());
 }

@@ -311,7 +311,10 @@ fn the_history_tells_what_raised_and_when() {
     };
     assert_eq!(names(&events, 1), ["started", "printed", "called", "printed", "raised", "broke"]);
     let text = folder.hark("events").stdout;
-    assert!(text.contains("  the call raised an error\n") && !text.contains("returned"), "{text}");
+    assert!(text.contains("  the call raised an error (python): ") && !text.contains("returned"), "{text}");
+    let raised = events.as_array().unwrap().iter().find(|event| event["event"] == "raised").unwrap();
+    assert_eq!(raised["kind"], "python", "{raised}");
+    assert!(text.contains(raised["message"].as_str().unwrap().lines().next().unwrap()), "{text}");
     let unified = folder.hark("events --unified --json").json();
     let times: Vec<&str> = unified.as_array().unwrap().iter().map(|event| event["time"].as_str().unwrap()).collect();
     assert!(times.is_sorted(), "{times:?}");
@@ -754,7 +757,7 @@ fn sessions_are_listed_by_state() {
     assert_eq!(ids("--state broken"), ["bad"]);
     assert_eq!(ids("--state cancelled"), ["named"]);
     assert_eq!(ids("--state moved"), Vec::<String>::new());
-    folder.hark("sessions --state moved").is(0, "no sessions in .hark/hark.db\n", "");
+    folder.hark("sessions --state moved").is(0, "no such sessions in .hark/hark.db\n", "");
     assert_eq!(folder.hark("sessions --state odd").status, 2);
     assert_eq!(folder.hark("sessions --limit x").status, 2);
     // Only sessions that are over are deleted.
@@ -840,6 +843,118 @@ fn threads_of_the_prelude_are_named_after_what_they_call() {
     assert!(!folder.hark("events").stdout.contains("_map_async"));
 }
 
+/// The function, its arguments and what it came to are the program's, although the prelude makes the call.
+#[test]
+fn what_is_shown_of_a_thread_is_what_the_program_says() {
+    let program = r#"
+fn w(i) { if i == "b" { error("bad b") } else { i } }
+#[retry(attempts: 2, backoff: 0)] fn again(a, unused) { if a == "y" { error("no y") } else { a } }
+#[timeout(60)] fn timed(a) { async w(a) }
+#[limit(1)] fn single(a) { a }
+#[timeout(60)] fn waits(a) { await future("door", a) }
+fn main() {
+  map_async(["a"], w, 2);
+  try { map_async(["b"], w, 2) } catch { 0 };
+  again("x", [1]);
+  try { again("y", 2) } catch { 0 };
+  await timed("c");
+  await async single("d");
+  waits(7);
+  "end"
+}"#;
+    let folder = Folder::with("what_is_shown_of_a_thread", program);
+    let run = Beside::start(&folder, "run -q -s sqlite --key job x.hk");
+    let waiter = || -> serde_json::Value {
+        let found = folder.hark("promises --json");
+        if found.status == 0 { found.json()[0]["waiters"][0]["call"].clone() } else { serde_json::Value::Null }
+    };
+    wait_until("it waits", || waiter() == "waits(7)");
+    folder.hark("resolve job/door/7 8").succeeds();
+    assert_eq!(run.ended(&folder).status, 0);
+    let shown = folder.hark("show --json").json();
+    let text = |thread: &serde_json::Value, name: &str| thread[name].as_str().unwrap_or_default().to_owned();
+    let line = |thread: &serde_json::Value| {
+        let (call, value) =
+            (format!("{}({})", text(thread, "function"), text(thread, "arguments")), text(thread, "value"));
+        format!("{call} {} {value}", text(thread, "state")).trim_end().to_owned()
+    };
+    let lines: Vec<String> = shown["threads"].as_array().unwrap().iter().map(line).collect();
+    let wanted = [
+        "main() finished \"end\"",
+        "w(\"a\") finished \"a\"",
+        "w(\"b\") broken",
+        "again(\"x\", [1]) finished \"x\"",
+        "again(\"y\", 2) broken",
+        "again(\"y\", 2) broken",
+        "timed(\"c\") finished <future 7>",
+        "w(\"c\") finished \"c\"",
+        "single(\"d\") finished \"d\"",
+        "waits(7) finished 8",
+    ];
+    assert_eq!(lines, wanted);
+    let drawn = folder.hark("show").stdout;
+    assert!(drawn.contains("\nthread 0 main: finished with \"end\"\n"), "{drawn}");
+    let (events, timeline) = (folder.hark("events").stdout, folder.hark("timeline --json").json());
+    assert!(events.contains("started by thread 0: again(\"x\", [1])\n"), "{events}");
+    assert!(events.contains("finished with \"x\"\n") && !events.contains("[\"x\"]"), "{events}");
+    assert_eq!((&timeline[2]["call"], &timeline[2]["end"]), (&json!("w(\"b\")"), &json!("broken")));
+}
+
+/// An empty id comes from a variable of the shell that is not set, and means no session, although every id begins with it.
+#[test]
+fn an_empty_id_is_refused() {
+    let folder = folder("an_empty_id");
+    let id = detach(&folder, "");
+    for command in
+        ["cancel", "cancel --now", "export", "resume", "retry", "show", "events", "stdout", "timeline", "promises"]
+    {
+        let run = folder.run(command.split(' ').chain([""]));
+        assert!(
+            run.status == 2 && run.stderr.starts_with("error: the id of the session is empty\n"),
+            "{command}: {run:?}"
+        );
+    }
+    let run = folder.run(["resolve", "/door/1", "1"]);
+    assert_eq!(run.status, 2, "{run:?}");
+    assert_eq!(folder.hark("sessions --json").json()[0]["state"], "suspended");
+    assert_eq!(folder.hark("sessions -q").stdout.trim(), id);
+}
+
+/// A text is found in arguments as it was typed, and as the list shows it.
+#[test]
+fn sessions_are_found_by_the_text_of_an_argument() {
+    let folder = Folder::with("sessions_by_argument", "fn main(a) { a }");
+    let texts = ["C:\\data", "say \"hi\"", "a\tb", "a\nb", "plain"];
+    for text in texts {
+        folder.run(["-q", "-s", "sqlite", "x.hk", text]).succeeds();
+    }
+    for text in texts.into_iter().chain(["C:\\\\data", "\"plain\""]) {
+        let found = folder.run(["sessions", "-q", "--argument", text]).stdout;
+        assert_eq!(found.lines().count(), 1, "{text:?}: {found}");
+    }
+    folder.hark("sessions --argument other").is(0, "no such sessions in .hark/hark.db\n", "");
+}
+
+/// Of several promises that a thread waits for, those that have a value are not said to be waited for.
+#[test]
+fn only_open_promises_are_said_to_be_waited_for() {
+    let program = r#"fn door(i) { future("door", i) }
+fn main() { await [any([door(0), future("other", 1)]), map(range(7), lambda (i) { async one(i) })] }
+fn one(i) { await [door(i), future("second", i)] }"#;
+    let folder = Folder::with("only_open_promises", program);
+    let run = Beside::start(&folder, "run -q -s sqlite --key job x.hk");
+    let listed = || folder.hark("promises --json").json().as_array().map_or(0, Vec::len);
+    wait_until("it waits", || folder.path().join(".hark/hark.db").exists() && listed() == 2);
+    folder.hark("resolve job/door/0 1").is(0, "", "");
+    wait_until("its threads wait", || listed() == 13);
+    folder.hark("resolve job/door/1 1").is(0, "", "");
+    let told = folder.hark("resolve job/dor/2 1").stderr;
+    assert!(told.starts_with("no thread waits for `dor/2` yet; the session waits for `door/2`, "), "{told}");
+    assert!(told.ends_with(" and 7 more\n"), "{told}");
+    run.signal("INT");
+    run.ended(&folder);
+}
+
 /// The commands that Hark suggests find the session from the current folder.
 #[test]
 fn a_command_that_is_printed_works_where_it_is_printed() {
@@ -888,7 +1003,7 @@ fn a_command_that_is_printed_works_where_it_is_printed() {
 fn who_resolves_what_nobody_waits_for_is_told() {
     let folder = Folder::with("nobody_waits", "fn main() { await future(\"mail\", 17) }");
     let id = folder.hark("-s sqlite --detach x.hk").stdout.trim().to_owned();
-    folder.hark(&format!("resolve {id}/mail/16 1")).is(0, "", "");
+    folder.hark(&format!("resolve {id}/mail/16 1")).is(0, "", "no thread waits for `mail/16` yet\n");
     let worker = Beside::start(&folder, "worker -q");
     wait_until("it waits", || folder.hark("show").stdout.contains("waiting for future `mail/17`"));
     let expected = "no thread waits for `mail/18` yet; the session waits for `mail/17`\n";
@@ -907,5 +1022,7 @@ fn a_broken_session_says_what_goes_on_with_it() {
     assert!(run.stderr.contains(&advice), "{}", run.stderr);
     let retry = folder.hark("retry");
     assert!(retry.stderr.contains(&advice), "{}", retry.stderr);
+    let shown = folder.hark("show").stdout;
+    assert!(shown.ends_with(&format!("\n{advice}")), "{shown}");
     assert!(!folder.hark("x.hk").stderr.contains("retry"), "in memory there is nothing to go on with");
 }

@@ -15,7 +15,7 @@ use hark_engine::{
 
 use crate::commands::kept::{outside_failure, shown_call};
 use crate::failure::Failure;
-use crate::place::Place;
+use crate::place::{Place, quoted};
 use crate::session::{self, Serving, Session};
 use crate::storage;
 
@@ -91,7 +91,7 @@ pub fn check(session: &Session, id: &SessionId, place: &Place) -> Result<(), Fai
     } else {
         return Ok(());
     };
-    let show = place.command(&format!("show {key}"));
+    let show = place.command(&format!("show {}", quoted(key)));
     Err(failure.with_hint(format!("`{show}` shows that session; a new session needs a different key")))
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hark_bytecode::string_text;
 use hark_engine::{About, Filter, Listed, SessionState, Summary, Timestamp};
 
 use crate::args::{Sessions, StateName, Tag};
@@ -69,8 +70,16 @@ fn fits(about: &About, wanted: &Sessions) -> bool {
         None => false,
     };
     wanted.function.as_ref().is_none_or(|function| *function == about.function)
-        && wanted.argument.as_ref().is_none_or(|text| about.arguments.iter().any(|argument| argument.contains(text)))
+        && wanted.argument.as_ref().is_none_or(|text| about.arguments.iter().any(|argument| mentions(argument, text)))
         && wanted.tags.iter().all(has_tag)
+}
+
+/// Whether an argument, which is stored as a literal of the language, contains a text as it was typed or as the literal
+/// shows it.
+fn mentions(argument: &str, text: &str) -> bool {
+    let literal = string_text(text);
+    let inner = literal.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(&literal);
+    argument.contains(text) || argument.contains(inner)
 }
 
 /// The range of a session's age, from its start.

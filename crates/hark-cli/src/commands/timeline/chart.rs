@@ -90,6 +90,11 @@ impl Chart<'_> {
                 }
             }
         }
+        for time in &lane.breaks {
+            let column = column_of(*time).min(columns - 1);
+            let column = if cells[column] == ' ' { column.saturating_sub(1) } else { column };
+            cells[column] = BROKEN;
+        }
         if let (End::Broken | End::Cancelled, Some(last)) = (lane.end, cells.iter().rposition(|cell| *cell != ' ')) {
             cells[last] = if lane.end == End::Broken { BROKEN } else { CANCELLED };
         }
@@ -166,7 +171,8 @@ fn awaited_of(lane: &Lane) -> String {
     };
     let before = lane.waited_for.iter().filter(|future| !lane.blocked_on.contains(future));
     let names: Vec<String> = lane.blocked_on.iter().chain(before).map(name).collect();
-    if names.is_empty() { String::new() } else { escape::line(&format!("→ {}", names.join(", "))).into_owned() }
+    let more = if lane.unnamed == 0 { String::new() } else { format!(" and {} more", lane.unnamed) };
+    if names.is_empty() { String::new() } else { escape::line(&format!("→ {}{more}", names.join(", "))).into_owned() }
 }
 
 /// A time since the start, as short as it can be told from its neighbors.

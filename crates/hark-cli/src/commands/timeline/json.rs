@@ -28,6 +28,7 @@ pub fn write_lane<W: Write>(lane: &Lane, json: &mut Json<W>) -> io::Result<()> {
         json.close('}')?;
     }
     json.close(']')?;
+    json.entry_of("awaited_more", lane.unnamed)?;
     json.key("stretches")?;
     json.open('[')?;
     for stretch in &lane.stretches {

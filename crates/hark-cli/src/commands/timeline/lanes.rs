@@ -56,13 +56,17 @@ pub struct Lane {
     pub parent: Option<ThreadId>,
     /// Its function, and the arguments as text.
     pub call: String,
-    /// In the order of time, without gaps.
+    /// In the order of time, without gaps but those in which the thread was broken.
     pub stretches: Vec<Stretch>,
     pub end: End,
     /// The error that it ended with, if it broke or was cancelled.
     pub error: Option<String>,
     /// All Futures that the thread has ever waited for, each once.
     pub waited_for: Vec<FutureId>,
+    /// How many more than those named it has waited for at a time, at most.
+    pub unnamed: u64,
+    /// When it broke before it was retried.
+    pub breaks: Vec<Timestamp>,
     /// The Futures that block the thread at the end of the chart.
     pub blocked_on: Vec<FutureId>,
 }
@@ -77,6 +81,8 @@ impl Lane {
             end: End::Open,
             error: None,
             waited_for: Vec::new(),
+            unnamed: 0,
+            breaks: Vec::new(),
             blocked_on: Vec::new(),
         }
     }
@@ -84,6 +90,10 @@ impl Lane {
     /// From now on it is about this.
     fn begin(&mut self, kind: Kind, at: Timestamp, what: String) {
         let at = self.stop(at);
+        self.push(kind, at, what);
+    }
+
+    fn push(&mut self, kind: Kind, at: Timestamp, what: String) {
         self.blocked_on.clear();
         self.stretches.push(Stretch { kind, from: at, to: at, what, futures: Vec::new(), more: 0 });
     }
@@ -107,6 +117,7 @@ impl Lane {
         if let Some(stretch) = self.stretches.last_mut() {
             (stretch.futures, stretch.more) = (futures.to_vec(), more);
         }
+        self.unnamed = self.unnamed.max(more);
         self.blocked_on = futures.to_vec();
         for future in futures {
             if !self.waited_for.contains(future) {
@@ -123,7 +134,12 @@ impl Lane {
                 self.call = if arguments.is_empty() { function.clone() } else { format!("{function}({arguments})") };
                 self.begin(Kind::Run, at, String::new());
             }
-            Event::Called { function, arguments, .. } => self.begin(Kind::Call, at, format!("{function}({arguments})")),
+            Event::Called { function, arguments, attempt: 1 } => {
+                self.begin(Kind::Call, at, format!("{function}({arguments})"));
+            }
+            Event::Called { function, arguments, attempt } => {
+                self.begin(Kind::Call, at, format!("{function}({arguments}), try {attempt}"));
+            }
             Event::Slept { until } => self.begin(Kind::Sleep, at, format!("until {until}")),
             Event::TriesAgain { .. } | Event::Returned { .. } | Event::Raised { .. } | Event::Resumed => {
                 self.begin(Kind::Run, at, String::new());
@@ -132,8 +148,10 @@ impl Lane {
             Event::Awaited { futures, count, .. } => self.wait(at, futures, *count),
             Event::Queued { gate, .. } => self.begin(Kind::Wait, at, gate.to_string()),
             Event::Retried => {
+                let ended = self.stretches.last().map_or(at, |last| last.to);
                 (self.end, self.error) = (End::Open, None);
-                self.begin(Kind::Run, at, String::new());
+                self.breaks.push(ended);
+                self.push(Kind::Run, at.max(ended), String::new());
             }
             Event::Finished => self.finish(End::Finished, at),
             Event::Broke { kind, message } => {
@@ -178,6 +196,8 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
+    use hark_engine::Needed;
+
     use super::*;
 
     fn entry(thread: u64, time: u64, event: Event) -> LogEntry {
@@ -186,6 +206,37 @@ mod tests {
 
     fn started(function: &str, parent: Option<u64>) -> Event {
         Event::Started { function: function.to_owned(), parent: parent.map(ThreadId), arguments: String::new() }
+    }
+
+    fn kinds(lane: &Lane) -> Vec<(Kind, u64, u64)> {
+        lane.stretches.iter().map(|stretch| (stretch.kind, stretch.from.0, stretch.to.0)).collect()
+    }
+
+    #[test]
+    fn a_broken_thread_is_about_nothing_until_it_is_retried() {
+        let mut lanes = Lanes::default();
+        let broke = || Event::Broke { kind: "error".to_owned(), message: "no".to_owned() };
+        let events =
+            [(0, started("main", None)), (10, broke()), (50, Event::Retried), (60, broke()), (80, Event::Retried)];
+        events.into_iter().for_each(|(time, event)| lanes.note(&entry(0, time, event)));
+        let lane = &lanes.until(Timestamp(90))[0];
+        assert_eq!(kinds(lane), [(Kind::Run, 0, 10), (Kind::Run, 50, 60), (Kind::Run, 80, 90)]);
+        assert_eq!((lane.breaks.as_slice(), lane.end), ([Timestamp(10), Timestamp(60)].as_slice(), End::Open));
+    }
+
+    #[test]
+    fn tries_of_a_call_are_told_apart_and_futures_left_out_are_counted() {
+        let mut lanes = Lanes::default();
+        let called = |attempt| Event::Called { function: "f".to_owned(), attempt, arguments: "1".to_owned() };
+        let futures = vec![ThreadId(1).into(), ThreadId(2).into()];
+        let awaited = Event::Awaited { until: Needed::All, futures, count: 40, deadline: None };
+        for (time, event) in [(0, started("main", None)), (10, called(1)), (20, called(2)), (30, awaited)] {
+            lanes.note(&entry(0, time, event));
+        }
+        let lane = &lanes.until(Timestamp(40))[0];
+        let calls: Vec<&str> = lane.stretches.iter().map(|stretch| stretch.what.as_str()).collect();
+        assert_eq!(calls, ["", "f(1)", "f(1), try 2", "thread 1, thread 2 and 38 more"]);
+        assert_eq!((lane.waited_for.len(), lane.unnamed), (2, 38));
     }
 
     #[test]
@@ -205,9 +256,6 @@ mod tests {
             lanes.note(&each);
         }
         let shown = lanes.until(Timestamp(100));
-        let kinds = |lane: &Lane| -> Vec<(Kind, u64, u64)> {
-            lane.stretches.iter().map(|stretch| (stretch.kind, stretch.from.0, stretch.to.0)).collect()
-        };
         assert_eq!(kinds(&shown[0]), [(Kind::Run, 0, 20), (Kind::Wait, 20, 60), (Kind::Run, 60, 100)]);
         assert_eq!(kinds(&shown[1]), [(Kind::Run, 10, 30), (Kind::Call, 30, 50), (Kind::Run, 50, 50)]);
         assert_eq!((shown[0].end, shown[1].end, shown[1].parent), (End::Open, End::Finished, Some(ThreadId(0))));
