@@ -114,13 +114,21 @@ pub fn show(wanted: &OfSession) -> Result<u8, Failure> {
     } else {
         changed::note(&store.project, executable)
     };
-    let mut out = drawn(&summary, &threads, &report, &session, &lines, note.as_deref());
-    if summary.record.state == SessionState::Broken {
-        let retry = store.place.command(&format!("retry {}", summary.id));
-        out.push_str(&format!("\nbroken; `{retry}` continues from where it failed, with its original program\n"));
-    }
-    output::write_out(&out)?;
+    let retry = match summary.record.state {
+        SessionState::Broken => Some(store.place.command(&format!("retry {}", summary.id))),
+        _ => None,
+    };
+    let notes = Notes { note, retry };
+    output::write_out(&drawn(&summary, &threads, &report, &session, &lines, &notes))?;
     Ok(FINISHED)
+}
+
+/// What there is to say about a session beside its state.
+struct Notes {
+    /// Whether its program has changed.
+    note: Option<String>,
+    /// The command that continues it, if it is broken.
+    retry: Option<String>,
 }
 
 fn threads_of(session: &Outside<'_>, summary: &Summary) -> Result<BTreeMap<ThreadId, Shown>, Failure> {
@@ -234,7 +242,7 @@ fn drawn(
     report: &Report,
     session: &Outside<'_>,
     lines: &Lines<'_>,
-    note: Option<&str>,
+    notes: &Notes,
 ) -> String {
     let style = Style::for_stdout();
     let about = &summary.record.about;
@@ -255,12 +263,15 @@ fn drawn(
         field("tags", &tags.join(" "));
     }
     field("file", &about.file);
-    if let Some(note) = note {
+    if let Some(note) = &notes.note {
         field("note", note);
     }
     field("started", &about.started.to_string());
     if let Some(ended) = summary.record.ended {
         field("ended", &format!("{ended}, after {}", shown_duration(about.started, ended)));
+    }
+    if let Some(retry) = &notes.retry {
+        field("next", &format!("`{retry}` continues from where it failed, with its original program"));
     }
     if let Some(result) = &report.result {
         field("result", &hark_machine::literal_text(result, session.program().executable()));
