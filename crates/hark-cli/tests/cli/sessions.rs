@@ -205,7 +205,7 @@ fn a_broken_session_is_shown_with_its_threads() {
     let shown = hark(&folder, "show").stdout;
     let (head, rest) = shown.split_once("\n\n").unwrap();
     let fields: Vec<&str> = head.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
-    assert_eq!(fields, ["session", "state", "call", "file", "started", "ended"]);
+    assert_eq!(fields, ["session", "state", "call", "file", "started", "ended", "next"]);
     assert!(head.contains("\nstate    broken\ncall     bad()\nfile     x.hk\n"), "{head}");
     let threads =
         "thread 0 bad: broken: `first`: the list is empty\n  thread 1 worse: broken: `first`: the list is empty\n";
