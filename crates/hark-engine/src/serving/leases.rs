@@ -52,9 +52,7 @@ impl Serving {
         };
         let now = self.steady_now();
         self.timetable.begin_look(now);
-        let room = self.room();
-        // A few at a time would cost as many changes of the storage.
-        let mut left = if room * 2 >= capacity.most() { room } else { 0 };
+        let mut left = capacity.to_take(self.in_hand());
         capacity.begin_taking();
         if takes_all {
             left = left.saturating_sub(self.take_some(None, left)?);

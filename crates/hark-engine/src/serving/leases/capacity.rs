@@ -22,6 +22,8 @@ pub(in crate::serving) struct Capacity {
     pub takes_none: bool,
     /// How many threads can make progress at the same time.
     at_a_time: usize,
+    /// With fewer threads than this, a worker is idle.
+    workers: usize,
     /// How many more may wait for them.
     queued: AtomicUsize,
     queued_max: usize,
@@ -35,13 +37,17 @@ impl Capacity {
     /// How threads are held on these ports, if they are leased.
     pub fn of(ports: &Ports) -> Option<Capacity> {
         let Tenure::Leases(leases) = ports.storage.tenure() else { return None };
-        let (at_a_time, queued_max) = match ports.foreign.calls_at_a_time() {
+        let width = ports.invoker.width();
+        let (at_a_time, workers, queued_max) = match ports.foreign.calls_at_a_time() {
             // Each is another process's from then on.
-            _ if ports.invoker.is_remote() => (ports.invoker.width(), 0),
-            usize::MAX => (ports.invoker.width() * HELD_PER_WORKER, 0),
-            calls => (calls.clamp(1, CALLS_HELD_MAX), CALLS_QUEUED_MAX),
+            _ if ports.invoker.is_remote() => (width, width, 0),
+            usize::MAX => (width * HELD_PER_WORKER, width, 0),
+            calls => {
+                let calls = calls.clamp(1, CALLS_HELD_MAX);
+                (calls, calls, CALLS_QUEUED_MAX)
+            }
         };
-        Some(Capacity::with(leases.lease(), at_a_time, queued_max))
+        Some(Capacity { workers, ..Capacity::with(leases.lease(), at_a_time, queued_max) })
     }
 
     /// How threads are held by a process that takes none: it gets them from others, and leaves all that it starts or wakes.
@@ -55,6 +61,7 @@ impl Capacity {
             lease,
             takes_none: false,
             at_a_time,
+            workers: 0,
             queued: AtomicUsize::new(0),
             queued_max,
             wants_more: AtomicBool::new(true),
@@ -65,6 +72,17 @@ impl Capacity {
     /// How many threads this process holds at most.
     pub fn most(&self) -> usize {
         self.at_a_time + self.queued.load(Ordering::Relaxed)
+    }
+
+    /// How many more threads are to be taken, with this many in hand. A few at a time would cost as many changes of the storage, but
+    /// no worker is left idle.
+    pub fn to_take(&self, in_hand: usize) -> usize {
+        let room = self.most().saturating_sub(in_hand);
+        if self.is_worth_taking(in_hand) { room } else { 0 }
+    }
+
+    fn is_worth_taking(&self, in_hand: usize) -> bool {
+        in_hand <= self.most() / 2 || in_hand < self.workers
     }
 
     /// Whether some of this many threads may be waiting for others.
@@ -98,7 +116,7 @@ impl Capacity {
     /// Whether more threads are to be taken now, with this many in hand. Answers so once, until the next taking.
     pub fn takes_more(&self, in_hand: usize) -> bool {
         self.wants_more.load(Ordering::Acquire)
-            && in_hand <= self.most() / 2
+            && self.is_worth_taking(in_hand)
             && self.wants_more.swap(false, Ordering::AcqRel)
     }
 
@@ -127,5 +145,13 @@ mod tests {
         assert_eq!(capacity.most(), 5);
         capacity.note_withdrawn();
         assert_eq!(capacity.most(), 2);
+    }
+
+    #[test]
+    fn no_worker_is_left_idle() {
+        let capacity = Capacity { workers: 3, ..Capacity::with(Duration::from_secs(1), 3, 9) };
+        assert_eq!([0, 1, 2, 3, 4].map(|in_hand| capacity.to_take(in_hand)), [3, 2, 1, 0, 0]);
+        (0..9).for_each(|_| capacity.note_answered(QUEUE_TIME_SHORT));
+        assert_eq!([2, 6, 7, 11].map(|in_hand| capacity.to_take(in_hand)), [10, 6, 0, 0]);
     }
 }
