@@ -2,6 +2,7 @@
 """A proxy of a DynamoDB server that counts requests and injects the faults that no emulator simulates.
 
     proxy.py --server HOST:PORT [--port N] [--seed S] [--rate R] [--faults NAME,...] [--index-delay SECONDS] [--hold-at N]
+             [--units]
 
 It prints `listening on 127.0.0.1:PORT`, and serves until it is ended. A share R of all requests meets a fault, chosen by the seed:
 
@@ -18,9 +19,9 @@ with a delay. After `--hold-at N` writes, the next ones are held (neither forwar
 writer can be killed or stopped at exactly that point.
 
     GET /counts     a JSON object: `requests` by API call, `faults` by kind, `held`, `items`, `hottest` (the items with the most
-                    writes), `largest` (bytes of the largest request)
-    POST /reset     resets the counts
-    POST /go        forwards the held requests, and holds no more
+                    writes), `largest` (bytes of the largest request), `units` (`read` and `write`, with `--units`)
+    POST /reset     forgets the counts
+    POST /go        forwards what is held, and holds nothing more
 
 A client only needs the proxy's address as its endpoint. Neither this proxy nor the emulators check signatures.
 """
@@ -32,6 +33,7 @@ import random
 import time
 
 WRITES = {"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"}
+READS = {"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"}
 FAULTS = ["conflict", "throttle", "broken", "partial", "cut", "lost", "late"]
 # The prefix of error names.
 NAMESPACE = "com.amazonaws.dynamodb.v20120810#"
@@ -61,6 +63,12 @@ def written(call, body):
 def error(name, message, status=400, **more):
     """An error response."""
     return status, json.dumps({"__type": NAMESPACE + name, "message": message, "Message": message, **more}).encode()
+
+
+def units_of(answer):
+    """The capacity units that an answer says its request has consumed, indexes included."""
+    consumed = answer.get("ConsumedCapacity", [])
+    return sum(each["CapacityUnits"] for each in (consumed if isinstance(consumed, list) else [consumed]))
 
 
 def conflict(call, body, chance):
@@ -167,6 +175,7 @@ class Proxy:
         self.rate, self.faults = given.rate, given.faults
         self.index_delay, self.hold_at = given.index_delay, given.hold_at
         self.key_names = given.keys
+        self.counts_units = given.units
         self.go = asyncio.Event()
         self.late = set()
         self.written_at = {}
@@ -174,13 +183,14 @@ class Proxy:
 
     def reset(self):
         self.requests, self.injected = collections.Counter(), collections.Counter()
+        self.units = {"read": 0.0, "write": 0.0}
         self.writes, self.held, self.seen_writes, self.largest = collections.Counter(), 0, 0, 0
 
     def counts(self):
         """The response to `GET /counts`."""
         return {
             "requests": dict(self.requests), "faults": dict(self.injected), "held": self.held,
-            "items": len(self.writes), "largest": self.largest,
+            "items": len(self.writes), "largest": self.largest, "units": self.units,
             "hottest": [{"item": item, "writes": count} for item, count in self.writes.most_common(10)],
         }
 
@@ -206,7 +216,13 @@ class Proxy:
                     item = self.name_of(table, attributes)
                     self.writes[item] += 1
                     self.written_at[item] = now
-        return await self.server.ask(headers, raw)
+        if not self.counts_units:
+            return await self.server.ask(headers, raw)
+        asked = json.dumps({**json.loads(raw), "ReturnConsumedCapacity": "INDEXES"}).encode()
+        status, answer = await self.server.ask(headers, asked if call in WRITES | READS else raw)
+        if status == 200 and call in WRITES | READS:
+            self.units["write" if call in WRITES else "read"] += units_of(json.loads(answer))
+        return status, answer
 
     async def forward_late(self, call, headers, raw):
         await asyncio.sleep(self.chance.uniform(*LATE))
@@ -320,6 +336,7 @@ async def main():
     parser.add_argument("--faults", type=lambda text: text.split(","), default=FAULTS, help=",".join(FAULTS))
     parser.add_argument("--index-delay", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--hold-at", type=int, metavar="N", help="hold all writes after this many")
+    parser.add_argument("--units", action="store_true", help="count capacity units")
     parser.add_argument("--keys", type=lambda text: text.split(","), default=["pk", "sk"], help="the table's key attributes")
     given = parser.parse_args()
     if unknown := set(given.faults) - set(FAULTS):

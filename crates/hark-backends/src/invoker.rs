@@ -1,6 +1,8 @@
 //! Invokers: ways to get threads run.
 
 #[cfg(feature = "processes")]
+pub mod assigned;
+#[cfg(feature = "processes")]
 pub mod processes;
 mod threads;
 

@@ -10,6 +10,7 @@ mod negative;
 mod options;
 mod program;
 mod session;
+mod storage;
 
 use std::ffi::OsString;
 
@@ -19,6 +20,7 @@ pub use labels::*;
 pub use options::*;
 pub use program::*;
 pub use session::*;
+pub use storage::*;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -83,6 +85,8 @@ pub enum Command {
     Import(Import),
     /// Delete sessions that ended long ago
     Prune(Prune),
+    /// Prepare the storage that sessions are kept in, or look what is wrong with it
+    Storage(StorageCommand),
     /// Measure how fast sessions of a program run
     Bench(Bench),
     /// Run threads for a supervisor
@@ -199,6 +203,7 @@ impl Command {
             Command::Resume(wanted) | Command::Retry(wanted) => &wanted.kept.config,
             Command::Cancel(wanted) => &wanted.kept.config,
             Command::Prune(wanted) => &wanted.kept.config,
+            Command::Storage(wanted) => &wanted.task.kept().config,
             Command::Resolve(wanted) => &wanted.config,
             Command::Fail(wanted) => &wanted.config,
             Command::Worker(wanted) => &wanted.config,

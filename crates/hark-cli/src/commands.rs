@@ -1,6 +1,5 @@
 //! The commands. Each returns its exit status.
 
-mod age;
 pub mod asm;
 pub mod bench;
 pub mod cancel;
@@ -20,6 +19,7 @@ pub mod resume;
 pub mod run;
 pub mod sessions;
 pub mod show;
+pub mod storage;
 pub mod sync;
 pub mod test;
 pub mod timeline;

@@ -6,7 +6,6 @@ mod template;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hark_backends::storage::sqlite::LEASE;
 use hark_engine::Options;
 
 use crate::args::StorageName;
@@ -43,14 +42,32 @@ pub struct Settings {
     pub storage: Option<StorageName>,
     /// The maximum number of Python workers, if configured.
     pub workers: Option<u32>,
-    /// How long a process may be unresponsive before others take over its sessions.
-    pub lease: Duration,
-    /// Which processes may run a session.
+    /// How long a process may be still before others take over its sessions, if the storage's default is not wanted.
+    pub lease: Option<Duration>,
+    /// Which processes run a session.
     pub tenure: Tenure,
     /// How often the worker of a call or step may be lost before the call or step fails.
     pub max_tries: u32,
     /// How long a cancelled thread may clean up before it is stopped.
     pub cancel_grace: Duration,
+    /// The table of the DynamoDB storage, and how it is reached.
+    pub dynamodb: DynamoDb,
+}
+
+/// What `[storage.dynamodb]` says. What it leaves out is as the AWS SDK finds it: from the environment, profiles, or the machine's
+/// role.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DynamoDb {
+    /// The name of the table.
+    pub table: Option<String>,
+    /// The URL of the server, if it is not AWS.
+    pub endpoint: Option<String>,
+    /// The region of AWS.
+    pub region: Option<String>,
+    /// The profile of the AWS configuration files whose settings and credentials are used.
+    pub profile: Option<String>,
+    /// How long after its start a session is removed, if ever.
+    pub ttl: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -63,10 +80,11 @@ impl Default for Settings {
             data_dir: ".hark".into(),
             storage: None,
             workers: None,
-            lease: LEASE,
+            lease: None,
             tenure: Tenure::Sessions,
             max_tries: Options::default().max_tries,
             cancel_grace: Options::default().cancel_grace,
+            dynamodb: DynamoDb::default(),
         }
     }
 }
@@ -91,6 +109,8 @@ enum Kind {
     Storage,
     /// The name of a tenure.
     Tenure,
+    /// A time, with its unit.
+    Age,
     /// A whole number from 1 to the limit.
     Count(u32),
     /// A deployment setting of the Python implementation of Hark, which is ignored here.
@@ -109,7 +129,7 @@ struct Setting {
     about: &'static [&'static str],
 }
 
-const SECTIONS: [&str; 4] = ["project", "python", "sessions", "instance"];
+const SECTIONS: [&str; 5] = ["project", "python", "sessions", "storage.dynamodb", "instance"];
 
 const SETTINGS: &[Setting] = &[
     Setting {
@@ -138,7 +158,10 @@ const SETTINGS: &[Setting] = &[
         key: "storage",
         kind: Kind::Storage,
         default: "\"memory\"",
-        about: &["Where sessions are kept: \"memory\", or \"sqlite\" for a file in data_dir, which survives a crash."],
+        about: &[
+            "Where sessions are kept: \"memory\"; \"sqlite\" for one file in data_dir, so that no crash loses them; or \"dynamodb\"",
+            "for a table on AWS, which many machines share.",
+        ],
     },
     Setting {
         section: "project",
@@ -179,8 +202,8 @@ const SETTINGS: &[Setting] = &[
         kind: Kind::Count(LEASE_MAX),
         default: "10",
         about: &[
-            "The number of seconds a process may be unresponsive before others take over its sessions. If it has ended,",
-            "they notice at once.",
+            "How many seconds a process may be still before others take over its sessions; in a file they notice at once",
+            "that it has ended. Without this setting: 10, with DynamoDB 30.",
         ],
     },
     Setting {
@@ -209,6 +232,45 @@ const SETTINGS: &[Setting] = &[
         kind: Kind::Count(CANCEL_GRACE_MAX),
         default: "10",
         about: &["The number of seconds a cancelled thread may clean up before it is stopped."],
+    },
+    Setting {
+        section: "storage.dynamodb",
+        key: "table",
+        kind: Kind::Text,
+        default: "\"hark\"",
+        about: &["The table of sessions for `-s dynamodb`. `hark storage init` creates it."],
+    },
+    Setting {
+        section: "storage.dynamodb",
+        key: "region",
+        kind: Kind::Text,
+        default: "\"eu-west-1\"",
+        about: &["The region of AWS. Without it: AWS_REGION, or that of the profile."],
+    },
+    Setting {
+        section: "storage.dynamodb",
+        key: "profile",
+        kind: Kind::Text,
+        default: "\"default\"",
+        about: &["The profile of ~/.aws/config with region and credentials. Without it: AWS_PROFILE, or \"default\"."],
+    },
+    Setting {
+        section: "storage.dynamodb",
+        key: "endpoint",
+        kind: Kind::Text,
+        default: "\"http://127.0.0.1:8000\"",
+        about: &[
+            "The URL of a server that speaks DynamoDB's API. Without it: AWS_ENDPOINT_URL_DYNAMODB, or the region's own.",
+        ],
+    },
+    Setting {
+        section: "storage.dynamodb",
+        key: "ttl",
+        kind: Kind::Age,
+        default: "\"30d\"",
+        about: &[
+            "How long after its start a session is removed, whatever its state. Without it: when `hark prune` removes it.",
+        ],
     },
     inherited("instance", "policy_file"),
     inherited("instance", "extra_layers"),

@@ -7,6 +7,7 @@
 //! (which connects machine, engine and ports), and below them `render` (output for people) and `report` (output for
 //! programs).
 
+mod age;
 mod args;
 mod commands;
 mod config;
@@ -115,6 +116,7 @@ fn do_command(command: &Command, platform: Option<&OpenPlatform>) -> Result<u8, 
         Command::Export(wanted) => commands::transfer::export(wanted),
         Command::Import(wanted) => commands::transfer::import(wanted),
         Command::Prune(wanted) => commands::prune::prune(wanted),
+        Command::Storage(wanted) => commands::storage::storage(wanted),
         Command::Bench(wanted) => commands::bench::bench(wanted),
         Command::WorkerProcess(wanted) => commands::worker::worker_process(wanted),
     }

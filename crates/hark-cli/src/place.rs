@@ -3,10 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use hark_backends::storage::sqlite::FILE_NAME;
 
+use crate::args::Asked;
 use crate::modules::from_current_folder;
 use crate::project::{self, Project};
+use crate::storage::name_of_kept;
 
 /// The place of a project and its sessions, relative to the current folder.
 #[derive(Debug, Clone)]
@@ -15,26 +18,38 @@ pub struct Place {
     before: String,
     /// The options to append.
     behind: String,
-    /// The file with the sessions, for messages.
-    file: String,
+    /// The file with the sessions, or their table, as it is shown.
+    store: String,
+    is_file: bool,
 }
 
 impl Place {
-    /// The place of a project. Its sessions are in `data_dir` if the command line gives one.
-    pub fn of(project: &Project, data_dir: Option<&Path>) -> Place {
+    /// The place of a project, whose sessions are where the command line has said, if it has.
+    pub fn of(project: &Project, asked: Asked<'_>) -> Place {
         let (mut before, mut behind) = (String::new(), String::new());
         if let Some(config) = &project.config {
             behind.push_str(&format!(" --config {}", quoted_path(&from_current_folder(config))));
         } else if project::folder_here().is_none_or(|here| here != project.folder) {
             before.push_str(&format!("cd {} && ", quoted_path(&from_current_folder(&project.folder))));
         }
-        let named = data_dir.map(|named| std::path::absolute(named).unwrap_or_else(|_| named.to_path_buf()));
+        let name = name_of_kept(project, asked);
+        if name != name_of_kept(project, Asked { name: None, ..asked }) {
+            let name = name.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+            behind.push_str(&format!(" -s {name}"));
+        }
+        let named = asked.data_dir.map(|named| std::path::absolute(named).unwrap_or_else(|_| named.to_path_buf()));
         if let Some(named) = &named {
             let shown = if before.is_empty() { from_current_folder(named) } else { named.clone() };
             behind.push_str(&format!(" --data-dir {}", quoted_path(&shown)));
         }
         let folder: PathBuf = named.unwrap_or_else(|| project.folder.join(&project.settings.data_dir));
-        Place { before, behind, file: from_current_folder(&folder.join(FILE_NAME)).display().to_string() }
+        let is_file = !name.is_remote();
+        let store = if is_file {
+            from_current_folder(&folder.join(FILE_NAME)).display().to_string()
+        } else {
+            format!("the table `{}`", project.settings.dynamodb.table.as_deref().unwrap_or("hark"))
+        };
+        Place { before, behind, store, is_file }
     }
 
     /// The command line for this command here, such as `resume ID`.
@@ -42,9 +57,14 @@ impl Place {
         format!("{}hark {words}{}", self.before, self.behind)
     }
 
-    /// The file with the sessions.
-    pub fn file(&self) -> &str {
-        &self.file
+    /// The file with the sessions, or their table.
+    pub fn store(&self) -> &str {
+        &self.store
+    }
+
+    /// The same, a file's name in quotes.
+    pub fn quoted_store(&self) -> String {
+        if self.is_file { format!("`{}`", self.store) } else { self.store.clone() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sessions on this computer, run by a machine, an engine and their ports.
 
 use std::env;
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -11,7 +12,9 @@ use std::thread;
 
 use hark_backends::System;
 use hark_backends::invoker::Threads;
+use hark_backends::invoker::assigned::AssignedProcesses;
 use hark_backends::invoker::processes::Processes;
+use hark_backends::storage::sqlite::LEASE;
 use hark_engine::{
     CancelHandle, Engine, Foreign, Invoker, Keyed, Labels, NoForeign, Observer, Options, Ports, Report, Scope,
     SessionId, Start, Status, Storage, StorageError, SuspendAt,
@@ -144,39 +147,46 @@ pub fn invoker(project: &Project, kept: Option<&Kept>, name: ConcurrencyName) ->
         let failure = Failure::usage("`-c processes` needs a storage that processes can share; memory is not shared");
         return Err(failure.with_hint("`-s sqlite -c processes` keeps the sessions in a file"));
     };
-    if project.settings.tenure == Tenure::Threads {
-        let failure = Failure::usage("`-c processes` cannot be used with `tenure = \"threads\"`");
-        return Err(failure.with_hint("each `hark worker` is a process that runs threads of any session"));
-    }
-    let Kept::Sqlite(file) = kept;
-    let server = file.server_number().map_err(storage::failure)?;
-    let program = env::current_exe()
-        .map_err(|error| Failure::usage(format!("this program's own file cannot be found: {error}")))?;
-    let (folder, config) = (project.folder.clone(), project.config.clone());
-    let data_dir = file.folder().to_path_buf();
-    let python_workers = worker_processes(project);
-    let width = python_workers.len();
-    let spawn = move |index: usize, socket: UnixStream| {
-        let mut command = Command::new(&program);
-        command
-            .arg("worker-process")
-            .arg("--project")
-            .arg(&folder)
-            .arg("--data-dir")
-            .arg(&data_dir)
-            .arg("--server")
-            .arg(server.to_string())
-            .arg("--python-workers")
-            .arg(python_workers[index].to_string())
-            .envs(log::environment());
-        if let Some(config) = &config {
-            command.arg("--config").arg(config);
-        }
-        // In its own process group, so that Ctrl-C at a terminal reaches only the supervisor.
+    let command = worker_command(project, kept)?;
+    let spawn = move |python_workers: usize, socket: UnixStream| {
+        let mut command = command();
+        command.arg("--python-workers").arg(python_workers.to_string()).envs(log::environment());
+        // Its own process group, so that Ctrl-C at a terminal reaches the supervisor alone.
         command.stdin(Stdio::from(OwnedFd::from(socket))).stdout(Stdio::null()).process_group(0);
         command.spawn()
     };
-    Ok(Arc::new(Processes::new(width, project.settings.lease, Box::new(spawn))))
+    if matches!(kept.tenure(), hark_engine::Tenure::Leases(_)) {
+        // Each runs one thread at a time.
+        let width = python::workers_max(project);
+        return Ok(Arc::new(AssignedProcesses::new(width, Box::new(move |_, socket| spawn(1, socket)))));
+    }
+    let python_workers = worker_processes(project);
+    let width = python_workers.len();
+    let spawn = move |index: usize, socket| spawn(python_workers[index], socket);
+    Ok(Arc::new(Processes::new(width, project.settings.lease.unwrap_or(LEASE), Box::new(spawn))))
+}
+
+/// The command of a worker process, but for how many Python workers it has.
+fn worker_command(project: &Project, kept: &Kept) -> Result<impl Fn() -> Command + Send + Sync + 'static, Failure> {
+    let program = env::current_exe()
+        .map_err(|error| Failure::usage(format!("this program's own file cannot be found: {error}")))?;
+    let mut arguments: Vec<OsString> =
+        vec!["worker-process".into(), "--project".into(), project.folder.clone().into_os_string()];
+    if let Some(config) = &project.config {
+        arguments.extend(["--config".into(), config.clone().into_os_string()]);
+    }
+    arguments.extend(kept.arguments());
+    if let Kept::Sqlite(file) = kept
+        && project.settings.tenure == Tenure::Sessions
+    {
+        let server = file.server_number().map_err(storage::failure)?;
+        arguments.extend(["--server".into(), server.to_string().into()]);
+    }
+    Ok(move || {
+        let mut command = Command::new(&program);
+        command.args(&arguments);
+        command
+    })
 }
 
 /// A running engine, and the OS thread that sweeps its sessions if they are stored.

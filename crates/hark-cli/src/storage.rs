@@ -1,149 +1,99 @@
-//! The storages of a project's sessions.
+//! Where a project's sessions are kept: what the command line and `hark.toml` say.
 
-use std::fmt;
-use std::ops::Deref;
+mod kept;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hark_backends::storage::sqlite::{SqliteStorage, Work};
+#[cfg(feature = "dynamodb")]
+use hark_backends::storage::dynamodb::{self, DynamoSettings};
 use hark_engine::{MemoryStorage, SessionId, Storage, StorageError};
 
-use crate::args::{KeptStorage, StorageChoice, StorageName};
-use crate::config::Tenure;
+#[cfg(feature = "dynamodb")]
+use crate::age;
+use crate::args::{Asked, KeptStorage, StorageChoice, StorageName};
 use crate::failure::Failure;
 use crate::project::Project;
 use crate::trust;
-
-/// A storage whose sessions outlive this process.
-#[derive(Clone)]
-pub enum Kept {
-    /// A file in a folder.
-    Sqlite(Arc<SqliteStorage>),
-}
-
-/// The place of a storage that outlives this process.
-pub enum Address {
-    /// A file in this folder.
-    Folder(PathBuf),
-}
-
-impl Address {
-    /// Opens it, with the project's settings.
-    ///
-    /// # Errors
-    /// If it cannot be opened.
-    pub fn open(&self, project: &Project) -> Result<Kept, Failure> {
-        match self {
-            Address::Folder(folder) => open_file(project, folder),
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Address::Folder(folder) => folder.display().fmt(formatter),
-        }
-    }
-}
-
-impl Kept {
-    /// The storage, for an engine.
-    pub fn shared(&self) -> Arc<dyn Storage> {
-        match self {
-            Kept::Sqlite(file) => file.clone(),
-        }
-    }
-
-    /// The folder for output that cannot be written yet.
-    pub fn folder(&self) -> PathBuf {
-        match self {
-            Kept::Sqlite(file) => file.folder().to_path_buf(),
-        }
-    }
-
-    /// Checks that the storage has not been replaced since it was opened, for example by moving the file away.
-    ///
-    /// # Errors
-    /// If it has been replaced.
-    pub fn check_in_place(&self) -> Result<(), StorageError> {
-        match self {
-            Kept::Sqlite(file) => file.check_in_place(),
-        }
-    }
-
-    /// The work done by this process so far.
-    pub fn work(&self) -> Work {
-        match self {
-            Kept::Sqlite(file) => file.work(),
-        }
-    }
-}
-
-impl Deref for Kept {
-    type Target = dyn Storage;
-
-    fn deref(&self) -> &Self::Target {
-        match self {
-            Kept::Sqlite(file) => &**file,
-        }
-    }
-}
+pub use kept::{Address, Kept};
 
 /// The storage of a new session: from the command line, else from `hark.toml`, else memory, which is None.
 ///
 /// # Errors
 /// If it cannot be opened.
-pub fn for_new_session(project: &Project, asked: &StorageChoice) -> Result<Option<Kept>, Failure> {
-    match asked.name.or(project.settings.storage).unwrap_or(StorageName::Memory) {
-        StorageName::Memory => Ok(None),
-        StorageName::Sqlite => open_file(project, &data_dir(project, asked.data_dir.as_deref())?).map(Some),
+pub fn for_new_session(project: &Project, choice: &StorageChoice) -> Result<Option<Kept>, Failure> {
+    let asked = choice.asked();
+    let name = asked.name.or(project.settings.storage).unwrap_or(StorageName::Memory);
+    match address_of(project, name, asked)? {
+        Some(address) => address.open(project).map(Some),
+        None => Ok(None),
     }
 }
 
-/// Opens the file in this folder, with the project's settings.
-///
-/// # Errors
-/// If it cannot be opened.
-fn open_file(project: &Project, folder: &Path) -> Result<Kept, Failure> {
-    let file = SqliteStorage::open(folder).map_err(failure)?;
-    let file = file.with_lease(project.settings.lease);
-    Ok(Kept::Sqlite(Arc::new(match project.settings.tenure {
-        Tenure::Sessions => file,
-        Tenure::Threads => file.with_leased_threads(),
-    })))
-}
-
-/// The storage for an engine: this one, or new memory.
+/// A storage for an engine.
 pub fn or_memory(kept: Option<&Kept>) -> Arc<dyn Storage> {
     kept.map_or_else(|| Arc::<MemoryStorage>::default() as Arc<dyn Storage>, Kept::shared)
 }
 
-/// The storage searched for sessions: the file in the folder given on the command line, else in `data_dir`. None if
-/// nothing has ever been stored there.
+/// The storage that sessions are looked for in. None if nothing was ever kept there.
 ///
 /// # Errors
-/// If it cannot be opened, or is memory.
-pub fn of_kept_sessions(project: &Project, asked: &KeptStorage) -> Result<Option<Kept>, Failure> {
-    if asked.name == Some(StorageName::Memory) {
-        return Err(Failure::usage("sessions in memory end with their process, so none can be found"));
-    }
-    let folder = data_dir(project, asked.data_dir.as_deref())?;
-    if !SqliteStorage::exists(&folder) {
+/// If it cannot be opened, or keeps no sessions.
+pub fn of_kept_sessions(project: &Project, choice: &KeptStorage) -> Result<Option<Kept>, Failure> {
+    let address = address(project, choice, "none can be found")?;
+    if !address.exists() {
         return Ok(None);
     }
-    open_file(project, &folder).map(Some)
+    address.open(project).map(Some)
 }
 
-/// The place of the storage that a worker serves, or a session is imported into. It need not exist yet.
+/// Where the sessions are that others have left, or are to serve. There need not be any yet.
 ///
 /// # Errors
-/// If it is memory.
-pub fn address(project: &Project, asked: &KeptStorage) -> Result<Address, Failure> {
-    if asked.name == Some(StorageName::Memory) {
-        return Err(Failure::usage("sessions in memory end with their process, so a worker cannot serve them"));
+/// If sessions are not to last; `so` says what that means for the command.
+pub fn address(project: &Project, choice: &KeptStorage, so: &str) -> Result<Address, Failure> {
+    let asked = choice.asked();
+    let address = address_of(project, name_of_kept(project, asked), asked)?;
+    address.ok_or_else(|| Failure::usage(format!("sessions in memory end with their process, so {so}")))
+}
+
+/// Which storage a command on kept sessions means: what the command line says; a file, if it names a folder; what `hark.toml` says, if
+/// that lasts; else a file.
+pub fn name_of_kept(project: &Project, asked: Asked<'_>) -> StorageName {
+    let lasting = project.settings.storage.filter(|name| *name != StorageName::Memory && asked.data_dir.is_none());
+    asked.name.or(lasting).unwrap_or(StorageName::Sqlite)
+}
+
+/// Where a storage is; none if it is memory.
+fn address_of(project: &Project, name: StorageName, asked: Asked<'_>) -> Result<Option<Address>, Failure> {
+    if asked.ttl.is_some() && !name.is_remote() {
+        let failure = Failure::usage("`--ttl` needs a storage that removes sessions by itself");
+        return Err(failure.with_hint("with `-s dynamodb` it does; elsewhere `hark prune` removes them"));
     }
-    data_dir(project, asked.data_dir.as_deref()).map(Address::Folder)
+    Ok(match name {
+        StorageName::Memory => None,
+        StorageName::Sqlite => Some(Address::Folder(data_dir(project, asked.data_dir)?)),
+        #[cfg(feature = "dynamodb")]
+        StorageName::Dynamodb => Some(Address::Table(table(project, asked)?)),
+    })
+}
+
+/// The table that is meant.
+#[cfg(feature = "dynamodb")]
+fn table(project: &Project, asked: Asked<'_>) -> Result<DynamoSettings, Failure> {
+    if asked.data_dir.is_some() {
+        let failure = Failure::usage("`--data-dir` names the folder of a file, and sessions are kept in DynamoDB here");
+        return Err(failure.with_hint("add `-s sqlite`"));
+    }
+    let told = &project.settings.dynamodb;
+    Ok(DynamoSettings {
+        table: told.table.clone().unwrap_or_else(|| dynamodb::TABLE.to_owned()),
+        endpoint: told.endpoint.clone(),
+        region: told.region.clone(),
+        profile: told.profile.clone(),
+        ttl: asked.ttl.map(age::parse).transpose()?.or(told.ttl),
+        lease: project.settings.lease.unwrap_or(dynamodb::LEASE),
+    })
 }
 
 /// The failure that a session does not exist.

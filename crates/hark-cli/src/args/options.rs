@@ -1,7 +1,7 @@
 //! Options that are shared by several commands.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -12,6 +12,48 @@ pub enum StorageName {
     Memory,
     /// A file, `hark.db` in the project's data_dir.
     Sqlite,
+    /// In a table of DynamoDB, which many machines share.
+    #[cfg(feature = "dynamodb")]
+    Dynamodb,
+}
+
+impl StorageName {
+    /// Whether it is asked over a network.
+    pub fn is_remote(self) -> bool {
+        match self {
+            StorageName::Memory | StorageName::Sqlite => false,
+            #[cfg(feature = "dynamodb")]
+            StorageName::Dynamodb => true,
+        }
+    }
+}
+
+/// What the command line says of where sessions are kept.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked<'a> {
+    /// The storage.
+    pub name: Option<StorageName>,
+    /// The folder of a file.
+    pub data_dir: Option<&'a Path>,
+    /// How long after its start a session is removed.
+    pub ttl: Option<&'a str>,
+}
+
+impl StorageChoice {
+    /// What it says.
+    pub fn asked(&self) -> Asked<'_> {
+        let asked = Asked { name: self.name, data_dir: self.data_dir.as_deref(), ttl: None };
+        #[cfg(feature = "dynamodb")]
+        let asked = Asked { ttl: self.ttl.as_deref(), ..asked };
+        asked
+    }
+}
+
+impl KeptStorage {
+    /// What it says.
+    pub fn asked(&self) -> Asked<'_> {
+        Asked { name: self.name, data_dir: self.data_dir.as_deref(), ttl: None }
+    }
 }
 
 /// The requested storage of a new session.
@@ -23,12 +65,16 @@ pub struct StorageChoice {
     /// The folder of the file with stored sessions. Default: `data_dir` in hark.toml, else .hark
     #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
     pub data_dir: Option<PathBuf>,
+    /// With `-s dynamodb`: remove the session so long after its start, whatever its state: 12h, 7d. Without it: `ttl` of hark.toml, else never
+    #[cfg(feature = "dynamodb")]
+    #[arg(long, value_name = "AGE")]
+    pub ttl: Option<String>,
 }
 
 /// The requested storage, for commands on stored sessions.
 #[derive(Debug, Args)]
 pub struct KeptStorage {
-    /// Where the sessions are kept: `sqlite`, whatever hark.toml says. `memory` is refused: sessions there end with their process
+    /// Where the sessions are kept. Without it: `storage` of hark.toml if that is dynamodb, else sqlite. `memory` is refused: sessions there end with their process
     #[arg(id = "storage", short = 's', long = "storage", value_name = "STORAGE")]
     pub name: Option<StorageName>,
     /// The folder of the file with stored sessions. Default: `data_dir` in hark.toml, else .hark

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::labels::Tag;
-use super::options::{ConcurrencyChoice, ConfigFile, Kept, KeptStorage};
+use super::options::{ConcurrencyChoice, ConfigFile, Kept, KeptStorage, StorageChoice};
 
 /// `hark sessions`
 #[derive(Debug, Args)]
@@ -141,13 +141,12 @@ pub struct WorkerProcess {
     /// The project's folder
     #[arg(long)]
     pub project: PathBuf,
-    /// The folder with the stored sessions
+    #[command(flatten)]
+    pub storage: StorageChoice,
+    /// The number of the server that it works for; without it threads are leased, and assigned to it one by one
     #[arg(long)]
-    pub data_dir: PathBuf,
-    /// The number of the server for which it works
-    #[arg(long)]
-    pub server: i64,
-    /// The number of its Python workers
+    pub server: Option<i64>,
+    /// How many Python functions it calls at a time
     #[arg(long)]
     pub python_workers: usize,
     #[command(flatten)]

@@ -31,7 +31,7 @@ impl Store {
     pub fn open_or_place(choice: &KeptStorage, config: &ConfigFile) -> Result<Result<Store, Place>, Failure> {
         let project = project::load_here(config.path.as_deref())?;
         let found = storage::of_kept_sessions(&project, choice)?;
-        let place = Place::of(&project, choice.data_dir.as_deref());
+        let place = Place::of(&project, choice.asked());
         Ok(match found {
             Some(storage) => Ok(Store { project, storage, place }),
             None => Err(place),
@@ -41,7 +41,7 @@ impl Store {
     /// Like `open`, but fails if there are no sessions.
     pub fn existing(choice: &KeptStorage, config: &ConfigFile) -> Result<Store, Failure> {
         Store::open_or_place(choice, config)?.map_err(|place| {
-            Failure::usage(format!("there are no sessions: there is no file `{}`", place.file()))
+            Failure::usage(format!("there are no sessions: there is no file `{}`", place.store()))
                 .with_hint("`hark run -s sqlite FILE` starts one")
         })
     }
@@ -67,12 +67,12 @@ impl Store {
         let limit = if id.is_some() { SHOWN_MAX + 1 } else { 1 };
         let filter = Filter { prefix: named.map(str::to_owned), limit: Some(limit), ..Filter::default() };
         let mut found = self.catalog()?.list(&filter).map_err(storage::failure)?;
-        let (file, list) = (self.place.file(), self.place.command("sessions"));
+        let (store, list) = (self.place.quoted_store(), self.place.command("sessions"));
         match (found.len(), id) {
             (1, _) => found.remove(0).map_err(|damaged| storage::failure(damaged.error)),
-            (0, None) => Err(Failure::usage(format!("there are no sessions in `{file}`"))
+            (0, None) => Err(Failure::usage(format!("there are no sessions in {store}"))
                 .with_hint("`hark run -s sqlite FILE` starts one")),
-            (0, Some(id)) => Err(Failure::usage(format!("there is no session `{id}` in `{file}`"))
+            (0, Some(id)) => Err(Failure::usage(format!("there is no session `{id}` in {store}"))
                 .with_hint(format!("`{list}` lists the existing ones"))),
             (_, id) => {
                 let more = if found.len() > SHOWN_MAX { "\n..." } else { "" };

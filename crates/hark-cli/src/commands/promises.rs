@@ -55,7 +55,7 @@ pub fn promises(wanted: &Promises) -> Result<u8, Failure> {
         Some(_) => Store::existing(storage, config)?,
         None => match Store::open_or_place(storage, config)? {
             Ok(store) => store,
-            Err(place) => return nothing(wanted, place.file()),
+            Err(place) => return nothing(wanted, place.store()),
         },
     };
     let sessions = match wanted.id.as_deref() {
@@ -67,7 +67,7 @@ pub fn promises(wanted: &Promises) -> Result<u8, Failure> {
         open.extend(open_promises(&store, summary)?);
     }
     if open.is_empty() {
-        return nothing(wanted, store.place.file());
+        return nothing(wanted, store.place.store());
     }
     if wanted.kept.json {
         report::write_list(|json| open.iter().try_for_each(|promise| write_promise(promise, json)))?;

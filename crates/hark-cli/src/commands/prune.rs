@@ -5,8 +5,9 @@ use std::time::Duration;
 use hark_backends::System;
 use hark_engine::{Surroundings, Timestamp, outside};
 
+use super::FINISHED;
 use super::kept::Store;
-use super::{FINISHED, age};
+use crate::age;
 use crate::args::Prune;
 use crate::failure::Failure;
 use crate::output;

@@ -97,12 +97,12 @@ fn leave_to_worker(wanted: &GoOn, id: &SessionId) -> Result<u8, Failure> {
 
 fn nothing(wanted: &GoOn, place: &Place) -> Result<u8, Failure> {
     if let Some(id) = &wanted.id {
-        return Err(Failure::usage(format!("there is no session `{id}`: there is no file `{}`", place.file())));
+        return Err(Failure::usage(format!("there is no session `{id}`: there is no file `{}`", place.store())));
     }
     if wanted.kept.json {
         output::write_out("[]\n")?;
     } else if !wanted.quiet {
-        output::write_out(&format!("no sessions to resume in {}\n", place.file()))?;
+        output::write_out(&format!("no sessions to resume in {}\n", place.store()))?;
     }
     Ok(FINISHED)
 }
@@ -151,7 +151,7 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
         invoker: serving.ports.invoker.clone(),
     });
     let cancel = serving.engine.cancel_handle();
-    let stream = Arc::new(Stream::new(Some(storage.folder()), move || cancel.cancel()));
+    let stream = Arc::new(Stream::new(storage.folder(), move || cancel.cancel()));
     let observer: Arc<dyn Observer> = if wanted.kept.json {
         Arc::new(|_: &[OutputItem]| {})
     } else {
@@ -230,7 +230,7 @@ fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure>
         });
     }
     if reports.is_empty() && !wanted.quiet {
-        return output::write_out(&format!("no sessions to resume in {}\n", store.place.file()));
+        return output::write_out(&format!("no sessions to resume in {}\n", store.place.store()));
     }
     for (each, program) in pairs() {
         let style = Style::for_stderr();

@@ -51,7 +51,7 @@ pub fn run(wanted: &Run, platform: Option<&OpenPlatform>) -> Result<u8, Failure>
     }
     let entry = Entry::new(&executable, &wanted.call)?;
     let program = Program::new(executable).map_err(|error| Failure::usage(error.to_string()))?;
-    let place = Place::of(&loaded.project, wanted.storage.data_dir.as_deref());
+    let place = Place::of(&loaded.project, wanted.storage.asked());
     let (Platform { storage, invoker }, folder) = match platform {
         Some(open) => (open(&loaded.project.folder).map_err(Failure::Storage)?, None),
         None => own_platform(&loaded.project, wanted)?,
@@ -93,7 +93,7 @@ pub fn run(wanted: &Run, platform: Option<&OpenPlatform>) -> Result<u8, Failure>
 fn own_platform(project: &Project, wanted: &Run) -> Result<(Platform, Option<PathBuf>), Failure> {
     let kept = storage::for_new_session(project, &wanted.storage)?;
     let invoker = session::invoker(project, kept.as_ref(), wanted.concurrency.name)?;
-    let folder = kept.as_ref().map(Kept::folder);
+    let folder = kept.as_ref().and_then(Kept::folder);
     Ok((Platform { storage: storage::or_memory(kept.as_ref()), invoker }, folder))
 }
 

@@ -40,7 +40,7 @@ pub fn sessions(wanted: &Sessions) -> Result<u8, Failure> {
     } else if found.is_empty() {
         let such =
             if filter::asks_about(wanted) || wanted.state.is_some() || wanted.limit == Some(0) { "such " } else { "" };
-        output::write_out(&format!("no {such}sessions in {}\n", place.file()))?;
+        output::write_out(&format!("no {such}sessions in {}\n", place.store()))?;
     } else {
         output::write_out(&table::drawn(&found, columns::of_stdout(), Style::for_stdout()))?;
     }

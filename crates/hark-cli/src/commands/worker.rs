@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
+use hark_backends::invoker::assigned::run_assigned;
 use hark_backends::invoker::processes::{self, Supervisor, work};
-use hark_backends::storage::sqlite::SqliteStorage;
+use hark_backends::storage::sqlite::{LEASE, SqliteStorage};
 use hark_engine::{Engine, Scope, Shortage};
 
 use self::journal::{Log, Programs};
@@ -19,7 +20,7 @@ use super::FINISHED;
 use crate::args::{Worker, WorkerProcess};
 use crate::failure::Failure;
 use crate::output;
-use crate::project;
+use crate::project::{self, Project};
 use crate::render::{Paint, Style, escape};
 use crate::session::{self, Serving};
 use crate::signals::Interruption;
@@ -31,7 +32,7 @@ use crate::storage;
 /// If the storage cannot be opened.
 pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
     let project = Arc::new(project::load_here(wanted.config.path.as_deref())?);
-    let address = storage::address(&project, &wanted.storage)?;
+    let address = storage::address(&project, &wanted.storage, "a worker cannot serve them")?;
     let kept = address.open(&project)?;
     let invoker = session::invoker(&project, Some(&kept), wanted.concurrency.name)?;
     let mut serving =
@@ -48,21 +49,36 @@ pub fn worker(wanted: &Worker) -> Result<u8, Failure> {
     Ok(FINISHED)
 }
 
-/// Runs threads for the supervisor at the other end of standard input, until that has ended.
+/// Runs threads for the process at the other end of the standard input, until that is gone.
 ///
 /// # Errors
 /// If the storage cannot be opened.
 pub fn worker_process(wanted: &WorkerProcess) -> Result<u8, Failure> {
     let socket = || -> io::Result<UnixStream> { Ok(io::stdin().as_fd().try_clone_to_owned()?.into()) };
     let broken = |error: io::Error| Failure::usage(format!("a supervisor starts this command: {error}"));
-    let (listening, telling) = (socket().map_err(broken)?, socket().map_err(broken)?);
     let project = project::load_at(&wanted.project, wanted.config.path.as_deref())?;
-    let kept = SqliteStorage::open_for_server(&wanted.data_dir, wanted.server).map_err(storage::failure)?;
-    let ports = session::ports_of_worker(&project, Arc::new(kept), wanted.python_workers);
+    match wanted.server {
+        Some(server) => {
+            work_for_supervisor(wanted, &project, server, [socket().map_err(broken)?, socket().map_err(broken)?])
+        }
+        None => work_for_pool(wanted, &project, socket().map_err(broken)?),
+    }
+}
+
+/// Runs threads for a supervisor, which serves their sessions.
+fn work_for_supervisor(
+    wanted: &WorkerProcess,
+    project: &Project,
+    server: i64,
+    [listening, telling]: [UnixStream; 2],
+) -> Result<u8, Failure> {
+    let folder = wanted.storage.data_dir.as_deref().unwrap_or(&project.settings.data_dir);
+    let kept = SqliteStorage::open_for_server(folder, server).map_err(storage::failure)?;
+    let ports = session::ports_of_worker(project, Arc::new(kept), wanted.python_workers);
     let (invoker, foreign) = (ports.invoker.clone(), ports.foreign.clone());
     let upstream = Arc::new(Supervisor::new(telling));
-    let engine = Arc::new(Engine::for_supervisor(session::options(&project), ports, upstream.clone()));
-    let (lease, living) = (project.settings.lease, upstream.clone());
+    let engine = Arc::new(Engine::for_supervisor(session::options(project), ports, upstream.clone()));
+    let (lease, living) = (project.settings.lease.unwrap_or(LEASE), upstream.clone());
     let named = || thread::Builder::new().name("supervisor".to_owned());
     let started = named().spawn(move || living.keep_up(lease)).and_then(|_| {
         named().spawn(move || {
@@ -73,12 +89,38 @@ pub fn worker_process(wanted: &WorkerProcess) -> Result<u8, Failure> {
         })
     });
     if let Err(error) = started {
-        // The supervisor reports the shortage once for all workers.
-        return match Shortage::of(&error) {
-            Some(shortage) => Ok(processes::exit_status(shortage)),
-            None => Err(Failure::system("cannot start a thread", &error)),
-        };
+        return refused(&error);
     }
     invoker.serve(&AtomicBool::new(false));
     Ok(FINISHED)
+}
+
+/// Runs threads that are assigned one by one, as they are leased.
+fn work_for_pool(wanted: &WorkerProcess, project: &Project, socket: UnixStream) -> Result<u8, Failure> {
+    let kept = storage::for_new_session(project, &wanted.storage)?;
+    let kept = kept.ok_or_else(|| Failure::usage("a pool starts this command, with a storage that lasts"))?;
+    let ports = session::ports_of_worker(project, kept.shared(), wanted.python_workers);
+    let (foreign, left) = (ports.foreign.clone(), ports.foreign.clone());
+    let engine = Arc::new(Engine::for_assigned(session::options(project), ports));
+    let attending = engine.clone();
+    // It renews leases, and stops calls that are cancelled.
+    let attendant = thread::Builder::new()
+        .name("attendant".to_owned())
+        .spawn(move || attending.attend(Scope::Own, &AtomicBool::new(false), &|_, _| {}));
+    let worked = attendant.and_then(|_| {
+        run_assigned(&engine, socket, move || {
+            foreign.leave_nothing();
+            process::exit(0);
+        })
+    });
+    left.leave_nothing();
+    worked.map_or_else(|error| refused(&error), |()| Ok(FINISHED))
+}
+
+/// This process cannot begin its work. What has run out its supervisor tells, once for all workers.
+fn refused(error: &io::Error) -> Result<u8, Failure> {
+    match Shortage::of(error) {
+        Some(shortage) => Ok(processes::exit_status(shortage)),
+        None => Err(Failure::system("cannot start a thread", error)),
+    }
 }

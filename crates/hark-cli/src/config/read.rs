@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use clap::ValueEnum;
 
 use super::{Kind, SECTIONS, SETTINGS, Setting, Settings, TENURES};
+use crate::age;
 use crate::args::StorageName;
 use crate::failure::Problem;
 use crate::render::Severity;
@@ -25,7 +26,15 @@ pub fn read_settings(source: &Source) -> (Settings, Vec<Problem>) {
     // The table parsed from an invalid text would cause misleading errors.
     if reader.problems.is_empty() {
         for (section, entries) in document.get_ref() {
-            reader.read_section(section.get_ref(), span_of(section), entries);
+            match (section.get_ref().as_ref(), entries.get_ref().as_table()) {
+                ("storage", Some(storages)) => {
+                    for (storage, entries) in storages {
+                        let name = format!("storage.{}", storage.get_ref());
+                        reader.read_section(&name, span_of(storage), entries);
+                    }
+                }
+                (section_name, _) => reader.read_section(section_name, span_of(section), entries),
+            }
         }
     }
     reader.problems.sort_by_key(|problem| problem.span.start);
@@ -69,7 +78,7 @@ impl Reader {
                 Some(name) => match StorageName::from_str(name, false) {
                     Ok(name) => self.settings.storage = Some(name),
                     Err(_) => {
-                        let known = "\"memory\" or \"sqlite\"";
+                        let known = "\"memory\", \"sqlite\" or \"dynamodb\"";
                         self.error(span_of(value), format!("`{}` must be {known}, not \"{name}\"", setting.key));
                     }
                 },
@@ -83,6 +92,16 @@ impl Reader {
                         self.error(span_of(value), format!("`{}` must be {known}, not \"{name}\"", setting.key));
                     }
                 },
+                None => self.wrong_type(setting, "a string", value),
+            },
+            Kind::Age => match value.get_ref().as_str().map(age::parse) {
+                Some(Ok(age)) if !age.is_zero() => self.keep_age(setting.key, age),
+                Some(_) => {
+                    self.error(
+                        span_of(value),
+                        format!("`{}` must be a number and s, m, h or d, like \"7d\"", setting.key),
+                    );
+                }
                 None => self.wrong_type(setting, "a string", value),
             },
             Kind::Count(most) => match value.get_ref().as_integer() {
@@ -102,14 +121,24 @@ impl Reader {
             "python" => self.settings.python = Some(text.into()),
             "data_dir" => self.settings.data_dir = text.into(),
             "python_requirements" => self.settings.python_requirements = text.into(),
+            "table" => self.settings.dynamodb.table = Some(text.into()),
+            "endpoint" => self.settings.dynamodb.endpoint = Some(text.into()),
+            "region" => self.settings.dynamodb.region = Some(text.into()),
+            "profile" => self.settings.dynamodb.profile = Some(text.into()),
             _ => {}
+        }
+    }
+
+    fn keep_age(&mut self, key: &str, age: Duration) {
+        if key == "ttl" {
+            self.settings.dynamodb.ttl = Some(age);
         }
     }
 
     fn keep_count(&mut self, key: &str, count: u32) {
         match key {
             "workers" => self.settings.workers = Some(count),
-            "lease" => self.settings.lease = Duration::from_secs(count.into()),
+            "lease" => self.settings.lease = Some(Duration::from_secs(count.into())),
             "max_tries" => self.settings.max_tries = count,
             "cancel_grace" => self.settings.cancel_grace = Duration::from_secs(count.into()),
             _ => {}
@@ -161,7 +190,7 @@ fn listed(names: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Tenure;
+    use crate::config::{DynamoDb, Tenure};
 
     /// The settings, and a line per problem: `severity line:column message (hint)`.
     fn read(text: &str) -> (Settings, Vec<String>) {
@@ -185,7 +214,8 @@ mod tests {
     fn settings_are_read() {
         let text = "[project]\nhark_file = 'a.hk'\npython_src = \"py\"\ndata_dir='d'\npython_requirements='r'\n\
                     python = '/usr/bin/python3.11'\nstorage = 'sqlite'\n[python]\nworkers = 0x10\n\
-                    [sessions]\nlease = 3\ntenure = 'threads'\nmax_tries = 1\ncancel_grace = 2\n";
+                    [sessions]\nlease = 3\ntenure = 'threads'\nmax_tries = 1\ncancel_grace = 2\n\
+                    [storage.dynamodb]\ntable = 't'\nendpoint = 'http://e'\nregion = 'r'\nprofile = 'p'\nttl = '7d'\n";
         let expected = Settings {
             hark_file: "a.hk".into(),
             python_src: "py".into(),
@@ -194,10 +224,17 @@ mod tests {
             data_dir: "d".into(),
             storage: Some(StorageName::Sqlite),
             workers: Some(16),
-            lease: Duration::from_secs(3),
+            lease: Some(Duration::from_secs(3)),
             tenure: Tenure::Threads,
             max_tries: 1,
             cancel_grace: Duration::from_secs(2),
+            dynamodb: DynamoDb {
+                table: Some("t".into()),
+                endpoint: Some("http://e".into()),
+                region: Some("r".into()),
+                profile: Some("p".into()),
+                ttl: Some(Duration::from_secs(604_800)),
+            },
         };
         assert_eq!(read(text), (expected, vec![]));
     }
@@ -220,7 +257,7 @@ mod tests {
             "warning 5:1 unknown setting `zzzzzzzzz` in `[project]` (the settings here are `hark_file`, `python_src`, \
              `data_dir`, `storage`, `python_requirements`, `python`, `provider`, `build_cmd`, `package`)",
             "warning 6:2 unknown section `nothing_like_it` (the sections are `[project]`, `[python]`, `[sessions]`, \
-             `[instance]`)",
+             `[storage.dynamodb]`, `[instance]`)",
         ];
         assert_eq!(read(text), (Settings::default(), expected.map(str::to_owned).to_vec()));
     }

@@ -27,7 +27,9 @@ mod tests {
 
     use super::*;
     use crate::args::StorageName;
-    use crate::config::{Settings, read_settings};
+    use std::time::Duration;
+
+    use crate::config::{DynamoDb, Settings, read_settings};
 
     #[test]
     fn it_changes_nothing() {
@@ -50,6 +52,14 @@ mod tests {
             python: Some("python3".into()),
             storage: Some(StorageName::Memory),
             workers: Some(4),
+            lease: Some(Duration::from_secs(10)),
+            dynamodb: DynamoDb {
+                endpoint: Some("http://127.0.0.1:8000".into()),
+                region: Some("eu-west-1".into()),
+                profile: Some("default".into()),
+                ttl: Some(Duration::from_secs(30 * 86_400)),
+                table: Some("hark".into()),
+            },
             ..Settings::default()
         };
         assert_eq!(settings, expected);

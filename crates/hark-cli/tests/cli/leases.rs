@@ -207,10 +207,28 @@ fn a_killed_export_is_taken_back_by_workers() {
     end(&folder, workers);
 }
 
+/// With `-c processes` each of a pool of processes runs one of the threads at a time.
 #[test]
-fn worker_processes_are_refused() {
-    let folder = folder("worker_processes_are_refused");
-    let said = "error: `-c processes` cannot be used with `tenure = \"threads\"`\nhint: each `hark worker` is a process that runs \
-                threads of any session\n";
-    folder.hark("run -c processes x.hk -f alone").is(2, "", said);
+fn processes_of_a_pool_run_the_threads() {
+    let folder = folder("processes_of_a_pool_run_the_threads");
+    folder.write("hark.toml", SETTINGS.replace("workers = 1", "workers = 3"));
+    folder.hark("run -q -c processes x.hk -f together 3").is(0, "3\n", "");
+    folder.hark("run -q -c processes x.hk -f quick 20").is(0, "190\n", "");
+}
+
+/// What a process of the pool held goes on in another one when its lease has run out.
+#[test]
+fn a_process_of_a_pool_is_lost() {
+    let folder = folder("a_process_of_a_pool_is_lost");
+    let run = Beside::start(&folder, "run -q -c processes x.hk -f alone");
+    wait_until("the call", || folder.path().join("stuck").exists());
+    let id = run.id();
+    // Each is a child of the OS thread that started it.
+    let tasks = fs::read_dir(format!("/proc/{id}/task")).unwrap();
+    let children = |task: std::io::Result<fs::DirEntry>| fs::read_to_string(task.unwrap().path().join("children"));
+    let children: String = tasks.map(|task| children(task).unwrap_or_default()).collect();
+    for child in children.split_whitespace() {
+        let _ = std::process::Command::new("kill").args(["-KILL", child]).status();
+    }
+    run.ended(&folder).is(0, "before\nafter\n7\n", "");
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use hark_bytecode::string_text;
 use hark_engine::{About, Filter, Listed, SessionState, Summary, Timestamp};
 
+use crate::age;
 use crate::args::{Sessions, StateName, Tag};
-use crate::commands::age;
 use crate::commands::kept::{Store, shown_state};
 use crate::failure::Failure;
 use crate::storage;

@@ -1,0 +1,240 @@
+//! Invocation by processes on this machine, where threads are leased: a pool of workers, each of which runs one thread at a time,
+//! as it is [assigned](hark_engine::Assignment), until that waits or has stopped.
+//!
+//! Unlike those of [`processes`](super::processes), these workers need nobody: what they do is in the storage, and what a lost one has
+//! not done is due when its lease runs out. All that the pool is told is that a worker has room again.
+//!
+//! Messages are lines on a socket, which is the worker's standard input: an assignment down, and an empty line up when nothing is
+//! left of it.
+
+mod worker;
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use hark_engine::remote::{Supervised, WorkerReport};
+use hark_engine::{Assignment, Invoker, Runner, Shortage, StorageError};
+use tracing::{info, warn};
+
+use super::processes::Spawn;
+pub use worker::run_assigned;
+
+/// How often a worker is started for a thread before its session learns that none can be.
+const STARTS_MAX: u32 = 5;
+
+/// The delay before the next attempt to start a worker.
+const START_PAUSE: Duration = Duration::from_millis(200);
+
+/// Worker processes.
+pub struct AssignedProcesses {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    spawn: Spawn,
+    width: usize,
+    state: Mutex<State>,
+    /// Notified when there is something to run, or the pool is closed.
+    has_work: Condvar,
+    /// Notified when the `done` of a caller of `serve` may have become true.
+    nudged: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Job>,
+    /// How many workers there are, and how many of them have nothing to do.
+    workers: usize,
+    idle: usize,
+    is_closed: bool,
+}
+
+/// A thread to run, and its session.
+struct Job {
+    session: Arc<dyn Supervised>,
+    assignment: Assignment,
+}
+
+/// A worker, as the pool sees it.
+struct Worker {
+    child: Child,
+    socket: BufReader<UnixStream>,
+}
+
+impl AssignedProcesses {
+    /// So many at most. They are started on demand.
+    pub fn new(width: usize, spawn: Spawn) -> AssignedProcesses {
+        let (has_work, nudged) = (Condvar::new(), Condvar::new());
+        let shared = Shared { spawn, width: width.max(1), state: Mutex::default(), has_work, nudged };
+        AssignedProcesses { shared: Arc::new(shared) }
+    }
+}
+
+impl Drop for AssignedProcesses {
+    fn drop(&mut self) {
+        // Those that run a thread end when their sockets are closed, with this process.
+        self.shared.lock().is_closed = true;
+        self.shared.has_work.notify_all();
+    }
+}
+
+impl Invoker for AssignedProcesses {
+    fn invoke(&self, runner: &Arc<dyn Runner>, threads: &[hark_engine::ThreadId]) {
+        let Some(session) = runner.clone().supervised() else { return };
+        let assigned = session.assign(threads);
+        let mut state = self.shared.lock();
+        state.waiting.extend(assigned.into_iter().map(|assignment| Job { session: session.clone(), assignment }));
+        while state.workers < self.shared.width && state.idle < state.waiting.len() {
+            let shared = self.shared.clone();
+            let started = thread::Builder::new().name("hark-worker".to_owned()).spawn(move || shared.keep_running());
+            if let Err(error) = started {
+                if state.workers == 0 {
+                    drop(state);
+                    session.take_report(WorkerReport::Failed(unstarted(&error)));
+                    return;
+                }
+                break;
+            }
+            state.workers += 1;
+            state.idle += 1;
+        }
+        drop(state);
+        self.shared.has_work.notify_all();
+    }
+
+    fn width(&self) -> usize {
+        self.shared.width
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    fn serve(&self, done: &AtomicBool) {
+        let mut state = self.shared.lock();
+        while !done.load(Ordering::Acquire) {
+            state = self.shared.nudged.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn nudge(&self) {
+        // With the lock, so that nobody is between a look at `done` and the wait.
+        let state = self.shared.lock();
+        self.shared.nudged.notify_all();
+        drop(state);
+    }
+
+    fn forget(&self, runner: &Arc<dyn Runner>) {
+        let Some(session) = runner.clone().supervised() else { return };
+        self.shared.lock().waiting.retain(|job| job.session.id() != session.id());
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for something to run; none if there will be nothing more.
+    fn next(&self) -> Option<Job> {
+        let mut state = self.lock();
+        loop {
+            if state.is_closed {
+                return None;
+            }
+            if let Some(job) = state.waiting.pop_front() {
+                state.idle -= 1;
+                return Some(job);
+            }
+            state = self.has_work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Runs what there is to run, in one worker after another, until the pool is closed.
+    fn keep_running(&self) {
+        let mut worker = None;
+        while let Some(Job { session, assignment }) = self.next() {
+            match self.run(&mut worker, &assignment) {
+                Ok(()) => {}
+                Err(error) => session.clone().take_report(WorkerReport::Failed(error)),
+            }
+            // Before it is told, as that may bring the next thread.
+            self.lock().idle += 1;
+            session.take_report(WorkerReport::Settled(assignment.thread, 1));
+        }
+    }
+
+    /// Runs a thread in this worker, which is started if there is none. What a lost one has not done is due later.
+    ///
+    /// # Errors
+    /// If no worker can be started.
+    fn run(&self, worker: &mut Option<Worker>, assignment: &Assignment) -> Result<(), StorageError> {
+        let mut running = match worker.take() {
+            Some(worker) => worker,
+            None => self.start()?,
+        };
+        match running.run(assignment) {
+            Ok(()) => *worker = Some(running),
+            Err(error) => {
+                // It may live on without its socket.
+                let _ = running.child.kill();
+                let status = running.child.wait();
+                warn!(process = running.child.id(), ?status, %error, "a worker process is lost");
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&self) -> Result<Worker, StorageError> {
+        let mut tries = 0;
+        loop {
+            match Worker::start(&self.spawn) {
+                Ok(worker) => return Ok(worker),
+                Err(error) if tries >= STARTS_MAX => return Err(unstarted(&error)),
+                Err(error) => warn!(%error, "no worker process can be started"),
+            }
+            tries += 1;
+            thread::sleep(START_PAUSE);
+        }
+    }
+}
+
+impl Worker {
+    fn start(spawn: &Spawn) -> io::Result<Worker> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let child = spawn(0, theirs)?;
+        info!(process = child.id(), "a worker process is started");
+        Ok(Worker { child, socket: BufReader::new(ours) })
+    }
+
+    fn run(&mut self, assignment: &Assignment) -> io::Result<()> {
+        self.socket.get_mut().write_all(format!("{assignment}\n").as_bytes())?;
+        match self.socket.read_line(&mut String::new())? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It ends as its socket is closed.
+        let _ = self.socket.get_ref().shutdown(std::net::Shutdown::Both);
+        let _ = self.child.wait();
+    }
+}
+
+/// The error of a worker that cannot be started.
+fn unstarted(error: &io::Error) -> StorageError {
+    let text = format!("no worker process can be started: {error}");
+    match Shortage::of(error) {
+        Some(shortage) => StorageError::Exhausted(format!("{text}; {}", shortage.remedy())),
+        None => StorageError::Transient(text),
+    }
+}

@@ -1,0 +1,161 @@
+//! The storages whose sessions outlive this process: where they are, and what the commands ask of them beyond the port.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+#[cfg(feature = "dynamodb")]
+use std::time::Duration;
+
+#[cfg(feature = "dynamodb")]
+use hark_backends::storage::dynamodb::{DynamoSettings, DynamoStorage};
+use hark_backends::storage::sqlite::{SqliteStorage, Work};
+use hark_engine::{Storage, StorageError};
+
+use super::failure;
+use crate::config::Tenure;
+use crate::failure::Failure;
+use crate::project::Project;
+
+/// Where such a storage is.
+#[derive(Debug, Clone)]
+pub enum Address {
+    /// A file in this folder.
+    Folder(PathBuf),
+    /// A table of DynamoDB.
+    #[cfg(feature = "dynamodb")]
+    Table(DynamoSettings),
+}
+
+/// Such a storage.
+#[derive(Clone)]
+pub enum Kept {
+    /// A file.
+    Sqlite(Arc<SqliteStorage>),
+    /// A table of DynamoDB.
+    #[cfg(feature = "dynamodb")]
+    DynamoDb {
+        /// It.
+        table: Arc<DynamoStorage>,
+        /// How long after their starts its sessions are removed.
+        ttl: Option<Duration>,
+    },
+}
+
+impl Address {
+    /// Whether anything may ever have been kept there.
+    pub fn exists(&self) -> bool {
+        match self {
+            Address::Folder(folder) => SqliteStorage::exists(folder),
+            #[cfg(feature = "dynamodb")]
+            Address::Table(_) => true,
+        }
+    }
+
+    /// Opens it, as the project's settings want it used.
+    ///
+    /// # Errors
+    /// If that cannot be done.
+    pub fn open(&self, project: &Project) -> Result<Kept, Failure> {
+        match self {
+            Address::Folder(folder) => open_file(project, folder),
+            #[cfg(feature = "dynamodb")]
+            Address::Table(settings) => {
+                let table = DynamoStorage::open(settings.clone()).map_err(failure)?;
+                Ok(Kept::DynamoDb { table: Arc::new(table), ttl: settings.ttl })
+            }
+        }
+    }
+}
+
+fn open_file(project: &Project, folder: &Path) -> Result<Kept, Failure> {
+    let mut file = SqliteStorage::open(folder).map_err(failure)?;
+    if let Some(lease) = project.settings.lease {
+        file = file.with_lease(lease);
+    }
+    Ok(Kept::Sqlite(Arc::new(match project.settings.tenure {
+        Tenure::Sessions => file,
+        Tenure::Threads => file.with_leased_threads(),
+    })))
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Folder(folder) => folder.display().fmt(formatter),
+            #[cfg(feature = "dynamodb")]
+            Address::Table(settings) => write!(formatter, "the table `{}`", settings.table),
+        }
+    }
+}
+
+impl Kept {
+    /// For an engine.
+    pub fn shared(&self) -> Arc<dyn Storage> {
+        match self {
+            Kept::Sqlite(file) => file.clone(),
+            #[cfg(feature = "dynamodb")]
+            Kept::DynamoDb { table, .. } => table.clone(),
+        }
+    }
+
+    /// The folder for output of its sessions that cannot be shown yet, if it has one of its own.
+    pub fn folder(&self) -> Option<PathBuf> {
+        match self {
+            Kept::Sqlite(file) => Some(file.folder().to_path_buf()),
+            #[cfg(feature = "dynamodb")]
+            Kept::DynamoDb { .. } => None,
+        }
+    }
+
+    /// Whether it is still what it was when it was opened: that nobody has moved the file away, for example.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn check_in_place(&self) -> Result<(), StorageError> {
+        match self {
+            Kept::Sqlite(file) => file.check_in_place(),
+            #[cfg(feature = "dynamodb")]
+            Kept::DynamoDb { .. } => Ok(()),
+        }
+    }
+
+    /// The options by which another process of this program opens it for the same project.
+    pub fn arguments(&self) -> Vec<OsString> {
+        match self {
+            Kept::Sqlite(file) => {
+                vec!["--storage".into(), "sqlite".into(), "--data-dir".into(), file.folder().as_os_str().to_owned()]
+            }
+            #[cfg(feature = "dynamodb")]
+            Kept::DynamoDb { ttl, .. } => {
+                let mut arguments: Vec<OsString> = vec!["--storage".into(), "dynamodb".into()];
+                if let Some(ttl) = ttl {
+                    arguments.extend(["--ttl".into(), format!("{}s", ttl.as_secs()).into()]);
+                }
+                arguments
+            }
+        }
+    }
+
+    /// What this process has asked of the disk so far.
+    pub fn work(&self) -> Work {
+        match self {
+            Kept::Sqlite(file) => file.work(),
+            #[cfg(feature = "dynamodb")]
+            Kept::DynamoDb { .. } => Work::default(),
+        }
+    }
+}
+
+impl Deref for Kept {
+    type Target = dyn Storage;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Kept::Sqlite(file) => &**file,
+            #[cfg(feature = "dynamodb")]
+            Kept::DynamoDb { table, .. } => &**table,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""A DynamoDB server for tests, for as long as a command runs:
+
+    server.py [--hark HARK] [--db-path FILE] [--proxy="OPTIONS OF proxy.py"] -- COMMAND...
+
+The server is `dynoxide`, from target/tools, into which Cargo installs it if it is not there (some minutes of computing, once). It
+listens on a free port of 127.0.0.1. The command finds it by the variables that every AWS SDK knows, and its exit status is this
+one's. With `--hark` the table of sessions is made before. With `--proxy` all requests pass through tests/dynamodb/proxy.py, and
+what it counted is printed at the end.
+"""
+import argparse
+import contextlib
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+ROOT = FOLDER.parent.parent
+TOOLS = ROOT / "target/tools"
+VERSION = "3.2.0"
+SECONDS_MAX = 30
+
+
+def installed():
+    """The server's program, installed if need be."""
+    program = TOOLS / "bin/dynoxide"
+    if not program.exists():
+        print(f"installing dynoxide {VERSION} into {TOOLS}", file=sys.stderr, flush=True)
+        # Its own target folder: it is compiled with other settings than the workspace.
+        subprocess.run(["cargo", "install", "dynoxide-rs", "--version", VERSION, "--locked", "--no-default-features",
+                        "--features", "native-sqlite,http-server,cli", "--root", TOOLS, "--quiet"],
+                       cwd=ROOT, check=True, env={**os.environ, "CARGO_TARGET_DIR": str(TOOLS / "build")})
+    return program
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(port, process):
+    """Waits until a server accepts connections."""
+    begun = time.monotonic()
+    while time.monotonic() - begun < SECONDS_MAX:
+        if process.poll() is not None:
+            raise SystemExit(f"the server on port {port} has ended with {process.returncode}")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.02)
+    raise SystemExit(f"the server on port {port} does not answer")
+
+
+@contextlib.contextmanager
+def running(db_path=None, proxy=None):
+    """A server, and a proxy before it if its options are given: the address that clients use."""
+    port = free_port()
+    kept = ["--db-path", str(db_path)] if db_path else []
+    server = subprocess.Popen([installed(), "serve", "--port", str(port), *kept], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+    processes = [server]
+    try:
+        wait_for(port, server)
+        address = f"127.0.0.1:{port}"
+        if proxy is not None:
+            before = subprocess.Popen([sys.executable, FOLDER / "proxy.py", "--server", address, *proxy],
+                                      stdout=subprocess.PIPE, text=True)
+            processes.append(before)
+            address = before.stdout.readline().split()[-1]
+        yield address
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def environment(address):
+    """The variables by which a client finds the server. It checks no credentials, but an SDK wants some."""
+    return {**os.environ, "AWS_ENDPOINT_URL_DYNAMODB": f"http://{address}", "AWS_REGION": "eu-west-1",
+            "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+def ask(address, path, method="GET"):
+    """What a proxy says of itself."""
+    request = urllib.request.Request(f"http://{address}{path}", method=method)
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hark", type=Path)
+    parser.add_argument("--db-path", type=Path)
+    parser.add_argument("--proxy", type=shlex.split)
+    parser.add_argument("command", nargs="+")
+    given = parser.parse_args()
+    with running(given.db_path, given.proxy) as address:
+        variables = environment(address)
+        if given.hark:
+            subprocess.run([given.hark.resolve(), "storage", "init", "-s", "dynamodb"], env=variables, check=True, cwd="/")
+        status = subprocess.run(given.command, env=variables).returncode
+        if given.proxy is not None:
+            print(json.dumps(ask(address, "/counts"), indent=2))
+    raise SystemExit(status)
+
+
+if __name__ == "__main__":
+    main()
