@@ -64,7 +64,10 @@ fn settle(
     if !settle(&session, promise).map_err(|error| refused(error, &session, future))? {
         // The promise is settled; a failure of this lookup does not matter.
         let others = Demand::of(&session).unwrap_or_default();
-        output::tell(&format!("no thread waits for `{}` yet{others}\n", escape::line(promise)));
+        // If none is open, this one may well be meant: the session may not have begun to wait.
+        if !others.names.is_empty() {
+            output::tell(&format!("no thread waits for `{}` yet{others}\n", escape::line(promise)));
+        }
     }
     Ok(FINISHED)
 }
@@ -114,11 +117,8 @@ impl Demand {
 }
 
 impl fmt::Display for Demand {
-    /// "; the session waits for `a/1`, `b/2` and 3 more", or nothing.
+    /// "; the session waits for `a/1`, `b/2` and 3 more"
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.names.is_empty() {
-            return Ok(());
-        }
         let shown = self.names.iter().take(SHOWN_PROMISES_MAX).map(|name| format!("`{}`", escape::line(name)));
         write!(formatter, "; the session waits for {}", shown.collect::<Vec<_>>().join(", "))?;
         match self.names.len().saturating_sub(SHOWN_PROMISES_MAX) {

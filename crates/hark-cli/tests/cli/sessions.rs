@@ -1003,7 +1003,7 @@ fn a_command_that_is_printed_works_where_it_is_printed() {
 fn who_resolves_what_nobody_waits_for_is_told() {
     let folder = Folder::with("nobody_waits", "fn main() { await future(\"mail\", 17) }");
     let id = folder.hark("-s sqlite --detach x.hk").stdout.trim().to_owned();
-    folder.hark(&format!("resolve {id}/mail/16 1")).is(0, "", "no thread waits for `mail/16` yet\n");
+    folder.hark(&format!("resolve {id}/mail/16 1")).is(0, "", "");
     let worker = Beside::start(&folder, "worker -q");
     wait_until("it waits", || folder.hark("show").stdout.contains("waiting for future `mail/17`"));
     let expected = "no thread waits for `mail/18` yet; the session waits for `mail/17`\n";
