@@ -85,9 +85,10 @@ impl Worker<'_> {
                 continue;
             }
             let look = self.session.look_at_gate(holder, &place.request(), Priority::Front)?;
-            if place.lender.is_some() && !self.session.holds(holder, &place.token())? {
-                // Whoever makes the call does not wait for this try any more, and what was just taken in its name nobody else
-                // gives back.
+            if !self.session.holds(holder, &place.token())? {
+                // The holder needs no place any more: the caller of this try no longer waits for it, or this thread has gone on
+                // since it was loaded here, as its session was given up in the meantime and taken up again. Nobody else would
+                // give back what was just taken in its name.
                 self.session.leave_gate(holder, &place.token())?;
             } else if !matches!(look, Look::Held(_)) {
                 return Ok(false);
