@@ -17,7 +17,7 @@ use hark_backends::invoker::processes::Processes;
 use hark_backends::storage::sqlite::LEASE;
 use hark_engine::{
     CancelHandle, Engine, Foreign, Invoker, Keyed, Labels, NoForeign, Observer, Options, Ports, Report, Scope,
-    SessionId, Start, Status, Storage, StorageError, SuspendAt,
+    SessionId, Start, Status, Storage, StorageError, Surroundings, SuspendAt, Tenure as StorageTenure,
 };
 use hark_machine::Program;
 
@@ -27,6 +27,7 @@ use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::log;
 use crate::output::{self, Stream};
+use crate::place::Place;
 use crate::project::Project;
 use crate::python;
 use crate::render::Style;
@@ -284,6 +285,16 @@ impl Serving {
         let _ = self.messages.close();
         attended.map_err(storage::failure)
     }
+}
+
+/// Who continues a session that this process leaves: where threads are leased, workers may be running it already.
+pub fn who_continues(storage: &dyn Storage, id: &SessionId, place: &Place) -> String {
+    let is_leased = matches!(storage.tenure(), StorageTenure::Leases(_));
+    // If that cannot be found out, the command does so again.
+    if is_leased && storage.tenure().is_served_elsewhere(id, System.steady_now()).unwrap_or(false) {
+        return format!("a worker continues it, and `{}` prints its output", place.command(&format!("stdout {id}")));
+    }
+    format!("`{}` continues it", place.command(&format!("resume {id}")))
 }
 
 /// The message for a session that cannot continue.

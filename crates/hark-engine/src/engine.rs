@@ -186,6 +186,9 @@ impl Engine {
         if session.is_leased() {
             session.follow_history();
         }
+        if let Some(serving) = self.serving.as_ref().filter(|_| session.is_leased()) {
+            serving.announce_started();
+        }
         if let Err(error) = session.write_start(true) {
             // It was registered as served.
             session.interrupt();

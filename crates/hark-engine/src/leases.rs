@@ -85,6 +85,15 @@ impl Left {
     }
 }
 
+/// The sessions whose threads a process takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Coverage {
+    /// All sessions, including those that others start later.
+    All,
+    /// Only these, in the order of their ids: those that the process has started or was told to resume.
+    Only(Vec<SessionId>),
+}
+
 /// The leases of a storage. None of its sessions has a server.
 pub trait Leases: Send + Sync {
     /// How long a process may be unresponsive before others take its threads.
@@ -104,10 +113,10 @@ pub trait Leases: Send + Sync {
         most: usize,
     ) -> Result<Vec<Taken>, StorageError>;
 
-    /// When the next thread is due, if that is after `now` and before `horizon`.
+    /// When the next thread is due, if that is after `now` and before `horizon`. Each sweep of each process asks this.
     ///
     /// # Errors
-    /// If the storage cannot be reached or is damaged.
+    /// If the storage cannot be reached or is damaged, or was removed while it was in use.
     fn next_due(&self, now: Timestamp, horizon: Timestamp) -> Result<Option<Timestamp>, StorageError>;
 
     /// Renews the leases of threads whose records still have these versions, which do not change. Returns for each
@@ -131,6 +140,16 @@ pub trait Leases: Send + Sync {
     /// # Errors
     /// If the storage cannot be reached or is damaged.
     fn abandoned(&self, now: Timestamp) -> Result<Vec<SessionId>, StorageError>;
+
+    /// Tells other processes the sessions whose threads this process takes from now on. A storage that keeps no list of
+    /// its processes has nothing to do.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn announce_coverage(&self, coverage: &Coverage) -> Result<(), StorageError> {
+        let _ = coverage;
+        Ok(())
+    }
 
     /// See [`Tenure::hold`](crate::Tenure::hold).
     ///

@@ -68,7 +68,7 @@ pub use invoker::{Invoker, Runner, TimerId, WorkerSlot};
 pub use journal::{Journal, Milestone};
 pub use keyed::{Keyed, session_of};
 pub use labels::{Labels, check_key, check_tag};
-pub use leases::{HeldThread, Leases, Left, Taken, Terms};
+pub use leases::{Coverage, HeldThread, Leases, Left, Taken, Terms};
 pub use memory::MemoryStorage;
 pub use options::{Options, Scope};
 pub use output::{Observer, OutputItem};

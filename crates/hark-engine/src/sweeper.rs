@@ -9,6 +9,8 @@ mod leases;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tracing::warn;
+
 use crate::id::SessionId;
 use crate::limits::{EXHAUSTED_RETRY_WAIT, MAILBOX_TIME_SHARE, NEWS_WAIT_MAX, STORAGE_RETRY_WAIT};
 use crate::server::Server;
@@ -98,6 +100,11 @@ impl<'a> Sweeper<'a> {
             let mut wait = match look(&mut self) {
                 Ok(next) => next.since(self.serving.steady_now()),
                 Err(StorageError::Transient(_)) => STORAGE_RETRY_WAIT,
+                // A worker waits until there is room on the disk, for example, as it does with sessions that it serves alone.
+                Err(error @ StorageError::Exhausted(_)) if self.takes_all && self.serving.lease().is_some() => {
+                    warn!(%error, "the sweeper waits for a resource");
+                    EXHAUSTED_RETRY_WAIT
+                }
                 Err(error) => return Err(error),
             };
             if self.note_failures() {
@@ -162,14 +169,16 @@ impl<'a> Sweeper<'a> {
         for (id, error) in self.serving.take_waits() {
             self.report(&id, &error);
         }
+        // Leased threads are due again for whoever takes them next.
+        let takes_up = self.takes_all && self.serving.lease().is_none();
         for (id, error) in self.serving.take_failures() {
             self.report(&id, &error);
-            if self.takes_all && matches!(error, StorageError::Transient(_)) {
+            if takes_up && matches!(error, StorageError::Transient(_)) {
                 // The next sweep for sessions that are not being served takes it.
                 if self.serving.release(&id).is_err() {
                     self.claimed.push(Claimed { session: id, was_lost: false });
                 }
-            } else if self.takes_all && matches!(error, StorageError::Exhausted(_)) {
+            } else if takes_up && matches!(error, StorageError::Exhausted(_)) {
                 let until = self.serving.steady_now().after(EXHAUSTED_RETRY_WAIT);
                 self.postponed.push((until, Claimed { session: id, was_lost: false }));
             }

@@ -7,6 +7,7 @@
 mod catalog;
 mod change;
 mod clock;
+mod coverage;
 mod database;
 mod dying;
 mod group;
@@ -42,7 +43,7 @@ pub use group::Work;
 use leases::Leasing;
 use numbers::Numbers;
 use pickles::UNNEEDED_SECONDS;
-use server::Server;
+use server::{Owned, Server};
 
 /// The name of the file in its folder.
 pub const FILE_NAME: &str = "hark.db";
@@ -148,8 +149,6 @@ impl SqliteStorage {
     pub fn with_leased_threads(mut self) -> SqliteStorage {
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
             shared.leases = Some(Leasing::new(&shared.folder, shared.lease));
-            // If this fails, leases are only as exact as the clocks were when the processes started.
-            let _ = clock::share(&shared.folder);
         }
         self
     }
@@ -259,7 +258,8 @@ impl Shared {
             return Ok(server);
         }
         // The folder may have been removed since the file was opened.
-        let server = Server::new(&self.folder, self.lease)
+        let owned = if self.leases.is_some() { Owned::Threads } else { Owned::Sessions };
+        let server = Server::new(&self.folder, self.lease, owned)
             .map_err(|error| self.database.check_in_place().err().unwrap_or(error))?;
         Ok(self.server.get_or_init(|| server))
     }

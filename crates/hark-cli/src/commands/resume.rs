@@ -238,7 +238,7 @@ fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure>
         if !wanted.quiet {
             let more = match each.status {
                 Status::Suspended => {
-                    format!("; `{}` continues it", store.place.command(&format!("resume {}", each.session)))
+                    format!("; {}", session::who_continues(&*store.storage, &each.session, &store.place))
                 }
                 Status::Broken => {
                     let retry = store.place.command(&format!("retry {}", each.session));

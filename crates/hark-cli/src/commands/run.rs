@@ -223,7 +223,7 @@ fn run_for_people(
         }
         stream.close().map_err(Failure::Output)?;
     }
-    tell_end(&report, program, place, announces);
+    tell_end(&report, session, place, announces);
     if !quiet {
         dim(format!("-- {:.3} s", started.elapsed().as_secs_f64()));
     }
@@ -241,11 +241,11 @@ fn watch(progress: &mut Progress, session: &Session, id: &SessionId, engine: Opt
 }
 
 /// Shows each root cause once, then how to continue; for a broken session, only if `says_retry`.
-fn tell_end(report: &Report, program: &Program, place: &Place, says_retry: bool) {
+fn tell_end(report: &Report, session: &Session, place: &Place, says_retry: bool) {
     let style = Style::for_stderr();
     let mut out = String::new();
     if !(report.errors.is_empty() && report.cancelled.is_none()) {
-        let executable = program.executable();
+        let executable = session.program.executable();
         let errors = report.errors.iter().chain(&report.cancelled).map(|each| &each.error);
         draw_errors(errors, executable, &Lines::new(&executable.sources), style, &mut out);
     }
@@ -257,8 +257,10 @@ fn tell_end(report: &Report, program: &Program, place: &Place, says_retry: bool)
     match report.status {
         Status::Cancelled => out.push_str("cancelled\n"),
         Status::Suspended if !report.was_taken_over => {
-            let resume = place.command(&format!("resume {}", report.session));
-            out.push_str(&format!("suspended; `{resume}` continues it\n"));
+            out.push_str(&format!(
+                "suspended; {}\n",
+                session::who_continues(&*session.storage, &report.session, place)
+            ));
         }
         // A session that its storage refused was never started.
         Status::Broken if says_retry && report.errors.iter().any(|each| &*each.error.kind != "storage") => {

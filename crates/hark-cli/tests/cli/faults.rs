@@ -154,6 +154,28 @@ fn a_full_disk() {
     assert_eq!(parts[3][0]["state"], "finished");
 }
 
+/// A worker that leases threads waits until there is room again.
+#[test]
+fn a_full_disk_under_a_worker() {
+    let folder = folder("a_full_disk_under_a_worker");
+    let settings = "[project]\\nstorage = \"sqlite\"\\n[sessions]\\ntenure = \"threads\"\\nlease = 1\\n";
+    let script = format!(
+        "printf '{settings}' > hark.toml\n$hark worker -q > /dev/null 2> ../said & worker=$!\n\
+        hark run --detach -q x.hk -f long > /dev/null || exit 3\n\
+        until grep -q 'the disk is full' ../said; do sleep 0.05; done\n\
+        sleep 2\nmount -o remount,size=20m . || exit 4\n\
+        until hark show --json | grep -q '\"status\": *\"\\(finished\\|broken\\)\"'; do\n\
+        kill -0 $worker || exit 5; sleep 0.05; done\n\
+        kill $worker; wait $worker; echo \"status $?\"; hark show --json; hark stdout --json"
+    );
+    let Some(run) = on_a_disk(&folder, &script) else { return };
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    assert_eq!((run.status, lines[0]), (0, "status 0"), "{run:#?}");
+    let parts: Vec<Value> = lines[1..].iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(parts[0]["result"], 45_150, "{run:#?}");
+    assert_eq!(parts[1].as_array().unwrap().len(), 300, "each once");
+}
+
 #[test]
 fn a_read_only_folder() {
     // With the log, as left by `run`; and closed by the last reader.

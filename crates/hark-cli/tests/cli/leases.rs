@@ -16,6 +16,7 @@ fn later() { await future("go", 1) }
 fn alone() { print("before"); x = once("stuck"); print("after"); x }
 fn leaf(n) { if n % 7 == 0 { await future("go", 1) } else { sleep(n / 10000.0) }; count(n); count(n) }
 fn branch(n) { all = map(range(8), lambda (i) { async leaf(n * 8 + i) }); sum(await all) }
+fn cleans() { print("asleep"); try { sleep(1000) } catch e { print("cleaned up"); error(e) } }
 fn tree() { sum(await map(range(12), lambda (i) { async branch(i) })) }
 "#;
 
@@ -231,4 +232,109 @@ fn a_process_of_a_pool_is_lost() {
         let _ = std::process::Command::new("kill").args(["-KILL", child]).status();
     }
     run.ended(&folder).is(0, "before\nafter\n7\n", "");
+}
+
+fn state_of(folder: &Folder, session: &str) -> String {
+    folder.run(["show", "--json", session]).json()["state"].as_str().unwrap().to_owned()
+}
+
+/// A process that waits for its own session takes no threads of others, so it is no reason to leave them to it.
+#[test]
+fn a_process_serves_the_sessions_that_it_waits_for() {
+    let folder = folder("a_process_serves_the_sessions");
+    let left = Beside::start(&folder, "run -q x.hk -f cleans");
+    wait_until("its sleep", || folder.hark("stdout --raw").stdout == "asleep\n");
+    let sleeping = folder.hark("sessions --json").json()[0]["session"].as_str().unwrap().to_owned();
+    assert_eq!(state_of(&folder, &sleeping), "running");
+    left.signal("TERM");
+    let said = left.ended(&folder).stderr;
+    assert!(said.starts_with("suspended; `hark resume "), "{said}");
+    let waiting = Beside::start(&folder, "run -q x.hk -f later");
+    let others = || folder.hark("sessions --json").json().as_array().unwrap().clone();
+    let is_other = |session: &serde_json::Value| session["session"] != sleeping.as_str();
+    wait_until("the other one", || others().iter().any(|each| is_other(each) && each["state"] == "running"));
+    let other = others().into_iter().find(is_other).unwrap()["session"].as_str().unwrap().to_owned();
+    assert_eq!(state_of(&folder, &sleeping), "suspended");
+    let refused = folder.run(["export", &other]);
+    assert!(refused.status != 0 && refused.stderr.contains("stop the process that runs it first"), "{refused:?}");
+    let refused = folder.run(["resume", &other]);
+    assert!(refused.status != 0 && refused.stderr.contains("another process serves it"), "{refused:?}");
+    let cancelled = folder.run(["cancel", &sleeping]);
+    assert_eq!((cancelled.status, cancelled.stderr.as_str()), (0, ""));
+    folder.run(["stdout", "--raw", &sleeping]).is(0, "asleep\ncleaned up\n", "");
+    let resumed = folder.hark("resume");
+    assert!(resumed.status == 0 && resumed.stdout.starts_with("no sessions to resume"), "{resumed:?}");
+    folder.run(["resolve", &format!("{other}/go/1"), "3"]).succeeds();
+    waiting.ended(&folder).is(0, "3\n", "");
+}
+
+/// A worker goes on with a session whose command was told to stop.
+#[test]
+fn a_session_is_left_to_a_worker() {
+    let folder = folder("a_session_is_left_to_a_worker");
+    let worker = Beside::start(&folder, "worker -q");
+    let left = Beside::start(&folder, "run -q x.hk -f cleans");
+    wait_until("its sleep", || folder.hark("stdout --raw").stdout == "asleep\n");
+    left.signal("TERM");
+    let said = left.ended(&folder).stderr;
+    assert!(said.starts_with("suspended; a worker continues it, and `hark stdout "), "{said}");
+    end(&folder, vec![worker]);
+}
+
+/// Without a loss that would be counted: one is enough to fail the call.
+#[test]
+fn a_worker_that_is_told_to_stop_takes_nothing_again() {
+    let folder = folder("a_worker_that_is_told_to_stop");
+    folder.write("hark.toml", SETTINGS.replace("lease = 1", "lease = 1\nmax_tries = 1"));
+    folder.write("wait", "");
+    start(&folder, "alone", &[]);
+    for number in 1..=3 {
+        let worker = Beside::start(&folder, "worker -q");
+        wait_until("the call", || {
+            fs::read_to_string(folder.path().join("stuck")).unwrap_or_default().lines().count() >= number
+        });
+        end(&folder, vec![worker]);
+    }
+    fs::remove_file(folder.path().join("wait")).unwrap();
+    let worker = Beside::start(&folder, "worker -q");
+    let status = || folder.hark("show --json").json()["status"].as_str().unwrap().to_owned();
+    wait_until("the end", || ["finished", "broken"].contains(&status().as_str()));
+    assert_eq!(result(&folder), "7");
+    end(&folder, vec![worker]);
+}
+
+/// Sessions that were left in the other mode go on, also in the middle of a call.
+#[test]
+fn sessions_go_on_with_another_tenure() {
+    let folder = folder("sessions_go_on_with_another_tenure");
+    let sessions = SETTINGS.replace("threads", "sessions");
+    folder.write("hark.toml", &sessions);
+    let left = Beside::start(&folder, "run -q x.hk -f alone");
+    wait_until("the call", || folder.path().join("stuck").exists());
+    left.signal("TERM");
+    assert!(left.ended(&folder).stderr.starts_with("suspended; "));
+    let detached = start(&folder, "quick", &["3"]);
+    folder.write("hark.toml", SETTINGS);
+    let worker = Beside::start(&folder, "worker -q");
+    let is_finished = |each: &serde_json::Value| each["state"] == "finished";
+    wait_until("the ends", || folder.hark("sessions --json").json().as_array().unwrap().iter().all(is_finished));
+    assert_eq!(folder.run(["show", "--json", &detached]).json()["result"], 3);
+    // While it lives, nobody serves the file in the other mode.
+    folder.write("hark.toml", &sessions);
+    let refused = folder.hark("run -q x.hk -f quick 1");
+    assert!(refused.status != 0 && refused.stderr.contains("another `tenure` than `sessions`"), "{refused:?}");
+    end(&folder, vec![worker]);
+    folder.hark("run -q x.hk -f quick 1").is(0, "0\n", "");
+}
+
+#[test]
+fn a_worker_notices_that_its_folder_is_removed() {
+    let folder = folder("a_worker_notices_that_its_folder");
+    let worker = Beside::start(&folder, "worker -q");
+    let servers = folder.path().join(".hark/servers");
+    let is_coverage = |entry: fs::DirEntry| entry.path().extension().is_some_and(|ending| ending == "coverage");
+    wait_until("its first look", || fs::read_dir(&servers).is_ok_and(|all| all.flatten().any(is_coverage)));
+    fs::rename(folder.path().join(".hark"), folder.path().join("gone")).unwrap();
+    let said = "error: the storage failed: `[FOLDER]/.hark/hark.db` was removed or replaced while it was in use\n";
+    worker.ended(&folder).is(1, "", said);
 }

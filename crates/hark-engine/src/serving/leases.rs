@@ -2,6 +2,7 @@
 //! processes have done.
 
 mod capacity;
+mod coverage;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::agenda::by_session;
 use crate::assignment::Assignment;
 use crate::dispatch::Hint;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
-use crate::leases::{Leases, Left, Taken, Terms};
+use crate::leases::{HeldThread, Leases, Left, Taken, Terms};
 use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX};
 use crate::outside::leave_gates;
 use crate::record::{Key, SessionState};
@@ -54,6 +55,9 @@ impl Serving {
         self.timetable.begin_look(now);
         let mut left = capacity.to_take(self.in_hand());
         capacity.begin_taking();
+        // First, or they would be taken as lost ones when their leases have expired.
+        self.return_late(capacity)?;
+        self.announce_coverage(takes_all)?;
         if takes_all {
             left = left.saturating_sub(self.take_some(None, left)?);
         } else {
@@ -73,7 +77,8 @@ impl Serving {
 
     /// Takes so many threads at most, and has them run. Answers how many were taken.
     fn take_some(&self, only: Option<&SessionId>, most: usize) -> Result<usize, StorageError> {
-        if most == 0 {
+        // A process that was told to stop gives its threads back, and must not be the one that takes them.
+        if most == 0 || self.is_interrupted() {
             return Ok(0);
         }
         let stamp = Stamps::unique(&*self.ports.surroundings).next();
@@ -95,6 +100,11 @@ impl Serving {
             return self.forget_wakes(id, &threads);
         };
         session.in_hand.note_taken(taken, stamp);
+        if session.is_over() {
+            // It was given up while they were being taken, perhaps before they could be among those that it gave back.
+            session.remove_activity(1);
+            return self.return_untouched(taken, stamp);
+        }
         let lost = taken.iter().filter(|taken| taken.left == Left::Lost).count();
         debug!(session = %id, threads = threads.len(), "threads are taken");
         if lost > 0 {
@@ -106,6 +116,19 @@ impl Serving {
         session.add_activity(threads.len() as u64);
         session.invoke(&threads);
         session.remove_activity(1);
+        Ok(())
+    }
+
+    /// Leaves threads that were taken with this stamp to others, just as they were found.
+    fn return_untouched(&self, taken: &[Taken], stamp: Stamp) -> Result<(), StorageError> {
+        for left in [Left::Free, Left::Withdrawn, Left::Lost] {
+            let same = taken.iter().filter(|taken| taken.left == left && taken.held.is_some());
+            let held: Vec<HeldThread> =
+                same.map(|taken| HeldThread { session: taken.session.clone(), thread: taken.thread, stamp }).collect();
+            if !held.is_empty() {
+                self.leases()?.give_back(&held, left, self.steady_now())?;
+            }
+        }
         Ok(())
     }
 
@@ -127,7 +150,7 @@ impl Serving {
         }
     }
 
-    /// The sessions that are not over, or this one if it is not.
+    /// The sessions that are not over and that no other process serves, or this one if it is not over.
     pub fn unfinished(&self, only: Option<&SessionId>) -> Result<Vec<SessionId>, StorageError> {
         let catalog = self.catalog()?;
         if let Some(id) = only {
@@ -137,10 +160,10 @@ impl Serving {
         let mut unfinished = Vec::new();
         for state in [SessionState::Running, SessionState::Moving, SessionState::Importing] {
             let listed = catalog.list(&Filter { state: Some(state), ..Filter::default() })?;
-            unfinished.extend(listed.into_iter().map(|listed| match listed {
-                Ok(summary) => summary.id,
+            unfinished.extend(listed.into_iter().filter_map(|listed| match listed {
+                Ok(summary) => (!summary.is_served).then_some(summary.id),
                 // Whoever waits for it learns that it cannot go on.
-                Err(damaged) => damaged.id,
+                Err(damaged) => Some(damaged.id),
             }));
         }
         unfinished.sort_unstable();
@@ -159,7 +182,8 @@ impl Serving {
     pub fn renew_leases(&self) -> Result<(), StorageError> {
         let Some(capacity) = &self.capacity else { return Ok(()) };
         let mut held = Vec::new();
-        for session in self.sessions.all() {
+        let sessions = self.sessions.all();
+        for session in &sessions {
             held.append(&mut session.held());
         }
         let renewed = if held.is_empty() { Vec::new() } else { self.leases()?.renew(&held, self.terms().until)? };
@@ -168,6 +192,10 @@ impl Serving {
             if let Some(session) = self.open_session(&held.session) {
                 session.lose_hold(held.thread, held.stamp);
             }
+        }
+        // One that was given up meanwhile may have given its threads back before they were renewed.
+        for session in sessions.iter().filter(|session| session.is_over()) {
+            self.give_back(session.held());
         }
         Ok(())
     }

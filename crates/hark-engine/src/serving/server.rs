@@ -183,13 +183,14 @@ impl Server for Serving {
     }
 
     fn give_back(&self, held: Vec<HeldThread>) {
-        // If that fails, others take them when the leases have run out.
-        if let Tenure::Leases(leases) = self.ports.storage.tenure()
-            && let Some(session) = held.first().map(|held| &held.session)
-            && leases.give_back(&held, Left::Free, self.steady_now()).is_ok()
-        {
+        let (Tenure::Leases(leases), Some(session)) = (self.ports.storage.tenure(), held.first()) else { return };
+        let session = session.session.clone();
+        if leases.give_back(&held, Left::Free, self.steady_now()).is_ok() {
             let hints: Vec<Hint> = held.iter().map(|held| Hint::now(held.thread)).collect();
-            self.dispatch(session, &hints);
+            self.dispatch(&session, &hints);
+        } else if let Some(capacity) = &self.capacity {
+            // If this process ends before it can try again, others take them when the leases have expired.
+            lock(&capacity.unreturned).extend(held);
         }
     }
 

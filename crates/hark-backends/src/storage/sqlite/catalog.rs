@@ -116,11 +116,11 @@ impl RowStorage for SqliteRows {
         }
         let shared = &self.0;
         let mut alive: HashMap<i64, bool> = HashMap::new();
-        let is_anyone_there = shared.leases.is_some() && (shared.server.get().is_some() || shared.has_others());
+        let attended = shared.leases.as_ref().map(|_| shared.attended());
         let entries = found.into_iter().map(|Found { id, row, server, threads }| {
             let is_served = match server {
                 Some(server) => *alive.entry(server).or_insert_with(|| shared.is_alive(server)),
-                None => is_anyone_there && is_running(&row),
+                None => attended.as_ref().is_some_and(|attended| attended.has(&id)) && is_running(&row),
             };
             let row = row.map_err(|_| shared.database.damaged());
             SessionEntry { id, row, threads: u64::try_from(threads).unwrap_or_default(), is_served }

@@ -1,11 +1,12 @@
 //! A common steady time for all processes that lease threads of a file.
 //!
 //! The steady time of a process starts with the clock's time at its start. If the clock is set between the starts of
-//! two processes, each could consider the other's leases expired, or never expired. So the first process since the
-//! machine's start saves its offset, and the others adopt it: `servers/shared.clock` contains the machine's boot id and
-//! the offset.
+//! two processes, each could consider the other's leases expired, or never expired. So the first of the processes that
+//! are alive together saves its offset, and the others adopt it: `servers/shared.clock` contains the machine's boot id and
+//! the offset. Each of them holds a shared lock on the file. Who gets the lock alone is the first, and goes by the clock as
+//! it is now: an earlier process may have found it wrong.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -18,27 +19,44 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// The maximum number of bytes read from the file.
 const BYTES_MAX: usize = 128;
 
-/// Adopts the steady time of the other processes of this folder, or saves this process's offset for them.
-pub(super) fn share(folder: &Path) -> io::Result<()> {
-    let boot = fs::read_to_string(BOOT_ID)?;
-    let folder = folder.join(server::FOLDER);
-    private::make_folder(&folder)?;
-    let path = folder.join("shared.clock");
-    let file = match private::make_file(&path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => private::open_to_write(&path)?,
+/// A process's part in the common steady time, for as long as it exists.
+pub(super) struct SharedClock {
+    _lock: File,
+}
+
+impl SharedClock {
+    /// Adopts the steady time of the other processes of this folder, or saves this process's offset for them.
+    pub fn join(folder: &Path) -> io::Result<SharedClock> {
+        let folder = folder.join(server::FOLDER);
+        private::make_folder(&folder)?;
+        let boot = fs::read_to_string(BOOT_ID)?;
+        let (lock, offset) = agree(&folder.join("shared.clock"), &boot, System::steady_offset())?;
+        System::set_steady_offset(offset);
+        Ok(SharedClock { _lock: lock })
+    }
+}
+
+/// The offset of all processes that hold the file: this one, if no other holds it.
+fn agree(path: &Path, boot: &str, own: i64) -> io::Result<(File, i64)> {
+    let file = match private::make_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => private::open_to_write(path)?,
         made => made?,
     };
-    file.lock()?;
-    let mut bytes = [0; BYTES_MAX];
-    let length = file.read_at(&mut bytes, 0)?;
-    match offset_in(&String::from_utf8_lossy(&bytes[..length]), &boot) {
-        Some(offset) => System::set_steady_offset(offset),
-        None => {
+    loop {
+        if file.try_lock().is_ok() {
             file.set_len(0)?;
-            file.write_all_at(text_of(&boot, System::steady_offset()).as_bytes(), 0)?;
+            file.write_all_at(text_of(boot, own).as_bytes(), 0)?;
         }
+        // Another process may get the lock between the two, so what counts is what is read now.
+        file.lock_shared()?;
+        let mut bytes = [0; BYTES_MAX];
+        let length = file.read_at(&mut bytes, 0)?;
+        if let Some(offset) = offset_in(&String::from_utf8_lossy(&bytes[..length]), boot) {
+            return Ok((file, offset));
+        }
+        // Its writer was killed while it wrote.
+        file.unlock()?;
     }
-    file.unlock()
 }
 
 fn text_of(boot: &str, offset: i64) -> String {
@@ -62,5 +80,20 @@ mod tests {
         assert_eq!(offset_in(&text, "other\n"), None);
         assert_eq!(offset_in(&text[..text.len() - 2], "one\n"), None, "it is incomplete");
         assert_eq!(offset_in("", "one\n"), None);
+    }
+
+    #[test]
+    fn the_first_of_those_alive_decides() {
+        let path = std::env::temp_dir().join(format!("hark-clock-{}", std::process::id()));
+        let _ = fs::remove_file(&path);
+        let (first, offset) = agree(&path, "one", -20).unwrap();
+        assert_eq!(offset, -20);
+        let (second, offset) = agree(&path, "one", 0).unwrap();
+        assert_eq!(offset, -20);
+        drop(first);
+        assert_eq!(agree(&path, "one", 0).unwrap().1, -20, "the second one still goes by it");
+        drop(second);
+        assert_eq!(agree(&path, "one", 0).unwrap().1, 0, "nobody does any more");
+        fs::remove_file(&path).unwrap();
     }
 }

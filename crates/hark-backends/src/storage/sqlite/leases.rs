@@ -1,20 +1,23 @@
 //! Leased threads: any process that serves the file may run threads of any session.
 //!
 //! A session then has no server, unless it is being exported or imported, or was served before threads were leased;
-//! such a session is adopted when its server is dead. A process with a lock on a server's file serves all sessions, so
-//! they are served as long as any of these processes is alive.
+//! such a session is adopted when its server is dead. Beside its lock a process says whether it takes threads of all
+//! sessions, or of which (`coverage`): these are served as long as it is alive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use hark_engine::rows::DueNumber;
-use hark_engine::{Due, HeldThread, Leases, Left, Servers, SessionId, Stamp, StorageError, Taken, Terms, Timestamp};
+use hark_engine::{
+    Coverage, Due, HeldThread, Leases, Left, Servers, SessionId, Stamp, StorageError, Taken, Terms, Timestamp,
+};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Shared;
 use super::change::{due_number, stamp_number};
+use super::clock::SharedClock;
 use super::numbers::Numbers;
 use super::row::{session_from, thread_number, thread_of};
 use super::server;
@@ -24,11 +27,19 @@ pub(super) struct Leasing {
     pub lease: Duration,
     folder: PathBuf,
     numbers: OnceLock<Numbers>,
+    /// The time that this process shares with others. `None` if it could not be shared.
+    _clock: Option<SharedClock>,
 }
 
 impl Leasing {
     pub fn new(folder: &Path, lease: Duration) -> Leasing {
-        Leasing { lease, folder: folder.to_path_buf(), numbers: OnceLock::new() }
+        Leasing {
+            lease,
+            folder: folder.to_path_buf(),
+            numbers: OnceLock::new(),
+            // If this fails, leases are only as exact as the clocks were when the processes started.
+            _clock: SharedClock::join(folder).ok(),
+        }
     }
 
     /// The source of thread numbers, shared by all processes.
@@ -38,6 +49,20 @@ impl Leasing {
         }
         let numbers = server::shared_numbers(&self.folder)?;
         Ok(self.numbers.get_or_init(|| numbers))
+    }
+}
+
+/// Sessions whose threads someone takes.
+#[derive(Default)]
+pub(super) struct Attended {
+    all: bool,
+    sessions: HashSet<SessionId>,
+}
+
+impl Attended {
+    /// Whether this session is one of them.
+    pub fn has(&self, id: &SessionId) -> bool {
+        self.all || self.sessions.contains(id)
     }
 }
 
@@ -64,8 +89,6 @@ impl Leases for Shared {
         stamp: Stamp,
         most: usize,
     ) -> Result<Vec<Taken>, StorageError> {
-        // From here on this process counts as a server of the file.
-        self.server()?;
         let only = only.map(SessionId::as_str);
         // Most attempts find nothing, and should not need a write transaction.
         if self.read(|connection| find_due(connection, only, terms, 1))?.is_empty() {
@@ -89,7 +112,14 @@ impl Leases for Shared {
         })
     }
 
+    fn announce_coverage(&self, coverage: &Coverage) -> Result<(), StorageError> {
+        let announced = self.server()?.announce_coverage(coverage);
+        // The folder may have been removed.
+        announced.map_err(|error| self.check_in_place().err().unwrap_or(error))
+    }
+
     fn next_due(&self, now: Timestamp, horizon: Timestamp) -> Result<Option<Timestamp>, StorageError> {
+        self.check_in_place()?;
         self.read(|connection| {
             let first = |table: &str| -> rusqlite::Result<Option<i64>> {
                 let sql = format!("SELECT min(due) FROM {table} WHERE due > 0 AND due > ?1 AND due < ?2");
@@ -141,9 +171,26 @@ impl Leases for Shared {
 }
 
 impl Shared {
-    /// Whether another process that serves the file is alive.
-    pub(super) fn has_others(&self) -> bool {
-        server::any_other_lives(&self.folder, self.server.get().map(server::Server::number))
+    /// The sessions whose threads other processes take that are alive.
+    pub(super) fn attended_by_others(&self) -> Attended {
+        let me = self.server.get().map(server::Server::number);
+        self.attended_by(server::all_alive(&self.folder).into_iter().filter(|number| Some(*number) != me))
+    }
+
+    /// The sessions whose threads processes take that are alive, this one included.
+    pub(super) fn attended(&self) -> Attended {
+        self.attended_by(server::all_alive(&self.folder).into_iter())
+    }
+
+    fn attended_by(&self, servers: impl Iterator<Item = i64>) -> Attended {
+        let mut attended = Attended::default();
+        for coverage in servers.filter_map(|number| server::coverage(&self.folder, number)) {
+            match coverage {
+                Coverage::All => attended.all = true,
+                Coverage::Only(sessions) => attended.sessions.extend(sessions),
+            }
+        }
+        attended
     }
 
     /// Takes over sessions of dead servers, and sessions that a server released that did not lease threads.

@@ -17,11 +17,11 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use hark_engine::StorageError;
+use hark_engine::{Coverage, StorageError};
 
 use super::dying::is_dying;
 use super::numbers::Numbers;
-use super::{private, shortage};
+use super::{coverage, private, shortage};
 use crate::surroundings::random;
 
 pub(super) const FOLDER: &str = "servers";
@@ -41,6 +41,22 @@ const TURN_LOOKS: u32 = 5_000;
 const DEATH_INTERVAL: Duration = Duration::from_millis(2);
 const DEATH_MAX: Duration = Duration::from_secs(60);
 
+/// What a server owns, as the setting `tenure` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owned {
+    Sessions = 1,
+    Threads = 2,
+}
+
+impl Owned {
+    fn name(self) -> &'static str {
+        match self {
+            Owned::Sessions => "sessions",
+            Owned::Threads => "threads",
+        }
+    }
+}
+
 /// A server of the file.
 pub(super) struct Server {
     number: i64,
@@ -59,9 +75,10 @@ struct Renewal {
 
 impl Renewal {
     /// Renews the lease four times before it would expire.
-    fn new(lock: File, lease: Duration) -> io::Result<Renewal> {
+    fn new(lock: File, lease: Duration, owned: Owned) -> io::Result<Renewal> {
         renew(&lock, lease)?;
         lock.write_all_at(&process::id().to_le_bytes(), PROCESS_AT)?;
+        lock.write_all_at(&[owned as u8], OWNED_AT)?;
         let (end, ended) = mpsc::channel();
         let has_lapsed = Arc::new(AtomicBool::new(false));
         let lapse = has_lapsed.clone();
@@ -98,10 +115,18 @@ impl Drop for Renewal {
 }
 
 impl Server {
-    /// Registers a server of this folder. It is one until it is dropped, or stalls for longer than its lease.
-    pub fn new(folder: &Path, lease: Duration) -> Result<Server, StorageError> {
+    /// Registers a server of this folder. It is one until it is dropped, or stalls for longer than its lease. All servers
+    /// that live at the same time must own the same.
+    pub fn new(folder: &Path, lease: Duration, owned: Owned) -> Result<Server, StorageError> {
+        // Nobody else is registered between the check and the end.
         let _turn = turn(folder);
         let folder = folder.join(FOLDER);
+        if owns_otherwise(&folder, owned) {
+            let (folder, owned) = (folder.display(), owned.name());
+            return Err(StorageError::Permanent(format!(
+                "a process that serves `{folder}` has another `tenure` than `{owned}`; all must have the same"
+            )));
+        }
         let make = || -> io::Result<Server> {
             private::make_folder(&folder)?;
             remove_dead(&folder);
@@ -120,7 +145,7 @@ impl Server {
                 if socket.is_some() {
                     private::make_private(&socket_path(&folder, number))?;
                 }
-                let renewal = Renewal::new(file, lease)?;
+                let renewal = Renewal::new(file, lease, owned)?;
                 return Ok(Server { number, folder: folder.clone(), socket, renewal });
             }
         };
@@ -139,6 +164,15 @@ impl Server {
     /// Whether its lock still has its name.
     pub fn is_in_place(&self) -> bool {
         is_known(&self.folder, self.number)
+    }
+
+    /// Tells others which sessions' threads it takes.
+    pub fn announce_coverage(&self, coverage: &Coverage) -> Result<(), StorageError> {
+        coverage::write(&coverage_path(&self.folder, self.number), coverage).map_err(|error| {
+            let otherwise =
+                || StorageError::Permanent(format!("nothing can be written to `{}`: {error}", self.folder.display()));
+            shortage::of_io(&self.folder, &error, otherwise)
+        })
     }
 
     /// Whether it has stalled for longer than its lease since the last call.
@@ -250,16 +284,21 @@ pub(super) fn shared_numbers(folder: &Path) -> Result<Numbers, StorageError> {
     })
 }
 
-/// Whether another server of this folder is alive.
-pub(super) fn any_other_lives(folder: &Path, me: Option<i64>) -> bool {
-    let Ok(entries) = fs::read_dir(folder.join(FOLDER)) else { return false };
+/// The servers of this folder that are alive.
+pub(super) fn all_alive(folder: &Path) -> Vec<i64> {
+    let Ok(entries) = fs::read_dir(folder.join(FOLDER)) else { return Vec::new() };
     let numbers = entries.flatten().filter_map(|entry| {
         let path = entry.path();
         let is_lock = path.extension().is_some_and(|extension| extension == "lock");
         path.file_stem().filter(|_| is_lock).and_then(|stem| i64::from_str_radix(stem.to_str()?, 16).ok())
     });
-    let others: Vec<i64> = numbers.filter(|number| Some(*number) != me).collect();
-    others.into_iter().any(|number| is_alive(folder, number))
+    let numbers: Vec<i64> = numbers.collect();
+    numbers.into_iter().filter(|number| is_alive(folder, *number)).collect()
+}
+
+/// What this server takes, as it has last announced.
+pub(super) fn coverage(folder: &Path, number: i64) -> Option<Coverage> {
+    coverage::read(&coverage_path(&folder.join(FOLDER), number))
 }
 
 /// Whether any server of this folder is alive. Waits for killed processes to end.
@@ -305,8 +344,23 @@ fn remove_dead(folder: &Path) {
     }
 }
 
+/// Whether a server of this folder lives that owns something else.
+fn owns_otherwise(folder: &Path, owned: Owned) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "lock")).any(|path| {
+        let Ok(file) = private::open_file(&path) else { return false };
+        let mut byte = [0];
+        let is_other = file.read_exact_at(&mut byte, OWNED_AT).is_ok() && byte != [owned as u8];
+        is_other && !has_run_out(&file) && is_held(&path)
+    })
+}
+
 /// The offset of the process's id in a lock file.
 const PROCESS_AT: u64 = 8;
+
+/// The offset of what the server owns.
+const OWNED_AT: u64 = 12;
 
 /// Writes the time until which a server is assumed to be alive.
 fn renew(lock: &File, lease: Duration) -> io::Result<()> {
@@ -337,6 +391,7 @@ fn tell(socket: &Path, what: [u8; 1]) {
 fn remove(folder: &Path, number: i64) {
     let _ = fs::remove_file(socket_path(folder, number));
     let _ = fs::remove_file(numbers_path(folder, number));
+    let _ = fs::remove_file(coverage_path(folder, number));
     let _ = fs::remove_file(lock_path(folder, number));
 }
 
@@ -350,6 +405,10 @@ fn lock_path(folder: &Path, number: i64) -> PathBuf {
 
 fn numbers_path(folder: &Path, number: i64) -> PathBuf {
     folder.join(format!("{number:016x}.threads"))
+}
+
+fn coverage_path(folder: &Path, number: i64) -> PathBuf {
+    folder.join(format!("{number:016x}.coverage"))
 }
 
 fn socket_path(folder: &Path, number: i64) -> PathBuf {

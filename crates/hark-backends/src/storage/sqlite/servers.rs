@@ -139,7 +139,7 @@ impl Servers for Shared {
             let Some((server, is_unfinished)) = found else { return Ok(false) };
             let is_anothers = match server {
                 Some(server) => server != me && self.is_alive(server),
-                None => self.leases.is_some() && self.has_others(),
+                None => self.leases.is_some() && self.attended_by_others().has(id),
             };
             if is_unfinished && is_anothers {
                 return Ok(false);
@@ -159,7 +159,7 @@ impl Servers for Shared {
         let is_me = |server| self.server.get().is_some_and(|me| me.number() == server);
         Ok(match self.server_of(id)? {
             Some((Some(server), _)) => !is_me(server) && self.is_alive(server),
-            Some((None, runs)) => runs && self.leases.is_some() && self.has_others(),
+            Some((None, runs)) => runs && self.leases.is_some() && self.attended_by_others().has(id),
             None => false,
         })
     }
@@ -176,7 +176,7 @@ impl Servers for Shared {
     fn is_served(&self, id: &SessionId) -> Result<bool, StorageError> {
         Ok(match self.server_of(id)? {
             Some((Some(server), _)) => self.is_alive(server),
-            Some((None, runs)) => runs && self.leases.is_some() && (self.server.get().is_some() || self.has_others()),
+            Some((None, runs)) => runs && self.leases.is_some() && self.attended().has(id),
             None => false,
         })
     }

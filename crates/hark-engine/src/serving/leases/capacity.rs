@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::leases::HeldThread;
+use crate::leases::{Coverage, HeldThread};
 use crate::limits::{CALLS_HELD_MAX, CALLS_QUEUED_MAX, HELD_PER_WORKER, QUEUE_TIME_SHORT};
 use crate::ports::Ports;
 use crate::serving::lock;
@@ -31,6 +31,10 @@ pub(in crate::serving) struct Capacity {
     wants_more: AtomicBool,
     /// The threads whose renewal has just failed. They may not be lost: this process may have been changing the version.
     doubtful: Mutex<Vec<HeldThread>>,
+    /// The threads that could not be given back because the storage failed. Nobody was lost, so this is tried again.
+    pub unreturned: Mutex<Vec<HeldThread>>,
+    /// The sessions whose threads this process takes, as it has told others.
+    pub coverage: Mutex<Option<Coverage>>,
 }
 
 impl Capacity {
@@ -66,6 +70,8 @@ impl Capacity {
             queued_max,
             wants_more: AtomicBool::new(true),
             doubtful: Mutex::default(),
+            unreturned: Mutex::default(),
+            coverage: Mutex::default(),
         }
     }
 
