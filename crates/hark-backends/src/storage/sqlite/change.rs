@@ -212,9 +212,11 @@ impl Change {
         changed.map(drop)
     }
 
-    /// Whether the session still exists if it was ever written. For changes without expectations.
+    /// Whether the session exists, or is written by this change and never was before. For changes without expectations.
     fn is_there(&self, connection: &Connection) -> rusqlite::Result<bool> {
-        let Some(row) = self.known_row(connection)? else { return Ok(false) };
+        let Some(row) = self.known_row(connection)? else {
+            return Ok(self.rows.written().any(|(key, _)| *key == Key::Session));
+        };
         connection.prepare_cached("SELECT 1 FROM session WHERE number = ?1")?.exists([row])
     }
 
