@@ -51,7 +51,7 @@ pub(crate) struct Serving {
     programs: Mutex<Programs>,
     /// Sessions whose ends someone waits for, in memory or not.
     awaited: Awaited,
-    /// The foreign calls under way.
+    /// The foreign calls in flight.
     places: CallPlaces,
     /// All sessions are to be left as they are, later ones too.
     is_interrupted: Arc<AtomicBool>,
@@ -124,7 +124,7 @@ impl Serving {
         servers::servers_of(&*self.ports.storage)
     }
 
-    /// Asks for something of a session under way, until the storage answers.
+    /// Asks for something of a running session, until the storage answers.
     fn ask<T>(
         &self,
         id: &SessionId,
@@ -180,7 +180,7 @@ impl Serving {
     /// Has these threads of a session run, which is opened for that if it is not under way. If it is over, what has
     /// woken them is removed.
     ///
-    /// The worker that had the lost ones of them is gone. Answers the session, if it is not over.
+    /// The worker that had the lost ones of them is gone. Returns the session, if it is not over.
     pub fn wake(
         &self,
         id: &SessionId,

@@ -1,4 +1,4 @@
-//! A session under way, as all workers share it.
+//! A running session, as all workers share it.
 
 mod end;
 mod gates;
@@ -45,7 +45,7 @@ pub(crate) use in_hand::{Paused, ThreadsInHand, TurnEnd, TurnStart};
 use output::Output;
 pub(crate) use priorities::Priorities;
 
-/// A session under way.
+/// A running session.
 pub(crate) struct Session {
     id: SessionId,
     about: Arc<About>,
@@ -67,7 +67,7 @@ pub(crate) struct Session {
     lease: Option<Duration>,
     /// Another server may have gone on with it.
     was_taken_over: AtomicBool,
-    /// How much there is that makes something happen yet: hints not carried out, calls under way, in memory timers too.
+    /// How much there is that makes something happen yet: hints not carried out, calls in flight, in memory timers too.
     /// At nothing, with the session not over, its threads wait for each other, for nobody, or for what comes from
     /// outside. It is never too low.
     activity: AtomicU64,
@@ -188,7 +188,7 @@ impl Session {
         })
     }
 
-    /// Writes down that it has begun, if it can be taken up again. This process goes on with it, or leaves it to others.
+    /// Writes down that it has begun, if it can be taken up again. This process continues with it, or leaves it to others.
     pub fn write_start(&self, goes_on: bool) -> Result<(), StorageError> {
         if !self.is_resumable() {
             return Ok(());
@@ -470,7 +470,7 @@ impl Session {
         self.take_answer(thread, made, answer);
     }
 
-    /// Keeps what a call came to until its thread's turn. Answers false if the call could not be made: the session is left
+    /// Keeps what a call came to until its thread's turn. Returns false if the call could not be made: the session is left
     /// as it is then, if it can be taken up again.
     fn take_answer(&self, thread: ThreadId, made: Try, answer: Result<Value, CallError>) -> bool {
         let is_value = answer.is_ok();
@@ -494,7 +494,7 @@ impl Session {
     }
 
     /// Where threads are leased: takes back the calls that were made before this time and still wait for others. Their threads
-    /// are held no longer; answers with which versions they were.
+    /// are held no longer; returns with which versions they were.
     pub fn withdraw_calls(&self, made_before: Timestamp) -> Vec<HeldThread> {
         let mut withdrawn = Vec::new();
         for (thread, number, stamp) in self.in_hand.made_before(made_before) {
@@ -555,7 +555,7 @@ impl Session {
         }
     }
 
-    /// A thread goes on at this time, for which a timer is kept with its record. Answers whether it is to be run now.
+    /// A thread continues at this time, for which a timer is kept with its record. Returns whether it is to be run now.
     pub fn note_due(&self, thread: ThreadId, until: Timestamp) -> bool {
         if let Some(upstream) = self.upstream() {
             upstream.dispatch(&self.id, &[Hint::at(thread, until)]);

@@ -152,7 +152,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Gives each of these threads a turn; answers how many had one.
+    /// Gives each of these threads a turn; returns how many had one.
     pub fn run(mut self, threads: &[ThreadId]) -> usize {
         let mut count = 0;
         for &thread in threads {
@@ -182,7 +182,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Gives a thread a turn, and more as long as it makes calls that this worker waits for itself, which is fastest
-    /// where there is nothing else to do. Answers whether all were short.
+    /// where there is nothing else to do. Returns whether all were short.
     fn turns(&mut self, thread: ThreadId, is_last: bool) -> Result<bool, StorageError> {
         loop {
             match self.turn(thread)? {
@@ -437,7 +437,7 @@ impl<'a> Worker<'a> {
         if self.commit.put.iter().any(goes_on) { Key::Live(thread) } else { Key::Future(thread.into()) }
     }
 
-    /// A step that goes on for long is not written down at each turn's end, unless it has gathered much. Someone may wait
+    /// A step that continues for long is not written down at each turn's end, unless it has gathered much. Someone may wait
     /// for the little that it has.
     fn may_pause(&self, since: Timestamp) -> bool {
         let has_gathered = !self.commit.fresh.is_empty() || !self.commit.log.is_empty();

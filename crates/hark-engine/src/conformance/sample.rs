@@ -25,7 +25,7 @@ pub fn program() -> Arc<Program> {
 }
 
 /// A program of a function for each depth: that of depth 0 answers 1, and each other one starts two threads that call the one before
-/// it, and answers the sum of what these come to.
+/// it, and returns the sum of what these come to.
 pub fn forking(depth: u32) -> Arc<Program> {
     let (first, plus) = (NameIndex(depth + 1), NameIndex(depth + 2));
     let name = |depth: u32| -> Arc<str> { format!("of_depth_{depth}").into() };

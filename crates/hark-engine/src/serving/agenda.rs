@@ -23,7 +23,7 @@ impl Serving {
         self.steady_now().max(self.timetable.seen())
     }
 
-    /// Has the threads run whose time has come since the last look. Answers when the next one's comes.
+    /// Has the threads run whose time has come since the last look. Returns when the next one's comes.
     pub fn look_at_times(&self) -> Result<Timestamp, StorageError> {
         let now = self.steady_now();
         let after = self.timetable.begin_look(now);
@@ -48,7 +48,7 @@ impl Serving {
         Ok(self.timetable.end_look(agenda.next))
     }
 
-    /// Whether nothing is under way, and no thread goes on at a later time.
+    /// Whether nothing is under way, and no thread continues at a later time.
     fn has_no_timers(&self, now: Timestamp) -> Result<bool, StorageError> {
         let last = Timestamp(u64::MAX);
         Ok(self.sessions.is_empty() && self.servers()?.due(now, now, last)?.next.is_none())

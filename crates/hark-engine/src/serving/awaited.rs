@@ -74,7 +74,7 @@ impl Serving {
         self.awaited.remove(id);
     }
 
-    /// A session that is not in memory is over: whoever waits for it is told. If someone has retried it since, it goes on.
+    /// A session that is not in memory is over: whoever waits for it is told. If someone has retried it since, it continues.
     pub(super) fn end_awaited(&self, id: &SessionId) {
         let is_awaited = self.awaited.get(id).is_some();
         let record = if is_awaited { self.ask(id, |catalog| catalog.record(id)) } else { return };
@@ -86,7 +86,7 @@ impl Serving {
         (waiter.on_end)(ended.unwrap_or_else(|error| Report::unserved(id, &error)));
     }
 
-    /// The storage does not let a session go on that is not in memory. Answers whether someone waited for it.
+    /// The storage does not let a session go on that is not in memory. Returns whether someone waited for it.
     pub(super) fn fail_awaited(&self, id: &SessionId, error: &StorageError) -> bool {
         let Some(waiter) = self.awaited.remove(id) else { return false };
         (waiter.on_end)(Report::unserved(id, error));

@@ -1,4 +1,4 @@
-//! The gates of limits and rates, seen to by a server: whoever waits there for what was lost goes on.
+//! The gates of limits and rates, seen to by a server: whoever waits there for what was lost continues.
 
 use std::sync::atomic::Ordering;
 

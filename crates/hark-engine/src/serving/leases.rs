@@ -46,7 +46,7 @@ impl Serving {
     }
 
     /// Takes threads that are due, as many as there is room for, of all sessions or only of those that someone here waits
-    /// for. Answers when more will be due.
+    /// for. Returns when more will be due.
     pub fn take_threads(&self, takes_all: bool) -> Result<Timestamp, StorageError> {
         let Some(capacity) = self.capacity.as_ref().filter(|capacity| !capacity.takes_none) else {
             return Ok(Timestamp::MAX);
@@ -75,7 +75,7 @@ impl Serving {
         Ok(self.timetable.end_look(self.leases()?.next_due(now, horizon)?))
     }
 
-    /// Takes so many threads at most, and has them run. Answers how many were taken.
+    /// Takes so many threads at most, and has them run. Returns how many were taken.
     fn take_some(&self, only: Option<&SessionId>, most: usize) -> Result<usize, StorageError> {
         // A process that was told to stop gives its threads back, and must not be the one that takes them.
         if most == 0 || self.is_interrupted() {
@@ -132,7 +132,7 @@ impl Serving {
         Ok(())
     }
 
-    /// Has a thread run that another process has handed over. Answers what becomes true when nothing is left of it here.
+    /// Has a thread run that another process has handed over. Returns what becomes true when nothing is left of it here.
     pub fn run_assigned(&self, assignment: &Assignment) -> Result<Arc<AtomicBool>, StorageError> {
         let Assignment { session, thread, held, left } = assignment.clone();
         self.is_at_rest.store(false, Ordering::Release);
@@ -200,7 +200,7 @@ impl Serving {
         Ok(())
     }
 
-    /// Leaves threads to others whose calls have waited here for others for too long. Answers when to look again.
+    /// Leaves threads to others whose calls have waited here for others for too long. Returns when to look again.
     pub fn leave_waiting_calls(&self) -> Result<Timestamp, StorageError> {
         let Some(capacity) = self.capacity.as_ref().filter(|capacity| !capacity.takes_none) else {
             return Ok(Timestamp::MAX);

@@ -8,11 +8,11 @@ use super::lock;
 use crate::id::SessionId;
 use crate::session::Session;
 
-/// The sessions under way in one engine.
+/// The running sessions in one engine.
 #[derive(Default)]
 pub(super) struct Sessions(Mutex<HashMap<SessionId, OpenSession>>);
 
-/// A session under way.
+/// A running session.
 struct OpenSession {
     session: Arc<Session>,
     /// It was begun here by someone who waits for its end, so that it is not parked.
@@ -27,7 +27,7 @@ impl Sessions {
     }
 
     /// Enters a session that was opened, with one activity, unless it was opened by someone else meanwhile. `prepare` is called
-    /// before others see it. Answers the session that is entered.
+    /// before others see it. Returns the session that is entered.
     pub fn open(&self, session: Arc<Session>, prepare: impl FnOnce(&Arc<Session>)) -> Arc<Session> {
         match self.lock().entry(session.id().clone()) {
             Entry::Occupied(entry) => {
@@ -68,7 +68,7 @@ impl Sessions {
         drop(parked);
     }
 
-    /// Drops a session that is over here. Answers whether it was begun here by someone who waits for its end.
+    /// Drops a session that is over here. Returns whether it was begun here by someone who waits for its end.
     pub fn remove(&self, id: &SessionId) -> bool {
         let removed = self.lock().remove(id);
         removed.is_some_and(|entered| entered.is_held)

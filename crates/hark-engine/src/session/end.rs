@@ -137,7 +137,7 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the session here if its record says that it is over. Answers whether there is one.
+    /// Ends the session here if its record says that it is over. Returns whether there is one.
     pub fn look_closed(&self) -> Result<bool, StorageError> {
         let mut found = Vec::new();
         self.records.read(&[Key::Session], &mut found)?;
@@ -197,7 +197,7 @@ impl Session {
             }
             SessionState::Cancelled => self.close(Status::Cancelled),
             SessionState::Moved => self.close(Status::Moved),
-            // Whoever moves it has taken it from this server.
+            // The process that moves it has taken it from this server.
             SessionState::Moving | SessionState::Importing => self.fail_storage(&StorageError::TakenOver),
         }
     }
@@ -216,7 +216,7 @@ impl Session {
         }
         warn!(session = %self.id, %error, "a session is given up");
         let is_unseen = self.end_with(End::Storage(error.clone()));
-        // Whoever goes on with it makes them again.
+        // Whoever continues with it makes them again.
         self.ports.foreign.cancel(&self.id);
         if let Some(server) = self.server.as_ref().filter(|_| is_unseen) {
             server.note_failure(&self.id, error.clone());
@@ -233,7 +233,7 @@ impl Session {
         }
     }
 
-    /// Answers whether there was someone to call.
+    /// Returns whether there was someone to call.
     fn call_on_end(&self) -> bool {
         let on_end = lock(&self.on_end).take();
         match on_end {
@@ -251,7 +251,7 @@ impl Session {
         self.ports.foreign.cancel(&self.id);
     }
 
-    /// Answers whether it ends with this, and nobody waits for that.
+    /// Returns whether it ends with this, and nobody waits for that.
     pub(super) fn end_with(&self, end: End) -> bool {
         let gives_up = matches!(end, End::Interrupted | End::Storage(_));
         if self.end.set(end).is_err() {

@@ -236,7 +236,7 @@ impl Session {
     }
 
     /// In memory: if its threads wait for places that only they have, the first in a queue raises that, as in a kept session.
-    /// Answers whether there is such a thread. It cannot look for itself: in memory a thread that has its turn has no record.
+    /// Returns whether there is such a thread. It cannot look for itself: in memory a thread that has its turn has no record.
     pub fn raise_deadlock(&self) -> Result<bool, StorageError> {
         if !self.has_gates {
             return Ok(false);

@@ -115,7 +115,7 @@ impl ThreadsInHand {
         self.begin(self.lock().entry(thread).or_default())
     }
 
-    /// Begins a turn for a hint of the supervisor; also answers how many hints the turn carries out, namely those that
+    /// Begins a turn for a hint of the supervisor; also returns how many hints the turn carries out, namely those that
     /// arrived before it. If an earlier turn has carried them all out, there is nothing to do: the supervisor may have parked
     /// the session since, and would not hear what comes of another turn.
     pub fn begin_supervised_turn(&self, thread: ThreadId) -> (TurnStart, u64) {
@@ -145,7 +145,7 @@ impl ThreadsInHand {
         self.lock().entry(thread).or_default().turn.get_or_insert_default().paused = Some(paused);
     }
 
-    /// Whether it is time to look for mail of a thread whose step goes on. If so, this counts as the look.
+    /// Whether it is time to look for mail of a thread whose step continues. If so, this counts as the look.
     pub fn is_time_to_look(&self, thread: ThreadId, now: Timestamp) -> bool {
         let mut threads = self.lock();
         let turn = threads.entry(thread).or_default().turn.get_or_insert_default();
@@ -186,7 +186,7 @@ impl ThreadsInHand {
         }
     }
 
-    /// Whether the last worker of a thread was lost. Answers so once for each loss.
+    /// Whether the last worker of a thread was lost. Returns true once for each loss.
     pub fn take_loss(&self, thread: ThreadId) -> bool {
         self.has_lost_workers.load(Ordering::Acquire)
             && self.change(thread, |entry| std::mem::take(&mut entry.is_orphaned)) == Some(true)

@@ -97,8 +97,8 @@ impl Session {
         }
     }
 
-    /// Writes down a part of what has come of a call, which goes on meanwhile: it may print more than there is memory for. The
-    /// function waits for that if it prints faster. Answers the version that the thread's record has now; none if others
+    /// Writes down a part of what has come of a call, which continues meanwhile: it may print more than there is memory for. The
+    /// function waits for that if it prints faster. Returns the version that the thread's record has now; none if others
     /// have changed it, who make the call again, or have ended the session.
     fn write_piece(&self, thread: ThreadId, made: Try, piece: Piece) -> Result<Option<Stamp>, StorageError> {
         let Piece { stamp, printed, progress } = piece;
@@ -106,7 +106,7 @@ impl Session {
         commit.expect.push((Key::Live(thread), Some(stamp)));
         commit.renew = Some(Renewal { thread, progress });
         commit.log.extend(printed.into_iter().map(|item| LogEntry::of_piece(item, made.attempt)));
-        // While the call is under way, only its pieces change the record.
+        // While the call is in flight, only its pieces change the record.
         let is_done = commit.make_known(&*self.records, &Key::Live(thread))?;
         Ok(is_done.then_some(commit.stamp))
     }

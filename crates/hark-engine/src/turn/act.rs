@@ -83,7 +83,7 @@ impl Worker<'_> {
         })
     }
 
-    /// The thread goes on at this time, as its record says. The time may have been noted before, with another clock.
+    /// The thread continues at this time, as its record says. The time may have been noted before, with another clock.
     pub(super) fn note_time(&mut self, thread: ThreadId, until: Timestamp) {
         if self.session.note_due(thread, until) {
             self.session.add_activity(1);
@@ -144,7 +144,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Answers false if the Future's record is another one by now.
+    /// Returns false if the Future's record is another one by now.
     fn wake_batch(
         &mut self,
         future: &FutureId,
@@ -191,7 +191,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Answers false if what is to be cancelled is written down with another version by now.
+    /// Returns false if what is to be cancelled is written down with another version by now.
     fn cancel_all(&mut self, parent: ThreadId, stamp: Stamp, started: &Started) -> Result<bool, StorageError> {
         let records = self.session.records();
         let at_a_time = storage::wakes_per_commit(records);

@@ -2,7 +2,7 @@
 //!
 //! Whoever cancels a thread puts `cancel/n` beside its mailbox. The thread's next step takes it out, raises an error of kind
 //! `"cancelled"` where the thread stands, and writes down which threads are to be cancelled with it, as work still to be
-//! done. A thread that goes on after that is stopped when its time is up.
+//! done. A thread that continues after that is stopped when its time is up.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::step::{CancelledPromise, Ending, Interruption, Loaded, Touch, Wanted}
 use crate::storage::StorageError;
 
 impl Worker<'_> {
-    /// What a thread does that cancels something: it goes on, once there is room for more in its step.
+    /// What a thread does that cancels something: it continues, once there is room for more in its step.
     pub(super) fn cancel(
         &mut self,
         what: Cancelled,
@@ -131,7 +131,7 @@ impl Worker<'_> {
         Ok(self.end_with_interruption(thread, live, interruption))
     }
 
-    /// The thread goes on with the error, or stops.
+    /// The thread continues with the error, or stops.
     pub(super) fn end_with_interruption(
         &mut self,
         thread: ThreadId,
@@ -174,7 +174,7 @@ impl Worker<'_> {
     }
 }
 
-/// Whether a thread goes on with an error, which its handlers may catch, when it runs next.
+/// Whether a thread continues with an error, which its handlers may catch, when it runs next.
 fn is_to_be_given_error(live: &Live) -> bool {
     matches!(&live.state, State::Present(thread) if live.status == Status::Runnable && thread.given_error().is_some())
 }

@@ -105,7 +105,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Takes note of a call that is over. Answers what it came to.
+    /// Takes note of a call that is over. Returns what it came to.
     pub(super) fn note_over(&mut self, loaded: &mut Loaded, live: &mut Live, over: Over) -> Result<Value, Error> {
         let Over { attempt, stamp, printed, progress, answer } = over;
         self.shown = printed.len();

@@ -1,4 +1,4 @@
-//! A turn where threads are leased: whether this process still has the thread, and which of others it goes on with.
+//! A turn where threads are leased: whether this process still has the thread, and which of others it continues with.
 
 use super::Worker;
 use crate::id::ThreadId;

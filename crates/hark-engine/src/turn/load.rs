@@ -83,7 +83,7 @@ impl Worker<'_> {
         Ok(matches!(session, Some(Versioned { record: Record::Session(session), .. }) if session.retrying))
     }
 
-    /// Reads again what may have changed. Answers whether the thread is still this worker's.
+    /// Reads again what may have changed. Returns whether the thread is still this worker's.
     pub(super) fn reload(&mut self, loaded: &mut Loaded) -> Result<bool, StorageError> {
         let thread = loaded.thread;
         let [live, ready, own] = self.read([Key::Live(thread), Key::Ready(thread), Key::Future(thread.into())])?;
@@ -131,8 +131,8 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Reads the version of the session's record, for its first thread, which writes it. Answers whether the session
-    /// goes on: one that was cancelled must not be made to run again.
+    /// Reads the version of the session's record, for its first thread, which writes it. Returns whether the session
+    /// continues: one that was cancelled must not be made to run again.
     fn load_session(&mut self, loaded: &mut Loaded) -> Result<bool, StorageError> {
         let Some(first) = &mut loaded.first else { return Ok(true) };
         let mut found = Vec::with_capacity(1);

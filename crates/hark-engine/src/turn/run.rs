@@ -120,7 +120,7 @@ impl Host for Gather<'_> {
 }
 
 impl Worker<'_> {
-    /// Runs a thread until an effect stops it, and answers what follows from that.
+    /// Runs a thread until an effect stops it, and returns what follows from that.
     pub(super) fn run_thread(&mut self, loaded: &mut Loaded, live: &mut Live) -> Result<Next, StorageError> {
         let fuel = if self.awaits == 0 { TURN_FUEL } else { RESUMED_FUEL };
         let session = self.session;
@@ -184,7 +184,7 @@ impl Worker<'_> {
             Effect::Call(call) => self.begin_call(call, loaded.thread, live),
             Effect::Sleep(value) => match sleep_duration(&value) {
                 Ok(duration) => {
-                    // It has its value already, for when it goes on.
+                    // It has its value already, for when it continues.
                     if let State::Present(thread) = &mut live.state {
                         thread.resume(value);
                     }

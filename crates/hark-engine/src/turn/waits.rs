@@ -125,7 +125,7 @@ impl Worker<'_> {
         }
     }
 
-    /// The thread goes on with an answer.
+    /// The thread continues with an answer.
     fn answer(&mut self, loaded: &mut Loaded, live: &mut Live, answer: Result<Value, Error>) -> Next {
         self.disarm(live);
         if loaded.awaiting.take().is_some() {
@@ -154,7 +154,7 @@ impl Worker<'_> {
         Next::End(Ending::Awaits { awaiting, wait, is_new: was_entered.is_none() })
     }
 
-    /// Notes what the step changes for this wait. Answers how to take that back.
+    /// Notes what the step changes for this wait. Returns how to take that back.
     fn want(&mut self, loaded: &mut Loaded, wait: &Wait, seen: &[Seen], is_over: bool, dealt: &mut Dealt) -> Undo {
         if !is_over && wait.until == Until::All {
             dealt.chosen = self.choose(loaded, seen, dealt.chosen);

@@ -119,7 +119,7 @@ impl Capacity {
         self.wants_more.store(false, Ordering::Release);
     }
 
-    /// Whether more threads are to be taken now, with this many in hand. Answers so once, until the next taking.
+    /// Whether more threads are to be taken now, with this many in hand. Returns true once, until the next taking.
     pub fn takes_more(&self, in_hand: usize) -> bool {
         self.wants_more.load(Ordering::Acquire)
             && self.is_worth_taking(in_hand)

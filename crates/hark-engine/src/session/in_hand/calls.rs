@@ -54,7 +54,7 @@ enum CallStatus {
     Superseded,
 }
 
-/// A part of what has come of a call that goes on, to be written down.
+/// A part of what has come of a call that continues, to be written down.
 pub(crate) struct Piece {
     /// The version of the thread's record that the commit expects.
     pub stamp: Stamp,
@@ -140,7 +140,7 @@ impl ThreadsInHand {
         })?
     }
 
-    /// The call has reported progress. If the call goes on, the report is to be written down, together with its output.
+    /// The call has reported progress. If the call continues, the report is to be written down, together with its output.
     pub fn note_progress(&self, thread: ThreadId, made: Try, json: Box<str>, goes_on: bool) -> Option<Piece> {
         self.change_call(thread, made, |call| {
             if call.is_superseded() {
@@ -192,7 +192,7 @@ impl ThreadsInHand {
         threads.iter().filter(|(_, entry)| entry.call.is_some()).map(|(thread, _)| *thread).collect()
     }
 
-    /// A call is answered. The first answer counts. Answers when the call was made, unless the answer is not wanted.
+    /// A call is answered. The first answer counts. Returns when the call was made, unless the answer is not wanted.
     pub fn answer(&self, thread: ThreadId, made: Try, answer: Answered) -> Option<Timestamp> {
         self.change_call(thread, made, |call| {
             if let CallStatus::InFlight = call.status {
@@ -216,7 +216,7 @@ impl ThreadsInHand {
         old
     }
 
-    /// Nobody wants the answer of this thread's call any more. Answers the call's number, if there is one.
+    /// Nobody wants the answer of this thread's call any more. Returns the call's number, if there is one.
     pub fn cancel_call(&self, thread: ThreadId) -> Option<u64> {
         let threads = self.lock();
         let call = threads.get(&thread)?.call.as_ref()?;

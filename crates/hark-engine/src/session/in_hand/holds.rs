@@ -100,7 +100,7 @@ impl ThreadsInHand {
         });
     }
 
-    /// Hands a thread over to another process: answers the version with which this one held it, if it did, and what the holder before
+    /// Hands a thread over to another process: returns the version with which this one held it, if it did, and what the holder before
     /// has left.
     pub fn hand_over(&self, thread: ThreadId) -> (Option<Stamp>, Left) {
         let hold = self.change(thread, |entry| entry.hold.take()).flatten();
@@ -112,7 +112,7 @@ impl ThreadsInHand {
         (hold.map(|hold| hold.stamp), left)
     }
 
-    /// Another process has taken a thread that this one held with this version. Answers whether this process is making its
+    /// Another process has taken a thread that this one held with this version. Returns whether this process is making its
     /// call, which is to be stopped.
     pub fn lose(&self, thread: ThreadId, stamp: Stamp) -> bool {
         let lose = |entry: &mut InHand| {

@@ -44,7 +44,7 @@ impl Dealt {
 }
 
 impl Worker<'_> {
-    /// Does what is noted for a wait in commits of its own. The thread stands at the wait, as its record says. Answers whether
+    /// Does what is noted for a wait in commits of its own. The thread stands at the wait, as its record says. Returns whether
     /// it is still this worker's.
     pub(super) fn settle_waits(&mut self, loaded: &mut Loaded, dealt: &mut Dealt) -> Result<bool, StorageError> {
         let Some(live) = loaded.live else { return Ok(false) };
@@ -90,7 +90,7 @@ impl Worker<'_> {
     }
 
     /// Sees anew to the first so many Futures that something is to be done with, and forgets those with which nothing is to be
-    /// done any more. Answers whether any has changed.
+    /// done any more. Returns whether any has changed.
     fn look_again_at(
         &mut self,
         thread: ThreadId,
