@@ -1,6 +1,6 @@
 //! A change as calls: one write under a condition, or one transaction.
 //!
-//! What a transaction has no room for is written before it: new rows, which name their batch (see [`batches`](super::batches)), and
+//! What a transaction has no room for is written before it: new rows, which name their batch (see [`batches`]), and
 //! pieces of pages. Counts of parts go up before and down after.
 
 use std::collections::HashMap;
