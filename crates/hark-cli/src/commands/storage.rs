@@ -62,7 +62,7 @@ fn init(choice: &Choice, project: &Project, address: &Address) -> Result<u8, Fai
 }
 
 fn check(choice: &Choice, project: &Project, address: &Address) -> Result<u8, Failure> {
-    let mut findings = Vec::new();
+    let mut findings: Vec<Finding> = Vec::new();
     if address.exists() {
         let kept = address.open(project)?;
         match &kept {
