@@ -97,7 +97,7 @@ impl Api {
         self.0.connected.get_or_init(|| connect(&self.0.settings)).as_ref().map_err(Clone::clone)
     }
 
-    /// Makes a call until it has an answer, for so long at most. `is_retryable` says of a refusal whether it is only one for now.
+    /// Makes a call, and repeats it after transient errors for `patience` at most. `is_retryable` says whether a refusal is transient.
     pub async fn call<O, E, F>(
         &self,
         name: &'static str,

@@ -253,7 +253,7 @@ fn fits(item: &Item, filter: &Filter) -> bool {
         && filter.ended_outside.is_none_or(|(before, after)| ended.is_some_and(|at| at <= before.0 || at > after.0))
 }
 
-/// Whether a process has some thread of a session, or the session itself, for now.
+/// Whether a process holds an unexpired lease of a thread of this session, or of the session itself.
 async fn is_held(api: &Api, id: &SessionId, own: &Item, threads: u64) -> Result<bool, StorageError> {
     let now = System.now();
     let is_leased = |item: &Item| {
