@@ -4,6 +4,8 @@
 pub mod assigned;
 #[cfg(feature = "processes")]
 pub mod processes;
+#[cfg(feature = "processes")]
+mod serving;
 mod threads;
 
 pub use threads::Threads;

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::process::Child;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use hark_engine::{Assignment, Invoker, Runner, Shortage, StorageError};
 use tracing::{info, warn};
 
 use super::processes::Spawn;
+use super::serving::Callers;
 pub use worker::run_assigned;
 
 /// How often a worker is started for a thread before its session learns that none can be.
@@ -42,8 +43,7 @@ struct Shared {
     state: Mutex<State>,
     /// Notified when there is something to run, or the pool is closed.
     has_work: Condvar,
-    /// Notified when the `done` of a caller of `serve` may have become true.
-    nudged: Condvar,
+    callers: Callers,
 }
 
 #[derive(Default)]
@@ -70,8 +70,8 @@ struct Worker {
 impl AssignedProcesses {
     /// So many at most. They are started on demand.
     pub fn new(width: usize, spawn: Spawn) -> AssignedProcesses {
-        let (has_work, nudged) = (Condvar::new(), Condvar::new());
-        let shared = Shared { spawn, width: width.max(1), state: Mutex::default(), has_work, nudged };
+        let (has_work, callers) = (Condvar::new(), Callers::default());
+        let shared = Shared { spawn, width: width.max(1), state: Mutex::default(), has_work, callers };
         AssignedProcesses { shared: Arc::new(shared) }
     }
 }
@@ -117,17 +117,11 @@ impl Invoker for AssignedProcesses {
     }
 
     fn serve(&self, done: &AtomicBool) {
-        let mut state = self.shared.lock();
-        while !done.load(Ordering::Acquire) {
-            state = self.shared.nudged.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        self.shared.callers.wait(done);
     }
 
     fn nudge(&self) {
-        // With the lock, so that nobody is between a look at `done` and the wait.
-        let state = self.shared.lock();
-        self.shared.nudged.notify_all();
-        drop(state);
+        self.shared.callers.nudge();
     }
 
     fn forget(&self, runner: &Arc<dyn Runner>) {

@@ -16,9 +16,9 @@ use std::mem;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ExitStatus};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,7 @@ use hark_engine::{Hint, Invoker, Left, Runner, SessionId, Shortage, StorageError
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
+use super::serving::Callers;
 use crate::surroundings::System;
 pub use worker::{Supervisor, work};
 
@@ -89,8 +90,7 @@ struct Shared {
     width: usize,
     lease: Duration,
     state: Mutex<State>,
-    /// Notified when the `done` of a caller of `serve` may have become true.
-    nudged: Condvar,
+    callers: Callers,
 }
 
 #[derive(Default)]
@@ -130,7 +130,7 @@ impl Processes {
     pub fn new(width: usize, lease: Duration, spawn: Spawn) -> Processes {
         let width = width.max(1);
         let state = Mutex::new(State { workers: (0..width).map(|_| None).collect(), ..State::default() });
-        Processes { shared: Arc::new(Shared { spawn, width, lease, state, nudged: Condvar::new() }) }
+        Processes { shared: Arc::new(Shared { spawn, width, lease, state, callers: Callers::default() }) }
     }
 }
 
@@ -159,16 +159,11 @@ impl Invoker for Processes {
     }
 
     fn serve(&self, done: &AtomicBool) {
-        let mut state = self.shared.lock();
-        while !done.load(Ordering::Acquire) {
-            state = self.shared.nudged.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        self.shared.callers.wait(done);
     }
 
     fn nudge(&self) {
-        let state = self.shared.lock();
-        self.shared.nudged.notify_all();
-        drop(state);
+        self.shared.callers.nudge();
     }
 
     fn forget(&self, runner: &Arc<dyn Runner>) {
