@@ -64,26 +64,43 @@ def running(db_path=None, proxy=None):
     kept = ["--db-path", str(db_path)] if db_path else []
     server = subprocess.Popen([installed(), "serve", "--port", str(port), *kept], stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL)
-    processes = [server]
     try:
         wait_for(port, server)
         address = f"127.0.0.1:{port}"
-        if proxy is not None:
-            before = subprocess.Popen([sys.executable, FOLDER / "proxy.py", "--server", address, *proxy],
-                                      stdout=subprocess.PIPE, text=True)
-            processes.append(before)
-            address = before.stdout.readline().split()[-1]
-        yield address
+        with contextlib.nullcontext(address) if proxy is None else behind(address, proxy) as address:
+            yield address
     finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+        server.kill()
+        server.wait()
+
+
+@contextlib.contextmanager
+def behind(address, options):
+    """A proxy before a server: its address."""
+    proxy = subprocess.Popen([sys.executable, FOLDER / "proxy.py", "--server", address, *options], stdout=subprocess.PIPE,
+                             text=True)
+    try:
+        yield proxy.stdout.readline().split()[-1]
+    finally:
+        proxy.kill()
+        proxy.wait()
 
 
 def environment(address):
     """The variables by which a client finds the server. It checks no credentials, but an SDK wants some."""
     return {**os.environ, "AWS_ENDPOINT_URL_DYNAMODB": f"http://{address}", "AWS_REGION": "eu-west-1",
             "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+def call(address, name, body):
+    """The answer of a server to a call of DynamoDB's API."""
+    head = {"x-amz-target": f"DynamoDB_20120810.{name}", "content-type": "application/x-amz-json-1.0",
+            # The servers read it, but do not compare it with anything.
+            "authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/eu-west-1/dynamodb/aws4_request, "
+                             "SignedHeaders=host;x-amz-date;x-amz-target, Signature=0", "x-amz-date": "20260101T000000Z"}
+    request = urllib.request.Request(f"http://{address}/", json.dumps(body).encode(), head)
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
 
 
 def ask(address, path, method="GET"):

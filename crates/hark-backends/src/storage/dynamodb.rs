@@ -18,15 +18,15 @@ mod item;
 mod layout;
 mod pack;
 mod parts;
+mod programs;
 mod requests;
 mod session;
 mod settings;
 mod space;
 mod table;
 
-use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use hark_engine::rows::RowStorage;
 use hark_engine::{Catalog, Encoded, SessionId, SessionStorage, Space, Storage, StorageError, Tenure};
@@ -38,6 +38,7 @@ use bell::Bell;
 use catalog::DynamoRows;
 use clock::Clock;
 pub use counts::DynamoCounts;
+use programs::KnownPrograms;
 pub use settings::{DynamoSettings, LEASE, TABLE};
 pub use table::{Created, Finding};
 
@@ -53,8 +54,7 @@ struct Shared {
     clock: Clock,
     batches: Batches,
     bell: Bell,
-    /// The programs that this process has written.
-    programs: Mutex<HashSet<String>>,
+    programs: KnownPrograms,
 }
 
 impl DynamoStorage {
@@ -75,7 +75,7 @@ impl DynamoStorage {
             clock: Clock::default(),
             batches: Batches::default(),
             bell: Bell::default(),
-            programs: Mutex::default(),
+            programs: KnownPrograms::default(),
         });
         let encoded = Encoded::new(Arc::new(DynamoRows(shared.clone())));
         Ok(DynamoStorage { shared, encoded })
@@ -106,29 +106,6 @@ impl DynamoStorage {
     pub fn counts(&self) -> DynamoCounts {
         self.shared.api.counter().counts()
     }
-}
-
-impl Shared {
-    fn has_program(&self, hash: &str) -> bool {
-        self.programs.lock().unwrap_or_else(PoisonError::into_inner).contains(hash)
-    }
-
-    fn note_program(&self, hash: &str) {
-        self.programs.lock().unwrap_or_else(PoisonError::into_inner).insert(hash.to_owned());
-    }
-
-    /// When all that there is of a session expires, if it does, in seconds since 1970.
-    fn expires(&self, id: &SessionId) -> Option<u64> {
-        let ttl = self.api.settings().ttl?;
-        Some(started(id)? + ttl.as_secs())
-    }
-}
-
-/// When a session was started, in seconds since 1970: the first 48 bits of its id are milliseconds.
-fn started(id: &SessionId) -> Option<u64> {
-    let (high, low) = (id.as_str().get(..8)?, id.as_str().get(9..13)?);
-    let milliseconds = u64::from_str_radix(high, 16).ok()? << 16 | u64::from_str_radix(low, 16).ok()?;
-    Some(milliseconds / 1_000)
 }
 
 impl Storage for DynamoStorage {

@@ -1,5 +1,7 @@
 //! `hark resume`, `hark retry`
 
+mod held;
+
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +26,7 @@ use crate::report;
 use crate::session::{self, Serving};
 use crate::signals::Interruption;
 use crate::storage;
+use held::Held;
 
 /// The maximum number of sessions whose programs are compared with their files.
 const LOOKED_AT_MAX: usize = 1_000;
@@ -40,7 +43,8 @@ pub fn resume(wanted: &GoOn) -> Result<u8, Failure> {
     let only = match &wanted.id {
         Some(id) => {
             let summary = store.find(Some(id))?;
-            if !can_be_resumed(&summary) {
+            let may_be_left = shown_state(&summary) == "running" && store.storage.lease_of_the_lost().is_some();
+            if !can_be_resumed(&summary) && !may_be_left {
                 let failure = Failure::usage(format!("session {} is {}", summary.id, shown_state(&summary)));
                 return Err(failure.with_hint(if summary.is_served {
                     "another process serves it"
@@ -111,6 +115,8 @@ fn nothing(wanted: &GoOn, place: &Place) -> Result<u8, Failure> {
 struct Ends {
     reports: Mutex<Vec<Report>>,
     expected: Mutex<Option<usize>>,
+    /// The sessions that other processes go on with.
+    left: Mutex<Vec<SessionId>>,
     all: AtomicBool,
     invoker: Arc<dyn Invoker>,
 }
@@ -124,6 +130,19 @@ impl Ends {
     fn expect(&self, count: usize) {
         *self.expected.lock().unwrap_or_else(PoisonError::into_inner) = Some(count);
         self.look();
+    }
+
+    /// So many of the expected ones will not come.
+    fn expect_fewer(&self, count: usize) {
+        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        *expected = expected.map(|expected| expected.saturating_sub(count));
+        drop(expected);
+        self.look();
+    }
+
+    fn leave(&self, id: &SessionId) {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).push(id.clone());
+        self.expect_fewer(1);
     }
 
     fn look(&self) {
@@ -147,6 +166,7 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
     let ends = Arc::new(Ends {
         reports: Mutex::default(),
         expected: Mutex::default(),
+        left: Mutex::default(),
         all: AtomicBool::new(false),
         invoker: serving.ports.invoker.clone(),
     });
@@ -162,15 +182,27 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
         let ends = ends.clone();
         Arc::new(move |report| ends.add(report))
     };
-    let resumed = serving.engine.resume(only, &observer, &on_end).map_err(storage::failure)?;
+    let held = Held::find(&storage, only)?;
+    let resumed = match only {
+        Some(_) if !held.sessions.is_empty() => Vec::new(),
+        _ => serving.engine.resume(only, &observer, &on_end).map_err(storage::failure)?,
+    };
     if !wanted.quiet && !wanted.kept.json {
         tell_changed(&project, &*storage, &resumed);
+        if !held.sessions.is_empty() {
+            output::tell(&format!("{}\n", held.note()));
+        }
     }
     serving.attend(Scope::Own)?;
     let (shared, watched) = (storage.shared(), resumed.clone());
     progress.watch(move || Some(watch(&*shared, &watched)));
-    ends.expect(resumed.len());
+    ends.expect(resumed.len() + held.sessions.len());
+    let engine = serving.engine.clone();
+    let resume_one = move |id: &SessionId| Ok(!engine.resume(Some(id), &observer, &on_end)?.is_empty());
+    let watch = held.watch(storage.shared(), ends.clone(), serving.interrupted.clone(), resume_one)?;
     serving.ports.invoker.serve(&ends.all);
+    // The panic hook has reported a panic.
+    let _ = watch.join();
     let ended = serving.end();
     drop(progress);
     stream.close().map_err(Failure::Output)?;
@@ -188,7 +220,8 @@ fn go_on(wanted: &GoOn, store: Store, only: Option<&SessionId>) -> Result<u8, Fa
         // A worker has taken it first.
         return leave_to_worker(wanted, id);
     }
-    show(wanted, &store, &reports)?;
+    let left = std::mem::take(&mut *ends.left.lock().unwrap_or_else(PoisonError::into_inner));
+    show(wanted, &store, &reports, &left)?;
     Ok(exit_status(&reports, &interruption))
 }
 
@@ -215,7 +248,7 @@ fn tell_changed(project: &Project, storage: &dyn Storage, sessions: &[SessionId]
     }
 }
 
-fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure> {
+fn show(wanted: &GoOn, store: &Store, reports: &[Report], left: &[SessionId]) -> Result<(), Failure> {
     let programs = programs_of(store, reports);
     let pairs = || reports.iter().zip(programs.iter().map(|program| &**program));
     if wanted.kept.json {
@@ -229,8 +262,11 @@ fn show(wanted: &GoOn, store: &Store, reports: &[Report]) -> Result<(), Failure>
             Ok(())
         });
     }
-    if reports.is_empty() && !wanted.quiet {
-        return output::write_out(&format!("no sessions to resume in {}\n", store.place.store()));
+    if !wanted.quiet {
+        if reports.is_empty() && left.is_empty() {
+            return output::write_out(&format!("no sessions to resume in {}\n", store.place.store()));
+        }
+        left.iter().try_for_each(|id| output::write_out(&format!("a worker continues {id}\n")))?;
     }
     for (each, program) in pairs() {
         let style = Style::for_stderr();

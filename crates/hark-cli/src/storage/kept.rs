@@ -5,12 +5,13 @@ use std::fmt;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-#[cfg(feature = "dynamodb")]
 use std::time::Duration;
 
 #[cfg(feature = "dynamodb")]
 use hark_backends::storage::dynamodb::{DynamoSettings, DynamoStorage};
 use hark_backends::storage::sqlite::{SqliteStorage, Work};
+#[cfg(feature = "dynamodb")]
+use hark_engine::Tenure as StorageTenure;
 use hark_engine::{Storage, StorageError};
 
 use super::failure;
@@ -106,6 +107,15 @@ impl Kept {
             Kept::Sqlite(file) => Some(file.folder().to_path_buf()),
             #[cfg(feature = "dynamodb")]
             Kept::DynamoDb { .. } => None,
+        }
+    }
+
+    /// How long a process that is gone may still seem to hold sessions. None where the end of a process is known at once.
+    pub fn lease_of_the_lost(&self) -> Option<Duration> {
+        match (self, self.tenure()) {
+            #[cfg(feature = "dynamodb")]
+            (Kept::DynamoDb { .. }, StorageTenure::Leases(leases)) => Some(leases.lease()),
+            _ => None,
         }
     }
 

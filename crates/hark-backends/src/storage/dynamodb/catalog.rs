@@ -10,12 +10,11 @@ use hark_engine::{Due, Filter, Key, SessionId, SessionState, Space, Stamp, Stora
 use super::Shared;
 use super::api::Api;
 use super::commit::{Action, Deed, Expected};
-use super::item::{Item, bytes, bytes_of, damaged, number, number_of, row_of, stamp_of, text, text_of};
+use super::item::{Item, bytes_of, damaged, number, number_of, row_of, stamp_of, text, text_of};
 use super::layout::{
     ItemKey, LISTING_INDEX, LISTING_SHARDS, REMOVING, SORT, bucket, buckets_before, counter_key, listing_shard,
-    partitions, program_key, removing_key, row_key,
+    partitions, removing_key, row_key,
 };
-use super::pack::{PIECE_BYTES, pack, unpack};
 use super::requests::{Expression, Transacted, Within};
 use super::session::DynamoSession;
 use crate::surroundings::{System, random};
@@ -24,7 +23,7 @@ use crate::surroundings::{System, random};
 pub(super) struct DynamoRows(pub Arc<Shared>);
 
 /// All sort keys of a partition.
-fn whole(partition: String, attributes: Option<&'static str>) -> Within {
+pub(super) fn whole(partition: String, attributes: Option<&'static str>) -> Within {
     Within { partition, from: vec![0], to: vec![u8::MAX; 64], attributes, limit: usize::MAX }
 }
 
@@ -57,15 +56,14 @@ impl RowStorage for DynamoRows {
         self.0.api.wait(self.0.program(hash))
     }
 
-    /// Programs stay: they are small, and to find those that no session has would take a look at all sessions. What is finished here
-    /// are removals that were cut off.
+    /// Also finishes removals of sessions that were cut off.
     fn remove_programs(&self) -> Result<(), StorageError> {
         self.0.api.wait(async {
             for left in self.0.api.query(whole(REMOVING.to_owned(), None)).await? {
                 let id = bytes_of(&left, SORT).and_then(|id| std::str::from_utf8(id).ok()).and_then(SessionId::parse);
                 self.0.finish_removal(&id.ok_or_else(|| damaged(&left))?).await?;
             }
-            Ok(())
+            self.0.remove_unused_programs().await
         })
     }
 
@@ -110,36 +108,6 @@ impl Shared {
         self.api.get(&row_key(id, &Key::Session)).await
     }
 
-    /// Sees to it that a program is there.
-    pub async fn keep_program(&self, hash: &str, program: impl FnOnce() -> Vec<u8>) -> Result<(), StorageError> {
-        if self.has_program(hash) {
-            return Ok(());
-        }
-        let packed = pack(program().into());
-        let count = packed.bytes.len().div_ceil(PIECE_BYTES).max(1);
-        // The first piece says how many there are, and is written last.
-        for index in (0..count).rev() {
-            let piece = packed.bytes.chunks(PIECE_BYTES).nth(index).unwrap_or_default();
-            let mut item = program_key(hash, index as u32).item();
-            item.insert("c".to_owned(), bytes(piece));
-            item.insert("z".to_owned(), number(packed.is_compressed.into()));
-            item.insert("m".to_owned(), number(count as u64));
-            self.api.put_all(vec![item]).await?;
-        }
-        self.note_program(hash);
-        Ok(())
-    }
-
-    async fn program(&self, hash: &str) -> Result<Option<Vec<u8>>, StorageError> {
-        let Some(first) = self.api.get(&program_key(hash, 0)).await? else { return Ok(None) };
-        let mut packed = bytes_of(&first, "c").ok_or_else(|| damaged(&first))?.to_vec();
-        for index in 1..number_of(&first, "m").unwrap_or(1) {
-            let Some(next) = self.api.get(&program_key(hash, index as u32)).await? else { return Ok(None) };
-            packed.extend_from_slice(bytes_of(&next, "c").ok_or_else(|| damaged(&next))?);
-        }
-        unpack(packed, number_of(&first, "z") == Some(1)).map(Some)
-    }
-
     async fn sessions(&self, filter: &Filter) -> Result<Vec<SessionEntry>, StorageError> {
         let mut items = match filter.prefix.as_deref().and_then(SessionId::parse) {
             Some(id) => self.own_row(&id).await?.into_iter().filter(|item| fits(item, filter)).collect(),
@@ -167,7 +135,7 @@ impl Shared {
     }
 
     /// The sessions that fit, as the index has them, the newest first.
-    async fn listed(&self, filter: &Filter) -> Result<Vec<Item>, StorageError> {
+    pub async fn listed(&self, filter: &Filter) -> Result<Vec<Item>, StorageError> {
         let limit = filter.limit.unwrap_or(usize::MAX);
         let is_wanted = |is_over: &bool| filter.state.is_none_or(|state| state.is_over() == *is_over);
         let shards = [false, true].into_iter().filter(is_wanted);

@@ -154,17 +154,15 @@ pub(super) async fn commit(session: &Arc<Session>, change: RowChange) -> Result<
     if let Some(program) = &change.program {
         shared.keep_program(&program.hash(), || program.bytes()).await?;
     }
+    let expires = session.expires().await?;
     session.cover(&change).await?;
     let (ups, downs): (Vec<_>, Vec<_>) = change.parts.iter().cloned().partition(|part| part.uses > 0);
     let up = |part| {
         let session = session.clone();
-        async move {
-            let expires = session.shared.expires(&session.id);
-            parts::count_up(session.api(), &session.id, &session.known_parts, &part, expires).await
-        }
+        async move { parts::count_up(session.api(), &session.id, &session.known_parts, &part, expires).await }
     };
     Api::all(ups.iter().cloned().map(up)).await?;
-    let outcome = plan(session, change).carry_out(session).await;
+    let outcome = plan(session, change, expires).carry_out(session).await;
     let unused: Vec<_> = match outcome {
         Ok(Outcome::Done) => downs.into_iter().map(|part| (part.name, part.uses)).collect(),
         // It may have happened, so that what it names must stay.
@@ -182,9 +180,8 @@ pub(super) async fn commit(session: &Arc<Session>, change: RowChange) -> Result<
     outcome
 }
 
-fn plan(session: &Session, change: RowChange) -> Plan {
+fn plan(session: &Session, change: RowChange, expires: Option<u64>) -> Plan {
     let id = &session.id;
-    let expires = session.shared.expires(id);
     let position = session.shared.clock.last();
     let item_of = |key: &Key, row: &Row| {
         let mut item = row_item(id, key, row);

@@ -3,7 +3,7 @@
 //! | attribute | what |
 //! |---|---|
 //! | `v` | the version: the stamp of the commit that wrote or renewed the row |
-//! | `t` | the writer's clock, see [`clock`](super::clock) |
+//! | `t` | the writer's clock, see [`clock`](super::clock); of a program, when it was last written, in seconds since 1970 |
 //! | `q` | the seal |
 //! | `s`, `c` | summary and content |
 //! | `d`, `k` | when the row is due, and its partition of the index of due rows |

@@ -11,6 +11,7 @@
 //! | SESSION`#p`SHARD | part, 255, nonce, piece | a piece of a large part |
 //! | `space` | 1, key | a record of the space |
 //! | `program#`HASH | piece | a program |
+//! | `programs` | HASH | when a program was last written |
 //! | `removing` | SESSION | a session whose removal has begun |
 //!
 //! A session's threads are spread over partitions, 64 neighbors in each, so that no partition's throughput bounds a large
@@ -46,6 +47,7 @@ pub(super) const LISTING_SHARDS: u64 = 8;
 pub(super) const COUNTER: [u8; 2] = [0, 0];
 pub(super) const SPACE: &str = "space";
 pub(super) const REMOVING: &str = "removing";
+pub(super) const PROGRAMS: &str = "programs";
 
 const BATCH: [u8; 2] = [0, 1];
 const PAGE: u8 = 0;
@@ -138,7 +140,15 @@ pub(super) fn part_piece_key(id: &SessionId, name: &PartName, nonce: u64, piece:
 }
 
 pub(super) fn program_key(hash: &str, piece: u32) -> ItemKey {
-    ItemKey { partition: format!("program#{hash}"), sort: piece.to_be_bytes().to_vec() }
+    ItemKey { partition: program_partition(hash), sort: piece.to_be_bytes().to_vec() }
+}
+
+pub(super) fn program_partition(hash: &str) -> String {
+    format!("program#{hash}")
+}
+
+pub(super) fn listed_program_key(hash: &str) -> ItemKey {
+    ItemKey { partition: PROGRAMS.to_owned(), sort: hash.as_bytes().to_vec() }
 }
 
 pub(super) fn removing_key(id: &SessionId) -> ItemKey {

@@ -1,22 +1,23 @@
 //! One session's rows.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use hark_engine::rows::{AllRows, Lookup, PartName, Row, RowChange, RowRange, SessionRows};
-use hark_engine::{FutureId, Key, Outcome, SessionId, StorageError, ThreadId};
+use hark_engine::{FutureId, Key, Outcome, SessionId, SessionState, StorageError, Surroundings, ThreadId, Timestamp};
 
 use super::api::{Api, PATIENCE};
 use super::batches::Batches;
-use super::item::{Item, damaged, key_of, number, number_of, row_of};
+use super::item::{Item, damaged, key_of, number, number_of, row_of, text_of};
 use super::layout::{ItemKey, bucket, buckets_before, counter_key, row_key};
 use super::parts::KnownParts;
 use super::requests::{Expression, Within, Written};
 use super::{Shared, clock, commit, history, parts};
+use crate::surroundings::System;
 
 /// What a scan reads of a row: all but its content.
-const SCANNED: &str = "p, r, v, t, q, s, d, b";
+const SCANNED: &str = "p, r, v, t, q, s, d, b, x";
 
 #[derive(Clone)]
 pub(super) struct DynamoSession(pub Arc<Session>);
@@ -30,6 +31,8 @@ pub(super) struct Session {
     /// This process is about to begin it with the first thread, so that there is no counter yet.
     begins: AtomicBool,
     pub known_parts: KnownParts,
+    /// See [`expires`](Session::expires), once that is known.
+    expires: OnceLock<Option<u64>>,
     foreseen: Mutex<Option<Foreseen>>,
 }
 
@@ -52,6 +55,7 @@ impl DynamoSession {
             next: AtomicU64::new(0),
             begins: AtomicBool::new(false),
             known_parts: KnownParts::default(),
+            expires: OnceLock::new(),
             foreseen: Mutex::default(),
         }))
     }
@@ -71,7 +75,26 @@ impl Session {
         if let Some(position) = number_of(item, "t") {
             self.shared.clock.note(position);
         }
+        self.expires.get_or_init(|| number_of(item, "x"));
         row_of(item)
+    }
+
+    /// When all that there is of the session expires, if it does, in seconds since 1970. The process that brings the session into
+    /// the table decides that by its settings. All others read it from the session's rows, whatever their own settings say.
+    pub async fn expires(&self) -> Result<Option<u64>, StorageError> {
+        if let Some(known) = self.expires.get() {
+            return Ok(*known);
+        }
+        let own = match self.begins.load(Ordering::Acquire) {
+            true => None,
+            false => self.api().get(&row_key(&self.id, &Key::Session)).await?,
+        };
+        // One that was moved away may now come back.
+        let expires = match own.filter(|own| text_of(own, "a") != Some(SessionState::Moved.name())) {
+            Some(own) => number_of(&own, "x"),
+            None => self.api().settings().ttl.map(|ttl| System.now().after(ttl).since(Timestamp(0)).as_secs()),
+        };
+        Ok(*self.expires.get_or_init(|| expires))
     }
 
     async fn read(&self, keys: &[(Key, ItemKey)]) -> Result<Vec<Option<Row>>, StorageError> {
@@ -186,7 +209,7 @@ impl Session {
         // Its first thread may have no row yet: then the session is not written either, and others know nothing of it.
         if self.next.load(Ordering::Acquire) == 0 {
             let base = if self.begins.load(Ordering::Acquire) { 1 } else { self.next_number().await? };
-            add = self.counter_from(base, count);
+            add = self.counter_from(base, count).await?;
             condition = None;
         }
         loop {
@@ -201,7 +224,7 @@ impl Session {
                     // What there was of the session was removed.
                     self.next.store(0, Ordering::Release);
                     self.begins.store(false, Ordering::Release);
-                    add = self.counter_from(self.next_number().await?, count);
+                    add = self.counter_from(self.next_number().await?, count).await?;
                     condition = None;
                 }
                 Written::Unknown => {
@@ -212,14 +235,14 @@ impl Session {
         }
     }
 
-    fn counter_from(&self, base: u64, count: u64) -> Expression {
+    async fn counter_from(&self, base: u64, count: u64) -> Result<Expression, StorageError> {
         let mut add =
             Expression::new("SET n = if_not_exists(n, :base) + :c", [(":base", number(base)), (":c", number(count))]);
-        if let Some(expires) = self.shared.expires(&self.id) {
+        if let Some(expires) = self.expires().await? {
             add.text.push_str(", x = :x");
             add.values.insert(":x".to_owned(), number(expires));
         }
-        add
+        Ok(add)
     }
 
     /// New rows have these numbers, which others may have reserved: an import's come with their session.
@@ -233,7 +256,7 @@ impl Session {
             return Ok(());
         }
         let mut update = Expression::new("SET n = :n", [(":n", number(greatest + 1))]);
-        if let Some(expires) = self.shared.expires(&self.id) {
+        if let Some(expires) = self.expires().await? {
             update.text.push_str(", x = :x");
             update.values.insert(":x".to_owned(), number(expires));
         }
