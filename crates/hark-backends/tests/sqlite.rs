@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hark_backends::System;
 use hark_backends::storage::sqlite::SqliteStorage;
-use hark_engine::conformance::{check_leases, check_servers, check_storage};
+use hark_engine::conformance::{check_leases, check_priorities, check_servers, check_storage};
 use hark_engine::outside::Outside;
 use hark_engine::{
     About, Commit, FutureId, Key, Left, Live, Outcome, Record, SessionId, Stamp, Storage, Surroundings, Tenure, Terms,
@@ -64,6 +64,7 @@ fn the_file_is_a_storage_whose_threads_are_leased() {
     };
     check_storage(&make);
     check_leases(&make);
+    check_priorities(&make);
     for folder in made.into_inner().unwrap() {
         fs::remove_dir_all(folder).unwrap();
     }
@@ -89,7 +90,7 @@ fn what_a_process_without_leases_has_released_is_taken() {
         let mut waits = live();
         waits.status = ThreadStatus::Waiting(Awaited::Promise("mail/1".into()));
         begin.fresh.push(Record::Live(waiting, waits));
-        begin.fresh.push(Record::Ready(waiting));
+        begin.fresh.push(Record::Ready(waiting, 0));
         begin.fresh.push(Record::Todo(FutureId::Promise("mail/1".into())));
         assert_eq!(records.commit(&mut begin), Ok(Outcome::Done));
         storage.tenure().release(None).unwrap();

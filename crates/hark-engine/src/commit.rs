@@ -104,8 +104,8 @@ impl Commit {
         let terms = self.terms.unwrap_or(Terms::AT_ONCE);
         match record {
             Record::Live(thread, live) => live.due_on(terms, self.kept.contains(thread), self.rechecks(*thread)),
-            Record::Ready(thread) if self.kept.contains(thread) => Some(Due::Leased(terms.until)),
-            Record::Ready(_) => Some(Due::At(terms.now)),
+            Record::Ready(thread, _) if self.kept.contains(thread) => Some(Due::Leased(terms.until)),
+            Record::Ready(..) => Some(Due::At(terms.now)),
             // The process that writes it starts it at once.
             Record::Session(_) => self.until.map(Due::Leased),
             Record::Todo(_) | Record::Cascade(..) => Some(Due::At(terms.until)),

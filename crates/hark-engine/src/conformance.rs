@@ -13,7 +13,7 @@ mod space;
 mod storage;
 
 pub use invoker::check_invoker;
-pub use leases::check_leases;
+pub use leases::{check_leases, check_priorities};
 pub use remote::{Supervisor, check_remote_invoker};
 pub use rows::check_rows;
 pub use servers::check_servers;

@@ -166,9 +166,10 @@ fn write_record(writer: &mut Writer, record: &Record, program: &Program, apart: 
             writer.string(&codec::live_summary(live));
             writer.bytes(&codec::live_content(live, program, apart));
         }
-        Record::Ready(thread) => {
+        Record::Ready(thread, priority) => {
             writer.byte(kind::READY);
             writer.unsigned(thread.0);
+            writer.signed((*priority).into());
         }
         Record::Cancel(thread) => {
             writer.byte(kind::CANCEL);
@@ -187,8 +188,7 @@ fn write_record(writer: &mut Writer, record: &Record, program: &Program, apart: 
         Record::Wait { future, waiter } => {
             writer.byte(kind::WAIT);
             write_name(writer, future);
-            writer.unsigned(waiter.thread.0);
-            writer.byte(codec::interest_byte(waiter.interest));
+            codec::write_waiter(writer, waiter);
         }
         Record::Todo(future) => {
             writer.byte(kind::TODO);
@@ -212,7 +212,7 @@ fn read_record(reader: &mut Reader<'_>, program: &Program, pickles: &dyn PickleS
     let thread = codec::read_thread;
     Ok(match reader.byte()? {
         kind::LIVE => Record::Live(thread(reader)?, codec::live(reader.string()?, reader.bytes()?, program, pickles)?),
-        kind::READY => Record::Ready(thread(reader)?),
+        kind::READY => Record::Ready(thread(reader)?, reader.signed32()?),
         kind::CANCEL => Record::Cancel(thread(reader)?),
         kind::CASCADE => Record::Cascade(thread(reader)?, codec::started_from_text(reader.string()?)?),
         kind::FUTURE => Record::Future(read_name(reader)?, codec::future(reader.bytes()?, program, pickles)?),

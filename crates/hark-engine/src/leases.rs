@@ -3,7 +3,7 @@
 //! Sessions have no servers. A runnable thread is *held* by one process at a time: the one that has taken it, or has
 //! started or woken it and kept it. The thread's record contains the end of the lease ([`Due::Leased`](crate::Due));
 //! the process renews it while the thread waits for its turn there or calls a function. The due records are the queue:
-//! runnable threads, timers, and threads of lost processes.
+//! runnable threads, timers, and threads of lost processes, of which those with a higher priority are taken first.
 //!
 //! **Invariant: a lease decides only how long others wait.** The version of a thread's record fences: taking a thread
 //! changes its version, so the commits of a process that was unresponsive for longer than its lease conflict.
@@ -47,6 +47,8 @@ pub struct Taken {
     pub session: SessionId,
     /// The thread.
     pub thread: ThreadId,
+    /// Its priority, as its record or its mailbox says.
+    pub priority: i32,
     /// The previous version of its record, if that was due: this process now holds the thread, with the version of the
     /// taking. None if only its mailbox was due.
     pub held: Option<Stamp>,
@@ -100,7 +102,8 @@ pub trait Leases: Send + Sync {
     fn lease(&self) -> Duration;
 
     /// Takes due threads, of running sessions or only of this one: those with due records and those with due mailboxes,
-    /// earliest first, at most `most`. In an atomic change their records get this version, and the records and
+    /// by priority, highest first, and then earliest first, at most `most`. A storage whose index is not ordered by
+    /// priority orders those that it has found. In an atomic change their records get this version, and the records and
     /// mailboxes (whose versions do not change) are leased until `terms.until`.
     ///
     /// # Errors

@@ -64,11 +64,15 @@ pub enum Key {
 pub enum Record {
     Session(Box<SessionRecord>),
     Live(ThreadId, Box<Live>),
-    Ready(ThreadId),
+    /// The thread, and its priority.
+    Ready(ThreadId, i32),
     Cancel(ThreadId),
     Cascade(ThreadId, Started),
     Future(FutureId, FutureRecord),
-    Wait { future: FutureId, waiter: Waiter },
+    Wait {
+        future: FutureId,
+        waiter: Waiter,
+    },
     Todo(FutureId),
     Unawaited(ThreadId, Box<Failure>),
     Broken(ThreadId, Box<Live>),
@@ -230,6 +234,8 @@ pub struct Live {
     pub status: Status,
     /// The state of its execution.
     pub state: State,
+    /// Its `#[priority]` at its last step: that of its innermost function that has one.
+    pub priority: i32,
     /// The number of foreign calls it has started.
     pub calls: u64,
     /// The number of attempts of the last call.
@@ -337,7 +343,7 @@ impl Record {
         match self {
             Record::Session(_) => Key::Session,
             Record::Live(thread, _) => Key::Live(*thread),
-            Record::Ready(thread) => Key::Ready(*thread),
+            Record::Ready(thread, _) => Key::Ready(*thread),
             Record::Cancel(thread) => Key::Cancel(*thread),
             Record::Cascade(thread, _) => Key::Cascade(*thread),
             Record::Future(future, _) => Key::Future(future.clone()),
@@ -412,6 +418,7 @@ impl Live {
         Box::new(Live {
             status,
             state,
+            priority: 0,
             calls: 0,
             attempts: 0,
             progress: None,

@@ -37,8 +37,11 @@ pub struct Row {
     pub stamp: Stamp,
     /// When it must be looked at, if ever. Rows without it are not in the index of due rows.
     pub due: Option<DueNumber>,
-    /// The checksum over key, summary and content, which the engine computes and checks. It does not cover `stamp` and
-    /// `due`, so these can be changed separately.
+    /// The priority of its thread: of the rows that are due, those with a higher one are taken first. Only set for
+    /// [`Key::Live`] and [`Key::Ready`].
+    pub priority: i32,
+    /// The checksum over key, summary and content, which the engine computes and checks. It does not cover `stamp`,
+    /// `due` and `priority`.
     pub seal: u32,
     /// The fields by which sessions are listed; only set for [`Key::Session`].
     pub listing: Option<Listing>,
@@ -320,9 +323,10 @@ pub trait DueRows: Send + Sync {
     /// How long a process may be unresponsive before others take its threads.
     fn lease(&self) -> Duration;
 
-    /// The rows of this kind, in all sessions or only this one, that are due after `after` and not after `until`,
-    /// earliest first, at most `limit`. The result may be outdated: the version of each row is compared when it is
-    /// changed.
+    /// The rows of this kind, in all sessions or only this one, that are due after `after` and not after `until`, by
+    /// priority, highest first, and then earliest first, at most `limit`. A storage whose index is not ordered by
+    /// priority orders those that it has found. The result may be outdated: the version of each row is compared when it
+    /// is changed.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged.
@@ -334,6 +338,15 @@ pub trait DueRows: Send + Sync {
         until: DueNumber,
         limit: usize,
     ) -> Result<Vec<DueRow>, StorageError>;
+
+    /// The first time when a thread or its mailbox is due after `after` and before `before`.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn next_due(&self, after: DueNumber, before: DueNumber) -> Result<Option<DueNumber>, StorageError> {
+        let due = self.due(DueKind::Threads, None, after, before, usize::MAX)?;
+        Ok(due.into_iter().filter_map(|row| row.row.due).filter(|due| *due < before).min())
+    }
 
     /// Changes when rows are due, each independently and only if it has the expected version. Returns for each whether
     /// it was changed.
@@ -429,7 +442,7 @@ pub trait RowStorage: Send + Sync {
 impl Row {
     /// The reply for a row that still has the version known to the reader.
     pub fn of_version(stamp: Stamp) -> Row {
-        Row { stamp, due: None, seal: 0, listing: None, summary: String::new(), content: Vec::new() }
+        Row { stamp, due: None, priority: 0, seal: 0, listing: None, summary: String::new(), content: Vec::new() }
     }
 }
 

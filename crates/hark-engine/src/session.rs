@@ -410,7 +410,8 @@ impl Session {
 
     /// The record of a new thread.
     pub fn live(&self, number: ThreadId, thread: Thread) -> Box<Live> {
-        let mut live = Live::new(thread);
+        let priority = thread.priority(&self.program).unwrap_or(0);
+        let mut live = Box::new(Live { priority, ..*Live::new(thread) });
         if let SuspendAt::Instructions { seed } = self.options.suspend_at {
             live.suspensions = Some(Box::new(Suspensions::new(seed, number.0)));
         }

@@ -274,7 +274,7 @@ pub fn step(loaded: &Loaded, ending: &Ending, live: Box<Live>, now: Timestamp, c
         commit.delete.push(Key::Wait { future: future.clone(), waiter: loaded.thread });
     }
     for (future, touch) in loaded.touches.iter() {
-        touch.apply(loaded.thread, future, commit, plan);
+        touch.apply((loaded.thread, live.priority), future, commit, plan);
     }
     plan.invoke.extend(commit.fresh.iter().filter_map(|record| match record {
         Record::Live(child, _) => Some(*child),
@@ -367,7 +367,7 @@ fn wait(
     commit: &mut Commit,
     plan: &mut Plan,
 ) {
-    waiters::register(loaded.thread, awaited, known, commit, plan);
+    waiters::register((loaded.thread, live.priority), awaited, known, commit, plan);
     live.status = status;
     commit.put.push(Record::Live(loaded.thread, live));
 }
@@ -479,7 +479,7 @@ pub fn cancel(stamp: Stamp, session: &SessionRecord, threads: u64, now: Timestam
     }
     end(stamp, &SessionRecord { threads: Some(threads), ..session.clone() }, SessionState::Cancelled, now, commit);
     // Makes the server of the session look at this thread, and notice that the session is over.
-    commit.put.push(Record::Ready(FIRST));
+    commit.put.push(Record::Ready(FIRST, 0));
 }
 
 /// Marks a session that is not running as being exported. From here on it does not change.
@@ -549,8 +549,9 @@ pub fn retry(
 ) {
     commit.expect.push((Key::Live(thread), None));
     commit.expect.push((Key::Future(thread.into()), future));
+    let priority = live.priority;
     commit.put.push(Record::Live(thread, live));
-    commit.put.push(Record::Ready(thread));
+    commit.put.push(Record::Ready(thread, priority));
     if was_awaited {
         commit.put.push(Record::Future(thread.into(), FutureRecord::awaited()));
     } else {

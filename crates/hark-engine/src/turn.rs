@@ -28,7 +28,7 @@ use crate::limits::{
     DURABLE_THREADS_AT_A_TIME, GATHERED_TIME_MAX, PAUSED_FRESH_MAX, PAUSED_LOG_MAX, PAUSED_OUTPUT_MAX, STEP_TIME_MAX,
     THREADS_AT_A_TIME,
 };
-use crate::record::{Key, Live, Record, Status, Versioned};
+use crate::record::{Key, Live, Record, State, Status, Versioned};
 use crate::remote::{Supervised, WorkerReport};
 use crate::session::{Paused, Session, TurnEnd, TurnStart};
 use crate::step::{self, Ending, Loaded, Plan};
@@ -339,6 +339,9 @@ impl<'a> Worker<'a> {
             self.leave_rest(&mut loaded, &ending)?;
             Self::note_given_back(&mut loaded, &live, &ending);
             let gathered = self.commit.gathered();
+            if let State::Present(state) = &live.state {
+                live.priority = state.priority(self.session.program()).unwrap_or(0);
+            }
             step::step(&loaded, &ending, live, self.session.now(), &mut self.commit, &mut self.plan);
             if self.session.has_priorities() {
                 self.order_invoked();
@@ -359,7 +362,7 @@ impl<'a> Worker<'a> {
     /// Of the threads that a step has started or woken, those with a higher priority wait in front for a worker.
     fn order_invoked(&mut self) {
         let priorities = &self.session.priorities;
-        priorities.note(&self.commit, self.session.program());
+        priorities.note(&self.commit);
         self.plan.invoke.sort_by_key(|thread| Reverse(priorities.of(*thread)));
     }
 

@@ -4,6 +4,7 @@
 //! It implements the byte port, with leased threads. It is as short as that allows, and none of its requests is fast: each reads all
 //! of a file, and those that ask for what is due read all files.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -395,7 +396,7 @@ impl DueRows for Files {
                 }
             }
         }
-        found.sort_by_key(|found| found.row.due);
+        found.sort_by_key(|found| (Reverse(found.row.priority), found.row.due));
         found.truncate(limit);
         Ok(found)
     }

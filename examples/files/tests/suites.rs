@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hark_backends::System;
-use hark_engine::conformance::{Supervisor, check_leases, check_remote_invoker, check_rows, check_storage};
+use hark_engine::conformance::{Supervisor, check_leases, check_priorities, check_remote_invoker, check_rows, check_storage};
 use hark_engine::rows::RowStorage;
 use hark_engine::{Assignment, Encoded, Storage};
 use hark_on_files::invoker::Processes;
@@ -65,6 +65,7 @@ fn a_folder_of_plain_files_is_a_storage_whose_threads_are_leased() {
     check_rows(&|| storages.make_rows());
     check_storage(&|| storages.make());
     check_leases(&|| storages.make());
+    check_priorities(&|| storages.make());
 }
 
 #[test]

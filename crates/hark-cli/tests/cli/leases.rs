@@ -8,7 +8,7 @@ use crate::harness::{Beside, Folder, stop_between_commits, wait_until};
 const SETTINGS: &str =
     "[project]\nstorage = \"sqlite\"\n[sessions]\ntenure = \"threads\"\nlease = 1\n[python]\nworkers = 1\n";
 
-const PROGRAM: &str = r#"import(meet, work, 1); import(once, work, 1); import(count, work, 1);
+const PROGRAM: &str = r#"import(meet, work, 1); import(once, work, 1); import(count, work, 1); import(slow, work, 1);
 fn one(n) { meet(n) }
 fn together(n) { n = parse_int(n); sum(await map(range(n), lambda (i) { async one(n) })) }
 fn quick(n) { sum(await map(range(parse_int(n)), lambda (i) { async count(i) })) }
@@ -18,6 +18,15 @@ fn leaf(n) { if n % 7 == 0 { await future("go", 1) } else { sleep(n / 10000.0) }
 fn branch(n) { all = map(range(8), lambda (i) { async leaf(n * 8 + i) }); sum(await all) }
 fn cleans() { print("asleep"); try { sleep(1000) } catch e { print("cleaned up"); error(e) } }
 fn tree() { sum(await map(range(12), lambda (i) { async branch(i) })) }
+fn low() { slow("low") }
+#[priority(5)] fn high() { slow("high") }
+#[priority(-5)] fn woken(go) { await go; slow("woken") }
+#[priority(9)] fn mixed() {
+  go = future("go", 1);
+  all = map(range(3), lambda (i) { async woken(go) }) + map(range(30), lambda (i) { async low() });
+  sleep(0.2);
+  await all + map(range(3), lambda (i) { async high() })
+}
 "#;
 
 /// `meet` returns when the given number of its calls are in flight; `once` never returns the first time.
@@ -38,6 +47,9 @@ def count(n):
     with open("counted", "a") as file:
         file.write(f"{n}\n")
     return n
+def slow(name):
+    time.sleep(0.12)
+    return count(name)
 "#;
 
 fn folder(test: &str) -> Folder {
@@ -100,6 +112,23 @@ fn calls_that_wait_for_long_are_left_to_others() {
     wait_until("the end", || is_finished(&folder));
     assert_eq!(result(&folder), "2");
     end(&folder, vec![first, second]);
+}
+
+/// A worker has room for one of these calls at a time. Threads of a higher priority go before many that were queued long
+/// before, and threads of a lower one after them, though their mailboxes were written by a process that knows only the Future.
+#[test]
+fn threads_are_taken_by_their_priority() {
+    let folder = folder("threads_are_taken_by_their_priority");
+    let worker = Beside::start(&folder, "worker -q");
+    let session = start(&folder, "mixed", &[]);
+    wait_until("a call", || folder.path().join("counted").exists());
+    folder.hark(&format!("resolve {session}/go/1 7")).is(0, "", "");
+    wait_until("the end", || is_finished(&folder));
+    let order = fs::read_to_string(folder.path().join("counted")).expect("calls were counted");
+    let order: Vec<&str> = order.lines().collect();
+    let last_high = order.iter().rposition(|called| *called == "high");
+    assert!(last_high < Some(20) && order[33..] == ["woken"; 3], "{order:?}");
+    end(&folder, vec![worker]);
 }
 
 #[test]

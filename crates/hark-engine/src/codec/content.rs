@@ -99,8 +99,7 @@ pub fn future_content(future: &FutureRecord, apart: &mut Apart) -> Vec<u8> {
             writer.byte(u8::from(waiters.crowded));
             writer.unsigned(waiters.inline.len() as u64);
             for waiter in &waiters.inline {
-                writer.unsigned(waiter.thread.0);
-                writer.byte(interest_byte(waiter.interest));
+                write_waiter(&mut writer, waiter);
             }
         }
         FutureRecord::WatchedBy(waiter) => {
@@ -137,6 +136,13 @@ pub fn future(content: &[u8], program: &Program, pickles: &dyn PickleSource) -> 
     Ok(future)
 }
 
+/// Writes a waiter of a Future.
+pub fn write_waiter(writer: &mut Writer, waiter: &Waiter) {
+    writer.unsigned(waiter.thread.0);
+    writer.byte(interest_byte(waiter.interest));
+    writer.signed(waiter.priority.into());
+}
+
 /// Reads a waiter of a Future.
 ///
 /// # Errors
@@ -144,7 +150,7 @@ pub fn future(content: &[u8], program: &Program, pickles: &dyn PickleSource) -> 
 pub fn read_waiter(reader: &mut Reader<'_>) -> Result<Waiter, WireError> {
     let thread = read_thread(reader)?;
     let interest = interest_of(reader.byte()?).ok_or_else(|| reader.invalid("what a waiter waits for"))?;
-    Ok(Waiter { thread, interest })
+    Ok(Waiter { thread, interest, priority: reader.signed32()? })
 }
 
 /// Encodes what a waiter waits for.

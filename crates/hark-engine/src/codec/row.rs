@@ -5,7 +5,7 @@
 //! | session | JSON | |
 //! | live, broken | JSON, without the state | state and call in flight |
 //! | cascade | JSON | |
-//! | wait | `0` or `1`: what the waiter waits for | |
+//! | wait | `0` or `1`: what the waiter waits for; its priority if that is not 0 | |
 //! | Future, unawaited | | value or failure |
 //! | ready, cancel, todo | | |
 //!
@@ -18,7 +18,7 @@ use hark_machine::{Apart, PickleSource, Program};
 
 use super::parts::{self, Content};
 use super::{CodecError, content, text};
-use crate::id::{SessionId, Stamp};
+use crate::id::{SessionId, Stamp, ThreadId};
 use crate::limits::APART_BYTES_MIN;
 use crate::record::{Due, Key, Live, Record, SessionRecord, Waiter};
 use crate::rows::{Listing, Part, PartName, Row};
@@ -94,18 +94,29 @@ pub fn encode(record: &Record, due: Option<Due>, stamp: Stamp, sealer: &Sealer, 
         Record::Unawaited(_, failure) => content = content_of(|apart| content::failure_content(failure, apart)),
         Record::Wait { waiter, .. } => {
             summary.push(char::from(b'0' + content::interest_byte(waiter.interest)));
+            if waiter.priority != 0 {
+                summary.push_str(&waiter.priority.to_string());
+            }
         }
-        Record::Ready(_) | Record::Cancel(_) | Record::Todo(_) => {}
+        Record::Ready(..) | Record::Cancel(_) | Record::Todo(_) => {}
     }
     let key = record.key();
     let Content { row: content, parts, bytes, pickle_bytes } = content;
     let seal = sealer.seal(&key, &summary, &content);
     EncodedRow {
-        row: Row { stamp, due: due.map(Into::into), seal, listing, summary, content },
+        row: Row { stamp, due: due.map(Into::into), priority: priority_of(record), seal, listing, summary, content },
         key,
         parts,
         bytes,
         pickle_bytes,
+    }
+}
+
+fn priority_of(record: &Record) -> i32 {
+    match record {
+        Record::Live(_, live) => live.priority,
+        Record::Ready(_, priority) => *priority,
+        _ => 0,
     }
 }
 
@@ -166,20 +177,24 @@ pub fn decode_summary(key: &Key, row: &Row, sealer: &Sealer) -> Result<Record, C
             Record::Cascade(*thread, text::started_from_text(&row.summary)?)
         }
         Key::Wait { future, waiter } => {
-            let interest = match row.summary.as_bytes() {
-                [digit] => content::interest_of(digit.wrapping_sub(b'0')),
-                _ => None,
-            };
-            let interest = interest.ok_or(CodecError::OutOfRange("what a waiter waits for"))?;
-            Record::Wait { future: future.clone(), waiter: Waiter { thread: *waiter, interest } }
+            let waiter = waiter_of(*waiter, &row.summary).ok_or(CodecError::OutOfRange("what a waiter waits for"))?;
+            Record::Wait { future: future.clone(), waiter }
         }
-        Key::Ready(thread) if row.content.is_empty() => Record::Ready(*thread),
+        Key::Ready(thread) if row.content.is_empty() => Record::Ready(*thread, row.priority),
         Key::Ready(_) => return Err(CodecError::UnknownMailbox),
         Key::Cancel(thread) => Record::Cancel(*thread),
         Key::Todo(future) => Record::Todo(future.clone()),
         // These records consist only of their contents.
         Key::Future(_) | Key::Unawaited(_) => return Err(WireError::Checksum.into()),
     })
+}
+
+/// A waiter with a record of its own, from its summary.
+fn waiter_of(thread: ThreadId, summary: &str) -> Option<Waiter> {
+    let (interest, priority) = summary.split_at_checked(1)?;
+    let interest = content::interest_of(interest.as_bytes()[0].wrapping_sub(b'0'))?;
+    let priority = if priority.is_empty() { 0 } else { priority.parse().ok()? };
+    Some(Waiter { thread, interest, priority })
 }
 
 /// The record in a session's own row.
@@ -202,7 +217,6 @@ mod tests {
 
     use super::*;
     use crate::conformance::every_kind;
-    use crate::id::ThreadId;
     use crate::surroundings::Timestamp;
 
     fn sealer(session: &str) -> Sealer {
@@ -252,7 +266,7 @@ mod tests {
 
     #[test]
     fn what_later_releases_write_is_refused() {
-        let EncodedRow { key, row, .. } = encoded(&Record::Ready(ThreadId(1)));
+        let EncodedRow { key, row, .. } = encoded(&Record::Ready(ThreadId(1), 0));
         let signals = Row { content: b"signals".to_vec(), ..row };
         let error = decode(&key, &signals, None, &sealer("a"), &program(), &NoPickles).unwrap_err().to_string();
         assert!(error.contains("use the release that wrote it"), "{error}");

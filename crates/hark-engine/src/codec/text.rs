@@ -47,6 +47,8 @@ struct AwaitingText {
 struct LiveText {
     #[serde(flatten)]
     status: StatusText,
+    #[serde(default, skip_serializing_if = "is_none")]
+    priority: i32,
     #[serde(default, skip_serializing_if = "is_zero")]
     calls: u64,
     #[serde(default, skip_serializing_if = "is_zero_32")]
@@ -67,6 +69,11 @@ struct LiveText {
     places: Vec<HeldPlace>,
     #[serde(default, skip_serializing_if = "is_zero_32")]
     nested: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_none(priority: &i32) -> bool {
+    *priority == 0
 }
 
 fn is_first(thread: &ThreadId) -> bool {
@@ -107,6 +114,7 @@ pub(crate) fn live_summary_with(live: &Live, progress: Option<&str>) -> String {
     };
     let text = LiveText {
         status,
+        priority: live.priority,
         calls: live.calls,
         attempts: live.attempts,
         progress: progress.map(Into::into),
@@ -235,6 +243,7 @@ pub fn live_from_summary(summary: &str) -> Result<Box<Live>, CodecError> {
     let mut live = Live::without_state(status);
     live.attempts = bounded(text.attempts, TRIES_MAX, "tries")?;
     live.calls = bounded(text.calls, COUNT_MAX, "calls")?;
+    live.priority = text.priority;
     let progress_bytes = text.progress.as_ref().map_or(0, |json| json.len());
     bounded(progress_bytes, PROGRESS_BYTES_MAX, "bytes of progress")?;
     live.progress = text.progress;

@@ -37,14 +37,16 @@ pub fn check_leases(make: &dyn Fn() -> Arc<dyn Storage>) {
         only_sessions_that_run_are_looked_at,
         of_many_who_take_each_thread_has_one,
     ];
-    for check in checks {
-        let storage = make();
-        let id = SessionId::new(NOW, 1);
-        let records = storage.session(&id, &program()).expect("a session can be opened");
-        let suite = Suite { storage, id, records };
-        suite.begin(SessionState::Running);
-        check(&suite);
-    }
+    checks.into_iter().for_each(|check| check(&Suite::new(make())));
+}
+
+/// Checks that due threads are taken by priority, beside what [`check_leases`] does. A storage whose index is not ordered by
+/// priority does not pass it.
+///
+/// # Panics
+/// If the storage does not do what it must.
+pub fn check_priorities(make: &dyn Fn() -> Arc<dyn Storage>) {
+    those_of_a_higher_priority_are_taken_first(&Suite::new(make()));
 }
 
 struct Suite {
@@ -68,6 +70,15 @@ fn terms(now: Timestamp) -> Terms {
 }
 
 impl Suite {
+    /// A session that runs, in an empty storage.
+    fn new(storage: Arc<dyn Storage>) -> Suite {
+        let id = SessionId::new(NOW, 1);
+        let records = storage.session(&id, &program()).expect("a session can be opened");
+        let suite = Suite { storage, id, records };
+        suite.begin(SessionState::Running);
+        suite
+    }
+
     fn leases(&self) -> &dyn Leases {
         match self.storage.tenure() {
             Tenure::Leases(leases) => leases,
@@ -93,7 +104,7 @@ impl Suite {
     }
 
     fn taken(&self, thread: u64, held: Option<u64>, left: Left) -> Taken {
-        Taken { session: self.id.clone(), thread: ThreadId(thread), held: held.map(stamp), left }
+        Taken { session: self.id.clone(), thread: ThreadId(thread), priority: 0, held: held.map(stamp), left }
     }
 
     fn held(&self, thread: u64, number: u64) -> HeldThread {
@@ -138,14 +149,14 @@ fn what_is_taken_has_another_version_and_is_the_same(suite: &Suite) {
 fn mailboxes_are_taken_with_their_threads(suite: &Suite) {
     let waiting = Record::Live(ThreadId(1), live(Status::Waiting(Awaited::Thread(9))));
     suite.commit(1, vec![waiting, runnable(2)], &[]);
-    suite.commit(2, vec![Record::Ready(ThreadId(1)), Record::Ready(ThreadId(2))], &[]);
+    suite.commit(2, vec![Record::Ready(ThreadId(1), 0), Record::Ready(ThreadId(2), 0)], &[]);
     assert_eq!(suite.take(NOW, 3), [suite.taken(1, None, Left::Free), suite.taken(2, Some(1), Left::Free)]);
     assert_eq!(suite.take(NOW, 4), []);
     let mut found = Vec::new();
     suite.records.read(&[Key::Ready(ThreadId(1))], &mut found).expect("records can be read");
     assert_eq!(found.pop().flatten().map(|found| found.stamp), Some(stamp(2)), "a mailbox keeps its version");
     assert!(suite.take(LATER, 5).contains(&suite.taken(1, None, Left::Lost)));
-    suite.commit(6, vec![Record::Ready(ThreadId(1))], &[ThreadId(1)]);
+    suite.commit(6, vec![Record::Ready(ThreadId(1), 0)], &[ThreadId(1)]);
     assert_eq!(suite.take(NOW, 7), [], "whoever has woken it goes on with it");
 }
 
@@ -214,4 +225,21 @@ fn of_many_who_take_each_thread_has_one(suite: &Suite) {
     let threads: Vec<ThreadId> = taken.iter().flatten().map(|taken| taken.thread).collect();
     let different: BTreeSet<ThreadId> = threads.iter().copied().collect();
     assert_eq!((threads.len(), different.len()), (199, 199));
+}
+
+fn those_of_a_higher_priority_are_taken_first(suite: &Suite) {
+    let of = |priority, status| Box::new(Live { priority, ..*live(status) });
+    let can_run = |thread, priority| Record::Live(ThreadId(thread), of(priority, Status::Runnable));
+    suite.commit(1, (1..=100).map(|thread| can_run(thread, -9)).collect(), &[]);
+    suite.commit(2, vec![can_run(101, 0), can_run(102, 7), can_run(103, -1)], &[]);
+    let waits = Record::Live(ThreadId(104), of(8, Status::Waiting(Awaited::Thread(9))));
+    suite.commit(3, vec![waits, Record::Ready(ThreadId(104), 8)], &[]);
+    let mut order = Vec::new();
+    for number in 4..10 {
+        let taken = suite.leases().take(None, terms(NOW), stamp(number), 1).expect("a thread can be taken");
+        order.extend(taken.iter().map(|taken| (taken.thread.0.max(100), taken.priority)));
+    }
+    assert_eq!(order, [(104, 8), (102, 7), (101, 0), (103, -1), (100, -9), (100, -9)]);
+    let next = suite.leases().next_due(NOW, MUCH_LATER);
+    assert_eq!(next, Ok(Some(terms(NOW).until)), "the earliest, whatever its priority");
 }

@@ -18,7 +18,7 @@ use super::sample::{about, program};
 use crate::codec::row::{Sealer, encode};
 use crate::commit::Outcome;
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
-use crate::record::{About, Due, FutureRecord, Key, Live, Record, SessionRecord, SessionState, Waiter};
+use crate::record::{About, Due, FutureRecord, Interest, Key, Live, Record, SessionRecord, SessionState, Waiter};
 use crate::rows::{KeptProgram, Lookup, Row, RowChange, RowStorage, SessionRows};
 use crate::surroundings::Timestamp;
 
@@ -96,7 +96,7 @@ fn promise(name: &str) -> FutureId {
 }
 
 fn wait(future: impl Into<FutureId>, waiter: u64) -> Record {
-    Record::Wait { future: future.into(), waiter: Waiter::of_outcome(ThreadId(waiter)) }
+    Record::Wait { future: future.into(), waiter: Waiter::new(ThreadId(waiter), Interest::Outcome) }
 }
 
 impl Suite {

@@ -59,7 +59,7 @@ fn session_record() -> SessionRecord {
 }
 
 fn live() -> Box<Live> {
-    Live::new(Thread::new(Value::Integer(1), vec![Value::Null]))
+    Box::new(Live { priority: 5, ..*Live::new(Thread::new(Value::Integer(1), vec![Value::Null])) })
 }
 
 fn resolved(thread: u64, value: i64) -> Record {
@@ -108,7 +108,7 @@ pub(crate) fn every_kind() -> Vec<Record> {
     vec![
         Record::Session(Box::new(session_record())),
         Record::Live(ThreadId(3), live()),
-        Record::Ready(ThreadId(3)),
+        Record::Ready(ThreadId(3), -7),
         Record::Cancel(ThreadId(3)),
         Record::Cascade(ThreadId(3), started()),
         resolved(3, 4),
@@ -117,7 +117,10 @@ pub(crate) fn every_kind() -> Vec<Record> {
         Record::Unawaited(ThreadId(3), Box::new(failure)),
         Record::Broken(ThreadId(3), live()),
         Record::Future(FutureId::Promise("mail/1".into()), FutureRecord::AwaitedBy(ThreadId(3))),
-        Record::Wait { future: FutureId::Promise("mail/1".into()), waiter: Waiter::of_outcome(ThreadId(4)) },
+        Record::Wait {
+            future: FutureId::Promise("mail/1".into()),
+            waiter: Waiter::new(ThreadId(4), Interest::Outcome),
+        },
         Record::Todo(FutureId::Promise("mail/1".into())),
     ]
 }
@@ -136,12 +139,15 @@ fn what_is_put_is_read(suite: &Suite) {
         assert_eq!(found.stamp, stamp, "the version is the commit's stamp");
         assert_eq!(found.record.key(), *key);
         match &found.record {
-            Record::Live(_, live) => assert!(matches!(live.state, State::Present(_)), "the thread's state is missing"),
+            Record::Live(_, live) => {
+                assert!(matches!(live.state, State::Present(_)), "the thread's state is missing");
+                assert_eq!(live.priority, 5);
+            }
             Record::Session(session) => assert_eq!(session.ended, Some(Timestamp(7))),
             Record::Cascade(_, found) => assert_eq!(*found, started()),
             Record::Unawaited(_, failure) => assert_eq!(&*failure.error.message, "x"),
             Record::Wait { future: FutureId::Thread(_), waiter } => assert_eq!(*waiter, watcher(4)),
-            Record::Wait { waiter, .. } => assert_eq!(*waiter, Waiter::of_outcome(ThreadId(4))),
+            Record::Wait { waiter, .. } => assert_eq!(*waiter, Waiter::new(ThreadId(4), Interest::Outcome)),
             _ => {}
         }
     }
@@ -226,7 +232,7 @@ fn a_renewed_thread_has_another_version_and_is_the_same(suite: &Suite) {
 
 /// One who waits for a failure only.
 fn watcher(thread: u64) -> Waiter {
-    Waiter { thread: ThreadId(thread), interest: Interest::Failure }
+    Waiter { priority: -3, ..Waiter::new(ThreadId(thread), Interest::Failure) }
 }
 
 fn scans_are_in_order(suite: &Suite) {
@@ -240,7 +246,7 @@ fn scans_are_in_order(suite: &Suite) {
     let waits = [8, 2, 5].map(|waiter| Record::Wait { future: ThreadId(7).into(), waiter: watcher(waiter) });
     let mut second = commit(2, Vec::from(waits));
     second.put.push(Record::Live(ThreadId(500), other));
-    second.put.push(Record::Wait { future: ThreadId(8).into(), waiter: Waiter::of_outcome(ThreadId(1)) });
+    second.put.push(Record::Wait { future: ThreadId(8).into(), waiter: Waiter::new(ThreadId(1), Interest::Outcome) });
     second.delete = [0, 1, 64, 999].map(|thread| Key::Live(ThreadId(thread))).to_vec();
     assert_eq!(suite.commit(second), Outcome::Done);
 

@@ -145,7 +145,7 @@ impl KeptThreads {
             }
         }
         for record in commit.fresh.iter().chain(&commit.put) {
-            if let Record::Live(thread, _) | Record::Ready(thread) | Record::Future(FutureId::Thread(thread), _) =
+            if let Record::Live(thread, _) | Record::Ready(thread, _) | Record::Future(FutureId::Thread(thread), _) =
                 record
             {
                 threads.note_written(*thread);
@@ -178,7 +178,7 @@ impl KeptThreads {
                     let kept = Kept { stamp, live, size, number: 0, is_fresh };
                     state.put(self.session, thread, kept, since, &mut dropped);
                 }
-                Record::Ready(thread) | Record::Future(FutureId::Thread(thread), _) => {
+                Record::Ready(thread, _) | Record::Future(FutureId::Thread(thread), _) => {
                     if let Some(threads) = state.sessions.get_mut(&self.session) {
                         threads.note_written(thread);
                     }
@@ -368,7 +368,7 @@ mod tests {
         assert!(!takes(), "someone waits for it since it was taken");
         assert!(session.take(thread).is_some());
         keep(vec![live(Status::Runnable)], vec![]);
-        keep(vec![], vec![Record::Ready(thread)]);
+        keep(vec![], vec![Record::Ready(thread, 0)]);
         assert!(!takes(), "it was woken");
         keep(vec![live(Status::Runnable)], vec![live(Status::Calling(1))]);
         session.note_woken(&[thread]);

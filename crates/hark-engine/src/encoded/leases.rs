@@ -13,12 +13,14 @@ use crate::storage::{Filter, StorageError};
 use crate::surroundings::Timestamp;
 
 /// A due thread.
-#[derive(Default)]
+#[derive(Debug)]
 struct Found {
     /// The versions of its record and its mailbox, if these are due.
     live: Option<Stamp>,
     ready: Option<Stamp>,
-    left: Option<Left>,
+    left: Left,
+    /// The priority of its record if that is due, and else of its mailbox.
+    priority: i32,
 }
 
 /// The status of a session, which decides about its due threads.
@@ -92,14 +94,14 @@ impl Leases for Encoded {
             if found.len() == most && !found.contains_key(&place) {
                 continue;
             }
-            let one = found.entry(place).or_default();
-            // Use the one of the two that says that something was left.
             let left = row.due.and_then(|due| due.due().ok()).map_or(Left::Free, Left::of);
-            if one.left.is_none_or(|known| known == Left::Free) || left == Left::Lost {
-                one.left = Some(left);
+            let one = found.entry(place).or_insert(Found { live: None, ready: None, left, priority: row.priority });
+            // Use the one of the two that says that something was left.
+            if one.left == Left::Free || left == Left::Lost {
+                one.left = left;
             }
             match key {
-                Key::Live(_) => one.live = Some(row.stamp),
+                Key::Live(_) => (one.live, one.priority) = (Some(row.stamp), row.priority),
                 _ => one.ready = Some(row.stamp),
             }
         }
@@ -147,8 +149,9 @@ impl Leases for Encoded {
             match taken.last_mut() {
                 Some(last) if last.session == session && last.thread == thread => last.held = last.held.or(held),
                 _ => {
-                    let left = found.get(&(session.clone(), thread)).and_then(|found| found.left);
-                    taken.push(Taken { session, thread, held, left: left.unwrap_or(Left::Free) });
+                    let found = found.get(&(session.clone(), thread));
+                    let (left, priority) = found.map_or((Left::Free, 0), |found| (found.left, found.priority));
+                    taken.push(Taken { session, thread, priority, held, left });
                 }
             }
         }
@@ -157,9 +160,7 @@ impl Leases for Encoded {
 
     fn next_due(&self, now: Timestamp, horizon: Timestamp) -> Result<Option<Timestamp>, StorageError> {
         let (after, before) = (DueNumber::last_at(now), DueNumber::from(Due::At(horizon)));
-        let next = self.due_rows()?.due(DueKind::Threads, None, after, before, 1)?.pop();
-        let next = next.and_then(|next| next.row.due).filter(|due| *due < before);
-        Ok(next.map(DueNumber::time))
+        Ok(self.due_rows()?.next_due(after, before)?.map(DueNumber::time))
     }
 
     fn renew(&self, held: &[HeldThread], until: Timestamp) -> Result<Vec<bool>, StorageError> {

@@ -82,7 +82,8 @@ impl Page {
                 let live = self.lives.get_mut(row_of(*thread))?.live.take();
                 Record::Live(*thread, live.unwrap_or_else(|| Live::without_state(Status::Runnable)))
             }
-            Key::Ready(thread) => Record::Ready(*thread),
+            // The session knows the priorities of all threads.
+            Key::Ready(thread) => Record::Ready(*thread, 0),
             Key::Cancel(thread) => Record::Cancel(*thread),
             Key::Future(FutureId::Thread(thread)) => {
                 Record::Future((*thread).into(), self.future(*thread)?.record.clone())
@@ -112,7 +113,7 @@ impl Page {
                 row.live = Some(live);
             }
             // A stopped thread need not be woken, and its row may be gone.
-            Record::Ready(thread) => {
+            Record::Ready(thread, _) => {
                 if let Some(row) = self.lives.get_mut(row_of(thread)).filter(|row| row.stamp.is_some()) {
                     row.ready = Some(stamp);
                 }

@@ -5,13 +5,13 @@ use std::ops::Bound;
 
 use crate::failure::Failure;
 use crate::id::{FutureId, Stamp, ThreadId};
-use crate::record::{FutureRecord, Interest, Key, Live, Record, SessionRecord, Started, Status, Versioned, Waiter};
+use crate::record::{FutureRecord, Key, Live, Record, SessionRecord, Started, Status, Versioned, Waiter};
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
     session: Option<(Stamp, SessionRecord)>,
     promises: BTreeMap<FutureId, (Stamp, FutureRecord)>,
-    waits: BTreeMap<(FutureId, ThreadId), (Stamp, Interest)>,
+    waits: BTreeMap<(FutureId, ThreadId), (Stamp, Waiter)>,
     todos: BTreeMap<FutureId, Stamp>,
     cascades: BTreeMap<ThreadId, (Stamp, Started)>,
     unawaited: BTreeMap<ThreadId, (Stamp, Box<Failure>)>,
@@ -26,8 +26,8 @@ impl Table {
             Key::Session => Record::Session(Box::new(self.session.as_ref()?.1.clone())),
             Key::Future(future) => Record::Future(future.clone(), self.promises.get(future)?.1.clone()),
             Key::Wait { future, waiter } => {
-                let (_, interest) = self.waits.get(&(future.clone(), *waiter))?;
-                wait((future, waiter), *interest)
+                let (_, waiter) = self.waits.get(&(future.clone(), *waiter))?;
+                wait(future, *waiter)
             }
             Key::Todo(future) => Record::Todo(future.clone()),
             Key::Cascade(thread) => Record::Cascade(*thread, self.cascades.get(thread)?.1.clone()),
@@ -56,13 +56,13 @@ impl Table {
             Record::Session(session) => self.session = Some((stamp, *session)),
             Record::Future(future, record) => drop(self.promises.insert(future, (stamp, record))),
             Record::Wait { future, waiter } => {
-                self.waits.insert((future, waiter.thread), (stamp, waiter.interest));
+                self.waits.insert((future, waiter.thread), (stamp, waiter));
             }
             Record::Todo(future) => drop(self.todos.insert(future, stamp)),
             Record::Cascade(thread, started) => drop(self.cascades.insert(thread, (stamp, started))),
             Record::Unawaited(thread, failure) => drop(self.unawaited.insert(thread, (stamp, failure))),
             Record::Broken(thread, _) => drop(self.broken.insert(thread, stamp)),
-            Record::Live(..) | Record::Ready(_) | Record::Cancel(_) => {}
+            Record::Live(..) | Record::Ready(..) | Record::Cancel(_) => {}
         }
     }
 
@@ -82,16 +82,16 @@ impl Table {
     pub fn waiters(&self, future: &FutureId, limit: usize) -> Vec<Record> {
         let range = (future.clone(), ThreadId(0))..=(future.clone(), ThreadId(u64::MAX));
         let waits = self.waits.range(range).take(limit);
-        waits.map(|((future, waiter), (_, interest))| wait((future, waiter), *interest)).collect()
+        waits.map(|((future, _), (_, waiter))| wait(future, *waiter)).collect()
     }
 
     pub fn crowds(&self, limit: usize) -> Vec<Record> {
         let mut crowds: Vec<Record> = Vec::new();
         let mut from = Bound::Unbounded;
         while crowds.len() < limit
-            && let Some(((future, waiter), (_, interest))) = self.waits.range((from, Bound::Unbounded)).next()
+            && let Some(((future, _), (_, waiter))) = self.waits.range((from, Bound::Unbounded)).next()
         {
-            crowds.push(wait((future, waiter), *interest));
+            crowds.push(wait(future, *waiter));
             from = Bound::Excluded((future.clone(), ThreadId(u64::MAX)));
         }
         crowds
@@ -116,8 +116,8 @@ impl Table {
     }
 }
 
-fn wait((future, waiter): (&FutureId, &ThreadId), interest: Interest) -> Record {
-    Record::Wait { future: future.clone(), waiter: Waiter { thread: *waiter, interest } }
+fn wait(future: &FutureId, waiter: Waiter) -> Record {
+    Record::Wait { future: future.clone(), waiter }
 }
 
 fn broken(thread: ThreadId) -> Record {

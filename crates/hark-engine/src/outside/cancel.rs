@@ -62,17 +62,20 @@ impl Outside<'_> {
                 None => step::end_cancel(stamp, &session, &mut commit),
             }
             if records.commit(&mut commit)? == Outcome::Done {
-                let Some(last) = threads.last() else { break };
+                let Some((last, _)) = threads.last() else { break };
                 from = ThreadId(last.0 + 1);
             }
         }
         Ok(())
     }
 
-    /// The first threads from this one on, as many as one commit cancels.
-    fn live_from(&self, from: ThreadId) -> Result<Vec<ThreadId>, StorageError> {
+    /// The first threads from this one on, as many as one commit cancels, with their priorities.
+    fn live_from(&self, from: ThreadId) -> Result<Vec<(ThreadId, i32)>, StorageError> {
         let live = self.records.scan(Range::Live(from), wakes_per_commit(&*self.records))?;
-        let thread = |record: &Record| if let Record::Live(thread, _) = record { Some(*thread) } else { None };
+        let thread = |record: &Record| match record {
+            Record::Live(thread, live) => Some((*thread, live.priority)),
+            _ => None,
+        };
         Ok(live.iter().filter_map(thread).collect())
     }
 

@@ -1,6 +1,7 @@
 //! The waiters of a pending Future, and waits for several Futures.
 
 use std::fmt;
+use std::sync::Arc;
 
 use hark_machine::{Awaited, Until, Wait};
 
@@ -27,6 +28,8 @@ pub struct Waiter {
     pub thread: ThreadId,
     /// What it waits for.
     pub interest: Interest,
+    /// Its priority, so that whoever wakes it need not read it.
+    pub priority: i32,
 }
 
 /// The waiters of a pending Future.
@@ -54,9 +57,9 @@ pub struct Awaiting {
 }
 
 impl Waiter {
-    /// A waiter for the outcome of a Future.
-    pub fn of_outcome(thread: ThreadId) -> Waiter {
-        Waiter { thread, interest: Interest::Outcome }
+    /// A waiter without a priority.
+    pub fn new(thread: ThreadId, interest: Interest) -> Waiter {
+        Waiter { thread, interest, priority: 0 }
     }
 
     /// Whether it is woken when the Future is done: with a failure or a value.
@@ -68,22 +71,36 @@ impl Waiter {
 impl Waiters {
     /// The waiters of this Future.
     pub fn of(record: &FutureRecord) -> Waiters {
-        let one = |thread: ThreadId, interest| Waiters { inline: vec![Waiter { thread, interest }], crowded: false };
         match record {
-            FutureRecord::AwaitedBy(waiter) => one(*waiter, Interest::Outcome),
-            FutureRecord::WatchedBy(waiter) => one(*waiter, Interest::Failure),
+            FutureRecord::AwaitedBy(waiter) => Waiter::new(*waiter, Interest::Outcome).into(),
+            FutureRecord::WatchedBy(waiter) => Waiter::new(*waiter, Interest::Failure).into(),
             FutureRecord::AwaitedByMany(waiters) => Waiters::clone(waiters),
             FutureRecord::Resolved(_) | FutureRecord::Failed(_) => Waiters::default(),
         }
     }
 }
 
+impl From<Waiter> for Waiters {
+    fn from(waiter: Waiter) -> Waiters {
+        Waiters { inline: vec![waiter], crowded: false }
+    }
+}
+
 impl From<Waiters> for FutureRecord {
     fn from(waiters: Waiters) -> FutureRecord {
-        match &waiters.inline[..] {
-            [Waiter { thread, interest: Interest::Outcome }] if !waiters.crowded => FutureRecord::AwaitedBy(*thread),
-            [Waiter { thread, interest: Interest::Failure }] if !waiters.crowded => FutureRecord::WatchedBy(*thread),
+        match waiters.inline[..] {
+            [waiter] if !waiters.crowded => waiter.into(),
             _ => FutureRecord::AwaitedByMany(waiters.into()),
+        }
+    }
+}
+
+impl From<Waiter> for FutureRecord {
+    fn from(waiter: Waiter) -> FutureRecord {
+        match waiter {
+            Waiter { thread, interest: Interest::Outcome, priority: 0 } => FutureRecord::AwaitedBy(thread),
+            Waiter { thread, interest: Interest::Failure, priority: 0 } => FutureRecord::WatchedBy(thread),
+            _ => FutureRecord::AwaitedByMany(Arc::new(waiter.into())),
         }
     }
 }
@@ -147,10 +164,11 @@ mod tests {
 
     #[test]
     fn waiters_take_the_shortest_form() {
-        let waiter = |interest| Waiter { thread: ThreadId(7), interest };
+        let waiter = |interest| Waiter::new(ThreadId(7), interest);
         for waiters in [
-            Waiters { inline: vec![waiter(Interest::Outcome)], crowded: false },
-            Waiters { inline: vec![waiter(Interest::Failure)], crowded: false },
+            waiter(Interest::Outcome).into(),
+            waiter(Interest::Failure).into(),
+            Waiter { priority: -1, ..waiter(Interest::Outcome) }.into(),
             Waiters { inline: vec![waiter(Interest::Failure)], crowded: true },
             Waiters::default(),
         ] {

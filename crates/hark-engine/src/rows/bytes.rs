@@ -1,7 +1,7 @@
 //! A row as a single byte string, for storages that store one value per key.
 //!
-//! The encoding is the stamp, then numbered fields (1 due, 2 seal, 3 listing, 4 summary, 5 content), and a 0. Fields of
-//! later releases (where a thread can run, its priority) will have other numbers.
+//! The encoding is the stamp, then numbered fields (1 due, 2 seal, 3 listing, 4 summary, 5 content, 6 priority), and a 0.
+//! Fields of later releases (where a thread can run) will have other numbers.
 
 use std::borrow::Cow;
 use std::num::NonZeroU64;
@@ -22,6 +22,7 @@ const SEAL: u8 = 2;
 const LISTING: u8 = 3;
 const SUMMARY: u8 = 4;
 const CONTENT: u8 = 5;
+const PRIORITY: u8 = 6;
 
 /// The error of bytes that are not a row.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +66,10 @@ impl Row {
             writer.byte(CONTENT);
             writer.bytes(&self.content);
         }
+        if self.priority != 0 {
+            writer.byte(PRIORITY);
+            writer.signed(self.priority.into());
+        }
         writer.byte(END);
         writer.seal(MAGIC, VERSION)
     }
@@ -76,8 +81,7 @@ impl Row {
     pub fn from_bytes(bytes: &[u8]) -> Result<Row, RowError> {
         let (mut reader, _) = Reader::open(bytes, "row", MAGIC, VERSION)?;
         let stamp = NonZeroU64::new(reader.unsigned()?).ok_or_else(|| reader.invalid("a version"))?;
-        let mut row =
-            Row { stamp: Stamp(stamp), due: None, seal: 0, listing: None, summary: String::new(), content: Vec::new() };
+        let mut row = Row::of_version(Stamp(stamp));
         loop {
             match reader.byte()? {
                 END => break,
@@ -90,6 +94,7 @@ impl Row {
                 }
                 SUMMARY => reader.string()?.clone_into(&mut row.summary),
                 CONTENT => row.content = reader.bytes()?.to_vec(),
+                PRIORITY => row.priority = reader.signed32()?,
                 other => return Err(RowError::UnknownField(other)),
             }
         }
@@ -106,6 +111,7 @@ mod tests {
         Row {
             stamp: Stamp(NonZeroU64::MAX),
             due: Some(DueNumber::last_at(Timestamp(5))),
+            priority: i32::MIN,
             seal: u32::MAX,
             listing: Some(Listing { state: "running".into(), ended: Some(Timestamp(7)) }),
             summary: "{}".to_owned(),
@@ -115,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_row_is_read_as_it_was_written() {
-        let least = Row { due: None, listing: None, summary: String::new(), content: Vec::new(), ..row() };
+        let least = Row { due: None, priority: 0, listing: None, summary: String::new(), content: Vec::new(), ..row() };
         let running = Row { listing: Some(Listing { state: "running".into(), ended: None }), ..row() };
         for row in [row(), least, running] {
             assert_eq!(Row::from_bytes(&row.to_bytes()).unwrap(), row);
@@ -132,8 +138,8 @@ mod tests {
         }
         let mut writer = Writer::new();
         writer.unsigned(1);
-        writer.byte(6);
+        writer.byte(7);
         let error = Row::from_bytes(&writer.seal(MAGIC, VERSION)).unwrap_err();
-        assert!(error.to_string().contains("field 6"), "{error}");
+        assert!(error.to_string().contains("field 7"), "{error}");
     }
 }

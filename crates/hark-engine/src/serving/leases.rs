@@ -100,6 +100,7 @@ impl Serving {
             return self.forget_wakes(id, &threads);
         };
         session.in_hand.note_taken(taken, stamp);
+        session.priorities.note_taken(taken);
         if session.is_over() {
             // It was given up while they were being taken, perhaps before they could be among those that it gave back.
             session.remove_activity(1);
@@ -137,7 +138,7 @@ impl Serving {
         let Assignment { session, thread, held, left } = assignment.clone();
         self.is_at_rest.store(false, Ordering::Release);
         let stamp = held.unwrap_or_else(|| Stamps::unique(&*self.ports.surroundings).next());
-        self.run_taken(&session.clone(), &[Taken { session, thread, held, left }], stamp)?;
+        self.run_taken(&session.clone(), &[Taken { session, thread, priority: 0, held, left }], stamp)?;
         self.note_rest();
         Ok(self.is_at_rest.clone())
     }

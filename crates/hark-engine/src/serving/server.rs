@@ -150,7 +150,7 @@ impl Server for Serving {
         // It expects nothing, and is harmless if it is done twice.
         let wake = || {
             let mut commit = Commit::new(Stamps::unique(&*self.ports.surroundings).next());
-            commit.put = threads.iter().map(|thread| Record::Ready(*thread)).collect();
+            commit.put = threads.iter().map(|thread| Record::Ready(*thread, 0)).collect();
             records.commit(&mut commit)
         };
         while self.ask(id, |_| wake())? == Outcome::Unknown {}

@@ -3,20 +3,19 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hark_machine::Program;
-
 use crate::commit::Commit;
 use crate::id::ThreadId;
-use crate::record::{Key, Record, State};
+use crate::leases::Taken;
+use crate::record::{Key, Record};
 
-/// The priorities of the threads that this process has written down, but for those that have none: hints have only numbers.
-/// A thread that another process has written down is nobody's first until its next step here.
+/// The priorities of the threads that this process has written, woken or taken, unless they are 0: invokers only know
+/// the numbers of threads.
 #[derive(Default)]
 pub(crate) struct Priorities(Mutex<HashMap<ThreadId, i32>>);
 
 impl Priorities {
-    /// Takes note of the threads that this commit, which is about to be made, writes and removes.
-    pub fn note(&self, commit: &Commit, program: &Program) {
+    /// Takes note of the threads that this commit, which is about to be made, writes, wakes and removes.
+    pub fn note(&self, commit: &Commit) {
         let mut all = self.lock();
         for key in &commit.delete {
             if let Key::Live(thread) = key {
@@ -24,16 +23,20 @@ impl Priorities {
             }
         }
         for record in commit.fresh.iter().chain(&commit.put) {
-            let Record::Live(thread, live) = record else { continue };
-            let priority = match &live.state {
-                State::Present(state) => state.priority(program).unwrap_or(0),
-                State::Ended | State::Away => 0,
-            };
-            match priority {
-                0 => all.remove(thread),
-                _ => all.insert(*thread, priority),
-            };
+            match record {
+                Record::Live(thread, live) if live.priority == 0 => drop(all.remove(thread)),
+                Record::Live(thread, live) => drop(all.insert(*thread, live.priority)),
+                // Whoever wakes a thread may not know its priority.
+                Record::Ready(thread, priority) if *priority != 0 => drop(all.insert(*thread, *priority)),
+                _ => {}
+            }
         }
+    }
+
+    /// Takes note of threads that this process has taken.
+    pub fn note_taken(&self, taken: &[Taken]) {
+        let some = taken.iter().filter(|taken| taken.priority != 0).map(|taken| (taken.thread, taken.priority));
+        self.lock().extend(some);
     }
 
     /// The priority of a thread, 0 if none is known.

@@ -1,5 +1,6 @@
 //! Leased threads on the simulated disk.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -91,6 +92,7 @@ impl Leases for DiskStorage {
 /// A due thread.
 struct Found {
     due: Timestamp,
+    priority: i32,
     held: Option<Stamp>,
     was_lost: bool,
 }
@@ -114,18 +116,19 @@ impl World {
                     Some(Due::Leased(due)) if due <= terms.now => (due, true),
                     _ => continue,
                 };
-                let one = found.entry((id.clone(), thread)).or_insert(Found { due, held, was_lost });
+                let found = found.entry((id.clone(), thread));
+                let one = found.or_insert(Found { due, priority: row.priority, held, was_lost });
                 one.due = one.due.min(due);
                 one.held = one.held.or(held);
                 one.was_lost |= was_lost;
             }
         }
         let mut found: Vec<_> = found.into_iter().collect();
-        found.sort_by_key(|(_, found)| found.due);
+        found.sort_by_key(|(_, found)| (Reverse(found.priority), found.due));
         found.truncate(most);
         let taken: Vec<Taken> = found
             .into_iter()
-            .map(|((session, thread), Found { held, was_lost, .. })| {
+            .map(|((session, thread), Found { priority, held, was_lost, .. })| {
                 let is_this = |withdrawn: &HeldThread| {
                     withdrawn.session == session && withdrawn.thread == thread && Some(withdrawn.stamp) == held
                 };
@@ -134,10 +137,10 @@ impl World {
                     true => Left::Withdrawn,
                     false => Left::Free,
                 };
-                Taken { session, thread, held, left }
+                Taken { session, thread, priority, held, left }
             })
             .collect();
-        for Taken { session, thread, held, left } in &taken {
+        for Taken { session, thread, held, left, .. } in &taken {
             self.count.lapses += u64::from(*left == Left::Lost);
             let Some(kept) = self.disk.sessions.get_mut(session) else { continue };
             if let Some(row) = kept.rows.get_mut(&Key::Ready(*thread)) {
@@ -189,7 +192,7 @@ impl World {
             while self.disk.state(&session) == Some(SessionState::Running) && self.happens(cases) {
                 self.count.extra_hints += 1;
                 let thread = ThreadId(self.chance.below(threads));
-                taken.push(Taken { session: session.clone(), thread, held: None, left: Left::Free });
+                taken.push(Taken { session: session.clone(), thread, priority: 0, held: None, left: Left::Free });
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Threads and promises named by the program are few, and are part of the step's own commit. The threads started by a
 //! thread may be many: the commit only records that they must be cancelled, which is done in separate commits.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ use crate::record::{FutureRecord, Key, Record, Started};
 /// What a thread cancels in a step.
 #[derive(Debug, Default)]
 pub struct Cancels {
-    /// Threads named by the program.
-    pub threads: BTreeSet<ThreadId>,
+    /// Threads named by the program, with their priorities as far as known.
+    pub threads: BTreeMap<ThreadId, i32>,
     /// A promise.
     pub promise: Option<CancelledPromise>,
     /// The threads that it has started.
@@ -61,9 +61,9 @@ impl Cancels {
             commit.put.push(Record::Cascade(thread, started.clone()));
             plan.cascade = true;
         }
-        for &thread in &self.threads {
+        for (&thread, &priority) in &self.threads {
             let is_new = starts(commit, thread);
-            cancel_thread(thread, commit, plan);
+            cancel_thread(thread, priority, commit, plan);
             if is_new {
                 // It is already invoked as a new thread.
                 plan.invoke.pop();
@@ -80,14 +80,14 @@ impl Cancels {
     }
 }
 
-fn cancel_thread(thread: ThreadId, commit: &mut Commit, plan: &mut Plan) {
+fn cancel_thread(thread: ThreadId, priority: i32, commit: &mut Commit, plan: &mut Plan) {
     commit.put.push(Record::Cancel(thread));
-    wake_one(thread, commit, plan);
+    wake_one(thread, priority, commit, plan);
 }
 
-/// Cancels threads. This is harmless if done twice, or if they have ended. But a thread may be retried later, so the
+/// Cancels threads, given with their priorities. This is harmless if done twice, or if they have ended. But a thread may be retried later, so the
 /// commit must expect the record that says that they must be cancelled: otherwise it might come late.
-pub fn cancel_batch(threads: &[ThreadId], commit: &mut Commit, plan: &mut Plan) {
+pub fn cancel_batch(threads: &[(ThreadId, i32)], commit: &mut Commit, plan: &mut Plan) {
     plan.clear();
-    threads.iter().for_each(|thread| cancel_thread(*thread, commit, plan));
+    threads.iter().for_each(|(thread, priority)| cancel_thread(*thread, *priority, commit, plan));
 }

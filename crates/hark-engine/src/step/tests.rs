@@ -527,7 +527,7 @@ fn a_sleep_and_a_call_are_told_to_whom_it_concerns() {
 }
 
 fn cancels(threads: &[u64]) -> Option<Box<Cancels>> {
-    let threads = threads.iter().copied().map(ThreadId).collect();
+    let threads = threads.iter().map(|thread| (ThreadId(*thread), 0)).collect();
     Some(Box::new(Cancels { threads, ..Cancels::default() }))
 }
 

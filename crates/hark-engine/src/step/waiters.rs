@@ -45,11 +45,11 @@ enum Edit {
 }
 
 impl Touch {
-    fn edit(&self, thread: ThreadId) -> Option<Edit> {
+    fn edit(&self, thread: ThreadId, priority: i32) -> Option<Edit> {
         let record = self.known.as_ref().map(|known| &known.record);
         let Some(record) = record else {
             let inline = match self.wanted {
-                Wanted::Entered(interest) => vec![Waiter { thread, interest }],
+                Wanted::Entered(interest) => vec![Waiter { thread, interest, priority }],
                 Wanted::Awaited | Wanted::Left => Vec::new(),
             };
             return Some(Edit::Put(Waiters { inline, crowded: false }.into()));
@@ -83,7 +83,7 @@ impl Touch {
                     waiters.crowded = true;
                     return Some(Edit::Wait(interest, Some(waiters.into())));
                 }
-                waiters.inline.push(Waiter { thread, interest });
+                waiters.inline.push(Waiter { thread, interest, priority });
                 Some(Edit::Put(waiters.into()))
             }
         }
@@ -91,12 +91,12 @@ impl Touch {
 
     /// Whether the thread already has the wanted relation.
     pub(crate) fn changes_nothing(&self, thread: ThreadId) -> bool {
-        self.edit(thread).is_none()
+        self.edit(thread, 0).is_none()
     }
 
     /// The number of touched records that other processes may know.
     pub fn records(&self, thread: ThreadId) -> usize {
-        match self.edit(thread) {
+        match self.edit(thread, 0) {
             None => 0,
             Some(_) if self.is_new => 0,
             Some(Edit::Put(_)) => 2,
@@ -105,10 +105,17 @@ impl Touch {
         }
     }
 
-    /// Makes the change. If the thread gets a waiter record, the Future must be read again afterwards.
-    pub(crate) fn apply(&self, thread: ThreadId, future: &FutureId, commit: &mut Commit, plan: &mut Plan) {
+    /// Makes the change for a thread of this priority. If the thread gets a waiter record, the Future must be read again
+    /// afterwards.
+    pub(crate) fn apply(
+        &self,
+        (thread, priority): (ThreadId, i32),
+        future: &FutureId,
+        commit: &mut Commit,
+        plan: &mut Plan,
+    ) {
         let stamp = self.known.as_ref().map(|known| known.stamp);
-        match self.edit(thread) {
+        match self.edit(thread, priority) {
             None => {}
             Some(Edit::Put(record)) if self.is_new => commit.fresh.push(Record::Future(future.clone(), record)),
             Some(Edit::Put(record)) => {
@@ -120,7 +127,8 @@ impl Touch {
                     commit.expect.push((Key::Future(future.clone()), stamp));
                     commit.put.push(Record::Future(future.clone(), record));
                 }
-                commit.put.push(Record::Wait { future: future.clone(), waiter: Waiter { thread, interest } });
+                let waiter = Waiter { thread, interest, priority };
+                commit.put.push(Record::Wait { future: future.clone(), waiter });
                 plan.look_again.push(future.clone());
             }
             Some(Edit::Unwait) => commit.delete.push(Key::Wait { future: future.clone(), waiter: thread }),
@@ -128,31 +136,32 @@ impl Touch {
     }
 }
 
-/// Registers a waiter of a pending Future.
+/// Registers a waiter of a pending Future, with its priority.
 pub(super) fn register(
-    waiter: ThreadId,
+    (thread, priority): (ThreadId, i32),
     awaited: &Awaited,
     known: Option<&Known>,
     commit: &mut Commit,
     plan: &mut Plan,
 ) {
     let future = FutureId::from(awaited);
+    let waiter = Waiter { thread, interest: Interest::Outcome, priority };
     if let FutureId::Thread(child) = future
         && starts(commit, child)
     {
-        commit.fresh.push(Record::Future(future, FutureRecord::AwaitedBy(waiter)));
+        commit.fresh.push(Record::Future(future, waiter.into()));
         return;
     }
     // If the Future was completed after it was read, the commit conflicts.
     let known = known.filter(|known| known.record.is_pending());
     let Some(known) = known else {
         commit.expect.push((Key::Future(future.clone()), None));
-        commit.put.push(Record::Future(future, FutureRecord::AwaitedBy(waiter)));
+        commit.put.push(Record::Future(future, waiter.into()));
         return;
     };
     let wanted = Wanted::Entered(Interest::Outcome);
     let touch = Touch { known: Some(known.clone()), wanted, is_new: false, has_record: false };
-    touch.apply(waiter, &future, commit, plan);
+    touch.apply((thread, priority), &future, commit, plan);
 }
 
 /// Whether this commit starts the thread. In that case no other thread can know of its Future yet.
@@ -184,11 +193,11 @@ pub(super) fn wake_waiters(
 ) -> bool {
     let before = plan.invoke.len();
     match known {
-        Some(FutureRecord::AwaitedBy(waiter)) => wake_one(*waiter, commit, plan),
-        Some(FutureRecord::WatchedBy(waiter)) if has_failed => wake_one(*waiter, commit, plan),
+        Some(FutureRecord::AwaitedBy(waiter)) => wake_one(*waiter, 0, commit, plan),
+        Some(FutureRecord::WatchedBy(waiter)) if has_failed => wake_one(*waiter, 0, commit, plan),
         Some(FutureRecord::AwaitedByMany(waiters)) => {
             for waiter in waiters.inline.iter().filter(|waiter| waiter.is_to_hear(has_failed)) {
-                wake_one(waiter.thread, commit, plan);
+                wake_one(waiter.thread, waiter.priority, commit, plan);
             }
             if waiters.crowded {
                 commit.put.push(Record::Todo(future.clone()));
@@ -201,9 +210,9 @@ pub(super) fn wake_waiters(
     plan.invoke.len() > before
 }
 
-pub(super) fn wake_one(waiter: ThreadId, commit: &mut Commit, plan: &mut Plan) {
-    commit.put.push(Record::Ready(waiter));
-    plan.invoke.push(waiter);
+pub(super) fn wake_one(thread: ThreadId, priority: i32, commit: &mut Commit, plan: &mut Plan) {
+    commit.put.push(Record::Ready(thread, priority));
+    plan.invoke.push(thread);
 }
 
 /// Wakes some of the waiters that have waiter records, for a Future that now has a value or has failed, in this version
@@ -220,7 +229,7 @@ pub fn wake_batch(
     commit.expect.push((Key::Future(future.clone()), stamp));
     for &waiter in waiters {
         if waiter.is_to_hear(has_failed) {
-            wake_one(waiter.thread, commit, plan);
+            wake_one(waiter.thread, waiter.priority, commit, plan);
         }
         commit.delete.push(Key::Wait { future: future.clone(), waiter: waiter.thread });
     }

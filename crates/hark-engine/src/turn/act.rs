@@ -7,7 +7,7 @@ use tracing::debug;
 use super::{Pace, Worker};
 use crate::commit::Outcome;
 use crate::id::{FutureId, Stamp, ThreadId};
-use crate::record::{Key, Record, Started, Versioned, Waiter};
+use crate::record::{Interest, Key, Record, Started, Versioned, Waiter};
 use crate::step::{self, Ending};
 use crate::storage::{self, Range, StorageError};
 use crate::surroundings::Timestamp;
@@ -126,7 +126,9 @@ impl Worker<'_> {
         let Some(Versioned { stamp, record: Record::Future(_, record) }) = found else { return Ok(()) };
         if !record.is_pending() {
             // In conflict, the Future's thread is retried, and the waiter has stopped long before.
-            self.wake_batch(&future, &[Waiter::of_outcome(waiter)], (Some(stamp), true))?;
+            let priority = self.session.priorities.of(waiter);
+            let waiter = Waiter { priority, ..Waiter::new(waiter, Interest::Outcome) };
+            self.wake_batch(&future, &[waiter], (Some(stamp), true))?;
         }
         Ok(())
     }
@@ -199,12 +201,12 @@ impl Worker<'_> {
         while let Some(from) = next {
             let live = records.scan(Range::Live(from), at_a_time)?;
             let mut threads = live.iter().filter_map(|record| match record {
-                Record::Live(thread, live) => Some((*thread, live.parent)),
+                Record::Live(thread, live) => Some((*thread, live)),
                 _ => None,
             });
             // Their numbers may have those of others among them.
-            let is_own = |(thread, by): &(ThreadId, ThreadId)| *by == parent && started.contains(*thread);
-            let own: Vec<ThreadId> = threads.clone().filter(is_own).map(|(thread, _)| thread).collect();
+            let own = threads.clone().filter(|(thread, live)| live.parent == parent && started.contains(*thread));
+            let own: Vec<(ThreadId, i32)> = own.map(|(thread, live)| (thread, live.priority)).collect();
             next = threads.next_back().and_then(|(last, _)| started.next_from(ThreadId(last.0 + 1)));
             if !own.is_empty() && !self.cancel_batch(parent, stamp, &own)? {
                 return Ok(false);
@@ -214,7 +216,12 @@ impl Worker<'_> {
     }
 
     /// See [`Worker::cancel_all`].
-    fn cancel_batch(&mut self, parent: ThreadId, stamp: Stamp, threads: &[ThreadId]) -> Result<bool, StorageError> {
+    fn cancel_batch(
+        &mut self,
+        parent: ThreadId,
+        stamp: Stamp,
+        threads: &[(ThreadId, i32)],
+    ) -> Result<bool, StorageError> {
         self.session.set_has_cancelled();
         loop {
             self.commit.reset(self.stamps.next());

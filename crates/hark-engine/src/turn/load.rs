@@ -18,7 +18,7 @@ impl Worker<'_> {
             return Ok(found);
         }
         // It may have looked already for what this hint is about. With this its commit conflicts, and it looks again.
-        self.commit.put.push(Record::Ready(thread));
+        self.commit.put.push(Record::Ready(thread, self.session.priorities.of(thread)));
         while self.session.records().commit(&mut self.commit)? != Outcome::Done {}
         self.commit.reset(self.stamps.next());
         // Or it has just given the thread back.

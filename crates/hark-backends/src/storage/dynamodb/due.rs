@@ -1,5 +1,9 @@
 //! Rows that somebody must look at: an index that has only these, spread over shards. It may be late, which only delays.
+//!
+//! The index is in the order of times. So priorities order the rows that one look finds, as many of each shard as are asked
+//! for; one that is due later than so many others of its shard is not among them, whatever its priority.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -31,6 +35,36 @@ impl DueRows for DynamoRows {
         until: DueNumber,
         limit: usize,
     ) -> Result<Vec<DueRow>, StorageError> {
+        let mut found = self.found(kind, only, after, until, limit)?;
+        found.sort_by_key(|found| (Reverse(found.row.priority), found.row.due));
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn next_due(&self, after: DueNumber, before: DueNumber) -> Result<Option<DueNumber>, StorageError> {
+        let found = self.found(DueKind::Threads, None, after, before, 1)?;
+        Ok(found.into_iter().filter_map(|found| found.row.due).filter(|due| *due < before).min())
+    }
+
+    fn set_due(&self, changes: &[SetDue]) -> Result<Vec<bool>, StorageError> {
+        let set = |change: &SetDue| {
+            let (api, change) = (self.0.api.clone(), change.clone());
+            async move { set_due(&api, &change).await }
+        };
+        self.0.api.wait(Api::all(changes.iter().map(set)))
+    }
+}
+
+impl DynamoRows {
+    /// The first due rows of each shard.
+    fn found(
+        &self,
+        kind: DueKind,
+        only: Option<&SessionId>,
+        after: DueNumber,
+        until: DueNumber,
+        limit: usize,
+    ) -> Result<Vec<DueRow>, StorageError> {
         if after >= until || limit == 0 {
             return Ok(Vec::new());
         }
@@ -47,18 +81,7 @@ impl DueRows for DynamoRows {
         };
         let items = self.0.api.wait(Api::all((0..DUE_SHARDS).map(shard)))?;
         let items = items.into_iter().flatten().collect();
-        let mut found = self.0.api.wait(self.0.due_rows(items))?;
-        found.sort_by_key(|found| found.row.due);
-        found.truncate(limit);
-        Ok(found)
-    }
-
-    fn set_due(&self, changes: &[SetDue]) -> Result<Vec<bool>, StorageError> {
-        let set = |change: &SetDue| {
-            let (api, change) = (self.0.api.clone(), change.clone());
-            async move { set_due(&api, &change).await }
-        };
-        self.0.api.wait(Api::all(changes.iter().map(set)))
+        self.0.api.wait(self.0.due_rows(items))
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `q` | the seal |
 //! | `s`, `c` | summary and content |
 //! | `d`, `k` | when the row is due, and its partition of the index of due rows |
+//! | `u` | the priority, if it is not 0 |
 //! | `l`, `i`, `a`, `e` | the partition of the index of sessions, the id, the state, when the session ended |
 //! | `b` | the batch that must be committed for the row to exist |
 //! | `n` | a count: of threads, of uses, of pieces |
@@ -87,6 +88,9 @@ pub(super) fn row_item(id: &SessionId, key: &Key, row: &Row) -> Item {
             item.insert("k".to_owned(), text(partition));
         }
     }
+    if row.priority != 0 {
+        item.insert("u".to_owned(), signed(row.priority.into()));
+    }
     if let Some(Listing { state, ended }) = &row.listing {
         item.insert("l".to_owned(), text(listing_partition(id, state)));
         item.insert("i".to_owned(), text(id.as_str()));
@@ -107,6 +111,7 @@ pub(super) fn row_of(item: &Item) -> Result<Row, StorageError> {
     Ok(Row {
         stamp,
         due: number_of(item, "d").map(DueNumber::new),
+        priority: item.get("u").and_then(|priority| priority.as_n().ok()?.parse().ok()).unwrap_or(0),
         seal,
         listing,
         summary: text_of(item, "s").unwrap_or_default().to_owned(),

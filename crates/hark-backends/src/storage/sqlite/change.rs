@@ -270,30 +270,34 @@ impl Change {
         match key {
             Key::Session => 0,
             Key::Live(thread) => prepare(
-                "INSERT INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET
-                    stamp = excluded.stamp, due = excluded.due, checksum = excluded.checksum, summary = excluded.summary,
-                    content = excluded.content",
+                "INSERT INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET
+                    stamp = excluded.stamp, due = excluded.due, priority = excluded.priority,
+                    checksum = excluded.checksum, summary = excluded.summary, content = excluded.content",
             )?
-            .execute(params![session, thread_number(*thread), stamp, due, seal, summary, content])?,
-            Key::Ready(thread) => prepare("REPLACE INTO ready VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+            .execute(params![
                 session,
                 thread_number(*thread),
                 stamp,
-                due
+                due,
+                row.priority,
+                seal,
+                summary,
+                content
+            ])?,
+            Key::Ready(thread) => prepare("REPLACE INTO ready VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+                session,
+                thread_number(*thread),
+                stamp,
+                due,
+                row.priority
             ])?,
             Key::Cancel(thread) => prepare("REPLACE INTO cancel VALUES (?1, ?2, ?3)")?.execute(params![
                 session,
                 thread_number(*thread),
                 stamp
             ])?,
-            Key::Cascade(thread) => prepare("REPLACE INTO cascade VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
-                session,
-                thread_number(*thread),
-                stamp,
-                seal,
-                summary,
-                due
-            ])?,
+            Key::Cascade(thread) => prepare("REPLACE INTO cascade VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                .execute(params![session, thread_number(*thread), stamp, seal, summary, due])?,
             Key::Future(name) => {
                 let sql = match name {
                     FutureId::Thread(_) => "REPLACE INTO future VALUES ((?1 << 33) + ?2, ?3, ?4, ?5)",
@@ -301,18 +305,24 @@ impl Change {
                 };
                 prepare(sql)?.execute(params![session, Name(name), stamp, seal, content])?
             }
-            Key::Wait { future, waiter } => prepare("REPLACE INTO wait VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(
-                params![session, Name(future), thread_number(*waiter), stamp, summary],
-            )?,
-            Key::Todo(future) => {
-                prepare("REPLACE INTO todo VALUES (?1, ?2, ?3, ?4)")?.execute(params![session, Name(future), stamp, due])?
-            }
-            Key::Unawaited(thread) => prepare("REPLACE INTO unawaited VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(
-                params![session, thread_number(*thread), stamp, seal, content],
-            )?,
-            Key::Broken(thread) => prepare("REPLACE INTO broken VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(
-                params![session, thread_number(*thread), stamp, seal, summary, content],
-            )?,
+            Key::Wait { future, waiter } => prepare("REPLACE INTO wait VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![session, Name(future), thread_number(*waiter), stamp, summary])?,
+            Key::Todo(future) => prepare("REPLACE INTO todo VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+                session,
+                Name(future),
+                stamp,
+                due
+            ])?,
+            Key::Unawaited(thread) => prepare("REPLACE INTO unawaited VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![session, thread_number(*thread), stamp, seal, content])?,
+            Key::Broken(thread) => prepare("REPLACE INTO broken VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+                session,
+                thread_number(*thread),
+                stamp,
+                seal,
+                summary,
+                content
+            ])?,
         };
         Ok(())
     }

@@ -62,12 +62,15 @@ const SCHEMA: &str = "
         ended INTEGER, server INTEGER, checksum INTEGER NOT NULL, summary TEXT NOT NULL);
     CREATE INDEX session_unfinished ON session (server) WHERE (state = 'running' OR state = 'moving' OR state = 'importing');
     CREATE TABLE thread (
-        session INTEGER, number INTEGER, stamp INTEGER NOT NULL, due INTEGER, checksum INTEGER NOT NULL, summary TEXT NOT NULL,
-        content BLOB NOT NULL, PRIMARY KEY (session, number)) WITHOUT ROWID;
-    CREATE INDEX thread_due ON thread (due) WHERE due > 0;
+        session INTEGER, number INTEGER, stamp INTEGER NOT NULL, due INTEGER, priority INTEGER NOT NULL,
+        checksum INTEGER NOT NULL, summary TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (session, number)) WITHOUT ROWID;
+    CREATE INDEX thread_due ON thread (due, priority) WHERE due > 0;
+    CREATE INDEX thread_urgent ON thread (priority, due) WHERE due > 0 AND priority != 0;
     CREATE TABLE ready (
-        session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, due INTEGER, PRIMARY KEY (session, thread)) WITHOUT ROWID;
-    CREATE INDEX ready_due ON ready (due) WHERE due > 0;
+        session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, due INTEGER, priority INTEGER NOT NULL,
+        PRIMARY KEY (session, thread)) WITHOUT ROWID;
+    CREATE INDEX ready_due ON ready (due, priority) WHERE due > 0;
+    CREATE INDEX ready_urgent ON ready (priority, due) WHERE due > 0 AND priority != 0;
     CREATE TABLE cancel (
         session INTEGER, thread INTEGER, stamp INTEGER NOT NULL, PRIMARY KEY (session, thread)) WITHOUT ROWID;
     CREATE TABLE cascade (

@@ -4,6 +4,7 @@
 //! such a session is adopted when its server is dead. Beside its lock a process says whether it takes threads of all
 //! sessions, or of which (`coverage`): these are served as long as it is alive.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -69,6 +70,7 @@ impl Attended {
 /// A thread that is due.
 struct Found {
     due: DueNumber,
+    priority: i32,
     /// The version of its record, if the record is due.
     stamp: Option<Stamp>,
     left: Left,
@@ -105,7 +107,8 @@ impl Leases for Shared {
                 if found.stamp.is_some() {
                     set_due(connection, session, thread, None, Some(stamp), until)?;
                 }
-                taken.push(Taken { session: id, thread: number, held: found.stamp, left: found.left });
+                let Found { stamp: held, left, priority, .. } = found;
+                taken.push(Taken { session: id, thread: number, priority, held, left });
             }
             taken.sort_by(|one: &Taken, other| (&one.session, one.thread).cmp(&(&other.session, other.thread)));
             Ok(taken)
@@ -253,7 +256,7 @@ impl Shared {
     }
 }
 
-/// The first due threads: for each its session's row, its number, the session's id and the due record.
+/// The due threads with the highest priorities, and of these the first: for each its session's row, its number, the session's id and the due record.
 #[allow(clippy::type_complexity, reason = "a row of a query")]
 fn find_due(
     connection: &Connection,
@@ -263,27 +266,31 @@ fn find_due(
 ) -> rusqlite::Result<BTreeMap<(i64, i64), (SessionId, Found)>> {
     let limit = i64::try_from(most).unwrap_or(i64::MAX);
     let read = |row: &Row<'_>, is_record: bool| -> rusqlite::Result<((i64, i64), (SessionId, Found))> {
-        let stamp: Option<i64> = if is_record { row.get(4)? } else { None };
+        let stamp: Option<i64> = if is_record { row.get(5)? } else { None };
         let stamp = stamp.and_then(|stamp| std::num::NonZeroU64::new(stamp as u64)).map(Stamp);
         let due = DueNumber::new(row.get::<_, i64>(3)? as u64);
         let left = due.due().map_or(Left::Free, Left::of);
-        Ok(((row.get(0)?, row.get(2)?), (session_from(row, 1)?, Found { due, stamp, left })))
+        let priority = row.get(4)?;
+        Ok(((row.get(0)?, row.get(2)?), (session_from(row, 1)?, Found { due, priority, stamp, left })))
     };
     let mut all: Vec<((i64, i64), (SessionId, Found))> = Vec::new();
     for (table, number) in [("thread", "number"), ("ready", "thread")] {
-        // `CROSS JOIN` makes SQLite iterate over due rows in order instead of over all sessions.
-        let sql = format!(
-            "SELECT {table}.session, session.id, {table}.{number}, {table}.due, {table}.stamp
-            FROM {table} CROSS JOIN session ON {table}.session = session.number
-            WHERE due > 0 AND due <= ?1 AND {RUNS} ORDER BY due LIMIT ?3"
-        );
-        let mut statement = connection.prepare_cached(&sql)?;
-        let values = params![due_number(DueNumber::last_at(terms.now)), only, limit];
-        for found in statement.query_map(values, |row| read(row, table == "thread"))? {
-            all.push(found?);
+        for priority in priorities(connection, table)? {
+            // `CROSS JOIN` makes SQLite iterate over due rows in order instead of over all sessions.
+            let sql = format!(
+                "SELECT {table}.session, session.id, {table}.{number}, {table}.due, {table}.priority, {table}.stamp
+                FROM {table} CROSS JOIN session ON {table}.session = session.number
+                WHERE due > 0 AND due <= ?1 AND {RUNS} AND {} ORDER BY due LIMIT ?3",
+                if priority == 0 { "priority = 0 AND ?4 = 0" } else { "priority != 0 AND priority = ?4" }
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let values = params![due_number(DueNumber::last_at(terms.now)), only, limit, priority];
+            for found in statement.query_map(values, |row| read(row, table == "thread"))? {
+                all.push(found?);
+            }
         }
     }
-    all.sort_by_key(|(_, (_, found))| found.due);
+    all.sort_by_key(|(_, (_, found))| (Reverse(found.priority), found.due));
     let mut due: BTreeMap<(i64, i64), (SessionId, Found)> = BTreeMap::new();
     for (place, (id, found)) in all {
         if let Some((_, known)) = due.get_mut(&place) {
@@ -296,6 +303,21 @@ fn find_due(
         }
     }
     Ok(due)
+}
+
+/// The priorities of a table's rows that are due at some time, highest first. There are few, but there may be many rows
+/// of each, so that each is looked up in the index.
+fn priorities(connection: &Connection, table: &str) -> rusqlite::Result<Vec<i64>> {
+    let sql = format!("SELECT max(priority) FROM {table} WHERE due > 0 AND priority != 0 AND priority < ?1");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut found = vec![0];
+    let mut below = i64::MAX;
+    while let Some(next) = statement.query_row([below], |row| row.get::<_, Option<i64>>(0))? {
+        found.push(next);
+        below = next;
+    }
+    found.sort_unstable_by_key(|priority| Reverse(*priority));
+    Ok(found)
 }
 
 /// Makes due at once what has no time in the sessions of which this column has this value: the threads that can run, as this

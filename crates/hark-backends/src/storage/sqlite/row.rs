@@ -8,16 +8,17 @@ use hark_engine::{FutureId, NoThreadId, SessionId, Stamp, ThreadId, Timestamp};
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
-/// A row from the columns `stamp, due, checksum, summary, content`, starting at `first`.
+/// A row from the columns `stamp, due, priority, checksum, summary, content`, starting at `first`.
 pub(super) fn row_from(row: &Row<'_>, first: usize) -> rusqlite::Result<rows::Row> {
     let due: Option<i64> = row.get(first + 1)?;
     Ok(rows::Row {
         stamp: stamp_from(row, first)?,
         due: due.map(|due| DueNumber::new(due as u64)),
-        seal: seal_from(row, first + 2)?,
+        priority: row.get(first + 2)?,
+        seal: seal_from(row, first + 3)?,
         listing: None,
-        summary: text_from(row, first + 3)?,
-        content: match row.get_ref(first + 4)? {
+        summary: text_from(row, first + 4)?,
+        content: match row.get_ref(first + 5)? {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.to_vec(),
             _ => Vec::new(),
         },
@@ -39,6 +40,7 @@ pub(super) fn session_row_from(row: &Row<'_>, first: usize) -> rusqlite::Result<
     Ok(rows::Row {
         stamp: stamp_from(row, first)?,
         due: None,
+        priority: 0,
         seal: seal.unwrap_or_default(),
         listing,
         summary: text_from(row, first + 4)?,

@@ -81,7 +81,8 @@ fn key(thread: u64) -> Key {
 fn due_rows_come_in_their_order_and_between_their_bounds(suite: &Suite) {
     let Some(rows) = suite.due_rows() else { return };
     assert!(rows.lease() > Duration::ZERO);
-    let (ready, todo) = (|thread| Record::Ready(ThreadId(thread)), |thread: u64| Record::Todo(ThreadId(thread).into()));
+    let (ready, todo) =
+        (|thread| Record::Ready(ThreadId(thread), 0), |thread: u64| Record::Todo(ThreadId(thread).into()));
     let cascade = Record::Cascade(ThreadId(9), Started::default());
     suite.put_due(
         1,

@@ -48,7 +48,7 @@ impl Worker<'_> {
     /// it is still this worker's.
     pub(super) fn settle_waits(&mut self, loaded: &mut Loaded, dealt: &mut Dealt) -> Result<bool, StorageError> {
         let Some(live) = loaded.live else { return Ok(false) };
-        let thread = loaded.thread;
+        let (thread, priority) = (loaded.thread, self.session.priorities.of(loaded.thread));
         let touches = loaded.touches.take().into_iter().filter(|(_, touch)| touch.records(thread) > 0);
         let heard = mem::take(&mut loaded.heard).into_iter().map(Work::Hear);
         let mut work: VecDeque<Work> = touches.map(|(future, touch)| Work::Touch(future, touch)).chain(heard).collect();
@@ -68,7 +68,7 @@ impl Worker<'_> {
                 && commit.expect.len() + commit.put.len() + commit.delete.len() + 3 <= most
             {
                 match next {
-                    Work::Touch(future, touch) => touch.apply(thread, future, &mut commit, &mut plan),
+                    Work::Touch(future, touch) => touch.apply((thread, priority), future, &mut commit, &mut plan),
                     Work::Hear(failed) => commit.delete.push(Key::Unawaited(*failed)),
                 }
                 taken += 1;
