@@ -226,7 +226,7 @@ impl Invoker for VirtualTime {
             match self.next(done) {
                 Next::Stop => return,
                 Next::Run(runner, threads) => {
-                    let count = runner.run(&threads, &mut VirtualSeat { time: self, runner: &runner });
+                    let count = runner.run(&threads, &mut VirtualSlot { time: self, runner: &runner });
                     let left = threads[count.min(threads.len())..].iter().rev();
                     let mut state = self.lock();
                     left.for_each(|thread| state.queue.push_front((runner.clone(), *thread)));
@@ -258,12 +258,12 @@ impl Invoker for VirtualTime {
 }
 
 /// The slot of the single worker.
-struct VirtualSeat<'a> {
+struct VirtualSlot<'a> {
     time: &'a VirtualTime,
     runner: &'a Arc<dyn Runner>,
 }
 
-impl WorkerSlot for VirtualSeat<'_> {
+impl WorkerSlot for VirtualSlot<'_> {
     fn invoke(&mut self, threads: &[ThreadId]) {
         self.time.lock().queue.extend(threads.iter().map(|thread| (self.runner.clone(), *thread)));
     }

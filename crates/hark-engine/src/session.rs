@@ -271,8 +271,10 @@ impl Session {
 
     /// The terms of a commit that is made now, where threads are leased.
     pub fn terms(&self) -> Option<Terms> {
-        let now = self.steady_now();
-        self.lease.map(|lease| Terms { now, until: now.after(lease) })
+        self.lease.map(|lease| {
+            let now = self.steady_now();
+            Terms { now, until: now.after(lease) }
+        })
     }
 
     /// How many more threads this process is to hold, where they are leased.

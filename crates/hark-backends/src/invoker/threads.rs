@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use hark_engine::{Invoker, Runner, ThreadId};
 use queue::{Chunk, Queue, Timer};
-use slot::{PoolSeat, aside_max};
+use slot::{PoolSlot, aside_max};
 
 use crate::surroundings::since_boot;
 
@@ -217,7 +217,7 @@ impl Pool {
             let helper = self.helper(&mut state);
             drop(state);
             self.summon(helper);
-            let mut slot = PoolSeat::new(self, &chunk);
+            let mut slot = PoolSlot::new(self, &chunk);
             let count = chunk.run(&mut slot);
             let (invoked, timers) = slot.left();
             state = self.lock();

@@ -1,6 +1,5 @@
 //! The queue of hints, and the timers.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::sync::Arc;
@@ -11,14 +10,20 @@ use hark_engine::{Runner, ThreadId, TimerId, WorkerSlot};
 /// Hints, ordered by priority and then by arrival, and timers.
 #[derive(Default)]
 pub(super) struct Queue {
-    /// By priority, highest first. There are few levels, and they are never removed.
-    levels: BTreeMap<Reverse<i32>, Line>,
+    /// By priority, highest first. There are few levels, nearly always one, and they are never removed.
+    levels: Vec<Level>,
     /// The total number of threads in all levels.
     length: usize,
     timers: BTreeMap<TimerId, Timer>,
 }
 
-/// Hints with the same priority, in order of arrival.
+/// Hints with the same priority.
+struct Level {
+    priority: i32,
+    line: Line,
+}
+
+/// Hints in order of arrival.
 type Line = VecDeque<Batch>;
 
 /// Adjacent threads of the same runner in the queue.
@@ -64,11 +69,11 @@ impl Queue {
         if threads.peek().is_none() {
             return;
         }
-        let batches = self.levels.entry(Reverse(priority)).or_default();
-        if batches.back().is_none_or(|batch| !same(&batch.runner, runner)) {
-            batches.push_back(Batch { runner: runner.clone(), threads: VecDeque::new() });
+        let line = line_of(&mut self.levels, priority);
+        if line.back().is_none_or(|batch| !same(&batch.runner, runner)) {
+            line.push_back(Batch { runner: runner.clone(), threads: VecDeque::new() });
         }
-        if let Some(batch) = batches.back_mut() {
+        if let Some(batch) = line.back_mut() {
             let before = batch.threads.len();
             batch.threads.extend(threads);
             self.length += batch.threads.len() - before;
@@ -82,11 +87,11 @@ impl Queue {
         if left.is_empty() {
             return;
         }
-        let batches = self.levels.entry(Reverse(chunk.priority)).or_default();
-        if batches.front().is_none_or(|batch| !same(&batch.runner, runner)) {
-            batches.push_front(Batch { runner: runner.clone(), threads: VecDeque::new() });
+        let line = line_of(&mut self.levels, chunk.priority);
+        if line.front().is_none_or(|batch| !same(&batch.runner, runner)) {
+            line.push_front(Batch { runner: runner.clone(), threads: VecDeque::new() });
         }
-        if let Some(batch) = batches.front_mut() {
+        if let Some(batch) = line.front_mut() {
             left.iter().rev().for_each(|thread| batch.threads.push_front(*thread));
             self.length += left.len();
         }
@@ -96,13 +101,12 @@ impl Queue {
     /// there were any.
     pub fn take(&mut self, workers: usize, chunk: &mut Chunk) -> bool {
         chunk.threads.clear();
-        let mut lines = self.levels.iter_mut();
-        let Some((priority, batches)) = lines.find(|(_, batches)| !batches.is_empty()) else {
+        let Some(Level { priority, line }) = self.levels.iter_mut().find(|level| !level.line.is_empty()) else {
             chunk.runner = None;
             return false;
         };
-        chunk.priority = priority.0;
-        let Some(batch) = batches.front_mut() else { return false };
+        chunk.priority = *priority;
+        let Some(batch) = line.front_mut() else { return false };
         if chunk.runner.as_ref().is_none_or(|runner| !same(runner, &batch.runner)) {
             chunk.runner = Some(batch.runner.clone());
         }
@@ -110,7 +114,7 @@ impl Queue {
         chunk.threads.extend(batch.threads.drain(..count));
         self.length -= count;
         if batch.threads.is_empty() {
-            batches.pop_front();
+            line.pop_front();
         }
         true
     }
@@ -144,9 +148,9 @@ impl Queue {
     /// lock.
     pub fn forget(&mut self, runner: &Arc<dyn Runner>) -> Vec<Arc<dyn Runner>> {
         let mut forgotten = Vec::new();
-        for batches in self.levels.values_mut() {
-            let (gone, kept): (Line, Line) = batches.drain(..).partition(|batch| same(&batch.runner, runner));
-            *batches = kept;
+        for Level { line, .. } in &mut self.levels {
+            let (gone, kept): (Line, Line) = line.drain(..).partition(|batch| same(&batch.runner, runner));
+            *line = kept;
             for batch in gone {
                 self.length -= batch.threads.len();
                 forgotten.push(batch.runner);
@@ -165,6 +169,15 @@ impl Chunk {
     pub fn run(&self, slot: &mut dyn WorkerSlot) -> usize {
         self.runner.as_ref().map_or(0, |runner| runner.run(&self.threads, slot)).min(self.threads.len())
     }
+}
+
+/// The line of a priority, whose level is added if there is none.
+fn line_of(levels: &mut Vec<Level>, priority: i32) -> &mut Line {
+    let place = levels.partition_point(|level| level.priority > priority);
+    if levels.get(place).is_none_or(|level| level.priority != priority) {
+        levels.insert(place, Level { priority, line: Line::new() });
+    }
+    &mut levels[place].line
 }
 
 fn same(one: &Arc<dyn Runner>, other: &Arc<dyn Runner>) -> bool {

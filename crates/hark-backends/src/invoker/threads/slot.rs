@@ -29,7 +29,7 @@ pub(super) fn aside_max() -> usize {
 /// The slot of a pool's worker. Invoked threads are held back until the worker returns to the queue, because it will
 /// probably take them itself: a thread that awaits a thread that it has just started continues without waking another
 /// worker.
-pub(super) struct PoolSeat<'a> {
+pub(super) struct PoolSlot<'a> {
     pool: &'a Arc<Pool>,
     runner: Option<&'a Arc<dyn Runner>>,
     invoked: Vec<ThreadId>,
@@ -37,9 +37,9 @@ pub(super) struct PoolSeat<'a> {
     is_aside: bool,
 }
 
-impl<'a> PoolSeat<'a> {
-    pub fn new(pool: &'a Arc<Pool>, chunk: &'a Chunk) -> PoolSeat<'a> {
-        PoolSeat { pool, runner: chunk.runner.as_ref(), invoked: Vec::new(), timers: Vec::new(), is_aside: false }
+impl<'a> PoolSlot<'a> {
+    pub fn new(pool: &'a Arc<Pool>, chunk: &'a Chunk) -> PoolSlot<'a> {
+        PoolSlot { pool, runner: chunk.runner.as_ref(), invoked: Vec::new(), timers: Vec::new(), is_aside: false }
     }
 
     /// The threads and timers that were held back.
@@ -58,7 +58,7 @@ impl<'a> PoolSeat<'a> {
     }
 }
 
-impl WorkerSlot for PoolSeat<'_> {
+impl WorkerSlot for PoolSlot<'_> {
     fn invoke(&mut self, threads: &[ThreadId]) {
         self.invoked.extend_from_slice(threads);
         if self.invoked.len() > 1 && self.pool.spare.load(Ordering::Relaxed) > 0 {
