@@ -278,7 +278,7 @@ def compare(check, hark, address, direct):
     begun, said = time.monotonic(), []
     try:
         for storage in ("sqlite", "dynamodb"):
-            place = Place(hark, storage, check.__name__, environment, direct)
+            place = Place(hark, storage, check.__name__, environment, direct, "commands")
             try:
                 check(place)
             finally:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import server
 
-PROJECT = Path(__file__).resolve().parent / "commands"
-SECONDS_MAX = 120
+FOLDER = Path(__file__).resolve().parent
+SECONDS_MAX = 300
 # In seconds: so long a thread is held in vain by a process that was killed.
 LEASE = 3
 SETTINGS = """[sessions]
@@ -49,11 +49,11 @@ def without_storage(text):
 class Place:
     """A project whose sessions are in one of the storages."""
 
-    def __init__(self, hark, storage, name, environment, direct):
+    def __init__(self, hark, storage, name, environment, direct, project):
         self.hark, self.storage, self.environment, self.direct = hark, storage, environment, direct
         self.table = f"hark-{name}-{storage}"
         self.folder = Path(tempfile.mkdtemp(prefix=f"hark-{name}-"))
-        shutil.copytree(PROJECT, self.folder, dirs_exist_ok=True)
+        shutil.copytree(FOLDER / project, self.folder, dirs_exist_ok=True)
         (self.folder / "hark.toml").write_text(SETTINGS.format(lease=LEASE, table=self.table))
         # What is compared with the other storage, and the processes that may have to be ended.
         self.said, self.started = [], []

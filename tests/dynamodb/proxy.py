@@ -19,7 +19,8 @@ with a delay. After `--hold-at N` writes, the next ones are held (neither forwar
 writer can be killed or stopped at exactly that point.
 
     GET /counts     a JSON object: `requests` by API call, `faults` by kind, `held`, `items`, `hottest` (the items with the most
-                    writes), `largest` (bytes of the largest request), `units` (`read` and `write`, with `--units`)
+                    writes), `largest` (bytes of the largest request), `units` (`read` and `write`, with `--units`), `units_by_call`,
+                    `polls` (`requests` and `read`: queries of indexes, which the others leave out with `--units`)
     POST /reset     forgets the counts
     POST /go        forwards what is held, and holds nothing more
 
@@ -69,6 +70,11 @@ def units_of(answer):
     """The capacity units that an answer says its request has consumed, indexes included."""
     consumed = answer.get("ConsumedCapacity", [])
     return sum(each["CapacityUnits"] for each in (consumed if isinstance(consumed, list) else [consumed]))
+
+
+def is_poll(body):
+    """Whether a request looks into an index for what may be there."""
+    return "IndexName" in body
 
 
 def conflict(call, body, chance):
@@ -184,6 +190,8 @@ class Proxy:
     def reset(self):
         self.requests, self.injected = collections.Counter(), collections.Counter()
         self.units = {"read": 0.0, "write": 0.0}
+        self.units_by_call = collections.Counter()
+        self.polls = {"requests": 0, "read": 0.0}
         self.writes, self.held, self.seen_writes, self.largest = collections.Counter(), 0, 0, 0
 
     def counts(self):
@@ -191,6 +199,7 @@ class Proxy:
         return {
             "requests": dict(self.requests), "faults": dict(self.injected), "held": self.held,
             "items": len(self.writes), "largest": self.largest, "units": self.units,
+            "units_by_call": dict(self.units_by_call), "polls": self.polls,
             "hottest": [{"item": item, "writes": count} for item, count in self.writes.most_common(10)],
         }
 
@@ -221,7 +230,12 @@ class Proxy:
         asked = json.dumps({**json.loads(raw), "ReturnConsumedCapacity": "INDEXES"}).encode()
         status, answer = await self.server.ask(headers, asked if call in WRITES | READS else raw)
         if status == 200 and call in WRITES | READS:
-            self.units["write" if call in WRITES else "read"] += units_of(json.loads(answer))
+            units = units_of(json.loads(answer))
+            if is_poll(json.loads(raw)):
+                self.polls["read"] += units
+            else:
+                self.units["write" if call in WRITES else "read"] += units
+                self.units_by_call[call] += units
         return status, answer
 
     async def forward_late(self, call, headers, raw):
@@ -245,9 +259,12 @@ class Proxy:
     async def answer(self, headers, raw):
         """The status and body of the response to a request."""
         call = headers.get("x-amz-target", "?").rpartition(".")[2]
-        self.requests[call] += 1
         self.largest = max(self.largest, len(raw))
         body = json.loads(raw) if raw else {}
+        if self.counts_units and is_poll(body):
+            self.polls["requests"] += 1
+        else:
+            self.requests[call] += 1
         if call in WRITES:
             self.seen_writes += 1
             if self.hold_at is not None and self.seen_writes > self.hold_at:

@@ -1,0 +1,8 @@
+"""The Python function of program.hk."""
+import base64
+import random
+
+
+def noise(i):
+    """A million characters that nothing makes much smaller, other ones for each number."""
+    return base64.b64encode(random.Random(i).randbytes(750_000)).decode()
