@@ -166,6 +166,16 @@ pub trait Leases: Send + Sync {
     /// If the storage cannot be reached or is damaged.
     fn release(&self, only: Option<&SessionId>) -> Result<(), StorageError>;
 
+    /// Whether a process holds a thread of this session, which this process has held and marked as moving: another one
+    /// may have taken the thread in between. Always false for a storage where nobody can.
+    ///
+    /// # Errors
+    /// If the storage cannot be reached or is damaged.
+    fn has_held_threads(&self, id: &SessionId, now: Timestamp) -> Result<bool, StorageError> {
+        let _ = (id, now);
+        Ok(false)
+    }
+
     /// See [`Tenure::is_served_elsewhere`](crate::Tenure::is_served_elsewhere).
     ///
     /// # Errors

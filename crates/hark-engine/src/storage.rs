@@ -90,6 +90,14 @@ impl Tenure<'_> {
         }
     }
 
+    /// Whether another process has taken a thread of this session between `hold` and the mark that it is moving.
+    pub(crate) fn has_held_threads(&self, id: &SessionId, now: Timestamp) -> Result<bool, StorageError> {
+        match self {
+            Tenure::Process | Tenure::Servers(_) => Ok(false),
+            Tenure::Leases(leases) => leases.has_held_threads(id, now),
+        }
+    }
+
     /// Whether another live process may be running or moving this unfinished session.
     ///
     /// # Errors

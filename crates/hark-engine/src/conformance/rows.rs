@@ -6,6 +6,7 @@
 mod changes;
 mod due;
 mod listing;
+mod moving;
 mod parts;
 mod scans;
 
@@ -28,7 +29,7 @@ use crate::surroundings::Timestamp;
 /// # Panics
 /// If the storage does not do what it must.
 pub fn check_rows(make: &dyn Fn() -> Arc<dyn RowStorage>) {
-    let checks = [changes::CHECKS, scans::CHECKS, parts::CHECKS, listing::CHECKS, due::CHECKS];
+    let checks = [changes::CHECKS, scans::CHECKS, parts::CHECKS, listing::CHECKS, due::CHECKS, moving::CHECKS];
     for check in checks.into_iter().flatten() {
         let storage = make();
         let id = SessionId::new(Timestamp(1_000_000), 1);

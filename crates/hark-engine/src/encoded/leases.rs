@@ -8,7 +8,7 @@ use super::Encoded;
 use crate::id::{SessionId, Stamp, ThreadId};
 use crate::leases::{HeldThread, Leases, Left, Taken, Terms};
 use crate::record::{Due, Key, SessionState};
-use crate::rows::{DueKind, DueNumber, DueRow, DueRows, Row, RowRange, RowTenure, SetDue};
+use crate::rows::{DueKind, DueNumber, DueRow, DueRows, Lookup, Row, RowRange, RowTenure, SetDue};
 use crate::storage::{Filter, StorageError};
 use crate::surroundings::Timestamp;
 
@@ -53,10 +53,7 @@ impl Encoded {
     fn is_held(&self, id: &SessionId, now: Timestamp) -> Result<bool, StorageError> {
         let Some(own) = self.rows().summary(id)? else { return Ok(false) };
         match state_of(&own) {
-            Some(SessionState::Running) => {
-                let threads = self.rows().session(id)?.scan(&RowRange::Live(ThreadId(0)), usize::MAX)?;
-                Ok(threads.iter().any(|(_, row)| is_leased(row, now)))
-            }
+            Some(SessionState::Running) => self.has_held_threads(id, now),
             _ => Ok(is_leased(&own, now)),
         }
     }
@@ -105,55 +102,47 @@ impl Leases for Encoded {
                 _ => one.ready = Some(row.stamp),
             }
         }
-        let mut standings: BTreeMap<SessionId, Standing> = BTreeMap::new();
-        let mut changes = Vec::new();
+        let mut changes = Vec::with_capacity(found.len());
         for ((session, thread), Found { live, ready, .. }) in &found {
-            let standing = match standings.get(session) {
-                Some(standing) => *standing,
-                None => {
-                    let standing = self.standing(session)?;
-                    standings.insert(session.clone(), standing);
-                    standing
-                }
-            };
-            let (due, stamp) = match standing {
-                Standing::Runs => (Some(Due::Leased(terms.until)), Some(stamp)),
-                Standing::InTransit => (Some(Due::At(terms.until)), None),
-                // Remnants of a finished session must not be found again.
-                Standing::Over => (None, None),
-            };
             let mut change = |key, expected: &Option<Stamp>, stamp| {
                 if let Some(expected) = *expected {
-                    let (session, due) = (session.clone(), due.map(Into::into));
-                    changes.push(SetDue { session, key, expected, stamp, due });
+                    let due = Some(Due::Leased(terms.until).into());
+                    changes.push(SetDue { session: session.clone(), key, expected, stamp, due });
                 }
             };
-            change(Key::Live(*thread), live, stamp);
+            change(Key::Live(*thread), live, Some(stamp));
             change(Key::Ready(*thread), ready, None);
         }
         if changes.is_empty() {
             return Ok(Vec::new());
         }
         let done = rows.set_due(&changes)?;
-        let mut taken: Vec<Taken> = Vec::with_capacity(found.len());
-        for (SetDue { session, key, expected, .. }, _) in changes.into_iter().zip(done).filter(|(_, is_done)| *is_done)
-        {
-            if standings.get(&session) != Some(&Standing::Runs) {
-                continue;
-            }
-            let (thread, held) = match key {
-                Key::Live(thread) => (thread, Some(expected)),
-                Key::Ready(thread) => (thread, None),
-                _ => continue,
-            };
-            match taken.last_mut() {
-                Some(last) if last.session == session && last.thread == thread => last.held = last.held.or(held),
-                _ => {
-                    let found = found.get(&(session.clone(), thread));
-                    let (left, priority) = found.map_or((Left::Free, 0), |found| (found.left, found.priority));
-                    taken.push(Taken { session, thread, priority, held, left });
+        // Only now: either this process finds that a session is being moved, or the mover finds that its thread is held.
+        let mut standings: BTreeMap<SessionId, Standing> = BTreeMap::new();
+        let (mut taken, mut not_taken): (Vec<Taken>, Vec<SetDue>) = (Vec::with_capacity(found.len()), Vec::new());
+        for (change, _) in changes.into_iter().zip(done).filter(|(_, is_done)| *is_done) {
+            let standing = match standings.get(&change.session) {
+                Some(standing) => *standing,
+                None => {
+                    let standing = self.standing(&change.session)?;
+                    standings.insert(change.session.clone(), standing);
+                    standing
                 }
-            }
+            };
+            let again = match standing {
+                Standing::Runs => {
+                    note_taken(&mut taken, &change, &found);
+                    continue;
+                }
+                Standing::InTransit => Some(Due::At(terms.until).into()),
+                // Remnants of a finished session must not be found again.
+                Standing::Over => None,
+            };
+            let expected = change.stamp.unwrap_or(change.expected);
+            not_taken.push(SetDue { expected, stamp: None, due: again, ..change });
+        }
+        if !not_taken.is_empty() {
+            rows.set_due(&not_taken)?;
         }
         Ok(taken)
     }
@@ -208,6 +197,36 @@ impl Leases for Encoded {
 
     fn is_served_elsewhere(&self, id: &SessionId, now: Timestamp) -> Result<bool, StorageError> {
         self.is_held(id, now)
+    }
+
+    fn has_held_threads(&self, id: &SessionId, now: Timestamp) -> Result<bool, StorageError> {
+        let rows = self.rows().session(id)?;
+        let threads = rows.scan(&RowRange::Live(ThreadId(0)), usize::MAX)?;
+        if threads.iter().any(|(_, row)| is_leased(row, now)) {
+            return Ok(true);
+        }
+        // Whoever has taken only a thread's mailbox is about to take its next step.
+        let mailbox = |key: &Key| if let Key::Live(thread) = key { Some(Key::Ready(*thread)) } else { None };
+        let mailboxes: Vec<Key> = threads.iter().filter_map(|(key, _)| mailbox(key)).collect();
+        let lookups: Vec<Lookup<'_>> = mailboxes.iter().map(|key| Lookup { key, known: None }).collect();
+        Ok(rows.read(&lookups)?.iter().flatten().any(|row| is_leased(row, now)))
+    }
+}
+
+/// Adds a thread whose record or mailbox was changed in this way. The two follow each other.
+fn note_taken(taken: &mut Vec<Taken>, change: &SetDue, found: &BTreeMap<(SessionId, ThreadId), Found>) {
+    let (thread, held) = match change.key {
+        Key::Live(thread) => (thread, Some(change.expected)),
+        Key::Ready(thread) => (thread, None),
+        _ => return,
+    };
+    match taken.last_mut() {
+        Some(last) if last.session == change.session && last.thread == thread => last.held = last.held.or(held),
+        _ => {
+            let session = change.session.clone();
+            let Some(Found { left, priority, .. }) = found.get(&(session.clone(), thread)) else { return };
+            taken.push(Taken { session, thread, priority: *priority, held, left: *left });
+        }
     }
 }
 

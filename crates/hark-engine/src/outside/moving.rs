@@ -45,7 +45,10 @@ impl Outside<'_> {
                 return Err(self.refusal()?.into());
             }
             match self.mark() {
-                Ok(marked) => break marked,
+                Ok(marked) => {
+                    self.check_mark(marked)?;
+                    break marked;
+                }
                 Err(error) => {
                     self.storage.tenure().release(Some(&self.id))?;
                     // Another process has just moved it.
@@ -98,6 +101,21 @@ impl Outside<'_> {
             step::begin_move(stamp, session, commit);
             Ok(())
         })
+    }
+
+    /// Takes the mark back if another process has taken a thread before it.
+    fn check_mark<E>(&self, marked: Stamp) -> Result<(), ExportError<E>> {
+        let tenure = self.storage.tenure();
+        let is_taken = tenure.has_held_threads(&self.id, self.surroundings.steady_now());
+        if is_taken == Ok(false) {
+            return Ok(());
+        }
+        // It may already have been undone by another process.
+        let undone = self.end_move(marked, step::undo_move);
+        tenure.release(Some(&self.id))?;
+        is_taken?;
+        undone?;
+        Err(OutsideError::Served.into())
     }
 
     fn move_out<E>(&self, marked: Stamp, write: impl FnOnce(&[u8]) -> Result<(), E>) -> Result<(), ExportError<E>> {
