@@ -122,7 +122,7 @@ def resuming(place):
         out, err = place.run("resume", *(id for _ in words))
         expect(out.decode().endswith("7\n"), out, err)
         if place.storage == "dynamodb":
-            expect(f"session {id} is held by another process: it continues here within 3 s" in err.decode(), err)
+            expect(f"session {id} is held by another process: it continues here within 5 s" in err.decode(), err)
         (place.folder / "left").unlink()
     # One that a process is at is left to it.
     with place.worker():

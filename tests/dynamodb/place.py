@@ -14,7 +14,7 @@ import server
 FOLDER = Path(__file__).resolve().parent
 SECONDS_MAX = 300
 # In seconds: so long a thread is held in vain by a process that was killed.
-LEASE = 3
+LEASE = 5
 SETTINGS = """[sessions]
 tenure = "threads"
 lease = {lease}

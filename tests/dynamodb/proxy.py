@@ -2,7 +2,7 @@
 """A proxy of a DynamoDB server that counts requests and injects the faults that no emulator simulates.
 
     proxy.py --server HOST:PORT [--port N] [--seed S] [--rate R] [--faults NAME,...] [--index-delay SECONDS] [--hold-at N]
-             [--units]
+             [--units] [--refuse NAME]
 
 It prints `listening on 127.0.0.1:PORT`, and serves until it is ended. A share R of all requests meets a fault, chosen by the seed:
 
@@ -17,6 +17,8 @@ It prints `listening on 127.0.0.1:PORT`, and serves until it is ended. A share R
 Queries of an index leave out items that were written in the last `--index-delay` seconds, as an index follows its table
 with a delay. After `--hold-at N` writes, the next ones are held (neither forwarded nor answered) until `POST /go`, so that a
 writer can be killed or stopped at exactly that point.
+
+With `--refuse NAME` every request is answered with this error of AWS; `silence` is no answer at all, and `page` a web page.
 
     GET /counts     a JSON object: `requests` by API call, `faults` by kind, `held`, `items`, `hottest` (the items with the most
                     writes), `largest` (bytes of the largest request), `units` (`read` and `write`, with `--units`), `units_by_call`,
@@ -181,7 +183,7 @@ class Proxy:
         self.rate, self.faults = given.rate, given.faults
         self.index_delay, self.hold_at = given.index_delay, given.hold_at
         self.key_names = given.keys
-        self.counts_units = given.units
+        self.counts_units, self.refuse = given.units, given.refuse
         self.go = asyncio.Event()
         self.late = set()
         self.written_at = {}
@@ -270,6 +272,12 @@ class Proxy:
             if self.hold_at is not None and self.seen_writes > self.hold_at:
                 self.held += 1
                 await self.go.wait()
+        if self.refuse == "silence":
+            await asyncio.sleep(3600)
+        if self.refuse == "page":
+            return 404, b"<html><body>Welcome</body></html>"
+        if self.refuse:
+            return error(self.refuse, "AWS says why.")
         fault = self.choose(call)
         if fault:
             self.injected[fault] += 1
@@ -354,6 +362,7 @@ async def main():
     parser.add_argument("--index-delay", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--hold-at", type=int, metavar="N", help="hold all writes after this many")
     parser.add_argument("--units", action="store_true", help="count capacity units")
+    parser.add_argument("--refuse", metavar="NAME", help="answer all requests with this error")
     parser.add_argument("--keys", type=lambda text: text.split(","), default=["pk", "sk"], help="the table's key attributes")
     given = parser.parse_args()
     if unknown := set(given.faults) - set(FAULTS):

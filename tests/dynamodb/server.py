@@ -3,8 +3,8 @@
 
     server.py [--hark HARK] [--db-path FILE] [--proxy="OPTIONS OF proxy.py"] -- COMMAND...
 
-The server is `dynoxide`, from target/tools, into which Cargo installs it if it is not there (some minutes of computing, once). It
-listens on a free port of 127.0.0.1. The command finds it by the variables that every AWS SDK knows, and its exit status is this
+The server is `dynoxide`, from target/tools, into which Cargo installs it if it is not there (some minutes of computing, once), or
+the program that HARK_DYNAMODB_SERVER names, such as tests/dynamodb/ministack.py, started as `PROGRAM serve --port N`. It listens on a free port of 127.0.0.1. The command finds it by the variables that every AWS SDK knows, and its exit status is this
 one's. With `--hark` the table of sessions is made before. With `--proxy` all requests pass through tests/dynamodb/proxy.py, and
 what it counted is printed at the end.
 """
@@ -29,6 +29,8 @@ SECONDS_MAX = 30
 
 def installed():
     """The server's program, installed if need be."""
+    if named := os.environ.get("HARK_DYNAMODB_SERVER"):
+        return Path(named).resolve()
     program = TOOLS / "bin/dynoxide"
     if not program.exists():
         print(f"installing dynoxide {VERSION} into {TOOLS}", file=sys.stderr, flush=True)

@@ -57,6 +57,8 @@ struct Connected {
     /// Until this is dropped, which may be in one of its own threads: by a request that was given up.
     runtime: Option<Runtime>,
     client: Client,
+    /// Where the service is looked for, as messages name it.
+    place: String,
 }
 
 impl Drop for Connected {
@@ -91,6 +93,10 @@ impl Api {
 
     pub fn client(&self) -> Result<&Client, StorageError> {
         Ok(&self.connected()?.client)
+    }
+
+    fn place(&self) -> &str {
+        self.connected().map_or("", |connected| &connected.place)
     }
 
     fn connected(&self) -> Result<&Connected, StorageError> {
@@ -128,7 +134,7 @@ impl Api {
                 }
                 (Verdict::Again | Verdict::AgainInDoubt, error) => {
                     in_doubt |= verdict == Verdict::AgainInDoubt;
-                    let (pause, error) = (drawn_below(bound), text(name, self.table(), &error));
+                    let (pause, error) = (drawn_below(bound), text(name, self.table(), self.place(), &error));
                     if begun.elapsed() + pause > patience {
                         return Err(Failed::Lost { error: StorageError::Transient(error), in_doubt });
                     }
@@ -137,7 +143,7 @@ impl Api {
                     bound = (bound * 2).min(PAUSE_MAX);
                 }
                 (_, error) => {
-                    let error = StorageError::Permanent(text(name, self.table(), &error));
+                    let error = StorageError::Permanent(text(name, self.table(), self.place(), &error));
                     return Err(Failed::Lost { error, in_doubt });
                 }
             }
@@ -228,5 +234,9 @@ fn connect(settings: &DynamoSettings) -> Result<Connected, StorageError> {
         // It is part of a signature, which a server at an address of its own does not compare with a region.
         config = config.region(Region::new("us-east-1"));
     }
-    Ok(Connected { runtime: Some(runtime), client: Client::from_conf(config.build()) })
+    let place = match (&endpoint, loaded.region()) {
+        (Some(endpoint), _) => format!("the endpoint `{endpoint}`"),
+        (None, region) => format!("the AWS region `{}`", region.map_or("?", Region::as_ref)),
+    };
+    Ok(Connected { runtime: Some(runtime), client: Client::from_conf(config.build()), place })
 }

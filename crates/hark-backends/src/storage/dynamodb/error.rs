@@ -37,7 +37,7 @@ impl<E> Failed<E> {
     {
         match self {
             Failed::Lost { error, .. } => error,
-            Failed::Refused { error, .. } => StorageError::Permanent(refusal(name, table, &error)),
+            Failed::Refused { error, .. } => StorageError::Permanent(refusal(name, table, "", &error)),
         }
     }
 }
@@ -76,22 +76,28 @@ pub(super) fn verdict<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>
     }
 }
 
-/// What is told of a try that failed.
-pub(super) fn text<E>(name: &str, table: &str, error: &SdkError<E, HttpResponse>) -> String
+/// What is told of a try that failed. `place` says where the service was looked for.
+pub(super) fn text<E>(name: &str, table: &str, place: &str, error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
     if let SdkError::ServiceError(service) = error {
-        return refusal(name, table, service.err());
+        if service.err().code().is_none() {
+            let status = service.raw().status().as_u16();
+            return format!(
+                "{name} on table `{table}`: {place} answers with status {status}, and not as DynamoDB does"
+            );
+        }
+        return refusal(name, table, place, service.err());
     }
-    let mut text = format!("{name} on table `{table}`: {}", chain(error));
+    let text = format!("{name} on table `{table}`: {}", chain(error).trim_end_matches('.'));
     if lacks_credentials(&text) {
-        text.push_str(
-            "; no credentials were found for AWS: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, \
-             or log in with `aws sso login`",
+        return format!(
+            "{text}; no credentials were found for AWS: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a \
+             profile that has some, or log in with `aws sso login`"
         );
     }
-    text
+    format!("{text}; is {place} the right place, and can this machine reach it?")
 }
 
 /// An error with its causes.
@@ -109,21 +115,30 @@ fn lacks_credentials(text: &str) -> bool {
     text.contains("redentials") || text.contains("identity")
 }
 
-fn refusal(name: &str, table: &str, error: &impl ProvideErrorMetadata) -> String {
+fn refusal(name: &str, table: &str, place: &str, error: &impl ProvideErrorMetadata) -> String {
     let code = error.code().unwrap_or("an unknown error");
     let mut text = format!("{name} on table `{table}`: {code}");
     if let Some(message) = error.message() {
-        let _ = write!(text, ": {message}");
+        let _ = write!(text, ": {}", message.trim_end_matches('.'));
     }
-    text.push_str(match code {
-        "ResourceNotFoundException" => "; `hark storage init` makes the table",
+    text.push_str(&match code {
+        "ResourceNotFoundException" => {
+            format!("; there is no such table at {place}: `hark storage init` makes it, if that is the right place")
+        }
         "AccessDeniedException" => {
-            "; the credentials do not allow this call: `hark storage check` lists what is needed"
+            "; the credentials do not allow this call: `hark storage check` lists what is needed".to_owned()
         }
-        "UnrecognizedClientException" | "InvalidSignatureException" | "ExpiredTokenException" => {
-            "; AWS does not accept the credentials, or the clock of this machine is wrong"
+        "UnrecognizedClientException"
+        | "InvalidSignatureException"
+        | "IncompleteSignatureException"
+        | "ExpiredTokenException" => {
+            "; AWS does not accept the credentials, or the clock of this machine is wrong".to_owned()
         }
-        _ => "",
+        "ThrottlingException" | "ProvisionedThroughputExceededException" | "RequestLimitExceeded" => {
+            "; more is asked than the table or the account allows: try it again later, or raise that limit".to_owned()
+        }
+        "ValidationException" => "; `hark storage check` says whether it is a table that Hark made".to_owned(),
+        _ => String::new(),
     });
     text
 }
