@@ -120,15 +120,22 @@ impl Engine {
         Engine { options, ports, serving, cancelling: Arc::default(), neighbors: Arc::default() }
     }
 
-    /// Runs a thread handed over by another process, until it waits or has stopped and its call has ended. Meanwhile
-    /// [`attend`](Engine::attend) must be running, to renew the lease and to stop the call if the thread is cancelled.
+    /// Runs threads handed over by another process, and some of those that they start or wake, until all of them wait or
+    /// have stopped and their calls have ended. Meanwhile [`attend`](Engine::attend) must be running, to renew the
+    /// leases, to stop the calls of threads that are cancelled, and to leave calls that wait for long to others.
     ///
     /// # Errors
-    /// If the storage fails, or does not store sessions. Then the thread continues elsewhere when its lease has
-    /// expired.
-    pub fn run_assigned(&self, assignment: &Assignment) -> Result<(), StorageError> {
-        let is_at_rest = self.serving()?.run_assigned(assignment)?;
-        self.ports.invoker.serve(&is_at_rest);
+    /// If the storage fails, or does not store sessions. Then the threads continue elsewhere when their leases
+    /// have expired.
+    pub fn run_assigned(&self, assignments: &[Assignment]) -> Result<(), StorageError> {
+        let serving = self.serving()?;
+        let mut is_at_rest = None;
+        for assignment in assignments {
+            is_at_rest = Some(serving.run_assigned(assignment)?);
+        }
+        if let Some(is_at_rest) = is_at_rest {
+            self.ports.invoker.serve(&is_at_rest);
+        }
         Ok(())
     }
 

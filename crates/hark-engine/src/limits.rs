@@ -172,6 +172,9 @@ pub const HELD_PER_WORKER: usize = 2;
 /// The maximum number of concurrent calls for which a process takes threads.
 pub const CALLS_HELD_MAX: usize = 64;
 
+/// A process that runs a thread assigned to it keeps the threads that this one starts or wakes until it has this many.
+pub const ASSIGNED_HELD_MAX: usize = 16;
+
 /// The maximum number of threads that a process takes whose calls must wait there.
 pub const CALLS_QUEUED_MAX: usize = 64;
 

@@ -1,4 +1,4 @@
-//! Hark on a platform of its own: sessions in plain files, and a process for each thread that runs.
+//! Hark on a platform of its own: sessions in plain files, and processes that run some threads each.
 //!
 //! These two modules are all that a platform has to implement; `main.rs` puts them together.
 

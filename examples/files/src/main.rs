@@ -1,10 +1,10 @@
-//! `hark run` with sessions in plain files, and a process for each thread that runs.
+//! `hark run` with sessions in plain files, and processes that run some threads each.
 //!
-//! The process that is started by hand begins the session, looks what is due, and starts this program once more for each thread
-//! that is to run.
+//! The process that is started by hand begins the session, looks what is due, and starts this program once more for the
+//! threads that are to run.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use hark_foreign::{PicklePlace, PythonConfig, PythonPool, guard};
 use hark_on_files::invoker::Processes;
 use hark_on_files::storage::Files;
 
-/// Comes first on the command line of a process that runs a thread, before the project's folder, that of the files, and the thread.
-const THREAD: &str = "thread";
+/// Comes first on the command line of a process that runs threads, before the project's folder, that of the files, and the threads.
+const THREADS: &str = "threads";
 
 /// Names the folder of the files, if they are not to be in the project's.
 const FOLDER_VARIABLE: &str = "HARK_FILES";
@@ -34,14 +34,14 @@ const PROCESSES_MAX: usize = 8;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    let [role, project, folder, assignment] = &arguments[..] else { return hark_cli::run_on(&open) };
-    if role != THREAD {
+    let [role, project, folder, assignments @ ..] = &arguments[..] else { return hark_cli::run_on(&open) };
+    if role != THREADS {
         return hark_cli::run_on(&open);
     }
-    match run_thread(project.as_ref(), folder.as_ref(), assignment) {
+    match run_threads(project.as_ref(), folder.as_ref(), assignments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("a thread goes on elsewhere: {why}");
+            eprintln!("threads go on elsewhere: {why}");
             ExitCode::FAILURE
         }
     }
@@ -53,9 +53,9 @@ fn open(project: &Path) -> Result<Platform, String> {
     let storage = storage(&folder).map_err(|error| error.to_string())?;
     let program = env::current_exe().map_err(|error| error.to_string())?;
     let project = project.to_path_buf();
-    let command = move |assignment: &Assignment| {
+    let command = move |assignments: &[Assignment]| {
         let mut command = Command::new(&program);
-        command.arg(THREAD).arg(&project).arg(&folder).arg(assignment.to_string());
+        command.arg(THREADS).arg(&project).arg(&folder).args(assignments.iter().map(Assignment::to_string));
         command
     };
     Ok(Platform { storage, invoker: Arc::new(Processes::new(PROCESSES_MAX, Box::new(command))) })
@@ -66,10 +66,11 @@ fn storage(folder: &Path) -> Result<Arc<dyn Storage>, StorageError> {
     Ok(Arc::new(Encoded::new(Arc::new(files))))
 }
 
-/// Runs a thread until it waits or has stopped: all that a process does that was started for it.
-fn run_thread(project: &Path, folder: &Path, assignment: &OsStr) -> Result<(), StorageError> {
-    let assignment = assignment.to_str().and_then(|text| text.parse::<Assignment>().ok());
-    let assignment = assignment.ok_or_else(|| StorageError::Permanent("no thread is named".to_owned()))?;
+/// Runs threads until they wait or have stopped: all that a process does that was started for them.
+fn run_threads(project: &Path, folder: &Path, assignments: &[OsString]) -> Result<(), StorageError> {
+    let assigned = |text: &OsString| text.to_str().and_then(|text| text.parse::<Assignment>().ok());
+    let assignments: Option<Vec<Assignment>> = assignments.iter().map(assigned).collect();
+    let assignments = assignments.ok_or_else(|| StorageError::Permanent("a thread is not named".to_owned()))?;
     let python = PythonPool::new(PythonConfig {
         interpreter: None,
         project: project.to_path_buf(),
@@ -89,9 +90,9 @@ fn run_thread(project: &Path, folder: &Path, assignment: &OsStr) -> Result<(), S
     let foreign = ports.foreign.clone();
     let engine = Arc::new(Engine::for_assigned(Options::default(), ports));
     let sweeper = engine.clone();
-    // It renews the lease, and ends with this process.
+    // It renews the leases, and ends with this process.
     thread::spawn(move || sweeper.attend(Scope::Own, &AtomicBool::new(false), &|_, _| {}));
-    let done = engine.run_assigned(&assignment);
+    let done = engine.run_assigned(&assignments);
     foreign.leave_nothing();
     done
 }

@@ -206,6 +206,16 @@ fn make(map: &mut Map, change: RowChange) -> Result<Outcome, StorageError> {
     Ok(Outcome::Done)
 }
 
+/// Changes when a row is due, if it has the expected version.
+fn set_due(map: &mut Map, SetDue { key, expected, stamp, due, .. }: &SetDue) -> Result<bool, StorageError> {
+    let Some(mut row) = row_of(map, key)?.filter(|row| row.stamp == *expected) else {
+        return Ok(false);
+    };
+    (row.due, row.stamp) = (*due, stamp.unwrap_or(row.stamp));
+    map.insert(under(ROW, &key.encode()), row.to_bytes());
+    Ok(true)
+}
+
 /// A part has its count before its bytes.
 fn count(map: &mut Map, PartChange { name, uses, part }: PartChange) -> Result<(), StorageError> {
     let key = under(PART, name.as_bytes());
@@ -226,6 +236,17 @@ impl SessionFile {
     fn map(&self) -> Result<Map, StorageError> {
         read(&self.files.session_path(&self.id))
     }
+
+    /// Makes changes, each if all is as it expects. The file is written once; if that fails, none is made.
+    fn make_all(&self, changes: Vec<RowChange>) -> Result<Vec<Outcome>, StorageError> {
+        for program in changes.iter().filter_map(|change| change.program.as_ref()) {
+            self.files.put_program(&program.hash(), &program.bytes())?;
+        }
+        self.files.change(&self.files.session_path(&self.id), |map| {
+            let outcomes = changes.into_iter().map(|change| make(map, change)).collect::<Result<Vec<_>, _>>()?;
+            Ok((outcomes.contains(&Outcome::Done), outcomes))
+        })
+    }
 }
 
 impl SessionRows for SessionFile {
@@ -239,13 +260,15 @@ impl SessionRows for SessionFile {
     }
 
     fn commit(&self, change: RowChange) -> Result<Outcome, StorageError> {
-        if let Some(program) = &change.program {
-            self.files.put_program(&program.hash(), &program.bytes())?;
+        self.make_all(vec![change]).map(|outcomes| outcomes[0])
+    }
+
+    fn commit_all(&self, changes: Vec<RowChange>) -> Vec<Result<Outcome, StorageError>> {
+        let count = changes.len();
+        match self.make_all(changes) {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error); count],
         }
-        self.files.change(&self.files.session_path(&self.id), |map| {
-            let outcome = make(map, change)?;
-            Ok((outcome == Outcome::Done, outcome))
-        })
     }
 
     fn reserve(&self, count: u64) -> Result<u64, StorageError> {
@@ -402,17 +425,16 @@ impl DueRows for Files {
     }
 
     fn set_due(&self, changes: &[SetDue]) -> Result<Vec<bool>, StorageError> {
-        let set = |SetDue { session, key, expected, stamp, due }: &SetDue| {
-            self.change(&self.session_path(session), |map| {
-                let Some(mut row) = row_of(map, key)?.filter(|row| row.stamp == *expected) else {
-                    return Ok((false, false));
-                };
-                (row.due, row.stamp) = (*due, stamp.unwrap_or(row.stamp));
-                map.insert(under(ROW, &key.encode()), row.to_bytes());
-                Ok((true, true))
-            })
-        };
-        changes.iter().map(set).collect()
+        let mut all = Vec::with_capacity(changes.len());
+        // The file of a session is written once.
+        for changes in changes.chunk_by(|one, next| one.session == next.session) {
+            let set = self.change(&self.session_path(&changes[0].session), |map| {
+                let set = changes.iter().map(|change| set_due(map, change)).collect::<Result<Vec<bool>, _>>()?;
+                Ok((set.contains(&true), set))
+            });
+            all.extend(set?);
+        }
+        Ok(all)
     }
 }
 

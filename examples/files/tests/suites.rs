@@ -9,9 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hark_backends::System;
-use hark_engine::conformance::{Supervisor, check_leases, check_priorities, check_remote_invoker, check_rows, check_storage};
+use hark_engine::conformance::{
+    Supervisor, check_leases, check_priorities, check_remote_invoker, check_rows, check_storage,
+};
 use hark_engine::rows::RowStorage;
-use hark_engine::{Assignment, Encoded, Storage};
+use hark_engine::{Assignment, Catalog, Encoded, Leases, SessionState, Storage, Surroundings, Terms};
+use hark_engine::{SessionId, Stamp};
 use hark_on_files::invoker::Processes;
 use hark_on_files::storage::Files;
 
@@ -68,14 +71,41 @@ fn a_folder_of_plain_files_is_a_storage_whose_threads_are_leased() {
     check_priorities(&|| storages.make());
 }
 
+/// A process that was started for one thread also runs those that this one starts, and wakes it when they have stopped.
 #[test]
-fn a_process_for_each_thread_is_an_invoker() {
+fn a_process_runs_a_chain_of_threads() {
+    let storages = Storages::of_lease(10);
+    let storage = Encoded::new(storages.make_rows());
+    let folder = storages.last_folder();
+    fs::write(
+        folder.join("x.hk"),
+        "fn link(n) { if n == 0 { 7 } else { await async link(n - 1) } } fn main() { link(50) }",
+    )
+    .unwrap();
+    let hark = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hark-on-files"));
+        command.current_dir(&folder).env("HARK_FILES", &folder);
+        command
+    };
+    let begun = hark().args(["run", "--detach", "x.hk"]).output().unwrap();
+    let id = SessionId::parse(String::from_utf8_lossy(&begun.stdout).trim()).expect("a session begins");
+    let (now, stamp) = (System.steady_now(), Stamp(System.random().try_into().unwrap()));
+    let terms = Terms { now, until: now.after(storages.lease) };
+    let taken = storage.take(Some(&id), terms, stamp, 9).unwrap().pop().expect("its first thread is due");
+    let first = Assignment { session: id.clone(), thread: taken.thread, held: Some(stamp), left: taken.left };
+    let ended = hark().arg("threads").args([&folder, &folder]).arg(first.to_string()).status().unwrap();
+    assert!(ended.success());
+    assert_eq!(storage.record(&id).unwrap().unwrap().1.state, SessionState::Finished);
+}
+
+#[test]
+fn processes_for_some_threads_each_are_an_invoker() {
     let storages = Storages::of_lease(1);
     check_remote_invoker(&|| {
         let (storage, folder) = (storages.make(), storages.last_folder());
-        let command = move |assignment: &Assignment| {
+        let command = move |assignments: &[Assignment]| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_hark-on-files"));
-            command.arg("thread").arg(&folder).arg(&folder).arg(assignment.to_string());
+            command.arg("threads").arg(&folder).arg(&folder).args(assignments.iter().map(Assignment::to_string));
             command
         };
         let invoker = Arc::new(Processes::new(4, Box::new(command)));

@@ -203,9 +203,7 @@ impl Serving {
 
     /// Leaves threads to others whose calls have waited here for others for too long. Returns when to look again.
     pub fn leave_waiting_calls(&self) -> Result<Timestamp, StorageError> {
-        let Some(capacity) = self.capacity.as_ref().filter(|capacity| !capacity.takes_none) else {
-            return Ok(Timestamp::MAX);
-        };
+        let Some(capacity) = &self.capacity else { return Ok(Timestamp::MAX) };
         if !capacity.is_beyond(self.in_hand()) {
             return Ok(Timestamp::MAX);
         }

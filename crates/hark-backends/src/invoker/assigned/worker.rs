@@ -30,7 +30,7 @@ pub fn run_assigned(engine: &Engine, socket: UnixStream, on_closed: impl FnOnce(
         match line.parse::<Assignment>() {
             // What it has not done goes on elsewhere.
             Ok(assignment) => {
-                if let Err(error) = engine.run_assigned(&assignment) {
+                if let Err(error) = engine.run_assigned(std::slice::from_ref(&assignment)) {
                     warn!(session = %assignment.session, %error, "a thread is left to others");
                 }
             }

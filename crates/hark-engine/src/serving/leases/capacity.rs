@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::leases::{Coverage, HeldThread};
-use crate::limits::{CALLS_HELD_MAX, CALLS_QUEUED_MAX, HELD_PER_WORKER, QUEUE_TIME_SHORT};
+use crate::limits::{ASSIGNED_HELD_MAX, CALLS_HELD_MAX, CALLS_QUEUED_MAX, HELD_PER_WORKER, QUEUE_TIME_SHORT};
 use crate::ports::Ports;
 use crate::serving::lock;
 use crate::storage::Tenure;
@@ -54,10 +54,14 @@ impl Capacity {
         Some(Capacity { workers, ..Capacity::with(leases.lease(), at_a_time, queued_max) })
     }
 
-    /// How threads are held by a process that takes none: it gets them from others, and leaves all that it starts or wakes.
+    /// How threads are held by a process that takes none: it gets one from another process, and keeps some of those that it
+    /// starts or wakes. Starting a process for each of these would take longer than most of their steps.
     pub fn of_assigned(ports: &Ports) -> Option<Capacity> {
         let Tenure::Leases(leases) = ports.storage.tenure() else { return None };
-        Some(Capacity { takes_none: true, ..Capacity::with(leases.lease(), 0, 0) })
+        let at_a_time = ports.foreign.calls_at_a_time().clamp(1, ASSIGNED_HELD_MAX);
+        let queued = ASSIGNED_HELD_MAX - at_a_time;
+        let capacity = Capacity::with(leases.lease(), at_a_time, queued);
+        Some(Capacity { takes_none: true, queued: AtomicUsize::new(queued), ..capacity })
     }
 
     fn with(lease: Duration, at_a_time: usize, queued_max: usize) -> Capacity {
