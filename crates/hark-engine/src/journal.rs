@@ -11,7 +11,9 @@ pub enum Milestone<'a> {
     Started,
     /// The session was left by another process, possibly a lost one, and continues in this one.
     Resumed,
-    /// The session is over, and was ended by this process.
+    /// The session broke in this process, was retried, and continues.
+    Retried,
+    /// The session is over: it was ended by this process, or from outside while this process served it.
     Ended(&'a Report),
 }
 

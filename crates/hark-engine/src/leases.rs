@@ -104,7 +104,8 @@ pub trait Leases: Send + Sync {
     /// Takes due threads, of running sessions or only of this one: those with due records and those with due mailboxes,
     /// by priority, highest first, and then earliest first, at most `most`. A storage whose index is not ordered by
     /// priority orders those that it has found. In an atomic change their records get this version, and the records and
-    /// mailboxes (whose versions do not change) are leased until `terms.until`.
+    /// mailboxes (whose versions do not change) are leased until `terms.until`. Of a session that is over
+    /// only the mailbox of its first thread is taken, once, so that a process notices the end.
     ///
     /// # Errors
     /// If the storage cannot be reached or is damaged; then nothing was taken, or it will become due again.

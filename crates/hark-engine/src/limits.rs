@@ -47,6 +47,9 @@ pub const LOCAL_COMMIT_RECORDS_MAX: usize = 2_048;
 /// lost midway.
 pub const CANCEL_TOLD_WAIT: Duration = Duration::from_secs(2);
 
+/// The number of broken and cancelled sessions that a process remembers for its log.
+pub const REMEMBERED_ENDS_MAX: usize = 10_000;
+
 /// The maximum number of these records in a step that ends its thread and wakes waiters. The rest is for what the step
 /// has learned about other Futures.
 pub const STEP_RECORDS_MAX: usize = 28;

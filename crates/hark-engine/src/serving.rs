@@ -7,13 +7,14 @@ mod agenda;
 mod awaited;
 mod gates;
 mod leases;
+mod milestones;
 mod programs;
 mod server;
 mod sessions;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use hark_machine::Program;
 use tracing::info;
@@ -33,6 +34,7 @@ use crate::remote::{Upstream, WorkerReport};
 use crate::server::Server;
 use crate::servers::{self, Servers, Unattended};
 use crate::session::{Parts, Session};
+use crate::step;
 use crate::storage::{self, Catalog, StorageError};
 use crate::surroundings::Timestamp;
 use crate::timetable::Timetable;
@@ -40,6 +42,7 @@ use agenda::Hinted;
 use awaited::Awaited;
 pub(crate) use awaited::Waiter;
 use leases::Capacity;
+use milestones::Milestones;
 use programs::Programs;
 use sessions::Sessions;
 
@@ -67,8 +70,7 @@ pub(crate) struct Serving {
     /// Some session has had limits or rates.
     has_gates: AtomicBool,
     upstream: Option<Arc<dyn Upstream>>,
-    /// Who logs when sessions begin and end, if someone does.
-    journal: OnceLock<Arc<dyn Journal>>,
+    milestones: Milestones,
     /// How the threads are held, where they are leased.
     capacity: Option<Capacity>,
     /// Of a process that only runs what others hand over: no session is left in memory.
@@ -110,7 +112,7 @@ impl Serving {
             interrupted: Mutex::default(),
             has_gates: AtomicBool::new(false),
             upstream,
-            journal: OnceLock::new(),
+            milestones: Milestones::default(),
             is_at_rest: Arc::default(),
             me: me.clone(),
         })
@@ -194,6 +196,7 @@ impl Serving {
             self.end_awaited(id);
             return self.forget_wakes(id, threads).map(|()| None);
         };
+        self.milestones.note_running(id, session.about());
         session.add_activity(threads.len() as u64);
         if self.upstream.is_some() {
             session.in_hand.add_hints(threads);
@@ -221,7 +224,10 @@ impl Serving {
             session.leave_gates()?;
         }
         for thread in threads {
-            session.forget_wake(*thread, &mut Commit::new(stamps.next()))?;
+            let was_woken = session.forget_wake(*thread, &mut Commit::new(stamps.next()))?;
+            if was_woken && is_cancelled && *thread == step::FIRST {
+                session.note_cancelled();
+            }
         }
         Ok(())
     }
@@ -256,14 +262,14 @@ impl Serving {
         }
     }
 
-    /// Has this log when sessions begin and end from now on.
+    /// Sets the journal that logs when sessions begin and end.
     pub fn set_journal(&self, journal: Arc<dyn Journal>) {
-        let _ = self.journal.set(journal);
+        self.milestones.set_journal(journal);
     }
 
     /// A session was taken that nobody served, or its first thread was.
     pub fn note_taken(&self, session: &Session, was_lost: bool) -> Result<(), StorageError> {
-        if let Some(journal) = self.journal.get() {
+        if self.milestones.are_logged() && !self.milestones.note_running(session.id(), session.about()) {
             // All that a thread does is in the history, behind the session's start.
             let has_begun = was_lost || {
                 let pages = session.records().history(0, 2)?;
@@ -274,7 +280,7 @@ impl Serving {
                 return Ok(());
             }
             let milestone = if has_begun { Milestone::Resumed } else { Milestone::Started };
-            journal.note(session.id(), session.about(), &milestone);
+            self.milestones.note_taken(session.id(), session.about(), &milestone);
         }
         Ok(())
     }

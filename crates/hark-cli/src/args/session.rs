@@ -266,7 +266,7 @@ Examples:
   hark worker                   in the project's folder; Ctrl-C stops it
   hark worker -q 2>> failures.log
 
-It logs a line when a session starts, resumes after another process has left it, and ends.")]
+It logs a line when a session starts, resumes after another process has left it, is retried, and ends.")]
 pub struct Worker {
     #[command(flatten)]
     pub storage: KeptStorage,

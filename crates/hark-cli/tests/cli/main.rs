@@ -44,3 +44,4 @@ mod sync;
 mod terminal;
 mod testing;
 mod testing_stubs;
+mod worker_log;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::{Beside, Folder, PATIENCE, Run, wait_until};
+use crate::worker_log::logged;
 
 const PROGRAM: &str = r#"import(flaky, lib, 1);
 fn main() { print("one"); 1 }
@@ -30,7 +31,7 @@ fn inner() { print("inner"); v = flaky("marker"); print(["inner", v]); v + 1 }
 const LIB: &str = "import os\n\
     def flaky(name):\n    print('called')\n    if not os.path.exists(name):\n        raise ValueError('not yet')\n    return 41\n";
 
-fn folder(test: &str) -> Folder {
+pub fn folder(test: &str) -> Folder {
     let folder = Folder::with(test, PROGRAM);
     folder.write("src/lib.py", LIB);
     folder
@@ -47,12 +48,12 @@ fn newest(folder: &Folder) -> String {
     sessions(folder)[0]["session"].as_str().unwrap().to_owned()
 }
 
-fn state(folder: &Folder) -> String {
+pub fn state(folder: &Folder) -> String {
     sessions(folder).first().map_or(String::new(), |session| session["state"].as_str().unwrap().to_owned())
 }
 
 /// The output of the newest session.
-fn printed(folder: &Folder) -> Vec<String> {
+pub fn printed(folder: &Folder) -> Vec<String> {
     let run = folder.hark("stdout --json");
     if run.status != 0 {
         return Vec::new();
@@ -74,7 +75,7 @@ fn hark(folder: &Folder, line: &str) -> Run {
 }
 
 /// Starts a session for other processes.
-fn detach(folder: &Folder, line: &str) -> String {
+pub fn detach(folder: &Folder, line: &str) -> String {
     let run = folder.hark(&format!("run -s sqlite --detach x.hk {line}"));
     assert_eq!((run.status, run.stderr.as_str()), (0, ""));
     run.stdout.trim_end().to_owned()
@@ -459,58 +460,6 @@ fn a_worker_finishes_what_was_left_to_it() {
     let error = "index: `first`: the list is empty";
     assert_eq!(logged(&stderr, &bad), ["started bad()", &format!("broken bad() after [TIME]: {error}")]);
     assert_eq!(folder.hark("show --json").json()["errors"][0]["kind"], "index");
-}
-
-/// A worker's log lines about a session, without times and ids.
-fn logged(stderr: &str, id: &str) -> Vec<String> {
-    let of_session = stderr.lines().filter_map(|line| line.split_once(&format!("Z {id} ")));
-    let without_duration = |(time, text): (&str, &str)| {
-        assert_eq!((time.len(), &time[4..5], &time[10..11]), (19, "-", "T"), "{time}");
-        let Some((before, after)) = text.split_once(" after ") else { return text.to_owned() };
-        let error = after.find(": ").map_or("", |at| &after[at..]);
-        format!("{before} after [TIME]{error}")
-    };
-    of_session.map(without_duration).collect()
-}
-
-/// With `--quiet`, for a session left by another process, and for threads shared by workers.
-#[test]
-fn a_worker_logs_what_matters() {
-    let folder = folder("a_worker_logs_what_matters");
-    let left = detach(&folder, "-f named");
-    let run = Beside::start(&folder, &format!("resume -q {left}"));
-    wait_until("the first line", || printed(&folder) == ["ready"]);
-    run.signal("KILL");
-    drop(run);
-    folder.write("x.hk", format!("{}// changed\n", folder.read("x.hk")));
-    let worker = Beside::start(&folder, "worker");
-    wait_until("the worker", || state(&folder) == "running");
-    folder.run(["resolve", &format!("{left}/door/1"), "7"]).succeeds();
-    wait_until("the end", || state(&folder) == "finished");
-    worker.signal("TERM");
-    let note = "x.hk has changed since the session was started; the session keeps its original program";
-    let expected = [&format!("resumed named(); {note}"), "finished named() after [TIME]"];
-    assert_eq!(logged(&worker.ended(&folder).stderr, &left), expected);
-    for tenure in ["sessions", "threads"] {
-        folder.write("hark.toml", format!("[sessions]\ntenure = \"{tenure}\"\n"));
-        let (worker, quiet) = (Beside::start(&folder, "worker"), "worker -q");
-        let good = detach(&folder, "-f named");
-        wait_until("the line", || printed(&folder) == ["ready"]);
-        folder.run(["resolve", &format!("{good}/door/1"), "7"]).succeeds();
-        wait_until("the end", || state(&folder) == "finished");
-        worker.signal("TERM");
-        let said = worker.ended(&folder).stderr;
-        assert_eq!(logged(&said, &good), ["started named()", "finished named() after [TIME]"], "{said}");
-        let worker = Beside::start(&folder, quiet);
-        let fine = detach(&folder, "-f add 1 2");
-        wait_until("the end", || state(&folder) == "finished");
-        let bad = detach(&folder, "-f bad");
-        wait_until("the end", || state(&folder) == "broken");
-        worker.signal("TERM");
-        let said = worker.ended(&folder).stderr;
-        assert_eq!((logged(&said, &fine).len(), logged(&said, &bad).len()), (0, 1), "{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
-    }
 }
 
 #[test]

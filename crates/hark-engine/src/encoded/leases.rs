@@ -135,8 +135,14 @@ impl Leases for Encoded {
                     continue;
                 }
                 Standing::InTransit => Some(Due::At(terms.until).into()),
-                // Remnants of a finished session must not be found again.
-                Standing::Over => None,
+                // Remnants of a session that is over must not be found again.
+                Standing::Over => {
+                    if change.key == Key::Ready(ThreadId(0)) {
+                        // A command has ended the session, and has woken this thread so that a process notices.
+                        note_taken(&mut taken, &change, &found);
+                    }
+                    None
+                }
             };
             let expected = change.stamp.unwrap_or(change.expected);
             not_taken.push(SetDue { expected, stamp: None, due: again, ..change });

@@ -113,6 +113,8 @@ impl Serving {
         }
         if threads.contains(&step::FIRST) {
             self.note_taken(&session, lost > 0)?;
+        } else {
+            self.milestones.note_running(id, session.about());
         }
         session.add_activity(threads.len() as u64);
         session.invoke(&threads);

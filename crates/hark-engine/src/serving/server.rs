@@ -11,7 +11,6 @@ use crate::calls::CallPlace;
 use crate::commit::{Commit, Outcome};
 use crate::dispatch::Hint;
 use crate::id::{SessionId, Stamps, ThreadId};
-use crate::journal::Milestone;
 use crate::leases::{HeldThread, Left};
 use crate::patience::PatientRecords;
 use crate::record::{About, Record, SessionState};
@@ -66,8 +65,8 @@ impl Server for Serving {
     }
 
     fn note_ended(&self, session: &SessionId, about: &About, report: &dyn Fn() -> Report) {
-        if let Some(journal) = self.journal.get() {
-            journal.note(session, about, &Milestone::Ended(&report()));
+        if self.milestones.are_logged() {
+            self.milestones.note_ended(session, about, &report());
         }
     }
 
@@ -83,7 +82,10 @@ impl Server for Serving {
         match self.take(id)? {
             // Its threads come as all that are due.
             Some(session) if session.is_leased() => session.remove_activity(1),
-            Some(session) => self.take_up(&session, false)?,
+            Some(session) => {
+                self.milestones.note_running(id, session.about());
+                self.take_up(&session, false)?;
+            }
             None => {}
         }
         Ok(())

@@ -146,6 +146,21 @@ impl Session {
         Ok(true)
     }
 
+    /// The same for a session that a worker process of this supervisor has probably ended: then this process logs the end.
+    pub(super) fn look_ended_here(&self) -> Result<(), StorageError> {
+        let mut found = Vec::new();
+        self.records.read(&[Key::Session], &mut found)?;
+        if let Some(Some(Versioned { record: Record::Session(session), .. })) = found.pop()
+            && !self.is_over()
+        {
+            match session.state.is_over() {
+                true => self.set_ended_here(session.state),
+                false => self.set_ended(session.state),
+            }
+        }
+        Ok(())
+    }
+
     fn was_taken_over(&self) -> bool {
         self.was_taken_over.load(Ordering::Acquire)
     }
@@ -284,6 +299,15 @@ impl Session {
             self.ports.invoker.nudge();
         }
         !is_watched
+    }
+
+    /// Logs that the session was ended from outside. That wakes its first thread once, so whoever removes that wake-up calls
+    /// this.
+    pub fn note_cancelled(&self) {
+        if let Some(server) = &self.server {
+            let report = || Report::of_records(&self.id, &*self.records, Some(Status::Cancelled));
+            server.note_ended(&self.id, &self.about, &report);
+        }
     }
 
     /// Tells a supervisor that it is over here.

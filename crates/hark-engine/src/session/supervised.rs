@@ -12,10 +12,10 @@ use crate::record::SessionState;
 use crate::remote::{Supervised, WorkerReport};
 
 impl Session {
-    /// A process has ended that had one of its threads. What that has done is in the storage, and nobody else tells of it: the session may
-    /// be over, and what the process has left may be due soon.
+    /// A worker process of this supervisor has left one of the session's threads. It reports nothing else, so the storage is
+    /// asked what it has done: it may have ended the session, and what it has left may be due soon.
     fn note_left(&self) {
-        if let Err(error) = self.look_closed() {
+        if let Err(error) = self.look_ended_here() {
             self.fail_storage(&error);
         }
         if let Some(server) = &self.server {

@@ -165,10 +165,15 @@ impl Worker<'_> {
             if self.session.is_leased() {
                 self.session.in_hand.let_go(thread);
             }
-            self.session.forget_wake(thread, &mut self.commit)?;
+            let was_woken = self.session.forget_wake(thread, &mut self.commit)?;
             let [session] = self.read([Key::Session])?;
             match session {
-                Some(Versioned { record: Record::Session(session), .. }) => self.session.look_ended(session.state),
+                Some(Versioned { record: Record::Session(session), .. }) => {
+                    self.session.look_ended(session.state);
+                    if was_woken && thread == step::FIRST && session.state == SessionState::Cancelled {
+                        self.session.note_cancelled();
+                    }
+                }
                 _ => return Err(StorageError::Gone),
             }
         }

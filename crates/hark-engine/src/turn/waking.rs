@@ -48,8 +48,9 @@ impl Session {
         Ok(())
     }
 
-    /// Removes what woke a thread that is no more. One that is retried is there before it is woken.
-    pub fn forget_wake(&self, thread: ThreadId, commit: &mut Commit) -> Result<(), StorageError> {
+    /// Removes the wake-up of a thread that no longer exists. A retried thread exists before it is woken. Returns whether this
+    /// call removed one, or may have, if the storage did not answer.
+    pub fn forget_wake(&self, thread: ThreadId, commit: &mut Commit) -> Result<bool, StorageError> {
         let mut found = Vec::with_capacity(2);
         self.records().read(&[Key::Ready(thread), Key::Live(thread)], &mut found)?;
         if let (Some(None), Some(Some(ready))) = (found.pop(), found.pop()) {
@@ -57,9 +58,16 @@ impl Session {
             commit.expect.push((Key::Ready(thread), Some(ready.stamp)));
             commit.delete.push(Key::Ready(thread));
             commit.delete.push(Key::Cancel(thread));
-            while self.records().commit(commit)? == Outcome::Unknown {}
+            let mut may_be_removed = false;
+            loop {
+                match self.records().commit(commit)? {
+                    Outcome::Done => return Ok(true),
+                    Outcome::Conflict => return Ok(may_be_removed),
+                    Outcome::Unknown => may_be_removed = true,
+                }
+            }
         }
-        Ok(())
+        Ok(false)
     }
 }
 

@@ -77,7 +77,12 @@ struct Found {
 }
 
 /// The condition for sessions whose threads may be taken.
-const RUNS: &str = "session.server IS NULL AND session.state = 'running' AND (?2 IS NULL OR session.id = ?2)";
+const IS_FREE: &str = "session.server IS NULL AND (?2 IS NULL OR session.id = ?2)";
+
+/// The condition for threads that may be taken, and for mailboxes: a session that was cancelled from outside has woken its
+/// first thread, so that a process notices the end.
+const RUNS: &str = "session.state = 'running'";
+const RUNS_OR_WAS_CANCELLED: &str = "(session.state = 'running' OR session.state = 'cancelled' AND ready.thread = 0)";
 
 impl Leases for Shared {
     fn lease(&self) -> Duration {
@@ -274,13 +279,13 @@ fn find_due(
         Ok(((row.get(0)?, row.get(2)?), (session_from(row, 1)?, Found { due, priority, stamp, left })))
     };
     let mut all: Vec<((i64, i64), (SessionId, Found))> = Vec::new();
-    for (table, number) in [("thread", "number"), ("ready", "thread")] {
+    for (table, number, is_due) in [("thread", "number", RUNS), ("ready", "thread", RUNS_OR_WAS_CANCELLED)] {
         for priority in priorities(connection, table)? {
             // `CROSS JOIN` makes SQLite iterate over due rows in order instead of over all sessions.
             let sql = format!(
                 "SELECT {table}.session, session.id, {table}.{number}, {table}.due, {table}.priority, {table}.stamp
                 FROM {table} CROSS JOIN session ON {table}.session = session.number
-                WHERE due > 0 AND due <= ?1 AND {RUNS} AND {} ORDER BY due LIMIT ?3",
+                WHERE due > 0 AND due <= ?1 AND {IS_FREE} AND {is_due} AND {} ORDER BY due LIMIT ?3",
                 if priority == 0 { "priority = 0 AND ?4 = 0" } else { "priority != 0 AND priority = ?4" }
             );
             let mut statement = connection.prepare_cached(&sql)?;

@@ -1,4 +1,4 @@
-//! The log of a worker: a line when a session starts, resumes or ends.
+//! The log of a worker: a line when a session starts, resumes, is retried or ends.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,8 +30,8 @@ impl Journal for Log {
     fn note(&self, session: &SessionId, about: &About, milestone: &Milestone<'_>) {
         let is_failure = matches!(milestone, Milestone::Ended(report) if report.status == Status::Broken);
         if is_failure || !self.quiet {
-            let is_resumed = matches!(milestone, Milestone::Resumed);
-            let change = is_resumed.then(|| self.programs.change_of(about)).flatten();
+            let continues = matches!(milestone, Milestone::Resumed | Milestone::Retried);
+            let change = continues.then(|| self.programs.change_of(about)).flatten();
             let text = line(System.now(), session, about, milestone, change.as_deref(), Style::for_stderr());
             self.messages.print(&output::told(&text));
         }
@@ -81,6 +81,7 @@ fn line(
     match milestone {
         Milestone::Started => out.push_str(&format!(" started {call}")),
         Milestone::Resumed => out.push_str(&format!(" resumed {call}")),
+        Milestone::Retried => out.push_str(&format!(" retried {call}")),
         Milestone::Ended(report) => {
             let paint = if report.status == Status::Broken { Paint::Error } else { Paint::Plain };
             out.push(' ');
@@ -137,6 +138,7 @@ mod tests {
         let before = "2026-11-27T10:11:38Z 01a1fd87-1c18-745c-840f-1377ec20e767";
         assert_eq!(at(&Milestone::Started), format!("{before} started order(\"a\", 3)\n"));
         assert_eq!(at(&Milestone::Resumed), format!("{before} resumed order(\"a\", 3)\n"));
+        assert_eq!(at(&Milestone::Retried), format!("{before} retried order(\"a\", 3)\n"));
         let error = |thread| SessionError { thread: ThreadId(thread), error: Error::new("value", "no such\nthing") };
         let mut report = Report {
             session: id.clone(),
