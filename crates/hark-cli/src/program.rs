@@ -24,9 +24,9 @@ pub struct Compiled {
 impl Compiled {
     /// Compiles a program.
     pub fn new(loaded: &mut Loaded) -> Compiled {
-        let Loaded { source, modules, .. } = loaded;
+        let Loaded { source, form, modules, .. } = loaded;
         let file = modules.main();
-        let main = Main { path: &source.path, file: file.as_deref(), text: &source.text };
+        let main = Main { path: &source.path, file: file.as_deref(), text: &source.text, form: *form };
         let Compilation { executable, diagnostics, sources } = compile_with(main, modules);
         Compiled { executable, diagnostics, sources }
     }

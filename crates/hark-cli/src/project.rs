@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use hark_bytecode::{Source, line_starts};
+use hark_compiler::Form;
 
 use hark_foreign::interpreter;
 
@@ -20,7 +21,7 @@ use crate::trust;
 const SOURCE_BYTES_MAX: usize = u32::MAX as usize;
 
 /// Denotes standard input in place of a file.
-const STANDARD_INPUT: &str = "-";
+pub const STANDARD_INPUT: &str = "-";
 
 /// A project's folder and settings.
 #[derive(Debug, Default)]
@@ -48,6 +49,8 @@ impl Project {
 pub struct Loaded {
     /// The source text, with the path given by the user.
     pub source: Source,
+    /// What the text contains.
+    pub form: Form,
     /// The modules available to it.
     pub modules: Modules,
     /// The project.
@@ -83,11 +86,11 @@ pub fn load(file: Option<&Path>, config: Option<&Path>) -> Result<Loaded, Failur
         }
         let shown = from_current_folder(&file);
         let source = read_source(&shown)?;
-        return Ok(Loaded { source, modules: Modules::of(&shown), project });
+        return Ok(Loaded { source, form: Form::Items, modules: Modules::of(&shown), project });
     };
     if file.as_os_str() == STANDARD_INPUT {
         let text = from_standard_input()?;
-        return load_text("<stdin>", text, config);
+        return load_text("<stdin>", text, Form::Items, config);
     }
     // An unreadable program is reported before invalid settings.
     let source = read_source(file)?;
@@ -96,16 +99,16 @@ pub fn load(file: Option<&Path>, config: Option<&Path>) -> Result<Loaded, Failur
         // A program without a real path, such as a pipe in `/dev/stdin`, belongs to the current folder.
         Err(_) => current_folder()?,
     };
-    Ok(Loaded { source, modules: Modules::of(file), project: open_project(&folder, config)? })
+    Ok(Loaded { source, form: Form::Items, modules: Modules::of(file), project: open_project(&folder, config)? })
 }
 
 /// A program that is not in a file, in the project of the current folder. Its modules are in the current folder.
 ///
 /// # Errors
 /// If the settings cannot be read or are invalid.
-pub fn load_text(name: &str, text: String, config: Option<&Path>) -> Result<Loaded, Failure> {
+pub fn load_text(name: &str, text: String, form: Form, config: Option<&Path>) -> Result<Loaded, Failure> {
     let project = open_project(&current_folder()?, config)?;
-    Ok(Loaded { source: Source::new(name, text), modules: Modules::of_no_file(), project })
+    Ok(Loaded { source: Source::new(name, text), form, modules: Modules::of_no_file(), project })
 }
 
 /// The folder of the project used by commands that name no program.

@@ -33,6 +33,7 @@ pub use diagnostic::{Code, Diagnostic, Label, Severity};
 pub use documentation::{Documented, Subject, documentation};
 pub use modules::{Files, LoadError, Located, Main};
 pub use nearest::nearest;
+pub use parser::Form;
 
 /// The result of a compilation.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ pub struct Compilation {
 
 /// Compiles a single-file program. `path` is its name in diagnostics and traces. Imports of modules fail.
 pub fn compile(path: &str, text: &str) -> Compilation {
-    compile_with(Main { path, file: None, text }, &mut modules::NoFiles)
+    compile_with(Main { path, file: None, text, form: Form::Items }, &mut modules::NoFiles)
 }
 
 /// Compiles a program that may import modules from `files`.

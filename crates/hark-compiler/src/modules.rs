@@ -14,6 +14,7 @@ use crate::gates::Gates;
 use crate::imports::{Exports, Imported, Imports, ModuleId};
 use crate::limits::MODULES_NESTED_MAX;
 use crate::link::{Unit, link};
+use crate::parser::Form;
 use crate::{Compilation, effects, generate, lexer, parser};
 
 /// Access to the files that a program may import; the compiler itself touches none.
@@ -98,6 +99,8 @@ pub struct Main<'a> {
     pub file: Option<&'a str>,
     /// Its text.
     pub text: &'a str,
+    /// What the text contains.
+    pub form: Form,
 }
 
 /// Compiles a program and the modules that it imports.
@@ -145,13 +148,20 @@ impl Build<'_> {
             return;
         }
         let open = OpenFile { file: main.file.map(str::to_owned), shown: main.path.to_owned() };
-        self.compile_file(open, &text, 0, String::new());
+        self.compile_file(open, &text, main.form, 0, String::new());
     }
 
     /// Compiles a file after the modules that it imports.
-    fn compile_file(&mut self, open: OpenFile, text: &str, base: u32, name: String) -> (ModuleId, Rc<Exports>) {
+    fn compile_file(
+        &mut self,
+        open: OpenFile,
+        text: &str,
+        form: Form,
+        base: u32,
+        name: String,
+    ) -> (ModuleId, Rc<Exports>) {
         let tokens = lexer::tokenize(text, base, &mut self.diagnostics);
-        let program = parser::parse(text, base, &tokens, &mut self.diagnostics);
+        let program = parser::parse(text, form, base, &tokens, &mut self.diagnostics);
         drop(tokens);
         let exports = Rc::new(Exports::of(&program, &open.shown));
         let id = ModuleId(self.units.len());
@@ -234,7 +244,7 @@ impl Build<'_> {
             return None;
         };
         let name = file.strip_suffix(".hk").unwrap_or(&file).to_owned();
-        Some(self.compile_file(OpenFile { file: Some(file), shown }, &text, base, name))
+        Some(self.compile_file(OpenFile { file: Some(file), shown }, &text, Form::Items, base, name))
     }
 
     /// The path of a missing file for messages: as written, relative to the importing file's folder.

@@ -15,6 +15,7 @@ mod item;
 mod module;
 mod pattern;
 mod recovery;
+mod text;
 mod value;
 mod word;
 
@@ -41,8 +42,23 @@ struct Reported;
 
 type Parsed<T> = Result<T, Reported>;
 
+/// What a text contains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Functions and imports.
+    Items,
+    /// The same, or only the body of `main`.
+    ItemsOrBody,
+}
+
 /// Parses a file, as far as possible. `base` is its offset within the program.
-pub(crate) fn parse<'t>(text: &'t str, base: u32, tokens: &[Token], diagnostics: &mut Diagnostics) -> Program<'t> {
+pub(crate) fn parse<'t>(
+    text: &'t str,
+    form: Form,
+    base: u32,
+    tokens: &[Token],
+    diagnostics: &mut Diagnostics,
+) -> Program<'t> {
     let mut parser = Parser {
         text,
         base: base as usize,
@@ -60,7 +76,11 @@ pub(crate) fn parse<'t>(text: &'t str, base: u32, tokens: &[Token], diagnostics:
         program: Program::default(),
         diagnostics,
     };
-    parser.parse_items();
+    if form == Form::Items || parser.begins_program() {
+        parser.parse_items();
+    } else {
+        parser.parse_main();
+    }
     parser.report_words();
     parser.program
 }

@@ -7,6 +7,7 @@ use hark_bytecode::Executable;
 
 use crate::diagnostic::Diagnostics;
 use crate::imports::Imports;
+use crate::parser::Form;
 use crate::{generate, lexer, parser};
 
 /// The prefix in `prelude.hk` of builtins that no program can name.
@@ -70,7 +71,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 pub(crate) fn compiled() -> Executable {
     let mut diagnostics = Diagnostics::default();
     let tokens = lexer::tokenize(TEXT, 0, &mut diagnostics);
-    let mut program = parser::parse(TEXT, 0, &tokens, &mut diagnostics);
+    let mut program = parser::parse(TEXT, Form::Items, 0, &tokens, &mut diagnostics);
     // The builtins that only this file can use.
     program.presumed.insert(NATIVE.trim_end_matches('.'));
     let executable = generate::generate(&program, Rc::new(Imports::default()), &mut diagnostics);

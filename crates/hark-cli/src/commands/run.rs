@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hark_compiler::{Code, Diagnostic};
+use hark_compiler::{Code, Diagnostic, Form};
 use hark_engine::{Disagreement, Engine, GateKind, Keyed, OutputItem, Report, SessionId, Status, Storage, SuspendAt};
 use hark_machine::{Program, text_of};
 
@@ -38,7 +38,7 @@ pub fn run(wanted: &Run, platform: Option<&OpenPlatform>) -> Result<u8, Failure>
             .with_hint("write one of them into a file, or as text: `-e TEXT`, `--args JSON`"));
     }
     let mut loaded = match &wanted.text {
-        Some(text) => project::load_text("<command line>", program_of(text), config)?,
+        Some(text) => project::load_text("<command line>", text.clone(), Form::ItemsOrBody, config)?,
         None => project::load(wanted.file.as_deref(), config)?,
     };
     if !wanted.quiet {
@@ -95,15 +95,6 @@ fn own_platform(project: &Project, wanted: &Run) -> Result<(Platform, Option<Pat
     let invoker = session::invoker(project, kept.as_ref(), wanted.concurrency.name)?;
     let folder = kept.as_ref().and_then(Kept::folder);
     Ok((Platform { storage: storage::or_memory(kept.as_ref()), invoker }, folder))
-}
-
-/// The program given as text on the command line: definitions, or else the body of `main`.
-fn program_of(text: &str) -> String {
-    let first = text.trim_start();
-    let is_definition =
-        ["fn ", "fn\n", "import ", "import(", "#[", "//", "/*"].iter().any(|begin| first.starts_with(begin));
-    // The line break ends a comment at the end of the text.
-    if is_definition { text.to_owned() } else { format!("fn main() {{ {text}\n}}") }
 }
 
 /// Warnings for limits and rates that other programs of this storage define differently.

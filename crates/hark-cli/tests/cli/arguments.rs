@@ -155,8 +155,42 @@ fn a_program_may_be_an_argument() {
     folder.run(["-q", "-e", "print(1); 2"]).is(0, "1\n2\n", "");
     folder.run(["-q", "-e", "fn main(a, b) { b + a }", "x", "y"]).is(0, "yx\n", "");
     folder.run(["-q", "-e", "// two\nfn main() { 2 }"]).is(0, "2\n", "");
-    let wrong = folder.run(["-e", "len(1)"]);
-    assert!(wrong.status == 2 && wrong.stderr.contains("--> <command line>:1:"), "{wrong:?}");
+}
+
+/// The text that the user typed, with its own columns.
+#[test]
+fn errors_of_a_program_that_is_an_argument_show_what_was_typed() {
+    let folder = Folder::new("errors_of_a_program_that_is_an_argument");
+    let stderr = |text: &str| {
+        let run = folder.run(["-e", text]);
+        assert_ne!(run.status, 0, "{run:?}");
+        run.stderr
+    };
+    let unknown = "error[HK0012]: nothing named `prnt` is known here\n  --> <command line>:1:1\n 1 | prnt(1)\n   | ^^^^\n\
+                   hint: did you mean `print`?\n\n1 error\n";
+    assert_eq!(stderr("prnt(1)"), unknown);
+    let unfinished = "error[HK0006]: expected an expression, but found the end of the program\n  \
+                      --> <command line>:1:4\n 1 | 1 +\n   |    ^\n\n1 error\n";
+    assert_eq!(stderr("1 +"), unfinished);
+    let raised = "traceback, the outermost call first:\n  thread 0, <command line>:2, in main\n      first([])\n  \
+                  --> <command line>:2:1\n 2 | first([])\n   | ^^^^^^^^^\nerror[index]: `first`: the list is empty\n";
+    assert_eq!(stderr("// an error\nfirst([])").replace("-- [TIME]\n", ""), raised);
+    for (text, place, message) in [
+        ("1 }", "1:3", "`}` without a `{` before it"),
+        ("if true { 1", "1:9", "the body of `if` has no end"),
+        ("1;\nfn f() { 2 }", "2:1", "a function cannot be defined in a body"),
+        ("x = 1 catch e { 2 }", "1:7", "`catch` without a `try` before it"),
+        ("", "1:1", "the program is empty"),
+        ("// nothing", "1:1", "the program is empty"),
+        ("fn (x) { x }", "1:1", "a function cannot be defined here"),
+        ("\nfn", "2:1", "a function cannot be defined here"),
+        ("fn f(x) { x } f(1)", "1:15", "only `fn` and `import` can stand at the top level, but found `f`"),
+    ] {
+        let said = stderr(text);
+        assert!(said.contains(&format!("<command line>:{place}\n")) && said.contains(message), "{text}: {said}");
+        assert!(!said.contains("| fn main"), "{said}");
+        assert_eq!(said.matches("error[").count(), 1, "{said}");
+    }
 }
 
 #[test]

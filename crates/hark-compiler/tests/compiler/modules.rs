@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hark_bytecode::{Executable, Listing};
 use hark_compiler::limits::MODULES_NESTED_MAX;
-use hark_compiler::{Compilation, Files, LoadError, Located, Main, compile_with};
+use hark_compiler::{Compilation, Files, Form, LoadError, Located, Main, compile_with};
 
 /// Files in memory; a text of the form `-> file` makes a link to that file.
 struct Memory<'a> {
@@ -51,7 +51,7 @@ impl Files for Memory<'_> {
 fn compiled(main: &str, others: &[(&str, &str)]) -> (Compilation, Vec<String>) {
     let mut files = Memory { files: others.iter().copied().collect(), read: Vec::new() };
     files.files.insert("main.hk", main);
-    let main = Main { path: "src/main.hk", file: Some("main.hk"), text: main };
+    let main = Main { path: "src/main.hk", file: Some("main.hk"), text: main, form: Form::Items };
     (compile_with(main, &mut files), files.read)
 }
 
