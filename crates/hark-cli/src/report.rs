@@ -15,7 +15,7 @@ pub use json::Json;
 use crate::failure::{Failure, Problem};
 use crate::program::Compiled;
 use crate::render::Lines;
-use value::write_value;
+pub use value::write_value;
 
 /// Reports a session that has ended.
 ///

@@ -6,8 +6,10 @@ use std::collections::HashMap;
 use std::thread;
 use std::time::Duration;
 
+use hark_bytecode::Executable;
 use hark_engine::outside::Outside;
 use hark_engine::{Event, HistoryReader, LogEntry, SessionId, Summary, ThreadId, Timestamp};
+use hark_machine::{Error, Value};
 
 use super::kept::Store;
 use super::{FINISHED, values};
@@ -81,12 +83,11 @@ fn show(kept: &Kept, id: Option<&str>, follow: bool, wanted: Wanted, form: Form)
     let read = |write: &mut Show<'_>| read_history(&store, &summary, follow, wanted, write);
     match form {
         // A list could not be parsed before its end, so a follower gets one object after the other.
-        Form::Json if follow => read(&mut |entries, values| {
+        Form::Json if follow => read(&mut |entries, outcomes| {
             let mut out = Vec::new();
             for entry in entries {
                 let mut json = Json::new(&mut out);
-                let value = values.get(&entry.thread).map(String::as_str);
-                json::write_entry(entry, value, &mut json)
+                json::write_entry(entry, &outcomes.of(entry), &mut json)
                     .and_then(|()| json.finish().map(drop))
                     .map_err(Failure::Output)?;
             }
@@ -95,10 +96,8 @@ fn show(kept: &Kept, id: Option<&str>, follow: bool, wanted: Wanted, form: Form)
         Form::Json => {
             let mut done = Ok(());
             report::write_list(|json| {
-                let mut write = |entries: &[LogEntry], values: &Values| {
-                    let write_entry = |entry: &LogEntry| {
-                        json::write_entry(entry, values.get(&entry.thread).map(String::as_str), json)
-                    };
+                let mut write = |entries: &[LogEntry], outcomes: &Outcomes<'_>| {
+                    let write_entry = |entry: &LogEntry| json::write_entry(entry, &outcomes.of(entry), json);
                     entries.iter().try_for_each(write_entry).map_err(Failure::Output)
                 };
                 done = read(&mut write);
@@ -115,9 +114,9 @@ fn show(kept: &Kept, id: Option<&str>, follow: bool, wanted: Wanted, form: Form)
         })?,
         Form::Lines => {
             let lines = Lines { started, columns: columns::of_stdout(), style: Style::for_stdout() };
-            read(&mut |entries, values| {
+            read(&mut |entries, outcomes| {
                 let mut out = String::new();
-                entries.iter().for_each(|entry| lines.draw(entry, values.get(&entry.thread), &mut out));
+                entries.iter().for_each(|entry| lines.draw(entry, outcomes.of(entry).value, &mut out));
                 output::write_out(&out)
             })?;
         }
@@ -125,16 +124,45 @@ fn show(kept: &Kept, id: Option<&str>, follow: bool, wanted: Wanted, form: Form)
     Ok(FINISHED)
 }
 
-/// Shows entries; the values are the results of the threads that finish in them.
-type Show<'a> = dyn FnMut(&[LogEntry], &Values) -> Result<(), Failure> + 'a;
+/// Shows entries.
+type Show<'a> = dyn FnMut(&[LogEntry], &Outcomes<'_>) -> Result<(), Failure> + 'a;
 
-/// The results of threads.
-type Values = HashMap<ThreadId, String>;
+/// What the threads came to that end in some entries.
+struct Outcomes<'a> {
+    executable: &'a Executable,
+    values: HashMap<ThreadId, String>,
+    /// The errors, and when their threads broke last: only the error of the last time is kept.
+    errors: HashMap<ThreadId, (Timestamp, Error)>,
+}
 
-/// The results of the threads that finish in these entries.
-fn values_of(session: &Outside<'_>, entries: &[LogEntry]) -> Result<Values, Failure> {
-    let finished = entries.iter().filter(|entry| entry.event == Event::Finished).map(|entry| entry.thread);
-    values::of_threads(session, &finished.collect::<Vec<ThreadId>>())
+impl<'a> Outcomes<'a> {
+    fn read(session: &'a Outside<'_>, entries: &[LogEntry]) -> Result<Outcomes<'a>, Failure> {
+        let finished = entries.iter().filter(|entry| entry.event == Event::Finished).map(|entry| entry.thread);
+        let values = values::of_threads(session, &finished.collect::<Vec<ThreadId>>())?;
+        let broke = entries.iter().filter(|entry| matches!(entry.event, Event::Broke { .. }));
+        let last: HashMap<ThreadId, Timestamp> = broke.map(|entry| (entry.thread, entry.time)).collect();
+        let errors = values::errors_of_threads(session, &last.keys().copied().collect::<Vec<ThreadId>>())?;
+        let errors = errors.into_iter().map(|(thread, error)| (thread, (last[&thread], error))).collect();
+        Ok(Outcomes { executable: session.program().executable(), values, errors })
+    }
+
+    fn of(&self, entry: &LogEntry) -> Outcome<'_> {
+        // A thread that was retried may have broken anew since the entries were read.
+        let is_same = |error: &Error| matches!(&entry.event, Event::Broke { kind, message } if **kind == *error.kind && **message == *error.message);
+        let error = self.errors.get(&entry.thread).filter(|(last, error)| *last == entry.time && is_same(error));
+        Outcome {
+            value: self.values.get(&entry.thread),
+            data: error.map(|(_, error)| &error.data),
+            executable: self.executable,
+        }
+    }
+}
+
+/// What belongs to an entry that ends its thread, and is not in the history.
+struct Outcome<'a> {
+    value: Option<&'a String>,
+    data: Option<&'a Value>,
+    executable: &'a Executable,
 }
 
 /// Shows the recorded entries and, with `follow`, new ones until the session has ended.
@@ -156,7 +184,7 @@ fn read_history(
             let is_wanted = |entry: &LogEntry| wanted != Wanted::Printed || entry.is_printed();
             entries.extend(page.into_iter().filter(is_wanted).map(|entry| with_arguments(entry, &arguments)));
             if matches!(wanted, Wanted::Printed | Wanted::AsItComes) {
-                show(&entries, &values_of(&session, &entries)?)?;
+                show(&entries, &Outcomes::read(&session, &entries)?)?;
                 entries.clear();
             }
         }
@@ -171,7 +199,7 @@ fn read_history(
         Wanted::ByTime => entries = by_time(entries),
         Wanted::ByThread => entries.sort_by_key(|entry| entry.thread),
     }
-    show(&entries, &values_of(&session, &entries)?)
+    show(&entries, &Outcomes::read(&session, &entries)?)
 }
 
 /// The arguments of the session's own function are stored only in its summary.

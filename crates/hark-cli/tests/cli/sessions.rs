@@ -300,6 +300,29 @@ fn the_history_tells_what_happened() {
     assert_eq!((&thread["arguments"], &thread["value"], &thread["call"]), (&json!(""), &json!("42"), &json!(null)));
 }
 
+/// The data of an error is an event's, as long as its thread has not been retried.
+#[test]
+fn the_history_has_the_data_of_errors() {
+    let program = "fn main() { f = async work(); await f }\nfn work() { error(\"no\", {\"id\": [1, null]}) }\n";
+    let folder = Folder::with("the_history_has_the_data_of_errors", program);
+    let data = |line: &str| -> Vec<Value> {
+        let text = folder.hark(line).stdout;
+        let events: Vec<Value> = match line.contains("--follow") {
+            true => text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+            false => serde_json::from_str(&text).unwrap(),
+        };
+        events.into_iter().filter(|event| event["event"] == "broke").map(|event| event["data"].clone()).collect()
+    };
+    assert_eq!(folder.hark("run -s sqlite -q x.hk").status, 1);
+    let id = || json!({"id": [1, null]});
+    for line in ["events --json", "events --json --unified", "events --json --follow"] {
+        assert_eq!(data(line), [id(), id()], "{line}");
+    }
+    assert_eq!(folder.hark("retry -q").status, 1);
+    // In the order of threads: main, work.
+    assert_eq!(data("events --json"), [json!(null), id(), json!(null), id()]);
+}
+
 /// A raised call is shown as such, and events of several threads in order of time.
 #[test]
 fn the_history_tells_what_raised_and_when() {

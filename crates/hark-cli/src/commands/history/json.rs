@@ -3,21 +3,22 @@
 use std::io::{self, Write};
 
 use hark_engine::{Event, FutureId, Gate, GateKind, LogEntry, Needed, Timestamp};
+use hark_machine::Value;
 
-use crate::report::Json;
+use super::Outcome;
+use crate::report::{Json, write_value};
 
-/// Writes an entry as an object: `time`, `thread`, `event` and the fields of that event. `value` is the thread's
-/// result, if it finished.
-pub fn write_entry<W: Write>(entry: &LogEntry, value: Option<&str>, json: &mut Json<W>) -> io::Result<()> {
+/// Writes an entry as an object: `time`, `thread`, `event` and the fields of that event.
+pub fn write_entry<W: Write>(entry: &LogEntry, outcome: &Outcome<'_>, json: &mut Json<W>) -> io::Result<()> {
     json.open('{')?;
     json.entry("time", &entry.time.to_string())?;
     json.entry_of("thread", entry.thread)?;
     json.entry("event", entry.event.name())?;
-    write_fields(&entry.event, value, json)?;
+    write_fields(&entry.event, outcome, json)?;
     json.close('}')
 }
 
-fn write_fields<W: Write>(event: &Event, value: Option<&str>, json: &mut Json<W>) -> io::Result<()> {
+fn write_fields<W: Write>(event: &Event, outcome: &Outcome<'_>, json: &mut Json<W>) -> io::Result<()> {
     match event {
         Event::Printed { text, .. } => json.entry("text", text),
         Event::Started { function, parent, arguments } => {
@@ -58,10 +59,12 @@ fn write_fields<W: Write>(event: &Event, value: Option<&str>, json: &mut Json<W>
             write_gate(gate, json)?;
             write_until(*until, json)
         }
-        Event::Finished => json.entry_or_null("value", value),
+        Event::Finished => json.entry_or_null("value", outcome.value.map(String::as_str)),
         Event::Broke { kind, message } => {
             json.entry("kind", kind)?;
-            json.entry("message", message)
+            json.entry("message", message)?;
+            json.key("data")?;
+            write_value(outcome.data.unwrap_or(&Value::Null), outcome.executable, json)
         }
         Event::Cancelled => json.entry("of", "session"),
         Event::Interrupted => json.entry("of", "thread"),
