@@ -12,6 +12,7 @@ mod snippet;
 mod style;
 mod summary;
 mod traceback;
+pub mod wrap;
 
 pub use command_line::draw_command_line;
 pub use errors::{draw_errors, with_commas};

@@ -84,13 +84,16 @@ pub struct OfSession {
 Examples:
   hark promises                 of all unfinished sessions
   hark promises 01a1fd87-1c     of this one
-  hark promises --json | jq -r '.[].future_id'
+  hark promises -q              only what `hark resolve` and `hark fail` take
 
 The first column is the argument of `hark resolve` and `hark fail`.")]
 pub struct Promises {
     /// The session: its key, or a prefix of its id. Default: all unfinished sessions
     #[arg(value_name = "ID")]
     pub id: Option<String>,
+    /// Print only the FUTURE_IDs, whole
+    #[arg(long, short, conflicts_with = "json")]
+    pub quiet: bool,
     #[command(flatten)]
     pub kept: Kept,
 }

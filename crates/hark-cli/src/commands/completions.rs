@@ -7,8 +7,23 @@ use crate::args::{self, Completions};
 use crate::failure::Failure;
 use crate::output;
 
-/// The command that lists the ids of sessions, newest first.
-const IDS: &str = "sessions --quiet --limit 100 2>/dev/null";
+/// Arguments that the shell completes by asking `hark` for them.
+struct Listed {
+    /// The name of the positional argument.
+    argument: &'static str,
+    /// The command that lists them, newest first.
+    command: &'static str,
+    /// The name of the function that asks, in zsh.
+    function: &'static str,
+}
+
+/// The ids of sessions.
+const SESSIONS: Listed =
+    Listed { argument: "id", command: "sessions --quiet --limit 100 2>/dev/null", function: "_hark_sessions" };
+
+/// The ids of promises that are waited for.
+const PROMISES: Listed =
+    Listed { argument: "future", command: "promises --quiet 2>/dev/null", function: "_hark_promises" };
 
 /// Prints a completion script for a shell.
 ///
@@ -19,64 +34,86 @@ pub fn completions(wanted: &Completions) -> Result<u8, Failure> {
     let mut definition = args::definition();
     clap_complete::generate(wanted.shell, &mut definition, "hark", &mut script);
     let script = String::from_utf8_lossy(&script);
-    let commands = commands_on_sessions(&definition);
     output::write_raw(&match wanted.shell {
-        Shell::Bash => with_sessions_in_bash(&script, &commands),
-        Shell::Zsh => with_sessions_in_zsh(&script),
-        Shell::Fish => with_sessions_in_fish(&script, &commands),
+        Shell::Bash => with_ids_in_bash(&script, &definition),
+        Shell::Zsh => with_ids_in_zsh(&script),
+        Shell::Fish => with_ids_in_fish(&script, &definition),
         _ => script.into_owned(),
     })?;
     Ok(FINISHED)
 }
 
-/// The commands that take a session's id.
-fn commands_on_sessions(definition: &clap::Command) -> Vec<&str> {
-    let takes_id = |command: &&clap::Command| command.get_positionals().any(|argument| argument.get_id() == "id");
-    definition.get_subcommands().filter(takes_id).map(clap::Command::get_name).collect()
+impl Listed {
+    /// The commands with such an argument.
+    fn commands<'a>(&self, definition: &'a clap::Command) -> Vec<&'a str> {
+        let takes = |command: &&clap::Command| {
+            command.get_positionals().next().is_some_and(|argument| argument.get_id() == self.argument)
+        };
+        definition.get_subcommands().filter(takes).map(clap::Command::get_name).collect()
+    }
 }
 
 /// Wraps the generated function in one that adds the ids. `$1` is the command's own name, `$2` the word being
-/// completed, `$3` the word before it.
-fn with_sessions_in_bash(script: &str, commands: &[&str]) -> String {
-    let commands = commands.join("|");
+/// completed, `$3` the word before it. The value behind the id of a promise is not completed.
+fn with_ids_in_bash(script: &str, definition: &clap::Command) -> String {
+    let (sessions, promises) = (SESSIONS.commands(definition).join("|"), PROMISES.commands(definition).join("|"));
+    let (of_sessions, of_promises) = (SESSIONS.command, PROMISES.command);
     let function = format!(
-        "_hark_and_sessions() {{
+        "_hark_and_ids() {{
     _hark \"$@\"
     case \"${{COMP_WORDS[1]}} $3\" in
         *\" --data-dir\" | *\" --config\" | *\" --storage\" | *\" -s\" | *\" --concurrency\" | *\" -c\") return ;;
     esac
     case \"${{COMP_WORDS[1]}}\" in
-        {commands})
-            [[ \"$2\" == -* ]] || COMPREPLY+=($(compgen -W \"$(\"$1\" {IDS})\" -- \"$2\"))
+        {sessions})
+            [[ \"$2\" == -* ]] || COMPREPLY+=($(compgen -W \"$(\"$1\" {of_sessions})\" -- \"$2\"))
+            ;;
+        {promises})
+            [[ \"$2\" == -* || \"$3\" != \"${{COMP_WORDS[1]}}\" ]] ||
+                COMPREPLY+=($(compgen -W \"$(\"$1\" {of_promises})\" -- \"$2\"))
             ;;
     esac
 }}
 "
     );
-    format!("{function}{}", script.replace("complete -F _hark ", "complete -F _hark_and_sessions "))
+    format!("{function}{}", script.replace("complete -F _hark ", "complete -F _hark_and_ids "))
 }
 
 /// In zsh, the description of a positional argument ends with the name of its completer.
-fn with_sessions_in_zsh(script: &str) -> String {
-    let mut out = String::with_capacity(script.len() + 256);
+fn with_ids_in_zsh(script: &str) -> String {
+    let listed = [SESSIONS, PROMISES];
+    let completer = |line: &str| {
+        let is_of = |listed: &&Listed| {
+            [format!("'::{} -- ", listed.argument), format!("':{} -- ", listed.argument)]
+                .iter()
+                .any(|begin| line.starts_with(begin))
+        };
+        listed.iter().find(is_of).map(|listed| listed.function)
+    };
+    let mut out = String::with_capacity(script.len() + 512);
     for (index, line) in script.lines().enumerate() {
-        let is_id = line.starts_with("'::id -- ") || line.starts_with("':id -- ");
-        match line.strip_suffix(":_default' \\").filter(|_| is_id) {
-            Some(described) => out.push_str(&format!("{described}:_hark_sessions' \\\n")),
-            None => out.push_str(&format!("{line}\n")),
+        match (line.strip_suffix(":_default' \\"), completer(line)) {
+            (Some(described), Some(function)) => out.push_str(&format!("{described}:{function}' \\\n")),
+            _ => out.push_str(&format!("{line}\n")),
         }
         // After `#compdef hark`.
         if index == 0 {
-            let ids = format!("ids=(${{(f)\"$(hark {IDS})\"}})");
-            out.push_str(&format!("\n_hark_sessions() {{\n    local -a ids\n    {ids}\n    compadd -a ids\n}}\n"));
+            for Listed { command, function, .. } in &listed {
+                let ids = format!("ids=(${{(f)\"$(hark {command})\"}})");
+                out.push_str(&format!("\n{function}() {{\n    local -a ids\n    {ids}\n    compadd -a ids\n}}\n"));
+            }
         }
     }
     out
 }
 
-fn with_sessions_in_fish(script: &str, commands: &[&str]) -> String {
-    let of_command = |command: &&str| {
-        format!("complete -c hark -n \"__fish_hark_using_subcommand {command}\" -f -a \"(hark {IDS})\"\n")
-    };
-    format!("{script}{}", commands.iter().map(of_command).collect::<String>())
+fn with_ids_in_fish(script: &str, definition: &clap::Command) -> String {
+    let mut out = script.to_owned();
+    for listed in [SESSIONS, PROMISES] {
+        for command in listed.commands(definition) {
+            let condition = format!("__fish_hark_using_subcommand {command}");
+            out.push_str(&format!("complete -c hark -n \"{condition}\" -f -a \"(hark {})\"\n", listed.command));
+        }
+    }
+    out
 }

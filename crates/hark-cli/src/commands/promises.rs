@@ -38,6 +38,13 @@ struct Open {
     waiters: Vec<Waiting>,
 }
 
+impl Open {
+    /// What `hark resolve` takes.
+    fn future_id(&self) -> String {
+        format!("{}/{}", self.session, self.name)
+    }
+}
+
 /// A waiting thread.
 struct Waiting {
     thread: ThreadId,
@@ -66,6 +73,11 @@ pub fn promises(wanted: &Promises) -> Result<u8, Failure> {
     for summary in &sessions {
         open.extend(open_promises(&store, summary)?);
     }
+    if wanted.quiet {
+        let ids = open.iter().map(|promise| format!("{}\n", escape::line(&promise.future_id())));
+        output::write_out(&ids.collect::<String>())?;
+        return Ok(FINISHED);
+    }
     if open.is_empty() {
         return nothing(wanted, store.place.store());
     }
@@ -80,7 +92,7 @@ pub fn promises(wanted: &Promises) -> Result<u8, Failure> {
 fn nothing(wanted: &Promises, file: &str) -> Result<u8, Failure> {
     if wanted.kept.json {
         output::write_out("[]\n")?;
-    } else {
+    } else if !wanted.quiet {
         let of = if wanted.id.is_some() {
             "the session is not waiting for a promise".to_owned()
         } else {
@@ -203,7 +215,7 @@ fn shown_waiters(waiters: &[Waiting]) -> String {
 
 fn write_promise<W: Write>(promise: &Open, json: &mut Json<W>) -> io::Result<()> {
     json.open('{')?;
-    json.entry("future_id", &format!("{}/{}", promise.session, promise.name))?;
+    json.entry("future_id", &promise.future_id())?;
     json.entry("session", promise.session.as_str())?;
     json.entry_or_null("key", promise.key.as_deref())?;
     json.entry("promise", &promise.name)?;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
-use crate::harness::Folder;
+use crate::harness::{Beside, Folder, wait_until};
 
 const PROGRAM: &str = "import(cos, math, 1);\nfn main() { print(\"Hello World!\") }\nfn show(x) { x }\n\
                        fn add(x, y) { parse_float(x) + parse_float(y) }\n";
@@ -202,7 +202,7 @@ fn the_shell_completes_sessions() {
     let completed = |words: &str, before: &str| {
         let script = format!(
             "eval \"$(\"$hark\" completions bash)\"; COMP_WORDS=($hark {words}); COMP_CWORD=2; \
-             _hark_and_sessions \"$hark\" \"${{COMP_WORDS[2]}}\" {before}; echo \"${{COMPREPLY[*]}}\""
+             _hark_and_ids \"$hark\" \"${{COMP_WORDS[2]}}\" {before}; echo \"${{COMPREPLY[*]}}\""
         );
         let mut command = Command::new("bash");
         command.current_dir(folder.path()).env("hark", env!("CARGO_BIN_EXE_hark")).args(["-c", &script]);
@@ -212,10 +212,22 @@ fn the_shell_completes_sessions() {
     assert_eq!(completed(&format!("show {beginning}"), "show"), format!("{id}\n"));
     assert_eq!(completed(&format!("cancel {beginning}"), "cancel"), format!("{id}\n"));
     assert_eq!(completed("check zzz", "check").trim(), "");
-    assert!(folder.hark("completions zsh").stdout.contains(":_hark_sessions' \\\n"));
-    assert!(
-        folder.hark("completions fish").stdout.contains("using_subcommand export\" -f -a \"(hark sessions --quiet")
-    );
+    assert_eq!(completed(&format!("resolve {beginning}"), "resolve"), "\n", "it waits for no promise");
+    folder.write("y.hk", "fn main() { await future(\"door\", 1) }");
+    let run = Beside::start(&folder, "run -s sqlite y.hk");
+    wait_until("the wait", || folder.hark("promises -q").stdout.contains("/door/1\n"));
+    let promise_id = folder.hark("promises -q").stdout;
+    drop(run);
+    for command in ["resolve", "fail"] {
+        let beginning = &promise_id[..promise_id.len() - 4];
+        assert_eq!(completed(&format!("{command} {beginning}"), command), promise_id);
+        assert_eq!(completed(&format!("{command} {beginning}"), "something"), "\n");
+    }
+    let [zsh, fish] = ["zsh", "fish"].map(|shell| folder.hark(&format!("completions {shell}")).stdout);
+    assert!(zsh.contains(":_hark_sessions' \\\n"));
+    assert_eq!(zsh.matches(":_hark_promises' \\\n").count(), 2);
+    assert!(fish.contains("using_subcommand export\" -f -a \"(hark sessions --quiet"));
+    assert!(fish.contains("using_subcommand resolve\" -f -a \"(hark promises --quiet"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `hark check`, `hark asm`, `hark explain` and `hark doc`.
 
 use crate::harness::Folder;
+use crate::terminal::shown;
 
 const SEED: &str = "import(foo, pysrc, 1);\nfn bar(x) { x + 1 }\nfn compute(x) { a = async foo(x); b = bar(x); await a + b; }\n\
                     fn main() { compute(1) }\n";
@@ -137,6 +138,33 @@ fn every_code_that_is_shown_is_explained() {
          hint: a code is shown in brackets after `error` or `warning`, such as HK0012; the kinds of runtime errors are \
          error, type, arity, name, index, value, zero, stack, limit, python, timeout, cancelled, worker_lost, deadlock\n",
     );
+}
+
+#[test]
+fn a_topic_that_is_nearly_right_is_suggested() {
+    let folder = Folder::new("a_topic_that_is_nearly_right");
+    for (topic, near) in [("pyton", "python"), ("Timeuot", "timeout"), ("HK012", "HK0012"), ("hk00122", "HK0012")] {
+        let said =
+            format!("error: there is no error code or kind `{topic}`\nhint: did you mean `hark explain {near}`?\n");
+        folder.hark(&format!("explain {topic}")).is(2, "", &said);
+    }
+}
+
+#[test]
+fn pages_are_as_wide_as_the_terminal() {
+    let folder = Folder::new("pages_are_as_wide_as_the_terminal");
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<String>>();
+    for line in ["explain python", "explain HK0012", "doc slice", "doc"] {
+        let whole = folder.hark(line).stdout;
+        for columns in [60, 80, 200] {
+            let text = shown(&folder, line, columns, false);
+            let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(widest <= usize::from(columns), "{columns}: {text}");
+            assert_eq!(words(&text), words(&whole), "{text}");
+        }
+    }
+    let narrow = shown(&folder, "explain python", 60, false);
+    assert!(narrow.lines().count() > folder.hark("explain python").stdout.lines().count(), "{narrow}");
 }
 
 #[test]

@@ -29,6 +29,15 @@ fn cases_pass() {
 }
 
 #[test]
+fn a_program_may_be_on_standard_input() {
+    let folder = Folder::new("testing_standard_input");
+    let program = "//! main() => 2\n//! other() => 3\nfn main() { 2 }\nfn other() { 2 }";
+    let run = folder.run_with_input(["test", "-"], program);
+    assert_eq!(run.status, 1, "{run:?}");
+    assert!(run.stdout.starts_with("passed  <stdin>:1  main()\nFAILED  <stdin>:2  other()\n"), "{run:?}");
+}
+
+#[test]
 fn what_failed_is_shown_with_what_came() {
     let program = "//! sum() => 5\n//! sum() prints \"x\"\nfn sum() { print(\"adding\"); 4 }\n\
                    //! load() => 1\nfn load() { error(\"no such order\") }\nfn test_equal() { assert_equal([1, \"a\"], [1, \"b\"]) }\n";

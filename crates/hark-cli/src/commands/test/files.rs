@@ -4,19 +4,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
+use crate::project::STANDARD_INPUT;
 
 /// The file that marks a folder as a virtual environment.
 const ENVIRONMENT_MARK: &str = "pyvenv.cfg";
 
-/// The programs at these paths: files, and the programs in folders and their subfolders, sorted by name. Hidden folders
-/// and virtual environments are skipped.
+/// The programs at these paths: files, `-` for standard input, and the programs in folders and their subfolders, sorted by
+/// name. Hidden folders and virtual environments are skipped.
 ///
 /// # Errors
 /// If a path does not exist, or a folder cannot be read.
 pub fn programs(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     for path in paths {
-        if path.is_dir() {
+        if path.as_os_str() == STANDARD_INPUT {
+            found.push(path.clone());
+        } else if path.is_dir() {
             add_folder(path, &mut found)?;
         } else if path.exists() {
             found.push(path.clone());
