@@ -59,7 +59,8 @@ pub fn timeline(wanted: &args::Timeline) -> Result<u8, Failure> {
             page.into_iter().for_each(|entry| lanes.note(&with_arguments(entry, &summary)));
         }
         let end = record.ended.unwrap_or_else(|| System.now());
-        let all = lanes.until(end);
+        let is_served = record.state.is_over() || store.find(Some(summary.id.as_str()))?.is_served;
+        let all = if is_served { lanes.until(end) } else { lanes.unserved_until(end) };
         if let Some(path) = &wanted.output {
             let chosen = chosen(&all, wanted.limit.unwrap_or(THREADS_IN_PAGE));
             let finished: Vec<ThreadId> =

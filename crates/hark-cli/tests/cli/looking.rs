@@ -157,3 +157,35 @@ fn a_timeline_fits_the_terminal_and_follows() {
     assert_eq!(folder.hark("timeline --limit 0").status, 2);
     assert_eq!(folder.hark("timeline nobody").status, 2);
 }
+
+/// Between the process that was killed and the one that makes its call again, the call has no bar.
+#[test]
+fn a_timeline_shows_when_no_process_ran_a_call() {
+    let folder = folder("a_timeline_shows_when_no_process");
+    let lanes = |id: &str| folder.hark(&format!("timeline {id} --json")).json().as_array().unwrap().clone();
+    let times = |lane: &Value, kind: &str| -> Vec<(String, String)> {
+        let stretches = lane["stretches"].as_array().unwrap().iter().filter(|each| each["kind"] == kind);
+        let time = |each: &Value, key: &str| each[key].as_str().unwrap().to_owned();
+        stretches.map(|each| (time(each, "from"), time(each, "to"))).collect()
+    };
+    // It has not begun to run.
+    folder.hark("run -s sqlite --key later --detach x.hk one").succeeds();
+    let ready = times(&lanes("later")[0], "run");
+    assert!(ready.len() == 1 && ready[0].0 == ready[0].1, "{ready:?}");
+    let run = begun(&folder);
+    let before = lanes("job");
+    run.signal("KILL");
+    drop(run);
+    wait_until("the end of its process", || folder.hark("show job --json").json()["status"] == "suspended");
+    let calls = |lanes: &[Value]| times(lanes.iter().find(|lane| !times(lane, "call").is_empty()).unwrap(), "call");
+    let (running, left) = (calls(&before), calls(&lanes("job")));
+    assert!(left.last().unwrap().1 < running.last().unwrap().1, "{left:?} {running:?}");
+    for promise in ["approval/x", "approval/y", "door/1"] {
+        folder.run(["resolve", &format!("job/{promise}"), "1"]).succeeds();
+    }
+    folder.write("go", "");
+    folder.hark("resume -q job").succeeds();
+    let again = calls(&lanes("job"));
+    assert_eq!(again.len(), 3, "{again:?}");
+    assert!(again[1].1 < again[2].0, "{again:?}");
+}

@@ -1,6 +1,8 @@
 //! What a timeline is made of: for each thread what it was about, and from when to when.
 
 use std::collections::BTreeMap;
+use std::mem;
+use std::time::Duration;
 
 use hark_engine::{Event, FutureId, LogEntry, ThreadId, Timestamp};
 
@@ -56,7 +58,7 @@ pub struct Lane {
     pub parent: Option<ThreadId>,
     /// Its function, and the arguments as text.
     pub call: String,
-    /// In the order of time, without gaps but those in which the thread was broken.
+    /// In the order of time, without gaps but those in which the thread was broken, or in which no process ran it.
     pub stretches: Vec<Stretch>,
     pub end: End,
     /// The error that it ended with, if it broke or was cancelled.
@@ -69,6 +71,8 @@ pub struct Lane {
     pub breaks: Vec<Timestamp>,
     /// The Futures that block the thread at the end of the chart.
     pub blocked_on: Vec<FutureId>,
+    /// The last stretch has ended with the process that ran the thread.
+    was_lost: bool,
 }
 
 impl Lane {
@@ -84,12 +88,13 @@ impl Lane {
             unnamed: 0,
             breaks: Vec::new(),
             blocked_on: Vec::new(),
+            was_lost: false,
         }
     }
 
     /// From now on it is about this.
     fn begin(&mut self, kind: Kind, at: Timestamp, what: String) {
-        let at = self.stop(at);
+        let at = if mem::take(&mut self.was_lost) { at } else { self.stop(at) };
         self.push(kind, at, what);
     }
 
@@ -107,6 +112,18 @@ impl Lane {
             }
             None => at,
         }
+    }
+
+    /// Whether its call was lost with its process: it is made again without having ended.
+    fn calls_again(&self, event: &Event) -> bool {
+        let is_calling = self.stretches.last().is_some_and(|last| last.kind == Kind::Call) && self.end == End::Open;
+        is_calling && matches!(event, Event::Called { .. })
+    }
+
+    /// The call ended with its process, at this time at the latest.
+    fn lose_call(&mut self, at: Timestamp) {
+        self.stop(at);
+        self.was_lost = true;
     }
 
     fn wait(&mut self, at: Timestamp, futures: &[FutureId], count: u64) {
@@ -175,23 +192,86 @@ impl Lane {
 }
 
 /// The threads of a session in the order of their numbers.
+///
+/// The history does not say when a process was lost or left the session. But its running calls are made again by the next
+/// one, and no event happens in between: so the longest silence before a call is made again counts as that time.
 #[derive(Debug, Default)]
-pub struct Lanes(BTreeMap<ThreadId, Lane>);
+pub struct Lanes {
+    lanes: BTreeMap<ThreadId, Lane>,
+    /// The times of all events so far, in ascending order.
+    times: Vec<Timestamp>,
+    takeovers: Vec<Takeover>,
+}
+
+/// A process continues the session after another one.
+#[derive(Debug)]
+struct Takeover {
+    /// The last event of the process before.
+    left: Timestamp,
+    /// When the first call is made again.
+    at: Timestamp,
+}
 
 impl Lanes {
     /// Takes note of what has happened next. Events from outside are no thread's.
     pub fn note(&mut self, entry: &LogEntry) {
-        self.0.entry(entry.thread).or_insert_with(|| Lane::new(entry.thread)).note(entry);
+        let lane = self.lanes.entry(entry.thread).or_insert_with(|| Lane::new(entry.thread));
+        if lane.calls_again(&entry.event) {
+            let called = lane.stretches.last().map_or(entry.time, |call| call.from);
+            // Other calls of the same process may have been made again already.
+            let left = match self.takeovers.iter().find(|takeover| takeover.at > called) {
+                Some(takeover) => takeover.left,
+                None => {
+                    let left = before_longest_silence(&self.times, called, entry.time);
+                    self.takeovers.push(Takeover { left, at: entry.time });
+                    left
+                }
+            };
+            lane.lose_call(left);
+        }
+        lane.note(entry);
+        if !matches!(entry.event, Event::Resolved { .. } | Event::FailedOutside { .. } | Event::Cancelled) {
+            self.times.push(entry.time.max(self.latest()));
+        }
+    }
+
+    fn latest(&self) -> Timestamp {
+        self.times.last().copied().unwrap_or_default()
     }
 
     /// The threads, as they are at this time: what has not ended by then goes on until then.
     pub fn until(&self, end: Timestamp) -> Vec<Lane> {
-        let mut lanes: Vec<Lane> = self.0.values().filter(|lane| !lane.stretches.is_empty()).cloned().collect();
+        let mut lanes: Vec<Lane> = self.lanes.values().filter(|lane| !lane.stretches.is_empty()).cloned().collect();
         for lane in lanes.iter_mut().filter(|lane| lane.end == End::Open) {
             lane.stop(end);
         }
         lanes
     }
+
+    /// The same for a session that no process serves: since the last event none of its threads runs or calls.
+    pub fn unserved_until(&self, end: Timestamp) -> Vec<Lane> {
+        let mut lanes = self.until(end);
+        for lane in lanes.iter_mut().filter(|lane| lane.end == End::Open) {
+            if lane.stretches.last().is_some_and(|last| matches!(last.kind, Kind::Run | Kind::Call)) {
+                lane.stop(self.latest());
+            }
+        }
+        lanes
+    }
+}
+
+/// The last of these times before the longest interval without one, between a call and its repetition.
+fn before_longest_silence(times: &[Timestamp], called: Timestamp, again: Timestamp) -> Timestamp {
+    let mut before = called;
+    let (mut longest, mut left) = (Duration::ZERO, called);
+    let since = times.partition_point(|time| *time < called);
+    for time in times[since..].iter().copied().chain([again]) {
+        if time.since(before) > longest {
+            (longest, left) = (time.since(before), before);
+        }
+        before = time;
+    }
+    left
 }
 
 #[cfg(test)]
@@ -222,6 +302,46 @@ mod tests {
         let lane = &lanes.until(Timestamp(90))[0];
         assert_eq!(kinds(lane), [(Kind::Run, 0, 10), (Kind::Run, 50, 60), (Kind::Run, 80, 90)]);
         assert_eq!((lane.breaks.as_slice(), lane.end), ([Timestamp(10), Timestamp(60)].as_slice(), End::Open));
+    }
+
+    #[test]
+    fn between_a_process_and_the_next_one_calls_do_not_run() {
+        let mut lanes = Lanes::default();
+        let called = |attempt| Event::Called { function: "f".to_owned(), attempt, arguments: String::new() };
+        for (thread, time, event) in [
+            (0, 0, started("main", None)),
+            (1, 5, started("work", Some(0))),
+            (2, 5, started("work", Some(0))),
+            (3, 5, started("wait", Some(0))),
+            (3, 5, Event::Waited { future: ThreadId(1).into() }),
+            (0, 6, Event::Slept { until: Timestamp(100) }),
+            (1, 10, called(1)),
+            (2, 20, called(1)),
+            (0, 50, Event::Resolved { future: FutureId::Promise("door/1".into()) }),
+            // A thread of the next process may be faster than the calls.
+            (3, 59, Event::Resumed),
+            (1, 60, called(2)),
+            (2, 61, called(2)),
+            (1, 70, Event::Returned { value: String::new(), attempt: None }),
+            // The next process is lost, too.
+            (2, 90, called(3)),
+        ] {
+            lanes.note(&entry(thread, time, event));
+        }
+        let shown = lanes.until(Timestamp(100));
+        assert_eq!(kinds(&shown[0]), [(Kind::Run, 0, 6), (Kind::Sleep, 6, 100)], "a sleep needs no process");
+        assert_eq!(
+            kinds(&shown[1]),
+            [(Kind::Run, 5, 10), (Kind::Call, 10, 20), (Kind::Call, 60, 70), (Kind::Run, 70, 100)]
+        );
+        assert_eq!(
+            kinds(&shown[2]),
+            [(Kind::Run, 5, 20), (Kind::Call, 20, 20), (Kind::Call, 61, 70), (Kind::Call, 90, 100)]
+        );
+        let unserved = lanes.unserved_until(Timestamp(100));
+        assert_eq!(kinds(&unserved[0]), kinds(&shown[0]));
+        let ends: Vec<u64> = unserved.iter().map(|lane| lane.stretches.last().unwrap().to.0).collect();
+        assert_eq!(ends, [100, 90, 90, 90]);
     }
 
     #[test]
