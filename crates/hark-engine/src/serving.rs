@@ -1,4 +1,4 @@
-//! Serving the sessions of a durable storage: those under way are in memory, all others are not.
+//! Serves the sessions of a durable storage. Only sessions in which something happens are in memory.
 //!
 //! A session is *parked*, that is dropped, when nothing in it can happen before something outside does, or a time comes.
 //! It costs nothing then, and is opened again when it is woken.
@@ -52,20 +52,20 @@ pub(crate) struct Serving {
     ports: Ports,
     sessions: Sessions,
     programs: Mutex<Programs>,
-    /// Sessions whose ends someone waits for, in memory or not.
+    /// Sessions whose ends callers wait for, in memory or not.
     awaited: Awaited,
     /// The foreign calls in flight.
     places: CallPlaces,
-    /// All sessions are to be left as they are, later ones too.
+    /// Set when all sessions are to be left as they are, including those opened later.
     is_interrupted: Arc<AtomicBool>,
     timetable: Timetable,
-    /// The mailboxes that the last look has found full, and whose threads have hints.
+    /// The mailboxes that the last sweep has found full, whose threads have hints.
     mailboxes: Mutex<HashMap<SessionId, Hinted>>,
-    /// Sessions that nobody waits for, which the storage did not let go on.
+    /// Sessions without waiters that the storage did not let continue.
     failures: Mutex<Vec<(SessionId, StorageError)>>,
     /// Sessions that wait for a storage that does not answer.
     waits: Mutex<Vec<(SessionId, StorageError)>>,
-    /// Sessions of which threads have learned that they are cancelled, and when one did first.
+    /// Sessions with threads that have learned that they are cancelled, and when the first one did.
     interrupted: Mutex<HashMap<SessionId, Timestamp>>,
     /// Some session has had limits or rates.
     has_gates: AtomicBool,
@@ -169,7 +169,7 @@ impl Serving {
     /// Completes the cancellations of sessions that are in memory here, and that were left half-way by who has begun them.
     pub fn finish_cancellations(&self) {
         let now = self.steady_now();
-        // Whoever is at it still does the same as this.
+        // If the canceller is still alive, both do the same.
         let is_late = |_: &SessionId, since: &mut Timestamp| since.after(CANCEL_TOLD_WAIT) <= now;
         let late: Vec<SessionId> = lock(&self.interrupted).extract_if(is_late).map(|(id, _)| id).collect();
         for id in late {
@@ -205,8 +205,8 @@ impl Serving {
             session.in_hand.note_lost(lost);
             session.note_taken_up();
         }
-        // Whoever woke them from outside may have been lost before all were woken. A supervisor must hear of these before it
-        // hears that the hints are carried out.
+        // The process that woke them from outside may have been lost before it had woken all. A supervisor must learn of these
+        // threads before it learns that the hints are carried out.
         let finished = session.finish_todos();
         session.invoke(threads);
         session.remove_activity(1);
@@ -219,7 +219,7 @@ impl Serving {
         let session = self.make(id, record)?;
         let mut stamps = session.stamps();
         if is_cancelled {
-            // Whoever ended it may have been lost, or not have seen one that was just being started.
+            // The process that ended it may have been lost, or may not have seen a thread that was just being started.
             drop_threads(session.records(), &mut stamps)?;
             session.leave_gates()?;
         }
@@ -255,7 +255,7 @@ impl Serving {
         Ok(Some(session))
     }
 
-    /// To be asked once a session is in the list: whoever interrupts says so before looking there.
+    /// Must be called once a session is in the list: `interrupt` sets its flag before it reads the list.
     fn look_interrupted(&self, session: &Session) {
         if self.is_interrupted() {
             session.interrupt();
@@ -311,11 +311,11 @@ impl Serving {
         session.invoke(&due);
         session.finish_todos()?;
         session.wake_overlooked()?;
-        // Whoever stopped last may have been lost before looking for the end.
+        // The process whose thread stopped last may have been lost before it looked for the end.
         session.look_for_end(&mut session.stamps())
     }
 
-    /// Whoever had a session before, and was slow, may have ended its first thread while it was in memory here.
+    /// A slow previous server may have ended the session's first thread while the session was in memory here.
     fn note_stopped(&self, session: &Session) -> Result<(), StorageError> {
         let record = self.ask(session.id(), |catalog| catalog.record(session.id()))?;
         if record.is_some_and(|(_, record)| record.first_stopped) {

@@ -431,7 +431,7 @@ impl Session {
         (place, waits)
     }
 
-    /// Begins a foreign call, which is among those under way already; its thread is invoked when it is over.
+    /// Begins a foreign call that is already counted as in flight. Its thread is invoked when the call is over.
     pub fn call(&self, call: Call, place: Option<CallPlace>) {
         let (listener, answerer) = (self.me.clone(), self.me.clone());
         let (thread, made) = (call.id.thread, Try::from(&call));
@@ -455,7 +455,7 @@ impl Session {
         );
     }
 
-    /// Stops the foreign call of a thread, if one is under way. Its answer comes as always.
+    /// Stops the foreign call of a thread, if one is in flight. Its answer arrives as usual.
     pub fn cancel_call(&self, thread: ThreadId) {
         if let Some(number) = self.in_hand.cancel_call(thread) {
             self.ports.foreign.cancel_call(&CallId { session: self.id.clone(), thread, number });
@@ -567,7 +567,8 @@ impl Session {
         self.server.as_ref().is_some_and(|server| server.note_due(until))
     }
 
-    /// A thread has learned that it is cancelled. Whoever cancels the session may be lost before all are told.
+    /// A thread has learned that it is cancelled. The process that cancels the session may be lost before it has told all
+    /// threads.
     pub fn note_interrupted(&self) {
         if let Some(upstream) = self.upstream() {
             upstream.report(&self.id, WorkerReport::Interrupted);

@@ -1,4 +1,4 @@
-//! A worker's way through a thread's turn: load, run, decide, commit, and then act.
+//! A turn of a thread: a worker loads it, runs it, decides its step, commits the step, and then acts on it.
 
 mod act;
 mod batch;
@@ -38,7 +38,7 @@ use batch::Batch;
 use scratch::Scratch;
 pub(crate) use waits::AnsweredWait;
 
-/// One worker of a session, with the memory that it uses again from turn to turn.
+/// A worker of a session. It reuses its memory from turn to turn.
 pub(crate) struct Worker<'a> {
     session: &'a Session,
     slot: &'a mut dyn WorkerSlot,
@@ -189,7 +189,7 @@ impl<'a> Worker<'a> {
                 Pace::Short => return Ok(true),
                 Pace::Batched => return Ok(!self.batch.ends_with_long_turn()),
                 Pace::Long | Pace::Paused | Pace::Counted => return Ok(false),
-                // Where threads are leased a call may be withdrawn, which nobody may wait for.
+                // Where threads are leased, a call may be withdrawn, so no worker may block on it.
                 Pace::Called(begun) if is_last && !self.session.is_leased() && self.slot.begin_blocking() => {
                     self.session.call_blocking(begun.call, begun.place);
                     self.slot.end_blocking();
@@ -264,8 +264,8 @@ impl<'a> Worker<'a> {
         }
         let stops = live.stops;
         let Some(next) = self.enter(&mut loaded, &mut live)? else { return Ok(self.nothing_to_do()) };
-        // Whoever has woken a thread during its call learns nothing by it, and the mailbox is emptied with the call's
-        // result: until then only what the call prints changes the thread's record.
+        // A wake-up during a call has no effect before the call's result, which empties the mailbox. Until then only output
+        // of the call changes the thread's record.
         let has_nothing_new = loaded.ready.is_none() && live.stops == stops
             || loaded.lacks_place
             || matches!(live.status, Status::Calling(_));
@@ -274,12 +274,12 @@ impl<'a> Worker<'a> {
             && !matches!(live.status, Status::Calling(_))
             && self.session.in_hand.holds(loaded.thread, loaded.live);
         if matches!(next, Next::End(Ending::Stays)) && has_nothing_new && self.session.is_resumable() && !is_let_go {
-            // It is written down as it is, and so is that nobody has woken it.
+            // The stored record is up to date, and the mailbox is empty.
             if let Some(until) = live.status.time().filter(|_| !loaded.lacks_place) {
                 self.note_time(loaded.thread, until);
             }
             if loaded.ready.is_some() && matches!(live.status, Status::Calling(_)) {
-                // It may have been woken because the session is over, and nobody would look again before the call is.
+                // The wake-up may mean that the session is over; the next check would come only after the call.
                 self.session.look_closed()?;
             }
             self.leave_if_overtaken(&loaded)?;

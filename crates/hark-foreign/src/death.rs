@@ -94,7 +94,7 @@ impl Keeper {
 }
 
 /// Whether it was ended from outside, by a signal that a process does not send to itself by accident: by the system
-/// when memory is short, or by whoever ends all of Hark.
+/// when memory is short, or by the user who ends all of Hark.
 pub fn was_told_to_end(status: Option<ExitStatus>) -> bool {
     status.and_then(|status| status.signal()).is_some_and(|signal| [SIGHUP, SIGINT, SIGKILL, SIGTERM].contains(&signal))
 }

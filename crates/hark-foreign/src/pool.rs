@@ -185,13 +185,13 @@ impl PythonPool {
         }
     }
 
-    /// Ends the calls of a session: those under way together with their workers, and those still waiting.
+    /// Ends the calls of a session: those in flight together with their workers, and those still waiting.
     pub fn cancel_session(&self, session: &str) {
         cancel_jobs(self.shared.queue.remove_session(session));
         self.shared.cancel_under_way(|_, id| session_of(id) == session);
     }
 
-    /// Ends a call: together with its worker if it is under way; otherwise it does not begin.
+    /// Ends a call: together with its worker if it is in flight; otherwise it does not begin.
     pub fn cancel_call(&self, id: &str) {
         cancel_jobs(self.shared.queue.remove_call(id));
         self.shared.cancel_under_way(|_, known| known == id);

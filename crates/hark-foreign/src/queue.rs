@@ -389,7 +389,7 @@ impl Queue {
         state.line.remove_jobs(|_| true)
     }
 
-    /// Notifies whoever may have the next turn.
+    /// Notifies the caller that may have the next turn.
     fn hand_on(&self, state: &State) {
         match state.line.first() {
             Some((_, Waiting::Job(_))) if state.turns > 0 && state.idle_threads > 0 => self.for_threads.notify_one(),

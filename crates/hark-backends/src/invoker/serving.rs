@@ -21,7 +21,7 @@ impl Callers {
 
     /// Has all of them look at their `done` again.
     pub fn nudge(&self) {
-        // With the lock, so that nobody is between a look at `done` and the wait.
+        // With the lock, so that no caller is between checking `done` and waiting.
         let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.nudged.notify_all();
         drop(guard);

@@ -27,10 +27,10 @@ use page::Page;
 /// The columns of a timeline that is not for a terminal.
 const COLUMNS_IN_PIPE: usize = 100;
 
-/// So many threads are drawn, unless another number is asked for.
+/// The maximum number of threads drawn, unless `--limit` gives another.
 const THREADS_SHOWN: usize = 100;
 
-/// So many threads are in a page, unless another number is asked for: a browser shows them without delay.
+/// The same for a page: a browser shows this many without delay.
 const THREADS_IN_PAGE: usize = 20_000;
 
 /// The lines around the bars: the axis, the legend, how many more there are, and the shell's next one.
@@ -102,7 +102,7 @@ fn with_arguments(mut entry: LogEntry, summary: &Summary) -> LogEntry {
     entry
 }
 
-/// So many threads at most, those first that have not ended, in the order of their numbers.
+/// At most this many threads, preferring those that have not ended, in the order of their numbers.
 fn chosen(all: &[Lane], most: usize) -> Vec<Lane> {
     let (open, over): (Vec<&Lane>, Vec<&Lane>) = all.iter().partition(|lane| lane.end == End::Open);
     let kept: HashSet<ThreadId> = open.iter().chain(&over).take(most).map(|lane| lane.thread).collect();

@@ -48,7 +48,7 @@ impl Serving {
         Ok(self.timetable.end_look(agenda.next))
     }
 
-    /// Whether nothing is under way, and no thread continues at a later time.
+    /// Whether no session is in memory, and no thread continues at a later time.
     fn has_no_timers(&self, now: Timestamp) -> Result<bool, StorageError> {
         let last = Timestamp(u64::MAX);
         Ok(self.sessions.is_empty() && self.servers()?.due(now, now, last)?.next.is_none())

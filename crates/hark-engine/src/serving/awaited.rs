@@ -1,4 +1,4 @@
-//! Sessions whose ends someone waits for. They need not be in memory for that: there may be very many that sleep.
+//! The sessions whose ends callers wait for. They need not be in memory: very many of them may be sleeping.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,21 +11,21 @@ use crate::report::{Report, Status};
 use crate::session::{OnEnd, Session};
 use crate::storage::StorageError;
 
-/// Who waits for which sessions.
+/// The waiters, by session.
 #[derive(Default)]
 pub(super) struct Awaited(Mutex<HashMap<SessionId, Waiter>>);
 
-/// Who waits for a session.
+/// A caller that waits for the end of a session.
 #[derive(Clone)]
 pub(crate) struct Waiter {
-    /// Sees what it prints.
+    /// Receives its output.
     pub observer: Arc<dyn Observer>,
-    /// Learns of its end.
+    /// Is called at its end.
     pub on_end: Arc<dyn Fn(Report) + Send + Sync>,
 }
 
 impl Waiter {
-    /// Learns of the end of this session, which is in memory.
+    /// Waits for the end of this session, which is in memory.
     pub(super) fn watch(&self, session: &Session) {
         let on_end = self.on_end.clone();
         let call: OnEnd = Box::new(move |session| on_end(session.report()));
@@ -38,12 +38,12 @@ impl Awaited {
         self.lock().get(id).cloned()
     }
 
-    /// All of them.
+    /// The ids of all sessions with waiters.
     pub(super) fn ids(&self) -> Vec<SessionId> {
         self.lock().keys().cloned().collect()
     }
 
-    /// Someone waits for this one no longer.
+    /// Removes the waiter of a session.
     pub(super) fn remove(&self, id: &SessionId) -> Option<Waiter> {
         self.lock().remove(id)
     }
@@ -54,27 +54,27 @@ impl Awaited {
 }
 
 impl Serving {
-    /// Someone waits for the ends of these sessions, which were claimed.
+    /// Waits for the ends of these sessions, which were claimed.
     pub fn wait_for(&self, sessions: impl IntoIterator<Item = SessionId>, waiter: &Waiter) {
         for id in sessions {
             self.awaited.lock().insert(id.clone(), waiter.clone());
-            // It may have been opened since it was claimed, because its time has come.
+            // It may have been opened since it was claimed, because a timer was due.
             if let Some(session) = self.open_session(&id) {
                 waiter.watch(&session);
             }
         }
-        // Whoever interrupts says so before looking for those who wait.
+        // `interrupt` sets its flag before it reads the list of waiters.
         if self.is_interrupted() {
             self.suspend_awaited();
         }
     }
 
-    /// Nobody waits for this session any more: it is over already, or others have it.
+    /// Removes the waiter of a session that is already over, or belongs to another process.
     pub fn stop_waiting_for(&self, id: &SessionId) {
         self.awaited.remove(id);
     }
 
-    /// A session that is not in memory is over: whoever waits for it is told. If someone has retried it since, it continues.
+    /// A session that is not in memory is over: notifies its waiter, unless it has been retried since and continues.
     pub(super) fn end_awaited(&self, id: &SessionId) {
         let is_awaited = self.awaited.get(id).is_some();
         let record = if is_awaited { self.ask(id, |catalog| catalog.record(id)) } else { return };
@@ -86,7 +86,7 @@ impl Serving {
         (waiter.on_end)(ended.unwrap_or_else(|error| Report::unserved(id, &error)));
     }
 
-    /// The storage does not let a session go on that is not in memory. Returns whether someone waited for it.
+    /// The storage does not let a session continue that is not in memory. Returns whether it had a waiter.
     pub(super) fn fail_awaited(&self, id: &SessionId, error: &StorageError) -> bool {
         let Some(waiter) = self.awaited.remove(id) else { return false };
         (waiter.on_end)(Report::unserved(id, error));
@@ -107,7 +107,7 @@ impl Serving {
         }
     }
 
-    /// All sessions that someone waits for, and that are not in memory, are left as they are.
+    /// Leaves all sessions with waiters that are not in memory as they are, and notifies the waiters.
     pub(super) fn suspend_awaited(&self) {
         let left = self.awaited.ids();
         for id in left.iter().filter(|id| self.open_session(id).is_none()) {
@@ -117,13 +117,13 @@ impl Serving {
         }
     }
 
-    /// What a session that is not in memory came to, which ends here in this way.
+    /// The report of a session that is not in memory, after ending it here with `end`.
     fn report_of(&self, id: &SessionId, end: impl FnOnce(&Session, SessionState)) -> Result<Report, StorageError> {
         let record = self.ask(id, |catalog| catalog.record(id))?;
         self.report_as(id, record, end)
     }
 
-    /// The same where its record was read.
+    /// The same with the record already read.
     fn report_as(
         &self,
         id: &SessionId,
@@ -134,7 +134,7 @@ impl Serving {
         let state = record.state;
         let session = self.make(id, record)?;
         end(&session, state);
-        // It goes on elsewhere.
+        // It continues elsewhere.
         if !session.is_over() {
             session.interrupt();
         }

@@ -17,7 +17,7 @@ impl Serving {
         self.has_gates.store(true, Ordering::Relaxed);
     }
 
-    /// Looks at the gates where someone waits.
+    /// Checks the gates where threads wait.
     pub fn tend_gates(&self) -> Result<(), StorageError> {
         if !self.has_gates.load(Ordering::Relaxed) {
             return Ok(());

@@ -75,7 +75,7 @@ impl Serving {
         Ok(self.timetable.end_look(self.leases()?.next_due(now, horizon)?))
     }
 
-    /// Takes so many threads at most, and has them run. Returns how many were taken.
+    /// Takes at most this many threads and runs them. Returns how many were taken.
     fn take_some(&self, only: Option<&SessionId>, most: usize) -> Result<usize, StorageError> {
         // A process that was told to stop gives its threads back, and must not be the one that takes them.
         if most == 0 || self.is_interrupted() {
@@ -145,7 +145,7 @@ impl Serving {
         Ok(self.is_at_rest.clone())
     }
 
-    /// If no session is left in memory, whoever serves threads that were handed over has nothing more to do.
+    /// If no session is left in memory, a process that runs assigned threads has nothing more to do.
     pub(super) fn note_rest(&self) {
         if self.capacity.as_ref().is_some_and(|capacity| capacity.takes_none) && self.sessions.is_empty() {
             self.is_at_rest.store(true, Ordering::Release);
@@ -165,7 +165,7 @@ impl Serving {
             let listed = catalog.list(&Filter { state: Some(state), ..Filter::default() })?;
             unfinished.extend(listed.into_iter().filter_map(|listed| match listed {
                 Ok(summary) => (!summary.is_served).then_some(summary.id),
-                // Whoever waits for it learns that it cannot go on.
+                // Its waiter is told that it cannot continue.
                 Err(damaged) => Some(damaged.id),
             }));
         }
@@ -173,7 +173,7 @@ impl Serving {
         Ok(unfinished)
     }
 
-    /// The sessions whose ends someone here waits for.
+    /// The sessions whose ends callers of this process wait for.
     fn waited_for(&self) -> Vec<SessionId> {
         // In an order, so that a simulated run can be replayed.
         let mut all: BTreeSet<SessionId> = self.awaited.ids().into_iter().collect();

@@ -32,7 +32,7 @@ impl Milestones {
         self.journal.get().is_some()
     }
 
-    /// A session that nobody served starts or resumes.
+    /// A session starts, or resumes after it was not served.
     pub fn note_taken(&self, session: &SessionId, about: &About, milestone: &Milestone<'_>) {
         if let Some(journal) = self.journal.get() {
             journal.note(session, about, milestone);

@@ -1,4 +1,4 @@
-//! What a session asks of who serves it, answered.
+//! The server's side of the interface between a session and its server.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -110,12 +110,12 @@ impl Server for Serving {
         {
             catalog.ring();
         }
-        // Where threads are leased each look takes whatever is due.
+        // Where threads are leased, each sweep takes all threads that are due.
         noted == Noted::Passed && !is_leased
     }
 
     fn note_interrupted(&self, id: &SessionId) {
-        // Where threads are leased, whoever sweeps finds what was left half-way.
+        // Where threads are leased, the sweeper finds what was left midway.
         if self.lease().is_none() {
             lock(&self.interrupted).entry(id.clone()).or_insert_with(|| self.steady_now());
         }
@@ -126,7 +126,7 @@ impl Server for Serving {
             return Ok(true);
         }
         if self.lease().is_some() {
-            // Whoever looks at gates takes its threads, too.
+            // The process that tends the gates also takes the threads.
             let record = self.catalog()?.record(id)?;
             return Ok(record.is_some_and(|(_, record)| record.state == SessionState::Running));
         }

@@ -1,4 +1,4 @@
-//! The sessions in memory. Its lock is held by no storage request: nothing of this leaves the memory.
+//! The sessions in memory. Their lock is never held during a storage request.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,19 +15,19 @@ pub(super) struct Sessions(Mutex<HashMap<SessionId, OpenSession>>);
 /// A running session.
 struct OpenSession {
     session: Arc<Session>,
-    /// It was begun here by someone who waits for its end, so that it is not parked.
+    /// Whether a caller of this process has started it and waits for its end. Then it is not parked.
     is_held: bool,
 }
 
 impl Sessions {
-    /// Enters a session that begins, and whose end someone waits for.
+    /// Enters a session that begins, for a caller that waits for its end.
     pub fn begin(&self, session: &Arc<Session>) {
         let entered = OpenSession { session: session.clone(), is_held: true };
         self.lock().insert(session.id().clone(), entered);
     }
 
-    /// Enters a session that was opened, with one activity, unless it was opened by someone else meanwhile. `prepare` is called
-    /// before others see it. Returns the session that is entered.
+    /// Enters a session that was opened, with one activity, unless another thread has opened it meanwhile. `prepare` is called
+    /// before others see it. Returns the entered session.
     pub fn open(&self, session: Arc<Session>, prepare: impl FnOnce(&Arc<Session>)) -> Arc<Session> {
         match self.lock().entry(session.id().clone()) {
             Entry::Occupied(entry) => {
@@ -49,7 +49,7 @@ impl Sessions {
         self.lock().get(id).map(|entered| entered.session.clone())
     }
 
-    /// The same; so much more happens in it from now on, so that it is not parked.
+    /// The same, with this much more activity, so that it is not parked.
     pub fn get_active(&self, id: &SessionId, activity: u64) -> Option<Arc<Session>> {
         let sessions = self.lock();
         let session = &sessions.get(id)?.session;
@@ -57,18 +57,18 @@ impl Sessions {
         Some(session.clone())
     }
 
-    /// Drops a session in which nothing happens, unless someone waits for its end.
+    /// Drops a session without activity, unless a caller of this process waits for its end.
     pub fn park(&self, id: &SessionId) {
         let is_idle = |entered: &OpenSession| !entered.is_held && !entered.session.is_active();
         let parked = match self.lock().entry(id.clone()) {
             Entry::Occupied(entry) if is_idle(entry.get()) => Some(entry.remove()),
             _ => None,
         };
-        // Not under the lock: it is much that goes with a session.
+        // Not under the lock, because dropping a session may take long.
         drop(parked);
     }
 
-    /// Drops a session that is over here. Returns whether it was begun here by someone who waits for its end.
+    /// Drops a session that is over here. Returns whether a caller of this process waits for its end.
     pub fn remove(&self, id: &SessionId) -> bool {
         let removed = self.lock().remove(id);
         removed.is_some_and(|entered| entered.is_held)
@@ -81,14 +81,14 @@ impl Sessions {
         all
     }
 
-    /// Those that were begun here by someone who waits for their ends.
+    /// The sessions for whose ends callers of this process wait.
     pub fn held(&self) -> Vec<SessionId> {
         let sessions = self.lock();
         let held = sessions.iter().filter(|(_, entered)| entered.is_held);
         held.map(|(id, _)| id.clone()).collect()
     }
 
-    /// How much there is in all of them that makes something happen.
+    /// The activity of all sessions.
     pub fn activity(&self) -> u64 {
         self.lock().values().map(|entered| entered.session.activity()).sum()
     }

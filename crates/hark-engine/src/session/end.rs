@@ -1,4 +1,4 @@
-//! The end of a session: who looks for it, why it came, and what is told of it.
+//! The end of a session: how it is detected, its reason, and who is notified.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,26 +17,26 @@ use crate::report::{Report, SessionError, Status};
 use crate::step;
 use crate::storage::{Range, StorageError};
 
-/// Learns that a session has ended here.
+/// Is called when a session has ended in this process.
 pub(crate) type OnEnd = Box<dyn FnOnce(&Session) + Send>;
 
-/// Why a session ended here.
+/// Why a session ended in this process.
 #[derive(Debug)]
 pub(super) enum End {
     /// All its threads have stopped.
     Stopped(SessionState),
-    /// It was ended from outside, for ever.
+    /// It was ended from outside, permanently.
     Closed(Status),
-    /// Whoever ran it was told to leave it.
+    /// This process was told to stop running it.
     Interrupted,
-    /// It cannot go on: its threads wait for each other.
+    /// It cannot continue: its threads wait for each other.
     Deadlock(SessionError),
-    /// Its storage does not let it go on.
+    /// Its storage fails.
     Storage(StorageError),
 }
 
 impl End {
-    /// The end in a word.
+    /// The end, for the log.
     fn name(&self) -> &'static str {
         match self {
             End::Stopped(state) => state.name(),
@@ -72,19 +72,19 @@ impl Session {
                 self.look_ended(session.state);
                 return Ok(());
             }
-            // Looked at after the session's record: if someone has it go on meanwhile, with threads that run again,
-            // that record is another one.
+            // Checked after the session's record was read: a retry that makes threads run again meanwhile changes that
+            // record.
             if !session.first_stopped || session.retrying || !self.records.scan(Range::Live(step::FIRST), 1)?.is_empty()
             {
                 return Ok(());
             }
-            // Before it ends: if this process dies, whoever takes the session up comes here again.
+            // Before the end: if this process dies, the next one to take the session up does this again.
             self.leave_gates()?;
             let state = session.state_at_end(self.has_unawaited()?);
             let mut commit = Commit::new(stamps.next());
             step::end(versioned.stamp, &session, state, self.now(), &mut commit);
-            // If it was not done, another thread, which stopped at the same time, has ended it, or someone outside, or
-            // the answer was lost: the record tells.
+            // If it was not done, a thread that stopped at the same time or a command has ended the session, or the answer
+            // was lost: the record shows which.
             if self.records.commit(&mut commit)? == Outcome::Done {
                 self.set_ended_here(state);
                 return Ok(());
@@ -92,8 +92,8 @@ impl Session {
         }
     }
 
-    /// Whether there is a failure that nobody has awaited. A scan may still show one that a commit in flight, of a process
-    /// that puts failed threads back, has removed: a look at the record itself tells.
+    /// Whether there is a failure that was never awaited. A scan may still return one that a concurrent retry has just
+    /// removed, so each record is read again by its key.
     fn has_unawaited(&self) -> Result<bool, StorageError> {
         for limit in [1, usize::MAX] {
             let seen = self.records.scan(Range::Unawaited, limit)?;
@@ -165,7 +165,7 @@ impl Session {
         self.was_taken_over.load(Ordering::Acquire)
     }
 
-    /// Ends the session here, which is no more this server's, if it has been written down at all.
+    /// Ends the session in this process, because it belongs to another server now, if it has been stored at all.
     pub fn look_taken_over(&self) -> Result<(), StorageError> {
         self.was_taken_over.store(true, Ordering::Release);
         self.ports.foreign.cancel(&self.id);
@@ -175,8 +175,8 @@ impl Session {
         Ok(())
     }
 
-    /// The session's record may say that it is over, which this process need not have written: it may have been still until
-    /// another one had gone on with the session, and has not seen what came of that.
+    /// The session's record may say that it is over although this process did not write that: this process may have been
+    /// unresponsive while another one took the session over and finished it.
     pub fn look_ended(&self, state: SessionState) {
         let has_stopped = matches!(state, SessionState::Finished | SessionState::Broken);
         if has_stopped && !self.is_over() && self.server.as_ref().is_some_and(|server| server.was_taken_over(&self.id))
@@ -220,7 +220,7 @@ impl Session {
     fn close(&self, status: Status) {
         self.end_with(End::Closed(status));
         self.ports.foreign.cancel(&self.id);
-        // What is left if this fails is in nobody's way, as nobody serves the session any more.
+        // Entries that remain if this fails do no harm, because no process serves the session.
         let _ = self.leave_gates();
     }
 
@@ -231,24 +231,24 @@ impl Session {
         }
         warn!(session = %self.id, %error, "a session is given up");
         let is_unseen = self.end_with(End::Storage(error.clone()));
-        // Whoever continues with it makes them again.
+        // The next process to run the session makes these calls again.
         self.ports.foreign.cancel(&self.id);
         if let Some(server) = self.server.as_ref().filter(|_| is_unseen) {
             server.note_failure(&self.id, error.clone());
         }
     }
 
-    /// Someone waits for its end, who may have come too late for a part of its output.
+    /// Sets the waiter for the session's end. It may have missed a part of the output.
     pub fn watch(&self, observer: Arc<dyn Observer>, on_end: OnEnd) {
         lock(&self.output).observer = observer;
         *lock(&self.on_end) = Some(on_end);
-        // Whoever ended it meanwhile has not seen that, or has called it.
+        // A concurrent end either has not seen the waiter, or has already called it.
         if self.is_over() {
             self.call_on_end();
         }
     }
 
-    /// Returns whether there was someone to call.
+    /// Calls the waiter for the end, if there is one. Returns whether there was.
     fn call_on_end(&self) -> bool {
         let on_end = lock(&self.on_end).take();
         match on_end {
@@ -260,13 +260,13 @@ impl Session {
         }
     }
 
-    /// Whoever runs it wants no more of it. One that can be taken up again stays as it is.
+    /// Stops running the session in this process. A stored session remains as it is.
     pub fn interrupt(&self) {
         self.end_with(End::Interrupted);
         self.ports.foreign.cancel(&self.id);
     }
 
-    /// Returns whether it ends with this, and nobody waits for that.
+    /// Ends the session in this process. Returns whether it was still open, and has no waiter.
     pub(super) fn end_with(&self, end: End) -> bool {
         let gives_up = matches!(end, End::Interrupted | End::Storage(_));
         if self.end.set(end).is_err() {
@@ -280,13 +280,13 @@ impl Session {
             server.give_back(self.held());
         }
         self.tell_end();
-        // Of a session that runs in many processes the one tells that has ended it; else the one that serves it.
+        // The end is logged by the server of the session, or by the process that ended it if several run it.
         let is_teller = !self.is_leased() || self.is_ended_here.load(Ordering::Acquire);
         if let Some(server) = self.server.as_ref().filter(|_| is_teller && !gives_up && !self.was_taken_over()) {
             server.note_ended(&self.id, &self.about, &|| self.report());
         }
         if !self.is_resumable() {
-            // Nobody else will. The memory does not fail.
+            // No other process does this. The memory does not fail.
             let _ = self.leave_gates();
         }
         if let Some(session) = self.me.upgrade().filter(|_| self.ports.invoker.is_remote()) {
@@ -295,7 +295,7 @@ impl Session {
         }
         let is_watched = self.server.as_ref().is_none_or(|server| server.leave(&self.id));
         if !self.call_on_end() {
-            // Someone serves until it is over.
+            // A caller of `serve` waits until the session is over.
             self.ports.invoker.nudge();
         }
         !is_watched
@@ -310,25 +310,25 @@ impl Session {
         }
     }
 
-    /// Tells a supervisor that it is over here.
+    /// Tells the supervisor, if there is one, that the session is over in this process.
     fn tell_end(&self) {
         let Some(upstream) = self.upstream() else { return };
         match self.end.get() {
             Some(End::Storage(error)) => upstream.report(&self.id, WorkerReport::Failed(error.clone())),
-            // Then the supervisor is the one who wants no more of it.
+            // The supervisor itself has asked for this.
             Some(End::Interrupted) | None => {}
             Some(_) => upstream.report(&self.id, WorkerReport::Ended),
         }
     }
 
-    /// Whether there is something of it that can be taken up again. It is believed of a storage that does not answer.
+    /// Whether the session is stored, so that it can be taken up again. Assumed if the storage does not answer.
     fn is_written(&self) -> bool {
         let mut found = Vec::new();
         let read = self.records.read(&[Key::Session], &mut found);
         read.is_err() || found.iter().any(Option::is_some)
     }
 
-    /// What the session came to. It must be over.
+    /// The report of the session, which must be over.
     pub fn report(&self) -> Report {
         let status = match self.end.get() {
             Some(End::Closed(status)) => Some(*status),
@@ -336,12 +336,12 @@ impl Session {
             Some(End::Interrupted) => Some(Status::Cancelled),
             Some(End::Storage(_)) if self.is_resumable() && self.is_written() => Some(Status::Suspended),
             Some(End::Storage(_) | End::Deadlock(_)) => Some(Status::Broken),
-            // Though someone may retry it already.
+            // Even if a retry has already begun.
             Some(End::Stopped(SessionState::Broken)) => Some(Status::Broken),
             _ => None,
         };
         let mut report = match (self.end.get(), self.result.get()) {
-            // What is to be told of it is known here.
+            // Everything the report needs is in memory.
             (Some(End::Stopped(SessionState::Finished)), Some(result)) => Report::finished(&self.id, result.clone()),
             _ => Report::of_records(&self.id, &*self.records, status),
         };

@@ -40,7 +40,7 @@ use holds::Hold;
 #[derive(Default)]
 pub(crate) struct ThreadsInHand {
     threads: Mutex<HashMap<ThreadId, InHand>>,
-    /// Whether any worker was ever lost. Nearly always none was, and then nobody has to look.
+    /// Whether any worker was ever lost. If not, as in nearly all processes, no entry need be checked.
     has_lost_workers: AtomicBool,
 }
 

@@ -31,7 +31,7 @@ impl Session {
             return self.records.commit(commit);
         }
         if self.is_resumable() {
-            // Many commits should be under way at a time, so the lock is taken afterwards: each thread's output is in
+            // Many commits should be in flight at a time, so the lock is taken afterwards: each thread's output is in
             // order, and that of several as their commits returned.
             let mut printed: Vec<OutputItem> = commit.log[shown..].iter().filter_map(LogEntry::printed).collect();
             let outcome = self.records.commit(commit)?;

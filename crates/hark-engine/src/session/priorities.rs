@@ -26,7 +26,7 @@ impl Priorities {
             match record {
                 Record::Live(thread, live) if live.priority == 0 => drop(all.remove(thread)),
                 Record::Live(thread, live) => drop(all.insert(*thread, live.priority)),
-                // Whoever wakes a thread may not know its priority.
+                // The waker of a thread may not know its priority.
                 Record::Ready(thread, priority) if *priority != 0 => drop(all.insert(*thread, *priority)),
                 _ => {}
             }

@@ -69,7 +69,7 @@ impl Supervised for Session {
             WorkerReport::Printed(mut items) => self.show(&mut lock(&self.output), &mut items),
             WorkerReport::Failed(error) => self.fail_storage(&error),
             WorkerReport::Ended => match self.look_closed() {
-                // Then it was broken, and someone has retried it since.
+                // It was broken, and has been retried since.
                 Ok(_) if !self.is_over() => self.set_ended(SessionState::Broken),
                 Ok(_) => {}
                 Err(error) => self.fail_storage(&error),

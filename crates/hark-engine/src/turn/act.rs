@@ -45,7 +45,7 @@ impl Worker<'_> {
             self.session.enter_gate(thread, &request, Priority::Of(request.priority))?;
             self.leave_unless_held(thread, &request.token())?;
             if self.session.is_over() {
-                // Someone has cancelled it meanwhile.
+                // It was cancelled meanwhile.
                 self.session.leave_gates()?;
             }
         }

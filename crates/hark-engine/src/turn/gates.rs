@@ -123,7 +123,7 @@ impl Worker<'_> {
         loaded.given_back = loaded.tokens.iter().filter(|token| !left.contains(token)).cloned().collect();
     }
 
-    /// Whether someone may wait for what a thread has given back in its step.
+    /// Whether other threads may wait for the places that a thread has given back in its step.
     pub(super) fn gives_back(loaded: &Loaded, live: &Live) -> bool {
         !loaded.tokens.is_empty() && {
             let left = live.tokens();

@@ -36,7 +36,7 @@ impl Worker<'_> {
         if let Status::Calling(number) = live.status
             && !is_ours
         {
-            // What this process had made of it before nobody wants any more.
+            // The result of this process's earlier work on it is obsolete.
             let _ = self.session.in_hand.take_call(thread, number);
         }
         !is_ours

@@ -1,4 +1,4 @@
-//! What a turn begins with: a thread, as the storage has it.
+//! Loads a thread at the beginning of its turn.
 
 use super::{Pace, Worker};
 use crate::commit::Outcome;
@@ -58,7 +58,7 @@ impl Worker<'_> {
             loaded.awaiting = Some(awaiting.clone());
         }
         if self.is_held_back(&loaded, &content.status)? {
-            // The session has ended since it came into this memory: whoever takes it up again finishes the retry first.
+            // The session has ended since it was opened here. The next process to open it completes the retry first.
             self.session.set_ended(SessionState::Broken);
             return Ok(None);
         }

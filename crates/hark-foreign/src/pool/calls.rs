@@ -1,4 +1,4 @@
-//! Calls under way: from a call's turn to its answer, and cancelling it in between.
+//! Calls in flight: from a call's turn to its answer, and cancelling it in between.
 
 use std::sync::Arc;
 use std::thread;
@@ -268,7 +268,7 @@ impl Shared {
         None
     }
 
-    /// Cancels the calls under way that match by number and id.
+    /// Cancels the calls in flight that match by number and id.
     pub(super) fn cancel_under_way(self: &Arc<Self>, is_meant: impl Fn(u64, &str) -> bool) {
         let mut state = self.lock();
         let mut meant = Vec::new();
@@ -304,7 +304,7 @@ impl Shared {
     /// Takes back a call that is to be made next but has no worker yet.
     pub(super) fn withdraw_without_worker(&self, id: &str) -> bool {
         let mut state = self.lock();
-        // An earlier try of the call may be under way as well.
+        // An earlier try of the call may be in flight as well.
         let last = state.calls.iter().filter(|(_, call)| call.id == id).max_by_key(|(number, _)| **number);
         let Some(number) = last.filter(|(_, call)| !call.has_begun && !call.is_blocking).map(|(number, _)| *number)
         else {

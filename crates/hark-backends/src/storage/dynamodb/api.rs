@@ -38,7 +38,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(8);
 const PAUSE: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(640);
 
-/// How many calls of one request are under way at a time.
+/// How many calls of one request are in flight at a time.
 pub(super) const WIDTH: usize = 16;
 
 /// OS threads that wait for the network.

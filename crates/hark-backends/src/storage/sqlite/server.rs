@@ -180,7 +180,7 @@ impl Server {
         self.renewal.has_lapsed.swap(false, Ordering::AcqRel)
     }
 
-    /// Waits until someone announces news. Returns whether another process may have news.
+    /// Waits until another process announces news. Returns whether another process may have news.
     pub fn wait(&self, at_most: Duration) -> bool {
         let Some(socket) = &self.socket else {
             thread::sleep(at_most.min(POLL_INTERVAL));

@@ -6,13 +6,13 @@ use unicode_width::UnicodeWidthStr;
 use super::lanes::{End, Kind, Lane};
 use crate::render::{Paint, Style, columns, escape};
 
-/// The share of a line that names threads may have: one of so many columns.
+/// Names of threads get at most one of this many columns.
 const NAME_SHARE: usize = 4;
 
-/// What a thread has waited for has one of so many columns at most.
+/// The Futures that a thread has waited for get at most one of this many columns.
 const AWAITED_SHARE: usize = 5;
 
-/// A bar has so many columns, however narrow the terminal.
+/// The minimal width of a bar, however narrow the terminal.
 const BAR_COLUMNS_MIN: usize = 10;
 
 /// What is shown, and when it begins and ends.
@@ -25,7 +25,7 @@ pub struct Chart<'a> {
 }
 
 impl Chart<'_> {
-    /// Draws it in so many columns.
+    /// Draws it in this width.
     pub fn drawn(&self, width: usize, style: Style) -> String {
         let names: Vec<String> = self.lanes.iter().map(name_of).collect();
         let awaited: Vec<String> = self.lanes.iter().map(awaited_of).collect();

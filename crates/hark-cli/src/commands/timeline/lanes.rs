@@ -1,4 +1,4 @@
-//! What a timeline is made of: for each thread what it was about, and from when to when.
+//! The data of a timeline: for each thread what it was doing, and from when to when.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hark_engine::{Event, FutureId, LogEntry, ThreadId, Timestamp};
 
-/// What a thread is about for a while.
+/// What a thread is doing for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// It runs, or could.
@@ -19,12 +19,12 @@ pub enum Kind {
     Wait,
 }
 
-/// A stretch of time in which a thread is about one thing.
+/// A stretch of time in which a thread does one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stretch {
     pub kind: Kind,
     pub from: Timestamp,
-    /// Where the thread is about it still, the end of what is shown.
+    /// If it has not ended, the end of the timeline.
     pub to: Timestamp,
     /// What it calls or waits for.
     pub what: String,
@@ -92,7 +92,7 @@ impl Lane {
         }
     }
 
-    /// From now on it is about this.
+    /// From now on the thread does this.
     fn begin(&mut self, kind: Kind, at: Timestamp, what: String) {
         let at = if mem::take(&mut self.was_lost) { at } else { self.stop(at) };
         self.push(kind, at, what);
@@ -103,7 +103,7 @@ impl Lane {
         self.stretches.push(Stretch { kind, from: at, to: at, what, futures: Vec::new(), more: 0 });
     }
 
-    /// What it is about ends. Answers when: no earlier than it began, should the clock have been set back.
+    /// Ends the current stretch. Returns when: not before its start, in case the clock was set back.
     fn stop(&mut self, at: Timestamp) -> Timestamp {
         match self.stretches.last_mut() {
             Some(last) => {

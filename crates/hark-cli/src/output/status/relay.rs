@@ -86,7 +86,7 @@ fn pass_on(mut master: &File, terminal: &OwnedFd, stop: &UnixStream) {
                         line.pass_on(&chunk[..count]);
                     }
                 }
-                // A read fails once nobody has the other side open.
+                // A read fails once no process has the other side open.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 _ => return,
             }
