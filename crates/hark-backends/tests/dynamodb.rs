@@ -19,7 +19,8 @@ use hark_backends::System;
 use hark_backends::invoker::Threads;
 use hark_backends::storage::dynamodb::{Created, DynamoStorage};
 use hark_bytecode::Binding;
-use hark_engine::conformance::{check_leases, check_storage};
+use hark_engine::conformance::{check_leases, check_rows, check_storage};
+use hark_engine::rows::RowStorage;
 use hark_engine::storage::Range;
 use hark_engine::{
     Commit, Engine, Event, FutureId, FutureRecord, Invoker, Key, Live, LogEntry, NoForeign, Options, Outcome, Ports,
@@ -38,6 +39,12 @@ fn program(text: &str) -> Arc<Program> {
 fn the_table_is_a_storage() {
     let Some(server) = Server::start() else { return };
     check_storage(&|| -> Arc<dyn Storage> { Arc::new(new_table(&server).1) });
+}
+
+#[test]
+fn the_table_is_a_storage_of_rows() {
+    let Some(server) = Server::start() else { return };
+    check_rows(&|| -> Arc<dyn RowStorage> { new_table(&server).1.rows() });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! What a transaction has no room for is written before it: new rows, which name their batch (see [`batches`]), and
 //! pieces of pages. Counts of parts go up before and down after.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Instant;
@@ -146,6 +146,35 @@ struct Plan {
     pages: Pages,
     /// Nothing is expected, so that a session that is not there is gone.
     expects_nothing: bool,
+}
+
+/// Divides changes into runs, in their order, so that no change of a run touches what another one of the run writes.
+pub(super) fn independent_runs(changes: Vec<RowChange>) -> Vec<Vec<RowChange>> {
+    let (mut runs, mut run) = (Vec::new(), Vec::new());
+    let (mut written, mut touched): (HashSet<Key>, HashSet<Key>) = (HashSet::new(), HashSet::new());
+    for change in changes {
+        let writes: Vec<Key> = written_keys(&change).cloned().collect();
+        let expects = change.expect.iter().map(|(key, _)| key);
+        let depends =
+            expects.clone().any(|key| written.contains(key)) || writes.iter().any(|key| touched.contains(key));
+        if depends {
+            runs.push(std::mem::take(&mut run));
+            written.clear();
+            touched.clear();
+        }
+        touched.extend(expects.chain(&writes).cloned());
+        written.extend(writes);
+        run.push(change);
+    }
+    if !run.is_empty() {
+        runs.push(run);
+    }
+    runs
+}
+
+fn written_keys(change: &RowChange) -> impl Iterator<Item = &Key> {
+    let renewed = change.renew.iter().map(|renewal| &renewal.key);
+    change.written().map(|(key, _)| key).chain(&change.delete).chain(renewed)
 }
 
 /// Makes a change.

@@ -245,14 +245,16 @@ impl Session {
         Ok(add)
     }
 
-    /// New rows have these numbers, which others may have reserved: an import's come with their session.
+    /// Sees to it that the numbers of new rows are never handed out: an import writes rows whose numbers nobody has reserved here.
     pub async fn cover(&self, change: &RowChange) -> Result<(), StorageError> {
-        let number_of_key = |(key, _): &(Key, Row)| match key {
-            Key::Live(thread) | Key::Broken(thread) | Key::Future(FutureId::Thread(thread)) => Some(thread.0),
-            _ => None,
+        let exists = |number: &u64| {
+            change.expect.iter().any(|(key, version)| version.is_some() && *key == Key::Live(ThreadId(*number)))
         };
-        let Some(greatest) = change.fresh.iter().filter_map(number_of_key).max() else { return Ok(()) };
-        if greatest == 0 || greatest < self.next.load(Ordering::Acquire) {
+        let numbers = change.written().filter_map(|(key, _)| number_of_key(key));
+        let Some(greatest) = numbers.filter(|number| !exists(number)).max() else { return Ok(()) };
+        let is_covered = || greatest == 0 || greatest < self.next.load(Ordering::Acquire);
+        // Most numbers that are unknown here were reserved by another process, and need no change of the counter.
+        if is_covered() || !change.begins() && greatest < self.next_number().await? {
             return Ok(());
         }
         let mut update = Expression::new("SET n = :n", [(":n", number(greatest + 1))]);
@@ -300,6 +302,14 @@ impl Session {
     }
 }
 
+/// The thread number that a row takes up.
+fn number_of_key(key: &Key) -> Option<u64> {
+    match key {
+        Key::Live(thread) | Key::Broken(thread) | Key::Future(FutureId::Thread(thread)) => Some(thread.0),
+        _ => None,
+    }
+}
+
 impl SessionRows for DynamoSession {
     fn read(&self, keys: &[Lookup<'_>]) -> Result<Vec<Option<Row>>, StorageError> {
         let session = &self.0;
@@ -320,17 +330,22 @@ impl SessionRows for DynamoSession {
         self.0.api().wait(commit::commit(&self.0, change))
     }
 
+    /// Independent changes are made concurrently. A change that touches what an earlier one writes waits for it.
     fn commit_all(&self, changes: Vec<RowChange>) -> Vec<Result<Outcome, StorageError>> {
         self.0.take_foreseen();
-        let count = changes.len();
-        let change = |change| {
-            let session = self.0.clone();
-            async move { Ok(commit::commit(&session, change).await) }
-        };
-        match self.0.api().wait(Api::all(changes.into_iter().map(change))) {
-            Ok(outcomes) => outcomes,
-            Err(error) => (0..count).map(|_| Err(error.clone())).collect(),
+        let mut outcomes = Vec::with_capacity(changes.len());
+        for changes in commit::independent_runs(changes) {
+            let count = changes.len();
+            let change = |change| {
+                let session = self.0.clone();
+                async move { Ok(commit::commit(&session, change).await) }
+            };
+            match self.0.api().wait(Api::all(changes.into_iter().map(change))) {
+                Ok(made) => outcomes.extend(made),
+                Err(error) => outcomes.extend((0..count).map(|_| Err(error.clone()))),
+            }
         }
+        outcomes
     }
 
     fn reserve(&self, count: u64) -> Result<u64, StorageError> {
