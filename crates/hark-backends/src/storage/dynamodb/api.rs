@@ -27,7 +27,7 @@ use super::settings::DynamoSettings;
 use crate::surroundings::random;
 
 /// How long one try may take.
-const TRY_TIME_MAX: Duration = Duration::from_secs(5);
+pub(super) const TRY_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long connecting may take.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 

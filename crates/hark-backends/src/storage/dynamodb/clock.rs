@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hark_engine::{Surroundings, Timestamp};
 
+use super::api::TRY_TIME_MAX;
 use crate::surroundings::{System, random};
 
 const RANDOM_BITS: u32 = 10;
@@ -16,8 +17,9 @@ const RANDOM_BITS: u32 = 10;
 /// A position was decided on at most so long before its page can be read; a commit that takes longer gets another one.
 pub(super) const POSITION_TIME_MAX: Duration = Duration::from_millis(2_000);
 
-/// The history is settled up to so long ago: the longest time of a commit, and as much for clocks that differ.
-const SETTLED_AFTER: Duration = Duration::from_millis(4_000);
+/// The history is settled up to so long ago: the last try of a commit may begin when its position is that old, and take its time; and a
+/// second for clocks that differ.
+const SETTLED_AFTER: Duration = POSITION_TIME_MAX.saturating_add(TRY_TIME_MAX).saturating_add(Duration::from_secs(1));
 
 /// A clock that is further ahead than this is wrong, and is not followed.
 const AHEAD_MAX: Duration = Duration::from_secs(300);
