@@ -10,8 +10,11 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{SessionId, Stamp, ThreadId};
 use crate::leases::Left;
+use crate::surroundings::Timestamp;
 
 /// A thread that another process is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +27,21 @@ pub struct Assignment {
     pub held: Option<Stamp>,
     /// What happened to the process that held it before the one that hands it over.
     pub left: Left,
+}
+
+/// What the process that has run an assigned thread tells the process that has assigned it, so that this one need not look after each
+/// thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignmentEnd {
+    /// When the first of the threads is due that were left to others, if any were left.
+    pub due: Option<Timestamp>,
+    /// The session may be over.
+    pub has_changed_session: bool,
+}
+
+impl AssignmentEnd {
+    /// What is true of a process that was lost.
+    pub const UNKNOWN: AssignmentEnd = AssignmentEnd { due: Some(Timestamp(0)), has_changed_session: true };
 }
 
 /// The error for a text that is not an assignment.
@@ -62,7 +80,6 @@ impl FromStr for Assignment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::surroundings::Timestamp;
 
     #[test]
     fn an_assignment_is_a_text() {

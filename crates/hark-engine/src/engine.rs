@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use hark_machine::{Program, Thread, Value, function_name, short_text};
 use sha2::{Digest, Sha256};
 
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, AssignmentEnd};
 use crate::dispatch::Hint;
 use crate::id::{SessionId, ThreadId};
 use crate::invoker::Runner;
@@ -127,8 +127,9 @@ impl Engine {
     /// # Errors
     /// If the storage fails, or does not store sessions. Then the threads continue elsewhere when their leases
     /// have expired.
-    pub fn run_assigned(&self, assignments: &[Assignment]) -> Result<(), StorageError> {
+    pub fn run_assigned(&self, assignments: &[Assignment]) -> Result<AssignmentEnd, StorageError> {
         let serving = self.serving()?;
+        serving.forget_assignment_end();
         let mut is_at_rest = None;
         for assignment in assignments {
             is_at_rest = Some(serving.run_assigned(assignment)?);
@@ -136,7 +137,7 @@ impl Engine {
         if let Some(is_at_rest) = is_at_rest {
             self.ports.invoker.serve(&is_at_rest);
         }
-        Ok(())
+        Ok(serving.assignment_end())
     }
 
     /// Runs threads of a session for the supervisor. The worker of the `lost` ones has ended.

@@ -54,7 +54,7 @@ mod throttle;
 mod timetable;
 mod turn;
 
-pub use assignment::{Assignment, NoAssignment};
+pub use assignment::{Assignment, AssignmentEnd, NoAssignment};
 pub use commit::{Commit, Outcome, Renewal};
 pub use dispatch::{Dispatcher, Hint};
 pub use encoded::Encoded;

@@ -169,7 +169,7 @@ pub const GATE_GRANTS_MAX: usize = 64;
 pub const GATE_HOLDS_MAX: usize = 1_000;
 
 /// Where threads are leased, a process takes threads until it has this many per worker, if it makes no calls. Otherwise
-/// it takes as many as it can make calls at a time, plus some that wait for these.
+/// it takes as many as it can make calls at a time. In both cases it takes some more that wait for these.
 pub const HELD_PER_WORKER: usize = 2;
 
 /// The maximum number of concurrent calls for which a process takes threads.
@@ -178,8 +178,11 @@ pub const CALLS_HELD_MAX: usize = 64;
 /// A process that runs a thread assigned to it keeps the threads that this one starts or wakes until it has this many.
 pub const ASSIGNED_HELD_MAX: usize = 16;
 
-/// The maximum number of threads that a process takes whose calls must wait there.
-pub const CALLS_QUEUED_MAX: usize = 64;
+/// The maximum number of threads that a process takes in advance.
+pub const TAKEN_IN_ADVANCE_MAX: usize = 64;
+
+/// How long a process that runs assigned threads goes by a session's record that it has read.
+pub const RECORD_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Each call that is answered within this time lengthens the queue of calls by one.
 pub const QUEUE_TIME_SHORT: Duration = Duration::from_millis(100);

@@ -108,6 +108,10 @@ impl SessionStorage for PatientRecords {
         self.ask(|records| records.reserve_first())
     }
 
+    fn numbers_reserved_max(&self) -> u64 {
+        self.records.numbers_reserved_max()
+    }
+
     fn all(&self) -> Result<Everything, StorageError> {
         self.ask(|records| records.all())
     }

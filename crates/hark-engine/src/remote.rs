@@ -6,10 +6,11 @@
 //! commits of a worker that dies remain valid, and its unsettled hints go to another worker.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, AssignmentEnd};
 use crate::dispatch::{Dispatcher, Hint};
 use crate::id::{SessionId, ThreadId};
 use crate::output::OutputItem;
@@ -21,6 +22,8 @@ pub enum WorkerReport {
     /// The worker no longer has this thread, and has handled this number of hints for it. The hints that followed from
     /// them were sent before.
     Settled(ThreadId, u64),
+    /// Where threads are leased: the process that has run this assigned thread has nothing left of it, after this time.
+    Returned(AssignmentEnd, Duration),
     /// A thread has noticed that it is cancelled.
     Interrupted,
     /// The session printed this.
@@ -46,8 +49,8 @@ pub trait Supervised: Send + Sync {
     fn lose_worker(self: Arc<Self>, threads: &[ThreadId]);
     /// Hands these threads over to another process, and returns what that must know: for example that the previous
     /// worker of a thread was lost, so that the loss is counted. Where threads are leased, each goes to its own process.
-    /// When that has ended, this must be reported as [`WorkerReport::Settled`] with a count of 1: only then is there
-    /// room for another one.
+    /// When that has ended, this must be reported as [`WorkerReport::Returned`], or as [`WorkerReport::Settled`] with a count of 1: only
+    /// then is there room for another one.
     fn assign(&self, threads: &[ThreadId]) -> Vec<Assignment>;
     /// A worker has sent these hints.
     fn take_hints(self: Arc<Self>, hints: &[Hint]);

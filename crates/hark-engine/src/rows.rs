@@ -232,6 +232,12 @@ pub trait SessionRows: Send + Sync {
         self.reserve(1)
     }
 
+    /// How many thread numbers a process reserves at most before it needs them: more than one if a reservation is a request over a
+    /// network. Then numbers may have gaps.
+    fn numbers_reserved_max(&self) -> u64 {
+        1
+    }
+
     /// The bytes of these parts, if they exist.
     ///
     /// # Errors

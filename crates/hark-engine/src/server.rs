@@ -79,6 +79,9 @@ pub(crate) trait Server: Send + Sync {
     /// A call was answered this long after it was made.
     fn note_answered(&self, after: Duration);
 
+    /// Where threads are leased: a step of a thread that makes no calls took this long.
+    fn note_step(&self, took: Duration);
+
     /// A session is given up here: others may take these held threads.
     fn give_back(&self, held: Vec<HeldThread>);
 

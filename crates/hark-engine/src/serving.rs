@@ -75,6 +75,11 @@ pub(crate) struct Serving {
     capacity: Option<Capacity>,
     /// Of a process that only runs what others hand over: no session is left in memory.
     is_at_rest: Arc<AtomicBool>,
+    /// The same: what it has done since then that the process must know that has handed over.
+    left_due: Mutex<Option<Timestamp>>,
+    /// The same: the record of the last session that ran here, and when it was read.
+    last_record: Mutex<Option<(Timestamp, SessionId, SessionRecord)>>,
+    has_changed_session: AtomicBool,
     me: Weak<Serving>,
 }
 
@@ -114,6 +119,9 @@ impl Serving {
             upstream,
             milestones: Milestones::default(),
             is_at_rest: Arc::default(),
+            left_due: Mutex::default(),
+            last_record: Mutex::default(),
+            has_changed_session: AtomicBool::new(false),
             me: me.clone(),
         })
     }
@@ -246,13 +254,17 @@ impl Serving {
             return Ok(Some(session));
         }
         let Some(record) = self.running(id)? else { return Ok(None) };
+        self.open(id, record).map(Some)
+    }
+
+    fn open(&self, id: &SessionId, record: SessionRecord) -> Result<Arc<Session>, StorageError> {
         let session = self.sessions.open(self.make(id, record)?, |session| {
             if let Some(waiter) = self.awaited.get(id) {
                 waiter.watch(session);
             }
         });
         self.look_interrupted(&session);
-        Ok(Some(session))
+        Ok(session)
     }
 
     /// Must be called once a session is in the list: `interrupt` sets its flag before it reads the list.

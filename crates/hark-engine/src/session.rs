@@ -3,6 +3,7 @@
 mod end;
 mod gates;
 mod in_hand;
+mod numbers;
 mod output;
 mod priorities;
 mod supervised;
@@ -42,6 +43,7 @@ pub(crate) use end::OnEnd;
 pub(crate) use gates::{Neighbors, by_session};
 pub(crate) use in_hand::calls::{CallState, Over, Try};
 pub(crate) use in_hand::{Paused, ThreadsInHand, TurnEnd, TurnStart};
+use numbers::ThreadNumbers;
 use output::Output;
 pub(crate) use priorities::Priorities;
 
@@ -85,6 +87,9 @@ pub(crate) struct Session {
     /// Called at its end.
     on_end: Mutex<Option<OnEnd>>,
     threads: AtomicU64,
+    /// Whether it has begun here, so that all that was started before is counted.
+    has_begun_here: bool,
+    numbers: ThreadNumbers,
     /// Whether a thread of it was cancelled from here.
     has_cancelled: AtomicBool,
     /// When it was taken up from a server that has left it or was lost, since it has been in memory; 0 if it was not.
@@ -134,9 +139,7 @@ impl Session {
 
     /// A session that others have begun.
     pub fn resumed(parts: Parts, first_stopped: bool) -> Result<Arc<Session>, StorageError> {
-        let session = Session::with(parts, 0, first_stopped);
-        session.threads.store(session.records.reserve(0)?.0, Ordering::Relaxed);
-        Ok(session)
+        Ok(Session::with(parts, 0, first_stopped))
     }
 
     fn with(parts: Parts, threads: u64, first_stopped: bool) -> Arc<Session> {
@@ -175,6 +178,8 @@ impl Session {
             result: OnceLock::new(),
             on_end: Mutex::new(on_end),
             threads: AtomicU64::new(threads),
+            has_begun_here: threads > 0,
+            numbers: ThreadNumbers::default(),
             has_cancelled: AtomicBool::new(false),
             taken_up: AtomicU64::new(0),
             last_failure: AtomicU64::new(0),
@@ -385,9 +390,17 @@ impl Session {
         }
     }
 
-    pub fn reserve_thread(&self) -> Result<ThreadId, StorageError> {
+    /// A thread that has made no calls has come to the end of a step, which began at this time.
+    pub fn note_step(&self, since: Timestamp) {
+        if let Some(server) = self.server.as_ref().filter(|_| self.is_leased()) {
+            server.note_step(self.steady_now().since(since));
+        }
+    }
+
+    /// The number of a thread that `parent` starts.
+    pub fn reserve_thread(&self, parent: ThreadId) -> Result<ThreadId, StorageError> {
         self.threads.fetch_add(1, Ordering::Relaxed);
-        self.records.reserve(1)
+        self.numbers.take(&*self.records, parent)
     }
 
     /// Whether its first thread has started no other. What it did elsewhere is known here only if all that it did is this
@@ -396,7 +409,7 @@ impl Session {
         let knows = begins_here || !self.is_resumable();
         // What it has at gates goes before it ends.
         Ok(!self.has_gates
-            && self.threads.load(Ordering::Relaxed) == 1
+            && self.threads.load(Ordering::Relaxed) <= 1
             && (knows || self.records.reserve(0)? == ThreadId(1)))
     }
 

@@ -167,6 +167,11 @@ pub trait SessionStorage: Send + Sync {
         self.reserve(1)
     }
 
+    /// See [`SessionRows::numbers_reserved_max`](crate::rows::SessionRows::numbers_reserved_max).
+    fn numbers_reserved_max(&self) -> u64 {
+        1
+    }
+
     /// A consistent snapshot of everything in the session.
     ///
     /// # Errors

@@ -80,10 +80,12 @@ impl<'a> Sweeper<'a> {
     ///
     /// # Errors
     /// If the storage as a whole fails.
-    pub fn attend(self, stop: &AtomicBool) -> Result<(), StorageError> {
+    pub fn attend(mut self, stop: &AtomicBool) -> Result<(), StorageError> {
         match self.serving.lease() {
             Some(lease) => {
-                let mut rounds = Rounds::default();
+                let serves_others = self.takes_all || self.serving.awaits_others();
+                self.has_news = serves_others;
+                let mut rounds = Rounds::new(serves_others, self.serving.steady_now(), lease);
                 self.keep_looking(stop, |sweeper| sweeper.look_at_leases(&mut rounds, lease))
             }
             None => self.keep_looking(stop, Sweeper::look),

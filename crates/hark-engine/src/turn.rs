@@ -339,6 +339,9 @@ impl<'a> Worker<'a> {
             self.leave_rest(&mut loaded, &ending)?;
             Self::note_given_back(&mut loaded, &live, &ending);
             let gathered = self.commit.gathered();
+            if live.calls == 0 && !matches!(ending, Ending::Calls(_)) {
+                self.session.note_step(since);
+            }
             if let State::Present(state) = &live.state {
                 live.priority = state.priority(self.session.program()).unwrap_or(0);
             }

@@ -94,5 +94,5 @@ fn run_threads(project: &Path, folder: &Path, assignments: &[OsString]) -> Resul
     thread::spawn(move || sweeper.attend(Scope::Own, &AtomicBool::new(false), &|_, _| {}));
     let done = engine.run_assigned(&assignments);
     foreign.leave_nothing();
-    done
+    done.map(drop)
 }

@@ -4,8 +4,8 @@
 //! Unlike those of [`processes`](super::processes), these workers need nobody: what they do is in the storage, and what a lost one has
 //! not done is due when its lease runs out. All that the pool is told is that a worker has room again.
 //!
-//! Messages are lines on a socket, which is the worker's standard input: an assignment down, and an empty line up when nothing is
-//! left of it.
+//! Messages are lines on a socket, which is the worker's standard input: an assignment down, and its end up when nothing is left of
+//! it.
 
 mod worker;
 
@@ -16,10 +16,10 @@ use std::process::Child;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hark_engine::remote::{Supervised, WorkerReport};
-use hark_engine::{Assignment, Invoker, Runner, Shortage, StorageError};
+use hark_engine::{Assignment, AssignmentEnd, Invoker, Runner, Shortage, StorageError, ThreadId};
 use tracing::{info, warn};
 
 use super::processes::Spawn;
@@ -55,10 +55,10 @@ struct State {
     is_closed: bool,
 }
 
-/// A thread to run, and its session.
+/// A thread to run, and its session. Until a worker has room for it, its lease is renewed here.
 struct Job {
     session: Arc<dyn Supervised>,
-    assignment: Assignment,
+    thread: ThreadId,
 }
 
 /// A worker, as the pool sees it.
@@ -85,11 +85,10 @@ impl Drop for AssignedProcesses {
 }
 
 impl Invoker for AssignedProcesses {
-    fn invoke(&self, runner: &Arc<dyn Runner>, threads: &[hark_engine::ThreadId]) {
+    fn invoke(&self, runner: &Arc<dyn Runner>, threads: &[ThreadId]) {
         let Some(session) = runner.clone().supervised() else { return };
-        let assigned = session.assign(threads);
         let mut state = self.shared.lock();
-        state.waiting.extend(assigned.into_iter().map(|assignment| Job { session: session.clone(), assignment }));
+        state.waiting.extend(threads.iter().map(|thread| Job { session: session.clone(), thread: *thread }));
         while state.workers < self.shared.width && state.idle < state.waiting.len() {
             let shared = self.shared.clone();
             let started = thread::Builder::new().name("hark-worker".to_owned()).spawn(move || shared.keep_running());
@@ -153,14 +152,17 @@ impl Shared {
     /// Runs what there is to run, in one worker after another, until the pool is closed.
     fn keep_running(&self) {
         let mut worker = None;
-        while let Some(Job { session, assignment }) = self.next() {
-            match self.run(&mut worker, &assignment) {
-                Ok(()) => {}
-                Err(error) => session.clone().take_report(WorkerReport::Failed(error)),
+        while let Some(Job { session, thread }) = self.next() {
+            let (mut end, begun) = (AssignmentEnd::UNKNOWN, Instant::now());
+            for assignment in session.assign(&[thread]) {
+                match self.run(&mut worker, &assignment) {
+                    Ok(ended) => end = ended,
+                    Err(error) => session.clone().take_report(WorkerReport::Failed(error)),
+                }
             }
             // Before it is told, as that may bring the next thread.
             self.lock().idle += 1;
-            session.take_report(WorkerReport::Settled(assignment.thread, 1));
+            session.take_report(WorkerReport::Returned(end, begun.elapsed()));
         }
     }
 
@@ -168,21 +170,24 @@ impl Shared {
     ///
     /// # Errors
     /// If no worker can be started.
-    fn run(&self, worker: &mut Option<Worker>, assignment: &Assignment) -> Result<(), StorageError> {
+    fn run(&self, worker: &mut Option<Worker>, assignment: &Assignment) -> Result<AssignmentEnd, StorageError> {
         let mut running = match worker.take() {
             Some(worker) => worker,
             None => self.start()?,
         };
         match running.run(assignment) {
-            Ok(()) => *worker = Some(running),
+            Ok(end) => {
+                *worker = Some(running);
+                Ok(end)
+            }
             Err(error) => {
                 // It may live on without its socket.
                 let _ = running.child.kill();
                 let status = running.child.wait();
                 warn!(process = running.child.id(), ?status, %error, "a worker process is lost");
+                Ok(AssignmentEnd::UNKNOWN)
             }
         }
-        Ok(())
     }
 
     fn start(&self) -> Result<Worker, StorageError> {
@@ -207,11 +212,12 @@ impl Worker {
         Ok(Worker { child, socket: BufReader::new(ours) })
     }
 
-    fn run(&mut self, assignment: &Assignment) -> io::Result<()> {
+    fn run(&mut self, assignment: &Assignment) -> io::Result<AssignmentEnd> {
         self.socket.get_mut().write_all(format!("{assignment}\n").as_bytes())?;
-        match self.socket.read_line(&mut String::new())? {
+        let mut line = String::new();
+        match self.socket.read_line(&mut line)? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(()),
+            _ => Ok(serde_json::from_str(&line)?),
         }
     }
 }

@@ -235,6 +235,10 @@ impl SessionStorage for EncodedSession {
         reserved(self.rows.reserve_first()?, 1)
     }
 
+    fn numbers_reserved_max(&self) -> u64 {
+        self.rows.numbers_reserved_max()
+    }
+
     fn all(&self) -> Result<Everything, StorageError> {
         let mut reads = 0;
         loop {

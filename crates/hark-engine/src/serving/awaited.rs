@@ -69,6 +69,11 @@ impl Serving {
         }
     }
 
+    /// Whether someone waits for the end of a session that was begun elsewhere, or before.
+    pub fn awaits_others(&self) -> bool {
+        !self.awaited.lock().is_empty()
+    }
+
     /// Removes the waiter of a session that is already over, or belongs to another process.
     pub fn stop_waiting_for(&self, id: &SessionId) {
         self.awaited.remove(id);

@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::{debug, warn};
 
-use super::Serving;
 use super::agenda::by_session;
-use crate::assignment::Assignment;
+use super::{Serving, lock};
+use crate::assignment::{Assignment, AssignmentEnd};
 use crate::dispatch::Hint;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::leases::{HeldThread, Leases, Left, Taken, Terms};
-use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX};
+use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX, RECORD_TIME_MAX};
 use crate::outside::leave_gates;
 use crate::record::{Key, SessionState};
 use crate::server::Server;
@@ -65,11 +65,16 @@ impl Serving {
                 left = left.saturating_sub(self.take_some(Some(&id), left)?);
             }
         }
-        if left > 0 {
-            capacity.note_all_taken();
-        } else {
-            // It may have got room since it was asked.
+        if left == 0 {
+            // It may have got room since it was asked. Until it has, it need not know what is due next.
             self.note_room();
+            return Ok(self.timetable.end_look(None));
+        }
+        capacity.note_all_taken();
+        if !takes_all {
+            // Threads of the sessions that someone here waits for are due at times that were noted when they were written, or that
+            // another process looks after.
+            return Ok(self.timetable.end_look(None));
         }
         let horizon = now.after(NEWS_WAIT_MAX);
         Ok(self.timetable.end_look(self.leases()?.next_due(now, horizon)?))
@@ -95,7 +100,9 @@ impl Serving {
     /// Has threads run that were taken with this stamp.
     fn run_taken(&self, id: &SessionId, taken: &[Taken], stamp: Stamp) -> Result<(), StorageError> {
         let threads: Vec<ThreadId> = taken.iter().map(|taken| taken.thread).collect();
-        let Some(session) = self.take(id)? else {
+        let is_handed_over = self.capacity.as_ref().is_some_and(|capacity| capacity.takes_none);
+        let found = if is_handed_over { self.take_handed_over(id, &threads)? } else { self.take(id)? };
+        let Some(session) = found else {
             self.end_awaited(id);
             return self.forget_wakes(id, &threads);
         };
@@ -122,6 +129,24 @@ impl Serving {
         Ok(())
     }
 
+    /// Opens a session of which threads were handed over. The process that has taken these has seen that the session runs, and has leased
+    /// them since; so what was read for threads handed over just before will do. The first thread's step reads the record anyway.
+    fn take_handed_over(&self, id: &SessionId, threads: &[ThreadId]) -> Result<Option<Arc<Session>>, StorageError> {
+        let now = self.steady_now();
+        let known = lock(&self.last_record).take().filter(|(read, known, _)| {
+            known == id && now.since(*read) < RECORD_TIME_MAX && !threads.contains(&step::FIRST)
+        });
+        let (read, record) = match known {
+            Some((read, _, record)) => (read, record),
+            None => match self.running(id)? {
+                Some(record) => (now, record),
+                None => return Ok(None),
+            },
+        };
+        *lock(&self.last_record) = Some((read, id.clone(), record.clone()));
+        self.open(id, record).map(Some)
+    }
+
     /// Leaves threads that were taken with this stamp to others, just as they were found.
     fn return_untouched(&self, taken: &[Taken], stamp: Stamp) -> Result<(), StorageError> {
         for left in [Left::Free, Left::Withdrawn, Left::Lost] {
@@ -143,6 +168,28 @@ impl Serving {
         self.run_taken(&session.clone(), &[Taken { session, thread, priority: 0, held, left }], stamp)?;
         self.note_rest();
         Ok(self.is_at_rest.clone())
+    }
+
+    /// Other threads are assigned: what is told of those before does not count for them.
+    pub fn forget_assignment_end(&self) {
+        self.has_changed_session.store(false, Ordering::Release);
+        *lock(&self.left_due) = None;
+    }
+
+    /// What is to be told of an assigned thread when nothing is left of it here.
+    pub fn assignment_end(&self) -> AssignmentEnd {
+        AssignmentEnd {
+            due: *lock(&self.left_due),
+            has_changed_session: self.has_changed_session.load(Ordering::Acquire),
+        }
+    }
+
+    /// A thread was left to others that is due at this time.
+    pub(super) fn note_left(&self, due: Timestamp) {
+        if self.capacity.as_ref().is_some_and(|capacity| capacity.takes_none) {
+            let mut left = lock(&self.left_due);
+            *left = Some(left.map_or(due, |known| known.min(due)));
+        }
     }
 
     /// If no session is left in memory, a process that runs assigned threads has nothing more to do.

@@ -1,7 +1,7 @@
 //! The server's side of the interface between a session and its server.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tracing::warn;
@@ -103,6 +103,7 @@ impl Server for Serving {
     }
 
     fn note_due(&self, until: Timestamp) -> bool {
+        self.note_left(until);
         let noted = self.timetable.note(until, self.steady_now());
         let is_leased = self.lease().is_some();
         if (noted == Noted::First || is_leased && noted == Noted::Passed)
@@ -157,6 +158,7 @@ impl Server for Serving {
         };
         while self.ask(id, |_| wake())? == Outcome::Unknown {}
         let hints: Vec<Hint> = threads.iter().copied().map(Hint::now).collect();
+        self.note_left(self.steady_now());
         self.catalog()?.dispatch(id, &hints);
         Ok(())
     }
@@ -184,6 +186,12 @@ impl Server for Serving {
         }
     }
 
+    fn note_step(&self, took: Duration) {
+        if let Some(capacity) = &self.capacity {
+            capacity.note_step(took);
+        }
+    }
+
     fn give_back(&self, held: Vec<HeldThread>) {
         let (Tenure::Leases(leases), Some(session)) = (self.ports.storage.tenure(), held.first()) else { return };
         let session = session.session.clone();
@@ -199,7 +207,14 @@ impl Server for Serving {
     fn dispatch(&self, id: &SessionId, hints: &[Hint]) {
         if let Some(upstream) = &self.upstream {
             upstream.dispatch(id, hints);
-        } else if let Ok(catalog) = self.catalog() {
+            return;
+        }
+        if hints.is_empty() {
+            self.has_changed_session.store(true, Ordering::Release);
+        } else {
+            self.note_left(self.steady_now());
+        }
+        if let Ok(catalog) = self.catalog() {
             catalog.dispatch(id, hints);
         }
     }

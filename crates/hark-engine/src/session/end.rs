@@ -351,6 +351,12 @@ impl Session {
             _ => {}
         }
         report.was_taken_over = self.was_taken_over();
+        if !self.has_begun_here
+            && report.threads == 0
+            && let Ok(next) = self.records.reserve(0)
+        {
+            report.threads = next.0;
+        }
         // In other processes more may have been started.
         report.threads = report.threads.max(self.threads.load(Ordering::Relaxed));
         if self.is_resumable() && self.options.keep_output {

@@ -5,21 +5,24 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::{Session, lock};
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, AssignmentEnd};
 use crate::dispatch::Hint;
 use crate::id::{SessionId, ThreadId};
 use crate::record::SessionState;
 use crate::remote::{Supervised, WorkerReport};
 
 impl Session {
-    /// A worker process of this supervisor has left one of the session's threads. It reports nothing else, so the storage is
-    /// asked what it has done: it may have ended the session, and what it has left may be due soon.
-    fn note_left(&self) {
-        if let Err(error) = self.look_ended_here() {
+    /// A process has nothing left of a thread that was assigned to it. What it has done is in the storage.
+    fn note_left(&self, end: AssignmentEnd) {
+        if end.has_changed_session
+            && let Err(error) = self.look_ended_here()
+        {
             self.fail_storage(&error);
         }
-        if let Some(server) = &self.server {
-            server.note_due(self.steady_now());
+        if let Some(due) = end.due
+            && let Some(server) = &self.server
+        {
+            server.note_due(due);
         }
     }
 }
@@ -61,9 +64,16 @@ impl Supervised for Session {
         match report {
             WorkerReport::Settled(_, count) => {
                 if self.is_leased() {
-                    self.note_left();
+                    self.note_left(AssignmentEnd::UNKNOWN);
                 }
                 self.remove_activity(count);
+            }
+            WorkerReport::Returned(end, after) => {
+                if let Some(server) = &self.server {
+                    server.note_step(after);
+                }
+                self.note_left(end);
+                self.remove_activity(1);
             }
             WorkerReport::Interrupted => self.note_interrupted(),
             WorkerReport::Printed(mut items) => self.show(&mut lock(&self.output), &mut items),

@@ -155,6 +155,11 @@ impl SessionRows for DiskSession {
         })
     }
 
+    fn numbers_reserved_max(&self) -> u64 {
+        let world = self.universe.world();
+        if world.disturbances.has_leases || world.disk.is_leased { 4 } else { 1 }
+    }
+
     fn parts(&self, names: &[PartName]) -> Result<Vec<Option<Vec<u8>>>, StorageError> {
         self.universe.request(self.number, Holding::Nothing, |world| {
             names.iter().map(|name| world.disk.part(&self.id, name)).collect()

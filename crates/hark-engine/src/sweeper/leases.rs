@@ -9,7 +9,6 @@ use crate::storage::StorageError;
 use crate::surroundings::Timestamp;
 
 /// The times of periodic work.
-#[derive(Default)]
 pub(super) struct Rounds {
     /// When to renew the leases.
     renewal: Timestamp,
@@ -17,6 +16,18 @@ pub(super) struct Rounds {
     sweep: Timestamp,
     /// When the changes of other processes were last read.
     looked: Timestamp,
+}
+
+impl Rounds {
+    /// A process that only serves sessions that it begins has nothing to sweep yet, and a session that ends at once costs it no poll.
+    pub fn new(serves_others: bool, now: Timestamp, lease: Duration) -> Rounds {
+        let renewal = now.after(lease / 3);
+        if serves_others {
+            Rounds { renewal, sweep: now, looked: Timestamp(0) }
+        } else {
+            Rounds { renewal, sweep: now.after(lease), looked: now }
+        }
+    }
 }
 
 impl Sweeper<'_> {

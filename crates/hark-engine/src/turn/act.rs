@@ -71,7 +71,11 @@ impl Worker<'_> {
             if thread == step::FIRST {
                 self.session.set_first_stopped(value);
             }
-            self.session.look_for_end(&mut self.stamps)?;
+            if self.batch.is_concluding {
+                self.batch.looks_for_end = true;
+            } else {
+                self.session.look_for_end(&mut self.stamps)?;
+            }
         }
         Ok(match (self.call.take(), ending) {
             (Some(begun), _) => Pace::Called(begun),

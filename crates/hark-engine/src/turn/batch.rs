@@ -20,6 +20,10 @@ pub(super) struct Batch {
     steps: Vec<Step>,
     /// Whether steps are put here. The only step there is, is committed at once.
     pub is_open: bool,
+    /// Its steps are committed, and what follows is being done.
+    pub is_concluding: bool,
+    /// One of its threads has stopped, which may have been the session's last one.
+    pub looks_for_end: bool,
 }
 
 /// A step, and what else the worker knew of its turn.
@@ -88,6 +92,9 @@ impl Worker<'_> {
         self.slot.step_aside();
         let outcomes = self.session.commit_all(&mut commits);
         self.slot.step_back();
+        // One look is enough for all, as it comes after all their commits. A supervisor takes a hint for settled before that, and
+        // would not notice the loss of this process in between.
+        self.batch.is_concluding = !self.session.is_supervised();
         for (step, outcome) in steps.into_iter().zip(outcomes) {
             let (thread, hints) = (step.decided.loaded.thread, step.hints);
             let mut pace = self.end_step(step, outcome);
@@ -101,6 +108,12 @@ impl Worker<'_> {
             if let Err(error) = pace {
                 self.session.fail_storage(&error);
             }
+        }
+        self.batch.is_concluding = false;
+        if mem::take(&mut self.batch.looks_for_end)
+            && let Err(error) = self.session.look_for_end(&mut self.stamps)
+        {
+            self.session.fail_storage(&error);
         }
     }
 

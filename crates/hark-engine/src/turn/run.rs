@@ -41,7 +41,7 @@ impl<'a> Gather<'a> {
 
 impl Host for Gather<'_> {
     fn spawn(&mut self, thread: Thread) -> u64 {
-        match self.session.reserve_thread() {
+        match self.session.reserve_thread(self.thread) {
             Ok(number) => {
                 if self.session.is_resumable() {
                     let function = shortened(&thread.function_name(self.session.program())).into_owned();

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::thread;
 
-use hark_engine::{Assignment, Engine};
+use hark_engine::{Assignment, AssignmentEnd, Engine};
 use tracing::warn;
 
 /// Runs the threads that the pool at the other end of the socket assigns, one after another. When that is gone, `on_closed` is
@@ -27,16 +27,18 @@ pub fn run_assigned(engine: &Engine, socket: UnixStream, on_closed: impl FnOnce(
     })?;
     let mut socket = socket;
     for line in lines {
-        match line.parse::<Assignment>() {
-            // What it has not done goes on elsewhere.
-            Ok(assignment) => {
-                if let Err(error) = engine.run_assigned(std::slice::from_ref(&assignment)) {
-                    warn!(session = %assignment.session, %error, "a thread is left to others");
-                }
+        let end = match line.parse::<Assignment>() {
+            Ok(assignment) => engine.run_assigned(std::slice::from_ref(&assignment)).unwrap_or_else(|error| {
+                // What it has not done goes on elsewhere.
+                warn!(session = %assignment.session, %error, "a thread is left to others");
+                AssignmentEnd::UNKNOWN
+            }),
+            Err(error) => {
+                warn!(%error, line, "the pool sends what cannot be understood");
+                AssignmentEnd::UNKNOWN
             }
-            Err(error) => warn!(%error, line, "the pool sends what cannot be understood"),
-        }
-        socket.write_all(b"\n")?;
+        };
+        socket.write_all(format!("{}\n", serde_json::to_string(&end)?).as_bytes())?;
     }
     Ok(())
 }

@@ -13,8 +13,11 @@ use tracing::debug;
 
 use super::api::{Api, PATIENCE};
 use super::catalog::DynamoRows;
-use super::item::{Item, damaged, key_of, number, row_of, stamp, stamp_of, text, text_of};
-use super::layout::{DUE_INDEX, DUE_SHARDS, ItemKey, PARTITION, due_partition, due_shard, row_key, session_of};
+use super::item::{Item, damaged, key_of, number, number_of, row_of, stamp, stamp_of, text, text_of};
+use super::layout::{
+    DUE_INDEX, DUE_SHARDS, ItemKey, PARTITION, counter_key, due_partition, due_shard, due_shards_of, row_key,
+    session_of,
+};
 use super::requests::{Expression, Written};
 use super::{Shared, batches};
 use crate::surroundings::System;
@@ -68,10 +71,10 @@ impl DynamoRows {
         if after >= until || limit == 0 {
             return Ok(Vec::new());
         }
-        let shard = |shard| {
+        let shard = |shard: String| {
             let keys = Expression::new(
                 "k = :k AND d BETWEEN :a AND :b",
-                [(":k", text(due_shard(kind, shard))), (":a", number(after.get() + 1)), (":b", number(until.get()))],
+                [(":k", text(shard)), (":a", number(after.get() + 1)), (":b", number(until.get()))],
             );
             let filter = only.map(|only| {
                 Expression::new(format!("begins_with({PARTITION}, :s)"), [(":s", text(format!("{only}#")))])
@@ -79,13 +82,24 @@ impl DynamoRows {
             let api = self.0.api.clone();
             async move { api.query_index(DUE_INDEX, keys, filter, true, limit).await }
         };
-        let items = self.0.api.wait(Api::all((0..DUE_SHARDS).map(shard)))?;
-        let items = items.into_iter().flatten().collect();
-        self.0.api.wait(self.0.due_rows(items))
+        self.0.api.wait(async {
+            let shards = match only {
+                Some(only) => due_shards_of(kind, only, self.0.next_number(only).await?),
+                None => (0..DUE_SHARDS).map(|number| due_shard(kind, number)).collect(),
+            };
+            let items = Api::all(shards.into_iter().map(shard)).await?;
+            self.0.due_rows(items.into_iter().flatten().collect()).await
+        })
     }
 }
 
 impl Shared {
+    /// The next thread number of a session, or a greater one.
+    async fn next_number(&self, id: &SessionId) -> Result<u64, StorageError> {
+        let counter = self.api.get(&counter_key(id)).await?;
+        Ok(counter.as_ref().and_then(|counter| number_of(counter, "n")).unwrap_or(1))
+    }
+
     /// The rows of the index that exist.
     async fn due_rows(&self, items: Vec<Item>) -> Result<Vec<DueRow>, StorageError> {
         let mut sessions: BTreeMap<SessionId, Vec<Item>> = BTreeMap::new();

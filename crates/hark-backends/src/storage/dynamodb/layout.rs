@@ -18,7 +18,7 @@
 //! fan-out; after [`BUCKETS`] they begin anew. Two indexes: `due`, sparse, by kind and shard in the order of due times; and
 //! `listing`, by whether it is over and shard in the order of ids, which is that of their starts.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::BTreeSet;
 
 use hark_engine::rows::{DueKind, PartName};
 use hark_engine::{FutureId, Key, SessionId, SessionState, Stamp};
@@ -170,7 +170,16 @@ pub(super) fn due_partition(id: &SessionId, key: &Key) -> Option<String> {
         _ => return None,
     };
     // A thread and its mailbox have the same.
-    Some(due_shard(kind, hash_of(&(id.as_str(), bucket_of(key))) % DUE_SHARDS))
+    Some(due_shard_of(kind, id, bucket_of(key)))
+}
+
+fn due_shard_of(kind: DueKind, id: &SessionId, bucket: u64) -> String {
+    due_shard(kind, hash_of(id.as_str().bytes().chain(bucket.to_le_bytes())) % DUE_SHARDS)
+}
+
+/// All partitions of the index that may have rows of a session with this next thread number.
+pub(super) fn due_shards_of(kind: DueKind, id: &SessionId, next: u64) -> BTreeSet<String> {
+    (0..buckets_before(next)).map(|bucket| due_shard_of(kind, id, bucket)).collect()
 }
 
 pub(super) fn due_shard(kind: DueKind, shard: u64) -> String {
@@ -184,21 +193,39 @@ pub(super) fn due_shard(kind: DueKind, shard: u64) -> String {
 /// The partition of the index of sessions that has this one.
 pub(super) fn listing_partition(id: &SessionId, state: &str) -> String {
     let is_over = SessionState::ALL.into_iter().find(|known| known.name() == state).is_none_or(SessionState::is_over);
-    listing_shard(is_over, hash_of(&id.as_str()) % LISTING_SHARDS)
+    listing_shard(is_over, hash_of(id.as_str().bytes()) % LISTING_SHARDS)
 }
 
 pub(super) fn listing_shard(is_over: bool, shard: u64) -> String {
     format!("{}{shard}", if is_over { 'o' } else { 'r' })
 }
 
-fn hash_of(value: &impl Hash) -> u64 {
-    // Only a row's own index entry depends on it, so that it may be another one in another release.
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
+/// FNV-1a. Every release must find the rows of every other one by it.
+fn hash_of(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    let hash = bytes
+        .into_iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    // Its upper half depends on all bytes.
+    hash >> 32
 }
 
 /// The session in the name of a partition of rows.
 pub(super) fn session_of(partition: &str) -> Option<SessionId> {
     partition.split_once('#').and_then(|(id, _)| SessionId::parse(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Other releases look for rows in the same places.
+    #[test]
+    fn shards_are_spread_and_never_change() {
+        let id = SessionId::parse("01a21fb7-9f4c-74cc-b677-7a0963a823a7").expect("it is one");
+        let first = due_partition(&id, &Key::Live(hark_engine::ThreadId(63)));
+        assert_eq!(first, due_partition(&id, &Key::Ready(hark_engine::ThreadId(0))));
+        assert_eq!(first.as_deref(), Some("t6"));
+        assert_eq!(due_shards_of(DueKind::Threads, &id, 64).len(), 1);
+        assert!(due_shards_of(DueKind::Threads, &id, 1_000).len() >= 6);
+    }
 }

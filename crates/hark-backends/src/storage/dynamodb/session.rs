@@ -44,6 +44,9 @@ struct Foreseen {
     next: Option<u64>,
 }
 
+/// The counter of a session is one item, so it is changed once for many threads.
+const NUMBERS_RESERVED_MAX: u64 = 32;
+
 /// How long that is used.
 const FORESEEN_TIME_MAX: Duration = Duration::from_millis(500);
 
@@ -355,6 +358,10 @@ impl SessionRows for DynamoSession {
     fn reserve_first(&self) -> Result<u64, StorageError> {
         self.0.begins.store(true, Ordering::Release);
         Ok(0)
+    }
+
+    fn numbers_reserved_max(&self) -> u64 {
+        NUMBERS_RESERVED_MAX
     }
 
     fn parts(&self, names: &[PartName]) -> Result<Vec<Option<Vec<u8>>>, StorageError> {

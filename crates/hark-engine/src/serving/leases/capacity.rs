@@ -1,8 +1,9 @@
 //! How many threads a process holds where threads are leased.
 //!
-//! At least as many as it can run, or can make calls for, at the same time. If calls are short it takes some in advance, so that
-//! many threads are taken in one request and the next call need not wait for it. The length of this queue follows the time that
-//! calls take: each call that is answered quickly makes the queue longer by one, and a call that has waited too long empties it.
+//! At least as many as it can run, or can make calls for, at the same time. If calls and steps are short it takes some in advance, so
+//! that many threads are taken in one request and the next one need not wait for it. The length of this queue follows the time that
+//! they take: each call that is answered quickly, and each short step of a thread without calls, makes the queue longer by one; a call
+//! that has waited too long, or a long step, empties it.
 
 use std::mem;
 use std::sync::Mutex;
@@ -10,7 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::leases::{Coverage, HeldThread};
-use crate::limits::{ASSIGNED_HELD_MAX, CALLS_HELD_MAX, CALLS_QUEUED_MAX, HELD_PER_WORKER, QUEUE_TIME_SHORT};
+use crate::limits::{
+    ASSIGNED_HELD_MAX, CALLS_HELD_MAX, HELD_PER_WORKER, QUEUE_TIME_MAX, QUEUE_TIME_SHORT, TAKEN_IN_ADVANCE_MAX,
+};
 use crate::ports::Ports;
 use crate::serving::lock;
 use crate::storage::Tenure;
@@ -44,11 +47,11 @@ impl Capacity {
         let width = ports.invoker.width();
         let (at_a_time, workers, queued_max) = match ports.foreign.calls_at_a_time() {
             // Each is another process's from then on.
-            _ if ports.invoker.is_remote() => (width, width, 0),
-            usize::MAX => (width * HELD_PER_WORKER, width, 0),
+            _ if ports.invoker.is_remote() => (width, width, TAKEN_IN_ADVANCE_MAX),
+            usize::MAX => (width * HELD_PER_WORKER, width, TAKEN_IN_ADVANCE_MAX),
             calls => {
                 let calls = calls.clamp(1, CALLS_HELD_MAX);
-                (calls, calls, CALLS_QUEUED_MAX)
+                (calls, calls, TAKEN_IN_ADVANCE_MAX)
             }
         };
         Some(Capacity { workers, ..Capacity::with(leases.lease(), at_a_time, queued_max) })
@@ -108,6 +111,15 @@ impl Capacity {
         }
     }
 
+    /// A step of a thread that makes no calls took this long. Threads that compute for long are left to processes that are idle.
+    pub fn note_step(&self, took: Duration) {
+        if took > QUEUE_TIME_MAX {
+            self.queued.store(0, Ordering::Relaxed);
+        } else {
+            self.note_answered(took);
+        }
+    }
+
     /// Calls have waited too long and were withdrawn.
     pub fn note_withdrawn(&self) {
         self.queued.store(0, Ordering::Relaxed);
@@ -155,6 +167,10 @@ mod tests {
         assert_eq!(capacity.most(), 5);
         capacity.note_withdrawn();
         assert_eq!(capacity.most(), 2);
+        capacity.note_step(QUEUE_TIME_SHORT);
+        assert_eq!(capacity.most(), 3);
+        capacity.note_step(QUEUE_TIME_MAX * 2);
+        assert_eq!(capacity.most(), 2, "others may be idle while threads compute here");
     }
 
     #[test]

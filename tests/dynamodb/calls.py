@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Counts the API calls of sessions in DynamoDB, as a user starts them, and compares them with their bounds:
+
+    calls.py HARK
+
+A counting proxy stands between `hark` and the server. All calls count, those of polls and retries too; only the table is there
+before. The exit status is 0 if no bound is exceeded.
+"""
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import server
+
+PROGRAM = """
+import(identity, src.functions, 1);
+
+fn noop() { 1 }
+fn steps(n) { if n == 0 { "done" } else { identity(n); steps(n - 1) } }
+fn hundred_steps() { steps(100) }
+fn each(n) { n }
+fn start(n, all) { if n == 0 { all } else { start(n - 1, append(all, async each(n))) } }
+fn total(all, sum) { if nullp(all) { sum } else { total(rest(all), sum + await first(all)) } }
+fn fan_out() { total(start(1000, []), 0) }
+fn mapped() { reduce(map_async(range(0, 1000), each), lambda (sum, n) { sum + n }, 0) }
+"""
+FUNCTIONS = "def identity(value):\n    return value\n"
+
+SESSIONS, STEPS, THREADS = 100, 100, 1000
+# What a process takes once: to write its program, to begin, to end, and to look a few times at what others have done.
+ONCE = 40
+# No item is written by more threads than this.
+WRITES_MAX = 64
+
+# A command, what it prints, and the maximum numbers of calls and of writes of one item.
+RUN = ["run", "-s", "dynamodb", "-q", "program.hk", "-f"]
+CASES = [
+    (["bench", "-s", "dynamodb", "program.hk", "-f", "noop", "--sessions", str(SESSIONS)], None, SESSIONS + ONCE, 1),
+    ([*RUN, "noop"], "1", ONCE, 3),
+    # The thread's record is written with each call that it makes and with each result.
+    ([*RUN, "hundred_steps"], "done", 2 * STEPS + ONCE, STEPS + 3),
+    ([*RUN, "fan_out"], "500500", 6 * THREADS, WRITES_MAX),
+    ([*RUN, "mapped"], "499500", 6 * THREADS, WRITES_MAX),
+    # Each step of a thread in another process looks at the session. Polls and renewals of leases are more on a slow machine.
+    ([*RUN, "fan_out", "-c", "processes"], "500500", 6.5 * THREADS, WRITES_MAX),
+]
+SECONDS_MAX = 300
+
+
+def run(hark, address, folder, words):
+    """What a command prints."""
+    done = subprocess.run([hark, *words], cwd=folder, env=server.environment(address), capture_output=True, text=True,
+                          timeout=SECONDS_MAX)
+    return done.stdout.strip() or done.stderr.strip()
+
+
+def main():
+    hark = Path(sys.argv[1]).resolve()
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder, server.running(proxy=["--keys", "p,r"]) as address:
+        Path(folder, "program.hk").write_text(PROGRAM)
+        Path(folder, "src").mkdir()
+        Path(folder, "src/functions.py").write_text(FUNCTIONS)
+        subprocess.run([hark, "storage", "init", "-s", "dynamodb"], env=server.environment(address), cwd="/", check=True)
+        for words, expected, calls_max, writes_max in CASES:
+            server.ask(address, "/reset", "POST")
+            result = run(hark, address, folder, words)
+            counts = server.ask(address, "/counts")
+            calls, writes = sum(counts["requests"].values()), max([each["writes"] for each in counts["hottest"]], default=0)
+            is_right = result == (expected or result) and 0 < calls <= calls_max and writes <= writes_max
+            failed += not is_right
+            print(f"{'' if is_right else 'FAILED: '}hark {' '.join(words)}: {calls} calls of at most {calls_max:.0f}, "
+                  f"an item written {writes} times of at most {writes_max}", flush=True)
+            if not is_right:
+                print(f"    its result is {result!r}; {counts}")
+    raise SystemExit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
