@@ -2,8 +2,10 @@
 """Kills `hark` at random moments, resumes its session until it has ended, and checks that nothing is lost or done twice.
 
     crash.py HARK [--rounds N] [--seed S] [--jobs N] [--function NAME] [--calls threads|processes|leases]
+             [--storage sqlite|dynamodb]
 
-A round runs one function of tests/crash/program.hk on SQLite, with threads or with processes. Several times either everything
+A round runs one function of tests/crash/program.hk, with threads or with processes, on SQLite or in a table of DynamoDB, whose
+server (tests/dynamodb/server.py) is not killed. Several times either everything
 is killed with SIGKILL, including Python's workers, or only a worker process of a supervisor, which must replace it; while the
 session is started, resumed or served by `hark worker`, and while promises are resolved from outside. With `leases`, three
 workers share the session's threads, and each of them is killed, terminated, or stopped for longer than its lease and
@@ -143,7 +145,8 @@ def said_by(process):
 class Round:
     """A session, from its start to its expected end."""
 
-    def __init__(self, hark, folder, seed, function=None, losses=None, pace=None, ways=WAYS):
+    def __init__(self, hark, folder, seed, function=None, losses=None, pace=None, ways=WAYS, storage="sqlite"):
+        self.storage = storage
         self.hark, self.folder, self.chance, self.ways = hark, folder, random.Random(seed), ways
         self.function = function or self.chance.choice(sorted(EXPECTED))
         self.losses_left = self.chance.randint(1, LOSSES_MAX) if losses is None else losses
@@ -153,6 +156,11 @@ class Round:
         # The values of the promises, and what has been tried.
         self.values, self.tried = {}, set()
         shutil.copytree(PROGRAM, folder, dirs_exist_ok=True)
+        if storage == "dynamodb":
+            # A table of its own.
+            (folder / "hark.toml").write_text(
+                f'[project]\nstorage = "dynamodb"\n[storage.dynamodb]\ntable = "{folder.name}"\n[sessions]\nlease = {LEASE}\n')
+            self.ask("storage", "init", json_option=[])
 
     def start(self, *words):
         """Starts `hark` as the leader of an OS session."""
@@ -166,16 +174,16 @@ class Round:
         process.said = said
         return process
 
-    def ask(self, *words, status=0):
-        """The output of `hark`, as JSON."""
+    def ask(self, *words, status=0, json_option=("--json",)):
+        """The output of `hark`, as JSON if it is asked for."""
         try:
-            done = subprocess.run([self.hark, *words, "--json"], cwd=self.folder, env=self.environment,
+            done = subprocess.run([self.hark, *words, *json_option], cwd=self.folder, env=self.environment,
                                   stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS_MAX)
         except subprocess.TimeoutExpired:
             raise Wrong(f"`hark {' '.join(words)}` does not end") from None
         if done.returncode != status:
             raise Wrong(f"`hark {' '.join(words)}` ends with {done.returncode}: {done.stdout + done.stderr}")
-        return json.loads(done.stdout)
+        return json.loads(done.stdout) if json_option else done.stdout
 
     def session(self):
         """The session's summary, if it has begun."""
@@ -184,8 +192,17 @@ class Round:
             raise Wrong(f"there are {len(found)} sessions: {found}")
         return found[0] if found else None
 
+    def session_at_rest(self):
+        """The session's summary when nobody serves it. Where threads are leased, a lost process holds them a little longer."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while self.storage == "dynamodb" and (session := self.session()) and session["state"] == "running":
+            if time.monotonic() > deadline:
+                raise Wrong("a lost process is still believed to serve the session")
+            time.sleep(0.1)
+        return self.session()
+
     def play(self):
-        while (session := self.session()) is None or session["state"] == "suspended":
+        while (session := self.session_at_rest()) is None or session["state"] == "suspended":
             process = self.start(*self.next_command(session))
             try:
                 self.attend(process)
@@ -201,7 +218,7 @@ class Round:
         how = self.chance.choice(self.ways)
         if session is None:
             more = self.chance.choice([[], ["--json"], ["--detach"]])
-            return ["run", "-s", "sqlite", *how, "program.hk", "-f", self.function, *more]
+            return ["run", "-s", self.storage, *how, "program.hk", "-f", self.function, *more]
         return [*self.chance.choice([["resume"], ["resume", "--json"], ["resume", session["session"]], ["worker"]]), *how]
 
     def attend(self, process):
@@ -345,8 +362,9 @@ class Shared(Round):
     """A session whose threads are leased by several workers, which are stopped and replaced."""
 
     def play(self):
-        (self.folder / "hark.toml").write_text(
-            f'[project]\nstorage = "sqlite"\n[sessions]\ntenure = "threads"\nlease = {LEASE}\n')
+        if self.storage == "sqlite":
+            (self.folder / "hark.toml").write_text(
+                f'[project]\nstorage = "sqlite"\n[sessions]\ntenure = "threads"\nlease = {LEASE}\n')
         self.workers, self.still = [], []
         try:
             self.start_workers()
@@ -414,7 +432,10 @@ class Shared(Round):
                 kill_all(worker, workers_first=False, pause=0)
                 worker.said.close()
             else:
-                stop_between_commits(worker, self.folder / ".hark/hark.db")
+                if self.storage == "sqlite":
+                    stop_between_commits(worker, self.folder / ".hark/hark.db")
+                else:
+                    worker.send_signal(signal.SIGSTOP)
                 self.still.append((worker, time.monotonic() + self.chance.uniform(0, 3 * LEASE)))
         self.start_workers()
 
@@ -448,10 +469,10 @@ def is_still(process):
     return True
 
 
-def play(hark, seed, pace, function, ways):
+def play(hark, seed, pace, function, ways, storage):
     """Plays a round. Returns the number of kills, and the failure."""
     folder = Path(tempfile.mkdtemp(prefix="hark-crash-"))
-    played = (Round if ways else Shared)(hark, folder, seed, function, pace=pace, ways=ways)
+    played = (Round if ways else Shared)(hark, folder, seed, function, pace=pace, ways=ways, storage=storage)
     try:
         played.play()
     except Wrong as wrong:
@@ -463,13 +484,13 @@ def play(hark, seed, pace, function, ways):
     return played.kills, None
 
 
-def measure(hark):
+def measure(hark, storage):
     """The duration of each function on this machine, undisturbed."""
     pace = {}
     for function in EXPECTED:
         with tempfile.TemporaryDirectory(prefix="hark-crash-") as folder:
             begun = time.monotonic()
-            Round(hark, Path(folder), 0, function, losses=0).play()
+            Round(hark, Path(folder), 0, function, losses=0, storage=storage).play()
             pace[function] = time.monotonic() - begun
     return pace
 
@@ -483,15 +504,18 @@ def main():
     parser.add_argument("--function", choices=sorted(EXPECTED), help="the function to run; by default a random one")
     parser.add_argument("--calls", choices=["threads", "processes", "leases"],
                         help="what runs the threads; by default threads or processes, at random")
+    parser.add_argument("--storage", choices=["sqlite", "dynamodb"], default="sqlite", help="where the sessions are kept")
     asked = parser.parse_args()
+    if asked.storage == "dynamodb" and "AWS_ENDPOINT_URL_DYNAMODB" not in os.environ:
+        parser.error("run it by tests/dynamodb/server.py, which starts a server")
     hark, first = str(asked.hark.resolve()), asked.seed if asked.seed is not None else random.randrange(10**9)
     ways = {None: WAYS, "threads": WAYS[:1], "processes": WAYS[1:], "leases": None}[asked.calls]
-    pace = measure(hark)
+    pace = measure(hark, asked.storage)
     print(f"{asked.rounds} rounds from seed {first}; undisturbed: " + ", ".join(f"{name} {took:.2f} s" for name, took in pace.items()), flush=True)
     kills = failed = 0
     with ThreadPoolExecutor(asked.jobs) as pool:
         seeds = range(first, first + asked.rounds)
-        for killed, failure in pool.map(lambda seed: play(hark, seed, pace, asked.function, ways), seeds):
+        for killed, failure in pool.map(lambda seed: play(hark, seed, pace, asked.function, ways, asked.storage), seeds):
             kills += killed
             if failure:
                 failed += 1
