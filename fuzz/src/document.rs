@@ -141,14 +141,15 @@ fn read_session(reader: &mut Reader<'_>, parts: &mut Vec<Part>) -> Result<(), Wi
                 parts.push(Part::SealedText(unsealed(reader.string()?)));
                 parts.push(document(reader)?);
             }
+            // A mailbox, with its priority.
+            1 => parts.extend([number(reader)?, number(reader)?]),
             2 => {
                 read_name(reader, parts)?;
                 parts.push(document(reader)?);
             }
             3 => {
                 read_name(reader, parts)?;
-                parts.push(number(reader)?);
-                byte(reader, parts)?;
+                read_waiter(reader, parts)?;
             }
             4 => read_name(reader, parts)?,
             5 => {
@@ -185,11 +186,18 @@ fn read_future(reader: &mut Reader<'_>, parts: &mut Vec<Part>) -> Result<(), Wir
         _ => {
             byte(reader, parts)?;
             for _ in 0..count(reader, parts)? {
-                parts.push(number(reader)?);
-                byte(reader, parts)?;
+                read_waiter(reader, parts)?;
             }
         }
     }
+    Ok(())
+}
+
+/// The thread, what it waits for, and its priority.
+fn read_waiter(reader: &mut Reader<'_>, parts: &mut Vec<Part>) -> Result<(), WireError> {
+    parts.push(number(reader)?);
+    byte(reader, parts)?;
+    parts.push(number(reader)?);
     Ok(())
 }
 
