@@ -55,6 +55,9 @@ pub(crate) trait Server: Send + Sync {
     /// The worker process that had threads of this session was lost.
     fn take_up_lost(&self, id: &SessionId) -> Result<(), StorageError>;
 
+    /// A process that ran assigned threads has ended without telling when the first thread is due that it has left.
+    fn note_end_unknown(&self);
+
     /// A thread continues at this time. Returns whether it must be run now.
     fn note_due(&self, until: Timestamp) -> bool;
 

@@ -80,6 +80,8 @@ pub(crate) struct Serving {
     /// The same: the record of the last session that ran here, and when it was read.
     last_record: Mutex<Option<(Timestamp, SessionId, SessionRecord)>>,
     has_changed_session: AtomicBool,
+    /// Processes to which threads are assigned do not tell when the threads are due that they leave, so the storage is asked.
+    asks_what_is_due: AtomicBool,
     me: Weak<Serving>,
 }
 
@@ -122,6 +124,7 @@ impl Serving {
             left_due: Mutex::default(),
             last_record: Mutex::default(),
             has_changed_session: AtomicBool::new(false),
+            asks_what_is_due: AtomicBool::new(false),
             me: me.clone(),
         })
     }

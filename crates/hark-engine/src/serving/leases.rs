@@ -71,7 +71,7 @@ impl Serving {
             return Ok(self.timetable.end_look(None));
         }
         capacity.note_all_taken();
-        if !takes_all {
+        if !takes_all && !self.asks_what_is_due.load(Ordering::Acquire) {
             // Threads of the sessions that someone here waits for are due at times that were noted when they were written, or that
             // another process looks after.
             return Ok(self.timetable.end_look(None));

@@ -102,6 +102,10 @@ impl Server for Serving {
         }
     }
 
+    fn note_end_unknown(&self) {
+        self.asks_what_is_due.store(true, Ordering::Release);
+    }
+
     fn note_due(&self, until: Timestamp) -> bool {
         self.note_left(until);
         let noted = self.timetable.note(until, self.steady_now());

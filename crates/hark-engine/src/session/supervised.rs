@@ -19,9 +19,11 @@ impl Session {
         {
             self.fail_storage(&error);
         }
-        if let Some(due) = end.due
-            && let Some(server) = &self.server
-        {
+        let Some(server) = &self.server else { return };
+        if end == AssignmentEnd::UNKNOWN {
+            server.note_end_unknown();
+        }
+        if let Some(due) = end.due {
             server.note_due(due);
         }
     }
