@@ -29,6 +29,8 @@ TIMES = [
     (re.compile(r"\b\d+(\.\d+)? (ms|s)\b"), "SECONDS"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "HASH"),
     (re.compile(r" +"), " "),
+    # The threads of `hark sessions`: in a table, numbers that are reserved count as well.
+    (re.compile(r"SECONDS \d+ (?=\w+\()"), "SECONDS THREADS "),
 ]
 
 
