@@ -47,7 +47,7 @@ struct AwaitingText {
 struct LiveText {
     #[serde(flatten)]
     status: StatusText,
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_default_priority")]
     priority: i32,
     #[serde(default, skip_serializing_if = "is_zero")]
     calls: u64,
@@ -72,7 +72,7 @@ struct LiveText {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
-fn is_none(priority: &i32) -> bool {
+fn is_default_priority(priority: &i32) -> bool {
     *priority == 0
 }
 
