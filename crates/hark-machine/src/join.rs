@@ -1,7 +1,7 @@
 //! Concatenation: `+` of strings and lists, and `conc`.
 //!
-//! A value with one owner is changed in place. Lists are joined at whichever end moves fewer elements, so that a list
-//! can be built from the front as well as from the end.
+//! A value with one owner is changed in place. Strings and lists are joined at whichever end moves less, so that they can
+//! be built from the front as well as from the end.
 
 use triomphe::Arc;
 
@@ -14,6 +14,13 @@ use crate::value::Value;
 /// If the right list is longer by this much, the left one's elements are put in front of it. The unshared part of a
 /// list takes about as long to copy.
 const LONGER_BY_MIN: usize = 512;
+
+/// If the right string is longer by this many code points, the left one is put in front of it. Copying fewer is quicker
+/// than making room.
+const TEXT_LONGER_BY_MIN: usize = 1024;
+
+/// The maximum size of a code point.
+const CHARACTER_BYTES_MAX: usize = 4;
 
 /// Whether `+` joins these values: two strings or two lists.
 #[inline]
@@ -28,7 +35,13 @@ pub(crate) fn can_join(left: &Value, right: &Value) -> bool {
 #[inline]
 pub(crate) fn check(name: &str, left: &Value, right: &Value) -> Result<(), Error> {
     match (left, right) {
-        (Value::String(left), Value::String(right)) => check_bytes(name, left.as_str().len(), right.as_str().len()),
+        (Value::String(left), Value::String(right)) => {
+            // The number of code points is at hand, and rules the limit out for almost all strings.
+            if left.length() + right.length() <= STRING_BYTES_MAX / CHARACTER_BYTES_MAX {
+                return Ok(());
+            }
+            check_bytes(name, left.as_str().len(), right.as_str().len())
+        }
         _ => check_length(name, left.as_list().map_or(1, List::len), right.as_list().map_or(0, List::len)),
     }
 }
@@ -58,13 +71,7 @@ fn too_many_elements(name: &str, left: usize, right: usize) -> Error {
 /// Concatenates two strings or two lists, which must have passed `check`.
 pub(crate) fn join(left: Value, right: Value) -> Value {
     match (left, right) {
-        (Value::String(mut text), Value::String(more)) => {
-            match Arc::get_mut(&mut text) {
-                Some(own) => own.push(&more),
-                None => text = Arc::new(Text::join(&text, &more)),
-            }
-            Value::String(text)
-        }
+        (Value::String(front), Value::String(back)) => Value::String(join_texts(front, back)),
         (Value::List(front_start, front), Value::List(back_start, back)) => {
             let (front_list, back_list) = (List::new(front_start, &front), List::new(back_start, &back));
             if front_list.len() + LONGER_BY_MIN < back_list.len() {
@@ -75,6 +82,20 @@ pub(crate) fn join(left: Value, right: Value) -> Value {
         }
         (left, _) => left,
     }
+}
+
+fn join_texts(mut front: Arc<Text>, mut back: Arc<Text>) -> Arc<Text> {
+    if front.length() + TEXT_LONGER_BY_MIN < back.length()
+        && let Some(own) = Arc::get_mut(&mut back)
+    {
+        own.push_front(&front);
+        return back;
+    }
+    match Arc::get_mut(&mut front) {
+        Some(own) => own.push(&back),
+        None => front = Arc::new(Text::join(&front, &back)),
+    }
+    front
 }
 
 /// A list with another element in front.

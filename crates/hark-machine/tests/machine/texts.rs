@@ -2,7 +2,7 @@
 
 use hark_machine::{Value, literal_text, text_of};
 
-use super::support::program;
+use super::support::{call, program};
 
 #[track_caller]
 fn check(value: &Value, text: &str) {
@@ -50,4 +50,35 @@ fn nesting_has_no_limit() {
     }
     check(&value, &format!("{}{}", "[".repeat(1_000_001), "]".repeat(1_000_001)));
     assert!(value == value.clone());
+}
+
+/// Each step at the front once took time proportional to the string's length.
+#[test]
+fn a_string_is_built_from_its_front_as_from_its_end() {
+    let program = program(
+        "fn fill(n, s) { if n == 0 { s } else { fill(n - 1, \"0123456789abcdefghijklmnopqrstu\u{e9}\" + s) } }
+         fn fill_with_both(n, s) { if n == 0 { s } else { fill_with_both(n - 1, to_string(n % 10) + s + \".\") } }
+         fn many(n) { [fill(n, \"!\"), fill_with_both(n, \"|\")] }",
+    );
+    let built = call(&program, "many", vec![Value::Integer(300_000)]).unwrap();
+    let built: Vec<&str> = built.as_list().unwrap().iter().filter_map(Value::as_str).collect();
+    let digits: String = (1..=300_000u32).map(|n| char::from_digit(n % 10, 10).unwrap()).collect();
+    assert!(built[0] == "0123456789abcdefghijklmnopqrstué".repeat(300_000) + "!");
+    assert!(built[1] == digits + "|" + &".".repeat(300_000));
+}
+
+/// A string that is changed in place has one owner: all others keep what they had.
+#[test]
+fn a_string_that_grows_in_front_leaves_others_alone() {
+    let program = program(
+        "fn grow(n, s, all) { if n == 0 { all } else { s = \"x\" + s; grow(n - 1, s, append(all, s)) } }
+         fn twice(s) { [s + s, \"<\" + s, s] }",
+    );
+    let text = "é".repeat(2_000);
+    let all = call(&program, "grow", vec![Value::Integer(3), Value::string(&text), Value::list(vec![])]).unwrap();
+    let versions: Vec<String> = (1..=3).map(|n| "x".repeat(n) + &text).collect();
+    assert_eq!(all, Value::list(versions.iter().map(Value::string).collect()));
+    let twice = call(&program, "twice", vec![Value::string(&text)]).unwrap();
+    let texts = [text.repeat(2), format!("<{text}"), text];
+    assert_eq!(twice, Value::list(texts.iter().map(Value::string).collect()));
 }
