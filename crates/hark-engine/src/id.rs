@@ -39,7 +39,7 @@ pub enum FutureId {
 }
 
 /// The random id of a commit, which becomes the version of every record that it writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stamp(pub NonZeroU64);
 
 impl SessionId {

@@ -74,7 +74,7 @@ pub use options::{Options, Scope};
 pub use output::{Observer, OutputItem};
 pub use ports::Ports;
 pub use record::{
-    About, Awaiting, BeforeMove, Due, FutureRecord, Interest, Key, Live, PendingCall, Record, SessionRecord,
+    About, Awaiting, BeforeMove, Due, FutureRecord, Interest, Key, Live, PendingCall, PutBack, Record, SessionRecord,
     SessionState, Started, State, Status as ThreadStatus, Versioned, Waiter, Waiters,
 };
 pub use report::{Report, SessionError, Status};

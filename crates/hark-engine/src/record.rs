@@ -101,6 +101,10 @@ pub struct SessionRecord {
     /// session is opened, so that no thread runs before all of them can.
     #[serde(default, skip_serializing_if = "is_false")]
     pub retrying: bool,
+    /// One of the threads that the last retry has put back. Where threads are leased, the process that takes this
+    /// version of it logs the retry, so that one process does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put_back: Option<PutBack>,
     /// Its threads were cancelled from outside. It ends as cancelled, whatever the outcome of its threads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelling: Option<Cancelling>,
@@ -113,6 +117,15 @@ pub struct SessionRecord {
     /// Its state before it was moved to another storage. Only set for sessions that are *moving* or *moved*.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before_move: Option<BeforeMove>,
+}
+
+/// A failed thread that continues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutBack {
+    /// The thread.
+    pub thread: ThreadId,
+    /// The version of its record with which it was put back.
+    pub stamp: Stamp,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
@@ -178,6 +191,7 @@ impl SessionRecord {
             state: SessionState::Running,
             first_stopped: false,
             retrying: false,
+            put_back: None,
             cancelling: None,
             ended: None,
             threads: None,

@@ -284,14 +284,15 @@ impl Serving {
 
     /// A session was taken that nobody served, or its first thread was.
     pub fn note_taken(&self, session: &Session, was_lost: bool) -> Result<(), StorageError> {
-        if self.milestones.are_logged() && !self.milestones.note_running(session.id(), session.about()) {
+        let is_leased = self.lease().is_some();
+        if self.milestones.are_logged() && (is_leased || !self.milestones.note_running(session.id(), session.about())) {
             // All that a thread does is in the history, behind the session's start.
             let has_begun = was_lost || {
                 let pages = session.records().history(0, 2)?;
                 pages.first().map(|(first, _)| first) != pages.last().map(|(last, _)| last)
             };
             // A leased thread is taken again after each wait.
-            if has_begun && !was_lost && self.lease().is_some() {
+            if has_begun && !was_lost && is_leased {
                 return Ok(());
             }
             let milestone = if has_begun { Milestone::Resumed } else { Milestone::Started };
@@ -377,7 +378,7 @@ impl Serving {
             neighbors: None,
             on_end: None,
         };
-        let session = Session::resumed(parts, record.first_stopped)?;
+        let session = Session::resumed(parts, &record);
         if session.has_gates() {
             self.note_gates();
         }

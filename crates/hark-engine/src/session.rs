@@ -26,11 +26,11 @@ use crate::foreign::{Call, CallError, CallId};
 use crate::history::LogEntry;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
 use crate::invoker::Runner;
-use crate::leases::{HeldThread, Terms};
+use crate::leases::{HeldThread, Taken, Terms};
 use crate::options::Options;
 use crate::output::Observer;
 use crate::ports::Ports;
-use crate::record::{About, Live, SessionRecord, SessionState};
+use crate::record::{About, Live, PutBack, SessionRecord, SessionState};
 use crate::remote::{Upstream, WorkerReport};
 use crate::sequence::Sequence;
 use crate::server::Server;
@@ -82,6 +82,9 @@ pub(crate) struct Session {
     is_given_up: Arc<AtomicBool>,
     /// A commit of this process has ended it.
     is_ended_here: AtomicBool,
+    is_end_logged: AtomicBool,
+    /// See [`SessionRecord::put_back`].
+    put_back: Option<PutBack>,
     /// The first thread's value, once that is written down.
     result: OnceLock<Value>,
     /// Called at its end.
@@ -131,18 +134,18 @@ impl Session {
     /// A session that has not begun; nothing is written before its first step.
     pub fn new(parts: Parts, first: Thread) -> Result<Arc<Session>, StorageError> {
         parts.records.reserve_first()?;
-        let session = Session::with(parts, 1, false);
+        let session = Session::with(parts, 1, false, None);
         let live = session.live(step::FIRST, first);
         *lock(&session.unwritten) = Some(live);
         Ok(session)
     }
 
     /// A session that others have begun.
-    pub fn resumed(parts: Parts, first_stopped: bool) -> Result<Arc<Session>, StorageError> {
-        Ok(Session::with(parts, 0, first_stopped))
+    pub fn resumed(parts: Parts, record: &SessionRecord) -> Arc<Session> {
+        Session::with(parts, 0, record.first_stopped, record.put_back)
     }
 
-    fn with(parts: Parts, threads: u64, first_stopped: bool) -> Arc<Session> {
+    fn with(parts: Parts, threads: u64, first_stopped: bool, put_back: Option<PutBack>) -> Arc<Session> {
         let Parts { id, drawn, about, program, options, ports, records, observer, server, neighbors, on_end } = parts;
         let has_gates = program.has_limits();
         // Where threads are leased, what they have at gates is the session's, wherever they run.
@@ -175,6 +178,8 @@ impl Session {
             over: Arc::default(),
             is_given_up,
             is_ended_here: AtomicBool::new(false),
+            is_end_logged: AtomicBool::new(false),
+            put_back,
             result: OnceLock::new(),
             on_end: Mutex::new(on_end),
             threads: AtomicU64::new(threads),
@@ -191,6 +196,14 @@ impl Session {
             deadlock: Mutex::default(),
             me: me.clone(),
         })
+    }
+
+    /// Whether a retry has put back one of these threads just before they were taken; see [`SessionRecord::put_back`].
+    pub fn is_put_back(&self, taken: &[Taken]) -> bool {
+        let is_it = |put_back: PutBack| {
+            taken.iter().any(|taken| taken.thread == put_back.thread && taken.held == Some(put_back.stamp))
+        };
+        self.put_back.is_some_and(is_it)
     }
 
     /// Writes down that it has begun, if it can be taken up again. This process continues with it, or leaves it to others.

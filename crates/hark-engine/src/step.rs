@@ -30,8 +30,8 @@ use crate::failure::Failure;
 use crate::history::{Event, LogEntry};
 use crate::id::{FutureId, Stamp, ThreadId};
 use crate::record::{
-    About, Awaiting, BeforeMove, Cancelling, FutureRecord, Key, Live, Record, SessionRecord, SessionState, Status,
-    earliest,
+    About, Awaiting, BeforeMove, Cancelling, FutureRecord, Key, Live, PutBack, Record, SessionRecord, SessionState,
+    Status, earliest,
 };
 use crate::surroundings::Timestamp;
 use crate::throttle::{Request, Token};
@@ -531,10 +531,16 @@ pub fn begin_retry(stamp: Stamp, session: &SessionRecord, commit: &mut Commit) {
     put_session(SessionRecord { state, retrying: true, ended: None, ..session.clone() }, commit);
 }
 
-/// All failed threads are put back. `first_stopped` says whether the first one was not among them.
-pub fn end_retry(stamp: Stamp, session: &SessionRecord, first_stopped: bool, commit: &mut Commit) {
+/// All failed threads are put back, among them this one. `first_stopped` says whether the first one was not among them.
+pub fn end_retry(
+    stamp: Stamp,
+    session: &SessionRecord,
+    first_stopped: bool,
+    put_back: Option<PutBack>,
+    commit: &mut Commit,
+) {
     commit.expect.push((Key::Session, Some(stamp)));
-    put_session(SessionRecord { first_stopped, retrying: false, ..session.clone() }, commit);
+    put_session(SessionRecord { first_stopped, retrying: false, put_back, ..session.clone() }, commit);
 }
 
 /// Puts back a failed thread: its Future is pending again, and still counts as awaited if it was. `future` is the

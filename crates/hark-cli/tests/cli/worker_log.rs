@@ -55,11 +55,12 @@ fn a_worker_logs_what_matters() {
     }
 }
 
-/// Each change that another command makes to a session has its line. Where processes of a pool run leased threads, ends that
-/// they commit may be missing.
+/// Each change that another command makes to a session has its line, whichever process commits it.
 #[test]
 fn a_worker_logs_cancellations_and_retries() {
-    for (tenure, concurrency) in [("sessions", "threads"), ("sessions", "processes"), ("threads", "threads")] {
+    let modes =
+        ["sessions", "threads"].into_iter().flat_map(|tenure| ["threads", "processes"].map(|kind| (tenure, kind)));
+    for (tenure, concurrency) in modes {
         let folder = folder("a_worker_logs_cancellations");
         folder.write("hark.toml", format!("[sessions]\ntenure = \"{tenure}\"\n"));
         let worker = Beside::start(&folder, &format!("worker -c {concurrency}"));
@@ -94,4 +95,47 @@ fn a_worker_logs_cancellations_and_retries() {
             assert_eq!(of(id), expected, "{mode}");
         }
     }
+}
+
+/// The pool's process tells the end, and the worker may have seen it in the session's record before.
+#[test]
+fn a_worker_logs_each_end_that_its_pool_commits() {
+    let folder = folder("a_worker_logs_each_end");
+    folder.write("hark.toml", "[sessions]\ntenure = \"threads\"\n");
+    let worker = Beside::start(&folder, "worker -c processes");
+    let ids: Vec<String> = (0..40).map(|n| detach(&folder, &format!("-f add {n} 2"))).collect();
+    let is_over = |id: &String| folder.hark(&format!("show --json {id}")).json()["status"] == "finished";
+    wait_until("the ends", || ids.iter().all(is_over));
+    // The line comes when the process of the pool has told the worker.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    worker.signal("TERM");
+    let said = worker.ended(&folder).stderr;
+    for (n, id) in ids.iter().enumerate() {
+        let call = format!("add(\"{n}\", \"2\")");
+        assert_eq!(logged(&said, id), [format!("started {call}"), format!("finished {call} after [TIME]")], "{said}");
+    }
+}
+
+/// A worker once knew of a retry only if it had seen the session break.
+#[test]
+fn a_worker_logs_the_retry_of_a_session_that_broke_in_another() {
+    let folder = folder("a_worker_logs_the_retry");
+    folder.write("hark.toml", "[sessions]\ntenure = \"threads\"\n");
+    let first = Beside::start(&folder, "worker");
+    let id = detach(&folder, "-f outer");
+    wait_until("the failure", || state(&folder) == "broken");
+    first.signal("TERM");
+    assert_eq!(logged(&first.ended(&folder).stderr, &id).len(), 2);
+    let others = ["worker", "worker -c processes"].map(|command| Beside::start(&folder, command));
+    folder.write("marker", "");
+    folder.hark(&format!("retry -q {id}")).succeeds();
+    wait_until("the end", || state(&folder) == "finished");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let said = others.map(|worker| {
+        worker.signal("TERM");
+        worker.ended(&folder).stderr
+    });
+    let mut lines: Vec<String> = said.iter().flat_map(|said| logged(said, &id)).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["finished outer() after [TIME]", "retried outer()"], "{said:?}");
 }

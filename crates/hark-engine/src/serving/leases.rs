@@ -15,6 +15,7 @@ use super::{Serving, lock};
 use crate::assignment::{Assignment, AssignmentEnd};
 use crate::dispatch::Hint;
 use crate::id::{SessionId, Stamp, Stamps, ThreadId};
+use crate::journal::Milestone;
 use crate::leases::{HeldThread, Leases, Left, Taken, Terms};
 use crate::limits::{NEWS_WAIT_MAX, QUEUE_TIME_MAX, RECORD_TIME_MAX};
 use crate::outside::leave_gates;
@@ -118,10 +119,10 @@ impl Serving {
         if lost > 0 {
             warn!(session = %id, threads = lost, "the process was lost that held threads");
         }
-        if threads.contains(&step::FIRST) {
+        if session.is_put_back(taken) {
+            self.milestones.note_taken(id, session.about(), &Milestone::Retried);
+        } else if threads.contains(&step::FIRST) {
             self.note_taken(&session, lost > 0)?;
-        } else {
-            self.milestones.note_running(id, session.about());
         }
         session.add_activity(threads.len() as u64);
         session.invoke(&threads);

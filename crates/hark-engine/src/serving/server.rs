@@ -65,6 +65,8 @@ impl Server for Serving {
     }
 
     fn note_ended(&self, session: &SessionId, about: &About, report: &dyn Fn() -> Report) {
+        // Of a process that runs assigned threads, which has no journal: the process that assigned them logs the end.
+        self.has_changed_session.store(true, Ordering::Release);
         if self.milestones.are_logged() {
             self.milestones.note_ended(session, about, &report());
         }

@@ -36,6 +36,11 @@ pub(super) enum End {
 }
 
 impl End {
+    /// Whether this process only runs it no longer.
+    fn gives_up(&self) -> bool {
+        matches!(self, End::Interrupted | End::Storage(_))
+    }
+
     /// The end, for the log.
     fn name(&self) -> &'static str {
         match self {
@@ -146,17 +151,22 @@ impl Session {
         Ok(true)
     }
 
-    /// The same for a session that a worker process of this supervisor has probably ended: then this process logs the end.
-    pub(super) fn look_ended_here(&self) -> Result<(), StorageError> {
+    /// The same for a session that a worker process of this supervisor has ended, or may have ended before it was lost
+    /// (`is_certain` says which): this process logs the end for it.
+    pub(super) fn look_ended_here(&self, is_certain: bool) -> Result<(), StorageError> {
         let mut found = Vec::new();
         self.records.read(&[Key::Session], &mut found)?;
-        if let Some(Some(Versioned { record: Record::Session(session), .. })) = found.pop()
-            && !self.is_over()
-        {
-            match session.state.is_over() {
-                true => self.set_ended_here(session.state),
-                false => self.set_ended(session.state),
-            }
+        let Some(Some(Versioned { record: Record::Session(session), .. })) = found.pop() else { return Ok(()) };
+        if !session.state.is_over() {
+            self.set_ended(session.state);
+            return Ok(());
+        }
+        if !self.is_over() {
+            self.set_ended_here(session.state);
+        }
+        if is_certain {
+            // A look at the record may have been faster than the worker's report.
+            self.log_end();
         }
         Ok(())
     }
@@ -268,7 +278,7 @@ impl Session {
 
     /// Ends the session in this process. Returns whether it was still open, and has no waiter.
     pub(super) fn end_with(&self, end: End) -> bool {
-        let gives_up = matches!(end, End::Interrupted | End::Storage(_));
+        let gives_up = end.gives_up();
         if self.end.set(end).is_err() {
             // The first reason counts.
             return false;
@@ -281,9 +291,8 @@ impl Session {
         }
         self.tell_end();
         // The end is logged by the server of the session, or by the process that ended it if several run it.
-        let is_teller = !self.is_leased() || self.is_ended_here.load(Ordering::Acquire);
-        if let Some(server) = self.server.as_ref().filter(|_| is_teller && !gives_up && !self.was_taken_over()) {
-            server.note_ended(&self.id, &self.about, &|| self.report());
+        if !self.is_leased() || self.is_ended_here.load(Ordering::Acquire) {
+            self.log_end();
         }
         if !self.is_resumable() {
             // No other process does this. The memory does not fail.
@@ -299,6 +308,17 @@ impl Session {
             self.ports.invoker.nudge();
         }
         !is_watched
+    }
+
+    /// Logs the end, once. A session that is only given up here has not ended.
+    fn log_end(&self) {
+        let Some(end) = self.end.get() else { return };
+        if end.gives_up() || self.was_taken_over() || self.is_end_logged.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if let Some(server) = &self.server {
+            server.note_ended(&self.id, &self.about, &|| self.report());
+        }
     }
 
     /// Logs that the session was ended from outside. That wakes its first thread once, so whoever removes that wake-up calls

@@ -15,7 +15,7 @@ impl Session {
     /// A process has nothing left of a thread that was assigned to it. What it has done is in the storage.
     fn note_left(&self, end: AssignmentEnd) {
         if end.has_changed_session
-            && let Err(error) = self.look_ended_here()
+            && let Err(error) = self.look_ended_here(end != AssignmentEnd::UNKNOWN)
         {
             self.fail_storage(&error);
         }
