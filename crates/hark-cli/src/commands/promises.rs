@@ -185,15 +185,24 @@ fn drawn(open: &[Open], now: Timestamp, terminal: Option<usize>, style: Style) -
     let since = |promise: &Open| promise.since.map_or_else(|| "?".to_owned(), |since| shown_duration(since, now));
     let mut rows = vec![["FUTURE_ID".to_owned(), "OPEN FOR".to_owned(), "WAITED FOR BY".to_owned()]];
     rows.extend(open.iter().map(|promise| [id(promise), since(promise), shown_waiters(&promise.waiters)]));
-    let width = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
-    let widths = [width(0), width(1)];
+    // The id is never cut, because it must be typed. One that takes most of the terminal has a line of its own.
+    let id_columns_max = terminal.map_or(usize::MAX, |columns| columns / 2);
+    let widest = |column: usize, most: usize| {
+        rows.iter().map(|row| row[column].width()).filter(|width| *width <= most).max().unwrap_or(0)
+    };
+    let (id_columns, since_columns) = (widest(0, id_columns_max), widest(1, usize::MAX));
     let mut out = String::new();
-    for (index, row) in rows.iter().enumerate() {
-        let before = format!("{}  {}  ", columns::padded(&row[0], widths[0]), columns::padded(&row[1], widths[1]));
-        // The id is never cut, because it must be typed.
+    for (index, [id, since, waiters]) in rows.iter().enumerate() {
+        let is_long = id.width() > id_columns;
+        if is_long {
+            out.push_str(id);
+            out.push('\n');
+        }
+        let shown_id = columns::padded(if is_long { "" } else { id }, id_columns);
+        let before = format!("{shown_id}  {}  ", columns::padded(since, since_columns));
         let rest = match terminal {
-            Some(columns) => columns::cut(&row[2], columns.saturating_sub(before.width())),
-            None => row[2].clone(),
+            Some(columns) => columns::cut(waiters, columns.saturating_sub(before.width())),
+            None => waiters.clone(),
         };
         let line = format!("{before}{rest}");
         style.push(&mut out, if index == 0 { Paint::Dim } else { Paint::Plain }, line.trim_end());

@@ -1,10 +1,11 @@
 //! `hark show`
 
+mod tree;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use hark_backends::System;
-use hark_bytecode::shortened;
 use hark_engine::outside::Outside;
 use hark_engine::step::FIRST;
 use hark_engine::storage::Range;
@@ -25,11 +26,8 @@ use crate::render::{Lines, Paint, Style, columns, draw_errors, escape};
 use crate::report::{self, Json};
 use crate::storage;
 
-/// The maximum length of a thread's detail: its wait or error. Errors are shown in full below the threads.
-const DETAIL_CHARACTERS_MAX: usize = 200;
-
-/// The minimal width of arguments and values, however narrow the terminal.
-const TEXT_COLUMNS_MIN: usize = 16;
+/// The width of the names before the values.
+const FIELD_COLUMNS: usize = 9;
 
 /// The state of a thread that failed with an error.
 const BROKEN: &str = "broken";
@@ -244,23 +242,27 @@ fn drawn(
     lines: &Lines<'_>,
     notes: &Notes,
 ) -> String {
-    let style = Style::for_stdout();
+    let (style, columns) = (Style::for_stdout(), columns::of_stdout());
     let about = &summary.record.about;
     let mut out = String::new();
     let mut field = |name: &str, value: &str| {
-        style.push(&mut out, Paint::Dim, &format!("{name:9}"));
+        style.push(&mut out, Paint::Dim, &format!("{name:FIELD_COLUMNS$}"));
         out.push_str(&escape::line(value));
         out.push('\n');
     };
+    let fitted = |text: &str| match columns {
+        Some(columns) => columns::cut(text, columns.saturating_sub(FIELD_COLUMNS)),
+        None => text.to_owned(),
+    };
     field("session", summary.id.as_str());
     field("state", shown_state(summary));
-    field("call", &format!("{}({})", about.function, about.arguments.join(", ")));
+    field("call", &fitted(&format!("{}({})", about.function, about.arguments.join(", "))));
     if let Some(key) = &about.labels.key {
         field("key", key);
     }
     let tags: Vec<String> = about.labels.tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
     if !tags.is_empty() {
-        field("tags", &tags.join(" "));
+        field("tags", &fitted(&tags.join(" ")));
     }
     field("file", &about.file);
     if let Some(note) = &notes.note {
@@ -277,60 +279,13 @@ fn drawn(
         field("result", &hark_machine::literal_text(result, session.program().executable()));
     }
     out.push('\n');
-    draw_threads(threads, lines, summary.is_served, style, &mut out);
+    tree::draw(threads, lines, summary.is_served, columns, style, &mut out);
     if !report.errors.is_empty() {
         out.push('\n');
         let executable = session.program().executable();
         draw_errors(report.errors.iter().map(|each| &each.error), executable, lines, style, &mut out);
     }
     out
-}
-
-/// Draws the threads as a tree, each below its parent.
-fn draw_threads(
-    threads: &BTreeMap<ThreadId, Shown>,
-    lines: &Lines<'_>,
-    is_served: bool,
-    style: Style,
-    out: &mut String,
-) {
-    // A line has up to two long texts.
-    let room = columns::of_stdout().map_or(DETAIL_CHARACTERS_MAX, |columns| (columns / 3).max(TEXT_COLUMNS_MIN));
-    let roots = threads.iter().filter(|(_, thread)| thread.parent.is_none());
-    let mut open: Vec<(ThreadId, usize)> = roots.rev().map(|(number, _)| (*number, 0)).collect();
-    while let Some((number, depth)) = open.pop() {
-        let Some(thread) = threads.get(&number) else { continue };
-        open.extend(thread.children.iter().rev().map(|child| (*child, depth + 1)));
-        out.push_str(&"  ".repeat(depth.min(20)));
-        style.push(out, Paint::Strong, &format!("thread {number} {}", escape::line(&shortened(&thread.function))));
-        if !thread.arguments.is_empty() {
-            out.push_str(&format!("({})", escape::line(&columns::cut(&thread.arguments, room))));
-        }
-        let detail = match &thread.call {
-            Some(call) => call.shown(room, is_served).into(),
-            None => escape::cut(&thread.detail, DETAIL_CHARACTERS_MAX),
-        };
-        // An error message is set off by a colon; other details continue the sentence.
-        let separator = match thread.state {
-            _ if detail.is_empty() => "",
-            BROKEN | CANCELLED => ": ",
-            _ => " ",
-        };
-        out.push_str(&format!(": {}{separator}{}", thread.state, escape::line(&detail)));
-        if let Some(value) = &thread.value {
-            out.push_str(&format!(" with {}", escape::line(&columns::cut(value, room))));
-        }
-        if let Some(progress) = &thread.progress {
-            out.push_str(&format!(", progress {}", escape::line(&escape::cut(progress, DETAIL_CHARACTERS_MAX))));
-        }
-        if let Some(place) = &thread.place {
-            let at = lines.location(place.span.start);
-            let function = shortened(&place.function);
-            let text = format!(", in {} at {}:{}", escape::line(&function), escape::line(at.file), at.line);
-            style.push(out, Paint::Dim, &text);
-        }
-        out.push('\n');
-    }
 }
 
 fn write_threads<W: Write>(
@@ -407,7 +362,7 @@ mod tests {
         }
         note_children(&mut threads);
         let (mut out, sources) = (String::new(), Sources::from(Source::new("x.hk", "")));
-        draw_threads(&threads, &Lines::new(&sources), false, Style::PLAIN, &mut out);
+        tree::draw(&threads, &Lines::new(&sources), false, None, Style::PLAIN, &mut out);
         let wanted =
             "thread 0 f0\n  thread 1 f1\n    thread 6 f6\nthread 2 f2\nthread 3 f3\n  thread 4 f4\nthread 5 f5\n";
         assert_eq!(out.replace(": finished", ""), wanted);

@@ -32,6 +32,33 @@ pub fn push_words(text: &str, mut begun: usize, indent: usize, width: usize, out
     }
 }
 
+/// The additional indentation of the lines in which a line continues.
+pub const HANGING_INDENT: usize = 4;
+
+/// Wraps a line that begins after `indent` columns. Spaces within a line stay, because they may be part of a value. A
+/// word that is wider than a line is cut. One column is left free at the end, for a comma.
+pub fn hanging(text: &str, indent: usize, width: usize) -> String {
+    let below = indent + HANGING_INDENT;
+    let width = width.saturating_sub(1);
+    let mut out = String::with_capacity(text.len());
+    let mut begun = indent;
+    for (index, word) in text.split(' ').enumerate() {
+        let word = columns::cut(word, width.saturating_sub(below));
+        let is_first = index == 0;
+        if !is_first && begun + 1 + word.width() > width {
+            out.push('\n');
+            out.extend(std::iter::repeat_n(' ', below));
+            begun = below;
+        } else if !is_first {
+            out.push(' ');
+            begun += 1;
+        }
+        out.push_str(&word);
+        begun += word.width();
+    }
+    out
+}
+
 /// Wraps the paragraphs and list items of a page. Headings, examples, tables and indented lines stay as they are.
 pub fn page(text: &str, width: usize) -> String {
     let mut out = String::with_capacity(text.len());
@@ -79,6 +106,14 @@ mod tests {
         assert_eq!(page("one two\nthree\n", 80), "one two three\n");
         assert_eq!(page("- one two three\n", 9), "- one two\n  three\n");
         assert_eq!(page("abcdefghij kl\n", 4), "abcdefghij\nkl\n");
+    }
+
+    #[test]
+    fn a_line_continues_below() {
+        assert_eq!(hanging("one two three", 0, 80), "one two three");
+        assert_eq!(hanging("one two three four", 2, 12), "one two\n      three\n      four");
+        assert_eq!(hanging("f(\"a  b\")", 0, 80), "f(\"a  b\")", "a value stays as it is");
+        assert_eq!(hanging("thread abcdefghijkl", 0, 12), "thread\n    abcdef…");
     }
 
     #[test]

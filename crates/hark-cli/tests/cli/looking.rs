@@ -78,6 +78,59 @@ fn promises_are_listed_with_who_waits_for_them() {
 }
 
 #[test]
+fn threads_and_promises_fit_the_terminal() {
+    let long = "a_rather_long_name_of_an_approval_that_somebody_has_to_type";
+    let folder = Folder::with(
+        "threads_and_promises_fit",
+        &format!(
+            "fn asks_somebody_for_an_approval(text) {{ await_for(future(\"{long}\", text), 86400) }}
+             fn works(text) {{ text + text }}
+             fn main(text) {{
+               works_too = async works(text);
+               await works_too;
+               one = async asks_somebody_for_an_approval(\"a\");
+               two = async asks_somebody_for_an_approval(\"b\");
+               await one + await two
+             }}"
+        ),
+    );
+    let text = "x y  z".repeat(20);
+    let started = folder.run(["run", "-s", "sqlite", "--detach", "--tag", "purpose=test", "x.hk", &text]);
+    started.succeeds();
+    let run = Beside::start(&folder, "resume -q");
+    wait_until("the threads", || {
+        let promises = folder.hark("promises --json");
+        promises.status == 0 && promises.json().as_array().unwrap().len() == 2
+    });
+    for columns in [60_u16, 80, 200] {
+        for is_colored in [false, true] {
+            let of = |line: &str| without_color(&shown(&folder, line, columns, is_colored));
+            let show = of("show");
+            assert!(show.lines().all(|line| line.chars().count() <= usize::from(columns)), "{columns}\n{show}");
+            // Nothing but arguments and values is cut.
+            let words: Vec<&str> = show.split_whitespace().collect();
+            let joined = words.join(" ");
+            assert!(joined.contains("in asks_somebody_for_an_approval at x.hk:1"), "{show}");
+            assert!(joined.contains(": finished with \"x y z"), "{show}");
+            assert_eq!(joined.matches(" until 2").count(), 2, "{show}");
+            let promises = of("promises");
+            let too_long: Vec<&str> =
+                promises.lines().filter(|line| line.chars().count() > usize::from(columns)).collect();
+            // An id that does not fit is whole all the same.
+            assert!(too_long.iter().all(|line| line.contains(long) && !line.contains("thread")), "{promises}");
+            assert_eq!(promises.matches(&format!("{long}/")).count(), 2, "{promises}");
+            assert_eq!(promises.matches(" thread ").count(), 2, "{promises}");
+        }
+    }
+    // In a pipe each thread is a line.
+    let whole = folder.hark("show").stdout;
+    assert_eq!(whole.lines().filter(|line| line.trim_start().starts_with("thread ")).count(), 4, "{whole}");
+    assert!(whole.contains(&format!("call     main(\"{text}\")\n")), "{whole}");
+    run.signal("TERM");
+    run.ended(&folder);
+}
+
+#[test]
 fn calls_are_shown_with_arguments_and_since_when() {
     let folder = folder("calls_are_shown");
     let run = begun(&folder);
