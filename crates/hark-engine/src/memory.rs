@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hark_machine::Program;
+use smallvec::SmallVec;
 
 use crate::commit::{Commit, Outcome, Renewal};
 use crate::id::{FutureId, SessionId, Stamp, ThreadId};
@@ -68,7 +69,7 @@ fn home(key: &Key) -> Home {
 struct Locked<'a> {
     table: Option<MutexGuard<'a, Table>>,
     /// Invariant: sorted by number. At most two, unless many threads are started or woken.
-    pages: Vec<(u64, MutexGuard<'a, Page>)>,
+    pages: SmallVec<[(u64, MutexGuard<'a, Page>); 2]>,
 }
 
 impl SessionStorage for MemorySession {
@@ -107,8 +108,10 @@ impl SessionStorage for MemorySession {
         if !commit.expect.iter().all(|(key, stamp)| locked.stamp(key) == *stamp) {
             return Ok(Outcome::Conflict);
         }
-        for record in commit.fresh.drain(..).chain(commit.put.drain(..)) {
-            locked.put(record, commit.stamp);
+        for records in [&mut commit.fresh, &mut commit.put] {
+            for record in records.drain(..) {
+                locked.put(record, commit.stamp);
+            }
         }
         for key in commit.delete.drain(..) {
             locked.delete(&key);
@@ -131,24 +134,27 @@ impl SessionStorage for MemorySession {
 
 impl MemorySession {
     fn lock_all(&self, commit: &Commit) -> Locked<'_> {
-        let mut numbers: Vec<u64> = Vec::with_capacity(4);
+        let mut numbers: SmallVec<[u64; 8]> = SmallVec::new();
         let mut table = false;
-        let put = commit.put.iter().chain(&commit.fresh).map(|record| home(&record.key()));
-        let others = commit.expect.iter().map(|(key, _)| key).chain(&commit.delete).map(home);
-        for home in others.chain(put) {
-            match home {
-                Home::Table => table = true,
-                // Records of a page are mostly adjacent.
-                Home::Page(number) if numbers.last() == Some(&number) => {}
-                Home::Page(number) => numbers.push(number),
-            }
+        let mut note = |home| match home {
+            Home::Table => table = true,
+            // Records of a page are mostly adjacent.
+            Home::Page(number) if numbers.last() == Some(&number) => {}
+            Home::Page(number) => numbers.push(number),
+        };
+        commit.expect.iter().for_each(|(key, _)| note(home(key)));
+        commit.delete.iter().for_each(|key| note(home(key)));
+        commit.put.iter().for_each(|record| note(home(&record.key())));
+        commit.fresh.iter().for_each(|record| note(home(&record.key())));
+        if numbers.len() > 1 {
+            numbers.sort_unstable();
+            numbers.dedup();
         }
-        numbers.sort_unstable();
-        numbers.dedup();
-        Locked {
-            table: table.then(|| lock(&self.table)),
-            pages: numbers.into_iter().map(|number| (number, self.pages.lock(number))).collect(),
+        let mut locked = Locked { table: table.then(|| lock(&self.table)), pages: SmallVec::new() };
+        for number in numbers {
+            locked.pages.push((number, self.pages.lock(number)));
         }
+        locked
     }
 
     fn scan_live(&self, from: ThreadId, limit: usize) -> Vec<Record> {

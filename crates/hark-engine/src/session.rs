@@ -439,7 +439,8 @@ impl Session {
     /// The record of a new thread.
     pub fn live(&self, number: ThreadId, thread: Thread) -> Box<Live> {
         let priority = thread.priority(&self.program).unwrap_or(0);
-        let mut live = Box::new(Live { priority, ..*Live::new(thread) });
+        let mut live = Live::new(thread);
+        live.priority = priority;
         if let SuspendAt::Instructions { seed } = self.options.suspend_at {
             live.suspensions = Some(Box::new(Suspensions::new(seed, number.0)));
         }

@@ -46,7 +46,7 @@ pub(crate) struct Worker<'a> {
     plan: Plan,
     stamps: Stamps<'a>,
     found: Vec<Option<Versioned>>,
-    /// Of a turn that is over.
+    /// Empty data, from a turn that is over.
     spare: Option<Box<Loaded>>,
     /// Hints carried out that the session has not been told of.
     done: u64,
@@ -378,6 +378,7 @@ impl<'a> Worker<'a> {
                 self.session.leave_gate(loaded.thread, &token)?;
             }
             let pace = self.act(loaded.thread, &ending);
+            loaded.clear();
             self.spare = Some(loaded);
             return pace.map(Concluded::Over);
         }

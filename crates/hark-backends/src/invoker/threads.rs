@@ -199,7 +199,7 @@ impl Pool {
 
     /// Runs hints from the queue until `done` is set; without `done`, until the pool is closed.
     fn work(self: &Arc<Self>, done: Option<&AtomicBool>) {
-        let mut chunk = Chunk::default();
+        let (mut chunk, mut invoked) = (Chunk::default(), Vec::new());
         let mut state = self.lock();
         loop {
             if self.is_relieved(&state, done) {
@@ -217,13 +217,13 @@ impl Pool {
             let helper = self.helper(&mut state);
             drop(state);
             self.summon(helper);
-            let mut slot = PoolSlot::new(self, &chunk);
+            let mut slot = PoolSlot::new(self, &chunk, &mut invoked);
             let count = chunk.run(&mut slot);
-            let (invoked, timers) = slot.left();
+            let timers = slot.timers();
             state = self.lock();
             state.queue.give_back(&chunk, count);
             if let Some(runner) = &chunk.runner {
-                state.queue.push(runner, invoked);
+                state.queue.push(runner, invoked.drain(..));
             }
             self.arm(&mut state, timers);
         }

@@ -2,7 +2,7 @@
 
 use hark_engine::simulator::Act;
 
-use super::{check_scenario, check_undisturbed, check_with, scenario};
+use super::{check_seed, check_undisturbed, check_with, scenario};
 
 /// High enough that dying workers never cause a failure.
 const TRIES: u32 = 1_000_000;
@@ -15,7 +15,8 @@ fn calls_in_threads_of_their_own() {
     check_with(150, TRIES, text, &[], "[1, 2, 3]");
     // A server gives the session up while a worker looks at a thread that has lost its place, takes the session up again, and
     // ends the thread. Then the worker goes on, and queues for the place in the name of a thread that is no more.
-    check_scenario(1, |seed| seed == 7_015, &scenario(TRIES, text, &[]), "[1, 2, 3]");
+    let scenario = scenario(TRIES, text, &[]);
+    check_seed(7_015, &scenario, &check_undisturbed(&scenario, "[1, 2, 3]"));
 }
 
 /// A thread that holds a place needs no second one, may wait while holding it, and may be cancelled.

@@ -42,13 +42,19 @@ pub(crate) fn check_scenario(seeds: u64, is_meant: fn(u64) -> bool, scenario: &S
     let is_leased_only = setting("HARK_SIMULATOR_LEASES").is_some();
     let wanted = (first..).filter(|seed| is_meant(*seed) && (!is_leased_only || is_leased(*seed)));
     for seed in wanted.take(setting("HARK_SIMULATOR_SEEDS").unwrap_or(seeds) as usize) {
-        if let Err(error) = simulate(scenario, seed, &expected) {
-            let test = std::thread::current().name().unwrap_or("?").to_owned();
-            panic!(
-                "seed {seed}: {error}\nreplay it: HARK_SIMULATOR_SEED={seed} cargo test --profile ci -p hark-backends \
-                 --test simulator {test} -- --exact --nocapture"
-            );
-        }
+        check_seed(seed, scenario, &expected);
+    }
+}
+
+/// Runs a scenario with one seed.
+#[track_caller]
+pub(crate) fn check_seed(seed: u64, scenario: &Scenario, expected: &Ended) {
+    if let Err(error) = simulate(scenario, seed, expected) {
+        let test = std::thread::current().name().unwrap_or("?").to_owned();
+        panic!(
+            "seed {seed}: {error}\nreplay it: HARK_SIMULATOR_SEED={seed} cargo test --profile ci -p hark-backends \
+             --test simulator {test} -- --exact --nocapture"
+        );
     }
 }
 

@@ -289,11 +289,14 @@ impl Disk {
     /// One more than the greatest thread number in any record.
     pub fn count_threads(&self, id: &SessionId) -> u64 {
         let Some(kept) = self.sessions.get(id) else { return 0 };
-        let numbers = kept.rows.keys().map(|key| match key {
-            Key::Live(thread) | Key::Future(FutureId::Thread(thread)) => thread.0 + 1,
+        // The last key of a kind has the greatest number.
+        let count = |first: Key, last: Key| match kept.rows.range(first..=last).next_back() {
+            Some((Key::Live(thread) | Key::Future(FutureId::Thread(thread)), _)) => thread.0 + 1,
             _ => 0,
-        });
-        numbers.max().unwrap_or(0)
+        };
+        let (first, last) = (ThreadId(0), ThreadId(u64::MAX));
+        let live = count(Key::Live(first), Key::Live(last));
+        live.max(count(Key::Future(FutureId::Thread(first)), Key::Future(FutureId::Thread(last))))
     }
 
     /// The threads whose records are due.

@@ -21,6 +21,16 @@ impl Touches {
         Touches { thread, of: None, records: 0 }
     }
 
+    /// Removes all.
+    pub fn clear(&mut self) {
+        (self.of, self.records) = (None, 0);
+    }
+
+    /// Gives an empty set to a step of another thread.
+    pub fn pass_to(&mut self, thread: ThreadId) {
+        self.thread = thread;
+    }
+
     /// The number of touched records that other processes may know.
     pub fn records(&self) -> usize {
         self.records

@@ -27,13 +27,13 @@ impl Worker<'_> {
 
     /// What is loaded of a thread before anything is read.
     fn nothing_loaded(&mut self, thread: ThreadId) -> Box<Loaded> {
-        let nothing = Loaded::nothing(thread, self.session.is_resumable());
+        let is_resumable = self.session.is_resumable();
         match self.spare.take() {
             Some(mut spare) => {
-                *spare = nothing;
+                spare.pass_to(thread, is_resumable);
                 spare
             }
-            None => Box::new(nothing),
+            None => Box::new(Loaded::nothing(thread, is_resumable)),
         }
     }
 

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use crate::commit::Commit;
 use crate::id::Stamp;
 use crate::record::Versioned;
-use crate::step::{FIRST, Loaded, Plan};
+use crate::step::{Loaded, Plan};
 
 /// What grew beyond this, in elements, is given back: it was for a thread that did unusually much at once.
 const KEPT_MAX: usize = 256;
@@ -20,6 +20,7 @@ pub(super) struct Scratch {
     pub commit: Commit,
     pub plan: Plan,
     pub found: Vec<Option<Versioned>>,
+    /// Empty.
     pub loaded: Option<Box<Loaded>>,
 }
 
@@ -41,12 +42,10 @@ impl Scratch {
         self.commit.terms = None;
         self.plan.clear();
         self.found.clear();
-        if let Some(loaded) = &mut self.loaded {
-            **loaded = Loaded::nothing(FIRST, false);
-        }
         let Commit { expect, put, delete, fresh, log, .. } = &self.commit;
         let sizes = [expect.capacity(), put.capacity(), delete.capacity(), fresh.capacity(), log.capacity()];
-        let others = [self.plan.invoke.capacity(), self.plan.look_again.capacity(), self.found.capacity()];
+        let heard = self.loaded.as_ref().map_or(0, |loaded| loaded.heard.capacity());
+        let others = [self.plan.invoke.capacity(), self.plan.look_again.capacity(), self.found.capacity(), heard];
         if sizes.iter().chain(&others).all(|size| *size <= KEPT_MAX) {
             KEPT.set(Some(self));
         }

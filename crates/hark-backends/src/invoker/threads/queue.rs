@@ -173,7 +173,10 @@ impl Chunk {
 
 /// The line of a priority, whose level is added if there is none.
 fn line_of(levels: &mut Vec<Level>, priority: i32) -> &mut Line {
-    let place = levels.partition_point(|level| level.priority > priority);
+    let place = match levels.as_slice() {
+        [only] if only.priority == priority => return &mut levels[0].line,
+        levels => levels.partition_point(|level| level.priority > priority),
+    };
     if levels.get(place).is_none_or(|level| level.priority != priority) {
         levels.insert(place, Level { priority, line: Line::new() });
     }

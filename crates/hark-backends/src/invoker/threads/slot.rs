@@ -32,19 +32,20 @@ pub(super) fn aside_max() -> usize {
 pub(super) struct PoolSlot<'a> {
     pool: &'a Arc<Pool>,
     runner: Option<&'a Arc<dyn Runner>>,
-    invoked: Vec<ThreadId>,
+    invoked: &'a mut Vec<ThreadId>,
     timers: Vec<Timer>,
     is_aside: bool,
 }
 
 impl<'a> PoolSlot<'a> {
-    pub fn new(pool: &'a Arc<Pool>, chunk: &'a Chunk) -> PoolSlot<'a> {
-        PoolSlot { pool, runner: chunk.runner.as_ref(), invoked: Vec::new(), timers: Vec::new(), is_aside: false }
+    /// Threads are held back in `invoked`, which is empty.
+    pub fn new(pool: &'a Arc<Pool>, chunk: &'a Chunk, invoked: &'a mut Vec<ThreadId>) -> PoolSlot<'a> {
+        PoolSlot { pool, runner: chunk.runner.as_ref(), invoked, timers: Vec::new(), is_aside: false }
     }
 
-    /// The threads and timers that were held back.
-    pub fn left(self) -> (Vec<ThreadId>, Vec<Timer>) {
-        (self.invoked, self.timers)
+    /// The timers that were held back.
+    pub fn timers(self) -> Vec<Timer> {
+        self.timers
     }
 
     /// Shares the threads that were held back with other workers.
